@@ -1,0 +1,95 @@
+"""Every error a user can meet, and the exit code of its class.
+
+::
+
+    TfcompressError                  1   (a bug of ours: anything that is not one of the classes below)
+    ├── UsageError                   2   an argument that cannot be meant
+    │   └── RecipeError              2   a recipe that contradicts itself, or a misspelt key
+    ├── ModelError                   3   a model file that cannot be read as a model
+    │   └── UntrustedCodeError       3   a model file that wants to run code
+    ├── DataError                    4   data that does not exist, or does not fit the model
+    ├── UnsupportedError             5   a technique that refuses this model, naming the layers
+    ├── ConversionError              6   the TFLite converter failed or died
+    ├── ContractError                7   the exported file is not what was asked for; it was not written
+    ├── OutputError                  8   the output cannot be written where it was asked for
+    └── MissingDependencyError       9   an optional package or runtime is not installed
+    (Ctrl-C                        130)
+
+A message says where, what is allowed, what was given and what to do, in one line.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import ClassVar
+
+INTERRUPTED = 130
+
+
+class TfcompressError(Exception):
+    """Root of the tree; raised itself only for a bug of ours."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class UsageError(TfcompressError):
+    """An argument, or a combination of arguments, that cannot be meant."""
+
+    exit_code = 2
+
+
+class RecipeError(UsageError):
+    """A recipe that contradicts itself, holds an unknown key, or a value out of range."""
+
+
+class ModelError(TfcompressError):
+    """A model file or object that cannot be read as a model."""
+
+    exit_code = 3
+
+
+class UntrustedCodeError(ModelError):
+    """A model file that holds code (a Lambda, say), met without permission to run it."""
+
+
+class DataError(TfcompressError):
+    """Data that does not exist, cannot be read, or does not fit the model."""
+
+    exit_code = 4
+
+
+class UnsupportedError(TfcompressError):
+    """A technique that refuses this model; the message names the layers and what to do."""
+
+    exit_code = 5
+
+
+class ConversionError(TfcompressError):
+    """The TFLite converter refused the model, or its process died."""
+
+    exit_code = 6
+
+
+class ContractError(TfcompressError):
+    """The converted file is not what was asked for; no file was written."""
+
+    exit_code = 7
+
+
+class OutputError(TfcompressError):
+    """The output cannot be written where it was asked for."""
+
+    exit_code = 8
+
+
+class MissingDependencyError(TfcompressError):
+    """An optional package or runtime that this request needs is not installed."""
+
+    exit_code = 9
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return ``" (did you mean 'x'?)"`` for the closest of *known*, or an empty string."""
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f" (did you mean {close[0]!r}?)" if close else ""

@@ -1,0 +1,168 @@
+"""Files that appear whole or not at all, and the folder a run leaves behind.
+
+A run writes into a hidden folder beside its destination and renames it at the end, so that nothing half-written ever
+carries the final name; what a killed run left there is taken up again by the same run, or cleared by another.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from tfcompress.errors import OutputError
+
+WORK = ".work"
+"""Folder inside a run's hidden folder for what lets a killed run go on; never part of the result."""
+
+
+def sha256(source: bytes | Path) -> str:
+    """Return the SHA-256 of bytes, or of a file read in pieces, as hexadecimal text."""
+    if isinstance(source, bytes):
+        return hashlib.sha256(source).hexdigest()
+    digest = hashlib.sha256()
+    with source.open("rb") as stream:
+        while piece := stream.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def output_errors(path: Path) -> Iterator[None]:
+    """Turn an OSError met while writing *path* into an OutputError that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        remedy = {
+            errno.ENOSPC: "the disk is full; free some space or choose another place with -o",
+            errno.EDQUOT: "the quota is used up; free some space or choose another place with -o",
+            errno.EACCES: "no permission to write there; choose another place with -o",
+            errno.EROFS: "the file system is read-only; choose another place with -o",
+            errno.ENOTDIR: "a part of the path is a file; choose another place with -o",
+        }.get(error.errno or 0, error.strerror or str(error))
+        msg = f"cannot write {path}: {remedy}"
+        raise OutputError(msg) from error
+
+
+def write_atomic(path: Path, content: bytes | str) -> None:
+    """Write *content* to *path* so that the file is there whole or not at all.
+
+    Raises:
+        OutputError: the file cannot be written; what stood at *path* before still does.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    with output_errors(path):
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            Path(name).chmod(0o666 & ~_umask())
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+@contextlib.contextmanager
+def output_folder(target: Path, *, key: str, force: bool = False) -> Iterator[Path]:
+    """Give a folder to write into, which becomes *target* when the block ends without an error.
+
+    Args:
+        target: the folder to make.
+        key: says what the run is (a hash of its inputs); a killed run's leavings are kept for a run of the same key.
+        force: replace an existing folder, which stays as it is until the new one is whole.
+
+    Yields:
+        The hidden folder beside *target*. After an error in the block it is removed, unless it holds a :data:`WORK` folder
+        (hours of training, say); after a kill or Ctrl-C it stays. What stays is taken up again by a run of the same key.
+
+    Raises:
+        OutputError: *target* exists and *force* is off, is a file, or cannot be written; or another run is at it.
+    """
+    check_target(target, force=force)
+    partial = target.parent / f".{target.name}.partial"
+    with output_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not _same_run(partial, key):
+            _clear_partial(partial)
+        partial.mkdir(exist_ok=True)
+        lock = (partial / ".lock").open("w")
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            msg = f"another run is writing {target}; wait for it, or choose another place with -o"
+            raise OutputError(msg) from error
+        write_atomic(partial / ".run.json", json.dumps({"key": key}))
+        try:
+            with output_errors(target):
+                yield partial
+                _publish(partial, target)
+        except Exception:
+            if not (partial / WORK).exists():
+                shutil.rmtree(partial, ignore_errors=True)
+            raise
+
+
+def check_target(target: Path, *, force: bool) -> None:
+    """Refuse a target that exists (unless *force*), is a file, or lies where nothing can be written.
+
+    Raises:
+        OutputError: saying which of these it is.
+    """
+    if target.is_symlink() or (target.exists() and not target.is_dir()):
+        msg = f"{target} is a file, not a folder; choose another place with -o"
+        raise OutputError(msg)
+    if target.exists() and not force:
+        msg = f"{target} exists already; give --force to replace it, or choose another place with -o"
+        raise OutputError(msg)
+    if target.exists() and not (target / "report.json").is_file() and any(target.iterdir()):
+        msg = f"{target} holds no report.json, so tfcompress did not write it and will not replace it; choose another place"
+        raise OutputError(msg)
+
+
+def _same_run(partial: Path, key: str) -> bool:
+    try:
+        return bool(json.loads((partial / ".run.json").read_text()).get("key") == key)
+    except (OSError, ValueError):
+        return False
+
+
+def _clear_partial(partial: Path) -> None:
+    """Remove what another run left, unless that run is still at it."""
+    if not partial.exists():
+        return
+    with contextlib.suppress(FileNotFoundError), (partial / ".lock").open("r") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            msg = f"another run is writing beside {partial}; wait for it, or choose another place with -o"
+            raise OutputError(msg) from error
+    shutil.rmtree(partial)
+
+
+def _publish(partial: Path, target: Path) -> None:
+    for name in (".lock", ".run.json"):
+        (partial / name).unlink(missing_ok=True)
+    shutil.rmtree(partial / ".work", ignore_errors=True)
+    old = target.parent / f".{target.name}.replaced"
+    shutil.rmtree(old, ignore_errors=True)
+    if target.exists():
+        target.rename(old)
+    partial.rename(target)
+    shutil.rmtree(old, ignore_errors=True)
