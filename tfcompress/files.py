@@ -45,6 +45,7 @@ def output_errors(path: Path) -> Iterator[None]:
             errno.EDQUOT: "the quota is used up; free some space or choose another place with -o",
             errno.EACCES: "no permission to write there; choose another place with -o",
             errno.EROFS: "the file system is read-only; choose another place with -o",
+            errno.EEXIST: "a part of the path is a file; choose another place with -o",
             errno.ENOTDIR: "a part of the path is a file; choose another place with -o",
         }.get(error.errno or 0, error.strerror or str(error))
         msg = f"cannot write {path}: {remedy}"
@@ -88,8 +89,8 @@ def output_folder(target: Path, *, key: str, force: bool = False) -> Iterator[Pa
         force: replace an existing folder, which stays as it is until the new one is whole.
 
     Yields:
-        The hidden folder beside *target*. After an error in the block it is removed, unless it holds a :data:`WORK` folder
-        (hours of training, say); after a kill or Ctrl-C it stays. What stays is taken up again by a run of the same key.
+        The hidden folder beside *target*. After an error in the block it is removed, unless it holds a :data:`WORK`
+        folder (hours of training, say); after a kill or Ctrl-C it stays. A run of the same key takes it up.
 
     Raises:
         OutputError: *target* exists and *force* is off, is a file, or cannot be written; or another run is at it.
@@ -132,7 +133,9 @@ def check_target(target: Path, *, force: bool) -> None:
         msg = f"{target} exists already; give --force to replace it, or choose another place with -o"
         raise OutputError(msg)
     if target.exists() and not (target / "report.json").is_file() and any(target.iterdir()):
-        msg = f"{target} holds no report.json, so tfcompress did not write it and will not replace it; choose another place"
+        msg = (
+            f"{target} holds no report.json: tfcompress did not write it and will not replace it; choose another place"
+        )
         raise OutputError(msg)
 
 

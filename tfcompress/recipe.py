@@ -1,7 +1,7 @@
 """Recipes: what is to be done to a model, as frozen values that refuse to contradict themselves.
 
-A recipe is a tuple of **stages** (each rewrites a Keras model), one **export** (lowers it to TFLite) and how to **train**
-in between. This module is light: it is checked in full before TensorFlow is imported.
+A recipe is a tuple of **stages** (each rewrites a Keras model), one **export** (lowers it to TFLite) and how to
+**train** in between. This module is light: it is checked in full before TensorFlow is imported.
 
 Example:
     >>> recipe = Recipe(stages=(Prune(sparsity=0.8), QAT()), export=Export(quantize="int8"))
@@ -84,8 +84,8 @@ class Prune:
         initial_sparsity: where the polynomial schedule starts, in [0, sparsity).
         power: exponent of the polynomial.
         frequency: training steps between two updates of the masks.
-        pattern: ``unstructured``; ``2:4`` (two zeros in any four neighbours along the input channels; *sparsity* is then
-            0.5); ``block`` (whole blocks of *block_shape*, in the two last axes of the kernel).
+        pattern: ``unstructured``; ``2:4`` (two zeros in any four neighbours along the input channels; *sparsity* is
+            then 0.5); ``block`` (whole blocks of *block_shape*, in the two last axes of the kernel).
         block_shape: rows and columns of a block; only with ``pattern="block"``.
         scope: names of layers to prune, ``*`` and ``?`` allowed; empty: every layer with a kernel.
         engine: who does the work.
@@ -128,7 +128,7 @@ class Prune:
     @property
     def label(self) -> str:
         """Short name used in recipe and folder names."""
-        return "prune2:4".replace(":", "of") if self.pattern == "2:4" else f"prune{self.sparsity:g}"
+        return "prune2of4" if self.pattern == "2:4" else f"prune{self.sparsity:g}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +138,7 @@ class Cluster:
     Attributes:
         clusters: values allowed in a kernel, at least 2.
         init: how the first centroids are placed.
-        per_channel: cluster each output channel of a convolution apart (so that per-channel int8 scales keep the count).
+        per_channel: cluster each output channel of a convolution apart (per-channel int8 scales then keep the count).
         scope: names of layers to cluster, ``*`` and ``?`` allowed; empty: every layer with a kernel.
         engine: who does the work.
     """

@@ -1,0 +1,24 @@
+import re
+
+import pytest
+
+from tfcompress import errors
+
+
+def classes_of(root: type) -> list[type]:
+    return [root, *(found for child in root.__subclasses__() for found in classes_of(child))]
+
+
+def test_every_class_stands_in_the_drawn_tree_with_its_exit_code() -> None:
+    drawn = dict(re.findall(r"(\w+Error)\s+(\d+)\s", errors.__doc__ or ""))
+    assert drawn == {cls.__name__: str(cls.exit_code) for cls in classes_of(errors.TfcompressError)}
+
+
+def test_sibling_classes_have_exit_codes_of_their_own() -> None:
+    codes = [cls.exit_code for cls in errors.TfcompressError.__subclasses__()]
+    assert len(set(codes)) == len(codes)
+
+
+@pytest.mark.parametrize(("word", "hint"), [("exprot", " (did you mean 'export'?)"), ("zzz", "")])
+def test_the_nearest_spelling_is_named_only_when_it_is_near(word: str, hint: str) -> None:
+    assert errors.nearest(word, ["export", "inspect"]) == hint

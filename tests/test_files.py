@@ -1,0 +1,134 @@
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from tfcompress import files
+from tfcompress.errors import OutputError
+
+
+def test_a_hash_is_the_same_for_bytes_and_for_a_file_of_them(tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(b"abc")
+    assert files.sha256(tmp_path / "f") == files.sha256(b"abc")
+    assert files.sha256(b"abc").startswith("ba7816bf")
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "model.tflite"
+    target.write_bytes(b"old")
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OutputError, match="the disk is full; free some space or choose another place with -o"):
+        files.write_atomic(target, b"new")
+    assert target.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_folder_gets_its_name_only_when_it_is_whole(tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    with files.output_folder(target, key="k") as folder:
+        (folder / "report.json").write_text("{}")
+        assert not target.exists()
+    assert [p.name for p in target.iterdir()] == ["report.json"]
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_an_error_leaves_nothing_and_the_old_folder_as_it_was(tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    with files.output_folder(target, key="k") as folder:
+        (folder / "report.json").write_text("old")
+    with pytest.raises(RuntimeError, match="midway"), files.output_folder(target, key="k", force=True) as folder:
+        (folder / "report.json").write_text("new")
+        raise RuntimeError("midway")
+    assert (target / "report.json").read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_what_was_trained_outlives_an_error_and_is_found_by_the_same_run_only(tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    with pytest.raises(RuntimeError), files.output_folder(target, key="k") as folder:
+        (folder / files.WORK).mkdir()
+        (folder / files.WORK / "epoch-1").write_text("weights")
+        raise RuntimeError
+    with pytest.raises(RuntimeError), files.output_folder(target, key="k") as folder:
+        assert (folder / files.WORK / "epoch-1").read_text() == "weights"
+        raise RuntimeError
+    with files.output_folder(target, key="other") as folder:
+        assert not (folder / files.WORK).exists()
+    assert list(target.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("prepare", "message"),
+    [
+        (lambda t: t.write_text("x"), "is a file, not a folder"),
+        (lambda t: t.symlink_to(t.parent), "is a file, not a folder"),
+        (lambda t: (t.mkdir(), (t / "report.json").touch()), "exists already; give --force to replace it"),
+    ],
+)
+def test_an_existing_target_is_refused(tmp_path: Path, prepare: object, message: str) -> None:
+    assert callable(prepare)
+    prepare(tmp_path / "out")
+    with pytest.raises(OutputError, match=message), files.output_folder(tmp_path / "out", key="k"):
+        pass
+
+
+def test_force_does_not_replace_a_folder_that_somebody_else_made(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat.jpg").touch()
+    with (
+        pytest.raises(OutputError, match="holds no report.json: tfcompress did not write it"),
+        files.output_folder(tmp_path / "photos", key="k", force=True),
+    ):
+        pass
+    assert (tmp_path / "photos" / "cat.jpg").exists()
+
+
+def test_a_part_of_the_path_that_is_a_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "f").touch()
+    with (
+        pytest.raises(OutputError, match="a part of the path is a file"),
+        files.output_folder(tmp_path / "f" / "out", key="k"),
+    ):
+        pass
+
+
+def test_two_runs_do_not_write_the_same_folder(tmp_path: Path) -> None:
+    partial = tmp_path / ".out.partial"
+    partial.mkdir()
+    with (partial / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with (
+            pytest.raises(OutputError, match="another run is writing"),
+            files.output_folder(tmp_path / "out", key="k"),
+        ):
+            pass
+
+
+def test_a_killed_run_leaves_nothing_that_looks_finished_and_the_next_one_works(tmp_path: Path) -> None:
+    script = """
+        import os, signal, sys
+        from pathlib import Path
+        from tfcompress import files
+        with files.output_folder(Path(sys.argv[1]), key="k") as folder:
+            (folder / "half.tflite").write_text("half")
+            os.kill(os.getpid(), signal.SIGKILL)
+    """
+    target = tmp_path / "out"
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script), str(target)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert not target.exists()
+    with files.output_folder(target, key="another") as folder:
+        (folder / "report.json").touch()
+    assert [p.name for p in target.iterdir()] == ["report.json"]
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]

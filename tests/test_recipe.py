@@ -1,0 +1,103 @@
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tfcompress.errors import RecipeError
+from tfcompress.recipe import QAT, Cluster, Export, Prune, Recipe, Train, from_dict, from_toml, load, named
+
+fractions = st.floats(0.01, 0.99)
+prunes = st.builds(
+    Prune, sparsity=fractions, frequency=st.integers(1, 1000), scope=st.lists(st.text(min_size=1)).map(tuple)
+)
+clusters = st.builds(Cluster, clusters=st.integers(2, 256), init=st.sampled_from(["kmeans++", "linear"]))
+trains = st.builds(Train, epochs=st.integers(1, 99), learning_rate=fractions, seed=st.integers(0, 2**32 - 1))
+
+
+@given(stages=st.tuples(prunes, clusters), train=trains, title=st.text(), about=st.text())
+def test_a_recipe_written_as_toml_is_read_back_equal(
+    stages: tuple[Prune, Cluster], train: Train, title: str, about: str
+) -> None:
+    recipe = Recipe(stages=(*stages, QAT()), train=train, export=Export(quantize="int8"), title=title, about=about)
+    assert from_toml(recipe.to_toml()) == recipe
+
+
+@pytest.mark.parametrize("name", named())
+def test_a_named_recipe_is_called_like_its_file_and_says_what_it_is_for(name: str) -> None:
+    assert load(name).name == name
+    assert load(name).about.endswith(".")
+
+
+def test_a_name_is_put_together_from_the_parts() -> None:
+    stages = (Prune(sparsity=0.5), Cluster(clusters=16), QAT())
+    assert Recipe(stages=stages, export=Export(quantize="int8")).name == "prune0.5-cluster16-qat-int8"
+    assert Recipe().name == "float32"
+    assert Recipe(stages=(Prune(pattern="2:4"),)).name == "prune2of4-float32"
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: Prune(sparsity=0), "prune.sparsity must be in (0, 1), got 0"),
+        (lambda: Prune(sparsity=1), "prune.sparsity must be in (0, 1), got 1"),
+        (lambda: Prune(sparsity=1.5), "prune.sparsity must be in (0, 1), got 1.5"),
+        (lambda: Prune(sparsity=float("nan")), "prune.sparsity must be in (0, 1), got nan"),
+        (lambda: Prune(sparsity="half"), "prune.sparsity must be a number, got 'half'"),  # type: ignore[arg-type]
+        (lambda: Prune(sparsity=True), "prune.sparsity must be a number, got True"),
+        (lambda: Prune(begin_epoch=-1), "prune.begin_epoch must be at least 0, got -1"),
+        (lambda: Prune(begin_epoch=2, end_epoch=1), "prune.end_epoch must be above prune.begin_epoch (2), got 1"),
+        (lambda: Prune(power=0), "prune.power must be above 0, got 0"),
+        (lambda: Prune(frequency=0), "prune.frequency must be at least 1 (steps), got 0"),
+        (lambda: Prune(initial_sparsity=0.5), "prune.initial_sparsity must be in [0, prune.sparsity = 0.5), got 0.5"),
+        (lambda: Prune(pattern="2:4", sparsity=0.6), "prune.sparsity must be 0.5 with pattern '2:4', got 0.6"),
+        (lambda: Prune(block_shape=(4, 4)), "prune.block_shape must be given with pattern 'block' only, got (4, 4)"),
+        (lambda: Prune(pattern="block", block_shape=(0, 4)), "must be two whole numbers of at least 1, got (0, 4)"),
+        (lambda: Prune(scope=(3,)), "prune.scope item must be text, got 3"),  # type: ignore[arg-type]
+        (lambda: Cluster(clusters=1), "cluster.clusters must be between 2 and 256, got 1"),
+        (lambda: Cluster(init="kmean"), "(did you mean 'kmeans++'?), got 'kmean'"),  # type: ignore[arg-type]
+        (lambda: QAT(engine="torch"), "qat.engine must be one of 'auto', 'tfmot', got 'torch'"),  # type: ignore[arg-type]
+        (lambda: Export(quantize="int7"), "(did you mean 'int8'?), got 'int7'"),  # type: ignore[arg-type]
+        (lambda: Export(io="int8"), "export.io must be one of 'auto', 'float32' with quantize 'none', got 'int8'"),
+        (lambda: Export(samples=0), "export.samples must be at least 1, got 0"),
+        (lambda: Train(epochs=0), "train.epochs must be at least 1, got 0"),
+        (lambda: Train(epochs=1.5), "train.epochs must be a whole number, got 1.5"),  # type: ignore[arg-type]
+        (lambda: Train(batch_size=0), "train.batch_size must be at least 1, got 0"),
+        (lambda: Train(learning_rate=0), "train.learning_rate must be above 0, got 0"),
+        (lambda: Train(seed=-1), "train.seed must be between 0 and 2**32 - 1, got -1"),
+        (lambda: Train(holdout=1), "train.holdout must be in (0, 1), got 1"),
+        (lambda: Train(limit=0), "train.limit must be at least 1, got 0"),
+        (lambda: Recipe(stages=(QAT(),)), "export.quantize must be 'int8' after a qat stage"),
+        (lambda: Recipe(stages=(Prune(), Prune())), "must hold each kind at most once, got 'prune' twice"),
+        (lambda: Recipe(stages=(Prune(end_epoch=9),)), "prune.end_epoch must be at most train.epochs (2), got 9"),
+        (lambda: from_dict({"exprot": {}}), "recipe has no key 'exprot' (did you mean 'export'?)"),
+        (lambda: from_dict({"train": {"epoch": 1}}), "train has no key 'epoch' (did you mean 'epochs'?)"),
+        (lambda: from_dict({"train": 3}), "train must be a table, got 3"),
+        (lambda: from_dict({"format": 9}), "format must be 1, got 9; a newer tfcompress wrote it"),
+        (lambda: from_dict({"stages": {}}), "stages must be a list of [[stages]] tables"),
+        (lambda: from_dict({"stages": [{}]}), "each [[stages]] table needs a kind, one of prune, cluster, qat"),
+        (lambda: from_dict({"stages": [{"kind": "purne"}]}), "got 'purne' (did you mean 'prune'?)"),
+        (lambda: from_dict({"name": 3}), "recipe: name must be text, got 3"),
+        (lambda: from_toml("[[["), "recipe is not TOML"),
+        (lambda: load("int9"), "no recipe 'int9' (did you mean 'int8'?); give a .toml file or one of"),
+        (lambda: load("nothing.toml"), "recipe 'nothing.toml' cannot be read"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_with_the_reason(build: object, message: str) -> None:
+    assert callable(build)
+    with pytest.raises(RecipeError, match=re.escape(message)):
+        build()
+
+
+def test_a_recipe_is_read_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text('[[stages]]\nkind = "cluster"\nclusters = 8\n')
+    assert load(tmp_path / "mine.toml").stages == (Cluster(clusters=8),)
+
+
+@pytest.mark.parametrize(("quantize", "dtype"), [("none", "float32"), ("int8", "int8"), ("int16x8", "int16")])
+def test_auto_inputs_and_outputs_follow_the_scheme(quantize: str, dtype: str) -> None:
+    settings = dataclasses.replace(Export(), quantize=quantize)  # type: ignore[arg-type]
+    assert settings.io_dtype == dtype
+    assert settings.needs_data == (dtype != "float32")

@@ -1,0 +1,27 @@
+"""The ``tfcompress`` command, also as ``python -m tfcompress``."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> int:
+    """Run the command line and return its exit code; help and version answer before click is imported."""
+    words = sys.argv[1:]
+    if words in ([], ["-h"], ["--help"]):
+        from tfcompress.cli.overview import overview
+
+        sys.stdout.write(overview())
+        return 0
+    if words == ["--version"]:
+        from tfcompress._version import __version__
+
+        sys.stdout.write(f"tfcompress {__version__}\n")
+        return 0
+    from tfcompress.cli.main import run
+
+    return run(words)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

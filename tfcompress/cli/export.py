@@ -1,0 +1,166 @@
+"""``tfcompress export``: the main job."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tfcompress.cli.options import Sparsity, data_options, loading_options, read_data
+from tfcompress.errors import UsageError
+from tfcompress.recipe import QAT, Cluster, Export, Prune, Recipe, Stage, load
+
+_STAGE_FLAGS = ("qat", "prune", "cluster", "quantize")
+_DATA_FLAGS = ("data", "label", "features", "scale", "mean", "std", "preprocess")
+_FIT_FLAGS = ("epochs", "batch_size", "learning_rate", "loss", "limit")
+_ALWAYS_FLAGS = ("seed", "holdout")
+_EXPORT_FLAGS = ("io", "samples", "sparse", "float_ops", "select_ops", "min_agreement_db")
+
+HELP = """\
+Compress MODEL (.h5, .keras or a SavedModel folder) and write a .tflite file that was checked to be what you asked for.
+
+\b
+  tfcompress export model.keras                                       float32, checked
+  tfcompress export model.h5 --quantize dynamic                       int8 weights, no data needed
+  tfcompress export model.h5 --quantize int8 --data data.npz          post-training int8
+  tfcompress export --qat model.h5 --data data.npz --epochs 3         int8, fine-tuned for it
+  tfcompress export model.h5 --prune 0.5 --qat --data data.npz        and half of the weights zero
+  tfcompress export model.h5 --recipe cluster16-int8 --data data.npz  a named recipe
+
+Writes a folder (MODEL-RECIPE by default): the .tflite, report.json and report.html, the recipe, test samples for
+edge_runner, and a log. An existing folder is replaced only with --force, the model never.
+"""
+
+
+@click.command("export", help=HELP, short_help="Compress a Keras model.")
+@click.argument("model", metavar="MODEL")
+@click.option("--recipe", metavar="NAME|FILE", help="A named recipe (tfcompress recipes) or a .toml file.")
+@click.option(
+    "--quantize",
+    type=click.Choice(["none", "dynamic", "float16", "int8", "int16x8"]),
+    help="Numbers in the file. Default: int8 with --qat, else none (float32).",
+)
+@click.option(
+    "--qat", is_flag=True, help="Fine-tune with int8 rounding in the loop; needs --data, unless MODEL is QAT already."
+)
+@click.option("--prune", type=Sparsity(), metavar="FRACTION|2:4", help="Set this fraction of each kernel to zero.")
+@click.option("--cluster", type=int, metavar="K", help="Let each kernel hold at most K different values.")
+@data_options
+@click.option("--epochs", type=int, help="Passes over the training data. [default: 2]")
+@click.option("--batch-size", type=int, help="Samples a training step. [default: 64]")
+@click.option("--learning-rate", type=float, help="Of the Adam optimizer. [default: 1e-05]")
+@click.option("--loss", help="Name of a Keras loss. [default: by the labels and the outputs]")
+@click.option("--limit", type=int, metavar="N", help="Train on N samples only, drawn by the seed.")
+@click.option("--holdout", type=float, help="Fraction kept for testing if the data has no test split. [default: 0.2]")
+@click.option("--seed", type=int, help="Seed of everything random. [default: 0]")
+@click.option(
+    "--io",
+    type=click.Choice(["float32", "int8", "uint8", "int16"]),
+    help="dtype of inputs and outputs. [default: int8 for int8, int16 for int16x8, else float32]",
+)
+@click.option("--samples", type=int, help="Training samples that calibrate int8 ranges. [default: 200]")
+@click.option(
+    "--sparse", type=click.Choice(["auto", "never"]), help="Store sparse kernels encoded where smaller. [default: auto]"
+)
+@click.option(
+    "--float-ops", type=click.Choice(["refuse", "allow"]), help="Ops without an int8 kernel. [default: refuse]"
+)
+@click.option(
+    "--select-ops", is_flag=True, default=None, help="Allow TensorFlow (Flex) ops, which need the big runtime."
+)
+@click.option("--min-agreement-db", type=float, metavar="DB", help="Least agreement with the Keras model.")
+@click.option(
+    "--runtime", multiple=True, metavar="NAME>=VERSION", help="The file must run there, e.g. 'tflite-runtime>=2.14'."
+)
+@loading_options
+@click.option("-o", "--output", metavar="FOLDER", help="Where to write. [default: MODEL-RECIPE]")
+@click.option("--force", is_flag=True, help="Replace an existing output folder.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON instead of a table.")
+def command(
+    model: str, output: str | None, force: bool, as_json: bool, trust: bool, custom: tuple[str, ...], **flags: Any
+) -> None:
+    recipe = read_recipe(flags)
+    from tfcompress.cli.terminal import terminal
+
+    with terminal() as screen:
+        from tfcompress.pipeline import check, compress
+        from tfcompress.reports.table import print_report
+
+        target = Path(output) if output else default_output(model, recipe)
+        check(model, recipe, has_data=flags["data"] is not None, output=target, force=force)
+        data = read_data(**{name: flags[name] for name in _DATA_FLAGS})
+        result = compress(
+            model,
+            recipe,
+            data,
+            output=target,
+            force=force,
+            trust=trust,
+            custom=custom,
+            progress=screen.progress,
+            log=screen.log,
+        )
+        if as_json:
+            screen.write(result.report.to_json() + "\n")
+            return
+        print_report(result.report, screen.out)
+        screen.out.print(f"written to {target}/", soft_wrap=True, markup=False)
+
+
+def read_recipe(flags: dict[str, Any]) -> Recipe:
+    """Put the recipe together from ``--recipe`` or the stage flags, with the training and export flags laid over it.
+
+    Raises:
+        UsageError: ``--recipe`` together with a flag that says the same thing.
+        RecipeError: values that contradict each other.
+    """
+    if flags["recipe"] is not None:
+        clash = next((name for name in _STAGE_FLAGS if flags[name] not in (None, False)), None)
+        if clash:
+            msg = f"--{clash} and --recipe both say what to do; give one, or edit a copy of the recipe (tfcompress recipes NAME)"
+            raise UsageError(msg)
+        recipe = load(flags["recipe"])
+    else:
+        quantize = flags["quantize"] or ("int8" if flags["qat"] else "none")
+        recipe = Recipe(stages=_stages(flags), export=Export(quantize=quantize))
+    train = {name: flags[name] for name in (*_FIT_FLAGS, *_ALWAYS_FLAGS) if flags[name] is not None}
+    _refuse_idle_flags(recipe, flags)
+    export = {name: flags[name] for name in _EXPORT_FLAGS if flags[name] is not None}
+    if flags["runtime"]:
+        export["runtimes"] = tuple(flags["runtime"])
+    return dataclasses.replace(
+        recipe, train=dataclasses.replace(recipe.train, **train), export=dataclasses.replace(recipe.export, **export)
+    )
+
+
+def _refuse_idle_flags(recipe: Recipe, flags: dict[str, Any]) -> None:
+    """Refuse a flag that would have no effect on this recipe, saying why."""
+    idle = {name: "nothing is trained without --qat, --prune or --cluster" for name in _FIT_FLAGS if not recipe.stages}
+    if not recipe.export.needs_data:
+        idle |= dict.fromkeys(("samples", "float_ops"), "only --quantize int8 and int16x8 calibrate activations")
+    if flags["data"] is None:
+        idle["holdout"] = "there is no --data"
+    for name, reason in idle.items():
+        if flags[name] is not None:
+            msg = f"--{name.replace('_', '-')} would do nothing: {reason}"
+            raise UsageError(msg)
+
+
+def _stages(flags: dict[str, Any]) -> tuple[Stage, ...]:
+    stages: list[Stage] = []
+    if flags["prune"] is not None:
+        stages.append(Prune(sparsity=0.5, pattern="2:4") if flags["prune"] == "2:4" else Prune(sparsity=flags["prune"]))
+    if flags["cluster"] is not None:
+        stages.append(Cluster(clusters=flags["cluster"]))
+    if flags["qat"]:
+        stages.append(QAT())
+    return tuple(stages)
+
+
+def default_output(model: str, recipe: Recipe) -> Path:
+    """Return ``<model>-<recipe>`` in the current directory."""
+    path = Path(model)
+    stem = path.stem if path.suffix in (".h5", ".hdf5", ".keras") else path.name
+    return Path(f"{stem or 'model'}-{recipe.name}")

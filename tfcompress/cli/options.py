@@ -1,0 +1,117 @@
+"""Options that several commands share, and what they mean together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from tfcompress.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from tfcompress.data.dataset import Dataset
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_LOADING = (
+    click.option(
+        "--trust", is_flag=True, help="Run code that the model file holds (Lambda layers). Only if you wrote it."
+    ),
+    click.option(
+        "--custom",
+        metavar="MODULE:NAME",
+        multiple=True,
+        help="A custom layer or function the model needs, importable from here. May be repeated.",
+    ),
+)
+
+_DATA = (
+    click.option(
+        "--data",
+        metavar="SOURCE",
+        help="An .npz (x_train, y_train, x_test, y_test; or x, y), a folder of class folders with images, .csv, "
+        ".parquet, .tfrecord, module:function, keras:NAME or tfds:NAME.",
+    ),
+    click.option("--label", metavar="COLUMN", help="CSV/Parquet: the column that holds the label."),
+    click.option("--features", metavar="FILE.toml", help="TFRecord: what the records hold (see the README)."),
+    click.option("--scale", metavar="NUMBER", help="Multiply the inputs by this, e.g. 1/255."),
+    click.option("--mean", metavar="A[,B,C]", help="Then subtract this (one number, or one a channel)."),
+    click.option("--std", metavar="A[,B,C]", help="Then divide by this."),
+    click.option("--preprocess", metavar="MODULE:FUNCTION", help="Instead: a function from a batch to a batch."),
+)
+
+
+def loading_options(command: Command) -> Command:
+    """Add the options that say how a model file is read."""
+    return _add(command, _LOADING)
+
+
+def data_options(command: Command) -> Command:
+    """Add the options that say where data comes from and how it is preprocessed."""
+    return _add(command, _DATA)
+
+
+def _add(command: Command, options: Sequence[Callable[[Command], Command]]) -> Command:
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def read_data(
+    *,
+    data: str | None,
+    label: str | None,
+    features: str | None,
+    scale: str | None,
+    mean: str | None,
+    std: str | None,
+    preprocess: str | None,
+) -> Dataset | None:
+    """Open the data that the options name; None when there are none.
+
+    Raises:
+        UsageError: a data option without ``--data``.
+        DataError: data that cannot be read, or preprocessing that cannot be meant.
+    """
+    given = {"label": label, "features": features, "scale": scale, "mean": mean, "std": std, "preprocess": preprocess}
+    if data is None:
+        lonely = next((name for name, value in given.items() if value is not None), None)
+        if lonely:
+            msg = f"--{lonely} says something about data, but there is no --data"
+            raise UsageError(msg)
+        return None
+    from tfcompress.data.preprocessing import Preprocessing, parse_scale
+    from tfcompress.data.sources import load
+
+    steps = Preprocessing(
+        scale=None if scale is None else parse_scale(scale),
+        mean=_numbers(mean, "--mean"),
+        std=_numbers(std, "--std"),
+        function=preprocess or "",
+    )
+    return load(data, label=label, features=None if features is None else Path(features), preprocessing=steps)
+
+
+def _numbers(text: str | None, option: str) -> tuple[float, ...]:
+    try:
+        return () if text is None else tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        msg = f"{option} must be numbers separated by commas, got {text!r}"
+        raise DataError(msg) from error
+
+
+class Sparsity(click.ParamType):
+    """A fraction, or ``2:4``."""
+
+    name = "sparsity"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | str:
+        """Return a float, or the text ``2:4``."""
+        if value == "2:4" or isinstance(value, float):
+            return str(value) if value == "2:4" else float(value)
+        try:
+            return float(value)
+        except ValueError:
+            self.fail(f"must be a fraction such as 0.5, or 2:4, got {value!r}", param, ctx)
