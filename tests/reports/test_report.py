@@ -1,0 +1,191 @@
+import json
+import math
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tfcompress.errors import OutputError, UsageError
+from tfcompress.reports import report as r
+
+NAMES = st.text(max_size=8)
+RATIOS = st.none() | st.floats(allow_nan=False, allow_infinity=False)
+COUNTS = st.none() | st.integers(0, 2**53)
+JSON = st.dictionaries(
+    NAMES, st.none() | st.booleans() | st.integers(-9, 9) | NAMES | st.lists(NAMES, max_size=2), max_size=3
+)
+SCORES = st.builds(r.Score, task=st.sampled_from(["classification", "regression"]), top1=RATIOS, mae=RATIOS)
+RESULTS = st.builds(
+    r.ResultFile,
+    score=st.none() | SCORES,
+    parameters=COUNTS,
+    verification=JSON,
+    operators=st.dictionaries(NAMES, st.integers(0, 9)),
+)
+SOURCES = st.builds(r.SourceModel, parameters=COUNTS, layers=st.lists(st.builds(r.Layer), max_size=2).map(tuple))
+MEASUREMENTS = st.builds(
+    r.Measurement,
+    samples_ns=st.lists(st.integers(1, 10**9), max_size=5).map(tuple),
+    summary=st.dictionaries(NAMES, RATIOS, max_size=2),
+)
+EDGES = st.builds(r.EdgeRun, environment=JSON, result=MEASUREMENTS, baseline=st.none() | MEASUREMENTS)
+TRAININGS = st.builds(
+    r.Training, history=st.dictionaries(NAMES, st.lists(RATIOS, max_size=3).map(tuple), max_size=2), wall_seconds=RATIOS
+)
+REPORTS = st.builds(
+    r.Report,
+    recipe=JSON,
+    data=st.none() | JSON,
+    source=SOURCES,
+    result=RESULTS,
+    training=st.none() | TRAININGS,
+    baseline=st.none() | st.builds(r.Baseline, score=st.none() | SCORES),
+    comparison=st.builds(r.Comparison, size_ratio=RATIOS),
+    edge=st.lists(EDGES, max_size=2).map(tuple),
+    wall_seconds=st.dictionaries(NAMES, RATIOS, max_size=2),
+    seeds=st.dictionaries(NAMES, st.integers(0, 2**32 - 1), max_size=2),
+    warnings=st.lists(NAMES, max_size=2).map(tuple),
+)
+
+
+def a_report(**changes):
+    values = {
+        "tool_version": "0.1.0",
+        "created_utc": "2026-01-02T03:04:05Z",
+        "recipe_name": "int8",
+        "recipe": {"format": 1},
+        "seeds": {"train": 0},
+        "versions": {"python": "3.11.7", "tensorflow": None},
+        "machine": r.Machine(system="Linux 6", architecture="x86_64"),
+        "source": r.SourceModel(name="net.h5", writer="keras2", parameters=1000, nonzero=1000),
+        "baseline": r.Baseline(
+            size_bytes=4000, gzip_bytes=3000, score=r.Score(task="classification", samples=10, top1=0.9)
+        ),
+        "result": r.ResultFile(
+            name="net.tflite",
+            sha256="ab",
+            size_bytes=1000,
+            gzip_bytes=750,
+            quantize="int8",
+            nonzero=500,
+            score=r.Score(task="classification", samples=10, top1=0.8),
+        ),
+    }
+    return r.Report(**{**values, **changes})
+
+
+@given(REPORTS)
+def test_what_is_written_is_read_back_equal(report):
+    assert r.from_json(report.to_json()) == report
+
+
+def test_the_format_number_comes_first():
+    assert next(iter(json.loads(a_report().to_json()).items())) == ("format", r.FORMAT)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_what_is_not_finite_is_written_as_null(value):
+    report = a_report(comparison=r.Comparison(size_ratio=value), recipe={"x": [value]}, wall_seconds={"load": value})
+    plain = json.loads(report.to_json(), parse_constant=lambda name: pytest.fail(name))
+    assert plain["comparison"]["size_ratio"] is None
+    assert plain["recipe"]["x"] == [None]
+    assert plain["wall_seconds"] == {"load": None}
+
+
+def test_numpy_numbers_are_written_as_plain_ones():
+    np = pytest.importorskip("numpy")
+    report = a_report(recipe={"a": np.float32(0.5), "b": np.arange(3), "c": np.bool_(1)})
+    assert json.loads(report.to_json())["recipe"] == {"a": 0.5, "b": [0, 1, 2], "c": True}
+
+
+def test_what_json_has_no_word_for_is_a_bug():
+    with pytest.raises(TypeError, match="a report cannot hold set"):
+        a_report(recipe={"a": {1}}).to_json()
+
+
+def test_a_ratio_above_one_is_a_gain():
+    report = a_report()
+    compared = r.compare(report.source, report.baseline, report.result, mcnemar_p=0.25)
+    assert compared.size_ratio == 4000 / 1000
+    assert compared.gzip_ratio == 3000 / 750
+    assert compared.parameter_ratio == 1000 / 500
+    assert compared.accuracy_difference == pytest.approx(0.8 - 0.9)
+    assert (compared.mcnemar_p, compared.speedup, compared.energy_ratio) == (0.25, None, None)
+
+
+def test_what_was_not_measured_compares_to_nothing():
+    report = a_report()
+    assert r.compare(r.SourceModel(name="m", writer="keras3"), None, report.result) == r.Comparison()
+
+
+def test_a_regression_compares_by_mean_absolute_error():
+    assert r.Score(task="regression", samples=1, mae=0.5, top1=None).main == 0.5
+
+
+def test_a_score_takes_the_known_keys_of_metrics():
+    score = r.Score.from_dict({"task": "binary", "samples": 4, "top1": 0.5, "auc": math.nan, "threshold": 0.5})
+    assert score == r.Score(task="binary", samples=4, top1=0.5)
+
+
+def edited(**changes):
+    return json.dumps({**a_report().to_dict(), **changes})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "report is not JSON: "),
+        ("[]", "report is not a report of tfcompress"),
+        ('{"tool": "edge_runner", "format": 1}', "report is not a report of tfcompress"),
+        (edited(format=2), "format must be at most 1, got 2; a newer tfcompress wrote it: upgrade tfcompress"),
+        (edited(format=0), "format must be a whole number between 1 and 1, got 0"),
+        (edited(format=True), "format must be a whole number between 1 and 1, got True"),
+        (edited(sedes={}), r"report has no key 'sedes' \(did you mean 'seeds'\?\)"),
+        (edited(machine=None), "report.machine must be an object, got None"),
+        (edited(machine={}), "report.machine lacks the key 'system'"),
+        (edited(warnings="no"), "report.warnings must be a list, got 'no'"),
+        (edited(warnings=[1]), r"report.warnings\[0\] must be text, got 1"),
+        (edited(seeds={"a": 0.5}), "report.seeds.a must be a whole number, got 0.5"),
+        (edited(seeds=[]), "report.seeds must be an object"),
+        (edited(wall_seconds={"a": "1"}), "report.wall_seconds.a must be a number, got '1'"),
+    ],
+)
+def test_what_is_not_a_report_is_refused(text, message):
+    with pytest.raises(UsageError, match=message):
+        r.from_json(text)
+
+
+def test_a_promise_holds_text_or_a_number_and_nothing_else():
+    kept = r.Promise(layer="dense", what="sparsity", asked=0.5, got=1)
+    report = a_report(
+        result=r.ResultFile(name="", sha256="", size_bytes=1, gzip_bytes=1, quantize="", promises=(kept,))
+    )
+    assert r.from_json(report.to_json()).result.promises == (kept,)
+    plain = report.to_dict()
+    plain["result"]["promises"][0]["got"] = []
+    with pytest.raises(UsageError, match=r"promises\[0\].got must be str or int or float, got \[\]"):
+        r.from_json(json.dumps(plain))
+
+
+def test_a_report_is_loaded_from_its_file_or_its_folder(tmp_path):
+    report = a_report()
+    report.save(tmp_path / "report.json")
+    assert r.load(tmp_path) == r.load(tmp_path / "report.json") == report
+
+
+def test_a_report_that_cannot_be_read_or_written_says_so(tmp_path):
+    with pytest.raises(UsageError, match=r"report '.*report.json' cannot be read: No such file or directory"):
+        r.load(tmp_path)
+    (tmp_path / "bad.json").write_bytes(b"\xff\xfe")
+    with pytest.raises(UsageError, match="cannot be read: not UTF-8 text"):
+        r.load(tmp_path / "bad.json")
+    with pytest.raises(OutputError, match="cannot write"):
+        a_report().save(tmp_path / "none" / "report.json")
+
+
+def test_reading_a_report_imports_nothing_heavy():
+    code = "import sys, tfcompress.reports.report, tfcompress.reports.facts; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert {"numpy", "tensorflow", "pandas", "rich"}.isdisjoint(done.stdout.split())

@@ -1,0 +1,327 @@
+"""The parts of a report: frozen values, their units in their names, None for "not measured"."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tfcompress.reports import codec
+
+
+def ratio(before: float | None, after: float | None) -> float | None:
+    """Return ``before / after``; None when either was not measured or *after* is 0."""
+    return before / after if before is not None and after else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """How well a model does on a data split.
+
+    Attributes:
+        task: ``classification``, ``binary`` or ``regression``.
+        samples: how many samples were scored.
+        top1: fraction right; with the ends of its 95 % Wilson interval.
+        top1_low: lower end.
+        top1_high: upper end.
+        top5: fraction with the label among the five highest outputs.
+        mae: mean absolute error, in the label's unit.
+        rmse: root mean square error, in the label's unit.
+        auc: area under the ROC curve.
+    """
+
+    task: str
+    samples: int
+    top1: float | None = None
+    top1_low: float | None = None
+    top1_high: float | None = None
+    top5: float | None = None
+    mae: float | None = None
+    rmse: float | None = None
+    auc: float | None = None
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Score:
+        """Take the known keys out of what ``Metrics.to_dict()`` gives."""
+        known = [f.name for f in dataclasses.fields(cls)]
+        return cls(**{name: codec.to_plain(values[name]) for name in known if name in values})
+
+    @property
+    def main(self) -> float | None:
+        """The number that is compared: the fraction right, or the mean absolute error of a regression."""
+        return self.mae if self.task == "regression" else self.top1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """One layer (or TFLite op) and what it costs.
+
+    Attributes:
+        name: the layer's name.
+        type: its class.
+        output_shape: without the batch; None for an unknown extent.
+        parameters: how many weights it holds.
+        nonzero: how many of them are not zero.
+        macs: multiply-accumulates of one inference; None: not counted.
+        dtype: dtype of its output.
+    """
+
+    name: str
+    type: str
+    output_shape: tuple[int | None, ...] = ()
+    parameters: int = 0
+    nonzero: int = 0
+    macs: int | None = None
+    dtype: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceModel:
+    """The model that was given.
+
+    Attributes:
+        name: its file name, or its class for an object in memory.
+        writer: what wrote it: ``keras2``, ``keras3``, ``savedmodel``.
+        sha256: of the file; None for a folder or an object.
+        writer_version: version of Keras or TensorFlow that wrote it.
+        size_bytes: of the file.
+        parameters: how many weights it holds.
+        nonzero: how many of them are not zero.
+        macs: multiply-accumulates of one inference, over the layers that can be counted.
+        not_counted: layers whose multiply-accumulates are not in *macs*.
+        layers: one entry a layer.
+        score: of the Keras model itself.
+    """
+
+    name: str
+    writer: str
+    sha256: str | None = None
+    writer_version: str | None = None
+    size_bytes: int | None = None
+    parameters: int | None = None
+    nonzero: int | None = None
+    macs: int | None = None
+    not_counted: tuple[str, ...] = ()
+    layers: tuple[Layer, ...] = ()
+    score: Score | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """What training did.
+
+    Attributes:
+        epochs: passes over the training split.
+        samples: training samples seen in an epoch.
+        history: by name of the quantity, one value an epoch.
+        wall_seconds: from first to last step.
+        notes: what was chosen on the user's behalf, and why.
+    """
+
+    epochs: int
+    samples: int | None = None
+    history: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)
+    wall_seconds: float | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Promise:
+    """What a stage promised about a layer, and what was found in the end.
+
+    Attributes:
+        layer: its name.
+        what: the quantity: ``sparsity``, ``clusters``.
+        asked: what the recipe asks for.
+        got: what the finished model holds.
+    """
+
+    layer: str
+    what: str
+    asked: str | int | float | None
+    got: str | int | float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runtime:
+    """Whether a runtime opens and runs the file.
+
+    Attributes:
+        runtime: ``litert``, ``tflite-runtime``, ``tensorflow``.
+        version: of the runtime.
+        verdict: ``runs``, ``refuses``, ``should run``, ``should refuse``.
+        how: ``tried``, or ``op versions`` when it is not installed here.
+        reason: why not; empty when it runs.
+    """
+
+    runtime: str
+    version: str
+    verdict: str
+    how: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Baseline:
+    """The same model exported plainly, in float32: what the result is compared with.
+
+    Attributes:
+        size_bytes: of the .tflite file.
+        gzip_bytes: of the same, compressed by gzip -9.
+        sha256: of the .tflite file; device measurements join by it.
+        score: in the interpreter.
+    """
+
+    size_bytes: int
+    gzip_bytes: int
+    sha256: str | None = None
+    score: Score | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResultFile:
+    """The .tflite file that was written.
+
+    Attributes:
+        name: its file name.
+        sha256: of the file; device measurements join by it.
+        size_bytes: of the file.
+        gzip_bytes: of the same, compressed by gzip -9.
+        quantize: the scheme: ``none``, ``dynamic``, ``float16``, ``int8``, ``int16x8``.
+        parameters: how many weights it holds.
+        nonzero: how many of them are not zero.
+        macs: multiply-accumulates of one inference.
+        score: in the interpreter.
+        operators: how many of each op.
+        verification: what was checked before the file was written, and what came out.
+        runtimes: where it runs.
+        promises: what the stages promised and kept.
+    """
+
+    name: str
+    sha256: str
+    size_bytes: int
+    gzip_bytes: int
+    quantize: str
+    parameters: int | None = None
+    nonzero: int | None = None
+    macs: int | None = None
+    score: Score | None = None
+    operators: Mapping[str, int] = field(default_factory=dict)
+    verification: Mapping[str, Any] = field(default_factory=dict)
+    runtimes: tuple[Runtime, ...] = ()
+    promises: tuple[Promise, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """One file as edge_runner measured it.
+
+    Attributes:
+        sha256: of the file that was measured.
+        samples_ns: every timed inference, in nanoseconds.
+        summary: edge_runner's statistics of them: ``median_ms``, ``p90_ms``, …
+        load_ms: opening the file and allocating its tensors.
+        first_ms: first inference.
+        warmup_runs: untimed inferences before the timed ones.
+        peak_memory_bytes: of a fresh process that opened and ran it.
+        energy_joules: of one inference.
+        score: on the device's data.
+        warnings: what to know before trusting these numbers.
+    """
+
+    sha256: str
+    samples_ns: tuple[int, ...]
+    summary: Mapping[str, float | None]
+    load_ms: float | None = None
+    first_ms: float | None = None
+    warmup_runs: int | None = None
+    peak_memory_bytes: int | None = None
+    energy_joules: float | None = None
+    score: Score | None = None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def median_ms(self) -> float | None:
+        """Median latency."""
+        return self.summary.get("median_ms")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EdgeRun:
+    """One run of edge_runner on one device, as far as it measured this report's files.
+
+    Attributes:
+        created_utc: when.
+        device: board or host.
+        cpu: the processor.
+        architecture: the machine's.
+        runtime: the interpreter.
+        runtime_version: its version.
+        delegate: what ran the kernels.
+        threads: how many.
+        environment: everything else that edge_runner wrote about the device.
+        result: the result file's measurement.
+        baseline: the float file's, from the same run (interleaved), if it was measured.
+    """
+
+    created_utc: str
+    device: str | None
+    cpu: str | None
+    architecture: str | None
+    runtime: str
+    runtime_version: str | None
+    delegate: str | None
+    threads: int
+    environment: Mapping[str, Any]
+    result: Measurement
+    baseline: Measurement | None = None
+
+    @property
+    def speedup(self) -> float | None:
+        """Float median over the result's: above 1 when the result is faster; None unless both ran in this run."""
+        before = self.baseline.median_ms if self.baseline else None
+        return ratio(before, self.result.median_ms)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """The result against the float baseline; a ratio above 1 is a gain.
+
+    Attributes:
+        size_ratio: float .tflite bytes over the result's.
+        gzip_ratio: the same after gzip.
+        parameter_ratio: parameters of the source over non-zero parameters of the result.
+        accuracy_difference: result minus float: top-1 fraction, or mean absolute error of a regression.
+        mcnemar_p: probability of a difference like that between equally good classifiers (McNemar's test).
+        speedup: float median latency over the result's, on the device measured last.
+        energy_ratio: float joules over the result's.
+    """
+
+    size_ratio: float | None = None
+    gzip_ratio: float | None = None
+    parameter_ratio: float | None = None
+    accuracy_difference: float | None = None
+    mcnemar_p: float | None = None
+    speedup: float | None = None
+    energy_ratio: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """Where the run was done.
+
+    Attributes:
+        system: kernel and its release.
+        architecture: the machine's.
+        cpu: the processor.
+        cores: how many the process may use.
+        memory_bytes: of the machine.
+    """
+
+    system: str
+    architecture: str
+    cpu: str | None = None
+    cores: int | None = None
+    memory_bytes: int | None = None

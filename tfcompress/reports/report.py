@@ -1,0 +1,184 @@
+"""The report of one run: what went in, what was done, what came out, and what was proven about it.
+
+Every number carries its unit in its name; fractions and ratios are plain numbers; None means "not measured". Nothing
+here imports numpy or TensorFlow: a report is read and printed on any machine.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tfcompress.errors import UsageError
+from tfcompress.files import write_atomic
+from tfcompress.reports import codec
+from tfcompress.reports.entries import (
+    Baseline,
+    Comparison,
+    EdgeRun,
+    Layer,
+    Machine,
+    Measurement,
+    Promise,
+    ResultFile,
+    Runtime,
+    Score,
+    SourceModel,
+    Training,
+    ratio,
+)
+
+__all__ = [
+    "FORMAT",
+    "Baseline",
+    "Comparison",
+    "EdgeRun",
+    "Layer",
+    "Machine",
+    "Measurement",
+    "Promise",
+    "Report",
+    "ResultFile",
+    "Runtime",
+    "Score",
+    "SourceModel",
+    "Training",
+    "compare",
+    "from_json",
+    "load",
+    "ratio",
+]
+
+FORMAT = 1
+"""Number of the JSON format. A key that is added, removed or changes its meaning makes a new number.
+
+History:
+    1: first.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """Everything about one run; see the module's docstring.
+
+    Attributes:
+        tool_version: of tfcompress.
+        created_utc: ISO 8601, seconds.
+        recipe_name: the recipe's name.
+        recipe: the recipe as plain values.
+        seeds: by what they seed.
+        versions: by package; None when it is not installed.
+        machine: where the run was done.
+        source: the model that was given.
+        result: the file that was written.
+        engine: which engine did the stages; empty without stages.
+        data: the data's own description; None without data.
+        training: None when nothing was trained.
+        baseline: the float export; None when it was not made.
+        comparison: the result against the baseline.
+        wall_seconds: by phase, in the order they ran.
+        edge: measurements on devices, oldest first.
+        warnings: what a careful reader should know.
+    """
+
+    tool_version: str
+    created_utc: str
+    recipe_name: str
+    recipe: Mapping[str, Any]
+    seeds: Mapping[str, int]
+    versions: Mapping[str, str | None]
+    machine: Machine
+    source: SourceModel
+    result: ResultFile
+    engine: str = ""
+    data: Mapping[str, Any] | None = None
+    training: Training | None = None
+    baseline: Baseline | None = None
+    comparison: Comparison = field(default_factory=Comparison)
+    wall_seconds: Mapping[str, float | None] = field(default_factory=dict)
+    edge: tuple[EdgeRun, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, format number first."""
+        return {"format": FORMAT, "tool": "tfcompress", **codec.to_plain(self)}
+
+    def to_json(self) -> str:
+        """Return the report as JSON text that :func:`from_json` reads back."""
+        return json.dumps(self.to_dict(), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+
+    def save(self, path: Path) -> None:
+        """Write :meth:`to_json` to *path*, whole or not at all.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
+        write_atomic(path, self.to_json())
+
+
+def compare(
+    source: SourceModel, baseline: Baseline | None, result: ResultFile, *, mcnemar_p: float | None = None
+) -> Comparison:
+    """Put the result beside the float baseline.
+
+    Args:
+        source: the model that was given.
+        baseline: its float export, or None.
+        result: the file that was written.
+        mcnemar_p: from the two files' right and wrong answers on the same samples.
+    """
+    before = baseline.score.main if baseline and baseline.score else None
+    after = result.score.main if result.score else None
+    return Comparison(
+        size_ratio=ratio(baseline.size_bytes, result.size_bytes) if baseline else None,
+        gzip_ratio=ratio(baseline.gzip_bytes, result.gzip_bytes) if baseline else None,
+        parameter_ratio=ratio(source.parameters, result.nonzero),
+        accuracy_difference=None if before is None or after is None else after - before,
+        mcnemar_p=mcnemar_p,
+    )
+
+
+def from_json(text: str, where: str = "report") -> Report:
+    """Read a report.
+
+    Args:
+        text: what :meth:`Report.to_json` wrote.
+        where: how messages call the report (its path).
+
+    Raises:
+        UsageError: not JSON, not a tfcompress report, of a newer format, or with keys or values that do not belong.
+    """
+    try:
+        plain = json.loads(text)
+    except json.JSONDecodeError as error:
+        msg = f"{where} is not JSON: {error}"
+        raise UsageError(msg) from error
+    if not isinstance(plain, dict) or plain.pop("tool", None) != "tfcompress":
+        msg = f"{where} is not a report of tfcompress; give the report.json of a run's output folder"
+        raise UsageError(msg)
+    number = plain.pop("format", None)
+    if type(number) is int and number > FORMAT:
+        msg = f"{where}: format must be at most {FORMAT}, got {number}; a newer tfcompress wrote it: upgrade tfcompress"
+        raise UsageError(msg)
+    if number != FORMAT or isinstance(number, bool):
+        msg = f"{where}: format must be a whole number between 1 and {FORMAT}, got {number!r}"
+        raise UsageError(msg)
+    return codec.from_plain(Report, plain, where)
+
+
+def load(path: Path) -> Report:
+    """Read the report in the file *path*, or in the folder *path*.
+
+    Raises:
+        UsageError: no such file, or what :func:`from_json` refuses.
+    """
+    file = path / "report.json" if path.is_dir() else path
+    try:
+        return from_json(file.read_text("utf-8"), str(file))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        msg = f"report {str(file)!r} cannot be read: {reason}"
+        raise UsageError(msg) from error
