@@ -1,0 +1,43 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tfcompress.errors import UnsupportedError
+from tfcompress.models.specs import Signature, TensorSpec, random_inputs, unique_names
+
+
+@given(st.lists(st.text(max_size=8), max_size=6))
+def test_names_are_valid_different_and_stay_when_they_are_made_again(names):
+    made = unique_names(names)
+    assert len(made) == len(names) == len(set(made))
+    assert all(name.isidentifier() or name[0].isdigit() for name in made)
+    assert not any(name.startswith("_") for name in made)
+    assert unique_names(made) == made
+
+
+def test_names_keep_what_a_signature_can_hold():
+    assert unique_names(["block/out", "dense", "dense", "dense_1", "_x", ""]) == [
+        "block_out",
+        "dense",
+        "dense_1",
+        "dense_1_1",
+        "t_x",
+        "t",
+    ]
+
+
+def test_random_inputs_are_the_same_for_the_same_seed_and_fit_the_specs():
+    signature = Signature((TensorSpec("x", (4, None), "float32"), TensorSpec("ids", (5,), "int32")), ())
+    first, second, other = (random_inputs(signature, 3, seed) for seed in (1, 1, 2))
+    assert first["x"].shape == (3, 4, 96)
+    assert first["x"].dtype == np.float32
+    assert first["ids"].dtype == np.int32
+    assert set(np.unique(first["ids"])) == {0, 1}
+    np.testing.assert_array_equal(first["x"], second["x"])
+    assert not np.array_equal(first["x"], other["x"])
+
+
+def test_random_inputs_refuse_what_is_not_numeric():
+    with pytest.raises(UnsupportedError, match="input 'text' must hold numbers, it holds string"):
+        random_inputs(Signature((TensorSpec("text", (), "string"),), ()), 1, 0)

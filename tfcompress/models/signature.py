@@ -1,0 +1,170 @@
+"""What goes into a model and what comes out, by name, and running it that way."""
+
+from __future__ import annotations
+
+import functools
+import weakref
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfcompress.errors import DataError, ModelError
+from tfcompress.models.kinds import graph_of, keras_of
+from tfcompress.models.specs import Signature, TensorSpec, random_inputs, unique_names
+from tfcompress.models.wiring import infer, saved_signature, tensor_spec, tensor_specs, wire
+
+__all__ = ["Signature", "TensorSpec", "call", "check_finite", "infer", "random_inputs", "signature_of", "unique_names"]
+
+_FUNCTIONS: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
+
+
+def _compile(model: Any) -> Any:
+    """Trace one function for any batch size (or the one the model insists on)."""
+    import tensorflow as tf
+
+    wiring = wire(model)
+    specs = {s.name: tf.TensorSpec((wiring.batch, *s.shape), s.dtype, name=s.name) for s in wiring.inputs}
+    # The function must not keep its model alive: it is itself kept for as long as the model lives.
+    held = weakref.ref(model) if keras_of(model) != "savedmodel" else functools.partial(Path, model)
+
+    @tf.function(input_signature=[specs], autograph=False)  # type: ignore[untyped-decorator]
+    def run(tensors: dict[str, Any]) -> dict[str, Any]:
+        return infer(held(), tensors)
+
+    return run.get_concrete_function()
+
+
+@functools.lru_cache(maxsize=2)
+def _compile_savedmodel(path: Path, _changed: int) -> Any:
+    return _compile(path)
+
+
+def _function(model: Any) -> Any:
+    graph = graph_of(model)
+    if keras_of(graph) == "savedmodel":
+        path = Path(graph).resolve()
+        saved_signature(path)
+        return _compile_savedmodel(path, (path / "saved_model.pb").stat().st_mtime_ns)
+    if graph not in _FUNCTIONS:
+        _FUNCTIONS[graph] = _compile(graph)
+    return _FUNCTIONS[graph]
+
+
+def signature_of(model: Any) -> Signature:
+    """Return the inputs and outputs of a model.
+
+    Args:
+        model: a Keras 3 or tf_keras model (with tfmot's wrappers too), a facade over a tf_keras model, or the path of a
+            SavedModel folder.
+
+    Raises:
+        ModelError: the model was never built, or the SavedModel has no ``serving_default``.
+        UnsupportedError: an input has no known rank, or is a nested structure.
+    """
+    graph = graph_of(model)
+    wiring = wire(graph)
+    if wiring.output_names is not None:
+        return Signature(wiring.inputs, tensor_specs(wiring.output_names, graph.outputs))
+    traced = _function(model).structured_outputs
+    return Signature(wiring.inputs, tuple(tensor_spec(n, t.shape, t.dtype) for n, t in traced.items()))
+
+
+def _checked(inputs: Mapping[str, np.ndarray], specs: Sequence[TensorSpec]) -> int:
+    """Return the number of samples after checking names, shapes and kinds of numbers."""
+    expected = [s.name for s in specs]
+    if set(inputs) != set(expected):
+        msg = f"inputs must be named {', '.join(expected)}, got {', '.join(inputs) or 'none'}"
+        raise DataError(msg)
+    for spec in specs:
+        given = np.asarray(inputs[spec.name])
+        fits = len(given.shape) == len(spec.shape) + 1 and all(
+            size in (None, got) for size, got in zip(spec.shape, given.shape[1:], strict=True)
+        )
+        if not fits:
+            shape = ", ".join(["samples", *("any" if s is None else str(s) for s in spec.shape)])
+            msg = f"input {spec.name!r} must have the shape ({shape}), got {given.shape}"
+            raise DataError(msg)
+        if np.issubdtype(given.dtype, np.floating) and spec.dtype.startswith(("int", "uint")):
+            msg = f"input {spec.name!r} must hold whole numbers ({spec.dtype}), got {given.dtype}"
+            raise DataError(msg)
+    counts = {name: len(inputs[name]) for name in expected}
+    if len(set(counts.values())) != 1:
+        msg = f"inputs must hold the same number of samples, got {counts}"
+        raise DataError(msg)
+    if not counts[expected[0]]:
+        msg = "inputs must hold at least one sample, got none"
+        raise DataError(msg)
+    return counts[expected[0]]
+
+
+def _pad(piece: np.ndarray, size: int) -> np.ndarray:
+    """Repeat the last sample until there are *size* of them."""
+    return piece if len(piece) == size else np.concatenate([piece, np.repeat(piece[-1:], size - len(piece), axis=0)])
+
+
+def call(model: Any, inputs: Mapping[str, np.ndarray], batch_size: int = 64) -> dict[str, np.ndarray]:
+    """Run *model* for inference, batch by batch.
+
+    The model is traced once and the function kept for as long as the model lives; changed weights are seen, a changed
+    structure is not (a technique returns a new model).
+
+    Args:
+        model: as for :func:`signature_of`.
+        inputs: an array of shape (samples, *spec.shape) for every input, by name; cast to the input's dtype.
+        batch_size: samples a step; a model with a fixed batch size keeps its own.
+
+    Returns:
+        An array of shape (samples, *spec.shape) for every output, by name.
+
+    Raises:
+        DataError: names, shapes or dtypes that are not the model's, or no samples.
+    """
+    function = _function(model)
+    wiring = wire(graph_of(model))
+    samples = _checked(inputs, wiring.inputs)
+    size = wiring.batch or batch_size
+    pieces: dict[str, list[np.ndarray]] = {}
+    for start in range(0, samples, size):
+        batch = {s.name: np.asarray(inputs[s.name][start : start + size], dtype=s.dtype) for s in wiring.inputs}
+        if wiring.batch:
+            batch = {name: _pad(piece, size) for name, piece in batch.items()}
+        for name, value in _run(function, batch).items():
+            pieces.setdefault(name, []).append(value.numpy()[: samples - start])
+    return {name: np.concatenate(parts) for name, parts in pieces.items()}
+
+
+def _run(function: Any, batch: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    import tensorflow as tf
+
+    outputs: dict[str, Any] = function({name: tf.constant(piece) for name, piece in batch.items()})
+    return outputs
+
+
+def _weights(model: Any) -> Iterable[tuple[str, Any]]:
+    graph = graph_of(model)
+    kind = keras_of(graph)
+    if kind == "savedmodel":
+        _, loaded = saved_signature(Path(graph))
+        return [(v.name, v.numpy()) for v in getattr(loaded, "variables", ())]
+    return [(w.path if kind == "keras3" else w.name, w.numpy()) for w in graph.weights]
+
+
+def check_finite(model: Any) -> None:
+    """Check that no weight of *model* is NaN or infinite.
+
+    Raises:
+        ModelError: naming the layer and the weight.
+    """
+    for path, value in _weights(model):
+        if value.dtype.kind != "f":
+            continue
+        bad = value.size - int(np.count_nonzero(np.isfinite(value)))
+        if bad:
+            layer, _, weight = path.removesuffix(":0").rpartition("/")
+            what = "NaN" if np.isnan(value).any() else "infinity"
+            msg = (
+                f"layer {layer!r} holds {what} in {bad} of {value.size} values of its {weight!r}; train the model again"
+            )
+            raise ModelError(msg)

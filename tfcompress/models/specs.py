@@ -1,0 +1,82 @@
+"""Names, shapes and types of what goes into a model and what comes out.
+
+One rule of names holds everywhere (Keras 3, tf_keras, SavedModel, TFLite signature, npz files, report): an input is
+called like its input layer and an output like the layer it comes from (the one inside a training wrapper), with every
+character that a signature cannot hold replaced by ``_``, and with ``_1``, ``_2`` … behind a name that is there already.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from tfcompress.errors import UnsupportedError
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One input or output.
+
+    Attributes:
+        name: its name, as described above.
+        shape: sizes WITHOUT the batch axis; None: any size.
+        dtype: NumPy's name of its type, e.g. ``float32``.
+    """
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: str
+
+
+@dataclass(frozen=True)
+class Signature:
+    """Inputs and outputs of a model, in the model's order."""
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+
+def unique_names(names: Iterable[str]) -> list[str]:
+    """Make every name valid in a signature (letters, digits, ``_``; no leading ``_``) and different from the others.
+
+    Example:
+        >>> unique_names(["block/out", "dense", "dense"])
+        ['block_out', 'dense', 'dense_1']
+    """
+    result: list[str] = []
+    for name in names:
+        valid = re.sub(r"\W", "_", name, flags=re.ASCII)
+        valid = valid if valid[:1].isalnum() else f"t{valid}"
+        taken, number, valid_once = set(result), 1, valid
+        while valid in taken:
+            valid = f"{valid_once}_{number}"
+            number += 1
+        result.append(valid)
+    return result
+
+
+def random_inputs(signature: Signature, count: int, seed: int) -> dict[str, np.ndarray]:
+    """Draw *count* samples by *seed*: floats from the standard normal distribution, whole numbers 0 or 1.
+
+    Axes of any size get 96 (32 where a sample has more than three axes). Whole numbers stay that small because they are
+    mostly indices into a table (token ids) of unknown length.
+
+    Raises:
+        UnsupportedError: an input that is not numeric.
+    """
+    generator = np.random.default_rng(seed)
+    drawn: dict[str, np.ndarray] = {}
+    for spec in signature.inputs:
+        size = 96 if len(spec.shape) <= 3 else 32
+        shape = (count, *(size if s is None else s for s in spec.shape))
+        if spec.dtype.startswith(("float", "bfloat")):
+            drawn[spec.name] = generator.standard_normal(shape, dtype=np.float32).astype(spec.dtype)
+        elif spec.dtype.startswith(("int", "uint", "bool")):
+            drawn[spec.name] = generator.integers(0, 2, shape).astype(spec.dtype)
+        else:
+            msg = f"input {spec.name!r} must hold numbers, it holds {spec.dtype}"
+            raise UnsupportedError(msg)
+    return drawn
