@@ -1,0 +1,1 @@
+"""Data: where samples come from, how they are preprocessed, and how they meet a model's inputs and outputs."""

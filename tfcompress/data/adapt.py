@@ -1,0 +1,177 @@
+"""From samples as stored to samples as the model takes them: names, preprocessing, shapes, dtypes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tfcompress.data.labels import LabelCoder, Task, infer, shapes_match
+from tfcompress.data.preprocessing import Preprocessing
+from tfcompress.data.raw import Inputs, Labels
+from tfcompress.errors import DataError
+
+if TYPE_CHECKING:
+    from tfcompress.models.specs import Signature, TensorSpec
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """Turns one split's stored samples into what the model takes.
+
+    Preprocessing is applied to every input that the model takes as float, and to the only input of a model that has
+    one.
+
+    Attributes:
+        signature: the model's.
+        preprocessing: applied first.
+        x_name: what messages call the inputs.
+        y_name: what messages call the labels.
+        coders: how labels become their one form, by output name; empty where there are no labels.
+    """
+
+    signature: Signature
+    preprocessing: Preprocessing
+    x_name: str
+    y_name: str
+    coders: Mapping[str, LabelCoder]
+
+    def inputs(self, stored: Inputs) -> dict[str, np.ndarray]:
+        """Return one batch by input name, preprocessed, in the model's shapes and dtypes.
+
+        Raises:
+            DataError: an input is missing, or has another shape, or values that the model's dtype cannot hold.
+        """
+        found = self._by_input(stored)
+        return {spec.name: self._input(found[spec.name], spec) for spec in self.signature.inputs}
+
+    def labels(self, stored: Labels, rows: np.ndarray) -> Labels:
+        """Return one batch of labels: an array for a model with one output, else by output name; None without labels.
+
+        Raises:
+            DataError: what :meth:`LabelCoder.encode` refuses.
+        """
+        if stored is None:
+            return None
+        encoded = {name: self.coders[name].encode(y, rows) for name, y in self._by_output(stored).items()}
+        return encoded if len(self.signature.outputs) > 1 else next(iter(encoded.values()))
+
+    def with_coders(self, coders: Mapping[str, LabelCoder]) -> Adapter:
+        """Return the same for labels coded like this."""
+        return replace(self, coders=coders)
+
+    def coders_for(self, stored: Labels) -> dict[str, LabelCoder]:
+        """Return how labels like *stored* are coded, by output name."""
+        if stored is None:
+            return {}
+        specs = {spec.name: spec for spec in self.signature.outputs}
+        named = isinstance(stored, dict)
+        return {
+            name: infer(y, specs[name], f"{self.y_name}.{name}" if named else self.y_name)
+            for name, y in self._by_output(stored).items()
+        }
+
+    def notes(self, stored: Inputs) -> list[str]:
+        """Say what is done to samples like *stored* beyond preprocessing: an axis added, an input ignored."""
+        notes = []
+        for spec in self.signature.inputs:
+            given = self._by_input(stored)[spec.name].ndim - 1
+            if not self.preprocessing.function and given == len(spec.shape) - 1:
+                notes.append(f"{self.where(spec.name)}: an axis of 1 channel was added")
+        known = {spec.name for spec in self.signature.inputs}
+        extra = [] if len(known) == len(stored) == 1 else [name for name in stored if name not in known]
+        return notes + [f"{self.x_name}.{name}: not an input of the model, ignored" for name in extra]
+
+    def _by_input(self, stored: Inputs) -> Inputs:
+        names = [spec.name for spec in self.signature.inputs]
+        if len(names) == 1 and len(stored) == 1:
+            return {names[0]: next(iter(stored.values()))}
+        missing = [name for name in names if name not in stored]
+        if missing:
+            given = ", ".join(name for name in stored if name) or f"one unnamed array, {self.x_name}"
+            msg = (
+                f"data: the model's inputs are {', '.join(names)}; the data has {given}; "
+                f"give {', '.join(f'{self.x_name}.{name}' for name in missing)}"
+            )
+            raise DataError(msg)
+        return stored
+
+    def _by_output(self, stored: np.ndarray | dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        names = [spec.name for spec in self.signature.outputs]
+        if isinstance(stored, np.ndarray):
+            if len(names) == 1:
+                return {names[0]: stored}
+            wanted = ", ".join(f"{self.y_name}.{name}" for name in names)
+            msg = f"data: the model has {len(names)} outputs, so labels need their names: give {wanted} (any of them)"
+            raise DataError(msg)
+        if len(names) == len(stored) == 1:
+            return {names[0]: next(iter(stored.values()))}
+        unknown = [name for name in stored if name not in names]
+        if unknown:
+            msg = f"data: {self.y_name}.{unknown[0]} is no output of the model; its outputs are {', '.join(names)}"
+            raise DataError(msg)
+        return stored
+
+    def where(self, name: str) -> str:
+        """What messages call the array that feeds input *name*."""
+        return self.x_name if len(self.signature.inputs) == 1 else f"{self.x_name}.{name}"
+
+    def _input(self, x: np.ndarray, spec: TensorSpec) -> np.ndarray:
+        wanted = np.dtype(spec.dtype)
+        changed = self.preprocessing.active and (wanted.kind == "f" or len(self.signature.inputs) == 1)
+        stored_shape = x.shape[1:]
+        if changed:
+            x = self.preprocessing.apply(x)
+        if shapes_match((*x.shape[1:], 1), spec.shape):
+            x = x[..., np.newaxis]
+        if not shapes_match(x.shape[1:], spec.shape):
+            raise self._shape_error(stored_shape, x.shape[1:], spec)
+        return self._cast(x, wanted, spec, changed=changed)
+
+    def _cast(self, x: np.ndarray, wanted: np.dtype, spec: TensorSpec, *, changed: bool) -> np.ndarray:
+        if x.dtype == wanted:
+            return x
+        if x.dtype.kind not in "biuf" or wanted.kind not in "biuf":
+            msg = (
+                f"data: {self.where(spec.name)} has dtype {x.dtype}, the model's input {spec.name!r} wants {spec.dtype}"
+            )
+            raise DataError(msg)
+        with np.errstate(over="ignore", invalid="ignore"):  # told below, or by lint, in words
+            cast = x.astype(wanted)
+        if wanted.kind in "iub" and not np.can_cast(x.dtype, wanted, "safe") and not np.array_equal(cast, x):
+            bad = x[cast != x].reshape(-1)[0]
+            without = ", without preprocessing" if changed else ""
+            msg = (
+                f"data: {self.where(spec.name)} holds {bad}, the model's input {spec.name!r} wants {spec.dtype}; "
+                f"give whole numbers in its range{without}"
+            )
+            raise DataError(msg)
+        return cast
+
+    def _shape_error(self, stored: tuple[int, ...], got: tuple[int, ...], spec: TensorSpec) -> DataError:
+        after = f" ({got} after preprocessing)" if got != stored else ""
+        return DataError(
+            f"data: {self.where(spec.name)} has shape {stored}{after} for each sample, "
+            f"the model's input {spec.name!r} wants {spec.shape}; {_mend(got, spec.shape)}"
+        )
+
+    @property
+    def tasks(self) -> dict[str, Task]:
+        """The task of each output that has labels."""
+        return {name: coder.task for name, coder in self.coders.items()}
+
+
+def _mend(got: tuple[int, ...], wanted: tuple[int | None, ...]) -> str:
+    if len(got) == 3 and shapes_match((got[1], got[2], got[0]), wanted):
+        return "the channels come first: transpose to (height, width, channels)"
+    if len(wanted) == 3 and len(got) in (2, 3):
+        grey = len(got) == 2 or got[-1] == 1
+        if grey and wanted[-1] == 3:
+            return "grey images for a colour model: resize them and repeat the channel three times"
+        return "resize the images to the model's input"
+    sizes = [size for size in wanted if size is not None]
+    if len(sizes) == len(wanted) and np.prod(got, dtype=np.int64) == np.prod(sizes, dtype=np.int64):
+        return f"as many values: reshape to {wanted}"
+    return "reshape the data, or give a preprocessing function that does"

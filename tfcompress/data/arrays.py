@@ -1,0 +1,162 @@
+"""Splits made of arrays: in memory, mapped from an ``.npz``, or spooled from a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tfcompress.data.mapped import InMemory, Rows
+from tfcompress.data.raw import Inputs, Labels, RawSplit
+from tfcompress.errors import DataError, nearest
+
+if TYPE_CHECKING:
+    from tfcompress.models.specs import Signature
+
+SPLITS = ("train", "test", "val")
+"""Splits that data may name; one unnamed split is called ``all``."""
+
+ALL = "all"
+
+
+@dataclass(frozen=True)
+class ArraySplit:
+    """Inputs and labels of as many rows each.
+
+    Attributes:
+        x: inputs by name, shape (samples, ...); ``""`` is the only input of data that has no names.
+        y: labels: one array, one by output name, or None.
+        x_name: what messages call the inputs.
+        y_name: what messages call the labels.
+    """
+
+    x: Mapping[str, Rows]
+    y: Rows | Mapping[str, Rows] | None
+    x_name: str
+    y_name: str
+
+    def __post_init__(self) -> None:
+        """Refuse text, objects and arrays of different lengths.
+
+        Raises:
+            DataError: saying which array and what it holds.
+        """
+        for where, rows in self._arrays():
+            if not rows.shape:
+                msg = f"data: {where} must have samples along its first axis, got a single value"
+                raise DataError(msg)
+        sizes = {where: rows.shape[0] for where, rows in self._arrays()}
+        if len(set(sizes.values())) > 1:
+            counts = ", ".join(f"{where} has {size:,}" for where, size in sizes.items())
+            msg = f"data: inputs and labels must have as many samples as each other: {counts}"
+            raise DataError(msg)
+        for name, rows in self.x.items():
+            if rows.dtype.kind not in "biuf":
+                where = f"{self.x_name}.{name}" if name else self.x_name
+                msg = f"data: {where} must hold numbers, got dtype {rows.dtype}"
+                raise DataError(msg)
+
+    def _arrays(self) -> list[tuple[str, Rows]]:
+        x = [(f"{self.x_name}.{name}" if name else self.x_name, rows) for name, rows in self.x.items()]
+        if self.y is None:
+            return x
+        named = self.y.items() if isinstance(self.y, Mapping) else [("", self.y)]
+        return x + [(f"{self.y_name}.{name}" if name else self.y_name, rows) for name, rows in named]
+
+    @property
+    def size(self) -> int:
+        """Number of samples."""
+        return next(iter(self.x.values())).shape[0]
+
+    def fit(self, signature: Signature) -> ArraySplit:
+        """Return itself: arrays are what they are."""
+        return self
+
+    def read(self, rows: np.ndarray) -> tuple[Inputs, Labels]:
+        """Return inputs and labels of *rows*, copied."""
+        return {name: array.take(rows) for name, array in self.x.items()}, self.labels(rows)
+
+    def labels(self, rows: np.ndarray) -> Labels:
+        """Return the labels of *rows*, copied."""
+        if self.y is None or not isinstance(self.y, Mapping):
+            return None if self.y is None else self.y.take(rows)
+        return {name: array.take(rows) for name, array in self.y.items()}
+
+
+def splits_of(members: Mapping[str, Rows], source: str) -> dict[str, RawSplit]:
+    """Sort arrays into splits by their names.
+
+    Args:
+        members: ``x_train``, ``y_train``, ``x_test``, ``y_test``, ``x_val``, ``y_val``, or ``x`` and ``y``; with
+            several inputs or outputs ``x_train.NAME`` and ``y_train.NAME``. Other names are left alone.
+        source: what messages call the data.
+
+    Returns:
+        Splits by name: some of ``train``, ``test``, ``val``, or only ``all``.
+
+    Raises:
+        DataError: no such names, labels without inputs, or what :class:`ArraySplit` refuses.
+    """
+    found: dict[str, RawSplit] = {}
+    for split in (*SPLITS, ALL):
+        suffix = "" if split == ALL else f"_{split}"
+        x, y = _named(members, f"x{suffix}"), _named(members, f"y{suffix}")
+        if y and not x:
+            hint = nearest(f"x{suffix}", members)
+            msg = f"data {source!r} has y{suffix} but no x{suffix}{hint}; give both"
+            raise DataError(msg)
+        if x:
+            labels = y[""] if set(y) == {""} else y or None
+            found[split] = ArraySplit(x, labels, f"x{suffix}", f"y{suffix}")
+    if not found:
+        names = ", ".join(list(members)[:10]) or "nothing"
+        msg = f"data {source!r} must hold x_train and y_train, x_test and y_test, or x and y; it holds {names}"
+        raise DataError(msg)
+    if ALL in found and len(found) > 1:
+        msg = f"data {source!r} must hold either x and y or x_train, x_test, ..., not both; remove one of them"
+        raise DataError(msg)
+    return found
+
+
+def _named(members: Mapping[str, Rows], stem: str) -> dict[str, Rows]:
+    found = {
+        name[len(stem) + 1 :]: rows for name, rows in members.items() if name == stem or name.startswith(f"{stem}.")
+    }
+    if "" in found and len(found) > 1:
+        names = ", ".join(f"{stem}.{name}" for name in found if name)
+        msg = f"data must hold either {stem} or {names}, not both; remove one of them"
+        raise DataError(msg)
+    return found
+
+
+def flattened(given: Mapping[str, Any]) -> dict[str, Rows]:
+    """Turn arrays, lists and dicts of them (``{"x_train": {"image": …}}``) into rows by name (``x_train.image``).
+
+    Raises:
+        DataError: something that is not an array of numbers or text.
+    """
+    rows: dict[str, Rows] = {}
+    for key, value in given.items():
+        parts = {f"{key}.{name}": part for name, part in value.items()} if isinstance(value, Mapping) else {key: value}
+        for name, part in parts.items():
+            rows[name] = InMemory(as_array(part, name))
+    return rows
+
+
+def as_array(value: Any, where: str) -> np.ndarray:
+    """Return *value* as an array.
+
+    Raises:
+        DataError: a list with parts of different lengths, or objects.
+    """
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError) as error:
+        msg = f"data: {where} must be an array of numbers, got {type(value).__name__} ({error})"
+        raise DataError(msg) from error
+    if array.dtype.hasobject:
+        msg = f"data: {where} must be an array of numbers, got Python objects; convert it with .astype('float32')"
+        raise DataError(msg)
+    return array

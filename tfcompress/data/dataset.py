@@ -1,0 +1,301 @@
+"""A data set, and the same bound to a model: the one interface that training, calibration and evaluation read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tfcompress.data import lint, runner_file
+from tfcompress.data.adapt import Adapter
+from tfcompress.data.arrays import ALL
+from tfcompress.data.holdout import divided
+from tfcompress.data.labels import LabelCoder, Task
+from tfcompress.data.preprocessing import Preprocessing
+from tfcompress.data.raw import RawSplit, Stream, Table
+from tfcompress.data.splits import BoundSplit, Split, StreamSplit, TableSplit
+from tfcompress.errors import DataError
+from tfcompress.files import sha256
+
+if TYPE_CHECKING:
+    from tfcompress.models.specs import Signature
+
+PEEK = 1024
+"""Labels that are looked at to tell what they mean, spread over the split."""
+
+STATISTICS_SAMPLES = 200
+"""Samples behind the ranges in :meth:`BoundData.describe`."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set before the model is known; :func:`tfcompress.data.sources.load` builds it.
+
+    Attributes:
+        source: what the user gave, as text.
+        splits: some of ``train``, ``test``, ``val``, or only ``all``.
+        preprocessing: what is done to the inputs.
+        labels: names of the classes in the order of their numbers; empty where the data has none.
+        files: the files it is read from.
+    """
+
+    source: str
+    splits: Mapping[str, RawSplit]
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    labels: tuple[str, ...] = ()
+    files: tuple[Path, ...] = ()
+
+    @cached_property
+    def sha256(self) -> str | None:
+        """The file's SHA-256; of several files, that of the lines ``SHA-256  name``; None for data in memory."""
+        if len(self.files) <= 1:
+            return sha256(self.files[0]) if self.files else None
+        lines = [f"{sha256(path)}  {path.name}\n" for path in self.files]
+        return sha256("".join(lines).encode())
+
+    def bind(self, signature: Signature, *, holdout: float | None = 0.2, seed: int = 0) -> BoundData:
+        """Fit the data to a model; the first samples of each split are read.
+
+        Args:
+            signature: the model's.
+            holdout: fraction of unnamed data (``x`` and ``y``) that is kept for testing; None: all of it is the test
+                split.
+            seed: chooses what is held out; the same data and seed give the same parts.
+
+        Raises:
+            DataError: no samples, another shape or dtype than the model wants, labels that cannot be meant.
+        """
+        self.preprocessing.check()
+        bound = {name: self._bound(name, raw, signature) for name, raw in self.splits.items()}
+        note = ""
+        if ALL in bound and holdout is None:
+            bound = {"test": _renamed(bound[ALL], "test")}
+        elif ALL in bound:
+            train, test = divided(bound[ALL], holdout or 0.0, seed)
+            bound = {"train": train, "test": test}
+            note = f"{100 * (holdout or 0.0):g} % of 'all' held out by seed {seed}"
+        data = BoundData(self, signature, bound.get("train"), bound.get("test"), bound.get("val"), note)
+        data.check_names()
+        return data
+
+    def _bound(self, name: str, raw: RawSplit, signature: Signature) -> BoundSplit:
+        fitted = raw.fit(signature)
+        blank = Adapter(signature, self.preprocessing, raw.x_name, raw.y_name, {})
+        if isinstance(fitted, Table):
+            return _bound_table(name, fitted, blank)
+        return _bound_stream(name, fitted, blank)
+
+
+def _bound_table(name: str, table: Table, blank: Adapter) -> TableSplit:
+    if table.size == 0:
+        raise _empty(blank)
+    spread = np.unique(np.linspace(0, table.size - 1, PEEK).astype(np.int64))
+    adapter = blank.with_coders(blank.coders_for(table.labels(spread)))
+    split = TableSplit(name, adapter, table, np.arange(table.size))
+    adapter.inputs(table.read(np.zeros(1, np.int64))[0])
+    return split
+
+
+def _bound_stream(name: str, stream: Stream, blank: Adapter) -> StreamSplit:
+    first = next(StreamSplit(name, blank, stream).pieces(PEEK), None)
+    if first is None:
+        raise _empty(blank)
+    adapter = blank.with_coders(blank.coders_for(first.y))
+    adapter.inputs({key: part[:1] for key, part in first.x.items()})
+    return StreamSplit(name, adapter, stream)
+
+
+def _renamed(split: BoundSplit, name: str) -> BoundSplit:
+    return replace(split, name=name)
+
+
+def _empty(adapter: Adapter) -> DataError:
+    return DataError(f"data: {adapter.x_name} holds zero samples; give at least one")
+
+
+@dataclass(frozen=True)
+class BoundData:
+    """A data set that fits a model; :meth:`Dataset.bind` builds it.
+
+    Attributes:
+        dataset: where it comes from.
+        signature: the model's.
+        train: the training split, or None.
+        test: the test split, or None.
+        val: the validation split, or None.
+        holdout: how unnamed data was divided: ``20 % of 'all' held out by seed 0``; empty where it was not.
+    """
+
+    dataset: Dataset
+    signature: Signature
+    train: BoundSplit | None
+    test: BoundSplit | None
+    val: BoundSplit | None
+    holdout: str
+
+    @property
+    def splits(self) -> dict[str, BoundSplit]:
+        """The splits there are, by name."""
+        named = {"train": self.train, "test": self.test, "val": self.val}
+        return {name: split for name, split in named.items() if split is not None}
+
+    @cached_property
+    def coders(self) -> Mapping[str, LabelCoder]:
+        """What the labels of each output are, by output name; empty where there are no labels."""
+        return next((split.adapter.coders for split in self.splits.values() if split.adapter.coders), {})
+
+    @property
+    def tasks(self) -> dict[str, Task]:
+        """The task of each output that has labels."""
+        return {name: coder.task for name, coder in self.coders.items()}
+
+    @property
+    def task(self) -> Task:
+        """The task of the first output that has labels; without labels, what the first output's shape suggests."""
+        if self.coders:
+            return next(iter(self.coders.values())).task
+        shape = self.signature.outputs[0].shape
+        return "classification" if len(shape) == 1 and (shape[0] or 0) > 1 else "regression"
+
+    @property
+    def classes(self) -> int | None:
+        """Number of classes of the first output; None in regression or without labels."""
+        return next(iter(self.coders.values())).classes if self.coders else None
+
+    def check_names(self) -> None:
+        """Refuse class names (of folders, of text labels) that are not as many as the model's classes.
+
+        Raises:
+            DataError: naming both counts; a missing class would shift the numbers of the others.
+        """
+        names = self.dataset.labels
+        if names and self.classes is not None and len(names) != self.classes:
+            listed = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
+            msg = (
+                f"data {self.dataset.source!r} has {len(names)} classes ({listed}), the model's output {self.classes}; "
+                "classes are numbered in the order of their names, so every one must be there (an empty folder will do)"
+            )
+            raise DataError(msg)
+
+    def need_train(self) -> Split:
+        """Return the training split.
+
+        Raises:
+            DataError: there is none, it has no labels, or one of the model's classes does not occur in it.
+        """
+        split = self._needed("train", self.train)
+        missing = self.findings.missing_classes.get("train")
+        if missing:
+            msg = f"data {self.dataset.source!r}: {missing}; training would forget them: add samples of each class"
+            raise DataError(msg)
+        return split
+
+    def need_test(self) -> Split:
+        """Return the test split.
+
+        Raises:
+            DataError: there is none, or it has no labels.
+        """
+        return self._needed("test", self.test)
+
+    def _needed(self, name: str, split: BoundSplit | None) -> BoundSplit:
+        if split is None:
+            has = " and ".join(self.splits)
+            msg = f"data {self.dataset.source!r} must have a {name} split (x_{name} and y_{name}), it has only {has}"
+            raise DataError(msg)
+        if not split.adapter.coders:
+            msg = f"data {self.dataset.source!r} must have labels: {split.adapter.y_name} beside {split.adapter.x_name}"
+            raise DataError(msg)
+        return split
+
+    @property
+    def representative_split(self) -> BoundSplit:
+        """Where representative samples come from: the training split, else validation, else test."""
+        return next(split for split in (self.train, self.val, self.test) if split is not None)
+
+    def representative(self, count: int, seed: int) -> dict[str, np.ndarray]:
+        """Return *count* samples (or all, if there are fewer) drawn by *seed*, from :attr:`representative_split`.
+
+        Returns:
+            By input name, preprocessed, in the model's dtypes, shape (samples, ...).
+        """
+        batches = list(self.representative_split.sample(count, seed).batches(64))
+        return {name: np.concatenate([x[name] for x, _ in batches]) for name in batches[0][0]}
+
+    @cached_property
+    def findings(self) -> lint.Findings:
+        """What one pass over every split found; done once.
+
+        Raises:
+            DataError: what :meth:`lint` raises.
+        """
+        return lint.examine(self.splits)
+
+    def lint(self) -> list[str]:
+        """Check every label, and every input that could hold NaN, in one pass; return warnings.
+
+        Raises:
+            DataError: zero samples, wrong shapes or dtypes, NaN or Inf, labels as text or out of range.
+        """
+        warnings = [*self.findings.warnings, *self.findings.missing_classes.values()]
+        if self.train is None:
+            warnings.append(f"no training split: representative samples come from {self.representative_split.name!r}")
+        return warnings
+
+    def describe(self) -> dict[str, Any]:
+        """Return plain values for the report: source, SHA-256, sizes, preprocessing, classes, holdout, input ranges."""
+        samples = self.representative(STATISTICS_SAMPLES, 0)
+        return {
+            "source": self.dataset.source,
+            "sha256": self.dataset.sha256,
+            "samples": {name: split.size for name, split in self.splits.items()},
+            "preprocessing": self.dataset.preprocessing.to_dict(),
+            "tasks": dict(self.tasks),
+            "classes": self.classes,
+            "labels": list(self.dataset.labels),
+            "holdout": self.holdout or None,
+            "representative_from": self.representative_split.name,
+            "inputs": {name: _range(x) for name, x in samples.items()},
+            "notes": self.notes,
+        }
+
+    @cached_property
+    def notes(self) -> list[str]:
+        """What was done to make the data fit beyond preprocessing: an axis added, an input ignored."""
+        split = self.representative_split
+        return split.adapter.notes(next(split.pieces(1)).x)
+
+    def write_for_runner(self, path: Path, limit: int | None, seed: int = 0) -> None:
+        """Write the test split as an ``.npz`` for edge_runner: ``x.NAME`` for each input, preprocessed, and ``y``.
+
+        Args:
+            path: the file; it appears whole or not at all.
+            limit: at most so many samples, drawn by *seed*; None: all.
+            seed: see *limit*.
+
+        Raises:
+            DataError: there is no test split.
+            OutputError: the file cannot be written.
+        """
+        if self.test is None:
+            self._needed("test", None)
+        else:
+            split = self.test if limit is None else self.test.sample(limit, seed)
+            runner_file.write(path, split)
+
+
+def _range(x: np.ndarray) -> dict[str, Any]:
+    return {
+        "shape": list(x.shape[1:]),
+        "dtype": str(x.dtype),
+        "min": float(x.min()),
+        "max": float(x.max()),
+        "mean": float(x.mean(dtype=np.float64)),
+    }
+
+
+__all__ = ["BoundData", "Dataset", "Split"]

@@ -1,0 +1,112 @@
+"""One pass over the data before any work: every label, and every input that could hold NaN."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tfcompress.data.adapt import Adapter
+from tfcompress.data.labels import LabelCoder
+from tfcompress.data.splits import BoundSplit, TableSplit
+from tfcompress.errors import DataError
+
+BATCH = 256
+LABEL_BATCH = 8192
+
+
+@dataclass
+class Findings:
+    """What the pass found.
+
+    Attributes:
+        warnings: one line each.
+        missing_classes: a line on the classes that do not occur, by split.
+    """
+
+    warnings: list[str] = field(default_factory=list)
+    missing_classes: dict[str, str] = field(default_factory=dict)
+
+
+def examine(splits: Mapping[str, BoundSplit]) -> Findings:
+    """Read every split once; tables of integers only their labels.
+
+    Raises:
+        DataError: what :class:`Adapter` and :class:`LabelCoder` refuse, NaN or Inf, zero samples.
+    """
+    findings = Findings()
+    for name, split in splits.items():
+        seen = _Seen(split.adapter.coders)
+        _read(split, seen)
+        if split.count() == 0:
+            msg = f"data: the {name} split holds zero samples; give more data"
+            raise DataError(msg)
+        _judge(name, split.adapter, seen, findings)
+    return findings
+
+
+class _Seen:
+    """Which classes occurred, and the range of whole-numbered targets, by output."""
+
+    def __init__(self, coders: Mapping[str, LabelCoder]) -> None:
+        self.counts = {name: np.zeros(coder.classes or 0, np.int64) for name, coder in coders.items()}
+        self.whole = dict.fromkeys(coders, True)
+
+    def add(self, encoded: Any) -> None:
+        if encoded is None:
+            return
+        named = encoded if isinstance(encoded, dict) else {next(iter(self.counts)): encoded}
+        for name, y in named.items():
+            if len(self.counts[name]):
+                self.counts[name] += np.bincount(y.reshape(-1).astype(np.int64), minlength=len(self.counts[name]))
+            elif self.whole[name]:
+                self.whole[name] = bool(np.all(y == np.floor(y)))
+
+
+def _read(split: BoundSplit, seen: _Seen) -> None:
+    if isinstance(split, TableSplit):
+        for encoded in split.labels(LABEL_BATCH):
+            seen.add(encoded)
+        if not _can_fail(split):
+            return
+    for piece in split.pieces(BATCH):
+        inputs = split.adapter.inputs(piece.x)
+        for name, x in inputs.items():
+            _check_finite(x, piece.rows, split.adapter.where(name))
+        if not isinstance(split, TableSplit):
+            seen.add(split.adapter.labels(piece.y, piece.rows))
+
+
+def _can_fail(split: TableSplit) -> bool:
+    """Whether some inputs may be wrong: stored floats, a user's function, an integer dtype that may not hold them."""
+    adapter = split.adapter
+    stored, _ = split.table.read(split.rows[:1])
+    narrow = any(np.dtype(spec.dtype).kind != "f" for spec in adapter.signature.inputs)
+    return narrow or bool(adapter.preprocessing.function) or any(x.dtype.kind == "f" for x in stored.values())
+
+
+def _check_finite(x: np.ndarray, rows: np.ndarray, where: str) -> None:
+    if x.dtype.kind != "f" or np.isfinite(x.sum(dtype=np.float64)):
+        return
+    bad = np.flatnonzero(~np.isfinite(x).reshape(len(x), -1).all(axis=1))
+    if len(bad):
+        msg = f"data: {where} holds NaN or Inf at sample {rows[bad[0]]:,}; mend or drop such samples"
+        raise DataError(msg)
+
+
+def _judge(name: str, adapter: Adapter, seen: _Seen, findings: Findings) -> None:
+    for output, coder in adapter.coders.items():
+        missing = np.flatnonzero(seen.counts[output] == 0)
+        if len(missing):
+            listed = ", ".join(map(str, missing[:10])) + (", ..." if len(missing) > 10 else "")
+            findings.missing_classes[name] = (
+                f"{coder.where} has no sample of class {listed} ({len(missing)} of {coder.classes} classes)"
+            )
+        single = np.prod([size or 2 for size in coder.shape], dtype=np.int64) == 1
+        if coder.task == "regression" and single and seen.whole[output]:
+            findings.warnings.append(
+                f"{coder.where} holds whole numbers, not only 0 and 1, for one output value: taken as regression; "
+                "for two classes give 0 and 1"
+            )

@@ -1,0 +1,166 @@
+"""``.npz`` files, read without loading them: stored members are mapped, compressed ones are unpacked once."""
+
+from __future__ import annotations
+
+import struct
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from tfcompress.data.mapped import BLOCK_BYTES, Mapped, Rows, Spool
+from tfcompress.errors import DataError
+
+_LOCAL_HEADER = struct.Struct("<4s22xHH")
+_HEADER_READERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
+
+
+@dataclass(frozen=True)
+class Member:
+    """One array of an ``.npz`` file, not read yet.
+
+    Attributes:
+        path: the file.
+        name: the array's name in it.
+        shape: its shape.
+        dtype: its dtype, numeric or text.
+    """
+
+    path: Path
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    _fortran: bool
+    _header_bytes: int
+    _info: zipfile.ZipInfo
+
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        """Return a copy of *rows* (indices along the first axis), in that order.
+
+        Raises:
+            DataError: the member is damaged, or there is no space to unpack it.
+        """
+        return self._rows.take(rows)
+
+    @cached_property
+    def _rows(self) -> Rows:
+        try:
+            rows = self._stored() if self._info.compress_type == zipfile.ZIP_STORED else self._unpacked()
+        except (OSError, EOFError, zipfile.BadZipFile, zlib.error, struct.error) as error:
+            raise _damaged(self.path, self.name, error) from error
+        return self._c_order(rows) if self._fortran and len(self.shape) > 1 else rows
+
+    def _stored(self) -> Mapped:
+        file = self.path.open("rb")
+        file.seek(self._info.header_offset)
+        magic, name_bytes, extra_bytes = _LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size))
+        start = self._info.header_offset + _LOCAL_HEADER.size + name_bytes + extra_bytes + self._header_bytes
+        size = self._info.file_size - self._header_bytes
+        if magic != b"PK\3\4" or start + size > self.path.stat().st_size:
+            raise _damaged(self.path, self.name, "the file ends too early")
+        with file:  # the mapping keeps the file open by itself
+            return Mapped(file, *self._layout, offset=start)
+
+    def _unpacked(self) -> Mapped:
+        spool = Spool(f"{self.path}: {self.name}")
+        spool.reserve(self._info.file_size)
+        with zipfile.ZipFile(self.path) as archive, archive.open(self._info) as stream:
+            while piece := stream.read(BLOCK_BYTES):
+                spool.append(piece)
+        return spool.mapped(*self._layout, offset=self._header_bytes)
+
+    @property
+    def _layout(self) -> tuple[tuple[int, ...], np.dtype]:
+        # An array in Fortran order lies in the file as its transpose does in C order.
+        return (self.shape[::-1] if self._fortran else self.shape), self.dtype
+
+    def _c_order(self, transposed: Mapped) -> Mapped:
+        """Copy an array in Fortran order (a transposed one that was saved, say) so that samples lie together."""
+        spool = Spool(f"{self.path}: {self.name}")
+        size_bytes = int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
+        spool.reserve(size_bytes)
+        step = max(1, self.shape[0] * BLOCK_BYTES * 8 // max(size_bytes, 1))
+        for start in range(0, self.shape[0], step):
+            spool.append(transposed.columns(start, start + step).T)
+        return spool.mapped(self.shape, self.dtype)
+
+
+def read_members(path: Path) -> dict[str, Member]:
+    """Look into an ``.npz`` file; nothing but headers is read.
+
+    Args:
+        path: the file; it stays as it is.
+
+    Returns:
+        Its arrays by name.
+
+    Raises:
+        DataError: the file is no ``.npz``, is cut short, or holds Python objects (which are never unpickled).
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            infos = [info for info in archive.infolist() if info.filename.endswith(".npy")]
+            members = {}
+            for info in infos:
+                with archive.open(info) as stream:
+                    member = _member(path, info, stream)
+                members[member.name] = member
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
+        raise _not_npz(path, error) from error
+    if not members:
+        msg = f"data {str(path)!r} is a zip file without arrays, not an .npz; write it with numpy.savez"
+        raise DataError(msg)
+    return members
+
+
+def _member(path: Path, info: zipfile.ZipInfo, stream: IO[bytes]) -> Member:
+    name = info.filename.removesuffix(".npy")
+    try:
+        version = np.lib.format.read_magic(stream)
+        shape, fortran, dtype = _HEADER_READERS[version](stream)
+    except (ValueError, KeyError, TypeError) as error:
+        raise _damaged(path, name, error) from error
+    if dtype.hasobject:
+        msg = (
+            f"data {str(path)!r}: {name} holds Python objects (a pickle), which tfcompress never unpickles; "
+            f"save it as an array of numbers: {name}.astype('float32')"
+        )
+        raise DataError(msg)
+    header = stream.tell()
+    wanted = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    if dtype.names or min(shape, default=0) < 0 or info.file_size - header != wanted:
+        given = info.file_size - header
+        raise _damaged(path, name, f"shape {shape} of {dtype} needs {wanted:,} bytes, it holds {given:,}")
+    return Member(path, name, shape, dtype, fortran, header, info)
+
+
+def _damaged(path: Path, name: str, reason: object) -> DataError:
+    return DataError(f"data {str(path)!r}: {name} is damaged or cut short ({reason}); write the file again")
+
+
+def _not_npz(path: Path, error: Exception) -> DataError:
+    if path.is_file() and path.stat().st_size == 0:
+        return DataError(f"data {str(path)!r} is an empty file; write it with numpy.savez")
+    starts_as_zip = False
+    if path.is_file():
+        with path.open("rb") as stream:
+            starts_as_zip = stream.read(4) == b"PK\3\4"
+    if starts_as_zip:
+        return DataError(f"data {str(path)!r} is cut short or damaged ({error}); copy or write it again")
+    return DataError(f"data {str(path)!r} is not an .npz file ({error}); write it with numpy.savez")
+
+
+def small_text(members: Mapping[str, Member], name: str) -> tuple[str, ...]:
+    """Return the text array called *name* (class names), or ``()``."""
+    member = members.get(name)
+    if member is None or member.dtype.kind not in "US" or len(member.shape) != 1:
+        return ()
+    return tuple(str(value) for value in member.take(np.arange(member.shape[0])).astype(str))

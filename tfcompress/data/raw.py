@@ -1,0 +1,63 @@
+"""Splits as their source gives them, before they meet a model.
+
+A source gives one :class:`RawSplit` for each split. Once the model is known, ``fit`` makes it readable: by row where
+the source allows it (:class:`Table`: arrays, ``.npz``, images, CSV), else from front to back (:class:`Stream`:
+TFRecord, ``tf.data``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from tfcompress.models.specs import Signature
+
+Inputs = dict[str, np.ndarray]
+"""Arrays by name, samples along the first axis; ``""`` names the only input of data that has no names."""
+
+Labels = np.ndarray | dict[str, np.ndarray] | None
+"""An array, one by output name, or None where there are no labels."""
+
+
+@runtime_checkable
+class Table(Protocol):
+    """A split that can be read by row."""
+
+    @property
+    def size(self) -> int:
+        """Number of samples."""
+
+    def read(self, rows: np.ndarray) -> tuple[Inputs, Labels]:
+        """Return inputs and labels of *rows* (int64 indices, any order), copied."""
+
+    def labels(self, rows: np.ndarray) -> Labels:
+        """Return the labels of *rows* without touching the inputs."""
+
+
+class Stream(Protocol):
+    """A split that can only be read from front to back, in the same order each time."""
+
+    def chunks(self) -> Iterator[tuple[Inputs, Labels]]:
+        """Yield pieces of some tens to hundreds of samples, each a fresh copy."""
+
+
+class RawSplit(Protocol):
+    """A split before the model is known."""
+
+    @property
+    def x_name(self) -> str:
+        """What messages call the inputs: ``x_train``."""
+
+    @property
+    def y_name(self) -> str:
+        """What messages call the labels: ``y_train``."""
+
+    def fit(self, signature: Signature) -> Table | Stream:
+        """Make it readable for a model of this signature (sizes of images, which columns).
+
+        Raises:
+            DataError: the data cannot serve such a model.
+        """

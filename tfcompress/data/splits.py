@@ -1,0 +1,200 @@
+"""Splits that fit a model: batches in any order, by seed, of the whole or of a sample."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import numpy as np
+
+from tfcompress.data.adapt import Adapter
+from tfcompress.data.pieces import Piece, numbered, rebatched, shuffled
+from tfcompress.data.raw import Stream, Table
+
+
+class Split(Protocol):
+    """What training, calibration and evaluation read."""
+
+    @property
+    def name(self) -> str:
+        """Which split: ``train``, ``test``, ``val`` or ``all``."""
+
+    @property
+    def size(self) -> int | None:
+        """Number of samples; None until a stream has been read once."""
+
+    def batches(
+        self, batch_size: int, *, seed: int | None = None, epoch: int = 0, limit: int | None = None
+    ) -> Iterator[tuple[dict[str, np.ndarray], Any]]:
+        """Yield ``(inputs, labels)``, the last batch possibly short.
+
+        Args:
+            batch_size: samples a batch.
+            seed: None: in the order of the file; otherwise shuffled by seed and *epoch*. Data that can be read by row
+                is shuffled fully; a stream through a bounded buffer (:func:`tfcompress.data.pieces.shuffled`).
+            epoch: which pass this is; with *seed*, each has its own order.
+            limit: at most so many samples: the first ones without *seed*, else a sample drawn by *seed* that is the
+                same in every epoch.
+
+        Yields:
+            Inputs by the model's input names, preprocessed, in the model's dtypes, each ``(samples, ...)``; and labels
+            (:mod:`tfcompress.data.labels` has their form), an array or (for a model of several outputs) one by output
+            name, or None.
+        """
+
+
+@dataclass(frozen=True)
+class TableSplit:
+    """A split that can be read by row.
+
+    Attributes:
+        name: which split.
+        adapter: makes the rows fit the model.
+        table: where the rows are.
+        rows: the rows that belong to this split, in order.
+    """
+
+    name: str
+    adapter: Adapter
+    table: Table
+    rows: np.ndarray
+
+    @property
+    def size(self) -> int:
+        """Number of samples."""
+        return len(self.rows)
+
+    def count(self) -> int:
+        """Return the number of samples."""
+        return len(self.rows)
+
+    def batches(
+        self, batch_size: int, *, seed: int | None = None, epoch: int = 0, limit: int | None = None
+    ) -> Iterator[tuple[dict[str, np.ndarray], Any]]:
+        """Yield batches; see :class:`Split`."""
+        rows = self.rows[:limit]
+        if seed is not None:
+            rows = self.rows if limit is None else self.sample(limit, seed).rows
+            rows = np.random.default_rng((seed, epoch)).permutation(rows)
+        for chosen in _cut(rows, batch_size):
+            x, y = self.table.read(chosen)
+            yield self.adapter.inputs(x), self.adapter.labels(y, chosen)
+
+    def pieces(self, batch_size: int) -> Iterator[Piece]:
+        """Yield samples as stored, in order."""
+        for chosen in _cut(self.rows, batch_size):
+            yield Piece(*self.table.read(chosen), chosen)
+
+    def labels(self, batch_size: int) -> Iterator[Any]:
+        """Yield the labels alone, in their one form, in order; the inputs are not touched."""
+        for chosen in _cut(self.rows, batch_size):
+            yield self.adapter.labels(self.table.labels(chosen), chosen)
+
+    def sample(self, count: int, seed: int) -> TableSplit:
+        """Return the split of *count* of its samples drawn by *seed*, in order; itself when it has no more."""
+        return self if count >= self.size else replace(self, rows=self.rows[_drawn(self.size, count, seed)])
+
+
+def _cut(rows: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:
+    for start in range(0, len(rows), batch_size):
+        yield rows[start : start + batch_size]
+
+
+def _drawn(size: int, count: int, seed: int) -> np.ndarray:
+    """Return *count* of the numbers below *size*, rising, int64."""
+    return np.sort(np.random.default_rng(seed).choice(size, count, replace=False, shuffle=False))
+
+
+Keep = Callable[[np.ndarray], np.ndarray]
+"""From samples' numbers in a stream (int64) to whether each belongs to the split (bool)."""
+
+
+@dataclass(frozen=True)
+class StreamSplit:
+    """A split of a stream, read from front to back; between passes nothing is remembered but its size.
+
+    Attributes:
+        name: which split.
+        adapter: makes the samples fit the model.
+        stream: where the samples come from.
+        keep: which samples of the stream belong to this split; None: all.
+    """
+
+    name: str
+    adapter: Adapter
+    stream: Stream
+    keep: Keep | None = None
+    _counted: list[int] = field(default_factory=list, compare=False)
+
+    @property
+    def size(self) -> int | None:
+        """Number of samples; None before the first full pass."""
+        return self._counted[0] if self._counted else None
+
+    def count(self) -> int:
+        """Return the number of samples, reading the stream once if that was not done before."""
+        if not self._counted:
+            for _ in self._kept():
+                pass
+        return self._counted[0]
+
+    def batches(
+        self, batch_size: int, *, seed: int | None = None, epoch: int = 0, limit: int | None = None
+    ) -> Iterator[tuple[dict[str, np.ndarray], Any]]:
+        """Yield batches; see :class:`Split`. Drawing a sample needs the size, so an unread stream is read once more."""
+        split = self.sample(limit, seed) if limit is not None and seed is not None else self
+        pieces: Iterable[Piece] = split._kept()
+        if seed is not None:
+            pieces = shuffled(pieces, np.random.default_rng((seed, epoch)))
+        elif limit is not None:
+            pieces = _first(pieces, limit)
+        for piece in rebatched(pieces, batch_size):
+            yield self.adapter.inputs(piece.x), self.adapter.labels(piece.y, piece.rows)
+
+    def pieces(self, batch_size: int) -> Iterator[Piece]:
+        """Yield samples as stored, in order."""
+        return rebatched(self._kept(), batch_size)
+
+    def sample(self, count: int, seed: int) -> StreamSplit:
+        """Return the split of *count* of its samples drawn by *seed*, in order; itself when it has no more."""
+        size = self.count()
+        if count >= size:
+            return self
+        chosen = _drawn(size, count, seed)
+        if self.keep is not None:
+            numbers = [piece.rows for piece in self._kept()]
+            chosen = np.concatenate(numbers)[chosen]
+        return replace(self, keep=lambda rows: _among(chosen, rows), _counted=[count])
+
+    def _kept(self) -> Iterator[Piece]:
+        kept = 0
+        for piece in numbered(self.stream.chunks()):
+            mask = np.ones(len(piece.rows), bool) if self.keep is None else self.keep(piece.rows)
+            kept += int(mask.sum())
+            if mask.all():
+                yield piece
+            elif mask.any():
+                yield piece.select(mask)
+        if not self._counted:
+            self._counted.append(kept)
+
+
+def _among(chosen: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Tell which of *rows* are in *chosen*, which is rising."""
+    nearest = np.minimum(np.searchsorted(chosen, rows), len(chosen) - 1)
+    found: np.ndarray = chosen[nearest] == rows
+    return found
+
+
+BoundSplit = TableSplit | StreamSplit
+"""A split as :mod:`tfcompress.data.dataset` builds it."""
+
+
+def _first(pieces: Iterable[Piece], limit: int) -> Iterator[Piece]:
+    for piece in pieces:
+        if limit <= len(piece.rows):
+            yield piece.select(np.arange(limit))
+            return
+        limit -= len(piece.rows)
+        yield piece
