@@ -34,12 +34,25 @@ def sha256(source: bytes | Path) -> str:
     return digest.hexdigest()
 
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+
+
 @contextlib.contextmanager
-def output_errors(path: Path) -> Iterator[None]:
-    """Turn an OSError met while writing *path* into an OutputError that says what to do."""
+def output_errors(path: Path, *, full_only: bool = False) -> Iterator[None]:
+    """Turn an OSError met while writing *path* into an OutputError that says what to do.
+
+    Args:
+        path: what is written.
+        full_only: leave every OSError alone that does not come from a full or read-only disk.
+
+    Raises:
+        OutputError: in place of the OSError.
+    """
     try:
         yield
     except OSError as error:
+        if full_only and error.errno not in _FULL:
+            raise
         remedy = {
             errno.ENOSPC: "the disk is full; free some space or choose another place with -o",
             errno.EDQUOT: "the quota is used up; free some space or choose another place with -o",
@@ -111,8 +124,9 @@ def output_folder(target: Path, *, key: str, force: bool = False) -> Iterator[Pa
             raise OutputError(msg) from error
         write_atomic(partial / ".run.json", json.dumps({"key": key}))
         try:
-            with output_errors(target):
+            with output_errors(target, full_only=True):
                 yield partial
+            with output_errors(target):
                 _publish(partial, target)
         except Exception:
             if not (partial / WORK).exists():

@@ -8,12 +8,11 @@ from typing import Any
 
 import click
 
-from tfcompress.cli.options import Sparsity, data_options, loading_options, read_data
+from tfcompress.cli.options import DATA_FLAGS, Sparsity, data_options, loading_options, open_data, refuse_lonely_flags
 from tfcompress.errors import UsageError
 from tfcompress.recipe import QAT, Cluster, Export, Prune, Recipe, Stage, load
 
 _STAGE_FLAGS = ("qat", "prune", "cluster", "quantize")
-_DATA_FLAGS = ("data", "label", "features", "scale", "mean", "std", "preprocess")
 _FIT_FLAGS = ("epochs", "batch_size", "learning_rate", "loss", "limit")
 _ALWAYS_FLAGS = ("seed", "holdout")
 _EXPORT_FLAGS = ("io", "samples", "sparse", "float_ops", "select_ops", "min_agreement_db")
@@ -82,6 +81,7 @@ def command(
     model: str, output: str | None, force: bool, as_json: bool, trust: bool, custom: tuple[str, ...], **flags: Any
 ) -> None:
     recipe = read_recipe(flags)
+    refuse_lonely_flags(flags)
     from tfcompress.cli.terminal import terminal
 
     with terminal() as screen:
@@ -90,7 +90,7 @@ def command(
 
         target = Path(output) if output else default_output(model, recipe)
         check(model, recipe, has_data=flags["data"] is not None, output=target, force=force)
-        data = read_data(**{name: flags[name] for name in _DATA_FLAGS})
+        data = None if flags["data"] is None else open_data(**{name: flags[name] for name in DATA_FLAGS})
         result = compress(
             model,
             recipe,
@@ -119,7 +119,7 @@ def read_recipe(flags: dict[str, Any]) -> Recipe:
     if flags["recipe"] is not None:
         clash = next((name for name in _STAGE_FLAGS if flags[name] not in (None, False)), None)
         if clash:
-            msg = f"--{clash} and --recipe both say what to do; give one, or edit a copy of the recipe (tfcompress recipes NAME)"
+            msg = f"--{clash} and --recipe both say what to do; give one, or edit a copy (tfcompress recipes NAME)"
             raise UsageError(msg)
         recipe = load(flags["recipe"])
     else:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from tfcompress.errors import DataError, UsageError
+from tfcompress.errors import UsageError
 
 if TYPE_CHECKING:
     from tfcompress.data.dataset import Dataset
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+DATA_FLAGS = ("data", "label", "features", "scale", "mean", "std", "preprocess")
 
 _LOADING = (
     click.option(
@@ -59,47 +61,44 @@ def _add(command: Command, options: Sequence[Callable[[Command], Command]]) -> C
     return command
 
 
-def read_data(
+def refuse_lonely_flags(flags: Mapping[str, Any]) -> None:
+    """Refuse an option about data where there is no ``--data``.
+
+    Raises:
+        UsageError: naming the option.
+    """
+    lonely = next((name for name in DATA_FLAGS[1:] if flags[name] is not None), None)
+    if flags["data"] is None and lonely:
+        msg = f"--{lonely} says something about data, but there is no --data"
+        raise UsageError(msg)
+
+
+def open_data(
     *,
-    data: str | None,
+    data: str,
     label: str | None,
     features: str | None,
     scale: str | None,
     mean: str | None,
     std: str | None,
     preprocess: str | None,
-) -> Dataset | None:
-    """Open the data that the options name; None when there are none.
+) -> Dataset:
+    """Open the data that the options name.
 
     Raises:
-        UsageError: a data option without ``--data``.
-        DataError: data that cannot be read, or preprocessing that cannot be meant.
+        UsageError: preprocessing that cannot be meant.
+        DataError: data that cannot be read.
     """
-    given = {"label": label, "features": features, "scale": scale, "mean": mean, "std": std, "preprocess": preprocess}
-    if data is None:
-        lonely = next((name for name, value in given.items() if value is not None), None)
-        if lonely:
-            msg = f"--{lonely} says something about data, but there is no --data"
-            raise UsageError(msg)
-        return None
-    from tfcompress.data.preprocessing import Preprocessing, parse_scale
+    from tfcompress.data.preprocessing import Preprocessing, parse_numbers, parse_scale
     from tfcompress.data.sources import load
 
     steps = Preprocessing(
         scale=None if scale is None else parse_scale(scale),
-        mean=_numbers(mean, "--mean"),
-        std=_numbers(std, "--std"),
+        mean=() if mean is None else parse_numbers(mean, "--mean"),
+        std=() if std is None else parse_numbers(std, "--std"),
         function=preprocess or "",
     )
     return load(data, label=label, features=None if features is None else Path(features), preprocessing=steps)
-
-
-def _numbers(text: str | None, option: str) -> tuple[float, ...]:
-    try:
-        return () if text is None else tuple(float(part) for part in text.split(","))
-    except ValueError as error:
-        msg = f"{option} must be numbers separated by commas, got {text!r}"
-        raise DataError(msg) from error
 
 
 class Sparsity(click.ParamType):

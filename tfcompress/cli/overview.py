@@ -36,7 +36,7 @@ Examples:
   tfcompress demo
   tfcompress export model.h5 --quantize int8 --data data.npz --scale 1/255
   tfcompress export --qat model.h5 --data data.npz --epochs 3
-  tfcompress inspect model-qat-int8/model.tflite
+  tfcompress inspect model-qat-int8/model-qat-int8.tflite
 
 Commands:
 """

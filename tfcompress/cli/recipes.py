@@ -13,7 +13,7 @@ from tfcompress.recipe import load, named
 @click.argument("name", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(name: str | None, as_json: bool) -> None:
-    """List the named recipes; with NAME (or a .toml file), print that one as TOML.
+    r"""List the named recipes; with NAME (or a .toml file), print that one as TOML.
 
     \b
       tfcompress recipes

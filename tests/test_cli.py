@@ -1,0 +1,186 @@
+"""The command line as far as it needs no TensorFlow; tests/test_main_job.py has the rest."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+import tfcompress as tfc
+from tfcompress.cli.export import command as export_command
+from tfcompress.cli.export import default_output, read_recipe
+from tfcompress.cli.main import group, run
+from tfcompress.cli.overview import COMMANDS, overview
+from tfcompress.errors import RecipeError, UsageError
+from tfcompress.recipe import QAT, Cluster, Export, Prune, Recipe, from_toml, named
+
+FLAGS = {name: None for parameter in export_command.params for name in [parameter.name or ""]}
+
+
+def recipe_of(**flags: Any) -> Recipe:
+    return read_recipe({**FLAGS, "qat": False, "runtime": (), **flags})
+
+
+def test_help_answers_without_click_and_names_every_command() -> None:
+    script = (
+        "import sys; sys.argv[1:] = ['--help']\n"
+        "from tfcompress.__main__ import main; main()\n"
+        "print('click' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == overview() + "False\n"
+    assert all(f"\n  {name} " in overview() for name in COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_that_describes_each_option(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([name, "--help"]) == 0
+    assert "Usage: tfcompress" in capsys.readouterr().out
+    command = group.get_command(click.Context(group), name)
+    assert command is not None
+    assert all(isinstance(p, click.Argument) or p.help for p in command.params if isinstance(p, click.Option))
+
+
+def test_a_misspelt_command_gets_the_nearest_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["exprot", "m.h5"]) == 2
+    assert capsys.readouterr().err.startswith("tfcompress: no command 'exprot' (did you mean 'export'?)")
+
+
+def test_version_is_the_package_s(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out == f"tfcompress {tfc.__version__}\n"
+
+
+def test_the_public_surface_is_what_all_says() -> None:
+    assert sorted(tfc.__all__) == dir(tfc)
+    assert tfc.Prune is Prune
+    with pytest.raises(AttributeError, match="has no attribute 'prune'"):
+        tfc.prune  # noqa: B018
+
+
+@pytest.mark.parametrize("name", [n for n in tfc.__all__ if n[0].islower() and not n.startswith("_")])
+def test_every_public_function_says_what_it_does(name: str) -> None:
+    assert getattr(tfc, name).__doc__
+
+
+@pytest.mark.parametrize(
+    ("flags", "stages", "export"),
+    [
+        ({}, (), Export()),
+        ({"qat": True}, (QAT(),), Export(quantize="int8")),
+        ({"prune": 0.5, "quantize": "int8"}, (Prune(sparsity=0.5),), Export(quantize="int8")),
+        ({"prune": "2:4"}, (Prune(pattern="2:4"),), Export()),
+        ({"cluster": 8, "qat": True, "io": "uint8"}, (Cluster(clusters=8), QAT()), Export(quantize="int8", io="uint8")),
+        ({"quantize": "int8", "runtime": ("litert>=2.1",)}, (), Export(quantize="int8", runtimes=("litert>=2.1",))),
+    ],
+)
+def test_flags_become_a_recipe(flags: dict[str, Any], stages: tuple[Any, ...], export: Export) -> None:
+    assert recipe_of(**flags) == Recipe(stages=stages, export=export)
+
+
+def test_training_and_export_flags_are_laid_over_a_named_recipe() -> None:
+    recipe = recipe_of(recipe="prune50-qat-int8", epochs=7, seed=3, io="float32")
+    assert recipe.name == "prune50-qat-int8"
+    assert (recipe.train.epochs, recipe.train.seed, recipe.export.io) == (7, 3, "float32")
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"recipe": "int8", "qat": True}, "--qat and --recipe both say what to do"),
+        ({"recipe": "int8", "quantize": "none"}, "--quantize and --recipe both say what to do"),
+        ({"epochs": 3}, "--epochs would do nothing: nothing is trained without --qat, --prune or --cluster"),
+        ({"learning_rate": 0.1, "quantize": "int8"}, "--learning-rate would do nothing"),
+        ({"samples": 3}, "--samples would do nothing: only --quantize int8 and int16x8 calibrate"),
+        ({"holdout": 0.3}, "--holdout would do nothing: there is no --data"),
+        ({"qat": True, "quantize": "int16x8"}, "export.quantize must be 'int8' after a qat stage"),
+        ({"io": "int8"}, "export.io must be one of 'auto', 'float32' with quantize 'none'"),
+        ({"prune": 1.5}, r"prune.sparsity must be in \(0, 1\), got 1.5"),
+    ],
+)
+def test_a_combination_that_cannot_be_meant_is_refused_with_the_reason(flags: dict[str, Any], message: str) -> None:
+    with pytest.raises((UsageError, RecipeError), match=message):
+        recipe_of(**flags)
+
+
+@pytest.mark.parametrize(
+    ("model", "folder"),
+    [("a/net.h5", "net-int8"), ("net.v2.keras", "net.v2-int8"), ("saved/", "saved-int8"), (".", "model-int8")],
+)
+def test_the_default_folder_is_called_after_model_and_recipe(model: str, folder: str) -> None:
+    assert default_output(model, Recipe(export=Export(quantize="int8"))) == Path(folder)
+
+
+def test_recipes_are_listed_and_printed_as_toml_that_reads_back(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["recipes"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(named())
+    assert run(["recipes", "prune50-int8"]) == 0
+    assert from_toml(capsys.readouterr().out) == named()["prune50-int8"]
+    assert run(["recipes", "--json"]) == 0
+    assert list(json.loads(capsys.readouterr().out)) == list(named())
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "line"),
+    [
+        (["export", "nothing.h5"], 3, "nothing.h5"),
+        (["export", "nothing.h5", "--prune", "half"], 2, "must be a fraction such as 0.5, or 2:4, got 'half'"),
+        (["export", "nothing.h5", "--prune", "0"], 2, "prune.sparsity must be in (0, 1), got 0.0"),
+        (["export", "nothing.h5", "--quantize", "int4"], 2, "'int4' is not one of"),
+        (["export"], 2, "Missing argument 'MODEL'"),
+        (["export", "a.h5", "--qt"], 2, "No such option"),
+        (["export", "a.h5", "--label", "y"], 2, "--label says something about data, but there is no --data"),
+        (["recipes", "int9"], 2, "no recipe 'int9' (did you mean 'int8'?)"),
+        (["evaluate", "a.h5"], 2, "evaluate needs data to evaluate on: give --data"),
+    ],
+)
+def test_a_user_s_mistake_is_one_line_with_the_exit_code_of_its_class(
+    words: list[str],
+    code: int,
+    line: str,
+    capfd: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(words) == code
+    said = capfd.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("tfcompress: ")
+    assert line in said.err
+    assert said.err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bug_of_ours_is_one_line_and_a_log(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        msg = "a wheel came off"
+        raise RuntimeError(msg)
+
+    monkeypatch.setattr(group, "main", broken)
+    assert run(["export"]) == 1
+    line = capsys.readouterr().err
+    assert line.startswith(
+        "tfcompress: a bug in tfcompress, sorry: RuntimeError: a wheel came off (the details are in "
+    )
+    log = Path(line.rpartition(" ")[2].rstrip(")\n"))
+    assert "Traceback" in log.read_text()
+    log.unlink()
+
+
+def test_ctrl_c_has_an_exit_code_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(group, "main", interrupted)
+    assert run(["export"]) == 130
+    assert "interrupted" in capsys.readouterr().err

@@ -1,0 +1,91 @@
+"""``tfcompress evaluate``: the accuracy of a file on data."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tfcompress.cli.options import data_options, loading_options, open_data
+from tfcompress.errors import UsageError
+
+if TYPE_CHECKING:
+    from tfcompress.data.dataset import BoundData, Dataset
+    from tfcompress.evaluate.metrics import Metrics
+    from tfcompress.progress import Progress
+
+
+@click.command("evaluate", short_help="Measure accuracy.")
+@click.argument("model", metavar="MODEL")
+@data_options
+@loading_options
+@click.option(
+    "--split",
+    default="test",
+    show_default=True,
+    help="Which split: test, train or val. Unnamed data (x, y) is all test.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(model: str, split: str, as_json: bool, trust: bool, custom: tuple[str, ...], **flags: Any) -> None:
+    r"""Measure how well MODEL (.tflite, .h5, .keras or a SavedModel) does on your data.
+
+    \b
+      tfcompress evaluate model-int8.tflite --data data.npz --scale 1/255
+      tfcompress evaluate model.h5 --data photos/ --scale 1/255 --json
+
+    A .tflite runs in the interpreter that devices use; quantized inputs and outputs are converted by the file's own
+    scales.
+    """
+    if flags["data"] is None:
+        msg = "evaluate needs data to evaluate on: give --data"
+        raise UsageError(msg)
+    from tfcompress.cli.terminal import terminal
+
+    with terminal() as screen:
+        data = open_data(**flags)
+        metrics, source = evaluate(Path(model), data, split, trust=trust, custom=custom, progress=screen.progress)
+        values = {"model": model, "data": source, "split": split, **metrics.to_dict()}
+        if as_json:
+            screen.write(json.dumps(values, indent=1) + "\n")
+        else:
+            screen.write(
+                "".join(f"{name:>10}  {_text(value)}\n" for name, value in values.items() if value is not None)
+            )
+
+
+def evaluate(
+    model: Path, data: Dataset, split: str, *, trust: bool, custom: tuple[str, ...], progress: Progress
+) -> tuple[Metrics, str]:
+    """Evaluate a Keras or TFLite file; also return the data's name."""
+    from tfcompress.models.loading import load, probe
+
+    if probe(model).kind == "tflite":
+        from tfcompress.tflite.interpret import InterpreterProcess
+
+        with InterpreterProcess(model) as interpreter:
+            return _score(data.bind(interpreter.signature, holdout=None), split, interpreter.run, progress), data.source
+    from tfcompress.models.signature import call, signature_of
+
+    with progress.task("loading the model"):
+        loaded = load(model, trust=trust, custom=custom)
+    bound = data.bind(signature_of(loaded.native), holdout=None)
+    return _score(bound, split, lambda inputs: call(loaded.native, inputs), progress), data.source
+
+
+def _score(bound: BoundData, split: str, predict: Any, progress: Progress) -> Metrics:
+    from tfcompress.evaluate.metrics import evaluate as measure
+
+    if split not in bound.splits:
+        msg = f"--split must be one of {', '.join(bound.splits)} (what the data holds), got {split!r}"
+        raise UsageError(msg)
+    for warning in bound.lint():
+        progress.note(warning)
+    samples = bound.splits[split]
+    with progress.task("evaluating", samples.size) as task:
+        return measure(predict, samples, bound.task, progress_task=task)
+
+
+def _text(value: object) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else str(value)

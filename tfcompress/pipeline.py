@@ -1,0 +1,342 @@
+"""The line that everything runs on: load, train the stages, export, check, evaluate, report.
+
+``compress`` is the one implementation behind the command line and the Python call; ``tfcompress.job.attach`` is its
+part for those who have a fit loop of their own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tfcompress import files, outcome
+from tfcompress.errors import DataError, UnsupportedError, UsageError
+from tfcompress.progress import SILENT, Progress
+from tfcompress.recipe import Recipe
+from tfcompress.recipe import load as load_recipe
+
+if TYPE_CHECKING:
+    from tfcompress.data.dataset import BoundData, Dataset
+    from tfcompress.evaluate.metrics import Metrics
+    from tfcompress.job import Job
+    from tfcompress.models.loading import Loaded
+    from tfcompress.reports.report import Report
+    from tfcompress.tflite.convert import ConverterProcess
+    from tfcompress.tflite.export import TFLiteModel
+    from tfcompress.training import Training
+
+RUNNER_SAMPLES = 1000
+"""Most test samples written for edge_runner."""
+
+EVALUATION_BATCH = 256
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run made.
+
+    Attributes:
+        model: the trained Keras model (for QAT with its fake quantization); the model itself when nothing was trained.
+        tflite: the checked file in memory.
+        report: what was done and what came out.
+        folder: where it was written; None when no output was asked for.
+    """
+
+    model: Any
+    tflite: TFLiteModel
+    report: Report
+    folder: Path | None
+
+
+@dataclass
+class _Run:
+    """One run's inputs, and what it has found out so far."""
+
+    recipe: Recipe
+    loaded: Loaded
+    data: BoundData | None
+    converter: ConverterProcess
+    progress: Progress
+    wall_seconds: dict[str, float] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    @contextlib.contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Time a phase of the run."""
+        started = time.perf_counter()
+        yield
+        self.wall_seconds[name] = self.wall_seconds.get(name, 0.0) + time.perf_counter() - started
+
+    def warn(self, text: str) -> None:
+        """Keep a warning for the report, and tell it now."""
+        if text not in self.warnings:
+            self.warnings.append(text)
+            self.progress.note(text)
+
+
+def check(model: Any, recipe: Recipe, *, has_data: bool, output: Path | None = None, force: bool = False) -> None:
+    """Refuse before anything slow happens what is bound to fail: no TensorFlow is imported here.
+
+    Raises:
+        ModelError: a file that is no Keras model.
+        DataError: stages or int8 without data.
+        OutputError: an output that cannot be written.
+    """
+    qat = False
+    if isinstance(model, str | Path):
+        from tfcompress.models.loading import probe
+
+        info = probe(Path(model))
+        if info.kind == "tflite":
+            msg = f"{model} is a TFLite file already; give the Keras model it was made from"
+            raise UsageError(msg)
+        qat = info.qat
+    if output is not None:
+        files.check_target(output, force=force)
+    if not has_data:
+        _check_without_data(recipe, qat=qat, is_object=not isinstance(model, str | Path))
+
+
+def _check_without_data(recipe: Recipe, *, qat: bool, is_object: bool) -> None:
+    if recipe.stages and not qat and not is_object:
+        name = recipe.stages[-1].kind
+        msg = (
+            f"{name} trains the model, and needs data: give --data (an .npz with x_train, y_train, x_test, y_test, say)"
+        )
+        raise DataError(msg)
+    if recipe.export.needs_data and not recipe.stage("qat") and not qat:
+        msg = (
+            f"quantize {recipe.export.quantize!r} needs samples to calibrate activation ranges: give --data, "
+            "or use 'dynamic' or 'float16', which need none"
+        )
+        raise DataError(msg)
+
+
+def compress(
+    model: Any,
+    recipe: Recipe | str | Path,
+    data: Any = None,
+    *,
+    output: str | Path | None = None,
+    force: bool = False,
+    trust: bool = False,
+    custom: Sequence[str] = (),
+    progress: Progress = SILENT,
+    log: Path | None = None,
+) -> Result:
+    """Take a trained Keras model, make it small and fast, and export a TFLite file that is proven to be what was asked.
+
+    Args:
+        model: path of an .h5, .keras or SavedModel, or a model object of Keras 3 or tf_keras (which is left alone).
+        recipe: what to do; a named recipe or a .toml file also by its name.
+        data: what :func:`tfcompress.load_data` takes or gives; needed by stages and by int8.
+        output: folder to write; None: nothing is written.
+        force: replace an existing output folder.
+        trust: run code that the model file holds.
+        custom: ``module:name`` of custom layers or functions that the file needs.
+        progress: where progress goes; silent by default.
+        log: file that TensorFlow's and the converter's words are appended to, copied into the output.
+
+    Raises:
+        TfcompressError: one of its classes (see :mod:`tfcompress.errors`); nothing has been written then.
+    """
+    recipe = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
+    target = None if output is None else Path(output)
+    check(model, recipe, has_data=data is not None, output=target, force=force)
+    from tfcompress.tflite.convert import ConverterProcess
+
+    with ConverterProcess(log) as converter:
+        run = _open(model, recipe, data, converter, trust=trust, custom=custom, progress=progress)
+        if target is None:
+            return _finish(run, None, None)
+        with files.output_folder(target, key=_key(run), force=force) as folder:
+            result = _finish(run, folder, log)
+    return Result(result.model, result.tflite, result.report, target)
+
+
+def _open(
+    model: Any,
+    recipe: Recipe,
+    data: Any,
+    converter: ConverterProcess,
+    *,
+    trust: bool,
+    custom: Sequence[str],
+    progress: Progress,
+) -> _Run:
+    """Load the model and the data, and check that they fit each other."""
+    from tfcompress.models.loading import load
+    from tfcompress.models.signature import check_finite, signature_of
+
+    dataset = _dataset(data)
+    started = time.perf_counter()
+    with progress.task("loading the model"):
+        loaded = load(model, trust=trust, custom=custom)
+        check_finite(loaded.native)
+    run = _Run(recipe, loaded, None, converter, progress, {"load": time.perf_counter() - started})
+    if dataset is not None:
+        with run.phase("check data"), progress.task("checking the data"):
+            run.data = dataset.bind(signature_of(loaded.native), holdout=recipe.train.holdout, seed=recipe.train.seed)
+            for warning in run.data.lint():
+                run.warn(warning)
+    _check_stages(run)
+    return run
+
+
+def _dataset(data: Any) -> Dataset | None:
+    from tfcompress.data.dataset import Dataset
+    from tfcompress.data.sources import load
+
+    return data if data is None or isinstance(data, Dataset) else load(data)
+
+
+def _check_stages(run: _Run) -> None:
+    """Refuse stages that this model cannot take, before any work."""
+    others = [stage.kind for stage in run.recipe.stages if stage.kind != "qat"]
+    if run.loaded.qat:
+        if others:
+            msg = f"the model is quantization-aware trained already; {others[0]} has to come before that"
+            raise UnsupportedError(msg)
+        if run.recipe.export.quantize != "int8":
+            msg = "the model holds quantization-aware training, which fits int8 only; give --qat or --quantize int8"
+            raise UsageError(msg)
+        return
+    if run.recipe.stages:
+        if run.data is None:
+            _check_without_data(run.recipe, qat=False, is_object=False)
+            return
+        run.data.need_train()
+
+
+def _key(run: _Run) -> str:
+    """Return a hash of everything that training depends on: a killed run's epochs serve only a run of the same key."""
+    described = run.recipe.to_dict()
+    parts = {
+        "model": run.loaded.sha256 or run.loaded.source,
+        "data": None if run.data is None else run.data.describe(),
+        "stages": described["stages"],
+        "train": described["train"],
+    }
+    return files.sha256(json.dumps(parts, sort_keys=True, default=str).encode())
+
+
+def _finish(run: _Run, folder: Path | None, log: Path | None) -> Result:
+    """Run the line from the loaded model to the report."""
+    baseline = _float_baseline(run)
+    trains = bool(run.recipe.stages) and not run.loaded.qat
+    model, job, training = run.loaded.native, None, None
+    if trains:
+        job, training = _train(run, folder)
+        with run.phase("finish stages"):
+            model = job.finish()
+        for note in job.notes:
+            run.warn(note)
+        if folder is not None:
+            outcome.save_model(model, folder)
+    tflite = _export(run, model, None if baseline is None else len(baseline))
+    scores = _scores(run, baseline, tflite)
+    report = outcome.report(
+        recipe=run.recipe,
+        loaded=run.loaded,
+        data=run.data,
+        job=job,
+        training=training,
+        baseline=baseline,
+        tflite=tflite,
+        scores=scores,
+        wall_seconds=run.wall_seconds,
+        warnings=run.warnings,
+    )
+    if folder is not None:
+        with run.progress.task("writing"):
+            outcome.write(folder, report, tflite, run.recipe, run.data, log, limit=RUNNER_SAMPLES)
+    return Result(model, tflite, report, None)
+
+
+def _float_baseline(run: _Run) -> bytes | None:
+    """Convert the model as it came, in float32; None where the result itself is that, or float was trained away."""
+    import tempfile
+
+    from tfcompress.recipe import Export
+    from tfcompress.tflite.lower import to_saved_model
+
+    plain = run.recipe.export.quantize == "none" and not run.recipe.stages
+    if plain or run.loaded.qat:
+        return None
+    with (
+        run.phase("float baseline"),
+        run.progress.task("converting the float model"),
+        tempfile.TemporaryDirectory() as scratch,
+    ):
+        saved = Path(scratch) / "float"
+        to_saved_model(run.loaded.native, saved)
+        settings = Export(select_ops=run.recipe.export.select_ops)
+        return run.converter.convert(saved, settings, None)
+
+
+def _train(run: _Run, folder: Path | None) -> tuple[Job, Training]:
+    from tfcompress.job import attach
+    from tfcompress.models.signature import call
+    from tfcompress.training import fit_
+
+    data, train = run.data, run.recipe.train
+    if data is None:
+        msg = "stages need data"
+        raise DataError(msg)
+    with run.phase("attach stages"), run.progress.task("preparing the stages"):
+        model = run.loaded.for_tfmot()
+        job = attach(model, *run.recipe.stages, epochs=train.epochs)
+        outputs = call(model, data.representative(EVALUATION_BATCH, train.seed))
+    with run.phase("train"):
+        backup = None if folder is None else folder / files.WORK / "backup"
+        training = fit_(job, data, train, outputs=outputs, progress=run.progress, backup=backup)
+    return job, training
+
+
+def _export(run: _Run, model: Any, float_size_bytes: int | None) -> TFLiteModel:
+    from tfcompress.tflite.export import export
+
+    with run.phase("export"):
+        return export(
+            model,
+            run.recipe.export,
+            data=run.data,
+            metadata=outcome.metadata(run.recipe, run.data),
+            converter=run.converter,
+            float_size_bytes=float_size_bytes,
+            progress=run.progress,
+            seed=run.recipe.train.seed,
+        )
+
+
+def _scores(run: _Run, baseline: bytes | None, tflite: TFLiteModel) -> dict[str, Metrics]:
+    """Evaluate the float file and the result on the test split, in the interpreter."""
+    if run.data is None or run.data.test is None:
+        return {}
+    named = {"float": baseline, "result": tflite.content}
+    with run.phase("evaluate"):
+        return {
+            name: evaluate_file(content, run.data, f"evaluating the {name} file", run.progress)
+            for name, content in named.items()
+            if content is not None
+        }
+
+
+def evaluate_file(content: bytes | Path, data: BoundData, title: str, progress: Progress = SILENT) -> Metrics:
+    """Evaluate a TFLite file on the test split.
+
+    Raises:
+        ContractError: the interpreter refuses the file, or dies of it.
+        DataError: there is no test split.
+    """
+    from tfcompress.evaluate.metrics import evaluate
+    from tfcompress.tflite.interpret import InterpreterProcess
+
+    split = data.need_test()
+    with InterpreterProcess(content) as interpreter, progress.task(title, split.size) as task:
+        return evaluate(interpreter.run, split, data.task, progress_task=task)
