@@ -71,7 +71,7 @@ def converted(model: Any, *, int8: bool = False) -> bytes:
     import tensorflow as tf
 
     with tempfile.TemporaryDirectory() as folder:
-        if hasattr(model, "export") and type(model).__module__.startswith("keras"):
+        if type(model).__module__.startswith("keras"):
             import keras
 
             specs = [keras.InputSpec(shape=(1, *i.shape[1:]), dtype=i.dtype, name=i.name) for i in model.inputs]
@@ -92,9 +92,10 @@ def converted(model: Any, *, int8: bool = False) -> bytes:
 def main(folder: Path) -> None:
     """Write every file into *folder*."""
     blob_model = classifier()
+    named = type(blob_model)(blob_model.input, {"scores": blob_model.output})
     files = {
-        "blobs_float.tflite": converted(blob_model),
-        "blobs_int8.tflite": converted(blob_model, int8=True),
+        "blobs_float.tflite": converted(named),
+        "blobs_int8.tflite": converted(named, int8=True),
         "two_inputs.tflite": converted(two_inputs()),
         "lstm.tflite": converted(recurrent()),
     }

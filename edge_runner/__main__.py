@@ -1,0 +1,36 @@
+"""The start: as a folder (``python3 edge_runner``), as a module (``python3 -m edge_runner``), or as a child."""
+
+import sys
+
+
+def _become_package() -> None:
+    """Make ``import edge_runner.…`` work when this folder was started by its path, whatever it is called.
+
+    Python then puts the folder itself in front of the search path; it is taken out, so that no file of it can be taken
+    for a module of the standard library.
+    """
+    from importlib import util
+    from pathlib import Path
+
+    here = Path(__file__).resolve().parent
+    sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != here]
+    spec = util.spec_from_file_location("edge_runner", here / "__init__.py", submodule_search_locations=[str(here)])
+    if spec is None or spec.loader is None:
+        sys.exit(f"edge_runner: cannot load {here / '__init__.py'}; copy the folder whole")
+    package = util.module_from_spec(spec)
+    sys.modules["edge_runner"] = package
+    spec.loader.exec_module(package)
+
+
+if sys.version_info < (3, 9):  # noqa: UP036 - said to whoever starts it with an older one
+    sys.exit(f"edge_runner needs Python 3.9 or later, got {sys.version.split()[0]}; start it with a newer python3")
+if __name__ == "__main__":
+    if not __package__:
+        _become_package()
+    if sys.argv[1:] == ["--child"]:
+        from edge_runner.child import main as child_main
+
+        sys.exit(child_main())
+    from edge_runner.command import main
+
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,84 @@
+"""The command: choose an interpreter, measure, write the JSON and a short table."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from edge_runner import arguments, choosing, document, environment, measure, runtimes, table
+from edge_runner.arguments import Options
+
+ALL_FINE, SOME_FAILED, USAGE, NO_INTERPRETER, INTERRUPTED = 0, 1, 2, 3, 130
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command line *argv* and return the exit status."""
+    options = arguments.parse(argv)
+    try:
+        return doctor() if options.doctor else _run(options)
+    except KeyboardInterrupt:
+        _say("interrupted; nothing was written")
+        return INTERRUPTED
+
+
+def doctor() -> int:
+    """Print which interpreters work here and what to do about the others."""
+    facts = environment.fixed()
+    print(f"{facts['board'] or facts['cpu'] or 'unknown machine'}, {facts['system']}, {facts['architecture']}")
+    print(
+        f"Python {facts['python']}, {facts['userland_bits']} bits, numpy {runtimes.numpy_version() or 'not installed'}"
+    )
+    found = [choosing.examine(name) for name in runtimes.ORDER]
+    for runtime in found:
+        print(
+            f"{runtime.name:15} {'works, version ' + str(runtime.version) if not runtime.problem else runtime.problem}"
+        )
+        if runtime.problem and runtimes.installed(runtime.name):
+            print(f"{'':15} mend it: {runtime.mend}")
+    works = any(not runtime.problem for runtime in found)
+    if not works:
+        print(choosing.complaint(found))
+    return ALL_FINE if works else NO_INTERPRETER
+
+
+def _run(options: Options) -> int:
+    runtime, wanting = choosing.choose(options.runtime)
+    if runtime is None:
+        _say(choosing.complaint(wanting))
+        return NO_INTERPRETER
+    result = document.start(options, runtime)
+    result["environment"]["numpy"] = runtimes.numpy_version()
+    result["warnings"] = [f"{found.problem}; mend: {found.mend}" for found in wanting]
+    with table.Status(sys.stderr) as status:
+        result["models"] = measure.measure(options, runtime.name, status.tell)
+    result["environment"]["after"] = environment.changing()
+    result["warnings"].extend(_heat(result["environment"]))
+    return _deliver(options, result)
+
+
+def _deliver(options: Options, result: dict[str, Any]) -> int:
+    text = document.to_json(result)
+    if options.output:
+        try:
+            document.write(options.output, text)
+        except OSError as error:
+            _say(f"cannot write {options.output}: {error.strerror or error}; choose another place with -o")
+            return USAGE
+    else:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    print(table.render(result), file=sys.stderr)
+    failed = any(model["status"] != "ok" for model in result["models"])
+    return SOME_FAILED if failed else ALL_FINE
+
+
+def _heat(facts: dict[str, Any]) -> list[str]:
+    before, after = facts["before"]["throttled"], facts["after"]["throttled"]
+    if after in (None, "0x0"):
+        return []
+    return [f"the firmware reports throttling or low voltage (get_throttled {before} before, {after} after)"]
+
+
+def _say(text: str) -> None:
+    print(f"edge_runner: {text}", file=sys.stderr)

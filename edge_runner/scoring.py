@@ -1,0 +1,110 @@
+"""Run every sample of the data through the model and hand its outputs to the scorers and to files."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.lib.format import open_memmap
+
+from edge_runner import accuracy, feeding
+from edge_runner.arrays import Array, DataError
+from edge_runner.interpreter import Model, Tensor
+
+_ALIVE_SECONDS = 0.5
+
+
+def score(
+    model: Model,
+    feed: feeding.Feed,
+    data: Mapping[str, Array],
+    *,
+    limit: int | None,
+    predictions: bool,
+    folder: str | None,
+    alive: Callable[[str], None],
+) -> dict[str, Any]:
+    """Return accuracy by output name, for the outputs that the data has labels for.
+
+    Args:
+        model: opened and allocated.
+        feed: its samples.
+        data: all arrays of the data file; ``y.NAME`` or ``y`` are labels.
+        limit: score only so many samples, the first; None: all.
+        predictions: keep the predicted class of every sample.
+        folder: where to write each output as it is stored, ``NUMBER.npy`` of shape (samples, …); None: nowhere.
+        alive: told how far it is.
+
+    Raises:
+        DataError: labels that do not fit.
+    """
+    outputs = model.outputs
+    count = feed.size if limit is None else min(limit, feed.size)
+    scorers = _scorers(outputs, data, count)
+    files = {tensor.name: _file(folder, number, tensor, count) for number, tensor in enumerate(outputs) if folder}
+    if scorers or files:
+        _run(model, feed, count, scorers, files, alive)
+    results = {}
+    for name, scorer in scorers.items():
+        results[name] = scorer.result()
+        results[name]["predictions"] = scorer.predictions if predictions else None
+    return results
+
+
+def _scorers(outputs: tuple[Tensor, ...], data: Mapping[str, Array], count: int) -> dict[str, Any]:
+    scorers = {}
+    for tensor in outputs:
+        labels = feeding.labels_for(tensor.name, len(outputs), data)
+        if labels is not None:
+            if len(labels) < count:
+                msg = f"data must hold a label for each of the {count} samples, got {len(labels)} for {tensor.name!r}"
+                raise DataError(msg)
+            scorers[tensor.name] = accuracy.scorer(labels, tensor.shape[1:], f"labels of output {tensor.name!r}")
+    return scorers
+
+
+def _file(folder: str | None, number: int, tensor: Tensor, count: int) -> Array:
+    shape = (count, *tensor.shape[1:])
+    return open_memmap(Path(str(folder)) / f"{number}.npy", "w+", dtype=tensor.dtype, shape=shape)
+
+
+def _run(
+    model: Model,
+    feed: feeding.Feed,
+    count: int,
+    scorers: Mapping[str, Any],
+    files: Mapping[str, Array],
+    alive: Callable[[str], None],
+) -> None:
+    inputs, outputs = model.inputs, model.outputs
+    batch = _batch(inputs, outputs)
+    beat = time.monotonic()
+    for start in range(0, count, batch):
+        model.reset()
+        for tensor in inputs:
+            model.put(tensor, feed.batch(tensor, start))
+        model.invoke()
+        for tensor in outputs:
+            stored = model.get(tensor)
+            real = feeding.dequantize(stored, tensor)
+            for place in range(min(batch, count - start)):
+                if tensor.name in files:
+                    files[tensor.name][start + place] = stored[place]
+                if tensor.name in scorers:
+                    scorers[tensor.name].take(start + place, np.asarray(real[place]))
+        if time.monotonic() - beat > _ALIVE_SECONDS:
+            alive(f"sample {start + batch} of {count}")
+            beat = time.monotonic()
+    for array in files.values():
+        array.flush()  # type: ignore[attr-defined]  # open_memmap's arrays are mappings
+
+
+def _batch(inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> int:
+    sizes = {tensor.name: tensor.shape[0] if tensor.shape else 0 for tensor in (*inputs, *outputs)}
+    if len(set(sizes.values())) != 1:
+        msg = f"the first extent of every input and output must be the batch to score samples, got {sizes}"
+        raise DataError(msg)
+    return next(iter(sizes.values()))
