@@ -78,12 +78,13 @@ def _wire_keras3(model: Any) -> Wiring:
     tensors = model.inputs if model.built else None
     if not tensors:
         raise _no_inputs(model)
-    names = [t.name for t in tensors]
+    names = [t._keras_history.operation.name for t in tensors]  # an unnamed input's tensor is called otherwise
 
     def infer(model: Any, values: list[Any]) -> Any:
         by_name = dict(zip(names, values, strict=True))
         structure = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
-        return model(keras.tree.map_structure(lambda t: by_name[t.name], structure), training=False)
+        fed = keras.tree.map_structure(lambda t: by_name[t._keras_history.operation.name], structure)
+        return model(fed, training=False)
 
     outputs = tuple(unique_names(t._keras_history.operation.name for t in model.outputs))
     return Wiring(tensor_specs(names, tensors), _batch(tensors), infer, outputs)
