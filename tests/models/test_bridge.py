@@ -1,9 +1,8 @@
-import keras
+import importlib
+
 import numpy as np
 import pytest
 import small_models
-import tensorflow as tf
-import tf_keras
 from small_models import GRAPHS, build
 
 from tfcompress.errors import UnsupportedError, UntrustedCodeError
@@ -37,7 +36,7 @@ def test_a_model_computes_the_same_in_the_other_keras_and_after_coming_back(kind
 
 
 @pytest.mark.parametrize("kind", [small_models.hard_silu, small_models.keras3_activations])
-def test_activations_that_only_keras_3_has_come_along(kind):
+def test_activations_that_only_keras_3_has_come_along(keras, kind):
     model = build(kind, keras)
     other = to_keras2(model)
     again = to_keras3(other)
@@ -52,14 +51,14 @@ def activation_name(layer):
     return getattr(getattr(layer, "activation", None), "__name__", None)
 
 
-def test_what_stands_for_a_missing_activation_survives_clone_model():
+def test_what_stands_for_a_missing_activation_survives_clone_model(keras, tf_keras):
     other = to_keras2(build(small_models.hard_silu, keras))
     clone = tf_keras.models.clone_model(other)
     clone.set_weights(other.get_weights())
     np.testing.assert_allclose(next(iter(outputs(clone).values())), next(iter(outputs(other).values())), atol=1e-6)
 
 
-def test_a_keras_operation_survives_clone_model():
+def test_a_keras_operation_survives_clone_model(keras, tf_keras):
     other = to_keras2(build(small_models.raw_ops, keras))
     assert "KerasOperation" in {type(layer).__name__ for layer in other.layers}
     clone = tf_keras.models.clone_model(other)
@@ -67,7 +66,9 @@ def test_a_keras_operation_survives_clone_model():
     np.testing.assert_allclose(next(iter(outputs(clone).values())), next(iter(outputs(other).values())), atol=1e-6)
 
 
-def test_a_keras_2_model_with_raw_operations_and_hard_sigmoid_can_be_saved_by_keras_3_and_loaded_again(tmp_path):
+def test_a_keras_2_model_with_raw_operations_and_hard_sigmoid_can_be_saved_by_keras_3_and_loaded_again(
+    keras, tf_keras, tmp_path
+):
     for kind in (small_models.raw_ops, small_models.hard, small_models.rare_ops):
         model = to_keras3(build(kind, tf_keras))
         model.save(tmp_path / "model.keras")
@@ -75,7 +76,7 @@ def test_a_keras_2_model_with_raw_operations_and_hard_sigmoid_can_be_saved_by_ke
         np.testing.assert_allclose(next(iter(outputs(again).values())), next(iter(outputs(model).values())), atol=1e-6)
 
 
-def test_operations_become_the_layers_that_tfmot_knows():
+def test_operations_become_the_layers_that_tfmot_knows(keras):
     i = keras.Input((4, 4, 2))
     x = keras.layers.Conv2D(2, 3, padding="same")(i)
     y = keras.ops.concatenate([keras.ops.relu(x + i), keras.ops.maximum(x, i)], axis=-1)
@@ -84,10 +85,10 @@ def test_operations_become_the_layers_that_tfmot_knows():
     assert sorted(kinds) == ["Add", "Concatenate", "Conv2D", "InputLayer", "Maximum", "Multiply", "ReLU", "ReLU"]
 
 
-def test_a_tensorflow_function_without_counterpart_is_kept():
+def test_a_tensorflow_function_without_counterpart_is_kept(tf_keras):
     model = build(small_models.rare_ops, tf_keras)
     other = to_keras3(model)
-    assert {"math.cumsum", "math.reduce_mean"} <= {getattr(layer, "symbol", None) for layer in other.layers}
+    assert {"math.cumsum", "linalg.matmul", "split"} <= {getattr(layer, "symbol", None) for layer in other.layers}
     again = to_keras2(other)
     for carried in (other, again):
         np.testing.assert_allclose(
@@ -107,7 +108,7 @@ def test_trainable_flags_are_kept_inside_nested_models_too(keras_module):
         assert (inner.trainable, carried.trainable) == (False, True)
 
 
-def test_names_are_kept_but_for_slashes():
+def test_names_are_kept_but_for_slashes(tf_keras):
     model = build(small_models.residual, tf_keras)
     other = to_keras3(model)
     assert [layer.name for layer in other.layers] == [layer.name.replace("/", "_") for layer in model.layers]
@@ -115,7 +116,7 @@ def test_names_are_kept_but_for_slashes():
     assert other.name == "residual"
 
 
-def test_two_names_that_would_become_one_stay_two():
+def test_two_names_that_would_become_one_stay_two(tf_keras):
     i = tf_keras.Input((2,))
     x = tf_keras.layers.ReLU(name="a_b")(tf_keras.layers.ReLU(name="a/b")(i))
     assert [layer.name for layer in to_keras3(tf_keras.Model(i, x)).layers[1:]] == ["a_b_", "a_b"]
@@ -151,17 +152,11 @@ def test_regularizers_and_constraints_come_along(keras_module):
         assert carried.get_layer("d").bias_constraint.max_value == 3.0
 
 
-def test_mixed_precision_comes_along(keras_module):
+def test_mixed_precision_comes_along(keras, tf_keras, keras_module):
     away, back = there_and_back(keras_module)
     i = keras_module.Input((3,))
-    model = keras_module.Model(
-        i,
-        keras_module.layers.Dense(
-            2,
-            dtype="mixed_float16" if keras_module is keras else tf_keras.mixed_precision.Policy("mixed_float16"),
-            name="d",
-        )(i),
-    )
+    mixed = "mixed_float16" if keras_module is keras else tf_keras.mixed_precision.Policy("mixed_float16")
+    model = keras_module.Model(i, keras_module.layers.Dense(2, dtype=mixed, name="d")(i))
     for carried in (away(model), back(away(model))):
         assert carried.get_layer("d").compute_dtype == "float16"
         assert carried.get_layer("d").kernel.dtype == "float32"
@@ -179,10 +174,12 @@ def test_initial_states_of_recurrent_layers_come_along(keras_module):
 
 def test_a_layer_applied_to_every_step_may_be_a_model(keras_module):
     away, back = there_and_back(keras_module)
-    L = keras_module.layers
-    inner = keras_module.Sequential([keras_module.Input((4,)), L.Dense(3), L.BatchNormalization()], name="inner")
+    layers = keras_module.layers
+    inner = keras_module.Sequential(
+        [keras_module.Input((4,)), layers.Dense(3), layers.BatchNormalization()], name="inner"
+    )
     i = keras_module.Input((5, 4))
-    model = keras_module.Model(i, L.TimeDistributed(inner)(i))
+    model = keras_module.Model(i, layers.TimeDistributed(inner)(i))
     model.set_weights([np.random.default_rng(0).uniform(0.3, 0.9, w.shape) for w in model.get_weights()])
     for carried in (away(model), back(away(model))):
         np.testing.assert_allclose(
@@ -204,9 +201,7 @@ def test_a_custom_layer_is_refused_by_name(keras_module):
             return x
 
     i = keras_module.Input((3,))
-    with pytest.raises(
-        UnsupportedError, match="layer 'mine' cannot be carried to .*: its class Mine is not one of Keras's"
-    ):
+    with pytest.raises(UnsupportedError, match=r"layer 'mine' cannot be carried to .*: its class Mine is not"):
         away(keras_module.Model(i, Mine(name="mine")(i)))
 
 
@@ -217,45 +212,41 @@ def test_a_custom_activation_is_refused_by_name(keras_module):
         return x * x * x
 
     i = keras_module.Input((3,))
-    with pytest.raises(UnsupportedError, match="layer 'd' cannot be carried to .*: its activation 'cube'"):
+    with pytest.raises(UnsupportedError, match=r"layer 'd' cannot be carried to .*: its activation 'cube'"):
         away(keras_module.Model(i, keras_module.layers.Dense(2, activation=cube, name="d")(i)))
 
 
-def test_a_layer_that_the_other_keras_lacks_is_refused_by_name():
+def test_a_layer_that_the_other_keras_lacks_is_refused_by_name(tf_keras):
     i = tf_keras.Input((8, 3))
-    with pytest.raises(
-        UnsupportedError, match="layer 'local' cannot be carried to Keras 3: there is no LocallyConnected1D"
-    ):
+    with pytest.raises(UnsupportedError, match="layer 'local' cannot be carried to Keras 3: there is no Local"):
         to_keras3(tf_keras.Model(i, tf_keras.layers.LocallyConnected1D(2, 3, name="local")(i)))
 
 
-def test_an_option_that_the_other_keras_lacks_is_refused_with_its_value():
+def test_an_option_that_the_other_keras_lacks_is_refused_with_its_value(tf_keras):
     i = tf_keras.Input((8, 3))
-    with pytest.raises(
-        UnsupportedError, match="layer 'rnn' cannot be carried to Keras 3: time_major=True has no counterpart"
-    ):
+    with pytest.raises(UnsupportedError, match="layer 'rnn' cannot be carried to Keras 3: time_major=True has no"):
         to_keras3(tf_keras.Model(i, tf_keras.layers.LSTM(2, time_major=True, name="rnn")(i)))
 
 
-def test_outputs_that_differ_are_refused_with_the_difference():
+def test_outputs_that_differ_are_refused_with_the_difference(keras):
     i = keras.Input((3,))
     model = keras.Model(
         i, keras.layers.Lambda(lambda x: x + keras.random.normal((1, 3)), name="noise")(i), name="noisy"
     )
     with pytest.raises(
-        UnsupportedError, match=r"model 'noisy' cannot be carried to Keras 2 .* output 'noise' would differ by"
+        UnsupportedError, match=r"model 'noisy' cannot be carried to Keras 2 .* 'noise' would differ by"
     ):
         to_keras2(model)
 
 
-def test_a_function_that_reaches_outside_the_model_is_never_run():
+def test_a_function_that_reaches_outside_the_model_is_never_run(tf_keras):
     i = tf_keras.Input((), dtype="string")
-    model = tf_keras.Model(i, tf.io.decode_raw(i, tf.float32))
+    model = tf_keras.Model(i, importlib.import_module("tensorflow").io.decode_raw(i, "float32"))
     with pytest.raises(UntrustedCodeError, match=r"calls tf.io.decode_raw, which reaches outside the model"):
         to_keras3(model)
 
 
-def test_tfmots_wrappers_are_refused():
+def test_tfmots_wrappers_are_refused(tf_keras):
     i = tf_keras.Input((3,))
 
     class PruneLowMagnitude(tf_keras.layers.Wrapper):
@@ -263,7 +254,5 @@ def test_tfmots_wrappers_are_refused():
             return self.layer(x)
 
     model = tf_keras.Model(i, PruneLowMagnitude(tf_keras.layers.Dense(2), name="prune_dense")(i))
-    with pytest.raises(
-        UnsupportedError, match=r"'prune_dense' is wrapped for training \(PruneLowMagnitude\); finish or strip"
-    ):
+    with pytest.raises(UnsupportedError, match=r"'prune_dense' is wrapped for training \(PruneLowMagnitude\)"):
         to_keras3(model)

@@ -115,8 +115,8 @@ class _Carrier:
     def model(self, model: Any) -> Any:
         if not _is_graph(model):
             msg = (
-                f"model {model.name!r} cannot be carried to {TITLES[self.target]}: it is subclassed or was never built, so"
-                " it has no graph of layers; rebuild it with the functional interface"
+                f"model {model.name!r} cannot be carried to {TITLES[self.target]}: it is subclassed or was never built,"
+                " so it has no graph of layers; rebuild it with the functional interface"
             )
             raise UnsupportedError(msg)
         place = len(self.models)
