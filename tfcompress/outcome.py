@@ -129,6 +129,7 @@ def _score(metrics: Metrics | None) -> reports.Score | None:
 def _result(
     recipe: Recipe, loaded: Loaded, job: Job | None, tflite: TFLiteModel, score: Metrics | None
 ) -> reports.ResultFile:
+    from tfcompress.tflite import weights
     from tfcompress.tflite.flatbuffer import read
 
     flat = read(tflite.content)
@@ -138,9 +139,9 @@ def _result(
         size_bytes=tflite.size_bytes,
         gzip_bytes=tflite.gzip_bytes,
         quantize=recipe.export.quantize,
-        parameters=flat.parameters,
-        nonzero=flat.nonzero,
-        macs=flat.macs,
+        parameters=weights.parameters(flat),
+        nonzero=weights.nonzero(flat),
+        macs=weights.macs(flat),
         score=_score(score),
         operators=flat.op_counts,
         verification=tflite.verification.to_dict(),
@@ -152,7 +153,7 @@ def _result(
                 how=verdict.how,
                 reason=verdict.reason,
             )
-            for verdict in tflite.runtimes
+            for verdict in tflite.verification.runtimes
         ),
         promises=tuple(
             reports.Promise(layer=p.layer, what=p.what, asked=p.asked, got=p.got)

@@ -41,7 +41,9 @@ def command(model: str, as_json: bool, trust: bool, custom: tuple[str, ...]) -> 
                 facts, columns, rows = _keras(path, trust=trust, custom=custom)
         if as_json:
             listed = [dict(zip(columns, row, strict=True)) for row in rows]
-            screen.write(json.dumps({**facts, "layers" if info.kind != "tflite" else "ops": listed}, indent=1) + "\n")
+            screen.write(
+                json.dumps({**facts, "kernels" if info.kind == "tflite" else "layers": listed}, indent=1) + "\n"
+            )
             return
         _show(screen, facts, columns, rows)
 
@@ -80,6 +82,7 @@ def _tensor(spec: Any) -> str:
 
 
 def _tflite(path: Path) -> Found:
+    from tfcompress.tflite import weights
     from tfcompress.tflite.flatbuffer import read
     from tfcompress.tflite.pack import read_metadata
 
@@ -88,18 +91,32 @@ def _tflite(path: Path) -> Found:
     facts: dict[str, Any] = {
         "file": str(path),
         "size_bytes": len(content),
-        "inputs": [str(spec) for spec in flat.inputs],
-        "outputs": [str(spec) for spec in flat.outputs],
-        "parameters": flat.parameters,
-        "nonzero": flat.nonzero,
-        "macs": flat.macs,
-        "ops": flat.op_counts,
+        "inputs": [str(tensor) for tensor in flat.inputs],
+        "outputs": [str(tensor) for tensor in flat.outputs],
+        "parameters": weights.parameters(flat),
+        "nonzero": weights.nonzero(flat),
+        "macs": weights.macs(flat),
+        "weights_bytes": weights.bytes_by_dtype(flat),
+        "ops": dict(flat.op_counts),
+        "ops_by_dtype": weights.ops_by_dtype(flat),
     }
     about = read_metadata(content)
     if about:
         facts["made_by"] = f"{about.get('tool')} {about.get('version')}"
-    columns = ["op", "version", "output", "shape", "dtype", "weights", "zeros", "macs"]
-    rows = [[getattr(op, column) for column in columns] for op in flat.table()]
+    columns = ["kernel", "op", "shape", "dtype", "size_bytes", "zeros", "values", "values_a_channel"]
+    rows = [
+        [
+            k.name.split(";")[0],
+            k.op,
+            k.shape,
+            k.dtype,
+            k.size_bytes,
+            f"{k.zeros:.1%}",
+            k.distinct,
+            k.distinct_per_channel,
+        ]
+        for k in weights.facts(flat)
+    ]
     return facts, columns, rows
 
 
@@ -112,7 +129,7 @@ def _show(screen: Terminal, facts: dict[str, Any], columns: list[str], rows: lis
     if not rows:
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
-    numeric = {"parameters", "nonzero", "macs", "version", "weights", "zeros"}
+    numeric = {"parameters", "nonzero", "macs", "size_bytes", "zeros", "values", "values_a_channel"}
     for column in columns:
         table.add_column(column.replace("_", " "), justify="right" if column in numeric else "left", overflow="fold")
     for row in rows:

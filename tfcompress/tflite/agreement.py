@@ -1,0 +1,122 @@
+"""How far a file's outputs are from the Keras model's own, on the same samples."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from tfcompress.errors import ContractError, ModelError
+from tfcompress.tflite.flatbuffer import FlatModel
+from tfcompress.tflite.tensors import Op
+
+CAP_DB = 200.0
+"""What an exact match counts as: float32 itself resolves about 150 dB."""
+_FIXED_SCALE = {"SOFTMAX", "LOGISTIC", "TANH", "LOG_SOFTMAX", "L2_NORMALIZATION"}
+_UNPACK = {"DEQUANTIZE", "QUANTIZE", "RESHAPE"}
+
+
+@dataclass(frozen=True)
+class OutputAgreement:
+    """One output, compared on all samples.
+
+    Attributes:
+        name: of the output.
+        sqnr_db: signal-to-quantization-noise ratio, 10 log10(sum(reference^2) / sum((reference - output)^2)), at most
+            :data:`CAP_DB`; None: the reference is zero throughout, or holds whole numbers.
+        max_abs_error: largest difference.
+        rms_error: root of the mean squared difference.
+        top1: fraction of samples whose largest value is at the same place (ties count as the same), for outputs of
+            two or more classes; for whole numbers, the fraction of equal values; None: neither.
+        step: quantization step of the output; None: it is not quantized.
+    """
+
+    name: str
+    sqnr_db: float | None
+    max_abs_error: float
+    rms_error: float
+    top1: float | None
+    step: float | None
+
+
+def compare(name: str, reference: np.ndarray, output: np.ndarray, step: float | None) -> OutputAgreement:
+    """Compare an output with its reference.
+
+    Args:
+        name: of the output.
+        reference: the Keras model's values, shape (samples, …).
+        output: the file's real values, of the same shape.
+        step: quantization step of the output.
+
+    Raises:
+        ContractError: the file's values are not finite, or of another shape.
+        ModelError: the model's own values are not finite.
+    """
+    if not np.isfinite(reference).all():
+        msg = f"output {name!r} of the Keras model must be finite, it holds NaN or infinity; mend the model or the data"
+        raise ModelError(msg)
+    if not np.isfinite(output).all():
+        msg = f"output {name!r} of the file must be finite, it holds NaN or infinity; quantize in another way"
+        raise ContractError(msg)
+    if reference.shape != output.shape:
+        msg = f"output {name!r} of the file must have the Keras model's shape {reference.shape}, it has {output.shape}"
+        raise ContractError(msg)
+    if reference.dtype.kind != "f":
+        return _compare_whole(name, reference, output)
+    signal, noise = reference.astype(np.float64), output.astype(np.float64) - reference
+    power, error = float(np.mean(signal**2)), float(np.mean(noise**2))
+    sqnr = None if power == 0 else min(CAP_DB, 10 * math.log10(power / error)) if error else CAP_DB
+    return OutputAgreement(name, sqnr, float(np.abs(noise).max()), math.sqrt(error), _same_top(reference, output), step)
+
+
+def _compare_whole(name: str, reference: np.ndarray, output: np.ndarray) -> OutputAgreement:
+    difference = output.astype(np.float64) - reference.astype(np.float64)
+    rms = math.sqrt(float(np.mean(difference**2)))
+    return OutputAgreement(name, None, float(np.abs(difference).max()), rms, float(np.mean(difference == 0)), None)
+
+
+def _same_top(reference: np.ndarray, output: np.ndarray) -> float | None:
+    if reference.ndim != 2 or reference.shape[1] < 2:
+        return None
+    best = reference.argmax(axis=1)[:, np.newaxis]
+    return float(np.mean(np.take_along_axis(output, best, axis=1)[:, 0] == output.max(axis=1)))
+
+
+def output_step(model: FlatModel, name: str) -> tuple[float | None, bool]:
+    """Return the quantization step of an output, looking through a final DEQUANTIZE, and whether its op fixes it.
+
+    Softmax and its like have the one range they can have, whatever the calibration saw.
+    """
+    graph = model.subgraphs[0]
+    producers: dict[int, Op] = {number: op for op in graph.ops for number in op.outputs}
+    tensor = graph.tensors[next(o.index for o in model.outputs if o.name == name)]
+    step: float | None = None
+    for _ in range(8):
+        if step is None and len(tensor.scales) == 1:
+            step = tensor.scales[0]
+        op = producers.get(tensor.index)
+        if op is None or op.name not in _UNPACK or not op.inputs or op.inputs[0] < 0:
+            return step, op is not None and op.name in _FIXED_SCALE
+        tensor = graph.tensors[op.inputs[0]]
+    return step, False
+
+
+def within_steps(reference: np.ndarray, found: OutputAgreement, *, fixed: bool) -> bool:
+    """Say whether the error is no more than the output's own rounding, which no file of this dtype could avoid.
+
+    That is so when its root mean square is at most one step, and the step is no coarser than the values ask for: either
+    the op fixes it, or 255 steps span at most four times the largest value. (A range that was calibrated on samples
+    scaled wrongly is coarser than that, and does not count.)
+    """
+    if found.step is None or found.rms_error > found.step:
+        return False
+    return fixed or 255 * found.step <= 4 * float(np.abs(reference).max())
+
+
+def agreements(
+    model: FlatModel, references: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]
+) -> tuple[OutputAgreement, ...]:
+    """Compare all outputs; see :func:`compare`."""
+    return tuple(compare(n, r, outputs[n], output_step(model, n)[0]) for n, r in references.items())

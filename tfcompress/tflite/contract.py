@@ -1,0 +1,182 @@
+"""What a written file must satisfy by its structure: ops, dtypes, weights, size. The numbers are agreement.py's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tfcompress.errors import ContractError
+from tfcompress.models.specs import Signature, TensorSpec
+from tfcompress.recipe import Export
+from tfcompress.tflite.flatbuffer import FlatModel, IOTensor
+from tfcompress.tflite.tensors import Op, Subgraph
+from tfcompress.tflite.weights import float_bytes, kernels, stored_bytes
+
+SMALL = 1024
+"""Elements below which the converter leaves a kernel in float under dynamic quantization (it says so itself)."""
+_BOUNDARY = {"QUANTIZE", "DEQUANTIZE"}
+_LEFTOVERS = {"FAKE_QUANT"}
+_WEIGHTS = {"dynamic": "int8", "float16": "float16", "int8": "int8", "int16x8": "int8", "none": "float32"}
+_DYNAMIC_OPS = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"}
+_SHOWN = 6
+
+
+@dataclass(frozen=True)
+class FloatOp:
+    """An op of a quantized file that computes in float."""
+
+    op: str
+    tensor: str
+
+    def __str__(self) -> str:
+        return f"{self.op} at {_short(self.tensor)!r}"
+
+
+def check_ops(model: FlatModel, export: Export) -> None:
+    """Refuse ops that no TFLite runtime has, and what training should have taken away.
+
+    Raises:
+        ContractError: naming them.
+    """
+    left = [FloatOp(op.name, _output(graph, op.outputs)) for graph, op in _ops(model) if op.name in _LEFTOVERS]
+    if left:
+        msg = f"the file must hold no training op, it holds {listed(left)}; export a model trained for int8 as int8"
+        raise ContractError(msg)
+    flex = sorted({op.name for op in model.ops if op.flex})
+    if flex and not export.select_ops:
+        msg = f"the file must hold TFLite ops only, it holds {listed(flex)}; replace those layers, or give --select-ops"
+        raise ContractError(msg)
+    custom = sorted({op.name for op in model.ops if op.custom and not op.flex})
+    if custom:
+        msg = f"the file must hold TFLite ops only, it holds the custom ops {listed(custom)}; replace those layers"
+        raise ContractError(msg)
+
+
+def float_ops(model: FlatModel) -> tuple[FloatOp, ...]:
+    """Return the ops that compute in float, apart from those that quantize and dequantize."""
+    return tuple(
+        FloatOp(op.name, _output(graph, op.outputs))
+        for graph, op in _ops(model)
+        if op.name not in _BOUNDARY
+        and any(t.dtype.startswith(("float", "bfloat")) and not t.constant for t in graph.of((*op.inputs, *op.outputs)))
+    )
+
+
+def check_integer(model: FlatModel, export: Export) -> None:
+    """Refuse ops in float in a file that was asked to be int8 or int16x8, unless they are allowed.
+
+    Raises:
+        ContractError: naming ops and tensors.
+    """
+    if export.needs_data and export.float_ops == "refuse" and (found := float_ops(model)):
+        msg = (
+            f"{len(found)} of {len(list(model.ops))} ops have no {export.quantize} form and would stay in float: "
+            f"{listed(found)}; replace those layers, or give --float-ops allow"
+        )
+        raise ContractError(msg)
+
+
+def check_io(model: FlatModel, export: Export, signature: Signature) -> None:
+    """Check names, shapes and dtypes of inputs and outputs.
+
+    Raises:
+        ContractError: naming the first that differs.
+    """
+    for kind, found, wanted in (
+        ("input", model.inputs, signature.inputs),
+        ("output", model.outputs, signature.outputs),
+    ):
+        by_name = {tensor.name: tensor for tensor in found}
+        names = [spec.name for spec in wanted]
+        if sorted(by_name) != sorted(names):
+            msg = (
+                f"the file's {kind}s must be {', '.join(names)}, they are {', '.join(by_name)}; convert the model again"
+            )
+            raise ContractError(msg)
+        for spec in wanted:
+            _check_tensor(kind, by_name[spec.name], spec, export)
+
+
+def _check_tensor(kind: str, tensor: IOTensor, spec: TensorSpec, export: Export) -> None:
+    wanted = export.io_dtype if spec.dtype == "float32" else spec.dtype
+    if tensor.dtype != wanted:
+        msg = f"{kind} {spec.name!r} of the file must be {wanted}, it is {tensor.dtype}; choose another --io"
+        raise ContractError(msg)
+    if wanted != spec.dtype and not (tensor.scale and tensor.scale > 0):
+        what = f"{kind} {spec.name!r} of the file"
+        msg = f"{what} must have a scale above 0, it has {tensor.scale}; check the calibration data"
+        raise ContractError(msg)
+    if kind == "input" and len(tensor.shape) != len(spec.shape) + 1:
+        msg = f"input {spec.name!r} of the file must have {len(spec.shape) + 1} axes, its shape is {tensor.shape}"
+        raise ContractError(msg)
+
+
+def check_weights(model: FlatModel, export: Export) -> None:
+    """Check that kernels are stored as asked.
+
+    Under ``dynamic`` the converter leaves kernels below :data:`SMALL` elements in float; that at least one became int8
+    is asked for all the same.
+
+    Raises:
+        ContractError: naming the kernels.
+    """
+    wanted = _WEIGHTS[export.quantize]
+    found = list(kernels(model.subgraphs))
+    if export.quantize == "dynamic":
+        if found and not any(k.tensor.dtype == wanted for k in found):
+            largest = max(k.tensor.elements for k in found)
+            msg = (
+                f"dynamic quantization takes kernels of {SMALL:,} elements and more, the largest here has {largest:,}: "
+                "the file would stay in float; quantize 'int8', or 'none'"
+            )
+            raise ContractError(msg)
+        found = [k for k in found if k.op in _DYNAMIC_OPS and k.tensor.elements >= SMALL]
+    if export.needs_data and export.float_ops == "allow":
+        return  # what stays in float is reported by op
+    wrong = [f"{_short(k.tensor.name)} ({k.tensor.dtype})" for k in found if k.tensor.dtype != wanted]
+    if wrong:
+        msg = f"kernels must be stored as {wanted} with quantize {export.quantize!r}, these are not: {listed(wrong)}"
+        raise ContractError(msg)
+
+
+def check_size(model: FlatModel, float_size_bytes: int) -> str:
+    """Check that a quantized file is smaller than the float file of the same model.
+
+    Returns:
+        An empty string, or why the file may be larger: its weights are smaller, and the quantization parameters and the
+        ops at its borders weigh more than what that saves. It happens below about 10 KB.
+
+    Raises:
+        ContractError: it is not smaller, and neither are its weights.
+    """
+    if model.size_bytes < float_size_bytes:
+        return ""
+    weights, in_float = stored_bytes(model.subgraphs), float_bytes(model.subgraphs)
+    sizes = f"{model.size_bytes:,} bytes, the float file {float_size_bytes:,}"
+    if weights >= in_float:
+        msg = f"the file must be smaller than the float file, it has {sizes}; its weights take no less than in float"
+        raise ContractError(msg)
+    return (
+        f"the file has {sizes}: its weights take {weights:,} bytes instead of {in_float:,}, but the model is so small "
+        "that the quantization parameters outweigh that"
+    )
+
+
+def _ops(model: FlatModel) -> list[tuple[Subgraph, Op]]:
+    return [(graph, op) for graph in model.subgraphs for op in graph.ops]
+
+
+def _output(graph: Subgraph, numbers: Sequence[int]) -> str:
+    tensors = graph.of(tuple(numbers))
+    return tensors[0].name if tensors else ""
+
+
+def _short(name: str) -> str:
+    """Keep the first of the names that the converter joined by semicolons."""
+    return name.split(";")[0]
+
+
+def listed(items: Sequence[object]) -> str:
+    """Write the first few of *items*, and how many more there are."""
+    shown = ", ".join(map(str, items[:_SHOWN]))
+    return shown if len(items) <= _SHOWN else f"{shown} and {len(items) - _SHOWN} more"

@@ -1,0 +1,150 @@
+"""The TFLite converter, in a process of its own: it can die by signal, and takes seconds to import.
+
+This is the one module through which tfcompress converts; :mod:`tfcompress.tflite.converter_child` is its other half.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from tfcompress.errors import ConversionError
+from tfcompress.recipe import Export
+from tfcompress.tflite.worker import Worker, WorkerAnswerError, WorkerDiedError
+
+_ENVIRONMENT = {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2"}
+_CHILD = "tfcompress.tflite.converter_child"
+
+
+class ConverterProcess:
+    """A child process that converts SavedModels, one after the other; a context manager.
+
+    It starts at once and imports TensorFlow while the caller goes on: make it early, convert late.
+    """
+
+    def __init__(self, log: Path | None = None, *, child: str = _CHILD) -> None:
+        """Start the child.
+
+        Args:
+            log: file that everything TensorFlow prints is appended to; None: a private one.
+            child: module that serves the requests.
+        """
+        self._worker = Worker(child, log=log, environment=_ENVIRONMENT)
+        self._count = 0
+        self._waiting: tuple[Path, str] | None = None
+
+    def convert(
+        self,
+        saved_model: Path,
+        export: Export,
+        representative: Mapping[str, np.ndarray] | None,
+        *,
+        sparse: bool = False,
+        qat: bool = False,
+    ) -> bytes:
+        """Convert a SavedModel and wait for the result; see :meth:`start`."""
+        self.start(saved_model, export, representative, sparse=sparse, qat=qat)
+        return self.result()
+
+    def start(
+        self,
+        saved_model: Path,
+        export: Export,
+        representative: Mapping[str, np.ndarray] | None,
+        *,
+        sparse: bool = False,
+        qat: bool = False,
+    ) -> None:
+        """Have a SavedModel converted while the caller goes on; :meth:`result` must be called before the next start.
+
+        Args:
+            saved_model: folder with a signature ``serving_default`` of batch 1.
+            export: quantization, dtype of inputs and outputs, what to do with float ops.
+            representative: for each input by its signature name, an array of shape (samples, *shape) to calibrate
+                activation ranges on; None: none (ranges come from a model trained with fake quantization, or none are
+                needed).
+            sparse: use TFLite's sparse encoding for sparse kernels.
+            qat: the model holds fake quantization.
+        """
+        self._count += 1
+        folder = self._worker.folder
+        target, samples = folder / f"{self._count}.tflite", folder / f"{self._count}.npz"
+        if representative is not None:
+            np.savez(
+                samples, allow_pickle=False, **{name: np.asarray(values) for name, values in representative.items()}
+            )
+        self._waiting = (target, _what(export, qat=qat))
+        self._worker.send(
+            {
+                "saved_model": str(saved_model),
+                "target": str(target),
+                "quantize": export.quantize,
+                "io": export.io_dtype,
+                "qat": qat,
+                "sparse": sparse,
+                "select_ops": export.select_ops,
+                "float_ops": export.float_ops == "allow",
+                "representative": None if representative is None else str(samples),
+            }
+        )
+
+    def result(self) -> bytes:
+        """Wait for what :meth:`start` began.
+
+        Raises:
+            ConversionError: the converter refused the model, naming the ops, or died, naming the signal.
+        """
+        if self._waiting is None:
+            msg = "ConverterProcess.result() must follow start()"
+            raise RuntimeError(msg)
+        (target, what), self._waiting = self._waiting, None
+        try:
+            self._worker.receive()
+        except WorkerDiedError as death:
+            msg = f"the TFLite converter died by {death.reason} while converting to {what}; {_remedy(death.reason)}"
+            raise ConversionError(msg) from death
+        except WorkerAnswerError as answer:
+            msg = f"the TFLite converter refuses to convert to {what}: {_reason(answer.text)}"
+            raise ConversionError(msg) from answer
+        return target.read_bytes()
+
+    def close(self) -> None:
+        """End the child and remove its files."""
+        self._worker.close()
+
+    def __enter__(self) -> ConverterProcess:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+
+def _what(export: Export, *, qat: bool) -> str:
+    name = "float32" if export.quantize == "none" else export.quantize
+    return f"{name} (quantization-aware trained)" if qat else name
+
+
+def _remedy(reason: str) -> str:
+    if reason == "SIGKILL":
+        return "the machine has most likely run out of memory: use fewer or smaller calibration samples"
+    return (
+        "recurrent layers do that to it: build them with unroll=True, or quantize 'dynamic' or 'float16'; "
+        "the log holds what it printed"
+    )
+
+
+def _reason(text: str) -> str:
+    """Return the line of the converter's message that says what is wrong, with the ops it names."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    unsupported = re.findall(r"TF Select ops: (.+)|Custom ops: (.+)|not yet supported for op: '(\w+)'", text)
+    ops = ", ".join(dict.fromkeys(name for found in unsupported for name in found if name))
+    if "TF Select ops" in text or "flex op" in text:
+        return f"no TFLite op for {ops or 'some TensorFlow ops'}; replace those layers, or give --select-ops"
+    if ops:
+        kind = "integer " if "not yet supported" in text else ""
+        return f"no {kind}kernel for {ops}; give --float-ops allow to keep them in float"
+    return lines[0] if lines else "it gives no reason"

@@ -1,0 +1,78 @@
+"""The process that holds the TFLite converter; started by :mod:`tfcompress.tflite.convert` and by nothing else.
+
+Request: ``saved_model`` (folder), ``target`` (file to write), ``quantize``, ``io`` (dtype), ``qat``, ``sparse``,
+``select_ops``, ``float_ops``, ``representative`` (``.npz`` of stacked samples by input name, or null).
+Answer: ``{}``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfcompress.tflite.serve import serve
+
+
+def main(requests: int, answers: int, lifeline: int) -> None:
+    """Import TensorFlow at once, while the caller is still busy, then serve."""
+    import tensorflow as tf
+
+    tf.config.set_visible_devices([], "GPU")  # the caller may hold all of its memory
+    serve(_convert, requests, answers, lifeline)
+
+
+def _convert(request: dict[str, Any]) -> dict[str, Any]:
+    import tensorflow as tf
+
+    converter = tf.lite.TFLiteConverter.from_saved_model(request["saved_model"])
+    representative = request["representative"]
+    samples = None if representative is None else dict(np.load(representative))
+    _configure(converter, request, samples)
+    Path(request["target"]).write_bytes(converter.convert())
+    return {}
+
+
+def _configure(converter: Any, request: dict[str, Any], samples: dict[str, np.ndarray] | None) -> None:
+    import tensorflow as tf
+
+    quantize, quantized = request["quantize"], request["quantize"] != "none" or request["qat"]
+    converter.optimizations = [tf.lite.Optimize.DEFAULT] if quantized else []
+    if request["sparse"]:
+        converter.optimizations = [*converter.optimizations, tf.lite.Optimize.EXPERIMENTAL_SPARSITY]
+    if quantize == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    if samples is not None:
+        converter.representative_dataset = lambda: _one_by_one(samples)
+    converter.target_spec.supported_ops = _ops(request, samples)
+    if quantize in ("int8", "int16x8"):
+        converter.inference_input_type = converter.inference_output_type = tf.as_dtype(request["io"])
+
+
+def _ops(request: dict[str, Any], samples: dict[str, np.ndarray] | None) -> list[Any]:
+    """Choose the op sets.
+
+    Without TFLITE_BUILTINS the converter fails when an op has no integer kernel, instead of leaving it in float; for a
+    model trained with fake quantization it then demands samples, and where there are none the check of the file is left
+    to find float ops.
+    """
+    import tensorflow as tf
+
+    sets = tf.lite.OpsSet
+    chosen = []
+    if request["quantize"] == "int8" and samples is not None:
+        chosen.append(sets.TFLITE_BUILTINS_INT8)
+    if request["quantize"] == "int16x8":
+        chosen.append(sets.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8)
+    if not chosen or request["float_ops"]:
+        chosen.append(sets.TFLITE_BUILTINS)
+    if request["select_ops"]:
+        chosen.append(sets.SELECT_TF_OPS)
+    return chosen
+
+
+def _one_by_one(samples: dict[str, np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
+    for index in range(len(next(iter(samples.values())))):
+        yield {name: values[index : index + 1] for name, values in samples.items()}

@@ -1,0 +1,201 @@
+"""Running a TFLite file on real values, in a child process: a malformed file can corrupt the heap of whoever opens it.
+
+This is the one module through which tfcompress opens an interpreter; :mod:`tfcompress.tflite.interpreter_child` is its
+other half.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal
+
+import numpy as np
+
+from tfcompress import errors
+from tfcompress.errors import ContractError, DataError, MissingDependencyError, TfcompressError
+from tfcompress.models.specs import Signature, TensorSpec
+from tfcompress.tflite.flatbuffer import FlatModel, IOTensor, read
+from tfcompress.tflite.worker import Worker, WorkerAnswerError, WorkerDiedError
+
+Runtime = Literal["litert", "tensorflow", "tflite-runtime"]
+PACKAGES: dict[Runtime, str] = {
+    "litert": "ai-edge-litert",
+    "tensorflow": "tensorflow",
+    "tflite-runtime": "tflite-runtime",
+}
+"""What to install for each runtime."""
+_CHILD = "tfcompress.tflite.interpreter_child"
+_ENVIRONMENT = {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2"}
+_CHUNK_BYTES = 64 << 20  # what goes through a file at a time: memory stays flat however many samples there are
+
+
+class InterpreterProcess:
+    """A child process with a TFLite file open in it; a context manager.
+
+    It starts at once and opens the file while the caller goes on; a file that cannot be opened is told by the first
+    :meth:`opened` or :meth:`run`.
+    """
+
+    def __init__(
+        self,
+        model: bytes | Path,
+        *,
+        runtime: Runtime = "litert",
+        reference_kernels: bool = False,
+        threads: int = 1,
+        workers: int = 2,
+        refusal: type[TfcompressError] = ContractError,
+        child: str = _CHILD,
+    ) -> None:
+        """Start the child and have it open *model*.
+
+        Args:
+            model: a TFLite file, or its content.
+            runtime: which interpreter to use.
+            reference_kernels: use the plain reference kernels, without XNNPACK (slow).
+            threads: threads of each interpreter.
+            workers: interpreters that share the samples.
+            refusal: class of the error when the runtime refuses the file, or dies on it.
+            child: module that serves the requests.
+
+        Raises:
+            ModelError: the content is not a TFLite file.
+        """
+        content = model if isinstance(model, bytes) else model.read_bytes()
+        self.model: FlatModel = read(content)
+        self._runtime, self._refusal, self._count = runtime, refusal, 0
+        self._version: str | None = None
+        self._worker = Worker(child, environment=_ENVIRONMENT)
+        path = self._worker.folder / "model.tflite"
+        path.write_bytes(content)
+        self._worker.send(
+            {
+                "open": str(path),
+                "runtime": runtime,
+                "reference": reference_kernels,
+                "threads": threads,
+                "workers": workers,
+                "inputs": [self._spec(tensor) for tensor in self.model.inputs],
+                "outputs": [self._spec(tensor) for tensor in self.model.outputs],
+                "stateful": any(t.variable for graph in self.model.subgraphs for t in graph.tensors)
+                or any(op.name == "VAR_HANDLE" for op in self.model.ops),
+            }
+        )
+
+    def _spec(self, tensor: IOTensor) -> dict[str, Any]:
+        return {**dataclasses.asdict(tensor), "shape": self.model.subgraphs[0].tensors[tensor.index].shape}
+
+    @property
+    def signature(self) -> Signature:
+        """Inputs and outputs of the file, by name; quantized ones count as float32, as :meth:`run` takes them."""
+        return Signature(*(tuple(map(_real_spec, side)) for side in (self.model.inputs, self.model.outputs)))
+
+    def opened(self) -> str:
+        """Wait until the file is open and return the runtime's version.
+
+        Raises:
+            TfcompressError: of the class *refusal*: the runtime refuses the file, or died on it.
+            MissingDependencyError: the runtime is not installed, or cannot be imported.
+        """
+        if self._version is None:
+            self._version = str(self._receive()["version"])
+        return self._version
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Run the file on samples.
+
+        Args:
+            inputs: for each input by name an array of shape (samples, *shape) of real values; they are quantized as the
+                file asks for.
+
+        Returns:
+            For each output by name an array of shape (samples, *shape) of real values, float32 where the file's output
+            is quantized.
+
+        Raises:
+            DataError: names, shapes or numbers of samples that do not fit the file.
+            TfcompressError: as :meth:`opened`.
+        """
+        self.opened()
+        samples = _check(inputs, self.model)
+        per_sample = max(1, sum(np.asarray(v[:1]).nbytes for v in inputs.values()))
+        step = max(1, _CHUNK_BYTES // per_sample)
+        pieces = [
+            self._run({name: np.asarray(values[start : start + step]) for name, values in inputs.items()})
+            for start in range(0, samples, step)
+        ]
+        return {
+            name: np.concatenate([piece[name] for piece in pieces]) for name in (o.name for o in self.model.outputs)
+        }
+
+    def _run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        self._count += 1
+        source = self._worker.folder / f"in{self._count}.npz"
+        target = self._worker.folder / f"out{self._count}.npz"
+        names = list(inputs)  # a name of the model need not be a valid name of a member
+        np.savez(source, allow_pickle=False, **{f"x{place}": inputs[name] for place, name in enumerate(names)})
+        self._worker.send({"inputs": names, "source": str(source), "target": str(target)})
+        self._receive()
+        with np.load(target) as stored:
+            result = {tensor.name: stored[f"y{place}"] for place, tensor in enumerate(self.model.outputs)}
+        source.unlink()
+        target.unlink()
+        return result
+
+    def _receive(self) -> dict[str, Any]:
+        try:
+            return self._worker.receive()
+        except WorkerDiedError as death:
+            msg = f"{self._runtime} died by {death.reason} on this file; it is malformed, or uses what cannot run there"
+            raise self._refusal(msg) from death
+        except WorkerAnswerError as answer:
+            raise self._error(answer) from answer
+
+    def _error(self, answer: WorkerAnswerError) -> TfcompressError:
+        if answer.kind in ("ImportError", "ModuleNotFoundError"):
+            package = PACKAGES[self._runtime]
+            return MissingDependencyError(f"{self._runtime} cannot be imported: {answer.text}; pip install {package}")
+        if isinstance(known := getattr(errors, answer.kind, None), type) and issubclass(known, TfcompressError):
+            return known(answer.text)
+        text = " ".join(answer.text.split())[:400]  # one tensor after the other, where every one of them is refused
+        return self._refusal(f"{self._runtime} refuses this file: {text}")
+
+    def close(self) -> None:
+        """End the child and remove its files."""
+        self._worker.close()
+
+    def __enter__(self) -> InterpreterProcess:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+
+def _real_spec(tensor: IOTensor) -> TensorSpec:
+    shape = tuple(None if size < 0 else size for size in tensor.shape[1:])
+    return TensorSpec(tensor.name, shape, tensor.dtype if tensor.scale is None else "float32")
+
+
+def _check(inputs: Mapping[str, np.ndarray], model: FlatModel) -> int:
+    """Return the number of samples."""
+    names = [tensor.name for tensor in model.inputs]
+    if set(inputs) != set(names):
+        msg = f"inputs must be named {', '.join(names)}, got {', '.join(inputs) or 'none'}"
+        raise DataError(msg)
+    for tensor in model.inputs:
+        shape = np.shape(inputs[tensor.name])
+        fits = len(shape) == len(tensor.shape) and all(
+            size in (-1, given) for size, given in zip(tensor.shape[1:], shape[1:], strict=True)
+        )
+        if not fits:
+            wanted = ", ".join(["samples", *("any" if s < 0 else str(s) for s in tensor.shape[1:])])
+            msg = f"input {tensor.name!r} must have the shape ({wanted}), got {shape}"
+            raise DataError(msg)
+    counts = {name: len(values) for name, values in inputs.items()}
+    if len(set(counts.values())) != 1 or 0 in counts.values():
+        msg = f"inputs must hold the same number of samples, at least one, got {counts}"
+        raise DataError(msg)
+    return next(iter(counts.values()))

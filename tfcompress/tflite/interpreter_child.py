@@ -1,0 +1,140 @@
+"""The process that holds an interpreter; started by :mod:`tfcompress.tflite.interpret` and by nothing else.
+
+First request: ``open`` (path), ``runtime``, ``reference``, ``threads``, ``workers``, ``stateful``, ``inputs`` and
+``outputs`` (lists of name, index, shape, dtype, scale, zero_point). Answer: ``version`` of the runtime.
+Every other request: ``inputs`` (names), ``source`` (``.npz`` with x0, x1 … of shape (samples, *shape)), ``target``
+(``.npz`` to write y0, y1 … to). Answer: ``{}``.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from tfcompress.tflite.serve import serve
+
+_MODULES = {
+    "litert": ("ai_edge_litert.interpreter", "ai-edge-litert"),
+    "tensorflow": ("tensorflow.lite.python.interpreter", "tensorflow"),
+    "tflite-runtime": ("tflite_runtime.interpreter", "tflite-runtime"),
+}
+
+
+class _Runner:
+    """One interpreter with the file open in it."""
+
+    def __init__(self, interpreter: Any, spec: dict[str, Any]) -> None:
+        interpreter.allocate_tensors()
+        self._interpreter = interpreter
+        self._spec = spec
+        self._shapes = [tuple(item["shape"]) for item in spec["inputs"]]
+        self._group = group_size(spec)
+
+    def run(self, inputs: list[np.ndarray], starts: range) -> list[list[np.ndarray]]:
+        """Run the groups of samples that begin at *starts*; one list of stored outputs a group."""
+        rows = []
+        for start in starts:
+            if self._spec["stateful"]:
+                self._interpreter.reset_all_variables()  # or the state of one sample leaks into the next
+            groups = [_full(values[start : start + self._group], self._group) for values in inputs]
+            self._resize([group.shape for group in groups])
+            for values, spec in zip(groups, self._spec["inputs"], strict=True):
+                self._interpreter.set_tensor(spec["index"], values)
+            self._interpreter.invoke()
+            outputs = [self._interpreter.get_tensor(spec["index"]) for spec in self._spec["outputs"]]
+            rows.append([_batched(values, self._group) for values in outputs])
+        return rows
+
+    def _resize(self, shapes: list[tuple[int, ...]]) -> None:
+        if shapes != self._shapes:
+            for shape, spec in zip(shapes, self._spec["inputs"], strict=True):
+                self._interpreter.resize_tensor_input(spec["index"], shape)
+            self._interpreter.allocate_tensors()
+            self._shapes = shapes
+
+
+class _Session:
+    """The open file: one interpreter a worker."""
+
+    def __init__(self) -> None:
+        self._spec: dict[str, Any] = {}
+        self._runners: list[_Runner] = []
+
+    def answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        if "open" in request:
+            return self._open(request)
+        with np.load(request["source"]) as stored:
+            given = {name: stored[f"x{place}"] for place, name in enumerate(request["inputs"])}
+        outputs = self._run([_stored(given[spec["name"]], spec) for spec in self._spec["inputs"]])
+        np.savez(request["target"], allow_pickle=False, **{f"y{place}": values for place, values in enumerate(outputs)})
+        return {}
+
+    def _open(self, request: dict[str, Any]) -> dict[str, Any]:
+        module_name, package = _MODULES[request["runtime"]]
+        module = import_module(module_name)
+        kinds = module.OpResolverType
+        for _ in range(request["workers"]):
+            interpreter = module.Interpreter(
+                model_path=request["open"],
+                num_threads=request["threads"],
+                experimental_op_resolver_type=kinds.BUILTIN_REF if request["reference"] else kinds.AUTO,
+            )
+            self._runners.append(_Runner(interpreter, request))
+        self._spec = request
+        return {"version": version(package)}
+
+    def _run(self, inputs: list[np.ndarray]) -> list[np.ndarray]:
+        count = len(inputs[0])
+        starts = range(0, count, group_size(self._spec))
+        share = -(-len(starts) // len(self._runners))
+        parts = [starts[place * share : (place + 1) * share] for place in range(len(self._runners))]
+        with ThreadPoolExecutor(len(parts)) as pool:
+            jobs = [pool.submit(runner.run, inputs, part) for runner, part in zip(self._runners, parts, strict=True)]
+            rows = [row for job in jobs for row in job.result()]
+        return [
+            _real(np.concatenate([row[place] for row in rows])[:count], spec)
+            for place, spec in enumerate(self._spec["outputs"])
+        ]
+
+
+def group_size(spec: dict[str, Any]) -> int:
+    """Return how many samples the file takes at a time."""
+    return max(1, int(spec["inputs"][0]["shape"][0]))
+
+
+def _full(values: np.ndarray, group: int) -> np.ndarray:
+    """Fill the last group up by repeating its last sample."""
+    missing = group - len(values)
+    return values if missing == 0 else np.concatenate([values, np.repeat(values[-1:], missing, axis=0)])
+
+
+def _batched(values: np.ndarray, group: int) -> np.ndarray:
+    return values if values.ndim and len(values) == group else values[np.newaxis]
+
+
+def _stored(values: np.ndarray, spec: dict[str, Any]) -> np.ndarray:
+    """Quantize real values as the input asks for: round(value / scale) + zero point, held in the dtype's range."""
+    dtype = np.dtype(spec["dtype"])
+    if not spec["scale"]:
+        return values.astype(dtype)
+    steps = np.rint(values.astype(np.float32) / np.float32(spec["scale"])) + spec["zero_point"]
+    limits = np.iinfo(dtype)
+    stored: np.ndarray = np.clip(steps, limits.min, limits.max).astype(dtype)
+    return stored
+
+
+def _real(values: np.ndarray, spec: dict[str, Any]) -> np.ndarray:
+    """Give stored values their meaning: scale * (stored - zero point)."""
+    if not spec["scale"]:
+        return values
+    real: np.ndarray = (values.astype(np.float32) - np.float32(spec["zero_point"])) * np.float32(spec["scale"])
+    return real
+
+
+def main(requests: int, answers: int, lifeline: int) -> None:
+    """Serve."""
+    serve(_Session().answer, requests, answers, lifeline)

@@ -1,0 +1,58 @@
+"""Any model as a SavedModel of batch 1 whose signature goes by names: what the TFLite converter is given.
+
+The converter's other ways in are worse: ``from_keras_model`` knows one Keras only, and ``from_concrete_functions`` with
+a Keras 3 model drops the weights without a word. The fixed batch spares the file the SHAPE / STRIDED_SLICE / PACK ops
+of an unknown one, and recurrent layers need it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tfcompress.errors import ConversionError
+from tfcompress.models.signature import signature_of
+from tfcompress.models.specs import Signature
+from tfcompress.models.wiring import SERVING, infer
+
+
+def to_saved_model(model: Any, folder: Path) -> Signature:
+    """Write *model* into *folder* as a SavedModel with one signature, ``serving_default``, of batch 1.
+
+    Args:
+        model: a Keras 3 or tf_keras model (subclassed, wrapped for quantization-aware training, or a facade), or the
+            path of a SavedModel.
+        folder: a folder that does not exist yet, or is empty.
+
+    Returns:
+        The names, shapes (without the batch axis) and dtypes of inputs and outputs; the written signature has the same.
+
+    Raises:
+        ConversionError: the model cannot be traced with batch 1, or uses a resource that it does not hold.
+    """
+    import tensorflow as tf
+
+    signature = signature_of(model)
+    specs = {s.name: tf.TensorSpec((1, *s.shape), s.dtype, name=s.name) for s in signature.inputs}
+
+    @tf.function(autograph=False)  # type: ignore[untyped-decorator]
+    def serve(**tensors: Any) -> dict[str, Any]:
+        return {name: tf.identity(value, name=name) for name, value in infer(model, tensors).items()}
+
+    try:
+        function = serve.get_concrete_function(**specs)
+        module = tf.Module()
+        # What the graph touches, not what the model lists: a variable outside a layer's list is saved too, and the
+        # layers' own functions (hundreds, in a deep model) are not traced.
+        module.touched = list(function.graph.variables)
+        tf.saved_model.save(module, str(folder), signatures={SERVING: function})
+    except (ValueError, TypeError, AssertionError, tf.errors.OpError) as error:
+        reason = _first_line(error)
+        msg = f"model cannot be traced with a batch of 1: {reason}; give it a call() that takes any batch size"
+        raise ConversionError(msg) from error
+    return signature
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,196 @@
+"""The export contract: reopen what was written, and hold it against what was asked for.
+
+By structure (:mod:`tfcompress.tflite.contract`) and by numbers (:mod:`tfcompress.tflite.agreement`): the file is run in
+LiteRT on real samples and compared with the Keras model's own outputs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tfcompress.errors import ContractError
+from tfcompress.models.specs import Signature
+from tfcompress.recipe import Export
+from tfcompress.tflite import contract
+from tfcompress.tflite.agreement import OutputAgreement, agreements, output_step, within_steps
+from tfcompress.tflite.flatbuffer import FlatModel, IOTensor, read
+from tfcompress.tflite.interpret import InterpreterProcess
+from tfcompress.tflite.weights import bytes_by_dtype, ops_by_dtype
+
+SAMPLES = 256
+"""Samples that agreement is measured on, at most."""
+LEAST_DB: dict[str, float] = {"none": 60.0, "float16": 30.0, "dynamic": 15.0, "int8": 10.0, "int16x8": 20.0}
+_KERNEL_STEPS = 8.0
+_REFERENCE_SAMPLES = 4
+_REFERENCE_MACS = 2_000_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verification:
+    """What was checked, and what was found; the record of an export that kept its contract.
+
+    Attributes:
+        ops: how often each op occurs.
+        ops_by_dtype: how many ops compute in each dtype.
+        float_ops: ops of an int8 or int16x8 file that compute in float, "OP at 'tensor'".
+        inputs: as the file has them.
+        outputs: as the file has them.
+        weights_bytes: bytes of constants by dtype.
+        macs: multiply-accumulates of one inference.
+        size_bytes: of the file.
+        float_size_bytes: of the float file of the same model; None: not converted.
+        size_note: why the file may be larger than the float file; mostly empty.
+        agreement: one entry an output.
+        samples: how many samples agreement was measured on.
+        real_samples: they were real data, not random numbers.
+        least_agreement_db: what was asked of every output.
+        kernel_steps: largest difference between XNNPACK and the reference kernels, in quantization steps of the output;
+            None: not compared (only int8 files are).
+        sparse: what became of the sparse encoding; empty: not tried.
+        runtimes: where the file runs, in the words of :mod:`tfcompress.tflite.runtimes`.
+    """
+
+    ops: Mapping[str, int]
+    ops_by_dtype: Mapping[str, int]
+    float_ops: tuple[str, ...]
+    inputs: tuple[IOTensor, ...]
+    outputs: tuple[IOTensor, ...]
+    weights_bytes: Mapping[str, int]
+    macs: int
+    size_bytes: int
+    float_size_bytes: int | None
+    size_note: str
+    agreement: tuple[OutputAgreement, ...]
+    samples: int
+    real_samples: bool
+    least_agreement_db: float
+    kernel_steps: float | None
+    sparse: str = ""
+    runtimes: tuple[Any, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values that JSON can hold."""
+        return dataclasses.asdict(self)
+
+
+def verify(
+    model: bytes,
+    export: Export,
+    *,
+    signature: Signature,
+    inputs: Mapping[str, np.ndarray],
+    keras_outputs: Mapping[str, np.ndarray],
+    float_size_bytes: int | None,
+    real_samples: bool,
+) -> Verification:
+    """Check a written file.
+
+    Args:
+        model: the file.
+        export: what was asked for.
+        signature: of the Keras model.
+        inputs: samples by input name, arrays of shape (samples, *shape), real values.
+        keras_outputs: the Keras model's outputs for them by name, arrays of shape (samples, *shape).
+        float_size_bytes: size of the float file of the same model; None: this is it, or it is not known.
+        real_samples: whether *inputs* are real data.
+
+    Raises:
+        ContractError: what was written is not what was asked for.
+        ModelError: the Keras model's own outputs are not finite.
+    """
+    flat = read(model)
+    size_note = check_structure(flat, export, signature, float_size_bytes)
+    with InterpreterProcess(model) as interpreter:
+        found = agreements(flat, keras_outputs, interpreter.run(inputs))
+    least = LEAST_DB[export.quantize] if export.min_agreement_db is None else export.min_agreement_db
+    for item in found:
+        check_agreement(flat, keras_outputs[item.name], item, least, export)
+    return Verification(
+        ops=flat.op_counts,
+        ops_by_dtype=ops_by_dtype(flat.subgraphs),
+        float_ops=tuple(map(str, contract.float_ops(flat))) if export.needs_data else (),
+        inputs=flat.inputs,
+        outputs=flat.outputs,
+        weights_bytes=bytes_by_dtype(flat.subgraphs),
+        macs=flat.macs,
+        size_bytes=len(model),
+        float_size_bytes=float_size_bytes,
+        size_note=size_note,
+        agreement=found,
+        samples=len(next(iter(inputs.values()))),
+        real_samples=real_samples,
+        least_agreement_db=least,
+        kernel_steps=_compare_kernels(model, flat, inputs) if export.quantize == "int8" else None,
+    )
+
+
+def check_structure(flat: FlatModel, export: Export, signature: Signature, float_size_bytes: int | None) -> str:
+    """Check everything that needs no interpreter; returns the note on the file's size.
+
+    Raises:
+        ContractError: naming ops, tensors or numbers.
+    """
+    contract.check_ops(flat, export)
+    contract.check_integer(flat, export)
+    contract.check_io(flat, export, signature)
+    contract.check_weights(flat, export)
+    if float_size_bytes is None or export.quantize == "none":
+        return ""
+    return contract.check_size(flat, float_size_bytes)
+
+
+def check_agreement(
+    flat: FlatModel, reference: np.ndarray, found: OutputAgreement, least: float, export: Export
+) -> None:
+    """Check that one output is near enough to the Keras model's.
+
+    Raises:
+        ContractError: with the numbers and the likely causes.
+    """
+    fixed = output_step(flat, found.name)[1]
+    if found.sqnr_db is None:
+        near = found.max_abs_error == 0 or (found.top1 or 0) >= 0.5 or within_steps(reference, found, fixed=fixed)
+        near = near or (export.quantize == "none" and found.max_abs_error < 1e-5)
+        got = f"an error of {found.max_abs_error:.3g} where the Keras model gives 0"
+    else:
+        near = found.sqnr_db >= least or within_steps(reference, found, fixed=fixed)
+        got = f"{found.sqnr_db:.1f} dB (largest error {found.max_abs_error:.3g})"
+    if not near:
+        remedy = (
+            "check that the calibration samples are preprocessed as in training; otherwise train with --qat, choose "
+            "another --quantize, or accept it with --min-agreement-db"
+            if export.needs_data
+            else "choose another --quantize, or accept it with --min-agreement-db"
+        )
+        wanted = f"output {found.name!r} of the file must agree with the Keras model by at least {least:g} dB"
+        msg = f"{wanted}, got {got}; {remedy}"
+        raise ContractError(msg)
+
+
+def _compare_kernels(model: bytes, flat: FlatModel, inputs: Mapping[str, np.ndarray]) -> float:
+    """Return how many quantization steps XNNPACK and the reference kernels differ by, on a few samples.
+
+    Raises:
+        ContractError: more than kernels may differ by; one of them is wrong (LiteRT#8928).
+    """
+    count = min(_REFERENCE_SAMPLES, max(1, _REFERENCE_MACS // max(1, flat.macs)))  # reference kernels are slow
+    few = {name: values[:count] for name, values in inputs.items()}
+    with InterpreterProcess(model) as fast, InterpreterProcess(model, reference_kernels=True) as reference:
+        ours, theirs = fast.run(few), reference.run(few)
+    worst = 0.0
+    for name, values in ours.items():
+        step = output_step(flat, name)[0]
+        if step:
+            worst = max(worst, float(np.abs(values - theirs[name]).max()) / step)
+    if worst > _KERNEL_STEPS:
+        msg = (
+            f"XNNPACK and the reference kernels must agree to {_KERNEL_STEPS:g} quantization steps on this file, they "
+            f"differ by {worst:.0f}; one of them is wrong, so do not trust the file: choose another --quantize"
+        )
+        raise ContractError(msg)
+    return worst

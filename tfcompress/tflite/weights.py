@@ -1,0 +1,343 @@
+"""The weights inside a ``.tflite`` file: kernels, zeros, distinct values, bytes by dtype, multiply-accumulates."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tfcompress.tflite.tensors import BITS, Op, Subgraph, Tensor
+
+_KERNEL_INPUTS: dict[str, tuple[int, ...]] = {
+    "CONV_2D": (1,),
+    "DEPTHWISE_CONV_2D": (1,),
+    "FULLY_CONNECTED": (1,),
+    "TRANSPOSE_CONV": (1,),
+    "CONV_3D": (1,),
+    "CONV_3D_TRANSPOSE": (1,),
+    "EMBEDDING_LOOKUP": (1,),
+    "GATHER": (0,),
+    "BATCH_MATMUL": (0, 1),
+    "SVDF": (1, 2),
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": tuple(range(1, 9)),
+    "BIDIRECTIONAL_SEQUENCE_LSTM": (*range(1, 9), *range(18, 26)),
+    "UNIDIRECTIONAL_SEQUENCE_RNN": (1, 2),
+}
+"""Which inputs of an op are kernels."""
+_CHANNEL_AXIS = {"DEPTHWISE_CONV_2D": -1, "CONV_3D": -1, "BATCH_MATMUL": -1}  # of the others: 0
+_STORAGE = {"DEQUANTIZE", "DENSIFY"}  # ops that only unpack a constant
+
+
+Graphs = Sequence[Subgraph]
+
+
+@dataclass(frozen=True)
+class OpFacts:
+    """One op, as a row of a table.
+
+    Attributes:
+        op: its name.
+        version: of the op.
+        output: name of its first output.
+        shape: of that output, -1 where any size is meant.
+        dtype: of that output.
+        weights: elements of its kernels.
+        zeros: fraction of them that stand for 0.0; None: it has no kernel.
+        macs: multiply-accumulates.
+    """
+
+    op: str
+    version: int
+    output: str
+    shape: tuple[int, ...]
+    dtype: str
+    weights: int
+    zeros: float | None
+    macs: int
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A constant that an op multiplies with.
+
+    Attributes:
+        op: name of the op.
+        tensor: the constant as stored.
+        axis: axis of the output channels.
+    """
+
+    op: str
+    tensor: Tensor
+    axis: int
+
+
+@dataclass(frozen=True)
+class KernelFacts:
+    """What a kernel's values are like.
+
+    Attributes:
+        name: name of its tensor.
+        op: name of the op that uses it.
+        shape: its shape.
+        dtype: as stored.
+        size_bytes: bytes stored for it.
+        zeros: fraction of its elements that stand for 0.0.
+        distinct: different stored values in the whole kernel; None: not counted (sparse encoding of a packed type).
+        distinct_per_channel: the most different values in one output channel; None: not counted (sparse encoding).
+        sparse: stored in TFLite's sparse encoding.
+    """
+
+    name: str
+    op: str
+    shape: tuple[int, ...]
+    dtype: str
+    size_bytes: int
+    zeros: float
+    distinct: int | None
+    distinct_per_channel: int | None
+    sparse: bool
+
+
+def kernels(graphs: Graphs) -> Iterator[Kernel]:
+    """Go through the kernels of all ops, each constant once."""
+    seen: set[tuple[int, int]] = set()
+    for number, graph in enumerate(graphs):
+        producers = _producers(graph)
+        for op in graph.ops:
+            for place in _KERNEL_INPUTS.get(op.name, ()):
+                tensor = _constant(graph, producers, op, place)
+                if tensor is not None and (number, tensor.index) not in seen:
+                    seen.add((number, tensor.index))
+                    yield Kernel(op.name, tensor, _CHANNEL_AXIS.get(op.name, 0))
+
+
+def _producers(graph: Subgraph) -> dict[int, Op]:
+    return {number: op for op in graph.ops for number in op.outputs}
+
+
+def _constant(graph: Subgraph, producers: dict[int, Op], op: Op, place: int) -> Tensor | None:
+    """Return the constant behind an op's input, through what unpacks it."""
+    number = op.inputs[place] if place < len(op.inputs) else -1
+    for _ in range(len(_STORAGE) + 1):
+        if number < 0:
+            return None
+        tensor = graph.tensors[number]
+        if tensor.constant:
+            return tensor
+        producer = producers.get(number)
+        if producer is None or producer.name not in _STORAGE or not producer.inputs:
+            return None
+        number = producer.inputs[0]
+    return None
+
+
+def facts(graphs: Graphs) -> tuple[KernelFacts, ...]:
+    """Measure every kernel of a file."""
+    return tuple(_facts(kernel) for kernel in kernels(graphs))
+
+
+def stored_values(tensor: Tensor) -> np.ndarray | None:
+    """Return a constant's stored numbers as a flat array (float32 where a type has no NumPy equal).
+
+    None where the bytes do not fit the shape, or the type is not numeric.
+    """
+    values = _decode(tensor.dtype, tensor.data)
+    if values is None:
+        return None
+    if tensor.sparse:
+        return values
+    return values[: tensor.elements] if len(values) >= tensor.elements else None
+
+
+def _decode(dtype: str, data: np.ndarray) -> np.ndarray | None:
+    if dtype in ("int4", "uint4", "int2"):
+        return _unpack(data, BITS[dtype], signed=dtype.startswith("int"))
+    if dtype == "bfloat16":
+        return (data[: len(data) // 2 * 2].view("<u2").astype("<u4") << 16).view("<f4")
+    if dtype not in BITS or dtype.startswith("float8"):
+        return None
+    kind = np.dtype(dtype)
+    return data[: len(data) // kind.itemsize * kind.itemsize].view(kind)
+
+
+def _unpack(data: np.ndarray, bits: int, *, signed: bool) -> np.ndarray:
+    """Split bytes into numbers of *bits* bits, lowest first."""
+    shifts = np.arange(0, 8, bits, dtype=np.uint8)
+    codes = ((data[:, np.newaxis] >> shifts) & ((1 << bits) - 1)).reshape(-1).astype(np.int8)
+    return np.where(codes >= 1 << (bits - 1), codes - (1 << bits), codes).astype(np.int8) if signed else codes
+
+
+def _facts(kernel: Kernel) -> KernelFacts:
+    tensor = kernel.tensor
+    values = stored_values(tensor)
+    zeros, distinct, per_channel = 0.0, None, None
+    if values is not None and tensor.elements:
+        zeros = 1 - _nonzero(tensor) / tensor.elements
+        distinct = len(np.unique(values))
+        if tensor.sparse:
+            distinct += not (values == 0).any()
+        else:
+            per_channel = _most_per_channel(values.reshape(tensor.shape), kernel.axis)
+    return KernelFacts(
+        tensor.name,
+        kernel.op,
+        tensor.shape,
+        tensor.dtype,
+        tensor.data.nbytes,
+        zeros,
+        distinct,
+        per_channel,
+        tensor.sparse,
+    )
+
+
+def _zero_points(tensor: Tensor) -> np.ndarray | int:
+    """Return what the flat stored values of a tensor have where they stand for 0.0."""
+    points = np.asarray(tensor.zero_points, np.int16)
+    per_channel = 0 <= tensor.axis < len(tensor.shape) and len(points) == tensor.shape[tensor.axis]
+    if not points.any():
+        return 0
+    if len(points) == 1 or tensor.sparse or not per_channel:
+        return int(points[0])
+    shape = [1] * len(tensor.shape)
+    shape[tensor.axis] = len(points)
+    return np.broadcast_to(points.reshape(shape), tensor.shape).reshape(-1)
+
+
+def _most_per_channel(values: np.ndarray, axis: int) -> int:
+    if values.ndim < 2:
+        return len(np.unique(values))
+    rows = np.sort(np.moveaxis(values, axis, 0).reshape(values.shape[axis], -1), axis=1)
+    return int((np.diff(rows, axis=1) != 0).sum(axis=1).max()) + 1
+
+
+def _constants(graphs: Graphs) -> Iterator[Tensor]:
+    """Go through all constants, each buffer once."""
+    seen: set[int] = set()
+    for graph in graphs:
+        for tensor in graph.tensors:
+            if tensor.constant and tensor.buffer not in seen:
+                seen.add(tensor.buffer)
+                yield tensor
+
+
+def _parameters(graphs: Graphs) -> Iterator[Tensor]:
+    """Go through the constants that stand for real numbers: floats, and whole numbers with a scale."""
+    return (t for t in _constants(graphs) if t.scales or t.dtype.startswith(("float", "bfloat")))
+
+
+def parameters(graphs: Graphs) -> int:
+    """Count the real numbers that the file holds: kernels, biases and other constants of the computation."""
+    return sum(tensor.elements for tensor in _parameters(graphs))
+
+
+def nonzero(graphs: Graphs) -> int:
+    """Count the parameters that are not 0.0."""
+    return sum(_nonzero(tensor) for tensor in _parameters(graphs))
+
+
+def _nonzero(tensor: Tensor) -> int:
+    values = stored_values(tensor)
+    if values is None:
+        return tensor.elements
+    return min(int(np.count_nonzero(values - _zero_points(tensor))), tensor.elements)
+
+
+def stored_bytes(graphs: Graphs) -> int:
+    """Sum the bytes of all parameters as stored."""
+    return sum(tensor.data.nbytes for tensor in _parameters(graphs))
+
+
+def float_bytes(graphs: Graphs) -> int:
+    """Sum the bytes that all parameters would take in float32."""
+    return 4 * parameters(graphs)
+
+
+def bytes_by_dtype(graphs: Graphs) -> dict[str, int]:
+    """Sum the bytes of all constants by dtype, each buffer once."""
+    total: Counter[str] = Counter()
+    for tensor in _constants(graphs):
+        total[tensor.dtype] += tensor.data.nbytes
+    return dict(total)
+
+
+def ops_by_dtype(graphs: Graphs) -> dict[str, int]:
+    """Count ops by the dtype that they compute: that of their first output."""
+    return dict(
+        Counter(
+            graph.tensors[op.outputs[0]].dtype
+            for graph in graphs
+            for op in graph.ops
+            if op.outputs and op.outputs[0] >= 0
+        )
+    )
+
+
+def table(graph: Subgraph) -> tuple[OpFacts, ...]:
+    """Describe every op of a subgraph, in the order in which they run."""
+    producers = _producers(graph)
+    return tuple(_op_facts(graph, producers, op) for op in graph.ops)
+
+
+def _op_facts(graph: Subgraph, producers: dict[int, Op], op: Op) -> OpFacts:
+    outputs = graph.of(op.outputs[:1])
+    places = _KERNEL_INPUTS.get(op.name, ())
+    found = [t for place in places if (t := _constant(graph, producers, op, place)) is not None]
+    elements = sum(t.elements for t in found)
+    return OpFacts(
+        op=op.name,
+        version=op.version,
+        output=outputs[0].name if outputs else "",
+        shape=outputs[0].shape_signature if outputs else (),
+        dtype=outputs[0].dtype if outputs else "",
+        weights=elements,
+        zeros=1 - sum(map(_nonzero, found)) / elements if elements else None,
+        macs=macs(graph, op),
+    )
+
+
+def macs(graph: Subgraph, op: Op) -> int:
+    """Count the multiply-accumulates of an op: of convolutions, dense layers and matrix products; 0 for any other."""
+    count = _MACS.get(op.name)
+    tensors = graph.of(op.inputs[:3])
+    if count is None or len(tensors) < 2 or not graph.of(op.outputs[:1]):
+        return 0
+    return count(tensors, graph.of(op.outputs[:1])[0])
+
+
+_Count = Callable[[Sequence[Tensor], Tensor], int]
+
+
+def _per_output(axes: int, *factors: int) -> _Count:
+    """Count output elements times the sizes of the kernel's axes *factors*, for a kernel of so many *axes*."""
+
+    def count(inputs: Sequence[Tensor], output: Tensor) -> int:
+        shape = inputs[1].shape
+        return output.elements * math.prod(shape[axis] for axis in factors) if len(shape) == axes else 0
+
+    return count
+
+
+def _transposed(inputs: Sequence[Tensor], _: Tensor) -> int:
+    """Count input elements (the op's third tensor) times the kernel (out, rows, columns, in) without its last axis."""
+    shape = inputs[1].shape
+    return inputs[2].elements * math.prod(shape[:3]) if len(inputs) > 2 and len(shape) == 4 else 0
+
+
+def _product(inputs: Sequence[Tensor], output: Tensor) -> int:
+    """Count elements of the first matrix times the columns of the product."""
+    shapes = [inputs[0].shape, inputs[1].shape, output.shape]
+    return inputs[0].elements * output.shape[-1] if min(map(len, shapes)) >= 2 else 0
+
+
+_MACS: dict[str, _Count] = {
+    "CONV_2D": _per_output(4, 1, 2, 3),
+    "DEPTHWISE_CONV_2D": _per_output(4, 1, 2),
+    "CONV_3D": _per_output(5, 0, 1, 2, 3),
+    "TRANSPOSE_CONV": _transposed,
+    "FULLY_CONNECTED": _per_output(2, 1),
+    "BATCH_MATMUL": _product,
+}

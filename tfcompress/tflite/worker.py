@@ -1,0 +1,158 @@
+"""Child processes for what may die by signal: the TFLite converter and the interpreters.
+
+A child is a fresh Python (never a fork, which breaks TensorFlow; never multiprocessing's spawn, which runs the user's
+script again). Requests and answers are lines of JSON on two pipes of their own, arrays are ``.npz`` files in a private
+folder, and whatever the child prints goes to a log: TensorFlow prints from C++, whatever its environment asks for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+_BOOT = "import sys,json;sys.path[:]=json.loads(sys.argv[1]);from {module} import main;main(*map(int,sys.argv[2:]))"
+
+
+class WorkerDiedError(Exception):
+    """The child ended before it answered.
+
+    Attributes:
+        reason: ``SIGSEGV``, or ``exit code 1``.
+        tail: the last lines that it printed.
+    """
+
+    def __init__(self, reason: str, tail: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.tail = tail
+
+
+class WorkerAnswerError(Exception):
+    """The child lives and answers that the request failed.
+
+    Attributes:
+        kind: name of the exception's class in the child.
+        text: its message.
+    """
+
+    def __init__(self, kind: str, text: str) -> None:
+        super().__init__(text)
+        self.kind = kind
+        self.text = text
+
+
+class Worker:
+    """A child process that answers requests one at a time; a context manager.
+
+    The child starts at once, so that its imports overlap with what the caller does next. It ends with :meth:`close`,
+    when the caller's process dies (however it dies), and when the object is forgotten.
+    """
+
+    def __init__(self, module: str, *, log: Path | None = None, environment: Mapping[str, str] | None = None) -> None:
+        """Start the child.
+
+        Args:
+            module: its ``main(requests, answers, lifeline)`` serves requests, see :mod:`tfcompress.tflite.serve`.
+            log: file that what the child prints is appended to; None: a private one.
+            environment: variables to add to the environment.
+        """
+        self.folder = Path(tempfile.mkdtemp(prefix="tfcompress-"))
+        self.log = log or self.folder / "log.txt"
+        child_requests, requests = os.pipe()
+        answers, child_answers = os.pipe()
+        child_lifeline, self._lifeline = os.pipe()
+        ends = (child_requests, child_answers, child_lifeline)
+        root = str(Path(__file__).resolve().parents[2])
+        paths = json.dumps([*filter(None, sys.path), *([] if root in sys.path else [root])])
+        try:
+            with self.log.open("ab") as output:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-I", "-c", _BOOT.format(module=module), paths, *map(str, ends)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    pass_fds=ends,
+                    env={**os.environ, **(environment or {})},
+                    start_new_session=True,  # Ctrl-C is the caller's; it ends the child itself
+                )
+        finally:
+            for end in ends:
+                os.close(end)
+        self._requests = os.fdopen(requests, "w", encoding="utf-8")
+        self._answers = os.fdopen(answers, "r", encoding="utf-8")
+        self._closed = False
+
+    def send(self, request: Mapping[str, Any]) -> None:
+        """Send a request; its answer is fetched by :meth:`receive`."""
+        with contextlib.suppress(BrokenPipeError):  # receive() will say how the child died
+            self._requests.write(json.dumps(request) + "\n")
+            self._requests.flush()
+
+    def receive(self) -> dict[str, Any]:
+        """Wait for the answer to the oldest request that has none yet.
+
+        Raises:
+            WorkerDiedError: the child ended first.
+            WorkerAnswerError: the request failed in the child.
+        """
+        try:
+            line = self._answers.readline()
+        except BaseException:  # Ctrl-C: the answer would be taken for that of the next request
+            self.close()
+            raise
+        if not line.endswith("\n"):
+            raise WorkerDiedError(self._death(), self.tail())
+        answer: dict[str, Any] = json.loads(line)
+        if "error" in answer:
+            raise WorkerAnswerError(answer["kind"], answer["error"])
+        return answer
+
+    def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Send a request and wait for its answer."""
+        self.send(request)
+        return self.receive()
+
+    def tail(self, lines: int = 20) -> str:
+        """Return the last lines that the child printed."""
+        with self.log.open("rb") as stream:
+            stream.seek(max(0, self.log.stat().st_size - 200 * lines))
+            return "\n".join(stream.read().decode(errors="replace").splitlines()[-lines:])
+
+    def _death(self) -> str:
+        code = self._process.wait()
+        if code >= 0:
+            return f"exit code {code}"
+        return signal.Signals(-code).name
+
+    def close(self) -> None:
+        """End the child and remove its folder; may be called twice."""
+        if self._closed:
+            return
+        self._closed = True
+        self._process.kill()
+        self._process.wait()
+        with contextlib.suppress(BrokenPipeError):
+            self._requests.close()
+        self._answers.close()
+        os.close(self._lifeline)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if not getattr(self, "_closed", True):
+            self.close()
