@@ -1,0 +1,261 @@
+"""Measure tfcompress against the plain tools used by hand, and print a Markdown table.
+
+    python -m benchmarks.by_hand [--rounds 3] [--update README.md]
+
+Both sides load the same Keras 2 ``.h5``, train with the same seed and budget, write a float32 and an int8 file and
+evaluate both on the whole test split in the same interpreter. They run in turns (plain, tfcompress, plain, …), each in
+a fresh process, so that a busy spell of the machine meets both; time ratios are taken pair by pair. Peak memory is the
+largest sum, over the process and its children, of their proportional set sizes, sampled five times a second.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib.metadata
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+TASKS = {
+    "int8 after training": ("benchmarks.hand_ptq", ("--quantize", "int8")),
+    "int8 by QAT": ("benchmarks.hand_qat", ("--qat",)),
+    "half pruned, int8": ("benchmarks.hand_prune", ("--prune", "0.5", "--quantize", "int8")),
+}
+"""Title -> the script that does it by hand, and tfcompress's flags for the same."""
+
+BEGIN, END = "<!-- benchmark table -->", "<!-- end of benchmark table -->"
+PAUSE_S = 0.2
+
+
+@dataclass(frozen=True)
+class Run:
+    """One measured process.
+
+    Attributes:
+        wall_s: seconds from its start to its end.
+        peak_bytes: largest sampled memory of the process and its children together.
+        float32_bytes: size of the float32 file.
+        size_bytes: size of the int8 file.
+        float32_top1: accuracy of the float32 file on the test split.
+        top1: accuracy of the int8 file.
+    """
+
+    wall_s: float
+    peak_bytes: int
+    float32_bytes: int
+    size_bytes: int
+    float32_top1: float
+    top1: float
+
+
+def family(pid: int) -> list[int]:
+    """Return *pid* and all its living descendants."""
+    children: dict[int, list[int]] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            parent = int(path.read_text().rpartition(")")[2].split()[1])
+            children.setdefault(parent, []).append(int(path.parent.name))
+    out = [pid]
+    for member in out:
+        out.extend(children.get(member, []))
+    return out
+
+
+def memory(pid: int) -> int:
+    """Return the proportional set size of *pid* and its descendants in bytes; what has just ended counts as none."""
+    total = 0
+    for member in family(pid):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            lines = Path(f"/proc/{member}/smaps_rollup").read_text().splitlines()
+            total += sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+    return total
+
+
+def measure(command: Sequence[str]) -> tuple[float, int, str]:
+    """Run *command* in the repository's root.
+
+    Returns:
+        Seconds, peak memory in bytes, and what it printed to stdout.
+
+    Raises:
+        SystemExit: it failed; the end of its stderr is shown.
+    """
+    peak = 0
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        begin = time.perf_counter()
+        process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=err, stdin=subprocess.DEVNULL)
+        while process.poll() is None:
+            peak = max(peak, memory(process.pid))
+            try:
+                process.wait(PAUSE_S)
+            except subprocess.TimeoutExpired:
+                continue
+        seconds = time.perf_counter() - begin
+        out.seek(0)
+        err.seek(0)
+        if process.returncode:
+            msg = f"{' '.join(command)} ended with {process.returncode}:\n{err.read()[-2000:]}"
+            raise SystemExit(msg)
+        return seconds, peak, out.read()
+
+
+def by_hand(script: str, output: Path, options: argparse.Namespace) -> Run:
+    """Run one of the by-hand scripts into the folder *output*."""
+    command = [sys.executable, "-m", script, options.model, options.data, output, *budget(options)]
+    seconds, peak, printed = measure([*map(str, command), "--scale", str(float(Fraction(options.scale)))])
+    figures = json.loads(printed.splitlines()[-1])
+    float32, int8 = figures["float32"], figures["int8"]
+    return Run(seconds, peak, float32["size_bytes"], int8["size_bytes"], float32["top1"], int8["top1"])
+
+
+def by_tfcompress(flags: Sequence[str], output: Path, options: argparse.Namespace) -> Run:
+    """Run ``tfcompress export`` with *flags* into the folder *output*."""
+    command = [
+        sys.executable,
+        "-m",
+        "tfcompress",
+        "export",
+        *flags,
+        options.model,
+        "--data",
+        options.data,
+        "-o",
+        output,
+    ]
+    seconds, peak, _ = measure(
+        [*map(str, command), *budget(options, trains=flags[0] != "--quantize"), "--scale", options.scale]
+    )
+    return figures_of(json.loads((output / "report.json").read_text()), seconds, peak)
+
+
+def figures_of(report: dict[str, Any], seconds: float, peak: int) -> Run:
+    """Read sizes and accuracies from tfcompress's ``report.json``."""
+    float32, int8 = report["baseline"], report["result"]
+    return Run(
+        seconds, peak, float32["size_bytes"], int8["size_bytes"], float32["score"]["top1"], int8["score"]["top1"]
+    )
+
+
+def budget(options: argparse.Namespace, *, trains: bool = True) -> list[str]:
+    """Return the flags that both sides share; tfcompress refuses those about training where nothing is trained."""
+    training = ("epochs", "batch_size", "learning_rate") if trains else ()
+    names = (*training, "seed")
+    return [word for name in names for word in (f"--{name.replace('_', '-')}", str(getattr(options, name)))]
+
+
+def table(results: dict[str, list[tuple[Run, Run]]]) -> str:
+    """Return the Markdown table of *results*: title -> pairs of (by hand, tfcompress)."""
+    lines = [
+        "| task | done with | int8 file | top-1 (float32) | wall time | peak memory | time ratio, pair by pair |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for title, pairs in results.items():
+        ratios = [ours.wall_s / plain.wall_s for plain, ours in pairs]
+        ratio = f"**{statistics.median(ratios):.2f}** ({', '.join(f'{r:.2f}' for r in ratios)})"
+        plain, ours = ([pair[side] for pair in pairs] for side in (0, 1))
+        lines.append(row(title, "plain tools", plain, ""))
+        lines.append(row("", "tfcompress", ours, ratio))
+    return "\n".join(lines)
+
+
+def row(title: str, tool: str, runs: Sequence[Run], ratio: str) -> str:
+    """Return one line of the table: medians over *runs*."""
+    size = statistics.median(run.size_bytes for run in runs)
+    top1, float32 = (
+        statistics.median(values) for values in zip(*((r.top1, r.float32_top1) for r in runs), strict=True)
+    )
+    wall = statistics.median(run.wall_s for run in runs)
+    peak = statistics.median(run.peak_bytes for run in runs)
+    cells = (
+        title,
+        tool,
+        f"{size:,.0f} B",
+        f"{top1:.2%} ({float32:.2%})",
+        f"{wall:.1f} s",
+        f"{peak / 1e6:,.0f} MB",
+        ratio,
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def circumstances(options: argparse.Namespace) -> str:
+    """Return one paragraph on where and how it was measured."""
+    names = ("tensorflow", "tf_keras", "tensorflow-model-optimization", "ai-edge-litert")
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in names)
+    what = f"`{options.model.name}` and `{options.data.name}`, {options.epochs} epochs of training where there is any"
+    how = f"batch {options.batch_size}, Adam {options.learning_rate:g}, seed {options.seed}"
+    where = f"{processor()}, {os.cpu_count()} cores, Python {platform.python_version()}, {versions}"
+    return f"{what}, {how}; medians of {options.rounds} interleaved runs each. {where}."
+
+
+def processor() -> str:
+    """Return the processor's name as Linux states it, or else its architecture."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def update(text: str, part: str) -> str:
+    """Return *text* with what stands between the two markers replaced by *part*.
+
+    Raises:
+        ValueError: a marker is missing.
+    """
+    if BEGIN not in text or END not in text:
+        msg = f"the file must hold the lines {BEGIN} and {END}, got neither or only one"
+        raise ValueError(msg)
+    head, rest = text.split(BEGIN, 1)
+    return f"{head}{BEGIN}\n{part}\n{END}{rest.split(END, 1)[1]}"
+
+
+def arguments() -> argparse.Namespace:
+    """Read the command line."""
+    demo = ROOT / "tfcompress" / "demo"
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path, default=demo / "fashion_cnn.h5", help=".h5 written by Keras 2")
+    parser.add_argument("--data", type=Path, default=demo / "fashion.npz", help=".npz with a train and a test split")
+    parser.add_argument("--scale", default="1/255", help="factor of the inputs (default 1/255)")
+    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--learning-rate", type=float, default=1e-4)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--rounds", type=int, default=3, help="pairs of runs a task (default 3)")
+    parser.add_argument("--task", choices=TASKS, action="append", help="only this one; may be repeated")
+    parser.add_argument("--update", type=Path, metavar="FILE", help="put the table between the markers of this file")
+    options = parser.parse_args()
+    options.model, options.data = options.model.resolve(), options.data.resolve()
+    return options
+
+
+def main() -> None:
+    """Run all tasks in turns, then print the table."""
+    options = arguments()
+    results: dict[str, list[tuple[Run, Run]]] = {}
+    for title in options.task or TASKS:
+        script, flags = TASKS[title]
+        for number in range(options.rounds):
+            with tempfile.TemporaryDirectory() as folder:
+                plain = by_hand(script, Path(folder) / "plain", options)
+                ours = by_tfcompress(flags, Path(folder) / "ours", options)
+            results.setdefault(title, []).append((plain, ours))
+            done = f"{title}, {number + 1} of {options.rounds}: {plain.wall_s:.1f} s by hand, {ours.wall_s:.1f} s"
+            print(done, file=sys.stderr)
+    part = f"{table(results)}\n\n{circumstances(options)}"
+    print(part)
+    if options.update:
+        options.update.write_text(update(options.update.read_text(), part))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,14 @@
+"""What all tests share: the fast ones run first, and TensorFlow keeps to itself what it only logs."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put what trains or converts last, so that a simple mistake shows within seconds."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
