@@ -20,9 +20,12 @@ from typing import Any
 import numpy as np
 
 SEED = 0
-EPOCHS = 15
+EPOCHS = 12
 BATCH_SIZE = 128
 LEARNING_RATE = 3e-3
+BATCH_NORM_MOMENTUM = 0.9
+"""Lets the moving statistics follow within the few hundred steps of a demo's fine-tuning."""
+
 SUBSET = {"train": 4000, "test": 2000}
 """Images of each split that are shipped; the rest is only needed to train the network in the first place."""
 
@@ -92,21 +95,21 @@ def build(keras: Any) -> Any:
 
     def convolution(x: Any, filters: int, name: str, strides: int = 1) -> Any:
         x = layers.Conv2D(filters, 3, strides, padding="same", use_bias=False, name=name)(x)
-        return layers.BatchNormalization(name=f"{name}_bn")(x)
+        return layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, name=f"{name}_bn")(x)
 
     image = keras.Input((28, 28, 1), name="image")
     x = layers.ReLU(name="stem_relu")(convolution(image, 16, "stem"))
-    trunk = layers.ReLU(name="down1_relu")(convolution(x, 24, "down1", strides=2))
-    x = layers.ReLU(name="block_a_relu")(convolution(trunk, 24, "block_a"))
-    x = layers.Add(name="block_add")([convolution(x, 24, "block_b"), trunk])
+    trunk = layers.ReLU(name="down1_relu")(convolution(x, 32, "down1", strides=2))
+    x = layers.ReLU(name="block_a_relu")(convolution(trunk, 32, "block_a"))
+    x = layers.Add(name="block_add")([convolution(x, 32, "block_b"), trunk])
     x = layers.ReLU(name="block_relu")(x)
-    x = layers.ReLU(name="down2_relu")(convolution(x, 48, "down2", strides=2))
+    x = layers.ReLU(name="down2_relu")(convolution(x, 64, "down2", strides=2))
     x = layers.GlobalAveragePooling2D(name="pool")(x)
     return keras.Model(image, layers.Dense(10, activation="softmax", name="probabilities")(x), name="fashion_cnn")
 
 
 def train(data: dict[str, np.ndarray], epochs: int) -> Any:
-    """Train the network with ``tf_keras`` on shifted and mirrored images, the learning rate falling to zero.
+    """Train the network with ``tf_keras`` on images half of which are mirrored, the learning rate falling to zero.
 
     Returns:
         The trained ``tf_keras`` model.
@@ -119,8 +122,7 @@ def train(data: dict[str, np.ndarray], epochs: int) -> Any:
     count = len(data["y_train"])
 
     def vary(image: Any, label: Any) -> tuple[Any, Any]:
-        image = tf.image.random_flip_left_right(tf.cast(image, tf.float32) / 255)
-        return tf.image.random_crop(tf.pad(image, [[2, 2], [2, 2], [0, 0]]), (28, 28, 1)), label
+        return tf.image.random_flip_left_right(tf.cast(image, tf.float32) / 255), label
 
     source = tf.data.Dataset.from_tensor_slices((data["x_train"], data["y_train"]))
     source = source.shuffle(count, seed=SEED).map(vary).batch(BATCH_SIZE, drop_remainder=True).prefetch(2)
