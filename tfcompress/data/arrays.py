@@ -84,6 +84,10 @@ class ArraySplit:
             return None if self.y is None else self.y.take(rows)
         return {name: array.take(rows) for name, array in self.y.items()}
 
+    def doubtful(self, rows: np.ndarray, *, changed: bool) -> np.ndarray:
+        """Return all of *rows* when inputs are floats (they may hold NaN) or *changed*, none otherwise."""
+        return rows if changed or any(array.dtype.kind == "f" for array in self.x.values()) else rows[:0]
+
 
 def splits_of(members: Mapping[str, Rows], source: str) -> dict[str, RawSplit]:
     """Sort arrays into splits by their names.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -51,10 +52,11 @@ class Dataset:
 
     @cached_property
     def sha256(self) -> str | None:
-        """The file's SHA-256; of several files, that of the lines ``SHA-256  name``; None for data in memory."""
+        """The file's SHA-256; of several files, that of the lines ``SHA-256  path``; None for data in memory."""
         if len(self.files) <= 1:
             return sha256(self.files[0]) if self.files else None
-        lines = [f"{sha256(path)}  {path.name}\n" for path in self.files]
+        top = os.path.commonpath([path.parent for path in self.files])
+        lines = [f"{sha256(path)}  {path.relative_to(top)}\n" for path in self.files]
         return sha256("".join(lines).encode())
 
     def bind(self, signature: Signature, *, holdout: float | None = 0.2, seed: int = 0) -> BoundData:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -53,6 +53,7 @@ class _Seen:
     def __init__(self, coders: Mapping[str, LabelCoder]) -> None:
         self.counts = {name: np.zeros(coder.classes or 0, np.int64) for name, coder in coders.items()}
         self.whole = dict.fromkeys(coders, True)
+        self.unread = ""
 
     def add(self, encoded: Any) -> None:
         if encoded is None:
@@ -69,22 +70,21 @@ def _read(split: BoundSplit, seen: _Seen) -> None:
     if isinstance(split, TableSplit):
         for encoded in split.labels(LABEL_BATCH):
             seen.add(encoded)
-        if not _can_fail(split):
-            return
+        doubtful = split.table.doubtful(split.rows, changed=_may_spoil(split.adapter))
+        if 0 < len(doubtful) < split.size:
+            seen.unread = f"{split.adapter.x_name}: {len(doubtful):,} of {split.size:,} images were decoded as a check"
+        split = replace(split, rows=doubtful)
     for piece in split.pieces(BATCH):
-        inputs = split.adapter.inputs(piece.x)
-        for name, x in inputs.items():
+        for name, x in split.adapter.inputs(piece.x).items():
             _check_finite(x, piece.rows, split.adapter.where(name))
         if not isinstance(split, TableSplit):
             seen.add(split.adapter.labels(piece.y, piece.rows))
 
 
-def _can_fail(split: TableSplit) -> bool:
-    """Whether some inputs may be wrong: stored floats, a user's function, an integer dtype that may not hold them."""
-    adapter = split.adapter
-    stored, _ = split.table.read(split.rows[:1])
+def _may_spoil(adapter: Adapter) -> bool:
+    """Whether good samples may become bad: by a user's function, or in an integer dtype that does not hold them."""
     narrow = any(np.dtype(spec.dtype).kind != "f" for spec in adapter.signature.inputs)
-    return narrow or bool(adapter.preprocessing.function) or any(x.dtype.kind == "f" for x in stored.values())
+    return narrow or bool(adapter.preprocessing.function)
 
 
 def _check_finite(x: np.ndarray, rows: np.ndarray, where: str) -> None:
@@ -97,6 +97,8 @@ def _check_finite(x: np.ndarray, rows: np.ndarray, where: str) -> None:
 
 
 def _judge(name: str, adapter: Adapter, seen: _Seen, findings: Findings) -> None:
+    if seen.unread:
+        findings.warnings.append(seen.unread)
     for output, coder in adapter.coders.items():
         missing = np.flatnonzero(seen.counts[output] == 0)
         if len(missing):

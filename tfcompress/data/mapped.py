@@ -6,6 +6,7 @@ import mmap
 import os
 import shutil
 import tempfile
+import weakref
 from typing import BinaryIO, Protocol
 
 import numpy as np
@@ -118,7 +119,8 @@ class Spool:
 
     def __init__(self, what: str) -> None:
         self._what = what
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the array mapped from it
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as this object, see the next line
+        weakref.finalize(self, self._file.close)
 
     def append(self, piece: np.ndarray | bytes) -> None:
         """Write one piece behind the others.

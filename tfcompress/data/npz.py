@@ -59,14 +59,13 @@ class Member:
         return self._c_order(rows) if self._fortran and len(self.shape) > 1 else rows
 
     def _stored(self) -> Mapped:
-        file = self.path.open("rb")
-        file.seek(self._info.header_offset)
-        magic, name_bytes, extra_bytes = _LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size))
-        start = self._info.header_offset + _LOCAL_HEADER.size + name_bytes + extra_bytes + self._header_bytes
-        size = self._info.file_size - self._header_bytes
-        if magic != b"PK\3\4" or start + size > self.path.stat().st_size:
-            raise _damaged(self.path, self.name, "the file ends too early")
-        with file:  # the mapping keeps the file open by itself
+        with self.path.open("rb") as file:  # the mapping keeps it open by itself
+            file.seek(self._info.header_offset)
+            magic, name_bytes, extra_bytes = _LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size))
+            start = self._info.header_offset + _LOCAL_HEADER.size + name_bytes + extra_bytes + self._header_bytes
+            size = self._info.file_size - self._header_bytes
+            if magic != b"PK\3\4" or start + size > self.path.stat().st_size:
+                raise _damaged(self.path, self.name, "the file ends too early")
             return Mapped(file, *self._layout, offset=start)
 
     def _unpacked(self) -> Mapped:

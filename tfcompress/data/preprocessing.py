@@ -96,8 +96,9 @@ class Preprocessing:
         return out
 
     def _called(self, x: np.ndarray) -> np.ndarray:
+        function = self._function
         try:
-            out = np.asarray(self._function(x))
+            out = np.asarray(function(x))
         except Exception as error:
             msg = (
                 f"preprocessing {self.function!r} failed on a batch of shape {x.shape}: {type(error).__name__}: {error}"

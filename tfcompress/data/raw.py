@@ -36,6 +36,14 @@ class Table(Protocol):
     def labels(self, rows: np.ndarray) -> Labels:
         """Return the labels of *rows* without touching the inputs."""
 
+    def doubtful(self, rows: np.ndarray, *, changed: bool) -> np.ndarray:
+        """Return those of *rows* whose inputs must be read before any work to know that they are good.
+
+        Args:
+            rows: int64 indices.
+            changed: whether a function, or a dtype that cannot hold everything, may spoil what is good as stored.
+        """
+
 
 class Stream(Protocol):
     """A split that can only be read from front to back, in the same order each time."""

@@ -1,0 +1,197 @@
+"""A folder of class folders with images, decoded by TensorFlow and resized to the model's input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tfcompress.data.arrays import ALL
+from tfcompress.data.raw import Inputs, Labels, RawSplit
+from tfcompress.errors import DataError
+
+if TYPE_CHECKING:
+    from tfcompress.models.specs import Signature
+
+EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".png")
+"""Files that count as images; others are left alone."""
+
+SPLIT_FOLDERS = {
+    "train": "train",
+    "training": "train",
+    "test": "test",
+    "testing": "test",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+}
+"""Folder (and file) names that mean a split."""
+
+CHECKED_IMAGES = 2_000
+"""Images of a split that are decoded before any work; a damaged one beyond these is told when it is met."""
+
+
+@dataclass(frozen=True)
+class ImageSplit:
+    """Images of one split, sorted by class and path.
+
+    Attributes:
+        folder: the split's folder, for messages.
+        paths: the images.
+        classes: the class number of each, int64.
+    """
+
+    folder: Path
+    paths: tuple[Path, ...]
+    classes: np.ndarray
+
+    @property
+    def x_name(self) -> str:
+        """What messages call the images."""
+        return f"{self.folder.name}/"
+
+    @property
+    def y_name(self) -> str:
+        """What messages call the labels."""
+        return f"the class folders of {self.folder.name}/"
+
+    def fit(self, signature: Signature) -> ImageTable:
+        """Take size and channels from the model's only input.
+
+        Raises:
+            DataError: the model has several inputs, or one that is no image.
+        """
+        spec = signature.inputs[0]
+        if len(signature.inputs) > 1 or len(spec.shape) != 3 or spec.shape[2] not in (1, 3, 4):
+            shapes = ", ".join(f"{spec.name!r} {spec.shape}" for spec in signature.inputs)
+            msg = (
+                f"data {str(self.folder)!r} holds images, so the model must have one input of shape (height, width, "
+                f"1, 3 or 4 channels), it has {shapes}"
+            )
+            raise DataError(msg)
+        return ImageTable(self, spec.shape[0], spec.shape[1], spec.shape[2])
+
+
+@dataclass(frozen=True)
+class ImageTable:
+    """Images of one size, by row.
+
+    They are resized as ``keras.utils.image_dataset_from_directory`` does by default: bilinear, not keeping the aspect
+    ratio, float32 from 0 to 255.
+
+    Attributes:
+        split: which images.
+        height: pixels; None: as in the file.
+        width: pixels; None: as in the file.
+        channels: 1 (grey), 3 (RGB) or 4 (RGBA).
+    """
+
+    split: ImageSplit
+    height: int | None
+    width: int | None
+    channels: int
+
+    @property
+    def size(self) -> int:
+        """Number of images."""
+        return len(self.split.paths)
+
+    def read(self, rows: np.ndarray) -> tuple[Inputs, Labels]:
+        """Decode the images of *rows*.
+
+        Raises:
+            DataError: an image that cannot be decoded, or images of several sizes for a model that takes any.
+        """
+        return {"": self._decoded([self.split.paths[row] for row in rows])}, self.labels(rows)
+
+    def labels(self, rows: np.ndarray) -> Labels:
+        """Return the class numbers of *rows*, int64."""
+        numbers: np.ndarray = self.split.classes[rows]
+        return numbers
+
+    def doubtful(self, rows: np.ndarray, *, changed: bool) -> np.ndarray:
+        """Return :data:`CHECKED_IMAGES` of *rows*: decoding every image of a large folder would take minutes."""
+        if len(rows) <= CHECKED_IMAGES:
+            return rows
+        return np.sort(np.random.default_rng(0).choice(rows, CHECKED_IMAGES, replace=False))
+
+    def _decoded(self, paths: list[Path]) -> np.ndarray:
+        import tensorflow as tf
+
+        try:
+            return np.array(self._decode([str(path) for path in paths]))
+        except tf.errors.OpError as error:
+            if len(paths) > 1:
+                for path in paths:  # one of them is bad: find which, or learn that only together they do not fit
+                    self._decoded([path])
+                msg = (
+                    f"data {str(self.split.folder)!r}: images of several sizes for a model that takes any; resize them"
+                )
+            else:
+                reason = str(error.message).splitlines()[0].split(" [Op:")[0]
+                msg = f"image {str(paths[0])!r} cannot be decoded ({reason}); replace or delete it"
+            raise DataError(msg) from error
+
+    @cached_property
+    def _decode(self) -> Callable[[list[str]], Any]:
+        import tensorflow as tf
+
+        fixed = self.height is not None and self.width is not None
+        out = tf.TensorSpec((self.height, self.width, self.channels), tf.float32)
+
+        def one(path: Any) -> Any:
+            image = tf.io.decode_image(tf.io.read_file(path), self.channels, expand_animations=False)
+            image.set_shape((None, None, self.channels))
+            if fixed:
+                return tf.image.resize(image, (self.height, self.width))
+            return tf.cast(image, tf.float32)
+
+        @tf.function(input_signature=[tf.TensorSpec((None,), tf.string)])  # type: ignore[untyped-decorator]
+        def many(paths: Any) -> Any:
+            return tf.map_fn(one, paths, fn_output_signature=out, parallel_iterations=16)
+
+        return many  # type: ignore[no-any-return]  # TensorFlow ships no types
+
+
+def open_folder(folder: Path) -> tuple[dict[str, RawSplit], tuple[str, ...], tuple[Path, ...]]:
+    """Find the images of a folder: ``train/CLASS/*.png`` and ``test/CLASS/*.png``, or ``CLASS/*.png``.
+
+    Returns:
+        The splits (``all`` without split folders), the class names in sorted order, and every image file.
+
+    Raises:
+        DataError: no class folders, or no images in them.
+    """
+    parts = {SPLIT_FOLDERS[f.name]: f for f in _folders(folder) if f.name in SPLIT_FOLDERS} or {ALL: folder}
+    names = tuple(sorted({child.name for part in parts.values() for child in _folders(part)}))
+    if not names:
+        msg = (
+            f"data {str(folder)!r} must hold a folder of images for each class, in train/ and test/ or directly; "
+            "or train.csv, train.parquet, train.tfrecord"
+        )
+        raise DataError(msg)
+    splits: dict[str, RawSplit] = {}
+    files: list[Path] = []
+    for name, part in parts.items():
+        found = [(path, number) for number, label in enumerate(names) for path in _images(part / label)]
+        if not found:
+            msg = f"data {str(part)!r} holds zero images; its class folders need {', '.join(EXTENSIONS)} files"
+            raise DataError(msg)
+        paths = tuple(path for path, _ in found)
+        splits[name] = ImageSplit(part, paths, np.array([number for _, number in found], np.int64))
+        files.extend(paths)
+    return splits, names, tuple(files)
+
+
+def _folders(folder: Path) -> Iterator[Path]:
+    return (child for child in folder.iterdir() if child.is_dir() and not child.name.startswith((".", "__")))
+
+
+def _images(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in EXTENSIONS and path.is_file())

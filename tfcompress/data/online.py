@@ -1,0 +1,50 @@
+"""Data sets that are downloaded by name: ``keras:NAME`` and ``tfds:NAME``."""
+
+from __future__ import annotations
+
+import types
+from typing import Any
+
+from tfcompress.errors import DataError, MissingDependencyError, nearest
+
+
+def load_keras(name: str) -> dict[str, Any]:
+    """Return the arrays of ``keras.datasets.NAME``, downloaded when they are not in its cache.
+
+    Raises:
+        DataError: Keras has no such data set, or it cannot be downloaded.
+    """
+    import keras
+
+    modules = {n: v for n, v in vars(keras.datasets).items() if isinstance(v, types.ModuleType)}
+    known = sorted(n for n, v in modules.items() if hasattr(v, "load_data"))
+    if name not in known:
+        msg = f"data 'keras:{name}' must name one of {', '.join(known)}{nearest(name, known)}"
+        raise DataError(msg)
+    try:
+        train, test = modules[name].load_data()
+    except Exception as error:
+        msg = f"data 'keras:{name}' cannot be downloaded: {str(error).splitlines()[0]}"
+        raise DataError(msg) from error
+    return {"train": tuple(train), "test": tuple(test)}
+
+
+def load_tfds(name: str) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return the splits of a TensorFlow data set as ``tf.data.Dataset`` of (x, y), and the class names it knows.
+
+    Raises:
+        MissingDependencyError: tensorflow-datasets is not installed.
+        DataError: there is no such data set, it has no (x, y) form, or it cannot be downloaded.
+    """
+    try:
+        import tensorflow_datasets as tfds
+    except ImportError as error:
+        msg = f"data 'tfds:{name}' needs tensorflow-datasets: pip install 'tfcompress[tfds]'"
+        raise MissingDependencyError(msg) from error
+    try:
+        splits, info = tfds.load(name, as_supervised=True, shuffle_files=False, with_info=True)
+    except Exception as error:
+        msg = f"data 'tfds:{name}' cannot be loaded: {type(error).__name__}: {str(error).splitlines()[0]}"
+        raise DataError(msg) from error
+    label = info.features[info.supervised_keys[1]]
+    return dict(splits), tuple(getattr(label, "names", None) or ())

@@ -1,0 +1,194 @@
+"""TFRecord files of ``tf.train.Example``, read by a description of their features.
+
+The description is a TOML file::
+
+    [features.image]        # the feature's key in the records; also the model's input, where there are several
+    kind = "image"          # an encoded PNG or JPEG, resized to the model's input
+
+    [features.sensor]
+    kind = "float"          # or "int", or "bytes" (raw numbers of a dtype)
+    shape = [16, 3]
+    input = "accelerometer" # the model's input, when it is called otherwise
+
+    [label]
+    key = "label"
+    kind = "int"            # or "float", then with a shape
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tfcompress.data.streams import CHUNK, TfStream
+from tfcompress.errors import DataError, nearest
+
+if TYPE_CHECKING:
+    from tfcompress.models.specs import Signature
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+KINDS = ("image", "float", "int", "bytes")
+KEYS = ("kind", "shape", "dtype", "input", "key")
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One feature of the records.
+
+    Attributes:
+        key: its name in the records.
+        kind: ``image``, ``float``, ``int`` or ``bytes``.
+        shape: of one sample; of an image, the model says it.
+        dtype: of ``bytes``.
+        target: the model's input it feeds.
+    """
+
+    key: str
+    kind: str
+    shape: tuple[int, ...]
+    dtype: str
+    target: str
+
+
+@dataclass(frozen=True)
+class Description:
+    """What the records hold.
+
+    Attributes:
+        inputs: the features that feed the model.
+        label: the feature that holds the label, or None.
+    """
+
+    inputs: tuple[Feature, ...]
+    label: Feature | None
+
+
+def read_description(path: Path) -> Description:
+    """Read the TOML file that says what the records hold.
+
+    Raises:
+        DataError: no such file, not TOML, an unknown key or kind, no features.
+    """
+    try:
+        table = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        msg = f"features {str(path)!r} cannot be read: {error}"
+        raise DataError(msg) from error
+    unknown = [key for key in table if key not in ("features", "label")]
+    features = table.get("features")
+    if unknown or not isinstance(features, dict) or not features:
+        got = ", ".join(table) or "nothing"
+        msg = f"features {str(path)!r} must hold [features.NAME] tables and [label], it holds {got}"
+        raise DataError(msg)
+    inputs = tuple(_feature(f"features.{key}", key, entry) for key, entry in features.items())
+    label = _feature("label", "label", table["label"]) if "label" in table else None
+    return Description(inputs, label)
+
+
+def _feature(where: str, key: str, entry: Any) -> Feature:
+    if not isinstance(entry, dict):
+        msg = f"[{where}] must be a table with a kind, got {entry!r}"
+        raise DataError(msg)
+    for name in entry:
+        if name not in KEYS:
+            msg = f"[{where}] has no key {name!r}{nearest(name, KEYS)}; it has {', '.join(KEYS)}"
+            raise DataError(msg)
+    kind = entry.get("kind", "int" if where == "label" else None)
+    if kind not in KINDS or (where == "label" and kind not in ("int", "float")):
+        allowed = "int or float" if where == "label" else ", ".join(KINDS)
+        msg = f"[{where}] kind must be one of {allowed}, got {kind!r}"
+        raise DataError(msg)
+    shape = entry.get("shape", [])
+    if not isinstance(shape, list) or not all(isinstance(size, int) and size > 0 for size in shape):
+        msg = f"[{where}] shape must be a list of whole numbers above 0, got {shape!r}"
+        raise DataError(msg)
+    dtype = entry.get("dtype", "uint8")
+    if dtype not in ("uint8", "int8", "uint16", "int16", "int32", "int64", "float16", "float32", "float64"):
+        msg = f"[{where}] dtype must be a NumPy dtype such as uint8 or float32, got {dtype!r}"
+        raise DataError(msg)
+    key = str(entry.get("key", key))
+    return Feature(key, kind, tuple(shape), dtype, str(entry.get("input", key)))
+
+
+@dataclass(frozen=True)
+class RecordSplit:
+    """The records of one split.
+
+    Attributes:
+        files: the TFRecord files, in order.
+        description: what they hold.
+    """
+
+    files: tuple[Path, ...]
+    description: Description
+
+    @property
+    def x_name(self) -> str:
+        """What messages call the inputs."""
+        return self.files[0].name
+
+    @property
+    def y_name(self) -> str:
+        """What messages call the labels."""
+        label = self.description.label
+        return f"{self.files[0].name} feature {label.key if label else 'label'!r}"
+
+    def fit(self, signature: Signature) -> TfStream:
+        """Decode images to the size and channels of the model's inputs.
+
+        Raises:
+            DataError: an image for an input that is none.
+        """
+        import tensorflow as tf
+
+        shapes = {spec.name: spec.shape for spec in signature.inputs}
+        if len(self.description.inputs) == len(shapes) == 1:
+            shapes = {self.description.inputs[0].target: signature.inputs[0].shape}
+        for feature in self.description.inputs:
+            if feature.kind == "image" and len(shapes.get(feature.target, (0, 0, 0))) != 3:
+                msg = (
+                    f"data: feature {feature.key!r} is an image, the model's input {feature.target!r} has shape "
+                    f"{shapes[feature.target]}"
+                )
+                raise DataError(msg)
+        dataset = tf.data.TFRecordDataset([str(path) for path in self.files])
+        parsed = dataset.map(_parser(self.description, shapes), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        return TfStream(parsed.batch(CHUNK).prefetch(2), ", ".join(path.name for path in self.files[:3]))
+
+
+def _parser(description: Description, shapes: Mapping[str, tuple[int | None, ...]]) -> Any:
+    import tensorflow as tf
+
+    kinds = {"image": tf.string, "bytes": tf.string, "float": tf.float32, "int": tf.int64}
+    features = [*description.inputs, *([description.label] if description.label else [])]
+    stored = {
+        f.key: tf.io.FixedLenFeature(() if f.kind in ("image", "bytes") else f.shape, kinds[f.kind]) for f in features
+    }
+
+    def decoded(feature: Feature, value: Any) -> Any:
+        if feature.kind == "bytes":
+            return tf.reshape(tf.io.decode_raw(value, np.dtype(feature.dtype)), feature.shape)
+        if feature.kind != "image":
+            return value
+        height, width, channels = shapes.get(feature.target, (None, None, 0))
+        image = tf.io.decode_image(value, channels or 0, expand_animations=False)
+        if height is None or width is None:
+            return tf.cast(image, tf.float32)
+        image.set_shape((None, None, channels))
+        return tf.image.resize(image, (height, width))
+
+    def parse(record: Any) -> Any:
+        example = tf.io.parse_single_example(record, stored)
+        x = {feature.target: decoded(feature, example[feature.key]) for feature in description.inputs}
+        return (x, example[description.label.key]) if description.label else x
+
+    return parse

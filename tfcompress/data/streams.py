@@ -1,0 +1,127 @@
+"""``tf.data.Dataset`` objects, read from front to back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tfcompress.data.raw import Inputs, Labels
+from tfcompress.errors import DataError
+
+if TYPE_CHECKING:
+    from tfcompress.models.specs import Signature
+
+CHUNK = 128
+"""Samples that are taken together from a data set that is not batched."""
+
+
+def is_tf_dataset(value: Any) -> bool:
+    """Tell a ``tf.data.Dataset`` without importing TensorFlow: whoever made one has imported it."""
+    return hasattr(value, "element_spec") and hasattr(value, "as_numpy_iterator")
+
+
+@dataclass(frozen=True)
+class TfSplit:
+    """A ``tf.data.Dataset`` of ``(x, y)`` or ``x``, of batches or of single samples.
+
+    It must come in the same order each time it is read, and end.
+
+    Attributes:
+        dataset: the ``tf.data.Dataset``.
+        name: what messages call it.
+        resize: resize images to the model's input, for data sets whose images have many sizes.
+    """
+
+    dataset: Any
+    name: str
+    resize: bool = False
+
+    @property
+    def x_name(self) -> str:
+        """What messages call the inputs."""
+        return f"x of {self.name}"
+
+    @property
+    def y_name(self) -> str:
+        """What messages call the labels."""
+        return f"y of {self.name}"
+
+    def fit(self, signature: Signature) -> TfStream:
+        """Tell batches from single samples by the model's first input.
+
+        Raises:
+            DataError: a data set that never ends, or gives something else than ``(x, y)``.
+        """
+        import tensorflow as tf
+
+        if self.dataset.cardinality() == tf.data.INFINITE_CARDINALITY:
+            msg = f"data: {self.name} repeats for ever; give one pass over the samples (without repeat())"
+            raise DataError(msg)
+        spec = self.dataset.element_spec
+        if isinstance(spec, tuple) and len(spec) != 2:
+            msg = f"data: {self.name} must give (x, y) or x, it gives {len(spec)} parts"
+            raise DataError(msg)
+        x = spec[0] if isinstance(spec, tuple) else spec
+        first = x.get(signature.inputs[0].name, next(iter(x.values()))) if isinstance(x, dict) else x
+        if not isinstance(first, tf.TensorSpec) or first.shape.rank is None:
+            msg = f"data: {self.name} must give dense tensors of known rank, it gives {first}"
+            raise DataError(msg)
+        wanted = signature.inputs[0].shape
+        dataset = self.dataset
+        if self.resize and len(wanted) == 3 and None not in wanted:
+            dataset = dataset.map(lambda x, y: (tf.image.resize(x, wanted[:2]), y), num_parallel_calls=tf.data.AUTOTUNE)
+        batched = _is_batched(tuple(first.shape), wanted)
+        return TfStream((dataset if batched else dataset.batch(CHUNK)).prefetch(2), self.name)
+
+
+def _is_batched(element: tuple[int | None, ...], wanted: tuple[int | None, ...]) -> bool:
+    """Whether elements of shape *element* are batches of samples for an input of shape *wanted*."""
+    if len(element) != len(wanted):
+        return len(element) > len(wanted)
+    # As many axes: a sample, or a batch of samples that lack the axis of one channel.
+    return wanted[-1:] == (1,) and element[-1] != 1 and element[1:] == wanted[:-1]
+
+
+def _copied(value: Any) -> np.ndarray | dict[str, np.ndarray]:
+    return {name: np.array(part) for name, part in value.items()} if isinstance(value, dict) else np.array(value)
+
+
+@dataclass(frozen=True)
+class TfStream:
+    """A batched ``tf.data.Dataset`` as arrays.
+
+    Attributes:
+        dataset: gives ``(x, y)`` or ``x``.
+        name: what messages call it.
+    """
+
+    dataset: Any
+    name: str
+
+    def chunks(self) -> Iterator[tuple[Inputs, Labels]]:
+        """Yield the batches, copied.
+
+        Raises:
+            DataError: TensorFlow cannot read on: a damaged record, images of several sizes, an error of the user's map.
+        """
+        import tensorflow as tf
+
+        try:
+            for element in self.dataset:
+                x, y = element if isinstance(element, tuple) else (element, None)
+                inputs = (
+                    {name: np.array(part) for name, part in x.items()} if isinstance(x, dict) else {"": np.array(x)}
+                )
+                labels: Labels
+                if y is None:
+                    labels = None
+                else:
+                    labels = {n: np.array(p) for n, p in y.items()} if isinstance(y, dict) else np.array(y)
+                yield inputs, labels
+        except tf.errors.OpError as error:
+            reason = str(error.message).splitlines()[0].split(" [Op:")[0]
+            msg = f"data: {self.name} cannot be read on: {reason}"
+            raise DataError(msg) from error

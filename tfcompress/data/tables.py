@@ -1,0 +1,264 @@
+"""CSV and Parquet files, read once in pieces by pandas into a temporary array that is then read by row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tfcompress.data.arrays import ArraySplit
+from tfcompress.data.mapped import Rows, Spool
+from tfcompress.errors import DataError, MissingDependencyError, nearest
+
+if TYPE_CHECKING:
+    from tfcompress.models.specs import Signature, TensorSpec
+
+CHUNK_ROWS = 16_384
+"""Most rows in memory at a time."""
+
+CHUNK_CELLS = 4_000_000
+"""Most cells in memory at a time."""
+
+SUFFIXES = (".csv", ".csv.gz", ".tsv", ".parquet")
+"""Files that count as tables."""
+
+DEFAULT_LABELS = ("label", "y")
+"""Columns taken for the label when none is named; failing these, the last one."""
+
+
+@dataclass(frozen=True)
+class TableFile:
+    """One split in one file.
+
+    Attributes:
+        path: the file.
+        label_columns: columns that hold labels or targets.
+        names: class names in the order of their numbers, when labels are text.
+    """
+
+    path: Path
+    label_columns: tuple[str, ...]
+    names: tuple[str, ...]
+    _fitted: dict[Signature, ArraySplit] = field(default_factory=dict, compare=False)
+
+    @property
+    def x_name(self) -> str:
+        """What messages call the inputs."""
+        return self.path.name
+
+    @property
+    def y_name(self) -> str:
+        """What messages call the labels."""
+        return f"{self.path.name} column {', '.join(self.label_columns)}"
+
+    def fit(self, signature: Signature) -> ArraySplit:
+        """Read the columns that the model's inputs want.
+
+        One input takes every column that is no label, in the order of the file, reshaped to its shape; several inputs
+        take the columns called like them, or starting with their name and ``.`` or ``_``.
+
+        Raises:
+            DataError: columns that do not fit, text or missing values among the numbers, a damaged file.
+        """
+        if signature not in self._fitted:
+            self._fitted[signature] = self._read(signature)
+        return self._fitted[signature]
+
+    def _read(self, signature: Signature) -> ArraySplit:
+        inputs: dict[str, _Column] = {}
+        labels: dict[str, _Column] = {}
+        row = 0
+        for frame in _frames(self.path):
+            if not inputs:
+                features = [name for name in map(str, frame.columns) if name not in self.label_columns]
+                inputs = {spec.name: _Column(spec, cols) for spec, cols in self._chosen(signature, features).items()}
+                labels = self._labels(signature)
+            for column in inputs.values():
+                column.append(frame, self.path, row)
+            for column in labels.values():
+                column.append(frame, self.path, row, self.names)
+            row += len(frame)
+        x: dict[str, Rows] = {name: column.rows() for name, column in inputs.items()}
+        y: Mapping[str, Rows] = {name: column.rows() for name, column in labels.items()}
+        return ArraySplit(x, y[""] if set(y) == {""} else y, self.x_name, self.y_name)
+
+    def _labels(self, signature: Signature) -> dict[str, _Column]:
+        if len(signature.outputs) == 1:
+            return {"": _Column(None, self.label_columns)}
+        return {name: _Column(None, (name,)) for name in self.label_columns}
+
+    def _chosen(self, signature: Signature, features: list[str]) -> dict[TensorSpec, tuple[str, ...]]:
+        chosen = {}
+        for spec in signature.inputs:
+            columns = tuple(features)
+            if len(signature.inputs) > 1:
+                starts = (f"{spec.name}.", f"{spec.name}_")
+                columns = tuple(name for name in features if name == spec.name or name.startswith(starts))
+            wanted = _count(spec)
+            if not columns or (wanted is not None and wanted != len(columns)):
+                listed = ", ".join(columns[:5]) + (", ..." if len(columns) > 5 else "")
+                label = ", ".join(self.label_columns)
+                msg = (
+                    f"data: {self.path.name} has {len(columns)} columns for the model's input {spec.name!r} ({listed}), "
+                    f"shape {spec.shape} wants {wanted or 'some'}; {label} is the label (choose it with --label)"
+                )
+                raise DataError(msg)
+            chosen[spec] = columns
+        return chosen
+
+
+def _count(spec: TensorSpec) -> int | None:
+    sizes = [size for size in spec.shape if size is not None]
+    return int(np.prod(sizes, dtype=np.int64)) if len(sizes) == len(spec.shape) else None
+
+
+class _Column:
+    """Columns of a file on their way into one array."""
+
+    def __init__(self, spec: TensorSpec | None, columns: tuple[str, ...]) -> None:
+        self._columns = columns
+        self._dtype: np.dtype = np.dtype(np.float64)
+        self._shape: tuple[int, ...] = (len(columns),) if len(columns) > 1 else ()
+        if spec is not None:
+            self._dtype = np.dtype(np.float32 if np.dtype(spec.dtype).kind == "f" else np.int64)
+            self._shape = (len(columns),) if None in spec.shape else tuple(size or 0 for size in spec.shape)
+        self._samples = 0
+        self._spool = Spool(", ".join(columns[:3]))
+
+    def append(self, frame: Any, path: Path, first_row: int, names: tuple[str, ...] = ()) -> None:
+        values = np.empty((len(frame), len(self._columns)), self._dtype)
+        for position, column in enumerate(self._columns):
+            values[:, position] = _numbers(
+                frame[column], f"{path.name} column {column!r}", first_row, self._dtype, names
+            )
+        self._samples += len(frame)
+        self._spool.append(values)
+
+    def rows(self) -> Rows:
+        return self._spool.mapped((self._samples, *self._shape), self._dtype)
+
+
+def _numbers(series: Any, where: str, first_row: int, dtype: np.dtype, names: tuple[str, ...]) -> np.ndarray:
+    """Return a column as numbers; text that is in *names* by its place there."""
+    import pandas as pd
+
+    missing = np.flatnonzero(series.isna().to_numpy())
+    if len(missing):
+        msg = f"data: {where} has no value (NaN) in row {first_row + missing[0] + 1:,}; fill in or drop such rows"
+        raise DataError(msg)
+    if names:
+        return np.asarray(pd.Index(names).get_indexer(series.astype(str)), dtype)
+    if not (pd.api.types.is_numeric_dtype(series) or pd.api.types.is_bool_dtype(series)):
+        msg = f"data: {where} must hold numbers, got {str(series.iloc[0])!r}; encode it as numbers or drop the column"
+        raise DataError(msg)
+    values = series.to_numpy()
+    if dtype.kind == "i" and not np.array_equal(values.astype(np.int64), values):
+        msg = f"data: {where} must hold whole numbers, as the model's input does"
+        raise DataError(msg)
+    result: np.ndarray = values.astype(dtype)
+    return result
+
+
+def open_tables(files: Mapping[str, Path], label: str | None) -> tuple[dict[str, TableFile], tuple[str, ...]]:
+    """Open one table for each split.
+
+    Args:
+        files: the files by split.
+        label: label column, or several separated by commas; None: one of :data:`DEFAULT_LABELS`, else the last.
+
+    Returns:
+        The splits, and the class names in sorted order when labels are text.
+
+    Raises:
+        DataError: a file that is no table, without rows, without a header line, or without the label column.
+    """
+    columns = {name: _label_columns(path, label) for name, path in files.items()}
+    if len(set(columns.values())) > 1:
+        listed = "; ".join(f"{files[name].name}: {', '.join(cols)}" for name, cols in columns.items())
+        msg = f"data: every split must have the same label column, found {listed}; choose one with --label"
+        raise DataError(msg)
+    texts = sorted({text for name, path in files.items() for text in _texts(path, columns[name])})
+    splits = {name: TableFile(path, columns[name], tuple(texts)) for name, path in files.items()}
+    return splits, tuple(texts)
+
+
+def _label_columns(path: Path, label: str | None) -> tuple[str, ...]:
+    frame = next(_frames(path))
+    names = [str(name) for name in frame.columns]
+    if all(_is_number(name) for name in names):
+        msg = f"data {str(path)!r} must start with a line of column names, it starts with {', '.join(names[:5])}"
+        raise DataError(msg)
+    if label is None:
+        return (next((name for name in DEFAULT_LABELS if name in names), names[-1]),)
+    wanted = tuple(part.strip() for part in label.split(","))
+    for part in wanted:
+        if part not in names:
+            msg = f"data {str(path)!r} has no column {part!r}{nearest(part, names)}; it has {', '.join(names[:20])}"
+            raise DataError(msg)
+    return wanted
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _texts(path: Path, columns: tuple[str, ...]) -> set[str]:
+    """Return the different labels of a file whose only label column holds text."""
+    import pandas as pd
+
+    found: set[str] = set()
+    if len(columns) > 1:
+        return found
+    for frame in _frames(path, columns):
+        series = frame[columns[0]]
+        if pd.api.types.is_numeric_dtype(series) or pd.api.types.is_bool_dtype(series):
+            return found  # numbers; should text follow, reading the column says so
+        found.update(series.dropna().astype(str).unique())
+    return found
+
+
+def _frames(path: Path, columns: tuple[str, ...] | None = None) -> Iterator[Any]:
+    """Yield a file's rows in pieces."""
+    try:
+        rows = 0
+        for frame in _parquet(path, columns) if path.suffix == ".parquet" else _csv(path, columns):
+            rows += len(frame)
+            yield frame
+    except (ValueError, OSError, EOFError) as error:  # what pandas and pyarrow raise are these, or derived from them
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        msg = f"data {str(path)!r} cannot be read as a table: {reason}"
+        raise DataError(msg) from error
+    if rows == 0:
+        msg = f"data {str(path)!r} holds zero samples; give at least one row"
+        raise DataError(msg)
+
+
+def _csv(path: Path, columns: tuple[str, ...] | None) -> Iterator[Any]:
+    import pandas as pd
+
+    separator = "\t" if path.suffix == ".tsv" else ","
+    width = len(pd.read_csv(path, sep=separator, usecols=columns, nrows=0).columns)
+    yield from pd.read_csv(path, sep=separator, usecols=columns, chunksize=_chunk_rows(width))
+
+
+def _chunk_rows(width: int) -> int:
+    return max(1, min(CHUNK_ROWS, CHUNK_CELLS // max(width, 1)))
+
+
+def _parquet(path: Path, columns: tuple[str, ...] | None) -> Iterator[Any]:
+    try:
+        import pyarrow.parquet as pq
+    except ImportError as error:
+        msg = f"data {str(path)!r}: Parquet needs pyarrow: pip install 'tfcompress[parquet]'"
+        raise MissingDependencyError(msg) from error
+    with pq.ParquetFile(path) as file:
+        rows = _chunk_rows(len(columns or file.schema_arrow.names))
+        for batch in file.iter_batches(rows, columns=list(columns) if columns else None):
+            yield batch.to_pandas()
