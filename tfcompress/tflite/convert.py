@@ -33,9 +33,18 @@ class ConverterProcess:
             log: file that everything TensorFlow prints is appended to; None: a private one.
             child: module that serves the requests.
         """
-        self._worker = Worker(child, log=log, environment=_ENVIRONMENT)
+        self._log, self._child = log, child
+        self._worker = self._new_worker()
         self._count = 0
         self._waiting: tuple[Path, str] | None = None
+
+    def _new_worker(self) -> Worker:
+        return Worker(self._child, log=self._log, environment=_ENVIRONMENT)
+
+    def _replace_worker(self) -> None:
+        """Let the next request find a living child."""
+        self._worker.close()
+        self._worker = self._new_worker()
 
     def convert(
         self,
@@ -105,12 +114,33 @@ class ConverterProcess:
         try:
             self._worker.receive()
         except WorkerDiedError as death:
+            self._replace_worker()
             msg = f"the TFLite converter died by {death.reason} while converting to {what}; {_remedy(death.reason)}"
             raise ConversionError(msg) from death
         except WorkerAnswerError as answer:
             msg = f"the TFLite converter refuses to convert to {what}: {_reason(answer.text)}"
             raise ConversionError(msg) from answer
-        return target.read_bytes()
+        content = target.read_bytes()
+        target.unlink()
+        return content
+
+    def try_in_tensorflow(self, model: bytes) -> str:
+        """Open a TFLite file in TensorFlow's interpreter, which this process has loaded already, and run it once.
+
+        Returns:
+            Why TensorFlow does not run it; empty: it does.
+        """
+        self._count += 1
+        path = self._worker.folder / f"{self._count}.tflite"
+        path.write_bytes(model)
+        try:
+            self._worker.ask({"open": str(path)})
+        except WorkerDiedError as death:
+            self._replace_worker()
+            return f"it died by {death.reason}"
+        except WorkerAnswerError as answer:
+            return " ".join(answer.text.split())[:400]
+        return ""
 
     def close(self) -> None:
         """End the child and remove its files."""

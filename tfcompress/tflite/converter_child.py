@@ -3,6 +3,7 @@
 Request: ``saved_model`` (folder), ``target`` (file to write), ``quantize``, ``io`` (dtype), ``qat``, ``sparse``,
 ``select_ops``, ``float_ops``, ``representative`` (``.npz`` of stacked samples by input name, or null).
 Answer: ``{}``.
+Or ``open`` (a TFLite file to open and run in TensorFlow's own interpreter). Answer: ``version`` of TensorFlow.
 """
 
 from __future__ import annotations
@@ -21,7 +22,21 @@ def main(requests: int, answers: int, lifeline: int) -> None:
     import tensorflow as tf
 
     tf.config.set_visible_devices([], "GPU")  # the caller may hold all of its memory
-    serve(_convert, requests, answers, lifeline)
+    serve(_answer, requests, answers, lifeline)
+
+
+def _answer(request: dict[str, Any]) -> dict[str, Any]:
+    return _open(request["open"]) if "open" in request else _convert(request)
+
+
+def _open(path: str) -> dict[str, Any]:
+    """Run a file once, on zeros, in the interpreter that TensorFlow brings."""
+    import tensorflow as tf
+
+    interpreter = tf.lite.Interpreter(model_path=path)
+    interpreter.allocate_tensors()
+    interpreter.invoke()
+    return {"version": tf.__version__}
 
 
 def _convert(request: dict[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import gzip
 import tempfile
@@ -23,6 +24,8 @@ from tfcompress.recipe import Export
 from tfcompress.tflite.convert import ConverterProcess
 from tfcompress.tflite.lower import to_saved_model
 from tfcompress.tflite.pack import add_metadata
+from tfcompress.tflite.runtimes import RuntimeVerdict, check, where_it_runs
+from tfcompress.tflite.sparse import choose
 from tfcompress.tflite.verify import SAMPLES, Verification, verify
 
 _LEFT_ON = {"PruneLowMagnitude": "tfmot's strip_pruning", "ClusterWeights": "tfmot's strip_clustering"}
@@ -128,6 +131,7 @@ def export(
             keras_outputs = call(model, samples.inputs)  # while the converter is at work
             content = engine.result()
             float_size = float_size_bytes or run.float_size(float_model, qat=qat)
+            content, sparse = run.encode(content, samples, qat=qat)
         with progress.task("checking"):
             if metadata is not None:
                 content = add_metadata(content, metadata)
@@ -140,7 +144,15 @@ def export(
                 float_size_bytes=float_size,
                 real_samples=samples.real,
             )
+            verdicts = where_it_runs(content, trials={"litert": _ran, "tensorflow": engine.try_in_tensorflow})
+            check(verdicts, settings.runtimes)
+    verification = dataclasses.replace(verification, sparse=sparse, runtimes=verdicts)
     return TFLiteModel(content, settings, signature, verification)
+
+
+def _ran(_: bytes) -> str:
+    """Stand for a trial in LiteRT: the verification has just run the file there."""
+    return ""
 
 
 @dataclass(frozen=True)
@@ -158,6 +170,20 @@ class _Run:
             source = self.folder / "float"
             to_saved_model(float_model, source)
         return len(self.engine.convert(source, Export(select_ops=self.settings.select_ops), None))
+
+    def encode(self, content: bytes, samples: _Drawn, *, qat: bool) -> tuple[bytes, str]:
+        """Use the sparse encoding where that pays."""
+        if self.settings.sparse == "never":
+            return content, ""
+        return choose(
+            content,
+            lambda: self.engine.convert(
+                self.folder / "model", self.settings, samples.calibration, sparse=True, qat=qat
+            ),
+            quantize=self.settings.quantize,
+            runtimes=self.settings.runtimes,
+            inputs=samples.inputs,
+        )
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from tfcompress.tflite import contract
 from tfcompress.tflite.agreement import OutputAgreement, agreements, output_step, within_steps
 from tfcompress.tflite.flatbuffer import FlatModel, IOTensor, read
 from tfcompress.tflite.interpret import InterpreterProcess
+from tfcompress.tflite.runtimes import RuntimeVerdict
 from tfcompress.tflite.weights import bytes_by_dtype, ops_by_dtype
 
 SAMPLES = 256
@@ -52,7 +53,7 @@ class Verification:
         kernel_steps: largest difference between XNNPACK and the reference kernels, in quantization steps of the output;
             None: not compared (only int8 files are).
         sparse: what became of the sparse encoding; empty: not tried.
-        runtimes: where the file runs, in the words of :mod:`tfcompress.tflite.runtimes`.
+        runtimes: where the file runs, one entry a runtime and version.
     """
 
     ops: Mapping[str, int]
@@ -71,7 +72,7 @@ class Verification:
     least_agreement_db: float
     kernel_steps: float | None
     sparse: str = ""
-    runtimes: tuple[Any, ...] = ()
+    runtimes: tuple[RuntimeVerdict, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values that JSON can hold."""

@@ -1,0 +1,78 @@
+"""TFLite's sparse encoding of kernels: taken where it makes the file smaller and every runtime asked for runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from tfcompress.errors import ConversionError, TfcompressError
+from tfcompress.tflite.agreement import agreements, within_steps
+from tfcompress.tflite.flatbuffer import read
+from tfcompress.tflite.interpret import InterpreterProcess, Runtime
+from tfcompress.tflite.runtimes import installed_version, parse, refusal_by_table
+from tfcompress.tflite.weights import facts
+
+LEAST_ZEROS = 0.5
+"""Fraction of zeros in a kernel from which the encoding is tried; below, indices cost more than the zeros."""
+_LEAST_DB = 40.0  # between two encodings of the same numbers; float sums may be taken in another order
+_SAMPLES = 8
+_REFUSED = {"int8": (2, 3), "dynamic": (2, 3)}  # by LiteRT up to this version: "failed to delegate" (measured)
+
+
+def choose(
+    dense: bytes,
+    convert: Callable[[], bytes],
+    *,
+    quantize: str,
+    runtimes: Sequence[str],
+    inputs: Mapping[str, np.ndarray],
+) -> tuple[bytes, str]:
+    """Try the sparse encoding.
+
+    Args:
+        dense: the file as it is.
+        convert: converts the same model with the encoding.
+        quantize: scheme of the file.
+        runtimes: requirements such as ``litert>=2.1``; empty: LiteRT.
+        inputs: samples by input name, to compare the two files on.
+
+    Returns:
+        The file to keep, and what became of it in a few words; no words where no kernel is sparse enough.
+    """
+    zeros = max((kernel.zeros for kernel in facts(read(dense).subgraphs)), default=0.0)
+    if zeros < LEAST_ZEROS:
+        return dense, ""
+    asked = list(dict.fromkeys(parse(text).runtime for text in runtimes)) or ["litert"]
+    litert = installed_version("litert")
+    if "litert" in asked and litert is not None and litert[:2] <= _REFUSED.get(quantize, (0, 0)):
+        return dense, f"left dense: LiteRT {'.'.join(map(str, litert))} cannot run sparse {quantize} kernels"
+    try:
+        encoded = convert()
+    except ConversionError as error:
+        return dense, f"left dense: {error}"
+    if len(encoded) >= len(dense):
+        return dense, f"left dense: {len(dense):,} bytes, encoded {len(encoded):,}"
+    few = {name: values[:_SAMPLES] for name, values in inputs.items()}
+    for runtime in asked:
+        reason = _differs(runtime, dense, encoded, few)
+        if reason:
+            return dense, f"left dense: {reason}"
+    return encoded, f"encoded: {len(encoded):,} bytes instead of {len(dense):,}"
+
+
+def _differs(runtime: Runtime, dense: bytes, encoded: bytes, inputs: Mapping[str, np.ndarray]) -> str:
+    """Say why the encoded file cannot stand for the dense one in a runtime; empty where it can."""
+    if installed_version(runtime) is None:
+        return refusal_by_table(read(encoded), runtime)
+    try:
+        with InterpreterProcess(dense, runtime=runtime) as one, InterpreterProcess(encoded, runtime=runtime) as other:
+            reference, outputs = one.run(inputs), other.run(inputs)
+        found = agreements(read(encoded), reference, outputs)
+    except TfcompressError as error:
+        return str(error)
+    for item in found:
+        near = item.max_abs_error == 0 or (item.sqnr_db or 0) >= _LEAST_DB
+        if not near and not within_steps(reference[item.name], item, fixed=False):
+            return f"in {runtime} it differs from the dense file by {item.max_abs_error:.3g}"
+    return ""
