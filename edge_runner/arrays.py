@@ -6,6 +6,7 @@ import shutil
 import struct
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path
 from typing import IO, Any
 
@@ -33,7 +34,7 @@ def open_npz(path: Path) -> dict[str, Array]:
                 for info in archive.infolist()
                 if info.filename.endswith(".npy")
             }
-    except (OSError, zipfile.BadZipFile, EOFError, ValueError, struct.error) as error:
+    except (OSError, zipfile.BadZipFile, EOFError, ValueError, RuntimeError, struct.error, zlib.error) as error:
         if isinstance(error, DataError):
             raise
         msg = f"data {str(path)!r} cannot be read as .npz: {error}; write it with numpy.savez"
@@ -46,10 +47,9 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, stream: IO[bytes]) 
         header = stream.read(_LOCAL_HEADER_BYTES)
         name_bytes, extra_bytes = struct.unpack_from("<HH", header, 26)
         return _map(stream, info.header_offset + _LOCAL_HEADER_BYTES + name_bytes + extra_bytes, info.filename)
-    unpacked = tempfile.TemporaryFile()  # noqa: SIM115 - the mapping keeps it; it is gone with the process
-    with archive.open(info) as member:
+    with tempfile.TemporaryFile() as unpacked, archive.open(info) as member:  # the mapping keeps what it maps
         shutil.copyfileobj(member, unpacked, 1 << 20)
-    return _map(unpacked, 0, info.filename)
+        return _map(unpacked, 0, info.filename)
 
 
 def _map(stream: IO[bytes], start: int, name: str) -> Array:

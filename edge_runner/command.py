@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from edge_runner import arguments, choosing, document, environment, measure, runtimes, table
@@ -50,11 +53,33 @@ def _run(options: Options) -> int:
     result = document.start(options, runtime)
     result["environment"]["numpy"] = runtimes.numpy_version()
     result["warnings"] = [f"{found.problem}; mend: {found.mend}" for found in wanting]
-    with table.Status(sys.stderr) as status:
-        result["models"] = measure.measure(options, runtime.name, status.tell)
+    try:
+        with _outputs_folder(options) as folder:
+            _measure(options, result, folder)
+    except OSError as error:
+        _say(f"cannot write {options.outputs}: {error.strerror or error}; choose another place with --outputs")
+        return USAGE
     result["environment"]["after"] = environment.changing()
     result["warnings"].extend(_heat(result["environment"]))
     return _deliver(options, result)
+
+
+def _outputs_folder(options: Options) -> contextlib.AbstractContextManager[str | None]:
+    """Return a folder on the disk that --outputs is on, gone at the end, or no folder when there is nothing to keep."""
+    if options.outputs is None:
+        return contextlib.nullcontext()
+    return tempfile.TemporaryDirectory(prefix=".edge_runner-", dir=options.outputs.parent)
+
+
+def _measure(options: Options, result: dict[str, Any], folder: str | None) -> None:
+    place = Path(folder) if folder else None
+    with table.Status(sys.stderr) as status:
+        result["models"] = measure.measure(options, result["runtime"]["name"], place, status.tell)
+    if place and options.outputs:
+        try:
+            measure.collect(place, options.outputs, result["models"])
+        except OSError as error:  # hours of measuring are not lost for it
+            result["warnings"].append(f"--outputs: cannot write {options.outputs}: {error.strerror or error}")
 
 
 def _deliver(options: Options, result: dict[str, Any]) -> int:
@@ -69,7 +94,8 @@ def _deliver(options: Options, result: dict[str, Any]) -> int:
         sys.stdout.write(text)
         sys.stdout.flush()
     print(table.render(result), file=sys.stderr)
-    failed = any(model["status"] != "ok" for model in result["models"])
+    unwritten = options.outputs is not None and not options.outputs.is_file()
+    failed = unwritten or any(model["status"] != "ok" for model in result["models"])
     return SOME_FAILED if failed else ALL_FINE
 
 

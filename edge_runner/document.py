@@ -83,6 +83,9 @@ def add_file(model: dict[str, Any], path: Path) -> flatbuffer.FileFacts:
         OSError: it cannot be read.
         ModelFileError: it is not a whole .tflite file; hash and sizes are filled in all the same.
     """
+    if path.exists() and not path.is_file():  # a pipe or a device could be read forever
+        msg = "not a regular file"
+        raise flatbuffer.ModelFileError(msg)
     content = path.read_bytes()
     model["sha256"] = hashlib.sha256(content).hexdigest()
     model["size_bytes"] = len(content)

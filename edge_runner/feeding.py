@@ -26,7 +26,8 @@ def quantize(real: Array, tensor: Tensor) -> Array:
         plain: Array = real.astype(tensor.dtype)
         return plain
     limits = np.iinfo(tensor.dtype)
-    stored = np.round(np.asarray(real, np.float32) / np.float32(tensor.scale)) + tensor.zero_point
+    with np.errstate(over="ignore"):  # an overflow is infinity, which is cut like any value beyond the range
+        stored = np.round(np.asarray(real, np.float32) / np.float32(tensor.scale)) + tensor.zero_point
     cut: Array = np.clip(stored, limits.min, limits.max).astype(tensor.dtype)
     return cut
 
@@ -154,7 +155,7 @@ def _range_warning(values: Array, tensor: Tensor) -> list[str]:
     low, high = ((limit - tensor.zero_point) * tensor.scale for limit in (limits.min, limits.max))
     least, most = float(values.min()), float(values.max())
     ranges = (
-        f"your data for input {tensor.name!r} is {least:.4g}..{most:.4g} and the model expects {low:.4g}..{high:.4g}"
+        f"your data for input {tensor.name!r} is {least:.3g}..{most:.3g} and the model expects {low:.3g}..{high:.3g}"
     )
     half = tensor.scale / 2
     saturated = float(np.mean((values < low - half) | (values > high + half)))

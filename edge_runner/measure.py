@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-import shutil
-import tempfile
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -60,12 +58,13 @@ class Subject:
             self.child = None
 
 
-def measure(options: Options, runtime: str, tell: Tell) -> list[dict[str, Any]]:
+def measure(options: Options, runtime: str, folder: Path | None, tell: Tell) -> list[dict[str, Any]]:
     """Measure every model and return their entries, in the order given.
 
     Args:
         options: what was asked for.
         runtime: the interpreter that was chosen.
+        folder: where the models' outputs are put, ``MODEL'S NUMBER/OUTPUT'S NUMBER.npy``; None: nowhere.
         tell: told what is under way.
     """
     subjects = [Subject(path, number) for number, path in enumerate(options.models)]
@@ -73,21 +72,18 @@ def measure(options: Options, runtime: str, tell: Tell) -> list[dict[str, Any]]:
         subject.read()
     sound = [subject for subject in subjects if subject.facts is not None]
     groups = [[subject] for subject in sound] if options.apart else [sound]
-    with tempfile.TemporaryDirectory(
-        prefix="edge_runner-", dir=options.outputs.parent if options.outputs else None
-    ) as folder:
-        try:
-            for group in groups:
-                _measure_together(group, options, runtime, Path(folder), tell)
-        finally:
-            for subject in subjects:
-                subject.end()
-        if options.outputs:
-            _collect(Path(folder), options.outputs, sound)
+    try:
+        for group in groups:
+            _measure_together(group, options, runtime, folder, tell)
+    finally:
+        for subject in subjects:
+            subject.end()
     return [subject.entry for subject in subjects]
 
 
-def _measure_together(group: Sequence[Subject], options: Options, runtime: str, folder: Path, tell: Tell) -> None:
+def _measure_together(
+    group: Sequence[Subject], options: Options, runtime: str, folder: Path | None, tell: Tell
+) -> None:
     for subject in group:
         _open(subject, options, runtime, tell)
     for subject in group:
@@ -152,30 +148,31 @@ def _time(group: Sequence[Subject], options: Options, tell: Tell) -> None:
                 document.add_block(subject.entry, block)
 
 
-def _score(subject: Subject, options: Options, folder: Path, tell: Tell) -> None:
+def _score(subject: Subject, options: Options, folder: Path | None, tell: Tell) -> None:
     tell(f"{subject.path.name}: scoring")
-    place = folder / str(subject.number)
-    if options.outputs:
+    place = folder / str(subject.number) if folder else None
+    if place:
         place.mkdir()
     request = {
         "do": "score",
         "limit": options.limit,
         "predictions": options.predictions,
-        "folder": str(place) if options.outputs else None,
+        "folder": str(place) if place else None,
     }
     scored = subject.ask(request, lambda text: tell(f"{subject.path.name}: {text}"))
     if scored:
         document.add_scores(subject.entry, scored)
 
 
-def _collect(folder: Path, target: Path, subjects: Sequence[Subject]) -> None:
-    """Put what the children wrote into one .npz, which appears when it is whole."""
+def collect(folder: Path, target: Path, models: Sequence[dict[str, Any]]) -> None:
+    """Put the outputs in *folder* into one .npz, ``MODEL'S NUMBER.OUTPUT'S NAME``, which appears when it is whole.
+
+    Raises:
+        OSError: it cannot be written.
+    """
     part = folder / "outputs.npz"
     with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
-        for subject in subjects:
-            if subject.entry["status"] == "ok":
-                for place, tensor in enumerate(subject.entry["outputs"]):
-                    archive.write(
-                        folder / str(subject.number) / f"{place}.npy", f"{subject.number}.{tensor['name']}.npy"
-                    )
-    shutil.move(str(part), str(target))
+        for number, model in enumerate(models):
+            for place, tensor in enumerate(model["outputs"] if model["status"] == "ok" else ()):
+                archive.write(folder / str(number) / f"{place}.npy", f"{number}.{tensor['name']}.npy")
+    part.replace(target)

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, cast
@@ -24,6 +24,9 @@ HINTS = {
 }
 
 
+CHILD = (sys.executable, str(Path(__file__).resolve().parent), "--child")
+
+
 class ChildFailed(Exception):  # noqa: N818 - what happened, told to the reader as a reason
     """A model's process refused, died, or fell silent; the message is the reason."""
 
@@ -33,13 +36,13 @@ class Child:
 
     Args:
         timeout_seconds: how long it may stay silent before it counts as hanging.
+        command: what to start.
     """
 
-    def __init__(self, timeout_seconds: float) -> None:
+    def __init__(self, timeout_seconds: float, command: Sequence[str] = CHILD) -> None:
         self.timeout_seconds = timeout_seconds
         self._lines = b""
         self._tail = b""
-        command = [sys.executable, str(Path(__file__).resolve().parent), "--child"]
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
         )

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any, TextIO
 
 _COLUMNS = ("model", "size", "median", "p90", "p99", "first", "peak memory", "accuracy")
+_REASON_CHARACTERS = 200
 
 
 class Status:
@@ -44,7 +45,7 @@ def render(document: dict[str, Any]) -> str:
     lines.extend(_aligned([_COLUMNS, *(_row(model) for model in document["models"])]))
     for model in document["models"]:
         if model["status"] != "ok":
-            lines.append(f"{model['file']} failed: {model['reason']}")
+            lines.append(f"{model['file']} failed: {_short(model['reason'])}")
         lines.extend(f"{model['file']}: {warning}" for warning in model["warnings"])
     lines.extend(document["warnings"])
     return "\n".join(lines)
@@ -77,6 +78,10 @@ def _accuracy(accuracy: dict[str, Any] | None) -> str:
             interval = f"{scores['top1_low']:.2%}..{scores['top1_high']:.2%}"
             shown.append(f"{scores['top1']:.2%} ({interval}, {scores['samples']} samples)")
     return "; ".join(shown)
+
+
+def _short(reason: str) -> str:
+    return reason if len(reason) <= _REASON_CHARACTERS else f"{reason[:_REASON_CHARACTERS]}… (whole in the JSON)"
 
 
 def _ms(value: float | None) -> str:

@@ -1,0 +1,329 @@
+"""The runner as a user starts it: in a folder of its own, by its path, in a fresh process."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DATA = ROOT / "tests" / "data"
+FLOAT, INT8 = DATA / "blobs_float.tflite", DATA / "blobs_int8.tflite"
+FAST = ("--runs", "20", "--seconds", "0.01", "--warmup", "1")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """The runner's folder, copied on its own, and data made for the blobs' model."""
+    place = tmp_path_factory.mktemp("device")
+    shutil.copytree(ROOT / "edge_runner", place / "edge_runner", ignore=shutil.ignore_patterns("__pycache__"))
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 4, 60)
+    images = np.full((60, 8, 8, 1), -0.5, np.float32)
+    for index, label in enumerate(labels):
+        images[index, 4 * (label // 2) :, 4 * (label % 2) :][:4, :4] = 0.5
+    np.savez(place / "eval.npz", **{"x.image": images, "y": labels})
+    return place
+
+
+def run(folder, *arguments, program=("edge_runner",), **options):
+    command = [sys.executable, *program, *map(str, arguments)]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False, **options)
+
+
+@pytest.fixture(scope="module")
+def measured(folder):
+    """Two models measured together, on data."""
+    done = run(folder, FLOAT, INT8, "--data", "eval.npz", "--outputs", "raw.npz", "--predictions", *FAST)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def result(measured):
+    return json.loads(measured.stdout)
+
+
+def test_the_json_names_the_models_by_hash_and_size(result):
+    assert [model["size_bytes"] for model in result["models"]] == [FLOAT.stat().st_size, INT8.stat().st_size]
+    assert [model["status"] for model in result["models"]] == ["ok", "ok"]
+    assert len({model["sha256"] for model in result["models"]}) == 2
+
+
+def test_raw_timings_are_kept_and_the_statistics_are_theirs(result):
+    for model in result["models"]:
+        timing = model["timing"]
+        assert len(timing["samples_ns"]) == sum(timing["blocks"]) >= 20
+        assert len(timing["blocks"]) == 10
+        assert timing["summary"]["median_ms"] == pytest.approx(np.median(timing["samples_ns"]) / 1e6)
+        assert timing["summary"]["p90_ms"] == pytest.approx(np.percentile(timing["samples_ns"], 90) / 1e6)
+        assert timing["warmup_runs"] >= 1
+
+
+def test_both_models_are_right_about_clear_images(result):
+    for model in result["models"]:
+        scores = model["accuracy"]["outputs"]["scores"]
+        assert scores["samples"] == 60
+        assert scores["top1"] >= 0.95
+    first, second = (model["accuracy"]["outputs"]["scores"]["predictions"] for model in result["models"])
+    assert first == second
+
+
+def test_raw_outputs_are_written_by_model_and_name(folder, result):
+    with np.load(folder / "raw.npz") as raw:
+        assert set(raw) == {"0.scores", "1.scores"}
+        assert (raw["0.scores"].dtype, raw["1.scores"].dtype) == (np.float32, np.int8)
+        predictions = result["models"][1]["accuracy"]["outputs"]["scores"]["predictions"]
+        assert raw["1.scores"].argmax(-1).tolist() == predictions
+    assert sorted(path.name for path in folder.iterdir()) == ["edge_runner", "eval.npz", "raw.npz"]
+
+
+def test_what_was_not_measured_is_null(result):
+    energy = result["models"][0]["energy"]
+    assert energy["joules_per_inference"] is None
+    assert energy["reason"]
+
+
+def test_the_table_says_what_a_person_wants_to_know(measured):
+    assert "blobs_int8.tflite" in measured.stderr
+    assert "µs" in measured.stderr or "ms" in measured.stderr
+    assert "60 samples" in measured.stderr
+
+
+def keys(value):
+    """The document's skeleton: nested keys, one entry a list, the names of outputs and classes left out."""
+    if isinstance(value, dict):
+        names = {"outputs": {"scores"}, "per_class": {"0", "1", "2", "3"}}
+        return {
+            key: keys(next(iter(item.values()))) if set(item) == names.get(key) else keys(item) if item else None
+            for key, item in value.items()
+            if isinstance(item, dict)
+        } | {k: keys(v) for k, v in value.items() if not isinstance(v, dict)}
+    if isinstance(value, list):
+        return [keys(value[0])] if value and isinstance(value[0], dict) else []
+    return None
+
+
+def test_the_format_is_that_of_the_golden_file(result):
+    golden = json.loads((DATA / "edge_format_1.json").read_text())
+    assert result["format"] == golden["format"] == 1
+    assert keys({**result, "models": result["models"][:1]}) == keys({**golden, "models": golden["models"][:1]})
+
+
+def check(schema, value, root, where="document"):
+    """The part of JSON Schema that schema.json uses."""
+    if "$ref" in schema:
+        schema = root["$defs"][schema["$ref"].rsplit("/", 1)[1]]
+    if "anyOf" in schema and value is None:
+        return
+    if "anyOf" in schema:
+        check(schema["anyOf"][0], value, root, where)
+        return
+    if "const" in schema or "enum" in schema:
+        assert value in schema.get("enum", [schema.get("const")]), where
+        return
+    kinds = {
+        "object": dict,
+        "array": list,
+        "string": str,
+        "integer": int,
+        "number": (int, float),
+        "boolean": bool,
+        "null": type(None),
+    }
+    names = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    assert any(isinstance(value, kinds[n]) and (n == "boolean") == isinstance(value, bool) for n in names), (
+        where,
+        value,
+    )
+    if isinstance(value, dict):
+        extra = schema["additionalProperties"]
+        assert set(schema.get("required", [])) <= set(value), where
+        assert extra is not False or set(value) == set(schema["properties"]), where
+        for key, item in value.items():
+            check(schema.get("properties", {}).get(key, extra), item, root, f"{where}.{key}")
+    for index, item in enumerate(value if isinstance(value, list) else []):
+        check(schema["items"], item, root, f"{where}[{index}]")
+
+
+SCHEMA = json.loads((ROOT / "edge_runner" / "schema.json").read_text())
+
+
+def test_the_schema_describes_what_is_written(result):
+    check(SCHEMA, result, SCHEMA)
+
+
+def test_the_schema_describes_the_golden_file():
+    check(SCHEMA, json.loads((DATA / "edge_format_1.json").read_text()), SCHEMA)
+
+
+def test_the_schema_would_notice_a_change(result):
+    with pytest.raises(AssertionError):
+        check(SCHEMA, {**result, "extra": 1}, SCHEMA)
+
+
+def test_files_that_are_no_models_do_not_stop_the_others(folder, tmp_path):
+    (tmp_path / "empty.tflite").write_bytes(b"")
+    (tmp_path / "half.tflite").write_bytes(INT8.read_bytes()[:1500])
+    done = run(folder, tmp_path / "none.tflite", tmp_path / "empty.tflite", INT8, tmp_path / "half.tflite", *FAST)
+    models = json.loads(done.stdout)["models"]
+    check(SCHEMA, json.loads(done.stdout), SCHEMA)
+    assert done.returncode == 1
+    assert [model["status"] for model in models] == ["failed", "failed", "ok", "failed"]
+    assert [model["reason"] for model in models[:3]] == [
+        "cannot read the file: No such file or directory",
+        "the file is empty",
+        None,
+    ]
+    assert "none.tflite failed: cannot read the file: No such file or directory" in done.stderr
+
+
+def test_a_model_whose_data_does_not_fit_is_an_entry(folder):
+    done = run(folder, INT8, DATA / "lstm.tflite", "--data", "eval.npz", *FAST)
+    assert done.returncode == 1
+    good, bad = json.loads(done.stdout)["models"]
+    assert (good["status"], bad["status"]) == ("ok", "failed")
+    assert bad["reason"].startswith("data must hold 'x.steps'")
+
+
+@pytest.fixture
+def odd_interpreter(tmp_path):
+    """An environment whose interpreter hangs on the float model and aborts on the int8 one."""
+    broken = tmp_path / "ai_edge_litert"
+    broken.mkdir()
+    (broken / "__init__.py").write_text("")
+    (broken / "interpreter.py").write_text(
+        "import os, time, numpy\n"
+        "class OpResolverType: BUILTIN_REF = 1\n"
+        "class Interpreter:\n"
+        "    def __init__(self, model_content=None, model_path='', num_threads=1):\n"
+        "        if 'float' in model_path: time.sleep(600)\n"
+        "        if 'int8' in model_path: os.abort()\n"
+        "    def allocate_tensors(self): pass\n"
+        "    def invoke(self): pass\n"
+        "    def reset_all_variables(self): pass\n"
+        "    def get_input_details(self): return []\n"
+        "    def get_output_details(self): return []\n"
+    )
+    return {**os.environ, "PYTHONPATH": str(tmp_path)}
+
+
+def test_a_hanging_interpreter_is_an_entry_and_the_next_model_goes_on(folder, odd_interpreter):
+    models = (FLOAT, INT8, DATA / "two_inputs.tflite")
+    done = run(folder, *models, *FAST, "--timeout", "1.5", env=odd_interpreter)
+    assert done.returncode == 1, done.stderr
+    assert [model["reason"] for model in json.loads(done.stdout)["models"]] == [
+        "no sign of life for 1.5 s; give a longer --timeout if it is only slow",
+        "its process was killed by SIGABRT",
+        None,
+    ]
+
+
+def test_an_unusable_interpreter_ends_with_3_and_the_mend(folder, tmp_path):
+    for name in ("ai_edge_litert", "tflite_runtime", "tensorflow"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise ImportError('built for another system')")
+    done = run(folder, INT8, env={**os.environ, "PYTHONPATH": str(tmp_path)})
+    assert done.returncode == 3
+    assert done.stdout == ""
+    assert "does not start: ImportError: built for another system: " in done.stderr
+    assert "pip install" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_the_json_goes_into_a_file_when_asked(folder, tmp_path):
+    done = run(folder, INT8, *FAST, "-o", tmp_path / "e.json")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert json.loads((tmp_path / "e.json").read_text())["models"][0]["status"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "give at least one .tflite file, or --doctor"),
+        ([INT8, "--runs", "0"], "argument --runs: must be a whole number of at least 1, got '0'"),
+        ([INT8, "--runs", "many"], "must be a whole number of at least 1, got 'many'"),
+        ([INT8, "--seconds", "-1"], "argument --seconds: must be a number of seconds above 0, got '-1'"),
+        ([INT8, "--seconds", "nan"], "must be a number of seconds above 0, got 'nan'"),
+        ([INT8, "--data", "none.npz"], "no such data file: 'none.npz'"),
+        ([INT8, "--outputs", "o.npz"], "--outputs needs --data"),
+        ([INT8, "-o", "none/e.json"], "'none' is no folder to write 'e.json' into"),
+        ([INT8, "--runtime", "onnx"], "argument --runtime: invalid choice: 'onnx'"),
+    ],
+)
+def test_arguments_that_cannot_be_meant_end_with_2(folder, arguments, message):
+    done = run(folder, *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_help_teaches_with_examples(folder):
+    done = run(folder, "--help")
+    assert done.returncode == 0
+    assert "python3 edge_runner float.tflite int8.tflite --data eval.npz -o edge.json" in done.stdout
+
+
+def test_the_doctor_says_what_works(folder):
+    done = run(folder, "--doctor")
+    assert done.returncode == 0
+    assert "litert          works, version " in done.stdout
+    assert f"Python {sys.version.split()[0]}" in done.stdout
+
+
+def test_it_also_starts_as_a_module_and_under_another_name(folder):
+    done = run(folder, INT8, *FAST, program=("-m", "edge_runner"))
+    assert done.returncode == 0, done.stderr
+    shutil.copytree(folder / "edge_runner", folder / "renamed")
+    try:
+        done = run(folder, INT8, *FAST, program=("renamed",))
+    finally:
+        shutil.rmtree(folder / "renamed")
+    assert done.returncode == 0, done.stderr
+
+
+def test_no_file_of_the_runner_is_taken_for_the_standard_librarys(folder):
+    names = {path.stem for path in (ROOT / "edge_runner").glob("*.py")} - {"__init__", "__main__"}
+    assert not names & set(sys.stdlib_module_names)
+
+
+def test_the_parent_imports_no_numpy_and_never_tfcompress(folder):
+    code = (
+        "import sys; sys.path.insert(0, '.'); import edge_runner.command, edge_runner.child;"
+        "print(*sorted({'numpy', 'tfcompress', 'ai_edge_litert'} & set(sys.modules)))"
+    )
+    assert run(folder, program=("-c", code)).stdout.split() == []
+
+
+def test_timed_apart_each_model_has_one_block(folder):
+    models = json.loads(run(folder, FLOAT, INT8, *FAST, "--apart").stdout)["models"]
+    assert [len(model["timing"]["blocks"]) for model in models] == [1, 1]
+
+
+def test_ctrl_c_ends_with_130_and_no_file(folder, tmp_path, odd_interpreter):
+    command = [sys.executable, "edge_runner", str(FLOAT), "-o", str(tmp_path / "e.json")]
+    options = {"cwd": folder, "env": odd_interpreter, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, start_new_session=True, **options) as process:
+        time.sleep(2)
+        os.killpg(process.pid, signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "edge_runner: interrupted; nothing was written" in said
+    assert "Traceback" not in said
+    assert not (tmp_path / "e.json").exists()
+
+
+def test_outputs_that_cannot_be_written_do_not_lose_the_measurement(folder, tmp_path):
+    (tmp_path / "taken").mkdir()
+    done = run(folder, INT8, "--data", "eval.npz", *FAST, "--outputs", tmp_path / "taken")
+    assert done.returncode == 1
+    result = json.loads(done.stdout)
+    assert result["models"][0]["status"] == "ok"
+    assert f"--outputs: cannot write {tmp_path / 'taken'}: Is a directory" in result["warnings"]
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"]

@@ -1,0 +1,126 @@
+"""The child's session, run in this process on small models."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge_runner import flatbuffer
+from edge_runner.arrays import DataError
+from edge_runner.child import Session
+
+DATA = Path(__file__).parents[1] / "data"
+
+
+def session(tmp_path, name, arrays, **options):
+    path, data = DATA / name, tmp_path / f"{len(list(tmp_path.iterdir()))}.npz"  # a new name: an open one is mapped
+    np.savez(data, **arrays)
+    facts = flatbuffer.read(path.read_bytes())
+    opened = Session(lambda text: None)
+    opened.answer(
+        {
+            "do": "open",
+            "path": str(path),
+            "runtime": "litert",
+            "threads": 1,
+            "reference_kernels": False,
+            "names": {"inputs": facts.inputs, "outputs": facts.outputs},
+            "data": str(data) if arrays else None,
+            "seed": 0,
+            **options,
+        }
+    )
+    return opened
+
+
+def outputs_of(opened, tmp_path, **options):
+    folder = tmp_path / "out"
+    folder.mkdir(exist_ok=True)
+    answer = opened.answer({"do": "score", "limit": None, "predictions": False, "folder": str(folder), **options})
+    return answer, [np.load(path) for path in sorted(folder.iterdir())]
+
+
+def test_inputs_and_outputs_go_by_name(tmp_path):
+    random = np.random.default_rng(0)
+    length, width = random.random((5, 3)), random.random((5, 2))
+    opened = session(tmp_path, "two_inputs.tflite", {"x.width": width, "x.length": length})
+    names = [tensor.name for tensor in opened.model.outputs]
+    _, outputs = outputs_of(opened, tmp_path)
+    shapes = dict(zip(names, (output.shape for output in outputs), strict=True))
+    assert shapes == {"narrow": (5, 1), "wide": (5, 2)}
+    swapped = session(tmp_path, "two_inputs.tflite", {"x.width": width[::-1], "x.length": length})
+    assert not np.allclose(outputs_of(swapped, tmp_path)[1][0], outputs[0])
+
+
+def test_several_outputs_are_scored_each_by_its_labels(tmp_path):
+    arrays = {
+        "x.width": np.ones((2, 2)),
+        "x.length": np.ones((2, 3)),
+        "y.wide": np.zeros((2, 2)),
+        "y.narrow": np.zeros((2, 1)),
+    }
+    answer, outputs = outputs_of(session(tmp_path, "two_inputs.tflite", arrays), tmp_path)
+    assert set(answer["outputs"]) == {"wide", "narrow"}
+    wide = next(output for output in outputs if output.shape == (2, 2))
+    assert answer["outputs"]["wide"]["mae"] == pytest.approx(np.abs(wide).mean())
+
+
+def test_a_stateful_model_starts_every_sample_afresh(tmp_path):
+    samples = np.random.default_rng(1).normal(size=(3, 4, 3)).astype(np.float32)
+    together = outputs_of(session(tmp_path, "lstm.tflite", {"x": samples}), tmp_path)[1][0]
+    for index in range(3):
+        alone = outputs_of(session(tmp_path, "lstm.tflite", {"x": samples[index : index + 1]}), tmp_path)[1][0]
+        np.testing.assert_array_equal(alone[0], together[index])
+
+
+def test_without_a_reset_that_model_would_remember(tmp_path):
+    opened = session(tmp_path, "lstm.tflite", {"x": np.ones((1, 4, 3))})
+    opened.model.invoke()
+    assert not np.array_equal(opened.model.get(opened.model.outputs[0]), outputs_of(opened, tmp_path)[1][0])
+
+
+def test_float_data_is_quantized_for_an_int8_model_and_int8_data_is_not(tmp_path):
+    images = np.random.default_rng(2).uniform(-1, 1, (4, 8, 8, 1)).astype(np.float32)
+    opened = session(tmp_path, "blobs_int8.tflite", {"x.image": images})
+    tensor = opened.model.inputs[0]
+    stored = np.clip(np.round(images / np.float32(tensor.scale)) + tensor.zero_point, -128, 127).astype(np.int8)
+    direct = session(tmp_path, "blobs_int8.tflite", {"x.image": stored})
+    np.testing.assert_array_equal(outputs_of(opened, tmp_path)[1][0], outputs_of(direct, tmp_path)[1][0])
+
+
+def test_the_reference_kernels_agree_with_the_fast_ones_within_a_step(tmp_path):
+    arrays = {"x": np.random.default_rng(3).uniform(-1, 1, (20, 8, 8, 1)).astype(np.float32)}
+    fast = outputs_of(session(tmp_path, "blobs_int8.tflite", arrays), tmp_path)[1][0]
+    plain_session = session(tmp_path, "blobs_int8.tflite", arrays, reference_kernels=True)
+    plain = outputs_of(plain_session, tmp_path)[1][0]
+    assert plain_session.model.delegate == "none"
+    assert np.abs(fast.astype(int) - plain).max() <= 1
+    assert fast.std() > 10  # outputs that vary, so that agreement means something
+
+
+def test_a_limit_scores_the_first_samples(tmp_path):
+    arrays = {"x": np.zeros((9, 8, 8, 1), np.float32), "y": np.zeros(9, int)}
+    answer, outputs = outputs_of(session(tmp_path, "blobs_float.tflite", arrays), tmp_path, limit=4, predictions=True)
+    assert answer["outputs"]["scores"]["samples"] == len(outputs[0]) == 4
+    assert len(answer["outputs"]["scores"]["predictions"]) == 4
+
+
+def test_fewer_labels_than_samples_are_refused(tmp_path):
+    arrays = {"x": np.zeros((9, 8, 8, 1), np.float32), "y": np.zeros(8, int)}
+    with pytest.raises(DataError, match="a label for each of the 9 samples, got 8 for 'scores'"):
+        outputs_of(session(tmp_path, "blobs_float.tflite", arrays), tmp_path)
+
+
+def test_without_data_there_is_nothing_to_score(tmp_path):
+    opened = session(tmp_path, "blobs_float.tflite", {})
+    assert opened.answer({"do": "score", "limit": None, "predictions": False, "folder": None})["outputs"] == {}
+
+
+def test_warming_up_and_timing_say_what_they_did(tmp_path):
+    opened = session(tmp_path, "blobs_float.tflite", {})
+    assert opened.answer({"do": "warm", "runs": 0, "seconds": 0.0}) == {"runs": 0, "seconds": 0.0}
+    assert opened.answer({"do": "warm", "runs": 3, "seconds": 0.0})["runs"] == 3
+    block = opened.answer({"do": "time", "runs": 7, "seconds": 0.0, "settle": 1, "most": 100})
+    assert len(block["samples_ns"]) == 7
+    assert min(block["samples_ns"]) > 0
+    assert block["peak_memory_bytes"] > 1_000_000
