@@ -129,7 +129,6 @@ def _score(metrics: Metrics | None) -> reports.Score | None:
 def _result(
     recipe: Recipe, loaded: Loaded, job: Job | None, tflite: TFLiteModel, score: Metrics | None
 ) -> reports.ResultFile:
-    from tfcompress.tflite import weights
     from tfcompress.tflite.flatbuffer import read
 
     flat = read(tflite.content)
@@ -139,9 +138,9 @@ def _result(
         size_bytes=tflite.size_bytes,
         gzip_bytes=tflite.gzip_bytes,
         quantize=recipe.export.quantize,
-        parameters=weights.parameters(flat),
-        nonzero=weights.nonzero(flat),
-        macs=weights.macs(flat),
+        parameters=flat.parameters,
+        nonzero=flat.nonzero,
+        macs=flat.macs,
         score=_score(score),
         operators=flat.op_counts,
         verification=tflite.verification.to_dict(),

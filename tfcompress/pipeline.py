@@ -290,7 +290,7 @@ def _train(run: _Run, folder: Path | None) -> tuple[Job, Training]:
         raise DataError(msg)
     with run.phase("attach stages"), run.progress.task("preparing the stages"):
         model = run.loaded.for_tfmot()
-        job = attach(model, *run.recipe.stages, epochs=train.epochs)
+        job = attach(model, *run.recipe.stages, train=train)
         outputs = call(model, data.representative(EVALUATION_BATCH, train.seed))
     with run.phase("train"):
         backup = None if folder is None else folder / files.WORK / "backup"
@@ -339,4 +339,4 @@ def evaluate_file(content: bytes | Path, data: BoundData, title: str, progress: 
 
     split = data.need_test()
     with InterpreterProcess(content) as interpreter, progress.task(title, split.size) as task:
-        return evaluate(interpreter.run, split, data.task, progress_task=task)
+        return evaluate(interpreter.run, split, data.tasks, progress_task=task)

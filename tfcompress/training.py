@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,6 @@ class Training:
     seconds: float
     loss: str
     samples: int | None
-    settings: dict[str, Any] = field(default_factory=dict)
 
 
 def fit_(
@@ -41,7 +41,7 @@ def fit_(
     data: BoundData,
     train: Train,
     *,
-    outputs: np.ndarray,
+    outputs: Mapping[str, np.ndarray],
     progress: Progress = SILENT,
     backup: Path | None = None,
 ) -> Training:
@@ -51,7 +51,7 @@ def fit_(
         job: what :func:`tfcompress.job.attach` gave for a tf_keras model.
         data: the bound data; its training split is used.
         train: epochs, batch size, optimizer, loss, seed.
-        outputs: the float model's outputs on a few samples, shape (n, k); tells probabilities from logits.
+        outputs: the float model's outputs on a few samples by name, shape (n, k); they tell probabilities from logits.
         progress: where to tell how far it is.
         backup: folder for the state after each epoch, from which a killed run goes on; None: nothing is kept.
 
@@ -67,10 +67,15 @@ def fit_(
     split = data.need_train()
     size = split.size if train.limit is None or split.size is None else min(split.size, train.limit)
     steps = None if size is None else -(-size // train.batch_size)
-    loss = choose_loss(data.task, outputs, train.loss)
-    metrics = ["accuracy"] if data.task in ("classification", "binary") else []
-    job.model.compile(optimizer=_optimizer(train), loss=loss, metrics=metrics)
-    feed = to_tf(split, train.batch_size, seed=train.seed, limit=train.limit)
+    losses = {name: choose_loss(task, outputs[name], train.loss) for name, task in data.tasks.items()}
+    metrics = {name: ["accuracy"] for name, task in data.tasks.items() if task != "regression"}
+    only = len(outputs) == 1
+    job.model.compile(
+        optimizer=_optimizer(train),
+        loss=next(iter(losses.values())) if only else losses,
+        metrics=next(iter(metrics.values()), None) if only else metrics,
+    )
+    feed = to_tf(split, train.batch_size, train.seed, limit=train.limit)
     started = time.perf_counter()
     total = None if steps is None else float(steps * train.epochs)
     with progress.task("training", total) as task:
@@ -82,7 +87,7 @@ def fit_(
     return Training(
         history=tuple({name: float(value) for name, value in zip(history, row, strict=True)} for row in rows),
         seconds=time.perf_counter() - started,
-        loss=loss.name if hasattr(loss, "name") else str(loss),
+        loss=", ".join(getattr(loss, "name", getattr(loss, "__name__", str(loss))) for loss in losses.values()),
         samples=size,
     )
 

@@ -84,7 +84,7 @@ def _score(bound: BoundData, split: str, predict: Any, progress: Progress) -> Me
         progress.note(warning)
     samples = bound.splits[split]
     with progress.task("evaluating", samples.size) as task:
-        return measure(predict, samples, bound.task, progress_task=task)
+        return measure(predict, samples, bound.tasks, progress_task=task)
 
 
 def _text(value: object) -> str:

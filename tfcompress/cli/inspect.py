@@ -93,12 +93,12 @@ def _tflite(path: Path) -> Found:
         "size_bytes": len(content),
         "inputs": [str(tensor) for tensor in flat.inputs],
         "outputs": [str(tensor) for tensor in flat.outputs],
-        "parameters": weights.parameters(flat),
-        "nonzero": weights.nonzero(flat),
-        "macs": weights.macs(flat),
-        "weights_bytes": weights.bytes_by_dtype(flat),
+        "parameters": flat.parameters,
+        "nonzero": flat.nonzero,
+        "macs": flat.macs,
+        "weights_bytes": weights.bytes_by_dtype(flat.subgraphs),
         "ops": dict(flat.op_counts),
-        "ops_by_dtype": weights.ops_by_dtype(flat),
+        "ops_by_dtype": weights.ops_by_dtype(flat.subgraphs),
     }
     about = read_metadata(content)
     if about:
@@ -115,7 +115,7 @@ def _tflite(path: Path) -> Found:
             k.distinct,
             k.distinct_per_channel,
         ]
-        for k in weights.facts(flat)
+        for k in weights.facts(flat.subgraphs)
     ]
     return facts, columns, rows
 

@@ -1,0 +1,173 @@
+"""Compression inside somebody's own training: ``attach`` stages to a model, train it, ``finish``.
+
+Example::
+
+    job = attach(model, Prune(sparsity=0.8), QAT())
+    job.model.compile(optimizer, loss)
+    job.model.fit(x, y, epochs=3, callbacks=[*mine, *job.callbacks])
+    trained = job.finish()
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tfcompress.errors import TfcompressError, UnsupportedError, UsageError
+from tfcompress.models.kinds import keras_of
+from tfcompress.recipe import QAT, STAGES, Cluster, Prune, Stage, Train
+
+TOLERANCE = 1e-4
+"""Largest difference allowed between a finished model and its copy in the other Keras, relative to the largest output."""
+
+SAMPLES = 4
+"""Random samples on which the two are compared."""
+
+
+class Job:
+    """Stages at work on a copy of a model.
+
+    Attributes:
+        model: the model to compile and train; of the same Keras as the one that was given.
+        callbacks: callbacks for ``fit``, of the same Keras; to be passed where there are any.
+        engine: name of the engine that does the work.
+        stages: what was asked for.
+    """
+
+    def __init__(self, session: Any, engine: Any, given: Any, hooks: Any, stages: tuple[Stage, ...]) -> None:
+        """Use :func:`attach`."""
+        from tfcompress.techniques.hooks import callbacks
+
+        self.engine: str = engine.NAME
+        self.stages = stages
+        self._session, self._given = session, given
+        self._crossed = keras_of(given) != engine.KERAS
+        self.model: Any = _facade(session.model, given) if self._crossed else session.model
+        plans = any(isinstance(stage, Prune) for stage in stages)
+        self.callbacks: list[Any] = callbacks(hooks, _keras(given), plans=plans)
+
+    @property
+    def notes(self) -> list[str]:
+        """What was left as it is and why, and what became of the schedules; sentences for a report."""
+        return list(self._session.notes)
+
+    def promises(self) -> list[Any]:
+        """Return what each stage promised about each kernel and what the kernel has now.
+
+        Returns:
+            A list of :class:`tfcompress.techniques.promises.Promise`. Before the end of training some may not be kept yet;
+            :meth:`finish` keeps them all or fails.
+        """
+        found: list[Any] = self._session.promises()
+        return found
+
+    def finish(self) -> Any:
+        """Return the finished model: of the user's Keras, apart from ``job.model``, with every promise kept.
+
+        Pruned and clustered models come without any wrapper. With QAT the model keeps its fake quantization, which holds
+        the ranges for the exported file: a tf_keras model in tfmot's wrappers, or for a Keras 3 model one that runs such a
+        model.
+
+        Raises:
+            UsageError: quantization-aware training that was never trained.
+            ContractError: a promise is broken.
+        """
+        model, _ = self._session.finish()
+        if not self._crossed:
+            return model
+        if any(isinstance(stage, QAT) for stage in self.stages):
+            return _facade(model, self._given)
+        return _in_keras3(model, self._given)
+
+
+def attach(
+    model: Any,
+    *stages: Stage,
+    train: Train | None = None,
+    epochs: int | None = None,
+    steps_per_epoch: int | None = None,
+) -> Job:
+    """Prepare stages on a copy of a model, to be trained by an existing ``fit`` call or training loop.
+
+    Args:
+        model: a Keras 3 or tf_keras model, functional or Sequential, with trained weights; never changed.
+        *stages: what to do, all in one training; at most one of each kind.
+        train: the settings of the training, where there are any: its epochs and seed are used.
+        epochs: epochs of the training; None: what ``fit`` says when it begins.
+        steps_per_epoch: training steps an epoch; None: what ``fit`` says. A training loop without Keras's callbacks has to
+            give both numbers when it prunes.
+
+    Raises:
+        UsageError: stages or scopes that cannot be meant, or something that is no model object.
+        ModelError: the model was never built.
+        UnsupportedError: a stage cannot work on this model; names the layers and what to do.
+    """
+    _check(model, stages)
+    from tfcompress.techniques.engine import engine_for
+    from tfcompress.techniques.hooks import Hooks
+
+    engine = engine_for(stages)
+    graph = model if keras_of(model) == engine.KERAS else _to_keras2(model)
+    session = engine.open_session(graph, stages, seed=train.seed if train else 0)
+    known = epochs if epochs is not None else (train.epochs if train else None)
+    hooks = Hooks(session, epochs=known, steps_per_epoch=steps_per_epoch)
+    return Job(session, engine, model, hooks, stages)
+
+
+def _check(model: Any, stages: tuple[Stage, ...]) -> None:
+    others = [stage for stage in stages if not isinstance(stage, Prune | Cluster | QAT)]
+    if others or not stages:
+        given = f"got {type(others[0]).__name__}" if others else "got none"
+        msg = f"attach needs stages ({', '.join(cls.__name__ for cls in STAGES.values())}) after the model, {given}"
+        raise UsageError(msg)
+    kinds = [stage.kind for stage in stages]
+    twice = next((kind for kind in kinds if kinds.count(kind) > 1), None)
+    if twice:
+        msg = f"attach takes each kind of stage at most once, got {twice!r} twice"
+        raise UsageError(msg)
+    if keras_of(model) == "savedmodel":
+        msg = f"attach needs a model object, got the path {str(model)!r}; load it first with tfcompress.load_model"
+        raise UnsupportedError(msg)
+
+
+def _keras(model: Any) -> Any:
+    if keras_of(model) == "keras3":
+        import keras
+
+        return keras
+    import tf_keras
+
+    return tf_keras
+
+
+def _to_keras2(model: Any) -> Any:
+    from tfcompress.models.bridge import to_keras2
+
+    return to_keras2(model)
+
+
+def _facade(graph: Any, given: Any) -> Any:
+    from tfcompress.techniques.facade import facade
+
+    return facade(graph, given)
+
+
+def _in_keras3(model: Any, given: Any) -> Any:
+    """Return a Keras 3 model of the user's own layers with the weights of a finished tf_keras model."""
+    import keras
+    import numpy as np
+
+    from tfcompress.models.signature import call, random_inputs, signature_of
+
+    result = keras.models.clone_model(given)
+    result.set_weights(model.get_weights())
+    for layer in result._flatten_layers():
+        if isinstance(layer, keras.layers.Normalization):
+            layer.finalize_state()
+    inputs = random_inputs(signature_of(result), SAMPLES, seed=0)
+    expected, got = (list(call(each, inputs).values()) for each in (model, result))
+    for a, b in zip(expected, got, strict=True):
+        difference = float(np.abs(a.astype(np.float64) - b).max(initial=0.0))
+        if not difference <= TOLERANCE * max(1.0, float(np.abs(a).max(initial=0.0))):
+            msg = f"the finished model computes something else in Keras 3: outputs differ by {difference:.3g}"
+            raise TfcompressError(msg)
+    return result
