@@ -1,0 +1,45 @@
+"""``tfcompress runner``: edge_runner as a folder to copy to a device."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from pathlib import Path
+
+import click
+
+from tfcompress.errors import OutputError
+from tfcompress.files import output_errors
+
+
+@click.command("runner", short_help="Copy edge_runner.")
+@click.option(
+    "-o", "--output", default=".", show_default=True, metavar="FOLDER", help="Where to put the edge_runner folder."
+)
+def command(output: str) -> None:
+    r"""Put a copy of the edge_runner folder into FOLDER, to be copied on to a device.
+
+    \b
+      tfcompress runner
+      scp -r edge_runner model-int8/ pi:
+      ssh pi python3 edge_runner model-int8/model-int8.tflite --data model-int8/test-samples.npz
+
+    It is plain Python (3.9 and later) and needs numpy and one of ai-edge-litert, tflite-runtime, tensorflow there.
+    """
+    target = Path(output) / "edge_runner"
+    if target.exists():
+        msg = f"{target} exists already; remove it, or choose another place with -o"
+        raise OutputError(msg)
+    with output_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(source(), target, ignore=shutil.ignore_patterns("__pycache__"))
+    click.echo(target)
+
+
+def source() -> Path:
+    """Return the installed edge_runner folder; it is found, never imported."""
+    spec = importlib.util.find_spec("edge_runner")
+    if spec is None or not spec.submodule_search_locations:
+        msg = "edge_runner was not installed with tfcompress; install tfcompress again"
+        raise OutputError(msg)
+    return Path(next(iter(spec.submodule_search_locations)))
