@@ -28,12 +28,28 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One job that both sides do.
+
+    Attributes:
+        script: module that does it by hand.
+        flags: of ``tfcompress export``, for the same.
+        learning_rate: of Adam; pruning has more to win back than quantization. None: nothing is trained.
+    """
+
+    script: str
+    flags: tuple[str, ...]
+    learning_rate: float | None = None
+
+
 TASKS = {
-    "int8 after training": ("benchmarks.hand_ptq", ("--quantize", "int8")),
-    "int8 by QAT": ("benchmarks.hand_qat", ("--qat",)),
-    "half pruned, int8": ("benchmarks.hand_prune", ("--prune", "0.5", "--quantize", "int8")),
+    "int8 after training": Task("benchmarks.hand_ptq", ("--quantize", "int8")),
+    "int8 by QAT": Task("benchmarks.hand_qat", ("--qat",), 1e-4),
+    "half pruned, int8": Task("benchmarks.hand_prune", ("--prune", "0.5", "--quantize", "int8"), 1e-3),
 }
-"""Title -> the script that does it by hand, and tfcompress's flags for the same."""
 
 BEGIN, END = "<!-- benchmark table -->", "<!-- end of benchmark table -->"
 PAUSE_S = 0.2
@@ -111,32 +127,20 @@ def measure(command: Sequence[str]) -> tuple[float, int, str]:
         return seconds, peak, out.read()
 
 
-def by_hand(script: str, output: Path, options: argparse.Namespace) -> Run:
-    """Run one of the by-hand scripts into the folder *output*."""
-    command = [sys.executable, "-m", script, options.model, options.data, output, *budget(options)]
+def by_hand(task: Task, output: Path, options: argparse.Namespace) -> Run:
+    """Do *task* with its by-hand script, into the folder *output*."""
+    command = [sys.executable, "-m", task.script, options.model, options.data, output, *budget(task, options)]
     seconds, peak, printed = measure([*map(str, command), "--scale", str(float(Fraction(options.scale)))])
     figures = json.loads(printed.splitlines()[-1])
     float32, int8 = figures["float32"], figures["int8"]
     return Run(seconds, peak, float32["size_bytes"], int8["size_bytes"], float32["top1"], int8["top1"])
 
 
-def by_tfcompress(flags: Sequence[str], output: Path, options: argparse.Namespace) -> Run:
-    """Run ``tfcompress export`` with *flags* into the folder *output*."""
-    command = [
-        sys.executable,
-        "-m",
-        "tfcompress",
-        "export",
-        *flags,
-        options.model,
-        "--data",
-        options.data,
-        "-o",
-        output,
-    ]
-    seconds, peak, _ = measure(
-        [*map(str, command), *budget(options, trains=flags[0] != "--quantize"), "--scale", options.scale]
-    )
+def by_tfcompress(task: Task, output: Path, options: argparse.Namespace) -> Run:
+    """Do *task* with ``tfcompress export``, into the folder *output*."""
+    command = [sys.executable, "-m", "tfcompress", "export", *task.flags, options.model, "--data", options.data]
+    command += ["--scale", options.scale, "-o", output, *budget(task, options)]
+    seconds, peak, _ = measure([*map(str, command)])
     return figures_of(json.loads((output / "report.json").read_text()), seconds, peak)
 
 
@@ -148,11 +152,13 @@ def figures_of(report: dict[str, Any], seconds: float, peak: int) -> Run:
     )
 
 
-def budget(options: argparse.Namespace, *, trains: bool = True) -> list[str]:
-    """Return the flags that both sides share; tfcompress refuses those about training where nothing is trained."""
-    training = ("epochs", "batch_size", "learning_rate") if trains else ()
-    names = (*training, "seed")
-    return [word for name in names for word in (f"--{name.replace('_', '-')}", str(getattr(options, name)))]
+def budget(task: Task, options: argparse.Namespace) -> list[str]:
+    """Return the flags that both sides share; those about training only where something is trained."""
+    words = ["--seed", str(options.seed)]
+    if task.learning_rate is not None:
+        words += ["--epochs", str(options.epochs), "--batch-size", str(options.batch_size)]
+        words += ["--learning-rate", str(options.learning_rate or task.learning_rate)]
+    return words
 
 
 def table(results: dict[str, list[tuple[Run, Run]]]) -> str:
@@ -195,7 +201,9 @@ def circumstances(options: argparse.Namespace) -> str:
     names = ("tensorflow", "tf_keras", "tensorflow-model-optimization", "ai-edge-litert")
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in names)
     what = f"`{options.model.name}` and `{options.data.name}`, {options.epochs} epochs of training where there is any"
-    how = f"batch {options.batch_size}, Adam {options.learning_rate:g}, seed {options.seed}"
+    rates = [options.learning_rate or TASKS[title].learning_rate for title in options.task or TASKS]
+    rate = " and ".join(dict.fromkeys(f"{rate:g}" for rate in rates if rate))
+    how = f"batch {options.batch_size}, Adam {rate}, seed {options.seed}"
     where = f"{processor()}, {os.cpu_count()} cores, Python {platform.python_version()}, {versions}"
     return f"{what}, {how}; medians of {options.rounds} interleaved runs each. {where}."
 
@@ -226,9 +234,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--model", type=Path, default=demo / "fashion_cnn.h5", help=".h5 written by Keras 2")
     parser.add_argument("--data", type=Path, default=demo / "fashion.npz", help=".npz with a train and a test split")
     parser.add_argument("--scale", default="1/255", help="factor of the inputs (default 1/255)")
-    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--learning-rate", type=float, default=1e-4)
+    parser.add_argument("--learning-rate", type=float, help="of Adam (default: 1e-4 for QAT, 1e-3 for pruning)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--rounds", type=int, default=3, help="pairs of runs a task (default 3)")
     parser.add_argument("--task", choices=TASKS, action="append", help="only this one; may be repeated")
@@ -243,11 +251,11 @@ def main() -> None:
     options = arguments()
     results: dict[str, list[tuple[Run, Run]]] = {}
     for title in options.task or TASKS:
-        script, flags = TASKS[title]
+        task = TASKS[title]
         for number in range(options.rounds):
             with tempfile.TemporaryDirectory() as folder:
-                plain = by_hand(script, Path(folder) / "plain", options)
-                ours = by_tfcompress(flags, Path(folder) / "ours", options)
+                plain = by_hand(task, Path(folder) / "plain", options)
+                ours = by_tfcompress(task, Path(folder) / "ours", options)
             results.setdefault(title, []).append((plain, ours))
             done = f"{title}, {number + 1} of {options.rounds}: {plain.wall_s:.1f} s by hand, {ours.wall_s:.1f} s"
             print(done, file=sys.stderr)
