@@ -13,6 +13,7 @@ from edge_runner import arguments, choosing, document, environment, measure, run
 from edge_runner.arguments import Options
 
 ALL_FINE, SOME_FAILED, USAGE, NO_INTERPRETER, INTERRUPTED = 0, 1, 2, 3, 130
+UNWRITTEN = "--outputs: cannot write"
 
 
 def main(argv: Sequence[str]) -> int:
@@ -79,7 +80,7 @@ def _measure(options: Options, result: dict[str, Any], folder: str | None) -> No
         try:
             measure.collect(place, options.outputs, result["models"])
         except OSError as error:  # hours of measuring are not lost for it
-            result["warnings"].append(f"--outputs: cannot write {options.outputs}: {error.strerror or error}")
+            result["warnings"].append(f"{UNWRITTEN} {options.outputs}: {error.strerror or error}")
 
 
 def _deliver(options: Options, result: dict[str, Any]) -> int:
@@ -94,8 +95,8 @@ def _deliver(options: Options, result: dict[str, Any]) -> int:
         sys.stdout.write(text)
         sys.stdout.flush()
     print(table.render(result), file=sys.stderr)
-    unwritten = options.outputs is not None and not options.outputs.is_file()
-    failed = unwritten or any(model["status"] != "ok" for model in result["models"])
+    failed = any(model["status"] != "ok" for model in result["models"])
+    failed = failed or any(warning.startswith(UNWRITTEN) for warning in result["warnings"])
     return SOME_FAILED if failed else ALL_FINE
 
 

@@ -7,6 +7,7 @@ that a report which was cut or edited by hand is never half understood. What is 
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import types
 import typing
@@ -42,6 +43,21 @@ def to_plain(value: Any) -> Any:
         return to_plain(value.tolist())
     msg = f"a report cannot hold {type(value).__name__} {value!r}"
     raise TypeError(msg)
+
+
+def to_text(plain: Any, line: str = "\n") -> str:
+    """Return plain values as JSON text, indented, a list of plain values on one line."""
+    inner = line + " "
+    if isinstance(plain, dict) and plain:
+        items = (f"{inner}{_scalar_text(key)}: {to_text(item, inner)}" for key, item in plain.items())
+        return "{" + ",".join(items) + line + "}"
+    if isinstance(plain, list) and any(isinstance(item, dict | list) for item in plain):
+        return "[" + ",".join(inner + to_text(item, inner) for item in plain) + line + "]"
+    return _scalar_text(plain)
+
+
+def _scalar_text(plain: Any) -> str:
+    return json.dumps(plain, allow_nan=False, ensure_ascii=False)
 
 
 def from_plain(kind: type[T], plain: object, where: str) -> T:

@@ -227,7 +227,7 @@ class Measurement:
         warmup_runs: untimed inferences before the timed ones.
         peak_memory_bytes: of a fresh process that opened and ran it.
         energy_joules: of one inference.
-        score: on the device's data.
+        score: on the device's data; None without data, and for a model of several scored outputs.
         warnings: what to know before trusting these numbers.
     """
 
@@ -264,6 +264,7 @@ class EdgeRun:
         environment: everything else that edge_runner wrote about the device.
         result: the result file's measurement.
         baseline: the float file's, from the same run (interleaved), if it was measured.
+        warnings: about the run as a whole.
     """
 
     created_utc: str
@@ -277,6 +278,7 @@ class EdgeRun:
     environment: Mapping[str, Any]
     result: Measurement
     baseline: Measurement | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def speedup(self) -> float | None:

@@ -108,7 +108,7 @@ class Report:
 
     def to_json(self) -> str:
         """Return the report as JSON text that :func:`from_json` reads back."""
-        return json.dumps(self.to_dict(), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+        return codec.to_text(self.to_dict()) + "\n"
 
     def save(self, path: Path) -> None:
         """Write :meth:`to_json` to *path*, whole or not at all.

@@ -1,0 +1,135 @@
+import copy
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from tfcompress.errors import UsageError
+from tfcompress.reports import edge
+from tfcompress.reports import report as r
+
+GOLDEN = Path(__file__).parents[1] / "data" / "edge_format_1.json"
+
+
+@pytest.fixture
+def document():
+    return edge.load(GOLDEN)
+
+
+@pytest.fixture
+def report(document):
+    """A report of the golden file's int8 model, its float model as the baseline."""
+    before, after = document["models"]
+    return r.Report(
+        tool_version="0.1.0",
+        created_utc="2026-01-02T03:04:05Z",
+        recipe_name="int8",
+        recipe={},
+        seeds={},
+        versions={},
+        machine=r.Machine(system="Linux", architecture="x86_64"),
+        source=r.SourceModel(name="blobs.keras", writer="keras3"),
+        baseline=r.Baseline(size_bytes=before["size_bytes"], gzip_bytes=before["gzip_bytes"], sha256=before["sha256"]),
+        result=r.ResultFile(
+            name="blobs_int8.tflite",
+            sha256=after["sha256"],
+            size_bytes=after["size_bytes"],
+            gzip_bytes=after["gzip_bytes"],
+            quantize="int8",
+        ),
+    )
+
+
+def test_a_measurement_joins_by_the_files_hash(report, document):
+    (run,) = edge.join(report, document).edge
+    before, after = document["models"]
+    assert run.result.sha256 == after["sha256"]
+    assert run.result.samples_ns == tuple(after["timing"]["samples_ns"])
+    assert run.result.median_ms == after["timing"]["summary"]["median_ms"]
+    assert run.result.load_ms == (after["timing"]["load_ns"] + after["timing"]["allocate_ns"]) / 1e6
+    assert run.result.score.top1 == after["accuracy"]["outputs"]["scores"]["top1"]
+    assert run.result.energy_joules is None
+    assert run.baseline.sha256 == before["sha256"]
+    assert (run.runtime, run.runtime_version, run.threads) == ("litert", document["runtime"]["version"], 1)
+
+
+def test_the_speedup_is_the_ratio_of_medians_within_one_run(report, document):
+    before, after = (model["timing"]["summary"]["median_ms"] for model in document["models"])
+    assert edge.join(report, document).comparison.speedup == pytest.approx(before / after)
+
+
+def test_without_the_float_file_in_the_run_there_is_no_speedup(report, document):
+    document["models"] = document["models"][1:]
+    joined = edge.join(report, document)
+    assert joined.edge[0].baseline is None
+    assert joined.comparison.speedup is None
+
+
+def test_a_float_file_that_failed_there_is_left_out(report, document):
+    document["models"][0]["status"] = "failed"
+    assert edge.join(report, document).edge[0].baseline is None
+
+
+def test_measurements_add_up_and_the_last_speedup_stands(report, document):
+    twice = edge.join(edge.join(report, document), document)
+    assert len(twice.edge) == 2
+    document["models"] = document["models"][1:]
+    assert edge.join(twice, document).comparison.speedup == twice.comparison.speedup
+
+
+def test_the_joined_report_is_written_and_read_back(report, document):
+    joined = edge.join(report, document)
+    assert r.from_json(joined.to_json()) == joined
+
+
+def test_a_measurement_of_other_bytes_never_joins(report, document):
+    other = dataclasses.replace(report, result=dataclasses.replace(report.result, sha256="0" * 64))
+    with pytest.raises(
+        UsageError, match=r"e.json must hold blobs_int8.tflite with sha256 000000000000…, got blobs_float.tflite"
+    ):
+        edge.join(other, document, "e.json")
+
+
+def test_a_failed_measurement_does_not_join(report, document):
+    document["models"][1].update(status="failed", reason="its process was killed by SIGSEGV")
+    with pytest.raises(UsageError, match="failed on that device: its process was killed by SIGSEGV"):
+        edge.join(report, document)
+
+
+@pytest.mark.parametrize("missing", ["timing", "memory", "sha256"])
+def test_a_document_with_a_hole_is_refused(report, document, missing):
+    broken = copy.deepcopy(document)
+    del broken["models"][1][missing]
+    with pytest.raises(UsageError, match="the measurement is no whole measurement of edge_runner: KeyError"):
+        edge.join(report, broken)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"tool": "tfcompress"}, "is no measurement of edge_runner; give the file that `edge_runner -o` wrote"),
+        ({"format": 2}, "format must be at most 1, got 2; a newer edge_runner wrote it: upgrade tfcompress"),
+        ({"format": 0}, "format must be a whole number between 1 and 1, got 0"),
+        ({"format": "1"}, "format must be a whole number between 1 and 1, got '1'"),
+        ({"models": None}, "models must be a list, got None"),
+    ],
+)
+def test_what_is_no_measurement_is_refused(tmp_path, document, changes, message):
+    path = tmp_path / "e.json"
+    path.write_text(json.dumps({**document, **changes}))
+    with pytest.raises(UsageError, match=message):
+        edge.load(path)
+
+
+def test_a_file_that_cannot_be_read_says_so(tmp_path):
+    with pytest.raises(UsageError, match=r"e.json' cannot be read: No such file or directory"):
+        edge.load(tmp_path / "e.json")
+    (tmp_path / "e.json").write_text("{")
+    with pytest.raises(UsageError, match=r"e.json' cannot be read: not JSON: Expecting"):
+        edge.load(tmp_path / "e.json")
+
+
+def test_every_format_number_has_a_golden_file():
+    names = [path.name for path in GOLDEN.parent.glob("edge_format_*.json")]
+    assert sorted(names) == [f"edge_format_{number}.json" for number in range(1, edge.FORMAT + 1)]

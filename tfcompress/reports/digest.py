@@ -1,0 +1,210 @@
+"""What a report comes down to: rows of before and after, and findings in a sentence each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+from tfcompress.reports import wording
+from tfcompress.reports.entries import EdgeRun, Score, ratio
+from tfcompress.reports.report import Report
+
+V = TypeVar("V", int, float)
+
+SIGNIFICANT = 0.05
+"""A p-value below this is called a significant difference."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One quantity.
+
+    Attributes:
+        name: what it is.
+        before: of the float model.
+        after: of the result.
+        change: from one to the other.
+    """
+
+    name: str
+    before: str
+    after: str
+    change: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One sentence about the result.
+
+    Attributes:
+        topic: what it is about.
+        text: the sentence.
+        good: None when it is neither good nor bad.
+    """
+
+    topic: str
+    text: str
+    good: bool | None = None
+
+
+def rows(report: Report) -> list[Row]:
+    """Return the quantities of a report, those on devices last."""
+    return [*_sizes(report), *_scores(report), *(row for run in report.edge for row in _device(run))]
+
+
+def _sizes(report: Report) -> Iterator[Row]:
+    source, before, after, change = report.source, report.baseline, report.result, report.comparison
+    pair = (before.size_bytes if before else None, after.size_bytes)
+    yield Row("file", *_both(wording.size, pair), _changed("{} smaller", change.size_ratio))
+    pair = (before.gzip_bytes if before else None, after.gzip_bytes)
+    yield Row("file, gzip", *_both(wording.size, pair), _changed("{} smaller", change.gzip_ratio))
+    yield Row("parameters", *_both(wording.count, (source.parameters, after.parameters)), "")
+    fewer = _changed("{} fewer", change.parameter_ratio)
+    yield Row("non-zero parameters", *_both(wording.count, (source.nonzero, after.nonzero)), fewer)
+    yield Row("multiply-accumulates", *_both(wording.count, (source.macs, after.macs)), "")
+
+
+def _both(word: Callable[[V | None], str], pair: tuple[V | None, V | None]) -> tuple[str, str]:
+    return word(pair[0]), word(pair[1])
+
+
+def _changed(words: str, value: float | None) -> str:
+    return "" if value is None else words.format(wording.times(value))
+
+
+def _scores(report: Report) -> Iterator[Row]:
+    before, after = report.baseline.score if report.baseline else None, report.result.score
+    known = after or before
+    if known is None:
+        yield Row("accuracy", wording.NONE, wording.NONE, "no test data")
+        return
+    change = wording.difference(report.comparison.accuracy_difference, known.task)
+    name = "error" if known.task == "regression" else "accuracy"
+    yield Row(f"{name}, {known.samples:,} samples", wording.score(before), wording.score(after), change)
+    if known.task != "regression" and wording.interval(known):
+        yield Row("95 % interval", wording.interval(before), wording.interval(after), "")
+    for label, field in (("top-5", "top5"), ("RMSE", "rmse"), ("AUC", "auc")):
+        texts = _field(before, field), _field(after, field)
+        if set(texts) != {wording.NONE}:
+            yield Row(label, *texts, "")
+
+
+def _field(score: Score | None, name: str) -> str:
+    value = getattr(score, name) if score else None
+    if value is None:
+        return wording.NONE
+    return wording.percent(value) if name == "top5" else f"{value:.4g}"
+
+
+def _device(run: EdgeRun) -> Iterator[Row]:
+    before, after = run.baseline, run.result
+    device = run.device or run.architecture or "device"
+    pair = (before.median_ms if before else None, after.median_ms)
+    yield Row(f"latency on {device}", *_both(wording.duration, pair), _changed("{} faster", run.speedup))
+    pair = (before.summary.get("p90_ms") if before else None, after.summary.get("p90_ms"))
+    yield Row("latency, 90th percentile", *_both(wording.duration, pair), "")
+    memory = (before.peak_memory_bytes if before else None, after.peak_memory_bytes)
+    yield Row("peak memory there", *_both(wording.size, memory), "")
+    energy = (before.energy_joules if before else None, after.energy_joules)
+    less = "not measured" if energy == (None, None) else _changed("{} less", ratio(*energy))
+    yield Row("energy of an inference", *_both(wording.energy, energy), less)
+
+
+def conditions(run: EdgeRun) -> str:
+    """Return the conditions without which a latency means nothing."""
+    options = run.environment.get("options") or {}
+    turns = "timed in turns with the others, " if options.get("interleaved") else ""
+    kernels = {"XNNPACK": "XNNPACK", "none": "no delegate"}.get(run.delegate or "", "delegate not known")
+    if run.environment.get("kernels") == "reference":
+        kernels = "reference kernels"
+    threads = f"{run.threads} thread{'s' if run.threads > 1 else ''}"
+    runtime = f"{run.runtime} {run.runtime_version or ''}".strip()
+    return (
+        f"median of {len(run.result.samples_ns):,} inferences, {turns}{run.result.warmup_runs or 0:,} untimed before; "
+        f"{runtime}, {threads}, {kernels}; {run.cpu or 'cpu not known'}, {run.architecture}"
+    )
+
+
+def findings(report: Report) -> list[Finding]:
+    """Return what was proven or refuted about the result."""
+    return [
+        *_operators(report),
+        *_agreement(report),
+        *_significance(report),
+        *_promises(report),
+        *_runtimes(report),
+        *(Finding("warning", text, good=False) for text in report.warnings),
+        *(
+            Finding("warning", text, good=False)
+            for run in report.edge
+            for text in (*run.warnings, *run.result.warnings)
+        ),
+    ]
+
+
+def _operators(report: Report) -> Iterator[Finding]:
+    found = report.result.verification
+    ops = sum(report.result.operators.values())
+    if "float_ops" not in found or not ops:
+        return
+    left = list(found["float_ops"])
+    if left:
+        yield Finding("ops", f"{len(left)} of {ops} compute in float: {', '.join(left[:5])}", good=False)
+    elif report.result.quantize in ("int8", "int16x8"):
+        yield Finding("ops", f"all {ops} are {report.result.quantize}", good=True)
+    else:
+        yield Finding("ops", f"{ops}, {report.result.quantize} as asked", good=True)
+
+
+def _agreement(report: Report) -> Iterator[Finding]:
+    found = report.result.verification
+    kind = "real" if found.get("real_samples") else "random"
+    for output in found.get("agreement") or ():
+        parts = []
+        if output.get("sqnr_db") is not None:
+            parts.append(f"{output['sqnr_db']:.1f} dB")
+        if output.get("top1") is not None:
+            parts.append(f"the same top-1 on {wording.percent(output['top1'], 1)}")
+        if parts:
+            on = f"of {found.get('samples')} {kind} samples"
+            yield Finding(
+                "agreement", f"{output.get('name')} against the Keras model: {', '.join(parts)} {on}", good=True
+            )
+
+
+def _significance(report: Report) -> Iterator[Finding]:
+    p, change = report.comparison.mcnemar_p, report.comparison.accuracy_difference
+    if p is None or change is None:
+        return
+    if p >= SIGNIFICANT:
+        text = f"no significant difference from float ({wording.probability(p)}, McNemar)"
+        yield Finding("accuracy", text, good=True)
+    else:
+        word = "higher" if change > 0 else "lower"
+        yield Finding(
+            "accuracy", f"significantly {word} than float ({wording.probability(p)}, McNemar)", good=change > 0
+        )
+
+
+def _promises(report: Report) -> Iterator[Finding]:
+    for what in dict.fromkeys(promise.what for promise in report.result.promises):
+        kept = [promise for promise in report.result.promises if promise.what == what]
+        got = [promise.got for promise in kept if isinstance(promise.got, int | float)]
+        asked = ", ".join(dict.fromkeys(_number(promise.asked) for promise in kept))
+        span = f", got {_number(min(got))} to {_number(max(got))}" if got else ""
+        layers = f"{len(kept)} layer{'s' if len(kept) > 1 else ''}"
+        yield Finding("promise", f"{what} kept in {layers}: asked {asked}{span}", good=True)
+
+
+def _number(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _runtimes(report: Report) -> Iterator[Finding]:
+    for good, words in ((True, ("runs", "should run")), (False, ("refuses", "should refuse"))):
+        found = [runtime for runtime in report.result.runtimes if runtime.verdict in words]
+        for runtime in found:
+            reason = f": {runtime.reason}" if runtime.reason else ""
+            text = f"{runtime.runtime} {runtime.version} {runtime.verdict} it ({runtime.how}){reason}"
+            yield Finding("runtime", text, good=good)
