@@ -14,10 +14,10 @@ from typing import Any
 
 from tfcompress.errors import TfcompressError, UnsupportedError, UsageError
 from tfcompress.models.kinds import keras_of
-from tfcompress.recipe import QAT, STAGES, Cluster, Prune, Stage, Train
+from tfcompress.recipe import QAT, STAGES, Prune, Stage, Train
 
 TOLERANCE = 1e-4
-"""Largest difference allowed between a finished model and its copy in the other Keras, relative to the largest output."""
+"""Largest difference allowed between a finished model and its copy in the other Keras, relative to the outputs."""
 
 SAMPLES = 4
 """Random samples on which the two are compared."""
@@ -54,8 +54,8 @@ class Job:
         """Return what each stage promised about each kernel and what the kernel has now.
 
         Returns:
-            A list of :class:`tfcompress.techniques.promises.Promise`. Before the end of training some may not be kept yet;
-            :meth:`finish` keeps them all or fails.
+            A list of :class:`tfcompress.techniques.promises.Promise`. Before the end of training some may not be kept
+            yet; :meth:`finish` keeps them all or fails.
         """
         found: list[Any] = self._session.promises()
         return found
@@ -63,9 +63,9 @@ class Job:
     def finish(self) -> Any:
         """Return the finished model: of the user's Keras, apart from ``job.model``, with every promise kept.
 
-        Pruned and clustered models come without any wrapper. With QAT the model keeps its fake quantization, which holds
-        the ranges for the exported file: a tf_keras model in tfmot's wrappers, or for a Keras 3 model one that runs such a
-        model.
+        Pruned and clustered models come without any wrapper. With QAT the model keeps its fake quantization, which
+        holds the ranges for the exported file: a tf_keras model in tfmot's wrappers, or for a Keras 3 model one that
+        runs such a model.
 
         Raises:
             UsageError: quantization-aware training that was never trained.
@@ -93,8 +93,8 @@ def attach(
         *stages: what to do, all in one training; at most one of each kind.
         train: the settings of the training, where there are any: its epochs and seed are used.
         epochs: epochs of the training; None: what ``fit`` says when it begins.
-        steps_per_epoch: training steps an epoch; None: what ``fit`` says. A training loop without Keras's callbacks has to
-            give both numbers when it prunes.
+        steps_per_epoch: training steps an epoch; None: what ``fit`` says. A training loop without Keras's callbacks has
+            to give both numbers when it prunes.
 
     Raises:
         UsageError: stages or scopes that cannot be meant, or something that is no model object.
@@ -114,10 +114,10 @@ def attach(
 
 
 def _check(model: Any, stages: tuple[Stage, ...]) -> None:
-    others = [stage for stage in stages if not isinstance(stage, Prune | Cluster | QAT)]
-    if others or not stages:
-        given = f"got {type(others[0]).__name__}" if others else "got none"
-        msg = f"attach needs stages ({', '.join(cls.__name__ for cls in STAGES.values())}) after the model, {given}"
+    given = [type(stage).__name__ for stage in stages if type(stage) not in STAGES.values()]
+    if given or not stages:
+        known = ", ".join(cls.__name__ for cls in STAGES.values())
+        msg = f"attach needs stages ({known}) after the model, got {', '.join(given) or 'none'}"
         raise UsageError(msg)
     kinds = [stage.kind for stage in stages]
     twice = next((kind for kind in kinds if kinds.count(kind) > 1), None)

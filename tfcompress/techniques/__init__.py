@@ -1,0 +1,1 @@
+"""Techniques: what rewrites a Keras model. They know nothing of the pipeline or the command line."""

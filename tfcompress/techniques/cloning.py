@@ -1,0 +1,152 @@
+"""Copying tf_keras models layer by layer, so that the user's own is never touched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tf_keras
+
+from tfcompress.errors import ModelError, UnsupportedError
+
+KERNELS = frozenset({"kernel", "recurrent_kernel", "pointwise_kernel", "depthwise_kernel", "embeddings"})
+"""What tf_keras's own layers call their kernels."""
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """A model built anew from another.
+
+    Attributes:
+        model: the new model.
+        live: id of a variable of the old model -> the variable that stands for it in the new one.
+    """
+
+    model: Any
+    live: Mapping[int, Any]
+
+
+def leaves(model: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield every layer that is not itself a model, with its path (``inner/dense`` where models are nested)."""
+    for layer in model.layers:
+        if isinstance(layer, tf_keras.Model):
+            yield from leaves(layer, f"{prefix}{layer.name}/")
+        else:
+            yield f"{prefix}{layer.name}", layer
+
+
+def check_graph(model: Any) -> None:
+    """Refuse a model that cannot be rebuilt as a graph of layers, or that trains in another precision than float32.
+
+    Raises:
+        ModelError: the model was never built.
+        UnsupportedError: a subclassed model, or mixed precision; names the model or the layers.
+    """
+    for each in (model, *_nested(model)):
+        if isinstance(each, tf_keras.Sequential) and not each.built:
+            msg = f"model {each.name!r} was never built, its shapes are unknown; call it once on a sample"
+            raise ModelError(msg)
+        if not isinstance(each, tf_keras.Sequential) and not each._is_graph_network:
+            msg = (
+                f"model {each.name!r} is subclassed ({type(each).__name__}): stages need its graph of layers; "
+                "build it with the functional API, or export it without stages"
+            )
+            raise UnsupportedError(msg)
+    mixed = [path for path, layer in leaves(model) if layer.weights and layer.compute_dtype != "float32"]
+    if mixed:
+        where = ", ".join(mixed[:5])
+        msg = f"layers must compute in float32, got mixed precision in {where}; load the model under policy 'float32'"
+        raise UnsupportedError(msg)
+
+
+def _nested(model: Any) -> Iterator[Any]:
+    for layer in getattr(model, "layers", ()):
+        if isinstance(layer, tf_keras.Model):
+            yield layer
+            yield from _nested(layer)
+
+
+def blank(model: Any) -> Any:
+    """Return a model of the same layers with weights of its own."""
+    return rebuilt(model, lambda _path, _layer: None).model
+
+
+def with_weights(model: Any, weights: Sequence[np.ndarray]) -> Any:
+    """Return a model of the same layers that holds *weights*, in the order of ``model.weights``."""
+    new = blank(model)
+    new.set_weights(weights)
+    _refresh_(new)
+    return new
+
+
+def rebuilt(model: Any, replace: Callable[[str, Any], Any | None]) -> Rebuilt:
+    """Build *model* anew, nested models included.
+
+    Args:
+        model: the model; its graph is read, it is not changed.
+        replace: takes a layer's path and the layer; gives the layer to stand in its place (which may wrap the layer
+            itself and then shares its variables), or None for a copy with the same weights.
+    """
+    copies: list[tuple[Any, Any]] = []
+    live: dict[int, Any] = {}
+
+    def cloner(prefix: str) -> Callable[[Any], Any]:
+        def clone(layer: Any) -> Any:
+            path = f"{prefix}{layer.name}"
+            if isinstance(layer, tf_keras.Model):
+                return tf_keras.models.clone_model(layer, clone_function=cloner(f"{path}/"))
+            new = None if isinstance(layer, tf_keras.layers.InputLayer) else replace(path, layer)
+            if new is None:
+                new = type(layer).from_config(layer.get_config())
+                copies.append((layer, new))
+            else:
+                live.update({id(variable): variable for variable in layer.weights})
+            return new
+
+        return clone
+
+    new_model = tf_keras.models.clone_model(model, clone_function=cloner(""))
+    if not new_model.built:
+        new_model.build(model.input_shape)
+    for old, new in copies:
+        new.set_weights(old.get_weights())
+        live.update(zip(map(id, old.weights), new.weights, strict=True))
+    _refresh_(new_model)
+    return Rebuilt(new_model, live)
+
+
+def _refresh_(model: Any) -> None:
+    """Let Normalization layers see the weights they were given: they keep tensors computed from them."""
+    for _, layer in leaves(model):
+        if isinstance(layer, tf_keras.layers.Normalization):
+            layer.finalize_state()
+
+
+def short_name(variable: Any) -> str:
+    """Return ``kernel`` for a variable called ``dense/kernel:0``."""
+    return str(variable.name).partition(":")[0].rpartition("/")[2]
+
+
+def kernels_of(layer: Any) -> list[Any]:
+    """Return a layer's kernels: what tf_keras calls so, and every matrix or higher tensor of somebody's own layer."""
+    own = not type(layer).__module__.startswith("tf_keras.")
+    return [v for v in layer.weights if short_name(v) in KERNELS or (own and v.shape.rank > 1)]
+
+
+def layers_with_kernels(model: Any) -> dict[str, Any]:
+    """Return the layers that have a kernel, by path."""
+    return {path: layer for path, layer in leaves(model) if kernels_of(layer)}
+
+
+def kernel_name(path: str, variable: Any, alone: bool) -> str:
+    """Name a kernel: the layer's path alone where it has one kernel, else with the rest of the variable's name.
+
+    Example: ``encoder/attention/query/kernel`` for the variable ``attention/query/kernel:0`` of several in a layer.
+    """
+    if alone:
+        return path
+    name = str(variable.name).partition(":")[0]
+    layer = path.rpartition("/")[2]
+    return f"{path}/{name.rpartition(f'{layer}/')[2]}"

@@ -1,0 +1,79 @@
+"""What a job does while somebody's ``fit`` runs, for either Keras."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tfcompress.errors import UsageError
+from tfcompress.techniques.engine import Session
+
+
+class Hooks:
+    """The work itself; knows no Keras."""
+
+    def __init__(self, session: Session, *, epochs: int | None, steps_per_epoch: int | None) -> None:
+        """Plan at once where both numbers are known; else at the first epoch, with what ``fit`` says of itself."""
+        self.session, self.epochs, self.steps_per_epoch = session, epochs, steps_per_epoch
+        self.planned = False
+        if epochs is not None and steps_per_epoch is not None:
+            self._plan(epochs, steps_per_epoch)
+
+    def epoch_begins(self, params: dict[str, Any], epoch: int) -> None:
+        """Lay the schedules over the training that begins.
+
+        Args:
+            params: a Keras callback's params.
+            epoch: number of the epoch that begins, from 0; above 0 at first where ``fit`` was given an initial epoch.
+
+        Raises:
+            UsageError: the number of steps is not known, or a schedule does not fit into it.
+        """
+        if self.planned:
+            return
+        steps = self.steps_per_epoch or params.get("steps")
+        if not steps:
+            msg = "steps per epoch are not known for this data; give steps_per_epoch= to attach"
+            raise UsageError(msg)
+        self._plan(self.epochs or int(params["epochs"]) - epoch, int(steps))
+
+    def _plan(self, epochs: int, steps_per_epoch: int) -> None:
+        self.session.plan_(epochs=epochs, steps_per_epoch=steps_per_epoch)
+        self.planned = True
+
+    def batch_ends(self) -> None:
+        """Do what falls due after a training step."""
+        self.session.after_step_()
+
+
+def callbacks(hooks: Hooks, keras: Any, *, plans: bool) -> list[Any]:
+    """Return the hooks as callbacks.
+
+    Args:
+        hooks: what to call.
+        keras: the module ``keras`` or ``tf_keras``.
+        plans: whether there is a schedule to plan.
+
+    Returns:
+        One callback, or none where nothing is left to do during training.
+    """
+
+    class TrainingHooks(keras.callbacks.Callback):  # type: ignore[misc]  # of either Keras
+        """Plans schedules when training begins."""
+
+        # tf_keras would fetch every step's metrics from the device for a callback that does not say so.
+        _supports_tf_logs = True
+
+        def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+            """Plan before the first step."""
+            hooks.epoch_begins(self.params, epoch)
+
+    class StepHooks(TrainingHooks):
+        """Also looks at every step; only where that is needed, since it costs a little."""
+
+        def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+            """Do what falls due."""
+            hooks.batch_ends()
+
+    if hooks.session.needs_steps:
+        return [StepHooks()]
+    return [TrainingHooks()] if plans and not hooks.planned else []

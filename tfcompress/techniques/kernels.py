@@ -1,0 +1,131 @@
+"""The kernels that stages change, and which layers are chosen for a stage."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from tfcompress.errors import UnsupportedError, UsageError, nearest
+from tfcompress.recipe import Cluster, Prune
+from tfcompress.techniques.promises import Promise, sparsity_promises, values_promise
+
+SHOWN = 6
+"""Layers named in one message, at most."""
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One kernel under training.
+
+    Attributes:
+        name: name for reports: the layer's (and its models'), with the weight's where the layer has several.
+        variable: what the optimizer trains (a tf.Variable).
+        current: gives the kernel as the forward pass uses it now.
+        final: gives the kernel with every promise kept; changes nothing.
+        prune: the stage that prunes it, if any.
+        cluster: the stage that clusters it, if any.
+        channel_axis: axis whose slices are clustered apart; None: the kernel is clustered whole.
+    """
+
+    name: str
+    variable: Any
+    current: Callable[[], np.ndarray]
+    final: Callable[[], np.ndarray]
+    prune: Prune | None = None
+    cluster: Cluster | None = None
+    channel_axis: int | None = None
+
+    def promises(self, value: np.ndarray) -> list[Promise]:
+        """Compare *value* with what the stages promise about this kernel."""
+        found = sparsity_promises(self.name, value, self.prune) if self.prune else []
+        if self.cluster:
+            found.append(values_promise(self.name, value, self.cluster, channel_axis=self.channel_axis))
+        return found
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a technique says about one layer with a kernel: take it, leave it as it is, or refuse the model."""
+
+    what: Literal["take", "leave", "refuse"]
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The layers a stage works on.
+
+    Attributes:
+        layers: the chosen layers by their path in the model.
+        notes: what was left as it is, and why.
+    """
+
+    layers: Mapping[str, Any]
+    notes: list[str] = field(default_factory=list)
+
+
+def in_scope(path: str, scope: Iterable[str]) -> bool:
+    """Tell whether a layer's path, or its name alone, matches one of the patterns; everything matches no patterns."""
+    patterns = list(scope)
+    names = (path, path.rpartition("/")[2])
+    return not patterns or any(fnmatch.fnmatchcase(name, pattern) for name in names for pattern in patterns)
+
+
+def check_scope(kind: str, scope: Iterable[str], paths: Iterable[str], what: str) -> None:
+    """Refuse a pattern that matches nothing.
+
+    Args:
+        kind: the stage's name.
+        scope: its patterns.
+        paths: paths of the layers that could be meant.
+        what: words for those layers.
+
+    Raises:
+        UsageError: naming the pattern and the nearest layer.
+    """
+    known = list(paths)
+    for pattern in scope:
+        if not any(in_scope(path, [pattern]) for path in known):
+            msg = f"{kind}.scope matches no {what}: {pattern!r}{nearest(pattern, known)}; there are {listed(known)}"
+            raise UsageError(msg)
+
+
+def choose(stage: Prune | Cluster, layers: Mapping[str, Any], verdict: Callable[[Any], Verdict]) -> Choice:
+    """Choose the layers for a stage among those with a kernel.
+
+    Args:
+        stage: the stage with its scope.
+        layers: every layer that has a kernel, by its path.
+        verdict: what the technique says about a layer.
+
+    Raises:
+        UsageError: a pattern of the scope matches no layer.
+        UnsupportedError: layers in the scope that the technique cannot work on; or there is nothing to work on.
+    """
+    check_scope(stage.kind, stage.scope, layers, "layer with a kernel")
+    verdicts = {path: verdict(layer) for path, layer in layers.items() if in_scope(path, stage.scope)}
+    taken = {path: layers[path] for path, v in verdicts.items() if v.what == "take"}
+    asked_by_name = {path for path in verdicts if path in stage.scope or path.rpartition("/")[2] in stage.scope}
+    refused = [p for p, v in verdicts.items() if v.what == "refuse" or (v.what == "leave" and p in asked_by_name)]
+    if refused:
+        words = listed([f"{p} ({type(layers[p]).__name__}: {verdicts[p].reason})" for p in refused])
+        rest = f"choose the others: {stage.kind}.scope = [{listed([repr(p) for p in taken])}]"
+        msg = f"{stage.kind} cannot work on {words}; {rest if taken else f'leave the {stage.kind} stage out'}"
+        raise UnsupportedError(msg)
+    if not taken:
+        reasons = listed([f"{p}: {v.reason}" for p, v in verdicts.items()]) or "no layer has a kernel"
+        msg = f"{stage.kind} finds nothing to work on ({reasons}); leave the {stage.kind} stage out"
+        raise UnsupportedError(msg)
+    notes = [f"{stage.kind} leaves {p} as it is: {v.reason}" for p, v in verdicts.items() if v.what == "leave"]
+    return Choice(taken, notes)
+
+
+def listed(words: Iterable[str]) -> str:
+    """Join at most :data:`SHOWN` words by commas, and say how many more there are."""
+    everything = list(words)
+    more = [f"… {len(everything) - SHOWN} more"] if len(everything) > SHOWN else []
+    return ", ".join([*everything[:SHOWN], *more])

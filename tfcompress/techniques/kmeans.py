@@ -1,0 +1,93 @@
+"""k-means of numbers on a line: few values that stand for many with the least squared error.
+
+On sorted values a cluster is a run, so one round costs k binary searches in their running sums, whatever their number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+ROUNDS = 100
+"""Rounds of Lloyd's algorithm at most; it stops by itself when nothing moves."""
+
+
+def centroids(values: np.ndarray, count: int, init: str, seed: int) -> np.ndarray:
+    """Return *count* centroids of *values*, rising, shape (count,), float32.
+
+    Args:
+        values: any shape, finite, not empty.
+        count: how many; where there are no more different values than that, these are returned, the last one repeated.
+        init: where the search starts: ``kmeans++`` (Arthur & Vassilvitskii 2007), ``linear`` (evenly between least and
+            greatest), ``density`` (evenly among the ranks), ``random`` (uniformly between least and greatest).
+        seed: seed of the draws.
+    """
+    flat = np.sort(values, axis=None).astype(np.float64)
+    distinct = np.unique(flat)
+    if distinct.size <= count:
+        return np.pad(distinct, (0, count - distinct.size), mode="edge").astype(np.float32)
+    start = _PLACEMENTS[init](flat, count, np.random.default_rng(seed))
+    return refined(flat, start)
+
+
+def refined(values: np.ndarray, start: np.ndarray) -> np.ndarray:
+    """Move centroids to the means of their values until they stay (Lloyd 1982), rising, shape of *start*, float32.
+
+    A centroid without values stays where it is.
+    """
+    flat = np.sort(values, axis=None).astype(np.float64)
+    sums = np.concatenate([[0.0], np.cumsum(flat)])
+    current = np.sort(start.astype(np.float64))
+    for _ in range(ROUNDS):
+        edges = np.concatenate([[0], np.searchsorted(flat, _midpoints(current)), [flat.size]])
+        members = np.diff(edges)
+        means = np.divide(np.diff(sums[edges]), members, out=current.copy(), where=members > 0)
+        if np.array_equal(means, current):
+            break
+        current = np.sort(means)
+    return current.astype(np.float32)
+
+
+def snapped(values: np.ndarray, rising: np.ndarray) -> np.ndarray:
+    """Replace each of *values* (any shape) by the nearest of the *rising* centroids."""
+    found: np.ndarray = rising[np.searchsorted(_midpoints(rising), values)]
+    return found
+
+
+def _midpoints(rising: np.ndarray) -> np.ndarray:
+    middles: np.ndarray = (rising[1:] + rising[:-1]) / 2
+    return middles
+
+
+def _plus_plus(flat: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:
+    """Draw centroids among the values, each with a probability that grows with the squared distance to those drawn."""
+    chosen = [flat[generator.integers(flat.size)]]
+    distance = (flat - chosen[0]) ** 2
+    for _ in range(count - 1):
+        total = np.cumsum(distance)
+        index = int(np.searchsorted(total, generator.random() * total[-1], side="right"))
+        chosen.append(flat[min(index, flat.size - 1)])
+        distance = np.minimum(distance, (flat - chosen[-1]) ** 2)
+    return np.array(chosen)
+
+
+def _linear(flat: np.ndarray, count: int, _: np.random.Generator) -> np.ndarray:
+    return np.linspace(flat[0], flat[-1], count)
+
+
+def _density(flat: np.ndarray, count: int, _: np.random.Generator) -> np.ndarray:
+    ranks: np.ndarray = np.quantile(flat, (np.arange(count) + 0.5) / count)
+    return ranks
+
+
+def _random(flat: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:
+    return generator.uniform(flat[0], flat[-1], count)
+
+
+_PLACEMENTS: dict[str, Callable[[np.ndarray, int, np.random.Generator], np.ndarray]] = {
+    "kmeans++": _plus_plus,
+    "linear": _linear,
+    "density": _density,
+    "random": _random,
+}
