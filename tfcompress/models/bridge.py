@@ -23,16 +23,18 @@ from tfcompress.models.raw_operations import (
     tensorflow_to_keras3,
 )
 from tfcompress.models.signature import signature_of
-from tfcompress.models.specs import random_inputs
+from tfcompress.models.specs import Signature, random_inputs
 from tfcompress.models.translation import TITLES, Target, library, make_layer
-from tfcompress.models.wiring import TRAINING_WRAPPERS, infer
+from tfcompress.models.untrusted import TRAINING_WRAPPERS
+from tfcompress.models.wiring import infer, wire
 
 TOLERANCE = {"float16": 2e-2, "bfloat16": 1e-1}
 """Largest difference allowed between the outputs, as a share of the largest output, by output dtype; else 1e-4.
 
 Rebuilt networks differ by rounding only, 1e-7 to 1e-5; GELU's two formulas would differ by 5e-4 and more.
 """
-SAMPLES = 2
+SCALES = (0.1, 1.0, 30.0)
+"""Sizes of the random samples: a network for [0, 1] saturates on large ones, one for [0, 255] ignores small ones."""
 
 
 def to_keras2(model: Any) -> Any:
@@ -99,7 +101,8 @@ def _is_sequential(model: Any) -> bool:
     return isinstance(model, library(keras_of(model)).Sequential)
 
 
-def _is_graph(model: Any) -> bool:
+def is_graph(model: Any) -> bool:
+    """Say whether a model of either Keras is functional or sequential and built, so that it can be rebuilt."""
     return bool(model.built and model.inputs) if _is_sequential(model) else hasattr(model, "_nodes_by_depth")
 
 
@@ -113,7 +116,7 @@ class _Carrier:
     layers: list[tuple[Any, Any]] = field(default_factory=list)
 
     def model(self, model: Any) -> Any:
-        if not _is_graph(model):
+        if not is_graph(model):
             msg = (
                 f"model {model.name!r} cannot be carried to {TITLES[self.target]}: it is subclassed or was never built,"
                 " so it has no graph of layers; rebuild it with the functional interface"
@@ -236,12 +239,12 @@ def _compare(old: Any, new: Any, target: Target) -> None:
     import tensorflow as tf
 
     theirs, ours = signature_of(old), signature_of(new)
-    inputs = random_inputs(theirs, SAMPLES, seed=0)
+    inputs = _inputs(theirs, wire(old).batch or len(SCALES))
     renamed = {o.name: inputs[t.name] for t, o in zip(theirs.inputs, ours.inputs, strict=True)}
     before = infer(old, {name: tf.constant(value) for name, value in inputs.items()})
     after = infer(new, {name: tf.constant(value) for name, value in renamed.items()})
     for (name, expected), got in zip(before.items(), after.values(), strict=True):
-        difference, largest = _difference(expected.numpy(), got.numpy())
+        difference, largest = _worst_sample(expected.numpy(), got.numpy())
         if not difference <= TOLERANCE.get(expected.dtype.name, 1e-4) * max(largest, 1e-3):
             msg = (
                 f"model {old.name!r} cannot be carried to {TITLES[target]}: its output {name!r} would differ by"
@@ -250,10 +253,27 @@ def _compare(old: Any, new: Any, target: Target) -> None:
             raise UnsupportedError(msg)
 
 
-def _difference(expected: np.ndarray, got: np.ndarray) -> tuple[float, float]:
-    """Return the largest difference, and the largest value, where both are finite; infinity where only one is."""
+def _inputs(signature: Signature, count: int) -> dict[str, np.ndarray]:
+    """Draw samples, whole numbers as they come and others in turn of each of the scales."""
+    scales = np.resize(SCALES, count)
+    return {
+        name: value * scales.reshape(-1, *[1] * (value.ndim - 1)).astype(value.dtype)
+        if value.dtype.kind == "f"
+        else value
+        for name, value in random_inputs(signature, count, seed=0).items()
+    }
+
+
+def _worst_sample(expected: np.ndarray, got: np.ndarray) -> tuple[float, float]:
+    """Return largest difference and largest value of the sample where the difference counts most."""
     if expected.shape != got.shape:
         return np.inf, np.inf
+    found = [_difference(a, b) for a, b in zip(np.atleast_1d(expected), np.atleast_1d(got), strict=True)]
+    return max(found, key=lambda pair: pair[0] / max(pair[1], 1e-3))
+
+
+def _difference(expected: np.ndarray, got: np.ndarray) -> tuple[float, float]:
+    """Return the largest difference, and the largest value, where both are finite; infinity where only one is."""
     a, b = np.asarray(expected, np.float64), np.asarray(got, np.float64)
     if not np.array_equal(np.isfinite(a), np.isfinite(b)):
         return np.inf, np.inf

@@ -13,20 +13,7 @@ import tensorflow as tf  # noqa: TID253
 
 from tfcompress.errors import UntrustedCodeError
 from tfcompress.models.call_template import Template, leaves
-
-UNSAFE_SYMBOLS = (
-    "io.",
-    "raw_ops.",
-    "data.",
-    "saved_model.",
-    "train.",
-    "summary.",
-    "profiler.",
-    "py_function",
-    "numpy_function",
-    "load_",
-)
-"""Beginnings of names of TensorFlow functions that reach outside the model."""
+from tfcompress.models.untrusted import is_unsafe_function
 
 
 def check_symbol(symbol: str, layer: str) -> None:
@@ -35,9 +22,7 @@ def check_symbol(symbol: str, layer: str) -> None:
     Raises:
         UntrustedCodeError: naming the layer.
     """
-    if symbol.removeprefix("compat.v1.").removeprefix("v1.").startswith(UNSAFE_SYMBOLS) or "__" in symbol.replace(
-        "__operators__", ""
-    ):
+    if is_unsafe_function(symbol):
         msg = f"layer {layer!r} calls tf.{symbol}, which reaches outside the model; such a layer is never run"
         raise UntrustedCodeError(msg)
 

@@ -98,7 +98,8 @@ def tensorflow_to_keras3(layer: Any, args: Any, kwargs: Mapping[str, Any], name:
         msg = f"layer {layer.name!r} calls {layer.function!r}, which is not part of TensorFlow's public interface"
         raise UnsupportedError(msg)
     if type(layer).__name__ == "SlicingOpLambda":
-        outputs = args[0][_slices(args[1])]
+        arguments = inspect.signature(layer.function).bind(*args, **kwargs).arguments
+        outputs = arguments["tensor"][_slices(arguments["slice_spec"])]
     else:
         equivalent = _equivalent(layer, args, kwargs)
         if equivalent is None:
@@ -121,7 +122,12 @@ def _equivalent(layer: Any, args: Any, kwargs: Mapping[str, Any]) -> Any:
     extra = {k for k, v in given.items() if k not in names and v != signature.parameters[k].default}
     if extra:
         return None
-    return getattr(keras.ops, function)(**{names[k]: v for k, v in given.items() if k in names})
+    dtypes = [v.dtype for v in given.values() if isinstance(v, keras.KerasTensor)]
+    arguments = {names[k]: v for k, v in given.items() if k in names}
+    for operand in ("x1", "x2"):  # a file holds a constant tensor as lists
+        if isinstance(arguments.get(operand), list):
+            arguments[operand] = keras.ops.convert_to_tensor(arguments[operand], dtype=dtypes[0])
+    return getattr(keras.ops, function)(**arguments)
 
 
 def operation_to_keras2(operation: Any, args: Any, kwargs: Any, name: str) -> Any:

@@ -12,8 +12,9 @@ import numpy as np
 
 from tfcompress.errors import DataError, ModelError
 from tfcompress.models.kinds import graph_of, keras_of
+from tfcompress.models.savedmodel import changed_at, saved_signature
 from tfcompress.models.specs import Signature, TensorSpec, random_inputs, unique_names
-from tfcompress.models.wiring import infer, saved_signature, tensor_spec, tensor_specs, wire
+from tfcompress.models.wiring import infer, tensor_spec, tensor_specs, wire
 
 __all__ = ["Signature", "TensorSpec", "call", "check_finite", "infer", "random_inputs", "signature_of", "unique_names"]
 
@@ -45,8 +46,7 @@ def _function(model: Any) -> Any:
     graph = graph_of(model)
     if keras_of(graph) == "savedmodel":
         path = Path(graph).resolve()
-        saved_signature(path)
-        return _compile_savedmodel(path, (path / "saved_model.pb").stat().st_mtime_ns)
+        return _compile_savedmodel(path, changed_at(path))
     if graph not in _FUNCTIONS:
         _FUNCTIONS[graph] = _compile(graph)
     return _FUNCTIONS[graph]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +9,10 @@ from typing import Any
 
 from tfcompress.errors import ModelError, UnsupportedError
 from tfcompress.models.kinds import graph_of, keras_of
+from tfcompress.models.savedmodel import SERVING as SERVING
+from tfcompress.models.savedmodel import saved_signature
 from tfcompress.models.specs import TensorSpec, unique_names
-
-SERVING = "serving_default"
-"""Name of the signature that is used of a SavedModel."""
-
-TRAINING_WRAPPERS = frozenset({"QuantizeWrapper", "QuantizeWrapperV2", "PruneLowMagnitude", "ClusterWeights"})
-"""Classes of tfmot's layers around a layer, which is at their attribute ``layer``."""
+from tfcompress.models.untrusted import TRAINING_WRAPPERS
 
 
 @dataclass(frozen=True)
@@ -130,32 +126,6 @@ def _wire_subclassed2(model: Any) -> Wiring:
         return model(*packed_args, **{**packed_kwargs, "training": False})
 
     return Wiring(tensor_specs([t.name for t in tensors], tensors), _batch(tensors), infer, None)
-
-
-@functools.lru_cache(maxsize=2)
-def _load_savedmodel(path: Path, _changed: int) -> Any:
-    import tensorflow as tf
-
-    return tf.saved_model.load(str(path))
-
-
-def saved_signature(path: Path) -> tuple[Any, Any]:
-    """Return a SavedModel's ``serving_default`` function and the loaded object, which must outlive the function.
-
-    Raises:
-        ModelError: no SavedModel there, or one without that signature.
-    """
-    folder = Path(path).resolve()
-    try:
-        loaded = _load_savedmodel(folder, (folder / "saved_model.pb").stat().st_mtime_ns)
-    except (OSError, ValueError) as error:
-        msg = f"{path} cannot be read as a SavedModel: {str(error).splitlines()[0]}"
-        raise ModelError(msg) from error
-    if SERVING not in loaded.signatures:
-        known = ", ".join(map(repr, loaded.signatures)) or "none"
-        msg = f"SavedModel {path} must have a signature {SERVING!r}, it has {known}; save it with that signature"
-        raise ModelError(msg)
-    return loaded.signatures[SERVING], loaded
 
 
 def _wire_savedmodel(path: Path) -> Wiring:

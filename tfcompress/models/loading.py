@@ -1,0 +1,273 @@
+"""Loading a model with the Keras that wrote it: the one module that chooses a Keras.
+
+A Keras 2 file is never handed to Keras 3, or the other way round: each reads a part of the other's files, and some of
+those wrongly. What the other one is needed for goes over the bridge.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tfcompress.errors import ModelError, TfcompressError, UnsupportedError, UntrustedCodeError, UsageError
+from tfcompress.files import sha256
+from tfcompress.models.bridge import is_graph, to_keras2, to_keras3
+from tfcompress.models.custom_objects import import_objects
+from tfcompress.models.keras3_h5 import mend
+from tfcompress.models.kinds import Kind, graph_of, keras_of
+from tfcompress.models.probing import FileInfo, probe
+from tfcompress.models.savedmodel import check_trusted
+from tfcompress.models.signature import signature_of
+from tfcompress.models.untrusted import QUANTIZERS, TRAINING_WRAPPERS
+
+__all__ = ["FileInfo", "Loaded", "keras_of", "load", "probe"]
+
+SAVED_MODEL = "a SavedModel holds no Keras layers; only post-training quantization is possible"
+SUBCLASSED = "a subclassed model has no graph of layers; only post-training quantization is possible"
+QUANTIZED = "the model holds quantization-aware training already; it can be exported as it is"
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model, ready for the line.
+
+    Attributes:
+        source: the file it came from, or the model object's name.
+        sha256: of the file (of a folder: of its files' names and hashes); None for an object.
+        writer: the Keras it belongs to, or ``savedmodel``.
+        native: the object as loaded: a Keras 3 or tf_keras model, or the SavedModel's path.
+        refusal: why stages cannot be applied; empty if they can.
+        qat: whether it holds tfmot's quantization-aware layers.
+        notes: what was done to it on the way in, worth telling.
+    """
+
+    source: str
+    sha256: str | None
+    writer: Kind
+    native: Any
+    refusal: str = ""
+    qat: bool = False
+    notes: tuple[str, ...] = ()
+
+    @property
+    def keras2(self) -> Any | None:
+        """The tf_keras model, when that is what was loaded."""
+        return self.native if self.writer == "keras2" else None
+
+    @property
+    def saved_model(self) -> Path | None:
+        """The SavedModel's folder, when that is what was given."""
+        return self.native if self.writer == "savedmodel" else None
+
+    @functools.cached_property
+    def keras3(self) -> Any | None:
+        """The functional or sequential Keras 3 model, carried over the bridge on first use; None where it has no graph.
+
+        Raises:
+            UnsupportedError: a tf_keras model that cannot be carried over; naming the layers.
+        """
+        if self.refusal:
+            return None
+        return to_keras3(self.native) if self.writer == "keras2" else self.native
+
+    def for_tfmot(self) -> Any:
+        """Return the tf_keras model, carried over the bridge if need be.
+
+        Raises:
+            UnsupportedError: stages cannot be applied, or the model cannot be carried over; naming the layers.
+        """
+        if self.refusal:
+            msg = f"model {self.source!r}: {self.refusal}"
+            raise UnsupportedError(msg)
+        return self._carried_to_keras2
+
+    @functools.cached_property
+    def _carried_to_keras2(self) -> Any:
+        return to_keras2(self.native) if self.writer == "keras3" else self.native
+
+
+def load(model: Any, *, trust: bool = False, custom: Sequence[str] = ()) -> Loaded:
+    """Load a model file or SavedModel folder, or take a model object.
+
+    Args:
+        model: the path, or a model of either Keras.
+        trust: run code that the file holds (Lambda layers).
+        custom: classes and functions of the user's that the file needs, each as ``module:NAME``.
+
+    Raises:
+        ModelError: not a model that can be read.
+        UntrustedCodeError: the file holds code, and *trust* is off.
+        UsageError: *custom* names something that is not there.
+    """
+    objects = import_objects(custom)
+    if not isinstance(model, str | Path):
+        return _from_object(model)
+    path = Path(model)
+    info = probe(path)
+    if info.kind == "tflite":
+        msg = f"model {str(path)!r} is a TFLite file already; give the Keras model it was made from"
+        raise ModelError(msg)
+    if info.kind == "savedmodel":
+        return _from_folder(path, trust=trust)
+    _check_trusted(path, info, objects, trust=trust)
+    native, notes = _without_training_wrappers(_read(path, info, objects, trust=trust), info.wrappers)
+    return Loaded(
+        source=str(path),
+        sha256=sha256(path),
+        writer=keras_of(native),
+        native=native,
+        refusal=_refusal(native, qat=info.qat),
+        qat=info.qat,
+        notes=notes,
+    )
+
+
+def _from_object(model: Any) -> Loaded:
+    writer = keras_of(model)
+    graph = graph_of(model)
+    kinds = {type(layer).__name__ for layer in graph.layers}
+    qat = not QUANTIZERS.isdisjoint(kinds)
+    native, notes = _without_training_wrappers(model, tuple(kinds & TRAINING_WRAPPERS))
+    return Loaded(model.name, None, writer, native, _refusal(native, qat=qat), qat, notes)
+
+
+def _from_folder(path: Path, *, trust: bool) -> Loaded:
+    check_trusted(path, trust=trust)
+    signature_of(path)
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    listed = "\n".join(f"{file.relative_to(path)} {sha256(file)}" for file in files)
+    return Loaded(str(path), sha256(listed.encode()), "savedmodel", path, SAVED_MODEL)
+
+
+def _refusal(model: Any, *, qat: bool) -> str:
+    if qat:
+        return QUANTIZED
+    return "" if is_graph(model) else SUBCLASSED
+
+
+def _check_trusted(path: Path, info: FileInfo, objects: Mapping[str, Any], *, trust: bool) -> None:
+    if info.code and not trust:
+        msg = (
+            f"model {str(path)!r} holds a {info.code[0]}, that is code; load it with --trust if you know where it comes"
+            " from"
+        )
+        raise UntrustedCodeError(msg)
+    for foreign in info.foreign:
+        module, _, name = foreign.partition(":")
+        if name.rpartition(">")[2] not in objects:
+            raise _needs_custom(path, name.rpartition(">")[2], module)
+
+
+def _needs_custom(path: Path, name: str, module: str = "module") -> ModelError:
+    return ModelError(f"model {str(path)!r} needs {name!r}, which is not part of Keras; give --custom {module}:{name}")
+
+
+def _read(path: Path, info: FileInfo, objects: Mapping[str, Any], *, trust: bool) -> Any:
+    """Have the Keras that wrote the file read it."""
+    with ExitStack() as stack:
+        named = stack.enter_context(_properly_named(path, info))
+        try:
+            for scope in _scopes(info.wrappers):
+                stack.enter_context(scope)
+            return _reader(info)(named, custom_objects=dict(objects), compile=False, safe_mode=not trust)
+        except TfcompressError:
+            raise
+        except Exception as error:
+            raise _unreadable(path, info, error) from error
+
+
+def _reader(info: FileInfo) -> Any:
+    # The imports register what a model that crossed the bridge once may hold.
+    if info.writer == "keras3":
+        import keras
+
+        backend = keras.backend.backend()
+        if backend != "tensorflow":
+            msg = f"Keras 3 must run on tensorflow here, its backend is {backend}; set KERAS_BACKEND=tensorflow"
+            raise UsageError(msg)
+        return keras.saving.load_model
+    import tf_keras
+
+    if info.kind == "h5":
+        return lambda path, *, safe_mode, **options: tf_keras.models.load_model(path, **options)
+    return tf_keras.models.load_model
+
+
+@contextmanager
+def _properly_named(path: Path, info: FileInfo) -> Iterator[str]:
+    """Give a path to the file that ends as its content says (both Kerases go by the ending), mended if need be."""
+    with tempfile.TemporaryDirectory() as folder:
+        other = Path(folder) / f"model.{info.kind}"
+        if info.writer == "keras3" and info.kind == "h5" and mend(path, other):
+            yield str(other)
+        elif path.suffix == other.suffix:
+            yield str(path)
+        else:
+            other.symlink_to(path.resolve())
+            yield str(other)
+
+
+def _scopes(wrappers: Sequence[str]) -> Iterator[Any]:
+    """Give the scopes in which tf_keras knows tfmot's classes."""
+    if not wrappers:
+        return
+    import tensorflow_model_optimization as tfmot
+    from tensorflow_model_optimization.python.core.quantization.keras.collab_opts.cluster_preserve import (
+        cluster_preserve_quantize_registry,
+    )
+    from tensorflow_model_optimization.python.core.quantization.keras.collab_opts.prune_preserve import (
+        prune_preserve_quantize_registry,
+    )
+
+    preserving = {
+        name: item
+        for module in (prune_preserve_quantize_registry, cluster_preserve_quantize_registry)
+        for name, item in vars(module).items()
+        if isinstance(item, type)
+    }
+    yield tfmot.quantization.keras.quantize_scope(preserving)
+    yield tfmot.sparsity.keras.prune_scope()
+    yield tfmot.clustering.keras.cluster_scope()
+
+
+def _unreadable(path: Path, info: FileInfo, error: Exception) -> ModelError:
+    text = str(error)
+    unknown = re.search(r"(?:Unknown [\w ]+:|Could not locate (?:class|function)) '?([\w>]+)'?", text)
+    if unknown:
+        return _needs_custom(path, unknown[1].rpartition(">")[2])
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    reason = lines[0] if lines else type(error).__name__
+    name = {"keras2": "Keras 2", "keras3": "Keras 3"}[info.writer]
+    hint = "; save the quantization-aware model as .h5 instead" if info.qat and info.kind == "keras" else ""
+    written = f"written by {name} {info.writer_version or 'or older'}"
+    return ModelError(f"model {str(path)!r}, {written}, cannot be rebuilt: {reason}{hint}")
+
+
+def _without_training_wrappers(model: Any, wrappers: Sequence[str]) -> tuple[Any, tuple[str, ...]]:
+    """Take off pruning and clustering wrappers: exported with them, a model is twice as big and slow."""
+    notes = []
+    if "PruneLowMagnitude" in wrappers:
+        import tensorflow_model_optimization as tfmot
+
+        _apply_masks_(model)
+        model = tfmot.sparsity.keras.strip_pruning(model)
+        notes.append("the model held pruning wrappers; they were taken off, the pruned weights stay zero")
+    if "ClusterWeights" in wrappers:
+        import tensorflow_model_optimization as tfmot
+
+        model = tfmot.clustering.keras.strip_clustering(model)
+        notes.append("the model held clustering wrappers; they were taken off, the weights stay clustered")
+    return model, tuple(notes)
+
+
+def _apply_masks_(model: Any) -> None:
+    """Set to zero what pruning has masked: the last training step may have moved it."""
+    for layer in model.layers:
+        for weight, mask, _ in getattr(layer, "pruning_vars", ()):
+            weight.assign(weight * mask)

@@ -1,0 +1,149 @@
+"""Looking into a model file before anything loads it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from tfcompress.errors import ModelError
+from tfcompress.models.untrusted import QUANTIZERS
+
+TIMEOUT_SECONDS = 60.0
+BYTES_PER_SECOND = 10e6
+"""A disk so slow that nobody has it: longer than this takes no honest file."""
+
+HDF5 = b"\x89HDF\r\n\x1a\n"
+ZIP = b"PK\x03\x04"
+LOOKS_LIKE = {
+    b"\xff\xd8\xff": "a JPEG image",
+    b"\x89PNG": "a PNG image",
+    b"%PDF": "a PDF document",
+    b"\x1f\x8b": "a gzip file; unpack it first",
+    b"\x93NUMPY": "a NumPy array",
+    b"\x80": "a Python pickle",
+}
+"""First bytes of files that people give by mistake."""
+
+
+@dataclass(frozen=True)
+class FileInfo:
+    """What a model file is, as found inside it.
+
+    Attributes:
+        kind: its format.
+        writer: what wrote it.
+        writer_version: the version of that, where the file says so.
+        class_name: ``Functional``, ``Sequential`` or the class of a subclassed model.
+        size_bytes: its size; of a folder, that of all files in it.
+        code: what in it would run code, e.g. ``Lambda layer 'scale'``.
+        foreign: classes in it that are not Keras's, as ``package.module:Name``.
+        wrappers: tfmot's classes around layers in it.
+    """
+
+    kind: Literal["h5", "keras", "savedmodel", "tflite"]
+    writer: Literal["keras2", "keras3", "tensorflow", "tflite"]
+    writer_version: str | None
+    class_name: str | None
+    size_bytes: int
+    code: tuple[str, ...] = ()
+    foreign: tuple[str, ...] = ()
+    wrappers: tuple[str, ...] = ()
+
+    @property
+    def has_code(self) -> bool:
+        """Whether loading it would run code from the file."""
+        return bool(self.code)
+
+    @property
+    def qat(self) -> bool:
+        """Whether it holds tfmot's quantization-aware layers."""
+        return not QUANTIZERS.isdisjoint(self.wrappers)
+
+
+def probe(path: Path) -> FileInfo:
+    """Look into a model file or folder, whatever its name ends in.
+
+    HDF5 and zip files are read through, in a process of their own.
+
+    Raises:
+        ModelError: no such file, or not a model that can be read; saying what it is instead.
+    """
+    path = Path(path)
+    try:
+        if path.is_dir():
+            return _folder(path)
+        size, start = _start(path)
+    except OSError as error:
+        what = "no such file" if isinstance(error, FileNotFoundError) else error.strerror
+        msg = f"model {str(path)!r} cannot be read: {what}"
+        raise ModelError(msg) from error
+    if start[4:8] == b"TFL3":
+        return FileInfo("tflite", "tflite", None, None, size)
+    if not start.startswith((HDF5, ZIP)):
+        raise _not_a_model(path, _what(start))
+    facts = _in_child(path, size)
+    if "error" in facts:
+        raise _not_a_model(path, facts["error"])
+    version = facts["version"]
+    return FileInfo(
+        kind=facts["kind"],
+        writer="keras3" if str(version).startswith("3") else "keras2",
+        writer_version=version,
+        class_name=facts["class_name"],
+        size_bytes=size,
+        code=tuple(facts["code"]),
+        foreign=tuple(facts["foreign"]),
+        wrappers=tuple(facts["wrappers"]),
+    )
+
+
+def _not_a_model(path: Path, why: str) -> ModelError:
+    return ModelError(f"model {str(path)!r} cannot be read: {why}")
+
+
+def _folder(path: Path) -> FileInfo:
+    if not (path / "saved_model.pb").is_file():
+        raise _not_a_model(path, "it is a folder without saved_model.pb; give a model file or a SavedModel folder")
+    size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    return FileInfo("savedmodel", "tensorflow", None, None, size)
+
+
+def _start(path: Path) -> tuple[int, bytes]:
+    if path.exists() and not path.is_file():
+        raise _not_a_model(path, "it is neither a file nor a folder")
+    with path.open("rb") as stream:
+        return os.fstat(stream.fileno()).st_size, stream.read(512)
+
+
+def _what(start: bytes) -> str:
+    if not start:
+        return "the file is empty"
+    for magic, name in LOOKS_LIKE.items():
+        if start.startswith(magic):
+            return f"it is {name}, not a Keras model (.h5, .keras or a SavedModel folder)"
+    text = all(byte >= 0x20 or byte in b"\t\r\n" for byte in start)
+    return f"it is {'a text file' if text else 'no format known here'}, not a Keras model (.h5, .keras or a SavedModel)"
+
+
+def _in_child(path: Path, size: int) -> dict[str, Any]:
+    command = [sys.executable, "-m", "tfcompress.models.probe_child", str(path.resolve())]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, timeout=TIMEOUT_SECONDS + size / BYTES_PER_SECOND, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise _not_a_model(path, "reading it takes forever; the file is damaged") from error
+    if done.returncode < 0:
+        name = signal.Signals(-done.returncode).name
+        raise _not_a_model(path, f"reading it killed the reading process ({name}); the file is damaged")
+    if done.returncode > 0:
+        lines = done.stderr.decode(errors="replace").strip().splitlines()
+        raise _not_a_model(path, f"reading it failed: {lines[-1] if lines else 'no reason given'}")
+    facts: dict[str, Any] = json.loads(done.stdout)
+    return facts
