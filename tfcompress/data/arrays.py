@@ -10,7 +10,7 @@ import numpy as np
 
 from tfcompress.data.mapped import InMemory, Rows
 from tfcompress.data.raw import Inputs, Labels, RawSplit
-from tfcompress.errors import DataError, nearest
+from tfcompress.errors import DataError
 
 if TYPE_CHECKING:
     from tfcompress.models.specs import Signature
@@ -108,20 +108,31 @@ def splits_of(members: Mapping[str, Rows], source: str) -> dict[str, RawSplit]:
         suffix = "" if split == ALL else f"_{split}"
         x, y = _named(members, f"x{suffix}"), _named(members, f"y{suffix}")
         if y and not x:
-            hint = nearest(f"x{suffix}", members)
-            msg = f"data {source!r} has y{suffix} but no x{suffix}{hint}; give both"
+            msg = f"data {source!r} has y{suffix} but no x{suffix}; give both; it holds {_listed(members)}"
             raise DataError(msg)
         if x:
             labels = y[""] if set(y) == {""} else y or None
             found[split] = ArraySplit(x, labels, f"x{suffix}", f"y{suffix}")
     if not found:
-        names = ", ".join(list(members)[:10]) or "nothing"
-        msg = f"data {source!r} must hold x_train and y_train, x_test and y_test, or x and y; it holds {names}"
+        wanted = "x_train and y_train, x_test and y_test, or x and y"
+        msg = f"data {source!r} must hold {wanted}; it holds {_listed(members)}"
         raise DataError(msg)
     if ALL in found and len(found) > 1:
         msg = f"data {source!r} must hold either x and y or x_train, x_test, ..., not both; remove one of them"
         raise DataError(msg)
     return found
+
+
+def class_names(members: Mapping[str, Rows]) -> tuple[str, ...]:
+    """Return the text array called ``labels``: the names of the classes in the order of their numbers, or ``()``."""
+    rows = members.get("labels")
+    if rows is None or rows.dtype.kind not in "US" or len(rows.shape) != 1:
+        return ()
+    return tuple(str(name) for name in rows.take(np.arange(rows.shape[0])).astype(str))
+
+
+def _listed(members: Mapping[str, Rows]) -> str:
+    return ", ".join(list(members)[:10]) or "nothing"
 
 
 def _named(members: Mapping[str, Rows], stem: str) -> dict[str, Rows]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import struct
 import zipfile
 import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -155,11 +154,3 @@ def _not_npz(path: Path, error: Exception) -> DataError:
     if starts_as_zip:
         return DataError(f"data {str(path)!r} is cut short or damaged ({error}); copy or write it again")
     return DataError(f"data {str(path)!r} is not an .npz file ({error}); write it with numpy.savez")
-
-
-def small_text(members: Mapping[str, Member], name: str) -> tuple[str, ...]:
-    """Return the text array called *name* (class names), or ``()``."""
-    member = members.get(name)
-    if member is None or member.dtype.kind not in "US" or len(member.shape) != 1:
-        return ()
-    return tuple(str(value) for value in member.take(np.arange(member.shape[0])).astype(str))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tfcompress.data import images, npz, online, records, tables
-from tfcompress.data.arrays import ALL, SPLITS, flattened, splits_of
+from tfcompress.data.arrays import ALL, SPLITS, class_names, flattened, splits_of
 from tfcompress.data.dataset import Dataset
 from tfcompress.data.preprocessing import Preprocessing, import_function
 from tfcompress.data.raw import RawSplit
@@ -109,7 +109,7 @@ def _from_path(path: Path, label: str | None, features: str | Path | None, steps
         msg = f"data {str(path)!r} is of no kind that is known; give {POSSIBLE}"
         raise DataError(msg)
     members = npz.read_members(path)
-    return Dataset(str(path), splits_of(members, str(path)), steps, npz.small_text(members, "labels"), (path,))
+    return Dataset(str(path), splits_of(members, str(path)), steps, class_names(members), (path,))
 
 
 def _is_zip(path: Path) -> bool:
@@ -156,6 +156,9 @@ def _from_records(
 
 
 def _from_object(value: Any, source: str, steps: Preprocessing) -> Dataset:
+    if isinstance(value, Mapping) and not all(key in images.SPLIT_FOLDERS for key in value):
+        members = flattened({str(key): part for key, part in value.items()})
+        return Dataset(source, splits_of(members, source), steps, class_names(members))
     return Dataset(source, _splits_of_object(value, source), steps)
 
 
@@ -166,10 +169,8 @@ def _splits_of_object(value: Any, source: str) -> dict[str, RawSplit]:
         value = dict(zip(("train", "test"), value, strict=True))
     if isinstance(value, tuple) and len(value) == 2:
         return splits_of(flattened({"x": value[0], "y": value[1]}), source)
-    if isinstance(value, Mapping) and value and all(key in images.SPLIT_FOLDERS for key in value):
-        return _splits_by_name(value, source)
     if isinstance(value, Mapping):
-        return splits_of(flattened({str(key): part for key, part in value.items()}), source)
+        return _splits_by_name(value, source)
     if hasattr(value, "__array__"):
         return splits_of(flattened({"x": value}), source)
     msg = (

@@ -101,9 +101,10 @@ class TableFile:
             if not columns or (wanted is not None and wanted != len(columns)):
                 listed = ", ".join(columns[:5]) + (", ..." if len(columns) > 5 else "")
                 label = ", ".join(self.label_columns)
+                has = f"{len(columns)} columns ({listed})"
                 msg = (
-                    f"data: {self.path.name} has {len(columns)} columns for the model's input {spec.name!r} ({listed}), "
-                    f"shape {spec.shape} wants {wanted or 'some'}; {label} is the label (choose it with --label)"
+                    f"data: {self.path.name} has {has} for the model's input {spec.name!r}, which wants "
+                    f"{wanted or 'some'} (shape {spec.shape}); {label} is the label (choose it with --label)"
                 )
                 raise DataError(msg)
             chosen[spec] = columns
