@@ -86,7 +86,6 @@ def command(
 
     with terminal() as screen:
         from tfcompress.pipeline import check, compress
-        from tfcompress.reports.table import print_report
 
         target = Path(output) if output else default_output(model, recipe)
         check(model, recipe, has_data=flags["data"] is not None, output=target, force=force)
@@ -105,6 +104,8 @@ def command(
         if as_json:
             screen.write(result.report.to_json() + "\n")
             return
+        from tfcompress.reports.table import print_report
+
         print_report(result.report, screen.out)
         screen.out.print(f"written to {target}/", soft_wrap=True, markup=False)
 
