@@ -12,6 +12,7 @@ import numpy as np
 
 from tfcompress.data.arrays import ALL
 from tfcompress.data.raw import Inputs, Labels, RawSplit
+from tfcompress.data.streams import reason_of
 from tfcompress.errors import DataError
 
 if TYPE_CHECKING:
@@ -132,8 +133,7 @@ class ImageTable:
                     f"data {str(self.split.folder)!r}: images of several sizes for a model that takes any; resize them"
                 )
             else:
-                reason = str(error.message).splitlines()[0].split(" [Op:")[0]
-                msg = f"image {str(paths[0])!r} cannot be decoded ({reason}); replace or delete it"
+                msg = f"image {str(paths[0])!r} cannot be decoded ({reason_of(error)}); replace or delete it"
             raise DataError(msg) from error
 
     @cached_property

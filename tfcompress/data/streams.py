@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -82,7 +83,14 @@ def _is_batched(element: tuple[int | None, ...], wanted: tuple[int | None, ...])
     if len(element) != len(wanted):
         return len(element) > len(wanted)
     # As many axes: a sample, or a batch of samples that lack the axis of one channel.
-    return wanted[-1:] == (1,) and element[-1] != 1 and element[1:] == wanted[:-1]
+    alike = all(None in pair or pair[0] == pair[1] for pair in zip(element[1:], wanted[:-1], strict=True))
+    return wanted[-1:] == (1,) and element[-1] != 1 and alike
+
+
+def reason_of(error: Any) -> str:
+    """Return the first line of a ``tf.errors.OpError`` without the names of TensorFlow's own nodes."""
+    line = str(error.message).splitlines()[0]
+    return re.sub(r"\{\{[^}]*\}\} ?| \[Op:.*", "", line)
 
 
 def _copied(value: Any) -> np.ndarray | dict[str, np.ndarray]:
@@ -112,16 +120,8 @@ class TfStream:
         try:
             for element in self.dataset:
                 x, y = element if isinstance(element, tuple) else (element, None)
-                inputs = (
-                    {name: np.array(part) for name, part in x.items()} if isinstance(x, dict) else {"": np.array(x)}
-                )
-                labels: Labels
-                if y is None:
-                    labels = None
-                else:
-                    labels = {n: np.array(p) for n, p in y.items()} if isinstance(y, dict) else np.array(y)
-                yield inputs, labels
+                inputs = _copied(x)
+                yield (inputs if isinstance(inputs, dict) else {"": inputs}), (None if y is None else _copied(y))
         except tf.errors.OpError as error:
-            reason = str(error.message).splitlines()[0].split(" [Op:")[0]
-            msg = f"data: {self.name} cannot be read on: {reason}"
+            msg = f"data: {self.name} cannot be read on: {reason_of(error)}"
             raise DataError(msg) from error
