@@ -76,13 +76,16 @@ def test_values_too_large_for_an_integer_input_are_found() -> None:
         lint(splits(x, np.arange(10) % 3), model(dtype="int8"))
 
 
-def test_whole_numbers_for_one_output_are_told_to_be_taken_as_regression() -> None:
-    warnings = lint(splits(np.zeros((9, 4)), np.arange(9) % 3), model(1))
-    assert warnings == [
-        f"{y} holds whole numbers, not only 0 and 1, for one output value: taken as regression; "
-        "for two classes give 0 and 1"
-        for y in ("y_train", "y_test")
-    ]
+@pytest.mark.parametrize(("y", "outputs"), [(np.arange(9) % 3, 1), (np.array([[1, 1, 0]] * 9), 3)])
+def test_whole_numbers_that_are_no_classes_are_told_to_be_taken_as_targets(y: np.ndarray, outputs: int) -> None:
+    for where, warning in zip(("y_train", "y_test"), lint(splits(np.zeros((9, 4)), y), model(outputs)), strict=True):
+        assert warning.startswith(
+            f"{where} holds only whole numbers, yet was taken as targets of a regression; classes"
+        )
+
+
+def test_targets_with_fractions_need_no_warning() -> None:
+    assert lint(splits(np.zeros((9, 4)), np.linspace(0.5, 3, 9)), model(1)) == []
 
 
 def test_missing_classes_are_listed_up_to_ten() -> None:

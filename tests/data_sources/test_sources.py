@@ -136,3 +136,8 @@ def test_preprocessing_is_kept_with_the_data() -> None:
     steps = Preprocessing(scale=0.5)
     assert load((X, Y), preprocessing=steps).preprocessing is steps
     assert load((X, Y)).preprocessing == Preprocessing()
+
+
+def test_an_empty_dict_holds_nothing() -> None:
+    with pytest.raises(DataError, match=r"must hold x_train and y_train, .*; it holds nothing"):
+        load({})

@@ -240,6 +240,9 @@ class BoundData:
     def lint(self) -> list[str]:
         """Check every label, and every input that could hold NaN, in one pass; return warnings.
 
+        A class that does not occur is a warning here, for evaluation can do without it, and an error in
+        :meth:`need_train`.
+
         Raises:
             DataError: zero samples, wrong shapes or dtypes, NaN or Inf, labels as text or out of range.
         """
@@ -250,7 +253,6 @@ class BoundData:
 
     def describe(self) -> dict[str, Any]:
         """Return plain values for the report: source, SHA-256, sizes, preprocessing, classes, holdout, input ranges."""
-        samples = self.representative(STATISTICS_SAMPLES, 0)
         return {
             "source": self.dataset.source,
             "sha256": self.dataset.sha256,
@@ -261,9 +263,13 @@ class BoundData:
             "labels": list(self.dataset.labels),
             "holdout": self.holdout or None,
             "representative_from": self.representative_split.name,
-            "inputs": {name: _range(x) for name, x in samples.items()},
+            "inputs": self._ranges,
             "notes": self.notes,
         }
+
+    @cached_property
+    def _ranges(self) -> dict[str, dict[str, Any]]:
+        return {name: _range(x) for name, x in self.representative(STATISTICS_SAMPLES, 0).items()}
 
     @cached_property
     def notes(self) -> list[str]:

@@ -106,9 +106,8 @@ def _judge(name: str, adapter: Adapter, seen: _Seen, findings: Findings) -> None
             findings.missing_classes[name] = (
                 f"{coder.where} has no sample of class {listed} ({len(missing)} of {coder.classes} classes)"
             )
-        single = np.prod([size or 2 for size in coder.shape], dtype=np.int64) == 1
-        if coder.task == "regression" and single and seen.whole[output]:
+        if coder.task == "regression" and seen.whole[output]:
             findings.warnings.append(
-                f"{coder.where} holds whole numbers, not only 0 and 1, for one output value: taken as regression; "
-                "for two classes give 0 and 1"
+                f"{coder.where} holds only whole numbers, yet was taken as targets of a regression; classes are given "
+                "as numbers 0..k-1 or one-hot, and as 0 and 1 for one output value"
             )

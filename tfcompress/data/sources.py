@@ -156,7 +156,7 @@ def _from_records(
 
 
 def _from_object(value: Any, source: str, steps: Preprocessing) -> Dataset:
-    if isinstance(value, Mapping) and not all(key in images.SPLIT_FOLDERS for key in value):
+    if isinstance(value, Mapping) and not (value and all(key in images.SPLIT_FOLDERS for key in value)):
         members = flattened({str(key): part for key, part in value.items()})
         return Dataset(source, splits_of(members, source), steps, class_names(members))
     return Dataset(source, _splits_of_object(value, source), steps)

@@ -246,7 +246,8 @@ def _csv(path: Path, columns: tuple[str, ...] | None) -> Iterator[Any]:
 
     separator = "\t" if path.suffix == ".tsv" else ","
     width = len(pd.read_csv(path, sep=separator, usecols=columns, nrows=0).columns)
-    yield from pd.read_csv(path, sep=separator, usecols=columns, chunksize=_chunk_rows(width))
+    with pd.read_csv(path, sep=separator, usecols=columns, chunksize=_chunk_rows(width)) as reader:
+        yield from reader
 
 
 def _chunk_rows(width: int) -> int:
