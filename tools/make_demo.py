@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import gzip
+import json
 import os
 import struct
 from pathlib import Path
@@ -158,6 +159,18 @@ def twin(model: Any, images: np.ndarray) -> Any:
     return other
 
 
+def save_for_any_keras2(model: Any, path: Path) -> None:
+    """Write the ``tf_keras`` *model* so that versions before 2.21 read it too, which know no ``optional`` inputs."""
+    import h5py
+
+    model.save(path, include_optimizer=False)
+    with h5py.File(path, "r+") as file:
+        config = json.loads(file.attrs["model_config"])
+        for layer in config["config"]["layers"]:
+            layer["config"].pop("optional", None)
+        file.attrs["model_config"] = json.dumps(config)
+
+
 def main() -> None:
     """Read, train, check and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -177,7 +190,7 @@ def main() -> None:
         msg = f"accuracy must be at least {LEAST_ACCURACY:.0%}, got {reached:.2%}; train longer"
         raise SystemExit(msg)
     options.output.mkdir(parents=True, exist_ok=True)
-    model.save(options.output / "fashion_cnn.h5", include_optimizer=False)
+    save_for_any_keras2(model, options.output / "fashion_cnn.h5")
     twin(model, small["x_test"][:500]).save(options.output / "fashion_cnn.keras")
     x_train, y_train, x_test, y_test = (small[name] for name in ("x_train", "y_train", "x_test", "y_test"))
     np.savez_compressed(options.output / "fashion.npz", x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
