@@ -8,6 +8,7 @@ import pytest
 from tfcompress.errors import UsageError
 from tfcompress.reports import edge
 from tfcompress.reports import report as r
+from tfcompress.reports.entries import faster
 
 GOLDEN = Path(__file__).parents[1] / "data" / "edge_format_1.json"
 
@@ -54,9 +55,34 @@ def test_a_measurement_joins_by_the_files_hash(report, document):
     assert (run.runtime, run.runtime_version, run.threads) == ("litert", document["runtime"]["version"], 1)
 
 
-def test_the_speedup_is_the_ratio_of_medians_within_one_run(report, document):
-    before, after = (model["timing"]["summary"]["median_ms"] for model in document["models"])
-    assert edge.join(report, document).comparison.speedup == pytest.approx(before / after)
+def timed(*turns):
+    """A measurement of these turns, in nanoseconds."""
+    samples = tuple(value for turn in turns for value in turn)
+    median_ms = sorted(samples)[len(samples) // 2] / 1e6
+    return r.Measurement(sha256="", samples_ns=samples, summary={"median_ms": median_ms}, blocks=tuple(map(len, turns)))
+
+
+def test_the_speedup_is_the_median_of_the_turns_ratios():
+    before, after = timed([20, 20, 26], [40, 40, 40], [30, 30, 30]), timed([10, 10], [20, 99, 20], [10, 10, 10])
+    assert faster(before, after) == sorted([20 / 10, 40 / 20, 30 / 10])[1]
+
+
+def test_a_slow_spell_that_one_files_median_fell_into_makes_no_speedup():
+    turns = [[10] * 5, [10] * 5, [14] * 5, [14] * 5]
+    before, after = timed(*turns[:3], turns[3] * 9), timed(turns[0] * 9, *turns[1:])
+    assert before.median_ms / after.median_ms == 14 / 10
+    assert faster(before, after) == 1
+
+
+def test_files_timed_apart_are_compared_by_their_medians():
+    assert faster(timed([30, 30, 30]), timed([10, 10, 10])) == pytest.approx(3)
+    assert faster(timed([30] * 3), timed([10] * 3, [10] * 3)) == pytest.approx(3)
+    assert faster(None, timed([1])) is None
+
+
+def test_the_speedup_goes_into_the_comparison(report, document):
+    joined = edge.join(report, document)
+    assert joined.comparison.speedup == joined.edge[0].speedup > 0
 
 
 def test_without_the_float_file_in_the_run_there_is_no_speedup(report, document):

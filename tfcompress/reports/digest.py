@@ -56,11 +56,11 @@ def rows(report: Report) -> list[Row]:
 def _sizes(report: Report) -> Iterator[Row]:
     source, before, after, change = report.source, report.baseline, report.result, report.comparison
     pair = (before.size_bytes if before else None, after.size_bytes)
-    yield Row("file", *_both(wording.size, pair), _changed("{} smaller", change.size_ratio))
+    yield Row("file", *_both(wording.size, pair), changed("smaller", "larger", change.size_ratio))
     pair = (before.gzip_bytes if before else None, after.gzip_bytes)
-    yield Row("file, gzip", *_both(wording.size, pair), _changed("{} smaller", change.gzip_ratio))
+    yield Row("file, gzip", *_both(wording.size, pair), changed("smaller", "larger", change.gzip_ratio))
     yield Row("parameters", *_both(wording.count, (source.parameters, after.parameters)), "")
-    fewer = _changed("{} fewer", change.parameter_ratio)
+    fewer = changed("fewer", "more", change.parameter_ratio)
     yield Row("non-zero parameters", *_both(wording.count, (source.nonzero, after.nonzero)), fewer)
     yield Row("multiply-accumulates", *_both(wording.count, (source.macs, after.macs)), "")
 
@@ -69,8 +69,13 @@ def _both(word: Callable[[V | None], str], pair: tuple[V | None, V | None]) -> t
     return word(pair[0]), word(pair[1])
 
 
-def _changed(words: str, value: float | None) -> str:
-    return "" if value is None else words.format(wording.times(value))
+def changed(gain: str, loss: str, value: float | None) -> str:
+    """Say a ratio in words: what it gained, or lost when it is below 1."""
+    if value is None or not value:
+        return ""
+    if f"{value:.3g}" == "1":
+        return "the same"
+    return f"{wording.times(value)} {gain}" if value > 1 else f"{wording.times(1 / value)} {loss}"
 
 
 def _scores(report: Report) -> Iterator[Row]:
@@ -101,13 +106,13 @@ def _device(run: EdgeRun) -> Iterator[Row]:
     before, after = run.baseline, run.result
     device = run.device or run.architecture or "device"
     pair = (before.median_ms if before else None, after.median_ms)
-    yield Row(f"latency on {device}", *_both(wording.duration, pair), _changed("{} faster", run.speedup))
+    yield Row(f"latency on {device}", *_both(wording.duration, pair), changed("faster", "slower", run.speedup))
     pair = (before.summary.get("p90_ms") if before else None, after.summary.get("p90_ms"))
     yield Row("latency, 90th percentile", *_both(wording.duration, pair), "")
     memory = (before.peak_memory_bytes if before else None, after.peak_memory_bytes)
     yield Row("peak memory there", *_both(wording.size, memory), "")
     energy = (before.energy_joules if before else None, after.energy_joules)
-    less = "not measured" if energy == (None, None) else _changed("{} less", ratio(*energy))
+    less = "not measured" if energy == (None, None) else changed("less", "more", ratio(*energy))
     yield Row("energy of an inference", *_both(wording.energy, energy), less)
 
 

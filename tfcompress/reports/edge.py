@@ -125,6 +125,7 @@ def _measurement(model: Mapping[str, Any]) -> Measurement:
         sha256=model["sha256"],
         samples_ns=tuple(timing["samples_ns"]),
         summary=dict(timing["summary"]),
+        blocks=tuple(timing["blocks"]),
         load_ms=(timing["load_ns"] + timing["allocate_ns"]) / 1e6,
         first_ms=timing["first_ns"] / 1e6,
         warmup_runs=timing["warmup_runs"],

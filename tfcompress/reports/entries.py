@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -221,6 +222,7 @@ class Measurement:
     Attributes:
         sha256: of the file that was measured.
         samples_ns: every timed inference, in nanoseconds.
+        blocks: how many of them each turn took; turns of files measured together alternate.
         summary: edge_runner's statistics of them: ``median_ms``, ``p90_ms``, …
         load_ms: opening the file and allocating its tensors.
         first_ms: first inference.
@@ -234,6 +236,7 @@ class Measurement:
     sha256: str
     samples_ns: tuple[int, ...]
     summary: Mapping[str, float | None]
+    blocks: tuple[int, ...] = ()
     load_ms: float | None = None
     first_ms: float | None = None
     warmup_runs: int | None = None
@@ -246,6 +249,33 @@ class Measurement:
     def median_ms(self) -> float | None:
         """Median latency."""
         return self.summary.get("median_ms")
+
+    @property
+    def turn_medians_ns(self) -> list[float]:
+        """Median latency of each turn, in nanoseconds."""
+        ends = list(itertools.accumulate(self.blocks))
+        return [
+            _median(self.samples_ns[end - count : end]) for end, count in zip(ends, self.blocks, strict=True) if count
+        ]
+
+
+def faster(before: Measurement | None, after: Measurement | None) -> float | None:
+    """Return how many times faster *after* is than *before*, both from one run; None unless both were measured.
+
+    Files measured in turns are compared turn by turn, and the median of those ratios is taken: what slows the machine
+    for a while slows both sides of a turn, but may fall on one side of the whole run's medians.
+    """
+    if before is None or after is None:
+        return None
+    pair = before.turn_medians_ns, after.turn_medians_ns
+    if len(pair[0]) != len(pair[1]) or len(pair[0]) < 2:
+        return ratio(before.median_ms, after.median_ms)
+    return _median([one / other for one, other in zip(*pair, strict=True) if other])
+
+
+def _median(values: Sequence[float]) -> float:
+    ordered, middle = sorted(values), len(values) // 2
+    return ordered[middle] if len(values) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -282,9 +312,8 @@ class EdgeRun:
 
     @property
     def speedup(self) -> float | None:
-        """Float median over the result's: above 1 when the result is faster; None unless both ran in this run."""
-        before = self.baseline.median_ms if self.baseline else None
-        return ratio(before, self.result.median_ms)
+        """How many times faster than the float file the result is; None unless both ran in this run."""
+        return faster(self.baseline, self.result)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -297,7 +326,7 @@ class Comparison:
         parameter_ratio: parameters of the source over non-zero parameters of the result.
         accuracy_difference: result minus float: top-1 fraction, or mean absolute error of a regression.
         mcnemar_p: probability of a difference like that between equally good classifiers (McNemar's test).
-        speedup: float median latency over the result's, on the device measured last.
+        speedup: float latency over the result's, on the device measured last.
         energy_ratio: float joules over the result's.
     """
 

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tfcompress.reports import digest, wording
-from tfcompress.reports.entries import ratio
+from tfcompress.reports.entries import faster
 from tfcompress.reports.report import Report
 
 if TYPE_CHECKING:
@@ -49,12 +49,15 @@ def print_comparison(reports: Sequence[Report], console: Console) -> None:
         reports: the first is what the others' latency is compared with, where one run of edge_runner timed both.
         console: where to.
     """
-    table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("recipe", style="bold")
-    for title in ("file", "gzip", "smaller", "non-zero", "accuracy", "95 %", "to float", "latency", "faster"):
-        table.add_column(title, justify="right")
+    timed = any(report.edge for report in reports)
+    titles = ("recipe", "file", "gzip", "smaller", "non-zero", "accuracy", "95 %", "to float", "latency", "faster")
+    shown = titles if timed else titles[:-2]
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    for title in shown:
+        first = title == "recipe"
+        table.add_column(title, justify="left" if first else "right", style="bold" if first else None, no_wrap=first)
     for report in reports:
-        table.add_row(*(Text(text) for text in _cells(report, reports[0])))
+        table.add_row(*(Text(text) for text in _cells(report, reports[0])[: len(shown)]))
     console.print(table)
     runs = {digest.conditions(run): None for report in reports for run in report.edge[-1:]}
     for text in runs:
@@ -90,7 +93,7 @@ def _speedup(report: Report, first: Report) -> float | None:
     if run.speedup is not None:
         return run.speedup
     same = [other for other in first.edge if other.created_utc == run.created_utc and other.device == run.device]
-    return ratio(same[-1].result.median_ms, run.result.median_ms) if same else None
+    return faster(same[-1].result, run.result) if same else None
 
 
 def frame(reports: Sequence[Report]) -> Any:

@@ -65,7 +65,7 @@ def interval(found: Score | None) -> str:
     """The 95 % interval of the fraction right; empty when there is none."""
     if found is None or found.top1_low is None or found.top1_high is None:
         return ""
-    return f"{100 * found.top1_low:.2f}..{100 * found.top1_high:.2f}"
+    return f"{100 * found.top1_low:.1f}..{100 * found.top1_high:.1f}"
 
 
 def difference(value: float | None, task: str | None) -> str:

@@ -1,0 +1,229 @@
+import dataclasses
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from tfcompress.reports import digest, edge, html, table, wording
+from tfcompress.reports import report as r
+
+DOCUMENT = edge.load(Path(__file__).parents[1] / "data" / "edge_format_1.json")
+BEFORE, AFTER = DOCUMENT["models"]
+
+
+def score(top1, **more):
+    return r.Score(task="classification", samples=1000, top1=top1, top1_low=top1 - 0.02, top1_high=top1 + 0.02, **more)
+
+
+def a_report(**changes):
+    source = r.SourceModel(
+        name="net <1>.h5",
+        writer="keras2",
+        parameters=1000,
+        nonzero=1000,
+        macs=5_000_000,
+        layers=(
+            r.Layer(name="conv", type="Conv2D", output_shape=(None, 8), parameters=900, nonzero=450, macs=10),
+            r.Layer(name="flat", type="Flatten", output_shape=(64,)),
+        ),
+        score=score(0.9),
+    )
+    baseline = r.Baseline(size_bytes=4000, gzip_bytes=3000, sha256=BEFORE["sha256"], score=score(0.9, top5=0.99))
+    result = r.ResultFile(
+        name="net <1>-int8.tflite",
+        sha256=AFTER["sha256"],
+        size_bytes=1000,
+        gzip_bytes=750,
+        quantize="int8",
+        parameters=1000,
+        nonzero=500,
+        score=score(0.89, top5=0.98),
+        operators={"CONV_2D": 2, "SOFTMAX": 1},
+        verification={
+            "float_ops": [],
+            "samples": 50,
+            "real_samples": True,
+            "agreement": [{"name": "scores", "sqnr_db": 30.04, "top1": 0.98}],
+        },
+        runtimes=(
+            r.Runtime(runtime="litert", version="2.3.0", verdict="runs", how="tried"),
+            r.Runtime(
+                runtime="tflite-runtime", version="2.9", verdict="should refuse", how="op versions", reason="too new"
+            ),
+        ),
+        promises=(
+            r.Promise(layer="a", what="sparsity", asked=0.5, got=0.5),
+            r.Promise(layer="b", what="sparsity", asked=0.5, got=0.625),
+        ),
+    )
+    values = {
+        "tool_version": "0.1.0",
+        "created_utc": "2026-01-02T03:04:05Z",
+        "recipe_name": "int8",
+        "recipe": {"format": 1},
+        "seeds": {"seed": 0},
+        "versions": {"python": "3.11.7", "tensorflow": None},
+        "machine": r.Machine(system="Linux 6", architecture="x86_64"),
+        "source": source,
+        "baseline": baseline,
+        "result": result,
+        "comparison": r.compare(source, baseline, result, mcnemar_p=0.3),
+        "warnings": ("the test split is small",),
+    }
+    return r.Report(**{**values, **changes})
+
+
+def measured():
+    return edge.join(a_report(), DOCUMENT)
+
+
+def printed(show, *arguments, width=110):
+    stream = io.StringIO()
+    show(*arguments, Console(file=stream, width=width, highlight=False))
+    return stream.getvalue()
+
+
+def cells(text, name):
+    line = next(line for line in text.splitlines() if line.strip().startswith(name))
+    return line.split(name, 1)[1].split()
+
+
+def test_a_report_is_printed_before_and_after():
+    text = printed(table.print_report, a_report())
+    assert cells(text, "file ") == ["4,000", "B", "1,000", "B", "4x", "smaller"]
+    assert cells(text, "non-zero parameters") == ["1,000", "500", "2x", "fewer"]
+    assert cells(text, "accuracy, 1,000 samples") == ["90.00", "%", "89.00", "%", "-1.00", "pt"]
+    assert cells(text, "95 % interval") == ["88.0..92.0", "87.0..91.0"]
+    assert "latency" not in text
+
+
+def test_its_findings_are_sentences():
+    text = printed(table.print_report, a_report())
+    for sentence in (
+        "✓ ops: all 3 are int8",
+        "✓ agreement: scores against the Keras model: 30.0 dB, the same top-1 on 98.0 % of 50 real samples",
+        "✓ accuracy: no significant difference from float (p = 0.3, McNemar)",
+        "✓ promise: sparsity kept in 2 layers: asked 0.5, got 0.5 to 0.625",
+        "✓ runtime: litert 2.3.0 runs it (tried)",
+        "! runtime: tflite-runtime 2.9 should refuse it (op versions): too new",
+        "! warning: the test split is small",
+    ):
+        assert sentence in text
+
+
+def test_a_measurement_adds_latency_with_its_conditions():
+    text = printed(table.print_report, measured())
+    assert f"latency on {DOCUMENT['environment']['cpu']}" in text
+    samples = len(AFTER["timing"]["samples_ns"])
+    assert f"latency: median of {samples:,} inferences, timed in turns with the others" in text
+    assert f"litert {DOCUMENT['runtime']['version']}, 1 thread, XNNPACK" in text
+    assert cells(text, "energy of an inference") == ["-", "-", "not", "measured"]
+
+
+def test_reports_are_compared_a_row_each_within_a_narrow_terminal():
+    text = printed(table.print_comparison, [dataclasses.replace(measured(), recipe_name="float32"), measured()])
+    assert "…" not in text
+    assert cells(text, "int8")[:5] == ["1,000", "B", "750", "B", "4x"]
+    assert text.count("latency: median of") == 1
+    assert "! int8: the test split is small" in text
+
+
+def test_without_measurements_there_is_no_latency_column():
+    assert "latency" not in printed(table.print_comparison, [a_report()])
+
+
+def test_latency_is_compared_with_the_first_report_of_the_same_run_only():
+    alone = dataclasses.replace(a_report(), baseline=None)
+    first, second = edge.join(alone, DOCUMENT), edge.join(alone, DOCUMENT)
+    assert table._speedup(second, first) == 1
+    other = dataclasses.replace(first, edge=(dataclasses.replace(first.edge[0], created_utc="earlier"),))
+    assert table._speedup(second, other) is None
+    assert table._speedup(alone, first) is None
+
+
+def test_a_frame_has_a_row_a_report_and_units_in_its_columns():
+    frame = table.frame([a_report(), dataclasses.replace(measured(), recipe_name="other")])
+    assert list(frame.index) == ["int8", "other"]
+    assert frame.loc["int8", "size_ratio"] == 4
+    assert frame.loc["other", "latency_median_ms"] == AFTER["timing"]["summary"]["median_ms"]
+    assert frame["energy_joules"].isna().all()
+
+
+def test_the_least_report_prints_and_has_a_page():
+    least = a_report(
+        baseline=None,
+        comparison=r.Comparison(),
+        source=r.SourceModel(name="m", writer="savedmodel"),
+        result=r.ResultFile(name="m.tflite", sha256="ab", size_bytes=1, gzip_bytes=1, quantize="none"),
+    )
+    assert "no test data" in printed(table.print_report, least)
+    assert "1 B" in printed(table.print_comparison, [least])
+    assert "no test data was given" in html.to_html(least)
+    assert digest.findings(dataclasses.replace(least, warnings=())) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "topic", "text", "good"),
+    [
+        ({"verification": {"float_ops": ["NEG at 'x'"]}}, "ops", "1 of 3 compute in float: NEG at 'x'", False),
+        ({"quantize": "dynamic"}, "ops", "3, dynamic as asked", True),
+    ],
+)
+def test_ops_left_in_float_are_named(changes, topic, text, good):
+    report = a_report()
+    report = dataclasses.replace(report, result=dataclasses.replace(report.result, **changes))
+    assert digest.Finding(topic, text, good) in digest.findings(report)
+
+
+@pytest.mark.parametrize(("change", "word", "good"), [(-0.03, "lower", False), (0.03, "higher", True)])
+def test_a_significant_difference_is_called_one(change, word, good):
+    report = a_report(comparison=r.Comparison(accuracy_difference=change, mcnemar_p=0.0001))
+    text = f"significantly {word} than float (p < 0.001, McNemar)"
+    assert digest.Finding("accuracy", text, good) in digest.findings(report)
+
+
+def test_a_regression_shows_errors():
+    def error(value):
+        return r.Score(task="regression", samples=10, mae=value, rmse=2 * value)
+
+    report = a_report()
+    report = dataclasses.replace(
+        report,
+        baseline=dataclasses.replace(report.baseline, score=error(0.5)),
+        result=dataclasses.replace(report.result, score=error(0.625)),
+        comparison=r.Comparison(accuracy_difference=0.125),
+    )
+    text = printed(table.print_report, report)
+    assert cells(text, "error, 10 samples") == ["MAE", "0.5", "MAE", "0.625", "+0.125"]
+    assert cells(text, "RMSE") == ["1", "1.25"]
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(None, ""), (4.0, "4x smaller"), (0.5, "2x larger"), (1.0001, "the same"), (0, "")],
+)
+def test_a_ratio_is_said_in_words(value, words):
+    assert digest.changed("smaller", "larger", value) == words
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (wording.size(9_999_999), "9,999,999 B"),
+        (wording.size(12_345_678), "12.3 MB"),
+        (wording.count(999), "999"),
+        (wording.count(1_234_567), "1.235 M"),
+        (wording.count(2_500_000_000), "2.5 G"),
+        (wording.duration(12.345), "12.3 ms"),
+        (wording.duration(0.0512), "51.2 µs"),
+        (wording.seconds(3.21), "3.2 s"),
+        (wording.seconds(133), "2 min 13 s"),
+        (wording.energy(0.0123), "12.3 mJ"),
+        (wording.probability(0.0005), "p < 0.001"),
+        (wording.probability(0.0433), "p = 0.043"),
+        (wording.difference(-0.0042, "binary"), "-0.42 pt"),
+    ],
+)
+def test_numbers_are_written_with_their_units(text, expected):
+    assert text == expected

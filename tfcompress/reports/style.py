@@ -1,0 +1,61 @@
+"""The page's style: light and dark by the reader's own setting, nothing loaded from elsewhere."""
+
+CSS = """
+:root { color-scheme: light dark; --page: #f6f7f9; --card: #fff; --ink: #16202c; --soft: #5c6b7d; --line: #e2e6ec;
+  --before: #8b98a9; --after: #0b7f74; --good: #12805c; --bad: #b4540a; --bar: #d9efec; }
+@media (prefers-color-scheme: dark) { :root { --page: #0f141a; --card: #182029; --ink: #e8edf3; --soft: #9aa9ba;
+  --line: #2a3542; --before: #8594a6; --after: #35c2b3; --good: #4ecb9b; --bad: #f0a35e; --bar: #173f3c; } }
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--page); color: var(--ink); line-height: 1.5;
+  font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }
+main { max-width: 1080px; margin: 0 auto; padding: 36px 20px 60px; }
+header p { margin: 0; color: var(--soft); overflow-wrap: anywhere; }
+h1 { margin: 2px 0 4px; font-size: 28px; line-height: 1.25; overflow-wrap: anywhere; }
+h2 { margin: 0 0 14px; font-size: 16px; }
+section { background: var(--card); border: 1px solid var(--line); border-radius: 12px;
+  padding: 20px 22px; min-width: 0; }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(210px, 1fr)); gap: 14px; margin: 22px 0 14px; }
+.tile { background: var(--card); border: 1px solid var(--line); border-radius: 12px; padding: 16px 18px; }
+.tile b { display: block; font-size: 26px; line-height: 1.3; font-variant-numeric: tabular-nums; }
+.tile span { color: var(--soft); font-size: 13px; display: block; overflow-wrap: anywhere; }
+.grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(460px, 100%), 1fr)); gap: 14px; }
+.grid { grid-auto-flow: dense; }
+.wide { grid-column: 1 / -1; }
+.note { color: var(--soft); font-size: 13px; margin: 10px 0 0; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+th { text-align: left; font-weight: 500; color: var(--soft); font-size: 13px; }
+th, td { padding: 6px 14px 6px 0; border-bottom: 1px solid var(--line); vertical-align: top; }
+td { overflow-wrap: anywhere; }
+td:last-child, th:last-child { padding-right: 0; }
+@media (min-width: 700px) { .name { white-space: nowrap; } }
+tr:last-child td { border-bottom: 0; }
+.number { text-align: right; white-space: nowrap; }
+.share { min-width: 120px; }
+.share i { display: block; height: 10px; margin-top: 7px; border-radius: 3px; background: var(--after); opacity: .75; }
+ul { list-style: none; margin: 0; padding: 0; }
+li { padding: 5px 0 5px 26px; position: relative; overflow-wrap: anywhere; }
+li::before { content: "·"; position: absolute; left: 4px; font-weight: 700; color: var(--soft); }
+li.good::before { content: "✓"; color: var(--good); }
+li.bad::before { content: "!"; left: 6px; color: var(--bad); }
+li em { font-style: normal; color: var(--soft); margin-right: 6px; }
+details { margin-top: 4px; }
+summary { cursor: pointer; color: var(--soft); }
+pre { overflow-x: auto; font-size: 13px; margin: 8px 0 0; }
+code { font: 12.5px/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; overflow-wrap: anywhere; }
+svg { display: block; width: 100%; max-width: 640px; height: auto; font-size: 13px; fill: var(--ink); }
+svg .label, svg .tick { fill: var(--soft); }
+svg .end { text-anchor: end; }
+svg .tick { text-anchor: middle; font-size: 11.5px; }
+svg .grid { stroke: var(--line); }
+svg .before { fill: var(--before); }
+svg .after { fill: var(--after); }
+svg .soft { opacity: .55; }
+svg .span { stroke-width: 4; stroke-linecap: round; opacity: .45; }
+svg .before.span, svg .before.median { stroke: var(--before); }
+svg .after.span, svg .after.median { stroke: var(--after); }
+svg .median { stroke-width: 1.5; stroke-dasharray: 4 3; }
+svg .area { opacity: .38; }
+svg .line { fill: none; stroke: var(--after); stroke-width: 2; stroke-linejoin: round; }
+@media print { body { background: #fff; } section, .tile { break-inside: avoid; } }
+"""
