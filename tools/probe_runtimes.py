@@ -2,8 +2,8 @@
 
     python tools/probe_runtimes.py litert=.venv/bin/python tflite-runtime=/tmp/old/bin/python
 
-Each RUNTIME=PYTHON names an interpreter that has the runtime installed; what is measured replaces what the file holds
-for that version. For every builtin op and version a file of one operator code and no ops is made; a runtime that lacks it
+Each RUNTIME=PYTHON names a Python that has the runtime installed; what is measured replaces what the file holds for
+that version. For every builtin op and version a file of one operator code and no ops is made; a runtime that lacks it
 says so when the file is opened. That happens in child processes, which may crash.
 
 This script runs itself with those interpreters (``--child``), so it is Python 3.9 with the standard library only.

@@ -20,6 +20,10 @@ _ENVIRONMENT = {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2"}
 _CHILD = "tfcompress.tflite.converter_child"
 
 
+class MissingKernelError(ConversionError):
+    """The converter refused because ops have no integer kernel."""
+
+
 class ConverterProcess:
     """A child process that converts SavedModels, one after the other; a context manager.
 
@@ -54,9 +58,11 @@ class ConverterProcess:
         *,
         sparse: bool = False,
         qat: bool = False,
+        batch: int = 1,
+        float_ops: bool = False,
     ) -> bytes:
         """Convert a SavedModel and wait for the result; see :meth:`start`."""
-        self.start(saved_model, export, representative, sparse=sparse, qat=qat)
+        self.start(saved_model, export, representative, sparse=sparse, qat=qat, batch=batch, float_ops=float_ops)
         return self.result()
 
     def start(
@@ -67,17 +73,21 @@ class ConverterProcess:
         *,
         sparse: bool = False,
         qat: bool = False,
+        batch: int = 1,
+        float_ops: bool = False,
     ) -> None:
         """Have a SavedModel converted while the caller goes on; :meth:`result` must be called before the next start.
 
         Args:
-            saved_model: folder with a signature ``serving_default`` of batch 1.
+            saved_model: folder with a signature ``serving_default``.
             export: quantization, dtype of inputs and outputs, what to do with float ops.
             representative: for each input by its signature name, an array of shape (samples, *shape) to calibrate
                 activation ranges on; None: none (ranges come from a model trained with fake quantization, or none are
                 needed).
             sparse: use TFLite's sparse encoding for sparse kernels.
             qat: the model holds fake quantization.
+            batch: batch size of the signature.
+            float_ops: let ops that have no integer kernel stay in float.
         """
         self._count += 1
         folder = self._worker.folder
@@ -96,7 +106,8 @@ class ConverterProcess:
                 "qat": qat,
                 "sparse": sparse,
                 "select_ops": export.select_ops,
-                "float_ops": export.float_ops == "allow",
+                "float_ops": float_ops,
+                "batch": batch,
                 "representative": None if representative is None else str(samples),
             }
         )
@@ -105,6 +116,7 @@ class ConverterProcess:
         """Wait for what :meth:`start` began.
 
         Raises:
+            MissingKernelError: ops have no integer kernel, and *float_ops* was off.
             ConversionError: the converter refused the model, naming the ops, or died, naming the signal.
         """
         if self._waiting is None:
@@ -118,8 +130,10 @@ class ConverterProcess:
             msg = f"the TFLite converter died by {death.reason} while converting to {what}; {_remedy(death.reason)}"
             raise ConversionError(msg) from death
         except WorkerAnswerError as answer:
+            missing = re.findall(r"not yet supported for op: '(\w+)'", answer.text)
+            kind = MissingKernelError if missing else ConversionError
             msg = f"the TFLite converter refuses to convert to {what}: {_reason(answer.text)}"
-            raise ConversionError(msg) from answer
+            raise kind(msg) from answer
         content = target.read_bytes()
         target.unlink()
         return content

@@ -1,7 +1,7 @@
 """The process that holds the TFLite converter; started by :mod:`tfcompress.tflite.convert` and by nothing else.
 
 Request: ``saved_model`` (folder), ``target`` (file to write), ``quantize``, ``io`` (dtype), ``qat``, ``sparse``,
-``select_ops``, ``float_ops``, ``representative`` (``.npz`` of stacked samples by input name, or null).
+``select_ops``, ``float_ops``, ``batch``, ``representative`` (``.npz`` of stacked samples by input name, or null).
 Answer: ``{}``.
 Or ``open`` (a TFLite file to open and run in TensorFlow's own interpreter). Answer: ``version`` of TensorFlow.
 """
@@ -35,6 +35,8 @@ def _open(path: str) -> dict[str, Any]:
 
     interpreter = tf.lite.Interpreter(model_path=path)
     interpreter.allocate_tensors()
+    for tensor in interpreter.get_input_details():
+        interpreter.set_tensor(tensor["index"], np.zeros(tensor["shape"], tensor["dtype"]))
     interpreter.invoke()
     return {"version": tf.__version__}
 
@@ -42,7 +44,7 @@ def _open(path: str) -> dict[str, Any]:
 def _convert(request: dict[str, Any]) -> dict[str, Any]:
     import tensorflow as tf
 
-    converter = tf.lite.TFLiteConverter.from_saved_model(request["saved_model"])
+    converter = tf.lite.TFLiteConverter.from_saved_model(request["saved_model"], signature_keys=["serving_default"])
     representative = request["representative"]
     samples = None if representative is None else dict(np.load(representative))
     _configure(converter, request, samples)
@@ -60,7 +62,7 @@ def _configure(converter: Any, request: dict[str, Any], samples: dict[str, np.nd
     if quantize == "float16":
         converter.target_spec.supported_types = [tf.float16]
     if samples is not None:
-        converter.representative_dataset = lambda: _one_by_one(samples)
+        converter.representative_dataset = lambda: _batches(samples, request["batch"])
     converter.target_spec.supported_ops = _ops(request, samples)
     if quantize in ("int8", "int16x8"):
         converter.inference_input_type = converter.inference_output_type = tf.as_dtype(request["io"])
@@ -88,6 +90,9 @@ def _ops(request: dict[str, Any], samples: dict[str, np.ndarray] | None) -> list
     return chosen
 
 
-def _one_by_one(samples: dict[str, np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
-    for index in range(len(next(iter(samples.values())))):
-        yield {name: values[index : index + 1] for name, values in samples.items()}
+def _batches(samples: dict[str, np.ndarray], batch: int) -> Iterator[dict[str, np.ndarray]]:
+    """Give the samples in batches of one size; the first ones fill up the last batch."""
+    count = len(next(iter(samples.values())))
+    for start in range(0, count, batch):
+        chosen = np.arange(start, start + batch) % count
+        yield {name: values[chosen] for name, values in samples.items()}

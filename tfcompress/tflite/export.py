@@ -21,8 +21,10 @@ from tfcompress.models.signature import call
 from tfcompress.models.specs import Signature, random_inputs
 from tfcompress.progress import SILENT, Progress
 from tfcompress.recipe import Export
-from tfcompress.tflite.convert import ConverterProcess
-from tfcompress.tflite.lower import to_saved_model
+from tfcompress.tflite.contract import check_integer
+from tfcompress.tflite.convert import ConverterProcess, MissingKernelError
+from tfcompress.tflite.flatbuffer import read
+from tfcompress.tflite.lower import Lowered, lower
 from tfcompress.tflite.pack import add_metadata
 from tfcompress.tflite.runtimes import RuntimeVerdict, check, where_it_runs
 from tfcompress.tflite.sparse import choose
@@ -121,33 +123,24 @@ def export(
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tfcompress-")))
         engine = converter or stack.enter_context(ConverterProcess())
-        run = _Run(settings, engine, folder)
-        _check_wrappers(model)
         with progress.task("converting"):
-            signature = to_saved_model(model, folder / "model")
-            qat = _holds_fake_quant(folder / "model")
-            samples = _draw(data, signature, settings, seed, qat=qat)
-            engine.start(folder / "model", settings, samples.calibration, qat=qat)
-            keras_outputs = call(model, samples.inputs)  # while the converter is at work
-            content = engine.result()
-            float_size = float_size_bytes or run.float_size(float_model, qat=qat)
-            content, sparse = run.encode(content, samples, qat=qat)
+            _check_wrappers(model)
+            lowered = lower(model, folder / "model")
+            if lowered.batch != 1:
+                progress.note(f"the model insists on batches of {lowered.batch}; so will the file")
+            run = _Run(settings, engine, lowered, _draw(data, lowered, settings, seed))
+            content, keras_outputs = run.convert(model)
+            if float_size_bytes is None:
+                float_size_bytes = run.float_size(float_model, folder / "float")
+            content, sparse = run.encode(content)
         with progress.task("checking"):
             if metadata is not None:
                 content = add_metadata(content, metadata)
-            verification = verify(
-                content,
-                settings,
-                signature=signature,
-                inputs=samples.inputs,
-                keras_outputs=keras_outputs,
-                float_size_bytes=float_size,
-                real_samples=samples.real,
-            )
+            verification = run.verify(content, keras_outputs, float_size_bytes)
             verdicts = where_it_runs(content, trials={"litert": _ran, "tensorflow": engine.try_in_tensorflow})
             check(verdicts, settings.runtimes)
     verification = dataclasses.replace(verification, sparse=sparse, runtimes=verdicts)
-    return TFLiteModel(content, settings, signature, verification)
+    return TFLiteModel(content, settings, lowered.signature, verification)
 
 
 def _ran(_: bytes) -> str:
@@ -157,32 +150,75 @@ def _ran(_: bytes) -> str:
 
 @dataclass(frozen=True)
 class _Run:
+    """One export under way."""
+
     settings: Export
     engine: ConverterProcess
-    folder: Path
+    lowered: Lowered
+    samples: _Drawn
 
-    def float_size(self, float_model: Any | None, *, qat: bool) -> int | None:
+    def convert(self, model: Any) -> tuple[bytes, dict[str, np.ndarray]]:
+        """Convert, and run the Keras model on the samples while the converter is at work.
+
+        Where an op has no integer kernel the model is converted once more, with that op in float: to be reported where
+        ``float_ops`` allows it, and otherwise to find out for the error message which layer it came from.
+        """
+        self._start()
+        keras_outputs = call(model, self.samples.inputs)
+        try:
+            return self.engine.result(), keras_outputs
+        except MissingKernelError:
+            self._start(float_ops=True)
+            content = self.engine.result()
+            check_integer(read(content), self.settings)
+            return content, keras_outputs
+
+    def _start(self, *, sparse: bool = False, float_ops: bool = False) -> None:
+        self.engine.start(
+            self.lowered.folder,
+            self.settings,
+            self.samples.calibration,
+            sparse=sparse,
+            qat=self.lowered.qat,
+            batch=self.lowered.batch,
+            float_ops=float_ops,
+        )
+
+    def float_size(self, float_model: Any | None, folder: Path) -> int | None:
         """Convert the float model, for the comparison of sizes."""
-        if self.settings.quantize == "none" or (qat and float_model is None):
+        if self.settings.quantize == "none" or (self.lowered.qat and float_model is None):
             return None
-        source = self.folder / "model"
-        if float_model is not None:
-            source = self.folder / "float"
-            to_saved_model(float_model, source)
-        return len(self.engine.convert(source, Export(select_ops=self.settings.select_ops), None))
+        source = self.lowered if float_model is None else lower(float_model, folder)
+        return len(self.engine.convert(source.folder, Export(select_ops=self.settings.select_ops), None))
 
-    def encode(self, content: bytes, samples: _Drawn, *, qat: bool) -> tuple[bytes, str]:
+    def encode(self, content: bytes) -> tuple[bytes, str]:
         """Use the sparse encoding where that pays."""
         if self.settings.sparse == "never":
             return content, ""
         return choose(
             content,
-            lambda: self.engine.convert(
-                self.folder / "model", self.settings, samples.calibration, sparse=True, qat=qat
-            ),
+            self._encoded,
             quantize=self.settings.quantize,
             runtimes=self.settings.runtimes,
-            inputs=samples.inputs,
+            inputs=self.samples.inputs,
+        )
+
+    def _encoded(self) -> bytes:
+        self._start(sparse=True, float_ops=self.settings.float_ops == "allow")
+        return self.engine.result()
+
+    def verify(
+        self, content: bytes, keras_outputs: Mapping[str, np.ndarray], float_size_bytes: int | None
+    ) -> Verification:
+        """Hold the file against what was asked for."""
+        return verify(
+            content,
+            self.settings,
+            signature=self.lowered.signature,
+            inputs=self.samples.inputs,
+            keras_outputs=keras_outputs,
+            float_size_bytes=float_size_bytes,
+            real_samples=self.samples.real,
         )
 
 
@@ -196,13 +232,9 @@ class _Drawn:
 
 
 def _draw(
-    data: Samples | Mapping[str, np.ndarray] | np.ndarray | None,
-    signature: Signature,
-    settings: Export,
-    seed: int,
-    *,
-    qat: bool,
+    data: Samples | Mapping[str, np.ndarray] | np.ndarray | None, lowered: Lowered, settings: Export, seed: int
 ) -> _Drawn:
+    signature, qat = lowered.signature, lowered.qat
     if qat and settings.quantize != "int8":
         msg = f"export.quantize must be 'int8' for a model trained with fake quantization, got {settings.quantize!r}"
         raise UsageError(msg)
@@ -234,10 +266,6 @@ def _by_name(
         raise DataError(msg)
     chosen = np.random.default_rng(seed).permutation(total)[:count]
     return {s.name: np.asarray(arrays[s.name])[chosen].astype(s.dtype) for s in signature.inputs}
-
-
-def _holds_fake_quant(folder: Path) -> bool:
-    return b"FakeQuantWithMinMax" in (folder / "saved_model.pb").read_bytes()
 
 
 def _check_wrappers(model: Any) -> None:

@@ -7,33 +7,69 @@ of an unknown one, and recurrent layers need it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tfcompress.errors import ConversionError
+from tfcompress.models.kinds import graph_of
 from tfcompress.models.signature import signature_of
 from tfcompress.models.specs import Signature
-from tfcompress.models.wiring import SERVING, infer
+from tfcompress.models.wiring import SERVING, infer, wire
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """A model written as a SavedModel.
+
+    Attributes:
+        folder: where it is.
+        signature: names, shapes (without the batch axis) and dtypes of its inputs and outputs.
+        batch: its batch size: 1, or the only one that the model takes.
+        qat: it holds fake quantization.
+    """
+
+    folder: Path
+    signature: Signature
+    batch: int
+    qat: bool
 
 
 def to_saved_model(model: Any, folder: Path) -> Signature:
+    """Write *model* into *folder*; see :func:`lower`."""
+    return lower(model, folder).signature
+
+
+def lower(model: Any, folder: Path) -> Lowered:
     """Write *model* into *folder* as a SavedModel with one signature, ``serving_default``, of batch 1.
+
+    A model that insists on another batch size (a SavedModel that was signed with one, say) keeps it.
 
     Args:
         model: a Keras 3 or tf_keras model (subclassed, wrapped for quantization-aware training, or a facade), or the
             path of a SavedModel.
         folder: a folder that does not exist yet, or is empty.
 
-    Returns:
-        The names, shapes (without the batch axis) and dtypes of inputs and outputs; the written signature has the same.
-
     Raises:
-        ConversionError: the model cannot be traced with batch 1, or uses a resource that it does not hold.
+        ConversionError: the model cannot be traced, or uses a resource that it does not hold.
     """
+    signature = signature_of(model)
+    wanted = wire(graph_of(model)).batch
+    batch = 1
+    try:
+        _write(model, signature, batch, folder)
+    except ConversionError:
+        if wanted in (None, 1):
+            raise
+        batch = wanted
+        _write(model, signature, batch, folder)
+    return Lowered(folder, signature, batch, _holds_fake_quant(folder))
+
+
+def _write(model: Any, signature: Signature, batch: int, folder: Path) -> None:
     import tensorflow as tf
 
-    signature = signature_of(model)
-    specs = {s.name: tf.TensorSpec((1, *s.shape), s.dtype, name=s.name) for s in signature.inputs}
+    specs = {s.name: tf.TensorSpec((batch, *s.shape), s.dtype, name=s.name) for s in signature.inputs}
 
     @tf.function(autograph=False)  # type: ignore[untyped-decorator]
     def serve(**tensors: Any) -> dict[str, Any]:
@@ -48,9 +84,12 @@ def to_saved_model(model: Any, folder: Path) -> Signature:
         tf.saved_model.save(module, str(folder), signatures={SERVING: function})
     except (ValueError, TypeError, AssertionError, tf.errors.OpError) as error:
         reason = _first_line(error)
-        msg = f"model cannot be traced with a batch of 1: {reason}; give it a call() that takes any batch size"
+        msg = f"model cannot be traced with a batch of {batch}: {reason}; give it a call() that takes any batch size"
         raise ConversionError(msg) from error
-    return signature
+
+
+def _holds_fake_quant(folder: Path) -> bool:
+    return b"FakeQuantWithMinMax" in (folder / "saved_model.pb").read_bytes()
 
 
 def _first_line(error: Exception) -> str:

@@ -109,8 +109,8 @@ def where_it_runs(model: bytes, *, trials: Mapping[Runtime, Trial] | None = None
 def check(verdicts: Iterable[RuntimeVerdict], wanted: Iterable[str]) -> None:
     """Check that the file runs on every runtime in *wanted*.
 
-    ``NAME>=VERSION`` asks for each known version from that one up; where VERSION itself is not known, the next older one
-    stands for it. A name alone asks for its newest known version.
+    ``NAME>=VERSION`` asks for each known version from that one up; where VERSION itself is not known, the next older
+    one stands for it. A name alone asks for its newest known version.
 
     Raises:
         ContractError: naming the runtime and its reason.

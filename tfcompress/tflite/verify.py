@@ -7,7 +7,7 @@ LiteRT on real samples and compared with the Keras model's own outputs.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,8 +25,16 @@ from tfcompress.tflite.weights import bytes_by_dtype, ops_by_dtype
 
 SAMPLES = 256
 """Samples that agreement is measured on, at most."""
-LEAST_DB: dict[str, float] = {"none": 60.0, "float16": 30.0, "dynamic": 15.0, "int8": 10.0, "int16x8": 20.0}
+LEAST_DB: dict[str, float] = {"none": 60.0, "float16": 40.0, "dynamic": 20.0, "int8": 10.0, "int16x8": 20.0}
+"""Least agreement by scheme, in dB, unless the export asks for another.
+
+Set well below what good files reach and above what broken ones do. Measured over 40 models of both Kerases (MLP, CNN,
+residual, separable, transformer, recurrent, MobileNetV2/V3, EfficientNetB0; tiny ones untrained, small ones trained):
+float32 125 to 200 dB, float16 63 to 90, dynamic 38 to 85, int8 30 to 51, int16x8 40 to 74. Calibrated on samples scaled
+wrongly, x 255 or / 255, int8 gave -7 to 3 dB. Published int8 networks that lost 4 points of accuracy lie near 10 dB.
+"""
 _KERNEL_STEPS = 8.0
+_KERNEL_DB = 10.0
 _REFERENCE_SAMPLES = 4
 _REFERENCE_MACS = 2_000_000_000
 
@@ -52,6 +60,7 @@ class Verification:
         least_agreement_db: what was asked of every output.
         kernel_steps: largest difference between XNNPACK and the reference kernels, in quantization steps of the output;
             None: not compared (only int8 files are).
+        kernel_note: why an int8 file was not compared; mostly empty.
         sparse: what became of the sparse encoding; empty: not tried.
         runtimes: where the file runs, one entry a runtime and version.
     """
@@ -71,6 +80,7 @@ class Verification:
     real_samples: bool
     least_agreement_db: float
     kernel_steps: float | None
+    kernel_note: str = ""
     sparse: str = ""
     runtimes: tuple[RuntimeVerdict, ...] = ()
 
@@ -111,6 +121,7 @@ def verify(
     least = LEAST_DB[export.quantize] if export.min_agreement_db is None else export.min_agreement_db
     for item in found:
         check_agreement(flat, keras_outputs[item.name], item, least, export)
+    steps, kernel_note = compare_kernels(model, flat, inputs) if export.quantize == "int8" else (None, "")
     return Verification(
         ops=flat.op_counts,
         ops_by_dtype=ops_by_dtype(flat.subgraphs),
@@ -126,7 +137,8 @@ def verify(
         samples=len(next(iter(inputs.values()))),
         real_samples=real_samples,
         least_agreement_db=least,
-        kernel_steps=_compare_kernels(model, flat, inputs) if export.quantize == "int8" else None,
+        kernel_steps=steps,
+        kernel_note=kernel_note,
     )
 
 
@@ -173,8 +185,13 @@ def check_agreement(
         raise ContractError(msg)
 
 
-def _compare_kernels(model: bytes, flat: FlatModel, inputs: Mapping[str, np.ndarray]) -> float:
-    """Return how many quantization steps XNNPACK and the reference kernels differ by, on a few samples.
+def compare_kernels(model: bytes, flat: FlatModel, inputs: Mapping[str, np.ndarray]) -> tuple[float | None, str]:
+    """Run an int8 file with XNNPACK and with the reference kernels, on a few samples.
+
+    Returns:
+        The largest difference in quantization steps of the output, and an empty string; or None, and why the reference
+        kernels cannot run the file. (They lack some versions of ops, TILE 3 for one, and abort on the degenerate scales
+        of some untrained networks.)
 
     Raises:
         ContractError: more than kernels may differ by; one of them is wrong (LiteRT#8928).
@@ -182,16 +199,30 @@ def _compare_kernels(model: bytes, flat: FlatModel, inputs: Mapping[str, np.ndar
     count = min(_REFERENCE_SAMPLES, max(1, _REFERENCE_MACS // max(1, flat.macs)))  # reference kernels are slow
     few = {name: values[:count] for name, values in inputs.items()}
     with InterpreterProcess(model) as fast, InterpreterProcess(model, reference_kernels=True) as reference:
-        ours, theirs = fast.run(few), reference.run(few)
-    worst = 0.0
-    for name, values in ours.items():
-        step = output_step(flat, name)[0]
-        if step:
-            worst = max(worst, float(np.abs(values - theirs[name]).max()) / step)
-    if worst > _KERNEL_STEPS:
-        msg = (
-            f"XNNPACK and the reference kernels must agree to {_KERNEL_STEPS:g} quantization steps on this file, they "
-            f"differ by {worst:.0f}; one of them is wrong, so do not trust the file: choose another --quantize"
-        )
-        raise ContractError(msg)
-    return worst
+        ours = fast.run(few)
+        try:
+            theirs = reference.run(few)
+        except ContractError as error:
+            return None, f"not compared with the reference kernels: {error}"
+    found = agreements(flat, theirs, ours)
+    check_kernels(found)
+    return max((item.max_abs_error / item.step for item in found if item.step), default=0.0), ""
+
+
+def check_kernels(found: Sequence[OutputAgreement]) -> None:
+    """Check that two kinds of kernels give the same outputs.
+
+    They round in different ways, which is one step or two in most files (measured: at most 3 in 30 models). A softmax
+    over coarse logits makes many steps of one, though: so they only fail who differ by much of the signal as well.
+
+    Raises:
+        ContractError: with the numbers.
+    """
+    for item in found:
+        steps = item.max_abs_error / item.step if item.step else 0.0
+        if steps > _KERNEL_STEPS and (item.sqnr_db or 0.0) < _KERNEL_DB:
+            msg = (
+                f"XNNPACK and the reference kernels must agree on output {item.name!r}, they differ by {steps:.0f} "
+                f"quantization steps; one of them is wrong, so do not trust the file: choose another --quantize"
+            )
+            raise ContractError(msg)

@@ -1,0 +1,78 @@
+"""Write the small TFLite files in tests/data/tflite that the quick tests read: python tests/tflite/make_files.py.
+
+One network in every scheme (8x8x3 -> Conv2D(8) -> DepthwiseConv2D -> Dense(10) -> softmax), the same with 80 % zeros in
+sparse encoding, one with two inputs and outputs, one with an embedding (whole numbers go in), and a stateful LSTM.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from tfcompress.recipe import Export
+from tfcompress.tflite.convert import ConverterProcess
+from tfcompress.tflite.lower import lower
+
+FOLDER = Path(__file__).resolve().parents[1] / "data" / "tflite"
+
+
+def cnn(keras):
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            keras.Input((8, 8, 3), name="image"),
+            layers.Conv2D(8, 3, padding="same", activation="relu", name="conv"),
+            layers.DepthwiseConv2D(3, name="depthwise"),
+            layers.Flatten(name="flatten"),
+            layers.Dense(10, activation="softmax", name="scores"),
+        ]
+    )
+
+
+def two_ways(keras):
+    layers = keras.layers
+    image, facts = keras.Input((6, 6, 1), name="image"), keras.Input((4,), name="facts")
+    seen = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3)(image))
+    both = layers.Concatenate()([seen, layers.Dense(4)(facts)])
+    outputs = [layers.Dense(3, name="class")(both), layers.Dense(1, name="size")(both)]
+    return keras.Model([image, facts], outputs)
+
+
+def tokens(keras):
+    layers = keras.layers
+    return keras.Sequential(
+        [keras.Input((5,), dtype="int32", name="ids"), layers.Embedding(20, 8), layers.Flatten(), layers.Dense(2)]
+    )
+
+
+def main() -> None:
+    import keras
+    import tf_keras
+
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    keras.utils.set_random_seed(0)
+    generator = np.random.default_rng(0)
+    model, sparse = cnn(keras), cnn(keras)
+    for layer in sparse.layers:
+        if layer.weights:
+            kernel, bias = layer.get_weights()
+            layer.set_weights([kernel * (generator.random(kernel.shape) > 0.8), bias])
+    images = {"image": generator.normal(size=(50, 8, 8, 3)).astype("float32")}
+    ids = {"ids": generator.integers(0, 20, (50, 5)).astype("int32")}
+    lstm = tf_keras.Sequential([tf_keras.Input((6, 4), name="steps"), tf_keras.layers.LSTM(5), tf_keras.layers.Dense(2)])
+    with tempfile.TemporaryDirectory() as folder, ConverterProcess() as converter:
+        jobs = [(scheme, model, scheme, images) for scheme in ("none", "float16", "dynamic", "int8", "int16x8")]
+        jobs += [("sparse", sparse, "none", images), ("two_ways", two_ways(keras), "none", None)]
+        jobs += [("tokens", tokens(keras), "int8", ids), ("lstm", lstm, "none", None)]
+        for name, network, scheme, samples in jobs:
+            lowered = lower(network, Path(folder) / name)
+            settings = Export(quantize=scheme)
+            calibration = samples if settings.needs_data else None
+            content = converter.convert(lowered.folder, settings, calibration, sparse=name == "sparse")
+            (FOLDER / f"{name}.tflite").write_bytes(content)
+
+
+if __name__ == "__main__":
+    main()
