@@ -83,7 +83,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     default = Options(())
     add = parser.add_argument
-    add("models", nargs="*", type=Path, metavar="MODEL.tflite", help="the files to measure; several are timed in turns")
+    add(
+        "models", nargs="*", type=Path, metavar="MODEL.tflite", help="the files to measure; timed in turns, up to eight"
+    )
     add("-o", "--json", dest="output", type=Path, metavar="FILE", help="write the JSON here, not to standard output")
     add("--doctor", action="store_true", help="say which interpreters work here and what to install; measure nothing")
     group = parser.add_argument_group("timing")

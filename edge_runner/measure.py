@@ -14,6 +14,8 @@ from edge_runner.processes import Child, ChildFailed
 
 ROUNDS = 10
 """Turns a model gets when several are timed together."""
+MOST_TOGETHER = 8
+"""So many models are open at once to be timed in turns; more are measured group by group, for the sake of memory."""
 WARM_SECONDS = 0.2
 """Warm-up lasts at least so long, for the processor's frequency to rise."""
 
@@ -71,7 +73,8 @@ def measure(options: Options, runtime: str, folder: Path | None, tell: Tell) -> 
     for subject in subjects:
         subject.read()
     sound = [subject for subject in subjects if subject.facts is not None]
-    groups = [[subject] for subject in sound] if options.apart else [sound]
+    together = 1 if options.apart else MOST_TOGETHER
+    groups = [sound[start : start + together] for start in range(0, len(sound), together)]
     try:
         for group in groups:
             _measure_together(group, options, runtime, folder, tell)

@@ -327,3 +327,9 @@ def test_outputs_that_cannot_be_written_do_not_lose_the_measurement(folder, tmp_
     assert result["models"][0]["status"] == "ok"
     assert f"--outputs: cannot write {tmp_path / 'taken'}: Is a directory" in result["warnings"]
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+
+
+def test_many_models_are_timed_in_groups_that_fit_into_memory(folder):
+    done = run(folder, *[FLOAT] * 9, "--runs", "10", "--seconds", "0.001", "--warmup", "0")
+    blocks = [len(model["timing"]["blocks"]) for model in json.loads(done.stdout)["models"]]
+    assert blocks == [10] * 8 + [1]

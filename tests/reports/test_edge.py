@@ -8,7 +8,7 @@ import pytest
 from tfcompress.errors import UsageError
 from tfcompress.reports import edge
 from tfcompress.reports import report as r
-from tfcompress.reports.entries import faster
+from tfcompress.reports.measurements import faster
 
 GOLDEN = Path(__file__).parents[1] / "data" / "edge_format_1.json"
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from tfcompress.reports import wording
-from tfcompress.reports.entries import EdgeRun, Score, ratio
+from tfcompress.reports.entries import Score, ratio
+from tfcompress.reports.measurements import EdgeRun
 from tfcompress.reports.report import Report
 
 V = TypeVar("V", int, float)

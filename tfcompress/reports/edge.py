@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from tfcompress.errors import UsageError
-from tfcompress.reports.entries import EdgeRun, Measurement, Score
+from tfcompress.reports.entries import Score
+from tfcompress.reports.measurements import EdgeRun, Measurement
 from tfcompress.reports.report import Report
 
 FORMAT = 1

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from tfcompress.reports import codec, digest, svg, wording
-from tfcompress.reports.entries import EdgeRun
+from tfcompress.reports.measurements import EdgeRun
 from tfcompress.reports.report import Report
 from tfcompress.reports.style import CSS
 

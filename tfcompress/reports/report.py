@@ -18,10 +18,8 @@ from tfcompress.reports import codec
 from tfcompress.reports.entries import (
     Baseline,
     Comparison,
-    EdgeRun,
     Layer,
     Machine,
-    Measurement,
     Promise,
     ResultFile,
     Runtime,
@@ -30,6 +28,7 @@ from tfcompress.reports.entries import (
     Training,
     ratio,
 )
+from tfcompress.reports.measurements import EdgeRun, Measurement
 
 __all__ = [
     "FORMAT",

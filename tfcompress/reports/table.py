@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tfcompress.reports import digest, wording
-from tfcompress.reports.entries import faster
+from tfcompress.reports.measurements import faster
 from tfcompress.reports.report import Report
 
 if TYPE_CHECKING:

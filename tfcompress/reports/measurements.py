@@ -1,0 +1,111 @@
+"""What edge_runner measured of a report's files: frozen values, their units in their names."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tfcompress.reports.entries import Score, ratio
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """One file as edge_runner measured it.
+
+    Attributes:
+        sha256: of the file that was measured.
+        samples_ns: every timed inference, in nanoseconds.
+        blocks: how many of them each turn took; turns of files measured together alternate.
+        summary: edge_runner's statistics of them: ``median_ms``, ``p90_ms``, …
+        load_ms: opening the file and allocating its tensors.
+        first_ms: first inference.
+        warmup_runs: untimed inferences before the timed ones.
+        peak_memory_bytes: of a fresh process that opened and ran it.
+        energy_joules: of one inference.
+        score: on the device's data; None without data, and for a model of several scored outputs.
+        warnings: what to know before trusting these numbers.
+    """
+
+    sha256: str
+    samples_ns: tuple[int, ...]
+    summary: Mapping[str, float | None]
+    blocks: tuple[int, ...] = ()
+    load_ms: float | None = None
+    first_ms: float | None = None
+    warmup_runs: int | None = None
+    peak_memory_bytes: int | None = None
+    energy_joules: float | None = None
+    score: Score | None = None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def median_ms(self) -> float | None:
+        """Median latency."""
+        return self.summary.get("median_ms")
+
+    @property
+    def turn_medians_ns(self) -> list[float]:
+        """Median latency of each turn, in nanoseconds."""
+        ends = list(itertools.accumulate(self.blocks))
+        return [
+            _median(self.samples_ns[end - count : end]) for end, count in zip(ends, self.blocks, strict=True) if count
+        ]
+
+
+def faster(before: Measurement | None, after: Measurement | None) -> float | None:
+    """Return how many times faster *after* is than *before*, both from one run; None unless both were measured.
+
+    Files measured in turns are compared turn by turn, and the median of those ratios is taken: what slows the machine
+    for a while slows both sides of a turn, but may fall on one side of the whole run's medians.
+    """
+    if before is None or after is None:
+        return None
+    pair = before.turn_medians_ns, after.turn_medians_ns
+    if len(pair[0]) != len(pair[1]) or len(pair[0]) < 2:
+        return ratio(before.median_ms, after.median_ms)
+    return _median([one / other for one, other in zip(*pair, strict=True) if other])
+
+
+def _median(values: Sequence[float]) -> float:
+    ordered, middle = sorted(values), len(values) // 2
+    return ordered[middle] if len(values) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class EdgeRun:
+    """One run of edge_runner on one device, as far as it measured this report's files.
+
+    Attributes:
+        created_utc: when.
+        device: board or host.
+        cpu: the processor.
+        architecture: the machine's.
+        runtime: the interpreter.
+        runtime_version: its version.
+        delegate: what ran the kernels.
+        threads: how many.
+        environment: everything else that edge_runner wrote about the device.
+        result: the result file's measurement.
+        baseline: the float file's, from the same run (interleaved), if it was measured.
+        warnings: about the run as a whole.
+    """
+
+    created_utc: str
+    device: str | None
+    cpu: str | None
+    architecture: str | None
+    runtime: str
+    runtime_version: str | None
+    delegate: str | None
+    threads: int
+    environment: Mapping[str, Any]
+    result: Measurement
+    baseline: Measurement | None = None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def speedup(self) -> float | None:
+        """How many times faster than the float file the result is; None unless both ran in this run."""
+        return faster(self.baseline, self.result)
