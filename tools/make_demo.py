@@ -15,6 +15,7 @@ import gzip
 import json
 import os
 import struct
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,10 @@ BATCH_NORM_MOMENTUM = 0.9
 
 SUBSET = {"train": 4000, "test": 2000}
 """Images of each split that are shipped; the rest is only needed to train the network in the first place."""
+
+NEWS = ("optional", "input_axes", "output_axes")
+"""Keys that tf_keras 2.21 and Keras 3.15 write, always with their defaults here, and that tf_keras 2.20 and Keras 3.12
+refuse: the demo has to load with every version that tfcompress allows."""
 
 LEAST_ACCURACY = 0.9
 """On the whole test split; a demo below it would say nothing about what compression costs."""
@@ -159,16 +164,31 @@ def twin(model: Any, images: np.ndarray) -> Any:
     return other
 
 
-def save_for_any_keras2(model: Any, path: Path) -> None:
-    """Write the ``tf_keras`` *model* so that versions before 2.21 read it too, which know no ``optional`` inputs."""
+def without_news(config: Any) -> Any:
+    """Return a model's *config* without the keys that hold defaults and that older versions of Keras do not know."""
+    if isinstance(config, dict):
+        return {key: without_news(value) for key, value in config.items() if key not in NEWS}
+    return [without_news(value) for value in config] if isinstance(config, list) else config
+
+
+def save_keras2(model: Any, path: Path) -> None:
+    """Write the ``tf_keras`` *model* as ``.h5``."""
     import h5py
 
     model.save(path, include_optimizer=False)
     with h5py.File(path, "r+") as file:
-        config = json.loads(file.attrs["model_config"])
-        for layer in config["config"]["layers"]:
-            layer["config"].pop("optional", None)
-        file.attrs["model_config"] = json.dumps(config)
+        file.attrs["model_config"] = json.dumps(without_news(json.loads(file.attrs["model_config"])))
+
+
+def save_keras3(model: Any, path: Path) -> None:
+    """Write the Keras 3 *model* as ``.keras``."""
+    model.save(path)
+    with zipfile.ZipFile(path) as file:
+        members = {name: file.read(name) for name in file.namelist()}
+    members["config.json"] = json.dumps(without_news(json.loads(members["config.json"]))).encode()
+    with zipfile.ZipFile(path, "w") as file:
+        for name, content in members.items():
+            file.writestr(zipfile.ZipInfo(name), content)
 
 
 def main() -> None:
@@ -190,8 +210,8 @@ def main() -> None:
         msg = f"accuracy must be at least {LEAST_ACCURACY:.0%}, got {reached:.2%}; train longer"
         raise SystemExit(msg)
     options.output.mkdir(parents=True, exist_ok=True)
-    save_for_any_keras2(model, options.output / "fashion_cnn.h5")
-    twin(model, small["x_test"][:500]).save(options.output / "fashion_cnn.keras")
+    save_keras2(model, options.output / "fashion_cnn.h5")
+    save_keras3(twin(model, small["x_test"][:500]), options.output / "fashion_cnn.keras")
     x_train, y_train, x_test, y_test = (small[name] for name in ("x_train", "y_train", "x_test", "y_test"))
     np.savez_compressed(options.output / "fashion.npz", x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
 
