@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tfcompress.data.arrays import ArraySplit, as_array, flattened, splits_of
-from tfcompress.data.mapped import InMemory
+from tfcompress.data.ondisk import InMemory
 from tfcompress.errors import DataError
 
 

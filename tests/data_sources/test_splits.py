@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tfcompress.data.adapt import Adapter
 from tfcompress.data.arrays import ArraySplit
-from tfcompress.data.mapped import InMemory
+from tfcompress.data.ondisk import InMemory
 from tfcompress.data.preprocessing import Preprocessing
 from tfcompress.data.raw import Inputs, Labels
 from tfcompress.data.splits import BoundSplit, StreamSplit, TableSplit

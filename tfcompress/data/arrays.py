@@ -1,4 +1,4 @@
-"""Splits made of arrays: in memory, mapped from an ``.npz``, or spooled from a table."""
+"""Splits made of arrays: in memory, in an ``.npz``, or spooled from a table."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfcompress.data.mapped import InMemory, Rows
+from tfcompress.data.ondisk import InMemory, Rows
 from tfcompress.data.raw import Inputs, Labels, RawSplit
 from tfcompress.errors import DataError
 

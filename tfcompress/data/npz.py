@@ -1,4 +1,4 @@
-"""``.npz`` files, read without loading them: stored members are mapped, compressed ones are unpacked once."""
+"""``.npz`` files, read without loading them: stored members where they lie, compressed ones unpacked once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import IO
 
 import numpy as np
 
-from tfcompress.data.mapped import BLOCK_BYTES, Mapped, Rows, Spool
+from tfcompress.data.ondisk import BLOCK_BYTES, OnDisk, Rows, Spool
 from tfcompress.errors import DataError
 
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
@@ -57,7 +57,7 @@ class Member:
             raise _damaged(self.path, self.name, error) from error
         return self._c_order(rows) if self._fortran and len(self.shape) > 1 else rows
 
-    def _stored(self) -> Mapped:
+    def _stored(self) -> OnDisk:
         with self.path.open("rb") as file:  # the mapping keeps it open by itself
             file.seek(self._info.header_offset)
             magic, name_bytes, extra_bytes = _LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size))
@@ -65,22 +65,22 @@ class Member:
             size = self._info.file_size - self._header_bytes
             if magic != b"PK\3\4" or start + size > self.path.stat().st_size:
                 raise _damaged(self.path, self.name, "the file ends too early")
-            return Mapped(file, *self._layout, offset=start)
+            return OnDisk(file, *self._layout, offset=start)
 
-    def _unpacked(self) -> Mapped:
+    def _unpacked(self) -> OnDisk:
         spool = Spool(f"{self.path}: {self.name}")
         spool.reserve(self._info.file_size)
         with zipfile.ZipFile(self.path) as archive, archive.open(self._info) as stream:
             while piece := stream.read(BLOCK_BYTES):
                 spool.append(piece)
-        return spool.mapped(*self._layout, offset=self._header_bytes)
+        return spool.rows(*self._layout, offset=self._header_bytes)
 
     @property
     def _layout(self) -> tuple[tuple[int, ...], np.dtype]:
         # An array in Fortran order lies in the file as its transpose does in C order.
         return (self.shape[::-1] if self._fortran else self.shape), self.dtype
 
-    def _c_order(self, transposed: Mapped) -> Mapped:
+    def _c_order(self, transposed: OnDisk) -> OnDisk:
         """Copy an array in Fortran order (a transposed one that was saved, say) so that samples lie together."""
         spool = Spool(f"{self.path}: {self.name}")
         size_bytes = int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
@@ -88,7 +88,7 @@ class Member:
         step = max(1, self.shape[0] * BLOCK_BYTES * 8 // max(size_bytes, 1))
         for start in range(0, self.shape[0], step):
             spool.append(transposed.columns(start, start + step).T)
-        return spool.mapped(self.shape, self.dtype)
+        return spool.rows(self.shape, self.dtype)
 
 
 def read_members(path: Path) -> dict[str, Member]:

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, cast
 
 import numpy as np
 
-from tfcompress.data.mapped import Spool
+from tfcompress.data.ondisk import Spool
 from tfcompress.data.splits import BoundSplit
 from tfcompress.files import output_errors
 

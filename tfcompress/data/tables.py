@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tfcompress.data.arrays import ArraySplit
-from tfcompress.data.mapped import Rows, Spool
+from tfcompress.data.ondisk import Rows, Spool
 from tfcompress.errors import DataError, MissingDependencyError, nearest
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ class _Column:
         self._spool.append(values)
 
     def rows(self) -> Rows:
-        return self._spool.mapped((self._samples, *self._shape), self._dtype)
+        return self._spool.rows((self._samples, *self._shape), self._dtype)
 
 
 def _numbers(series: Any, where: str, first_row: int, dtype: np.dtype, names: tuple[str, ...]) -> np.ndarray:

@@ -10,22 +10,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfcompress.data import mapped
-from tfcompress.data.mapped import InMemory, Mapped, Spool
+from tfcompress.data import ondisk
+from tfcompress.data.ondisk import InMemory, OnDisk, Spool
 from tfcompress.errors import DataError
 
 
-def spooled(array: np.ndarray) -> Mapped:
+def spooled(array: np.ndarray) -> OnDisk:
     spool = Spool("x")
     spool.append(array)
-    return spool.mapped(array.shape, array.dtype)
+    return spool.rows(array.shape, array.dtype)
 
 
 @given(st.lists(st.integers(0, 19), max_size=30), st.sampled_from(["u1", ">i2", "f4", "f8"]))
-def test_mapped_rows_are_those_of_the_array(rows: list[int], dtype: str) -> None:
+def test_rows_are_those_of_the_array(rows: list[int], dtype: str) -> None:
     array = np.arange(20 * 6).reshape(20, 2, 3).astype(dtype)
     chosen = np.array(rows, np.int64)
-    for given_rows in (InMemory(array), spooled(array)):
+    with pytest.MonkeyPatch.context() as patch:
+        small = spooled(array)
+        patch.setattr(ondisk, "MAPPED_BYTES", 1)
+        large = spooled(array)
+    for given_rows in (InMemory(array), small, large):
         taken = given_rows.take(chosen)
         assert taken.dtype == array.dtype
         assert np.array_equal(taken, array[chosen])
@@ -41,23 +45,25 @@ def test_an_array_may_start_at_any_byte() -> None:
     spool = Spool("x")
     spool.append(b"abc")
     spool.append(np.arange(5, dtype=np.float64))
-    assert spool.mapped((5,), np.dtype("f8"), offset=3).take(np.array([4, 0])).tolist() == [4.0, 0.0]
+    assert spool.rows((5,), np.dtype("f8"), offset=3).take(np.array([4, 0])).tolist() == [4.0, 0.0]
 
 
 @pytest.mark.parametrize("shape", [(0, 3), (3, 0)])
 def test_arrays_without_elements_can_be_mapped(shape: tuple[int, int]) -> None:
-    rows = Spool("x").mapped(shape, np.dtype("f4"))
+    rows = Spool("x").rows(shape, np.dtype("f4"))
     assert rows.take(np.arange(shape[0])).shape == shape
     assert rows.columns(0, 1).shape == (shape[0], 0)
 
 
-def test_handing_pages_back_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mapped, "RESIDENT_BYTES", 1000)
-    array = np.arange(100_000, dtype=np.int32)
-    rows = spooled(array)
-    for seed in range(5):
-        chosen = np.random.default_rng(seed).permutation(100_000)[:777]
-        assert np.array_equal(rows.take(chosen), array[chosen])
+def test_a_file_that_is_cut_short_while_it_is_read_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ondisk, "MAPPED_BYTES", 1)
+    (tmp_path / "x").write_bytes(bytes(1000))
+    with (tmp_path / "x").open("rb") as file:
+        rows = OnDisk(file, (10, 100), np.dtype("u1"))
+    os.truncate(tmp_path / "x", 950)
+    assert rows.take(np.arange(9)).shape == (9, 100)
+    with pytest.raises(DataError, match=r"file of an array \(10, 100\) was cut short while it was read; start again"):
+        rows.take(np.array([9, 0]))
 
 
 def test_spooling_more_than_the_disk_holds_is_refused_with_the_mend() -> None:
@@ -80,8 +86,8 @@ PASS_OVER_FILE = """
 import resource, sys
 from pathlib import Path
 import numpy as np
-from tfcompress.data import mapped, npz
-mapped.RESIDENT_BYTES = 4 << 20
+from tfcompress.data import ondisk, npz
+ondisk.MAPPED_BYTES = 4 << 20
 member = npz.read_members(Path(sys.argv[1]))["x"]
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 total = 0
