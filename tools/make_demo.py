@@ -31,7 +31,7 @@ BATCH_NORM_MOMENTUM = 0.9
 SUBSET = {"train": 4000, "test": 2000}
 """Images of each split that are shipped; the rest is only needed to train the network in the first place."""
 
-NEWS = ("optional", "input_axes", "output_axes")
+NEWS = ("optional", "input_axes", "output_axes", "renorm", "renorm_clipping", "renorm_momentum", "quantization_config")
 """Keys that tf_keras 2.21 and Keras 3.15 write, always with their defaults here, and that tf_keras 2.20 and Keras 3.12
 refuse: the demo has to load with every version that tfcompress allows."""
 
