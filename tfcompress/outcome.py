@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import shutil
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,7 +47,7 @@ def report(
     tflite: TFLiteModel,
     scores: Mapping[str, Metrics],
     wall_seconds: Mapping[str, float],
-    warnings: Sequence[str],
+    notes: Sequence[str],
 ) -> reports.Report:
     """Put the report together."""
     source = _source(loaded)
@@ -68,7 +69,7 @@ def report(
         baseline=before,
         comparison=reports.compare(source, before, after, mcnemar_p=_mcnemar(scores)),
         wall_seconds=dict(wall_seconds),
-        warnings=tuple(warnings),
+        warnings=tuple(notes),
     )
 
 
@@ -195,7 +196,9 @@ def save_model(model: Any, folder: Path) -> None:
     from tfcompress.models.loading import keras_of
 
     name = "trained.keras" if keras_of(model) == "keras3" else "trained.h5"
-    with files.output_errors(folder / name):
+    with files.output_errors(folder / name), warnings.catch_warnings():
+        # .h5 is legacy to tf_keras, but a quantization-aware model saved as .keras cannot be loaded again.
+        warnings.filterwarnings("ignore", "You are saving your model as an HDF5 file")
         model.save(folder / name)
 
 

@@ -250,7 +250,7 @@ def _finish(run: _Run, folder: Path | None, log: Path | None) -> Result:
         tflite=tflite,
         scores=scores,
         wall_seconds=run.wall_seconds,
-        warnings=run.warnings,
+        notes=run.warnings,
     )
     if folder is not None:
         with run.progress.task("writing"):

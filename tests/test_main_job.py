@@ -1,0 +1,204 @@
+"""The main job from the command line and from Python, on tiny models of every kind of file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tfcompress as tfc
+from tfcompress.cli.main import run
+from tfcompress.reports import report as reports
+from tfcompress.tflite import weights
+from tfcompress.tflite.flatbuffer import read
+from tfcompress.tflite.pack import read_metadata
+
+pytestmark = pytest.mark.slow
+
+CLASSES, TRAIN, TEST = 3, 300, 60
+
+
+def blobs(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Images of 8x8 with a bright patch whose place is the class: easy, but not empty."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(count) % CLASSES
+    images = rng.random((count, 8, 8, 1), dtype=np.float32) * 0.5
+    for image, label in zip(images, labels, strict=True):
+        image[:, 3 * label : 3 * label + 2] += 0.5
+    return images, labels
+
+
+def network(keras: Any) -> Any:
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    inputs = keras.Input((8, 8, 1), name="image")
+    x = layers.Conv2D(16, 3, padding="same", use_bias=False, name="stem")(inputs)
+    x = layers.ReLU()(layers.BatchNormalization()(x))
+    y = layers.Conv2D(16, 3, padding="same", activation="relu", name="branch")(x)
+    x = layers.Flatten()(layers.MaxPooling2D(2)(layers.Add()([x, y])))
+    model = keras.Model(inputs, layers.Dense(CLASSES, activation="softmax", name="scores")(x))
+    model.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.fit(*blobs(TRAIN, 0), epochs=4, verbose=0)
+    return model
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the same kind of network in every format, and its data."""
+    import keras
+    import tf_keras
+
+    path = tmp_path_factory.mktemp("job")
+    (x_train, y_train), (x_test, y_test) = blobs(TRAIN, 0), blobs(TEST, 1)
+    np.savez(path / "data.npz", x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
+    network(tf_keras).save(path / "net2.h5")
+    three = network(keras)
+    three.save(path / "net3.keras")
+    three.export(path / "saved", verbose=False)
+    return path
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def exported(folder: Path, model: str, *flags: str) -> reports.Report:
+    """Export from the command line with the folder's data; return the report."""
+    assert run(["export", str(folder / model), "--data", str(folder / "data.npz"), *flags, "-o", "out", "--force"]) == 0
+    return reports.load(Path("out"))
+
+
+@pytest.mark.parametrize("model", ["net2.h5", "net3.keras", "saved"])
+def test_post_training_int8_of_every_kind_of_file(model: str, folder: Path, here: Path) -> None:
+    report = exported(folder, model, "--quantize", "int8")
+    flat = read((here / "out" / report.result.name).read_bytes())
+    assert [t.dtype for t in (*flat.inputs, *flat.outputs)] == ["int8", "int8"]
+    assert set(weights.ops_by_dtype(flat.subgraphs)) == {"int8"}
+    assert report.result.score is not None
+    assert report.result.score.samples == TEST
+    assert report.result.score.top1 is not None
+    assert report.result.score.top1 >= 0.9
+    assert report.baseline is not None
+    assert report.result.size_bytes == (here / "out" / report.result.name).stat().st_size
+    assert report.comparison.size_ratio == report.baseline.size_bytes / report.result.size_bytes
+
+
+@pytest.mark.parametrize("model", ["net2.h5", "net3.keras"])
+def test_pruning_and_quantization_trained_together(model: str, folder: Path, here: Path) -> None:
+    report = exported(folder, model, "--prune", "0.5", "--qat", "--epochs", "2", "--learning-rate", "1e-3")
+    content = (here / "out" / report.result.name).read_bytes()
+    kernels = weights.facts(read(content).subgraphs)
+    assert len(kernels) == 3
+    assert all(kernel.zeros >= 0.5 for kernel in kernels)
+    assert all(kernel.dtype == "int8" for kernel in kernels)
+    assert report.engine == "tfmot"
+    assert {(p.what, p.asked) for p in report.result.promises} == {("sparsity", 0.5)}
+    assert report.training is not None
+    assert len(report.training.history["loss"]) == 2
+
+
+def test_clusters_are_counted_in_the_file(folder: Path, here: Path) -> None:
+    report = exported(folder, "net2.h5", "--cluster", "4", "--epochs", "1")
+    kernels = weights.facts(read((here / "out" / report.result.name).read_bytes()).subgraphs)
+    assert all(k.distinct_per_channel is not None and k.distinct_per_channel <= 4 for k in kernels)
+
+
+def test_the_output_folder_holds_all_that_was_said(folder: Path, here: Path) -> None:
+    report = exported(folder, "net2.h5", "--qat", "--epochs", "1", "--seed", "7")
+    names = {path.name for path in (here / "out").iterdir()}
+    assert names == {
+        "net2-qat-int8.tflite", "recipe.toml", "report.json", "report.html", "test-samples.npz", "log.txt", "trained.h5",
+    }  # fmt: skip
+    assert tfc.load_recipe(here / "out" / "recipe.toml").to_dict() == report.recipe
+    assert report.seeds == {"seed": 7}
+    with np.load(here / "out" / "test-samples.npz") as samples:
+        assert samples["x.image"].shape == (TEST, 8, 8, 1)
+    about = read_metadata((here / "out" / report.result.name).read_bytes())
+    assert about is not None
+    assert about["recipe"] == report.recipe
+
+
+def test_a_quantization_aware_model_is_exported_at_once_by_the_literal_command(folder: Path, here: Path) -> None:
+    exported(folder, "net2.h5", "--qat", "--epochs", "1")
+    first = (here / "out" / "net2-qat-int8.tflite").read_bytes()
+    assert run(["export", "--qat", "out/trained.h5"]) == 0
+    again = read((here / "trained-qat-int8" / "trained-qat-int8.tflite").read_bytes())
+    assert set(weights.ops_by_dtype(again.subgraphs)) == {"int8"}
+    assert weights.facts(again.subgraphs) == weights.facts(read(first).subgraphs)
+
+
+@pytest.mark.parametrize(("quantize", "dtype"), [("dynamic", "int8"), ("float16", "float16"), ("none", "float32")])
+def test_what_needs_no_data_is_exported_without(quantize: str, dtype: str, folder: Path, here: Path) -> None:
+    assert run(["export", str(folder / "net3.keras"), "--quantize", quantize, "-o", "out"]) == 0
+    report = reports.load(Path("out"))
+    largest = max(
+        weights.facts(read((here / "out" / report.result.name).read_bytes()).subgraphs), key=lambda k: k.size_bytes
+    )
+    assert largest.dtype == dtype
+    assert report.result.score is None
+    assert report.result.verification["real_samples"] is False
+
+
+def test_json_goes_to_stdout_and_reads_back(folder: Path, here: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    capfd.readouterr()
+    assert run(["export", str(folder / "net2.h5"), "--quantize", "dynamic", "--json", "-o", "out"]) == 0
+    out, _ = capfd.readouterr()
+    assert reports.from_json(out) == reports.load(Path("out"))
+
+
+def test_evaluate_agrees_between_the_keras_file_and_its_float_export(
+    folder: Path, here: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    exported(folder, "net2.h5")
+    found = []
+    for model in (folder / "net2.h5", here / "out" / "net2-float32.tflite"):
+        capfd.readouterr()
+        assert run(["evaluate", str(model), "--data", str(folder / "data.npz"), "--json"]) == 0
+        found.append(json.loads(capfd.readouterr().out))
+    assert found[0]["top1"] == found[1]["top1"]
+    assert found[0]["samples"] == TEST
+
+
+def test_evaluate_refuses_a_split_that_is_not_there(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["evaluate", str(folder / "net2.h5"), "--data", str(folder / "data.npz"), "--split", "val"]) == 2
+    assert "--split must be one of train, test (what the data holds), got 'val'" in capfd.readouterr().err
+
+
+def test_inspect_counts_the_same_parameters_and_macs_in_keras_and_in_tflite(
+    folder: Path, here: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    exported(folder, "net2.h5")
+    found = []
+    for model in (folder / "net2.h5", here / "out" / "net2-float32.tflite"):
+        capfd.readouterr()
+        assert run(["inspect", str(model), "--json"]) == 0
+        found.append(json.loads(capfd.readouterr().out))
+    macs = 8 * 8 * 16 * 9 * 1 + 8 * 8 * 16 * 9 * 16 + 4 * 4 * 16 * CLASSES
+    assert [f["macs"] for f in found] == [macs, macs]
+    kernels = 9 * 1 * 16 + 9 * 16 * 16 + 4 * 4 * 16 * CLASSES
+    assert found[0]["parameters"] == kernels + 4 * 16 + 16 + CLASSES
+    assert sum(k["size_bytes"] for k in found[1]["kernels"]) == 4 * kernels
+
+
+@pytest.mark.parametrize("load", [str, Path, tfc.load_model])
+def test_one_call_from_python_writes_nothing_unless_asked(load: Callable[[Any], Any], folder: Path, here: Path) -> None:
+    model = load(folder / "net3.keras")
+    given = getattr(model, "native", model)
+    result = tfc.compress(given, "int8", tfc.load_data(folder / "data.npz"))
+    assert result.folder is None
+    assert result.report.result.sha256 == result.tflite.sha256
+    assert list(here.iterdir()) == []
+
+
+def test_an_existing_output_is_refused_and_stays(folder: Path, here: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    exported(folder, "net2.h5")
+    before = (here / "out" / "report.json").read_bytes()
+    assert run(["export", str(folder / "net2.h5"), "-o", "out"]) == 8
+    assert "give --force" in capfd.readouterr().err
+    assert (here / "out" / "report.json").read_bytes() == before
