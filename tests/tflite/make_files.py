@@ -16,6 +16,7 @@ from tfcompress.tflite.convert import ConverterProcess
 from tfcompress.tflite.lower import lower
 
 FOLDER = Path(__file__).resolve().parents[1] / "data" / "tflite"
+SCHEMES = ("none", "float16", "dynamic", "int8", "int16x8")
 
 
 def cnn(keras):
@@ -55,15 +56,19 @@ def main() -> None:
     keras.utils.set_random_seed(0)
     generator = np.random.default_rng(0)
     model, sparse = cnn(keras), cnn(keras)
-    for layer in sparse.layers:
-        if layer.weights:
-            kernel, bias = layer.get_weights()
-            layer.set_weights([kernel * (generator.random(kernel.shape) > 0.8), bias])
+    for network, kept in ((model, 1.0), (sparse, 0.2)):
+        for layer in network.layers:
+            if layer.weights:  # biases that are all zero would be stored once for all layers
+                kernel, bias = layer.get_weights()
+                values = generator.normal(size=bias.shape, scale=0.1)
+                layer.set_weights([kernel * (generator.random(kernel.shape) < kept), values])
     images = {"image": generator.normal(size=(50, 8, 8, 3)).astype("float32")}
     ids = {"ids": generator.integers(0, 20, (50, 5)).astype("int32")}
-    lstm = tf_keras.Sequential([tf_keras.Input((6, 4), name="steps"), tf_keras.layers.LSTM(5), tf_keras.layers.Dense(2)])
+    lstm = tf_keras.Sequential(
+        [tf_keras.Input((6, 4), name="steps"), tf_keras.layers.LSTM(5), tf_keras.layers.Dense(2)]
+    )
     with tempfile.TemporaryDirectory() as folder, ConverterProcess() as converter:
-        jobs = [(scheme, model, scheme, images) for scheme in ("none", "float16", "dynamic", "int8", "int16x8")]
+        jobs = [(scheme, model, scheme, images) for scheme in SCHEMES]
         jobs += [("sparse", sparse, "none", images), ("two_ways", two_ways(keras), "none", None)]
         jobs += [("tokens", tokens(keras), "int8", ids), ("lstm", lstm, "none", None)]
         for name, network, scheme, samples in jobs:

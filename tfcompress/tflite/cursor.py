@@ -15,6 +15,8 @@ import numpy as np
 
 from tfcompress.errors import ModelError
 
+_TABLE_COST = 64  # of the allowance: a table of a few bytes takes as long as a long vector
+
 
 class Bytes:
     """A file's content, and how much of it may still be read.
@@ -25,7 +27,7 @@ class Bytes:
 
     def __init__(self, content: bytes) -> None:
         self.content = content
-        self._allowance = 16 * len(content) + 65536
+        self._allowance = 8 * len(content) + 65536
 
     def unpack(self, form: str, position: int) -> int | float:
         """Read one number at *position*.
@@ -42,11 +44,11 @@ class Bytes:
         """Read one whole number at *position*."""
         return int(self.unpack(form, position))
 
-    def span(self, position: int, size: int) -> None:
-        """Check that *size* bytes at *position* lie inside the file, and take them from the allowance."""
+    def span(self, position: int, size: int, cost: int = 0) -> None:
+        """Check that *size* bytes at *position* lie inside the file, and take them (or *cost*) from the allowance."""
         if position < 0 or position + size > len(self.content):
             malformed(f"{size} bytes at byte {position} of {len(self.content)}")
-        self._allowance -= size
+        self._allowance -= cost or size
         if self._allowance < 0:
             malformed("the same parts again and again")
 
@@ -71,7 +73,7 @@ class Table:
     def __init__(self, source: Bytes, position: int) -> None:
         self.source = source
         self.position = position
-        source.span(position, 4)
+        source.span(position, 4, _TABLE_COST)
         self._vtable = position - source.integer("<i", position)
         self._size = source.integer("<H", self._vtable)
 

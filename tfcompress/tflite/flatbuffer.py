@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tfcompress.errors import ModelError
-from tfcompress.tflite import weights
+from tfcompress.tflite import costs, weights
 from tfcompress.tflite.cursor import Bytes, Table, malformed
 from tfcompress.tflite.tensors import DTYPES, Op, Subgraph, Tensor
 
@@ -92,12 +92,12 @@ class FlatModel:
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates of one inference, in convolutions, dense layers and matrix products."""
+        """Multiply-accumulates of one inference, in convolutions, dense and recurrent layers."""
         return sum(row.macs for row in self.table())
 
-    def table(self) -> tuple[weights.OpFacts, ...]:
+    def table(self) -> tuple[costs.OpFacts, ...]:
         """Return one row an op of the main subgraph, in the order in which they run."""
-        return weights.table(self.subgraphs[0])
+        return costs.table(self.subgraphs[0])
 
     @property
     def op_counts(self) -> dict[str, int]:

@@ -1,17 +1,16 @@
-"""The weights inside a ``.tflite`` file: kernels, zeros, distinct values, bytes by dtype, multiply-accumulates."""
+"""The weights inside a ``.tflite`` file: kernels, zeros, distinct values, bytes by dtype."""
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from tfcompress.tflite.tensors import BITS, Op, Subgraph, Tensor
 
-_KERNEL_INPUTS: dict[str, tuple[int, ...]] = {
+KERNEL_INPUTS: dict[str, tuple[int, ...]] = {
     "CONV_2D": (1,),
     "DEPTHWISE_CONV_2D": (1,),
     "FULLY_CONNECTED": (1,),
@@ -32,31 +31,6 @@ _STORAGE = {"DEQUANTIZE", "DENSIFY"}  # ops that only unpack a constant
 
 
 Graphs = Sequence[Subgraph]
-
-
-@dataclass(frozen=True)
-class OpFacts:
-    """One op, as a row of a table.
-
-    Attributes:
-        op: its name.
-        version: of the op.
-        output: name of its first output.
-        shape: of that output, -1 where any size is meant.
-        dtype: of that output.
-        weights: elements of its kernels.
-        zeros: fraction of them that stand for 0.0; None: it has no kernel.
-        macs: multiply-accumulates.
-    """
-
-    op: str
-    version: int
-    output: str
-    shape: tuple[int, ...]
-    dtype: str
-    weights: int
-    zeros: float | None
-    macs: int
 
 
 @dataclass(frozen=True)
@@ -105,20 +79,21 @@ def kernels(graphs: Graphs) -> Iterator[Kernel]:
     """Go through the kernels of all ops, each constant once."""
     seen: set[tuple[int, int]] = set()
     for number, graph in enumerate(graphs):
-        producers = _producers(graph)
+        producers = producers_of(graph)
         for op in graph.ops:
-            for place in _KERNEL_INPUTS.get(op.name, ()):
-                tensor = _constant(graph, producers, op, place)
+            for place in KERNEL_INPUTS.get(op.name, ()):
+                tensor = constant_behind(graph, producers, op, place)
                 if tensor is not None and (number, tensor.index) not in seen:
                     seen.add((number, tensor.index))
                     yield Kernel(op.name, tensor, _CHANNEL_AXIS.get(op.name, 0))
 
 
-def _producers(graph: Subgraph) -> dict[int, Op]:
+def producers_of(graph: Subgraph) -> dict[int, Op]:
+    """Return the op that computes each tensor, by the tensor's number."""
     return {number: op for op in graph.ops for number in op.outputs}
 
 
-def _constant(graph: Subgraph, producers: dict[int, Op], op: Op, place: int) -> Tensor | None:
+def constant_behind(graph: Subgraph, producers: dict[int, Op], op: Op, place: int) -> Tensor | None:
     """Return the constant behind an op's input, through what unpacks it."""
     number = op.inputs[place] if place < len(op.inputs) else -1
     for _ in range(len(_STORAGE) + 1):
@@ -175,7 +150,7 @@ def _facts(kernel: Kernel) -> KernelFacts:
     values = stored_values(tensor)
     zeros, distinct, per_channel = 0.0, None, None
     if values is not None and tensor.elements:
-        zeros = 1 - _nonzero(tensor) / tensor.elements
+        zeros = 1 - nonzero_in(tensor) / tensor.elements
         distinct = len(np.unique(values))
         if tensor.sparse:
             distinct += not (values == 0).any()
@@ -196,7 +171,7 @@ def _facts(kernel: Kernel) -> KernelFacts:
 
 def _zero_points(tensor: Tensor) -> np.ndarray | int:
     """Return what the flat stored values of a tensor have where they stand for 0.0."""
-    points = np.asarray(tensor.zero_points, np.int16)
+    points = np.asarray(tensor.zero_points, np.int64)
     per_channel = 0 <= tensor.axis < len(tensor.shape) and len(points) == tensor.shape[tensor.axis]
     if not points.any():
         return 0
@@ -211,7 +186,7 @@ def _most_per_channel(values: np.ndarray, axis: int) -> int:
     if values.ndim < 2:
         return len(np.unique(values))
     rows = np.sort(np.moveaxis(values, axis, 0).reshape(values.shape[axis], -1), axis=1)
-    return int((np.diff(rows, axis=1) != 0).sum(axis=1).max()) + 1
+    return int((rows[:, 1:] != rows[:, :-1]).sum(axis=1).max()) + 1
 
 
 def _constants(graphs: Graphs) -> Iterator[Tensor]:
@@ -236,14 +211,15 @@ def parameters(graphs: Graphs) -> int:
 
 def nonzero(graphs: Graphs) -> int:
     """Count the parameters that are not 0.0."""
-    return sum(_nonzero(tensor) for tensor in _parameters(graphs))
+    return sum(nonzero_in(tensor) for tensor in _parameters(graphs))
 
 
-def _nonzero(tensor: Tensor) -> int:
+def nonzero_in(tensor: Tensor) -> int:
+    """Count the elements of a constant that do not stand for 0.0."""
     values = stored_values(tensor)
     if values is None:
         return tensor.elements
-    return min(int(np.count_nonzero(values - _zero_points(tensor))), tensor.elements)
+    return min(int(np.count_nonzero(values != _zero_points(tensor))), tensor.elements)
 
 
 def stored_bytes(graphs: Graphs) -> int:
@@ -274,70 +250,3 @@ def ops_by_dtype(graphs: Graphs) -> dict[str, int]:
             if op.outputs and op.outputs[0] >= 0
         )
     )
-
-
-def table(graph: Subgraph) -> tuple[OpFacts, ...]:
-    """Describe every op of a subgraph, in the order in which they run."""
-    producers = _producers(graph)
-    return tuple(_op_facts(graph, producers, op) for op in graph.ops)
-
-
-def _op_facts(graph: Subgraph, producers: dict[int, Op], op: Op) -> OpFacts:
-    outputs = graph.of(op.outputs[:1])
-    places = _KERNEL_INPUTS.get(op.name, ())
-    found = [t for place in places if (t := _constant(graph, producers, op, place)) is not None]
-    elements = sum(t.elements for t in found)
-    return OpFacts(
-        op=op.name,
-        version=op.version,
-        output=outputs[0].name if outputs else "",
-        shape=outputs[0].shape_signature if outputs else (),
-        dtype=outputs[0].dtype if outputs else "",
-        weights=elements,
-        zeros=1 - sum(map(_nonzero, found)) / elements if elements else None,
-        macs=macs(graph, op),
-    )
-
-
-def macs(graph: Subgraph, op: Op) -> int:
-    """Count the multiply-accumulates of an op: of convolutions, dense layers and matrix products; 0 for any other."""
-    count = _MACS.get(op.name)
-    tensors = graph.of(op.inputs[:3])
-    if count is None or len(tensors) < 2 or not graph.of(op.outputs[:1]):
-        return 0
-    return count(tensors, graph.of(op.outputs[:1])[0])
-
-
-_Count = Callable[[Sequence[Tensor], Tensor], int]
-
-
-def _per_output(axes: int, *factors: int) -> _Count:
-    """Count output elements times the sizes of the kernel's axes *factors*, for a kernel of so many *axes*."""
-
-    def count(inputs: Sequence[Tensor], output: Tensor) -> int:
-        shape = inputs[1].shape
-        return output.elements * math.prod(shape[axis] for axis in factors) if len(shape) == axes else 0
-
-    return count
-
-
-def _transposed(inputs: Sequence[Tensor], _: Tensor) -> int:
-    """Count input elements (the op's third tensor) times the kernel (out, rows, columns, in) without its last axis."""
-    shape = inputs[1].shape
-    return inputs[2].elements * math.prod(shape[:3]) if len(inputs) > 2 and len(shape) == 4 else 0
-
-
-def _product(inputs: Sequence[Tensor], output: Tensor) -> int:
-    """Count elements of the first matrix times the columns of the product."""
-    shapes = [inputs[0].shape, inputs[1].shape, output.shape]
-    return inputs[0].elements * output.shape[-1] if min(map(len, shapes)) >= 2 else 0
-
-
-_MACS: dict[str, _Count] = {
-    "CONV_2D": _per_output(4, 1, 2, 3),
-    "DEPTHWISE_CONV_2D": _per_output(4, 1, 2),
-    "CONV_3D": _per_output(5, 0, 1, 2, 3),
-    "TRANSPOSE_CONV": _transposed,
-    "FULLY_CONNECTED": _per_output(2, 1),
-    "BATCH_MATMUL": _product,
-}
