@@ -35,6 +35,15 @@ def residual(k):
     return k.Model(i, layers.Dense(2)(layers.GlobalAveragePooling2D(keepdims=True)(x)), name="residual")
 
 
+def residual_plain(k):
+    """A residual network that tfmot quantizes, prunes and clusters as a whole."""
+    layers = k.layers
+    i = k.Input((8, 8, 3), name="image")
+    x = layers.ReLU()(layers.BatchNormalization()(layers.Conv2D(4, 3, padding="same", use_bias=False)(i)))
+    x = layers.Add()([x, layers.Conv2D(4, 3, padding="same", activation="relu")(x)])
+    return k.Model(i, layers.Dense(2, name="scores")(layers.GlobalAveragePooling2D()(x)))
+
+
 def mobile(k):
     layers = k.layers
     i = k.Input((8, 8, 3))

@@ -6,7 +6,7 @@ The graph is walked and every call made again on the other Keras's tensors; conf
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from tfcompress.errors import UnsupportedError
 from tfcompress.models.call_template import leaves, map_structure
-from tfcompress.models.kinds import keras_of
+from tfcompress.models.graph import Call, calls, is_graph, is_sequential, origin
 from tfcompress.models.raw_operations import (
     TENSORFLOW_LAYERS,
     operation_to_keras2,
@@ -76,37 +76,6 @@ def _carry(model: Any, target: Target) -> Any:
 
 
 @dataclass
-class _Call:
-    """One call in a graph, of either Keras: who is called, with what, and what comes out."""
-
-    layer: Any
-    args: Any
-    kwargs: dict[str, Any]
-    outputs: list[Any]
-
-
-def _calls(model: Any) -> Iterator[_Call]:
-    """Give the calls of a functional model in an order in which they can be made again."""
-    for depth in sorted(model._nodes_by_depth, reverse=True):
-        for node in model._nodes_by_depth[depth]:
-            if keras_of(model) == "keras3":
-                layer, args, kwargs = node.operation, node.arguments.args, node.arguments.kwargs
-            else:
-                layer, args, kwargs = node.layer, node.call_args, node.call_kwargs
-            if type(layer).__name__ != "InputLayer":
-                yield _Call(layer, args, dict(kwargs), leaves(node.outputs))
-
-
-def _is_sequential(model: Any) -> bool:
-    return isinstance(model, library(keras_of(model)).Sequential)
-
-
-def is_graph(model: Any) -> bool:
-    """Say whether a model of either Keras is functional or sequential and built, so that it can be rebuilt."""
-    return bool(model.built and model.inputs) if _is_sequential(model) else hasattr(model, "_nodes_by_depth")
-
-
-@dataclass
 class _Carrier:
     """One crossing of the bridge, with what has been rebuilt so far."""
 
@@ -124,13 +93,13 @@ class _Carrier:
             raise UnsupportedError(msg)
         place = len(self.models)
         names = _legal_names(model)
-        new = self._sequential(model, names) if _is_sequential(model) else self._functional(model, names)
+        new = self._sequential(model, names) if is_sequential(model) else self._functional(model, names)
         self.models.insert(place, (model, new))
         return new
 
     def _input(self, tensor: Any, names: dict[str, str]) -> Any:
         dtype = getattr(tensor.dtype, "name", tensor.dtype)
-        name = names[_origin(tensor).name]
+        name = names[origin(tensor).name]
         return library(self.target).Input(batch_shape=tuple(tensor.shape), dtype=dtype, name=name)
 
     def _sequential(self, model: Any, names: dict[str, str]) -> Any:
@@ -144,13 +113,13 @@ class _Carrier:
         def swap(structure: Any) -> Any:
             return map_structure(lambda leaf: tensors.get(id(leaf), leaf), structure)
 
-        for call in _calls(model):
+        for call in calls(model):
             outputs = self._call(call, swap, names[call.layer.name])
             tensors.update(zip(map(id, call.outputs), leaves(outputs), strict=True))
         model_class = library(self.target).Model
         return model_class(swap(model.input), swap(model.output), name=model.name.replace("/", "_"))
 
-    def _call(self, call: _Call, swap: Callable[[Any], Any], name: str) -> Any:
+    def _call(self, call: Call, swap: Callable[[Any], Any], name: str) -> Any:
         layer, args = call.layer, swap(call.args)
         kind = type(layer).__name__
         kwargs = {k: swap(v) for k, v in call.kwargs.items() if v is not None and k != "training"}
@@ -215,16 +184,11 @@ class _Carrier:
             new.trainable = old.trainable
 
 
-def _origin(tensor: Any) -> Any:
-    """Return the layer or operation that a symbolic tensor of either Keras comes from."""
-    return getattr(tensor._keras_history, "layer", None) or tensor._keras_history.operation
-
-
 def _legal_names(model: Any) -> dict[str, str]:
     """Map the names of a model's layers and operations to names without ``/``, which Keras 3 does not allow."""
-    names = [_origin(tensor).name for tensor in model.inputs] + [layer.name for layer in model.layers]
+    names = [origin(tensor).name for tensor in model.inputs] + [layer.name for layer in model.layers]
     if hasattr(model, "_nodes_by_depth"):
-        names += [call.layer.name for call in _calls(model)]
+        names += [call.layer.name for call in calls(model)]
     legal: dict[str, str] = {}
     for name in dict.fromkeys(names):
         new = name.replace("/", "_")

@@ -17,8 +17,9 @@ from typing import Any
 
 from tfcompress.errors import ModelError, TfcompressError, UnsupportedError, UntrustedCodeError, UsageError
 from tfcompress.files import sha256
-from tfcompress.models.bridge import is_graph, to_keras2, to_keras3
+from tfcompress.models.bridge import to_keras2, to_keras3
 from tfcompress.models.custom_objects import import_objects
+from tfcompress.models.graph import is_graph
 from tfcompress.models.keras3_h5 import mend
 from tfcompress.models.kinds import Kind, graph_of, keras_of
 from tfcompress.models.probing import FileInfo, probe

@@ -1,0 +1,60 @@
+"""The graph of a functional or sequential model of either Keras: who is called, with what, and what comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from tfcompress.models.call_template import leaves
+from tfcompress.models.kinds import keras_of
+from tfcompress.models.translation import library
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of a layer, nested model or operation.
+
+    Attributes:
+        layer: who is called.
+        args: positional arguments, symbolic tensors among them.
+        kwargs: keyword arguments.
+        outputs: the symbolic tensors that come out.
+    """
+
+    layer: Any
+    args: Any
+    kwargs: dict[str, Any]
+    outputs: list[Any]
+
+
+def is_sequential(model: Any) -> bool:
+    """Say whether a model is sequential."""
+    return isinstance(model, library(keras_of(model)).Sequential)
+
+
+def is_graph(model: Any) -> bool:
+    """Say whether a model is functional or sequential and built, so that its calls are known."""
+    return bool(model.built and model.inputs) if is_sequential(model) else hasattr(model, "_nodes_by_depth")
+
+
+def origin(tensor: Any) -> Any:
+    """Return the layer or operation that a symbolic tensor of either Keras comes from."""
+    return getattr(tensor._keras_history, "layer", None) or tensor._keras_history.operation
+
+
+def calls(model: Any) -> Iterator[Call]:
+    """Give the calls of a model that :func:`is_graph`, in an order in which they can be made again.
+
+    Input layers are not among them.
+    """
+    keras3 = keras_of(model) == "keras3"
+    nodes_by_depth = (model._functional if keras3 and is_sequential(model) else model)._nodes_by_depth
+    for depth in sorted(nodes_by_depth, reverse=True):
+        for node in nodes_by_depth[depth]:
+            if keras3:
+                layer, args, kwargs = node.operation, node.arguments.args, node.arguments.kwargs
+            else:
+                layer, args, kwargs = node.layer, node.call_args, node.call_kwargs
+            if type(layer).__name__ != "InputLayer":
+                yield Call(layer, args, dict(kwargs), leaves(node.outputs))
