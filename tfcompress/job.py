@@ -94,7 +94,7 @@ def attach(
         train: the settings of the training, where there are any: its epochs and seed are used.
         epochs: epochs of the training; None: what ``fit`` says when it begins.
         steps_per_epoch: training steps an epoch; None: what ``fit`` says. A training loop without Keras's callbacks has
-            to give both numbers when it prunes.
+            to give both numbers when it prunes, and to call ``on_train_batch_end(step)`` of each of ``job.callbacks``.
 
     Raises:
         UsageError: stages or scopes that cannot be meant, or something that is no model object.
@@ -124,6 +124,9 @@ def _check(model: Any, stages: tuple[Stage, ...]) -> None:
     if twice:
         msg = f"attach takes each kind of stage at most once, got {twice!r} twice"
         raise UsageError(msg)
+    if hasattr(model, "tfcompress_graph"):
+        msg = f"model {model.name!r} holds stages of another job; attach all stages together, to the plain model"
+        raise UnsupportedError(msg)
     if keras_of(model) == "savedmodel":
         msg = f"attach needs a model object, got the path {str(model)!r}; load it first with tfcompress.load_model"
         raise UnsupportedError(msg)

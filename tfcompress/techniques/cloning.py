@@ -68,14 +68,14 @@ def _nested(model: Any) -> Iterator[Any]:
             yield from _nested(layer)
 
 
-def blank(model: Any) -> Any:
-    """Return a model of the same layers with weights of its own."""
+def copied(model: Any) -> Any:
+    """Return a model of the same layers and weights, that shares nothing with *model*."""
     return rebuilt(model, lambda _path, _layer: None).model
 
 
 def with_weights(model: Any, weights: Sequence[np.ndarray]) -> Any:
     """Return a model of the same layers that holds *weights*, in the order of ``model.weights``."""
-    new = blank(model)
+    new = copied(model)
     new.set_weights(weights)
     _refresh_(new)
     return new
@@ -147,6 +147,7 @@ def kernel_name(path: str, variable: Any, alone: bool) -> str:
     """
     if alone:
         return path
-    name = str(variable.name).partition(":")[0]
+    parts = str(variable.name).partition(":")[0].split("/")
     layer = path.rpartition("/")[2]
-    return f"{path}/{name.rpartition(f'{layer}/')[2]}"
+    inside = parts[parts.index(layer) + 1 :] if layer in parts else parts[-1:]
+    return "/".join([path, *inside])

@@ -61,8 +61,8 @@ class GraphLayer(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no ty
             UsageError: always, saying what to do.
         """
         msg = (
-            "a model under training by tfcompress cannot be saved or cloned as a whole: call job.finish() first, "
-            "or keep its weights with save_weights('….weights.h5')"
+            "a Keras 3 model that runs tfmot's graph cannot be saved or cloned as a whole: job.finish() gives a plain "
+            "one; with QAT export it, keep model.tfcompress_graph.save('….h5'), or save_weights('….weights.h5')"
         )
         raise UsageError(msg)
 

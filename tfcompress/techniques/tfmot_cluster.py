@@ -7,15 +7,17 @@ import math
 from typing import Any
 
 import numpy as np
-from tensorflow_model_optimization.python.core.clustering.keras.cluster import cluster_weights
-from tensorflow_model_optimization.python.core.clustering.keras.cluster_config import CentroidInitialization
-from tensorflow_model_optimization.python.core.clustering.keras.cluster_wrapper import ClusterWeights
-from tensorflow_model_optimization.python.core.clustering.keras.clustering_registry import ClusteringRegistry
 
 from tfcompress.recipe import Cluster
 from tfcompress.techniques import kmeans
 from tfcompress.techniques.cloning import Rebuilt, kernel_name, kernels_of, rebuilt
 from tfcompress.techniques.kernels import Choice, Kernel, Verdict, choose
+from tfcompress.techniques.tfmot_names import (
+    CentroidInitialization,
+    ClusteringRegistry,
+    ClusterWeights,
+    cluster_weights,
+)
 
 INITS = {
     "kmeans++": CentroidInitialization.KMEANS_PLUS_PLUS,

@@ -8,15 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from tensorflow_model_optimization.python.core.quantization.keras.quantize_wrapper import QuantizeWrapperV2
 
 from tfcompress.errors import UnsupportedError, UsageError
 from tfcompress.recipe import QAT, Cluster, Prune, Stage
 from tfcompress.techniques import tfmot_cluster, tfmot_prune, tfmot_qat
 from tfcompress.techniques.cloning import (
     Rebuilt,
-    blank,
     check_graph,
+    copied,
     layers_with_kernels,
     leaves,
     rebuilt,
@@ -27,6 +26,7 @@ from tfcompress.techniques.kernels import Choice, Kernel, listed
 from tfcompress.techniques.promises import Promise
 from tfcompress.techniques.promises import check as check_promises
 from tfcompress.techniques.schedule import plan
+from tfcompress.techniques.tfmot_names import QuantizeWrapperV2
 from tfcompress.techniques.tfmot_schedule import Clock
 from tfcompress.techniques.tfmot_transforms import ClusterTransform, KernelOnly, PruneTransform, TransformedQuantizer
 
@@ -92,16 +92,16 @@ class TfmotSession:
 
     def _prepare(self, model: Any) -> _Trainable:
         stages = self._stages
-        copy, template = with_weights(model, model.get_weights()), blank(model)
+        copy = copied(model)
         layers = layers_with_kernels(copy)
         to_prune = tfmot_prune.choice(stages.prune, layers) if stages.prune else Choice({})
         to_cluster = tfmot_cluster.choice(stages.cluster, layers) if stages.cluster else Choice({})
         self.notes += [*to_prune.notes, *to_cluster.notes]
         if stages.qat or (stages.prune and stages.cluster):
             _check_combinable({**to_prune.layers, **to_cluster.layers})
-        slots = list(copy.weights)
         if stages.qat:
             return _quantized(copy, stages, to_prune, to_cluster, self._clock)
+        template, slots = copied(model), list(copy.weights)
         if stages.prune and stages.cluster:
             return _combined(copy, template, slots, stages, to_prune, to_cluster, self._clock)
         if stages.prune:
@@ -126,7 +126,7 @@ class TfmotSession:
         if prune is None:
             return
         made = plan(prune, epochs=epochs, steps_per_epoch=steps_per_epoch)
-        if made.frequency != prune.frequency and prune.pattern != "2:4":
+        if prune.frequency not in (made.frequency, Prune.frequency) and prune.pattern != "2:4":
             often = f"every {made.frequency} steps, not {prune.frequency}"
             self._note(f"prune updates its masks {often}: the training has {made.total} steps")
         self._clock.set_(made)
@@ -153,6 +153,9 @@ class TfmotSession:
         if self._stages.qat:
             tfmot_qat.check_trained(self.model)
         self._note_unfinished()
+        if self._trainable.waiting:
+            what_to_do = "pass job.callbacks to fit, or set prune.end_epoch lower"
+            self._note(f"no training was left after pruning to fit the clusters: {what_to_do}")
         values = {id(kernel.variable): kernel.final() for kernel in self._trainable.kernels}
         promises = [p for k in self._trainable.kernels for p in k.promises(values[id(k.variable)])]
         check_promises(promises)
@@ -291,7 +294,8 @@ def _quantized(model: Any, stages: _Stages, to_prune: Choice, to_cluster: Choice
     chosen = {**to_prune.layers, **to_cluster.layers}
     values = {path: tfmot_prune.prunable_kernels(layer)[0].numpy() for path, layer in chosen.items()}
     result = tfmot_qat.quantized(model, stages.qat)  # type: ignore[arg-type]  # there is one
-    theirs = {id(variable) for variable in result.weights}
+    theirs = {layer.name: list(layer.weights) for layer in result.layers}
+    tfmot_qat.freeze_(result)
     tfmot_qat.warm_(result)
     hosts = _hosts(result, values)
     parts = [_install_(hosts[path], path, stages, (to_prune, to_cluster), clock) for path in chosen]

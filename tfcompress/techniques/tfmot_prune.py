@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 import tf_keras
-from tensorflow_model_optimization.python.core.sparsity.keras.prune import prune_low_magnitude
-from tensorflow_model_optimization.python.core.sparsity.keras.prune_registry import PruneRegistry
 
 from tfcompress.recipe import Prune
 from tfcompress.techniques.cloning import Rebuilt, kernel_name, kernels_of, rebuilt
 from tfcompress.techniques.kernels import Choice, Kernel, Verdict, choose
 from tfcompress.techniques.masks import fits, pruned
+from tfcompress.techniques.tfmot_names import PruneRegistry, prune_low_magnitude
 from tfcompress.techniques.tfmot_schedule import Clock, ClockedSchedule
 
 TWO_OF_FOUR = (2, 4)

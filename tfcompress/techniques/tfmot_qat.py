@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
 import tf_keras
-from tensorflow_model_optimization.python.core.quantization.keras import quant_ops
-from tensorflow_model_optimization.python.core.quantization.keras.default_8bit.default_8bit_quantize_registry import (
-    Default8BitQuantizeRegistry,
-)
-from tensorflow_model_optimization.python.core.quantization.keras.quantize import (
-    quantize_annotate_layer,
-    quantize_apply,
-    quantize_scope,
-)
-from tensorflow_model_optimization.python.core.quantization.keras.quantize_aware_activation import (
-    QuantizeAwareActivation,
-)
-from tensorflow_model_optimization.python.core.quantization.keras.quantize_layer import QuantizeLayer
-from tensorflow_model_optimization.python.core.quantization.keras.quantize_wrapper import QuantizeWrapper
-from tensorflow_model_optimization.python.core.quantization.keras.quantizers import MovingAverageQuantizer, Quantizer
 
 from tfcompress.errors import UnsupportedError, UsageError
 from tfcompress.recipe import QAT
 from tfcompress.techniques.kernels import check_scope, in_scope, listed
+from tfcompress.techniques.tfmot_names import (
+    Default8BitQuantizeRegistry,
+    MovingAverageQuantizer,
+    MovingAvgQuantize,
+    QuantizeAwareActivation,
+    QuantizeLayer,
+    Quantizer,
+    QuantizeWrapper,
+    quantize_annotate_layer,
+    quantize_apply,
+    quantize_scope,
+)
 
 INITIAL_RANGE = 6.0
 """Where every range of tfmot stands before it has seen a value: -6 to 6."""
@@ -67,7 +64,7 @@ class WarmRange(Quantizer):  # type: ignore[misc]  # tfmot ships no types
     def __call__(self, inputs: Any, training: Any, weights: dict[str, Any], **kwargs: Any) -> Any:
         """Return *inputs* rounded to the 256 steps of the range, which learns from them in training."""
         decay = tf.minimum(0.999, self.count / (self.count + 1.0))
-        rounded = quant_ops.MovingAvgQuantize(
+        rounded = MovingAvgQuantize(
             inputs,
             weights["min_var"],
             weights["max_var"],
@@ -205,26 +202,35 @@ def wrappers_with_kernels(model: Any) -> list[Any]:
     return [layer for layer in model.layers if isinstance(layer, QuantizeWrapper) and layer._weight_vars]
 
 
-def finished(model: Any, theirs: Container[int], kernels: Mapping[int, Any]) -> Any:
+def freeze_(model: Any) -> None:
+    """Keep the kernels of frozen layers out of training: tfmot's wrapper lists every kernel as trainable."""
+    for wrapper in wrappers_with_kernels(model):
+        if wrapper.layer.trainable:
+            continue
+        kernels = {id(kernel): kernel for kernel, *_ in wrapper._weight_vars}
+        wrapper._trainable_weights = [v for v in wrapper._trainable_weights if id(v) not in kernels]
+        wrapper._non_trainable_weights.extend(kernels.values())
+
+
+def finished(model: Any, theirs: Mapping[str, Sequence[Any]], kernels: Mapping[int, Any]) -> Any:
     """Return a copy of a trained model that holds nothing but tfmot's own wrappers, as ``quantize_scope`` loads them.
 
     Args:
         model: the trained model.
-        theirs: ids of the variables of *model* that tfmot made; those that we added are left behind.
+        theirs: the variables that tfmot made for each layer, in its order, by the layer's name; those that we added are
+            left behind.
         kernels: id of a variable -> the value (an array of its shape) that it gets in the copy.
     """
-    pairs: list[tuple[Any, Any]] = []
+    copies: list[Any] = []
 
     def clone(layer: Any) -> Any:
-        new = type(layer).from_config(layer.get_config())
-        pairs.append((layer, new))
-        return new
+        copies.append(type(layer).from_config(layer.get_config()))
+        return copies[-1]
 
     with quantize_scope():
         result = tf_keras.models.clone_model(model, clone_function=clone)
-    for old, new in pairs:
-        variables = [v for v in old.weights if id(v) in theirs]
-        new.set_weights([kernels[id(v)] if id(v) in kernels else v.numpy() for v in variables])
+    for new in copies:
+        new.set_weights([kernels[id(v)] if id(v) in kernels else v.numpy() for v in theirs.get(new.name, ())])
     return result
 
 

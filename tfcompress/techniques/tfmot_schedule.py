@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import tensorflow as tf
-from tensorflow_model_optimization.python.core.sparsity.keras.pruning_schedule import PruningSchedule
 
 from tfcompress.recipe import Prune
 from tfcompress.techniques.masks import zeros_needed
 from tfcompress.techniques.schedule import Plan
+from tfcompress.techniques.tfmot_names import PruningSchedule
 
 NOT_PLANNED = -1
 

@@ -15,14 +15,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 import tf_keras
-from tensorflow_model_optimization.python.core.quantization.keras.quantize_config import QuantizeConfig
-from tensorflow_model_optimization.python.core.quantization.keras.quantizers import Quantizer
-from tensorflow_model_optimization.python.core.sparsity.keras.pruning_impl import Pruning
 
 from tfcompress.recipe import Cluster, Prune
 from tfcompress.techniques import kmeans
 from tfcompress.techniques.masks import pruned
 from tfcompress.techniques.tfmot_cluster import snap
+from tfcompress.techniques.tfmot_names import Pruning, QuantizeConfig, Quantizer
 from tfcompress.techniques.tfmot_prune import TWO_OF_FOUR, keep_zero_, masked
 from tfcompress.techniques.tfmot_schedule import Clock, ClockedSchedule
 
@@ -122,7 +120,10 @@ class ClusterTransform:
         """Return the clustered kernel; *value* is the kernel, masked already if it is pruned."""
         if self.prune is None:
             return self._looked_up(value)
-        return tf.cond(self.active > 0, lambda: self._looked_up(value), lambda: tf.identity(value))
+        # Centroids that wait still need a gradient (of 0): Keras warns about trainable variables without one.
+        return tf.cond(
+            self.active > 0, lambda: self._looked_up(value), lambda: value + 0.0 * tf.reduce_sum(self.centroids)
+        )
 
     def _looked_up(self, value: Any) -> Any:
         rising = tf.sort(self.centroids, axis=-1)
