@@ -173,12 +173,13 @@ def _training(training: Training | None, job: Job | None, recipe: Recipe) -> rep
     if training is None:
         return None
     names = list(training.history[0]) if training.history else []
+    resumed = [f"went on after epoch {training.resumed_at} of a run that was stopped"] if training.resumed_at else []
     return reports.Training(
         epochs=recipe.train.epochs,
         samples=training.samples,
         history={name: tuple(row.get(name) for row in training.history) for name in names},
         wall_seconds=training.seconds,
-        notes=(f"loss: {training.loss}", *(job.notes if job else ())),
+        notes=(f"loss: {training.loss}", *resumed, *(job.notes if job else ())),
     )
 
 

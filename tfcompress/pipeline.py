@@ -239,6 +239,9 @@ def _finish(run: _Run, folder: Path | None, log: Path | None) -> Result:
         if folder is not None:
             outcome.save_model(model, folder)
     tflite = _export(run, model, None if baseline is None else len(baseline))
+    if job is not None:
+        for note in _check_promises(job, tflite):
+            run.warn(note)
     scores = _scores(run, baseline, tflite)
     report = outcome.report(
         recipe=run.recipe,
@@ -312,6 +315,14 @@ def _export(run: _Run, model: Any, float_size_bytes: int | None) -> TFLiteModel:
             progress=run.progress,
             seed=run.recipe.train.seed,
         )
+
+
+def _check_promises(job: Job, tflite: TFLiteModel) -> list[str]:
+    from tfcompress import promised
+    from tfcompress.tflite import weights
+    from tfcompress.tflite.flatbuffer import read
+
+    return promised.check_file(job.promises(), weights.facts(read(tflite.content).subgraphs))
 
 
 def _scores(run: _Run, baseline: bytes | None, tflite: TFLiteModel) -> dict[str, Metrics]:

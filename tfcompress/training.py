@@ -28,12 +28,14 @@ class Training:
         seconds: wall time of the fit.
         loss: name of the loss that was used.
         samples: training samples an epoch; None when the source does not tell.
+        resumed_at: epochs that an earlier, killed run had done already; they are not in *history*.
     """
 
     history: tuple[dict[str, float], ...]
     seconds: float
     loss: str
     samples: int | None
+    resumed_at: int = 0
 
 
 def fit_(
@@ -75,7 +77,8 @@ def fit_(
         loss=next(iter(losses.values())) if only else losses,
         metrics=next(iter(metrics.values()), None) if only else metrics,
     )
-    feed = to_tf(split, train.batch_size, train.seed, limit=train.limit)
+    done = 0 if backup is None else _epochs_done(backup)
+    feed = to_tf(split, train.batch_size, train.seed, first_epoch=done, limit=train.limit)
     started = time.perf_counter()
     total = None if steps is None else float(steps * train.epochs)
     with progress.task("training", total) as task:
@@ -89,7 +92,18 @@ def fit_(
         seconds=time.perf_counter() - started,
         loss=", ".join(getattr(loss, "name", getattr(loss, "__name__", str(loss))) for loss in losses.values()),
         samples=size,
+        resumed_at=done,
     )
+
+
+def _epochs_done(backup: Path) -> int:
+    """Return how many epochs a killed run has left behind in *backup*."""
+    import tensorflow as tf
+
+    saved = tf.train.latest_checkpoint(str(backup / "chief"))
+    if saved is None:
+        return 0
+    return int(tf.train.load_variable(saved, "ckpt_saved_epoch/.ATTRIBUTES/VARIABLE_VALUE")) + 1
 
 
 def choose_loss(task: str, outputs: np.ndarray, name: str) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
 from pathlib import Path
 
@@ -26,20 +25,13 @@ def command(output: str) -> None:
 
     It is plain Python (3.9 and later) and needs numpy and one of ai-edge-litert, tflite-runtime, tensorflow there.
     """
+    from tfcompress.devices.local import runner_folder
+
     target = Path(output) / "edge_runner"
     if target.exists():
         msg = f"{target} exists already; remove it, or choose another place with -o"
         raise OutputError(msg)
     with output_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(source(), target, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(runner_folder(), target, ignore=shutil.ignore_patterns("__pycache__"))
     click.echo(target)
-
-
-def source() -> Path:
-    """Return the installed edge_runner folder; it is found, never imported."""
-    spec = importlib.util.find_spec("edge_runner")
-    if spec is None or not spec.submodule_search_locations:
-        msg = "edge_runner was not installed with tfcompress; install tfcompress again"
-        raise OutputError(msg)
-    return Path(next(iter(spec.submodule_search_locations)))

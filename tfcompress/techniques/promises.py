@@ -37,12 +37,14 @@ class Promise:
             *asked*; of the channel that has most, where channels are clustered apart).
         asked: what the stage asked for.
         got: what the kernel has.
+        elements: how many the kernel has, by which it is found again in an exported file.
     """
 
     layer: str
     what: What
     asked: float
     got: float
+    elements: int = 0
 
     @property
     def kept(self) -> bool:
@@ -86,10 +88,10 @@ def sparsity_promises(layer: str, kernel: np.ndarray, stage: Prune, *, input_axi
         stage: what was asked.
         input_axis: axis of the input channels: -2 in Keras's layouts, -1 in TFLite's.
     """
-    promises = [Promise(layer, "sparsity", stage.sparsity, sparsity(kernel))]
+    promises = [Promise(layer, "sparsity", stage.sparsity, sparsity(kernel), kernel.size)]
     if stage.pattern == "2:4":
         zeros = (groups_of_four(kernel, input_axis) == 0).sum(axis=1)
-        promises.append(Promise(layer, "2:4 groups", 1.0, float((zeros >= ZEROS_IN_GROUP).mean())))
+        promises.append(Promise(layer, "2:4 groups", 1.0, float((zeros >= ZEROS_IN_GROUP).mean()), kernel.size))
     return promises
 
 
@@ -103,7 +105,7 @@ def values_promise(layer: str, kernel: np.ndarray, stage: Cluster, *, channel_ax
         channel_axis: axis of the output channels where these were clustered apart, or quantized apart (int8 codes with
             a scale for each channel hold at most *clusters* values in a channel, and more in all).
     """
-    return Promise(layer, "distinct values", stage.clusters, distinct_values(kernel, channel_axis))
+    return Promise(layer, "distinct values", stage.clusters, distinct_values(kernel, channel_axis), kernel.size)
 
 
 def check(promises: Iterable[Promise]) -> None:
