@@ -1,7 +1,7 @@
 """Write the small TFLite files in tests/data/tflite that the quick tests read: python tests/tflite/make_files.py.
 
-One network in every scheme (8x8x3 -> Conv2D(8) -> DepthwiseConv2D -> Dense(10) -> softmax), the same with 80 % zeros in
-sparse encoding, one with two inputs and outputs, one with an embedding (whole numbers go in), and a stateful LSTM.
+One network in every scheme (8x8x3 -> Conv2D(8) -> DepthwiseConv2D -> Dense(10) -> softmax), the same with 80 % zeros,
+dense and in sparse encoding, one with two inputs and outputs, one with an embedding (whole numbers go in), and a stateful LSTM.
 """
 
 from __future__ import annotations
@@ -44,7 +44,12 @@ def two_ways(keras):
 def tokens(keras):
     layers = keras.layers
     return keras.Sequential(
-        [keras.Input((5,), dtype="int32", name="ids"), layers.Embedding(20, 8), layers.Flatten(), layers.Dense(2)]
+        [
+            keras.Input((5,), dtype="int32", name="ids"),
+            layers.Embedding(20, 8),
+            layers.Flatten(),
+            layers.Dense(2, name="answer"),
+        ]
     )
 
 
@@ -65,11 +70,15 @@ def main() -> None:
     images = {"image": generator.normal(size=(50, 8, 8, 3)).astype("float32")}
     ids = {"ids": generator.integers(0, 20, (50, 5)).astype("int32")}
     lstm = tf_keras.Sequential(
-        [tf_keras.Input((6, 4), name="steps"), tf_keras.layers.LSTM(5), tf_keras.layers.Dense(2)]
+        [tf_keras.Input((6, 4), name="steps"), tf_keras.layers.LSTM(5), tf_keras.layers.Dense(2, name="answer")]
     )
     with tempfile.TemporaryDirectory() as folder, ConverterProcess() as converter:
         jobs = [(scheme, model, scheme, images) for scheme in SCHEMES]
-        jobs += [("sparse", sparse, "none", images), ("two_ways", two_ways(keras), "none", None)]
+        jobs += [
+            ("zeros", sparse, "none", None),
+            ("sparse", sparse, "none", None),
+            ("two_ways", two_ways(keras), "none", None),
+        ]
         jobs += [("tokens", tokens(keras), "int8", ids), ("lstm", lstm, "none", None)]
         for name, network, scheme, samples in jobs:
             lowered = lower(network, Path(folder) / name)

@@ -1,0 +1,18 @@
+"""A child that dies by SIGSEGV on its first request, as the converter does on some recurrent models."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Any
+
+from tfcompress.tflite.serve import serve
+
+
+def answer(_: dict[str, Any]) -> dict[str, Any]:
+    os.kill(os.getpid(), signal.SIGSEGV)
+    return {}
+
+
+def main(requests: int, answers: int, lifeline: int) -> None:
+    serve(answer, requests, answers, lifeline)

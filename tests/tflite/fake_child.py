@@ -1,0 +1,30 @@
+"""A child for tests of tfcompress.tflite.worker: it echoes, raises, prints, sleeps or kills itself, as it is told."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+from typing import Any
+
+from tfcompress.tflite.serve import serve
+
+
+def answer(request: dict[str, Any]) -> dict[str, Any]:
+    if request.get("print"):
+        print(request["print"], flush=True)
+        print(request["print"], file=sys.stderr, flush=True)
+    if request.get("raise"):
+        raise ValueError(request["raise"])
+    if request.get("kill"):
+        os.kill(os.getpid(), signal.Signals[request["kill"]])
+    if request.get("exit"):
+        os._exit(request["exit"])
+    if request.get("sleep"):
+        ctypes.PyDLL(None).sleep(request["sleep"])  # holds the interpreter lock, as the converter does
+    return {"pid": os.getpid(), "echo": request.get("echo")}
+
+
+def main(requests: int, answers: int, lifeline: int) -> None:
+    serve(answer, requests, answers, lifeline)

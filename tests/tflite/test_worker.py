@@ -1,0 +1,150 @@
+"""tfcompress.tflite.worker and serve."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tfcompress.tflite.worker import Worker, WorkerAnswerError, WorkerDiedError
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+
+
+def alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def wait_for_end(pid: int, seconds: float = 10) -> bool:
+    limit = time.monotonic() + seconds
+    while alive(pid) and time.monotonic() < limit:
+        time.sleep(0.02)
+    return not alive(pid)
+
+
+def test_requests_are_answered_in_order_by_one_process() -> None:
+    with Worker("fake_child") as worker:
+        for number in range(3):
+            worker.send({"echo": number})
+        answers = [worker.receive() for _ in range(3)]
+    assert [a["echo"] for a in answers] == [0, 1, 2]
+    assert len({a["pid"] for a in answers}) == 1
+
+
+def test_an_exception_in_the_child_is_an_answer_and_the_child_lives_on() -> None:
+    with Worker("fake_child") as worker:
+        with pytest.raises(WorkerAnswerError, match="this op is not supported") as caught:
+            worker.ask({"raise": "this op is not supported"})
+        assert caught.value.kind == "ValueError"
+        assert worker.ask({"echo": "still here"})["echo"] == "still here"
+        assert "Traceback" in worker.tail()
+
+
+@pytest.mark.parametrize("name", ["SIGSEGV", "SIGABRT", "SIGKILL"])
+def test_death_by_a_signal_is_told_by_its_name(name: str) -> None:
+    with Worker("fake_child") as worker, pytest.raises(WorkerDiedError) as caught:
+        worker.ask({"kill": name, "print": "last words"})
+    assert caught.value.reason == name
+    assert caught.value.tail.count("last words") == 2
+
+
+def test_an_early_end_is_told_by_its_exit_code() -> None:
+    with Worker("fake_child") as worker, pytest.raises(WorkerDiedError, match="exit code 3"):
+        worker.ask({"exit": 3})
+
+
+def test_a_child_that_cannot_start_is_told_with_what_it_printed() -> None:
+    with Worker("no_such_module") as worker, pytest.raises(WorkerDiedError, match="exit code 1") as caught:
+        worker.ask({})
+    assert "no_such_module" in caught.value.tail
+
+
+def test_what_the_child_prints_goes_to_the_log_and_nowhere_else(tmp_path, capfd) -> None:
+    log = tmp_path / "log.txt"
+    log.write_text("before\n")
+    with Worker("fake_child", log=log) as worker:
+        worker.ask({"print": "from C++, too"})
+    assert log.read_text() == "before\nfrom C++, too\nfrom C++, too\n"
+    assert capfd.readouterr() == ("", "")
+
+
+def test_closing_ends_the_child_and_removes_its_folder() -> None:
+    worker = Worker("fake_child")
+    pid, folder = worker.ask({})["pid"], worker.folder
+    worker.close()
+    worker.close()
+    assert not alive(pid)
+    assert not folder.exists()
+
+
+def test_a_forgotten_worker_ends_too() -> None:
+    worker = Worker("fake_child")
+    pid, folder = worker.ask({})["pid"], worker.folder
+    del worker
+    gc.collect()
+    assert wait_for_end(pid)
+    assert not folder.exists()
+
+
+def test_ctrl_c_while_waiting_ends_the_child() -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    worker = Worker("fake_child")
+    pid = worker.ask({})["pid"]
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        with pytest.raises(KeyboardInterrupt):
+            worker.ask({"sleep": 60})
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert not alive(pid)
+
+
+SCRIPT = """
+import sys, pathlib
+sys.path[:0] = [{root!r}, {here!r}]
+pathlib.Path({runs!r}).open("a").write("run ")
+from tfcompress.tflite.worker import Worker
+worker = Worker("fake_child")
+print(worker.ask({{}})["pid"], flush=True)
+worker.send({{"sleep": 60}})
+worker.receive()
+"""
+
+
+def test_the_child_ends_when_its_parent_is_killed_even_while_it_holds_the_interpreter_lock(tmp_path) -> None:
+    runs = tmp_path / "runs"
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT.format(root=str(ROOT), here=str(HERE), runs=str(runs)))
+    # In a folder of its own for temporary files, since a killed parent cannot remove the child's.
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, env=environment) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        time.sleep(0.2)
+        assert alive(child)
+        parent.kill()
+        parent.wait()
+    assert wait_for_end(child)
+    assert runs.read_text() == "run "  # a script without `if __name__ == "__main__"` ran once
+
+
+def test_modules_of_the_working_folder_do_not_shadow_the_childs(tmp_path, monkeypatch) -> None:
+    (tmp_path / "json.py").write_text("raise SystemExit('shadowed')")
+    monkeypatch.chdir(tmp_path)
+    with Worker("fake_child") as worker:
+        assert worker.ask({"echo": 1})["echo"] == 1
