@@ -1,6 +1,7 @@
 import hashlib
 import json
 import shutil
+import subprocess
 import sys
 import warnings
 
@@ -334,3 +335,27 @@ def test_the_copied_tree_is_read_from_anywhere(keras, tmp_path, monkeypatch):
     shutil.copy(path, tmp_path / "elsewhere")
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert load("model.keras").source == "model.keras"
+
+
+def test_a_facade_that_is_still_being_pruned_is_refused(keras, tf_keras):
+    class PruneLowMagnitude(tf_keras.layers.Wrapper):
+        def call(self, x):
+            return self.layer(x)
+
+    i = tf_keras.Input((4,))
+    facade = build(small_models.frozen, keras)
+    facade.tfcompress_graph = tf_keras.Model(i, PruneLowMagnitude(tf_keras.layers.Dense(2))(i))
+    with pytest.raises(UsageError, match=r"is still in training wrappers; give what job\.finish\(\) returns"):
+        load(facade)
+
+
+def test_what_a_model_got_on_the_bridge_is_known_in_a_new_process(keras, tf_keras, tmp_path):
+    carried = load(build(small_models.hard, tf_keras)).keras3
+    path = save(carried, tmp_path / "model.keras")
+    code = (
+        "import sys; from tfcompress.models.loading import load; from tfcompress.models.signature import *;"
+        "m = load(sys.argv[1]).native;"
+        "print(float(next(iter(call(m, random_inputs(signature_of(m), 3, 1)).values()))[0, 0]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
+    assert float(done.stdout) == pytest.approx(float(next(iter(outputs(carried).values()))[0, 0]), abs=1e-6)

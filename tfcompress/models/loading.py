@@ -7,6 +7,7 @@ those wrongly. What the other one is needed for goes over the bridge.
 from __future__ import annotations
 
 import functools
+import importlib
 import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -133,6 +134,9 @@ def _from_object(model: Any) -> Loaded:
     writer = keras_of(model)
     graph = graph_of(model)
     kinds = {type(layer).__name__ for layer in graph.layers}
+    if graph is not model and kinds & {"PruneLowMagnitude", "ClusterWeights"}:
+        msg = f"model {model.name!r} is still in training wrappers; give what job.finish() returns"
+        raise UsageError(msg)
     qat = not QUANTIZERS.isdisjoint(kinds)
     native, notes = _without_training_wrappers(model, tuple(kinds & TRAINING_WRAPPERS))
     return Loaded(model.name, None, writer, native, _refusal(native, qat=qat), qat, notes)
@@ -184,7 +188,7 @@ def _read(path: Path, info: FileInfo, objects: Mapping[str, Any], *, trust: bool
 
 
 def _reader(info: FileInfo) -> Any:
-    # The imports register what a model that crossed the bridge once may hold.
+    # The modules imported by name register what a model gets on its way over the bridge, and may hold in its file.
     if info.writer == "keras3":
         import keras
 
@@ -192,9 +196,11 @@ def _reader(info: FileInfo) -> Any:
         if backend != "tensorflow":
             msg = f"Keras 3 must run on tensorflow here, its backend is {backend}; set KERAS_BACKEND=tensorflow"
             raise UsageError(msg)
+        importlib.import_module("tfcompress.models.keras3_layers")
         return keras.saving.load_model
     import tf_keras
 
+    importlib.import_module("tfcompress.models.keras2_layers")
     if info.kind == "h5":
         return lambda path, *, safe_mode, **options: tf_keras.models.load_model(path, **options)
     return tf_keras.models.load_model
