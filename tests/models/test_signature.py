@@ -183,3 +183,11 @@ def test_a_facade_is_read_and_run_through_its_graph():
     inputs = random_inputs(signature_of(facade), 2, seed=0)
     assert signature_of(facade) == signature_of(graph)
     np.testing.assert_array_equal(call(facade, inputs)["y"], call(graph, inputs)["y"])
+
+
+def test_nan_in_a_saved_model_is_found(tmp_path, keras_module):
+    model = build(small_models.mlp, keras_module)
+    model.set_weights([w * np.nan for w in model.get_weights()])
+    model.export(tmp_path / "saved") if keras_module.__name__ == "keras" else model.save(tmp_path / "saved")
+    with pytest.raises(ModelError, match="holds NaN in"):
+        check_finite(tmp_path / "saved")

@@ -146,8 +146,8 @@ def _weights(model: Any) -> Iterable[tuple[str, Any]]:
     graph = graph_of(model)
     kind = keras_of(graph)
     if kind == "savedmodel":
-        _, loaded = saved_signature(Path(graph))
-        return [(v.name, v.numpy()) for v in getattr(loaded, "variables", ())]
+        function, _ = saved_signature(Path(graph))
+        return [(v.name, v.numpy()) for v in function.variables]
     return [(w.path if kind == "keras3" else w.name, w.numpy()) for w in graph.weights]
 
 

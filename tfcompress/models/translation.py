@@ -103,7 +103,8 @@ HARMLESS: Mapping[str, Any] = {"groups": 1, "data_format": "channels_last", "sco
 BY_OPTIONS = {"zero_output_for_mask": ("LSTM", "GRU", "SimpleRNN", "RNN")}
 """Entries that constructors of tf_keras take without naming them."""
 
-SAME_ACTIVATION = {"keras2": {"silu": "swish"}, "keras3": {"keras2_hard_sigmoid": "keras2_hard_sigmoid"}}
+OLDER_NAMES = {"silu": "swish"}
+"""Activations that tf_keras has under another name."""
 OTHER_FORMULA = {"hard_sigmoid": "Keras 3 computes relu6(x + 3) / 6, tf_keras clip(0.2 x + 0.5, 0, 1)"}
 """Activations of one name and two formulas."""
 
@@ -230,7 +231,7 @@ def activation(layer: str, value: Any, target: Target) -> Any:
 def _activation2(name: str) -> Any:
     from tfcompress.models.keras2_layers import foreign_activation
 
-    name = SAME_ACTIVATION["keras2"].get(name, name)
+    name = OLDER_NAMES.get(name, name)
     if name.startswith("keras2_"):
         return name.removeprefix("keras2_")
     if hasattr(library("keras2").activations, name) and name not in OTHER_FORMULA:
