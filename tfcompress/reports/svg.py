@@ -141,7 +141,7 @@ def lines(series: Mapping[str, Sequence[float | None]], title: str) -> str:
         title: what a screen reader says.
     """
     parts = []
-    left, room = _LABEL, WIDTH - _LABEL - 96
+    left, room = _LABEL, WIDTH - _LABEL - 136  # beside the curve: two numbers of four digits
     for number, (label, raw) in enumerate(series.items()):
         values = [(epoch, value) for epoch, value in enumerate(raw) if value is not None]
         top, height = number * 48 + 8, 32
