@@ -179,6 +179,8 @@ def _open(
         loaded = load(model, trust=trust, custom=custom)
         check_finite(loaded.native)
     run = _Run(recipe, loaded, None, converter, progress, {"load": time.perf_counter() - started})
+    for note in loaded.notes:
+        run.warn(note)
     if dataset is not None:
         with run.phase("check data"), progress.task("checking the data"):
             run.data = dataset.bind(signature_of(loaded.native), holdout=recipe.train.holdout, seed=recipe.train.seed)
