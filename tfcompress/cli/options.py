@@ -41,7 +41,7 @@ _DATA = (
     click.option("--scale", metavar="NUMBER", help="Multiply the inputs by this, e.g. 1/255."),
     click.option("--mean", metavar="A[,B,C]", help="Then subtract this (one number, or one a channel)."),
     click.option("--std", metavar="A[,B,C]", help="Then divide by this."),
-    click.option("--preprocess", metavar="MODULE:FUNCTION", help="Instead: a function from a batch to a batch."),
+    click.option("--preprocess", metavar="MODULE:FUNCTION", help="Then call this function: a batch in, a batch out."),
 )
 
 
