@@ -16,12 +16,13 @@ import importlib.metadata
 import json
 import os
 import platform
+import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -56,20 +57,33 @@ PAUSE_S = 0.2
 
 
 @dataclass(frozen=True)
-class Run:
-    """One measured process.
+class Cost:
+    """What a process took.
 
     Attributes:
         wall_s: seconds from its start to its end.
+        cpu_s: seconds of processor time, its children's included.
         peak_bytes: largest sampled memory of the process and its children together.
+    """
+
+    wall_s: float
+    cpu_s: float
+    peak_bytes: int
+
+
+@dataclass(frozen=True)
+class Run:
+    """One measured run of one side.
+
+    Attributes:
+        cost: what it took.
         float32_bytes: size of the float32 file.
         size_bytes: size of the int8 file.
         float32_top1: accuracy of the float32 file on the test split.
         top1: accuracy of the int8 file.
     """
 
-    wall_s: float
-    peak_bytes: int
+    cost: Cost
     float32_bytes: int
     size_bytes: int
     float32_top1: float
@@ -99,18 +113,18 @@ def memory(pid: int) -> int:
     return total
 
 
-def measure(command: Sequence[str]) -> tuple[float, int, str]:
+def measure(command: Sequence[str]) -> tuple[Cost, str]:
     """Run *command* in the repository's root.
 
     Returns:
-        Seconds, peak memory in bytes, and what it printed to stdout.
+        What it took, and what it printed to stdout.
 
     Raises:
         SystemExit: it failed; the end of its stderr is shown.
     """
     peak = 0
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
-        begin = time.perf_counter()
+        begin, cpu = time.perf_counter(), cpu_seconds()
         process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=err, stdin=subprocess.DEVNULL)
         while process.poll() is None:
             peak = max(peak, memory(process.pid))
@@ -118,38 +132,42 @@ def measure(command: Sequence[str]) -> tuple[float, int, str]:
                 process.wait(PAUSE_S)
             except subprocess.TimeoutExpired:
                 continue
-        seconds = time.perf_counter() - begin
+        cost = Cost(time.perf_counter() - begin, cpu_seconds() - cpu, peak)
         out.seek(0)
         err.seek(0)
         if process.returncode:
             msg = f"{' '.join(command)} ended with {process.returncode}:\n{err.read()[-2000:]}"
             raise SystemExit(msg)
-        return seconds, peak, out.read()
+        return cost, out.read()
+
+
+def cpu_seconds() -> float:
+    """Return the processor time of all child processes that have ended, and of theirs."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def by_hand(task: Task, output: Path, options: argparse.Namespace) -> Run:
     """Do *task* with its by-hand script, into the folder *output*."""
     command = [sys.executable, "-m", task.script, options.model, options.data, output, *budget(task, options)]
-    seconds, peak, printed = measure([*map(str, command), "--scale", str(float(Fraction(options.scale)))])
+    cost, printed = measure([*map(str, command), "--scale", str(float(Fraction(options.scale)))])
     figures = json.loads(printed.splitlines()[-1])
     float32, int8 = figures["float32"], figures["int8"]
-    return Run(seconds, peak, float32["size_bytes"], int8["size_bytes"], float32["top1"], int8["top1"])
+    return Run(cost, float32["size_bytes"], int8["size_bytes"], float32["top1"], int8["top1"])
 
 
 def by_tfcompress(task: Task, output: Path, options: argparse.Namespace) -> Run:
     """Do *task* with ``tfcompress export``, into the folder *output*."""
     command = [sys.executable, "-m", "tfcompress", "export", *task.flags, options.model, "--data", options.data]
     command += ["--scale", options.scale, "-o", output, *budget(task, options)]
-    seconds, peak, _ = measure([*map(str, command)])
-    return figures_of(json.loads((output / "report.json").read_text()), seconds, peak)
+    cost, _ = measure([*map(str, command)])
+    return figures_of(json.loads((output / "report.json").read_text()), cost)
 
 
-def figures_of(report: dict[str, Any], seconds: float, peak: int) -> Run:
+def figures_of(report: dict[str, Any], cost: Cost) -> Run:
     """Read sizes and accuracies from tfcompress's ``report.json``."""
     float32, int8 = report["baseline"], report["result"]
-    return Run(
-        seconds, peak, float32["size_bytes"], int8["size_bytes"], float32["score"]["top1"], int8["score"]["top1"]
-    )
+    return Run(cost, float32["size_bytes"], int8["size_bytes"], float32["score"]["top1"], int8["score"]["top1"])
 
 
 def budget(task: Task, options: argparse.Namespace) -> list[str]:
@@ -164,11 +182,11 @@ def budget(task: Task, options: argparse.Namespace) -> list[str]:
 def table(results: dict[str, list[tuple[Run, Run]]]) -> str:
     """Return the Markdown table of *results*: title -> pairs of (by hand, tfcompress)."""
     lines = [
-        "| task | done with | int8 file | top-1 (float32) | wall time | peak memory | time ratio, pair by pair |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| task | done with | int8 file | top-1 (float32) | peak memory | CPU time | wall time | ratio, pair by pair |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for title, pairs in results.items():
-        ratios = [ours.wall_s / plain.wall_s for plain, ours in pairs]
+        ratios = [ours.cost.wall_s / plain.cost.wall_s for plain, ours in pairs]
         ratio = f"**{statistics.median(ratios):.2f}** ({', '.join(f'{r:.2f}' for r in ratios)})"
         plain, ours = ([pair[side] for pair in pairs] for side in (0, 1))
         lines.append(row(title, "plain tools", plain, ""))
@@ -178,19 +196,19 @@ def table(results: dict[str, list[tuple[Run, Run]]]) -> str:
 
 def row(title: str, tool: str, runs: Sequence[Run], ratio: str) -> str:
     """Return one line of the table: medians over *runs*."""
-    size = statistics.median(run.size_bytes for run in runs)
-    top1, float32 = (
-        statistics.median(values) for values in zip(*((r.top1, r.float32_top1) for r in runs), strict=True)
-    )
-    wall = statistics.median(run.wall_s for run in runs)
-    peak = statistics.median(run.peak_bytes for run in runs)
+
+    def median(value: Callable[[Run], float]) -> float:
+        return statistics.median(map(value, runs))
+
+    top1, float32 = median(lambda run: run.top1), median(lambda run: run.float32_top1)
     cells = (
         title,
         tool,
-        f"{size:,.0f} B",
+        f"{median(lambda run: run.size_bytes):,.0f} B",
         f"{top1:.2%} ({float32:.2%})",
-        f"{wall:.1f} s",
-        f"{peak / 1e6:,.0f} MB",
+        f"{median(lambda run: run.cost.peak_bytes) / 1e6:,.0f} MB",
+        f"{median(lambda run: run.cost.cpu_s):.1f} s",
+        f"{median(lambda run: run.cost.wall_s):.1f} s",
         ratio,
     )
     return f"| {' | '.join(cells)} |"
@@ -257,8 +275,8 @@ def main() -> None:
                 plain = by_hand(task, Path(folder) / "plain", options)
                 ours = by_tfcompress(task, Path(folder) / "ours", options)
             results.setdefault(title, []).append((plain, ours))
-            done = f"{title}, {number + 1} of {options.rounds}: {plain.wall_s:.1f} s by hand, {ours.wall_s:.1f} s"
-            print(done, file=sys.stderr)
+            took = f"{plain.cost.wall_s:.1f} s by hand, {ours.cost.wall_s:.1f} s by tfcompress"
+            print(f"{title}, {number + 1} of {options.rounds}: {took}", file=sys.stderr)
     part = f"{table(results)}\n\n{circumstances(options)}"
     print(part)
     if options.update:

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from benchmarks import by_hand
-from benchmarks.by_hand import BEGIN, END, TASKS, Run
+from benchmarks.by_hand import BEGIN, END, TASKS, Cost, Run
 from tfcompress import demo
 
 
 def run(wall_s: float, *, size_bytes: int = 30_000, top1: float = 0.9) -> Run:
-    return Run(wall_s, 800_000_000, 100_000, size_bytes, 0.92, top1)
+    return Run(Cost(wall_s, 9.0, 800_000_000), 100_000, size_bytes, 0.92, top1)
 
 
 def test_ratios_are_taken_pair_by_pair() -> None:
@@ -27,8 +27,8 @@ def test_ratios_are_taken_pair_by_pair() -> None:
 
 def test_a_row_shows_medians_with_their_units() -> None:
     _, _, plain, ours = by_hand.table({"int8": [(run(10.04), run(11.0, size_bytes=31_000, top1=0.915))]}).splitlines()
-    assert plain == "| int8 | plain tools | 30,000 B | 90.00% (92.00%) | 10.0 s | 800 MB |  |"
-    assert ours.startswith("|  | tfcompress | 31,000 B | 91.50% (92.00%) | 11.0 s | 800 MB |")
+    assert plain == "| int8 | plain tools | 30,000 B | 90.00% (92.00%) | 800 MB | 9.0 s | 10.0 s |  |"
+    assert ours.startswith("|  | tfcompress | 31,000 B | 91.50% (92.00%) | 800 MB | 9.0 s | 11.0 s |")
 
 
 def test_what_stands_between_the_markers_is_replaced() -> None:
@@ -43,18 +43,24 @@ def test_a_file_without_both_markers_is_refused(text: str) -> None:
         by_hand.update(text, "new")
 
 
-def test_memory_is_that_of_the_process_and_its_children() -> None:
-    child = "import time; x = bytearray(b'x') * 60_000_000; time.sleep(1)"
+def test_memory_and_processor_time_are_those_of_the_process_and_its_children() -> None:
+    child = "import time; x = bytearray(b'x') * 60_000_000; time.sleep(1); [i * i for i in range(5_000_000)]"
     parent = f"import subprocess, sys, time; subprocess.run([sys.executable, '-c', {child!r}]); print('done')"
-    seconds, peak, printed = by_hand.measure([sys.executable, "-c", parent])
+    cost, printed = by_hand.measure([sys.executable, "-c", parent])
     assert printed == "done\n"
-    assert 1.0 <= seconds < 30.0
-    assert 60_000_000 < peak < 120_000_000
+    assert 0.05 < cost.cpu_s < cost.wall_s - 0.9
+    assert cost.peak_bytes > 60_000_000
 
 
 def test_a_failing_command_shows_the_end_of_its_stderr() -> None:
     with pytest.raises(SystemExit, match=r"ended with 3:\nwhy"):
         by_hand.measure([sys.executable, "-c", "import sys; sys.stderr.write('why'); sys.exit(3)"])
+
+
+def test_sizes_and_accuracies_are_read_from_the_report() -> None:
+    files = {"baseline": (400, 0.5), "result": (100, 0.25)}
+    report = {name: {"size_bytes": size, "score": {"top1": top1}} for name, (size, top1) in files.items()}
+    assert by_hand.figures_of(report, Cost(1.0, 2.0, 3)) == Run(Cost(1.0, 2.0, 3), 400, 100, 0.5, 0.25)
 
 
 def test_flags_about_training_go_only_to_tasks_that_train() -> None:
@@ -66,7 +72,7 @@ def test_flags_about_training_go_only_to_tasks_that_train() -> None:
 @pytest.mark.slow
 def test_the_plain_tools_make_a_smaller_file_that_is_as_good(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks.hand_ptq", str(demo.MODEL), str(demo.DATA), str(tmp_path)]
-    _, _, printed = by_hand.measure([*command, "--scale", str(1 / 255)])
+    _, printed = by_hand.measure([*command, "--scale", str(1 / 255)])
     figures = json.loads(printed.splitlines()[-1])
     assert figures["int8"]["size_bytes"] == (tmp_path / "int8.tflite").stat().st_size
     assert figures["int8"]["size_bytes"] < figures["float32"]["size_bytes"] / 2
