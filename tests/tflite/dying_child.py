@@ -1,4 +1,4 @@
-"""A child that dies by SIGSEGV on its first request, as the converter does on some recurrent models."""
+"""A child that dies by a signal (SIGSEGV) on its first request, as the converter does on some recurrent models."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tfcompress.tflite.serve import serve
 
 
 def answer(_: dict[str, Any]) -> dict[str, Any]:
-    os.kill(os.getpid(), signal.SIGSEGV)
+    os.kill(os.getpid(), signal.Signals[os.environ.get("DYING_CHILD_SIGNAL", "SIGSEGV")])
     return {}
 
 

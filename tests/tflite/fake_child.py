@@ -13,8 +13,9 @@ from tfcompress.tflite.serve import serve
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:
     if request.get("print"):
-        print(request["print"], flush=True)
-        print(request["print"], file=sys.stderr, flush=True)
+        for stream in (sys.stdout, sys.stderr):
+            stream.write(request["print"] + "\n")
+            stream.flush()
     if request.get("raise"):
         raise ValueError(request["raise"])
     if request.get("kill"):

@@ -1,7 +1,8 @@
-"""Write the small TFLite files in tests/data/tflite that the quick tests read: python tests/tflite/make_files.py.
+"""Networks for tests; and ``python tests/tflite/make_files.py`` writes the small TFLite files in tests/data/tflite.
 
 One network in every scheme (8x8x3 -> Conv2D(8) -> DepthwiseConv2D -> Dense(10) -> softmax), the same with 80 % zeros,
-dense and in sparse encoding, one with two inputs and outputs, one with an embedding (whole numbers go in), and a stateful LSTM.
+dense and in sparse encoding, one with two inputs and outputs, one with an embedding (whole numbers go in), and a
+stateful LSTM.
 """
 
 from __future__ import annotations

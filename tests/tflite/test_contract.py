@@ -44,13 +44,13 @@ def test_a_file_of_each_scheme_keeps_its_contract_and_no_other(file, scheme: str
 
 def test_a_training_op_is_refused(file) -> None:
     model = with_op(file("none"), 1, name="FAKE_QUANT")
-    with pytest.raises(ContractError, match="must hold no training op, it holds FAKE_QUANT at '.*depthwise"):
+    with pytest.raises(ContractError, match=r"must hold no training op, it holds FAKE_QUANT at '.*depthwise"):
         contract.check_ops(model, Export())
 
 
 def test_flex_ops_are_refused_unless_allowed(file) -> None:
     model = with_op(file("none"), 0, name="FlexMaxPool3D", custom=True)
-    with pytest.raises(ContractError, match="TFLite ops only, it holds FlexMaxPool3D; .* give --select-ops"):
+    with pytest.raises(ContractError, match=r"TFLite ops only, it holds FlexMaxPool3D; .* give --select-ops"):
         contract.check_ops(model, Export())
     contract.check_ops(model, Export(select_ops=True))
 
@@ -121,7 +121,7 @@ def test_a_larger_file_is_excused_by_smaller_weights_only(file) -> None:
     model = read(file("int8"))
     note = contract.check_size(model, model.size_bytes - 1)
     assert f"its weights take {3168 + 4 * 26:,} bytes instead of {4 * 3194:,}" in note
-    with pytest.raises(ContractError, match="must be smaller than the float file, it has .* bytes, the float file"):
+    with pytest.raises(ContractError, match=r"must be smaller than the float file, it has .* bytes, the float file"):
         contract.check_size(read(file("none")), len(file("none")))
 
 

@@ -48,7 +48,8 @@ def test_an_encoded_file_that_a_runtime_refuses_is_left(file, images) -> None:
 
 def test_a_converter_that_fails_on_the_encoding_is_no_failure(file, images) -> None:
     def fail() -> bytes:
-        raise ConversionError("the TFLite converter died by SIGSEGV")
+        msg = "the TFLite converter died by SIGSEGV"
+        raise ConversionError(msg)
 
     assert run(file("zeros"), fail, images) == (file("zeros"), "left dense: the TFLite converter died by SIGSEGV")
 

@@ -54,7 +54,7 @@ def test_requirements_that_cannot_be_meant_are_refused(text: str, message: str) 
 def test_every_known_version_from_the_one_asked_for_must_run_the_file() -> None:
     found = verdicts(("tflite-runtime", "2.11.0", "too old"), ("tflite-runtime", "2.13.0", ""), ("litert", "2.3.0", ""))
     check(found, ["tflite-runtime>=2.13", "litert>=2.1", "tflite-runtime"])
-    with pytest.raises(ContractError, match="must run on tflite-runtime>=2.11, but tflite-runtime 2.11.0, by its op"):
+    with pytest.raises(ContractError, match=r"must run on tflite-runtime>=2\.11, but tflite-runtime 2.11.0, by its op"):
         check(found, ["tflite-runtime>=2.11"])
     # 2.12 was not measured: the next older one stands for it
     with pytest.raises(ContractError, match="refuses it: too old; quantize otherwise"):

@@ -16,6 +16,7 @@ SMALL = 1024
 """Elements below which the converter leaves a kernel in float under dynamic quantization (it says so itself)."""
 _BOUNDARY = {"QUANTIZE", "DEQUANTIZE"}
 _LEFTOVERS = {"FAKE_QUANT"}
+_FLOAT = {"none", "float16"}  # schemes whose files compute in float: fake quantization turns into QUANTIZE there
 _WEIGHTS = {"dynamic": "int8", "float16": "float16", "int8": "int8", "int16x8": "int8", "none": "float32"}
 _DYNAMIC_OPS = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"}
 _SHOWN = 6
@@ -38,7 +39,8 @@ def check_ops(model: FlatModel, export: Export) -> None:
     Raises:
         ContractError: naming them.
     """
-    left = [FloatOp(op.name, _output(graph, op.outputs)) for graph, op in _ops(model) if op.name in _LEFTOVERS]
+    leftovers = _LEFTOVERS | ({"QUANTIZE"} if export.quantize in _FLOAT else set())
+    left = [FloatOp(op.name, _output(graph, op.outputs)) for graph, op in _ops(model) if op.name in leftovers]
     if left:
         msg = f"the file must hold no training op, it holds {listed(left)}; export a model trained for int8 as int8"
         raise ContractError(msg)

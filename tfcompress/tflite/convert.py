@@ -5,6 +5,7 @@ This is the one module through which tfcompress converts; :mod:`tfcompress.tflit
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ from tfcompress.recipe import Export
 from tfcompress.tflite.worker import Worker, WorkerAnswerError, WorkerDiedError
 
 _ENVIRONMENT = {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2"}
+_MISSING = r"not yet supported for op|Unsupported (input|output) type"  # the latter: where such an op is the last one
 _CHILD = "tfcompress.tflite.converter_child"
 
 
@@ -76,7 +78,7 @@ class ConverterProcess:
         batch: int = 1,
         float_ops: bool = False,
     ) -> None:
-        """Have a SavedModel converted while the caller goes on; :meth:`result` must be called before the next start.
+        """Have a SavedModel converted while the caller goes on; :meth:`result` fetches what came of it.
 
         Args:
             saved_model: folder with a signature ``serving_default``.
@@ -89,6 +91,9 @@ class ConverterProcess:
             batch: batch size of the signature.
             float_ops: let ops that have no integer kernel stay in float.
         """
+        if self._waiting is not None:  # its caller met an error of its own and will not fetch the result
+            with contextlib.suppress(ConversionError):
+                self._finish()
         self._count += 1
         folder = self._worker.folder
         target, samples = folder / f"{self._count}.tflite", folder / f"{self._count}.npz"
@@ -119,6 +124,13 @@ class ConverterProcess:
             MissingKernelError: ops have no integer kernel, and *float_ops* was off.
             ConversionError: the converter refused the model, naming the ops, or died, naming the signal.
         """
+        target = self._finish()
+        content = target.read_bytes()
+        target.unlink()
+        return content
+
+    def _finish(self) -> Path:
+        """Wait until the converter has answered; returns the file that it wrote."""
         if self._waiting is None:
             msg = "ConverterProcess.result() must follow start()"
             raise RuntimeError(msg)
@@ -130,13 +142,10 @@ class ConverterProcess:
             msg = f"the TFLite converter died by {death.reason} while converting to {what}; {_remedy(death.reason)}"
             raise ConversionError(msg) from death
         except WorkerAnswerError as answer:
-            missing = re.findall(r"not yet supported for op: '(\w+)'", answer.text)
-            kind = MissingKernelError if missing else ConversionError
+            kind = MissingKernelError if re.search(_MISSING, answer.text) else ConversionError
             msg = f"the TFLite converter refuses to convert to {what}: {_reason(answer.text)}"
             raise kind(msg) from answer
-        content = target.read_bytes()
-        target.unlink()
-        return content
+        return target
 
     def try_in_tensorflow(self, model: bytes) -> str:
         """Open a TFLite file in TensorFlow's interpreter, which this process has loaded already, and run it once.
@@ -191,4 +200,6 @@ def _reason(text: str) -> str:
     if ops:
         kind = "integer " if "not yet supported" in text else ""
         return f"no {kind}kernel for {ops}; give --float-ops allow to keep them in float"
+    if re.search(_MISSING, text):
+        return f"{lines[0]} Its op has no integer kernel; give --float-ops allow and --io float32"
     return lines[0] if lines else "it gives no reason"

@@ -163,20 +163,25 @@ class _Run:
         Where an op has no integer kernel the model is converted once more, with that op in float: to be reported where
         ``float_ops`` allows it, and otherwise to find out for the error message which layer it came from.
         """
-        self._start()
+        self._start(self.settings)
         keras_outputs = call(model, self.samples.inputs)
         try:
             return self.engine.result(), keras_outputs
         except MissingKernelError:
-            self._start(float_ops=True)
-            content = self.engine.result()
-            check_integer(read(content), self.settings)
-            return content, keras_outputs
+            if self.settings.float_ops == "refuse":
+                lenient = dataclasses.replace(self.settings, io="float32")  # what stays in float may be the last op
+                check_integer(read(self._wait(lenient, float_ops=True)), self.settings)
+                raise
+            return self._wait(self.settings, float_ops=True), keras_outputs
 
-    def _start(self, *, sparse: bool = False, float_ops: bool = False) -> None:
+    def _wait(self, settings: Export, *, sparse: bool = False, float_ops: bool = False) -> bytes:
+        self._start(settings, sparse=sparse, float_ops=float_ops)
+        return self.engine.result()
+
+    def _start(self, settings: Export, *, sparse: bool = False, float_ops: bool = False) -> None:
         self.engine.start(
             self.lowered.folder,
-            self.settings,
+            settings,
             self.samples.calibration,
             sparse=sparse,
             qat=self.lowered.qat,
@@ -197,15 +202,11 @@ class _Run:
             return content, ""
         return choose(
             content,
-            self._encoded,
+            lambda: self._wait(self.settings, sparse=True, float_ops=self.settings.float_ops == "allow"),
             quantize=self.settings.quantize,
             runtimes=self.settings.runtimes,
             inputs=self.samples.inputs,
         )
-
-    def _encoded(self) -> bytes:
-        self._start(sparse=True, float_ops=self.settings.float_ops == "allow")
-        return self.engine.result()
 
     def verify(
         self, content: bytes, keras_outputs: Mapping[str, np.ndarray], float_size_bytes: int | None

@@ -7,6 +7,7 @@ of an unknown one, and recurrent layers need it.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,7 @@ def _write(model: Any, signature: Signature, batch: int, folder: Path) -> None:
         module.touched = list(function.graph.variables)
         tf.saved_model.save(module, str(folder), signatures={SERVING: function})
     except (ValueError, TypeError, AssertionError, tf.errors.OpError) as error:
-        reason = _first_line(error)
+        reason = _reason(error)
         msg = f"model cannot be traced with a batch of {batch}: {reason}; give it a call() that takes any batch size"
         raise ConversionError(msg) from error
 
@@ -92,6 +93,8 @@ def _holds_fake_quant(folder: Path) -> bool:
     return b"FakeQuantWithMinMax" in (folder / "saved_model.pb").read_bytes()
 
 
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
+def _reason(error: Exception) -> str:
+    """Return what an error of either Keras says, without its colours and the list of arguments."""
+    text = re.sub(r"\x1b\[\d+m", "", str(error)).partition("Arguments received")[0]
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return " ".join(lines[:2]) if lines else type(error).__name__

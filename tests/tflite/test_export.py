@@ -1,0 +1,349 @@
+"""tfcompress.tflite.export and verify: the whole contract, on real conversions."""
+
+from __future__ import annotations
+
+import dataclasses
+import gzip
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from make_files import SCHEMES, cnn, tokens, two_ways
+
+from tfcompress.errors import ContractError, ConversionError, DataError, ModelError, OutputError, UsageError
+from tfcompress.files import sha256
+from tfcompress.models.signature import call
+from tfcompress.recipe import Export
+from tfcompress.tflite.convert import ConverterProcess
+from tfcompress.tflite.export import TFLiteModel, export
+from tfcompress.tflite.flatbuffer import read
+from tfcompress.tflite.lower import lower
+from tfcompress.tflite.pack import read_metadata
+from tfcompress.tflite.verify import LEAST_DB, verify
+from tfcompress.tflite.weights import facts
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def network(keras):
+    keras.utils.set_random_seed(0)
+    return cnn(keras)
+
+
+@pytest.fixture(scope="module")
+def samples() -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(300, 8, 8, 3)).astype(np.float32)
+
+
+@pytest.mark.parametrize("flavour", ["keras", "tf_keras"])
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_every_scheme_keeps_its_contract_for_both_keras(flavour, scheme, request, samples, converter) -> None:
+    made = request.getfixturevalue(flavour)
+    made.utils.set_random_seed(0)
+    result = export(cnn(made), Export(quantize=scheme), data=samples, converter=converter)
+    found = result.verification
+    (agreement,) = found.agreement
+    assert agreement.sqnr_db is not None
+    assert agreement.sqnr_db > LEAST_DB[scheme] + 10
+    assert agreement.top1 is not None
+    assert agreement.top1 > 0.9
+    assert found.real_samples
+    assert found.samples == 256
+    assert found.float_ops == ()
+    assert sum(found.ops.values()) == sum(found.ops_by_dtype.values())
+    assert (found.float_size_bytes is None) == (scheme == "none")
+    assert scheme == "none" or result.size_bytes < found.float_size_bytes
+    assert all(v.good for v in result.runtimes if v.how == "tried")
+    assert json.loads(json.dumps(found.to_dict(), allow_nan=False))["macs"] == 8 * 8 * 8 * 27 + 6 * 6 * 8 * 9 + 2880
+
+
+@pytest.mark.parametrize("io", ["float32", "int8", "uint8"])
+def test_inputs_and_outputs_of_int8_files_have_the_dtype_that_was_asked_for(network, samples, converter, io) -> None:
+    found = export(network, Export(quantize="int8", io=io), data={"image": samples}, converter=converter).verification
+    assert {t.dtype for t in (*found.inputs, *found.outputs)} == {io}
+    assert found.kernel_steps is not None
+    assert found.kernel_steps <= 2
+    assert found.agreement[0].step == pytest.approx(1 / 256)
+
+
+def test_the_same_export_gives_the_same_bytes(network, samples, converter) -> None:
+    settings = Export(quantize="int8", samples=20)
+    one, other, third = (export(network, settings, data=samples, converter=converter, seed=seed) for seed in (3, 3, 4))
+    assert one.content == other.content
+    assert one.sha256 == sha256(one.content)
+    assert one.gzip_bytes == len(gzip.compress(one.content, 9))
+    assert one.content != third.content  # the seed draws other samples
+
+
+def test_a_file_is_saved_whole_with_its_metadata(network, samples, converter, tmp_path: Path) -> None:
+    about = {"labels": ["a", "b"], "scale": 1 / 255}
+    result = export(network, Export(quantize="dynamic"), data=samples, converter=converter, metadata=about)
+    path = result.save(tmp_path / "net.tflite")
+    assert path.read_bytes() == result.content
+    assert read_metadata(result.content) == about
+    with pytest.raises(OutputError, match="cannot write"):
+        result.save(tmp_path / "no such folder" / "net.tflite")
+
+
+def test_without_data_the_report_says_that_the_samples_were_not_real(network, converter) -> None:
+    found = export(network, Export(quantize="float16"), converter=converter).verification
+    assert not found.real_samples
+    assert found.samples == 32
+
+
+@pytest.mark.parametrize("scheme", ["int8", "int16x8"])
+def test_calibration_without_data_says_what_to_give(network, converter, scheme) -> None:
+    with pytest.raises(DataError, match=f"quantize {scheme} needs samples to calibrate; give --data"):
+        export(network, Export(quantize=scheme), converter=converter)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"picture": np.zeros((2, 8, 8, 3))}, r"must hold an array for each input \(image\), got picture"),
+        ({"image": np.zeros((0, 8, 8, 3))}, "the same number of samples for every input, at least one"),
+        (np.zeros((4, 9, 9, 3)), r"input 'image' must have the shape \(samples, 8, 8, 3\), got"),
+    ],
+)
+def test_data_that_does_not_fit_is_refused(network, converter, data, message) -> None:
+    with pytest.raises(DataError, match=message):
+        export(network, Export(quantize="int8"), data=data, converter=converter)
+
+
+def test_bound_data_is_asked_for_samples_by_seed(network, samples, converter) -> None:
+    class Bound:
+        asked: tuple[int, int] = (0, 0)
+
+        def representative(self, count: int, seed: int) -> dict[str, np.ndarray]:
+            self.asked = (count, seed)
+            return {"image": samples[:count]}
+
+    data = Bound()
+    export(network, Export(quantize="int8", samples=30), data=data, converter=converter, seed=7)
+    assert data.asked == (30 + 256, 7)
+
+
+def test_several_inputs_go_by_name(keras, converter) -> None:
+    generator = np.random.default_rng(0)
+    data = {
+        "facts": generator.normal(size=(60, 4)).astype("f"),
+        "image": generator.normal(size=(60, 6, 6, 1)).astype("f"),
+    }
+    found = export(two_ways(keras), Export(quantize="int8"), data=data, converter=converter).verification
+    assert {a.name for a in found.agreement} == {"class", "size"}
+    assert "quantization parameters outweigh" in found.size_note
+
+
+def test_token_ids_stay_whole_numbers(keras, converter) -> None:
+    ids = np.random.default_rng(0).integers(0, 20, (50, 5))
+    found = export(tokens(keras), Export(quantize="int8"), data=ids, converter=converter).verification
+    assert [t.dtype for t in found.inputs] == ["int32"]
+    assert [t.dtype for t in found.outputs] == ["int8"]
+
+
+def test_a_saved_model_folder_is_exported_like_the_model(network, samples, converter, tmp_path) -> None:
+    network.export(tmp_path / "saved", format="tf_saved_model", verbose=False)
+    result = export(tmp_path / "saved", Export(quantize="int8"), data=samples, converter=converter)
+    assert result.verification.inputs[0].shape == (1, 8, 8, 3)
+    assert (result.verification.agreement[0].sqnr_db or 0) > 20
+
+
+def test_a_saved_model_that_insists_on_its_batch_gives_a_file_of_that_batch(converter, tmp_path) -> None:
+    import tensorflow as tf
+
+    module = tf.Module()
+    module.weight = tf.Variable(np.random.default_rng(0).normal(size=(64, 40)).astype("f"))
+    signed = tf.function(lambda x: {"y": tf.matmul(x, module.weight)}).get_concrete_function(
+        x=tf.TensorSpec((4, 64), tf.float32, name="x")
+    )
+    tf.saved_model.save(module, str(tmp_path / "given"), signatures={"serving_default": signed})
+    x = np.random.default_rng(1).normal(size=(30, 64)).astype("f")
+    found = export(tmp_path / "given", Export(quantize="int8"), data=x, converter=converter).verification
+    assert found.inputs[0].shape == (4, 64)
+    assert found.samples == 30
+
+
+def test_an_unrolled_recurrent_layer_becomes_int8(keras, converter) -> None:
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    model = keras.Sequential([keras.Input((6, 4), name="steps"), layers.LSTM(8, unroll=True), layers.Dense(3)])
+    steps = np.random.default_rng(0).normal(size=(80, 6, 4)).astype("f")
+    found = export(model, Export(quantize="int8"), data=steps, converter=converter).verification
+    assert set(found.ops_by_dtype) == {"int8"}
+    rolled = keras.Sequential([keras.Input((6, 4), name="steps"), layers.LSTM(8), layers.Dense(3)])
+    with pytest.raises(ConversionError, match="recurrent layers do that to it: build them with unroll=True"):
+        export(rolled, Export(quantize="int8"), data=steps, converter=converter)
+
+
+def test_an_op_without_int8_form_is_refused_with_its_layer_or_allowed_and_reported(keras, converter) -> None:
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    volume = keras.Input((6, 6, 6, 1), name="volume")
+    features = layers.Flatten()(layers.Conv3D(4, 3, name="solid")(volume))
+    model = keras.Model(volume, layers.Dense(5, name="answer")(features))
+    data = np.random.default_rng(0).normal(size=(40, 6, 6, 6, 1)).astype("f")
+    with pytest.raises(ContractError, match=r"have no int8 form and would stay in float: CONV_3D at '.*solid"):
+        export(model, Export(quantize="int8"), data=data, converter=converter)
+    with pytest.raises(ContractError, match=r"have no int16x8 form and would stay in float: CONV_3D at '.*solid"):
+        export(model, Export(quantize="int16x8"), data=data, converter=converter)
+    found = export(model, Export(quantize="int8", float_ops="allow"), data=data, converter=converter).verification
+    assert len(found.float_ops) == 1
+    assert found.float_ops[0].startswith("CONV_3D at '")
+    assert found.ops_by_dtype["float32"] >= 1
+
+
+def test_tensorflow_ops_are_refused_unless_selected(keras, converter) -> None:
+    layers = keras.layers
+    model = keras.Sequential([keras.Input((4, 4, 4, 1)), layers.MaxPooling3D(2), layers.Flatten(), layers.Dense(2)])
+    with pytest.raises(ConversionError, match="no TFLite op for MaxPool3D; replace those layers, or give --select-ops"):
+        export(model, converter=converter)
+
+
+def test_a_runtime_as_a_condition_names_the_ops_that_it_lacks(network, samples, converter) -> None:
+    settings = Export(quantize="dynamic", runtimes=("litert>=2.1", "tflite-runtime>=2.14"))
+    with pytest.raises(
+        ContractError, match=r"must run on tflite-runtime>=2\.14.* it has no FULLY_CONNECTED version 12"
+    ):
+        export(network, settings, data=samples, converter=converter)
+    settings = dataclasses.replace(settings, quantize="int8")
+    assert export(network, settings, data=samples, converter=converter).runtimes
+
+
+def test_dynamic_quantization_of_small_kernels_only_is_refused(keras, converter) -> None:
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    with pytest.raises(ContractError, match="the largest here has 12: the file would stay in float"):
+        export(model, Export(quantize="dynamic"), converter=converter)
+
+
+def test_a_training_wrapper_that_was_left_on_is_refused(keras, converter) -> None:
+    class PruneLowMagnitude(keras.layers.Wrapper):
+        def call(self, x):
+            return self.layer(x)
+
+    model = keras.Sequential([keras.Input((4,)), PruneLowMagnitude(keras.layers.Dense(3), name="pruned")])
+    with pytest.raises(
+        ContractError, match=r"layer 'pruned' still wears its training wrapper; .* strip_pruning before"
+    ):
+        export(model, converter=converter)
+
+
+def test_weights_that_are_not_numbers_are_the_models_fault(keras, converter) -> None:
+    model = cnn(keras)
+    kernel, bias = model.get_layer("scores").get_weights()
+    model.get_layer("scores").set_weights([np.full_like(kernel, np.nan), bias])
+    with pytest.raises(ModelError, match="output 'scores' of the Keras model must be finite"):
+        export(model, converter=converter)
+
+
+def test_too_little_agreement_is_refused_with_the_numbers(network, samples, converter) -> None:
+    settings = Export(quantize="int8", min_agreement_db=90)
+    with pytest.raises(ContractError) as caught:
+        export(network, settings, data=samples * 3, converter=converter)
+    text = str(caught.value)
+    assert text.startswith("output 'scores' of the file must agree with the Keras model by at least 90 dB, got ")
+    assert "calibration samples are preprocessed as in training" in text
+
+
+def test_calibration_on_wrongly_scaled_samples_is_caught(keras, converter, tmp_path) -> None:
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 1), name="image"),
+            layers.Conv2D(8, 3, activation="relu"),
+            layers.Flatten(),
+            layers.Dense(10),
+        ]
+    )
+    images = np.random.default_rng(0).random((200, 8, 8, 1)).astype("f")
+    lowered = lower(model, tmp_path / "model")
+    settings, outputs = Export(quantize="int8"), call(model, {"image": images})
+    for factor in (1, 255, 1 / 255):
+        content = converter.convert(lowered.folder, settings, {"image": images * factor})
+        given = {
+            "signature": lowered.signature,
+            "inputs": {"image": images},
+            "keras_outputs": outputs,
+            "float_size_bytes": None,
+            "real_samples": True,
+        }
+        if factor == 1:
+            assert (verify(content, settings, **given).agreement[0].sqnr_db or 0) > 25
+        else:
+            with pytest.raises(ContractError, match="must agree with the Keras model by at least 10 dB, got"):
+                verify(content, settings, **given)
+
+
+def fake_quantized(keras):
+    class Rounded(keras.layers.Layer):
+        def call(self, x):
+            import tensorflow as tf
+
+            return tf.quantization.fake_quant_with_min_max_args(x, -4, 4)
+
+    layers = keras.layers
+    return keras.Sequential(
+        [keras.Input((16,), name="x"), Rounded(), layers.Dense(64), Rounded(), layers.Dense(64), Rounded()]
+    )
+
+
+@pytest.mark.parametrize("scheme", ["none", "dynamic", "int16x8"])
+def test_a_model_trained_for_int8_is_exported_as_int8_only(keras, converter, scheme) -> None:
+    with pytest.raises(
+        UsageError, match=f"export.quantize must be 'int8' for a model trained with fake .* got '{scheme}'"
+    ):
+        export(fake_quantized(keras), Export(quantize=scheme), converter=converter)
+
+
+def test_a_training_op_in_the_file_is_refused(keras, converter, tmp_path) -> None:
+    model = fake_quantized(keras)
+    lowered = lower(model, tmp_path / "model")
+    content = converter.convert(lowered.folder, Export(), None)  # as if it were a plain float model
+    x = {"x": np.zeros((1, 16), np.float32)}
+    with pytest.raises(ContractError, match="must hold no training op, it holds QUANTIZE at"):
+        verify(
+            content, Export(), signature=lowered.signature, inputs=x, keras_outputs=call(model, x),
+            float_size_bytes=None, real_samples=False,
+        )  # fmt: skip
+
+
+def test_zeros_are_encoded_where_that_pays(keras, samples, converter) -> None:
+    keras.utils.set_random_seed(0)
+    model = cnn(keras)
+    kept = np.random.default_rng(0).random((288, 10)) < 0.2
+    kernel, bias = model.get_layer("scores").get_weights()
+    model.get_layer("scores").set_weights([kernel * kept, bias])
+    dense = export(model, Export(sparse="never"), data=samples, converter=converter)
+    encoded = export(model, Export(), data=samples, converter=converter)
+    eight_bit = export(model, Export(quantize="int8"), data=samples, converter=converter)
+    assert encoded.size_bytes < 0.7 * dense.size_bytes
+    assert dense.verification.sparse == ""
+    assert encoded.verification.sparse.startswith("encoded: ")
+    assert eight_bit.verification.sparse.startswith("left dense: ")
+    for result in (dense, encoded, eight_bit):
+        zeros = {kernel.shape: kernel.zeros for kernel in facts(read(result.content).subgraphs)}
+        assert zeros[10, 288] >= 1 - kept.mean() - 1e-9
+
+
+def test_nothing_stays_behind_whether_it_works_or_not(network, samples, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    export(network, Export(quantize="int8"), data=samples)
+    with pytest.raises(ContractError):
+        export(network, Export(quantize="int8", min_agreement_db=190), data=samples * 5)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_converter_that_dies_leaves_a_clear_error_and_no_result(network, samples) -> None:
+    with (
+        ConverterProcess(child="dying_child") as broken,
+        pytest.raises(ConversionError, match="the TFLite converter died by SIGSEGV while converting to float16"),
+    ):
+        export(network, Export(quantize="float16"), data=samples, converter=broken)
+
+
+def test_a_result_shows_no_bytes_when_printed(network, samples, converter) -> None:
+    result = export(network, Export(quantize="float16"), data=samples, converter=converter)
+    assert isinstance(result, TFLiteModel)
+    assert len(repr(result)) < 500
