@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import click
 
-from tfcompress.cli.options import DATA_FLAGS, Sparsity, data_options, loading_options, open_data, refuse_lonely_flags
+from tfcompress.cli.options import DATA_FLAGS, data_options, loading_options, open_data, refuse_lonely_flags, sparsity
 from tfcompress.errors import UsageError
-from tfcompress.recipe import QAT, Cluster, Export, Prune, Recipe, Stage, load
+from tfcompress.recipe import QAT, Cluster, Export, Prune, Quantize, Recipe, Stage, load
 
 _STAGE_FLAGS = ("qat", "prune", "cluster", "quantize")
 _FIT_FLAGS = ("epochs", "batch_size", "learning_rate", "loss", "limit")
@@ -44,7 +44,7 @@ edge_runner, and a log. An existing folder is replaced only with --force, the mo
 @click.option(
     "--qat", is_flag=True, help="Fine-tune with int8 rounding in the loop; needs --data, unless MODEL is QAT already."
 )
-@click.option("--prune", type=Sparsity(), metavar="FRACTION|2:4", help="Set this fraction of each kernel to zero.")
+@click.option("--prune", callback=sparsity, metavar="FRACTION|2:4", help="Set this fraction of each kernel to zero.")
 @click.option("--cluster", type=int, metavar="K", help="Let each kernel hold at most K different values.")
 @data_options
 @click.option("--epochs", type=int, help="Passes over the training data. [default: 2]")
@@ -124,7 +124,7 @@ def read_recipe(flags: dict[str, Any]) -> Recipe:
             raise UsageError(msg)
         recipe = load(flags["recipe"])
     else:
-        quantize = flags["quantize"] or ("int8" if flags["qat"] else "none")
+        quantize = cast("Quantize", flags["quantize"] or ("int8" if flags["qat"] else "none"))
         recipe = Recipe(stages=_stages(flags), export=Export(quantize=quantize))
     train = {name: flags[name] for name in (*_FIT_FLAGS, *_ALWAYS_FLAGS) if flags[name] is not None}
     _refuse_idle_flags(recipe, flags)

@@ -101,16 +101,12 @@ def open_data(
     return load(data, label=label, features=None if features is None else Path(features), preprocessing=steps)
 
 
-class Sparsity(click.ParamType):
-    """A fraction, or ``2:4``."""
-
-    name = "sparsity"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | str:
-        """Return a float, or the text ``2:4``."""
-        if value == "2:4" or isinstance(value, float):
-            return str(value) if value == "2:4" else float(value)
-        try:
-            return float(value)
-        except ValueError:
-            self.fail(f"must be a fraction such as 0.5, or 2:4, got {value!r}", param, ctx)
+def sparsity(context: click.Context, parameter: click.Parameter, value: str | None) -> float | str | None:
+    """Read ``--prune``: a fraction as a float, or the text ``2:4``."""
+    if value is None or value == "2:4":
+        return value
+    try:
+        return float(value)
+    except ValueError as error:
+        msg = f"must be a fraction such as 0.5, or 2:4, got {value!r}"
+        raise click.BadParameter(msg, context, parameter) from error
