@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import sys
 from pathlib import Path
@@ -10,8 +11,10 @@ import pytest
 
 from tfcompress.errors import ContractError, UsageError
 from tfcompress.tflite import runtimes
-from tfcompress.tflite.flatbuffer import op_names
+from tfcompress.tflite.cursor import Bytes
+from tfcompress.tflite.flatbuffer import FlatModel, op_names, read
 from tfcompress.tflite.runtimes import Requirement, RuntimeVerdict, check, parse, where_it_runs
+from tfcompress.tflite.trouble import known_trouble
 
 QUIET = {"litert": lambda _: "", "tensorflow": lambda _: "", "tflite-runtime": lambda _: ""}
 
@@ -83,21 +86,36 @@ def test_litert_is_tried_in_a_process_of_its_own(file) -> None:
     assert tried.verdict == "runs"
 
 
-def test_known_trouble_is_told_although_the_op_versions_are_accepted(file) -> None:
-    import dataclasses
+def with_dtype(content: bytes, old: str, new: str, op: str | None = None) -> FlatModel:
+    """Change the dtype of a file's tensors, and the name of its first op."""
+    model = read(content)
+    graph = model.subgraphs[0]
+    tensors = tuple(dataclasses.replace(t, dtype=new) if t.dtype == old else t for t in graph.tensors)
+    ops = (dataclasses.replace(graph.ops[0], name=op), *graph.ops[1:]) if op else graph.ops
+    return dataclasses.replace(model, subgraphs=(dataclasses.replace(graph, tensors=tensors, ops=ops),))
 
-    from tfcompress.tflite.flatbuffer import read
 
-    sparse = read(file("sparse"))
-    assert runtimes._known_trouble(sparse, "litert", (2, 1)) == ""
-    graph = sparse.subgraphs[0]
-    eight_bit = tuple(dataclasses.replace(t, dtype="int8") if t.sparse else t for t in graph.tensors)
-    changed = dataclasses.replace(sparse, subgraphs=(dataclasses.replace(graph, tensors=eight_bit),))
-    assert "sparse int8" in runtimes._known_trouble(changed, "litert", (2, 1))
-    four_bit = tuple(dataclasses.replace(t, dtype="int4") if t.sparse else t for t in graph.tensors)
-    changed = dataclasses.replace(sparse, subgraphs=(dataclasses.replace(graph, tensors=four_bit),))
-    assert "int4" in runtimes._known_trouble(changed, "tflite-runtime", (2, 14))
-    assert "per channel wrongly" in runtimes._known_trouble(read(file("int8")), "tflite-runtime", (2, 9, 1))
+@pytest.mark.parametrize(
+    ("name", "changes", "runtime", "version", "reason"),
+    [
+        ("sparse", ("float32", "int8"), "litert", (2, 3, 0), "sparse int8"),
+        ("sparse", ("float32", "float32"), "litert", (2, 3, 0), ""),
+        ("int8", ("", "", "BATCH_MATMUL"), "litert", (2, 1, 2), "int8 BATCH_MATMUL wrongly"),
+        ("int8", ("", "", "BATCH_MATMUL"), "litert", (2, 1, 3), ""),
+        ("int16x8", ("", "", "TILE"), "litert", (2, 1, 0), "no int16 TILE"),
+        ("int16x8", ("", "", "TILE"), "tensorflow", (2, 21, 0), "no int16 TILE"),
+        ("int16x8", ("", "", "GELU"), "tflite-runtime", (2, 14, 0), "no int16 GELU"),
+        ("int8", ("int8", "int4"), "tflite-runtime", (2, 14, 0), "int4 kernels wrongly"),
+        ("int8", ("", ""), "tflite-runtime", (2, 9, 1), "per channel wrongly"),
+        ("int8", ("", ""), "tflite-runtime", (2, 14, 0), ""),
+    ],
+)
+def test_known_trouble_is_told_although_the_op_versions_are_accepted(
+    file, name, changes, runtime, version, reason
+) -> None:
+    found = known_trouble(with_dtype(file(name), *changes), runtime, version)
+    assert reason in found
+    assert bool(reason) == bool(found)
 
 
 def test_the_table_knows_the_ops_that_every_network_has() -> None:
@@ -119,8 +137,6 @@ def probe():
 
 
 def test_the_probes_file_names_one_op_and_holds_none(probe) -> None:
-    from tfcompress.tflite.cursor import Bytes
-
     for code in (3, 150, 206):
         root = Bytes(probe.minimal(code, 7)).root()
         (operator,) = root.tables(1)

@@ -1,7 +1,7 @@
 """On which runtimes a TFLite file runs: tried where they are installed, told by op versions otherwise.
 
 ``op_versions.json`` holds the highest version of every op that a runtime's wheel accepts, measured by
-``tools/probe_runtimes.py``. What a runtime accepts and then computes wrongly is in :func:`_known_trouble`.
+``tools/probe_runtimes.py``. What a runtime accepts and then computes wrongly is in :mod:`tfcompress.tflite.trouble`.
 """
 
 from __future__ import annotations
@@ -19,9 +19,8 @@ import numpy as np
 from tfcompress.errors import ContractError, TfcompressError, UsageError, nearest
 from tfcompress.tflite.flatbuffer import FlatModel, read
 from tfcompress.tflite.interpret import PACKAGES, InterpreterProcess, Runtime
-from tfcompress.tflite.weights import kernels
+from tfcompress.tflite.trouble import Version, known_trouble
 
-Version = tuple[int, ...]
 Trial = Callable[[bytes], str]
 """Opens and runs a file; returns why it does not run, or an empty string."""
 
@@ -96,14 +95,22 @@ def where_it_runs(model: bytes, *, trials: Mapping[Runtime, Trial] | None = None
         installed = _installed(runtime)
         if installed is not None:
             trial = (trials or {}).get(runtime) or functools.partial(_try, runtime)
-            reason = trial(model) or _known_trouble(flat, runtime, _version(installed))
-            verdicts.append(RuntimeVerdict(runtime, installed, "refuses" if reason else "runs", "tried", reason))
+            verdicts.append(_tried(flat, runtime, installed, trial(model)))
         for version in sorted(_table()[runtime], key=_version, reverse=True):
             if version != installed:
                 reason = _by_table(flat, runtime, version)
                 verdict: Literal["should run", "should refuse"] = "should refuse" if reason else "should run"
                 verdicts.append(RuntimeVerdict(runtime, version, verdict, "op versions", reason))
     return tuple(verdicts)
+
+
+def _tried(flat: FlatModel, runtime: Runtime, version: str, refusal: str) -> RuntimeVerdict:
+    if refusal:
+        return RuntimeVerdict(runtime, version, "refuses", "tried", refusal)
+    trouble = known_trouble(flat, runtime, _version(version))
+    if trouble:  # it runs, and computes something else
+        return RuntimeVerdict(runtime, version, "should refuse", "op versions", trouble)
+    return RuntimeVerdict(runtime, version, "runs", "tried")
 
 
 def check(verdicts: Iterable[RuntimeVerdict], wanted: Iterable[str]) -> None:
@@ -178,20 +185,7 @@ def _by_table(flat: FlatModel, runtime: Runtime, version: str) -> str:
     flex = {op.name for op in flat.ops if op.flex}
     if flex and runtime != "tensorflow":
         return f"it has no {', '.join(sorted(flex))}"
-    return _known_trouble(flat, runtime, _version(version))
-
-
-def _known_trouble(flat: FlatModel, runtime: Runtime, version: Version) -> str:
-    """Say what a runtime accepts and then gets wrong (measured)."""
-    found = list(kernels(flat.subgraphs))
-    if runtime == "tflite-runtime" and any(k.tensor.dtype == "int4" for k in found):
-        return "it computes int4 kernels wrongly (NaN)"
-    dense = any(k.op == "FULLY_CONNECTED" and len(k.tensor.scales) > 1 for k in found)
-    if runtime == "tflite-runtime" and version < (2, 10) and dense:
-        return "it computes dense layers that are quantized per channel wrongly"
-    if runtime == "litert" and any(k.tensor.sparse and k.tensor.dtype == "int8" for k in found):
-        return "it cannot run sparse int8 kernels"
-    return ""
+    return known_trouble(flat, runtime, _version(version))
 
 
 def _try(runtime: Runtime, model: bytes) -> str:
