@@ -101,3 +101,14 @@ def test_auto_inputs_and_outputs_follow_the_scheme(quantize: str, dtype: str) ->
     settings = dataclasses.replace(Export(), quantize=quantize)  # type: ignore[arg-type]
     assert settings.io_dtype == dtype
     assert settings.needs_data == (dtype != "float32")
+
+
+@pytest.mark.parametrize(
+    ("stages", "given", "rate"),
+    [((QAT(),), None, 1e-5), ((Prune(), QAT()), None, 1e-4), ((Prune(),), 0.1, 0.1), ((), None, None)],
+)
+def test_a_learning_rate_that_was_left_open_is_filled_in_by_the_stages(
+    stages: tuple[Prune | QAT, ...], given: float | None, rate: float | None
+) -> None:
+    recipe = Recipe(stages=stages, train=Train(learning_rate=given), export=Export(quantize="int8"))
+    assert recipe.resolved().train.learning_rate == rate

@@ -145,7 +145,7 @@ def compress(
     Raises:
         TfcompressError: one of its classes (see :mod:`tfcompress.errors`); nothing has been written then.
     """
-    recipe = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
+    recipe = (recipe if isinstance(recipe, Recipe) else load_recipe(recipe)).resolved()
     target = None if output is None else Path(output)
     check(model, recipe, has_data=data is not None, output=target, force=force)
     from tfcompress.tflite.convert import ConverterProcess

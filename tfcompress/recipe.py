@@ -12,6 +12,7 @@ Example:
 from __future__ import annotations
 
 import dataclasses
+import math
 import sys
 import types
 import typing
@@ -246,7 +247,8 @@ class Train:
     Attributes:
         epochs: passes over the training split.
         batch_size: samples a step.
-        learning_rate: step size of the optimizer.
+        learning_rate: of the optimizer; None: 1e-4 where something is pruned, else 1e-5. (ResNet8 on CIFAR-10,
+            two epochs, half pruned with QAT: 86.6 % at 1e-4, 82.5 % at 1e-5; QAT alone: 88.7 % at 1e-5.)
         optimizer: name of a Keras optimizer.
         loss: name of a Keras loss; ``auto`` chooses by the labels and the last activation.
         seed: seed of everything random: shuffling, calibration samples, initial centroids.
@@ -256,7 +258,7 @@ class Train:
 
     epochs: int = 2
     batch_size: int = 64
-    learning_rate: float = 1e-5
+    learning_rate: float | None = None
     optimizer: str = "adam"
     loss: str = "auto"
     seed: int = 0
@@ -268,7 +270,8 @@ class Train:
         _check_literals(self, "train")
         _check("train.epochs", "at least 1", self.epochs, ok=self.epochs >= 1)
         _check("train.batch_size", "at least 1", self.batch_size, ok=self.batch_size >= 1)
-        _check("train.learning_rate", "above 0", self.learning_rate, ok=self.learning_rate > 0)
+        rate = self.learning_rate
+        _check("train.learning_rate", "above 0", rate, ok=rate is None or 0 < rate < math.inf)
         _check("train.seed", "between 0 and 2**32 - 1", self.seed, ok=0 <= self.seed < 2**32)
         _check("train.holdout", "in (0, 1)", self.holdout, ok=0 < self.holdout < 1)
         _check("train.limit", "at least 1", self.limit, ok=self.limit is None or self.limit >= 1)
@@ -315,6 +318,13 @@ class Recipe:
             return self.title
         last = "float32" if self.export.quantize == "none" else self.export.quantize
         return "-".join([*(stage.label for stage in self.stages), last])
+
+    def resolved(self) -> Recipe:
+        """Return the recipe with what was left open filled in: what a run of it does, and what its report says."""
+        if self.train.learning_rate is not None or not self.stages:
+            return self
+        rate = 1e-4 if self.stage("prune") else 1e-5
+        return dataclasses.replace(self, train=dataclasses.replace(self.train, learning_rate=rate))
 
     def stage(self, kind: str) -> Stage | None:
         """Return the stage of that kind, or None."""

@@ -52,7 +52,7 @@ def fit_(
     Args:
         job: what :func:`tfcompress.job.attach` gave for a tf_keras model.
         data: the bound data; its training split is used.
-        train: epochs, batch size, optimizer, loss, seed.
+        train: epochs, batch size, optimizer, learning rate (None: Keras's own), loss, seed.
         outputs: the float model's outputs on a few samples by name, shape (n, k); they tell probabilities from logits.
         progress: where to tell how far it is.
         backup: folder for the state after each epoch, from which a killed run goes on; None: nothing is kept.
@@ -144,9 +144,11 @@ def _in_unit_interval(outputs: np.ndarray) -> bool:
 def _optimizer(train: Train) -> Any:
     import tf_keras
 
+    rate = train.learning_rate
+
     try:
         return tf_keras.optimizers.get(
-            {"class_name": train.optimizer, "config": {"learning_rate": train.learning_rate}}
+            {"class_name": train.optimizer, "config": {} if rate is None else {"learning_rate": rate}}
         )
     except ValueError as error:
         msg = f"train.optimizer must be the name of a Keras optimizer, got {train.optimizer!r}"

@@ -49,7 +49,7 @@ edge_runner, and a log. An existing folder is replaced only with --force, the mo
 @data_options
 @click.option("--epochs", type=int, help="Passes over the training data. [default: 2]")
 @click.option("--batch-size", type=int, help="Samples a training step. [default: 64]")
-@click.option("--learning-rate", type=float, help="Of the Adam optimizer. [default: 1e-05]")
+@click.option("--learning-rate", type=float, help="Of the Adam optimizer. [default: 1e-4 with --prune, else 1e-5]")
 @click.option("--loss", help="Name of a Keras loss. [default: by the labels and the outputs]")
 @click.option("--limit", type=int, metavar="N", help="Train on N samples only, drawn by the seed.")
 @click.option("--holdout", type=float, help="Fraction kept for testing if the data has no test split. [default: 0.2]")

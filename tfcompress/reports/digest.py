@@ -209,8 +209,12 @@ def _number(value: object) -> str:
 
 def _runtimes(report: Report) -> Iterator[Finding]:
     for good, words in ((True, ("runs", "should run")), (False, ("refuses", "should refuse"))):
-        found = [runtime for runtime in report.result.runtimes if runtime.verdict in words]
-        for runtime in found:
-            reason = f": {runtime.reason}" if runtime.reason else ""
-            text = f"{runtime.runtime} {runtime.version} {runtime.verdict} it ({runtime.how}){reason}"
-            yield Finding("runtime", text, good=good)
+        for word in words:
+            found: dict[tuple[str, str], list[str]] = {}
+            for runtime in report.result.runtimes:
+                if runtime.verdict == word:
+                    found.setdefault((runtime.how, runtime.reason), []).append(f"{runtime.runtime} {runtime.version}")
+            for (how, reason), names in found.items():
+                verdict = word.removesuffix("s") if len(names) > 1 and word in ("runs", "refuses") else word
+                why = f": {reason}" if reason else ""
+                yield Finding("runtime", f"{', '.join(names)} {verdict} it ({how}){why}", good=good)
