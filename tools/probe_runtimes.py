@@ -20,6 +20,7 @@ import sys
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 TARGET = Path(__file__).resolve().parents[1] / "tfcompress" / "tflite" / "op_versions.json"
 MODULES = {
@@ -51,7 +52,7 @@ def minimal(code: int, op_version: int) -> bytes:
     return b"".join(parts)
 
 
-def accepts(module: object, content: bytes) -> bool:
+def accepts(module: Any, content: bytes) -> bool:
     """Say whether a runtime finds the op; any other complaint means that it does."""
     try:
         module.Interpreter(model_content=content)
