@@ -160,7 +160,8 @@ def _operators(report: Report) -> Iterator[Finding]:
     elif report.result.quantize in ("int8", "int16x8"):
         yield Finding("ops", f"all {ops} are {report.result.quantize}", good=True)
     else:
-        yield Finding("ops", f"{ops}, {report.result.quantize} as asked", good=True)
+        scheme = "float32" if report.result.quantize == "none" else report.result.quantize
+        yield Finding("ops", f"{ops}, {scheme} as asked", good=True)
 
 
 def _agreement(report: Report) -> Iterator[Finding]:
