@@ -49,10 +49,42 @@ def refined(values: np.ndarray, start: np.ndarray) -> np.ndarray:
     return current.astype(np.float32)
 
 
-def snapped(values: np.ndarray, rising: np.ndarray) -> np.ndarray:
-    """Replace each of *values* (any shape) by the nearest of the *rising* centroids."""
-    found: np.ndarray = rising[np.searchsorted(_midpoints(rising), values)]
-    return found
+def placed(
+    kernel: np.ndarray, count: int, init: str, seed: int, axis: int | None, *, skip_zeros: bool = False
+) -> np.ndarray:
+    """Return the centroids of a kernel, rising.
+
+    Args:
+        kernel: weights, of any shape.
+        count: how many centroids.
+        init: as for :func:`centroids`.
+        seed: seed of the draws.
+        axis: axis of the channels that get centroids of their own; None: all weights share them.
+        skip_zeros: leave out weights that are 0 (pruned, so they stay that); a channel with no others gets zeros.
+
+    Returns:
+        float32 of shape (count,); with *axis*, of shape (channels, count).
+    """
+    found = []
+    for channel in [kernel] if axis is None else np.moveaxis(kernel, axis, 0):
+        kept = channel[channel != 0] if skip_zeros else channel
+        found.append(centroids(kept, count, init, seed) if kept.size else np.zeros(count, np.float32))
+    return found[0] if axis is None else np.stack(found)
+
+
+def snapped(values: np.ndarray, rising: np.ndarray, axis: int | None = None) -> np.ndarray:
+    """Replace each value by its nearest centroid.
+
+    Args:
+        values: any shape.
+        rising: centroids in rising order, shape (k,); with *axis*, shape (channels, k).
+        axis: axis of the channels that have centroids of their own; None: all values share them.
+    """
+    if axis is None:
+        found: np.ndarray = rising[np.searchsorted(_midpoints(rising), values)]
+        return found
+    channels = np.moveaxis(values, axis, 0)
+    return np.moveaxis(np.stack([snapped(c, r) for c, r in zip(channels, rising, strict=True)]), 0, axis)
 
 
 def _midpoints(rising: np.ndarray) -> np.ndarray:

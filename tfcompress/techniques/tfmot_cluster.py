@@ -19,13 +19,6 @@ from tfcompress.techniques.tfmot_names import (
     cluster_weights,
 )
 
-INITS = {
-    "kmeans++": CentroidInitialization.KMEANS_PLUS_PLUS,
-    "linear": CentroidInitialization.LINEAR,
-    "density": CentroidInitialization.DENSITY_BASED,
-    "random": CentroidInitialization.RANDOM,
-}
-
 PER_CHANNEL_LAYERS = ("Conv2D",)
 """Layers whose output channels can be clustered apart: tfmot takes subclasses of Conv2D too, and for a transposed
 convolution the wrong axis."""
@@ -74,13 +67,14 @@ def choice(stage: Cluster, layers: dict[str, Any]) -> Choice:
     return chosen
 
 
-def wrap(model: Any, stage: Cluster, chosen: Choice) -> tuple[Rebuilt, list[Kernel]]:
+def wrap(model: Any, stage: Cluster, chosen: Choice, seed: int) -> tuple[Rebuilt, list[Kernel]]:
     """Wrap the chosen layers.
 
     Args:
         model: a tf_keras model that may be taken apart (a copy of the user's).
         stage: what is asked.
         chosen: the layers of *model* to cluster.
+        seed: seed of the initial centroids.
 
     Returns:
         The trainable model and its clustered kernels.
@@ -95,53 +89,33 @@ def wrap(model: Any, stage: Cluster, chosen: Choice) -> tuple[Rebuilt, list[Kern
 
     # tfmot swaps a layer's kernel for a tensor when the wrapper is called, so what stands for what is looked up first.
     result = rebuilt(model, replace)
-    kernels = [kernel for path, wrapper in wrappers.items() for kernel in _kernels(path, wrapper, stage)]
+    kernels = [kernel for path, wrapper in wrappers.items() for kernel in _kernels(path, wrapper, stage, seed)]
     return result, kernels
 
 
 def _wrapper(stage: Cluster, layer: Any) -> Any:
-    init = INITS[stage.init]
+    # Where tfmot places its centroids does not matter (see _kernels); evenly is the quickest.
+    init = CentroidInitialization.LINEAR
     if not per_channel(stage, layer):
         return cluster_weights(layer, stage.clusters, init)
     # Not by cluster_weights: it counts the channels by the last weight, and gives up on convolutions without a bias.
     return ClusterWeights(layer, stage.clusters, init, cluster_per_channel=True)
 
 
-def _kernels(path: str, wrapper: Any, stage: Cluster) -> list[Kernel]:
+def _kernels(path: str, wrapper: Any, stage: Cluster, seed: int) -> list[Kernel]:
     found = []
     weights = wrapper.original_clusterable_weights
     axis = -1 if wrapper.cluster_per_channel else None
     for name, weight in weights.items():
         centroids = wrapper.cluster_centroids[name]
-        centroids.assign(_refined(weight.numpy(), centroids.numpy(), axis))
+        # tfmot places centroids by its own seed and leaves the rest to training; k-means starts closer.
+        centroids.assign(kmeans.placed(weight.numpy(), stage.clusters, stage.init, seed, axis))
         value = functools.partial(_snapped, weight, centroids, axis)
         label = kernel_name(path, weight, alone=len(weights) == 1)
         found.append(Kernel(label, weight, value, value, cluster=stage, channel_axis=axis))
     return found
 
 
-def _refined(weights: np.ndarray, placed: np.ndarray, axis: int | None) -> np.ndarray:
-    """Run k-means from where tfmot placed the centroids: it only places them, and leaves the rest to training."""
-    if axis is None:
-        return kmeans.refined(weights, placed)
-    channels = np.moveaxis(weights, axis, 0)
-    return np.stack([kmeans.refined(channel, start) for channel, start in zip(channels, placed, strict=True)])
-
-
 def _snapped(weight: Any, centroids: Any, axis: int | None) -> np.ndarray:
     """Return the kernel as tfmot's wrapper uses it: every weight at its nearest centroid."""
-    return snap(weight.numpy(), np.sort(centroids.numpy(), axis=-1), axis)
-
-
-def snap(weights: np.ndarray, rising: np.ndarray, axis: int | None) -> np.ndarray:
-    """Put every weight at its nearest centroid.
-
-    Args:
-        weights: the kernel, of any shape.
-        rising: centroids in rising order, shape (k,); with *axis*, shape (channels, k).
-        axis: axis of the channels that have centroids of their own; None: all weights share them.
-    """
-    if axis is None:
-        return kmeans.snapped(weights, rising)
-    channels = np.moveaxis(weights, axis, 0)
-    return np.moveaxis(np.stack([kmeans.snapped(c, r) for c, r in zip(channels, rising, strict=True)]), 0, axis)
+    return kmeans.snapped(weight.numpy(), np.sort(centroids.numpy(), axis=-1), axis)

@@ -108,7 +108,7 @@ class TfmotSession:
             result, kernels = tfmot_prune.wrap(copy, stages.prune, to_prune, self._clock)
             steps = [layer.pruning_step for _, layer in leaves(result.model) if hasattr(layer, "pruning_step")]
             return _Trainable(result.model, kernels, _plain(template, slots, result), steps)
-        result, kernels = tfmot_cluster.wrap(copy, stages.cluster, to_cluster)  # type: ignore[arg-type]  # the last one left
+        result, kernels = tfmot_cluster.wrap(copy, stages.cluster, to_cluster, stages.seed)  # type: ignore[arg-type]  # the last one left
         return _Trainable(result.model, kernels, _plain(template, slots, result))
 
     @property

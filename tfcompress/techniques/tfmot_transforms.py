@@ -19,7 +19,6 @@ import tf_keras
 from tfcompress.recipe import Cluster, Prune
 from tfcompress.techniques import kmeans
 from tfcompress.techniques.masks import pruned
-from tfcompress.techniques.tfmot_cluster import snap
 from tfcompress.techniques.tfmot_names import Pruning, QuantizeConfig, Quantizer
 from tfcompress.techniques.tfmot_prune import TWO_OF_FOUR, keep_zero_, masked
 from tfcompress.techniques.tfmot_schedule import Clock, ClockedSchedule
@@ -105,16 +104,8 @@ class ClusterTransform:
         self.active.assign(1)
 
     def _placed(self, value: np.ndarray) -> np.ndarray:
-        channels = [value] if self.axis is None else list(np.moveaxis(value, self.axis, 0))
-        count = self.centroids.shape[-1]
-        placed = [self._placed_in(channel, count) for channel in channels]
-        return placed[0] if self.axis is None else np.stack(placed)
-
-    def _placed_in(self, channel: np.ndarray, count: int) -> np.ndarray:
-        kept = channel[channel != 0] if self.prune else channel.ravel()
-        if not kept.size:
-            return np.zeros(count, np.float32)
-        return kmeans.centroids(kept, count, self.stage.init, self.seed)
+        count, pruned_apart = self.centroids.shape[-1], self.prune is not None
+        return kmeans.placed(value, count, self.stage.init, self.seed, self.axis, skip_zeros=pruned_apart)
 
     def __call__(self, value: Any) -> Any:
         """Return the clustered kernel; *value* is the kernel, masked already if it is pruned."""
@@ -151,7 +142,7 @@ class ClusterTransform:
         return self._snapped(value, self.centroids.numpy() if int(self.active.numpy()) else self._placed(value))
 
     def _snapped(self, value: np.ndarray, centroids: np.ndarray) -> np.ndarray:
-        found = snap(value, np.sort(centroids, axis=-1), self.axis)
+        found = kmeans.snapped(value, np.sort(centroids, axis=-1), self.axis)
         return np.where(value == 0, 0, found).astype(value.dtype) if self.prune else found
 
 

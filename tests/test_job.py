@@ -1,0 +1,170 @@
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tfcompress.errors import UnsupportedError, UsageError
+from tfcompress.job import attach
+from tfcompress.recipe import QAT, Cluster, Prune, Train
+
+sys.path.insert(0, str(Path(__file__).parent / "techniques"))
+
+from tiny_networks import convolutional, dense, fit_, images, kernel, vectors
+
+tf = pytest.importorskip("tensorflow")
+
+
+@pytest.fixture(params=["tf_keras", "keras"])
+def either_keras(request):
+    return pytest.importorskip(request.param)
+
+
+@pytest.mark.slow
+def test_a_keras_3_script_with_its_own_fit():
+    import keras
+
+    inputs, labels = images()
+    model = convolutional(keras)
+    model.compile(optimizer="adam", loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model.fit(inputs, labels, batch_size=8, epochs=2, verbose=0)
+    before = [w.copy() for w in model.get_weights()]
+
+    job = attach(model, Prune(sparsity=0.5), QAT())
+    job.model.compile(
+        optimizer=keras.optimizers.Adam(1e-3),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+    )
+    mine = [keras.callbacks.EarlyStopping(monitor="val_loss", patience=5)]
+    history = job.model.fit(
+        inputs, labels, validation_split=0.25, batch_size=8, epochs=3, verbose=0, callbacks=[*mine, *job.callbacks]
+    )
+    finished = job.finish()
+
+    assert isinstance(job.model, keras.Model)
+    assert isinstance(finished, keras.Model)
+    assert set(history.history) == {"loss", "accuracy", "val_loss", "val_accuracy"}
+    assert [p.layer for p in job.promises() if p.got >= 0.5] == ["first", "second", "hidden", "logits"]
+    assert np.isfinite(finished.predict(inputs, verbose=0)).all()
+    assert all(map(np.array_equal, before, model.get_weights()))
+
+
+@pytest.mark.slow
+def test_a_tf_keras_script_with_its_own_fit(tmp_path):
+    import tf_keras
+
+    inputs, labels = images()
+    model = convolutional(tf_keras)
+    model.compile(optimizer="adam", loss=tf_keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model.fit(inputs, labels, batch_size=8, epochs=2, verbose=0)
+    before = [w.copy() for w in model.get_weights()]
+
+    job = attach(model, Prune(sparsity=0.5))
+    job.model.compile(optimizer="adam", loss=tf_keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    data = tf.data.Dataset.from_tensor_slices((inputs, labels)).shuffle(32, seed=0).batch(8)
+    mine = [tf_keras.callbacks.ModelCheckpoint(str(tmp_path / "best.weights.h5"), save_weights_only=True)]
+    job.model.fit(data, epochs=3, verbose=0, callbacks=[*mine, *job.callbacks])
+    finished = job.finish()
+    finished.save(tmp_path / "pruned.keras")
+
+    again = tf_keras.models.load_model(tmp_path / "pruned.keras", compile=False)
+    assert np.mean(kernel(again, "hidden") == 0) == 0.5
+    assert [type(layer) for layer in finished.layers] == [type(layer) for layer in model.layers]
+    assert all(map(np.array_equal, before, model.get_weights()))
+
+
+@pytest.mark.slow
+def test_a_training_loop_without_fit_prunes_clusters_and_quantizes(either_keras):
+    job = attach(dense(either_keras), Prune(sparsity=0.5), Cluster(clusters=4), QAT(), epochs=2, steps_per_epoch=8)
+    inputs, labels = vectors()
+    optimizer = either_keras.optimizers.Adam(1e-2)
+    loss_of = either_keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    for step in range(16):
+        with tf.GradientTape() as tape:
+            loss = loss_of(labels, job.model(inputs, training=True))
+        variables = job.model.trainable_variables
+        optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+        for callback in job.callbacks:
+            callback.on_train_batch_end(step)
+    job.finish()
+    assert {(p.what, p.asked, p.got) for p in job.promises()} == {("sparsity", 0.5, 0.5), ("distinct values", 4, 4)}
+    assert job.notes == []
+
+
+@pytest.mark.slow
+def test_a_killed_training_goes_on_from_its_checkpoint(either_keras, tmp_path):
+    def start():
+        return attach(dense(either_keras), Prune(sparsity=0.75, frequency=1), QAT(), epochs=4)
+
+    whole, first, second = start(), start(), start()
+    fit_(either_keras, whole, vectors(), epochs=4, shuffle=False)
+    fit_(either_keras, first, vectors(), epochs=2, shuffle=False)
+    first.model.save_weights(str(tmp_path / "half.weights.h5"))
+    second.model.load_weights(str(tmp_path / "half.weights.h5"))
+    assert [p.got for p in second.promises()] == [p.got for p in first.promises()]
+    fit_(either_keras, second, vectors(), epochs=4, initial_epoch=2, shuffle=False)
+    assert [p.got for p in second.promises()] == [p.got for p in whole.promises()] == [0.75, 0.75]
+    second.finish()
+    assert second.notes == []
+
+
+def test_the_settings_of_a_training_give_epochs_and_seed():
+    import tf_keras
+
+    first, again, other = (
+        kernel(attach(dense(tf_keras), Cluster(clusters=8), train=Train(seed=seed)).finish(), "a") for seed in (0, 0, 1)
+    )
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+    job = attach(dense(tf_keras), Prune(end_epoch=1), train=Train(epochs=1), steps_per_epoch=4)
+    assert job._session._clock.plan.total == 4
+    assert job.callbacks == []
+    assert job.engine == "tfmot"
+
+
+@pytest.mark.parametrize(
+    ("stages", "words"),
+    [
+        ((), r"attach needs stages \(Prune, Cluster, QAT\) after the model, got none"),
+        (("qat",), r"attach needs stages .* after the model, got str"),
+        ((QAT(), QAT()), "attach takes each kind of stage at most once, got 'qat' twice"),
+        ((QAT(scope=("nothing",)),), "qat.scope matches no layer: 'nothing'"),
+    ],
+)
+def test_stages_that_cannot_be_meant_are_refused(stages, words):
+    import tf_keras
+
+    with pytest.raises(UsageError, match=words):
+        attach(dense(tf_keras), *stages)
+
+
+def test_what_is_no_model_object_is_refused():
+    with pytest.raises(UsageError, match="model must be a Keras 3 model, a tf_keras model or the path of one, got int"):
+        attach(3, QAT())
+    with pytest.raises(UnsupportedError, match=r"attach needs a model object, got the path 'model.h5'; load it first"):
+        attach("model.h5", QAT())
+
+
+def test_a_model_that_is_under_way_already_is_refused():
+    import keras
+    import tf_keras
+
+    with pytest.raises(UnsupportedError, match=r"model already holds tfmot's wrappers .*; attach the stages to"):
+        attach(attach(dense(tf_keras), Prune()).model, QAT())
+    with pytest.raises(UnsupportedError, match="holds stages of another job; attach all stages together"):
+        attach(attach(dense(keras), Prune()).model, QAT())
+
+
+@pytest.mark.slow
+def test_a_finished_keras_3_model_is_the_users_own_architecture():
+    import keras
+
+    given = keras.Input((16,), name="vector")
+    x = keras.ops.multiply(keras.layers.Dense(8, name="a")(given), 2.0)
+    model = keras.Model(given, keras.layers.Dense(3, name="b")(x))
+    job = attach(model, Prune(sparsity=0.5))
+    fit_(keras, job, vectors())
+    finished = job.finish()
+    assert [op.name for op in finished.operations] == [op.name for op in model.operations]
+    assert finished.get_config()["layers"] == model.get_config()["layers"]
