@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 
+# A shell starts background jobs with Ctrl-C ignored, and children inherit that: tests that press it need it back.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
