@@ -10,11 +10,16 @@ Example::
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tfcompress.errors import TfcompressError, UnsupportedError, UsageError
 from tfcompress.models.kinds import keras_of
 from tfcompress.recipe import QAT, STAGES, Prune, Stage, Train
+
+if TYPE_CHECKING:
+    from tfcompress.techniques.engine import Engine, Session
+    from tfcompress.techniques.hooks import Hooks
+    from tfcompress.techniques.promises import Promise
 
 TOLERANCE = 1e-4
 """Largest difference allowed between a finished model and its copy in the other Keras, relative to the outputs."""
@@ -33,13 +38,14 @@ class Job:
         stages: what was asked for.
     """
 
-    def __init__(self, session: Any, engine: Any, given: Any, hooks: Any, stages: tuple[Stage, ...]) -> None:
+    def __init__(self, session: Session, engine: Engine, given: Any, hooks: Hooks, stages: tuple[Stage, ...]) -> None:
         """Use :func:`attach`."""
         from tfcompress.techniques.hooks import callbacks
 
         self.engine: str = engine.NAME
         self.stages = stages
         self._session, self._given = session, given
+        self._finished: list[Promise] | None = None
         self._crossed = keras_of(given) != engine.KERAS
         self.model: Any = _facade(session.model, given) if self._crossed else session.model
         plans = any(isinstance(stage, Prune) for stage in stages)
@@ -50,15 +56,14 @@ class Job:
         """What was left as it is and why, and what became of the schedules; sentences for a report."""
         return list(self._session.notes)
 
-    def promises(self) -> list[Any]:
-        """Return what each stage promised about each kernel and what the kernel has now.
+    def promises(self) -> list[Promise]:
+        """Return what each stage promised about each kernel, and what the kernel has.
 
         Returns:
-            A list of :class:`tfcompress.techniques.promises.Promise`. Before the end of training some may not be kept
-            yet; :meth:`finish` keeps them all or fails.
+            A list of :class:`tfcompress.techniques.promises.Promise`: of the model that :meth:`finish` gave last, where
+            all are kept; before that, of the model in training, where some may not be kept yet.
         """
-        found: list[Any] = self._session.promises()
-        return found
+        return self._session.promises() if self._finished is None else list(self._finished)
 
     def finish(self) -> Any:
         """Return the finished model: of the user's Keras, apart from ``job.model``, with every promise kept.
@@ -71,7 +76,7 @@ class Job:
             UsageError: quantization-aware training that was never trained.
             ContractError: a promise is broken.
         """
-        model, _ = self._session.finish()
+        model, self._finished = self._session.finish()
         if not self._crossed:
             return model
         if any(isinstance(stage, QAT) for stage in self.stages):

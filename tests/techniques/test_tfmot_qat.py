@@ -119,6 +119,21 @@ def test_frozen_layers_stay_as_they_are(either_keras):
 
 
 @pytest.mark.slow
+def test_statistics_of_a_layer_left_out_come_along(either_keras):
+    normalization = either_keras.layers.Normalization(name="normalization")
+    normalization.adapt(100 + 50 * vectors()[0])
+    given = either_keras.Input((16,), name="vector")
+    model = either_keras.Model(given, either_keras.layers.Dense(3, name="logits")(normalization(given)))
+    job = attach(model, QAT(scope=("logits",)))
+    inputs = 100 + 50 * vectors()[0]
+    compile_(either_keras, job.model, learning_rate=0.0).fit(inputs, vectors()[1], batch_size=BATCH, verbose=0)
+    expected = model.predict(inputs, verbose=0)
+    for each in (job.model, job.finish()):
+        # Extremes are clipped to the mean range of four batches; without its statistics everything would be off by 2.
+        assert np.median(np.abs(each.predict(inputs, verbose=0) - expected)) < 0.05
+
+
+@pytest.mark.slow
 def test_ranges_are_those_of_the_data_after_a_few_steps():
     model = functional(layers.Dense(4, name="only"), shape=(16,))
     job = attach(model, QAT())

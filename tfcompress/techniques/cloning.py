@@ -77,7 +77,7 @@ def with_weights(model: Any, weights: Sequence[np.ndarray]) -> Any:
     """Return a model of the same layers that holds *weights*, in the order of ``model.weights``."""
     new = copied(model)
     new.set_weights(weights)
-    _refresh_(new)
+    refresh_(new)
     return new
 
 
@@ -113,11 +113,11 @@ def rebuilt(model: Any, replace: Callable[[str, Any], Any | None]) -> Rebuilt:
     for old, new in copies:
         new.set_weights(old.get_weights())
         live.update(zip(map(id, old.weights), new.weights, strict=True))
-    _refresh_(new_model)
+    refresh_(new_model)
     return Rebuilt(new_model, live)
 
 
-def _refresh_(model: Any) -> None:
+def refresh_(model: Any) -> None:
     """Let Normalization layers see the weights they were given: they keep tensors computed from them."""
     for _, layer in leaves(model):
         if isinstance(layer, tf_keras.layers.Normalization):

@@ -16,6 +16,7 @@ from tfcompress.techniques.cloning import (
     Rebuilt,
     check_graph,
     copied,
+    kernels_of,
     layers_with_kernels,
     leaves,
     rebuilt,
@@ -92,8 +93,12 @@ class TfmotSession:
 
     def _prepare(self, model: Any) -> _Trainable:
         stages = self._stages
-        copy = copied(model)
-        layers = layers_with_kernels(copy)
+        if stages.qat:
+            copy, everything = tfmot_qat.annotated_copy(model, stages.qat)
+            layers = {path: layer for path, layer in everything.items() if kernels_of(layer)}
+        else:
+            copy = copied(model)
+            layers = layers_with_kernels(copy)
         to_prune = tfmot_prune.choice(stages.prune, layers) if stages.prune else Choice({})
         to_cluster = tfmot_cluster.choice(stages.cluster, layers) if stages.cluster else Choice({})
         self.notes += [*to_prune.notes, *to_cluster.notes]
@@ -290,10 +295,10 @@ def _combined(
 
 
 def _quantized(model: Any, stages: _Stages, to_prune: Choice, to_cluster: Choice, clock: Clock) -> _Trainable:
-    """Quantization-aware training, with pruning and clustering inside it where they are asked for."""
+    """Quantize an annotated model, with pruning and clustering before the quantizers where they are asked for."""
     chosen = {**to_prune.layers, **to_cluster.layers}
     values = {path: tfmot_prune.prunable_kernels(layer)[0].numpy() for path, layer in chosen.items()}
-    result = tfmot_qat.quantized(model, stages.qat)  # type: ignore[arg-type]  # there is one
+    result = tfmot_qat.quantized(model)
     theirs = {layer.name: list(layer.weights) for layer in result.layers}
     tfmot_qat.freeze_(result)
     tfmot_qat.warm_(result)

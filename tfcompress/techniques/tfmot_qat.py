@@ -10,6 +10,7 @@ import tf_keras
 
 from tfcompress.errors import UnsupportedError, UsageError
 from tfcompress.recipe import QAT
+from tfcompress.techniques.cloning import refresh_
 from tfcompress.techniques.kernels import check_scope, in_scope, listed
 from tfcompress.techniques.tfmot_names import (
     Default8BitQuantizeRegistry,
@@ -146,30 +147,47 @@ def annotated(model: Any, stage: QAT) -> set[str]:
     return chosen
 
 
-def quantized(model: Any, stage: QAT) -> Any:
-    """Return a tf_keras model like *model* with tfmot's wrappers around the layers in the stage's scope.
+def annotated_copy(model: Any, stage: QAT) -> tuple[Any, dict[str, Any]]:
+    """Copy a model, with tfmot's annotation around the layers to quantize.
 
     Args:
-        model: a flat tf_keras model that may be taken apart (a copy of the user's).
+        model: a flat tf_keras model; never changed.
         stage: what is asked.
+
+    Returns:
+        The annotated copy, and the copied layers below the annotations by name.
 
     Raises:
         UsageError: a pattern of the scope matches no layer.
-        UnsupportedError: tfmot refuses the model.
+        UnsupportedError: layers that tfmot is known to refuse.
     """
     check(model, stage)
     names = annotated(model, stage)
+    layers: dict[str, Any] = {}
 
     def annotate(layer: Any) -> Any:
-        return quantize_annotate_layer(layer) if layer.name in names else layer
+        layers[layer.name] = type(layer).from_config(layer.get_config())
+        return quantize_annotate_layer(layers[layer.name]) if layer.name in names else layers[layer.name]
 
+    copy = tf_keras.models.clone_model(model, clone_function=annotate)
+    copy.set_weights(model.get_weights())
+    return copy, layers
+
+
+def quantized(annotated_model: Any) -> Any:
+    """Return a tf_keras model with tfmot's wrappers around the annotated layers.
+
+    Raises:
+        UnsupportedError: tfmot refuses the model.
+    """
     # What tfmot refuses it refuses by any of these, from deep inside; the words name the layer where there is one.
     try:
         with quantize_scope():
-            result = quantize_apply(tf_keras.models.clone_model(model, clone_function=annotate))
+            result = quantize_apply(annotated_model)
     except (ValueError, RuntimeError, TypeError, AttributeError, NotImplementedError, KeyError) as error:
         msg = f"qat: tfmot cannot quantize this model: {_first_line(error)}; {WHAT_TO_DO}"
         raise UnsupportedError(msg) from error
+    refresh_(result)
     return result
 
 
@@ -231,6 +249,7 @@ def finished(model: Any, theirs: Mapping[str, Sequence[Any]], kernels: Mapping[i
         result = tf_keras.models.clone_model(model, clone_function=clone)
     for new in copies:
         new.set_weights([kernels[id(v)] if id(v) in kernels else v.numpy() for v in theirs.get(new.name, ())])
+    refresh_(result)
     return result
 
 
