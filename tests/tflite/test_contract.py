@@ -66,7 +66,7 @@ def test_float_ops_are_named_with_their_place(file) -> None:
         contract.check_integer(read(file("none")), Export(quantize="int8"))
     text = str(caught.value)
     assert text.startswith("5 of 5 ops have no int8 form and would stay in float: CONV_2D at '")
-    assert text.endswith("replace those layers, or give --float-ops allow")
+    assert text.endswith("replace those layers, give --data if you gave none, or give --float-ops allow")
     contract.check_integer(read(file("none")), Export(quantize="int8", float_ops="allow"))
     assert contract.float_ops(read(file("int8"))) == ()
 

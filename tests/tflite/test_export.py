@@ -276,6 +276,44 @@ def test_calibration_on_wrongly_scaled_samples_is_caught(keras, converter, tmp_p
                 verify(content, settings, **given)
 
 
+@pytest.mark.filterwarnings("ignore")  # tfmot's own, and those of the Keras 2 that it imports
+def test_a_model_of_tfmots_is_exported_as_it_was_trained_and_refused_in_its_wrappers(
+    tf_keras, samples, converter
+) -> None:
+    import tensorflow_model_optimization as tfmot
+
+    tf_keras.utils.set_random_seed(0)
+    model = cnn(tf_keras)
+    with pytest.raises(
+        ContractError, match="still wears its training wrapper; finish the job or call tfmot's strip_pr"
+    ):
+        export(tfmot.sparsity.keras.prune_low_magnitude(model), converter=converter)
+    trained = tfmot.quantization.keras.quantize_model(model)
+    for _ in range(3):
+        trained(samples, training=True)  # moves the ranges
+    with_data = export(trained, Export(quantize="int8"), data=samples, float_model=model, converter=converter)
+    without = export(trained, Export(quantize="int8"), converter=converter)
+    for found in (with_data.verification, without.verification):
+        assert set(found.ops_by_dtype) == {"int8"}
+        assert (found.agreement[0].sqnr_db or 0) > 25
+        assert found.inputs[0].scale == with_data.verification.inputs[0].scale  # the one that was trained
+    assert with_data.size_bytes < (with_data.verification.float_size_bytes or 0)
+    assert without.verification.float_size_bytes is None
+    assert not without.verification.real_samples
+
+
+def test_inputs_of_any_size_stay_so(keras, converter) -> None:
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    image = keras.Input((None, None, 3), name="image")
+    features = layers.GlobalAveragePooling2D()(layers.Conv2D(8, 3, activation="relu")(image))
+    model = keras.Model(image, layers.Dense(4)(features))
+    data = np.random.default_rng(0).normal(size=(20, 10, 14, 3)).astype("f")
+    result = export(model, Export(quantize="int8"), data=data, converter=converter)
+    assert result.verification.inputs[0].shape == (1, -1, -1, 3)
+    assert all(v.good for v in result.runtimes if v.how == "tried")
+
+
 def fake_quantized(keras):
     class Rounded(keras.layers.Layer):
         def call(self, x):

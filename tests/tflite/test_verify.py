@@ -77,21 +77,20 @@ def test_kernels_may_differ_by_steps_or_by_a_little_of_the_signal_but_not_by_bot
 
 
 def test_kernels_are_compared_on_a_few_samples(file, images) -> None:
-    steps, note = compare_kernels(file("int8"), read(file("int8")), images)
-    assert steps is not None
-    assert steps <= 1.001
-    assert note == ""
+    content = file("int8")
+    with InterpreterProcess(content) as fast, InterpreterProcess(content, reference_kernels=True) as reference:
+        outputs = fast.run(images)
+        steps, note = compare_kernels(reference, images, outputs)
+        assert steps is not None
+        assert steps <= 1.001
+        assert note == ""
+        with pytest.raises(ContractError, match="XNNPACK and the reference kernels must agree on output 'scores'"):
+            compare_kernels(reference, images, {"scores": 1 - outputs["scores"]})
 
 
-def test_a_file_that_the_reference_kernels_cannot_run_is_not_compared(file, images, monkeypatch) -> None:
-    started = InterpreterProcess.__init__
-
-    def start(self, model, *, reference_kernels=False, **options) -> None:
-        child = "dying_child" if reference_kernels else "tfcompress.tflite.interpreter_child"
-        started(self, model, reference_kernels=reference_kernels, child=child, **options)
-
-    monkeypatch.setattr(InterpreterProcess, "__init__", start)
-    steps, note = compare_kernels(file("int8"), read(file("int8")), images)
+def test_a_file_that_the_reference_kernels_cannot_run_is_not_compared(file, images) -> None:
+    with InterpreterProcess(file("int8"), reference_kernels=True, child="dying_child") as reference:
+        steps, note = compare_kernels(reference, images, {})
     assert steps is None
     assert note.startswith("not compared with the reference kernels: litert died by SIGSEGV")
 

@@ -97,6 +97,29 @@ def test_a_forgotten_worker_ends_too() -> None:
     assert not folder.exists()
 
 
+def test_a_worker_that_was_never_closed_ends_with_its_program(tmp_path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT.format(root=str(ROOT), here=str(HERE), runs=str(tmp_path / "runs")).replace("60", "0"))
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, env=environment, check=True)
+    assert done.stderr == ""
+    assert wait_for_end(int(done.stdout))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["runs", "script.py"]
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # of Python 3.12: it has threads, the fork none
+def test_a_fork_of_the_program_leaves_the_worker_alone() -> None:
+    with Worker("fake_child") as worker:
+        pid = worker.ask({})["pid"]
+        fork = os.fork()
+        if fork == 0:
+            worker.close()
+            os._exit(0)
+        os.waitpid(fork, 0)
+        assert alive(pid)
+        assert worker.ask({"echo": 1})["echo"] == 1
+
+
 def test_ctrl_c_while_waiting_ends_the_child() -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt

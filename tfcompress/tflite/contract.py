@@ -73,7 +73,8 @@ def check_integer(model: FlatModel, export: Export) -> None:
     if export.needs_data and export.float_ops == "refuse" and (found := float_ops(model)):
         msg = (
             f"{len(found)} of {len(list(model.ops))} ops have no {export.quantize} form and would stay in float: "
-            f"{listed(found)}; replace those layers, or give --float-ops allow"
+            f"{listed(found)}; replace those layers, give --data if you gave none, or "
+            "give --float-ops allow"
         )
         raise ContractError(msg)
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from tfcompress.errors import ConversionError
 from tfcompress.recipe import Export
+from tfcompress.tflite.flatbuffer import read
 from tfcompress.tflite.worker import Worker, WorkerAnswerError, WorkerDiedError
 
 _ENVIRONMENT = {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2"}
@@ -139,7 +140,9 @@ class ConverterProcess:
             self._worker.receive()
         except WorkerDiedError as death:
             self._replace_worker()
-            msg = f"the TFLite converter died by {death.reason} while converting to {what}; {_remedy(death.reason)}"
+            where = f"; what it printed is in {self._log}" if self._log else ""
+            what_to_do = _remedy(death.reason) + where
+            msg = f"the TFLite converter died by {death.reason} while converting to {what}; {what_to_do}"
             raise ConversionError(msg) from death
         except WorkerAnswerError as answer:
             kind = MissingKernelError if re.search(_MISSING, answer.text) else ConversionError
@@ -157,7 +160,8 @@ class ConverterProcess:
         path = self._worker.folder / f"{self._count}.tflite"
         path.write_bytes(model)
         try:
-            self._worker.ask({"open": str(path)})
+            shapes = {tensor.index: tensor.example_shape for tensor in read(model).inputs}
+            self._worker.ask({"open": str(path), "shapes": shapes})
         except WorkerDiedError as death:
             self._replace_worker()
             return f"it died by {death.reason}"
@@ -184,10 +188,7 @@ def _what(export: Export, *, qat: bool) -> str:
 def _remedy(reason: str) -> str:
     if reason == "SIGKILL":
         return "the machine has most likely run out of memory: use fewer or smaller calibration samples"
-    return (
-        "recurrent layers do that to it: build them with unroll=True, or quantize 'dynamic' or 'float16'; "
-        "the log holds what it printed"
-    )
+    return "recurrent layers do that to it: build them with unroll=True, or quantize 'dynamic' or 'float16'"
 
 
 def _reason(text: str) -> str:

@@ -3,7 +3,8 @@
 Request: ``saved_model`` (folder), ``target`` (file to write), ``quantize``, ``io`` (dtype), ``qat``, ``sparse``,
 ``select_ops``, ``float_ops``, ``batch``, ``representative`` (``.npz`` of stacked samples by input name, or null).
 Answer: ``{}``.
-Or ``open`` (a TFLite file to open and run in TensorFlow's own interpreter). Answer: ``version`` of TensorFlow.
+Or ``open`` (a TFLite file to run in TensorFlow's own interpreter), ``shapes`` (by number of the input's tensor).
+Answer: ``version`` of TensorFlow.
 """
 
 from __future__ import annotations
@@ -26,14 +27,16 @@ def main(requests: int, answers: int, lifeline: int) -> None:
 
 
 def _answer(request: dict[str, Any]) -> dict[str, Any]:
-    return _open(request["open"]) if "open" in request else _convert(request)
+    return _open(request["open"], request["shapes"]) if "open" in request else _convert(request)
 
 
-def _open(path: str) -> dict[str, Any]:
+def _open(path: str, shapes: dict[str, list[int]]) -> dict[str, Any]:
     """Run a file once, on zeros, in the interpreter that TensorFlow brings."""
     import tensorflow as tf
 
     interpreter = tf.lite.Interpreter(model_path=path)
+    for index, shape in shapes.items():
+        interpreter.resize_tensor_input(int(index), shape)
     interpreter.allocate_tensors()
     for tensor in interpreter.get_input_details():
         interpreter.set_tensor(tensor["index"], np.zeros(tensor["shape"], tensor["dtype"]))

@@ -51,6 +51,12 @@ class IOTensor:
     zero_point: int | None
     index: int
 
+    @property
+    def example_shape(self) -> tuple[int, ...]:
+        """A shape that it can take: one sample (or the file's batch), and 96 where any size is meant."""
+        batch, *sizes = self.shape or (1,)
+        return (max(1, batch), *(96 if size < 0 else size for size in sizes)) if self.shape else ()
+
     def __str__(self) -> str:
         sizes = ", ".join("any" if size < 0 else str(size) for size in self.shape)
         quantized = f" scale {self.scale:.6g} zero point {self.zero_point}" if self.scale else ""

@@ -86,7 +86,8 @@ class InterpreterProcess:
         )
 
     def _spec(self, tensor: IOTensor) -> dict[str, Any]:
-        return {**dataclasses.asdict(tensor), "shape": self.model.subgraphs[0].tensors[tensor.index].shape}
+        shape = self.model.subgraphs[0].tensors[tensor.index].shape
+        return {**dataclasses.asdict(tensor), "shape": shape, "free": min(tensor.shape, default=0) < 0}
 
     @property
     def signature(self) -> Signature:

@@ -1,7 +1,8 @@
 """The process that holds an interpreter; started by :mod:`tfcompress.tflite.interpret` and by nothing else.
 
 First request: ``open`` (path), ``runtime``, ``reference``, ``threads``, ``workers``, ``stateful``, ``inputs`` and
-``outputs`` (lists of name, index, shape, dtype, scale, zero_point). Answer: ``version`` of the runtime.
+``outputs`` (lists of name, index, shape, free (an axis is of any size), dtype, scale, zero_point).
+Answer: ``version`` of the runtime.
 Every other request: ``inputs`` (names), ``source`` (``.npz`` with x0, x1 … of shape (samples, *shape)), ``target``
 (``.npz`` to write y0, y1 … to). Answer: ``{}``.
 """
@@ -28,10 +29,11 @@ class _Runner:
     """One interpreter with the file open in it."""
 
     def __init__(self, interpreter: Any, spec: dict[str, Any]) -> None:
-        interpreter.allocate_tensors()
+        if not any(item["free"] for item in spec["inputs"]):  # a convolution cannot be prepared for a size of 1
+            interpreter.allocate_tensors()
         self._interpreter = interpreter
         self._spec = spec
-        self._shapes = [tuple(item["shape"]) for item in spec["inputs"]]
+        self._shapes = [None if item["free"] else tuple(item["shape"]) for item in spec["inputs"]]
         self._group = group_size(spec)
 
     def run(self, inputs: list[np.ndarray], starts: range) -> list[list[np.ndarray]]:
@@ -49,7 +51,7 @@ class _Runner:
             rows.append([_batched(values, self._group) for values in outputs])
         return rows
 
-    def _resize(self, shapes: list[tuple[int, ...]]) -> None:
+    def _resize(self, shapes: list[tuple[int, ...] | None]) -> None:
         if shapes != self._shapes:
             for shape, spec in zip(shapes, self._spec["inputs"], strict=True):
                 self._interpreter.resize_tensor_input(spec["index"], shape)

@@ -192,9 +192,8 @@ def _try(runtime: Runtime, model: bytes) -> str:
     """Open and run a file once, on zeros."""
     try:
         with InterpreterProcess(model, runtime=runtime, workers=1) as interpreter:
-            signature = interpreter.signature
-            zeros = {s.name: np.zeros((1, *(size or 1 for size in s.shape)), s.dtype) for s in signature.inputs}
-            outputs = interpreter.run(zeros)
+            inputs = {tensor.name: np.zeros(tensor.example_shape) for tensor in interpreter.model.inputs}
+            outputs = interpreter.run(inputs)
     except TfcompressError as error:
         return str(error)
     broken = [name for name, values in outputs.items() if not np.isfinite(values).all()]

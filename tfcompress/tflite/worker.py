@@ -15,10 +15,11 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+import weakref
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import IO, Any
 
 _BOOT = "import sys,json;sys.path[:]=json.loads(sys.argv[1]);from {module} import main;main(*map(int,sys.argv[2:]))"
 
@@ -70,7 +71,7 @@ class Worker:
         self.log = log or self.folder / "log.txt"
         child_requests, requests = os.pipe()
         answers, child_answers = os.pipe()
-        child_lifeline, self._lifeline = os.pipe()
+        child_lifeline, lifeline = os.pipe()
         ends = (child_requests, child_answers, child_lifeline)
         root = str(Path(__file__).resolve().parents[2])
         paths = json.dumps([*filter(None, sys.path), *([] if root in sys.path else [root])])
@@ -90,7 +91,9 @@ class Worker:
                 os.close(end)
         self._requests = os.fdopen(requests, "w", encoding="utf-8")
         self._answers = os.fdopen(answers, "r", encoding="utf-8")
-        self._closed = False
+        streams = (self._requests, self._answers)
+        # Runs on close(), when the object is forgotten, or when the caller's interpreter ends.
+        self._end = weakref.finalize(self, _end, os.getpid(), self._process, streams, lifeline, self.folder)
 
     def send(self, request: Mapping[str, Any]) -> None:
         """Send a request; its answer is fetched by :meth:`receive`."""
@@ -130,22 +133,12 @@ class Worker:
 
     def _death(self) -> str:
         code = self._process.wait()
-        if code >= 0:
-            return f"exit code {code}"
-        return signal.Signals(-code).name
+        names = {item.value: item.name for item in signal.Signals}
+        return f"exit code {code}" if code >= 0 else names.get(-code, f"signal {-code}")
 
     def close(self) -> None:
         """End the child and remove its folder; may be called twice."""
-        if self._closed:
-            return
-        self._closed = True
-        self._process.kill()
-        self._process.wait()
-        with contextlib.suppress(BrokenPipeError):
-            self._requests.close()
-        self._answers.close()
-        os.close(self._lifeline)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._end()
 
     def __enter__(self) -> Worker:
         return self
@@ -153,6 +146,14 @@ class Worker:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
-    def __del__(self) -> None:
-        if not getattr(self, "_closed", True):
-            self.close()
+
+def _end(owner: int, process: subprocess.Popen[bytes], streams: Sequence[IO[str]], lifeline: int, folder: Path) -> None:
+    if os.getpid() != owner:  # a fork of the caller's process is not the one to end its parent's child
+        return
+    process.kill()
+    process.wait()
+    for stream in streams:
+        with contextlib.suppress(BrokenPipeError):
+            stream.close()
+    os.close(lifeline)
+    shutil.rmtree(folder, ignore_errors=True)
