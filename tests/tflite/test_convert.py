@@ -75,6 +75,14 @@ def test_samples_go_to_the_input_that_they_are_named_for(keras, converter, tmp_p
 
 
 @pytest.mark.slow
+def test_an_input_may_be_called_like_an_argument_of_numpy_s(keras, converter, tmp_path) -> None:
+    lowered = lower(keras.Sequential([keras.Input((4,), name="file"), keras.layers.Dense(2)]), tmp_path / "model")
+    samples = {"file": np.random.default_rng(0).uniform(-1, 1, (8, 4)).astype("f")}
+    (found,) = read(converter.convert(lowered.folder, Export(quantize="int8"), samples)).inputs
+    assert (found.name, found.dtype) == ("file", "int8")
+
+
+@pytest.mark.slow
 def test_a_file_runs_in_tensorflow_when_it_says_so(converter, file) -> None:
     assert converter.try_in_tensorflow(file("tokens")) == ""
     newer = bytearray(file("int8"))

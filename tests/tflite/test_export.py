@@ -211,6 +211,11 @@ def test_a_runtime_as_a_condition_names_the_ops_that_it_lacks(network, samples, 
     assert export(network, settings, data=samples, converter=converter).runtimes
 
 
+def test_a_misspelt_runtime_is_told_before_the_conversion(network) -> None:
+    with ConverterProcess(child="dying_child") as unused, pytest.raises(UsageError, match="did you mean 'litert'"):
+        export(network, Export(runtimes=("litrt>=2.1",)), converter=unused)
+
+
 def test_dynamic_quantization_of_small_kernels_only_is_refused(keras, converter) -> None:
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
     with pytest.raises(ContractError, match="the largest here has 12: the file would stay in float"):

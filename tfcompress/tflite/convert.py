@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 
@@ -99,9 +100,9 @@ class ConverterProcess:
         folder = self._worker.folder
         target, samples = folder / f"{self._count}.tflite", folder / f"{self._count}.npz"
         if representative is not None:
-            np.savez(
-                samples, allow_pickle=False, **{name: np.asarray(values) for name, values in representative.items()}
-            )
+            # prefixed: an input called "file" would be taken for savez's own argument
+            arrays: dict[str, Any] = {f"x.{name}": np.asarray(values) for name, values in representative.items()}
+            np.savez(samples, **arrays)
         self._waiting = (target, _what(export, qat=qat))
         self._worker.send(
             {

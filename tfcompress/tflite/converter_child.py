@@ -1,8 +1,8 @@
 """The process that holds the TFLite converter; started by :mod:`tfcompress.tflite.convert` and by nothing else.
 
 Request: ``saved_model`` (folder), ``target`` (file to write), ``quantize``, ``io`` (dtype), ``qat``, ``sparse``,
-``select_ops``, ``float_ops``, ``batch``, ``representative`` (``.npz`` of stacked samples by input name, or null).
-Answer: ``{}``.
+``select_ops``, ``float_ops``, ``batch``, ``representative`` (``.npz`` of stacked samples by ``x.`` and the input's name,
+or null). Answer: ``{}``.
 Or ``open`` (a TFLite file to run in TensorFlow's own interpreter), ``shapes`` (by number of the input's tensor).
 Answer: ``version`` of TensorFlow.
 """
@@ -49,10 +49,15 @@ def _convert(request: dict[str, Any]) -> dict[str, Any]:
 
     converter = tf.lite.TFLiteConverter.from_saved_model(request["saved_model"], signature_keys=["serving_default"])
     representative = request["representative"]
-    samples = None if representative is None else dict(np.load(representative))
+    samples = None if representative is None else _read(representative)
     _configure(converter, request, samples)
     Path(request["target"]).write_bytes(converter.convert())
     return {}
+
+
+def _read(path: str) -> dict[str, np.ndarray]:
+    with np.load(path) as stored:
+        return {name.removeprefix("x."): stored[name] for name in stored}
 
 
 def _configure(converter: Any, request: dict[str, Any], samples: dict[str, np.ndarray] | None) -> None:

@@ -26,7 +26,7 @@ from tfcompress.tflite.convert import ConverterProcess, MissingKernelError
 from tfcompress.tflite.flatbuffer import read
 from tfcompress.tflite.lower import Lowered, lower
 from tfcompress.tflite.pack import add_metadata
-from tfcompress.tflite.runtimes import RuntimeVerdict, check, where_it_runs
+from tfcompress.tflite.runtimes import RuntimeVerdict, check, parse, where_it_runs
 from tfcompress.tflite.sparse import choose
 from tfcompress.tflite.verify import SAMPLES, Verification, verify
 
@@ -120,6 +120,8 @@ def export(
         ConversionError: the converter refused or died.
         ContractError: the file is not what was asked for.
     """
+    for text in settings.runtimes:
+        parse(text)  # a name that is misspelt is told now, not after the conversion
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tfcompress-")))
         engine = converter or stack.enter_context(ConverterProcess())

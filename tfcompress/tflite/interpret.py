@@ -137,7 +137,8 @@ class InterpreterProcess:
         source = self._worker.folder / f"in{self._count}.npz"
         target = self._worker.folder / f"out{self._count}.npz"
         names = list(inputs)  # a name of the model need not be a valid name of a member
-        np.savez(source, allow_pickle=False, **{f"x{place}": inputs[name] for place, name in enumerate(names)})
+        arrays: dict[str, Any] = {f"x{place}": inputs[name] for place, name in enumerate(names)}
+        np.savez(source, **arrays)
         self._worker.send({"inputs": names, "source": str(source), "target": str(target)})
         self._receive()
         with np.load(target) as stored:

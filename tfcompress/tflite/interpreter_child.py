@@ -72,7 +72,8 @@ class _Session:
         with np.load(request["source"]) as stored:
             given = {name: stored[f"x{place}"] for place, name in enumerate(request["inputs"])}
         outputs = self._run([_stored(given[spec["name"]], spec) for spec in self._spec["inputs"]])
-        np.savez(request["target"], allow_pickle=False, **{f"y{place}": values for place, values in enumerate(outputs)})
+        arrays: dict[str, Any] = {f"y{place}": values for place, values in enumerate(outputs)}
+        np.savez(request["target"], **arrays)
         return {}
 
     def _open(self, request: dict[str, Any]) -> dict[str, Any]:
