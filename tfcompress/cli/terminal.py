@@ -63,14 +63,16 @@ class RichProgress:
         bars = self._bars or self._new_bars()
         self._bars = bars
         task = bars.add_task(name, total=total, text="")
-        if outermost:
+        shown = outermost and not bars.disable  # older versions of rich end disabled bars with an empty line
+        if shown:
             bars.start()
         try:
             yield RichTask(bars, task)
         finally:
             bars.remove_task(task)
-            if outermost:
+            if shown:
                 bars.stop()
+            if outermost:
                 self._bars = None
 
     def note(self, text: str) -> None:

@@ -1,8 +1,8 @@
 """The process that holds the TFLite converter; started by :mod:`tfcompress.tflite.convert` and by nothing else.
 
 Request: ``saved_model`` (folder), ``target`` (file to write), ``quantize``, ``io`` (dtype), ``qat``, ``sparse``,
-``select_ops``, ``float_ops``, ``batch``, ``representative`` (``.npz`` of stacked samples by ``x.`` and the input's name,
-or null). Answer: ``{}``.
+``select_ops``, ``float_ops``, ``batch``, ``representative`` (``.npz`` of stacked samples, ``x.NAME`` for each
+input, or null). Answer: ``{}``.
 Or ``open`` (a TFLite file to run in TensorFlow's own interpreter), ``shapes`` (by number of the input's tensor).
 Answer: ``version`` of TensorFlow.
 """
