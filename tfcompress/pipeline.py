@@ -181,12 +181,14 @@ def _open(
     run = _Run(recipe, loaded, None, converter, progress, {"load": time.perf_counter() - started})
     for note in loaded.notes:
         run.warn(note)
+    warnings: list[str] = []
     if dataset is not None:
         with run.phase("check data"), progress.task("checking the data"):
             run.data = dataset.bind(signature_of(loaded.native), holdout=recipe.train.holdout, seed=recipe.train.seed)
-            for warning in run.data.lint():
-                run.warn(warning)
+            warnings = run.data.lint()
     _check_stages(run)
+    for warning in warnings:
+        run.warn(warning)
     return run
 
 
