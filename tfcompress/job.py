@@ -93,6 +93,9 @@ def attach(
 ) -> Job:
     """Prepare stages on a copy of a model, to be trained by an existing ``fit`` call or training loop.
 
+    During a pruning of fewer than 2,000 steps the copy's BatchNormalization averages its statistics over a twentieth of
+    the training, where its own momentum would reach further back: they have to keep up with weights that vanish.
+
     Args:
         model: a Keras 3 or tf_keras model, functional or Sequential, with trained weights; never changed.
         *stages: what to do, all in one training; at most one of each kind.

@@ -12,6 +12,7 @@ import numpy as np
 from tfcompress.errors import UnsupportedError, UsageError
 from tfcompress.recipe import QAT, Cluster, Prune, Stage
 from tfcompress.techniques import tfmot_cluster, tfmot_prune, tfmot_qat
+from tfcompress.techniques.batch_norm import Momentum
 from tfcompress.techniques.cloning import (
     Rebuilt,
     check_graph,
@@ -90,6 +91,7 @@ class TfmotSession:
         self._clock = Clock()
         self._trainable = self._prepare(model)
         self.model = self._trainable.model
+        self._momentum = Momentum(getattr(layer, "layer", layer) for _, layer in leaves(self.model))
 
     def _prepare(self, model: Any) -> _Trainable:
         stages = self._stages
@@ -135,6 +137,7 @@ class TfmotSession:
             often = f"every {made.frequency} steps, not {prune.frequency}"
             self._note(f"prune updates its masks {often}: the training has {made.total} steps")
         self._clock.set_(made)
+        self._momentum.shorten_(made.total)
 
     def after_step_(self) -> None:
         """Place centroids among the remaining weights once pruning is over."""
@@ -164,7 +167,8 @@ class TfmotSession:
         values = {id(kernel.variable): kernel.final() for kernel in self._trainable.kernels}
         promises = [p for k in self._trainable.kernels for p in k.promises(values[id(k.variable)])]
         check_promises(promises)
-        return self._trainable.finish(values), promises
+        with self._momentum.given_back():
+            return self._trainable.finish(values), promises
 
     def _note_unfinished(self) -> None:
         prune, made = self._stages.prune, self._clock.plan
