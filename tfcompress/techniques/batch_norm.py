@@ -2,7 +2,7 @@
 
 The statistics that BatchNormalization uses for inference are moving averages of what training sees, with momentum 0.99
 by default: half of them is older than 69 steps. Pruning changes the network within a few hundred steps, and is then
-judged by statistics of a network that is gone: ResNet8, half of it pruned within 314 steps with QAT, classifies 83.3 % of
+judged by statistics of a network that is gone: ResNet8, half of it pruned in 314 steps with QAT, classifies 83.3 % of
 3,000 CIFAR-10 test images with them, and 83.9 % with a memory that fits the training (80.4 % and 83.2 % when clustered
 too).
 """
