@@ -127,6 +127,8 @@ def test_a_quantization_aware_model_is_exported_at_once_by_the_literal_command(f
     exported(folder, "net2.h5", "--qat", "--epochs", "1")
     first = (here / "out" / "net2-qat-int8.tflite").read_bytes()
     assert run(["export", "--qat", "out/trained.h5"]) == 0
+    told = reports.load(Path("trained-qat-int8")).warnings
+    assert "the model is quantization-aware trained already: it was exported as it is, without training" in told
     again = read((here / "trained-qat-int8" / "trained-qat-int8.tflite").read_bytes())
     assert set(weights.ops_by_dtype(again.subgraphs)) == {"int8"}
     assert weights.facts(again.subgraphs) == weights.facts(read(first).subgraphs)

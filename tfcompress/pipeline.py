@@ -209,6 +209,8 @@ def _check_stages(run: _Run) -> None:
         if run.recipe.export.quantize != "int8":
             msg = "the model holds quantization-aware training, which fits int8 only; give --qat or --quantize int8"
             raise UsageError(msg)
+        if run.recipe.stages:
+            run.warn("the model is quantization-aware trained already: it was exported as it is, without training")
         return
     if run.recipe.stages:
         if run.data is None:
