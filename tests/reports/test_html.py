@@ -164,7 +164,7 @@ def test_the_slowest_hundredth_does_not_stretch_the_axis():
 
 @pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (86.5, 88.1), (0.0007, 0.0012), (100.0, 90000.0)])
 def test_ticks_are_round_and_inside(low, high):
-    ticks = svg._ticks(low, high)
+    ticks = svg.round_numbers(low, high)
     assert 2 <= len(ticks) <= 7
     assert all(low <= tick <= high for tick in ticks)
     assert all(len(f"{tick:g}") <= 6 for tick in ticks)

@@ -65,12 +65,12 @@ def bars(items: Sequence[Bar], title: str) -> str:
     for number, item in enumerate(items):
         top = number * _ROW
         length = max(2.0, room * item.value / most)
-        parts.append(_text(_LABEL - 12, top + 21, item.label, "label end"))
+        parts.append(words(_LABEL - 12, top + 21, item.label, "label end"))
         parts.append(
             f'<rect class="{item.role}" x="{_LABEL}" y="{top + 6}" width="{length:.1f}" height="{_ROW - 12}" rx="4"/>'
         )
-        parts.append(_text(_LABEL + length + 10, top + 21, item.text, "value"))
-    return _svg(len(items) * _ROW, title, parts)
+        parts.append(words(_LABEL + length + 10, top + 21, item.text, "value"))
+    return drawing(len(items) * _ROW, title, parts)
 
 
 def ranges(items: Sequence[Range], title: str, unit: str) -> str:
@@ -83,7 +83,7 @@ def ranges(items: Sequence[Range], title: str, unit: str) -> str:
     """
     least, most = min(item.low for item in items), max(item.high for item in items)
     edge = (most - least) * 0.12 or 1e-3
-    ticks = _ticks(least - edge, most + edge)
+    ticks = round_numbers(least - edge, most + edge)
     low, high = min(ticks[0], least - edge), max(ticks[-1], most + edge)
     room = WIDTH - _LABEL - 84
 
@@ -94,14 +94,14 @@ def ranges(items: Sequence[Range], title: str, unit: str) -> str:
     parts = _axis([(place(tick), f"{tick:g}{unit}") for tick in ticks], height)
     for number, item in enumerate(items):
         middle = number * _ROW + _ROW / 2
-        parts.append(_text(_LABEL - 12, middle + 4, item.label, "label end"))
+        parts.append(words(_LABEL - 12, middle + 4, item.label, "label end"))
         parts.append(
             f'<line class="{item.role} span" x1="{place(item.low):.1f}" x2="{place(item.high):.1f}"'
             f' y1="{middle}" y2="{middle}"/>'
         )
         parts.append(f'<circle class="{item.role}" cx="{place(item.value):.1f}" cy="{middle}" r="6"/>')
-        parts.append(_text(WIDTH - 66, middle + 4, item.text, "value"))
-    return _svg(height + 26, title, parts)
+        parts.append(words(WIDTH - 66, middle + 4, item.text, "value"))
+    return drawing(height + 26, title, parts)
 
 
 def histogram(series: Mapping[str, tuple[Sequence[float], str]], title: str, unit: str) -> str:
@@ -122,15 +122,15 @@ def histogram(series: Mapping[str, tuple[Sequence[float], str]], title: str, uni
     def place(value: float) -> float:
         return left + room * (value - low) / (high - low)
 
-    parts = _axis([(place(tick), f"{tick:g} {unit}") for tick in _ticks(low, high)], height)
+    parts = _axis([(place(tick), f"{tick:g} {unit}") for tick in round_numbers(low, high)], height)
     for number, (label, values) in enumerate(kept.items()):
         role = series[label][1]
         parts.append(f'<path class="{role} area" d="{_outline(values, low, high, height, place)}"/>')
         middle = place(ordered[label][len(values) // 2])
         parts.append(f'<line class="{role} median" x1="{middle:.1f}" x2="{middle:.1f}" y1="24" y2="{height}"/>')
         side = "" if middle < WIDTH * 0.6 else " end"
-        parts.append(_text(middle + (-6 if side else 6), 34 + 18 * number, label, f"{role} name{side}"))
-    return _svg(height + 26, title, parts)
+        parts.append(words(middle + (-6 if side else 6), 34 + 18 * number, label, f"{role} name{side}"))
+    return drawing(height + 26, title, parts)
 
 
 def lines(series: Mapping[str, Sequence[float | None]], title: str) -> str:
@@ -151,10 +151,10 @@ def lines(series: Mapping[str, Sequence[float | None]], title: str) -> str:
         points = [
             f"{left + room * e / steps:.1f},{top + height - height * (v - least) / spread:.1f}" for e, v in values
         ]
-        parts.append(_text(left - 12, top + 20, label, "label end"))
+        parts.append(words(left - 12, top + 20, label, "label end"))
         parts.append(f'<polyline class="after line" points="{" ".join(points)}"/>')
-        parts.append(_text(left + room + 10, top + 20, f"{values[0][1]:.4g} → {values[-1][1]:.4g}", "value"))
-    return _svg(len(series) * 48, title, parts)
+        parts.append(words(left + room + 10, top + 20, f"{values[0][1]:.4g} → {values[-1][1]:.4g}", "value"))
+    return drawing(len(series) * 48, title, parts)
 
 
 def _outline(values: Sequence[float], low: float, high: float, height: int, place: Callable[[float], float]) -> str:
@@ -172,8 +172,8 @@ def _outline(values: Sequence[float], low: float, high: float, height: int, plac
     return "".join(points) + f"L{place(high):.1f},{height}Z"
 
 
-def _ticks(low: float, high: float) -> list[float]:
-    """Round numbers, about five, within *low*..*high* (Heckbert 1990, Graphics Gems I, "Nice numbers")."""
+def round_numbers(low: float, high: float) -> list[float]:
+    """Return round numbers, about five, within *low*..*high* (Heckbert 1990, Graphics Gems I, "Nice numbers")."""
     raw = (high - low) / 5
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw)
@@ -186,14 +186,16 @@ def _axis(ticks: Sequence[tuple[float, str]], height: float) -> list[str]:
     parts = []
     for place, text in ticks:
         parts.append(f'<line class="grid" x1="{place:.1f}" x2="{place:.1f}" y1="0" y2="{height}"/>')
-        parts.append(_text(place, height + 18, text, "tick"))
+        parts.append(words(place, height + 18, text, "tick"))
     return parts
 
 
-def _text(x: float, y: float, text: str, role: str) -> str:
+def words(x: float, y: float, text: str, role: str) -> str:
+    """Return text at a place, with the CSS classes *role*."""
     return f'<text class="{role}" x="{x:.1f}" y="{y:.1f}">{escape(text)}</text>'
 
 
-def _svg(height: float, title: str, parts: Sequence[str]) -> str:
+def drawing(height: float, title: str, parts: Sequence[str]) -> str:
+    """Return a chart of :data:`WIDTH` by *height* put together from its parts; *title* is what a screen reader says."""
     inner = "".join(parts)
     return f'<svg viewBox="0 0 {WIDTH} {height:g}" role="img"><title>{escape(title)}</title>{inner}</svg>'
