@@ -12,6 +12,13 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put what trains or converts last, so that a simple mistake shows within seconds."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put what trains or converts last, so that a simple mistake shows within seconds; leave emulated boards out.
+
+    Those are run by ``pytest -m arm``.
+    """
+    if "arm" not in config.option.markexpr:
+        emulated = [item for item in items if item.get_closest_marker("arm")]
+        config.hook.pytest_deselected(items=emulated)
+        items[:] = [item for item in items if item not in emulated]
     items.sort(key=lambda item: item.get_closest_marker("slow") is not None)

@@ -7,7 +7,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tfcompress.errors import RecipeError
-from tfcompress.recipe import QAT, Cluster, Export, Prune, Recipe, Train, from_dict, from_toml, load, named
+from tfcompress.recipe import (
+    QAT,
+    Channels,
+    Cluster,
+    Distill,
+    Export,
+    Prune,
+    Recipe,
+    Train,
+    from_dict,
+    from_toml,
+    load,
+    named,
+)
 
 fractions = st.floats(0.01, 0.99)
 prunes = st.builds(
@@ -55,10 +68,33 @@ def test_a_name_is_put_together_from_the_parts() -> None:
         (lambda: Prune(pattern="2:4", sparsity=0.6), "prune.sparsity must be 0.5 with pattern '2:4', got 0.6"),
         (lambda: Prune(block_shape=(4, 4)), "prune.block_shape must be given with pattern 'block' only, got (4, 4)"),
         (lambda: Prune(pattern="block", block_shape=(0, 4)), "must be two whole numbers of at least 1, got (0, 4)"),
+        (lambda: Prune(pattern="4:8", sparsity=0.6), "prune.sparsity must be 0.5 with pattern '4:8', got 0.6"),
+        (lambda: Prune(pattern="2:4", threshold="global"), "prune.threshold must be 'layer' with pattern '2:4'"),
+        (
+            lambda: Prune(begin_epoch=1, begin_step=5),
+            "prune.begin_step must be given in epochs or in steps, not in both",
+        ),
+        (lambda: Prune(end_epoch=1, end_step=5), "prune.end_step must be given in epochs or in steps, not in both"),
+        (lambda: Prune(begin_step=5, end_step=5), "prune.end_step must be above prune.begin_step (5), got 5"),
+        (lambda: Prune(begin_step=-5), "prune.begin_step must be at least 0, got -5"),
+        (
+            lambda: Prune(criterion="taylor", engine="tfmot"),
+            "prune.engine must be 'native' (or 'auto') for anything but",
+        ),
+        (lambda: QAT(weight_bits=4, engine="tfmot"), "qat.engine must be 'native' (or 'auto') for other than 8 bits"),
+        (lambda: QAT(weight_bits=5), "qat.weight_bits must be one of 8, 4, got 5"),  # type: ignore[arg-type]
+        (lambda: QAT(freeze=1), "qat.freeze must be in [0, 1), got 1"),
+        (lambda: Distill(temperature=0), "distill.temperature must be above 0, got 0"),
+        (lambda: Distill(weight=0), "distill.weight must be in (0, 1], got 0"),
+        (lambda: Channels(remove=1), "channels.remove must be in (0, 1), got 1"),
+        (lambda: Channels(round_to=0), "channels.round_to must be at least 1, got 0"),
+        (lambda: Channels(at_most=0), "channels.at_most must be in (0, 1), got 0"),
+        (lambda: Channels(cycles=0), "channels.cycles must be at least 1, got 0"),
+        (lambda: Channels(max_drop=0), "channels.max_drop must be above 0, got 0"),
         (lambda: Prune(scope=(3,)), "prune.scope item must be text, got 3"),  # type: ignore[arg-type]
         (lambda: Cluster(clusters=1), "cluster.clusters must be between 2 and 256, got 1"),
         (lambda: Cluster(init="kmean"), "(did you mean 'kmeans++'?), got 'kmean'"),  # type: ignore[arg-type]
-        (lambda: QAT(engine="torch"), "qat.engine must be one of 'auto', 'tfmot', got 'torch'"),  # type: ignore[arg-type]
+        (lambda: QAT(engine="torch"), "qat.engine must be one of 'auto', 'tfmot', 'native', got 'torch'"),  # type: ignore[arg-type]
         (lambda: Export(quantize="int7"), "(did you mean 'int8'?), got 'int7'"),  # type: ignore[arg-type]
         (lambda: Export(io="int8"), "export.io must be one of 'auto', 'float32' with quantize 'none', got 'int8'"),
         (lambda: Export(samples=0), "export.samples must be at least 1, got 0"),
@@ -69,7 +105,19 @@ def test_a_name_is_put_together_from_the_parts() -> None:
         (lambda: Train(seed=-1), "train.seed must be between 0 and 2**32 - 1, got -1"),
         (lambda: Train(holdout=1), "train.holdout must be in (0, 1), got 1"),
         (lambda: Train(limit=0), "train.limit must be at least 1, got 0"),
-        (lambda: Recipe(stages=(QAT(),)), "export.quantize must be 'int8' after a qat stage"),
+        (lambda: Recipe(stages=(QAT(),)), "export.quantize must be 'int8' after this qat stage"),
+        (
+            lambda: Recipe(stages=(QAT(activation_bits=16),), export=Export(quantize="int8")),
+            "export.quantize must be 'int16x8' after this qat stage (it trains for int16x8), got 'int8'",
+        ),
+        (
+            lambda: Recipe(stages=(Prune(engine="tfmot"), Cluster(engine="native"))),
+            "recipe.stages train together and must have one engine, got native and tfmot",
+        ),
+        (
+            lambda: Recipe(stages=(Prune(engine="tfmot"), Distill())),
+            "distill needs the native engine, and another stage asks for tfmot",
+        ),
         (lambda: Recipe(stages=(Prune(), Prune())), "must hold each kind at most once, got 'prune' twice"),
         (lambda: Recipe(stages=(Prune(end_epoch=9),)), "prune.end_epoch must be at most train.epochs (2), got 9"),
         (lambda: from_dict({"exprot": {}}), "recipe has no key 'exprot' (did you mean 'export'?)"),
@@ -77,7 +125,7 @@ def test_a_name_is_put_together_from_the_parts() -> None:
         (lambda: from_dict({"train": 3}), "train must be a table, got 3"),
         (lambda: from_dict({"format": 9}), "format must be 1, got 9; a newer tfcompress wrote it"),
         (lambda: from_dict({"stages": {}}), "stages must be a list of [[stages]] tables"),
-        (lambda: from_dict({"stages": [{}]}), "each [[stages]] table needs a kind, one of prune, cluster, qat"),
+        (lambda: from_dict({"stages": [{}]}), "needs a kind, one of channels, prune, cluster, distill, qat"),
         (lambda: from_dict({"stages": [{"kind": "purne"}]}), "got 'purne' (did you mean 'prune'?)"),
         (lambda: from_dict({"name": 3}), "recipe: name must be text, got 3"),
         (lambda: from_toml("[[["), "recipe is not TOML"),

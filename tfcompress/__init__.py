@@ -46,17 +46,19 @@ if TYPE_CHECKING:
     from tfcompress.job import Job, attach
     from tfcompress.models.loading import load as load_model
     from tfcompress.pipeline import Result, compress
-    from tfcompress.recipe import QAT, Cluster, Export, Prune, Recipe, Train
+    from tfcompress.recipe import QAT, Channels, Cluster, Distill, Export, Prune, Recipe, Train
     from tfcompress.recipe import load as load_recipe
     from tfcompress.reports.report import Report
     from tfcompress.tflite.export import TFLiteModel, export
 
 _WHERE = {
+    "Channels": "recipe",
     "Cluster": "recipe",
     "ContractError": "errors",
     "ConversionError": "errors",
     "DataError": "errors",
     "Dataset": "data.dataset",
+    "Distill": "recipe",
     "Export": "recipe",
     "Job": "job",
     "MissingDependencyError": "errors",
@@ -86,11 +88,13 @@ _WHERE = {
 
 __all__ = [
     "QAT",
+    "Channels",
     "Cluster",
     "ContractError",
     "ConversionError",
     "DataError",
     "Dataset",
+    "Distill",
     "Export",
     "Job",
     "MissingDependencyError",

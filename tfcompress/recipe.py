@@ -14,179 +14,45 @@ from __future__ import annotations
 import dataclasses
 import math
 import sys
-import types
-import typing
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal
 
+from tfcompress.checks import check, check_literals, check_type
 from tfcompress.errors import RecipeError, nearest
+from tfcompress.stages import IN_TRAINING, QAT, STAGES, Channels, Cluster, Distill, Engine, Prune, Stage
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
+__all__ = [
+    "FORMAT",
+    "IN_TRAINING",
+    "QAT",
+    "STAGES",
+    "Channels",
+    "Cluster",
+    "Distill",
+    "Engine",
+    "Export",
+    "Prune",
+    "Recipe",
+    "Stage",
+    "Train",
+    "from_dict",
+    "from_toml",
+    "load",
+    "named",
+]
+
 FORMAT = 1
 """Recipe file format. History: 1 — first."""
 
-Engine = Literal["auto", "tfmot"]
 Quantize = Literal["none", "dynamic", "float16", "int8", "int16x8"]
 IOType = Literal["auto", "float32", "int8", "uint8", "int16"]
-
-
-def _check(where: str, allowed: str, value: object, *, ok: bool) -> None:
-    if not ok:
-        msg = f"{where} must be {allowed}, got {value!r}"
-        raise RecipeError(msg)
-
-
-def _check_literals(value: object, where: str) -> None:
-    """Check every field of a dataclass whose annotation is a Literal, and the plain types of the others."""
-    for name, hint in get_type_hints(type(value)).items():
-        if get_origin(hint) is ClassVar or not hasattr(value, name):
-            continue
-        _check_type(f"{where}.{name}", hint, getattr(value, name))
-
-
-def _check_type(where: str, hint: Any, given: object) -> None:
-    if get_origin(hint) is Literal:
-        allowed = get_args(hint)
-        hint_text = nearest(str(given), [str(a) for a in allowed])
-        _check(where, f"one of {', '.join(map(repr, allowed))}{hint_text}", given, ok=given in allowed)
-    elif isinstance(hint, types.UnionType) and type(None) in get_args(hint):
-        if given is not None:
-            _check_type(where, next(a for a in get_args(hint) if a is not type(None)), given)
-    elif hint is float:
-        _check(where, "a number", given, ok=isinstance(given, int | float) and not isinstance(given, bool))
-    elif hint is int:
-        _check(where, "a whole number", given, ok=isinstance(given, int) and not isinstance(given, bool))
-    elif hint in (str, bool):
-        _check(where, {str: "text", bool: "true or false"}[hint], given, ok=isinstance(given, hint))
-    elif get_origin(hint) is tuple:
-        item = get_args(hint)[0]
-        _check(where, "a list", given, ok=isinstance(given, tuple))
-        for value in typing.cast("tuple[object, ...]", given):
-            if item in (str, int, float):
-                _check_type(f"{where} item", item, value)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Prune:
-    """Set the smallest weights to zero while training (Zhu & Gupta 2017, arXiv:1710.01878).
-
-    Attributes:
-        sparsity: fraction of each chosen kernel that is zero at the end, in (0, 1).
-        schedule: ``polynomial`` rises from *initial_sparsity* to *sparsity* between the two epochs; ``constant`` prunes
-            to *sparsity* at *begin_epoch*.
-        begin_epoch: epochs of training before the first pruning step (fractions allowed).
-        end_epoch: epoch at which *sparsity* is reached; None: after three quarters of the training.
-        initial_sparsity: where the polynomial schedule starts, in [0, sparsity).
-        power: exponent of the polynomial.
-        frequency: training steps between two updates of the masks.
-        pattern: ``unstructured``; ``2:4`` (two zeros in any four neighbours along the input channels; *sparsity* is
-            then 0.5); ``block`` (whole blocks of *block_shape*, in the two last axes of the kernel).
-        block_shape: rows and columns of a block; only with ``pattern="block"``.
-        scope: names of layers to prune, ``*`` and ``?`` allowed; empty: every layer with a kernel.
-        engine: who does the work.
-    """
-
-    kind: ClassVar[str] = "prune"
-    sparsity: float = 0.5
-    schedule: Literal["polynomial", "constant"] = "polynomial"
-    begin_epoch: float = 0.0
-    end_epoch: float | None = None
-    initial_sparsity: float = 0.0
-    power: float = 3.0
-    frequency: int = 20
-    pattern: Literal["unstructured", "2:4", "block"] = "unstructured"
-    block_shape: tuple[int, ...] = (1, 1)
-    scope: tuple[str, ...] = ()
-    engine: Engine = "auto"
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
-        _check_literals(self, self.kind)
-        _check("prune.sparsity", "in (0, 1)", self.sparsity, ok=0 < self.sparsity < 1)
-        _check("prune.begin_epoch", "at least 0", self.begin_epoch, ok=self.begin_epoch >= 0)
-        _check("prune.power", "above 0", self.power, ok=self.power > 0)
-        _check("prune.frequency", "at least 1 (steps)", self.frequency, ok=self.frequency >= 1)
-        if self.end_epoch is not None:
-            allowed = f"above prune.begin_epoch ({self.begin_epoch})"
-            _check("prune.end_epoch", allowed, self.end_epoch, ok=self.end_epoch > self.begin_epoch)
-        allowed = f"in [0, prune.sparsity = {self.sparsity})"
-        _check("prune.initial_sparsity", allowed, self.initial_sparsity, ok=0 <= self.initial_sparsity < self.sparsity)
-        if self.pattern == "2:4":
-            _check("prune.sparsity", "0.5 with pattern '2:4'", self.sparsity, ok=self.sparsity == 0.5)
-        two_positive = len(self.block_shape) == 2 and min(self.block_shape) >= 1
-        _check("prune.block_shape", "two whole numbers of at least 1", self.block_shape, ok=two_positive)
-        if self.pattern != "block":
-            _check(
-                "prune.block_shape", "given with pattern 'block' only", self.block_shape, ok=self.block_shape == (1, 1)
-            )
-
-    @property
-    def label(self) -> str:
-        """Short name used in recipe and folder names."""
-        return "prune2of4" if self.pattern == "2:4" else f"prune{self.sparsity:g}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cluster:
-    """Let each kernel hold at most *clusters* different values (Han et al. 2016, arXiv:1510.00149, section 3).
-
-    Attributes:
-        clusters: values allowed in a kernel, at least 2.
-        init: how the first centroids are placed.
-        per_channel: cluster each output channel of a convolution apart (per-channel int8 scales then keep the count).
-        scope: names of layers to cluster, ``*`` and ``?`` allowed; empty: every layer with a kernel.
-        engine: who does the work.
-    """
-
-    kind: ClassVar[str] = "cluster"
-    clusters: int = 16
-    init: Literal["kmeans++", "linear", "density", "random"] = "kmeans++"
-    per_channel: bool = False
-    scope: tuple[str, ...] = ()
-    engine: Engine = "auto"
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
-        _check_literals(self, self.kind)
-        _check("cluster.clusters", "between 2 and 256", self.clusters, ok=2 <= self.clusters <= 256)
-
-    @property
-    def label(self) -> str:
-        """Short name used in recipe and folder names."""
-        return f"cluster{self.clusters}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class QAT:
-    """Train with the int8 rounding in the forward pass (Jacob et al. 2018, arXiv:1712.05877).
-
-    Attributes:
-        scope: names of layers to quantize, ``*`` and ``?`` allowed; empty: every layer.
-        engine: who does the work.
-    """
-
-    kind: ClassVar[str] = "qat"
-    scope: tuple[str, ...] = ()
-    engine: Engine = "auto"
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
-        _check_literals(self, self.kind)
-
-    @property
-    def label(self) -> str:
-        """Short name used in recipe and folder names."""
-        return "qat"
-
-
-Stage = Prune | Cluster | QAT
-STAGES: dict[str, type[Prune] | type[Cluster] | type[QAT]] = {s.kind: s for s in (Prune, Cluster, QAT)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,15 +85,15 @@ class Export:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
-        _check_literals(self, "export")
-        _check("export.samples", "at least 1", self.samples, ok=self.samples >= 1)
+        check_literals(self, "export")
+        check("export.samples", "at least 1", self.samples, ok=self.samples >= 1)
         possible: dict[str, tuple[str, ...]] = {
             "int8": ("auto", "float32", "int8", "uint8"),
             "int16x8": ("auto", "float32", "int16"),
         }
         allowed = possible.get(self.quantize, ("auto", "float32"))
         text = f"one of {', '.join(map(repr, allowed))} with quantize {self.quantize!r}"
-        _check("export.io", text, self.io, ok=self.io in allowed)
+        check("export.io", text, self.io, ok=self.io in allowed)
 
     @property
     def io_dtype(self) -> str:
@@ -247,13 +113,18 @@ class Train:
     Attributes:
         epochs: passes over the training split.
         batch_size: samples a step.
-        learning_rate: of the optimizer; None: 1e-4 where something is pruned, else 1e-5. (ResNet8 on CIFAR-10,
-            two epochs, half pruned with QAT: 86.6 % at 1e-4, 82.5 % at 1e-5; QAT alone: 88.7 % at 1e-5.)
+        learning_rate: of the optimizer; None: 1e-3 where channels go, 1e-4 where weights are pruned, else 1e-5.
+            (ResNet8 on CIFAR-10, two epochs, half pruned with QAT: 86.6 % at 1e-4, 82.5 % at 1e-5; QAT alone: 88.7 %
+            at 1e-5.)
         optimizer: name of a Keras optimizer.
         loss: name of a Keras loss; ``auto`` chooses by the labels and the last activation.
         seed: seed of everything random: shuffling, calibration samples, initial centroids.
         holdout: fraction of the data kept for testing when it comes as one piece without a test split.
         limit: use at most so many training samples (None: all), chosen by *seed*.
+        decay: ``constant`` keeps the learning rate; ``cosine`` lets it fall to zero along half a cosine
+            (Loshchilov & Hutter 2017, arXiv:1608.03983).
+        augment: how training images are varied, each anew in every epoch: ``none``; ``flip`` (left and right, at
+            random); ``flip-shift`` (and moved by up to an eighth of their sides, edges repeated).
     """
 
     epochs: int = 2
@@ -264,17 +135,19 @@ class Train:
     seed: int = 0
     holdout: float = 0.2
     limit: int | None = None
+    decay: Literal["constant", "cosine"] = "constant"
+    augment: Literal["none", "flip", "flip-shift"] = "none"
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
-        _check_literals(self, "train")
-        _check("train.epochs", "at least 1", self.epochs, ok=self.epochs >= 1)
-        _check("train.batch_size", "at least 1", self.batch_size, ok=self.batch_size >= 1)
+        check_literals(self, "train")
+        check("train.epochs", "at least 1", self.epochs, ok=self.epochs >= 1)
+        check("train.batch_size", "at least 1", self.batch_size, ok=self.batch_size >= 1)
         rate = self.learning_rate
-        _check("train.learning_rate", "above 0", rate, ok=rate is None or 0 < rate < math.inf)
-        _check("train.seed", "between 0 and 2**32 - 1", self.seed, ok=0 <= self.seed < 2**32)
-        _check("train.holdout", "in (0, 1)", self.holdout, ok=0 < self.holdout < 1)
-        _check("train.limit", "at least 1", self.limit, ok=self.limit is None or self.limit >= 1)
+        check("train.learning_rate", "above 0", rate, ok=rate is None or 0 < rate < math.inf)
+        check("train.seed", "between 0 and 2**32 - 1", self.seed, ok=0 <= self.seed < 2**32)
+        check("train.holdout", "in (0, 1)", self.holdout, ok=0 < self.holdout < 1)
+        check("train.limit", "at least 1", self.limit, ok=self.limit is None or self.limit >= 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -302,14 +175,31 @@ class Recipe:
         if twice:
             msg = f"recipe.stages must hold each kind at most once, got {twice!r} twice"
             raise RecipeError(msg)
-        if "qat" in kinds and self.export.quantize != "int8":
-            msg = f"export.quantize must be 'int8' after a qat stage (it trains for int8), got {self.export.quantize!r}"
+        self._check_qat()
+        engines = {stage.engine for stage in self.stages} - {"auto"}
+        if len(engines) > 1:
+            msg = f"recipe.stages train together and must have one engine, got {' and '.join(sorted(engines))}"
+            raise RecipeError(msg)
+        if "distill" in kinds and "tfmot" in engines:
+            msg = "recipe.stages: distill needs the native engine, and another stage asks for tfmot"
             raise RecipeError(msg)
         for stage in self.stages:
             end = stage.end_epoch if isinstance(stage, Prune) else None
             if end is not None and end > self.train.epochs:
                 msg = f"prune.end_epoch must be at most train.epochs ({self.train.epochs}), got {end:g}"
                 raise RecipeError(msg)
+
+    def _check_qat(self) -> None:
+        qat = next((stage for stage in self.stages if isinstance(stage, QAT)), None)
+        if qat is None:
+            return
+        fitting = "int8" if qat.activation_bits == 8 else "int16x8"
+        if self.export.quantize != fitting:
+            msg = (
+                f"export.quantize must be {fitting!r} after this qat stage (it trains for {fitting}), "
+                f"got {self.export.quantize!r}"
+            )
+            raise RecipeError(msg)
 
     @property
     def name(self) -> str:
@@ -323,7 +213,7 @@ class Recipe:
         """Return the recipe with what was left open filled in: what a run of it does, and what its report says."""
         if self.train.learning_rate is not None or not self.stages:
             return self
-        rate = 1e-4 if self.stage("prune") else 1e-5
+        rate = 1e-3 if self.stage("channels") else 1e-4 if self.stage("prune") else 1e-5
         return dataclasses.replace(self, train=dataclasses.replace(self.train, learning_rate=rate))
 
     def stage(self, kind: str) -> Stage | None:
@@ -386,8 +276,8 @@ def from_dict(table: dict[str, Any], where: str = "recipe") -> Recipe:
         msg = f"{where}: stages must be a list of [[stages]] tables, got {table['stages']!r}"
         raise RecipeError(msg)
     title, about = table.get("name", ""), table.get("about", "")
-    _check_type(f"{where}: name", str, title)
-    _check_type(f"{where}: about", str, about)
+    check_type(f"{where}: name", str, title)
+    check_type(f"{where}: about", str, about)
     return Recipe(
         stages=tuple(_stage(entry, where) for entry in table.get("stages", [])),
         train=_build(Train, table.get("train", {}), "train"),
