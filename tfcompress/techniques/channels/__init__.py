@@ -1,0 +1,1 @@
+"""Removing whole channels: which ones can go, which ones go, and the smaller model."""
