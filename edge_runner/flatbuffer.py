@@ -1,24 +1,35 @@
-"""Look into a .tflite file without any interpreter: is it whole, what does it hold, what are its inputs called.
+"""Look into a .tflite file without any interpreter: is it sound, what does it hold, what are its inputs called.
 
-Every offset is checked before it is followed, so that a truncated or scrambled file ends in :class:`ModelFileError`,
-never in a crash or a long wait. Only what the runner needs is read; field numbers are those of TensorFlow Lite's
-``schema.fbs``.
+This runs before any interpreter sees the file. What is truncated, scrambled or not a model ends in
+:class:`ModelFileError`, never in a crash or a long wait.
 """
 
 from __future__ import annotations
 
-import struct
-from dataclasses import dataclass
-from typing import NoReturn
+import json
+import math
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
-MAX_ENTRIES = 100_000
-"""More entries than this in one vector are taken for a broken length: the largest models have a few thousand."""
+from edge_runner import check, graph
+from edge_runner.cursor import ModelFileError
+from edge_runner.graph import Graph
 
-MAX_TEXT_BYTES = 4096
+__all__ = ["Expected", "FileFacts", "ModelFileError", "read"]
+
+_METADATA = "TFCOMPRESS_METADATA"
+_MOST_METADATA_BYTES = 1 << 20
+_LIMITS = {"INT8": (-128, 127), "UINT8": (0, 255), "INT16": (-32768, 32767)}
+_RAW = 255.0
+"""The largest value of an image's byte, which preprocessing brings to the range that the model was trained on."""
 
 
-class ModelFileError(ValueError):
-    """The bytes are not a whole TFLite file; the message says what is wrong with them."""
+class Expected(NamedTuple):
+    """The range of real values that an input is made for, and how the file tells."""
+
+    low: float
+    high: float
+    why: str
 
 
 @dataclass(frozen=True)
@@ -34,6 +45,7 @@ class FileFacts:
         signature: name of the signature in use; None when the file has none.
         inputs: by input name, the tensor's index; empty without a signature.
         outputs: likewise.
+        expects: by the index of an input's tensor, the real values it is made for, where the file tells.
     """
 
     version: int
@@ -44,132 +56,89 @@ class FileFacts:
     signature: str | None
     inputs: dict[str, int]
     outputs: dict[str, int]
+    expects: dict[int, Expected] = field(default_factory=dict)
 
 
-class _Table:
-    """A flatbuffers table at *position* of *data*; reading outside the file raises ModelFileError."""
+def read(content: bytes | memoryview, memory_bytes: int | None = None) -> FileFacts:
+    """Check a .tflite file and return what it says about itself.
 
-    def __init__(self, data: memoryview, position: int) -> None:
-        self.data = data
-        self.position = position
-        vtable = position - _read(data, "<i", position)
-        self.fields = _read(data, "<H", vtable) // 2 - 2
-        self.vtable = vtable
-        if self.fields < 0:
-            _refuse(f"broken vtable at byte {vtable}")
-
-    def _at(self, field: int) -> int:
-        """Return where the field's value stands, or 0 when it is left out."""
-        offset = _read(self.data, "<H", self.vtable + 4 + 2 * field) if field < self.fields else 0
-        return self.position + offset if offset else 0
-
-    def number(self, field: int, form: str, default: int = 0) -> int:
-        at = self._at(field)
-        return _read(self.data, form, at) if at else default
-
-    def _vector(self, field: int, item_bytes: int) -> tuple[int, int]:
-        """Return where the items start and how many there are."""
-        at = self._at(field)
-        if not at:
-            return 0, 0
-        start = at + _read(self.data, "<I", at)
-        count = _read(self.data, "<I", start)
-        if start + 4 + count * item_bytes > len(self.data):
-            _refuse(f"a vector of {count} items at byte {start} reaches beyond the end of the file")
-        if item_bytes > 1 and count > MAX_ENTRIES:
-            _refuse(f"a vector at byte {start} claims {count} items")
-        return start + 4, count
-
-    def text(self, field: int) -> str:
-        start, count = self._vector(field, 1)
-        return bytes(self.data[start : start + min(count, MAX_TEXT_BYTES)]).decode("utf-8", "replace")
-
-    def numbers(self, field: int) -> tuple[int, ...]:
-        start, count = self._vector(field, 4)
-        return struct.unpack_from(f"<{count}i", self.data, start) if count else ()
-
-    def count(self, field: int) -> int:
-        return self._vector(field, 4)[1]
-
-    def tables(self, field: int) -> list[_Table]:
-        start, count = self._vector(field, 4)
-        places = range(start, start + 4 * count, 4)
-        return [_Table(self.data, place + _read(self.data, "<I", place)) for place in places]
-
-    def payload(self, field: int) -> int:
-        """Return how many bytes a byte vector holds, having checked that the file has them."""
-        return self._vector(field, 1)[1]
-
-
-def _refuse(reason: str) -> NoReturn:
-    raise ModelFileError(reason)
-
-
-def _read(data: memoryview, form: str, position: int) -> int:
-    if position < 0 or position + struct.calcsize(form) > len(data):
-        _refuse(f"an offset points to byte {position} of a file of {len(data)} bytes")
-    value: int = struct.unpack_from(form, data, position)[0]
-    return value
-
-
-def read(content: bytes) -> FileFacts:
-    """Check a .tflite file's outline and return what it says about itself.
+    Args:
+        content: the whole file.
+        memory_bytes: of the machine that is to run it; a tensor that cannot fit is refused.
 
     Raises:
-        ModelFileError: it is empty, truncated, something else, or its offsets lead out of the file.
+        ModelFileError: it is empty, truncated, something else, or breaks a rule of :mod:`edge_runner.check`.
     """
-    if not content:
-        _refuse("the file is empty")
-    if len(content) < 8 or content[4:8] != b"TFL3":
-        _refuse("not a .tflite file: the identifier 'TFL3' is missing at byte 4")
-    data = memoryview(content)
-    model = _Table(data, _read(data, "<I", 0))
-    subgraphs = model.tables(2)
-    if not subgraphs:
-        _refuse("the file holds no subgraph")
-    _check_buffers(model, len(content))
-    first = subgraphs[0]
-    tensors = first.count(0)
-    _check_tensors(first, tensors, model.count(4))
-    name, inputs, outputs = _signature(model, tensors)
+    model = graph.read(content)
+    check.check(model, content, memory_bytes)
+    name, inputs, outputs = _signature(model)
     return FileFacts(
-        version=model.number(0, "<I"),
-        description=model.text(3),
-        subgraphs=len(subgraphs),
-        operators=first.count(3),
-        custom_operators=tuple(text for text in (code.text(1) for code in model.tables(1)) if text),
+        version=model.version,
+        description=model.description,
+        subgraphs=len(model.subgraphs),
+        operators=len(model.subgraphs[0].operators),
+        custom_operators=model.custom_operators,
         signature=name,
         inputs=inputs,
         outputs=outputs,
+        expects=_expected(model, content),
     )
 
 
-def _check_buffers(model: _Table, size: int) -> None:
-    """Check that every buffer lies in the file: those inside the flatbuffer, and those appended behind it."""
-    for index, buffer in enumerate(model.tables(4)):
-        buffer.payload(0)
-        offset, length = buffer.number(1, "<Q"), buffer.number(2, "<Q")
-        if offset > 1 and offset + length > size:
-            _refuse(f"buffer {index} reaches to byte {offset + length} of a file of {size} bytes")
-
-
-def _check_tensors(subgraph: _Table, tensors: int, buffers: int) -> None:
-    for index in subgraph.numbers(1) + subgraph.numbers(2):
-        if not 0 <= index < tensors:
-            _refuse(f"an input or output is tensor {index}, and there are {tensors}")
-    for index, tensor in enumerate(subgraph.tables(0)):
-        if tensor.number(2, "<I") >= max(buffers, 1):
-            _refuse(f"tensor {index} uses buffer {tensor.number(2, '<I')}, and there are {buffers}")
-
-
-def _signature(model: _Table, tensors: int) -> tuple[str | None, dict[str, int], dict[str, int]]:
+def _signature(model: Graph) -> tuple[str | None, dict[str, int], dict[str, int]]:
     """Return name, inputs and outputs of ``serving_default``, else of the first signature of the first subgraph."""
-    found = [table for table in model.tables(7) if table.number(4, "<I") == 0]
+    found = [signature for signature in model.signatures if signature.subgraph == 0]
     if not found:
         return None, {}, {}
-    chosen = next((table for table in found if table.text(2) == "serving_default"), found[0])
-    maps = [{entry.text(0): entry.number(1, "<I") for entry in chosen.tables(field)} for field in (0, 1)]
-    for index in [*maps[0].values(), *maps[1].values()]:
-        if index >= tensors:
-            _refuse(f"the signature names tensor {index}, and there are {tensors}")
-    return chosen.text(2), maps[0], maps[1]
+    chosen = next((signature for signature in found if signature.key == "serving_default"), found[0])
+    return chosen.key, chosen.inputs, chosen.outputs
+
+
+def _expected(model: Graph, content: bytes | memoryview) -> dict[int, Expected]:
+    """Return what float inputs are made for: told by the QUANTIZE op behind, or by the preprocessing in the file."""
+    main = model.subgraphs[0]
+    told = _preprocessed(model, content)
+    found = {}
+    for index in main.inputs:
+        if main.tensors[index].type != "FLOAT32":
+            continue  # a quantized input tells by its own scale
+        behind = [op.outputs[0] for op in main.operators if op.name == "QUANTIZE" and index in op.inputs and op.outputs]
+        tensor = main.tensors[behind[0]] if behind and behind[0] >= 0 else None
+        scales = tensor.quantization.scales if tensor else ()
+        if tensor and len(scales) == 1 and tensor.type in _LIMITS:
+            zero_point = tensor.quantization.zero_points[0]
+            low, high = ((limit - zero_point) * scales[0] for limit in _LIMITS[tensor.type])
+            found[index] = Expected(low, high, "it is quantized to that right behind the input")
+        elif told and len(main.inputs) == 1:
+            found[index] = told
+    return found
+
+
+def _preprocessed(model: Graph, content: bytes | memoryview) -> Expected | None:
+    """Return the range into which the preprocessing that tfcompress noted brings an image's 0..255."""
+    stored = model.metadata.get(_METADATA)
+    if stored is None or not 0 < model.buffers[stored].size_bytes <= _MOST_METADATA_BYTES:
+        return None
+    start, size = model.buffers[stored]
+    try:
+        values = json.loads(bytes(content[start : start + size]))
+        return _range_of(values["preprocessing"])
+    except (ValueError, KeyError, TypeError, IndexError, RecursionError):
+        return None  # a note that cannot be read says nothing
+
+
+def _range_of(steps: dict[str, Any]) -> Expected | None:
+    """Return the range of ``(scale * raw - mean) / std`` over 0..255, unless another function follows."""
+    scale = 1.0 if steps["scale"] is None else float(steps["scale"])
+    means = [float(value) for value in steps["mean"]] or [0.0]
+    deviations = [float(value) for value in steps["std"]] or [1.0]
+    deviations *= len(means) if len(deviations) == 1 else 1
+    means *= len(deviations) if len(means) == 1 else 1
+    if steps.get("function") or len(means) != len(deviations) or 0 in deviations:
+        return None
+    if scale == 1 and means == [0.0] * len(means) and deviations == [1.0] * len(deviations):
+        return None  # nothing was done, so nothing is told
+    ends = [(raw * scale - m) / d for raw in (0.0, _RAW) for m, d in zip(means, deviations)]
+    if not all(map(math.isfinite, ends)):
+        return None
+    return Expected(min(ends), max(ends), "so says the preprocessing noted in the file, for images of 0..255")
