@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -42,6 +43,8 @@ class FileFacts:
         subgraphs: how many.
         operators: how many ops the first subgraph holds.
         custom_operators: names of the custom ops, in order.
+        ops: name, version and number of the ops of all subgraphs, the most frequent first.
+        remarks: what a reader should know before the file runs.
         signature: name of the signature in use; None when the file has none.
         inputs: by input name, the tensor's index; empty without a signature.
         outputs: likewise.
@@ -53,6 +56,8 @@ class FileFacts:
     subgraphs: int
     operators: int
     custom_operators: tuple[str, ...]
+    ops: tuple[tuple[str, int, int], ...]
+    remarks: tuple[str, ...]
     signature: str | None
     inputs: dict[str, int]
     outputs: dict[str, int]
@@ -78,6 +83,8 @@ def read(content: bytes | memoryview, memory_bytes: int | None = None) -> FileFa
         subgraphs=len(model.subgraphs),
         operators=len(model.subgraphs[0].operators),
         custom_operators=model.custom_operators,
+        ops=_ops(model),
+        remarks=_remarks(model),
         signature=name,
         inputs=inputs,
         outputs=outputs,
@@ -92,6 +99,20 @@ def _signature(model: Graph) -> tuple[str | None, dict[str, int], dict[str, int]
         return None, {}, {}
     chosen = next((signature for signature in found if signature.key == "serving_default"), found[0])
     return chosen.key, chosen.inputs, chosen.outputs
+
+
+def _ops(model: Graph) -> tuple[tuple[str, int, int], ...]:
+    counts = Counter((op.name, op.version) for subgraph in model.subgraphs for op in subgraph.operators)
+    return tuple((name, version, count) for (name, version), count in counts.most_common())
+
+
+def _remarks(model: Graph) -> tuple[str, ...]:
+    flex = sorted({name for name in model.custom_operators if name.startswith("Flex")})
+    other = sorted(set(model.custom_operators) - set(flex))
+    remarks = [f"needs TensorFlow's own ops ({', '.join(flex)}), which only the tensorflow runtime has"] if flex else []
+    if other:
+        remarks.append(f"needs custom ops ({', '.join(other)}), which no interpreter brings along")
+    return tuple(remarks)
 
 
 def _expected(model: Graph, content: bytes | memoryview) -> dict[int, Expected]:

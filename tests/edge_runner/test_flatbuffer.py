@@ -1,3 +1,4 @@
+import dataclasses
 import struct
 import time
 from pathlib import Path
@@ -17,7 +18,10 @@ def test_a_file_says_what_it_holds():
     facts = flatbuffer.read(INT8)
     assert (facts.version, facts.subgraphs, facts.operators) == (3, 1, len(["CONV", "RESHAPE", "DENSE", "SOFTMAX"]))
     assert (facts.signature, facts.inputs, set(facts.outputs)) == ("serving_default", {"image": 0}, {"scores"})
-    assert facts.custom_operators == ()
+    assert facts.custom_operators == facts.remarks == ()
+    assert {(name, count) for name, _, count in facts.ops} == {
+        (name, 1) for name in ("CONV_2D", "RESHAPE", "FULLY_CONNECTED", "SOFTMAX")
+    }
     assert "MLIR" in facts.description
 
 
@@ -25,6 +29,14 @@ def test_inputs_are_named_by_the_signature():
     facts = flatbuffer.read((DATA / "two_inputs.tflite").read_bytes())
     assert set(facts.inputs) == {"length", "width"}
     assert set(facts.outputs) == {"narrow", "wide"}
+
+
+def test_custom_ops_are_remarked_upon():
+    model = dataclasses.replace(flatbuffer.graph.read(INT8), custom_operators=("ethos-u", "FlexErf", "mine"))
+    assert flatbuffer._remarks(model) == (
+        "needs TensorFlow's own ops (FlexErf), which only the tensorflow runtime has",
+        "needs custom ops (ethos-u, mine), which no interpreter brings along",
+    )
 
 
 def test_a_file_without_a_signature_has_no_names():
