@@ -14,7 +14,10 @@ import numpy as np
 from tfcompress.errors import ContractError
 from tfcompress.recipe import Cluster, Prune
 
-What = Literal["sparsity", "2:4 groups", "distinct values"]
+What = Literal["sparsity", "2:4 groups", "4:8 groups", "distinct values"]
+
+GROUPS = {"2:4": (2, 4), "4:8": (4, 8)}
+"""Pattern -> zeros in a group of neighbours along the input channels, and the group's size."""
 
 GROUP = 4
 """Neighbours in a group of the 2:4 pattern."""
@@ -33,8 +36,8 @@ class Promise:
     Attributes:
         layer: name of the layer (with its models' names before it, where it is nested), and of the weight where the
             layer has several.
-        what: ``sparsity`` and ``2:4 groups`` (fractions, at least *asked*), or ``distinct values`` (a count, at most
-            *asked*; of the channel that has most, where channels are clustered apart).
+        what: ``sparsity``, ``2:4 groups`` and ``4:8 groups`` (fractions, at least *asked*), or ``distinct values`` (a
+            count, at most *asked*; of the channel that has most, where channels are clustered apart).
         asked: what the stage asked for.
         got: what the kernel has.
         elements: how many the kernel has, by which it is found again in an exported file.
@@ -76,7 +79,11 @@ def groups_of_four(kernel: np.ndarray, input_axis: int) -> np.ndarray:
     Raises:
         ValueError: the number of input channels is not a multiple of four.
     """
-    return np.moveaxis(kernel, input_axis, -1).reshape(-1, GROUP)
+    return _groups(kernel, input_axis, GROUP)
+
+
+def _groups(kernel: np.ndarray, input_axis: int, size: int) -> np.ndarray:
+    return np.moveaxis(kernel, input_axis, -1).reshape(-1, size)
 
 
 def sparsity_promises(layer: str, kernel: np.ndarray, stage: Prune, *, input_axis: int = -2) -> list[Promise]:
@@ -89,9 +96,11 @@ def sparsity_promises(layer: str, kernel: np.ndarray, stage: Prune, *, input_axi
         input_axis: axis of the input channels: -2 in Keras's layouts, -1 in TFLite's.
     """
     promises = [Promise(layer, "sparsity", stage.sparsity, sparsity(kernel), kernel.size)]
-    if stage.pattern == "2:4":
-        zeros = (groups_of_four(kernel, input_axis) == 0).sum(axis=1)
-        promises.append(Promise(layer, "2:4 groups", 1.0, float((zeros >= ZEROS_IN_GROUP).mean()), kernel.size))
+    if stage.pattern == "2:4" or stage.pattern == "4:8":
+        least, size = GROUPS[stage.pattern]
+        zeros = (_groups(kernel, input_axis, size) == 0).sum(axis=1)
+        what: What = "2:4 groups" if stage.pattern == "2:4" else "4:8 groups"
+        promises.append(Promise(layer, what, 1.0, float((zeros >= least).mean()), kernel.size))
     return promises
 
 

@@ -1,0 +1,1 @@
+"""The native engine's parts: pruning, clustering and distillation on Keras 3 models."""
