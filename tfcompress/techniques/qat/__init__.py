@@ -1,0 +1,1 @@
+"""Quantization-aware training of any Keras 3 model: expansions, rules, the transform, ranges."""

@@ -1,0 +1,112 @@
+"""What all expansions are made of: named sublayers and operations, copies, a scale and offset for each channel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+
+Apply = Callable[..., Any]
+"""Takes a layer's call arguments (symbolic tensors), gives its outputs."""
+
+Settle = Callable[[Any], Apply]
+"""Takes a new layer, gives its own expansion, or the layer itself where there is none."""
+
+
+class Parts:
+    """The parts that one composite layer is rewritten into; they share its policy and are named after it."""
+
+    def __init__(self, layer: Any, settle: Settle) -> None:
+        """Make parts for *layer*; *settle* expands those that are composite themselves."""
+        self.name: str = layer.name
+        self.settle = settle
+        self._policy, self._trainable = layer.dtype_policy, layer.trainable
+        self._taken: dict[str, int] = {}
+
+    def layer(self, kind: Any, part: str, **options: Any) -> Apply:
+        """Return a new layer of class *kind*, named after *part* and expanded; it is called as often as need be."""
+        return self.settle(kind(name=self._unique(part), dtype=self._policy, trainable=self._trainable, **options))
+
+    def weighted(self, kind: Any, part: str, shape: tuple[int | None, ...], values: list[Any], **options: Any) -> Apply:
+        """Return a layer built for inputs of *shape* that starts from *values*, in the order of its weights."""
+        made = kind(name=self._unique(part), dtype=self._policy, trainable=self._trainable, **options)
+        made.build(shape)
+        made.set_weights([keras.ops.convert_to_numpy(value) for value in values])
+        return self.settle(made)
+
+    def activation(self, part: str, function: Any) -> Apply:
+        """Return *function* as an Activation layer, expanded where the runtime has no op for it."""
+        if isinstance(function, keras.Layer):
+            return self.settle(copied(function, name=self._unique(part)))
+        return self.layer(keras.layers.Activation, part, activation=function)
+
+    def op(self, part: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Apply one function of ``keras.ops``; the operation in the graph gets the part's name."""
+        outputs = function(*args, **kwargs)
+        keras.tree.flatten(outputs)[0]._keras_history.operation.name = self._unique(part)
+        return outputs
+
+    def _unique(self, part: str) -> str:
+        """Name a part; automatic names could meet those of a model that was loaded from a file."""
+        count = self._taken.get(part, 0)
+        self._taken[part] = count + 1
+        return f"{self.name}_{part}_{count}" if count else f"{self.name}_{part}"
+
+
+def copied(layer: Any, **changes: Any) -> Any:
+    """Return a copy of a built *layer*: same weights and trainability, other configuration by *changes*."""
+    copy = type(layer).from_config({**layer.get_config(), **changes})
+    if layer.built and not copy.built:
+        copy.build_from_config(layer.get_build_config())
+    for ours, theirs in zip(copy.weights, layer.weights, strict=True):
+        ours.assign(theirs)
+    copy.trainable = layer.trainable
+    return copy
+
+
+def per_channel(
+    parts: Parts, part: str, scale: Any, offset: Any | None, channels: int, *, trainable: bool | None = None
+) -> Apply:
+    """Return ``x * scale + offset`` over the last axis as one op that is exact in int8.
+
+    It is a depthwise 1x1 convolution: its kernel has one scale a channel, so that a single factor a channel is kept to
+    1/127 of itself at worst and mostly exactly, its bias is int32, and a ReLU fuses into it. MUL and ADD would round
+    twice, with one scale for all channels.
+
+    Args:
+        parts: of the layer that this belongs to.
+        part: what to call it.
+        scale: of shape () or (channels,).
+        offset: likewise; None: none is added.
+        channels: size of the last axis.
+        trainable: whether the two are trained; None: as the layer is.
+
+    Returns:
+        A function of one tensor of shape (batch, …, channels), of rank 2 or more.
+    """
+    values = [_spread(scale, channels).reshape(1, 1, channels, 1)]
+    values += [] if offset is None else [_spread(offset, channels)]
+    shape = (None, None, None, channels)
+    # not a loss of freedom: a depthwise kernel of 1x1 has exactly one weight a channel
+    convolution = parts.weighted(
+        keras.layers.DepthwiseConv2D, part, shape, values, kernel_size=1, use_bias=offset is not None
+    )
+    if trainable is not None:
+        convolution.trainable = trainable  # type: ignore[attr-defined]
+    return lambda x: as_image(parts, part, x, convolution)
+
+
+def _spread(value: Any, channels: int) -> np.ndarray:
+    return np.broadcast_to(keras.ops.convert_to_numpy(value).astype("float32").reshape(-1), (channels,))
+
+
+def as_image(parts: Parts, part: str, x: Any, function: Apply) -> Any:
+    """Apply *function*, which takes (batch, height, width, channels) and keeps the shape, to *x* of any rank."""
+    if len(x.shape) == 4:
+        return function(x)
+    shape, channels = tuple(x.shape[1:]), x.shape[-1]
+    image = parts.layer(keras.layers.Reshape, f"{part}_image", target_shape=(1, -1, channels))
+    back = parts.layer(keras.layers.Reshape, f"{part}_back", target_shape=tuple(s or -1 for s in shape))
+    return back(function(image(x)))
