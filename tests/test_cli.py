@@ -17,7 +17,7 @@ from tfcompress.cli.export import default_output, read_recipe
 from tfcompress.cli.main import group, run
 from tfcompress.cli.overview import COMMANDS, overview
 from tfcompress.errors import RecipeError, UsageError
-from tfcompress.recipe import QAT, Cluster, Export, Prune, Recipe, from_toml, named
+from tfcompress.recipe import QAT, Channels, Cluster, Distill, Export, Prune, Recipe, from_toml, named
 
 FLAGS = {name: None for parameter in export_command.params for name in [parameter.name or ""]}
 
@@ -75,6 +75,16 @@ def test_every_public_function_says_what_it_does(name: str) -> None:
         ({"qat": True}, (QAT(),), Export(quantize="int8")),
         ({"prune": 0.5, "quantize": "int8"}, (Prune(sparsity=0.5),), Export(quantize="int8")),
         ({"prune": "2:4"}, (Prune(pattern="2:4"),), Export()),
+        (
+            {"prune": "4:8", "engine": "native", "criterion": "taylor"},
+            (Prune(pattern="4:8", engine="native", criterion="taylor"),),
+            Export(),
+        ),
+        (
+            {"channels": 0.3, "of": "bytes", "cycles": 2, "criterion": "l1", "prune": 0.5, "distill": True},
+            (Channels(remove=0.3, of="bytes", cycles=2, criterion="l1"), Prune(sparsity=0.5), Distill()),
+            Export(),
+        ),
         ({"cluster": 8, "qat": True, "io": "uint8"}, (Cluster(clusters=8), QAT()), Export(quantize="int8", io="uint8")),
         ({"quantize": "int8", "runtime": ("litert>=2.1",)}, (), Export(quantize="int8", runtimes=("litert>=2.1",))),
     ],
@@ -94,12 +104,25 @@ def test_training_and_export_flags_are_laid_over_a_named_recipe() -> None:
     [
         ({"recipe": "int8", "qat": True}, "--qat and --recipe both say what to do"),
         ({"recipe": "int8", "quantize": "none"}, "--quantize and --recipe both say what to do"),
-        ({"epochs": 3}, "--epochs would do nothing: nothing is trained without --qat, --prune or --cluster"),
+        ({"epochs": 3}, "--epochs would do nothing: nothing is trained without a stage"),
         ({"learning_rate": 0.1, "quantize": "int8"}, "--learning-rate would do nothing"),
         ({"samples": 3}, "--samples would do nothing: only --quantize int8 and int16x8 calibrate"),
         ({"holdout": 0.3}, "--holdout would do nothing: there is no --data"),
-        ({"qat": True, "quantize": "int16x8"}, "export.quantize must be 'int8' after a qat stage"),
+        ({"qat": True, "quantize": "int16x8"}, "export.quantize must be 'int8' after this qat stage"),
         ({"io": "int8"}, "export.io must be one of 'auto', 'float32' with quantize 'none'"),
+        ({"of": "bytes"}, "--of would do nothing: there is no --channels"),
+        ({"cycles": 2, "prune": 0.5}, "--cycles would do nothing: there is no --channels"),
+        ({"threshold": "global", "qat": True}, "--threshold would do nothing: there is no --prune"),
+        ({"criterion": "l1"}, "--criterion would do nothing: there is neither --prune nor --channels"),
+        (
+            {"criterion": "l1", "prune": 0.5},
+            "--criterion must be one of magnitude, movement, .* with --prune, got 'l1'",
+        ),
+        ({"criterion": "movement", "channels": 0.5}, "--criterion must be one of l1, l2, .* with --channels"),
+        ({"engine": "native"}, "--engine would do nothing: nothing is trained without a stage"),
+        ({"engine": "native", "recipe": "qat-int8"}, "--engine would do nothing: --recipe says it"),
+        ({"engine": "tfmot", "channels": 0.5}, "--channels works in Keras 3, with the native engine"),
+        ({"engine": "tfmot", "distill": True}, "distill.engine must be one of 'auto', 'native'"),
         ({"prune": 1.5}, r"prune.sparsity must be in \(0, 1\), got 1.5"),
     ],
 )
@@ -129,7 +152,7 @@ def test_recipes_are_listed_and_printed_as_toml_that_reads_back(capsys: pytest.C
     ("words", "code", "line"),
     [
         (["export", "nothing.h5"], 3, "nothing.h5"),
-        (["export", "nothing.h5", "--prune", "half"], 2, "must be a fraction such as 0.5, or 2:4, got 'half'"),
+        (["export", "nothing.h5", "--prune", "half"], 2, "must be a fraction such as 0.5, or 2:4 or 4:8, got 'half'"),
         (["export", "nothing.h5", "--prune", "0"], 2, "prune.sparsity must be in (0, 1), got 0.0"),
         (["export", "nothing.h5", "--quantize", "int4"], 2, "'int4' is not one of"),
         (["export"], 2, "Missing argument 'MODEL'"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 import tfcompress as tfc
-from tfcompress.errors import RecipeError, UnsupportedError
+from tfcompress.errors import DataError, RecipeError, UnsupportedError
 from tfcompress.recipe import Train
 from tfcompress.training import are_probabilities, choose_loss, fit_
 
@@ -17,6 +18,11 @@ pytestmark = pytest.mark.slow
 
 SOFTMAX = np.array([[0.2, 0.8], [0.5, 0.5]])
 LOGITS = np.array([[-3.0, 1.0], [0.5, 0.5]])
+
+
+@pytest.fixture(params=["keras", "tf_keras"])
+def keras(request: pytest.FixtureRequest) -> Any:
+    return importlib.import_module(request.param)
 
 
 def test_probabilities_are_told_from_logits_by_the_rows() -> None:
@@ -36,55 +42,66 @@ def test_probabilities_are_told_from_logits_by_the_rows() -> None:
     ],
 )
 def test_the_loss_follows_the_task_and_the_outputs(
-    task: str, outputs: np.ndarray, name: str, from_logits: bool | None
+    task: str, outputs: np.ndarray, name: str, from_logits: bool | None, keras: Any
 ) -> None:
-    loss = choose_loss(task, outputs, "auto")
+    loss = choose_loss(task, outputs, "auto", keras)
     assert loss.name == name
     assert loss.get_config().get("from_logits") == from_logits
 
 
-def test_a_loss_that_keras_does_not_know_is_refused() -> None:
+def test_a_loss_that_keras_does_not_know_is_refused(keras: Any) -> None:
     with pytest.raises(RecipeError, match=r"train\.loss must be 'auto' or the name of a Keras loss, got 'huge'"):
-        choose_loss("regression", LOGITS, "huge")
+        choose_loss("regression", LOGITS, "huge", keras)
 
 
-def small(rng: np.random.Generator, activation: str | None = "softmax") -> tuple[Any, Any, dict[str, np.ndarray]]:
+def small(
+    keras: Any, rng: np.random.Generator, activation: str | None = "softmax"
+) -> tuple[Any, Any, dict[str, np.ndarray]]:
     """Return a job on a dense network, bound data, and the network's outputs."""
-    import tf_keras
-
     from tfcompress.models.signature import call, signature_of
 
-    tf_keras.utils.set_random_seed(0)
-    model = tf_keras.Sequential(
-        [tf_keras.layers.Input((8,), name="x"), tf_keras.layers.Dense(3, activation=activation)]
-    )
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.layers.Input((8,), name="x"), keras.layers.Dense(3, activation=activation)])
     x = rng.random((96, 8), dtype=np.float32)
     data = tfc.load_data({"x_train": x, "y_train": np.arange(96) % 3}).bind(signature_of(model))
     job = tfc.attach(model, tfc.Prune(sparsity=0.5, frequency=1), epochs=3)
     return job, data, call(model, {signature_of(model).inputs[0].name: x})
 
 
-def test_an_optimizer_that_keras_does_not_know_is_refused() -> None:
-    job, data, outputs = small(np.random.default_rng(0))
+def test_an_optimizer_that_keras_does_not_know_is_refused(keras: Any) -> None:
+    job, data, outputs = small(keras, np.random.default_rng(0))
     with pytest.raises(RecipeError, match=r"train\.optimizer must be the name of a Keras optimizer, got 'adma'"):
         fit_(job, data, Train(optimizer="adma"), outputs=outputs)
 
 
-def test_a_loss_that_is_no_number_ends_the_training_with_the_likely_causes() -> None:
-    job, data, outputs = small(np.random.default_rng(0), activation=None)
+def test_a_loss_that_is_no_number_ends_the_training_with_the_likely_causes(keras: Any) -> None:
+    job, data, outputs = small(keras, np.random.default_rng(0), activation=None)
     with pytest.raises(UnsupportedError, match=r"training diverged: the loss of epoch 1 is .*lower --learning-rate"):
         fit_(job, data, Train(optimizer="sgd", learning_rate=1e38), outputs=outputs)
 
 
-def test_training_goes_on_where_a_stopped_run_left_it(tmp_path: Path) -> None:
-    first, data, outputs = small(np.random.default_rng(0))
+def test_training_goes_on_where_a_stopped_run_left_it(keras: Any, tmp_path: Path) -> None:
+    first, data, outputs = small(keras, np.random.default_rng(0))
     settings = Train(epochs=2, learning_rate=0.01, batch_size=16)
     begun = fit_(first, data, settings, outputs=outputs, backup=tmp_path)
     assert (begun.resumed_at, len(begun.history)) == (0, 2)
-    second, data, outputs = small(np.random.default_rng(0))
+    second, data, outputs = small(keras, np.random.default_rng(0))
     rest = fit_(second, data, Train(epochs=3, learning_rate=0.01, batch_size=16), outputs=outputs, backup=tmp_path)
     assert (rest.resumed_at, len(rest.history)) == (2, 1)
-    whole, data, outputs = small(np.random.default_rng(0))
+    whole, data, outputs = small(keras, np.random.default_rng(0))
     all_three = fit_(whole, data, Train(epochs=3, learning_rate=0.01, batch_size=16), outputs=outputs)
     assert rest.history[-1]["loss"] == pytest.approx(all_three.history[-1]["loss"], rel=1e-4)
     np.testing.assert_allclose(second.finish().get_weights()[0], whole.finish().get_weights()[0], atol=1e-5)
+
+
+def test_a_cosine_lets_the_learning_rate_fall_to_zero(keras: Any) -> None:
+    job, data, outputs = small(keras, np.random.default_rng(0))
+    fit_(job, data, Train(epochs=3, learning_rate=0.01, batch_size=16, decay="cosine"), outputs=outputs)
+    schedule = job.model.optimizer.get_config()["learning_rate"]["config"]
+    assert (schedule["initial_learning_rate"], schedule["decay_steps"]) == (0.01, 3 * 96 // 16)
+
+
+def test_augmentation_of_what_is_no_image_is_refused(keras: Any) -> None:
+    job, data, outputs = small(keras, np.random.default_rng(0))
+    with pytest.raises(DataError, match=r"train\.augment 'flip' needs images .* got shape \(1, 8\); leave it out"):
+        fit_(job, data, Train(augment="flip"), outputs=outputs)

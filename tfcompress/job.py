@@ -10,14 +10,15 @@ Example::
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from tfcompress.errors import TfcompressError, UnsupportedError, UsageError
+from tfcompress.errors import DataError, TfcompressError, UnsupportedError, UsageError
 from tfcompress.models.kinds import keras_of
-from tfcompress.recipe import QAT, STAGES, Prune, Stage, Train
+from tfcompress.recipe import IN_TRAINING, QAT, STAGES, Channels, Prune, Stage, Train
 
 if TYPE_CHECKING:
-    from tfcompress.techniques.engine import Engine, Session
+    from tfcompress.techniques.engine import Engine, Samples, Session
     from tfcompress.techniques.hooks import Hooks
     from tfcompress.techniques.promises import Promise
 
@@ -48,7 +49,7 @@ class Job:
         self._finished: list[Promise] | None = None
         self._crossed = keras_of(given) != engine.KERAS
         self.model: Any = _facade(session.model, given) if self._crossed else session.model
-        plans = any(isinstance(stage, Prune) for stage in stages)
+        plans = any(isinstance(stage, Prune | QAT) for stage in stages)
         self.callbacks: list[Any] = callbacks(hooks, _keras(given), plans=plans)
 
     @property
@@ -68,9 +69,9 @@ class Job:
     def finish(self) -> Any:
         """Return the finished model: of the user's Keras, apart from ``job.model``, with every promise kept.
 
-        Pruned and clustered models come without any wrapper. With QAT the model keeps its fake quantization, which
-        holds the ranges for the exported file: a tf_keras model in tfmot's wrappers, or for a Keras 3 model one that
-        runs such a model.
+        Pruned, clustered and distilled models come without any wrapper. With QAT the model keeps its fake quantization,
+        which holds the ranges for the exported file: an ordinary Keras 3 model with layers of tfcompress; with tfmot as
+        the engine a tf_keras model in its wrappers, or for a Keras 3 model one that runs such a model.
 
         Raises:
             UsageError: quantization-aware training that was never trained.
@@ -90,6 +91,8 @@ def attach(
     train: Train | None = None,
     epochs: int | None = None,
     steps_per_epoch: int | None = None,
+    samples: Any = None,
+    teacher: Any | None = None,
 ) -> Job:
     """Prepare stages on a copy of a model, to be trained by an existing ``fit`` call or training loop.
 
@@ -98,27 +101,104 @@ def attach(
 
     Args:
         model: a Keras 3 or tf_keras model, functional or Sequential, with trained weights; never changed.
-        *stages: what to do, all in one training; at most one of each kind.
+        *stages: what to do, all in one training; at most one of each kind. Channels go at once, before the training.
         train: the settings of the training, where there are any: its epochs and seed are used.
         epochs: epochs of the training; None: what ``fit`` says when it begins.
         steps_per_epoch: training steps an epoch; None: what ``fit`` says. A training loop without Keras's callbacks has
             to give both numbers when it prunes, and to call ``on_train_batch_end(step)`` of each of ``job.callbacks``.
+        samples: a few hundred training samples, preprocessed: an array of shape (samples, *shape), or one for each
+            input by name; or a pair of that and the labels. They set the first activation ranges of QAT, and criteria
+            that look at activations or gradients need them; without them ranges start from the first batches.
+        teacher: the Keras 3 model that distillation learns from; None: *model* as it was given.
 
     Raises:
         UsageError: stages or scopes that cannot be meant, or something that is no model object.
+        DataError: samples that do not fit the model.
         ModelError: the model was never built.
         UnsupportedError: a stage cannot work on this model; names the layers and what to do.
     """
     _check(model, stages)
+    return attach_to(
+        model, stages, train=train, epochs=epochs, steps_per_epoch=steps_per_epoch, samples=samples, teacher=teacher
+    )
+
+
+def attach_to(
+    model: Any,
+    stages: tuple[Stage, ...],
+    *,
+    train: Train | None = None,
+    epochs: int | None = None,
+    steps_per_epoch: int | None = None,
+    samples: Any = None,
+    teacher: Any | None = None,
+) -> Job:
+    """Do what :func:`attach` does, for stages that were checked; without any, a copy is trained as it is (Keras 3)."""
     from tfcompress.techniques.engine import engine_for
     from tfcompress.techniques.hooks import Hooks
 
-    engine = engine_for(stages)
-    graph = model if keras_of(model) == engine.KERAS else _to_keras2(model)
-    session = engine.open_session(graph, stages, seed=train.seed if train else 0)
+    keras, seed = keras_of(model), train.seed if train else 0
+    engine = engine_for(stages, keras)
+    if keras == "keras2" and engine.KERAS == "keras3":
+        msg = (
+            "the native engine works on Keras 3 models, and this is a tf_keras one; leave engine='native' and channels "
+            "out, or carry it over with tfcompress.load_model(model).keras3"
+        )
+        raise UsageError(msg)
+    given = model
+    drawn = None if samples is None else _samples(model, samples)
+    channels = next((stage for stage in stages if isinstance(stage, Channels)), None)
+    notes: list[str] = []
+    if channels is not None:
+        model, notes = _without_channels(model, channels, drawn, seed)
+    in_training = tuple(stage for stage in stages if stage.kind in IN_TRAINING)
+    graph = model if keras == engine.KERAS else _to_keras2(model)
+    session = engine.open_session(graph, in_training, seed=seed, samples=drawn, teacher=teacher or given)
+    session.notes[:0] = notes
     known = epochs if epochs is not None else (train.epochs if train else None)
-    hooks = Hooks(session, epochs=known, steps_per_epoch=steps_per_epoch)
+    must_plan = any(isinstance(stage, Prune) for stage in stages)
+    hooks = Hooks(session, epochs=known, steps_per_epoch=steps_per_epoch, must_plan=must_plan)
     return Job(session, engine, model, hooks, stages)
+
+
+def _samples(model: Any, given: Any) -> Samples:
+    """Return samples by input name, checked against the model."""
+    import numpy as np
+
+    from tfcompress.models.signature import signature_of
+    from tfcompress.techniques.engine import Samples
+
+    if isinstance(given, Samples):
+        return given
+    inputs, labels = given if isinstance(given, tuple) and len(given) == 2 else (given, None)
+    specs = signature_of(model).inputs
+    arrays = inputs if isinstance(inputs, Mapping) else {specs[0].name: inputs}
+    missing = [spec.name for spec in specs if spec.name not in arrays]
+    if missing:
+        msg = f"samples must hold an array for each input by name, got none for {', '.join(missing)}"
+        raise DataError(msg)
+    found = {spec.name: np.asarray(arrays[spec.name]).astype(spec.dtype) for spec in specs}
+    for spec in specs:
+        shape = found[spec.name].shape[1:]
+        fits = len(shape) == len(spec.shape) and all(b in (None, a) for a, b in zip(shape, spec.shape, strict=True))
+        if not fits or not len(found[spec.name]):
+            msg = f"samples of input {spec.name!r} must have shape (n, {spec.shape}), got {found[spec.name].shape}"
+            raise DataError(msg)
+    return Samples(found, labels)
+
+
+def _without_channels(model: Any, stage: Channels, samples: Samples | None, seed: int) -> tuple[Any, list[str]]:
+    """Return the model with channels removed, and what there is to say about it."""
+    if stage.cycles > 1:
+        msg = (
+            f"channels.cycles must be 1 in attach, got {stage.cycles}: remove a part, train, finish, and attach again; "
+            "or let tfcompress.compress do all cycles"
+        )
+        raise UsageError(msg)
+    from tfcompress.techniques.channels.stage import remove_channels
+
+    found = remove_channels(model, stage, samples=samples, seed=seed)
+    return found.model, list(found.notes)
 
 
 def _check(model: Any, stages: tuple[Stage, ...]) -> None:
@@ -127,7 +207,7 @@ def _check(model: Any, stages: tuple[Stage, ...]) -> None:
         known = ", ".join(cls.__name__ for cls in STAGES.values())
         msg = f"attach needs stages ({known}) after the model, got {', '.join(given) or 'none'}"
         raise UsageError(msg)
-    kinds = [stage.kind for stage in stages]
+    kinds: list[str] = [stage.kind for stage in stages]
     twice = next((kind for kind in kinds if kinds.count(kind) > 1), None)
     if twice:
         msg = f"attach takes each kind of stage at most once, got {twice!r} twice"

@@ -131,8 +131,11 @@ def _result(
     recipe: Recipe, loaded: Loaded, job: Job | None, tflite: TFLiteModel, score: Metrics | None
 ) -> reports.ResultFile:
     from tfcompress.tflite.flatbuffer import read
+    from tfcompress.tflite.weights import facts
 
     flat = read(tflite.content)
+    kernels = facts(flat.subgraphs)
+    entropies = [kernel.entropy_bytes for kernel in kernels if kernel.entropy_bytes is not None]
     return reports.ResultFile(
         name=tflite_name(loaded, recipe),
         sha256=tflite.sha256,
@@ -142,6 +145,8 @@ def _result(
         parameters=flat.parameters,
         nonzero=flat.nonzero,
         macs=flat.macs,
+        kernels_bytes=sum(kernel.size_bytes for kernel in kernels),
+        kernels_entropy_bytes=sum(entropies) if len(entropies) == len(kernels) else None,
         score=_score(score),
         operators=flat.op_counts,
         verification=tflite.verification.to_dict(),

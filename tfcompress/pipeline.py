@@ -6,11 +6,10 @@ part for those who have a fit loop of their own.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,21 +18,18 @@ from tfcompress.errors import DataError, UnsupportedError, UsageError
 from tfcompress.progress import SILENT, Progress
 from tfcompress.recipe import Recipe
 from tfcompress.recipe import load as load_recipe
+from tfcompress.staging import Run, run_stages
 
 if TYPE_CHECKING:
     from tfcompress.data.dataset import BoundData, Dataset
     from tfcompress.evaluate.metrics import Metrics
     from tfcompress.job import Job
-    from tfcompress.models.loading import Loaded
     from tfcompress.reports.report import Report
     from tfcompress.tflite.convert import ConverterProcess
     from tfcompress.tflite.export import TFLiteModel
-    from tfcompress.training import Training
 
 RUNNER_SAMPLES = 1000
 """Most test samples written for edge_runner."""
-
-EVALUATION_BATCH = 256
 
 
 @dataclass(frozen=True)
@@ -51,32 +47,6 @@ class Result:
     tflite: TFLiteModel
     report: Report
     folder: Path | None
-
-
-@dataclass
-class _Run:
-    """One run's inputs, and what it has found out so far."""
-
-    recipe: Recipe
-    loaded: Loaded
-    data: BoundData | None
-    converter: ConverterProcess
-    progress: Progress
-    wall_seconds: dict[str, float] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
-
-    @contextlib.contextmanager
-    def phase(self, name: str) -> Iterator[None]:
-        """Time a phase of the run."""
-        started = time.perf_counter()
-        yield
-        self.wall_seconds[name] = self.wall_seconds.get(name, 0.0) + time.perf_counter() - started
-
-    def warn(self, text: str) -> None:
-        """Keep a warning for the report, and tell it now."""
-        if text not in self.warnings:
-            self.warnings.append(text)
-            self.progress.note(text)
 
 
 def check(model: Any, recipe: Recipe, *, has_data: bool, output: Path | None = None, force: bool = False) -> None:
@@ -168,7 +138,7 @@ def _open(
     trust: bool,
     custom: Sequence[str],
     progress: Progress,
-) -> _Run:
+) -> Run:
     """Load the model and the data, and check that they fit each other."""
     from tfcompress.models.loading import load
     from tfcompress.models.signature import check_finite, signature_of
@@ -178,7 +148,7 @@ def _open(
     with progress.task("loading the model"):
         loaded = load(model, trust=trust, custom=custom)
         check_finite(loaded.native)
-    run = _Run(recipe, loaded, None, converter, progress, {"load": time.perf_counter() - started})
+    run = Run(recipe, loaded, None, converter, progress, {"load": time.perf_counter() - started})
     for note in loaded.notes:
         run.warn(note)
     warnings: list[str] = []
@@ -199,7 +169,7 @@ def _dataset(data: Any) -> Dataset | None:
     return data if data is None or isinstance(data, Dataset) else load(data)
 
 
-def _check_stages(run: _Run) -> None:
+def _check_stages(run: Run) -> None:
     """Refuse stages that this model cannot take, before any work."""
     others = [stage.kind for stage in run.recipe.stages if stage.kind != "qat"]
     if run.loaded.qat:
@@ -219,7 +189,7 @@ def _check_stages(run: _Run) -> None:
         run.data.need_train()
 
 
-def _key(run: _Run) -> str:
+def _key(run: Run) -> str:
     """Return a hash of everything that training depends on: a killed run's epochs serve only a run of the same key."""
     described = run.recipe.to_dict()
     parts = {
@@ -231,15 +201,14 @@ def _key(run: _Run) -> str:
     return files.sha256(json.dumps(parts, sort_keys=True, default=str).encode())
 
 
-def _finish(run: _Run, folder: Path | None, log: Path | None) -> Result:
+def _finish(run: Run, folder: Path | None, log: Path | None) -> Result:
     """Run the line from the loaded model to the report."""
     baseline = _float_baseline(run)
     trains = bool(run.recipe.stages) and not run.loaded.qat
     model, job, training = run.loaded.native, None, None
     if trains:
-        job, training = _train(run, folder)
-        with run.phase("finish stages"):
-            model = job.finish()
+        staged = run_stages(run, folder)
+        model, job, training = staged.model, staged.job, staged.training
         for note in job.notes:
             run.warn(note)
         if folder is not None:
@@ -267,7 +236,7 @@ def _finish(run: _Run, folder: Path | None, log: Path | None) -> Result:
     return Result(model, tflite, report, None)
 
 
-def _float_baseline(run: _Run) -> bytes | None:
+def _float_baseline(run: Run) -> bytes | None:
     """Convert the model as it came, in float32; None where the result itself is that, or float was trained away."""
     import tempfile
 
@@ -288,26 +257,7 @@ def _float_baseline(run: _Run) -> bytes | None:
         return run.converter.convert(saved, settings, None)
 
 
-def _train(run: _Run, folder: Path | None) -> tuple[Job, Training]:
-    from tfcompress.job import attach
-    from tfcompress.models.signature import call
-    from tfcompress.training import fit_
-
-    data, train = run.data, run.recipe.train
-    if data is None:
-        msg = "stages need data"
-        raise DataError(msg)
-    with run.phase("attach stages"), run.progress.task("preparing the stages"):
-        model = run.loaded.for_tfmot()
-        job = attach(model, *run.recipe.stages, train=train)
-        outputs = call(model, data.representative(EVALUATION_BATCH, train.seed))
-    with run.phase("train"):
-        backup = None if folder is None else folder / files.WORK / "backup"
-        training = fit_(job, data, train, outputs=outputs, progress=run.progress, backup=backup)
-    return job, training
-
-
-def _export(run: _Run, model: Any, float_size_bytes: int | None) -> TFLiteModel:
+def _export(run: Run, model: Any, float_size_bytes: int | None) -> TFLiteModel:
     from tfcompress.tflite.export import export
 
     with run.phase("export"):
@@ -331,7 +281,7 @@ def _check_promises(job: Job, tflite: TFLiteModel) -> list[str]:
     return promised.check_file(job.promises(), weights.facts(read(tflite.content).subgraphs))
 
 
-def _scores(run: _Run, baseline: bytes | None, tflite: TFLiteModel) -> dict[str, Metrics]:
+def _scores(run: Run, baseline: bytes | None, tflite: TFLiteModel) -> dict[str, Metrics]:
     """Evaluate the float file and the result on the test split, in the interpreter."""
     if run.data is None or run.data.test is None:
         return {}

@@ -67,6 +67,8 @@ class Export:
         samples: how many training samples calibrate the activation ranges.
         sparse: ``auto`` stores sparse kernels in TFLite's sparse encoding where that makes the file smaller and every
             runtime in *runtimes* runs it; ``never`` keeps them dense.
+        optimize_for: what *sparse* makes smaller: the file's ``size``, or the ``download`` (the file after gzip; sparse
+            encoding helps that rarely).
         runtimes: runtimes the file must run on, e.g. ``litert>=2.1``, ``tflite-runtime>=2.14``, ``tensorflow>=2.20``.
         float_ops: ``refuse`` fails when an op of an int8/int16x8 file stays in float; ``allow`` reports it.
         select_ops: allow TensorFlow (Flex) ops, which only the big runtime has.
@@ -78,6 +80,7 @@ class Export:
     io: IOType = "auto"
     samples: int = 200
     sparse: Literal["auto", "never"] = "auto"
+    optimize_for: Literal["size", "download"] = "size"
     runtimes: tuple[str, ...] = ()
     float_ops: Literal["refuse", "allow"] = "refuse"
     select_ops: bool = False

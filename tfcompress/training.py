@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfcompress.errors import RecipeError, UnsupportedError
+from tfcompress.errors import DataError, RecipeError, UnsupportedError
+from tfcompress.models.kinds import keras_of
 from tfcompress.progress import SILENT, Progress, Task
 
 if TYPE_CHECKING:
@@ -46,45 +49,56 @@ def fit_(
     outputs: Mapping[str, np.ndarray],
     progress: Progress = SILENT,
     backup: Path | None = None,
+    title: str = "training",
 ) -> Training:
-    """Train ``job.model`` (a tf_keras model) in place.
+    """Train ``job.model`` in place.
 
     Args:
-        job: what :func:`tfcompress.job.attach` gave for a tf_keras model.
+        job: what :func:`tfcompress.job.attach` gave, for a model of either Keras.
         data: the bound data; its training split is used.
-        train: epochs, batch size, optimizer, learning rate (None: Keras's own), loss, seed.
+        train: epochs, batch size, optimizer, learning rate (None: Keras's own) and its decay, loss, augmentation, seed.
         outputs: the float model's outputs on a few samples by name, shape (n, k); they tell probabilities from logits.
         progress: where to tell how far it is.
         backup: folder for the state after each epoch, from which a killed run goes on; None: nothing is kept.
+        title: what the progress calls it.
 
     Raises:
         RecipeError: an optimizer or loss that Keras does not know.
+        DataError: augmentation of what is no image; a decaying learning rate over data of unknown size.
         UnsupportedError: the loss became NaN or infinite.
     """
-    import tf_keras
-
     from tfcompress.data.feeding import to_tf
 
-    tf_keras.utils.set_random_seed(train.seed)
+    keras = library(job.model)
+    keras.utils.set_random_seed(train.seed)
     split = data.need_train()
     size = split.size if train.limit is None or split.size is None else min(split.size, train.limit)
     steps = None if size is None else -(-size // train.batch_size)
-    losses = {name: choose_loss(task, outputs[name], train.loss) for name, task in data.tasks.items()}
+    losses = {name: choose_loss(task, outputs[name], train.loss, keras) for name, task in data.tasks.items()}
     metrics = {name: ["accuracy"] for name, task in data.tasks.items() if task != "regression"}
     only = len(outputs) == 1
     job.model.compile(
-        optimizer=_optimizer(train),
+        optimizer=_optimizer(train, keras, steps),
         loss=next(iter(losses.values())) if only else losses,
         metrics=next(iter(metrics.values()), None) if only else metrics,
     )
     done = 0 if backup is None else _epochs_done(backup)
-    feed = to_tf(split, train.batch_size, train.seed, first_epoch=done, limit=train.limit)
+    current = [done]
+    feed = to_tf(
+        split,
+        train.batch_size,
+        train.seed,
+        first_epoch=done,
+        limit=train.limit,
+        augment=train.augment,
+        epoch_of=None if keras.__name__ == "tf_keras" else lambda: current[0],
+    )
     started = time.perf_counter()
     total = None if steps is None else float(steps * train.epochs)
-    with progress.task("training", total) as task:
-        callbacks = [*job.callbacks, _watcher(task, train.epochs)]
+    with progress.task(title, total) as task:
+        callbacks = [_watcher(keras, task, train.epochs, current), *job.callbacks]
         if backup is not None:
-            callbacks.append(tf_keras.callbacks.BackupAndRestore(str(backup), delete_checkpoint=False))
+            callbacks.append(keras.callbacks.BackupAndRestore(str(backup), delete_checkpoint=False))
         history = job.model.fit(feed, epochs=train.epochs, callbacks=callbacks, verbose=0).history
     rows = zip(*history.values(), strict=True)
     return Training(
@@ -96,8 +110,16 @@ def fit_(
     )
 
 
+def library(model: Any) -> Any:
+    """Return the module ``keras`` or ``tf_keras``: whose model it is."""
+    return importlib.import_module("keras" if keras_of(model) == "keras3" else "tf_keras")
+
+
 def _epochs_done(backup: Path) -> int:
-    """Return how many epochs a killed run has left behind in *backup*."""
+    """Return how many epochs a killed run has left behind in *backup*, by either Keras's callback."""
+    beside = backup / "training_metadata.json"
+    if beside.is_file() and (backup / "latest.weights.h5").is_file():
+        return int(json.loads(beside.read_text("utf-8"))["initial_epoch"])
     import tensorflow as tf
 
     saved = tf.train.latest_checkpoint(str(backup / "chief"))
@@ -106,30 +128,29 @@ def _epochs_done(backup: Path) -> int:
     return int(tf.train.load_variable(saved, "ckpt_saved_epoch/.ATTRIBUTES/VARIABLE_VALUE")) + 1
 
 
-def choose_loss(task: str, outputs: np.ndarray, name: str) -> Any:
-    """Return the tf_keras loss for *task*; probabilities and logits are told apart by the outputs themselves.
+def choose_loss(task: str, outputs: np.ndarray, name: str, keras: Any) -> Any:
+    """Return the loss for *task*; probabilities and logits are told apart by the outputs themselves.
 
     Args:
         task: ``classification``, ``binary`` or ``regression``.
         outputs: the model's outputs on real samples, shape (n, k).
         name: ``auto``, or the name of a Keras loss.
+        keras: the module ``keras`` or ``tf_keras``.
 
     Raises:
         RecipeError: a name that Keras does not know.
     """
-    import tf_keras
-
     if name != "auto":
         try:
-            return tf_keras.losses.get(name)
+            return keras.losses.get(name)
         except ValueError as error:
             msg = f"train.loss must be 'auto' or the name of a Keras loss, got {name!r}"
             raise RecipeError(msg) from error
     if task == "regression":
-        return tf_keras.losses.MeanSquaredError()
+        return keras.losses.MeanSquaredError()
     if task == "binary":
-        return tf_keras.losses.BinaryCrossentropy(from_logits=not _in_unit_interval(outputs))
-    return tf_keras.losses.SparseCategoricalCrossentropy(from_logits=not are_probabilities(outputs))
+        return keras.losses.BinaryCrossentropy(from_logits=not _in_unit_interval(outputs))
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=not are_probabilities(outputs))
 
 
 def are_probabilities(outputs: np.ndarray) -> bool:
@@ -141,27 +162,28 @@ def _in_unit_interval(outputs: np.ndarray) -> bool:
     return bool(outputs.min() >= 0.0 and outputs.max() <= 1.0)
 
 
-def _optimizer(train: Train) -> Any:
-    import tf_keras
-
-    rate = train.learning_rate
-
+def _optimizer(train: Train, keras: Any, steps: int | None) -> Any:
     try:
-        return tf_keras.optimizers.get(
-            {"class_name": train.optimizer, "config": {} if rate is None else {"learning_rate": rate}}
-        )
+        optimizer = keras.optimizers.get(train.optimizer)
     except ValueError as error:
         msg = f"train.optimizer must be the name of a Keras optimizer, got {train.optimizer!r}"
         raise RecipeError(msg) from error
+    rate = train.learning_rate
+    if train.decay == "constant":
+        return optimizer if rate is None else type(optimizer)(learning_rate=rate)
+    if steps is None:
+        msg = "train.decay 'cosine' needs to know the number of training samples, and this source does not tell"
+        raise DataError(msg)
+    peak = float(optimizer.learning_rate) if rate is None else rate
+    return type(optimizer)(learning_rate=keras.optimizers.schedules.CosineDecay(peak, steps * train.epochs))
 
 
-def _watcher(task: Task, epochs: int) -> Any:
-    """Return a callback that moves the bar, and stops at a loss that is no number."""
-    import tf_keras
+def _watcher(keras: Any, task: Task, epochs: int, current: list[int]) -> Any:
+    """Return a callback that moves the bar, keeps *current* the epoch, and stops at a loss that is no number."""
 
-    class Watcher(tf_keras.callbacks.Callback):  # type: ignore[misc]  # tf_keras ships no types
+    class Watcher(keras.callbacks.Callback):  # type: ignore[misc]  # of either Keras
         def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-            self.epoch = epoch
+            current[0] = epoch
             if epoch and self.params.get("steps") and not getattr(self, "seen", False):
                 task.advance(epoch * self.params["steps"])
             self.seen = True
@@ -170,7 +192,7 @@ def _watcher(task: Task, epochs: int) -> Any:
             task.advance()
             if batch % 20 == 0 and logs:
                 words = "  ".join(f"{name} {value:.4g}" for name, value in logs.items())
-                task.describe(f"epoch {self.epoch + 1}/{epochs}  {words}")
+                task.describe(f"epoch {current[0] + 1}/{epochs}  {words}")
 
         def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
             loss = (logs or {}).get("loss", 0.0)

@@ -139,9 +139,9 @@ def edited(**changes):
         ("{", "report is not JSON: "),
         ("[]", "report is not a report of tfcompress"),
         ('{"tool": "edge_runner", "format": 1}', "report is not a report of tfcompress"),
-        (edited(format=2), "format must be at most 1, got 2; a newer tfcompress wrote it: upgrade tfcompress"),
-        (edited(format=0), "format must be a whole number between 1 and 1, got 0"),
-        (edited(format=True), "format must be a whole number between 1 and 1, got True"),
+        (edited(format=3), "format must be at most 2, got 3; a newer tfcompress wrote it: upgrade tfcompress"),
+        (edited(format=0), "format must be a whole number between 1 and 2, got 0"),
+        (edited(format=True), "format must be a whole number between 1 and 2, got True"),
         (edited(sedes={}), r"report has no key 'sedes' \(did you mean 'seeds'\?\)"),
         (edited(machine=None), "report.machine must be an object, got None"),
         (edited(machine={}), "report.machine lacks the key 'system'"),
@@ -189,3 +189,11 @@ def test_reading_a_report_imports_nothing_heavy():
     code = "import sys, tfcompress.reports.report, tfcompress.reports.facts; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert {"numpy", "tensorflow", "pandas", "rich"}.isdisjoint(done.stdout.split())
+
+
+def test_a_report_of_the_first_format_is_read_with_what_it_lacks_unmeasured():
+    plain = json.loads(a_report().to_json())
+    del plain["result"]["kernels_bytes"], plain["result"]["kernels_entropy_bytes"], plain["comparison"]["macs_ratio"]
+    read = r.from_json(json.dumps({**plain, "format": 1}))
+    assert (read.result.kernels_bytes, read.result.kernels_entropy_bytes, read.comparison.macs_ratio) == (None,) * 3
+    assert read == a_report()

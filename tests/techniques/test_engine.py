@@ -3,7 +3,7 @@ import importlib
 import pytest
 
 from tfcompress.errors import UsageError
-from tfcompress.recipe import QAT, Prune
+from tfcompress.recipe import QAT, Distill, Prune
 from tfcompress.techniques import engine
 
 
@@ -15,13 +15,19 @@ def test_every_engine_is_a_module_of_the_protocols_shape():
         assert callable(module.open_session)
 
 
-def test_auto_is_tfmot_and_follows_what_another_stage_asks_for():
-    assert engine.engine_for([Prune(), QAT()]).NAME == "tfmot"
-    assert engine.engine_for([Prune(), QAT(engine="tfmot")]).NAME == "tfmot"
+def test_auto_is_the_engine_of_the_models_keras_and_follows_what_another_stage_asks_for():
+    assert engine.engine_for([Prune(), QAT()], "keras2").NAME == "tfmot"
+    assert engine.engine_for([Prune(), QAT()], "keras3").NAME == "native"
+    assert engine.engine_for([Prune(), QAT(engine="tfmot")], "keras3").NAME == "tfmot"
+    assert engine.engine_for([Prune(), QAT(engine="native")], "keras2").NAME == "native"
+
+
+@pytest.mark.parametrize("stage", [Prune(criterion="taylor"), QAT(learn_ranges=True), Distill()])
+def test_what_tfmot_lacks_is_refused_for_a_model_of_keras_2(stage):
+    with pytest.raises(UsageError, match=f"{stage.kind} with these settings needs the native engine"):
+        engine.engine_for([stage], "keras2")
 
 
 def test_two_engines_in_one_training_are_refused():
-    other = QAT()
-    object.__setattr__(other, "engine", "native")  # an engine that recipes do not know yet
     with pytest.raises(UsageError, match="must have one engine, got 'native', 'tfmot'"):
-        engine.engine_for([Prune(engine="tfmot"), other])
+        engine.engine_for([Prune(engine="tfmot"), QAT(engine="native")], "keras3")

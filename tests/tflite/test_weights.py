@@ -35,6 +35,8 @@ def test_zeros_and_distinct_values_are_counted_in_the_kernel_and_in_each_channel
     assert found.zeros == 3 / 8
     assert found.distinct == 4
     assert found.distinct_per_channel == 3
+    # Of eight values three are 0, three are 3, two come once: 3 log2(8/3) * 2 + 2 * 3 = 14.49 bits.
+    assert found.entropy_bytes == 2
     assert nonzero([graph]) == 5
     assert macs(graph, graph.ops[0]) == 2 * 4
 

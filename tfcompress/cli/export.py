@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args, get_type_hints
 
 import click
 
 from tfcompress.cli.options import DATA_FLAGS, data_options, loading_options, open_data, refuse_lonely_flags, sparsity
 from tfcompress.errors import UsageError
-from tfcompress.recipe import QAT, Cluster, Export, Prune, Quantize, Recipe, Stage, load
+from tfcompress.recipe import QAT, Channels, Cluster, Distill, Export, Prune, Quantize, Recipe, Stage, load
 
-_STAGE_FLAGS = ("qat", "prune", "cluster", "quantize")
-_FIT_FLAGS = ("epochs", "batch_size", "learning_rate", "loss", "limit")
+_STAGE_FLAGS = ("channels", "prune", "cluster", "distill", "qat", "quantize")
+_CHANNEL_FLAGS = ("of", "round_to", "cycles", "max_drop")
+_FIT_FLAGS = ("epochs", "batch_size", "learning_rate", "decay", "augment", "loss", "limit")
 _ALWAYS_FLAGS = ("seed", "holdout")
-_EXPORT_FLAGS = ("io", "samples", "sparse", "float_ops", "select_ops", "min_agreement_db")
+_EXPORT_FLAGS = ("io", "samples", "sparse", "optimize_for", "float_ops", "select_ops", "min_agreement_db")
 
 HELP = """\
 Compress MODEL (.h5, .keras or a SavedModel folder) and write a .tflite file that was checked to be what you asked for.
@@ -26,6 +27,7 @@ Compress MODEL (.h5, .keras or a SavedModel folder) and write a .tflite file tha
   tfcompress export model.h5 --quantize int8 --data data.npz          post-training int8
   tfcompress export --qat model.h5 --data data.npz --epochs 3         int8, fine-tuned for it
   tfcompress export model.h5 --prune 0.5 --qat --data data.npz        and half of the weights zero
+  tfcompress export model.keras --channels 0.5 --qat --data data.npz  half of the arithmetic really gone
   tfcompress export model.h5 --recipe cluster16-int8 --data data.npz  a named recipe
 
 Writes a folder (MODEL-RECIPE by default): the .tflite, report.json and report.html, the recipe, test samples for
@@ -44,12 +46,57 @@ edge_runner, and a log. An existing folder is replaced only with --force, the mo
 @click.option(
     "--qat", is_flag=True, help="Fine-tune with int8 rounding in the loop; needs --data, unless MODEL is QAT already."
 )
-@click.option("--prune", callback=sparsity, metavar="FRACTION|2:4", help="Set this fraction of each kernel to zero.")
+@click.option(
+    "--channels",
+    type=float,
+    metavar="FRACTION",
+    help="Remove channels until this fraction of the multiply-accumulates is gone (see --of).",
+)
+@click.option(
+    "--of",
+    type=click.Choice(["macs", "parameters", "bytes", "latency"]),
+    help="What --channels counts; latency is measured here. [default: macs]",
+)
+@click.option(
+    "--round-to", type=int, metavar="N", help="--channels leaves widths that are multiples of N. [default: 8]"
+)
+@click.option("--cycles", type=int, metavar="N", help="--channels removes in N parts, each fine-tuned. [default: 1]")
+@click.option(
+    "--max-drop",
+    type=float,
+    metavar="POINTS",
+    help="--channels spares what costs more accuracy than this by itself (measured first, group by group).",
+)
+@click.option(
+    "--prune", callback=sparsity, metavar="FRACTION|2:4|4:8", help="Set this fraction of each kernel to zero."
+)
+@click.option(
+    "--criterion",
+    type=click.Choice(["magnitude", "movement", "taylor", "hessian", "l1", "l2", "bn_gamma", "activation"]),
+    help="What makes a weight (--prune) or a channel (--channels) dispensable. [default: magnitude; l2]",
+)
+@click.option(
+    "--threshold", type=click.Choice(["layer", "global"]), help="--prune by layer or over all. [default: layer]"
+)
 @click.option("--cluster", type=int, metavar="K", help="Let each kernel hold at most K different values.")
+@click.option("--distill", is_flag=True, help="Learn from the uncompressed model as well as from the labels.")
+@click.option(
+    "--engine",
+    type=click.Choice(["auto", "native", "tfmot"]),
+    help="Who does the work: ours on Keras 3, or tfmot on Keras 2. [default: by the model's file]",
+)
 @data_options
 @click.option("--epochs", type=int, help="Passes over the training data. [default: 2]")
 @click.option("--batch-size", type=int, help="Samples a training step. [default: 64]")
-@click.option("--learning-rate", type=float, help="Of the Adam optimizer. [default: 1e-4 with --prune, else 1e-5]")
+@click.option(
+    "--learning-rate",
+    type=float,
+    help="Of the Adam optimizer. [default: 1e-3 with --channels, 1e-4 with --prune, else 1e-5]",
+)
+@click.option("--decay", type=click.Choice(["constant", "cosine"]), help="Of the learning rate. [default: constant]")
+@click.option(
+    "--augment", type=click.Choice(["none", "flip", "flip-shift"]), help="Vary training images. [default: none]"
+)
 @click.option("--loss", help="Name of a Keras loss. [default: by the labels and the outputs]")
 @click.option("--limit", type=int, metavar="N", help="Train on N samples only, drawn by the seed.")
 @click.option("--holdout", type=float, help="Fraction kept for testing if the data has no test split. [default: 0.2]")
@@ -62,6 +109,11 @@ edge_runner, and a log. An existing folder is replaced only with --force, the mo
 @click.option("--samples", type=int, help="Training samples that calibrate int8 ranges. [default: 200]")
 @click.option(
     "--sparse", type=click.Choice(["auto", "never"]), help="Store sparse kernels encoded where smaller. [default: auto]"
+)
+@click.option(
+    "--optimize-for",
+    type=click.Choice(["size", "download"]),
+    help="Keep the smaller file, or the one that is smaller after gzip. [default: size]",
 )
 @click.option(
     "--float-ops", type=click.Choice(["refuse", "allow"]), help="Ops without an int8 kernel. [default: refuse]"
@@ -138,7 +190,17 @@ def read_recipe(flags: dict[str, Any]) -> Recipe:
 
 def _refuse_idle_flags(recipe: Recipe, flags: dict[str, Any]) -> None:
     """Refuse a flag that would have no effect on this recipe, saying why."""
-    idle = {name: "nothing is trained without --qat, --prune or --cluster" for name in _FIT_FLAGS if not recipe.stages}
+    idle = {name: "nothing is trained without a stage (--qat, say)" for name in _FIT_FLAGS if not recipe.stages}
+    if flags["recipe"] is not None:
+        idle |= dict.fromkeys((*_CHANNEL_FLAGS, "criterion", "threshold", "engine"), "--recipe says it")
+    if flags["channels"] is None:
+        idle |= {name: idle.get(name, "there is no --channels") for name in _CHANNEL_FLAGS}
+    if flags["prune"] is None:
+        idle |= {"threshold": idle.get("threshold", "there is no --prune")}
+    if flags["prune"] is None and flags["channels"] is None:
+        idle |= {"criterion": idle.get("criterion", "there is neither --prune nor --channels")}
+    if not recipe.stages:
+        idle |= {"engine": idle.get("engine", "nothing is trained without a stage (--qat, say)")}
     if not recipe.export.needs_data:
         idle |= dict.fromkeys(("samples", "float_ops"), "only --quantize int8 and int16x8 calibrate activations")
     if flags["data"] is None:
@@ -151,13 +213,39 @@ def _refuse_idle_flags(recipe: Recipe, flags: dict[str, Any]) -> None:
 
 def _stages(flags: dict[str, Any]) -> tuple[Stage, ...]:
     stages: list[Stage] = []
+    engine = {} if flags["engine"] is None else {"engine": flags["engine"]}
+    if flags["channels"] is not None:
+        if flags["engine"] == "tfmot":
+            msg = "--channels works in Keras 3, with the native engine; leave --engine tfmot out"
+            raise UsageError(msg)
+        given = {name: flags[name] for name in _CHANNEL_FLAGS if flags[name] is not None}
+        stages.append(Channels(remove=flags["channels"], **given, **_criterion(flags, Channels, "--channels")))
     if flags["prune"] is not None:
-        stages.append(Prune(sparsity=0.5, pattern="2:4") if flags["prune"] == "2:4" else Prune(sparsity=flags["prune"]))
+        amount = {"sparsity": flags["prune"]}
+        if isinstance(flags["prune"], str):
+            amount = {"sparsity": 0.5, "pattern": flags["prune"]}
+        threshold = {} if flags["threshold"] is None else {"threshold": flags["threshold"]}
+        stages.append(Prune(**amount, **threshold, **engine, **_criterion(flags, Prune, "--prune")))
     if flags["cluster"] is not None:
-        stages.append(Cluster(clusters=flags["cluster"]))
+        stages.append(Cluster(clusters=flags["cluster"], **engine))
+    if flags["distill"]:
+        stages.append(Distill(**engine))
     if flags["qat"]:
-        stages.append(QAT())
+        stages.append(QAT(**engine))
     return tuple(stages)
+
+
+def _criterion(flags: dict[str, Any], stage: type[Channels] | type[Prune], flag: str) -> dict[str, Any]:
+    """Return ``--criterion`` for the stage that knows it; where both stages are asked for, ``taylor`` is for both."""
+    asked = flags["criterion"]
+    known = get_args(get_type_hints(stage)["criterion"])
+    other = "--prune" if flag == "--channels" else "--channels"
+    if asked is None or (asked not in known and flags[other[2:]] is not None):
+        return {}
+    if asked not in known:
+        msg = f"--criterion must be one of {', '.join(known)} with {flag}, got {asked!r}"
+        raise UsageError(msg)
+    return {"criterion": asked}
 
 
 def default_output(model: str, recipe: Recipe) -> Path:

@@ -102,11 +102,11 @@ def open_data(
 
 
 def sparsity(context: click.Context, parameter: click.Parameter, value: str | None) -> float | str | None:
-    """Read ``--prune``: a fraction as a float, or the text ``2:4``."""
-    if value is None or value == "2:4":
+    """Read ``--prune``: a fraction as a float, or the text ``2:4`` or ``4:8``."""
+    if value is None or value in ("2:4", "4:8"):
         return value
     try:
         return float(value)
     except ValueError as error:
-        msg = f"must be a fraction such as 0.5, or 2:4, got {value!r}"
+        msg = f"must be a fraction such as 0.5, or 2:4 or 4:8, got {value!r}"
         raise click.BadParameter(msg, context, parameter) from error

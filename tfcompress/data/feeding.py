@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
+from tfcompress.data.augment import augmented, check_images
 from tfcompress.data.splits import Split
 
 AHEAD = 4
@@ -20,7 +21,16 @@ BLOCK_BYTES = 16 << 20
 """Most bytes that cross at once."""
 
 
-def to_tf(split: Split, batch_size: int, seed: int, *, first_epoch: int = 0, limit: int | None = None) -> Any:
+def to_tf(
+    split: Split,
+    batch_size: int,
+    seed: int,
+    *,
+    first_epoch: int = 0,
+    limit: int | None = None,
+    augment: str = "none",
+    epoch_of: Callable[[], int] | None = None,
+) -> Any:
     """Return a ``tf.data.Dataset`` of batches ``(x, y)``.
 
     Each time it is iterated it gives one epoch, in another order that depends on *seed* and the number of epochs given
@@ -32,20 +42,30 @@ def to_tf(split: Split, batch_size: int, seed: int, *, first_epoch: int = 0, lim
         seed: order of the samples, and which ones with *limit*.
         first_epoch: epoch that the first iteration gives, for training that goes on where it stopped.
         limit: use at most so many samples, the same in each epoch.
+        augment: how images are varied, anew in every epoch; see :func:`tfcompress.data.augment.augmented`.
+        epoch_of: says which epoch an iteration is to give when it begins (Keras 3 begins one more than it trains on);
+            None: they are counted.
 
     Returns:
         Elements are ``(x, y)``: *x* an array, or a dict by input name for several inputs; *y* an array, or a dict by
         output name for several outputs. Its cardinality is known when the split's size is.
+
+    Raises:
+        DataError: *augment* for inputs that are no images.
     """
     import tensorflow as tf
 
     epochs = itertools.count(first_epoch)
     like = _plain(*next(split.batches(batch_size, limit=1)))
+    if augment != "none":
+        check_images(like[0], augment)
     block = batch_size * _batches_a_block(like, batch_size)
 
     def one_epoch() -> Iterator[tuple[Any, Any]]:
-        for x, y in split.batches(block, seed=seed, epoch=next(epochs), limit=limit):
-            yield _plain(x, y)
+        epoch = next(epochs) if epoch_of is None else epoch_of()
+        for number, (x, y) in enumerate(split.batches(block, seed=seed, epoch=epoch, limit=limit)):
+            plain, labels = _plain(x, y)
+            yield (plain if augment == "none" else augmented(plain, augment, (seed, epoch, number))), labels
 
     def sliced(*block_of: Any) -> Any:
         total = tf.shape(tf.nest.flatten(block_of)[0], out_type=tf.int64)[0]

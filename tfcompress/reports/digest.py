@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from tfcompress.reports import wording
-from tfcompress.reports.entries import Score, ratio
+from tfcompress.reports.entries import Comparison, Score, ratio
 from tfcompress.reports.measurements import EdgeRun
 from tfcompress.reports.report import Report
 
@@ -15,6 +15,9 @@ V = TypeVar("V", int, float)
 
 SIGNIFICANT = 0.05
 """A p-value below this is called a significant difference."""
+
+SAME_MACS = 0.02
+"""A ratio of multiply-accumulates this close to 1 is no change: folding and activations move them that much."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,16 @@ def _sizes(report: Report) -> Iterator[Row]:
     yield Row("parameters", *_both(wording.count, (source.parameters, after.parameters)), "")
     fewer = changed("fewer", "more", change.parameter_ratio)
     yield Row("non-zero parameters", *_both(wording.count, (source.nonzero, after.nonzero)), fewer)
-    yield Row("multiply-accumulates", *_both(wording.count, (source.macs, after.macs)), "")
+    yield Row("multiply-accumulates", *_both(wording.count, (source.macs, after.macs)), _fewer_macs(change))
+    if after.kernels_entropy_bytes is not None:
+        yield Row("kernels", "", wording.size(after.kernels_bytes), "")
+        yield Row("kernels, entropy bound", "", wording.size(after.kernels_entropy_bytes), "")
+
+
+def _fewer_macs(change: Comparison) -> str:
+    """Return by how much the multiply-accumulates changed; nothing where batch sizes or folding move them a little."""
+    same = change.macs_ratio is not None and abs(change.macs_ratio - 1) < SAME_MACS
+    return "" if same else changed("fewer", "more", change.macs_ratio)
 
 
 def _both(word: Callable[[V | None], str], pair: tuple[V | None, V | None]) -> tuple[str, str]:

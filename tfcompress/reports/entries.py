@@ -188,6 +188,8 @@ class ResultFile:
         sha256: of the file; device measurements join by it.
         size_bytes: of the file.
         gzip_bytes: of the same, compressed by gzip -9.
+        kernels_bytes: of its kernels as stored.
+        kernels_entropy_bytes: the fewest that a code of single values could hold them in (the sum over the kernels).
         quantize: the scheme: ``none``, ``dynamic``, ``float16``, ``int8``, ``int16x8``.
         parameters: how many weights it holds.
         nonzero: how many of them are not zero.
@@ -207,6 +209,8 @@ class ResultFile:
     parameters: int | None = None
     nonzero: int | None = None
     macs: int | None = None
+    kernels_bytes: int | None = None
+    kernels_entropy_bytes: int | None = None
     score: Score | None = None
     operators: Mapping[str, int] = field(default_factory=dict)
     verification: Mapping[str, Any] = field(default_factory=dict)
@@ -222,6 +226,7 @@ class Comparison:
         size_ratio: float .tflite bytes over the result's.
         gzip_ratio: the same after gzip.
         parameter_ratio: parameters of the source over non-zero parameters of the result.
+        macs_ratio: multiply-accumulates of the source over the result's.
         accuracy_difference: result minus float: top-1 fraction, or mean absolute error of a regression.
         mcnemar_p: probability of a difference like that between equally good classifiers (McNemar's test).
         speedup: float latency over the result's, on the device measured last.
@@ -231,6 +236,7 @@ class Comparison:
     size_ratio: float | None = None
     gzip_ratio: float | None = None
     parameter_ratio: float | None = None
+    macs_ratio: float | None = None
     accuracy_difference: float | None = None
     mcnemar_p: float | None = None
     speedup: float | None = None

@@ -51,11 +51,12 @@ __all__ = [
     "ratio",
 ]
 
-FORMAT = 1
+FORMAT = 2
 """Number of the JSON format. A key that is added, removed or changes its meaning makes a new number.
 
 History:
     1: first.
+    2: bytes and entropy of the kernels, the ratio of multiply-accumulates; what edge_runner's second format brings.
 """
 
 
@@ -135,6 +136,7 @@ def compare(
         size_ratio=ratio(baseline.size_bytes, result.size_bytes) if baseline else None,
         gzip_ratio=ratio(baseline.gzip_bytes, result.gzip_bytes) if baseline else None,
         parameter_ratio=ratio(source.parameters, result.nonzero),
+        macs_ratio=ratio(source.macs, result.macs),
         accuracy_difference=None if before is None or after is None else after - before,
         mcnemar_p=mcnemar_p,
     )
@@ -162,7 +164,7 @@ def from_json(text: str, where: str = "report") -> Report:
     if type(number) is int and number > FORMAT:
         msg = f"{where}: format must be at most {FORMAT}, got {number}; a newer tfcompress wrote it: upgrade tfcompress"
         raise UsageError(msg)
-    if number != FORMAT or isinstance(number, bool):
+    if type(number) is not int or number < 1:
         msg = f"{where}: format must be a whole number between 1 and {FORMAT}, got {number!r}"
         raise UsageError(msg)
     return codec.from_plain(Report, plain, where)

@@ -6,11 +6,14 @@ An engine is a module with a name, the Keras it works on, and ``open_session``; 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol, cast
 
+import numpy as np
+
 from tfcompress.errors import UsageError
-from tfcompress.recipe import Stage
+from tfcompress.recipe import QAT, Channels, Distill, Prune, Stage
 from tfcompress.techniques.promises import Promise
 
 
@@ -29,8 +32,11 @@ class Session(Protocol):
     def needs_steps(self) -> bool:
         """Whether :meth:`after_step_` has anything to do."""
 
-    def plan_(self, *, epochs: int, steps_per_epoch: int) -> None:
-        """Lay schedules over a training of so many steps; raises UsageError where one does not fit."""
+    def plan_(self, *, epochs: int, steps_per_epoch: int, done_steps: int = 0) -> None:
+        """Lay schedules over a training of so many steps; raises UsageError where one does not fit.
+
+        *done_steps* were done by a training that was killed; the model has its weights.
+        """
 
     def after_step_(self) -> None:
         """Do what falls due after a training step."""
@@ -48,26 +54,67 @@ class Engine(Protocol):
     NAME: str
     KERAS: Literal["keras2", "keras3"]
 
-    def open_session(self, model: Any, stages: Sequence[Stage], *, seed: int) -> Session:
-        """Prepare *stages* on a copy of *model*, or refuse them."""
+    def open_session(
+        self,
+        model: Any,
+        stages: Sequence[Stage],
+        *,
+        seed: int,
+        samples: Samples | None = None,
+        teacher: Any | None = None,
+    ) -> Session:
+        """Prepare *stages* on a copy of *model*, or refuse them; *teacher* is for distillation (None: *model*)."""
 
 
-ENGINES = {"tfmot": "tfcompress.techniques.tfmot_engine"}
+@dataclass(frozen=True)
+class Samples:
+    """Training data for what looks at some before the training begins: activation ranges, criteria by gradient.
+
+    Attributes:
+        inputs: an array of shape (samples, ...) for each of the model's inputs by name, preprocessed.
+        labels: what goes with them: one array, one for each output by name, or None where there are none.
+    """
+
+    inputs: Mapping[str, np.ndarray]
+    labels: Any = None
+
+
+ENGINES = {"native": "tfcompress.techniques.native_engine", "tfmot": "tfcompress.techniques.tfmot_engine"}
 """Name -> module, imported when it is first used."""
 
-DEFAULT = "tfmot"
-"""What ``auto`` stands for."""
+OWN = {"keras2": "tfmot", "keras3": "native"}
+"""The engine that works on each Keras: what ``auto`` stands for."""
 
 
-def engine_for(stages: Sequence[Stage]) -> Engine:
-    """Return the engine that all *stages* ask for.
+def engine_for(stages: Sequence[Stage], keras: str) -> Engine:
+    """Return the engine that all *stages* ask for; for ``auto`` the one that works on the model's own Keras.
+
+    Args:
+        stages: what is to be done.
+        keras: ``keras2`` or ``keras3``: whose model it is.
 
     Raises:
-        UsageError: they ask for different ones.
+        UsageError: they ask for different ones, or for one that cannot do it.
     """
     asked = {stage.engine for stage in stages if stage.engine != "auto"}
     if len(asked) > 1:
         msg = f"stages that train together must have one engine, got {', '.join(map(repr, sorted(asked)))}"
         raise UsageError(msg)
-    name = next(iter(asked), DEFAULT)
+    name = next(iter(asked), OWN[keras])
+    lacking = next((stage for stage in stages if name == "tfmot" and needs_native(stage)), None)
+    if lacking:
+        msg = (
+            f"{lacking.kind} with these settings needs the native engine, which works on Keras 3 models; "
+            "load the model with Keras 3 (tfcompress.load_model(PATH).keras3)"
+        )
+        raise UsageError(msg)
     return cast("Engine", importlib.import_module(ENGINES[name]))
+
+
+def needs_native(stage: Stage) -> bool:
+    """Tell whether a stage asks for what the tfmot engine does not have."""
+    if isinstance(stage, Prune):
+        return (stage.criterion, stage.threshold) != ("magnitude", "layer") or stage.pattern == "4:8"
+    if isinstance(stage, QAT):
+        return (stage.weight_bits, stage.activation_bits, stage.learn_ranges) != (8, 8, False)
+    return isinstance(stage, Distill | Channels)

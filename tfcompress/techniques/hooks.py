@@ -11,10 +11,15 @@ from tfcompress.techniques.engine import Session
 class Hooks:
     """The work itself; knows no Keras."""
 
-    def __init__(self, session: Session, *, epochs: int | None, steps_per_epoch: int | None) -> None:
-        """Plan at once where both numbers are known; else at the first epoch, with what ``fit`` says of itself."""
+    def __init__(
+        self, session: Session, *, epochs: int | None, steps_per_epoch: int | None, must_plan: bool = True
+    ) -> None:
+        """Plan at once where both numbers are known; else at the first epoch, with what ``fit`` says of itself.
+
+        *must_plan*: refuse a training whose number of steps nobody knows.
+        """
         self.session, self.epochs, self.steps_per_epoch = session, epochs, steps_per_epoch
-        self.planned = False
+        self.must_plan, self.planned, self.begun = must_plan, False, False
         if epochs is not None and steps_per_epoch is not None:
             self._plan(epochs, steps_per_epoch)
 
@@ -28,16 +33,20 @@ class Hooks:
         Raises:
             UsageError: the number of steps is not known, or a schedule does not fit into it.
         """
-        if self.planned:
-            return
+        first, self.begun = not self.begun, True
         steps = self.steps_per_epoch or params.get("steps")
+        if self.planned and not (first and epoch and self.epochs and steps):
+            return
         if not steps:
+            if not self.must_plan:
+                return
             msg = "steps per epoch are not known for this data; give steps_per_epoch= to attach"
             raise UsageError(msg)
-        self._plan(self.epochs or int(params["epochs"]) - epoch, int(steps))
+        done = epoch * int(steps) if self.epochs and first else 0
+        self._plan(self.epochs or int(params["epochs"]) - epoch, int(steps), done)
 
-    def _plan(self, epochs: int, steps_per_epoch: int) -> None:
-        self.session.plan_(epochs=epochs, steps_per_epoch=steps_per_epoch)
+    def _plan(self, epochs: int, steps_per_epoch: int, done: int = 0) -> None:
+        self.session.plan_(epochs=epochs, steps_per_epoch=steps_per_epoch, done_steps=done)
         self.planned = True
 
     def batch_ends(self) -> None:

@@ -107,6 +107,7 @@ def choose(stage: Prune | Cluster, layers: Mapping[str, Any], verdict: Callable[
         UnsupportedError: layers in the scope that the technique cannot work on; or there is nothing to work on.
     """
     check_scope(stage.kind, stage.scope, layers, "layer with a kernel")
+    layers = _of_types(stage, layers)
     verdicts = {path: verdict(layer) for path, layer in layers.items() if in_scope(path, stage.scope)}
     taken = {path: layers[path] for path, v in verdicts.items() if v.what == "take"}
     asked_by_name = {path for path in verdicts if path in stage.scope or path.rpartition("/")[2] in stage.scope}
@@ -122,6 +123,20 @@ def choose(stage: Prune | Cluster, layers: Mapping[str, Any], verdict: Callable[
         raise UnsupportedError(msg)
     notes = [f"{stage.kind} leaves {p} as it is: {v.reason}" for p, v in verdicts.items() if v.what == "leave"]
     return Choice(taken, notes)
+
+
+def _of_types(stage: Prune | Cluster, layers: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Keep the layers of the classes that a stage names, where it names any."""
+    if not isinstance(stage, Prune) or not stage.types:
+        return layers
+    known = sorted({type(layer).__name__ for layer in layers.values()})
+    for name in stage.types:
+        if name not in known:
+            msg = (
+                f"prune.types matches no layer with a kernel: {name!r}{nearest(name, known)}; there are {listed(known)}"
+            )
+            raise UsageError(msg)
+    return {path: layer for path, layer in layers.items() if type(layer).__name__ in stage.types}
 
 
 def listed(words: Iterable[str]) -> str:

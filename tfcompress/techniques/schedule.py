@@ -45,23 +45,26 @@ def plan(stage: Prune, *, epochs: int, steps_per_epoch: int) -> Plan:
     if total < 1:
         msg = f"pruning needs at least 1 training step, but {known}; train on more"
         raise UsageError(msg)
-    begin = max(1, round(stage.begin_epoch * steps_per_epoch))
-    for name, epoch in (("begin_epoch", stage.begin_epoch), ("end_epoch", stage.end_epoch)):
-        if epoch is not None and max(1, round(epoch * steps_per_epoch)) > total:
-            step = round(epoch * steps_per_epoch)
-            where = f"epoch {epoch:g} is step {step}, but {known}"
-            msg = f"prune.{name} must lie within the training: {where}; train longer or set it lower"
-            raise UsageError(msg)
-    end = max(begin, _end(stage, begin, total, steps_per_epoch))
+    begin = _step("begin", stage.begin_epoch, stage.begin_step, total, steps_per_epoch, known)
+    if stage.end_epoch is None and stage.end_step is None:
+        end = int(DEFAULT_END * total)
+        end = end if end > begin else begin + int(DEFAULT_END * (total - begin))
+    else:
+        end = _step("end", stage.end_epoch, stage.end_step, total, steps_per_epoch, known)
+    end = max(begin, end)
     frequency = min(stage.frequency, max(1, (end - begin) // LEAST_UPDATES))
     return Plan(begin, begin + (end - begin) // frequency * frequency, frequency, total)
 
 
-def _end(stage: Prune, begin: int, total: int, steps_per_epoch: int) -> int:
-    if stage.end_epoch is not None:
-        return round(stage.end_epoch * steps_per_epoch)
-    end = int(DEFAULT_END * total)
-    return end if end > begin else begin + int(DEFAULT_END * (total - begin))
+def _step(name: str, epoch: float | None, step: int | None, total: int, steps_per_epoch: int, known: str) -> int:
+    """Return the step that an epoch or a step stands for, counted from 1."""
+    found = max(1, round((epoch or 0.0) * steps_per_epoch) if step is None else step)
+    if found <= total:
+        return found
+    where = f"epoch {epoch:g} is step {found}, but {known}" if step is None else f"got step {step}, but {known}"
+    field = f"{name}_epoch" if step is None else f"{name}_step"
+    msg = f"prune.{field} must lie within the training: {where}; train longer or set it lower"
+    raise UsageError(msg)
 
 
 def sparsity_at(stage: Prune, plan: Plan, step: int) -> float:

@@ -24,6 +24,7 @@ from tfcompress.techniques.cloning import (
     short_name,
     with_weights,
 )
+from tfcompress.techniques.engine import Samples
 from tfcompress.techniques.kernels import Choice, Kernel, listed
 from tfcompress.techniques.promises import Promise
 from tfcompress.techniques.promises import check as check_promises
@@ -123,8 +124,10 @@ class TfmotSession:
         """Whether :meth:`after_step_` has anything to do."""
         return bool(self._trainable.waiting)
 
-    def plan_(self, *, epochs: int, steps_per_epoch: int) -> None:
+    def plan_(self, *, epochs: int, steps_per_epoch: int, done_steps: int = 0) -> None:
         """Lay the pruning schedule over a training; nothing to do without one.
+
+        Where it stands in there, tfmot's own counters tell, which come with the weights: *done_steps* is not needed.
 
         Raises:
             UsageError: the schedule does not fit into the training.
@@ -185,13 +188,22 @@ class TfmotSession:
             self.notes.append(note)
 
 
-def open_session(model: Any, stages: Sequence[Stage], *, seed: int) -> TfmotSession:
+def open_session(
+    model: Any,
+    stages: Sequence[Stage],
+    *,
+    seed: int,
+    samples: Samples | None = None,
+    teacher: Any | None = None,
+) -> TfmotSession:
     """Prepare *stages* on a copy of a tf_keras model.
 
     Args:
         model: functional or Sequential, built; never changed.
         stages: at most one of each kind.
         seed: seed of the initial centroids.
+        samples: not looked at: tfmot's ranges and masks come out of the training alone.
+        teacher: not looked at: tfmot has no distillation.
 
     Raises:
         ModelError: the model was never built.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -27,6 +28,7 @@ def choose(
     quantize: str,
     runtimes: Sequence[str],
     inputs: Mapping[str, np.ndarray],
+    optimize_for: str = "size",
 ) -> tuple[bytes, str]:
     """Try the sparse encoding.
 
@@ -36,6 +38,7 @@ def choose(
         quantize: scheme of the file.
         runtimes: requirements such as ``litert>=2.1``; empty: LiteRT.
         inputs: samples by input name, to compare the two files on.
+        optimize_for: ``size`` compares the files, ``download`` what gzip makes of them.
 
     Returns:
         The file to keep, and what became of it in a few words; no words where no kernel is sparse enough.
@@ -51,14 +54,20 @@ def choose(
         encoded = convert()
     except ConversionError as error:
         return dense, f"left dense: {error}"
-    if len(encoded) >= len(dense):
-        return dense, f"left dense: {len(dense):,} bytes, encoded {len(encoded):,}"
+    after = " after gzip" if optimize_for == "download" else ""
+    before, now = ((_gzipped(each) if after else len(each)) for each in (dense, encoded))
+    if now >= before:
+        return dense, f"left dense: {before:,} bytes{after}, encoded {now:,}"
     few = {name: values[:_SAMPLES] for name, values in inputs.items()}
     for runtime in asked:
         reason = _differs(runtime, dense, encoded, few)
         if reason:
             return dense, f"left dense: {reason}"
-    return encoded, f"encoded: {len(encoded):,} bytes instead of {len(dense):,}"
+    return encoded, f"encoded: {now:,} bytes{after} instead of {before:,}"
+
+
+def _gzipped(content: bytes) -> int:
+    return len(gzip.compress(content, 9, mtime=0))
 
 
 def _differs(runtime: Runtime, dense: bytes, encoded: bytes, inputs: Mapping[str, np.ndarray]) -> str:

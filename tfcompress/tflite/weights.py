@@ -62,6 +62,8 @@ class KernelFacts:
         distinct: different stored values in the whole kernel; None: not counted (sparse encoding of a packed type).
         distinct_per_channel: the most different values in one output channel; None: not counted (sparse encoding).
         sparse: stored in TFLite's sparse encoding.
+        entropy_bytes: the fewest bytes in which a code that treats every stored value alike can hold them (Shannon
+            1948: elements times the entropy of the values' frequencies); None where the values are not known.
     """
 
     name: str
@@ -73,6 +75,7 @@ class KernelFacts:
     distinct: int | None
     distinct_per_channel: int | None
     sparse: bool
+    entropy_bytes: int | None = None
 
 
 def kernels(graphs: Graphs) -> Iterator[Kernel]:
@@ -148,13 +151,15 @@ def _unpack(data: np.ndarray, bits: int, *, signed: bool) -> np.ndarray:
 def _facts(kernel: Kernel) -> KernelFacts:
     tensor = kernel.tensor
     values = stored_values(tensor)
-    zeros, distinct, per_channel = 0.0, None, None
+    zeros, distinct, per_channel, entropy = 0.0, None, None, None
     if values is not None and tensor.elements:
         zeros = 1 - nonzero_in(tensor) / tensor.elements
-        distinct = len(np.unique(values))
+        found, counts = np.unique(values, return_counts=True)
         if tensor.sparse:
-            distinct += not (values == 0).any()
-        else:
+            left_out = tensor.elements - len(values)
+            counts = np.append(counts[found != 0], counts[found == 0].sum() + left_out)
+        distinct, entropy = len(counts), _entropy_bytes(counts[counts > 0])
+        if not tensor.sparse:
             per_channel = _most_per_channel(values.reshape(tensor.shape), kernel.axis)
     return KernelFacts(
         tensor.name,
@@ -166,7 +171,13 @@ def _facts(kernel: Kernel) -> KernelFacts:
         distinct,
         per_channel,
         tensor.sparse,
+        entropy,
     )
+
+
+def _entropy_bytes(counts: np.ndarray) -> int:
+    """Return the bytes of so many values with these frequencies: ``sum(n * log2(total / n)) / 8``, rounded up."""
+    return int(np.ceil(float((counts * np.log2(counts.sum() / counts)).sum()) / 8))
 
 
 def _zero_points(tensor: Tensor) -> np.ndarray | int:

@@ -1,0 +1,42 @@
+import numpy as np
+import pytest
+
+from tfcompress.data.augment import augmented, check_images
+from tfcompress.errors import DataError
+
+
+def numbered(count=64, side=16):
+    return np.arange(count * side * side, dtype=np.float32).reshape(count, side, side, 1)
+
+
+def test_a_flip_mirrors_about_half_of_the_images_and_leaves_the_others():
+    x = numbered()
+    out = augmented(x, "flip", (0, 1))
+    same = (out == x).all(axis=(1, 2, 3))
+    mirrored = (out == x[:, :, ::-1]).all(axis=(1, 2, 3))
+    assert (same ^ mirrored).all()
+    assert 16 < same.sum() < 48
+
+
+def test_a_shift_moves_by_at_most_an_eighth_and_repeats_the_edge():
+    x = numbered()
+    out = augmented(x, "flip-shift", (0, 1))
+    assert out.shape == x.shape
+    assert out.dtype == x.dtype
+    middle = out[:, 8, 8, 0] - x[:, 0, 0, 0]
+    rows, columns = middle // 16, middle % 16
+    assert set(rows) == {6, 7, 8, 9, 10}
+    assert set(columns) == {5, 6, 7, 8, 9, 10}
+    assert all(len(set(image.ravel())) >= 14 * 14 for image in out)
+
+
+def test_the_same_seed_varies_the_same_way_and_another_does_not():
+    x = numbered()
+    assert np.array_equal(augmented(x, "flip-shift", (0, 1)), augmented(x, "flip-shift", (0, 1)))
+    assert not np.array_equal(augmented(x, "flip-shift", (0, 1)), augmented(x, "flip-shift", (0, 2)))
+
+
+@pytest.mark.parametrize(("x", "got"), [({"a": 1, "b": 2}, "2 inputs"), (np.zeros((4, 8)), r"shape \(4, 8\)")])
+def test_what_is_no_image_is_refused(x, got):
+    with pytest.raises(DataError, match=f"'flip' needs images of shape .*, got {got}; leave it out"):
+        check_images(x, "flip")

@@ -1,0 +1,222 @@
+"""The stages of a run: channels go first, then everything that trains trains, in as many cycles as were asked for."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tfcompress import files
+from tfcompress.errors import DataError, UnsupportedError, UsageError
+from tfcompress.progress import Progress
+from tfcompress.recipe import Channels, Recipe, Stage
+
+if TYPE_CHECKING:
+    from tfcompress.data.dataset import BoundData
+    from tfcompress.job import Job
+    from tfcompress.models.loading import Loaded
+    from tfcompress.techniques.channels.stage import ChannelsResult
+    from tfcompress.techniques.engine import Samples
+    from tfcompress.tflite.convert import ConverterProcess
+    from tfcompress.training import Training
+
+SAMPLES = 256
+"""Training samples that a stage may look at before the training: for ranges, and for criteria by gradient."""
+
+JUDGED = 2000
+"""Training samples on which a sensitivity analysis measures accuracy."""
+
+
+@dataclass
+class Run:
+    """One run's inputs, and what it has found out so far."""
+
+    recipe: Recipe
+    loaded: Loaded
+    data: BoundData | None
+    converter: ConverterProcess
+    progress: Progress
+    wall_seconds: dict[str, float] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    @contextlib.contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Time a phase of the run."""
+        started = time.perf_counter()
+        yield
+        self.wall_seconds[name] = self.wall_seconds.get(name, 0.0) + time.perf_counter() - started
+
+    def warn(self, text: str) -> None:
+        """Keep a warning for the report, and tell it now."""
+        if text not in self.warnings:
+            self.warnings.append(text)
+            self.progress.note(text)
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A model after its stages.
+
+    Attributes:
+        model: the finished Keras model.
+        job: the job of the last training.
+        training: all trainings together.
+    """
+
+    model: Any
+    job: Job
+    training: Training
+
+
+def run_stages(run: Run, folder: Path | None) -> Staged:
+    """Do what the recipe's stages ask for.
+
+    Args:
+        run: the run; its data has a training split.
+        folder: where a killed run's epochs are kept, to go on from; None: nowhere.
+
+    Raises:
+        DataError: there is no data.
+        UsageError: stages that cannot be meant.
+        UnsupportedError: a stage cannot work on this model.
+    """
+    if run.data is None:
+        msg = "stages need data"
+        raise DataError(msg)
+    channels = run.recipe.stage("channels")
+    if isinstance(channels, Channels):
+        return _in_cycles(run, run.data, channels, folder)
+    with run.phase("attach stages"), run.progress.task("preparing the stages"):
+        job = _attached(run, run.data)
+    return _trained(run, run.data, job, run.recipe.train.epochs, folder, "training")
+
+
+def _attached(run: Run, data: BoundData) -> Job:
+    """Attach the stages by the engine that was asked for, else by the one that takes this model.
+
+    A tf_keras file goes to tfmot, as long as that takes it; everything else goes to the native engine, in Keras 3.
+    """
+    from tfcompress.job import attach
+    from tfcompress.techniques.engine import needs_native
+
+    stages, loaded = run.recipe.stages, run.loaded
+    asked = {stage.engine for stage in stages} - {"auto"}
+    options: dict[str, Any] = {"train": run.recipe.train, "samples": _samples(data, run.recipe.train.seed)}
+    native = "native" in asked or any(needs_native(stage) for stage in stages)
+    if not native and ("tfmot" in asked or loaded.writer == "keras2"):
+        try:
+            return attach(loaded.for_tfmot(), *stages, **options)
+        except UnsupportedError as error:
+            if "tfmot" in asked or loaded.refusal:
+                raise
+            run.warn(f"tfmot does not take this model ({error}); the native engine trains it, in Keras 3")
+    return attach(in_keras3(loaded), *stages, **options)
+
+
+def in_keras3(loaded: Loaded) -> Any:
+    """Return the model as a Keras 3 graph.
+
+    Raises:
+        UnsupportedError: it has none.
+    """
+    model = loaded.keras3
+    if model is None:
+        msg = f"model {loaded.source!r}: {loaded.refusal}"
+        raise UnsupportedError(msg)
+    return model
+
+
+def _samples(data: BoundData, seed: int, count: int = SAMPLES) -> Samples:
+    from tfcompress.techniques.engine import Samples
+
+    inputs, labels = next(data.need_train().batches(count, seed=seed, limit=count))
+    return Samples(inputs, labels)
+
+
+def _trained(run: Run, data: BoundData, job: Job, epochs: int, folder: Path | None, title: str) -> Staged:
+    from tfcompress.models.signature import call
+    from tfcompress.training import fit_
+
+    train = dataclasses.replace(run.recipe.train, epochs=epochs)
+    backup = None if folder is None else folder / files.WORK / title.replace(" ", "-")
+    with run.phase("train"):
+        outputs = call(run.loaded.native, data.representative(SAMPLES, train.seed))
+        training = fit_(job, data, train, outputs=outputs, progress=run.progress, backup=backup, title=title)
+    with run.phase("finish stages"):
+        return Staged(job.finish(), job, training)
+
+
+def _in_cycles(run: Run, data: BoundData, stage: Channels, folder: Path | None) -> Staged:
+    """Remove channels and fine-tune, in cycles; what else there is to train trains in the last one."""
+    from tfcompress.job import attach_to
+    from tfcompress.techniques.channels.stage import shares
+
+    cycles, epochs = stage.cycles, run.recipe.train.epochs
+    if cycles > epochs:
+        msg = f"channels.cycles must be at most train.epochs ({epochs}): each cycle fine-tunes, got {cycles}"
+        raise UsageError(msg)
+    original = in_keras3(run.loaded)
+    rest: tuple[Stage, ...] = tuple(each for each in run.recipe.stages if each is not stage)
+    done: list[Staged] = []
+    for number, share in enumerate(shares(stage), start=1):
+        last = number == cycles
+        part = dataclasses.replace(stage, remove=share, cycles=1)
+        narrowed = _narrowed(run, data, done[-1].model if done else original, part)
+        for note in narrowed.notes:
+            run.warn(note)
+        stages = rest if last else tuple(each for each in rest if each.kind == "distill")
+        with run.phase("attach stages"):
+            samples = _samples(data, run.recipe.train.seed)
+            job = attach_to(narrowed.model, stages, train=run.recipe.train, samples=samples, teacher=original)
+        turns = epochs - (epochs // cycles) * (cycles - 1) if last else epochs // cycles
+        title = "training" if cycles == 1 else f"training, cycle {number} of {cycles}"
+        done.append(_trained(run, data, job, turns, folder, title))
+    return dataclasses.replace(done[-1], training=_joined([each.training for each in done]))
+
+
+def _narrowed(run: Run, data: BoundData, model: Any, stage: Channels) -> ChannelsResult:
+    from tfcompress.techniques.channels.stage import remove_channels
+
+    seed = run.recipe.train.seed
+    with run.phase("remove channels"):
+        return remove_channels(
+            model,
+            stage,
+            samples=_samples(data, seed),
+            evaluate=_judge(data, seed) if stage.max_drop is not None else None,
+            seed=seed,
+            progress=run.progress,
+        )
+
+
+def _judge(data: BoundData, seed: int) -> Any:
+    """Return a function that gives a model's accuracy on training samples, in [0, 1]."""
+    from tfcompress.models.signature import call
+
+    inputs, labels = next(data.need_train().batches(JUDGED, seed=seed, limit=JUDGED))
+    if len(data.tasks) != 1 or "regression" in data.tasks.values():
+        msg = "channels.max_drop limits the loss of accuracy, and needs a model with one output of classes"
+        raise UsageError(msg)
+
+    def accuracy(model: Any) -> float:
+        (scores,) = call(model, inputs).values()
+        found = scores.argmax(-1) if scores.shape[-1] > 1 else np.ravel(scores > 0.5)
+        return float((found == np.ravel(labels)).mean())
+
+    return accuracy
+
+
+def _joined(trainings: list[Training]) -> Training:
+    """Return several trainings as one."""
+    return dataclasses.replace(
+        trainings[-1],
+        history=tuple(row for training in trainings for row in training.history),
+        seconds=sum(training.seconds for training in trainings),
+        resumed_at=sum(training.resumed_at for training in trainings),
+    )
