@@ -1,0 +1,184 @@
+"""What a model costs with fewer channels, reckoned without building it.
+
+A weight of sizes a x b x … with k_a of a and k_b of b kept has ``k_a k_b …`` numbers, and a layer that uses every
+number of its kernel equally often multiplies that often. So both costs are sums of products of sizes, and sizes are
+linear in the numbers of kept channels: an evaluation is one small matrix product.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfcompress.errors import UsageError, nearest
+from tfcompress.models.channels.groups import Analysis, analyse
+from tfcompress.models.channels.ledger import Atoms
+
+Values = NDArray[np.float64]
+Keep = Mapping[str, Sequence[int] | int]
+"""Group -> channels that stay, or how many; a group that is not named stays whole."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a model costs.
+
+    Attributes:
+        macs: multiply-accumulates for one sample, of what can be counted.
+        parameters: weights, those that are not trained too.
+    """
+
+    macs: int
+    parameters: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Products:
+    """A sum of products: *factor* x the kept part of each axis; rows of *axes* are indices of axes, -1: none."""
+
+    factor: Values
+    axes: NDArray[np.int64]
+
+    def value(self, parts: Values) -> float:
+        """Return the sum for the kept part of every axis, whose last entry, for -1, is 1."""
+        return float(self.factor @ parts[self.axes].prod(axis=1))
+
+    def slope(self, parts: Values) -> Values:
+        """Return the derivative by every axis's kept part: shape of *parts*."""
+        chosen = parts[self.axes]
+        slopes = np.zeros_like(parts)
+        for place in range(self.axes.shape[1]):
+            others = np.delete(chosen, place, axis=1).prod(axis=1)
+            np.add.at(slopes, self.axes[:, place], self.factor * others)
+        return slopes
+
+
+@dataclass(eq=False)
+class CostModel:
+    """Costs of a model as a function of the channels that are kept.
+
+    Where the channels of a group are not all equally wide (some of them also pass a concatenation, say), a *number* of
+    kept channels counts as that many average ones; a list of channels is exact.
+
+    Attributes:
+        analysis: the model's groups.
+    """
+
+    analysis: Analysis
+    _columns: dict[bytes, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, model: Any) -> CostModel:
+        """Analyse a model.
+
+        Raises:
+            UnsupportedError: neither functional nor sequential.
+        """
+        return cls(analyse(model))
+
+    def __post_init__(self) -> None:
+        trace = self.analysis.trace
+        self._axes: list[Atoms] = []
+        claimed: dict[int, list[Atoms]] = {}
+        for (number, _), claim in trace.claims.items():
+            if claim.atoms is not None:
+                claimed.setdefault(number, []).append(claim.atoms)
+        weights = {id(v): v for layer in trace.layers.values() for v in getattr(layer, "weights", ())}
+        sizes = [(float(math.prod(v.shape)), claimed.get(number, [])) for number, v in weights.items()]
+        kernels = [(macs, claimed.get(id(variable), [])) for variable, macs in trace.kernels]
+        self._parameters = self._products(sizes)
+        self._macs = self._products(kernels + [(term.macs, list(term.axes)) for term in trace.terms])
+        self._linear()
+
+    def _products(self, entries: list[tuple[float, list[Atoms]]]) -> _Products:
+        widest = max((len(axes) for _, axes in entries), default=0)
+        rows = np.full((len(entries), max(widest, 1)), -1, np.int64)
+        for row, (_, axes) in enumerate(entries):
+            for place, atoms in enumerate(axes):
+                rows[row, place] = self._axis(atoms)
+        return _Products(np.array([factor for factor, _ in entries]), rows)
+
+    def _axis(self, atoms: Atoms) -> int:
+        key = np.ascontiguousarray(atoms).tobytes()
+        if key not in self._columns:
+            self._columns[key] = len(self._axes)
+            self._axes.append(atoms)
+        return self._columns[key]
+
+    def _linear(self) -> None:
+        """Write every axis's kept part as ``matrix @ numbers + rest``: a column for channels that are alike."""
+        groups, analysis = self.analysis.groups, self.analysis
+        offsets = np.concatenate([[0], np.cumsum([group.channels for group in groups])]).astype(np.int64)
+        total = int(offsets[-1])
+        dense = np.zeros((len(self._axes) + 1, total))
+        rest = np.ones(len(self._axes) + 1)
+        for row, atoms in enumerate(self._axes):
+            owned = analysis.group_of[atoms] >= 0
+            places = offsets[analysis.group_of[atoms][owned]] + analysis.channel_of[atoms][owned]
+            np.add.at(dense[row], places, 1.0 / len(atoms))
+            rest[row] = 1.0 - owned.mean()
+        owner = np.repeat(np.arange(len(groups)), [group.channels for group in groups])
+        marked = np.concatenate([owner[None].astype(np.float64), dense])
+        alike, kinds = np.unique(marked, axis=1, return_inverse=True)
+        self._matrix, self._rest, self._kinds, self._offsets = alike[1:], rest, kinds.ravel(), offsets
+        self._owner = alike[0].astype(np.int64)
+        self._columns_of = np.searchsorted(self._owner, np.arange(len(groups) + 1))  # unique columns come in order
+        self._full = np.bincount(self._kinds, minlength=alike.shape[1]).astype(np.float64)
+        self._index = {group.name: number for number, group in enumerate(groups)}
+
+    def _numbers(self, keep: Keep) -> Values:
+        numbers = self._full.copy()
+        for name, channels in keep.items():
+            if name not in self._index:
+                msg = f"keep must name groups of the model, got {name!r}{nearest(name, self._index)}"
+                raise UsageError(msg)
+            group = self._index[name]
+            first, end = self._columns_of[group], self._columns_of[group + 1]
+            if isinstance(channels, int | np.integer):
+                numbers[first:end] *= int(channels) / self.analysis.groups[group].channels
+            elif end == first + 1:
+                numbers[first] = len(channels)
+            else:
+                kinds = self._kinds[self._offsets[group] + np.asarray(channels, np.int64)]
+                numbers[first:end] = np.bincount(kinds - first, minlength=end - first)
+        return numbers
+
+    def of_kept(self, keep: Keep) -> Cost:
+        """Reckon the cost with what is kept.
+
+        Raises:
+            UsageError: an unknown group.
+        """
+        parts = self._matrix @ self._numbers(keep) + self._rest
+        return Cost(round(self._macs.value(parts)), round(self._parameters.value(parts)))
+
+    def per_channel(self, keep: Keep) -> dict[str, tuple[float, float]]:
+        """Return, group by group, how many MACs and parameters one (average) channel more or less changes.
+
+        The derivative at what is kept: exact where no weight has the group on two axes.
+
+        Raises:
+            UsageError: an unknown group.
+        """
+        numbers = self._numbers(keep)
+        parts = self._matrix @ numbers + self._rest
+        slopes = np.stack([self._macs.slope(parts), self._parameters.slope(parts)]) @ self._matrix
+        groups = len(self.analysis.groups)
+        weight = np.bincount(self._owner, weights=self._full, minlength=groups)
+        means = [np.bincount(self._owner, weights=row * self._full, minlength=groups) / weight for row in slopes]
+        return {name: (float(means[0][n]), float(means[1][n])) for name, n in self._index.items()}
+
+
+def macs_after(model: Any, keep: Keep) -> int:
+    """Return the multiply-accumulates for one sample with what is kept; for many questions: :class:`CostModel`."""
+    return CostModel.of(model).of_kept(keep).macs
+
+
+def parameters_after(model: Any, keep: Keep) -> int:
+    """Return the number of parameters with what is kept; for many questions: :class:`CostModel`."""
+    return CostModel.of(model).of_kept(keep).parameters
