@@ -71,7 +71,7 @@ ARCHITECTURES = {
 }
 BOARD = "Raspberry Pi 4 Model B (emulated by qemu-user)"
 """Whoever reads a measurement made there sees what it is worth."""
-RUNTIMES = {
+RUNTIMES: dict[tuple[str, str], dict[str, tuple[str, ...]]] = {
     ("arm64", "bullseye"): {"litert": ("ai-edge-litert==2.1.0",), "tflite": ("tflite-runtime==2.13.0", "numpy<2")},
     ("arm64", "bookworm"): {"litert": ("ai-edge-litert==2.3.0",), "tflite": ("tflite-runtime==2.14.0", "numpy<2")},
     ("arm64", "trixie"): {"litert": ("ai-edge-litert==2.3.0",)},

@@ -69,10 +69,10 @@ def emulator_of(root: Path) -> Emulator:
         header = (root / "usr/bin/dash").read_bytes()[:20]
     except OSError:
         fail(f"{root} is no root that tools/make_pi_root.py made: it has no /usr/bin/dash")
-    for emulator in EMULATORS.values():
-        if header[18] == emulator.machine:
-            return emulator
-    fail(f"{root} holds programs of another architecture than {' and '.join(EMULATORS)}")
+    found = next((emulator for emulator in EMULATORS.values() if header[18] == emulator.machine), None)
+    if found is None:
+        fail(f"{root} holds programs of another architecture than {' and '.join(EMULATORS)}")
+    return found
 
 
 def fail(message: str) -> NoReturn:
@@ -143,7 +143,7 @@ def _furnish_devices(devices: Path) -> None:
     for name in ("shm", "pts"):
         (devices / name).mkdir()
     mount("tmpfs", devices / "shm", "tmpfs", options="mode=1777")
-    mount("/dev/pts", devices / "pts", flags=BIND | RECURSIVE)
+    mount("devpts", devices / "pts", "devpts", options="newinstance,ptmxmode=0666")
     for name, target in {"ptmx": "pts/ptmx", "fd": "/proc/self/fd"}.items():
         (devices / name).symlink_to(target)
 

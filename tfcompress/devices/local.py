@@ -18,7 +18,9 @@ from tfcompress.errors import MissingDependencyError, TfcompressError, UsageErro
 from tfcompress.progress import SILENT, Progress
 from tfcompress.reports import edge
 
-_ALL_FINE, _SOME_FAILED, _USAGE, _NO_INTERPRETER, _INTERRUPTED = 0, 1, 2, 3, 130
+_USAGE, _NO_INTERPRETER, _INTERRUPTED = 2, 3, 130
+MEASURED = (0, 1)
+"""Exit codes with which edge_runner leaves a document: every model was measured, or some failed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +39,7 @@ class Settings:
         predictions: keep each sample's predicted class.
         outputs: write each output as stored into this .npz.
         timeout: seconds after which a silent model is given up.
+        more: further arguments, as edge_runner has them.
     """
 
     runs: int | None = None
@@ -50,6 +53,7 @@ class Settings:
     predictions: bool = False
     outputs: Path | None = None
     timeout: float | None = None
+    more: tuple[str, ...] = ()
 
     def arguments(self) -> list[str]:
         """Return them as edge_runner's command line has them."""
@@ -57,7 +61,7 @@ class Settings:
         flags = ("quick", "reference_kernels", "predictions")
         pairs = [(name, getattr(self, name)) for name in valued]
         given = [text for name, value in pairs if value is not None for text in (f"--{name}", str(value))]
-        return given + [f"--{name.replace('_', '-')}" for name in flags if getattr(self, name)]
+        return [*given, *(f"--{name.replace('_', '-')}" for name in flags if getattr(self, name)), *self.more]
 
 
 def runner_folder() -> Path:
@@ -114,20 +118,32 @@ def run(
 
 
 def _result(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
-    lines = [line for line in done.stderr.splitlines() if line.strip()]
-    last = lines[-1].removeprefix("edge_runner: ").removeprefix("error: ") if lines else "it said nothing"
-    if done.returncode == _USAGE:
-        msg = f"edge_runner cannot measure that: {last}"
-        raise UsageError(msg)
-    if done.returncode == _NO_INTERPRETER:
-        raise MissingDependencyError(last)
     if done.returncode == _INTERRUPTED:
         raise KeyboardInterrupt
-    if done.returncode not in (_ALL_FINE, _SOME_FAILED):
-        msg = f"edge_runner ended with exit code {done.returncode}: {last}"
-        raise TfcompressError(msg)
+    if done.returncode not in MEASURED:
+        raise failure(done.returncode, done.stderr)
     try:
         return edge.check(json.loads(done.stdout), "what edge_runner wrote")
     except json.JSONDecodeError as error:
-        msg = f"edge_runner ended with exit code {done.returncode} and wrote no JSON: {last}"
+        msg = f"edge_runner ended with exit code {done.returncode} and wrote no JSON: {_last(done.stderr)}"
         raise TfcompressError(msg) from error
+
+
+def failure(code: int, said: str, where: str = "") -> TfcompressError:
+    """Return the error for an edge_runner that left no document.
+
+    Args:
+        code: its exit code.
+        said: what it wrote to standard error.
+        where: put in front of the message.
+    """
+    if code == _USAGE:
+        return UsageError(f"{where}edge_runner cannot measure that: {_last(said)}")
+    if code == _NO_INTERPRETER:
+        return MissingDependencyError(f"{where}{_last(said)}")
+    return TfcompressError(f"{where}edge_runner ended with exit code {code}: {_last(said)}")
+
+
+def _last(said: str) -> str:
+    lines = [line for line in said.splitlines() if line.strip()]
+    return lines[-1].removeprefix("edge_runner: ").removeprefix("error: ") if lines else "it said nothing"

@@ -1,0 +1,192 @@
+"""Measure on another machine: bring edge_runner and the models there, start it detached, and bring its JSON back."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, TypeVar
+
+from tfcompress.devices import local
+from tfcompress.devices.config import Device
+from tfcompress.devices.parcel import Parcel
+from tfcompress.devices.ssh import DeviceError, DroppedError, Session
+from tfcompress.errors import MissingDependencyError, OutputError
+from tfcompress.progress import SILENT, Progress, Task
+from tfcompress.reports import edge
+
+T = TypeVar("T")
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
+_SPARE_BYTES = 1_000_000  # for the result
+
+
+class Remote:
+    """A measurement on a device that ssh reaches.
+
+    Attributes:
+        device: where.
+        parcel: what, and how.
+        progress: where notes go.
+        patience: seconds to go on trying when a connection that worked is gone.
+    """
+
+    def __init__(self, device: Device, parcel: Parcel, *, progress: Progress = SILENT, patience: float = 600.0) -> None:
+        self.device, self.parcel, self.progress, self.patience = device, parcel, progress, patience
+        self._stopped = threading.Event()
+        self._session: Session | None = None
+        self._started = False
+
+    def stop(self) -> None:
+        """Let go of the device, from any thread; what runs there goes on."""
+        self._stopped.set()
+        if self._session is not None:
+            self._session.close()
+
+    def measure(self, task: Task) -> edge.Document:
+        """Measure, across lost connections.
+
+        Args:
+            task: hears what is under way.
+
+        Returns:
+            edge_runner's document.
+
+        Raises:
+            DeviceError: the device cannot be reached, or ended the measurement without a result.
+            OutputError: its disk is full or cannot be written.
+            MissingDependencyError: it has no Python or no interpreter.
+            UsageError: edge_runner refused the arguments.
+            DroppedError: :meth:`stop` was called.
+        """
+        return self._steadily(lambda session: self._visit(session, task))
+
+    def cancel(self) -> None:
+        """End the measurement that an earlier command started, and remove it. Raises as :meth:`measure` does."""
+        self._steadily(self._cancel)
+
+    def _steadily(self, visit: Callable[[Session], T]) -> T:
+        """Connect and *visit*, again if the connection is lost after it had once worked."""
+        contact, pause = 0.0, _FIRST_PAUSE
+        while True:
+            try:
+                with Session(self.device) as session:
+                    self._session = session
+                    contact, pause = time.monotonic(), _FIRST_PAUSE if self._started else pause
+                    return visit(session)
+            except DroppedError as error:
+                self._give_up_or_wait(contact, pause, error)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _give_up_or_wait(self, contact: float, pause: float, error: DroppedError) -> None:
+        name = self.device.name
+        if self._stopped.is_set():
+            raise error
+        if not contact:
+            msg = f"device {name} cannot be reached: {error}"
+            raise DeviceError(msg) from error
+        if time.monotonic() - contact > self.patience:
+            goes_on = "; the measurement goes on there: the same command fetches it" if self._started else ""
+            msg = f"device {name} is gone since {self.patience:.0f} s ({error}){goes_on}"
+            raise DeviceError(msg) from error
+        self.progress.note(f"{name}: connection lost ({error}); trying again in {pause:.0f} s")
+        self._stopped.wait(pause)
+
+    def _greet(self, session: Session) -> dict[str, Any]:
+        hello = session.ask("hello", folder=self.device.folder)
+        if hello["root"] and not self._started:
+            self.progress.note(f"{self.device.name}: logged in as root; an ordinary user is enough")
+        return hello
+
+    def _cancel(self, session: Session) -> None:
+        self._greet(session)
+        session.ask("cancel", run=self.parcel.run_id)
+
+    def _visit(self, session: Session, task: Task) -> edge.Document:
+        parcel, hello = self.parcel, self._greet(session)
+        self._send(session, parcel.tree.values(), hello, task)
+        session.ask("tree", sha256=parcel.tree_id, files=dict(parcel.tree))
+        self._check_interpreter(session, hello)
+        self._send(session, parcel.files.values(), hello, task)
+        found = self._start(session)
+        if found and not self._started:
+            self.progress.note(f"{self.device.name}: took up the measurement that an earlier command started")
+        elif self._started and not found:
+            self.progress.note(f"{self.device.name}: the device lost the measurement and began it again")
+        self._started = True
+        ended = session.ask("follow", run=parcel.run_id, told=lambda values: task.describe(str(values["progress"])))
+        return self._collect(session, ended)
+
+    def _start(self, session: Session) -> bool:
+        """Start the measurement; True if it was there already."""
+        parcel = self.parcel
+        what = {"files": dict(parcel.files), "arguments": list(parcel.arguments)}
+        return bool(session.ask("start", run=parcel.run_id, tree=parcel.tree_id, what=what)["found"])
+
+    def _send(self, session: Session, hashes: Collection[str], hello: Mapping[str, Any], task: Task) -> None:
+        """Send what is not there yet."""
+        missing = session.ask("missing", hashes=sorted(set(hashes)))["missing"]
+        total = sum(self.parcel.sources[digest].stat().st_size for digest in missing)
+        if total + _SPARE_BYTES > hello["free_bytes"]:
+            msg = (
+                f"device {self.device.name}: {hello['folder']} must have {(total + _SPARE_BYTES) / 1e6:.1f} MB free, "
+                f"got {hello['free_bytes'] / 1e6:.1f} MB; free some space there, or set another folder in devices.toml"
+            )
+            raise OutputError(msg)
+        done, shown = 0, ""
+
+        def sent(size: int) -> None:
+            nonlocal done, shown
+            done += size
+            text = f"sending {done / 1e6:.1f} of {total / 1e6:.1f} MB"
+            if text != shown:
+                task.describe(text)
+            shown = text
+
+        for digest in missing:
+            session.put(self.parcel.sources[digest], digest, sent)
+
+    def _check_interpreter(self, session: Session, hello: Mapping[str, Any]) -> None:
+        """Ask before the models are sent, as far as that can be told without starting an interpreter."""
+        modules = set(hello["modules"])
+        if "numpy" in modules and modules - {"numpy"}:
+            return
+        complaint = session.ask("complaint", tree=self.parcel.tree_id)["complaint"]
+        if complaint:
+            msg = f"device {self.device.name}: no interpreter works with {hello['executable']}: {complaint}"
+            raise MissingDependencyError(msg)
+
+    def _collect(self, session: Session, ended: Mapping[str, Any]) -> edge.Document:
+        """Fetch the result, check it, and remove the measurement there."""
+        where = f"device {self.device.name}"
+        if ended["state"] == "lost":
+            msg = (
+                f"{where}: the measurement ended without a result (last: {ended['said']}); the device went down, or "
+                f"its memory or disk ({ended['free_bytes'] / 1e6:.0f} MB free) was full; the same command begins again"
+            )
+            raise DeviceError(msg)
+        if ended["code"] not in local.MEASURED or not ended["result"]:
+            session.ask("clean", run=self.parcel.run_id)
+            raise local.failure(int(ended["code"]), ended["said"], f"{where}: ")
+        head = session.ask("fetch", run=self.parcel.run_id)
+        content = session.read(head["size"])
+        session.answer()
+        if hashlib.sha256(content).hexdigest() != head["sha256"]:
+            msg = f"{where}: the result arrived damaged; the same command fetches it again"
+            raise DeviceError(msg)
+        document = edge.check(json.loads(content), f"what edge_runner wrote on {self.device.name}")
+        self._check_hashes(document)
+        try:
+            session.ask("clean", run=self.parcel.run_id)
+        except DroppedError:  # the result is here; what stayed there is taken up, and removed, by the same command
+            self.progress.note(f"{where}: the connection was lost before the measurement was removed there")
+        return document
+
+    def _check_hashes(self, document: edge.Document) -> None:
+        sent = set(self.parcel.files.values())
+        strange = [m["file"] for m in document["models"] if m["sha256"] is not None and m["sha256"] not in sent]
+        if strange:
+            msg = f"device {self.device.name} measured another {strange[0]} than was sent; its disk may be failing"
+            raise DeviceError(msg)
