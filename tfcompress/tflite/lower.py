@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tfcompress.errors import ConversionError
-from tfcompress.models.kinds import graph_of
+from tfcompress.models.kinds import graph_of, keras_of
 from tfcompress.models.signature import signature_of
 from tfcompress.models.specs import Signature
 from tfcompress.models.wiring import SERVING, infer, wire
@@ -47,13 +47,14 @@ def lower(model: Any, folder: Path) -> Lowered:
     A model that insists on another batch size (a SavedModel that was signed with one, say) keeps it.
 
     Args:
-        model: a Keras 3 or tf_keras model (subclassed, wrapped for quantization-aware training, or a facade), or the
-            path of a SavedModel.
+        model: a Keras 3 or tf_keras model (subclassed, under quantization-aware training, or a facade), or the path of
+            a SavedModel.
         folder: a folder that does not exist yet, or is empty.
 
     Raises:
         ConversionError: the model cannot be traced, or uses a resource that it does not hold.
     """
+    model = _baked(model)
     signature = signature_of(model)
     wanted = wire(graph_of(model)).batch
     batch = 1
@@ -65,6 +66,15 @@ def lower(model: Any, folder: Path) -> Lowered:
         batch = wanted
         _write(model, signature, batch, folder)
     return Lowered(folder, signature, batch, _holds_fake_quant(folder))
+
+
+def _baked(model: Any) -> Any:
+    """Return a model under our own quantization-aware training with its final weights and ranges in it."""
+    if keras_of(graph_of(model)) != "keras3":
+        return model
+    from tfcompress.models.fake_quant.bake import baked, is_fake_quant
+
+    return baked(model) if is_fake_quant(model) else model
 
 
 def _write(model: Any, signature: Signature, batch: int, folder: Path) -> None:

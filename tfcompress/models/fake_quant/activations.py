@@ -1,0 +1,203 @@
+"""Fake quantization of activations: float tensors rounded to the grid that the integer runtime will use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfcompress.errors import UsageError
+
+MOMENTUM = 0.99
+"""Weight of the past in a range's moving average, once it has seen enough batches."""
+PRIOR = 32.0
+"""Batches that a calibrated range counts for."""
+_LEAST_SPAN = 1e-6
+
+
+@keras.saving.register_keras_serializable("tfcompress")
+class FakeQuant(keras.layers.Layer):  # type: ignore[misc]
+    """Rounds a tensor to ``2**bits`` evenly spaced values between *low* and *high*, zero among them.
+
+    The grid is that of ``tf.quantization.fake_quant_with_min_max_vars``, which the TFLite converter turns into the
+    tensor's scale and zero point; gradients pass where the value lies within the range (Jacob et al. 2018,
+    arXiv:1712.05877, eq. 12). 16 bits have a grid that is symmetric around zero, as TFLite's int16 activations do.
+
+    A range follows the least and largest value of each training batch by a moving average: the first batch sets it, and
+    the weight of the past grows with every batch to :data:`MOMENTUM`. Until it has seen a batch the layer changes
+    nothing. Called on several tensors, one instance gives all of them one scale.
+
+    Attributes:
+        bits: 8 or 16.
+        fixed: the range (low, high), where the runtime knows only one (softmax, tanh …); None: it is measured.
+        learn: train the range by gradient, once it is measured; see :func:`learnt`.
+        observing: the layer only measures, and changes nothing; see :mod:`tfcompress.techniques.qat.calibrate`.
+        low: least value, shape ().
+        high: largest value, shape ().
+        seen: how many batches the range comes from, shape ().
+        frozen: 1.0: the range stays as it is; 0.0: it does not; shape ().
+    """
+
+    def __init__(
+        self, *, bits: int = 8, fixed: Sequence[float] | None = None, learn: bool = False, **options: Any
+    ) -> None:
+        """Create the layer; see the class.
+
+        Raises:
+            UsageError: bits that are neither 8 nor 16.
+        """
+        options.setdefault("dtype", "float32")
+        super().__init__(autocast=False, **options)
+        if bits not in (8, 16):
+            msg = f"FakeQuant bits must be 8 or 16, got {bits!r}; choose one of them"
+            raise UsageError(msg)
+        self.bits, self.learn = bits, learn and fixed is None
+        self.fixed = None if fixed is None else (float(fixed[0]), float(fixed[1]))
+        self.supports_masking = True
+        self.observing = False
+        if self.fixed is None:
+            kind = {"shape": (), "initializer": "zeros", "dtype": "float32"}
+            ends = {**kind, "trainable": True} if self.learn else {**kind, "trainable": False, "aggregation": "mean"}
+            self.low = self.add_weight(name="low", **ends)
+            self.high = self.add_weight(name="high", **ends)
+            self.seen = self.add_weight(name="seen", trainable=False, aggregation="mean", **kind)
+            self.frozen = self.add_weight(name="frozen", trainable=False, aggregation="mean", **kind)
+        self.built = True
+
+    def compute_output_spec(self, inputs: Any, training: bool | None = None) -> Any:
+        """Return what comes out: the same shape and dtype."""
+        return keras.KerasTensor(inputs.shape, inputs.dtype)
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """Round *inputs*, of any shape, and follow their range when *training*."""
+        x = tf.cast(inputs, tf.float32)
+        if self.observing:
+            self._observe_(x)
+            return inputs
+        if self.fixed is not None:
+            return tf.cast(on_grid(x, *self.fixed, self.bits), inputs.dtype)
+        if not training:
+            quantized = on_grid(x, self.low.value, self.high.value, self.bits)
+            return tf.cast(tf.where(self.seen.value > 0.0, quantized, x), inputs.dtype)
+        if self.learn:
+            return tf.cast(learnt(x, *self._begin_(x), self.bits), inputs.dtype)
+        return tf.cast(on_grid(x, *self._follow_(x), self.bits), inputs.dtype)
+
+    def _follow_(self, x: Any) -> tuple[Any, Any]:
+        """Move the range towards that of this batch."""
+        least, largest = _span(x)
+        seen, frozen = self.seen.value, self.frozen.value
+        past = tf.where(frozen > 0.0, 1.0, tf.minimum(seen / (seen + 1.0), MOMENTUM))
+        low = past * self.low.value + (1.0 - past) * least
+        high = past * self.high.value + (1.0 - past) * largest
+        self.low.assign(low)
+        self.high.assign(high)
+        self.seen.assign(seen + 1.0)
+        return low, high
+
+    def _begin_(self, x: Any) -> tuple[Any, Any]:
+        """Return the learnt range; the first batch sets one that was not calibrated."""
+        least, largest = _span(x)
+        known = self.seen.value > 0.0
+        free = 1.0 - self.frozen.value
+        low = tf.where(known, self.low.value, least)
+        high = tf.where(known, self.high.value, largest)
+        self.low.assign(low)
+        self.high.assign(high)
+        self.seen.assign(tf.maximum(self.seen.value, 1.0))
+        return free * low + (1.0 - free) * tf.stop_gradient(low), free * high + (1.0 - free) * tf.stop_gradient(high)
+
+    def _observe_(self, x: Any) -> None:
+        if self.fixed is None:
+            least, largest = _span(x)
+            self.low.assign(tf.minimum(self.low.value, least))
+            self.high.assign(tf.maximum(self.high.value, largest))
+            self.seen.assign(PRIOR)
+
+    def get_config(self) -> dict[str, Any]:
+        """Describe the layer."""
+        return {**super().get_config(), "bits": self.bits, "fixed": self.fixed, "learn": self.learn}
+
+
+@keras.saving.register_keras_serializable("tfcompress")
+class ConstantFakeQuant(keras.layers.Layer):  # type: ignore[misc]
+    """Rounds a tensor to a grid that never changes: what becomes of :class:`FakeQuant` in a model made for export.
+
+    Attributes:
+        low: least value.
+        high: largest value.
+        bits: 8 or 16.
+    """
+
+    def __init__(self, low: float, high: float, bits: int = 8, **options: Any) -> None:
+        super().__init__(autocast=False, **options)
+        self.low, self.high, self.bits = low, high, bits
+        self.built = True
+
+    def compute_output_spec(self, inputs: Any) -> Any:
+        """Return what comes out: the same shape and dtype."""
+        return keras.KerasTensor(inputs.shape, inputs.dtype)
+
+    def call(self, inputs: Any) -> Any:
+        """Round *inputs*, of any shape."""
+        return tf.cast(on_grid(tf.cast(inputs, tf.float32), self.low, self.high, self.bits), inputs.dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        """Describe the layer."""
+        return {**super().get_config(), "low": self.low, "high": self.high, "bits": self.bits}
+
+
+def on_grid(x: Any, low: Any, high: Any, bits: int) -> Any:
+    """Round *x* to the grid of *bits* between *low* and *high*, moved so that zero is on it.
+
+    Args:
+        x: float32, any shape.
+        low: at most zero.
+        high: at least zero.
+        bits: 8; or 16, where the grid is symmetric and spans the larger of the two.
+    """
+    if bits == 8:
+        return tf.quantization.fake_quant_with_min_max_vars(x, low, high, num_bits=8)
+    bound = tf.maximum(-low, high)
+    return tf.quantization.fake_quant_with_min_max_vars(x, -bound, bound, num_bits=bits, narrow_range=True)
+
+
+def learnt(x: Any, low: Any, high: Any, bits: int) -> Any:
+    """Round *x* to a grid whose two ends are trained with the weights.
+
+    The gradient of the step is that of learnt step size quantization (LSQ: Esser et al. 2020, arXiv:1902.08153, eq. 3),
+    with an offset as in LSQ+ (Bhalgat et al. 2020, arXiv:2004.09576): rounding counts as the identity, and the gradient
+    of the ends is scaled by ``1 / sqrt(elements * 2**bits)`` (LSQ, section 2.2).
+
+    Args:
+        x: float32, any shape.
+        low: shape (), at most zero.
+        high: shape (), at least zero.
+        bits: 8 or 16.
+    """
+    if bits != 8:
+        high = tf.maximum(-low, high)
+        low = -high
+    steps = 2.0**bits - 1.0
+    weight = 1.0 / tf.sqrt(tf.cast(tf.size(x), tf.float32) * steps)
+    low, high = _scaled_gradient(tf.minimum(low, 0.0), weight), _scaled_gradient(tf.maximum(high, 0.0), weight)
+    step = tf.maximum(high - low, _LEAST_SPAN) / steps
+    offset = _rounded(-low / step)
+    return (tf.clip_by_value(_rounded(x / step) + offset, 0.0, steps) - offset) * step
+
+
+def _rounded(x: Any) -> Any:
+    return x + tf.stop_gradient(tf.floor(x + 0.5) - x)
+
+
+def _scaled_gradient(x: Any, weight: Any) -> Any:
+    return weight * x + tf.stop_gradient((1.0 - weight) * x)
+
+
+def _span(x: Any) -> tuple[Any, Any]:
+    """Return least and largest value, widened to hold zero and not to be the same."""
+    x = tf.stop_gradient(x)
+    least = tf.minimum(tf.reduce_min(x), 0.0)
+    return least, tf.maximum(tf.reduce_max(x), least + _LEAST_SPAN)

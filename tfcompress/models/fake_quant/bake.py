@@ -1,0 +1,163 @@
+"""A model under quantization-aware training as an ordinary one, for export.
+
+Weights hold the values that fake quantization gave them, on the grid that the converter finds again by itself (their
+largest magnitude is a multiple of the grid's step). BatchNormalization is folded into the layer before it: in the
+arithmetic of float64, so that the folded weights stay on their grid. Activations keep their ranges, as constants.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import keras
+import numpy as np
+
+from tfcompress.models.call_template import Template
+from tfcompress.models.fake_quant.activations import ConstantFakeQuant, FakeQuant
+from tfcompress.models.fake_quant.batch_norm import FreezableBatchNormalization
+from tfcompress.models.fake_quant.copies import copied, is_symbolic
+from tfcompress.models.fake_quant.weights import TransformedLayer, variable_at
+from tfcompress.models.graph import calls
+
+_CHANNEL_AXES: dict[str, tuple[int, ...]] = {
+    "Conv1D": (2,),
+    "Conv2D": (3,),
+    "DepthwiseConv1D": (1, 2),
+    "DepthwiseConv2D": (2, 3),
+    "Conv1DTranspose": (1,),
+    "Conv2DTranspose": (2,),
+    "Dense": (1,),
+}
+"""Layers that a BatchNormalization after them is folded into -> axes of their kernel that are output channels."""
+
+
+def is_fake_quant(model: Any) -> bool:
+    """Say whether a Keras 3 model holds fake quantization of this package."""
+    return any(isinstance(layer, FakeQuant | TransformedLayer) for layer in model._flatten_layers(include_self=False))
+
+
+def baked(model: Any) -> Any:
+    """Return an ordinary Keras 3 model with the values and ranges that the int8 file will hold, in float32.
+
+    Args:
+        model: a functional model for which :func:`is_fake_quant`; it stays as it is.
+    """
+    return _Baker(model).result()
+
+
+class _Baker:
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self._copies: dict[int, Any] = {}
+        self._folded = _folded(model)
+
+    def result(self) -> Any:
+        """Make every call again on copies of the layers."""
+        model = self._model
+        inputs = {id(t): keras.Input(batch_shape=t.shape, dtype=t.dtype, name=_name(t)) for t in model.inputs}
+        made = dict(inputs)
+        for call in calls(model):
+            template, tensors = Template.of(call.args, call.kwargs, is_symbolic)
+            args, kwargs = template.fill([made[id(tensor)] for tensor in tensors])
+            replacement = self._replaced(call.layer)
+            outputs = [args[0]] if replacement is None else keras.tree.flatten(replacement(*args, **kwargs))
+            made.update(zip(map(id, call.outputs), outputs, strict=True))
+        given = keras.tree.map_structure(lambda tensor: inputs[id(tensor)], model._inputs_struct)
+        results = [made[id(tensor)] for tensor in model.outputs]
+        return keras.Model(given, keras.tree.pack_sequence_as(model._outputs_struct, results), name=model.name)
+
+    def _replaced(self, layer: Any) -> Any | None:
+        """Return what stands for a layer; None: nothing does, its input passes."""
+        if id(layer) not in self._copies:
+            self._copies[id(layer)] = self._replacement(layer)
+        return self._copies[id(layer)]
+
+    def _replacement(self, layer: Any) -> Any | None:
+        if any(layer is normalization for normalization in self._folded.values()):
+            return None
+        if isinstance(layer, FakeQuant):
+            return _constant(layer)
+        if isinstance(layer, TransformedLayer):
+            return self._plain(layer)
+        kind = keras.layers.BatchNormalization if isinstance(layer, FreezableBatchNormalization) else None
+        return _in_float32(layer, layer.name, kind=kind)
+
+    def _plain(self, wrapper: TransformedLayer) -> Any:
+        """Return the layer inside, with its final weights, and the normalization that follows folded in."""
+        layer = wrapper.layer
+        final = {path: wrapper.final(path) for path in wrapper.transforms}
+        normalization = self._folded.get(id(wrapper))
+        if normalization is None:
+            new = _in_float32(layer, wrapper.name)
+        else:
+            new = _in_float32(layer, wrapper.name, use_bias=True)
+            final = _fold(layer, final, normalization)
+        for path, value in final.items():
+            variable_at(new, path).assign(value)
+        return new
+
+
+def _folded(model: Any) -> dict[int, Any]:
+    """Return, by the id of a layer with transformed weights, the normalization that disappears in it."""
+    uses: Counter[int] = Counter(id(tensor) for tensor in model.outputs)
+    made: dict[int, Any] = {}
+    times: Counter[int] = Counter()
+    pairs = []
+    for call in calls(model):
+        tensors = Template.of(call.args, call.kwargs, is_symbolic)[1]
+        uses.update(map(id, tensors))
+        times[id(call.layer)] += 1
+        if isinstance(call.layer, FreezableBatchNormalization):
+            pairs.append((made.get(id(tensors[0])), tensors[0], call.layer))
+        made.update((id(tensor), call.layer) for tensor in call.outputs)
+    return {
+        id(before): after
+        for before, between, after in pairs
+        if uses[id(between)] == 1 and times[id(before)] == times[id(after)] == 1 and _folds(before, after)
+    }
+
+
+def _folds(before: Any, normalization: Any) -> bool:
+    if not isinstance(before, TransformedLayer) or type(before.layer).__name__ not in _CHANNEL_AXES:
+        return False
+    linear = before.layer.activation in (None, keras.activations.linear)
+    last = len(normalization._build_shapes_dict["input_shape"]) - 1
+    return linear and normalization.axis in (-1, last) and getattr(before.layer, "data_format", "") != "channels_first"
+
+
+def _fold(layer: Any, final: dict[str, np.ndarray], normalization: Any) -> dict[str, np.ndarray]:
+    """Return kernel and bias that do what *layer* and the normalization after it do together.
+
+    ``gamma * (w x + b - mean) / sqrt(variance + epsilon) + beta`` (Jacob et al. 2018, arXiv:1712.05877, eq. 14).
+    """
+    mean, variance = (np.asarray(v, np.float64) for v in (normalization.moving_mean, normalization.moving_variance))
+    gamma = np.asarray(normalization.gamma, np.float64) if normalization.scale else 1.0
+    beta = np.asarray(normalization.beta, np.float64) if normalization.center else 0.0
+    bias = np.asarray(layer.bias, np.float64) if layer.use_bias else 0.0
+    factor = gamma / np.sqrt(variance + normalization.epsilon)
+    kernel = final.get("kernel", np.asarray(layer.kernel))
+    axes = _CHANNEL_AXES[type(layer).__name__]
+    shape = [size if axis in axes else 1 for axis, size in enumerate(kernel.shape)]
+    return {
+        **final,
+        "kernel": (kernel * factor.reshape(shape)).astype(np.float32),
+        "bias": (beta + (bias - mean) * factor).astype(np.float32),
+    }
+
+
+def _constant(layer: FakeQuant) -> Any | None:
+    """Return the range as it is now; None: it never saw anything, so the export's samples have to tell it."""
+    if layer.fixed is not None:
+        return ConstantFakeQuant(*layer.fixed, layer.bits, name=layer.name)
+    low, high, seen = (float(variable) for variable in (layer.low, layer.high, layer.seen))
+    return ConstantFakeQuant(min(low, 0.0), max(high, 0.0), layer.bits, name=layer.name) if seen else None
+
+
+def _in_float32(layer: Any, name: str, **changed: Any) -> Any:
+    """Copy a layer, or an operation; a layer computes in float32, also where it was trained in mixed precision."""
+    return copied(layer, name, **changed, dtype="float32")
+
+
+def _name(tensor: Any) -> str:
+    return str(tensor._keras_history.operation.name)

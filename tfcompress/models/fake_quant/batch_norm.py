@@ -1,0 +1,32 @@
+"""Batch normalization whose statistics can be frozen in the middle of a training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+
+@keras.saving.register_keras_serializable("tfcompress")
+class FreezableBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc]
+    """BatchNormalization that, once frozen, trains with its moving statistics: those that the file will hold.
+
+    (Krishnamoorthi 2018, arXiv:1806.08342, section 3.2.1: quantization-aware training gains from switching to them.)
+
+    Attributes:
+        frozen: 1.0: frozen; 0.0: not; a variable of shape (), so that functions that are traced see the change.
+    """
+
+    def build(self, input_shape: Any) -> None:
+        """Create the weights."""
+        super().build(input_shape)
+        self.frozen = self.add_weight(
+            name="frozen", shape=(), initializer="zeros", trainable=False, dtype="float32", aggregation="mean"
+        )
+
+    def _moments(self, inputs: Any, mask: Any) -> tuple[Any, Any]:
+        ops = keras.ops
+        mean, variance = super()._moments(inputs, mask)
+        frozen = self.frozen.value > 0.0
+        mean = ops.where(frozen, ops.cast(self.moving_mean, mean.dtype), mean)
+        return mean, ops.where(frozen, ops.cast(self.moving_variance, variance.dtype), variance)

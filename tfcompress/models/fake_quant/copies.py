@@ -1,0 +1,55 @@
+"""Copies of single layers and operations of Keras 3, weights and all."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import keras
+
+from tfcompress.models.call_template import Template
+
+
+def copied(layer: Any, name: str, *, kind: type | None = None, **changed: Any) -> Any:
+    """Return a layer or operation like *layer* that shares nothing with it.
+
+    Args:
+        layer: a layer that is built, or an operation of the graph that is no layer.
+        name: the copy's name.
+        kind: class of the copy, where it is another one; its weights begin with the layer's.
+        changed: what is different in its configuration. A change that makes other weights leaves them as initialized.
+    """
+    if not isinstance(layer, keras.layers.Layer):
+        new = copy.copy(layer)
+        new._inbound_nodes, new._outbound_nodes, new.name = [], [], name
+        return new
+    if isinstance(layer, keras.layers.Lambda):
+        return keras.layers.Lambda(
+            layer.function, output_shape=layer._output_shape, mask=layer.mask, arguments=layer.arguments, name=name
+        )
+    new = (kind or type(layer)).from_config({**layer.get_config(), "name": name, **changed})
+    _build_(new, layer)
+    if [w.shape for w in new.weights[: len(layer.weights)]] == [w.shape for w in layer.weights]:
+        values = layer.get_weights()
+        new.set_weights([*values, *new.get_weights()[len(values) :]])
+    return new
+
+
+def is_symbolic(leaf: Any) -> bool:
+    """Say whether a leaf of a call's arguments is a tensor of the graph."""
+    return isinstance(leaf, keras.KerasTensor)
+
+
+def _build_(new: Any, like: Any) -> None:
+    """Build a layer for what the layer *like* was built for."""
+    if new.built:
+        return
+    how = like.get_build_config()
+    if how:
+        new.build_from_config(how)
+        new.built = True
+    if len(new.weights) < len(like.weights) and like._inbound_nodes:
+        arguments = like._inbound_nodes[0].arguments
+        template, tensors = Template.of(arguments.args, arguments.kwargs, is_symbolic)
+        args, kwargs = template.fill([keras.KerasTensor(t.shape, t.dtype) for t in tensors])
+        new(*args, **kwargs)
