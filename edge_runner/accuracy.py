@@ -1,149 +1,165 @@
-"""How right a model is: outputs by sample against labels, read once and kept small."""
+"""Which way of scoring fits an output and its labels."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Union
 
 import numpy as np
 
 from edge_runner.arrays import Array, DataError
-from edge_runner.summary import wilson
+from edge_runner.scorers import Autoencoder, Binary, Classification, Regression
+from edge_runner.segmentation import VOID, Segmentation
 
-_CHUNK = 4096
-Consumer = Callable[[int, Array], None]
+TASKS = ("auto", "classification", "binary", "regression", "autoencoder", "segmentation")
+_PIECE_BYTES = 1 << 22
+Scorer = Union[Classification, Binary, Regression, Segmentation]
 
 
-class Classification:
-    """Counts of right answers; labels are class numbers of shape (samples,).
+@dataclass(frozen=True)
+class Output:
+    """An output to be scored.
 
-    Ties go to the lower class number, as numpy's argmax gives them.
+    Attributes:
+        shape: of one sample.
+        class_numbers: whether it holds whole numbers that are not quantized reals: classes chosen inside the model.
+        where: how messages call its labels.
+        input_shape: of one sample of the model's only input; None when it has several.
+        sample: returns the real-valued input of a sample by its number.
     """
 
-    task = "classification"
-
-    def __init__(self, labels: Array, classes: int) -> None:
-        self.labels = labels
-        self.samples = self.right = self.right_in_five = 0
-        self.per_class = np.zeros((classes, 2), np.int64)
-        self.predictions: list[int] = []
-
-    def take(self, index: int, output: Array) -> None:
-        """Score the real-valued *output* (classes,) of sample *index*."""
-        label = int(self.labels[index])
-        scores = output.reshape(-1)
-        ahead = int(np.sum(scores > scores[label]) + np.sum(scores[:label] == scores[label]))
-        self.samples += 1
-        self.right += ahead == 0
-        self.right_in_five += ahead < 5
-        self.per_class[label] += (1, ahead == 0)
-        self.predictions.append(int(np.argmax(scores)))
-
-    def result(self) -> dict[str, Any]:
-        """Return the fractions right."""
-        per_class = {str(c): {"samples": int(n), "right": int(k)} for c, (n, k) in enumerate(self.per_class) if n}
-        top5 = self.right_in_five / self.samples if len(self.per_class) > 5 else None
-        return {**_fractions(self.task, self.samples, self.right), "top5": top5, "per_class": per_class}
-
-
-class Binary:
-    """Counts of right answers of a single output; labels are 0 or 1, of shape (samples,).
-
-    Outputs within 0..1 are probabilities (threshold 0.5), others logits (threshold 0); the result says which was taken.
-    """
-
-    task = "binary"
-
-    def __init__(self, labels: Array) -> None:
-        self.labels = labels
-        self.outputs: list[float] = []
-        self.places: list[int] = []
-
-    def take(self, index: int, output: Array) -> None:
-        """Keep the real-valued *output* (1,) of sample *index*."""
-        self.places.append(index)
-        self.outputs.append(float(output.reshape(-1)[0]))
+    shape: tuple[int, ...]
+    class_numbers: bool = False
+    where: str = "labels"
+    input_shape: tuple[int, ...] | None = None
+    sample: Callable[[int], Array] | None = None
 
     @property
-    def threshold(self) -> float:
-        """What an output must exceed to mean class 1."""
-        return 0.5 if all(0 <= value <= 1 for value in self.outputs) else 0.0
-
-    @property
-    def predictions(self) -> list[int]:
-        """The class of each sample."""
-        threshold = self.threshold
-        return [int(value > threshold) for value in self.outputs]
-
-    def result(self) -> dict[str, Any]:
-        """Return the fraction right."""
-        truth = [int(self.labels[place]) for place in self.places]
-        pairs = list(zip(truth, self.predictions))
-        per_class = {
-            str(c): {"samples": truth.count(c), "right": sum(t == p == c for t, p in pairs)} for c in sorted(set(truth))
-        }
-        fractions = _fractions(self.task, len(pairs), sum(t == p for t, p in pairs))
-        return {**fractions, "threshold": self.threshold, "per_class": per_class}
+    def size(self) -> int:
+        """How many values a sample has."""
+        return int(np.prod(self.shape, dtype=np.int64))
 
 
-class Regression:
-    """Errors of real values; labels have the output's shape, samples first."""
-
-    task = "regression"
-
-    def __init__(self, labels: Array) -> None:
-        self.labels = labels
-        self.samples = self.values = 0
-        self.absolute = self.square = 0.0
-        self.predictions = None
-
-    def take(self, index: int, output: Array) -> None:
-        """Score the real-valued *output* of sample *index*."""
-        error = output.reshape(-1).astype(np.float64) - np.asarray(self.labels[index], np.float64).reshape(-1)
-        self.samples += 1
-        self.values += error.size
-        self.absolute += float(np.abs(error).sum())
-        self.square += float(np.square(error).sum())
-
-    def result(self) -> dict[str, Any]:
-        """Return mean absolute error and root mean square error over all values."""
-        mae, rmse = self.absolute / self.values, (self.square / self.values) ** 0.5
-        return {**_empty(self.task, self.samples), "mae": mae, "rmse": rmse}
-
-
-Scorer = (Classification, Binary, Regression)
-
-
-def scorer(labels: Array, sample_shape: Sequence[int], where: str) -> Classification | Binary | Regression:
-    """Choose how to score by the labels.
+def scorer(labels: Array, output: Output, task: str = "auto") -> Scorer:
+    """Choose how to score.
 
     Args:
-        labels: (samples,) or (samples, 1) class numbers, (samples, classes) one-hot, or real
-            values of the output's shape.
-        sample_shape: of the output, without the batch.
-        where: how messages call the labels.
+        labels: (samples,) or (samples, 1) class numbers, (samples, classes) one-hot, real values of the output's shape,
+            0 or 1 a sample for an autoencoder, or (samples, height, width) class numbers for a segmentation.
+        output: what is scored.
+        task: one of :data:`TASKS`; ``auto`` takes what labels and output look like.
 
     Raises:
-        DataError: labels that fit none of these, or a class number that the model has no output for.
+        DataError: labels that do not fit, or a class number that the model has no output for.
     """
-    size = int(np.prod(sample_shape, dtype=np.int64))
-    per_sample = int(np.prod(labels.shape[1:], dtype=np.int64))
-    if per_sample == 1 and _whole(labels):
-        flat = labels.reshape(-1)
-        least, most = int(flat.min()), int(flat.max())
-        if size == 1:
-            return Binary(flat) if least >= 0 and most <= 1 else Regression(labels)
-        if least < 0 or most >= size:
-            msg = f"{where} must be class numbers in 0..{size - 1} (the model has {size} outputs), got {least}..{most}"
-            raise DataError(msg)
-        return Classification(flat, size)
-    if per_sample != size:
-        allowed = f"one class number a sample or of the output's shape {tuple(sample_shape)}"
-        msg = f"{where} must be {allowed}, got {labels.shape[1:]}"
+    chosen = _task(labels, output) if task == "auto" else task
+    return {
+        "classification": _classification,
+        "binary": _binary,
+        "regression": _regression,
+        "autoencoder": _autoencoder,
+        "segmentation": _segmentation,
+    }[chosen](labels, output)
+
+
+def _task(labels: Array, output: Output) -> str:
+    if _each(labels) == 1 and _whole(labels):
+        least, most = _extremes(labels)
+        binary = least >= 0 and most <= 1
+        if output.size == 1:
+            return "binary" if binary else "regression"
+        return "autoencoder" if binary and output.size > 2 and output.shape == output.input_shape else "classification"
+    if _each(labels) > 1 and labels.dtype.kind in "iub" and _pixels(labels, output) and _classes_of(labels, output):
+        return "segmentation"
+    if output.size > 1 and labels.ndim == 2 and _each(labels) == output.size and _one_hot(labels):
+        return "classification"
+    return "regression"
+
+
+def _classification(labels: Array, output: Output) -> Scorer:
+    if _each(labels) == output.size > 1 and _one_hot(labels):
+        pieces = [piece.reshape(len(piece), -1).argmax(axis=1) for piece in _pieces(labels)]
+        return Classification(np.concatenate(pieces), output.size)
+    if _each(labels) != 1 or not _whole(labels):
+        _refuse_shape(labels, output, "one class number a sample")
+    least, most = _extremes(labels)
+    if least < 0 or most >= output.size:
+        allowed = f"class numbers in 0..{output.size - 1} (the model has {output.size} outputs)"
+        msg = f"{output.where} must be {allowed}, got {least:g}..{most:g}"
         raise DataError(msg)
-    if size > 1 and labels.ndim == 2 and _one_hot(labels):
-        return Classification(np.asarray(labels).argmax(axis=1), size)
+    return Classification(labels.reshape(-1), output.size)
+
+
+def _binary(labels: Array, output: Output) -> Scorer:
+    if output.size != 1:
+        msg = f"task binary needs an output of one value a sample, got {output.shape}; leave --task out"
+        raise DataError(msg)
+    return Binary(_zero_or_one(labels, output))
+
+
+def _autoencoder(labels: Array, output: Output) -> Scorer:
+    if output.shape != output.input_shape or output.sample is None:
+        shapes = f"an output of the only input's shape {output.input_shape}, got {output.shape}"
+        msg = f"task autoencoder needs {shapes}; leave --task out"
+        raise DataError(msg)
+    return Autoencoder(_zero_or_one(labels, output), output.sample)
+
+
+def _zero_or_one(labels: Array, output: Output) -> Array:
+    whole = _each(labels) == 1 and _whole(labels)
+    least, most = _extremes(labels) if whole else (0, 0)
+    if not whole or least < 0 or most > 1:
+        got = f"{least:g}..{most:g}" if whole else f"{labels.dtype} of shape {labels.shape}"
+        msg = f"{output.where} must be 0 or 1 a sample, got {got}"
+        raise DataError(msg)
+    return labels.reshape(-1)
+
+
+def _regression(labels: Array, output: Output) -> Scorer:
+    if _each(labels) != output.size:
+        _refuse_shape(labels, output, "one class number a sample")
     return Regression(labels)
+
+
+def _segmentation(labels: Array, output: Output) -> Scorer:
+    if not _pixels(labels, output) or not _whole(labels):
+        allowed = f"class numbers of shape {output.shape[:2]}"
+        msg = f"{output.where} must be {allowed} a sample, got {labels.dtype} of shape {labels.shape[1:]}"
+        raise DataError(msg)
+    plane = output.size == _each(labels)
+    kind = "scores" if not plane else "classes" if output.class_numbers else "mask"
+    known = {"scores": output.shape[-1], "mask": 2, "classes": VOID}[kind]
+    least, most = _extremes(labels, but=VOID)
+    if least < 0 or most >= known:
+        void = f", and {VOID} for pixels that do not count" if known <= VOID else ""
+        msg = f"{output.where} must be class numbers in 0..{known - 1}{void}, got {least:g}..{most:g}"
+        raise DataError(msg)
+    return Segmentation(labels, int(most) + 1 if kind == "classes" else known, kind)
+
+
+def _pixels(labels: Array, output: Output) -> bool:
+    """Whether labels are planes of the output's height and width."""
+    planes = labels.shape[1:-1] if labels.ndim == 4 and labels.shape[-1] == 1 else labels.shape[1:]
+    return len(planes) == 2 and len(output.shape) in (2, 3) and planes == tuple(output.shape[:2])
+
+
+def _classes_of(labels: Array, output: Output) -> bool:
+    """Whether whole numbers a pixel can be classes: a plane of reals has two, anything else as many as it says."""
+    if output.size != _each(labels) or output.class_numbers:
+        return True
+    least, most = _extremes(labels, but=VOID)
+    return bool(least >= 0 and most <= 1)
+
+
+def _refuse_shape(labels: Array, output: Output, first: str) -> None:
+    msg = f"{output.where} must be {first} or of the output's shape {tuple(output.shape)}, got {labels.shape[1:]}"
+    raise DataError(msg)
+
+
+def _each(labels: Array) -> int:
+    """How many numbers a sample's label has."""
+    return int(np.prod(labels.shape[1:], dtype=np.int64))
 
 
 def _whole(labels: Array) -> bool:
@@ -154,20 +170,17 @@ def _whole(labels: Array) -> bool:
 
 
 def _one_hot(labels: Array) -> bool:
-    return all(
-        bool(np.all((piece == 0) | (piece == 1)) and np.all(piece.sum(axis=1) == 1)) for piece in _pieces(labels)
-    )
+    rows = (piece.reshape(len(piece), -1) for piece in _pieces(labels))
+    return all(bool(np.all((row == 0) | (row == 1)) and np.all(row.sum(axis=1) == 1)) for row in rows)
 
 
-def _pieces(labels: Array) -> Any:
-    return (np.asarray(labels[start : start + _CHUNK]) for start in range(0, len(labels), _CHUNK))
+def _extremes(labels: Array, but: int | None = None) -> tuple[Any, Any]:
+    """Return the least and the largest label other than *but*, zeros when there is none."""
+    taken = (piece if but is None else piece[piece != but] for piece in _pieces(labels))
+    ends = [(piece.min(), piece.max()) for piece in taken if piece.size]
+    return (min(low for low, _ in ends), max(high for _, high in ends)) if ends else (0, 0)
 
 
-def _empty(task: str, samples: int) -> dict[str, Any]:
-    names = ("top1", "top1_low", "top1_high", "top5", "mae", "rmse", "threshold", "per_class", "predictions")
-    return {"task": task, "samples": samples, **dict.fromkeys(names)}
-
-
-def _fractions(task: str, samples: int, right: int) -> dict[str, Any]:
-    low, high = wilson(right, samples)
-    return {**_empty(task, samples), "top1": right / samples, "top1_low": low, "top1_high": high}
+def _pieces(labels: Array) -> Iterator[Array]:
+    rows = max(1, _PIECE_BYTES // max(1, _each(labels) * labels.dtype.itemsize))
+    return (np.asarray(labels[start : start + rows]) for start in range(0, len(labels), rows))

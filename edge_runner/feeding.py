@@ -8,13 +8,15 @@ arXiv:1712.05877, equation 1).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from edge_runner.arrays import Array, DataError
+from edge_runner.arrays import Array, DataError, release
 from edge_runner.interpreter import Model, Tensor
 
 CHECKED_SAMPLES = 256
+CHECKED_BYTES = 1 << 24
 SATURATED_LIMIT = 0.2
 UNUSED_LIMIT = 0.05
 """Data that spans less than this fraction of what an input can represent was probably scaled otherwise in training."""
@@ -60,6 +62,7 @@ class Feed:
         if not self.size:
             msg = "data holds no samples"
             raise DataError(msg)
+        self.ranges: dict[str, dict[str, Any]] = {}
 
     def fit(self, model: Model) -> None:
         """Resize inputs whose open extents the samples settle, and allocate; refuse samples that cannot fit."""
@@ -90,21 +93,82 @@ class Feed:
             taken = np.concatenate([taken, np.repeat(taken[-1:], count - len(taken), axis=0)])
         return as_stored(taken, tensor)
 
-    def check(self, inputs: Sequence[Tensor]) -> list[str]:
-        """Look at up to 256 samples, evenly spread, and return warnings about their range.
+    def real(self, tensor: Tensor, index: int) -> Array:
+        """Return sample *index* of *tensor* as real values, whether the data holds them stored or real."""
+        sample = np.asarray(self.arrays[tensor.name][index])
+        return dequantize(sample, tensor) if sample.dtype == tensor.dtype else sample
+
+    def release(self) -> None:
+        """Give back the memory of what was read so far."""
+        for array in self.arrays.values():
+            release(array)
+
+    def check(self, inputs: Sequence[Tensor], expects: Mapping[str, Sequence[Any]] | None = None) -> list[str]:
+        """Look at up to 256 samples, evenly spread, fill ``ranges`` and return warnings about them.
+
+        ``ranges`` says for each input ``data_low``, ``data_high``, ``model_low``, ``model_high`` (real values) and
+        ``saturated``, the fraction of the data beyond what the model can represent or was made for. What is not known
+        is None.
+
+        Args:
+            inputs: the model's.
+            expects: by the index of an input that is not quantized, as text: the least and largest real value that it
+                is made for, and how the file tells.
 
         Raises:
             DataError: NaN or infinity among them.
         """
-        places = np.unique(np.linspace(0, self.size - 1, min(self.size, CHECKED_SAMPLES)).astype(int))
         warnings = []
         for tensor in inputs:
-            values = np.asarray(self.arrays[tensor.name][places])
+            expected = _expected(tensor, (expects or {}).get(str(tensor.index)))
+            seen = self._seen(tensor, expected)
+            self.ranges[tensor.name] = seen
+            warnings.extend(_range_warning(tensor, seen, expected))
+        self.release()
+        return warnings
+
+    def _seen(self, tensor: Tensor, expected: _Expected | None) -> dict[str, Any]:
+        array = self.arrays[tensor.name]
+        each = max(1, array[:1].nbytes)
+        count = max(1, min(self.size, CHECKED_SAMPLES, CHECKED_BYTES // each))
+        low, high, outside, total = np.inf, -np.inf, 0, 0
+        for place in np.unique(np.linspace(0, self.size - 1, count).astype(int)):
+            values = self.real(tensor, int(place))
             if values.dtype.kind == "f" and not np.isfinite(values).all():
                 msg = f"data for input {tensor.name!r} must be finite, got NaN or infinity; clean the data"
                 raise DataError(msg)
-            warnings.extend(_range_warning(values, tensor))
-        return warnings
+            low, high = min(low, float(values.min())), max(high, float(values.max()))
+            total += values.size
+            if expected is not None:
+                ends = expected.low - expected.step / 2, expected.high + expected.step / 2
+                outside += int(np.count_nonzero((values < ends[0]) | (values > ends[1])))
+        return {
+            "data_low": low,
+            "data_high": high,
+            "model_low": expected.low if expected else None,
+            "model_high": expected.high if expected else None,
+            "saturated": outside / total if expected else None,
+        }
+
+
+class _Expected(NamedTuple):
+    """What an input can represent or is made for, the width of one step, and how that is known."""
+
+    low: float
+    high: float
+    step: float
+    why: str
+
+
+def _expected(tensor: Tensor, told: Sequence[Any] | None) -> _Expected | None:
+    if tensor.scale is not None and tensor.zero_point is not None:
+        limits = np.iinfo(tensor.dtype)
+        low, high = ((limit - tensor.zero_point) * tensor.scale for limit in (limits.min, limits.max))
+        return _Expected(low, high, tensor.scale, "")
+    if told is None or tensor.dtype.kind != "f":
+        return None
+    low, high, why = told
+    return _Expected(low, high, (high - low) / 255, f" ({why})")
 
 
 def as_stored(values: Array, tensor: Tensor) -> Array:
@@ -147,20 +211,17 @@ def _find(prefix: str, name: str, count: int, data: Mapping[str, Array]) -> Arra
     raise DataError(msg)
 
 
-def _range_warning(values: Array, tensor: Tensor) -> list[str]:
-    """Compare real values with what a quantized input can represent."""
-    if tensor.scale is None or tensor.zero_point is None or values.dtype == tensor.dtype:
+def _range_warning(tensor: Tensor, seen: Mapping[str, Any], expected: _Expected | None) -> list[str]:
+    """Compare the data with what the input can represent."""
+    if expected is None:
         return []
-    limits = np.iinfo(tensor.dtype)
-    low, high = ((limit - tensor.zero_point) * tensor.scale for limit in (limits.min, limits.max))
-    least, most = float(values.min()), float(values.max())
+    least, most = seen["data_low"], seen["data_high"]
     ranges = (
-        f"your data for input {tensor.name!r} is {least:.3g}..{most:.3g} and the model expects {low:.3g}..{high:.3g}"
+        f"your data for input {tensor.name!r} is {least:.3g}..{most:.3g} and the model expects "
+        f"{expected.low:.3g}..{expected.high:.3g}{expected.why}"
     )
-    half = tensor.scale / 2
-    saturated = float(np.mean((values < low - half) | (values > high + half)))
-    if saturated > SATURATED_LIMIT:
-        return [f"{ranges}: {saturated:.0%} of the values saturate; scale the data as in training"]
-    if most - least < UNUSED_LIMIT * (high - low):
+    if seen["saturated"] > SATURATED_LIMIT:
+        return [f"{ranges}: {seen['saturated']:.0%} of the values saturate; scale the data as in training"]
+    if most - least < UNUSED_LIMIT * (expected.high - expected.low):
         return [f"{ranges}: it uses less than {UNUSED_LIMIT:.0%} of that; scale the data as in training"]
     return []

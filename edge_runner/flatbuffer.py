@@ -18,6 +18,8 @@ from edge_runner.graph import Graph
 
 __all__ = ["Expected", "FileFacts", "ModelFileError", "read"]
 
+_BROUGHT = {"AudioSpectrogram", "Mfcc", "NumericVerify", "TFLite_Detection_PostProcess"}
+"""Custom ops that the interpreters bring along all the same."""
 _METADATA = "TFCOMPRESS_METADATA"
 _MOST_METADATA_BYTES = 1 << 20
 _LIMITS = {"INT8": (-128, 127), "UINT8": (0, 255), "INT16": (-32768, 32767)}
@@ -108,7 +110,7 @@ def _ops(model: Graph) -> tuple[tuple[str, int, int], ...]:
 
 def _remarks(model: Graph) -> tuple[str, ...]:
     flex = sorted({name for name in model.custom_operators if name.startswith("Flex")})
-    other = sorted(set(model.custom_operators) - set(flex))
+    other = sorted(set(model.custom_operators) - set(flex) - _BROUGHT)
     remarks = [f"needs TensorFlow's own ops ({', '.join(flex)}), which only the tensorflow runtime has"] if flex else []
     if other:
         remarks.append(f"needs custom ops ({', '.join(other)}), which no interpreter brings along")

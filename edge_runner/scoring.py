@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,10 +12,12 @@ import numpy as np
 from numpy.lib.format import open_memmap
 
 from edge_runner import accuracy, feeding
-from edge_runner.arrays import Array, DataError
+from edge_runner.arrays import Array, DataError, release
 from edge_runner.interpreter import Model, Tensor
 
 _ALIVE_SECONDS = 0.5
+_HELD_BYTES = 1 << 24
+"""So much of the data files is read before its memory is given back."""
 
 
 def score(
@@ -22,47 +25,62 @@ def score(
     feed: feeding.Feed,
     data: Mapping[str, Array],
     *,
+    task: str = "auto",
     limit: int | None,
     predictions: bool,
     folder: str | None,
     alive: Callable[[str], None],
 ) -> dict[str, Any]:
-    """Return accuracy by output name, for the outputs that the data has labels for.
+    """Score the outputs that the data has labels for.
 
     Args:
         model: opened and allocated.
         feed: its samples.
         data: all arrays of the data file; ``y.NAME`` or ``y`` are labels.
+        task: one of :data:`edge_runner.accuracy.TASKS`.
         limit: score only so many samples, the first; None: all.
         predictions: keep the predicted class of every sample.
         folder: where to write each output as it is stored, ``NUMBER.npy`` of shape (samples, …); None: nowhere.
         alive: told how far it is.
+
+    Returns:
+        ``outputs``: the score of each by its name; ``right``: by output, for those where a sample is right or wrong,
+        which were (see :func:`edge_runner.mcnemar.compare`).
 
     Raises:
         DataError: labels that do not fit.
     """
     outputs = model.outputs
     count = feed.size if limit is None else min(limit, feed.size)
-    scorers = _scorers(outputs, data, count)
+    scorers = _scorers(model, feed, data, count, task)
     files = {tensor.name: _file(folder, number, tensor, count) for number, tensor in enumerate(outputs) if folder}
     if scorers or files:
         _run(model, feed, count, scorers, files, alive)
-    results = {}
+    results = {name: scorer.result() for name, scorer in scorers.items()}
     for name, scorer in scorers.items():
-        results[name] = scorer.result()
-        results[name]["predictions"] = scorer.predictions if predictions else None
-    return results
+        if predictions and scorer.predictions is not None:
+            results[name]["predictions"] = list(scorer.predictions)
+    return {"outputs": results, "right": {name: found.right for name, found in scorers.items() if found.right}}
 
 
-def _scorers(outputs: tuple[Tensor, ...], data: Mapping[str, Array], count: int) -> dict[str, Any]:
-    scorers = {}
+def _scorers(
+    model: Model, feed: feeding.Feed, data: Mapping[str, Array], count: int, task: str
+) -> dict[str, accuracy.Scorer]:
+    inputs, outputs, scorers = model.inputs, model.outputs, {}
     for tensor in outputs:
         labels = feeding.labels_for(tensor.name, len(outputs), data)
         if labels is not None:
             if len(labels) < count:
                 msg = f"data must hold a label for each of the {count} samples, got {len(labels)} for {tensor.name!r}"
                 raise DataError(msg)
-            scorers[tensor.name] = accuracy.scorer(labels, tensor.shape[1:], f"labels of output {tensor.name!r}")
+            output = accuracy.Output(
+                tensor.shape[1:],
+                class_numbers=tensor.dtype.kind in "iu" and tensor.scale is None,
+                where=f"labels of output {tensor.name!r}",
+                input_shape=inputs[0].shape[1:] if len(inputs) == 1 else None,
+                sample=functools.partial(feed.real, inputs[0]),
+            )
+            scorers[tensor.name] = accuracy.scorer(labels[:count], output, task)
     return scorers
 
 
@@ -81,7 +99,7 @@ def _run(
 ) -> None:
     inputs, outputs = model.inputs, model.outputs
     batch = _batch(inputs, outputs)
-    beat = time.monotonic()
+    beat, held = time.monotonic(), 0
     for start in range(0, count, batch):
         model.reset()
         for tensor in inputs:
@@ -95,11 +113,22 @@ def _run(
                     files[tensor.name][start + place] = stored[place]
                 if tensor.name in scorers:
                     scorers[tensor.name].take(start + place, np.asarray(real[place]))
+            held += stored.nbytes
+        held += sum(feed.arrays[tensor.name][start : start + batch].nbytes for tensor in inputs)
+        if held > _HELD_BYTES:  # data may be larger than the memory
+            _release(feed, scorers, files)
+            held = 0
         if time.monotonic() - beat > _ALIVE_SECONDS:
             alive(f"sample {start + batch} of {count}")
             beat = time.monotonic()
     for array in files.values():
         array.flush()  # type: ignore[attr-defined]  # open_memmap's arrays are mappings
+
+
+def _release(feed: feeding.Feed, scorers: Mapping[str, accuracy.Scorer], files: Mapping[str, Array]) -> None:
+    feed.release()
+    for array in (*(scorer.labels for scorer in scorers.values()), *files.values()):
+        release(array)
 
 
 def _batch(inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> int:

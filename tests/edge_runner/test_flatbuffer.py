@@ -32,7 +32,7 @@ def test_inputs_are_named_by_the_signature():
 
 
 def test_custom_ops_are_remarked_upon():
-    model = dataclasses.replace(flatbuffer.graph.read(INT8), custom_operators=("ethos-u", "FlexErf", "mine"))
+    model = dataclasses.replace(flatbuffer.graph.read(INT8), custom_operators=("ethos-u", "FlexErf", "mine", "Mfcc"))
     assert flatbuffer._remarks(model) == (
         "needs TensorFlow's own ops (FlexErf), which only the tensorflow runtime has",
         "needs custom ops (ethos-u, mine), which no interpreter brings along",

@@ -1,3 +1,4 @@
+import mmap
 import subprocess
 import sys
 
@@ -6,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_runner.arrays import DataError, open_npz
+from edge_runner.arrays import DataError, open_data, open_npy, open_npz
 
 
 def test_stored_arrays_are_mapped_and_equal(tmp_path):
@@ -19,7 +20,7 @@ def test_stored_arrays_are_mapped_and_equal(tmp_path):
     read = open_npz(tmp_path / "d.npz")
     assert list(read) == list(arrays)
     for name, array in arrays.items():
-        assert isinstance(read[name], np.memmap)
+        assert isinstance(read[name].base, mmap.mmap)
         np.testing.assert_array_equal(read[name], array)
 
 
@@ -66,6 +67,59 @@ def test_what_a_process_does_not_touch_takes_no_memory(tmp_path):
     size, grown_kb = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     assert int(size) == 40_000_000
     assert int(grown_kb) < 10_000
+
+
+def test_a_pair_of_npy_files_is_samples_and_labels(tmp_path):
+    np.save(tmp_path / "x.npy", np.ones((3, 2)))
+    np.save(tmp_path / "y.npy", np.arange(3))
+    data = open_data(tmp_path / "x.npy", tmp_path / "y.npy")
+    assert {name: array.tolist() for name, array in data.items()} == {"x": [[1, 1]] * 3, "y": [0, 1, 2]}
+    assert list(open_data(tmp_path / "x.npy")) == ["x"]
+
+
+def test_labels_of_their_own_stand_beside_an_npz(tmp_path):
+    np.savez(tmp_path / "d.npz", x=np.ones((3, 2)), y=np.zeros(3))
+    np.save(tmp_path / "y.npy", np.arange(3))
+    assert open_data(tmp_path / "d.npz", tmp_path / "y.npy")["y"].tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("version", [(1, 0), (2, 0)])
+def test_an_npy_of_either_version_is_mapped_in_its_order(tmp_path, version):
+    array = np.asfortranarray(np.arange(12.0).reshape(3, 4))
+    with (tmp_path / "x.npy").open("wb") as stream:
+        np.lib.format.write_array(stream, array, version)
+    np.testing.assert_array_equal(open_npy(tmp_path / "x.npy"), array)
+
+
+def test_what_is_no_npy_is_refused(tmp_path):
+    path = tmp_path / "y.npy"
+    with pytest.raises(DataError, match=r"y.npy' cannot be read as .npy: .*No such file.*; write it with numpy.save"):
+        open_npy(path)
+    with pytest.raises(DataError, match=r"y.npy' cannot be read: No such file"):
+        open_data(path)
+    np.save(path, np.arange(1000))
+    path.write_bytes(path.read_bytes()[:-8])
+    with pytest.raises(DataError, match=r"cannot be read as .npy: mmap length is greater than file size"):
+        open_npy(path)
+    np.save(path, np.array([{}], object))
+    with pytest.raises(DataError, match=r"data member 'y.npy' holds Python objects"):
+        open_npy(path)
+
+
+def test_memory_given_back_is_read_again(tmp_path):
+    np.save(tmp_path / "big.npy", np.ones(10_000_000))
+    code = (
+        "import pathlib, sys, edge_runner.arrays as a\n"
+        "def resident(): return int(open('/proc/self/statm').read().split()[1]) * 4096\n"
+        "x = a.open_npy(pathlib.Path(sys.argv[1])); before = resident()\n"
+        "total = x.sum(); held = resident() - before; a.release(x[5:])\n"
+        "print(total, held, resident() - before, x.sum())"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "big.npy")]
+    total, held, left, again = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert float(total) == float(again) == 10_000_000
+    assert int(held) > 50_000_000
+    assert int(left) < 5_000_000
 
 
 def test_what_is_no_npz_is_refused(tmp_path):

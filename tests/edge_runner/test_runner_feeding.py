@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -130,6 +132,46 @@ def test_data_that_uses_next_to_nothing_of_the_range_is_pointed_out():
     warnings = feed(x=np.linspace(0, 0.01, 400).reshape(100, 4)).check([IMAGE])
     assert len(warnings) == 1
     assert "uses less than 5% of that" in warnings[0]
+
+
+def test_a_float_input_is_checked_by_what_the_file_tells():
+    told = {"0": [0.0, 1.0, "so says the file"]}
+    samples = feed(x=np.linspace(0, 255, 400).reshape(100, 4))
+    (warning,) = samples.check([PLAIN], told)
+    assert "is 0..255 and the model expects 0..1 (so says the file): 100% of the values saturate" in warning
+    assert samples.ranges["x"] == {
+        "data_low": 0,
+        "data_high": 255,
+        "model_low": 0,
+        "model_high": 1,
+        "saturated": 398 / 400,  # 0 and 255 / 399 are within
+    }
+    assert feed(x=np.linspace(0, 1, 400).reshape(100, 4)).check([PLAIN], told) == []
+
+
+def test_ranges_are_told_without_a_remark_too():
+    samples = feed(x=np.arange(8).reshape(2, 4))
+    samples.check([PLAIN])
+    unknown = {"model_low": None, "model_high": None, "saturated": None}
+    assert samples.ranges["x"] == {"data_low": 0, "data_high": 7, **unknown}
+
+
+def test_stored_data_is_told_as_the_real_values_it_stands_for():
+    samples = feed(x=np.array([[-128, -1, 0, 127]], np.int8))
+    assert samples.check([tensor()]) == []
+    assert samples.ranges["x"] == {
+        "data_low": -63.5,
+        "data_high": 64,
+        "model_low": -63.5,
+        "model_high": 64,
+        "saturated": 0,
+    }
+
+
+def test_large_samples_are_looked_at_in_part():
+    samples = feed(x=np.zeros((40, 1 << 20), np.float32))
+    samples.check([dataclasses.replace(PLAIN, shape=(1, 1 << 20))])
+    assert samples.ranges["x"]["data_high"] == 0
 
 
 def test_data_that_fits_is_not_remarked_upon():

@@ -1,0 +1,83 @@
+"""How right a model is about every pixel: the intersection over union of each class, and their mean.
+
+The intersection over union of a class is TP / (TP + FP + FN), counted over all pixels of all samples; the mean is over
+the classes that occur in the labels or among the predictions (Everingham et al. 2015, IJCV 111:98, section 4.3).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from edge_runner.arrays import Array
+from edge_runner.scorers import NONE, empty
+
+VOID = 255
+"""The label of pixels that don't count, where there are no so many classes (PASCAL VOC's custom)."""
+
+
+class Segmentation:
+    """Counts of pixels; labels are class numbers of shape (samples, height, width) or (samples, height, width, 1).
+
+    Args:
+        labels: see above.
+        classes: how many there are.
+        kind: of the output: ``scores`` (height, width, classes), ``classes`` (height, width), whole class numbers, or
+            ``mask`` (height, width), one value a pixel for two classes: outputs all within 0..1 are probabilities
+            (threshold 0.5), others logits (threshold 0).
+    """
+
+    task = "segmentation"
+    predictions = None
+    right = None
+
+    def __init__(self, labels: Array, classes: int, kind: str) -> None:
+        self.labels = labels
+        self.classes = classes
+        self.kind = kind
+        self.samples = 0
+        self.probabilities = True
+        self.thresholds = (0.5, 0.0) if kind == "mask" else (0.0,)
+        self.cells = np.zeros((len(self.thresholds), classes, classes + 1), np.int64)
+
+    def take(self, index: int, output: Array) -> None:
+        """Score the real-valued *output* of sample *index*."""
+        truth = np.asarray(self.labels[index]).reshape(-1).astype(np.int64)
+        counted = truth < self.classes
+        for place, threshold in enumerate(self.thresholds):
+            predicted = np.where(self._in_range(found := self._classes(output, threshold)), found, self.classes)
+            pairs = truth[counted] * (self.classes + 1) + predicted[counted]
+            self.cells[place] += np.bincount(pairs, minlength=self.cells[0].size).reshape(self.cells[0].shape)
+        self.probabilities &= bool(((output >= 0) & (output <= 1)).all()) if self.kind == "mask" else True
+        self.samples += 1
+
+    def _classes(self, output: Array, threshold: float) -> Array:
+        if output.dtype.kind == "f" and np.isnan(output).any():
+            return np.full(output.size // (self.classes if self.kind == "scores" else 1), NONE)
+        if self.kind == "scores":
+            best: Array = output.reshape(-1, self.classes).argmax(axis=1)
+            return best
+        return (output.reshape(-1) > threshold).astype(int) if self.kind == "mask" else output.reshape(-1).astype(int)
+
+    def _in_range(self, predicted: Array) -> Array:
+        inside: Array = (predicted >= 0) & (predicted < self.classes)
+        return inside
+
+    def result(self) -> dict[str, Any]:
+        """Return the intersections over unions, and the pixels of each class taken for each."""
+        place = 0 if self.probabilities else len(self.thresholds) - 1
+        cells = self.cells[place]
+        both = np.diag(cells)
+        union = cells.sum(axis=1) + cells[:, : self.classes].sum(axis=0) - both
+        shares = {str(c): int(both[c]) / int(union[c]) for c in range(self.classes) if union[c]}
+        confusion = [
+            [int(t), NONE if p == self.classes else int(p), int(cells[t, p])] for t, p in zip(*np.nonzero(cells))
+        ]
+        return {
+            **empty(self.task, self.samples),
+            "mean_iou": sum(shares.values()) / len(shares) if shares else None,
+            "class_iou": shares,
+            "threshold": self.thresholds[place] if self.kind == "mask" else None,
+            "confusion": sorted(confusion),
+        }
