@@ -84,6 +84,7 @@ def run(
     models: Sequence[Path],
     data: Path | None = None,
     *,
+    labels: Path | None = None,
     python: Path | str = sys.executable,
     settings: Settings | None = None,
     progress: Progress = SILENT,
@@ -92,7 +93,8 @@ def run(
 
     Args:
         models: .tflite files.
-        data: the .npz written for the runner: ``x.NAME`` for each input, ``y``.
+        data: the .npz written for the runner: ``x.NAME`` for each input, ``y``; or an .npy.
+        labels: an .npy of the labels that belong to an .npy.
         python: the Python to run edge_runner with; it needs numpy and an interpreter, not tfcompress.
         settings: how to measure.
         progress: where progress goes.
@@ -107,6 +109,7 @@ def run(
     """
     command = [str(python), str(runner_folder()), *(str(path) for path in models)]
     command += ["--data", str(data)] if data else []
+    command += ["--labels", str(labels)] if labels else []
     command += (settings or Settings()).arguments()
     try:
         with progress.task(f"measuring {', '.join(path.name for path in models)}"):

@@ -31,13 +31,14 @@ class Remote:
         parcel: what, and how.
         progress: where notes go.
         patience: seconds to go on trying when a connection that worked is gone.
+        started: whether the measurement runs there, as far as is known.
     """
 
     def __init__(self, device: Device, parcel: Parcel, *, progress: Progress = SILENT, patience: float = 600.0) -> None:
         self.device, self.parcel, self.progress, self.patience = device, parcel, progress, patience
         self._stopped = threading.Event()
         self._session: Session | None = None
-        self._started = False
+        self.started = False
 
     def stop(self) -> None:
         """Let go of the device, from any thread; what runs there goes on."""
@@ -74,7 +75,7 @@ class Remote:
             try:
                 with Session(self.device) as session:
                     self._session = session
-                    contact, pause = time.monotonic(), _FIRST_PAUSE if self._started else pause
+                    contact, pause = time.monotonic(), _FIRST_PAUSE if self.started else pause
                     return visit(session)
             except DroppedError as error:
                 self._give_up_or_wait(contact, pause, error)
@@ -88,7 +89,7 @@ class Remote:
             msg = f"device {name} cannot be reached: {error}"
             raise DeviceError(msg) from error
         if time.monotonic() - contact > self.patience:
-            goes_on = "; the measurement goes on there: the same command fetches it" if self._started else ""
+            goes_on = "; the measurement goes on there: the same command fetches it" if self.started else ""
             msg = f"device {name} is gone since {self.patience:.0f} s ({error}){goes_on}"
             raise DeviceError(msg) from error
         self.progress.note(f"{name}: connection lost ({error}); trying again in {pause:.0f} s")
@@ -96,7 +97,7 @@ class Remote:
 
     def _greet(self, session: Session) -> dict[str, Any]:
         hello = session.ask("hello", folder=self.device.folder)
-        if hello["root"] and not self._started:
+        if hello["root"] and not self.started:
             self.progress.note(f"{self.device.name}: logged in as root; an ordinary user is enough")
         return hello
 
@@ -111,11 +112,11 @@ class Remote:
         self._check_interpreter(session, hello)
         self._send(session, parcel.files.values(), hello, task)
         found = self._start(session)
-        if found and not self._started:
+        if found and not self.started:
             self.progress.note(f"{self.device.name}: took up the measurement that an earlier command started")
-        elif self._started and not found:
+        elif self.started and not found:
             self.progress.note(f"{self.device.name}: the device lost the measurement and began it again")
-        self._started = True
+        self.started = True
         ended = session.ask("follow", run=parcel.run_id, told=lambda values: task.describe(str(values["progress"])))
         return self._collect(session, ended)
 

@@ -1,0 +1,273 @@
+"""``tfcompress bench``: measure on devices, from here."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tfcompress.errors import TfcompressError, UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tfcompress.devices.fleet import Outcome
+    from tfcompress.devices.parcel import Job
+    from tfcompress.progress import Progress
+    from tfcompress.reports.report import Report
+
+_VALUED = {
+    "runs": ("N", "Time at least so many inferences,"),
+    "seconds": ("T", "and for at least so long."),
+    "warmup": ("N", "Untimed inferences before."),
+    "processes": ("N", "Fresh processes for each model."),
+    "mode": ("MODE", "single-stream or windows."),
+    "threads": ("N[,N]", "Threads of the kernels; several are compared."),
+    "kernels": ("KIND[,KIND]", "default, no-delegate, reference; several are compared."),
+    "runtime": ("NAME", "litert, tflite-runtime, tensorflow or auto."),
+    "limit": ("N", "Score only the first N samples."),
+    "timeout": ("SECONDS", "Give a silent model up after so long."),
+}
+_FLAGS = {
+    "quick": "A first look: few runs, a short time.",
+    "throughput": "Also samples a second, by batch and by parallel interpreters.",
+    "per-op": "Also the time by op.",
+    "energy": "Also joules, where something measures power.",
+    "predictions": "Keep each sample's predicted class in the JSON.",
+}
+_OURS = ("-o", "--json", "--data", "--labels", "--outputs", "--doctor", "--child")
+
+
+def _runner_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add edge_runner's main options; it checks their values itself, on the device."""
+    for name, help_text in reversed(_FLAGS.items()):
+        command = click.option(f"--{name}", is_flag=True, help=help_text)(command)
+    for name, (metavar, help_text) in reversed(_VALUED.items()):
+        command = click.option(f"--{name}", metavar=metavar, help=help_text)(command)
+    return command
+
+
+@click.command("bench", short_help="Measure on devices.")
+@click.argument("models", metavar="MODEL...", nargs=-1, required=True)
+@click.option(
+    "--device",
+    "devices",
+    metavar="DEVICE",
+    multiple=True,
+    default=("local",),
+    show_default=True,
+    help="local, ssh://user@host[:port], a name from devices.toml, or a host that ssh knows. May be repeated.",
+)
+@click.option("--data", metavar="FILE", help="Samples for accuracy: the .npz that export writes, or an .npy.")
+@click.option("--labels", metavar="FILE.npy", help="The labels that belong to an .npy.")
+@_runner_options
+@click.option("--also", default="", metavar="TEXT", help="Further options of edge_runner, as one text.")
+@click.option(
+    "-o", "--output", metavar="FILE.json", help="Write edge_runner's JSON here (several devices: FILE-DEVICE.json)."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--cancel", is_flag=True, help="End what the same command left running on the devices.")
+def command(
+    models: tuple[str, ...],
+    devices: tuple[str, ...],
+    data: str | None,
+    labels: str | None,
+    output: str | None,
+    as_json: bool,
+    cancel: bool,
+    **runner: Any,
+) -> None:
+    r"""Measure MODEL... (.tflite files, or folders that export wrote) on one device or on several at once.
+
+    \b
+      tfcompress bench model-int8/ --device ssh://pi@192.168.1.20
+      tfcompress bench float.tflite int8.tflite --device pi4 --device pi5 -o edge.json
+
+    ssh logs in as it does for you: by key, to hosts it knows. edge_runner and the models are copied once, into one
+    folder there; a measurement goes on when the connection is lost, and is fetched when it is back, or by the same
+    command. A report.json beside a MODEL gets its measurement.
+    """
+    from tfcompress.cli.terminal import terminal
+    from tfcompress.devices import config, fleet
+
+    job = job_of(models, data, labels, _arguments(runner))
+    found = config.find(devices)
+    with terminal() as screen:
+        if cancel:
+            fleet.cancel(found, job)
+            return
+        outcomes = fleet.measure(found, job, progress=screen.progress)
+        keep(outcomes, output, screen.progress)
+        join(outcomes, job.models, screen.progress)
+        if as_json:
+            screen.write(json.dumps([_plain(outcome) for outcome in outcomes], ensure_ascii=False) + "\n")
+        else:
+            show(outcomes, screen.out)
+    complain(outcomes)
+
+
+def _arguments(runner: dict[str, Any]) -> tuple[str, ...]:
+    """Return edge_runner's arguments."""
+    also = _split(runner.pop("also"))
+    given = {name.replace("_", "-"): value for name, value in runner.items() if value not in (None, False)}
+    words = [word for name, value in given.items() for word in (f"--{name}", *([] if value is True else [str(value)]))]
+    return (*words, *also)
+
+
+def _split(also: str) -> list[str]:
+    try:
+        words = shlex.split(also)
+    except ValueError as error:
+        msg = f"--also must be options as on a command line, got {also!r}: {error}"
+        raise UsageError(msg) from error
+    ours = next((word for word in words if word.partition("=")[0] in _OURS), None)
+    if ours is not None:
+        msg = f"--also must not hold {ours}: bench itself says where data and results are"
+        raise UsageError(msg)
+    return words
+
+
+def job_of(models: Sequence[str], data: str | None, labels: str | None, arguments: tuple[str, ...]) -> Job:
+    """Return what to measure; a folder stands for its report's file, and brings its test samples along.
+
+    Raises:
+        UsageError: a folder without a report, or labels without data.
+    """
+    from tfcompress.devices.local import Settings
+    from tfcompress.devices.parcel import Job
+    from tfcompress.reports import report
+
+    if labels is not None and data is None:
+        msg = "--labels needs --data: the samples that they belong to"
+        raise UsageError(msg)
+    files, samples = [], []
+    for path in map(Path, models):
+        if path.is_dir():
+            files.append(path / report.load(path).result.name)
+            samples += [path / "test-samples.npz"] if (path / "test-samples.npz").is_file() else []
+        else:
+            files.append(path)
+    beside = samples[0] if len(samples) == len(files) == 1 else None
+    return Job(
+        models=tuple(files),
+        data=Path(data) if data is not None else beside,
+        labels=None if labels is None else Path(labels),
+        settings=Settings(more=arguments),
+    )
+
+
+def keep(outcomes: Sequence[Outcome], output: str | None, progress: Progress) -> None:
+    """Write each device's document, as edge_runner wrote it.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
+    from tfcompress.files import write_atomic
+
+    for outcome in outcomes:
+        if output is not None and outcome.document is not None:
+            path = Path(output)
+            if len(outcomes) > 1:
+                name = "".join(sign if sign.isalnum() or sign in "._-@" else "_" for sign in outcome.device.name)
+                path = path.with_name(f"{path.stem}-{name}{path.suffix}")
+            write_atomic(path, json.dumps(outcome.document, indent=1, ensure_ascii=False) + "\n")
+            progress.note(f"wrote {path}")
+
+
+def join(outcomes: Sequence[Outcome], models: Sequence[Path], progress: Progress) -> None:
+    """Put the measurements into the reports that lie beside the models and are about them.
+
+    Raises:
+        OutputError: a report cannot be written.
+    """
+    from tfcompress.files import write_atomic
+    from tfcompress.reports import edge
+    from tfcompress.reports.html import to_html
+
+    for folder, report in _reports(models):
+        joined = report
+        for outcome in outcomes:
+            if outcome.document is not None and _measured(outcome.document, report.result.sha256):
+                joined = edge.join(joined, outcome.document, f"the measurement on {outcome.device.name}")
+        if joined is not report:
+            write_atomic(folder / "report.html", to_html(joined))
+            joined.save(folder / "report.json")
+            progress.note(f"joined to {folder / 'report.json'}")
+
+
+def _reports(models: Sequence[Path]) -> Iterator[tuple[Path, Report]]:
+    from tfcompress.files import sha256
+    from tfcompress.reports import report
+
+    for model in models:
+        if (model.parent / "report.json").is_file():
+            with contextlib.suppress(UsageError):  # a file of that name that is not ours
+                found = report.load(model.parent)
+                if found.result.sha256 == sha256(model):
+                    yield model.parent, found
+
+
+def _measured(document: dict[str, Any], sha256: str) -> bool:
+    return any(model["sha256"] == sha256 and model["status"] == "ok" for model in document["models"])
+
+
+def _plain(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "device": outcome.device.name,
+        "error": None if outcome.error is None else str(outcome.error),
+        "measurement": outcome.document,
+    }
+
+
+def show(outcomes: Sequence[Outcome], console: Console) -> None:
+    """Print one table of all devices, then the conditions of each."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    from tfcompress.devices.rows import conditions, rows
+    from tfcompress.reports import wording
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    for title in ("device", "model", "median", "p90", "peak memory", "energy", "as fast as the first", "score"):
+        table.add_column(title, justify="left" if title in ("device", "model") else "right")
+    for outcome in outcomes:
+        for row in rows(outcome.document) if outcome.document else ():
+            against = f"{wording.times(row.against[0])} {row.against[1]}" if row.against else wording.NONE
+            cells = [outcome.device.name, row.model, "failed" if row.failure else wording.duration(row.median_ms)]
+            cells += [wording.duration(row.p90_ms), wording.size(row.peak_bytes), wording.energy(row.joules), against]
+            cells += [wording.NONE if row.score is None else f"{row.score:.4f}"]
+            table.add_row(*map(Text, cells))
+    if table.row_count:
+        console.print(table)
+    for outcome in outcomes:
+        if outcome.document is not None:
+            console.print(Text(f"{outcome.device.name}: {conditions(outcome.document)}", style="dim"), soft_wrap=True)
+
+
+def complain(outcomes: Sequence[Outcome]) -> None:
+    """Raise for the first device or model that failed, once everything that worked is written and shown.
+
+    Raises:
+        TfcompressError: the device's own error, or one that names the model.
+    """
+    from tfcompress.devices.rows import rows
+
+    failed = [outcome for outcome in outcomes if outcome.error is not None]
+    for outcome in failed:
+        if len(outcomes) == 1 or outcome.error is None:
+            raise outcome.error or TfcompressError
+        msg = f"{len(failed)} of {len(outcomes)} devices failed: {'; '.join(str(o.error) for o in failed)}"
+        raise type(outcome.error)(msg) from outcome.error
+    for outcome in outcomes:
+        for row in rows(outcome.document) if outcome.document else ():
+            if row.failure:
+                from tfcompress.devices.ssh import DeviceError
+
+                msg = f"measuring {row.model} on {outcome.device.name} failed: {row.failure}"
+                raise DeviceError(msg)
