@@ -24,6 +24,7 @@ COMMANDS = {
     ),
     "evaluate": Command("tfcompress.cli.evaluate", "Measure the accuracy of a Keras or TFLite file on your data."),
     "recipes": Command("tfcompress.cli.recipes", "List the named recipes, or print one as TOML to edit."),
+    "bench": Command("tfcompress.cli.bench", "Measure files on devices: this one, or any that ssh reaches."),
     "runner": Command("tfcompress.cli.runner", "Put a copy of edge_runner here, to be copied to a device."),
     "demo": Command("tfcompress.cli.demo", "Run the whole job on a small model and data that come with tfcompress."),
 }
