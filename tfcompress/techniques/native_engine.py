@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from tfcompress.recipe import Prune, Stage
+from tfcompress.errors import UsageError
+from tfcompress.models.fake_quant.activations import FakeQuant
+from tfcompress.recipe import QAT, Cluster, Distill, Prune, Stage
 from tfcompress.techniques.batch_norm import Momentum
 from tfcompress.techniques.engine import Samples
+from tfcompress.techniques.native import cluster as clustering
+from tfcompress.techniques.native import placing
 from tfcompress.techniques.native import prune as pruning
 from tfcompress.techniques.native.copies import check_graph, copied, layers_with_kernels
 from tfcompress.techniques.native.criteria import BATCHES, LossSensitivity
+from tfcompress.techniques.native.distill import Teacher, distilled
 from tfcompress.techniques.promises import GROUPS, Promise
 from tfcompress.techniques.promises import check as check_promises
-from tfcompress.techniques.schedule import Plan, plan
+from tfcompress.techniques.qat.calibrate import calibrate_, freeze_
+from tfcompress.techniques.schedule import plan
 
 NAME = "native"
 
@@ -31,43 +37,73 @@ class NativeSession:
         notes: what was left as it is and why, and what became of the schedule.
     """
 
-    def __init__(self, model: Any, stages: Sequence[Stage], seed: int, samples: Samples | None) -> None:
+    def __init__(
+        self, model: Any, stages: Sequence[Stage], seed: int, samples: Samples | None, teacher: Any | None
+    ) -> None:
         """Prepare the stages on a copy of *model*; see :func:`open_session`."""
-        asked = {stage.kind: stage for stage in stages}
+        self._asked: dict[str, Any] = {stage.kind: stage for stage in stages}
+        self._samples = samples
         check_graph(model)
+        _check_stages(self._asked)
         self.notes: list[str] = []
-        self._plan: Plan | None = None
-        self._base = copied(model)
-        self.model = self._base
-        self._pruning = self._to_prune(asked.get("prune"), samples)
+        self._placed = self._place(copied(model), seed)
+        self.notes += self._placed.notes
+        self.model = self._placed.model
+        distill: Distill | None = self._asked.get("distill")
+        if distill:
+            self.model = distilled(self.model, Teacher(copied(model) if teacher is None else teacher, distill))
+        self._pruning = self._prune()
+        self._clustering = self._placed.clustering
         self._momentum = Momentum(self.model._flatten_layers())
+        self._freeze_at: int | None = None
+        self._done = 0
+        if "qat" in self._asked and samples is not None:
+            calibrate_(self._placed.model, samples.inputs)
 
-    def _to_prune(self, stage: Stage | None, samples: Samples | None) -> pruning.Pruning | None:
-        if not isinstance(stage, Prune):
+    def _place(self, base: Any, seed: int) -> placing.Placed:
+        prune, cluster = self._asked.get("prune"), self._asked.get("cluster")
+        layers = layers_with_kernels(base)
+        to_prune, to_cluster = [], []
+        if prune:
+            chosen = pruning.choice(prune, layers)
+            self.notes += chosen.notes
+            to_prune = [slot for path, layer in chosen.layers.items() for slot in pruning.prunable(prune, path, layer)]
+        if cluster:
+            chosen = clustering.choice(cluster, layers)
+            self.notes += chosen.notes
+            to_cluster = [slot for path, layer in chosen.layers.items() for slot in clustering.clusterable(path, layer)]
+        if "qat" in self._asked:
+            return placing.quantized(base, to_prune, to_cluster, (self._asked["qat"], cluster), seed)
+        return placing.plain(base, to_prune, to_cluster, cluster, seed)
+
+    def _prune(self) -> pruning.Pruning | None:
+        stage: Prune | None = self._asked.get("prune")
+        if stage is None:
             return None
-        chosen = pruning.choice(stage, layers_with_kernels(self._base))
-        self.notes += chosen.notes
-        slots = [slot for path, layer in chosen.layers.items() for slot in pruning.prunable(stage, path, layer)]
         by_loss = stage.criterion in BATCHES
-        sensitivities = LossSensitivity(stage.criterion, self.model, samples) if by_loss else None
-        return pruning.Pruning(stage, slots, sensitivities)
+        sensitivities = LossSensitivity(stage.criterion, self.model, self._samples) if by_loss else None
+        return pruning.Pruning(stage, self._placed.to_prune, sensitivities)
 
     @property
     def needs_steps(self) -> bool:
         """Whether :meth:`after_step_` has anything to do."""
-        return self._pruning is not None
+        return self._pruning is not None or "qat" in self._asked
 
     @property
     def unfinished(self) -> bool:
-        """Whether a schedule is not over yet, so that the training should not be stopped early."""
+        """Whether a pruning schedule is not over yet, so that the training should not be stopped early."""
         return self._pruning is not None and not self._pruning.over
 
     def plan_(self, *, epochs: int, steps_per_epoch: int, done_steps: int = 0) -> None:
         """Lay schedules over a training, *done_steps* of whose steps are behind it.
 
         Raises:
-            UsageError: the schedule does not fit into the training.
+            UsageError: the pruning schedule does not fit into the training.
         """
+        self._done = done_steps
+        qat: QAT | None = self._asked.get("qat")
+        if qat and qat.freeze:
+            self._freeze_at = round((1 - qat.freeze) * epochs * steps_per_epoch)
         if self._pruning is None:
             return
         stage = self._pruning.stage
@@ -77,33 +113,49 @@ class NativeSession:
             self._note(f"prune updates its masks {often}: the training has {made.total} steps")
         self._momentum.shorten_(made.total)
         self._pruning.plan_(made, done_steps)
+        self._follow_()
 
     def after_step_(self) -> None:
-        """Update masks where it is their turn."""
-        steps = int(getattr(self.model, "steps_per_execution", 1) or 1)
+        """Update masks where it is their turn, then place centroids and freeze ranges when it is theirs."""
+        steps = int(getattr(self.model, "steps_per_execution", None) or 1)
+        self._done += steps
         if self._pruning is not None:
             self._pruning.after_step_(steps)
+        self._follow_()
+
+    def _follow_(self) -> None:
+        if self._clustering and self._clustering.waiting and not self.unfinished:
+            self._clustering.start_()
+        if self._freeze_at is not None and self._done >= self._freeze_at:
+            self._freeze_at = None
+            freeze_(self._placed.model)
 
     def promises(self) -> list[Promise]:
         """Compare every kernel as it is now with what was asked."""
-        return self._pruning.promises(self._pruning.current()) if self._pruning else []
+        values = self._pruning.current() if self._pruning else {}
+        return self._compared({**values, **(self._clustering.current() if self._clustering else {})})
+
+    def _compared(self, values: Mapping[int, np.ndarray]) -> list[Promise]:
+        of_prune = self._pruning.promises(values) if self._pruning else []
+        return [*of_prune, *(self._clustering.promises(values) if self._clustering else [])]
 
     def finish(self) -> tuple[Any, list[Promise]]:
         """Return a finished model, apart from the one under training, and its promises.
 
         Raises:
+            UsageError: quantization-aware training that was never trained.
             ContractError: a promise is broken.
         """
+        if "qat" in self._asked:
+            _check_trained(self._placed.model)
         self._note_unfinished()
-        values: dict[int, np.ndarray] = {}
-        promises: list[Promise] = []
-        if self._pruning:
-            final = self._pruning.final()
-            values = {id(slot.variable): value for slot, value in zip(self._pruning.slots, final, strict=True)}
-            promises = self._pruning.promises(final)
+        values = self._pruning.final() if self._pruning else {}
+        if self._clustering:
+            values = {**values, **self._clustering.final(values)}
+        promises = self._compared(values)
         check_promises(promises)
         with self._momentum.given_back():
-            return _finished(self._base, values), promises
+            return _finished(self._placed.source, values), promises
 
     def _note_unfinished(self) -> None:
         if self._pruning is None or self._pruning.over:
@@ -112,13 +164,30 @@ class NativeSession:
         end = f"step {made.end} of the schedule" if made else "a schedule was set"
         done = self._pruning.done
         self._note(f"training stopped at step {done}, before {end}: the rest was pruned without training after it")
+        if self._clustering and self._clustering.waiting:
+            what_to_do = "pass job.callbacks to fit, or set prune.end_epoch lower"
+            self._note(f"no training was left after pruning to fit the clusters: {what_to_do}")
 
     def _note(self, note: str) -> None:
         if note not in self.notes:
             self.notes.append(note)
 
 
-def _finished(model: Any, values: dict[int, np.ndarray]) -> Any:
+def _check_stages(asked: Mapping[str, Any]) -> None:
+    prune, cluster = asked.get("prune"), asked.get("cluster")
+    if prune and isinstance(cluster, Cluster) and cluster.clusters < 3:
+        msg = f"cluster.clusters must be at least 3 together with prune (zero is one of them), got {cluster.clusters}"
+        raise UsageError(msg)
+
+
+def _check_trained(model: Any) -> None:
+    ranges = [layer for layer in model._flatten_layers() if isinstance(layer, FakeQuant) and layer.fixed is None]
+    if ranges and all(float(layer.seen) == 0 for layer in ranges):
+        msg = "qat must be trained before finish(): its ranges have seen no data; call job.model.fit first"
+        raise UsageError(msg)
+
+
+def _finished(model: Any, values: Mapping[int, np.ndarray]) -> Any:
     """Return a copy of *model* with other values for some variables, by their id."""
     new = copied(model)
     for old, variable in zip(model.variables, new.variables, strict=True):
@@ -141,7 +210,7 @@ def open_session(
         model: functional or Sequential, built; never changed.
         stages: at most one of each kind.
         seed: seed of the initial centroids.
-        samples: training data for criteria by gradient and for activation ranges.
+        samples: training data for criteria by gradient and for the first activation ranges.
         teacher: the model to learn from, where there is a distill stage; None: *model* as it is.
 
     Raises:
@@ -149,5 +218,4 @@ def open_session(
         UsageError: a scope that matches nothing, or a criterion without the samples that it needs.
         UnsupportedError: the model is subclassed, or layers of it cannot be worked on; they are named.
     """
-    del teacher
-    return NativeSession(model, stages, seed, samples)
+    return NativeSession(model, stages, seed, samples, teacher)

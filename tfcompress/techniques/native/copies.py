@@ -27,12 +27,14 @@ class Slot:
         layer: path of the layer in the model.
         owner: the layer, inside that one or itself, that made the variable.
         variable: the kernel.
+        attribute: path of attributes from the layer to the variable, e.g. ``cell/kernel``; empty: there is none.
     """
 
     name: str
     layer: str
     owner: Any
     variable: Any
+    attribute: str
 
     @property
     def depthwise(self) -> bool:
@@ -148,13 +150,25 @@ def slots_of(path: str, layer: Any) -> list[Slot]:
         if short_name(variable) in KERNELS or (_own(owner) and len(variable.shape) > 1)
     ]
     alone = len(found) == 1
-    return [Slot(_name(path, layer, v, alone=alone), path, owner, v) for owner, v in found]
+    return [Slot(_name(path, layer, v, alone=alone), path, owner, v, _attribute(layer, v)) for owner, v in found]
 
 
 def layers_with_kernels(model: Any) -> dict[str, Any]:
     """Return the layers of a model that have a kernel, by path; by their first one, where they have several."""
     first = {id(layer): path for path, layer in reversed(list(leaves(model)))}
     return {path: layer for path, layer in leaves(model) if first[id(layer)] == path and slots_of(path, layer)}
+
+
+def _attribute(layer: Any, variable: Any) -> str:
+    """Return the path of attributes from *layer* to a variable, e.g. ``cell/kernel``; empty: there is none."""
+    name = short_name(variable)
+    if getattr(layer, name, None) is variable:
+        return name
+    for attribute, value in vars(layer).items():
+        inside = _attribute(value, variable) if isinstance(value, keras.layers.Layer) else ""
+        if inside:
+            return f"{attribute}/{inside}"
+    return ""
 
 
 def _own(layer: Any) -> bool:

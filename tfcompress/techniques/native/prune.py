@@ -128,27 +128,28 @@ class Pruning:
             found = [mask.scores() for mask in self.masks if isinstance(mask, Moving)]
         return [np.where(m.kept(), v, -np.inf) for m, v in zip(self.masks, found, strict=True)]
 
-    def current(self) -> list[np.ndarray]:
-        """Return the kernels as they are now."""
-        return [mask.value() for mask in self.masks]
+    def current(self) -> dict[int, np.ndarray]:
+        """Return the kernels as they are now, by the id of their variable."""
+        return {id(mask.variable): mask.value() for mask in self.masks}
 
-    def final(self) -> list[np.ndarray]:
+    def final(self) -> dict[int, np.ndarray]:
         """Return the kernels with at least the sparsity asked for, whether or not training has come that far."""
         values = self.current()
         if all(p.kept for p in self.promises(values)):
             return values
-        return [np.where(stays, v, 0) for v, stays in zip(values, self.kept_at(self.stage.sparsity), strict=True)]
+        stays = self.kept_at(self.stage.sparsity)
+        return {key: np.where(kept, v, 0) for (key, v), kept in zip(values.items(), stays, strict=True)}
 
-    def promises(self, values: Sequence[np.ndarray]) -> list[Promise]:
-        """Compare values of the kernels with what the stage promises.
+    def promises(self, values: Mapping[int, np.ndarray]) -> list[Promise]:
+        """Compare values of the kernels, by the id of their variable, with what the stage promises.
 
         With one threshold for all, each kernel's share is what it has; as long as they do not have enough together,
         that is one more promise.
         """
-        named = list(zip(self.slots, values, strict=True))
+        named = [(slot, values[id(slot.variable)]) for slot in self.slots]
         if self.stage.threshold == "layer":
             return [p for slot, value in named for p in sparsity_promises(slot.name, value, self.stage)]
         shares = [Promise(slot.name, "sparsity", sparsity(v), sparsity(v), v.size) for slot, v in named]
-        whole = np.concatenate([value.ravel() for value in values])
+        whole = np.concatenate([value.ravel() for _, value in named])
         reached = Promise("all pruned kernels", "sparsity", self.stage.sparsity, sparsity(whole), whole.size)
         return shares if reached.kept else [reached, *shares]
