@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
-from tfcompress.models.channels import elementwise, normalizing, shaping, weighted
+from tfcompress.models.channels import (
+    attention,
+    contracting,
+    elementwise,
+    indexing,
+    normalizing,
+    recurrent,
+    shaping,
+    weighted,
+)
 from tfcompress.models.channels.trace import Rule
 
-RULES: dict[str, Rule] = {**elementwise.RULES, **normalizing.RULES, **shaping.RULES, **weighted.RULES}
+_MODULES = (attention, contracting, elementwise, indexing, normalizing, recurrent, shaping, weighted)
+
+RULES: dict[str, Rule] = {name: rule for module in _MODULES for name, rule in module.RULES.items()}
 """Class of a layer or operation -> its rule; what is not here pins what it meets."""

@@ -67,7 +67,7 @@ def concatenate(step: Step) -> list[Marks]:
         elif a == axis:
             sizes = [int(tensor.shape[a]) for tensor in step.tensors]
             filled = [p if p is not None else step.fixed(n, reason) for p, n in zip(parts, sizes, strict=True)]
-            found.append(_joined(filled))
+            found.append(joined(filled))
         else:
             for part in known[1:]:
                 step.unite(known[0], part)
@@ -77,7 +77,8 @@ def concatenate(step: Step) -> list[Marks]:
     return [tuple(found)]
 
 
-def _joined(parts: Sequence[Channels]) -> Channels:
+def joined(parts: Sequence[Channels]) -> Channels:
+    """Put channels one after the other."""
     return Channels(np.concatenate([p.atoms for p in parts]), np.concatenate([p.dead for p in parts]))
 
 

@@ -79,11 +79,13 @@ def _checked(group: Group, channels: Sequence[int]) -> NDArray[np.bool_]:
 
 
 def _check_emptied(analysis: Analysis, alive: NDArray[np.bool_]) -> None:
-    for claim in analysis.trace.claims.values():
-        if claim.atoms is not None and not alive[claim.atoms].any():
-            names = {analysis.groups[n].name for n in np.unique(analysis.group_of[claim.atoms]) if n >= 0}
+    trace = analysis.trace
+    wholes = [(claim.path, claim.atoms) for claim in trace.claims.values() if claim.atoms is not None]
+    for path, atoms in (*wholes, *trace.wholes):
+        if not alive[atoms].any():
+            names = {analysis.groups[n].name for n in np.unique(analysis.group_of[atoms]) if n >= 0}
             groups = ", ".join(repr(name) for name in sorted(names))
-            msg = f"keep must leave layer {claim.path!r} at least one channel, got none from {groups}; keep one more"
+            msg = f"keep must leave layer {path!r} at least one channel, got none from {groups}; keep one more"
             raise UsageError(msg)
 
 

@@ -63,6 +63,9 @@ class Step:
         given: what is known of them.
         outputs: symbolic tensors that come out.
         config_path: where the layer's configuration stands in that of the layer that the graph calls.
+        suffix: what the names of the layer's groups end in.
+        repeats: how often the call happens for one sample; None: not known.
+        counted: whether the call's multiply-accumulates are written down.
     """
 
     trace: Trace
@@ -74,6 +77,8 @@ class Step:
     given: list[Marks]
     outputs: list[Any]
     config_path: tuple[str, ...] = ()
+    suffix: str = ""
+    repeats: int | None = 1
     counted: bool = False
 
     @property
@@ -134,7 +139,7 @@ class Step:
         if key not in self.trace.claims:
             atoms = self.trace.ledger.fresh(int(variable.shape[axis]))
             self.claim(variable, axis, atoms, "makes")
-            self.trace.producers.append((self.path + suffix, self.path, atoms))
+            self.trace.producers.append((self.path + self.suffix + suffix, self.path, atoms))
         atoms_known = self.trace.claims[key].atoms
         if atoms_known is None:
             return self.fixed(int(variable.shape[axis]), f"layer {self.named} cannot be narrowed").atoms
@@ -178,7 +183,7 @@ class Step:
         sizes = [math.prod(variable.shape) for variable in variables]
         if each is None:
             total = macs_of_call(self.layer, self.shapes)
-            each = None if total is None else total / sum(sizes)
+            each = None if total is None or self.repeats is None else self.repeats * total / sum(sizes)
         for variable, size in zip(variables, sizes, strict=True):
             if each is None:
                 self.trace.uncounted.append(self.path)
@@ -212,6 +217,7 @@ class Trace:
     adjustments: dict[int, ValueEdit] = field(default_factory=dict)
     kernels: list[tuple[Any, float]] = field(default_factory=list)
     terms: list[Term] = field(default_factory=list)
+    wholes: list[tuple[str, Atoms]] = field(default_factory=list)
     uncounted: list[str] = field(default_factory=list)
     inexact: list[tuple[Atoms, str]] = field(default_factory=list)
     layers: dict[str, Any] = field(default_factory=dict)
@@ -264,7 +270,7 @@ class Trace:
         if hasattr(step.layer, "layers") and is_graph(step.layer):
             return self._nested(step)
         rule = self.rules.get(type(step.layer).__name__)
-        found = _refused(step) if rule is None or _is_changed(step.layer) else rule(step)
+        found = refused(step) if rule is None or _is_changed(step.layer) else rule(step)
         if not step.counted:
             macs = macs_of_call(step.layer, step.shapes)
             if macs is None:
@@ -293,7 +299,7 @@ def _is_changed(layer: Any) -> bool:
     return bool(getattr(layer, "quantization_mode", None) or getattr(layer, "lora_enabled", False))
 
 
-def _refused(step: Step) -> list[Marks]:
+def refused(step: Step) -> list[Marks]:
     """Pin all that goes into a layer of which nothing is known, and all that comes out."""
     reason = f"layer {step.named} cannot be narrowed"
     for marks in step.given:
