@@ -80,6 +80,7 @@ def _source(loaded: Loaded) -> reports.SourceModel:
     return reports.SourceModel(
         name=path.name,
         writer=loaded.writer,
+        writer_version=loaded.writer_version,
         sha256=loaded.sha256,
         size_bytes=path.stat().st_size if known and path.is_file() else None,
         **costs,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -82,7 +81,8 @@ def fit_(
         loss=next(iter(losses.values())) if only else losses,
         metrics=next(iter(metrics.values()), None) if only else metrics,
     )
-    done = 0 if backup is None else _epochs_done(backup)
+    kept = None if backup is None else (_Kept2(backup) if keras.__name__ == "tf_keras" else _Kept3(backup))
+    done = 0 if kept is None else kept.resume_(job.model)
     current = [done]
     feed = to_tf(
         split,
@@ -97,9 +97,12 @@ def fit_(
     total = None if steps is None else float(steps * train.epochs)
     with progress.task(title, total) as task:
         callbacks = [_watcher(keras, task, train.epochs, current), *job.callbacks]
-        if backup is not None:
-            callbacks.append(keras.callbacks.BackupAndRestore(str(backup), delete_checkpoint=False))
-        history = job.model.fit(feed, epochs=train.epochs, callbacks=callbacks, verbose=0).history
+        if kept is not None:
+            callbacks.append(kept.callback())
+        first = {} if keras.__name__ == "tf_keras" else {"initial_epoch": done}
+        history = job.model.fit(
+            feed, epochs=train.epochs, callbacks=callbacks, shuffle=False, verbose=0, **first
+        ).history
     rows = zip(*history.values(), strict=True)
     return Training(
         history=tuple({name: float(value) for name, value in zip(history, row, strict=True)} for row in rows),
@@ -115,17 +118,65 @@ def library(model: Any) -> Any:
     return importlib.import_module("keras" if keras_of(model) == "keras3" else "tf_keras")
 
 
-def _epochs_done(backup: Path) -> int:
-    """Return how many epochs a killed run has left behind in *backup*, by either Keras's callback."""
-    beside = backup / "training_metadata.json"
-    if beside.is_file() and (backup / "latest.weights.h5").is_file():
-        return int(json.loads(beside.read_text("utf-8"))["initial_epoch"])
-    import tensorflow as tf
+class _Kept2:
+    """The state after each epoch of a tf_keras training, kept by Keras's own callback."""
 
-    saved = tf.train.latest_checkpoint(str(backup / "chief"))
-    if saved is None:
-        return 0
-    return int(tf.train.load_variable(saved, "ckpt_saved_epoch/.ATTRIBUTES/VARIABLE_VALUE")) + 1
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def resume_(self, model: Any) -> int:
+        """Return how many epochs a killed run has left behind; the callback restores them when training begins."""
+        import tensorflow as tf
+
+        saved = tf.train.latest_checkpoint(str(self.folder / "chief"))
+        if saved is None:
+            return 0
+        return int(tf.train.load_variable(saved, "ckpt_saved_epoch/.ATTRIBUTES/VARIABLE_VALUE")) + 1
+
+    def callback(self) -> Any:
+        """Return what keeps the state."""
+        import tf_keras
+
+        return tf_keras.callbacks.BackupAndRestore(str(self.folder), delete_checkpoint=False)
+
+
+class _Kept3:
+    """The state after each epoch of a Keras 3 training: weights and optimizer, in a file that appears whole.
+
+    Keras 3's own callback writes the weights in place and the epoch beside them: a kill in between spoils both.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def resume_(self, model: Any) -> int:
+        """Give *model* the state of the last epoch that a killed run has finished; return how many it did."""
+        found = {int(path.name.partition(".")[0]): path for path in self.folder.glob("*.weights.h5")}
+        if not found:
+            return 0
+        done = max(found)
+        model.optimizer.build(model.trainable_variables)
+        model.load_weights(str(found[done]))
+        return done
+
+    def callback(self) -> Any:
+        """Return what keeps the state."""
+        import keras
+
+        folder = self.folder
+
+        class Keep(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
+            def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+                folder.mkdir(parents=True, exist_ok=True)
+                older = list(folder.glob("*.weights.h5"))
+                partial = folder / "partial" / "state.weights.h5"
+                partial.parent.mkdir(exist_ok=True)
+                self.model.save_weights(str(partial), overwrite=True)
+                partial.replace(folder / f"{epoch + 1}.weights.h5")
+                for path in older:
+                    path.unlink()
+
+        return Keep()
 
 
 def choose_loss(task: str, outputs: np.ndarray, name: str, keras: Any) -> Any:

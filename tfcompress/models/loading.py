@@ -26,7 +26,7 @@ from tfcompress.models.kinds import Kind, graph_of, keras_of
 from tfcompress.models.probing import FileInfo, probe
 from tfcompress.models.savedmodel import check_trusted
 from tfcompress.models.signature import signature_of
-from tfcompress.models.untrusted import QUANTIZERS, TRAINING_WRAPPERS
+from tfcompress.models.untrusted import NATIVE_QUANTIZERS, QUANTIZERS, TRAINING_WRAPPERS
 
 __all__ = ["FileInfo", "Loaded", "keras_of", "load", "probe"]
 
@@ -45,7 +45,8 @@ class Loaded:
         writer: the Keras it belongs to, or ``savedmodel``.
         native: the object as loaded: a Keras 3 or tf_keras model, or the SavedModel's path.
         refusal: why stages cannot be applied; empty if they can.
-        qat: whether it holds tfmot's quantization-aware layers.
+        writer_version: the version of the Keras that wrote the file, where it says so.
+        qat: whether it holds quantization-aware layers, of tfmot or of tfcompress.
         notes: what was done to it on the way in, worth telling.
     """
 
@@ -56,6 +57,7 @@ class Loaded:
     refusal: str = ""
     qat: bool = False
     notes: tuple[str, ...] = ()
+    writer_version: str | None = None
 
     @property
     def keras2(self) -> Any | None:
@@ -127,6 +129,7 @@ def load(model: Any, *, trust: bool = False, custom: Sequence[str] = ()) -> Load
         refusal=_refusal(native, qat=info.qat),
         qat=info.qat,
         notes=notes,
+        writer_version=info.writer_version,
     )
 
 
@@ -137,7 +140,7 @@ def _from_object(model: Any) -> Loaded:
     if graph is not model and kinds & {"PruneLowMagnitude", "ClusterWeights"}:
         msg = f"model {model.name!r} is still in training wrappers; give what job.finish() returns"
         raise UsageError(msg)
-    qat = not QUANTIZERS.isdisjoint(kinds)
+    qat = not QUANTIZERS.isdisjoint(kinds) or _has_native_quantizers(graph)
     native, notes = _without_training_wrappers(model, tuple(kinds & TRAINING_WRAPPERS))
     return Loaded(model.name, None, writer, native, _refusal(native, qat=qat), qat, notes)
 
@@ -148,6 +151,12 @@ def _from_folder(path: Path, *, trust: bool) -> Loaded:
     files = sorted(file for file in path.rglob("*") if file.is_file())
     listed = "\n".join(f"{file.relative_to(path)} {sha256(file)}" for file in files)
     return Loaded(str(path), sha256(listed.encode()), "savedmodel", path, SAVED_MODEL)
+
+
+def _has_native_quantizers(model: Any) -> bool:
+    layers = model._flatten_layers(include_self=False)
+    ours = (type(each) for each in layers if type(each).__module__.startswith("tfcompress."))
+    return any(kind.__name__ in NATIVE_QUANTIZERS for kind in ours)
 
 
 def _refusal(model: Any, *, qat: bool) -> str:
@@ -222,7 +231,7 @@ def _properly_named(path: Path, info: FileInfo) -> Iterator[str]:
 
 def _scopes(wrappers: Sequence[str]) -> Iterator[Any]:
     """Give the scopes in which tf_keras knows tfmot's classes."""
-    if not wrappers:
+    if NATIVE_QUANTIZERS.issuperset(wrappers):
         return
     import tensorflow_model_optimization as tfmot
     from tensorflow_model_optimization.python.core.quantization.keras.collab_opts.cluster_preserve import (
@@ -251,7 +260,8 @@ def _unreadable(path: Path, info: FileInfo, error: Exception) -> ModelError:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     reason = lines[0] if lines else type(error).__name__
     name = {"keras2": "Keras 2", "keras3": "Keras 3"}[info.writer]
-    hint = "; save the quantization-aware model as .h5 instead" if info.qat and info.kind == "keras" else ""
+    tfmots = info.qat and info.kind == "keras" and info.writer == "keras2"
+    hint = "; save the quantization-aware model as .h5 instead" if tfmots else ""
     written = f"written by {name} {info.writer_version or 'or older'}"
     return ModelError(f"model {str(path)!r}, {written}, cannot be rebuilt: {reason}{hint}")
 

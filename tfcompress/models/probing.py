@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tfcompress.errors import ModelError
-from tfcompress.models.untrusted import QUANTIZERS
+from tfcompress.models.untrusted import NATIVE_QUANTIZERS, QUANTIZERS
 
 TIMEOUT_SECONDS = 60.0
 BYTES_PER_SECOND = 10e6
@@ -43,7 +43,7 @@ class FileInfo:
         size_bytes: its size; of a folder, that of all files in it.
         code: what in it would run code, e.g. ``Lambda layer 'scale'``.
         foreign: classes in it that are not Keras's, as ``package.module:Name``.
-        wrappers: tfmot's classes around layers in it.
+        wrappers: tfmot's classes around layers in it, and tfcompress's of quantization-aware training.
     """
 
     kind: Literal["h5", "keras", "savedmodel", "tflite"]
@@ -62,8 +62,8 @@ class FileInfo:
 
     @property
     def qat(self) -> bool:
-        """Whether it holds tfmot's quantization-aware layers."""
-        return not QUANTIZERS.isdisjoint(self.wrappers)
+        """Whether it holds quantization-aware layers, of tfmot or of tfcompress."""
+        return not (QUANTIZERS | NATIVE_QUANTIZERS).isdisjoint(self.wrappers)
 
 
 def probe(path: Path) -> FileInfo:

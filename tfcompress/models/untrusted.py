@@ -13,6 +13,8 @@ TRAINING_WRAPPERS = frozenset({"QuantizeWrapper", "QuantizeWrapperV2", "PruneLow
 """Classes of tfmot's layers around a layer, which is at their attribute ``layer``."""
 QUANTIZERS = frozenset({"QuantizeWrapper", "QuantizeWrapperV2", "QuantizeLayer"})
 """Classes of tfmot's layers that only a quantization-aware model holds."""
+NATIVE_QUANTIZERS = frozenset({"FakeQuant"})
+"""Classes of tfcompress's layers that only a quantization-aware model holds."""
 
 CODE_CLASSES = frozenset({"Lambda", "__lambda__", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"})
 """Classes whose configuration is code, or names a file that is."""
@@ -52,7 +54,7 @@ class Findings:
     Attributes:
         code: what would run, e.g. ``Lambda layer 'scale'``.
         foreign: classes and functions of packages other than Keras, as ``package.module:Name``.
-        wrappers: tfmot's classes around layers.
+        wrappers: tfmot's classes around layers, and tfcompress's of quantization-aware training.
     """
 
     code: list[str] = field(default_factory=list)
@@ -93,6 +95,7 @@ def find(config: Any) -> Findings:
         module = described.get("module")
         if isinstance(module, str) and module.partition(".")[0] not in PACKAGES:
             findings.foreign.append(f"{module}:{described.get('registered_name') or class_name}")
-        if class_name in TRAINING_WRAPPERS | QUANTIZERS:
+        ours = described.get("registered_name") == f"tfcompress>{class_name}" and class_name in NATIVE_QUANTIZERS
+        if class_name in TRAINING_WRAPPERS | QUANTIZERS or ours:
             findings.wrappers.append(class_name)
     return findings
