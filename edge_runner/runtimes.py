@@ -9,8 +9,10 @@ from __future__ import annotations
 import platform
 import struct
 import sys
+import sysconfig
 from dataclasses import dataclass
 from importlib import metadata, util
+from pathlib import Path
 
 ORDER = ("litert", "tflite-runtime", "tensorflow")
 MODULES = {"litert": "ai_edge_litert", "tflite-runtime": "tflite_runtime", "tensorflow": "tensorflow"}
@@ -72,34 +74,75 @@ def explain(name: str, error: str) -> Found:
     return Found(name, found, f"{name} {found or ''} does not start: {error}", advice())
 
 
-def advice() -> str:
-    """Return the pip line (or the sentence) that gives this Python on this architecture an interpreter."""
-    packages = wheel(sys.version_info[:2], platform.machine(), struct.calcsize("P") * 8)
-    if packages:
-        return f"{sys.executable} -m pip install {packages}"
-    here = f"Python {sys.version_info[0]}.{sys.version_info[1]} on {platform.machine()}"
-    return (
-        f"no interpreter is published for {here}; use a 64-bit system with Python 3.10 to 3.14 (ai-edge-litert), "
-        "or Python 3.11 on a 32-bit one (tflite-runtime==2.14.0)"
-    )
+@dataclass(frozen=True)
+class Machine:
+    """What decides which runtime can be installed, and how.
 
-
-def wheel(python: tuple[int, int], machine: str, bits: int) -> str:
-    """Return what pip has to be asked for, or an empty string when nothing fitting is published.
-
-    Args:
+    Attributes:
         python: major and minor version.
         machine: as ``platform.machine()`` says; a 64-bit kernel may carry a 32-bit system.
         bits: of the Python process.
+        glibc: whether the C library is glibc, which all published wheels want.
+        managed: pip may not touch this Python, its packages belong to the system (PEP 668).
+        venv: whether it can make environments.
+        executable: of Python.
     """
-    if bits == 64 and machine in ("x86_64", "AMD64", "aarch64", "arm64"):
-        if python == (3, 9):
-            return "ai-edge-litert==2.1.0"
-        return "ai-edge-litert" if (3, 10) <= python <= (3, 14) else ""
-    if bits == 32 and machine in ("armv7l", "armv8l", "aarch64"):
-        return {(3, 9): '"tflite-runtime==2.11.0" "numpy<2"', (3, 11): '"tflite-runtime==2.14.0" "numpy<2"'}.get(
-            python, ""
+
+    python: tuple[int, int]
+    machine: str
+    bits: int
+    glibc: bool = True
+    managed: bool = False
+    venv: bool = True
+    executable: str = "python3"
+
+
+def here() -> Machine:
+    """Describe the Python that runs this."""
+    own = sys.prefix != sys.base_prefix
+    return Machine(
+        python=sys.version_info[:2],
+        machine=platform.machine(),
+        bits=struct.calcsize("P") * 8,
+        glibc=platform.libc_ver()[0] == "glibc",
+        managed=not own and (Path(sysconfig.get_path("stdlib")) / "EXTERNALLY-MANAGED").is_file(),
+        venv=util.find_spec("ensurepip") is not None,
+        executable=sys.executable or "python3",
+    )
+
+
+def advice(machine: Machine | None = None) -> str:
+    """Return the line (or the sentence) that gives this Python on this architecture an interpreter."""
+    machine = machine or here()
+    package = wheel(machine)
+    if not package:
+        libc = "" if machine.glibc else " without glibc"
+        name = f"Python {machine.python[0]}.{machine.python[1]} on {machine.bits}-bit {machine.machine}{libc}"
+        return (
+            f"no interpreter is published for {name}; use a 64-bit system with Python 3.10 to 3.14 (ai-edge-litert), "
+            "or Python 3.11 on a 32-bit one (tflite-runtime==2.14.0)"
         )
+    # there are no numpy wheels for 32-bit ARM: the system's own is used, which is a numpy 1 where there is a runtime
+    small = machine.bits == 32
+    packages = (["python3-numpy"] if small else []) + (["python3-venv"] if machine.managed and not machine.venv else [])
+    first = f"sudo apt install {' '.join(packages)} && " if packages else ""
+    install = f"pip install {'--no-deps ' if small else ''}{package}"
+    if not machine.managed:
+        return f"{first}{machine.executable} -m {install}"
+    place = f"{'--system-site-packages ' if small else ''}~/edge"
+    return f"{first}{machine.executable} -m venv {place} && ~/edge/bin/{install}, then start with ~/edge/bin/python"
+
+
+def wheel(machine: Machine) -> str:
+    """Return what pip has to be asked for, or an empty string when nothing fitting is published."""
+    if not machine.glibc:
+        return ""
+    if machine.bits == 64 and machine.machine in ("x86_64", "AMD64", "aarch64", "arm64"):
+        if machine.python == (3, 9):
+            return "ai-edge-litert==2.1.0"
+        return "ai-edge-litert" if (3, 10) <= machine.python <= (3, 14) else ""
+    if machine.bits == 32 and machine.machine in ("armv7l", "armv8l", "aarch64"):
+        return {(3, 9): "tflite-runtime==2.11.0", (3, 11): "tflite-runtime==2.14.0"}.get(machine.python, "")
     return ""
 
 

@@ -4,31 +4,70 @@ import pytest
 
 from edge_runner import choosing, flatbuffer, runtimes
 from edge_runner.processes import ChildFailed
-from edge_runner.runtimes import Found
+from edge_runner.runtimes import Found, Machine
 
 
 @pytest.mark.parametrize(
-    ("python", "machine", "bits", "packages"),
+    ("python", "machine", "bits", "package"),
     [
         ((3, 9), "x86_64", 64, "ai-edge-litert==2.1.0"),
         ((3, 11), "aarch64", 64, "ai-edge-litert"),
         ((3, 13), "aarch64", 64, "ai-edge-litert"),
         ((3, 15), "aarch64", 64, ""),
-        ((3, 9), "armv7l", 32, '"tflite-runtime==2.11.0" "numpy<2"'),
-        ((3, 11), "armv7l", 32, '"tflite-runtime==2.14.0" "numpy<2"'),
-        ((3, 11), "aarch64", 32, '"tflite-runtime==2.14.0" "numpy<2"'),
+        ((3, 9), "armv7l", 32, "tflite-runtime==2.11.0"),
+        ((3, 11), "armv7l", 32, "tflite-runtime==2.14.0"),
+        ((3, 11), "aarch64", 32, "tflite-runtime==2.14.0"),
         ((3, 13), "armv7l", 32, ""),
+        ((3, 11), "armv6l", 32, ""),
         ((3, 11), "riscv64", 64, ""),
     ],
 )
-def test_what_to_install_follows_the_published_wheels(python, machine, bits, packages):
-    assert runtimes.wheel(python, machine, bits) == packages
+def test_what_to_install_follows_the_published_wheels(python, machine, bits, package):
+    assert runtimes.wheel(Machine(python, machine, bits)) == package
 
 
-def test_where_nothing_is_published_the_advice_says_so(monkeypatch):
-    monkeypatch.setattr("platform.machine", lambda: "riscv64")
-    assert "no interpreter is published for Python" in runtimes.advice()
-    assert "on riscv64; use a 64-bit system with Python 3.10 to 3.14" in runtimes.advice()
+def test_no_wheel_is_for_another_c_library():
+    assert runtimes.wheel(Machine((3, 11), "aarch64", 64, glibc=False)) == ""
+
+
+@pytest.mark.parametrize(
+    ("machine", "line"),
+    [
+        (Machine((3, 11), "aarch64", 64), "python3 -m pip install ai-edge-litert"),
+        (
+            Machine((3, 13), "aarch64", 64, managed=True),
+            "python3 -m venv ~/edge && ~/edge/bin/pip install ai-edge-litert, then start with ~/edge/bin/python",
+        ),
+        (
+            Machine((3, 11), "armv7l", 32, managed=True, venv=False),
+            "sudo apt install python3-numpy python3-venv && python3 -m venv --system-site-packages ~/edge && "
+            "~/edge/bin/pip install --no-deps tflite-runtime==2.14.0, then start with ~/edge/bin/python",
+        ),
+        (
+            Machine((3, 9), "armv7l", 32, executable="/usr/bin/python3"),
+            "sudo apt install python3-numpy && /usr/bin/python3 -m pip install --no-deps tflite-runtime==2.11.0",
+        ),
+    ],
+)
+def test_the_line_says_all_that_has_to_be_typed(machine, line):
+    assert runtimes.advice(machine) == line
+
+
+def test_where_nothing_is_published_the_advice_says_so():
+    advice = runtimes.advice(Machine((3, 11), "riscv64", 64))
+    assert (
+        "no interpreter is published for Python 3.11 on 64-bit riscv64; use a 64-bit system with Python 3.10" in advice
+    )
+    assert "on 64-bit x86_64 without glibc;" in runtimes.advice(Machine((3, 11), "x86_64", 64, glibc=False))
+
+
+def test_the_python_that_runs_this_is_described(monkeypatch, tmp_path):
+    assert (runtimes.here().python, runtimes.here().executable) == (sys.version_info[:2], sys.executable)
+    monkeypatch.setattr(sys, "prefix", sys.base_prefix)
+    monkeypatch.setattr("sysconfig.get_path", lambda name: str(tmp_path))
+    assert not runtimes.here().managed
+    (tmp_path / "EXTERNALLY-MANAGED").touch()
+    assert runtimes.here().managed
 
 
 def test_tflite_runtime_beside_numpy_2_is_told_apart(monkeypatch):
