@@ -12,7 +12,7 @@ from tfcompress.techniques.qat.expand import expansion, obstacle, standalone
 
 L = keras.layers
 
-SEQUENCE, IMAGE, VECTOR = (6, 4), (6, 5, 8), (8,)
+SEQUENCE, IMAGE, VECTOR, VOLUME = (6, 4), (6, 5, 8), (8,), (5, 6, 4, 2)
 
 
 def _mha(**options: Any) -> Any:
@@ -57,6 +57,16 @@ CASES: list[tuple[Any, list[tuple[int, ...]]]] = [
         for name in ("silu", "hard_sigmoid", "selu", "softplus", "mish")
     ),
     (lambda: L.Activation("tanh_shrink"), [VECTOR]),
+    (lambda: L.Activation("elu"), [VECTOR]),
+    (lambda: L.Activation("celu"), [VECTOR]),
+    (lambda: L.Activation("log_sigmoid"), [VECTOR]),
+    (lambda: L.ReLU(max_value=1.0, negative_slope=0.1), [VECTOR]),
+    (lambda: L.Conv3D(3, 2, activation="swish"), [VOLUME]),
+    (lambda: L.Conv3D(3, (3, 2, 1), strides=(2, 1, 2), padding="same", use_bias=False), [VOLUME]),
+    (lambda: L.Conv3D(3, (2, 2, 1), dilation_rate=(2, 1, 1)), [VOLUME]),
+    (lambda: L.Conv3D(3, (1, 2, 2), padding="same"), [VOLUME]),
+    (lambda: L.MaxPooling3D(2), [VOLUME]),
+    (lambda: L.AveragePooling3D((2, 1, 2)), [VOLUME]),
     (lambda: L.ELU(alpha=0.3), [VECTOR]),
     (lambda: _mha(), [SEQUENCE, SEQUENCE]),
     (lambda: _mha(value_dim=5, dropout=0.5, output_shape=7, use_bias=False), [SEQUENCE, (3, 2)]),
@@ -205,6 +215,9 @@ def test_a_recurrent_layer_with_a_mask_stays_whole() -> None:
         (lambda: L.LSTM(2, recurrent_dropout=0.1), SEQUENCE, "it has recurrent dropout"),
         (lambda: L.RNN(L.StackedRNNCells([L.LSTMCell(2)])), SEQUENCE, "its cell StackedRNNCells is not one of"),
         (lambda: L.Bidirectional(L.LSTM(2)), (65, 4), "its sequences have 65 steps"),
+        (lambda: L.Conv3D(2, 2, groups=2), VOLUME, "it has 2 groups"),
+        (lambda: L.MaxPooling3D(2, strides=1), VOLUME, "its windows overlap along the depth"),
+        (lambda: L.Conv3D(2, 2), (None, 6, 4, 2), "have no fixed size"),
         (lambda: L.TimeDistributed(L.Dense(2)), (None, 4), "have no fixed size"),
         (lambda: _mha(attention_axes=2), IMAGE, r"attends over axes \(2,\) only"),
     ],

@@ -12,7 +12,14 @@ from typing import Any
 
 import keras
 
-from tfcompress.techniques.qat import expand_activations, expand_attention, expand_convs, expand_norms, expand_recurrent
+from tfcompress.techniques.qat import (
+    expand_activations,
+    expand_attention,
+    expand_convs,
+    expand_norms,
+    expand_recurrent,
+    expand_volumes,
+)
 from tfcompress.techniques.qat.expand_parts import Apply, Settle
 
 _L = keras.layers
@@ -20,12 +27,12 @@ _L = keras.layers
 _EXPANSIONS: dict[type, Callable[[Any, Settle], Apply | None]] = {
     _L.Activation: expand_activations.activation,
     _L.ELU: expand_activations.elu,
+    _L.ReLU: expand_activations.relu,
     **dict.fromkeys(
         (
             _L.Dense,
             _L.Conv1D,
             _L.Conv2D,
-            _L.Conv3D,
             _L.DepthwiseConv1D,
             _L.DepthwiseConv2D,
             _L.Conv1DTranspose,
@@ -34,6 +41,9 @@ _EXPANSIONS: dict[type, Callable[[Any, Settle], Apply | None]] = {
         ),
         expand_activations.split,
     ),
+    _L.Conv3D: expand_volumes.convolution,
+    _L.MaxPooling3D: expand_volumes.pooling,
+    _L.AveragePooling3D: expand_volumes.pooling,
     _L.SeparableConv1D: expand_convs.separable,
     _L.SeparableConv2D: expand_convs.separable,
     _L.EinsumDense: expand_convs.einsum_dense,
@@ -56,6 +66,9 @@ _EXPANSIONS: dict[type, Callable[[Any, Settle], Apply | None]] = {
 _BY_NAME = {"LayerScale": expand_norms.layer_scale}  # of keras.applications, which does not export it
 
 _OBSTACLES: dict[type, Callable[[Any], str]] = {
+    _L.Conv3D: expand_volumes.convolution_obstacle,
+    _L.MaxPooling3D: expand_volumes.pooling_obstacle,
+    _L.AveragePooling3D: expand_volumes.pooling_obstacle,
     _L.MultiHeadAttention: expand_attention.attention_obstacle,
     _L.LSTM: expand_recurrent.recurrent_obstacle,
     _L.GRU: expand_recurrent.recurrent_obstacle,
@@ -81,7 +94,7 @@ def expansion(layer: Any) -> Apply | None:
         the layer is taken as it is.
     """
     maker = _EXPANSIONS.get(type(layer)) or _by_name(layer)
-    return None if maker is None or not layer.built else maker(layer, _settle)
+    return None if maker is None else maker(layer, _settle)
 
 
 def obstacle(layer: Any) -> str:

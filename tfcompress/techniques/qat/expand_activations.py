@@ -32,7 +32,7 @@ def activation(layer: Any, settle: Settle) -> Apply | None:
 
 
 def elu(layer: Any, settle: Settle) -> Apply | None:
-    """Expand an ELU layer: the runtime has only ``alpha = 1``."""
+    """Expand an ELU layer."""
     return _scaled_elu(Parts(layer, settle), float(layer.alpha), 1.0)
 
 
@@ -54,25 +54,46 @@ def _hard_sigmoid(parts: Parts) -> Apply:
     return apply
 
 
-def _scaled_elu(parts: Parts, alpha: float, scale: float) -> Apply | None:
-    """``scale * (x if x > 0 else alpha * (exp(x) - 1))`` as ``scale * (alpha * elu(x) + (1 - alpha) * relu(x))``."""
-    if alpha == scale == 1.0:
-        return None
-    curve = parts.layer(keras.layers.Activation, "elu", activation="elu")
+def _scaled_elu(parts: Parts, alpha: float, scale: float) -> Apply:
+    """``scale * (x if x > 0 else alpha * (exp(x) - 1))`` (Clevert et al. 2016), positive and negative part apart.
+
+    The runtime has an ELU for int8, but the converter never makes one.
+    """
     relu = parts.layer(keras.layers.ReLU, "relu")
-    total = parts.layer(keras.layers.Add, "add")
+    exponential = parts.layer(keras.layers.Activation, "exponential", activation="exponential")
+    below, total = parts.layer(keras.layers.Subtract, "negative"), parts.layer(keras.layers.Add, "add")
+
+    def scaled(part: str, x: Any, factor: float) -> Any:
+        return x if factor == 1.0 else parts.op(part, keras.ops.multiply, x, factor)
 
     def apply(x: Any) -> Any:
-        curved = parts.op("curve", keras.ops.multiply, curve(x), scale * alpha)
-        if alpha == 1.0:
-            return curved
-        return total([curved, parts.op("line", keras.ops.multiply, relu(x), scale * (1.0 - alpha))])
+        line = relu(x)
+        # x - relu(x) has a scale of its own; minimum(x, 0) would force its range on x
+        curve = scaled("curve", exponential(below([x, line])), scale * alpha)
+        return total([scaled("line", line, scale), parts.op("shift", keras.ops.subtract, curve, scale * alpha)])
 
     return apply
 
 
-def _selu(parts: Parts) -> Apply | None:
+def _elu(parts: Parts) -> Apply:
+    return _scaled_elu(parts, 1.0, 1.0)
+
+
+def _selu(parts: Parts) -> Apply:
     return _scaled_elu(parts, _SELU_ALPHA, _SELU_SCALE)
+
+
+def _log_sigmoid(parts: Parts) -> Apply:
+    """``log(sigmoid(x))`` as ``x - relu(x) + log(sigmoid(|x|))``: every step has a small range."""
+    relu, below = parts.layer(keras.layers.ReLU, "relu"), parts.layer(keras.layers.Subtract, "negative")
+    gate = parts.layer(keras.layers.Activation, "sigmoid", activation="sigmoid")
+    total = parts.layer(keras.layers.Add, "add")
+
+    def apply(x: Any) -> Any:
+        size = gate(parts.op("absolute", keras.ops.absolute, x))
+        return total([below([x, relu(x)]), parts.op("log", keras.ops.log, size)])
+
+    return apply
 
 
 def _softplus(parts: Parts) -> Apply:
@@ -103,10 +124,22 @@ def _tanh_shrink(parts: Parts) -> Apply:
     return lambda x: difference([x, tanh(x)])
 
 
-_MAKERS: dict[Any, Callable[[Parts], Apply | None]] = {
+def relu(layer: Any, settle: Settle) -> Apply | None:
+    """Expand a ReLU layer that is both leaky and bounded."""
+    if not layer.negative_slope or layer.max_value is None or layer.threshold:
+        return None
+    parts = Parts(layer, settle)
+    leaky = parts.layer(keras.layers.LeakyReLU, "leaky", negative_slope=float(layer.negative_slope))
+    return lambda x: parts.op("bound", keras.ops.minimum, leaky(x), float(layer.max_value))
+
+
+_MAKERS: dict[Any, Callable[[Parts], Apply]] = {
     keras.activations.silu: _swish,
     keras.activations.hard_sigmoid: _hard_sigmoid,
+    keras.activations.elu: _elu,
+    keras.activations.celu: _elu,  # they differ only where alpha is not 1
     keras.activations.selu: _selu,
+    keras.activations.log_sigmoid: _log_sigmoid,
     keras.activations.softplus: _softplus,
     keras.activations.mish: _mish,
     keras.activations.tanh_shrink: _tanh_shrink,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
@@ -41,14 +42,19 @@ def unit_normalization(layer: Any, settle: Settle) -> Apply | None:
 
 
 def unit_length(parts: Parts, axis: Any) -> Apply:
-    """Return a function that scales a tensor to length 1 along *axis*."""
+    """Return a function that scales a tensor to length 1 along *axis*.
+
+    It goes by the mean of the squares: XNNPACK's int8 SUM and the reference kernel's differ (LiteRT 2.3).
+    """
     square = parts.layer(keras.layers.Multiply, "square")
     product = parts.layer(keras.layers.Multiply, "multiply")
 
     def apply(x: Any) -> Any:
-        total = parts.op("sum", keras.ops.sum, square([x, x]), axis=axis, keepdims=True)
-        inverse = parts.op("rsqrt", keras.ops.rsqrt, parts.op("floor", keras.ops.maximum, total, 1e-24))
-        return product([x, inverse])
+        axes = axis if isinstance(axis, list | tuple) else [axis]
+        count = math.prod(x.shape[a] for a in axes)
+        mean = parts.op("mean", keras.ops.mean, square([x, x]), axis=axis, keepdims=True)
+        inverse = parts.op("rsqrt", keras.ops.rsqrt, parts.op("epsilon", keras.ops.add, mean, 1e-24 / count))
+        return product([x, parts.op("scale", keras.ops.multiply, inverse, 1 / math.sqrt(count))])
 
     return apply
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -107,13 +108,18 @@ class _LSTMCell(_Cell):
         self.gate = parts.activation("gate", cell.recurrent_activation)
 
     def step(self, z: Any, states: list[Any] | None) -> list[Any]:
-        if states is not None:
-            z = self.add([z, self.recur(states[0])])
-        i, f, g, o = self.gates("split", z, 4)
-        carry = self.multiply([self.gate(i), self.activation(g)])
-        if states is not None:
-            carry = self.add([self.multiply([self.gate(f), states[1]]), carry])
+        if states is None:
+            # the forget gate has nothing to forget: the converter leaves a split in float if a part of it is not used
+            i, g, o = (self.parts.op("first", operator.getitem, z, self._columns(gate)) for gate in (0, 2, 3))
+            carry = self.multiply([self.gate(i), self.activation(g)])
+        else:
+            i, f, g, o = self.gates("split", self.add([z, self.recur(states[0])]), 4)
+            fresh = self.multiply([self.gate(i), self.activation(g)])
+            carry = self.add([self.multiply([self.gate(f), states[1]]), fresh])
         return [self.multiply([self.gate(o), self.activation(carry)]), carry]
+
+    def _columns(self, gate: int) -> tuple[slice, slice]:
+        return slice(None), slice(gate * self.units, (gate + 1) * self.units)
 
 
 class _GRUCell(_Cell):
