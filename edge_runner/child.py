@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
-from edge_runner import environment, runtimes, timing
+from edge_runner import delegation, environment, runtimes, timing
 
 
 class Session:
@@ -36,6 +36,7 @@ class Session:
             "open": self.open,
             "warm": self.warm,
             "time": self.time,
+            "stages": self.stages,
             "score": self.score,
         }
         return steps[request.pop("do")](**request)
@@ -55,78 +56,106 @@ class Session:
         path: str,
         runtime: str,
         threads: int,
-        reference_kernels: bool,
+        kernels: str,
+        affinity: list[int] | None,
         names: dict[str, Any],
         data: str | None,
+        labels: str | None,
+        expects: dict[str, Any],
         seed: int,
     ) -> dict[str, Any]:
         """Open the model, feed it, and run it once."""
+        if affinity:
+            os.sched_setaffinity(0, affinity)  # before the runtime is loaded: its threads inherit it
         from edge_runner import interpreter
         from edge_runner.feeding import made_up
 
         interpreter.runtime_classes(runtime)
         before = environment.peak_memory_bytes()
         start = time.perf_counter_ns()
-        self.model = model = interpreter.Model(
-            path, runtime, threads=threads, reference_kernels=reference_kernels, names=names
-        )
+        self.model = model = interpreter.Model(path, runtime, threads=threads, kernels=kernels, names=names)
         loaded = time.perf_counter_ns()
         model.allocate()
         allocated = time.perf_counter_ns()
-        warnings = self._feed(data)
+        warnings = self._feed(data, labels, expects)
+        self.seed = seed
+        ranges = self.feed.ranges if self.feed else {}
         for tensor in model.inputs:
             model.put(tensor, self.feed.batch(tensor, 0) if self.feed else made_up(tensor, seed))
         first = timing.once(model.invoke)
+        done = time.monotonic_ns()
         return {
             "load_ns": loaded - start,
             "allocate_ns": allocated - loaded,
             "first_ns": first,
-            "inputs": [tensor.to_dict() for tensor in model.inputs],
+            "first_done_ns": done,
+            "inputs": [{**tensor.to_dict(), "range": ranges.get(tensor.name)} for tensor in model.inputs],
             "outputs": [tensor.to_dict() for tensor in model.outputs],
             "input_values": "first sample of the data" if self.feed else f"made up, seed {seed}",
-            "delegate": model.delegate,
-            "memory_before_bytes": before,
-            "samples": self.feed.size if self.feed else None,
+            "delegate": delegation.name(model.nodes()),
+            "delegation": delegation.coverage(model.nodes()),
+            "before_bytes": before,
             "warnings": warnings,
         }
 
-    def _feed(self, data: str | None) -> list[str]:
-        from edge_runner.arrays import open_npz
+    def _feed(self, data: str | None, labels: str | None, expects: dict[str, Any]) -> list[str]:
+        self.data, self.feed = {}, None
+        if data is None:
+            return []
+        from edge_runner.arrays import open_data
         from edge_runner.feeding import Feed
 
-        self.data = open_npz(Path(data)) if data else {}
-        self.feed = Feed(self.model.inputs, self.data) if data else None
-        if self.feed is None:
-            return []
+        self.data = open_data(Path(data), Path(labels) if labels else None)
+        self.feed = Feed(self.model.inputs, self.data)
         self.feed.fit(self.model)
-        return self.feed.check(self.model.inputs)
+        return self.feed.check(self.model.inputs, expects)
 
     def warm(self, *, runs: int, seconds: float) -> dict[str, Any]:
         """Run untimed."""
-        samples = timing.timed(self.model.invoke, runs, seconds, self._beat) if runs else []
-        return {"runs": len(samples), "seconds": sum(samples) / 1e9}
+        if not runs:
+            return {"runs": 0}
+        return {"runs": timing.timed(self.model.invoke, runs, seconds, self._beat).runs}
 
-    def time(self, *, runs: int, seconds: float, settle: int, most: int) -> dict[str, Any]:
-        """Run *settle* times untimed, then timed."""
-        for _ in range(settle):
-            self.model.invoke()
-        samples = timing.timed(self.model.invoke, runs, seconds, self._beat, most)
-        return {"samples_ns": list(samples), "peak_memory_bytes": environment.peak_memory_bytes()}
+    def time(self, *, runs: int, seconds: float, settle: float, most: int, full_time: bool) -> dict[str, Any]:
+        """Run untimed for *settle* seconds, at least once, unless that is 0; then timed."""
+        if settle:
+            timing.timed(self.model.invoke, 1, settle, self._beat)
+        found = timing.timed(self.model.invoke, runs, seconds, self._beat, most, full_time=full_time)
+        peak = environment.peak_memory_bytes()
+        return {
+            "samples_ns": found.samples.tolist(),
+            "runs": found.runs,
+            "total_ns": found.total_ns,
+            "peak_bytes": peak,
+        }
+
+    def stages(self, *, runs: int, seconds: float) -> dict[str, Any]:
+        """Time what stands before and after an inference: quantizing and setting inputs, getting and dequantizing."""
+        from edge_runner.stages import stages
+
+        return stages(self.model, self.feed, self.seed, runs=runs, seconds=seconds, alive=self._beat)
 
     def _beat(self) -> None:
         self.alive("timing")
 
-    def score(self, *, limit: int | None, predictions: bool, folder: str | None) -> dict[str, Any]:
+    def score(self, *, task: str, limit: int | None, predictions: bool, folder: str | None) -> dict[str, Any]:
         """Run every sample and score it; write what the outputs store into *folder*, one .npy an output."""
         from edge_runner.scoring import score
 
         if self.feed is None:
-            return {"outputs": {}, "seconds": 0.0}
+            return {"outputs": {}, "right": {}, "seconds": 0.0}
         start = time.perf_counter()
-        outputs = score(
-            self.model, self.feed, self.data, limit=limit, predictions=predictions, folder=folder, alive=self.alive
+        found = score(
+            self.model,
+            self.feed,
+            self.data,
+            task=task,
+            limit=limit,
+            predictions=predictions,
+            folder=folder,
+            alive=self.alive,
         )
-        return {"outputs": outputs, "seconds": time.perf_counter() - start}
+        return {**found, "seconds": time.perf_counter() - start}
 
 
 def main() -> int:
@@ -135,6 +164,9 @@ def main() -> int:
         import resource
 
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash is expected here, and its core dump of no use
+        available = environment.available_memory_bytes()
+        if available:  # a model that wants more fails by itself and does not take the machine along
+            resource.setrlimit(resource.RLIMIT_DATA, (available, available))
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     session = Session(lambda text: _send(answers, {"alive": text}))

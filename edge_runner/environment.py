@@ -7,10 +7,12 @@ import platform
 import shutil
 import struct
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
-_CPU = Path("/sys/devices/system/cpu")
+ROOT = Path("/")
+_CPU = "sys/devices/system/cpu"
 
 
 def text(path: Path) -> str | None:
@@ -38,7 +40,7 @@ def fixed() -> dict[str, Any]:
         "cpu": _cpu(),
         "cores": os.cpu_count(),
         "cores_usable": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
-        "memory_bytes": _memory_bytes(),
+        "memory_bytes": memory_bytes(),
         "system": _system(),
         "kernel": platform.release(),
         "architecture": platform.machine(),
@@ -47,21 +49,53 @@ def fixed() -> dict[str, Any]:
     }
 
 
-def changing() -> dict[str, Any]:
-    """Return what changes under load: read before and after the measurement."""
-    temperature = number(Path("/sys/class/thermal/thermal_zone0/temp"))
-    frequency = number(_CPU / "cpu0/cpufreq/scaling_cur_freq")
+def changing(root: Path = ROOT) -> dict[str, Any]:
+    """Return what changes under load: read before and after the measurement.
+
+    Args:
+        root: where /sys and /proc hang; another one in tests.
+    """
+    cores = sorted((root / _CPU).glob("cpu[0-9]*"), key=lambda core: int(core.name[3:]))
+    governors = [governor for core in cores if (governor := text(core / "cpufreq/scaling_governor"))]
+    frequencies = [hz for core in cores if (hz := number(core / "cpufreq/scaling_cur_freq")) is not None]
+    warm = temperatures(root)
     return {
-        "governor": text(_CPU / "cpu0/cpufreq/scaling_governor"),
-        "frequency_hz": None if frequency is None else frequency * 1000,
-        "temperature_celsius": None if temperature is None else temperature / 1000,
-        "throttled": throttled(),
+        "governor": governors[0] if governors else None,
+        "governors": sorted(set(governors)) if len(set(governors)) > 1 else None,
+        "frequency_hz": frequencies[0] * 1000 if frequencies else None,
+        "frequencies_hz": [hz * 1000 for hz in frequencies] or None,
+        "temperature_celsius": max(warm.values(), default=None),
+        "temperatures_celsius": warm or None,
+        "throttled": throttled(root),
+        "throttle_events": throttle_events(root),
         "load_average_1min": _load(),
     }
 
 
-def throttled() -> str | None:
+def temperatures(root: Path = ROOT) -> dict[str, float]:
+    """Return °C by thermal zone, ``NUMBER TYPE``; empty where there are none."""
+    zones = sorted((root / "sys/class/thermal").glob("thermal_zone[0-9]*"), key=lambda zone: int(zone.name[12:]))
+    found = {f"{zone.name[12:]} {text(zone / 'type') or ''}".strip(): number(zone / "temp") for zone in zones}
+    return {name: degrees / 1000 for name, degrees in found.items() if degrees is not None}
+
+
+def hottest(root: Path = ROOT) -> float | None:
+    """Return the °C of the hottest zone, None where there are none."""
+    return max(temperatures(root).values(), default=None)
+
+
+def throttle_events(root: Path = ROOT) -> int | None:
+    """Return how often x86 cores report having been throttled since the start, None where they do not count."""
+    counts = [number(path) for path in (root / _CPU).glob("cpu[0-9]*/thermal_throttle/core_throttle_count")]
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None
+
+
+def throttled(root: Path = ROOT) -> str | None:
     """Return the Raspberry Pi firmware's throttling flags (``0x0``: never), None on other machines."""
+    from_kernel = text(root / "sys/devices/platform/soc/soc:firmware/get_throttled")
+    if from_kernel is not None:
+        return f"0x{from_kernel.removeprefix('0x')}"
     program = shutil.which("vcgencmd")
     if program is None:
         return None
@@ -80,7 +114,8 @@ def _cpu() -> str | None:
     return found.get("model name") or found.get("Hardware") or found.get("Model") or platform.processor() or None
 
 
-def _memory_bytes() -> int | None:
+def memory_bytes() -> int | None:
+    """Return the machine's memory, None when it is not known."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (ValueError, OSError):
@@ -108,3 +143,21 @@ def peak_memory_bytes() -> int | None:
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
     return None
+
+
+def available_memory_bytes() -> int | None:
+    """Return how much memory the system could give without swapping, None where /proc does not say."""
+    for line in (text(Path("/proc/meminfo")) or "").splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return None
+
+
+def process_age_ns() -> int | None:
+    """Return how long ago this process was started, to a hundredth of a second; None where /proc does not say."""
+    stat = text(Path("/proc/self/stat"))
+    if stat is None or not hasattr(time, "CLOCK_BOOTTIME"):
+        return None
+    ticks = int(stat.rpartition(")")[2].split()[19])
+    started = ticks * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) - started

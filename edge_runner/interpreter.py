@@ -7,12 +7,14 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from edge_runner import runtimes
 from edge_runner.arrays import Array
+
+_RESOLVERS = {"no-delegate": "BUILTIN_WITHOUT_DEFAULT_DELEGATES", "reference": "BUILTIN_REF"}
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,14 @@ class Tensor:
         }
 
 
+class Node(NamedTuple):
+    """An op as the interpreter lists it; tensors by index, -1 for one left out."""
+
+    op: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+
 class Model:
     """A model in one interpreter.
 
@@ -58,7 +68,8 @@ class Model:
         source: path of the .tflite file, or its bytes.
         runtime: one of :data:`edge_runner.runtimes.ORDER`.
         threads: kernels' threads.
-        reference_kernels: use the plain kernels, without XNNPACK.
+        kernels: ``default`` (with the delegate that the runtime applies by itself), ``no-delegate`` (the runtime's fast
+            kernels alone) or ``reference`` (the plain ones).
         names: the signature's ``inputs`` and ``outputs``, each the tensor's index by name; tensors' own names without.
 
     Raises:
@@ -72,13 +83,13 @@ class Model:
         runtime: str,
         *,
         threads: int = 1,
-        reference_kernels: bool = False,
+        kernels: str = "default",
         names: Mapping[str, Mapping[str, int]] = MappingProxyType({}),
     ) -> None:
         interpreter, resolvers = runtime_classes(runtime)
         options: dict[str, Any] = {"num_threads": threads}
-        if reference_kernels:
-            options["experimental_op_resolver_type"] = resolvers.BUILTIN_REF
+        if kernels != "default":
+            options["experimental_op_resolver_type"] = getattr(resolvers, _RESOLVERS[kernels])
         options["model_content" if isinstance(source, bytes) else "model_path"] = source
         self._names = names
         with warnings.catch_warnings():
@@ -124,18 +135,20 @@ class Model:
         """Forget what a stateful op remembers of earlier inferences."""
         self.interpreter.reset_all_variables()
 
-    @property
-    def delegate(self) -> str | None:
-        """``XNNPACK`` when a delegate took ops, ``none`` when none did, None when the runtime does not tell.
+    def nodes(self) -> list[Node] | None:
+        """Return the nodes of the first subgraph, those that a delegate added behind the file's own.
 
-        The runtimes have no public question for it; their op list is a private method of old standing, which shows a
-        DELEGATE op, and XNNPACK is the only delegate they apply by themselves.
+        The runtimes have no public question for it; their op list is a private method of old standing. None where a
+        runtime does not have it.
         """
         listing = getattr(self.interpreter, "_get_ops_details", None)
         if listing is None:
             return None
         try:
-            return "XNNPACK" if any(op["op_name"] == "DELEGATE" for op in listing()) else "none"
+            return [
+                Node(str(op["op_name"]), tuple(map(int, op["inputs"])), tuple(map(int, op["outputs"])))
+                for op in listing()
+            ]
         except (KeyError, TypeError, ValueError, RuntimeError):
             return None
 

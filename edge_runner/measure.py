@@ -1,66 +1,54 @@
-"""The measurement: files looked at, models opened in their processes, timed in turns, then scored."""
+"""The measurement: files looked at, models opened in fresh processes, timed in turns, then scored."""
 
 from __future__ import annotations
 
 import random
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge_runner import document, flatbuffer, timing
+from edge_runner import document, environment, heat, timing, turns
 from edge_runner.arguments import Options
-from edge_runner.processes import Child, ChildFailed
+from edge_runner.processes import Child
+from edge_runner.subject import Subject, Tell
 
-ROUNDS = 10
-"""Turns a model gets when several are timed together."""
 MOST_TOGETHER = 8
 """So many models are open at once to be timed in turns; more are measured group by group, for the sake of memory."""
 WARM_SECONDS = 0.2
 """Warm-up lasts at least so long, for the processor's frequency to rise."""
-
-Tell = Callable[[str], None]
-
-
-class Subject:
-    """A model under measurement: its file, its entry in the document, and its process while that lives."""
-
-    def __init__(self, path: Path, number: int) -> None:
-        self.path = path
-        self.number = number
-        self.entry = document.entry(path)
-        self.facts: flatbuffer.FileFacts | None = None
-        self.child: Child | None = None
-        self.samples: int | None = None
-
-    def read(self) -> None:
-        """Look at the file; what is no model fails here, without an interpreter."""
-        try:
-            self.facts = document.add_file(self.entry, self.path)
-        except OSError as error:
-            self.entry["reason"] = f"cannot read the file: {error.strerror or error}"
-        except flatbuffer.ModelFileError as error:
-            self.entry["reason"] = str(error)
-
-    def ask(self, request: dict[str, Any], alive: Tell) -> dict[str, Any] | None:
-        """Send a request to the model's process; None when it failed, now or before."""
-        if self.child is None:
-            return None
-        try:
-            return self.child.ask(request, alive)
-        except ChildFailed as error:
-            self.entry["status"], self.entry["reason"] = "failed", str(error)
-            self.end()
-            return None
-
-    def end(self) -> None:
-        """End the process."""
-        if self.child is not None:
-            self.child.close()
-            self.child = None
+SETTLE_SECONDS = 0.003
+"""Untimed at the start of a turn: after another model's turn the caches are cold and branches mispredicted."""
+STAGE_RUNS, STAGE_SECONDS = 50, 0.1
 
 
-def measure(options: Options, runtime: str, folder: Path | None, tell: Tell) -> list[dict[str, Any]]:
+@dataclass
+class Measured:
+    """What came of it.
+
+    Attributes:
+        subjects: in the document's order.
+        groups: places of those that were timed in turns.
+    """
+
+    subjects: list[Subject]
+    groups: list[list[int]]
+
+    @property
+    def entries(self) -> list[dict[str, Any]]:
+        """The document's models."""
+        return [subject.entry for subject in self.subjects]
+
+
+def subjects_of(options: Options) -> list[Subject]:
+    """Return what is to be measured: every file, in every way of running it that was asked for."""
+    ways = [(threads, kernels) for kernels in options.kernels for threads in options.threads]
+    plan = [(path, *way) for path in options.models for way in ways]
+    return [Subject(path, number, threads, kernels) for number, (path, threads, kernels) in enumerate(plan)]
+
+
+def measure(options: Options, runtime: str, folder: Path | None, tell: Tell, spare: Child | None = None) -> Measured:
     """Measure every model and return their entries, in the order given.
 
     Args:
@@ -68,103 +56,145 @@ def measure(options: Options, runtime: str, folder: Path | None, tell: Tell) -> 
         runtime: the interpreter that was chosen.
         folder: where the models' outputs are put, ``MODEL'S NUMBER/OUTPUT'S NUMBER.npy``; None: nowhere.
         tell: told what is under way.
+        spare: a process that was started already, for the first model.
     """
-    subjects = [Subject(path, number) for number, path in enumerate(options.models)]
+    subjects = subjects_of(options)
+    memory_bytes = environment.memory_bytes()
     for subject in subjects:
-        subject.read()
-    sound = [subject for subject in subjects if subject.facts is not None]
+        subject.read(memory_bytes)
+    sound = [subject for subject in subjects if subject.sound]
     together = 1 if options.apart else MOST_TOGETHER
     groups = [sound[start : start + together] for start in range(0, len(sound), together)]
     try:
         for group in groups:
-            _measure_together(group, options, runtime, folder, tell)
+            _Group(group, options, runtime, tell, folder).measure(spare)
+            spare = None
     finally:
+        if spare:
+            spare.close()
         for subject in subjects:
             subject.end()
-    return [subject.entry for subject in subjects]
+            document.add_compressed(subject.entry, subject.path)
+    return Measured(subjects, [[subject.number for subject in group] for group in groups])
 
 
-def _measure_together(
-    group: Sequence[Subject], options: Options, runtime: str, folder: Path | None, tell: Tell
-) -> None:
-    for subject in group:
-        _open(subject, options, runtime, tell)
-    for subject in group:
-        _warm(subject, options, tell)
-    _time(group, options, tell)
-    for subject in group:
-        if subject.child is None:
-            continue
-        document.add_summary(subject.entry)
-        if options.data:
-            _score(subject, options, folder, tell)
-        if subject.child is not None:
-            subject.entry["status"], subject.entry["reason"] = "ok", None
-        subject.end()
+class _Group:
+    """Models that are timed in turns."""
 
+    def __init__(
+        self, subjects: Sequence[Subject], options: Options, runtime: str, tell: Tell, folder: Path | None
+    ) -> None:
+        self.subjects = subjects
+        self.options = options
+        self.runtime = runtime
+        self.tell = tell
+        self.folder = folder
+        self.order = random.Random(options.seed)
+        self.watch = heat.Watch()
 
-def _open(subject: Subject, options: Options, runtime: str, tell: Tell) -> None:
-    tell(f"{subject.path.name}: opening")
-    facts = subject.facts
-    subject.child = Child(options.timeout)
-    request = {
-        "do": "open",
-        "path": str(subject.path),
-        "runtime": runtime,
-        "threads": options.threads,
-        "reference_kernels": options.reference_kernels,
-        "names": {"inputs": facts.inputs, "outputs": facts.outputs} if facts else {},
-        "data": str(options.data) if options.data else None,
-        "seed": options.seed,
-    }
-    opened = subject.ask(request, lambda text: None)
-    if opened:
-        document.add_opened(subject.entry, opened)
-        subject.samples = opened["samples"]
+    def measure(self, spare: Child | None) -> None:
+        """Measure all of them, over as many processes as were asked for."""
+        rested = 0.0
+        before = environment.hottest()
+        for process in range(self.options.processes):
+            rested += heat.rest(self.options.cool_seconds, self.options.cool_celsius, self.tell)
+            self._open(spare)
+            spare = None
+            self._time(process)
+            if process == self.options.processes - 1:
+                for subject in self.subjects:
+                    self._finish(subject, before, rested)
+            for subject in self.subjects:
+                subject.end()
 
+    def _open(self, spare: Child | None) -> None:
+        for subject in self.subjects:
+            if subject.sound:
+                self.tell(f"{subject.label}: opening")
+                subject.open(self.options, self.runtime, spare)
+                spare = None
+        if spare:
+            spare.close()
+        for subject in self.subjects:
+            self.tell(f"{subject.label}: warming up")
+            seconds = WARM_SECONDS if self.options.warmup else 0.0
+            warmed = subject.ask({"do": "warm", "runs": self.options.warmup, "seconds": seconds})
+            if warmed:
+                subject.entry["timing"]["processes"][-1]["warmup_runs"] = warmed["runs"]
 
-def _warm(subject: Subject, options: Options, tell: Tell) -> None:
-    tell(f"{subject.path.name}: warming up")
-    seconds = WARM_SECONDS if options.warmup else 0.0
-    warmed = subject.ask({"do": "warm", "runs": options.warmup, "seconds": seconds}, lambda text: None)
-    if warmed:
-        subject.entry["timing"]["warmup_runs"] = warmed["runs"]
-
-
-def _time(group: Sequence[Subject], options: Options, tell: Tell) -> None:
-    """Time the models of a group in turns, each round in another random order."""
-    rounds = min(ROUNDS, options.runs) if len(group) > 1 else 1
-    request = {
-        "do": "time",
-        "runs": -(-options.runs // rounds),
-        "seconds": options.seconds / rounds,
-        "most": timing.MOST_RUNS // rounds,
-        "settle": 1 if rounds > 1 else 0,  # the first inference after another model's turn finds the caches cold
-    }
-    order = random.Random(options.seed)
-    for number in range(rounds):
-        for subject in order.sample(list(group), len(group)):
-            if subject.child is not None:
-                tell(f"{subject.path.name}: timing, turn {number + 1} of {rounds}")
-            block = subject.ask(request, lambda text: None)
+    def _time(self, process: int) -> None:
+        options, count = self.options, len(self.subjects)
+        windows = options.mode == "windows"
+        rounds = -(-options.windows // options.processes) if windows else options.rounds
+        plan = turns.once_around if windows else turns.there_and_back
+        request = self._request(rounds, windows=windows)
+        for number, place in plan(count, rounds, self.order):
+            subject = self.subjects[place]
+            if subject.child is None:
+                continue
+            self.tell(f"{subject.label}: process {process + 1} of {options.processes}, round {number + 1} of {rounds}")
+            block = subject.ask(request)
+            throttled = self.watch.throttled()
             if block:
-                document.add_block(subject.entry, block)
+                document.add_block(subject.entry, (process, number), block, throttled=throttled)
+                if windows and not throttled:
+                    subject.per_second.append(block["runs"] * 1e9 / block["total_ns"])
 
+    def _request(self, rounds: int, *, windows: bool) -> dict[str, Any]:
+        options = self.options
+        blocks = rounds * options.processes * (1 if windows else 2)
+        seconds = options.seconds if windows else options.seconds / blocks
+        return {
+            "do": "time",
+            "runs": 1 if windows else -(-options.runs // blocks),
+            "seconds": seconds,
+            "most": max(1, timing.MOST_RUNS // blocks),
+            "settle": min(SETTLE_SECONDS, seconds / 4) if len(self.subjects) > 1 else 0.0,
+            "full_time": windows,
+        }
 
-def _score(subject: Subject, options: Options, folder: Path | None, tell: Tell) -> None:
-    tell(f"{subject.path.name}: scoring")
-    place = folder / str(subject.number) if folder else None
-    if place:
-        place.mkdir()
-    request = {
-        "do": "score",
-        "limit": options.limit,
-        "predictions": options.predictions,
-        "folder": str(place) if place else None,
-    }
-    scored = subject.ask(request, lambda text: tell(f"{subject.path.name}: {text}"))
-    if scored:
-        document.add_scores(subject.entry, scored)
+    def _finish(self, subject: Subject, before_celsius: float | None, rested: float) -> None:
+        """Derive what the timings say, and score."""
+        if not subject.sound:
+            return
+        entry, options = subject.entry, self.options
+        discarded = sum(block["throttled"] for block in entry["timing"]["blocks"])
+        entry["heat"] = {
+            "before_celsius": before_celsius,
+            "after_celsius": environment.hottest(),
+            "cooled_seconds": rested,
+            "discarded_blocks": discarded,
+        }
+        if not entry["timing"]["samples_ns"]:
+            subject.fail(f"the machine was throttled during all of its {discarded} turns; cool it, or mend its supply")
+            return
+        if discarded:
+            entry["warnings"].append(
+                f"{discarded} of {len(entry['timing']['blocks'])} turns were throttled and left out"
+            )
+        document.add_summary(entry, subject.per_second)
+        entry["timing"].update(subject.ask({"do": "stages", "runs": STAGE_RUNS, "seconds": STAGE_SECONDS}) or {})
+        if options.data:
+            self._score(subject)
+        if subject.sound:
+            entry["status"], entry["reason"] = "ok", None
+
+    def _score(self, subject: Subject) -> None:
+        self.tell(f"{subject.label}: scoring")
+        place = self.folder / str(subject.number) if self.folder else None
+        if place:
+            place.mkdir()
+        request = {
+            "do": "score",
+            "task": self.options.task,
+            "limit": self.options.limit,
+            "predictions": self.options.predictions,
+            "folder": str(place) if place else None,
+        }
+        scored = subject.ask(request, lambda text: self.tell(f"{subject.label}: {text}"))
+        if scored:
+            document.add_scores(subject.entry, scored)
+            subject.right = scored["right"]
 
 
 def collect(folder: Path, target: Path, models: Sequence[dict[str, Any]]) -> None:

@@ -43,6 +43,7 @@ class Child:
         self.timeout_seconds = timeout_seconds
         self._lines = b""
         self._tail = b""
+        self.started_ns = time.monotonic_ns()
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
         )

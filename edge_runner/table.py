@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, TextIO
 
-_COLUMNS = ("model", "size", "median", "p90", "p99", "first", "peak memory", "accuracy")
+_AGAINST = "times as fast as the first"
+_COLUMNS = ("model", "size", "median", "p90", "p99", "first", "peak memory", "energy", _AGAINST, "accuracy")
 _REASON_CHARACTERS = 200
 
 
@@ -35,36 +36,67 @@ class Status:
 
 
 def render(document: dict[str, Any]) -> str:
-    """Return the document's main numbers as a table, with reasons and warnings below."""
-    runtime = document["runtime"]
-    facts = document["environment"]
-    head = (
-        f"{runtime['name']} {runtime['version'] or ''}, threads {runtime['threads']}, {runtime['kernels']} kernels, on "
-    )
-    lines = [head + str(facts["board"] or facts["cpu"] or facts["architecture"])]
-    lines.extend(_aligned([_COLUMNS, *(_row(model) for model in document["models"])]))
-    for model in document["models"]:
+    """Return the document's main numbers as a table, with comparisons, reasons and warnings below."""
+    runtime, facts, models = document["runtime"], document["environment"], document["models"]
+    where = facts["board"] or facts["cpu"] or facts["architecture"]
+    lines = [f"{runtime['name']} {runtime['version'] or ''}, {_settings(models)}, on {where}"]
+    against = {pair["second"]: pair for pair in document["comparisons"] if pair["first"] == 0}
+    shown = [name for name in _COLUMNS if against or name != _AGAINST]
+    rows = [_row(model, against.get(place)) for place, model in enumerate(models)]
+    lines.extend(_aligned([shown, *([row[name] for name in shown] for row in rows)]))
+    for model in models:
         if model["status"] != "ok":
-            lines.append(f"{model['file']} failed: {_short(model['reason'])}")
-        lines.extend(f"{model['file']}: {warning}" for warning in model["warnings"])
+            lines.append(f"{label(model)} failed: {_short(model['reason'])}")
+        lines.extend(f"{label(model)}: {warning}" for warning in model["warnings"])
     lines.extend(document["warnings"])
     return "\n".join(lines)
 
 
-def _row(model: dict[str, Any]) -> tuple[str, ...]:
+def label(model: dict[str, Any]) -> str:
+    """Return what to call a model: the file, and how it was run where that is not one thread and default kernels."""
+    threads, kernels = model["settings"]["threads"], model["settings"]["kernels"]
+    ways = (None if threads == 1 else f"{threads} threads", None if kernels == "default" else kernels)
+    return ", ".join([model["file"], *filter(None, ways)])
+
+
+def _settings(models: Sequence[dict[str, Any]]) -> str:
+    ways = {(model["settings"]["threads"], model["settings"]["kernels"]) for model in models}
+    if len(ways) != 1:
+        return "several ways"
+    threads, kernels = next(iter(ways))
+    return f"threads {threads}, {kernels} kernels"
+
+
+def _row(model: dict[str, Any], pair: dict[str, Any] | None) -> dict[str, str]:
     timing, memory = model["timing"] or {}, model["memory"] or {}
     summary = timing.get("summary") or {}
-    first = timing.get("first_ns")
-    return (
-        model["file"],
-        _bytes(model["size_bytes"]),
-        _ms(summary.get("median_ms")),
-        _ms(summary.get("p90_ms")),
-        _ms(summary.get("p99_ms")),
-        _ms(None if first is None else first / 1e6),
-        _bytes(memory.get("peak_bytes")),
-        _accuracy(model["accuracy"]),
-    )
+    first = sorted(process["first_ns"] for process in timing.get("processes", ()))
+    return {
+        "model": label(model),
+        "size": _bytes(model["size_bytes"]),
+        "median": _ms(summary.get("median_ms")),
+        "p90": _ms(summary.get("p90_ms")),
+        "p99": _ms(summary.get("p99_ms")),
+        "first": _ms(first[len(first) // 2] / 1e6 if first else None),
+        "peak memory": _bytes(memory.get("peak_bytes")),
+        "energy": _energy(model["energy"]),
+        _AGAINST: _pair(pair),
+        "accuracy": _accuracy(model["accuracy"]),
+    }
+
+
+def _pair(pair: dict[str, Any] | None) -> str:
+    if pair is None:
+        return "-"
+    interval = "" if pair["low"] is None else f" ({pair['low']:.3f}..{pair['high']:.3f})"
+    return f"{pair['ratio']:.3f} x{interval} {pair['verdict'] or 'one process cannot tell'}"
+
+
+def _energy(energy: dict[str, Any]) -> str:
+    joules = energy["joules_per_inference"]
+    if joules is None:
+        return "-"
+    return f"{joules * 1000:.4g} mJ{' (assumed)' if energy['kind'] == 'assumed' else ''}"
 
 
 def _accuracy(accuracy: dict[str, Any] | None) -> str:

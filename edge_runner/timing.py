@@ -5,7 +5,9 @@ from __future__ import annotations
 import gc
 import time
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
 
 MOST_RUNS = 100_000
 """Timed inferences of a model, at most: a file that runs in a microsecond would fill the result with millions."""
@@ -13,9 +15,29 @@ ALIVE_NS = 1_000_000_000
 """How often a long loop says that it is still alive, between two inferences and outside any timing."""
 
 
+class Timed(NamedTuple):
+    """What a loop saw.
+
+    Attributes:
+        samples: one duration a call, in nanoseconds, as far as they were kept.
+        runs: how many calls there were.
+        total_ns: how long all of them took.
+    """
+
+    samples: array[int]
+    runs: int
+    total_ns: int
+
+
 def timed(
-    invoke: Callable[[], object], runs: int, seconds: float, alive: Callable[[], object], most: int = MOST_RUNS
-) -> array[int]:
+    invoke: Callable[[], object],
+    runs: int,
+    seconds: float,
+    alive: Callable[[], object],
+    most: int = MOST_RUNS,
+    *,
+    full_time: bool = False,
+) -> Timed:
     """Call *invoke* until it ran *runs* times and for *seconds*, or *most* times; garbage collection is off meanwhile.
 
     Args:
@@ -24,15 +46,11 @@ def timed(
         seconds: at least for so long.
         alive: called about once a second.
         most: but not more often than this, unless *runs* is more.
-
-    Returns:
-        One duration a call, in nanoseconds.
+        full_time: run for *seconds* all the same; only *most* durations are kept, the others counted.
     """
     samples, most = array("q"), max(most, runs)
     clock, add = time.perf_counter_ns, samples.append
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
+    with _no_collecting():
         start = clock()
         deadline, beat = start + int(seconds * 1e9), start + ALIVE_NS
         while True:
@@ -45,7 +63,33 @@ def timed(
                 beat = after + ALIVE_NS
             count = len(samples)
             if (after >= deadline and count >= runs) or count >= most:
-                return samples
+                break
+        rest, rest_ns = _uncounted(invoke, deadline, alive) if full_time else (0, 0)
+    return Timed(samples, len(samples) + rest, sum(samples) + rest_ns)
+
+
+def _uncounted(invoke: Callable[[], object], deadline: int, alive: Callable[[], object]) -> tuple[int, int]:
+    """Go on until *deadline* without keeping durations; return how many calls there were and how long they took."""
+    clock, runs, spent = time.perf_counter_ns, 0, 0
+    before = clock()
+    beat = before + ALIVE_NS
+    while before < deadline:
+        invoke()
+        after = clock()
+        runs, spent = runs + 1, spent + after - before
+        if after >= beat:
+            alive()
+            beat = after + ALIVE_NS
+        before = clock()
+    return runs, spent
+
+
+@contextmanager
+def _no_collecting() -> Iterator[None]:
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
     finally:
         if collecting:
             gc.enable()

@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "tests" / "data"
 FLOAT, INT8 = DATA / "blobs_float.tflite", DATA / "blobs_int8.tflite"
-FAST = ("--runs", "20", "--seconds", "0.01", "--warmup", "1")
+FAST = ("--runs", "20", "--seconds", "0.01", "--warmup", "1", "--processes", "1")
 
 
 @pytest.fixture(scope="module")
@@ -59,11 +59,13 @@ def test_the_json_names_the_models_by_hash_and_size(result):
 def test_raw_timings_are_kept_and_the_statistics_are_theirs(result):
     for model in result["models"]:
         timing = model["timing"]
-        assert len(timing["samples_ns"]) == sum(timing["blocks"]) >= 20
-        assert len(timing["blocks"]) == 10
+        assert len(timing["samples_ns"]) == sum(block["runs"] for block in timing["blocks"]) >= 20
+        assert [block["round"] for block in timing["blocks"]] == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
         assert timing["summary"]["median_ms"] == pytest.approx(np.median(timing["samples_ns"]) / 1e6)
         assert timing["summary"]["p90_ms"] == pytest.approx(np.percentile(timing["samples_ns"], 90) / 1e6)
-        assert timing["warmup_runs"] >= 1
+        assert [process["warmup_runs"] >= 1 for process in timing["processes"]] == [True]
+        assert timing["preprocess"]["median_ms"] > 0
+        assert timing["postprocess"]["p90_ms"] >= timing["postprocess"]["median_ms"] > 0
 
 
 def test_both_models_are_right_about_clear_images(result):
@@ -111,8 +113,8 @@ def keys(value):
 
 
 def test_the_format_is_that_of_the_golden_file(result):
-    golden = json.loads((DATA / "edge_format_1.json").read_text())
-    assert result["format"] == golden["format"] == 1
+    golden = json.loads((DATA / "edge_format_2.json").read_text())
+    assert result["format"] == golden["format"] == 2
     assert keys({**result, "models": result["models"][:1]}) == keys({**golden, "models": golden["models"][:1]})
 
 
@@ -160,7 +162,7 @@ def test_the_schema_describes_what_is_written(result):
 
 
 def test_the_schema_describes_the_golden_file():
-    check(SCHEMA, json.loads((DATA / "edge_format_1.json").read_text()), SCHEMA)
+    check(SCHEMA, json.loads((DATA / "edge_format_2.json").read_text()), SCHEMA)
 
 
 def test_the_schema_would_notice_a_change(result):
@@ -249,8 +251,8 @@ def test_the_json_goes_into_a_file_when_asked(folder, tmp_path):
         ([], "give at least one .tflite file, or --doctor"),
         ([INT8, "--runs", "0"], "argument --runs: must be a whole number of at least 1, got '0'"),
         ([INT8, "--runs", "many"], "must be a whole number of at least 1, got 'many'"),
-        ([INT8, "--seconds", "-1"], "argument --seconds: must be a number of seconds above 0, got '-1'"),
-        ([INT8, "--seconds", "nan"], "must be a number of seconds above 0, got 'nan'"),
+        ([INT8, "--seconds", "-1"], "argument --seconds: must be a number above 0, got '-1'"),
+        ([INT8, "--seconds", "nan"], "must be a number above 0, got 'nan'"),
         ([INT8, "--data", "none.npz"], "no such data file: 'none.npz'"),
         ([INT8, "--outputs", "o.npz"], "--outputs needs --data"),
         ([INT8, "-o", "none/e.json"], "'none' is no folder to write 'e.json' into"),
@@ -301,9 +303,10 @@ def test_the_parent_imports_no_numpy_and_never_tfcompress(folder):
     assert run(folder, program=("-c", code)).stdout.split() == []
 
 
-def test_timed_apart_each_model_has_one_block(folder):
-    models = json.loads(run(folder, FLOAT, INT8, *FAST, "--apart").stdout)["models"]
-    assert [len(model["timing"]["blocks"]) for model in models] == [1, 1]
+def test_models_timed_apart_are_not_compared(folder):
+    result = json.loads(run(folder, FLOAT, INT8, *FAST, "--rounds", "1", "--apart").stdout)
+    assert [len(model["timing"]["blocks"]) for model in result["models"]] == [2, 2]
+    assert (result["options"]["interleaved"], result["comparisons"]) == (False, [])
 
 
 def test_ctrl_c_ends_with_130_and_no_file(folder, tmp_path, odd_interpreter):
@@ -330,6 +333,57 @@ def test_outputs_that_cannot_be_written_do_not_lose_the_measurement(folder, tmp_
 
 
 def test_many_models_are_timed_in_groups_that_fit_into_memory(folder):
-    done = run(folder, *[FLOAT] * 9, "--runs", "10", "--seconds", "0.001", "--warmup", "0")
-    blocks = [len(model["timing"]["blocks"]) for model in json.loads(done.stdout)["models"]]
-    assert blocks == [10] * 8 + [1]
+    quick = ("--runs", "10", "--seconds", "0.001", "--warmup", "0", "--processes", "1", "--rounds", "2")
+    result = json.loads(run(folder, *[FLOAT] * 9, *quick).stdout)
+    assert [len(model["timing"]["blocks"]) for model in result["models"]] == [4] * 9
+    assert [(pair["first"], pair["second"]) for pair in result["comparisons"]] == [
+        (first, second) for first in range(8) for second in range(first + 1, 8)
+    ]
+    assert {pair["verdict"] for pair in result["comparisons"]} == {None}
+
+
+def test_several_processes_and_ways_of_running_are_compared_pair_by_pair(folder):
+    done = run(folder, INT8, "--threads", "1,2", "--kernels", "default,reference", *FAST, "--processes", "2")
+    result = json.loads(done.stdout)
+    check(SCHEMA, result, SCHEMA)
+    ways = [(model["settings"]["kernels"], model["settings"]["threads"]) for model in result["models"]]
+    assert ways == [("default", 1), ("default", 2), ("reference", 1), ("reference", 2)]
+    assert [model["delegate"] for model in result["models"]] == ["XNNPACK", "XNNPACK", "none", "none"]
+    assert [len(model["timing"]["processes"]) for model in result["models"]] == [2, 2, 2, 2]
+    assert len(result["comparisons"]) == 6
+    assert {(pair["processes"], pair["rounds"]) for pair in result["comparisons"]} == {(2, 10)}
+    assert "blobs_int8.tflite, 2 threads, reference" in done.stderr
+
+
+def test_windows_are_timed_for_their_whole_time_and_their_median_counts(folder):
+    done = run(folder, INT8, "--mode", "windows", "--windows", "3", "--seconds", "0.05")
+    result = json.loads(done.stdout)
+    check(SCHEMA, result, SCHEMA)
+    timing = result["models"][0]["timing"]
+    assert len(timing["blocks"]) == len(timing["windows"]["per_second"]) == 3
+    assert timing["windows"]["median_per_second"] == sorted(timing["windows"]["per_second"])[1]
+    assert timing["windows"]["median_ms"] == 1000 / timing["windows"]["median_per_second"]
+
+
+def test_what_the_delegate_took_is_counted(result):
+    for model in result["models"]:
+        taken = model["delegation"]
+        assert (taken["nodes"], taken["partitions"] >= 1) == (model["contents"]["operators"], True)
+        assert taken["delegated"] == sum(op["delegated"] for op in taken["by_op"].values()) > 0
+
+
+def test_the_models_can_be_bound_to_a_core(folder):
+    core = min(os.sched_getaffinity(0))
+    result = json.loads(run(folder, INT8, *FAST, "--affinity", str(core)).stdout)
+    assert (result["models"][0]["status"], result["options"]["affinity"]) == ("ok", [core])
+
+
+def test_a_core_that_is_not_there_is_the_models_reason(folder):
+    done = run(folder, INT8, *FAST, "--affinity", "999")
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["models"][0]["reason"].startswith("OSError: [Errno 22]")
+
+
+def test_the_start_to_the_first_inference_is_told(result):
+    process = result["models"][0]["timing"]["processes"][0]
+    assert process["first_ns"] < process["start_to_first_ns"] < result["start_to_first_ms"] * 1e6 + 1e7

@@ -1,5 +1,7 @@
+import gzip
 import json
 import math
+from pathlib import Path
 
 import pytest
 
@@ -45,14 +47,81 @@ def test_hash_and_sizes_are_told_even_of_what_is_no_model(tmp_path):
     with pytest.raises(document.flatbuffer.ModelFileError):
         document.add_file(entry, path)
     assert entry["size_bytes"] == 1000
-    assert entry["gzip_bytes"] < 50
     assert len(entry["sha256"]) == 64
+    document.add_compressed(entry, path)
+    assert entry["gzip_bytes"] == len(gzip.compress(path.read_bytes(), 9))
+
+
+def test_a_file_that_was_never_read_or_went_away_has_no_compressed_size(tmp_path):
+    entry = document.entry(tmp_path / "m.tflite")
+    document.add_compressed(entry, tmp_path / "m.tflite")
+    assert entry["gzip_bytes"] is None
+    document.add_compressed({**entry, "sha256": "1"}, tmp_path / "m.tflite")
+    assert entry["gzip_bytes"] is None
+
+
+OPENED = {
+    "inputs": [],
+    "outputs": [{"name": "y"}],
+    "delegate": "none",
+    "delegation": None,
+    "warnings": ["odd"],
+    "input_values": "made up, seed 0",
+    "load_ns": 1,
+    "allocate_ns": 2,
+    "first_ns": 3,
+    "before_bytes": 10,
+}
+
+
+def timed_entry(*turns, throttled=()):
+    """An entry with these turns, two a process, in nanoseconds."""
+    entry = document.entry(Path("m.tflite"))
+    for place, turn in enumerate(turns):
+        if place % 2 == 0:
+            document.add_opened(entry, {**OPENED, "before_bytes": 10 + place}, 1000)
+        block = {"samples_ns": turn, "runs": len(turn), "total_ns": sum(turn), "peak_bytes": 100 - place}
+        document.add_block(entry, (place // 2, 0), block, throttled=place in throttled)
+    return entry
+
+
+def test_every_process_is_kept_and_what_they_share_is_told_once():
+    entry = timed_entry([5], [6], [7], [8])
+    assert [process["before_bytes"] for process in entry["timing"]["processes"]] == [10, 12]
+    assert [block["process"] for block in entry["timing"]["blocks"]] == [0, 0, 1, 1]
+    assert entry["warnings"] == ["odd"]
+    assert entry["outputs"] == [{"name": "y", "range": None}]
+
+
+def test_throttled_turns_are_counted_and_left_out():
+    entry = timed_entry([5, 5], [100, 101, 102], [7], throttled={1})
+    document.add_summary(entry)
+    assert entry["timing"]["samples_ns"] == [5, 5, 7]
+    assert entry["timing"]["discarded_runs"] == 3
+    assert [block["throttled"] for block in entry["timing"]["blocks"]] == [False, True, False]
+    assert entry["timing"]["summary"]["max_ms"] == 7e-6
+
+
+def test_memory_is_the_largest_peak_and_the_middle_start():
+    entry = timed_entry([1], [1], [1], [1], [1], [1])
+    document.add_summary(entry)
+    assert (entry["memory"]["before_bytes"], entry["memory"]["peak_bytes"]) == (12, 99)
+
+
+def test_of_windows_the_median_counts():
+    entry = timed_entry([1])
+    document.add_summary(entry, [100.0, 400.0, 200.0])
+    assert entry["timing"]["windows"] == {
+        "per_second": [100.0, 400.0, 200.0],
+        "median_per_second": 200.0,
+        "median_ms": 1000 / 200,
+    }
 
 
 def test_drift_is_a_warning():
-    entry = {"timing": {"samples_ns": [100] * 50 + [150] * 50}, "warnings": []}
+    entry = timed_entry([100] * 50, [150] * 50)
     document.add_summary(entry)
-    assert entry["warnings"] == [
+    assert entry["warnings"][1:] == [
         "latency drifted to 1.50 times its start during the run; let the machine cool down, or fix its frequency"
     ]
 

@@ -1,6 +1,7 @@
 import copy
 import dataclasses
 import json
+import statistics
 from pathlib import Path
 
 import pytest
@@ -8,14 +9,14 @@ import pytest
 from tfcompress.errors import UsageError
 from tfcompress.reports import edge
 from tfcompress.reports import report as r
-from tfcompress.reports.measurements import faster
+from tfcompress.reports.measurements import Compared, faster
 
-GOLDEN = Path(__file__).parents[1] / "data" / "edge_format_1.json"
+GOLDEN = sorted((Path(__file__).parents[1] / "data").glob("edge_format_*.json"))
 
 
-@pytest.fixture
-def document():
-    return edge.load(GOLDEN)
+@pytest.fixture(params=GOLDEN, ids=lambda path: path.stem)
+def document(request):
+    return edge.load(request.param)
 
 
 @pytest.fixture
@@ -48,11 +49,43 @@ def test_a_measurement_joins_by_the_files_hash(report, document):
     assert run.result.sha256 == after["sha256"]
     assert run.result.samples_ns == tuple(after["timing"]["samples_ns"])
     assert run.result.median_ms == after["timing"]["summary"]["median_ms"]
-    assert run.result.load_ms == (after["timing"]["load_ns"] + after["timing"]["allocate_ns"]) / 1e6
+    opening = [process["load_ns"] + process["allocate_ns"] for process in after["timing"]["processes"]]
+    assert run.result.load_ms == pytest.approx(statistics.median(opening) / 1e6)
     assert run.result.score.top1 == after["accuracy"]["outputs"]["scores"]["top1"]
     assert run.result.energy_joules is None
     assert run.baseline.sha256 == before["sha256"]
     assert (run.runtime, run.runtime_version, run.threads) == ("litert", document["runtime"]["version"], 1)
+
+
+def test_the_speedup_is_edge_runners_own_where_it_compared_them(report, document):
+    document["comparisons"] = [
+        {"first": 1, "second": 0, "ratio": 0.5, "low": 0.4, "high": 0.8, "confidence": 0.99, "verdict": "slower"}
+    ]
+    (run,) = edge.join(report, document).edge
+    assert run.compared == Compared(ratio=1 / 0.5, low=1 / 0.8, high=1 / 0.4, confidence=0.99, verdict="faster")
+    assert run.speedup == 1 / 0.5
+    document["comparisons"][0].update(first=0, second=1)
+    assert edge.join(report, document).edge[0].compared.verdict == "slower"
+
+
+def test_a_file_measured_several_ways_joins_as_first_measured(report, document):
+    document["models"].append(copy.deepcopy(document["models"][1]))
+    document["models"][2]["settings"] = {"threads": 4, "kernels": "default"}
+    assert edge.join(report, document).edge[0].threads == 1
+
+
+def test_an_assumed_energy_is_none(report, document):
+    document["models"][1]["energy"].update(joules_per_inference=0.5, kind="assumed")
+    assert edge.join(report, document).edge[0].result.energy_joules is None
+    document["models"][1]["energy"]["kind"] = "measured"
+    assert edge.join(report, document).edge[0].result.energy_joules == 0.5
+
+
+def test_a_document_of_format_1_with_a_hole_is_refused():
+    document = json.loads(GOLDEN[0].read_text())
+    del document["models"][0]["timing"]["first_ns"]
+    with pytest.raises(UsageError, match=r"e.json is no whole measurement of edge_runner: KeyError 'first_ns'"):
+        edge.check(document, "e.json")
 
 
 def timed(*turns):
@@ -135,9 +168,9 @@ def test_a_document_with_a_hole_is_refused(report, document, missing):
     ("changes", "message"),
     [
         ({"tool": "tfcompress"}, "is no measurement of edge_runner; give the file that `edge_runner -o` wrote"),
-        ({"format": 2}, "format must be at most 1, got 2; a newer edge_runner wrote it: upgrade tfcompress"),
-        ({"format": 0}, "format must be a whole number between 1 and 1, got 0"),
-        ({"format": "1"}, "format must be a whole number between 1 and 1, got '1'"),
+        ({"format": 3}, "format must be at most 2, got 3; a newer edge_runner wrote it: upgrade tfcompress"),
+        ({"format": 0}, "format must be a whole number between 1 and 2, got 0"),
+        ({"format": "1"}, "format must be a whole number between 1 and 2, got '1'"),
         ({"models": None}, "models must be a list, got None"),
     ],
 )
@@ -157,5 +190,4 @@ def test_a_file_that_cannot_be_read_says_so(tmp_path):
 
 
 def test_every_format_number_has_a_golden_file():
-    names = [path.name for path in GOLDEN.parent.glob("edge_format_*.json")]
-    assert sorted(names) == [f"edge_format_{number}.json" for number in range(1, edge.FORMAT + 1)]
+    assert [path.name for path in GOLDEN] == [f"edge_format_{number}.json" for number in range(1, edge.FORMAT + 1)]

@@ -8,30 +8,30 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tfcompress.errors import UsageError
 from tfcompress.reports.entries import Score
-from tfcompress.reports.measurements import EdgeRun, Measurement
+from tfcompress.reports.measurements import Compared, EdgeRun, Measurement, median
 from tfcompress.reports.report import Report
 
-FORMAT = 1
-"""Newest format number this reader knows. It reads every older one too; 1 is the first."""
+FORMAT = 2
+"""Newest format number this reader knows. It reads every older one too, by rewriting it; 1 is the first."""
 
 Document = dict[str, Any]
 
 
 def check(document: object, where: str) -> Document:
-    """Return *document* if it is a measurement in a format that this version reads.
+    """Return *document* as the newest format has it, if it is a measurement in a format that this version reads.
 
     Args:
         document: parsed JSON.
         where: how messages call it.
 
     Raises:
-        UsageError: it is something else, or of a newer format.
+        UsageError: it is something else, of a newer format, or of an older one and not whole.
     """
     if not isinstance(document, dict) or document.get("tool") != "edge_runner":
         msg = f"{where} is no measurement of edge_runner; give the file that `edge_runner -o` wrote"
@@ -48,7 +48,35 @@ def check(document: object, where: str) -> Document:
     if not isinstance(document.get("models"), list):
         msg = f"{where}: models must be a list, got {document.get('models')!r:.80}"
         raise UsageError(msg)
-    return document
+    try:
+        return _from_1(document) if number == 1 else document
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UsageError(_not_whole(where, error)) from error
+
+
+def _not_whole(where: str, error: Exception) -> str:
+    return f"{where} is no whole measurement of edge_runner: {type(error).__name__} {error}; measure again"
+
+
+def _from_1(document: Document) -> Document:
+    """Return a document of format 1 as format 2 has it, as far as tfcompress reads it."""
+    runtime = dict(document["runtime"])
+    settings = {name: runtime.pop(name) for name in ("threads", "kernels")}
+    models = [{**model, "settings": settings, **_timing_from_1(model)} for model in document["models"]]
+    return {**document, "format": FORMAT, "runtime": runtime, "models": models, "comparisons": []}
+
+
+def _timing_from_1(model: Mapping[str, Any]) -> Document:
+    """Return timing and memory: one process then, and a turn of each model a round."""
+    old, memory = model["timing"], model["memory"] or {}
+    if old is None:
+        return {}
+    process = {name: old[name] for name in ("load_ns", "allocate_ns", "first_ns", "warmup_runs")}
+    process |= {"start_to_first_ns": None} | {name: memory.get(name) for name in ("before_bytes", "peak_bytes")}
+    blocks = [{"process": 0, "round": n, "runs": runs, "throttled": False} for n, runs in enumerate(old["blocks"])]
+    moved = ("load_ns", "allocate_ns", "first_ns", "warmup_runs")
+    kept = {name: value for name, value in old.items() if name not in moved}
+    return {"timing": {**kept, "processes": [process], "blocks": blocks, "discarded_runs": 0}}
 
 
 def load(path: Path) -> Document:
@@ -79,29 +107,31 @@ def join(report: Report, document: Document, where: str = "the measurement") -> 
     try:
         run = _edge_run(report, check(document, where), where)
     except (KeyError, TypeError, AttributeError) as error:
-        msg = f"{where} is no whole measurement of edge_runner: {type(error).__name__} {error}; measure again"
-        raise UsageError(msg) from error
+        raise UsageError(_not_whole(where, error)) from error
     speedup = run.speedup if run.speedup is not None else report.comparison.speedup
     comparison = dataclasses.replace(report.comparison, speedup=speedup)
     return dataclasses.replace(report, edge=(*report.edge, run), comparison=comparison)
 
 
 def _edge_run(report: Report, document: Document, where: str) -> EdgeRun:
-    by_hash = {model["sha256"]: model for model in document["models"]}
-    if report.result.sha256 not in by_hash:
+    places: dict[str, int] = {}
+    for place, model in enumerate(document["models"]):
+        places.setdefault(model["sha256"], place)  # a file measured several ways joins as it was first measured
+    if report.result.sha256 not in places:
         measured = ", ".join(f"{m['file']} ({str(m['sha256'])[:12]}…)" for m in document["models"]) or "nothing"
         msg = (
             f"{where} must hold {report.result.name} with sha256 {report.result.sha256[:12]}…, got {measured}; "
             "measure the file that this report is about"
         )
         raise UsageError(msg)
-    result = by_hash[report.result.sha256]
+    place = places[report.result.sha256]
+    result = document["models"][place]
     if result["status"] != "ok":
         msg = f"{where}: measuring {report.result.name} failed on that device: {result['reason']}"
         raise UsageError(msg)
-    float_hash = report.baseline.sha256 if report.baseline else None
-    baseline = by_hash.get(float_hash) if float_hash else None
-    facts, runtime = document["environment"], document["runtime"]
+    float_place = places.get(report.baseline.sha256) if report.baseline and report.baseline.sha256 else None
+    baseline = None if float_place is None else document["models"][float_place]
+    facts, runtime, settings = document["environment"], document["runtime"], result["settings"]
     return EdgeRun(
         created_utc=document["created_utc"],
         device=facts["board"] or facts["cpu"],
@@ -110,28 +140,44 @@ def _edge_run(report: Report, document: Document, where: str) -> EdgeRun:
         runtime=runtime["name"],
         runtime_version=runtime["version"],
         delegate=result["delegate"],
-        threads=runtime["threads"],
-        environment={**facts, "kernels": runtime["kernels"], "options": document["options"]},
+        threads=settings["threads"],
+        environment={**facts, "kernels": settings["kernels"], "options": document["options"]},
         result=_measurement(result),
         baseline=_measurement(baseline) if baseline and baseline["status"] == "ok" else None,
+        compared=None if float_place is None else _compared(document["comparisons"], float_place, place),
         warnings=tuple(document["warnings"]),
     )
 
 
+def _compared(comparisons: Sequence[Mapping[str, Any]], before: int, after: int) -> Compared | None:
+    """Return edge_runner's own verdict on *after* against *before*, turned round if it compared them the other way."""
+    opposite = {"faster": "slower", "slower": "faster"}
+    for pair in comparisons:
+        ratio, low, high, verdict = pair["ratio"], pair["low"], pair["high"], pair["verdict"]
+        if (pair["first"], pair["second"]) == (before, after):
+            return Compared(ratio=ratio, low=low, high=high, confidence=pair["confidence"], verdict=verdict)
+        if (pair["first"], pair["second"]) == (after, before):
+            ends = (None, None) if low is None or high is None else (1 / high, 1 / low)
+            turned = opposite.get(verdict, verdict)
+            return Compared(ratio=1 / ratio, low=ends[0], high=ends[1], confidence=pair["confidence"], verdict=turned)
+    return None
+
+
 def _measurement(model: Mapping[str, Any]) -> Measurement:
-    timing = model["timing"]
+    timing, energy, processes = model["timing"], model["energy"], model["timing"]["processes"]
     accuracy = model["accuracy"] or {"outputs": {}}
     scores = [Score.from_dict(score) for score in accuracy["outputs"].values()]
     return Measurement(
         sha256=model["sha256"],
         samples_ns=tuple(timing["samples_ns"]),
         summary=dict(timing["summary"]),
-        blocks=tuple(timing["blocks"]),
-        load_ms=(timing["load_ns"] + timing["allocate_ns"]) / 1e6,
-        first_ms=timing["first_ns"] / 1e6,
-        warmup_runs=timing["warmup_runs"],
+        blocks=tuple(block["runs"] for block in timing["blocks"] if not block["throttled"]),
+        load_ms=median([process["load_ns"] + process["allocate_ns"] for process in processes]) / 1e6,
+        first_ms=median([process["first_ns"] for process in processes]) / 1e6,
+        warmup_runs=processes[0]["warmup_runs"],
         peak_memory_bytes=model["memory"]["peak_bytes"],
-        energy_joules=model["energy"]["joules_per_inference"],
+        planned_arena_bytes=model["memory"].get("planned_arena_bytes"),
+        energy_joules=energy["joules_per_inference"] if energy.get("kind") == "measured" else None,
         score=scores[0] if len(scores) == 1 else None,
         warnings=tuple(model["warnings"]),
     )

@@ -17,13 +17,15 @@ class Measurement:
     Attributes:
         sha256: of the file that was measured.
         samples_ns: every timed inference, in nanoseconds.
-        blocks: how many of them each turn took; turns of files measured together alternate.
+        blocks: how many of them each turn took; turns of files measured together alternate, those in which the
+            machine was throttled left out.
         summary: edge_runner's statistics of them: ``median_ms``, ``p90_ms``, …
         load_ms: opening the file and allocating its tensors.
         first_ms: first inference.
         warmup_runs: untimed inferences before the timed ones.
         peak_memory_bytes: of a fresh process that opened and ran it.
-        energy_joules: of one inference.
+        planned_arena_bytes: what the file's tensors need at once, computed from the file and not measured.
+        energy_joules: of one inference, measured; an assumed power makes none.
         score: on the device's data; None without data, and for a model of several scored outputs.
         warnings: what to know before trusting these numbers.
     """
@@ -36,6 +38,7 @@ class Measurement:
     first_ms: float | None = None
     warmup_runs: int | None = None
     peak_memory_bytes: int | None = None
+    planned_arena_bytes: int | None = None
     energy_joules: float | None = None
     score: Score | None = None
     warnings: tuple[str, ...] = ()
@@ -50,7 +53,7 @@ class Measurement:
         """Median latency of each turn, in nanoseconds."""
         ends = list(itertools.accumulate(self.blocks))
         return [
-            _median(self.samples_ns[end - count : end]) for end, count in zip(ends, self.blocks, strict=True) if count
+            median(self.samples_ns[end - count : end]) for end, count in zip(ends, self.blocks, strict=True) if count
         ]
 
 
@@ -65,12 +68,32 @@ def faster(before: Measurement | None, after: Measurement | None) -> float | Non
     pair = before.turn_medians_ns, after.turn_medians_ns
     if len(pair[0]) != len(pair[1]) or len(pair[0]) < 2:
         return ratio(before.median_ms, after.median_ms)
-    return _median([one / other for one, other in zip(*pair, strict=True) if other])
+    return median([one / other for one, other in zip(*pair, strict=True) if other])
 
 
-def _median(values: Sequence[float]) -> float:
+def median(values: Sequence[float]) -> float:
+    """Return the median of at least one value."""
     ordered, middle = sorted(values), len(values) // 2
     return ordered[middle] if len(values) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compared:
+    """How much faster than its float file a result is, as edge_runner found it over several processes.
+
+    Attributes:
+        ratio: how many times as fast.
+        low: lower end of its interval.
+        high: upper end.
+        confidence: of the interval.
+        verdict: ``faster``, ``slower`` or ``indistinguishable``; None when there was one process only.
+    """
+
+    ratio: float
+    low: float | None
+    high: float | None
+    confidence: float
+    verdict: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +112,7 @@ class EdgeRun:
         environment: everything else that edge_runner wrote about the device.
         result: the result file's measurement.
         baseline: the float file's, from the same run (interleaved), if it was measured.
+        compared: the result against the baseline, where edge_runner compared them.
         warnings: about the run as a whole.
     """
 
@@ -103,9 +127,10 @@ class EdgeRun:
     environment: Mapping[str, Any]
     result: Measurement
     baseline: Measurement | None = None
+    compared: Compared | None = None
     warnings: tuple[str, ...] = ()
 
     @property
     def speedup(self) -> float | None:
         """How many times faster than the float file the result is; None unless both ran in this run."""
-        return faster(self.baseline, self.result)
+        return self.compared.ratio if self.compared and self.baseline else faster(self.baseline, self.result)
