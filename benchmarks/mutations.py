@@ -31,7 +31,9 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 MODELS = ROOT / "tests" / "data"
 BATCH = 200
-BRIEF = ("--runs", "1", "--seconds", "0.001", "--warmup", "0", "--processes", "1", "--apart", "--timeout", "20")
+BRIEF = ("--runs", "1", "--seconds", "0.001", "--warmup", "0", "--processes", "1", "--apart", "--timeout", "10")
+LIMITED = ("sh", "-c", f'ulimit -d {2 << 20} && exec "$@"', "sh")
+"""A broken number may ask for any amount of memory: no process gets more than 2 GB."""
 _NUMBERS = (0, 1, 3, 4, 7, 0x7F, 0x8000, 0x10000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFC, 0xFFFFFFFF)
 
 Damage = Callable[[bytearray, random.Random], None]
@@ -111,6 +113,8 @@ def outcome(entry: dict[str, Any]) -> str:
     killed = re.search(r"killed by (SIG\w+)", reason)
     if killed:
         return f"its process was killed by {killed[1]}"
+    if "out of memory" in reason or "bad_alloc" in reason:
+        return "it asked for too much memory"
     if "no sign of life" in reason:
         return "its process hung and was ended"
     if "its process ended" in reason:
@@ -129,7 +133,7 @@ def run_batch(python: str, models: Sequence[bytes], numbers: Sequence[int], seed
             made[f"{number:06d}.tflite"] = (kind, hashlib.sha256(content).hexdigest())
             (place / f"{number:06d}.tflite").write_bytes(content)
         begin = time.monotonic()
-        command = [python, str(ROOT / "edge_runner"), *made, *BRIEF, "-o", "edge.json"]
+        command = [*LIMITED, python, str(ROOT / "edge_runner"), *made, *BRIEF, "-o", "edge.json"]
         done = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
         counts.longest_seconds = time.monotonic() - begin
         if done.returncode not in (0, 1) or not (place / "edge.json").is_file():
