@@ -66,6 +66,14 @@ class FakeQuant(keras.layers.Layer):  # type: ignore[misc]
             self.frozen = self.add_weight(name="frozen", trainable=False, aggregation="mean", **kind)
         self.built = True
 
+    @property
+    def step(self) -> float | None:
+        """Distance between two values of the grid as it is now; None: nothing was seen yet."""
+        low, high = self.fixed or (float(self.low), float(self.high))
+        if self.fixed is None and not float(self.seen):
+            return None
+        return (high - low) / 255.0 if self.bits == 8 else max(-low, high) / 32767.0
+
     def compute_output_spec(self, inputs: Any, training: bool | None = None) -> Any:
         """Return what comes out: the same shape and dtype."""
         return keras.KerasTensor(inputs.shape, inputs.dtype)

@@ -93,9 +93,25 @@ class _Baker:
         else:
             new = _in_float32(layer, wrapper.name, use_bias=True)
             final = _fold(layer, final, normalization)
+        if "kernel" in final and new.use_bias:
+            final.setdefault("bias", np.asarray(layer.bias))
+            final["bias"] = self._rounded_bias(wrapper, final["kernel"], final["bias"])
         for path, value in final.items():
             variable_at(new, path).assign(value)
         return new
+
+    def _rounded_bias(self, wrapper: TransformedLayer, kernel: np.ndarray, bias: np.ndarray) -> np.ndarray:
+        """Round a bias to what the runtime's 32-bit integers hold: multiples of the input's scale times the kernel's."""
+        axes = _CHANNEL_AXES.get(type(wrapper.layer).__name__)
+        if not wrapper.input_range or axes is None:
+            return bias
+        source = self._model.get_layer(wrapper.input_range)
+        if source.step is None:
+            return bias
+        others = tuple(axis for axis in range(kernel.ndim) if axis not in axes)
+        bound = np.abs(kernel).max(axis=others).reshape(-1).astype(np.float64)
+        step = np.where(bound > 0.0, bound, 1.0) / 127.0 * source.step
+        return np.asarray(np.round(bias / step) * step, np.float32)
 
 
 def _folded(model: Any) -> dict[int, Any]:

@@ -10,7 +10,7 @@ import keras
 from tfcompress.models.call_template import Template
 
 
-def copied(layer: Any, name: str, *, kind: type | None = None, **changed: Any) -> Any:
+def copied(layer: Any, name: str, *, kind: Any = None, **changed: Any) -> Any:
     """Return a layer or operation like *layer* that shares nothing with it.
 
     Args:

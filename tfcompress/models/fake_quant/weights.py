@@ -100,9 +100,18 @@ class TransformedLayer(keras.layers.Layer):  # type: ignore[misc]
     Attributes:
         layer: the layer, which is built and holds the variables that are trained.
         transforms: path of a variable below the layer -> its transforms, in the order in which they are applied.
+        input_range: name of the :class:`~tfcompress.models.fake_quant.activations.FakeQuant` layer that rounds what the
+            layer takes; empty: none does. The runtime's bias is a multiple of that scale times the kernel's.
     """
 
-    def __init__(self, layer: Any, transforms: Mapping[str, Sequence[WeightTransform]], **options: Any) -> None:
+    def __init__(
+        self,
+        layer: Any,
+        transforms: Mapping[str, Sequence[WeightTransform]],
+        *,
+        input_range: str = "",
+        **options: Any,
+    ) -> None:
         """Wrap a built layer.
 
         Raises:
@@ -114,7 +123,7 @@ class TransformedLayer(keras.layers.Layer):  # type: ignore[misc]
         if not layer.built:
             msg = f"layer {layer.name!r} must be built before its weights are transformed; call it once"
             raise UsageError(msg)
-        self.layer = layer
+        self.layer, self.input_range = layer, input_range
         self._paths = [path for path, chain in transforms.items() for _ in chain]
         self._chain = [transform for chain in transforms.values() for transform in chain]
         self.supports_masking = layer.supports_masking
@@ -168,6 +177,7 @@ class TransformedLayer(keras.layers.Layer):  # type: ignore[misc]
         return {
             **super().get_config(),
             "layer": serialize(self.layer),
+            "input_range": self.input_range,
             "transforms": {path: [serialize(t) for t in chain] for path, chain in self.transforms.items()},
         }
 

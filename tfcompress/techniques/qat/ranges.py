@@ -39,6 +39,13 @@ class Ranges:
             return None
         return self._layer(value, self._fixed_range(value) or self._fixed.get(self._root(value)))
 
+    def behind(self, value: Value) -> FakeQuant | None:
+        """Return the layer on whose grid *value* is, rounded there or moved from where it was; None: on no grid."""
+        if not value.is_float or _is_fused(value):
+            return None
+        fixed = self._fixed_range(value) or self._fixed.get(self._root(value))
+        return self._layers.get((self._root(value), fixed))
+
     def on_scale_of(self, step: Step, value: Value, tensor: Any) -> Any:
         """Round a value of fixed range once more for an op that wants it on the scale of its group."""
         alien = value.is_float and self._fixed_range(value) is not None and self._root(value) not in self._fixed

@@ -82,11 +82,8 @@ STAYS_FLOAT: dict[str, str] = {
     "Sin": "TFLite has no int8 SIN",
     "Cos": "TFLite has no int8 COS",
     "Erf": "TFLite has no int8 ERF",
-    "Sqrt": "TFLite has no int8 SQRT",
     "Square": "TFLite has no int8 SQUARE",
     "Power": "TFLite has no int8 POW",
-    "Divide": "TFLite has no int8 DIV",
-    "TrueDivide": "TFLite has no int8 DIV",
     "Negative": "TFLite has no int8 NEG",
     "Floor": "TFLite has no int8 FLOOR",
 }

@@ -110,9 +110,15 @@ class _Rebuild:
     def _wrap(self, step: Step) -> Any:
         """Return the step's layer, inside one that transforms its weights where they become integers."""
         if id(step.op) not in self._wrapped:
-            transforms = self._transforms(step)
-            self._wrapped[id(step.op)] = TransformedLayer(step.op, transforms) if transforms else step.op
+            self._wrapped[id(step.op)] = self._transformed(step) or step.op
         return self._wrapped[id(step.op)]
+
+    def _transformed(self, step: Step) -> TransformedLayer | None:
+        transforms = self._transforms(step)
+        if not transforms:
+            return None
+        source = self._ranges.behind(step.inputs[0])
+        return TransformedLayer(step.op, transforms, input_range=source.name if source else "")
 
     def _transforms(self, step: Step) -> dict[str, list[WeightTransform]]:
         weights = rules.kernels(step.op) if in_scope(step.path, self._stage.scope) else {}
