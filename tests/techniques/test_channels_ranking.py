@@ -82,13 +82,6 @@ def test_widths_are_multiples_above_the_floor_or_the_whole(channels, round_to, f
     assert candidate("g", np.ones(channels), round_to=round_to, floor=floor).widths == widths
 
 
-def test_channels_that_go_together_stay_together():
-    one = candidate("g", [9, 0, 0, 1, 1, 1], blocks=(0, 0, 1, 1, 2, 2))
-    assert one.widths == (6, 4, 2)
-    assert one.kept(4) == (0, 1, 4, 5)  # the pairs score 9, 1 and 2
-    assert one.kept(2) == (0, 1)
-
-
 def test_a_group_without_any_score_loses_its_last_channels_first():
     assert candidate("g", np.zeros(4)).kept(2) == (0, 1)
 

@@ -37,14 +37,12 @@ class Candidate:
         scores: how much each channel matters, shape (channels,), at least 0.
         floor: least number of channels that stay.
         round_to: widths are multiples of this; the whole width is always allowed.
-        blocks: which channels go together: a number for each channel, shape (channels,); empty: each goes alone.
     """
 
     name: str
     scores: np.ndarray
     floor: int = 1
     round_to: int = 1
-    blocks: tuple[int, ...] = ()
 
     @property
     def channels(self) -> int:
@@ -54,25 +52,14 @@ class Candidate:
     @cached_property
     def widths(self) -> tuple[int, ...]:
         """Return the numbers of channels that it can keep, from all of them downwards."""
-        whole, unit = self.channels, self._unit
-        step = math.lcm(self.round_to, unit)
-        least = max(self.floor, 1)
+        whole, step, least = self.channels, self.round_to, max(self.floor, 1)
         allowed = [width for width in range(whole - whole % step, 0, -step) if least <= width < whole]
         return (whole, *allowed)
 
-    @property
-    def _unit(self) -> int:
-        return self.blocks.count(self.blocks[0]) if self.blocks else 1
-
     @cached_property
     def order(self) -> np.ndarray:
-        """Return the channels, those that matter most first, those that go together side by side."""
-        blocks = np.asarray(self.blocks or range(self.channels))
-        totals = np.bincount(blocks, weights=self.scores)
-        ranks = np.empty(len(totals), np.int64)
-        ranks[np.argsort(-totals, kind="stable")] = np.arange(len(totals))
-        result: np.ndarray = np.argsort(ranks[blocks], kind="stable")
-        return result
+        """Return the channels, those that matter most first."""
+        return np.argsort(-self.scores, kind="stable")
 
     @cached_property
     def share(self) -> np.ndarray:

@@ -1,0 +1,96 @@
+"""What goes into layers on samples, summed up along the channels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfcompress.models.call_template import Template, leaves
+from tfcompress.models.graph import calls, is_graph
+from tfcompress.models.wiring import wire
+
+Seen = Callable[[str, Any, Any], None]
+"""Called with a layer's path, the layer, and the first tensor that goes into it."""
+
+
+def mean_absolute(rows: Any) -> Any:
+    """Return the mean absolute value of each channel, shape (channels,); for :func:`observe`."""
+    return tf.reduce_mean(tf.abs(rows), 0)
+
+
+def second_moments(rows: Any) -> Any:
+    """Return the mean products of any two channels, shape (channels, channels); for :func:`observe`."""
+    return tf.linalg.matmul(rows, rows, transpose_a=True) / tf.cast(tf.shape(rows)[0], tf.float32)
+
+
+def observe(
+    model: Any,
+    inputs: Mapping[str, np.ndarray],
+    paths: Collection[str],
+    statistic: Callable[[Any], Any],
+    *,
+    batch_size: int = 64,
+) -> dict[str, np.ndarray]:
+    """Run a model and average a statistic of what goes into some of its layers.
+
+    Args:
+        model: a functional or sequential Keras 3 model; it runs for inference.
+        inputs: an array of shape (samples, ...) for each input by name.
+        paths: paths of layers: ``conv``, inside a nested model ``backbone/conv``, inside a wrapper ``outer/inner``.
+        statistic: takes what goes into a layer as float32 of shape (samples and positions, channels).
+        batch_size: samples a step.
+
+    Returns:
+        For each path that was met the statistic's mean, float64, over samples and calls.
+    """
+
+    def run(tensors: dict[str, Any]) -> dict[str, Any]:
+        found: dict[str, list[Any]] = {}
+
+        def seen(path: str, layer: Any, tensor: Any) -> None:
+            wanted = [each for each in paths if each == path or each.startswith(f"{path}/")]
+            if wanted and len(tensor.shape) > 1:
+                value = statistic(_rows(layer, tensor))
+                for each in wanted:
+                    found.setdefault(each, []).append(value)
+
+        _walk(model, [tensors[spec.name] for spec in wire(model).inputs], "", seen)
+        return {path: tf.add_n(values) / len(values) for path, values in found.items()}
+
+    function = tf.function(run, reduce_retracing=True, autograph=False)
+    size = len(next(iter(inputs.values())))
+    totals: dict[str, np.ndarray] = {}
+    for start in range(0, size, batch_size):
+        part = {name: tf.constant(values[start : start + batch_size]) for name, values in inputs.items()}
+        share = min(batch_size, size - start) / size
+        for path, value in function(part).items():
+            totals[path] = totals.get(path, 0.0) + share * value.numpy().astype(np.float64)
+    return totals
+
+
+def _rows(layer: Any, tensor: Any) -> Any:
+    """Return a tensor with its channels along the last of two axes."""
+    if getattr(layer, "data_format", None) == "channels_first":
+        tensor = tf.transpose(tensor, [0, *range(2, len(tensor.shape)), 1])
+    return tf.cast(tf.reshape(tensor, [-1, tensor.shape[-1]]), tf.float32)
+
+
+def _walk(model: Any, given: list[Any], prefix: str, seen: Seen) -> list[Any]:
+    """Run a model call by call, nested ones inside too."""
+    values = {id(symbol): value for symbol, value in zip(model.inputs, given, strict=True)}
+    for call in calls(model):
+        template, symbols = Template.of(call.args, call.kwargs, lambda leaf: hasattr(leaf, "_keras_history"))
+        fed = [values[id(symbol)] for symbol in symbols]
+        path = prefix + call.layer.name
+        if fed:
+            seen(path, call.layer, fed[0])
+        if hasattr(call.layer, "layers") and is_graph(call.layer):
+            results = _walk(call.layer, fed, f"{path}/", seen)
+        else:
+            args, kwargs = template.fill(fed)
+            results = leaves(call.layer(*args, **kwargs))
+        values.update({id(symbol): value for symbol, value in zip(call.outputs, results, strict=True)})
+    return [values[id(symbol)] for symbol in model.outputs]

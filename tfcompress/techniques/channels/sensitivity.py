@@ -1,0 +1,188 @@
+"""What a model scores with a part of one group's channels gone, group by group; nothing is trained in between.
+
+A channel is taken away by zeros in every kernel that reads it, in a copy of the model: what the smaller model would
+compute, without building and tracing a model for every point.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from tfcompress.files import output_errors, write_atomic
+from tfcompress.models.channels.groups import Group, groups
+from tfcompress.progress import SILENT, Progress
+from tfcompress.techniques.engine import Samples
+
+Evaluate = Callable[[Any], float]
+"""From a Keras 3 model to its score; higher is better."""
+
+FRACTIONS = (0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875)
+"""Parts of a group that are taken away, in turn."""
+
+_FORMAT = 1
+"""Of the cached file. History: 1 — first."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One group's scores.
+
+    Attributes:
+        group: its name.
+        channels: how many channels it has.
+        points: (fraction of the channels taken away, score), the fractions rising.
+    """
+
+    group: str
+    channels: int
+    points: tuple[tuple[float, float], ...]
+
+    def removable(self, lowest: float) -> float:
+        """Return the largest measured fraction up to which no score is below *lowest*; 0 where none is."""
+        allowed = 0.0
+        for fraction, score in self.points:
+            if score < lowest:
+                break
+            allowed = fraction
+        return allowed
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """An analysis.
+
+    Attributes:
+        baseline: score of the whole model.
+        curves: one a group.
+        cached: how many of the points were read from the disk.
+    """
+
+    baseline: float
+    curves: tuple[Curve, ...]
+    cached: int = 0
+
+
+def copy_of(model: Any) -> Any:
+    """Return a copy of a Keras 3 model with the same names, layers and weights."""
+    copy = keras.models.clone_model(model)
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def fingerprint(model: Any, samples: Samples | None, settings: Mapping[str, Any]) -> str:
+    """Return a hash of everything an analysis depends on: the model, its weights, the samples, the settings."""
+    digest = hashlib.sha256(model.to_json().encode())
+    for weight in model.weights:
+        digest.update(np.ascontiguousarray(weight.numpy()).tobytes())
+    if samples is not None:
+        labels = samples.labels if isinstance(samples.labels, Mapping) else {"": samples.labels}
+        for name, values in [*sorted(samples.inputs.items()), *sorted(labels.items())]:
+            digest.update(name.encode() + np.ascontiguousarray(values).tobytes())
+    digest.update(json.dumps(dict(settings), sort_keys=True, default=str).encode())
+    return digest.hexdigest()
+
+
+def analyse(
+    model: Any,
+    scores: Mapping[str, np.ndarray],
+    evaluate: Evaluate,
+    *,
+    fractions: Sequence[float] = FRACTIONS,
+    cache: Path | None = None,
+    progress: Progress = SILENT,
+) -> Sensitivity:
+    """Score the model with parts of each group's channels gone, those first that matter least.
+
+    Args:
+        model: a Keras 3 model; it stays as it is.
+        scores: group -> how much each channel matters, shape (channels,); the groups to look at.
+        evaluate: gives a model's score. It sees one copy of the model with ever other weights.
+        fractions: parts to take away, rising, each in (0, 1); at least one channel always stays.
+        cache: file that keeps what is measured, read again where it is there; None: nothing is kept. Its name has to
+            tell what it belongs to (:func:`fingerprint`).
+        progress: where progress goes.
+
+    Raises:
+        OutputError: *cache* cannot be written.
+    """
+    kept = _Kept.read(cache)
+    copy = copy_of(model)
+    known = {group.name: group for group in groups(copy)}
+    curves = []
+    with progress.task("measuring sensitivity", 1 + len(scores) * len(fractions)) as task:
+        baseline = kept.get("", 0.0, lambda: evaluate(copy))
+        task.advance()
+        for number, (name, values) in enumerate(scores.items()):
+            task.describe(f"{name} ({number + 1} of {len(scores)})")
+            points = []
+            for fraction in fractions:
+                points.append(
+                    (fraction, kept.get(name, fraction, _without(copy, known[name], values, fraction, evaluate)))
+                )
+                task.advance()
+            kept.write(cache)
+            curves.append(Curve(name, known[name].channels, tuple(points)))
+    return Sensitivity(baseline, tuple(curves), kept.found)
+
+
+def _without(model: Any, group: Group, scores: np.ndarray, fraction: float, evaluate: Evaluate) -> Callable[[], float]:
+    """Return a function that scores the model without the least channels of a group, and mends it again."""
+
+    def measured() -> float:
+        gone = np.argsort(scores, kind="stable")[: min(group.channels - 1, round(fraction * group.channels))]
+        readers = [member for member in group.members if member.role == "reads"]
+        before = [member.variable.numpy() for member in readers]
+        try:
+            for member in readers:
+                values = np.array(member.variable.numpy())
+                np.moveaxis(values, member.axis, 0)[np.isin(member.channel_of, gone)] = 0
+                member.variable.assign(values)
+            return evaluate(model)
+        finally:
+            for member, values in zip(readers, before, strict=True):
+                member.variable.assign(values)
+
+    return measured
+
+
+class _Kept:
+    """Points that are kept on the disk: group -> fraction as text -> score."""
+
+    def __init__(self, points: dict[str, dict[str, float]]) -> None:
+        self._points = points
+        self.found = 0
+
+    @classmethod
+    def read(cls, path: Path | None) -> _Kept:
+        """Read what is there; a file that is not ours, or of another format, counts as none."""
+        if path is None or not path.is_file():
+            return cls({})
+        try:
+            stored = json.loads(path.read_text("utf-8"))
+        except (OSError, ValueError):
+            return cls({})
+        return cls(stored["points"] if isinstance(stored, dict) and stored.get("format") == _FORMAT else {})
+
+    def get(self, group: str, fraction: float, measure: Callable[[], float]) -> float:
+        """Return a point, measured now if it is not kept."""
+        row = self._points.setdefault(group, {})
+        if f"{fraction:g}" in row:
+            self.found += 1
+        else:
+            row[f"{fraction:g}"] = float(measure())
+        return row[f"{fraction:g}"]
+
+    def write(self, path: Path | None) -> None:
+        """Keep what is known so far."""
+        if path is not None:
+            with output_errors(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(path, json.dumps({"format": _FORMAT, "points": self._points}))
