@@ -17,7 +17,7 @@ from tfcompress.techniques.native import placing
 from tfcompress.techniques.native import prune as pruning
 from tfcompress.techniques.native.copies import check_graph, copied, layers_with_kernels
 from tfcompress.techniques.native.criteria import BATCHES, LossSensitivity
-from tfcompress.techniques.native.distill import Teacher, distilled
+from tfcompress.techniques.native.distill import Teacher, learn_from_
 from tfcompress.techniques.promises import GROUPS, Promise
 from tfcompress.techniques.promises import check as check_promises
 from tfcompress.techniques.qat.calibrate import calibrate_, freeze_
@@ -51,7 +51,7 @@ class NativeSession:
         self.model = self._placed.model
         distill: Distill | None = self._asked.get("distill")
         if distill:
-            self.model = distilled(self.model, Teacher(copied(model) if teacher is None else teacher, distill))
+            learn_from_(self.model, Teacher(model if teacher is None else teacher, distill))
         self._pruning = self._prune()
         self._clustering = self._placed.clustering
         self._momentum = Momentum(self.model._flatten_layers())

@@ -107,14 +107,20 @@ def _rebuilt(model: Any, prefix: str, replace: Callable[[str, Any], Any], known:
         return known[id(operation)]
 
     if isinstance(model, keras.Sequential):
-        given = model.inputs[0]
-        first = keras.Input(batch_shape=given.shape, dtype=given.dtype, name=given.name)
-        return keras.Sequential([first, *map(stand_in, model.layers)], name=model.name)
-    inputs = keras.tree.map_structure(
-        lambda t: keras.Input(batch_shape=t.shape, dtype=t.dtype, name=t.name, sparse=t.sparse), model.input
-    )
+        return keras.Sequential([_input_like(model.inputs[0]), *map(stand_in, model.layers)], name=model.name)
+    inputs = keras.tree.map_structure(_input_like, model.input)
     outputs = model._run_through_graph(inputs, operation_fn=stand_in)
     return keras.Model(inputs, outputs, name=model.name)
+
+
+def _input_like(tensor: Any) -> Any:
+    name = input_name(tensor)
+    return keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, sparse=tensor.sparse, name=name)
+
+
+def input_name(tensor: Any) -> str:
+    """Return the name of an input: that of its layer, which its tensor has only where somebody gave one."""
+    return str(tensor._keras_history.operation.name)
 
 
 def _fresh(operation: Any) -> Any:

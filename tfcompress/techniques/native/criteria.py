@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tfcompress.errors import UsageError
 from tfcompress.techniques.engine import Samples
+from tfcompress.techniques.native.copies import input_name
 
 MOST = 256
 """Samples looked at, at most."""
@@ -66,7 +67,7 @@ class LossSensitivity:
 
     def _batches(self) -> Iterator[tuple[Any, Any]]:
         size = BATCHES[self.criterion]
-        names = [tensor.name for tensor in self.model.inputs]
+        names = [input_name(tensor) for tensor in self.model.inputs]
         available = len(next(iter(self._samples.inputs.values())))
         # Whole batches only: another shape would be another function to trace.
         count = max(size, min(MOST, available) // size * size) if available >= size else available

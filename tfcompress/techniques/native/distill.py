@@ -107,48 +107,35 @@ _DISTANCES = {
 }
 
 
-class Distilled(keras.Model):  # type: ignore[misc]  # Keras ships no types
-    """A functional model whose training loss has a teacher in it; loaded from a file, a plain one without."""
+def learn_from_(model: Any, teacher: Teacher) -> None:
+    """Make the training loss of *model* ``(1 - weight) * task + weight * teacher``; its evaluation stays as it is.
+
+    The method is replaced on this one model: its class, and with it what a file says of it, stay Keras's own, so that a
+    checkpoint loads as a plain model without a teacher.
+
+    Args:
+        model: functional or Sequential; compiled later, by whoever trains it.
+        teacher: whom to learn from.
+    """
+    task_loss = model.compute_loss
+    weight = teacher.stage.weight
 
     def compute_loss(
-        self,
-        x: Any = None,
-        y: Any = None,
-        y_pred: Any = None,
-        sample_weight: Any = None,
-        training: bool = True,
+        x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Any:
-        """Return ``(1 - weight) * task + weight * teacher``; in evaluation the loss of the task alone.
-
-        Args:
-            x: a batch of inputs.
-            y: its labels, for the loss given to ``compile``.
-            y_pred: the model's outputs.
-            sample_weight: weights of the samples in the task's loss.
-            training: whether this is a training step.
+        """Return the loss of a batch: of task and teacher in training, of the task alone in evaluation.
 
         Raises:
             UsageError: the inputs or outputs are missing.
         """
         if not training:
-            return super().compute_loss(x, y, y_pred, sample_weight, training)
+            return task_loss(x, y, y_pred, sample_weight, training)
         if x is None or y_pred is None:
             msg = "compute_loss of a distilled model needs x and y_pred (its teacher looks at x), got None; give both"
             raise UsageError(msg)
-        weight = self.teacher.stage.weight
-        task = super().compute_loss(x, y, y_pred, sample_weight, training) if weight < 1 else 0.0
-        return (1.0 - weight) * task + weight * self.teacher.loss(x, y_pred, self.loss)
+        from_teacher = weight * teacher.loss(x, y_pred, getattr(model, "loss", None))
+        if weight == 1:
+            return from_teacher
+        return (1.0 - weight) * task_loss(x, y, y_pred, sample_weight, training) + from_teacher
 
-    @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
-        """Return a plain functional model: the teacher is not in the file."""
-        return keras.Model.from_config(config, custom_objects=custom_objects)
-
-
-def distilled(model: Any, teacher: Teacher) -> Any:
-    """Return a functional model of the very layers of *model* that trains towards *teacher*."""
-    sequential = isinstance(model, keras.Sequential)
-    given = (model.inputs[0], model.outputs[0]) if sequential else (model.input, model.output)
-    new = Distilled(*given, name=model.name)
-    new.teacher = teacher
-    return new
+    model.compute_loss = compute_loss
