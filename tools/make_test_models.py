@@ -66,8 +66,41 @@ def recurrent() -> Any:
     return tf_keras.Model(steps, tf_keras.layers.LSTM(2, name="state")(steps))
 
 
-def converted(model: Any, *, int8: bool = False) -> bytes:
-    """Lower a Keras model, batch 1, by its signature; to int8 inside and out when asked for."""
+def sensors(count: int, seed: int) -> np.ndarray:
+    """Return readings of shape (count, 6) in about -1..1, which two numbers determine."""
+    rng = np.random.default_rng(seed)
+    mix = np.random.default_rng(SEED).normal(0, 0.5, (2, 6))
+    return (rng.uniform(-1, 1, (count, 2)) @ mix).astype(np.float32)
+
+
+def autoencoder() -> Any:
+    """Train an autoencoder of the sensors: input ``sensors``, output ``again``."""
+    import keras
+
+    keras.utils.set_random_seed(SEED)
+    given = keras.Input((6,), name="sensors")
+    again = keras.layers.Dense(6, name="again")(keras.layers.Dense(2)(given))
+    model = keras.Model(given, {"again": again})
+    model.compile(keras.optimizers.Adam(0.02), "mean_squared_error")
+    readings = sensors(1000, SEED)
+    model.fit(readings, {"again": readings}, epochs=15, batch_size=32, verbose=0)
+    return model
+
+
+def segmentation() -> Any:
+    """Make a segmentation: input ``image``, output ``pixels``, class 1 where the mean of 3 x 3 pixels is above 0."""
+    import keras
+
+    image = keras.Input((8, 8, 1), name="image")
+    layer = keras.layers.Conv2D(2, 3, padding="same", name="pixels")
+    model = keras.Model(image, {"pixels": layer(image)})
+    brightness = np.full((3, 3, 1), 1 / 9, np.float32)
+    layer.set_weights([np.stack([-brightness, brightness], axis=-1), np.zeros(2, np.float32)])
+    return model
+
+
+def converted(model: Any, int8: dict[str, np.ndarray] | None = None) -> bytes:
+    """Lower a Keras model, batch 1, by its signature; to int8 inside and out, by the samples given for that."""
     import tensorflow as tf
 
     with tempfile.TemporaryDirectory() as folder:
@@ -82,7 +115,8 @@ def converted(model: Any, *, int8: bool = False) -> bytes:
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         if int8:
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
-            converter.representative_dataset = lambda: ({"image": image[None]} for image in blobs(200, SEED)[0])
+            ((name, samples),) = int8.items()
+            converter.representative_dataset = lambda: ({name: sample[None]} for sample in samples)
             converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
             converter.inference_input_type = converter.inference_output_type = tf.int8
         content: bytes = converter.convert()
@@ -95,9 +129,11 @@ def main(folder: Path) -> None:
     named = type(blob_model)(blob_model.input, {"scores": blob_model.output})
     files = {
         "blobs_float.tflite": converted(named),
-        "blobs_int8.tflite": converted(named, int8=True),
+        "blobs_int8.tflite": converted(named, {"image": blobs(200, SEED)[0]}),
         "two_inputs.tflite": converted(two_inputs()),
         "lstm.tflite": converted(recurrent()),
+        "autoencoder_int8.tflite": converted(autoencoder(), {"sensors": sensors(200, SEED)}),
+        "segmentation_int8.tflite": converted(segmentation(), {"image": blobs(200, SEED)[0]}),
     }
     images, labels = blobs(300, SEED + 1)
     for name, content in files.items():

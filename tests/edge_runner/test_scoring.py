@@ -1,11 +1,13 @@
 """The child's session, run in this process on small models."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from edge_runner import flatbuffer
+from edge_runner import delegation, flatbuffer
 from edge_runner.arrays import DataError
 from edge_runner.child import Session
 
@@ -23,9 +25,12 @@ def session(tmp_path, name, arrays, **options):
             "path": str(path),
             "runtime": "litert",
             "threads": 1,
-            "reference_kernels": False,
+            "kernels": "default",
+            "affinity": None,
             "names": {"inputs": facts.inputs, "outputs": facts.outputs},
             "data": str(data) if arrays else None,
+            "labels": None,
+            "expects": facts.expects,
             "seed": 0,
             **options,
         }
@@ -36,7 +41,9 @@ def session(tmp_path, name, arrays, **options):
 def outputs_of(opened, tmp_path, **options):
     folder = tmp_path / "out"
     folder.mkdir(exist_ok=True)
-    answer = opened.answer({"do": "score", "limit": None, "predictions": False, "folder": str(folder), **options})
+    answer = opened.answer(
+        {"do": "score", "task": "auto", "limit": None, "predictions": False, "folder": str(folder), **options}
+    )
     return answer, [np.load(path) for path in sorted(folder.iterdir())]
 
 
@@ -91,9 +98,9 @@ def test_float_data_is_quantized_for_an_int8_model_and_int8_data_is_not(tmp_path
 def test_the_reference_kernels_agree_with_the_fast_ones_within_a_step(tmp_path):
     arrays = {"x": np.random.default_rng(3).uniform(-1, 1, (20, 8, 8, 1)).astype(np.float32)}
     fast = outputs_of(session(tmp_path, "blobs_int8.tflite", arrays), tmp_path)[1][0]
-    plain_session = session(tmp_path, "blobs_int8.tflite", arrays, reference_kernels=True)
+    plain_session = session(tmp_path, "blobs_int8.tflite", arrays, kernels="reference")
     plain = outputs_of(plain_session, tmp_path)[1][0]
-    assert plain_session.model.delegate == "none"
+    assert delegation.name(plain_session.model.nodes()) == "none"
     assert np.abs(fast.astype(int) - plain).max() <= 1
     assert fast.std() > 10  # outputs that vary, so that agreement means something
 
@@ -113,14 +120,86 @@ def test_fewer_labels_than_samples_are_refused(tmp_path):
 
 def test_without_data_there_is_nothing_to_score(tmp_path):
     opened = session(tmp_path, "blobs_float.tflite", {})
-    assert opened.answer({"do": "score", "limit": None, "predictions": False, "folder": None})["outputs"] == {}
+    assert (
+        opened.answer({"do": "score", "task": "auto", "limit": None, "predictions": False, "folder": None})["outputs"]
+        == {}
+    )
 
 
 def test_warming_up_and_timing_say_what_they_did(tmp_path):
     opened = session(tmp_path, "blobs_float.tflite", {})
-    assert opened.answer({"do": "warm", "runs": 0, "seconds": 0.0}) == {"runs": 0, "seconds": 0.0}
+    assert opened.answer({"do": "warm", "runs": 0, "seconds": 0.0}) == {"runs": 0}
     assert opened.answer({"do": "warm", "runs": 3, "seconds": 0.0})["runs"] == 3
-    block = opened.answer({"do": "time", "runs": 7, "seconds": 0.0, "settle": 1, "most": 100})
+    request = {"do": "time", "runs": 7, "seconds": 0.0, "settle": 0.0, "most": 100, "full_time": False}
+    block = opened.answer(request)
     assert len(block["samples_ns"]) == 7
     assert min(block["samples_ns"]) > 0
-    assert block["peak_memory_bytes"] > 1_000_000
+    assert block["peak_bytes"] > 1_000_000
+
+
+def test_which_samples_were_right_is_told_for_the_comparison(tmp_path):
+    images = np.zeros((3, 8, 8, 1), np.float32)
+    opened = session(tmp_path, "blobs_float.tflite", {"x": images})
+    guess = int(outputs_of(opened, tmp_path)[1][0][0].argmax())
+    labels = np.array([guess, (guess + 1) % 4, guess])
+    answer, _ = outputs_of(session(tmp_path, "blobs_float.tflite", {"x": images, "y": labels}), tmp_path)
+    assert answer["right"] == {"scores": "3:a0"}  # 101
+
+
+def test_an_autoencoder_is_scored_against_its_own_real_valued_input(tmp_path):
+    random = np.random.default_rng(5)
+    together = random.uniform(-1, 1, (20, 2)) @ np.random.default_rng(7).normal(0, 0.5, (2, 6))  # as it was trained
+    samples = together.astype(np.float32)
+    samples[10:] = random.permuted(samples[10:], axis=1)  # as no machine in order would read
+    truth = np.repeat([0, 1], 10)
+    opened = session(tmp_path, "autoencoder_int8.tflite", {"x": samples, "y": truth})
+    answer, outputs = outputs_of(opened, tmp_path)
+    (score,) = answer["outputs"].values()
+    assert (score["task"], answer["right"]) == ("autoencoder", {})
+    (tensor,) = opened.model.outputs
+    error = (outputs[0].astype(np.float32) - tensor.zero_point) * np.float32(tensor.scale) - samples
+    assert score["mae"] == pytest.approx(np.abs(error).mean(), rel=1e-5)
+    mean_squares = np.square(error).mean(axis=1)
+    assert score["auc"] == np.mean([high > low for high in mean_squares[10:] for low in mean_squares[:10]])
+    assert score["auc"] > 0.8
+
+
+def test_a_segmentation_is_scored_by_its_pixels(tmp_path):
+    images = np.full((2, 8, 8, 1), -0.5, np.float32)
+    images[:, :, 4:] = 0.5
+    labels = np.zeros((2, 8, 8), np.uint8)
+    labels[:, :, 4:] = 1
+    labels[1, :, 7] = 255  # these eight pixels do not count
+    answer, _ = outputs_of(session(tmp_path, "segmentation_int8.tflite", {"x": images, "y": labels}), tmp_path)
+    score = answer["outputs"]["pixels"]
+    assert (score["task"], score["mean_iou"]) == ("segmentation", 1)
+    assert score["confusion"] == [[0, 0, 2 * 8 * 4], [1, 1, 2 * 8 * 4 - 8]]
+
+
+def test_labels_of_another_task_than_asked_for_are_refused(tmp_path):
+    arrays = {"x": np.zeros((2, 8, 8, 1), np.float32), "y": np.zeros(2, int)}
+    opened = session(tmp_path, "blobs_float.tflite", arrays)
+    with pytest.raises(DataError, match="task binary needs an output of one value a sample"):
+        opened.answer({"do": "score", "task": "binary", "limit": None, "predictions": False, "folder": None})
+
+
+def test_data_larger_than_what_is_held_is_let_go_again(tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros((100_000, 8, 8, 1), np.float32))
+    np.save(tmp_path / "y.npy", np.zeros(100_000, np.int64))
+    code = (
+        "import sys, edge_runner.child as child, edge_runner.flatbuffer as flatbuffer, edge_runner.environment as e\n"
+        "s = child.Session(lambda text: None)\n"
+        "facts = flatbuffer.read(open(sys.argv[1], 'rb').read())\n"
+        "names = {'inputs': facts.inputs, 'outputs': facts.outputs}\n"
+        "s.answer(dict(do='open', path=sys.argv[1], runtime='litert', threads=1, kernels='default', affinity=None,\n"
+        "    names=names, data=sys.argv[2], labels=sys.argv[3], expects={}, seed=0))\n"
+        "before = e.peak_memory_bytes()\n"
+        "found = s.answer(dict(do='score', task='auto', limit=None, predictions=False, folder=None))\n"
+        "print(found['outputs']['scores']['samples'], e.peak_memory_bytes() - before)"
+    )
+    paths = (DATA / "blobs_float.tflite", tmp_path / "x.npy", tmp_path / "y.npy")
+    command = [sys.executable, "-c", code, *map(str, paths)]
+    samples, grown = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert int(samples) == 100_000
+    assert (tmp_path / "x.npy").stat().st_size == 128 + 100_000 * 8 * 8 * 4
+    assert int(grown) < 22_000_000  # 16 MiB of the data are held, and what each sample was taken for
