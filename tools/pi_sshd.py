@@ -88,12 +88,13 @@ class Sshd:
         with (self.folder / "log").open("wb") as log:
             command = [binary, "-D", "-e", "-f", str(self.folder / "sshd_config")]
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=log, start_new_session=True)
-        for _ in range(200):
+        for _ in range(1000):
             if "listening" in (self.folder / "log").read_text():
                 return self
             if self._process.poll() is not None:
                 break
             time.sleep(0.02)
+        self.__exit__()
         raise RuntimeError((self.folder / "log").read_text())
 
     def __exit__(self, *exception: object) -> None:

@@ -37,7 +37,9 @@ from typing import Any, BinaryIO
 MARKER = "tfcompress-agent"
 """The first line it writes: what a login script prints before it is not ours."""
 MODULES = ("ai_edge_litert", "tflite_runtime", "tensorflow", "numpy")
-BEATS, LOOK = 5.0, 0.5  # seconds between signs of life, and between looks at a run
+BEAT_SECONDS = 5.0
+"""Between signs of life."""
+FIRST_LOOK, LAST_LOOK = 0.05, 1.0  # seconds between looks at a run: seldom once it lasts, for each disturbs it
 STATUS_BYTES = 4096
 UNUSED_SECONDS = 30 * 86400
 
@@ -191,7 +193,7 @@ class Agent:
 
     def do_follow(self, run: str) -> dict[str, Any]:
         """Tell the progress of a measurement until it ends; then how it ended."""
-        folder, told, beat = self._run(run), "", 0.0
+        folder, told, beat, pause = self._run(run), "", 0.0, FIRST_LOOK
         while True:
             alive = _alive(folder)
             status = _status(folder)
@@ -201,10 +203,11 @@ class Agent:
                 said, free = _last_said(folder / "said"), shutil.disk_usage(self.folder).free
                 return {"state": "lost", "said": said, "free_bytes": free}
             text = _last_said(folder / "said")
-            if text != told or time.monotonic() - beat > BEATS:
+            if text != told or time.monotonic() - beat > BEAT_SECONDS:
                 self.answer({"progress": text})
                 told, beat = text, time.monotonic()
-            time.sleep(LOOK)
+            time.sleep(pause)
+            pause = min(1.3 * pause, LAST_LOOK)
 
     def do_fetch(self, run: str) -> dict[str, Any]:
         """Send the result: its size and hash, then its bytes."""

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, ClassVar
 
-from tfcompress.devices.config import Device, config_file
+from tfcompress.devices.config import LOCAL, Device, config_file, load
 from tfcompress.errors import MissingDependencyError, OutputError, TfcompressError, nearest
 
 Told = Callable[[dict[str, Any]], None]
@@ -76,12 +76,16 @@ class Session:
                 stderr=self._errors,
                 start_new_session=True,  # Ctrl-C is ours to handle
             )
+            self._write(source)
+            while _MARKER not in self._line():  # what a login script prints is skipped
+                continue
         except FileNotFoundError as error:
+            self.__exit__()
             msg = "ssh is not installed here; install OpenSSH's client (apt-get install openssh-client)"
             raise MissingDependencyError(msg) from error
-        self._write(source)
-        while _MARKER not in (line := self._line()):  # what a login script prints is skipped
-            del line
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -232,9 +236,8 @@ def _refusal(device: Device, said: str, last: str) -> Exception:
     if "Permission denied" in said:
         return DeviceError(f"{where}: ssh may not log in ({last}); put your key there: ssh-copy-id {device.host}")
     if "Could not resolve hostname" in said:
-        return DeviceError(
-            f"{where} is neither in {config_file()} nor a host that ssh knows{nearest(device.host, ['local'])}: {last}"
-        )
+        hint = nearest(device.name, [LOCAL, *load(config_file())])
+        return DeviceError(f"{where} is neither in {config_file()} nor a host that ssh knows{hint}: {last}")
     return DroppedError(last)
 
 
