@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, TextIO
 
+from edge_runner import wording
+
 _AGAINST = "times as fast as the first"
 _COLUMNS = ("model", "size", "median", "p90", "p99", "first", "peak memory", "energy", _AGAINST, "accuracy")
 _REASON_CHARACTERS = 200
@@ -48,6 +50,7 @@ def render(document: dict[str, Any]) -> str:
         if model["status"] != "ok":
             lines.append(f"{label(model)} failed: {_short(model['reason'])}")
         lines.extend(f"{label(model)}: {warning}" for warning in model["warnings"])
+    lines.extend(wording.pairs(document["accuracy_comparisons"], [label(model) for model in models]))
     lines.extend(document["warnings"])
     return "\n".join(lines)
 
@@ -81,7 +84,7 @@ def _row(model: dict[str, Any], pair: dict[str, Any] | None) -> dict[str, str]:
         "peak memory": _bytes(memory.get("peak_bytes")),
         "energy": _energy(model["energy"]),
         _AGAINST: _pair(pair),
-        "accuracy": _accuracy(model["accuracy"]),
+        "accuracy": wording.accuracy(model["accuracy"]),
     }
 
 
@@ -97,19 +100,6 @@ def _energy(energy: dict[str, Any]) -> str:
     if joules is None:
         return "-"
     return f"{joules * 1000:.4g} mJ{' (assumed)' if energy['kind'] == 'assumed' else ''}"
-
-
-def _accuracy(accuracy: dict[str, Any] | None) -> str:
-    if accuracy is None:
-        return "-"
-    shown = []
-    for scores in accuracy["outputs"].values():
-        if scores["top1"] is None:
-            shown.append(f"MAE {scores['mae']:.4g}")
-        else:
-            interval = f"{scores['top1_low']:.2%}..{scores['top1_high']:.2%}"
-            shown.append(f"{scores['top1']:.2%} ({interval}, {scores['samples']} samples)")
-    return "; ".join(shown)
 
 
 def _short(reason: str) -> str:

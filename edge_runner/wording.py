@@ -1,0 +1,52 @@
+"""Accuracy in words, for the table that a person reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+SIGNIFICANT = 0.05
+
+
+def accuracy(measured: dict[str, Any] | None) -> str:
+    """Return the scores of a model's outputs in a few words; ``-`` when there are none."""
+    if measured is None:
+        return "-"
+    return "; ".join(_score(score) for score in measured["outputs"].values()) or "-"
+
+
+def _score(score: dict[str, Any]) -> str:
+    parts = []
+    if score["top1"] is not None:
+        interval = f"{score['top1_low']:.2%}..{score['top1_high']:.2%}"
+        parts.append(f"{score['top1']:.2%} ({interval}, {score['samples']} samples)")
+    if score["top5"] is not None:
+        parts.append(f"top-5 {score['top5']:.2%}")
+    if score["mean_iou"] is not None:
+        parts.append(f"mean IoU {score['mean_iou']:.4f}")
+    if score["auc"] is not None:
+        parts.append(f"AUC {score['auc']:.4f}")
+    if score["mae"] is not None and score["auc"] is None:
+        parts.append(f"MAE {score['mae']:.4g}")
+    return ", ".join(parts) or "not a number"
+
+
+def pairs(comparisons: Sequence[dict[str, Any]], names: Sequence[str]) -> list[str]:
+    """Return what McNemar's test says of each pair of models.
+
+    Args:
+        comparisons: see :func:`edge_runner.mcnemar.compare`.
+        names: of all models.
+    """
+    return [_pair(entry, names) for entry in comparisons]
+
+
+def _pair(entry: dict[str, Any], names: Sequence[str]) -> str:
+    first, second = entry["only_first_right"], entry["only_second_right"]
+    verdict = "no significant difference"
+    if entry["p"] < SIGNIFICANT:
+        verdict = f"{names[entry['first'] if first > second else entry['second']]} is significantly better"
+    return (
+        f"{names[entry['first']]} against {names[entry['second']]}: right alone on {first} and {second} of "
+        f"{entry['samples']} samples; {verdict} (McNemar, p = {entry['p']:.2g})"
+    )

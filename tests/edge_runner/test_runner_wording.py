@@ -1,0 +1,47 @@
+import numpy as np
+import pytest
+
+from edge_runner import accuracy, wording
+from edge_runner.mcnemar import compare
+from edge_runner.scorers import bits
+
+
+def said(labels, outputs, **known):
+    outputs = np.asarray(outputs, np.float32)
+    scorer = accuracy.scorer(np.asarray(labels), accuracy.Output(outputs.shape[1:], **known))
+    for index, output in enumerate(outputs):
+        scorer.take(index, output)
+    return wording.accuracy({"outputs": {"y": scorer.result()}})
+
+
+SAMPLES = np.array([[1, 2, 3], [4, 5, 6]], np.float32)
+
+
+@pytest.mark.parametrize(
+    ("words", "labels", "outputs", "known"),
+    [
+        ("100.00% (34.24%..100.00%, 2 samples)", [0, 1], np.eye(3)[:2], {}),
+        ("100.00% (20.65%..100.00%, 1 samples), top-5 100.00%", [0], np.eye(7)[:1], {}),
+        ("100.00% (34.24%..100.00%, 2 samples), AUC 1.0000", [0, 1], [[0.1], [0.9]], {}),
+        ("MAE 0.5", [[1.5]], [[1.0]], {}),
+        ("not a number", [[1.5]], [[np.nan]], {}),
+        ("AUC 1.0000", [0, 1], SAMPLES + [[0], [1]], {"input_shape": (3,), "sample": SAMPLES.__getitem__}),
+        ("mean IoU 1.0000", np.ones((1, 2, 2), int), np.ones((1, 2, 2)), {}),
+    ],
+)
+def test_each_kind_of_score_has_its_words(words, labels, outputs, known):
+    assert said(labels, outputs, **known) == words
+
+
+def test_nothing_scored_is_a_dash():
+    assert wording.accuracy(None) == wording.accuracy({"outputs": {}}) == "-"
+
+
+def test_pairs_are_told_with_what_the_test_says():
+    some = [1] * 10 + [0] * 10
+    entries = compare([{"y": bits(some)}, {"y": bits([1] * 20)}, {"y": bits(some)}])
+    assert wording.pairs(entries, ["a.tflite", "b.tflite", "c.tflite"]) == [
+        "a.tflite against b.tflite: right alone on 0 and 10 of 20 samples; b.tflite is significantly better "
+        "(McNemar, p = 0.00098)",
+        "a.tflite against c.tflite: right alone on 0 and 0 of 20 samples; no significant difference (McNemar, p = 1)",
+    ]
