@@ -25,7 +25,7 @@ SAMPLES = np.array([[1, 2, 3], [4, 5, 6]], np.float32)
         ("100.00% (34.24%..100.00%, 2 samples), AUC 1.0000", [0, 1], [[0.1], [0.9]], {}),
         ("MAE 0.5", [[1.5]], [[1.0]], {}),
         ("not a number", [[1.5]], [[np.nan]], {}),
-        ("AUC 1.0000", [0, 1], SAMPLES + [[0], [1]], {"input_shape": (3,), "sample": SAMPLES.__getitem__}),
+        ("AUC 1.0000", [0, 1], np.add(SAMPLES, [[0], [1]]), {"input_shape": (3,), "sample": SAMPLES.__getitem__}),
         ("mean IoU 1.0000", np.ones((1, 2, 2), int), np.ones((1, 2, 2)), {}),
     ],
 )
