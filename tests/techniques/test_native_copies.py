@@ -99,7 +99,7 @@ def test_subclassed_models_are_refused_by_name_wherever_they_are():
         def call(self, inputs):
             return inputs
 
-    with pytest.raises(UnsupportedError, match="model 'mine' is subclassed .Subclassed.: stages need its graph"):
+    with pytest.raises(UnsupportedError, match=r"model 'mine' is subclassed .Subclassed.: stages need its graph"):
         check_graph(Subclassed(name="mine"))
     given = keras.Input((3,))
     with pytest.raises(UnsupportedError, match="model 'inner' is subclassed"):

@@ -19,14 +19,14 @@ def divergence(teacher, student, temperature):
     return temperature**2 * (p * np.log(p / q)).sum(axis=-1).mean()
 
 
-def pair(last=None, outputs=3, stage=Distill(temperature=2.0, weight=0.25)):
+def pair(last=None, outputs=3, temperature=2.0, weight=0.25):
     """Return a teacher of one layer, and a student with other weights."""
     keras.utils.set_random_seed(0)
     given = keras.Input((16,), name="vector")
     teacher = keras.Model(given, keras.layers.Dense(outputs, last, name="out")(given))
     student = copied(teacher)
     student.set_weights([w + 0.3 * np.random.default_rng(1).normal(size=w.shape) for w in student.get_weights()])
-    learn_from_(student, Teacher(teacher, stage))
+    learn_from_(student, Teacher(teacher, Distill(temperature=temperature, weight=weight)))
     return teacher, student
 
 
@@ -43,7 +43,7 @@ def test_class_scores_are_compared_as_the_paper_does_whether_logits_or_probabili
 
 @pytest.mark.parametrize("last", [None, "sigmoid"])
 def test_yes_or_no_is_a_choice_of_two(last):
-    teacher, student = pair(last, outputs=1, stage=Distill(temperature=3.0, weight=1.0))
+    teacher, student = pair(last, outputs=1, temperature=3.0, weight=1.0)
     x, _ = vectors()
     student.compile(loss=keras.losses.BinaryCrossentropy(from_logits=last is None))
     logits = [x @ m.get_weights()[0] + m.get_weights()[1] for m in (teacher, student)]
@@ -52,7 +52,7 @@ def test_yes_or_no_is_a_choice_of_two(last):
 
 
 def test_other_numbers_are_compared_by_the_mean_squared_difference():
-    teacher, student = pair(stage=Distill(weight=0.5))
+    teacher, student = pair(weight=0.5)
     x, _ = vectors()
     y = np.ones((32, 3), np.float32)
     student.compile(loss="mse")

@@ -18,6 +18,7 @@ from tfcompress.techniques.native import prune as pruning
 from tfcompress.techniques.native.copies import check_graph, copied, layers_with_kernels
 from tfcompress.techniques.native.criteria import BATCHES, LossSensitivity
 from tfcompress.techniques.native.distill import Teacher, learn_from_
+from tfcompress.techniques.native.masking import numpy_of
 from tfcompress.techniques.promises import GROUPS, Promise
 from tfcompress.techniques.promises import check as check_promises
 from tfcompress.techniques.qat.calibrate import calibrate_, freeze_
@@ -182,7 +183,7 @@ def _check_stages(asked: Mapping[str, Any]) -> None:
 
 def _check_trained(model: Any) -> None:
     ranges = [layer for layer in model._flatten_layers() if isinstance(layer, FakeQuant) and layer.fixed is None]
-    if ranges and all(float(layer.seen) == 0 for layer in ranges):
+    if ranges and all(float(numpy_of(layer.seen)) == 0 for layer in ranges):
         msg = "qat must be trained before finish(): its ranges have seen no data; call job.model.fit first"
         raise UsageError(msg)
 

@@ -12,6 +12,7 @@ import tensorflow as tf
 from tfcompress.errors import UsageError
 from tfcompress.techniques.engine import Samples
 from tfcompress.techniques.native.copies import input_name
+from tfcompress.techniques.native.masking import numpy_of
 
 MOST = 256
 """Samples looked at, at most."""
@@ -49,7 +50,7 @@ class LossSensitivity:
 
     def __call__(self, kernels: Sequence[Any]) -> list[np.ndarray]:
         """Return an importance for each weight, an array of shape and order of *kernels*."""
-        values = [keras.ops.convert_to_numpy(keras.ops.cast(kernel, "float32")) for kernel in kernels]
+        values = [numpy_of(kernel) for kernel in kernels]
         sums = [np.zeros(value.shape, np.float64) for value in values]
         count = 0
         for inputs, labels in self._batches():

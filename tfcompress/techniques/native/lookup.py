@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tfcompress.models.fake_quant.weights import WeightTransform
 from tfcompress.techniques import kmeans
+from tfcompress.techniques.native.masking import numpy_of
 
 
 @keras.saving.register_keras_serializable("tfcompress")
@@ -81,8 +82,8 @@ class ClusterLookup(WeightTransform):
 
     def final(self, weights: np.ndarray) -> np.ndarray:
         """Return the kernel as the forward pass uses it."""
-        active = float(keras.ops.convert_to_numpy(self.active)) > 0
-        return self.snapped(weights, keras.ops.convert_to_numpy(self.centroids)) if active else weights
+        active = float(numpy_of(self.active)) > 0
+        return self.snapped(weights, numpy_of(self.centroids)) if active else weights
 
     def snapped(self, weights: np.ndarray, centroids: np.ndarray) -> np.ndarray:
         """Return *weights* with each one at its nearest of *centroids*, of the shape of :attr:`centroids`."""
