@@ -41,6 +41,7 @@ def check(graph: Graph, content: bytes | memoryview, memory_bytes: int | None = 
                 _check_strings(graph, tensor, content, f"tensor {index}{where}")
         _check_indices(subgraph, where)
         _check_flow(subgraph, where)
+        _check_states(subgraph, where)
     _check_calls(graph)
     _check_names(graph)
 
@@ -124,6 +125,20 @@ def _check_flow(subgraph: Subgraph, where: str) -> None:
     for index in subgraph.outputs:
         if not there(index):
             refuse(f"the output tensor {index}{where} is written by nothing")
+
+
+def _check_states(subgraph: Subgraph, where: str) -> None:
+    """Refuse an int8 SVDF whose state is not int16.
+
+    TensorFlow Lite Micro's converter writes such files. The other interpreters take the state for int16 without looking
+    and overwrite twice its memory (seen in ai-edge-litert 2.1 and 2.3 and in tflite-runtime 2.14).
+    """
+    for number, operator in enumerate(subgraph.operators):
+        if operator.name != "SVDF" or len(operator.inputs) < 5 or -1 in (operator.inputs[0], operator.inputs[4]):
+            continue
+        kind, state = (subgraph.tensors[operator.inputs[place]].type for place in (0, 4))
+        if kind == "INT8" and state != "INT16":
+            refuse(f"op {number} (SVDF){where} keeps a state of {state}, which only TensorFlow Lite Micro can")
 
 
 def _check_calls(graph: Graph) -> None:

@@ -97,6 +97,23 @@ def test_what_the_runtimes_allow_is_allowed():
     check.check(dataclasses.replace(WHOLE, subgraphs=(dataclasses.replace(scratch, operators=operators),)), CONTENT)
 
 
+@pytest.mark.parametrize(
+    ("kind", "state", "sound"), [("INT8", "INT16", True), ("INT8", "INT8", False), ("FLOAT32", "FLOAT32", True)]
+)
+def test_a_state_that_interpreters_take_for_a_larger_one_is_refused(kind, state, sound):
+    tensors = [dataclasses.replace(PLAIN, type=kind)] * 4 + [dataclasses.replace(PLAIN, type=state, is_variable=True)]
+    svdf = Operator("SVDF", 3, False, (0, 1, 2, 3, 4), (5,), (), ())
+    subgraph = graph.Subgraph((*tensors, PLAIN), (0, 1, 2, 3), (5,), (svdf,))
+    model = dataclasses.replace(WHOLE, subgraphs=(subgraph,), signatures=())
+    if sound:
+        check.check(model, CONTENT)
+    else:
+        with pytest.raises(
+            ModelFileError, match=r"op 0 \(SVDF\) keeps a state of INT8, which only TensorFlow Lite Micro"
+        ):
+            check.check(model, CONTENT)
+
+
 def test_subgraphs_that_call_each_other_in_a_circle_are_refused():
     def calling(number):
         call = Operator("WHILE", 1, False, (0,), (1,), (), (number,))
