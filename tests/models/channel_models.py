@@ -1,8 +1,11 @@
 """Small Keras 3 models, one for every way in which channels can depend on each other."""
 
-import keras
+import importlib
+
 import numpy as np
-from keras import layers, ops
+
+keras = importlib.import_module("keras")
+layers, ops = keras.layers, keras.ops
 
 
 def plain(x):
@@ -166,6 +169,14 @@ def transformer(x):
     return layers.GlobalAveragePooling1D()(layers.Add()([x, y]))
 
 
+def scored(x):
+    a, b, c = (layers.Reshape((64, -1))(layers.Conv2D(n, 1, name=f"to{n}")(x)) for n in (6, 5, 4))
+    keys = layers.Dense(6, name="keys")(b)
+    x = layers.Attention(use_scale=True)([a, c, keys])
+    x = layers.Concatenate()([x, layers.AdditiveAttention()([a, b, layers.Dense(6, name="more")(b)])])
+    return layers.GlobalAveragePooling1D()(x)
+
+
 def einsum(x):
     x = layers.EinsumDense("bhwc,cnd->bhwnd", (None, None, 4, 3), bias_axes="nd", activation="relu", name="make")(x)
     x = layers.EinsumDense("bhwnd,ndo->bhwo", (None, None, 5), bias_axes="o", name="read")(x)
@@ -210,6 +221,18 @@ def images_in_time(x):
     return layers.GlobalAveragePooling2D()(layers.ConvLSTM2D(3, 3, name="cell")(x))
 
 
+def model_in_time(x):
+    frame = keras.Input((8, 8, 1))
+    inner = keras.Model(frame, layers.Flatten()(layers.Conv2D(4, 3, name="conv")(frame)), name="inner")
+    x = layers.TimeDistributed(inner, name="each")(layers.Reshape((3, 8, 8, 1))(x))
+    return layers.GRU(4, name="reader")(x)
+
+
+def resized(x):
+    x = ops.image.resize(layers.Conv2D(5, 3, name="body")(x), (9, 9))
+    return layers.GlobalAveragePooling2D()(ops.max_pool(x, 2) + ops.average_pool(x, 2))
+
+
 def nested(x):
     inner = keras.Sequential([layers.Conv2D(6, 3, name="a"), layers.BatchNormalization(name="norm")], name="inner")
     deep = keras.Input((6, 6, 5))
@@ -235,7 +258,8 @@ TOPOLOGIES = (
     plain, residual, merged, squeeze_excite, gated_by_place, dense_blocks, added_to_concatenated, depthwise, separable,
     grouped_whole, grouped_within, grouped_first, transposed, normalized_in_groups, normalized_by_length, slopes,
     reshaped, shuffled, raw_operations, split_channels, multiplied, heads_by_hand, attention, transformer, einsum,
-    sequence, volume, lstm, gru, both_ways, images_in_time, nested, shared, shared_model,
+    sequence, volume, lstm, gru, both_ways, images_in_time, model_in_time, resized, scored,
+    nested, shared, shared_model,
 )  # fmt: skip
 
 
@@ -297,4 +321,5 @@ def samples_for(model, seed=0):
         shape = (2, *tensor.shape[1:])
         return rng.integers(1, 10, shape) if "int" in str(tensor.dtype) else rng.normal(size=shape).astype("float32")
 
-    return keras.tree.map_structure(one, model._functional.input if isinstance(model, keras.Sequential) else model.input)
+    graph = model._functional if isinstance(model, keras.Sequential) else model
+    return keras.tree.map_structure(one, graph.input)

@@ -77,5 +77,31 @@ def _count(step: Step, heads: Atoms, values: Atoms) -> None:
     step.product(asking * asked * layer._num_heads * layer._value_dim, heads, values)
 
 
-RULES: dict[str, Rule] = {"MultiHeadAttention": multi_head}
+def scored(step: Step) -> list[Marks]:
+    """``Attention`` and ``AdditiveAttention``: scores sum over what query and key share; values pass."""
+    layer, marks = step.layer, step.given
+    if len(marks) not in (2, 3) or any(len(one) != 3 for one in marks) or len(step.args) != 1:
+        return refused(step)
+    for one in marks:
+        step.pin_but(one, -1)
+    query, value, key = marks[0][-1], marks[1][-1], marks[-1][-1]
+    for here, there in ((query, key), (key, query)):
+        if there is None:
+            step.pin(here, f"multiplied in {step.named} by channels that are fixed")
+        elif np.any(there.dead != 0):
+            step.trace.inexact.append((there.atoms, f"read by {step.named}"))
+    if query is not None and key is not None:
+        step.unite(query, key)
+    if layer.scale is not None and len(layer.scale.shape):
+        step.read(layer.scale, 0, query)
+    if type(layer).__name__ == "Attention":
+        (asking, width), (asked, values) = step.shapes.inputs[:2]
+        pairs = None if asking is None or asked is None else asking * asked
+        step.product(None if pairs is None else pairs * (width or 0), query)
+        step.product(None if pairs is None else pairs * (values or 0), value)
+    found: list[Marks] = [(None, None, value), (None, None, None)]
+    return found[: len(step.outputs)]
+
+
+RULES: dict[str, Rule] = {"MultiHeadAttention": multi_head, "Attention": scored, "AdditiveAttention": scored}
 """Class of a layer -> its rule."""

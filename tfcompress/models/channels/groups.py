@@ -192,5 +192,9 @@ def _group(
     name, _, first = members[0]
     channels = len({int(n) for _, _, atoms in members for n in classes[atoms]})
     paths = tuple(dict.fromkeys(path for _, path, _ in members))
+    if channels == 1 and not pinned:
+        pinned = (
+            f"all numbers that {paths[0]!r} makes are tied together" if len(first) > 1 else "it is a single channel"
+        )
     unit = max(1, len(first) // len(np.unique(classes[first])))
     return Group(name, channels, slices, paths, pinned, unit, emits)

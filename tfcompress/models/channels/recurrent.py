@@ -9,7 +9,7 @@ import numpy as np
 from tfcompress.models.channels.elementwise import dead_after
 from tfcompress.models.channels.ledger import Atoms, Channels, Marks
 from tfcompress.models.channels.shaping import joined
-from tfcompress.models.channels.trace import Rule, Step, refused
+from tfcompress.models.channels.trace import Rule, Step, is_model, refused
 
 GATES = {"LSTM": 4, "GRU": 3, "SimpleRNN": 1, "ConvLSTM1D": 4, "ConvLSTM2D": 4, "ConvLSTM3D": 4}
 """Class -> blocks of columns that its kernels consist of."""
@@ -86,7 +86,7 @@ def bidirectional(step: Step) -> list[Marks]:
     """Two layers side by side; their outputs are joined, or added and so tied."""
     layer = step.layer
     inner = (layer.forward_layer, layer.backward_layer)
-    if any(type(one).__name__ not in GATES for one in inner) or len(step.given) > 1:
+    if any(type(one).__name__ not in GATES or step.trace.rule_for(one) is None for one in inner) or len(step.given) > 1:
         return refused(step)
     step.counted = True
     outputs = step.outputs[:1] if layer.merge_mode else step.outputs
@@ -114,8 +114,8 @@ def time_distributed(step: Step) -> list[Marks]:
     import keras
 
     inner = step.layer.layer
-    rule = step.trace.rules.get(type(inner).__name__)
-    if rule is None or hasattr(inner, "layers") or len(step.given) != 1:
+    rule = step.trace.nested if is_model(inner) else step.trace.rule_for(inner)
+    if rule is None or len(step.given) != 1:
         return refused(step)
     step.counted = True
     marks = step.given[0]
@@ -128,7 +128,12 @@ def time_distributed(step: Step) -> list[Marks]:
     part = _part(step, inner, "", "layer", [one(tensor) for tensor in step.outputs])
     part.tensors, part.given = [one(tensor) for tensor in step.tensors], [(marks[0], *marks[2:])]
     part.args, part.kwargs, part.repeats = (part.tensors[0],), {}, time
-    return [(found[0], None, *found[1:]) for found in rule(part)]
+    if is_model(inner):
+        part.path = f"{step.path}/{inner.name}"
+        step.trace.times = None
+    made = rule(part)
+    step.trace.times = 1
+    return [(found[0], None, *found[1:]) for found in made]
 
 
 RULES: dict[str, Rule] = {

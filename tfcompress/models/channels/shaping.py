@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tfcompress.models.channels.ledger import Channels, Marks
+from tfcompress.models.channels.ledger import Channels, Ledger, Marks
 from tfcompress.models.channels.trace import Count, Rule, Step
 from tfcompress.models.channels.weighted import channel_axis, placed
 
@@ -73,7 +73,8 @@ def concatenate(step: Step) -> list[Marks]:
                 step.unite(known[0], part)
             if len(known) < len(parts):
                 step.pin(known[0], reason)
-            found.append(known[0].becoming(np.nan))
+            same = np.all([part.dead == known[0].dead for part in known], axis=0)
+            found.append(known[0].becoming(np.where(same & (len(known) == len(parts)), known[0].dead, np.nan)))
     return [tuple(found)]
 
 
@@ -150,11 +151,21 @@ def _places(step: Step, channels: Channels, axis: int, before: list[Any], after:
     best = max(varying, key=lambda a: index.shape[a])
     rows = np.moveaxis(index, best, 0).reshape(index.shape[best], -1)
     if len(varying) > 1:
+        if _all_tied(rows, len(channels)):
+            return None
         atoms = channels.atoms[rows]
         step.trace.ledger.unite(np.repeat(atoms[:, :1], atoms.shape[1], axis=1), atoms)
     dead = channels.dead[rows]
     same = np.where(np.all(dead == dead[:, :1], axis=1), dead[:, 0], np.nan)
     return best, Channels(channels.atoms[rows[:, 0]], same)
+
+
+def _all_tied(rows: Any, size: int) -> bool:
+    """Say whether tying the numbers in every row ties all of them."""
+    ledger = Ledger()
+    ledger.fresh(size)
+    ledger.unite(np.repeat(rows[:, :1], rows.shape[1], axis=1), rows)
+    return len(np.unique(ledger.classes())) == 1
 
 
 def permute(step: Step) -> list[Marks]:
@@ -192,10 +203,11 @@ def repeat_vector(step: Step) -> list[Marks]:
 
 POOLS = [f"{kind}Pooling{n}D" for kind in ("Max", "Average") for n in (1, 2, 3)]
 SIZES = [f"{kind}{n}D" for kind in ("ZeroPadding", "Cropping") for n in (1, 2, 3)]
+RESIZES = ("Resize", "Resizing", "MaxPool", "AveragePool")
 GLOBAL = [f"Global{kind}Pooling{n}D" for kind in ("Max", "Average") for n in (1, 2, 3)]
 
 RULES: dict[str, Rule] = {
-    **dict.fromkeys((*POOLS, "UpSampling1D", "UpSampling2D", "UpSampling3D"), window),
+    **dict.fromkeys((*POOLS, "UpSampling1D", "UpSampling2D", "UpSampling3D", *RESIZES), window),
     **dict.fromkeys(SIZES, padded),
     **dict.fromkeys(GLOBAL, global_pool),
     **dict.fromkeys(("Permute", "Transpose"), permute),

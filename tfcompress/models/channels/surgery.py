@@ -12,7 +12,8 @@ from tfcompress.errors import UnsupportedError, UsageError, nearest
 from tfcompress.models.call_template import map_structure
 from tfcompress.models.channels.groups import Analysis, Group, analyse
 from tfcompress.models.channels.ledger import Atoms
-from tfcompress.models.graph import calls, is_graph, is_sequential
+from tfcompress.models.channels.trace import is_model
+from tfcompress.models.graph import calls, is_sequential
 
 
 def narrow(model: Any, keep: Mapping[str, Sequence[int]]) -> Any:
@@ -135,14 +136,15 @@ class _Surgery:
             for old, tensor in zip(call.outputs, keras.tree.flatten(made), strict=True):
                 new[id(old)] = tensor
         inputs, outputs = (map_structure(replace, end) for end in (model._inputs_struct, model._outputs_struct))
-        rebuilt = keras.Model(inputs, outputs, name=model.name)
+        kind = type(model) if type(model).__init__ is type(keras.Model(inputs, outputs)).__init__ else keras.Model
+        rebuilt = kind(inputs, outputs, name=model.name)
         if not model.trainable:
             rebuilt.trainable = False
         return rebuilt
 
     def _rebuilt(self, layer: Any) -> Any:
         """Return what replaces a layer, nested model or operation, wherever it is called."""
-        if hasattr(layer, "layers") and is_graph(layer):
+        if is_model(layer):
             return self.model(layer)
         if id(layer) not in self.cache:
             self.cache[id(layer)] = self._smaller(layer)
@@ -158,8 +160,9 @@ class _Surgery:
                 msg = f"layer {layer.name!r} ({type(layer).__name__}) must have get_config() for channels to be removed"
                 raise UnsupportedError(msg) from err
             return layer  # an operation that cannot be described: both models call it
-        if type(layer).__name__ == "Lambda":  # its function is at hand: no need to read it from a configuration
-            config["function"] = layer.function
+        inside = {"Lambda": "function", "TimeDistributed": "layer"}.get(type(layer).__name__, "")
+        if inside == "function" or (inside and is_model(layer.layer)):  # at hand, not to be read from a configuration
+            config[inside] = layer.function if inside == "function" else self.model(layer.layer)
             return type(layer)(**config)
         smaller = type(layer).from_config(config)
         smaller.name = layer.name

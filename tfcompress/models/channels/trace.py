@@ -181,7 +181,9 @@ class Step:
         """
         self.counted = True
         sizes = [math.prod(variable.shape) for variable in variables]
-        if each is None:
+        if self.trace.times is None:
+            each = None
+        elif each is None:
             total = macs_of_call(self.layer, self.shapes)
             each = None if total is None or self.repeats is None else self.repeats * total / sum(sizes)
         for variable, size in zip(variables, sizes, strict=True):
@@ -193,7 +195,7 @@ class Step:
     def product(self, macs: float | None, *axes: Channels | Atoms | None) -> None:
         """Count multiply-accumulates that go with the sizes of these axes of tensors."""
         self.counted = True
-        if macs is None:
+        if macs is None or self.trace.times is None:
             self.trace.uncounted.append(self.path)
             return
         known = tuple(axis.atoms if isinstance(axis, Channels) else axis for axis in axes if axis is not None)
@@ -206,7 +208,25 @@ Rule: TypeAlias = Callable[[Step], list[Marks]]
 
 @dataclass
 class Trace:
-    """What the walk found."""
+    """What the walk found.
+
+    Attributes:
+        rules: class of a layer or operation -> its rule.
+        ledger: which channels are tied, and which must stay.
+        claims: (id of a weight, axis) -> the channels along it.
+        producers: name of the group to be, path of the layer, atoms; of every axis that makes channels.
+        configs: id of a layer -> where in its configuration -> what changes it.
+        rewrites: id of a call's first output -> what changes its arguments.
+        adjustments: id of a weight -> what changes its numbers.
+        kernels: weights, and the multiply-accumulates that go with their sizes.
+        terms: multiply-accumulates that go with sizes of tensors.
+        wholes: path of a layer, atoms of which one must stay.
+        uncounted: paths of layers whose multiply-accumulates are not known.
+        inexact: atoms that are not zero when dead where they are read, and where that is.
+        layers: path -> layer.
+        owner: the layer that the graph calls in this step.
+        times: None: inside a layer that runs its model an unknown number of times.
+    """
 
     rules: Mapping[str, Rule]
     ledger: Ledger = field(default_factory=Ledger)
@@ -222,6 +242,7 @@ class Trace:
     inexact: list[tuple[Atoms, str]] = field(default_factory=list)
     layers: dict[str, Any] = field(default_factory=dict)
     owner: Any = None
+    times: int | None = 1
 
     def run(self, model: Any) -> None:
         """Walk a whole model.
@@ -240,7 +261,7 @@ class Trace:
             for channels in marks:
                 if channels is not None:
                     operation = tensor._keras_history.operation
-                    self.ledger.pin(channels.atoms, f"feeds output {operation.name!r}")
+                    self.ledger.pins.insert(0, (channels.atoms, f"feeds output {operation.name!r}"))
 
     def _input(self, tensor: Any) -> Marks:
         if len(tensor.shape) < 2 or tensor.shape[-1] is None:
@@ -253,9 +274,8 @@ class Trace:
         """Walk a model, or a nested one, whose inputs are known; give what is known of its outputs."""
         known = {id(tensor): marks for tensor, marks in zip(model.inputs, given, strict=True)}
         for call in calls(model):
-            tensors = [
-                leaf for leaf in leaves([call.args, list(call.kwargs.values())]) if hasattr(leaf, "_keras_history")
-            ]
+            arguments = leaves([call.args, list(call.kwargs.values())])
+            tensors = [leaf for leaf in arguments if hasattr(leaf, "_keras_history")]
             path = prefix + call.layer.name
             self.layers.setdefault(path, call.layer)
             self.owner = call.layer
@@ -267,19 +287,25 @@ class Trace:
 
     def step(self, step: Step) -> list[Marks]:
         """Take one call."""
-        if hasattr(step.layer, "layers") and is_graph(step.layer):
-            return self._nested(step)
-        rule = self.rules.get(type(step.layer).__name__)
-        found = refused(step) if rule is None or _is_changed(step.layer) else rule(step)
+        if is_model(step.layer):
+            return self.nested(step)
+        rule = self.rule_for(step.layer)
+        found = refused(step) if rule is None else rule(step)
         if not step.counted:
             macs = macs_of_call(step.layer, step.shapes)
-            if macs is None:
-                self.uncounted.append(step.path)
-            elif macs:
-                self.terms.append(Term(macs, ()))
+            if macs is None or macs > 0:
+                step.product(macs)
         return found
 
-    def _nested(self, step: Step) -> list[Marks]:
+    def rule_for(self, layer: Any) -> Rule | None:
+        """Return the rule for a layer or operation; None: somebody else's class, or a kernel that was replaced."""
+        kind = type(layer)
+        if not kind.__module__.startswith("keras.") or _is_changed(layer):
+            return None
+        return self.rules.get(kind.__name__)
+
+    def nested(self, step: Step) -> list[Marks]:
+        """Walk a nested model with what the call gives it; its inputs shrink with their channels."""
         for tensor, marks in zip(step.layer.inputs, step.given, strict=True):
             layer = tensor._keras_history.operation
 
@@ -292,6 +318,11 @@ class Trace:
 
             self.configs.setdefault(id(layer), {})[()] = edit
         return self.model(step.layer, step.given, f"{step.path}/")
+
+
+def is_model(layer: Any) -> bool:
+    """Say whether a layer is a model whose calls are known."""
+    return hasattr(layer, "layers") and hasattr(layer, "inputs") and is_graph(layer)
 
 
 def _is_changed(layer: Any) -> bool:
