@@ -119,7 +119,8 @@ def to_html(analysis: Analysis) -> str:
     name = escape(analysis.model)
     about = (
         f"Each group of channels alone loses a part of them, those first that matter least by {analysis.criterion}; "
-        f"nothing is trained again. Dashed: {_allowed(analysis)} below the whole model."
+        "the layers that read them are fitted to those that stay, nothing is trained. "
+        f"Dashed: {_allowed(analysis)} below the whole model."
     )
     can_go = f"Can go: the largest part up to which no score is more than {_allowed(analysis)} below the whole model's."
     parts = [

@@ -54,14 +54,32 @@ def compensate_(groups: Sequence[Group], keep: Mapping[str, Sequence[int]], mode
         The number of kernels changed.
     """
     cuts = list(_cuts(groups, keep))
-    moments = observe(model, inputs, {cut.reader.layer for cut in cuts}, second_moments)
-    changed = 0
-    for cut in cuts:
-        found = moments.get(cut.reader.layer)
-        if found is not None and found.shape[0] == len(cut.alive):
-            _change_(cut, found)
-            changed += 1
-    return changed
+    moments = moments_of(model, [cut.reader for cut in cuts], inputs)
+    fitting = [cut for cut in cuts if cut.reader.layer in moments]
+    for cut in fitting:
+        cut.reader.variable.assign(merged(cut.reader, cut.alive, moments[cut.reader.layer]))
+    return len(fitting)
+
+
+def is_linear(reader: Slice) -> bool:
+    """Tell whether a weight reads channels in a way that can be compensated."""
+    return reader.role == "reads" and reader.kind in LINEAR and len(reader.channel_of) <= LARGEST
+
+
+def moments_of(model: Any, readers: Sequence[Slice], inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the mean products of any two channels that go into layers, where they are those of the kernel's axis.
+
+    Args:
+        model: the readers' model.
+        readers: kernels that read channels.
+        inputs: samples, an array of shape (samples, ...) for each input by name.
+
+    Returns:
+        Path of a layer -> shape (channels, channels).
+    """
+    sizes = {reader.layer: len(reader.channel_of) for reader in readers if is_linear(reader)}
+    found = observe(model, inputs, sizes, second_moments) if sizes else {}
+    return {path: moments for path, moments in found.items() if len(moments) == sizes[path]}
 
 
 def _cuts(groups: Sequence[Group], keep: Mapping[str, Sequence[int]]) -> Iterator[Cut]:
@@ -73,7 +91,7 @@ def _cuts(groups: Sequence[Group], keep: Mapping[str, Sequence[int]]) -> Iterato
             continue
         gone = np.setdiff1d(np.arange(group.channels), np.asarray(keep[group.name], np.int64))
         for member in group.members:
-            if member.role == "reads" and member.kind in LINEAR and len(member.channel_of) <= LARGEST:
+            if is_linear(member):
                 number = id(member.variable)
                 readers[number] = member
                 mask = alive.setdefault(number, np.ones(len(member.channel_of), np.bool_))
@@ -83,15 +101,25 @@ def _cuts(groups: Sequence[Group], keep: Mapping[str, Sequence[int]]) -> Iterato
             yield Cut(member, alive[number])
 
 
-def _change_(cut: Cut, moments: np.ndarray) -> None:
-    mixing = combination(moments, cut.alive)
-    variable, axis = cut.reader.variable, cut.reader.axis
-    values = np.array(variable.numpy(), np.float64)
-    rows = np.moveaxis(values, axis, 0)
-    flat = rows.reshape(len(cut.alive), -1)
-    merged = flat[cut.alive] + mixing @ flat[~cut.alive]
-    rows[cut.alive] = merged.reshape(-1, *rows.shape[1:])
-    variable.assign(values.astype(variable.numpy().dtype))
+def merged(reader: Slice, alive: np.ndarray, moments: np.ndarray) -> np.ndarray:
+    """Return a kernel whose kept channels say what the removed ones said, those of the removed ones zero.
+
+    Args:
+        reader: the kernel, with its values.
+        alive: which indices along its axis stay, bool, shape (size of the axis,).
+        moments: of what it reads, shape (size of the axis, size of the axis).
+
+    Returns:
+        An array of the kernel's shape and dtype.
+    """
+    given: np.ndarray = reader.variable.numpy()
+    values = np.array(given, np.float64)
+    rows = np.moveaxis(values, reader.axis, 0)
+    flat = rows.reshape(len(alive), -1)
+    kept = flat[alive] + combination(moments, alive) @ flat[~alive]
+    rows[alive] = kept.reshape(-1, *rows.shape[1:])
+    rows[~alive] = 0.0
+    return values.astype(given.dtype)
 
 
 def combination(moments: np.ndarray, alive: np.ndarray) -> np.ndarray:

@@ -37,12 +37,14 @@ class Candidate:
         scores: how much each channel matters, shape (channels,), at least 0.
         floor: least number of channels that stay.
         round_to: widths are multiples of this; the whole width is always allowed.
+        weight: how much a lost share of this group's score counts, above 0: from a sensitivity analysis, say.
     """
 
     name: str
     scores: np.ndarray
     floor: int = 1
     round_to: int = 1
+    weight: float = 1.0
 
     @property
     def channels(self) -> int:
@@ -74,9 +76,9 @@ class Candidate:
         return tuple(sorted(int(channel) for channel in self.order[:width]))
 
     def loss(self, width: int, narrower: int) -> float:
-        """Return by how much ``-log(kept share)`` grows from one width to a narrower one; infinite: nothing is left."""
+        """Return by how much ``-weight * log(kept share)`` grows at a narrower width; infinite: nothing is left."""
         before, after = self.share[width], self.share[narrower]
-        return math.log(before / after) if after > 0.0 else math.inf
+        return self.weight * math.log(before / after) if after > 0.0 else math.inf
 
 
 @dataclass(frozen=True)

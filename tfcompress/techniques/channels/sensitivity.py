@@ -1,13 +1,15 @@
 """What a model scores with a part of one group's channels gone, group by group; nothing is trained in between.
 
 A channel is taken away by zeros in every kernel that reads it, in a copy of the model: what the smaller model would
-compute, without building and tracing a model for every point.
+compute, without building and tracing a model for every point. As in the stage, the channels that stay say what the
+others said as far as they can (:mod:`tfcompress.techniques.channels.compensation`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +19,9 @@ import keras
 import numpy as np
 
 from tfcompress.files import output_errors, write_atomic
-from tfcompress.models.channels.groups import Group, groups
+from tfcompress.models.channels.groups import Group, Slice, groups
 from tfcompress.progress import SILENT, Progress
+from tfcompress.techniques.channels.compensation import is_linear, merged, moments_of
 from tfcompress.techniques.engine import Samples
 
 Evaluate = Callable[[Any], float]
@@ -53,6 +56,15 @@ class Curve:
                 break
             allowed = fraction
         return allowed
+
+    def weight(self, baseline: float) -> float:
+        """Return how fast the score falls: the mean fall for each unit of ``-log(kept fraction)``, at least a trace.
+
+        Only fractions up to one half count: what is measured beyond says little about a removal that is repaired by
+        training.
+        """
+        falls = [(baseline - score) / -math.log1p(-fraction) for fraction, score in self.points if fraction <= 0.5]
+        return max(float(np.mean(falls)) if falls else 0.0, 1e-3)
 
 
 @dataclass(frozen=True)
@@ -95,6 +107,7 @@ def analyse(
     scores: Mapping[str, np.ndarray],
     evaluate: Evaluate,
     *,
+    inputs: Mapping[str, np.ndarray] | None = None,
     fractions: Sequence[float] = FRACTIONS,
     cache: Path | None = None,
     progress: Progress = SILENT,
@@ -105,6 +118,7 @@ def analyse(
         model: a Keras 3 model; it stays as it is.
         scores: group -> how much each channel matters, shape (channels,); the groups to look at.
         evaluate: gives a model's score. It sees one copy of the model with ever other weights.
+        inputs: samples that the channels which stay are fitted on, by input name; None: nothing is fitted.
         fractions: parts to take away, rising, each in (0, 1); at least one channel always stays.
         cache: file that keeps what is measured, read again where it is there; None: nothing is kept. Its name has to
             tell what it belongs to (:func:`fingerprint`).
@@ -115,7 +129,9 @@ def analyse(
     """
     kept = _Kept.read(cache)
     copy = copy_of(model)
-    known = {group.name: group for group in groups(copy)}
+    known = {group.name: group for group in groups(copy) if group.name in scores}
+    readers = [member for group in known.values() for member in group.members]
+    moments = {} if inputs is None else moments_of(copy, readers, inputs)
     curves = []
     with progress.task("measuring sensitivity", 1 + len(scores) * len(fractions)) as task:
         baseline = kept.get("", 0.0, lambda: evaluate(copy))
@@ -125,7 +141,10 @@ def analyse(
             points = []
             for fraction in fractions:
                 points.append(
-                    (fraction, kept.get(name, fraction, _without(copy, known[name], values, fraction, evaluate)))
+                    (
+                        fraction,
+                        kept.get(name, fraction, _without(copy, known[name], values, fraction, moments, evaluate)),
+                    )
                 )
                 task.advance()
             kept.write(cache)
@@ -133,7 +152,14 @@ def analyse(
     return Sensitivity(baseline, tuple(curves), kept.found)
 
 
-def _without(model: Any, group: Group, scores: np.ndarray, fraction: float, evaluate: Evaluate) -> Callable[[], float]:
+def _without(
+    model: Any,
+    group: Group,
+    scores: np.ndarray,
+    fraction: float,
+    moments: Mapping[str, np.ndarray],
+    evaluate: Evaluate,
+) -> Callable[[], float]:
     """Return a function that scores the model without the least channels of a group, and mends it again."""
 
     def measured() -> float:
@@ -142,15 +168,22 @@ def _without(model: Any, group: Group, scores: np.ndarray, fraction: float, eval
         before = [member.variable.numpy() for member in readers]
         try:
             for member in readers:
-                values = np.array(member.variable.numpy())
-                np.moveaxis(values, member.axis, 0)[np.isin(member.channel_of, gone)] = 0
-                member.variable.assign(values)
+                member.variable.assign(_blind(member, np.isin(member.channel_of, gone), moments.get(member.layer)))
             return evaluate(model)
         finally:
             for member, values in zip(readers, before, strict=True):
                 member.variable.assign(values)
 
     return measured
+
+
+def _blind(reader: Slice, gone: np.ndarray, moments: np.ndarray | None) -> np.ndarray:
+    """Return a kernel that reads nothing of the channels which are gone."""
+    if moments is not None and is_linear(reader):
+        return merged(reader, ~gone, moments)
+    values = np.array(reader.variable.numpy())
+    np.moveaxis(values, reader.axis, 0)[gone] = 0
+    return values
 
 
 class _Kept:

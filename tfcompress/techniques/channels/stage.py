@@ -17,7 +17,7 @@ from tfcompress.recipe import Channels
 from tfcompress.techniques.channels.compensation import compensate_
 from tfcompress.techniques.channels.criteria import Scores, scores
 from tfcompress.techniques.channels.ranking import Candidate, Choice, choose
-from tfcompress.techniques.channels.sensitivity import Evaluate, analyse, copy_of, fingerprint
+from tfcompress.techniques.channels.sensitivity import Evaluate, Sensitivity, analyse, copy_of, fingerprint
 from tfcompress.techniques.channels.statistics import renew_
 from tfcompress.techniques.channels.task_loss import score_of
 from tfcompress.techniques.engine import Samples
@@ -106,10 +106,10 @@ def remove_channels(
     plan = _Plan.of(model, stage, original or model)
     with progress.task("scoring channels"):
         judged = scores(model, plan.free, stage.criterion, samples=samples)
-    floors = plan.floors()
+    found = None
     if stage.max_drop is not None:
-        floors = _sensitive(plan, judged, floors, samples, evaluate, cache, progress)
-    candidates = plan.candidates(judged, floors)
+        found = _sensitivity(plan, judged, samples, evaluate, cache, progress)
+    candidates = plan.candidates(judged, found)
     with progress.task("choosing channels"):
         choice = (
             _by_latency(plan, candidates, measure, samples, seed)
@@ -179,12 +179,22 @@ class _Plan:
         kept = 1.0 - self.stage.at_most
         return {g.name: max(1, math.ceil(kept * self.widths.get(g.name, g.channels) - 1e-9)) for g in self.free}
 
-    def candidates(self, judged: Scores, floors: Mapping[str, int]) -> list[Candidate]:
-        """Return the groups that may shrink, with their scores and allowed widths."""
+    def candidates(self, judged: Scores, found: Sensitivity | None) -> list[Candidate]:
+        """Return the groups that may shrink, with their scores and allowed widths.
+
+        A sensitivity analysis raises floors to what each group can lose by itself without falling by more than
+        ``max_drop`` points, and lets groups count by how fast the score falls without them.
+        """
+        floors, round_to = self.floors(), self.stage.round_to
+        weights = dict.fromkeys(floors, 1.0)
+        if found is not None:
+            lowest = found.baseline - (self.stage.max_drop or 0.0) / 100.0
+            for curve in found.curves:
+                least = math.ceil((1.0 - curve.removable(lowest)) * curve.channels - 1e-9)
+                floors[curve.group] = max(floors[curve.group], least)
+                weights[curve.group] = curve.weight(found.baseline)
         return [
-            Candidate(
-                g.name, judged[g.name], floors[g.name], self.stage.round_to // math.gcd(self.stage.round_to, g.unit)
-            )
+            Candidate(g.name, judged[g.name], floors[g.name], round_to // math.gcd(round_to, g.unit), weights[g.name])
             for g in self.free
             if g.name in judged
         ]
@@ -256,17 +266,15 @@ def _amount(cost: Cost, of: str) -> float:
     return float(cost.macs if of in ("macs", "latency") else cost.parameters)
 
 
-def _sensitive(
+def _sensitivity(
     plan: _Plan,
     judged: Scores,
-    floors: Mapping[str, int],
     samples: Samples | None,
     evaluate: Evaluate | None,
     cache: Path | None,
     progress: Progress,
-) -> dict[str, int]:
-    """Raise the floors to what each group can lose by itself without falling by more than ``max_drop`` points."""
-    score, drop = evaluate, (plan.stage.max_drop or 0.0) / 100.0
+) -> Sensitivity:
+    score = evaluate
     if score is None:
         if samples is None or samples.labels is None:
             msg = (
@@ -281,12 +289,8 @@ def _sensitive(
     place = None
     if cache is not None and evaluate is None:
         place = cache / f"{fingerprint(plan.original, samples, {'criterion': plan.stage.criterion})}.json"
-    found = analyse(plan.model, judged, score, cache=place, progress=progress)
-    raised = dict(floors)
-    for curve in found.curves:
-        allowed = curve.removable(found.baseline - drop)
-        raised[curve.group] = max(floors[curve.group], math.ceil((1.0 - allowed) * curve.channels - 1e-9))
-    return raised
+    inputs = None if samples is None else samples.inputs
+    return analyse(plan.model, judged, score, inputs=inputs, cache=place, progress=progress)
 
 
 def _by_latency(

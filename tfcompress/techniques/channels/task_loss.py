@@ -75,15 +75,24 @@ def score_of(model: Any, samples: Samples) -> float:
     Raises:
         DataError: there are no labels.
     """
-    name, labels = next(iter(labels_by_output(model, samples, "a score").items()))
-    outputs = call(model, samples.inputs)[name]
-    kind = kind_of(outputs, labels)
+    kind, outputs, labels = _first_output(model, samples)
     if kind == "classification":
         return float(np.mean(outputs.argmax(-1).reshape(-1) == labels.reshape(-1)))
     if kind == "binary":
         threshold = 0.5 if outputs.min() >= 0.0 and outputs.max() <= 1.0 else 0.0
         return float(np.mean((outputs.reshape(-1) > threshold) == (labels.reshape(-1) == 1)))
     return -float(np.mean((outputs.reshape(-1).astype(np.float64) - labels.reshape(-1)) ** 2))
+
+
+def is_fraction(model: Any, samples: Samples) -> bool:
+    """Tell whether :func:`score_of` gives an accuracy for these samples."""
+    return _first_output(model, samples)[0] != "regression"
+
+
+def _first_output(model: Any, samples: Samples) -> tuple[str, np.ndarray, np.ndarray]:
+    name, labels = next(iter(labels_by_output(model, samples, "a score").items()))
+    outputs = call(model, samples.inputs)[name]
+    return kind_of(outputs, labels), outputs, labels
 
 
 def gradients(

@@ -1,0 +1,203 @@
+"""``tfcompress sensitivity``: what each group of channels is worth."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tfcompress.cli.options import DATA_FLAGS, data_options, loading_options, open_data
+from tfcompress.errors import OutputError, UnsupportedError, UsageError
+
+if TYPE_CHECKING:
+    from tfcompress.data.dataset import BoundData
+    from tfcompress.models.channels.groups import Group
+    from tfcompress.progress import Progress
+    from tfcompress.reports.sensitivity import Analysis
+    from tfcompress.techniques.channels.sensitivity import Sensitivity
+    from tfcompress.techniques.engine import Samples
+
+CRITERIA = ("l1", "l2", "bn_gamma", "taylor", "activation")
+
+
+@click.command("sensitivity", short_help="Show which channels a model can spare.")
+@click.argument("model", metavar="MODEL")
+@data_options
+@loading_options
+@click.option("-o", "--output", metavar="FILE.html", help="Where to write the page.  [default: MODEL-sensitivity.html]")
+@click.option(
+    "--criterion",
+    type=click.Choice(CRITERIA),
+    default="l2",
+    show_default=True,
+    help="What decides which channels of a group go first.",
+)
+@click.option(
+    "--samples",
+    type=click.IntRange(min=1),
+    default=1000,
+    show_default=True,
+    help="Score on so many samples, drawn by --seed.",
+)
+@click.option(
+    "--split",
+    type=click.Choice(("train", "val", "test")),
+    help="Where they come from.  [default: val, else train, else test]",
+)
+@click.option(
+    "--max-drop",
+    type=click.FloatRange(min=0.0),
+    default=1.0,
+    show_default=True,
+    help="Percentage points that a group may cost; drawn as a line.",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the samples.")
+@click.option(
+    "--cache",
+    metavar="FOLDER",
+    help="Where measured points are kept, to be taken up by a later run.  [default: ~/.cache/tfcompress]",
+)
+@click.option("-f", "--force", is_flag=True, help="Replace an existing file.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(model: str, output: str | None, force: bool, as_json: bool, **flags: Any) -> None:
+    r"""Measure what MODEL (.h5, .keras) loses when channels of one group at a time are gone, and draw it.
+
+    \b
+      tfcompress sensitivity model.h5 --data data.npz --scale 1/255
+      tfcompress sensitivity model.keras --data data.npz --criterion taylor -o sensitivity.html
+
+    Channels that can only be removed together are a group, named by the first layer that makes them. Nothing is
+    trained: the page shows where there is room before any training, and what a limit such as max_drop would allow.
+    """
+    if flags["data"] is None:
+        msg = "sensitivity needs data to score on: give --data"
+        raise UsageError(msg)
+    target = Path(output or f"{Path(model).stem}-sensitivity.html")
+    if target.exists() and not force:
+        msg = f"{target} exists already; give --force to replace it, or choose another place with -o"
+        raise OutputError(msg)
+    from tfcompress.cli.terminal import terminal
+
+    with terminal() as screen:
+        found = analysis(Path(model), flags, screen.progress)
+        from tfcompress.files import write_atomic
+        from tfcompress.reports.sensitivity import head, rows, to_html
+
+        write_atomic(target, to_html(found))
+        if as_json:
+            screen.write(json.dumps({"page": str(target), **dataclasses.asdict(found)}, indent=1) + "\n")
+            return
+        from rich.table import Table
+
+        table = Table(*head(found), box=None, header_style="dim")
+        for row in rows(found):
+            table.add_row(*row)
+        screen.out.print(table)
+        screen.out.print(f"written: {target}")
+
+
+def analysis(path: Path, flags: Mapping[str, Any], progress: Progress) -> Analysis:
+    """Load model and data, measure, and put together what the page shows.
+
+    Raises:
+        UsageError: a split that the data does not have.
+        UnsupportedError: a model without a graph of layers, or one of which nothing can shrink.
+    """
+    from tfcompress.models.channels.cost import CostModel
+    from tfcompress.models.signature import signature_of
+    from tfcompress.reports.sensitivity import Analysis, Curve
+    from tfcompress.techniques.channels.task_loss import is_fraction
+
+    model = _model(path, flags, progress)
+    bound = open_data(**{name: flags[name] for name in DATA_FLAGS}).bind(signature_of(model), holdout=None)
+    samples = _samples(bound, flags)
+    cost = CostModel.of(model)
+    measured = _measured(model, cost.analysis.groups, samples, flags, progress)
+    whole = cost.of_kept({}).macs or 1
+    percent = is_fraction(model, samples)
+    return Analysis(
+        model=path.name,
+        data=bound.dataset.source,
+        samples=len(next(iter(samples.inputs.values()))),
+        metric="accuracy" if percent else "negative mean squared error",
+        percent=percent,
+        criterion=flags["criterion"],
+        baseline=measured.baseline,
+        curves=tuple(
+            Curve(curve.group, curve.channels, 1.0 - cost.of_kept({curve.group: 0}).macs / whole, curve.points)
+            for curve in measured.curves
+        ),
+        pinned=tuple((group.name, group.pinned) for group in cost.analysis.groups if group.pinned),
+        max_drop=flags["max_drop"],
+    )
+
+
+def _model(path: Path, flags: Mapping[str, Any], progress: Progress) -> Any:
+    from tfcompress.models.loading import load
+
+    with progress.task("loading the model"):
+        loaded = load(path, trust=flags["trust"], custom=flags["custom"])
+        model = loaded.keras3
+    if model is None:
+        msg = f"model {str(path)!r}: {loaded.refusal}"
+        raise UnsupportedError(msg)
+    return model
+
+
+def _measured(
+    model: Any, groups: Sequence[Group], samples: Samples, flags: Mapping[str, Any], progress: Progress
+) -> Sensitivity:
+    from tfcompress.techniques.channels.criteria import scores
+    from tfcompress.techniques.channels.sensitivity import analyse, fingerprint
+    from tfcompress.techniques.channels.task_loss import score_of
+
+    free = [group for group in groups if not group.pinned]
+    if not free:
+        reasons = ", ".join(f"{group.name}: {group.pinned}" for group in groups)
+        msg = f"model {model.name!r} has no channels that can be removed ({reasons or 'it has no kernels'})"
+        raise UnsupportedError(msg)
+    judged = scores(model, free, flags["criterion"], samples=samples)
+    place = _folder(flags["cache"]) / f"{fingerprint(model, samples, {'criterion': flags['criterion']})}.json"
+    found = analyse(
+        model,
+        judged,
+        lambda each: score_of(each, samples),
+        inputs=samples.inputs,
+        cache=place,
+        progress=progress,
+    )
+    if found.cached:
+        progress.note(f"{found.cached} points were measured by an earlier run (kept in {place.parent})")
+    return found
+
+
+def _samples(bound: BoundData, flags: Mapping[str, Any]) -> Samples:
+    import numpy as np
+
+    from tfcompress.techniques.engine import Samples
+
+    name = flags["split"] or next(each for each in ("val", "train", "test") if each in bound.splits)
+    if name not in bound.splits:
+        msg = f"--split must be one of {', '.join(bound.splits)} (what the data holds), got {name!r}"
+        raise UsageError(msg)
+    pairs = list(bound.splits[name].sample(flags["samples"], flags["seed"]).batches(256))
+    inputs = {key: np.concatenate([x[key] for x, _ in pairs]) for key in pairs[0][0]}
+    first = pairs[0][1]
+    if first is None:
+        msg = f"the {name} split has no labels, and a score needs them; give y_{name} too"
+        raise UsageError(msg)
+    if isinstance(first, dict):
+        return Samples(inputs, {key: np.concatenate([y[key] for _, y in pairs]) for key in first})
+    return Samples(inputs, np.concatenate([y for _, y in pairs]))
+
+
+def _folder(given: str | None) -> Path:
+    """Return the folder for measured points: the one given, else the user's cache (XDG Base Directory)."""
+    if given is not None:
+        return Path(given)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tfcompress" / "sensitivity"
