@@ -23,6 +23,9 @@ COMMANDS = {
         "tfcompress.cli.inspect", "Show what is in a Keras or TFLite file: layers, ops, dtypes, MACs, bytes."
     ),
     "evaluate": Command("tfcompress.cli.evaluate", "Measure the accuracy of a Keras or TFLite file on your data."),
+    "sensitivity": Command(
+        "tfcompress.cli.sensitivity", "Measure and draw which channels a Keras model can spare, group by group."
+    ),
     "recipes": Command("tfcompress.cli.recipes", "List the named recipes, or print one as TOML to edit."),
     "bench": Command("tfcompress.cli.bench", "Measure files on devices: this one, or any that ssh reaches."),
     "runner": Command("tfcompress.cli.runner", "Put a copy of edge_runner here, to be copied to a device."),
@@ -55,5 +58,5 @@ technique, 6 conversion, 7 the file is not what was asked for, 8 output, 9 somet
 
 def overview() -> str:
     """Return the text of ``tfcompress --help``."""
-    rows = [f"  {name:<10}  {command.summary}" for name, command in COMMANDS.items()]
+    rows = [f"  {name:<11}  {command.summary}" for name, command in COMMANDS.items()]
     return HEAD + "\n".join(rows) + "\n" + TAIL
