@@ -42,7 +42,7 @@ def entry(name):
 facts = {"board": None, "cpu": "none", "architecture": "none", "system": "none"}
 document = {"format": 2, "tool": "edge_runner", "runtime": {"name": "none", "version": "0"}, "environment": facts,
             "models": [entry(name) for name in given.models], "comparisons": [], "warnings": []}
-with open(given.o, "w") as stream:
+with open(given.o or 1, "w") as stream:
     json.dump(document, stream)
 sys.exit(given.code)
 '''
