@@ -93,7 +93,12 @@ def _profile(loaded: Loaded) -> dict[str, Any]:
         return {}
     from tfcompress.models.profile import profile
 
-    found = profile(loaded.native)
+    model = loaded.native
+    if loaded.qat and loaded.writer == "keras3":
+        from tfcompress.models.fake_quant.bake import baked, is_fake_quant
+
+        model = baked(model) if is_fake_quant(model) else model
+    found = profile(model)
     layers = tuple(
         reports.Layer(
             name=layer.name,

@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from tfcompress import files
 from tfcompress.errors import DataError, UnsupportedError, UsageError
 from tfcompress.progress import Progress
@@ -21,7 +19,7 @@ if TYPE_CHECKING:
     from tfcompress.data.dataset import BoundData
     from tfcompress.job import Job
     from tfcompress.models.loading import Loaded
-    from tfcompress.techniques.channels.stage import ChannelsResult
+    from tfcompress.techniques.channels.stage import ChannelsResult, Measure
     from tfcompress.techniques.engine import Samples
     from tfcompress.tflite.convert import ConverterProcess
     from tfcompress.training import Training
@@ -30,7 +28,7 @@ SAMPLES = 256
 """Training samples that a stage may look at before the training: for ranges, and for criteria by gradient."""
 
 JUDGED = 2000
-"""Training samples on which a sensitivity analysis measures accuracy."""
+"""Training samples by which channels are judged, and on which a sensitivity analysis measures accuracy."""
 
 
 @dataclass
@@ -166,8 +164,8 @@ def _in_cycles(run: Run, data: BoundData, stage: Channels, folder: Path | None) 
     done: list[Staged] = []
     for number, share in enumerate(shares(stage), start=1):
         last = number == cycles
-        part = dataclasses.replace(stage, remove=share, cycles=1)
-        narrowed = _narrowed(run, data, done[-1].model if done else original, part)
+        part = dataclasses.replace(stage, remove=share)
+        narrowed = _narrowed(run, data, done[-1].model if done else original, part, original)
         for note in narrowed.notes:
             run.warn(note)
         stages = rest if last else tuple(each for each in rest if each.kind == "distill")
@@ -180,7 +178,7 @@ def _in_cycles(run: Run, data: BoundData, stage: Channels, folder: Path | None) 
     return dataclasses.replace(done[-1], training=_joined([each.training for each in done]))
 
 
-def _narrowed(run: Run, data: BoundData, model: Any, stage: Channels) -> ChannelsResult:
+def _narrowed(run: Run, data: BoundData, model: Any, stage: Channels, original: Any) -> ChannelsResult:
     from tfcompress.techniques.channels.stage import remove_channels
 
     seed = run.recipe.train.seed
@@ -188,28 +186,18 @@ def _narrowed(run: Run, data: BoundData, model: Any, stage: Channels) -> Channel
         return remove_channels(
             model,
             stage,
-            samples=_samples(data, seed),
-            evaluate=_judge(data, seed) if stage.max_drop is not None else None,
+            samples=_samples(data, seed, JUDGED),
+            measure=_stopwatch() if stage.of == "latency" else None,
+            original=original,
             seed=seed,
             progress=run.progress,
         )
 
 
-def _judge(data: BoundData, seed: int) -> Any:
-    """Return a function that gives a model's accuracy on training samples, in [0, 1]."""
-    from tfcompress.models.signature import call
+def _stopwatch() -> Measure:
+    from tfcompress.devices.latency import measure
 
-    inputs, labels = next(data.need_train().batches(JUDGED, seed=seed, limit=JUDGED))
-    if len(data.tasks) != 1 or "regression" in data.tasks.values():
-        msg = "channels.max_drop limits the loss of accuracy, and needs a model with one output of classes"
-        raise UsageError(msg)
-
-    def accuracy(model: Any) -> float:
-        (scores,) = call(model, inputs).values()
-        found = scores.argmax(-1) if scores.shape[-1] > 1 else np.ravel(scores > 0.5)
-        return float((found == np.ravel(labels)).mean())
-
-    return accuracy
+    return measure
 
 
 def _joined(trainings: list[Training]) -> Training:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import importlib.util
 import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -205,7 +206,8 @@ def _reader(info: FileInfo) -> Any:
         if backend != "tensorflow":
             msg = f"Keras 3 must run on tensorflow here, its backend is {backend}; set KERAS_BACKEND=tensorflow"
             raise UsageError(msg)
-        importlib.import_module("tfcompress.models.keras3_layers")
+        for module in ("tfcompress.models.keras3_layers", *_existing(info.modules)):
+            importlib.import_module(module)
         return keras.saving.load_model
     import tf_keras
 
@@ -213,6 +215,18 @@ def _reader(info: FileInfo) -> Any:
     if info.kind == "h5":
         return lambda path, *, safe_mode, **options: tf_keras.models.load_model(path, **options)
     return tf_keras.models.load_model
+
+
+def _existing(modules: Sequence[str]) -> list[str]:
+    """Leave out what a file names and this tfcompress does not have: loading says then which class is missing."""
+    return [module for module in modules if _is_there(module)]
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return module.startswith("tfcompress.") and importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):  # a package on the way there is none, or the name is no name
+        return False
 
 
 @contextmanager

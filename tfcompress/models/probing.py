@@ -44,6 +44,7 @@ class FileInfo:
         code: what in it would run code, e.g. ``Lambda layer 'scale'``.
         foreign: classes in it that are not Keras's, as ``package.module:Name``.
         wrappers: tfmot's classes around layers in it, and tfcompress's of quantization-aware training.
+        modules: tfcompress's own modules that hold its classes.
     """
 
     kind: Literal["h5", "keras", "savedmodel", "tflite"]
@@ -54,6 +55,7 @@ class FileInfo:
     code: tuple[str, ...] = ()
     foreign: tuple[str, ...] = ()
     wrappers: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
 
     @property
     def has_code(self) -> bool:
@@ -100,6 +102,7 @@ def probe(path: Path) -> FileInfo:
         code=tuple(facts["code"]),
         foreign=tuple(facts["foreign"]),
         wrappers=tuple(facts["wrappers"]),
+        modules=tuple(facts["modules"]),
     )
 
 

@@ -55,11 +55,13 @@ class Findings:
         code: what would run, e.g. ``Lambda layer 'scale'``.
         foreign: classes and functions of packages other than Keras, as ``package.module:Name``.
         wrappers: tfmot's classes around layers, and tfcompress's of quantization-aware training.
+        modules: tfcompress's own modules that hold its classes.
     """
 
     code: list[str] = field(default_factory=list)
     foreign: list[str] = field(default_factory=list)
     wrappers: list[str] = field(default_factory=list)
+    modules: list[str] = field(default_factory=list)
 
 
 def _objects(node: Any) -> Iterator[dict[str, Any]]:
@@ -95,6 +97,8 @@ def find(config: Any) -> Findings:
         module = described.get("module")
         if isinstance(module, str) and module.partition(".")[0] not in PACKAGES:
             findings.foreign.append(f"{module}:{described.get('registered_name') or class_name}")
+        if isinstance(module, str) and module.startswith("tfcompress.") and module not in findings.modules:
+            findings.modules.append(module)
         ours = described.get("registered_name") == f"tfcompress>{class_name}" and class_name in NATIVE_QUANTIZERS
         if class_name in TRAINING_WRAPPERS | QUANTIZERS or ours:
             findings.wrappers.append(class_name)

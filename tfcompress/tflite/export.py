@@ -208,6 +208,7 @@ class _Run:
             quantize=self.settings.quantize,
             runtimes=self.settings.runtimes,
             inputs=self.samples.inputs,
+            optimize_for=self.settings.optimize_for,
         )
 
     def verify(
