@@ -101,7 +101,7 @@ class _Baker:
         return new
 
     def _rounded_bias(self, wrapper: TransformedLayer, kernel: np.ndarray, bias: np.ndarray) -> np.ndarray:
-        """Round a bias to what the runtime's 32-bit integers hold: multiples of the input's scale times the kernel's."""
+        """Round a bias to what the runtime's 32-bit integers hold: steps of input times kernel."""
         axes = _CHANNEL_AXES.get(type(wrapper.layer).__name__)
         if not wrapper.input_range or axes is None:
             return bias
