@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tfcompress.models.call_template import map_structure
 from tfcompress.models.channels.ledger import Channels, Marks
-from tfcompress.models.channels.trace import Keep, Rule, Step
+from tfcompress.models.channels.trace import Keep, Rule, Step, refused
 
 Values = NDArray[np.float64]
 
@@ -67,6 +67,13 @@ def _without_tensor(step: Step) -> Callable[[Any], Any]:
         return step.layer.call(*map_structure(replace, step.args), **map_structure(replace, step.kwargs))
 
     return function
+
+
+def rescaling(step: Step) -> list[Marks]:
+    """One factor and one shift for all; lists of them are for inputs, whose channels stay."""
+    if np.ndim(step.layer.scale) or np.ndim(step.layer.offset):
+        return refused(step)
+    return unary(step)
 
 
 def softmax(step: Step) -> list[Marks]:
@@ -214,7 +221,7 @@ def _cut_constants(step: Step, marks: Marks) -> None:
     step.rewrite(edit)
 
 
-ACTIVATION_LAYERS = ("Activation", "ReLU", "LeakyReLU", "ELU", "Rescaling")
+ACTIVATION_LAYERS = ("Activation", "ReLU", "LeakyReLU", "ELU")
 ACTIVATIONS = ("Relu", "Relu6", "Sigmoid", "Softplus", "Softsign", "Silu", "LogSigmoid", "LeakyRelu", "HardSigmoid")
 MORE_ACTIVATIONS = ("HardSilu", "Elu", "Selu", "Gelu", "Celu", "HardTanh", "HardShrink", "SoftShrink", "TanhShrink")
 RARE_ACTIVATIONS = ("Squareplus", "SparseSigmoid", "SparsePlus", "Threshold", "Tanh", "Erf")
@@ -232,5 +239,6 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(MERGES, merge),
     **dict.fromkeys(("Softmax", "LogSoftmax", "Sparsemax"), softmax),
     "PReLU": prelu,
+    "Rescaling": rescaling,
 }
 """Class of a layer or operation -> its rule."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tfcompress.models.channels.ledger import Channels, Marks
-from tfcompress.models.channels.trace import Count, Rule, Step
+from tfcompress.models.channels.trace import Count, Rule, Step, refused
 
 
 def _axes(axis: Any, rank: int) -> list[int]:
@@ -24,6 +24,8 @@ def _scaled_and_shifted(step: Step, channels: Channels) -> None:
 def batch(step: Step) -> list[Marks]:
     """Every channel by itself; a dead one, its scale and shift zero, gives zero."""
     layer, marks = step.layer, step.given[0]
+    if not isinstance(layer.axis, int):
+        return refused(step)
     axis = layer.axis % len(marks)
     step.pin_but(marks, axis)
     channels = marks[axis]

@@ -62,9 +62,7 @@ def _grouped(step: Step, channels: Channels | None) -> Atoms:
         for block in (read, made):
             step.trace.ledger.unite(np.repeat(read[:, :1], block.shape[1], axis=1), block)
         step.configure(filters=atoms, groups=read[:, 0])
-        if np.any(channels.dead != 0):
-            step.trace.inexact.append((channels.atoms, f"read by {step.named}"))
-        return atoms
+        return atoms  # what a removed group read goes to channels that are removed too
     step.trace.ledger.unite(np.broadcast_to(made[:1], made.shape), made)
     if channels is not None:
         read = channels.atoms.reshape(groups, -1)
