@@ -11,7 +11,7 @@ import struct
 import sys
 import sysconfig
 from dataclasses import dataclass
-from importlib import metadata, util
+from importlib import util
 from pathlib import Path
 
 ORDER = ("litert", "tflite-runtime", "tensorflow")
@@ -48,6 +48,8 @@ class Found:
 
 def version(name: str) -> str | None:
     """Return the version of the package that provides the runtime *name*, or None."""
+    from importlib import metadata  # takes longer than everything else that is imported at the start
+
     for distribution in _DISTRIBUTIONS[name]:
         try:
             return metadata.version(distribution)
@@ -85,6 +87,7 @@ class Machine:
         glibc: whether the C library is glibc, which all published wheels want.
         managed: pip may not touch this Python, its packages belong to the system (PEP 668).
         venv: whether it can make environments.
+        pip: whether it has pip.
         executable: of Python.
     """
 
@@ -94,6 +97,7 @@ class Machine:
     glibc: bool = True
     managed: bool = False
     venv: bool = True
+    pip: bool = True
     executable: str = "python3"
 
 
@@ -107,6 +111,7 @@ def here() -> Machine:
         glibc=platform.libc_ver()[0] == "glibc",
         managed=not own and (Path(sysconfig.get_path("stdlib")) / "EXTERNALLY-MANAGED").is_file(),
         venv=util.find_spec("ensurepip") is not None,
+        pip=own or util.find_spec("pip") is not None,
         executable=sys.executable or "python3",
     )
 
@@ -124,7 +129,8 @@ def advice(machine: Machine | None = None) -> str:
         )
     # there are no numpy wheels for 32-bit ARM: the system's own is used, which is a numpy 1 where there is a runtime
     small = machine.bits == 32
-    packages = (["python3-numpy"] if small else []) + (["python3-venv"] if machine.managed and not machine.venv else [])
+    missing = not machine.venv if machine.managed else not machine.pip
+    packages = ["python3-numpy"] * small + ["python3-venv" if machine.managed else "python3-pip"] * missing
     first = f"sudo apt install {' '.join(packages)} && " if packages else ""
     install = f"pip install {'--no-deps ' if small else ''}{package}"
     if not machine.managed:
@@ -148,6 +154,8 @@ def wheel(machine: Machine) -> str:
 
 def numpy_version() -> str | None:
     """Return the version of the installed numpy, or None."""
+    from importlib import metadata  # see above
+
     try:
         return metadata.version("numpy")
     except metadata.PackageNotFoundError:
