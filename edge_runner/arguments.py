@@ -59,7 +59,7 @@ class Options:
     warmup: int = 10
     windows: int = 5
     processes: int = ONE_PROCESS
-    rounds: int = 5
+    rounds: int = 10
     apart: bool = False
     cool_seconds: float | None = None
     cool_celsius: float | None = None
@@ -73,6 +73,7 @@ class Options:
     timeout: float = 300.0
     seed: int = 0
     output: Path | None = None
+    json: bool = False
     doctor: bool = False
 
     @property
@@ -81,6 +82,7 @@ class Options:
         return len(self.models) * len(self.threads) * len(self.kernels) > 1 and not self.apart
 
 
+_STDOUT = Path("-")
 QUICK = {"runs": 10, "seconds": 0.3, "warmup": 2, "processes": 1}
 WINDOW_SECONDS = 10.0
 
@@ -90,6 +92,8 @@ def parse(arguments: Sequence[str]) -> Options:
     parser = _parser()
     given = vars(parser.parse_args(arguments))
     defaults: dict[str, object] = dict(QUICK) if given.pop("quick") else {}
+    given["json"] = given["output"] is not None
+    given["output"] = None if given["output"] == _STDOUT else given["output"]
     if given.pop("reference_kernels"):
         defaults = {**defaults, "kernels": ("reference",)}
     if given["mode"] == "windows":
@@ -136,7 +140,16 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "models", nargs="*", type=Path, metavar="MODEL.tflite", help="the files to measure; timed in turns, up to eight"
     )
-    add("-o", "--json", dest="output", type=Path, metavar="FILE", help="write the JSON here, not to standard output")
+    add(
+        "-o",
+        "--json",
+        dest="output",
+        nargs="?",
+        const=_STDOUT,
+        type=Path,
+        metavar="FILE",
+        help="write the JSON here, not to standard output; with --doctor, tell it as JSON on standard output",
+    )
     add("--doctor", action="store_true", help="say which interpreters work here and what to install; measure nothing")
     _timing(parser.add_argument_group("timing"))
     _also(parser.add_argument_group("also measured, when asked for"))

@@ -41,14 +41,14 @@ class Session:
         }
         return steps[request.pop("do")](**request)
 
-    def probe(self, runtime: str) -> dict[str, Any]:
-        """Run the smallest model, to see whether the runtime works at all."""
+    def probe(self, runtime: str, *, version: bool = True) -> dict[str, Any]:
+        """Run the smallest model, to see whether the runtime works at all, and look up its version when asked to."""
         from edge_runner.interpreter import Model
 
         model = Model(runtimes.SMALLEST_MODEL, runtime)
         model.allocate()
         model.invoke()
-        return {"version": runtimes.version(runtime)}
+        return {"version": runtimes.version(runtime) if version else None}
 
     def open(
         self,
@@ -68,7 +68,7 @@ class Session:
         if affinity:
             os.sched_setaffinity(0, affinity)  # before the runtime is loaded: its threads inherit it
         from edge_runner import interpreter
-        from edge_runner.feeding import made_up
+        from edge_runner.made_up import made_up
 
         interpreter.runtime_classes(runtime)
         before = environment.peak_memory_bytes()

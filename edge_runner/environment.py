@@ -153,11 +153,11 @@ def available_memory_bytes() -> int | None:
     return None
 
 
-def process_age_ns() -> int | None:
-    """Return how long ago this process was started, to a hundredth of a second; None where /proc does not say."""
+def started_ns() -> int | None:
+    """Return when this process was started, on the monotonic clock, to a hundredth of a second; None without /proc."""
     stat = text(Path("/proc/self/stat"))
     if stat is None or not hasattr(time, "CLOCK_BOOTTIME"):
         return None
     ticks = int(stat.rpartition(")")[2].split()[19])
-    started = ticks * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
-    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) - started
+    age_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - ticks * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+    return time.monotonic_ns() - age_ns

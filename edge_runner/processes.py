@@ -71,8 +71,16 @@ class Child:
         Raises:
             ChildFailed: it refused, died, or stayed silent for too long.
         """
+        self.send(request)
+        return self.answer(alive)
+
+    def send(self, request: dict[str, Any]) -> None:
+        """Send a request whose :meth:`answer` will be asked for."""
         with contextlib.suppress(BrokenPipeError):  # then it died, which reading finds out
             _open(self.process.stdin).write(json.dumps(request).encode() + b"\n")
+
+    def answer(self, alive: Callable[[str], None] = lambda text: None) -> dict[str, Any]:
+        """Return the answer to what was sent; see :meth:`ask`."""
         while True:
             message = json.loads(self._line())
             if "failed" in message:

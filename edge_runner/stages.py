@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from edge_runner import timing
-from edge_runner.feeding import Feed, as_stored, dequantize, made_up
+from edge_runner.feeding import Feed, as_stored, dequantize
 from edge_runner.interpreter import Model
+from edge_runner.made_up import made_up
 from edge_runner.summary import summarize
 
 _KEPT = ("median_ms", "p90_ms")

@@ -69,8 +69,7 @@ def test_the_interval_holds_the_ratio_and_turns_with_it(processes, factor):
     assert result["high"] >= result["ratio"] * (1 - 1e-9)
 
 
-def test_processes_that_differ_by_chance_are_hardly_ever_told_apart(monkeypatch):
-    monkeypatch.setattr(comparison, "RESAMPLES", 300)
+def test_processes_that_differ_by_chance_are_hardly_ever_told_apart():
     chance, wrong = random.Random(5), 0
     for trial in range(100):
         lots = [

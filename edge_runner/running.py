@@ -1,0 +1,102 @@
+"""The run: measure, compare, write the JSON and a short table."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from edge_runner import choosing, comparison, document, environment, mcnemar, measure, runtimes, starting, table
+from edge_runner.arguments import Options
+from edge_runner.measure import Measured
+from edge_runner.processes import Child
+from edge_runner.starting import Begun
+
+ALL_FINE, SOME_FAILED, USAGE, NO_INTERPRETER = 0, 1, 2, 3
+UNWRITTEN = "--outputs: cannot write"
+
+
+def run(options: Options, begun: Begun | None) -> int:
+    """Measure, write the document, and return the exit status.
+
+    Args:
+        options: what was asked for.
+        begun: a process that was started already.
+    """
+    chosen = starting.choose(options, begun)
+    if chosen.runtime is None:
+        say(choosing.complaint(chosen.wanting))
+        return NO_INTERPRETER
+    result = document.start(options, chosen.runtime)
+    result["warnings"] = [f"{found.problem}; mend: {found.mend}" for found in chosen.wanting]
+    try:
+        with _outputs_folder(options) as folder:
+            measured = _measure(options, result, folder, chosen.spare)
+    except OSError as error:
+        say(f"cannot write {options.outputs}: {error.strerror or error}; choose another place with --outputs")
+        return USAGE
+    result["environment"]["numpy"] = runtimes.numpy_version()
+    result["start_to_first_ms"] = _start_to_first_ms(measured)
+    result["environment"]["after"] = environment.changing()
+    result["warnings"].extend(_heat(result["environment"]))
+    return _deliver(options, result)
+
+
+def _start_to_first_ms(measured: Measured) -> float | None:
+    firsts = [subject.first_done_ns for subject in measured.subjects if subject.first_done_ns]
+    started = environment.started_ns()
+    return (min(firsts) - started) / 1e6 if firsts and started is not None else None
+
+
+def _outputs_folder(options: Options) -> contextlib.AbstractContextManager[str | None]:
+    """Return a folder on the disk that --outputs is on, gone at the end, or no folder when there is nothing to keep."""
+    if options.outputs is None:
+        return contextlib.nullcontext()
+    return tempfile.TemporaryDirectory(prefix=".edge_runner-", dir=options.outputs.parent)
+
+
+def _measure(options: Options, result: dict[str, Any], folder: str | None, spare: Child | None) -> Measured:
+    place, runtime = Path(folder) if folder else None, result["runtime"]["name"]
+    with table.Status(sys.stderr) as status:
+        measured = measure.measure(options, runtime, place, status.tell, spare)
+        result["models"] = measured.entries
+        if options.interleaved:
+            result["comparisons"] = comparison.all_pairs(measured.entries, measured.groups, options.seed)
+        result["accuracy_comparisons"] = mcnemar.compare([subject.right for subject in measured.subjects])
+    if place and options.outputs:
+        try:
+            measure.collect(place, options.outputs, result["models"])
+        except OSError as error:  # hours of measuring are not lost for it
+            result["warnings"].append(f"{UNWRITTEN} {options.outputs}: {error.strerror or error}")
+    return measured
+
+
+def _deliver(options: Options, result: dict[str, Any]) -> int:
+    text = document.to_json(result)
+    if options.output:
+        try:
+            document.write(options.output, text)
+        except OSError as error:
+            say(f"cannot write {options.output}: {error.strerror or error}; choose another place with -o")
+            return USAGE
+    else:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    print(table.render(result), file=sys.stderr)
+    failed = any(model["status"] != "ok" for model in result["models"])
+    failed = failed or any(warning.startswith(UNWRITTEN) for warning in result["warnings"])
+    return SOME_FAILED if failed else ALL_FINE
+
+
+def _heat(facts: dict[str, Any]) -> list[str]:
+    before, after = facts["before"]["throttled"], facts["after"]["throttled"]
+    if after in (None, "0x0"):
+        return []
+    return [f"the firmware reports throttling or low voltage (get_throttled {before} before, {after} after)"]
+
+
+def say(text: str) -> None:
+    """Tell the user one line on standard error."""
+    print(f"edge_runner: {text}", file=sys.stderr)

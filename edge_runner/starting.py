@@ -1,0 +1,65 @@
+"""The first moments: a process that loads the interpreter while this one is still busy with itself.
+
+Loading Python's own modules, the interpreter and the model takes longer than the first inference; done one after the
+other, in two processes, it would come twice. Only light modules are imported here.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from edge_runner import runtimes
+from edge_runner.arguments import Options
+from edge_runner.processes import Child, ChildFailed
+from edge_runner.runtimes import Found
+
+_PROBE_SECONDS = 120
+
+
+class Begun(NamedTuple):
+    """A process that is trying the runtime *name* on the smallest model."""
+
+    name: str
+    child: Child
+
+
+class Chosen(NamedTuple):
+    """Which runtime to use.
+
+    Attributes:
+        runtime: None when none works.
+        spare: a process that has loaded it; None when choosing took a closer look.
+        wanting: runtimes that were found wanting.
+    """
+
+    runtime: Found | None
+    spare: Child | None
+    wanting: list[Found]
+
+
+def begin(options: Options) -> Begun | None:
+    """Start a process on the first runtime that is installed; None when there is none, or it must be bound first."""
+    names = runtimes.ORDER if options.runtime == "auto" else (options.runtime,)
+    name = next((name for name in names if runtimes.installed(name)), None)
+    if name is None or options.affinity:
+        return None
+    child = Child(max(options.timeout, _PROBE_SECONDS))
+    child.send({"do": "probe", "runtime": name, "version": False})
+    return Begun(name, child)
+
+
+def choose(options: Options, begun: Begun | None) -> Chosen:
+    """Return the runtime that was begun with if it works, otherwise look closely at all that may be used."""
+    if begun:
+        version = runtimes.version(begun.name)  # looked up here while the process is busy
+        try:
+            begun.child.answer()
+        except ChildFailed:
+            begun.child.close()
+        else:
+            begun.child.timeout_seconds = options.timeout
+            return Chosen(Found(begun.name, version), begun.child, [])
+    from edge_runner import choosing
+
+    runtime, wanting = choosing.choose(options.runtime)
+    return Chosen(runtime, None, wanting)
