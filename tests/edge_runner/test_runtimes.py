@@ -45,7 +45,8 @@ def test_no_wheel_is_for_another_c_library():
         ),
         (
             Machine((3, 9), "armv7l", 32, pip=False, executable="/usr/bin/python3"),
-            "sudo apt install python3-numpy python3-pip && /usr/bin/python3 -m pip install --no-deps tflite-runtime==2.11.0",
+            "sudo apt install python3-numpy python3-pip && "
+            "/usr/bin/python3 -m pip install --no-deps tflite-runtime==2.11.0",
         ),
     ],
 )
