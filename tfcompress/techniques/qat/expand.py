@@ -94,7 +94,8 @@ def expansion(layer: Any) -> Apply | None:
         the layer is taken as it is.
     """
     maker = _EXPANSIONS.get(type(layer)) or _by_name(layer)
-    return None if maker is None else maker(layer, _settle)
+    apply = None if maker is None else maker(layer, _settle)
+    return None if apply is None else _without_absent(apply)
 
 
 def obstacle(layer: Any) -> str:
@@ -110,6 +111,11 @@ def standalone(layer: Any) -> Apply | None:
     normalize over the last axis.
     """
     return expand_norms.standalone_batch_normalization(layer, _settle)
+
+
+def _without_absent(apply: Apply) -> Apply:
+    """Drop keyword arguments that are None, such as the mask that Keras records with some calls."""
+    return lambda *args, **kwargs: apply(*args, **{name: v for name, v in kwargs.items() if v is not None})
 
 
 def _settle(layer: Any) -> Apply:

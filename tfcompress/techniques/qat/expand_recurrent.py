@@ -214,13 +214,14 @@ def time_distributed(layer: Any, settle: Settle) -> Apply | None:
         return None
     parts = Parts(layer, settle)
     made = settle(copied(layer.layer, name=f"{layer.name}_{layer.layer.name}"))
-    if isinstance(layer.layer, _L.Dense) and len(shape) == 3:
-        return made
+    alike = isinstance(layer.layer, _L.Dense) and len(shape) == 3
 
     def apply(x: Any, mask: Any = None, **options: Any) -> Any:
         options.pop("training", None)
         if mask is not None or getattr(x, "_keras_mask", None) is not None:
             return layer(x, mask=mask)
+        if alike:  # it works on the last axis whatever is before it
+            return made(x)
         joined = parts.op("join", keras.ops.reshape, x, (-1, *x.shape[2:]))
         out = made(joined)
         return parts.op("part", keras.ops.reshape, out, (-1, x.shape[1], *out.shape[1:]))
