@@ -18,6 +18,15 @@ def halved(cost):
     return next(choice for choice in choices if cost.of_kept(choice).macs <= 0.5 * whole)
 
 
+def liven_(model, rng):
+    """Put numbers into scales and shifts: with fresh ones a deep network says the same to every image."""
+    for variable in model.weights:
+        if variable.path.endswith("gamma"):
+            variable.assign(rng.uniform(0.8, 1.5, variable.shape))
+        elif variable.path.endswith(("beta", "bias", "moving_mean")):
+            variable.assign(rng.normal(0.0, 0.1, variable.shape))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "free"), [("MobileNetV2", 25), ("MobileNetV3Small", 27), ("ConvNeXtTiny", 18)])
 def test_a_network_loses_half_its_work_and_nothing_that_was_alive(name, free):
@@ -25,6 +34,7 @@ def test_a_network_loses_half_its_work_and_nothing_that_was_alive(name, free):
     model = getattr(keras.applications, name)(
         input_shape=(32, 32, 3), weights=None, classes=4, classifier_activation=None
     )
+    liven_(model, np.random.default_rng(1))
     cost = CostModel.of(model)
     assert sum(not group.pinned for group in cost.analysis.groups) == free
     keep = halved(cost)
@@ -36,5 +46,5 @@ def test_a_network_loses_half_its_work_and_nothing_that_was_alive(name, free):
     assert 0.45 < profile(smaller).macs / profile(model).macs <= 0.5
     assert profile(smaller).macs == cost.of_kept(keep).macs
     expected = np.asarray(model(image, training=False))
-    assert np.ptp(expected) > 1e-4
+    assert np.ptp(expected) > 0.01
     np.testing.assert_allclose(expected, smaller(image, training=False), rtol=1e-5, atol=1e-5)
