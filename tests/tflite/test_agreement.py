@@ -35,6 +35,13 @@ def test_an_output_of_zeros_has_no_ratio() -> None:
     assert found.max_abs_error == 0.5
 
 
+def test_values_up_to_two_steps_apart_are_near() -> None:
+    reference = np.zeros((1, 4), np.float32)
+    output = np.array([[0.0, 0.5, -1.0, 1.5]], np.float32)  # 0, 1, 2 and 3 steps
+    assert compare("y", reference, output, 0.5).near == 0.75
+    assert compare("y", reference, output, None).near is None
+
+
 def test_top_1_counts_ties_as_the_same() -> None:
     reference = np.array([[0.1, 0.6, 0.3], [0.5, 0.2, 0.3], [0.2, 0.3, 0.5]])
     output = np.array([[0.4, 0.4, 0.2], [0.2, 0.6, 0.2], [0.0, 0.0, 1.0]])

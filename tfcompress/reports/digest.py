@@ -185,6 +185,8 @@ def _agreement(report: Report) -> Iterator[Finding]:
             parts.append(f"{output['sqnr_db']:.1f} dB")
         if output.get("top1") is not None:
             parts.append(f"the same top-1 on {wording.percent(output['top1'], 1)}")
+        if output.get("near") is not None:
+            parts.append(f"{wording.percent(output['near'], 1)} of the values at most 2 steps of its scale apart")
         if parts:
             on = f"of {found.get('samples')} {kind} samples"
             yield Finding(

@@ -14,6 +14,9 @@ from tfcompress.tflite.tensors import Op
 
 CAP_DB = 200.0
 """What an exact match counts as: float32 itself resolves about 150 dB."""
+NEAR_STEPS = 2.0
+"""Steps of an output's scale that count as near: what rounding in one or two other places makes of it."""
+_SLACK = 0.01  # of a step: values on the same grid differ by whole steps, but for the rounding of float32
 _FIXED_SCALE = {"SOFTMAX", "LOGISTIC", "TANH", "LOG_SOFTMAX", "L2_NORMALIZATION"}
 _UNPACK = {"DEQUANTIZE", "QUANTIZE", "RESHAPE"}
 
@@ -31,6 +34,7 @@ class OutputAgreement:
         top1: fraction of samples whose largest value is at the same place (ties count as the same), for outputs of
             two or more classes; for whole numbers, the fraction of equal values; None: neither.
         step: quantization step of the output; None: it is not quantized.
+        near: fraction of the values that are at most :data:`NEAR_STEPS` steps apart; None: it is not quantized.
     """
 
     name: str
@@ -39,6 +43,7 @@ class OutputAgreement:
     rms_error: float
     top1: float | None
     step: float | None
+    near: float | None = None
 
 
 def compare(name: str, reference: np.ndarray, output: np.ndarray, step: float | None) -> OutputAgreement:
@@ -68,7 +73,9 @@ def compare(name: str, reference: np.ndarray, output: np.ndarray, step: float | 
     signal, noise = reference.astype(np.float64), output.astype(np.float64) - reference
     power, error = float(np.mean(signal**2)), float(np.mean(noise**2))
     sqnr = None if power == 0 else min(CAP_DB, 10 * math.log10(power / error)) if error else CAP_DB
-    return OutputAgreement(name, sqnr, float(np.abs(noise).max()), math.sqrt(error), _same_top(reference, output), step)
+    near = float(np.mean(np.abs(noise) <= (NEAR_STEPS + _SLACK) * step)) if step else None
+    top1 = _same_top(reference, output)
+    return OutputAgreement(name, sqnr, float(np.abs(noise).max()), math.sqrt(error), top1, step, near)
 
 
 def _compare_whole(name: str, reference: np.ndarray, output: np.ndarray) -> OutputAgreement:
