@@ -1,13 +1,19 @@
-"""What every technique has to satisfy, in either Keras: inherit the class and say the stages.
+"""What every technique has to satisfy, with either engine: inherit the class and say the stages.
 
-The fixture ``run`` (in conftest) attaches the stages to a model, trains it as a user would, and finishes.
+The fixture ``run`` (in conftest) attaches the stages to a model of tf_keras, which is the engine "tfmot", and to one of
+Keras 3, which is "native"; trains it as a user would, and finishes.
 """
 
 import numpy as np
 import pytest
 from tiny_networks import BATCH, EPOCHS, compile_
 
-WRAPPERS = ("Quantize", "Prune", "Cluster", "GraphLayer")
+WRAPPERS = ("Quantize", "Prune", "Cluster", "GraphLayer", "Transformed", "FakeQuant")
+
+ENGINES = {"tf_keras": "tfmot", "keras": "native"}
+
+QUANTIZED = {"tfmot": "QuantizeWrapperV2", "native": "TransformedLayer"}
+"""Engine -> the layer around the kernels of a finished model that was trained for int8."""
 
 
 def layer_kinds(model):
@@ -29,6 +35,9 @@ class TechniqueContract:
         compile_(run["keras"], run["model"])
         assert np.isfinite(run["model"].evaluate(*run["data"], batch_size=BATCH, verbose=0))
 
+    def test_the_engine_is_that_of_the_models_keras(self, run):
+        assert run["job"].engine == ENGINES[run["keras"].__name__]
+
     def test_it_trains_in_the_users_keras(self, run):
         assert isinstance(run["job"].model, run["keras"].Model)
         losses = run["history"]["loss"]
@@ -38,16 +47,20 @@ class TechniqueContract:
     def test_every_promise_is_kept_when_the_training_is_over(self, run):
         promises = run["job"].promises()
         assert [p for p in promises if not p.kept] == []
-        asked = {stage.kind for stage in self.stages} - {"qat"}
-        assert {"sparsity": "prune", "distinct values": "cluster"}.keys() >= {p.what for p in promises} - {"2:4 groups"}
-        assert bool(promises) == bool(asked)
+        kinds = {"sparsity": "prune", "2:4 groups": "prune", "distinct values": "cluster"}
+        assert {kinds[p.what] for p in promises} == {stage.kind for stage in self.stages} & {"prune", "cluster"}
+
+    def test_the_layers_that_keep_promises_are_the_same_with_either_engine(self, run):
+        names = {p.layer for p in run["job"].promises()}
+        scoped = {name for stage in self.stages for name in getattr(stage, "scope", ())}
+        assert names == (scoped or {"first", "second", "hidden", "logits"} if names else set())
 
     def test_the_finished_model_is_plain(self, run):
         finished = run["finished"]
         assert isinstance(finished, run["keras"].Model)
         kinds = layer_kinds(finished)
         if any(stage.kind == "qat" for stage in self.stages):
-            assert "QuantizeWrapperV2" in kinds
+            assert QUANTIZED[run["job"].engine] in kinds
             assert not [kind for kind in kinds if kind.startswith(("Prune", "Cluster"))]
             graph = getattr(finished, "tfcompress_graph", finished)
             ours = ("prune_", "cluster_", "_updates")

@@ -100,16 +100,16 @@ def test_tfmot_sets_two_of_four_at_the_first_step_so_a_later_begin_is_refused():
 
 
 @pytest.mark.slow
-def test_masked_weights_are_zero_after_every_step_whatever_the_order_of_the_callbacks(either_keras):
+def test_masked_weights_are_zero_after_every_step_whatever_the_order_of_the_callbacks():
     seen = []
 
-    class Checkpoint(either_keras.callbacks.Callback):
+    class Checkpoint(tf_keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
             seen.append([(sparsity(kernel.variable.numpy()), sparsity(kernel.current())) for kernel in kernels])
 
-    job = attach(dense(either_keras), Prune(sparsity=0.75, frequency=1))
+    job = attach(dense(tf_keras), Prune(sparsity=0.75, frequency=1))
     kernels = job._session._trainable.kernels
-    fit_(either_keras, job, vectors(), epochs=4, callbacks=[Checkpoint()])
+    fit_(tf_keras, job, vectors(), epochs=4, callbacks=[Checkpoint()])
     assert all(stored == used for step in seen for stored, used in step)
     assert seen[-1] == [(0.75, 0.75), (0.75, 0.75)]
     assert seen[0][0][0] < seen[4][0][0] < 0.75

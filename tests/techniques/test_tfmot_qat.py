@@ -90,12 +90,12 @@ def test_a_scope_takes_what_becomes_one_op_with_its_layers():
 
 
 @pytest.mark.slow
-def test_a_scope_leaves_out_what_tfmot_would_refuse(either_keras):
-    given = either_keras.Input((16,), name="vector")
-    scaled = either_keras.layers.Rescaling(0.5, name="scale")(given)
-    model = either_keras.Model(given, either_keras.layers.Dense(3, name="logits")(scaled))
+def test_a_scope_leaves_out_what_tfmot_would_refuse():
+    given = tf_keras.Input((16,), name="vector")
+    scaled = tf_keras.layers.Rescaling(0.5, name="scale")(given)
+    model = tf_keras.Model(given, tf_keras.layers.Dense(3, name="logits")(scaled))
     job = attach(model, QAT(scope=("logits",)))
-    fit_(either_keras, job, vectors())
+    fit_(tf_keras, job, vectors())
     inputs, _ = vectors()
     assert job.finish().predict(inputs, verbose=0) == pytest.approx(job.model.predict(inputs, verbose=0), abs=1e-6)
     assert wrapped(job) == {"logits"}

@@ -51,7 +51,8 @@ def vectors(seed=0):
 def compile_(keras, model, learning_rate=1e-3):
     """Compile for logits and integer labels."""
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(optimizer=keras.optimizers.Adam(learning_rate), loss=loss)
+    # XLA would compile for longer than these networks train.
+    model.compile(optimizer=keras.optimizers.Adam(learning_rate), loss=loss, jit_compile=False)
     return model
 
 
@@ -63,8 +64,9 @@ def fit_(keras, job, data, epochs=EPOCHS, **more):
 
 
 def kernel(model, name):
-    """Return the kernel of the layer called *name*, below tfmot's quantize wrapper if there is one."""
+    """Return the kernel of the layer called *name*, below a wrapper for quantization if there is one."""
     graph = getattr(model, "tfcompress_graph", model)
-    layer = next(each for each in graph.layers if each.name in (name, f"quant_{name}"))
-    found = [w for w in layer.weights if (w.path if hasattr(w, "path") else w.name).split(":")[0].endswith("/kernel")]
+    names = (name, f"quant_{name}", f"{name}_inner")
+    weights = [w for layer in graph.layers if layer.name in names for w in layer.weights]
+    found = [w for w in weights if (w.path if hasattr(w, "path") else w.name).split(":")[0].endswith("/kernel")]
     return np.asarray(found[0])

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from tfcompress.errors import UsageError
+from tfcompress.errors import UnsupportedError, UsageError
 from tfcompress.models.fake_quant.activations import FakeQuant
+from tfcompress.models.fake_quant.weights import TransformedLayer
 from tfcompress.recipe import QAT, Cluster, Distill, Prune, Stage
 from tfcompress.techniques.batch_norm import Momentum
 from tfcompress.techniques.engine import Samples
@@ -18,7 +19,7 @@ from tfcompress.techniques.native import prune as pruning
 from tfcompress.techniques.native.copies import check_graph, copied, layers_with_kernels
 from tfcompress.techniques.native.criteria import BATCHES, LossSensitivity
 from tfcompress.techniques.native.distill import Teacher, learn_from_
-from tfcompress.techniques.native.masking import numpy_of
+from tfcompress.techniques.native.masking import Masked, numpy_of
 from tfcompress.techniques.promises import GROUPS, Promise
 from tfcompress.techniques.promises import check as check_promises
 from tfcompress.techniques.qat.calibrate import calibrate_, freeze_
@@ -45,6 +46,7 @@ class NativeSession:
         self._asked: dict[str, Any] = {stage.kind: stage for stage in stages}
         self._samples = samples
         check_graph(model)
+        _check_free(model)
         _check_stages(self._asked)
         self.notes: list[str] = []
         self._placed = self._place(copied(model), seed)
@@ -172,6 +174,15 @@ class NativeSession:
     def _note(self, note: str) -> None:
         if note not in self.notes:
             self.notes.append(note)
+
+
+def _check_free(model: Any) -> None:
+    """Refuse a model that stages are at work on already, or that holds what they leave behind."""
+    at_work = any(isinstance(variable.constraint, Masked) for variable in model.variables)
+    left = any(isinstance(layer, FakeQuant | TransformedLayer) for layer in model._flatten_layers())
+    if at_work or left:
+        msg = f"model {model.name!r} holds stages of another job; attach all stages together, to the plain model"
+        raise UnsupportedError(msg)
 
 
 def _check_stages(asked: Mapping[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +24,8 @@ class Slot:
     """One kernel of a layer.
 
     Attributes:
-        name: name for reports: the layer's path, with the rest of the variable's where the layer has several kernels.
+        name: name for reports: the layer's path, with the rest of the variable's where the layer has several kernels
+            (beside depthwise ones, which are always called so).
         layer: path of the layer in the model.
         owner: the layer, inside that one or itself, that made the variable.
         variable: the kernel.
@@ -155,8 +157,12 @@ def slots_of(path: str, layer: Any) -> list[Slot]:
         for variable in owner._trainable_variables
         if short_name(variable) in KERNELS or (_own(owner) and len(variable.shape) > 1)
     ]
-    alone = len(found) == 1
-    return [Slot(_name(path, layer, v, alone=alone), path, owner, v, _attribute(layer, v)) for owner, v in found]
+    slots = [Slot(_name(path, layer, v), path, owner, v, _attribute(layer, v)) for owner, v in found]
+    others = [slot for slot in slots if not slot.depthwise]
+    if len(others) == 1 or len(slots) == 1:
+        first = (others or slots)[0]
+        return [dataclasses.replace(slot, name=path) if slot is first else slot for slot in slots]
+    return slots
 
 
 def layers_with_kernels(model: Any) -> dict[str, Any]:
@@ -181,9 +187,7 @@ def _own(layer: Any) -> bool:
     return not type(layer).__module__.startswith("keras.")
 
 
-def _name(path: str, layer: Any, variable: Any, *, alone: bool) -> str:
-    if alone:
-        return path
+def _name(path: str, layer: Any, variable: Any) -> str:
     parts = str(variable.path).split("/")
     inside = parts[parts.index(layer.name) + 1 :] if layer.name in parts else parts
     return "/".join([path, *inside])

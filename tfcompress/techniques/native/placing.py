@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -114,6 +115,8 @@ def _found(base: Any, result: Quantized, slots: Sequence[Slot], kind: str) -> li
     missing = []
     for slot in slots:
         here = _same(result, layers, slot) or _parts(result, layers, slot, others)
+        if len(here) == 1:
+            here = [dataclasses.replace(here[0], name=slot.name)]
         found.update((id(each.variable), each) for each in here)
         if not here:
             missing.append(slot.name)
@@ -124,12 +127,14 @@ def _found(base: Any, result: Quantized, slots: Sequence[Slot], kind: str) -> li
 
 def _same(result: Quantized, layers: Mapping[str, Any], slot: Slot) -> list[Slot]:
     """Return the slot of a layer that stays one layer."""
-    layer = layers.get(slot.layer.replace("/", "_"))
     known = result.kernels.get(_key(slot))
-    if known is None and (layer is None or not slot.attribute):
+    if known:
+        return [dataclasses.replace(slot, variable=known.variable)]
+    name = slot.layer.replace("/", "_")
+    layer = layers.get(f"{name}_inner") or layers.get(name)  # an output's name belongs to what comes last
+    if type(layer) is not type(slot.owner) or not slot.attribute:
         return []
-    variable = known.variable if known else variable_at(layer, slot.attribute)
-    return [Slot(slot.name, slot.layer, slot.owner, variable, slot.attribute)]
+    return [dataclasses.replace(slot, variable=variable_at(layer, slot.attribute))]
 
 
 def _parts(result: Quantized, layers: Mapping[str, Any], slot: Slot, others: set[str]) -> list[Slot]:
