@@ -1,0 +1,29 @@
+"""Two Keras models compared by what their files take here."""
+
+from __future__ import annotations
+
+import pytest
+
+from tfcompress.devices import latency
+from tfcompress.errors import ContractError
+
+
+def test_the_ratio_is_that_of_the_medians() -> None:
+    def model(*samples: int) -> dict[str, object]:
+        return {"status": "ok", "timing": {"samples_ns": list(samples)}}
+
+    assert latency._median_ns(model(1, 9, 5)) == 5
+    with pytest.raises(ContractError, match=r"edge_runner cannot time small.tflite: it died"):
+        latency._median_ns({"status": "failed", "file": "small.tflite", "reason": "it died"})
+
+
+@pytest.mark.slow
+def test_a_much_smaller_network_takes_less() -> None:
+    keras = pytest.importorskip("keras")
+
+    def network(channels: int) -> object:
+        layers = [keras.layers.Conv2D(channels, 3, activation="relu") for _ in range(3)]
+        return keras.Sequential([keras.Input((24, 24, 3)), *layers, keras.layers.GlobalAveragePooling2D()])
+
+    compare = latency.comparison(timing=latency.Settings(quick=True))
+    assert compare(network(64), network(8)) < 0.7
