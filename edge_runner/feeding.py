@@ -186,17 +186,6 @@ def labels_for(name: str, outputs: int, data: Mapping[str, Array]) -> Array | No
         return None
 
 
-def made_up(tensor: Tensor, seed: int) -> Array:
-    """Return one batch for timing without data: uniform random values, zeros for indices (which have limits)."""
-    random = np.random.default_rng(seed)
-    if tensor.dtype.kind == "f":
-        return random.random(tensor.shape).astype(tensor.dtype)
-    if tensor.scale is not None:
-        limits = np.iinfo(tensor.dtype)
-        return random.integers(limits.min, limits.max, tensor.shape, dtype=tensor.dtype, endpoint=True)
-    return np.zeros(tensor.shape, tensor.dtype)
-
-
 def _find(prefix: str, name: str, count: int, data: Mapping[str, Array]) -> Array:
     """Return the array for *name*, one of *count* inputs (or outputs) of the model."""
     keys = [f"{prefix}.{name}", f"{prefix}_test.{name}"] + ([prefix, f"{prefix}_test"] if count == 1 else [])

@@ -181,19 +181,6 @@ def test_data_that_fits_is_not_remarked_upon():
     assert feed(x=values * 1e6).check([PLAIN]) == []
 
 
-def test_made_up_values_are_the_same_for_a_seed_and_in_range():
-    np.testing.assert_array_equal(feeding.made_up(IMAGE, 3), feeding.made_up(IMAGE, 3))
-    assert (feeding.made_up(IMAGE, 3) != feeding.made_up(IMAGE, 4)).any()
-    real = feeding.made_up(PLAIN, 0)
-    assert real.dtype == np.float32
-    assert ((real >= 0) & (real < 1)).all()
-
-
-def test_made_up_indices_are_zero_since_a_table_may_be_short():
-    indices = tensor(dtype="int32", scale=None)
-    assert not feeding.made_up(indices, 0).any()
-
-
 def test_labels_are_found_by_output():
     data = {"y.a": np.zeros(3), "y": np.ones(3)}
     assert feeding.labels_for("a", 2, data) is data["y.a"]
