@@ -208,4 +208,4 @@ def _span(x: Any) -> tuple[Any, Any]:
     """Return least and largest value, widened to hold zero and not to be the same."""
     x = tf.stop_gradient(x)
     least = tf.minimum(tf.reduce_min(x), 0.0)
-    return least, tf.maximum(tf.reduce_max(x), least + _LEAST_SPAN)
+    return least, tf.maximum(tf.maximum(tf.reduce_max(x), 0.0), least + _LEAST_SPAN)

@@ -141,7 +141,8 @@ class _Reader:
             return self._write(op, template, values, path)
         symbols = [keras.Input(batch_shape=v.symbol.shape, dtype=v.symbol.dtype) for v in values]
         args, kwargs = template.fill(symbols)
-        outputs = keras.tree.flatten(expand(*args, **kwargs))
+        given = {name: value for name, value in kwargs.items() if value is not None}  # mask=None, for one
+        outputs = keras.tree.flatten(expand(*args, **given))
         return self._follow_parts(keras.Function(symbols, outputs), values, path.rpartition("/")[0])
 
     def _expansion(self, layer: Any, op: Any, path: str, *, lone: bool) -> Callable[..., Any] | None:

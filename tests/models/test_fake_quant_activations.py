@@ -1,0 +1,137 @@
+"""tfcompress.models.fake_quant.activations."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tfcompress.errors import UsageError
+
+keras = pytest.importorskip("keras")
+
+from tfcompress.models.fake_quant.activations import MOMENTUM, ConstantFakeQuant, FakeQuant  # noqa: E402
+
+
+def ends(layer):
+    return float(layer.low), float(layer.high)
+
+
+def test_a_layer_that_has_seen_nothing_changes_nothing():
+    x = np.array([[-3.3, 0.123]], np.float32)
+    np.testing.assert_array_equal(FakeQuant()(x), x)
+
+
+def test_the_first_batch_sets_the_range_and_zero_is_always_inside():
+    layer = FakeQuant()
+    layer(np.array([[2.0, 5.0]], np.float32), training=True)
+    assert ends(layer) == (0.0, 5.0)
+    assert layer.step == pytest.approx(5 / 255)
+
+
+def test_the_past_weighs_more_with_every_batch_up_to_the_momentum():
+    layer = FakeQuant()
+    layer(np.array([1.0], np.float32), training=True)
+    layer(np.array([2.0], np.float32), training=True)
+    assert ends(layer)[1] == pytest.approx(1 / 2 * 1.0 + 1 / 2 * 2.0)
+    layer(np.array([6.0], np.float32), training=True)
+    assert ends(layer)[1] == pytest.approx(2 / 3 * 1.5 + 1 / 3 * 6.0)
+    layer.seen.assign(10_000.0)
+    layer(np.array([13.0], np.float32), training=True)
+    assert ends(layer)[1] == pytest.approx(MOMENTUM * 3.0 + (1 - MOMENTUM) * 13.0)
+
+
+def test_a_frozen_range_stands_still():
+    layer = FakeQuant()
+    layer(np.array([1.0], np.float32), training=True)
+    layer.frozen.assign(1.0)
+    layer(np.array([100.0], np.float32), training=True)
+    assert ends(layer) == (0.0, 1.0)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.floats(-50, 0), st.floats(0.1, 50), st.lists(st.floats(-60, 60, width=32), min_size=1, max_size=8))
+def test_values_in_the_range_move_by_half_a_step_at_most_and_others_to_its_end(low, high, values):
+    x = np.array(values, np.float32)
+    rounded = np.asarray(ConstantFakeQuant(low, high)(x))
+    step = (high - low) / 255
+    assert np.abs(rounded - np.clip(x, low, high)).max() <= 1.01 * step  # the grid is moved by up to half a step itself
+    levels = rounded / step
+    np.testing.assert_allclose(levels, np.round(levels), atol=1e-2)  # zero is on the grid
+
+
+def test_sixteen_bits_are_symmetric_around_zero():
+    layer = FakeQuant(bits=16)
+    layer(np.array([-1.0, 2.0], np.float32), training=True)
+    assert layer.step == pytest.approx(2.0 / 32767)
+    x = np.array([-1.99999, 0.3], np.float32)
+    np.testing.assert_allclose(layer(x), np.round(x / layer.step) * layer.step, rtol=1e-6)
+
+
+def test_a_fixed_range_has_no_weights_and_never_moves():
+    layer = FakeQuant(fixed=(0.0, 255 / 256))
+    assert layer.weights == []
+    np.testing.assert_allclose(layer(np.array([0.5, 7.0], np.float32), training=True), [0.5, 255 / 256])
+
+
+def test_one_instance_on_two_tensors_gives_both_one_scale():
+    layer = FakeQuant()
+    layer(np.array([4.0], np.float32), training=True)
+    layer(np.array([-4.0], np.float32), training=True)
+    assert ends(layer) == (-2.0, 2.0)  # the average of (0, 4) and (-4, 0)
+
+
+def test_observing_takes_the_least_and_largest_value_and_rounds_nothing():
+    layer = FakeQuant()
+    layer.observing = True
+    x = np.array([0.1234, 3.0], np.float32)
+    np.testing.assert_array_equal(layer(x), x)
+    layer(np.array([-1.0], np.float32))
+    assert ends(layer) == (-1.0, 3.0)
+
+
+def test_half_precision_stays_half_precision():
+    assert FakeQuant(fixed=(-1.0, 1.0))(keras.ops.cast([0.3], "float16")).dtype == "float16"
+
+
+def test_gradients_pass_inside_the_range_only():
+    import tensorflow as tf
+
+    x = tf.constant([-2.0, 0.3, 2.0])
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = ConstantFakeQuant(-1.0, 1.0)(x)
+    np.testing.assert_array_equal(tape.gradient(y, x), [0.0, 1.0, 0.0])
+
+
+def test_a_learnt_range_rounds_to_the_same_grid_as_a_measured_one_and_has_gradients():
+    import tensorflow as tf
+
+    layer = FakeQuant(learn=True)
+    x = tf.constant(np.random.default_rng(0).normal(size=(64,)).astype(np.float32))
+    with tf.GradientTape() as tape:
+        trained = layer(x, training=True)
+        loss = tf.reduce_sum(trained**2)
+    assert all(gradient is not None for gradient in tape.gradient(loss, layer.trainable_variables))
+    np.testing.assert_allclose(trained, layer(x, training=False), atol=1e-5)
+
+
+def test_a_learnt_step_has_the_gradient_of_lsq():
+    import tensorflow as tf
+
+    from tfcompress.models.fake_quant.activations import learnt
+
+    low, high = tf.Variable(0.0), tf.Variable(255.0)  # a step of 1
+    x = tf.constant([3.3, 300.0])
+    with tf.GradientTape() as tape:
+        y = learnt(x, low, high, 8)
+    # LSQ, equation 3: d y / d step = round(x/step) - x/step inside, 255 above; the step is (high - low) / 255.
+    weight = 1 / np.sqrt(2 * 255)
+    assert float(tape.gradient(y, high)) == pytest.approx((-0.3 + 255) / 255 * weight, rel=1e-4)
+
+
+@pytest.mark.parametrize("bits", [4, 32])
+def test_bits_that_no_activation_has_are_refused(bits):
+    with pytest.raises(UsageError, match=f"FakeQuant bits must be 8 or 16, got {bits}; choose one"):
+        FakeQuant(bits=bits)
