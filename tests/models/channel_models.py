@@ -233,6 +233,47 @@ def resized(x):
     return layers.GlobalAveragePooling2D()(ops.max_pool(x, 2) + ops.average_pool(x, 2))
 
 
+def channels_first(x):
+    # 6 and 4 places a side, 5 and 3 channels: with as many of both Keras adds a bias along the wrong axis
+    x = layers.Permute((3, 1, 2))(x)
+    x = layers.Conv2D(5, 3, data_format="channels_first", name="a")(x)
+    x = layers.ReLU()(layers.BatchNormalization(axis=1)(x))
+    x = layers.Conv2D(3, 3, data_format="channels_first", name="b")(x)
+    return layers.GlobalAveragePooling2D(data_format="channels_first")(x)
+
+
+def windows(x):
+    """Windows become a batch and back again (Liu et al. 2021, Swin)."""
+    x = ops.reshape(layers.Dense(6, name="body")(x), (-1, 2, 4, 2, 4, 6))
+    x = ops.reshape(ops.transpose(x, (0, 1, 3, 2, 4, 5)), (-1, 16, 6))
+    x = x + layers.MultiHeadAttention(2, 3, name="attention")(x, x)
+    x = ops.transpose(ops.reshape(x, (-1, 2, 2, 4, 4, 6)), (0, 1, 3, 2, 4, 5))
+    return ops.reshape(x, (-1, 8 * 8 * 6))
+
+
+def pixels_from_channels(x):
+    x = layers.Reshape((8, 8, 2, 2, 4))(layers.Conv2D(16, 3, padding="same", name="body")(x))
+    x = ops.reshape(ops.transpose(x, (0, 1, 3, 2, 4, 5)), (-1, 16, 16, 4))
+    return layers.GlobalAveragePooling2D()(layers.Conv2D(3, 1, name="after")(x))
+
+
+def normalized_by_hand(x):
+    x = layers.Conv2D(6, 3, name="body")(x)
+    x = (x - ops.mean(x, axis=(1, 2), keepdims=True)) / ops.sqrt(ops.var(x, axis=(1, 2), keepdims=True) + 0.1)
+    return layers.GlobalMaxPooling2D()(x / ops.sqrt(ops.sum(ops.square(x), axis=-1, keepdims=True) + 0.1))
+
+
+def cells(x):
+    x = layers.RNN(layers.GRUCell(5), return_sequences=True, name="gru")(layers.Reshape((16, 12))(x))
+    return layers.RNN(layers.LSTMCell(4), name="lstm")(x)
+
+
+def highway(x):
+    x = layers.Dense(6, name="in")(layers.Flatten()(x))
+    gate = layers.Dense(6, activation="sigmoid", name="gate")(x)
+    return layers.Dense(6, activation="relu", name="new")(x) * gate + x * (1.0 - gate)
+
+
 def nested(x):
     inner = keras.Sequential([layers.Conv2D(6, 3, name="a"), layers.BatchNormalization(name="norm")], name="inner")
     deep = keras.Input((6, 6, 5))
@@ -259,6 +300,7 @@ TOPOLOGIES = (
     grouped_whole, grouped_within, grouped_first, transposed, normalized_in_groups, normalized_by_length, slopes,
     reshaped, shuffled, raw_operations, split_channels, multiplied, heads_by_hand, attention, transformer, einsum,
     sequence, volume, lstm, gru, both_ways, images_in_time, model_in_time, resized, scored,
+    channels_first, windows, pixels_from_channels, normalized_by_hand, cells, highway,
     nested, shared, shared_model,
 )  # fmt: skip
 

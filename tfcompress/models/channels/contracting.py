@@ -10,7 +10,8 @@ import numpy as np
 
 from tfcompress.models.channels.elementwise import activated
 from tfcompress.models.channels.ledger import Atoms, Channels, Marks
-from tfcompress.models.channels.trace import Count, Rule, Step, refused
+from tfcompress.models.channels.records import Count
+from tfcompress.models.channels.trace import Rule, Step, refused
 from tfcompress.models.macs import macs_of_call
 
 

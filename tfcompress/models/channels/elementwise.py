@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from tfcompress.models.call_template import map_structure
 from tfcompress.models.channels.ledger import Channels, Marks
-from tfcompress.models.channels.trace import Keep, Rule, Step, refused
+from tfcompress.models.channels.records import Keep
+from tfcompress.models.channels.trace import Rule, Step, refused
 
 Values = NDArray[np.float64]
 

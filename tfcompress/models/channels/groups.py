@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfcompress.models.channels.ledger import Atoms
+from tfcompress.models.channels.records import Claim, Role
 from tfcompress.models.channels.rules import RULES
-from tfcompress.models.channels.trace import Claim, Role, Trace
+from tfcompress.models.channels.trace import Trace
 
 
 @dataclass(frozen=True, eq=False)

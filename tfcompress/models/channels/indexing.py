@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from tfcompress.models.channels.ledger import Channels, Marks
-from tfcompress.models.channels.trace import Count, Keep, Rule, Step, refused
+from tfcompress.models.channels.records import Count, Keep
+from tfcompress.models.channels.trace import Rule, Step, refused
 
 
 def get_item(step: Step) -> list[Marks]:
@@ -115,10 +116,11 @@ def reduced(step: Step) -> list[Marks]:
     axes = range(len(marks)) if axis is None else [axis] if isinstance(axis, int) else axis
     gone = {a % len(marks) for a in axes}
     is_sum = type(layer).__name__ == "Sum"
+    after = 0.0 if type(layer).__name__ in ("Var", "Std") else np.nan if is_sum else 1.0
     found: list[Channels | None] = []
     for a, channels in enumerate(marks):
         if a not in gone:
-            dead = None if channels is None else np.where(channels.dead == 0, 0.0, np.nan if is_sum else channels.dead)
+            dead = None if channels is None else np.where(channels.dead == 0, 0.0, channels.dead * after)
             found.append(None if channels is None else channels.becoming(dead))
             continue
         if channels is not None and not is_sum:
@@ -157,7 +159,7 @@ def tiled(step: Step) -> list[Marks]:
 
 
 RULES: dict[str, Rule] = {
-    **dict.fromkeys(("Sum", "Mean", "Max", "Min", "Amax", "Amin"), reduced),
+    **dict.fromkeys(("Sum", "Mean", "Max", "Min", "Amax", "Amin", "Var", "Std"), reduced),
     **dict.fromkeys(("Moveaxis", "Swapaxes"), turned),
     **dict.fromkeys(("Tile", "Repeat"), tiled),
     "GetItem": get_item,

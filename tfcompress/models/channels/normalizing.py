@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from tfcompress.models.channels.ledger import Channels, Marks
-from tfcompress.models.channels.trace import Count, Rule, Step, refused
+from tfcompress.models.channels.records import Count
+from tfcompress.models.channels.trace import Rule, Step, refused
 
 
 def _axes(axis: Any, rank: int) -> list[int]:

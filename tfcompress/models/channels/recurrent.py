@@ -11,14 +11,16 @@ from tfcompress.models.channels.ledger import Atoms, Channels, Marks
 from tfcompress.models.channels.shaping import joined
 from tfcompress.models.channels.trace import Rule, Step, is_model, refused
 
-GATES = {"LSTM": 4, "GRU": 3, "SimpleRNN": 1, "ConvLSTM1D": 4, "ConvLSTM2D": 4, "ConvLSTM3D": 4}
-"""Class -> blocks of columns that its kernels consist of."""
+CELLS = {"LSTMCell": 4, "GRUCell": 3, "SimpleRNNCell": 1, "ConvLSTMCell": 4}
+"""Class of a cell -> blocks of columns that its kernels consist of."""
+LAYERS = ("LSTM", "GRU", "SimpleRNN", "RNN", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
+"""Classes of recurrent layers."""
 
 
 def recurrent(step: Step) -> list[Marks]:
     """Kernels read channels and states; every unit makes one column in each block of columns."""
     layer, cell = step.layer, step.layer.cell
-    if layer.stateful or getattr(layer, "data_format", "") == "channels_first":
+    if layer.stateful or getattr(layer, "data_format", "") == "channels_first" or not _is_known(cell):
         return refused(step)
     given = [m for t, m in zip(step.tensors, step.given, strict=True) if str(t.dtype) != "bool"]  # without masks
     units = _units(step, cell, given[0][-1])
@@ -28,7 +30,7 @@ def recurrent(step: Step) -> list[Marks]:
     if type(layer).__name__.startswith("Conv"):
         step.configure(filters=units)
     else:
-        step.configure(units=units)
+        step.configure_inside("cell" if type(layer).__name__ == "RNN" else "", units=units)
         step.multiply(cell.kernel, cell.recurrent_kernel)
     dead = dead_after(cell.activation, np.zeros(len(units)))
     channels = Channels.zero(units)
@@ -38,9 +40,13 @@ def recurrent(step: Step) -> list[Marks]:
     return [(*(None,) * (len(tensor.shape) - 1), channels) for tensor in step.outputs]
 
 
+def _is_known(cell: Any) -> bool:
+    return type(cell).__name__ in CELLS and type(cell).__module__.startswith("keras.")
+
+
 def _units(step: Step, cell: Any, given: Channels | None) -> Atoms:
     """Claim the weights of a cell."""
-    gates = GATES[type(step.layer).__name__]
+    gates = CELLS[type(cell).__name__]
     known = step.trace.claims.get((id(cell.recurrent_kernel), len(cell.recurrent_kernel.shape) - 2))
     if known is not None and known.atoms is not None:
         units = known.atoms
@@ -86,7 +92,10 @@ def bidirectional(step: Step) -> list[Marks]:
     """Two layers side by side; their outputs are joined, or added and so tied."""
     layer = step.layer
     inner = (layer.forward_layer, layer.backward_layer)
-    if any(type(one).__name__ not in GATES or step.trace.rule_for(one) is None for one in inner) or len(step.given) > 1:
+    if (
+        any(type(one).__name__ not in LAYERS or step.trace.rule_for(one) is None for one in inner)
+        or len(step.given) > 1
+    ):
         return refused(step)
     step.counted = True
     outputs = step.outputs[:1] if layer.merge_mode else step.outputs
@@ -137,7 +146,7 @@ def time_distributed(step: Step) -> list[Marks]:
 
 
 RULES: dict[str, Rule] = {
-    **dict.fromkeys(GATES, recurrent),
+    **dict.fromkeys(LAYERS, recurrent),
     "Bidirectional": bidirectional,
     "TimeDistributed": time_distributed,
 }

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from tfcompress.models.channels.ledger import Channels, Ledger, Marks
-from tfcompress.models.channels.trace import Count, Rule, Step
+from tfcompress.models.channels.records import Count
+from tfcompress.models.channels.trace import Rule, Step
 from tfcompress.models.channels.weighted import channel_axis, placed
 
 
@@ -141,7 +143,9 @@ def _places(step: Step, channels: Channels, axis: int, before: list[Any], after:
     Returns:
         The output's axis and its channels, or None: they vary along none.
     """
-    shape = [1 if size is None else int(size) for size in before]
+    known, wanted = (math.prod(int(size) for size in sizes if size is not None) for sizes in (before, after))
+    batch = wanted // math.gcd(known, wanted)  # samples that fill the other shape: windows become a batch and back
+    shape = [batch if size is None else int(size) for size in before]
     index = np.broadcast_to(
         np.arange(len(channels)).reshape([-1 if a == axis else 1 for a in range(len(shape))]), shape
     ).reshape([-1 if size is None else int(size) for size in after])

@@ -5,48 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from tfcompress.errors import UnsupportedError
 from tfcompress.models.call_template import leaves
 from tfcompress.models.channels.ledger import Atoms, Channels, Ledger, Marks
+from tfcompress.models.channels.records import CallEdit, Claim, ConfigEdit, Count, Role, Term, ValueEdit
 from tfcompress.models.graph import calls, is_graph
 from tfcompress.models.kinds import keras_of
 from tfcompress.models.macs import Shapes, macs_of_call
-
-Role = Literal["makes", "reads", "follows"]
-"""What a weight does for a channel: it makes it (zero there: the channel is dead), reads it, or only goes with it."""
-Count: TypeAlias = Callable[[Atoms], int]
-"""How many of an axis's atoms are kept."""
-Keep: TypeAlias = Callable[[Atoms], "np.typing.NDArray[np.bool_]"]
-"""Which of an axis's atoms are kept."""
-ConfigEdit: TypeAlias = Callable[[dict[str, Any], Count], None]
-"""Changes a layer's configuration to what is kept."""
-CallEdit: TypeAlias = Callable[[Any, dict[str, Any], Keep], tuple[Any, dict[str, Any]]]
-"""Changes the arguments of a call to what is kept."""
-ValueEdit: TypeAlias = Callable[[Any, Count], Any]
-"""Changes a weight's kept numbers, where fewer channels ask for other ones."""
-
-
-@dataclass(frozen=True, eq=False)
-class Claim:
-    """Channels along one axis of a weight; *channels* None: the axis keeps its size."""
-
-    path: str
-    variable: Any
-    axis: int
-    atoms: Atoms | None
-    role: Role
-
-
-@dataclass(frozen=True, eq=False)
-class Term:
-    """Multiply-accumulates of one call: *macs* with all channels, in proportion to the kept part of every axis."""
-
-    macs: float
-    axes: tuple[Atoms, ...]
 
 
 @dataclass(eq=False)
@@ -152,6 +121,13 @@ class Step:
             config.update({key: count(atoms) for key, atoms in counts.items()})
 
         self.reconfigure(edit)
+
+    def configure_inside(self, part: str, **counts: Atoms) -> None:
+        """Do as :meth:`configure` in the configuration of a layer that is part of this one; of this one, if ``""``."""
+        before = self.config_path
+        self.config_path = (*before, part, "config") if part else before
+        self.configure(**counts)
+        self.config_path = before
 
     def reconfigure(self, edit: ConfigEdit) -> None:
         """Have the configuration changed by a function."""
@@ -293,7 +269,11 @@ class Trace:
         found = refused(step) if rule is None else rule(step)
         if not step.counted:
             foreign = not type(step.layer).__module__.startswith("keras.")  # may bear a name that is counted otherwise
-            macs = (None if getattr(step.layer, "weights", ()) else 0) if foreign else macs_of_call(step.layer, step.shapes)
+            macs = (
+                (None if getattr(step.layer, "weights", ()) else 0)
+                if foreign
+                else macs_of_call(step.layer, step.shapes)
+            )
             if macs is None or macs > 0:
                 step.product(macs)
         return found
