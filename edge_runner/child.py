@@ -8,13 +8,14 @@ process is seen by the parent (:mod:`edge_runner.processes`).
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 from edge_runner import delegation, environment, runtimes, timing
 
@@ -28,6 +29,7 @@ class Session:
 
     def __init__(self, alive: Callable[[str], None]) -> None:
         self.alive = alive
+        self.nodes: Any = None
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         """Do what ``request["do"]`` says and return what there is to tell."""
@@ -38,6 +40,8 @@ class Session:
             "time": self.time,
             "stages": self.stages,
             "score": self.score,
+            "node": self.node,
+            "difference": self.difference,
         }
         return steps[request.pop("do")](**request)
 
@@ -94,6 +98,7 @@ class Session:
             "input_values": "first sample of the data" if self.feed else f"made up, seed {seed}",
             "delegate": delegation.name(model.nodes()),
             "delegation": delegation.coverage(model.nodes()),
+            "taken": delegation.taken(model.nodes() or ()),
             "before_bytes": before,
             "warnings": warnings,
         }
@@ -135,6 +140,20 @@ class Session:
 
         return stages(self.model, self.feed, self.seed, runs=runs, seconds=seconds, alive=self._beat)
 
+    def node(self, *, path: str, how: dict[str, Any], index: int, seconds: float, seed: int) -> dict[str, Any]:
+        """Time one node of a model, cut out of it."""
+        from edge_runner.probing import Nodes
+
+        if self.nodes is None:
+            self.nodes = Nodes(path, how, seed)
+        return cast("dict[str, Any]", self.nodes.time(index, seconds, self._beat))
+
+    def difference(self, *, path: str, how: dict[str, Any], other: str) -> dict[str, Any]:
+        """Compare outputs with those of other kernels."""
+        from edge_runner.probing import difference
+
+        return {"outputs": difference(path, how, other)}
+
     def _beat(self) -> None:
         self.alive("timing")
 
@@ -167,6 +186,8 @@ def main() -> int:
         available = environment.available_memory_bytes()
         if available:  # a model that wants more fails by itself and does not take the machine along
             resource.setrlimit(resource.RLIMIT_DATA, (available, available))
+    with contextlib.suppress(ImportError):  # said when it is needed
+        importlib.import_module("numpy")  # while the parent is still busy with itself
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     session = Session(lambda text: _send(answers, {"alive": text}))

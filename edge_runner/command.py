@@ -1,7 +1,8 @@
 """The command: what is asked for, and the exit status.
 
-The modules that measure are imported inside the functions, after the process that loads the interpreter was started:
-both then load at once.
+Loading Python's own modules, the interpreter and the model takes longer than the first inference; done one after the
+other, in two processes, it would come twice. So the first model's process is started before anything else is, and the
+modules that this one needs are imported while that one loads numpy and the interpreter.
 """
 
 from __future__ import annotations
@@ -9,30 +10,34 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from edge_runner import arguments, starting
-from edge_runner.arguments import Options
+from edge_runner.processes import Child
 
 INTERRUPTED = 130
+_PROBE_SECONDS = 120
+_MEASURES_NOTHING = {"-h", "--help", "--doctor"}
 
 
 def main(argv: Sequence[str]) -> int:
     """Run the command line *argv* and return the exit status."""
-    options = arguments.parse(argv)
     try:
-        return _doctor(options) if options.doctor else _run(options)
+        return _doctor(argv) if _MEASURES_NOTHING & set(argv) else _run(argv)
     except KeyboardInterrupt:
         print("edge_runner: interrupted; nothing was written", file=sys.stderr)
         return INTERRUPTED
 
 
-def _run(options: Options) -> int:
-    begun = starting.begin(options)
-    from edge_runner import running
+def _run(argv: Sequence[str]) -> int:
+    with Child(_PROBE_SECONDS) as child:
+        from edge_runner import arguments, starting
 
-    return running.run(options, begun)
+        options = arguments.parse(argv)
+        begun = starting.begin(options, child)
+        from edge_runner import running
+
+        return running.run(options, begun)
 
 
-def _doctor(options: Options) -> int:
-    from edge_runner import doctor
+def _doctor(argv: Sequence[str]) -> int:
+    from edge_runner import arguments, doctor
 
-    return doctor.doctor(as_json=options.json)
+    return doctor.doctor(as_json=arguments.parse(argv).json)

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from edge_runner import environment, flatbuffer, summary
+from edge_runner import arena, environment, flatbuffer, graph, summary
 from edge_runner.arguments import Options
 from edge_runner.runtimes import Found
 
@@ -247,6 +247,13 @@ def add_memory(model: dict[str, Any]) -> None:
         "planned_arena_bytes": None,
         "planned_by": None,
     }
+
+
+def add_arena(model: dict[str, Any], path: Path) -> None:
+    """Fill in the planned arena, computed from the file."""
+    lifetimes = arena.lifetimes(graph.read(path.read_bytes()).subgraphs[0])
+    model["memory"]["planned_arena_bytes"] = arena.planned_bytes(lifetimes)
+    model["memory"]["planned_by"] = arena.PLANNED_BY
 
 
 def add_scores(model: dict[str, Any], scored: dict[str, Any]) -> None:

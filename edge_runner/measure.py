@@ -173,6 +173,7 @@ class _Group:
                 f"{discarded} of {len(entry['timing']['blocks'])} turns were throttled and left out"
             )
         document.add_summary(entry, subject.per_second)
+        document.add_arena(entry, subject.path)
         entry["timing"].update(subject.ask({"do": "stages", "runs": STAGE_RUNS, "seconds": STAGE_SECONDS}) or {})
         if options.data:
             self._score(subject)

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from edge_runner import choosing, comparison, document, environment, mcnemar, measure, runtimes, starting, table
+from edge_runner import choosing, comparison, document, environment, extras, mcnemar, measure, runtimes, starting, table
 from edge_runner.arguments import Options
 from edge_runner.measure import Measured
 from edge_runner.processes import Child
@@ -61,6 +61,7 @@ def _measure(options: Options, result: dict[str, Any], folder: str | None, spare
     place, runtime = Path(folder) if folder else None, result["runtime"]["name"]
     with table.Status(sys.stderr) as status:
         measured = measure.measure(options, runtime, place, status.tell, spare)
+        extras.extras(options, runtime, measured.subjects, status.tell)
         result["models"] = measured.entries
         if options.interleaved:
             result["comparisons"] = comparison.all_pairs(measured.entries, measured.groups, options.seed)

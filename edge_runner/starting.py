@@ -1,8 +1,4 @@
-"""The first moments: a process that loads the interpreter while this one is still busy with itself.
-
-Loading Python's own modules, the interpreter and the model takes longer than the first inference; done one after the
-other, in two processes, it would come twice. Only light modules are imported here.
-"""
+"""Which runtime: the first that is installed, if it works; only when it does not, a closer look at all of them."""
 
 from __future__ import annotations
 
@@ -12,8 +8,6 @@ from edge_runner import runtimes
 from edge_runner.arguments import Options
 from edge_runner.processes import Child, ChildFailed
 from edge_runner.runtimes import Found
-
-_PROBE_SECONDS = 120
 
 
 class Begun(NamedTuple):
@@ -37,13 +31,16 @@ class Chosen(NamedTuple):
     wanting: list[Found]
 
 
-def begin(options: Options) -> Begun | None:
-    """Start a process on the first runtime that is installed; None when there is none, or it must be bound first."""
+def begin(options: Options, child: Child) -> Begun | None:
+    """Let *child* try the first runtime that is installed; None when there is none.
+
+    A model that is to be bound to cores gets a process of its own: one that has loaded the runtime is too late for it.
+    """
     names = runtimes.ORDER if options.runtime == "auto" else (options.runtime,)
     name = next((name for name in names if runtimes.installed(name)), None)
     if name is None or options.affinity:
         return None
-    child = Child(max(options.timeout, _PROBE_SECONDS))
+    child.timeout_seconds = max(options.timeout, child.timeout_seconds)
     child.send({"do": "probe", "runtime": name, "version": False})
     return Begun(name, child)
 

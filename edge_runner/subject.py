@@ -34,6 +34,7 @@ class Subject:
         self.per_second: list[float] = []
         self.right: Mapping[str, str] | None = None
         self.first_done_ns: int | None = None
+        self.taken: list[bool] = []
 
     @property
     def label(self) -> str:
@@ -74,6 +75,7 @@ class Subject:
         if opened:
             self.first_done_ns = self.first_done_ns or opened["first_done_ns"]
             started = spare.started_ns if spare else start
+            self.taken = opened["taken"]
             document.add_opened(self.entry, opened, opened["first_done_ns"] - started)
 
     def opening(self, options: Options, runtime: str) -> dict[str, Any]:

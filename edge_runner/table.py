@@ -11,6 +11,7 @@ from edge_runner import wording
 _AGAINST = "times as fast as the first"
 _COLUMNS = ("model", "size", "median", "p90", "p99", "first", "peak memory", "energy", _AGAINST, "accuracy")
 _REASON_CHARACTERS = 200
+_OPS_SHOWN = 8
 
 
 class Status:
@@ -51,6 +52,7 @@ def render(document: dict[str, Any]) -> str:
             lines.append(f"{label(model)} failed: {_short(model['reason'])}")
         lines.extend(f"{label(model)}: {warning}" for warning in model["warnings"])
     lines.extend(wording.pairs(document["accuracy_comparisons"], [label(model) for model in models]))
+    lines.extend(line for model in models if model["per_op"] for line in _ops(model))
     lines.extend(document["warnings"])
     return "\n".join(lines)
 
@@ -86,6 +88,34 @@ def _row(model: dict[str, Any], pair: dict[str, Any] | None) -> dict[str, str]:
         _AGAINST: _pair(pair),
         "accuracy": wording.accuracy(model["accuracy"]),
     }
+
+
+def _ops(model: dict[str, Any]) -> list[str]:
+    """Return where the time goes, and what the delegate took and changed."""
+    found, taken = model["per_op"], model["delegation"]
+    rows = [
+        (
+            f"  {row['op']}",
+            f"{row['nodes']} nodes",
+            _ms(row["sum_ms"]),
+            "-" if row["share"] is None else f"{row['share']:.1%}",
+        )
+        for row in found["by_type"][:_OPS_SHOWN]
+    ]
+    whole = f"sum {_ms(found['sum_ms'])}, whole {_ms(found['whole_ms'])}"
+    lines = [f"{label(model)} by op, each node alone ({whole}):", *(_aligned(rows) if rows else [])]
+    if taken:
+        lines.append(f"  {taken['delegated']} of {taken['nodes']} nodes run by {model['delegate']}")
+        lines.extend(f"  {_difference(entry)}" for entry in taken["difference"] or ())
+    return lines
+
+
+def _difference(entry: dict[str, Any]) -> str:
+    if entry["different"] is None:
+        return f"outputs could not be compared with {entry['compared_with']} kernels: {entry['reason']}"
+    most = f"{entry['largest_steps']} steps" if entry["largest_steps"] is not None else f"{entry['largest']}"
+    against = f"against {entry['compared_with']} kernels"
+    return f"{entry['output']}: {entry['different']} of {entry['values']} values differ {against}, by at most {most}"
 
 
 def _pair(pair: dict[str, Any] | None) -> str:

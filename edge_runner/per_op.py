@@ -1,0 +1,123 @@
+"""Time by op: every node cut out of the file and timed alone, in a process that may die of it.
+
+The interpreters' Python interface has no profiler, so this is what there is; the result says so, and gives the sum and
+the whole beside each other for the reader to judge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from edge_runner import graph
+from edge_runner.arguments import Options
+from edge_runner.processes import Child, ChildFailed
+from edge_runner.subject import Subject, Tell
+
+NODE_SECONDS = 0.03
+METHOD = (
+    "each node cut out of the file and run alone on made-up inputs, with the same kernels and threads, the time of an "
+    "empty call taken off; in the whole model the runtime may fuse nodes, and finds their inputs in the caches"
+)
+_WHOLE, _NOTHING = -1, -2
+
+
+def per_op(subject: Subject, options: Options, runtime: str, tell: Tell) -> dict[str, Any]:
+    """Return the document's entry for a model that was measured."""
+    try:
+        operators = graph.read(subject.path.read_bytes()).subgraphs[0]
+    except OSError as error:
+        return _entry(reason=f"cannot read the file again: {error.strerror}")
+    times, reasons = _times(subject, options, runtime, len(operators.operators), tell)
+    empty, whole = times.get(_NOTHING), times.get(_WHOLE)
+    alone = {index: max(0.0, ns - (empty or 0.0)) for index, ns in times.items() if index >= 0}
+    total = sum(alone.values())
+    nodes = []
+    for index, operator in enumerate(operators.operators):
+        tensor = operators.tensors[operator.outputs[0]] if operator.outputs and operator.outputs[0] >= 0 else None
+        nodes.append(
+            {
+                "index": index,
+                "op": operator.name,
+                "output": tensor.name if tensor else "",
+                "shape": list(tensor.shape) if tensor else None,
+                "median_ms": alone[index] / 1e6 if index in alone else None,
+                "share": alone[index] / total if index in alone and total else None,
+                "delegated": subject.taken[index] if subject.taken and index < len(subject.taken) else None,
+                "reason": reasons.get(index),
+            }
+        )
+    return {
+        **_entry(),
+        "invoke_ms": None if empty is None else empty / 1e6,
+        "sum_ms": total / 1e6,
+        "whole_ms": None if whole is None else whole / 1e6,
+        "nodes": nodes,
+        "by_type": by_type(nodes),
+    }
+
+
+def _entry(reason: str | None = None) -> dict[str, Any]:
+    times = dict.fromkeys(("invoke_ms", "sum_ms", "whole_ms"))
+    return {"method": METHOD, "reason": reason, **times, "nodes": [], "by_type": []}
+
+
+def by_type(nodes: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the sums by op type, the slowest first; None for a type of which no node could be timed."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for node in nodes:
+        found.setdefault(node["op"], []).append(node)
+    rows = []
+    for op, members in found.items():
+        timed = [node for node in members if node["median_ms"] is not None]
+        share = sum(node["share"] or 0.0 for node in timed) if timed else None
+        total = sum(node["median_ms"] for node in timed) if timed else None
+        rows.append({"op": op, "nodes": len(members), "sum_ms": total, "share": share})
+    return sorted(rows, key=lambda row: -(row["sum_ms"] or 0.0))
+
+
+def _times(
+    subject: Subject, options: Options, runtime: str, count: int, tell: Tell
+) -> tuple[dict[int, float], dict[int, str]]:
+    """Return nanoseconds and reasons by index; a node that kills the process costs that process and no more."""
+    times: dict[int, float] = {}
+    reasons: dict[int, str] = {}
+    child: Child | None = None
+    for index in (_NOTHING, _WHOLE, *range(count)):
+        tell(f"{subject.label}: op {index + 1} of {count}")
+        child = child or Child(options.timeout)
+        request = {"do": "node", "path": str(subject.path), "how": how(subject, runtime), "index": index}
+        try:
+            answer = child.ask({**request, "seconds": NODE_SECONDS, "seed": options.seed})
+            times[index] = answer["median_ns"]
+        except ChildFailed as error:
+            reasons[index] = str(error)
+            child.close()
+            child = None
+    if child:
+        child.close()
+    return times, reasons
+
+
+def how(subject: Subject, runtime: str) -> dict[str, Any]:
+    """Return how the model is run, for the child."""
+    return {"runtime": runtime, **subject.entry["settings"]}
+
+
+def difference(subject: Subject, options: Options, runtime: str, tell: Tell) -> list[dict[str, Any]]:
+    """Compare the outputs with those of the runtime's kernels without a delegate, and of the reference kernels."""
+    found: list[dict[str, Any]] = []
+    for other in ("no-delegate", "reference"):
+        if other == subject.entry["settings"]["kernels"]:
+            continue
+        tell(f"{subject.label}: outputs against {other} kernels")
+        request = {"do": "difference", "path": str(subject.path), "how": how(subject, runtime), "other": other}
+        with Child(options.timeout) as child:
+            try:
+                found.extend(child.ask(request)["outputs"])
+            except ChildFailed as error:
+                found.append({**_UNKNOWN, "compared_with": other, "reason": str(error)})
+    return found
+
+
+_UNKNOWN = {"output": "", "values": 0, **dict.fromkeys(("different", "largest", "largest_steps"))}

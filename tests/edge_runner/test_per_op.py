@@ -1,0 +1,101 @@
+import json
+import struct
+from pathlib import Path
+
+import pytest
+
+from edge_runner import per_op, probing
+from edge_runner.arguments import Options
+from edge_runner.interpreter import Model
+from edge_runner.subject import Subject
+
+DATA = Path(__file__).parents[1] / "data"
+INT8 = DATA / "blobs_int8.tflite"
+HOW = {"runtime": "litert", "threads": 1, "kernels": "default"}
+
+
+def silent(text):
+    pass
+
+
+@pytest.fixture(scope="module")
+def entry():
+    subject = Subject(INT8, 0)
+    subject.taken = [True, True, True, False]
+    return per_op.per_op(subject, Options((INT8,)), "litert", silent)
+
+
+def test_every_node_has_its_time_and_share(entry):
+    assert [node["op"] for node in entry["nodes"]] == ["CONV_2D", "RESHAPE", "FULLY_CONNECTED", "SOFTMAX"]
+    assert [node["delegated"] for node in entry["nodes"]] == [True, True, True, False]
+    assert sum(node["share"] for node in entry["nodes"]) == pytest.approx(1)
+    assert entry["sum_ms"] == pytest.approx(sum(node["median_ms"] for node in entry["nodes"]))
+    assert entry["whole_ms"] > entry["invoke_ms"] > 0
+    assert "cut out of the file and run alone" in entry["method"]
+
+
+def test_the_types_add_up_slowest_first(entry):
+    assert {row["op"]: row["nodes"] for row in entry["by_type"]} == dict.fromkeys(
+        ["CONV_2D", "RESHAPE", "FULLY_CONNECTED", "SOFTMAX"], 1
+    )
+    sums = [row["sum_ms"] for row in entry["by_type"]]
+    assert sums == sorted(sums, reverse=True)
+
+
+def test_nodes_that_could_not_be_timed_leave_the_others():
+    nodes = [
+        {"op": "ADD", "median_ms": 0.3, "share": 0.75},
+        {"op": "MUL", "median_ms": None, "share": None},
+        {"op": "ADD", "median_ms": 0.1, "share": 0.25},
+    ]
+    assert per_op.by_type(nodes) == [
+        {"op": "ADD", "nodes": 2, "sum_ms": pytest.approx(0.4), "share": 1.0},
+        {"op": "MUL", "nodes": 1, "sum_ms": None, "share": None},
+    ]
+
+
+def test_a_node_that_the_runtime_refuses_is_a_reason_and_the_next_goes_on(tmp_path):
+    content = bytearray(INT8.read_bytes())
+    described = probing.graph.read(bytes(content))
+    softmax = described.subgraphs[0].operators[-1]
+    table = probing.cutting.Source(memoryview(bytes(content))).root().tables(2)[0]
+    output = table.tables(0)[softmax.outputs[0]]
+    (back,) = struct.unpack_from("<i", content, output.position)
+    (inside,) = struct.unpack_from("<H", content, output.position - back + 4 + 2 * 1)
+    content[output.position + inside] = 1  # float16: no softmax makes that of int8
+    path = tmp_path / "odd.tflite"
+    path.write_bytes(content)
+    entry = per_op.per_op(Subject(path, 0), Options((path,)), "litert", silent)
+    assert [node["median_ms"] is None for node in entry["nodes"]] == [False, False, False, True]
+    assert "RuntimeError" in entry["nodes"][3]["reason"]
+    assert entry["whole_ms"] is None
+
+
+def test_the_same_kernels_make_no_difference():
+    (found,) = probing.difference(str(INT8), HOW, "default")
+    assert (found["values"], found["different"], found["largest"], found["largest_steps"]) == (3 * 4, 0, 0, 0)
+
+
+def test_differences_are_counted_in_steps():
+    tensor = Model(str(INT8), "litert").outputs[0]
+    one = probing.np.array([[1, 2, 3, 4]], "int8")
+    found = probing._difference(tensor, [one, one], [one, one + probing.np.array([0, 0, 2, 0], "int8")], "reference")
+    assert (found["values"], found["different"], found["largest_steps"]) == (8, 1, 2)
+    assert found["largest"] == pytest.approx(2 * tensor.scale)
+
+
+def test_both_other_kernels_are_compared_and_told_in_plain_values():
+    found = per_op.difference(Subject(INT8, 0), Options((INT8,)), "litert", silent)
+    assert [entry["compared_with"] for entry in found] == ["no-delegate", "reference"]
+    assert all(entry["largest_steps"] <= 1 for entry in json.loads(json.dumps(found)))
+
+
+def test_a_comparison_that_fails_says_why(tmp_path):
+    found = per_op.difference(Subject(tmp_path / "none.tflite", 0), Options(()), "litert", silent)
+    assert [entry["different"] for entry in found] == [None, None]
+    assert "none.tflite" in found[0]["reason"]
+
+
+def test_a_file_that_went_away_is_a_reason(tmp_path):
+    path = tmp_path / "none.tflite"
+    assert per_op.per_op(Subject(path, 0), Options(()), "litert", silent)["reason"].startswith("cannot read the file")
