@@ -2,14 +2,15 @@
 
     python tools/make_pi_root.py arm64 bookworm ROOT
 
-ARCH is arm64 or armhf; SUITE is bullseye (Python 3.9), bookworm (3.11) or trixie (3.13), as in Raspberry Pi OS. What
-tools/pi_run.py then runs in ROOT has Debian's own python3, and /opt/litert/bin/python and /opt/tflite/bin/python where
-there are wheels: environments with ai-edge-litert and with tflite-runtime.
+ARCH is arm64 or armhf, or amd64 for the same system without emulation, to compare results with. SUITE is bullseye
+(Python 3.9), bookworm (3.11) or trixie (3.13), as in Raspberry Pi OS. What tools/pi_run.py then runs in ROOT has
+Debian's own python3, and /opt/litert/bin/python and /opt/tflite/bin/python where there are wheels: environments with
+ai-edge-litert and with tflite-runtime.
 
 Packages come from the archive that this machine's apt uses, wheels from where its pip gets them. Packages are unpacked
-and their scripts not run, so nothing is emulated until the end, when edge_runner's --doctor has to find each runtime
-working. ROOT is whole or absent; made by the same script with the same arguments it is left alone. It takes root, and
-the Debian packages qemu-user-static, mmdebstrap and debian-archive-keyring.
+and their scripts not run, so nothing is emulated until the end, when each runtime has to open a model. ROOT is whole or
+absent; made by the same script with the same arguments it is left alone. It takes root, and the Debian packages
+qemu-user-static, mmdebstrap and debian-archive-keyring.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ PACKAGES = (
     *("hostname", "python3"),
 )
 STAMP = "etc/emulated/stamp"
+MODEL = HERE.parent / "tests" / "data" / "blobs_int8.tflite"
+MODULES = {"litert": "ai_edge_litert", "tflite": "tflite_runtime"}
 
 
 @dataclass(frozen=True)
@@ -68,16 +71,26 @@ ARCHITECTURES = {
         "arm-linux-gnueabihf",
         _CORE % ("half thumb fastmult vfp edsp neon vfpv3 tls vfpv4 idiva idivt vfpd32 lpae evtstrm", 7, "0xc07"),
     ),
+    "amd64": Architecture("x86_64", "x86_64-linux-gnu", ""),
 }
 BOARD = "Raspberry Pi 4 Model B (emulated by qemu-user)"
 """Whoever reads a measurement made there sees what it is worth."""
+_LITERT, _LITERT_39 = ("ai-edge-litert==2.3.0",), ("ai-edge-litert==2.1.0",)
+_TFLITE, _TFLITE_39 = ("tflite-runtime==2.14.0", "numpy<2"), ("tflite-runtime==2.13.0", "numpy<2")
 RUNTIMES: dict[tuple[str, str], dict[str, tuple[str, ...]]] = {
-    ("arm64", "bullseye"): {"litert": ("ai-edge-litert==2.1.0",), "tflite": ("tflite-runtime==2.13.0", "numpy<2")},
-    ("arm64", "bookworm"): {"litert": ("ai-edge-litert==2.3.0",), "tflite": ("tflite-runtime==2.14.0", "numpy<2")},
-    ("arm64", "trixie"): {"litert": ("ai-edge-litert==2.3.0",)},
+    ("arm64", "bullseye"): {"litert": _LITERT_39, "tflite": _TFLITE_39},
+    ("arm64", "bookworm"): {"litert": _LITERT, "tflite": _TFLITE},
+    ("arm64", "trixie"): {"litert": _LITERT},
     ("armhf", "bullseye"): {"tflite": ("tflite-runtime==2.11.0",)},
     ("armhf", "bookworm"): {"tflite": ("tflite-runtime==2.14.0",)},
     ("armhf", "trixie"): {},
+    ("amd64", "bullseye"): {
+        "litert": _LITERT_39,
+        "tflite": _TFLITE_39,
+        "tflite-2.11": ("tflite-runtime==2.11.0", "numpy<2"),  # what armhf has
+    },
+    ("amd64", "bookworm"): {"litert": _LITERT, "tflite": _TFLITE},
+    ("amd64", "trixie"): {"litert": _LITERT},
 }
 """What is published. For armhf there is no numpy wheel: the environment shows Debian's."""
 
@@ -133,13 +146,16 @@ def make(root: Path, arch: str, suite: str, mirror: str) -> None:
     print(f"Debian {suite} for {arch}", flush=True)
     unpack(root, arch, suite, mirror)
     settle(root, arch)
+    if ARCHITECTURES[arch].cpuinfo:
+        show_a_pi(root, ARCHITECTURES[arch].cpuinfo)
     for name, wanted in RUNTIMES[arch, suite].items():
         install(root / "opt" / name, wanted, ARCHITECTURES[arch], SUITES[suite])
     for name in RUNTIMES[arch, suite]:
         print(f"trying /opt/{name}", flush=True)
-        bind = f"{HERE.parent / 'edge_runner'}:/mnt/edge_runner"
-        command = [sys.executable, str(HERE / "pi_run.py"), "--user", "root", "--bind", bind, str(root), "--"]
-        subprocess.run([*command, f"/opt/{name}/bin/python", "/mnt/edge_runner", "--doctor"], check=True)
+        command = [sys.executable, str(HERE / "pi_run.py"), "--user", "root", "--bind", f"{MODEL.parent}:/mnt"]
+        module = MODULES[name.partition("-")[0]]
+        program = f"from {module}.interpreter import Interpreter\nInterpreter('/mnt/{MODEL.name}').allocate_tensors()"
+        subprocess.run([*command, str(root), "--", f"/opt/{name}/bin/python", "-c", program], check=True)
 
 
 def unpack(root: Path, arch: str, suite: str, mirror: str) -> None:
@@ -152,7 +168,7 @@ def unpack(root: Path, arch: str, suite: str, mirror: str) -> None:
 
 
 def settle(root: Path, arch: str) -> None:
-    """Make what the packages' scripts would have made, as far as Python needs it, and what shows a Pi."""
+    """Make what the packages' scripts would have made, as far as Python needs it."""
     for name in ("proc", "sys", "dev", "run", "tmp", "mnt", "opt", "root", "home/pi"):
         (root / name).mkdir(parents=True, exist_ok=True)
     (root / "tmp").chmod(0o1777)
@@ -169,10 +185,12 @@ def settle(root: Path, arch: str) -> None:
     for name in ("blas", "lapack"):  # Debian's numpy wants what update-alternatives links
         if (libraries / name).is_dir():
             (libraries / f"lib{name}.so.3").symlink_to(f"{name}/lib{name}.so.3")
-    _show_a_pi(root / "etc/emulated", ARCHITECTURES[arch].cpuinfo)
+    (root / STAMP).parent.mkdir()
 
 
-def _show_a_pi(folder: Path, core: str) -> None:
+def show_a_pi(root: Path, core: str) -> None:
+    """Make what tools/pi_run.py shows in /proc and /sys: four cores that each say *core*."""
+    folder = root / "etc/emulated"
     tree, processors = folder / "sys/firmware/devicetree/base", folder / "sys/devices/system/cpu"
     tree.mkdir(parents=True)
     processors.mkdir(parents=True)

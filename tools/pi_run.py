@@ -35,7 +35,7 @@ class Emulator:
     """How programs of one architecture are run.
 
     Attributes:
-        binary: qemu's, statically linked.
+        binary: qemu's, statically linked; empty where the machine runs them itself.
         cpu: what it pretends to be. Never its default, ``max``: Debian 12's qemu computes SME instructions wrongly, and
             LiteRT's int8 kernels then return garbage without an error.
         machine: number of the architecture in an ELF header.
@@ -59,6 +59,7 @@ class Emulator:
 EMULATORS = {
     "arm64": Emulator("qemu-aarch64-static", "cortex-a72", 0xB7, 64),
     "armhf": Emulator("qemu-arm-static", "cortex-a7", 0x28, 32),
+    "amd64": Emulator("", "", 0x3E, 64),
 }
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -121,12 +122,13 @@ def enter_namespaces() -> None:
 def furnish(root: Path, emulator: Emulator, binds: list[str]) -> None:
     """Mount what programs expect, with a Pi's processor in /proc and /sys."""
     mount("/proc", root / "proc", flags=BIND | RECURSIVE)
-    registry = root / "proc/sys/fs/binfmt_misc"
-    mount("binfmt_misc", registry, "binfmt_misc")
-    (registry / "register").write_text(emulator.rule)
     _furnish_devices(root / "dev")
-    mount(root / FAKES / "cpuinfo", root / "proc/cpuinfo", flags=BIND)
-    mount(root / FAKES / "sys", root / "sys", flags=BIND)
+    if emulator.binary:
+        registry = root / "proc/sys/fs/binfmt_misc"
+        mount("binfmt_misc", registry, "binfmt_misc")
+        (registry / "register").write_text(emulator.rule)
+        mount(root / FAKES / "cpuinfo", root / "proc/cpuinfo", flags=BIND)
+        mount(root / FAKES / "sys", root / "sys", flags=BIND)
     for bind in binds:
         source, _, target = bind.partition(":")
         place = root / target.lstrip("/")
@@ -189,7 +191,7 @@ def main() -> None:
         parser.error("no command")
     root = given.root.resolve()
     emulator = emulator_of(root)
-    if shutil.which(emulator.binary) is None:
+    if emulator.binary and shutil.which(emulator.binary) is None:
         fail(f"{emulator.binary} is not installed: apt-get install qemu-user-static")
     try:
         enter_namespaces()
