@@ -203,12 +203,12 @@ def test_mixed_precision_and_a_compiled_step_keep_working():
 
 
 def test_a_scope_that_matches_nothing_is_refused():
-    with pytest.raises(UsageError, match="qat.scope matches no layer with a kernel: 'c'"):
+    with pytest.raises(UsageError, match=r"qat\.scope matches no layer with a kernel: 'c'"):
         quantize(dense(keras), QAT(scope=("c",)))
 
 
 def test_a_model_without_kernels_is_refused():
-    with pytest.raises(UnsupportedError, match="qat finds nothing to work on in model .*: no layer has a kernel"):
+    with pytest.raises(UnsupportedError, match=r"qat finds nothing to work on in model .*: no layer has a kernel"):
         quantize(model_of((4,), lambda x: L.ReLU()(x)), QAT())
 
 
