@@ -2,7 +2,7 @@
 
     python -m benchmarks.native_qat --zoo --layers [--update README.md]
     python -m benchmarks.native_qat --resnet8 cifar10.npz --model pretrainedResnet.h5
-    python -m benchmarks.native_qat --fashion FOLDER --sequence --step-time
+    python -m benchmarks.native_qat --fashion FOLDER --sequence FOLDER --step-time
 
 Every network runs in a process of its own, with a time limit. What was measured is appended to a file of JSON lines
 (``--results``), and read from there when the command is given again: a run that was stopped goes on where it was. Take
@@ -124,7 +124,7 @@ def _converted_row(kind: str, name: str, results: Results) -> list[str]:
 def zoo(results: Results, options: argparse.Namespace) -> str:
     """Measure the networks of ``keras.applications``."""
     note = (
-        "Random weights, trained for 30 steps on the demo's pictures so that outputs differ; compared on 1,000 of its "
+        "Random weights, trained for 16 steps on the demo's pictures so that outputs differ; compared on 1,000 of its "
         "test pictures: the quantized Keras model against its file. *Transform* is `attach` with its calibration."
     )
     return f"{converted('network', options.only or ZOO, results)}\n\n{note}"
@@ -177,9 +177,9 @@ def fashion(results: Results, options: argparse.Namespace) -> str:
 
 def sequence(results: Results, options: argparse.Namespace) -> str:
     """Train models of sequences."""
-    del options
+    folder = str(options.sequence.resolve())
     titles = {"conv1d": "Conv1D", "lstm": "LSTM", "gru": "GRU", "transformer": "transformer"}
-    rows = [accuracies(title, results, name) for name, title in titles.items()]
+    rows = [accuracies(f"{title}, JapaneseVowels", results, name, folder) for name, title in titles.items()]
     return table(TRAINED, rows)
 
 
@@ -232,12 +232,13 @@ def update(text: str, show: str, part: str) -> str:
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for show, title in (("zoo", "networks"), ("layers", "single layers"), ("sequence", "models of sequences")):
+    for show, title in (("zoo", "networks"), ("layers", "single layers")):
         parser.add_argument(f"--{show}", action="store_true", help=f"measure {title}")
     parser.add_argument("--step-time", action="store_true", help="measure training steps and memory")
     parser.add_argument("--resnet8", type=Path, metavar="NPZ", help="fine-tune on CIFAR-10 in this file")
     parser.add_argument("--model", type=Path, help="the .h5 of ResNet8")
     parser.add_argument("--fashion", type=Path, metavar="FOLDER", help="train on Fashion-MNIST in this folder")
+    parser.add_argument("--sequence", type=Path, metavar="FOLDER", help="train on JapaneseVowels in this folder")
     parser.add_argument("--only", action="append", help="of the networks or layers, this one; may be repeated")
     parser.add_argument("--results", type=Path, default=Path("native_qat.jsonl"), help="what was measured so far")
     parser.add_argument("--limit", type=float, default=1800.0, help="seconds that one process may take (default 1800)")

@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmarks.qat_networks import LAYERS, ZOO, network, noise, pictures
 
-CALIBRATION, SAMPLES, STEPS, BATCH = 200, 1000, 30, 32
+CALIBRATION, SAMPLES, STEPS, BATCH = 128, 1000, 16, 32
 
 
 def accepts(name: str) -> dict[str, Any]:
@@ -47,7 +47,8 @@ def zoo(name: str) -> dict[str, Any]:
     count = STEPS * BATCH
     model.fit(data["x_train"][:count], data["y_train"][:count], batch_size=BATCH, verbose=0)
     figures = native(model, [data["x_train"][:CALIBRATION]], [data["x_test"][:SAMPLES]])
-    return {**figures, "labels_top1": float(np.mean(figures.pop("best") == data["y_test"][:SAMPLES]))}
+    best = figures.pop("best")
+    return {**figures, "labels_top1": float(np.mean(best == data["y_test"][:SAMPLES]))}
 
 
 def layer(name: str) -> dict[str, Any]:
