@@ -89,15 +89,20 @@ def test_post_training_int8_of_every_kind_of_file(model: str, folder: Path, here
     assert report.comparison.size_ratio == report.baseline.size_bytes / report.result.size_bytes
 
 
-@pytest.mark.parametrize("model", ["net2.h5", "net3.keras"])
-def test_pruning_and_quantization_trained_together(model: str, folder: Path, here: Path) -> None:
-    report = exported(folder, model, "--prune", "0.5", "--qat", "--epochs", "2", "--learning-rate", "1e-3")
+@pytest.mark.parametrize(
+    ("model", "flags", "engine"),
+    [("net2.h5", (), "tfmot"), ("net3.keras", (), "native"), ("net3.keras", ("--engine", "tfmot"), "tfmot")],
+)
+def test_pruning_and_quantization_trained_together(
+    model: str, flags: tuple[str, ...], engine: str, folder: Path, here: Path
+) -> None:
+    report = exported(folder, model, "--prune", "0.5", "--qat", "--epochs", "2", "--learning-rate", "1e-3", *flags)
     content = (here / "out" / report.result.name).read_bytes()
     kernels = weights.facts(read(content).subgraphs)
     assert len(kernels) == 3
     assert all(kernel.zeros >= 0.5 for kernel in kernels)
     assert all(kernel.dtype == "int8" for kernel in kernels)
-    assert report.engine == "tfmot"
+    assert report.engine == engine
     assert {(p.what, p.asked) for p in report.result.promises} == {("sparsity", 0.5)}
     assert report.training is not None
     assert len(report.training.history["loss"]) == 2
