@@ -102,7 +102,7 @@ def test_its_findings_are_sentences():
     text = printed(table.print_report, a_report())
     for sentence in (
         "✓ ops: all 3 are int8",
-        "✓ agreement: scores against the Keras model: 30.0 dB, the same top-1 on 98.0 % of 50 real samples",
+        "✓ agreement: scores against the Keras model, 50 real samples: 30.0 dB, the same top-1 on 98.0 %",
         "✓ accuracy: no significant difference from float (p = 0.3, McNemar)",
         "✓ promise: sparsity kept in 2 layers: asked 0.5, got 0.5 to 0.625",
         "✓ runtime: litert 2.3.0 runs it (tried)",

@@ -52,7 +52,20 @@ def _runner_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-@click.command("bench", short_help="Measure on devices.")
+HELP = """\
+Measure MODEL... (.tflite files, or folders that export wrote) on one device or on several at once.
+
+\b
+  tfcompress bench model-int8/ --device ssh://pi@192.168.1.20
+  tfcompress bench float.tflite int8.tflite --device pi4 --device pi5 -o edge.json
+
+ssh logs in as it does for you: by key, to hosts it knows. edge_runner and the models are copied once, into one folder
+there; a measurement goes on when the connection is lost, and is fetched when it is back, or by the same command. A
+report.json beside a MODEL gets its measurement.
+"""
+
+
+@click.command("bench", help=HELP, short_help="Measure on devices.")
 @click.argument("models", metavar="MODEL...", nargs=-1, required=True)
 @click.option(
     "--device",
@@ -82,16 +95,6 @@ def command(
     cancel: bool,
     **runner: Any,
 ) -> None:
-    r"""Measure MODEL... (.tflite files, or folders that export wrote) on one device or on several at once.
-
-    \b
-      tfcompress bench model-int8/ --device ssh://pi@192.168.1.20
-      tfcompress bench float.tflite int8.tflite --device pi4 --device pi5 -o edge.json
-
-    ssh logs in as it does for you: by key, to hosts it knows. edge_runner and the models are copied once, into one
-    folder there; a measurement goes on when the connection is lost, and is fetched when it is back, or by the same
-    command. A report.json beside a MODEL gets its measurement.
-    """
     from tfcompress.cli.terminal import terminal
     from tfcompress.devices import config, fleet
 

@@ -186,12 +186,10 @@ def _agreement(report: Report) -> Iterator[Finding]:
         if output.get("top1") is not None:
             parts.append(f"the same top-1 on {wording.percent(output['top1'], 1)}")
         if output.get("near") is not None:
-            parts.append(f"{wording.percent(output['near'], 1)} of the values at most 2 steps of its scale apart")
+            parts.append(f"{wording.percent(output['near'], 2)} of the values at most 2 steps apart")
         if parts:
-            on = f"of {found.get('samples')} {kind} samples"
-            yield Finding(
-                "agreement", f"{output.get('name')} against the Keras model: {', '.join(parts)} {on}", good=True
-            )
+            text = f"{output.get('name')} against the Keras model, {found.get('samples')} {kind} samples: "
+            yield Finding("agreement", text + ", ".join(parts), good=True)
 
 
 def _significance(report: Report) -> Iterator[Finding]:
