@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tfcompress.cli.options import DATA_FLAGS, data_options, loading_options, open_data
-from tfcompress.errors import OutputError, UnsupportedError, UsageError
+from tfcompress.errors import DataError, OutputError, UnsupportedError, UsageError
 
 if TYPE_CHECKING:
     from tfcompress.data.dataset import BoundData
@@ -106,6 +106,7 @@ def analysis(path: Path, flags: Mapping[str, Any], progress: Progress) -> Analys
 
     Raises:
         UsageError: a split that the data does not have.
+        DataError: data that cannot be read, or has no labels.
         UnsupportedError: a model without a graph of layers, or one of which nothing can shrink.
     """
     from tfcompress.models.channels.cost import CostModel
@@ -190,7 +191,7 @@ def _samples(bound: BoundData, flags: Mapping[str, Any]) -> Samples:
     first = pairs[0][1]
     if first is None:
         msg = f"the {name} split has no labels, and a score needs them; give y_{name} too"
-        raise UsageError(msg)
+        raise DataError(msg)
     if isinstance(first, dict):
         return Samples(inputs, {key: np.concatenate([y[key] for _, y in pairs]) for key in first})
     return Samples(inputs, np.concatenate([y for _, y in pairs]))

@@ -1,0 +1,105 @@
+"""One measurement of :mod:`benchmarks.channels`, in a process of its own: prints one line of JSON.
+
+python -m benchmarks.channels_child surgery MobileNetV2 0.5
+python -m benchmarks.channels_child train resnet8.keras cifar10.npz recipe.toml OUTPUT
+python -m benchmarks.channels_child race unpruned.tflite pruned.tflite …
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+SIZES = {"InceptionV3": 96, "Xception": 96}
+"""Inputs are squares of this many pixels; the others 64."""
+
+
+def surgery(name: str, remove: str) -> dict[str, Any]:
+    """Remove a fraction of the MACs of one of Keras's networks, and see whether what is left works."""
+    import keras
+    import numpy as np
+
+    from tfcompress.devices.latency import measure
+    from tfcompress.recipe import Channels
+    from tfcompress.techniques.channels.stage import remove_channels
+
+    keras.utils.set_random_seed(0)
+    size = SIZES.get(name, 64)
+    model = getattr(keras.applications, name)(weights=None, input_shape=(size, size, 3), classes=10)
+    started = time.perf_counter()
+    found = remove_channels(model, Channels(remove=float(remove)))
+    took = time.perf_counter() - started
+    figures = {
+        "macs": found.before.macs,
+        "removed": found.removed,
+        "parameters": found.before.parameters,
+        "parameters_left": found.after.parameters,
+        "groups": len(found.keep),
+        "pinned": len(found.pinned),
+        "seconds": took,
+        "gradients": _backward(found.model, size),
+    }
+    output = found.model(np.random.default_rng(0).random((2, size, size, 3)), training=False)
+    figures["forward"] = bool(np.isfinite(np.asarray(output)).all())
+    figures["latency_ratio"] = measure(model, found.model)
+    return figures
+
+
+def _backward(model: Any, size: int) -> float:
+    """Return the fraction of trainable weights that a step's gradient reaches, finite and not all zero."""
+    import numpy as np
+    import tensorflow as tf
+
+    x = tf.constant(np.random.default_rng(1).random((4, size, size, 3)), tf.float32)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(tf.math.log(model(x, training=True)[:, 0] + 1e-6))
+    weights = [variable.value for variable in model.trainable_variables]
+    gradients = [None if g is None else np.asarray(g) for g in tape.gradient(loss, weights)]
+    good = [g is not None and np.isfinite(g).all() for g in gradients]
+    return sum(map(bool, good)) / len(good)
+
+
+def train(model: str, data: str, recipe: str, output: str) -> dict[str, Any]:
+    """Run one recipe on a model and data."""
+    import tfcompress as tfc
+
+    started = time.perf_counter()
+    report = tfc.compress(model, recipe, data, output=output, force=True).report
+    score, baseline = report.result.score, report.baseline
+    file = next(Path(output).glob("*.tflite"))
+    return {
+        "top1": None if score is None else score.top1,
+        "size_bytes": report.result.size_bytes,
+        "gzip_bytes": report.result.gzip_bytes,
+        "float_top1": None if baseline is None or baseline.score is None else baseline.score.top1,
+        "seconds": time.perf_counter() - started,
+        "file": str(file),
+        "notes": [note for note in report.warnings if note.startswith("channels")],
+    }
+
+
+def race(*files: str) -> dict[str, Any]:
+    """Time files in turns; the first one is what the others are compared with."""
+    from tfcompress.devices.local import Settings, run
+
+    models = run([Path(file) for file in files], settings=Settings(runs=200, seconds=3.0))["models"]
+    medians = [median(found["timing"]["samples_ns"]) for found in models]
+    return {"median_ms": [value / 1e6 for value in medians], "speedup": [medians[0] / value for value in medians]}
+
+
+COMMANDS: dict[str, Callable[..., dict[str, Any]]] = {"surgery": surgery, "train": train, "race": race}
+
+
+def main() -> None:
+    """Run the command that the arguments name."""
+    command, *words = sys.argv[1:]
+    print(json.dumps(COMMANDS[command](*words)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""``tfcompress sensitivity`` from the command line to the page."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from tfcompress.cli.main import run
+
+keras = pytest.importorskip("keras")
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """Stand in a folder with a model and data of which the model knows every label."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    keras.utils.set_random_seed(0)
+    layers = [keras.layers.Dense(16, activation="relu", name="hidden"), keras.layers.Dense(3, name="logits")]
+    model = keras.Sequential([keras.Input((6,), name="vector"), *layers])
+    model.save("model.keras")
+    x = np.random.default_rng(0).normal(size=(64, 6)).astype("float32")
+    np.savez("data.npz", x_train=x, y_train=model.predict(x, verbose=0).argmax(1), x_test=x[:3], y_test=[0, 1, 2])
+    return tmp_path
+
+
+def test_the_page_the_table_and_the_second_run_from_the_cache(here, capfd):
+    words = ["sensitivity", "model.keras", "--data", "data.npz"]
+    assert run(words) == 0
+    out = capfd.readouterr().out
+    assert "hidden" in out
+    assert "written: model-sensitivity.html" in out
+    assert "100.00 % on 64 samples" in (here / "model-sensitivity.html").read_text()
+    assert run([*words, "-o", "again.html", "--json"]) == 0
+    text = capfd.readouterr()
+    assert "8 points were measured by an earlier run" in text.err
+    found = json.loads(text.out)
+    assert found["baseline"] == 1.0
+    assert [len(curve["points"]) for curve in found["curves"]] == [7]
+    assert found["pinned"][0][0] == "logits"
+
+
+def test_a_page_that_is_there_is_replaced_by_force_only(here, capfd):
+    (here / "model-sensitivity.html").write_text("mine")
+    words = ["sensitivity", "model.keras", "--data", "data.npz", "--criterion", "taylor", "--cache", "kept"]
+    assert run(words) == 8
+    assert "exists already" in capfd.readouterr().err
+    assert run([*words, "--force"]) == 0
+    assert "<h1>" in (here / "model-sensitivity.html").read_text()
+    assert len(list((here / "kept").iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        ([], 2, "sensitivity needs data to score on: give --data"),
+        (["--data", "data.npz", "--split", "val"], 2, "--split must be one of train, test"),
+        (["--data", "x.npz"], 4, "no labels"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(here, capfd, words, code, said):
+    np.savez("x.npz", x=np.zeros((4, 6), "float32"))
+    assert run(["sensitivity", "model.keras", *words]) == code
+    assert said in capfd.readouterr().err
+
+
+def test_a_model_without_channels_is_refused(here, capfd):
+    keras.Sequential([keras.Input((6,)), keras.layers.Dense(3, name="only")]).save("single.keras")
+    assert run(["sensitivity", "single.keras", "--data", "data.npz"]) == 5
+    assert "has no channels that can be removed (only: " in capfd.readouterr().err
