@@ -169,6 +169,12 @@ def transformer(x):
     return layers.GlobalAveragePooling1D()(layers.Add()([x, y]))
 
 
+def shared_heads(x):
+    x = layers.Reshape((64, -1))(layers.Conv2D(6, 1, name="body")(x))
+    x = layers.GroupQueryAttention(3, num_query_heads=6, num_key_value_heads=3, name="attention")(x, x)
+    return layers.GlobalAveragePooling1D()(x)
+
+
 def scored(x):
     a, b, c = (layers.Reshape((64, -1))(layers.Conv2D(n, 1, name=f"to{n}")(x)) for n in (6, 5, 4))
     keys = layers.Dense(6, name="keys")(b)
@@ -299,7 +305,7 @@ TOPOLOGIES = (
     plain, residual, merged, squeeze_excite, gated_by_place, dense_blocks, added_to_concatenated, depthwise, separable,
     grouped_whole, grouped_within, grouped_first, transposed, normalized_in_groups, normalized_by_length, slopes,
     reshaped, shuffled, raw_operations, split_channels, multiplied, heads_by_hand, attention, transformer, einsum,
-    sequence, volume, lstm, gru, both_ways, images_in_time, model_in_time, resized, scored,
+    sequence, volume, lstm, gru, both_ways, images_in_time, model_in_time, resized, scored, shared_heads,
     channels_first, windows, pixels_from_channels, normalized_by_hand, cells, highway,
     nested, shared, shared_model,
 )  # fmt: skip

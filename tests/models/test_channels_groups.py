@@ -20,6 +20,7 @@ from channel_models import (
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tfcompress.models.channels.cost import Cost, CostModel
 from tfcompress.models.channels.dead import kill_
 from tfcompress.models.channels.groups import groups
 from tfcompress.models.channels.ledger import Ledger
@@ -211,6 +212,14 @@ def test_killing_zeroes_what_makes_a_channel_and_leaves_what_reads_it():
     assert np.flatnonzero(np.all(model.get_layer("first").kernel.numpy() == 0, axis=(0, 1, 2))).tolist() == [1, 4]
     assert np.flatnonzero(model.get_layer("first").bias.numpy() == 0).tolist() == [1, 4]
     np.testing.assert_array_equal(model.get_layer("second").kernel.numpy(), read)
+
+
+def test_a_model_without_kernels_has_no_groups_and_costs_nothing():
+    image = keras.Input((8, 8, 3))
+    model = keras.Model(image, layers.GlobalAveragePooling2D()(image))
+    assert groups(model) == ()
+    assert CostModel.of(model).of_kept({}) == Cost(0, 0)
+    assert CostModel.of(model).per_channel({}) == {}
 
 
 def test_a_quantized_layer_is_left_alone():

@@ -208,7 +208,9 @@ def test_a_subclassed_model_is_refused():
 
     model = Own()
     model(np.zeros((1, 3), "float32"))
-    with pytest.raises(UnsupportedError, match=r"functional and sequential Keras 3 models, got 'own' \(Own\)"):
+    with pytest.raises(
+        UnsupportedError, match=r"functional and sequential Keras 3 models that are built, got 'own' \(Own\)"
+    ):
         narrow(model, {})
 
 

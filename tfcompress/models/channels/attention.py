@@ -18,7 +18,11 @@ def multi_head(step: Step) -> list[Marks]:
     """
     layer = step.layer
     bound = _bound(step)
-    if layer._attention_axes not in (None, (1,)) or any(len(marks) != 3 for marks in bound.values()):
+    if (
+        {"query", "value"} - set(bound)
+        or layer._attention_axes not in (None, (1,))
+        or any(len(marks) != 3 for marks in bound.values())
+    ):
         return refused(step)
     for marks in bound.values():
         step.pin_but(marks, -1)
@@ -43,6 +47,37 @@ def multi_head(step: Step) -> list[Marks]:
     marks_out: Marks = (None, None, Channels.zero(out))
     scores: Marks = (None, Channels.zero(heads).becoming(np.nan), None, None)
     return [marks_out, scores][: len(step.outputs)]
+
+
+def grouped_query(step: Step) -> list[Marks]:
+    """A key-value head is a channel, with all the query heads that use it; the output is as wide as the query."""
+    layer, bound = step.layer, _bound(step)
+    if {"query", "value"} - set(bound) or any(len(marks) != 3 for marks in bound.values()):
+        return refused(step)
+    for marks in bound.values():
+        step.pin_but(marks, -1)
+    query, value = bound["query"], bound["value"]
+    heads = step.produce(layer._value_dense.kernel, 1, ":heads")
+    asking = np.repeat(heads, layer.num_repeats)
+    given = {"query": query, "key": bound.get("key", value), "value": value, "gate": query}
+    for name, marks in given.items():
+        dense = getattr(layer, f"_{name}_dense", None)
+        if dense is not None:
+            step.read(dense.kernel, 0, marks[-1])
+            _project(step, dense, asking if name in ("query", "gate") else heads, None)
+    last = layer._output_dense
+    out = step.produce(last.kernel, 2)
+    if query[-1] is None:
+        step.trace.ledger.pin(out, f"layer {step.named} makes as many channels as its query has")
+    else:
+        step.trace.ledger.unite(out, query[-1].atoms)
+    step.read(last.kernel, 0, Channels.zero(asking))
+    if last.bias is not None:
+        step.claim(last.bias, 0, out, "makes")
+    step.configure(num_query_heads=asking, num_key_value_heads=heads)
+    scores: Marks = (None, Channels.zero(asking).becoming(np.nan), None, None)
+    made: Marks = (None, None, Channels.zero(out))
+    return [made, scores][: len(step.outputs)]
 
 
 def _bound(step: Step) -> dict[str, Marks]:
@@ -103,5 +138,10 @@ def scored(step: Step) -> list[Marks]:
     return found[: len(step.outputs)]
 
 
-RULES: dict[str, Rule] = {"MultiHeadAttention": multi_head, "Attention": scored, "AdditiveAttention": scored}
+RULES: dict[str, Rule] = {
+    "MultiHeadAttention": multi_head,
+    "Attention": scored,
+    "AdditiveAttention": scored,
+    "GroupedQueryAttention": grouped_query,
+}
 """Class of a layer -> its rule."""

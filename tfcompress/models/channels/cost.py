@@ -93,6 +93,8 @@ class CostModel:
         kernels = [(macs, claimed.get(id(variable), [])) for variable, macs in trace.kernels]
         self._parameters = self._products(sizes)
         self._macs = self._products(kernels + [(term.macs, list(term.axes)) for term in trace.terms])
+        self._kinds: list[Atoms] = []
+        self._full: list[Values] = []
         self._linear()
 
     def _products(self, entries: list[tuple[float, list[Atoms]]]) -> _Products:
@@ -112,27 +114,32 @@ class CostModel:
 
     def _linear(self) -> None:
         """Write every axis's kept part as ``matrix @ numbers + rest``: a column for channels that are alike."""
-        groups, analysis = self.analysis.groups, self.analysis
-        offsets = np.concatenate([[0], np.cumsum([group.channels for group in groups])]).astype(np.int64)
-        total = int(offsets[-1])
-        dense = np.zeros((len(self._axes) + 1, total))
-        rest = np.ones(len(self._axes) + 1)
+        groups = self.analysis.groups
+        touching: list[list[tuple[int, Values]]] = [[] for _ in groups]
+        self._rest = np.ones(len(self._axes) + 1)
         for row, atoms in enumerate(self._axes):
-            owned = analysis.group_of[atoms] >= 0
-            places = offsets[analysis.group_of[atoms][owned]] + analysis.channel_of[atoms][owned]
-            np.add.at(dense[row], places, 1.0 / len(atoms))
-            rest[row] = 1.0 - owned.mean()
-        owner = np.repeat(np.arange(len(groups)), [group.channels for group in groups])
-        marked = np.concatenate([owner[None].astype(np.float64), dense])
-        alike, kinds = np.unique(marked, axis=1, return_inverse=True)
-        self._matrix, self._rest, self._kinds, self._offsets = alike[1:], rest, kinds.ravel(), offsets
-        self._owner = alike[0].astype(np.int64)
-        self._columns_of = np.searchsorted(self._owner, np.arange(len(groups) + 1))  # unique columns come in order
-        self._full = np.bincount(self._kinds, minlength=alike.shape[1]).astype(np.float64)
+            owners, channels = self.analysis.group_of[atoms], self.analysis.channel_of[atoms]
+            self._rest[row] = np.mean(owners < 0)
+            for group in np.unique(owners[owners >= 0]):
+                counts = np.bincount(channels[owners == group], minlength=groups[group].channels)
+                touching[group].append((row, counts / len(atoms)))
+        columns: list[Values] = []
+        starts = [0]
+        for group, parts in zip(groups, touching, strict=True):
+            table = np.stack([part for _, part in parts]) if parts else np.zeros((1, group.channels))
+            alike, kinds = np.unique(table, axis=1, return_inverse=True)
+            filled = np.zeros((len(self._axes) + 1, alike.shape[1]))
+            filled[[row for row, _ in parts]] = alike[: len(parts)]
+            columns.append(filled)
+            self._kinds.append(kinds.ravel())
+            self._full.append(np.bincount(kinds.ravel()).astype(np.float64))
+            starts.append(starts[-1] + alike.shape[1])
+        self._matrix = np.concatenate(columns, axis=1) if columns else np.zeros((len(self._axes) + 1, 0))
+        self._columns_of = starts
         self._index = {group.name: number for number, group in enumerate(groups)}
 
     def _numbers(self, keep: Keep) -> Values:
-        numbers = self._full.copy()
+        numbers = np.concatenate(self._full) if self._full else np.zeros(0)
         for name, channels in keep.items():
             if name not in self._index:
                 msg = f"keep must name groups of the model, got {name!r}{nearest(name, self._index)}"
@@ -144,8 +151,7 @@ class CostModel:
             elif end == first + 1:
                 numbers[first] = len(channels)
             else:
-                kinds = self._kinds[self._offsets[group] + np.asarray(channels, np.int64)]
-                numbers[first:end] = np.bincount(kinds - first, minlength=end - first)
+                numbers[first:end] = np.bincount(self._kinds[group][list(channels)], minlength=end - first)
         return numbers
 
     def of_kept(self, keep: Keep) -> Cost:
@@ -167,11 +173,13 @@ class CostModel:
         """
         numbers = self._numbers(keep)
         parts = self._matrix @ numbers + self._rest
-        slopes = np.stack([self._macs.slope(parts), self._parameters.slope(parts)]) @ self._matrix
-        groups = len(self.analysis.groups)
-        weight = np.bincount(self._owner, weights=self._full, minlength=groups)
-        means = [np.bincount(self._owner, weights=row * self._full, minlength=groups) / weight for row in slopes]
-        return {name: (float(means[0][n]), float(means[1][n])) for name, n in self._index.items()}
+        slices = np.stack([self._macs.slope(parts), self._parameters.slope(parts)]) @ self._matrix
+        found: dict[str, tuple[float, float]] = {}
+        for name, group in self._index.items():
+            mine, weight = slices[:, self._columns_of[group] : self._columns_of[group + 1]], self._full[group]
+            macs, parameters = mine @ weight / weight.sum()
+            found[name] = (float(macs), float(parameters))
+        return found
 
 
 def macs_after(model: Any, keep: Keep) -> int:

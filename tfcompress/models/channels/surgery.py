@@ -187,6 +187,8 @@ class _Surgery:
                     values = np.compress(self.alive[atoms], values, axis=axis)
                 adjust = self.trace.adjustments.get(id(before))
                 after.assign(values if adjust is None else adjust(values, self.count))
+            if new.trainable != old.trainable:
+                new.trainable = old.trainable
             if hasattr(new, "finalize_state"):  # a Normalization: what it computes with comes from its weights
                 new.finalize_state()
 

@@ -228,8 +228,8 @@ class Trace:
         """
         if keras_of(model) != "keras3" or not is_graph(model):
             msg = (
-                f"channels can be removed from functional and sequential Keras 3 models, got {model.name!r} "
-                f"({type(model).__name__}); rebuild it with the functional interface"
+                f"channels can be removed from functional and sequential Keras 3 models that are built, got "
+                f"{model.name!r} ({type(model).__name__}); build it, or write it with the functional interface"
             )
             raise UnsupportedError(msg)
         given = [self._input(tensor) for tensor in model.inputs]
