@@ -69,6 +69,7 @@ class Options:
     per_op: bool = False
     energy: bool = False
     power_command: str | None = None
+    ina: str | None = None
     assume_watts: float | None = None
     timeout: float = 300.0
     seed: int = 0
@@ -101,6 +102,8 @@ def parse(arguments: Sequence[str]) -> Options:
     given.update({key: value for key, value in defaults.items() if given[key] is None})
     given = {key: value for key, value in given.items() if value is not None}
     options = Options(**{**given, "models": tuple(given["models"])})
+    if options.power_command or options.ina or options.assume_watts:
+        options = replace(options, energy=True)
     if "processes" not in given and options.interleaved:
         options = replace(options, processes=SEVERAL_PROCESSES)
     problem = _problem(options)
@@ -123,8 +126,8 @@ def _problem(options: Options) -> str | None:
     for path in (options.data, options.labels):
         if path and not path.is_file():
             return f"no such data file: {str(path)!r}"
-    if options.assume_watts and options.power_command:
-        return "give --assume-watts or --power-command, not both: one is an assumption, the other a measurement"
+    if sum(given is not None for given in (options.assume_watts, options.power_command, options.ina)) > 1:
+        return "give one of --assume-watts, --power-command and --ina: an assumption is no measurement"
     return None
 
 
@@ -204,6 +207,7 @@ def _also(group: argparse._ArgumentGroup) -> None:
     add("--parallel", type=_counts, metavar="N,…", help="numbers of interpreters at once to try (default 1,2,4)")
     add("--energy", action="store_true", help="joules of one inference above idle, from whatever measures power here")
     add("--power-command", metavar="COMMAND", help="a program that prints watts, for --energy; its last number counts")
+    add("--ina", type=_ina, metavar="CHIP@BUS:ADDRESS[:OHM]", help="an INA219, INA226 or INA260 on the I²C bus")
     add("--assume-watts", type=_seconds, metavar="W", help="no sensor: assume so much above idle; marked as assumed")
 
 
@@ -276,6 +280,16 @@ def _number(text: str, allowed: Callable[[float], bool], what: str) -> float:
 
 def _seconds(text: str) -> float:
     return _number(text, lambda value: 0 < value < 1e6, "a number above 0")
+
+
+def _ina(text: str) -> str:
+    from edge_runner import ina
+
+    try:
+        ina.wiring(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return text
 
 
 def _celsius(text: str) -> float:
