@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from channel_models import (
     attention,
+    both_ways,
     dense_blocks,
     depthwise,
     filled,
@@ -104,6 +105,12 @@ def test_a_unit_of_an_lstm_owns_a_column_in_every_gate():
     unit = members(named(model_of(lstm))["second"])
     assert unit["second", "lstm_cell/recurrent_kernel", 0] == [0, 1, 2, 3]
     assert unit["second", "lstm_cell/recurrent_kernel", 1] == [0, 1, 2, 3] * 4
+
+
+def test_both_directions_lose_the_same_units():
+    group = named(model_of(both_ways))["joined:forward"]
+    assert members(group)["each", "kernel", 0] == [0, 1, 2, 3, 0, 1, 2, 3]
+    assert group.channels == 4
 
 
 def test_a_head_is_a_channel_and_so_is_a_value_size():

@@ -89,7 +89,7 @@ def _part(step: Step, layer: Any, suffix: str, config: str, outputs: list[Any]) 
 
 
 def bidirectional(step: Step) -> list[Marks]:
-    """Two layers side by side; their outputs are joined, or added and so tied."""
+    """Two layers side by side, unit by unit: Keras reckons the shape of both from the first."""
     layer = step.layer
     inner = (layer.forward_layer, layer.backward_layer)
     if (
@@ -107,14 +107,11 @@ def bidirectional(step: Step) -> list[Marks]:
     if any(marks[-1] is None for marks in made):
         return refused(step)
     states = [(None, marks[-1]) for marks in made for _ in range((len(step.outputs) - len(outputs)) // 2)]
+    forward, backward = (marks[-1] or Channels.zero(np.zeros(0, np.int64)) for marks in made)
+    step.unite(forward, backward)
     if layer.merge_mode is None:
         return [*made, *states][: len(step.outputs)]
-    forward, backward = (marks[-1] or Channels.zero(np.zeros(0, np.int64)) for marks in made)
-    if layer.merge_mode == "concat":
-        merged = joined([forward, backward])
-    else:
-        step.unite(forward, backward)
-        merged = forward
+    merged = joined([forward, backward]) if layer.merge_mode == "concat" else forward
     return [(*made[0][:-1], merged), *states]
 
 
