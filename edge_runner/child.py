@@ -67,6 +67,7 @@ class Session:
         labels: str | None,
         expects: dict[str, Any],
         seed: int,
+        batch: int = 1,
     ) -> dict[str, Any]:
         """Open the model, feed it, and run it once."""
         if affinity:
@@ -81,6 +82,7 @@ class Session:
         loaded = time.perf_counter_ns()
         model.allocate()
         allocated = time.perf_counter_ns()
+        model.batch(batch)
         warnings = self._feed(data, labels, expects)
         self.seed = seed
         ranges = self.feed.ranges if self.feed else {}

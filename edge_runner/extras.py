@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edge_runner import energy, per_op
+from edge_runner import energy, per_op, throughput
 from edge_runner.arguments import Options
 from edge_runner.subject import Subject, Tell
 
@@ -18,5 +18,7 @@ def extras(options: Options, runtime: str, subjects: Sequence[Subject], tell: Te
             subject.entry["per_op"] = per_op.per_op(subject, options, runtime, tell)
             if subject.entry["delegation"]:
                 subject.entry["delegation"]["difference"] = per_op.difference(subject, options, runtime, tell)
+        if options.throughput:
+            subject.entry["throughput"] = throughput.throughput(subject, options, runtime, tell)
         if options.energy:
             subject.entry["energy"] = energy.energy(subject, options, runtime, tell)

@@ -105,6 +105,25 @@ class Model:
         """Give an input with open extents another shape; :meth:`allocate` must follow."""
         self.interpreter.resize_tensor_input(tensor.index, list(shape), strict=True)
 
+    def batch(self, size: int) -> None:
+        """Make the first extent of every input *size*, and allocate again.
+
+        Raises:
+            ValueError: the model was made for another batch and cannot be resized.
+        """
+        if size == 1 or all(tensor.shape[:1] == (size,) for tensor in self.inputs):
+            return
+        for tensor in self.inputs:
+            if not tensor.shape:
+                msg = f"input {tensor.name!r} has no batch"
+                raise ValueError(msg)
+            self.interpreter.resize_tensor_input(tensor.index, [size, *tensor.shape[1:]])
+        self.allocate()
+        for tensor in self.outputs:
+            if tensor.shape[:1] != (size,):
+                msg = f"output {tensor.name!r} stays of shape {tensor.shape} when the batch becomes {size}"
+                raise ValueError(msg)
+
     @property
     def inputs(self) -> tuple[Tensor, ...]:
         """The inputs, in the signature's order."""

@@ -53,6 +53,7 @@ def render(document: dict[str, Any]) -> str:
         lines.extend(f"{label(model)}: {warning}" for warning in model["warnings"])
     lines.extend(wording.pairs(document["accuracy_comparisons"], [label(model) for model in models]))
     lines.extend(line for model in models if model["per_op"] for line in _ops(model))
+    lines.extend(line for model in models if model["throughput"] for line in _throughput(model))
     lines.extend(document["warnings"])
     return "\n".join(lines)
 
@@ -107,6 +108,15 @@ def _ops(model: dict[str, Any]) -> list[str]:
     if taken:
         lines.append(f"  {taken['delegated']} of {taken['nodes']} nodes run by {model['delegate']}")
         lines.extend(f"  {_difference(entry)}" for entry in taken["difference"] or ())
+    return lines
+
+
+def _throughput(model: dict[str, Any]) -> list[str]:
+    lines = [f"{label(model)}, samples a second:"]
+    for entry in model["throughput"]:
+        per_second = entry["per_second"]
+        rate = _short(entry["reason"]) if per_second is None else f"{per_second:,.{0 if per_second >= 100 else 2}f}"
+        lines.append(f"  batch {entry['batch']}, {entry['interpreters']} at once: {rate}")
     return lines
 
 

@@ -389,3 +389,77 @@ def test_a_core_that_is_not_there_is_the_models_reason(folder):
 def test_the_start_to_the_first_inference_is_told(result):
     process = result["models"][0]["timing"]["processes"][0]
     assert process["first_ns"] < process["start_to_first_ns"] < result["start_to_first_ms"] * 1e6 + 1e7
+
+
+def test_where_the_time_goes_how_many_a_second_and_joules_when_asked_for(folder):
+    asked = ("--per-op", "--throughput", "--batches", "1", "--parallel", "2", "--assume-watts", "5")
+    done = run(folder, INT8, *FAST, *asked)
+    result = json.loads(done.stdout)
+    check(SCHEMA, result, SCHEMA)
+    (model,) = result["models"]
+    assert [node["op"] for node in model["per_op"]["nodes"]] == ["CONV_2D", "RESHAPE", "FULLY_CONNECTED", "SOFTMAX"]
+    assert [entry["compared_with"] for entry in model["delegation"]["difference"]] == ["no-delegate", "reference"]
+    assert [(entry["batch"], entry["interpreters"]) for entry in model["throughput"]] == [(1, 1), (1, 2)]
+    assert model["energy"]["kind"] == "assumed"
+    for said in ("by op, each node alone", "nodes run by XNNPACK", "samples a second:", "mJ (assumed)"):
+        assert said in done.stderr
+
+
+def test_the_planned_arena_is_told_apart_from_the_measured_memory(result):
+    memory = result["models"][0]["memory"]
+    assert memory["planned_arena_bytes"] == 8 * 8 * 4 + 2 * 4 * 4 * 6 * 4
+    assert memory["planned_by"].startswith("greedy by size")
+    assert memory["before_bytes"] < memory["peak_bytes"]
+
+
+def throttling(folder, flags):
+    """A vcgencmd whose firmware says these flags, one a question, the last for ever."""
+    program = folder / "vcgencmd"
+    program.write_text(
+        f"#!/bin/sh\ncd {folder}\necho x >> asked\nset -- {flags}\n"
+        'n=$(wc -l < asked)\n[ "$n" -gt $# ] && n=$#\nshift $((n - 1))\necho "throttled=$1"\n'
+    )
+    program.chmod(0o755)
+    return {**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
+
+
+def test_throttled_turns_are_discarded_and_counted(folder, tmp_path):
+    environment = throttling(tmp_path, "0x0 0x0 0x0 0x4 0x0")  # before, at the start, then after each turn
+    result = json.loads(run(folder, INT8, *FAST, "--rounds", "2", env=environment).stdout)
+    (model,) = result["models"]
+    assert [block["throttled"] for block in model["timing"]["blocks"]] == [False, True, True, False]
+    assert model["heat"]["discarded_blocks"] == 2
+    assert model["timing"]["discarded_runs"] > 0
+    assert "2 of 4 turns were throttled and left out" in model["warnings"]
+
+
+def test_a_machine_that_is_throttled_all_the_time_measures_nothing(folder, tmp_path):
+    done = run(folder, INT8, *FAST, "--rounds", "1", env=throttling(tmp_path, "0x4"))
+    assert done.returncode == 1
+    (model,) = json.loads(done.stdout)["models"]
+    assert model["reason"].startswith("the machine was throttled during all of its 2 turns; cool it")
+
+
+def test_it_rests_before_it_measures_when_asked(folder):
+    start = time.monotonic()
+    (model,) = json.loads(run(folder, INT8, *FAST, "--cool-down", "0.5").stdout)["models"]
+    assert time.monotonic() - start > 0.5
+    assert model["heat"]["cooled_seconds"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--threads", "1,0"], "argument --threads: must be a whole number of at least 1, got '0'"),
+        (["--kernels", "fast"], "argument --kernels: must be of default, no-delegate, reference, got 'fast'"),
+        (["--cool-to", "999"], "argument --cool-to: must be a temperature in °C, got '999'"),
+        (["--ina", "lm75@1:1"], "argument --ina: must be ina219, ina226 or ina260"),
+        (["--assume-watts", "5", "--power-command", "x"], "give one of --assume-watts, --power-command and --ina"),
+        (["--labels", "y.npy"], "--labels needs --data"),
+        (["--affinity", "1,x"], "argument --affinity: must be a whole number of at least 0, got 'x'"),
+    ],
+)
+def test_further_arguments_that_cannot_be_meant_end_with_2(folder, arguments, message):
+    done = run(folder, INT8, *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
