@@ -217,7 +217,7 @@ def gru(x):
 
 def both_ways(x):
     x = layers.Bidirectional(layers.LSTM(4, return_sequences=True), name="joined")(layers.Reshape((16, 12))(x))
-    x = layers.TimeDistributed(layers.Dense(5, activation="tanh"), name="each")(x)
+    x = layers.TimeDistributed(layers.Dense(5, activation="tanh", name="step"), name="each")(x)
     return layers.Bidirectional(layers.GRU(4), merge_mode="sum", name="added")(x)
 
 

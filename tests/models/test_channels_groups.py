@@ -109,7 +109,7 @@ def test_a_unit_of_an_lstm_owns_a_column_in_every_gate():
 
 def test_both_directions_lose_the_same_units():
     group = named(model_of(both_ways))["joined:forward"]
-    assert members(group)["each", "kernel", 0] == [0, 1, 2, 3, 0, 1, 2, 3]
+    assert members(group)["each", "step/kernel", 0] == [0, 1, 2, 3, 0, 1, 2, 3]
     assert group.channels == 4
 
 

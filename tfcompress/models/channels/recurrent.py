@@ -104,10 +104,10 @@ def bidirectional(step: Step) -> list[Marks]:
         for one, suffix, config in zip(inner, (":forward", ":backward"), ("layer", "backward_layer"), strict=True)
     ]
     made = [recurrent(part)[0] for part in parts]
-    if any(marks[-1] is None for marks in made):
+    forward, backward = (marks[-1] for marks in made)
+    if forward is None or backward is None or len(forward) != len(backward):
         return refused(step)
     states = [(None, marks[-1]) for marks in made for _ in range((len(step.outputs) - len(outputs)) // 2)]
-    forward, backward = (marks[-1] or Channels.zero(np.zeros(0, np.int64)) for marks in made)
     step.unite(forward, backward)
     if layer.merge_mode is None:
         return [*made, *states][: len(step.outputs)]
