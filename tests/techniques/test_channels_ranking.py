@@ -53,6 +53,13 @@ def test_equal_groups_of_equal_cost_shrink_alike():
     assert abs(len(found.keep["g0"]) - len(found.keep["g1"])) <= 2
 
 
+def test_a_group_that_counts_more_keeps_more():
+    candidates = [candidate("g0", np.ones(64)), candidate("g1", np.ones(64), weight=3.0)]
+    found = choose(candidates, lambda k: _additive(k, 64, 64), 64.0)
+    kept = [len(found.keep[name]) for name in ("g0", "g1")]
+    assert kept[1] / kept[0] == pytest.approx(3.0, rel=0.2)  # weight / width, the price of a channel, is equal
+
+
 def _additive(keep, *widths):
     return float(sum(len(keep.get(f"g{n}", range(width))) for n, width in enumerate(widths)))
 

@@ -5,7 +5,8 @@ therefore the SHARE of its own score that a group would lose: removing channels 
 the channels that go are those for which ``-log(kept share)`` grows least for each unit of cost saved. It is the rule of
 LAMP (Lee et al. 2021, arXiv:2010.07611, eq. 1: a weight is scored by its share of what is still there) for channels
 instead of weights, divided by what the removal saves. A group that has lost much already becomes dear, so none is
-emptied while others are whole; a group whose removal saves nothing is left alone.
+emptied while others are whole; a group whose removal saves nothing is left alone. Groups count by their weight: a
+residual stream saves much, since many layers use it, and each of these layers suffers from its loss.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ class Candidate:
         scores: how much each channel matters, shape (channels,), at least 0.
         floor: least number of channels that stay.
         round_to: widths are multiples of this; the whole width is always allowed.
-        weight: how much a lost share of this group's score counts, above 0: from a sensitivity analysis, say.
+        weight: how much a lost share of this group's score counts, above 0: the number of kernels that it sits in, or
+            what a sensitivity analysis says.
     """
 
     name: str

@@ -182,11 +182,12 @@ class _Plan:
     def candidates(self, judged: Scores, found: Sensitivity | None) -> list[Candidate]:
         """Return the groups that may shrink, with their scores and allowed widths.
 
-        A sensitivity analysis raises floors to what each group can lose by itself without falling by more than
-        ``max_drop`` points, and lets groups count by how fast the score falls without them.
+        A group counts by the number of kernels that suffer from its loss. A sensitivity analysis raises floors to what
+        each group can lose by itself without falling by more than ``max_drop`` points, and lets groups count by how
+        fast the score falls without them.
         """
         floors, round_to = self.floors(), self.stage.round_to
-        weights = dict.fromkeys(floors, 1.0)
+        weights = {group.name: float(_kernels(group)) for group in self.free}
         if found is not None:
             lowest = found.baseline - (self.stage.max_drop or 0.0) / 100.0
             for curve in found.curves:
@@ -259,6 +260,11 @@ class _Plan:
             fixed = listed([f"{name!r} ({reason})" for name, reason in self.pinned.items()])
             found.append(f"channels: these groups cannot shrink: {fixed}")
         return found
+
+
+def _kernels(group: Group) -> int:
+    """Return in how many kernels a group sits, made or read."""
+    return len({id(m.variable) for m in group.members if m.role != "follows" and len(m.variable.shape) > 1})
 
 
 def _amount(cost: Cost, of: str) -> float:
