@@ -35,6 +35,8 @@ WAYS = [
 """Architecture, suite, environment, and the environment of the same runtime on amd64."""
 MODELS = ("blobs_int8", "segmentation_int8", "autoencoder_int8")
 KERNELS = ("default", "reference")
+CRASHES = {("tflite", "autoencoder_int8", "default")}
+"""tflite-runtime 2.11 to 2.14 on ARM dies of this one's small dense layers, quantized by channel; x86's does not."""
 SAMPLES = 64
 
 Enter = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -45,7 +47,7 @@ Measure = Callable[[str, str, str], dict[str, Any]]
 def measure(enter: Enter, desk: Path) -> Measure:
     """Return what measures all models both ways, once in each environment.
 
-    The outputs, as they are stored, stand in the document under ``outputs``, by kernels.
+    The outputs, as they are stored, stand in the document under ``outputs``, by model and kernels.
     """
     for model in MODELS:
         shutil.copy(DATA / f"{model}.tflite", desk)
@@ -59,11 +61,12 @@ def measure(enter: Enter, desk: Path) -> Measure:
         words = [*(f"/mnt/{model}.tflite" for model in MODELS), "--data", "/mnt/data.npz", "--outputs", "/mnt/out.npz"]
         words += ["--kernels", ",".join(KERNELS), "--quick", "-o", "/mnt/edge.json"]
         done = enter(arch, suite, f"/opt/{environment}/bin/python", "/mnt/edge_runner", *words)
-        assert done.returncode == 0, done.stderr
+        assert done.returncode in (0, 1), done.stderr
         document: dict[str, Any] = json.loads((desk / "edge.json").read_text())
         with np.load(desk / "out.npz") as outputs:
-            arrays = [outputs[key] for key in sorted(outputs, key=lambda key: int(key.split(".")[0]))]
-        document["outputs"] = dict(zip(KERNELS, (arrays[0::2], arrays[1::2]), strict=True))
+            arrays = {int(key.split(".")[0]): outputs[key] for key in outputs}
+        ways = [(model, kernels) for model in MODELS for kernels in KERNELS]
+        document["outputs"] = {way: arrays[number] for number, way in enumerate(ways) if number in arrays}
         return document
 
     return run
@@ -79,25 +82,36 @@ class TestEachRuntime:
         assert facts["python"].rsplit(".", 1)[0] == PYTHONS[suite]
         assert (facts["architecture"], facts["userland_bits"]) == MACHINES[arch]
         assert "emulated" in f"{facts['board']} {facts['cpu']}"
-        assert {model["status"] for model in document["models"]} == {"ok"}
         assert document["runtime"] == measure("amd64", suite, same)["runtime"]
+
+    def test_a_model_that_kills_the_runtime_there_is_an_entry_and_all_others_are_measured(
+        self, measure: Measure, arch: str, suite: str, environment: str, same: str
+    ) -> None:
+        for model in measure(arch, suite, environment)["models"]:
+            way = environment, Path(model["file"]).stem, model["settings"]["kernels"]
+            assert model["status"] == ("failed" if way in CRASHES else "ok"), model["reason"]
+            assert way not in CRASHES or "its process was killed by SIGSEGV" in model["reason"]
+        assert {model["status"] for model in measure("amd64", suite, same)["models"]} == {"ok"}
 
     def test_int8_outputs_are_those_of_x86_up_to_one_step(
         self, measure: Measure, arch: str, suite: str, environment: str, same: str
     ) -> None:
-        there, here = measure(arch, suite, environment), measure("amd64", suite, same)
-        for model, ours, theirs in zip(MODELS, here["outputs"]["default"], there["outputs"]["default"], strict=True):
-            assert len(np.unique(ours)) > 50, "outputs that hardly vary would agree whatever is wrong"
-            steps = np.abs(theirs.astype(int) - ours.astype(int))
+        there, here = measure(arch, suite, environment)["outputs"], measure("amd64", suite, same)["outputs"]
+        for model in MODELS:
+            way = model, "default"
+            if (environment, *way) in CRASHES:
+                continue
+            assert len(np.unique(here[way])) > 50, "outputs that hardly vary would agree whatever is wrong"
+            steps = np.abs(there[way].astype(int) - here[way].astype(int))
             sys.stdout.write(f"{model}: {np.count_nonzero(steps)} of {steps.size} differ, by up to {steps.max()}\n")
             assert steps.max() <= 1
 
     def test_the_reference_kernels_give_what_they_give_on_x86(
         self, measure: Measure, arch: str, suite: str, environment: str, same: str
     ) -> None:
-        there, here = measure(arch, suite, environment), measure("amd64", suite, same)
-        for ours, theirs in zip(here["outputs"]["reference"], there["outputs"]["reference"], strict=True):
-            np.testing.assert_array_equal(theirs, ours)
+        there, here = measure(arch, suite, environment)["outputs"], measure("amd64", suite, same)["outputs"]
+        for model in MODELS:
+            np.testing.assert_array_equal(there[model, "reference"], here[model, "reference"])
 
     def test_the_doctor_finds_it(self, enter: Enter, arch: str, suite: str, environment: str, same: str) -> None:
         done = enter(arch, suite, f"/opt/{environment}/bin/python", "/mnt/edge_runner", "--doctor")

@@ -237,11 +237,12 @@ def show(outcomes: Sequence[Outcome], console: Console) -> None:
     from tfcompress.reports import wording
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    for title in ("device", "model", "median", "p90", "peak memory", "energy", "as fast as the first", "score"):
-        table.add_column(title, justify="left" if title in ("device", "model") else "right")
+    for title in ("device", "model", "median", "p90", "peak memory", "energy", "to the first", "score"):
+        named = title in ("device", "model")
+        table.add_column(title, justify="left" if named else "right", overflow="fold", no_wrap=not named)
     for outcome in outcomes:
         for row in rows(outcome.document) if outcome.document else ():
-            against = f"{wording.times(row.against[0])} {row.against[1]}" if row.against else wording.NONE
+            against = " ".join((wording.times(row.against[0]), row.against[1])).strip() if row.against else wording.NONE
             cells = [outcome.device.name, row.model, "failed" if row.failure else wording.duration(row.median_ms)]
             cells += [wording.duration(row.p90_ms), wording.size(row.peak_bytes), wording.energy(row.joules), against]
             cells += [wording.NONE if row.score is None else f"{row.score:.4f}"]

@@ -19,7 +19,7 @@ class Row:
         p90_ms: 90th percentile of the latency.
         peak_bytes: peak memory of a fresh process.
         joules: of one inference.
-        against: how many times as fast as the first model: ratio and verdict, as the device found it.
+        against: how many times as fast as the first model, and the verdict (empty if one process could not tell).
         score: the first output's main score.
     """
 
@@ -66,6 +66,6 @@ def _row(model: Mapping[str, Any], pair: Mapping[str, Any] | None) -> Row:
         p90_ms=summary.get("p90_ms"),
         peak_bytes=(model["memory"] or {}).get("peak_bytes"),
         joules=(model["energy"] or {}).get("joules_per_inference"),
-        against=(pair["ratio"], pair["verdict"] or "one process cannot tell") if pair else None,
+        against=(pair["ratio"], pair["verdict"] or "") if pair else None,
         score=main if main is not None else scores[0].get("mae"),
     )
