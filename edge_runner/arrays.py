@@ -10,12 +10,15 @@ import tempfile
 import zipfile
 import zlib
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.lib import format as npy
 
-Array = np.ndarray[Any, np.dtype[Any]]
+if TYPE_CHECKING:
+    Array = np.ndarray[Any, np.dtype[Any]]
+else:
+    Array = np.ndarray  # numpy before 1.22 takes no parameters there; Debian's on a 32-bit bullseye is 1.19
 _LOCAL_HEADER_BYTES = 30
 
 

@@ -43,11 +43,11 @@ class Segmentation:
 
     def take(self, index: int, output: Array) -> None:
         """Score the real-valued *output* of sample *index*."""
-        truth = np.asarray(self.labels[index]).reshape(-1).astype(np.int64)
+        truth = np.asarray(self.labels[index]).reshape(-1).astype(np.intp)  # bincount takes no wider ones
         counted = truth < self.classes
         for place, threshold in enumerate(self.thresholds):
             predicted = np.where(self._in_range(found := self._classes(output, threshold)), found, self.classes)
-            pairs = truth[counted] * (self.classes + 1) + predicted[counted]
+            pairs = truth[counted] * (self.classes + 1) + predicted[counted].astype(np.intp)
             self.cells[place] += np.bincount(pairs, minlength=self.cells[0].size).reshape(self.cells[0].shape)
         self.probabilities &= bool(((output >= 0) & (output <= 1)).all()) if self.kind == "mask" else True
         self.samples += 1
