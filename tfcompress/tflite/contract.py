@@ -136,7 +136,8 @@ def check_weights(model: FlatModel, export: Export) -> None:
         found = [k for k in found if k.op in _DYNAMIC_OPS and k.tensor.elements >= SMALL]
     if export.needs_data and export.float_ops == "allow":
         return  # what stays in float is reported by op
-    wrong = [f"{_short(k.tensor.name)} ({k.tensor.dtype})" for k in found if k.tensor.dtype != wanted]
+    fits = {wanted, "int4"} if export.quantize == "int8" else {wanted}  # a model may have been trained for 4 bits
+    wrong = [f"{_short(k.tensor.name)} ({k.tensor.dtype})" for k in found if k.tensor.dtype not in fits]
     if wrong:
         msg = f"kernels must be stored as {wanted} with quantize {export.quantize!r}, these are not: {listed(wrong)}"
         raise ContractError(msg)

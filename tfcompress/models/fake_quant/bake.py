@@ -17,7 +17,8 @@ from tfcompress.models.call_template import Template
 from tfcompress.models.fake_quant.activations import ConstantFakeQuant, FakeQuant
 from tfcompress.models.fake_quant.batch_norm import FreezableBatchNormalization
 from tfcompress.models.fake_quant.copies import copied, is_symbolic
-from tfcompress.models.fake_quant.weights import TransformedLayer, variable_at
+from tfcompress.models.fake_quant.four_bits import in_four_bits
+from tfcompress.models.fake_quant.weights import TransformedLayer, WeightFakeQuant, variable_at
 from tfcompress.models.graph import calls
 
 _CHANNEL_AXES: dict[str, tuple[int, ...]] = {
@@ -98,7 +99,7 @@ class _Baker:
             final["bias"] = self._rounded_bias(wrapper, final["kernel"], final["bias"])
         for path, value in final.items():
             variable_at(new, path).assign(value)
-        return new
+        return in_four_bits(new) if _bits(wrapper) == 4 else new
 
     def _rounded_bias(self, wrapper: TransformedLayer, kernel: np.ndarray, bias: np.ndarray) -> np.ndarray:
         """Round a bias to what the runtime's 32-bit integers hold: steps of input times kernel."""
@@ -110,7 +111,7 @@ class _Baker:
             return bias
         others = tuple(axis for axis in range(kernel.ndim) if axis not in axes)
         bound = np.abs(kernel).max(axis=others).reshape(-1).astype(np.float64)
-        step = np.where(bound > 0.0, bound, 1.0) / 127.0 * source.step
+        step = np.where(bound > 0.0, bound, 1.0) / (2 ** (_bits(wrapper) - 1) - 1) * source.step
         return np.asarray(np.round(bias / step) * step, np.float32)
 
 
@@ -162,8 +163,20 @@ def _fold(layer: Any, final: dict[str, np.ndarray], normalization: Any) -> dict[
     }
 
 
+def _bits(wrapper: TransformedLayer) -> int:
+    """Return the bits of a kernel as the file will hold it."""
+    last = wrapper.transforms["kernel"][-1] if "kernel" in wrapper.transforms else None
+    return last.bits if isinstance(last, WeightFakeQuant) else 8
+
+
 def _constant(layer: FakeQuant) -> Any | None:
-    """Return the range as it is now; None: it never saw anything, so the export's samples have to tell it."""
+    """Return the range as it is now; None: the export's samples have to tell it.
+
+    That is so where it never saw anything; and for 16 bits, where the converter writes biases that no kernel takes
+    (INT32 where it wants INT64) unless it measures the ranges itself.
+    """
+    if layer.bits == 16:
+        return None
     if layer.fixed is not None:
         return ConstantFakeQuant(*layer.fixed, layer.bits, name=layer.name)
     low, high, seen = (float(variable) for variable in (layer.low, layer.high, layer.seen))

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from tfcompress.errors import UnsupportedError
+from tfcompress.models.fake_quant.four_bits import FOUR_BIT_LAYERS
 from tfcompress.models.fake_quant.weights import TransformedLayer, WeightFakeQuant, WeightTransform, variable_at
 from tfcompress.recipe import QAT
 from tfcompress.techniques.kernels import check_scope, in_scope
@@ -80,6 +81,7 @@ class _Rebuild:
         self._wrapped: dict[int, Any] = {}
         self._kernels: dict[str, KernelSlot] = {}
         self._names = _OutputNames(steps)
+        self._notes: list[str] = []
 
     def result(self) -> Quantized:
         """Build inputs, steps and outputs."""
@@ -93,7 +95,7 @@ class _Rebuild:
         structure = model._functional if isinstance(model, keras.Sequential) else model
         given = keras.tree.map_structure(lambda tensor: inputs[id(tensor)], structure._inputs_struct)
         made = keras.Model(given, keras.tree.pack_sequence_as(structure._outputs_struct, outputs), name=model.name)
-        return Quantized(made, self._kernels, [*self._steps.notes, *self._ranges.notes])
+        return Quantized(made, self._kernels, [*self._steps.notes, *self._ranges.notes, *self._notes])
 
     def _make(self, step: Step) -> None:
         tensors = [self._ranges.on_scale_of(step, value, self._tensors[value]) for value in step.inputs]
@@ -125,12 +127,20 @@ class _Rebuild:
         found: dict[str, list[WeightTransform]] = {}
         for path, axes in rules.kernels(step.op).items():
             first = self._extra.get(f"{step.path}/{path}", self._extra.get(step.path, []))
-            rounding = [WeightFakeQuant(bits=self._stage.weight_bits, axes=axes)] if path in weights else []
+            rounding = [WeightFakeQuant(bits=self._bits(step), axes=axes)] if path in weights else []
             variable = variable_at(step.op, path)
             self._kernels[f"{step.path}/{path}"] = KernelSlot(step.path, variable, list(first))
             if first or rounding:
                 found[path] = [*first, *rounding]
         return found
+
+    def _bits(self, step: Step) -> int:
+        """Return the bits that the runtime takes a layer's kernel in."""
+        kind = type(step.op).__name__
+        if self._stage.weight_bits == 4 and kind not in FOUR_BIT_LAYERS:
+            self._notes.append(f"qat keeps 8 bits in {step.path} ({kind}): only Conv2D and Dense kernels can have 4")
+            return 8
+        return self._stage.weight_bits
 
 
 class _OutputNames:

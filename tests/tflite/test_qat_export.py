@@ -1,0 +1,104 @@
+"""Export of models under our own quantization-aware training: whole in integers, and what the training computed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tfcompress.errors import DataError, UsageError
+from tfcompress.recipe import QAT, Export
+from tfcompress.tflite.convert import ConverterProcess
+from tfcompress.tflite.export import export
+from tfcompress.tflite.flatbuffer import read
+
+keras = pytest.importorskip("keras")
+L = keras.layers
+X = np.random.default_rng(0).normal(size=(300, 8, 8, 3)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def converter():
+    with ConverterProcess() as process:
+        yield process
+
+
+def network():
+    """A little of what no tool before took: swish, squeeze and excite, normalization first, a nested model, raw ops."""
+    keras.utils.set_random_seed(1)
+    given = keras.Input((8, 8, 3), name="image")
+    x = L.Conv2D(8, 3, padding="same", activation="swish", name="stem")(given)
+    gate = L.Dense(8, activation="sigmoid", name="gate")(L.GlobalAveragePooling2D(keepdims=True, name="squeeze")(x))
+    x = L.Multiply(name="excite")([x, gate])
+    x = L.BatchNormalization(name="first")(L.AveragePooling2D(2, name="pool")(x))
+    inner = [keras.Input((4, 4, 8)), L.DepthwiseConv2D(3), L.BatchNormalization(), L.ReLU()]
+    x = keras.Sequential(inner, name="inner")(x)
+    x = keras.ops.concatenate([x, x * 0.5], axis=-1)
+    return keras.Model(given, L.Dense(4, activation="softmax", name="scores")(L.Flatten()(x)))
+
+
+def trained(model, stage=QAT()):  # noqa: B008 - a frozen value
+    from tfcompress.techniques.qat.calibrate import calibrate_
+    from tfcompress.techniques.qat.transform import quantize
+
+    made = quantize(model, stage).model
+    calibrate_(made, {"image": X[:64]})
+    made.compile(keras.optimizers.Adam(1e-3), "sparse_categorical_crossentropy")
+    made.fit(X, np.abs(X).mean((1, 2)).argmax(1), epochs=2, verbose=0)
+    return made
+
+
+@pytest.mark.slow
+def test_every_op_is_integer_without_samples_and_the_file_computes_what_the_model_does(converter):
+    model = trained(network())
+    file = export(model, Export(quantize="int8"), data=X, converter=converter)
+    found = file.verification
+    assert found.float_ops == ()
+    assert found.agreement[0].top1 >= 0.99
+    assert found.agreement[0].near >= 0.98
+    bare = export(model, Export(quantize="int8"), converter=converter)
+    assert bare.verification.float_ops == ()
+    again = export(model, Export(quantize="int8"), converter=converter)
+    assert again.content == bare.content
+
+
+@pytest.mark.slow
+def test_four_bits_are_four_bits_in_the_file(converter):
+    keras.utils.set_random_seed(1)
+    given = keras.Input((8, 8, 3), name="image")
+    x = L.BatchNormalization()(L.Conv2D(8, 3, use_bias=False, name="conv")(given))
+    x = L.Dense(16, activation="relu", name="hidden")(L.GlobalAveragePooling2D()(L.ReLU()(x)))
+    model = trained(keras.Model(given, L.Dense(4, activation="softmax", name="scores")(x)), QAT(weight_bits=4))
+    file = export(model, Export(quantize="int8"), data=X, converter=converter)
+    assert file.verification.weights_bytes["int4"] == (3 * 3 * 3 * 8 + 8 * 16 + 16 * 4) / 2
+    assert file.verification.agreement[0].near >= 0.98
+    assert [op.name for op in read(file.content).ops if op.name == "FULLY_CONNECTED"] == []
+
+
+@pytest.mark.slow
+def test_sixteen_bit_activations_take_their_ranges_from_samples(converter):
+    model = trained(
+        keras.Sequential(
+            [
+                keras.Input((8, 8, 3), name="image"),
+                L.Conv2D(4, 3, activation="relu"),
+                L.Flatten(),
+                L.Dense(3, activation="softmax"),
+            ]
+        ),
+        QAT(activation_bits=16),
+    )
+    file = export(model, Export(quantize="int16x8"), data=X, converter=converter)
+    assert file.verification.float_ops == ()
+    assert file.verification.agreement[0].sqnr_db > 30  # values beyond those of the samples are clipped
+    with pytest.raises(DataError, match="quantize int16x8 needs samples to calibrate; give --data"):
+        export(model, Export(quantize="int16x8"), converter=converter)
+
+
+def test_a_model_trained_for_eight_bits_is_exported_to_eight(converter):
+    from tfcompress.techniques.qat.calibrate import calibrate_
+    from tfcompress.techniques.qat.transform import quantize
+
+    model = quantize(keras.Sequential([keras.Input((8, 8, 3), name="image"), L.Conv2D(2, 3)]), QAT()).model
+    calibrate_(model, {"image": X})
+    with pytest.raises(UsageError, match=r"export.quantize must be 'int8' for a model trained with fake quantization"):
+        export(model, Export(quantize="dynamic"), data=X, converter=converter)
