@@ -201,6 +201,31 @@ def test_both_engines_train_to_the_same_weights():
 
 
 @pytest.mark.slow
+def test_fit_called_once_an_epoch_follows_the_plan_that_attach_was_given():
+    job = attach(dense(keras), GRADUAL, epochs=5)
+    compile_(keras, job.model)
+    zeros = []
+    for epoch in range(5):
+        given = {"initial_epoch": epoch, "epochs": epoch + 1, "verbose": 0, "callbacks": job.callbacks}
+        job.model.fit(*vectors(), batch_size=BATCH, **given)
+        zeros.append(128 * job.promises()[0].got)
+    assert zeros == [40, 56, 72, 88, 96]  # what step 5, 9 … finds; four steps an epoch
+    assert job.notes == []
+
+
+def test_weights_put_back_are_reported_as_they_are_and_finished_by_the_mask():
+    work = session(Prune(sparsity=0.5, schedule="constant"))
+    dense_weights = work.model.get_weights()
+    work.plan_(epochs=1, steps_per_epoch=4)
+    work.model.set_weights(dense_weights)
+    assert [p.got for p in work.promises()] == [0, 0]
+    finished, promises = work.finish()
+    assert [p.got for p in promises] == [0.5, 0.5]
+    kept = kernel(finished, "a") != 0
+    assert np.array_equal(kernel(finished, "a")[kept], dense_weights[0][kept])
+
+
+@pytest.mark.slow
 def test_every_checkpoint_is_as_sparse_as_the_schedule_is_wherever_it_is_listed(tmp_path):
     job = attach(dense(keras), Prune(sparsity=0.75, frequency=1))
     each = keras.callbacks.ModelCheckpoint(str(tmp_path / "{epoch}-{batch:03d}.keras"), save_freq=3)

@@ -10,7 +10,7 @@ import numpy as np
 from tfcompress.recipe import Prune
 from tfcompress.techniques.kernels import Choice, Verdict, choose
 from tfcompress.techniques.native.copies import Slot, slots_of
-from tfcompress.techniques.native.masking import Masked, Moving
+from tfcompress.techniques.native.masking import Masked, Moving, numpy_of
 from tfcompress.techniques.native.ranking import fits, kept, kept_together
 from tfcompress.techniques.promises import GROUPS, Promise, sparsity, sparsity_promises
 from tfcompress.techniques.schedule import Plan, sparsity_at
@@ -129,12 +129,12 @@ class Pruning:
         return [np.where(m.kept(), v, -np.inf) for m, v in zip(self.masks, found, strict=True)]
 
     def current(self) -> dict[int, np.ndarray]:
-        """Return the kernels as they are now, by the id of their variable."""
-        return {id(mask.variable): mask.value() for mask in self.masks}
+        """Return the kernels as the forward pass uses them, by the id of their variable."""
+        return {id(mask.variable): numpy_of(mask.variable) for mask in self.masks}
 
     def final(self) -> dict[int, np.ndarray]:
         """Return the kernels with at least the sparsity asked for, whether or not training has come that far."""
-        values = self.current()
+        values = {id(mask.variable): mask.value() for mask in self.masks}
         if all(p.kept for p in self.promises(values)):
             return values
         stays = self.kept_at(self.stage.sparsity)
