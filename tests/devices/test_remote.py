@@ -70,7 +70,7 @@ def gone_from(server: Sshd, *then: Path) -> Callable[[], None]:
     """Return what cuts the connection, and then makes files."""
 
     def cut() -> None:
-        assert server.cut() == 1
+        assert server.cut() >= 1
         for path in then:
             path.touch()
 
@@ -178,7 +178,7 @@ def test_two_measurements_on_one_device_take_turns(device: Device, job: Job, lon
     heard = Heard(waiting=end.touch)
     measure(device, job, heard)
     other.join()
-    assert heard.texts.count("waiting for another measurement on this device") == 1
+    assert "waiting for another measurement on this device" in heard.texts
     assert log.read_text().split() == ["start", "end", "start", "end"]
 
 

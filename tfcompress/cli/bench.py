@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from tfcompress.devices.fleet import Outcome
     from tfcompress.devices.parcel import Job
+    from tfcompress.devices.rows import Row
     from tfcompress.progress import Progress
     from tfcompress.reports.report import Report
 
@@ -40,6 +41,7 @@ _FLAGS = {
     "energy": "Also joules, where something measures power.",
     "predictions": "Keep each sample's predicted class in the JSON.",
 }
+_TITLES = ("device", "model", "median", "p90", "peak memory", "energy", "to the first", "score")
 _OURS = ("-o", "--json", "--data", "--labels", "--outputs", "--doctor", "--child")
 
 
@@ -236,22 +238,36 @@ def show(outcomes: Sequence[Outcome], console: Console) -> None:
     from tfcompress.devices.rows import conditions, rows
     from tfcompress.reports import wording
 
+    found = [
+        _cells(outcome.device.name, row) for outcome in outcomes for row in rows(outcome.document or {"models": []})
+    ]
+    shown = [n for n in range(len(_TITLES)) if n < 4 or any(cells[n] != wording.NONE for cells in found)]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    for title in ("device", "model", "median", "p90", "peak memory", "energy", "to the first", "score"):
-        named = title in ("device", "model")
-        table.add_column(title, justify="left" if named else "right", overflow="fold", no_wrap=not named)
-    for outcome in outcomes:
-        for row in rows(outcome.document) if outcome.document else ():
-            against = " ".join((wording.times(row.against[0]), row.against[1])).strip() if row.against else wording.NONE
-            cells = [outcome.device.name, row.model, "failed" if row.failure else wording.duration(row.median_ms)]
-            cells += [wording.duration(row.p90_ms), wording.size(row.peak_bytes), wording.energy(row.joules), against]
-            cells += [wording.NONE if row.score is None else f"{row.score:.4f}"]
-            table.add_row(*map(Text, cells))
-    if table.row_count:
+    for n in shown:
+        table.add_column(_TITLES[n], justify="left" if n < 2 else "right", overflow="fold", no_wrap=n > 1)
+    for cells in found:
+        table.add_row(*(Text(cells[n]) for n in shown))
+    if found:
         console.print(table)
     for outcome in outcomes:
         if outcome.document is not None:
             console.print(Text(f"{outcome.device.name}: {conditions(outcome.document)}", style="dim"), soft_wrap=True)
+
+
+def _cells(device: str, row: Row) -> list[str]:
+    """Return a row's texts, in the order of the titles."""
+    from tfcompress.reports import wording
+
+    return [
+        device,
+        row.model,
+        "failed" if row.failure else wording.duration(row.median_ms),
+        wording.duration(row.p90_ms),
+        wording.size(row.peak_bytes),
+        wording.energy(row.joules),
+        " ".join((wording.times(row.against[0]), row.against[1])).strip() if row.against else wording.NONE,
+        wording.NONE if row.score is None else f"{row.score:.4f}",
+    ]
 
 
 def complain(outcomes: Sequence[Outcome]) -> None:
