@@ -325,6 +325,18 @@ def tokens():
     return filled(keras.Model(ids, layers.Dense(2, name="scores")(layers.LSTM(4, name="reader")(x))))
 
 
+def flattened_tokens():
+    ids = keras.Input((9,), dtype="int32", name="ids")
+    x = layers.Flatten()(layers.Embedding(11, 6, name="table")(ids))
+    return filled(keras.Model(ids, layers.Dense(2, name="scores")(x)))
+
+
+def flattened_series():
+    series = keras.Input((9, 2), name="series")
+    x = layers.Permute((2, 1))(layers.Dense(4, name="body")(layers.Permute((2, 1))(series)))
+    return filled(keras.Model(series, layers.Dense(2, name="scores")(layers.Flatten()(x))))
+
+
 def many_ends():
     image, meta = keras.Input((6, 6, 2), name="image"), keras.Input((3,), name="meta")
     body = layers.Conv2D(5, 3, activation="relu", name="body")(image)
@@ -349,7 +361,7 @@ def sequential():
     )
 
 
-WHOLE_MODELS = (tokens, many_ends, sequential)
+WHOLE_MODELS = (tokens, flattened_tokens, flattened_series, many_ends, sequential)
 
 
 def filled(model, seed=0):

@@ -116,7 +116,8 @@ def reshape(step: Step) -> list[Marks]:
 def _reshaped(step: Step) -> Marks:
     given, before, after = step.given[0], list(step.tensors[0].shape), list(step.outputs[0].shape)
     found: list[Channels | None] = [None] * len(after)
-    tracked = sorted((a for a, c in enumerate(given) if c is not None), key=lambda a: -len(given[a] or ()))
+    free = {a: not step.trace.ledger.is_pinned(c.atoms) for a, c in enumerate(given) if c is not None}
+    tracked = sorted(free, key=lambda a: (not free[a], -len(given[a] or ())))  # where two meet the first is followed
     for axis in tracked:
         channels = given[axis]
         if channels is None:

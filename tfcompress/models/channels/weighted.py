@@ -124,7 +124,7 @@ def embedding(step: Step) -> list[Marks]:
     layer = step.layer
     atoms = step.produce(layer.embeddings, -1)
     step.configure(output_dim=atoms)
-    return [(*step.given[0], Channels.zero(atoms))]
+    return [(*(None,) * len(step.given[0]), Channels.zero(atoms))]
 
 
 RULES: dict[str, Rule] = {
