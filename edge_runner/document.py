@@ -251,7 +251,8 @@ def add_memory(model: dict[str, Any]) -> None:
 
 def add_arena(model: dict[str, Any], path: Path) -> None:
     """Fill in the planned arena, computed from the file."""
-    lifetimes = arena.lifetimes(graph.read(path.read_bytes()).subgraphs[0])
+    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        lifetimes = arena.lifetimes(graph.read(memoryview(content)).subgraphs[0])
     model["memory"]["planned_arena_bytes"] = arena.planned_bytes(lifetimes)
     model["memory"]["planned_by"] = arena.PLANNED_BY
 

@@ -39,6 +39,7 @@ def begin(options: Options, child: Child) -> Begun | None:
     names = runtimes.ORDER if options.runtime == "auto" else (options.runtime,)
     name = next((name for name in names if runtimes.installed(name)), None)
     if name is None or options.affinity:
+        child.close()
         return None
     child.timeout_seconds = max(options.timeout, child.timeout_seconds)
     child.send({"do": "probe", "runtime": name, "version": False})

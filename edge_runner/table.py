@@ -48,6 +48,10 @@ def render(document: dict[str, Any]) -> str:
     rows = [_row(model, against.get(place)) for place, model in enumerate(models)]
     lines.extend(_aligned([shown, *([row[name] for name in shown] for row in rows)]))
     for model in models:
+        windows = (model["timing"] or {}).get("windows")
+        if windows:
+            rates = f"{windows['median_per_second']:,.1f} a second, {_ms(windows['median_ms'])} each"
+            lines.append(f"{label(model)}: median of {len(windows['per_second'])} windows {rates}")
         if model["status"] != "ok":
             lines.append(f"{label(model)} failed: {_short(model['reason'])}")
         lines.extend(f"{label(model)}: {warning}" for warning in model["warnings"])

@@ -1,0 +1,27 @@
+import re
+import time
+from pathlib import Path
+
+from benchmarks import edge_overhead
+
+INT8 = Path(__file__).parents[1] / "data" / "blobs_int8.tflite"
+
+
+def test_both_loops_run_around_one_interpreter():
+    line = edge_overhead.same_interpreter(INT8, 2)
+    ours, bare = map(float, re.findall(r"([\d.]+) µs", line))
+    assert abs(ours / bare - 1) < 0.5
+
+
+def test_the_bare_loop_gives_the_mean_of_each_chunk_of_calls():
+    found = edge_overhead.bare_loop(lambda: time.sleep(0.0005), 0.03)
+    assert 1 <= len(found) <= 3
+    assert min(found) >= 500_000
+
+
+def test_programs_are_started_and_their_first_inference_and_memory_are_read(tmp_path):
+    bare, ours = edge_overhead.start_bare(INT8), edge_overhead.start_runner(INT8, tmp_path / "e.json")
+    for found in (bare, ours):
+        assert 0 < found["first s"] < 60
+        assert 10 < found["peak MB"] < 500
+    assert ours["peak MB"] - bare["peak MB"] < 12
