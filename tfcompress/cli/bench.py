@@ -238,9 +238,8 @@ def show(outcomes: Sequence[Outcome], console: Console) -> None:
     from tfcompress.devices.rows import conditions, rows
     from tfcompress.reports import wording
 
-    found = [
-        _cells(outcome.device.name, row) for outcome in outcomes for row in rows(outcome.document or {"models": []})
-    ]
+    measured = [(outcome.device.name, outcome.document) for outcome in outcomes if outcome.document is not None]
+    found = [_cells(name, row) for name, document in measured for row in rows(document)]
     shown = [n for n in range(len(_TITLES)) if n < 4 or any(cells[n] != wording.NONE for cells in found)]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for n in shown:
@@ -249,9 +248,8 @@ def show(outcomes: Sequence[Outcome], console: Console) -> None:
         table.add_row(*(Text(cells[n]) for n in shown))
     if found:
         console.print(table)
-    for outcome in outcomes:
-        if outcome.document is not None:
-            console.print(Text(f"{outcome.device.name}: {conditions(outcome.document)}", style="dim"), soft_wrap=True)
+    for name, document in measured:
+        console.print(Text(f"{name}: {conditions(document)}", style="dim"), soft_wrap=True)
 
 
 def _cells(device: str, row: Row) -> list[str]:
