@@ -127,13 +127,31 @@ def test_a_desk_that_goes_away_finds_its_measurement_again(device: Device, long:
 
 
 def test_a_device_that_stays_away_is_an_error_that_says_the_run_goes_on(
-    server: Sshd, device: Device, long: Job, end: Path
+    device: Device, long: Job, end: Path, log: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(
-        DeviceError, match=r"device pi is gone since 0 s \(.*\); the measurement goes on there: the same command"
-    ):
-        measure(device, long, Heard(measuring=gone_from(server, end)), patience=0.0)
-    assert measure(device, long)["models"]
+    (tmp_path / "sshd").mkdir()
+    heard = Heard()
+    with Sshd(tmp_path / "sshd") as server:
+        there = dataclasses.replace(device, ssh_config=str(server.client_config))
+        heard.reactions["measuring"] = server.__exit__
+        with pytest.raises(
+            DeviceError, match=r"pi was not reached again for 1 s \(.*\); the measurement goes on there: the same"
+        ):
+            measure(there, long, heard, patience=1.0)
+    assert len(heard.notes) > 1
+    end.touch()
+    assert measure(device, long)["models"]  # another way to the same device
+    assert log.read_text().split() == ["start", "end"]
+
+
+def test_a_connection_that_always_breaks_at_once_is_given_up(
+    server: Sshd, device: Device, long: Job, end: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Remote, "_visit", lambda remote, session, task: gone_from(server)() or session.ask("hello"))
+    heard = Heard()
+    with pytest.raises(DeviceError, match=r"pi was not reached again for 1 s"):
+        measure(device, long, heard, patience=1.0)
+    assert 1 <= len([note for note in heard.notes if "connection lost" in note]) <= 5
 
 
 def test_whoever_answers_for_a_device_that_went_away_needs_its_key(

@@ -19,7 +19,9 @@ from tfcompress.reports import edge
 
 T = TypeVar("T")
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0  # seconds
+_STEADY_SECONDS = 5.0
+"""A connection that lasted so long worked; one that breaks sooner, again and again, does not."""
 _SPARE_BYTES = 1_000_000  # for the result
 
 
@@ -70,27 +72,31 @@ class Remote:
 
     def _steadily(self, visit: Callable[[Session], T]) -> T:
         """Connect and *visit*, again if the connection is lost after it had once worked."""
-        contact, pause = 0.0, _FIRST_PAUSE
+        lost: float | None = None
+        pause = _FIRST_PAUSE
         while True:
+            began, connected = time.monotonic(), False
             try:
                 with Session(self.device) as session:
-                    self._session = session
-                    contact, pause = time.monotonic(), _FIRST_PAUSE if self.started else pause
+                    self._session, connected = session, True
                     return visit(session)
             except DroppedError as error:
-                self._give_up_or_wait(contact, pause, error)
+                now = time.monotonic()
+                if connected and (lost is None or now - began > _STEADY_SECONDS):
+                    lost, pause = now, _FIRST_PAUSE
+                self._give_up_or_wait(lost, pause, error)
                 pause = min(2 * pause, _LONGEST_PAUSE)
 
-    def _give_up_or_wait(self, contact: float, pause: float, error: DroppedError) -> None:
+    def _give_up_or_wait(self, lost: float | None, pause: float, error: DroppedError) -> None:
         name = self.device.name
         if self._stopped.is_set():
             raise error
-        if not contact:
+        if lost is None:
             msg = f"device {name} cannot be reached: {error}"
             raise DeviceError(msg) from error
-        if time.monotonic() - contact > self.patience:
+        if time.monotonic() + pause - lost > self.patience:
             goes_on = "; the measurement goes on there: the same command fetches it" if self.started else ""
-            msg = f"device {name} is gone since {self.patience:.0f} s ({error}){goes_on}"
+            msg = f"device {name} was not reached again for {self.patience:.0f} s ({error}){goes_on}"
             raise DeviceError(msg) from error
         self.progress.note(f"{name}: connection lost ({error}); trying again in {pause:.0f} s")
         self._stopped.wait(pause)
