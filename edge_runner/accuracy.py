@@ -9,7 +9,7 @@ from typing import Any, Union
 import numpy as np
 
 from edge_runner.arrays import Array, DataError
-from edge_runner.scorers import Autoencoder, Binary, Classification, Regression
+from edge_runner.scorers import Autoencoder, Binary, Chosen, Classification, Regression
 from edge_runner.segmentation import VOID, Segmentation
 
 TASKS = ("auto", "classification", "binary", "regression", "autoencoder", "segmentation")
@@ -67,6 +67,8 @@ def _task(labels: Array, output: Output) -> str:
     if _each(labels) == 1 and _whole(labels):
         least, most = _extremes(labels)
         binary = least >= 0 and most <= 1
+        if output.size == 1 and output.class_numbers and least >= 0:
+            return "classification"
         if output.size == 1:
             return "binary" if binary else "regression"
         return "autoencoder" if binary and output.size > 2 and output.shape == output.input_shape else "classification"
@@ -84,6 +86,8 @@ def _classification(labels: Array, output: Output) -> Scorer:
     if _each(labels) != 1 or not _whole(labels):
         _refuse_shape(labels, output, "one class number a sample")
     least, most = _extremes(labels)
+    if output.size == 1 and output.class_numbers and least >= 0:
+        return Chosen(labels.reshape(-1), int(most) + 1)
     if least < 0 or most >= output.size:
         allowed = f"class numbers in 0..{output.size - 1} (the model has {output.size} outputs)"
         msg = f"{output.where} must be {allowed}, got {least:g}..{most:g}"

@@ -87,6 +87,19 @@ class Classification:
         return {**_fractions(self.task, self.truth, self.predictions), "top5": top5}
 
 
+class Chosen(Classification):
+    """Counts of right answers of a model that chooses the class itself: its output is one class number."""
+
+    def take(self, index: int, output: Array) -> None:
+        """Score the *output* (1,) of sample *index*."""
+        self.truth.append(int(self.labels[index]))
+        self.predictions.append(int(output.reshape(-1)[0]))
+
+    def result(self) -> dict[str, Any]:
+        """Return the fractions right, by class too, and what was taken for what."""
+        return _fractions(self.task, self.truth, self.predictions)
+
+
 class Binary:
     """Counts of right answers of a single output; labels are 0 or 1, of shape (samples,).
 

@@ -39,13 +39,12 @@ def score(
         data: all arrays of the data file; ``y.NAME`` or ``y`` are labels.
         task: one of :data:`edge_runner.accuracy.TASKS`.
         limit: score only so many samples, the first; None: all.
-        predictions: keep the predicted class of every sample.
-        folder: where to write each output as it is stored, ``NUMBER.npy`` of shape (samples, …); None: nowhere.
+        predictions: keep each sample's predicted class.
+        folder: where to write each output as stored, ``NUMBER.npy`` of shape (samples, …); None: nowhere.
         alive: told how far it is.
 
     Returns:
-        ``outputs``: the score of each by its name; ``right``: by output, for those where a sample is right or wrong,
-        which were (see :func:`edge_runner.mcnemar.compare`).
+        ``outputs``: the scores by output; ``right``: which samples were (see :func:`edge_runner.mcnemar.compare`).
 
     Raises:
         DataError: labels that do not fit.

@@ -41,6 +41,16 @@ def test_class_numbers_come_in_several_forms(labels):
     assert scored(labels, EYE).result()["top1"] == 1
 
 
+def test_a_model_may_choose_the_class_itself():
+    scorer = scored([7, 0, 3], np.array([[7], [0], [9]]), class_numbers=True)
+    result = scorer.result()
+    assert (result["task"], result["top1"], result["top5"]) == ("classification", 2 / 3, None)
+    assert result["confusion"] == [[0, 0, 1], [3, 9, 1], [7, 7, 1]]
+    assert scorer.right == "3:c0"  # 110
+    counted = scored([7, 0, 3], np.array([[7], [0], [9]]), "regression", class_numbers=True)
+    assert counted.result()["mae"] == (0 + 0 + 6) / 3
+
+
 def test_top5_is_given_where_it_says_something():
     outputs = np.arange(10)[None].repeat(2, 0)
     assert scored([5, 4], outputs).result()["top5"] == 1 / 2
