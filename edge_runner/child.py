@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TextIO, cast
 
 from edge_runner import delegation, environment, runtimes, timing
+from edge_runner.summary import median
 
 
 class Session:
@@ -118,10 +119,11 @@ class Session:
         return self.feed.check(self.model.inputs, expects)
 
     def warm(self, *, runs: int, seconds: float) -> dict[str, Any]:
-        """Run untimed."""
+        """Run without keeping the durations; tell how many times, and their median, which is a first idea."""
         if not runs:
-            return {"runs": 0}
-        return {"runs": timing.timed(self.model.invoke, runs, seconds, self._beat).runs}
+            return {"runs": 0, "median_ns": None}
+        found = timing.timed(self.model.invoke, runs, seconds, self._beat)
+        return {"runs": found.runs, "median_ns": median(found.samples)}
 
     def time(self, *, runs: int, seconds: float, settle: float, most: int, full_time: bool) -> dict[str, Any]:
         """Run untimed for *settle* seconds, at least once, unless that is 0; then timed."""

@@ -121,34 +121,41 @@ class _Group:
             warmed = subject.ask({"do": "warm", "runs": self.options.warmup, "seconds": seconds})
             if warmed:
                 subject.entry["timing"]["processes"][-1]["warmup_runs"] = warmed["runs"]
+                subject.usual_ns = warmed["median_ns"]
 
     def _time(self, process: int) -> None:
         options, count = self.options, len(self.subjects)
         windows = options.mode == "windows"
         rounds = -(-options.windows // options.processes) if windows else options.rounds
         plan = turns.once_around if windows else turns.there_and_back
-        request = self._request(rounds, windows=windows)
         for number, place in plan(count, rounds, self.order):
             subject = self.subjects[place]
             if subject.child is None:
                 continue
             self.tell(f"{subject.label}: process {process + 1} of {options.processes}, round {number + 1} of {rounds}")
-            block = subject.ask(request)
+            block = subject.ask(self._request(rounds, subject.usual_ns, windows=windows))
             throttled = self.watch.throttled()
             if block:
                 document.add_block(subject.entry, (process, number), block, throttled=throttled)
                 if windows and not throttled:
                     subject.per_second.append(block["runs"] * 1e9 / block["total_ns"])
 
-    def _request(self, rounds: int, *, windows: bool) -> dict[str, Any]:
+    def _request(self, rounds: int, usual_ns: float | None, *, windows: bool) -> dict[str, Any]:
+        """Return the request for a turn.
+
+        A turn is as many runs as fit into its time when nothing disturbs them. If it only ended with its time, one in
+        which the system took the processor away would hold a run or two, and their median would be the disturbance.
+        """
         options = self.options
         blocks = rounds * options.processes * (1 if windows else 2)
         seconds = options.seconds if windows else options.seconds / blocks
+        most = max(1, timing.MOST_RUNS // blocks)
+        usual = int(seconds * 1e9 / usual_ns) if usual_ns else 0
         return {
             "do": "time",
-            "runs": 1 if windows else -(-options.runs // blocks),
+            "runs": 1 if windows else max(-(-options.runs // blocks), min(most, usual)),
             "seconds": seconds,
-            "most": max(1, timing.MOST_RUNS // blocks),
+            "most": most,
             "settle": min(SETTLE_SECONDS, seconds / 4) if len(self.subjects) > 1 else 0.0,
             "full_time": windows,
         }

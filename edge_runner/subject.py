@@ -35,6 +35,7 @@ class Subject:
         self.right: Mapping[str, str] | None = None
         self.first_done_ns: int | None = None
         self.taken: list[bool] = []
+        self.usual_ns: float | None = None
 
     @property
     def label(self) -> str:
