@@ -1,6 +1,17 @@
 import numpy as np
 import pytest
-from channel_models import TOPOLOGIES, WHOLE_MODELS, filled, many_ends, model_of, nested, plain, samples_for, sequential
+from channel_models import (
+    TOPOLOGIES,
+    WHOLE_MODELS,
+    filled,
+    many_ends,
+    model_of,
+    nested,
+    plain,
+    samples_for,
+    sequential,
+    split_channels,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -109,6 +120,17 @@ def test_the_smaller_model_is_an_ordinary_one_that_saves_loads_and_trains(tmp_pa
     losses = loaded.fit(x, np.ones((2, 3)), epochs=5, verbose=0).history["loss"]
     assert losses[-1] < losses[0]
     assert np.all(before != loaded.get_layer("middle").get_layer("inner").get_layer("a").kernel.numpy())
+
+
+def test_a_smaller_model_that_was_saved_can_lose_channels_again(tmp_path):
+    smaller = narrow(model_of(split_channels), {"body": [0, 1, 3, 4, 6, 7]})
+    smaller.save(tmp_path / "smaller.keras")
+    loaded = keras.saving.load_model(tmp_path / "smaller.keras")
+    (body,) = (group for group in groups(loaded) if group.name == "body")
+    kill_(body, [0, 5])
+    again = narrow(loaded, {"body": [1, 2, 3, 4]})
+    assert again.get_layer("body").filters == 4
+    np.testing.assert_allclose(outputs_of(loaded)[0], outputs_of(again)[0], rtol=1e-5, atol=1e-5)
 
 
 def test_a_sequential_model_stays_one():
