@@ -17,7 +17,7 @@ def _axes(axis: Any, rank: int) -> list[int]:
 
 
 def _scaled_and_shifted(step: Step, channels: Channels) -> None:
-    for weight in (step.layer.gamma, step.layer.beta):
+    for weight in (getattr(step.layer, "gamma", None), getattr(step.layer, "beta", None)):
         if weight is not None:
             step.claim(weight, 0, channels.atoms, "makes")
 
@@ -35,7 +35,11 @@ def batch(step: Step) -> list[Marks]:
     _scaled_and_shifted(step, channels)
     step.claim(layer.moving_mean, 0, channels.atoms, "makes")
     step.claim(layer.moving_variance, 0, channels.atoms, "follows")
-    dead = np.zeros(len(channels)) if layer.gamma is not None else np.where(channels.dead == 0, 0.0, np.nan)
+    dead = (
+        np.zeros(len(channels))
+        if getattr(layer, "gamma", None) is not None
+        else np.where(channels.dead == 0, 0.0, np.nan)
+    )
     return [(*marks[:axis], channels.becoming(dead), *marks[axis + 1 :])]
 
 
@@ -67,7 +71,11 @@ def group(step: Step) -> list[Marks]:
     if layer.groups != -1:
         step.configure(groups=blocks[:, 0])
     _scaled_and_shifted(step, channels)
-    dead = np.zeros(len(channels)) if layer.gamma is not None else np.where(channels.dead == 0, 0.0, np.nan)
+    dead = (
+        np.zeros(len(channels))
+        if getattr(layer, "gamma", None) is not None
+        else np.where(channels.dead == 0, 0.0, np.nan)
+    )
     return [(*marks[:axis], channels.becoming(dead), *marks[axis + 1 :])]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -113,6 +113,10 @@ def reshape(step: Step) -> list[Marks]:
     return [marks]
 
 
+Place: TypeAlias = tuple[int, Channels] | None
+"""An axis of a reshaped tensor, and the channels along it; None: there is none."""
+
+
 def _reshaped(step: Step) -> Marks:
     given, before, after = step.given[0], list(step.tensors[0].shape), list(step.outputs[0].shape)
     found: list[Channels | None] = [None] * len(after)
@@ -133,12 +137,12 @@ def _reshaped(step: Step) -> Marks:
     return tuple(found)
 
 
-def _open_sizes(step: Step, channels: Channels, axis: int, before: list[Any], after: list[Any]) -> Any:
+def _open_sizes(step: Step, channels: Channels, axis: int, before: list[Any], after: list[Any]) -> Place:
     """With sizes that are open only a last axis that stays the last can be followed."""
     return (len(after) - 1, channels) if axis == len(before) - 1 and after[-1] == len(channels) else None
 
 
-def _places(step: Step, channels: Channels, axis: int, before: list[Any], after: list[Any]) -> Any:
+def _places(step: Step, channels: Channels, axis: int, before: list[Any], after: list[Any]) -> Place:
     """Reshape the numbers of the channels themselves and look along which axis they vary.
 
     Returns:
