@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_runner import flatbuffer
+from edge_runner import flatbuffer, graph
 from edge_runner.runtimes import SMALLEST_MODEL
 
 DATA = Path(__file__).parents[1] / "data"
@@ -32,7 +32,7 @@ def test_inputs_are_named_by_the_signature():
 
 
 def test_custom_ops_are_remarked_upon():
-    model = dataclasses.replace(flatbuffer.graph.read(INT8), custom_operators=("ethos-u", "FlexErf", "mine", "Mfcc"))
+    model = dataclasses.replace(graph.read(INT8), custom_operators=("ethos-u", "FlexErf", "mine", "Mfcc"))
     assert flatbuffer._remarks(model) == (
         "needs TensorFlow's own ops (FlexErf), which only the tensorflow runtime has",
         "needs custom ops (ethos-u, mine), which no interpreter brings along",
@@ -138,6 +138,27 @@ def test_what_tfcompress_noted_of_the_preprocessing_tells_the_range():
 )
 def test_preprocessing_that_tells_no_range_is_passed_over(steps):
     assert flatbuffer._range_of(steps) is None
+
+
+def quantizing(kind="INT8", scales=(0.5,), op="QUANTIZE"):
+    """A model of a float input that is quantized at once."""
+    given = graph.Tensor("x", "FLOAT32", (1, 2), (), 0, 0, False, False, False, graph.Quantization())
+    stored = dataclasses.replace(given, type=kind, quantization=graph.Quantization(scales, (-1,) * len(scales)))
+    behind = graph.Operator(op, 1, False, (0,), (1,), (), ())
+    return graph.Graph(3, "", (graph.Subgraph((given, stored), (0,), (1,), (behind,)),), (), (), {}, ())
+
+
+def test_a_float_input_that_is_quantized_at_once_tells_its_range_by_that():
+    (expected,) = flatbuffer._expected(quantizing(), b"").values()
+    assert expected[:2] == ((-128 + 1) * 0.5, (127 + 1) * 0.5)
+    assert "right behind the input" in expected.why
+    (expected,) = flatbuffer._expected(quantizing("UINT8"), b"").values()
+    assert expected[:2] == (0.5, 128)
+
+
+@pytest.mark.parametrize("model", [quantizing("INT32"), quantizing(scales=()), quantizing(op="ADD")])
+def test_otherwise_a_float_input_tells_nothing(model):
+    assert flatbuffer._expected(model, b"") == {}
 
 
 def test_the_note_is_found_in_the_file():
