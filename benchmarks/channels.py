@@ -74,7 +74,7 @@ def recipes(epochs: int, learning_rate: float) -> dict[str, Recipe]:
     int8 = Export(quantize="int8")
     found = {"int8, nothing removed": Recipe(export=int8, title="int8")}
     for remove in (0.5, 0.7):
-        stage = Channels(remove=remove, criterion="l2", round_to=1, max_drop=100.0)
+        stage = Channels(remove=remove, max_drop=100.0)
         found[f"{remove:.0%} of the MACs removed"] = Recipe(
             stages=(stage, Distill()), train=trained, export=int8, title=f"channels{100 * remove:.0f}"
         )
@@ -121,6 +121,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--remove", type=float, default=0.5, help="fraction of the MACs (default 0.5)")
     parser.add_argument("--train", type=Path, metavar="DATA.npz", help="train a model with channels removed")
     parser.add_argument("--model", type=Path, help="the model for --train")
+    parser.add_argument(
+        "--recipes", nargs="+", metavar="NAME", help="only these of int8, channels50, channels70, tfmot50"
+    )
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--learning-rate", type=float, default=2e-3)
     parser.add_argument("--output", type=Path, default=Path("channels-results"), help="folder for what --train makes")
@@ -137,7 +140,10 @@ def main() -> None:
         print(surgery(options.networks, options.remove, results))
     if options.train:
         model, data, output = (path.resolve() for path in (options.model, options.train, options.output))
-        print(training(model, data, output, recipes(options.epochs, options.learning_rate), results))
+        named = recipes(options.epochs, options.learning_rate)
+        if options.recipes:
+            named = {title: recipe for title, recipe in named.items() if recipe.name in options.recipes}
+        print(training(model, data, output, named, results))
     print(f"\n{processor()}, {os.cpu_count()} cores.")
 
 

@@ -256,8 +256,9 @@ class _Plan:
                 else f"widths go in steps of round_to {stage.round_to}; a smaller one comes nearer"
             )
             found.append(f"channels: {abs(removed - stage.remove):.1%} off what was asked: {reason}")
-        if self.pinned:
-            fixed = listed([f"{name!r} ({reason})" for name, reason in self.pinned.items()])
+        stuck = {name: reason for name, reason in self.pinned.items() if not reason.startswith("feeds output")}
+        if stuck:
+            fixed = listed([f"{name!r} ({reason})" for name, reason in stuck.items()])
             found.append(f"channels: these groups cannot shrink: {fixed}")
         return found
 
