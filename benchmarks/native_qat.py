@@ -124,8 +124,8 @@ def _converted_row(kind: str, name: str, results: Results) -> list[str]:
 def zoo(results: Results, options: argparse.Namespace) -> str:
     """Measure the networks of ``keras.applications``."""
     note = (
-        "Random weights, trained for 16 steps on the demo's pictures so that outputs differ; compared on 1,000 of its "
-        "test pictures: the quantized Keras model against its file. *Transform* is `attach` with its calibration."
+        "Random weights, trained for 24 steps on the demo's pictures so that outputs differ; the quantized Keras model "
+        "is compared with its file on 1,000 test pictures. *Transform* is `attach` with its calibration on 128."
     )
     return f"{converted('network', options.only or ZOO, results)}\n\n{note}"
 
