@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
+
 from tfcompress.models.fake_quant.activations import FakeQuant
 from tfcompress.recipe import QAT
 from tfcompress.techniques.kernels import in_scope
@@ -11,6 +13,7 @@ from tfcompress.techniques.qat import rules
 from tfcompress.techniques.qat.steps import Step, Steps, Value
 
 Fixed = tuple[float, float]
+_ALMOST_ONE = 1.0 - 2.0**-20
 
 
 class Ranges:
@@ -27,6 +30,7 @@ class Ranges:
         self._stage = stage
         self._parent: dict[Value, Value] = {}
         self._layers: dict[Any, FakeQuant] = {}
+        self._rescalings = 0
         for step in steps.steps:
             if rules.kind_of(step.op) in ("same", "unchanged"):
                 self._join([v for v in (*step.inputs, *step.outputs) if v.is_float])
@@ -51,7 +55,12 @@ class Ranges:
         alien = value.is_float and self._fixed_range(value) is not None and self._root(value) not in self._fixed
         if not (alien and rules.kind_of(step.op) == "same"):
             return tensor
-        return self._layer(value, None)(tensor)
+        layer = self._layer(value, None)
+        self._rescalings += 1
+        # A leaky ReLU changes nothing but the scale. Without an op in between (one of slope 1 is dropped) the converter
+        # has the fixed scale go into the group, and refuses it ("violate the same scale constraint").
+        rescale = keras.layers.LeakyReLU(negative_slope=_ALMOST_ONE, name=f"{layer.name}_rescale{self._rescalings}")
+        return layer(rescale(tensor))
 
     def _is_rounded(self, value: Value) -> bool:
         maker = value.maker
