@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-CHUNK = 20
+CHUNK = 5
+BLOCK_SECONDS = 0.05
 BARE = """\
 import sys, time
 import numpy as np
@@ -76,14 +77,15 @@ def same_interpreter(model: Path, blocks: int) -> str:
         expects={},
         seed=0,
     )
-    session.warm(runs=50, seconds=0.3)
+    usual_ns = session.warm(runs=50, seconds=0.3)["median_ns"]
+    runs = max(CHUNK, int(BLOCK_SECONDS * 1e9 / usual_ns))
     ours, bare = [], []
     for number in range(blocks):
         turns: list[Callable[[], None]] = [
             lambda: ours.extend(
-                session.time(runs=100, seconds=0.05, settle=0.003, most=100_000, full_time=False)["samples_ns"]
+                session.time(runs=runs, seconds=0.0, settle=0.003, most=runs, full_time=False)["samples_ns"]
             ),
-            lambda: bare.extend(bare_loop(session.model.interpreter.invoke)),
+            lambda: bare.extend(bare_loop(session.model.interpreter.invoke, runs // CHUNK)),
         ]
         for turn in turns if number % 2 else reversed(turns):
             turn()
@@ -94,11 +96,11 @@ def same_interpreter(model: Path, blocks: int) -> str:
     )
 
 
-def bare_loop(invoke: Callable[[], Any], seconds: float = 0.05) -> list[float]:
+def bare_loop(invoke: Callable[[], Any], chunks: int) -> list[float]:
     """Return nanoseconds a call, each the mean of a chunk of calls with nothing between them."""
     invoke()
-    found, end = [], time.perf_counter() + seconds
-    while time.perf_counter() < end:
+    found = []
+    for _ in range(chunks):
         start = time.perf_counter_ns()
         for _ in range(CHUNK):
             invoke()
