@@ -182,12 +182,13 @@ class _Plan:
     def candidates(self, judged: Scores, found: Sensitivity | None) -> list[Candidate]:
         """Return the groups that may shrink, with their scores and allowed widths.
 
-        A group counts by the number of kernels that suffer from its loss. A sensitivity analysis raises floors to what
-        each group can lose by itself without falling by more than ``max_drop`` points, and lets groups count by how
-        fast the score falls without them.
+        A group counts by the number of kernels that suffer from its loss (:func:`breadth`). A sensitivity analysis
+        raises floors to what each group can lose by itself without falling by more than ``max_drop`` points, and lets
+        groups count by how fast the score falls without them.
         """
         floors, round_to = self.floors(), self.stage.round_to
-        weights = {group.name: float(_kernels(group)) for group in self.free}
+        macs = {id(variable): each for variable, each in self.cost.analysis.trace.kernels}
+        weights = {group.name: breadth([macs.get(each, 0.0) for each in _kernels(group)]) for group in self.free}
         if found is not None:
             lowest = found.baseline - (self.stage.max_drop or 0.0) / 100.0
             for curve in found.curves:
@@ -263,9 +264,20 @@ class _Plan:
         return found
 
 
-def _kernels(group: Group) -> int:
-    """Return in how many kernels a group sits, made or read."""
-    return len({id(m.variable) for m in group.members if m.role != "follows" and len(m.variable.shape) > 1})
+def breadth(parts: Sequence[float]) -> float:
+    """Return over how many kernels a group's work is spread: ``sum(parts)**2 / sum(parts**2)``, at least 1.
+
+    Example:
+        >>> breadth([4.0, 4.0, 4.0]), round(breadth([100.0, 100.0, 1.0]), 1)
+        (3.0, 2.0)
+    """
+    squares = sum(part * part for part in parts)
+    return max(1.0, sum(parts) ** 2 / squares) if squares else 1.0
+
+
+def _kernels(group: Group) -> set[int]:
+    """Return the ids of the variables that make or read a group's channels."""
+    return {id(m.variable) for m in group.members if m.role != "follows"}
 
 
 def _amount(cost: Cost, of: str) -> float:
