@@ -12,7 +12,7 @@ from tfcompress.reports.style import CSS
 __all__ = ["Analysis", "Curve", "removable", "rows", "to_html"]
 
 _CSS = """
-main { max-width: 940px; }
+main { max-width: 980px; }
 svg { max-width: 780px; }
 svg .small { font-size: 11px; }
 svg .curve { fill: none; stroke-width: 2; stroke-linejoin: round; }
@@ -22,7 +22,7 @@ svg .limit { stroke: var(--bad); stroke-dasharray: 5 4; }
   --c7: #86198f; }
 @media (prefers-color-scheme: dark) { :root { --c0: #f2857d; --c1: #fb9a5f; --c2: #e3b341; --c3: #a3d15f;
   --c4: #4fd1c0; --c5: #63b8f0; --c6: #a5a0fb; --c7: #e08ae8; } }
-td.number, th.number { padding-left: 14px; padding-right: 8px; }
+td.number, th.number { padding: 6px 8px; }
 """ + "".join(
     f"svg .curve.c{n} {{ stroke: var(--c{n}); }}\nsvg circle.c{n} {{ fill: var(--c{n}); stroke: none; }}\n"
     f"svg .name.c{n} {{ fill: var(--c{n}); }}\n"
