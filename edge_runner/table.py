@@ -110,7 +110,8 @@ def _ops(model: dict[str, Any]) -> list[str]:
     whole = f"sum {_ms(found['sum_ms'])}, whole {_ms(found['whole_ms'])}"
     lines = [f"{label(model)} by op, each node alone ({whole}):", *(_aligned(rows) if rows else [])]
     if taken:
-        lines.append(f"  {taken['delegated']} of {taken['nodes']} nodes run by {model['delegate']}")
+        by = "a delegate" if model["delegate"] == "none" else model["delegate"]
+        lines.append(f"  {taken['delegated']} of {taken['nodes']} nodes run by {by}")
         lines.extend(f"  {_difference(entry)}" for entry in taken["difference"] or ())
     return lines
 
