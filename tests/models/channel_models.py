@@ -171,7 +171,8 @@ def transformer(x):
 
 def shared_heads(x):
     x = layers.Reshape((64, -1))(layers.Conv2D(6, 1, name="body")(x))
-    x = layers.GroupQueryAttention(3, num_query_heads=6, num_key_value_heads=3, name="attention")(x, x)
+    y = layers.Dense(6, name="other")(x)
+    x = layers.GroupQueryAttention(3, num_query_heads=6, num_key_value_heads=3, name="attention")(x, y)
     return layers.GlobalAveragePooling1D()(x)
 
 

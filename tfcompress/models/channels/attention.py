@@ -50,7 +50,7 @@ def multi_head(step: Step) -> list[Marks]:
 
 
 def grouped_query(step: Step) -> list[Marks]:
-    """A key-value head is a channel, with all the query heads that use it; the output is as wide as the query."""
+    """A key-value head is a channel, with all the query heads that use it; output, query and value have one width."""
     layer, bound = step.layer, _bound(step)
     if {"query", "value"} - set(bound) or any(len(marks) != 3 for marks in bound.values()):
         return refused(step)
@@ -67,10 +67,11 @@ def grouped_query(step: Step) -> list[Marks]:
             _project(step, dense, asking if name in ("query", "gate") else heads, None)
     last = layer._output_dense
     out = step.produce(last.kernel, 2)
-    if query[-1] is None:
-        step.trace.ledger.pin(out, f"layer {step.named} makes as many channels as its query has")
-    else:
-        step.trace.ledger.unite(out, query[-1].atoms)
+    for channels in (query[-1], value[-1]):
+        if channels is None:
+            step.trace.ledger.pin(out, f"layer {step.named} makes as many channels as it reads")
+        else:
+            step.trace.ledger.unite(out, channels.atoms)
     step.read(last.kernel, 0, Channels.zero(asking))
     if last.bias is not None:
         step.claim(last.bias, 0, out, "makes")
