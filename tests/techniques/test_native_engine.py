@@ -31,12 +31,6 @@ class TestMovementUnderOneThreshold(TechniqueContract):
 
 
 @pytest.mark.slow
-class TestPruneAndClusterByChannel(TechniqueContract):
-    stages = (Prune(sparsity=0.5), Cluster(clusters=4, per_channel=True))
-    frozen = None
-
-
-@pytest.mark.slow
 class TestEverythingAtOnce(TechniqueContract):
     stages = (Prune(sparsity=0.6), Cluster(clusters=8), Distill(), QAT())
     frozen = None
@@ -63,9 +57,24 @@ def test_a_model_that_stages_are_at_work_on_is_refused(stages):
 
 
 def test_quantization_that_was_never_trained_is_refused():
-    job = attach(dense(keras), QAT())
     with pytest.raises(UsageError, match=r"qat must be trained before finish\(\): its ranges have seen no data"):
-        job.finish()
+        attach(dense(keras), QAT()).finish()
+    with pytest.raises(
+        UsageError, match=r"qat must be trained before finish\(\): it has seen the samples, and no step"
+    ):
+        attach(dense(keras), QAT(), samples=vectors()[0]).finish()
+
+
+def test_another_teacher_can_be_given():
+    model, teacher = dense(keras), dense(keras, seed=2)
+    (x, y), loss = vectors(), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    losses = []
+    for other in (None, teacher):
+        work = open_session(model, [Distill(weight=1.0)], seed=0, teacher=other)
+        work.model.compile(loss=loss)
+        losses.append(float(work.model.compute_loss(x, y, work.model(x))))
+    assert losses[0] == pytest.approx(0, abs=1e-5)
+    assert losses[1] > 0.1
 
 
 def test_samples_set_the_first_ranges():

@@ -14,7 +14,7 @@ EPOCHS = 2
 STEPS = 4
 
 ALL = (Prune(sparsity=0.75, frequency=1), Cluster(clusters=6), QAT(), Distill())
-MOVEMENT = (Prune(sparsity=0.75, frequency=1, criterion="movement"),)
+MOVEMENT = (Prune(sparsity=0.75, frequency=1, criterion="movement"), Distill())
 
 
 def compiled(model, **options):
@@ -38,12 +38,15 @@ def check(job, losses, tolerance=1e-5):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("policy", "stages"), [("mixed_float16", MOVEMENT), ("mixed_float16", ALL), ("bfloat16", ALL)])
-def test_mixed_precision(policy, stages):
+@pytest.mark.parametrize("policy", ["mixed_float16", "bfloat16"])
+def test_half_precision(policy):
     keras.config.set_dtype_policy(policy)
     try:
-        job = attach(dense(keras), *stages)
-        history = compiled(job.model).fit(*vectors(), BATCH, EPOCHS, verbose=0, callbacks=job.callbacks)
+        job = attach(dense(keras), *ALL)
+        # Two steps an execution, to have tried that too.
+        history = compiled(job.model, steps_per_execution=2).fit(
+            *vectors(), BATCH, EPOCHS, verbose=0, callbacks=job.callbacks
+        )
     finally:
         keras.config.set_dtype_policy("float32")
     # A weight between two centroids may fall to the other one where it is rounded to half precision before.
@@ -51,24 +54,16 @@ def test_mixed_precision(policy, stages):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stages", [MOVEMENT, ALL], ids=["movement", "all"])
-def test_a_tensorflow_dataset_in_a_compiled_step(stages):
-    job = attach(dense(keras), *stages)
+def test_a_tensorflow_dataset_in_a_compiled_step():
+    job = attach(dense(keras), *ALL)
     model = compiled(job.model, jit_compile=True)
     check(job, model.fit(batches(), epochs=EPOCHS, shuffle=False, verbose=0, callbacks=job.callbacks).history["loss"])
 
 
 @pytest.mark.slow
-def test_several_steps_an_execution():
-    job = attach(dense(keras), *ALL)
-    model = compiled(job.model, steps_per_execution=2)
-    check(job, model.fit(batches(), epochs=EPOCHS, shuffle=False, verbose=0, callbacks=job.callbacks).history["loss"])
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("jit", [False, True], ids=["graph", "xla"])
-def test_a_loop_of_ones_own(jit):
-    job = attach(dense(keras), *ALL, epochs=EPOCHS, steps_per_epoch=STEPS)
+@pytest.mark.parametrize(("jit", "stages"), [(False, ALL), (True, MOVEMENT)])
+def test_a_loop_of_ones_own(jit, stages):
+    job = attach(dense(keras), *stages, epochs=EPOCHS, steps_per_epoch=STEPS)
     model, optimizer = compiled(job.model), keras.optimizers.SGD(0.1)
 
     @tf.function(jit_compile=jit)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tfcompress.errors import UnsupportedError, UsageError
-from tfcompress.models.fake_quant.activations import FakeQuant
+from tfcompress.models.fake_quant.activations import PRIOR, FakeQuant
 from tfcompress.models.fake_quant.weights import TransformedLayer
 from tfcompress.recipe import QAT, Cluster, Distill, Prune, Stage
 from tfcompress.techniques.batch_norm import Momentum
@@ -107,16 +107,18 @@ class NativeSession:
         qat: QAT | None = self._asked.get("qat")
         if qat and qat.freeze:
             self._freeze_at = round((1 - qat.freeze) * epochs * steps_per_epoch)
-        if self._pruning is None:
-            return
-        stage = self._pruning.stage
+        if self._pruning is not None:
+            self._plan_pruning_(self._pruning, epochs, steps_per_epoch)
+        self._follow_()
+
+    def _plan_pruning_(self, work: pruning.Pruning, epochs: int, steps_per_epoch: int) -> None:
+        stage = work.stage
         made = plan(stage, epochs=epochs, steps_per_epoch=steps_per_epoch)
         if stage.frequency not in (made.frequency, Prune.frequency) and stage.pattern not in GROUPS:
             often = f"every {made.frequency} steps, not {stage.frequency}"
             self._note(f"prune updates its masks {often}: the training has {made.total} steps")
         self._momentum.shorten_(made.total)
-        self._pruning.plan_(made, done_steps)
-        self._follow_()
+        work.plan_(made, self._done)
 
     def after_step_(self) -> None:
         """Update masks where it is their turn, then place centroids and freeze ranges when it is theirs."""
@@ -150,7 +152,7 @@ class NativeSession:
             ContractError: a promise is broken.
         """
         if "qat" in self._asked:
-            _check_trained(self._placed.model)
+            _check_trained(self._placed.model, self._done)
         self._note_unfinished()
         values = self._pruning.final() if self._pruning else {}
         if self._clustering:
@@ -192,10 +194,16 @@ def _check_stages(asked: Mapping[str, Any]) -> None:
         raise UsageError(msg)
 
 
-def _check_trained(model: Any) -> None:
+def _check_trained(model: Any, done: int) -> None:
+    """Refuse a model whose ranges have seen nothing, or only the samples that they were begun with."""
     ranges = [layer for layer in model._flatten_layers() if isinstance(layer, FakeQuant) and layer.fixed is None]
-    if ranges and all(float(numpy_of(layer.seen)) == 0 for layer in ranges):
+    seen = {float(numpy_of(layer.seen)) for layer in ranges}
+    if seen == {0.0}:
         msg = "qat must be trained before finish(): its ranges have seen no data; call job.model.fit first"
+        raise UsageError(msg)
+    # Learnt ranges do not count the batches that they see.
+    if seen == {PRIOR} and not done and not any(layer.learn for layer in ranges):
+        msg = "qat must be trained before finish(): it has seen the samples, and no step; call job.model.fit first"
         raise UsageError(msg)
 
 
