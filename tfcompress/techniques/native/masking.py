@@ -14,7 +14,7 @@ import keras
 import numpy as np
 
 
-class Masked:
+class Masked(keras.constraints.Constraint):  # type: ignore[misc]  # Keras ships no types
     """A variable's constraint that keeps masked weights at zero, after whatever constraint the variable had before.
 
     Attributes:
