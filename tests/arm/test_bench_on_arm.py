@@ -68,8 +68,8 @@ def test_a_connection_cut_once_costs_nothing(pi: tuple[Sshd, Device]) -> None:
 
 def test_debian_s_own_python_gets_the_pip_line(pi: tuple[Sshd, Device]) -> None:
     bare = Device(name="bare", host=NAME, ssh_config=pi[1].ssh_config)
-    wanted = {"arm64": "pip install ai-edge-litert", "armhf": r"pip install --no-deps tflite-runtime==2\.14\.0"}[pi[1].name]
+    lines = {"arm64": "pip install ai-edge-litert", "armhf": r"pip install --no-deps tflite-runtime==2\.14\.0"}
     with pytest.raises(
-        MissingDependencyError, match=f"device bare: no interpreter works with /usr/bin/python3: .*{wanted}"
+        MissingDependencyError, match=f"device bare: no interpreter works with /usr/bin/python3: .*{lines[pi[1].name]}"
     ):
         Remote(bare, pack(JOB)).measure(Cutting(pi[0]))
