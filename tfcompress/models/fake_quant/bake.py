@@ -21,7 +21,7 @@ from tfcompress.models.fake_quant.four_bits import in_four_bits
 from tfcompress.models.fake_quant.weights import TransformedLayer, WeightFakeQuant, variable_at
 from tfcompress.models.graph import calls
 
-_CHANNEL_AXES: dict[str, tuple[int, ...]] = {
+CHANNEL_AXES: dict[str, tuple[int, ...]] = {
     "Conv1D": (2,),
     "Conv2D": (3,),
     "DepthwiseConv1D": (1, 2),
@@ -103,7 +103,7 @@ class _Baker:
 
     def _rounded_bias(self, wrapper: TransformedLayer, kernel: np.ndarray, bias: np.ndarray) -> np.ndarray:
         """Round a bias to what the runtime's 32-bit integers hold: steps of input times kernel."""
-        axes = _CHANNEL_AXES.get(type(wrapper.layer).__name__)
+        axes = CHANNEL_AXES.get(type(wrapper.layer).__name__)
         if not wrapper.input_range or axes is None:
             return bias
         source = self._model.get_layer(wrapper.input_range)
@@ -136,7 +136,7 @@ def _folded(model: Any) -> dict[int, Any]:
 
 
 def _folds(before: Any, normalization: Any) -> bool:
-    if not isinstance(before, TransformedLayer) or type(before.layer).__name__ not in _CHANNEL_AXES:
+    if not isinstance(before, TransformedLayer) or type(before.layer).__name__ not in CHANNEL_AXES:
         return False
     linear = before.layer.activation in (None, keras.activations.linear)
     last = len(normalization._build_shapes_dict["input_shape"]) - 1
@@ -154,7 +154,7 @@ def _fold(layer: Any, final: dict[str, np.ndarray], normalization: Any) -> dict[
     bias = np.asarray(layer.bias, np.float64) if layer.use_bias else 0.0
     factor = gamma / np.sqrt(variance + normalization.epsilon)
     kernel = final.get("kernel", np.asarray(layer.kernel))
-    axes = _CHANNEL_AXES[type(layer).__name__]
+    axes = CHANNEL_AXES[type(layer).__name__]
     shape = [size if axis in axes else 1 for axis, size in enumerate(kernel.shape)]
     return {
         **final,

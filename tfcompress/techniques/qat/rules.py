@@ -10,22 +10,16 @@ from typing import Any, Literal
 
 import keras
 
+from tfcompress.models.fake_quant.bake import CHANNEL_AXES
+
 KERNELS: dict[str, dict[str, tuple[int, ...]]] = {
-    "Conv1D": {"kernel": (2,)},
-    "Conv2D": {"kernel": (3,)},
-    "DepthwiseConv1D": {"kernel": (1, 2)},
-    "DepthwiseConv2D": {"kernel": (2, 3)},
-    "Conv1DTranspose": {"kernel": (1,)},
-    "Conv2DTranspose": {"kernel": (2,)},
-    "Dense": {"kernel": (1,)},
+    **{name: {"kernel": axes} for name, axes in CHANNEL_AXES.items()},
     "EinsumDense": {"kernel": ()},
     "Embedding": {"embeddings": ()},
 }
 """Class -> its weights that become int8, and their axes that have a scale for each place (none: one scale)."""
 
-FOLDS_NORMALIZATION = frozenset(
-    {"Conv1D", "Conv2D", "DepthwiseConv1D", "DepthwiseConv2D", "Conv1DTranspose", "Conv2DTranspose", "Dense"}
-)
+FOLDS_NORMALIZATION = frozenset(CHANNEL_AXES)
 """A BatchNormalization that alone follows one of these is folded into its kernel: no rounding between the two."""
 
 FUSES_RELU = frozenset(

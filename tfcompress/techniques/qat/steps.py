@@ -18,6 +18,7 @@ from tfcompress.models.fake_quant.batch_norm import FreezableBatchNormalization
 from tfcompress.models.fake_quant.copies import copied, is_symbolic
 from tfcompress.models.graph import calls, is_graph, is_sequential
 from tfcompress.techniques.qat.expand import expansion, obstacle, standalone
+from tfcompress.techniques.qat.rules import FOLDS_NORMALIZATION
 
 _KINDS = {keras.layers.BatchNormalization: FreezableBatchNormalization}
 
@@ -194,18 +195,7 @@ class _Reader:
         return name
 
 
-_KERNELS_BEFORE = (
-    keras.layers.Conv1D,
-    keras.layers.Conv2D,
-    keras.layers.Conv3D,
-    keras.layers.DepthwiseConv1D,
-    keras.layers.DepthwiseConv2D,
-    keras.layers.SeparableConv1D,
-    keras.layers.SeparableConv2D,
-    keras.layers.Conv1DTranspose,
-    keras.layers.Conv2DTranspose,
-    keras.layers.Dense,
-)
+_BEFORE = FOLDS_NORMALIZATION | {"SeparableConv1D", "SeparableConv2D"}  # these end in a convolution once expanded
 
 
 def _lone_normalizations(graph: Any) -> set[Any]:
@@ -229,7 +219,7 @@ def _lone_normalizations(graph: Any) -> set[Any]:
 
 def folds(before: Any, normalization: Any) -> bool:
     """Say whether a BatchNormalization after the layer *before* disappears in its kernel and bias."""
-    if not isinstance(before, _KERNELS_BEFORE) or getattr(before, "data_format", "channels_last") != "channels_last":
+    if type(before).__name__ not in _BEFORE or getattr(before, "data_format", "channels_last") != "channels_last":
         return False
     linear = before.activation in (None, keras.activations.linear)
     return linear and normalization.axis in (-1, len(normalization._build_shapes_dict["input_shape"]) - 1)
