@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfcompress.recipe import Prune
@@ -15,6 +15,7 @@ def weights(seed, shape):
     return np.random.default_rng(seed).normal(size=shape)
 
 
+@settings(deadline=None)
 @given(SEEDS, FRACTIONS)
 def test_exactly_the_smallest_go_and_as_many_as_asked(seed, fraction):
     importance = np.abs(weights(seed, (5, 7)))
@@ -23,6 +24,7 @@ def test_exactly_the_smallest_go_and_as_many_as_asked(seed, fraction):
     assert importance[~stays].max(initial=0) <= importance[stays].min(initial=np.inf)
 
 
+@settings(deadline=None)
 @given(SEEDS, st.sampled_from([Prune(sparsity=0.6), Prune(pattern="2:4"), Prune(pattern="block", block_shape=(2, 3))]))
 def test_the_magnitudes_of_a_matrix_lead_to_what_the_other_engine_keeps(seed, stage):
     kernel = weights(seed, (8, 9))
@@ -35,6 +37,7 @@ def test_what_went_stays_away_whatever_it_would_be_worth():
     assert kept(importance, 0.0, Prune()).all()
 
 
+@settings(deadline=None)
 @given(SEEDS)
 def test_four_of_any_eight_neighbours_stay(seed):
     stays = kept(weights(seed, (3, 3, 16, 5)), 0.5, Prune(pattern="4:8"))
@@ -42,6 +45,7 @@ def test_four_of_any_eight_neighbours_stay(seed):
     assert (groups.sum(axis=1) == 4).all()
 
 
+@settings(deadline=None)
 @given(SEEDS, FRACTIONS)
 def test_blocks_of_a_convolution_go_whole_and_not_one_more_than_needed(seed, fraction):
     stage = Prune(pattern="block", block_shape=(2, 2))
@@ -51,6 +55,7 @@ def test_blocks_of_a_convolution_go_whole_and_not_one_more_than_needed(seed, fra
     assert 0 <= (~stays).sum() - zeros_needed(216, fraction) < 4
 
 
+@settings(deadline=None)
 @given(SEEDS, FRACTIONS)
 def test_one_threshold_takes_exactly_what_is_asked_of_all_and_more_where_there_is_less_to_lose(seed, fraction):
     small, large = np.abs(weights(seed, (200,))), 10 + np.abs(weights(seed + 1, (300,)))
