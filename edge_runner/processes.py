@@ -58,7 +58,9 @@ class Child:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """End the process."""
+        """End the process: at once after an error, whatever it is doing."""
+        if error is not None:
+            self.process.kill()
         self.close()
 
     def ask(self, request: dict[str, Any], alive: Callable[[str], None] = lambda text: None) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "tests" / "data"
 FLOAT, INT8 = DATA / "blobs_float.tflite", DATA / "blobs_int8.tflite"
-FAST = ("--runs", "20", "--seconds", "0.01", "--warmup", "1", "--processes", "1")
+FAST = ("--runs", "20", "--seconds", "0.01", "--warmup", "0", "--processes", "1")
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def run(folder, *arguments, program=("edge_runner",), **options):
 @pytest.fixture(scope="module")
 def measured(folder):
     """Two models measured together, on data."""
-    done = run(folder, FLOAT, INT8, "--data", "eval.npz", "--outputs", "raw.npz", "--predictions", *FAST)
+    done = run(folder, FLOAT, INT8, "--data", "eval.npz", "--outputs", "raw.npz", "--predictions", *FAST, "--warmup", "1")
     assert done.returncode == 0, done.stderr
     return done
 
@@ -218,10 +218,10 @@ def odd_interpreter(tmp_path):
 
 def test_a_hanging_interpreter_is_an_entry_and_the_next_model_goes_on(folder, odd_interpreter):
     models = (FLOAT, INT8, DATA / "two_inputs.tflite")
-    done = run(folder, *models, *FAST, "--timeout", "4", env=odd_interpreter)
+    done = run(folder, *models, *FAST, "--timeout", "2.5", env=odd_interpreter)
     assert done.returncode == 1, done.stderr
     assert [model["reason"] for model in json.loads(done.stdout)["models"]] == [
-        "no sign of life for 4 s; give a longer --timeout if it is only slow",
+        "no sign of life for 2.5 s; give a longer --timeout if it is only slow",
         "its process was killed by SIGABRT",
         None,
     ]
@@ -442,9 +442,9 @@ def test_a_machine_that_is_throttled_all_the_time_measures_nothing(folder, tmp_p
 
 def test_it_rests_before_it_measures_when_asked(folder):
     start = time.monotonic()
-    (model,) = json.loads(run(folder, INT8, *FAST, "--cool-down", "0.5").stdout)["models"]
-    assert time.monotonic() - start > 0.5
-    assert model["heat"]["cooled_seconds"] == 0.5
+    (model,) = json.loads(run(folder, INT8, *FAST, "--cool-down", "0.3").stdout)["models"]
+    assert time.monotonic() - start > 0.3
+    assert model["heat"]["cooled_seconds"] == 0.3
 
 
 @pytest.mark.parametrize(
