@@ -40,7 +40,9 @@ def run(folder, *arguments, program=("edge_runner",), **options):
 @pytest.fixture(scope="module")
 def measured(folder):
     """Two models measured together, on data."""
-    done = run(folder, FLOAT, INT8, "--data", "eval.npz", "--outputs", "raw.npz", "--predictions", *FAST, "--warmup", "1")
+    done = run(
+        folder, FLOAT, INT8, "--data", "eval.npz", "--outputs", "raw.npz", "--predictions", *FAST, "--warmup", "1"
+    )
     assert done.returncode == 0, done.stderr
     return done
 
