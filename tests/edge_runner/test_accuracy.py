@@ -57,7 +57,7 @@ def test_top5_is_given_where_it_says_something():
     assert scored([0, 1, 2], EYE).result()["top5"] is None
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.integers(0, 3), min_size=6, max_size=6), st.integers(0, 5))
 def test_a_tie_goes_to_the_lower_class_as_numpys_argmax_does(output, label):
     assert scored([label], [output]).result()["top1"] == float(np.argmax(output) == label)
@@ -83,7 +83,7 @@ def test_a_single_outputs_area_under_the_curve_is_the_share_of_pairs_in_order():
     assert scored([1, 1], [[0.2], [0.7]]).result()["auc"] is None
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 1)), min_size=2, max_size=12))
 def test_the_area_is_that_of_counting_pairs(pairs):
     values, truth = zip(*pairs, strict=True)

@@ -172,6 +172,7 @@ def test_the_note_is_found_in_the_file():
     assert flatbuffer.read(add_metadata(content, {"preprocessing": "none"})).expects == {}
 
 
+@settings(deadline=None)
 @given(st.integers(0, len(INT8)))
 def test_a_truncated_file_is_read_or_refused(length):
     try:
@@ -180,7 +181,7 @@ def test_a_truncated_file_is_read_or_refused(length):
         assert length < len(INT8)
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, len(INT8) - 1), st.integers(0, 255)), max_size=8))
 def test_a_scrambled_file_is_read_or_refused(changes):
     content = bytearray(INT8)

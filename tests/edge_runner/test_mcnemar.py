@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_runner.mcnemar import compare, mid_p
@@ -29,6 +29,7 @@ def test_the_p_value_is_that_of_a_fair_coin():
     assert mid_p(0, 10) == pytest.approx(2 / 2**10 - 1 / 2**10)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=40))
 def test_it_agrees_with_what_tfcompress_computes(pairs):
     first, second = (np.array(column) for column in zip(*pairs, strict=True))

@@ -44,7 +44,7 @@ def test_an_empty_array_is_an_array(tmp_path):
     assert open_npz(tmp_path / "d.npz")["x"].shape == (0, 3)
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(shape=st.lists(st.integers(1, 5), max_size=3), dtype=st.sampled_from(["f2", "<f4", ">f8", "i1", "u2", "?"]))
 def test_any_numeric_array_comes_back(tmp_path_factory, shape, dtype):
     path = tmp_path_factory.mktemp("npz") / "d.npz"

@@ -2,7 +2,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_runner import feeding
@@ -36,6 +36,7 @@ def test_stored_values_become_real():
     np.testing.assert_array_equal(feeding.dequantize(np.array([-128, -1, 0], np.int8), tensor()), [-63.5, 0, 0.5])
 
 
+@settings(deadline=None)
 @given(st.integers(-128, 127), st.floats(1e-4, 10), st.integers(-128, 127))
 def test_a_stored_value_survives_there_and_back(stored, scale, zero_point):
     place = tensor(scale=scale, zero_point=zero_point)
