@@ -10,6 +10,7 @@ command that comes in runs in that emulated userland as its user pi (tools/pi_ru
 from __future__ import annotations
 
 import argparse
+import contextlib
 import getpass
 import os
 import shlex
@@ -147,8 +148,10 @@ def main() -> None:
     given = parser.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
     with Sshd(given.folder.resolve(), forced_into(given.root) if given.root else "") as server:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit())
         print(f"ssh -F {server.client_config} {NAME}", flush=True)
-        signal.sigwait({signal.SIGINT, signal.SIGTERM})
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.pause()
 
 
 if __name__ == "__main__":
