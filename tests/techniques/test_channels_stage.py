@@ -9,7 +9,9 @@ import pytest
 
 from tfcompress.errors import DataError, UnsupportedError, UsageError
 from tfcompress.models.channels.cost import CostModel
+from tfcompress.models.channels.dead import kill_
 from tfcompress.models.channels.groups import groups
+from tfcompress.models.channels.surgery import narrow
 from tfcompress.models.profile import profile
 from tfcompress.recipe import Channels
 from tfcompress.techniques.channels import compensation, sensitivity, statistics, task_loss
@@ -167,8 +169,6 @@ def test_zeros_where_channels_are_read_are_what_removing_them_computes(model, sa
         return 0.0
 
     sensitivity.analyse(model, scores, evaluate, fractions=(0.5,))
-    from tfcompress.models.channels.surgery import narrow
-
     smaller = narrow(model, {group.name: range(8, 16)})
     np.testing.assert_allclose(seen[1], smaller(samples.inputs["image"]).numpy(), atol=1e-5)
 
@@ -273,3 +273,18 @@ def test_a_residual_stream_counts_by_the_kernels_that_its_work_is_spread_over(mo
     assert len(by_name["stem"].producers) == 2
     kept = remove_channels(model, Channels(remove=0.5, round_to=1)).keep  # the stream has four kernels, the block two
     assert len(kept["inner"]) < len(kept.get("stem", range(16)))
+
+
+def test_dead_channels_go_first_and_nothing_changes_without_them(samples):
+    given = network(3)
+    (inner,) = (g for g in groups(given) if g.name == "inner")
+    dead = [1, 4, 5, 6, 11]
+    kill_(inner, dead)
+    keep = {"inner": [channel for channel in range(16) if channel not in dead]}
+    copy = sensitivity.copy_of(given)
+    assert compensation.compensate_(groups(copy), keep, copy, samples.inputs) == 1
+    whole = given(samples.inputs["image"]).numpy()
+    np.testing.assert_allclose(narrow(copy, keep)(samples.inputs["image"]).numpy(), whole, atol=1e-5)
+    found = remove_channels(given, Channels(remove=0.2, round_to=1))
+    assert set(range(16)) - set(found.keep["inner"]) <= set(dead)
+    assert set(found.keep) == {"inner"}
