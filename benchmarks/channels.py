@@ -74,7 +74,7 @@ def recipes(epochs: int, learning_rate: float) -> dict[str, Recipe]:
     int8 = Export(quantize="int8")
     found = {"int8, nothing removed": Recipe(export=int8, title="int8")}
     for remove in (0.5, 0.7):
-        stage = Channels(remove=remove, max_drop=100.0)
+        stage = Channels(remove=remove)
         found[f"{remove:.0%} of the MACs removed"] = Recipe(
             stages=(stage, Distill()), train=trained, export=int8, title=f"channels{100 * remove:.0f}"
         )
