@@ -51,6 +51,21 @@ def test_a_keras_3_script_with_its_own_fit():
 
 
 @pytest.mark.slow
+def test_early_stopping_waits_for_the_sparsity_that_was_asked():
+    import keras
+
+    inputs, labels = vectors()
+    job = attach(dense(keras), Prune(sparsity=0.75, end_epoch=3, frequency=1))
+    job.model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    impatient = keras.callbacks.EarlyStopping(monitor="loss", patience=0, min_delta=1e9)
+    history = job.model.fit(inputs, labels, batch_size=8, epochs=6, verbose=0, callbacks=[impatient, *job.callbacks])
+    assert len(history.epoch) == 3
+    job.finish()
+    assert [p.got for p in job.promises()] == [0.75, 0.75]
+    assert job.notes == []
+
+
+@pytest.mark.slow
 def test_a_tf_keras_script_with_its_own_fit(tmp_path):
     import tf_keras
 

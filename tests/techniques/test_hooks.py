@@ -13,6 +13,10 @@ class FakeSession:
     def plan_(self, *, epochs, steps_per_epoch, done_steps=0):
         self.plans.append((epochs, steps_per_epoch, done_steps))
 
+    @property
+    def unfinished(self):
+        return self.steps < 3
+
     def after_step_(self):
         self.steps += 1
 
@@ -70,6 +74,20 @@ def test_a_length_that_nobody_needs_may_stay_unknown():
     hooks = Hooks(session, epochs=None, steps_per_epoch=None, must_plan=False)
     hooks.epoch_begins({"epochs": 2, "steps": None}, 0)
     assert session.plans == []
+
+
+def test_nothing_stops_a_training_whose_schedule_is_not_over():
+    session = FakeSession(needs_steps=True)
+    (callback,) = callbacks(Hooks(session, epochs=2, steps_per_epoch=2), FAKE_KERAS, plans=True)
+    callback.model = types.SimpleNamespace(stop_training=True)
+    callback.on_train_batch_end(0)
+    callback.on_epoch_end(0)
+    assert callback.model.stop_training is False
+    callback.on_train_batch_end(0)
+    callback.on_train_batch_end(1)
+    callback.model.stop_training = True
+    callback.on_epoch_end(1)
+    assert callback.model.stop_training is True
 
 
 def test_steps_are_looked_at_only_where_that_is_needed():

@@ -32,6 +32,10 @@ class Session(Protocol):
     def needs_steps(self) -> bool:
         """Whether :meth:`after_step_` has anything to do."""
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether a schedule is not over yet that early stopping must not cut short."""
+
     def plan_(self, *, epochs: int, steps_per_epoch: int, done_steps: int = 0) -> None:
         """Lay schedules over a training of so many steps; raises UsageError where one does not fit.
 

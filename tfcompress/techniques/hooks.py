@@ -76,6 +76,11 @@ def callbacks(hooks: Hooks, keras: Any, *, plans: bool) -> list[Any]:
             """Plan before the first step."""
             hooks.epoch_begins(self.params, epoch)
 
+        def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+            """Let nothing stop the training before its schedules are over."""
+            if hooks.session.unfinished:
+                self.model.stop_training = False
+
     class StepHooks(TrainingHooks):
         """Also looks at every step; only where that is needed, since it costs a little."""
 

@@ -124,6 +124,12 @@ class TfmotSession:
         """Whether :meth:`after_step_` has anything to do."""
         return bool(self._trainable.waiting)
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether masks will still be updated."""
+        plan = self._clock.plan
+        return plan is not None and any(int(step) < plan.end for step in self._trainable.steps)
+
     def plan_(self, *, epochs: int, steps_per_epoch: int, done_steps: int = 0) -> None:
         """Lay the pruning schedule over a training; nothing to do without one.
 
