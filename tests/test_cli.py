@@ -86,6 +86,11 @@ def test_every_public_function_says_what_it_does(name: str) -> None:
             Export(),
         ),
         ({"cluster": 8, "qat": True, "io": "uint8"}, (Cluster(clusters=8), QAT()), Export(quantize="int8", io="uint8")),
+        (
+            {"qat": True, "activation_bits": "16", "learn_ranges": True},
+            (QAT(activation_bits=16, learn_ranges=True),),
+            Export(quantize="int16x8"),
+        ),
         ({"quantize": "int8", "runtime": ("litert>=2.1",)}, (), Export(quantize="int8", runtimes=("litert>=2.1",))),
     ],
 )
@@ -110,6 +115,9 @@ def test_training_and_export_flags_are_laid_over_a_named_recipe() -> None:
         ({"holdout": 0.3}, "--holdout would do nothing: there is no --data"),
         ({"qat": True, "quantize": "int16x8"}, "export.quantize must be 'int8' after this qat stage"),
         ({"io": "int8"}, "export.io must be one of 'auto', 'float32' with quantize 'none'"),
+        ({"weight_bits": "4"}, "--weight-bits would do nothing: there is no --qat"),
+        ({"learn_ranges": True, "quantize": "int8"}, "--learn-ranges would do nothing: there is no --qat"),
+        ({"weight_bits": "4", "qat": True, "engine": "tfmot"}, "qat.engine must be 'native'"),
         ({"of": "bytes"}, "--of would do nothing: there is no --channels"),
         ({"cycles": 2, "prune": 0.5}, "--cycles would do nothing: there is no --channels"),
         ({"threshold": "global", "qat": True}, "--threshold would do nothing: there is no --prune"),

@@ -12,7 +12,8 @@
     ├── ConversionError              6   the TFLite converter failed or died
     ├── ContractError                7   the exported file is not what was asked for; it was not written
     ├── OutputError                  8   the output cannot be written where it was asked for
-    └── MissingDependencyError       9   an optional package or runtime is not installed
+    ├── MissingDependencyError       9   an optional package or runtime is not installed
+    └── DeviceError                 10   a device that cannot be reached, or gave no result
     (Ctrl-C                        130)
 
 A message says where, what is allowed, what was given and what to do, in one line.
@@ -87,6 +88,12 @@ class MissingDependencyError(TfcompressError):
     """An optional package or runtime that this request needs is not installed."""
 
     exit_code = 9
+
+
+class DeviceError(TfcompressError):
+    """A device that cannot be reached, or that ended a measurement without a result."""
+
+    exit_code = 10
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -16,8 +16,7 @@ from tfcompress.devices import config, fleet, rows
 from tfcompress.devices.config import Device
 from tfcompress.devices.fleet import Outcome
 from tfcompress.devices.parcel import Job, pack
-from tfcompress.devices.ssh import DeviceError
-from tfcompress.errors import DataError, ModelError, UsageError
+from tfcompress.errors import DataError, DeviceError, ModelError, UsageError
 from tfcompress.files import sha256
 from tfcompress.progress import SILENT
 from tfcompress.reports import edge, report

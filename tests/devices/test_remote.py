@@ -21,8 +21,8 @@ from tfcompress.devices import local, remote
 from tfcompress.devices.config import Device
 from tfcompress.devices.parcel import Job, pack
 from tfcompress.devices.remote import Remote
-from tfcompress.devices.ssh import DeviceError, DroppedError
-from tfcompress.errors import MissingDependencyError, OutputError, TfcompressError, UsageError
+from tfcompress.devices.ssh import DroppedError
+from tfcompress.errors import DeviceError, MissingDependencyError, OutputError, TfcompressError, UsageError
 from tfcompress.files import sha256
 from tfcompress.progress import SilentProgress
 from tools.pi_sshd import NAME, Sshd

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from tfcompress.devices import ssh
 from tfcompress.devices.config import Device
-from tfcompress.devices.ssh import DeviceError, DroppedError, Session, command, explain, quoted
-from tfcompress.errors import MissingDependencyError, TfcompressError
+from tfcompress.devices.ssh import DroppedError, Session, command, explain, quoted
+from tfcompress.errors import DeviceError, MissingDependencyError, TfcompressError
 
 PI = Device(name="pi", host="raspberrypi", user="pi", port=2222, ssh_config="~/c")
 

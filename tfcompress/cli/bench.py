@@ -285,7 +285,7 @@ def complain(outcomes: Sequence[Outcome]) -> None:
     for outcome in outcomes:
         for row in rows(outcome.document) if outcome.document else ():
             if row.failure:
-                from tfcompress.devices.ssh import DeviceError
+                from tfcompress.errors import DeviceError
 
                 msg = f"measuring {row.model} on {outcome.device.name} failed: {row.failure}"
                 raise DeviceError(msg)

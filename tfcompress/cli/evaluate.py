@@ -17,7 +17,19 @@ if TYPE_CHECKING:
     from tfcompress.progress import Progress
 
 
-@click.command("evaluate", short_help="Measure accuracy.")
+HELP = """\
+Measure how well MODEL (.tflite, .h5, .keras or a SavedModel) does on your data.
+
+\b
+  tfcompress evaluate model-int8.tflite --data data.npz --scale 1/255
+  tfcompress evaluate model.h5 --data photos/ --scale 1/255 --json
+
+A .tflite runs in the interpreter that devices use; quantized inputs and outputs are converted by the file's own
+scales.
+"""
+
+
+@click.command("evaluate", help=HELP, short_help="Measure accuracy.")
 @click.argument("model", metavar="MODEL")
 @data_options
 @loading_options
@@ -29,15 +41,6 @@ if TYPE_CHECKING:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(model: str, split: str, as_json: bool, trust: bool, custom: tuple[str, ...], **flags: Any) -> None:
-    r"""Measure how well MODEL (.tflite, .h5, .keras or a SavedModel) does on your data.
-
-    \b
-      tfcompress evaluate model-int8.tflite --data data.npz --scale 1/255
-      tfcompress evaluate model.h5 --data photos/ --scale 1/255 --json
-
-    A .tflite runs in the interpreter that devices use; quantized inputs and outputs are converted by the file's own
-    scales.
-    """
     if flags["data"] is None:
         msg = "evaluate needs data to evaluate on: give --data"
         raise UsageError(msg)

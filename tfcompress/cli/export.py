@@ -14,6 +14,7 @@ from tfcompress.recipe import QAT, Channels, Cluster, Distill, Export, Prune, Qu
 
 _STAGE_FLAGS = ("channels", "prune", "cluster", "distill", "qat", "quantize")
 _CHANNEL_FLAGS = ("of", "round_to", "cycles", "max_drop")
+_QAT_FLAGS = ("weight_bits", "activation_bits", "learn_ranges")
 _FIT_FLAGS = ("epochs", "batch_size", "learning_rate", "decay", "augment", "loss", "limit")
 _ALWAYS_FLAGS = ("seed", "holdout")
 _EXPORT_FLAGS = ("io", "samples", "sparse", "optimize_for", "float_ops", "select_ops", "min_agreement_db")
@@ -85,6 +86,11 @@ edge_runner, and a log. An existing folder is replaced only with --force, the mo
     type=click.Choice(["auto", "native", "tfmot"]),
     help="Who does the work: ours on Keras 3, or tfmot on Keras 2. [default: by the model's file]",
 )
+@click.option("--weight-bits", type=click.Choice(["8", "4"]), help="Of --qat; 4 where the runtime has it. [default: 8]")
+@click.option(
+    "--activation-bits", type=click.Choice(["8", "16"]), help="Of --qat; 16 makes an int16x8 file. [default: 8]"
+)
+@click.option("--learn-ranges", is_flag=True, default=None, help="--qat trains the ranges, too (LSQ).")
 @data_options
 @click.option("--epochs", type=int, help="Passes over the training data. [default: 2]")
 @click.option("--batch-size", type=int, help="Samples a training step. [default: 64]")
@@ -176,7 +182,8 @@ def read_recipe(flags: dict[str, Any]) -> Recipe:
             raise UsageError(msg)
         recipe = load(flags["recipe"])
     else:
-        quantize = cast("Quantize", flags["quantize"] or ("int8" if flags["qat"] else "none"))
+        trained_for = "int16x8" if flags["activation_bits"] == "16" else "int8"
+        quantize = cast("Quantize", flags["quantize"] or (trained_for if flags["qat"] else "none"))
         recipe = Recipe(stages=_stages(flags), export=Export(quantize=quantize))
     train = {name: flags[name] for name in (*_FIT_FLAGS, *_ALWAYS_FLAGS) if flags[name] is not None}
     _refuse_idle_flags(recipe, flags)
@@ -190,17 +197,11 @@ def read_recipe(flags: dict[str, Any]) -> Recipe:
 
 def _refuse_idle_flags(recipe: Recipe, flags: dict[str, Any]) -> None:
     """Refuse a flag that would have no effect on this recipe, saying why."""
-    idle = {name: "nothing is trained without a stage (--qat, say)" for name in _FIT_FLAGS if not recipe.stages}
+    idle = {} if recipe.stages else dict.fromkeys((*_FIT_FLAGS, "engine"), "nothing is trained without a stage")
     if flags["recipe"] is not None:
-        idle |= dict.fromkeys((*_CHANNEL_FLAGS, "criterion", "threshold", "engine"), "--recipe says it")
-    if flags["channels"] is None:
-        idle |= {name: idle.get(name, "there is no --channels") for name in _CHANNEL_FLAGS}
-    if flags["prune"] is None:
-        idle |= {"threshold": idle.get("threshold", "there is no --prune")}
-    if flags["prune"] is None and flags["channels"] is None:
-        idle |= {"criterion": idle.get("criterion", "there is neither --prune nor --channels")}
-    if not recipe.stages:
-        idle |= {"engine": idle.get("engine", "nothing is trained without a stage (--qat, say)")}
+        idle |= dict.fromkeys((*_CHANNEL_FLAGS, *_QAT_FLAGS, "criterion", "threshold", "engine"), "--recipe says it")
+    else:
+        idle |= _without_their_stage(flags)
     if not recipe.export.needs_data:
         idle |= dict.fromkeys(("samples", "float_ops"), "only --quantize int8 and int16x8 calibrate activations")
     if flags["data"] is None:
@@ -209,6 +210,17 @@ def _refuse_idle_flags(recipe: Recipe, flags: dict[str, Any]) -> None:
         if flags[name] is not None:
             msg = f"--{name.replace('_', '-')} would do nothing: {reason}"
             raise UsageError(msg)
+
+
+def _without_their_stage(flags: dict[str, Any]) -> dict[str, str]:
+    """Return the flags that say how a stage works which was not asked for, and why they do nothing."""
+    channels, prune = flags["channels"] is not None, flags["prune"] is not None
+    return {
+        **({} if channels else dict.fromkeys(_CHANNEL_FLAGS, "there is no --channels")),
+        **({} if flags["qat"] else dict.fromkeys(_QAT_FLAGS, "there is no --qat")),
+        **({} if prune else {"threshold": "there is no --prune"}),
+        **({} if prune or channels else {"criterion": "there is neither --prune nor --channels"}),
+    }
 
 
 def _stages(flags: dict[str, Any]) -> tuple[Stage, ...]:
@@ -231,7 +243,8 @@ def _stages(flags: dict[str, Any]) -> tuple[Stage, ...]:
     if flags["distill"]:
         stages.append(Distill(**engine))
     if flags["qat"]:
-        stages.append(QAT(**engine))
+        bits: dict[str, Any] = {name: int(flags[name]) for name in _QAT_FLAGS[:2] if flags[name] is not None}
+        stages.append(QAT(**bits, learn_ranges=bool(flags["learn_ranges"]), **engine))
     return tuple(stages)
 
 

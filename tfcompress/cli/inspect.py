@@ -14,19 +14,22 @@ if TYPE_CHECKING:
     from tfcompress.cli.terminal import Terminal
 
 
-@click.command("inspect", short_help="Show what is in a file.")
+HELP = """\
+Show what is in FILE (.tflite, .h5, .keras or a SavedModel): layers or ops, parameters, MACs, dtypes, bytes.
+
+\b
+  tfcompress inspect model.h5
+  tfcompress inspect model-int8.tflite --json
+
+A .tflite is read by a parser of our own, which neither runs nor trusts it.
+"""
+
+
+@click.command("inspect", help=HELP, short_help="Show what is in a file.")
 @click.argument("model", metavar="FILE")
 @loading_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(model: str, as_json: bool, trust: bool, custom: tuple[str, ...]) -> None:
-    r"""Show what is in FILE (.tflite, .h5, .keras or a SavedModel): layers or ops, parameters, MACs, dtypes, bytes.
-
-    \b
-      tfcompress inspect model.h5
-      tfcompress inspect model-int8.tflite --json
-
-    A .tflite is read by a parser of our own, which neither runs nor trusts it.
-    """
     from tfcompress.cli.terminal import terminal
 
     with terminal() as screen:

@@ -52,7 +52,8 @@ Options:
   -h, --help  Print this.
 
 tfcompress COMMAND --help tells more about each. Exit codes: 0 done, 2 wrong usage, 3 model, 4 data, 5 refused by a
-technique, 6 conversion, 7 the file is not what was asked for, 8 output, 9 something is not installed, 130 interrupted.
+technique, 6 conversion, 7 the file is not what was asked for, 8 output, 9 something is not installed, 10 a device,
+130 interrupted.
 """
 
 

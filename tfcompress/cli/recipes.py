@@ -8,17 +8,19 @@ import click
 
 from tfcompress.recipe import load, named
 
+HELP = """\
+List the named recipes; with NAME (or a .toml file), print that one as TOML.
 
-@click.command("recipes", short_help="List or print recipes.")
+\b
+  tfcompress recipes
+  tfcompress recipes prune50-qat-int8 > mine.toml      then edit, and: tfcompress export --recipe mine.toml …
+"""
+
+
+@click.command("recipes", help=HELP, short_help="List or print recipes.")
 @click.argument("name", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(name: str | None, as_json: bool) -> None:
-    r"""List the named recipes; with NAME (or a .toml file), print that one as TOML.
-
-    \b
-      tfcompress recipes
-      tfcompress recipes prune50-qat-int8 > mine.toml      then edit, and: tfcompress export --recipe mine.toml …
-    """
     if name is not None:
         recipe = load(name)
         click.echo(json.dumps(recipe.to_dict(), indent=2) if as_json else recipe.to_toml(), nl=as_json)

@@ -10,21 +10,23 @@ import click
 from tfcompress.errors import OutputError
 from tfcompress.files import output_errors
 
+HELP = """\
+Put a copy of the edge_runner folder into FOLDER, to be copied on to a device.
 
-@click.command("runner", short_help="Copy edge_runner.")
+\b
+  tfcompress runner
+  scp -r edge_runner model-int8/ pi:
+  ssh pi python3 edge_runner model-int8/model-int8.tflite --data model-int8/test-samples.npz
+
+It is plain Python (3.9 and later) and needs numpy and one of ai-edge-litert, tflite-runtime, tensorflow there.
+"""
+
+
+@click.command("runner", help=HELP, short_help="Copy edge_runner.")
 @click.option(
     "-o", "--output", default=".", show_default=True, metavar="FOLDER", help="Where to put the edge_runner folder."
 )
 def command(output: str) -> None:
-    r"""Put a copy of the edge_runner folder into FOLDER, to be copied on to a device.
-
-    \b
-      tfcompress runner
-      scp -r edge_runner model-int8/ pi:
-      ssh pi python3 edge_runner model-int8/model-int8.tflite --data model-int8/test-samples.npz
-
-    It is plain Python (3.9 and later) and needs numpy and one of ai-edge-litert, tflite-runtime, tensorflow there.
-    """
     from tfcompress.devices.local import runner_folder
 
     target = Path(output) / "edge_runner"

@@ -25,7 +25,19 @@ if TYPE_CHECKING:
 CRITERIA = ("l1", "l2", "bn_gamma", "taylor", "activation")
 
 
-@click.command("sensitivity", short_help="Show which channels a model can spare.")
+HELP = """\
+Measure what MODEL (.h5, .keras) loses when channels of one group at a time are gone, and draw it.
+
+\b
+  tfcompress sensitivity model.h5 --data data.npz --scale 1/255
+  tfcompress sensitivity model.keras --data data.npz --criterion taylor -o sensitivity.html
+
+Channels that can only be removed together are a group, named by the first layer that makes them. Nothing is
+trained: the page shows where there is room before any training, and what a limit such as max_drop would allow.
+"""
+
+
+@click.command("sensitivity", help=HELP, short_help="Show which channels a model can spare.")
 @click.argument("model", metavar="MODEL")
 @data_options
 @loading_options
@@ -65,15 +77,6 @@ CRITERIA = ("l1", "l2", "bn_gamma", "taylor", "activation")
 @click.option("-f", "--force", is_flag=True, help="Replace an existing file.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(model: str, output: str | None, force: bool, as_json: bool, **flags: Any) -> None:
-    r"""Measure what MODEL (.h5, .keras) loses when channels of one group at a time are gone, and draw it.
-
-    \b
-      tfcompress sensitivity model.h5 --data data.npz --scale 1/255
-      tfcompress sensitivity model.keras --data data.npz --criterion taylor -o sensitivity.html
-
-    Channels that can only be removed together are a group, named by the first layer that makes them. Nothing is
-    trained: the page shows where there is room before any training, and what a limit such as max_drop would allow.
-    """
     if flags["data"] is None:
         msg = "sensitivity needs data to score on: give --data"
         raise UsageError(msg)

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 from tfcompress.devices import local
 from tfcompress.devices.config import Device
 from tfcompress.devices.parcel import Parcel
-from tfcompress.devices.ssh import DeviceError, DroppedError, Session
-from tfcompress.errors import MissingDependencyError, OutputError
+from tfcompress.devices.ssh import DroppedError, Session
+from tfcompress.errors import DeviceError, MissingDependencyError, OutputError
 from tfcompress.progress import SILENT, Progress, Task
 from tfcompress.reports import edge
 

@@ -13,10 +13,10 @@ import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any, ClassVar
+from typing import IO, Any
 
 from tfcompress.devices.config import LOCAL, Device, config_file, load
-from tfcompress.errors import MissingDependencyError, OutputError, TfcompressError, nearest
+from tfcompress.errors import DeviceError, MissingDependencyError, OutputError, TfcompressError, nearest
 
 Told = Callable[[dict[str, Any]], None]
 _AGENT = Path(__file__).with_name("agent.py")
@@ -35,12 +35,6 @@ _OPTIONS = {
     "RequestTTY": "no",
     "RemoteCommand": "none",
 }
-
-
-class DeviceError(TfcompressError):
-    """A device that cannot be reached, or that ended a measurement without a result."""
-
-    exit_code: ClassVar[int] = 10
 
 
 class DroppedError(Exception):

@@ -28,7 +28,7 @@ from tfcompress.tflite.lower import Lowered, lower
 from tfcompress.tflite.pack import add_metadata
 from tfcompress.tflite.runtimes import RuntimeVerdict, check, parse, where_it_runs
 from tfcompress.tflite.sparse import choose
-from tfcompress.tflite.verify import SAMPLES, Verification, verify
+from tfcompress.tflite.verify import QAT_SAMPLES, SAMPLES, Verification, verify
 
 _LEFT_ON = {"PruneLowMagnitude": "tfmot's strip_pruning", "ClusterWeights": "tfmot's strip_clustering"}
 
@@ -248,9 +248,10 @@ def _draw(
             raise DataError(msg)
         return _Drawn(None, random_inputs(signature, 32, seed), real=False)
     wanted = settings.samples if settings.needs_data else 0
-    drawn = _by_name(data, signature, wanted + SAMPLES, seed)
+    compared = QAT_SAMPLES if qat else SAMPLES
+    drawn = _by_name(data, signature, wanted + compared, seed)
     calibration = {name: values[:wanted] for name, values in drawn.items()} if wanted else None
-    return _Drawn(calibration, {name: values[-SAMPLES:] for name, values in drawn.items()}, real=True)
+    return _Drawn(calibration, {name: values[-compared:] for name, values in drawn.items()}, real=True)
 
 
 def _by_name(

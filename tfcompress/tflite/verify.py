@@ -26,6 +26,8 @@ from tfcompress.tflite.weights import bytes_by_dtype, ops_by_dtype
 
 SAMPLES = 256
 """Samples that agreement is measured on, at most."""
+QAT_SAMPLES = 1000
+"""The same for a model trained with fake quantization, which claims to compute what the file computes."""
 LEAST_DB: dict[str, float] = {"none": 60.0, "float16": 30.0, "dynamic": 15.0, "int8": 10.0, "int16x8": 15.0}
 """Least agreement by scheme, in dB, unless the export asks for another.
 
