@@ -49,3 +49,10 @@ def test_a_dense_layer_of_four_bits_is_a_convolution_that_computes_the_same(shap
     dense.set_weights([(levels * 0.1).astype(np.float32), np.arange(4, dtype=np.float32)])
     x = np.random.default_rng(1).normal(size=(2, *shape[1:])).astype(np.float32)
     np.testing.assert_allclose(in_four_bits(dense)(x), dense(x), atol=1e-5)
+
+
+def test_a_copied_normalization_computes_with_the_statistics_of_the_first():
+    given = L.Normalization()
+    given.adapt(np.array([[1.0, 10.0], [3.0, 30.0]], np.float32))
+    new = copied(given, "other")
+    np.testing.assert_allclose(new(np.array([[1.0, 30.0]], np.float32)), [[-1.0, 1.0]], rtol=1e-6)

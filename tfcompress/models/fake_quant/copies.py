@@ -32,6 +32,8 @@ def copied(layer: Any, name: str, *, kind: Any = None, **changed: Any) -> Any:
     if [w.shape for w in new.weights[: len(layer.weights)]] == [w.shape for w in layer.weights]:
         values = layer.get_weights()
         new.set_weights([*values, *new.get_weights()[len(values) :]])
+    if isinstance(new, keras.layers.Normalization):
+        new.finalize_state()  # it computes with tensors made from its weights
     return new
 
 
