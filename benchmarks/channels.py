@@ -1,10 +1,12 @@
 """Measure what removing channels brings, and print Markdown tables.
 
     python -m benchmarks.channels --surgery [--update README.md]
-    python -m benchmarks.channels --train cifar10.npz --model resnet8.keras --output FOLDER
+    python -m benchmarks.channels --train cifar10.npz --model resnet8.keras --output FOLDER [--update README.md]
 
 Every network runs in a process of its own, with a time limit. What was measured is appended to a file of JSON lines
-(``--results``) and read from there when the command is given again; take the file away to measure anew.
+(``--results``) and read from there when the command is given again; take the file away to measure anew. With
+``--update`` a table replaces what stands between its markers in that file, ``<!-- channels: surgery -->`` and
+``<!-- end of channels: surgery -->``; or ``training`` for ``surgery``.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.by_hand import processor
-from benchmarks.native_qat import NONE, Results, percent, table
+from benchmarks.native_qat import NONE, Results, percent, table, update
 from tfcompress.recipe import Channels, Distill, Export, Prune, Recipe, Train
 
 CHILD = "benchmarks.channels_child"
@@ -129,6 +131,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--output", type=Path, default=Path("channels-results"), help="folder for what --train makes")
     parser.add_argument("--results", type=Path, default=Path("channels.jsonl"), help="where figures are kept")
     parser.add_argument("--time-limit", type=float, default=900.0, metavar="SECONDS", help="for each process")
+    parser.add_argument("--update", type=Path, metavar="FILE", help="put the tables between the markers of this file")
     return parser.parse_args()
 
 
@@ -136,15 +139,20 @@ def main() -> None:
     """Measure what was asked for and print its tables."""
     options = arguments()
     results = Results(options.results, options.time_limit)
+    parts = {}
     if options.surgery:
-        print(surgery(options.networks, options.remove, results))
+        parts["surgery"] = surgery(options.networks, options.remove, results)
     if options.train:
         model, data, output = (path.resolve() for path in (options.model, options.train, options.output))
         named = recipes(options.epochs, options.learning_rate)
         if options.recipes:
             named = {title: recipe for title, recipe in named.items() if recipe.name in options.recipes}
-        print(training(model, data, output, named, results))
-    print(f"\n{processor()}, {os.cpu_count()} cores.")
+        parts["training"] = training(model, data, output, named, results)
+    for show, part in parts.items():
+        signed = f"{part}\n\n{processor()}, {os.cpu_count()} cores."
+        print(f"{signed}\n")
+        if options.update:
+            options.update.write_text(update(options.update.read_text(), show, signed, "channels"))
 
 
 if __name__ == "__main__":

@@ -215,13 +215,13 @@ SHOWS: dict[str, Callable[[Results, argparse.Namespace], str]] = {
 }
 
 
-def update(text: str, show: str, part: str) -> str:
-    """Return *text* with what stands between the markers of *show* replaced by *part*.
+def update(text: str, show: str, part: str, topic: str = "native QAT") -> str:
+    """Return *text* with what stands between the markers of *topic* and *show* replaced by *part*.
 
     Raises:
         ValueError: a marker is missing.
     """
-    begin, end = f"<!-- native QAT: {show} -->", f"<!-- end of native QAT: {show} -->"
+    begin, end = f"<!-- {topic}: {show} -->", f"<!-- end of {topic}: {show} -->"
     if begin not in text or end not in text:
         msg = f"the file must hold the lines {begin} and {end}, got neither or only one"
         raise ValueError(msg)
