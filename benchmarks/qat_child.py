@@ -19,7 +19,7 @@ import numpy as np
 
 from benchmarks.qat_networks import LAYERS, ZOO, network, noise, pictures
 
-CALIBRATION, SAMPLES, STEPS, BATCH = 128, 1000, 24, 32
+CALIBRATION, SAMPLES, STEPS, BATCH = 128, 1000, 60, 32
 
 
 def accepts(name: str) -> dict[str, Any]:

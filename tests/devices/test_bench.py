@@ -71,6 +71,14 @@ def test_samples_of_one_model_are_not_taken_for_several(folder: Path) -> None:
     assert bench.job_of((str(folder), str(INT8)), "d.npz", None, ()).data == Path("d.npz")
 
 
+def test_folders_with_the_very_same_samples_bring_them(folder: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(folder, other)
+    assert bench.job_of((str(folder), str(other)), None, None, ()).data == folder / "test-samples.npz"
+    (other / "test-samples.npz").write_bytes(b"other samples")
+    assert bench.job_of((str(folder), str(other)), None, None, ()).data is None
+
+
 def test_the_runner_s_options_are_passed_on_as_they_are() -> None:
     given = {"threads": "1,2", "per_op": True, "quick": False, "runs": None, "also": "--seed 3"}
     assert bench._arguments(given) == ("--threads", "1,2", "--per-op", "--seed", "3")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tfcompress.errors import UsageError
-from tfcompress.reports import edge
+from tfcompress.reports import digest, edge
 from tfcompress.reports import report as r
 from tfcompress.reports.measurements import Compared, faster
 
@@ -191,3 +191,13 @@ def test_a_file_that_cannot_be_read_says_so(tmp_path):
 
 def test_every_format_number_has_a_golden_file():
     assert [path.name for path in GOLDEN] == [f"edge_format_{number}.json" for number in range(1, edge.FORMAT + 1)]
+
+
+def test_a_row_says_the_verdict_with_its_interval(report, document):
+    pair = {"first": 0, "second": 1, "ratio": 2.0, "low": 1.25, "high": 2.5, "confidence": 0.99, "verdict": "faster"}
+    document["comparisons"] = [pair]
+    said = [row.change for row in digest.rows(edge.join(report, document)) if row.name.startswith("latency on")]
+    assert said == ["2x faster (1.25..2.5)"]
+    pair.update(ratio=1.01, low=0.9, high=1.1, verdict="indistinguishable")
+    said = [row.change for row in digest.rows(edge.join(report, document)) if row.name.startswith("latency on")]
+    assert said == ["indistinguishable (0.9..1.1)"]

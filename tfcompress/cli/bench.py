@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tfcompress.errors import TfcompressError, UsageError
+from tfcompress.files import sha256
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -157,7 +158,8 @@ def job_of(models: Sequence[str], data: str | None, labels: str | None, argument
             samples += [path / "test-samples.npz"] if (path / "test-samples.npz").is_file() else []
         else:
             files.append(path)
-    beside = samples[0] if len(samples) == len(files) == 1 else None
+    alike = len(samples) == len(files) and len({sha256(path) for path in samples}) == 1
+    beside = samples[0] if alike else None
     return Job(
         models=tuple(files),
         data=Path(data) if data is not None else beside,

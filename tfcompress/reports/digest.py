@@ -119,7 +119,7 @@ def _device(run: EdgeRun) -> Iterator[Row]:
     before, after = run.baseline, run.result
     device = run.device or run.architecture or "device"
     pair = (before.median_ms if before else None, after.median_ms)
-    yield Row(f"latency on {device}", *_both(wording.duration, pair), changed("faster", "slower", run.speedup))
+    yield Row(f"latency on {device}", *_both(wording.duration, pair), _faster(run))
     pair = (before.summary.get("p90_ms") if before else None, after.summary.get("p90_ms"))
     yield Row("latency, 90th percentile", *_both(wording.duration, pair), "")
     memory = (before.peak_memory_bytes if before else None, after.peak_memory_bytes)
@@ -127,6 +127,15 @@ def _device(run: EdgeRun) -> Iterator[Row]:
     energy = (before.energy_joules if before else None, after.energy_joules)
     less = "not measured" if energy == (None, None) else changed("less", "more", ratio(*energy))
     yield Row("energy of an inference", *_both(wording.energy, energy), less)
+
+
+def _faster(run: EdgeRun) -> str:
+    """Return how many times as fast, with its interval where there is one."""
+    words, compared = changed("faster", "slower", run.speedup), run.compared
+    if compared is None or compared.verdict is None or compared.low is None or compared.high is None:
+        return words
+    interval = f"({compared.low:.3g}..{compared.high:.3g})"
+    return f"indistinguishable {interval}" if compared.verdict == "indistinguishable" else f"{words} {interval}"
 
 
 def conditions(run: EdgeRun) -> str:
