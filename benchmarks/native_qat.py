@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.by_hand import ROOT, processor
+from benchmarks.qat_child import STEPS
 from benchmarks.qat_networks import LAYERS, ZOO
 
 Row = dict[str, Any]
@@ -124,8 +125,9 @@ def _converted_row(kind: str, name: str, results: Results) -> list[str]:
 def zoo(results: Results, options: argparse.Namespace) -> str:
     """Measure the networks of ``keras.applications``."""
     note = (
-        "Random weights, trained for 24 steps on the demo's pictures so that outputs differ; the quantized Keras model "
-        "is compared with its file on 1,000 test pictures. *Transform* is `attach` with its calibration on 128."
+        f"Random weights, trained for {STEPS} steps on the demo's pictures so that outputs differ, and then for one epoch "
+        "of 128 pictures with rounding; the quantized Keras model is compared with its file on 1,000 test pictures. "
+        "*Transform* is `attach` with its calibration on 128."
     )
     return f"{converted('network', options.only or ZOO, results)}\n\n{note}"
 
