@@ -125,8 +125,8 @@ def _converted_row(kind: str, name: str, results: Results) -> list[str]:
 def zoo(results: Results, options: argparse.Namespace) -> str:
     """Measure the networks of ``keras.applications``."""
     note = (
-        f"Random weights, trained for {STEPS} steps on the demo's pictures so that outputs differ, and then for one epoch "
-        "of 128 pictures with rounding; the quantized Keras model is compared with its file on 1,000 test pictures. "
+        f"Random weights, trained {STEPS} steps on the demo's pictures so that outputs differ, then for one epoch "
+        "of 128 with rounding; the quantized Keras model is compared with its file on 1,000 test pictures. "
         "*Transform* is `attach` with its calibration on 128."
     )
     return f"{converted('network', options.only or ZOO, results)}\n\n{note}"
