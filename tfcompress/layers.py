@@ -15,6 +15,7 @@ import importlib
 MODULES = (
     "tfcompress.models.fake_quant.activations",
     "tfcompress.models.fake_quant.batch_norm",
+    "tfcompress.models.fake_quant.four_bits",
     "tfcompress.models.fake_quant.weights",
     "tfcompress.models.keras3_layers",
     "tfcompress.techniques.native.lookup",
