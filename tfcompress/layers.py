@@ -2,10 +2,10 @@
 
 ``tfcompress.load_model`` needs no help. Who loads a model saved in the middle of a training with Keras itself writes::
 
-    import keras
     import tfcompress.layers
+    from keras.saving import load_model
 
-    model = keras.saving.load_model("trained.keras")
+    model = load_model("trained.keras")
 """
 
 from __future__ import annotations

@@ -248,4 +248,3 @@ def test_early_stopping_that_gives_back_old_weights_does_not_cost_the_sparsity()
     assert max(p.got for p in job.promises()) < 0.75
     finished = job.finish()
     assert [sparsity(kernel(finished, name)) for name in "ab"] == [0.75, 0.75]
-    assert "before step" in job.notes[-1]
