@@ -139,3 +139,11 @@ def test_a_killed_run_leaves_nothing_that_looks_finished_and_the_next_one_works(
         (folder / "report.json").touch()
     assert [p.name for p in target.iterdir()] == ["report.json"]
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_the_cache_lies_where_the_user_keeps_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert files.cache_folder() == tmp_path / "tfcompress" / "sensitivity"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert files.cache_folder() == tmp_path / ".cache" / "tfcompress" / "sensitivity"

@@ -183,3 +183,8 @@ def _publish(partial: Path, target: Path) -> None:
         target.rename(old)
     partial.rename(target)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def cache_folder() -> Path:
+    """Return the folder in which sensitivity analyses are kept: in the user's cache (XDG Base Directory)."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tfcompress" / "sensitivity"

@@ -189,6 +189,7 @@ def _narrowed(run: Run, data: BoundData, model: Any, stage: Channels, original: 
             samples=_samples(data, seed, JUDGED),
             measure=_stopwatch() if stage.of == "latency" else None,
             original=original,
+            cache=files.cache_folder() if stage.max_drop is not None else None,
             seed=seed,
             progress=run.progress,
         )

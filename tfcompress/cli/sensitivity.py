@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,7 +71,7 @@ trained: the page shows where there is room before any training, and what a limi
 @click.option(
     "--cache",
     metavar="FOLDER",
-    help="Where measured points are kept, to be taken up by a later run.  [default: ~/.cache/tfcompress]",
+    help="Where measured points are kept, to be taken up by a later run.  [default: ~/.cache/tfcompress/sensitivity]",
 )
 @click.option("-f", "--force", is_flag=True, help="Replace an existing file.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -156,6 +155,7 @@ def _model(path: Path, flags: Mapping[str, Any], progress: Progress) -> Any:
 def _measured(
     model: Any, groups: Sequence[Group], samples: Samples, flags: Mapping[str, Any], progress: Progress
 ) -> Sensitivity:
+    from tfcompress.files import cache_folder
     from tfcompress.techniques.channels.criteria import scores
     from tfcompress.techniques.channels.sensitivity import analyse, fingerprint
     from tfcompress.techniques.channels.task_loss import score_of
@@ -166,7 +166,8 @@ def _measured(
         msg = f"model {model.name!r} has no channels that can be removed ({reasons or 'it has no kernels'})"
         raise UnsupportedError(msg)
     judged = scores(model, free, flags["criterion"], samples=samples)
-    place = _folder(flags["cache"]) / f"{fingerprint(model, samples, {'criterion': flags['criterion']})}.json"
+    folder = cache_folder() if flags["cache"] is None else Path(flags["cache"])
+    place = folder / f"{fingerprint(model, samples, {'criterion': flags['criterion']})}.json"
     found = analyse(
         model,
         judged,
@@ -198,10 +199,3 @@ def _samples(bound: BoundData, flags: Mapping[str, Any]) -> Samples:
     if isinstance(first, dict):
         return Samples(inputs, {key: np.concatenate([y[key] for _, y in pairs]) for key in first})
     return Samples(inputs, np.concatenate([y for _, y in pairs]))
-
-
-def _folder(given: str | None) -> Path:
-    """Return the folder for measured points: the one given, else the user's cache (XDG Base Directory)."""
-    if given is not None:
-        return Path(given)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tfcompress" / "sensitivity"
