@@ -218,11 +218,12 @@ class _Plan:
         most = math.floor(1000 * (1.0 - choice.least / self.whole)) / 1000
         why = f"at_most {self.stage.at_most:g} and round_to {self.stage.round_to}"
         why += f", max_drop {self.stage.max_drop:g}" if self.stage.max_drop is not None else ""
+        way_out = "raise at_most or lower round_to" if self.stage.max_drop is None else "raise max_drop, or ask for less"
         stuck = [f"{name!r} ({reason})" for name, reason in self.pinned.items()]
         held = f"; fixed are {listed(stuck)}" if stuck else ""
         msg = (
             f"channels.remove must be at most {most:g} of the {_UNITS[self.stage.of]} of this model with {why}, "
-            f"got {self.stage.remove:g}; raise at_most or lower round_to{held}"
+            f"got {self.stage.remove:g}; {way_out}{held}"
         )
         raise UsageError(msg)
 
