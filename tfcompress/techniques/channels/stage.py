@@ -218,7 +218,8 @@ class _Plan:
         most = math.floor(1000 * (1.0 - choice.least / self.whole)) / 1000
         why = f"at_most {self.stage.at_most:g} and round_to {self.stage.round_to}"
         why += f", max_drop {self.stage.max_drop:g}" if self.stage.max_drop is not None else ""
-        way_out = "raise at_most or lower round_to" if self.stage.max_drop is None else "raise max_drop, or ask for less"
+        limited = self.stage.max_drop is not None
+        way_out = "raise max_drop, or ask for less" if limited else "raise at_most or lower round_to"
         stuck = [f"{name!r} ({reason})" for name, reason in self.pinned.items()]
         held = f"; fixed are {listed(stuck)}" if stuck else ""
         msg = (
