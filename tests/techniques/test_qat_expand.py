@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import keras  # noqa: TID253
@@ -9,6 +10,9 @@ import numpy as np
 import pytest
 
 from tfcompress.techniques.qat.expand import expansion, obstacle, standalone
+
+GATED = {"use_gate": True} if "use_gate" in inspect.signature(keras.layers.MultiHeadAttention).parameters else {}
+"""The newest argument of attention, where this Keras has it."""
 
 L = keras.layers
 
@@ -71,7 +75,7 @@ CASES: list[tuple[Any, list[tuple[int, ...]]]] = [
     (lambda: L.ELU(alpha=0.3), [VECTOR]),
     (lambda: _mha(), [SEQUENCE, SEQUENCE]),
     (lambda: _mha(value_dim=5, dropout=0.5, output_shape=7, use_bias=False), [SEQUENCE, (3, 2)]),
-    (lambda: _mha(output_shape=(2, 3), use_gate=True), [SEQUENCE, (3, 2), (3, 5)]),
+    (lambda: _mha(output_shape=(2, 3), **GATED), [SEQUENCE, (3, 2), (3, 5)]),
     (lambda: _mha(), [IMAGE, IMAGE]),
     (lambda: L.LSTM(3), [SEQUENCE]),
     (lambda: L.LSTM(3, return_sequences=True, go_backwards=True, dropout=0.3), [SEQUENCE]),
