@@ -13,11 +13,13 @@ from edge_runner import graph
 from edge_runner.arguments import Options
 from edge_runner.processes import Child, ChildFailed
 from edge_runner.subject import Subject, Tell
+from edge_runner.wording import UNRESOLVED
 
 NODE_SECONDS = 0.03
 METHOD = (
-    "each node cut out of the file and run alone on made-up inputs, with the same kernels and threads, the time of an "
-    "empty call taken off; in the whole model the runtime may fuse nodes, and finds their inputs in the caches"
+    "each node cut out of the file and run alone on made-up inputs, with the same kernels and threads, in turns with "
+    "an empty call whose time is taken off; in the whole model the runtime may fuse nodes, and finds their inputs in "
+    "the caches"
 )
 _WHOLE, _NOTHING = -1, -2
 
@@ -28,10 +30,11 @@ def per_op(subject: Subject, options: Options, runtime: str, tell: Tell) -> dict
         operators = graph.read(subject.path.read_bytes()).subgraphs[0]
     except OSError as error:
         return _entry(reason=f"cannot read the file again: {error.strerror}")
-    times, reasons = _times(subject, options, runtime, len(operators.operators), tell)
-    empty, whole = times.get(_NOTHING), times.get(_WHOLE)
-    alone = {index: max(0.0, ns - (empty or 0.0)) for index, ns in times.items() if index >= 0}
-    total = sum(alone.values())
+    answers, reasons = _times(subject, options, runtime, len(operators.operators), tell)
+    alone = {index: answer for index, answer in answers.items() if index >= 0}
+    reasons.update({index: _unresolved(answer) for index, answer in alone.items() if answer["low_ns"] <= 0})
+    times = {index: answer["median_ns"] for index, answer in alone.items() if index not in reasons}
+    total = sum(times.values())
     nodes = []
     for index, operator in enumerate(operators.operators):
         tensor = operators.tensors[operator.outputs[0]] if operator.outputs and operator.outputs[0] >= 0 else None
@@ -41,20 +44,28 @@ def per_op(subject: Subject, options: Options, runtime: str, tell: Tell) -> dict
                 "op": operator.name,
                 "output": tensor.name if tensor else "",
                 "shape": list(tensor.shape) if tensor else None,
-                "median_ms": alone[index] / 1e6 if index in alone else None,
-                "share": alone[index] / total if index in alone and total else None,
+                "median_ms": times[index] / 1e6 if index in times else None,
+                "share": times[index] / total if index in times else None,
                 "delegated": subject.taken[index] if subject.taken and index < len(subject.taken) else None,
                 "reason": reasons.get(index),
             }
         )
     return {
         **_entry(),
-        "invoke_ms": None if empty is None else empty / 1e6,
-        "sum_ms": total / 1e6,
-        "whole_ms": None if whole is None else whole / 1e6,
+        "invoke_ms": _ms(answers.get(_NOTHING)),
+        "sum_ms": total / 1e6 if times else None,
+        "whole_ms": _ms(answers.get(_WHOLE)),
         "nodes": nodes,
         "by_type": by_type(nodes),
     }
+
+
+def _unresolved(answer: dict[str, float]) -> str:
+    return f"{UNRESOLVED}: at most {max(0.0, answer['high_ns']) / 1000:.3g} µs above it"
+
+
+def _ms(answer: dict[str, float] | None) -> float | None:
+    return None if answer is None else answer["median_ns"] / 1e6
 
 
 def _entry(reason: str | None = None) -> dict[str, Any]:
@@ -78,9 +89,9 @@ def by_type(nodes: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _times(
     subject: Subject, options: Options, runtime: str, count: int, tell: Tell
-) -> tuple[dict[int, float], dict[int, str]]:
-    """Return nanoseconds and reasons by index; a node that kills the process costs that process and no more."""
-    times: dict[int, float] = {}
+) -> tuple[dict[int, dict[str, float]], dict[int, str]]:
+    """Return the child's answers and reasons by index; a node that kills the process costs that process and no more."""
+    answers: dict[int, dict[str, float]] = {}
     reasons: dict[int, str] = {}
     child: Child | None = None
     for index in (_NOTHING, _WHOLE, *range(count)):
@@ -88,15 +99,14 @@ def _times(
         child = child or Child(options.timeout)
         request = {"do": "node", "path": str(subject.path), "how": how(subject, runtime), "index": index}
         try:
-            answer = child.ask({**request, "seconds": NODE_SECONDS, "seed": options.seed})
-            times[index] = answer["median_ns"]
+            answers[index] = child.ask({**request, "seconds": NODE_SECONDS, "seed": options.seed})
         except ChildFailed as error:
             reasons[index] = str(error)
             child.close()
             child = None
     if child:
         child.close()
-    return times, reasons
+    return answers, reasons
 
 
 def how(subject: Subject, runtime: str) -> dict[str, Any]:

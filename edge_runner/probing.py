@@ -14,7 +14,7 @@ from edge_runner.feeding import dequantize
 from edge_runner.interpreter import Model, Tensor
 from edge_runner.made_up import made_up
 from edge_runner.runtimes import SMALLEST_MODEL
-from edge_runner.summary import median
+from edge_runner.summary import median, median_interval
 
 WHOLE, NOTHING = -1, -2
 """In place of a node's index: the whole model, and a model that computes nothing."""
@@ -35,19 +35,35 @@ class Nodes:
         self.graph = graph.read(self.content)
         self.how = how
         self.seed = seed
+        self.empty: Callable[[], object] | None = None
 
     def time(self, index: int, seconds: float, alive: Callable[[], None]) -> dict[str, Any]:
-        """Return the median nanoseconds of node *index*, of the whole, or of nothing."""
+        """Time the whole, nothing, or what node *index* takes longer than nothing.
+
+        Returns:
+            ``median_ns`` of a call, and the ends of its 99 % interval, ``low_ns`` and ``high_ns``.
+        """
         if index == NOTHING:
-            source = SMALLEST_MODEL
+            call = self._opened(SMALLEST_MODEL)
         else:
-            source = self.content if index == WHOLE else cutting.cut(self.content, self.graph, index)
+            call = self._opened(self.content if index == WHOLE else cutting.cut(self.content, self.graph, index))
+        timing.timed(call, 3, seconds / 5, alive)
+        if index in (WHOLE, NOTHING):
+            values: Sequence[float] = timing.timed(call, 5, seconds, alive).samples
+        else:
+            self.empty = self.empty or self._opened(SMALLEST_MODEL)
+            timing.timed(self.empty, 3, 0, alive)
+            values = timing.above(call, self.empty, seconds, alive)
+        low, high = median_interval(values)
+        return {"median_ns": median(values), "low_ns": low, "high_ns": high}
+
+    def _opened(self, source: bytes) -> Callable[[], object]:
         model = Model(source, **self.how)
         model.allocate()
         for tensor in model.inputs:
             model.put(tensor, made_up(tensor, self.seed))
-        timing.timed(model.invoke, 3, seconds / 5, alive)
-        return {"median_ns": median(timing.timed(model.invoke, 5, seconds, alive).samples)}
+        invoke: Callable[[], object] = model.invoke
+        return invoke
 
 
 def outputs(model: Model, runs: Sequence[dict[str, Array]]) -> list[list[Array]]:

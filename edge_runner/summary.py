@@ -28,6 +28,21 @@ def median(values: Sequence[float]) -> float:
     return percentile(sorted(values), 0.5)
 
 
+def median_interval(values: Sequence[float], z: float = 2.5758293035489004) -> tuple[float, float]:
+    """Return an interval that holds the median of what *values* were drawn from, whatever its distribution.
+
+    Its ends are values themselves, the ``n / 2 ± z * sqrt(n) / 2``-th by size (David & Nagaraja 2003, Order Statistics,
+    section 7.1, with the normal approximation of the binomial); of few values the smallest and the largest.
+
+    Args:
+        values: at least one.
+        z: quantile of the normal distribution; the default gives 99 %.
+    """
+    ordered, count = sorted(values), len(values)
+    below = max(0, math.floor(count / 2 - z * math.sqrt(count) / 2))
+    return ordered[below], ordered[count - 1 - below]
+
+
 def summarize(samples_ns: Sequence[int]) -> dict[str, float | None]:
     """Return what is quoted from raw timings.
 

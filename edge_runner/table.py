@@ -109,6 +109,7 @@ def _ops(model: dict[str, Any]) -> list[str]:
     ]
     whole = f"sum {_ms(found['sum_ms'])}, whole {_ms(found['whole_ms'])}"
     lines = [f"{label(model)} by op, each node alone ({whole}):", *(_aligned(rows) if rows else [])]
+    lines.extend(f"  {line}" for line in wording.untimed(found["nodes"]))
     if taken:
         by = "a delegate" if model["delegate"] == "none" else model["delegate"]
         lines.append(f"  {taken['delegated']} of {taken['nodes']} nodes run by {by}")

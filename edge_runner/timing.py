@@ -13,6 +13,11 @@ MOST_RUNS = 100_000
 """Timed inferences of a model, at most: a file that runs in a microsecond would fill the result with millions."""
 ALIVE_NS = 1_000_000_000
 """How often a long loop says that it is still alive, between two inferences and outside any timing."""
+LOOP_NS = 50_000
+"""How long the calls between two readings of the clock last at least where a small difference is looked for: so long
+that reading the clock, and its resolution, vanish beside them."""
+MOST_CALLS = 1000
+LEAST_PAIRS = 5
 
 
 class Timed(NamedTuple):
@@ -93,6 +98,48 @@ def _no_collecting() -> Iterator[None]:
     finally:
         if collecting:
             gc.enable()
+
+
+def above(
+    call: Callable[[], object], empty: Callable[[], object], seconds: float, alive: Callable[[], object]
+) -> list[float]:
+    """Return by how many nanoseconds *call* takes longer than *empty*, pair by pair; negative where it does not.
+
+    A pair is a loop of one and a loop of the other, side by side and as many calls each, so that the loop's own cost
+    falls out and the machine's moods fall on both; which of them comes first alternates (A B, B A).
+
+    Args:
+        call: what is timed.
+        empty: the same kind of call that does nothing.
+        seconds: as many pairs as fit into it when nothing disturbs them, and at least five.
+        alive: called about once a second.
+    """
+    with _no_collecting():
+        fastest = max(1, min(_loop(call, 1) for _ in range(3)))
+        calls = min(MOST_CALLS, -(-LOOP_NS // fastest))
+        pairs = max(LEAST_PAIRS, int(seconds * 1e9 / (2 * calls * fastest)))
+        differences: list[float] = []
+        beat = time.perf_counter_ns() + ALIVE_NS
+        for number in range(pairs):
+            if number % 2:
+                nothing = _loop(empty, calls)
+                something = _loop(call, calls)
+            else:
+                something = _loop(call, calls)
+                nothing = _loop(empty, calls)
+            differences.append((something - nothing) / calls)
+            if time.perf_counter_ns() >= beat:
+                alive()
+                beat = time.perf_counter_ns() + ALIVE_NS
+    return differences
+
+
+def _loop(call: Callable[[], object], calls: int) -> int:
+    """Return how many nanoseconds *calls* calls take."""
+    before = time.perf_counter_ns()
+    for _ in range(calls):
+        call()
+    return time.perf_counter_ns() - before
 
 
 def once(call: Callable[[], object]) -> int:

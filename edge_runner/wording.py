@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 SIGNIFICANT = 0.05
+UNRESOLVED = "not distinguishable from an empty call"
+"""How the reason of a node that is too short to be timed begins."""
+_NAMED = 6
 
 
 def accuracy(measured: dict[str, Any] | None) -> str:
@@ -29,6 +32,21 @@ def _score(score: dict[str, Any]) -> str:
     if score["mae"] is not None and score["auc"] is None:
         parts.append(f"MAE {score['mae']:.4g}")
     return ", ".join(parts) or "not a number"
+
+
+def untimed(nodes: Sequence[dict[str, Any]]) -> list[str]:
+    """Return which nodes have no time, and why, a line a reason; those too short for one share a line."""
+    found: dict[str, list[str]] = {}
+    for node in nodes:
+        if node["median_ms"] is None:
+            reason = UNRESOLVED if node["reason"].startswith(UNRESOLVED) else node["reason"]
+            found.setdefault(reason, []).append(f"{node['index']} {node['op']}")
+    return [f"no time for {_listed(names)}: {reason}" for reason, names in found.items()]
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def pairs(comparisons: Sequence[dict[str, Any]], names: Sequence[str]) -> list[str]:

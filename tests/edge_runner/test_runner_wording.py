@@ -45,3 +45,22 @@ def test_pairs_are_told_with_what_the_test_says():
         "(McNemar, p = 0.00098)",
         "a.tflite against c.tflite: right alone on 0 and 0 of 20 samples; no significant difference (McNemar, p = 1)",
     ]
+
+
+def test_nodes_without_a_time_are_named_by_reason():
+    short = wording.UNRESOLVED
+    nodes = [
+        {"index": 0, "op": "ADD", "median_ms": None, "reason": f"{short}: at most 0.01 µs above it"},
+        {"index": 1, "op": "CONV_2D", "median_ms": 0.5, "reason": None},
+        {"index": 2, "op": "MUL", "median_ms": None, "reason": f"{short}: at most 0.02 µs above it"},
+        {"index": 3, "op": "SOFTMAX", "median_ms": None, "reason": "RuntimeError: refused"},
+    ]
+    assert wording.untimed(nodes) == [
+        f"no time for 0 ADD, 2 MUL: {short}",
+        "no time for 3 SOFTMAX: RuntimeError: refused",
+    ]
+
+
+def test_of_many_nodes_without_a_time_the_first_are_named():
+    nodes = [{"index": place, "op": "ADD", "median_ms": None, "reason": "no"} for place in range(8)]
+    assert wording.untimed(nodes) == ["no time for 0 ADD, 1 ADD, 2 ADD, 3 ADD, 4 ADD, 5 ADD and 2 more: no"]

@@ -31,6 +31,11 @@ def test_the_median_is_the_standard_librarys(samples):
     assert summary.median(samples) == pytest.approx(statistics.median(samples))
 
 
+def test_the_medians_interval_is_cut_from_both_ends():
+    assert summary.median_interval(range(100)) == (37, 62)  # 100 / 2 -+ 2.576 * sqrt(100) / 2 = 37.1 and 62.9
+    assert summary.median_interval([3, 1, 2]) == (1, 3)
+
+
 @given(SAMPLES, st.floats(0, 1))
 def test_a_percentile_lies_among_the_samples_and_grows_with_its_fraction(samples, fraction):
     ordered = sorted(samples)
