@@ -70,6 +70,31 @@ def test_the_chart_is_well_formed_and_draws_the_limit():
     assert sum(element.get("class") == "limit" for element in chart) == 1
 
 
+def test_every_point_says_what_it_is():
+    chart = ET.fromstring(sensitivity_chart.chart((curve("a&b", 0.9, 0.8, 0.25),), 0.9, percent=True))
+    said = [title.text for title in chart.iterfind("circle/title")]
+    assert said == [f"a&b: {score} % without {gone} % of 16 channels" for score, gone in
+                    (("90.0", 25), ("80.0", 50), ("25.0", 75))]  # fmt: skip
+
+
+def test_the_name_of_the_limit_stands_apart_from_names_of_curves():
+    close = (curve("one", 0.9, 0.9, 0.899), curve("two", 0.9, 0.9, 0.898))
+    drawn = sensitivity_chart.chart(close, 0.9, percent=True, limit=0.8985, allowed="so low")
+    places = [(float(e.get("y")), e.text) for e in ET.fromstring(drawn) if e.text in ("so low", "one", "two")]
+    assert sorted(text for _, text in places) == ["one", "so low", "two"]
+    assert all(b - a >= 18 - 0.1 for a, b in pairwise(sorted(y for y, _ in places)))
+
+
+def test_the_image_is_well_formed_and_carries_its_style_and_title():
+    image = ET.fromstring(sensitivity.to_svg(analysis()))
+    svg = "{http://www.w3.org/2000/svg}"
+    assert image.tag == f"{svg}svg"
+    assert len(list(image.iter(f"{svg}polyline"))) == 2
+    assert "--c0:" in image.find(f"{svg}style").text
+    texts = [element.text for element in image.iter(f"{svg}text")]
+    assert texts[:2] == ["Sensitivity of <net>.keras", "accuracy 90.00 % on 2,000 samples of d.npz"]
+
+
 def test_beyond_eight_only_the_worst_are_named():
     curves = tuple(curve(f"layer{n:02}", 0.9, 0.8, 0.7 - 0.01 * n) for n in range(12))
     shown = sensitivity_chart.named(curves)

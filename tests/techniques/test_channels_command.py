@@ -22,7 +22,8 @@ def here(tmp_path, monkeypatch):
     model = keras.Sequential([keras.Input((6,), name="vector"), *layers])
     model.save("model.keras")
     x = np.random.default_rng(0).normal(size=(64, 6)).astype("float32")
-    np.savez("data.npz", x_train=x, y_train=model.predict(x, verbose=0).argmax(1), x_test=x[:3], y_test=[0, 1, 2])
+    y = model.predict(x, verbose=0).argmax(1)
+    np.savez("data.npz", x_train=x, y_train=y, x_test=x[:3], y_test=y[:3])
     return tmp_path
 
 
@@ -40,6 +41,14 @@ def test_the_page_the_table_and_the_second_run_from_the_cache(here, capfd):
     assert found["baseline"] == 1.0
     assert [len(curve["points"]) for curve in found["curves"]] == [7]
     assert found["pinned"][0][0] == "logits"
+
+
+def test_a_name_that_ends_in_svg_asks_for_the_chart_alone(here, capfd):
+    assert run(["sensitivity", "model.keras", "--data", "data.npz", "--split", "test", "-o", "chart.svg"]) == 0
+    assert "written: chart.svg" in capfd.readouterr().out
+    image = (here / "chart.svg").read_text()
+    assert image.startswith("<svg xmlns=")
+    assert "100.00 % on 3 samples of data.npz (test split)" in image
 
 
 def test_a_page_that_is_there_is_replaced_by_force_only(here, capfd):

@@ -29,7 +29,7 @@ Measure what MODEL (.h5, .keras) loses when channels of one group at a time are 
 
 \b
   tfcompress sensitivity model.h5 --data data.npz --scale 1/255
-  tfcompress sensitivity model.keras --data data.npz --criterion taylor -o sensitivity.html
+  tfcompress sensitivity model.keras --data data.npz --criterion taylor -o sensitivity.svg
 
 Channels that can only be removed together are a group, named by the first layer that makes them. Nothing is
 trained: the page shows where there is room before any training, and what a limit such as max_drop would allow.
@@ -40,7 +40,13 @@ trained: the page shows where there is room before any training, and what a limi
 @click.argument("model", metavar="MODEL")
 @data_options
 @loading_options
-@click.option("-o", "--output", metavar="FILE.html", help="Where to write the page.  [default: MODEL-sensitivity.html]")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    help="Where to write the page; a name that ends in .svg: the chart alone, as an image.  "
+    "[default: MODEL-sensitivity.html]",
+)
 @click.option(
     "--criterion",
     type=click.Choice(CRITERIA),
@@ -88,9 +94,9 @@ def command(model: str, output: str | None, force: bool, as_json: bool, **flags:
     with terminal() as screen:
         found = analysis(Path(model), flags, screen.progress)
         from tfcompress.files import write_atomic
-        from tfcompress.reports.sensitivity import head, rows, to_html
+        from tfcompress.reports.sensitivity import head, rows, to_html, to_svg
 
-        write_atomic(target, to_html(found))
+        write_atomic(target, (to_svg if target.suffix.lower() == ".svg" else to_html)(found))
         if as_json:
             screen.write(json.dumps({"page": str(target), **dataclasses.asdict(found)}, indent=1) + "\n")
             return
@@ -118,14 +124,15 @@ def analysis(path: Path, flags: Mapping[str, Any], progress: Progress) -> Analys
 
     model = _model(path, flags, progress)
     bound = open_data(**{name: flags[name] for name in DATA_FLAGS}).bind(signature_of(model), holdout=None)
-    samples = _samples(bound, flags)
+    split = _split(bound, flags["split"])
+    samples = _samples(bound, split, flags)
     cost = CostModel.of(model)
     measured = _measured(model, cost.analysis.groups, samples, flags, progress)
     whole = cost.of_kept({}).macs or 1
     percent = is_fraction(model, samples)
     return Analysis(
         model=path.name,
-        data=bound.dataset.source,
+        data=f"{bound.dataset.source} ({split} split)",
         samples=len(next(iter(samples.inputs.values()))),
         metric="accuracy" if percent else "negative mean squared error",
         percent=percent,
@@ -181,20 +188,24 @@ def _measured(
     return found
 
 
-def _samples(bound: BoundData, flags: Mapping[str, Any]) -> Samples:
+def _split(bound: BoundData, asked: str | None) -> str:
+    name = asked or next(each for each in ("val", "train", "test") if each in bound.splits)
+    if name not in bound.splits:
+        msg = f"--split must be one of {', '.join(bound.splits)} (what the data holds), got {name!r}"
+        raise UsageError(msg)
+    return name
+
+
+def _samples(bound: BoundData, split: str, flags: Mapping[str, Any]) -> Samples:
     import numpy as np
 
     from tfcompress.techniques.engine import Samples
 
-    name = flags["split"] or next(each for each in ("val", "train", "test") if each in bound.splits)
-    if name not in bound.splits:
-        msg = f"--split must be one of {', '.join(bound.splits)} (what the data holds), got {name!r}"
-        raise UsageError(msg)
-    pairs = list(bound.splits[name].sample(flags["samples"], flags["seed"]).batches(256))
+    pairs = list(bound.splits[split].sample(flags["samples"], flags["seed"]).batches(256))
     inputs = {key: np.concatenate([x[key] for x, _ in pairs]) for key in pairs[0][0]}
     first = pairs[0][1]
     if first is None:
-        msg = f"the {name} split has no labels, and a score needs them; give y_{name} too"
+        msg = f"the {split} split has no labels, and a score needs them; give y_{split} too"
         raise DataError(msg)
     if isinstance(first, dict):
         return Samples(inputs, {key: np.concatenate([y[key] for _, y in pairs]) for key in first})

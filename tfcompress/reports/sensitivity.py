@@ -8,26 +8,38 @@ from html import escape
 
 from tfcompress.reports.sensitivity_chart import Curve, chart
 from tfcompress.reports.style import CSS
+from tfcompress.reports.svg import words
 
-__all__ = ["Analysis", "Curve", "removable", "rows", "to_html"]
+__all__ = ["Analysis", "Curve", "removable", "rows", "to_html", "to_svg"]
 
 _CSS = """
-main { max-width: 980px; }
-svg { max-width: 780px; }
-svg .small { font-size: 11px; }
-svg .curve { fill: none; stroke-width: 2; stroke-linejoin: round; }
+main { max-width: 1010px; }
+svg { max-width: none; }
+svg .small { font-size: 12px; }
+svg .curve { fill: none; stroke-width: 2.25; stroke-linejoin: round; stroke-linecap: round; }
 svg .curve.rest { stroke: var(--before); stroke-width: 1; opacity: .4; }
-svg .limit { stroke: var(--bad); stroke-dasharray: 5 4; }
-:root { --c0: #b3261e; --c1: #c2410c; --c2: #a16207; --c3: #4d7c0f; --c4: #0f766e; --c5: #0369a1; --c6: #4f46e5;
-  --c7: #86198f; }
-@media (prefers-color-scheme: dark) { :root { --c0: #f2857d; --c1: #fb9a5f; --c2: #e3b341; --c3: #a3d15f;
-  --c4: #4fd1c0; --c5: #63b8f0; --c6: #a5a0fb; --c7: #e08ae8; } }
+svg circle.curve { stroke: var(--card); stroke-width: 1.5; }
+svg circle.whole { fill: var(--ink); stroke: var(--card); stroke-width: 1.5; }
+svg .name { font-weight: 600; }
+svg .limit { stroke: var(--soft); stroke-dasharray: 5 4; }
+svg .limit-name { fill: var(--soft); }
+:root { --c0: #c2255c; --c1: #e8710a; --c2: #1769aa; --c3: #2b8a3e; --c4: #7048e8; --c5: #0b8f8f; --c6: #a07800;
+  --c7: #5c6b7d; }
+@media (prefers-color-scheme: dark) { :root { --c0: #ff7aa8; --c1: #ffa94d; --c2: #6cb6f5; --c3: #69db7c;
+  --c4: #b197fc; --c5: #4fd1c5; --c6: #e0c04a; --c7: #b6c2d0; } }
 td.number, th.number { padding: 6px 8px; }
 """ + "".join(
-    f"svg .curve.c{n} {{ stroke: var(--c{n}); }}\nsvg circle.c{n} {{ fill: var(--c{n}); stroke: none; }}\n"
+    f"svg .curve.c{n} {{ stroke: var(--c{n}); }}\n"
+    f"svg circle.curve.c{n} {{ fill: var(--c{n}); stroke: var(--card); }}\n"
     f"svg .name.c{n} {{ fill: var(--c{n}); }}\n"
     for n in range(8)
 )
+_IMAGE_CSS = """
+svg { width: auto; font-family: system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
+svg .title { font-size: 17px; font-weight: 600; }
+"""
+_MARGIN, _TITLE = 24.0, 44.0
+"""Around the image, and for its two lines of title, in pixels."""
 _MINUS = "\N{MINUS SIGN}"
 _CHANGES = 4
 """Columns of the table before the changes."""
@@ -122,9 +134,14 @@ def to_html(analysis: Analysis) -> str:
         "the layers that read them are fitted to those that stay, nothing is trained. "
         f"Dashed: {_allowed(analysis)} below the whole model."
     )
-    can_go = f"Can go: the largest part up to which no score is more than {_allowed(analysis)} below the whole model's."
+    can_go = (
+        f"Can go: the largest part up to which no score is more than {_allowed(analysis)} below the whole model's. "
+        "MACs: the share of the multiply-accumulates that goes with the group's channels; a kernel between two groups "
+        "counts for both."
+    )
+    figure = f'{_figure(analysis)}<p class="note">{escape(about)}</p>'
     parts = [
-        _section("Score against channels removed", _figure(analysis) + f'<p class="note">{escape(about)}</p>'),
+        _section(f"{analysis.metric.capitalize()} against channels removed", figure),
         _section(
             "Group by group, the most sensitive first",
             _table(head(analysis), rows(analysis), _heat(analysis)) + f'<p class="note">{escape(can_go)}</p>',
@@ -140,19 +157,49 @@ def to_html(analysis: Analysis) -> str:
     )
 
 
+def to_svg(analysis: Analysis) -> str:
+    """Return the chart alone, as an image with a title and its style inside.
+
+    Args:
+        analysis: with at least one curve.
+    """
+    drawn = _figure(analysis)
+    width, height = (float(number) for number in drawn.split('"')[1].split()[2:])
+    inner = drawn[drawn.index(">") + 1 : -len("</svg>")]
+    wide, high = width + 2 * _MARGIN, height + 2 * _MARGIN + _TITLE
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide:g} {high:g}" width="{wide:g}" height="{high:g}">'
+        f"<style>{CSS}{_CSS}{_IMAGE_CSS}</style>"
+        '<rect width="100%" height="100%" style="fill: var(--card)"/>'
+        + words(_MARGIN, _MARGIN + 8, f"Sensitivity of {analysis.model}", "title")
+        + words(_MARGIN, _MARGIN + 28, _said(analysis), "label")
+        + f'<g transform="translate({_MARGIN} {_MARGIN + _TITLE})">{inner}</g></svg>\n'
+    )
+
+
 def _allowed(analysis: Analysis) -> str:
     unit = f" point{'' if analysis.max_drop == 1 else 's'}" if analysis.percent else ""
     return f"{analysis.max_drop:g}{unit}"
 
 
 def _figure(analysis: Analysis) -> str:
-    return chart(analysis.curves, analysis.baseline, percent=analysis.percent, limit=analysis.limit)
+    return chart(
+        analysis.curves,
+        analysis.baseline,
+        percent=analysis.percent,
+        metric=analysis.metric,
+        limit=analysis.limit,
+        allowed=f"{_MINUS}{_allowed(analysis)}",
+    )
 
 
 def _header(analysis: Analysis) -> str:
+    return f"<header><p>{escape(_said(analysis))}</p><h1>Sensitivity of {escape(analysis.model)}</h1></header>"
+
+
+def _said(analysis: Analysis) -> str:
     score = f"{100 * analysis.baseline:.2f} %" if analysis.percent else f"{analysis.baseline:.4g}"
-    said = f"{analysis.metric} {score} on {analysis.samples:,} samples of {analysis.data}"
-    return f"<header><p>{escape(said)}</p><h1>Sensitivity of {escape(analysis.model)}</h1></header>"
+    return f"{analysis.metric} {score} on {analysis.samples:,} samples of {analysis.data}"
 
 
 def _section(title: str, content: str) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from html import escape
 
-from tfcompress.reports.svg import WIDTH, drawing, round_numbers, words
+from tfcompress.reports.svg import drawing, round_numbers, words
 
-_HEIGHT, _TOP, _LEFT = 250.0, 10.0, 46.0
-_NAMES = 132.0
-_APART = 15.0
+_WIDTH, _HEIGHT, _TOP, _LEFT = 920.0, 380.0, 22.0, 62.0
+_NAMES = 190.0
+_APART = 18.0
 """Least distance between two names at the curves' ends, in pixels."""
 _NAMED = 8
 """So many curves get a colour and a name: those that fall most. The others are drawn thin."""
@@ -42,20 +43,30 @@ def named(curves: Sequence[Curve]) -> tuple[str, ...]:
     return tuple(curve.group for curve in sorted(curves, key=lambda curve: curve.lowest)[:_NAMED])
 
 
-def chart(curves: Sequence[Curve], baseline: float, *, percent: bool, limit: float | None = None) -> str:
-    """Draw all curves on the same axes.
+def chart(
+    curves: Sequence[Curve],
+    baseline: float,
+    *,
+    percent: bool,
+    metric: str = "score",
+    limit: float | None = None,
+    allowed: str = "limit",
+) -> str:
+    """Draw all curves on the same axes; a point says what it is when the pointer rests on it.
 
     Args:
         curves: at least one, with at least one point each.
         baseline: score with every channel.
         percent: whether scores are fractions to be shown in percent.
+        metric: what a score is, written above the axis.
         limit: lowest score allowed, drawn as a line; None: none.
+        allowed: written beside that line.
     """
     scale = 100.0 if percent else 1.0
     scores = [scale * score for curve in curves for _, score in curve.points] + [scale * baseline]
     spread = (max(scores) - min(scores)) or 1.0
     low, high = min(scores) - 0.04 * spread, max(scores) + 0.04 * spread
-    right = WIDTH - _NAMES
+    right = _WIDTH - _NAMES
     furthest = max(curve.points[-1][0] for curve in curves)
 
     def across(fraction: float) -> float:
@@ -64,22 +75,37 @@ def chart(curves: Sequence[Curve], baseline: float, *, percent: bool, limit: flo
     def down(score: float) -> float:
         return _TOP + _HEIGHT * (high - scale * score) / (high - low)
 
-    parts = _grid(round_numbers(low, high), lambda value: down(value / scale), percent=percent)
-    fractions = round_numbers(0.0, furthest)
-    parts += [words(across(f), _TOP + _HEIGHT + 18, f"{100 * f:g} %", "tick") for f in fractions]
-    parts.append(words((_LEFT + right) / 2, _TOP + _HEIGHT + 38, "channels of the group removed", "tick"))
+    parts = [words(_LEFT, _TOP - 8, metric, "label small")]
+    parts += _grid(round_numbers(low, high), lambda value: down(value / scale), percent=percent)
+    parts += _steps(sorted({fraction for curve in curves for fraction, _ in curve.points}), across)
+    parts.append(words((_LEFT + right) / 2, _TOP + _HEIGHT + 46, "channels of the group removed", "tick"))
     if limit is not None:
         parts.append(_level(down(limit), right, "limit"))
-    parts += _curves(curves, baseline, across, down)
-    parts += _names(curves, down, right + 10)
-    return drawing(_TOP + _HEIGHT + 46, "score against the fraction of one group's channels removed", parts)
+    parts += _curves(curves, baseline, (across, down), percent=percent)
+    beside = [] if limit is None else [(down(limit), allowed, "small limit-name")]
+    parts += _names([*beside, *_ends(curves, down)], right + 16)
+    title = f"{metric} against the fraction of one group's channels removed"
+    return drawing(_TOP + _HEIGHT + 56, title, parts, width=_WIDTH)
 
 
 def _grid(ticks: Sequence[float], down: Callable[[float], float], *, percent: bool) -> list[str]:
     parts = []
     for tick in ticks:
-        parts.append(_level(down(tick), WIDTH - _NAMES, "grid"))
-        parts.append(words(_LEFT - 8, down(tick) + 4, f"{tick:g}{' %' if percent else ''}", "label end small"))
+        parts.append(_level(down(tick), _WIDTH - _NAMES, "grid"))
+        parts.append(words(_LEFT - 10, down(tick) + 4, f"{tick:g}{' %' if percent else ''}", "label end small"))
+    return parts
+
+
+def _steps(fractions: Sequence[float], across: Callable[[float], float]) -> list[str]:
+    """Mark every fraction that was measured, and name as many of them as there is room for."""
+    every = -(-len(fractions) // 10)
+    bottom = _TOP + _HEIGHT
+    parts = [words(across(0.0), bottom + 22, "0", "tick")]
+    for number, fraction in enumerate(fractions, start=1):
+        x = across(fraction)
+        parts.append(f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{bottom:g}" y2="{bottom + 6:g}"/>')
+        if number % every == 0:
+            parts.append(words(x, bottom + 22, f"{100 * fraction:g} %", "tick"))
     return parts
 
 
@@ -88,9 +114,14 @@ def _level(y: float, right: float, role: str) -> str:
 
 
 def _curves(
-    curves: Sequence[Curve], baseline: float, across: Callable[[float], float], down: Callable[[float], float]
+    curves: Sequence[Curve],
+    baseline: float,
+    place: tuple[Callable[[float], float], Callable[[float], float]],
+    *,
+    percent: bool,
 ) -> list[str]:
-    """Return the lines, those with a name above the others."""
+    """Return the lines, those with a name above the others; *place* gives x of a fraction and y of a score."""
+    across, down = place
     shown = named(curves)
     parts = []
     for curve in sorted(curves, key=lambda each: each.group in shown):
@@ -99,22 +130,32 @@ def _curves(
         role = f"curve c{shown.index(curve.group)}" if curve.group in shown else "curve rest"
         parts.append(f'<polyline class="{role}" points="{path}"/>')
         if curve.group in shown:
-            parts += [
-                f'<circle class="{role}" cx="{across(fraction):.1f}" cy="{down(score):.1f}" r="2.5"/>'
-                for fraction, score in curve.points
-            ]
+            parts += [_dot(curve, role, (f, across(f)), (s, down(s)), percent=percent) for f, s in curve.points]
+    parts.append(f'<circle class="whole" cx="{across(0.0):.1f}" cy="{down(baseline):.1f}" r="4.5"/>')
     return parts
 
 
-def _names(curves: Sequence[Curve], down: Callable[[float], float], left: float) -> list[str]:
-    """Return the curves' names at their ends, moved apart where they would overlap."""
+def _dot(curve: Curve, role: str, x: tuple[float, float], y: tuple[float, float], *, percent: bool) -> str:
+    score = f"{100 * y[0]:.1f} %" if percent else f"{y[0]:.4g}"
+    said = escape(f"{curve.group}: {score} without {100 * x[0]:g} % of {curve.channels} channels")
+    return f'<circle class="{role}" cx="{x[1]:.1f}" cy="{y[1]:.1f}" r="4"><title>{said}</title></circle>'
+
+
+def _ends(curves: Sequence[Curve], down: Callable[[float], float]) -> list[tuple[float, str, str]]:
+    """Return where the curves with a name end, the name, and its CSS classes."""
     shown = named(curves)
-    ends = sorted((down(curve.points[-1][1]), curve.group) for curve in curves if curve.group in shown)
-    places = spread([y for y, _ in ends], _APART, _TOP + _HEIGHT)
     return [
-        words(left, y + 4, _short(group), f"name small c{shown.index(group)}")
-        for y, (_, group) in zip(places, ends, strict=True)
+        (down(curve.points[-1][1]), _short(curve.group), f"name small c{shown.index(curve.group)}")
+        for curve in curves
+        if curve.group in shown
     ]
+
+
+def _names(wanted: Sequence[tuple[float, str, str]], left: float) -> list[str]:
+    """Return names beside the chart, moved apart where they would overlap."""
+    ends = sorted(wanted)
+    places = spread([y for y, _, _ in ends], _APART, _TOP + _HEIGHT)
+    return [words(left, y + 4, text, role) for y, (_, text, role) in zip(places, ends, strict=True)]
 
 
 def spread(places: Sequence[float], apart: float, lowest: float) -> list[float]:
@@ -130,4 +171,4 @@ def spread(places: Sequence[float], apart: float, lowest: float) -> list[float]:
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= 20 else f"{name[:9]}…{name[-10:]}"
+    return name if len(name) <= 24 else f"{name[:11]}…{name[-12:]}"

@@ -195,7 +195,7 @@ def words(x: float, y: float, text: str, role: str) -> str:
     return f'<text class="{role}" x="{x:.1f}" y="{y:.1f}">{escape(text)}</text>'
 
 
-def drawing(height: float, title: str, parts: Sequence[str]) -> str:
-    """Return a chart of :data:`WIDTH` by *height* put together from its parts; *title* is what a screen reader says."""
+def drawing(height: float, title: str, parts: Sequence[str], *, width: float = WIDTH) -> str:
+    """Return a chart of *width* by *height* put together from its parts; *title* is what a screen reader says."""
     inner = "".join(parts)
-    return f'<svg viewBox="0 0 {WIDTH} {height:g}" role="img"><title>{escape(title)}</title>{inner}</svg>'
+    return f'<svg viewBox="0 0 {width:g} {height:g}" role="img"><title>{escape(title)}</title>{inner}</svg>'
