@@ -302,13 +302,58 @@ def shared_model(x):
     return layers.GlobalAveragePooling2D()(layers.Subtract()([a, b]))
 
 
+def skips(x):
+    """A U-Net: what was pooled comes back through a transposed convolution, beside what was not."""
+    a = layers.ReLU()(layers.BatchNormalization()(layers.Conv2D(6, 3, padding="same", name="down")(x)))
+    b = layers.Conv2D(8, 3, padding="same", activation="relu", name="bottom")(layers.MaxPooling2D(2)(a))
+    x = layers.Concatenate()([layers.Conv2DTranspose(5, 2, strides=2, name="up")(b), a])
+    x = layers.Concatenate()([layers.Conv2D(4, 3, padding="same", name="join")(x), layers.UpSampling2D(2)(b)])
+    return layers.GlobalAveragePooling2D()(x)
+
+
+def shuffled_halves(x):
+    """ShuffleNet v2: one half passes, the other one is worked on, then they take turns."""
+    x = layers.Conv2D(8, 1, name="stem")(x)
+    for n in range(2):
+        a, b = ops.split(x, 2, axis=-1)
+        b = layers.DepthwiseConv2D(3, padding="same")(layers.Conv2D(4, 1, activation="relu", name=f"in{n}")(b))
+        b = layers.Conv2D(4, 1, name=f"out{n}")(b)
+        x = ops.transpose(ops.reshape(ops.concatenate([a, b], -1), (-1, 8, 8, 2, 4)), (0, 1, 2, 4, 3))
+        x = ops.reshape(x, (-1, 8, 8, 8))
+    return layers.GlobalAveragePooling2D()(x)
+
+
+def along_tokens(x):
+    """Layers that work along another axis than the channels': fewer channels are fewer products there, too."""
+    x = layers.Permute((2, 1))(layers.Reshape((64, -1))(layers.Conv2D(6, 1, name="body")(x)))
+    x = layers.EinsumDense("bct,tu->bcu", (6, 7), name="einsum")(layers.Dense(5, use_bias=False, name="dense")(x))
+    return layers.EinsumDense("bcu,cuo->bo", 3, name="read")(x)
+
+
+def scaled(x):
+    """ConvNeXt's block, with a BatchNormalization in place of its LayerNormalization."""
+    scale = importlib.import_module("keras.src.applications.convnext").LayerScale
+    x = layers.Conv2D(6, 1, name="stem")(x)
+    y = layers.BatchNormalization()(layers.DepthwiseConv2D(3, padding="same")(x))
+    y = layers.Dense(6, name="back")(layers.Dense(12, activation="gelu", name="wide")(y))
+    return layers.GlobalAveragePooling2D()(layers.Add()([x, scale(0.1, 6, name="scale")(y)]))
+
+
+def dotted(x):
+    x = layers.Reshape((64, -1))(layers.Conv2D(6, 1, name="body")(x))
+    a, b, c = (layers.Dense(n, name=name)(x) for n, name in ((5, "a"), (5, "b"), (4, "c")))
+    x = layers.Dot((2, 1))([layers.Softmax()(layers.Dot((2, 2))([a, b])), c])
+    one, other = layers.Dense(5, name="one")(x[:, 0]), layers.Dense(5, name="other")(x[:, 1])
+    return layers.Concatenate()([layers.Dot(1, normalize=True)([one, other]), layers.GlobalAveragePooling1D()(x)])
+
+
 TOPOLOGIES = (
     plain, residual, merged, squeeze_excite, gated_by_place, dense_blocks, added_to_concatenated, depthwise, separable,
     grouped_whole, grouped_within, grouped_first, transposed, normalized_in_groups, normalized_by_length, slopes,
     reshaped, shuffled, raw_operations, split_channels, multiplied, heads_by_hand, attention, transformer, einsum,
     sequence, volume, lstm, gru, both_ways, images_in_time, model_in_time, resized, scored, shared_heads,
     channels_first, windows, pixels_from_channels, normalized_by_hand, cells, highway,
-    nested, shared, shared_model,
+    nested, shared, shared_model, skips, shuffled_halves, along_tokens, scaled, dotted,
 )  # fmt: skip
 
 
@@ -362,7 +407,29 @@ def sequential():
     )
 
 
-WHOLE_MODELS = (tokens, flattened_tokens, flattened_series, many_ends, sequential)
+def masked_tokens():
+    """A mask goes along with the tokens, into every layer that asks for it."""
+    ids = keras.Input((6,), dtype="int32", name="ids")
+    x = layers.Embedding(11, 6, mask_zero=True, name="table")(ids)
+    x = layers.Bidirectional(layers.LSTM(4, return_sequences=True), name="both")(x)
+    x = layers.TimeDistributed(layers.Dense(5, activation="relu", name="step"), name="each")(x)
+    x = layers.Attention()([x, layers.GRU(5, return_sequences=True, name="gru")(x)])
+    x = layers.GlobalAveragePooling1D()(layers.MultiHeadAttention(2, 3, name="heads")(x, x))
+    return filled(keras.Model(ids, layers.Dense(2, name="scores")(x)))
+
+
+def two_towers():
+    """One encoder of two images, compared by a product: each of its uses is a call of the same layers."""
+    image = keras.Input((8, 8, 3))
+    x = layers.GlobalAveragePooling2D()(layers.Conv2D(6, 3, activation="relu", name="body")(image))
+    encoder = keras.Model(image, layers.Dense(5, name="code")(x), name="encoder")
+    ends = [keras.Input((8, 8, 3), name=name) for name in ("left", "right")]
+    one, other = (encoder(end) for end in ends)
+    x = layers.Concatenate()([layers.Dot(1)([one, other]), ops.abs(one - other)])
+    return filled(keras.Model(ends, layers.Dense(2, name="scores")(x)))
+
+
+WHOLE_MODELS = (tokens, flattened_tokens, flattened_series, many_ends, sequential, masked_tokens, two_towers)
 
 
 def filled(model, seed=0):

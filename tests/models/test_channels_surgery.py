@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 from channel_models import (
@@ -12,7 +14,7 @@ from channel_models import (
     sequential,
     split_channels,
 )
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tfcompress.errors import UnsupportedError, UsageError
@@ -23,13 +25,19 @@ from tfcompress.models.channels.surgery import narrow
 from tfcompress.models.profile import profile
 
 keras = pytest.importorskip("keras")
+tf = pytest.importorskip("tensorflow")
 layers = keras.layers
 
 BUILDERS = [*(pytest.param(lambda t=t: model_of(t), id=t.__name__) for t in TOPOLOGIES), *WHOLE_MODELS]
 
 
 def outputs_of(model):
-    return [np.asarray(t) for t in keras.tree.flatten(model(samples_for(model), training=False))]
+    def call(samples):
+        return keras.tree.flatten(model(samples, training=False))
+
+    # A CPU has no kernel for channels-first convolutions, unless XLA compiles one, or oneDNN is there and switched on.
+    compiled = tf.function(call, jit_compile=True) if model.name == "channels_first" else call
+    return [np.asarray(tensor) for tensor in compiled(samples_for(model))]
 
 
 def free_groups(model):
@@ -37,12 +45,16 @@ def free_groups(model):
 
 
 def choose_and_kill_(model, rng):
-    """Choose some channels of every group that can shrink, at least one to stay and one to go, and kill the others."""
+    """Choose some channels of every group that can shrink, at least one to stay and one to go, and kill the others.
+
+    A layer that makes a part of its group's channels keeps one of them, and so does a piece of a split.
+    """
     keep = {}
     for group in free_groups(model):
         chosen = set(rng.choice(group.channels, rng.integers(1, group.channels), replace=False).tolist())
-        if model.name == "split_channels" and group.name == "body":
-            chosen |= {1, 4, 6}  # every piece of the split keeps a channel
+        for part in group.parts:
+            if not chosen.intersection(part):
+                chosen.add(part[0])
         keep[group.name] = sorted(chosen)
         kill_(group, sorted(set(range(group.channels)) - chosen))
     return keep
@@ -66,7 +78,17 @@ def test_without_exactly_dead_channels_the_outputs_are_the_same(build):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
 
 
+FIXED = r"feeds output|it is a single channel|\(LayerNormalization\) takes statistics over its channels"
+"""Why a group of these models may be fixed; anything else would make the property above an empty one."""
+
+
+@pytest.mark.parametrize("build", BUILDERS)
+def test_hardly_anything_of_these_topologies_is_fixed(build):
+    assert [group.pinned for group in groups(build()) if group.pinned and not re.search(FIXED, group.pinned)] == []
+
+
 @settings(max_examples=8, deadline=None)
+@example(seed=35720, kinds=["concat", "add"])  # the convolution joined in makes a part of the sum's channels
 @given(
     seed=st.integers(0, 2**16),
     kinds=st.lists(st.sampled_from(["add", "concat", "depthwise", "gate", "norm", "grouped"]), min_size=1, max_size=4),

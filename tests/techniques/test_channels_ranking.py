@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfcompress.techniques.channels.ranking import Candidate, choose
+from tfcompress.techniques.channels.ranking import Candidate, best_of, choose
 
 
 def candidate(name, scores, **more):
@@ -115,3 +115,18 @@ def test_the_target_is_met_with_allowed_widths_and_nothing_could_be_given_back(s
         width = len(found.keep.get(one.name, range(one.channels)))
         wider = min((w for w in one.widths if w > width), default=None)
         assert wider is None or cost({**found.keep, one.name: one.kept(wider)}) > target
+
+
+def test_channels_that_always_stay_come_before_better_ones():
+    candidate = Candidate("g", np.array([0.1, 0.9, 0.5, 0.7]), first=(0, 2))
+    assert candidate.order.tolist() == [2, 0, 1, 3]
+    assert candidate.widths == (4, 3, 2)
+    assert candidate.kept(3) == (0, 1, 2)
+    assert candidate.share.tolist() == pytest.approx([0, 0.5 / 2.2, 0.6 / 2.2, 1.5 / 2.2, 1])
+
+
+def test_every_part_gets_its_best_channel_and_no_more_than_it_needs():
+    scores = np.array([0.5, 0.1, 0.2, 0.9])
+    assert best_of([(0, 1), (1, 2, 3)], scores) == (0, 3)
+    assert best_of([(0, 1), (0, 2, 3)], scores) == (0,)
+    assert best_of([], scores) == ()

@@ -117,6 +117,19 @@ def test_a_ratio_that_would_empty_layers_is_refused(model):
         remove_channels(model, Channels(remove=0.99, round_to=1))
 
 
+def test_a_layer_that_makes_a_part_of_a_group_is_not_emptied_though_all_its_channels_matter_least():
+    image, layers = keras.Input((4, 4, 3)), keras.layers
+    a, b, c = (layers.Conv2D(width, 1, name=name)(image) for width, name in ((4, "a"), (12, "b"), (16, "c")))
+    x = layers.Add()([layers.Concatenate()([a, b]), c])
+    made = keras.Model(image, layers.Dense(2)(layers.GlobalAveragePooling2D()(x)))
+    (group,) = (g for g in groups(made) if not g.pinned)
+    assert group.parts == ((0, 1, 2, 3), tuple(range(4, 16)))
+    kill_(group, range(4))
+    smaller = remove_channels(made, Channels(remove=0.5, round_to=1)).model
+    assert smaller.get_layer("a").filters == 1
+    assert 1 - profile(smaller).macs / profile(made).macs >= 0.5
+
+
 def test_a_model_with_nothing_to_remove_is_refused():
     single = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="only")])
     with pytest.raises(UnsupportedError, match=r"channels finds nothing that can shrink .*only"):

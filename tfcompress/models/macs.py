@@ -146,7 +146,7 @@ RULES: Mapping[str, Callable[[Any, Shapes], int | None]] = {
     **dict.fromkeys(("SeparableConv1D", "SeparableConv2D"), _separable),
     **dict.fromkeys(("LSTM", "GRU", "SimpleRNN", "RNN"), _recurrent),
     **dict.fromkeys(("Embedding", "PReLU", "Normalization", "BatchNormalization", "LayerNormalization"), _nothing),
-    **dict.fromkeys(("GroupNormalization", "RMSNormalization", "UnitNormalization"), _nothing),
+    **dict.fromkeys(("GroupNormalization", "RMSNormalization", "UnitNormalization", "LayerScale"), _nothing),
     "Dense": _dense,
     "EinsumDense": _einsum_dense,
     "Bidirectional": _bidirectional,

@@ -33,12 +33,13 @@ def einsum_dense(step: Step) -> list[Marks]:
     layer, marks = step.layer, step.given[0]
     ranks = (len(marks), len(layer.kernel.shape))
     (given, kernel), out = _spelt(layer.equation, ranks)
-    step.multiply(layer.kernel)
     here = dict(zip(given, marks, strict=True))
     made = [letter for letter in kernel if letter not in given]
     if any(letter not in out for letter in made):
         return refused(step)
-    found: dict[str, Channels | None] = {k: c and c.becoming(np.nan) for k, c in here.items()}
+    found: dict[str, Channels | None] = {
+        k: c and c.becoming(np.where((c.dead == 0) & (layer.bias is None), 0.0, np.nan)) for k, c in here.items()
+    }
     for axis, letter in enumerate(kernel):
         if letter in made:
             suffix = "" if letter == made[-1] else f":{letter}"
@@ -49,9 +50,19 @@ def einsum_dense(step: Step) -> list[Marks]:
             channels = here[letter]
             step.claim(layer.kernel, axis, None if channels is None else channels.atoms, "makes")
             found[letter] = channels and Channels.zero(channels.atoms)
+    _count(step, kernel, here, found)
     _claim_bias(step, out, found)
     _set_output_shape(step, out, {k: c.atoms for k, c in found.items() if c is not None and k in out})
     return [tuple(activated(step, found[letter], layer.activation) for letter in out)]
+
+
+def _count(step: Step, kernel: str, here: dict[str, Channels | None], found: dict[str, Channels | None]) -> None:
+    """Count the product: by the kernel alone, or by the channels too that only pass along axes of their own."""
+    passing = [channels for letter, channels in here.items() if letter not in kernel and channels is not None]
+    if not passing:
+        step.multiply(step.layer.kernel)
+        return
+    step.product(step.times_all(), *(found.get(letter) or here.get(letter) for letter in kernel), *passing)
 
 
 def _claim_bias(step: Step, out: str, found: dict[str, Channels | None]) -> None:
@@ -79,12 +90,12 @@ def _set_output_shape(step: Step, out: str, atoms: dict[str, Atoms]) -> None:
 
 def einsum(step: Step) -> list[Marks]:
     """``ops.einsum``."""
-    if not all(
-        isinstance(arg, str) or arg is tensor for arg, tensor in zip(step.args, ("", *step.tensors), strict=False)
-    ):
+    operands = [arg for arg in step.args if not isinstance(arg, str)]
+    if len(operands) != len(step.tensors):  # a constant is among them
         return refused(step)
     equation = step.layer.subscripts
-    if "->" not in equation or any(len(set(term)) < len(term) for term in equation.replace("...", "").split(",")):
+    terms = equation.replace("...", "").replace("->", ",").split(",")
+    if "->" not in equation or any(len(set(term)) < len(term) for term in terms):
         return refused(step)
     spelt, out = _spelt(equation, [len(marks) for marks in step.given])
     return _contract(step, spelt, out)
@@ -98,6 +109,22 @@ def matmul(step: Step) -> list[Marks]:
     spare = string.ascii_uppercase[: max(ranks) - 2]
     first, second = (spare[len(spare) - rank + 2 :] for rank in ranks)
     return _contract(step, [f"{first}ij", f"{second}jk"], f"{spare}ik")
+
+
+def dot(step: Step) -> list[Marks]:
+    """``Dot``: the axes are summed over, of length 1 or not; the others follow each other."""
+    layer, ranks = step.layer, [len(marks) for marks in step.given]
+    if layer.axes is None or len(ranks) != 2:
+        return refused(step)
+    axes = [layer.axes, layer.axes] if isinstance(layer.axes, int) else list(layer.axes)
+    spare = iter(string.ascii_lowercase[2:])
+    spelt = [
+        "".join("a" if n == 0 else "b" if n == axis % rank else next(spare) for n in range(rank))
+        for rank, axis in zip(ranks, axes, strict=True)
+    ]
+    out = "a" + "".join(letter for term in spelt for letter in term if letter not in "ab")
+    (found,) = _contract(step, spelt, out)
+    return [found if len(out) > 1 else (*found, None)]
 
 
 def _contract(step: Step, spelt: list[str], out: str) -> list[Marks]:
@@ -130,5 +157,5 @@ def _one_letter(step: Step, parts: list[tuple[int | None, Channels | None]]) -> 
     return known[0].becoming(np.where(zero, 0.0, np.nan))
 
 
-RULES: dict[str, Rule] = {"EinsumDense": einsum_dense, "Einsum": einsum, "Matmul": matmul}
+RULES: dict[str, Rule] = {"EinsumDense": einsum_dense, "Einsum": einsum, "Matmul": matmul, "Dot": dot}
 """Class of a layer or operation -> its rule."""

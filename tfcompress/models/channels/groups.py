@@ -7,7 +7,7 @@ grouped convolution ties becomes one. A group is what producing layers share; it
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -69,6 +69,8 @@ class Group:
         unit: numbers that one channel is in the first producer's output (1, but for grouped convolutions and the like).
         emits: where a dead channel is not zero and the next layer reads it (after a sigmoid, say), so that removing it
             changes that layer's outputs by a constant; empty: nowhere.
+        parts: sets of channels, fewer than all, of which one has to stay each: the only ones that some layer makes or
+            reads, or a piece of a split.
     """
 
     name: str
@@ -78,6 +80,7 @@ class Group:
     pinned: str
     unit: int
     emits: str
+    parts: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,10 +135,14 @@ def analyse(model: Any) -> Analysis:
     pinned: dict[int, str] = {}
     for atom, reason in reasons.items():
         pinned.setdefault(int(group_of[atom]), reason)
-    emits = _emits(trace, group_of)
+    emits, parts = _emits(trace, group_of), _parts(trace, group_of, channel_of)
     found = tuple(
         _group(members, tuple(by_group[n]), classes, pinned.get(n, ""), "" if n in pinned else emits.get(n, ""))
         for n, members in enumerate(gathered)
+    )
+    found = tuple(
+        replace(group, parts=tuple(p for p in parts.get(n, ()) if len(p) < group.channels))
+        for n, group in enumerate(found)
     )
     return Analysis(trace, found, group_of, channel_of)
 
@@ -177,6 +184,18 @@ def weight_name(layer: Any, variable: Any) -> str:
     path: str = variable.path
     _, found, rest = path.rpartition(f"{layer.name}/")
     return rest if found else variable.name
+
+
+def _parts(trace: Trace, group_of: Atoms, channel_of: Atoms) -> dict[int, list[tuple[int, ...]]]:
+    """Return, by group, the channels that make up whole axes of weights or pieces of splits, the fewest first."""
+    found: dict[int, set[tuple[int, ...]]] = {}
+    claimed = [claim.atoms for claim in trace.claims.values() if claim.atoms is not None]
+    for atoms in (*claimed, *(atoms for _, atoms in trace.wholes)):
+        owners = np.unique(group_of[atoms])
+        if len(owners) == 1 and owners[0] >= 0:
+            channels = tuple(int(n) for n in np.unique(channel_of[atoms]))
+            found.setdefault(int(owners[0]), set()).add(channels)
+    return {number: sorted(sets, key=lambda part: (len(part), part)) for number, sets in found.items()}
 
 
 def _emits(trace: Trace, group_of: Atoms) -> dict[int, str]:

@@ -101,6 +101,17 @@ def root_mean_square(step: Step) -> list[Marks]:
     return [tuple(None if c is None else c.becoming(np.where(c.dead == 0, 0.0, np.nan)) for c in marks)]
 
 
+def layer_scale(step: Step) -> list[Marks]:
+    """ConvNeXt's factor for every channel (Touvron et al. 2021, arXiv:2103.17239, equation 4)."""
+    marks, gamma = step.given[0], step.layer.gamma
+    channels = marks[-1]
+    step.claim(gamma, 0, None if channels is None else channels.atoms, "makes")
+    if channels is None:
+        return [marks]
+    step.configure(projection_dim=channels.atoms)
+    return [(*marks[:-1], channels.becoming(0.0))]
+
+
 def unit(step: Step) -> list[Marks]:
     """Divided by its length: zeros add nothing to that."""
     marks = step.given[0]
@@ -115,6 +126,7 @@ RULES: dict[str, Rule] = {
     "BatchNormalization": batch,
     "LayerNormalization": layer_norm,
     "GroupNormalization": group,
+    "LayerScale": layer_scale,
     "RMSNormalization": root_mean_square,
     "UnitNormalization": unit,
 }

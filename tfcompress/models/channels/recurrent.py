@@ -22,7 +22,7 @@ def recurrent(step: Step) -> list[Marks]:
     layer, cell = step.layer, step.layer.cell
     if layer.stateful or getattr(layer, "data_format", "") == "channels_first" or not _is_known(cell):
         return refused(step)
-    given = [m for t, m in zip(step.tensors, step.given, strict=True) if str(t.dtype) != "bool"]  # without masks
+    given = _without_masks(step)
     units = _units(step, cell, given[0][-1])
     step.pin_but(given[0], -1)
     for state in given[1:]:
@@ -38,6 +38,11 @@ def recurrent(step: Step) -> list[Marks]:
         channels = channels.becoming(np.nan)
         step.trace.inexact.append((units, f"fed back in {step.named}"))
     return [(*(None,) * (len(tensor.shape) - 1), channels) for tensor in step.outputs]
+
+
+def _without_masks(step: Step) -> list[Marks]:
+    """Return what is known of the tensors that a call is given, but for its masks."""
+    return [marks for tensor, marks in zip(step.tensors, step.given, strict=True) if str(tensor.dtype) != "bool"]
 
 
 def _is_known(cell: Any) -> bool:
@@ -94,7 +99,7 @@ def bidirectional(step: Step) -> list[Marks]:
     inner = (layer.forward_layer, layer.backward_layer)
     if (
         any(type(one).__name__ not in LAYERS or step.trace.rule_for(one) is None for one in inner)
-        or len(step.given) > 1
+        or len(_without_masks(step)) > 1
     ):
         return refused(step)
     step.counted = True
@@ -121,7 +126,7 @@ def time_distributed(step: Step) -> list[Marks]:
 
     inner = step.layer.layer
     rule = step.trace.nested if is_model(inner) else step.trace.rule_for(inner)
-    if rule is None or len(step.given) != 1:
+    if rule is None or len(_without_masks(step)) != 1:
         return refused(step)
     step.counted = True
     marks = step.given[0]

@@ -160,13 +160,18 @@ class Step:
         if self.trace.times is None:
             each = None
         elif each is None:
-            total = macs_of_call(self.layer, self.shapes)
-            each = None if total is None or self.repeats is None else self.repeats * total / sum(sizes)
+            total = self.times_all()
+            each = None if total is None else total / sum(sizes)
         for variable, size in zip(variables, sizes, strict=True):
             if each is None:
                 self.trace.uncounted.append(self.path)
             else:
                 self.trace.kernels.append((variable, each * size))
+
+    def times_all(self) -> int | None:
+        """Return the call's multiply-accumulates for one sample, every repetition counted; None: not known."""
+        total = macs_of_call(self.layer, self.shapes)
+        return None if total is None or self.repeats is None else self.repeats * total
 
     def product(self, macs: float | None, *axes: Channels | Atoms | None) -> None:
         """Count multiply-accumulates that go with the sizes of these axes of tensors."""

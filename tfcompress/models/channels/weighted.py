@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tfcompress.models.channels.elementwise import activated
+from tfcompress.models.channels.elementwise import activated, dead_after
 from tfcompress.models.channels.ledger import Atoms, Channels, Marks
 from tfcompress.models.channels.trace import Rule, Step
 
@@ -111,12 +111,23 @@ def separable(step: Step) -> list[Marks]:
 def dense(step: Step) -> list[Marks]:
     """The last axis is read; the others are left alone."""
     layer, marks = step.layer, step.given[0]
-    step.multiply(layer.kernel)
     atoms = step.produce(layer.kernel, -1)
     step.read(layer.kernel, -2, marks[-1])
+    passing = [channels for channels in marks[:-1] if channels is not None]
+    if passing:  # a vector for every channel (of a Permute before it, say): fewer channels, fewer products
+        step.product(step.times_all(), atoms, marks[-1], *passing)
+    else:
+        step.multiply(layer.kernel)
     step.configure(units=atoms)
     made = _made(step, atoms, layer.bias)[0]
-    return [(*(None if c is None else c.becoming(np.nan) for c in marks[:-1]), made[-1])]
+    return [(*(None if c is None else _passed(c, layer) for c in marks[:-1]), made[-1])]
+
+
+def _passed(channels: Channels, layer: Any) -> Channels:
+    """Return channels that are multiplied along another axis than theirs: zeros stay zeros, but for a bias."""
+    stays = channels.dead == 0 if layer.bias is None else np.zeros(len(channels), np.bool_)
+    dead = dead_after(layer.activation, np.where(stays, 0.0, np.nan))
+    return channels.becoming(np.nan if dead is None else dead)
 
 
 def embedding(step: Step) -> list[Marks]:

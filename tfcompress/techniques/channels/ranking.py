@@ -40,6 +40,7 @@ class Candidate:
         round_to: widths are multiples of this; the whole width is always allowed.
         weight: how much a lost share of this group's score counts, above 0: the number of kernels that it sits in, or
             what a sensitivity analysis says.
+        first: channels that always stay.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Candidate:
     floor: int = 1
     round_to: int = 1
     weight: float = 1.0
+    first: tuple[int, ...] = ()
 
     @property
     def channels(self) -> int:
@@ -56,14 +58,15 @@ class Candidate:
     @cached_property
     def widths(self) -> tuple[int, ...]:
         """Return the numbers of channels that it can keep, from all of them downwards."""
-        whole, step, least = self.channels, self.round_to, max(self.floor, 1)
+        whole, step, least = self.channels, self.round_to, max(self.floor, len(self.first), 1)
         allowed = [width for width in range(whole - whole % step, 0, -step) if least <= width < whole]
         return (whole, *allowed)
 
     @cached_property
     def order(self) -> np.ndarray:
-        """Return the channels, those that matter most first."""
-        return np.argsort(-self.scores, kind="stable")
+        """Return the channels, those that always stay and then those that matter most first."""
+        always = np.isin(np.arange(self.channels), self.first)
+        return np.lexsort((-self.scores, ~always))
 
     @cached_property
     def share(self) -> np.ndarray:
@@ -96,6 +99,20 @@ class Choice:
     keep: dict[str, tuple[int, ...]]
     cost: float
     least: float
+
+
+def best_of(parts: Sequence[Sequence[int]], scores: np.ndarray) -> tuple[int, ...]:
+    """Return channels, few and with high scores, of which at least one is in every part.
+
+    Example:
+        >>> best_of([(0, 1), (1, 2, 3)], np.array([0.5, 0.1, 0.2, 0.9]))
+        (0, 3)
+    """
+    found: set[int] = set()
+    for part in parts:
+        if not found.intersection(part):
+            found.add(max(part, key=lambda channel: float(scores[channel])))
+    return tuple(sorted(found))
 
 
 def choose(candidates: Sequence[Candidate], cost: Cost, target: float) -> Choice:

@@ -16,7 +16,7 @@ from tfcompress.progress import SILENT, Progress
 from tfcompress.recipe import Channels
 from tfcompress.techniques.channels.compensation import compensate_
 from tfcompress.techniques.channels.criteria import Scores, scores
-from tfcompress.techniques.channels.ranking import Candidate, Choice, choose
+from tfcompress.techniques.channels.ranking import Candidate, Choice, best_of, choose
 from tfcompress.techniques.channels.sensitivity import Evaluate, Sensitivity, analyse, copy_of, fingerprint
 from tfcompress.techniques.channels.statistics import renew_
 from tfcompress.techniques.channels.task_loss import score_of
@@ -196,7 +196,14 @@ class _Plan:
                 floors[curve.group] = max(floors[curve.group], least)
                 weights[curve.group] = curve.weight(found.baseline)
         return [
-            Candidate(g.name, judged[g.name], floors[g.name], round_to // math.gcd(round_to, g.unit), weights[g.name])
+            Candidate(
+                g.name,
+                judged[g.name],
+                floors[g.name],
+                round_to // math.gcd(round_to, g.unit),
+                weights[g.name],
+                best_of(g.parts, judged[g.name]),
+            )
             for g in self.free
             if g.name in judged
         ]
