@@ -168,7 +168,7 @@ def _timing(group: argparse._ArgumentGroup) -> None:
     add(
         "--seconds",
         type=_seconds,
-        help=f"and at least so long, both; at most 100,000 runs (default {default.seconds:g}); "
+        help=f"and at least so long, both; 100,000 durations are kept at most (default {default.seconds:g}); "
         f"in windows mode, of each window (default {WINDOW_SECONDS:g})",
     )
     add("--windows", type=_count, help=f"how many, in windows mode (default {default.windows})")

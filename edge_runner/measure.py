@@ -145,6 +145,8 @@ class _Group:
 
         A turn is as many runs as fit into its time when nothing disturbs them. If it only ended with its time, one in
         which the system took the processor away would hold a run or two, and their median would be the disturbance.
+        A model so fast that a turn would fill the result with durations runs on until its time is over; those of its
+        first runs are kept.
         """
         options = self.options
         blocks = rounds * options.processes * (1 if windows else 2)
@@ -157,7 +159,7 @@ class _Group:
             "seconds": seconds,
             "most": most,
             "settle": min(SETTLE_SECONDS, seconds / 4) if len(self.subjects) > 1 else 0.0,
-            "full_time": windows,
+            "full_time": True,
         }
 
     def _finish(self, subject: Subject, before_celsius: float | None, rested: float) -> None:

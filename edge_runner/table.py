@@ -8,8 +8,17 @@ from typing import Any, TextIO
 
 from edge_runner import wording
 
-_AGAINST = "times as fast as the first"
-_COLUMNS = ("model", "size", "median", "p90", "p99", "first", "peak memory", "energy", _AGAINST, "accuracy")
+_COLUMNS = ("model", "size", "median", "p90", "p99", "first", "peak memory", "energy")
+_ALWAYS = 4  # columns that are shown even when nothing in them was measured
+_PAIRS_OF_ALL = 3
+"""With more models than this, only the pairs with the first are shown; all are in the JSON."""
+_NUMERIC = "0123456789-"
+_VERDICTS = {
+    "faster": "faster than {}",
+    "slower": "slower than {}",
+    "indistinguishable": "indistinguishable from {}",
+    None: "against {}: one process cannot tell",
+}
 _REASON_CHARACTERS = 200
 _OPS_SHOWN = 8
 
@@ -43,10 +52,12 @@ def render(document: dict[str, Any]) -> str:
     runtime, facts, models = document["runtime"], document["environment"], document["models"]
     where = facts["board"] or facts["cpu"] or facts["architecture"]
     lines = [f"{runtime['name']} {runtime['version'] or ''}, {_settings(models)}, on {where}"]
-    against = {pair["second"]: pair for pair in document["comparisons"] if pair["first"] == 0}
-    shown = [name for name in _COLUMNS if against or name != _AGAINST]
-    rows = [_row(model, against.get(place)) for place, model in enumerate(models)]
+    rows = [_row(model) for model in models]
+    shown = [name for place, name in enumerate(_COLUMNS) if place < _ALWAYS or any(row[name] != "-" for row in rows)]
     lines.extend(_aligned([shown, *([row[name] for name in shown] for row in rows)]))
+    lines.extend(_pairs(document["comparisons"], [label(model) for model in models]))
+    scores = [[label(model), wording.accuracy(model["accuracy"])] for model in models if model["accuracy"]]
+    lines.extend(["", *_aligned([["scored", "accuracy, 95 % interval"], *scores])] if scores else [])
     for model in models:
         windows = (model["timing"] or {}).get("windows")
         if windows:
@@ -77,7 +88,7 @@ def _settings(models: Sequence[dict[str, Any]]) -> str:
     return f"threads {threads}, {kernels} kernels"
 
 
-def _row(model: dict[str, Any], pair: dict[str, Any] | None) -> dict[str, str]:
+def _row(model: dict[str, Any]) -> dict[str, str]:
     timing, memory = model["timing"] or {}, model["memory"] or {}
     summary = timing.get("summary") or {}
     first = sorted(process["first_ns"] for process in timing.get("processes", ()))
@@ -90,8 +101,6 @@ def _row(model: dict[str, Any], pair: dict[str, Any] | None) -> dict[str, str]:
         "first": _ms(first[len(first) // 2] / 1e6 if first else None),
         "peak memory": _bytes(memory.get("peak_bytes")),
         "energy": _energy(model["energy"]),
-        _AGAINST: _pair(pair),
-        "accuracy": wording.accuracy(model["accuracy"]),
     }
 
 
@@ -134,11 +143,18 @@ def _difference(entry: dict[str, Any]) -> str:
     return f"{entry['output']}: {entry['different']} of {entry['values']} values differ {against}, by at most {most}"
 
 
-def _pair(pair: dict[str, Any] | None) -> str:
-    if pair is None:
-        return "-"
-    interval = "" if pair["low"] is None else f" ({pair['low']:.3f}..{pair['high']:.3f})"
-    return f"{pair['ratio']:.3f} x{interval} {pair['verdict'] or 'one process cannot tell'}"
+def _pairs(comparisons: Sequence[dict[str, Any]], names: Sequence[str]) -> list[str]:
+    """Return which model is how many times as fast as which, with an interval and a verdict."""
+    rows = []
+    for pair in comparisons:
+        if len(names) <= _PAIRS_OF_ALL or pair["first"] == 0:
+            interval = "-" if pair["low"] is None else f"{pair['low']:.3f}..{pair['high']:.3f}"
+            verdict = _VERDICTS[pair["verdict"]].format(names[pair["first"]])
+            rows.append([names[pair["second"]], f"{pair['ratio']:.3f}x", interval, verdict])
+    if not rows:
+        return []
+    confidence = f"{comparisons[0]['confidence'] * 100:g} % interval"
+    return ["", *_aligned([["compared", "times as fast", confidence, "verdict"], *rows])]
 
 
 def _energy(energy: dict[str, Any]) -> str:
@@ -164,6 +180,17 @@ def _bytes(value: int | None) -> str:
     return f"{value:,} B" if value < 10_000_000 else f"{value / 1e6:.1f} MB"
 
 
+def _is_number(cell: str) -> bool:
+    return cell[0] in _NUMERIC and len(cell.split()) <= 2  # with a unit
+
+
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the rows as lines: numbers end below each other, words begin so."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return ["  ".join(text.ljust(width) for text, width in zip(row, widths)).rstrip() for row in rows]
+    numbers = [all(map(_is_number, column)) for column in zip(*rows[1:])]
+    return [
+        "  ".join(
+            text.rjust(width) if number else text.ljust(width) for text, width, number in zip(row, widths, numbers)
+        ).rstrip()
+        for row in rows
+    ]

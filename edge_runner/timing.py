@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 MOST_RUNS = 100_000
-"""Timed inferences of a model, at most: a file that runs in a microsecond would fill the result with millions."""
+"""Durations kept of a model, at most: a file that runs in a microsecond would fill the result with millions."""
 ALIVE_NS = 1_000_000_000
 """How often a long loop says that it is still alive, between two inferences and outside any timing."""
 LOOP_NS = 50_000

@@ -183,6 +183,15 @@ def test_rows_are_read_from_every_format(golden: Path) -> None:
     assert raw["runtime"]["name"] in rows.conditions(raw)
 
 
+def test_an_assumed_power_is_called_one_and_a_ratio_comes_with_its_interval() -> None:
+    document = edge.load(GOLDEN[-1])
+    document["models"][1]["energy"].update(joules_per_inference=0.002, kind="assumed")
+    document["comparisons"][0].update(ratio=1.5, low=1.25, high=1.75, verdict="faster")
+    _, second = rows.rows(document)
+    cells = bench._cells("pi", second)
+    assert cells[5:7] == ["2 mJ (assumed)", "1.5x (1.250..1.750) faster"]
+
+
 def test_ctrl_c_lets_go_of_the_devices_and_says_what_goes_on(
     device: Device, long: Job, end: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -138,7 +138,7 @@ def test_a_device_that_stays_away_is_an_error_that_says_the_run_goes_on(
             DeviceError, match=r"pi was not reached again for 1 s \(.*\); the measurement goes on there: the same"
         ):
             measure(there, long, heard, patience=1.0)
-    assert len(heard.notes) > 1
+    assert any("connection lost" in note for note in heard.notes)
     end.touch()
     assert measure(device, long)["models"]  # another way to the same device
     assert log.read_text().split() == ["start", "end"]

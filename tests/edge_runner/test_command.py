@@ -203,12 +203,14 @@ def odd_interpreter(tmp_path):
     broken.mkdir()
     (broken / "__init__.py").write_text("")
     (broken / "interpreter.py").write_text(
-        "import os, time, numpy\n"
+        "import os, pathlib, time, numpy\n"
         "class OpResolverType: BUILTIN_REF = 1\n"
         "class Interpreter:\n"
         "    def __init__(self, model_content=None, model_path='', num_threads=1):\n"
-        "        if 'float' in model_path: time.sleep(600)\n"
         "        if 'int8' in model_path: os.abort()\n"
+        "        if 'float' in model_path:\n"
+        "            pathlib.Path(__file__).with_name('hangs').touch()\n"
+        "            time.sleep(600)\n"
         "    def allocate_tensors(self): pass\n"
         "    def invoke(self): pass\n"
         "    def reset_all_variables(self): pass\n"
@@ -220,10 +222,10 @@ def odd_interpreter(tmp_path):
 
 def test_a_hanging_interpreter_is_an_entry_and_the_next_model_goes_on(folder, odd_interpreter):
     models = (FLOAT, INT8, DATA / "two_inputs.tflite")
-    done = run(folder, *models, *FAST, "--timeout", "2.5", env=odd_interpreter)
+    done = run(folder, *models, *FAST, "--timeout", "8", env=odd_interpreter)
     assert done.returncode == 1, done.stderr
     assert [model["reason"] for model in json.loads(done.stdout)["models"]] == [
-        "no sign of life for 2.5 s; give a longer --timeout if it is only slow",
+        "no sign of life for 8 s; give a longer --timeout if it is only slow",
         "its process was killed by SIGABRT",
         None,
     ]
@@ -315,7 +317,9 @@ def test_ctrl_c_ends_with_130_and_no_file(folder, tmp_path, odd_interpreter):
     command = [sys.executable, "edge_runner", str(FLOAT), "-o", str(tmp_path / "e.json")]
     options = {"cwd": folder, "env": odd_interpreter, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, start_new_session=True, **options) as process:
-        time.sleep(2)
+        while not (tmp_path / "ai_edge_litert" / "hangs").exists():
+            assert process.poll() is None
+            time.sleep(0.01)
         os.killpg(process.pid, signal.SIGINT)
         _, said = process.communicate(timeout=30)
     assert process.returncode == 130

@@ -34,7 +34,12 @@ def test_runs_and_time_are_shared_by_all_turns():
 def test_a_turn_is_as_long_as_its_time_undisturbed():
     request = group(runs=100, seconds=2.0)._request(5, 1e6, windows=False)
     assert request["runs"] == 0.1 / 1e-3
-    assert group(runs=100, seconds=2.0)._request(5, 10.0, windows=False)["runs"] == 100_000 // 20
+
+
+def test_a_model_of_nanoseconds_is_run_all_its_time_and_few_durations_are_kept():
+    request = group(runs=100, seconds=2.0)._request(5, 10.0, windows=False)
+    assert (request["runs"], request["most"], request["seconds"]) == (100_000 // 20, 100_000 // 20, 2.0 / 20)
+    assert request["full_time"] is True
 
 
 def test_a_window_lasts_its_whole_time():

@@ -264,10 +264,19 @@ def _cells(device: str, row: Row) -> list[str]:
         "failed" if row.failure else wording.duration(row.median_ms),
         wording.duration(row.p90_ms),
         wording.size(row.peak_bytes),
-        wording.energy(row.joules),
-        " ".join((wording.times(row.against[0]), row.against[1])).strip() if row.against else wording.NONE,
+        wording.energy(row.joules) + (" (assumed)" if row.assumed else ""),
+        _against(row),
         wording.NONE if row.score is None else f"{row.score:.4f}",
     ]
+
+
+def _against(row: Row) -> str:
+    from tfcompress.reports import wording
+
+    if row.against is None:
+        return wording.NONE
+    interval = f" ({row.interval[0]:.3f}..{row.interval[1]:.3f})" if row.interval else ""
+    return f"{wording.times(row.against[0])}{interval} {row.against[1]}".strip()
 
 
 def complain(outcomes: Sequence[Outcome]) -> None:

@@ -19,7 +19,9 @@ class Row:
         p90_ms: 90th percentile of the latency.
         peak_bytes: peak memory of a fresh process.
         joules: of one inference.
+        assumed: whether they come from a power that somebody assumed.
         against: how many times as fast as the first model, and the verdict (empty if one process could not tell).
+        interval: of the former.
         score: the first output's main score.
     """
 
@@ -30,7 +32,9 @@ class Row:
     p90_ms: float | None = None
     peak_bytes: int | None = None
     joules: float | None = None
+    assumed: bool = False
     against: tuple[float, str] | None = None
+    interval: tuple[float, float] | None = None
     score: float | None = None
 
 
@@ -57,7 +61,7 @@ def _row(model: Mapping[str, Any], pair: Mapping[str, Any] | None) -> Row:
     ]
     summary = (model["timing"] or {}).get("summary") or {}
     scores = [*((model["accuracy"] or {}).get("outputs") or {}).values(), {}]
-    main = scores[0].get("top1")
+    main, energy = scores[0].get("top1"), model["energy"] or {}
     return Row(
         model=", ".join(names),
         sha256=model["sha256"],
@@ -65,7 +69,9 @@ def _row(model: Mapping[str, Any], pair: Mapping[str, Any] | None) -> Row:
         median_ms=summary.get("median_ms"),
         p90_ms=summary.get("p90_ms"),
         peak_bytes=(model["memory"] or {}).get("peak_bytes"),
-        joules=(model["energy"] or {}).get("joules_per_inference"),
+        joules=energy.get("joules_per_inference"),
+        assumed=energy.get("kind") == "assumed",
         against=(pair["ratio"], pair["verdict"] or "") if pair else None,
+        interval=(pair["low"], pair["high"]) if pair and pair["low"] is not None else None,
         score=main if main is not None else scores[0].get("mae"),
     )
