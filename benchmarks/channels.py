@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.by_hand import processor
-from benchmarks.native_qat import NONE, Results, percent, table, update
+from benchmarks.native_qat import NONE, Results, kilobytes, percent, table, update
 from tfcompress.recipe import Channels, Distill, Export, Prune, Recipe, Train
 
 CHILD = "benchmarks.channels_child"
@@ -44,27 +46,38 @@ def surgery(names: Sequence[str], remove: float, results: Results) -> str:
         "MACs",
         "removed",
         "parameters left",
-        "groups cut / fixed",
+        "groups cut",
+        "fixed by",
         "forward",
         "weights with a gradient",
-        "latency ratio",
+        "checked float32 .tflite",
+        "its latency ratio",
         "time to remove",
     )
     return table(head, (surgery_row(name, results.of(CHILD, "surgery", name, f"{remove:g}")) for name in names))
 
 
+def fixed_by(reasons: Sequence[str]) -> str:
+    """Return what keeps groups from shrinking, and how many: the class that a reason names, or the model's output."""
+    named = [re.search(r"\((\w+)\)", reason) for reason in reasons]
+    kinds = [match[1] if match else "output" for match in named]
+    return ", ".join(f"{count} {kind}" for kind, count in sorted(Counter(kinds).items()))
+
+
 def surgery_row(name: str, figures: dict[str, Any]) -> list[str]:
     """Return one line of the table of :func:`surgery`."""
     if "error" in figures:
-        return [name, f"failed: {figures['error']}", *[NONE] * 7]
+        return [name, f"failed: {figures['error']}", *[NONE] * 9]
     return [
         name,
         f"{figures['macs'] / 1e6:,.1f} M",
         percent(figures["removed"]),
         percent(figures["parameters_left"] / figures["parameters"]),
-        f"{figures['groups']} / {figures['pinned']}",
+        str(figures["groups"]),
+        fixed_by(figures["pinned"]),
         "finite" if figures["forward"] else "NOT finite",
         percent(figures["gradients"], 0),
+        f"{kilobytes(figures['file_bytes_left'])} / {kilobytes(figures['file_bytes'])}",
         f"{figures['latency_ratio']:.2f}",
         f"{figures['seconds']:.1f} s",
     ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +25,6 @@ def surgery(name: str, remove: str) -> dict[str, Any]:
     import keras
     import numpy as np
 
-    from tfcompress.devices.latency import measure
     from tfcompress.recipe import Channels
     from tfcompress.techniques.channels.stage import remove_channels
 
@@ -40,14 +40,28 @@ def surgery(name: str, remove: str) -> dict[str, Any]:
         "parameters": found.before.parameters,
         "parameters_left": found.after.parameters,
         "groups": len(found.keep),
-        "pinned": len(found.pinned),
+        "pinned": sorted(found.pinned.values()),
         "seconds": took,
         "gradients": _backward(found.model, size),
     }
-    output = found.model(np.random.default_rng(0).random((2, size, size, 3)), training=False)
-    figures["forward"] = bool(np.isfinite(np.asarray(output)).all())
-    figures["latency_ratio"] = measure(model, found.model)
-    return figures
+    images = np.random.default_rng(0).random((2, size, size, 3)).astype("float32")
+    figures["forward"] = bool(np.isfinite(np.asarray(found.model(images, training=False))).all())
+    return figures | _exported(model, found.model, images)
+
+
+def _exported(model: Any, smaller: Any, images: Any) -> dict[str, Any]:
+    """Write float32 files of both models, checked as every export is, and time them in turns."""
+    import tfcompress as tfc
+
+    with tempfile.TemporaryDirectory() as folder:
+        files = []
+        for name, each in (("whole", model), ("smaller", smaller)):
+            files.append(tfc.export(each, tfc.Export(), data=images).save(Path(folder) / f"{name}.tflite"))
+        return {
+            "file_bytes": files[0].stat().st_size,
+            "file_bytes_left": files[1].stat().st_size,
+            "latency_ratio": 1.0 / race(*map(str, files))["speedup"][1],
+        }
 
 
 def _backward(model: Any, size: int) -> float:
