@@ -20,6 +20,9 @@ class FakeSession:
     def after_step_(self):
         self.steps += 1
 
+    def after_training_(self):
+        self.steps = -1
+
 
 class FakeCallback:
     params = None
@@ -94,6 +97,13 @@ def test_steps_are_looked_at_only_where_that_is_needed():
     hooks = Hooks(FakeSession(), epochs=None, steps_per_epoch=None)
     assert not hasattr(callbacks(hooks, FAKE_KERAS, plans=True)[0], "on_train_batch_end")
     assert callbacks(hooks, FAKE_KERAS, plans=False) == []
+
+
+def test_the_end_of_a_training_is_told_to_the_session():
+    session = FakeSession(needs_steps=True)
+    (callback,) = callbacks(Hooks(session, epochs=1, steps_per_epoch=2), FAKE_KERAS, plans=True)
+    callback.on_train_end()
+    assert session.steps == -1
     session = FakeSession(needs_steps=True)
     (callback,) = callbacks(Hooks(session, epochs=1, steps_per_epoch=2), FAKE_KERAS, plans=True)
     callback.on_train_batch_end(0)

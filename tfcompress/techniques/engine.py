@@ -45,6 +45,9 @@ class Session(Protocol):
     def after_step_(self) -> None:
         """Do what falls due after a training step."""
 
+    def after_training_(self) -> None:
+        """Do what falls due after the last step of a ``fit``, when Keras has put averaged weights in, if asked to."""
+
     def promises(self) -> list[Promise]:
         """Compare every kernel as it is now with what was asked."""
 

@@ -53,6 +53,10 @@ class Hooks:
         """Do what falls due after a training step."""
         self.session.after_step_()
 
+    def training_ends(self) -> None:
+        """Do what falls due after the last step."""
+        self.session.after_training_()
+
 
 def callbacks(hooks: Hooks, keras: Any, *, plans: bool) -> list[Any]:
     """Return the hooks as callbacks.
@@ -87,6 +91,10 @@ def callbacks(hooks: Hooks, keras: Any, *, plans: bool) -> list[Any]:
         def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
             """Do what falls due."""
             hooks.batch_ends()
+
+        def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+            """Hold on to what was reached."""
+            hooks.training_ends()
 
     if hooks.session.needs_steps:
         return [StepHooks()]

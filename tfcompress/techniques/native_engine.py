@@ -128,6 +128,11 @@ class NativeSession:
             self._pruning.after_step_(steps)
         self._follow_()
 
+    def after_training_(self) -> None:
+        """Put masks on weights that an optimizer with a moving average (``use_ema``) has put in at the end."""
+        if self._pruning is not None:
+            self._pruning.hold_()
+
     def _follow_(self) -> None:
         if self._clustering and self._clustering.waiting and not self.unfinished:
             self._clustering.start_()

@@ -156,6 +156,9 @@ class TfmotSession:
                 cluster.start_(prune.current())
                 self._trainable.waiting.remove(pair)
 
+    def after_training_(self) -> None:
+        """Leave the weights alone: tfmot's layers mask them whenever they are used."""
+
     def promises(self) -> list[Promise]:
         """Compare every kernel as it is now with what was asked."""
         return [p for kernel in self._trainable.kernels for p in kernel.promises(kernel.current())]

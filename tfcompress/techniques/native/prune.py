@@ -96,6 +96,11 @@ class Pruning:
         first, self.done = self.done + 2, self.done + steps
         self._update_(first, self.done + 1)
 
+    def hold_(self) -> None:
+        """Set weights that are to be zero to zero, whoever gave them another value."""
+        for mask in self.masks:
+            mask.set_(mask.kept())
+
     @property
     def over(self) -> bool:
         """Whether the schedule has run to its end."""
