@@ -135,3 +135,36 @@ def test_a_learnt_step_has_the_gradient_of_lsq():
 def test_bits_that_no_activation_has_are_refused(bits):
     with pytest.raises(UsageError, match=f"FakeQuant bits must be 8 or 16, got {bits}; choose one"):
         FakeQuant(bits=bits)
+
+
+@pytest.mark.parametrize(("kind", "largest"), [("relu", 8.0), ("relu6", 6.0)])
+def test_rounding_in_place_of_a_relu_gives_its_values_and_gradients(kind, largest):
+    import tensorflow as tf
+
+    layer, relu = FakeQuant(nonnegative=True), getattr(keras.activations, kind)
+    x = tf.constant([-3.0, -0.1, 0.3, 2.0, 5.5, 8.0])
+
+    @tf.function(autograph=False)
+    def step(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(relu(x), training=True)
+        return y, tape.gradient(y, x)
+
+    y, gradient = step(x)
+    assert ends(layer) == (0.0, largest)
+    np.testing.assert_array_equal(y, ConstantFakeQuant(0.0, largest)(relu(x)))
+    np.testing.assert_array_equal(gradient, (x > 0) & (x <= largest))
+    optimized = step.get_concrete_function(x).graph  # the ReLU is still there, for nobody
+    assert not [op for op in optimized.get_operations() if op.type in ("ReluGrad", "Relu6Grad")]
+
+
+def test_the_range_of_what_a_relu_made_is_the_same_traced_or_not():
+    import tensorflow as tf
+
+    x = np.array([-3.0, 1.5, 4.0], np.float32)
+    eager, traced = FakeQuant(nonnegative=True), FakeQuant(nonnegative=True)
+    np.testing.assert_array_equal(
+        eager(keras.ops.relu(x), training=True), tf.function(lambda v: traced(keras.ops.relu(v), training=True))(x)
+    )
+    assert ends(eager) == ends(traced) == (0.0, 4.0)

@@ -106,6 +106,33 @@ def test_what_is_joined_shares_one_scale():
     assert rounded_after(made) == ["x", "a", "c_inner"]  # the one layer is called after a and b; pooling moves values
 
 
+def test_ranges_begin_at_zero_where_all_that_they_hold_comes_from_relus():
+    def build(x):
+        first, second = (L.Conv2D(2, 1, activation=kind, name=kind)(x) for kind in ("relu", "relu6"))
+        other = L.Conv2D(2, 1, name="linear")(x)
+        pooled = L.AveragePooling2D(2, name="pool")(L.Concatenate(name="positive")([first, second]))
+        third = L.Conv2D(2, 1, activation="relu", name="third")(x)
+        mixed = L.AveragePooling2D(2, name="mean")(L.Concatenate(name="mixed")([other, third]))
+        return L.Concatenate(name="end")([L.Conv2D(2, 1, name="a")(pooled), L.Conv2D(2, 1, name="b")(mixed)])
+
+    made = quantize(model_of((4, 4, 2), build), QAT()).model
+    assert [layer.nonnegative for layer in scales(made, "positive")] == [True, True]
+    assert [layer.nonnegative for layer in scales(made, "mixed")] == [False, False]
+    learnt = quantize(model_of((4, 4, 2), build), QAT(learn_ranges=True)).model
+    assert not any(layer.nonnegative for layer in scales(learnt, "positive"))
+
+
+def test_the_same_done_twice_to_one_tensor_has_one_range():
+    def build(x):
+        x = L.Conv2D(2, 1)(x)
+        first, second = L.ReLU(name="a")(x), L.ReLU(name="b")(x)
+        return L.Add(name="sum")([L.Conv2D(2, 1, name="c")(first), L.Conv2D(2, 1, name="d")(second)])
+
+    made = quantize(model_of((4, 4, 2), build), QAT()).model
+    (first,), (second,) = scales(made, "c"), scales(made, "d")
+    assert first is second
+
+
 def test_average_pooling_rounds_to_the_scale_of_its_input():
     made = quantize(model_of((4, 4, 2), lambda x: L.Conv2D(2, 1)(L.AveragePooling2D(2, name="pool")(x))), QAT()).model
     layer = made.get_layer("x_range0")

@@ -49,7 +49,8 @@ class NativeSession:
         _check_free(model)
         _check_stages(self._asked)
         self.notes: list[str] = []
-        self._placed = self._place(copied(model), seed)
+        # Quantization-aware training builds the model anew by itself, and only reads the one it is given.
+        self._placed = self._place(model if "qat" in self._asked else copied(model), seed)
         self.notes += self._placed.notes
         self.model = self._placed.model
         distill: Distill | None = self._asked.get("distill")

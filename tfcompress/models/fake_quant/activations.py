@@ -33,6 +33,7 @@ class FakeQuant(keras.layers.Layer):  # type: ignore[misc]
         bits: 8 or 16.
         fixed: the range (low, high), where the runtime knows only one (softmax, tanh …); None: it is measured.
         learn: train the range by gradient, once it is measured; see :func:`learnt`.
+        nonnegative: every tensor that it is called on comes out of a ReLU or ReLU6: the range begins at zero.
         observing: the layer only measures, and changes nothing; see :mod:`tfcompress.techniques.qat.calibrate`.
         low: least value, shape ().
         high: largest value, shape ().
@@ -41,7 +42,13 @@ class FakeQuant(keras.layers.Layer):  # type: ignore[misc]
     """
 
     def __init__(
-        self, *, bits: int = 8, fixed: Sequence[float] | None = None, learn: bool = False, **options: Any
+        self,
+        *,
+        bits: int = 8,
+        fixed: Sequence[float] | None = None,
+        learn: bool = False,
+        nonnegative: bool = False,
+        **options: Any,
     ) -> None:
         """Create the layer; see the class.
 
@@ -54,6 +61,7 @@ class FakeQuant(keras.layers.Layer):  # type: ignore[misc]
             msg = f"FakeQuant bits must be 8 or 16, got {bits!r}; choose one of them"
             raise UsageError(msg)
         self.bits, self.learn = bits, learn and fixed is None
+        self.nonnegative = nonnegative and bits == 8 and not learn
         self.fixed = None if fixed is None else (float(fixed[0]), float(fixed[1]))
         self.supports_masking = True
         self.observing = False
@@ -91,18 +99,22 @@ class FakeQuant(keras.layers.Layer):  # type: ignore[misc]
             return tf.cast(tf.where(self.seen.value > 0.0, quantized, x), inputs.dtype)
         if self.learn:
             return tf.cast(learnt(x, *self._begin_(x), self.bits), inputs.dtype)
-        return tf.cast(on_grid(x, *self._follow_(x), self.bits), inputs.dtype)
+        if self.nonnegative:
+            x, largest = _before_relu(inputs)
+            return tf.cast(on_grid(x, 0.0, self._follow_(None, largest)[1], self.bits), inputs.dtype)
+        return tf.cast(on_grid(x, *self._follow_(*_span(x)), self.bits), inputs.dtype)
 
-    def _follow_(self, x: Any) -> tuple[Any, Any]:
-        """Move the range towards that of this batch."""
-        least, largest = _span(x)
-        seen, frozen = self.seen.value, self.frozen.value
-        past = tf.where(frozen > 0.0, 1.0, tf.minimum(seen / (seen + 1.0), MOMENTUM))
-        low = past * self.low.value + (1.0 - past) * least
-        high = past * self.high.value + (1.0 - past) * largest
-        self.low.assign(low)
-        self.high.assign(high)
+    def _follow_(self, least: Any | None, largest: Any) -> tuple[Any, Any]:
+        """Move the range towards that of this batch; without *least* its lower end stays at zero."""
+        seen = self.seen.value
+        pace = (1.0 - self.frozen.value) * tf.maximum(1.0 / (seen + 1.0), 1.0 - MOMENTUM)
         self.seen.assign(seen + 1.0)
+        high = self.high.value + pace * (largest - self.high.value)
+        self.high.assign(high)
+        if least is None:
+            return 0.0, high
+        low = self.low.value + pace * (least - self.low.value)
+        self.low.assign(low)
         return low, high
 
     def _begin_(self, x: Any) -> tuple[Any, Any]:
@@ -126,7 +138,8 @@ class FakeQuant(keras.layers.Layer):  # type: ignore[misc]
 
     def get_config(self) -> dict[str, Any]:
         """Describe the layer."""
-        return {**super().get_config(), "bits": self.bits, "fixed": self.fixed, "learn": self.learn}
+        own = {"bits": self.bits, "fixed": self.fixed, "learn": self.learn, "nonnegative": self.nonnegative}
+        return {**super().get_config(), **own}
 
 
 @keras.saving.register_keras_serializable("tfcompress")
@@ -209,3 +222,17 @@ def _span(x: Any) -> tuple[Any, Any]:
     x = tf.stop_gradient(x)
     least = tf.minimum(tf.reduce_min(x), 0.0)
     return least, tf.maximum(tf.maximum(tf.reduce_max(x), 0.0), least + _LEAST_SPAN)
+
+
+def _before_relu(x: Any) -> tuple[Any, Any]:
+    """Return what to round for the output *x* of a ReLU, as float32, and its largest value.
+
+    A grid that begins at zero cuts off what a ReLU would. In a traced function, which knows what made *x*, it gets the
+    ReLU's input: the ReLU and its gradient, a pass over the tensor each, are not computed. The only difference is at
+    exact zeros, where a ReLU's gradient is any number from 0 to 1: it counts as 1 here, by TensorFlow's ReLU as 0.
+    """
+    op = getattr(x, "op", None)
+    kind = "" if op is None else op.type
+    source = tf.cast(x if op is None or kind not in ("Relu", "Relu6") else op.inputs[0], tf.float32)
+    largest = tf.maximum(tf.reduce_max(tf.stop_gradient(source)), _LEAST_SPAN)
+    return source, tf.minimum(largest, 6.0) if kind == "Relu6" else largest

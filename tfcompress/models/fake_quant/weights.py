@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from tfcompress.errors import UsageError
 
@@ -66,12 +67,16 @@ class WeightFakeQuant(WeightTransform):
 
     def call(self, weights: Any, training: bool | None = None) -> Any:
         """Round *weights*; the gradient passes through."""
-        ops = keras.ops
-        weights = ops.convert_to_tensor(weights)
-        still = ops.stop_gradient(weights)
-        bound = ops.max(ops.abs(still), axis=self._others(len(weights.shape)), keepdims=True)
-        scale = ops.where(bound > 0.0, bound, 1.0) / self.largest
-        return weights + ops.stop_gradient(ops.round(still / scale) * scale - still)
+        return self._rounded(tf.convert_to_tensor(weights))
+
+    def _rounded(self, weights: Any) -> Any:
+        @tf.custom_gradient  # type: ignore[untyped-decorator]
+        def straight_through(weights: Any) -> tuple[Any, Any]:
+            bound = tf.reduce_max(tf.abs(weights), axis=self._others(len(weights.shape)), keepdims=True)
+            scale = tf.where(bound > 0.0, bound, 1.0) / self.largest
+            return tf.round(weights / scale) * scale, lambda gradient: gradient
+
+        return straight_through(weights)
 
     def scale(self, weights: np.ndarray) -> np.ndarray:
         """Return the distance between two values of the grid, shaped to multiply *weights*."""

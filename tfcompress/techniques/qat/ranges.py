@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import keras
@@ -34,7 +35,11 @@ class Ranges:
         for step in steps.steps:
             if rules.kind_of(step.op) in ("same", "unchanged"):
                 self._join([v for v in (*step.inputs, *step.outputs) if v.is_float])
-        self._fixed = self._fixed_groups(steps)
+        for twins in _twins(steps):
+            self._join(twins)
+        self._values = [*steps.inputs, *(output for step in steps.steps for output in step.outputs)]
+        self._fixed = self._fixed_groups()
+        self._signed = {self._root(value) for value in self._values if not _is_nonnegative(value)}
         self.notes = list(dict.fromkeys(_float_note(step) for step in steps.steps if rules.kind_of(step.op) == "float"))
 
     def of(self, value: Value) -> FakeQuant | None:
@@ -85,14 +90,15 @@ class Ranges:
                 bits=self._stage.activation_bits,
                 fixed=fixed,
                 learn=self._stage.learn_ranges,
+                nonnegative=self._root(value) not in self._signed,
                 name=f"{name}_range{len(self._layers)}",
             )
         return self._layers[key]
 
-    def _fixed_groups(self, steps: Steps) -> dict[Value, Fixed]:
+    def _fixed_groups(self) -> dict[Value, Fixed]:
         """Return the groups that get all their values from ops of one fixed range."""
         found: dict[Value, set[Fixed | None]] = {}
-        for value in [*steps.inputs, *(output for step in steps.steps for output in step.outputs)]:
+        for value in self._values:
             if self._is_rounded(value) and not (value.maker and rules.rounds(value.maker.op)):
                 found.setdefault(self._root(value), set()).add(self._fixed_range(value))
         return {root: only for root, given in found.items() if len(given) == 1 and (only := next(iter(given)))}
@@ -122,6 +128,23 @@ def _is_fused(value: Value) -> bool:
         before = value.maker.inputs[0].maker
         return before is not None and type(before.op).__name__ in rules.FUSES_RELU
     return name in rules.FUSES_RELU
+
+
+def _twins(steps: Steps) -> Iterable[list[Value]]:
+    """Return the outputs that are one and the same: the converter merges the ops, and knows one range for them."""
+    found: dict[Any, list[Value]] = {}
+    for step in steps.steps:
+        op = step.op
+        if len(step.inputs) == 1 and isinstance(op, keras.layers.Layer) and not op.variables:
+            key = type(op), repr({**op.get_config(), "name": ""}), step.inputs[0]
+            found.setdefault(key, []).extend(step.outputs)
+    return found.values()
+
+
+def _is_nonnegative(value: Value) -> bool:
+    """Say whether *value* cannot be negative where what its group begins with is not: all comes from ReLUs."""
+    op = value.maker.op if value.maker else None
+    return op is not None and (rules.ends_in_relu(op) or rules.name_of(op) in rules.NONNEGATIVE)
 
 
 def _float_note(step: Step) -> str:

@@ -52,6 +52,15 @@ UNCHANGED = frozenset(
 )
 """Gone at inference: what comes out is what went in."""
 
+NONNEGATIVE = frozenset(
+    {
+        *(f"{kind}Pooling{rank}D" for kind in ("Max", "Average", "GlobalMax") for rank in (1, 2, 3)),
+        *("Concatenate", "RepeatVector", "ZeroPadding1D", "ZeroPadding2D", "Cropping1D", "Cropping2D", "GetItem"),
+        *("Reshape", "Flatten", "Permute", "Dropout", "SpatialDropout1D", "SpatialDropout2D", "Identity"),
+    }
+)
+"""Those of :data:`SAME_SCALE` and :data:`UNCHANGED` that make nothing negative of what is not."""
+
 FIXED: dict[str, tuple[float, float]] = {
     "softmax": (0.0, 255.0 / 256.0),
     "sigmoid": (0.0, 255.0 / 256.0),
@@ -108,6 +117,12 @@ def kind_of(op: Any) -> Kind:
     if name in UNCHANGED or name == "linear":
         return "unchanged"
     return "float" if name in STAYS_FLOAT else "own"
+
+
+def ends_in_relu(op: Any) -> bool:
+    """Say whether an op is a ReLU or ReLU6, or a layer that ends in one."""
+    inside = getattr(op, "activation", None) if type(op).__name__ in FOLDS_NORMALIZATION else None
+    return kind_of(op) == "relu" or inside in (keras.activations.relu, keras.activations.relu6)
 
 
 def rounds(op: Any) -> bool:
