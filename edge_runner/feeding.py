@@ -206,11 +206,16 @@ def _range_warning(tensor: Tensor, seen: Mapping[str, Any], expected: _Expected 
         return []
     least, most = seen["data_low"], seen["data_high"]
     ranges = (
-        f"your data for input {tensor.name!r} is {least:.3g}..{most:.3g} and the model expects "
-        f"{expected.low:.3g}..{expected.high:.3g}{expected.why}"
+        f"your data for input {tensor.name!r} is {_short(least)}..{_short(most)} and the model expects "
+        f"{_short(expected.low)}..{_short(expected.high)}{expected.why}"
     )
     if seen["saturated"] > SATURATED_LIMIT:
         return [f"{ranges}: {seen['saturated']:.0%} of the values saturate; scale the data as in training"]
     if most - least < UNUSED_LIMIT * (expected.high - expected.low):
         return [f"{ranges}: it uses less than {UNUSED_LIMIT:.0%} of that; scale the data as in training"]
     return []
+
+
+def _short(value: float) -> str:
+    """Return three digits of a number, without an exponent up to a million."""
+    return f"{float(f'{value:.3g}'):g}"

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any, TextIO
 
 from edge_runner import wording
+from edge_runner.document import NOT_ASKED
 
 _COLUMNS = ("model", "size", "median", "p90", "p99", "first", "peak memory", "energy")
 _ALWAYS = 4  # columns that are shown even when nothing in them was measured
@@ -66,6 +67,7 @@ def render(document: dict[str, Any]) -> str:
         if model["status"] != "ok":
             lines.append(f"{label(model)} failed: {_short(model['reason'])}")
         lines.extend(f"{label(model)}: {warning}" for warning in model["warnings"])
+    lines.extend(_no_energy(models))
     lines.extend(wording.pairs(document["accuracy_comparisons"], [label(model) for model in models]))
     lines.extend(line for model in models if model["per_op"] for line in _ops(model))
     lines.extend(line for model in models if model["throughput"] for line in _throughput(model))
@@ -158,10 +160,17 @@ def _pairs(comparisons: Sequence[dict[str, Any]], names: Sequence[str]) -> list[
 
 
 def _energy(energy: dict[str, Any]) -> str:
-    joules = energy["joules_per_inference"]
+    joules, low = energy["joules_per_inference"], energy["low"]
     if joules is None:
         return "-"
-    return f"{joules * 1000:.4g} mJ{' (assumed)' if energy['kind'] == 'assumed' else ''}"
+    interval = "" if low is None else f" ({low * 1000:.4g}..{energy['high'] * 1000:.4g})"
+    return f"{joules * 1000:.4g} mJ{interval}{' (assumed)' if energy['kind'] == 'assumed' else ''}"
+
+
+def _no_energy(models: Sequence[dict[str, Any]]) -> list[str]:
+    """Return why there is no energy, or none to rely on, where it was asked for; a line a reason."""
+    reasons = [model["energy"]["reason"] for model in models if model["status"] == "ok"]
+    return [f"energy: {reason}" for reason in dict.fromkeys(reasons) if reason not in (None, NOT_ASKED)]
 
 
 def _short(reason: str) -> str:

@@ -189,7 +189,7 @@ def test_an_assumed_power_is_called_one_and_a_ratio_comes_with_its_interval() ->
     document["comparisons"][0].update(ratio=1.5, low=1.25, high=1.75, verdict="faster")
     _, second = rows.rows(document)
     cells = bench._cells("pi", second)
-    assert cells[5:7] == ["2 mJ (assumed)", "1.5x (1.250..1.750) faster"]
+    assert cells[5:7] == ["2 mJ (assumed)", "1.5x (1.25..1.75) faster"]
 
 
 def test_ctrl_c_lets_go_of_the_devices_and_says_what_goes_on(

@@ -127,6 +127,8 @@ def test_data_beyond_what_the_input_can_hold_is_pointed_out():
     assert len(warnings) == 1
     assert "your data for input 'x' is 0..255 and the model expects -0.996..1:" in warnings[0]
     assert "saturate; scale the data as in training" in warnings[0]
+    (warning,) = feed(x=np.linspace(0, 2040, 400).reshape(100, 4)).check([IMAGE])
+    assert "is 0..2040 and" in warning
 
 
 def test_data_that_uses_next_to_nothing_of_the_range_is_pointed_out():

@@ -24,6 +24,16 @@ def test_a_column_of_what_nobody_measured_is_left_out(document):
     assert line.startswith("blobs_int8.tflite")
 
 
+def test_measured_energy_has_its_interval_and_what_is_missing_its_reason_once(document):
+    first, second = (model["energy"] for model in document["models"])
+    first.update(joules_per_inference=0.0025, low=0.002, high=0.003, kind="measured", reason=None)
+    assert "2.5 mJ (2..3)" in table.render(document)
+    assert "energy:" not in table.render(document)
+    for entry in (first, second):
+        entry.update(joules_per_inference=None, low=None, high=None, kind=None, reason="no meter")
+    assert [line for line in table.render(document).splitlines() if "energy" in line] == ["energy: no meter"]
+
+
 @pytest.mark.parametrize(
     ("verdict", "words"),
     [

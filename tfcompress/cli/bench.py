@@ -275,7 +275,7 @@ def _against(row: Row) -> str:
 
     if row.against is None:
         return wording.NONE
-    interval = f" ({row.interval[0]:.3f}..{row.interval[1]:.3f})" if row.interval else ""
+    interval = f" ({row.interval[0]:.3g}..{row.interval[1]:.3g})" if row.interval else ""
     return f"{wording.times(row.against[0])}{interval} {row.against[1]}".strip()
 
 
