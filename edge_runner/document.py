@@ -232,8 +232,11 @@ def add_summary(model: dict[str, Any], per_second: Sequence[float] = ()) -> None
         }
     add_memory(model)
     if timing["drift"]["drifted"]:
-        drifted = f"latency drifted to {timing['drift']['ratio']:.2f} times its start during the run"
-        model["warnings"].append(f"{drifted}; let the machine cool down, or fix its frequency")
+        ratio = timing["drift"]["ratio"]
+        slower = "let the machine cool down, fix its frequency, or end other programs"
+        faster = "it was busy or slow at first; measure again, or longer"
+        drifted = f"latency drifted to {ratio:.2f} times its start during the run"
+        model["warnings"].append(f"{drifted}: {slower if ratio > 1 else faster}")
 
 
 def add_memory(model: dict[str, Any]) -> None:
