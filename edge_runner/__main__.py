@@ -1,5 +1,6 @@
 """The start: as a folder (``python3 edge_runner``), as a module (``python3 -m edge_runner``), or as a child."""
 
+import os
 import sys
 
 
@@ -10,13 +11,13 @@ def _become_package() -> None:
     for a module of the standard library.
     """
     from importlib import util
-    from pathlib import Path
 
-    here = Path(__file__).resolve().parent
-    sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != here]
-    spec = util.spec_from_file_location("edge_runner", here / "__init__.py", submodule_search_locations=[str(here)])
+    here = os.path.dirname(os.path.realpath(__file__))  # noqa: PTH120 - pathlib is loaded while the first child starts
+    sys.path[:] = [entry for entry in sys.path if os.path.realpath(entry or ".") != here]
+    start = f"{here}{os.sep}__init__.py"
+    spec = util.spec_from_file_location("edge_runner", start, submodule_search_locations=[here])
     if spec is None or spec.loader is None:
-        sys.exit(f"edge_runner: cannot load {here / '__init__.py'}; copy the folder whole")
+        sys.exit(f"edge_runner: cannot load {start}; copy the folder whole")
     package = util.module_from_spec(spec)
     sys.modules["edge_runner"] = package
     spec.loader.exec_module(package)

@@ -8,7 +8,8 @@ from typing import Any, Union
 
 import numpy as np
 
-from edge_runner.arrays import Array, DataError
+from edge_runner.arrays import DataError
+from edge_runner.ndarray import Array
 from edge_runner.scorers import Autoencoder, Binary, Chosen, Classification, Regression
 from edge_runner.segmentation import VOID, Segmentation
 

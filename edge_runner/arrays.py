@@ -10,15 +10,13 @@ import tempfile
 import zipfile
 import zlib
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO
 
 import numpy as np
 from numpy.lib import format as npy
 
-if TYPE_CHECKING:
-    Array = np.ndarray[Any, np.dtype[Any]]
-else:
-    Array = np.ndarray  # numpy before 1.22 takes no parameters there; Debian's on a 32-bit bullseye is 1.19
+from edge_runner.ndarray import Array
+
 _LOCAL_HEADER_BYTES = 30
 
 

@@ -18,7 +18,6 @@ from typing import Any
 
 from edge_runner import arena, environment, flatbuffer, graph, summary
 from edge_runner.arguments import Options
-from edge_runner.runtimes import Found
 
 FORMAT = 2
 """Number of the format. A key that is added, removed or changes its meaning makes a new number.
@@ -37,15 +36,15 @@ _SCORE_2 = ("confusion", "mean_iou", "class_iou", "auc", "predictions")
 _STARTUP = ("load_ns", "allocate_ns", "first_ns")
 
 
-def start(options: Options, runtime: Found) -> dict[str, Any]:
-    """Return the document as it stands before anything is measured."""
+def start(options: Options) -> dict[str, Any]:
+    """Return the document as it stands before anything is measured and a runtime is chosen."""
     now = datetime.datetime.now(datetime.timezone.utc)
     return {
         "format": FORMAT,
         "tool": "edge_runner",
         "created_utc": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "options": _options(options),
-        "runtime": {"name": runtime.name, "version": runtime.version},
+        "runtime": None,
         "environment": {**environment.fixed(), "numpy": None, "before": environment.changing(), "after": None},
         "start_to_first_ms": None,
         "models": [],

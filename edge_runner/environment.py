@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-import shutil
 import struct
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -96,6 +94,9 @@ def throttled(root: Path = ROOT) -> str | None:
     from_kernel = text(root / "sys/devices/platform/soc/soc:firmware/get_throttled")
     if from_kernel is not None:
         return f"0x{from_kernel.removeprefix('0x')}"
+    import shutil  # these take longer to load than a model's process can spare at its start
+    import subprocess
+
     program = shutil.which("vcgencmd")
     if program is None:
         return None

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from edge_runner.arrays import Array, DataError, release
+from edge_runner.arrays import DataError, release
 from edge_runner.interpreter import Model, Tensor
+from edge_runner.ndarray import Array
 
 CHECKED_SAMPLES = 256
 CHECKED_BYTES = 1 << 24

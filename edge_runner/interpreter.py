@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from edge_runner import runtimes
-from edge_runner.arrays import Array
+from edge_runner.ndarray import Array
 
 _RESOLVERS = {"no-delegate": "BUILTIN_WITHOUT_DEFAULT_DELEGATES", "reference": "BUILTIN_REF"}
 

@@ -6,8 +6,8 @@ import random
 
 import numpy as np
 
-from edge_runner.arrays import Array
 from edge_runner.interpreter import Tensor
+from edge_runner.ndarray import Array
 
 
 def made_up(tensor: Tensor, seed: int) -> Array:

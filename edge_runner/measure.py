@@ -48,20 +48,33 @@ def subjects_of(options: Options) -> list[Subject]:
     return [Subject(path, number, threads, kernels) for number, (path, threads, kernels) in enumerate(plan)]
 
 
-def measure(options: Options, runtime: str, folder: Path | None, tell: Tell, spare: Child | None = None) -> Measured:
+def looked_at(options: Options) -> list[Subject]:
+    """Return what is to be measured, with what the files themselves say; what is no model has failed already."""
+    subjects = subjects_of(options)
+    memory_bytes = environment.memory_bytes()
+    for subject in subjects:
+        subject.read(memory_bytes)
+    return subjects
+
+
+def measure(
+    subjects: list[Subject],
+    options: Options,
+    runtime: str,
+    folder: Path | None,
+    tell: Tell,
+    spare: Child | None = None,
+) -> Measured:
     """Measure every model and return their entries, in the order given.
 
     Args:
+        subjects: see :func:`looked_at`.
         options: what was asked for.
         runtime: the interpreter that was chosen.
         folder: where the models' outputs are put, ``MODEL'S NUMBER/OUTPUT'S NUMBER.npy``; None: nowhere.
         tell: told what is under way.
         spare: a process that was started already, for the first model.
     """
-    subjects = subjects_of(options)
-    memory_bytes = environment.memory_bytes()
-    for subject in subjects:
-        subject.read(memory_bytes)
     sound = [subject for subject in subjects if subject.sound]
     together = 1 if options.apart else MOST_TOGETHER
     groups = [sound[start : start + together] for start in range(0, len(sound), together)]

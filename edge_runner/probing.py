@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from edge_runner import cutting, graph, timing
-from edge_runner.arrays import Array
 from edge_runner.feeding import dequantize
 from edge_runner.interpreter import Model, Tensor
 from edge_runner.made_up import made_up
+from edge_runner.ndarray import Array
 from edge_runner.runtimes import SMALLEST_MODEL
 from edge_runner.summary import median, median_interval
 

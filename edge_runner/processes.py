@@ -11,7 +11,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, cast
 
@@ -24,7 +23,7 @@ HINTS = {
 }
 
 
-CHILD = (sys.executable, str(Path(__file__).resolve().parent), "--child")
+CHILD = (sys.executable, os.path.dirname(os.path.realpath(__file__)), "--child")  # noqa: PTH120 - see __main__
 
 
 class ChildFailed(Exception):  # noqa: N818 - what happened, told to the reader as a reason

@@ -13,6 +13,7 @@ from edge_runner.arguments import Options
 from edge_runner.measure import Measured
 from edge_runner.processes import Child
 from edge_runner.starting import Begun
+from edge_runner.subject import Subject
 
 ALL_FINE, SOME_FAILED, USAGE, NO_INTERPRETER = 0, 1, 2, 3
 UNWRITTEN = "--outputs: cannot write"
@@ -25,15 +26,16 @@ def run(options: Options, begun: Begun | None) -> int:
         options: what was asked for.
         begun: a process that was started already.
     """
+    result, subjects = document.start(options), measure.looked_at(options)  # while the interpreter loads
     chosen = starting.choose(options, begun)
     if chosen.runtime is None:
         say(choosing.complaint(chosen.wanting))
         return NO_INTERPRETER
-    result = document.start(options, chosen.runtime)
+    result["runtime"] = {"name": chosen.runtime.name, "version": chosen.runtime.version}
     result["warnings"] = [f"{found.problem}; mend: {found.mend}" for found in chosen.wanting]
     try:
         with _outputs_folder(options) as folder:
-            measured = _measure(options, result, folder, chosen.spare)
+            measured = _measure(subjects, options, result, folder, chosen.spare)
     except OSError as error:
         say(f"cannot write {options.outputs}: {error.strerror or error}; choose another place with --outputs")
         return USAGE
@@ -57,10 +59,12 @@ def _outputs_folder(options: Options) -> contextlib.AbstractContextManager[str |
     return tempfile.TemporaryDirectory(prefix=".edge_runner-", dir=options.outputs.parent)
 
 
-def _measure(options: Options, result: dict[str, Any], folder: str | None, spare: Child | None) -> Measured:
+def _measure(
+    subjects: list[Subject], options: Options, result: dict[str, Any], folder: str | None, spare: Child | None
+) -> Measured:
     place, runtime = Path(folder) if folder else None, result["runtime"]["name"]
     with table.Status(sys.stderr) as status:
-        measured = measure.measure(options, runtime, place, status.tell, spare)
+        measured = measure.measure(subjects, options, runtime, place, status.tell, spare)
         extras.extras(options, runtime, measured.subjects, status.tell)
         result["models"] = measured.entries
         if options.interleaved:

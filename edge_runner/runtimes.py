@@ -9,10 +9,9 @@ from __future__ import annotations
 import platform
 import struct
 import sys
-import sysconfig
-from dataclasses import dataclass
 from importlib import util
 from pathlib import Path
+from typing import NamedTuple
 
 ORDER = ("litert", "tflite-runtime", "tensorflow")
 MODULES = {"litert": "ai_edge_litert", "tflite-runtime": "tflite_runtime", "tensorflow": "tensorflow"}
@@ -29,8 +28,7 @@ SMALLEST_MODEL = bytes.fromhex(
 """A model without ops whose output is its input, one float: version 3, one subgraph, one tensor ``x``."""
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     """One runtime on this machine.
 
     Attributes:
@@ -76,8 +74,7 @@ def explain(name: str, error: str) -> Found:
     return Found(name, found, f"{name} {found or ''} does not start: {error}", advice())
 
 
-@dataclass(frozen=True)
-class Machine:
+class Machine(NamedTuple):
     """What decides which runtime can be installed, and how.
 
     Attributes:
@@ -103,6 +100,8 @@ class Machine:
 
 def here() -> Machine:
     """Describe the Python that runs this."""
+    import sysconfig
+
     own = sys.prefix != sys.base_prefix
     return Machine(
         python=sys.version_info[:2],

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_runner.arrays import Array
+from edge_runner.ndarray import Array
 from edge_runner.summary import wilson
 
 NONE = -1

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.lib.format import open_memmap
 
 from edge_runner import accuracy, feeding
-from edge_runner.arrays import Array, DataError, release
+from edge_runner.arrays import DataError, release
 from edge_runner.interpreter import Model, Tensor
+from edge_runner.ndarray import Array
 
 _ALIVE_SECONDS = 0.5
 _HELD_BYTES = 1 << 24

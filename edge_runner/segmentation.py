@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_runner.arrays import Array
+from edge_runner.ndarray import Array
 from edge_runner.scorers import NONE, empty
 
 VOID = 255
