@@ -52,7 +52,7 @@ def surgery(names: Sequence[str], remove: float, results: Results) -> str:
         "weights with a gradient",
         "checked float32 .tflite",
         "its latency ratio",
-        "time to remove",
+        "CPU time to remove",
     )
     return table(head, (surgery_row(name, results.of(CHILD, "surgery", name, f"{remove:g}")) for name in names))
 
