@@ -39,7 +39,7 @@ NETWORKS = (
 )
 
 
-def surgery(names: Sequence[str], remove: float, results: Results) -> str:
+def surgery(names: Sequence[str], remove: float, output: Path, results: Results) -> str:
     """Return the table of Keras's own networks, without weights, with a fraction of their MACs removed."""
     head = (
         "network",
@@ -54,7 +54,13 @@ def surgery(names: Sequence[str], remove: float, results: Results) -> str:
         "its latency ratio",
         "CPU time to remove",
     )
-    return table(head, (surgery_row(name, results.of(CHILD, "surgery", name, f"{remove:g}")) for name in names))
+    rows = []
+    for name in names:
+        figures = results.of(CHILD, "surgery", name, f"{remove:g}", str(output))
+        if "error" not in figures:
+            figures = figures | results.of(CHILD, "race", figures["file"], figures["file_left"])
+        rows.append(surgery_row(name, figures))
+    return table(head, rows)
 
 
 def fixed_by(reasons: Sequence[str]) -> str:
@@ -77,8 +83,8 @@ def surgery_row(name: str, figures: dict[str, Any]) -> list[str]:
         fixed_by(figures["pinned"]),
         "finite" if figures["forward"] else "NOT finite",
         percent(figures["gradients"], 0),
-        f"{kilobytes(figures['file_bytes_left'])} / {kilobytes(figures['file_bytes'])}",
-        f"{figures['latency_ratio']:.2f}",
+        " / ".join(kilobytes(Path(figures[key]).stat().st_size) for key in ("file_left", "file")),
+        f"{1.0 / figures['speedup'][1]:.2f}",
         f"{figures['seconds']:.1f} s",
     ]
 
@@ -141,7 +147,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--learning-rate", type=float, default=2e-3)
-    parser.add_argument("--output", type=Path, default=Path("channels-results"), help="folder for what --train makes")
+    parser.add_argument("--output", type=Path, default=Path("channels-results"), help="folder for files that are made")
     parser.add_argument("--results", type=Path, default=Path("channels.jsonl"), help="where figures are kept")
     parser.add_argument("--time-limit", type=float, default=900.0, metavar="SECONDS", help="for each process")
     parser.add_argument("--update", type=Path, metavar="FILE", help="put the tables between the markers of this file")
@@ -154,7 +160,7 @@ def main() -> None:
     results = Results(options.results, options.time_limit)
     parts = {}
     if options.surgery:
-        parts["surgery"] = surgery(options.networks, options.remove, results)
+        parts["surgery"] = surgery(options.networks, options.remove, options.output.resolve(), results)
     if options.train:
         model, data, output = (path.resolve() for path in (options.model, options.train, options.output))
         named = recipes(options.epochs, options.learning_rate)

@@ -1,6 +1,6 @@
 """One measurement of :mod:`benchmarks.channels`, in a process of its own: prints one line of JSON.
 
-python -m benchmarks.channels_child surgery MobileNetV2 0.5
+python -m benchmarks.channels_child surgery MobileNetV2 0.5 FOLDER
 python -m benchmarks.channels_child train resnet8.keras cifar10.npz recipe.toml OUTPUT
 python -m benchmarks.channels_child race unpruned.tflite pruned.tflite …
 """
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,8 +19,8 @@ SIZES = {"InceptionV3": 96, "Xception": 96}
 """Inputs are squares of this many pixels; the others 64."""
 
 
-def surgery(name: str, remove: str) -> dict[str, Any]:
-    """Remove a fraction of the MACs of one of Keras's networks, and see whether what is left works."""
+def surgery(name: str, remove: str, folder: str) -> dict[str, Any]:
+    """Remove a fraction of the MACs of one of Keras's networks, see whether what is left works, and write files."""
     import keras
     import numpy as np
 
@@ -46,22 +45,16 @@ def surgery(name: str, remove: str) -> dict[str, Any]:
     }
     images = np.random.default_rng(0).random((2, size, size, 3)).astype("float32")
     figures["forward"] = bool(np.isfinite(np.asarray(found.model(images, training=False))).all())
-    return figures | _exported(model, found.model, images)
+    files = {"file": model, "file_left": found.model}
+    return figures | {key: _exported(each, images, Path(folder) / f"{name}-{key}") for key, each in files.items()}
 
 
-def _exported(model: Any, smaller: Any, images: Any) -> dict[str, Any]:
-    """Write float32 files of both models, checked as every export is, and time them in turns."""
+def _exported(model: Any, images: Any, path: Path) -> str:
+    """Write a float32 file, checked as every export is, and return where it is."""
     import tfcompress as tfc
 
-    with tempfile.TemporaryDirectory() as folder:
-        files = []
-        for name, each in (("whole", model), ("smaller", smaller)):
-            files.append(tfc.export(each, tfc.Export(), data=images).save(Path(folder) / f"{name}.tflite"))
-        return {
-            "file_bytes": files[0].stat().st_size,
-            "file_bytes_left": files[1].stat().st_size,
-            "latency_ratio": 1.0 / race(*map(str, files))["speedup"][1],
-        }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return str(tfc.export(model, tfc.Export(), data=images).save(path.with_suffix(".tflite")))
 
 
 def _backward(model: Any, size: int) -> float:

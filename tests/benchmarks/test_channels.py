@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from benchmarks import channels
 
 
@@ -15,7 +17,9 @@ def test_what_is_fixed_is_counted_by_the_class_that_fixes_it() -> None:
     assert channels.fixed_by([]) == ""
 
 
-def test_a_row_of_surgery_says_what_was_reached_and_what_the_file_came_to() -> None:
+def test_a_row_of_surgery_says_what_was_reached_and_what_the_file_came_to(tmp_path: Path) -> None:
+    (tmp_path / "whole").write_bytes(bytes(89_000))
+    (tmp_path / "smaller").write_bytes(bytes(4_100))
     figures = {
         "macs": 24_460_000,
         "removed": 0.5004,
@@ -25,14 +29,14 @@ def test_a_row_of_surgery_says_what_was_reached_and_what_the_file_came_to() -> N
         "pinned": ["feeds output 'predictions'"],
         "forward": True,
         "gradients": 1.0,
-        "file_bytes": 8_926_000,
-        "file_bytes_left": 4_100_000,
-        "latency_ratio": 0.561,
+        "file": str(tmp_path / "whole"),
+        "file_left": str(tmp_path / "smaller"),
+        "speedup": [1.0, 1.25],
         "seconds": 1.32,
     }
     assert channels.surgery_row("Net", figures) == [
         *("Net", "24.5 M", "50.0 %", "46.0 %", "21", "1 output"),
-        *("finite", "100 %", "4,100 kB / 8,926 kB", "0.56", "1.3 s"),
+        *("finite", "100 %", "4.1 kB / 89 kB", "0.80", "1.3 s"),
     ]
     failed = channels.surgery_row("Net", {"error": "took longer than 900 s"})
     assert failed[:2] == ["Net", "failed: took longer than 900 s"]

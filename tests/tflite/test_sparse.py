@@ -54,9 +54,10 @@ def test_a_converter_that_fails_on_the_encoding_is_no_failure(file, images) -> N
     assert run(file("zeros"), fail, images) == (file("zeros"), "left dense: the TFLite converter died by SIGSEGV")
 
 
-def test_int8_is_not_tried_for_a_litert_that_cannot_run_it(file, images, monkeypatch) -> None:
+@pytest.mark.parametrize("runtimes", [(), ("litert>=2.1",), ("tensorflow>=2.20",)])
+def test_int8_is_not_tried_for_a_litert_that_cannot_run_it(file, images, monkeypatch, runtimes) -> None:
     monkeypatch.setattr(sparse, "installed_version", lambda _: (2, 3, 0))
-    kept, said = run(file("zeros"), never, images, quantize="int8")
+    kept, said = run(file("zeros"), never, images, quantize="int8", runtimes=runtimes)
     assert kept == file("zeros")
     assert said == "left dense: LiteRT 2.3.0 cannot run sparse int8 kernels"
 

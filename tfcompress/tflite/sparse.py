@@ -1,4 +1,4 @@
-"""TFLite's sparse encoding of kernels: taken where it makes the file smaller and every runtime asked for runs it."""
+"""TFLite's sparse encoding of kernels: taken where the file gets smaller and every runtime asked for runs it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def choose(
         dense: the file as it is.
         convert: converts the same model with the encoding.
         quantize: scheme of the file.
-        runtimes: requirements such as ``litert>=2.1``; empty: LiteRT.
+        runtimes: requirements such as ``litert>=2.1``; LiteRT as it is here always counts, too.
         inputs: samples by input name, to compare the two files on.
         optimize_for: ``size`` compares the files, ``download`` what gzip makes of them.
 
@@ -46,9 +46,10 @@ def choose(
     zeros = max((kernel.zeros for kernel in facts(read(dense).subgraphs)), default=0.0)
     if zeros < LEAST_ZEROS:
         return dense, ""
-    asked = list(dict.fromkeys(parse(text).runtime for text in runtimes)) or ["litert"]
+    # LiteRT is where every file is checked: one that it refuses could not be proven, whatever else runs it.
+    asked = list(dict.fromkeys(["litert", *(parse(text).runtime for text in runtimes)]))
     litert = installed_version("litert")
-    if "litert" in asked and litert is not None and litert[:2] <= _REFUSED.get(quantize, (0, 0)):
+    if litert is not None and litert[:2] <= _REFUSED.get(quantize, (0, 0)):
         return dense, f"left dense: LiteRT {'.'.join(map(str, litert))} cannot run sparse {quantize} kernels"
     try:
         encoded = convert()
