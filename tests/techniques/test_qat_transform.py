@@ -125,7 +125,7 @@ def test_ranges_begin_at_zero_where_all_that_they_hold_comes_from_relus():
 def test_the_same_done_twice_to_one_tensor_has_one_range():
     def build(x):
         x = L.Conv2D(2, 1)(x)
-        first, second = L.ReLU(name="a")(x), L.ReLU(name="b")(x)
+        first, second = L.Activation("swish", name="a")(x), L.Activation("swish", name="b")(x)
         return L.Add(name="sum")([L.Conv2D(2, 1, name="c")(first), L.Conv2D(2, 1, name="d")(second)])
 
     made = quantize(model_of((4, 4, 2), build), QAT()).model
@@ -211,6 +211,11 @@ def test_bits_are_those_of_the_stage():
 def test_what_stays_in_float_is_named_with_the_reason():
     quantized = quantize(model_of((4,), lambda x: L.Dense(2)(keras.ops.square(x))), QAT())
     assert any("(Square) in float: TFLite has no int8 SQUARE" in note for note in quantized.notes)
+
+
+def test_a_loop_that_is_written_out_is_named_with_its_steps():
+    notes = quantize(model_of((5, 2), lambda x: L.Dense(2)(L.GRU(3, name="loop")(x))), QAT()).notes
+    assert any(note.startswith("qat writes loop (GRU) out as 5 steps: TFLite has no int8 kernel") for note in notes)
 
 
 @pytest.mark.slow

@@ -132,13 +132,17 @@ def _is_fused(value: Value) -> bool:
 
 def _twins(steps: Steps) -> Iterable[list[Value]]:
     """Return the outputs that are one and the same: the converter merges the ops, and knows one range for them."""
-    found: dict[Any, list[Value]] = {}
+    known: dict[Any, Step] = {}
+    first: dict[Value, Value] = {}
     for step in steps.steps:
         op = step.op
-        if len(step.inputs) == 1 and isinstance(op, keras.layers.Layer) and not op.variables:
-            key = type(op), repr({**op.get_config(), "name": ""}), step.inputs[0]
-            found.setdefault(key, []).extend(step.outputs)
-    return found.values()
+        if not isinstance(op, keras.layers.Layer) or op.variables:
+            continue
+        inputs = tuple(first.get(value, value) for value in step.inputs)
+        twin = known.setdefault((type(op), repr({**op.get_config(), "name": ""}), inputs), step)
+        if twin is not step:
+            first.update(zip(step.outputs, twin.outputs, strict=True))
+            yield from (list(pair) for pair in zip(twin.outputs, step.outputs, strict=True))
 
 
 def _is_nonnegative(value: Value) -> bool:

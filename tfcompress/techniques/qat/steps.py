@@ -78,7 +78,7 @@ class Steps:
         inputs: one value an input, in the order of ``model.inputs``.
         outputs: one value an output, in the order of ``model.outputs``.
         steps: the steps, in an order in which they can be made.
-        notes: composite layers that stay as they are, and why.
+        notes: composite layers that stay as they are, and why; loops that are written out.
     """
 
     model: Any
@@ -144,7 +144,18 @@ class _Reader:
         args, kwargs = template.fill(symbols)
         given = {name: value for name, value in kwargs.items() if value is not None}  # mask=None, for one
         outputs = keras.tree.flatten(expand(*args, **given))
-        return self._follow_parts(keras.Function(symbols, outputs), values, path.rpartition("/")[0])
+        parts = keras.Function(symbols, outputs)
+        if isinstance(layer, keras.layers.RNN | keras.layers.Bidirectional):
+            self._note_written_out(parts, path, type(layer).__name__, values[0].symbol.shape[1])
+        return self._follow_parts(parts, values, path.rpartition("/")[0])
+
+    def _note_written_out(self, parts: Any, path: str, kind: str, count: int) -> None:
+        loops = (keras.layers.RNN, keras.layers.Bidirectional)
+        if not any(isinstance(operation, loops) for operation in parts.operations):
+            self.result.notes.append(
+                f"qat writes {path} ({kind}) out as {count} steps: TFLite has no int8 kernel for its loop, and every "
+                "step is ops in the file, which may so be larger than the float one"
+            )
 
     def _expansion(self, layer: Any, op: Any, path: str, *, lone: bool) -> Callable[..., Any] | None:
         if id(layer) not in self._expansions:
