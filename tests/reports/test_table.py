@@ -112,6 +112,21 @@ def test_its_findings_are_sentences():
         assert sentence in text
 
 
+@pytest.mark.parametrize(("equal", "rounded", "near", "mark"), [(1.0, [], True, "✓"), (0.93, ["LSTM"], False, "!")])
+def test_agreement_in_integers_says_what_is_not_exact(equal, rounded, near, mark):
+    output = {"name": "scores", "top1": 1.0, "near": 1.0}
+    exact = {"samples": 1000, "equal": equal, "agreement": [output], "rounded": rounded, "near": near}
+    report = a_report()
+    result = dataclasses.replace(report.result, verification={"real_samples": True, "exact": exact})
+    text = printed(table.print_report, dataclasses.replace(report, result=result))
+    line = (
+        f"{mark} agreement: file against the trained model in integers, 1,000 real samples: {100 * equal:.2f} % of the"
+    )
+    line += " values equal, the same top-1 of scores on 100.0 %, 100.00 % at most 2 steps apart"
+    assert line in " ".join(text.split())
+    assert text.count("; not exact in LSTM") == len(rounded)
+
+
 def test_a_measurement_adds_latency_with_its_conditions():
     text = printed(table.print_report, measured())
     assert f"latency on {DOCUMENT['environment']['cpu']}" in text

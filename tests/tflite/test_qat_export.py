@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tfcompress.errors import DataError, UsageError
+from tfcompress.errors import ContractError, DataError, UsageError
 from tfcompress.recipe import QAT, Export
 from tfcompress.tflite.convert import ConverterProcess
 from tfcompress.tflite.export import export
@@ -55,10 +55,31 @@ def test_every_op_is_integer_without_samples_and_the_file_computes_what_the_mode
     assert found.float_ops == ()
     assert found.agreement[0].top1 >= 0.99
     assert found.agreement[0].near >= 0.98
+    assert found.exact.rounded == ()
+    assert (found.exact.samples, found.exact.equal) == (300, 1.0)  # not one number differs
     bare = export(model, Export(quantize="int8"), converter=converter)
     assert bare.verification.float_ops == ()
     again = export(model, Export(quantize="int8"), converter=converter)
     assert again.content == bare.content
+
+
+@pytest.mark.slow
+def test_a_file_of_another_scale_than_was_trained_is_refused(converter, monkeypatch):
+    from tfcompress.models.fake_quant import bake
+
+    model = trained(network())
+    constant = bake._constant
+
+    def wider(layer):
+        made = constant(layer)
+        made.high *= 1.5 if layer.name.startswith("first") else 1.0
+        return made
+
+    monkeypatch.setattr(bake, "_constant", wider)
+    with pytest.raises(ContractError, match="output 'scores' of the file must be what was trained"):
+        export(model, Export(quantize="int8"), data=X, converter=converter)
+    accepted = export(model, Export(quantize="int8", min_agreement_db=5.0), data=X, converter=converter)
+    assert accepted.verification.exact.near is False
 
 
 @pytest.mark.slow
@@ -71,6 +92,7 @@ def test_four_bits_are_four_bits_in_the_file(converter):
     file = export(model, Export(quantize="int8"), data=X, converter=converter)
     assert file.verification.weights_bytes["int4"] == (3 * 3 * 3 * 8 + 8 * 16 + 16 * 4) / 2
     assert file.verification.agreement[0].near >= 0.98
+    assert (file.verification.exact.rounded, file.verification.exact.equal) == ((), 1.0)
     assert [op.name for op in read(file.content).ops if op.name == "FULLY_CONNECTED"] == []
 
 

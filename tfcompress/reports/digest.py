@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tfcompress.reports import wording
 from tfcompress.reports.entries import Comparison, Score, ratio
@@ -188,6 +188,7 @@ def _operators(report: Report) -> Iterator[Finding]:
 def _agreement(report: Report) -> Iterator[Finding]:
     found = report.result.verification
     kind = "real" if found.get("real_samples") else "random"
+    yield from _exactness(found.get("exact") or {}, kind)
     for output in found.get("agreement") or ():
         parts = []
         if output.get("sqnr_db") is not None:
@@ -199,6 +200,22 @@ def _agreement(report: Report) -> Iterator[Finding]:
         if parts:
             text = f"{output.get('name')} against the Keras model, {found.get('samples')} {kind} samples: "
             yield Finding("agreement", text + ", ".join(parts), good=True)
+
+
+def _exactness(found: Mapping[str, Any], kind: str) -> Iterator[Finding]:
+    """Say how the file compares with the trained model where both are computed in integers."""
+    if found.get("equal") is None:
+        return
+    parts = [f"{wording.percent(found['equal'], 2)} of the values equal"]
+    for output in found["agreement"]:
+        if output["top1"] is not None:
+            parts.append(f"the same top-1 of {output['name']} on {wording.percent(output['top1'], 1)}")
+        parts.append(f"{wording.percent(output['near'], 2)} at most 2 steps apart")
+    unknown = f"; not exact in {', '.join(found['rounded'])}" if found["rounded"] else ""
+    text = (
+        f"file against the trained model in integers, {found['samples']:,} {kind} samples: {', '.join(parts)}{unknown}"
+    )
+    yield Finding("agreement", text, good=found["near"])
 
 
 def _significance(report: Report) -> Iterator[Finding]:

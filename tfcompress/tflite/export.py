@@ -23,6 +23,7 @@ from tfcompress.progress import SILENT, Progress
 from tfcompress.recipe import Export
 from tfcompress.tflite.contract import check_integer
 from tfcompress.tflite.convert import ConverterProcess, MissingKernelError
+from tfcompress.tflite.exactness import Trained, in_integers
 from tfcompress.tflite.flatbuffer import read
 from tfcompress.tflite.lower import Lowered, lower
 from tfcompress.tflite.pack import add_metadata
@@ -130,7 +131,11 @@ def export(
             lowered = lower(model, folder / "model")
             if lowered.batch != 1:
                 progress.note(f"the model insists on batches of {lowered.batch}; so will the file")
-            run = _Run(settings, engine, lowered, _draw(data, lowered, settings, seed))
+            trained = in_integers(model)
+            drawn = _draw(data, lowered, settings, seed)
+            if trained:
+                drawn = dataclasses.replace(drawn, inputs=trained.on_grid(drawn.inputs))
+            run = _Run(settings, engine, lowered, drawn)
             content, keras_outputs = run.convert(model)
             if float_size_bytes is None:
                 float_size_bytes = run.float_size(float_model, folder / "float")
@@ -138,7 +143,7 @@ def export(
         with progress.task("checking"):
             if metadata is not None:
                 content = add_metadata(content, metadata)
-            verification = run.verify(content, keras_outputs, float_size_bytes)
+            verification = run.verify(content, keras_outputs, float_size_bytes, trained)
             verdicts = where_it_runs(content, trials={"litert": _ran, "tensorflow": engine.try_in_tensorflow})
             check(verdicts, settings.runtimes)
     verification = dataclasses.replace(verification, sparse=sparse, runtimes=verdicts)
@@ -212,7 +217,11 @@ class _Run:
         )
 
     def verify(
-        self, content: bytes, keras_outputs: Mapping[str, np.ndarray], float_size_bytes: int | None
+        self,
+        content: bytes,
+        keras_outputs: Mapping[str, np.ndarray],
+        float_size_bytes: int | None,
+        trained: Trained | None,
     ) -> Verification:
         """Hold the file against what was asked for."""
         return verify(
@@ -223,6 +232,7 @@ class _Run:
             keras_outputs=keras_outputs,
             float_size_bytes=float_size_bytes,
             real_samples=self.samples.real,
+            trained=trained,
         )
 
 

@@ -19,6 +19,7 @@ from tfcompress.models.specs import Signature
 from tfcompress.recipe import Export
 from tfcompress.tflite import contract
 from tfcompress.tflite.agreement import OutputAgreement, agreements, output_step, within_steps
+from tfcompress.tflite.exactness import Exactness, Trained, check_exact, compare_exactly
 from tfcompress.tflite.flatbuffer import FlatModel, IOTensor, read
 from tfcompress.tflite.interpret import InterpreterProcess
 from tfcompress.tflite.runtimes import RuntimeVerdict
@@ -67,6 +68,7 @@ class Verification:
         kernel_steps: largest difference between XNNPACK and the reference kernels, in quantization steps of the output;
             None: not compared (only int8 files are).
         kernel_note: why an int8 file was not compared; mostly empty.
+        exact: the same comparison in integers, of a model trained with our own fake quantization; None: it is another.
         sparse: what became of the sparse encoding; empty: not tried.
         runtimes: where the file runs, one entry a runtime and version.
     """
@@ -87,6 +89,7 @@ class Verification:
     least_agreement_db: float
     kernel_steps: float | None
     kernel_note: str = ""
+    exact: Exactness | None = None
     sparse: str = ""
     runtimes: tuple[RuntimeVerdict, ...] = ()
 
@@ -104,6 +107,7 @@ def verify(
     keras_outputs: Mapping[str, np.ndarray],
     float_size_bytes: int | None,
     real_samples: bool,
+    trained: Trained | None = None,
 ) -> Verification:
     """Check a written file.
 
@@ -115,9 +119,10 @@ def verify(
         keras_outputs: the Keras model's outputs for them by name, arrays of shape (samples, *shape).
         float_size_bytes: size of the float file of the same model; None: this is it, or it is not known.
         real_samples: whether *inputs* are real data.
+        trained: the model computed in integers, where quantization-aware training made it.
 
     Raises:
-        ContractError: what was written is not what was asked for.
+        ContractError: what was written is not what was asked for, or not what was trained.
         ModelError: the Keras model's own outputs are not finite.
     """
     flat = read(model)
@@ -133,6 +138,11 @@ def verify(
         for item in found:
             check_agreement(flat, keras_outputs[item.name], item, least, export)
         steps, kernel_note = compare_kernels(reference, inputs, outputs) if reference else (None, "")
+        exact = None
+        if trained and reference and not kernel_note:
+            exact = compare_exactly(trained, flat, reference, inputs)
+            if export.min_agreement_db is None:
+                check_exact(exact, found)
     return Verification(
         ops=flat.op_counts,
         ops_by_dtype=ops_by_dtype(flat.subgraphs),
@@ -150,6 +160,7 @@ def verify(
         least_agreement_db=least,
         kernel_steps=steps,
         kernel_note=kernel_note,
+        exact=exact,
     )
 
 
