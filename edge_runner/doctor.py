@@ -63,7 +63,7 @@ def examination() -> dict[str, Any]:
         "numpy": runtimes.numpy_version(),
         "libc": " ".join(platform.libc_ver()).strip() or None,
         "cpu_features": features(environment.text(Path("/proc/cpuinfo")) or ""),
-        "memory_available_bytes": available_bytes(environment.text(Path("/proc/meminfo")) or ""),
+        "memory_available_bytes": environment.available_memory_bytes(),
         "externally_managed": machine.managed,
         "now": environment.changing(),
     }
@@ -99,15 +99,6 @@ def features(cpuinfo: str) -> list[str]:
         if key.strip().lower() in ("flags", "features"):
             return [name for name in FEATURES if name in value.split()]
     return []
-
-
-def available_bytes(meminfo: str) -> int | None:
-    """Return the memory that programs can still get, from the text of /proc/meminfo; None when it does not say."""
-    for line in meminfo.splitlines():
-        words = line.split()
-        if words and words[0] == "MemAvailable:" and len(words) > 1 and words[1].isdecimal():
-            return int(words[1]) * 1024
-    return None
 
 
 def remarks(facts: dict[str, Any]) -> list[str]:

@@ -116,9 +116,10 @@ def _cpu() -> str | None:
 
 
 def memory_bytes() -> int | None:
-    """Return the machine's memory, None when it is not known."""
+    """Return the machine's memory as the system counts it, None when it is not known."""
+    told = meminfo("MemTotal", text(Path("/proc/meminfo")) or "")
     try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        return told or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (ValueError, OSError):
         return None
 
@@ -148,9 +149,15 @@ def peak_memory_bytes() -> int | None:
 
 def available_memory_bytes() -> int | None:
     """Return how much memory the system could give without swapping, None where /proc does not say."""
-    for line in (text(Path("/proc/meminfo")) or "").splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
+    return meminfo("MemAvailable", text(Path("/proc/meminfo")) or "")
+
+
+def meminfo(name: str, content: str) -> int | None:
+    """Return the bytes that /proc/meminfo, whose text is *content*, gives for *name*; None when it does not say."""
+    for line in content.splitlines():
+        words = line.split()
+        if len(words) > 1 and words[0] == f"{name}:" and words[1].isdecimal():
+            return int(words[1]) * 1024
     return None
 
 

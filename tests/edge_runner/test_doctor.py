@@ -83,7 +83,7 @@ def test_the_instructions_that_kernels_use_are_told():
     ("meminfo", "size"), [("MemFree: 9 kB\nMemAvailable:  1000 kB\n", 1_024_000), ("MemAvailable:", None), ("", None)]
 )
 def test_memory_is_what_programs_can_still_get(meminfo, size):
-    assert doctor.available_bytes(meminfo) == size
+    assert environment.meminfo("MemAvailable", meminfo) == size
 
 
 def facts(now=None, **changes):
