@@ -31,7 +31,7 @@ def test_a_row_of_surgery_says_what_was_reached_and_what_the_file_came_to(tmp_pa
         "gradients": 1.0,
         "file": str(tmp_path / "whole"),
         "file_left": str(tmp_path / "smaller"),
-        "speedup": [1.0, 1.25],
+        "fastest_ms": [5.0, 4.0],
         "seconds": 1.32,
     }
     assert channels.surgery_row("Net", figures) == [
