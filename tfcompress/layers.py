@@ -1,6 +1,7 @@
 """The layers that tfcompress puts into Keras 3 models, registered with Keras by importing this module.
 
-``tfcompress.load_model`` needs no help. Who loads a model saved in the middle of a training with Keras itself writes::
+``tfcompress.load_model(path).native`` needs no help. Who loads a model saved in the middle of a training with Keras
+itself writes::
 
     import tfcompress.layers
     from keras.saving import load_model
