@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tfcompress.techniques.channels import ranking
 from tfcompress.techniques.channels.ranking import Candidate, best_of, choose
 
 
@@ -51,6 +52,20 @@ def test_no_more_goes_than_the_target_takes():
 def test_equal_groups_of_equal_cost_shrink_alike():
     found = choose([candidate("g0", np.ones(64)), candidate("g1", np.ones(64))], lambda k: _additive(k, 64, 64), 64.0)
     assert abs(len(found.keep["g0"]) - len(found.keep["g1"])) <= 2
+
+
+def test_a_step_is_exchanged_for_one_that_is_worth_more():
+    def cost(keep):  # a channel of g0 costs 3, one of g1 costs 2
+        return float(3 * len(keep.get("g0", range(8))) + 2 * len(keep.get("g1", range(16))))
+
+    light, heavy = candidate("g0", np.ones(8), round_to=4), candidate("g1", np.ones(16), round_to=8, weight=100.0)
+    found = choose([light, heavy], cost, 3 * 4 + 2 * 16)  # 44 of 56
+    assert {name: len(kept) for name, kept in found.keep.items()} == {"g0": 4}
+    assert found.cost == 44.0
+    widths = ranking._Widths([light, heavy], cost)
+    widths.now = {"g0": 8, "g1": 8}  # 40: as large as the target allows, and not the best for it
+    widths.exchange_(44.0)
+    assert (widths.now, widths.cost_now) == ({"g0": 4, "g1": 16}, 44.0)
 
 
 def test_a_group_that_counts_more_keeps_more():

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from operator import itemgetter
 
 import numpy as np
 
@@ -27,6 +28,12 @@ Cost = Callable[[Keep], float]
 
 STEPS = 32
 """A group goes from all channels to none in at most so many steps; what the last one took too much is given back."""
+
+EXCHANGES = 64
+"""Most steps of one group that are exchanged for another's; where widths are fine, each gains next to nothing."""
+
+LEAST_GAIN = 1e-9
+"""Exchanges that gain less are rounding, and could go on for ever."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +140,8 @@ def choose(candidates: Sequence[Candidate], cost: Cost, target: float) -> Choice
         return Choice(widths.keep(lowest), least, least)
     widths.shrink_(target)
     widths.give_back_(target)
+    widths.exchange_(target)
+    widths.give_back_(target)
     return Choice(widths.keep(widths.now), widths.cost_now, least)
 
 
@@ -181,6 +190,36 @@ class _Widths:
         narrower = [w for w in candidate.widths if w < width]
         wanted = width - candidate.channels / STEPS
         return next((w for w in narrower if w <= wanted), narrower[-1] if narrower else None)
+
+    def exchange_(self, target: float) -> None:
+        """Narrow one group a step to widen another that gains more than the first loses, while there is such a pair.
+
+        Where widths go in large steps, the steps taken one by one end some way below the target.
+        """
+        for _ in range(EXCHANGES):
+            for _, change in sorted(self._pairs(), key=itemgetter(0)):
+                cost = self._cost(self.keep({**self.now, **change}))
+                if cost <= target:
+                    self.now.update(change)
+                    self.cost_now = cost
+                    break
+            else:
+                return
+
+    def _pairs(self) -> Iterator[tuple[float, dict[str, int]]]:
+        """Give the exchanges that lose less than they gain: the loss, below 0, and the two groups' widths."""
+        wider = {name: min((w for w in c.widths if w > self.now[name]), default=None) for name, c in self._each()}
+        narrower = {name: self._step(name) for name in self._candidates}
+        gains = {name: c.loss(w, self.now[name]) for name, c in self._each() if (w := wider[name]) is not None}
+        losses = {name: c.loss(self.now[name], w) for name, c in self._each() if (w := narrower[name]) is not None}
+        for taken, loss in losses.items():
+            for given, gain in gains.items():
+                up, down = wider[given], narrower[taken]
+                if given != taken and up is not None and down is not None and loss - gain < -LEAST_GAIN:
+                    yield loss - gain, {given: up, taken: down}
+
+    def _each(self) -> Iterable[tuple[str, Candidate]]:
+        return self._candidates.items()
 
     def give_back_(self, target: float) -> None:
         """Widen groups again where the target allows it, those first that gain most for what they cost."""

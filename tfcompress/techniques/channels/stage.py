@@ -182,13 +182,12 @@ class _Plan:
     def candidates(self, judged: Scores, found: Sensitivity | None) -> list[Candidate]:
         """Return the groups that may shrink, with their scores and allowed widths.
 
-        A group counts by the number of kernels that suffer from its loss (:func:`breadth`). A sensitivity analysis
-        raises floors to what each group can lose by itself without falling by more than ``max_drop`` points, and lets
-        groups count by how fast the score falls without them.
+        A group counts by the parameters that go with it and the kernels that suffer from its loss (:func:`worth`). A
+        sensitivity analysis raises floors to what each group can lose by itself without falling by more than
+        ``max_drop`` points, and lets groups count by how fast the score falls without them.
         """
         floors, round_to = self.floors(), self.stage.round_to
-        macs = {id(variable): each for variable, each in self.cost.analysis.trace.kernels}
-        weights = {group.name: breadth([macs.get(each, 0.0) for each in _kernels(group)]) for group in self.free}
+        weights = self._worths()
         if found is not None:
             lowest = found.baseline - (self.stage.max_drop or 0.0) / 100.0
             for curve in found.curves:
@@ -207,6 +206,14 @@ class _Plan:
             for g in self.free
             if g.name in judged
         ]
+
+    def _worths(self) -> dict[str, float]:
+        macs = {id(variable): each for variable, each in self.cost.analysis.trace.kernels}
+        slopes = self.cost.per_channel({})
+        return {
+            group.name: worth(group.channels * slopes[group.name][1], [macs.get(each, 0.0) for each in _kernels(group)])
+            for group in self.free
+        }
 
     def choose(self, candidates: Sequence[Candidate], remove: float) -> Choice:
         """Choose channels so that *remove* of the original is gone."""
@@ -271,6 +278,23 @@ class _Plan:
             fixed = listed([f"{name!r} ({reason})" for name, reason in stuck.items()])
             found.append(f"channels: these groups cannot shrink: {fixed}")
         return found
+
+
+def worth(parameters: float, parts: Sequence[float]) -> float:
+    """Return how much a lost share of a group counts: ``sqrt(parameters * breadth(parts))``.
+
+    Found on ResNet8 and CIFAR-10 (ADR 0009): of 34 ways to narrow it, each trained for four epochs, the accuracy lost
+    is the sum over the groups of ``-log(kept share)`` times a constant of each group, and this comes nearest to those.
+
+    Args:
+        parameters: weights that go with the group's channels, if all of them went.
+        parts: multiply-accumulates of each kernel that makes or reads them.
+
+    Example:
+        >>> worth(4608.0, [2.36, 2.36]) == (4608 * 2) ** 0.5
+        True
+    """
+    return math.sqrt(max(parameters, 1.0) * breadth(parts))
 
 
 def breadth(parts: Sequence[float]) -> float:
