@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from operator import itemgetter
@@ -197,7 +197,7 @@ class _Widths:
         Where widths go in large steps, the steps taken one by one end some way below the target.
         """
         for _ in range(EXCHANGES):
-            for _, change in sorted(self._pairs(), key=itemgetter(0)):
+            for _, change in sorted(self._pairs(target), key=itemgetter(0)):
                 cost = self._cost(self.keep({**self.now, **change}))
                 if cost <= target:
                     self.now.update(change)
@@ -206,20 +206,29 @@ class _Widths:
             else:
                 return
 
-    def _pairs(self) -> Iterator[tuple[float, dict[str, int]]]:
-        """Give the exchanges that lose less than they gain: the loss, below 0, and the two groups' widths."""
-        wider = {name: min((w for w in c.widths if w > self.now[name]), default=None) for name, c in self._each()}
-        narrower = {name: self._step(name) for name in self._candidates}
-        gains = {name: c.loss(w, self.now[name]) for name, c in self._each() if (w := wider[name]) is not None}
-        losses = {name: c.loss(self.now[name], w) for name, c in self._each() if (w := narrower[name]) is not None}
-        for taken, loss in losses.items():
-            for given, gain in gains.items():
-                up, down = wider[given], narrower[taken]
-                if given != taken and up is not None and down is not None and loss - gain < -LEAST_GAIN:
+    def _pairs(self, target: float) -> Iterator[tuple[float, dict[str, int]]]:
+        """Give the exchanges that gain more than they lose, and whose two costs, each by itself, fit the target.
+
+        Yields:
+            What is lost, below 0, and the two groups' new widths.
+        """
+        wider, narrower = {}, {}
+        for name, candidate in self._candidates.items():
+            now, up, down = self.now[name], self._next_wider(name), self._step(name)
+            if up is not None:
+                wider[name] = up, candidate.loss(up, now), self._change(name, up)
+            if down is not None:
+                narrower[name] = down, candidate.loss(now, down), self._change(name, down)
+        for taken, (down, loss, saved) in narrower.items():
+            for given, (up, gain, added) in wider.items():
+                if given != taken and loss - gain < -LEAST_GAIN and self.cost_now + saved + added <= target:
                     yield loss - gain, {given: up, taken: down}
 
-    def _each(self) -> Iterable[tuple[str, Candidate]]:
-        return self._candidates.items()
+    def _change(self, name: str, width: int) -> float:
+        return self._cost(self.keep({**self.now, name: width})) - self.cost_now
+
+    def _next_wider(self, name: str) -> int | None:
+        return min((width for width in self._candidates[name].widths if width > self.now[name]), default=None)
 
     def give_back_(self, target: float) -> None:
         """Widen groups again where the target allows it, those first that gain most for what they cost."""
@@ -233,7 +242,7 @@ class _Widths:
     def _wider(self, target: float) -> list[tuple[float, str, int, float]]:
         found = []
         for name, width in self.now.items():
-            wider = min((w for w in self._candidates[name].widths if w > width), default=None)
+            wider = self._next_wider(name)
             if wider is None:
                 continue
             cost = self._cost(self.keep({**self.now, name: wider}))
