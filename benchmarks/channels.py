@@ -95,11 +95,13 @@ def surgery_row(name: str, figures: dict[str, Any]) -> list[str]:
 
 def recipes(epochs: int, learning_rate: float) -> dict[str, Recipe]:
     """Return what is compared: int8 alone, two sizes of channel removal, and tfmot's zeros, on the same budget."""
-    trained = Train(epochs=epochs, learning_rate=learning_rate, decay="cosine", augment="flip")
+    trained = Train(
+        epochs=epochs, learning_rate=learning_rate, optimizer="muon", decay="cosine", augment="flip", batch_size=64
+    )
     int8 = Export(quantize="int8")
     found = {"int8, nothing removed": Recipe(export=int8, title="int8")}
     for remove in (0.5, 0.7):
-        stage = Channels(remove=remove)
+        stage = Channels(remove=remove, tune_epochs=1)
         found[f"{remove:.0%} of the MACs removed"] = Recipe(
             stages=(stage, Distill()), train=trained, export=int8, title=f"channels{100 * remove:.0f}"
         )
@@ -150,7 +152,7 @@ def arguments() -> argparse.Namespace:
         "--recipes", nargs="+", metavar="NAME", help="only these of int8, channels50, channels70, tfmot50"
     )
     parser.add_argument("--epochs", type=int, default=5)
-    parser.add_argument("--learning-rate", type=float, default=2e-3)
+    parser.add_argument("--learning-rate", type=float, default=3e-3)
     parser.add_argument("--output", type=Path, default=Path("channels-results"), help="folder for files that are made")
     parser.add_argument("--results", type=Path, default=Path("channels.jsonl"), help="where figures are kept")
     parser.add_argument("--time-limit", type=float, default=900.0, metavar="SECONDS", help="for each process")

@@ -89,6 +89,11 @@ def test_a_name_is_put_together_from_the_parts() -> None:
         (lambda: Channels(remove=1), "channels.remove must be in (0, 1), got 1"),
         (lambda: Channels(round_to=0), "channels.round_to must be at least 1, got 0"),
         (lambda: Channels(at_most=0), "channels.at_most must be in (0, 1), got 0"),
+        (lambda: Channels(tune_epochs=-1), "channels.tune_epochs must be at least 0, got -1"),
+        (
+            lambda: Recipe(stages=(Channels(tune_epochs=2),), train=Train(epochs=2)),
+            "channels.tune_epochs must be below train.epochs (2), got 2",
+        ),
         (lambda: Channels(cycles=0), "channels.cycles must be at least 1, got 0"),
         (lambda: Channels(max_drop=0), "channels.max_drop must be above 0, got 0"),
         (lambda: Prune(scope=(3,)), "prune.scope item must be text, got 3"),  # type: ignore[arg-type]

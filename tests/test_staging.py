@@ -85,10 +85,38 @@ def test_channels_go_in_cycles_that_share_the_epochs(three: Any) -> None:
     assert report.result.score.top1 > 0.9
 
 
+def test_a_whole_model_that_is_tuned_first_takes_its_epochs_and_teaches(three: Any) -> None:
+    before = [w.copy() for w in three.get_weights()]
+    stages = (tfc.Channels(remove=0.5, tune_epochs=1, round_to=1), tfc.Distill())
+    train = tfc.Train(epochs=3, learning_rate=1e-3, optimizer="muon", decay="cosine")
+    report = tfc.compress(three, tfc.Recipe(stages=stages, train=train), data()).report
+    assert report.training is not None
+    losses = report.training.history["loss"]
+    assert len(losses) == 3
+    assert losses[1] > 2 * losses[0]  # the second epoch is the first without half of the work, and has a teacher's part
+    assert report.result.score is not None
+    assert report.result.score.top1 == 1.0
+    assert all(map(np.array_equal, before, three.get_weights()))
+
+
+def test_cycles_share_what_tuning_leaves_of_the_epochs(three: Any) -> None:
+    recipe = tfc.Recipe(stages=(tfc.Channels(cycles=2, tune_epochs=1),), train=tfc.Train(epochs=2))
+    wanted = r"channels\.cycles must be at most train\.epochs - channels\.tune_epochs \(1\).*got 2"
+    with pytest.raises(UsageError, match=wanted):
+        tfc.compress(three, recipe, data())
+
+
 def test_more_cycles_than_epochs_are_refused(three: Any) -> None:
     recipe = tfc.Recipe(stages=(tfc.Channels(cycles=3),), train=tfc.Train(epochs=2))
     with pytest.raises(UsageError, match=r"channels\.cycles must be at most train\.epochs \(2\).*got 3"):
         tfc.compress(three, recipe, data())
+
+
+@pytest.mark.parametrize("more", [{"cycles": 2}, {"tune_epochs": 1}])
+def test_what_takes_a_training_of_its_own_is_refused_in_attach(three: Any, more: dict[str, int]) -> None:
+    (name,) = more
+    with pytest.raises(UsageError, match=rf"channels\.{name} must be [01] in attach"):
+        tfc.attach(three, tfc.Channels(**more))
 
 
 def test_attached_channels_are_gone_from_the_model_that_the_user_trains(three: Any) -> None:

@@ -12,7 +12,7 @@ import pytest
 import tfcompress as tfc
 from tfcompress.errors import DataError, RecipeError, UnsupportedError
 from tfcompress.recipe import Train
-from tfcompress.training import are_probabilities, choose_loss, fit_
+from tfcompress.training import _named_optimizer, are_probabilities, choose_loss, fit_
 
 pytestmark = pytest.mark.slow
 
@@ -72,6 +72,15 @@ def test_an_optimizer_that_keras_does_not_know_is_refused(keras: Any) -> None:
     job, data, outputs = small(keras, np.random.default_rng(0))
     with pytest.raises(RecipeError, match=r"train\.optimizer must be the name of a Keras optimizer, got 'adma'"):
         fit_(job, data, Train(optimizer="adma"), outputs=outputs)
+
+
+def test_muon_trains_keras_3_models_alone() -> None:
+    import keras
+    import tf_keras
+
+    assert type(_named_optimizer("muon", keras)).__name__ == "KernelMuon"
+    with pytest.raises(RecipeError, match="'muon' trains Keras 3 models"):
+        _named_optimizer("muon", tf_keras)
 
 
 def test_a_loss_that_is_no_number_ends_the_training_with_the_likely_causes(keras: Any) -> None:

@@ -195,6 +195,12 @@ def _without_channels(model: Any, stage: Channels, samples: Samples | None, seed
             "or let tfcompress.compress do all cycles"
         )
         raise UsageError(msg)
+    if stage.tune_epochs:
+        msg = (
+            f"channels.tune_epochs must be 0 in attach, got {stage.tune_epochs}: train the model before you attach; or "
+            "let tfcompress.compress do both"
+        )
+        raise UsageError(msg)
     from tfcompress.techniques.channels.stage import remove_channels
 
     found = remove_channels(model, stage, samples=samples, seed=seed)

@@ -119,7 +119,8 @@ class Train:
         learning_rate: of the optimizer; None: 1e-3 where channels go, 1e-4 where weights are pruned, else 1e-5.
             (ResNet8 on CIFAR-10, two epochs, half pruned with QAT: 86.6 % at 1e-4, 82.5 % at 1e-5; QAT alone: 88.7 %
             at 1e-5.)
-        optimizer: name of a Keras optimizer.
+        optimizer: name of a Keras optimizer. ``muon`` takes convolutions, too (native engine): of the steps of one pass
+            over the data it makes more than ``adam``, at a higher rate of learning (3e-3, say).
         loss: name of a Keras loss; ``auto`` chooses by the labels and the last activation.
         seed: seed of everything random: shuffling, calibration samples, initial centroids.
         holdout: fraction of the data kept for testing when it comes as one piece without a test split.
@@ -185,6 +186,10 @@ class Recipe:
             raise RecipeError(msg)
         if "distill" in kinds and "tfmot" in engines:
             msg = "recipe.stages: distill needs the native engine, and another stage asks for tfmot"
+            raise RecipeError(msg)
+        tuned = max((stage.tune_epochs for stage in self.stages if isinstance(stage, Channels)), default=0)
+        if tuned and tuned >= self.train.epochs:
+            msg = f"channels.tune_epochs must be below train.epochs ({self.train.epochs}), got {tuned}"
             raise RecipeError(msg)
         for stage in self.stages:
             end = stage.end_epoch if isinstance(stage, Prune) else None

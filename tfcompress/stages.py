@@ -222,6 +222,8 @@ class Channels:
         round_to: widths become multiples of this (8 or 16 suit NPUs; 1 for none), where a layer is wide enough.
         at_most: largest fraction of one layer's channels that may go, in (0, 1).
         cycles: how often a part is removed and the rest fine-tuned, until everything is removed.
+        tune_epochs: how many of the training's epochs the whole model is tuned for first, at a twentieth of the
+            learning rate; channels are then taken from the tuned model, and :class:`Distill` learns from it.
         max_drop: percentage points of accuracy that no group of channels may cost by itself, by a sensitivity analysis
             on a part of the data; None: no such limit.
         scope: names of layers whose channels may go, ``*`` and ``?`` allowed; empty: every layer.
@@ -235,6 +237,7 @@ class Channels:
     round_to: int = 8
     at_most: float = 0.9
     cycles: int = 1
+    tune_epochs: int = 0
     max_drop: float | None = None
     scope: tuple[str, ...] = ()
 
@@ -245,6 +248,7 @@ class Channels:
         check("channels.round_to", "at least 1", self.round_to, ok=self.round_to >= 1)
         check("channels.at_most", "in (0, 1)", self.at_most, ok=0 < self.at_most < 1)
         check("channels.cycles", "at least 1", self.cycles, ok=self.cycles >= 1)
+        check("channels.tune_epochs", "at least 0", self.tune_epochs, ok=self.tune_epochs >= 0)
         check("channels.max_drop", "above 0", self.max_drop, ok=self.max_drop is None or self.max_drop > 0)
 
     @property

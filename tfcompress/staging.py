@@ -30,6 +30,9 @@ SAMPLES = 256
 JUDGED = 2000
 """Training samples by which channels are judged, and on which a sensitivity analysis measures accuracy."""
 
+TUNING_RATE = 0.05
+"""Share of the learning rate at which a whole model is tuned before it loses channels: it is trained already."""
+
 
 @dataclass
 class Run:
@@ -137,11 +140,16 @@ def _samples(data: BoundData, seed: int, count: int = SAMPLES) -> Samples:
     return Samples(inputs, labels)
 
 
-def _trained(run: Run, data: BoundData, job: Job, epochs: int, folder: Path | None, title: str) -> Staged:
+def _trained(
+    run: Run, data: BoundData, job: Job, epochs: int, folder: Path | None, title: str, *, rate: float = 1.0
+) -> Staged:
+    """Train for so many epochs at a part of the recipe's learning rate."""
     from tfcompress.models.signature import call
     from tfcompress.training import fit_
 
-    train = dataclasses.replace(run.recipe.train, epochs=epochs)
+    asked = run.recipe.train
+    learning_rate = None if asked.learning_rate is None else rate * asked.learning_rate
+    train = dataclasses.replace(asked, epochs=epochs, learning_rate=learning_rate)
     backup = None if folder is None else folder / files.WORK / title.replace(" ", "-")
     with run.phase("train"):
         outputs = call(run.loaded.native, data.representative(SAMPLES, train.seed))
@@ -155,12 +163,16 @@ def _in_cycles(run: Run, data: BoundData, stage: Channels, folder: Path | None) 
     from tfcompress.job import attach_to
     from tfcompress.techniques.channels.stage import shares
 
-    cycles, epochs = stage.cycles, run.recipe.train.epochs
+    cycles, epochs = stage.cycles, run.recipe.train.epochs - stage.tune_epochs
     if cycles > epochs:
-        msg = f"channels.cycles must be at most train.epochs ({epochs}): each cycle fine-tunes, got {cycles}"
+        left = "train.epochs - channels.tune_epochs" if stage.tune_epochs else "train.epochs"
+        msg = f"channels.cycles must be at most {left} ({epochs}): each cycle fine-tunes, got {cycles}"
         raise UsageError(msg)
     original = in_keras3(run.loaded)
     rest: tuple[Stage, ...] = tuple(each for each in run.recipe.stages if each is not stage)
+    tuned = _tuned(run, data, original, stage.tune_epochs, folder)
+    if tuned is not None:
+        original = tuned.model
     done: list[Staged] = []
     for number, share in enumerate(shares(stage), start=1):
         last = number == cycles
@@ -175,7 +187,18 @@ def _in_cycles(run: Run, data: BoundData, stage: Channels, folder: Path | None) 
         turns = epochs - (epochs // cycles) * (cycles - 1) if last else epochs // cycles
         title = "training" if cycles == 1 else f"training, cycle {number} of {cycles}"
         done.append(_trained(run, data, job, turns, folder, title))
-    return dataclasses.replace(done[-1], training=_joined([each.training for each in done]))
+    parts = done if tuned is None else [tuned, *done]
+    return dataclasses.replace(done[-1], training=_joined([each.training for each in parts]))
+
+
+def _tuned(run: Run, data: BoundData, model: Any, epochs: int, folder: Path | None) -> Staged | None:
+    """Return the whole model after a gentle training, where one is asked for; the given one stays as it is."""
+    from tfcompress.job import attach_to
+
+    if not epochs:
+        return None
+    job = attach_to(model, (), train=run.recipe.train)
+    return _trained(run, data, job, epochs, folder, "tuning the whole model", rate=TUNING_RATE)
 
 
 def _narrowed(run: Run, data: BoundData, model: Any, stage: Channels, original: Any) -> ChannelsResult:

@@ -214,11 +214,7 @@ def _in_unit_interval(outputs: np.ndarray) -> bool:
 
 
 def _optimizer(train: Train, keras: Any, steps: int | None) -> Any:
-    try:
-        optimizer = keras.optimizers.get(train.optimizer)
-    except ValueError as error:
-        msg = f"train.optimizer must be the name of a Keras optimizer, got {train.optimizer!r}"
-        raise RecipeError(msg) from error
+    optimizer = _named_optimizer(train.optimizer, keras)
     rate = train.learning_rate
     if train.decay == "constant":
         return optimizer if rate is None else type(optimizer)(learning_rate=rate)
@@ -227,6 +223,20 @@ def _optimizer(train: Train, keras: Any, steps: int | None) -> Any:
         raise DataError(msg)
     peak = float(optimizer.learning_rate) if rate is None else rate
     return type(optimizer)(learning_rate=keras.optimizers.schedules.CosineDecay(peak, steps * train.epochs))
+
+
+def _named_optimizer(name: str, keras: Any) -> Any:
+    if name.lower() == "muon" and keras.__name__ == "keras":
+        from tfcompress.techniques.native.muon import KernelMuon
+
+        return KernelMuon()
+    try:
+        return keras.optimizers.get(name)
+    except ValueError as error:
+        msg = f"train.optimizer must be the name of a Keras optimizer, got {name!r}"
+        if name.lower() == "muon":
+            msg = "train.optimizer 'muon' trains Keras 3 models (the native engine), and this one is trained in Keras 2"
+        raise RecipeError(msg) from error
 
 
 def _watcher(keras: Any, task: Task, epochs: int, current: list[int]) -> Any:

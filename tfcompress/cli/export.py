@@ -13,9 +13,9 @@ from tfcompress.errors import UsageError
 from tfcompress.recipe import QAT, Channels, Cluster, Distill, Export, Prune, Quantize, Recipe, Stage, load
 
 _STAGE_FLAGS = ("channels", "prune", "cluster", "distill", "qat", "quantize")
-_CHANNEL_FLAGS = ("of", "round_to", "cycles", "max_drop")
+_CHANNEL_FLAGS = ("of", "round_to", "tune_epochs", "cycles", "max_drop")
 _QAT_FLAGS = ("weight_bits", "activation_bits", "learn_ranges")
-_FIT_FLAGS = ("epochs", "batch_size", "learning_rate", "decay", "augment", "loss", "limit")
+_FIT_FLAGS = ("epochs", "batch_size", "learning_rate", "optimizer", "decay", "augment", "loss", "limit")
 _ALWAYS_FLAGS = ("seed", "holdout")
 _EXPORT_FLAGS = ("io", "samples", "sparse", "optimize_for", "float_ops", "select_ops", "min_agreement_db")
 
@@ -61,6 +61,12 @@ edge_runner, and a log. An existing folder is replaced only with --force, the mo
 @click.option(
     "--round-to", type=int, metavar="N", help="--channels leaves widths that are multiples of N. [default: 8]"
 )
+@click.option(
+    "--tune-epochs",
+    type=int,
+    metavar="N",
+    help="--channels tunes the whole model for N of the epochs first; --distill learns from that. [default: 0]",
+)
 @click.option("--cycles", type=int, metavar="N", help="--channels removes in N parts, each fine-tuned. [default: 1]")
 @click.option(
     "--max-drop",
@@ -97,7 +103,12 @@ edge_runner, and a log. An existing folder is replaced only with --force, the mo
 @click.option(
     "--learning-rate",
     type=float,
-    help="Of the Adam optimizer. [default: 1e-3 with --channels, 1e-4 with --prune, else 1e-5]",
+    help="Of the optimizer. [default: 1e-3 with --channels, 1e-4 with --prune, else 1e-5]",
+)
+@click.option(
+    "--optimizer",
+    metavar="NAME",
+    help="Name of a Keras optimizer; muon makes more of short trainings (Keras 3). [default: adam]",
 )
 @click.option("--decay", type=click.Choice(["constant", "cosine"]), help="Of the learning rate. [default: constant]")
 @click.option(
