@@ -115,7 +115,7 @@ def test_its_findings_are_sentences():
 @pytest.mark.parametrize(("equal", "rounded", "near", "mark"), [(1.0, [], True, "✓"), (0.93, ["LSTM"], False, "!")])
 def test_agreement_in_integers_says_what_is_not_exact(equal, rounded, near, mark):
     output = {"name": "scores", "top1": 1.0, "near": 1.0}
-    exact = {"samples": 1000, "equal": equal, "agreement": [output], "rounded": rounded, "near": near}
+    exact = {"samples": 1000, "equal": equal, "agreement": [output], "rounded": rounded, "near": near, "kernels": []}
     report = a_report()
     result = dataclasses.replace(report.result, verification={"real_samples": True, "exact": exact})
     text = printed(table.print_report, dataclasses.replace(report, result=result))

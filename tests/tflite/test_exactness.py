@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from tfcompress.errors import ContractError
@@ -28,10 +30,12 @@ class Shifted:
 
 def compared(file, images, steps: float, *, rounded=frozenset(), clock=lambda: 0.001) -> Exactness:
     content = file("int8")
-    with InterpreterProcess(content, reference_kernels=True) as reference:
+    with InterpreterProcess(content, reference_kernels=True) as reference, InterpreterProcess(content) as fast:
         trained = Shifted(content, steps, set(rounded))
         times = iter(range(100))
-        return compare_exactly(trained, read(content), reference, images, clock=lambda: clock() + next(times) * 1e-3)
+        return compare_exactly(
+            trained, read(content), reference, images, fast.run(images), clock=lambda: clock() + next(times) * 1e-3
+        )
 
 
 def test_a_file_that_computes_what_was_trained_is_equal_number_by_number(file, images):
@@ -59,6 +63,14 @@ def test_nothing_is_refused_where_an_op_is_not_known(file, images):
     found = compared(file, images, 3, rounded={"Mean"})
     assert (found.near, found.rounded) == (False, ("Mean",))
     check_exact(found, (OutputAgreement("scores", 20.0, 0.1, 0.01, 0.98, STEP, 0.93),))
+
+
+def test_nothing_is_refused_that_two_kernels_differ_by(file, images):
+    far = (OutputAgreement("scores", 20.0, 0.1, 0.01, 0.98, STEP, 0.93),)
+    found = dataclasses.replace(compared(file, images, 3), agreement=far)
+    check_exact(dataclasses.replace(found, kernels=far), far)
+    with pytest.raises(ContractError, match=r"same top-1 on 98\.0% of 12 samples and 93\.0% of the values"):
+        check_exact(found, far)
 
 
 def test_a_slow_network_is_compared_on_fewer_samples(file, images):

@@ -211,6 +211,7 @@ def _exactness(found: Mapping[str, Any], kind: str) -> Iterator[Finding]:
         if output["top1"] is not None:
             parts.append(f"the same top-1 of {output['name']} on {wording.percent(output['top1'], 1)}")
         parts.append(f"{wording.percent(output['near'], 2)} at most 2 steps apart")
+    parts += [f"the runtime's own two kernels: {wording.percent(k['near'], 2)}" for k in found["kernels"]]
     unknown = f"; not exact in {', '.join(found['rounded'])}" if found["rounded"] else ""
     text = (
         f"file against the trained model in integers, {found['samples']:,} {kind} samples: {', '.join(parts)}{unknown}"

@@ -140,7 +140,7 @@ def verify(
         steps, kernel_note = compare_kernels(reference, inputs, outputs) if reference else (None, "")
         exact = None
         if trained and reference and not kernel_note:
-            exact = compare_exactly(trained, flat, reference, inputs)
+            exact = compare_exactly(trained, flat, reference, inputs, outputs)
             if export.min_agreement_db is None:
                 check_exact(exact, found)
     return Verification(

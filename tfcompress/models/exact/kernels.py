@@ -122,6 +122,8 @@ def _mean(call: Emulated) -> list[Exact] | None:
     if held is None or layer.data_format == "channels_first":
         return None
     axes = tuple(range(1, held.numbers.ndim - 1))
+    if all(held.numbers.shape[axis] == 1 for axis in axes):
+        return None  # the converter drops a mean of one value, and with it the grid that training rounds it to
     return [arithmetic.averaged(held, axes, keep=layer.keepdims)]
 
 
