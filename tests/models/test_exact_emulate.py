@@ -94,6 +94,12 @@ def test_what_is_not_known_is_rounded_and_named():
     assert apart.max() < 1.1
 
 
+def test_a_mean_of_one_value_is_not_known_since_the_converter_drops_it():
+    apart, rounded = steps_apart(calibrated(lambda: [L.Conv2D(4, 6), L.GlobalAveragePooling2D(), L.Dense(2)]))
+    assert rounded == {"GlobalAveragePooling2D"}
+    assert apart.max() < 1.1
+
+
 def test_only_known_ranges_of_eight_bits_can_be_emulated():
     assert can_emulate(calibrated(lambda: [L.Conv2D(4, 1), L.ReLU()]))
     assert not can_emulate(calibrated(lambda: [L.Conv2D(4, 1), L.ReLU()], stage=QAT(activation_bits=16)))
