@@ -2,9 +2,8 @@
 
 Rounding is chaotic: two kernels that differ in one value of 100,000 differ in many outputs of a deep network. So
 agreement within a tolerance says little of a model under quantization-aware training. Here the model itself, its
-layers, ranges and weights, is computed in the integers of TFLite's reference kernels (:mod:`tfcompress.models.exact`),
-which are the same on every machine, and compared with the file in those kernels: where every op is known, all numbers
-are equal.
+layers, ranges and weights, is computed in the integers of TFLite's reference kernels (:mod:`tfcompress.models.exact`)
+and compared with the file in those kernels: where every op is known, all numbers are equal.
 """
 
 from __future__ import annotations
