@@ -30,13 +30,10 @@ def calibrate_(model: Any, inputs: Mapping[str, np.ndarray], batch_size: int = 3
         for variable in (layer.low, layer.high, layer.seen):
             variable.assign(0.0)
         layer.observing = True
-    # Traced once: run operation by operation, a large network takes several times as long for every batch.
-    specs = {name: tf.TensorSpec((None, *values.shape[1:]), values.dtype) for name, values in inputs.items()}
-    observe = tf.function(lambda batch: infer(model, batch), input_signature=[specs], autograph=False)
     try:
         count = len(next(iter(inputs.values())))
         for start in range(0, count, batch_size):
-            observe({name: tf.constant(values[start : start + batch_size]) for name, values in inputs.items()})
+            infer(model, {name: tf.constant(values[start : start + batch_size]) for name, values in inputs.items()})
     finally:
         for layer in layers:
             layer.observing = False
