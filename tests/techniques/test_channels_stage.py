@@ -15,7 +15,7 @@ from tfcompress.models.channels.surgery import narrow
 from tfcompress.models.profile import profile
 from tfcompress.recipe import Channels
 from tfcompress.techniques.channels import compensation, sensitivity, statistics, task_loss
-from tfcompress.techniques.channels.stage import breadth, remove_channels, shares, worth
+from tfcompress.techniques.channels.stage import _Plan, breadth, remove_channels, shares, worth
 from tfcompress.techniques.engine import Samples
 
 keras = pytest.importorskip("keras")
@@ -288,14 +288,18 @@ def test_a_residual_stream_counts_by_the_kernels_that_its_work_is_spread_over():
         y = keras.layers.Conv2D(32, 3, padding="same", name=f"inner{number}")(x)
         x = keras.layers.Add()([x, keras.layers.Conv2D(32, 3, padding="same", name=f"back{number}")(y)])
     model = keras.Model(given, keras.layers.Dense(2)(keras.layers.Flatten()(x)))
-    kept = remove_channels(model, Channels(remove=0.5, round_to=1)).keep
-    # Nearly seven kernels make or read the stream, two the inside of a block: a channel of it saves thrice as much.
-    inside = np.mean([len(kept[f"inner{number}"]) for number in range(3)])
-    assert len(kept["stem"]) > 0.7 * inside
+    kernel, area = 3 * 3 * 32 * 32, 6 * 6
+    stem, dense = 3 * 3 * 16 * 32, area * 32 * 2
+    found = _Plan.of(model, Channels(), model)._worths()
+    # The stream is made by four layers with a bias and read by four: seven kernels of the 3x3 kind, nearly.
+    parameters = stem + 6 * kernel + dense + 4 * 32
+    assert found["stem"] == pytest.approx(worth(parameters, [stem * area, *[kernel * area] * 6, dense]))
+    assert 6.5 < breadth([stem * area, *[kernel * area] * 6, dense]) < 7
+    assert found["inner0"] == pytest.approx(worth(2 * kernel + 32, [kernel * area] * 2))
 
 
-def test_a_group_is_worth_the_geometric_mean_of_its_parameters_and_its_breadth():
-    assert worth(100.0, [2.0, 2.0, 2.0, 2.0]) == 20.0  # sqrt(100 * 4)
+def test_a_group_is_worth_more_by_its_parameters_and_by_its_breadth():
+    assert worth(81.0, [2.0, 2.0, 2.0, 2.0]) == pytest.approx(3.0 * 2.0)  # 81 ** (1/4) * 4 ** (1/2)
     assert worth(0.0, []) == 1.0
 
 
