@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import gzip
 import json
+import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +17,9 @@ from tfcompress.errors import ContractError, ConversionError, DataError, ModelEr
 from tfcompress.files import sha256
 from tfcompress.models.signature import call
 from tfcompress.recipe import Export
+from tfcompress.tflite.contract import FloatOp
 from tfcompress.tflite.convert import ConverterProcess
-from tfcompress.tflite.export import TFLiteModel, export
+from tfcompress.tflite.export import TFLiteModel, _Run, export
 from tfcompress.tflite.flatbuffer import read
 from tfcompress.tflite.lower import lower
 from tfcompress.tflite.pack import read_metadata
@@ -24,6 +27,8 @@ from tfcompress.tflite.verify import LEAST_DB, verify
 from tfcompress.tflite.weights import facts
 
 pytestmark = pytest.mark.slow
+
+EXPORTING = sys.modules["tfcompress.tflite.export"]
 
 
 @pytest.fixture(scope="module")
@@ -175,6 +180,26 @@ def test_an_unrolled_recurrent_layer_becomes_int8(keras, converter) -> None:
     rolled = keras.Sequential([keras.Input((6, 4), name="steps"), layers.LSTM(8), layers.Dense(3)])
     with pytest.raises(ConversionError, match="recurrent layers do that to it: build them with unroll=True"):
         export(rolled, Export(quantize="int8"), data=steps, converter=converter)
+
+
+def test_a_split_that_stayed_in_float_by_accident_is_converted_again(monkeypatch) -> None:
+    class Engine:
+        def __init__(self) -> None:
+            self.contents = [b"float", b"float", b"integers", b"more"]
+
+        def start(self, *args, **settings) -> None:
+            pass
+
+        def result(self) -> bytes:
+            return self.contents.pop(0)
+
+    lowered, none = types.SimpleNamespace(folder=None, qat=False, batch=1), types.SimpleNamespace(calibration={})
+    monkeypatch.setattr(EXPORTING, "read", lambda content: content)
+    monkeypatch.setattr(EXPORTING, "float_ops", lambda content: [FloatOp("SPLIT", "x")] if content == b"float" else [])
+    engine = Engine()
+    assert _Run(Export(quantize="int8"), engine, lowered, none)._steady(engine.result()) == b"integers"
+    assert engine.contents == [b"more"]
+    assert _Run(Export(quantize="dynamic"), engine, lowered, none)._steady(b"float") == b"float"
 
 
 def test_an_op_without_int8_form_is_refused_with_its_layer_or_allowed_and_reported(keras, converter) -> None:
