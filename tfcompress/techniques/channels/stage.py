@@ -283,7 +283,7 @@ class _Plan:
 def worth(parameters: float, parts: Sequence[float]) -> float:
     """Return how much a lost share of a group counts: ``parameters ** (1/4) * breadth(parts) ** (1/2)``.
 
-    Found on ResNet8 and CIFAR-10 (ADR 0009): of 34 ways to narrow it, each trained for four epochs, the accuracy lost
+    Found on ResNet8 and CIFAR-10 (ADR 0009): of 31 ways to narrow it, each trained for four epochs, the accuracy lost
     is the sum over the groups of ``-log(kept share)`` times a constant of each group, and this comes near to those.
 
     Args:
