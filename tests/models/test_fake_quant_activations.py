@@ -154,9 +154,29 @@ def test_rounding_in_place_of_a_relu_gives_its_values_and_gradients(kind, larges
     y, gradient = step(x)
     assert ends(layer) == (0.0, largest)
     np.testing.assert_array_equal(y, ConstantFakeQuant(0.0, largest)(relu(x)))
-    np.testing.assert_array_equal(gradient, (x > 0) & (x <= largest))
-    optimized = step.get_concrete_function(x).graph  # the ReLU is still there, for nobody
-    assert not [op for op in optimized.get_operations() if op.type in ("ReluGrad", "Relu6Grad")]
+    np.testing.assert_array_equal(gradient, (x > 0) & ((x < 6.0) | (kind == "relu")))
+    graph = step.get_concrete_function(x).graph
+    (rounding,) = (op for op in graph.get_operations() if op.type == "FakeQuantWithMinMaxVars")
+    assert rounding.inputs[0] is graph.inputs[0]  # the ReLU is still there, for nobody
+
+
+def test_what_a_range_cuts_off_in_training_has_a_gradient_and_what_a_relu_does_has_none():
+    import tensorflow as tf
+
+    layer, relu = FakeQuant(), FakeQuant(nonnegative=True)
+    x = tf.constant([-3.0, 2.0, 8.0])
+    for quantizer in (layer, relu):
+        quantizer.high.assign(2.0)
+        quantizer.seen.assign(1.0)
+        quantizer.frozen.assign(1.0)
+    for training in (True, False):
+        with tf.GradientTape(persistent=True) as tape:
+            tape.watch(x)
+            cut, rectified = layer(x, training=training), relu(tf.nn.relu(x), training=training)
+        np.testing.assert_array_equal(cut, [0.0, 2.0, 2.0])
+        np.testing.assert_array_equal(rectified, [0.0, 2.0, 2.0])
+        np.testing.assert_array_equal(tape.gradient(cut, x), [1.0, 1.0, 1.0])
+        np.testing.assert_array_equal(tape.gradient(rectified, x), [0.0, 1.0, 1.0])
 
 
 def test_the_range_of_what_a_relu_made_is_the_same_traced_or_not():

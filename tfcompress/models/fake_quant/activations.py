@@ -22,8 +22,9 @@ class FakeQuant(keras.layers.Layer):  # type: ignore[misc]
     """Rounds a tensor to ``2**bits`` evenly spaced values between *low* and *high*, zero among them.
 
     The grid is that of ``tf.quantization.fake_quant_with_min_max_vars``, which the TFLite converter turns into the
-    tensor's scale and zero point; gradients pass where the value lies within the range (Jacob et al. 2018,
-    arXiv:1712.05877, eq. 12). 16 bits have a grid that is symmetric around zero, as TFLite's int16 activations do.
+    tensor's scale and zero point (Jacob et al. 2018, arXiv:1712.05877, eq. 12); gradients pass as if nothing were
+    rounded, see :func:`trained_on_grid`. 16 bits have a grid that is symmetric around zero, as TFLite's int16
+    activations do.
 
     A range follows the least and largest value of each training batch by a moving average: the first batch sets it, and
     the weight of the past grows with every batch to :data:`MOMENTUM`. Until it has seen a batch the layer changes
@@ -93,16 +94,17 @@ class FakeQuant(keras.layers.Layer):  # type: ignore[misc]
             self._observe_(x)
             return inputs
         if self.fixed is not None:
-            return tf.cast(on_grid(x, *self.fixed, self.bits), inputs.dtype)
+            return tf.cast(trained_on_grid(x, *self.fixed, self.bits), inputs.dtype)
         if not training:
-            quantized = on_grid(x, self.low.value, self.high.value, self.bits)
+            rounded = on_grid if self.learn else trained_on_grid  # the one has gradients of the range
+            quantized = rounded(x, self.low.value, self.high.value, self.bits)
             return tf.cast(tf.where(self.seen.value > 0.0, quantized, x), inputs.dtype)
         if self.learn:
             return tf.cast(learnt(x, *self._begin_(x), self.bits), inputs.dtype)
         if self.nonnegative:
-            x, largest = _before_relu(inputs)
-            return tf.cast(on_grid(x, 0.0, self._follow_(None, largest)[1], self.bits), inputs.dtype)
-        return tf.cast(on_grid(x, *self._follow_(*_span(x)), self.bits), inputs.dtype)
+            x, largest, kind = _before_relu(inputs)
+            return tf.cast(trained_on_grid(x, *self._follow_(None, largest), self.bits, kind), inputs.dtype)
+        return tf.cast(trained_on_grid(x, *self._follow_(*_span(x)), self.bits), inputs.dtype)
 
     def _follow_(self, least: Any | None, largest: Any) -> tuple[Any, Any]:
         """Move the range towards that of this batch; without *least* its lower end stays at zero."""
@@ -185,6 +187,32 @@ def on_grid(x: Any, low: Any, high: Any, bits: int) -> Any:
     return tf.quantization.fake_quant_with_min_max_vars(x, -bound, bound, num_bits=bits, narrow_range=True)
 
 
+def trained_on_grid(x: Any, low: Any, high: Any, bits: int, relu: str = "") -> Any:
+    """Round as :func:`on_grid`, and have the gradient pass as if nothing were rounded or cut off.
+
+    Rounding counts as the identity (the straight-through estimator: Bengio et al. 2013, arXiv:1308.3432), also for the
+    few values beyond a range that follows the batches' largest: finding them takes as long as all the rest of rounding.
+
+    Args:
+        x: float32, any shape.
+        low: at most zero.
+        high: at least zero.
+        bits: 8 or 16.
+        relu: ``Relu`` or ``Relu6``, whose input *x* is: what is cut off is cut off by it, and has its gradient.
+    """
+    low, high = tf.convert_to_tensor(low), tf.convert_to_tensor(high)
+    backwards = {"Relu": tf.raw_ops.ReluGrad, "Relu6": tf.raw_ops.Relu6Grad}.get(relu)
+
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    def straight_through(x: Any) -> tuple[Any, Any]:
+        def gradient(upstream: Any) -> Any:
+            return upstream if backwards is None else backwards(gradients=upstream, features=x)
+
+        return on_grid(x, low, high, bits), gradient
+
+    return straight_through(x)
+
+
 def learnt(x: Any, low: Any, high: Any, bits: int) -> Any:
     """Round *x* to a grid whose two ends are trained with the weights.
 
@@ -224,15 +252,14 @@ def _span(x: Any) -> tuple[Any, Any]:
     return least, tf.maximum(tf.maximum(tf.reduce_max(x), 0.0), least + _LEAST_SPAN)
 
 
-def _before_relu(x: Any) -> tuple[Any, Any]:
-    """Return what to round for the output *x* of a ReLU, as float32, and its largest value.
+def _before_relu(x: Any) -> tuple[Any, Any, str]:
+    """Return what to round for the output *x* of a ReLU, as float32, its largest value, and which ReLU is left out.
 
     A grid that begins at zero cuts off what a ReLU would. In a traced function, which knows what made *x*, it gets the
-    ReLU's input: the ReLU and its gradient, a pass over the tensor each, are not computed. The only difference is at
-    exact zeros, where a ReLU's gradient is any number from 0 to 1: it counts as 1 here, by TensorFlow's ReLU as 0.
+    ReLU's input: the ReLU, a pass over the tensor, is not computed.
     """
     op = getattr(x, "op", None)
-    kind = "" if op is None else op.type
-    source = tf.cast(x if op is None or kind not in ("Relu", "Relu6") else op.inputs[0], tf.float32)
+    kind = "" if op is None or op.type not in ("Relu", "Relu6") else str(op.type)
+    source = tf.cast(op.inputs[0] if kind else x, tf.float32)
     largest = tf.maximum(tf.reduce_max(tf.stop_gradient(source)), _LEAST_SPAN)
-    return source, tf.minimum(largest, 6.0) if kind == "Relu6" else largest
+    return source, tf.minimum(largest, 6.0) if kind == "Relu6" else largest, kind
