@@ -89,6 +89,8 @@ CASES: list[tuple[Any, list[tuple[int, ...]]]] = [
     (lambda: L.Bidirectional(L.GRU(3), merge_mode="sum"), [SEQUENCE]),
     (lambda: L.Bidirectional(L.LSTM(3, return_state=True), merge_mode="ave"), [SEQUENCE]),
     (lambda: L.Bidirectional(L.SimpleRNN(3, return_sequences=True), merge_mode=None), [SEQUENCE]),
+    (lambda: L.UpSampling1D(3), [SEQUENCE]),
+    (lambda: L.UpSampling2D((2, 3)), [IMAGE]),
     (lambda: L.TimeDistributed(L.Dense(3, activation="swish")), [SEQUENCE]),
     (lambda: L.TimeDistributed(L.Conv2D(3, 2)), [(3, 5, 4, 2)]),
     (lambda: L.TimeDistributed(L.LayerNormalization()), [IMAGE]),
@@ -166,6 +168,15 @@ def test_what_remains_of_a_layer_without_its_activation_keeps_its_name() -> None
 @pytest.mark.parametrize("name", ["linear", "relu", "relu6"])
 def test_an_activation_that_fuses_stays_in_its_layer(name: str) -> None:
     assert expansion(_built(lambda: L.Dense(3, activation=name), [VECTOR])[0]) is None
+
+
+def test_repetition_of_a_fixed_size_is_one_operation() -> None:
+    image = keras.Input(IMAGE)
+    operations = keras.Function(image, _expansion(L.UpSampling2D(2))(image)).operations
+    assert [type(op).__name__ for op in operations if type(op).__name__ != "InputLayer"] == ["Resize"]
+    assert expansion(L.UpSampling2D(2, interpolation="bilinear")) is None
+    free = keras.Input((None, 4, 2))
+    assert _expansion(L.UpSampling2D(2))(free).shape == (None, None, 8, 2)
 
 
 def test_a_mask_that_is_not_there_may_be_said() -> None:

@@ -133,6 +133,24 @@ def test_the_same_done_twice_to_one_tensor_has_one_range():
     assert first is second
 
 
+def test_a_mean_of_one_value_keeps_its_scale_since_the_converter_drops_it():
+    def build(x):
+        small = L.Conv2D(2, 4, name="small")(x)
+        squeeze = L.GlobalAveragePooling2D(keepdims=True, name="squeeze")
+        line = L.Reshape((1, 2), name="line")(squeeze(small))
+        mean = L.GlobalAveragePooling1D(name="average")(line)
+        raw = keras.ops.mean(line, axis=1)
+        ends = [L.Dense(2, name="a")(mean), L.Dense(2, name="b")(raw), L.Dense(2, name="c")(squeeze(x))]
+        return L.Dense(1)(L.Concatenate(name="joined")([ends[0], ends[1], L.Flatten()(ends[2])]))
+
+    model = model_of((4, 4, 2), build)
+    made = quantize(model, QAT()).model
+    assert sorted(rounded_after(made)) == ["c", "dense_inner", "small", "squeeze", "x"]
+    values = np.random.default_rng(0).normal(size=(5, 4, 4, 2)).astype(np.float32)
+    calibrate_(made, {"x": values})
+    np.testing.assert_allclose(made.predict(values, verbose=0), model.predict(values, verbose=0), atol=0.1)
+
+
 def test_average_pooling_rounds_to_the_scale_of_its_input():
     made = quantize(model_of((4, 4, 2), lambda x: L.Conv2D(2, 1)(L.AveragePooling2D(2, name="pool")(x))), QAT()).model
     layer = made.get_layer("x_range0")

@@ -140,6 +140,32 @@ def pooled(totals: np.ndarray, counts: np.ndarray, grid: Grid) -> Held:
     return Held(np.clip(means, LEAST, LARGEST), grid)
 
 
+def interpolated(given: Held, size: tuple[int, int]) -> Held:
+    """RESIZE_BILINEAR between pixels' centres, on the input's grid: places and weights in steps of 1/1024.
+
+    Args:
+        given: shape (batch, height, width, channels).
+        size: height and width of the result.
+    """
+    numbers = given.numbers
+    for axis, extent in zip((1, 2), size, strict=True):
+        lower, upper, weight = _neighbours(numbers.shape[axis], extent, rank=numbers.ndim, axis=axis)
+        numbers = numbers.take(lower, axis) * ((1 << 10) - weight) + numbers.take(upper, axis) * weight
+    half = np.where(numbers > 0, 1 << 19, -(1 << 19))
+    return Held(np.sign(numbers) * (np.abs(numbers + half) >> 20), given.grid)
+
+
+def _neighbours(inputs: int, outputs: int, *, rank: int, axis: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return for each place along one axis the two places it lies between, and the weight of the second in 1/1024."""
+    scale = ((inputs << 10) + outputs // 2) // outputs
+    place = np.arange(outputs) * scale + scale // 2 - (1 << 9)
+    lower = np.maximum(np.sign(place) * (np.abs(place) >> 10), 0)
+    upper = np.minimum((place + (1 << 10) - 1) >> 10, inputs - 1)
+    shape = [1] * rank
+    shape[axis] = outputs
+    return lower, upper, (place - (lower << 10)).reshape(shape)
+
+
 def looked_up(given: Held, function: Callable[[np.ndarray], np.ndarray]) -> Waiting:
     """LOGISTIC, TANH and their like: a table of the function in float32, at each of the 256 numbers."""
 

@@ -122,8 +122,6 @@ def _mean(call: Emulated) -> list[Exact] | None:
     if held is None or layer.data_format == "channels_first":
         return None
     axes = tuple(range(1, held.numbers.ndim - 1))
-    if all(held.numbers.shape[axis] == 1 for axis in axes):
-        return None  # the converter drops a mean of one value, and with it the grid that training rounds it to
     return [arithmetic.averaged(held, axes, keep=layer.keepdims)]
 
 
@@ -197,8 +195,23 @@ def _moved(call: Emulated) -> list[Exact] | None:
     return [Held(np.asarray(output).astype(np.int64) + first.grid.zero_point, first.grid) for output in outputs]
 
 
-def _enlarged(call: Emulated) -> list[Exact] | None:
-    return _moved(call) if call.layer.interpolation == "nearest" else None
+def _resized(call: Emulated) -> list[Exact] | None:
+    layer, held = call.layer, call.held
+    if layer.data_format == "channels_first" or getattr(layer, "fill_value", 0):
+        return None
+    if layer.interpolation == "nearest":
+        return _moved(call)
+    cut = getattr(layer, "crop_to_aspect_ratio", False) or getattr(layer, "pad_to_aspect_ratio", False)
+    smooth = getattr(layer, "antialias", False)
+    if held is None or held.numbers.ndim != 4 or layer.interpolation != "bilinear" or cut or smooth:
+        return None
+    _, high, wide, _ = layer.compute_output_spec(keras.KerasTensor(held.numbers.shape)).shape
+    return [arithmetic.interpolated(held, (high, wide))]
+
+
+def _zeros(call: Emulated) -> list[Exact] | None:
+    held = call.held
+    return None if held is None else [Waiting(lambda grid: np.full(held.numbers.shape, grid.zero_point, np.int64))]
 
 
 def _has_real_numbers(template: Template) -> bool:
@@ -225,7 +238,8 @@ EXACT: dict[str, Maker] = {
     "PReLU": _parametric,
     "LeakyReLU": _leaky,
     "Rsqrt": _inverse_rooted,
-    "UpSampling2D": _enlarged,
+    "ZerosLike": _zeros,
+    **dict.fromkeys(("UpSampling2D", "Resizing", "Resize"), _resized),
     **dict.fromkeys(("Exp", "Log", "Gelu"), _tabled),
     **dict.fromkeys(("GlobalAveragePooling1D", "GlobalAveragePooling2D"), _mean),
     **dict.fromkeys(("AveragePooling1D", "AveragePooling2D"), _pooled),

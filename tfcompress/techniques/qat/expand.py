@@ -18,6 +18,7 @@ from tfcompress.techniques.qat import (
     expand_convs,
     expand_norms,
     expand_recurrent,
+    expand_resizes,
     expand_volumes,
 )
 from tfcompress.techniques.qat.expand_parts import Apply, Settle
@@ -44,6 +45,8 @@ _EXPANSIONS: dict[type, Callable[[Any, Settle], Apply | None]] = {
     _L.Conv3D: expand_volumes.convolution,
     _L.MaxPooling3D: expand_volumes.pooling,
     _L.AveragePooling3D: expand_volumes.pooling,
+    _L.UpSampling1D: expand_resizes.upsampling_of_sequences,
+    _L.UpSampling2D: expand_resizes.upsampling,
     _L.SeparableConv1D: expand_convs.separable,
     _L.SeparableConv2D: expand_convs.separable,
     _L.EinsumDense: expand_convs.einsum_dense,

@@ -119,6 +119,7 @@ class _Reader:
         self.result = result
         self._copies: dict[int, Any] = {}
         self._expansions: dict[int, Callable[..., Any] | None] = {}
+        self._reshapes: dict[tuple[int, tuple[int, ...]], Any] = {}
         self._names: set[str] = {tensor._keras_history.operation.name for tensor in result.model.inputs}
 
     def follow(self, model: Any, given: list[Value], prefix: str) -> list[Value]:
@@ -183,13 +184,22 @@ class _Reader:
         return [known[id(tensor)] for tensor in function.outputs]
 
     def _write(self, op: Any, template: Template, values: list[Value], path: str) -> list[Value]:
+        args, kwargs = template.fill([keras.KerasTensor(v.symbol.shape, v.symbol.dtype) for v in values])
+        made = keras.tree.flatten(op.compute_output_spec(*args, **kwargs))
+        if len(values) == 1 and _is_of_one_value(op, values[0].symbol.shape):
+            op, template = self._reshaping(op, made[0].shape[1:]), Template.of((values[0].symbol,), {}, is_symbolic)[0]
         step = Step(op, path, template, values)
         for value in values:
             value.users.append(step)
-        args, kwargs = template.fill([keras.KerasTensor(v.symbol.shape, v.symbol.dtype) for v in values])
-        step.outputs = [Value(t, step) for t in keras.tree.flatten(op.compute_output_spec(*args, **kwargs))]
+        step.outputs = [Value(tensor, step) for tensor in made]
         self.result.steps.append(step)
         return step.outputs
+
+    def _reshaping(self, op: Any, shape: tuple[int, ...]) -> Any:
+        key = id(op), tuple(shape)
+        if key not in self._reshapes:
+            self._reshapes[key] = keras.layers.Reshape(shape, name=self._free_name(f"{op.name}_of_one"))
+        return self._reshapes[key]
 
     def _copied(self, layer: Any, path: str) -> Any:
         if id(layer) not in self._copies:
@@ -204,6 +214,18 @@ class _Reader:
             name, count = f"{wanted}_{count}", count + 1
         self._names.add(name)
         return name
+
+
+def _is_of_one_value(op: Any, shape: tuple[int | None, ...]) -> bool:
+    """Say whether an op is a mean of one value each, which the converter drops: nothing is rounded there."""
+    if isinstance(op, keras.layers.GlobalAveragePooling1D | keras.layers.GlobalAveragePooling2D):
+        first = 2 if op.data_format == "channels_first" else 1
+        axes: Any = range(first, first + len(shape) - 2)
+    elif type(op).__name__ == "Mean" and not isinstance(op, keras.layers.Layer):
+        axes = [op.axis] if isinstance(op.axis, int) else op.axis or []
+    else:
+        return False
+    return bool(axes) and None not in shape[1:] and all(shape[axis] == 1 for axis in axes)
 
 
 _BEFORE = FOLDS_NORMALIZATION | {"SeparableConv1D", "SeparableConv2D"}  # these end in a convolution once expanded
