@@ -91,12 +91,39 @@ def native(model: Any, calibration: list[np.ndarray], samples: list[np.ndarray])
         "float_sqnr_db": sqnr(before[name], after[name]),
         "same_top1": same_top1(after[name], ours[name]),
         "within_2_steps": within(after[name], ours[name], output_step(file, name)[0]),
+        **in_integers(finished, content, inputs, ours),
         "size_bytes": len(content),
         "float_size_bytes": float_size_bytes,
         "attach_s": attach_s,
         "all_s": time.perf_counter() - begin,
         "notes": list(job.notes),
         "best": ours[name].reshape(len(ours[name]), -1).argmax(1),
+    }
+
+
+def in_integers(
+    finished: Any, content: bytes, inputs: dict[str, np.ndarray], fast: dict[str, np.ndarray]
+) -> dict[str, Any]:
+    """Compare a trained model with its file in the integers of the reference kernels, as every export does."""
+    import tfcompress as tfc
+    from tfcompress.tflite import exactness
+    from tfcompress.tflite.interpret import InterpreterProcess
+
+    trained = exactness.in_integers(finished)
+    if trained is None:
+        return {}
+    with InterpreterProcess(content, reference_kernels=True) as reference:
+        try:
+            found = exactness.compare_exactly(trained, reference.model, reference, trained.on_grid(inputs), fast)
+        except tfc.ContractError as refusal:
+            return {"exact_refused": str(refusal)}
+    return {
+        "exact_samples": found.samples,
+        "exact_equal": found.equal,
+        "exact_top1": found.agreement[0].top1,
+        "exact_within_2_steps": found.agreement[0].near,
+        "exact_unknown": list(found.rounded),
+        "kernels_within_2_steps": found.kernels[0].near,
     }
 
 
