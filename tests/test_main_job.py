@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -137,6 +138,72 @@ def test_a_quantization_aware_model_is_exported_at_once_by_the_literal_command(f
     again = read((here / "trained-qat-int8" / "trained-qat-int8.tflite").read_bytes())
     assert set(weights.ops_by_dtype(again.subgraphs)) == {"int8"}
     assert weights.facts(again.subgraphs) == weights.facts(read(first).subgraphs)
+
+
+def sequence_network(kind: str) -> Any:
+    """Build what the converter cannot quantize by itself: it has no int8 NEG, and dies of a loop."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    inputs = keras.Input((8, 8, 1), name="image")
+    x = layers.Dense(6, name="first")(layers.Reshape((8, 8))(inputs))
+    x = layers.LSTM(4)(x) if kind == "lstm" else layers.Flatten()(layers.LayerNormalization()(x))
+    return keras.Model(inputs, layers.Dense(CLASSES, activation="softmax", name="scores")(x))
+
+
+@pytest.mark.parametrize(
+    ("kind", "flags", "why"),
+    [
+        ("normalized", [], r"would leave 1 op in float \(NEG\)"),
+        ("normalized", ["--prune", "0.5", "--epochs", "1"], r"would leave 1 op in float \(NEG\)"),
+        ("lstm", [], "converter died by SIGSEGV while converting to int8"),
+    ],
+)
+def test_post_training_int8_of_what_the_converter_cannot_quantize(
+    kind: str, flags: list[str], why: str, folder: Path, here: Path
+) -> None:
+    sequence_network(kind).save(here / "net.keras")
+    report = exported(folder, str(here / "net.keras"), "--quantize", "int8", *flags)
+    found = report.result.verification
+    assert found["float_ops"] == []
+    assert found["agreement"][0]["sqnr_db"] > 20  # of the file, against the float model
+    assert found["exact"]["equal"] == 1.0
+    assert re.search(f"{why}: so the model was rewritten as for --qat", " ".join(report.warnings))
+    if flags:
+        assert {promise.what for promise in report.result.promises} == {"sparsity"}
+    assert tfc.load_model(here / "net.keras").keras3 is not None
+
+
+@pytest.mark.parametrize(
+    ("settings", "error"),
+    [
+        ({}, tfc.ContractError),  # there is no graph to rewrite
+        ({"float_ops": "allow", "io": "float32"}, None),
+    ],
+)
+def test_what_cannot_be_rewritten_says_what_the_converter_said(
+    settings: dict[str, Any], error: type[Exception] | None, folder: Path
+) -> None:
+    import keras
+
+    class Bare(keras.Model):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.inside = sequence_network("normalized")
+
+        def call(self, x: Any) -> Any:
+            return self.inside(x)
+
+    model, images = Bare(), blobs(64, 0)
+    model(images[0])
+    recipe = tfc.Recipe(export=tfc.Export(quantize="int8", **settings))
+    if error is None:
+        verification = tfc.compress(model, recipe, images).tflite.verification
+        assert [op.split(" at ")[0] for op in verification.float_ops] == ["NEG"]
+        return
+    with pytest.raises(error, match=r"1 of \d+ ops have no int8 form and would stay in float: NEG at"):
+        tfc.compress(model, recipe, images)
 
 
 @pytest.mark.parametrize(("quantize", "dtype"), [("dynamic", "int8"), ("float16", "float16"), ("none", "float32")])

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfcompress import files, outcome
-from tfcompress.errors import DataError, UnsupportedError, UsageError
+from tfcompress.errors import ConversionError, DataError, TfcompressError, UnsupportedError, UsageError
 from tfcompress.progress import SILENT, Progress
 from tfcompress.recipe import Recipe
 from tfcompress.recipe import load as load_recipe
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tfcompress.evaluate.metrics import Metrics
     from tfcompress.job import Job
     from tfcompress.reports.report import Report
+    from tfcompress.techniques.qat.transform import Quantized
     from tfcompress.tflite.convert import ConverterProcess
     from tfcompress.tflite.export import TFLiteModel
 
@@ -258,19 +259,66 @@ def _float_baseline(run: Run) -> bytes | None:
 
 
 def _export(run: Run, model: Any, float_size_bytes: int | None) -> TFLiteModel:
-    from tfcompress.tflite.export import export
+    """Export; where the converter's own post-training quantization fails, by our own rules."""
+    from tfcompress.tflite.contract import FloatOpsError
 
     with run.phase("export"):
-        return export(
-            model,
-            run.recipe.export,
-            data=run.data,
-            metadata=outcome.metadata(run.recipe, run.data),
-            converter=run.converter,
-            float_size_bytes=float_size_bytes,
-            progress=run.progress,
-            seed=run.recipe.train.seed,
-        )
+        try:
+            return _exported(run, model, float_size_bytes)
+        except (ConversionError, FloatOpsError) as refusal:
+            made = _calibrated(run, model)
+            if made is None:
+                raise
+            try:
+                file = _exported(run, made.model, float_size_bytes, reference=model)
+            except TfcompressError:
+                raise refusal from None
+            run.warn(f"{_why(refusal)}: so the model was rewritten as for --qat, and calibrated without training")
+            for note in made.notes:
+                run.warn(note)
+            return file
+
+
+def _why(refusal: TfcompressError) -> str:
+    """Return in half a sentence what the converter could not do."""
+    ops = getattr(refusal, "ops", ())
+    if not ops:
+        return str(refusal).partition("; ")[0]
+    kinds = ", ".join(sorted({op.op for op in ops}))
+    return f"the converter would leave {len(ops)} op{'s' if len(ops) > 1 else ''} in float ({kinds})"
+
+
+def _exported(run: Run, model: Any, float_size_bytes: int | None, reference: Any | None = None) -> TFLiteModel:
+    from tfcompress.tflite.export import export
+
+    return export(
+        model,
+        run.recipe.export,
+        data=run.data,
+        metadata=outcome.metadata(run.recipe, run.data),
+        converter=run.converter,
+        float_size_bytes=float_size_bytes,
+        reference=reference,
+        progress=run.progress,
+        seed=run.recipe.train.seed,
+    )
+
+
+def _calibrated(run: Run, model: Any) -> Quantized | None:
+    """Return the model with the ranges of our own quantization-aware training, untrained; None: it cannot have them."""
+    settings = run.recipe.export
+    if settings.quantize != "int8" or run.data is None or run.loaded.refusal or run.recipe.stage("qat"):
+        return None
+    from tfcompress.models.bridge import to_keras3
+    from tfcompress.models.kinds import keras_of
+    from tfcompress.techniques.qat.post_training import calibrated
+
+    run.progress.note("the converter cannot quantize this model; trying it by the rules of --qat, without training")
+    try:
+        plain = model if keras_of(model) == "keras3" else to_keras3(model)
+        return calibrated(plain, run.data.representative(settings.samples, run.recipe.train.seed))
+    except UnsupportedError:
+        return None
 
 
 def _check_promises(job: Job, tflite: TFLiteModel) -> list[str]:

@@ -99,6 +99,18 @@ def test_what_is_not_known_is_rounded_and_named():
     assert apart.max() < 1.1
 
 
+@pytest.mark.parametrize(
+    ("options", "rounded"),
+    [
+        ({}, {"a layer whose inputs are next to zero"}),
+        ({"activation": "relu"}, {"Conv2D"}),
+    ],
+)
+def test_a_bias_that_the_converter_coarsens_a_kernel_for_is_not_known(options, rounded):
+    make = lambda: [L.Conv2D(4, 1, bias_initializer=keras.initializers.Constant(1e6), **options)]  # noqa: E731
+    assert steps_apart(calibrated(make))[1] == rounded
+
+
 def test_a_mean_of_one_value_is_the_value():
     apart, rounded = steps_apart(calibrated(lambda: [L.Conv2D(4, 6), L.GlobalAveragePooling2D(), L.Dense(2)]))
     assert rounded == set()

@@ -119,12 +119,17 @@ def test_agreement_in_integers_says_what_is_not_exact(equal, rounded, near, mark
     report = a_report()
     result = dataclasses.replace(report.result, verification={"real_samples": True, "exact": exact})
     text = printed(table.print_report, dataclasses.replace(report, result=result))
-    line = (
-        f"{mark} agreement: file against the trained model in integers, 1,000 real samples: {100 * equal:.2f} % of the"
-    )
+    line = f"{mark} agreement: file against the model in integers, 1,000 real samples: {100 * equal:.2f} % of the"
     line += " values equal, the same top-1 of scores on 100.0 %, 100.00 % at most 2 steps apart"
     assert line in " ".join(text.split())
     assert text.count("; not exact in LSTM") == len(rounded)
+
+
+def test_a_file_that_the_reference_kernels_refuse_is_said_to_be():
+    report = a_report()
+    note = "not compared with the reference kernels: litert refuses this file"
+    result = dataclasses.replace(report.result, verification={"kernel_note": note})
+    assert f"! agreement: {note}" in printed(table.print_report, dataclasses.replace(report, result=result))
 
 
 def test_a_measurement_adds_latency_with_its_conditions():

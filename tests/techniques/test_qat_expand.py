@@ -179,6 +179,13 @@ def test_repetition_of_a_fixed_size_is_one_operation() -> None:
     assert _expansion(L.UpSampling2D(2))(free).shape == (None, None, 8, 2)
 
 
+def test_the_first_state_of_a_gru_is_zero_on_the_scale_of_its_inputs() -> None:
+    layer, inputs, _ = _built(lambda: L.GRU(3), [SEQUENCE])
+    kinds = [type(op).__name__ for op in keras.Function(inputs, _expansion(layer)(*inputs)).operations]
+    assert "ZerosLike" not in kinds  # a constant of zeros would have a scale of next to nothing
+    assert kinds.count("Pad") == 1
+
+
 def test_a_mask_that_is_not_there_may_be_said() -> None:
     layer, inputs, _ = _built(lambda: L.TimeDistributed(L.Dense(2)), [SEQUENCE])
     assert _expansion(layer)(*inputs, mask=None).shape == (None, 6, 2)

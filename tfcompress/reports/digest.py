@@ -189,6 +189,8 @@ def _agreement(report: Report) -> Iterator[Finding]:
     found = report.result.verification
     kind = "real" if found.get("real_samples") else "random"
     yield from _exactness(found.get("exact") or {}, kind)
+    if note := found.get("kernel_note"):
+        yield Finding("agreement", note, good=False)
     for output in found.get("agreement") or ():
         parts = []
         if output.get("sqnr_db") is not None:
@@ -203,7 +205,7 @@ def _agreement(report: Report) -> Iterator[Finding]:
 
 
 def _exactness(found: Mapping[str, Any], kind: str) -> Iterator[Finding]:
-    """Say how the file compares with the trained model where both are computed in integers."""
+    """Say how the file compares with the model where both are computed in integers."""
     if found.get("equal") is None:
         return
     parts = [f"{wording.percent(found['equal'], 2)} of the values equal"]
@@ -213,9 +215,7 @@ def _exactness(found: Mapping[str, Any], kind: str) -> Iterator[Finding]:
         parts.append(f"{wording.percent(output['near'], 2)} at most 2 steps apart")
     parts += [f"the runtime's own two kernels: {wording.percent(k['near'], 2)}" for k in found["kernels"]]
     unknown = f"; not exact in {', '.join(found['rounded'])}" if found["rounded"] else ""
-    text = (
-        f"file against the trained model in integers, {found['samples']:,} {kind} samples: {', '.join(parts)}{unknown}"
-    )
+    text = f"file against the model in integers, {found['samples']:,} {kind} samples: {', '.join(parts)}{unknown}"
     yield Finding("agreement", text, good=found["near"])
 
 

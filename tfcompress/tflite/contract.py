@@ -33,6 +33,18 @@ class FloatOp:
         return f"{self.op} at {_short(self.tensor)!r}"
 
 
+class FloatOpsError(ContractError):
+    """Ops in float in a file that was to be all integers.
+
+    Attributes:
+        ops: those.
+    """
+
+    def __init__(self, message: str, ops: Sequence[FloatOp]) -> None:
+        super().__init__(message)
+        self.ops = tuple(ops)
+
+
 def check_ops(model: FlatModel, export: Export) -> None:
     """Refuse ops that no TFLite runtime has, and what training should have taken away.
 
@@ -68,7 +80,7 @@ def check_integer(model: FlatModel, export: Export) -> None:
     """Refuse ops in float in a file that was asked to be int8 or int16x8, unless they are allowed.
 
     Raises:
-        ContractError: naming ops and tensors.
+        FloatOpsError: naming ops and tensors.
     """
     if export.needs_data and export.float_ops == "refuse" and (found := float_ops(model)):
         msg = (
@@ -76,7 +88,7 @@ def check_integer(model: FlatModel, export: Export) -> None:
             f"{listed(found)}; replace those layers, give --data if you gave none, or "
             "give --float-ops allow"
         )
-        raise ContractError(msg)
+        raise FloatOpsError(msg, found)
 
 
 def check_io(model: FlatModel, export: Export, signature: Signature) -> None:

@@ -189,7 +189,7 @@ def _what(export: Export, *, qat: bool) -> str:
 def _remedy(reason: str) -> str:
     if reason == "SIGKILL":
         return "the machine has most likely run out of memory: use fewer or smaller calibration samples"
-    return "recurrent layers do that to it: build them with unroll=True, or quantize 'dynamic' or 'float16'"
+    return "recurrent layers do that to it: use --qat, build them with unroll=True, or quantize 'dynamic' or 'float16'"
 
 
 def _reason(text: str) -> str:

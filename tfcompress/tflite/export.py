@@ -100,6 +100,7 @@ def export(
     converter: ConverterProcess | None = None,
     float_model: Any | None = None,
     float_size_bytes: int | None = None,
+    reference: Any | None = None,
     progress: Progress = SILENT,
     seed: int = 0,
 ) -> TFLiteModel:
@@ -115,6 +116,7 @@ def export(
         float_model: the model before quantization-aware training, whose float file the size is compared with; None:
             *model* itself (for one trained for int8: no comparison).
         float_size_bytes: size of that float file, where the caller has it already.
+        reference: the model whose outputs the file must agree with; None: *model* itself.
         progress: where progress goes.
         seed: draws the samples.
 
@@ -139,7 +141,7 @@ def export(
             if trained:
                 drawn = dataclasses.replace(drawn, inputs=trained.on_grid(drawn.inputs))
             run = _Run(settings, engine, lowered, drawn)
-            content, keras_outputs = run.convert(model)
+            content, keras_outputs = run.convert(model if reference is None else reference)
             if float_size_bytes is None:
                 float_size_bytes = run.float_size(float_model, folder / "float")
             content, sparse = run.encode(content)
@@ -167,14 +169,14 @@ class _Run:
     lowered: Lowered
     samples: _Drawn
 
-    def convert(self, model: Any) -> tuple[bytes, dict[str, np.ndarray]]:
-        """Convert, and run the Keras model on the samples while the converter is at work.
+    def convert(self, reference: Any) -> tuple[bytes, dict[str, np.ndarray]]:
+        """Convert, and run a Keras model on the samples while the converter is at work.
 
         Where an op has no integer kernel the model is converted once more, with that op in float: to be reported where
         ``float_ops`` allows it, and otherwise to find out for the error message which layer it came from.
         """
         self._start(self.settings)
-        keras_outputs = call(model, self.samples.inputs)
+        keras_outputs = call(reference, self.samples.inputs)
         try:
             return self._steady(self.engine.result()), keras_outputs
         except MissingKernelError:

@@ -33,15 +33,14 @@ def weighted(given: Sums) -> Waiting:
     The kernel of FULLY_CONNECTED takes the factor in float64 where there are several, and in float32's product where
     there is one; the others hold it in 31 bits.
     """
-    largest = np.where(given.largest > 0.0, given.largest, 1.0).astype(np.float64) / given.levels
+    largest = given.factors
     scale = largest.astype(np.float32).astype(np.float64)
     bias = given.bias.astype(np.float64)
     if given.bias_source is not None:  # training rounded it to steps of this
         trained = largest * given.bias_source
         bias = np.round(bias / trained) * trained
     step = given.source.scale * scale
-    numbers = np.rint(bias.astype(np.float32).astype(np.float64) / step)
-    total = given.sums + np.clip(numbers, -(2.0**31), 2.0**31 - 1).astype(np.int64)
+    total = given.sums + np.rint(bias.astype(np.float32).astype(np.float64) / step).astype(np.int64)
 
     def rescale(grid: Grid) -> np.ndarray:
         if not given.dense:

@@ -94,7 +94,7 @@ class Emulator:
     def _called(self, call: Call, template: Template, given: list[_Node]) -> list[_Node]:
         layer = call.layer
         if isinstance(layer, FakeQuant):
-            return [_on_grid(layer, given[0])]
+            return [self._on_grid(layer, given[0])]
         maker, known = EXACT.get(type(layer).__name__), None
         exact = [node.exact for node in given if node.exact is not None]
         if maker is not None and len(exact) == len(given):
@@ -108,6 +108,20 @@ class Emulator:
 
         whole = _Node(None, plain)
         return [_node(item, whole, place) for place, item in enumerate(known or [None] * len(call.outputs))]
+
+    def _on_grid(self, layer: FakeQuant, given: _Node) -> _Node:
+        grid, exact = grid_of(layer), given.exact
+        if isinstance(exact, Sums) and exact.overflows:
+            self.rounded.add("a layer whose inputs are next to zero")
+            exact = None
+        if isinstance(exact, Sums):
+            exact = weighted(exact)
+        if isinstance(exact, Held) and exact.grid != grid:
+            exact = rescaled(exact)
+        if isinstance(exact, Waiting):
+            exact = exact.on(grid)
+        held = exact or Held(grid.numbers(np.asarray(given.real)), grid)
+        return _Node(held, lambda: held.real)
 
 
 class _Node:
@@ -131,15 +145,3 @@ def _given(values: np.ndarray) -> _Node:
 
 def _node(exact: Exact | None, whole: _Node, place: int) -> _Node:
     return _Node(exact, lambda: exact.real if isinstance(exact, Held) else whole.real[place])
-
-
-def _on_grid(layer: FakeQuant, given: _Node) -> _Node:
-    grid, exact = grid_of(layer), given.exact
-    if isinstance(exact, Sums):
-        exact = weighted(exact)
-    if isinstance(exact, Held) and exact.grid != grid:
-        exact = rescaled(exact)
-    if isinstance(exact, Waiting):
-        exact = exact.on(grid)
-    held = exact or Held(grid.numbers(np.asarray(given.real)), grid)
-    return _Node(held, lambda: held.real)

@@ -22,22 +22,24 @@ def _rectified(call: Emulated) -> list[Exact] | None:
         if layer.negative_slope or layer.threshold or layer.max_value not in (None, 6.0):
             return None
         bounds = RELU if layer.max_value is None else RELU6
-    return [_bounded(call.given[0], bounds)]
+    return _bounded(call.given[0], bounds)
 
 
-def _bounded(given: Exact, bounds: Bounds) -> Waiting:
+def _bounded(given: Exact, bounds: Bounds) -> list[Exact] | None:
     if isinstance(given, Held):
         given = arithmetic.rectified(given)
     if isinstance(given, Sums):
+        if given.overflows:
+            return None
         given = arithmetic.weighted(given)
-    return given.bounded(bounds)
+    return [given.bounded(bounds)]
 
 
 def _activated(call: Emulated) -> list[Exact] | None:
     name = getattr(call.layer.activation, "__name__", "")
     bounds = bounds_of(call.layer.activation)
     if bounds is not None:
-        return [_bounded(call.given[0], bounds)]
+        return _bounded(call.given[0], bounds)
     if name == "linear":
         return [call.given[0]]
     if call.held is None:
@@ -209,11 +211,6 @@ def _resized(call: Emulated) -> list[Exact] | None:
     return [arithmetic.interpolated(held, (high, wide))]
 
 
-def _zeros(call: Emulated) -> list[Exact] | None:
-    held = call.held
-    return None if held is None else [Waiting(lambda grid: np.full(held.numbers.shape, grid.zero_point, np.int64))]
-
-
 def _has_real_numbers(template: Template) -> bool:
     leaves = _arguments(template, [None] * 64)
     return any(isinstance(leaf, float | np.ndarray) or hasattr(leaf, "numpy") for leaf in leaves)
@@ -238,7 +235,6 @@ EXACT: dict[str, Maker] = {
     "PReLU": _parametric,
     "LeakyReLU": _leaky,
     "Rsqrt": _inverse_rooted,
-    "ZerosLike": _zeros,
     **dict.fromkeys(("UpSampling2D", "Resizing", "Resize"), _resized),
     **dict.fromkeys(("Exp", "Log", "Gelu"), _tabled),
     **dict.fromkeys(("GlobalAveragePooling1D", "GlobalAveragePooling2D"), _mean),

@@ -52,6 +52,10 @@ class Grid:
         return int(round_half_away(np.asarray(np.float32(value) / np.float32(self.scale))))
 
 
+LARGEST_BIAS = 2**30 - 1
+"""A bias of more steps has the converter coarsen the kernel."""
+
+
 @dataclass(frozen=True)
 class Held:
     """A tensor of int8 numbers.
@@ -118,3 +122,13 @@ class Sums:
     bias: np.ndarray
     bias_source: float | None
     dense: bool
+
+    @property
+    def factors(self) -> np.ndarray:
+        """Kernel steps of the channels, float64 as the training computes them, shape (channels,)."""
+        return np.asarray(np.where(self.largest > 0.0, self.largest, 1.0).astype(np.float64) / self.levels)
+
+    @property
+    def overflows(self) -> bool:
+        """Whether a bias is too large for the input's scale, next to nothing: the converter makes the kernel fit it."""
+        return bool((np.abs(self.bias) > LARGEST_BIAS * self.source.scale * self.factors).any())

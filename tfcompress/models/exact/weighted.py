@@ -64,6 +64,8 @@ def transformed(call: Emulated) -> list[Exact] | None:
         dense=type(layer).__name__ == "Dense" and transform.bits == 8,  # one of 4 bits goes as a convolution
     )
     bounds = bounds_of(layer.activation)
+    if bounds is not None and made.overflows:
+        return None
     return [made if bounds is None else arithmetic.weighted(made).bounded(bounds)]
 
 

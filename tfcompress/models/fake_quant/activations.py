@@ -14,7 +14,7 @@ MOMENTUM = 0.99
 """Weight of the past in a range's moving average, once it has seen enough batches."""
 PRIOR = 32.0
 """Batches that a calibrated range counts for."""
-_LEAST_SPAN = 1e-6
+_LEAST_SPAN = 1.25e-6  # of a range below 1e-6 the converter makes another one
 
 
 @keras.saving.register_keras_serializable("tfcompress")
@@ -258,7 +258,7 @@ def _before_relu(x: Any) -> tuple[Any, Any, str]:
     A grid that begins at zero cuts off what a ReLU would. In a traced function, which knows what made *x*, it gets the
     ReLU's input: the ReLU, a pass over the tensor, is not computed.
     """
-    op = getattr(x, "op", None)
+    op: Any = getattr(x, "op", None)
     kind = "" if op is None or op.type not in ("Relu", "Relu6") else str(op.type)
     source = tf.cast(op.inputs[0] if kind else x, tf.float32)
     largest = tf.maximum(tf.reduce_max(tf.stop_gradient(source)), _LEAST_SPAN)

@@ -147,7 +147,7 @@ class _GRUCell(_Cell):
             update, new = self.gate(update), self.activation(new)
             return [self.subtract([new, self.multiply([update, new])])]
         # at the first step the state is zero, but its projection has a bias
-        state = self.parts.op("zeros", keras.ops.zeros_like, new) if states is None else states[0]
+        state = self.zeros(new) if states is None else states[0]
         recurred = self.gates("split_state", self.recur(state), 3 if self.cell.reset_after else 2)
         update = self.gate(self.add([update, recurred[0]]))
         reset = self.gate(self.add([reset, recurred[1]]))
@@ -159,6 +159,14 @@ class _GRUCell(_Cell):
         if states is None:
             return [self.subtract([new, self.multiply([update, new])])]
         return [self.add([new, self.multiply([update, self.subtract([state, new])])])]
+
+    def zeros(self, x: Any) -> Any:
+        """Return zeros of the shape of *x*, (batch, units), on its scale.
+
+        A constant of zeros would have a scale of next to nothing, in multiples of which no bias fits into 32 bits.
+        """
+        padded = self.parts.op("padded", keras.ops.pad, x, ((0, 0), (self.units, 0)))
+        return self.parts.op("zeros", operator.getitem, padded, (slice(None), slice(0, self.units)))
 
 
 _CELLS: dict[Any, Callable[[Parts, Any], Any]] = {
