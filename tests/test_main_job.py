@@ -260,11 +260,18 @@ def test_inspect_counts_the_same_parameters_and_macs_in_keras_and_in_tflite(
 @pytest.mark.parametrize("load", [str, Path, tfc.load_model])
 def test_one_call_from_python_writes_nothing_unless_asked(load: Callable[[Any], Any], folder: Path, here: Path) -> None:
     model = load(folder / "net3.keras")
-    given = getattr(model, "native", model)
-    result = tfc.compress(given, "int8", tfc.load_data(folder / "data.npz"))
+    result = tfc.compress(model, "int8", tfc.load_data(folder / "data.npz"))
     assert result.folder is None
     assert result.report.result.sha256 == result.tflite.sha256
+    assert tfc.export(model).verification.macs == result.tflite.verification.macs
     assert list(here.iterdir()) == []
+
+
+def test_what_was_loaded_is_taken_everywhere(folder: Path) -> None:
+    loaded = tfc.load_model(folder / "net3.keras")
+    job = tfc.attach(loaded, tfc.QAT(), samples=blobs(32, 0)[0])
+    assert job.model.count_params() > loaded.native.count_params()
+    assert tfc.compress(loaded.native, tfc.Recipe()).tflite.content == tfc.compress(loaded, tfc.Recipe()).tflite.content
 
 
 def test_an_existing_output_is_refused_and_stays(folder: Path, here: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -100,7 +100,8 @@ def attach(
     the training, where its own momentum would reach further back: they have to keep up with weights that vanish.
 
     Args:
-        model: a Keras 3 or tf_keras model, functional or Sequential, with trained weights; never changed.
+        model: a Keras 3 or tf_keras model, functional or Sequential, with trained weights (or what
+            :func:`tfcompress.load_model` gives); never changed.
         *stages: what to do, all in one training; at most one of each kind. Channels go at once, before the training.
         train: the settings of the training, where there are any: its epochs and seed are used.
         epochs: epochs of the training; None: what ``fit`` says when it begins.
@@ -117,6 +118,10 @@ def attach(
         ModelError: the model was never built.
         UnsupportedError: a stage cannot work on this model; names the layers and what to do.
     """
+    from tfcompress.models.loading import Loaded
+
+    if isinstance(model, Loaded):
+        model = model.native
     _check(model, stages)
     return attach_to(
         model, stages, train=train, epochs=epochs, steps_per_epoch=steps_per_epoch, samples=samples, teacher=teacher

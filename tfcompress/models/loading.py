@@ -29,7 +29,7 @@ from tfcompress.models.savedmodel import check_trusted
 from tfcompress.models.signature import signature_of
 from tfcompress.models.untrusted import NATIVE_QUANTIZERS, QUANTIZERS, TRAINING_WRAPPERS
 
-__all__ = ["FileInfo", "Loaded", "keras_of", "load", "probe"]
+__all__ = ["FileInfo", "Loaded", "keras_of", "load", "native_of", "probe"]
 
 SAVED_MODEL = "a SavedModel holds no Keras layers; only post-training quantization is possible"
 SUBCLASSED = "a subclassed model has no graph of layers; only post-training quantization is possible"
@@ -97,11 +97,21 @@ class Loaded:
         return to_keras2(self.native) if self.writer == "keras3" else self.native
 
 
+def native_of(model: Any) -> Any:
+    """Return a model object, or the path of a SavedModel, for what users may give: that, a file's path, or a Loaded.
+
+    Raises:
+        ModelError: not a model that can be read.
+        UntrustedCodeError: the file holds code; load it with *trust* on.
+    """
+    return load(model).native if isinstance(model, str | Path | Loaded) else model
+
+
 def load(model: Any, *, trust: bool = False, custom: Sequence[str] = ()) -> Loaded:
     """Load a model file or SavedModel folder, or take a model object.
 
     Args:
-        model: the path, or a model of either Keras.
+        model: the path, or a model of either Keras; what was loaded before is given back.
         trust: run code that the file holds (Lambda layers).
         custom: classes and functions of the user's that the file needs, each as ``module:NAME``.
 
@@ -110,6 +120,8 @@ def load(model: Any, *, trust: bool = False, custom: Sequence[str] = ()) -> Load
         UntrustedCodeError: the file holds code, and *trust* is off.
         UsageError: *custom* names something that is not there.
     """
+    if isinstance(model, Loaded):
+        return model
     objects = import_objects(custom)
     if not isinstance(model, str | Path):
         return _from_object(model)

@@ -17,6 +17,7 @@ import numpy as np
 from tfcompress.errors import ContractError, DataError, UsageError
 from tfcompress.files import sha256, write_atomic
 from tfcompress.models.kinds import graph_of, keras_of
+from tfcompress.models.loading import native_of
 from tfcompress.models.signature import call
 from tfcompress.models.specs import Signature, random_inputs
 from tfcompress.progress import SILENT, Progress
@@ -107,7 +108,8 @@ def export(
     """Lower a trained model to a TFLite file and check that the file is what was asked for.
 
     Args:
-        model: a Keras 3 or tf_keras model (wrapped for quantization-aware training, too), or the path of a SavedModel.
+        model: a Keras 3 or tf_keras model (wrapped for quantization-aware training, too), what
+            :func:`tfcompress.load_model` gives, or the path of a file or SavedModel.
         settings: how to lower it, and what the file must satisfy.
         data: samples to calibrate and to compare on: bound data, an array of shape (samples, *shape) for each input by
             name, or one array for a model of one input; preprocessed as in training.
@@ -128,6 +130,7 @@ def export(
     """
     for text in settings.runtimes:
         parse(text)  # a name that is misspelt is told now, not after the conversion
+    model = native_of(model)
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tfcompress-")))
         engine = converter or stack.enter_context(ConverterProcess())

@@ -84,6 +84,17 @@ def rectified(given: Held) -> Waiting:
     return Waiting(lambda grid: _float32_ratio(given.grid, grid)(given.centred) + grid.zero_point)
 
 
+def magnitude(given: Held) -> Waiting:
+    """ABS; the factor is computed in float32, and there is none where the scales are the same."""
+    size = np.abs(given.centred)
+
+    def rescale(grid: Grid) -> np.ndarray:
+        same = given.grid.scale == grid.scale
+        return (size if same else _float32_ratio(given.grid, grid)(size)) + grid.zero_point
+
+    return Waiting(rescale)
+
+
 def leaky(given: Held, slope: Held) -> Waiting:
     """PRELU: what is below zero is multiplied by a slope."""
     below = given.centred < 0

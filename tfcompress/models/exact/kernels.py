@@ -155,6 +155,10 @@ def _inverse_rooted(call: Emulated) -> list[Exact] | None:
     return None if call.held is None else [arithmetic.inverse_rooted(call.held)]
 
 
+def _magnitude(call: Emulated) -> list[Exact] | None:
+    return None if call.held is None else [arithmetic.magnitude(call.held)]
+
+
 def _leaky(call: Emulated) -> list[Exact] | None:
     return None if call.held is None else [arithmetic.leaky_by(call.held, float(call.layer.negative_slope))]
 
@@ -235,6 +239,7 @@ EXACT: dict[str, Maker] = {
     "PReLU": _parametric,
     "LeakyReLU": _leaky,
     "Rsqrt": _inverse_rooted,
+    **dict.fromkeys(("Absolute", "Abs"), _magnitude),
     **dict.fromkeys(("UpSampling2D", "Resizing", "Resize"), _resized),
     **dict.fromkeys(("Exp", "Log", "Gelu"), _tabled),
     **dict.fromkeys(("GlobalAveragePooling1D", "GlobalAveragePooling2D"), _mean),
