@@ -60,6 +60,7 @@ def steps_apart(model) -> tuple[np.ndarray, set[str]]:
             *(L.Resizing(5, 7), L.Reshape((5, 28)), L.UpSampling1D(3), L.Conv1D(3, 1)),
         ],
         lambda: [L.Reshape((2, 36)), L.GRU(3)],
+        lambda: [L.Conv2D(4, 3, activation="mish"), L.Flatten(), L.Dense(3, activation="elu")],
     ],
 )
 def test_integers_follow_the_training_to_within_a_few_steps(make):

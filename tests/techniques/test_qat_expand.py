@@ -64,6 +64,11 @@ CASES: list[tuple[Any, list[tuple[int, ...]]]] = [
     (lambda: L.Activation("tanh_shrink"), [VECTOR]),
     (lambda: L.Activation("elu"), [VECTOR]),
     (lambda: L.Activation("celu"), [VECTOR]),
+    (lambda: L.Activation("softsign"), [VECTOR]),
+    (lambda: L.Activation("leaky_relu"), [VECTOR]),
+    (lambda: L.Add(), [VECTOR, VECTOR, VECTOR]),
+    (lambda: L.Multiply(), [VECTOR, VECTOR, VECTOR]),
+    (lambda: L.Average(), [IMAGE, IMAGE]),
     (lambda: L.Activation("log_sigmoid"), [VECTOR]),
     (lambda: L.ReLU(max_value=1.0, negative_slope=0.1), [VECTOR]),
     (lambda: L.Conv3D(3, 2, activation="swish"), [VOLUME]),
@@ -97,10 +102,14 @@ CASES: list[tuple[Any, list[tuple[int, ...]]]] = [
 ]
 
 
+MERGES = (L.Dot, L.Add, L.Multiply, L.Average)
+"""Layers that take a list."""
+
+
 def _built(make: Any, shapes: list[tuple[int, ...]], seed: int = 0) -> tuple[Any, list[Any], Any]:
     """Return a layer with random weights, the inputs it was called on, and its outputs."""
     layer, inputs = make(), [keras.Input(shape) for shape in shapes]
-    outputs = layer(inputs) if isinstance(layer, L.Dot) else layer(*inputs)
+    outputs = layer(inputs) if isinstance(layer, MERGES) else layer(*inputs)
     rng = np.random.default_rng(seed)
     layer.set_weights([rng.uniform(0.2, 1, w.shape) * rng.choice([-1, 1], w.shape) for w in layer.get_weights()])
     return layer, inputs, outputs
@@ -120,7 +129,7 @@ def _flat(outputs: Any) -> list[np.ndarray]:
 
 
 def _applied(function: Any, layer: Any, inputs: list[Any]) -> Any:
-    return function(inputs) if isinstance(layer, L.Dot) else function(*inputs)
+    return function(inputs) if isinstance(layer, MERGES) else function(*inputs)
 
 
 @pytest.mark.parametrize(("make", "shapes"), CASES)
@@ -184,6 +193,11 @@ def test_the_first_state_of_a_gru_is_zero_on_the_scale_of_its_inputs() -> None:
     kinds = [type(op).__name__ for op in keras.Function(inputs, _expansion(layer)(*inputs)).operations]
     assert "ZerosLike" not in kinds  # a constant of zeros would have a scale of next to nothing
     assert kinds.count("Pad") == 1
+
+
+def test_a_sum_of_two_stays_one_layer() -> None:
+    layer, _, _ = _built(lambda: L.Add(), [VECTOR, VECTOR])
+    assert expansion(layer) is None
 
 
 def test_a_mask_that_is_not_there_may_be_said() -> None:

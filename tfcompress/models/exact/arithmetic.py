@@ -25,6 +25,7 @@ from tfcompress.models.exact.values import LARGEST, LEAST, Grid, Held, Sums, Wai
 _HEADROOM = 20  # bits that ADD and SUB shift their inputs up by
 _SOFTMAX_BITS = 5
 _ACCUMULATOR_BITS = 12
+_FAR = 1e6  # steps that are beyond every grid
 
 
 def weighted(given: Sums) -> Waiting:
@@ -177,13 +178,18 @@ def _neighbours(inputs: int, outputs: int, *, rank: int, axis: int) -> tuple[np.
 
 
 def looked_up(given: Held, function: Callable[[np.ndarray], np.ndarray]) -> Waiting:
-    """LOGISTIC, TANH and their like: a table of the function in float32, at each of the 256 numbers."""
+    """LOGISTIC, TANH and their like: a table of the function in float32, at each of the 256 numbers.
+
+    Where the function has no value, as LOG at zero and below, the table holds the least number.
+    """
 
     def rescale(grid: Grid) -> np.ndarray:
         numbers = np.arange(LEAST, LARGEST + 1)
         reals = np.float32(given.grid.scale) * (numbers - given.grid.zero_point).astype(np.float32)
         inverse = np.float32(1.0) / np.float32(grid.scale)
-        table = round_half_away(function(reals) * inverse).astype(np.int64) + grid.zero_point
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            steps = np.nan_to_num(function(reals) * inverse, nan=-_FAR, posinf=_FAR, neginf=-_FAR)
+        table = round_half_away(np.clip(steps, -_FAR, _FAR)).astype(np.int64) + grid.zero_point
         return np.asarray(table[given.numbers - LEAST])
 
     return Waiting(rescale)

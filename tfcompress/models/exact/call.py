@@ -9,6 +9,7 @@ from typing import Any
 from tfcompress.models.call_template import Template
 from tfcompress.models.exact.values import Grid, Held, Sums, Waiting
 from tfcompress.models.fake_quant.activations import FakeQuant
+from tfcompress.models.fake_quant.bake import range_of
 
 Exact = Held | Waiting | Sums
 
@@ -46,7 +47,6 @@ Maker = Callable[[Emulated], "list[Exact] | None"]
 """Computes a call exactly; None: it cannot."""
 
 
-def grid_of(layer: FakeQuant) -> Grid:
-    """Return the grid that a layer rounds to now."""
-    low, high = layer.fixed or (float(layer.low), float(layer.high))
-    return Grid.of(min(low, 0.0), max(high, 0.0))
+def grid_of(layer: FakeQuant, least_step: float = 0.0) -> Grid:
+    """Return the grid that a layer rounds to in the file, by :func:`tfcompress.models.fake_quant.bake.range_of`."""
+    return Grid.of(*range_of(layer, least_step))

@@ -7,6 +7,7 @@ only if the file computes what was trained.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -16,9 +17,9 @@ from tfcompress.models.call_template import Template
 from tfcompress.models.exact.arithmetic import rescaled, weighted
 from tfcompress.models.exact.call import Emulated, Exact, grid_of
 from tfcompress.models.exact.kernels import EXACT
-from tfcompress.models.exact.values import Held, Sums, Waiting
+from tfcompress.models.exact.values import Grid, Held, Sums, Waiting
 from tfcompress.models.fake_quant.activations import FakeQuant
-from tfcompress.models.fake_quant.bake import is_fake_quant
+from tfcompress.models.fake_quant.bake import is_fake_quant, least_steps
 from tfcompress.models.fake_quant.copies import is_symbolic
 from tfcompress.models.graph import Call, calls
 from tfcompress.models.wiring import wire
@@ -48,6 +49,7 @@ class Emulator:
         self._model, self._wiring, self._calls = model, wire(model), list(calls(model))
         self._ranges = {layer.name: layer for layer in model.layers if isinstance(layer, FakeQuant)}
         self._kept: dict[Any, Any] = {}
+        self._least_steps = least_steps(model)
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Run the model on samples.
@@ -77,7 +79,7 @@ class Emulator:
         for call in self._calls:
             for tensor in Template.of(call.args, call.kwargs, is_symbolic)[1]:
                 if id(tensor) in names and isinstance(call.layer, FakeQuant):
-                    name, grid = names[id(tensor)], grid_of(call.layer)
+                    name, grid = names[id(tensor)], self._grid(call.layer)
                     found[name] = Held(grid.numbers(inputs[name]), grid).real
         return found
 
@@ -109,17 +111,21 @@ class Emulator:
         whole = _Node(None, plain)
         return [_node(item, whole, place) for place, item in enumerate(known or [None] * len(call.outputs))]
 
+    def _grid(self, layer: FakeQuant) -> Grid:
+        return grid_of(layer, self._least_steps.get(layer.name, 0.0))
+
     def _on_grid(self, layer: FakeQuant, given: _Node) -> _Node:
-        grid, exact = grid_of(layer), given.exact
+        grid, exact = self._grid(layer), given.exact
         if isinstance(exact, Sums) and exact.overflows:
             self.rounded.add("a layer whose inputs are next to zero")
             exact = None
+        dense = exact if isinstance(exact, Sums) and exact.dense else None
         if isinstance(exact, Sums):
             exact = weighted(exact)
         if isinstance(exact, Held) and exact.grid != grid:
             exact = rescaled(exact)
         if isinstance(exact, Waiting):
-            exact = exact.on(grid)
+            exact = replace(exact.on(grid), dense=dense)
         held = exact or Held(grid.numbers(np.asarray(given.real)), grid)
         return _Node(held, lambda: held.real)
 

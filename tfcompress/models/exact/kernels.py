@@ -27,7 +27,7 @@ def _rectified(call: Emulated) -> list[Exact] | None:
 
 def _bounded(given: Exact, bounds: Bounds) -> list[Exact] | None:
     if isinstance(given, Held):
-        given = arithmetic.rectified(given)
+        given = given.dense or arithmetic.rectified(given)
     if isinstance(given, Sums):
         if given.overflows:
             return None

@@ -63,10 +63,13 @@ class Held:
     Attributes:
         numbers: int64, shape (batch, …).
         grid: what they mean.
+        dense: what a FULLY_CONNECTED rounded to them: the converter does that op once more for a ReLU on its output,
+            with the ReLU in it, where others read the output, too.
     """
 
     numbers: np.ndarray
     grid: Grid
+    dense: Sums | None = None
 
     @property
     def centred(self) -> np.ndarray:

@@ -21,6 +21,8 @@ from tfcompress.models.fake_quant.four_bits import in_four_bits
 from tfcompress.models.fake_quant.weights import TransformedLayer, WeightFakeQuant, variable_at
 from tfcompress.models.graph import calls
 
+_RELUS = (keras.activations.relu, keras.activations.relu6)
+
 CHANNEL_AXES: dict[str, tuple[int, ...]] = {
     "Conv1D": (2,),
     "Conv2D": (3,),
@@ -31,6 +33,50 @@ CHANNEL_AXES: dict[str, tuple[int, ...]] = {
     "Dense": (1,),
 }
 """Layers that a BatchNormalization after them is folded into -> axes of their kernel that are output channels."""
+
+
+MOST_STEPS = 128.0
+"""Steps of its output, at most, that one step of a layer's sums may be; XNNPACK refuses a file where it is 256."""
+
+
+def least_steps(model: Any) -> dict[str, float]:
+    """Return for the ranges of sums the least step that the runtime takes, by the name of their layer.
+
+    Only a tensor that is next to zero throughout (its ReLUs are dead, say) has a range that is finer.
+    """
+    sums: dict[int, float] = {}
+    found: dict[str, float] = {}
+    ranges = {layer.name: layer for layer in model.layers if isinstance(layer, FakeQuant)}
+    for call in calls(model):
+        layer, given = call.layer, Template.of(call.args, call.kwargs, is_symbolic)[1]
+        step = sums.get(id(given[0])) if len(given) == 1 else None
+        if isinstance(layer, TransformedLayer):
+            source = ranges.get(layer.input_range)
+            step = (
+                None if source is None else _step_of_sums(layer, max(source.step or 0.0, found.get(source.name, 0.0)))
+            )
+        elif isinstance(layer, FakeQuant):
+            found[layer.name] = max(found.get(layer.name, 0.0), (step or 0.0) / MOST_STEPS)
+            continue
+        elif isinstance(layer, FreezableBatchNormalization):
+            step = None if step is None else step * float(np.abs(_factor(layer)).max())
+        elif getattr(layer, "activation", None) not in _RELUS and not isinstance(layer, keras.layers.ReLU):
+            continue
+        if step is not None:
+            sums.update((id(tensor), step) for tensor in call.outputs)
+    return {name: step for name, step in found.items() if step > (ranges[name].step or np.inf)}
+
+
+def range_of(layer: FakeQuant, least_step: float = 0.0) -> tuple[float, float]:
+    """Return least and largest value of a range as the file holds it, zero among them.
+
+    Args:
+        layer: its range is known.
+        least_step: of :func:`least_steps`; a finer range is widened to it.
+    """
+    low, high = layer.fixed or (min(float(layer.low), 0.0), max(float(layer.high), 0.0))
+    wider = max(1.0, 255.0 * least_step / (high - low)) if high > low else 1.0
+    return low * wider, high * wider
 
 
 def is_fake_quant(model: Any) -> bool:
@@ -52,6 +98,7 @@ class _Baker:
         self._model = model
         self._copies: dict[int, Any] = {}
         self._folded = _folded(model)
+        self._least_steps = least_steps(model)
 
     def result(self) -> Any:
         """Make every call again on copies of the layers."""
@@ -78,7 +125,7 @@ class _Baker:
         if any(layer is normalization for normalization in self._folded.values()):
             return None
         if isinstance(layer, FakeQuant):
-            return _constant(layer)
+            return _constant(layer, self._least_steps.get(layer.name, 0.0))
         if isinstance(layer, TransformedLayer):
             return self._plain(layer)
         kind = keras.layers.BatchNormalization if isinstance(layer, FreezableBatchNormalization) else None
@@ -148,11 +195,9 @@ def _fold(layer: Any, final: dict[str, np.ndarray], normalization: Any) -> dict[
 
     ``gamma * (w x + b - mean) / sqrt(variance + epsilon) + beta`` (Jacob et al. 2018, arXiv:1712.05877, eq. 14).
     """
-    mean, variance = (np.asarray(v, np.float64) for v in (normalization.moving_mean, normalization.moving_variance))
-    gamma = np.asarray(normalization.gamma, np.float64) if normalization.scale else 1.0
+    mean, factor = np.asarray(normalization.moving_mean, np.float64), _factor(normalization)
     beta = np.asarray(normalization.beta, np.float64) if normalization.center else 0.0
     bias = np.asarray(layer.bias, np.float64) if layer.use_bias else 0.0
-    factor = gamma / np.sqrt(variance + normalization.epsilon)
     kernel = final.get("kernel", np.asarray(layer.kernel))
     axes = CHANNEL_AXES[type(layer).__name__]
     shape = [size if axis in axes else 1 for axis, size in enumerate(kernel.shape)]
@@ -163,13 +208,27 @@ def _fold(layer: Any, final: dict[str, np.ndarray], normalization: Any) -> dict[
     }
 
 
+def _factor(normalization: Any) -> np.ndarray:
+    """Return what a normalization multiplies each channel by."""
+    gamma = np.asarray(normalization.gamma, np.float64) if normalization.scale else 1.0
+    return np.asarray(gamma / np.sqrt(np.asarray(normalization.moving_variance, np.float64) + normalization.epsilon))
+
+
+def _step_of_sums(wrapper: TransformedLayer, input_step: float) -> float | None:
+    """Return what one step of the coarsest channel's sums is worth."""
+    if type(wrapper.layer).__name__ not in CHANNEL_AXES or "kernel" not in wrapper.transforms:
+        return None
+    largest = float(np.abs(wrapper.final("kernel")).max())
+    return largest / float(2 ** (_bits(wrapper) - 1) - 1) * input_step
+
+
 def _bits(wrapper: TransformedLayer) -> int:
     """Return the bits of a kernel as the file will hold it."""
     last = wrapper.transforms["kernel"][-1] if "kernel" in wrapper.transforms else None
     return last.bits if isinstance(last, WeightFakeQuant) else 8
 
 
-def _constant(layer: FakeQuant) -> Any | None:
+def _constant(layer: FakeQuant, least_step: float) -> Any | None:
     """Return the range as it is now; None: the export's samples have to tell it.
 
     That is so where it never saw anything; and for 16 bits, where the converter writes biases that no kernel takes
@@ -177,10 +236,9 @@ def _constant(layer: FakeQuant) -> Any | None:
     """
     if layer.bits == 16:
         return None
-    if layer.fixed is not None:
-        return ConstantFakeQuant(*layer.fixed, layer.bits, name=layer.name)
-    low, high, seen = (float(variable) for variable in (layer.low, layer.high, layer.seen))
-    return ConstantFakeQuant(min(low, 0.0), max(high, 0.0), layer.bits, name=layer.name) if seen else None
+    if layer.fixed is None and not float(layer.seen):
+        return None
+    return ConstantFakeQuant(*range_of(layer, least_step), layer.bits, name=layer.name)
 
 
 def _in_float32(layer: Any, name: str, **changed: Any) -> Any:

@@ -124,6 +124,22 @@ def _tanh_shrink(parts: Parts) -> Apply:
     return lambda x: difference([x, tanh(x)])
 
 
+def _softsign(parts: Parts) -> Apply:
+    """``x / (1 + |x|)``, with ``rsqrt(1 + |x|)`` twice: the runtime's DIV refuses a divisor that is rounded to zero."""
+
+    def apply(x: Any) -> Any:
+        size = parts.op("shift", keras.ops.add, parts.op("absolute", keras.ops.absolute, x), 1.0)
+        root = parts.op("root", keras.ops.rsqrt, size)
+        return parts.op("product", keras.ops.multiply, parts.op("share", keras.ops.multiply, x, root), root)
+
+    return apply
+
+
+def _leaky_relu(parts: Parts) -> Apply:
+    """``x if x > 0 else 0.2 x``, which is one op (the slope is that of the function in Keras)."""
+    return parts.layer(keras.layers.LeakyReLU, "leaky", negative_slope=0.2)
+
+
 def relu(layer: Any, settle: Settle) -> Apply | None:
     """Expand a ReLU layer that is both leaky and bounded."""
     if not layer.negative_slope or layer.max_value is None or layer.threshold:
@@ -138,7 +154,9 @@ _MAKERS: dict[Any, Callable[[Parts], Apply]] = {
     keras.activations.hard_sigmoid: _hard_sigmoid,
     keras.activations.elu: _elu,
     keras.activations.celu: _elu,  # they differ only where alpha is not 1
+    keras.activations.leaky_relu: _leaky_relu,
     keras.activations.selu: _selu,
+    keras.activations.softsign: _softsign,
     keras.activations.log_sigmoid: _log_sigmoid,
     keras.activations.softplus: _softplus,
     keras.activations.mish: _mish,
