@@ -10,7 +10,7 @@ from make_files import cnn, two_ways
 
 from tfcompress.errors import ConversionError
 from tfcompress.recipe import Export
-from tfcompress.tflite.convert import ConverterProcess, MissingKernelError
+from tfcompress.tflite.convert import RETRIES, ConverterProcess, MissingKernelError
 from tfcompress.tflite.cursor import Bytes
 from tfcompress.tflite.flatbuffer import read
 from tfcompress.tflite.interpret import InterpreterProcess
@@ -35,6 +35,18 @@ def test_a_killed_converter_most_likely_ran_out_of_memory(tmp_path, monkeypatch,
         pytest.raises(ConversionError, match=f"died by {reason} .*{remedy}"),
     ):
         converter.convert(tmp_path, Export(quantize="float16"), None, qat=True)
+
+
+def test_a_refusal_without_a_word_is_an_accident_and_tried_again(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("WORDLESS_CHILD_REFUSALS", str(RETRIES))
+    with ConverterProcess(child="wordless_child") as converter:
+        assert converter.convert(tmp_path, Export(), None) == b"converted"
+    monkeypatch.setenv("WORDLESS_CHILD_REFUSALS", str(RETRIES + 1))
+    with (
+        ConverterProcess(child="wordless_child") as converter,
+        pytest.raises(ConversionError, match="refuses to convert to float32: it gives no reason"),
+    ):
+        converter.convert(tmp_path, Export(), None)
 
 
 def test_a_runtime_that_dies_in_the_converters_process_is_a_reason_not_an_error(file) -> None:

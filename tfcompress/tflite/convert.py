@@ -24,6 +24,10 @@ _MISSING = r"not yet supported for op|Unsupported (input|output) type"  # the la
 _CHILD = "tfcompress.tflite.converter_child"
 
 
+RETRIES = 4
+"""More conversions at most where one of them fails by accident, or leaves an op in float that others do not."""
+
+
 class MissingKernelError(ConversionError):
     """The converter refused because ops have no integer kernel."""
 
@@ -44,7 +48,7 @@ class ConverterProcess:
         self._log, self._child = log, child
         self._worker = self._new_worker()
         self._count = 0
-        self._waiting: tuple[Path, str] | None = None
+        self._waiting: tuple[Path, str, dict[str, Any]] | None = None
 
     def _new_worker(self) -> Worker:
         return Worker(self._child, log=self._log, environment=_ENVIRONMENT)
@@ -103,21 +107,20 @@ class ConverterProcess:
             # prefixed: an input called "file" would be taken for savez's own argument
             arrays: dict[str, Any] = {f"x.{name}": np.asarray(values) for name, values in representative.items()}
             np.savez(samples, **arrays)
-        self._waiting = (target, _what(export, qat=qat))
-        self._worker.send(
-            {
-                "saved_model": str(saved_model),
-                "target": str(target),
-                "quantize": export.quantize,
-                "io": export.io_dtype,
-                "qat": qat,
-                "sparse": sparse,
-                "select_ops": export.select_ops,
-                "float_ops": float_ops,
-                "batch": batch,
-                "representative": None if representative is None else str(samples),
-            }
-        )
+        request = {
+            "saved_model": str(saved_model),
+            "target": str(target),
+            "quantize": export.quantize,
+            "io": export.io_dtype,
+            "qat": qat,
+            "sparse": sparse,
+            "select_ops": export.select_ops,
+            "float_ops": float_ops,
+            "batch": batch,
+            "representative": None if representative is None else str(samples),
+        }
+        self._waiting = (target, _what(export, qat=qat), request)
+        self._worker.send(request)
 
     def result(self) -> bytes:
         """Wait for what :meth:`start` began.
@@ -136,9 +139,9 @@ class ConverterProcess:
         if self._waiting is None:
             msg = "ConverterProcess.result() must follow start()"
             raise RuntimeError(msg)
-        (target, what), self._waiting = self._waiting, None
+        (target, what, request), self._waiting = self._waiting, None
         try:
-            self._worker.receive()
+            self._receive(request)
         except WorkerDiedError as death:
             self._replace_worker()
             where = f"; what it printed is in {self._log}" if self._log else ""
@@ -150,6 +153,23 @@ class ConverterProcess:
             msg = f"the TFLite converter refuses to convert to {what}: {_reason(answer.text)}"
             raise kind(msg) from answer
         return target
+
+    def _receive(self, request: dict[str, Any]) -> None:
+        """Wait for the answer; where it is a refusal without a word, ask again.
+
+        The converter does not always do the same: in 1 of some 15 conversions of one GRU that was written out its
+        quantizer raised a bare RuntimeError (TensorFlow 2.21).
+        """
+        for _ in range(RETRIES):
+            try:
+                self._worker.receive()
+            except WorkerAnswerError as answer:
+                if answer.text.strip():
+                    raise
+                self._worker.send(request)
+            else:
+                return
+        self._worker.receive()
 
     def try_in_tensorflow(self, model: bytes) -> str:
         """Open a TFLite file in TensorFlow's interpreter, which this process has loaded already, and run it once.

@@ -23,7 +23,7 @@ from tfcompress.models.specs import Signature, random_inputs
 from tfcompress.progress import SILENT, Progress
 from tfcompress.recipe import Export
 from tfcompress.tflite.contract import check_integer, float_ops
-from tfcompress.tflite.convert import ConverterProcess, MissingKernelError
+from tfcompress.tflite.convert import RETRIES, ConverterProcess, MissingKernelError
 from tfcompress.tflite.exactness import Trained, in_integers
 from tfcompress.tflite.flatbuffer import read
 from tfcompress.tflite.lower import Lowered, lower
@@ -33,9 +33,6 @@ from tfcompress.tflite.sparse import choose
 from tfcompress.tflite.verify import QAT_SAMPLES, SAMPLES, Verification, verify
 
 _LEFT_ON = {"PruneLowMagnitude": "tfmot's strip_pruning", "ClusterWeights": "tfmot's strip_clustering"}
-
-RETRIES = 4
-"""More conversions at most where one of them left an op in float that others do not."""
 
 
 class Samples(Protocol):
