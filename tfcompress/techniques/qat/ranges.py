@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import keras
@@ -32,11 +31,13 @@ class Ranges:
         self._parent: dict[Value, Value] = {}
         self._layers: dict[Any, FakeQuant] = {}
         self._rescalings = 0
+        self._twins = _twins(steps)
         for step in steps.steps:
             if rules.kind_of(step.op) in ("same", "unchanged"):
                 self._join([v for v in (*step.inputs, *step.outputs) if v.is_float])
-        for twins in _twins(steps):
-            self._join(twins)
+        for step, twin in self._twins.items():
+            for pair in zip(twin.outputs, step.outputs, strict=True):
+                self._join(list(pair))
         self._values = [*steps.inputs, *(output for step in steps.steps for output in step.outputs)]
         self._fixed = self._fixed_groups()
         self._signed = {self._root(value) for value in self._values if not _is_nonnegative(value)}
@@ -50,7 +51,7 @@ class Ranges:
 
     def behind(self, value: Value) -> FakeQuant | None:
         """Return the layer on whose grid *value* is, rounded there or moved from where it was; None: on no grid."""
-        if not value.is_float or _is_fused(value):
+        if not value.is_float or self._is_fused(value):
             return None
         fixed = self._fixed_range(value) or self._fixed.get(self._root(value))
         return self._layers.get((self._root(value), fixed))
@@ -76,7 +77,22 @@ class Ranges:
             return False
         if rules.kernels(maker.op) and not in_scope(maker.path, self._stage.scope):
             return False
-        return not _is_fused(value)
+        return not self._is_fused(value)
+
+    def _is_fused(self, value: Value) -> bool:
+        """Say whether the op that makes *value* also does what follows: nothing is rounded in between."""
+        users = {self._twins.get(user, user) for user in value.users}
+        if value.is_output or len(users) != 1 or value.maker is None:
+            return False
+        user, name = users.pop(), type(value.maker.op).__name__
+        if type(user.op).__name__ == "FreezableBatchNormalization":
+            return name in rules.FOLDS_NORMALIZATION
+        if rules.kind_of(user.op) != "relu":
+            return False
+        if name == "FreezableBatchNormalization":
+            before = value.maker.inputs[0].maker
+            return before is not None and type(before.op).__name__ in rules.FUSES_RELU
+        return name in rules.FUSES_RELU
 
     def _fixed_range(self, value: Value) -> Fixed | None:
         table = rules.FIXED if self._stage.activation_bits == 8 else rules.FIXED_16
@@ -115,25 +131,14 @@ class Ranges:
                 self._parent[second] = first
 
 
-def _is_fused(value: Value) -> bool:
-    """Say whether the op that makes *value* also does what follows: nothing is rounded in between."""
-    if value.is_output or len(value.users) != 1 or value.maker is None:
-        return False
-    user, name = value.users[0], type(value.maker.op).__name__
-    if type(user.op).__name__ == "FreezableBatchNormalization":
-        return name in rules.FOLDS_NORMALIZATION
-    if rules.kind_of(user.op) != "relu":
-        return False
-    if name == "FreezableBatchNormalization":
-        before = value.maker.inputs[0].maker
-        return before is not None and type(before.op).__name__ in rules.FUSES_RELU
-    return name in rules.FUSES_RELU
+def _twins(steps: Steps) -> dict[Step, Step]:
+    """Return, for a step that does what one before it did to the same tensors, that one.
 
-
-def _twins(steps: Steps) -> Iterable[list[Value]]:
-    """Return the outputs that are one and the same: the converter merges the ops, and knows one range for them."""
+    The converter merges the two, and knows one range for what comes out.
+    """
     known: dict[Any, Step] = {}
     first: dict[Value, Value] = {}
+    found: dict[Step, Step] = {}
     for step in steps.steps:
         op = step.op
         if not isinstance(op, keras.layers.Layer) or op.variables:
@@ -142,7 +147,8 @@ def _twins(steps: Steps) -> Iterable[list[Value]]:
         twin = known.setdefault((type(op), repr({**op.get_config(), "name": ""}), inputs), step)
         if twin is not step:
             first.update(zip(step.outputs, twin.outputs, strict=True))
-            yield from (list(pair) for pair in zip(twin.outputs, step.outputs, strict=True))
+            found[step] = twin
+    return found
 
 
 def _is_nonnegative(value: Value) -> bool:
