@@ -92,6 +92,7 @@ def converted(kind: str, names: Iterable[str], results: Results) -> str:
         "native",
         "ops in int8",
         "in float",
+        "equal in integers",
         "same top-1",
         "within 2 steps",
         "file / float",
@@ -106,7 +107,7 @@ def _converted_row(kind: str, name: str, results: Results) -> list[str]:
     ours = results.of("benchmarks.qat_child", child, name, "native")
     taken = "yes" if theirs.get("accepted") else "no"
     if "error" in ours:
-        return [name, taken, f"no: {ours['error']}", *[NONE] * 6]
+        return [name, taken, f"no: {ours['error']}", *[NONE] * 7]
     count, left = ours["ops"], ours["float_ops"]
     kinds = ", ".join(sorted({op.split(" at ")[0] for op in left})) or "none"
     return [
@@ -115,6 +116,7 @@ def _converted_row(kind: str, name: str, results: Results) -> list[str]:
         "yes",
         f"{count - len(left)} / {count}",
         kinds,
+        _equal(ours),
         f"{percent(ours['same_top1'])} ({ours['sqnr_db']:.0f} dB)",
         percent(ours["within_2_steps"], 2),
         f"{kilobytes(ours['size_bytes'])} / {kilobytes(ours['float_size_bytes'])}",
@@ -122,19 +124,30 @@ def _converted_row(kind: str, name: str, results: Results) -> list[str]:
     ]
 
 
+def _equal(figures: Row) -> str:
+    """Return how many output values model and file have in common in the integers of the reference kernels."""
+    if figures.get("exact_equal") is None:
+        return NONE
+    unknown = figures["exact_unknown"]
+    suffix = f", not exact in {', '.join(unknown)}" if unknown else ""
+    return f"{percent(figures['exact_equal'], 2)} of {figures['exact_samples']:,} samples{suffix}"
+
+
 def zoo(results: Results, options: argparse.Namespace) -> str:
     """Measure the networks of ``keras.applications``."""
     note = (
         f"Random weights, trained {STEPS} steps on the demo's pictures so that outputs differ, then for one epoch "
-        "of 128 with rounding; the quantized Keras model is compared with its file on 1,000 test pictures. "
-        "*Transform* is `attach` with its calibration on 128."
+        "of 128 with rounding. *Equal in integers*: values that are the same where model and file are both computed in "
+        "the integers of the reference kernels, on as many of 1,000 test pictures as fit into 20 s. *Same top-1* and "
+        "*within 2 steps*: the model as it was trained, in floating-point numbers, against the file under XNNPACK, on "
+        "all of them. *Transform* is `attach` with its calibration on 128."
     )
     return f"{converted('network', options.only or ZOO, results)}\n\n{note}"
 
 
 def layers(results: Results, options: argparse.Namespace) -> str:
     """Measure the layers that tfmot never took."""
-    note = "One tiny model each, random weights and inputs; 1,000 samples."
+    note = "One tiny model each, random weights and inputs; 1,000 samples. The columns are those of the README's table."
     return f"{converted('layer', options.only or LAYERS, results)}\n\n{note}"
 
 

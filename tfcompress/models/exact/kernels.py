@@ -26,6 +26,8 @@ def _rectified(call: Emulated) -> list[Exact] | None:
 
 
 def _bounded(given: Exact, bounds: Bounds) -> list[Exact] | None:
+    if isinstance(given, Held) and given.dense and given.numbers.ndim > 2:
+        return None  # the converter may have moved a reshape in between, or not
     if isinstance(given, Held):
         given = given.dense or arithmetic.rectified(given)
     if isinstance(given, Sums):
