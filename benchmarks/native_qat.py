@@ -159,7 +159,8 @@ def accuracies(title: str, results: Results, *words: str) -> list[str]:
 
     def cell(side: str) -> str:
         found = figures.get(side)
-        return NONE if found is None else f"{percent(found['top1'], 2)}, {found['size_bytes']:,} B"
+        star = "\\*" if found and found.get("rewritten") else ""
+        return NONE if found is None else f"{percent(found['top1'], 2)}, {found['size_bytes']:,} B{star}"
 
     sides = [cell(side) for side in ("float", "tuned", "ptq", "native", "tfmot")]
     return [f"{title} ({figures['samples']:,} test samples)", *sides]
@@ -195,7 +196,8 @@ def sequence(results: Results, options: argparse.Namespace) -> str:
     folder = str(options.sequence.resolve())
     titles = {"conv1d": "Conv1D", "lstm": "LSTM", "gru": "GRU", "transformer": "transformer"}
     rows = [accuracies(f"{title}, JapaneseVowels", results, name, folder) for name, title in titles.items()]
-    return table(TRAINED, rows)
+    note = "\\* The converter cannot: rewritten by the rules of our QAT, calibrated, not trained (`--quantize int8`)."
+    return f"{table(TRAINED, rows)}\n\n{note}"
 
 
 def step_time(results: Results, options: argparse.Namespace) -> str:

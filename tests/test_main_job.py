@@ -147,6 +147,9 @@ def sequence_network(kind: str) -> Any:
     keras.utils.set_random_seed(0)
     layers = keras.layers
     inputs = keras.Input((8, 8, 1), name="image")
+    if kind == "volume":
+        x = layers.MaxPooling3D(2)(layers.Conv3D(4, 3, activation="relu")(layers.Reshape((4, 4, 4, 1))(inputs)))
+        return keras.Model(inputs, layers.Dense(CLASSES, activation="softmax", name="scores")(layers.Flatten()(x)))
     x = layers.Dense(6, name="first")(layers.Reshape((8, 8))(inputs))
     x = layers.LSTM(4)(x) if kind == "lstm" else layers.Flatten()(layers.LayerNormalization()(x))
     return keras.Model(inputs, layers.Dense(CLASSES, activation="softmax", name="scores")(x))
@@ -158,6 +161,7 @@ def sequence_network(kind: str) -> Any:
         ("normalized", [], r"would leave 1 op in float \(NEG\)"),
         ("normalized", ["--prune", "0.5", "--epochs", "1"], r"would leave 1 op in float \(NEG\)"),
         ("lstm", [], "converter died by SIGSEGV while converting to int8"),
+        ("volume", [], "refuses to convert to int8: no TFLite op for MaxPool3D"),
     ],
 )
 def test_post_training_int8_of_what_the_converter_cannot_quantize(
@@ -173,6 +177,16 @@ def test_post_training_int8_of_what_the_converter_cannot_quantize(
     if flags:
         assert {promise.what for promise in report.result.promises} == {"sparsity"}
     assert tfc.load_model(here / "net.keras").keras3 is not None
+
+
+def test_a_model_that_has_no_float_file_is_trained_for_int8(folder: Path, here: Path) -> None:
+    sequence_network("volume").save(here / "net.keras")
+    report = exported(folder, str(here / "net.keras"), "--qat", "--epochs", "1")
+    assert report.baseline is None
+    assert report.result.verification["float_ops"] == []
+    assert any(text.startswith("there is no float file to compare with: ") for text in report.warnings)
+    assert run(["export", str(here / "net.keras"), "--quantize", "dynamic", "-o", "other"]) == 6
+    assert not (here / "other").exists()
 
 
 @pytest.mark.parametrize(

@@ -238,7 +238,11 @@ def _finish(run: Run, folder: Path | None, log: Path | None) -> Result:
 
 
 def _float_baseline(run: Run) -> bytes | None:
-    """Convert the model as it came, in float32; None where the result itself is that, or float was trained away."""
+    """Convert the model as it came, in float32.
+
+    None where the result itself is that, where float was trained away, or where TFLite has no float op for it: an int8
+    file of it may be had all the same.
+    """
     import tempfile
 
     from tfcompress.recipe import Export
@@ -255,7 +259,13 @@ def _float_baseline(run: Run) -> bytes | None:
         saved = Path(scratch) / "float"
         to_saved_model(run.loaded.native, saved)
         settings = Export(select_ops=run.recipe.export.select_ops)
-        return run.converter.convert(saved, settings, None)
+        try:
+            return run.converter.convert(saved, settings, None)
+        except ConversionError as refusal:
+            if run.recipe.export.quantize != "int8" or run.loaded.refusal:
+                raise
+            run.warn(f"there is no float file to compare with: {str(refusal).partition('; ')[0]}")
+            return None
 
 
 def _export(run: Run, model: Any, float_size_bytes: int | None) -> TFLiteModel:
