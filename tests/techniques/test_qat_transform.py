@@ -133,6 +133,25 @@ def test_the_same_done_twice_to_one_tensor_has_one_range():
     assert first is second
 
 
+def test_equal_relus_on_one_tensor_are_one_and_done_by_the_op_before():
+    def build(x):
+        x = L.BatchNormalization(name="norm")(L.Conv2D(2, 1, name="conv")(x))
+        relus = [L.Activation("relu", name="a")(x), L.ReLU(name="b")(x), keras.ops.relu(x)]
+        return L.Add(name="sum")([L.Conv2D(2, 1, name=f"c{i}")(y) for i, y in enumerate(relus)])
+
+    made = quantize(model_of((4, 4, 2), build), QAT()).model
+    assert "norm" not in rounded_after(made)
+    (first,), (second,), (third,) = (scales(made, f"c{i}") for i in range(3))
+    assert first is second is third
+
+    def differ(x):
+        x = L.Conv2D(2, 1, name="conv")(x)
+        return L.Add()([L.ReLU(name="a")(x), L.ReLU(6.0, name="b")(x)])
+
+    made = quantize(model_of((4, 4, 2), differ), QAT()).model
+    assert {"conv", "a", "b"} <= set(rounded_after(made))
+
+
 def test_a_mean_of_one_value_keeps_its_scale_since_the_converter_drops_it():
     def build(x):
         small = L.Conv2D(2, 4, name="small")(x)

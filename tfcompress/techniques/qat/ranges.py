@@ -140,15 +140,24 @@ def _twins(steps: Steps) -> dict[Step, Step]:
     first: dict[Value, Value] = {}
     found: dict[Step, Step] = {}
     for step in steps.steps:
-        op = step.op
-        if not isinstance(op, keras.layers.Layer) or op.variables:
+        what = _what(step.op)
+        if what is None:
             continue
         inputs = tuple(first.get(value, value) for value in step.inputs)
-        twin = known.setdefault((type(op), repr({**op.get_config(), "name": ""}), inputs), step)
+        twin = known.setdefault((what, inputs), step)
         if twin is not step:
             first.update(zip(step.outputs, twin.outputs, strict=True))
             found[step] = twin
     return found
+
+
+def _what(op: Any) -> Any:
+    """Return a key that is the same for ops that do the same; None: it is not known of this one."""
+    if rules.kind_of(op) == "relu":
+        return rules.bounds_at_six(op)
+    if not isinstance(op, keras.layers.Layer) or op.variables:
+        return None
+    return type(op), repr({**op.get_config(), "name": ""})
 
 
 def _is_nonnegative(value: Value) -> bool:

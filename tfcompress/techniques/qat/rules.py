@@ -119,6 +119,11 @@ def kind_of(op: Any) -> Kind:
     return "float" if name in STAYS_FLOAT else "own"
 
 
+def bounds_at_six(op: Any) -> bool:
+    """Say whether an op whose kind is "relu" is a ReLU6."""
+    return name_of(op) in ("relu6", "Relu6") or getattr(op, "max_value", None) is not None
+
+
 def ends_in_relu(op: Any) -> bool:
     """Say whether an op is a ReLU or ReLU6, or a layer that ends in one."""
     inside = getattr(op, "activation", None) if type(op).__name__ in FOLDS_NORMALIZATION else None
