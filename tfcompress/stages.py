@@ -147,8 +147,10 @@ class QAT:
         activation_bits: bits of an activation: 8, or 16 (native engine).
         learn_ranges: train the ranges' steps together with the weights (LSQ, Esser et al. 2020, arXiv:1902.08153)
             instead of averaging what is seen (native engine).
-        freeze: last fraction of the training steps in which ranges and BatchNormalization statistics stand still, in
-            [0, 1) (native engine).
+        freeze: last fraction of the training steps in which ranges stand still, in [0, 1) (native engine).
+        freeze_statistics: the same for BatchNormalization, which then trains with its moving statistics
+            (Krishnamoorthi 2018, arXiv:1806.08342, section 3.2.1); only for small learning rates: at large ones the
+            training diverges (native engine).
         scope: names of layers to quantize, ``*`` and ``?`` allowed; empty: every layer.
         engine: who does the work: ``native`` (Keras 3), ``tfmot`` (Keras 2), or ``auto``.
     """
@@ -158,13 +160,15 @@ class QAT:
     activation_bits: Literal[8, 16] = 8
     learn_ranges: bool = False
     freeze: float = 0.25
+    freeze_statistics: float = 0.0
     scope: tuple[str, ...] = ()
     engine: Engine = "auto"
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
         check_literals(self, self.kind)
-        check("qat.freeze", "in [0, 1)", self.freeze, ok=0 <= self.freeze < 1)
+        for name, share in (("freeze", self.freeze), ("freeze_statistics", self.freeze_statistics)):
+            check(f"qat.{name}", "in [0, 1)", share, ok=0 <= share < 1)
         plain = (self.weight_bits, self.activation_bits, self.learn_ranges) == (8, 8, False)
         allowed = "'native' (or 'auto') for other than 8 bits, and for learn_ranges"
         check("qat.engine", allowed, self.engine, ok=plain or self.engine != "tfmot")

@@ -11,7 +11,7 @@ from tfcompress.errors import UsageError
 
 keras = pytest.importorskip("keras")
 
-from tfcompress.models.fake_quant.activations import MOMENTUM, ConstantFakeQuant, FakeQuant  # noqa: E402
+from tfcompress.models.fake_quant.activations import MOMENTUM, WARM_UP, ConstantFakeQuant, FakeQuant  # noqa: E402
 
 
 def ends(layer):
@@ -30,16 +30,33 @@ def test_the_first_batch_sets_the_range_and_zero_is_always_inside():
     assert layer.step == pytest.approx(5 / 255)
 
 
-def test_the_past_weighs_more_with_every_batch_up_to_the_momentum():
+def test_a_range_shrinks_by_an_average_in_which_the_past_weighs_more_with_every_batch_up_to_the_momentum():
     layer = FakeQuant()
-    layer(np.array([1.0], np.float32), training=True)
-    layer(np.array([2.0], np.float32), training=True)
-    assert ends(layer)[1] == pytest.approx(1 / 2 * 1.0 + 1 / 2 * 2.0)
     layer(np.array([6.0], np.float32), training=True)
-    assert ends(layer)[1] == pytest.approx(2 / 3 * 1.5 + 1 / 3 * 6.0)
+    layer(np.array([2.0], np.float32), training=True)
+    assert ends(layer)[1] == pytest.approx(1 / 2 * 6.0 + 1 / 2 * 2.0)
+    layer(np.array([1.0], np.float32), training=True)
+    assert ends(layer)[1] == pytest.approx(2 / 3 * 4.0 + 1 / 3 * 1.0)
     layer.seen.assign(10_000.0)
-    layer(np.array([13.0], np.float32), training=True)
-    assert ends(layer)[1] == pytest.approx(MOMENTUM * 3.0 + (1 - MOMENTUM) * 13.0)
+    layer(np.array([2.0], np.float32), training=True)
+    assert ends(layer)[1] == pytest.approx(MOMENTUM * 3.0 + (1 - MOMENTUM) * 2.0)
+
+
+def test_a_range_grows_at_once_and_later_to_twice_its_span_at_most():
+    layer = FakeQuant()
+    layer(np.array([-1.0, 1.0], np.float32), training=True)
+    assert np.asarray(layer(np.array([-50.0, 100.0], np.float32), training=True)).max() == pytest.approx(
+        100.0, rel=0.01
+    )
+    assert ends(layer) == (-50.0, 100.0)
+    layer.seen.assign(WARM_UP)
+    layer(np.array([-60.0, 1000.0], np.float32), training=True)
+    assert ends(layer) == (-60.0, 250.0)
+    relus = FakeQuant(nonnegative=True)
+    relus.seen.assign(WARM_UP)
+    relus.high.assign(2.0)
+    relus(np.array([9.0], np.float32), training=True)
+    assert ends(relus) == (0.0, 4.0)
 
 
 def test_a_frozen_range_stands_still():
@@ -78,8 +95,11 @@ def test_a_fixed_range_has_no_weights_and_never_moves():
 def test_one_instance_on_two_tensors_gives_both_one_scale():
     layer = FakeQuant()
     layer(np.array([4.0], np.float32), training=True)
+    layer.seen.assign(10_000.0)
     layer(np.array([-4.0], np.float32), training=True)
-    assert ends(layer) == (-2.0, 2.0)  # the average of (0, 4) and (-4, 0)
+    layer(np.array([4.0], np.float32), training=True)
+    assert ends(layer)[1] == 4.0  # the other tensor does not narrow it
+    assert ends(layer)[0] == pytest.approx(-4.0 * MOMENTUM)
 
 
 def test_observing_takes_the_least_and_largest_value_and_rounds_nothing():

@@ -95,6 +95,19 @@ def test_ranges_stand_still_for_the_last_part_of_the_training():
     assert [set(each) for each in frozen] == [{0.0}] * 5 + [{1.0}] * 3  # after 6 of 8 steps
 
 
+@pytest.mark.parametrize(("share", "expected"), [(0.0, [0.0] * 8), (0.5, [0.0] * 3 + [1.0] * 5)])
+def test_statistics_stand_still_where_that_is_asked_for(share, expected):
+    given = keras.Input((6, 6, 2))
+    x = layers.BatchNormalization(name="norm")(layers.Conv2D(2, 3)(given))
+    work = open_session(keras.Model(given, layers.Flatten()(x)), [QAT(freeze_statistics=share)], seed=0)
+    work.plan_(epochs=2, steps_per_epoch=4)
+    frozen = []
+    for _ in range(8):
+        work.after_step_()
+        frozen.append(float(work.model.get_layer("norm").frozen))
+    assert frozen == expected
+
+
 def test_kernels_of_layers_that_quantization_takes_apart_are_found_again():
     given = keras.Input((6, 8), name="steps")
     x = layers.MultiHeadAttention(2, 4, name="attention")(given, given)

@@ -10,7 +10,7 @@ from tfcompress.errors import ModelError, UnsupportedError, UsageError
 from tfcompress.models.fake_quant.activations import FakeQuant
 from tfcompress.models.fake_quant.weights import TransformedLayer, WeightFakeQuant
 from tfcompress.recipe import QAT
-from tfcompress.techniques.qat.calibrate import calibrate_, freeze_
+from tfcompress.techniques.qat.calibrate import calibrate_, freeze_ranges_, freeze_statistics_
 from tfcompress.techniques.qat.transform import quantize
 
 keras = pytest.importorskip("keras")
@@ -74,7 +74,8 @@ def test_calibrating_again_starts_anew():
 def test_frozen_ranges_and_statistics_stand_still_in_training():
     made, (x, y) = quantize(convolutional(keras), QAT()).model, images()
     calibrate_(made, {"image": x})
-    freeze_(made)
+    freeze_ranges_(made)
+    freeze_statistics_(made)
     kept = {
         w.path: np.asarray(w) for w in made.non_trainable_weights if w.path.endswith(("low", "high", "moving_mean"))
     }

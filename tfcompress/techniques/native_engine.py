@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from tfcompress.techniques.native.distill import Teacher, learn_from_
 from tfcompress.techniques.native.masking import Masked, numpy_of
 from tfcompress.techniques.promises import GROUPS, Promise
 from tfcompress.techniques.promises import check as check_promises
-from tfcompress.techniques.qat.calibrate import calibrate_, freeze_
+from tfcompress.techniques.qat.calibrate import calibrate_, freeze_ranges_, freeze_statistics_
 from tfcompress.techniques.schedule import plan
 
 NAME = "native"
@@ -59,7 +59,7 @@ class NativeSession:
         self._pruning = self._prune()
         self._clustering = self._placed.clustering
         self._momentum = Momentum(self.model._flatten_layers())
-        self._freeze_at: int | None = None
+        self._freezing: list[tuple[int, Callable[[Any], None]]] = []  # after how many steps, and what then
         self._done = 0
         if "qat" in self._asked and samples is not None:
             calibrate_(self._placed.model, samples.inputs)
@@ -106,8 +106,10 @@ class NativeSession:
         """
         self._done = done_steps
         qat: QAT | None = self._asked.get("qat")
-        if qat and qat.freeze:
-            self._freeze_at = round((1 - qat.freeze) * epochs * steps_per_epoch)
+        if qat:
+            shares = ((qat.freeze, freeze_ranges_), (qat.freeze_statistics, freeze_statistics_))
+            total = epochs * steps_per_epoch
+            self._freezing = [(round((1 - share) * total), freeze_) for share, freeze_ in shares if share]
         if self._pruning is not None:
             self._plan_pruning_(self._pruning, epochs, steps_per_epoch)
         self._follow_()
@@ -137,9 +139,10 @@ class NativeSession:
     def _follow_(self) -> None:
         if self._clustering and self._clustering.waiting and not self.unfinished:
             self._clustering.start_()
-        if self._freeze_at is not None and self._done >= self._freeze_at:
-            self._freeze_at = None
-            freeze_(self._placed.model)
+        for step, freeze_ in self._freezing:
+            if self._done >= step:
+                freeze_(self._placed.model)
+        self._freezing = [(step, freeze_) for step, freeze_ in self._freezing if self._done < step]
 
     def promises(self) -> list[Promise]:
         """Compare every kernel as it is now with what was asked."""

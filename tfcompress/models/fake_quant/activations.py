@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfcompress.errors import UsageError
@@ -14,6 +15,8 @@ MOMENTUM = 0.99
 """Weight of the past in a range's moving average, once it has seen enough batches."""
 PRIOR = 32.0
 """Batches that a calibrated range counts for."""
+WARM_UP = PRIOR + 100.0
+"""Batches in which a range grows to whatever comes."""
 _LEAST_SPAN = 1.25e-6  # of a range below 1e-6 the converter makes another one
 
 
@@ -26,9 +29,9 @@ class FakeQuant(keras.layers.Layer):  # type: ignore[misc]
     rounded, see :func:`trained_on_grid`. 16 bits have a grid that is symmetric around zero, as TFLite's int16
     activations do.
 
-    A range follows the least and largest value of each training batch by a moving average: the first batch sets it, and
-    the weight of the past grows with every batch to :data:`MOMENTUM`. Until it has seen a batch the layer changes
-    nothing. Called on several tensors, one instance gives all of them one scale.
+    A range follows the least and largest value of each training batch: the first batch sets it, it grows at once, and
+    shrinks by a moving average, in which the weight of the past grows with every batch to :data:`MOMENTUM`. Until it
+    has seen a batch the layer changes nothing. Called on several tensors, one instance gives all of them one scale.
 
     Attributes:
         bits: 8 or 16.
@@ -107,17 +110,25 @@ class FakeQuant(keras.layers.Layer):  # type: ignore[misc]
         return tf.cast(trained_on_grid(x, *self._follow_(*_span(x)), self.bits), inputs.dtype)
 
     def _follow_(self, least: Any | None, largest: Any) -> tuple[Any, Any]:
-        """Move the range towards that of this batch; without *least* its lower end stays at zero."""
-        seen = self.seen.value
-        pace = (1.0 - self.frozen.value) * tf.maximum(1.0 / (seen + 1.0), 1.0 - MOMENTUM)
+        """Move the range towards that of this batch; without *least* its lower end stays at zero.
+
+        It grows at once, and shrinks by the moving average. A range that lags behind weights that move cuts off what
+        they learn. After the first batches it grows at most to twice its span, so that outliers are forgotten again.
+        """
+        seen, free = tf.convert_to_tensor(self.seen.value), 1.0 - self.frozen.value
+        pace = tf.maximum(1.0 / (seen + 1.0), 1.0 - MOMENTUM)
         self.seen.assign(seen + 1.0)
-        high = self.high.value + pace * (largest - self.high.value)
-        self.high.assign(high)
+        low, high = 0.0 if least is None else self.low.value, tf.convert_to_tensor(self.high.value)
+        span = tf.where(seen < WARM_UP, np.inf, high - low)
+        beyond = largest - high
+        new_high = high + free * tf.where(beyond > 0.0, tf.minimum(beyond, span), pace * beyond)
+        self.high.assign(new_high)
         if least is None:
-            return 0.0, high
-        low = self.low.value + pace * (least - self.low.value)
-        self.low.assign(low)
-        return low, high
+            return 0.0, new_high
+        beyond = low - least
+        new_low = low - free * tf.where(beyond > 0.0, tf.minimum(beyond, span), pace * beyond)
+        self.low.assign(new_low)
+        return new_low, new_high
 
     def _begin_(self, x: Any) -> tuple[Any, Any]:
         """Return the learnt range; the first batch sets one that was not calibrated."""

@@ -39,10 +39,17 @@ def calibrate_(model: Any, inputs: Mapping[str, np.ndarray], batch_size: int = 3
             layer.observing = False
 
 
-def freeze_(model: Any) -> None:
-    """Let every range and every BatchNormalization statistic stand still from here on."""
+def freeze_ranges_(model: Any) -> None:
+    """Let every range stand still from here on."""
     for layer in _layers(model):
-        if isinstance(layer, FreezableBatchNormalization) or (isinstance(layer, FakeQuant) and layer.fixed is None):
+        if isinstance(layer, FakeQuant) and layer.fixed is None:
+            layer.frozen.assign(1.0)
+
+
+def freeze_statistics_(model: Any) -> None:
+    """Let every BatchNormalization train with its moving statistics from here on, which stand still."""
+    for layer in _layers(model):
+        if isinstance(layer, FreezableBatchNormalization):
             layer.frozen.assign(1.0)
 
 
