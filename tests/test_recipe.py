@@ -84,6 +84,8 @@ def test_a_name_is_put_together_from_the_parts() -> None:
         (lambda: QAT(weight_bits=4, engine="tfmot"), "qat.engine must be 'native' (or 'auto') for other than 8 bits"),
         (lambda: QAT(weight_bits=5), "qat.weight_bits must be one of 8, 4, got 5"),  # type: ignore[arg-type]
         (lambda: QAT(freeze=1), "qat.freeze must be in [0, 1), got 1"),
+        (lambda: QAT(freeze_statistics=-0.1), "qat.freeze_statistics must be in [0, 1), got -0.1"),
+        (lambda: QAT(freeze_statistics=0.1, engine="tfmot"), "qat.engine must be 'native' (or 'auto') for other"),
         (lambda: Distill(temperature=0), "distill.temperature must be above 0, got 0"),
         (lambda: Distill(weight=0), "distill.weight must be in (0, 1], got 0"),
         (lambda: Channels(remove=1), "channels.remove must be in (0, 1), got 1"),

@@ -169,9 +169,14 @@ class QAT:
         check_literals(self, self.kind)
         for name, share in (("freeze", self.freeze), ("freeze_statistics", self.freeze_statistics)):
             check(f"qat.{name}", "in [0, 1)", share, ok=0 <= share < 1)
+        allowed = "'native' (or 'auto') for other than 8 bits, and for learn_ranges and freeze_statistics"
+        check("qat.engine", allowed, self.engine, ok=not self.needs_native or self.engine != "tfmot")
+
+    @property
+    def needs_native(self) -> bool:
+        """Whether it asks for what tfmot does not have."""
         plain = (self.weight_bits, self.activation_bits, self.learn_ranges) == (8, 8, False)
-        allowed = "'native' (or 'auto') for other than 8 bits, and for learn_ranges"
-        check("qat.engine", allowed, self.engine, ok=plain or self.engine != "tfmot")
+        return not plain or self.freeze_statistics > 0
 
     @property
     def label(self) -> str:

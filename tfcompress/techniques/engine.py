@@ -123,5 +123,5 @@ def needs_native(stage: Stage) -> bool:
     if isinstance(stage, Prune):
         return (stage.criterion, stage.threshold) != ("magnitude", "layer") or stage.pattern == "4:8"
     if isinstance(stage, QAT):
-        return (stage.weight_bits, stage.activation_bits, stage.learn_ranges) != (8, 8, False)
+        return stage.needs_native
     return isinstance(stage, Distill | Channels)
