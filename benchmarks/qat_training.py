@@ -183,7 +183,8 @@ def _ptq(model: Any, samples: np.ndarray, labels: np.ndarray) -> tuple[Any, bool
     try:
         return tfc.export(model, int8, data=samples), False
     except (tfc.ConversionError, tfc.ContractError):
-        return tfc.compress(model, tfc.Recipe(export=int8), (samples, labels)).tflite, True
+        result = tfc.compress(model, tfc.Recipe(export=int8), (samples, labels))
+        return result.tflite, any("rewritten as for --qat" in warning for warning in result.report.warnings)
 
 
 def resnet8(archive: Path, h5: Path) -> dict[str, Any]:

@@ -281,7 +281,8 @@ def _export(run: Run, model: Any, float_size_bytes: int | None) -> TFLiteModel:
                 raise
             try:
                 file = _exported(run, made.model, float_size_bytes, reference=model)
-            except TfcompressError:
+            except TfcompressError as second:
+                run.progress.note(f"they cannot, either: {second}")
                 raise refusal from None
             run.warn(f"{_why(refusal)}: so the model was rewritten as for --qat, and calibrated without training")
             for note in made.notes:

@@ -146,7 +146,7 @@ class QAT:
         weight_bits: bits of a weight: 8, or 4 (native engine).
         activation_bits: bits of an activation: 8, or 16 (native engine).
         learn_ranges: train the ranges' steps together with the weights (LSQ, Esser et al. 2020, arXiv:1902.08153)
-            instead of averaging what is seen (native engine).
+            instead of following what is seen (native engine).
         freeze: last fraction of the training steps in which ranges stand still, in [0, 1) (native engine).
         freeze_statistics: the same for BatchNormalization, which then trains with its moving statistics
             (Krishnamoorthi 2018, arXiv:1806.08342, section 3.2.1); only for small learning rates: at large ones the

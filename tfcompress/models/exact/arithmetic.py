@@ -34,11 +34,10 @@ def weighted(given: Sums) -> Waiting:
     The kernel of FULLY_CONNECTED takes the factor in float64 where there are several, and in float32's product where
     there is one; the others hold it in 31 bits.
     """
-    largest = given.factors
-    scale = largest.astype(np.float32).astype(np.float64)
+    scale = given.factors.astype(np.float32).astype(np.float64)
     bias = given.bias.astype(np.float64)
     if given.bias_source is not None:  # training rounded it to steps of this
-        trained = largest * given.bias_source
+        trained = given.factors * given.bias_source
         bias = np.round(bias / trained) * trained
     step = given.source.scale * scale
     total = given.sums + np.rint(bias.astype(np.float32).astype(np.float64) / step).astype(np.int64)
@@ -188,7 +187,7 @@ def looked_up(given: Held, function: Callable[[np.ndarray], np.ndarray]) -> Wait
         reals = np.float32(given.grid.scale) * (numbers - given.grid.zero_point).astype(np.float32)
         inverse = np.float32(1.0) / np.float32(grid.scale)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            steps = np.nan_to_num(function(reals) * inverse, nan=-_FAR, posinf=_FAR, neginf=-_FAR)
+            steps = np.nan_to_num(function(reals) * inverse, nan=-_FAR)
         table = round_half_away(np.clip(steps, -_FAR, _FAR)).astype(np.int64) + grid.zero_point
         return np.asarray(table[given.numbers - LEAST])
 

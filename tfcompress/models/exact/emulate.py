@@ -39,8 +39,8 @@ class Emulator:
     """A model in the integers of the reference kernels.
 
     Attributes:
-        rounded: classes of layers and operations of which a call was computed in float and rounded instead, because
-            this module does not know how the runtime computes it.
+        rounded: what was computed in float and rounded instead, because this module does not know how the runtime
+            computes it: classes of layers and operations, or in words.
     """
 
     def __init__(self, model: Any) -> None:

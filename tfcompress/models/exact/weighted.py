@@ -91,10 +91,8 @@ def normalized(call: Emulated) -> list[Exact] | None:
     layer, sums = call.layer, call.given[0]
     if not isinstance(sums, Sums):
         return None
-    mean, variance = (np.asarray(v, np.float64) for v in (layer.moving_mean, layer.moving_variance))
-    gamma = np.asarray(layer.gamma, np.float64) if layer.scale else np.ones_like(mean)
+    mean, factor = np.asarray(layer.moving_mean, np.float64), layer.factor
     beta = np.asarray(layer.beta, np.float64) if layer.center else 0.0
-    factor = gamma / np.sqrt(variance + layer.epsilon)
     bias = (beta + (sums.bias.astype(np.float64) - mean) * factor).astype(np.float32)
     largest = (sums.largest * np.abs(factor)).astype(np.float32)
     return [replace(sums, sums=sums.sums * np.where(factor < 0, -1, 1), largest=largest, bias=bias)]

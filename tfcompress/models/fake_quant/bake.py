@@ -21,7 +21,7 @@ from tfcompress.models.fake_quant.four_bits import in_four_bits
 from tfcompress.models.fake_quant.weights import TransformedLayer, WeightFakeQuant, variable_at
 from tfcompress.models.graph import calls
 
-_RELUS = (keras.activations.relu, keras.activations.relu6)
+_RELUS = (keras.activations.relu, keras.activations.relu6, "ReLU", "Relu", "Relu6")  # functions, layer, operations
 
 CHANNEL_AXES: dict[str, tuple[int, ...]] = {
     "Conv1D": (2,),
@@ -59,8 +59,8 @@ def least_steps(model: Any) -> dict[str, float]:
             found[layer.name] = max(found.get(layer.name, 0.0), (step or 0.0) / MOST_STEPS)
             continue
         elif isinstance(layer, FreezableBatchNormalization):
-            step = None if step is None else step * float(np.abs(_factor(layer)).max())
-        elif getattr(layer, "activation", None) not in _RELUS and not isinstance(layer, keras.layers.ReLU):
+            step = None if step is None else step * float(np.abs(layer.factor).max())
+        elif type(layer).__name__ not in _RELUS and getattr(layer, "activation", None) not in _RELUS:
             continue
         if step is not None:
             sums.update((id(tensor), step) for tensor in call.outputs)
@@ -195,7 +195,7 @@ def _fold(layer: Any, final: dict[str, np.ndarray], normalization: Any) -> dict[
 
     ``gamma * (w x + b - mean) / sqrt(variance + epsilon) + beta`` (Jacob et al. 2018, arXiv:1712.05877, eq. 14).
     """
-    mean, factor = np.asarray(normalization.moving_mean, np.float64), _factor(normalization)
+    mean, factor = np.asarray(normalization.moving_mean, np.float64), normalization.factor
     beta = np.asarray(normalization.beta, np.float64) if normalization.center else 0.0
     bias = np.asarray(layer.bias, np.float64) if layer.use_bias else 0.0
     kernel = final.get("kernel", np.asarray(layer.kernel))
@@ -206,12 +206,6 @@ def _fold(layer: Any, final: dict[str, np.ndarray], normalization: Any) -> dict[
         "kernel": (kernel * factor.reshape(shape)).astype(np.float32),
         "bias": (beta + (bias - mean) * factor).astype(np.float32),
     }
-
-
-def _factor(normalization: Any) -> np.ndarray:
-    """Return what a normalization multiplies each channel by."""
-    gamma = np.asarray(normalization.gamma, np.float64) if normalization.scale else 1.0
-    return np.asarray(gamma / np.sqrt(np.asarray(normalization.moving_variance, np.float64) + normalization.epsilon))
 
 
 def _step_of_sums(wrapper: TransformedLayer, input_step: float) -> float | None:

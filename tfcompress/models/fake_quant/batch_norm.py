@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 
 
 @keras.saving.register_keras_serializable("tfcompress")
@@ -23,6 +24,13 @@ class FreezableBatchNormalization(keras.layers.BatchNormalization):  # type: ign
         self.frozen = self.add_weight(
             name="frozen", shape=(), initializer="zeros", trainable=False, dtype="float32", aggregation="mean"
         )
+
+    @property
+    def factor(self) -> np.ndarray:
+        """What a channel is multiplied by at inference, ``gamma / sqrt(variance + epsilon)``: float64, (channels,)."""
+        variance = np.asarray(self.moving_variance, np.float64)
+        gamma = np.asarray(self.gamma, np.float64) if self.scale else np.ones_like(variance)
+        return np.asarray(gamma / np.sqrt(variance + self.epsilon))
 
     def _moments(self, inputs: Any, mask: Any) -> tuple[Any, Any]:
         ops = keras.ops
