@@ -288,20 +288,20 @@ CLASS_METHODS = frozenset(
 """What a ``ClassMethod`` layer of tf_keras may call: ``cls_symbol`` and ``method_name``."""
 
 
-def is_pure_tensorflow_function(name: str) -> bool:
+def is_pure_tensorflow_function(name: object) -> bool:
     """Say whether a name (without ``tf.``) is that of a TensorFlow function in the table: ``math.add``."""
-    return name in TENSORFLOW_FUNCTIONS
+    return isinstance(name, str) and name in TENSORFLOW_FUNCTIONS
 
 
-def is_pure_function(name: str) -> bool:
+def is_pure_function(name: object) -> bool:
     """Say whether a tf_keras file may name this function: one of TensorFlow, or of tf_keras itself.
 
     A name of tf_keras is looked up in its registry; where a name is looked up in the module ``tensorflow``, it would
     mean another function, so ask :func:`is_pure_tensorflow_function` there.
     """
-    return name in TENSORFLOW_FUNCTIONS or name in KERAS2_FUNCTIONS
+    return is_pure_tensorflow_function(name) or (isinstance(name, str) and name in KERAS2_FUNCTIONS)
 
 
-def is_pure_class_method(class_name: str, method: str) -> bool:
+def is_pure_class_method(class_name: object, method: object) -> bool:
     """Say whether a ``ClassMethod`` layer may call this: ``RaggedTensor``, ``from_row_splits``."""
-    return (class_name, method) in CLASS_METHODS
+    return isinstance(class_name, str) and isinstance(method, str) and (class_name, method) in CLASS_METHODS

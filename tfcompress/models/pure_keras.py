@@ -134,17 +134,26 @@ NUMPY_OPERATIONS = named(
 )
 """Those of ``keras.ops.einops`` too. Without ``Ndim``, which gives a number and no tensor."""
 
-KERAS3_OPERATIONS: frozenset[str] = (
-    CORE_OPERATIONS | IMAGE_OPERATIONS | LINALG_OPERATIONS | MATH_OPERATIONS | NN_OPERATIONS | NUMPY_OPERATIONS
+OLDER_OPERATIONS = named("", "Bartlett Blackman ExtractPatches3D Hamming Hanning Kaiser")
+"""Keras 3.12 to 3.14 have some of these, 3.15 has none."""
+
+KERAS3_OPERATIONS: frozenset[str] = frozenset().union(
+    CORE_OPERATIONS,
+    IMAGE_OPERATIONS,
+    LINALG_OPERATIONS,
+    MATH_OPERATIONS,
+    NN_OPERATIONS,
+    NUMPY_OPERATIONS,
+    OLDER_OPERATIONS,
 )
 """Names of classes in :data:`OPERATION_MODULES`; a layer may have the same name (``Add``), in another module."""
 
 
-def is_pure_operation_class(name: str) -> bool:
+def is_pure_operation_class(name: object) -> bool:
     """Say whether an operation of Keras 3 has this class and is in the table; its module is not looked at."""
-    return name in KERAS3_OPERATIONS
+    return isinstance(name, str) and name in KERAS3_OPERATIONS
 
 
-def is_pure_operation(module: str, name: str) -> bool:
+def is_pure_operation(module: object, name: object) -> bool:
     """Say whether a Keras 3 file may name this class of this module: ``keras.src.ops.numpy``, ``Add``."""
-    return module in OPERATION_MODULES and name in KERAS3_OPERATIONS
+    return isinstance(module, str) and module in OPERATION_MODULES and is_pure_operation_class(name)
