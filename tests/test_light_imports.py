@@ -47,6 +47,15 @@ def test_every_help_is_light(words: list[str]) -> None:
     assert not loaded.intersection(HEAVY)
 
 
+def test_a_model_file_is_judged_without_anything_heavy() -> None:
+    script = (
+        "from tfcompress.models.pure_functions import is_pure_function\n"
+        "from tfcompress.models.untrusted import find\n"
+        "assert is_pure_function('math.add') and not find({}).code"
+    )
+    assert not loaded_by(script).intersection(HEAVY)
+
+
 def test_the_named_recipes_are_checked_without_anything_heavy() -> None:
     script = (
         "from tfcompress.recipe import from_toml, named\n"
