@@ -13,12 +13,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Put what trains or converts last, so that a simple mistake shows within seconds; leave emulated boards out.
+    """Put what trains or converts last, so that a simple mistake shows within seconds; leave out what takes very long.
 
-    Those are run by ``pytest -m arm``.
+    That is run by ``pytest -m arm`` (emulated boards) and ``pytest -m networks``.
     """
-    if "arm" not in config.option.markexpr:
-        emulated = [item for item in items if item.get_closest_marker("arm")]
-        config.hook.pytest_deselected(items=emulated)
-        items[:] = [item for item in items if item not in emulated]
+    for marker in ("arm", "networks"):
+        if marker not in config.option.markexpr:
+            left_out = [item for item in items if item.get_closest_marker(marker)]
+            config.hook.pytest_deselected(items=left_out)
+            items[:] = [item for item in items if item not in left_out]
     items.sort(key=lambda item: item.get_closest_marker("slow") is not None)

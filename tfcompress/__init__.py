@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from tfcompress.job import Job, attach
+    from tfcompress.models.first_load import LoadLimits
     from tfcompress.models.loading import load as load_model
     from tfcompress.pipeline import Result, compress
     from tfcompress.recipe import QAT, Channels, Cluster, Distill, Export, Prune, Recipe, Train
@@ -61,6 +62,7 @@ _WHERE = {
     "Distill": "recipe",
     "Export": "recipe",
     "Job": "job",
+    "LoadLimits": "models.first_load",
     "MissingDependencyError": "errors",
     "ModelError": "errors",
     "OutputError": "errors",
@@ -97,6 +99,7 @@ __all__ = [
     "Distill",
     "Export",
     "Job",
+    "LoadLimits",
     "MissingDependencyError",
     "ModelError",
     "OutputError",

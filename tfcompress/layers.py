@@ -11,17 +11,6 @@ itself writes::
 
 from __future__ import annotations
 
-import importlib
+from tfcompress.models.allowed_classes import import_our_layers
 
-MODULES = (
-    "tfcompress.models.fake_quant.activations",
-    "tfcompress.models.fake_quant.batch_norm",
-    "tfcompress.models.fake_quant.four_bits",
-    "tfcompress.models.fake_quant.weights",
-    "tfcompress.models.keras3_layers",
-    "tfcompress.techniques.native.lookup",
-)
-"""Where they are."""
-
-for _module in MODULES:
-    importlib.import_module(_module)
+import_our_layers("keras3")

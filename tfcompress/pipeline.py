@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tfcompress.data.dataset import BoundData, Dataset
     from tfcompress.evaluate.metrics import Metrics
     from tfcompress.job import Job
+    from tfcompress.models.first_load import LoadLimits
     from tfcompress.reports.report import Report
     from tfcompress.techniques.qat.transform import Quantized
     from tfcompress.tflite.convert import ConverterProcess
@@ -97,6 +98,7 @@ def compress(
     force: bool = False,
     trust: bool = False,
     custom: Sequence[str] = (),
+    limits: LoadLimits | None = None,
     progress: Progress = SILENT,
     log: Path | None = None,
 ) -> Result:
@@ -110,6 +112,7 @@ def compress(
         force: replace an existing output folder.
         trust: run code that the model file holds.
         custom: ``module:name`` of custom layers or functions that the file needs.
+        limits: time and memory that loading the file may take; None: the default ones.
         progress: where progress goes; silent by default.
         log: file that TensorFlow's and the converter's words are appended to, copied into the output.
 
@@ -122,7 +125,8 @@ def compress(
     from tfcompress.tflite.convert import ConverterProcess
 
     with ConverterProcess(log) as converter:
-        run = _open(model, recipe, data, converter, trust=trust, custom=custom, progress=progress)
+        loading = {"trust": trust, "custom": custom, "limits": limits, "loader": converter.loader}
+        run = _open(model, recipe, data, converter, loading, progress)
         if target is None:
             return _finish(run, None, None)
         with files.output_folder(target, key=_key(run), force=force) as folder:
@@ -135,9 +139,7 @@ def _open(
     recipe: Recipe,
     data: Any,
     converter: ConverterProcess,
-    *,
-    trust: bool,
-    custom: Sequence[str],
+    loading: Mapping[str, Any],
     progress: Progress,
 ) -> Run:
     """Load the model and the data, and check that they fit each other."""
@@ -147,7 +149,7 @@ def _open(
     dataset = _dataset(data)
     started = time.perf_counter()
     with progress.task("loading the model"):
-        loaded = load(model, trust=trust, custom=custom)
+        loaded = load(model, **loading)
         check_finite(loaded.native)
     run = Run(recipe, loaded, None, converter, progress, {"load": time.perf_counter() - started})
     for note in loaded.notes:

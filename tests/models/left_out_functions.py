@@ -65,9 +65,7 @@ LEFT_OUT_FUNCTIONS = {
         "learns from what it is given": _named("learned_unigram_candidate_sampler"),
     },
     "sets": {},
-    "signal": {
-        "takes its window as a Python function": _named("inverse_mdct inverse_stft inverse_stft_window_fn mdct stft")
-    },
+    "signal": {"gives a Python function": _named("inverse_stft_window_fn")},
     "sparse": {"takes a Python function": _named("map_values")},
     "strings": {},
 }
@@ -136,7 +134,7 @@ DANGEROUS_FUNCTIONS = _named(
     profiler.experimental.start py_function queue.FIFOQueue ragged.map_flat_values random.set_global_generator
     random.set_seed raw_ops.EagerPyFunc raw_ops.PyFunc raw_ops.ReadFile raw_ops.Restore raw_ops.SaveV2
     raw_ops.WriteFile recompute_grad register_tensor_conversion_function rpc_server saved_model.load saved_model.save
-    scan signal.stft sparse.map_values summary.create_file_writer summary.write switch_case sysconfig.get_lib
+    scan sparse.map_values summary.create_file_writer summary.write switch_case sysconfig.get_lib
     test.compute_gradient timestamp train.Checkpoint train.load_checkpoint variable_creator_scope vectorized_map
     while_loop xla_custom_call xla_launch
     """

@@ -9,8 +9,8 @@ import pytest
 
 from tfcompress.errors import ModelError
 from tfcompress.models import probing
+from tfcompress.models.configuration import Name, find
 from tfcompress.models.probing import FileInfo, probe
-from tfcompress.models.untrusted import find, is_unsafe_function
 
 MODEL = {"class_name": "Sequential", "config": {"name": "m", "layers": []}}
 
@@ -65,24 +65,7 @@ def test_wrappers_code_and_foreign_classes_are_found(tmp_path):
     info = probe(write_keras(tmp_path / "m.keras", {"class_name": "Functional", "config": {"layers": layers}}))
     assert (info.qat, info.has_code) == (True, True)
     assert info.code == ("Lambda layer 'scale'",)
-    assert info.foreign == ("shop.layers:shop>Mine",)
-
-
-@pytest.mark.parametrize(
-    ("symbol", "unsafe"),
-    [
-        ("math.add", False),
-        ("__operators__.getitem", False),
-        ("nn.relu", False),
-        ("io.write_file", True),
-        ("compat.v1.py_function", True),
-        ("raw_ops.WriteFile", True),
-        ("__operators__.__class__", True),
-        ("math.__loader__", True),
-    ],
-)
-def test_functions_that_reach_outside_are_known(symbol, unsafe):
-    assert is_unsafe_function(symbol) is unsafe
+    assert Name("class", "Mine", "shop.layers", "shop>Mine", "mine") in info.names
 
 
 def test_a_call_of_an_unsafe_function_is_code():

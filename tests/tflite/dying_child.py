@@ -6,7 +6,7 @@ import os
 import signal
 from typing import Any
 
-from tfcompress.tflite.serve import serve
+from tfcompress.serve import serve
 
 
 def answer(_: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A child for tests of tfcompress.tflite.worker: it echoes, raises, prints, sleeps or kills itself, as it is told."""
+"""A child for tests of tfcompress.worker: it echoes, raises, prints, sleeps or kills itself, as it is told."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import signal
 import sys
 from typing import Any
 
-from tfcompress.tflite.serve import serve
+from tfcompress.serve import serve
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:

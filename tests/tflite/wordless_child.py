@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from tfcompress.tflite.serve import serve
+from tfcompress.serve import serve
 
 COUNT = itertools.count(1)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tfcompress.cli.options import data_options, loading_options, open_data
+from tfcompress.cli.options import data_options, loading_options, open_data, refuse_loading_flags
 from tfcompress.errors import UsageError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ scales.
     help="Which split: test, train or val. Unnamed data (x, y) is all test.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(model: str, split: str, as_json: bool, trust: bool, custom: tuple[str, ...], **flags: Any) -> None:
+def command(model: str, split: str, as_json: bool, loading: dict[str, Any], **flags: Any) -> None:
     if flags["data"] is None:
         msg = "evaluate needs data to evaluate on: give --data"
         raise UsageError(msg)
@@ -48,7 +48,7 @@ def command(model: str, split: str, as_json: bool, trust: bool, custom: tuple[st
 
     with terminal() as screen:
         data = open_data(**flags)
-        metrics, source = evaluate(Path(model), data, split, trust=trust, custom=custom, progress=screen.progress)
+        metrics, source = evaluate(Path(model), data, split, loading, screen.progress)
         values = {"model": model, "data": source, "split": split, **metrics.to_dict()}
         if as_json:
             screen.write(json.dumps(values, indent=1) + "\n")
@@ -59,12 +59,13 @@ def command(model: str, split: str, as_json: bool, trust: bool, custom: tuple[st
 
 
 def evaluate(
-    model: Path, data: Dataset, split: str, *, trust: bool, custom: tuple[str, ...], progress: Progress
+    model: Path, data: Dataset, split: str, loading: dict[str, Any], progress: Progress
 ) -> tuple[Metrics, str]:
     """Evaluate a Keras or TFLite file; also return the data's name."""
     from tfcompress.models.loading import load, probe
 
     if probe(model).kind == "tflite":
+        refuse_loading_flags(loading, model)
         from tfcompress.tflite.interpret import InterpreterProcess
 
         with InterpreterProcess(model) as interpreter:
@@ -72,7 +73,7 @@ def evaluate(
     from tfcompress.models.signature import call, signature_of
 
     with progress.task("loading the model"):
-        loaded = load(model, trust=trust, custom=custom)
+        loaded = load(model, **loading)
     bound = data.bind(signature_of(loaded.native), holdout=None)
     return _score(bound, split, lambda inputs: call(loaded.native, inputs), progress), data.source
 

@@ -146,9 +146,7 @@ edge_runner, and a log. An existing folder is replaced only with --force, the mo
 @click.option("-o", "--output", metavar="FOLDER", help="Where to write. [default: MODEL-RECIPE]")
 @click.option("--force", is_flag=True, help="Replace an existing output folder.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON instead of a table.")
-def command(
-    model: str, output: str | None, force: bool, as_json: bool, trust: bool, custom: tuple[str, ...], **flags: Any
-) -> None:
+def command(model: str, output: str | None, force: bool, as_json: bool, loading: dict[str, Any], **flags: Any) -> None:
     recipe = read_recipe(flags)
     refuse_lonely_flags(flags)
     from tfcompress.cli.terminal import terminal
@@ -165,8 +163,7 @@ def command(
             data,
             output=target,
             force=force,
-            trust=trust,
-            custom=custom,
+            **loading,
             progress=screen.progress,
             log=screen.log,
         )

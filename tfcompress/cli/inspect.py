@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tfcompress.cli.options import loading_options
+from tfcompress.cli.options import loading_options, refuse_loading_flags
 
 if TYPE_CHECKING:
     from tfcompress.cli.terminal import Terminal
+    from tfcompress.models.probing import FileInfo
 
 
 HELP = """\
@@ -29,7 +30,7 @@ A .tflite is read by a parser of our own, which neither runs nor trusts it.
 @click.argument("model", metavar="FILE")
 @loading_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(model: str, as_json: bool, trust: bool, custom: tuple[str, ...]) -> None:
+def command(model: str, as_json: bool, loading: dict[str, Any]) -> None:
     from tfcompress.cli.terminal import terminal
 
     with terminal() as screen:
@@ -38,10 +39,11 @@ def command(model: str, as_json: bool, trust: bool, custom: tuple[str, ...]) -> 
         path = Path(model)
         info = probe(path)
         if info.kind == "tflite":
+            refuse_loading_flags(loading, path)
             facts, columns, rows = _tflite(path)
         else:
             with screen.progress.task("loading the model"):
-                facts, columns, rows = _keras(path, trust=trust, custom=custom)
+                facts, columns, rows = _keras(path, info, loading)
         if as_json:
             listed = [dict(zip(columns, row, strict=True)) for row in rows]
             screen.write(
@@ -54,12 +56,12 @@ def command(model: str, as_json: bool, trust: bool, custom: tuple[str, ...]) -> 
 Found = tuple[dict[str, Any], list[str], list[list[Any]]]
 
 
-def _keras(path: Path, *, trust: bool, custom: tuple[str, ...]) -> Found:
-    from tfcompress.models.loading import load, probe
+def _keras(path: Path, info: FileInfo, loading: dict[str, Any]) -> Found:
+    from tfcompress.models.loading import load
     from tfcompress.models.profile import profile
     from tfcompress.models.signature import signature_of
 
-    info, loaded = probe(path), load(path, trust=trust, custom=custom)
+    loaded = load(path, **loading)
     signature = signature_of(loaded.native)
     facts: dict[str, Any] = {
         "file": str(path),

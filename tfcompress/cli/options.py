@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,13 +21,26 @@ DATA_FLAGS = ("data", "label", "features", "scale", "mean", "std", "preprocess")
 
 _LOADING = (
     click.option(
-        "--trust", is_flag=True, help="Run code that the model file holds (Lambda layers). Only if you wrote it."
+        "--trust",
+        is_flag=True,
+        help="Run code that the model file holds (Lambda layers), and let it reach other files. Only if you wrote it.",
     ),
     click.option(
         "--custom",
         metavar="MODULE:NAME",
         multiple=True,
         help="A custom layer or function the model needs, importable from here. May be repeated.",
+    ),
+    click.option(
+        "--load-seconds",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="SECONDS",
+        help="Longest time that loading the model may take.  [default: 120]",
+    ),
+    click.option(
+        "--load-memory",
+        metavar="SIZE",
+        help="Most memory that loading the model may take, e.g. 16GiB.  [default: 4GiB and 8 times its weights]",
     ),
 )
 
@@ -45,9 +60,52 @@ _DATA = (
 )
 
 
-def loading_options(command: Command) -> Command:
-    """Add the options that say how a model file is read."""
-    return _add(command, _LOADING)
+def loading_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say how a model file is read; the command gets them as ``loading``, for ``load_model``."""
+
+    @functools.wraps(command)
+    def with_loading(
+        *, trust: bool, custom: tuple[str, ...], load_seconds: float | None, load_memory: str | None, **flags: Any
+    ) -> Any:
+        from tfcompress.models.first_load import LoadLimits
+
+        limits = None
+        if load_seconds is not None or load_memory is not None:
+            size = None if load_memory is None else parse_size(load_memory, "--load-memory")
+            limits = LoadLimits(load_seconds or LoadLimits.seconds, size)
+        return command(loading={"trust": trust, "custom": custom, "limits": limits}, **flags)
+
+    return _add(with_loading, _LOADING)
+
+
+def parse_size(text: str, flag: str) -> int:
+    """Return a size such as ``512MB`` or ``16GiB`` in bytes.
+
+    Raises:
+        UsageError: it is none; naming the flag.
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?\s*", text, re.IGNORECASE)
+    size = 0
+    if found:
+        power = " KMGT".index(found[2].upper() or " ")
+        size = round(float(found[1]) * (1024 if found[3] else 1000) ** power)
+    if size <= 0:
+        msg = f"{flag} must be a size such as 512MB or 16GiB, got {text!r}"
+        raise UsageError(msg)
+    return size
+
+
+def refuse_loading_flags(loading: Mapping[str, Any], path: Path) -> None:
+    """Refuse the options of :func:`loading_options` for a TFLite file, which is never loaded by a Keras.
+
+    Raises:
+        UsageError: naming the option.
+    """
+    names = {"trust": "--trust", "custom": "--custom", "limits": "--load-seconds and --load-memory"}
+    idle = next((flag for name, flag in names.items() if loading[name]), None)
+    if idle:
+        msg = f"{idle} says how a Keras model is loaded, and has no meaning for {str(path)!r}, a TFLite file"
+        raise UsageError(msg)
 
 
 def data_options(command: Command) -> Command:

@@ -151,7 +151,7 @@ def _model(path: Path, flags: Mapping[str, Any], progress: Progress) -> Any:
     from tfcompress.models.loading import load
 
     with progress.task("loading the model"):
-        loaded = load(path, trust=flags["trust"], custom=flags["custom"])
+        loaded = load(path, **flags["loading"])
         model = loaded.keras3
     if model is None:
         msg = f"model {str(path)!r}: {loaded.refusal}"

@@ -14,6 +14,7 @@ import numpy as np
 
 from tfcompress.errors import UnsupportedError
 from tfcompress.models.call_template import leaves, map_structure
+from tfcompress.models.configuration import TRAINING_WRAPPERS
 from tfcompress.models.graph import Call, calls, is_graph, is_sequential, origin
 from tfcompress.models.raw_operations import (
     TENSORFLOW_LAYERS,
@@ -25,7 +26,6 @@ from tfcompress.models.raw_operations import (
 from tfcompress.models.signature import signature_of
 from tfcompress.models.specs import Signature, random_inputs
 from tfcompress.models.translation import TITLES, Target, library, make_layer
-from tfcompress.models.untrusted import TRAINING_WRAPPERS
 from tfcompress.models.wiring import infer, wire
 
 TOLERANCE = {"float16": 2e-2, "bfloat16": 1e-1}

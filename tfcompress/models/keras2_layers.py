@@ -5,6 +5,7 @@ Imported only when a model crosses the bridge, or when a file that holds one of 
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import keras  # noqa: TID253
@@ -68,15 +69,6 @@ def foreign_activation(name: str) -> Any:
     return tf_keras.saving.register_keras_serializable("tfcompress", full)(activation)
 
 
-for _name in (
-    "hard_sigmoid",
-    "hard_silu",
-    "relu6",
-    "leaky_relu",
-    "log_softmax",
-    "celu",
-    "glu",
-    "hard_tanh",
-    "squareplus",
-):
-    foreign_activation(_name)  # registered at once, so that a saved model can be loaded
+for _name, _item in vars(keras.activations).items():
+    if inspect.isfunction(_item) and _name not in ("get", "serialize", "deserialize"):
+        foreign_activation(_name)  # registered at once, so that a saved model can be loaded

@@ -10,21 +10,11 @@ from typing import Any
 
 import keras  # noqa: TID253
 import tensorflow as tf  # noqa: TID253
+from keras.src.saving import serialization_lib  # noqa: TID253
 
 from tfcompress.errors import UntrustedCodeError
 from tfcompress.models.call_template import Template, leaves
-from tfcompress.models.untrusted import is_unsafe_function
-
-
-def check_symbol(symbol: str, layer: str) -> None:
-    """Refuse a TensorFlow function that could read or write files or run code.
-
-    Raises:
-        UntrustedCodeError: naming the layer.
-    """
-    if is_unsafe_function(symbol):
-        msg = f"layer {layer!r} calls tf.{symbol}, which reaches outside the model; such a layer is never run"
-        raise UntrustedCodeError(msg)
+from tfcompress.models.pure_functions import is_pure_function
 
 
 @keras.saving.register_keras_serializable("tfcompress")
@@ -32,20 +22,25 @@ class TensorFlowOperation(keras.layers.Layer):  # type: ignore[misc]
     """One TensorFlow function as a Keras 3 layer.
 
     Attributes:
-        symbol: the function's public name without ``tf.``, e.g. ``math.reduce_variance``.
+        symbol: the function's public name without ``tf.``, e.g. ``math.reduce_variance``; for one of tf_keras with
+            ``keras.`` before it.
         template: its positional and keyword arguments, tensors replaced by slots.
     """
 
     def __init__(self, symbol: str, template: Template, **options: Any) -> None:
         super().__init__(autocast=False, **options)
-        check_symbol(symbol, self.name)
         self.symbol = symbol
         self.template = template
 
     @property
     def function(self) -> Any:
-        """The TensorFlow function."""
-        return functools.reduce(getattr, self.symbol.split("."), tf)
+        """The TensorFlow function, or that of tf_keras."""
+        first, *rest = self.symbol.split(".")
+        if first == "keras":  # as Keras 2 computes it; TensorFlow's own attribute may be the other Keras
+            import tf_keras
+
+            return functools.reduce(getattr, rest, tf_keras)
+        return functools.reduce(getattr, rest, getattr(tf, first))
 
     def call(self, tensors: Any) -> Any:
         """Run the function."""
@@ -62,7 +57,15 @@ class TensorFlowOperation(keras.layers.Layer):  # type: ignore[misc]
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> TensorFlowOperation:
-        """Build the layer from what :meth:`get_config` gave."""
+        """Build the layer from what :meth:`get_config` gave.
+
+        Raises:
+            UntrustedCodeError: the function is not known as pure arithmetic, and Keras's safe mode is on.
+        """
+        symbol = config["symbol"]
+        if not is_pure_function(symbol) and serialization_lib.in_safe_mode() is not False:
+            msg = f"layer {config.get('name')!r} calls tf.{symbol}, which is not known as arithmetic on tensors"
+            raise UntrustedCodeError(msg)
         template = Template(*keras.saving.deserialize_keras_object(config["template"]))
         return cls(**{**config, "template": template})
 

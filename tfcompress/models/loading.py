@@ -7,8 +7,6 @@ those wrongly. What the other one is needed for goes over the bridge.
 from __future__ import annotations
 
 import functools
-import importlib
-import importlib.util
 import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,17 +17,20 @@ from typing import Any
 
 from tfcompress.errors import ModelError, TfcompressError, UnsupportedError, UntrustedCodeError, UsageError
 from tfcompress.files import sha256
+from tfcompress.models.allowed_classes import import_our_layers, is_library, refused
 from tfcompress.models.bridge import to_keras2, to_keras3
+from tfcompress.models.configuration import NATIVE_QUANTIZERS, QUANTIZERS, TRAINING_WRAPPERS
 from tfcompress.models.custom_objects import import_objects
+from tfcompress.models.first_load import FirstLoad, Loader, LoadLimits
 from tfcompress.models.graph import is_graph
 from tfcompress.models.keras3_h5 import mend
 from tfcompress.models.kinds import Kind, graph_of, keras_of
 from tfcompress.models.probing import FileInfo, probe
 from tfcompress.models.savedmodel import check_trusted
 from tfcompress.models.signature import signature_of
-from tfcompress.models.untrusted import NATIVE_QUANTIZERS, QUANTIZERS, TRAINING_WRAPPERS
+from tfcompress.models.tfmot_scopes import tfmot_scopes
 
-__all__ = ["FileInfo", "Loaded", "keras_of", "load", "native_of", "probe"]
+__all__ = ["FileInfo", "LoadLimits", "Loaded", "keras_of", "load", "native_of", "probe"]
 
 SAVED_MODEL = "a SavedModel holds no Keras layers; only post-training quantization is possible"
 SUBCLASSED = "a subclassed model has no graph of layers; only post-training quantization is possible"
@@ -107,17 +108,28 @@ def native_of(model: Any) -> Any:
     return load(model).native if isinstance(model, str | Path | Loaded) else model
 
 
-def load(model: Any, *, trust: bool = False, custom: Sequence[str] = ()) -> Loaded:
+def load(
+    model: Any,
+    *,
+    trust: bool = False,
+    custom: Sequence[str] = (),
+    limits: LoadLimits | None = None,
+    loader: Loader | None = None,
+) -> Loaded:
     """Load a model file or SavedModel folder, or take a model object.
+
+    A file is loaded in a child process first; only what loaded there, within the limits, is loaded here.
 
     Args:
         model: the path, or a model of either Keras; what was loaded before is given back.
         trust: run code that the file holds (Lambda layers).
         custom: classes and functions of the user's that the file needs, each as ``module:NAME``.
+        limits: time and memory that the first load may take; None: the default ones.
+        loader: a child process that was started earlier; None: one is started now.
 
     Raises:
         ModelError: not a model that can be read.
-        UntrustedCodeError: the file holds code, and *trust* is off.
+        UntrustedCodeError: the file holds code, or reaches outside itself, and *trust* is off.
         UsageError: *custom* names something that is not there.
     """
     if isinstance(model, Loaded):
@@ -126,14 +138,20 @@ def load(model: Any, *, trust: bool = False, custom: Sequence[str] = ()) -> Load
     if not isinstance(model, str | Path):
         return _from_object(model)
     path = Path(model)
-    info = probe(path)
-    if info.kind == "tflite":
-        msg = f"model {str(path)!r} is a TFLite file already; give the Keras model it was made from"
-        raise ModelError(msg)
+    if not path.exists():
+        probe(path)  # says so, before a child is started
+    with FirstLoad(loader, runs_code=trust or bool(custom)) as first:
+        info = probe(path)
+        if info.kind == "tflite":
+            msg = f"model {str(path)!r} is a TFLite file already; give the Keras model it was made from"
+            raise ModelError(msg)
+        _check_code(path, info, trust=trust)
+        first.start(path, info, trust=trust, custom=custom, limits=limits or LoadLimits())
+        _import_keras(info)
+        first.finish()
     if info.kind == "savedmodel":
         return _from_folder(path, trust=trust)
-    _check_trusted(path, info, objects, trust=trust)
-    native, notes = _without_training_wrappers(_read(path, info, objects, trust=trust), info.wrappers)
+    native, notes = _without_training_wrappers(read(path, info, objects, trust=trust), info.wrappers)
     return Loaded(
         source=str(path),
         sha256=sha256(path),
@@ -178,39 +196,73 @@ def _refusal(model: Any, *, qat: bool) -> str:
     return "" if is_graph(model) else SUBCLASSED
 
 
-def _check_trusted(path: Path, info: FileInfo, objects: Mapping[str, Any], *, trust: bool) -> None:
-    if info.code and not trust:
-        msg = (
-            f"model {str(path)!r} holds a {info.code[0]}, that is code; load it with --trust if you know where it comes"
-            " from"
-        )
-        raise UntrustedCodeError(msg)
-    for foreign in info.foreign:
-        module, _, name = foreign.partition(":")
-        if name.rpartition(">")[2] not in objects:
-            raise _needs_custom(path, name.rpartition(">")[2], module)
+def _check_code(path: Path, info: FileInfo, *, trust: bool) -> None:
+    """Refuse what the configuration alone shows to be code."""
+    if trust or not info.has_code:
+        return
+    what = f"a {info.code[0]}, that is code" if info.code else f"{info.outside[0]}, and may reach outside itself"
+    msg = f"model {str(path)!r} holds {what}; load it with --trust if you know where it comes from"
+    raise UntrustedCodeError(msg)
+
+
+def _check_names(path: Path, info: FileInfo, objects: Mapping[str, Any], *, trust: bool) -> None:
+    """Refuse names that are neither Keras's nor the user's."""
+    if info.writer not in ("keras2", "keras3"):
+        return
+    for name in refused(info.names, info.writer, objects, tfmot=_holds_tfmot(info)):
+        short = name.name.rpartition(">")[2]
+        if not is_library(name) and (name.kind != "identifier" or short.isidentifier()):
+            raise _needs_custom(path, short, name.module or "module")
+        if not trust:
+            what = f"{name.module}.{short}" if name.module else short
+            msg = (
+                f"model {str(path)!r} names {what!r} in layer {name.layer!r}, which is no layer, activation or the like"
+                " of Keras's; load it with --trust if you know where it comes from"
+            )
+            raise UntrustedCodeError(msg)
 
 
 def _needs_custom(path: Path, name: str, module: str = "module") -> ModelError:
     return ModelError(f"model {str(path)!r} needs {name!r}, which is not part of Keras; give --custom {module}:{name}")
 
 
-def _read(path: Path, info: FileInfo, objects: Mapping[str, Any], *, trust: bool) -> Any:
-    """Have the Keras that wrote the file read it."""
+def read(path: Path, info: FileInfo, objects: Mapping[str, Any], *, trust: bool) -> Any:
+    """Have the Keras that wrote a file read it, if the file names nothing that is not known.
+
+    Args:
+        path: an HDF5 or ``.keras`` file.
+        info: what :func:`probe` found in it.
+        objects: the classes and functions that the user gave, by name.
+        trust: run code that the file holds.
+
+    Raises:
+        ModelError: the model cannot be rebuilt.
+        UntrustedCodeError: the file names what is not part of a model, and *trust* is off.
+    """
+    _import_keras(info)
+    _check_names(path, info, objects, trust=trust)
     with ExitStack() as stack:
-        named = stack.enter_context(_properly_named(path, info))
         try:
-            for scope in _scopes(info.wrappers):
-                stack.enter_context(scope)
-            return _reader(info)(named, custom_objects=dict(objects), compile=False, safe_mode=not trust)
+            named = stack.enter_context(_properly_named(path, info))
+            if _holds_tfmot(info):
+                stack.enter_context(tfmot_scopes())
+            return _load_model(named, info, objects, trust=trust)
         except TfcompressError:
             raise
+        except MemoryError:
+            raise
         except Exception as error:
+            if type(error).__name__ == "ResourceExhaustedError":
+                raise MemoryError from error
             raise _unreadable(path, info, error) from error
 
 
-def _reader(info: FileInfo) -> Any:
-    # The modules imported by name register what a model gets on its way over the bridge, and may hold in its file.
+def _holds_tfmot(info: FileInfo) -> bool:
+    return not NATIVE_QUANTIZERS.issuperset(info.wrappers)
+
+
+def _import_keras(info: FileInfo) -> None:
+    """Import the Keras that reads a file, and register our layers with it if the file holds some."""
     if info.writer == "keras3":
         import keras
 
@@ -218,27 +270,23 @@ def _reader(info: FileInfo) -> Any:
         if backend != "tensorflow":
             msg = f"Keras 3 must run on tensorflow here, its backend is {backend}; set KERAS_BACKEND=tensorflow"
             raise UsageError(msg)
-        for module in ("tfcompress.models.keras3_layers", *_existing(info.modules)):
-            importlib.import_module(module)
-        return keras.saving.load_model
+    elif info.writer == "keras2":
+        import tf_keras  # noqa: F401
+    else:
+        import tensorflow  # noqa: F401
+    if info.ours and (info.writer == "keras2" or info.writer == "keras3"):
+        import_our_layers(info.writer)
+
+
+def _load_model(path: str, info: FileInfo, objects: Mapping[str, Any], *, trust: bool) -> Any:
+    if info.writer == "keras3":
+        import keras
+
+        return keras.saving.load_model(path, custom_objects=dict(objects), compile=False, safe_mode=not trust)
     import tf_keras
 
-    importlib.import_module("tfcompress.models.keras2_layers")
-    if info.kind == "h5":
-        return lambda path, *, safe_mode, **options: tf_keras.models.load_model(path, **options)
-    return tf_keras.models.load_model
-
-
-def _existing(modules: Sequence[str]) -> list[str]:
-    """Leave out what a file names and this tfcompress does not have: loading says then which class is missing."""
-    return [module for module in modules if _is_there(module)]
-
-
-def _is_there(module: str) -> bool:
-    try:
-        return module.startswith("tfcompress.") and importlib.util.find_spec(module) is not None
-    except (ImportError, ValueError):  # a package on the way there is none, or the name is no name
-        return False
+    options = {} if info.kind == "h5" else {"safe_mode": not trust}
+    return tf_keras.models.load_model(path, custom_objects=dict(objects), compile=False, **options)
 
 
 @contextmanager
@@ -253,29 +301,6 @@ def _properly_named(path: Path, info: FileInfo) -> Iterator[str]:
         else:
             other.symlink_to(path.resolve())
             yield str(other)
-
-
-def _scopes(wrappers: Sequence[str]) -> Iterator[Any]:
-    """Give the scopes in which tf_keras knows tfmot's classes."""
-    if NATIVE_QUANTIZERS.issuperset(wrappers):
-        return
-    import tensorflow_model_optimization as tfmot
-    from tensorflow_model_optimization.python.core.quantization.keras.collab_opts.cluster_preserve import (
-        cluster_preserve_quantize_registry,
-    )
-    from tensorflow_model_optimization.python.core.quantization.keras.collab_opts.prune_preserve import (
-        prune_preserve_quantize_registry,
-    )
-
-    preserving = {
-        name: item
-        for module in (prune_preserve_quantize_registry, cluster_preserve_quantize_registry)
-        for name, item in vars(module).items()
-        if isinstance(item, type)
-    }
-    yield tfmot.quantization.keras.quantize_scope(preserving)
-    yield tfmot.sparsity.keras.prune_scope()
-    yield tfmot.clustering.keras.cluster_scope()
 
 
 def _unreadable(path: Path, info: FileInfo, error: Exception) -> ModelError:

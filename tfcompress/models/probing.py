@@ -7,12 +7,13 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from tfcompress.errors import ModelError
-from tfcompress.models.untrusted import NATIVE_QUANTIZERS, QUANTIZERS
+from tfcompress.models.configuration import NATIVE_QUANTIZERS, QUANTIZERS, Name
 
 TIMEOUT_SECONDS = 60.0
 BYTES_PER_SECOND = 10e6
@@ -42,9 +43,11 @@ class FileInfo:
         class_name: ``Functional``, ``Sequential`` or the class of a subclassed model.
         size_bytes: its size; of a folder, that of all files in it.
         code: what in it would run code, e.g. ``Lambda layer 'scale'``.
-        foreign: classes in it that are not Keras's, as ``package.module:Name``.
+        outside: what in it would be read that is not part of the model, or is not understood.
         wrappers: tfmot's classes around layers in it, and tfcompress's of quantization-aware training.
-        modules: tfcompress's own modules that hold its classes.
+        names: the classes and functions it names; whether they are Keras's own takes that Keras to say.
+        ours: whether some of them are tfcompress's.
+        weights_bytes: of the weights in it, unpacked.
     """
 
     kind: Literal["h5", "keras", "savedmodel", "tflite"]
@@ -53,14 +56,22 @@ class FileInfo:
     class_name: str | None
     size_bytes: int
     code: tuple[str, ...] = ()
-    foreign: tuple[str, ...] = ()
+    outside: tuple[str, ...] = ()
     wrappers: tuple[str, ...] = ()
-    modules: tuple[str, ...] = ()
+    names: tuple[Name, ...] = field(default=(), compare=False, repr=False)
+    ours: bool = False
+    weights_bytes: int = field(default=0, compare=False)
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> FileInfo:
+        """Return what :func:`dataclasses.asdict` made of one, after it went through JSON."""
+        lists = {key: tuple(value) for key, value in stored.items() if isinstance(value, list)}
+        return cls(**{**stored, **lists, "names": tuple(Name(*name) for name in stored["names"])})
 
     @property
     def has_code(self) -> bool:
-        """Whether loading it would run code from the file."""
-        return bool(self.code)
+        """Whether loading it would run code from the file, or reach outside it."""
+        return bool(self.code or self.outside)
 
     @property
     def qat(self) -> bool:
@@ -100,9 +111,11 @@ def probe(path: Path) -> FileInfo:
         class_name=facts["class_name"],
         size_bytes=size,
         code=tuple(facts["code"]),
-        foreign=tuple(facts["foreign"]),
+        outside=tuple(facts["outside"]),
         wrappers=tuple(facts["wrappers"]),
-        modules=tuple(facts["modules"]),
+        names=tuple(Name(*name) for name in facts["names"]),
+        ours=facts["ours"],
+        weights_bytes=facts["weights_bytes"],
     )
 
 

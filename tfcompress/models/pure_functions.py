@@ -167,7 +167,9 @@ SIGNAL = named(
     mfccs_from_log_mel_spectrograms overlap_and_add rfft rfft2d rfft3d rfftnd vorbis_window
     """,
 ) | named("", "fftnd ifftnd irfftnd rfftnd")
-"""Without the transforms that take a window as a Python function (``stft``, ``mdct`` and their inverses)."""
+
+WINDOWED = named("signal.", "inverse_mdct inverse_stft mdct stft")
+"""Transforms that may be given their window as a Python function. A file holds none: it has the default window."""
 
 STRINGS = named(
     "strings.",
@@ -195,6 +197,7 @@ FAMILIES = (
     RANDOM,
     SETS,
     SIGNAL,
+    WINDOWED,
     STRINGS,
 )
 

@@ -139,6 +139,11 @@ def _load(path: Path, changed: int) -> Any:
         raise ModelError(msg) from error
 
 
+def forget() -> None:
+    """Let go of what was loaded."""
+    _load.cache_clear()
+
+
 def saved_signature(path: Path) -> tuple[Any, Any]:
     """Return a SavedModel's ``serving_default`` function and the loaded object, which must outlive the function.
 

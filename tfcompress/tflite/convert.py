@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from tfcompress.errors import ConversionError
+from tfcompress.models.first_load import ENVIRONMENT
 from tfcompress.recipe import Export
 from tfcompress.tflite.flatbuffer import read
-from tfcompress.tflite.worker import Worker, WorkerAnswerError, WorkerDiedError
+from tfcompress.worker import Worker, WorkerAnswerError, WorkerDiedError
 
-_ENVIRONMENT = {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2"}
 _MISSING = r"not yet supported for op|Unsupported (input|output) type"  # the latter: where such an op is the last one
 _CHILD = "tfcompress.tflite.converter_child"
 
@@ -51,7 +51,12 @@ class ConverterProcess:
         self._waiting: tuple[Path, str, dict[str, Any]] | None = None
 
     def _new_worker(self) -> Worker:
-        return Worker(self._child, log=self._log, environment=_ENVIRONMENT)
+        return Worker(self._child, log=self._log, environment=ENVIRONMENT)
+
+    @property
+    def loader(self) -> Worker:
+        """The child, for the first load of a model: it has TensorFlow, and nothing to convert yet."""
+        return self._worker
 
     def _replace_worker(self) -> None:
         """Let the next request find a living child."""

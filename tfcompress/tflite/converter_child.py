@@ -5,6 +5,7 @@ Request: ``saved_model`` (folder), ``target`` (file to write), ``quantize``, ``i
 input, or null). Answer: ``{}``.
 Or ``open`` (a TFLite file to run in TensorFlow's own interpreter), ``shapes`` (by number of the input's tensor).
 Answer: ``version`` of TensorFlow.
+Or what :mod:`tfcompress.models.load_child` answers.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from tfcompress.tflite.serve import serve
+from tfcompress.models import load_child
+from tfcompress.serve import serve
 
 
 def main(requests: int, answers: int, lifeline: int) -> None:
@@ -27,7 +29,9 @@ def main(requests: int, answers: int, lifeline: int) -> None:
 
 
 def _answer(request: dict[str, Any]) -> dict[str, Any]:
-    return _open(request["open"], request["shapes"]) if "open" in request else _convert(request)
+    if "open" in request:
+        return _open(request["open"], request["shapes"])
+    return _convert(request) if "saved_model" in request else load_child.answer(request)
 
 
 def _open(path: str, shapes: dict[str, list[int]]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from tfcompress import errors
 from tfcompress.errors import ContractError, DataError, MissingDependencyError, TfcompressError
 from tfcompress.models.specs import Signature, TensorSpec
 from tfcompress.tflite.flatbuffer import FlatModel, IOTensor, read
-from tfcompress.tflite.worker import Worker, WorkerAnswerError, WorkerDiedError
+from tfcompress.worker import Worker, WorkerAnswerError, WorkerDiedError
 
 Runtime = Literal["litert", "tensorflow", "tflite-runtime"]
 PACKAGES: dict[Runtime, str] = {

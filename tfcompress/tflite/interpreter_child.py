@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from tfcompress.tflite.serve import serve
+from tfcompress.serve import serve
 
 _MODULES = {
     "litert": ("ai_edge_litert.interpreter", "ai-edge-litert"),

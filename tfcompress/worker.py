@@ -1,4 +1,4 @@
-"""Child processes for what may die by signal: the TFLite converter and the interpreters.
+"""Child processes for what may die by signal, or never end: first loads, the TFLite converter and the interpreters.
 
 A child is a fresh Python (never a fork, which breaks TensorFlow; never multiprocessing's spawn, which runs the user's
 script again). Requests and answers are lines of JSON on two pipes of their own, arrays are ``.npz`` files in a private
@@ -10,11 +10,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import time
 import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -52,6 +54,10 @@ class WorkerAnswerError(Exception):
         self.text = text
 
 
+class WorkerTimeoutError(Exception):
+    """The child did not answer in time; it was ended."""
+
+
 class Worker:
     """A child process that answers requests one at a time; a context manager.
 
@@ -63,7 +69,7 @@ class Worker:
         """Start the child.
 
         Args:
-            module: its ``main(requests, answers, lifeline)`` serves requests, see :mod:`tfcompress.tflite.serve`.
+            module: its ``main(requests, answers, lifeline)`` serves requests, see :mod:`tfcompress.serve`.
             log: file that what the child prints is appended to; None: a private one.
             environment: variables to add to the environment.
         """
@@ -73,7 +79,7 @@ class Worker:
         answers, child_answers = os.pipe()
         child_lifeline, lifeline = os.pipe()
         ends = (child_requests, child_answers, child_lifeline)
-        root = str(Path(__file__).resolve().parents[2])
+        root = str(Path(__file__).resolve().parents[1])
         paths = json.dumps([*filter(None, sys.path), *([] if root in sys.path else [root])])
         try:
             with self.log.open("ab") as output:
@@ -90,8 +96,9 @@ class Worker:
             for end in ends:
                 os.close(end)
         self._requests = os.fdopen(requests, "w", encoding="utf-8")
-        self._answers = os.fdopen(answers, "r", encoding="utf-8")
-        streams = (self._requests, self._answers)
+        self._answers = os.fdopen(answers, "rb", buffering=0)
+        self._received = b""
+        streams: tuple[IO[Any], ...] = (self._requests, self._answers)
         # Runs on close(), when the object is forgotten, or when the caller's interpreter ends.
         self._end = weakref.finalize(self, _end, os.getpid(), self._process, streams, lifeline, self.folder)
 
@@ -101,29 +108,48 @@ class Worker:
             self._requests.write(json.dumps(request) + "\n")
             self._requests.flush()
 
-    def receive(self) -> dict[str, Any]:
+    def receive(self, timeout_seconds: float | None = None) -> dict[str, Any]:
         """Wait for the answer to the oldest request that has none yet.
+
+        Args:
+            timeout_seconds: how long at most; None: for ever.
 
         Raises:
             WorkerDiedError: the child ended first.
             WorkerAnswerError: the request failed in the child.
+            WorkerTimeoutError: no answer came in time; the child is ended.
         """
         try:
-            line = self._answers.readline()
+            line = self._read_line(timeout_seconds)
         except BaseException:  # Ctrl-C: the answer would be taken for that of the next request
             self.close()
             raise
-        if not line.endswith("\n"):
+        if not line.endswith(b"\n"):
             raise WorkerDiedError(self._death(), self.tail())
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
             raise WorkerAnswerError(answer["kind"], answer["error"])
         return answer
 
-    def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Send a request and wait for its answer."""
+    def _read_line(self, timeout_seconds: float | None) -> bytes:
+        """Return what comes up to the next end of a line, or all there is where the child ends before it."""
+        end = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+        while b"\n" not in self._received:
+            left = None if end is None else max(0.0, end - time.monotonic())
+            if not select.select([self._answers], [], [], left)[0]:
+                raise WorkerTimeoutError
+            piece = self._answers.read(1 << 16)
+            if not piece:
+                line, self._received = self._received, b""
+                return line
+            self._received += piece
+        line, mark, self._received = self._received.partition(b"\n")
+        return line + mark
+
+    def ask(self, request: Mapping[str, Any], timeout_seconds: float | None = None) -> dict[str, Any]:
+        """Send a request and wait for its answer, as :meth:`receive` does."""
         self.send(request)
-        return self.receive()
+        return self.receive(timeout_seconds)
 
     def tail(self, lines: int = 20) -> str:
         """Return the last lines that the child printed."""
@@ -136,6 +162,11 @@ class Worker:
         names = {item.value: item.name for item in signal.Signals}
         return f"exit code {code}" if code >= 0 else names.get(-code, f"signal {-code}")
 
+    @property
+    def alive(self) -> bool:
+        """Whether the child can still answer."""
+        return self._end.alive and self._process.poll() is None
+
     def close(self) -> None:
         """End the child and remove its folder; may be called twice."""
         self._end()
@@ -147,7 +178,7 @@ class Worker:
         self.close()
 
 
-def _end(owner: int, process: subprocess.Popen[bytes], streams: Sequence[IO[str]], lifeline: int, folder: Path) -> None:
+def _end(owner: int, process: subprocess.Popen[bytes], streams: Sequence[IO[Any]], lifeline: int, folder: Path) -> None:
     if os.getpid() != owner:  # a fork of the caller's process is not the one to end its parent's child
         return
     process.kill()

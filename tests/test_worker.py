@@ -1,4 +1,4 @@
-"""tfcompress.tflite.worker and serve."""
+"""tfcompress.worker and serve."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from tfcompress.tflite.worker import Worker, WorkerAnswerError, WorkerDiedError
+from tfcompress.worker import Worker, WorkerAnswerError, WorkerDiedError, WorkerTimeoutError
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parent / "tflite"  # where fake_child lies
 ROOT = HERE.parents[1]
+sys.path.insert(0, str(HERE))
 
 
 def alive(pid: int) -> bool:
@@ -137,11 +138,25 @@ def test_ctrl_c_while_waiting_ends_the_child() -> None:
     assert not alive(pid)
 
 
+def test_a_child_that_does_not_answer_in_time_is_ended() -> None:
+    with Worker("fake_child") as worker:
+        pid = worker.ask({})["pid"]
+        worker.send({"sleep": 60})
+        with pytest.raises(WorkerTimeoutError):
+            worker.receive(timeout_seconds=0.2)
+        assert not alive(pid)
+
+
+def test_an_answer_in_time_is_given_whatever_its_length() -> None:
+    with Worker("fake_child") as worker:
+        assert worker.ask({"echo": "x" * 1_000_000}, timeout_seconds=30)["echo"] == "x" * 1_000_000
+
+
 SCRIPT = """
 import sys, pathlib
 sys.path[:0] = [{root!r}, {here!r}]
 pathlib.Path({runs!r}).open("a").write("run ")
-from tfcompress.tflite.worker import Worker
+from tfcompress.worker import Worker
 worker = Worker("fake_child")
 print(worker.ask({{}})["pid"], flush=True)
 worker.send({{"sleep": 60}})

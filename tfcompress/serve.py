@@ -1,4 +1,4 @@
-"""The child's side of :mod:`tfcompress.tflite.worker`: read a request, answer it, end when the parent is gone."""
+"""The child's side of :mod:`tfcompress.worker`: read a request, answer it, end when the parent is gone."""
 
 from __future__ import annotations
 

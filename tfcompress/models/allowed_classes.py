@@ -1,0 +1,200 @@
+"""The classes and functions that a model file may name: Keras's own, tfmot's, ours, and those the user gave.
+
+A name is looked up in tables made of the installed Keras's own namespaces, once, and counts as Keras's only if what is
+found there was defined in that Keras. Nothing is looked up by walking the attributes of a text from a file.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Literal
+
+from tfcompress.models.configuration import CODE_CLASSES, Name
+from tfcompress.models.pure_keras import is_pure_operation, is_pure_operation_class
+
+Writer = Literal["keras2", "keras3"]
+
+OUR_MODULES = {
+    "keras2": ("tfcompress.models.keras2_layers",),
+    "keras3": (
+        "tfcompress.models.fake_quant.activations",
+        "tfcompress.models.fake_quant.batch_norm",
+        "tfcompress.models.fake_quant.four_bits",
+        "tfcompress.models.fake_quant.weights",
+        "tfcompress.models.keras3_layers",
+        "tfcompress.techniques.native.lookup",
+    ),
+}
+"""Modules that register tfcompress's own layers and functions with a Keras when they are imported."""
+
+KERAS_PACKAGES = frozenset({"keras", "tf_keras", "builtins"})
+"""Packages that files of either Keras name for their own classes; of Python's builtins they mean no object."""
+TFMOT = "tensorflow_model_optimization"
+
+NAMESPACES = ("layers", "initializers", "regularizers", "constraints", "losses", "metrics", "optimizers")
+"""Namespaces that both Kerases have, whose classes a model file may name."""
+FUNCTION_NAMESPACES = ("activations", "losses", "metrics")
+"""Namespaces whose functions a model file may name: of tensors, to tensors."""
+RESOLVERS = frozenset({"get", "serialize", "deserialize"})
+"""Functions in those namespaces that turn a description into an object."""
+
+KERAS2_INNER_LAYERS = frozenset(
+    {
+        *("TFOpLambda", "SlicingOpLambda", "ClassMethod", "InstanceMethod", "InstanceProperty", "TensorFlowOpLayer"),
+        *("AddLoss", "AddMetric", "Functional", "Network", "CuDNNGRU", "CuDNNLSTM", "BatchNormalizationV1"),
+        *("BatchNormalizationV2", "SyncBatchNormalization"),
+    }
+)
+"""Layers of tf_keras that have no public name of their own; what they call has been checked by name."""
+
+
+def refused(names: Iterable[Name], writer: Writer, custom: Mapping[str, Any], *, tfmot: bool) -> list[Name]:
+    """Return those of *names* that are neither Keras's, tfmot's or ours, nor the user's.
+
+    Args:
+        names: what the configuration of a file names.
+        writer: the Keras that is to read it.
+        custom: the classes and functions that the user gave, by name.
+        tfmot: whether the file holds wrappers of tfmot's.
+    """
+    known = _tfmot_classes() if tfmot else frozenset()
+    return [
+        name
+        for name in names
+        if not (_is_tfmots(name, known, writer) if _short(name.name) in known else _is_known(name, writer, custom))
+    ]
+
+
+def _is_tfmots(name: Name, known: frozenset[str], writer: Writer) -> bool:
+    package = (name.module or TFMOT).partition(".")[0]
+    return writer == "keras2" and package in {TFMOT, *KERAS_PACKAGES} and _short(name.registered or name.name) in known
+
+
+def is_library(name: Name) -> bool:
+    """Say whether a refused name is one of Python's library, a Keras, TensorFlow or NumPy, and so no custom object."""
+    package = (name.module or "").partition(".")[0]
+    libraries = {*KERAS_PACKAGES, TFMOT, "tensorflow", "numpy", "tfcompress"}
+    return package in libraries or package in sys.stdlib_module_names
+
+
+def _is_known(name: Name, writer: Writer, custom: Mapping[str, Any]) -> bool:
+    short = _short(name.name)
+    given = custom.get(short)
+    if given is not None:
+        # What is registered comes first, and a name that is not leads to any module: it must be the user's very object.
+        plain = name.kind == "identifier" or name.registered in (None, short)
+        return plain or bool(_library(writer).saving.get_custom_objects().get(name.registered) is given)
+    if name.registered and _short(name.registered) != short:
+        return False
+    if name.kind == "identifier":
+        return _plain(short) in _identifiers(writer) or _is_ours(name.name, writer)
+    if ">" in name.name or ">" in (name.registered or ""):
+        return _is_ours(name.registered or name.name, writer)
+    if name.kind == "function":
+        return _is_function_module(name.module) and short in _functions(writer)
+    package = (name.module or "keras").partition(".")[0]
+    return package in KERAS_PACKAGES and (short in _classes(writer) or _is_operation(name))
+
+
+def _is_function_module(module: str | None) -> bool:
+    """Say whether a module is one of Keras's with functions of tensors; ``builtins`` stands for those, too."""
+    parts = [part for part in (module or "builtins").split(".") if part != "src"]
+    return parts == ["builtins"] or (parts[0] in KERAS_PACKAGES and len(parts) > 1 and parts[1] in FUNCTION_NAMESPACES)
+
+
+def _short(name: str) -> str:
+    return name.rpartition(">")[2]
+
+
+def _plain(name: str) -> str:
+    """Return a name as ``relu``, ``ReLU`` and ``glorot_uniform``, ``GlorotUniform`` have it in common."""
+    return name.replace("_", "").lower()
+
+
+def _is_operation(name: Name) -> bool:
+    """Say whether it is an operation of Keras 3, which a tf_keras file may hold inside one of our layers."""
+    return is_pure_operation_class(name.name) if name.module is None else is_pure_operation(name.module, name.name)
+
+
+def _is_ours(registered: str, writer: Writer) -> bool:
+    """Say whether a registered name is one of tfcompress's: ``tfcompress>FakeQuant``."""
+    if not registered.startswith("tfcompress>"):
+        return False
+    import_our_layers(writer)
+    item = _library(writer).saving.get_custom_objects().get(registered)
+    return item is not None and bool(item.__module__.startswith("tfcompress."))
+
+
+def import_our_layers(writer: Writer) -> None:
+    """Register tfcompress's own layers and functions with a Keras."""
+    for module in OUR_MODULES[writer]:
+        importlib.import_module(module)
+
+
+def _library(writer: Writer) -> Any:
+    if writer == "keras2":
+        import tf_keras
+
+        return tf_keras
+    import keras
+
+    return keras
+
+
+def _defined_in(item: Any, library: Any) -> bool:
+    return bool(str(getattr(item, "__module__", "")).partition(".")[0] == library.__name__)
+
+
+def _members(module: Any, library: Any, is_kind: Any) -> Iterator[tuple[str, Any]]:
+    for name, item in vars(module).items():
+        if not name.startswith("_") and is_kind(item) and _defined_in(item, library):
+            yield name, item
+
+
+@functools.cache
+def _classes(writer: Writer) -> frozenset[str]:
+    library = _library(writer)
+    spaces = [getattr(library, name) for name in NAMESPACES]
+    names = {"Functional", "Model", "Sequential"}
+    if writer == "keras3":
+        spaces += [library.dtype_policies, library.quantizers, library.optimizers.schedules]
+        names |= {"SeedGenerator"}
+    else:
+        spaces += [library.mixed_precision, library.optimizers.schedules, library.optimizers.legacy]
+        spaces += [library.layers.experimental, library.layers.experimental.preprocessing]
+        names |= KERAS2_INNER_LAYERS
+    for space in spaces:
+        names |= {name for name, _ in _members(space, library, inspect.isclass)}
+    return frozenset(names) - CODE_CLASSES
+
+
+@functools.cache
+def _functions(writer: Writer) -> frozenset[str]:
+    library = _library(writer)
+    found = (_members(getattr(library, name), library, inspect.isfunction) for name in FUNCTION_NAMESPACES)
+    return frozenset(name for members in found for name, _ in members) - RESOLVERS
+
+
+@functools.cache
+def _identifiers(writer: Writer) -> frozenset[str]:
+    """Return what may stand alone as ``relu`` or ``glorot_uniform``, without underscores, in lower case."""
+    library = _library(writer)
+    spaces = [getattr(library, name) for name in ("activations", "initializers", "regularizers", "constraints")]
+    names = {name for space in spaces for name in vars(space) if not name.startswith("_")} - RESOLVERS
+    return frozenset(map(_plain, names | _classes(writer) | _functions(writer)))
+
+
+@functools.cache
+def _tfmot_classes() -> frozenset[str]:
+    """Return the classes that tfmot's scopes make known to tf_keras, and those of its wrappers' settings."""
+    import tensorflow_model_optimization as tfmot
+
+    from tfcompress.models.tfmot_scopes import scope_objects
+
+    spaces = (tfmot.sparsity.keras, tfmot.clustering.keras, tfmot.quantization.keras.quantizers)
+    public = {name for space in spaces for name, item in vars(space).items() if inspect.isclass(item)}
+    return frozenset(scope_objects()) | public

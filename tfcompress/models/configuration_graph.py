@@ -1,0 +1,124 @@
+"""Whether the layers of a configuration can be connected as it says.
+
+Keras connects layers in turns: one whose inputs are not there yet waits for the next turn. Where a node is named that
+never comes, or layers wait for each other, tf_keras turns for ever.
+
+Light: the child that looks into a file imports this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+Node = tuple[str, int]
+"""One call of a layer: its name and the number of the call."""
+
+
+def find_fault(config: Any) -> str:
+    """Say why the layers of a model's configuration, or of one nested in it, cannot be connected; empty: they can.
+
+    Args:
+        config: what ``model_config`` or ``config.json`` holds.
+    """
+    stack = [config]
+    while stack:
+        value = stack.pop()
+        if isinstance(value, dict):
+            inner = value.get("config")
+            if isinstance(inner, dict) and isinstance(inner.get("layers"), list) and "output_layers" in inner:
+                fault = _fault(inner["layers"])
+                if fault:
+                    return fault
+            stack.extend(value.values())
+        elif isinstance(value, list):
+            stack.extend(value)
+    return ""
+
+
+def _fault(layers: list[Any]) -> str:
+    """Say what keeps the layers of one functional model from being connected."""
+    nodes: dict[Node, set[Node]] = {}
+    counts: dict[str, int] = {}
+    nested: set[str] = set()
+    for layer in layers:
+        if not isinstance(layer, dict) or not isinstance(layer.get("name"), str):
+            return "one of its layers has no name"
+        name, calls = layer["name"], layer.get("inbound_nodes")
+        if name in counts:
+            return f"two of its layers are called {name!r}"
+        if not isinstance(calls, list):
+            return f"its layer {name!r} does not say what it is called with"
+        is_input = layer.get("class_name") == "InputLayer"
+        counts[name] = 1 if is_input else len(calls)
+        if _is_model(layer):
+            nested.add(name)
+        for number in range(counts[name]):
+            before = {(name, number - 1)} if number else set()  # calls are made in their order
+            nodes[name, number] = before if is_input else before | set(_named(calls[number]))
+    return _missing(nodes, counts, nested) or _circle(nodes, nested)
+
+
+def _is_model(layer: Mapping[str, Any]) -> bool:
+    config = layer.get("config")
+    return isinstance(config, list) or (isinstance(config, dict) and "layers" in config)
+
+
+def _named(call: Any) -> Iterator[Node]:
+    """Give the nodes that one call takes its tensors from, in the notation of either Keras."""
+    stack = [call]
+    while stack:
+        value = stack.pop()
+        if isinstance(value, dict):
+            history = value.get("keras_history")
+            if isinstance(history, list) and _is_reference(history):
+                yield history[0], history[1]
+            stack.extend(item for key, item in value.items() if key != "keras_history")
+        elif isinstance(value, list):
+            if _is_reference(value):
+                yield value[0], value[1]
+                stack.extend(value[3:])
+            else:
+                stack.extend(value)
+
+
+def _is_reference(value: Any) -> bool:
+    """Say whether a value is ``[layer, node, tensor]``, perhaps with the call's other arguments behind it."""
+    return (
+        isinstance(value, list)
+        and len(value) in (3, 4)
+        and isinstance(value[0], str)
+        and value[0] != "_CONSTANT_VALUE"
+        and all(isinstance(number, int) and not isinstance(number, bool) for number in value[1:3])
+        and (len(value) == 3 or isinstance(value[3], dict))
+    )
+
+
+def _missing(nodes: Mapping[Node, set[Node]], counts: Mapping[str, int], nested: set[str]) -> str:
+    for (name, _), sources in nodes.items():
+        for source, number in sources:
+            if source == name:
+                continue
+            if source not in counts:
+                return f"its layer {name!r} takes a tensor from {source!r}, which is none of its layers"
+            # The first call of a nested model is the one that it was built with, which is not written down.
+            if not 0 <= number < counts[source] + (source in nested):
+                return f"its layer {name!r} takes a tensor from call {number} of {source!r}, of which there is none"
+    return ""
+
+
+def _circle(nodes: Mapping[Node, set[Node]], nested: set[str]) -> str:
+    """Say which layers wait for each other, if any do."""
+    waiting = {node: {_as_written(source, nested) for source in sources} for node, sources in nodes.items()}
+    while waiting:
+        ready = [node for node, sources in waiting.items() if sources.isdisjoint(waiting)]
+        if not ready:
+            return f"its layers wait for each other ({', '.join(sorted({name for name, _ in waiting})[:3])})"
+        for node in ready:
+            del waiting[node]
+    return ""
+
+
+def _as_written(node: Node, nested: set[str]) -> Node:
+    name, number = node
+    return (name, max(0, number - 1)) if name in nested else node

@@ -1,0 +1,182 @@
+"""The first load of a model file, in a child process with limits.
+
+A file can keep its reader busy for ever, ask for all memory there is, or crash it: in a child that costs one line.
+:mod:`tfcompress.models.load_child` is the other half.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol
+
+from tfcompress import errors
+from tfcompress.errors import ModelError, TfcompressError, UsageError
+from tfcompress.models.probing import FileInfo
+from tfcompress.worker import Worker, WorkerAnswerError, WorkerDiedError, WorkerTimeoutError
+
+CHILD = "tfcompress.models.load_child"
+ENVIRONMENT = {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2", "KERAS_BACKEND": "tensorflow"}
+START_SECONDS = 600.0
+"""A child that has not imported TensorFlow after this time never will."""
+IDLE_SECONDS = 60.0
+"""How long a child waits for the next file before it is ended."""
+
+GIB = 1 << 30
+
+
+@dataclass(frozen=True)
+class LoadLimits:
+    """What the first load of a model file may take.
+
+    Attributes:
+        seconds: time, from when TensorFlow is imported.
+        memory_bytes: memory beside what TensorFlow takes; None: 4 GiB and eight times the file's weights.
+    """
+
+    seconds: float = 120.0
+    memory_bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.seconds < float("inf"):
+            msg = f"limits.seconds must be above 0, got {self.seconds}"
+            raise UsageError(msg)
+        if self.memory_bytes is not None and self.memory_bytes < 1 << 20:
+            msg = f"limits.memory_bytes must be at least 1 MiB, got {self.memory_bytes}"
+            raise UsageError(msg)
+
+    def memory_for(self, info: FileInfo) -> int:
+        """Return the memory, in bytes, that loading a file may take."""
+        return 4 * GIB + 8 * info.weights_bytes if self.memory_bytes is None else self.memory_bytes
+
+
+class Loader(Protocol):
+    """A child process that can make a first load."""
+
+    def send(self, request: Mapping[str, Any]) -> None:
+        """Send a request; its answer is fetched by :meth:`receive`."""
+
+    def receive(self, timeout_seconds: float | None = None) -> dict[str, Any]:
+        """Wait for the answer to the oldest request that has none yet."""
+
+
+class FirstLoad:
+    """One first load, begun in a child while the caller imports TensorFlow; a context manager."""
+
+    def __init__(self, loader: Loader | None = None, *, runs_code: bool = False) -> None:
+        """Take a child, or start one.
+
+        Args:
+            loader: one that was started earlier; None: the one that this process keeps.
+            runs_code: the file, or what the user gives it, may run code: no other file meets the child that has run it.
+        """
+        self._runs_code = runs_code
+        self._worker = None if loader is not None else _take(new=runs_code)
+        self._loader: Loader = loader or self._worker  # type: ignore[assignment]  # one of them is there
+        self._path = Path()
+        self._limits = LoadLimits()
+        self._memory = 0
+        self._busy = False
+
+    def start(self, path: Path, info: FileInfo, *, trust: bool, custom: Sequence[str], limits: LoadLimits) -> None:
+        """Have the child load a file once it has imported TensorFlow."""
+        self._path, self._limits, self._memory, self._busy = path, limits, limits.memory_for(info), True
+        self._loader.send({"ready": True})
+        self._loader.send(
+            {
+                "load": str(path.absolute()),
+                "info": {**asdict(info), "names": [list(name) for name in info.names]},
+                "trust": trust,
+                "custom": list(custom),
+                "memory_bytes": self._memory,
+            }
+        )
+
+    def finish(self) -> None:
+        """Wait until the child has loaded the file.
+
+        Raises:
+            ModelError: it could not be loaded, took too long, too much memory, or killed the child.
+            UntrustedCodeError: it names what is not part of a model.
+        """
+        try:
+            self._loader.receive(START_SECONDS)
+            self._loader.receive(self._limits.seconds)
+        except WorkerAnswerError as answer:
+            self._busy = answer.kind == "MemoryError"  # who knows what it still holds
+            raise self._error(answer) from answer
+        except WorkerTimeoutError as error:
+            what = (
+                f"loading it takes longer than {self._limits.seconds:g} s; it is damaged, or give more --load-seconds"
+            )
+            raise self._unreadable(what) from error
+        except WorkerDiedError as death:
+            raise self._unreadable(self._death(death.reason)) from death
+        self._busy = False
+
+    def _error(self, answer: WorkerAnswerError) -> TfcompressError:
+        if answer.kind == "MemoryError":
+            return self._unreadable(self._hunger())
+        known = getattr(errors, answer.kind, None)
+        if isinstance(known, type) and issubclass(known, TfcompressError):
+            return known(answer.text)
+        lines = [line.strip() for line in answer.text.splitlines() if line.strip()]
+        return self._unreadable(f"{answer.kind}: {lines[0] if lines else 'no reason given'}")
+
+    def _death(self, reason: str) -> str:
+        if reason in ("SIGABRT", "SIGKILL"):  # what C++ does where there is no memory, and what the kernel does
+            return f"loading it killed the loading process ({reason}); {self._hunger()}, or it is damaged"
+        return f"loading it killed the loading process ({reason}); it is damaged"
+
+    def _hunger(self) -> str:
+        size = f"{self._memory / GIB:.3g} GiB"
+        return f"loading it takes more than {size} of memory; give more --load-memory if you trust it"
+
+    def _unreadable(self, why: str) -> ModelError:
+        return ModelError(f"model {str(self._path)!r} cannot be loaded: {why}")
+
+    def __enter__(self) -> FirstLoad:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._worker is not None:
+            _give_back(self._worker, usable=not (self._busy or self._runs_code))
+
+
+_lock = threading.Lock()
+_idle: list[tuple[Worker, threading.Timer]] = []
+
+
+def _take(*, new: bool) -> Worker:
+    """Return the child that this process keeps, or a new one."""
+    with _lock:
+        while _idle and not new:
+            worker, timer = _idle.pop()
+            timer.cancel()
+            if worker.alive:
+                return worker
+            worker.close()
+    return Worker(CHILD, environment=ENVIRONMENT)
+
+
+def _give_back(worker: Worker, *, usable: bool) -> None:
+    """Keep a child for the next file, unless it is still at work on one."""
+    if not (usable and worker.alive):
+        worker.close()
+        return
+    timer = threading.Timer(IDLE_SECONDS, _end, [worker])
+    timer.daemon = True
+    with _lock:
+        _idle.append((worker, timer))
+    timer.start()
+
+
+def _end(worker: Worker) -> None:
+    with _lock:
+        if worker not in [kept for kept, _ in _idle]:
+            return  # it was taken meanwhile
+        _idle[:] = [(kept, timer) for kept, timer in _idle if kept is not worker]
+    worker.close()
