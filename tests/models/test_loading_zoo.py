@@ -1,4 +1,4 @@
-"""What honest files hold is known: every small model, saved by either Keras in either format, is loaded without trust."""
+"""What honest files hold is known: each small model, saved by either Keras in either format, loads without trust."""
 
 import warnings
 

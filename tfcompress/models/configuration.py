@@ -166,10 +166,9 @@ def _places(config: Any, findings: Findings) -> Iterator[_Place]:
         yield place
         if isinstance(value, str) and value.lstrip()[:1] in ("{", "[") and "class_name" in value:
             try:
-                value = json.loads(value)
+                stack.append(_Place(json.loads(value), place.layer, place.entry, depth))
             except (ValueError, RecursionError):
                 _refuse(findings, "a text that looks like a description", place.layer)
-                continue
         if isinstance(value, dict):
             layer = _layer_name(value) or place.layer
             stack.extend(_Place(item, layer, str(key), depth) for key, item in value.items())

@@ -1,0 +1,28 @@
+"""A child that answers that it is ready and then does to a file what its name says."""
+
+import os
+import signal
+import time
+
+from tfcompress.serve import serve
+
+
+def main(requests, answers, lifeline):
+    serve(answer, requests, answers, lifeline)
+
+
+def answer(request):
+    if "load" in request:
+        name = os.path.basename(request["load"])  # noqa: PTH119
+        if name == "hangs":
+            time.sleep(60)
+        if name == "crashes":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        if name == "aborts":
+            os.kill(os.getpid(), signal.SIGABRT)
+        if name == "hungers":
+            raise MemoryError
+        if name == "fails":
+            msg = "first line\nsecond line"
+            raise LookupError(msg)
+    return {}
