@@ -396,6 +396,12 @@ def handle_of_somebody_else(saved, path):
     node.attr["value"].tensor.resource_handle_val.add(name="theirs", container="localhost")
 
 
+def function_of_somebody_else(saved, path):
+    call = graph(saved).node.add(name="evil", op="PartitionedCall")
+    call.attr["f"].func.attr["inner"].func.name = "__inference_theirs_1"
+    call.attr["f"].func.name = function_named(saved, "signature_wrapper").signature.name
+
+
 def initializer_that_saves(saved, path):
     collection = saved.meta_graphs[0].collection_def["saved_model_main_op"]
     collection.node_list.value[:] = ["save/control_dependency"]
@@ -452,6 +458,7 @@ EDITS = [
     Edit(r"assets outside it \(\.\./\.\./outside/secret\)", asset_elsewhere),
     Edit(r"assets outside it \(/.*secret\)", listed_asset_elsewhere),
     Edit(r"\(Const of a resource\)", handle_of_somebody_else),
+    Edit(r"\(PartitionedCall of __inference_theirs_1\)", function_of_somebody_else),
     Edit(SAVER, initializer_that_saves, version=1),
     Edit(SAVER, restored_signature, version=1),
     Edit(SAVER, restored_initial_value, version=1),

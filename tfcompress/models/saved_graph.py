@@ -20,6 +20,7 @@ class SavedNode(NamedTuple):
         inputs: tensors it takes, then nodes that must have run, as ``^node``.
         called: functions of the library that it calls: by its operation, or by attributes.
         mentioned: those, and functions of the library that a string names; gradients and other implementations are.
+        missing: functions that it calls and that are not in the library, but perhaps in the process that loads it.
         constants: its tensors (``TensorProto``).
     """
 
@@ -28,6 +29,7 @@ class SavedNode(NamedTuple):
     inputs: tuple[str, ...]
     called: frozenset[str]
     mentioned: frozenset[str]
+    missing: frozenset[str]
     constants: tuple[Any, ...]
 
 
@@ -37,10 +39,11 @@ _NONE: frozenset[str] = frozenset()
 def saved_node(node: Any, library: Mapping[bytes, str]) -> SavedNode:
     """Read a node (``NodeDef``), given the names of the functions in the library."""
     called, texts, constants = _attributes(node)
+    missing = frozenset(name for name in called if name and name.encode() not in library) if called else _NONE
     called.append(node.op)
     names = frozenset(name for name in called if name.encode() in library) if library else _NONE
     mentioned = names.union(library[text] for text in texts if text in library) if texts else names
-    return SavedNode(node.name, node.op, tuple(node.input), names, mentioned, tuple(constants))
+    return SavedNode(node.name, node.op, tuple(node.input), names, mentioned, missing, tuple(constants))
 
 
 def _attributes(described: Any) -> tuple[list[str], list[bytes], list[Any]]:
