@@ -1,8 +1,8 @@
 """Operations of TensorFlow's graphs that compute and do nothing else: what a model may hold without anyone's trust.
 
 An operation is in the table if all it touches is its inputs, its outputs, and variables and tables that the model
-itself creates. It reads and writes no file, prints nothing, waits for nobody, and runs no code but functions of the same graph.
-Everything else is out, an operation that nobody has looked at too. Some that are out do not look it:
+itself creates. It reads and writes no file, prints nothing, waits for nobody, and runs no code but functions of the
+same graph. Everything else is out, also what nobody has looked at. Some that are out do not look it:
 
 =============================================================  =========================================================
 FixedUnigramCandidateSampler, Skipgram, RecordInput,           read a file that an *attribute* names

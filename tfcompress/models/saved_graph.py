@@ -8,12 +8,10 @@ whether it runs, and every node of every function of every meta graph is looked 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 
-@dataclass(frozen=True)
-class SavedNode:
+class SavedNode(NamedTuple):
     """A node (``NodeDef``) of a graph or a function.
 
     Attributes:
@@ -22,6 +20,7 @@ class SavedNode:
         inputs: tensors it takes, then nodes that must have run, as ``^node``.
         called: functions of the library that it calls: by its operation, or by attributes.
         mentioned: those, and functions of the library that a string names; gradients and other implementations are.
+        missing: functions that it calls and that are not in the library, but perhaps in the process that loads it.
         constants: its tensors (``TensorProto``).
     """
 
@@ -30,44 +29,44 @@ class SavedNode:
     inputs: tuple[str, ...]
     called: frozenset[str]
     mentioned: frozenset[str]
+    missing: frozenset[str]
     constants: tuple[Any, ...]
 
 
-def saved_node(node: Any, library: Iterable[str]) -> SavedNode:
+_NONE: frozenset[str] = frozenset()
+
+
+def saved_node(node: Any, library: Mapping[bytes, str]) -> SavedNode:
     """Read a node (``NodeDef``), given the names of the functions in the library."""
     called, texts, constants = _attributes(node)
-    called = {node.op, *called}.intersection(library)
-    return SavedNode(
-        name=node.name,
-        op=node.op,
-        inputs=tuple(node.input),
-        called=frozenset(called),
-        mentioned=frozenset(called.union(texts.intersection(library))),
-        constants=tuple(constants),
-    )
+    missing = frozenset(name for name in called if name and name.encode() not in library) if called else _NONE
+    called.append(node.op)
+    names = frozenset(name for name in called if name.encode() in library) if library else _NONE
+    mentioned = names.union(library[text] for text in texts if text in library) if texts else names
+    return SavedNode(node.name, node.op, tuple(node.input), names, mentioned, missing, tuple(constants))
 
 
-def _attributes(described: Any) -> tuple[set[str], set[str], list[Any]]:
+def _attributes(described: Any) -> tuple[list[str], list[bytes], list[Any]]:
     """Return functions, strings and tensors in the attributes of a node or function, and of functions named there."""
-    functions: set[str] = set()
-    texts: set[bytes] = set()
+    functions: list[str] = []
+    texts: list[bytes] = []
     constants: list[Any] = []
     stack = list(described.attr.values())
     while stack:
         value = stack.pop()
         kind = value.WhichOneof("value")
         if kind == "s":
-            texts.add(value.s)
+            texts.append(value.s)
         elif kind == "tensor":
             constants.append(value.tensor)
         elif kind in ("func", "list"):
-            named = [value.func] if kind == "func" else value.list.func
-            functions.update(function.name for function in named)
-            stack.extend(inner for function in named for inner in function.attr.values())
+            for function in [value.func] if kind == "func" else value.list.func:
+                functions.append(function.name)
+                stack.extend(function.attr.values())
         if kind == "list":
-            texts.update(value.list.s)
+            texts.extend(value.list.s)
             constants.extend(value.list.tensor)
-    return functions, {text.decode(errors="replace") for text in texts}, constants
+    return functions, texts, constants
 
 
 def origin(name: str) -> str:
@@ -111,16 +110,17 @@ class SavedGraph:
     def __init__(self, meta: Any) -> None:
         self.meta = meta
         self.definitions: list[Any] = list(meta.graph_def.library.function)
-        names = {function.signature.name for function in self.definitions}
+        names = {name.encode(): name for name in (function.signature.name for function in self.definitions)}
         self.nodes = [saved_node(node, names) for node in meta.graph_def.node]
-        self.library: dict[str, list[SavedNode]] = {name: [] for name in names}
-        self.calls: dict[str, set[str]] = {name: set() for name in names}
-        self.mentions: dict[str, set[str]] = {name: set() for name in names}
+        self.library: dict[str, list[SavedNode]] = {name: [] for name in names.values()}
+        self.calls: dict[str, set[str]] = {name: set() for name in names.values()}
+        self.mentions: dict[str, set[str]] = {name: set() for name in names.values()}
         for function in self.definitions:
             name, nodes = function.signature.name, [saved_node(node, names) for node in function.node_def]
             self.library[name] += nodes
             self.calls[name].update(*(node.called for node in nodes))
-            self.mentions[name].update(names & _attributes(function)[1], *(node.mentioned for node in nodes))
+            self.mentions[name].update(*(node.mentioned for node in nodes))
+            self.mentions[name].update(names[text] for text in _attributes(function)[1] if text in names)
 
     def all_nodes(self) -> Iterator[SavedNode]:
         """Give the graph's nodes and those of all functions."""

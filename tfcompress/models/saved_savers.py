@@ -40,6 +40,10 @@ class _Savers:
         self.needs = graph.needs()
         self.kinds = self._kinds()
         self.nodes = {node.name: node for node in graph.nodes}
+        self.arguments: dict[str, list[list[str]]] = {}
+        for function in graph.definitions:
+            arguments = [argument.name for argument in function.signature.input_arg]
+            self.arguments.setdefault(function.signature.name, []).append(arguments)
 
     def _kinds(self) -> dict[str, set[str]]:
         """Return, for every function that runs a saver's operation, itself or by a call, which ones."""
@@ -82,13 +86,20 @@ class _Savers:
             needed |= names
             wrong = set().union(*(running.get(name, ()) for name in names)) & forbidden
             yield from (f"{op} outside the saver" for op in wrong)
-        called = {name for node in self.graph.nodes if node.name in needed for name in node.called}
-        for name in self.kinds.keys() - closure(called, self.graph.calls):
-            yield from (f"{op} outside the saver" for op in self.kinds[name])
-        for function in self.graph.definitions:
-            if function.signature.name in self.kinds and not _NOTES.issuperset(function.attr):
-                yield from (f"{op} outside the saver" for op in self.kinds[function.signature.name])
+        yield from self._functions_outside(needed)
         yield from self._of_other_files(origin(saver.restore_op_name), origin(saver.filename_tensor_name))
+
+    def _functions_outside(self, needed: set[str]) -> Iterator[str]:
+        """Give what functions run of a saver's operations that others call, or nobody, or that stand in for another."""
+        called = {name for node in self.graph.nodes if node.name in needed for name in node.called}
+        inside = closure(called, self.graph.calls)
+        others = {name for node in self.graph.nodes if node.name not in needed for name in node.mentioned}
+        standing_in = {
+            function.signature.name for function in self.graph.definitions if not _NOTES.issuperset(function.attr)
+        }
+        for name in self.kinds:
+            if name not in inside or name in others or name in standing_in:
+                yield from (f"{op} outside the saver" for op in self.kinds[name])
 
     def _of_other_files(self, restore: str, filename: str) -> Iterator[str]:
         """Give what restores from a file that is not the one that the saver is given."""
@@ -119,12 +130,9 @@ class _Savers:
         """Return the functions with savers' operations that a node calls, and which of their arguments are the file."""
         positions = set(taken)
         return {
-            (
-                function.signature.name,
-                frozenset(arg.name for number, arg in enumerate(function.signature.input_arg) if number in positions),
-            )
-            for function in self.graph.definitions
-            if function.signature.name in self.kinds and function.signature.name in node.mentioned
+            (name, frozenset(arg for number, arg in enumerate(arguments) if number in positions))
+            for name in node.mentioned & self.kinds.keys()
+            for arguments in self.arguments[name]
         }
 
 

@@ -85,8 +85,9 @@ def _hidden_bytes(tensor: Any) -> int:
         each = _bytes_each(tf.as_dtype(tensor.dtype))
     except TypeError:
         return 0  # no such type: the loader refuses it
-    elements = math.prod(max(dimension.size, 0) for dimension in tensor.tensor_shape.dim)
-    return max(elements * each - tensor.ByteSize(), 0)
+    size: int = math.prod(max(dimension.size, 0) for dimension in tensor.tensor_shape.dim) * each
+    described: int = tensor.ByteSize()
+    return max(size - described, 0)
 
 
 def _unfolded(path: Path, graph: SavedGraph) -> int:

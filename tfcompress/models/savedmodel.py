@@ -92,6 +92,7 @@ def _impure(graph: SavedGraph) -> Iterator[str]:
         if not (called or op in SAVERS or is_pure_operation(op)):
             yield op
     for node in graph.all_nodes():
+        yield from (f"{node.op} of {name}" for name in node.missing)
         yield from (f"{node.op} of a resource" for tensor in node.constants if tensor.dtype in _HANDLES)
     yield from misplaced(graph)
 
