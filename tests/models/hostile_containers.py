@@ -3,6 +3,7 @@
 import io
 import json
 import pickle
+import warnings
 import zipfile
 
 import h5py
@@ -37,8 +38,9 @@ def in_zip(name, form, change, fires, **options):
 
     def write(path, trap):
         members = change(list(zip_parts(form).items()), trap)
-        with zipfile.ZipFile(path, "w") as archive:
-            for member, content in members:
+        with zipfile.ZipFile(path, "w") as archive, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for member, content in members:  # a name may be there twice
                 archive.writestr(member, content)
 
     return Hostile(name, form, write, fires, **options)
@@ -130,14 +132,14 @@ def config_bomb(form):
 def external_link(group, name, trap):
     """Put a link to another file where a dataset was."""
     del group[name]
-    group[name] = h5py.ExternalLink(str(trap.secret), "/data")
+    group[name] = h5py.ExternalLink(str(trap.numbers), "/data")
 
 
 def external_storage(group, name, trap):
     """Have a dataset's bytes be those of another file."""
     shape = group[name].shape
     del group[name]
-    group.create_dataset(name, shape, "float32", external=[(str(trap.secret), 0, h5py.h5f.UNLIMITED)])
+    group.create_dataset(name, shape, "float32", external=[(str(trap.numbers), 0, h5py.h5f.UNLIMITED)])
 
 
 def virtual(group, name, trap):
@@ -145,7 +147,7 @@ def virtual(group, name, trap):
     shape = group[name].shape
     del group[name]
     layout = h5py.VirtualLayout(shape=shape, dtype="float32")
-    layout[...] = h5py.VirtualSource(str(trap.secret), "data", shape=shape)
+    layout[...] = h5py.VirtualSource(str(trap.numbers), "data", shape=shape)
     group.create_virtual_dataset(name, layout)
 
 
@@ -164,7 +166,7 @@ def hard_loop(group, name, _):
 def soft_to_external(group, name, trap):
     """Put a link to a link to another file where a dataset was."""
     del group[name]
-    group.file["elsewhere"] = h5py.ExternalLink(str(trap.secret), "/data")
+    group.file["elsewhere"] = h5py.ExternalLink(str(trap.numbers), "/data")
     group[name] = h5py.SoftLink("/elsewhere")
 
 
@@ -172,7 +174,7 @@ def group_elsewhere(group, name, trap):
     """Put a link to another file where the dataset's group was."""
     parent, leaf = group.parent, group.name.rpartition("/")[2]
     del parent[leaf]
-    parent[leaf] = h5py.ExternalLink(str(trap.secret), "/")
+    parent[leaf] = h5py.ExternalLink(str(trap.numbers), "/")
 
 
 def bomb(group, name, _):
@@ -186,7 +188,7 @@ TRICKS = {
     "bytes of another file": (external_storage, "reads"),
     "dataset made of another file": (virtual, "reads"),
     "link to itself": (soft_loop, "none"),
-    "group in itself": (hard_loop, "hangs"),
+    "group in itself": (hard_loop, "none"),
     "link to a link to another file": (soft_to_external, "reads"),
     "group in another file": (group_elsewhere, "reads"),
     "dataset of a petabyte": (bomb, "fills"),
@@ -202,8 +204,12 @@ def datasets(file):
 
 
 def fires(form, name):
-    """Say which of the tricks work: Keras 3 refuses links of its own accord, tf_keras follows them."""
-    return "safe" if form.startswith("keras2") and name == "bytes of another file" else "load"
+    """Say whether a trick works.
+
+    Keras 3 refuses all of them of its own accord. tf_keras opens files by a driver for Python's file objects, with which
+    HDF5 looks for other files in the same one; a dataset's bytes are read from the disk all the same.
+    """
+    return "safe" if form.startswith("keras2") and name == "bytes of another file" else "never"
 
 
 def hdf5():

@@ -62,6 +62,11 @@ class Trap:
         return self.folder / "secret.txt"
 
     @property
+    def numbers(self):
+        """Another file that payloads read, of HDF5: ``/data`` in it are weights."""
+        return self.folder / "numbers.h5"
+
+    @property
     def link(self):
         """The secret under a name that ends as a model's."""
         return self.folder / "secret.keras"
@@ -99,19 +104,24 @@ class Trap:
         for name in EVIL_MODULES:
             (self.folder / f"{name}.py").write_text(EVIL_SOURCE)
         self.secret.write_text(SECRET)
+        with h5py.File(self.numbers, "w") as file:
+            file["data"] = [[0.5] * 3] * 4
         if not self.link.is_symlink():
             self.link.symlink_to(self.secret.name)
-        os.utime(self.secret, (LONG_AGO, self.secret.stat().st_mtime))
+        for path in (self.secret, self.numbers):
+            os.utime(path, (LONG_AGO, path.stat().st_mtime))
         return self
 
     def traces(self):
         """Return what a payload has done: created, imported, fetched, read, changed."""
         left = [name for name in LEFT if (self.folder / name).exists()]
-        status = self.secret.stat() if self.secret.exists() else None
-        if status and status.st_atime != LONG_AGO:
+        statuses = [path.stat() if path.exists() else None for path in (self.secret, self.numbers)]
+        if any(status and status.st_atime != LONG_AGO for status in statuses):
             left.append("read")
-        if not status or self.secret.read_text() != SECRET:
+        if None in statuses or self.secret.read_text() != SECRET:
             left.append("changed")
+        if statuses[0]:  # reading it here does not count
+            os.utime(self.secret, ns=(statuses[0].st_atime_ns, statuses[0].st_mtime_ns))
         return left
 
 
@@ -123,9 +133,9 @@ class Hostile:
         name: what it does and how, for people.
         form: ``keras3.keras``, ``keras3.h5``, ``keras2.keras``, ``keras2.h5`` or ``savedmodel``.
         write: writes it to a path, aimed at a trap.
-        fires: how it was seen to be real: ``load`` (plain Keras, safe mode off, fires while it loads), ``safe`` (the
-            same, and in Keras's own safe mode too), ``call`` (when the loaded model is called first), ``tfcompress`` (by a
-            class of this package, before such files were refused), ``never`` (not with the installed versions).
+        fires: how it was seen to be real. ``load``: plain Keras fires it while loading, with safe mode off; ``safe``:
+            in Keras's own safe mode too; ``call``: when the loaded model is called first; ``tfcompress``: a class of
+            this package did, before such files were refused; ``never``: not with the installed versions.
         harm: ``creates``, ``reads``, ``imports``, ``changes``, ``fetches`` (tries the network), ``hangs``,
             ``fills`` (memory), or ``none`` that a trap would tell.
         loads: whether it may be loaded too: what is hostile about it then has no effect.
