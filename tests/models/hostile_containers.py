@@ -206,8 +206,8 @@ def datasets(file):
 def fires(form, name):
     """Say whether a trick works.
 
-    Keras 3 refuses all of them of its own accord. tf_keras opens files by a driver for Python's file objects, with which
-    HDF5 looks for other files in the same one; a dataset's bytes are read from the disk all the same.
+    Keras 3 refuses them all of its own accord. With tf_keras, HDF5 looks for linked files in the file that is open
+    already; the bytes of a dataset in another file are read from there all the same.
     """
     return "safe" if form.startswith("keras2") and name == "bytes of another file" else "never"
 

@@ -170,6 +170,7 @@ def test_each_kind_and_form_is_among_the_files():
     }
 
 
+@pytest.mark.timeout(1800)  # it waits for what hangs
 def test_the_payloads_are_real(tmp_path):
     program = Path(__file__).with_name("hostile_range.py")
     environment = os.environ | {"HOME": str(tmp_path), "KERAS_HOME": str(tmp_path), "TF_CPP_MIN_LOG_LEVEL": "3"}
