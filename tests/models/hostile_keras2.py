@@ -279,7 +279,7 @@ def keras_operations():
         fires = "never" if harm == "none" else "tfcompress"
         yield altered(f"keras operation {name}", "keras2.h5", with_layer(make), fires, harm=harm)
     make, harm = steps["calls TFSMLayer"]
-    yield altered("keras operation calls TFSMLayer", "keras2.keras", with_layer(make), "tfcompress", harm=harm)
+    yield altered("keras operation by its registered name", "keras2.keras", with_layer(make), "never", harm=harm)
 
     def in_full(trap):
         described = make(trap) | {"class_name": "KerasOperation", "module": "tfcompress.models.keras2_layers"}
@@ -394,7 +394,7 @@ def modules():
     yield altered("builtins exec in a nested compile_config", "keras2.keras", metric, "never")
     slot = function("evil_module", "boom", registered_name="tfcompress>keras3_relu6")
     activation = with_entry(lambda _: slot, "activation")
-    yield altered("activation of an evil module", "keras2.keras", activation, "tfcompress", harm="imports")
+    yield altered("activation of an evil module", "keras2.keras", activation, "never", harm="imports")
     foreign = with_layer(lambda _: layer("Boom", {}, on_tensor(), module="evil_module", registered_name="Boom"))
     yield altered("layer of an evil module", "keras2.h5", foreign, "never", harm="imports")
     switched = with_layer(

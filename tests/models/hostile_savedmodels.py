@@ -365,7 +365,7 @@ def while_loading():
         "variable of 2**40 values": (huge_variable, "never", "fills"),
     }
     for name, (write, fires, harm) in steps.items():
-        yield Hostile(name, "savedmodel", write, fires, harm)
+        yield Hostile(name, "savedmodel", write, fires, harm, loads=write is linked_graph)
 
 
 def files():

@@ -102,7 +102,10 @@ def watch():
 
 @contextmanager
 def bounded():
-    """Stop what takes too long or too much memory, and say so."""
+    """Stop what takes too long or too much memory, and say so.
+
+    TensorFlow's own code is not stopped by a signal: should it hang in this process, pytest's limit ends the whole run.
+    """
 
     def too_long(*_):
         pytest.fail(f"loading took more than {SECONDS} s")
