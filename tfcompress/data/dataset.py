@@ -57,7 +57,7 @@ class Dataset:
             return sha256(self.files[0]) if self.files else None
         top = os.path.commonpath([path.parent for path in self.files])
         lines = [f"{sha256(path)}  {path.relative_to(top)}\n" for path in self.files]
-        return sha256("".join(lines).encode())
+        return sha256("".join(lines).encode("utf-8", "surrogateescape"))
 
     def bind(self, signature: Signature, *, holdout: float | None = 0.2, seed: int = 0) -> BoundData:
         """Fit the data to a model; the first samples of each split are read.

@@ -49,8 +49,13 @@ def load(
         _refuse_options(label, features, "arrays")
         return _from_object(spec, "arrays in memory", steps)
     path = Path(spec)
-    if path.exists():
-        return _from_path(path, label, features, steps)
+    try:
+        if path.exists():
+            images.check_name(path)
+            return _from_path(path, label, features, steps)
+    except OSError as error:
+        msg = f"data {str(path)!r} cannot be read: {error.strerror or error}"
+        raise DataError(msg) from error
     _refuse_options(label, features, repr(str(spec)))
     return _from_name(str(spec), steps)
 
@@ -92,6 +97,9 @@ def _called(spec: str) -> Any:
 
 
 def _from_path(path: Path, label: str | None, features: str | Path | None, steps: Preprocessing) -> Dataset:
+    if not (path.is_file() or path.is_dir()):
+        msg = f"data {str(path)!r} is neither a file nor a folder, but a pipe or a device; give {POSSIBLE}"
+        raise DataError(msg)
     found = _tables(path)
     if found:
         _refuse_options(None, features, repr(str(path)))

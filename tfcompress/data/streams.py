@@ -89,7 +89,7 @@ def _is_batched(element: tuple[int | None, ...], wanted: tuple[int | None, ...])
 
 def reason_of(error: Any) -> str:
     """Return the first line of a ``tf.errors.OpError`` without the names of TensorFlow's own nodes."""
-    line = str(error.message).splitlines()[0]
+    line = next(iter(str(error.message).splitlines()), type(error).__name__)
     return re.sub(r"\{\{[^}]*\}\} ?| \[Op:.*", "", line)
 
 
