@@ -154,7 +154,7 @@ class ImageTable:
 
         try:
             return np.array(self._decode([str(path) for path in paths]))
-        except tf.errors.OpError as error:
+        except (tf.errors.OpError, UnicodeDecodeError) as error:
             if len(paths) == 1:
                 raise _undecodable(paths[0], reason_of(error)) from error
             for path in paths:  # one of them is bad: find which, or learn that only together they do not fit
