@@ -34,8 +34,9 @@ def by_bytes(content: bytes, chance: random.Random) -> bytes:
 
 def value(plain: Any, chance: random.Random) -> Any:
     """Return a JSON value that stands where *plain* stood."""
-    strings = ["", "x" * 5000, "../../etc/passwd", "Lambda", "float32", "\u0000\n\x1b[2J", "os.system", "builtins"]
-    others: list[Any] = [None, [], {}, True, chance.choice(AWKWARD), chance.choice(strings), [[]], {"class_name": "Dense"}]
+    strings = ["", "x" * 5000, "../../etc/passwd", "Lambda", "\u0000\n\x1b[2J", "os.system", "builtins"]
+    drawn = [chance.choice(AWKWARD), chance.choice(strings)]
+    others: list[Any] = [None, [], {}, True, *drawn, [[]], {"class_name": "Dense"}]
     if isinstance(plain, bool | None):
         return chance.choice(others)
     if isinstance(plain, int | float):

@@ -27,7 +27,7 @@ def pixels(stream: BinaryIO) -> int:
     start = stream.read(30)
     try:
         sizes = _sizes(start, stream)
-    except struct.error as error:
+    except (struct.error, IndexError) as error:
         msg = "it is cut short"
         raise ValueError(msg) from error
     total = sum(width * height for width, height in sizes)

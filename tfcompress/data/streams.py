@@ -94,7 +94,9 @@ def reason_of(error: Any) -> str:
     """
     if isinstance(error, UnicodeDecodeError):
         return f"TensorFlow's reason quotes bytes that are no text ({error.object[:200]!r})"
-    line = next(iter(str(error.message).splitlines()), type(error).__name__)
+    about = re.compile(r"Graph execution error|Detected at node|<stack traces|\s*$|\[\[\{\{")
+    lines = (line for line in str(error.message).splitlines() if not about.match(line))
+    line = next(lines, type(error).__name__)
     return re.sub(r"\{\{[^}]*\}\} ?| \[Op:.*", "", line)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import io
 import re
@@ -91,27 +92,27 @@ def _reading(path: Path, read: Callable[[], T]) -> T:
 
 
 def _csv_names(path: Path) -> tuple[str, ...]:
-    import pandas as pd
-
-    with _Text(path, HEADER_BYTES) as text:
-        head = pd.read_csv(text, sep=_separator(path), nrows=0)
-    return tuple(str(name) for name in head.columns)
+    with _Text(path) as text:
+        return tuple(text.header(_separator(path)))
 
 
 def _csv(path: Path, columns: Sequence[str]) -> Iterator[Any]:
     import pandas as pd
 
-    rows = _chunk_rows(len(names(path)))
-    with (
-        _Text(path, PIECE_BYTES) as text,
-        pd.read_csv(text, sep=_separator(path), usecols=list(columns), chunksize=rows, low_memory=False) as reader,
-    ):
-        for frame in reader:
-            if not isinstance(frame.index, pd.RangeIndex):
-                msg = f"data {str(path)!r} has rows of more values than there are column names; name every column"
-                raise DataError(msg)
-            text.taken = 0
-            yield frame
+    with _Text(path) as text:
+        header = text.header(_separator(path))
+        places = {name: place for place, name in enumerate(header)}
+        wanted = [places[name] for name in columns]
+        options = {"sep": _separator(path), "header": None, "names": range(len(header)), "low_memory": False}
+        with pd.read_csv(text.lines, chunksize=_chunk_rows(len(header)), **options) as reader:
+            for frame in reader:
+                if not isinstance(frame.index, pd.RangeIndex):
+                    msg = f"data {str(path)!r} has rows of more values than there are column names; name every column"
+                    raise DataError(msg)
+                text.taken = 0
+                chosen = frame.iloc[:, wanted]
+                chosen.columns = list(columns)
+                yield chosen
 
 
 def _separator(path: Path) -> str:
@@ -127,10 +128,13 @@ class _Text(io.RawIOBase):
 
     Attributes:
         taken: bytes read since this was last set to 0, which the reader does after each piece.
+        at_most: how many may be.
+        lines: the same as text, which a reader goes on with behind the header.
     """
 
-    def __init__(self, path: Path, at_most: int) -> None:
+    def __init__(self, path: Path) -> None:
         super().__init__()
+        self._path, self.taken, self.at_most = path, 0, HEADER_BYTES
         self._file: BinaryIO = plain.open_regular(path)
         start = self._file.read(4)
         self._file.seek(0)
@@ -141,7 +145,25 @@ class _Text(io.RawIOBase):
                 msg = f"data {str(path)!r} cannot be read as a table: it is {what}"
                 raise DataError(msg)
         self._stream: Any = gzip.GzipFile(fileobj=self._file, mode="rb") if packed else self._file
-        self._path, self._at_most, self.taken = path, at_most, 0
+        self.lines = io.TextIOWrapper(io.BufferedReader(self), "utf-8-sig", newline="")
+
+    def header(self, separator: str) -> list[str]:
+        """Read the first row that is not empty, as column names as pandas makes them: no two alike, none empty.
+
+        Pandas would take half a minute for 150,000 names.
+
+        Raises:
+            DataError: there is none, or it holds more columns than anybody has.
+        """
+        row = next((row for row in csv.reader(self.lines, delimiter=separator) if row), None)
+        if row is None:
+            msg = f"data {str(self._path)!r} cannot be read as a table: No columns to parse from file"
+            raise DataError(msg)
+        if len(row) > COLUMNS:
+            msg = f"data {str(self._path)!r} has {len(row):,} columns, at most {COLUMNS:,} are read; save it as an .npz"
+            raise DataError(msg)
+        self.taken, self.at_most = 0, PIECE_BYTES
+        return _different([name or f"Unnamed: {place}" for place, name in enumerate(row)])
 
     def readable(self) -> bool:
         """Return True."""
@@ -156,9 +178,9 @@ class _Text(io.RawIOBase):
         content = self._stream.read(len(buffer))
         buffer[: len(content)] = content
         self.taken += len(content)
-        if self.taken > self._at_most + io.DEFAULT_BUFFER_SIZE * 64:
+        if self.taken > self.at_most:
             msg = (
-                f"data {str(self._path)!r} has rows of more than {self._at_most:,} bytes; "
+                f"data {str(self._path)!r} has rows of more than {self.at_most:,} bytes; "
                 "is a quote left open, or a line break lost?"
             )
             raise DataError(msg)
@@ -169,6 +191,22 @@ class _Text(io.RawIOBase):
         if not self.closed:
             self._file.close()
         super().close()
+
+
+def _different(names: Sequence[str]) -> list[str]:
+    """Return names of which the second ``a`` is ``a.1``, as pandas has it."""
+    counts: dict[str, int] = {}
+    taken, found = set(names), []
+    for name in names:
+        place = counts.get(name, 0)
+        other = f"{name}.{place}" if place else name
+        while place and other in taken:
+            place += 1
+            other = f"{name}.{place}"
+        counts[name] = place + 1
+        taken.add(other)
+        found.append(other)
+    return found
 
 
 def _parquet_file(path: Path, **options: Any) -> Any:
