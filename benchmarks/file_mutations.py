@@ -199,7 +199,7 @@ def table(counts: Counts) -> str:
     totals = collections.Counter[str]()
     for (_, outcome), number in counts.outcomes.items():
         totals[outcome] += number
-    columns = [*sorted(set(totals) - set(BAD), key=lambda name: -totals[name]), *BAD]
+    columns = [*sorted(set(totals) - set(BAD), key=lambda name: (-totals[name], name)), *BAD]
     lines = [" " * 22 + "".join(f"{name:>22}" for name in columns)]
     for damage in sorted({damage for damage, _ in counts.outcomes}):
         lines.append(f"{damage:22}" + "".join(f"{counts.outcomes[damage, name]:22,}" for name in columns))

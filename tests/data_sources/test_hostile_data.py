@@ -66,13 +66,23 @@ def test_it_is_refused_in_one_line_soon_and_without_much_memory(tmp_path: Path, 
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) << 10 < GROWTH_BYTES
 
 
+def test_folders_nested_deeper_than_python_recurses_are_walked(tmp_path: Path) -> None:
+    below = "/".join(["d"] * 1_200)
+    subprocess.run(["mkdir", "-p", tmp_path / "set" / "cat" / below], check=True)
+    try:
+        with pytest.raises(DataError, match="zero images"):
+            read_everything(tmp_path / "set")
+    finally:  # Python's own removal recurses, too
+        subprocess.run(["rm", "-rf", tmp_path / "set"], check=True)
+
+
 WATCH = """
 import json, os, sys, tempfile
 from pathlib import Path
 from tests.data_sources.hostile_files import GOOD, TABLE
 from tests.data_sources.test_hostile_data import read_everything
 from tfcompress.errors import DataError
-seen, place = [], None
+seen, inside, place = [], [], None
 RUN = ("exec", "os.exec", "os.fork", "os.posix_spawn", "os.spawn", "os.system", "pickle.find_class", "subprocess.Popen",
        "ctypes.dlopen", "socket.connect", "shutil.rmtree", "os.remove", "os.rename")
 def hook(event, args):
@@ -80,6 +90,7 @@ def hook(event, args):
         return
     if event == "open" and isinstance(args[0], (str, bytes)):
         path = os.path.abspath(os.fsdecode(args[0]))
+        inside.append(path.startswith(place))
         if not path.startswith((place, "/proc/", "/sys/", *[p for p in sys.path if p])):
             seen.append([event, path, args[1]])
     elif event in RUN:
@@ -102,7 +113,7 @@ for name in TABLE:
     go(name, True)
 for name in TABLE:
     go(name, False)
-print(json.dumps(seen))
+print(json.dumps([sum(inside), seen]))
 """
 
 
@@ -112,7 +123,8 @@ def test_nothing_outside_is_opened_and_nothing_is_run_or_unpickled() -> None:
     trace.unlink(missing_ok=True)
     done = subprocess.run([sys.executable, "-c", WATCH], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
-    seen = json.loads(done.stdout.splitlines()[-1])
+    inside, seen = json.loads(done.stdout.splitlines()[-1])
+    assert inside > len(TABLE)  # the watch sees: every file is opened more than once
     assert [event for event in seen if event[0] != "open"] == []
     # Temporary files have no name: only their folder is opened.
     assert {event[1] for event in seen} <= {"/tmp", os.path.realpath(os.environ.get("TMPDIR", "/tmp")), os.devnull}

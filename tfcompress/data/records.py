@@ -17,6 +17,7 @@ The description is a TOML file::
 
 from __future__ import annotations
 
+import functools
 import io
 import math
 import os
@@ -29,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tfcompress import plain
-from tfcompress.data import image_header
+from tfcompress.data import image_header, memory
 from tfcompress.data.npy_header import AXES
 from tfcompress.data.streams import CHUNK, TfStream
 from tfcompress.errors import DataError, nearest
@@ -206,13 +207,16 @@ def check_framing(path: Path) -> None:
             count += 1
 
 
-def _checked_image(content: bytes) -> bytes:
-    """Return an encoded image as it is, if it claims no more pixels than are decoded.
+def _checked_image(content: bytes, at_most: int) -> bytes:
+    """Return an encoded image as it is, if it claims no more pixels than are decoded, and than fit beside others.
 
     Raises:
         ValueError: it is no image, or far too large; TensorFlow makes it an ``OpError``.
     """
-    image_header.pixels(io.BytesIO(content))
+    found = image_header.pixels(io.BytesIO(content))
+    if found > at_most:
+        msg = f"{CHUNK} images of {found:,} pixels do not fit into memory; resize them"
+        raise ValueError(msg)
     return content
 
 
@@ -230,9 +234,11 @@ def _parser(description: Description, shapes: Mapping[str, tuple[int | None, ...
             return tf.reshape(tf.io.decode_raw(value, np.dtype(feature.dtype)), feature.shape)
         if feature.kind != "image":
             return value
-        value = tf.numpy_function(_checked_image, [value], tf.string)
-        value.set_shape(())
         height, width, channels = shapes.get(feature.target, (None, None, 0))
+        fit = memory.available_bytes() // (CHUNK * 4 * (channels or 4))
+        at_most = image_header.PIXELS if height and width else fit  # resized one by one, or kept in float32 together
+        value = tf.numpy_function(functools.partial(_checked_image, at_most=at_most), [value], tf.string)
+        value.set_shape(())
         image = tf.io.decode_image(value, channels or 0, expand_animations=False)
         if height is None or width is None:
             return tf.cast(image, tf.float32)

@@ -101,6 +101,8 @@ def _from_path(path: Path, label: str | None, features: str | Path | None, steps
         msg = f"data {str(path)!r} is neither a file nor a folder, but a pipe or a device; give {POSSIBLE}"
         raise DataError(msg)
     found = _tables(path)
+    for child in found.values():
+        images.check_name(child)
     if found:
         _refuse_options(None, features, repr(str(path)))
         splits, names = tables.open_tables(found, label)
@@ -160,6 +162,8 @@ def _from_records(
     description = records.read_description(Path(features))
     splits = {name: records.RecordSplit(members, description) for name, members in files.items()}
     everything = tuple(file for members in files.values() for file in members)
+    for file in everything:
+        images.check_name(file)
     return Dataset(str(path), splits, steps, files=everything)
 
 
