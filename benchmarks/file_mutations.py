@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import collections
 import concurrent.futures
+import contextlib
 import json
 import os
 import queue
@@ -92,7 +93,8 @@ class Worker:
     def end(self) -> None:
         """Kill the process."""
         self.process.kill()
-        self.process.wait()
+        with contextlib.suppress(BrokenPipeError):
+            self.process.communicate()  # closes the pipes, too
         self.said.unlink(missing_ok=True)
 
 

@@ -99,6 +99,7 @@ def test_a_process_that_hangs_or_dies_is_counted_and_replaced(tmp_path: Path) ->
     worker.process.kill()
     worker.process.wait()
     assert worker.spent
+    worker.end()
     hung = file_mutations.Worker(tmp_path)
     assert hung.ask("npz", tmp_path / "absent", tmp_path, 0.0)["outcome"] == "hang"
     assert hung.spent
