@@ -27,11 +27,20 @@ from typing import ClassVar
 
 INTERRUPTED = 130
 
+LONGEST_MESSAGE = 2_000
+"""Characters of a message: whatever a file holds and a message quotes, a terminal shows it whole."""
+
 
 class TfcompressError(Exception):
-    """Root of the tree; raised itself only for a bug of ours."""
+    """Root of the tree; raised itself only for a bug of ours.
+
+    The message is one line whatever it quotes: names and reasons come out of files, and may hold anything.
+    """
 
     exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(one_line(message))
 
 
 class UsageError(TfcompressError):
@@ -94,6 +103,16 @@ class DeviceError(TfcompressError):
     """A device that cannot be reached, or that ended a measurement without a result."""
 
     exit_code = 10
+
+
+def one_line(text: str) -> str:
+    """Return *text* on one line of at most :data:`LONGEST_MESSAGE` characters that any terminal can show.
+
+    White space becomes single spaces; what is not printable (terminal commands, halves of characters) is escaped.
+    """
+    words = " ".join(text[: 4 * LONGEST_MESSAGE].split())
+    plain = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in words)
+    return plain if len(plain) <= LONGEST_MESSAGE else f"{plain[: LONGEST_MESSAGE - 1]}…"
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

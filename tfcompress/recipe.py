@@ -13,20 +13,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import sys
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
+from tfcompress import plain
 from tfcompress.checks import check, check_literals, check_type
 from tfcompress.errors import RecipeError, nearest
 from tfcompress.stages import IN_TRAINING, QAT, STAGES, Channels, Cluster, Distill, Engine, Prune, Stage
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 __all__ = [
     "FORMAT",
@@ -315,8 +310,8 @@ def from_toml(text: str, where: str = "recipe") -> Recipe:
         RecipeError: text that is not TOML, or what :func:`from_dict` refuses.
     """
     try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        table = plain.parse_toml(text)
+    except ValueError as error:
         msg = f"{where} is not TOML: {error}"
         raise RecipeError(msg) from error
     return from_dict(table, where)
@@ -338,10 +333,11 @@ def load(name_or_path: str | Path) -> Recipe:
     path = Path(name_or_path)
     if path.suffix == ".toml" or path.is_file():
         try:
-            return from_toml(path.read_text("utf-8"), str(path))
-        except (OSError, UnicodeDecodeError) as error:
+            text = plain.read_text(path, plain.TOML_BYTES)
+        except (OSError, ValueError) as error:
             msg = f"recipe {str(path)!r} cannot be read: {error}"
             raise RecipeError(msg) from error
+        return from_toml(text, str(path))
     known = named()
     if str(name_or_path) not in known:
         hint = nearest(str(name_or_path), known)

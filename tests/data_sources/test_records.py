@@ -108,7 +108,7 @@ def test_an_image_for_an_input_that_is_none_is_refused(tmp_path: Path) -> None:
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     records = image_records(tmp_path / "d.tfrecord", [4, 5, 6])
     records.write_bytes(records.read_bytes()[:-20])
-    with pytest.raises(DataError, match=r"d\.tfrecord cannot be read on: .*(truncated|corrupted)"):
+    with pytest.raises(DataError, match=r"d\.tfrecord' is cut short or damaged at record 2"):
         load(records, features=write(tmp_path / "f.toml", IMAGE)).bind(model(("v", (4, 4, 3), "float32"))).lint()
 
 

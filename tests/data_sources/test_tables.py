@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tfcompress.data import tables
+from tfcompress.data import table_files
 from tfcompress.data.sources import load
 from tfcompress.errors import DataError, MissingDependencyError
 from tfcompress.models.specs import Signature, TensorSpec
@@ -112,7 +112,7 @@ def test_parquet_without_pyarrow_says_what_to_install(tmp_path: Path, monkeypatc
 
 
 def test_pieces_of_a_file_join_into_one_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tables, "CHUNK_ROWS", 7)
+    monkeypatch.setattr(table_files, "CHUNK_ROWS", 7)
     numbers = np.arange(100)
     rows = "\n".join(f"{n},{2 * n},{n % 2}" for n in numbers)
     x, y = everything(write(tmp_path / "d.csv", f"a,b,label\n{rows}\n"))
@@ -152,7 +152,7 @@ def test_tables_that_cannot_be_meant_are_refused(tmp_path: Path, text: str, mess
 
 
 def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "d.csv").write_bytes(b"\xff\xfe\x00a,b\n\x80")
+    (tmp_path / "d.csv").write_bytes(b"\xff\xfd\x00a,b\n\x80")
     with pytest.raises(DataError, match="cannot be read as a table: 'utf-8' codec can't decode"):
         load(tmp_path / "d.csv")
 

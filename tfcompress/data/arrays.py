@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tfcompress.data.labels import is_text
 from tfcompress.data.ondisk import InMemory, Rows
 from tfcompress.data.raw import Inputs, Labels, RawSplit
 from tfcompress.errors import DataError
@@ -19,6 +20,12 @@ SPLITS = ("train", "test", "val")
 """Splits that data may name; one unnamed split is called ``all``."""
 
 ALL = "all"
+
+CLASSES = 1_000_000
+"""Most names of classes: the largest outputs (words of a vocabulary) have some hundred thousand."""
+
+CLASS_NAME_BYTES = 64 << 20
+"""Most bytes that all their names take."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,9 @@ class ArraySplit:
         for where, rows in self._arrays():
             if not rows.shape:
                 msg = f"data: {where} must have samples along its first axis, got a single value"
+                raise DataError(msg)
+            if rows.shape[0] and 0 in rows.shape[1:]:
+                msg = f"data: {where} has shape {rows.shape}, samples of no values; give at least one a sample"
                 raise DataError(msg)
         sizes = {where: rows.shape[0] for where, rows in self._arrays()}
         if len(set(sizes.values())) > 1:
@@ -124,11 +134,26 @@ def splits_of(members: Mapping[str, Rows], source: str) -> dict[str, RawSplit]:
 
 
 def class_names(members: Mapping[str, Rows]) -> tuple[str, ...]:
-    """Return the text array called ``labels``: the names of the classes in the order of their numbers, or ``()``."""
+    """Return the text array called ``labels``: the names of the classes in the order of their numbers, or ``()``.
+
+    Raises:
+        DataError: it is far too long to be that.
+    """
     rows = members.get("labels")
     if rows is None or rows.dtype.kind not in "US" or len(rows.shape) != 1:
         return ()
-    return tuple(str(name) for name in rows.take(np.arange(rows.shape[0])).astype(str))
+    size_bytes = rows.shape[0] * rows.dtype.itemsize
+    if rows.shape[0] > CLASSES or size_bytes > CLASS_NAME_BYTES:
+        msg = (
+            f"data: labels must name the classes, at most {CLASSES:,} in {CLASS_NAME_BYTES:,} bytes, "
+            f"got {rows.shape[0]:,} in {size_bytes:,}"
+        )
+        raise DataError(msg)
+    names = rows.take(np.arange(rows.shape[0]))
+    if not is_text(names):
+        msg = "data: labels must name the classes, its characters are none; write it again"
+        raise DataError(msg)
+    return tuple(name.decode("utf-8", "backslashreplace") if isinstance(name, bytes) else str(name) for name in names)
 
 
 def _listed(members: Mapping[str, Rows]) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfcompress.data import lint, runner_file
+from tfcompress.data import lint, memory, runner_file
 from tfcompress.data.adapt import Adapter
 from tfcompress.data.arrays import ALL
 from tfcompress.data.holdout import divided
@@ -57,7 +57,7 @@ class Dataset:
             return sha256(self.files[0]) if self.files else None
         top = os.path.commonpath([path.parent for path in self.files])
         lines = [f"{sha256(path)}  {path.relative_to(top)}\n" for path in self.files]
-        return sha256("".join(lines).encode())
+        return sha256("".join(lines).encode("utf-8", "surrogateescape"))
 
     def bind(self, signature: Signature, *, holdout: float | None = 0.2, seed: int = 0) -> BoundData:
         """Fit the data to a model; the first samples of each split are read.
@@ -95,11 +95,12 @@ class Dataset:
 def _bound_table(name: str, table: Table, blank: Adapter) -> TableSplit:
     if table.size == 0:
         raise _empty(blank)
+    first, _ = table.read(np.zeros(1, np.int64))  # what is damaged is told before anything as long as the table is made
     spread = np.unique(np.linspace(0, table.size - 1, PEEK).astype(np.int64))
     adapter = blank.with_coders(blank.coders_for(table.labels(spread)))
-    split = TableSplit(name, adapter, table, np.arange(table.size))
-    adapter.inputs(table.read(np.zeros(1, np.int64))[0])
-    return split
+    adapter.inputs(first)
+    memory.need(8 * table.size, f"the numbers of {table.size:,} samples of {blank.x_name}")
+    return TableSplit(name, adapter, table, np.arange(table.size))
 
 
 def _bound_stream(name: str, stream: Stream, blank: Adapter) -> StreamSplit:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tfcompress.data import image_header, memory
 from tfcompress.data.arrays import ALL
 from tfcompress.data.raw import Inputs, Labels, RawSplit
 from tfcompress.data.streams import reason_of
 from tfcompress.errors import DataError
+from tfcompress.plain import open_regular
 
 if TYPE_CHECKING:
     from tfcompress.models.specs import Signature
@@ -95,6 +98,7 @@ class ImageTable:
     height: int | None
     width: int | None
     channels: int
+    _known: dict[Path, int] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def size(self) -> int:
@@ -121,19 +125,42 @@ class ImageTable:
         return np.sort(np.random.default_rng(0).choice(rows, CHECKED_IMAGES, replace=False))
 
     def _decoded(self, paths: list[Path]) -> np.ndarray:
+        sizes = [self._pixels(path) for path in paths]
+        if self.height is None or self.width is None:
+            memory.need(4 * self.channels * sum(sizes), f"{len(paths):,} images of {self.split.folder.name}/")
+            return self._together(paths)
+        parts: list[np.ndarray] = []
+        waiting: list[Path] = []
+        held = 0
+        for path, size in zip(paths, sizes, strict=True):
+            if waiting and held + size > image_header.PIXELS:
+                parts.append(self._together(waiting))
+                waiting, held = [], 0
+            waiting.append(path)
+            held += size
+        last = self._together(waiting)
+        return np.concatenate([*parts, last]) if parts else last
+
+    def _pixels(self, path: Path) -> int:
+        if path not in self._known:
+            try:
+                with open_regular(path) as stream:
+                    self._known[path] = image_header.pixels(stream)
+            except (OSError, ValueError) as error:
+                raise _undecodable(path, error) from error
+        return self._known[path]
+
+    def _together(self, paths: list[Path]) -> np.ndarray:
         import tensorflow as tf
 
         try:
             return np.array(self._decode([str(path) for path in paths]))
-        except tf.errors.OpError as error:
-            if len(paths) > 1:
-                for path in paths:  # one of them is bad: find which, or learn that only together they do not fit
-                    self._decoded([path])
-                msg = (
-                    f"data {str(self.split.folder)!r}: images of several sizes for a model that takes any; resize them"
-                )
-            else:
-                msg = f"image {str(paths[0])!r} cannot be decoded ({reason_of(error)}); replace or delete it"
+        except (tf.errors.OpError, UnicodeDecodeError) as error:
+            if len(paths) == 1:
+                raise _undecodable(paths[0], reason_of(error)) from error
+            for path in paths:  # one of them is bad: find which, or learn that only together they do not fit
+                self._together([path])
+            msg = f"data {str(self.split.folder)!r}: images of several sizes for a model that takes any; resize them"
             raise DataError(msg) from error
 
     @cached_property
@@ -157,6 +184,23 @@ class ImageTable:
         return many  # type: ignore[no-any-return]  # TensorFlow ships no types
 
 
+def check_name(path: Path) -> None:
+    """Refuse a path that is no UTF-8 text: reports name files and classes, and TensorFlow takes text.
+
+    Raises:
+        DataError: naming it, what is no text escaped.
+    """
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError as error:
+        msg = f"data {str(path)!r} has a name that is no UTF-8 text; rename it"
+        raise DataError(msg) from error
+
+
+def _undecodable(path: Path, reason: object) -> DataError:
+    return DataError(f"image {str(path)!r} cannot be decoded ({reason}); replace or delete it")
+
+
 def open_folder(folder: Path) -> tuple[dict[str, RawSplit], tuple[str, ...], tuple[Path, ...]]:
     """Find the images of a folder: ``train/CLASS/*.png`` and ``test/CLASS/*.png``, or ``CLASS/*.png``.
 
@@ -164,7 +208,7 @@ def open_folder(folder: Path) -> tuple[dict[str, RawSplit], tuple[str, ...], tup
         The splits (``all`` without split folders), the class names in sorted order, and every image file.
 
     Raises:
-        DataError: no class folders, or no images in them.
+        DataError: no class folders, no images in them, or names that are no text.
     """
     parts = {SPLIT_FOLDERS[f.name]: f for f in _folders(folder) if f.name in SPLIT_FOLDERS} or {ALL: folder}
     names = tuple(sorted({child.name for part in parts.values() for child in _folders(part)}))
@@ -184,6 +228,8 @@ def open_folder(folder: Path) -> tuple[dict[str, RawSplit], tuple[str, ...], tup
         paths = tuple(path for path, _ in found)
         splits[name] = ImageSplit(part, paths, np.array([number for _, number in found], np.int64))
         files.extend(paths)
+    for path in files:
+        check_name(path)
     return splits, names, tuple(files)
 
 
@@ -192,6 +238,14 @@ def _folders(folder: Path) -> Iterator[Path]:
 
 
 def _images(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in EXTENSIONS and path.is_file())
+    """Return the images below a folder, sorted; links to folders are not followed, and no depth is too deep."""
+    found: list[Path] = []
+    waiting = [str(folder)] if folder.is_dir() else []
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+                elif Path(entry.name).suffix.lower() in EXTENSIONS and Path(entry.path).is_file():
+                    found.append(Path(entry.path))
+    return sorted(found)

@@ -12,6 +12,7 @@ one value                 other numbers                          regression: flo
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -165,12 +166,20 @@ def check_numbers(y: np.ndarray, where: str) -> None:
         DataError: saying what they are and what to give.
     """
     if y.dtype.kind in "USOT":
-        example = f" such as {str(y.reshape(-1)[0])!r}" if y.size else ""
+        example = f" such as {str(y.reshape(-1)[0])!r:.80}" if y.size and is_text(y[:1]) else ""
         msg = f"data: {where} holds labels as strings{example}; give whole numbers 0..k-1, as the model's outputs go"
         raise DataError(msg)
     if y.dtype.kind not in "biuf":
         msg = f"data: {where} must hold numbers, got dtype {y.dtype}"
         raise DataError(msg)
+
+
+def is_text(y: np.ndarray) -> bool:
+    """Tell whether every character of *y* (any text or bytes) is one: out of a file may come any 32 bits."""
+    if y.dtype.kind != "U" or not y.size:
+        return True
+    codes = np.ascontiguousarray(y.astype(y.dtype.newbyteorder("="))).reshape(-1).view(np.uint32)
+    return bool(codes.max() <= sys.maxunicode and not np.any((codes >= 0xD800) & (codes <= 0xDFFF)))
 
 
 def is_one_hot(y: np.ndarray) -> np.ndarray:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import collections
+import math
 import struct
 import zipfile
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,14 +15,30 @@ from typing import IO
 
 import numpy as np
 
+from tfcompress.data import npy_header
 from tfcompress.data.ondisk import BLOCK_BYTES, OnDisk, Rows, Spool
 from tfcompress.errors import DataError
 
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
-_HEADER_READERS = {
-    (1, 0): np.lib.format.read_array_header_1_0,
-    (2, 0): np.lib.format.read_array_header_2_0,
-}
+
+MEMBERS = 10_000
+"""Most arrays in a file: each is named by hand (``x_train.NAME``), and each costs a look."""
+
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""What numpy writes. Deflate gives at most 1,032 bytes for one; what else a zip may hold knows no bound."""
+
+
+_BROKEN = (
+    OSError,
+    EOFError,
+    ValueError,
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    NotImplementedError,
+    RuntimeError,
+)
+"""What zipfile raises for what is damaged, encrypted or of a newer kind."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +72,7 @@ class Member:
     def _rows(self) -> Rows:
         try:
             rows = self._stored() if self._info.compress_type == zipfile.ZIP_STORED else self._unpacked()
-        except (OSError, EOFError, zipfile.BadZipFile, zlib.error, struct.error) as error:
+        except _BROKEN as error:
             raise _damaged(self.path, self.name, error) from error
         return self._c_order(rows) if self._fortran and len(self.shape) > 1 else rows
 
@@ -70,9 +89,13 @@ class Member:
     def _unpacked(self) -> OnDisk:
         spool = Spool(f"{self.path}: {self.name}")
         spool.reserve(self._info.file_size)
+        unpacked = 0
         with zipfile.ZipFile(self.path) as archive, archive.open(self._info) as stream:
             while piece := stream.read(BLOCK_BYTES):
                 spool.append(piece)
+                unpacked += len(piece)
+        if unpacked != self._info.file_size:
+            raise _damaged(self.path, self.name, f"it unpacks to {unpacked:,} bytes, not {self._info.file_size:,}")
         return spool.rows(*self._layout, offset=self._header_bytes)
 
     @property
@@ -83,7 +106,7 @@ class Member:
     def _c_order(self, transposed: OnDisk) -> OnDisk:
         """Copy an array in Fortran order (a transposed one that was saved, say) so that samples lie together."""
         spool = Spool(f"{self.path}: {self.name}")
-        size_bytes = int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
+        size_bytes = math.prod(self.shape) * self.dtype.itemsize
         spool.reserve(size_bytes)
         step = max(1, self.shape[0] * BLOCK_BYTES * 8 // max(size_bytes, 1))
         for start in range(0, self.shape[0], step):
@@ -101,17 +124,19 @@ def read_members(path: Path) -> dict[str, Member]:
         Its arrays by name.
 
     Raises:
-        DataError: the file is no ``.npz``, is cut short, or holds Python objects (which are never unpickled).
+        DataError: the file is no ``.npz``, is cut short, holds Python objects (which are never unpickled), or members
+            that lie over each other, have one name, or are packed as numpy packs none.
     """
     try:
         with zipfile.ZipFile(path) as archive:
             infos = [info for info in archive.infolist() if info.filename.endswith(".npy")]
+            _check_members(path, infos)
             members = {}
             for info in infos:
                 with archive.open(info) as stream:
                     member = _member(path, info, stream)
                 members[member.name] = member
-    except (OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
+    except _BROKEN as error:
         raise _not_npz(path, error) from error
     if not members:
         msg = f"data {str(path)!r} is a zip file without arrays, not an .npz; write it with numpy.savez"
@@ -119,25 +144,43 @@ def read_members(path: Path) -> dict[str, Member]:
     return members
 
 
+def _check_members(path: Path, infos: Sequence[zipfile.ZipInfo]) -> None:
+    """Refuse members that no writer of arrays makes, before one of them is read."""
+    if len(infos) > MEMBERS:
+        msg = f"data {str(path)!r} holds {len(infos):,} arrays, at most {MEMBERS:,} are read; stack them into a few"
+        raise DataError(msg)
+    names = collections.Counter(info.filename for info in infos)
+    end, before = 0, ""
+    for info in sorted(infos, key=lambda info: info.header_offset):
+        name = info.filename.removesuffix(".npy")
+        if names[info.filename] > 1:
+            raise _damaged(path, name, "another array has the same name")
+        if info.header_offset < end:
+            raise _damaged(path, name, f"it lies over {before}")
+        if info.compress_type not in _METHODS:
+            raise _damaged(path, name, f"zip method {info.compress_type} is none that numpy writes")
+        if info.compress_type == zipfile.ZIP_STORED and info.compress_size != info.file_size:
+            raise _damaged(path, name, f"{info.compress_size:,} bytes are said to be {info.file_size:,}")
+        end, before = info.header_offset + info.compress_size, name
+
+
 def _member(path: Path, info: zipfile.ZipInfo, stream: IO[bytes]) -> Member:
     name = info.filename.removesuffix(".npy")
     try:
-        version = np.lib.format.read_magic(stream)
-        shape, fortran, dtype = _HEADER_READERS[version](stream)
-    except (ValueError, KeyError, TypeError) as error:
+        header = npy_header.read(stream)
+    except ValueError as error:
         raise _damaged(path, name, error) from error
-    if dtype.hasobject:
+    if header.dtype.hasobject:
         msg = (
             f"data {str(path)!r}: {name} holds Python objects (a pickle), which tfcompress never unpickles; "
             f"save it as an array of numbers: {name}.astype('float32')"
         )
         raise DataError(msg)
-    header = stream.tell()
-    wanted = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-    if dtype.names or min(shape, default=0) < 0 or info.file_size - header != wanted:
-        given = info.file_size - header
-        raise _damaged(path, name, f"shape {shape} of {dtype} needs {wanted:,} bytes, it holds {given:,}")
-    return Member(path, name, shape, dtype, fortran, header, info)
+    given = info.file_size - header.size_bytes
+    if given != header.wanted_bytes:
+        wanted = f"shape {header.shape} of {header.dtype} needs {header.wanted_bytes:,} bytes, it holds {given:,}"
+        raise _damaged(path, name, wanted)
+    return Member(path, name, header.shape, header.dtype, header.fortran, header.size_bytes, info)
 
 
 def _damaged(path: Path, name: str, reason: object) -> DataError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import mmap
 import os
 import shutil
@@ -11,6 +12,7 @@ from typing import BinaryIO, Protocol
 
 import numpy as np
 
+from tfcompress.data import memory
 from tfcompress.errors import DataError
 
 MAPPED_BYTES = 256 << 20
@@ -22,6 +24,12 @@ touched, so that only a bound on the array bounds the memory.
 
 BLOCK_BYTES = 8 << 20
 """How much is copied at a time."""
+
+SPARE_BYTES = 1 << 30
+"""What is left free where temporary files lie (a tenth of the disk, if that is less): others write there, too."""
+
+CHECK_BYTES = 64 << 20
+"""How much is written between two looks at what is free."""
 
 
 class Rows(Protocol):
@@ -69,7 +77,7 @@ class OnDisk:
     def __init__(self, file: BinaryIO, shape: tuple[int, ...], dtype: np.dtype, offset: int = 0) -> None:
         self.shape = shape
         self.dtype = dtype
-        self._row_bytes = int(np.prod(shape[1:], dtype=np.int64)) * dtype.itemsize
+        self._row_bytes = math.prod(shape[1:]) * dtype.itemsize
         self._offset = offset
         self._handle = os.dup(file.fileno())
         weakref.finalize(self, os.close, self._handle)
@@ -88,8 +96,9 @@ class OnDisk:
         """Return a copy of *rows*.
 
         Raises:
-            DataError: the file was cut short meanwhile.
+            DataError: the file was cut short meanwhile, or the rows do not fit into memory.
         """
+        memory.need(len(rows) * self._row_bytes, f"{len(rows):,} samples of shape {self.shape[1:]} of {self.dtype}")
         taken = self._read(rows) if self._bytes is None else _take(self._bytes, rows)
         return taken.view(self.dtype).reshape(len(rows), *self.shape[1:])
 
@@ -131,6 +140,7 @@ class Spool:
 
     def __init__(self, what: str) -> None:
         self._what = what
+        self._unchecked = 0
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as this object, see the next line
         weakref.finalize(self, self._file.close)
 
@@ -138,8 +148,13 @@ class Spool:
         """Write one piece behind the others.
 
         Raises:
-            DataError: the temporary folder is full.
+            DataError: the temporary folder is full, but for :data:`SPARE_BYTES`.
         """
+        size_bytes = len(piece) if isinstance(piece, bytes) else piece.nbytes
+        self._unchecked += size_bytes
+        if self._unchecked >= CHECK_BYTES:
+            self._unchecked = 0
+            self.reserve(size_bytes)
         try:
             self._file.write(piece if isinstance(piece, bytes) else np.ascontiguousarray(piece).data)
         except OSError as error:
@@ -149,9 +164,10 @@ class Spool:
         """Refuse at once what would not fit.
 
         Raises:
-            DataError: the temporary folder has less space than *size_bytes*.
+            DataError: the temporary folder has less space than *size_bytes*, and :data:`SPARE_BYTES` beside them.
         """
-        free = shutil.disk_usage(tempfile.gettempdir()).free
+        usage = shutil.disk_usage(tempfile.gettempdir())
+        free = max(0, usage.free - min(SPARE_BYTES, usage.total // 10))
         if size_bytes > free:
             reason = f"{size_bytes:,} bytes needed, {free:,} free"
             raise self._full(reason)

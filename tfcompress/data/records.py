@@ -17,7 +17,11 @@ The description is a TOML file::
 
 from __future__ import annotations
 
-import sys
+import functools
+import io
+import math
+import os
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,18 +29,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tfcompress import plain
+from tfcompress.data import image_header, memory
+from tfcompress.data.npy_header import AXES
 from tfcompress.data.streams import CHUNK, TfStream
 from tfcompress.errors import DataError, nearest
 
 if TYPE_CHECKING:
     from tfcompress.models.specs import Signature
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+VALUES = 1 << 28
+"""Most values of a feature: 268 million, a gigabyte of float32 a sample."""
 
 KINDS = ("image", "float", "int", "bytes")
+_FRAME = struct.Struct("<Q4x")
 KEYS = ("kind", "shape", "dtype", "input", "key")
 
 
@@ -79,8 +85,8 @@ def read_description(path: Path) -> Description:
         DataError: no such file, not TOML, an unknown key or kind, no features.
     """
     try:
-        table = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        table = plain.parse_toml(plain.read_text(path, plain.TOML_BYTES))
+    except (OSError, ValueError) as error:
         msg = f"features {str(path)!r} cannot be read: {error}"
         raise DataError(msg) from error
     unknown = [key for key in table if key not in ("features", "label")]
@@ -107,16 +113,27 @@ def _feature(where: str, key: str, entry: Any) -> Feature:
         allowed = "int or float" if where == "label" else ", ".join(KINDS)
         msg = f"[{where}] kind must be one of {allowed}, got {kind!r}"
         raise DataError(msg)
-    shape = entry.get("shape", [])
-    if not isinstance(shape, list) or not all(isinstance(size, int) and size > 0 for size in shape):
-        msg = f"[{where}] shape must be a list of whole numbers above 0, got {shape!r}"
-        raise DataError(msg)
+    shape = _shape(where, entry.get("shape", []))
     dtype = entry.get("dtype", "uint8")
     if dtype not in ("uint8", "int8", "uint16", "int16", "int32", "int64", "float16", "float32", "float64"):
         msg = f"[{where}] dtype must be a NumPy dtype such as uint8 or float32, got {dtype!r}"
         raise DataError(msg)
-    key = str(entry.get("key", key))
-    return Feature(key, kind, tuple(shape), dtype, str(entry.get("input", key)))
+    for name in ("key", "input"):
+        if not isinstance(entry.get(name, ""), str):
+            msg = f"[{where}] {name} must be text, got {entry[name]!r}"
+            raise DataError(msg)
+    key = entry.get("key", key)
+    return Feature(key, kind, shape, dtype, entry.get("input", key))
+
+
+def _shape(where: str, given: Any) -> tuple[int, ...]:
+    if not isinstance(given, list) or not all(type(size) is int and size > 0 for size in given):
+        msg = f"[{where}] shape must be a list of whole numbers above 0, got {given!r}"
+        raise DataError(msg)
+    if math.prod(given) > VALUES or len(given) > AXES:
+        msg = f"[{where}] shape must have at most {VALUES:,} values and {AXES} axes, got {given!r}"
+        raise DataError(msg)
+    return tuple(given)
 
 
 @dataclass(frozen=True)
@@ -146,23 +163,61 @@ class RecordSplit:
         """Decode images to the size and channels of the model's inputs.
 
         Raises:
-            DataError: an image for an input that is none.
+            DataError: an image for an input that is none; a file that is cut short, or whose lengths lead out of it.
         """
         import tensorflow as tf
 
+        for path in self.files:
+            check_framing(path)
         shapes = {spec.name: spec.shape for spec in signature.inputs}
         if len(self.description.inputs) == len(shapes) == 1:
             shapes = {self.description.inputs[0].target: signature.inputs[0].shape}
         for feature in self.description.inputs:
-            if feature.kind == "image" and len(shapes.get(feature.target, (0, 0, 0))) != 3:
+            wanted = shapes.get(feature.target, (None, None, 0))
+            if feature.kind == "image" and (len(wanted) != 3 or wanted[2] not in (0, 1, 3, 4)):
                 msg = (
                     f"data: feature {feature.key!r} is an image, the model's input {feature.target!r} has shape "
-                    f"{shapes[feature.target]}"
+                    f"{wanted}, not (height, width, 1, 3 or 4 channels)"
                 )
                 raise DataError(msg)
         dataset = tf.data.TFRecordDataset([str(path) for path in self.files])
         parsed = dataset.map(_parser(self.description, shapes), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         return TfStream(parsed.batch(CHUNK).prefetch(2), ", ".join(path.name for path in self.files[:3]))
+
+
+def check_framing(path: Path) -> None:
+    """Follow the lengths of a TFRecord file's records to its end; TensorFlow dies (SIGSEGV) of one of terabytes.
+
+    The format is that of ``tensorflow/core/lib/io/record_writer.h``: a length (uint64), its CRC, the record, its CRC.
+
+    Raises:
+        DataError: a length leads out of the file.
+    """
+    with plain.open_regular(path) as stream:
+        size = os.fstat(stream.fileno()).st_size
+        place = count = 0
+        while place < size:
+            stream.seek(place)
+            head = stream.read(_FRAME.size)
+            length = _FRAME.unpack(head)[0] if len(head) == _FRAME.size else size
+            place += _FRAME.size + length + 4
+            if place > size:
+                msg = f"data {str(path)!r} is cut short or damaged at record {count:,}; copy or write it again"
+                raise DataError(msg)
+            count += 1
+
+
+def _checked_image(content: bytes, at_most: int) -> bytes:
+    """Return an encoded image as it is, if it claims no more pixels than are decoded, and than fit beside others.
+
+    Raises:
+        ValueError: it is no image, or far too large; TensorFlow makes it an ``OpError``.
+    """
+    found = image_header.pixels(io.BytesIO(content))
+    if found > at_most:
+        msg = f"{CHUNK} images of {found:,} pixels do not fit into memory; resize them"
+        raise ValueError(msg)
+    return content
 
 
 def _parser(description: Description, shapes: Mapping[str, tuple[int | None, ...]]) -> Any:
@@ -180,6 +235,10 @@ def _parser(description: Description, shapes: Mapping[str, tuple[int | None, ...
         if feature.kind != "image":
             return value
         height, width, channels = shapes.get(feature.target, (None, None, 0))
+        fit = memory.available_bytes() // (CHUNK * 4 * (channels or 4))
+        at_most = image_header.PIXELS if height and width else fit  # resized one by one, or kept in float32 together
+        value = tf.numpy_function(functools.partial(_checked_image, at_most=at_most), [value], tf.string)
+        value.set_shape(())
         image = tf.io.decode_image(value, channels or 0, expand_animations=False)
         if height is None or width is None:
             return tf.cast(image, tf.float32)

@@ -49,8 +49,13 @@ def load(
         _refuse_options(label, features, "arrays")
         return _from_object(spec, "arrays in memory", steps)
     path = Path(spec)
-    if path.exists():
-        return _from_path(path, label, features, steps)
+    try:
+        if path.exists():
+            images.check_name(path)
+            return _from_path(path, label, features, steps)
+    except OSError as error:
+        msg = f"data {str(path)!r} cannot be read: {error.strerror or error}"
+        raise DataError(msg) from error
     _refuse_options(label, features, repr(str(spec)))
     return _from_name(str(spec), steps)
 
@@ -92,7 +97,12 @@ def _called(spec: str) -> Any:
 
 
 def _from_path(path: Path, label: str | None, features: str | Path | None, steps: Preprocessing) -> Dataset:
+    if not (path.is_file() or path.is_dir()):
+        msg = f"data {str(path)!r} is neither a file nor a folder, but a pipe or a device; give {POSSIBLE}"
+        raise DataError(msg)
     found = _tables(path)
+    for child in found.values():
+        images.check_name(child)
     if found:
         _refuse_options(None, features, repr(str(path)))
         splits, names = tables.open_tables(found, label)
@@ -152,6 +162,8 @@ def _from_records(
     description = records.read_description(Path(features))
     splits = {name: records.RecordSplit(members, description) for name, members in files.items()}
     everything = tuple(file for members in files.values() for file in members)
+    for file in everything:
+        images.check_name(file)
     return Dataset(str(path), splits, steps, files=everything)
 
 

@@ -88,8 +88,15 @@ def _is_batched(element: tuple[int | None, ...], wanted: tuple[int | None, ...])
 
 
 def reason_of(error: Any) -> str:
-    """Return the first line of a ``tf.errors.OpError`` without the names of TensorFlow's own nodes."""
-    line = str(error.message).splitlines()[0]
+    """Return the first line of a ``tf.errors.OpError`` without the names of TensorFlow's own nodes.
+
+    Where TensorFlow quotes bytes of a file that are no text, Python gets a UnicodeDecodeError instead of its message.
+    """
+    if isinstance(error, UnicodeDecodeError):
+        return f"TensorFlow's reason quotes bytes that are no text ({error.object[:200]!r})"
+    about = re.compile(r"Graph execution error|Detected at node|<stack traces|\s*$|\[\[\{\{")
+    lines = (line for line in str(error.message).splitlines() if not about.match(line))
+    line = next(lines, type(error).__name__)
     return re.sub(r"\{\{[^}]*\}\} ?| \[Op:.*", "", line)
 
 
@@ -122,6 +129,6 @@ class TfStream:
                 x, y = element if isinstance(element, tuple) else (element, None)
                 inputs = _copied(x)
                 yield (inputs if isinstance(inputs, dict) else {"": inputs}), (None if y is None else _copied(y))
-        except tf.errors.OpError as error:
+        except (tf.errors.OpError, UnicodeDecodeError) as error:
             msg = f"data: {self.name} cannot be read on: {reason_of(error)}"
             raise DataError(msg) from error

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfcompress.data.arrays import ArraySplit
+from tfcompress.data import table_files
+from tfcompress.data.arrays import CLASS_NAME_BYTES, CLASSES, ArraySplit
 from tfcompress.data.ondisk import Rows, Spool
-from tfcompress.errors import DataError, MissingDependencyError, nearest
+from tfcompress.errors import DataError, nearest
 
 if TYPE_CHECKING:
     from tfcompress.models.specs import Signature, TensorSpec
-
-CHUNK_ROWS = 16_384
-"""Most rows in memory at a time."""
-
-CHUNK_CELLS = 4_000_000
-"""Most cells in memory at a time."""
 
 SUFFIXES = (".csv", ".csv.gz", ".tsv", ".parquet")
 """Files that count as tables."""
@@ -68,14 +63,12 @@ class TableFile:
         return self._fitted[signature]
 
     def _read(self, signature: Signature) -> ArraySplit:
-        inputs: dict[str, _Column] = {}
-        labels: dict[str, _Column] = {}
+        features = [name for name in table_files.names(self.path) if name not in self.label_columns]
+        inputs = {spec.name: _Column(spec, cols) for spec, cols in self._chosen(signature, features).items()}
+        labels = self._labels(signature)
+        wanted = dict.fromkeys(name for column in (*inputs.values(), *labels.values()) for name in column.columns)
         row = 0
-        for frame in _frames(self.path):
-            if not inputs:
-                features = [name for name in map(str, frame.columns) if name not in self.label_columns]
-                inputs = {spec.name: _Column(spec, cols) for spec, cols in self._chosen(signature, features).items()}
-                labels = self._labels(signature)
+        for frame in table_files.frames(self.path, list(wanted)):
             for column in inputs.values():
                 column.append(frame, self.path, row)
             for column in labels.values():
@@ -120,7 +113,7 @@ class _Column:
     """Columns of a file on their way into one array."""
 
     def __init__(self, spec: TensorSpec | None, columns: tuple[str, ...]) -> None:
-        self._columns = columns
+        self.columns = columns
         self._dtype: np.dtype = np.dtype(np.float64)
         self._shape: tuple[int, ...] = (len(columns),) if len(columns) > 1 else ()
         if spec is not None:
@@ -130,8 +123,8 @@ class _Column:
         self._spool = Spool(", ".join(columns[:3]))
 
     def append(self, frame: Any, path: Path, first_row: int, names: tuple[str, ...] = ()) -> None:
-        values = np.empty((len(frame), len(self._columns)), self._dtype)
-        for position, column in enumerate(self._columns):
+        values = np.empty((len(frame), len(self.columns)), self._dtype)
+        for position, column in enumerate(self.columns):
             values[:, position] = _numbers(
                 frame[column], f"{path.name} column {column!r}", first_row, self._dtype, names
             )
@@ -151,16 +144,31 @@ def _numbers(series: Any, where: str, first_row: int, dtype: np.dtype, names: tu
         msg = f"data: {where} has no value (NaN) in row {first_row + missing[0] + 1:,}; fill in or drop such rows"
         raise DataError(msg)
     if names:
-        return np.asarray(pd.Index(names).get_indexer(series.astype(str)), dtype)
+        return _places(series, names).astype(dtype)
     if not (pd.api.types.is_numeric_dtype(series) or pd.api.types.is_bool_dtype(series)):
-        msg = f"data: {where} must hold numbers, got {str(series.iloc[0])!r}; encode it as numbers or drop the column"
+        msg = (
+            f"data: {where} must hold numbers, got {str(series.iloc[0])!r:.80}; encode it as numbers or drop the column"
+        )
         raise DataError(msg)
     values = series.to_numpy()
-    if dtype.kind == "i" and not np.array_equal(values.astype(np.int64), values):
+    with np.errstate(invalid="ignore"):  # told below
+        whole = dtype.kind != "i" or np.array_equal(values.astype(np.int64), values)
+    if not whole:
         msg = f"data: {where} must hold whole numbers, as the model's input does"
         raise DataError(msg)
-    result: np.ndarray = values.astype(dtype)
+    with np.errstate(over="ignore"):  # infinite then, which lint tells
+        result: np.ndarray = values.astype(dtype)
     return result
+
+
+def _places(series: Any, names: tuple[str, ...]) -> np.ndarray:
+    """Return the place in *names* of each text; of a dictionary's, each different text is looked up once."""
+    import pandas as pd
+
+    if isinstance(series.dtype, pd.CategoricalDtype):
+        places = pd.Index(names).get_indexer(series.cat.categories.astype(str))
+        return np.asarray(places[series.cat.codes.to_numpy()])
+    return np.asarray(pd.Index(names).get_indexer(series.astype(str)))
 
 
 def open_tables(files: Mapping[str, Path], label: str | None) -> tuple[dict[str, TableFile], tuple[str, ...]]:
@@ -187,8 +195,10 @@ def open_tables(files: Mapping[str, Path], label: str | None) -> tuple[dict[str,
 
 
 def _label_columns(path: Path, label: str | None) -> tuple[str, ...]:
-    frame = next(_frames(path))
-    names = [str(name) for name in frame.columns]
+    names = table_files.names(path)
+    if not names:
+        msg = f"data {str(path)!r} has no columns; give one for the label and one for each value"
+        raise DataError(msg)
     if all(_is_number(name) for name in names):
         msg = f"data {str(path)!r} must start with a line of column names, it starts with {', '.join(names[:5])}"
         raise DataError(msg)
@@ -217,50 +227,14 @@ def _texts(path: Path, columns: tuple[str, ...]) -> set[str]:
     found: set[str] = set()
     if len(columns) > 1:
         return found
-    for frame in _frames(path, columns):
+    for frame in table_files.frames(path, columns):
         series = frame[columns[0]]
         if pd.api.types.is_numeric_dtype(series) or pd.api.types.is_bool_dtype(series):
             return found  # numbers; should text follow, reading the column says so
-        found.update(series.dropna().astype(str).unique())
+        found.update(map(str, series.dropna().unique()))
+        if len(found) > CLASSES or sum(map(len, found)) > CLASS_NAME_BYTES:
+            msg = (
+                f"data {str(path)!r} column {columns[0]!r} holds too many different texts to be classes; choose --label"
+            )
+            raise DataError(msg)
     return found
-
-
-def _frames(path: Path, columns: tuple[str, ...] | None = None) -> Iterator[Any]:
-    """Yield a file's rows in pieces."""
-    try:
-        rows = 0
-        for frame in _parquet(path, columns) if path.suffix == ".parquet" else _csv(path, columns):
-            rows += len(frame)
-            yield frame
-    except (ValueError, OSError, EOFError) as error:  # what pandas and pyarrow raise are these, or derived from them
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        msg = f"data {str(path)!r} cannot be read as a table: {reason}"
-        raise DataError(msg) from error
-    if rows == 0:
-        msg = f"data {str(path)!r} holds zero samples; give at least one row"
-        raise DataError(msg)
-
-
-def _csv(path: Path, columns: tuple[str, ...] | None) -> Iterator[Any]:
-    import pandas as pd
-
-    separator = "\t" if path.suffix == ".tsv" else ","
-    width = len(pd.read_csv(path, sep=separator, usecols=columns, nrows=0).columns)
-    with pd.read_csv(path, sep=separator, usecols=columns, chunksize=_chunk_rows(width)) as reader:
-        yield from reader
-
-
-def _chunk_rows(width: int) -> int:
-    return max(1, min(CHUNK_ROWS, CHUNK_CELLS // max(width, 1)))
-
-
-def _parquet(path: Path, columns: tuple[str, ...] | None) -> Iterator[Any]:
-    try:
-        import pyarrow.parquet as pq
-    except ImportError as error:
-        msg = f"data {str(path)!r}: Parquet needs pyarrow: pip install 'tfcompress[parquet]'"
-        raise MissingDependencyError(msg) from error
-    with pq.ParquetFile(path) as file:
-        rows = _chunk_rows(len(columns or file.schema_arrow.names))
-        for batch in file.iter_batches(rows, columns=list(columns) if columns else None):
-            yield batch.to_pandas()

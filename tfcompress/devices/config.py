@@ -24,12 +24,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from tfcompress import plain
 from tfcompress.errors import UnsupportedError, UsageError, nearest
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 LOCAL = "local"
 _NAME = r"[A-Za-z0-9_][A-Za-z0-9._-]*"
@@ -142,16 +138,16 @@ def load(path: Path) -> dict[str, Device]:
         UsageError: it is not TOML, or holds what does not belong.
     """
     try:
-        text = path.read_bytes().decode()
+        text = plain.read_text(path, plain.TOML_BYTES)
     except FileNotFoundError:
         return {}
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
         msg = f"{path} cannot be read: {reason}"
         raise UsageError(msg) from error
     try:
-        tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        tables = plain.parse_toml(text)
+    except ValueError as error:
         msg = f"{path} is not TOML: {error}"
         raise UsageError(msg) from error
     return {name: _device(name, table, path) for name, table in tables.items()}

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar
 
+from tfcompress import plain
 from tfcompress.devices import local
 from tfcompress.devices.config import Device
 from tfcompress.devices.parcel import Parcel
@@ -183,7 +183,7 @@ class Remote:
         if hashlib.sha256(content).hexdigest() != head["sha256"]:
             msg = f"{where}: the result arrived damaged; the same command fetches it again"
             raise DeviceError(msg)
-        document = edge.check(json.loads(content), f"what edge_runner wrote on {self.device.name}")
+        document = edge.check(_parsed(content, where), f"what edge_runner wrote on {self.device.name}")
         self._check_hashes(document)
         try:
             session.ask("clean", run=self.parcel.run_id)
@@ -197,3 +197,11 @@ class Remote:
         if strange:
             msg = f"device {self.device.name} measured another {strange[0]} than was sent; its disk may be failing"
             raise DeviceError(msg)
+
+
+def _parsed(content: bytes, where: str) -> object:
+    try:
+        return plain.parse_json(content.decode("utf-8"))
+    except ValueError as error:
+        msg = f"{where}: what edge_runner wrote there is not JSON: {error}; measure again"
+        raise DeviceError(msg) from error

@@ -7,11 +7,11 @@ file per format number is read by both sides' tests.
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tfcompress import plain
 from tfcompress.errors import UsageError
 from tfcompress.reports.entries import Score
 from tfcompress.reports.measurements import Compared, EdgeRun, Measurement, median
@@ -86,11 +86,12 @@ def load(path: Path) -> Document:
         UsageError: no such file, not JSON, or what :func:`check` refuses.
     """
     try:
-        return check(json.loads(path.read_text("utf-8")), str(path))
+        document = plain.parse_json(plain.read_text(path, plain.JSON_BYTES))
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else f"not JSON: {error}"
         msg = f"measurement {str(path)!r} cannot be read: {reason}"
         raise UsageError(msg) from error
+    return check(document, str(path))
 
 
 def join(report: Report, document: Document, where: str = "the measurement") -> Report:
@@ -106,7 +107,7 @@ def join(report: Report, document: Document, where: str = "the measurement") -> 
     """
     try:
         run = _edge_run(report, check(document, where), where)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
         raise UsageError(_not_whole(where, error)) from error
     speedup = run.speedup if run.speedup is not None else report.comparison.speedup
     comparison = dataclasses.replace(report.comparison, speedup=speedup)

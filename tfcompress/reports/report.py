@@ -6,7 +6,6 @@ here imports numpy or TensorFlow: a report is read and printed on any machine.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 from tfcompress.errors import UsageError
 from tfcompress.files import write_atomic
+from tfcompress.plain import JSON_BYTES, parse_json, read_text
 from tfcompress.reports import codec
 from tfcompress.reports.entries import (
     Baseline,
@@ -153,8 +153,8 @@ def from_json(text: str, where: str = "report") -> Report:
         UsageError: not JSON, not a tfcompress report, of a newer format, or with keys or values that do not belong.
     """
     try:
-        plain = json.loads(text)
-    except json.JSONDecodeError as error:
+        plain = parse_json(text)
+    except ValueError as error:
         msg = f"{where} is not JSON: {error}"
         raise UsageError(msg) from error
     if not isinstance(plain, dict) or plain.pop("tool", None) != "tfcompress":
@@ -178,8 +178,9 @@ def load(path: Path) -> Report:
     """
     file = path / "report.json" if path.is_dir() else path
     try:
-        return from_json(file.read_text("utf-8"), str(file))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        text = read_text(file, JSON_BYTES)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
         msg = f"report {str(file)!r} cannot be read: {reason}"
         raise UsageError(msg) from error
+    return from_json(text, str(file))

@@ -18,6 +18,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from tfcompress import plain
 from tfcompress.files import output_errors, write_atomic
 from tfcompress.models.channels.groups import Group, Slice, groups
 from tfcompress.progress import SILENT, Progress
@@ -199,10 +200,11 @@ class _Kept:
         if path is None or not path.is_file():
             return cls({})
         try:
-            stored = json.loads(path.read_text("utf-8"))
+            stored = plain.parse_json(plain.read_text(path, plain.JSON_BYTES))
         except (OSError, ValueError):
             return cls({})
-        return cls(stored["points"] if isinstance(stored, dict) and stored.get("format") == _FORMAT else {})
+        points = stored.get("points") if isinstance(stored, dict) and stored.get("format") == _FORMAT else None
+        return cls(points if isinstance(points, dict) and all(isinstance(row, dict) for row in points.values()) else {})
 
     def get(self, group: str, fraction: float, measure: Callable[[], float]) -> float:
         """Return a point, measured now if it is not kept."""

@@ -1,0 +1,123 @@
+"""How many pixels an encoded image claims to have, read from its header before anything is decoded.
+
+Formats are those that ``tf.io.decode_image`` knows: PNG (RFC 2083), JPEG (ITU T.81), BMP, GIF 89a and WebP (RFC 9649).
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import BinaryIO
+
+PIXELS = 100_000_000
+"""Most pixels of an image, and of all that are decoded together: a 100-megapixel camera's, 300 MB as RGB."""
+
+SEGMENTS = 10_000
+"""Most pieces that are passed over on the way to a size: an honest JPEG has tens, a long animation thousands."""
+
+_NO_SIZE = frozenset((0xC4, 0xC8, 0xCC))
+"""Of the markers 0xC0 to 0xCF, which begin a frame, those that do not."""
+
+
+def pixels(stream: BinaryIO) -> int:
+    """Return the pixels of the image in *stream*, of an animated GIF those of all its frames.
+
+    Raises:
+        ValueError: none of the formats, cut short within its header, or more than :data:`PIXELS`.
+    """
+    start = stream.read(30)
+    try:
+        sizes = _sizes(start, stream)
+    except (struct.error, IndexError) as error:
+        msg = "it is cut short"
+        raise ValueError(msg) from error
+    total = sum(width * height for width, height in sizes)
+    if total > PIXELS:
+        width, height = sizes[0]
+        frames = f" in {len(sizes):,} frames" if len(sizes) > 1 else ""
+        msg = f"it claims {width:,} x {height:,} pixels{frames}, at most {PIXELS:,} are decoded"
+        raise ValueError(msg)
+    return total
+
+
+def _sizes(start: bytes, stream: BinaryIO) -> list[tuple[int, int]]:
+    if start.startswith(b"\x89PNG\r\n\x1a\n"):
+        return [struct.unpack_from(">II", start, 16)]
+    if start.startswith(b"\xff\xd8\xff"):
+        return [_jpeg(stream)]
+    if start.startswith(b"BM"):
+        width, height = struct.unpack_from("<ii", start, 18)
+        return [(abs(width), abs(height))]
+    if start.startswith((b"GIF87a", b"GIF89a")):
+        return _gif(start, stream)
+    if start.startswith(b"RIFF") and start[8:12] == b"WEBP":
+        return [_webp(start)]
+    msg = "it is an empty file" if not start else "it is no PNG, JPEG, BMP, GIF or WebP"
+    raise ValueError(msg)
+
+
+def _jpeg(stream: BinaryIO) -> tuple[int, int]:
+    stream.seek(2)
+    for _ in range(SEGMENTS):
+        marker = _marker(stream)
+        if marker in (0x01, 0xD8) or 0xD0 <= marker <= 0xD7:
+            continue
+        (length,) = struct.unpack(">H", stream.read(2))
+        if 0xC0 <= marker <= 0xCF and marker not in _NO_SIZE:
+            height, width = struct.unpack(">xHH", stream.read(5))
+            return width, height
+        stream.seek(max(length - 2, 0), 1)
+    msg = "it is a JPEG without a size"
+    raise ValueError(msg)
+
+
+def _marker(stream: BinaryIO) -> int:
+    """Return the next marker's number; before it may come anything, as decoders let pass, then 0xFF once or more."""
+    for _ in range(1 << 16):
+        (byte,) = struct.unpack("B", stream.read(1))
+        if byte != 0xFF:
+            continue
+        while byte == 0xFF:
+            (byte,) = struct.unpack("B", stream.read(1))
+        if byte:
+            return int(byte)
+    msg = "it is a JPEG without a size"
+    raise ValueError(msg)
+
+
+def _gif(start: bytes, stream: BinaryIO) -> list[tuple[int, int]]:
+    sizes = [struct.unpack_from("<HH", start, 6)]
+    stream.seek(13 + _colours(start[10]))
+    for _ in range(SEGMENTS):
+        kind = stream.read(1)
+        if kind == b"!":
+            stream.seek(1, 1)
+        elif kind == b",":
+            width, height, flags = struct.unpack("<4xHHB", stream.read(9))
+            sizes.append((width, height))
+            stream.seek(_colours(flags) + 1, 1)
+        else:
+            break
+        while length := stream.read(1):
+            if length == b"\0":
+                break
+            stream.seek(length[0], 1)
+    else:
+        msg = f"it is a GIF of more than {SEGMENTS:,} blocks"
+        raise ValueError(msg)
+    return sizes
+
+
+def _colours(flags: int) -> int:
+    return 3 << (flags % 8 + 1) if flags & 0x80 else 0
+
+
+def _webp(start: bytes) -> tuple[int, int]:
+    kind = start[12:16]
+    if kind == b"VP8X":
+        width, height = (int.from_bytes(start[at : at + 3], "little") + 1 for at in (24, 27))
+        return width, height
+    if kind == b"VP8L":
+        (bits,) = struct.unpack_from("<I", start, 21)
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    width, height = struct.unpack_from("<HH", start, 26)
+    return width & 0x3FFF, height & 0x3FFF
