@@ -98,6 +98,15 @@ def test_layers_that_cannot_be_told_apart_are_a_fault(layers, fault):
     assert fault in find_fault(model(*layers))
 
 
+def test_models_that_call_their_inner_model_twice_are_not_built():
+    inner = keras2("level0", [("x", 0)])
+    for depth in range(1, 18):
+        layers = [keras2("x", class_name="InputLayer"), inner | {"inbound_nodes": [[["x", 0, 0]], [["x", 0, 0]]]}]
+        inner = keras2(f"level{depth}", [("x", 0)], class_name="Functional", layers=layers, output_layers=[])
+        few = find_fault(model(keras2("x", class_name="InputLayer"), inner)) == ""
+        assert few is (2 ** (depth + 1) < 100_000), depth
+
+
 @st.composite
 def graphs(draw):
     """Draw layers in an order in which they can be called, each taking tensors from earlier calls."""

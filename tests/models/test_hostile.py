@@ -15,11 +15,13 @@ from hostile import HOSTILE
 from hostile_forms import EVIL_MODULES, Trap
 
 from tfcompress.errors import ModelError
+from tfcompress.models.first_load import LoadLimits
 from tfcompress.models.loading import load
 
 pytestmark = pytest.mark.slow
 
 SECONDS = 60
+LOAD_SECONDS = 10
 """A file is refused in less: half of it is the children's imports on a busy machine."""
 MORE_BYTES = 8 << 30
 """Address space that loading may take beyond what the process has."""
@@ -157,7 +159,7 @@ def test_a_hostile_file_does_nothing_and_is_refused_in_one_line(aimed, watch):
     refusal = None
     with bounded(), watch.armed(trap) as seen:
         try:
-            load(path)
+            load(path, limits=LoadLimits(seconds=LOAD_SECONDS))
         except ModelError as error:
             refusal = str(error)
     assert (trap.traces(), seen) == ([], [])
@@ -173,6 +175,7 @@ def test_each_kind_and_form_is_among_the_files():
     }
 
 
+@pytest.mark.payloads
 @pytest.mark.timeout(1800)  # it waits for what hangs
 def test_the_payloads_are_real(tmp_path):
     program = Path(__file__).with_name("hostile_range.py")

@@ -42,6 +42,7 @@ class _Watch:
     def __init__(self) -> None:
         self.installed = False
         self.active = False
+        self.temporary = ""
         self.met: list[str] = []
 
     def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
@@ -85,8 +86,7 @@ def _is_temporary(path: Any, folder: int = -1) -> bool:
         return True  # a descriptor of something that is open already
     base = f"/proc/self/fd/{folder}" if folder >= 0 else ""
     resolved = os.path.realpath(os.path.join(base, os.fsdecode(path)))  # noqa: PTH118 - the path may be bytes
-    temporary = os.path.realpath(tempfile.gettempdir())
-    return resolved in (os.devnull, temporary) or resolved.startswith(temporary + os.sep)
+    return resolved in (os.devnull, _watch.temporary) or resolved.startswith(_watch.temporary + os.sep)
 
 
 @contextlib.contextmanager
@@ -102,6 +102,7 @@ def forbidden_to_reach_outside(path: Path) -> Iterator[None]:
     if not _watch.installed:
         sys.addaudithook(_watch)
         _watch.installed = True
+    _watch.temporary = os.path.realpath(tempfile.gettempdir())  # found by writing there, which the hook would see
     writes_bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # of modules imported late
     _watch.met.clear()
     _watch.active = True

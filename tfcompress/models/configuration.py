@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from tfcompress.models.configuration_graph import MOST_NESTED
 from tfcompress.models.graph_operations import is_pure_operation
 from tfcompress.models.pure_functions import (
     INSTANCE_METHODS,
@@ -72,9 +73,6 @@ DESCRIBED_ENTRIES = frozenset(
     {"layer", "backward_layer", "cell", "quantize_config", "quantizer", "pruning_schedule", "operation"}
 )
 """Entries of a layer that describe an object; a name alone would be looked up among all that a module holds."""
-
-MOST_NESTED = 200
-"""Depth at which Keras's own reader, which calls itself, would come to its end."""
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
@@ -199,6 +197,9 @@ def _described(place: _Place, findings: Findings) -> Iterator[Name]:
     if not all(isinstance(text, str) and text for text in texts):
         _refuse(findings, "a description that is not understood", layer)
         return
+    inner = described.get("config")
+    if isinstance(inner, dict) and not isinstance(inner.get("name", ""), str | None):
+        _refuse(findings, "a name that is no text", layer)
     short = kind.rpartition(">")[2]
     names = {short, str(registered or short).rpartition(">")[2]}
     if place.entry in FILE_ENTRIES:

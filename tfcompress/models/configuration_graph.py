@@ -14,6 +14,14 @@ from typing import Any
 Node = tuple[str, int]
 """One call of a layer: its name and the number of the call."""
 
+MOST_CALLS = 100_000
+"""Most calls of layers in a model, those of nested models counted as often as these are called.
+
+The largest of Keras's own networks have some 1,500; nested models that call theirs twice double them at every level.
+"""
+MOST_NESTED = 200
+"""Depth at which Keras's own reader, which calls itself, would come to its end."""
+
 
 def find_fault(config: Any) -> str:
     """Say why the layers of a model's configuration, or of one nested in it, cannot be connected; empty: they can.
@@ -33,7 +41,28 @@ def find_fault(config: Any) -> str:
             stack.extend(value.values())
         elif isinstance(value, list):
             stack.extend(value)
+    if _calls(config, 0) > MOST_CALLS:
+        return f"its layers are called more than {MOST_CALLS:,} times"
     return ""
+
+
+def _calls(value: Any, depth: int) -> int:
+    """Return how many calls of layers a description leads to."""
+    if depth > MOST_NESTED:
+        return 0  # which is refused for its depth
+    if isinstance(value, list):
+        return sum(_calls(item, depth + 1) for item in value)
+    if not isinstance(value, dict):
+        return 0
+    layers = value.get("layers")
+    if not isinstance(layers, list):
+        return sum(_calls(item, depth + 1) for item in value.values() if isinstance(item, dict | list))
+    return sum(_times(layer) * max(1, _calls(layer, depth + 1)) for layer in layers)
+
+
+def _times(layer: Any) -> int:
+    calls = layer.get("inbound_nodes") if isinstance(layer, dict) else None
+    return max(1, len(calls)) if isinstance(calls, list) else 1
 
 
 def _fault(layers: list[Any]) -> str:
