@@ -12,9 +12,11 @@ import click
 import pytest
 
 import tfcompress as tfc
+from tfcompress import demo
 from tfcompress.cli.export import command as export_command
 from tfcompress.cli.export import default_output, read_recipe
 from tfcompress.cli.main import group, run
+from tfcompress.cli.options import parse_size
 from tfcompress.cli.overview import COMMANDS, overview
 from tfcompress.errors import RecipeError, UsageError
 from tfcompress.recipe import QAT, Channels, Cluster, Distill, Export, Prune, Recipe, from_toml, named
@@ -215,3 +217,53 @@ def test_ctrl_c_has_an_exit_code_of_its_own(
     monkeypatch.setattr(group, "main", interrupted)
     assert run(["export"]) == 130
     assert "interrupted" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "size_bytes"),
+    [("512", 512), ("512 B", 512), ("1.5KB", 1500), ("20MB", 20_000_000), ("16GiB", 16 << 30), ("1t", 10**12)],
+)
+def test_sizes_are_read_with_their_units(text: str, size_bytes: int) -> None:
+    assert parse_size(text, "--load-memory") == size_bytes
+
+
+@pytest.mark.parametrize("text", ["", "much", "-1GB", "0", "1XB", "1e9", "nan", "GB"])
+def test_what_is_no_size_is_refused_with_the_flag(text: str) -> None:
+    with pytest.raises(UsageError, match="--load-memory must be a size such as 512MB or 16GiB, got"):
+        parse_size(text, "--load-memory")
+
+
+@pytest.mark.parametrize("command", ["export", "inspect", "evaluate", "sensitivity"])
+def test_limits_that_cannot_be_meant_are_refused_before_anything_is_read(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([command, "no-such-model.h5", "--load-memory", "much"]) == 2
+    assert "--load-memory must be a size" in capsys.readouterr().err
+    assert run([command, "no-such-model.h5", "--load-seconds", "0"]) == 2
+    assert "--load-seconds" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "flag", [["--trust"], ["--custom", "json:loads"], ["--load-seconds", "9"], ["--load-memory", "1GB"]]
+)
+def test_how_a_keras_model_is_loaded_says_nothing_about_a_tflite_file(
+    flag: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = Path(__file__).parent / "data" / "tflite" / "int8.tflite"
+    assert run(["inspect", str(path), *flag]) == 2
+    assert "has no meaning for" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        (["--load-seconds", "0.001"], "loading it takes longer than 0.001 s"),
+        (["--load-memory", "1MiB"], "loading it takes more than 1 MiB of memory; give more --load-memory"),
+    ],
+)
+def test_the_limits_of_loading_hold(flag: list[str], message: str) -> None:
+    command = [sys.executable, "-m", "tfcompress", "inspect", str(demo.MODEL_KERAS3)]
+    refused = subprocess.run([*command, *flag], capture_output=True, text=True)
+    assert (refused.returncode, refused.stdout) == (3, "")
+    assert message in refused.stderr.splitlines()[-1]

@@ -25,4 +25,5 @@ def answer(request):
         if name == "fails":
             msg = "first line\nsecond line"
             raise LookupError(msg)
+        return {"seconds": 5.0 if name == "dawdles" else 0.0}
     return {}

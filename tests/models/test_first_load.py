@@ -44,6 +44,7 @@ def begin(child, name, limits=None):
     ("name", "message"),
     [
         ("hangs", "loading it takes longer than 0.3 s; it is damaged, or give more --load-seconds"),
+        ("dawdles", "loading it takes longer than 0.3 s; it is damaged, or give more --load-seconds"),
         ("crashes", r"loading it killed the loading process \(SIGSEGV\); it is damaged"),
         ("aborts", r"\(SIGABRT\); loading it takes more than 4 GiB of memory; give more --load-memory"),
         ("hungers", "loading it takes more than 4 GiB of memory; give more --load-memory if you trust it"),
@@ -51,7 +52,7 @@ def begin(child, name, limits=None):
     ],
 )
 def test_what_goes_wrong_in_the_child_is_one_clear_line(name, message, children):
-    limits = LoadLimits(seconds=0.3) if name == "hangs" else LoadLimits()
+    limits = LoadLimits(seconds=0.3) if name in ("hangs", "dawdles") else LoadLimits()
     with begin(children(), name, limits) as first, pytest.raises(ModelError, match=message) as caught:
         first.finish()
     assert str(caught.value).startswith(f"model '/somewhere/{name}' cannot be loaded: ")

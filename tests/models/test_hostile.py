@@ -69,7 +69,8 @@ class Watch:
         if event == "marshal.loads":
             return not sys._getframe(2).f_code.co_filename.startswith("<frozen importlib")
         if event in CHANGES:
-            return not self.is_allowed(args[0])
+            folder = args[-1] if isinstance(args[-1], int) and args[-1] >= 0 else None
+            return not self.is_allowed(args[0], f"/proc/self/fd/{folder}" if folder is not None else "")
         return event in NETWORK or event in PROCESSES
 
     def is_forbidden_opening(self, path, mode, flags):
@@ -80,11 +81,11 @@ class Watch:
             return True
         return bool(flags & WRITING) and not self.is_allowed(path)
 
-    def is_allowed(self, path):
+    def is_allowed(self, path, folder=""):
         """Say whether a path may be written: temporary files, but not the trap's, and bytecode."""
         if isinstance(path, int):
             return True
-        resolved = Path(os.fsdecode(path)).resolve()
+        resolved = Path(folder, os.fsdecode(path)).resolve()
         if resolved.is_relative_to(self.trap.folder.resolve()):
             return False
         temporary = resolved.is_relative_to(Path(tempfile.gettempdir()).resolve())

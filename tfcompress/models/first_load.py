@@ -104,18 +104,17 @@ class FirstLoad:
         """
         try:
             self._loader.receive(START_SECONDS)
-            self._loader.receive(self._limits.seconds)
+            taken = self._loader.receive(self._limits.seconds)["seconds"]
         except WorkerAnswerError as answer:
             self._busy = answer.kind == "MemoryError"  # who knows what it still holds
             raise self._error(answer) from answer
         except WorkerTimeoutError as error:
-            what = (
-                f"loading it takes longer than {self._limits.seconds:g} s; it is damaged, or give more --load-seconds"
-            )
-            raise self._unreadable(what) from error
+            raise self._unreadable(self._slowness()) from error
         except WorkerDiedError as death:
             raise self._unreadable(self._death(death.reason)) from death
         self._busy = False
+        if taken > self._limits.seconds:  # while the caller was busy itself
+            raise self._unreadable(self._slowness())
 
     def _error(self, answer: WorkerAnswerError) -> TfcompressError:
         if answer.kind == "MemoryError":
@@ -131,8 +130,11 @@ class FirstLoad:
             return f"loading it killed the loading process ({reason}); {self._hunger()}, or it is damaged"
         return f"loading it killed the loading process ({reason}); it is damaged"
 
+    def _slowness(self) -> str:
+        return f"loading it takes longer than {self._limits.seconds:g} s; it is damaged, or give more --load-seconds"
+
     def _hunger(self) -> str:
-        size = f"{self._memory / GIB:.3g} GiB"
+        size = f"{self._memory / GIB:.3g} GiB" if self._memory >= GIB else f"{self._memory / (1 << 20):.3g} MiB"
         return f"loading it takes more than {size} of memory; give more --load-memory if you trust it"
 
     def _unreadable(self, why: str) -> ModelError:
