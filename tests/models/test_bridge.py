@@ -7,6 +7,7 @@ from small_models import GRAPHS, build
 
 from tfcompress.errors import UnsupportedError, UntrustedCodeError
 from tfcompress.models.bridge import to_keras2, to_keras3
+from tfcompress.models.loading import load
 from tfcompress.models.signature import call, random_inputs, signature_of
 
 
@@ -239,11 +240,27 @@ def test_outputs_that_differ_are_refused_with_the_difference(keras):
         to_keras2(model)
 
 
-def test_a_function_that_reaches_outside_the_model_is_never_run(tf_keras):
-    i = tf_keras.Input((), dtype="string")
-    model = tf_keras.Model(i, importlib.import_module("tensorflow").io.decode_raw(i, "float32"))
-    with pytest.raises(UntrustedCodeError, match=r"calls tf.io.decode_raw, which reaches outside the model"):
-        to_keras3(model)
+def test_a_function_that_is_not_known_as_arithmetic_is_the_user_s_in_a_model_and_code_in_a_file(
+    keras, tf_keras, tmp_path
+):
+    i = tf_keras.Input((3,))
+    carried = to_keras3(tf_keras.Model(i, importlib.import_module("tensorflow").debugging.check_numerics(i, "x")))
+    carried.save(tmp_path / "model.keras")
+    with pytest.raises(UntrustedCodeError, match=r"holds a call of tf.debugging.check_numerics in layer '.*', that is"):
+        load(tmp_path / "model.keras")
+    with pytest.raises(
+        UntrustedCodeError, match=r"calls tf.debugging.check_numerics, which is not known as arithmetic"
+    ):
+        keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
+    assert load(tmp_path / "model.keras", trust=True).native.count_params() == 0
+
+
+def test_a_function_of_keras_2_is_keras_2_s_in_keras_3(tf_keras):
+    i = tf_keras.Input((3,))
+    called = {"class_name": "TFOpLambda", "config": {"function": "keras.activations.hard_sigmoid", "name": "hard"}}
+    carried = to_keras3(tf_keras.Model(i, tf_keras.layers.deserialize(called, use_legacy_format=True)(i)))
+    assert [layer.symbol for layer in carried.layers[1:]] == ["keras.activations.hard_sigmoid"]
+    assert float(carried(np.full((1, 3), -2.0, np.float32))[0, 0]) == pytest.approx(0.2 * -2 + 0.5)
 
 
 def test_tfmots_wrappers_are_refused(tf_keras):

@@ -1,4 +1,3 @@
-import copy
 import re
 
 import pytest
@@ -80,9 +79,34 @@ def test_a_call_that_waits_for_a_later_one_of_the_same_layer_is_a_fault(layer):
 def test_references_among_the_other_arguments_of_a_call_count():
     layers = [keras2("x", class_name="InputLayer"), keras2("out", [("x", 0)])]
     layers[1]["inbound_nodes"][0][0][3] = {"initial_state": [["x", 0, 0], ["out", 3, 0]]}
-    assert find_fault(model(layers[0], copy.deepcopy(layers[1]))) == ""  # its own earlier calls come by themselves
+    assert "takes a tensor from call 3 of 'out'" in find_fault(model(*layers))
+    layers[1]["inbound_nodes"][0][0][3] = {"initial_state": ["out", 0, 0]}
+    assert "wait for each other (out)" in find_fault(model(*layers))
     layers[1]["inbound_nodes"][0][0][3] = {"initial_state": ["gone", 0, 0]}
     assert "'gone', which is none of its layers" in find_fault(model(*layers))
+
+
+@pytest.mark.parametrize("number", [None, "0", 0.0, True, [], {}])
+def test_what_is_no_number_of_a_call_is_a_fault(number):
+    wrong = keras2("out", [("x", number)]), keras3("out", [("x", number)])
+    for layer in wrong:
+        assert "'out' takes a tensor from call -1 of 'x'" in find_fault(
+            model(keras2("x", class_name="InputLayer"), layer)
+        )
+
+
+def test_lists_among_the_arguments_of_keras_3_are_no_references():
+    layer = keras3("out", [("x", 0)])
+    layer["inbound_nodes"][0]["args"] += [["same", 2, 3], ["a", "b", "c"]]
+    assert find_fault(model(keras3("x", class_name="InputLayer"), layer)) == ""
+
+
+def test_a_hundred_thousand_layers_one_behind_the_other_are_looked_at():
+    layers = [keras2(f"l{n}", [(f"l{n - 1}", 0)]) for n in range(100_000, 0, -1)]
+    assert (
+        find_fault(model(*layers, keras2("l0", class_name="InputLayer")))
+        == "its layers are called more than 100,000 times"
+    )
 
 
 @pytest.mark.parametrize(

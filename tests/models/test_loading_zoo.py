@@ -45,7 +45,7 @@ def cases():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("library", "kind", "ending"), cases())
+@pytest.mark.parametrize(("library", "kind", "ending"), list(cases()))
 def test_a_small_model_is_loaded_without_trust(library, kind, ending, request, tmp_path):
     model = build(kind, request.getfixturevalue(library))
     loaded = load(saved(model, tmp_path / f"model.{ending}"))
@@ -60,7 +60,7 @@ def networks():
 
 
 @pytest.mark.parametrize("ending", ["keras", "h5"])
-@pytest.mark.parametrize(("name", "size"), networks())
+@pytest.mark.parametrize(("name", "size"), list(networks()))
 def test_a_network_of_keras_applications_is_loaded_without_trust(name, size, ending, keras_module, tmp_path):
     make = getattr(keras_module.applications, name)
     model = make(weights=None, input_shape=(size, size, 3), classes=10)

@@ -138,8 +138,8 @@ def test_every_raw_operation_of_a_model_is_found(keras, tf_keras):
 def test_a_raw_operation_that_is_not_in_the_tables_is_found_and_refused(keras, tf_keras):
     tf = importlib.import_module("tensorflow")
     i = tf_keras.Input((8,))
-    outputs = [tf.debugging.check_numerics(tf.abs(i), "here"), tf.signal.stft(i, 4, 2)]
-    assert refused(tf_keras.Model(i, outputs)) == ["debugging.check_numerics", "signal.stft"]
+    outputs = [tf.debugging.check_numerics(tf.abs(i), "here"), tf.math.abs(tf.signal.stft(i, 4, 2))]
+    assert refused(tf_keras.Model(i, outputs)) == ["debugging.check_numerics"]
     i = keras.Input((8,))
     assert refused(keras.Model(i, keras.ops.map(keras.ops.abs, keras.ops.abs(i)))) == ["keras.src.ops.core:Map"]
 

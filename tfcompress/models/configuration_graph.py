@@ -94,40 +94,51 @@ def _is_model(layer: Mapping[str, Any]) -> bool:
 
 
 def _named(call: Any) -> Iterator[Node]:
-    """Give the nodes that one call takes its tensors from, in the notation of either Keras."""
+    """Give the nodes that one call takes its tensors from; what is written there may be anything."""
+    return _named_in_lists(call) if isinstance(call, list) else _named_in_tensors(call)
+
+
+def _named_in_tensors(call: Any) -> Iterator[Node]:
+    """Keras 3's notation: each tensor is described, with its history."""
     stack = [call]
     while stack:
         value = stack.pop()
         if isinstance(value, dict):
             history = value.get("keras_history")
-            if isinstance(history, list) and _is_reference(history):
-                yield history[0], history[1]
+            if history is not None:
+                yield _node(history)
             stack.extend(item for key, item in value.items() if key != "keras_history")
         elif isinstance(value, list):
-            if _is_reference(value):
-                yield value[0], value[1]
+            stack.extend(value)
+
+
+def _named_in_lists(call: list[Any]) -> Iterator[Node]:
+    """Keras 2's notation: ``[layer, node, tensor]``, with the call's other arguments in the first one."""
+    stack: list[Any] = [call]
+    while stack:
+        value = stack.pop()
+        if isinstance(value, dict):
+            stack.extend(value.values())
+        elif isinstance(value, list):
+            if len(value) in (3, 4) and isinstance(value[0], str):
+                if value[0] != "_CONSTANT_VALUE":
+                    yield _node(value)
                 stack.extend(value[3:])
             else:
                 stack.extend(value)
 
 
-def _is_reference(value: Any) -> bool:
-    """Say whether a value is ``[layer, node, tensor]``, perhaps with the call's other arguments behind it."""
-    return (
-        isinstance(value, list)
-        and len(value) in (3, 4)
-        and isinstance(value[0], str)
-        and value[0] != "_CONSTANT_VALUE"
-        and all(isinstance(number, int) and not isinstance(number, bool) for number in value[1:3])
-        and (len(value) == 3 or isinstance(value[3], dict))
-    )
+def _node(reference: Any) -> Node:
+    """Return the node that a reference names; one that makes no sense names a call before the first."""
+    if not (isinstance(reference, list) and len(reference) >= 2 and isinstance(reference[0], str)):
+        return str(reference), -1
+    number = reference[1]
+    return reference[0], number if isinstance(number, int) and not isinstance(number, bool) else -1
 
 
 def _missing(nodes: Mapping[Node, set[Node]], counts: Mapping[str, int], nested: set[str]) -> str:
     for (name, _), sources in nodes.items():
         for source, number in sources:
-            if source == name:
-                continue
             if source not in counts:
                 return f"its layer {name!r} takes a tensor from {source!r}, which is none of its layers"
             # The first call of a nested model is the one that it was built with, which is not written down.
@@ -137,15 +148,24 @@ def _missing(nodes: Mapping[Node, set[Node]], counts: Mapping[str, int], nested:
 
 
 def _circle(nodes: Mapping[Node, set[Node]], nested: set[str]) -> str:
-    """Say which layers wait for each other, if any do."""
-    waiting = {node: {_as_written(source, nested) for source in sources} for node, sources in nodes.items()}
-    while waiting:
-        ready = [node for node, sources in waiting.items() if sources.isdisjoint(waiting)]
-        if not ready:
-            return f"its layers wait for each other ({', '.join(sorted({name for name, _ in waiting})[:3])})"
-        for node in ready:
-            del waiting[node]
-    return ""
+    """Say which layers wait for each other, if any do: Kahn's algorithm (1962)."""
+    waiting: dict[Node, int] = {}
+    followers: dict[Node, list[Node]] = {}
+    for node, named in nodes.items():
+        sources = {_as_written(source, nested) for source in named}
+        waiting[node] = len(sources)
+        for source in sources:
+            followers.setdefault(source, []).append(node)
+    ready = [node for node, count in waiting.items() if not count]
+    while ready:
+        node = ready.pop()
+        del waiting[node]
+        for follower in followers.get(node, ()):
+            waiting[follower] -= 1
+            if not waiting[follower]:
+                ready.append(follower)
+    names = sorted({name for name, _ in waiting})
+    return f"its layers wait for each other ({', '.join(names[:3])})" if names else ""
 
 
 def _as_written(node: Node, nested: set[str]) -> Node:

@@ -55,7 +55,6 @@ def _load(request: dict[str, Any]) -> None:
     from tfcompress.models.loading import read
     from tfcompress.models.probing import FileInfo
     from tfcompress.models.savedmodel import check_trusted, forget
-    from tfcompress.models.signature import call, random_inputs, signature_of
 
     path, trust = Path(request["load"]), request["trust"]
     info = FileInfo.from_json(request["info"])
@@ -63,7 +62,7 @@ def _load(request: dict[str, Any]) -> None:
     with contextlib.nullcontext() if trust else forbidden_to_reach_outside(path):
         if info.kind == "savedmodel":
             check_trusted(path, trust=trust)
-            call(path, random_inputs(signature_of(path), 1, seed=0))
+            _run_once(path)
             forget()
         else:
             _check_tensors(read(path, info, objects, trust=trust), path)
@@ -76,6 +75,25 @@ def _forget() -> None:
         if library is not None:
             library.backend.clear_session()
     gc.collect()
+
+
+def _run_once(path: Path) -> None:
+    """Run a SavedModel on one sample: the sizes in its graph are known only then.
+
+    Raises:
+        MemoryError: it takes more than it may.
+    """
+    import tensorflow as tf
+
+    from tfcompress.models.signature import call, random_inputs, signature_of
+
+    inputs = random_inputs(signature_of(path), 1, seed=0)
+    try:
+        call(path, inputs)
+    except tf.errors.ResourceExhaustedError as error:
+        raise MemoryError from error
+    except (tf.errors.OpError, ValueError, TypeError):
+        return  # a sample that it does not take is no fault of the file
 
 
 @contextlib.contextmanager
