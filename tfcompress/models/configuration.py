@@ -36,6 +36,8 @@ CODE_CLASSES = frozenset(
     {
         *("Lambda", "__lambda__", "ResidualWrapper", "DropoutWrapper", "ModuleWrapper"),  # marshalled functions
         *("TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"),  # models of other frameworks, or files of them
+        *("GPTQConfig", "AWQConfig"),  # data sets and tokenizers, to quantize by
+        *("DynamicEmbedding", "DynamicLookup"),  # write their vocabulary to files
         *("DenseFeatures", "SequenceFeatures", "LinearModel", "WideDeepModel"),  # feature columns: functions and files
     }
 )
