@@ -20,6 +20,9 @@ from typing import Any
 from tfcompress.errors import ModelError
 from tfcompress.serve import serve
 
+_loaded: list[Any] = []
+"""What was loaded last: it is let go of before the next request, not before the answer that somebody waits for."""
+
 LARGEST_TENSOR_BYTES = 8 << 30
 """Most bytes that a tensor between two layers may take, for one sample."""
 
@@ -39,22 +42,21 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
         MemoryError: loading takes more memory than it may.
         TfcompressError: the file cannot be loaded.
     """
+    forget()
     if "load" not in request:
         return {}
     started = time.perf_counter()
     with _memory_limited(request["memory_bytes"]):
-        _load(request)
-    seconds = time.perf_counter() - started
-    _forget()
-    return {"seconds": seconds}
+        _loaded.append(_load(request))
+    return {"seconds": time.perf_counter() - started}
 
 
-def _load(request: dict[str, Any]) -> None:
+def _load(request: dict[str, Any]) -> Any:
     from tfcompress.models.audit import forbidden_to_reach_outside
     from tfcompress.models.custom_objects import import_objects
     from tfcompress.models.loading import read
     from tfcompress.models.probing import FileInfo
-    from tfcompress.models.savedmodel import check_trusted, forget
+    from tfcompress.models.savedmodel import check_trusted
 
     path, trust = Path(request["load"]), request["trust"]
     info = FileInfo.from_json(request["info"])
@@ -63,13 +65,20 @@ def _load(request: dict[str, Any]) -> None:
         if info.kind == "savedmodel":
             check_trusted(path, trust=trust)
             _run_once(path)
-            forget()
-        else:
-            _check_tensors(read(path, info, objects, trust=trust), path)
+            return None
+        model = read(path, info, objects, trust=trust)
+        _check_tensors(model, path)
+        return model
 
 
-def _forget() -> None:
-    """Let go of the model: this process may have others to load, or to convert."""
+def forget() -> None:
+    """Let go of the model that was loaded: this process has another to load, or to convert."""
+    from tfcompress.models import savedmodel
+
+    if not _loaded:
+        return
+    _loaded.clear()
+    savedmodel.forget()
     for name in ("keras", "tf_keras"):
         library = sys.modules.get(name)
         if library is not None:

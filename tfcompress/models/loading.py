@@ -151,7 +151,12 @@ def load(
         first.finish()
     if info.kind == "savedmodel":
         return _from_folder(path, trust=trust)
-    native, notes = _without_training_wrappers(read(path, info, objects, trust=trust), info.wrappers)
+    try:
+        model = read(path, info, objects, trust=trust)
+    except MemoryError as error:
+        msg = f"model {str(path)!r} cannot be loaded: there is not enough memory for it beside its first load"
+        raise ModelError(msg) from error
+    native, notes = _without_training_wrappers(model, info.wrappers)
     return Loaded(
         source=str(path),
         sha256=sha256(path),
@@ -236,6 +241,7 @@ def read(path: Path, info: FileInfo, objects: Mapping[str, Any], *, trust: bool)
         trust: run code that the file holds.
 
     Raises:
+        MemoryError: there is not enough memory for it.
         ModelError: the model cannot be rebuilt.
         UntrustedCodeError: the file names what is not part of a model, and *trust* is off.
     """
@@ -247,9 +253,7 @@ def read(path: Path, info: FileInfo, objects: Mapping[str, Any], *, trust: bool)
             if _holds_tfmot(info):
                 stack.enter_context(tfmot_scopes())
             return _load_model(named, info, objects, trust=trust)
-        except TfcompressError:
-            raise
-        except MemoryError:
+        except (TfcompressError, MemoryError):
             raise
         except Exception as error:
             if type(error).__name__ == "ResourceExhaustedError":
@@ -274,8 +278,8 @@ def _import_keras(info: FileInfo) -> None:
         import tf_keras  # noqa: F401
     else:
         import tensorflow  # noqa: F401
-    if info.ours and (info.writer == "keras2" or info.writer == "keras3"):
-        import_our_layers(info.writer)
+    if info.ours:
+        import_our_layers("keras2" if info.writer == "keras2" else "keras3")
 
 
 def _load_model(path: str, info: FileInfo, objects: Mapping[str, Any], *, trust: bool) -> Any:

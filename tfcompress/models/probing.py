@@ -127,7 +127,7 @@ def _folder(path: Path) -> FileInfo:
     if not (path / "saved_model.pb").is_file():
         raise _not_a_model(path, "it is a folder without saved_model.pb; give a model file or a SavedModel folder")
     size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-    return FileInfo("savedmodel", "tensorflow", None, None, size)
+    return FileInfo("savedmodel", "tensorflow", None, None, size, weights_bytes=size)
 
 
 def _start(path: Path) -> tuple[int, bytes]:
