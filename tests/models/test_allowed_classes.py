@@ -116,6 +116,35 @@ def test_what_is_not_keras_s_is_not_known(name, writer):
     assert not is_known(name, writer)
 
 
+def test_every_layer_that_keras_3_can_save_is_known_by_the_name_of_its_class_or_runs_code(keras):
+    classes = {item for item in vars(keras.layers).values() if inspect.isclass(item)}
+    names = {item.__name__ for item in classes if issubclass(item, keras.layers.Layer)}
+    assert names - allowed_classes._classes("keras3") <= CODE_CLASSES
+    assert is_known(named("GroupedQueryAttention", module="keras.layers"), "keras3")
+
+
+def test_every_layer_and_initializer_that_tf_keras_can_read_is_known_or_runs_code(tf_keras):
+    from tf_keras.src import initializers
+    from tf_keras.src.layers import serialization
+
+    serialization.populate_deserializable_objects()
+    initializers.populate_deserializable_objects()
+    names = {name for name, item in serialization.LOCAL.ALL_OBJECTS.items() if inspect.isclass(item)}
+    inner = {
+        "BaseRandomLayer",
+        "BatchNormalizationBase",
+        "DeviceWrapper",
+        "_RNNCellWrapper",
+    }  # bases, and a device's name
+    assert names - allowed_classes._classes("keras2") - CODE_CLASSES == inner
+    assert [
+        name
+        for name in initializers.LOCAL.ALL_OBJECTS
+        if not is_known(named(name, kind="identifier"), "keras2")
+        or not (name[0].islower() or is_known(named(name), "keras2"))
+    ] == []
+
+
 @pytest.mark.parametrize("module", [None, "keras.layers", "tensorflow_model_optimization.python.core"])
 def test_tfmot_s_classes_are_known_in_a_file_that_holds_its_wrappers(module):
     assert is_known(named("PruneLowMagnitude", module=module), "keras2", tfmot=True)

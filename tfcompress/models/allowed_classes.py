@@ -51,6 +51,18 @@ KERAS2_INNER_LAYERS = frozenset(
 )
 """Layers of tf_keras that have no public name of their own; what they call has been checked by name."""
 
+KERAS2_OLDER_NAMES = frozenset(
+    {
+        *("PolicyV1", "normal", "uniform", "one", "zero"),
+        *(f"{kind}{version}" for kind in ("LSTM", "GRU", "LSTMCell", "GRUCell") for version in ("V1", "V2")),
+        *(f"{kind}V2" for kind in ("Constant", "Identity", "Ones", "Orthogonal", "VarianceScaling", "Zeros")),
+        *(f"{kind}{shape}V2" for kind in ("Glorot", "He", "Lecun", "Random") for shape in ("Normal", "Uniform")),
+        *(f"{kind}_{shape}V2" for kind in ("glorot", "he", "lecun") for shape in ("normal", "uniform")),
+        "TruncatedNormalV2",
+    }
+)
+"""Names in files of older versions of Keras 2, which tf_keras still reads."""
+
 
 def refused(names: Iterable[Name], writer: Writer, custom: Mapping[str, Any], *, tfmot: bool) -> list[Name]:
     """Return those of *names* that are neither Keras's, tfmot's or ours, nor the user's.
@@ -153,6 +165,7 @@ def _members(module: Any, library: Any, is_kind: Any) -> Iterator[tuple[str, Any
     for name, item in vars(module).items():
         if not name.startswith("_") and is_kind(item) and _defined_in(item, library):
             yield name, item
+            yield item.__name__, item  # which is what a file holds; its public name may be another
 
 
 @functools.cache
@@ -166,7 +179,7 @@ def _classes(writer: Writer) -> frozenset[str]:
     else:
         spaces += [library.mixed_precision, library.optimizers.schedules, library.optimizers.legacy]
         spaces += [library.layers.experimental, library.layers.experimental.preprocessing]
-        names |= KERAS2_INNER_LAYERS
+        names |= KERAS2_INNER_LAYERS | KERAS2_OLDER_NAMES
     for space in spaces:
         names |= {name for name, _ in _members(space, library, inspect.isclass)}
     return frozenset(names) - CODE_CLASSES
