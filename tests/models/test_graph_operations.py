@@ -71,8 +71,14 @@ TEXTS = set(
 """What a text in an attribute of an operation of the table is: each was looked at. (``source`` is of a gradient.)"""
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", small_models.GRAPHS)
+QUICK = (small_models.mlp, small_models.multi_io, small_models.raw_ops, small_models.tokens)
+
+
+def marked(kind):
+    return pytest.param(kind, marks=pytest.mark.slow if kind in QUICK else pytest.mark.networks)
+
+
+@pytest.mark.parametrize("kind", list(map(marked, small_models.GRAPHS)))
 def test_what_either_keras_writes_of_every_small_model_is_in_the_table(kind, keras_module, tmp_path):
     model = build(kind, keras_module)
     folders = [tmp_path / "own"]
@@ -90,7 +96,7 @@ def test_what_either_keras_writes_of_every_small_model_is_in_the_table(kind, ker
         assert saved_signature(folder)[0].structured_outputs
 
 
-@pytest.mark.slow
+@pytest.mark.networks
 @pytest.mark.parametrize("name", ["MobileNetV3Small", "EfficientNetB0"])
 def test_what_keras_writes_of_well_known_networks_is_in_the_table(name, keras, tmp_path):
     model = getattr(keras.applications, name)(weights=None, input_shape=(32, 32, 3), classes=3)

@@ -157,13 +157,13 @@ def test_every_function_of_keras_that_other_tests_call_is_an_operation_of_the_ta
     assert [pair for pair in classes if not is_pure_operation(*pair)] == []
 
 
-@pytest.mark.slow
+@pytest.mark.networks
 @pytest.mark.parametrize("name", KERAS_3)
 def test_the_networks_of_keras_3_are_allowed(name, keras):
     assert refused(network(keras, name)) == []
 
 
-@pytest.mark.slow
+@pytest.mark.networks
 @pytest.mark.filterwarnings("ignore:The `keras.initializers.serialize.. API should only be used:UserWarning")
 @pytest.mark.parametrize("name", KERAS_2)
 def test_the_networks_of_keras_2_are_allowed(name, tf_keras):
