@@ -69,7 +69,7 @@ def test_memory_grows_with_the_weights_unless_it_is_said():
     [
         ({"seconds": 0}, "limits.seconds must be above 0, got 0"),
         ({"seconds": float("inf")}, "limits.seconds must be above 0, got inf"),
-        ({"memory_bytes": 1000}, "limits.memory_bytes must be at least 1 MiB, got 1000"),
+        ({"memory_bytes": 1000}, "limits.memory_bytes must be at least 128 MiB, got 1000"),
     ],
 )
 def test_limits_that_cannot_be_meant_are_refused(options, message):
@@ -154,6 +154,19 @@ def test_a_layer_that_would_take_terabytes_takes_none(chain):
 
     with pytest.raises(ModelError, match=r"loading it takes more than 4 GiB of memory"):
         load(edited(chain, widen))
+
+
+@pytest.mark.slow
+def test_a_limit_on_memory_holds_and_may_be_raised(chain):
+    def widen(layers):  # a kernel of 1 GiB
+        layers[0]["config"]["batch_shape"] = [None, 1 << 14]
+        layers[1]["config"]["units"] = 1 << 14
+        del layers[1]["build_config"]
+
+    with pytest.raises(ModelError, match=r"loading it takes more than 200 MiB of memory; give more --load-memory"):
+        load(edited(chain, widen), limits=LoadLimits(memory_bytes=200 << 20))
+    with pytest.raises(ModelError, match="cannot be rebuilt"):  # its weights are not that large
+        load(chain, limits=LoadLimits(memory_bytes=6 * GIB))
 
 
 @pytest.mark.slow

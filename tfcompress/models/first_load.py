@@ -26,6 +26,8 @@ IDLE_SECONDS = 60.0
 """How long a child waits for the next file before it is ended."""
 
 GIB = 1 << 30
+LEAST_BYTES = 128 << 20
+"""With less, TensorFlow cannot start its threads, and waits for them."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,8 @@ class LoadLimits:
         if not 0 < self.seconds < float("inf"):
             msg = f"limits.seconds must be above 0, got {self.seconds}"
             raise UsageError(msg)
-        if self.memory_bytes is not None and self.memory_bytes < 1 << 20:
-            msg = f"limits.memory_bytes must be at least 1 MiB, got {self.memory_bytes}"
+        if self.memory_bytes is not None and self.memory_bytes < LEAST_BYTES:
+            msg = f"limits.memory_bytes must be at least {LEAST_BYTES >> 20} MiB, got {self.memory_bytes}"
             raise UsageError(msg)
 
     def memory_for(self, info: FileInfo) -> int:
