@@ -1,11 +1,14 @@
+import importlib
 import inspect
+import json
 import re
 
 import pytest
 
 from tfcompress.models import allowed_classes
 from tfcompress.models.allowed_classes import OUR_MODULES, is_library, refused
-from tfcompress.models.configuration import CODE_CLASSES, Name
+from tfcompress.models.configuration import CODE_CLASSES, Name, find
+from tfcompress.models.loading import load
 
 WRITERS = pytest.mark.parametrize("writer", ["keras2", "keras3"])
 
@@ -74,6 +77,7 @@ def test_no_class_of_the_table_sounds_as_if_it_took_a_function_or_a_file_but_tho
         named("glorot_uniform", kind="identifier"),
         named("max_norm", kind="identifier"),
         named("Mean", module="keras.src.ops.numpy", registered="Mean"),
+        named("LayerScale", module="keras.src.applications.convnext", registered="LayerScale"),
     ],
 )
 def test_keras_s_own_are_known(name, writer):
@@ -100,6 +104,8 @@ def test_keras_s_own_are_known(name, writer):
         named("Dense", module="keras.layers", registered="shop>Mine"),
         named("Dense", module="evil"),
         named("Dense", module="kerasevil"),
+        named("Constant", module="tensorflow.python.ops.init_ops_v3"),
+        named("load_library", module="tensorflow.python.ops.init_ops_v2"),
         named("Dense", module="keras_hub.layers"),
         named("Dense.forward", module="keras.layers"),
         named("shop>Dense"),
@@ -143,6 +149,54 @@ def test_every_layer_and_initializer_that_tf_keras_can_read_is_known_or_runs_cod
         if not is_known(named(name, kind="identifier"), "keras2")
         or not (name[0].islower() or is_known(named(name), "keras2"))
     ] == []
+
+
+NETWORKS = [
+    "ConvNeXtTiny",
+    "DenseNet121",
+    "EfficientNetB0",
+    "EfficientNetV2B0",
+    "InceptionResNetV2",
+    "InceptionV3",
+    "MobileNet",
+    "MobileNetV2",
+    "MobileNetV3Large",
+    "MobileNetV3Small",
+    "NASNetMobile",
+    "RegNetX002",
+    "RegNetY002",
+    "ResNet50",
+    "ResNet50V2",
+    "ResNetRS50",
+    "VGG16",
+    "Xception",
+]
+
+
+@pytest.mark.networks
+@pytest.mark.filterwarnings("ignore:The `keras.initializers.serialize.. API should only be used:UserWarning")
+@pytest.mark.parametrize("network", NETWORKS)
+def test_whatever_keras_s_own_networks_name_is_known(network, keras_module):
+    make = getattr(keras_module.applications, network, None)
+    if make is None:
+        pytest.skip("this Keras has no such network")
+    model = make(weights=None, include_top=False, input_shape=(96, 96, 3))
+    found = find(json.loads(model.to_json()))
+    writer = "keras3" if keras_module.__name__ == "keras" else "keras2"
+    assert refused(found.names, writer, {}, tfmot=False) == []
+    assert (found.code, found.outside) == ([], [])
+    keras_module.backend.clear_session()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ending", ["keras", "h5"])
+def test_layers_beside_keras_s_networks_are_found_in_files_that_say_not_where_from(keras_module, ending, tmp_path):
+    convnext = importlib.import_module(f"{keras_module.__name__}.src.applications.convnext")
+    i = keras_module.Input((4,))
+    scaled = convnext.LayerScale(init_values=0.5, projection_dim=4)(i)
+    keras_module.Model(i, convnext.StochasticDepth(0.1)(scaled)).save(tmp_path / f"model.{ending}")
+    loaded = load(tmp_path / f"model.{ending}")
+    assert [type(layer) for layer in loaded.native.layers[1:]] == [convnext.LayerScale, convnext.StochasticDepth]
 
 
 @pytest.mark.parametrize("module", [None, "keras.layers", "tensorflow_model_optimization.python.core"])

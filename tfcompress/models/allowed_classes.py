@@ -51,6 +51,31 @@ KERAS2_INNER_LAYERS = frozenset(
 )
 """Layers of tf_keras that have no public name of their own; what they call has been checked by name."""
 
+APPLICATION_LAYERS = {
+    "CustomScaleLayer": "inception_resnet_v2",
+    "LayerScale": "convnext",
+    "StochasticDepth": "convnext",
+}
+"""Layers that Keras defines beside one of its own networks, and in which module of ``applications``."""
+
+TENSORFLOW_INITIALIZERS = frozenset(
+    {
+        *(
+            "Constant",
+            "GlorotNormal",
+            "GlorotUniform",
+            "HeNormal",
+            "HeUniform",
+            "Identity",
+            "LecunNormal",
+            "LecunUniform",
+        ),
+        *("Ones", "Orthogonal", "RandomNormal", "RandomUniform", "TruncatedNormal", "VarianceScaling", "Zeros"),
+    }
+)
+"""Initializers that TensorFlow itself defines, which Keras 2's own networks use in places."""
+TENSORFLOW_INITIALIZER_MODULES = frozenset({"tensorflow.python.ops.init_ops", "tensorflow.python.ops.init_ops_v2"})
+
 KERAS2_OLDER_NAMES = frozenset(
     {
         *("PolicyV1", "normal", "uniform", "one", "zero"),
@@ -108,6 +133,8 @@ def _is_known(name: Name, writer: Writer, custom: Mapping[str, Any]) -> bool:
         return _is_ours(name.registered or name.name, writer)
     if name.kind == "function":
         return _is_function_module(name.module) and short in _functions(writer)
+    if name.module in TENSORFLOW_INITIALIZER_MODULES:
+        return writer == "keras2" and short in TENSORFLOW_INITIALIZERS
     package = (name.module or "keras").partition(".")[0]
     return package in KERAS_PACKAGES and (short in _classes(writer) or _is_operation(name))
 
@@ -147,6 +174,13 @@ def import_our_layers(writer: Writer) -> None:
         importlib.import_module(module)
 
 
+def application_layers(names: Iterable[Name], writer: Writer) -> dict[str, Any]:
+    """Return, by name, those of :data:`APPLICATION_LAYERS` that a file names: an ``.h5`` does not say where from."""
+    package = f"{_library(writer).__name__}.src.applications"
+    named = {name.name for name in names} & set(APPLICATION_LAYERS)
+    return {each: getattr(importlib.import_module(f"{package}.{APPLICATION_LAYERS[each]}"), each) for each in named}
+
+
 def _library(writer: Writer) -> Any:
     if writer == "keras2":
         import tf_keras
@@ -172,7 +206,7 @@ def _members(module: Any, library: Any, is_kind: Any) -> Iterator[tuple[str, Any
 def _classes(writer: Writer) -> frozenset[str]:
     library = _library(writer)
     spaces = [getattr(library, name) for name in NAMESPACES]
-    names = {"Functional", "Model", "Sequential"}
+    names = {"Functional", "Model", "Sequential", *APPLICATION_LAYERS}
     if writer == "keras3":
         spaces += [library.dtype_policies, library.quantizers, library.optimizers.schedules]
         names |= {"SeedGenerator"}

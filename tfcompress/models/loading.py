@@ -17,7 +17,7 @@ from typing import Any
 
 from tfcompress.errors import ModelError, TfcompressError, UnsupportedError, UntrustedCodeError, UsageError
 from tfcompress.files import sha256
-from tfcompress.models.allowed_classes import import_our_layers, is_library, refused
+from tfcompress.models.allowed_classes import application_layers, import_our_layers, is_library, refused
 from tfcompress.models.bridge import to_keras2, to_keras3
 from tfcompress.models.configuration import NATIVE_QUANTIZERS, QUANTIZERS, TRAINING_WRAPPERS
 from tfcompress.models.custom_objects import import_objects
@@ -231,7 +231,7 @@ def _needs_custom(path: Path, name: str, module: str = "module") -> ModelError:
     return ModelError(f"model {str(path)!r} needs {name!r}, which is not part of Keras; give --custom {module}:{name}")
 
 
-def read(path: Path, info: FileInfo, objects: Mapping[str, Any], *, trust: bool) -> Any:
+def read(path: Path, info: FileInfo, objects: dict[str, Any], *, trust: bool) -> Any:
     """Have the Keras that wrote a file read it, if the file names nothing that is not known.
 
     Args:
@@ -247,6 +247,7 @@ def read(path: Path, info: FileInfo, objects: Mapping[str, Any], *, trust: bool)
     """
     _import_keras(info)
     _check_names(path, info, objects, trust=trust)
+    objects = application_layers(info.names, "keras3" if info.writer == "keras3" else "keras2") | objects
     with ExitStack() as stack:
         try:
             named = stack.enter_context(_properly_named(path, info))
