@@ -199,6 +199,15 @@ def test_layers_beside_keras_s_networks_are_found_in_files_that_say_not_where_fr
     assert [type(layer) for layer in loaded.native.layers[1:]] == [convnext.LayerScale, convnext.StochasticDepth]
 
 
+@pytest.mark.parametrize("name", ["CustomScaleLayer", "Custom>CustomScaleLayer"])
+def test_a_layer_that_keras_itself_registered_is_known(name):
+    described = named(
+        name, module="tf_keras.src.applications.inception_resnet_v2", registered="Custom>CustomScaleLayer"
+    )
+    assert is_known(described, "keras2")
+    assert not is_known(described._replace(registered="shop>CustomScaleLayer"), "keras2")
+
+
 @pytest.mark.parametrize("module", [None, "keras.layers", "tensorflow_model_optimization.python.core"])
 def test_tfmot_s_classes_are_known_in_a_file_that_holds_its_wrappers(module):
     assert is_known(named("PruneLowMagnitude", module=module), "keras2", tfmot=True)

@@ -129,8 +129,9 @@ def _is_known(name: Name, writer: Writer, custom: Mapping[str, Any]) -> bool:
         return False
     if name.kind == "identifier":
         return _plain(short) in _identifiers(writer) or _is_ours(name.name, writer)
-    if ">" in name.name or ">" in (name.registered or ""):
-        return _is_ours(name.registered or name.name, writer)
+    registered = name.registered or name.name
+    if ">" in name.name or ">" in registered:
+        return _is_ours(registered, writer) or (short in APPLICATION_LAYERS and _is_kerases(registered, writer))
     if name.kind == "function":
         return _is_function_module(name.module) and short in _functions(writer)
     if name.module in TENSORFLOW_INITIALIZER_MODULES:
@@ -166,6 +167,12 @@ def _is_ours(registered: str, writer: Writer) -> bool:
     import_our_layers(writer)
     item = _library(writer).saving.get_custom_objects().get(registered)
     return item is not None and bool(item.__module__.startswith("tfcompress."))
+
+
+def _is_kerases(registered: str, writer: Writer) -> bool:
+    """Say whether a registered name is one that Keras itself registered: ``Custom>CustomScaleLayer``."""
+    item = _library(writer).saving.get_custom_objects().get(registered)
+    return item is not None and _defined_in(item, _library(writer))
 
 
 def import_our_layers(writer: Writer) -> None:
