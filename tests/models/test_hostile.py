@@ -207,7 +207,7 @@ def test_a_hostile_file_does_nothing_and_is_refused_in_one_line(aimed, watch):
     file, path, trap = aimed
     before = listing(trap.folder)
     refusal = None
-    with bounded(), watch.armed(trap) as seen:
+    with watch.armed(trap) as seen, bounded():  # which ends its thread before the watch ends
         try:
             load(path, limits=LoadLimits(seconds=LOAD_SECONDS))
         except ModelError as error:
