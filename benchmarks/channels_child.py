@@ -24,8 +24,8 @@ def surgery(name: str, remove: str, folder: str) -> dict[str, Any]:
     import keras
     import numpy as np
 
+    from tfcompress.channels.removal import remove_channels
     from tfcompress.recipe import Channels
-    from tfcompress.techniques.channels.stage import remove_channels
 
     keras.utils.set_random_seed(0)
     size = SIZES.get(name, 64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 
@@ -23,3 +24,53 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             config.hook.pytest_deselected(items=left_out)
             items[:] = [item for item in items if item not in left_out]
     items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+
+
+@pytest.fixture(scope="session")
+def keras():
+    """Return Keras 3."""
+    return importlib.import_module("keras")
+
+
+@pytest.fixture(scope="session")
+def tf_keras():
+    """Return Keras 2."""
+    return importlib.import_module("tf_keras")
+
+
+@pytest.fixture(params=["keras", "tf_keras"])
+def keras_module(request):
+    """Return Keras 3, then Keras 2."""
+    return importlib.import_module(request.param)
+
+
+@pytest.fixture(scope="module", params=["tf_keras", "keras"])
+def either_keras(request):
+    """Return tf_keras, then Keras 3."""
+    return pytest.importorskip(request.param)
+
+
+@pytest.fixture(scope="class")
+def run(request, either_keras):
+    """Run a contract's stages: attach them to a model, train as a user would, finish."""
+    from tests.engines.tiny_networks import convolutional, fit_, images
+    from tfcompress.job import attach
+
+    contract, data = request.cls, images()
+    model = convolutional(either_keras)
+    if contract.frozen:
+        model.get_layer(contract.frozen).trainable = False
+    before = [w.copy() for w in model.get_weights()]
+    flags = [layer.trainable for layer in model.layers]
+    job = attach(model, *contract.stages)
+    history = fit_(either_keras, job, data).history
+    return {
+        "keras": either_keras,
+        "data": data,
+        "model": model,
+        "before": before,
+        "flags": flags,
+        "job": job,
+        "history": history,
+        "finished": job.finish(),
+    }

@@ -1,16 +1,10 @@
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
+from tests.engines.tiny_networks import convolutional, dense, fit_, images, kernel, vectors
 from tfcompress.errors import UnsupportedError, UsageError
 from tfcompress.job import attach
 from tfcompress.recipe import QAT, Cluster, Prune, Train
-
-sys.path.insert(0, str(Path(__file__).parent / "techniques"))
-
-from tiny_networks import convolutional, dense, fit_, images, kernel, vectors
 
 tf = pytest.importorskip("tensorflow")
 

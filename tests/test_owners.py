@@ -13,7 +13,7 @@ OWNERS = {
     r"\b(models|saving)\.load_model\b": {"models/loading.py"},
     r"\bTFLiteConverter\.": {"tflite/converter_child.py"},
     r"\bInterpreter\(": {"tflite/converter_child.py", "tflite/interpreter_child.py"},
-    r"\b(tf|tensorflow)\.keras\b": {"techniques/tfmot_names.py"},
+    r"\b(tf|tensorflow)\.keras\b": {"engines/tfmot/names.py"},
 }
 """Pattern -> where it may stand. ``tf.keras`` is one Keras or the other by the order of imports: say which."""
 

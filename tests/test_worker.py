@@ -14,9 +14,7 @@ import pytest
 
 from tfcompress.worker import Worker, WorkerAnswerError, WorkerDiedError, WorkerTimeoutError
 
-HERE = Path(__file__).parent / "tflite"  # where fake_child lies
-ROOT = HERE.parents[1]
-sys.path.insert(0, str(HERE))
+ROOT = Path(__file__).parents[1]
 
 
 def alive(pid: int) -> bool:
@@ -35,7 +33,7 @@ def wait_for_end(pid: int, seconds: float = 10) -> bool:
 
 
 def test_requests_are_answered_in_order_by_one_process() -> None:
-    with Worker("fake_child") as worker:
+    with Worker("tests.tflite.fake_child") as worker:
         for number in range(3):
             worker.send({"echo": number})
         answers = [worker.receive() for _ in range(3)]
@@ -44,7 +42,7 @@ def test_requests_are_answered_in_order_by_one_process() -> None:
 
 
 def test_an_exception_in_the_child_is_an_answer_and_the_child_lives_on() -> None:
-    with Worker("fake_child") as worker:
+    with Worker("tests.tflite.fake_child") as worker:
         with pytest.raises(WorkerAnswerError, match="this op is not supported") as caught:
             worker.ask({"raise": "this op is not supported"})
         assert caught.value.kind == "ValueError"
@@ -54,14 +52,14 @@ def test_an_exception_in_the_child_is_an_answer_and_the_child_lives_on() -> None
 
 @pytest.mark.parametrize("name", ["SIGSEGV", "SIGABRT", "SIGKILL"])
 def test_death_by_a_signal_is_told_by_its_name(name: str) -> None:
-    with Worker("fake_child") as worker, pytest.raises(WorkerDiedError) as caught:
+    with Worker("tests.tflite.fake_child") as worker, pytest.raises(WorkerDiedError) as caught:
         worker.ask({"kill": name, "print": "last words"})
     assert caught.value.reason == name
     assert caught.value.tail.count("last words") == 2
 
 
 def test_an_early_end_is_told_by_its_exit_code() -> None:
-    with Worker("fake_child") as worker, pytest.raises(WorkerDiedError, match="exit code 3"):
+    with Worker("tests.tflite.fake_child") as worker, pytest.raises(WorkerDiedError, match="exit code 3"):
         worker.ask({"exit": 3})
 
 
@@ -74,14 +72,14 @@ def test_a_child_that_cannot_start_is_told_with_what_it_printed() -> None:
 def test_what_the_child_prints_goes_to_the_log_and_nowhere_else(tmp_path, capfd) -> None:
     log = tmp_path / "log.txt"
     log.write_text("before\n")
-    with Worker("fake_child", log=log) as worker:
+    with Worker("tests.tflite.fake_child", log=log) as worker:
         worker.ask({"print": "from C++, too"})
     assert log.read_text() == "before\nfrom C++, too\nfrom C++, too\n"
     assert capfd.readouterr() == ("", "")
 
 
 def test_closing_ends_the_child_and_removes_its_folder() -> None:
-    worker = Worker("fake_child")
+    worker = Worker("tests.tflite.fake_child")
     pid, folder = worker.ask({})["pid"], worker.folder
     worker.close()
     worker.close()
@@ -90,7 +88,7 @@ def test_closing_ends_the_child_and_removes_its_folder() -> None:
 
 
 def test_a_forgotten_worker_ends_too() -> None:
-    worker = Worker("fake_child")
+    worker = Worker("tests.tflite.fake_child")
     pid, folder = worker.ask({})["pid"], worker.folder
     del worker
     gc.collect()
@@ -100,7 +98,7 @@ def test_a_forgotten_worker_ends_too() -> None:
 
 def test_a_worker_that_was_never_closed_ends_with_its_program(tmp_path) -> None:
     script = tmp_path / "script.py"
-    script.write_text(SCRIPT.format(root=str(ROOT), here=str(HERE), runs=str(tmp_path / "runs")).replace("60", "0"))
+    script.write_text(SCRIPT.format(root=str(ROOT), runs=str(tmp_path / "runs")).replace("60", "0"))
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, env=environment, check=True)
     assert done.stderr == ""
@@ -110,7 +108,7 @@ def test_a_worker_that_was_never_closed_ends_with_its_program(tmp_path) -> None:
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # of Python 3.12: it has threads, the fork none
 def test_a_fork_of_the_program_leaves_the_worker_alone() -> None:
-    with Worker("fake_child") as worker:
+    with Worker("tests.tflite.fake_child") as worker:
         pid = worker.ask({})["pid"]
         fork = os.fork()
         if fork == 0:
@@ -125,7 +123,7 @@ def test_ctrl_c_while_waiting_ends_the_child() -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    worker = Worker("fake_child")
+    worker = Worker("tests.tflite.fake_child")
     pid = worker.ask({})["pid"]
     before = signal.signal(signal.SIGALRM, interrupt)
     try:
@@ -139,7 +137,7 @@ def test_ctrl_c_while_waiting_ends_the_child() -> None:
 
 
 def test_a_child_that_does_not_answer_in_time_is_ended() -> None:
-    with Worker("fake_child") as worker:
+    with Worker("tests.tflite.fake_child") as worker:
         pid = worker.ask({})["pid"]
         worker.send({"sleep": 60})
         with pytest.raises(WorkerTimeoutError):
@@ -148,16 +146,16 @@ def test_a_child_that_does_not_answer_in_time_is_ended() -> None:
 
 
 def test_an_answer_in_time_is_given_whatever_its_length() -> None:
-    with Worker("fake_child") as worker:
+    with Worker("tests.tflite.fake_child") as worker:
         assert worker.ask({"echo": "x" * 1_000_000}, timeout_seconds=30)["echo"] == "x" * 1_000_000
 
 
 SCRIPT = """
 import sys, pathlib
-sys.path[:0] = [{root!r}, {here!r}]
+sys.path.insert(0, {root!r})
 pathlib.Path({runs!r}).open("a").write("run ")
 from tfcompress.worker import Worker
-worker = Worker("fake_child")
+worker = Worker("tests.tflite.fake_child")
 print(worker.ask({{}})["pid"], flush=True)
 worker.send({{"sleep": 60}})
 worker.receive()
@@ -167,7 +165,7 @@ worker.receive()
 def test_the_child_ends_when_its_parent_is_killed_even_while_it_holds_the_interpreter_lock(tmp_path) -> None:
     runs = tmp_path / "runs"
     script = tmp_path / "script.py"
-    script.write_text(SCRIPT.format(root=str(ROOT), here=str(HERE), runs=str(runs)))
+    script.write_text(SCRIPT.format(root=str(ROOT), runs=str(runs)))
     # In a folder of its own for temporary files, since a killed parent cannot remove the child's.
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, env=environment) as parent:
@@ -184,5 +182,5 @@ def test_the_child_ends_when_its_parent_is_killed_even_while_it_holds_the_interp
 def test_modules_of_the_working_folder_do_not_shadow_the_childs(tmp_path, monkeypatch) -> None:
     (tmp_path / "json.py").write_text("raise SystemExit('shadowed')")
     monkeypatch.chdir(tmp_path)
-    with Worker("fake_child") as worker:
+    with Worker("tests.tflite.fake_child") as worker:
         assert worker.ask({"echo": 1})["echo"] == 1

@@ -46,11 +46,11 @@ if TYPE_CHECKING:
     from tfcompress.job import Job, attach
     from tfcompress.models.first_load import LoadLimits
     from tfcompress.models.loading import load as load_model
-    from tfcompress.pipeline import Result, compress
     from tfcompress.recipe import QAT, Channels, Cluster, Distill, Export, Prune, Recipe, Train
     from tfcompress.recipe import load as load_recipe
     from tfcompress.reports.report import Report
     from tfcompress.tflite.export import TFLiteModel, export
+    from tfcompress.workbench import Result, compress
 
 _WHERE = {
     "Channels": "recipe",
@@ -72,7 +72,7 @@ _WHERE = {
     "Recipe": "recipe",
     "RecipeError": "errors",
     "Report": "reports.report",
-    "Result": "pipeline",
+    "Result": "workbench",
     "TFLiteModel": "tflite.export",
     "TfcompressError": "errors",
     "Train": "recipe",
@@ -80,7 +80,7 @@ _WHERE = {
     "UntrustedCodeError": "errors",
     "UsageError": "errors",
     "attach": "job",
-    "compress": "pipeline",
+    "compress": "workbench",
     "export": "tflite.export",
     "load_data": "data.sources:load",
     "load_model": "models.loading:load",

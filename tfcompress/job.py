@@ -18,9 +18,10 @@ from tfcompress.models.kinds import keras_of
 from tfcompress.recipe import IN_TRAINING, QAT, STAGES, Channels, Prune, Stage, Train
 
 if TYPE_CHECKING:
-    from tfcompress.techniques.engine import Engine, Samples, Session
-    from tfcompress.techniques.hooks import Hooks
-    from tfcompress.techniques.promises import Promise
+    from tfcompress.engines.callbacks import Hooks
+    from tfcompress.engines.session import Engine, Session
+    from tfcompress.models.samples import Samples
+    from tfcompress.weights.promises import Promise
 
 TOLERANCE = 1e-4
 """Largest difference allowed between a finished model and its copy in the other Keras, relative to the outputs."""
@@ -41,7 +42,7 @@ class Job:
 
     def __init__(self, session: Session, engine: Engine, given: Any, hooks: Hooks, stages: tuple[Stage, ...]) -> None:
         """Use :func:`attach`."""
-        from tfcompress.techniques.hooks import callbacks
+        from tfcompress.engines.callbacks import callbacks
 
         self.engine: str = engine.NAME
         self.stages = stages
@@ -61,7 +62,7 @@ class Job:
         """Return what each stage promised about each kernel, and what the kernel has.
 
         Returns:
-            A list of :class:`tfcompress.techniques.promises.Promise`: of the model that :meth:`finish` gave last, where
+            A list of :class:`tfcompress.weights.promises.Promise`: of the model that :meth:`finish` gave last, where
             all are kept; before that, of the model in training, where some may not be kept yet.
         """
         return self._session.promises() if self._finished is None else list(self._finished)
@@ -139,8 +140,8 @@ def attach_to(
     teacher: Any | None = None,
 ) -> Job:
     """Do what :func:`attach` does, for stages that were checked; without any, a copy is trained as it is (Keras 3)."""
-    from tfcompress.techniques.engine import engine_for
-    from tfcompress.techniques.hooks import Hooks
+    from tfcompress.engines.callbacks import Hooks
+    from tfcompress.engines.session import engine_for
 
     keras, seed = keras_of(model), train.seed if train else 0
     engine = engine_for(stages, keras)
@@ -170,8 +171,8 @@ def _samples(model: Any, given: Any) -> Samples:
     """Return samples by input name, checked against the model."""
     import numpy as np
 
+    from tfcompress.models.samples import Samples
     from tfcompress.models.signature import signature_of
-    from tfcompress.techniques.engine import Samples
 
     if isinstance(given, Samples):
         return given
@@ -206,7 +207,7 @@ def _without_channels(model: Any, stage: Channels, samples: Samples | None, seed
             "let tfcompress.compress do both"
         )
         raise UsageError(msg)
-    from tfcompress.techniques.channels.stage import remove_channels
+    from tfcompress.channels.removal import remove_channels
 
     found = remove_channels(model, stage, samples=samples, seed=seed)
     return found.model, list(found.notes)
@@ -248,7 +249,7 @@ def _to_keras2(model: Any) -> Any:
 
 
 def _facade(graph: Any, given: Any) -> Any:
-    from tfcompress.techniques.facade import facade
+    from tfcompress.engines.tfmot.carrier import facade
 
     return facade(graph, given)
 

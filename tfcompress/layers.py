@@ -11,6 +11,6 @@ itself writes::
 
 from __future__ import annotations
 
-from tfcompress.models.allowed_classes import import_our_layers
+from tfcompress.safety.allowed_classes import import_our_layers
 
 import_our_layers("keras3")

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tfcompress import plain
-from tfcompress.checks import check, check_literals, check_type
 from tfcompress.errors import RecipeError, nearest
-from tfcompress.stages import IN_TRAINING, QAT, STAGES, Channels, Cluster, Distill, Engine, Prune, Stage
+from tfcompress.schema import check, check_literals, check_type
+from tfcompress.stages.table import IN_TRAINING, QAT, STAGES, Channels, Cluster, Distill, Engine, Prune, Stage
 
 __all__ = [
     "FORMAT",

@@ -227,7 +227,7 @@ def _optimizer(train: Train, keras: Any, steps: int | None) -> Any:
 
 def _named_optimizer(name: str, keras: Any) -> Any:
     if name.lower() == "muon" and keras.__name__ == "keras":
-        from tfcompress.techniques.native.muon import KernelMuon
+        from tfcompress.optimizers import KernelMuon
 
         return KernelMuon()
     try:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tfcompress.devices import local
+from tfcompress.devices.bundle import Job, pack
 from tfcompress.devices.config import Device
-from tfcompress.devices.parcel import Job, pack
 from tfcompress.devices.remote import Remote
 from tfcompress.errors import MissingDependencyError
 from tfcompress.files import sha256

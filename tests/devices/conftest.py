@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tfcompress.devices import local
+from tfcompress.devices.bundle import Job
 from tfcompress.devices.config import Device
-from tfcompress.devices.parcel import Job
 from tools.pi_sshd import NAME, Sshd, sshd_binary
 
 RUNNER = '''\

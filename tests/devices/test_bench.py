@@ -13,9 +13,9 @@ import pytest
 from tfcompress.cli import bench
 from tfcompress.cli.main import run
 from tfcompress.devices import config, fleet, rows
+from tfcompress.devices.bundle import Job, pack
 from tfcompress.devices.config import Device
 from tfcompress.devices.fleet import Outcome
-from tfcompress.devices.parcel import Job, pack
 from tfcompress.errors import DataError, DeviceError, ModelError, UsageError
 from tfcompress.files import sha256
 from tfcompress.progress import SILENT

@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 from tfcompress.devices import local, remote
+from tfcompress.devices.bundle import Job, pack
 from tfcompress.devices.config import Device
-from tfcompress.devices.parcel import Job, pack
 from tfcompress.devices.remote import Remote
 from tfcompress.devices.ssh import DroppedError
 from tfcompress.errors import DeviceError, MissingDependencyError, OutputError, TfcompressError, UsageError

@@ -2,9 +2,9 @@ import importlib
 
 import numpy as np
 import pytest
-import small_models
-from small_models import GRAPHS, build
 
+from tests.models import small_models
+from tests.models.small_models import GRAPHS, build
 from tfcompress.errors import UnsupportedError, UntrustedCodeError
 from tfcompress.models.bridge import to_keras2, to_keras3
 from tfcompress.models.loading import load

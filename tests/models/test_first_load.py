@@ -7,9 +7,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
-import small_models
-from small_models import build
 
+from tests.models import small_models
+from tests.models.small_models import build
 from tfcompress.errors import ModelError, UntrustedCodeError, UsageError
 from tfcompress.models import first_load
 from tfcompress.models.first_load import GIB, FirstLoad, LoadLimits
@@ -26,7 +26,7 @@ def children():
     made = []
 
     def child():
-        made.append(Worker("sleepy_load_child"))
+        made.append(Worker("tests.models.sleepy_load_child"))
         return made[-1]
 
     yield child
@@ -84,7 +84,7 @@ def started(monkeypatch):
     monkeypatch.setattr(first_load, "_idle", [])
 
     def start(*args, **options):
-        made.append(Worker("sleepy_load_child"))
+        made.append(Worker("tests.models.sleepy_load_child"))
         return made[-1]
 
     monkeypatch.setattr(first_load, "Worker", start)
@@ -189,7 +189,7 @@ def test_memory_is_there_again_after_a_load(chain):
 
 AUDITED = """
 import sys, pathlib
-from tfcompress.models.audit import forbidden_to_reach_outside
+from tfcompress.safety.audit import forbidden_to_reach_outside
 with forbidden_to_reach_outside(pathlib.Path("m.keras")):
     try:
         {what}
@@ -239,7 +239,7 @@ def test_a_first_load_is_kept_from_what_no_model_needs(what, met, tmp_path):
 
 HARMLESS = """
 import pathlib, shutil, tempfile
-from tfcompress.models.audit import forbidden_to_reach_outside
+from tfcompress.safety.audit import forbidden_to_reach_outside
 with forbidden_to_reach_outside(pathlib.Path("m.keras")):
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as file:
         path = pathlib.Path(folder) / "copy"

@@ -8,9 +8,9 @@ import warnings
 import h5py
 import numpy as np
 import pytest
-import small_models
-from small_models import build
 
+from tests.models import small_models
+from tests.models.small_models import build
 from tfcompress.errors import ModelError, UnsupportedError, UntrustedCodeError, UsageError
 from tfcompress.models.custom_objects import import_objects
 from tfcompress.models.loading import Loaded, keras_of, load

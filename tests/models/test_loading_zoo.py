@@ -3,9 +3,9 @@
 import warnings
 
 import pytest
-import small_models
-from small_models import build
 
+from tests.models import small_models
+from tests.models.small_models import build
 from tfcompress.models.loading import load
 
 KINDS = [kind for kind in small_models.GRAPHS if kind is not small_models.lambda_layer]

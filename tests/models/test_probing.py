@@ -9,8 +9,8 @@ import pytest
 
 from tfcompress.errors import ModelError
 from tfcompress.models import probing
-from tfcompress.models.configuration import Name, find
 from tfcompress.models.probing import FileInfo, probe
+from tfcompress.safety.configuration import Name, find
 
 MODEL = {"class_name": "Sequential", "config": {"name": "m", "layers": []}}
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-import small_models
-from small_models import GRAPHS, build
 
+from tests.models import small_models
+from tests.models.small_models import GRAPHS, build
 from tfcompress.models.bridge import to_keras2
 from tfcompress.models.profile import profile
 

@@ -5,8 +5,8 @@ import sys
 
 import numpy as np
 import pytest
-from saved_models import constant, edited, plain, save, serving, version1
 
+from tests.models.saved_models import constant, edited, plain, save, serving, version1
 from tfcompress.errors import ModelError
 from tfcompress.models import savedmodel
 from tfcompress.models.loading import load

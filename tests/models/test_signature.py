@@ -3,9 +3,9 @@ import weakref
 
 import numpy as np
 import pytest
-import small_models
-from small_models import build
 
+from tests.models import small_models
+from tests.models.small_models import build
 from tfcompress.errors import DataError, ModelError, UnsupportedError, UsageError
 from tfcompress.models.signature import Signature, TensorSpec, call, check_finite, random_inputs, signature_of
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tfcompress.errors import UsageError
-from tfcompress.reports import digest, edge
+from tfcompress.reports import edge
+from tfcompress.reports import findings as digest
 from tfcompress.reports import report as r
 from tfcompress.reports.measurements import Compared, faster
 

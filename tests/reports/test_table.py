@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from tfcompress.reports import digest, edge, html, table, wording
+from tfcompress.reports import edge, html, table, wording
+from tfcompress.reports import findings as digest
 from tfcompress.reports import report as r
 
 DOCUMENT = edge.load(Path(__file__).parents[1] / "data" / "edge_format_1.json")

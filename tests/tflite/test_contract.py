@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from make_files import SCHEMES
 
+from tests.tflite.make_files import SCHEMES
 from tfcompress.errors import ContractError
 from tfcompress.models.specs import Signature, TensorSpec
 from tfcompress.recipe import Export

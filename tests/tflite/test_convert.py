@@ -6,8 +6,8 @@ import struct
 
 import numpy as np
 import pytest
-from make_files import cnn, two_ways
 
+from tests.tflite.make_files import cnn, two_ways
 from tfcompress.errors import ConversionError
 from tfcompress.recipe import Export
 from tfcompress.tflite.convert import RETRIES, ConverterProcess, MissingKernelError
@@ -19,7 +19,7 @@ from tfcompress.tflite.lower import lower
 
 def test_death_by_signal_names_the_signal_the_scheme_and_the_remedy(tmp_path) -> None:
     samples = {"x": np.zeros((3, 4), np.float32)}
-    with ConverterProcess(child="dying_child") as converter:
+    with ConverterProcess(child="tests.tflite.dying_child") as converter:
         for _ in range(2):  # and the next request finds a living child
             with pytest.raises(ConversionError) as caught:
                 converter.convert(tmp_path, Export(quantize="int8"), samples)
@@ -31,7 +31,7 @@ def test_death_by_signal_names_the_signal_the_scheme_and_the_remedy(tmp_path) ->
 def test_a_killed_converter_most_likely_ran_out_of_memory(tmp_path, monkeypatch, reason: str, remedy: str) -> None:
     monkeypatch.setenv("DYING_CHILD_SIGNAL", reason)
     with (
-        ConverterProcess(child="dying_child") as converter,
+        ConverterProcess(child="tests.tflite.dying_child") as converter,
         pytest.raises(ConversionError, match=f"died by {reason} .*{remedy}"),
     ):
         converter.convert(tmp_path, Export(quantize="float16"), None, qat=True)
@@ -39,31 +39,31 @@ def test_a_killed_converter_most_likely_ran_out_of_memory(tmp_path, monkeypatch,
 
 def test_a_refusal_without_a_word_is_an_accident_and_tried_again(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("WORDLESS_CHILD_REFUSALS", str(RETRIES))
-    with ConverterProcess(child="wordless_child") as converter:
+    with ConverterProcess(child="tests.tflite.wordless_child") as converter:
         assert converter.convert(tmp_path, Export(), None) == b"converted"
     monkeypatch.setenv("WORDLESS_CHILD_REFUSALS", str(RETRIES + 1))
     with (
-        ConverterProcess(child="wordless_child") as converter,
+        ConverterProcess(child="tests.tflite.wordless_child") as converter,
         pytest.raises(ConversionError, match="refuses to convert to float32: it gives no reason"),
     ):
         converter.convert(tmp_path, Export(), None)
 
 
 def test_a_runtime_that_dies_in_the_converters_process_is_a_reason_not_an_error(file) -> None:
-    with ConverterProcess(child="dying_child") as converter:
+    with ConverterProcess(child="tests.tflite.dying_child") as converter:
         assert converter.try_in_tensorflow(file("int8")) == "it died by SIGSEGV"
 
 
 def test_asking_for_a_result_before_anything_was_started_is_our_own_mistake() -> None:
     with (
-        ConverterProcess(child="fake_child") as converter,
+        ConverterProcess(child="tests.tflite.fake_child") as converter,
         pytest.raises(RuntimeError, match=r"result\(\) must follow start\(\)"),
     ):
         converter.result()
 
 
 def test_a_result_that_nobody_fetched_is_not_taken_for_the_next(tmp_path) -> None:
-    with ConverterProcess(child="fake_child") as converter:
+    with ConverterProcess(child="tests.tflite.fake_child") as converter:
         converter.start(tmp_path, Export(), None)
         first = converter._waiting
         converter.start(tmp_path, Export(quantize="float16"), None)

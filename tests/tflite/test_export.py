@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from make_files import SCHEMES, cnn, tokens, two_ways
 
+from tests.tflite.make_files import SCHEMES, cnn, tokens, two_ways
 from tfcompress.errors import ContractError, ConversionError, DataError, ModelError, OutputError, UsageError
 from tfcompress.files import sha256
 from tfcompress.models.signature import call
@@ -237,7 +237,10 @@ def test_a_runtime_as_a_condition_names_the_ops_that_it_lacks(network, samples, 
 
 
 def test_a_misspelt_runtime_is_told_before_the_conversion(network) -> None:
-    with ConverterProcess(child="dying_child") as unused, pytest.raises(UsageError, match="did you mean 'litert'"):
+    with (
+        ConverterProcess(child="tests.tflite.dying_child") as unused,
+        pytest.raises(UsageError, match="did you mean 'litert'"),
+    ):
         export(network, Export(runtimes=("litrt>=2.1",)), converter=unused)
 
 
@@ -405,7 +408,7 @@ def test_nothing_stays_behind_whether_it_works_or_not(network, samples, tmp_path
 
 def test_a_converter_that_dies_leaves_a_clear_error_and_no_result(network, samples) -> None:
     with (
-        ConverterProcess(child="dying_child") as broken,
+        ConverterProcess(child="tests.tflite.dying_child") as broken,
         pytest.raises(ConversionError, match="the TFLite converter died by SIGSEGV while converting to float16"),
     ):
         export(network, Export(quantize="float16"), data=samples, converter=broken)

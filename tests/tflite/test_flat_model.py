@@ -7,8 +7,8 @@ import struct
 import time
 
 import pytest
-from make_files import FOLDER, SCHEMES
 
+from tests.tflite.make_files import FOLDER, SCHEMES
 from tfcompress.errors import ModelError
 from tfcompress.tflite.cursor import Bytes
 from tfcompress.tflite.flatbuffer import read

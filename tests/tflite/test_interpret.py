@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from make_files import FOLDER
 
+from tests.tflite.make_files import FOLDER
 from tfcompress.errors import ContractError, DataError, MissingDependencyError, ModelError
 from tfcompress.models.specs import TensorSpec
 from tfcompress.tflite import interpret
@@ -130,12 +130,12 @@ def test_a_runtime_that_refuses_a_file_says_why(file) -> None:
 
 def test_a_death_by_signal_becomes_the_error_that_was_asked_for(file, images) -> None:
     with (
-        InterpreterProcess(file("int8"), child="dying_child") as interpreter,
+        InterpreterProcess(file("int8"), child="tests.tflite.dying_child") as interpreter,
         pytest.raises(ContractError, match="litert died by SIGSEGV on this file; it is malformed, or uses what"),
     ):
         interpreter.run(images)
     with (
-        InterpreterProcess(file("int8"), child="dying_child", refusal=ModelError) as interpreter,
+        InterpreterProcess(file("int8"), child="tests.tflite.dying_child", refusal=ModelError) as interpreter,
         pytest.raises(ModelError, match="died by SIGSEGV"),
     ):
         interpreter.opened()

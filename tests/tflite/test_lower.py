@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from make_files import cnn, two_ways
 
+from tests.tflite.make_files import cnn, two_ways
 from tfcompress.errors import ConversionError
 from tfcompress.models.signature import call
 from tfcompress.tflite.lower import lower, to_saved_model

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from make_files import FOLDER
 
+from tests.tflite.make_files import FOLDER
 from tfcompress.errors import ModelError
 from tfcompress.tflite.flatbuffer import read
 from tfcompress.tflite.interpret import InterpreterProcess

@@ -42,8 +42,8 @@ def network():
 
 
 def trained(model, stage=QAT()):  # noqa: B008 - a frozen value
-    from tfcompress.techniques.qat.calibrate import calibrate_
-    from tfcompress.techniques.qat.transform import quantize
+    from tfcompress.quantization.calibration import calibrate_
+    from tfcompress.quantization.transform import quantize
 
     made = quantize(model, stage).model
     calibrate_(made, {"image": X[:64]})
@@ -76,7 +76,7 @@ def test_every_op_is_integer_without_samples_and_the_file_computes_what_the_mode
 
 @pytest.mark.slow
 def test_a_file_of_another_scale_than_was_trained_is_refused_or_said_to_be(converter, monkeypatch):
-    from tfcompress.models.fake_quant import bake
+    from tfcompress.quantization import baking as bake
 
     model, constant = trained(network()), bake._constant
 
@@ -158,8 +158,8 @@ def test_sixteen_bit_activations_take_their_ranges_from_samples(converter):
 
 
 def test_a_model_trained_for_eight_bits_is_exported_to_eight(converter):
-    from tfcompress.techniques.qat.calibrate import calibrate_
-    from tfcompress.techniques.qat.transform import quantize
+    from tfcompress.quantization.calibration import calibrate_
+    from tfcompress.quantization.transform import quantize
 
     model = quantize(keras.Sequential([keras.Input((8, 8, 3), name="image"), L.Conv2D(2, 3)]), QAT()).model
     calibrate_(model, {"image": X})

@@ -89,7 +89,7 @@ def test_kernels_are_compared_on_a_few_samples(file, images) -> None:
 
 
 def test_a_file_that_the_reference_kernels_cannot_run_is_not_compared(file, images) -> None:
-    with InterpreterProcess(file("int8"), reference_kernels=True, child="dying_child") as reference:
+    with InterpreterProcess(file("int8"), reference_kernels=True, child="tests.tflite.dying_child") as reference:
         steps, note = compare_kernels(reference, images, {})
     assert steps is None
     assert note.startswith("not compared with the reference kernels: litert died by SIGSEGV")

@@ -17,8 +17,8 @@ from tfcompress.files import sha256
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from tfcompress.devices.bundle import Job
     from tfcompress.devices.fleet import Outcome
-    from tfcompress.devices.parcel import Job
     from tfcompress.devices.rows import Row
     from tfcompress.progress import Progress
     from tfcompress.reports.report import Report
@@ -144,8 +144,8 @@ def job_of(models: Sequence[str], data: str | None, labels: str | None, argument
     Raises:
         UsageError: a folder without a report, or labels without data.
     """
+    from tfcompress.devices.bundle import Job
     from tfcompress.devices.local import Settings
-    from tfcompress.devices.parcel import Job
     from tfcompress.reports import report
 
     if labels is not None and data is None:

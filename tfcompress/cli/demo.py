@@ -58,7 +58,7 @@ def run(model: Path, targets: dict[str, Path], *, force: bool, progress: Progres
     from tfcompress import demo
     from tfcompress.data.preprocessing import Preprocessing, parse_scale
     from tfcompress.data.sources import load as load_data
-    from tfcompress.pipeline import compress
+    from tfcompress.workbench import compress
 
     data = load_data(demo.DATA, preprocessing=Preprocessing(scale=parse_scale(demo.SCALE)))
     reports = []

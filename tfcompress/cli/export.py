@@ -152,7 +152,7 @@ def command(model: str, output: str | None, force: bool, as_json: bool, loading:
     from tfcompress.cli.terminal import terminal
 
     with terminal() as screen:
-        from tfcompress.pipeline import check, compress
+        from tfcompress.workbench import check, compress
 
         target = Path(output) if output else default_output(model, recipe)
         check(model, recipe, has_data=flags["data"] is not None, output=target, force=force)

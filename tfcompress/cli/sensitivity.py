@@ -14,12 +14,12 @@ from tfcompress.cli.options import DATA_FLAGS, data_options, loading_options, op
 from tfcompress.errors import DataError, OutputError, UnsupportedError, UsageError
 
 if TYPE_CHECKING:
+    from tfcompress.channels.groups import Group
+    from tfcompress.channels.sensitivity import Sensitivity
     from tfcompress.data.dataset import BoundData
-    from tfcompress.models.channels.groups import Group
+    from tfcompress.models.samples import Samples
     from tfcompress.progress import Progress
     from tfcompress.reports.sensitivity import Analysis
-    from tfcompress.techniques.channels.sensitivity import Sensitivity
-    from tfcompress.techniques.engine import Samples
 
 CRITERIA = ("l1", "l2", "bn_gamma", "taylor", "activation")
 
@@ -117,10 +117,10 @@ def analysis(path: Path, flags: Mapping[str, Any], progress: Progress) -> Analys
         DataError: data that cannot be read, or has no labels.
         UnsupportedError: a model without a graph of layers, or one of which nothing can shrink.
     """
-    from tfcompress.models.channels.cost import CostModel
+    from tfcompress.channels.cost import CostModel
+    from tfcompress.channels.task_loss import is_fraction
     from tfcompress.models.signature import signature_of
     from tfcompress.reports.sensitivity import Analysis, Curve
-    from tfcompress.techniques.channels.task_loss import is_fraction
 
     model = _model(path, flags, progress)
     bound = open_data(**{name: flags[name] for name in DATA_FLAGS}).bind(signature_of(model), holdout=None)
@@ -162,10 +162,10 @@ def _model(path: Path, flags: Mapping[str, Any], progress: Progress) -> Any:
 def _measured(
     model: Any, groups: Sequence[Group], samples: Samples, flags: Mapping[str, Any], progress: Progress
 ) -> Sensitivity:
+    from tfcompress.channels.criteria import scores
+    from tfcompress.channels.sensitivity import analyse, fingerprint
+    from tfcompress.channels.task_loss import score_of
     from tfcompress.files import cache_folder
-    from tfcompress.techniques.channels.criteria import scores
-    from tfcompress.techniques.channels.sensitivity import analyse, fingerprint
-    from tfcompress.techniques.channels.task_loss import score_of
 
     free = [group for group in groups if not group.pinned]
     if not free:
@@ -199,7 +199,7 @@ def _split(bound: BoundData, asked: str | None) -> str:
 def _samples(bound: BoundData, split: str, flags: Mapping[str, Any]) -> Samples:
     import numpy as np
 
-    from tfcompress.techniques.engine import Samples
+    from tfcompress.models.samples import Samples
 
     pairs = list(bound.splits[split].sample(flags["samples"], flags["seed"]).batches(256))
     inputs = {key: np.concatenate([x[key] for x, _ in pairs]) for key in pairs[0][0]}

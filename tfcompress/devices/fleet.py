@@ -7,8 +7,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from tfcompress.devices import local
+from tfcompress.devices.bundle import Job, pack
 from tfcompress.devices.config import Device
-from tfcompress.devices.parcel import Job, pack
 from tfcompress.devices.remote import Remote
 from tfcompress.errors import TfcompressError, UsageError
 from tfcompress.progress import SILENT, Progress

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 from tfcompress import plain
 from tfcompress.devices import local
+from tfcompress.devices.bundle import Parcel
 from tfcompress.devices.config import Device
-from tfcompress.devices.parcel import Parcel
 from tfcompress.devices.ssh import DroppedError, Session
 from tfcompress.errors import DeviceError, MissingDependencyError, OutputError
 from tfcompress.progress import SILENT, Progress, Task

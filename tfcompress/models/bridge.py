@@ -14,7 +14,6 @@ import numpy as np
 
 from tfcompress.errors import UnsupportedError
 from tfcompress.models.call_template import leaves, map_structure
-from tfcompress.models.configuration import TRAINING_WRAPPERS
 from tfcompress.models.graph import Call, calls, is_graph, is_sequential, origin
 from tfcompress.models.raw_operations import (
     TENSORFLOW_LAYERS,
@@ -27,6 +26,7 @@ from tfcompress.models.signature import signature_of
 from tfcompress.models.specs import Signature, random_inputs
 from tfcompress.models.translation import TITLES, Target, library, make_layer
 from tfcompress.models.wiring import infer, wire
+from tfcompress.safety.configuration import TRAINING_WRAPPERS
 
 TOLERANCE = {"float16": 2e-2, "bfloat16": 1e-1}
 """Largest difference allowed between the outputs, as a share of the largest output, by output dtype; else 1e-4.

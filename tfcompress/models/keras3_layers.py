@@ -14,7 +14,7 @@ from keras.src.saving import serialization_lib  # noqa: TID253
 
 from tfcompress.errors import UntrustedCodeError
 from tfcompress.models.call_template import Template, leaves
-from tfcompress.models.pure_functions import is_pure_function
+from tfcompress.safety.pure_functions import is_pure_function
 
 
 @keras.saving.register_keras_serializable("tfcompress")

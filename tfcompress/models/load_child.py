@@ -52,11 +52,11 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _load(request: dict[str, Any]) -> Any:
-    from tfcompress.models.audit import forbidden_to_reach_outside
     from tfcompress.models.custom_objects import import_objects
     from tfcompress.models.loading import read
     from tfcompress.models.probing import FileInfo
     from tfcompress.models.savedmodel import check_trusted
+    from tfcompress.safety.audit import forbidden_to_reach_outside
 
     path, trust = Path(request["load"]), request["trust"]
     info = FileInfo.from_json(request["info"])

@@ -17,9 +17,7 @@ from typing import Any
 
 from tfcompress.errors import ModelError, TfcompressError, UnsupportedError, UntrustedCodeError, UsageError
 from tfcompress.files import sha256
-from tfcompress.models.allowed_classes import application_layers, import_our_layers, is_library, refused
 from tfcompress.models.bridge import to_keras2, to_keras3
-from tfcompress.models.configuration import NATIVE_QUANTIZERS, QUANTIZERS, TRAINING_WRAPPERS
 from tfcompress.models.custom_objects import import_objects
 from tfcompress.models.first_load import FirstLoad, Loader, LoadLimits
 from tfcompress.models.graph import is_graph
@@ -28,7 +26,9 @@ from tfcompress.models.kinds import Kind, graph_of, keras_of
 from tfcompress.models.probing import FileInfo, probe
 from tfcompress.models.savedmodel import check_trusted
 from tfcompress.models.signature import signature_of
-from tfcompress.models.tfmot_scopes import tfmot_scopes
+from tfcompress.safety.allowed_classes import application_layers, import_our_layers, is_library, refused
+from tfcompress.safety.configuration import NATIVE_QUANTIZERS, QUANTIZERS, TRAINING_WRAPPERS
+from tfcompress.safety.tfmot_scopes import tfmot_scopes
 
 __all__ = ["FileInfo", "LoadLimits", "Loaded", "keras_of", "load", "native_of", "probe"]
 

@@ -19,10 +19,10 @@ from typing import IO, Any, BinaryIO
 
 import h5py
 
-from tfcompress.models.configuration import find
-from tfcompress.models.configuration_graph import find_fault
-from tfcompress.models.hdf5_weights import UnreadableError, Weights, read_weights
-from tfcompress.models.proportions import find_excess
+from tfcompress.safety.configuration import find
+from tfcompress.safety.configuration_graph import find_fault
+from tfcompress.safety.hdf5_weights import UnreadableError, Weights, read_weights
+from tfcompress.safety.proportions import find_excess
 
 MEMORY_BYTES = 2 << 30
 """Memory that this process may use beside the size of the file: HDF5's and NumPy's own, and a configuration."""
@@ -53,7 +53,7 @@ def look(path: Path) -> dict[str, Any]:
 
     Returns:
         ``kind``, ``version`` (of the Keras that wrote it, or None), ``class_name``, ``weights_bytes``, and what
-        :func:`~tfcompress.models.configuration.find` found.
+        :func:`~tfcompress.safety.configuration.find` found.
 
     Raises:
         UnreadableError: saying what is wrong with it.

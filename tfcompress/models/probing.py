@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tfcompress.errors import ModelError
-from tfcompress.models.configuration import NATIVE_QUANTIZERS, QUANTIZERS, Name
+from tfcompress.safety.configuration import NATIVE_QUANTIZERS, QUANTIZERS, Name
 
 TIMEOUT_SECONDS = 60.0
 BYTES_PER_SECOND = 10e6

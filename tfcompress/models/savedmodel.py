@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from tfcompress.errors import ModelError, TfcompressError, UntrustedCodeError
-from tfcompress.models.graph_operations import is_pure_operation
-from tfcompress.models.saved_files import foreign_assets, leading_out
-from tfcompress.models.saved_graph import SavedGraph
-from tfcompress.models.saved_savers import SAVERS, misplaced
-from tfcompress.models.saved_sizes import check_graph_sizes, check_size, check_variables
+from tfcompress.safety.graph_operations import is_pure_operation
+from tfcompress.safety.saved_files import foreign_assets, leading_out
+from tfcompress.safety.saved_graph import SavedGraph
+from tfcompress.safety.saved_savers import SAVERS, misplaced
+from tfcompress.safety.saved_sizes import check_graph_sizes, check_size, check_variables
 
 SERVING = "serving_default"
 """Name of the signature that is used of a SavedModel."""
@@ -47,8 +47,8 @@ def check_trusted(path: Path, *, trust: bool) -> None:
     """Refuse a SavedModel that reaches outside its folder, unless *trust*; nothing of it is run.
 
     Looked at are the operations of every meta graph and every function in it (all but those in
-    :data:`~tfcompress.models.graph_operations.GRAPH_OPERATIONS` are refused; those of a saver where they belong are
-    not, see :mod:`~tfcompress.models.saved_savers`), assets, links and the classes that its objects are of.
+    :data:`~tfcompress.safety.graph_operations.GRAPH_OPERATIONS` are refused; those of a saver where they belong are
+    not, see :mod:`~tfcompress.safety.saved_savers`), assets, links and the classes that its objects are of.
 
     Raises:
         ModelError: it cannot be parsed, would take memory out of proportion to its files (with *trust* too), or holds

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from tfcompress.errors import ModelError, UnsupportedError
-from tfcompress.models.configuration import TRAINING_WRAPPERS
 from tfcompress.models.kinds import graph_of, keras_of
 from tfcompress.models.savedmodel import SERVING as SERVING
 from tfcompress.models.savedmodel import saved_signature
 from tfcompress.models.specs import TensorSpec, unique_names
+from tfcompress.safety.configuration import TRAINING_WRAPPERS
 
 
 @dataclass(frozen=True)

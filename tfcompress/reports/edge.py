@@ -13,9 +13,9 @@ from typing import Any
 
 from tfcompress import plain
 from tfcompress.errors import UsageError
-from tfcompress.reports.entries import Score
 from tfcompress.reports.measurements import Compared, EdgeRun, Measurement, median
 from tfcompress.reports.report import Report
+from tfcompress.reports.sections import Score
 
 FORMAT = 2
 """Newest format number this reader knows. It reads every older one too, by rewriting it; 1 is the first."""

@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from tfcompress.reports import codec, digest, svg, wording
+from tfcompress.reports import codec, svg, wording
+from tfcompress.reports import findings as digest
 from tfcompress.reports.measurements import EdgeRun
 from tfcompress.reports.report import Report
 from tfcompress.reports.style import CSS

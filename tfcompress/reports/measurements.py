@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tfcompress.reports.entries import Score, ratio
+from tfcompress.reports.sections import Score, ratio
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,8 @@ from tfcompress.errors import UsageError
 from tfcompress.files import write_atomic
 from tfcompress.plain import JSON_BYTES, parse_json, read_text
 from tfcompress.reports import codec
-from tfcompress.reports.entries import (
+from tfcompress.reports.measurements import EdgeRun, Measurement
+from tfcompress.reports.sections import (
     Baseline,
     Comparison,
     Layer,
@@ -28,7 +29,6 @@ from tfcompress.reports.entries import (
     Training,
     ratio,
 )
-from tfcompress.reports.measurements import EdgeRun, Measurement
 
 __all__ = [
     "FORMAT",

@@ -9,7 +9,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from tfcompress.reports import digest, wording
+from tfcompress.reports import findings as digest
+from tfcompress.reports import wording
 from tfcompress.reports.measurements import faster
 from tfcompress.reports.report import Report
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tfcompress.reports.entries import Score
+from tfcompress.reports.sections import Score
 
 NONE = "-"
 """What stands where nothing was measured."""

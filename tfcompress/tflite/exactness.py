@@ -2,7 +2,8 @@
 
 Rounding is chaotic: two kernels that differ in one value of 100,000 differ in many outputs of a deep network. So
 agreement within a tolerance says little of a model under quantization-aware training. Here the model itself, its
-layers, ranges and weights, is computed in the integers of TFLite's reference kernels (:mod:`tfcompress.models.exact`)
+layers, ranges and weights, is computed in the integers of TFLite's reference kernels
+(:mod:`tfcompress.quantization.exact`)
 and compared with the file in those kernels: where every op is known, all numbers are equal.
 """
 
@@ -32,7 +33,7 @@ _FIRST, _MOST = 8, 256  # samples at a time: to find out how long one takes, and
 
 
 class Trained(Protocol):
-    """A model computed in integers, such as :class:`tfcompress.models.exact.emulate.Emulator`."""
+    """A model computed in integers, such as :class:`tfcompress.quantization.exact.emulator.Emulator`."""
 
     rounded: set[str]
 
@@ -81,7 +82,7 @@ def in_integers(model: Any) -> Trained | None:
     """
     if keras_of(graph_of(model)) != "keras3":
         return None
-    from tfcompress.models.exact.emulate import Emulator, can_emulate
+    from tfcompress.quantization.exact.emulator import Emulator, can_emulate
 
     return Emulator(model) if can_emulate(model) else None
 

@@ -72,7 +72,7 @@ def _baked(model: Any) -> Any:
     """Return a model under our own quantization-aware training with its final weights and ranges in it."""
     if keras_of(graph_of(model)) != "keras3":
         return model
-    from tfcompress.models.fake_quant.bake import baked, is_fake_quant
+    from tfcompress.quantization.baking import baked, is_fake_quant
 
     return baked(model) if is_fake_quant(model) else model
 

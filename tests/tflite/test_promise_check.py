@@ -1,0 +1,40 @@
+import pytest
+
+from tfcompress.errors import ContractError
+from tfcompress.tflite.promise_check import check_file
+from tfcompress.tflite.weights import KernelFacts
+from tfcompress.weights.promises import Promise
+
+
+def kernel(shape: tuple[int, ...], zeros: float = 0.0, values: int | None = 9) -> KernelFacts:
+    return KernelFacts("k", "CONV_2D", shape, "int8", 1, zeros, values, values, sparse=False)
+
+
+HALF = Promise("conv", "sparsity", 0.5, 0.5, 12)
+FOUR = Promise("dense", "distinct values", 4, 4, 12)
+
+
+def test_a_kernel_is_found_again_by_its_size_whatever_its_shape() -> None:
+    assert check_file([HALF], [kernel((3, 2, 2, 1), 0.6), kernel((5, 5), 0.0)]) == []
+    assert check_file([FOUR], [kernel((1, 12), values=4)]) == []
+
+
+def test_a_kernel_that_the_converter_cut_up_is_told_of() -> None:
+    assert check_file([HALF], [kernel((3, 1), 0.0)] * 4) == [
+        "sparsity of conv was checked in Keras only: the converter cut these kernels up"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("promises", "kernels", "message"),
+    [
+        ([HALF], [kernel((12,), 0.49)], r"must keep sparsity 0\.5 in conv \(12 weights each\), it has 0\.49"),
+        ([HALF, Promise("other", "sparsity", 0.5, 0.5, 12)], [kernel((12,), 0.5), kernel((12,), 0.1)], "conv, other"),
+        ([FOUR], [kernel((12,), values=5)], "must keep distinct values 4 in dense"),
+    ],
+)
+def test_a_file_that_breaks_a_promise_is_refused_by_layer(
+    promises: list[Promise], kernels: list[KernelFacts], message: str
+) -> None:
+    with pytest.raises(ContractError, match=message):
+        check_file(promises, kernels)

@@ -1,0 +1,1 @@
+"""Whole channels removed: which belong together, which matter least, and the surgery."""

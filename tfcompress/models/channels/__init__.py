@@ -1,1 +1,0 @@
-"""Channels that belong together in a model's graph, and the surgery that really removes them."""

@@ -1,0 +1,251 @@
+"""What a run leaves behind: the report put together, and the output folder's files."""
+
+from __future__ import annotations
+
+import gzip
+import shutil
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tfcompress import files
+from tfcompress._version import __version__
+from tfcompress.reports import facts
+from tfcompress.reports import report as reports
+
+if TYPE_CHECKING:
+    from tfcompress.data.dataset import BoundData
+    from tfcompress.evaluate.metrics import Metrics
+    from tfcompress.job import Job
+    from tfcompress.models.loading import Loaded
+    from tfcompress.recipe import Recipe
+    from tfcompress.tflite.export import TFLiteModel
+    from tfcompress.training import Training
+
+
+def metadata(recipe: Recipe, data: BoundData | None) -> dict[str, Any]:
+    """Return what is put into the .tflite itself: who made it, how, and how its inputs are to be prepared."""
+    described = {} if data is None else data.describe()
+    return {
+        "tool": "tfcompress",
+        "version": __version__,
+        "recipe": recipe.to_dict(),
+        "labels": list(described.get("labels") or ()),
+        "preprocessing": described.get("preprocessing"),
+    }
+
+
+def report(
+    *,
+    recipe: Recipe,
+    loaded: Loaded,
+    data: BoundData | None,
+    job: Job | None,
+    training: Training | None,
+    baseline: bytes | None,
+    tflite: TFLiteModel,
+    scores: Mapping[str, Metrics],
+    wall_seconds: Mapping[str, float],
+    notes: Sequence[str],
+) -> reports.Report:
+    """Put the report together."""
+    source = _source(loaded)
+    before = None if baseline is None else _baseline(baseline, scores.get("float"))
+    after = _result(recipe, loaded, job, tflite, scores.get("result"))
+    return reports.Report(
+        tool_version=__version__,
+        created_utc=facts.now_utc(),
+        recipe_name=recipe.name,
+        recipe=recipe.to_dict(),
+        seeds={"seed": recipe.train.seed},
+        versions=facts.versions(),
+        machine=facts.machine(),
+        source=source,
+        result=after,
+        engine=job.engine if job else "",
+        data=None if data is None else data.describe(),
+        training=_training(training, job, recipe),
+        baseline=before,
+        comparison=reports.compare(source, before, after, mcnemar_p=_mcnemar(scores)),
+        wall_seconds=dict(wall_seconds),
+        warnings=tuple(notes),
+    )
+
+
+def _source(loaded: Loaded) -> reports.SourceModel:
+    path = Path(loaded.source)
+    known = path.exists()
+    costs = _profile(loaded)
+    return reports.SourceModel(
+        name=path.name,
+        writer=loaded.writer,
+        writer_version=loaded.writer_version,
+        sha256=loaded.sha256,
+        size_bytes=path.stat().st_size if known and path.is_file() else None,
+        **costs,
+    )
+
+
+def _profile(loaded: Loaded) -> dict[str, Any]:
+    """Return parameters, MACs and layers; nothing for a SavedModel, whose layers are not known."""
+    if loaded.saved_model is not None:
+        return {}
+    from tfcompress.models.profile import profile
+
+    model = loaded.native
+    if loaded.qat and loaded.writer == "keras3":
+        from tfcompress.quantization.baking import baked, is_fake_quant
+
+        model = baked(model) if is_fake_quant(model) else model
+    found = profile(model)
+    layers = tuple(
+        reports.Layer(
+            name=layer.name,
+            type=layer.type,
+            output_shape=tuple(layer.output_shape),
+            parameters=layer.parameters,
+            nonzero=layer.nonzero,
+            macs=layer.macs,
+            dtype=layer.dtype,
+        )
+        for layer in found.layers
+    )
+    return {
+        "parameters": found.parameters,
+        "nonzero": found.nonzero,
+        "macs": found.macs,
+        "not_counted": tuple(found.not_counted),
+        "layers": layers,
+    }
+
+
+def _baseline(content: bytes, score: Metrics | None) -> reports.Baseline:
+    return reports.Baseline(
+        size_bytes=len(content),
+        gzip_bytes=len(gzip.compress(content, 9, mtime=0)),
+        sha256=files.sha256(content),
+        score=_score(score),
+    )
+
+
+def _score(metrics: Metrics | None) -> reports.Score | None:
+    return None if metrics is None else reports.Score.from_dict(metrics.to_dict())
+
+
+def _result(
+    recipe: Recipe, loaded: Loaded, job: Job | None, tflite: TFLiteModel, score: Metrics | None
+) -> reports.ResultFile:
+    from tfcompress.tflite.flatbuffer import read
+    from tfcompress.tflite.weights import facts
+
+    flat = read(tflite.content)
+    kernels = facts(flat.subgraphs)
+    entropies = [kernel.entropy_bytes for kernel in kernels if kernel.entropy_bytes is not None]
+    return reports.ResultFile(
+        name=tflite_name(loaded, recipe),
+        sha256=tflite.sha256,
+        size_bytes=tflite.size_bytes,
+        gzip_bytes=tflite.gzip_bytes,
+        quantize=recipe.export.quantize,
+        parameters=flat.parameters,
+        nonzero=flat.nonzero,
+        macs=flat.macs,
+        kernels_bytes=sum(kernel.size_bytes for kernel in kernels),
+        kernels_entropy_bytes=sum(entropies) if len(entropies) == len(kernels) else None,
+        score=_score(score),
+        operators=flat.op_counts,
+        verification=tflite.verification.to_dict(),
+        runtimes=tuple(
+            reports.Runtime(
+                runtime=verdict.runtime,
+                version=verdict.version,
+                verdict=verdict.verdict,
+                how=verdict.how,
+                reason=verdict.reason,
+            )
+            for verdict in tflite.verification.runtimes
+        ),
+        promises=tuple(
+            reports.Promise(layer=p.layer, what=p.what, asked=p.asked, got=p.got)
+            for p in (() if job is None else job.promises())
+        ),
+    )
+
+
+def tflite_name(loaded: Loaded, recipe: Recipe) -> str:
+    """Return the file's name, ``<model>-<recipe>.tflite``."""
+    path = Path(loaded.source)
+    stem = path.stem if path.suffix in (".h5", ".hdf5", ".keras") else path.name
+    return f"{stem or 'model'}-{recipe.name}.tflite"
+
+
+def _training(training: Training | None, job: Job | None, recipe: Recipe) -> reports.Training | None:
+    if training is None:
+        return None
+    names = list(training.history[0]) if training.history else []
+    resumed = [f"went on after epoch {training.resumed_at} of a run that was stopped"] if training.resumed_at else []
+    return reports.Training(
+        epochs=recipe.train.epochs,
+        samples=training.samples,
+        history={name: tuple(row.get(name) for row in training.history) for name in names},
+        wall_seconds=training.seconds,
+        notes=(f"loss: {training.loss}", *resumed, *(job.notes if job else ())),
+    )
+
+
+def _mcnemar(scores: Mapping[str, Metrics]) -> float | None:
+    from tfcompress.evaluate.significance import mcnemar
+
+    pair = [scores[name].correct for name in ("float", "result") if name in scores]
+    if len(pair) != 2 or pair[0] is None or pair[1] is None:
+        return None
+    return float(mcnemar(pair[0], pair[1]))
+
+
+def save_model(model: Any, folder: Path) -> None:
+    """Save the trained Keras model in its own Keras's format, so that it can be exported again without training."""
+    from tfcompress.models.loading import keras_of
+
+    name = "trained.keras" if keras_of(model) == "keras3" else "trained.h5"
+    with files.output_errors(folder / name), warnings.catch_warnings():
+        # .h5 is legacy to tf_keras, but a quantization-aware model saved as .keras cannot be loaded again.
+        warnings.filterwarnings("ignore", "You are saving your model as an HDF5 file")
+        model.save(folder / name)
+
+
+def write(
+    folder: Path,
+    made: reports.Report,
+    tflite: TFLiteModel,
+    recipe: Recipe,
+    data: BoundData | None,
+    log: Path | None,
+    *,
+    limit: int,
+) -> None:
+    """Write the output folder: the file, the recipe, the report (JSON and HTML), test samples and the log.
+
+    Args:
+        folder: where to write.
+        made: the report.
+        tflite: the file.
+        recipe: what was run.
+        data: its first *limit* test samples are written for edge_runner; None: none.
+        log: what libraries printed; None: no log.
+        limit: most samples written.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
+    from tfcompress.reports.html import to_html
+
+    tflite.save(folder / made.result.name)
+    files.write_atomic(folder / "recipe.toml", recipe.to_toml())
+    if data is not None and data.test is not None:
+        data.write_for_runner(folder / "test-samples.npz", limit)
+    if log is not None and log.is_file():
+        with files.output_errors(folder / "log.txt"):
+            shutil.copyfile(log, folder / "log.txt")
+    files.write_atomic(folder / "report.html", to_html(made))
+    made.save(folder / "report.json")

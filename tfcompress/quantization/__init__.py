@@ -1,0 +1,1 @@
+"""Training and computing in small integers."""

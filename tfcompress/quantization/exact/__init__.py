@@ -1,0 +1,1 @@
+"""What the integer runtime computes, number by number."""

@@ -1,0 +1,100 @@
+"""Kernels of 4 bits in a model made for export.
+
+The converter stores a kernel in 4 bits only where it sees fake quantization of 4 bits on it, and per channel only on a
+convolution's (on a dense layer's it fails: "mismatched quantized axes"). So a dense layer goes as a convolution of 1x1.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfcompress.models.transformed_layer import TransformedLayer, WeightTransform
+
+FOUR_BIT_LAYERS = frozenset({"Conv2D", "Dense"})
+"""Layers whose kernel the runtime takes in 4 bits."""
+
+
+@keras.saving.register_keras_serializable("tfcompress")
+class FourBitGrid(WeightTransform):
+    """Fake quantization of 4 bits as an op of the graph, on a kernel whose last axis has a range for each place.
+
+    Attributes:
+        bounds: largest magnitude of each place along the last axis.
+    """
+
+    def __init__(self, bounds: Sequence[float], **options: Any) -> None:
+        super().__init__(**options)
+        self.bounds = [float(bound) or 1.0 for bound in bounds]
+        self.built = True
+
+    @classmethod
+    def of(cls, kernel: np.ndarray) -> FourBitGrid:
+        """Return the grid of *kernel*, shape (…, channels)."""
+        return cls(np.abs(kernel).reshape(-1, kernel.shape[-1]).max(axis=0))
+
+    def call(self, weights: Any, training: bool | None = None) -> Any:
+        """Round *weights*, shape (…, channels)."""
+        bounds = tf.constant(self.bounds, tf.float32)
+        return tf.quantization.fake_quant_with_min_max_vars_per_channel(
+            weights, -bounds, bounds, num_bits=4, narrow_range=True
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        """Describe the transform."""
+        return {**super().get_config(), "bounds": self.bounds}
+
+    def final(self, weights: np.ndarray) -> np.ndarray:
+        """Return the rounded values."""
+        return np.asarray(self(weights))
+
+
+@keras.saving.register_keras_serializable("tfcompress")
+class PointwiseDense(keras.layers.Layer):  # type: ignore[misc]
+    """A dense layer computed by a 1x1 convolution.
+
+    Attributes:
+        convolution: what computes it, a layer of its own.
+    """
+
+    def __init__(self, convolution: Any, **options: Any) -> None:
+        super().__init__(**options)
+        self.convolution = convolution
+        self.built = True
+
+    def call(self, inputs: Any) -> Any:
+        """Take *inputs* of shape (batch, …, features); give (batch, …, units)."""
+        ops, shape = keras.ops, inputs.shape
+        image = ops.reshape(inputs, (-1, math.prod(shape[1:-1]), 1, shape[-1]))
+        return ops.reshape(self.convolution(image), (-1, *shape[1:-1], self.convolution.layer.filters))
+
+    def get_config(self) -> dict[str, Any]:
+        """Describe the layer."""
+        return {**super().get_config(), "convolution": keras.saving.serialize_keras_object(self.convolution)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> PointwiseDense:
+        """Build the layer from what :meth:`get_config` gave."""
+        return cls(**{**config, "convolution": keras.saving.deserialize_keras_object(config["convolution"])})
+
+
+def in_four_bits(layer: Any) -> Any:
+    """Return a layer like *layer*, whose kernel the converter stores in 4 bits.
+
+    Args:
+        layer: a Conv2D or Dense that holds its final weights.
+    """
+    if type(layer).__name__ == "Conv2D":
+        return TransformedLayer(layer, {"kernel": [FourBitGrid.of(np.asarray(layer.kernel))]})
+    inside = keras.layers.Conv2D(
+        layer.units, 1, activation=layer.activation, use_bias=layer.use_bias, name=f"{layer.name}_pointwise"
+    )
+    kernel, *bias = layer.get_weights()
+    inside.build((None, None, 1, kernel.shape[0]))
+    inside.set_weights([kernel[np.newaxis, np.newaxis], *bias])
+    return PointwiseDense(TransformedLayer(inside, {"kernel": [FourBitGrid.of(kernel)]}), name=layer.name)

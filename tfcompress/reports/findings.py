@@ -1,0 +1,260 @@
+"""What a report comes down to: rows of before and after, and findings in a sentence each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from tfcompress.reports import wording
+from tfcompress.reports.measurements import EdgeRun
+from tfcompress.reports.report import Report
+from tfcompress.reports.sections import Comparison, Score, ratio
+
+V = TypeVar("V", int, float)
+
+SIGNIFICANT = 0.05
+"""A p-value below this is called a significant difference."""
+
+SAME_MACS = 0.02
+"""A ratio of multiply-accumulates this close to 1 is no change: folding and activations move them that much."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One quantity.
+
+    Attributes:
+        name: what it is.
+        before: of the float model.
+        after: of the result.
+        change: from one to the other.
+    """
+
+    name: str
+    before: str
+    after: str
+    change: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One sentence about the result.
+
+    Attributes:
+        topic: what it is about.
+        text: the sentence.
+        good: None when it is neither good nor bad.
+    """
+
+    topic: str
+    text: str
+    good: bool | None = None
+
+
+def rows(report: Report) -> list[Row]:
+    """Return the quantities of a report, those on devices last."""
+    return [*_sizes(report), *_scores(report), *(row for run in report.edge for row in _device(run))]
+
+
+def _sizes(report: Report) -> Iterator[Row]:
+    source, before, after, change = report.source, report.baseline, report.result, report.comparison
+    pair = (before.size_bytes if before else None, after.size_bytes)
+    yield Row("file", *_both(wording.size, pair), changed("smaller", "larger", change.size_ratio))
+    pair = (before.gzip_bytes if before else None, after.gzip_bytes)
+    yield Row("file, gzip", *_both(wording.size, pair), changed("smaller", "larger", change.gzip_ratio))
+    yield Row("parameters", *_both(wording.count, (source.parameters, after.parameters)), "")
+    fewer = changed("fewer", "more", change.parameter_ratio)
+    yield Row("non-zero parameters", *_both(wording.count, (source.nonzero, after.nonzero)), fewer)
+    yield Row("multiply-accumulates", *_both(wording.count, (source.macs, after.macs)), _fewer_macs(change))
+    if after.kernels_entropy_bytes is not None:
+        yield Row("kernels", "", wording.size(after.kernels_bytes), "")
+        yield Row("kernels, entropy bound", "", wording.size(after.kernels_entropy_bytes), "")
+
+
+def _fewer_macs(change: Comparison) -> str:
+    """Return by how much the multiply-accumulates changed; nothing where batch sizes or folding move them a little."""
+    same = change.macs_ratio is not None and abs(change.macs_ratio - 1) < SAME_MACS
+    return "" if same else changed("fewer", "more", change.macs_ratio)
+
+
+def _both(word: Callable[[V | None], str], pair: tuple[V | None, V | None]) -> tuple[str, str]:
+    return word(pair[0]), word(pair[1])
+
+
+def changed(gain: str, loss: str, value: float | None) -> str:
+    """Say a ratio in words: what it gained, or lost when it is below 1."""
+    if value is None or not value:
+        return ""
+    if f"{value:.3g}" == "1":
+        return "the same"
+    return f"{wording.times(value)} {gain}" if value > 1 else f"{wording.times(1 / value)} {loss}"
+
+
+def _scores(report: Report) -> Iterator[Row]:
+    before, after = report.baseline.score if report.baseline else None, report.result.score
+    known = after or before
+    if known is None:
+        yield Row("accuracy", wording.NONE, wording.NONE, "no test data")
+        return
+    change = wording.difference(report.comparison.accuracy_difference, known.task)
+    name = "error" if known.task == "regression" else "accuracy"
+    yield Row(f"{name}, {known.samples:,} samples", wording.score(before), wording.score(after), change)
+    if known.task != "regression" and wording.interval(known):
+        yield Row("95 % interval", wording.interval(before), wording.interval(after), "")
+    for label, field in (("top-5", "top5"), ("RMSE", "rmse"), ("AUC", "auc")):
+        texts = _field(before, field), _field(after, field)
+        if set(texts) != {wording.NONE}:
+            yield Row(label, *texts, "")
+
+
+def _field(score: Score | None, name: str) -> str:
+    value = getattr(score, name) if score else None
+    if value is None:
+        return wording.NONE
+    return wording.percent(value) if name == "top5" else f"{value:.4g}"
+
+
+def _device(run: EdgeRun) -> Iterator[Row]:
+    before, after = run.baseline, run.result
+    device = run.device or run.architecture or "device"
+    pair = (before.median_ms if before else None, after.median_ms)
+    yield Row(f"latency on {device}", *_both(wording.duration, pair), _faster(run))
+    pair = (before.summary.get("p90_ms") if before else None, after.summary.get("p90_ms"))
+    yield Row("latency, 90th percentile", *_both(wording.duration, pair), "")
+    memory = (before.peak_memory_bytes if before else None, after.peak_memory_bytes)
+    yield Row("peak memory there", *_both(wording.size, memory), "")
+    energy = (before.energy_joules if before else None, after.energy_joules)
+    less = "not measured" if energy == (None, None) else changed("less", "more", ratio(*energy))
+    yield Row("energy of an inference", *_both(wording.energy, energy), less)
+
+
+def _faster(run: EdgeRun) -> str:
+    """Return how many times as fast, with its interval where there is one."""
+    words, compared = changed("faster", "slower", run.speedup), run.compared
+    if compared is None or compared.verdict is None or compared.low is None or compared.high is None:
+        return words
+    interval = f"({compared.low:.3g}..{compared.high:.3g})"
+    return f"indistinguishable {interval}" if compared.verdict == "indistinguishable" else f"{words} {interval}"
+
+
+def conditions(run: EdgeRun) -> str:
+    """Return the conditions without which a latency means nothing."""
+    options = run.environment.get("options") or {}
+    turns = "timed in turns with the others, " if options.get("interleaved") else ""
+    kernels = {"XNNPACK": "XNNPACK", "none": "no delegate"}.get(run.delegate or "", "delegate not known")
+    if run.environment.get("kernels") == "reference":
+        kernels = "reference kernels"
+    threads = f"{run.threads} thread{'s' if run.threads > 1 else ''}"
+    runtime = f"{run.runtime} {run.runtime_version or ''}".strip()
+    return (
+        f"median of {len(run.result.samples_ns):,} inferences, {turns}{run.result.warmup_runs or 0:,} untimed before; "
+        f"{runtime}, {threads}, {kernels}; {run.cpu or 'cpu not known'}, {run.architecture}"
+    )
+
+
+def findings(report: Report) -> list[Finding]:
+    """Return what was proven or refuted about the result."""
+    return [
+        *_operators(report),
+        *_agreement(report),
+        *_significance(report),
+        *_promises(report),
+        *_runtimes(report),
+        *(Finding("warning", text, good=False) for text in report.warnings),
+        *(
+            Finding("warning", text, good=False)
+            for run in report.edge
+            for text in (*run.warnings, *run.result.warnings)
+        ),
+    ]
+
+
+def _operators(report: Report) -> Iterator[Finding]:
+    found = report.result.verification
+    ops = sum(report.result.operators.values())
+    if "float_ops" not in found or not ops:
+        return
+    left = list(found["float_ops"])
+    if left:
+        yield Finding("ops", f"{len(left)} of {ops} compute in float: {', '.join(left[:5])}", good=False)
+    elif report.result.quantize in ("int8", "int16x8"):
+        yield Finding("ops", f"all {ops} are {report.result.quantize}", good=True)
+    else:
+        scheme = "float32" if report.result.quantize == "none" else report.result.quantize
+        yield Finding("ops", f"{ops}, {scheme} as asked", good=True)
+
+
+def _agreement(report: Report) -> Iterator[Finding]:
+    found = report.result.verification
+    kind = "real" if found.get("real_samples") else "random"
+    yield from _exactness(found.get("exact") or {}, kind)
+    if note := found.get("kernel_note"):
+        yield Finding("agreement", note, good=False)
+    for output in found.get("agreement") or ():
+        parts = []
+        if output.get("sqnr_db") is not None:
+            parts.append(f"{output['sqnr_db']:.1f} dB")
+        if output.get("top1") is not None:
+            parts.append(f"the same top-1 on {wording.percent(output['top1'], 1)}")
+        if output.get("near") is not None:
+            parts.append(f"{wording.percent(output['near'], 2)} of the values at most 2 steps apart")
+        if parts:
+            text = f"{output.get('name')} against the Keras model, {found.get('samples')} {kind} samples: "
+            yield Finding("agreement", text + ", ".join(parts), good=True)
+
+
+def _exactness(found: Mapping[str, Any], kind: str) -> Iterator[Finding]:
+    """Say how the file compares with the model where both are computed in integers."""
+    if found.get("equal") is None:
+        return
+    parts = [f"{wording.percent(found['equal'], 2)} of the values equal"]
+    for output in found["agreement"]:
+        if output["top1"] is not None:
+            parts.append(f"the same top-1 of {output['name']} on {wording.percent(output['top1'], 1)}")
+        parts.append(f"{wording.percent(output['near'], 2)} at most 2 steps apart")
+    parts += [f"the runtime's own two kernels: {wording.percent(k['near'], 2)}" for k in found["kernels"]]
+    unknown = f"; not exact in {', '.join(found['rounded'])}" if found["rounded"] else ""
+    text = f"file against the model in integers, {found['samples']:,} {kind} samples: {', '.join(parts)}{unknown}"
+    yield Finding("agreement", text, good=found["near"])
+
+
+def _significance(report: Report) -> Iterator[Finding]:
+    p, change = report.comparison.mcnemar_p, report.comparison.accuracy_difference
+    if p is None or change is None:
+        return
+    if p >= SIGNIFICANT:
+        text = f"no significant difference from float ({wording.probability(p)}, McNemar)"
+        yield Finding("accuracy", text, good=True)
+    else:
+        word = "higher" if change > 0 else "lower"
+        yield Finding(
+            "accuracy", f"significantly {word} than float ({wording.probability(p)}, McNemar)", good=change > 0
+        )
+
+
+def _promises(report: Report) -> Iterator[Finding]:
+    for what in dict.fromkeys(promise.what for promise in report.result.promises):
+        kept = [promise for promise in report.result.promises if promise.what == what]
+        got = [promise.got for promise in kept if isinstance(promise.got, int | float)]
+        asked = ", ".join(dict.fromkeys(_number(promise.asked) for promise in kept))
+        span = f", got {_number(min(got))} to {_number(max(got))}" if got else ""
+        layers = f"{len(kept)} layer{'s' if len(kept) > 1 else ''}"
+        yield Finding("promise", f"{what} kept in {layers}: asked {asked}{span}", good=True)
+
+
+def _number(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _runtimes(report: Report) -> Iterator[Finding]:
+    for good, words in ((True, ("runs", "should run")), (False, ("refuses", "should refuse"))):
+        for word in words:
+            found: dict[tuple[str, str], list[str]] = {}
+            for runtime in report.result.runtimes:
+                if runtime.verdict == word:
+                    found.setdefault((runtime.how, runtime.reason), []).append(f"{runtime.runtime} {runtime.version}")
+            for (how, reason), names in found.items():
+                verdict = word.removesuffix("s") if len(names) > 1 and word in ("runs", "refuses") else word
+                why = f": {reason}" if reason else ""
+                yield Finding("runtime", f"{', '.join(names)} {verdict} it ({how}){why}", good=good)

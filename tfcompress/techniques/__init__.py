@@ -1,1 +1,0 @@
-"""Techniques: what rewrites a Keras model. They know nothing of the pipeline or the command line."""

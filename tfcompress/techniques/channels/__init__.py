@@ -1,1 +1,0 @@
-"""Removing whole channels: which ones can go, which ones go, and the smaller model."""

@@ -1,0 +1,55 @@
+"""What the stages promised about the Keras model, held against the TFLite file itself."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from math import prod
+from typing import TYPE_CHECKING
+
+from tfcompress.errors import ContractError
+
+if TYPE_CHECKING:
+    from tfcompress.tflite.weights import KernelFacts
+    from tfcompress.weights.promises import Promise
+
+
+def check_file(promises: Sequence[Promise], kernels: Iterable[KernelFacts]) -> list[str]:
+    """Check that the file has, of every size of kernel, as many that keep the promise as there were promises.
+
+    The converter renames and transposes kernels and folds BatchNorm into them, one factor a channel: their sizes and
+    zeros stay, and so does the number of values within a channel.
+
+    Args:
+        promises: what :meth:`tfcompress.job.Job.promises` says of the finished model.
+        kernels: of the file.
+
+    Returns:
+        A note for each size that the file has not: those kernels were cut up by the converter (recurrent layers' are),
+        and their promise was checked in Keras only.
+
+    Raises:
+        ContractError: naming the layers and what the file has.
+    """
+    found, notes = list(kernels), []
+    for (what, asked, elements), count in Counter((p.what, p.asked, p.elements) for p in promises).items():
+        if what not in ("sparsity", "distinct values"):
+            continue
+        got = [_measured(what, kernel) for kernel in found if prod(kernel.shape) == elements]
+        kept = [value for value in got if value is not None and _keeps(what, value, asked)]
+        layers = ", ".join(p.layer for p in promises if (p.what, p.asked, p.elements) == (what, asked, elements))
+        if len(got) < count:
+            notes.append(f"{what} of {layers} was checked in Keras only: the converter cut these kernels up")
+        elif len(kept) < count:
+            has = ", ".join("?" if value is None else f"{value:.6g}" for value in got)
+            msg = f"the file must keep {what} {asked:g} in {layers} ({elements:,} weights each), it has {has}"
+            raise ContractError(msg)
+    return notes
+
+
+def _keeps(what: str, value: float, asked: float) -> bool:
+    return value <= asked if what == "distinct values" else value >= asked
+
+
+def _measured(what: str, kernel: KernelFacts) -> float | None:
+    return kernel.zeros if what == "sparsity" else kernel.distinct_per_channel

@@ -1,0 +1,1 @@
+"""Pruning and clustering: what becomes of single weights."""
