@@ -22,6 +22,7 @@ OUR_MODULES = {
     "keras2": ("tfcompress.models.keras2_layers",),
     "keras3": (
         "tfcompress.quantization.fake_quant",
+        "tfcompress.quantization.weight_fake_quant",
         "tfcompress.quantization.batch_norm",
         "tfcompress.quantization.four_bits",
         "tfcompress.models.transformed_layer",
