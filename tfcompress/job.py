@@ -259,11 +259,12 @@ def _in_keras3(model: Any, given: Any) -> Any:
     import keras
     import numpy as np
 
+    from tfcompress.models.keras_private import all_layers
     from tfcompress.models.signature import call, random_inputs, signature_of
 
     result = keras.models.clone_model(given)
     result.set_weights(model.get_weights())
-    for layer in result._flatten_layers():
+    for layer in all_layers(result):
         if isinstance(layer, keras.layers.Normalization):
             layer.finalize_state()
     inputs = random_inputs(signature_of(result), SAMPLES, seed=0)

@@ -8,6 +8,7 @@ import numpy as np
 
 from tfcompress.channels.ledger import Atoms, Channels, Marks
 from tfcompress.channels.trace import Rule, Step, refused
+from tfcompress.models.keras_private import attention_projections
 from tfcompress.models.macs import macs_of_call
 
 
@@ -20,23 +21,24 @@ def multi_head(step: Step) -> list[Marks]:
     bound = _bound(step)
     if (
         {"query", "value"} - set(bound)
-        or layer._attention_axes not in (None, (1,))
+        or layer.attention_axes not in (None, (1,))
         or any(len(marks) != 3 for marks in bound.values())
     ):
         return refused(step)
     for marks in bound.values():
         step.pin_but(marks, -1)
     query, value = bound["query"], bound["value"]
-    heads = step.produce(layer._value_dense.kernel, 1, ":heads")
-    values = step.produce(layer._value_dense.kernel, 2, ":values")
+    projections = attention_projections(layer)
+    heads = step.produce(projections["value"].kernel, 1, ":heads")
+    values = step.produce(projections["value"].kernel, 2, ":values")
     given = {"query": query, "key": bound.get("key", value), "value": value, "gate": query}
     for name, marks in given.items():
-        dense = getattr(layer, f"_{name}_dense", None)
+        dense = projections.get(name)
         if dense is None:
             continue
         step.read(dense.kernel, 0, marks[-1])
         _project(step, dense, heads, values if name in ("value", "gate") else None)
-    last = layer._output_dense
+    last = projections["output"]
     out = step.produce(last.kernel, 2)
     step.read(last.kernel, 0, Channels.zero(heads))
     step.read(last.kernel, 1, Channels.zero(values))
@@ -57,15 +59,16 @@ def grouped_query(step: Step) -> list[Marks]:
     for marks in bound.values():
         step.pin_but(marks, -1)
     query, value = bound["query"], bound["value"]
-    heads = step.produce(layer._value_dense.kernel, 1, ":heads")
+    projections = attention_projections(layer)
+    heads = step.produce(projections["value"].kernel, 1, ":heads")
     asking = np.repeat(heads, layer.num_repeats)
     given = {"query": query, "key": bound.get("key", value), "value": value, "gate": query}
     for name, marks in given.items():
-        dense = getattr(layer, f"_{name}_dense", None)
+        dense = projections.get(name)
         if dense is not None:
             step.read(dense.kernel, 0, marks[-1])
             _project(step, dense, asking if name in ("query", "gate") else heads, None)
-    last = layer._output_dense
+    last = projections["output"]
     out = step.produce(last.kernel, 2)
     for channels in (query[-1], value[-1]):
         if channels is None:
@@ -107,10 +110,10 @@ def _count(step: Step, heads: Atoms, values: Atoms) -> None:
         step.product(None)
         return
     asking, asked = shapes.inputs[0][0] or 0, shapes.inputs[1][0] or 0
-    step.multiply(layer._query_dense.kernel, layer._output_dense.kernel, each=asking)
-    step.multiply(layer._key_dense.kernel, layer._value_dense.kernel, each=asked)
-    step.product(asking * asked * layer._num_heads * layer._key_dim, heads)
-    step.product(asking * asked * layer._num_heads * layer._value_dim, heads, values)
+    step.multiply(layer.query_dense.kernel, layer.output_dense.kernel, each=asking)
+    step.multiply(layer.key_dense.kernel, layer.value_dense.kernel, each=asked)
+    step.product(asking * asked * layer.num_heads * layer.key_dim, heads)
+    step.product(asking * asked * layer.num_heads * layer.value_dim, heads, values)
 
 
 def scored(step: Step) -> list[Marks]:

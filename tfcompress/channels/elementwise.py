@@ -12,6 +12,7 @@ from tfcompress.channels.ledger import Channels, Marks
 from tfcompress.channels.records import Keep
 from tfcompress.channels.trace import Rule, Step, refused
 from tfcompress.models.call_template import map_structure
+from tfcompress.models.keras_private import has_origin
 
 Values = NDArray[np.float64]
 
@@ -208,7 +209,7 @@ def _cut_constants(step: Step, marks: Marks) -> None:
 
     def edit(args: Any, kwargs: dict[str, Any], keep: Keep) -> tuple[Any, dict[str, Any]]:
         def cut(leaf: Any) -> Any:
-            if id(leaf) in known or hasattr(leaf, "_keras_history") or not getattr(leaf, "shape", ()):
+            if id(leaf) in known or has_origin(leaf) or not getattr(leaf, "shape", ()):
                 return leaf
             array = np.asarray(leaf)
             for axis in range(array.ndim):

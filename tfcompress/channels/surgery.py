@@ -14,6 +14,7 @@ from tfcompress.channels.trace import is_model
 from tfcompress.errors import UnsupportedError, UsageError, nearest
 from tfcompress.models.call_template import map_structure
 from tfcompress.models.graph import calls, is_sequential
+from tfcompress.models.keras_private import has_origin, input_structure, origin, output_structure
 
 
 def narrow(model: Any, keep: Mapping[str, Sequence[int]]) -> Any:
@@ -110,7 +111,7 @@ class _Surgery:
         return self.cache[id(model)]
 
     def _input(self, tensor: Any) -> Any:
-        layer = tensor._keras_history.operation
+        layer = origin(tensor)
         return type(layer).from_config(self._config(layer)).output
 
     def _sequential(self, model: Any) -> Any:
@@ -125,7 +126,7 @@ class _Surgery:
         new = {id(tensor): self._input(tensor) for tensor in model.inputs}
 
         def replace(leaf: Any) -> Any:
-            return new[id(leaf)] if hasattr(leaf, "_keras_history") else leaf
+            return new[id(leaf)] if has_origin(leaf) else leaf
 
         for call in calls(model):
             args, kwargs = call.args, call.kwargs
@@ -135,7 +136,7 @@ class _Surgery:
             made = self._rebuilt(call.layer)(*map_structure(replace, args), **map_structure(replace, kwargs))
             for old, tensor in zip(call.outputs, keras.tree.flatten(made), strict=True):
                 new[id(old)] = tensor
-        inputs, outputs = (map_structure(replace, end) for end in (model._inputs_struct, model._outputs_struct))
+        inputs, outputs = (map_structure(replace, end) for end in (input_structure(model), output_structure(model)))
         kind = type(model) if type(model).__init__ is type(keras.Model(inputs, outputs)).__init__ else keras.Model
         rebuilt = kind(inputs, outputs, name=model.name)
         if not model.trainable:

@@ -14,6 +14,7 @@ from tfcompress.channels.records import CallEdit, Claim, ConfigEdit, Count, Role
 from tfcompress.errors import UnsupportedError
 from tfcompress.models.call_template import leaves
 from tfcompress.models.graph import calls, is_graph
+from tfcompress.models.keras_private import has_origin, origin
 from tfcompress.models.kinds import keras_of
 from tfcompress.models.macs import Shapes, macs_of_call
 
@@ -241,14 +242,14 @@ class Trace:
         for tensor, marks in zip(model.outputs, self.model(model, given, ""), strict=True):
             for channels in marks:
                 if channels is not None:
-                    operation = tensor._keras_history.operation
+                    operation = origin(tensor)
                     self.ledger.pins.insert(0, (channels.atoms, f"feeds output {operation.name!r}"))
 
     def _input(self, tensor: Any) -> Marks:
         if len(tensor.shape) < 2 or tensor.shape[-1] is None:
             return (None,) * len(tensor.shape)
         atoms = self.ledger.fresh(int(tensor.shape[-1]))
-        self.ledger.pin(atoms, f"tied to input {tensor._keras_history.operation.name!r}")
+        self.ledger.pin(atoms, f"tied to input {origin(tensor).name!r}")
         return (*(None,) * (len(tensor.shape) - 1), Channels(atoms, np.full(len(atoms), np.nan)))
 
     def model(self, model: Any, given: list[Marks], prefix: str) -> list[Marks]:
@@ -256,7 +257,7 @@ class Trace:
         known = {id(tensor): marks for tensor, marks in zip(model.inputs, given, strict=True)}
         for call in calls(model):
             arguments = leaves([call.args, list(call.kwargs.values())])
-            tensors = [leaf for leaf in arguments if hasattr(leaf, "_keras_history")]
+            tensors = [leaf for leaf in arguments if has_origin(leaf)]
             path = prefix + call.layer.name
             self.layers.setdefault(path, call.layer)
             self.owner = call.layer
@@ -293,7 +294,7 @@ class Trace:
     def nested(self, step: Step) -> list[Marks]:
         """Walk a nested model with what the call gives it; its inputs shrink with their channels."""
         for tensor, marks in zip(step.layer.inputs, step.given, strict=True):
-            layer = tensor._keras_history.operation
+            layer = origin(tensor)
 
             def edit(config: dict[str, Any], count: Count, marks: Marks = marks) -> None:
                 shape = list(config["batch_shape"])

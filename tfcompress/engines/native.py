@@ -12,6 +12,7 @@ from tfcompress.engines import placement as placing
 from tfcompress.engines.momentum import Momentum
 from tfcompress.errors import UnsupportedError, UsageError
 from tfcompress.models.copies import check_graph, copied, layers_with_kernels
+from tfcompress.models.keras_private import all_layers
 from tfcompress.models.samples import Samples
 from tfcompress.models.transformed_layer import TransformedLayer
 from tfcompress.quantization.calibration import calibrate_, freeze_ranges_, freeze_statistics_
@@ -57,7 +58,7 @@ class NativeSession:
             learn_from_(self.model, Teacher(model if teacher is None else teacher, distill))
         self._pruning = self._prune()
         self._clustering = self._placed.clustering
-        self._momentum = Momentum(self.model._flatten_layers())
+        self._momentum = Momentum(all_layers(self.model))
         self._freezing: list[tuple[int, Callable[[Any], None]]] = []  # after how many steps, and what then
         self._done = 0
         if "qat" in self._asked and samples is not None:
@@ -189,7 +190,7 @@ class NativeSession:
 def _check_free(model: Any) -> None:
     """Refuse a model that stages are at work on already, or that holds what they leave behind."""
     at_work = any(isinstance(variable.constraint, Masked) for variable in model.variables)
-    left = any(isinstance(layer, FakeQuant | TransformedLayer) for layer in model._flatten_layers())
+    left = any(isinstance(layer, FakeQuant | TransformedLayer) for layer in all_layers(model))
     if at_work or left:
         msg = f"model {model.name!r} holds stages of another job; attach all stages together, to the plain model"
         raise UnsupportedError(msg)
@@ -204,7 +205,7 @@ def _check_stages(asked: Mapping[str, Any]) -> None:
 
 def _check_trained(model: Any, done: int) -> None:
     """Refuse a model whose ranges have seen nothing, or only the samples that they were begun with."""
-    ranges = [layer for layer in model._flatten_layers() if isinstance(layer, FakeQuant) and layer.fixed is None]
+    ranges = [layer for layer in all_layers(model) if isinstance(layer, FakeQuant) and layer.fixed is None]
     seen = {float(numpy_of(layer.seen)) for layer in ranges}
     if seen == {0.0}:
         msg = "qat must be trained before finish(): its ranges have seen no data; call job.model.fit first"

@@ -9,6 +9,7 @@ from typing import Any
 
 from tfcompress.errors import UnsupportedError
 from tfcompress.models.copies import DEPTHWISE, Slot, leaves, rebuilt
+from tfcompress.models.keras_private import all_layers
 from tfcompress.models.scope import listed
 from tfcompress.models.transformed_layer import TransformedLayer, variable_at
 from tfcompress.quantization.transform import Quantized, quantize
@@ -109,7 +110,7 @@ def _found(base: Any, result: Quantized, slots: Sequence[Slot], kind: str) -> li
     Raises:
         UnsupportedError: there is none for one of them.
     """
-    layers = {layer.name: layer for layer in result.model._flatten_layers() if not isinstance(layer, TransformedLayer)}
+    layers = {layer.name: layer for layer in all_layers(result.model) if not isinstance(layer, TransformedLayer)}
     others = {path for path, _ in leaves(base)}
     found: dict[int, Slot] = {}
     missing = []

@@ -11,6 +11,15 @@ from typing import Any
 import keras
 
 from tfcompress.errors import ModelError, UnsupportedError
+from tfcompress.models.keras_private import (
+    all_layers,
+    forget_calls_,
+    has_graph,
+    lambda_output_shape,
+    origin,
+    own_trainable_variables,
+    replayed,
+)
 
 KERNELS = frozenset({"kernel", "recurrent_kernel", "pointwise_kernel", "depthwise_kernel", "embeddings"})
 """What Keras's own layers call their kernels."""
@@ -55,7 +64,7 @@ def check_graph(model: Any) -> None:
         if not model.built or not model.inputs:
             msg = f"model {model.name!r} was never built, its shapes are unknown; call it once on a sample"
             raise ModelError(msg)
-    elif not hasattr(model, "_nodes_by_depth"):
+    elif not has_graph(model):
         msg = (
             f"model {model.name!r} is subclassed ({type(model).__name__}): stages need its graph of layers; "
             "build it with the functional API, or export it without stages"
@@ -79,7 +88,7 @@ def copied(model: Any) -> Any:
     """Return an uncompiled model of the same layers and weights, that shares nothing with *model*."""
     new = rebuilt(model, lambda _path, layer: _fresh(layer))
     new.set_weights(model.get_weights())
-    for old_layer, new_layer in zip(model._flatten_layers(), new._flatten_layers(), strict=True):
+    for old_layer, new_layer in zip(all_layers(model, itself=True), all_layers(new, itself=True), strict=True):
         if isinstance(old_layer, keras.Model) and not old_layer.trainable:
             new_layer.trainable = False
         if isinstance(new_layer, keras.layers.Normalization):
@@ -111,7 +120,7 @@ def _rebuilt(model: Any, prefix: str, replace: Callable[[str, Any], Any], known:
     if isinstance(model, keras.Sequential):
         return keras.Sequential([_input_like(model.inputs[0]), *map(stand_in, model.layers)], name=model.name)
     inputs = keras.tree.map_structure(_input_like, model.input)
-    outputs = model._run_through_graph(inputs, operation_fn=stand_in)
+    outputs = replayed(model, inputs, stand_in)
     return keras.Model(inputs, outputs, name=model.name)
 
 
@@ -122,7 +131,7 @@ def _input_like(tensor: Any) -> Any:
 
 def input_name(tensor: Any) -> str:
     """Return the name of an input: that of its layer, which its tensor has only where somebody gave one."""
-    return str(tensor._keras_history.operation.name)
+    return str(origin(tensor).name)
 
 
 def _fresh(operation: Any) -> Any:
@@ -130,12 +139,12 @@ def _fresh(operation: Any) -> Any:
     if isinstance(operation, keras.layers.Lambda):
         # from_config refuses code that it does not know to be trusted; this function is in the process already.
         config = keras.layers.Layer.get_config(operation)
-        shape = operation._output_shape
+        shape = lambda_output_shape(operation)
         return keras.layers.Lambda(operation.function, shape, operation.mask, operation.arguments, **config)
     if isinstance(operation, keras.layers.Layer):
         return type(operation).from_config(operation.get_config())
     new = copy.copy(operation)
-    new._inbound_nodes, new._outbound_nodes = [], []
+    forget_calls_(new)
     return new
 
 
@@ -153,8 +162,8 @@ def slots_of(path: str, layer: Any) -> list[Slot]:
     """
     found = [
         (owner, variable)
-        for owner in layer._flatten_layers()
-        for variable in owner._trainable_variables
+        for owner in all_layers(layer, itself=True)
+        for variable in own_trainable_variables(owner)
         if short_name(variable) in KERNELS or (_own(owner) and len(variable.shape) > 1)
     ]
     slots = [Slot(_name(path, layer, v), path, owner, v, _attribute(layer, v)) for owner, v in found]

@@ -22,11 +22,12 @@ from tfcompress.models.custom_objects import import_objects
 from tfcompress.models.first_load import FirstLoad, Loader, LoadLimits
 from tfcompress.models.graph import is_graph
 from tfcompress.models.keras3_h5 import mend
+from tfcompress.models.keras_private import all_layers, application_layers
 from tfcompress.models.kinds import Kind, graph_of, keras_of
 from tfcompress.models.probing import FileInfo, probe
 from tfcompress.models.savedmodel import check_trusted
 from tfcompress.models.signature import signature_of
-from tfcompress.safety.allowed_classes import application_layers, import_our_layers, is_library, refused
+from tfcompress.safety.allowed_classes import import_our_layers, is_library, refused
 from tfcompress.safety.configuration import NATIVE_QUANTIZERS, QUANTIZERS, TRAINING_WRAPPERS
 from tfcompress.safety.tfmot_scopes import tfmot_scopes
 
@@ -190,8 +191,7 @@ def _from_folder(path: Path, *, trust: bool) -> Loaded:
 
 
 def _has_native_quantizers(model: Any) -> bool:
-    layers = model._flatten_layers(include_self=False)
-    ours = (type(each) for each in layers if type(each).__module__.startswith("tfcompress."))
+    ours = (type(each) for each in all_layers(model) if type(each).__module__.startswith("tfcompress."))
     return any(kind.__name__ in NATIVE_QUANTIZERS for kind in ours)
 
 

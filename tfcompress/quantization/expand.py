@@ -12,6 +12,7 @@ from typing import Any
 
 import keras
 
+from tfcompress.models.keras_private import is_of_applications
 from tfcompress.quantization import (
     expand_activations,
     expand_attention,
@@ -130,5 +131,4 @@ def _settle(layer: Any) -> Apply:
 
 
 def _by_name(layer: Any) -> Callable[[Any, Settle], Apply | None] | None:
-    inside_keras = type(layer).__module__.startswith("keras.src.applications")
-    return _BY_NAME.get(type(layer).__name__) if inside_keras else None
+    return _BY_NAME.get(type(layer).__name__) if is_of_applications(layer) else None

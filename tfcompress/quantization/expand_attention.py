@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from tfcompress.models.keras_private import attention_projections
 from tfcompress.quantization.expand_blocks import Apply, Parts, Settle
 from tfcompress.quantization.expand_convs import dense, shaped
 
@@ -51,7 +52,7 @@ class _Attention:
         self.scale = 1 / math.sqrt(layer.key_dim)
         sources = {"query": layer.query_dense, "key": layer.key_dense, "value": layer.value_dense}
         if layer.get_config().get("use_gate"):
-            sources["gate"] = layer._gate_dense
+            sources["gate"] = attention_projections(layer)["gate"]
         self.projections = {name: self._projection(name, source, 1) for name, source in sources.items()}
         self.heads = {name: tuple(source.kernel.shape[1:]) for name, source in sources.items()}
         self.output = self._projection("output", layer.output_dense, 2)

@@ -8,6 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from tfcompress.models.keras_private import origin
+
 Apply = Callable[..., Any]
 """Takes a layer's call arguments (symbolic tensors), gives its outputs."""
 
@@ -45,7 +47,7 @@ class Parts:
     def op(self, part: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Apply one function of ``keras.ops``; the operation in the graph gets the part's name."""
         outputs = function(*args, **kwargs)
-        keras.tree.flatten(outputs)[0]._keras_history.operation.name = self._unique(part)
+        origin(keras.tree.flatten(outputs)[0]).name = self._unique(part)
         return outputs
 
     def _unique(self, part: str) -> str:

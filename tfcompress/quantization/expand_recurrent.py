@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from tfcompress.models.keras_private import mask_of
 from tfcompress.quantization.expand_blocks import Apply, Parts, Settle, copied
 
 STEPS = 64
@@ -25,7 +26,7 @@ def recurrent(layer: Any, settle: Settle) -> Apply | None:
 
     def apply(x: Any, initial_state: Any = None, mask: Any = None, **options: Any) -> Any:
         options.pop("training", None)
-        if initial_state is not None or mask is not None or getattr(x, "_keras_mask", None) is not None:
+        if initial_state is not None or mask is not None or mask_of(x) is not None:
             return layer(x, initial_state=initial_state, mask=mask)
         return _unrolled(layer, parts, cell, x)
 
@@ -188,7 +189,7 @@ def bidirectional(layer: Any, settle: Settle) -> Apply | None:
 
     def apply(x: Any, initial_state: Any = None, mask: Any = None, **options: Any) -> Any:
         options.pop("training", None)
-        if initial_state is not None or mask is not None or getattr(x, "_keras_mask", None) is not None:
+        if initial_state is not None or mask is not None or mask_of(x) is not None:
             return layer(x, initial_state=initial_state, mask=mask)
         results = [keras.tree.flatten(side(x)) for side in sides.values()]
         ahead, back = (outputs[0] for outputs in results)
@@ -226,7 +227,7 @@ def time_distributed(layer: Any, settle: Settle) -> Apply | None:
 
     def apply(x: Any, mask: Any = None, **options: Any) -> Any:
         options.pop("training", None)
-        if mask is not None or getattr(x, "_keras_mask", None) is not None:
+        if mask is not None or mask_of(x) is not None:
             return layer(x, mask=mask)
         if alike:  # it works on the last axis whatever is before it
             return made(x)

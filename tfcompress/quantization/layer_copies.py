@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from tfcompress.models.call_template import Template
+from tfcompress.models.keras_private import first_arguments, forget_calls_, lambda_output_shape
 
 
 def copied(layer: Any, name: str, *, kind: Any = None, **changed: Any) -> Any:
@@ -21,12 +22,12 @@ def copied(layer: Any, name: str, *, kind: Any = None, **changed: Any) -> Any:
     """
     if not isinstance(layer, keras.layers.Layer):
         new = copy.copy(layer)
-        new._inbound_nodes, new._outbound_nodes, new.name = [], [], name
+        forget_calls_(new)
+        new.name = name
         return new
     if isinstance(layer, keras.layers.Lambda):
-        return keras.layers.Lambda(
-            layer.function, output_shape=layer._output_shape, mask=layer.mask, arguments=layer.arguments, name=name
-        )
+        shape = lambda_output_shape(layer)
+        return keras.layers.Lambda(layer.function, shape, mask=layer.mask, arguments=layer.arguments, name=name)
     new = (kind or type(layer)).from_config({**layer.get_config(), "name": name, **changed})
     _build_(new, layer)
     if [w.shape for w in new.weights[: len(layer.weights)]] == [w.shape for w in layer.weights]:
@@ -50,8 +51,7 @@ def _build_(new: Any, like: Any) -> None:
     if how:
         new.build_from_config(how)
         new.built = True
-    if len(new.weights) < len(like.weights) and like._inbound_nodes:
-        arguments = like._inbound_nodes[0].arguments
+    if len(new.weights) < len(like.weights) and (arguments := first_arguments(like)) is not None:
         template, tensors = Template.of(arguments.args, arguments.kwargs, is_symbolic)
         args, kwargs = template.fill([keras.KerasTensor(t.shape, t.dtype) for t in tensors])
         new(*args, **kwargs)

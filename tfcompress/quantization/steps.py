@@ -15,6 +15,7 @@ import keras
 from tfcompress.errors import ModelError, UnsupportedError
 from tfcompress.models.call_template import Template
 from tfcompress.models.graph import calls, is_graph, is_sequential
+from tfcompress.models.keras_private import functional, nodes, origin
 from tfcompress.quantization.batch_norm import FreezableBatchNormalization
 from tfcompress.quantization.expand import expansion, obstacle, standalone
 from tfcompress.quantization.layer_copies import copied, is_symbolic
@@ -120,11 +121,11 @@ class _Reader:
         self._copies: dict[int, Any] = {}
         self._expansions: dict[int, Callable[..., Any] | None] = {}
         self._reshapes: dict[tuple[int, tuple[int, ...]], Any] = {}
-        self._names: set[str] = {tensor._keras_history.operation.name for tensor in result.model.inputs}
+        self._names: set[str] = {origin(tensor).name for tensor in result.model.inputs}
 
     def follow(self, model: Any, given: list[Value], prefix: str) -> list[Value]:
         """Write down the steps of *model* on the values *given*; returns its outputs."""
-        graph = model._functional if is_sequential(model) else model
+        graph = functional(model)
         known = dict(zip(map(id, graph.inputs), given, strict=True))
         lone = _lone_normalizations(graph)
         for call in calls(model):
@@ -173,14 +174,13 @@ class _Reader:
     def _follow_parts(self, function: Any, given: list[Value], prefix: str) -> list[Value]:
         """Write down the steps that an expansion is made of."""
         known = dict(zip(map(id, function.inputs), given, strict=True))
-        for depth in sorted(function._nodes_by_depth, reverse=True):
-            for node in function._nodes_by_depth[depth]:
-                if node.is_input:
-                    continue
-                template, tensors = Template.of(node.arguments.args, node.arguments.kwargs, is_symbolic)
-                path = "/".join(filter(None, [prefix, node.operation.name]))
-                made = self._write(node.operation, template, [known[id(t)] for t in tensors], path)
-                known.update(zip(map(id, node.outputs), made, strict=True))
+        for node in nodes(function):
+            if node.is_input:
+                continue
+            template, tensors = Template.of(node.arguments.args, node.arguments.kwargs, is_symbolic)
+            path = "/".join(filter(None, [prefix, node.operation.name]))
+            made = self._write(node.operation, template, [known[id(t)] for t in tensors], path)
+            known.update(zip(map(id, node.outputs), made, strict=True))
         return [known[id(tensor)] for tensor in function.outputs]
 
     def _write(self, op: Any, template: Template, values: list[Value], path: str) -> list[Value]:
@@ -255,7 +255,7 @@ def folds(before: Any, normalization: Any) -> bool:
     if type(before).__name__ not in _BEFORE or getattr(before, "data_format", "channels_last") != "channels_last":
         return False
     linear = before.activation in (None, keras.activations.linear)
-    return linear and normalization.axis in (-1, len(normalization._build_shapes_dict["input_shape"]) - 1)
+    return linear and normalization.axis in (-1, len(normalization.get_build_config()["input_shape"]) - 1)
 
 
 def _flat_calls(graph: Any) -> Iterable[tuple[Any, list[Any], list[Any]]]:

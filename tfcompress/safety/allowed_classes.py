@@ -182,13 +182,6 @@ def import_our_layers(writer: Writer) -> None:
         importlib.import_module(module)
 
 
-def application_layers(names: Iterable[Name], writer: Writer) -> dict[str, Any]:
-    """Return, by name, those of :data:`APPLICATION_LAYERS` that a file names: an ``.h5`` does not say where from."""
-    package = f"{_library(writer).__name__}.src.applications"
-    named = {name.name for name in names} & set(APPLICATION_LAYERS)
-    return {each: getattr(importlib.import_module(f"{package}.{APPLICATION_LAYERS[each]}"), each) for each in named}
-
-
 def _library(writer: Writer) -> Any:
     if writer == "keras2":
         import tf_keras

@@ -10,6 +10,7 @@ import numpy as np
 import tf_keras
 
 from tfcompress.errors import ModelError, UnsupportedError
+from tfcompress.models import keras_private
 
 KERNELS = frozenset({"kernel", "recurrent_kernel", "pointwise_kernel", "depthwise_kernel", "embeddings"})
 """What tf_keras's own layers call their kernels."""
@@ -48,7 +49,7 @@ def check_graph(model: Any) -> None:
         if isinstance(each, tf_keras.Sequential) and not each.built:
             msg = f"model {each.name!r} was never built, its shapes are unknown; call it once on a sample"
             raise ModelError(msg)
-        if not isinstance(each, tf_keras.Sequential) and not each._is_graph_network:
+        if not isinstance(each, tf_keras.Sequential) and not keras_private.is_network(each):
             msg = (
                 f"model {each.name!r} is subclassed ({type(each).__name__}): stages need its graph of layers; "
                 "build it with the functional API, or export it without stages"

@@ -24,7 +24,7 @@ from tfcompress.engines.tfmot.cloning import (
     short_name,
     with_weights,
 )
-from tfcompress.engines.tfmot.names import QuantizeWrapperV2
+from tfcompress.engines.tfmot.names import QuantizeWrapperV2, set_weight_quantizer_, weight_quantizers
 from tfcompress.engines.tfmot.schedule import Clock
 from tfcompress.engines.tfmot.transforms import ClusterTransform, KernelOnly, PruneTransform, TransformedQuantizer
 from tfcompress.errors import UnsupportedError, UsageError
@@ -264,14 +264,14 @@ def _plain(template: Any, slots: Sequence[Any], result: Rebuilt) -> Finish:
 
 def _install_(wrapper: Any, path: str, stages: _Stages, choices: tuple[Choice, Choice], clock: Clock) -> _Trainable:
     """Put the transforms that *path* was chosen for before the quantizer of a wrapper."""
-    kernel, quantizer, variables = wrapper._weight_vars[0]
+    kernel, quantizer, _ = weight_quantizers(wrapper)[0]
     to_prune, to_cluster = (path in choice.layers for choice in choices)
     prune = PruneTransform(wrapper, kernel, stages.prune, clock) if stages.prune and to_prune else None
     cluster = None
     if stages.cluster and to_cluster:
         axis = -1 if tfmot_cluster.per_channel(stages.cluster, wrapper.layer) else None
         cluster = ClusterTransform(wrapper, kernel, stages.cluster, axis=axis, prune=prune, seed=stages.seed)
-    wrapper._weight_vars = [(kernel, TransformedQuantizer(prune, cluster, quantizer), variables)]
+    set_weight_quantizer_(wrapper, TransformedQuantizer(prune, cluster, quantizer))
     last = cluster or prune
     if last is None:
         return _Trainable(None, [], lambda _: None)
@@ -286,6 +286,10 @@ def _install_(wrapper: Any, path: str, stages: _Stages, choices: tuple[Choice, C
     )
     waiting = [(prune, cluster)] if prune and cluster else []
     return _Trainable(None, [entry], lambda _: None, [prune.step] if prune else [], waiting)
+
+
+def _kernel(wrapper: Any) -> Any:
+    return weight_quantizers(wrapper)[0][0]
 
 
 def _gathered(model: Any, parts: Sequence[_Trainable], finish: Finish) -> _Trainable:
@@ -344,7 +348,7 @@ def _hosts(model: Any, values: Mapping[str, np.ndarray]) -> dict[str, Any]:
     wrappers = tfmot_qat.wrappers_with_kernels(model)
     found: dict[str, Any] = {}
     for path, value in values.items():
-        by_value = (w for w in wrappers if np.array_equal(np.squeeze(w._weight_vars[0][0].numpy()), np.squeeze(value)))
+        by_value = (w for w in wrappers if np.array_equal(np.squeeze(_kernel(w).numpy()), np.squeeze(value)))
         host = next((w for w in wrappers if w.layer.name == path), None) or next(by_value, None)
         if host is not None:
             found[path] = host

@@ -11,7 +11,7 @@ import tensorflow as tf
 import tf_keras
 
 from tfcompress.engines.tfmot.cloning import Rebuilt, kernel_name, kernels_of, rebuilt
-from tfcompress.engines.tfmot.names import PruneRegistry, prune_low_magnitude
+from tfcompress.engines.tfmot.names import PruneRegistry, prune_low_magnitude, set_constraint_
 from tfcompress.engines.tfmot.schedule import Clock, ClockedSchedule
 from tfcompress.recipe import Prune
 from tfcompress.weights.kernels import Choice, Kernel, Verdict, choose
@@ -77,8 +77,7 @@ def keep_zero_(variable: Any, mask: Any) -> None:
         allowed = weights if own is None else own(weights)
         return tf.convert_to_tensor(allowed) * mask
 
-    # A TensorFlow variable takes its constraint at creation only; the layer has created this one long ago.
-    variable._constraint = constraint
+    set_constraint_(variable, constraint)  # the layer has created it long ago
 
 
 def wrap(model: Any, stage: Prune, chosen: Choice, clock: Clock) -> tuple[Rebuilt, list[Kernel]]:
