@@ -1,7 +1,7 @@
 """Every class of layers and operations that the installed Keras has, by what it does.
 
-``test_layer_tables`` says of each of our tables which of them it holds. A class that is in no family here is new: put it
-into one, and see which tables ought to hold it.
+``test_layer_tables`` says of each of our tables which of them it holds. A class that is in no family here is new: put
+it into one, and see which tables ought to hold it.
 """
 
 from __future__ import annotations
@@ -147,8 +147,8 @@ OPERATIONS = {
     "spectra": _named("FFT FFT2 IFFT2 IRFFT ISTFT RFFT STFT"),
     "linear algebra": _named(
         """
-        Cholesky CholeskyInverse Corrcoef Det Eig Eigh Inv JVP Logdet Lstsq LuFactor MatrixRank Pinv Qr SVD Slogdet Solve
-        SolveTriangular
+        Cholesky CholeskyInverse Corrcoef Det Eig Eigh Inv JVP Logdet Lstsq LuFactor MatrixRank Pinv Qr SVD Slogdet
+        Solve SolveTriangular
         """
     ),
     "losses": _named(
@@ -166,3 +166,13 @@ ONLY_KERAS2 = _named(
     """
 )
 """Classes of ``tf_keras.layers`` that ``keras.layers`` has not."""
+
+ONLY_KERAS3 = (
+    LAYERS["adaptive poolings"]
+    | LAYERS["spectrograms"]
+    | (LAYERS["code"] - {"Lambda"})
+    | _named("GroupedQueryAttention RMSNormalization ReversibleEmbedding")
+    | LAYERS["augmentation"]
+    - _named("RandomBrightness RandomContrast RandomCrop RandomFlip RandomRotation RandomTranslation RandomZoom")
+)
+"""Classes of ``keras.layers`` that ``tf_keras.layers`` has not: the bridge refuses them by name."""

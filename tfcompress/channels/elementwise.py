@@ -123,7 +123,6 @@ MERGES: dict[str, Callable[[Values, Values], Values]] = {
     "Divide": _quotient,
     "TrueDivide": _quotient,
     "Power": lambda one, other: np.where((one == 0) & (other > 0), 0.0, np.nan),
-    "SquaredDifference": lambda one, other: (one - other) ** 2,
 }
 """Merging layers and operations of two tensors -> what two dead channels become."""
 

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from tfcompress.models.keras_private import operation_class
+from tfcompress.models.keras_private import operation_classes
 
 
 def mend(path: Path, copy: Path) -> bool:
@@ -50,5 +50,5 @@ def _mend_config_(config: Any) -> int:
 
 
 def _module_of(operation: str) -> str | None:
-    found = operation_class(operation)
+    found = operation_classes().get(operation)
     return None if found is None else str(found.__module__)

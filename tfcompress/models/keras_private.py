@@ -6,6 +6,7 @@ way to the same, that is taken instead. Neither Keras is imported before a funct
 
 from __future__ import annotations
 
+import functools
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -178,18 +179,19 @@ def weight_quantizers(wrapper: Any) -> list[tuple[Any, Any, Any]]:
 # Where Keras keeps its classes
 
 
-def operation_class(name: str) -> Any | None:
-    """Return the class of Keras 3 behind a function of ``keras.ops``, ``Add`` for ``add``; None: there is none."""
+@functools.cache
+def operation_classes() -> Mapping[str, Any]:
+    """Return the classes of Keras 3 behind the functions of ``keras.ops``, by name: ``Add`` behind ``add``."""
     import keras
     from keras.src import ops
 
-    for found in pkgutil.iter_modules(ops.__path__, f"{ops.__name__}."):
-        if found.name.endswith("_test"):
-            continue
-        item = getattr(importlib.import_module(found.name), name, None)
-        if isinstance(item, type) and issubclass(item, keras.Operation):
-            return item
-    return None
+    found: dict[str, Any] = {}
+    for each in pkgutil.iter_modules(ops.__path__, f"{ops.__name__}."):
+        if not each.name.endswith("_test"):
+            items = vars(importlib.import_module(each.name)).values()
+            operations = (item for item in items if isinstance(item, type) and issubclass(item, keras.Operation))
+            found = {item.__name__: item for item in operations} | found
+    return found
 
 
 def application_layers(names: Iterable[Name], writer: Writer) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from tfcompress.quantization.expand_blocks import Apply, Settle
 
 _L = keras.layers
 
-_EXPANSIONS: dict[type, Callable[[Any, Settle], Apply | None]] = {
+EXPANSIONS: dict[type, Callable[[Any, Settle], Apply | None]] = {
     _L.Activation: expand_activations.activation,
     _L.ELU: expand_activations.elu,
     _L.ReLU: expand_activations.relu,
@@ -70,10 +70,11 @@ _EXPANSIONS: dict[type, Callable[[Any, Settle], Apply | None]] = {
     _L.Bidirectional: expand_recurrent.bidirectional,
     _L.TimeDistributed: expand_recurrent.time_distributed,
 }
+"""Class of a layer -> what makes its expansion of it; None where this one needs none, or can have none."""
 
 _BY_NAME = {"LayerScale": expand_norms.layer_scale}  # of keras.applications, which does not export it
 
-_OBSTACLES: dict[type, Callable[[Any], str]] = {
+OBSTACLES: dict[type, Callable[[Any], str]] = {
     _L.Conv3D: expand_volumes.convolution_obstacle,
     _L.MaxPooling3D: expand_volumes.pooling_obstacle,
     _L.AveragePooling3D: expand_volumes.pooling_obstacle,
@@ -85,6 +86,7 @@ _OBSTACLES: dict[type, Callable[[Any], str]] = {
     _L.Bidirectional: expand_recurrent.bidirectional_obstacle,
     _L.TimeDistributed: expand_recurrent.time_distributed_obstacle,
 }
+"""Class of a layer -> what says why it can have no expansion."""
 
 
 def expansion(layer: Any) -> Apply | None:
@@ -101,14 +103,14 @@ def expansion(layer: Any) -> Apply | None:
         ``{layer.name}_{part}``; where an activation is split off a layer, what remains keeps the layer's name. None:
         the layer is taken as it is.
     """
-    maker = _EXPANSIONS.get(type(layer)) or _by_name(layer)
+    maker = EXPANSIONS.get(type(layer)) or _by_name(layer)
     apply = None if maker is None else maker(layer, _settle)
     return None if apply is None else _without_absent(apply)
 
 
 def obstacle(layer: Any) -> str:
     """Return why a composite layer is not expanded and so stays in float; empty: it is, or need not be."""
-    find = _OBSTACLES.get(type(layer))
+    find = OBSTACLES.get(type(layer))
     return "" if find is None else find(layer)
 
 

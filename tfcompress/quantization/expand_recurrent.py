@@ -22,7 +22,7 @@ def recurrent(layer: Any, settle: Settle) -> Apply | None:
     if recurrent_obstacle(layer):
         return None
     parts = Parts(layer, settle)
-    cell = _CELLS[type(layer.cell)](parts, layer.cell)
+    cell = CELLS[type(layer.cell)](parts, layer.cell)
 
     def apply(x: Any, initial_state: Any = None, mask: Any = None, **options: Any) -> Any:
         options.pop("training", None)
@@ -36,7 +36,7 @@ def recurrent(layer: Any, settle: Settle) -> Apply | None:
 def recurrent_obstacle(layer: Any) -> str:
     """Return why a recurrent layer stays as it is; empty: it is expanded."""
     cell, steps = layer.cell, layer.get_build_config()["input_shape"][1]
-    if type(cell) not in _CELLS:
+    if type(cell) not in CELLS:
         return f"its cell {type(cell).__name__} is not one of LSTM, GRU and SimpleRNN"
     if steps is None or steps > STEPS:
         return f"its sequences have {'no fixed length' if steps is None else f'{steps} steps'}; up to {STEPS} are taken"
@@ -170,7 +170,7 @@ class _GRUCell(_Cell):
         return self.parts.op("zeros", operator.getitem, padded, (slice(None), slice(0, self.units)))
 
 
-_CELLS: dict[Any, Callable[[Parts, Any], Any]] = {
+CELLS: dict[Any, Callable[[Parts, Any], Any]] = {
     _L.LSTMCell: _LSTMCell,
     _L.GRUCell: _GRUCell,
     _L.SimpleRNNCell: _SimpleCell,

@@ -21,7 +21,8 @@ from tfcompress.quantization.expand import expansion, obstacle, standalone
 from tfcompress.quantization.layer_copies import copied, is_symbolic
 from tfcompress.quantization.rules import FOLDS_NORMALIZATION
 
-_KINDS = {keras.layers.BatchNormalization: FreezableBatchNormalization}
+KINDS = {keras.layers.BatchNormalization: FreezableBatchNormalization}
+"""Class of a layer -> class of its copy; of any other layer it is the same."""
 
 
 @dataclass(eq=False)
@@ -204,7 +205,7 @@ class _Reader:
     def _copied(self, layer: Any, path: str) -> Any:
         if id(layer) not in self._copies:
             self._copies[id(layer)] = copied(
-                layer, self._free_name(path.replace("/", "_")), kind=_KINDS.get(type(layer))
+                layer, self._free_name(path.replace("/", "_")), kind=KINDS.get(type(layer))
             )
         return self._copies[id(layer)]
 
