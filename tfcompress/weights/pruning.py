@@ -11,9 +11,9 @@ from tfcompress.models.copies import Slot, slots_of
 from tfcompress.recipe import Prune
 from tfcompress.weights.constraints import Masked, Moving, numpy_of
 from tfcompress.weights.kernels import Choice, Verdict, choose
+from tfcompress.weights.masks import keep_mask, keep_masks, pruning_obstacle
 from tfcompress.weights.promises import GROUPS, Promise, sparsity, sparsity_promises
 from tfcompress.weights.schedule import Plan, sparsity_at
-from tfcompress.weights.score_masks import fits, kept, kept_together
 
 Sensitivities = Callable[[Sequence[Any]], list[np.ndarray]]
 """Takes kernels, gives an array of each one's shape: how much the loss would change without each weight."""
@@ -59,7 +59,7 @@ def _problem(stage: Prune, slot: Slot) -> str:
     kind, shape = type(slot.owner).__name__, tuple(slot.variable.shape)
     if stage.pattern in GROUPS and (kind in OTHER_AXES or (kind == "EinsumDense" and len(shape) > 2)):
         return f"the input channels of {kind} are not where pattern {stage.pattern!r} needs them"
-    return fits(shape, stage)
+    return pruning_obstacle(shape, stage)
 
 
 class Pruning:
@@ -121,8 +121,8 @@ class Pruning:
         """Return which weights of each kernel stay when *fraction* of them goes; changes nothing."""
         importances = self._importances()
         if self.stage.threshold == "global":
-            return kept_together(importances, fraction)
-        return [kept(values, fraction, self.stage) for values in importances]
+            return keep_masks(importances, fraction)
+        return [keep_mask(values, fraction, self.stage) for values in importances]
 
     def _importances(self) -> list[np.ndarray]:
         if self.stage.criterion == "magnitude":

@@ -15,7 +15,7 @@ from tfcompress.engines.tfmot.names import PruneRegistry, prune_low_magnitude, s
 from tfcompress.engines.tfmot.schedule import Clock, ClockedSchedule
 from tfcompress.recipe import Prune
 from tfcompress.weights.kernels import Choice, Kernel, Verdict, choose
-from tfcompress.weights.masks import fits, pruned
+from tfcompress.weights.masks import pruned, pruning_obstacle
 
 TWO_OF_FOUR = (2, 4)
 
@@ -35,7 +35,7 @@ def verdict(stage: Prune, layer: Any) -> Verdict:
         return Verdict("refuse", f"tfmot has the 2:4 pattern for {', '.join(TWO_OF_FOUR_LAYERS)} only")
     if stage.pattern == "block" and any(k.shape.rank != 2 for k in kernels):
         return Verdict("refuse", "tfmot prunes blocks in matrices only")
-    problems = [problem for k in kernels if (problem := fits(tuple(k.shape), stage))]
+    problems = [problem for k in kernels if (problem := pruning_obstacle(tuple(k.shape), stage))]
     return Verdict("leave", problems[0]) if problems else Verdict("take")
 
 
