@@ -163,6 +163,22 @@ def test_a_sequential_model_stays_one():
     assert smaller.get_layer("b").kernel.shape == (6 * 6 * 2, 1)
 
 
+@pytest.mark.parametrize(
+    "operation",
+    [
+        lambda x: keras.ops.average(x, axis=-1),
+        lambda x: keras.ops.average(x, axis=1, weights=np.arange(6.0)),
+        lambda x: keras.ops.dot(x, np.ones((4, 2), "float32")),
+    ],
+    ids=["mean of channels", "mean of rows", "dot"],
+)
+def test_an_operation_is_not_taken_for_the_layer_of_its_name(operation):
+    given = keras.Input((6, 6, 3))
+    x = operation(layers.Conv2D(4, 3, padding="same", name="conv")(given))
+    model = filled(keras.Model(given, layers.Dense(2)(layers.Flatten()(x))))
+    assert [group.pinned for group in groups(model) if group.name == "conv"] == ["layer 'NAME' cannot be narrowed"]
+
+
 def test_names_and_structures_of_inputs_and_outputs_stay():
     model = many_ends()
     smaller = narrow(model, {"body": [0, 4], "side": [1]})

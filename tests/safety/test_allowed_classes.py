@@ -7,8 +7,8 @@ import pytest
 
 from tfcompress.models.loading import load
 from tfcompress.safety import allowed_classes
-from tfcompress.safety.allowed_classes import OUR_MODULES, is_library, refused
-from tfcompress.safety.configuration import CODE_CLASSES, Name, find
+from tfcompress.safety.allowed_classes import OUR_MODULES, is_library, refused_names
+from tfcompress.safety.configuration import CODE_CLASSES, Name, find_names
 
 WRITERS = pytest.mark.parametrize("writer", ["keras2", "keras3"])
 
@@ -31,7 +31,7 @@ def named(name, *, kind="class", module=None, registered=None):
 
 
 def is_known(name, writer, custom=None, *, tfmot=False):
-    return refused([name], writer, custom or {}, tfmot=tfmot) == []
+    return refused_names([name], writer, custom or {}, tfmot=tfmot) == []
 
 
 @WRITERS
@@ -181,9 +181,9 @@ def test_whatever_keras_s_own_networks_name_is_known(network, keras_module):
     if make is None:
         pytest.skip("this Keras has no such network")
     model = make(weights=None, include_top=False, input_shape=(96, 96, 3))
-    found = find(json.loads(model.to_json()))
+    found = find_names(json.loads(model.to_json()))
     writer = "keras3" if keras_module.__name__ == "keras" else "keras2"
-    assert refused(found.names, writer, {}, tfmot=False) == []
+    assert refused_names(found.names, writer, {}, tfmot=False) == []
     assert (found.code, found.outside) == ([], [])
     keras_module.backend.clear_session()
 

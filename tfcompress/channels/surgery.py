@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tfcompress.channels.groups import Analysis, Group, analyse
+from tfcompress.channels.groups import ChannelAnalysis, Group, analyse_channels
 from tfcompress.channels.ledger import Atoms
 from tfcompress.channels.trace import is_model
 from tfcompress.errors import UnsupportedError, UsageError, nearest
@@ -32,7 +32,7 @@ def narrow(model: Any, keep: Mapping[str, Sequence[int]]) -> Any:
         UsageError: an unknown or pinned group, a channel that is not there, or a layer that would be left without any.
         UnsupportedError: the model is neither functional nor sequential.
     """
-    analysis = analyse(model)
+    analysis = analyse_channels(model)
     alive = kept_atoms(analysis, keep)
     surgery = _Surgery(analysis, alive)
     smaller = surgery.model(model)
@@ -40,7 +40,7 @@ def narrow(model: Any, keep: Mapping[str, Sequence[int]]) -> Any:
     return smaller
 
 
-def kept_atoms(analysis: Analysis, keep: Mapping[str, Sequence[int]]) -> NDArray[np.bool_]:
+def kept_atoms(analysis: ChannelAnalysis, keep: Mapping[str, Sequence[int]]) -> NDArray[np.bool_]:
     """Check a choice of channels and say of every atom whether it stays.
 
     Raises:
@@ -80,7 +80,7 @@ def _checked(group: Group, channels: Sequence[int]) -> NDArray[np.bool_]:
     return stays
 
 
-def _check_emptied(analysis: Analysis, alive: NDArray[np.bool_]) -> None:
+def _check_emptied(analysis: ChannelAnalysis, alive: NDArray[np.bool_]) -> None:
     trace = analysis.trace
     wholes = [(claim.path, claim.atoms) for claim in trace.claims.values() if claim.atoms is not None]
     for path, atoms in (*wholes, *trace.wholes):
@@ -94,7 +94,7 @@ def _check_emptied(analysis: Analysis, alive: NDArray[np.bool_]) -> None:
 class _Surgery:
     """One rebuilding: originals, by id, and what replaces them."""
 
-    def __init__(self, analysis: Analysis, alive: NDArray[np.bool_]) -> None:
+    def __init__(self, analysis: ChannelAnalysis, alive: NDArray[np.bool_]) -> None:
         self.trace = analysis.trace
         self.alive = alive
         self.cache: dict[int, Any] = {}

@@ -11,7 +11,7 @@ from tfcompress.distillation.teacher import Teacher, learn_from_
 from tfcompress.engines import placement as placing
 from tfcompress.engines.momentum import Momentum
 from tfcompress.errors import UnsupportedError, UsageError
-from tfcompress.models.copies import check_graph, copied, layers_with_kernels
+from tfcompress.models.copies import check_graph, layers_with_kernels, model_copy
 from tfcompress.models.keras_private import all_layers
 from tfcompress.models.samples import Samples
 from tfcompress.models.transformed_layer import TransformedLayer
@@ -22,7 +22,7 @@ from tfcompress.weights import clustering, pruning
 from tfcompress.weights.constraints import Masked, numpy_of
 from tfcompress.weights.loss_sensitivity import BATCHES, LossSensitivity
 from tfcompress.weights.promises import GROUPS, Promise
-from tfcompress.weights.promises import check as check_promises
+from tfcompress.weights.promises import check_promises as check_promises
 from tfcompress.weights.schedule import plan
 
 NAME = "native"
@@ -50,7 +50,7 @@ class NativeSession:
         _check_stages(self._asked)
         self.notes: list[str] = []
         # Quantization-aware training builds the model anew by itself, and only reads the one it is given.
-        self._placed = self._place(model if "qat" in self._asked else copied(model), seed)
+        self._placed = self._place(model if "qat" in self._asked else model_copy(model), seed)
         self.notes += self._placed.notes
         self.model = self._placed.model
         distill: Distill | None = self._asked.get("distill")
@@ -69,11 +69,11 @@ class NativeSession:
         layers = layers_with_kernels(base)
         to_prune, to_cluster = [], []
         if prune:
-            chosen = pruning.choice(prune, layers)
+            chosen = pruning.kernels_to_prune(prune, layers)
             self.notes += chosen.notes
             to_prune = [slot for path, layer in chosen.layers.items() for slot in pruning.prunable(prune, path, layer)]
         if cluster:
-            chosen = clustering.choice(cluster, layers)
+            chosen = clustering.kernels_to_cluster(cluster, layers)
             self.notes += chosen.notes
             to_cluster = [slot for path, layer in chosen.layers.items() for slot in clustering.clusterable(path, layer)]
         if "qat" in self._asked:
@@ -218,7 +218,7 @@ def _check_trained(model: Any, done: int) -> None:
 
 def _finished(model: Any, values: Mapping[int, np.ndarray]) -> Any:
     """Return a copy of *model* with other values for some variables, by their id."""
-    new = copied(model)
+    new = model_copy(model)
     for old, variable in zip(model.variables, new.variables, strict=True):
         if id(old) in values:
             variable.assign(values[id(old)])

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tfcompress.errors import UnsupportedError
-from tfcompress.models.copies import DEPTHWISE, Slot, leaves, rebuilt
+from tfcompress.models.copies import DEPTHWISE, Slot, rebuilt_model
+from tfcompress.models.graph import leaf_layers
 from tfcompress.models.keras_private import all_layers
 from tfcompress.models.scope import listed
 from tfcompress.models.transformed_layer import TransformedLayer, variable_at
@@ -54,7 +55,7 @@ def plain(base: Any, to_prune: Sequence[Slot], to_cluster: Sequence[Slot], stage
     def replace(path: str, operation: Any) -> Any:
         return TransformedLayer(operation, attached[path]) if path in attached else operation
 
-    return Placed(rebuilt(base, replace), base, to_prune, clustering)
+    return Placed(rebuilt_model(base, replace), base, to_prune, clustering)
 
 
 def quantized(
@@ -111,7 +112,7 @@ def _found(base: Any, result: Quantized, slots: Sequence[Slot], kind: str) -> li
         UnsupportedError: there is none for one of them.
     """
     layers = {layer.name: layer for layer in all_layers(result.model) if not isinstance(layer, TransformedLayer)}
-    others = {path for path, _ in leaves(base)}
+    others = {path for path, _ in leaf_layers(base)}
     found: dict[int, Slot] = {}
     missing = []
     for slot in slots:

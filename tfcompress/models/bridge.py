@@ -16,6 +16,7 @@ from tfcompress.errors import UnsupportedError
 from tfcompress.models.call_template import leaves, map_structure
 from tfcompress.models.graph import Call, calls, is_graph, is_sequential
 from tfcompress.models.keras_private import has_graph, origin
+from tfcompress.models.kinds import library
 from tfcompress.models.raw_operations import (
     TENSORFLOW_LAYERS,
     operation_to_keras2,
@@ -25,7 +26,7 @@ from tfcompress.models.raw_operations import (
 )
 from tfcompress.models.signature import signature_of
 from tfcompress.models.specs import Signature, random_inputs
-from tfcompress.models.translation import TITLES, Target, library, make_layer
+from tfcompress.models.translation import TITLES, Target, make_layer
 from tfcompress.models.wiring import infer, wire
 from tfcompress.safety.configuration import TRAINING_WRAPPERS
 

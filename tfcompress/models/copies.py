@@ -1,25 +1,30 @@
-"""Copying Keras 3 models layer by layer, so that the user's own is never touched."""
+"""Copying Keras 3 models layer by layer, so that the user's own is never touched.
+
+Models are rebuilt in other places too, where layers are not merely exchanged: the bridge changes the Keras, surgery
+of channels the sizes of weights and the arguments of calls, ``quantization.transform`` and ``baking`` put steps in and
+take them out, and ``engines.tfmot.cloning`` does for tf_keras, with its own ``clone_model``, what this module does, and
+tells which variable became which.
+"""
 
 from __future__ import annotations
 
-import copy
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 
 from tfcompress.errors import ModelError, UnsupportedError
+from tfcompress.models.graph import leaf_layers
 from tfcompress.models.keras_private import (
     all_layers,
-    forget_calls_,
     has_graph,
-    lambda_output_shape,
     origin,
     own_trainable_variables,
     replayed,
 )
+from tfcompress.models.layer_copies import unbuilt_copy
 
 KERNELS = frozenset({"kernel", "recurrent_kernel", "pointwise_kernel", "depthwise_kernel", "embeddings"})
 """What Keras's own layers call their kernels."""
@@ -75,28 +80,25 @@ def check_graph(model: Any) -> None:
             check_graph(layer)
 
 
-def leaves(model: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield every layer that is not itself a model, with its path (``inner/dense`` where models are nested)."""
-    for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            yield from leaves(layer, f"{prefix}{layer.name}/")
-        else:
-            yield f"{prefix}{layer.name}", layer
-
-
-def copied(model: Any) -> Any:
+def model_copy(model: Any) -> Any:
     """Return an uncompiled model of the same layers and weights, that shares nothing with *model*."""
-    new = rebuilt(model, lambda _path, layer: _fresh(layer))
-    new.set_weights(model.get_weights())
+    new = rebuilt_model(model, lambda _path, layer: unbuilt_copy(layer))
+    set_weights_(new, model.get_weights())
     for old_layer, new_layer in zip(all_layers(model, itself=True), all_layers(new, itself=True), strict=True):
         if isinstance(old_layer, keras.Model) and not old_layer.trainable:
             new_layer.trainable = False
-        if isinstance(new_layer, keras.layers.Normalization):
-            new_layer.finalize_state()
     return new
 
 
-def rebuilt(model: Any, replace: Callable[[str, Any], Any]) -> Any:
+def set_weights_(model: Any, weights: Sequence[Any]) -> None:
+    """Set the weights of a Keras 3 model, an array for each in its order, and let Normalization layers see theirs."""
+    model.set_weights(weights)
+    for layer in all_layers(model):
+        if isinstance(layer, keras.layers.Normalization):
+            layer.finalize_state()  # it computes with tensors made from its weights
+
+
+def rebuilt_model(model: Any, replace: Callable[[str, Any], Any]) -> Any:
     """Build *model*'s graph anew, nested models included.
 
     Args:
@@ -134,20 +136,6 @@ def input_name(tensor: Any) -> str:
     return str(origin(tensor).name)
 
 
-def _fresh(operation: Any) -> Any:
-    """Return a layer or raw operation as it was before it was built, with nothing of the old one's state."""
-    if isinstance(operation, keras.layers.Lambda):
-        # from_config refuses code that it does not know to be trusted; this function is in the process already.
-        config = keras.layers.Layer.get_config(operation)
-        shape = lambda_output_shape(operation)
-        return keras.layers.Lambda(operation.function, shape, operation.mask, operation.arguments, **config)
-    if isinstance(operation, keras.layers.Layer):
-        return type(operation).from_config(operation.get_config())
-    new = copy.copy(operation)
-    forget_calls_(new)
-    return new
-
-
 def short_name(variable: Any) -> str:
     """Return ``kernel`` for a variable whose path is ``dense/kernel``."""
     return str(variable.path).rpartition("/")[2]
@@ -176,8 +164,8 @@ def slots_of(path: str, layer: Any) -> list[Slot]:
 
 def layers_with_kernels(model: Any) -> dict[str, Any]:
     """Return the layers of a model that have a kernel, by path; by their first one, where they have several."""
-    first = {id(layer): path for path, layer in reversed(list(leaves(model)))}
-    return {path: layer for path, layer in leaves(model) if first[id(layer)] == path and slots_of(path, layer)}
+    first = {id(layer): path for path, layer in reversed(list(leaf_layers(model)))}
+    return {path: layer for path, layer in leaf_layers(model) if first[id(layer)] == path and slots_of(path, layer)}
 
 
 def _attribute(layer: Any, variable: Any) -> str:

@@ -8,8 +8,7 @@ from typing import Any
 
 from tfcompress.models.call_template import leaves
 from tfcompress.models.keras_private import functional, has_graph, nodes
-from tfcompress.models.kinds import keras_of
-from tfcompress.models.translation import library
+from tfcompress.models.kinds import is_model, keras_of, library_of
 
 
 @dataclass(frozen=True)
@@ -29,9 +28,18 @@ class Call:
     outputs: list[Any]
 
 
+def leaf_layers(model: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield every layer that is not itself a model, with its path (``inner/dense`` where models are nested)."""
+    for layer in model.layers:
+        if is_model(layer):
+            yield from leaf_layers(layer, f"{prefix}{layer.name}/")
+        else:
+            yield f"{prefix}{layer.name}", layer
+
+
 def is_sequential(model: Any) -> bool:
     """Say whether a model is sequential."""
-    return isinstance(model, library(keras_of(model)).Sequential)
+    return isinstance(model, library_of(model).Sequential)
 
 
 def is_graph(model: Any) -> bool:

@@ -16,11 +16,11 @@ import numpy as np
 from tfcompress.models.call_template import Template
 from tfcompress.models.graph import calls
 from tfcompress.models.keras_private import all_layers, input_structure, origin, output_structure
+from tfcompress.models.layer_copies import is_symbolic, layer_copy
 from tfcompress.models.transformed_layer import TransformedLayer, variable_at
 from tfcompress.quantization.batch_norm import FreezableBatchNormalization
 from tfcompress.quantization.fake_quant import ConstantFakeQuant, FakeQuant
 from tfcompress.quantization.four_bits import in_four_bits
-from tfcompress.quantization.layer_copies import copied, is_symbolic
 from tfcompress.quantization.weight_fake_quant import WeightFakeQuant
 
 _RELUS = (keras.activations.relu, keras.activations.relu6, "ReLU", "Relu", "Relu6")  # functions, layer, operations
@@ -239,7 +239,7 @@ def _constant(layer: FakeQuant, least_step: float) -> Any | None:
 
 def _in_float32(layer: Any, name: str, **changed: Any) -> Any:
     """Copy a layer, or an operation; a layer computes in float32, also where it was trained in mixed precision."""
-    return copied(layer, name, **changed, dtype="float32")
+    return layer_copy(layer, name, **changed, dtype="float32")
 
 
 def _name(tensor: Any) -> str:

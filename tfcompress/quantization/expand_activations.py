@@ -7,7 +7,8 @@ from typing import Any
 
 import keras
 
-from tfcompress.quantization.expand_blocks import Apply, Parts, Settle, copied
+from tfcompress.models.layer_copies import layer_copy
+from tfcompress.quantization.expand_blocks import Apply, Parts, Settle
 
 FUSED = (keras.activations.linear, keras.activations.relu, keras.activations.relu6)
 """Activations that a convolution or dense layer of the runtime does itself."""
@@ -20,7 +21,7 @@ def split(layer: Any, settle: Settle) -> Apply | None:
     if layer.activation in FUSED or layer.activation is None:
         return None
     parts = Parts(layer, settle)
-    linear = settle(copied(layer, activation="linear"))
+    linear = settle(layer_copy(layer, layer.name, activation="linear"))
     activation = parts.activation("activation", layer.activation)
     return lambda *args, **kwargs: activation(linear(*args, **kwargs))
 

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from tfcompress.models.keras_private import origin
+from tfcompress.models.layer_copies import layer_copy
 
 Apply = Callable[..., Any]
 """Takes a layer's call arguments (symbolic tensors), gives its outputs."""
@@ -41,7 +42,7 @@ class Parts:
     def activation(self, part: str, function: Any) -> Apply:
         """Return *function* as an Activation layer, expanded where the runtime has no op for it."""
         if isinstance(function, keras.Layer):
-            return self.settle(copied(function, name=self._unique(part)))
+            return self.settle(layer_copy(function, self._unique(part)))
         return self.layer(keras.layers.Activation, part, activation=function)
 
     def op(self, part: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -55,17 +56,6 @@ class Parts:
         count = self._taken.get(part, 0)
         self._taken[part] = count + 1
         return f"{self.name}_{part}_{count}" if count else f"{self.name}_{part}"
-
-
-def copied(layer: Any, **changes: Any) -> Any:
-    """Return a copy of a built *layer*: same weights and trainability, other configuration by *changes*."""
-    copy = type(layer).from_config({**layer.get_config(), **changes})
-    if layer.built and not copy.built:
-        copy.build_from_config(layer.get_build_config())
-    for ours, theirs in zip(copy.weights, layer.weights, strict=True):
-        ours.assign(theirs)
-    copy.trainable = layer.trainable
-    return copy
 
 
 def per_channel(

@@ -9,7 +9,8 @@ from typing import Any
 import keras
 
 from tfcompress.models.keras_private import mask_of
-from tfcompress.quantization.expand_blocks import Apply, Parts, Settle, copied
+from tfcompress.models.layer_copies import layer_copy
+from tfcompress.quantization.expand_blocks import Apply, Parts, Settle
 
 STEPS = 64
 """Longest sequence that is written out; each step adds about a dozen ops to the file."""
@@ -185,7 +186,7 @@ def bidirectional(layer: Any, settle: Settle) -> Apply | None:
     inner = {"forward": layer.forward_layer, "backward": layer.backward_layer}
     if bidirectional_obstacle(layer):
         return None
-    sides = {name: settle(copied(side, name=f"{layer.name}_{name}")) for name, side in inner.items()}
+    sides = {name: settle(layer_copy(side, f"{layer.name}_{name}")) for name, side in inner.items()}
 
     def apply(x: Any, initial_state: Any = None, mask: Any = None, **options: Any) -> Any:
         options.pop("training", None)
@@ -222,7 +223,7 @@ def time_distributed(layer: Any, settle: Settle) -> Apply | None:
     if time_distributed_obstacle(layer):
         return None
     parts = Parts(layer, settle)
-    made = settle(copied(layer.layer, name=f"{layer.name}_{layer.layer.name}"))
+    made = settle(layer_copy(layer.layer, f"{layer.name}_{layer.layer.name}"))
     alike = isinstance(layer.layer, _L.Dense) and len(shape) == 3
 
     def apply(x: Any, mask: Any = None, **options: Any) -> Any:

@@ -16,9 +16,9 @@ from tfcompress.errors import ModelError, UnsupportedError
 from tfcompress.models.call_template import Template
 from tfcompress.models.graph import calls, is_graph, is_sequential
 from tfcompress.models.keras_private import functional, nodes, origin
+from tfcompress.models.layer_copies import is_symbolic, layer_copy
 from tfcompress.quantization.batch_norm import FreezableBatchNormalization
 from tfcompress.quantization.expand import expansion, obstacle, standalone
-from tfcompress.quantization.layer_copies import copied, is_symbolic
 from tfcompress.quantization.rules import FOLDS_NORMALIZATION
 
 KINDS = {keras.layers.BatchNormalization: FreezableBatchNormalization}
@@ -90,7 +90,7 @@ class Steps:
     notes: list[str] = field(default_factory=list)
 
 
-def read(model: Any) -> Steps:
+def read_steps(model: Any) -> Steps:
     """Read a model's graph.
 
     Raises:
@@ -204,7 +204,7 @@ class _Reader:
 
     def _copied(self, layer: Any, path: str) -> Any:
         if id(layer) not in self._copies:
-            self._copies[id(layer)] = copied(
+            self._copies[id(layer)] = layer_copy(
                 layer, self._free_name(path.replace("/", "_")), kind=KINDS.get(type(layer))
             )
         return self._copies[id(layer)]

@@ -15,7 +15,7 @@ from tfcompress.models.transformed_layer import TransformedLayer, WeightTransfor
 from tfcompress.quantization import rules
 from tfcompress.quantization.four_bits import FOUR_BIT_LAYERS
 from tfcompress.quantization.ranges import Ranges
-from tfcompress.quantization.steps import Step, Steps, Value, read
+from tfcompress.quantization.steps import Step, Steps, Value, read_steps
 from tfcompress.quantization.weight_fake_quant import WeightFakeQuant
 from tfcompress.recipe import QAT
 
@@ -64,7 +64,7 @@ def quantize(model: Any, stage: QAT, *, extra: Mapping[str, list[WeightTransform
         UnsupportedError: a subclassed model; or one without a layer to quantize.
         UsageError: a pattern of the scope matches no layer with a kernel.
     """
-    steps = read(model)
+    steps = read_steps(model)
     paths = [step.path for step in steps.steps if rules.kernels(step.op)]
     if not paths:
         msg = f"qat finds nothing to work on in model {model.name!r}: no layer has a kernel; leave the qat stage out"

@@ -90,7 +90,7 @@ KERAS2_OLDER_NAMES = frozenset(
 """Names in files of older versions of Keras 2, which tf_keras still reads."""
 
 
-def refused(names: Iterable[Name], writer: Writer, custom: Mapping[str, Any], *, tfmot: bool) -> list[Name]:
+def refused_names(names: Iterable[Name], writer: Writer, custom: Mapping[str, Any], *, tfmot: bool) -> list[Name]:
     """Return those of *names* that are neither Keras's, tfmot's or ours, nor the user's.
 
     Args:

@@ -49,7 +49,7 @@ def refined(values: np.ndarray, start: np.ndarray) -> np.ndarray:
     return current.astype(np.float32)
 
 
-def placed(
+def initial_centroids(
     kernel: np.ndarray, count: int, init: str, seed: int, axis: int | None, *, skip_zeros: bool = False
 ) -> np.ndarray:
     """Return the centroids of a kernel, rising.

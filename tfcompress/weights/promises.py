@@ -103,7 +103,7 @@ def values_promise(layer: str, kernel: np.ndarray, stage: Cluster, *, channel_ax
     return Promise(layer, "distinct values", stage.clusters, distinct_values(kernel, channel_axis), kernel.size)
 
 
-def check(promises: Iterable[Promise]) -> None:
+def check_promises(promises: Iterable[Promise]) -> None:
     """Refuse a model that breaks a promise.
 
     Raises:

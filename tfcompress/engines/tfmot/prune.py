@@ -10,11 +10,11 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from tfcompress.engines.tfmot.cloning import Rebuilt, kernel_name, kernels_of, rebuilt
+from tfcompress.engines.tfmot.cloning import Clone, clone_with, kernel_name, kernels_of
 from tfcompress.engines.tfmot.names import PruneRegistry, prune_low_magnitude, set_constraint_
 from tfcompress.engines.tfmot.schedule import Clock, ClockedSchedule
 from tfcompress.recipe import Prune
-from tfcompress.weights.kernels import Choice, Kernel, Verdict, choose
+from tfcompress.weights.kernels import Kernel, KernelChoice, Verdict, choose_layers
 from tfcompress.weights.masks import pruned, pruning_obstacle
 
 TWO_OF_FOUR = (2, 4)
@@ -44,14 +44,14 @@ def prunable_kernels(layer: Any) -> list[Any]:
     return list(PruneRegistry.make_prunable(layer).get_prunable_weights())
 
 
-def choice(stage: Prune, layers: dict[str, Any]) -> Choice:
+def layers_to_prune(stage: Prune, layers: dict[str, Any]) -> KernelChoice:
     """Choose the layers to prune among those with a kernel, by path.
 
     Raises:
         UsageError: a pattern of the scope matches nothing.
         UnsupportedError: layers that tfmot cannot prune; or nothing to prune.
     """
-    chosen = choose(stage, layers, functools.partial(verdict, stage))
+    chosen = choose_layers(stage, layers, functools.partial(verdict, stage))
     for path, layer in chosen.layers.items():
         taken = {id(kernel) for kernel in prunable_kernels(layer)}
         left = [kernel_name(path, k, alone=False) for k in kernels_of(layer) if id(k) not in taken]
@@ -80,7 +80,7 @@ def keep_zero_(variable: Any, mask: Any) -> None:
     set_constraint_(variable, constraint)  # the layer has created it long ago
 
 
-def wrap(model: Any, stage: Prune, chosen: Choice, clock: Clock) -> tuple[Rebuilt, list[Kernel]]:
+def wrap(model: Any, stage: Prune, chosen: KernelChoice, clock: Clock) -> tuple[Clone, list[Kernel]]:
     """Wrap the chosen layers.
 
     Args:
@@ -102,7 +102,7 @@ def wrap(model: Any, stage: Prune, chosen: Choice, clock: Clock) -> tuple[Rebuil
         wrappers[path] = prune_low_magnitude(layer, pruning_schedule=schedule, **pattern_arguments(stage))
         return wrappers[path]
 
-    result = rebuilt(model, replace)
+    result = clone_with(model, replace)
     kernels = [kernel for path, wrapper in wrappers.items() for kernel in _kernels(path, wrapper, stage)]
     return result, kernels
 

@@ -87,7 +87,7 @@ class WarmRange(Quantizer):  # type: ignore[misc]  # tfmot ships no types
         return config
 
 
-def check(model: Any, stage: QAT) -> None:
+def check_quantizable(model: Any, stage: QAT) -> None:
     """Refuse, before any work, what tfmot is known to refuse; all layers at once, where it names the first.
 
     Raises:
@@ -162,7 +162,7 @@ def annotated_copy(model: Any, stage: QAT) -> tuple[Any, dict[str, Any]]:
         UsageError: a pattern of the scope matches no layer.
         UnsupportedError: layers that tfmot is known to refuse.
     """
-    check(model, stage)
+    check_quantizable(model, stage)
     names = annotated(model, stage)
     layers: dict[str, Any] = {}
 

@@ -105,7 +105,7 @@ class ClusterTransform:
 
     def _placed(self, value: np.ndarray) -> np.ndarray:
         count, pruned_apart = self.centroids.shape[-1], self.prune is not None
-        return kmeans.placed(value, count, self.stage.init, self.seed, self.axis, skip_zeros=pruned_apart)
+        return kmeans.initial_centroids(value, count, self.stage.init, self.seed, self.axis, skip_zeros=pruned_apart)
 
     def __call__(self, value: Any) -> Any:
         """Return the clustered kernel; *value* is the kernel, masked already if it is pruned."""

@@ -16,6 +16,7 @@ import numpy as np
 from tfcompress.models.call_template import Template
 from tfcompress.models.graph import Call, calls
 from tfcompress.models.keras_private import all_layers
+from tfcompress.models.layer_copies import is_symbolic
 from tfcompress.models.wiring import wire
 from tfcompress.quantization.baking import is_fake_quant, least_steps
 from tfcompress.quantization.exact.arithmetic import rescaled, weighted
@@ -23,7 +24,6 @@ from tfcompress.quantization.exact.call import Emulated, Exact, grid_of
 from tfcompress.quantization.exact.operators import EXACT
 from tfcompress.quantization.exact.values import Grid, Held, Sums, Waiting
 from tfcompress.quantization.fake_quant import FakeQuant
-from tfcompress.quantization.layer_copies import is_symbolic
 
 _ELEMENTS = 1 << 17  # input values at a time, so that tensors stay in the cache
 

@@ -1,4 +1,4 @@
-"""Copies of single layers and operations of Keras 3, weights and all."""
+"""Copies of single layers and operations of Keras 3."""
 
 from __future__ import annotations
 
@@ -11,7 +11,28 @@ from tfcompress.models.call_template import Template
 from tfcompress.models.keras_private import first_arguments, forget_calls_, lambda_output_shape
 
 
-def copied(layer: Any, name: str, *, kind: Any = None, **changed: Any) -> Any:
+def unbuilt_copy(operation: Any, *, kind: Any = None, **changed: Any) -> Any:
+    """Return a layer or raw operation as it was before it was built, with nothing of the old one's state.
+
+    Args:
+        operation: a layer, or an operation of the graph that is no layer.
+        kind: class of a layer's copy, where it is another one.
+        changed: what is different in a layer's configuration; of an operation only ``name`` can be.
+    """
+    if isinstance(operation, keras.layers.Lambda):
+        # from_config refuses code that it does not know to be trusted; this function is in the process already.
+        config = {**keras.layers.Layer.get_config(operation), **changed}
+        shape = lambda_output_shape(operation)
+        return keras.layers.Lambda(operation.function, shape, operation.mask, operation.arguments, **config)
+    if isinstance(operation, keras.layers.Layer):
+        return (kind or type(operation)).from_config({**operation.get_config(), **changed})
+    new = copy.copy(operation)
+    forget_calls_(new)
+    new.name = changed.get("name", operation.name)
+    return new
+
+
+def layer_copy(layer: Any, name: str, *, kind: Any = None, **changed: Any) -> Any:
     """Return a layer or operation like *layer* that shares nothing with it.
 
     Args:
@@ -20,15 +41,9 @@ def copied(layer: Any, name: str, *, kind: Any = None, **changed: Any) -> Any:
         kind: class of the copy, where it is another one; its weights begin with the layer's.
         changed: what is different in its configuration. A change that makes other weights leaves them as initialized.
     """
-    if not isinstance(layer, keras.layers.Layer):
-        new = copy.copy(layer)
-        forget_calls_(new)
-        new.name = name
+    new = unbuilt_copy(layer, kind=kind, name=name, **changed)
+    if not isinstance(layer, keras.layers.Layer) or isinstance(layer, keras.layers.Lambda):
         return new
-    if isinstance(layer, keras.layers.Lambda):
-        shape = lambda_output_shape(layer)
-        return keras.layers.Lambda(layer.function, shape, mask=layer.mask, arguments=layer.arguments, name=name)
-    new = (kind or type(layer)).from_config({**layer.get_config(), "name": name, **changed})
     _build_(new, layer)
     if [w.shape for w in new.weights[: len(layer.weights)]] == [w.shape for w in layer.weights]:
         values = layer.get_weights()
