@@ -14,7 +14,7 @@ import pytest
 
 from tests.keras_classes import LAYERS, ONLY_KERAS2, ONLY_KERAS3, OPERATIONS, of_ranks
 from tfcompress.channels import recurrent
-from tfcompress.channels.rules import RULES
+from tfcompress.channels.layer_rules import RULES
 from tfcompress.models import copies, macs, raw_operations, translation
 from tfcompress.models.keras_private import operation_classes
 from tfcompress.quantization import baking, expand, expand_recurrent, four_bits, rules, steps
@@ -191,7 +191,7 @@ TABLES = {
             | OPERATIONS["products"] - {"Matmul"},
         },
     ),
-    "channels.rules": Table(
+    "channels.layer_rules": Table(
         RULES,
         layers={
             "called by others only, or nothing to compute": WRAPPED_OR_NONE,

@@ -249,9 +249,9 @@ def _to_keras2(model: Any) -> Any:
 
 
 def _facade(graph: Any, given: Any) -> Any:
-    from tfcompress.engines.tfmot.carrier import facade
+    from tfcompress.engines.tfmot.carrier import carrier_model
 
-    return facade(graph, given)
+    return carrier_model(graph, given)
 
 
 def _in_keras3(model: Any, given: Any) -> Any:

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from tfcompress.channels.claims import Count
 from tfcompress.channels.elementwise import activated
 from tfcompress.channels.ledger import Atoms, AxisChannels, Marks
-from tfcompress.channels.records import Count
 from tfcompress.channels.trace import Rule, Step, pinned_whole
 from tfcompress.models.macs import macs_of_call
 

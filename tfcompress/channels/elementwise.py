@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tfcompress.channels.claims import Keep
 from tfcompress.channels.ledger import AxisChannels, Marks
-from tfcompress.channels.records import Keep
 from tfcompress.channels.trace import Rule, Step, pinned_whole
 from tfcompress.models.call_template import map_structure
 from tfcompress.models.keras_private import has_origin

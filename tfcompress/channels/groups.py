@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tfcompress.channels.claims import Claim, Role
+from tfcompress.channels.layer_rules import RULES
 from tfcompress.channels.ledger import Atoms
-from tfcompress.channels.records import Claim, Role
-from tfcompress.channels.rules import RULES
 from tfcompress.channels.trace import Trace
 
 

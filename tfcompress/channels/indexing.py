@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from tfcompress.channels.claims import Count, Keep
 from tfcompress.channels.ledger import AxisChannels, Marks
-from tfcompress.channels.records import Count, Keep
 from tfcompress.channels.trace import Rule, Step, pinned_whole
 
 

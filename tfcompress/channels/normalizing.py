@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from tfcompress.channels.claims import Count
 from tfcompress.channels.ledger import AxisChannels, Marks
-from tfcompress.channels.records import Count
 from tfcompress.channels.trace import Rule, Step, pinned_whole
 
 

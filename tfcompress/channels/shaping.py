@@ -8,8 +8,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from tfcompress.channels.claims import Count
 from tfcompress.channels.ledger import AxisChannels, Ledger, Marks
-from tfcompress.channels.records import Count
 from tfcompress.channels.trace import Rule, Step
 from tfcompress.channels.weighted import channel_axis, marked_axis
 

@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from tfcompress.channels.claims import CallEdit, Claim, ConfigEdit, Count, Role, Term, ValueEdit
 from tfcompress.channels.ledger import Atoms, AxisChannels, Ledger, Marks
-from tfcompress.channels.records import CallEdit, Claim, ConfigEdit, Count, Role, Term, ValueEdit
 from tfcompress.errors import UnsupportedError
 from tfcompress.models.call_template import leaves
 from tfcompress.models.graph import calls, is_graph

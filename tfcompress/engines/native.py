@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from tfcompress.distillation.teacher import Teacher, learn_from_
-from tfcompress.engines import placement as placing
 from tfcompress.engines.momentum import Momentum
+from tfcompress.engines.placement import Placement, plain_placement, quantized_placement
 from tfcompress.errors import UnsupportedError, UsageError
 from tfcompress.models.copies import check_graph, layers_with_kernels, model_copy
 from tfcompress.models.keras_private import all_layers
@@ -64,7 +64,7 @@ class NativeSession:
         if "qat" in self._asked and samples is not None:
             calibrate_(self._placed.model, samples.inputs)
 
-    def _place(self, base: Any, seed: int) -> placing.Placed:
+    def _place(self, base: Any, seed: int) -> Placement:
         prune, cluster = self._asked.get("prune"), self._asked.get("cluster")
         layers = layers_with_kernels(base)
         to_prune, to_cluster = [], []
@@ -77,8 +77,8 @@ class NativeSession:
             self.notes += chosen.notes
             to_cluster = [slot for path, layer in chosen.layers.items() for slot in clustering.clusterable(path, layer)]
         if "qat" in self._asked:
-            return placing.quantized(base, to_prune, to_cluster, (self._asked["qat"], cluster), seed)
-        return placing.plain(base, to_prune, to_cluster, cluster, seed)
+            return quantized_placement(base, to_prune, to_cluster, (self._asked["qat"], cluster), seed)
+        return plain_placement(base, to_prune, to_cluster, cluster, seed)
 
     def _prune(self) -> pruning.Pruning | None:
         stage: Prune | None = self._asked.get("prune")

@@ -19,7 +19,7 @@ from tfcompress.weights.clustering import Clustering
 
 
 @dataclass(frozen=True)
-class Placed:
+class Placement:
     """A model to train, and the kernels that stages work on in it.
 
     Attributes:
@@ -37,7 +37,9 @@ class Placed:
     notes: list[str] = field(default_factory=list)
 
 
-def plain(base: Any, to_prune: Sequence[Slot], to_cluster: Sequence[Slot], stage: Cluster | None, seed: int) -> Placed:
+def plain_placement(
+    base: Any, to_prune: Sequence[Slot], to_cluster: Sequence[Slot], stage: Cluster | None, seed: int
+) -> Placement:
     """Place kernels in *base* itself, with clustered ones looked up before their layer uses them.
 
     Args:
@@ -48,19 +50,19 @@ def plain(base: Any, to_prune: Sequence[Slot], to_cluster: Sequence[Slot], stage
         seed: seed of the first centroids.
     """
     if stage is None:
-        return Placed(base, base, to_prune, None)
+        return Placement(base, base, to_prune, None)
     clustering = Clustering(stage, to_cluster, _ids(to_prune), seed)
     attached = clustering.attached()
 
     def replace(path: str, operation: Any) -> Any:
         return TransformedLayer(operation, attached[path]) if path in attached else operation
 
-    return Placed(rebuilt_model(base, replace), base, to_prune, clustering)
+    return Placement(rebuilt_model(base, replace), base, to_prune, clustering)
 
 
-def quantized(
+def quantized_placement(
     base: Any, to_prune: Sequence[Slot], to_cluster: Sequence[Slot], stages: tuple[QAT, Cluster | None], seed: int
-) -> Placed:
+) -> Placement:
     """Place kernels in a model with fake quantization, which takes composite layers apart.
 
     Args:
@@ -76,7 +78,7 @@ def quantized(
     qat, cluster = stages
     result = quantize(base, qat)
     if cluster is None:
-        return Placed(result.model, result.model, _found(base, result, to_prune, "prune"), None, result.notes)
+        return Placement(result.model, result.model, _found(base, result, to_prune, "prune"), None, result.notes)
     # What composite layers become is known from a first pass; their parts are what is looked up.
     pruned = _ids(_found(base, result, to_prune, "prune"))
     clustering = Clustering(cluster, _found(base, result, to_cluster, "cluster"), pruned, seed)
@@ -88,7 +90,7 @@ def quantized(
     ]
     if missing:
         _refuse("cluster", missing)
-    return Placed(result.model, result.model, _found(base, result, to_prune, "prune"), clustering, result.notes)
+    return Placement(result.model, result.model, _found(base, result, to_prune, "prune"), clustering, result.notes)
 
 
 def _ids(slots: Sequence[Slot]) -> frozenset[int]:

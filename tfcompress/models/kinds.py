@@ -61,7 +61,7 @@ def library_of(model: Any) -> Any:
 def graph_of(model: Any) -> Any:
     """Return the model that holds the layers and computes the outputs.
 
-    That is *model* itself, but for a facade: a Keras 3 model whose attribute ``tfcompress_graph`` is the tf_keras model
-    that it runs (quantization-aware training of a Keras 3 model in tfmot's graph, for one).
+    That is *model* itself, but for a carrier: a Keras 3 model whose attribute ``tfcompress_graph`` is the tf_keras
+    model that it runs (quantization-aware training of a Keras 3 model in tfmot's graph, for one).
     """
     return getattr(model, "tfcompress_graph", model)

@@ -71,7 +71,7 @@ def profile(model: Any) -> ModelProfile:
     """Profile a model of either Keras, nested models layer by layer, without running it.
 
     Args:
-        model: a Keras 3 or tf_keras model, or a facade. Of a layer in a training wrapper the layer is counted, without
+        model: a Keras 3 or tf_keras model, or a carrier. Of a layer in a training wrapper the layer is counted, without
             what the wrapper adds.
     """
     sheet = _Sheet()

@@ -23,11 +23,11 @@ from tfcompress.quantization import (
     expand_resizes,
     expand_volumes,
 )
-from tfcompress.quantization.expand_blocks import Apply, Settle
+from tfcompress.quantization.expand_blocks import Apply, Expand
 
 _L = keras.layers
 
-EXPANSIONS: dict[type, Callable[[Any, Settle], Apply | None]] = {
+EXPANSIONS: dict[type, Callable[[Any, Expand], Apply | None]] = {
     _L.Activation: expand_activations.activation,
     _L.ELU: expand_activations.elu,
     _L.ReLU: expand_activations.relu,
@@ -104,7 +104,7 @@ def expansion(layer: Any) -> Apply | None:
         the layer is taken as it is.
     """
     maker = EXPANSIONS.get(type(layer)) or _by_name(layer)
-    apply = None if maker is None else maker(layer, _settle)
+    apply = None if maker is None else maker(layer, _expanded)
     return None if apply is None else _without_absent(apply)
 
 
@@ -120,7 +120,7 @@ def standalone(layer: Any) -> Apply | None:
     The function calls *layer* itself, after a depthwise 1x1 convolution of ones that it folds into. None: it does not
     normalize over the last axis.
     """
-    return expand_norms.standalone_batch_normalization(layer, _settle)
+    return expand_norms.standalone_batch_normalization(layer, _expanded)
 
 
 def _without_absent(apply: Apply) -> Apply:
@@ -128,9 +128,9 @@ def _without_absent(apply: Apply) -> Apply:
     return lambda *args, **kwargs: apply(*args, **{name: v for name, v in kwargs.items() if v is not None})
 
 
-def _settle(layer: Any) -> Apply:
+def _expanded(layer: Any) -> Apply:
     return expansion(layer) or layer
 
 
-def _by_name(layer: Any) -> Callable[[Any, Settle], Apply | None] | None:
+def _by_name(layer: Any) -> Callable[[Any, Expand], Apply | None] | None:
     return _BY_NAME.get(type(layer).__name__) if is_of_applications(layer) else None

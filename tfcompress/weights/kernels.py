@@ -15,7 +15,7 @@ from tfcompress.weights.promises import Promise, sparsity_promises, values_promi
 
 
 @dataclass(frozen=True)
-class Kernel:
+class KernelInTraining:
     """One kernel under training.
 
     Attributes:

@@ -17,7 +17,7 @@ from tfcompress.models import keras_private
 from tfcompress.models.specs import unique_names
 
 
-class GraphLayer(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no types
+class CarriedGraph(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no types
     """Runs a whole tf_keras model as one Keras 3 layer.
 
     Attributes:
@@ -85,7 +85,7 @@ def _on_tensors(constraint: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return lambda weights: constraint(tf.convert_to_tensor(weights))
 
 
-def facade(graph: Any, like: Any) -> Any:
+def carrier_model(graph: Any, like: Any) -> Any:
     """Return a Keras 3 model that runs *graph* and is fed and read as *like* is.
 
     Args:
@@ -98,7 +98,7 @@ def facade(graph: Any, like: Any) -> Any:
     fed = like.inputs[0] if isinstance(like, keras.Sequential) else like.input
     inputs = keras.tree.map_structure(lambda t: keras.Input(batch_shape=t.shape, dtype=t.dtype, name=t.name), fed)
     by_name = {t.name: t for t in keras.tree.flatten(inputs)}
-    flat = GraphLayer(graph, name=f"{graph.name}_graph")([by_name[t.name] for t in like.inputs])
+    flat = CarriedGraph(graph, name=f"{graph.name}_graph")([by_name[t.name] for t in like.inputs])
     names = unique_names(keras_private.origin(t).name for t in like.outputs)
     named = zip(_apart(names, by_name), flat, strict=True)
     outputs = [keras.layers.Identity(name=name, dtype=t.dtype)(t) for name, t in named]

@@ -17,7 +17,7 @@ from tfcompress.engines.tfmot.names import (
 )
 from tfcompress.recipe import Cluster
 from tfcompress.weights import kmeans
-from tfcompress.weights.kernels import Kernel, KernelChoice, Verdict, choose_layers
+from tfcompress.weights.kernels import KernelChoice, KernelInTraining, Verdict, choose_layers
 
 PER_CHANNEL_LAYERS = ("Conv2D",)
 """Layers whose output channels can be clustered apart: tfmot takes subclasses of Conv2D too, and for a transposed
@@ -67,7 +67,7 @@ def layers_to_cluster(stage: Cluster, layers: dict[str, Any]) -> KernelChoice:
     return chosen
 
 
-def wrap(model: Any, stage: Cluster, chosen: KernelChoice, seed: int) -> tuple[Clone, list[Kernel]]:
+def wrap(model: Any, stage: Cluster, chosen: KernelChoice, seed: int) -> tuple[Clone, list[KernelInTraining]]:
     """Wrap the chosen layers.
 
     Args:
@@ -102,7 +102,7 @@ def _wrapper(stage: Cluster, layer: Any) -> Any:
     return ClusterWeights(layer, stage.clusters, init, cluster_per_channel=True)
 
 
-def _kernels(path: str, wrapper: Any, stage: Cluster, seed: int) -> list[Kernel]:
+def _kernels(path: str, wrapper: Any, stage: Cluster, seed: int) -> list[KernelInTraining]:
     found = []
     weights = wrapper.original_clusterable_weights
     axis = -1 if wrapper.cluster_per_channel else None
@@ -112,7 +112,7 @@ def _kernels(path: str, wrapper: Any, stage: Cluster, seed: int) -> list[Kernel]
         centroids.assign(kmeans.initial_centroids(weight.numpy(), stage.clusters, stage.init, seed, axis))
         value = functools.partial(_snapped, weight, centroids, axis)
         label = kernel_name(path, weight, alone=len(weights) == 1)
-        found.append(Kernel(label, weight, value, value, cluster=stage, channel_axis=axis))
+        found.append(KernelInTraining(label, weight, value, value, cluster=stage, channel_axis=axis))
     return found
 
 

@@ -13,6 +13,7 @@ from tfcompress.engines.momentum import Momentum
 from tfcompress.engines.tfmot import cluster as tfmot_cluster
 from tfcompress.engines.tfmot import prune as tfmot_prune
 from tfcompress.engines.tfmot import qat as tfmot_qat
+from tfcompress.engines.tfmot.clocked_schedule import Clock
 from tfcompress.engines.tfmot.cloning import (
     Clone,
     check_clonable,
@@ -24,14 +25,13 @@ from tfcompress.engines.tfmot.cloning import (
     with_weights,
 )
 from tfcompress.engines.tfmot.names import QuantizeWrapperV2, set_weight_quantizer_, weight_quantizers
-from tfcompress.engines.tfmot.schedule import Clock
 from tfcompress.engines.tfmot.transforms import ClusterTransform, KernelOnly, PruneTransform, TransformedQuantizer
 from tfcompress.errors import UnsupportedError, UsageError
 from tfcompress.models.graph import leaf_layers
 from tfcompress.models.samples import Samples
 from tfcompress.models.scope import listed
 from tfcompress.recipe import QAT, Cluster, Prune, Stage
-from tfcompress.weights.kernels import Kernel, KernelChoice
+from tfcompress.weights.kernels import KernelChoice, KernelInTraining
 from tfcompress.weights.promises import Promise
 from tfcompress.weights.promises import check_promises as check_promises
 from tfcompress.weights.schedule import plan
@@ -62,7 +62,7 @@ Finish = Callable[[Mapping[int, np.ndarray]], Any]
 @dataclass
 class _Trainable:
     model: Any
-    kernels: list[Kernel]
+    kernels: list[KernelInTraining]
     finish: Finish
     steps: list[Any] = field(default_factory=list)
     waiting: list[tuple[PruneTransform, ClusterTransform]] = field(default_factory=list)
@@ -277,7 +277,7 @@ def _install_(
     last = cluster or prune
     if last is None:
         return _Trainable(None, [], lambda _: None)
-    entry = Kernel(
+    entry = KernelInTraining(
         name=path,
         variable=kernel,
         current=last.current,

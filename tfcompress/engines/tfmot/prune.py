@@ -10,11 +10,11 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
+from tfcompress.engines.tfmot.clocked_schedule import Clock, ClockedSchedule
 from tfcompress.engines.tfmot.cloning import Clone, clone_with, kernel_name, kernels_of
 from tfcompress.engines.tfmot.names import PruneRegistry, prune_low_magnitude, set_constraint_
-from tfcompress.engines.tfmot.schedule import Clock, ClockedSchedule
 from tfcompress.recipe import Prune
-from tfcompress.weights.kernels import Kernel, KernelChoice, Verdict, choose_layers
+from tfcompress.weights.kernels import KernelChoice, KernelInTraining, Verdict, choose_layers
 from tfcompress.weights.masks import pruned, pruning_obstacle
 
 TWO_OF_FOUR = (2, 4)
@@ -80,7 +80,7 @@ def keep_zero_(variable: Any, mask: Any) -> None:
     set_constraint_(variable, constraint)  # the layer has created it long ago
 
 
-def wrap(model: Any, stage: Prune, chosen: KernelChoice, clock: Clock) -> tuple[Clone, list[Kernel]]:
+def wrap(model: Any, stage: Prune, chosen: KernelChoice, clock: Clock) -> tuple[Clone, list[KernelInTraining]]:
     """Wrap the chosen layers.
 
     Args:
@@ -107,7 +107,7 @@ def wrap(model: Any, stage: Prune, chosen: KernelChoice, clock: Clock) -> tuple[
     return result, kernels
 
 
-def _kernels(path: str, wrapper: Any, stage: Prune) -> list[Kernel]:
+def _kernels(path: str, wrapper: Any, stage: Prune) -> list[KernelInTraining]:
     # tfmot leaves the step at -1 until its own callback is seen; training without it is an assertion of its graph.
     tf_keras.backend.set_value(wrapper.pruning_step, 0)
     found = []
@@ -115,7 +115,7 @@ def _kernels(path: str, wrapper: Any, stage: Prune) -> list[Kernel]:
         keep_zero_(weight, mask)
         name = kernel_name(path, weight, alone=len(wrapper.pruning_vars) == 1)
         current = functools.partial(masked, weight, mask)
-        found.append(Kernel(name, weight, current, functools.partial(_final, current, stage), prune=stage))
+        found.append(KernelInTraining(name, weight, current, functools.partial(_final, current, stage), prune=stage))
     return found
 
 

@@ -16,9 +16,9 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
+from tfcompress.engines.tfmot.clocked_schedule import Clock, ClockedSchedule
 from tfcompress.engines.tfmot.names import Pruning, QuantizeConfig, Quantizer
 from tfcompress.engines.tfmot.prune import TWO_OF_FOUR, keep_zero_, masked
-from tfcompress.engines.tfmot.schedule import Clock, ClockedSchedule
 from tfcompress.recipe import Cluster, Prune
 from tfcompress.weights import kmeans
 from tfcompress.weights.masks import pruned
