@@ -45,7 +45,7 @@ def test_no_more_values_than_centroids_are_kept_exactly():
 
 def test_the_seed_decides():
     values = np.random.default_rng(0).normal(size=500)
-    first, again, other = (kmeans._plus_plus(np.sort(values), 5, np.random.default_rng(s)) for s in (1, 1, 2))
+    first, again, other = (kmeans.plus_plus(np.sort(values), 5, np.random.default_rng(s)) for s in (1, 1, 2))
     assert first.tolist() == again.tolist() != other.tolist()
 
 

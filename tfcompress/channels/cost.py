@@ -180,13 +180,3 @@ class CostModel:
             macs, parameters = mine @ weight / weight.sum()
             found[name] = (float(macs), float(parameters))
         return found
-
-
-def macs_after(model: Any, keep: Keep) -> int:
-    """Return the multiply-accumulates for one sample with what is kept; for many questions: :class:`CostModel`."""
-    return CostModel.of(model).of_kept(keep).macs
-
-
-def parameters_after(model: Any, keep: Keep) -> int:
-    """Return the number of parameters with what is kept; for many questions: :class:`CostModel`."""
-    return CostModel.of(model).of_kept(keep).parameters
