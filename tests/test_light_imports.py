@@ -50,8 +50,8 @@ def test_every_help_is_light(words: list[str]) -> None:
 def test_a_model_file_is_judged_without_anything_heavy() -> None:
     script = (
         "from tfcompress.safety.pure_functions import is_pure_function\n"
-        "from tfcompress.safety.configuration import find\n"
-        "assert is_pure_function('math.add') and not find({}).code"
+        "from tfcompress.safety.configuration import find_names\n"
+        "assert is_pure_function('math.add') and not find_names({}).code"
     )
     assert not loaded_by(script).intersection(HEAVY)
 

@@ -249,9 +249,9 @@ def _to_keras2(model: Any) -> Any:
 
 
 def _facade(graph: Any, given: Any) -> Any:
-    from tfcompress.engines.tfmot.carrier import facade
+    from tfcompress.engines.tfmot.carrier import carrier_model
 
-    return facade(graph, given)
+    return carrier_model(graph, given)
 
 
 def _in_keras3(model: Any, given: Any) -> Any:
@@ -259,11 +259,12 @@ def _in_keras3(model: Any, given: Any) -> Any:
     import keras
     import numpy as np
 
+    from tfcompress.models.keras_private import all_layers
     from tfcompress.models.signature import call, random_inputs, signature_of
 
     result = keras.models.clone_model(given)
     result.set_weights(model.get_weights())
-    for layer in result._flatten_layers():
+    for layer in all_layers(result):
         if isinstance(layer, keras.layers.Normalization):
             layer.finalize_state()
     inputs = random_inputs(signature_of(result), SAMPLES, seed=0)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.channels.channel_models import added_to_concatenated, lstm, model_of, plain, squeeze_excite
-from tfcompress.channels.cost import Cost, CostModel, macs_after, parameters_after
+from tfcompress.channels.cost import Cost, CostModel
 from tfcompress.errors import UsageError
 
 keras = pytest.importorskip("keras")
@@ -17,8 +17,6 @@ def test_sizes_are_products_of_what_is_kept():
     macs = 6 * 6 * (3 * 3 * 3 * first) + places * (2 * 2 * first * second) + places * second * 3
     parameters = (3 * 3 * 3 + 1) * first + 4 * first + (2 * 2 * first + 1) * second + (places * second + 1) * 3
     assert kept == Cost(macs, parameters)
-    assert macs_after(model, {"first": 4, "second": 3}) == macs
-    assert parameters_after(model, {"first": 4, "second": 3}) == parameters
 
 
 def test_a_recurrent_kernel_has_the_units_on_both_axes():

@@ -21,8 +21,8 @@ from tests.channels.channel_models import (
     squeeze_excite,
     transformer,
 )
+from tests.channels.dead_channels import kill_
 from tfcompress.channels.cost import Cost, CostModel
-from tfcompress.channels.dead import kill_
 from tfcompress.channels.groups import groups
 from tfcompress.channels.ledger import Ledger
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from tests.channels.dead_channels import kill_
 from tfcompress.channels.cost import CostModel
-from tfcompress.channels.dead import kill_
 from tfcompress.channels.surgery import narrow
 from tfcompress.models.profile import profile
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tfcompress.channels import ranking
-from tfcompress.channels.ranking import Candidate, best_of, choose
+from tfcompress.channels.ranking import Candidate, best_of, choose_channels
 
 
 def candidate(name, scores, **more):
@@ -33,24 +33,26 @@ def groups(rng, *widths, **more):
 
 def test_the_channels_that_matter_least_go():
     cost = chain(4)  # 3 * 4 + 4 * 10 = 52; two channels fewer: 26
-    found = choose([candidate("g0", [5, 1, 4, 2])], cost, 26.0)
+    found = choose_channels([candidate("g0", [5, 1, 4, 2])], cost, 26.0)
     assert found.keep == {"g0": (0, 2)}
     assert found.cost == 26.0
 
 
 def test_dead_channels_go_first_in_whatever_group_they_are():
     cost = chain(4, 4)  # 12 + 16 + 40
-    found = choose([candidate("g0", [1, 1, 1, 1]), candidate("g1", [1, 0, 1, 0])], cost, 12 + 8 + 20)
+    found = choose_channels([candidate("g0", [1, 1, 1, 1]), candidate("g1", [1, 0, 1, 0])], cost, 12 + 8 + 20)
     assert found.keep == {"g1": (0, 2)}
 
 
 def test_no_more_goes_than_the_target_takes():
-    found = choose([candidate("g0", np.ones(64))], chain(64), 0.5 * 64 * 13)
+    found = choose_channels([candidate("g0", np.ones(64))], chain(64), 0.5 * 64 * 13)
     assert found.cost == 32 * 13
 
 
 def test_equal_groups_of_equal_cost_shrink_alike():
-    found = choose([candidate("g0", np.ones(64)), candidate("g1", np.ones(64))], lambda k: _additive(k, 64, 64), 64.0)
+    found = choose_channels(
+        [candidate("g0", np.ones(64)), candidate("g1", np.ones(64))], lambda k: _additive(k, 64, 64), 64.0
+    )
     assert abs(len(found.keep["g0"]) - len(found.keep["g1"])) <= 2
 
 
@@ -59,7 +61,7 @@ def test_a_step_is_exchanged_for_one_that_is_worth_more():
         return float(3 * len(keep.get("g0", range(8))) + 2 * len(keep.get("g1", range(16))))
 
     light, heavy = candidate("g0", np.ones(8), round_to=4), candidate("g1", np.ones(16), round_to=8, weight=100.0)
-    found = choose([light, heavy], cost, 3 * 4 + 2 * 16)  # 44 of 56
+    found = choose_channels([light, heavy], cost, 3 * 4 + 2 * 16)  # 44 of 56
     assert {name: len(kept) for name, kept in found.keep.items()} == {"g0": 4}
     assert found.cost == 44.0
     widths = ranking._Widths([light, heavy], cost)
@@ -70,7 +72,7 @@ def test_a_step_is_exchanged_for_one_that_is_worth_more():
 
 def test_a_group_that_counts_more_keeps_more():
     candidates = [candidate("g0", np.ones(64)), candidate("g1", np.ones(64), weight=3.0)]
-    found = choose(candidates, lambda k: _additive(k, 64, 64), 64.0)
+    found = choose_channels(candidates, lambda k: _additive(k, 64, 64), 64.0)
     kept = [len(found.keep[name]) for name in ("g0", "g1")]
     assert kept[1] / kept[0] == pytest.approx(3.0, rel=0.2)  # weight / width, the price of a channel, is equal
 
@@ -80,12 +82,12 @@ def _additive(keep, *widths):
 
 
 def test_a_group_that_saves_nothing_is_left_alone():
-    found = choose([candidate("g0", np.ones(8)), candidate("free", np.zeros(8))], chain(8), 0.5 * 8 * 13)
+    found = choose_channels([candidate("g0", np.ones(8)), candidate("free", np.zeros(8))], chain(8), 0.5 * 8 * 13)
     assert set(found.keep) == {"g0"}
 
 
 def test_a_target_below_all_floors_leaves_every_group_at_its_floor():
-    found = choose([candidate("g0", np.ones(8), floor=2)], chain(8), 1.0)
+    found = choose_channels([candidate("g0", np.ones(8), floor=2)], chain(8), 1.0)
     assert len(found.keep["g0"]) == 2
     assert found.cost == found.least == 2 * 13
 
@@ -118,7 +120,7 @@ def test_the_target_is_met_with_allowed_widths_and_nothing_could_be_given_back(s
     candidates = groups(np.random.default_rng(seed), *widths, round_to=round_to)
     cost = chain(*widths)
     target = (1 - remove) * cost({})
-    found = choose(candidates, cost, target)
+    found = choose_channels(candidates, cost, target)
     assert found.cost == cost(found.keep)
     for one in candidates:
         assert len(found.keep.get(one.name, range(one.channels))) in one.widths

@@ -7,9 +7,9 @@ import dataclasses
 import numpy as np
 import pytest
 
+from tests.channels.dead_channels import kill_
 from tfcompress.channels import compensation, sensitivity, statistics, task_loss
 from tfcompress.channels.cost import CostModel
-from tfcompress.channels.dead import kill_
 from tfcompress.channels.groups import groups
 from tfcompress.channels.removal import _Plan, breadth, remove_channels, worth
 from tfcompress.channels.surgery import narrow

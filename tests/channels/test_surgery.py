@@ -17,8 +17,8 @@ from tests.channels.channel_models import (
     sequential,
     split_channels,
 )
+from tests.channels.dead_channels import kill_
 from tfcompress.channels.cost import CostModel
-from tfcompress.channels.dead import kill_
 from tfcompress.channels.groups import groups
 from tfcompress.channels.surgery import narrow
 from tfcompress.errors import UnsupportedError, UsageError
@@ -163,6 +163,23 @@ def test_a_sequential_model_stays_one():
     assert smaller.get_layer("b").kernel.shape == (6 * 6 * 2, 1)
 
 
+@pytest.mark.parametrize(
+    "operation",
+    [
+        lambda x: keras.ops.average(x, axis=-1),
+        lambda x: keras.ops.average(x, axis=1, weights=np.arange(6.0)),
+        lambda x: keras.ops.dot(x, np.ones((4, 2), "float32")),
+    ],
+    ids=["mean of channels", "mean of rows", "dot"],
+)
+def test_an_operation_is_not_taken_for_the_layer_of_its_name(operation):
+    given = keras.Input((6, 6, 3))
+    x = operation(layers.Conv2D(4, 3, padding="same", name="conv")(given))
+    model = filled(keras.Model(given, layers.Dense(2)(layers.Flatten()(x))))
+    (pinned,) = [group.pinned for group in groups(model) if group.name == "conv"]
+    assert pinned.endswith("cannot be narrowed")
+
+
 def test_names_and_structures_of_inputs_and_outputs_stay():
     model = many_ends()
     smaller = narrow(model, {"body": [0, 4], "side": [1]})
@@ -256,10 +273,3 @@ def test_a_subclassed_model_is_refused():
         UnsupportedError, match=r"functional and sequential Keras 3 models that are built, got 'own' \(Own\)"
     ):
         narrow(model, {})
-
-
-def test_a_channel_that_a_group_has_not_cannot_be_killed():
-    model = model_of(plain)
-    (group,) = [group for group in groups(model) if group.name == "first"]
-    with pytest.raises(UsageError, match=r"channels must be within 0 … 5 of group 'first', got 6"):
-        kill_(group, [0, 6])

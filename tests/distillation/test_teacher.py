@@ -4,7 +4,7 @@ import pytest
 from tests.engines.tiny_networks import dense, vectors
 from tfcompress.distillation.teacher import Teacher, learn_from_
 from tfcompress.errors import UsageError
-from tfcompress.models.copies import copied
+from tfcompress.models.copies import model_copy
 from tfcompress.recipe import Distill
 
 keras = pytest.importorskip("keras")
@@ -24,7 +24,7 @@ def pair(last=None, outputs=3, temperature=2.0, weight=0.25):
     keras.utils.set_random_seed(0)
     given = keras.Input((16,), name="vector")
     teacher = keras.Model(given, keras.layers.Dense(outputs, last, name="out")(given))
-    student = copied(teacher)
+    student = model_copy(teacher)
     student.set_weights([w + 0.3 * np.random.default_rng(1).normal(size=w.shape) for w in student.get_weights()])
     learn_from_(student, Teacher(teacher, Distill(temperature=temperature, weight=weight)))
     return teacher, student
@@ -66,7 +66,7 @@ def test_several_outputs_are_each_compared_in_their_own_way():
     teacher = keras.Model(
         given, {"a": keras.layers.Dense(3, name="a")(given), "b": keras.layers.Dense(2, name="b")(given)}
     )
-    student = copied(teacher)
+    student = model_copy(teacher)
     student.set_weights([w + 0.1 for w in student.get_weights()])
     learn_from_(student, Teacher(teacher, Distill(weight=1.0, temperature=1.0)))
     student.compile(loss={"a": keras.losses.SparseCategoricalCrossentropy(from_logits=True), "b": "mse"})
@@ -96,7 +96,7 @@ def test_the_teacher_is_none_of_the_students_weights_and_not_in_its_file(tmp_pat
 
 def test_a_sequential_student_trains_too():
     model = dense(keras)
-    student = copied(model)
+    student = model_copy(model)
     learn_from_(student, Teacher(model, Distill()))
     student.compile(
         optimizer="sgd", loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True), jit_compile=False

@@ -9,7 +9,7 @@ import pytest
 
 from tests.engines.tiny_networks import BATCH, EPOCHS, compile_
 
-WRAPPERS = ("Quantize", "Prune", "Cluster", "GraphLayer", "Transformed", "FakeQuant")
+WRAPPERS = ("Quantize", "Prune", "Cluster", "CarriedGraph", "Transformed", "FakeQuant")
 
 ENGINES = {"tf_keras": "tfmot", "keras": "native"}
 

@@ -10,6 +10,9 @@ from tfcompress.engines import native as native_engine
 from tfcompress.engines.native import open_session
 from tfcompress.errors import UnsupportedError, UsageError
 from tfcompress.job import attach
+from tfcompress.models.copies import model_copy
+from tfcompress.models.keras_private import all_layers
+from tfcompress.models.transformed_layer import TransformedLayer
 from tfcompress.quantization.fake_quant import FakeQuant
 from tfcompress.recipe import QAT, Cluster, Distill, Prune
 from tfcompress.weights.promises import distinct_values, sparsity
@@ -37,7 +40,7 @@ class TestEverythingAtOnce(TechniqueContract):
 
 
 def ranges(model):
-    return [layer for layer in model._flatten_layers() if isinstance(layer, FakeQuant) and layer.fixed is None]
+    return [layer for layer in all_layers(model) if isinstance(layer, FakeQuant) and layer.fixed is None]
 
 
 def test_it_is_an_engine():
@@ -177,7 +180,7 @@ def test_the_finished_model_loads_in_a_new_process_and_computes_the_same(trained
 def test_a_finished_quantized_model_trains_on(trained):
     _, finished = trained
     before = kernel(finished, "hidden").copy()
-    again = native_engine._finished(finished, {})
+    again = model_copy(finished)
     losses = compile_(keras, again).fit(*images(), verbose=0).history["loss"]
     assert np.isfinite(losses).all()
     assert not np.array_equal(kernel(again, "hidden"), before)
@@ -186,8 +189,9 @@ def test_a_finished_quantized_model_trains_on(trained):
 @pytest.mark.slow
 def test_clusters_follow_their_weights_through_training():
     job = attach(dense(keras), Cluster(clusters=4))
-    before = np.sort(job._session._clustering.lookups[0].centroids)
+    [lookup] = next(layer for layer in job.model.layers if isinstance(layer, TransformedLayer)).transforms["kernel"]
+    before = np.sort(lookup.centroids)
     fit_(keras, job, vectors(), epochs=4)
-    after = np.sort(job._session._clustering.lookups[0].centroids)
+    after = np.sort(lookup.centroids)
     assert np.abs(before - after).max() > 1e-4
     assert np.array_equal(np.unique(kernel(job.finish(), "a")), after)

@@ -3,7 +3,8 @@ import pytest
 
 from tests.engines.tiny_networks import convolutional, dense
 from tfcompress.errors import ModelError, UnsupportedError
-from tfcompress.models.copies import check_graph, copied, layers_with_kernels, leaves, slots_of
+from tfcompress.models.copies import check_graph, layers_with_kernels, model_copy, slots_of
+from tfcompress.models.graph import leaf_layers
 
 keras = pytest.importorskip("keras")
 layers = keras.layers
@@ -30,7 +31,7 @@ def intricate():
 @pytest.fixture(scope="module")
 def pair():
     model = intricate()
-    return model, copied(model)
+    return model, model_copy(model)
 
 
 def test_a_copy_computes_the_same_and_shares_no_variable(pair):
@@ -43,9 +44,11 @@ def test_a_copy_computes_the_same_and_shares_no_variable(pair):
 def test_a_copy_has_the_same_layers_names_and_frozen_parts_and_is_not_compiled(pair):
     model, copy = pair
     model.compile("sgd", "mse")
-    again = copied(model)
+    again = model_copy(model)
     assert not again.compiled
-    assert [(path, type(layer)) for path, layer in leaves(copy)] == [(p, type(layer)) for p, layer in leaves(model)]
+    assert [(path, type(layer)) for path, layer in leaf_layers(copy)] == [
+        (p, type(layer)) for p, layer in leaf_layers(model)
+    ]
     assert len(copy.trainable_variables) == len(model.trainable_variables)
     assert not copy.get_layer("twice").trainable
     assert not copy.get_layer("scores").trainable

@@ -10,7 +10,7 @@ import pytest
 from tfcompress.errors import ModelError
 from tfcompress.models import probing
 from tfcompress.models.probing import FileInfo, probe
-from tfcompress.safety.configuration import Name, find
+from tfcompress.safety.configuration import Name, find_names
 
 MODEL = {"class_name": "Sequential", "config": {"name": "m", "layers": []}}
 
@@ -70,9 +70,9 @@ def test_wrappers_code_and_foreign_classes_are_found(tmp_path):
 
 def test_a_call_of_an_unsafe_function_is_code():
     layer = {"class_name": "TFOpLambda", "config": {"name": "tf.io.write_file", "function": "io.write_file"}}
-    assert find({"config": {"layers": [layer]}}).code == ["call of tf.io.write_file in layer 'tf.io.write_file'"]
+    assert find_names({"config": {"layers": [layer]}}).code == ["call of tf.io.write_file in layer 'tf.io.write_file'"]
     marshalled = {"class_name": "Dense", "config": {"activation": {"class_name": "__lambda__", "config": {}}}}
-    assert find([marshalled]).code == ["Lambda layer '__lambda__'"]
+    assert find_names([marshalled]).code == ["Lambda layer '__lambda__'"]
 
 
 def test_a_tflite_file_is_known_by_its_identifier(tmp_path):

@@ -7,8 +7,8 @@ import pytest
 
 from tfcompress.models.loading import load
 from tfcompress.safety import allowed_classes
-from tfcompress.safety.allowed_classes import OUR_MODULES, is_library, refused
-from tfcompress.safety.configuration import CODE_CLASSES, Name, find
+from tfcompress.safety.allowed_classes import OUR_MODULES, is_library, refused_names
+from tfcompress.safety.configuration import CODE_CLASSES, Name, find_names
 
 WRITERS = pytest.mark.parametrize("writer", ["keras2", "keras3"])
 
@@ -31,13 +31,13 @@ def named(name, *, kind="class", module=None, registered=None):
 
 
 def is_known(name, writer, custom=None, *, tfmot=False):
-    return refused([name], writer, custom or {}, tfmot=tfmot) == []
+    return refused_names([name], writer, custom or {}, tfmot=tfmot) == []
 
 
 @WRITERS
 def test_no_class_of_the_table_runs_code_and_none_is_another_package_s(writer, request):
     library = request.getfixturevalue("tf_keras" if writer == "keras2" else "keras")
-    classes = allowed_classes._classes(writer)
+    classes = allowed_classes.classes_of(writer)
     assert not classes & CODE_CLASSES
     assert {"Dense", "Conv2D", "Functional", "GlorotUniform", "L2", "Adam"} <= classes
     for name in classes:
@@ -54,7 +54,7 @@ def test_no_class_of_the_table_sounds_as_if_it_took_a_function_or_a_file_but_tho
         (name, parameter)
         for space in spaces
         for name, item in vars(space).items()
-        if name in allowed_classes._classes(writer) and inspect.isclass(item)
+        if name in allowed_classes.classes_of(writer) and inspect.isclass(item)
         for parameter in inspect.signature(item.__init__).parameters
         if SUSPICIOUS.search(parameter)
     }
@@ -125,7 +125,7 @@ def test_what_is_not_keras_s_is_not_known(name, writer):
 def test_every_layer_that_keras_3_can_save_is_known_by_the_name_of_its_class_or_runs_code(keras):
     classes = {item for item in vars(keras.layers).values() if inspect.isclass(item)}
     names = {item.__name__ for item in classes if issubclass(item, keras.layers.Layer)}
-    assert names - allowed_classes._classes("keras3") <= CODE_CLASSES
+    assert names - allowed_classes.classes_of("keras3") <= CODE_CLASSES
     assert is_known(named("GroupedQueryAttention", module="keras.layers"), "keras3")
 
 
@@ -142,7 +142,7 @@ def test_every_layer_and_initializer_that_tf_keras_can_read_is_known_or_runs_cod
         "DeviceWrapper",
         "_RNNCellWrapper",
     }  # bases, and a device's name
-    assert names - allowed_classes._classes("keras2") - CODE_CLASSES == inner
+    assert names - allowed_classes.classes_of("keras2") - CODE_CLASSES == inner
     assert [
         name
         for name in initializers.LOCAL.ALL_OBJECTS
@@ -181,9 +181,9 @@ def test_whatever_keras_s_own_networks_name_is_known(network, keras_module):
     if make is None:
         pytest.skip("this Keras has no such network")
     model = make(weights=None, include_top=False, input_shape=(96, 96, 3))
-    found = find(json.loads(model.to_json()))
+    found = find_names(json.loads(model.to_json()))
     writer = "keras3" if keras_module.__name__ == "keras" else "keras2"
-    assert refused(found.names, writer, {}, tfmot=False) == []
+    assert refused_names(found.names, writer, {}, tfmot=False) == []
     assert (found.code, found.outside) == ([], [])
     keras_module.backend.clear_session()
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfcompress.safety.configuration import CODE_CLASSES, FILE_ENTRIES, MOST_NESTED, Name, find
+from tfcompress.safety.configuration import CODE_CLASSES, FILE_ENTRIES, MOST_NESTED, Name, find_names
 
 
 def layer(class_name, **config):
@@ -16,12 +16,12 @@ def model(*layers):
 
 
 def names(config):
-    return {(name.kind, name.name) for name in find(config).names}
+    return {(name.kind, name.name) for name in find_names(config).names}
 
 
 def test_classes_functions_and_identifiers_are_collected_with_their_layer():
     relu = {"class_name": "function", "config": "relu", "module": "builtins", "registered_name": "function"}
-    found = find(model(layer("Dense", activation=relu, kernel_initializer="glorot_uniform")))
+    found = find_names(model(layer("Dense", activation=relu, kernel_initializer="glorot_uniform")))
     assert set(found.names) == {
         Name("class", "Functional", None, None, "model"),
         Name("class", "Dense", None, None, "one"),
@@ -53,7 +53,7 @@ def test_a_class_that_runs_code_is_code_wherever_it_stands(class_name):
         model(layer("Dense") | {"registered_name": f"shop>{class_name}"}),
         model(layer(f"shop>{class_name}")),
     ):
-        assert find(config).code == [f"{shown} layer 'one'"], config
+        assert find_names(config).code == [f"{shown} layer 'one'"], config
 
 
 @pytest.mark.parametrize(
@@ -74,9 +74,9 @@ def test_a_class_that_runs_code_is_code_wherever_it_stands(class_name):
     ],
 )
 def test_a_call_of_what_is_not_known_as_arithmetic_is_code(class_name, config, shown):
-    assert find(model(layer(class_name, **config))).code == [f"call of {shown} in layer 'one'"]
+    assert find_names(model(layer(class_name, **config))).code == [f"call of {shown} in layer 'one'"]
     mismatched = layer("Dense", **config) | {"registered_name": f"tfcompress>{class_name}"}
-    assert find(model(mismatched)).code == [f"call of {shown} in layer 'one'"]
+    assert find_names(model(mismatched)).code == [f"call of {shown} in layer 'one'"]
 
 
 @pytest.mark.parametrize(
@@ -93,26 +93,29 @@ def test_a_call_of_what_is_not_known_as_arithmetic_is_code(class_name, config, s
     ],
 )
 def test_a_call_of_arithmetic_is_none(class_name, config):
-    assert find(model(layer(class_name, **config))).code == []
+    assert find_names(model(layer(class_name, **config))).code == []
 
 
 @pytest.mark.parametrize("entry", sorted(FILE_ENTRIES))
 def test_a_text_where_a_file_can_be_named_is_one_and_a_list_of_words_is_not(entry):
-    assert find(model(layer("StringLookup", **{entry: "words.txt"}))).outside == [
+    assert find_names(model(layer("StringLookup", **{entry: "words.txt"}))).outside == [
         f"the name of a file, 'words.txt', as {entry!r} in layer 'one'"
     ]
-    assert find(model(layer("StringLookup", **{entry: ["/path", "http://word"]}))).outside == []
+    assert find_names(model(layer("StringLookup", **{entry: ["/path", "http://word"]}))).outside == []
     described = {"class_name": "__bytes__", "config": {"value": "/path"}}
-    assert "something other than a list of words" in find(model(layer("StringLookup", **{entry: described}))).outside[0]
+    assert (
+        "something other than a list of words"
+        in find_names(model(layer("StringLookup", **{entry: described}))).outside[0]
+    )
 
 
 def test_an_address_is_a_file_in_any_entry():
-    assert "gs://bucket/x" in find(model(layer("Dense", whatever="gs://bucket/x"))).outside[0]
+    assert "gs://bucket/x" in find_names(model(layer("Dense", whatever="gs://bucket/x"))).outside[0]
 
 
 @pytest.mark.parametrize("entry", ["layer", "cell", "quantize_config", "pruning_schedule", "operation"])
 def test_a_name_alone_where_a_description_belongs_is_not_looked_up(entry):
-    assert "where a description belongs" in find(model(layer("Wrapper", **{entry: "tf"}))).outside[0]
+    assert "where a description belongs" in find_names(model(layer("Wrapper", **{entry: "tf"}))).outside[0]
 
 
 @pytest.mark.parametrize(
@@ -131,20 +134,20 @@ def test_a_name_alone_where_a_description_belongs_is_not_looked_up(entry):
     ],
 )
 def test_a_description_that_is_not_understood_is_refused(described):
-    assert find(model(layer("Dense", activation=described))).outside
+    assert find_names(model(layer("Dense", activation=described))).outside
 
 
 def test_what_is_nested_without_end_is_refused():
     described = layer("Dense")
     for _ in range(MOST_NESTED):
         described = layer("Wrapper", layer=described)
-    assert "nested more than" in find(described).outside[0]
+    assert "nested more than" in find_names(described).outside[0]
 
 
 def test_our_own_classes_and_wrappers_of_training_are_noted():
     ours = layer("FakeQuant") | {"registered_name": "tfcompress>FakeQuant", "module": "tfcompress.models.x"}
-    assert (find(model(ours)).ours, find(model(ours)).wrappers) == (True, ["FakeQuant"])
-    assert find(model(layer("QuantizeWrapperV2"))).wrappers == ["QuantizeWrapperV2"]
+    assert (find_names(model(ours)).ours, find_names(model(ours)).wrappers) == (True, ["FakeQuant"])
+    assert find_names(model(layer("QuantizeWrapperV2"))).wrappers == ["QuantizeWrapperV2"]
 
 
 VALUES = st.recursive(
@@ -156,7 +159,7 @@ VALUES = st.recursive(
 
 @given(VALUES)
 def test_whatever_a_configuration_holds_it_is_read(value):
-    find(value)
+    find_names(value)
 
 
 @given(VALUES, st.lists(st.sampled_from(["list", "dict", "layer", "json"]), max_size=6))
@@ -169,4 +172,4 @@ def test_a_lambda_is_found_however_it_is_packed(value, packing):
             "layer": layer("TimeDistributed", layer=described),
             "json": json.dumps({"class_name": "x", "config": described}),
         }[way]
-    assert find({"config": described}).code == ["Lambda layer 'hidden'"]
+    assert find_names({"config": described}).code == ["Lambda layer 'hidden'"]

@@ -4,7 +4,7 @@ from tests.models import small_models
 from tests.models.saved_models import operations
 from tests.models.small_models import build
 from tfcompress.models.savedmodel import check_trusted, saved_signature
-from tfcompress.safety.graph_operations import FAMILIES, GRAPH_OPERATIONS, is_pure_operation
+from tfcompress.safety.graph_operations import FAMILIES, GRAPH_OPERATIONS, is_pure_graph_operation
 from tfcompress.safety.saved_savers import SAVERS
 
 REACHING = tuple(
@@ -44,7 +44,7 @@ def test_no_name_is_in_two_families():
 
 @pytest.mark.parametrize("name", REACHING)
 def test_what_reaches_outside_is_not_in_the_table(name):
-    assert not is_pure_operation(name)
+    assert not is_pure_graph_operation(name)
 
 
 def test_no_operation_in_the_table_is_told_a_file_by_an_attribute():

@@ -5,7 +5,7 @@ from tests.engines.tiny_networks import convolutional, dense
 from tfcompress.errors import UnsupportedError
 from tfcompress.models.copies import layers_with_kernels
 from tfcompress.recipe import Cluster
-from tfcompress.weights.clustering import Clustering, choice, clusterable
+from tfcompress.weights.clustering import Clustering, clusterable, kernels_to_cluster
 from tfcompress.weights.code_book import ClusterLookup
 from tfcompress.weights.kmeans import snapped
 from tfcompress.weights.promises import distinct_values
@@ -74,7 +74,7 @@ def test_a_lookup_is_the_same_after_it_was_written_down():
 
 
 def test_depthwise_and_small_kernels_are_left_and_that_is_said():
-    chosen = choice(Cluster(clusters=30, per_channel=True), layers_with_kernels(convolutional(keras)))
+    chosen = kernels_to_cluster(Cluster(clusters=30, per_channel=True), layers_with_kernels(convolutional(keras)))
     assert list(chosen.layers) == ["first", "hidden", "logits"]
     assert chosen.notes == [
         "cluster leaves depthwise as it is: the kernel of DepthwiseConv2D holds a filter for each channel",
@@ -88,7 +88,7 @@ def test_frozen_layers_are_refused_by_name():
     model = dense(keras)
     model.get_layer("a").trainable = False
     with pytest.raises(UnsupportedError, match=r"cluster cannot work on a \(Dense: it is frozen, .*scope = \['b'\]"):
-        choice(Cluster(clusters=4), layers_with_kernels(model))
+        kernels_to_cluster(Cluster(clusters=4), layers_with_kernels(model))
 
 
 def test_pruned_kernels_wait_and_count_zero_among_their_values():

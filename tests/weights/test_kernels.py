@@ -3,7 +3,7 @@ import pytest
 from tfcompress.errors import UnsupportedError, UsageError
 from tfcompress.models.scope import check_scope, in_scope, listed
 from tfcompress.recipe import Prune
-from tfcompress.weights.kernels import Verdict, choose
+from tfcompress.weights.kernels import Verdict, choose_layers
 
 
 class Dense:
@@ -35,15 +35,15 @@ def test_layers_that_cannot_be_worked_on_are_all_named_with_a_way_out():
     layers = {"a": Dense(), "b": Odd(), "c": Odd()}
     words = r"prune cannot work on b \(Odd: it is odd\), c \(Odd: it is odd\); .* prune.scope = \['a'\]"
     with pytest.raises(UnsupportedError, match=words):
-        choose(Prune(), layers, verdict)
-    assert list(choose(Prune(scope=("a",)), layers, verdict).layers) == ["a"]
+        choose_layers(Prune(), layers, verdict)
+    assert list(choose_layers(Prune(scope=("a",)), layers, verdict).layers) == ["a"]
 
 
 def test_a_model_without_a_kernel_to_work_on_is_refused():
     with pytest.raises(UnsupportedError, match=r"prune finds nothing to work on \(no layer has a kernel\)"):
-        choose(Prune(), {}, verdict)
+        choose_layers(Prune(), {}, verdict)
     with pytest.raises(UnsupportedError, match=r"prune cannot work on b .*; leave the prune stage out"):
-        choose(Prune(), {"b": Odd()}, verdict)
+        choose_layers(Prune(), {"b": Odd()}, verdict)
 
 
 def test_what_is_left_is_noted_unless_it_was_asked_for_by_name():
@@ -51,12 +51,12 @@ def test_what_is_left_is_noted_unless_it_was_asked_for_by_name():
         return Verdict("take") if isinstance(layer, Dense) else Verdict("leave", "too small")
 
     layers = {"a": Dense(), "b": Odd()}
-    assert choose(Prune(), layers, leave).notes == ["prune leaves b as it is: too small"]
-    assert choose(Prune(scope=("*",)), layers, leave).notes == ["prune leaves b as it is: too small"]
+    assert choose_layers(Prune(), layers, leave).notes == ["prune leaves b as it is: too small"]
+    assert choose_layers(Prune(scope=("*",)), layers, leave).notes == ["prune leaves b as it is: too small"]
     with pytest.raises(UnsupportedError, match=r"prune cannot work on b \(Odd: too small\)"):
-        choose(Prune(scope=("a", "b")), layers, leave)
+        choose_layers(Prune(scope=("a", "b")), layers, leave)
     with pytest.raises(UnsupportedError, match=r"prune finds nothing to work on \(b: too small\)"):
-        choose(Prune(), {"b": Odd()}, leave)
+        choose_layers(Prune(), {"b": Odd()}, leave)
 
 
 def test_long_lists_are_cut():

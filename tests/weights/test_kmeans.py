@@ -45,13 +45,13 @@ def test_no_more_values_than_centroids_are_kept_exactly():
 
 def test_the_seed_decides():
     values = np.random.default_rng(0).normal(size=500)
-    first, again, other = (kmeans._plus_plus(np.sort(values), 5, np.random.default_rng(s)) for s in (1, 1, 2))
+    first, again, other = (kmeans.plus_plus(np.sort(values), 5, np.random.default_rng(s)) for s in (1, 1, 2))
     assert first.tolist() == again.tolist() != other.tolist()
 
 
 def test_channels_have_centroids_of_their_own_and_zeros_can_be_left_out():
     kernel = np.array([[0.0, 5.0], [1.0, 0.0], [3.0, 7.0]], np.float32)
-    rising = kmeans.placed(kernel, 2, "linear", 0, axis=-1, skip_zeros=True)
+    rising = kmeans.initial_centroids(kernel, 2, "linear", 0, axis=-1, skip_zeros=True)
     assert rising.tolist() == [[1.0, 3.0], [5.0, 7.0]]
     assert kmeans.snapped(kernel, rising, axis=-1).tolist() == [[1.0, 5.0], [1.0, 5.0], [3.0, 7.0]]
-    assert kmeans.placed(np.zeros((3, 1)), 2, "linear", 0, axis=-1, skip_zeros=True).tolist() == [[0.0, 0.0]]
+    assert kmeans.initial_centroids(np.zeros((3, 1)), 2, "linear", 0, axis=-1, skip_zeros=True).tolist() == [[0.0, 0.0]]

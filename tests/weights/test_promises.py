@@ -3,7 +3,14 @@ import pytest
 
 from tfcompress.errors import ContractError
 from tfcompress.recipe import Cluster, Prune
-from tfcompress.weights.promises import Promise, check, distinct_values, sparsity, sparsity_promises, values_promise
+from tfcompress.weights.promises import (
+    Promise,
+    check_promises,
+    distinct_values,
+    sparsity,
+    sparsity_promises,
+    values_promise,
+)
 
 
 def test_sparsity_is_the_fraction_of_zeros():
@@ -45,7 +52,7 @@ def test_a_clustered_kernel_may_hold_fewer_values_but_not_more():
 
 
 def test_check_names_the_first_broken_promises_and_counts_the_rest():
-    check([Promise("fine", "sparsity", 0.5, 0.5)])
+    check_promises([Promise("fine", "sparsity", 0.5, 0.5)])
     broken = [Promise(f"layer{i}", "sparsity", 0.5, 0.25) for i in range(7)]
     with pytest.raises(ContractError, match=r"7 kernels: layer0: sparsity 0.25 instead of 0.5;.*layer4.* and 2 more"):
-        check(broken)
+        check_promises(broken)

@@ -8,7 +8,7 @@ from tfcompress.job import attach
 from tfcompress.models.copies import layers_with_kernels
 from tfcompress.recipe import Prune
 from tfcompress.weights.promises import sparsity
-from tfcompress.weights.pruning import choice
+from tfcompress.weights.pruning import kernels_to_prune
 
 keras = pytest.importorskip("keras")
 layers = keras.layers
@@ -17,7 +17,7 @@ STEPS = 4
 
 
 def chosen(model, **options):
-    return choice(Prune(**options), layers_with_kernels(model))
+    return kernels_to_prune(Prune(**options), layers_with_kernels(model))
 
 
 def session(stage, model=None):

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tfcompress.models.call_template import Template, leaves
 from tfcompress.models.graph import calls, is_graph
+from tfcompress.models.keras_private import has_origin
 from tfcompress.models.wiring import wire
 
 Seen = Callable[[str, Any, Any], None]
@@ -82,7 +83,7 @@ def _walk(model: Any, given: list[Any], prefix: str, seen: Seen) -> list[Any]:
     """Run a model call by call, nested ones inside too."""
     values = {id(symbol): value for symbol, value in zip(model.inputs, given, strict=True)}
     for call in calls(model):
-        template, symbols = Template.of(call.args, call.kwargs, lambda leaf: hasattr(leaf, "_keras_history"))
+        template, symbols = Template.of(call.args, call.kwargs, has_origin)
         fed = [values[id(symbol)] for symbol in symbols]
         path = prefix + call.layer.name
         if fed:

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from tfcompress.channels.ledger import Atoms, Channels, Marks
-from tfcompress.channels.trace import Rule, Step, refused
+from tfcompress.channels.ledger import Atoms, AxisChannels, Marks
+from tfcompress.channels.trace import Rule, Step, pinned_whole
+from tfcompress.models.keras_private import attention_projections
 from tfcompress.models.macs import macs_of_call
 
 
@@ -20,32 +21,33 @@ def multi_head(step: Step) -> list[Marks]:
     bound = _bound(step)
     if (
         {"query", "value"} - set(bound)
-        or layer._attention_axes not in (None, (1,))
+        or layer.attention_axes not in (None, (1,))
         or any(len(marks) != 3 for marks in bound.values())
     ):
-        return refused(step)
+        return pinned_whole(step)
     for marks in bound.values():
         step.pin_but(marks, -1)
     query, value = bound["query"], bound["value"]
-    heads = step.produce(layer._value_dense.kernel, 1, ":heads")
-    values = step.produce(layer._value_dense.kernel, 2, ":values")
+    projections = attention_projections(layer)
+    heads = step.produce(projections["value"].kernel, 1, ":heads")
+    values = step.produce(projections["value"].kernel, 2, ":values")
     given = {"query": query, "key": bound.get("key", value), "value": value, "gate": query}
     for name, marks in given.items():
-        dense = getattr(layer, f"_{name}_dense", None)
+        dense = projections.get(name)
         if dense is None:
             continue
         step.read(dense.kernel, 0, marks[-1])
         _project(step, dense, heads, values if name in ("value", "gate") else None)
-    last = layer._output_dense
+    last = projections["output"]
     out = step.produce(last.kernel, 2)
-    step.read(last.kernel, 0, Channels.zero(heads))
-    step.read(last.kernel, 1, Channels.zero(values))
+    step.read(last.kernel, 0, AxisChannels.zero(heads))
+    step.read(last.kernel, 1, AxisChannels.zero(values))
     if last.bias is not None:
         step.claim(last.bias, 0, out, "makes")
     step.configure(num_heads=heads, value_dim=values, output_shape=out)
     _count(step, heads, values)
-    marks_out: Marks = (None, None, Channels.zero(out))
-    scores: Marks = (None, Channels.zero(heads).becoming(np.nan), None, None)
+    marks_out: Marks = (None, None, AxisChannels.zero(out))
+    scores: Marks = (None, AxisChannels.zero(heads).becoming(np.nan), None, None)
     return [marks_out, scores][: len(step.outputs)]
 
 
@@ -53,31 +55,32 @@ def grouped_query(step: Step) -> list[Marks]:
     """A key-value head is a channel, with all the query heads that use it; output, query and value have one width."""
     layer, bound = step.layer, _bound(step)
     if {"query", "value"} - set(bound) or any(len(marks) != 3 for marks in bound.values()):
-        return refused(step)
+        return pinned_whole(step)
     for marks in bound.values():
         step.pin_but(marks, -1)
     query, value = bound["query"], bound["value"]
-    heads = step.produce(layer._value_dense.kernel, 1, ":heads")
+    projections = attention_projections(layer)
+    heads = step.produce(projections["value"].kernel, 1, ":heads")
     asking = np.repeat(heads, layer.num_repeats)
     given = {"query": query, "key": bound.get("key", value), "value": value, "gate": query}
     for name, marks in given.items():
-        dense = getattr(layer, f"_{name}_dense", None)
+        dense = projections.get(name)
         if dense is not None:
             step.read(dense.kernel, 0, marks[-1])
             _project(step, dense, asking if name in ("query", "gate") else heads, None)
-    last = layer._output_dense
+    last = projections["output"]
     out = step.produce(last.kernel, 2)
     for channels in (query[-1], value[-1]):
         if channels is None:
             step.trace.ledger.pin(out, f"layer {step.named} makes as many channels as it reads")
         else:
             step.trace.ledger.unite(out, channels.atoms)
-    step.read(last.kernel, 0, Channels.zero(asking))
+    step.read(last.kernel, 0, AxisChannels.zero(asking))
     if last.bias is not None:
         step.claim(last.bias, 0, out, "makes")
     step.configure(num_query_heads=asking, num_key_value_heads=heads)
-    scores: Marks = (None, Channels.zero(asking).becoming(np.nan), None, None)
-    made: Marks = (None, None, Channels.zero(out))
+    scores: Marks = (None, AxisChannels.zero(asking).becoming(np.nan), None, None)
+    made: Marks = (None, None, AxisChannels.zero(out))
     return [made, scores][: len(step.outputs)]
 
 
@@ -107,17 +110,17 @@ def _count(step: Step, heads: Atoms, values: Atoms) -> None:
         step.product(None)
         return
     asking, asked = shapes.inputs[0][0] or 0, shapes.inputs[1][0] or 0
-    step.multiply(layer._query_dense.kernel, layer._output_dense.kernel, each=asking)
-    step.multiply(layer._key_dense.kernel, layer._value_dense.kernel, each=asked)
-    step.product(asking * asked * layer._num_heads * layer._key_dim, heads)
-    step.product(asking * asked * layer._num_heads * layer._value_dim, heads, values)
+    step.multiply(layer.query_dense.kernel, layer.output_dense.kernel, each=asking)
+    step.multiply(layer.key_dense.kernel, layer.value_dense.kernel, each=asked)
+    step.product(asking * asked * layer.num_heads * layer.key_dim, heads)
+    step.product(asking * asked * layer.num_heads * layer.value_dim, heads, values)
 
 
 def scored(step: Step) -> list[Marks]:
     """``Attention`` and ``AdditiveAttention``: scores sum over what query and key share; values pass."""
     layer, marks = step.layer, step.given
     if len(marks) not in (2, 3) or any(len(one) != 3 for one in marks) or len(step.args) != 1:
-        return refused(step)
+        return pinned_whole(step)
     for one in marks:
         step.pin_but(one, -1)
     query, value, key = marks[0][-1], marks[1][-1], marks[-1][-1]

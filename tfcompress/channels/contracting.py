@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from tfcompress.channels.claims import Count
 from tfcompress.channels.elementwise import activated
-from tfcompress.channels.ledger import Atoms, Channels, Marks
-from tfcompress.channels.records import Count
-from tfcompress.channels.trace import Rule, Step, refused
+from tfcompress.channels.ledger import Atoms, AxisChannels, Marks
+from tfcompress.channels.trace import Rule, Step, pinned_whole
 from tfcompress.models.macs import macs_of_call
 
 
@@ -36,27 +36,29 @@ def einsum_dense(step: Step) -> list[Marks]:
     here = dict(zip(given, marks, strict=True))
     made = [letter for letter in kernel if letter not in given]
     if any(letter not in out for letter in made):
-        return refused(step)
-    found: dict[str, Channels | None] = {
+        return pinned_whole(step)
+    found: dict[str, AxisChannels | None] = {
         k: c and c.becoming(np.where((c.dead == 0) & (layer.bias is None), 0.0, np.nan)) for k, c in here.items()
     }
     for axis, letter in enumerate(kernel):
         if letter in made:
             suffix = "" if letter == made[-1] else f":{letter}"
-            found[letter] = Channels.zero(step.produce(layer.kernel, axis, suffix))
+            found[letter] = AxisChannels.zero(step.produce(layer.kernel, axis, suffix))
         elif letter not in out:
             step.read(layer.kernel, axis, here[letter])
         else:
             channels = here[letter]
             step.claim(layer.kernel, axis, None if channels is None else channels.atoms, "makes")
-            found[letter] = channels and Channels.zero(channels.atoms)
+            found[letter] = channels and AxisChannels.zero(channels.atoms)
     _count(step, kernel, here, found)
     _claim_bias(step, out, found)
     _set_output_shape(step, out, {k: c.atoms for k, c in found.items() if c is not None and k in out})
     return [tuple(activated(step, found[letter], layer.activation) for letter in out)]
 
 
-def _count(step: Step, kernel: str, here: dict[str, Channels | None], found: dict[str, Channels | None]) -> None:
+def _count(
+    step: Step, kernel: str, here: dict[str, AxisChannels | None], found: dict[str, AxisChannels | None]
+) -> None:
     """Count the product: by the kernel alone, or by the channels too that only pass along axes of their own."""
     passing = [channels for letter, channels in here.items() if letter not in kernel and channels is not None]
     if not passing:
@@ -65,7 +67,7 @@ def _count(step: Step, kernel: str, here: dict[str, Channels | None], found: dic
     step.product(step.times_all(), *(found.get(letter) or here.get(letter) for letter in kernel), *passing)
 
 
-def _claim_bias(step: Step, out: str, found: dict[str, Channels | None]) -> None:
+def _claim_bias(step: Step, out: str, found: dict[str, AxisChannels | None]) -> None:
     layer = step.layer
     if layer.bias is None:
         return
@@ -92,11 +94,11 @@ def einsum(step: Step) -> list[Marks]:
     """``ops.einsum``."""
     operands = [arg for arg in step.args if not isinstance(arg, str)]
     if len(operands) != len(step.tensors):  # a constant is among them
-        return refused(step)
+        return pinned_whole(step)
     equation = step.layer.subscripts
     terms = equation.replace("...", "").replace("->", ",").split(",")
     if "->" not in equation or any(len(set(term)) < len(term) for term in terms):
-        return refused(step)
+        return pinned_whole(step)
     spelt, out = _spelt(equation, [len(marks) for marks in step.given])
     return _contract(step, spelt, out)
 
@@ -105,7 +107,7 @@ def matmul(step: Step) -> list[Marks]:
     """``ops.matmul`` of two tensors of at least two axes."""
     ranks = [len(marks) for marks in step.given]
     if len(ranks) != 2 or min(ranks) < 2:
-        return refused(step)
+        return pinned_whole(step)
     spare = string.ascii_uppercase[: max(ranks) - 2]
     first, second = (spare[len(spare) - rank + 2 :] for rank in ranks)
     return _contract(step, [f"{first}ij", f"{second}jk"], f"{spare}ik")
@@ -114,8 +116,8 @@ def matmul(step: Step) -> list[Marks]:
 def dot(step: Step) -> list[Marks]:
     """``Dot``: the axes are summed over, of length 1 or not; the others follow each other."""
     layer, ranks = step.layer, [len(marks) for marks in step.given]
-    if layer.axes is None or len(ranks) != 2:
-        return refused(step)
+    if getattr(layer, "axes", None) is None or len(ranks) != 2:  # the operation ``Dot``, NumPy's, has none
+        return pinned_whole(step)
     axes = [layer.axes, layer.axes] if isinstance(layer.axes, int) else list(layer.axes)
     spare = iter(string.ascii_lowercase[2:])
     spelt = [
@@ -129,7 +131,7 @@ def dot(step: Step) -> list[Marks]:
 
 def _contract(step: Step, spelt: list[str], out: str) -> list[Marks]:
     """Tie what has one letter; what is summed over must be zero when dead."""
-    found: dict[str, Channels | None] = {}
+    found: dict[str, AxisChannels | None] = {}
     for letter in dict.fromkeys("".join(spelt)):
         parts = [
             (step.tensors[n].shape[term.index(letter)], step.given[n][term.index(letter)])
@@ -144,7 +146,7 @@ def _contract(step: Step, spelt: list[str], out: str) -> list[Marks]:
     return [tuple(found[letter] for letter in out)]
 
 
-def _one_letter(step: Step, parts: list[tuple[int | None, Channels | None]]) -> Channels | None:
+def _one_letter(step: Step, parts: list[tuple[int | None, AxisChannels | None]]) -> AxisChannels | None:
     wide = [(size, channels) for size, channels in parts if size != 1] or parts
     known = [channels for _, channels in wide if channels is not None]
     if not known:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tfcompress.channels.groups import Analysis, analyse
+from tfcompress.channels.groups import ChannelAnalysis, analyse_channels
 from tfcompress.channels.ledger import Atoms
 from tfcompress.errors import UsageError, nearest
 
@@ -69,7 +69,7 @@ class CostModel:
         analysis: the model's groups.
     """
 
-    analysis: Analysis
+    analysis: ChannelAnalysis
     _columns: dict[bytes, int] = field(default_factory=dict)
 
     @classmethod
@@ -79,7 +79,7 @@ class CostModel:
         Raises:
             UnsupportedError: neither functional nor sequential.
         """
-        return cls(analyse(model))
+        return cls(analyse_channels(model))
 
     def __post_init__(self) -> None:
         trace = self.analysis.trace
@@ -180,13 +180,3 @@ class CostModel:
             macs, parameters = mine @ weight / weight.sum()
             found[name] = (float(macs), float(parameters))
         return found
-
-
-def macs_after(model: Any, keep: Keep) -> int:
-    """Return the multiply-accumulates for one sample with what is kept; for many questions: :class:`CostModel`."""
-    return CostModel.of(model).of_kept(keep).macs
-
-
-def parameters_after(model: Any, keep: Keep) -> int:
-    """Return the number of parameters with what is kept; for many questions: :class:`CostModel`."""
-    return CostModel.of(model).of_kept(keep).parameters

@@ -17,6 +17,7 @@ from tfcompress.channels.activity import mean_absolute, observe
 from tfcompress.channels.groups import Group, Slice
 from tfcompress.channels.task_loss import gradients
 from tfcompress.errors import DataError, UnsupportedError
+from tfcompress.models.keras_private import all_layers
 from tfcompress.models.samples import Samples
 from tfcompress.models.scope import listed
 
@@ -168,7 +169,7 @@ def add_slimming_(model: Any, strength: float = 1e-4) -> int:
     """
     layers = [
         layer
-        for layer in model._flatten_layers(include_self=False)
+        for layer in all_layers(model)
         if isinstance(layer, keras.layers.BatchNormalization) and layer.gamma is not None
     ]
     if not layers:

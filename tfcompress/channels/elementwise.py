@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tfcompress.channels.ledger import Channels, Marks
-from tfcompress.channels.records import Keep
-from tfcompress.channels.trace import Rule, Step, refused
+from tfcompress.channels.claims import Keep
+from tfcompress.channels.ledger import AxisChannels, Marks
+from tfcompress.channels.trace import Rule, Step, pinned_whole
 from tfcompress.models.call_template import map_structure
+from tfcompress.models.keras_private import has_origin
 
 Values = NDArray[np.float64]
 
@@ -40,7 +41,7 @@ def dead_after(function: Callable[[Any], Any], dead: Values) -> Values | None:
     return after
 
 
-def activated(step: Step, channels: Channels | None, function: Any) -> Channels | None:
+def activated(step: Step, channels: AxisChannels | None, function: Any) -> AxisChannels | None:
     """Apply an activation to the channels of an axis; one that mixes them pins them."""
     if channels is None or function is None:
         return channels
@@ -73,7 +74,7 @@ def _without_tensor(step: Step) -> Callable[[Any], Any]:
 def rescaling(step: Step) -> list[Marks]:
     """One factor and one shift for all; lists of them are for inputs, whose channels stay."""
     if np.ndim(step.layer.scale) or np.ndim(step.layer.offset):
-        return refused(step)
+        return pinned_whole(step)
     return unary(step)
 
 
@@ -122,7 +123,6 @@ MERGES: dict[str, Callable[[Values, Values], Values]] = {
     "Divide": _quotient,
     "TrueDivide": _quotient,
     "Power": lambda one, other: np.where((one == 0) & (other > 0), 0.0, np.nan),
-    "SquaredDifference": lambda one, other: (one - other) ** 2,
 }
 """Merging layers and operations of two tensors -> what two dead channels become."""
 
@@ -136,6 +136,11 @@ def merge(step: Step) -> list[Marks]:
     if constants:
         _cut_constants(step, marks)
     return [marks]
+
+
+def average(step: Step) -> list[Marks]:
+    """The layer ``Average`` merges; the operation of that name is a mean over axes, with weights."""
+    return pinned_whole(step) if hasattr(step.layer, "axis") else merge(step)
 
 
 def _operands(step: Step) -> list[Any]:
@@ -155,10 +160,10 @@ def _operands(step: Step) -> list[Any]:
     return found
 
 
-def _merged(step: Step, operands: list[Any], axis: int, rank: int) -> Channels | None:
+def _merged(step: Step, operands: list[Any], axis: int, rank: int) -> AxisChannels | None:
     """Merge one axis of the output."""
     size = step.outputs[0].shape[axis]
-    tracked: list[Channels] = []
+    tracked: list[AxisChannels] = []
     values: list[Values] = []
     blocked = False
     for operand in operands:
@@ -208,7 +213,7 @@ def _cut_constants(step: Step, marks: Marks) -> None:
 
     def edit(args: Any, kwargs: dict[str, Any], keep: Keep) -> tuple[Any, dict[str, Any]]:
         def cut(leaf: Any) -> Any:
-            if id(leaf) in known or hasattr(leaf, "_keras_history") or not getattr(leaf, "shape", ()):
+            if id(leaf) in known or has_origin(leaf) or not getattr(leaf, "shape", ()):
                 return leaf
             array = np.asarray(leaf)
             for axis in range(array.ndim):
@@ -238,6 +243,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(UNARY, unary),
     **dict.fromkeys(UNCHANGED, unchanged),
     **dict.fromkeys(MERGES, merge),
+    "Average": average,
     **dict.fromkeys(("Softmax", "LogSoftmax", "Sparsemax"), softmax),
     "PReLU": prelu,
     "Rescaling": rescaling,

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tfcompress.channels.claims import Claim, Role
+from tfcompress.channels.layer_rules import RULES
 from tfcompress.channels.ledger import Atoms
-from tfcompress.channels.records import Claim, Role
-from tfcompress.channels.rules import RULES
 from tfcompress.channels.trace import Trace
 
 
@@ -84,7 +84,7 @@ class Group:
 
 
 @dataclass(frozen=True, eq=False)
-class Analysis:
+class ChannelAnalysis:
     """A model's groups, and how the atoms of the walk belong to them.
 
     Attributes:
@@ -109,10 +109,10 @@ def groups(model: Any) -> tuple[Group, ...]:
     Raises:
         UnsupportedError: another kind of model.
     """
-    return analyse(model).groups
+    return analyse_channels(model).groups
 
 
-def analyse(model: Any) -> Analysis:
+def analyse_channels(model: Any) -> ChannelAnalysis:
     """Walk a model once; see :func:`groups`."""
     trace = Trace(RULES)
     trace.run(model)
@@ -144,7 +144,7 @@ def analyse(model: Any) -> Analysis:
         replace(group, parts=tuple(p for p in parts.get(n, ()) if len(p) < group.channels))
         for n, group in enumerate(found)
     )
-    return Analysis(trace, found, group_of, channel_of)
+    return ChannelAnalysis(trace, found, group_of, channel_of)
 
 
 def _components(trace: Trace, classes: Atoms) -> Iterator[list[tuple[str, str, Atoms]]]:

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from tfcompress.channels.ledger import Channels, Marks
-from tfcompress.channels.records import Count, Keep
-from tfcompress.channels.trace import Rule, Step, refused
+from tfcompress.channels.claims import Count, Keep
+from tfcompress.channels.ledger import AxisChannels, Marks
+from tfcompress.channels.trace import Rule, Step, pinned_whole
 
 
 def get_item(step: Step) -> list[Marks]:
@@ -16,9 +16,9 @@ def get_item(step: Step) -> list[Marks]:
     key = step.args[1] if len(step.args) > 1 else step.kwargs["key"]
     keys = _spread(key, len(step.given[0]))
     if any(not (isinstance(one, int | slice) or one is None) for one in keys):
-        return refused(step)
-    found: list[Channels | None] = []
-    cuts: dict[int, Channels] = {}
+        return pinned_whole(step)
+    found: list[AxisChannels | None] = []
+    cuts: dict[int, AxisChannels] = {}
     axis = 0
     for place, one in enumerate(keys):
         if one is None:
@@ -47,16 +47,16 @@ def _spread(key: Any, rank: int) -> list[Any]:
     return [*keys[:place], *[slice(None)] * rest, *keys[place + 1 :]]
 
 
-def _ranged(step: Step, channels: Channels | None, cut: slice) -> Channels | None:
+def _ranged(step: Step, channels: AxisChannels | None, cut: slice) -> AxisChannels | None:
     if channels is None:
         return None
     chosen = np.arange(len(channels))[cut]
     if len(chosen) == 0 or (len(chosen) > 1 and chosen[1] != chosen[0] + 1):
         step.pin(channels, f"operation {step.named} takes them with gaps")
-    return Channels(channels.atoms[chosen], channels.dead[chosen])
+    return AxisChannels(channels.atoms[chosen], channels.dead[chosen])
 
 
-def _shift(step: Step, keys: list[Any], cuts: dict[int, Channels]) -> None:
+def _shift(step: Step, keys: list[Any], cuts: dict[int, AxisChannels]) -> None:
     """Have the ranges begin and end where what is kept does."""
 
     def edit(args: Any, kwargs: dict[str, Any], keep: Keep) -> tuple[Any, dict[str, Any]]:
@@ -89,7 +89,7 @@ def split(step: Step) -> list[Marks]:
 
     step.reconfigure(edit)
     step.trace.wholes.extend((step.path, atoms[piece]) for piece in pieces)
-    cut = [Channels(atoms[piece], channels.dead[piece]) for piece in pieces]
+    cut = [AxisChannels(atoms[piece], channels.dead[piece]) for piece in pieces]
     return [(*marks[:axis], one, *marks[axis + 1 :]) for one in cut]
 
 
@@ -97,7 +97,7 @@ def stack(step: Step) -> list[Marks]:
     """A new axis; along the others the tensors are tied."""
     rank = len(step.outputs[0].shape)
     axis = step.layer.axis % rank
-    found: list[Channels | None] = []
+    found: list[AxisChannels | None] = []
     for parts in zip(*step.given, strict=True):
         known = [part for part in parts if part is not None]
         for part in known[1:]:
@@ -117,7 +117,7 @@ def reduced(step: Step) -> list[Marks]:
     gone = {a % len(marks) for a in axes}
     is_sum = type(layer).__name__ == "Sum"
     after = 0.0 if type(layer).__name__ in ("Var", "Std") else np.nan if is_sum else 1.0
-    found: list[Channels | None] = []
+    found: list[AxisChannels | None] = []
     for a, channels in enumerate(marks):
         if a not in gone:
             dead = None if channels is None else np.where(channels.dead == 0, 0.0, channels.dead * after)
@@ -149,8 +149,8 @@ def tiled(step: Step) -> list[Marks]:
     """``tile`` and ``repeat``: along other axes than the channels'."""
     before, after = step.tensors[0].shape, step.outputs[0].shape
     if len(before) != len(after):
-        return refused(step)
-    found: list[Channels | None] = []
+        return pinned_whole(step)
+    found: list[AxisChannels | None] = []
     for channels, old, new in zip(step.given[0], before, after, strict=True):
         if channels is not None and old != new:
             step.pin(channels, f"operation {step.named} repeats them")

@@ -65,7 +65,7 @@ class Ledger:
 
 
 @dataclass(frozen=True, eq=False)
-class Channels:
+class AxisChannels:
     """What is known of one axis of a tensor.
 
     Attributes:
@@ -78,17 +78,17 @@ class Channels:
     dead: NDArray[np.float64]
 
     @classmethod
-    def zero(cls, atoms: Atoms) -> Channels:
+    def zero(cls, atoms: Atoms) -> AxisChannels:
         """Channels that are zero when they are dead."""
         return cls(atoms, np.zeros(len(atoms)))
 
-    def becoming(self, dead: Any) -> Channels:
+    def becoming(self, dead: Any) -> AxisChannels:
         """Return the same channels with other numbers in the dead ones."""
-        return Channels(self.atoms, np.broadcast_to(np.asarray(dead, np.float64), self.dead.shape))
+        return AxisChannels(self.atoms, np.broadcast_to(np.asarray(dead, np.float64), self.dead.shape))
 
     def __len__(self) -> int:
         return len(self.atoms)
 
 
-Marks: TypeAlias = tuple[Channels | None, ...]
+Marks: TypeAlias = tuple[AxisChannels | None, ...]
 """Channels of every axis of a tensor, the batch's too; None: the axis keeps its size."""

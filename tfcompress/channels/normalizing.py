@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from tfcompress.channels.ledger import Channels, Marks
-from tfcompress.channels.records import Count
-from tfcompress.channels.trace import Rule, Step, refused
+from tfcompress.channels.claims import Count
+from tfcompress.channels.ledger import AxisChannels, Marks
+from tfcompress.channels.trace import Rule, Step, pinned_whole
 
 
 def _axes(axis: Any, rank: int) -> list[int]:
     return [a % rank for a in ([axis] if isinstance(axis, int) else axis)]
 
 
-def _scaled_and_shifted(step: Step, channels: Channels) -> None:
+def _scaled_and_shifted(step: Step, channels: AxisChannels) -> None:
     for weight in (getattr(step.layer, "gamma", None), getattr(step.layer, "beta", None)):
         if weight is not None:
             step.claim(weight, 0, channels.atoms, "makes")
@@ -26,7 +26,7 @@ def batch(step: Step) -> list[Marks]:
     """Every channel by itself; a dead one, its scale and shift zero, gives zero."""
     layer, marks = step.layer, step.given[0]
     if not isinstance(layer.axis, int):
-        return refused(step)
+        return pinned_whole(step)
     axis = layer.axis % len(marks)
     step.pin_but(marks, axis)
     channels = marks[axis]

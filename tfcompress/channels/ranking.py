@@ -94,7 +94,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Choice:
+class ChannelChoice:
     """What the ranking came to.
 
     Attributes:
@@ -122,7 +122,7 @@ def best_of(parts: Sequence[Sequence[int]], scores: np.ndarray) -> tuple[int, ..
     return tuple(sorted(found))
 
 
-def choose(candidates: Sequence[Candidate], cost: Cost, target: float) -> Choice:
+def choose_channels(candidates: Sequence[Candidate], cost: Cost, target: float) -> ChannelChoice:
     """Remove the channels that matter least until the cost is at most *target*, and no more than that takes.
 
     Args:
@@ -137,12 +137,12 @@ def choose(candidates: Sequence[Candidate], cost: Cost, target: float) -> Choice
     least = cost(widths.keep({c.name: c.widths[-1] for c in candidates}))
     if least > target:
         lowest = {c.name: c.widths[-1] for c in candidates}
-        return Choice(widths.keep(lowest), least, least)
+        return ChannelChoice(widths.keep(lowest), least, least)
     widths.shrink_(target)
     widths.give_back_(target)
     widths.exchange_(target)
     widths.give_back_(target)
-    return Choice(widths.keep(widths.now), widths.cost_now, least)
+    return ChannelChoice(widths.keep(widths.now), widths.cost_now, least)
 
 
 class _Widths:

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from tfcompress.channels.elementwise import dead_after
-from tfcompress.channels.ledger import Atoms, Channels, Marks
+from tfcompress.channels.ledger import Atoms, AxisChannels, Marks
 from tfcompress.channels.shaping import joined
-from tfcompress.channels.trace import Rule, Step, is_model, refused
+from tfcompress.channels.trace import Rule, Step, is_model, pinned_whole
 
 CELLS = {"LSTMCell": 4, "GRUCell": 3, "SimpleRNNCell": 1, "ConvLSTMCell": 4}
 """Class of a cell -> blocks of columns that its kernels consist of."""
@@ -21,7 +21,7 @@ def recurrent(step: Step) -> list[Marks]:
     """Kernels read channels and states; every unit makes one column in each block of columns."""
     layer, cell = step.layer, step.layer.cell
     if layer.stateful or getattr(layer, "data_format", "") == "channels_first" or not _is_known(cell):
-        return refused(step)
+        return pinned_whole(step)
     given = _without_masks(step)
     units = _units(step, cell, given[0][-1])
     step.pin_but(given[0], -1)
@@ -33,7 +33,7 @@ def recurrent(step: Step) -> list[Marks]:
         step.configure_inside("cell" if type(layer).__name__ == "RNN" else "", units=units)
         step.multiply(cell.kernel, cell.recurrent_kernel)
     dead = dead_after(cell.activation, np.zeros(len(units)))
-    channels = Channels.zero(units)
+    channels = AxisChannels.zero(units)
     if dead is None or np.any(dead != 0):
         channels = channels.becoming(np.nan)
         step.trace.inexact.append((units, f"fed back in {step.named}"))
@@ -49,7 +49,7 @@ def _is_known(cell: Any) -> bool:
     return type(cell).__name__ in CELLS and type(cell).__module__.startswith("keras.")
 
 
-def _units(step: Step, cell: Any, given: Channels | None) -> Atoms:
+def _units(step: Step, cell: Any, given: AxisChannels | None) -> Atoms:
     """Claim the weights of a cell."""
     gates = CELLS[type(cell).__name__]
     known = step.trace.claims.get((id(cell.recurrent_kernel), len(cell.recurrent_kernel.shape) - 2))
@@ -101,7 +101,7 @@ def bidirectional(step: Step) -> list[Marks]:
         any(type(one).__name__ not in LAYERS or step.trace.rule_for(one) is None for one in inner)
         or len(_without_masks(step)) > 1
     ):
-        return refused(step)
+        return pinned_whole(step)
     step.counted = True
     outputs = step.outputs[:1] if layer.merge_mode else step.outputs
     parts = [
@@ -111,7 +111,7 @@ def bidirectional(step: Step) -> list[Marks]:
     made = [recurrent(part)[0] for part in parts]
     forward, backward = (marks[-1] for marks in made)
     if forward is None or backward is None or len(forward) != len(backward):
-        return refused(step)
+        return pinned_whole(step)
     states = [(None, marks[-1]) for marks in made for _ in range((len(step.outputs) - len(outputs)) // 2)]
     step.unite(forward, backward)
     if layer.merge_mode is None:
@@ -127,7 +127,7 @@ def time_distributed(step: Step) -> list[Marks]:
     inner = step.layer.layer
     rule = step.trace.nested if is_model(inner) else step.trace.rule_for(inner)
     if rule is None or len(_without_masks(step)) != 1:
-        return refused(step)
+        return pinned_whole(step)
     step.counted = True
     marks = step.given[0]
     step.pin(marks[1], f"layer {step.named} works along that axis")

@@ -12,7 +12,7 @@ from tfcompress.channels.compensation import compensate_
 from tfcompress.channels.cost import Cost, CostModel
 from tfcompress.channels.criteria import Scores, scores
 from tfcompress.channels.groups import Group, groups
-from tfcompress.channels.ranking import Candidate, Choice, best_of, choose
+from tfcompress.channels.ranking import Candidate, ChannelChoice, best_of, choose_channels
 from tfcompress.channels.sensitivity import Evaluate, Sensitivity, analyse, copy_of, fingerprint
 from tfcompress.channels.statistics import renew_
 from tfcompress.channels.surgery import narrow
@@ -221,12 +221,14 @@ class _Plan:
             for group in self.free
         }
 
-    def choose(self, candidates: Sequence[Candidate], remove: float) -> Choice:
+    def choose(self, candidates: Sequence[Candidate], remove: float) -> ChannelChoice:
         """Choose channels so that *remove* of the original is gone."""
         of = "macs" if self.stage.of == "latency" else self.stage.of
-        return choose(candidates, lambda keep: _amount(self.cost.of_kept(keep), of), (1.0 - remove) * self.whole)
+        return choose_channels(
+            candidates, lambda keep: _amount(self.cost.of_kept(keep), of), (1.0 - remove) * self.whole
+        )
 
-    def check(self, choice: Choice) -> None:
+    def check(self, choice: ChannelChoice) -> None:
         """Refuse a target that the floors do not reach.
 
         Raises:
@@ -248,7 +250,7 @@ class _Plan:
         )
         raise UsageError(msg)
 
-    def result(self, smaller: Any, choice: Choice, judged: Scores, measure: Measure | None) -> ChannelsResult:
+    def result(self, smaller: Any, choice: ChannelChoice, judged: Scores, measure: Measure | None) -> ChannelsResult:
         """Put together what came out."""
         before, after = self.cost.of_kept({}), self.cost.of_kept(choice.keep)
         if self.stage.of == "latency" and measure is not None:
@@ -263,7 +265,7 @@ class _Plan:
             )
         return ChannelsResult(smaller, choice.keep, tuple(notes), before, after, removed, self.pinned)
 
-    def _notes(self, before: Cost, after: Cost, removed: float, choice: Choice) -> list[str]:
+    def _notes(self, before: Cost, after: Cost, removed: float, choice: ChannelChoice) -> list[str]:
         stage = self.stage
         lost = sum(g.channels - len(choice.keep.get(g.name, range(g.channels))) for g in self.groups)
         found = [
@@ -353,7 +355,7 @@ def _sensitivity(
 
 def _by_latency(
     plan: _Plan, candidates: Sequence[Candidate], measure: Measure, samples: Samples | None, seed: int
-) -> Choice:
+) -> ChannelChoice:
     """Find by bisection the fraction of multiply-accumulates whose removal gives the latency asked for.
 
     Raises:
@@ -381,7 +383,7 @@ def _by_latency(
     return best
 
 
-def _smaller(model: Any, choice: Choice, samples: Samples | None, seed: int) -> Any:
+def _smaller(model: Any, choice: ChannelChoice, samples: Samples | None, seed: int) -> Any:
     """Remove the chosen channels; with samples, fit what is left."""
     if samples is None or not choice.keep:
         return narrow(model, choice.keep)

@@ -8,10 +8,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from tfcompress.channels.ledger import Channels, Ledger, Marks
-from tfcompress.channels.records import Count
+from tfcompress.channels.claims import Count
+from tfcompress.channels.ledger import AxisChannels, Ledger, Marks
 from tfcompress.channels.trace import Rule, Step
-from tfcompress.channels.weighted import channel_axis, placed
+from tfcompress.channels.weighted import channel_axis, marked_axis
 
 
 def window(step: Step) -> list[Marks]:
@@ -19,7 +19,7 @@ def window(step: Step) -> list[Marks]:
     marks = step.given[0]
     axis = channel_axis(step.layer, len(marks))
     step.pin_but(marks, axis)
-    return [placed(len(marks), axis, marks[axis])]
+    return [marked_axis(len(marks), axis, marks[axis])]
 
 
 def padded(step: Step) -> list[Marks]:
@@ -30,13 +30,13 @@ def padded(step: Step) -> list[Marks]:
     channels = marks[axis]
     if channels is not None:
         channels = channels.becoming(np.where(channels.dead == 0, 0.0, np.nan))
-    return [placed(len(marks), axis, channels)]
+    return [marked_axis(len(marks), axis, channels)]
 
 
 def pad_operation(step: Step) -> list[Marks]:
     """``ops.pad``: an axis that is not padded keeps its channels."""
     marks, sizes = step.given[0], zip(step.tensors[0].shape, step.outputs[0].shape, strict=True)
-    found: list[Channels | None] = []
+    found: list[AxisChannels | None] = []
     for channels, (before, after) in zip(marks, sizes, strict=True):
         if channels is not None and before != after:
             step.pin(channels, f"operation {step.named} adds channels")
@@ -52,7 +52,7 @@ def global_pool(step: Step) -> list[Marks]:
     axis = channel_axis(step.layer, len(marks))
     step.pin_but(marks, axis)
     rank = len(step.outputs[0].shape)
-    return [placed(rank, channel_axis(step.layer, rank) if rank == len(marks) else 1, marks[axis])]
+    return [marked_axis(rank, channel_axis(step.layer, rank) if rank == len(marks) else 1, marks[axis])]
 
 
 def concatenate(step: Step) -> list[Marks]:
@@ -60,7 +60,7 @@ def concatenate(step: Step) -> list[Marks]:
     rank = len(step.outputs[0].shape)
     axis = step.layer.axis % rank
     reason = f"joined in {step.named} to channels that are fixed"
-    found: list[Channels | None] = []
+    found: list[AxisChannels | None] = []
     for a in range(rank):
         parts = [marks[a] for marks in step.given]
         known = [part for part in parts if part is not None]
@@ -80,9 +80,9 @@ def concatenate(step: Step) -> list[Marks]:
     return [tuple(found)]
 
 
-def joined(parts: Sequence[Channels]) -> Channels:
+def joined(parts: Sequence[AxisChannels]) -> AxisChannels:
     """Put channels one after the other."""
-    return Channels(np.concatenate([p.atoms for p in parts]), np.concatenate([p.dead for p in parts]))
+    return AxisChannels(np.concatenate([p.atoms for p in parts]), np.concatenate([p.dead for p in parts]))
 
 
 def flatten(step: Step) -> list[Marks]:
@@ -113,13 +113,13 @@ def reshape(step: Step) -> list[Marks]:
     return [marks]
 
 
-Place: TypeAlias = tuple[int, Channels] | None
+Place: TypeAlias = tuple[int, AxisChannels] | None
 """An axis of a reshaped tensor, and the channels along it; None: there is none."""
 
 
 def _reshaped(step: Step) -> Marks:
     given, before, after = step.given[0], list(step.tensors[0].shape), list(step.outputs[0].shape)
-    found: list[Channels | None] = [None] * len(after)
+    found: list[AxisChannels | None] = [None] * len(after)
     free = {a: not step.trace.ledger.is_pinned(c.atoms) for a, c in enumerate(given) if c is not None}
     tracked = sorted(free, key=lambda a: (not free[a], -len(given[a] or ())))  # where two meet the first is followed
     for axis in tracked:
@@ -137,12 +137,12 @@ def _reshaped(step: Step) -> Marks:
     return tuple(found)
 
 
-def _open_sizes(step: Step, channels: Channels, axis: int, before: list[Any], after: list[Any]) -> Place:
+def _open_sizes(step: Step, channels: AxisChannels, axis: int, before: list[Any], after: list[Any]) -> Place:
     """With sizes that are open only a last axis that stays the last can be followed."""
     return (len(after) - 1, channels) if axis == len(before) - 1 and after[-1] == len(channels) else None
 
 
-def _places(step: Step, channels: Channels, axis: int, before: list[Any], after: list[Any]) -> Place:
+def _places(step: Step, channels: AxisChannels, axis: int, before: list[Any], after: list[Any]) -> Place:
     """Reshape the numbers of the channels themselves and look along which axis they vary.
 
     Returns:
@@ -166,7 +166,7 @@ def _places(step: Step, channels: Channels, axis: int, before: list[Any], after:
         step.trace.ledger.unite(np.repeat(atoms[:, :1], atoms.shape[1], axis=1), atoms)
     dead = channels.dead[rows]
     same = np.where(np.all(dead == dead[:, :1], axis=1), dead[:, 0], np.nan)
-    return best, Channels(channels.atoms[rows[:, 0]], same)
+    return best, AxisChannels(channels.atoms[rows[:, 0]], same)
 
 
 def _all_tied(rows: Any, size: int) -> bool:

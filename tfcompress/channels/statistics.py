@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from tfcompress.models.keras_private import all_layers, origin
 from tfcompress.models.signature import signature_of
 
 
@@ -26,9 +27,7 @@ def renew_(model: Any, inputs: Mapping[str, np.ndarray], *, batch_size: int = 64
         The number of layers whose averages were taken anew.
     """
     layers = [
-        layer
-        for layer in model._flatten_layers(include_self=False)
-        if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
+        layer for layer in all_layers(model) if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
     ]
     if not layers:
         return 0
@@ -44,7 +43,7 @@ def renew_(model: Any, inputs: Mapping[str, np.ndarray], *, batch_size: int = 64
                 layer.momentum = number / (number + 1)
             fed = {name: keras.ops.convert_to_tensor(inputs[name][part]) for name in names}
             model(
-                keras.tree.map_structure(lambda t, fed=fed: fed[t._keras_history.operation.name], structure),
+                keras.tree.map_structure(lambda t, fed=fed: fed[origin(t).name], structure),
                 training=True,
             )
     finally:

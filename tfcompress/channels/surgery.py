@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tfcompress.channels.groups import Analysis, Group, analyse
+from tfcompress.channels.groups import ChannelAnalysis, Group, analyse_channels
 from tfcompress.channels.ledger import Atoms
 from tfcompress.channels.trace import is_model
 from tfcompress.errors import UnsupportedError, UsageError, nearest
 from tfcompress.models.call_template import map_structure
 from tfcompress.models.graph import calls, is_sequential
+from tfcompress.models.keras_private import has_origin, input_structure, origin, output_structure
 
 
 def narrow(model: Any, keep: Mapping[str, Sequence[int]]) -> Any:
@@ -31,7 +32,7 @@ def narrow(model: Any, keep: Mapping[str, Sequence[int]]) -> Any:
         UsageError: an unknown or pinned group, a channel that is not there, or a layer that would be left without any.
         UnsupportedError: the model is neither functional nor sequential.
     """
-    analysis = analyse(model)
+    analysis = analyse_channels(model)
     alive = kept_atoms(analysis, keep)
     surgery = _Surgery(analysis, alive)
     smaller = surgery.model(model)
@@ -39,7 +40,7 @@ def narrow(model: Any, keep: Mapping[str, Sequence[int]]) -> Any:
     return smaller
 
 
-def kept_atoms(analysis: Analysis, keep: Mapping[str, Sequence[int]]) -> NDArray[np.bool_]:
+def kept_atoms(analysis: ChannelAnalysis, keep: Mapping[str, Sequence[int]]) -> NDArray[np.bool_]:
     """Check a choice of channels and say of every atom whether it stays.
 
     Raises:
@@ -79,7 +80,7 @@ def _checked(group: Group, channels: Sequence[int]) -> NDArray[np.bool_]:
     return stays
 
 
-def _check_emptied(analysis: Analysis, alive: NDArray[np.bool_]) -> None:
+def _check_emptied(analysis: ChannelAnalysis, alive: NDArray[np.bool_]) -> None:
     trace = analysis.trace
     wholes = [(claim.path, claim.atoms) for claim in trace.claims.values() if claim.atoms is not None]
     for path, atoms in (*wholes, *trace.wholes):
@@ -93,7 +94,7 @@ def _check_emptied(analysis: Analysis, alive: NDArray[np.bool_]) -> None:
 class _Surgery:
     """One rebuilding: originals, by id, and what replaces them."""
 
-    def __init__(self, analysis: Analysis, alive: NDArray[np.bool_]) -> None:
+    def __init__(self, analysis: ChannelAnalysis, alive: NDArray[np.bool_]) -> None:
         self.trace = analysis.trace
         self.alive = alive
         self.cache: dict[int, Any] = {}
@@ -110,7 +111,7 @@ class _Surgery:
         return self.cache[id(model)]
 
     def _input(self, tensor: Any) -> Any:
-        layer = tensor._keras_history.operation
+        layer = origin(tensor)
         return type(layer).from_config(self._config(layer)).output
 
     def _sequential(self, model: Any) -> Any:
@@ -125,7 +126,7 @@ class _Surgery:
         new = {id(tensor): self._input(tensor) for tensor in model.inputs}
 
         def replace(leaf: Any) -> Any:
-            return new[id(leaf)] if hasattr(leaf, "_keras_history") else leaf
+            return new[id(leaf)] if has_origin(leaf) else leaf
 
         for call in calls(model):
             args, kwargs = call.args, call.kwargs
@@ -135,7 +136,7 @@ class _Surgery:
             made = self._rebuilt(call.layer)(*map_structure(replace, args), **map_structure(replace, kwargs))
             for old, tensor in zip(call.outputs, keras.tree.flatten(made), strict=True):
                 new[id(old)] = tensor
-        inputs, outputs = (map_structure(replace, end) for end in (model._inputs_struct, model._outputs_struct))
+        inputs, outputs = (map_structure(replace, end) for end in (input_structure(model), output_structure(model)))
         kind = type(model) if type(model).__init__ is type(keras.Model(inputs, outputs)).__init__ else keras.Model
         rebuilt = kind(inputs, outputs, name=model.name)
         if not model.trainable:

@@ -9,11 +9,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from tfcompress.channels.ledger import Atoms, Channels, Ledger, Marks
-from tfcompress.channels.records import CallEdit, Claim, ConfigEdit, Count, Role, Term, ValueEdit
+from tfcompress.channels.claims import CallEdit, Claim, ConfigEdit, Count, Role, Term, ValueEdit
+from tfcompress.channels.ledger import Atoms, AxisChannels, Ledger, Marks
 from tfcompress.errors import UnsupportedError
 from tfcompress.models.call_template import leaves
 from tfcompress.models.graph import calls, is_graph
+from tfcompress.models.keras_private import has_origin, origin
 from tfcompress.models.kinds import keras_of
 from tfcompress.models.macs import Shapes, macs_of_call
 
@@ -61,11 +62,11 @@ class Step:
         given = tuple(tuple(t.shape)[1:] for t in self.tensors if len(t.shape))
         return Shapes(given, tuple(self.outputs[0].shape)[1:])
 
-    def unite(self, one: Channels, other: Channels) -> None:
+    def unite(self, one: AxisChannels, other: AxisChannels) -> None:
         """Tie the channels of two axes of one size."""
         self.trace.ledger.unite(one.atoms, other.atoms)
 
-    def pin(self, channels: Channels | None, reason: str) -> None:
+    def pin(self, channels: AxisChannels | None, reason: str) -> None:
         """Forbid to remove channels."""
         if channels is not None:
             self.trace.ledger.pin(channels.atoms, reason)
@@ -77,11 +78,11 @@ class Step:
             if axis not in kept:
                 self.pin(channels, f"layer {self.named} works along that axis")
 
-    def fixed(self, size: int, reason: str) -> Channels:
+    def fixed(self, size: int, reason: str) -> AxisChannels:
         """Return new channels that cannot be removed."""
         atoms = self.trace.ledger.fresh(size)
         self.trace.ledger.pin(atoms, reason)
-        return Channels(atoms, np.full(size, np.nan))
+        return AxisChannels(atoms, np.full(size, np.nan))
 
     def claim(self, variable: Any, axis: int, atoms: Atoms | None, role: Role) -> None:
         """Say which channels sit along an axis of a weight; a weight used again ties its uses together."""
@@ -96,7 +97,7 @@ class Step:
             if fixed is not None:
                 self.trace.ledger.pin(fixed, f"layer {self.named} also takes channels that are fixed")
 
-    def read(self, variable: Any, axis: int, channels: Channels | None) -> None:
+    def read(self, variable: Any, axis: int, channels: AxisChannels | None) -> None:
         """Claim an axis of a kernel for the channels that it reads."""
         if channels is not None and np.any(channels.dead != 0):
             self.trace.inexact.append((channels.atoms[channels.dead != 0], f"read by {self.named}"))
@@ -173,13 +174,13 @@ class Step:
         total = macs_of_call(self.layer, self.shapes)
         return None if total is None or self.repeats is None else self.repeats * total
 
-    def product(self, macs: float | None, *axes: Channels | Atoms | None) -> None:
+    def product(self, macs: float | None, *axes: AxisChannels | Atoms | None) -> None:
         """Count multiply-accumulates that go with the sizes of these axes of tensors."""
         self.counted = True
         if macs is None or self.trace.times is None:
             self.trace.uncounted.append(self.path)
             return
-        known = tuple(axis.atoms if isinstance(axis, Channels) else axis for axis in axes if axis is not None)
+        known = tuple(axis.atoms if isinstance(axis, AxisChannels) else axis for axis in axes if axis is not None)
         self.trace.terms.append(Term(macs, known))
 
 
@@ -241,22 +242,22 @@ class Trace:
         for tensor, marks in zip(model.outputs, self.model(model, given, ""), strict=True):
             for channels in marks:
                 if channels is not None:
-                    operation = tensor._keras_history.operation
+                    operation = origin(tensor)
                     self.ledger.pins.insert(0, (channels.atoms, f"feeds output {operation.name!r}"))
 
     def _input(self, tensor: Any) -> Marks:
         if len(tensor.shape) < 2 or tensor.shape[-1] is None:
             return (None,) * len(tensor.shape)
         atoms = self.ledger.fresh(int(tensor.shape[-1]))
-        self.ledger.pin(atoms, f"tied to input {tensor._keras_history.operation.name!r}")
-        return (*(None,) * (len(tensor.shape) - 1), Channels(atoms, np.full(len(atoms), np.nan)))
+        self.ledger.pin(atoms, f"tied to input {origin(tensor).name!r}")
+        return (*(None,) * (len(tensor.shape) - 1), AxisChannels(atoms, np.full(len(atoms), np.nan)))
 
     def model(self, model: Any, given: list[Marks], prefix: str) -> list[Marks]:
         """Walk a model, or a nested one, whose inputs are known; give what is known of its outputs."""
         known = {id(tensor): marks for tensor, marks in zip(model.inputs, given, strict=True)}
         for call in calls(model):
             arguments = leaves([call.args, list(call.kwargs.values())])
-            tensors = [leaf for leaf in arguments if hasattr(leaf, "_keras_history")]
+            tensors = [leaf for leaf in arguments if has_origin(leaf)]
             path = prefix + call.layer.name
             self.layers.setdefault(path, call.layer)
             self.owner = call.layer
@@ -271,7 +272,7 @@ class Trace:
         if is_model(step.layer):
             return self.nested(step)
         rule = self.rule_for(step.layer)
-        found = refused(step) if rule is None else rule(step)
+        found = pinned_whole(step) if rule is None else rule(step)
         if not step.counted:
             foreign = not type(step.layer).__module__.startswith("keras.")  # may bear a name that is counted otherwise
             macs = (
@@ -293,7 +294,7 @@ class Trace:
     def nested(self, step: Step) -> list[Marks]:
         """Walk a nested model with what the call gives it; its inputs shrink with their channels."""
         for tensor, marks in zip(step.layer.inputs, step.given, strict=True):
-            layer = tensor._keras_history.operation
+            layer = origin(tensor)
 
             def edit(config: dict[str, Any], count: Count, marks: Marks = marks) -> None:
                 shape = list(config["batch_shape"])
@@ -316,7 +317,7 @@ def _is_changed(layer: Any) -> bool:
     return bool(getattr(layer, "quantization_mode", None) or getattr(layer, "lora_enabled", False))
 
 
-def refused(step: Step) -> list[Marks]:
+def pinned_whole(step: Step) -> list[Marks]:
     """Pin all that goes into a layer of which nothing is known, and all that comes out."""
     reason = f"layer {step.named} cannot be narrowed"
     for marks in step.given:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tfcompress.channels.elementwise import activated, dead_after
-from tfcompress.channels.ledger import Atoms, Channels, Marks
+from tfcompress.channels.ledger import Atoms, AxisChannels, Marks
 from tfcompress.channels.trace import Rule, Step
 
 
@@ -16,14 +16,14 @@ def channel_axis(layer: Any, rank: int) -> int:
     return 1 if getattr(layer, "data_format", None) == "channels_first" else rank - 1
 
 
-def placed(rank: int, axis: int, channels: Channels | None) -> Marks:
+def marked_axis(rank: int, axis: int, channels: AxisChannels | None) -> Marks:
     """Return marks with these channels on one axis, and nothing on the others."""
-    marks: list[Channels | None] = [None] * rank
+    marks: list[AxisChannels | None] = [None] * rank
     marks[axis] = channels
     return tuple(marks)
 
 
-def _given(step: Step) -> Channels | None:
+def _given(step: Step) -> AxisChannels | None:
     """Return the channels that come in; pin what is on other axes."""
     marks = step.given[0]
     axis = channel_axis(step.layer, len(marks))
@@ -36,8 +36,8 @@ def _made(step: Step, atoms: Atoms, bias: Any) -> list[Marks]:
     if bias is not None:
         step.claim(bias, 0, atoms, "makes")
     rank = len(step.outputs[0].shape)
-    channels = activated(step, Channels.zero(atoms), getattr(step.layer, "activation", None))
-    return [placed(rank, channel_axis(step.layer, rank), channels)]
+    channels = activated(step, AxisChannels.zero(atoms), getattr(step.layer, "activation", None))
+    return [marked_axis(rank, channel_axis(step.layer, rank), channels)]
 
 
 def convolution(step: Step) -> list[Marks]:
@@ -52,7 +52,7 @@ def convolution(step: Step) -> list[Marks]:
     return _made(step, atoms, layer.bias)
 
 
-def _grouped(step: Step, channels: Channels | None) -> Atoms:
+def _grouped(step: Step, channels: AxisChannels | None) -> Atoms:
     """Tie channels so that the groups stay equally wide: whole groups go, or the same channel of every group."""
     layer, groups = step.layer, step.layer.groups
     atoms = step.produce(layer.kernel, -1)
@@ -67,7 +67,7 @@ def _grouped(step: Step, channels: Channels | None) -> Atoms:
     if channels is not None:
         read = channels.atoms.reshape(groups, -1)
         step.trace.ledger.unite(np.broadcast_to(read[:1], read.shape), read)
-        channels = Channels(read[0], channels.dead.reshape(groups, -1).max(axis=0))
+        channels = AxisChannels(read[0], channels.dead.reshape(groups, -1).max(axis=0))
     step.read(layer.kernel, -2, channels)
     step.configure(filters=atoms)
     return atoms
@@ -92,7 +92,9 @@ def depthwise(step: Step) -> list[Marks]:
     if channels is None:
         rank = len(step.outputs[0].shape)
         size = int(step.outputs[0].shape[channel_axis(layer, rank)])
-        return [placed(rank, channel_axis(layer, rank), step.fixed(size, f"made by {step.named} of fixed channels"))]
+        return [
+            marked_axis(rank, channel_axis(layer, rank), step.fixed(size, f"made by {step.named} of fixed channels"))
+        ]
     return _made(step, np.repeat(channels.atoms, layer.depth_multiplier), layer.bias)
 
 
@@ -102,7 +104,7 @@ def separable(step: Step) -> list[Marks]:
     step.multiply(layer.depthwise_kernel, layer.pointwise_kernel)
     step.read(layer.depthwise_kernel, -2, channels)
     atoms = step.produce(layer.pointwise_kernel, -1)
-    between = None if channels is None else Channels.zero(np.repeat(channels.atoms, layer.depth_multiplier))
+    between = None if channels is None else AxisChannels.zero(np.repeat(channels.atoms, layer.depth_multiplier))
     step.read(layer.pointwise_kernel, -2, between)
     step.configure(filters=atoms)
     return _made(step, atoms, layer.bias)
@@ -123,7 +125,7 @@ def dense(step: Step) -> list[Marks]:
     return [(*(None if c is None else _passed(c, layer) for c in marks[:-1]), made[-1])]
 
 
-def _passed(channels: Channels, layer: Any) -> Channels:
+def _passed(channels: AxisChannels, layer: Any) -> AxisChannels:
     """Return channels that are multiplied along another axis than theirs: zeros stay zeros, but for a bias."""
     stays = channels.dead == 0 if layer.bias is None else np.zeros(len(channels), np.bool_)
     dead = dead_after(layer.activation, np.where(stays, 0.0, np.nan))
@@ -135,7 +137,7 @@ def embedding(step: Step) -> list[Marks]:
     layer = step.layer
     atoms = step.produce(layer.embeddings, -1)
     step.configure(output_dim=atoms)
-    return [(*(None,) * len(step.given[0]), Channels.zero(atoms))]
+    return [(*(None,) * len(step.given[0]), AxisChannels.zero(atoms))]
 
 
 RULES: dict[str, Rule] = {

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from tfcompress.errors import UsageError
+from tfcompress.models import keras_private
 from tfcompress.recipe import Distill
 
 LEAST = 1e-7
@@ -49,7 +50,7 @@ class Teacher:
 
 
 def _last_activation(tensor: Any) -> str:
-    layer = tensor._keras_history.operation
+    layer = keras_private.origin(tensor)
     if isinstance(layer, keras.Model):
         return _last_activation(layer.outputs[0])
     if isinstance(layer, keras.layers.Softmax):

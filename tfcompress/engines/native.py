@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from tfcompress.distillation.teacher import Teacher, learn_from_
-from tfcompress.engines import placement as placing
 from tfcompress.engines.momentum import Momentum
+from tfcompress.engines.placement import Placement, plain_placement, quantized_placement
 from tfcompress.errors import UnsupportedError, UsageError
-from tfcompress.models.copies import check_graph, copied, layers_with_kernels
+from tfcompress.models.copies import check_graph, layers_with_kernels, model_copy
+from tfcompress.models.keras_private import all_layers
 from tfcompress.models.samples import Samples
 from tfcompress.models.transformed_layer import TransformedLayer
 from tfcompress.quantization.calibration import calibrate_, freeze_ranges_, freeze_statistics_
@@ -21,7 +22,7 @@ from tfcompress.weights import clustering, pruning
 from tfcompress.weights.constraints import Masked, numpy_of
 from tfcompress.weights.loss_sensitivity import BATCHES, LossSensitivity
 from tfcompress.weights.promises import GROUPS, Promise
-from tfcompress.weights.promises import check as check_promises
+from tfcompress.weights.promises import check_promises as check_promises
 from tfcompress.weights.schedule import plan
 
 NAME = "native"
@@ -49,7 +50,7 @@ class NativeSession:
         _check_stages(self._asked)
         self.notes: list[str] = []
         # Quantization-aware training builds the model anew by itself, and only reads the one it is given.
-        self._placed = self._place(model if "qat" in self._asked else copied(model), seed)
+        self._placed = self._place(model if "qat" in self._asked else model_copy(model), seed)
         self.notes += self._placed.notes
         self.model = self._placed.model
         distill: Distill | None = self._asked.get("distill")
@@ -57,27 +58,27 @@ class NativeSession:
             learn_from_(self.model, Teacher(model if teacher is None else teacher, distill))
         self._pruning = self._prune()
         self._clustering = self._placed.clustering
-        self._momentum = Momentum(self.model._flatten_layers())
+        self._momentum = Momentum(all_layers(self.model))
         self._freezing: list[tuple[int, Callable[[Any], None]]] = []  # after how many steps, and what then
         self._done = 0
         if "qat" in self._asked and samples is not None:
             calibrate_(self._placed.model, samples.inputs)
 
-    def _place(self, base: Any, seed: int) -> placing.Placed:
+    def _place(self, base: Any, seed: int) -> Placement:
         prune, cluster = self._asked.get("prune"), self._asked.get("cluster")
         layers = layers_with_kernels(base)
         to_prune, to_cluster = [], []
         if prune:
-            chosen = pruning.choice(prune, layers)
+            chosen = pruning.kernels_to_prune(prune, layers)
             self.notes += chosen.notes
             to_prune = [slot for path, layer in chosen.layers.items() for slot in pruning.prunable(prune, path, layer)]
         if cluster:
-            chosen = clustering.choice(cluster, layers)
+            chosen = clustering.kernels_to_cluster(cluster, layers)
             self.notes += chosen.notes
             to_cluster = [slot for path, layer in chosen.layers.items() for slot in clustering.clusterable(path, layer)]
         if "qat" in self._asked:
-            return placing.quantized(base, to_prune, to_cluster, (self._asked["qat"], cluster), seed)
-        return placing.plain(base, to_prune, to_cluster, cluster, seed)
+            return quantized_placement(base, to_prune, to_cluster, (self._asked["qat"], cluster), seed)
+        return plain_placement(base, to_prune, to_cluster, cluster, seed)
 
     def _prune(self) -> pruning.Pruning | None:
         stage: Prune | None = self._asked.get("prune")
@@ -189,7 +190,7 @@ class NativeSession:
 def _check_free(model: Any) -> None:
     """Refuse a model that stages are at work on already, or that holds what they leave behind."""
     at_work = any(isinstance(variable.constraint, Masked) for variable in model.variables)
-    left = any(isinstance(layer, FakeQuant | TransformedLayer) for layer in model._flatten_layers())
+    left = any(isinstance(layer, FakeQuant | TransformedLayer) for layer in all_layers(model))
     if at_work or left:
         msg = f"model {model.name!r} holds stages of another job; attach all stages together, to the plain model"
         raise UnsupportedError(msg)
@@ -204,7 +205,7 @@ def _check_stages(asked: Mapping[str, Any]) -> None:
 
 def _check_trained(model: Any, done: int) -> None:
     """Refuse a model whose ranges have seen nothing, or only the samples that they were begun with."""
-    ranges = [layer for layer in model._flatten_layers() if isinstance(layer, FakeQuant) and layer.fixed is None]
+    ranges = [layer for layer in all_layers(model) if isinstance(layer, FakeQuant) and layer.fixed is None]
     seen = {float(numpy_of(layer.seen)) for layer in ranges}
     if seen == {0.0}:
         msg = "qat must be trained before finish(): its ranges have seen no data; call job.model.fit first"
@@ -217,7 +218,7 @@ def _check_trained(model: Any, done: int) -> None:
 
 def _finished(model: Any, values: Mapping[int, np.ndarray]) -> Any:
     """Return a copy of *model* with other values for some variables, by their id."""
-    new = copied(model)
+    new = model_copy(model)
     for old, variable in zip(model.variables, new.variables, strict=True):
         if id(old) in values:
             variable.assign(values[id(old)])

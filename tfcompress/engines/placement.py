@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tfcompress.errors import UnsupportedError
-from tfcompress.models.copies import DEPTHWISE, Slot, leaves, rebuilt
+from tfcompress.models.copies import DEPTHWISE, Slot, rebuilt_model
+from tfcompress.models.graph import leaf_layers
+from tfcompress.models.keras_private import all_layers
 from tfcompress.models.scope import listed
 from tfcompress.models.transformed_layer import TransformedLayer, variable_at
 from tfcompress.quantization.transform import Quantized, quantize
@@ -17,7 +19,7 @@ from tfcompress.weights.clustering import Clustering
 
 
 @dataclass(frozen=True)
-class Placed:
+class Placement:
     """A model to train, and the kernels that stages work on in it.
 
     Attributes:
@@ -35,7 +37,9 @@ class Placed:
     notes: list[str] = field(default_factory=list)
 
 
-def plain(base: Any, to_prune: Sequence[Slot], to_cluster: Sequence[Slot], stage: Cluster | None, seed: int) -> Placed:
+def plain_placement(
+    base: Any, to_prune: Sequence[Slot], to_cluster: Sequence[Slot], stage: Cluster | None, seed: int
+) -> Placement:
     """Place kernels in *base* itself, with clustered ones looked up before their layer uses them.
 
     Args:
@@ -46,19 +50,19 @@ def plain(base: Any, to_prune: Sequence[Slot], to_cluster: Sequence[Slot], stage
         seed: seed of the first centroids.
     """
     if stage is None:
-        return Placed(base, base, to_prune, None)
+        return Placement(base, base, to_prune, None)
     clustering = Clustering(stage, to_cluster, _ids(to_prune), seed)
     attached = clustering.attached()
 
     def replace(path: str, operation: Any) -> Any:
         return TransformedLayer(operation, attached[path]) if path in attached else operation
 
-    return Placed(rebuilt(base, replace), base, to_prune, clustering)
+    return Placement(rebuilt_model(base, replace), base, to_prune, clustering)
 
 
-def quantized(
+def quantized_placement(
     base: Any, to_prune: Sequence[Slot], to_cluster: Sequence[Slot], stages: tuple[QAT, Cluster | None], seed: int
-) -> Placed:
+) -> Placement:
     """Place kernels in a model with fake quantization, which takes composite layers apart.
 
     Args:
@@ -74,7 +78,7 @@ def quantized(
     qat, cluster = stages
     result = quantize(base, qat)
     if cluster is None:
-        return Placed(result.model, result.model, _found(base, result, to_prune, "prune"), None, result.notes)
+        return Placement(result.model, result.model, _found(base, result, to_prune, "prune"), None, result.notes)
     # What composite layers become is known from a first pass; their parts are what is looked up.
     pruned = _ids(_found(base, result, to_prune, "prune"))
     clustering = Clustering(cluster, _found(base, result, to_cluster, "cluster"), pruned, seed)
@@ -86,7 +90,7 @@ def quantized(
     ]
     if missing:
         _refuse("cluster", missing)
-    return Placed(result.model, result.model, _found(base, result, to_prune, "prune"), clustering, result.notes)
+    return Placement(result.model, result.model, _found(base, result, to_prune, "prune"), clustering, result.notes)
 
 
 def _ids(slots: Sequence[Slot]) -> frozenset[int]:
@@ -109,8 +113,8 @@ def _found(base: Any, result: Quantized, slots: Sequence[Slot], kind: str) -> li
     Raises:
         UnsupportedError: there is none for one of them.
     """
-    layers = {layer.name: layer for layer in result.model._flatten_layers() if not isinstance(layer, TransformedLayer)}
-    others = {path for path, _ in leaves(base)}
+    layers = {layer.name: layer for layer in all_layers(result.model) if not isinstance(layer, TransformedLayer)}
+    others = {path for path, _ in leaf_layers(base)}
     found: dict[int, Slot] = {}
     missing = []
     for slot in slots:

@@ -14,7 +14,9 @@ import numpy as np
 
 from tfcompress.errors import UnsupportedError
 from tfcompress.models.call_template import leaves, map_structure
-from tfcompress.models.graph import Call, calls, is_graph, is_sequential, origin
+from tfcompress.models.graph import Call, calls, is_graph, is_sequential
+from tfcompress.models.keras_private import has_graph, origin
+from tfcompress.models.kinds import library
 from tfcompress.models.raw_operations import (
     TENSORFLOW_LAYERS,
     operation_to_keras2,
@@ -24,7 +26,7 @@ from tfcompress.models.raw_operations import (
 )
 from tfcompress.models.signature import signature_of
 from tfcompress.models.specs import Signature, random_inputs
-from tfcompress.models.translation import TITLES, Target, library, make_layer
+from tfcompress.models.translation import TITLES, Target, make_layer
 from tfcompress.models.wiring import infer, wire
 from tfcompress.safety.configuration import TRAINING_WRAPPERS
 
@@ -187,7 +189,7 @@ class _Carrier:
 def _legal_names(model: Any) -> dict[str, str]:
     """Map the names of a model's layers and operations to names without ``/``, which Keras 3 does not allow."""
     names = [origin(tensor).name for tensor in model.inputs] + [layer.name for layer in model.layers]
-    if hasattr(model, "_nodes_by_depth"):
+    if has_graph(model):
         names += [call.layer.name for call in calls(model)]
     legal: dict[str, str] = {}
     for name in dict.fromkeys(names):

@@ -1,16 +1,30 @@
-"""Copying Keras 3 models layer by layer, so that the user's own is never touched."""
+"""Copying Keras 3 models layer by layer, so that the user's own is never touched.
+
+Models are rebuilt in other places too, where layers are not merely exchanged: the bridge changes the Keras, surgery
+of channels the sizes of weights and the arguments of calls, ``quantization.transform`` and ``baking`` put steps in and
+take them out, and ``engines.tfmot.cloning`` does for tf_keras, with its own ``clone_model``, what this module does, and
+tells which variable became which.
+"""
 
 from __future__ import annotations
 
-import copy
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 
 from tfcompress.errors import ModelError, UnsupportedError
+from tfcompress.models.graph import leaf_layers
+from tfcompress.models.keras_private import (
+    all_layers,
+    has_graph,
+    origin,
+    own_trainable_variables,
+    replayed,
+)
+from tfcompress.models.layer_copies import unbuilt_copy
 
 KERNELS = frozenset({"kernel", "recurrent_kernel", "pointwise_kernel", "depthwise_kernel", "embeddings"})
 """What Keras's own layers call their kernels."""
@@ -55,7 +69,7 @@ def check_graph(model: Any) -> None:
         if not model.built or not model.inputs:
             msg = f"model {model.name!r} was never built, its shapes are unknown; call it once on a sample"
             raise ModelError(msg)
-    elif not hasattr(model, "_nodes_by_depth"):
+    elif not has_graph(model):
         msg = (
             f"model {model.name!r} is subclassed ({type(model).__name__}): stages need its graph of layers; "
             "build it with the functional API, or export it without stages"
@@ -66,28 +80,25 @@ def check_graph(model: Any) -> None:
             check_graph(layer)
 
 
-def leaves(model: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield every layer that is not itself a model, with its path (``inner/dense`` where models are nested)."""
-    for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            yield from leaves(layer, f"{prefix}{layer.name}/")
-        else:
-            yield f"{prefix}{layer.name}", layer
-
-
-def copied(model: Any) -> Any:
+def model_copy(model: Any) -> Any:
     """Return an uncompiled model of the same layers and weights, that shares nothing with *model*."""
-    new = rebuilt(model, lambda _path, layer: _fresh(layer))
-    new.set_weights(model.get_weights())
-    for old_layer, new_layer in zip(model._flatten_layers(), new._flatten_layers(), strict=True):
+    new = rebuilt_model(model, lambda _path, layer: unbuilt_copy(layer))
+    set_weights_(new, model.get_weights())
+    for old_layer, new_layer in zip(all_layers(model, itself=True), all_layers(new, itself=True), strict=True):
         if isinstance(old_layer, keras.Model) and not old_layer.trainable:
             new_layer.trainable = False
-        if isinstance(new_layer, keras.layers.Normalization):
-            new_layer.finalize_state()
     return new
 
 
-def rebuilt(model: Any, replace: Callable[[str, Any], Any]) -> Any:
+def set_weights_(model: Any, weights: Sequence[Any]) -> None:
+    """Set the weights of a Keras 3 model, an array for each in its order, and let Normalization layers see theirs."""
+    model.set_weights(weights)
+    for layer in all_layers(model):
+        if isinstance(layer, keras.layers.Normalization):
+            layer.finalize_state()  # it computes with tensors made from its weights
+
+
+def rebuilt_model(model: Any, replace: Callable[[str, Any], Any]) -> Any:
     """Build *model*'s graph anew, nested models included.
 
     Args:
@@ -111,7 +122,7 @@ def _rebuilt(model: Any, prefix: str, replace: Callable[[str, Any], Any], known:
     if isinstance(model, keras.Sequential):
         return keras.Sequential([_input_like(model.inputs[0]), *map(stand_in, model.layers)], name=model.name)
     inputs = keras.tree.map_structure(_input_like, model.input)
-    outputs = model._run_through_graph(inputs, operation_fn=stand_in)
+    outputs = replayed(model, inputs, stand_in)
     return keras.Model(inputs, outputs, name=model.name)
 
 
@@ -122,21 +133,7 @@ def _input_like(tensor: Any) -> Any:
 
 def input_name(tensor: Any) -> str:
     """Return the name of an input: that of its layer, which its tensor has only where somebody gave one."""
-    return str(tensor._keras_history.operation.name)
-
-
-def _fresh(operation: Any) -> Any:
-    """Return a layer or raw operation as it was before it was built, with nothing of the old one's state."""
-    if isinstance(operation, keras.layers.Lambda):
-        # from_config refuses code that it does not know to be trusted; this function is in the process already.
-        config = keras.layers.Layer.get_config(operation)
-        shape = operation._output_shape
-        return keras.layers.Lambda(operation.function, shape, operation.mask, operation.arguments, **config)
-    if isinstance(operation, keras.layers.Layer):
-        return type(operation).from_config(operation.get_config())
-    new = copy.copy(operation)
-    new._inbound_nodes, new._outbound_nodes = [], []
-    return new
+    return str(origin(tensor).name)
 
 
 def short_name(variable: Any) -> str:
@@ -153,8 +150,8 @@ def slots_of(path: str, layer: Any) -> list[Slot]:
     """
     found = [
         (owner, variable)
-        for owner in layer._flatten_layers()
-        for variable in owner._trainable_variables
+        for owner in all_layers(layer, itself=True)
+        for variable in own_trainable_variables(owner)
         if short_name(variable) in KERNELS or (_own(owner) and len(variable.shape) > 1)
     ]
     slots = [Slot(_name(path, layer, v), path, owner, v, _attribute(layer, v)) for owner, v in found]
@@ -167,8 +164,8 @@ def slots_of(path: str, layer: Any) -> list[Slot]:
 
 def layers_with_kernels(model: Any) -> dict[str, Any]:
     """Return the layers of a model that have a kernel, by path; by their first one, where they have several."""
-    first = {id(layer): path for path, layer in reversed(list(leaves(model)))}
-    return {path: layer for path, layer in leaves(model) if first[id(layer)] == path and slots_of(path, layer)}
+    first = {id(layer): path for path, layer in reversed(list(leaf_layers(model)))}
+    return {path: layer for path, layer in leaf_layers(model) if first[id(layer)] == path and slots_of(path, layer)}
 
 
 def _attribute(layer: Any, variable: Any) -> str:

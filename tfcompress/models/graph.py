@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tfcompress.models.call_template import leaves
-from tfcompress.models.kinds import keras_of
-from tfcompress.models.translation import library
+from tfcompress.models.keras_private import functional, has_graph, nodes
+from tfcompress.models.kinds import is_model, keras_of, library_of
 
 
 @dataclass(frozen=True)
@@ -28,19 +28,23 @@ class Call:
     outputs: list[Any]
 
 
+def leaf_layers(model: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield every layer that is not itself a model, with its path (``inner/dense`` where models are nested)."""
+    for layer in model.layers:
+        if is_model(layer):
+            yield from leaf_layers(layer, f"{prefix}{layer.name}/")
+        else:
+            yield f"{prefix}{layer.name}", layer
+
+
 def is_sequential(model: Any) -> bool:
     """Say whether a model is sequential."""
-    return isinstance(model, library(keras_of(model)).Sequential)
+    return isinstance(model, library_of(model).Sequential)
 
 
 def is_graph(model: Any) -> bool:
     """Say whether a model is functional or sequential and built, so that its calls are known."""
-    return bool(model.built and model.inputs) if is_sequential(model) else hasattr(model, "_nodes_by_depth")
-
-
-def origin(tensor: Any) -> Any:
-    """Return the layer or operation that a symbolic tensor of either Keras comes from."""
-    return getattr(tensor._keras_history, "layer", None) or tensor._keras_history.operation
+    return bool(model.built and model.inputs) if is_sequential(model) else has_graph(model)
 
 
 def calls(model: Any) -> Iterator[Call]:
@@ -49,12 +53,10 @@ def calls(model: Any) -> Iterator[Call]:
     Input layers are not among them.
     """
     keras3 = keras_of(model) == "keras3"
-    nodes_by_depth = (model._functional if keras3 and is_sequential(model) else model)._nodes_by_depth
-    for depth in sorted(nodes_by_depth, reverse=True):
-        for node in nodes_by_depth[depth]:
-            if keras3:
-                layer, args, kwargs = node.operation, node.arguments.args, node.arguments.kwargs
-            else:
-                layer, args, kwargs = node.layer, node.call_args, node.call_kwargs
-            if type(layer).__name__ != "InputLayer":
-                yield Call(layer, args, dict(kwargs), leaves(node.outputs))
+    for node in nodes(functional(model) if keras3 else model):
+        if keras3:
+            layer, args, kwargs = node.operation, node.arguments.args, node.arguments.kwargs
+        else:
+            layer, args, kwargs = node.layer, node.call_args, node.call_kwargs
+        if type(layer).__name__ != "InputLayer":
+            yield Call(layer, args, dict(kwargs), leaves(node.outputs))

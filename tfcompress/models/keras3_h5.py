@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-import pkgutil
 import shutil
 from pathlib import Path
 from typing import Any
+
+from tfcompress.models.keras_private import operation_classes
 
 
 def mend(path: Path, copy: Path) -> bool:
@@ -50,13 +50,5 @@ def _mend_config_(config: Any) -> int:
 
 
 def _module_of(operation: str) -> str | None:
-    import keras
-    import keras.src.ops
-
-    for found in pkgutil.iter_modules(keras.src.ops.__path__, "keras.src.ops."):
-        if found.name.endswith("_test"):
-            continue
-        item = getattr(importlib.import_module(found.name), operation, None)
-        if isinstance(item, type) and issubclass(item, keras.Operation):
-            return item.__module__
-    return None
+    found = operation_classes().get(operation)
+    return None if found is None else str(found.__module__)

@@ -10,10 +10,10 @@ from typing import Any
 
 import keras  # noqa: TID253
 import tensorflow as tf  # noqa: TID253
-from keras.src.saving import serialization_lib  # noqa: TID253
 
 from tfcompress.errors import UntrustedCodeError
 from tfcompress.models.call_template import Template, leaves
+from tfcompress.models.keras_private import in_safe_mode
 from tfcompress.safety.pure_functions import is_pure_function
 
 
@@ -63,7 +63,7 @@ class TensorFlowOperation(keras.layers.Layer):  # type: ignore[misc]
             UntrustedCodeError: the function is not known as pure arithmetic, and Keras's safe mode is on.
         """
         symbol = config["symbol"]
-        if not is_pure_function(symbol) and serialization_lib.in_safe_mode() is not False:
+        if not is_pure_function(symbol) and in_safe_mode() is not False:
             msg = f"layer {config.get('name')!r} calls tf.{symbol}, which is not known as arithmetic on tensors"
             raise UntrustedCodeError(msg)
         template = Template(*keras.saving.deserialize_keras_object(config["template"]))

@@ -33,10 +33,35 @@ def keras_of(model: Any) -> Kind:
     raise UsageError(msg)
 
 
+def is_model(layer: Any) -> bool:
+    """Say whether an object is a model of either Keras."""
+    return _is_model_of("keras", layer) or _is_model_of("tf_keras", layer)
+
+
+def library(kind: str) -> Any:
+    """Return the package of a Keras, ``tf_keras`` for "keras2" and ``keras`` for "keras3"; it is imported."""
+    if kind == "keras2":
+        import tf_keras
+
+        return tf_keras
+    import keras
+
+    return keras
+
+
+def library_of(model: Any) -> Any:
+    """Return the package of the Keras that a model belongs to, ``keras`` or ``tf_keras``.
+
+    Raises:
+        UsageError: it belongs to neither.
+    """
+    return library(keras_of(model))
+
+
 def graph_of(model: Any) -> Any:
     """Return the model that holds the layers and computes the outputs.
 
-    That is *model* itself, but for a facade: a Keras 3 model whose attribute ``tfcompress_graph`` is the tf_keras model
-    that it runs (quantization-aware training of a Keras 3 model in tfmot's graph, for one).
+    That is *model* itself, but for a carrier: a Keras 3 model whose attribute ``tfcompress_graph`` is the tf_keras
+    model that it runs (quantization-aware training of a Keras 3 model in tfmot's graph, for one).
     """
     return getattr(model, "tfcompress_graph", model)

@@ -42,7 +42,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
         MemoryError: loading takes more memory than it may.
         TfcompressError: the file cannot be loaded.
     """
-    forget()
+    forget_loaded()
     if "load" not in request:
         return {}
     started = time.perf_counter()
@@ -53,7 +53,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
 
 def _load(request: dict[str, Any]) -> Any:
     from tfcompress.models.custom_objects import import_objects
-    from tfcompress.models.loading import read
+    from tfcompress.models.loading import read_file
     from tfcompress.models.probing import FileInfo
     from tfcompress.models.savedmodel import check_trusted
     from tfcompress.safety.audit import forbidden_to_reach_outside
@@ -66,19 +66,19 @@ def _load(request: dict[str, Any]) -> Any:
             check_trusted(path, trust=trust)
             _run_once(path)
             return None
-        model = read(path, info, objects, trust=trust)
+        model = read_file(path, info, objects, trust=trust)
         _check_tensors(model, path)
         return model
 
 
-def forget() -> None:
+def forget_loaded() -> None:
     """Let go of the model that was loaded: this process has another to load, or to convert."""
     from tfcompress.models import savedmodel
 
     if not _loaded:
         return
     _loaded.clear()
-    savedmodel.forget()
+    savedmodel.forget_signatures()
     for name in ("keras", "tf_keras"):
         library = sys.modules.get(name)
         if library is not None:

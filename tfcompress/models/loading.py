@@ -22,11 +22,12 @@ from tfcompress.models.custom_objects import import_objects
 from tfcompress.models.first_load import FirstLoad, Loader, LoadLimits
 from tfcompress.models.graph import is_graph
 from tfcompress.models.keras3_h5 import mend
+from tfcompress.models.keras_private import all_layers, application_layers
 from tfcompress.models.kinds import Kind, graph_of, keras_of
 from tfcompress.models.probing import FileInfo, probe
 from tfcompress.models.savedmodel import check_trusted
 from tfcompress.models.signature import signature_of
-from tfcompress.safety.allowed_classes import application_layers, import_our_layers, is_library, refused
+from tfcompress.safety.allowed_classes import import_our_layers, is_library, refused_names
 from tfcompress.safety.configuration import NATIVE_QUANTIZERS, QUANTIZERS, TRAINING_WRAPPERS
 from tfcompress.safety.tfmot_scopes import tfmot_scopes
 
@@ -152,7 +153,7 @@ def load(
     if info.kind == "savedmodel":
         return _from_folder(path, trust=trust)
     try:
-        model = read(path, info, objects, trust=trust)
+        model = read_file(path, info, objects, trust=trust)
     except MemoryError as error:
         msg = f"model {str(path)!r} cannot be loaded: there is not enough memory for it beside its first load"
         raise ModelError(msg) from error
@@ -190,8 +191,7 @@ def _from_folder(path: Path, *, trust: bool) -> Loaded:
 
 
 def _has_native_quantizers(model: Any) -> bool:
-    layers = model._flatten_layers(include_self=False)
-    ours = (type(each) for each in layers if type(each).__module__.startswith("tfcompress."))
+    ours = (type(each) for each in all_layers(model) if type(each).__module__.startswith("tfcompress."))
     return any(kind.__name__ in NATIVE_QUANTIZERS for kind in ours)
 
 
@@ -214,7 +214,7 @@ def _check_names(path: Path, info: FileInfo, objects: Mapping[str, Any], *, trus
     """Refuse names that are neither Keras's nor the user's."""
     if info.writer not in ("keras2", "keras3"):
         return
-    for name in refused(info.names, info.writer, objects, tfmot=_holds_tfmot(info)):
+    for name in refused_names(info.names, info.writer, objects, tfmot=_holds_tfmot(info)):
         short = name.name.rpartition(">")[2]
         if not is_library(name) and (name.kind != "identifier" or short.isidentifier()):
             raise _needs_custom(path, short, name.module or "module")
@@ -231,7 +231,7 @@ def _needs_custom(path: Path, name: str, module: str = "module") -> ModelError:
     return ModelError(f"model {str(path)!r} needs {name!r}, which is not part of Keras; give --custom {module}:{name}")
 
 
-def read(path: Path, info: FileInfo, objects: dict[str, Any], *, trust: bool) -> Any:
+def read_file(path: Path, info: FileInfo, objects: dict[str, Any], *, trust: bool) -> Any:
     """Have the Keras that wrote a file read it, if the file names nothing that is not known.
 
     Args:

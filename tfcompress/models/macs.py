@@ -104,7 +104,8 @@ def _multi_head_attention(layer: Any, shapes: Shapes) -> int | None:
     if len(query) != 2 or len(value) != 2:
         return None
     (asking, width_q), (asked, width_v), width_k = query, value, key[-1]
-    keys, values = layer._num_heads * layer._key_dim, layer._num_heads * layer._value_dim
+    config = layer.get_config()  # tf_keras has no public attributes for these
+    keys, values = (config["num_heads"] * config[size] for size in ("key_dim", "value_dim"))
     parts = (
         _times(asking, width_q, keys),
         _times(asked, width_k, keys),

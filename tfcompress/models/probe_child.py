@@ -19,7 +19,7 @@ from typing import IO, Any, BinaryIO
 
 import h5py
 
-from tfcompress.safety.configuration import find
+from tfcompress.safety.configuration import find_names
 from tfcompress.safety.configuration_graph import find_fault
 from tfcompress.safety.hdf5_weights import UnreadableError, Weights, read_weights
 from tfcompress.safety.proportions import find_excess
@@ -53,7 +53,7 @@ def look(path: Path) -> dict[str, Any]:
 
     Returns:
         ``kind``, ``version`` (of the Keras that wrote it, or None), ``class_name``, ``weights_bytes``, and what
-        :func:`~tfcompress.safety.configuration.find` found.
+        :func:`~tfcompress.safety.configuration.find_names` found.
 
     Raises:
         UnreadableError: saying what is wrong with it.
@@ -66,7 +66,7 @@ def look(path: Path) -> dict[str, Any]:
     if fault:
         raise UnreadableError(fault)
     facts = {"kind": kind, "version": version, "class_name": config["class_name"], "weights_bytes": weights.size_bytes}
-    return facts | vars(find(config))
+    return facts | vars(find_names(config))
 
 
 Look = tuple[str, str | None, Any, Weights]

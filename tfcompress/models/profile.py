@@ -10,6 +10,7 @@ import numpy as np
 
 from tfcompress.models.call_template import leaves
 from tfcompress.models.graph import calls, is_graph
+from tfcompress.models.keras_private import has_origin, weight_quantizers
 from tfcompress.models.kinds import graph_of
 from tfcompress.models.macs import Shapes, macs_of_call
 from tfcompress.models.wiring import unwrapped
@@ -70,7 +71,7 @@ def profile(model: Any) -> ModelProfile:
     """Profile a model of either Keras, nested models layer by layer, without running it.
 
     Args:
-        model: a Keras 3 or tf_keras model, or a facade. Of a layer in a training wrapper the layer is counted, without
+        model: a Keras 3 or tf_keras model, or a carrier. Of a layer in a training wrapper the layer is counted, without
             what the wrapper adds.
     """
     sheet = _Sheet()
@@ -134,7 +135,7 @@ class _Sheet:
 
 def _weights(layer: Any) -> list[Any]:
     """Return a layer's weights; of a layer in a training wrapper its own ones, which the wrapper may have taken."""
-    taken = [weight for weight, _, _ in getattr(layer, "_weight_vars", ())]
+    taken = [weight for weight, _, _ in weight_quantizers(layer)]
     taken += getattr(layer, "original_clusterable_weights", {}).values()
     return taken + list(getattr(unwrapped(layer), "weights", ()))
 
@@ -146,4 +147,4 @@ def _shapes(call: Any) -> Shapes:
 
 
 def _tensors(structure: Any) -> Iterable[Any]:
-    return (leaf for leaf in leaves(structure) if hasattr(leaf, "_keras_history"))
+    return (leaf for leaf in leaves(structure) if has_origin(leaf))

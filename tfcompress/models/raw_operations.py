@@ -12,6 +12,7 @@ from typing import Any
 
 from tfcompress.errors import UnsupportedError
 from tfcompress.models.call_template import Template
+from tfcompress.models.keras_private import has_origin, origin
 
 _XY = {"x": "x1", "y": "x2"}
 _REDUCE = {"input_tensor": "x", "axis": "axis", "keepdims": "keepdims"}
@@ -107,7 +108,7 @@ def tensorflow_to_keras3(layer: Any, args: Any, kwargs: Mapping[str, Any], name:
             template, tensors = Template.of(args, named, lambda leaf: isinstance(leaf, keras.KerasTensor))
             return TensorFlowOperation(layer.symbol, template, name=name)(tensors)
         outputs = equivalent
-    outputs._keras_history.operation.name = name
+    origin(outputs).name = name
     return outputs
 
 
@@ -143,7 +144,7 @@ def operation_to_keras2(operation: Any, args: Any, kwargs: Any, name: str) -> An
 
     from tfcompress.models.keras2_layers import KerasOperation
 
-    template, tensors = Template.of(args, kwargs, lambda leaf: hasattr(leaf, "_keras_history"))
+    template, tensors = Template.of(args, kwargs, has_origin)
     if _is_layer_call(operation, args, kwargs, tensors):
         layer_class, options = OP_LAYERS[type(operation).__name__](operation)
         return getattr(tf_keras.layers, layer_class)(**options, name=name)(tensors if len(tensors) > 1 else tensors[0])

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from tfcompress.errors import ModelError, TfcompressError, UntrustedCodeError
-from tfcompress.safety.graph_operations import is_pure_operation
+from tfcompress.safety.graph_operations import is_pure_graph_operation
 from tfcompress.safety.saved_files import foreign_assets, leading_out
 from tfcompress.safety.saved_graph import SavedGraph
 from tfcompress.safety.saved_savers import SAVERS, misplaced
-from tfcompress.safety.saved_sizes import check_graph_sizes, check_size, check_variables
+from tfcompress.safety.saved_sizes import check_graph_sizes, check_saved_size, check_variables
 
 SERVING = "serving_default"
 """Name of the signature that is used of a SavedModel."""
@@ -76,7 +76,7 @@ def _parse(path: Path) -> Any:
 
     saved = saved_model_pb2.SavedModel()
     try:
-        check_size(path)
+        check_saved_size(path)
         saved.ParseFromString((path / "saved_model.pb").read_bytes())
     except (DecodeError, OSError) as error:
         msg = f"model {str(path)!r} cannot be read: its saved_model.pb is damaged"
@@ -89,7 +89,7 @@ def _impure(graph: SavedGraph) -> Iterator[str]:
 
     for op in {node.op for node in graph.all_nodes()}:
         called = op in graph.library and not hasattr(tf.raw_ops, op)  # no function may pass for an operation
-        if not (called or op in SAVERS or is_pure_operation(op)):
+        if not (called or op in SAVERS or is_pure_graph_operation(op)):
             yield op
     for node in graph.all_nodes():
         yield from (f"{node.op} of {name}" for name in node.missing)
@@ -140,7 +140,7 @@ def _load(path: Path, changed: int) -> Any:
         raise ModelError(msg) from error
 
 
-def forget() -> None:
+def forget_signatures() -> None:
     """Let go of what was loaded."""
     _load.cache_clear()
 

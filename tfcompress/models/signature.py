@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import functools
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tfcompress.errors import DataError, ModelError
+from tfcompress.errors import ModelError
 from tfcompress.models.kinds import graph_of, keras_of
+from tfcompress.models.samples import by_input_name
 from tfcompress.models.savedmodel import changed_at, saved_signature
 from tfcompress.models.specs import Signature, TensorSpec, random_inputs, unique_names
 from tfcompress.models.wiring import infer, tensor_spec, tensor_specs, wire
@@ -56,7 +57,7 @@ def signature_of(model: Any) -> Signature:
     """Return the inputs and outputs of a model.
 
     Args:
-        model: a Keras 3 or tf_keras model (with tfmot's wrappers too), a facade over a tf_keras model, or the path of a
+        model: a Keras 3 or tf_keras model (with tfmot's wrappers too), a carrier of a tf_keras model, or the path of a
             SavedModel folder.
 
     Raises:
@@ -69,34 +70,6 @@ def signature_of(model: Any) -> Signature:
         return Signature(wiring.inputs, tensor_specs(wiring.output_names, graph.outputs))
     traced = _function(model).structured_outputs
     return Signature(wiring.inputs, tuple(tensor_spec(n, t.shape, t.dtype) for n, t in traced.items()))
-
-
-def _checked(inputs: Mapping[str, np.ndarray], specs: Sequence[TensorSpec]) -> int:
-    """Return the number of samples after checking names, shapes and kinds of numbers."""
-    expected = [s.name for s in specs]
-    if set(inputs) != set(expected):
-        msg = f"inputs must be named {', '.join(expected)}, got {', '.join(inputs) or 'none'}"
-        raise DataError(msg)
-    for spec in specs:
-        given = np.asarray(inputs[spec.name])
-        fits = len(given.shape) == len(spec.shape) + 1 and all(
-            size in (None, got) for size, got in zip(spec.shape, given.shape[1:], strict=True)
-        )
-        if not fits:
-            shape = ", ".join(["samples", *("any" if s is None else str(s) for s in spec.shape)])
-            msg = f"input {spec.name!r} must have the shape ({shape}), got {given.shape}"
-            raise DataError(msg)
-        if np.issubdtype(given.dtype, np.floating) and spec.dtype.startswith(("int", "uint")):
-            msg = f"input {spec.name!r} must hold whole numbers ({spec.dtype}), got {given.dtype}"
-            raise DataError(msg)
-    counts = {name: len(inputs[name]) for name in expected}
-    if len(set(counts.values())) != 1:
-        msg = f"inputs must hold the same number of samples, got {counts}"
-        raise DataError(msg)
-    if not counts[expected[0]]:
-        msg = "inputs must hold at least one sample, got none"
-        raise DataError(msg)
-    return counts[expected[0]]
 
 
 def _pad(piece: np.ndarray, size: int) -> np.ndarray:
@@ -123,11 +96,12 @@ def call(model: Any, inputs: Mapping[str, np.ndarray], batch_size: int = 64) -> 
     """
     function = _function(model)
     wiring = wire(graph_of(model))
-    samples = _checked(inputs, wiring.inputs)
+    arrays = by_input_name(inputs, wiring.inputs)
+    samples = len(arrays[wiring.inputs[0].name])
     size = wiring.batch or batch_size
     pieces: dict[str, list[np.ndarray]] = {}
     for start in range(0, samples, size):
-        batch = {s.name: np.asarray(inputs[s.name][start : start + size], dtype=s.dtype) for s in wiring.inputs}
+        batch = {s.name: np.asarray(arrays[s.name][start : start + size], dtype=s.dtype) for s in wiring.inputs}
         if wiring.batch:
             batch = {name: _pad(piece, size) for name, piece in batch.items()}
         for name, value in _run(function, batch).items():

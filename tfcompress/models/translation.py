@@ -15,20 +15,10 @@ from typing import Any, Literal
 import numpy as np
 
 from tfcompress.errors import UnsupportedError
+from tfcompress.models.kinds import library
 
 Target = Literal["keras2", "keras3"]
 TITLES = {"keras2": "Keras 2 (tf_keras)", "keras3": "Keras 3"}
-
-
-def library(target: str) -> Any:
-    """Return the package of a Keras: ``tf_keras`` or ``keras``."""
-    if target == "keras2":
-        import tf_keras
-
-        return tf_keras
-    import keras
-
-    return keras
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tfcompress.errors import ModelError, UnsupportedError
+from tfcompress.models.keras_private import build_shapes, origin
 from tfcompress.models.kinds import graph_of, keras_of
 from tfcompress.models.savedmodel import SERVING as SERVING
 from tfcompress.models.savedmodel import saved_signature
@@ -74,20 +75,20 @@ def _wire_keras3(model: Any) -> Wiring:
     tensors = model.inputs if model.built else None
     if not tensors:
         raise _no_inputs(model)
-    names = [t._keras_history.operation.name for t in tensors]  # an unnamed input's tensor is called otherwise
+    names = [origin(t).name for t in tensors]  # an unnamed input's tensor is called otherwise
 
     def infer(model: Any, values: list[Any]) -> Any:
         by_name = dict(zip(names, values, strict=True))
         structure = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
-        fed = keras.tree.map_structure(lambda t: by_name[t._keras_history.operation.name], structure)
+        fed = keras.tree.map_structure(lambda t: by_name[origin(t).name], structure)
         return model(fed, training=False)
 
-    outputs = tuple(unique_names(t._keras_history.operation.name for t in model.outputs))
+    outputs = tuple(unique_names(origin(t).name for t in model.outputs))
     return Wiring(tensor_specs(names, tensors), _batch(tensors), infer, outputs)
 
 
 def _wire_subclassed3(model: Any) -> Wiring:
-    shapes = getattr(model, "_build_shapes_dict", None) if model.built else None
+    shapes = build_shapes(model) if model.built else None
     if not shapes:
         raise _no_inputs(model)
     for name, shape in shapes.items():
@@ -108,7 +109,7 @@ def _wire_keras2(model: Any) -> Wiring:
     def infer(model: Any, values: list[Any]) -> Any:
         return model(tf.nest.pack_sequence_as(model.input, values), training=False)
 
-    outputs = tuple(unique_names(unwrapped(t._keras_history.layer).name for t in model.outputs))
+    outputs = tuple(unique_names(unwrapped(origin(t)).name for t in model.outputs))
     return Wiring(tensor_specs(model.input_names, model.inputs), _batch(model.inputs), infer, outputs)
 
 

@@ -15,11 +15,12 @@ import numpy as np
 
 from tfcompress.models.call_template import Template
 from tfcompress.models.graph import calls
+from tfcompress.models.keras_private import all_layers, input_structure, origin, output_structure
+from tfcompress.models.layer_copies import is_symbolic, layer_copy
 from tfcompress.models.transformed_layer import TransformedLayer, variable_at
 from tfcompress.quantization.batch_norm import FreezableBatchNormalization
 from tfcompress.quantization.fake_quant import ConstantFakeQuant, FakeQuant
 from tfcompress.quantization.four_bits import in_four_bits
-from tfcompress.quantization.layer_copies import copied, is_symbolic
 from tfcompress.quantization.weight_fake_quant import WeightFakeQuant
 
 _RELUS = (keras.activations.relu, keras.activations.relu6, "ReLU", "Relu", "Relu6")  # functions, layer, operations
@@ -82,7 +83,7 @@ def range_of(layer: FakeQuant, least_step: float = 0.0) -> tuple[float, float]:
 
 def is_fake_quant(model: Any) -> bool:
     """Say whether a Keras 3 model holds fake quantization of this package."""
-    return any(isinstance(layer, FakeQuant | TransformedLayer) for layer in model._flatten_layers(include_self=False))
+    return any(isinstance(layer, FakeQuant | TransformedLayer) for layer in all_layers(model))
 
 
 def baked(model: Any) -> Any:
@@ -112,9 +113,9 @@ class _Baker:
             replacement = self._replaced(call.layer)
             outputs = [args[0]] if replacement is None else keras.tree.flatten(replacement(*args, **kwargs))
             made.update(zip(map(id, call.outputs), outputs, strict=True))
-        given = keras.tree.map_structure(lambda tensor: inputs[id(tensor)], model._inputs_struct)
+        given = keras.tree.map_structure(lambda tensor: inputs[id(tensor)], input_structure(model))
         results = [made[id(tensor)] for tensor in model.outputs]
-        return keras.Model(given, keras.tree.pack_sequence_as(model._outputs_struct, results), name=model.name)
+        return keras.Model(given, keras.tree.pack_sequence_as(output_structure(model), results), name=model.name)
 
     def _replaced(self, layer: Any) -> Any | None:
         """Return what stands for a layer; None: nothing does, its input passes."""
@@ -187,7 +188,7 @@ def _folds(before: Any, normalization: Any) -> bool:
     if not isinstance(before, TransformedLayer) or type(before.layer).__name__ not in CHANNEL_AXES:
         return False
     linear = before.layer.activation in (None, keras.activations.linear)
-    last = len(normalization._build_shapes_dict["input_shape"]) - 1
+    last = len(normalization.get_build_config()["input_shape"]) - 1
     return linear and normalization.axis in (-1, last) and getattr(before.layer, "data_format", "") != "channels_first"
 
 
@@ -238,8 +239,8 @@ def _constant(layer: FakeQuant, least_step: float) -> Any | None:
 
 def _in_float32(layer: Any, name: str, **changed: Any) -> Any:
     """Copy a layer, or an operation; a layer computes in float32, also where it was trained in mixed precision."""
-    return copied(layer, name, **changed, dtype="float32")
+    return layer_copy(layer, name, **changed, dtype="float32")
 
 
 def _name(tensor: Any) -> str:
-    return str(tensor._keras_history.operation.name)
+    return str(origin(tensor).name)

@@ -7,8 +7,11 @@ from typing import Any
 import keras
 import numpy as np
 
+from tfcompress.models.keras_private import adjusts_moments
+
 
 @keras.saving.register_keras_serializable("tfcompress")
+@adjusts_moments
 class FreezableBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc]
     """BatchNormalization that, once frozen, trains with its moving statistics: those that the file will hold.
 
@@ -32,9 +35,9 @@ class FreezableBatchNormalization(keras.layers.BatchNormalization):  # type: ign
         gamma = np.asarray(self.gamma, np.float64) if self.scale else np.ones_like(variance)
         return np.asarray(gamma / np.sqrt(variance + self.epsilon))
 
-    def _moments(self, inputs: Any, mask: Any) -> tuple[Any, Any]:
+    def adjusted_moments(self, mean: Any, variance: Any) -> tuple[Any, Any]:
+        """Return what is normalized with: the batch's own mean and variance, of shape (channels,), until frozen."""
         ops = keras.ops
-        mean, variance = super()._moments(inputs, mask)
         frozen = self.frozen.value > 0.0
         mean = ops.where(frozen, ops.cast(self.moving_mean, mean.dtype), mean)
         return mean, ops.where(frozen, ops.cast(self.moving_variance, variance.dtype), variance)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from tfcompress.models.keras_private import all_layers
 from tfcompress.models.wiring import infer
 from tfcompress.quantization.batch_norm import FreezableBatchNormalization
 from tfcompress.quantization.fake_quant import FakeQuant
@@ -25,7 +26,7 @@ def calibrate_(model: Any, inputs: Mapping[str, np.ndarray], batch_size: int = 3
     """
     import tensorflow as tf
 
-    layers = [layer for layer in _layers(model) if isinstance(layer, FakeQuant) and layer.fixed is None]
+    layers = [layer for layer in all_layers(model) if isinstance(layer, FakeQuant) and layer.fixed is None]
     for layer in layers:
         for variable in (layer.low, layer.high, layer.seen):
             variable.assign(0.0)
@@ -41,17 +42,13 @@ def calibrate_(model: Any, inputs: Mapping[str, np.ndarray], batch_size: int = 3
 
 def freeze_ranges_(model: Any) -> None:
     """Let every range stand still from here on."""
-    for layer in _layers(model):
+    for layer in all_layers(model):
         if isinstance(layer, FakeQuant) and layer.fixed is None:
             layer.frozen.assign(1.0)
 
 
 def freeze_statistics_(model: Any) -> None:
     """Let every BatchNormalization train with its moving statistics from here on, which stand still."""
-    for layer in _layers(model):
+    for layer in all_layers(model):
         if isinstance(layer, FreezableBatchNormalization):
             layer.frozen.assign(1.0)
-
-
-def _layers(model: Any) -> Iterator[Any]:
-    yield from model._flatten_layers(include_self=False)

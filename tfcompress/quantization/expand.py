@@ -12,6 +12,7 @@ from typing import Any
 
 import keras
 
+from tfcompress.models.keras_private import is_of_applications
 from tfcompress.quantization import (
     expand_activations,
     expand_attention,
@@ -22,11 +23,11 @@ from tfcompress.quantization import (
     expand_resizes,
     expand_volumes,
 )
-from tfcompress.quantization.expand_blocks import Apply, Settle
+from tfcompress.quantization.expand_blocks import Apply, Expand
 
 _L = keras.layers
 
-_EXPANSIONS: dict[type, Callable[[Any, Settle], Apply | None]] = {
+EXPANSIONS: dict[type, Callable[[Any, Expand], Apply | None]] = {
     _L.Activation: expand_activations.activation,
     _L.ELU: expand_activations.elu,
     _L.ReLU: expand_activations.relu,
@@ -69,10 +70,11 @@ _EXPANSIONS: dict[type, Callable[[Any, Settle], Apply | None]] = {
     _L.Bidirectional: expand_recurrent.bidirectional,
     _L.TimeDistributed: expand_recurrent.time_distributed,
 }
+"""Class of a layer -> what makes its expansion of it; None where this one needs none, or can have none."""
 
 _BY_NAME = {"LayerScale": expand_norms.layer_scale}  # of keras.applications, which does not export it
 
-_OBSTACLES: dict[type, Callable[[Any], str]] = {
+OBSTACLES: dict[type, Callable[[Any], str]] = {
     _L.Conv3D: expand_volumes.convolution_obstacle,
     _L.MaxPooling3D: expand_volumes.pooling_obstacle,
     _L.AveragePooling3D: expand_volumes.pooling_obstacle,
@@ -84,6 +86,7 @@ _OBSTACLES: dict[type, Callable[[Any], str]] = {
     _L.Bidirectional: expand_recurrent.bidirectional_obstacle,
     _L.TimeDistributed: expand_recurrent.time_distributed_obstacle,
 }
+"""Class of a layer -> what says why it can have no expansion."""
 
 
 def expansion(layer: Any) -> Apply | None:
@@ -100,14 +103,14 @@ def expansion(layer: Any) -> Apply | None:
         ``{layer.name}_{part}``; where an activation is split off a layer, what remains keeps the layer's name. None:
         the layer is taken as it is.
     """
-    maker = _EXPANSIONS.get(type(layer)) or _by_name(layer)
-    apply = None if maker is None else maker(layer, _settle)
+    maker = EXPANSIONS.get(type(layer)) or _by_name(layer)
+    apply = None if maker is None else maker(layer, _expanded)
     return None if apply is None else _without_absent(apply)
 
 
 def obstacle(layer: Any) -> str:
     """Return why a composite layer is not expanded and so stays in float; empty: it is, or need not be."""
-    find = _OBSTACLES.get(type(layer))
+    find = OBSTACLES.get(type(layer))
     return "" if find is None else find(layer)
 
 
@@ -117,7 +120,7 @@ def standalone(layer: Any) -> Apply | None:
     The function calls *layer* itself, after a depthwise 1x1 convolution of ones that it folds into. None: it does not
     normalize over the last axis.
     """
-    return expand_norms.standalone_batch_normalization(layer, _settle)
+    return expand_norms.standalone_batch_normalization(layer, _expanded)
 
 
 def _without_absent(apply: Apply) -> Apply:
@@ -125,10 +128,9 @@ def _without_absent(apply: Apply) -> Apply:
     return lambda *args, **kwargs: apply(*args, **{name: v for name, v in kwargs.items() if v is not None})
 
 
-def _settle(layer: Any) -> Apply:
+def _expanded(layer: Any) -> Apply:
     return expansion(layer) or layer
 
 
-def _by_name(layer: Any) -> Callable[[Any, Settle], Apply | None] | None:
-    inside_keras = type(layer).__module__.startswith("keras.src.applications")
-    return _BY_NAME.get(type(layer).__name__) if inside_keras else None
+def _by_name(layer: Any) -> Callable[[Any, Expand], Apply | None] | None:
+    return _BY_NAME.get(type(layer).__name__) if is_of_applications(layer) else None

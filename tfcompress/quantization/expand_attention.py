@@ -7,18 +7,19 @@ from typing import Any
 
 import keras
 
-from tfcompress.quantization.expand_blocks import Apply, Parts, Settle
+from tfcompress.models.keras_private import attention_projections
+from tfcompress.quantization.expand_blocks import Apply, Expand, Sublayers
 from tfcompress.quantization.expand_convs import dense, shaped
 
 
-def multi_head_attention(layer: Any, settle: Settle) -> Apply | None:
+def multi_head_attention(layer: Any, expand: Expand) -> Apply | None:
     """Expand MultiHeadAttention (Vaswani et al. 2017, section 3.2) over all axes between batch and features.
 
     What is called with a mask stays as it is: minus infinity among the scores would leave int8 no precision.
     """
     if attention_obstacle(layer):
         return None
-    attention = _Attention(layer, settle)
+    attention = _Attention(layer, expand)
 
     def apply(query: Any, value: Any, key: Any = None, **options: Any) -> Any:
         key = value if key is None else key
@@ -46,12 +47,12 @@ def attention_obstacle(layer: Any) -> str:
 class _Attention:
     """The parts of one MultiHeadAttention layer."""
 
-    def __init__(self, layer: Any, settle: Settle) -> None:
-        self.parts = Parts(layer, settle)
+    def __init__(self, layer: Any, expand: Expand) -> None:
+        self.parts = Sublayers(layer, expand)
         self.scale = 1 / math.sqrt(layer.key_dim)
         sources = {"query": layer.query_dense, "key": layer.key_dense, "value": layer.value_dense}
         if layer.get_config().get("use_gate"):
-            sources["gate"] = layer._gate_dense
+            sources["gate"] = attention_projections(layer)["gate"]
         self.projections = {name: self._projection(name, source, 1) for name, source in sources.items()}
         self.heads = {name: tuple(source.kernel.shape[1:]) for name, source in sources.items()}
         self.output = self._projection("output", layer.output_dense, 2)

@@ -8,44 +8,47 @@ from typing import Any
 import keras
 import numpy as np
 
+from tfcompress.models.keras_private import origin
+from tfcompress.models.layer_copies import layer_copy
+
 Apply = Callable[..., Any]
 """Takes a layer's call arguments (symbolic tensors), gives its outputs."""
 
-Settle = Callable[[Any], Apply]
+Expand = Callable[[Any], Apply]
 """Takes a new layer, gives its own expansion, or the layer itself where there is none."""
 
 
-class Parts:
+class Sublayers:
     """The parts that one composite layer is rewritten into; they share its policy and are named after it."""
 
-    def __init__(self, layer: Any, settle: Settle) -> None:
-        """Make parts for *layer*; *settle* expands those that are composite themselves."""
+    def __init__(self, layer: Any, expand: Expand) -> None:
+        """Make parts for *layer*; *expand* expands those that are composite themselves."""
         self.name: str = layer.name
-        self.settle = settle
+        self.expand = expand
         self._policy, self._trainable = layer.dtype_policy, layer.trainable
         self._taken: dict[str, int] = {}
 
     def layer(self, kind: Any, part: str, **options: Any) -> Apply:
         """Return a new layer of class *kind*, named after *part* and expanded; it is called as often as need be."""
-        return self.settle(kind(name=self._unique(part), dtype=self._policy, trainable=self._trainable, **options))
+        return self.expand(kind(name=self._unique(part), dtype=self._policy, trainable=self._trainable, **options))
 
     def weighted(self, kind: Any, part: str, shape: tuple[int | None, ...], values: list[Any], **options: Any) -> Apply:
         """Return a layer built for inputs of *shape* that starts from *values*, in the order of its weights."""
         made = kind(name=self._unique(part), dtype=self._policy, trainable=self._trainable, **options)
         made.build(shape)
         made.set_weights([keras.ops.convert_to_numpy(value) for value in values])
-        return self.settle(made)
+        return self.expand(made)
 
     def activation(self, part: str, function: Any) -> Apply:
         """Return *function* as an Activation layer, expanded where the runtime has no op for it."""
         if isinstance(function, keras.Layer):
-            return self.settle(copied(function, name=self._unique(part)))
+            return self.expand(layer_copy(function, self._unique(part)))
         return self.layer(keras.layers.Activation, part, activation=function)
 
     def op(self, part: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Apply one function of ``keras.ops``; the operation in the graph gets the part's name."""
         outputs = function(*args, **kwargs)
-        keras.tree.flatten(outputs)[0]._keras_history.operation.name = self._unique(part)
+        origin(keras.tree.flatten(outputs)[0]).name = self._unique(part)
         return outputs
 
     def _unique(self, part: str) -> str:
@@ -55,19 +58,8 @@ class Parts:
         return f"{self.name}_{part}_{count}" if count else f"{self.name}_{part}"
 
 
-def copied(layer: Any, **changes: Any) -> Any:
-    """Return a copy of a built *layer*: same weights and trainability, other configuration by *changes*."""
-    copy = type(layer).from_config({**layer.get_config(), **changes})
-    if layer.built and not copy.built:
-        copy.build_from_config(layer.get_build_config())
-    for ours, theirs in zip(copy.weights, layer.weights, strict=True):
-        ours.assign(theirs)
-    copy.trainable = layer.trainable
-    return copy
-
-
 def per_channel(
-    parts: Parts, part: str, scale: Any, offset: Any | None, channels: int, *, trainable: bool | None = None
+    parts: Sublayers, part: str, scale: Any, offset: Any | None, channels: int, *, trainable: bool | None = None
 ) -> Apply:
     """Return ``x * scale + offset`` over the last axis as one op that is exact in int8.
 
@@ -102,7 +94,7 @@ def _spread(value: Any, channels: int) -> np.ndarray:
     return np.broadcast_to(keras.ops.convert_to_numpy(value).astype("float32").reshape(-1), (channels,))
 
 
-def as_image(parts: Parts, part: str, x: Any, function: Apply) -> Any:
+def as_image(parts: Sublayers, part: str, x: Any, function: Apply) -> Any:
     """Apply *function*, which takes (batch, height, width, channels) and keeps the shape, to *x* of any rank."""
     if len(x.shape) == 4:
         return function(x)

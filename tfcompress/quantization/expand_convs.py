@@ -7,16 +7,16 @@ from typing import Any
 
 import keras
 
-from tfcompress.quantization.expand_blocks import Apply, Parts, Settle
+from tfcompress.quantization.expand_blocks import Apply, Expand, Sublayers
 from tfcompress.quantization.expand_norms import unit_length
 
 
-def separable(layer: Any, settle: Settle) -> Apply | None:
+def separable(layer: Any, expand: Expand) -> Apply | None:
     """Expand SeparableConv1D and 2D into a depthwise and a pointwise convolution and the activation."""
     if layer.data_format != "channels_last":
         return None
     flat = layer.rank == 1
-    parts = Parts(layer, settle)
+    parts = Sublayers(layer, expand)
     channels, spaces = layer.depthwise_kernel.shape[-2], (None,) * layer.rank
     depthwise = parts.weighted(
         keras.layers.DepthwiseConv1D if flat else keras.layers.DepthwiseConv2D,
@@ -49,14 +49,14 @@ def separable(layer: Any, settle: Settle) -> Apply | None:
     return lambda x: pointwise(depthwise(x))
 
 
-def einsum_dense(layer: Any, settle: Settle) -> Apply | None:
+def einsum_dense(layer: Any, expand: Expand) -> Apply | None:
     """Expand EinsumDense where it is a Dense layer over reshaped axes: ``…ab,ab…->…``."""
     split = _axes(layer.equation)
     rank = len(layer.get_build_config()["input_shape"])
     if split is None or (layer.bias is not None and len(layer.bias.shape) != len(layer.kernel.shape) - split):
         return None
     kernel_shape = tuple(layer.kernel.shape)
-    parts = Parts(layer, settle)
+    parts = Sublayers(layer, expand)
     project = dense(parts, "dense", layer.kernel, layer.bias, split, layer.activation)
 
     def apply(x: Any) -> Any:
@@ -66,7 +66,7 @@ def einsum_dense(layer: Any, settle: Settle) -> Apply | None:
     return apply
 
 
-def dense(parts: Parts, part: str, kernel: Any, bias: Any | None, contracted: int, activation: Any = None) -> Apply:
+def dense(parts: Sublayers, part: str, kernel: Any, bias: Any | None, contracted: int, activation: Any = None) -> Apply:
     """Return a Dense layer over the last *contracted* axes of a tensor.
 
     Args:
@@ -88,7 +88,7 @@ def dense(parts: Parts, part: str, kernel: Any, bias: Any | None, contracted: in
     return lambda x: project(shaped(parts, f"{part}_merge", x, (*x.shape[1 : len(x.shape) - contracted], inner)))
 
 
-def shaped(parts: Parts, part: str, x: Any, shape: tuple[int | None, ...]) -> Any:
+def shaped(parts: Sublayers, part: str, x: Any, shape: tuple[int | None, ...]) -> Any:
     """Reshape *x* to (batch, *shape*), of which one size may be unknown, unless that is its shape already."""
     if tuple(x.shape[1:]) == shape:
         return x
@@ -106,14 +106,14 @@ def _axes(equation: str) -> int | None:
     return count
 
 
-def dot(layer: Any, settle: Settle) -> Apply | None:
+def dot(layer: Any, expand: Expand) -> Apply | None:
     """Expand Dot of tensors of rank 2 or 3 into a batched matrix product."""
     first, second = (len(shape) for shape in _shapes(layer))
     axes = (layer.axes, layer.axes) if isinstance(layer.axes, int) else tuple(layer.axes)
     a, b = axes[0] % first, axes[1] % second
     if max(first, second) > 3:
         return None
-    parts = Parts(layer, settle)
+    parts = Sublayers(layer, expand)
     lengths = [unit_length(parts, a), unit_length(parts, b)] if layer.normalize else None
 
     def apply(inputs: Any) -> Any:
@@ -127,7 +127,7 @@ def dot(layer: Any, settle: Settle) -> Apply | None:
     return apply
 
 
-def _matrix(parts: Parts, part: str, x: Any, *, last: int, row: bool) -> Any:
+def _matrix(parts: Sublayers, part: str, x: Any, *, last: int, row: bool) -> Any:
     """Give *x* rank 3, with the axis that is summed over last (first, for the other factor)."""
     if len(x.shape) == 2:
         size = x.shape[1]

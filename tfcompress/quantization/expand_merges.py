@@ -6,20 +6,20 @@ from typing import Any
 
 import keras
 
-from tfcompress.quantization.expand_blocks import Apply, Parts, Settle
+from tfcompress.quantization.expand_blocks import Apply, Expand, Sublayers
 
 
-def of_more_than_two(layer: Any, settle: Settle) -> Apply | None:
+def of_more_than_two(layer: Any, expand: Expand) -> Apply | None:
     """Expand Add and Multiply of three tensors and more."""
     if not layer.built or len(layer.get_build_config()["input_shape"]) == 2:  # parts that are not built take two
         return None
-    parts = Parts(layer, settle)
+    parts = Sublayers(layer, expand)
     return lambda inputs: _chained(parts, type(layer), inputs)
 
 
-def average(layer: Any, settle: Settle) -> Apply:
+def average(layer: Any, expand: Expand) -> Apply:
     """Expand Average: the sum, and a factor."""
-    parts = Parts(layer, settle)
+    parts = Sublayers(layer, expand)
 
     def apply(inputs: Any) -> Any:
         total = _chained(parts, keras.layers.Add, inputs)
@@ -28,7 +28,7 @@ def average(layer: Any, settle: Settle) -> Apply:
     return apply
 
 
-def _chained(parts: Parts, kind: Any, inputs: Any) -> Any:
+def _chained(parts: Sublayers, kind: Any, inputs: Any) -> Any:
     total = inputs[0]
     for other in inputs[1:]:
         total = parts.layer(kind, kind.__name__.lower())([total, other])

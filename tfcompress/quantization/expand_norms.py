@@ -8,40 +8,40 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfcompress.quantization.expand_blocks import Apply, Parts, Settle, as_image, per_channel
+from tfcompress.quantization.expand_blocks import Apply, Expand, Sublayers, as_image, per_channel
 
 
-def layer_normalization(layer: Any, settle: Settle) -> Apply | None:
+def layer_normalization(layer: Any, expand: Expand) -> Apply | None:
     """Expand LayerNormalization (Ba et al. 2016, equation 4); not its deprecated ``rms_scaling``, which is no RMS."""
     rank = len(layer.get_build_config()["input_shape"])
     axes = _positive(layer.axis, rank)
     elsewhere = axes != [rank - 1] and (layer.gamma is not None or layer.beta is not None)
     if elsewhere or layer.rms_scaling:
         return None
-    parts = Parts(layer, settle)
+    parts = Sublayers(layer, expand)
     normal = _standardized(parts, axes, layer.epsilon, centred=True)
     affine = _affine(parts, layer.gamma, layer.beta)
     return lambda x: affine(normal(x))
 
 
-def rms_normalization(layer: Any, settle: Settle) -> Apply | None:
+def rms_normalization(layer: Any, expand: Expand) -> Apply | None:
     """Expand RMSNormalization (Zhang & Sennrich 2019, equation 4)."""
     rank = len(layer.get_build_config()["input_shape"])
     if _positive(layer.axis, rank) != [rank - 1]:
         return None
-    parts = Parts(layer, settle)
+    parts = Sublayers(layer, expand)
     normal = _standardized(parts, [rank - 1], layer.epsilon, centred=False)
     affine = _affine(parts, layer.scale, None)
     return lambda x: affine(normal(x))
 
 
-def unit_normalization(layer: Any, settle: Settle) -> Apply | None:
+def unit_normalization(layer: Any, expand: Expand) -> Apply | None:
     """Expand UnitNormalization: ``x / max(|x|, 1e-12)``."""
-    parts = Parts(layer, settle)
+    parts = Sublayers(layer, expand)
     return unit_length(parts, layer.axis)
 
 
-def unit_length(parts: Parts, axis: Any) -> Apply:
+def unit_length(parts: Sublayers, axis: Any) -> Apply:
     """Return a function that scales a tensor to length 1 along *axis*.
 
     It goes by the mean of the squares: XNNPACK's int8 SUM and the reference kernel's differ (LiteRT 2.3).
@@ -59,13 +59,13 @@ def unit_length(parts: Parts, axis: Any) -> Apply:
     return apply
 
 
-def group_normalization(layer: Any, settle: Settle) -> Apply | None:
+def group_normalization(layer: Any, expand: Expand) -> Apply | None:
     """Expand GroupNormalization (Wu & He 2018, equations 1-2) over the last axis."""
     shape = layer.get_build_config()["input_shape"]
     rank, channels, groups = len(shape), shape[-1], layer.groups
     if layer.axis not in (-1, rank - 1):
         return None
-    parts = Parts(layer, settle)
+    parts = Sublayers(layer, expand)
     grouped = parts.layer(keras.layers.Reshape, "groups", target_shape=(-1, groups, channels // groups))
     normal = _standardized(parts, [1, 3], layer.epsilon, centred=True)
     affine = _affine(parts, layer.gamma, layer.beta)
@@ -77,7 +77,7 @@ def group_normalization(layer: Any, settle: Settle) -> Apply | None:
     return apply
 
 
-def standalone_batch_normalization(layer: Any, settle: Settle) -> Apply | None:
+def standalone_batch_normalization(layer: Any, expand: Expand) -> Apply | None:
     """Put a depthwise 1x1 convolution of ones before a BatchNormalization that follows no convolution.
 
     The two fold into one depthwise convolution like any other pair, and training statistics stay as they are.
@@ -85,7 +85,7 @@ def standalone_batch_normalization(layer: Any, settle: Settle) -> Apply | None:
     shape = layer.get_build_config()["input_shape"]
     if layer.axis not in (-1, len(shape) - 1):
         return None
-    parts = Parts(layer, settle)
+    parts = Sublayers(layer, expand)
     kernel = np.ones((1, 1, shape[-1], 1), "float32")
     options: dict[str, Any] = {"kernel_size": 1, "use_bias": False}
     made = keras.layers.DepthwiseConv2D
@@ -105,9 +105,9 @@ def _for_images(layer: Any, channels: int) -> Any:
     return copy
 
 
-def rescaling(layer: Any, settle: Settle) -> Apply | None:
+def rescaling(layer: Any, expand: Expand) -> Apply | None:
     """Expand Rescaling: ``x * scale + offset``."""
-    parts = Parts(layer, settle)
+    parts = Sublayers(layer, expand)
 
     def apply(x: Any) -> Any:
         offset = None if not np.any(layer.offset) else layer.offset
@@ -116,7 +116,7 @@ def rescaling(layer: Any, settle: Settle) -> Apply | None:
     return apply
 
 
-def normalization(layer: Any, settle: Settle) -> Apply | None:
+def normalization(layer: Any, expand: Expand) -> Apply | None:
     """Expand Normalization over the last axis (or over all): ``(x - mean) / sqrt(variance)``, or back."""
     shape = layer.get_build_config()["input_shape"]
     if layer.axis not in ((), (len(shape) - 1,), (-1,)):
@@ -124,24 +124,24 @@ def normalization(layer: Any, settle: Settle) -> Apply | None:
     mean = keras.ops.convert_to_numpy(layer.mean).astype("float64")
     deviation = np.maximum(np.sqrt(keras.ops.convert_to_numpy(layer.variance).astype("float64")), 1e-7)
     scale, offset = (deviation, mean) if layer.invert else (1 / deviation, -mean / deviation)
-    parts = Parts(layer, settle)
+    parts = Sublayers(layer, expand)
     affine = per_channel(parts, "scale", scale, offset, shape[-1], trainable=False)
     return lambda x: affine(_real(parts, x))
 
 
-def layer_scale(layer: Any, settle: Settle) -> Apply | None:
+def layer_scale(layer: Any, expand: Expand) -> Apply | None:
     """Expand ConvNeXt's LayerScale (Touvron et al. 2021, equation 4): a factor a channel."""
-    return per_channel(Parts(layer, settle), "scale", layer.gamma, None, layer.gamma.shape[0])
+    return per_channel(Sublayers(layer, expand), "scale", layer.gamma, None, layer.gamma.shape[0])
 
 
-def _affine(parts: Parts, scale: Any | None, offset: Any | None) -> Apply:
+def _affine(parts: Sublayers, scale: Any | None, offset: Any | None) -> Apply:
     if scale is None and offset is None:
         return lambda x: x
     scale = keras.ops.ones_like(offset) if scale is None else scale
     return per_channel(parts, "affine", scale, offset, scale.shape[0])
 
 
-def _standardized(parts: Parts, axes: list[int], epsilon: float, *, centred: bool) -> Apply:
+def _standardized(parts: Sublayers, axes: list[int], epsilon: float, *, centred: bool) -> Apply:
     """Return a function that gives variance 1 (and mean 0, where *centred*) over *axes*."""
     subtract = parts.layer(keras.layers.Subtract, "centre")
     square = parts.layer(keras.layers.Multiply, "square")
@@ -157,7 +157,7 @@ def _standardized(parts: Parts, axes: list[int], epsilon: float, *, centred: boo
     return apply
 
 
-def _real(parts: Parts, x: Any) -> Any:
+def _real(parts: Sublayers, x: Any) -> Any:
     """Cast integers, which both scalings take, to floats."""
     return x if "float" in x.dtype else parts.op("cast", keras.ops.cast, x, keras.config.floatx())
 

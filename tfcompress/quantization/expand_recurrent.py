@@ -8,7 +8,9 @@ from typing import Any
 
 import keras
 
-from tfcompress.quantization.expand_blocks import Apply, Parts, Settle, copied
+from tfcompress.models.keras_private import mask_of
+from tfcompress.models.layer_copies import layer_copy
+from tfcompress.quantization.expand_blocks import Apply, Expand, Sublayers
 
 STEPS = 64
 """Longest sequence that is written out; each step adds about a dozen ops to the file."""
@@ -16,16 +18,16 @@ STEPS = 64
 _L = keras.layers
 
 
-def recurrent(layer: Any, settle: Settle) -> Apply | None:
+def recurrent(layer: Any, expand: Expand) -> Apply | None:
     """Expand LSTM, GRU and SimpleRNN (or RNN over one of their cells) over a short sequence of known length."""
     if recurrent_obstacle(layer):
         return None
-    parts = Parts(layer, settle)
-    cell = _CELLS[type(layer.cell)](parts, layer.cell)
+    parts = Sublayers(layer, expand)
+    cell = CELLS[type(layer.cell)](parts, layer.cell)
 
     def apply(x: Any, initial_state: Any = None, mask: Any = None, **options: Any) -> Any:
         options.pop("training", None)
-        if initial_state is not None or mask is not None or getattr(x, "_keras_mask", None) is not None:
+        if initial_state is not None or mask is not None or mask_of(x) is not None:
             return layer(x, initial_state=initial_state, mask=mask)
         return _unrolled(layer, parts, cell, x)
 
@@ -35,7 +37,7 @@ def recurrent(layer: Any, settle: Settle) -> Apply | None:
 def recurrent_obstacle(layer: Any) -> str:
     """Return why a recurrent layer stays as it is; empty: it is expanded."""
     cell, steps = layer.cell, layer.get_build_config()["input_shape"][1]
-    if type(cell) not in _CELLS:
+    if type(cell) not in CELLS:
         return f"its cell {type(cell).__name__} is not one of LSTM, GRU and SimpleRNN"
     if steps is None or steps > STEPS:
         return f"its sequences have {'no fixed length' if steps is None else f'{steps} steps'}; up to {STEPS} are taken"
@@ -48,7 +50,7 @@ def recurrent_obstacle(layer: Any) -> str:
     return ""
 
 
-def _unrolled(layer: Any, parts: Parts, cell: Any, x: Any) -> Any:
+def _unrolled(layer: Any, parts: Sublayers, cell: Any, x: Any) -> Any:
     steps = x.shape[1]
     if layer.cell.dropout:
         # one mask for all steps, as the cell has it
@@ -68,7 +70,7 @@ def _unrolled(layer: Any, parts: Parts, cell: Any, x: Any) -> Any:
 class _Cell:
     """What the cells share: the projections of inputs and state, and the gates' nonlinearities."""
 
-    def __init__(self, parts: Parts, cell: Any) -> None:
+    def __init__(self, parts: Sublayers, cell: Any) -> None:
         self.parts, self.cell = parts, cell
         inputs, self.units = cell.kernel.shape[0], cell.units
         self.project = self.dense("input", inputs, cell.kernel, self.input_bias())
@@ -91,7 +93,7 @@ class _Cell:
 class _SimpleCell(_Cell):
     """``h = tanh(W x + b + U h)`` (Elman 1990)."""
 
-    def __init__(self, parts: Parts, cell: Any) -> None:
+    def __init__(self, parts: Sublayers, cell: Any) -> None:
         super().__init__(parts, cell)
         self.recur = self.dense("recurrent", self.units, cell.recurrent_kernel, None)
 
@@ -102,7 +104,7 @@ class _SimpleCell(_Cell):
 class _LSTMCell(_Cell):
     """``c = f c + i g``, ``h = o tanh(c)`` (Gers et al. 2000)."""
 
-    def __init__(self, parts: Parts, cell: Any) -> None:
+    def __init__(self, parts: Sublayers, cell: Any) -> None:
         super().__init__(parts, cell)
         self.recur = self.dense("recurrent", self.units, cell.recurrent_kernel, None)
         self.gate = parts.activation("gate", cell.recurrent_activation)
@@ -125,7 +127,7 @@ class _LSTMCell(_Cell):
 class _GRUCell(_Cell):
     """``h = z h + (1 - z) g`` (Cho et al. 2014), computed as ``g + z (h - g)``."""
 
-    def __init__(self, parts: Parts, cell: Any) -> None:
+    def __init__(self, parts: Sublayers, cell: Any) -> None:
         super().__init__(parts, cell)
         self.gate = parts.activation("gate", cell.recurrent_activation)
         self.subtract = parts.layer(_L.Subtract, "subtract")
@@ -169,7 +171,7 @@ class _GRUCell(_Cell):
         return self.parts.op("zeros", operator.getitem, padded, (slice(None), slice(0, self.units)))
 
 
-_CELLS: dict[Any, Callable[[Parts, Any], Any]] = {
+CELLS: dict[Any, Callable[[Sublayers, Any], Any]] = {
     _L.LSTMCell: _LSTMCell,
     _L.GRUCell: _GRUCell,
     _L.SimpleRNNCell: _SimpleCell,
@@ -178,17 +180,17 @@ _CELLS: dict[Any, Callable[[Parts, Any], Any]] = {
 _MERGES = {"concat": _L.Concatenate, "sum": _L.Add, "ave": _L.Average, "mul": _L.Multiply}
 
 
-def bidirectional(layer: Any, settle: Settle) -> Apply | None:
+def bidirectional(layer: Any, expand: Expand) -> Apply | None:
     """Expand Bidirectional around layers that expand."""
-    parts = Parts(layer, settle)
+    parts = Sublayers(layer, expand)
     inner = {"forward": layer.forward_layer, "backward": layer.backward_layer}
     if bidirectional_obstacle(layer):
         return None
-    sides = {name: settle(copied(side, name=f"{layer.name}_{name}")) for name, side in inner.items()}
+    sides = {name: expand(layer_copy(side, f"{layer.name}_{name}")) for name, side in inner.items()}
 
     def apply(x: Any, initial_state: Any = None, mask: Any = None, **options: Any) -> Any:
         options.pop("training", None)
-        if initial_state is not None or mask is not None or getattr(x, "_keras_mask", None) is not None:
+        if initial_state is not None or mask is not None or mask_of(x) is not None:
             return layer(x, initial_state=initial_state, mask=mask)
         results = [keras.tree.flatten(side(x)) for side in sides.values()]
         ahead, back = (outputs[0] for outputs in results)
@@ -203,7 +205,7 @@ def bidirectional(layer: Any, settle: Settle) -> Apply | None:
     return apply
 
 
-def _merged(parts: Parts, mode: str | None, ahead: Any, back: Any) -> Any:
+def _merged(parts: Sublayers, mode: str | None, ahead: Any, back: Any) -> Any:
     return (ahead, back) if mode is None else parts.layer(_MERGES[mode], "merge")([ahead, back])
 
 
@@ -215,18 +217,18 @@ def bidirectional_obstacle(layer: Any) -> str:
     return next(filter(None, map(recurrent_obstacle, sides)), "")
 
 
-def time_distributed(layer: Any, settle: Settle) -> Apply | None:
+def time_distributed(layer: Any, expand: Expand) -> Apply | None:
     """Expand TimeDistributed over a fixed number of steps: the steps join the batch."""
     shape = layer.get_build_config()["input_shape"]
     if time_distributed_obstacle(layer):
         return None
-    parts = Parts(layer, settle)
-    made = settle(copied(layer.layer, name=f"{layer.name}_{layer.layer.name}"))
+    parts = Sublayers(layer, expand)
+    made = expand(layer_copy(layer.layer, f"{layer.name}_{layer.layer.name}"))
     alike = isinstance(layer.layer, _L.Dense) and len(shape) == 3
 
     def apply(x: Any, mask: Any = None, **options: Any) -> Any:
         options.pop("training", None)
-        if mask is not None or getattr(x, "_keras_mask", None) is not None:
+        if mask is not None or mask_of(x) is not None:
             return layer(x, mask=mask)
         if alike:  # it works on the last axis whatever is before it
             return made(x)

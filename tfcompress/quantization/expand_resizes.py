@@ -10,14 +10,14 @@ from typing import Any
 
 import keras
 
-from tfcompress.quantization.expand_blocks import Apply, Parts, Settle
+from tfcompress.quantization.expand_blocks import Apply, Expand, Sublayers
 
 
-def upsampling(layer: Any, settle: Settle) -> Apply | None:
+def upsampling(layer: Any, expand: Expand) -> Apply | None:
     """Expand UpSampling2D by repetition, where the size of its input is fixed."""
     if layer.interpolation != "nearest" or layer.data_format != "channels_last":
         return None
-    parts = Parts(layer, settle)
+    parts = Sublayers(layer, expand)
 
     def apply(x: Any) -> Any:
         return layer(x) if None in x.shape[1:3] else _repeated(parts, x, layer.size)
@@ -25,9 +25,9 @@ def upsampling(layer: Any, settle: Settle) -> Apply | None:
     return apply
 
 
-def upsampling_of_sequences(layer: Any, settle: Settle) -> Apply | None:
+def upsampling_of_sequences(layer: Any, expand: Expand) -> Apply | None:
     """Expand UpSampling1D, where the length of its input is fixed: as an image of one row."""
-    parts = Parts(layer, settle)
+    parts = Sublayers(layer, expand)
 
     def apply(x: Any) -> Any:
         if None in x.shape[1:]:
@@ -39,6 +39,6 @@ def upsampling_of_sequences(layer: Any, settle: Settle) -> Apply | None:
     return apply
 
 
-def _repeated(parts: Parts, x: Any, times: tuple[int, int]) -> Any:
+def _repeated(parts: Sublayers, x: Any, times: tuple[int, int]) -> Any:
     size = tuple(count * extent for count, extent in zip(times, x.shape[1:3], strict=True))
     return parts.op("nearest", keras.ops.image.resize, x, size, interpolation="nearest")

@@ -10,17 +10,17 @@ from typing import Any
 
 import keras
 
-from tfcompress.quantization.expand_blocks import Apply, Parts, Settle
+from tfcompress.quantization.expand_blocks import Apply, Expand, Sublayers
 
 
-def convolution(layer: Any, settle: Settle) -> Apply | None:
+def convolution(layer: Any, expand: Expand) -> Apply | None:
     """Expand Conv3D: the slices that meet in one place along the depth are put one after the other in the channels.
 
     ``y[d] = sum_k conv2d(x[d + k], kernel[k]) = conv2d(concat_k(x[d + k]), concat_k(kernel[k]))``.
     """
     if convolution_obstacle(layer):
         return None
-    parts = Parts(layer, settle)
+    parts = Sublayers(layer, expand)
     deep, high, wide, inputs, filters = layer.kernel.shape
     kernel = keras.ops.reshape(keras.ops.transpose(layer.kernel, (1, 2, 0, 3, 4)), (high, wide, deep * inputs, filters))
     flat = parts.weighted(
@@ -53,11 +53,11 @@ def convolution(layer: Any, settle: Settle) -> Apply | None:
     return apply
 
 
-def pooling(layer: Any, settle: Settle) -> Apply | None:
+def pooling(layer: Any, expand: Expand) -> Apply | None:
     """Expand MaxPooling3D and AveragePooling3D: over each image first, then over the depth."""
     if pooling_obstacle(layer):
         return None
-    parts = Parts(layer, settle)
+    parts = Sublayers(layer, expand)
     largest = isinstance(layer, keras.layers.MaxPooling3D)
     kind = keras.layers.MaxPooling2D if largest else keras.layers.AveragePooling2D
     flat = parts.layer(kind, "flat", pool_size=layer.pool_size[1:], strides=layer.strides[1:], padding="valid")
@@ -93,7 +93,7 @@ def convolution_obstacle(layer: Any) -> str:
     return f"it has {layer.groups} groups" if layer.groups != 1 else ""
 
 
-def _padded(parts: Parts, x: Any, padding: str, window: int, step: int) -> tuple[Any, int]:
+def _padded(parts: Sublayers, x: Any, padding: str, window: int, step: int) -> tuple[Any, int]:
     """Pad *x* along the depth as *padding* says; returns it and how many windows fit."""
     size = x.shape[1]
     if padding == "valid":
@@ -106,7 +106,7 @@ def _padded(parts: Parts, x: Any, padding: str, window: int, step: int) -> tuple
     return parts.layer(keras.layers.ZeroPadding3D, "pad", padding=sides)(x), count
 
 
-def _images(parts: Parts, x: Any, function: Apply) -> Any:
+def _images(parts: Sublayers, x: Any, function: Apply) -> Any:
     """Apply *function*, which takes images, to the slices of *x*, of shape (batch, depth, height, width, channels)."""
     joined = parts.op("images", keras.ops.reshape, x, (-1, *x.shape[2:]))
     out = function(joined)

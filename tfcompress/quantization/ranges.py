@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from tfcompress.models.keras_private import origin
 from tfcompress.models.scope import in_scope
 from tfcompress.quantization import rules
 from tfcompress.quantization.fake_quant import FakeQuant
@@ -101,7 +102,7 @@ class Ranges:
     def _layer(self, value: Value, fixed: Fixed | None) -> FakeQuant:
         key = (self._root(value), fixed)
         if key not in self._layers:
-            name = value.maker.op.name if value.maker else value.symbol._keras_history.operation.name
+            name = value.maker.op.name if value.maker else origin(value.symbol).name
             self._layers[key] = FakeQuant(
                 bits=self._stage.activation_bits,
                 fixed=fixed,

@@ -15,12 +15,14 @@ import keras
 from tfcompress.errors import ModelError, UnsupportedError
 from tfcompress.models.call_template import Template
 from tfcompress.models.graph import calls, is_graph, is_sequential
+from tfcompress.models.keras_private import functional, nodes, origin
+from tfcompress.models.layer_copies import is_symbolic, layer_copy
 from tfcompress.quantization.batch_norm import FreezableBatchNormalization
 from tfcompress.quantization.expand import expansion, obstacle, standalone
-from tfcompress.quantization.layer_copies import copied, is_symbolic
 from tfcompress.quantization.rules import FOLDS_NORMALIZATION
 
-_KINDS = {keras.layers.BatchNormalization: FreezableBatchNormalization}
+KINDS = {keras.layers.BatchNormalization: FreezableBatchNormalization}
+"""Class of a layer -> class of its copy; of any other layer it is the same."""
 
 
 @dataclass(eq=False)
@@ -88,7 +90,7 @@ class Steps:
     notes: list[str] = field(default_factory=list)
 
 
-def read(model: Any) -> Steps:
+def read_steps(model: Any) -> Steps:
     """Read a model's graph.
 
     Raises:
@@ -120,11 +122,11 @@ class _Reader:
         self._copies: dict[int, Any] = {}
         self._expansions: dict[int, Callable[..., Any] | None] = {}
         self._reshapes: dict[tuple[int, tuple[int, ...]], Any] = {}
-        self._names: set[str] = {tensor._keras_history.operation.name for tensor in result.model.inputs}
+        self._names: set[str] = {origin(tensor).name for tensor in result.model.inputs}
 
     def follow(self, model: Any, given: list[Value], prefix: str) -> list[Value]:
         """Write down the steps of *model* on the values *given*; returns its outputs."""
-        graph = model._functional if is_sequential(model) else model
+        graph = functional(model)
         known = dict(zip(map(id, graph.inputs), given, strict=True))
         lone = _lone_normalizations(graph)
         for call in calls(model):
@@ -173,14 +175,13 @@ class _Reader:
     def _follow_parts(self, function: Any, given: list[Value], prefix: str) -> list[Value]:
         """Write down the steps that an expansion is made of."""
         known = dict(zip(map(id, function.inputs), given, strict=True))
-        for depth in sorted(function._nodes_by_depth, reverse=True):
-            for node in function._nodes_by_depth[depth]:
-                if node.is_input:
-                    continue
-                template, tensors = Template.of(node.arguments.args, node.arguments.kwargs, is_symbolic)
-                path = "/".join(filter(None, [prefix, node.operation.name]))
-                made = self._write(node.operation, template, [known[id(t)] for t in tensors], path)
-                known.update(zip(map(id, node.outputs), made, strict=True))
+        for node in nodes(function):
+            if node.is_input:
+                continue
+            template, tensors = Template.of(node.arguments.args, node.arguments.kwargs, is_symbolic)
+            path = "/".join(filter(None, [prefix, node.operation.name]))
+            made = self._write(node.operation, template, [known[id(t)] for t in tensors], path)
+            known.update(zip(map(id, node.outputs), made, strict=True))
         return [known[id(tensor)] for tensor in function.outputs]
 
     def _write(self, op: Any, template: Template, values: list[Value], path: str) -> list[Value]:
@@ -203,8 +204,8 @@ class _Reader:
 
     def _copied(self, layer: Any, path: str) -> Any:
         if id(layer) not in self._copies:
-            self._copies[id(layer)] = copied(
-                layer, self._free_name(path.replace("/", "_")), kind=_KINDS.get(type(layer))
+            self._copies[id(layer)] = layer_copy(
+                layer, self._free_name(path.replace("/", "_")), kind=KINDS.get(type(layer))
             )
         return self._copies[id(layer)]
 
@@ -255,7 +256,7 @@ def folds(before: Any, normalization: Any) -> bool:
     if type(before).__name__ not in _BEFORE or getattr(before, "data_format", "channels_last") != "channels_last":
         return False
     linear = before.activation in (None, keras.activations.linear)
-    return linear and normalization.axis in (-1, len(normalization._build_shapes_dict["input_shape"]) - 1)
+    return linear and normalization.axis in (-1, len(normalization.get_build_config()["input_shape"]) - 1)
 
 
 def _flat_calls(graph: Any) -> Iterable[tuple[Any, list[Any], list[Any]]]:

@@ -9,12 +9,13 @@ from typing import Any
 import keras
 
 from tfcompress.errors import UnsupportedError
+from tfcompress.models.keras_private import input_structure, origin, output_structure
 from tfcompress.models.scope import check_scope, in_scope
 from tfcompress.models.transformed_layer import TransformedLayer, WeightTransform, variable_at
 from tfcompress.quantization import rules
 from tfcompress.quantization.four_bits import FOUR_BIT_LAYERS
 from tfcompress.quantization.ranges import Ranges
-from tfcompress.quantization.steps import Step, Steps, Value, read
+from tfcompress.quantization.steps import Step, Steps, Value, read_steps
 from tfcompress.quantization.weight_fake_quant import WeightFakeQuant
 from tfcompress.recipe import QAT
 
@@ -63,7 +64,7 @@ def quantize(model: Any, stage: QAT, *, extra: Mapping[str, list[WeightTransform
         UnsupportedError: a subclassed model; or one without a layer to quantize.
         UsageError: a pattern of the scope matches no layer with a kernel.
     """
-    steps = read(model)
+    steps = read_steps(model)
     paths = [step.path for step in steps.steps if rules.kernels(step.op)]
     if not paths:
         msg = f"qat finds nothing to work on in model {model.name!r}: no layer has a kernel; leave the qat stage out"
@@ -93,9 +94,8 @@ class _Rebuild:
         for step in self._steps.steps:
             self._make(step)
         outputs = [self._names.apply(value, self._tensors[value]) for value in self._steps.outputs]
-        structure = model._functional if isinstance(model, keras.Sequential) else model
-        given = keras.tree.map_structure(lambda tensor: inputs[id(tensor)], structure._inputs_struct)
-        made = keras.Model(given, keras.tree.pack_sequence_as(structure._outputs_struct, outputs), name=model.name)
+        given = keras.tree.map_structure(lambda tensor: inputs[id(tensor)], input_structure(model))
+        made = keras.Model(given, keras.tree.pack_sequence_as(output_structure(model), outputs), name=model.name)
         return Quantized(made, self._kernels, [*self._steps.notes, *self._ranges.notes, *self._notes])
 
     def _make(self, step: Step) -> None:
@@ -148,12 +148,8 @@ class _OutputNames:
     """Keeps the names of a model's outputs, which are those of the layers that give them: losses go by them."""
 
     def __init__(self, steps: Steps) -> None:
-        graph = steps.model._functional if isinstance(steps.model, keras.Sequential) else steps.model
-        names = [tensor._keras_history.operation.name for tensor in graph.outputs]
-        given = {
-            value: tensor._keras_history.operation.name
-            for value, tensor in zip(steps.inputs, graph.inputs, strict=True)
-        }
+        names = [origin(tensor).name for tensor in steps.model.outputs]
+        given = {value: origin(tensor).name for value, tensor in zip(steps.inputs, steps.model.inputs, strict=True)}
         self._wanted = {v: n for v, n in zip(steps.outputs, names, strict=True) if given.get(v) != n}
         self._layers = {name: keras.layers.Identity(name=name) for name in self._wanted.values()}
         for step in steps.steps:
@@ -166,5 +162,4 @@ class _OutputNames:
 
 
 def _input_like(tensor: Any) -> Any:
-    layer = tensor._keras_history.operation
-    return keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=layer.name)
+    return keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=origin(tensor).name)

@@ -90,7 +90,7 @@ KERAS2_OLDER_NAMES = frozenset(
 """Names in files of older versions of Keras 2, which tf_keras still reads."""
 
 
-def refused(names: Iterable[Name], writer: Writer, custom: Mapping[str, Any], *, tfmot: bool) -> list[Name]:
+def refused_names(names: Iterable[Name], writer: Writer, custom: Mapping[str, Any], *, tfmot: bool) -> list[Name]:
     """Return those of *names* that are neither Keras's, tfmot's or ours, nor the user's.
 
     Args:
@@ -138,7 +138,7 @@ def _is_known(name: Name, writer: Writer, custom: Mapping[str, Any]) -> bool:
     if name.module in TENSORFLOW_INITIALIZER_MODULES:
         return writer == "keras2" and short in TENSORFLOW_INITIALIZERS
     package = (name.module or "keras").partition(".")[0]
-    return package in KERAS_PACKAGES and (short in _classes(writer) or _is_operation(name))
+    return package in KERAS_PACKAGES and (short in classes_of(writer) or _is_operation(name))
 
 
 def _is_function_module(module: str | None) -> bool:
@@ -182,13 +182,6 @@ def import_our_layers(writer: Writer) -> None:
         importlib.import_module(module)
 
 
-def application_layers(names: Iterable[Name], writer: Writer) -> dict[str, Any]:
-    """Return, by name, those of :data:`APPLICATION_LAYERS` that a file names: an ``.h5`` does not say where from."""
-    package = f"{_library(writer).__name__}.src.applications"
-    named = {name.name for name in names} & set(APPLICATION_LAYERS)
-    return {each: getattr(importlib.import_module(f"{package}.{APPLICATION_LAYERS[each]}"), each) for each in named}
-
-
 def _library(writer: Writer) -> Any:
     if writer == "keras2":
         import tf_keras
@@ -211,7 +204,8 @@ def _members(module: Any, library: Any, is_kind: Any) -> Iterator[tuple[str, Any
 
 
 @functools.cache
-def _classes(writer: Writer) -> frozenset[str]:
+def classes_of(writer: Writer) -> frozenset[str]:
+    """Return the names of a Keras's own classes that a file may name."""
     library = _library(writer)
     spaces = [getattr(library, name) for name in NAMESPACES]
     names = {"Functional", "Model", "Sequential", *APPLICATION_LAYERS}
@@ -240,7 +234,7 @@ def _identifiers(writer: Writer) -> frozenset[str]:
     library = _library(writer)
     spaces = [getattr(library, name) for name in ("activations", "initializers", "regularizers", "constraints")]
     names = {name for space in spaces for name in vars(space) if not name.startswith("_")} - RESOLVERS
-    return frozenset(map(_plain, names | _classes(writer) | _functions(writer)))
+    return frozenset(map(_plain, names | classes_of(writer) | _functions(writer)))
 
 
 @functools.cache

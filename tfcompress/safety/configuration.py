@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from tfcompress.safety.configuration_graph import MOST_NESTED
-from tfcompress.safety.graph_operations import is_pure_operation
+from tfcompress.safety.graph_operations import is_pure_graph_operation
 from tfcompress.safety.pure_functions import (
     INSTANCE_METHODS,
     INSTANCE_PROPERTIES,
@@ -125,7 +125,7 @@ class _Place(NamedTuple):
     depth: int
 
 
-def find(config: Any) -> Findings:
+def find_names(config: Any) -> Findings:
     """Search a model's configuration, nested ones included.
 
     Args:
@@ -262,7 +262,7 @@ def _calls(kind: str, config: Any, layer: str, findings: Findings) -> None:
     elif kind == "TensorFlowOpLayer":
         node = config.get("node_def")
         name = node.get("op") if isinstance(node, dict) else None  # as text it was the bytes of a protocol buffer
-        _call(name, is_pure_operation, layer, findings)
+        _call(name, is_pure_graph_operation, layer, findings)
 
 
 def _call(name: Any, is_pure: Any, layer: str, findings: Findings) -> None:

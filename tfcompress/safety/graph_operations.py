@@ -208,7 +208,7 @@ GRAPH_OPERATIONS: frozenset[str] = frozenset(name for family in FAMILIES.values(
 """Every operation without side effects outside the model."""
 
 
-def is_pure_operation(name: str) -> bool:
+def is_pure_graph_operation(name: str) -> bool:
     """Say whether the operation of that name (``NodeDef.op``) touches nothing outside the model.
 
     Functions that it names in its attributes (``If``, ``While``, ``PartitionedCall``) have to be looked at as well.

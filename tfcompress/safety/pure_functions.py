@@ -10,12 +10,12 @@ Light: the child that looks into a file imports this.
 
 from __future__ import annotations
 
-from tfcompress.safety.pure_keras import KERAS2_FUNCTIONS, named
+from tfcompress.safety.pure_keras import KERAS2_FUNCTIONS, prefixed
 
-OPERATORS = named("__operators__.", "add eq getitem ne ragged_getitem")
+OPERATORS = prefixed("__operators__.", "add eq getitem ne ragged_getitem")
 """What the operators of the language call where ``tf.math`` has no function for it."""
 
-ARRAYS = named(
+ARRAYS = prefixed(
     "",
     """
     argsort batch_to_space bitcast boolean_mask broadcast_dynamic_shape broadcast_to cast complex concat constant
@@ -31,7 +31,7 @@ ARRAYS = named(
 )
 """Making, joining, cutting and rearranging tensors."""
 
-PLAIN = named(
+PLAIN = prefixed(
     "",
     """
     abs acos acosh add add_n argmax argmin as_string asin asinh atan atan2 atanh clip_by_global_norm clip_by_norm
@@ -43,9 +43,9 @@ PLAIN = named(
 )
 """Arithmetic under a name without a family; most have another in ``math`` or ``linalg``."""
 
-BITWISE = named("bitwise.", "bitwise_and bitwise_or bitwise_xor invert left_shift right_shift")
+BITWISE = prefixed("bitwise.", "bitwise_and bitwise_or bitwise_xor invert left_shift right_shift")
 
-IMAGE = named(
+IMAGE = prefixed(
     "image.",
     """
     adjust_brightness adjust_contrast adjust_gamma adjust_hue adjust_saturation central_crop
@@ -63,7 +63,7 @@ IMAGE = named(
 )
 """Without reading and writing image formats."""
 
-LINALG = named(
+LINALG = prefixed(
     "linalg.",
     """
     adjoint band_part banded_triangular_solve cholesky cholesky_solve cross det diag diag_part eig eigh
@@ -74,7 +74,7 @@ LINALG = named(
     """,
 )
 
-MATH = named(
+MATH = prefixed(
     "math.",
     """
     abs accumulate_n acos acosh add add_n angle approx_max_k approx_min_k argmax argmin asin asinh atan atan2 atanh
@@ -92,7 +92,7 @@ MATH = named(
     """,
 )
 
-SPECIAL = named(
+SPECIAL = prefixed(
     "math.special.",
     """
     bessel_i0 bessel_i0e bessel_i1 bessel_i1e bessel_j0 bessel_j1 bessel_k0 bessel_k0e bessel_k1 bessel_k1e bessel_y0
@@ -100,7 +100,7 @@ SPECIAL = named(
     """,
 )
 
-NN = named(
+NN = prefixed(
     "nn.",
     """
     all_candidate_sampler approx_max_k approx_min_k atrous_conv2d atrous_conv2d_transpose avg_pool avg_pool1d
@@ -119,7 +119,7 @@ NN = named(
 )
 """Without what takes a recurrent cell, an operation, a vocabulary file or the strategy of distribution."""
 
-QUANTIZATION = named(
+QUANTIZATION = prefixed(
     "quantization.",
     """
     dequantize fake_quant_with_min_max_args fake_quant_with_min_max_args_gradient fake_quant_with_min_max_vars
@@ -129,13 +129,13 @@ QUANTIZATION = named(
     """,
 )
 
-RAGGED_AND_SPARSE = named(
+RAGGED_AND_SPARSE = prefixed(
     "ragged.",
     """
     boolean_mask constant cross cross_hashed range row_splits_to_segment_ids segment_ids_to_row_splits stack
     stack_dynamic_partitions
     """,
-) | named(
+) | prefixed(
     "sparse.",
     """
     add bincount concat cross cross_hashed expand_dims eye fill_empty_rows from_dense mask maximum minimum reduce_max
@@ -145,7 +145,7 @@ RAGGED_AND_SPARSE = named(
 )
 """Without mapping a function over the values."""
 
-RANDOM = named(
+RANDOM = prefixed(
     "random.",
     """
     all_candidate_sampler categorical experimental.index_shuffle experimental.stateless_fold_in
@@ -157,21 +157,21 @@ RANDOM = named(
 ) | {"random_index_shuffle"}
 """Without setting seeds and generators."""
 
-SETS = named("sets.", "difference intersection size union")
+SETS = prefixed("sets.", "difference intersection size union")
 
-SIGNAL = named(
+SIGNAL = prefixed(
     "signal.",
     """
     dct fft fft2d fft3d fftnd fftshift frame hamming_window hann_window idct ifft ifft2d ifft3d ifftnd ifftshift irfft
     irfft2d irfft3d irfftnd kaiser_bessel_derived_window kaiser_window linear_to_mel_weight_matrix
     mfccs_from_log_mel_spectrograms overlap_and_add rfft rfft2d rfft3d rfftnd vorbis_window
     """,
-) | named("", "fftnd ifftnd irfftnd rfftnd")
+) | prefixed("", "fftnd ifftnd irfftnd rfftnd")
 
-WINDOWED = named("signal.", "inverse_mdct inverse_stft mdct stft")
+WINDOWED = prefixed("signal.", "inverse_mdct inverse_stft mdct stft")
 """Transforms that may be given their window as a Python function. A file holds none: it has the default window."""
 
-STRINGS = named(
+STRINGS = prefixed(
     "strings.",
     """
     as_string bytes_split format join length lower ngrams reduce_join regex_full_match regex_replace split strip
@@ -204,7 +204,7 @@ FAMILIES = (
 V1_PREFIX = "compat.v1."
 
 V1_NAMES = (
-    named(
+    prefixed(
         "",
         """
         arg_max arg_min argmax argmin batch_gather batch_to_space batch_to_space_nd bincount boolean_mask
@@ -218,22 +218,22 @@ V1_NAMES = (
         to_int32 to_int64 transpose where zeros_like
         """,
     )
-    | named(
+    | prefixed(
         "image.",
         """
         crop_and_resize draw_bounding_boxes extract_glimpse extract_image_patches resize resize_area resize_bicubic
         resize_bilinear resize_image_with_pad resize_images resize_nearest_neighbor sample_distorted_bounding_box
         """,
     )
-    | named("", "linalg.norm manip.batch_to_space_nd manip.gather_nd")
-    | named(
+    | prefixed("", "linalg.norm manip.batch_to_space_nd manip.gather_nd")
+    | prefixed(
         "math.",
         """
         argmax argmin bincount confusion_matrix count_nonzero in_top_k log_softmax reduce_all reduce_any
         reduce_logsumexp reduce_max reduce_mean reduce_min reduce_prod reduce_sum scalar_mul softmax
         """,
     )
-    | named(
+    | prefixed(
         "nn.",
         """
         avg_pool avg_pool2d batch_norm_with_global_normalization conv1d conv2d conv2d_backprop_filter
@@ -248,15 +248,15 @@ V1_NAMES = (
         weighted_moments xw_plus_b
         """,
     )
-    | named("random.", "multinomial poisson stateless_multinomial")
-    | named(
+    | prefixed("random.", "multinomial poisson stateless_multinomial")
+    | prefixed(
         "sparse.",
         """
         add concat merge reduce_max reduce_max_sparse reduce_sum reduce_sum_sparse segment_mean segment_sqrt_n
         segment_sum split
         """,
     )
-    | named("strings.", "length reduce_join split substr to_hash_bucket to_number")
+    | prefixed("strings.", "length reduce_join split substr to_hash_bucket to_number")
 )
 """Functions that only TensorFlow 1's interface has, without ``compat.v1.``.
 
@@ -269,7 +269,7 @@ TENSORFLOW_FUNCTIONS: frozenset[str] = frozenset().union(*FAMILIES, {V1_PREFIX +
 INSTANCE_PROPERTIES = frozenset({"values", "flat_values", "row_splits", "nested_row_splits", "indices", "dense_shape"})
 """What an ``InstanceProperty`` layer of tf_keras may read (``attr_name``) of a ragged or sparse tensor."""
 
-INSTANCE_METHODS = named(
+INSTANCE_METHODS = prefixed(
     "",
     """
     bounding_shape merge_dims nested_row_lengths nested_value_rowids nrows row_lengths row_limits row_starts to_sparse
@@ -280,7 +280,7 @@ INSTANCE_METHODS = named(
 
 CLASS_METHODS = frozenset(
     ("RaggedTensor", method)
-    for method in named(
+    for method in prefixed(
         "",
         """
         from_nested_row_lengths from_nested_row_splits from_nested_value_rowids from_row_lengths from_row_limits

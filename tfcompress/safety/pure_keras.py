@@ -9,19 +9,19 @@ Light: the child that looks into a file imports this.
 from __future__ import annotations
 
 
-def named(prefix: str, names: str) -> frozenset[str]:
+def prefixed(prefix: str, names: str) -> frozenset[str]:
     """Return the names in *names*, parted by blanks, each behind the prefix."""
     return frozenset(prefix + name for name in names.split())
 
 
-ACTIVATIONS = named(
+ACTIVATIONS = prefixed(
     "keras.activations.",
     """
     elu exponential gelu hard_sigmoid linear mish relu selu sigmoid softmax softplus softsign swish tanh
     """,
 )
 
-BACKEND = named(
+BACKEND = prefixed(
     "keras.backend.",
     """
     abs all any arange argmax argmin batch_dot batch_flatten batch_normalization bias_add binary_crossentropy
@@ -38,7 +38,7 @@ BACKEND = named(
 )
 """Without what reads or sets state, runs a function, or makes a variable (``zeros``, ``ones`` and ``eye`` do)."""
 
-LOSSES = named(
+LOSSES = prefixed(
     "keras.losses.",
     """
     KLD MAE MAPE MSE MSLE binary_crossentropy binary_focal_crossentropy categorical_crossentropy
@@ -48,7 +48,7 @@ LOSSES = named(
     """,
 )
 
-METRICS = named(
+METRICS = prefixed(
     "keras.metrics.",
     """
     KLD MAE MAPE MSE MSLE binary_accuracy binary_crossentropy binary_focal_crossentropy categorical_accuracy
@@ -68,14 +68,14 @@ OPERATION_MODULES = frozenset(
 )
 """Modules of Keras 3 that hold its operations; a file names them beside the class."""
 
-CORE_OPERATIONS = named(
+CORE_OPERATIONS = prefixed(
     "",
     """
     Cast ConvertToTensor SaturateCast Scatter ScatterUpdate Slice SliceUpdate StopGradient Unstack
     """,
 )
 
-IMAGE_OPERATIONS = named(
+IMAGE_OPERATIONS = prefixed(
     "",
     """
     AffineTransform CropImages ElasticTransform ExtractPatches GaussianBlur HSVToRGB MapCoordinates PadImages
@@ -83,7 +83,7 @@ IMAGE_OPERATIONS = named(
     """,
 )
 
-LINALG_OPERATIONS = named(
+LINALG_OPERATIONS = prefixed(
     "",
     """
     Cholesky CholeskyInverse Det Eig Eigh Inv Lstsq LuFactor MatrixRank Norm Pinv Qr SVD Solve SolveTriangular
@@ -91,7 +91,7 @@ LINALG_OPERATIONS = named(
 )
 """Without ``JVP``, which takes a function."""
 
-MATH_OPERATIONS = named(
+MATH_OPERATIONS = prefixed(
     "",
     """
     CDist Erf Erfc Erfinv ExtractSequences FFT FFT2 IFFT2 IRFFT ISTFT InTopK Logdet Logsumexp RFFT Rsqrt STFT
@@ -99,7 +99,7 @@ MATH_OPERATIONS = named(
     """,
 )
 
-NN_OPERATIONS = named(
+NN_OPERATIONS = prefixed(
     "",
     """
     AdaptiveAveragePool AdaptiveMaxPool AveragePool BatchNorm BinaryCrossentropy CTCDecode CTCLoss
@@ -112,7 +112,7 @@ NN_OPERATIONS = named(
 )
 """Those of ``keras.activations`` too."""
 
-NUMPY_OPERATIONS = named(
+NUMPY_OPERATIONS = prefixed(
     "",
     """
     Abs Absolute Add All AllClose Amax Amin Angle Any Append Arange Arccos Arccosh Arcsin Arcsinh Arctan Arctan2
@@ -134,7 +134,7 @@ NUMPY_OPERATIONS = named(
 )
 """Those of ``keras.ops.einops`` too. Without ``Ndim``, which gives a number and no tensor."""
 
-OLDER_OPERATIONS = named("", "Bartlett Blackman ExtractPatches3D Hamming Hanning Kaiser")
+OLDER_OPERATIONS = prefixed("", "Bartlett Blackman ExtractPatches3D Hamming Hanning Kaiser")
 """Keras 3.12 to 3.14 have some of these, 3.15 has none."""
 
 KERAS3_OPERATIONS: frozenset[str] = frozenset().union(

@@ -69,7 +69,7 @@ def _attributes(described: Any) -> tuple[list[str], list[bytes], list[Any]]:
     return functions, texts, constants
 
 
-def origin(name: str) -> str:
+def producer(name: str) -> str:
     """Return the node (or a function's argument) that a tensor or an input (``^node``, ``node:out:0``) is of."""
     return name.removeprefix("^").partition(":")[0]
 
@@ -132,5 +132,5 @@ class SavedGraph:
         """Return, for each of the graph's own nodes, those that it needs: their values, or that they have run."""
         edges: dict[str, set[str]] = {}
         for node in self.nodes:
-            edges.setdefault(node.name, set()).update(map(origin, node.inputs))
+            edges.setdefault(node.name, set()).update(map(producer, node.inputs))
         return edges

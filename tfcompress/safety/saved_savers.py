@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from tfcompress.safety.saved_graph import SavedGraph, SavedNode, closure, inverted, origin
+from tfcompress.safety.saved_graph import SavedGraph, SavedNode, closure, inverted, producer
 
 SAVING = frozenset({"SaveV2", "MergeV2Checkpoints", "ShardedFilename"})
 RESTORING = frozenset({"RestoreV2"})
@@ -79,7 +79,7 @@ class _Savers:
 
     def _not_in_the_saver(self, running: Mapping[str, set[str]]) -> Iterator[str]:
         saver = self.graph.meta.saver_def
-        roots = {origin(saver.save_tensor_name): RESTORING, origin(saver.restore_op_name): SAVING}
+        roots = {producer(saver.save_tensor_name): RESTORING, producer(saver.restore_op_name): SAVING}
         needed: set[str] = set()
         for root, forbidden in roots.items():
             names = closure([root], self.needs)
@@ -87,7 +87,7 @@ class _Savers:
             wrong = set().union(*(running.get(name, ()) for name in names)) & forbidden
             yield from (f"{op} outside the saver" for op in wrong)
         yield from self._functions_outside(needed)
-        yield from self._of_other_files(origin(saver.restore_op_name), origin(saver.filename_tensor_name))
+        yield from self._of_other_files(producer(saver.restore_op_name), producer(saver.filename_tensor_name))
 
     def _functions_outside(self, needed: set[str]) -> Iterator[str]:
         """Give what functions run of a saver's operations that others call, or nobody, or that stand in for another."""
@@ -139,7 +139,7 @@ class _Savers:
 def _is(name: str, given: frozenset[str], nodes: Mapping[str, SavedNode]) -> bool:
     """Say whether a tensor is one of *given*, handed on unchanged."""
     seen: set[str] = set()
-    while (source := origin(name)) not in given:
+    while (source := producer(name)) not in given:
         node = nodes.get(source)
         if name.startswith("^") or node is None or node.op != "Identity" or source in seen or not node.inputs:
             return False
@@ -156,7 +156,7 @@ def named_nodes(meta: Any) -> Iterator[str]:
     for asset in meta.asset_file_def:
         yield from _tensors(asset.tensor_info)
     for key, collection in meta.collection_def.items():
-        yield from map(origin, collection.node_list.value)
+        yield from map(producer, collection.node_list.value)
         if key != "savers":  # they are not run, and name what they need to
             for value in collection.bytes_list.value:
                 yield from _of_variable(value)
@@ -166,7 +166,7 @@ def _tensors(info: Any) -> Iterator[str]:
     sparse = info.coo_sparse
     for name in (info.name, sparse.values_tensor_name, sparse.indices_tensor_name, sparse.dense_shape_tensor_name):
         if name:
-            yield origin(name)
+            yield producer(name)
     for component in info.composite_tensor.components:
         yield from _tensors(component)
 
@@ -188,7 +188,7 @@ def _of_variable(serialized: bytes) -> Iterator[str]:
         variable.snapshot_name,
     ):
         if name:
-            yield origin(name)
+            yield producer(name)
 
 
 def _named_in_objects(meta: Any, kinds: Mapping[str, set[str]]) -> Iterator[str]:

@@ -17,7 +17,7 @@ MAX_OPERATIONS = 10**8
 """Most nodes that the graph may have with every call unfolded; NASNetLarge has some ten thousand."""
 
 
-def check_size(path: Path) -> None:
+def check_saved_size(path: Path) -> None:
     """Check the size of ``saved_model.pb`` before it is read.
 
     Raises:

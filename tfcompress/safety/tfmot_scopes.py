@@ -7,9 +7,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 
-@contextmanager
-def tfmot_scopes() -> Iterator[None]:
-    """Let tf_keras know tfmot's classes."""
+def _scopes() -> list[Any]:
     import tensorflow_model_optimization as tfmot
     from tensorflow_model_optimization.python.core.quantization.keras.collab_opts.cluster_preserve import (
         cluster_preserve_quantize_registry,
@@ -24,18 +22,22 @@ def tfmot_scopes() -> Iterator[None]:
         for name, item in vars(module).items()
         if isinstance(item, type)
     }
+    return [
+        tfmot.quantization.keras.quantize_scope(preserving),
+        tfmot.sparsity.keras.prune_scope(),
+        tfmot.clustering.keras.cluster_scope(),
+    ]
+
+
+@contextmanager
+def tfmot_scopes() -> Iterator[None]:
+    """Let tf_keras know tfmot's classes."""
     with ExitStack() as stack:
-        stack.enter_context(tfmot.quantization.keras.quantize_scope(preserving))
-        stack.enter_context(tfmot.sparsity.keras.prune_scope())
-        stack.enter_context(tfmot.clustering.keras.cluster_scope())
+        for scope in _scopes():
+            stack.enter_context(scope)
         yield
 
 
 def scope_objects() -> Mapping[str, Any]:
     """Return the classes that :func:`tfmot_scopes` makes known, by name."""
-    from tf_keras.src.saving import object_registration
-
-    known = object_registration._THREAD_LOCAL_CUSTOM_OBJECTS.__dict__
-    before = dict(known)
-    with tfmot_scopes():
-        return {name: item for name, item in known.items() if before.get(name) is not item}
+    return {name: item for scope in _scopes() for objects in scope.custom_objects for name, item in objects.items()}

@@ -29,7 +29,7 @@ def main(requests: int, answers: int, lifeline: int) -> None:
 
 
 def _answer(request: dict[str, Any]) -> dict[str, Any]:
-    load_child.forget()
+    load_child.forget_loaded()
     if "open" in request:
         return _open(request["open"], request["shapes"])
     return _convert(request) if "saved_model" in request else load_child.answer(request)

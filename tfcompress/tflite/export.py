@@ -7,7 +7,7 @@ import dataclasses
 import functools
 import gzip
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,6 +16,7 @@ import numpy as np
 
 from tfcompress.errors import ContractError, DataError, UsageError
 from tfcompress.files import sha256, write_atomic
+from tfcompress.models.keras_private import all_layers
 from tfcompress.models.kinds import graph_of, keras_of
 from tfcompress.models.loading import native_of
 from tfcompress.models.signature import call
@@ -303,14 +304,10 @@ def _by_name(
 def _check_wrappers(model: Any) -> None:
     if keras_of(model) == "savedmodel":
         return
-    for layer in _layers(graph_of(model)):
+    for layer in all_layers(graph_of(model)):
         remedy = _LEFT_ON.get(type(layer).__name__)
         if remedy:
             msg = (
                 f"layer {layer.name!r} still wears its training wrapper; finish the job or call {remedy} before export"
             )
             raise ContractError(msg)
-
-
-def _layers(model: Any) -> Iterator[Any]:
-    yield from model._flatten_layers(include_self=False)

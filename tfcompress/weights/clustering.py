@@ -12,7 +12,7 @@ from tfcompress.models.copies import Slot, slots_of
 from tfcompress.recipe import Cluster
 from tfcompress.weights.code_book import ClusterLookup
 from tfcompress.weights.constraints import numpy_of
-from tfcompress.weights.kernels import Choice, Verdict, choose
+from tfcompress.weights.kernels import KernelChoice, Verdict, choose_layers
 from tfcompress.weights.promises import Promise, values_promise
 
 CHANNEL_AXES = {
@@ -31,7 +31,7 @@ def clusterable(path: str, layer: Any) -> list[Slot]:
     return [slot for slot in slots_of(path, layer) if not slot.depthwise]
 
 
-def choice(stage: Cluster, layers: Mapping[str, Any]) -> Choice:
+def kernels_to_cluster(stage: Cluster, layers: Mapping[str, Any]) -> KernelChoice:
     """Choose the layers to cluster among those with a kernel, by path.
 
     Raises:
@@ -39,7 +39,7 @@ def choice(stage: Cluster, layers: Mapping[str, Any]) -> Choice:
         UnsupportedError: layers asked for that cannot be clustered; or nothing to cluster.
     """
     paths = {id(layer): path for path, layer in layers.items()}
-    chosen = choose(stage, layers, lambda layer: _verdict(stage, paths[id(layer)], layer))
+    chosen = choose_layers(stage, layers, lambda layer: _verdict(stage, paths[id(layer)], layer))
     for path, layer in chosen.layers.items():
         taken = clusterable(path, layer)
         left = [s.name for s in slots_of(path, layer) if id(s.variable) not in {id(t.variable) for t in taken}]

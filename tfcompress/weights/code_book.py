@@ -50,7 +50,7 @@ class ClusterLookup(WeightTransform):
             init: as for :func:`tfcompress.weights.kmeans.centroids`.
             seed: seed of the draws.
         """
-        return kmeans.placed(kernel, self.clusters, init, seed, self._axis, skip_zeros=self.keep_zeros)
+        return kmeans.initial_centroids(kernel, self.clusters, init, seed, self._axis, skip_zeros=self.keep_zeros)
 
     def start_(self, centroids: np.ndarray) -> None:
         """Look weights up among *centroids* from now on."""

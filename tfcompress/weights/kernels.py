@@ -15,7 +15,7 @@ from tfcompress.weights.promises import Promise, sparsity_promises, values_promi
 
 
 @dataclass(frozen=True)
-class Kernel:
+class KernelInTraining:
     """One kernel under training.
 
     Attributes:
@@ -53,7 +53,7 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Choice:
+class KernelChoice:
     """The layers a stage works on.
 
     Attributes:
@@ -65,7 +65,7 @@ class Choice:
     notes: list[str] = field(default_factory=list)
 
 
-def choose(stage: Prune | Cluster, layers: Mapping[str, Any], verdict: Callable[[Any], Verdict]) -> Choice:
+def choose_layers(stage: Prune | Cluster, layers: Mapping[str, Any], verdict: Callable[[Any], Verdict]) -> KernelChoice:
     """Choose the layers for a stage among those with a kernel.
 
     Args:
@@ -93,7 +93,7 @@ def choose(stage: Prune | Cluster, layers: Mapping[str, Any], verdict: Callable[
         msg = f"{stage.kind} finds nothing to work on ({reasons}); leave the {stage.kind} stage out"
         raise UnsupportedError(msg)
     notes = [f"{stage.kind} leaves {p} as it is: {v.reason}" for p, v in verdicts.items() if v.what == "leave"]
-    return Choice(taken, notes)
+    return KernelChoice(taken, notes)
 
 
 def _of_types(stage: Prune | Cluster, layers: Mapping[str, Any]) -> Mapping[str, Any]:

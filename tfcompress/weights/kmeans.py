@@ -49,7 +49,7 @@ def refined(values: np.ndarray, start: np.ndarray) -> np.ndarray:
     return current.astype(np.float32)
 
 
-def placed(
+def initial_centroids(
     kernel: np.ndarray, count: int, init: str, seed: int, axis: int | None, *, skip_zeros: bool = False
 ) -> np.ndarray:
     """Return the centroids of a kernel, rising.
@@ -92,7 +92,7 @@ def _midpoints(rising: np.ndarray) -> np.ndarray:
     return middles
 
 
-def _plus_plus(flat: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:
+def plus_plus(flat: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:
     """Draw centroids among the values, each with a probability that grows with the squared distance to those drawn."""
     chosen = [flat[generator.integers(flat.size)]]
     distance = (flat - chosen[0]) ** 2
@@ -118,7 +118,7 @@ def _random(flat: np.ndarray, count: int, generator: np.random.Generator) -> np.
 
 
 _PLACEMENTS: dict[str, Callable[[np.ndarray, int, np.random.Generator], np.ndarray]] = {
-    "kmeans++": _plus_plus,
+    "kmeans++": plus_plus,
     "linear": _linear,
     "density": _density,
     "random": _random,

@@ -19,12 +19,6 @@ What = Literal["sparsity", "2:4 groups", "4:8 groups", "distinct values"]
 GROUPS = {"2:4": (2, 4), "4:8": (4, 8)}
 """Pattern -> zeros in a group of neighbours along the input channels, and the group's size."""
 
-GROUP = 4
-"""Neighbours in a group of the 2:4 pattern."""
-
-ZEROS_IN_GROUP = 2
-"""Zeros in a group of the 2:4 pattern, at least."""
-
 SHOWN = 5
 """Broken promises named in one error message, at most."""
 
@@ -73,16 +67,8 @@ def distinct_values(kernel: np.ndarray, channel_axis: int | None = None) -> int:
     return max(int(np.unique(channel).size) for channel in channels)
 
 
-def groups_of_four(kernel: np.ndarray, input_axis: int) -> np.ndarray:
-    """Return the aligned groups of four neighbours along the input channels, shape (groups, 4).
-
-    Raises:
-        ValueError: the number of input channels is not a multiple of four.
-    """
-    return _groups(kernel, input_axis, GROUP)
-
-
 def _groups(kernel: np.ndarray, input_axis: int, size: int) -> np.ndarray:
+    """Return the aligned groups of *size* neighbours along the input channels, shape (groups, size)."""
     return np.moveaxis(kernel, input_axis, -1).reshape(-1, size)
 
 
@@ -117,7 +103,7 @@ def values_promise(layer: str, kernel: np.ndarray, stage: Cluster, *, channel_ax
     return Promise(layer, "distinct values", stage.clusters, distinct_values(kernel, channel_axis), kernel.size)
 
 
-def check(promises: Iterable[Promise]) -> None:
+def check_promises(promises: Iterable[Promise]) -> None:
     """Refuse a model that breaks a promise.
 
     Raises:

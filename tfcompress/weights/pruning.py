@@ -10,10 +10,10 @@ import numpy as np
 from tfcompress.models.copies import Slot, slots_of
 from tfcompress.recipe import Prune
 from tfcompress.weights.constraints import Masked, Moving, numpy_of
-from tfcompress.weights.kernels import Choice, Verdict, choose
+from tfcompress.weights.kernels import KernelChoice, Verdict, choose_layers
+from tfcompress.weights.masks import keep_mask, keep_masks, pruning_obstacle
 from tfcompress.weights.promises import GROUPS, Promise, sparsity, sparsity_promises
 from tfcompress.weights.schedule import Plan, sparsity_at
-from tfcompress.weights.score_masks import fits, kept, kept_together
 
 Sensitivities = Callable[[Sequence[Any]], list[np.ndarray]]
 """Takes kernels, gives an array of each one's shape: how much the loss would change without each weight."""
@@ -29,7 +29,7 @@ def prunable(stage: Prune, path: str, layer: Any) -> list[Slot]:
     return [slot for slot in found if not slot.depthwise] or (found if named else [])
 
 
-def choice(stage: Prune, layers: Mapping[str, Any]) -> Choice:
+def kernels_to_prune(stage: Prune, layers: Mapping[str, Any]) -> KernelChoice:
     """Choose the layers to prune among those with a kernel, by path.
 
     Raises:
@@ -37,7 +37,7 @@ def choice(stage: Prune, layers: Mapping[str, Any]) -> Choice:
         UnsupportedError: layers asked for that cannot be pruned so; or nothing to prune.
     """
     paths = {id(layer): path for path, layer in layers.items()}
-    chosen = choose(stage, layers, lambda layer: _verdict(stage, paths[id(layer)], layer))
+    chosen = choose_layers(stage, layers, lambda layer: _verdict(stage, paths[id(layer)], layer))
     for path, layer in chosen.layers.items():
         taken = {id(slot.variable) for slot in prunable(stage, path, layer)}
         left = [slot.name for slot in slots_of(path, layer) if id(slot.variable) not in taken]
@@ -59,7 +59,7 @@ def _problem(stage: Prune, slot: Slot) -> str:
     kind, shape = type(slot.owner).__name__, tuple(slot.variable.shape)
     if stage.pattern in GROUPS and (kind in OTHER_AXES or (kind == "EinsumDense" and len(shape) > 2)):
         return f"the input channels of {kind} are not where pattern {stage.pattern!r} needs them"
-    return fits(shape, stage)
+    return pruning_obstacle(shape, stage)
 
 
 class Pruning:
@@ -121,8 +121,8 @@ class Pruning:
         """Return which weights of each kernel stay when *fraction* of them goes; changes nothing."""
         importances = self._importances()
         if self.stage.threshold == "global":
-            return kept_together(importances, fraction)
-        return [kept(values, fraction, self.stage) for values in importances]
+            return keep_masks(importances, fraction)
+        return [keep_mask(values, fraction, self.stage) for values in importances]
 
     def _importances(self) -> list[np.ndarray]:
         if self.stage.criterion == "magnitude":

@@ -13,10 +13,10 @@ pytest.importorskip("tf_keras")
 @pytest.fixture(scope="module")
 def pair():
     """Return a Keras 3 model and the facade over its tf_keras twin."""
-    from tfcompress.engines.tfmot.carrier import facade
+    from tfcompress.engines.tfmot.carrier import carrier_model
 
     model = convolutional(keras)
-    return model, facade(to_keras2(model), model)
+    return model, carrier_model(to_keras2(model), model)
 
 
 def several(structure):
@@ -72,10 +72,10 @@ def test_the_training_flag_reaches_dropout_and_batch_norm(pair):
 @pytest.mark.slow
 @pytest.mark.parametrize("structure", ["dict", "list"])
 def test_several_inputs_and_outputs_go_by_name(structure):
-    from tfcompress.engines.tfmot.carrier import facade
+    from tfcompress.engines.tfmot.carrier import carrier_model
 
     model = several(structure)
-    front = facade(to_keras2(model), model)
+    front = carrier_model(to_keras2(model), model)
     generator = np.random.default_rng(0)
     left, right = generator.normal(size=(16, 4)), generator.normal(size=(16, 2))
     inputs = {"left": left, "right": right} if structure == "dict" else [right, left]
@@ -91,10 +91,10 @@ def test_several_inputs_and_outputs_go_by_name(structure):
 
 @pytest.mark.slow
 def test_a_loop_of_ones_own_over_tf_data_trains_it():
-    from tfcompress.engines.tfmot.carrier import facade
+    from tfcompress.engines.tfmot.carrier import carrier_model
 
     model = convolutional(keras)
-    front = facade(to_keras2(model), model)
+    front = carrier_model(to_keras2(model), model)
     optimizer, loss_of = keras.optimizers.Adam(1e-2), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
     @tf.function
@@ -111,21 +111,21 @@ def test_a_loop_of_ones_own_over_tf_data_trains_it():
 
 
 def test_losses_of_regularizers_are_added():
-    from tfcompress.engines.tfmot.carrier import facade
+    from tfcompress.engines.tfmot.carrier import carrier_model
 
     given = keras.Input((4,), name="vector")
     model = keras.Model(given, keras.layers.Dense(3, kernel_regularizer=keras.regularizers.L2(0.5), name="d")(given))
-    front = facade(to_keras2(model), model)
+    front = carrier_model(to_keras2(model), model)
     front(np.ones((2, 4), "float32"), training=True)
     assert float(sum(front.losses)) == pytest.approx(0.5 * (model.get_weights()[0] ** 2).sum(), rel=1e-5)
 
 
 def test_weights_are_saved_and_come_back_and_the_whole_is_refused(pair, tmp_path):
-    from tfcompress.engines.tfmot.carrier import facade
+    from tfcompress.engines.tfmot.carrier import carrier_model
 
     model, front = pair
     front.save_weights(tmp_path / "kept.weights.h5")
-    other = facade(to_keras2(model), model)
+    other = carrier_model(to_keras2(model), model)
     other.load_weights(tmp_path / "kept.weights.h5")
     inputs, _ = images()
     assert np.array_equal(other.predict(inputs, verbose=0), front.predict(inputs, verbose=0))
@@ -134,8 +134,8 @@ def test_weights_are_saved_and_come_back_and_the_whole_is_refused(pair, tmp_path
 
 
 def test_an_output_called_like_an_input_gets_a_name_of_its_own():
-    from tfcompress.engines.tfmot.carrier import facade
+    from tfcompress.engines.tfmot.carrier import carrier_model
 
     given = keras.Input((4,), name="vector")
     model = keras.Model(given, [keras.layers.Dense(3, name="d")(given), given])
-    assert facade(to_keras2(model), model).output_names == ["d", "vector_output"]
+    assert carrier_model(to_keras2(model), model).output_names == ["d", "vector_output"]

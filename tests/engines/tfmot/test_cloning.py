@@ -4,6 +4,7 @@ import pytest
 from tests.engines.tiny_networks import convolutional, dense, images
 from tfcompress.engines.tfmot import cloning
 from tfcompress.errors import ModelError, UnsupportedError
+from tfcompress.models.graph import leaf_layers
 
 tf_keras = pytest.importorskip("tf_keras")
 layers = tf_keras.layers
@@ -17,13 +18,13 @@ def nested():
 
 def test_leaves_are_found_below_models_with_their_path():
     model, inner = nested()
-    paths = [path for path, layer in cloning.leaves(model) if layer.weights]
+    paths = [path for path, layer in leaf_layers(model) if layer.weights]
     assert paths == [f"{inner}/a", f"{inner}/b", "top"]
 
 
 def test_a_copy_computes_the_same_and_shares_nothing():
     for model, inputs in ((convolutional(tf_keras), images()[0]), (nested()[0], np.ones((2, 16), "float32"))):
-        copy = cloning.copied(model)
+        copy = cloning.clone(model)
         assert type(copy) is type(model)
         before = model.predict(inputs, verbose=0)
         assert np.array_equal(copy.predict(inputs, verbose=0), before)
@@ -37,18 +38,18 @@ def test_statistics_of_a_normalization_layer_come_along():
     normalization.adapt(np.arange(12, dtype="float32").reshape(4, 3))
     model = tf_keras.Model(given, normalization(given))
     inputs = np.ones((2, 3), "float32")
-    assert np.array_equal(cloning.copied(model).predict(inputs, verbose=0), model.predict(inputs, verbose=0))
+    assert np.array_equal(cloning.clone(model).predict(inputs, verbose=0), model.predict(inputs, verbose=0))
 
 
 def test_frozen_layers_stay_frozen():
     model = dense(tf_keras)
     model.layers[0].trainable = False
-    assert [layer.trainable for layer in cloning.copied(model).layers] == [False, True]
+    assert [layer.trainable for layer in cloning.clone(model).layers] == [False, True]
 
 
 def test_a_replaced_layer_keeps_its_variables_and_the_others_get_new_ones():
     model = dense(tf_keras)
-    rebuilt = cloning.rebuilt(model, lambda path, layer: layer if path == "a" else None)
+    rebuilt = cloning.clone_with(model, lambda path, layer: layer if path == "a" else None)
     a, b = model.layers
     assert all(rebuilt.live[id(v)] is v for v in a.weights)
     assert all(rebuilt.live[id(v)] is not v for v in b.weights)
@@ -85,9 +86,9 @@ def test_what_is_no_graph_is_refused():
         pass
 
     with pytest.raises(UnsupportedError, match=r"model 'sub' is subclassed \(Subclassed\): stages need its graph"):
-        cloning.check_graph(Subclassed(name="sub"))
+        cloning.check_clonable(Subclassed(name="sub"))
     with pytest.raises(ModelError, match="model 'later' was never built, its shapes are unknown"):
-        cloning.check_graph(tf_keras.Sequential([layers.Dense(2)], name="later"))
+        cloning.check_clonable(tf_keras.Sequential([layers.Dense(2)], name="later"))
     half = tf_keras.Sequential([tf_keras.Input((4,)), layers.Dense(2, dtype="mixed_float16", name="half")])
     with pytest.raises(UnsupportedError, match="must compute in float32, got mixed precision in half; load the model"):
-        cloning.check_graph(half)
+        cloning.check_clonable(half)

@@ -13,10 +13,11 @@ import keras
 import tensorflow as tf
 
 from tfcompress.errors import UsageError
+from tfcompress.models import keras_private
 from tfcompress.models.specs import unique_names
 
 
-class GraphLayer(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no types
+class CarriedGraph(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no types
     """Runs a whole tf_keras model as one Keras 3 layer.
 
     Attributes:
@@ -31,7 +32,7 @@ class GraphLayer(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no ty
         self.supports_jit = False
         trained = {id(variable) for variable in graph.trainable_variables}
         for variable in _once(graph.weights):
-            self._track_variable(_seen_from_keras3(variable, trainable=id(variable) in trained))
+            keras_private.track_(self, _seen_from_keras3(variable, trainable=id(variable) in trained))
         self.built = True
 
     def call(self, inputs: list[Any], training: bool | None = None) -> list[Any]:
@@ -84,7 +85,7 @@ def _on_tensors(constraint: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return lambda weights: constraint(tf.convert_to_tensor(weights))
 
 
-def facade(graph: Any, like: Any) -> Any:
+def carrier_model(graph: Any, like: Any) -> Any:
     """Return a Keras 3 model that runs *graph* and is fed and read as *like* is.
 
     Args:
@@ -97,8 +98,8 @@ def facade(graph: Any, like: Any) -> Any:
     fed = like.inputs[0] if isinstance(like, keras.Sequential) else like.input
     inputs = keras.tree.map_structure(lambda t: keras.Input(batch_shape=t.shape, dtype=t.dtype, name=t.name), fed)
     by_name = {t.name: t for t in keras.tree.flatten(inputs)}
-    flat = GraphLayer(graph, name=f"{graph.name}_graph")([by_name[t.name] for t in like.inputs])
-    names = unique_names(t._keras_history.operation.name for t in like.outputs)
+    flat = CarriedGraph(graph, name=f"{graph.name}_graph")([by_name[t.name] for t in like.inputs])
+    names = unique_names(keras_private.origin(t).name for t in like.outputs)
     named = zip(_apart(names, by_name), flat, strict=True)
     outputs = [keras.layers.Identity(name=name, dtype=t.dtype)(t) for name, t in named]
     given = like.outputs[0] if isinstance(like, keras.Sequential) else like.output

@@ -1,4 +1,8 @@
-"""Copying tf_keras models layer by layer, so that the user's own is never touched."""
+"""Copying tf_keras models layer by layer, so that the user's own is never touched.
+
+It is ``models.copies`` for the other Keras, and apart from it since a layer here may wrap the old one and share its
+variables, as tfmot's wrappers do: which variable stands for which has to be known.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +14,15 @@ import numpy as np
 import tf_keras
 
 from tfcompress.errors import ModelError, UnsupportedError
+from tfcompress.models import keras_private
+from tfcompress.models.graph import leaf_layers
 
 KERNELS = frozenset({"kernel", "recurrent_kernel", "pointwise_kernel", "depthwise_kernel", "embeddings"})
 """What tf_keras's own layers call their kernels."""
 
 
 @dataclass(frozen=True)
-class Rebuilt:
+class Clone:
     """A model built anew from another.
 
     Attributes:
@@ -28,16 +34,7 @@ class Rebuilt:
     live: Mapping[int, Any]
 
 
-def leaves(model: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield every layer that is not itself a model, with its path (``inner/dense`` where models are nested)."""
-    for layer in model.layers:
-        if isinstance(layer, tf_keras.Model):
-            yield from leaves(layer, f"{prefix}{layer.name}/")
-        else:
-            yield f"{prefix}{layer.name}", layer
-
-
-def check_graph(model: Any) -> None:
+def check_clonable(model: Any) -> None:
     """Refuse a model that cannot be rebuilt as a graph of layers, or that trains in another precision than float32.
 
     Raises:
@@ -48,13 +45,13 @@ def check_graph(model: Any) -> None:
         if isinstance(each, tf_keras.Sequential) and not each.built:
             msg = f"model {each.name!r} was never built, its shapes are unknown; call it once on a sample"
             raise ModelError(msg)
-        if not isinstance(each, tf_keras.Sequential) and not each._is_graph_network:
+        if not isinstance(each, tf_keras.Sequential) and not keras_private.is_network(each):
             msg = (
                 f"model {each.name!r} is subclassed ({type(each).__name__}): stages need its graph of layers; "
                 "build it with the functional API, or export it without stages"
             )
             raise UnsupportedError(msg)
-    mixed = [path for path, layer in leaves(model) if layer.weights and layer.compute_dtype != "float32"]
+    mixed = [path for path, layer in leaf_layers(model) if layer.weights and layer.compute_dtype != "float32"]
     if mixed:
         where = ", ".join(mixed[:5])
         msg = f"layers must compute in float32, got mixed precision in {where}; load the model under policy 'float32'"
@@ -68,20 +65,20 @@ def _nested(model: Any) -> Iterator[Any]:
             yield from _nested(layer)
 
 
-def copied(model: Any) -> Any:
+def clone(model: Any) -> Any:
     """Return a model of the same layers and weights, that shares nothing with *model*."""
-    return rebuilt(model, lambda _path, _layer: None).model
+    return clone_with(model, lambda _path, _layer: None).model
 
 
 def with_weights(model: Any, weights: Sequence[np.ndarray]) -> Any:
     """Return a model of the same layers that holds *weights*, in the order of ``model.weights``."""
-    new = copied(model)
+    new = clone(model)
     new.set_weights(weights)
     refresh_(new)
     return new
 
 
-def rebuilt(model: Any, replace: Callable[[str, Any], Any | None]) -> Rebuilt:
+def clone_with(model: Any, replace: Callable[[str, Any], Any | None]) -> Clone:
     """Build *model* anew, nested models included.
 
     Args:
@@ -114,12 +111,12 @@ def rebuilt(model: Any, replace: Callable[[str, Any], Any | None]) -> Rebuilt:
         new.set_weights(old.get_weights())
         live.update(zip(map(id, old.weights), new.weights, strict=True))
     refresh_(new_model)
-    return Rebuilt(new_model, live)
+    return Clone(new_model, live)
 
 
 def refresh_(model: Any) -> None:
     """Let Normalization layers see the weights they were given: they keep tensors computed from them."""
-    for _, layer in leaves(model):
+    for _, layer in leaf_layers(model):
         if isinstance(layer, tf_keras.layers.Normalization):
             layer.finalize_state()
 
@@ -135,9 +132,9 @@ def kernels_of(layer: Any) -> list[Any]:
     return [v for v in layer.weights if short_name(v) in KERNELS or (own and v.shape.rank > 1)]
 
 
-def layers_with_kernels(model: Any) -> dict[str, Any]:
+def kernel_layers(model: Any) -> dict[str, Any]:
     """Return the layers that have a kernel, by path."""
-    return {path: layer for path, layer in leaves(model) if kernels_of(layer)}
+    return {path: layer for path, layer in leaf_layers(model) if kernels_of(layer)}
 
 
 def kernel_name(path: str, variable: Any, alone: bool) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tfcompress.engines.tfmot.cloning import Rebuilt, kernel_name, kernels_of, rebuilt
+from tfcompress.engines.tfmot.cloning import Clone, clone_with, kernel_name, kernels_of
 from tfcompress.engines.tfmot.names import (
     CentroidInitialization,
     ClusteringRegistry,
@@ -17,7 +17,7 @@ from tfcompress.engines.tfmot.names import (
 )
 from tfcompress.recipe import Cluster
 from tfcompress.weights import kmeans
-from tfcompress.weights.kernels import Choice, Kernel, Verdict, choose
+from tfcompress.weights.kernels import KernelChoice, KernelInTraining, Verdict, choose_layers
 
 PER_CHANNEL_LAYERS = ("Conv2D",)
 """Layers whose output channels can be clustered apart: tfmot takes subclasses of Conv2D too, and for a transposed
@@ -50,14 +50,14 @@ def per_channel(stage: Cluster, layer: Any) -> bool:
     return stage.per_channel and type(layer).__name__ in PER_CHANNEL_LAYERS and layer.data_format == "channels_last"
 
 
-def choice(stage: Cluster, layers: dict[str, Any]) -> Choice:
+def layers_to_cluster(stage: Cluster, layers: dict[str, Any]) -> KernelChoice:
     """Choose the layers to cluster among those with a kernel, by path.
 
     Raises:
         UsageError: a pattern of the scope matches nothing.
         UnsupportedError: layers that tfmot cannot cluster; or nothing to cluster.
     """
-    chosen = choose(stage, layers, functools.partial(verdict, stage))
+    chosen = choose_layers(stage, layers, functools.partial(verdict, stage))
     for path, layer in chosen.layers.items():
         taken = {id(kernel) for kernel in clusterable_kernels(layer)}
         left = [kernel_name(path, k, alone=False) for k in kernels_of(layer) if id(k) not in taken]
@@ -67,7 +67,7 @@ def choice(stage: Cluster, layers: dict[str, Any]) -> Choice:
     return chosen
 
 
-def wrap(model: Any, stage: Cluster, chosen: Choice, seed: int) -> tuple[Rebuilt, list[Kernel]]:
+def wrap(model: Any, stage: Cluster, chosen: KernelChoice, seed: int) -> tuple[Clone, list[KernelInTraining]]:
     """Wrap the chosen layers.
 
     Args:
@@ -88,7 +88,7 @@ def wrap(model: Any, stage: Cluster, chosen: Choice, seed: int) -> tuple[Rebuilt
         return wrappers[path]
 
     # tfmot swaps a layer's kernel for a tensor when the wrapper is called, so what stands for what is looked up first.
-    result = rebuilt(model, replace)
+    result = clone_with(model, replace)
     kernels = [kernel for path, wrapper in wrappers.items() for kernel in _kernels(path, wrapper, stage, seed)]
     return result, kernels
 
@@ -102,17 +102,17 @@ def _wrapper(stage: Cluster, layer: Any) -> Any:
     return ClusterWeights(layer, stage.clusters, init, cluster_per_channel=True)
 
 
-def _kernels(path: str, wrapper: Any, stage: Cluster, seed: int) -> list[Kernel]:
+def _kernels(path: str, wrapper: Any, stage: Cluster, seed: int) -> list[KernelInTraining]:
     found = []
     weights = wrapper.original_clusterable_weights
     axis = -1 if wrapper.cluster_per_channel else None
     for name, weight in weights.items():
         centroids = wrapper.cluster_centroids[name]
         # tfmot places centroids by its own seed and leaves the rest to training; k-means starts closer.
-        centroids.assign(kmeans.placed(weight.numpy(), stage.clusters, stage.init, seed, axis))
+        centroids.assign(kmeans.initial_centroids(weight.numpy(), stage.clusters, stage.init, seed, axis))
         value = functools.partial(_snapped, weight, centroids, axis)
         label = kernel_name(path, weight, alone=len(weights) == 1)
-        found.append(Kernel(label, weight, value, value, cluster=stage, channel_axis=axis))
+        found.append(KernelInTraining(label, weight, value, value, cluster=stage, channel_axis=axis))
     return found
 
 

@@ -13,27 +13,27 @@ from tfcompress.engines.momentum import Momentum
 from tfcompress.engines.tfmot import cluster as tfmot_cluster
 from tfcompress.engines.tfmot import prune as tfmot_prune
 from tfcompress.engines.tfmot import qat as tfmot_qat
+from tfcompress.engines.tfmot.clocked_schedule import Clock
 from tfcompress.engines.tfmot.cloning import (
-    Rebuilt,
-    check_graph,
-    copied,
+    Clone,
+    check_clonable,
+    clone,
+    clone_with,
+    kernel_layers,
     kernels_of,
-    layers_with_kernels,
-    leaves,
-    rebuilt,
     short_name,
     with_weights,
 )
-from tfcompress.engines.tfmot.names import QuantizeWrapperV2
-from tfcompress.engines.tfmot.schedule import Clock
+from tfcompress.engines.tfmot.names import QuantizeWrapperV2, set_weight_quantizer_, weight_quantizers
 from tfcompress.engines.tfmot.transforms import ClusterTransform, KernelOnly, PruneTransform, TransformedQuantizer
 from tfcompress.errors import UnsupportedError, UsageError
+from tfcompress.models.graph import leaf_layers
 from tfcompress.models.samples import Samples
 from tfcompress.models.scope import listed
 from tfcompress.recipe import QAT, Cluster, Prune, Stage
-from tfcompress.weights.kernels import Choice, Kernel
+from tfcompress.weights.kernels import KernelChoice, KernelInTraining
 from tfcompress.weights.promises import Promise
-from tfcompress.weights.promises import check as check_promises
+from tfcompress.weights.promises import check_promises as check_promises
 from tfcompress.weights.schedule import plan
 
 NAME = "tfmot"
@@ -62,7 +62,7 @@ Finish = Callable[[Mapping[int, np.ndarray]], Any]
 @dataclass
 class _Trainable:
     model: Any
-    kernels: list[Kernel]
+    kernels: list[KernelInTraining]
     finish: Finish
     steps: list[Any] = field(default_factory=list)
     waiting: list[tuple[PruneTransform, ClusterTransform]] = field(default_factory=list)
@@ -88,14 +88,14 @@ class TfmotSession:
         """Prepare the stages on a copy of *model*; see :func:`open_session`."""
         asked = {stage.kind: stage for stage in stages}
         self._stages = _Stages(asked.get("prune"), asked.get("cluster"), asked.get("qat"), seed)  # type: ignore[arg-type]  # by kind
-        check_graph(model)
+        check_clonable(model)
         _check_plain(model)
         _check_stages(self._stages)
         self.notes: list[str] = []
         self._clock = Clock()
         self._trainable = self._prepare(model)
         self.model = self._trainable.model
-        self._momentum = Momentum(getattr(layer, "layer", layer) for _, layer in leaves(self.model))
+        self._momentum = Momentum(getattr(layer, "layer", layer) for _, layer in leaf_layers(self.model))
 
     def _prepare(self, model: Any) -> _Trainable:
         stages = self._stages
@@ -103,21 +103,21 @@ class TfmotSession:
             copy, everything = tfmot_qat.annotated_copy(model, stages.qat)
             layers = {path: layer for path, layer in everything.items() if kernels_of(layer)}
         else:
-            copy = copied(model)
-            layers = layers_with_kernels(copy)
-        to_prune = tfmot_prune.choice(stages.prune, layers) if stages.prune else Choice({})
-        to_cluster = tfmot_cluster.choice(stages.cluster, layers) if stages.cluster else Choice({})
+            copy = clone(model)
+            layers = kernel_layers(copy)
+        to_prune = tfmot_prune.layers_to_prune(stages.prune, layers) if stages.prune else KernelChoice({})
+        to_cluster = tfmot_cluster.layers_to_cluster(stages.cluster, layers) if stages.cluster else KernelChoice({})
         self.notes += [*to_prune.notes, *to_cluster.notes]
         if stages.qat or (stages.prune and stages.cluster):
             _check_combinable({**to_prune.layers, **to_cluster.layers})
         if stages.qat:
             return _quantized(copy, stages, to_prune, to_cluster, self._clock)
-        template, slots = copied(model), list(copy.weights)
+        template, slots = clone(model), list(copy.weights)
         if stages.prune and stages.cluster:
             return _combined(copy, template, slots, stages, to_prune, to_cluster, self._clock)
         if stages.prune:
             result, kernels = tfmot_prune.wrap(copy, stages.prune, to_prune, self._clock)
-            steps = [layer.pruning_step for _, layer in leaves(result.model) if hasattr(layer, "pruning_step")]
+            steps = [layer.pruning_step for _, layer in leaf_layers(result.model) if hasattr(layer, "pruning_step")]
             return _Trainable(result.model, kernels, _plain(template, slots, result), steps)
         result, kernels = tfmot_cluster.wrap(copy, stages.cluster, to_cluster, stages.seed)  # type: ignore[arg-type]  # the last one left
         return _Trainable(result.model, kernels, _plain(template, slots, result))
@@ -226,7 +226,7 @@ def open_session(
 
 
 def _check_plain(model: Any) -> None:
-    wrapped = [path for path, layer in leaves(model) if type(layer).__name__.startswith(WRAPPERS)]
+    wrapped = [path for path, layer in leaf_layers(model) if type(layer).__name__.startswith(WRAPPERS)]
     if wrapped:
         msg = f"model already holds tfmot's wrappers ({listed(wrapped)}); attach the stages to the plain model"
         raise UnsupportedError(msg)
@@ -252,7 +252,7 @@ def _check_combinable(layers: Mapping[str, Any]) -> None:
         raise UnsupportedError(msg)
 
 
-def _plain(template: Any, slots: Sequence[Any], result: Rebuilt) -> Finish:
+def _plain(template: Any, slots: Sequence[Any], result: Clone) -> Finish:
     """Return a function that puts trained and final weights into a fresh model of the user's own layers."""
 
     def finish(values: Mapping[int, np.ndarray]) -> Any:
@@ -262,20 +262,22 @@ def _plain(template: Any, slots: Sequence[Any], result: Rebuilt) -> Finish:
     return finish
 
 
-def _install_(wrapper: Any, path: str, stages: _Stages, choices: tuple[Choice, Choice], clock: Clock) -> _Trainable:
+def _install_(
+    wrapper: Any, path: str, stages: _Stages, choices: tuple[KernelChoice, KernelChoice], clock: Clock
+) -> _Trainable:
     """Put the transforms that *path* was chosen for before the quantizer of a wrapper."""
-    kernel, quantizer, variables = wrapper._weight_vars[0]
+    kernel, quantizer, _ = weight_quantizers(wrapper)[0]
     to_prune, to_cluster = (path in choice.layers for choice in choices)
     prune = PruneTransform(wrapper, kernel, stages.prune, clock) if stages.prune and to_prune else None
     cluster = None
     if stages.cluster and to_cluster:
         axis = -1 if tfmot_cluster.per_channel(stages.cluster, wrapper.layer) else None
         cluster = ClusterTransform(wrapper, kernel, stages.cluster, axis=axis, prune=prune, seed=stages.seed)
-    wrapper._weight_vars = [(kernel, TransformedQuantizer(prune, cluster, quantizer), variables)]
+    set_weight_quantizer_(wrapper, TransformedQuantizer(prune, cluster, quantizer))
     last = cluster or prune
     if last is None:
         return _Trainable(None, [], lambda _: None)
-    entry = Kernel(
+    entry = KernelInTraining(
         name=path,
         variable=kernel,
         current=last.current,
@@ -286,6 +288,10 @@ def _install_(wrapper: Any, path: str, stages: _Stages, choices: tuple[Choice, C
     )
     waiting = [(prune, cluster)] if prune and cluster else []
     return _Trainable(None, [entry], lambda _: None, [prune.step] if prune else [], waiting)
+
+
+def _kernel(wrapper: Any) -> Any:
+    return weight_quantizers(wrapper)[0][0]
 
 
 def _gathered(model: Any, parts: Sequence[_Trainable], finish: Finish) -> _Trainable:
@@ -303,8 +309,8 @@ def _combined(
     template: Any,
     slots: Sequence[Any],
     stages: _Stages,
-    to_prune: Choice,
-    to_cluster: Choice,
+    to_prune: KernelChoice,
+    to_cluster: KernelChoice,
     clock: Clock,
 ) -> _Trainable:
     """Prune and cluster together, without quantization."""
@@ -317,12 +323,14 @@ def _combined(
         wrappers[path] = QuantizeWrapperV2(layer, KernelOnly(short_name(kernel)), name_prefix="compress_")
         return wrappers[path]
 
-    result = rebuilt(model, replace)
+    result = clone_with(model, replace)
     parts = [_install_(w, path, stages, (to_prune, to_cluster), clock) for path, w in wrappers.items()]
     return _gathered(result.model, parts, _plain(template, slots, result))
 
 
-def _quantized(model: Any, stages: _Stages, to_prune: Choice, to_cluster: Choice, clock: Clock) -> _Trainable:
+def _quantized(
+    model: Any, stages: _Stages, to_prune: KernelChoice, to_cluster: KernelChoice, clock: Clock
+) -> _Trainable:
     """Quantize an annotated model, with pruning and clustering before the quantizers where they are asked for."""
     chosen = {**to_prune.layers, **to_cluster.layers}
     values = {path: tfmot_prune.prunable_kernels(layer)[0].numpy() for path, layer in chosen.items()}
@@ -344,7 +352,7 @@ def _hosts(model: Any, values: Mapping[str, np.ndarray]) -> dict[str, Any]:
     wrappers = tfmot_qat.wrappers_with_kernels(model)
     found: dict[str, Any] = {}
     for path, value in values.items():
-        by_value = (w for w in wrappers if np.array_equal(np.squeeze(w._weight_vars[0][0].numpy()), np.squeeze(value)))
+        by_value = (w for w in wrappers if np.array_equal(np.squeeze(_kernel(w).numpy()), np.squeeze(value)))
         host = next((w for w in wrappers if w.layer.name == path), None) or next(by_value, None)
         if host is not None:
             found[path] = host

@@ -10,12 +10,12 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from tfcompress.engines.tfmot.cloning import Rebuilt, kernel_name, kernels_of, rebuilt
-from tfcompress.engines.tfmot.names import PruneRegistry, prune_low_magnitude
-from tfcompress.engines.tfmot.schedule import Clock, ClockedSchedule
+from tfcompress.engines.tfmot.clocked_schedule import Clock, ClockedSchedule
+from tfcompress.engines.tfmot.cloning import Clone, clone_with, kernel_name, kernels_of
+from tfcompress.engines.tfmot.names import PruneRegistry, prune_low_magnitude, set_constraint_
 from tfcompress.recipe import Prune
-from tfcompress.weights.kernels import Choice, Kernel, Verdict, choose
-from tfcompress.weights.masks import fits, pruned
+from tfcompress.weights.kernels import KernelChoice, KernelInTraining, Verdict, choose_layers
+from tfcompress.weights.masks import pruned, pruning_obstacle
 
 TWO_OF_FOUR = (2, 4)
 
@@ -35,7 +35,7 @@ def verdict(stage: Prune, layer: Any) -> Verdict:
         return Verdict("refuse", f"tfmot has the 2:4 pattern for {', '.join(TWO_OF_FOUR_LAYERS)} only")
     if stage.pattern == "block" and any(k.shape.rank != 2 for k in kernels):
         return Verdict("refuse", "tfmot prunes blocks in matrices only")
-    problems = [problem for k in kernels if (problem := fits(tuple(k.shape), stage))]
+    problems = [problem for k in kernels if (problem := pruning_obstacle(tuple(k.shape), stage))]
     return Verdict("leave", problems[0]) if problems else Verdict("take")
 
 
@@ -44,14 +44,14 @@ def prunable_kernels(layer: Any) -> list[Any]:
     return list(PruneRegistry.make_prunable(layer).get_prunable_weights())
 
 
-def choice(stage: Prune, layers: dict[str, Any]) -> Choice:
+def layers_to_prune(stage: Prune, layers: dict[str, Any]) -> KernelChoice:
     """Choose the layers to prune among those with a kernel, by path.
 
     Raises:
         UsageError: a pattern of the scope matches nothing.
         UnsupportedError: layers that tfmot cannot prune; or nothing to prune.
     """
-    chosen = choose(stage, layers, functools.partial(verdict, stage))
+    chosen = choose_layers(stage, layers, functools.partial(verdict, stage))
     for path, layer in chosen.layers.items():
         taken = {id(kernel) for kernel in prunable_kernels(layer)}
         left = [kernel_name(path, k, alone=False) for k in kernels_of(layer) if id(k) not in taken]
@@ -77,11 +77,10 @@ def keep_zero_(variable: Any, mask: Any) -> None:
         allowed = weights if own is None else own(weights)
         return tf.convert_to_tensor(allowed) * mask
 
-    # A TensorFlow variable takes its constraint at creation only; the layer has created this one long ago.
-    variable._constraint = constraint
+    set_constraint_(variable, constraint)  # the layer has created it long ago
 
 
-def wrap(model: Any, stage: Prune, chosen: Choice, clock: Clock) -> tuple[Rebuilt, list[Kernel]]:
+def wrap(model: Any, stage: Prune, chosen: KernelChoice, clock: Clock) -> tuple[Clone, list[KernelInTraining]]:
     """Wrap the chosen layers.
 
     Args:
@@ -103,12 +102,12 @@ def wrap(model: Any, stage: Prune, chosen: Choice, clock: Clock) -> tuple[Rebuil
         wrappers[path] = prune_low_magnitude(layer, pruning_schedule=schedule, **pattern_arguments(stage))
         return wrappers[path]
 
-    result = rebuilt(model, replace)
+    result = clone_with(model, replace)
     kernels = [kernel for path, wrapper in wrappers.items() for kernel in _kernels(path, wrapper, stage)]
     return result, kernels
 
 
-def _kernels(path: str, wrapper: Any, stage: Prune) -> list[Kernel]:
+def _kernels(path: str, wrapper: Any, stage: Prune) -> list[KernelInTraining]:
     # tfmot leaves the step at -1 until its own callback is seen; training without it is an assertion of its graph.
     tf_keras.backend.set_value(wrapper.pruning_step, 0)
     found = []
@@ -116,7 +115,7 @@ def _kernels(path: str, wrapper: Any, stage: Prune) -> list[Kernel]:
         keep_zero_(weight, mask)
         name = kernel_name(path, weight, alone=len(wrapper.pruning_vars) == 1)
         current = functools.partial(masked, weight, mask)
-        found.append(Kernel(name, weight, current, functools.partial(_final, current, stage), prune=stage))
+        found.append(KernelInTraining(name, weight, current, functools.partial(_final, current, stage), prune=stage))
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,18 +11,21 @@ import tf_keras
 
 from tfcompress.engines.tfmot.cloning import refresh_
 from tfcompress.engines.tfmot.names import (
+    INSIDE_ACTIVATIONS,
     Default8BitQuantizeRegistry,
     MovingAverageQuantizer,
     MovingAvgQuantize,
-    QuantizeAwareActivation,
     QuantizeLayer,
     Quantizer,
     QuantizeWrapper,
     quantize_annotate_layer,
     quantize_apply,
     quantize_scope,
+    replace_activation_quantizers_,
+    weight_quantizers,
 )
 from tfcompress.errors import UnsupportedError, UsageError
+from tfcompress.models.keras_private import hold_still_
 from tfcompress.models.scope import check_scope, in_scope, listed
 from tfcompress.recipe import QAT
 
@@ -41,9 +45,6 @@ BY_PATTERN = ("BatchNormalization", "SyncBatchNormalization", "SeparableConv2D",
 
 FOLLOWERS = ("BatchNormalization", "SyncBatchNormalization", "ReLU", "Activation")
 """Layers that become one op with the layer before them: they are quantized together or not at all."""
-
-ACTIVATIONS = QuantizeAwareActivation._PRE_QUANT_ACTIVATIONS | QuantizeAwareActivation._POST_QUANT_ACTIVATIONS
-"""Activations that tfmot takes inside a layer."""
 
 
 class WarmRange(Quantizer):  # type: ignore[misc]  # tfmot ships no types
@@ -86,7 +87,7 @@ class WarmRange(Quantizer):  # type: ignore[misc]  # tfmot ships no types
         return config
 
 
-def check(model: Any, stage: QAT) -> None:
+def check_quantizable(model: Any, stage: QAT) -> None:
     """Refuse, before any work, what tfmot is known to refuse; all layers at once, where it names the first.
 
     Raises:
@@ -121,7 +122,7 @@ def _reason(layer: Any) -> str:
     if not Default8BitQuantizeRegistry().supports(layer) and kind not in BY_PATTERN:
         return kind
     activation = _activation(layer)
-    known = {*ACTIVATIONS, "relu6"} if kind == "Activation" else ACTIVATIONS
+    known = {*INSIDE_ACTIVATIONS, "relu6"} if kind == "Activation" else INSIDE_ACTIVATIONS
     return f"{kind} with activation {activation}" if activation not in known else ""
 
 
@@ -161,7 +162,7 @@ def annotated_copy(model: Any, stage: QAT) -> tuple[Any, dict[str, Any]]:
         UsageError: a pattern of the scope matches no layer.
         UnsupportedError: layers that tfmot is known to refuse.
     """
-    check(model, stage)
+    check_quantizable(model, stage)
     names = annotated(model, stage)
     layers: dict[str, Any] = {}
 
@@ -202,9 +203,7 @@ def warm_(model: Any) -> None:
         if isinstance(layer, QuantizeLayer):
             layer.quantizer = _warmed(layer, layer.quantizer, "input")
         elif isinstance(layer, QuantizeWrapper):
-            layer._output_quantizers = [_warmed(layer, q, "output") for q in layer._output_quantizers]
-            for activation in layer._quantize_activations:
-                activation.quantizer = _warmed(layer, activation.quantizer, "activation")
+            replace_activation_quantizers_(layer, functools.partial(_warmed, layer))
 
 
 def _warmed(layer: Any, quantizer: Any, name: str) -> Any:
@@ -217,7 +216,7 @@ def _warmed(layer: Any, quantizer: Any, name: str) -> Any:
 
 def wrappers_with_kernels(model: Any) -> list[Any]:
     """Return tfmot's wrappers that quantize a kernel."""
-    return [layer for layer in model.layers if isinstance(layer, QuantizeWrapper) and layer._weight_vars]
+    return [layer for layer in model.layers if isinstance(layer, QuantizeWrapper) and weight_quantizers(layer)]
 
 
 def freeze_(model: Any) -> None:
@@ -225,9 +224,7 @@ def freeze_(model: Any) -> None:
     for wrapper in wrappers_with_kernels(model):
         if wrapper.layer.trainable:
             continue
-        kernels = {id(kernel): kernel for kernel, *_ in wrapper._weight_vars}
-        wrapper._trainable_weights = [v for v in wrapper._trainable_weights if id(v) not in kernels]
-        wrapper._non_trainable_weights.extend(kernels.values())
+        hold_still_(wrapper, [kernel for kernel, *_ in weight_quantizers(wrapper)])
 
 
 def finished(model: Any, theirs: Mapping[str, Sequence[Any]], kernels: Mapping[int, Any]) -> Any:
@@ -259,7 +256,8 @@ def check_trained(model: Any) -> None:
     Raises:
         UsageError: no step of training was run.
     """
-    ranges = [variables["max_var"].numpy() for w in wrappers_with_kernels(model) for *_, variables in w._weight_vars]
+    found = wrappers_with_kernels(model)
+    ranges = [variables["max_var"].numpy() for w in found for *_, variables in weight_quantizers(w)]
     if ranges and all((value == INITIAL_RANGE).all() for value in ranges):
         msg = "qat must be trained before finish(): its ranges have seen no data; call job.model.fit first"
         raise UsageError(msg)

@@ -16,9 +16,9 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
+from tfcompress.engines.tfmot.clocked_schedule import Clock, ClockedSchedule
 from tfcompress.engines.tfmot.names import Pruning, QuantizeConfig, Quantizer
 from tfcompress.engines.tfmot.prune import TWO_OF_FOUR, keep_zero_, masked
-from tfcompress.engines.tfmot.schedule import Clock, ClockedSchedule
 from tfcompress.recipe import Cluster, Prune
 from tfcompress.weights import kmeans
 from tfcompress.weights.masks import pruned
@@ -105,7 +105,7 @@ class ClusterTransform:
 
     def _placed(self, value: np.ndarray) -> np.ndarray:
         count, pruned_apart = self.centroids.shape[-1], self.prune is not None
-        return kmeans.placed(value, count, self.stage.init, self.seed, self.axis, skip_zeros=pruned_apart)
+        return kmeans.initial_centroids(value, count, self.stage.init, self.seed, self.axis, skip_zeros=pruned_apart)
 
     def __call__(self, value: Any) -> Any:
         """Return the clustered kernel; *value* is the kernel, masked already if it is pruned."""

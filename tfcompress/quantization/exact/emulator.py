@@ -15,6 +15,8 @@ import numpy as np
 
 from tfcompress.models.call_template import Template
 from tfcompress.models.graph import Call, calls
+from tfcompress.models.keras_private import all_layers
+from tfcompress.models.layer_copies import is_symbolic
 from tfcompress.models.wiring import wire
 from tfcompress.quantization.baking import is_fake_quant, least_steps
 from tfcompress.quantization.exact.arithmetic import rescaled, weighted
@@ -22,7 +24,6 @@ from tfcompress.quantization.exact.call import Emulated, Exact, grid_of
 from tfcompress.quantization.exact.operators import EXACT
 from tfcompress.quantization.exact.values import Grid, Held, Sums, Waiting
 from tfcompress.quantization.fake_quant import FakeQuant
-from tfcompress.quantization.layer_copies import is_symbolic
 
 _ELEMENTS = 1 << 17  # input values at a time, so that tensors stay in the cache
 
@@ -31,7 +32,7 @@ def can_emulate(model: Any) -> bool:
     """Say whether a Keras 3 model holds fake quantization of this package, of 8 bits with ranges that are known."""
     if not is_fake_quant(model):
         return False
-    layers = [layer for layer in model._flatten_layers(include_self=False) if isinstance(layer, FakeQuant)]
+    layers = [layer for layer in all_layers(model) if isinstance(layer, FakeQuant)]
     return bool(layers) and all(layer.bits == 8 and layer.step is not None for layer in layers)
 
 

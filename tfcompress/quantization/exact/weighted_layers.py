@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from tfcompress.models.layer_copies import layer_copy
 from tfcompress.quantization.baking import CHANNEL_AXES
 from tfcompress.quantization.exact import arithmetic
 from tfcompress.quantization.exact.call import Emulated, Exact
 from tfcompress.quantization.exact.values import Bounds, Sums
-from tfcompress.quantization.layer_copies import copied
 from tfcompress.quantization.weight_fake_quant import WeightFakeQuant
 
 RELU: Bounds = (0.0, None)
@@ -74,7 +74,7 @@ def _summed(call: Emulated, centred: np.ndarray, kernel: _Kernel) -> np.ndarray:
     layer = call.layer.layer
     dtype = "float32" if kernel.most * _WIDEST < _WHOLE_FLOAT32 else "float64"
     if (layer.name, dtype) not in call.kept:
-        plain = copied(layer, f"{layer.name}_whole", use_bias=False, activation="linear", dtype=dtype)
+        plain = layer_copy(layer, f"{layer.name}_whole", use_bias=False, activation="linear", dtype=dtype)
         plain.kernel.assign(kernel.numbers)
         call.kept[layer.name, dtype] = plain
     plain = call.kept[layer.name, dtype]

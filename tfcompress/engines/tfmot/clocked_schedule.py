@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfcompress.engines.tfmot.names import PruningSchedule
+from tfcompress.engines.tfmot.names import PruningSchedule, is_turn
 from tfcompress.recipe import Prune
 from tfcompress.weights.masks import zeros_needed
 from tfcompress.weights.schedule import Plan
@@ -64,7 +64,7 @@ class ClockedSchedule(PruningSchedule):  # type: ignore[misc]  # tfmot ships no 
         clock, stage = self.clock, self.stage
         planned = tf.debugging.assert_greater(clock.begin, tf.constant(0, tf.int64), message=UNPLANNED)
         with tf.control_dependencies([planned] if planned is not None else []):
-            turn = self._should_prune_in_step(step, clock.begin, clock.end, clock.frequency)
+            turn = is_turn(self, step, clock.begin, clock.end, clock.frequency)
         if stage.schedule == "constant":
             return turn, tf.constant(self.target, tf.float32)
         length = tf.maximum(clock.end - clock.begin, 1)

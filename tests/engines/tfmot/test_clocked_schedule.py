@@ -14,7 +14,7 @@ tf = pytest.importorskip("tensorflow")
     ],
 )
 def test_the_schedule_in_the_graph_is_the_one_in_python(stage):
-    from tfcompress.engines.tfmot.schedule import Clock, ClockedSchedule
+    from tfcompress.engines.tfmot.clocked_schedule import Clock, ClockedSchedule
 
     clock = Clock()
     schedule = tf.function(ClockedSchedule(stage, clock, [1000]), autograph=False)
@@ -28,7 +28,7 @@ def test_the_schedule_in_the_graph_is_the_one_in_python(stage):
 
 
 def test_a_traced_schedule_follows_a_new_plan():
-    from tfcompress.engines.tfmot.schedule import Clock, ClockedSchedule
+    from tfcompress.engines.tfmot.clocked_schedule import Clock, ClockedSchedule
 
     stage, clock = Prune(frequency=1), Clock()
     schedule = tf.function(ClockedSchedule(stage, clock, [10]), autograph=False)
@@ -39,7 +39,7 @@ def test_a_traced_schedule_follows_a_new_plan():
 
 
 def test_a_layer_aims_at_the_fraction_of_an_exact_count():
-    from tfcompress.engines.tfmot.schedule import Clock, ClockedSchedule
+    from tfcompress.engines.tfmot.clocked_schedule import Clock, ClockedSchedule
 
     assert ClockedSchedule(Prune(sparsity=0.5), Clock(), [3, 8]).target == pytest.approx(2 / 3)
     assert ClockedSchedule(Prune(sparsity=0.7), Clock(), [10]).target == pytest.approx(0.7)
@@ -49,7 +49,7 @@ def test_a_layer_aims_at_the_fraction_of_an_exact_count():
 def test_its_config_is_one_that_tfmot_reads(kind):
     from tensorflow_model_optimization.python.core.sparsity.keras import pruning_schedule
 
-    from tfcompress.engines.tfmot.schedule import Clock, ClockedSchedule
+    from tfcompress.engines.tfmot.clocked_schedule import Clock, ClockedSchedule
 
     stage, clock = Prune(sparsity=0.75, schedule=kind), Clock()
     clock.set_(plan(stage, epochs=1, steps_per_epoch=100))

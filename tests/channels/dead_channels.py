@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from tfcompress.channels.groups import Group
-from tfcompress.errors import UsageError
 
 
 def kill_(group: Group, channels: Sequence[int]) -> None:
@@ -20,14 +19,8 @@ def kill_(group: Group, channels: Sequence[int]) -> None:
     Args:
         group: of a model; its weights are changed.
         channels: which ones.
-
-    Raises:
-        UsageError: a channel that the group has not.
     """
-    wrong = [channel for channel in channels if not 0 <= channel < group.channels]
-    if wrong:
-        msg = f"channels must be within 0 … {group.channels - 1} of group {group.name!r}, got {wrong[0]}"
-        raise UsageError(msg)
+    assert all(0 <= channel < group.channels for channel in channels)
     for member in group.members:
         if member.role == "makes":
             _zero_(member.variable, member.axis, np.isin(member.channel_of, channels))
