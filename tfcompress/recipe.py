@@ -19,7 +19,7 @@ from typing import Any
 
 from tfcompress import plain
 from tfcompress.errors import RecipeError, nearest
-from tfcompress.schema import check, check_keys, check_type, fill
+from tfcompress.schema import check, check_keys, check_type, fill, pick
 from tfcompress.settings import Export, IOType, Quantize, Train
 from tfcompress.stages.channels import Channels
 from tfcompress.stages.cluster import Cluster

@@ -36,7 +36,7 @@ class Cluster(TrainingStage):
     scope: tuple[str, ...] = field(
         default=(), metadata=option("Layers to cluster, * and ? allowed.", metavar="NAME", default="all")
     )
-    engine: EngineName = field(default="auto", metadata=option(ENGINE, flag="--engine"))
+    engine: EngineName = field(default="auto", metadata=ENGINE)
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""

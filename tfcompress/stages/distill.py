@@ -35,7 +35,7 @@ class Distill(TrainingStage):
     weight: float = field(
         default=0.5, metadata=option("Share of the uncompressed model in the loss.", metavar="FRACTION")
     )
-    engine: Literal["auto", "native"] = field(default="auto", metadata=option(ENGINE, flag="--engine"))
+    engine: Literal["auto", "native"] = field(default="auto", metadata=ENGINE)
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""

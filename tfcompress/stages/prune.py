@@ -135,7 +135,7 @@ class Prune(TrainingStage):
     scope: tuple[str, ...] = field(
         default=(), metadata=option("Layers to prune, * and ? allowed.", metavar="NAME", default="all")
     )
-    engine: EngineName = field(default="auto", metadata=option(ENGINE, flag="--engine"))
+    engine: EngineName = field(default="auto", metadata=ENGINE)
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""

@@ -53,7 +53,7 @@ class QAT(TrainingStage):
     scope: tuple[str, ...] = field(
         default=(), metadata=option("Layers to quantize, * and ? allowed.", metavar="NAME", default="all")
     )
-    engine: EngineName = field(default="auto", metadata=option(ENGINE, flag="--engine"))
+    engine: EngineName = field(default="auto", metadata=ENGINE)
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""

@@ -5,14 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from tfcompress.schema import check
+from tfcompress.stages.option import option
 
 if TYPE_CHECKING:
     from tfcompress.recipe import Recipe
 
 EngineName = Literal["auto", "tfmot", "native"]
 
-ENGINE = "Who does the work: native is ours, on Keras 3; tfmot works on Keras 2."
-"""What the help says of a stage's engine; the same words, since one flag sets them all."""
+ENGINE = option(
+    "Who does the work: native is ours, on Keras 3; tfmot works on Keras 2.",
+    flag="--engine",
+    default="auto: by the model's file",
+)
+"""Metadata of the field of a stage that has a choice of engine: one flag for all of them."""
 
 
 class Gains(NamedTuple):
