@@ -26,7 +26,7 @@ class GroupedOption(click.Option):
 
 
 class GroupedCommand(click.Command):
-    """A command whose help lists options below their headings, in the order in which these first appear; others last."""
+    """A command whose help lists options below their headings, in the order of their first options; others last."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the groups."""
