@@ -210,7 +210,7 @@ def naming(flags: Mapping[str, str]) -> Iterator[None]:
 
 def idle_flags(given: Mapping[str, Any]) -> dict[str, str]:
     """Return, by key, the flags that say how a stage works which was not asked for, and why they would do nothing."""
-    found = {}
+    found: dict[str, str] = {}
     asked = any(is_given(given.get(asking(stage).key)) for stage in STAGES.values())
     for flags in stage_flags().values():
         askers = [asking(flag.owner) for flag in flags]
