@@ -30,7 +30,7 @@ TEXTS = {
     "prune": "0.3",
     "prune_block_shape": "4x1",
     "recipe": "dynamic",
-    "runtime": "litert>=2.1",
+    "runtime": "tensorflow",
     "scale": "1/255",
     "split": "train",
     "std": "0.5",

@@ -171,6 +171,12 @@ def test_recipes_are_listed_and_printed_as_toml_that_reads_back(capsys: pytest.C
         (["export"], 2, "Missing argument 'MODEL'"),
         (["export", "a.h5", "--qt"], 2, "No such option"),
         (["export", "a.h5", "--label", "y"], 2, "--label says something about data, but there is no --data"),
+        (
+            ["bench", "a.tflite", "--runtime", "litter"],
+            2,
+            "--runtime must be one of auto, litert, tflite-runtime, tens",
+        ),
+        (["bench", "a.tflite", "--runtime", "litter"], 2, "got 'litter' (did you mean 'litert'?)"),
         (["recipes", "int9"], 2, "no recipe 'int9' (did you mean 'int8'?)"),
         (["evaluate", "a.h5"], 2, "evaluate needs data to evaluate on: give --data"),
     ],

@@ -8,6 +8,7 @@ have it, and is refused where none of them can.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import types
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -70,6 +71,7 @@ def is_given(value: Any) -> bool:
     return value is not None and value is not False and value != ()
 
 
+@functools.cache
 def flags_of(owner: type) -> tuple[Flag, ...]:
     """Return the flags of a stage, or of settings, in the order of the fields."""
     hints = get_type_hints(owner)
