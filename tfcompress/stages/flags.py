@@ -71,9 +71,13 @@ def is_given(value: Any) -> bool:
     return value is not None and value is not False and value != ()
 
 
-@functools.cache
 def flags_of(owner: type) -> tuple[Flag, ...]:
     """Return the flags of a stage, or of settings, in the order of the fields."""
+    return _flags_of(owner)
+
+
+@functools.cache
+def _flags_of(owner: Any) -> tuple[Flag, ...]:
     hints = get_type_hints(owner)
     prefix = f"{owner.kind}-" if issubclass(owner, Stage) else ""
     found = []
