@@ -70,13 +70,13 @@ def test_what_was_written_as_json_is_built_again(value: Outer) -> None:
         ({"inner": {"name": "a"}, "either": 1.5}, "outer.either must be int or str, got 1.5"),
     ],
 )
-@pytest.mark.parametrize(("source", "table"), [(schema.JSON, "an object"), (schema.TOML, "a table")])
-def test_what_does_not_fit_is_refused_with_its_place_in_the_error_of_its_source(
-    plain: object, message: str, source: schema.Source, table: str
+@pytest.mark.parametrize(("notation", "table"), [(schema.JSON, "an object"), (schema.TOML, "a table")])
+def test_what_does_not_fit_is_refused_with_its_place_in_the_error_of_its_notation(
+    plain: object, message: str, notation: schema.Notation, table: str
 ) -> None:
     with pytest.raises(UsageError, match=re.escape(message.replace("an object", table))) as caught:
-        schema.build(Outer, plain, "outer", source)
-    assert type(caught.value) is source.error
+        schema.build(Outer, plain, "outer", notation)
+    assert type(caught.value) is notation.error
 
 
 @pytest.mark.parametrize(

@@ -22,17 +22,17 @@ _NAMES = {str: "text", int: "a whole number", float: "a number", bool: "true or 
 
 
 @dataclass(frozen=True)
-class Source:
-    """Where plain values come from: how messages call its tables, and the error that they are raised as."""
+class Notation:
+    """How plain values were written: how messages call its tables, and the error that they are raised as."""
 
     table: str
     error: type[UsageError]
 
 
-TOML = Source("a table", RecipeError)
+TOML = Notation("a table", RecipeError)
 """Recipes, which people write."""
 
-JSON = Source("an object", UsageError)
+JSON = Notation("an object", UsageError)
 """Reports and other documents, which programs write."""
 
 
@@ -115,32 +115,32 @@ def pick(where: str, known: Mapping[str, T], key: object, error: type[UsageError
     return known[key]
 
 
-def fill(kind: type[T], table: object, where: str, source: Source = TOML) -> T:
+def fill(kind: type[T], table: object, where: str, notation: Notation = TOML) -> T:
     """Build a dataclass that checks its own values from a table; lists become tuples, what is absent is the default.
 
     Raises:
-        UsageError: no table, or an unknown key; and what the dataclass raises. As the class of *source*.
+        UsageError: no table, or an unknown key; and what the dataclass raises. As the class of *notation*.
     """
     if not isinstance(table, Mapping):
-        msg = f"{where} must be {source.table}, got {table!r}"
-        raise source.error(msg)
-    check_keys(where, table, [field.name for field in _fields(kind)], source.error)
+        msg = f"{where} must be {notation.table}, got {table!r}"
+        raise notation.error(msg)
+    check_keys(where, table, [field.name for field in _fields(kind)], notation.error)
     return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in table.items()})
 
 
-def build(kind: type[T], plain: object, where: str, source: Source = JSON) -> T:
+def build(kind: type[T], plain: object, where: str, notation: Notation = JSON) -> T:
     """Build a dataclass, and those inside it, from plain values by their type hints alone.
 
     Args:
         kind: the dataclass.
         plain: its fields as dicts, lists and scalars.
         where: how messages call this place.
-        source: where the values come from.
+        notation: where the values come from.
 
     Raises:
-        UsageError: a key is missing or unknown, or a value has the wrong type; as the class of *source*.
+        UsageError: a key is missing or unknown, or a value has the wrong type; as the class of *notation*.
     """
-    built: T = _Reader(source).record(kind, plain, where)
+    built: T = _Reader(notation).record(kind, plain, where)
     return built
 
 
@@ -149,16 +149,16 @@ def _fields(kind: Any) -> tuple[dataclasses.Field[Any], ...]:
 
 
 class _Reader:
-    """Reads values of one source."""
+    """Reads values of one notation."""
 
-    def __init__(self, source: Source) -> None:
-        self.source = source
+    def __init__(self, notation: Notation) -> None:
+        self.notation = notation
 
     def record(self, kind: Any, plain: object, where: str) -> Any:
         if not isinstance(plain, Mapping):
-            self.refuse(where, self.source.table, plain)
+            self.refuse(where, self.notation.table, plain)
         fields = {field.name: field for field in _fields(kind)}
-        check_keys(where, plain, fields, self.source.error)
+        check_keys(where, plain, fields, self.notation.error)
         hints = get_type_hints(kind)
         values = {}
         for name, field in fields.items():
@@ -166,7 +166,7 @@ class _Reader:
                 values[name] = self.value(hints[name], plain[name], f"{where}.{name}")
             elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
                 msg = f"{where} lacks the key {name!r}"
-                raise self.source.error(msg)
+                raise self.notation.error(msg)
         return kind(**values)
 
     def value(self, hint: Any, plain: object, where: str) -> Any:
@@ -180,7 +180,7 @@ class _Reader:
             return tuple(self.value(item, entry, f"{where}[{index}]") for index, entry in enumerate(plain))
         if origin in (dict, Mapping):
             if not isinstance(plain, Mapping):
-                self.refuse(where, self.source.table, plain)
+                self.refuse(where, self.notation.table, plain)
             item = get_args(hint)[1]
             return {str(key): self.value(item, entry, f"{where}.{key}") for key, entry in plain.items()}
         if dataclasses.is_dataclass(hint):
@@ -206,4 +206,4 @@ class _Reader:
 
     def refuse(self, where: str, allowed: str, given: object) -> NoReturn:
         msg = f"{where} must be {allowed}, got {given!r:.80}"
-        raise self.source.error(msg)
+        raise self.notation.error(msg)
