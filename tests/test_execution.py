@@ -99,19 +99,6 @@ def test_a_whole_model_that_is_tuned_first_takes_its_epochs_and_teaches(three: A
     assert all(map(np.array_equal, before, three.get_weights()))
 
 
-def test_cycles_share_what_tuning_leaves_of_the_epochs(three: Any) -> None:
-    recipe = tfc.Recipe(stages=(tfc.Channels(cycles=2, tune_epochs=1),), train=tfc.Train(epochs=2))
-    wanted = r"channels\.cycles must be at most train\.epochs - channels\.tune_epochs \(1\).*got 2"
-    with pytest.raises(UsageError, match=wanted):
-        tfc.compress(three, recipe, data())
-
-
-def test_more_cycles_than_epochs_are_refused(three: Any) -> None:
-    recipe = tfc.Recipe(stages=(tfc.Channels(cycles=3),), train=tfc.Train(epochs=2))
-    with pytest.raises(UsageError, match=r"channels\.cycles must be at most train\.epochs \(2\).*got 3"):
-        tfc.compress(three, recipe, data())
-
-
 @pytest.mark.parametrize("more", [{"cycles": 2}, {"tune_epochs": 1}])
 def test_what_takes_a_training_of_its_own_is_refused_in_attach(three: Any, more: dict[str, int]) -> None:
     (name,) = more

@@ -27,10 +27,13 @@ prunes = st.builds(
     Prune, sparsity=fractions, frequency=st.integers(1, 1000), scope=st.lists(st.text(min_size=1)).map(tuple)
 )
 clusters = st.builds(Cluster, clusters=st.integers(2, 256), init=st.sampled_from(["kmeans++", "linear"]))
+titles = st.text(st.characters(categories=("L", "N", "P", "S"), exclude_characters="/"), max_size=100).filter(
+    lambda title: title.isprintable() and not title.startswith(".")
+)
 trains = st.builds(Train, epochs=st.integers(1, 99), learning_rate=fractions, seed=st.integers(0, 2**32 - 1))
 
 
-@given(stages=st.tuples(prunes, clusters), train=trains, title=st.text(), about=st.text())
+@given(stages=st.tuples(prunes, clusters), train=trains, title=titles, about=st.text())
 def test_a_recipe_written_as_toml_is_read_back_equal(
     stages: tuple[Prune, Cluster], train: Train, title: str, about: str
 ) -> None:
@@ -127,6 +130,26 @@ def test_a_name_is_put_together_from_the_parts() -> None:
         ),
         (lambda: Recipe(stages=(Prune(), Prune())), "must hold each kind at most once, got 'prune' twice"),
         (lambda: Recipe(stages=(Prune(end_epoch=9),)), "prune.end_epoch must be at most train.epochs (2), got 9"),
+        (lambda: Recipe(title="a/b"), "recipe.title (name in a file) must be a name for files: printable, at most 100"),
+        (lambda: Recipe(title=".."), "without '/', and no '.' first, got '..'"),
+        (lambda: Recipe(title="a\n"), "recipe.title (name in a file) must be a name for files"),
+        (
+            lambda: Recipe(stages=(Prune(), Channels())),
+            "recipe.stages must hold channels before prune: channels gives another model before the training",
+        ),
+        (lambda: Recipe(stages=(Channels(cycles=3),)), "channels.cycles must be at most train.epochs (2)"),
+        (
+            lambda: Recipe(stages=(Channels(cycles=2, tune_epochs=1),)),
+            "channels.cycles must be at most train.epochs - channels.tune_epochs (1), since each cycle",
+        ),
+        (lambda: Recipe(stages=(Channels(), Prune(engine="tfmot"))), "recipe.stages: channels needs the native engine"),
+        (lambda: QAT(weight_bits=4, activation_bits=16), "qat.activation_bits must be 8 with 4-bit weights"),
+        (lambda: QAT(freeze=0.5, engine="tfmot"), "qat.engine must be 'native' (or 'auto') for other"),
+        (lambda: Train(optimizer="adm"), "a Keras optimizer (did you mean 'adam'?), got 'adm'"),
+        (lambda: Train(loss="hubber"), "train.loss must be 'auto' or the name of a Keras loss (did you mean 'huber'?)"),
+        (lambda: Export(runtimes=("litter>=2.1",)), "tensorflow>=VERSION (did you mean 'litert'?), got 'litter>=2.1'"),
+        (lambda: Export(runtimes=("litert>=new",)), "export.runtimes item must be one of litert>=VERSION"),
+        (lambda: Export(runtimes="litert"), "export.runtimes must be a list, got 'litert'"),  # type: ignore[arg-type]
         (lambda: from_dict({"exprot": {}}), "recipe has no key 'exprot' (did you mean 'export'?)"),
         (lambda: from_dict({"train": {"epoch": 1}}), "train has no key 'epoch' (did you mean 'epochs'?)"),
         (lambda: from_dict({"train": 3}), "train must be a table, got 3"),
@@ -167,3 +190,14 @@ def test_a_learning_rate_that_was_left_open_is_filled_in_by_the_stages(
 ) -> None:
     recipe = Recipe(stages=stages, train=Train(learning_rate=given), export=Export(quantize="int8"))
     assert recipe.resolved().train.learning_rate == rate
+
+
+def test_a_list_stands_for_a_tuple() -> None:
+    settings = Export(runtimes=["litert"])  # type: ignore[arg-type]  # as people write it
+    assert settings.runtimes == ("litert",)
+    assert settings == Export(runtimes=("litert",))
+
+
+@pytest.mark.parametrize("name", ["Adam", "AdamW", "muon", "mine>Momentum"])
+def test_an_optimizer_is_named_as_keras_names_it(name: str) -> None:
+    assert Train(optimizer=name).optimizer == name

@@ -24,42 +24,48 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from tfcompress._version import __version__
+from tfcompress._version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from tfcompress.data.dataset import Dataset
-    from tfcompress.data.preprocessing import Preprocessing
-    from tfcompress.data.sources import load as load_data
-    from tfcompress.errors import (
-        ContractError,
-        ConversionError,
-        DataError,
-        MissingDependencyError,
-        ModelError,
-        OutputError,
-        RecipeError,
-        TfcompressError,
-        UnsupportedError,
-        UntrustedCodeError,
-        UsageError,
-    )
-    from tfcompress.job import Job, attach
-    from tfcompress.models.first_load import LoadLimits
-    from tfcompress.models.loading import load as load_model
-    from tfcompress.recipe import QAT, Channels, Cluster, Distill, Export, Prune, Recipe, Train
-    from tfcompress.recipe import load as load_recipe
-    from tfcompress.reports.report import Report
-    from tfcompress.tflite.export import TFLiteModel, export
-    from tfcompress.workbench import Result, compress
+    # ``X as X`` and ``*`` tell type checkers what is passed on.
+    from tfcompress.data.dataset import Dataset as Dataset
+    from tfcompress.data.preprocessing import Preprocessing as Preprocessing
+    from tfcompress.data.sources import load as _load_data
+    from tfcompress.errors import ContractError as ContractError
+    from tfcompress.errors import ConversionError as ConversionError
+    from tfcompress.errors import DataError as DataError
+    from tfcompress.errors import MissingDependencyError as MissingDependencyError
+    from tfcompress.errors import ModelError as ModelError
+    from tfcompress.errors import OutputError as OutputError
+    from tfcompress.errors import RecipeError as RecipeError
+    from tfcompress.errors import TfcompressError as TfcompressError
+    from tfcompress.errors import UnsupportedError as UnsupportedError
+    from tfcompress.errors import UntrustedCodeError as UntrustedCodeError
+    from tfcompress.errors import UsageError as UsageError
+    from tfcompress.job import Job as Job
+    from tfcompress.job import attach as attach
+    from tfcompress.models.first_load import LoadLimits as LoadLimits
+    from tfcompress.models.loading import load as _load_model
+    from tfcompress.recipe import Export as Export
+    from tfcompress.recipe import Recipe as Recipe
+    from tfcompress.recipe import Train as Train
+    from tfcompress.recipe import load as _load_recipe
+    from tfcompress.reports.report import Report as Report
+    from tfcompress.stages.stage import Stage
+    from tfcompress.stages.table import *  # noqa: F403  every stage of the table, whichever they are
+    from tfcompress.tflite.export import TFLiteModel as TFLiteModel
+    from tfcompress.tflite.export import export as export
+    from tfcompress.workbench import Result as Result
+    from tfcompress.workbench import compress as compress
+
+    load_data, load_model, load_recipe = _load_data, _load_model, _load_recipe
+    __all__: list[str]
 
 _WHERE = {
-    "Channels": "recipe",
-    "Cluster": "recipe",
     "ContractError": "errors",
     "ConversionError": "errors",
     "DataError": "errors",
     "Dataset": "data.dataset",
-    "Distill": "recipe",
     "Export": "recipe",
     "Job": "job",
     "LoadLimits": "models.first_load",
@@ -67,8 +73,6 @@ _WHERE = {
     "ModelError": "errors",
     "OutputError": "errors",
     "Preprocessing": "data.preprocessing",
-    "Prune": "recipe",
-    "QAT": "recipe",
     "Recipe": "recipe",
     "RecipeError": "errors",
     "Report": "reports.report",
@@ -86,55 +90,31 @@ _WHERE = {
     "load_model": "models.loading:load",
     "load_recipe": "recipe:load",
 }
-"""Public name -> the module that holds it (and its name there, where that differs)."""
-
-__all__ = [
-    "QAT",
-    "Channels",
-    "Cluster",
-    "ContractError",
-    "ConversionError",
-    "DataError",
-    "Dataset",
-    "Distill",
-    "Export",
-    "Job",
-    "LoadLimits",
-    "MissingDependencyError",
-    "ModelError",
-    "OutputError",
-    "Preprocessing",
-    "Prune",
-    "Recipe",
-    "RecipeError",
-    "Report",
-    "Result",
-    "TFLiteModel",
-    "TfcompressError",
-    "Train",
-    "UnsupportedError",
-    "UntrustedCodeError",
-    "UsageError",
-    "__version__",
-    "attach",
-    "compress",
-    "export",
-    "load_data",
-    "load_model",
-    "load_recipe",
-]
+"""Public name -> the module that holds it (and its name there, where that differs); stages are in their table."""
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name on first use (PEP 562)."""
-    if name not in _WHERE:
+    """Import a public name on first use (PEP 562); ``__all__`` as well, since it takes the table of stages."""
+    if name == "__all__":
+        value: Any = sorted(["__version__", *_WHERE, *_stages()])
+    elif name in _WHERE:
+        module, _, alias = _WHERE[name].partition(":")
+        value = getattr(importlib.import_module(f"tfcompress.{module}"), alias or name)
+    elif not name.startswith("_") and name in _stages():
+        value = _stages()[name]
+    else:
         msg = f"module 'tfcompress' has no attribute {name!r}"
         raise AttributeError(msg)
-    module, _, alias = _WHERE[name].partition(":")
-    value = getattr(importlib.import_module(f"tfcompress.{module}"), alias or name)
     globals()[name] = value
     return value
 
 
+def _stages() -> dict[str, type[Stage]]:
+    """Return the classes of the stages by name."""
+    from tfcompress.stages.table import STAGES
+
+    return {stage.__name__: stage for stage in STAGES.values()}
+
+
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return __getattr__("__all__")  # type: ignore[no-any-return]  # a list of names

@@ -10,12 +10,15 @@ Example::
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tfcompress.errors import DataError, TfcompressError, UnsupportedError, UsageError
 from tfcompress.models.kinds import keras_of
-from tfcompress.recipe import QAT, STAGES, Channels, Prune, Stage, Train
+from tfcompress.recipe import STAGES, Stage, Train
+from tfcompress.stages.rewriting import RewritingContext, rewrite
+from tfcompress.stages.sequence import check_sequence
+from tfcompress.stages.stage import RewritingStage
 
 if TYPE_CHECKING:
     from tfcompress.engines.callbacks import Hooks
@@ -50,7 +53,7 @@ class Job:
         self._finished: list[Promise] | None = None
         self._crossed = keras_of(given) != engine.KERAS
         self.model: Any = _facade(session.model, given) if self._crossed else session.model
-        plans = any(isinstance(stage, Prune | QAT) for stage in stages)
+        plans = any(stage.step_count != "ignored" for stage in stages)
         self.callbacks: list[Any] = callbacks(hooks, _keras(given), plans=plans)
 
     @property
@@ -81,7 +84,7 @@ class Job:
         model, self._finished = self._session.finish()
         if not self._crossed:
             return model
-        if any(isinstance(stage, QAT) for stage in self.stages):
+        if any(stage.keeps_wrappers for stage in self.stages):
             return _facade(model, self._given)
         return _in_keras3(model, self._given)
 
@@ -103,7 +106,8 @@ def attach(
     Args:
         model: a Keras 3 or tf_keras model, functional or Sequential, with trained weights (or what
             :func:`tfcompress.load_model` gives); never changed.
-        *stages: what to do, all in one training; at most one of each kind. Channels go at once, before the training.
+        *stages: what to do, all in one training; at most one of each kind. What rewrites the model comes
+            first, and does so at once, before the training.
         train: the settings of the training, where there are any: its epochs and seed are used.
         epochs: epochs of the training; None: what ``fit`` says when it begins.
         steps_per_epoch: training steps an epoch; None: what ``fit`` says. A training loop without Keras's callbacks has
@@ -147,22 +151,19 @@ def attach_to(
     engine = engine_for(stages, keras)
     if keras == "keras2" and engine.KERAS == "keras3":
         msg = (
-            "the native engine works on Keras 3 models, and this is a tf_keras one; leave engine='native' and channels "
-            "out, or carry it over with tfcompress.load_model(model).keras3"
+            "the native engine works on Keras 3 models, and this is a tf_keras one; leave engine='native' and stages "
+            "that only it has out, or carry it over with tfcompress.load_model(model).keras3"
         )
         raise UsageError(msg)
     given = model
     drawn = None if samples is None else _samples(model, samples)
-    channels = next((stage for stage in stages if isinstance(stage, Channels)), None)
-    notes: list[str] = []
-    if channels is not None:
-        model, notes = _without_channels(model, channels, drawn, seed)
+    model, notes = _rewritten(model, [stage for stage in stages if isinstance(stage, RewritingStage)], drawn, seed)
     in_training = tuple(stage for stage in stages if stage.phase == "train")
     graph = model if keras == engine.KERAS else _to_keras2(model)
     session = engine.open_session(graph, in_training, seed=seed, samples=drawn, teacher=teacher or given)
     session.notes[:0] = notes
     known = epochs if epochs is not None else (train.epochs if train else None)
-    must_plan = any(isinstance(stage, Prune) for stage in stages)
+    must_plan = any(stage.step_count == "required" for stage in stages)
     hooks = Hooks(session, epochs=known, steps_per_epoch=steps_per_epoch, must_plan=must_plan)
     return Job(session, engine, model, hooks, stages)
 
@@ -193,24 +194,29 @@ def _samples(model: Any, given: Any) -> Samples:
     return Samples(found, labels)
 
 
-def _without_channels(model: Any, stage: Channels, samples: Samples | None, seed: int) -> tuple[Any, list[str]]:
-    """Return the model with channels removed, and what there is to say about it."""
-    if stage.cycles > 1:
-        msg = (
-            f"channels.cycles must be 1 in attach, got {stage.cycles}: remove a part, train, finish, and attach again; "
-            "or let tfcompress.compress do all cycles"
-        )
-        raise UsageError(msg)
-    if stage.tune_epochs:
-        msg = (
-            f"channels.tune_epochs must be 0 in attach, got {stage.tune_epochs}: train the model before you attach; or "
-            "let tfcompress.compress do both"
-        )
-        raise UsageError(msg)
-    from tfcompress.channels.removal import remove_channels
-
-    found = remove_channels(model, stage, samples=samples, seed=seed)
-    return found.model, list(found.notes)
+def _rewritten(
+    model: Any, stages: Sequence[RewritingStage], samples: Samples | None, seed: int
+) -> tuple[Any, list[str]]:
+    """Return the model as the stages rewrite it, one after the other, and what there is to say about it."""
+    notes: list[str] = []
+    for stage in stages:
+        if stage.cycles > 1:
+            msg = (
+                f"{stage.kind}.cycles must be 1 in attach, got {stage.cycles}: remove a part, train, finish, and "
+                "attach again; or let tfcompress.compress do all cycles"
+            )
+            raise UsageError(msg)
+        if stage.tune_epochs:
+            msg = (
+                f"{stage.kind}.tune_epochs must be 0 in attach, got {stage.tune_epochs}: train the model before you "
+                "attach; or let tfcompress.compress do both"
+            )
+            raise UsageError(msg)
+    for stage in stages:
+        found = rewrite(model, stage, RewritingContext(samples=samples, seed=seed))
+        model = found.model
+        notes += found.notes
+    return model, notes
 
 
 def _check(model: Any, stages: tuple[Stage, ...]) -> None:
@@ -219,11 +225,7 @@ def _check(model: Any, stages: tuple[Stage, ...]) -> None:
         known = ", ".join(cls.__name__ for cls in STAGES.values())
         msg = f"attach needs stages ({known}) after the model, got {', '.join(given) or 'none'}"
         raise UsageError(msg)
-    kinds: list[str] = [stage.kind for stage in stages]
-    twice = next((kind for kind in kinds if kinds.count(kind) > 1), None)
-    if twice:
-        msg = f"attach takes each kind of stage at most once, got {twice!r} twice"
-        raise UsageError(msg)
+    check_sequence(stages, "attach takes", UsageError)
     if hasattr(model, "tfcompress_graph"):
         msg = f"model {model.name!r} holds stages of another job; attach all stages together, to the plain model"
         raise UnsupportedError(msg)

@@ -12,20 +12,21 @@ Example:
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from tfcompress import plain
 from tfcompress.errors import RecipeError, nearest
-from tfcompress.schema import check, check_literals, check_type
+from tfcompress.schema import check, check_keys, check_type, fill, pick
+from tfcompress.settings import Export, IOType, Quantize, Train
 from tfcompress.stages.channels import Channels
 from tfcompress.stages.cluster import Cluster
 from tfcompress.stages.distill import Distill
 from tfcompress.stages.prune import Prune
 from tfcompress.stages.qat import QAT
+from tfcompress.stages.sequence import check_sequence, learning_rate_of
 from tfcompress.stages.stage import EngineName, Stage
 from tfcompress.stages.table import STAGES
 
@@ -38,7 +39,9 @@ __all__ = [
     "Distill",
     "EngineName",
     "Export",
+    "IOType",
     "Prune",
+    "Quantize",
     "Recipe",
     "Stage",
     "Train",
@@ -51,107 +54,8 @@ __all__ = [
 FORMAT = 1
 """Recipe file format. History: 1 — first."""
 
-Quantize = Literal["none", "dynamic", "float16", "int8", "int16x8"]
-IOType = Literal["auto", "float32", "int8", "uint8", "int16"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Export:
-    """How the trained model is lowered to TFLite, and what the file must satisfy.
-
-    Attributes:
-        quantize: ``none`` (float32), ``dynamic`` (int8 weights, float activations), ``float16`` (weights), ``int8``
-            (weights and activations), ``int16x8`` (int16 activations, int8 weights).
-        io: dtype of the file's inputs and outputs; ``auto``: int8 for ``int8``, int16 for ``int16x8``, else float32.
-            Integer inputs of the model (token ids) keep their dtype.
-        samples: how many training samples calibrate the activation ranges.
-        sparse: ``auto`` stores sparse kernels in TFLite's sparse encoding where that makes the file smaller and every
-            runtime in *runtimes* runs it; ``never`` keeps them dense.
-        optimize_for: what *sparse* makes smaller: the file's ``size``, or the ``download`` (the file after gzip; sparse
-            encoding helps that rarely).
-        runtimes: runtimes the file must run on, e.g. ``litert>=2.1``, ``tflite-runtime>=2.14``, ``tensorflow>=2.20``.
-        float_ops: ``refuse`` fails when an op of an int8/int16x8 file stays in float; ``allow`` reports it.
-        select_ops: allow TensorFlow (Flex) ops, which only the big runtime has.
-        min_agreement_db: least signal-to-noise ratio between the Keras model's outputs and the file's, on real samples,
-            in dB; None: the default of the scheme.
-    """
-
-    quantize: Quantize = "none"
-    io: IOType = "auto"
-    samples: int = 200
-    sparse: Literal["auto", "never"] = "auto"
-    optimize_for: Literal["size", "download"] = "size"
-    runtimes: tuple[str, ...] = ()
-    float_ops: Literal["refuse", "allow"] = "refuse"
-    select_ops: bool = False
-    min_agreement_db: float | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
-        check_literals(self, "export")
-        check("export.samples", "at least 1", self.samples, ok=self.samples >= 1)
-        possible: dict[str, tuple[str, ...]] = {
-            "int8": ("auto", "float32", "int8", "uint8"),
-            "int16x8": ("auto", "float32", "int16"),
-        }
-        allowed = possible.get(self.quantize, ("auto", "float32"))
-        text = f"one of {', '.join(map(repr, allowed))} with quantize {self.quantize!r}"
-        check("export.io", text, self.io, ok=self.io in allowed)
-
-    @property
-    def io_dtype(self) -> str:
-        """The dtype that ``auto`` stands for: float32, int8, uint8 or int16."""
-        return {"int8": "int8", "int16x8": "int16"}.get(self.quantize, "float32") if self.io == "auto" else self.io
-
-    @property
-    def needs_data(self) -> bool:
-        """Whether activation ranges have to be calibrated on samples."""
-        return self.quantize in ("int8", "int16x8")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Train:
-    """How stages are trained.
-
-    Attributes:
-        epochs: passes over the training split.
-        batch_size: samples a step.
-        learning_rate: of the optimizer; None: 1e-3 where channels go, 1e-4 where weights are pruned, else 1e-5.
-            (ResNet8 on CIFAR-10, two epochs, half pruned with QAT: 86.6 % at 1e-4, 82.5 % at 1e-5; QAT alone: 88.7 %
-            at 1e-5.)
-        optimizer: name of a Keras optimizer. ``muon`` takes convolutions, too (native engine): of the steps of one pass
-            over the data it makes more than ``adam``, at a higher rate of learning (3e-3, say).
-        loss: name of a Keras loss; ``auto`` chooses by the labels and the last activation.
-        seed: seed of everything random: shuffling, calibration samples, initial centroids.
-        holdout: fraction of the data kept for testing when it comes as one piece without a test split.
-        limit: use at most so many training samples (None: all), chosen by *seed*.
-        decay: ``constant`` keeps the learning rate; ``cosine`` lets it fall to zero along half a cosine
-            (Loshchilov & Hutter 2017, arXiv:1608.03983).
-        augment: how training images are varied, each anew in every epoch: ``none``; ``flip`` (left and right, at
-            random); ``flip-shift`` (and moved by up to an eighth of their sides, edges repeated).
-    """
-
-    epochs: int = 2
-    batch_size: int = 64
-    learning_rate: float | None = None
-    optimizer: str = "adam"
-    loss: str = "auto"
-    seed: int = 0
-    holdout: float = 0.2
-    limit: int | None = None
-    decay: Literal["constant", "cosine"] = "constant"
-    augment: Literal["none", "flip", "flip-shift"] = "none"
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
-        check_literals(self, "train")
-        check("train.epochs", "at least 1", self.epochs, ok=self.epochs >= 1)
-        check("train.batch_size", "at least 1", self.batch_size, ok=self.batch_size >= 1)
-        rate = self.learning_rate
-        check("train.learning_rate", "above 0", rate, ok=rate is None or 0 < rate < math.inf)
-        check("train.seed", "between 0 and 2**32 - 1", self.seed, ok=0 <= self.seed < 2**32)
-        check("train.holdout", "in (0, 1)", self.holdout, ok=0 < self.holdout < 1)
-        check("train.limit", "at least 1", self.limit, ok=self.limit is None or self.limit >= 1)
+LONGEST_TITLE = 100
+"""Characters of a recipe's name: folders and files are called by the model and it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,39 +78,20 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Refuse combinations that contradict each other."""
-        kinds = [stage.kind for stage in self.stages]
-        twice = next((kind for kind in kinds if kinds.count(kind) > 1), None)
-        if twice:
-            msg = f"recipe.stages must hold each kind at most once, got {twice!r} twice"
-            raise RecipeError(msg)
-        self._check_qat()
+        _check_title(self.title)
+        check_sequence(self.stages, "recipe.stages must hold", RecipeError)
+        self._check_engines()
+        for stage in self.stages:
+            stage.check_against(self)
+
+    def _check_engines(self) -> None:
         engines = {stage.engine for stage in self.stages} - {"auto"}
         if len(engines) > 1:
             msg = f"recipe.stages train together and must have one engine, got {' and '.join(sorted(engines))}"
             raise RecipeError(msg)
-        if "distill" in kinds and "tfmot" in engines:
-            msg = "recipe.stages: distill needs the native engine, and another stage asks for tfmot"
-            raise RecipeError(msg)
-        tuned = max((stage.tune_epochs for stage in self.stages if isinstance(stage, Channels)), default=0)
-        if tuned and tuned >= self.train.epochs:
-            msg = f"channels.tune_epochs must be below train.epochs ({self.train.epochs}), got {tuned}"
-            raise RecipeError(msg)
-        for stage in self.stages:
-            end = stage.end_epoch if isinstance(stage, Prune) else None
-            if end is not None and end > self.train.epochs:
-                msg = f"prune.end_epoch must be at most train.epochs ({self.train.epochs}), got {end:g}"
-                raise RecipeError(msg)
-
-    def _check_qat(self) -> None:
-        qat = next((stage for stage in self.stages if isinstance(stage, QAT)), None)
-        if qat is None:
-            return
-        fitting = "int8" if qat.activation_bits == 8 else "int16x8"
-        if self.export.quantize != fitting:
-            msg = (
-                f"export.quantize must be {fitting!r} after this qat stage (it trains for {fitting}), "
-                f"got {self.export.quantize!r}"
-            )
+        lacking = next((stage for stage in self.stages if stage.needs_native), None)
+        if lacking and "tfmot" in engines:
+            msg = f"recipe.stages: {lacking.kind} needs the native engine, and another stage asks for tfmot"
             raise RecipeError(msg)
 
     @property
@@ -221,7 +106,7 @@ class Recipe:
         """Return the recipe with what was left open filled in: what a run of it does, and what its report says."""
         if self.train.learning_rate is not None or not self.stages:
             return self
-        rate = max(stage.learning_rate for stage in self.stages)
+        rate = learning_rate_of(self.stages)
         return dataclasses.replace(self, train=dataclasses.replace(self.train, learning_rate=rate))
 
     def stage(self, kind: str) -> Stage | None:
@@ -252,16 +137,11 @@ def _plain(value: Any) -> dict[str, Any]:
     return {name: list(v) if isinstance(v, tuple) else v for name, v in pairs if v is not None}
 
 
-def _build(cls: type[Any], table: object, where: str) -> Any:
-    if not isinstance(table, dict):
-        msg = f"{where} must be a table, got {table!r}"
-        raise RecipeError(msg)
-    known = [f.name for f in dataclasses.fields(cls)]
-    for key in table:
-        if key not in known:
-            msg = f"{where} has no key {key!r}{nearest(key, known)}; it has {', '.join(known)}"
-            raise RecipeError(msg)
-    return cls(**{key: tuple(v) if isinstance(v, list) else v for key, v in table.items()})
+def _check_title(title: str) -> None:
+    """Refuse a name that no folder or file can have: outputs are called by it."""
+    fine = "/" not in title and title.isprintable() and not title.startswith(".") and len(title) <= LONGEST_TITLE
+    allowed = f"a name for files: printable, at most {LONGEST_TITLE} characters, without '/', and no '.' first"
+    check("recipe.title (name in a file)", allowed, title, ok=fine)
 
 
 def from_dict(table: dict[str, Any], where: str = "recipe") -> Recipe:
@@ -275,11 +155,7 @@ def from_dict(table: dict[str, Any], where: str = "recipe") -> Recipe:
     if number != FORMAT:
         msg = f"{where}: format must be {FORMAT}, got {number!r}; a newer tfcompress wrote it"
         raise RecipeError(msg)
-    known = ("name", "about", "stages", "train", "export")
-    for key in table:
-        if key not in known:
-            msg = f"{where} has no key {key!r}{nearest(key, known)}; it has format, {', '.join(known)}"
-            raise RecipeError(msg)
+    check_keys(where, table, ("format", "name", "about", "stages", "train", "export"), RecipeError)
     if not isinstance(table.get("stages", []), list):
         msg = f"{where}: stages must be a list of [[stages]] tables, got {table['stages']!r}"
         raise RecipeError(msg)
@@ -288,8 +164,8 @@ def from_dict(table: dict[str, Any], where: str = "recipe") -> Recipe:
     check_type(f"{where}: about", str, about)
     return Recipe(
         stages=tuple(_stage(entry, where) for entry in table.get("stages", [])),
-        train=_build(Train, table.get("train", {}), "train"),
-        export=_build(Export, table.get("export", {}), "export"),
+        train=fill(Train, table.get("train", {}), "train"),
+        export=fill(Export, table.get("export", {}), "export"),
         title=title,
         about=about,
     )
@@ -301,11 +177,7 @@ def _stage(entry: object, where: str) -> Stage:
         raise RecipeError(msg)
     values = dict(entry)
     kind = values.pop("kind")
-    if kind not in STAGES:
-        msg = f"{where}: stage kind must be one of {', '.join(STAGES)}, got {kind!r}{nearest(str(kind), STAGES)}"
-        raise RecipeError(msg)
-    stage: Stage = _build(STAGES[kind], values, kind)
-    return stage
+    return fill(pick(f"{where}: stage kind", STAGES, kind), values, kind)
 
 
 def from_toml(text: str, where: str = "recipe") -> Recipe:

@@ -1,27 +1,54 @@
-"""Checks of the values in frozen dataclasses: one line that says where, what is allowed and what was given."""
+"""The one validator: values of frozen dataclasses, and what is read into them from TOML and JSON.
+
+A refusal is one line that says where, what is allowed and what was given; a misspelt word gets the nearest spelling.
+Reading is strict, so that a file which was cut or edited by hand is never half understood.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import types
 import typing
-from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, NoReturn, TypeVar, get_args, get_origin, get_type_hints
 
-from tfcompress.errors import RecipeError, nearest
+from tfcompress.errors import RecipeError, UsageError, nearest
+
+T = TypeVar("T")
+
+_NONE = type(None)
+_NAMES = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 
 
-def check(where: str, allowed: str, value: object, *, ok: bool) -> None:
+@dataclass(frozen=True)
+class Notation:
+    """How plain values were written: how messages call its tables, and the error that they are raised as."""
+
+    table: str
+    error: type[UsageError]
+
+
+TOML = Notation("a table", RecipeError)
+"""Recipes, which people write."""
+
+JSON = Notation("an object", UsageError)
+"""Reports and other documents, which programs write."""
+
+
+def check(where: str, allowed: str, value: object, *, ok: bool, error: type[UsageError] = RecipeError) -> None:
     """Refuse a value.
 
     Raises:
-        RecipeError: *ok* is false.
+        UsageError: *ok* is false; as the class *error*.
     """
     if not ok:
         msg = f"{where} must be {allowed}, got {value!r}"
-        raise RecipeError(msg)
+        raise error(msg)
 
 
-def check_literals(value: object, where: str) -> None:
-    """Check every field of a dataclass whose annotation is a Literal, and the plain types of the others.
+def check_fields(value: object, where: str) -> None:
+    """Check every field of a frozen dataclass against its annotation; a list where a tuple belongs becomes one.
 
     Raises:
         RecipeError: a value that is not of its field's type.
@@ -29,7 +56,11 @@ def check_literals(value: object, where: str) -> None:
     for name, hint in get_type_hints(type(value)).items():
         if get_origin(hint) is ClassVar or not hasattr(value, name):
             continue
-        check_type(f"{where}.{name}", hint, getattr(value, name))
+        given = getattr(value, name)
+        if get_origin(hint) is tuple and isinstance(given, list):
+            given = tuple(given)
+            object.__setattr__(value, name, given)
+        check_type(f"{where}.{name}", hint, given)
 
 
 def check_type(where: str, hint: Any, given: object) -> None:
@@ -42,18 +73,137 @@ def check_type(where: str, hint: Any, given: object) -> None:
         allowed = get_args(hint)
         hint_text = nearest(str(given), [str(a) for a in allowed])
         check(where, f"one of {', '.join(map(repr, allowed))}{hint_text}", given, ok=given in allowed)
-    elif isinstance(hint, types.UnionType) and type(None) in get_args(hint):
+    elif isinstance(hint, types.UnionType) and _NONE in get_args(hint):
         if given is not None:
-            check_type(where, next(a for a in get_args(hint) if a is not type(None)), given)
+            check_type(where, next(a for a in get_args(hint) if a is not _NONE), given)
     elif hint is float:
-        check(where, "a number", given, ok=isinstance(given, int | float) and not isinstance(given, bool))
+        check(where, _NAMES[float], given, ok=isinstance(given, int | float) and not isinstance(given, bool))
     elif hint is int:
-        check(where, "a whole number", given, ok=isinstance(given, int) and not isinstance(given, bool))
+        check(where, _NAMES[int], given, ok=isinstance(given, int) and not isinstance(given, bool))
     elif hint in (str, bool):
-        check(where, {str: "text", bool: "true or false"}[hint], given, ok=isinstance(given, hint))
+        check(where, _NAMES[hint], given, ok=isinstance(given, hint))
     elif get_origin(hint) is tuple:
         item = get_args(hint)[0]
         check(where, "a list", given, ok=isinstance(given, tuple))
         for value in typing.cast("tuple[object, ...]", given):
             if item in (str, int, float):
                 check_type(f"{where} item", item, value)
+
+
+def check_keys(where: str, table: Iterable[object], known: Iterable[str], error: type[UsageError]) -> None:
+    """Check that a table has no key but the known ones.
+
+    Raises:
+        UsageError: naming the key and the nearest one; as the class *error*.
+    """
+    known = list(known)
+    for key in table:
+        if key not in known:
+            msg = f"{where} has no key {key!r}{nearest(str(key), known)}; it has {', '.join(known)}"
+            raise error(msg)
+
+
+def pick(where: str, known: Mapping[str, T], key: object, error: type[UsageError] = RecipeError) -> T:
+    """Return the entry of a table by its name.
+
+    Raises:
+        UsageError: no such name, with the nearest one; as the class *error*.
+    """
+    if not isinstance(key, str) or key not in known:
+        msg = f"{where} must be one of {', '.join(known)}, got {key!r}{nearest(str(key), known)}"
+        raise error(msg)
+    return known[key]
+
+
+def fill(kind: type[T], table: object, where: str, notation: Notation = TOML) -> T:
+    """Build a dataclass that checks its own values from a table; lists become tuples, what is absent is the default.
+
+    Raises:
+        UsageError: no table, or an unknown key; and what the dataclass raises. As the class of *notation*.
+    """
+    if not isinstance(table, Mapping):
+        msg = f"{where} must be {notation.table}, got {table!r}"
+        raise notation.error(msg)
+    check_keys(where, table, [field.name for field in _fields(kind)], notation.error)
+    return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in table.items()})
+
+
+def build(kind: type[T], plain: object, where: str, notation: Notation = JSON) -> T:
+    """Build a dataclass, and those inside it, from plain values by their type hints alone.
+
+    Args:
+        kind: the dataclass.
+        plain: its fields as dicts, lists and scalars.
+        where: how messages call this place.
+        notation: where the values come from.
+
+    Raises:
+        UsageError: a key is missing or unknown, or a value has the wrong type; as the class of *notation*.
+    """
+    built: T = _Reader(notation).record(kind, plain, where)
+    return built
+
+
+def _fields(kind: Any) -> tuple[dataclasses.Field[Any], ...]:
+    return dataclasses.fields(kind)
+
+
+class _Reader:
+    """Reads values of one notation."""
+
+    def __init__(self, notation: Notation) -> None:
+        self.notation = notation
+
+    def record(self, kind: Any, plain: object, where: str) -> Any:
+        if not isinstance(plain, Mapping):
+            self.refuse(where, self.notation.table, plain)
+        fields = {field.name: field for field in _fields(kind)}
+        check_keys(where, plain, fields, self.notation.error)
+        hints = get_type_hints(kind)
+        values = {}
+        for name, field in fields.items():
+            if name in plain:
+                values[name] = self.value(hints[name], plain[name], f"{where}.{name}")
+            elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+                msg = f"{where} lacks the key {name!r}"
+                raise self.notation.error(msg)
+        return kind(**values)
+
+    def value(self, hint: Any, plain: object, where: str) -> Any:
+        origin = get_origin(hint)
+        if origin in (types.UnionType, typing.Union):
+            return self.union(get_args(hint), plain, where)
+        if origin is tuple:
+            if not isinstance(plain, list):
+                self.refuse(where, "a list", plain)
+            item = get_args(hint)[0]
+            return tuple(self.value(item, entry, f"{where}[{index}]") for index, entry in enumerate(plain))
+        if origin in (dict, Mapping):
+            if not isinstance(plain, Mapping):
+                self.refuse(where, self.notation.table, plain)
+            item = get_args(hint)[1]
+            return {str(key): self.value(item, entry, f"{where}.{key}") for key, entry in plain.items()}
+        if dataclasses.is_dataclass(hint):
+            return self.record(hint, plain, where)
+        return plain if hint is Any else self.scalar(hint, plain, where)
+
+    def union(self, options: tuple[Any, ...], plain: object, where: str) -> Any:
+        if plain is None and _NONE in options:
+            return None
+        real = [option for option in options if option is not _NONE]
+        if len(real) == 1:
+            return self.value(real[0], plain, where)
+        if type(plain) not in real:
+            self.refuse(where, " or ".join(option.__name__ for option in real), plain)
+        return plain
+
+    def scalar(self, hint: Any, plain: object, where: str) -> Any:
+        if hint is float and type(plain) is int:
+            return float(plain)
+        if hint not in _NAMES or type(plain) is not hint:
+            self.refuse(where, _NAMES.get(hint, str(hint)), plain)
+        return plain
+
+    def refuse(self, where: str, allowed: str, given: object) -> NoReturn:
+        msg = f"{where} must be {allowed}, got {given!r:.80}"
+        raise self.notation.error(msg)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfcompress import files
 from tfcompress import output as outcome
-from tfcompress.errors import ConversionError, DataError, TfcompressError, UnsupportedError, UsageError
+from tfcompress.errors import ConversionError, DataError, ModelError, TfcompressError, UnsupportedError, UsageError
 from tfcompress.execution import Run, run_stages
 from tfcompress.progress import SILENT, Progress
 from tfcompress.recipe import Recipe
@@ -66,8 +66,8 @@ def check(model: Any, recipe: Recipe, *, has_data: bool, output: Path | None = N
 
         info = probe(Path(model))
         if info.kind == "tflite":
-            msg = f"{model} is a TFLite file already; give the Keras model it was made from"
-            raise UsageError(msg)
+            msg = f"model {str(model)!r} is a TFLite file already; give the Keras model it was made from"
+            raise ModelError(msg)
         qat = info.qat
     if output is not None:
         files.check_target(output, force=force)

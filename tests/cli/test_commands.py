@@ -1,4 +1,4 @@
-"""The command line as far as it needs no TensorFlow; tests/test_main_job.py has the rest."""
+"""The command line as far as it needs no TensorFlow; tests/test_workbench.py has the rest."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_training_and_export_flags_are_laid_over_a_named_recipe() -> None:
         ({"of": "bytes"}, "--of would do nothing: there is no --channels"),
         ({"cycles": 2, "prune": 0.5}, "--cycles would do nothing: there is no --channels"),
         ({"threshold": "global", "qat": True}, "--threshold would do nothing: there is no --prune"),
-        ({"criterion": "l1"}, "--criterion would do nothing: there is neither --prune nor --channels"),
+        ({"criterion": "l1"}, "--criterion would do nothing: there is neither --channels nor --prune"),
         (
             {"criterion": "l1", "prune": 0.5},
             "--criterion must be one of magnitude, movement, .* with --prune, got 'l1'",
@@ -132,7 +132,10 @@ def test_training_and_export_flags_are_laid_over_a_named_recipe() -> None:
         ({"engine": "native"}, "--engine would do nothing: nothing is trained without a stage"),
         ({"engine": "native", "recipe": "qat-int8"}, "--engine would do nothing: --recipe says it"),
         ({"engine": "tfmot", "channels": 0.5}, "--channels works in Keras 3, with the native engine"),
-        ({"engine": "tfmot", "distill": True}, "distill.engine must be one of 'auto', 'native'"),
+        (
+            {"engine": "tfmot", "distill": True},
+            "--distill works in Keras 3, with the native engine; leave --engine tfmot out",
+        ),
         ({"prune": 1.5}, r"prune.sparsity must be in \(0, 1\), got 1.5"),
     ],
 )
@@ -168,6 +171,12 @@ def test_recipes_are_listed_and_printed_as_toml_that_reads_back(capsys: pytest.C
         (["export"], 2, "Missing argument 'MODEL'"),
         (["export", "a.h5", "--qt"], 2, "No such option"),
         (["export", "a.h5", "--label", "y"], 2, "--label says something about data, but there is no --data"),
+        (
+            ["bench", "a.tflite", "--runtime", "litter"],
+            2,
+            "--runtime must be one of auto, litert, tflite-runtime, tens",
+        ),
+        (["bench", "a.tflite", "--runtime", "litter"], 2, "got 'litter' (did you mean 'litert'?)"),
         (["recipes", "int9"], 2, "no recipe 'int9' (did you mean 'int8'?)"),
         (["evaluate", "a.h5"], 2, "evaluate needs data to evaluate on: give --data"),
     ],

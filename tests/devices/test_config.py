@@ -109,7 +109,7 @@ def test_a_device_given_twice_is_refused(toml: Path) -> None:
         ("pi = 3", r"each device must be a table called by letters, .*got 'pi'"),
         ("[local]", r"each device must be a table .*\(not 'local'\), got 'local'"),
         ('["-p"]', "each device must be a table"),
-        ("[pi]\nhots = 'x'", r"pi.hots is no setting \(did you mean 'host'\?\); there are folder, host, port, python"),
+        ("[pi]\nhots = 'x'", r"pi has no key 'hots' \(did you mean 'host'\?\); it has folder, host, port, python"),
         ("[pi]\nport = '22'", "pi.port must be a whole number between 1 and 65535, got '22'"),
         ("[pi]\nport = 0", "pi.port must be a whole number between 1 and 65535, got 0"),
         ("[pi]\nhost = '-x'", "pi.host must be a name that ssh knows, or an address, got '-x'"),

@@ -4,7 +4,7 @@ import pytest
 
 from tfcompress.engines import session as engine
 from tfcompress.errors import UsageError
-from tfcompress.recipe import QAT, Distill, Prune
+from tfcompress.recipe import QAT, Channels, Distill, Prune, Stage
 
 
 def test_every_engine_is_a_module_of_the_protocols_shape():
@@ -31,3 +31,25 @@ def test_what_tfmot_lacks_is_refused_for_a_model_of_keras_2(stage):
 def test_two_engines_in_one_training_are_refused():
     with pytest.raises(UsageError, match="must have one engine, got 'native', 'tfmot'"):
         engine.engine_for([Prune(engine="tfmot"), QAT(engine="native")], "keras3")
+
+
+@pytest.mark.parametrize(
+    ("stages", "keras", "names"),
+    [
+        ([Prune(), QAT()], "keras2", ["tfmot", "native"]),
+        ([Prune(), QAT()], "keras3", ["native"]),
+        ([Prune(), QAT()], "savedmodel", ["native"]),
+        ([Prune(criterion="taylor")], "keras2", ["native"]),
+        ([Prune(), Channels()], "keras2", ["native"]),
+        ([Prune(engine="tfmot")], "keras3", ["tfmot"]),
+        ([Prune(engine="native"), QAT()], "keras2", ["native"]),
+        ([], "keras3", ["native"]),
+    ],
+)
+def test_tfmot_has_the_first_turn_at_what_keras_2_wrote(stages: list[Stage], keras: str, names: list[str]) -> None:
+    assert engine.choose(stages, keras) == names
+
+
+def test_an_engine_that_lacks_what_a_stage_asks_for_is_refused() -> None:
+    with pytest.raises(UsageError, match="channels with these settings needs the native engine"):
+        engine.choose([Channels(), Prune(engine="tfmot")], "keras2")

@@ -13,6 +13,8 @@ import click
 
 from tfcompress.errors import TfcompressError, UsageError
 from tfcompress.files import sha256
+from tfcompress.schema import pick
+from tfcompress.settings import RUNTIMES
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -120,6 +122,8 @@ def command(
 def _arguments(runner: dict[str, Any]) -> tuple[str, ...]:
     """Return edge_runner's arguments."""
     also = _split(runner.pop("also"))
+    if runner.get("runtime") is not None:
+        pick("--runtime", dict.fromkeys(("auto", *RUNTIMES)), runner["runtime"], UsageError)
     given = {name.replace("_", "-"): value for name, value in runner.items() if value not in (None, False)}
     words = [word for name, value in given.items() for word in (f"--{name}", *([] if value is True else [str(value)]))]
     return (*words, *also)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from tfcompress.cli.grouping import GroupedOption
 from tfcompress.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,25 +20,37 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 DATA_FLAGS = ("data", "label", "features", "scale", "mean", "std", "preprocess")
 
+LOADING, DATA = "Loading the model", "Model and data"
+"""The headings of the options, where a command has its help in groups."""
+
+
+def _option(group: str, *names: str, **more: Any) -> Callable[[Command], Command]:
+    return click.option(*names, cls=GroupedOption, group=group, **more)
+
+
 _LOADING = (
-    click.option(
+    _option(
+        LOADING,
         "--trust",
         is_flag=True,
         help="Run code that the model file holds (Lambda layers), and let it reach other files. Only if you wrote it.",
     ),
-    click.option(
+    _option(
+        LOADING,
         "--custom",
         metavar="MODULE:NAME",
         multiple=True,
         help="A custom layer or function the model needs, importable from here. May be repeated.",
     ),
-    click.option(
+    _option(
+        LOADING,
         "--load-seconds",
         type=click.FloatRange(min=0, min_open=True),
         metavar="SECONDS",
         help="Longest time that loading the model may take.  [default: 120]",
     ),
-    click.option(
+    _option(
+        LOADING,
         "--load-memory",
         metavar="SIZE",
         help="Most memory that loading the model may take, e.g. 16GiB.  [default: 4GiB and 8 times its weights]",
@@ -45,18 +58,19 @@ _LOADING = (
 )
 
 _DATA = (
-    click.option(
+    _option(
+        DATA,
         "--data",
         metavar="SOURCE",
         help="An .npz (x_train, y_train, x_test, y_test; or x, y), a folder of class folders with images, .csv, "
         ".parquet, .tfrecord, module:function, keras:NAME or tfds:NAME.",
     ),
-    click.option("--label", metavar="COLUMN", help="CSV/Parquet: the column that holds the label."),
-    click.option("--features", metavar="FILE.toml", help="TFRecord: what the records hold (see the README)."),
-    click.option("--scale", metavar="NUMBER", help="Multiply the inputs by this, e.g. 1/255."),
-    click.option("--mean", metavar="A[,B,C]", help="Then subtract this (one number, or one a channel)."),
-    click.option("--std", metavar="A[,B,C]", help="Then divide by this."),
-    click.option("--preprocess", metavar="MODULE:FUNCTION", help="Then call this function: a batch in, a batch out."),
+    _option(DATA, "--label", metavar="COLUMN", help="CSV/Parquet: the column that holds the label."),
+    _option(DATA, "--features", metavar="FILE.toml", help="TFRecord: what the records hold (see the README)."),
+    _option(DATA, "--scale", metavar="NUMBER", help="Multiply the inputs by this, e.g. 1/255."),
+    _option(DATA, "--mean", metavar="A[,B,C]", help="Then subtract this (one number, or one a channel)."),
+    _option(DATA, "--std", metavar="A[,B,C]", help="Then divide by this."),
+    _option(DATA, "--preprocess", metavar="MODULE:FUNCTION", help="Then call this function: a batch in, a batch out."),
 )
 
 
@@ -157,14 +171,3 @@ def open_data(
         function=preprocess or "",
     )
     return load(data, label=label, features=None if features is None else Path(features), preprocessing=steps)
-
-
-def sparsity(context: click.Context, parameter: click.Parameter, value: str | None) -> float | str | None:
-    """Read ``--prune``: a fraction as a float, or the text ``2:4`` or ``4:8``."""
-    if value is None or value in ("2:4", "4:8"):
-        return value
-    try:
-        return float(value)
-    except ValueError as error:
-        msg = f"must be a fraction such as 0.5, or 2:4 or 4:8, got {value!r}"
-        raise click.BadParameter(msg, context, parameter) from error

@@ -26,6 +26,7 @@ COMMANDS = {
     "sensitivity": Command(
         "tfcompress.cli.sensitivity", "Measure and draw which channels a Keras model can spare, group by group."
     ),
+    "stages": Command("tfcompress.cli.stages", "List what can be done to a model, with its flags, and the tasks."),
     "recipes": Command("tfcompress.cli.recipes", "List the named recipes, or print one as TOML to edit."),
     "bench": Command("tfcompress.cli.bench", "Measure files on devices: this one, or any that ssh reaches."),
     "runner": Command("tfcompress.cli.runner", "Put a copy of edge_runner here, to be copied to a device."),

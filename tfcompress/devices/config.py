@@ -26,6 +26,7 @@ from urllib.parse import urlsplit
 
 from tfcompress import plain
 from tfcompress.errors import UnsupportedError, UsageError, nearest
+from tfcompress.schema import check, check_keys
 
 LOCAL = "local"
 _NAME = r"[A-Za-z0-9_][A-Za-z0-9._-]*"
@@ -160,14 +161,9 @@ def _device(name: str, table: object, path: Path) -> Device:
             f"got {name!r}"
         )
         raise UsageError(msg)
-    for key in table:
-        if key not in _FIELDS:
-            msg = f"{path}: {name}.{key} is no setting{nearest(key, _FIELDS)}; there are {', '.join(sorted(_FIELDS))}"
-            raise UsageError(msg)
+    check_keys(f"{path}: {name}", table, sorted(_FIELDS), UsageError)
     for key, (fine, what) in _checks(table).items():
-        if key in table and not fine:
-            msg = f"{path}: {name}.{key} must be {what}, got {table[key]!r}"
-            raise UsageError(msg)
+        check(f"{path}: {name}.{key}", what, table.get(key), ok=fine or key not in table, error=UsageError)
     return Device(name=name, **{"host": name, **table})
 
 

@@ -74,30 +74,51 @@ class Engine(Protocol):
 ENGINES = {"native": "tfcompress.engines.native", "tfmot": "tfcompress.engines.tfmot.engine"}
 """Name -> module, imported when it is first used."""
 
-OWN = {"keras2": "tfmot", "keras3": "native"}
-"""The engine that works on each Keras: what ``auto`` stands for."""
+
+def choose(stages: Sequence[Stage], keras: str) -> list[str]:
+    """Return the names of the engines to try on a model, the first one first.
+
+    tfmot has the first turn at what Keras 2 wrote, as long as every stage is one that it has; where it refuses the
+    model, the native engine takes it, in Keras 3. Everything else is the native engine's.
+
+    Args:
+        stages: what is to be done, all in one training.
+        keras: whose model it is: ``keras2``, ``keras3``, or another name where neither wrote it.
+
+    Raises:
+        UsageError: the stages ask for different engines, or for one that lacks what a stage asks for.
+    """
+    asked = {stage.engine for stage in stages if stage.engine != "auto"}
+    if len(asked) > 1:
+        msg = f"stages that train together must have one engine, got {', '.join(map(repr, sorted(asked)))}"
+        raise UsageError(msg)
+    lacking = next((stage for stage in stages if stage.needs_native), None)
+    if "tfmot" in asked and lacking:
+        raise UsageError(_needs_native(lacking))
+    if asked:
+        return list(asked)
+    return ["native"] if lacking or keras != "keras2" else ["tfmot", "native"]
 
 
 def engine_for(stages: Sequence[Stage], keras: str) -> Engine:
-    """Return the engine that all *stages* ask for; for ``auto`` the one that works on the model's own Keras.
+    """Return the engine that does the work on a model object, which stays in its Keras.
 
     Args:
         stages: what is to be done.
         keras: ``keras2`` or ``keras3``: whose model it is.
 
     Raises:
-        UsageError: they ask for different ones, or for one that cannot do it.
+        UsageError: what :func:`choose` raises, or settings that nobody has for a tf_keras model.
     """
-    asked = {stage.engine for stage in stages if stage.engine != "auto"}
-    if len(asked) > 1:
-        msg = f"stages that train together must have one engine, got {', '.join(map(repr, sorted(asked)))}"
-        raise UsageError(msg)
-    name = next(iter(asked), OWN[keras])
-    lacking = next((stage for stage in stages if name == "tfmot" and stage.needs_native), None)
-    if lacking:
-        msg = (
-            f"{lacking.kind} with these settings needs the native engine, which works on Keras 3 models; "
-            "load the model with Keras 3 (tfcompress.load_model(PATH).keras3)"
-        )
-        raise UsageError(msg)
+    name = choose(stages, keras)[0]
+    lacking = next((stage for stage in stages if stage.needs_native and stage.engine == "auto"), None)
+    if lacking and keras == "keras2":
+        raise UsageError(_needs_native(lacking))
     return cast("Engine", importlib.import_module(ENGINES[name]))
+
+
+def _needs_native(stage: Stage) -> str:
+    return (
+        f"{stage.kind} with these settings needs the native engine, which works on Keras 3 models; "
+        "load the model with Keras 3 (tfcompress.load_model(PATH).keras3)"
+    )

@@ -9,16 +9,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import types
-import typing
 from collections.abc import Mapping
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar
 
-from tfcompress.errors import UsageError, nearest
+from tfcompress import schema
 
 T = TypeVar("T")
-_SCALARS = (str, int, float, bool)
-_NONE = type(None)
 
 
 def to_plain(value: Any) -> Any:
@@ -71,68 +67,4 @@ def from_plain(kind: type[T], plain: object, where: str) -> T:
     Raises:
         UsageError: a key is missing or unknown, or a value has the wrong type.
     """
-    built: T = _dataclass(kind, plain, where)
-    return built
-
-
-def _dataclass(kind: Any, plain: object, where: str) -> Any:
-    if not isinstance(plain, Mapping):
-        _refuse(where, "an object", plain)
-    fields = {field.name: field for field in dataclasses.fields(kind)}
-    for key in plain:
-        if key not in fields:
-            msg = f"{where} has no key {key!r}{nearest(str(key), fields)}; it has {', '.join(fields)}"
-            raise UsageError(msg)
-    hints = get_type_hints(kind)
-    values = {}
-    for name, field in fields.items():
-        if name in plain:
-            values[name] = _value(hints[name], plain[name], f"{where}.{name}")
-        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            msg = f"{where} lacks the key {name!r}"
-            raise UsageError(msg)
-    return kind(**values)
-
-
-def _value(hint: Any, plain: object, where: str) -> Any:
-    origin = get_origin(hint)
-    if origin in (types.UnionType, typing.Union):
-        return _union(get_args(hint), plain, where)
-    if origin is tuple:
-        if not isinstance(plain, list):
-            _refuse(where, "a list", plain)
-        item = get_args(hint)[0]
-        return tuple(_value(item, entry, f"{where}[{index}]") for index, entry in enumerate(plain))
-    if origin in (dict, Mapping):
-        if not isinstance(plain, Mapping):
-            _refuse(where, "an object", plain)
-        item = get_args(hint)[1]
-        return {str(key): _value(item, entry, f"{where}.{key}") for key, entry in plain.items()}
-    if dataclasses.is_dataclass(hint):
-        return _dataclass(hint, plain, where)
-    return plain if hint is Any else _scalar(hint, plain, where)
-
-
-def _union(options: tuple[Any, ...], plain: object, where: str) -> Any:
-    if plain is None and _NONE in options:
-        return None
-    real = [option for option in options if option is not _NONE]
-    if len(real) == 1:
-        return _value(real[0], plain, where)
-    if type(plain) not in real:
-        _refuse(where, " or ".join(option.__name__ for option in real), plain)
-    return plain
-
-
-def _scalar(hint: Any, plain: object, where: str) -> Any:
-    names = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
-    if hint is float and type(plain) is int:
-        return float(plain)
-    if hint not in _SCALARS or type(plain) is not hint:
-        _refuse(where, names.get(hint, str(hint)), plain)
-    return plain
-
-
-def _refuse(where: str, allowed: str, given: object) -> typing.NoReturn:
-    msg = f"{where} must be {allowed}, got {given!r:.80}"
-    raise UsageError(msg)
+    return schema.build(kind, plain, where, schema.JSON)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from tfcompress.schema import check, check_literals
-from tfcompress.stages.stage import RewritingStage
+from tfcompress.schema import check, check_fields
+from tfcompress.stages.option import option
+from tfcompress.stages.stage import Gains, RewritingStage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,21 +33,57 @@ class Channels(RewritingStage):
     """
 
     kind: ClassVar[str] = "channels"
+    about: ClassVar[str] = "Remove whole channels, with every weight that made or used them"
+    gains: ClassVar[Gains] = Gains("yes", "yes", "yes")
     learning_rate: ClassVar[float] = 1e-3
     implementation: ClassVar[str] = "tfcompress.channels.removal:rewrite"
-    remove: float = 0.5
-    of: Literal["macs", "parameters", "bytes", "latency"] = "macs"
-    criterion: Literal["l1", "l2", "bn_gamma", "taylor", "activation"] = "l2"
-    round_to: int = 8
-    at_most: float = 0.9
-    cycles: int = 1
-    tune_epochs: int = 0
-    max_drop: float | None = None
-    scope: tuple[str, ...] = ()
+    remove: float = field(
+        default=0.5,
+        metadata=option(
+            "Remove channels until this fraction of the multiply-accumulates is gone (see --of).",
+            flag="--channels",
+            metavar="FRACTION",
+            asks=True,
+        ),
+    )
+    of: Literal["macs", "parameters", "bytes", "latency"] = field(
+        default="macs", metadata=option("What is counted; latency is measured here.", flag="--of")
+    )
+    criterion: Literal["l1", "l2", "bn_gamma", "taylor", "activation"] = field(
+        default="l2", metadata=option("What makes a channel dispensable", flag="--criterion")
+    )
+    round_to: int = field(
+        default=8, metadata=option("Leave widths that are multiples of N.", flag="--round-to", metavar="N")
+    )
+    at_most: float = field(
+        default=0.9, metadata=option("Largest part of one layer's channels that may go.", metavar="FRACTION")
+    )
+    cycles: int = field(
+        default=1, metadata=option("Remove in N parts, each of them fine-tuned.", flag="--cycles", metavar="N")
+    )
+    tune_epochs: int = field(
+        default=0,
+        metadata=option(
+            "Tune the whole model for N of the epochs first; --distill learns from that.",
+            flag="--tune-epochs",
+            metavar="N",
+        ),
+    )
+    max_drop: float | None = field(
+        default=None,
+        metadata=option(
+            "Spare what costs more accuracy than this by itself (measured first, group by group).",
+            flag="--max-drop",
+            metavar="POINTS",
+        ),
+    )
+    scope: tuple[str, ...] = field(
+        default=(), metadata=option("Layers whose channels may go, * and ? allowed.", metavar="NAME", default="all")
+    )
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
-        check_literals(self, self.kind)
+        check_fields(self, self.kind)
         check("channels.remove", "in (0, 1)", self.remove, ok=0 < self.remove < 1)
         check("channels.round_to", "at least 1", self.round_to, ok=self.round_to >= 1)
         check("channels.at_most", "in (0, 1)", self.at_most, ok=0 < self.at_most < 1)

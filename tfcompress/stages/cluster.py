@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from tfcompress.schema import check, check_literals
-from tfcompress.stages.stage import EngineName, TrainingStage
+from tfcompress.schema import check, check_fields
+from tfcompress.stages.option import option
+from tfcompress.stages.stage import ENGINE, EngineName, Gains, TrainingStage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,15 +23,24 @@ class Cluster(TrainingStage):
     """
 
     kind: ClassVar[str] = "cluster"
-    clusters: int = 16
-    init: Literal["kmeans++", "linear", "density", "random"] = "kmeans++"
-    per_channel: bool = False
-    scope: tuple[str, ...] = ()
-    engine: EngineName = "auto"
+    about: ClassVar[str] = "Let each kernel hold few different values"
+    gains: ClassVar[Gains] = Gains("no", "yes", "no")
+    clusters: int = field(
+        default=16,
+        metadata=option("Let each kernel hold at most K different values.", flag="--cluster", metavar="K", asks=True),
+    )
+    init: Literal["kmeans++", "linear", "density", "random"] = field(
+        default="kmeans++", metadata=option("How the first centroids are placed.")
+    )
+    per_channel: bool = field(default=False, metadata=option("Cluster each output channel of a convolution by itself."))
+    scope: tuple[str, ...] = field(
+        default=(), metadata=option("Layers to cluster, * and ? allowed.", metavar="NAME", default="all")
+    )
+    engine: EngineName = field(default="auto", metadata=ENGINE)
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
-        check_literals(self, self.kind)
+        check_fields(self, self.kind)
         check("cluster.clusters", "between 2 and 256", self.clusters, ok=2 <= self.clusters <= 256)
 
     @property

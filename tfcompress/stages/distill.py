@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from tfcompress.schema import check, check_literals
-from tfcompress.stages.stage import TrainingStage
+from tfcompress.schema import check, check_fields
+from tfcompress.stages.option import option
+from tfcompress.stages.stage import ENGINE, TrainingStage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,14 +25,21 @@ class Distill(TrainingStage):
     """
 
     kind: ClassVar[str] = "distill"
+    about: ClassVar[str] = "Learn from the uncompressed model as well as from the labels"
+    switch: ClassVar[str] = "Learn from the uncompressed model as well as from the labels."
     engines: ClassVar[tuple[str, ...]] = ("native",)
-    temperature: float = 4.0
-    weight: float = 0.5
-    engine: Literal["auto", "native"] = "auto"
+    temperature: float = field(
+        default=4.0,
+        metadata=option("Soften the outputs by T; a higher one shows more of the wrong classes.", metavar="T"),
+    )
+    weight: float = field(
+        default=0.5, metadata=option("Share of the uncompressed model in the loss.", metavar="FRACTION")
+    )
+    engine: Literal["auto", "native"] = field(default="auto", metadata=ENGINE)
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
-        check_literals(self, self.kind)
+        check_fields(self, self.kind)
         check("distill.temperature", "above 0", self.temperature, ok=0 < self.temperature < math.inf)
         check("distill.weight", "in (0, 1]", self.weight, ok=0 < self.weight <= 1)
 

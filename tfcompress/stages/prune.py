@@ -2,11 +2,44 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from tfcompress.schema import check, check_literals
-from tfcompress.stages.stage import EngineName, TrainingStage
+from tfcompress.schema import check, check_fields
+from tfcompress.stages.option import option
+from tfcompress.stages.stage import ENGINE, EngineName, Gains, TrainingStage
+
+if TYPE_CHECKING:
+    from tfcompress.recipe import Recipe
+
+
+def read_amount(text: str) -> dict[str, Any]:
+    """Read ``--prune``: a fraction, or ``2:4`` or ``4:8``.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if text in ("2:4", "4:8"):
+        return {"sparsity": 0.5, "pattern": text}
+    try:
+        return {"sparsity": float(text)}
+    except ValueError as error:
+        msg = f"must be a fraction such as 0.5, or 2:4 or 4:8, got {text!r}"
+        raise ValueError(msg) from error
+
+
+def read_block(text: str) -> dict[str, Any]:
+    """Read the shape of a block, such as ``4x1``.
+
+    Raises:
+        ValueError: it is none.
+    """
+    found = re.fullmatch(r"(\d+)x(\d+)", text)
+    if found is None:
+        msg = f"must be rows and columns such as 4x1, got {text!r}"
+        raise ValueError(msg)
+    return {"pattern": "block", "block_shape": (int(found[1]), int(found[2]))}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,27 +72,74 @@ class Prune(TrainingStage):
     """
 
     kind: ClassVar[str] = "prune"
+    about: ClassVar[str] = "Set the smallest weights to zero while the model trains"
+    gains: ClassVar[Gains] = Gains("only sparse-encoded, where a runtime takes that", "yes", "no")
+    step_count: ClassVar[Literal["ignored", "useful", "required"]] = "required"
     learning_rate: ClassVar[float] = 1e-4
-    sparsity: float = 0.5
-    schedule: Literal["polynomial", "constant"] = "polynomial"
-    begin_epoch: float = 0.0
-    end_epoch: float | None = None
-    begin_step: int | None = None
-    end_step: int | None = None
-    initial_sparsity: float = 0.0
-    power: float = 3.0
-    frequency: int = 20
+    sparsity: float = field(
+        default=0.5,
+        metadata=option(
+            "Set this fraction of each kernel to zero, or two of four or four of eight neighbours.",
+            flag="--prune",
+            metavar="FRACTION|2:4|4:8",
+            asks=True,
+            read=read_amount,
+            sets=("pattern",),
+        ),
+    )
+    schedule: Literal["polynomial", "constant"] = field(
+        default="polynomial", metadata=option("Rise to the fraction step by step, or prune at once.")
+    )
+    begin_epoch: float = field(
+        default=0.0, metadata=option("Epochs of training before the first pruning step.", metavar="EPOCHS")
+    )
+    end_epoch: float | None = field(
+        default=None,
+        metadata=option(
+            "When the whole fraction is reached.", metavar="EPOCHS", default="after three quarters of the training"
+        ),
+    )
+    begin_step: int | None = field(
+        default=None, metadata=option("The same as --prune-begin-epoch, in training steps.", metavar="STEPS")
+    )
+    end_step: int | None = field(
+        default=None, metadata=option("The same as --prune-end-epoch, in training steps.", metavar="STEPS")
+    )
+    initial_sparsity: float = field(
+        default=0.0, metadata=option("Where the polynomial schedule starts.", metavar="FRACTION")
+    )
+    power: float = field(default=3.0, metadata=option("Exponent of the polynomial schedule.", metavar="NUMBER"))
+    frequency: int = field(
+        default=20, metadata=option("Training steps between two updates of the masks.", metavar="STEPS")
+    )
     pattern: Literal["unstructured", "2:4", "4:8", "block"] = "unstructured"
-    block_shape: tuple[int, ...] = (1, 1)
-    criterion: Literal["magnitude", "movement", "taylor", "hessian"] = "magnitude"
-    threshold: Literal["layer", "global"] = "layer"
-    types: tuple[str, ...] = ()
-    scope: tuple[str, ...] = ()
-    engine: EngineName = "auto"
+    block_shape: tuple[int, ...] = field(
+        default=(1, 1),
+        metadata=option(
+            "Set whole blocks of this shape to zero, in the two last axes of a kernel.",
+            metavar="ROWSxCOLUMNS",
+            default="single weights",
+            read=read_block,
+            sets=("pattern",),
+        ),
+    )
+    criterion: Literal["magnitude", "movement", "taylor", "hessian"] = field(
+        default="magnitude", metadata=option("What makes a weight dispensable", flag="--criterion")
+    )
+    threshold: Literal["layer", "global"] = field(
+        default="layer", metadata=option("Every layer alike, or all kernels together.", flag="--threshold")
+    )
+    types: tuple[str, ...] = field(
+        default=(), metadata=option("Class of layers to prune, e.g. Conv2D.", metavar="CLASS", default="all")
+    )
+    scope: tuple[str, ...] = field(
+        default=(), metadata=option("Layers to prune, * and ? allowed.", metavar="NAME", default="all")
+    )
+    engine: EngineName = field(default="auto", metadata=ENGINE)
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
-        check_literals(self, self.kind)
+        check_fields(self, self.kind)
         check("prune.sparsity", "in (0, 1)", self.sparsity, ok=0 < self.sparsity < 1)
         check("prune.begin_epoch", "at least 0", self.begin_epoch, ok=self.begin_epoch >= 0)
         check("prune.power", "above 0", self.power, ok=self.power > 0)
@@ -99,6 +179,12 @@ class Prune(TrainingStage):
         if self.end_epoch is not None:
             allowed = f"above prune.begin_epoch ({self.begin_epoch})"
             check("prune.end_epoch", allowed, self.end_epoch, ok=self.end_epoch > self.begin_epoch)
+
+    def check_against(self, recipe: Recipe) -> None:
+        """Refuse a schedule that ends after the training."""
+        super().check_against(recipe)
+        epochs, end = recipe.train.epochs, self.end_epoch
+        check("prune.end_epoch", f"at most train.epochs ({epochs})", end, ok=end is None or end <= epochs)
 
     @property
     def needs_native(self) -> bool:

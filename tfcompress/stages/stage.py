@@ -2,28 +2,68 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
+
+from tfcompress.schema import check
+from tfcompress.stages.option import option
+
+if TYPE_CHECKING:
+    from tfcompress.recipe import Recipe
 
 EngineName = Literal["auto", "tfmot", "native"]
+
+ENGINE = option(
+    "Who does the work: native is ours, on Keras 3; tfmot works on Keras 2.",
+    flag="--engine",
+    default="auto: by the model's file",
+)
+"""Metadata of the field of a stage that has a choice of engine: one flag for all of them."""
+
+
+class Gains(NamedTuple):
+    """What a stage brings, in a word or two each.
+
+    Attributes:
+        file: whether the file becomes smaller.
+        download: whether the file becomes smaller after gzip.
+        latency: whether it runs faster.
+    """
+
+    file: str
+    download: str
+    latency: str
 
 
 class Stage:
     """One kind of stage; its subclasses are frozen dataclasses, one a module, and stand in the table.
 
-    A stage either rewrites the model before the training or works during it.
+    A stage either rewrites the model before the training or works during it. Its fields carry their flags in their
+    metadata (see :mod:`tfcompress.stages.option`).
 
     Attributes:
         kind: its name in recipes, reports and the table.
+        about: one sentence on what it does, without its full stop: for help, lists and docs.
+        gains: what it brings.
         phase: ``rewrite``: it gives another model before the training; ``train``: it works while the model trains.
         engines: names of the engines that have it.
         learning_rate: the optimizer's, where a recipe gives none; the highest of the stages' is taken.
+        switch: what the help says of the flag that asks for the stage by itself (``--qat``); empty where a field's flag
+            asks for it.
+        step_count: what the number of training steps is to it: ``required``: it cannot work where nobody knows
+            it; ``useful``: it does something at certain steps, and works without; ``ignored``.
+        keeps_wrappers: whether a model that was trained with it keeps layers that the export needs.
         implementation: ``module:function`` of what does the work of a rewriting stage; empty where the engine does.
     """
 
     kind: ClassVar[str]
+    about: ClassVar[str]
+    gains: ClassVar[Gains] = Gains("-", "-", "-")
     phase: ClassVar[Literal["rewrite", "train"]]
     engines: ClassVar[tuple[str, ...]] = ("native", "tfmot")
     learning_rate: ClassVar[float] = 1e-5
+    switch: ClassVar[str] = ""
+    step_count: ClassVar[Literal["ignored", "useful", "required"]] = "ignored"
+    keeps_wrappers: ClassVar[bool] = False
     implementation: ClassVar[str] = ""
 
     @property
@@ -40,6 +80,21 @@ class Stage:
     def needs_native(self) -> bool:
         """Whether it asks for what only the native engine has."""
         return "tfmot" not in self.engines
+
+    @property
+    def scheme(self) -> str:
+        """The ``quantize`` of the export that it trains for; empty: any."""
+        return ""
+
+    def check_against(self, recipe: Recipe) -> None:
+        """Refuse a recipe that this stage cannot be part of.
+
+        Raises:
+            RecipeError: naming the value that does not fit.
+        """
+        if self.scheme:
+            allowed = f"{self.scheme!r} after this {self.kind} stage (it trains for {self.scheme})"
+            check("export.quantize", allowed, recipe.export.quantize, ok=recipe.export.quantize == self.scheme)
 
 
 class TrainingStage(Stage):
@@ -65,3 +120,12 @@ class RewritingStage(Stage):
     def parts(self) -> tuple[RewritingStage, ...]:
         """The stage of each cycle, in order."""
         raise NotImplementedError
+
+    def check_against(self, recipe: Recipe) -> None:
+        """Refuse more tuning and more cycles than the training has epochs for."""
+        super().check_against(recipe)
+        epochs, tuned = recipe.train.epochs, self.tune_epochs
+        check(f"{self.kind}.tune_epochs", f"below train.epochs ({epochs})", tuned, ok=not tuned or tuned < epochs)
+        left = f"train.epochs - {self.kind}.tune_epochs" if tuned else "train.epochs"
+        allowed = f"at most {left} ({epochs - tuned}), since each cycle fine-tunes"
+        check(f"{self.kind}.cycles", allowed, self.cycles, ok=self.cycles <= epochs - tuned)

@@ -1,12 +1,15 @@
-"""The table of stages: a stage is one module beside this one, and one line here."""
+"""The table of stages: a stage is one module beside this one, and its line here.
+
+``X as X`` passes the classes on: the package's own names are taken from here.
+"""
 
 from __future__ import annotations
 
-from tfcompress.stages.channels import Channels
-from tfcompress.stages.cluster import Cluster
-from tfcompress.stages.distill import Distill
-from tfcompress.stages.prune import Prune
-from tfcompress.stages.qat import QAT
+from tfcompress.stages.channels import Channels as Channels
+from tfcompress.stages.cluster import Cluster as Cluster
+from tfcompress.stages.distill import Distill as Distill
+from tfcompress.stages.prune import Prune as Prune
+from tfcompress.stages.qat import QAT as QAT
 from tfcompress.stages.stage import Stage
 
 STAGES: dict[str, type[Stage]] = {stage.kind: stage for stage in (Channels, Prune, Cluster, Distill, QAT)}

@@ -1,0 +1,103 @@
+"""What a command line asks the rest of the program for: its options, values for them, and the calls that it makes."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import click
+import pytest
+
+from tfcompress.cli.main import group
+from tfcompress.errors import TfcompressError
+
+TEXTS = {
+    "custom": "json:loads",
+    "data": "other.npz",
+    "devices": "ssh://pi@10.0.0.1",
+    "also": "--memory",
+    "features": "features.toml",
+    "kernels": "reference",
+    "label": "y",
+    "labels": "y.npy",
+    "load_memory": "1GiB",
+    "loss": "mae",
+    "mean": "0.5",
+    "optimizer": "sgd",
+    "output": "elsewhere",
+    "preprocess": "json:loads",
+    "prune": "0.3",
+    "prune_block_shape": "4x1",
+    "recipe": "dynamic",
+    "runtime": "tensorflow",
+    "scale": "1/255",
+    "split": "train",
+    "std": "0.5",
+}
+"""Values of options that take text, by name; any other one takes the name of a layer."""
+
+
+def options_of(name: str) -> list[click.Option]:
+    command = group.get_command(click.Context(group), name)
+    assert command is not None
+    return [parameter for parameter in command.params if isinstance(parameter, click.Option)]
+
+
+def words_for(option: click.Option) -> Iterator[list[str]]:
+    """Yield what could be typed for an option."""
+    flag = max(option.opts, key=len)
+    if option.is_flag:
+        values: list[list[str]] = [[]]
+    elif isinstance(option.type, click.Choice):
+        values = [[str(choice)] for choice in option.type.choices]
+    elif isinstance(option.type, click.types.IntParamType):
+        values = [["1"], ["2"], ["17"]]
+    elif isinstance(option.type, click.types.FloatParamType):
+        values = [["0.3"], ["0.7"], ["3"]]
+    else:
+        values = [[TEXTS.get(option.name or "", "conv*")]]
+    return ([flag, *value] for value in values)
+
+
+class Calls:
+    """Stands in for what a command calls, and keeps what it was called with."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.monkeypatch = monkeypatch
+        self.made: list[tuple[str, Any, Any]] = []
+
+    def replace(self, target: str, answer: Any = None) -> None:
+        name = target.rpartition(".")[2]
+
+        def called(*values: Any, **more: Any) -> Any:
+            kept = {key: value for key, value in more.items() if key not in ("progress", "log")}
+            self.made.append((name, copy.deepcopy([v for v in values if _is_plain(v)]), kept))
+            return answer
+
+        self.monkeypatch.setattr(target, called)
+
+
+def _is_plain(value: Any) -> bool:
+    return type(value).__name__ not in ("RichProgress", "Console", "Report")
+
+
+def asked_by(words: list[str], calls: Calls, capfd: pytest.CaptureFixture[str]) -> tuple[list[Any], str]:
+    """Run a command line and return the calls that it made and what it printed."""
+    calls.made.clear()
+    group.main(args=words, prog_name="tfcompress", standalone_mode=False)
+    return list(calls.made), capfd.readouterr().out
+
+
+def assert_does_something(
+    option: click.Option, words: list[str], run: Callable[[list[str]], tuple[list[Any], str]]
+) -> None:
+    """Assert that some value of the option changes what the command line *words* asks for."""
+    plain, refusals = run(words), []
+    for typed in words_for(option):
+        try:
+            if run([*words, *typed]) != plain:
+                return
+        except (TfcompressError, click.ClickException) as error:
+            refusals.append(str(error))
+    pytest.fail(f"{option.opts} changes nothing of {words}; refused: {refusals}")

@@ -1,0 +1,203 @@
+"""Every option of export does something, does what it says, and is refused where it would do nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+from types import SimpleNamespace
+from typing import Any
+
+import click
+import pytest
+
+from tests.cli.asked import Calls, asked_by, assert_does_something, options_of, words_for
+from tfcompress.cli.export import command
+from tfcompress.cli.main import run
+from tfcompress.cli.options import DATA_FLAGS
+from tfcompress.errors import RecipeError, UsageError
+from tfcompress.recipe import QAT, Channels, Cluster, Export, Prune, Recipe, Train
+from tfcompress.stages.flags import Flag, asking, flags_of, naming, stage_flags
+from tfcompress.stages.stage import Stage
+from tfcompress.stages.table import STAGES
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Calls:
+    monkeypatch.chdir(tmp_path)
+    found = Calls(monkeypatch)
+    found.replace("tfcompress.workbench.check")
+    found.replace("tfcompress.data.sources.load", "the data")
+    found.replace("tfcompress.workbench.compress", SimpleNamespace(report=SimpleNamespace(to_json=lambda: "{}")))
+    found.replace("tfcompress.reports.table.print_report")
+    return found
+
+
+def asking_words(stage: type[Stage]) -> list[str]:
+    flag = asking(stage)
+    return [flag.name, *{"switch": [], "integer": ["12"]}.get(flag.value, ["0.4"])]
+
+
+def context(option: click.Option) -> list[str]:
+    """Return a command line on which the option means something."""
+    words = ["export", "model.h5"]
+    owners = {flag.key: each for each in stage_flags().values() for flag in each[:1]}
+    if option.name in DATA_FLAGS[1:] or option.name == "holdout":
+        return [*words, "--data", "data.npz"]
+    if option.name in owners:
+        flags = owners[option.name]
+        return [*words, *(word for flag in flags if not flag.option.asks for word in asking_words(flag.owner))]
+    if option.name in {flag.key for flag in flags_of(Train)}:
+        return [*words, "--prune", "0.4"]
+    if option.name in {flag.key for flag in flags_of(Export)} - {"quantize"}:
+        return [*words, "--quantize", "int8"]
+    return words
+
+
+@pytest.mark.parametrize("option", options_of("export"), ids=lambda option: option.name)
+def test_every_option_of_export_changes_what_is_done(
+    option: click.Option, calls: Calls, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert_does_something(option, context(option), lambda words: asked_by(words, calls, capfd))
+
+
+SET = [flag for kind in (*STAGES.values(), Train, Export) for flag in flags_of(kind) if flag.field]
+
+
+@pytest.mark.parametrize("kind", [*STAGES.values(), Train, Export])
+def test_every_field_has_a_flag_or_is_set_by_one(kind: type[Any]) -> None:
+    flags = flags_of(kind)
+    reachable = {flag.field for flag in flags} | {name for flag in flags for name in flag.option.sets}
+    assert {field.name for field in dataclasses.fields(kind)} <= reachable
+
+
+@pytest.mark.parametrize("flag", SET, ids=lambda flag: f"{flag.owner.__name__}.{flag.field}")
+def test_a_flag_sets_its_own_field(flag: Flag, calls: Calls, capfd: pytest.CaptureFixture[str]) -> None:
+    option = next(each for each in options_of("export") if each.name == flag.key)
+    default = next(field.default for field in dataclasses.fields(flag.owner) if field.name == flag.field)
+    seen = []
+    for recipe in recipes_by(option, flag, calls, capfd):
+        parts = [recipe.train, recipe.export, *recipe.stages]
+        seen += [getattr(part, flag.field) for part in parts if isinstance(part, flag.owner)]
+    assert any(value != default for value in seen), seen
+
+
+def recipes_by(option: click.Option, flag: Flag, calls: Calls, capfd: pytest.CaptureFixture[str]) -> list[Recipe]:
+    """Return the recipes that values of one flag make, where they are not refused."""
+    base = ["export", "model.h5", "--data", "data.npz"]
+    if issubclass(flag.owner, Stage):
+        base += [] if flag.option.asks else asking_words(flag.owner)
+    else:
+        base = [*context(option), "--data", "data.npz"]
+    found = []
+    for words in words_for(option):
+        try:
+            made, _ = asked_by([*base, *words], calls, capfd)
+        except (UsageError, click.ClickException):
+            continue
+        found.append(next(values[1] for name, values, _ in made if name == "compress"))
+    return found
+
+
+def test_no_two_options_have_one_name() -> None:
+    names = [name for option in options_of("export") for name in option.opts]
+    assert len(set(names)) == len(names)
+
+
+def recipe_from(words: list[str], calls: Calls) -> Recipe:
+    command.main(args=["model.h5", *words], prog_name="export", standalone_mode=False)
+    recipe = next(values[1] for name, values, _ in calls.made if name == "compress")
+    assert isinstance(recipe, Recipe)
+    return recipe
+
+
+def test_epochs_of_tuning_are_checked_against_the_epochs_that_were_typed(calls: Calls) -> None:
+    words = ["--channels", "0.5", "--tune-epochs", "3", "--epochs", "5", "--cycles", "2"]
+    recipe = recipe_from(words, calls)
+    assert recipe.stages == (Channels(tune_epochs=3, cycles=2),)
+    assert recipe.train.epochs == 5
+
+
+def test_a_schedule_is_checked_against_the_epochs_that_were_typed(calls: Calls) -> None:
+    recipe = recipe_from(["--prune", "0.5", "--prune-end-epoch", "7", "--epochs", "8"], calls)
+    assert recipe.stages == (Prune(end_epoch=7),)
+
+
+def test_blocks_are_asked_for_by_their_shape(calls: Calls) -> None:
+    recipe = recipe_from(["--prune", "0.7", "--prune-block-shape", "4x1"], calls)
+    assert recipe.stages == (Prune(sparsity=0.7, pattern="block", block_shape=(4, 1)),)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--qat", "--cluster", "8", "--channels", "0.5"], ["--channels", "0.5", "--cluster", "8", "--qat"]],
+)
+def test_what_trains_trains_together_whatever_the_order_of_the_flags(words: list[str], calls: Calls) -> None:
+    assert recipe_from(words, calls).stages == (Channels(), Cluster(clusters=8), QAT())
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["--prune", "1.5"], "--prune: prune.sparsity must be in (0, 1), got 1.5"),
+        (["--qat", "--qat-freeze", "1"], "--qat-freeze: qat.freeze must be in [0, 1), got 1.0"),
+        (
+            ["--channels", "0.5", "--tune-epochs", "2"],
+            "--tune-epochs: channels.tune_epochs must be below train.epochs (2)",
+        ),
+        (
+            ["--qat", "--optimizer", "adm"],
+            "--optimizer: train.optimizer must be the name of a Keras optimizer (did you",
+        ),
+        (["--qat", "--loss", "meann"], "--loss: train.loss must be 'auto' or the name of a Keras loss"),
+        (["--runtime", "litert>2"], "--runtime: export.runtimes item must be one of litert>=VERSION"),
+        (
+            ["--qat", "--weight-bits", "4", "--activation-bits", "16"],
+            "--activation-bits: qat.activation_bits must be 8",
+        ),
+        (["--prune", "2:4", "--prune-block-shape", "4x1"], "--prune and --prune-block-shape both say prune.pattern"),
+        (["--prune", "0.5", "--prune-block-shape", "4"], "must be rows and columns such as 4x1, got '4'"),
+        (["--qat", "--quantize", "dynamic"], "--quantize: export.quantize must be 'int8' after this qat stage"),
+        (["--distill-weight", "0.1"], "--distill-weight would do nothing: there is no --distill"),
+        (["--recipe", "int8", "--prune-scope", "a"], "--prune-scope would do nothing: --recipe says it"),
+        (["--qat"], "qat trains the model, and needs data: give --data"),
+    ],
+)
+def test_a_mistake_is_told_before_tensorflow_is_imported_with_the_flag_that_was_typed(
+    words: list[str], line: str, tmp_path: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    import h5py
+
+    with h5py.File(tmp_path / "model.h5", "w") as file:
+        file.attrs["model_config"] = '{"class_name": "Functional", "config": {}}'
+        file.create_group("model_weights")
+    assert run(["export", str(tmp_path / "model.h5"), *words]) in (2, 4)
+    assert line in capfd.readouterr().err
+
+
+def test_the_help_has_a_group_for_each_stage_and_teaches_the_defaults(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["export", "-h"]) == 0
+    text = capsys.readouterr().out
+    lines = text.splitlines()
+    headings = [line.rstrip(":") for line in lines if line and not line.startswith(" ") and line.endswith(":")]
+    stages = [f"{stage.__name__}: {stage.about[0].lower()}{stage.about[1:]}" for stage in STAGES.values()]
+    expected = ["Model and data", *stages, "Several stages", "Training (of any stage)", "The file", "Output"]
+    assert headings == [*expected, "Loading the model", "Other"]
+    assert "[default: 0.25]" in " ".join(text.split())
+    assert lines.index("Output:") < next(n for n, line in enumerate(lines) if line.startswith("  -o, --output"))
+
+
+@pytest.mark.parametrize("engine", ["native", "tfmot"])
+def test_one_flag_chooses_the_engine_of_all_stages(engine: Any, calls: Calls) -> None:
+    recipe = recipe_from(["--prune", "0.5", "--qat", "--engine", engine], calls)
+    assert recipe.stages == (Prune(engine=engine), QAT(engine=engine))
+
+
+def test_a_shared_flag_is_for_each_stage_that_can_have_its_value(calls: Calls) -> None:
+    both = ["--channels", "0.5", "--prune", "0.5", "--criterion"]
+    assert recipe_from([*both, "taylor"], calls).stages == (Channels(criterion="taylor"), Prune(criterion="taylor"))
+    calls.made.clear()
+    assert recipe_from([*both, "l1"], calls).stages == (Channels(criterion="l1"), Prune())
+
+
+def test_an_error_that_no_flag_made_is_as_it_was() -> None:
+    with pytest.raises(RecipeError, match=r"^prune.sparsity must be"), naming({"train.epochs": "--epochs"}):
+        Prune(sparsity=2)

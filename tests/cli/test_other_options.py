@@ -1,0 +1,121 @@
+"""Every option of the commands beside export does something."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import click
+import pytest
+
+from tests.cli.asked import Calls, asked_by, assert_does_something, options_of
+from tfcompress import demo
+from tfcompress.cli.options import DATA_FLAGS
+from tfcompress.errors import OutputError
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Calls:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(demo.MODEL, tmp_path / "model.h5")
+    found = Calls(monkeypatch)
+    found.replace("tfcompress.data.sources.load", "the data")
+    return found
+
+
+def everything_of(*names: str) -> Any:
+    pairs = [(name, option) for name in names for option in options_of(name)]
+    return pytest.mark.parametrize(("name", "option"), pairs, ids=[f"{n}-{o.name}" for n, o in pairs])
+
+
+@everything_of("evaluate")
+def test_every_option_of_evaluate(
+    name: str, option: click.Option, calls: Calls, capfd: pytest.CaptureFixture[str]
+) -> None:
+    calls.replace("tfcompress.cli.evaluate.evaluate", (SimpleNamespace(to_dict=dict), "the data"))
+    words = [name, "model.h5", "--data", "data.npz"]
+    assert_does_something(option, words, lambda typed: asked_by(typed, calls, capfd))
+
+
+@everything_of("inspect")
+def test_every_option_of_inspect(
+    name: str, option: click.Option, calls: Calls, capfd: pytest.CaptureFixture[str]
+) -> None:
+    calls.replace("tfcompress.cli.inspect._keras", ({"file": "model.h5"}, ["name"], []))
+    assert_does_something(option, [name, "model.h5"], lambda typed: asked_by(typed, calls, capfd))
+
+
+@everything_of("bench")
+def test_every_option_of_bench(
+    name: str, option: click.Option, calls: Calls, capfd: pytest.CaptureFixture[str]
+) -> None:
+    device = SimpleNamespace(name="pi")
+    document = {"models": []}
+    calls.replace("tfcompress.devices.config.find", [device])
+    calls.replace("tfcompress.devices.fleet.cancel")
+    calls.replace("tfcompress.devices.fleet.measure", [SimpleNamespace(device=device, error=None, document=document)])
+    calls.replace("tfcompress.cli.bench.show")
+    calls.replace("tfcompress.cli.bench.complain")
+    calls.replace("tfcompress.files.write_atomic")
+    words = [name, "model.tflite", *(["--data", "x.npy"] if option.name == "labels" else [])]
+    assert_does_something(option, words, lambda typed: asked_by(typed, calls, capfd))
+
+
+@everything_of("sensitivity")
+def test_every_option_of_sensitivity(
+    name: str, option: click.Option, calls: Calls, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tfcompress.reports.sensitivity import Analysis, Curve
+
+    found = Analysis(
+        model="model.h5",
+        data="data.npz",
+        samples=1,
+        metric="accuracy",
+        percent=True,
+        criterion="l2",
+        baseline=1.0,
+        curves=(Curve("a", 8, 0.5, ((4, 0.5), (8, 1.0))),),
+        pinned=(),
+        max_drop=1.0,
+    )
+    calls.replace("tfcompress.cli.sensitivity.analysis", found)
+    calls.replace("tfcompress.files.write_atomic")
+    if option.name == "force":
+        Path("model-sensitivity.html").touch()
+
+    def run(words: list[str]) -> Any:
+        try:
+            return asked_by(words, calls, capfd)
+        except OutputError as error:  # without --force
+            return str(error)
+
+    assert_does_something(option, [name, "model.h5", "--data", "data.npz"], run)
+
+
+@everything_of("demo")
+def test_every_option_of_demo(name: str, option: click.Option, calls: Calls, capfd: pytest.CaptureFixture[str]) -> None:
+    calls.replace("tfcompress.cli.demo.run", [])
+    calls.replace("tfcompress.reports.table.print_comparison")
+    assert_does_something(option, [name], lambda typed: asked_by(typed, calls, capfd))
+
+
+@everything_of("recipes", "stages")
+def test_every_option_of_the_lists(
+    name: str, option: click.Option, calls: Calls, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert_does_something(option, [name], lambda typed: asked_by(typed, calls, capfd))
+
+
+def test_the_option_of_runner_says_where(calls: Calls, capfd: pytest.CaptureFixture[str]) -> None:
+    assert [option.name for option in options_of("runner")] == ["output"]
+    asked_by(["runner", "-o", "there"], calls, capfd)
+    assert Path("there/edge_runner/__main__.py").is_file()
+    assert not Path("edge_runner").exists()
+
+
+def test_the_options_about_data_are_those_that_export_passes_on() -> None:
+    names = {option.name for option in options_of("evaluate")}
+    assert set(DATA_FLAGS) <= names

@@ -1,0 +1,170 @@
+"""A stage is one module and one line of the table: a toy one is seen wherever stages are."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tfcompress as tfc
+from tests.cli.asked import Calls
+from tfcompress.cli import export
+from tfcompress.cli.main import run
+from tfcompress.errors import RecipeError
+from tfcompress.recipe import QAT, Channels, Prune, Recipe, from_dict, from_toml
+from tfcompress.stages.rewriting import RewritingContext, rewrite
+from tfcompress.stages.table import STAGES
+from tools import docs_tables
+
+ROOT = Path(__file__).parents[2]
+
+MODULE = '''
+"""A toy stage: it takes the last layers away."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+from tfcompress.schema import check, check_fields
+from tfcompress.stages.option import option
+from tfcompress.stages.rewriting import RewritingContext, Rewritten
+from tfcompress.stages.stage import Gains, RewritingStage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Behead(RewritingStage):
+    """Take the last layers away."""
+
+    kind: ClassVar[str] = "behead"
+    about: ClassVar[str] = "Take the last layers away"
+    gains: ClassVar[Gains] = Gains("a little", "a little", "hardly")
+    implementation: ClassVar[str] = "behead:work"
+    layers: int = field(default=1, metadata=option("Take N layers away.", flag="--behead", metavar="N", asks=True))
+    way: Literal["gently", "fast"] = field(default="gently", metadata=option("How."))
+    cycles: int = 1
+    tune_epochs: int = 0
+
+    def __post_init__(self) -> None:
+        check_fields(self, self.kind)
+        check("behead.layers", "at least 1", self.layers, ok=self.layers >= 1)
+
+
+def work(model: Any, stage: Behead, context: RewritingContext) -> Rewritten:
+    """Take layers from a list of them."""
+    return Rewritten(model[: -stage.layers], (f"{stage.layers} layers went {stage.way}",))
+'''
+
+
+@pytest.fixture
+def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Write the module and put its class into the table."""
+    import importlib
+
+    (tmp_path / "behead.py").write_text(MODULE)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "behead", raising=False)
+    toy = importlib.import_module("behead").Behead
+    monkeypatch.setitem(STAGES, toy.kind, toy)
+    monkeypatch.setattr(export, "command", export.make_command())
+    yield toy
+    sys.modules.pop("behead", None)
+
+
+def test_the_help_has_a_group_for_it(toy: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["export", "--help"]) == 0
+    text = capsys.readouterr().out
+    assert "\nBehead: take the last layers away:\n  --behead N " in text
+    assert re.search(r"--behead-way \[gently\|fast\]\s+How. \[default: gently\]", text)
+
+
+def test_a_recipe_with_it_is_read_and_written(toy: Any) -> None:
+    recipe = from_dict({"stages": [{"kind": "behead", "layers": 2}, {"kind": "prune"}]})
+    assert recipe.stages == (toy(layers=2), Prune())
+    assert from_toml(recipe.to_toml()) == recipe
+    assert recipe.name == "behead-prune0.5-float32"
+    with pytest.raises(RecipeError, match=re.escape("behead has no key 'wya' (did you mean 'way'?)")):
+        from_dict({"stages": [{"kind": "behead", "wya": "fast"}]})
+    with pytest.raises(RecipeError, match="must hold behead before prune"):
+        Recipe(stages=(Prune(), toy()))
+    with pytest.raises(RecipeError, match=re.escape("behead.tune_epochs must be below train.epochs (2), got 2")):
+        Recipe(stages=(toy(tune_epochs=2),))
+
+
+@pytest.mark.parametrize("first", ["behead", "channels"])
+def test_flags_ask_for_it_and_what_rewrites_does_so_in_their_order(
+    first: str, toy: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = Calls(monkeypatch)
+    calls.replace("tfcompress.workbench.check")
+    calls.replace("tfcompress.workbench.compress")
+    monkeypatch.setattr("tfcompress.reports.table.print_report", lambda *_: None)
+    words = {"behead": ["--behead", "3", "--behead-way", "fast"], "channels": ["--channels", "0.5"]}
+    second = next(name for name in words if name != first)
+    calls.replace("tfcompress.workbench.compress", _result())
+    assert run(["export", "model.h5", "--qat", *words[first], *words[second]]) == 0
+    recipe = next(values[1] for name, values, _ in calls.made if name == "compress")
+    stages = {"behead": toy(layers=3, way="fast"), "channels": Channels()}
+    assert recipe.stages == (stages[first], stages[second], QAT())
+
+
+def _result() -> Any:
+    from types import SimpleNamespace
+
+    return SimpleNamespace(report=None)
+
+
+def test_what_would_do_nothing_or_cannot_be_is_refused(toy: Any, capfd: pytest.CaptureFixture[str]) -> None:
+    for words, line in (
+        (["--behead-way", "fast"], "--behead-way would do nothing: there is no --behead"),
+        (["--behead", "0"], "--behead: behead.layers must be at least 1, got 0"),
+        (["--behead", "1", "--engine", "tfmot"], "--behead works in Keras 3, with the native engine; leave --engine"),
+        (["--behead", "1", "--recipe", "int8"], "--behead and --recipe both say what to do"),
+    ):
+        assert run(["export", "model.h5", *words]) == 2
+        assert line in capfd.readouterr().err
+
+
+def test_the_list_of_stages_and_the_docs_have_it(toy: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["stages"]) == 0
+    assert "--behead N\n  Take the last layers away.\n" in capsys.readouterr().out
+    assert run(["stages", "--json"]) == 0
+    listed = {stage["kind"]: stage for stage in json.loads(capsys.readouterr().out)["stages"]}
+    assert listed["behead"]["flags"][1] == {
+        "flag": "--behead-way",
+        "field": "way",
+        "help": "How.",
+        "default": "gently",
+    }
+    row = "| `Behead` | `--behead N` | Take the last layers away | rewrite | native | a little | a little | hardly |"
+    assert row in docs_tables.stages_table().splitlines()
+    assert "| `Behead` | `--behead N` |" in docs_tables.short_stages_table()
+
+
+def test_its_work_is_done_by_the_function_that_its_class_names(toy: Any) -> None:
+    done = rewrite([1, 2, 3], toy(layers=2), RewritingContext())
+    assert (done.model, done.notes) == ([1], ("2 layers went gently",))
+
+
+def test_the_package_has_its_class(toy: Any) -> None:
+    script = (
+        "import behead\n"
+        "from tfcompress.stages.table import STAGES\n"
+        "STAGES['behead'] = behead.Behead\n"
+        "import tfcompress as tfc\n"
+        "assert tfc.Behead is behead.Behead and 'Behead' in tfc.__all__ and 'Behead' in dir(tfc)\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=Path.cwd(), env={"PYTHONPATH": f"{ROOT}:."})
+
+
+def test_the_package_has_every_stage_of_the_table() -> None:
+    assert {stage.__name__ for stage in STAGES.values()} <= set(tfc.__all__)
+    assert all(getattr(tfc, stage.__name__) is stage for stage in STAGES.values())
+    assert all(dataclasses.is_dataclass(stage) for stage in STAGES.values())

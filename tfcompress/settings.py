@@ -1,0 +1,193 @@
+"""How stages are trained, and how the result is lowered: the two settings of a recipe beside its stages."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field
+from typing import Literal
+
+from tfcompress.errors import nearest
+from tfcompress.keras_names import LOSSES, OPTIMIZERS
+from tfcompress.schema import check, check_fields
+from tfcompress.stages.option import option
+
+RUNTIMES = ("litert", "tflite-runtime", "tensorflow")
+"""What a file can be asked to run on."""
+
+Quantize = Literal["none", "dynamic", "float16", "int8", "int16x8"]
+IOType = Literal["auto", "float32", "int8", "uint8", "int16"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Export:
+    """How the trained model is lowered to TFLite, and what the file must satisfy.
+
+    Attributes:
+        quantize: ``none`` (float32), ``dynamic`` (int8 weights, float activations), ``float16`` (weights), ``int8``
+            (weights and activations), ``int16x8`` (int16 activations, int8 weights).
+        io: dtype of the file's inputs and outputs; ``auto``: int8 for ``int8``, int16 for ``int16x8``, else float32.
+            Integer inputs of the model (token ids) keep their dtype.
+        samples: how many training samples calibrate the activation ranges.
+        sparse: ``auto`` stores sparse kernels in TFLite's sparse encoding where that makes the file smaller and every
+            runtime in *runtimes* runs it; ``never`` keeps them dense.
+        optimize_for: what *sparse* makes smaller: the file's ``size``, or the ``download`` (the file after gzip; sparse
+            encoding helps that rarely).
+        runtimes: runtimes the file must run on, e.g. ``litert>=2.1``, ``tflite-runtime>=2.14``, ``tensorflow>=2.20``.
+        float_ops: ``refuse`` fails when an op of an int8/int16x8 file stays in float; ``allow`` reports it.
+        select_ops: allow TensorFlow (Flex) ops, which only the big runtime has.
+        min_agreement_db: least signal-to-noise ratio between the Keras model's outputs and the file's, on real samples,
+            in dB; None: the default of the scheme.
+    """
+
+    quantize: Quantize = field(
+        default="none",
+        metadata=option("Numbers in the file; none is float32.", default="int8 with --qat, else none"),
+    )
+    io: IOType = field(
+        default="auto",
+        metadata=option("dtype of inputs and outputs.", default="auto: int8 for int8, int16 for int16x8, else float32"),
+    )
+    samples: int = field(
+        default=200,
+        metadata=option("Training samples that calibrate int8 ranges.", metavar="N", needs="calibration"),
+    )
+    sparse: Literal["auto", "never"] = field(
+        default="auto", metadata=option("Store sparse kernels encoded where smaller.")
+    )
+    optimize_for: Literal["size", "download"] = field(
+        default="size", metadata=option("Keep the smaller file, or the one that is smaller after gzip.")
+    )
+    runtimes: tuple[str, ...] = field(
+        default=(),
+        metadata=option(
+            "The file must run there, e.g. 'tflite-runtime>=2.14'.",
+            flag="--runtime",
+            metavar="NAME>=VERSION",
+            default="litert as it is here",
+        ),
+    )
+    float_ops: Literal["refuse", "allow"] = field(
+        default="refuse", metadata=option("Ops without an int8 kernel.", needs="calibration")
+    )
+    select_ops: bool = field(default=False, metadata=option("Allow TensorFlow (Flex) ops, which need the big runtime."))
+    min_agreement_db: float | None = field(
+        default=None,
+        metadata=option("Least agreement with the Keras model.", metavar="DB", default="by --quantize"),
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
+        check_fields(self, "export")
+        check("export.samples", "at least 1", self.samples, ok=self.samples >= 1)
+        possible: dict[str, tuple[str, ...]] = {
+            "int8": ("auto", "float32", "int8", "uint8"),
+            "int16x8": ("auto", "float32", "int16"),
+        }
+        allowed = possible.get(self.quantize, ("auto", "float32"))
+        text = f"one of {', '.join(map(repr, allowed))} with quantize {self.quantize!r}"
+        check("export.io", text, self.io, ok=self.io in allowed)
+        for runtime in self.runtimes:
+            _check_runtime(runtime)
+
+    @property
+    def io_dtype(self) -> str:
+        """The dtype that ``auto`` stands for: float32, int8, uint8 or int16."""
+        return {"int8": "int8", "int16x8": "int16"}.get(self.quantize, "float32") if self.io == "auto" else self.io
+
+    @property
+    def needs_data(self) -> bool:
+        """Whether activation ranges have to be calibrated on samples."""
+        return self.quantize in ("int8", "int16x8")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """How stages are trained.
+
+    Attributes:
+        epochs: passes over the training split.
+        batch_size: samples a step.
+        learning_rate: of the optimizer; None: 1e-3 where channels go, 1e-4 where weights are pruned, else 1e-5.
+            (ResNet8 on CIFAR-10, two epochs, half pruned with QAT: 86.6 % at 1e-4, 82.5 % at 1e-5; QAT alone: 88.7 %
+            at 1e-5.)
+        optimizer: name of a Keras optimizer. ``muon`` takes convolutions, too (native engine): of the steps of one pass
+            over the data it makes more than ``adam``, at a higher rate of learning (3e-3, say).
+        loss: name of a Keras loss; ``auto`` chooses by the labels and the last activation.
+        seed: seed of everything random: shuffling, calibration samples, initial centroids.
+        holdout: fraction of the data kept for testing when it comes as one piece without a test split.
+        limit: use at most so many training samples (None: all), chosen by *seed*.
+        decay: ``constant`` keeps the learning rate; ``cosine`` lets it fall to zero along half a cosine
+            (Loshchilov & Hutter 2017, arXiv:1608.03983).
+        augment: how training images are varied, each anew in every epoch: ``none``; ``flip`` (left and right, at
+            random); ``flip-shift`` (and moved by up to an eighth of their sides, edges repeated).
+    """
+
+    epochs: int = field(default=2, metadata=option("Passes over the training data.", metavar="N", needs="training"))
+    batch_size: int = field(default=64, metadata=option("Samples a training step.", metavar="N", needs="training"))
+    learning_rate: float | None = field(
+        default=None,
+        metadata=option(
+            "Of the optimizer.",
+            metavar="RATE",
+            default="1e-3 with --channels, 1e-4 with --prune, else 1e-5",
+            needs="training",
+        ),
+    )
+    optimizer: str = field(
+        default="adam",
+        metadata=option(
+            "Name of a Keras optimizer; muon makes more of short trainings (Keras 3).",
+            metavar="NAME",
+            needs="training",
+        ),
+    )
+    loss: str = field(
+        default="auto",
+        metadata=option(
+            "Name of a Keras loss.", metavar="NAME", default="by the labels and the outputs", needs="training"
+        ),
+    )
+    seed: int = field(default=0, metadata=option("Seed of everything random.", metavar="N"))
+    holdout: float = field(
+        default=0.2,
+        metadata=option("Part kept for testing where the data has no test split.", metavar="FRACTION", needs="data"),
+    )
+    limit: int | None = field(
+        default=None,
+        metadata=option("Train on N samples only, drawn by the seed.", metavar="N", default="all", needs="training"),
+    )
+    decay: Literal["constant", "cosine"] = field(
+        default="constant", metadata=option("Of the learning rate.", needs="training")
+    )
+    augment: Literal["none", "flip", "flip-shift"] = field(
+        default="none", metadata=option("Vary training images.", needs="training")
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
+        check_fields(self, "train")
+        check("train.epochs", "at least 1", self.epochs, ok=self.epochs >= 1)
+        check("train.batch_size", "at least 1", self.batch_size, ok=self.batch_size >= 1)
+        rate = self.learning_rate
+        check("train.learning_rate", "above 0", rate, ok=rate is None or 0 < rate < math.inf)
+        optimizer = self.optimizer.lower()
+        allowed = f"the name of a Keras optimizer{nearest(optimizer, OPTIMIZERS)}"
+        check("train.optimizer", allowed, self.optimizer, ok=optimizer in OPTIMIZERS or _is_registered(optimizer))
+        allowed = f"'auto' or the name of a Keras loss{nearest(self.loss, LOSSES)}"
+        check("train.loss", allowed, self.loss, ok=self.loss in ("auto", *LOSSES) or _is_registered(self.loss))
+        check("train.seed", "between 0 and 2**32 - 1", self.seed, ok=0 <= self.seed < 2**32)
+        check("train.holdout", "in (0, 1)", self.holdout, ok=0 < self.holdout < 1)
+        check("train.limit", "at least 1", self.limit, ok=self.limit is None or self.limit >= 1)
+
+
+def _is_registered(name: str) -> bool:
+    """Return whether a name is one that Keras gives to a registered class of the user's (``package>name``)."""
+    return ">" in name
+
+
+def _check_runtime(text: str) -> None:
+    found = re.fullmatch(r"\s*([A-Za-z_-]+)\s*(?:>=\s*\d+(?:\.\d+)*\s*)?", text)
+    name = found[1].replace("_", "-") if found else text.partition(">")[0].strip()
+    allowed = f"one of {', '.join(f'{known}>=VERSION' for known in RUNTIMES)}{nearest(name, RUNTIMES)}"
+    check("export.runtimes item", allowed, text, ok=found is not None and name in RUNTIMES)

@@ -1,0 +1,232 @@
+"""The flags of a command line, made from the fields of the stages and settings; and stages made from flags.
+
+Nothing here knows a stage by name. A flag is called after its stage and field (``--prune-schedule``) unless the field
+says otherwise. Where stages share a flag (``--criterion``), its value goes to every stage asked for whose field can
+have it, and is refused where none of them can.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import types
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from tfcompress.errors import RecipeError, UsageError
+from tfcompress.stages.option import Option, option_of
+from tfcompress.stages.stage import Stage
+from tfcompress.stages.table import STAGES
+
+Value = Literal["switch", "choice", "integer", "number", "text"]
+
+ENGINE = "engine"
+"""The field that stages with a choice of engine have, and its flag's key."""
+
+_ENGINES = {"native": "in Keras 3, with the native engine", "tfmot": "in Keras 2, with tfmot"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flag:
+    """One flag of a command line.
+
+    Attributes:
+        name: with its hyphens: ``--round-to``.
+        owner: the stage or settings whose field it sets; a flag that stages share has one of these for each.
+        field: name of the field; empty for the switch that asks for a stage.
+        option: the field's note.
+        value: what follows it on the command line: nothing, one of *choices*, a number, or text.
+        choices: what the field can be.
+        many: whether it may be repeated.
+        default: what the help says of its default; empty: nothing.
+    """
+
+    name: str
+    owner: type
+    field: str
+    option: Option
+    value: Value
+    choices: tuple[Any, ...] = ()
+    many: bool = False
+    default: str = ""
+
+    @property
+    def key(self) -> str:
+        """Its name as a word of Python: ``round_to``."""
+        return self.name.removeprefix("--").replace("-", "_")
+
+    def values(self, given: Any) -> dict[str, Any]:
+        """Return values by field, from what the command line gave."""
+        if self.option.read is not None:
+            return self.option.read(given)
+        if self.value == "choice":
+            given = {str(choice): choice for choice in self.choices}[given]
+        return {self.field: tuple(given) if self.many else given}
+
+
+def is_given(value: Any) -> bool:
+    """Return whether a command line's value was typed: not None, not an unset switch, not an empty list."""
+    return value is not None and value is not False and value != ()
+
+
+def flags_of(owner: type) -> tuple[Flag, ...]:
+    """Return the flags of a stage, or of settings, in the order of the fields."""
+    return _flags_of(owner)
+
+
+@functools.cache
+def _flags_of(owner: Any) -> tuple[Flag, ...]:
+    hints = get_type_hints(owner)
+    prefix = f"{owner.kind}-" if issubclass(owner, Stage) else ""
+    found = []
+    if issubclass(owner, Stage) and owner.switch:
+        note = Option(help=owner.switch, asks=True)
+        found.append(Flag(name=f"--{owner.kind}", owner=owner, field="", option=note, value="switch"))
+    for field in dataclasses.fields(owner):
+        note_or_none = option_of(field)
+        if note_or_none is not None:
+            found.append(_flag(owner, field, note_or_none, hints[field.name], prefix))
+    return tuple(found)
+
+
+def _flag(owner: type, field: dataclasses.Field[Any], note: Option, hint: Any, prefix: str) -> Flag:
+    value, choices = _kind_of(hint)
+    return Flag(
+        name=note.flag or f"--{prefix}{field.name}".replace("_", "-"),
+        owner=owner,
+        field=field.name,
+        option=note,
+        value="text" if note.read else value,
+        choices=choices,
+        many=get_origin(hint) is tuple and note.read is None,
+        default="" if note.asks else note.default or _text(field.default),
+    )
+
+
+def _kind_of(hint: Any) -> tuple[Value, tuple[Any, ...]]:
+    if isinstance(hint, types.UnionType):
+        hint = next(each for each in get_args(hint) if each is not type(None))
+    if get_origin(hint) is Literal:
+        return "choice", get_args(hint)
+    kinds: dict[Any, Value] = {bool: "switch", int: "integer", float: "number"}
+    return kinds.get(hint, "text"), ()
+
+
+def _text(default: Any) -> str:
+    if default is None or isinstance(default, bool | tuple):
+        return ""
+    return f"{default:g}" if isinstance(default, float) else str(default)
+
+
+def stage_flags() -> dict[str, tuple[Flag, ...]]:
+    """Return the flags of all stages by name, in the order of the table; a shared one has an entry for each stage."""
+    found: dict[str, tuple[Flag, ...]] = {}
+    for stage in STAGES.values():
+        for flag in flags_of(stage):
+            found[flag.name] = (*found.get(flag.name, ()), flag)
+    return found
+
+
+def asking(stage: type[Stage]) -> Flag:
+    """Return the flag that asks for a stage."""
+    return next(flag for flag in flags_of(stage) if flag.option.asks)
+
+
+def read_stages(given: Mapping[str, Any]) -> tuple[Stage, ...]:
+    """Make stages from flags.
+
+    Args:
+        given: what the command line gave for each flag, by its key, in the order in which it was typed.
+
+    Returns:
+        What rewrites, in the order in which it was asked for; then what trains, in the table's.
+
+    Raises:
+        UsageError: a value that no stage asked for can have, or two flags that set one field.
+        RecipeError: a value that a stage refuses; the flag is named.
+    """
+    asked = [stage for stage in STAGES.values() if is_given(given.get(asking(stage).key))]
+    typed = {key: place for place, key in enumerate(given)}
+    asked.sort(key=lambda stage: (stage.phase == "train", stage.phase == "rewrite" and typed[asking(stage).key]))
+    _check_engine(asked, given)
+    _check_shared(asked, given)
+    return tuple(_stage(stage, given) for stage in asked)
+
+
+def _stage(stage: type[Stage], given: Mapping[str, Any]) -> Stage:
+    values: dict[str, Any] = {}
+    by: dict[str, Flag] = {}
+    for flag in flags_of(stage):
+        if not flag.field or not is_given(given.get(flag.key)) or not _fits(flag, given[flag.key]):
+            continue
+        for name, value in flag.values(given[flag.key]).items():
+            if name in by:
+                msg = f"{by[name].name} and {flag.name} both say {stage.kind}.{name}; give one of them"
+                raise UsageError(msg)
+            by[name], values[name] = flag, value
+    with naming({f"{stage.kind}.{name}": flag.name for name, flag in by.items()}):
+        return stage(**values)
+
+
+def _fits(flag: Flag, value: Any) -> bool:
+    return flag.value != "choice" or value in map(str, flag.choices)
+
+
+def _check_engine(asked: Iterable[type[Stage]], given: Mapping[str, Any]) -> None:
+    engine = given.get(ENGINE)
+    for stage in asked:
+        if is_given(engine) and engine not in ("auto", *stage.engines):
+            works = " or ".join(_ENGINES[name] for name in stage.engines)
+            msg = f"{asking(stage).name} works {works}; leave --engine {engine} out"
+            raise UsageError(msg)
+
+
+def _check_shared(asked: Iterable[type[Stage]], given: Mapping[str, Any]) -> None:
+    """Refuse a choice of a shared flag that no stage asked for knows."""
+    wanted = list(asked)
+    for name, flags in stage_flags().items():
+        value, here = given.get(flags[0].key), [flag for flag in flags if flag.owner in wanted]
+        if here and is_given(value) and not any(_fits(flag, value) for flag in here):
+            allowed = ", ".join(map(str, here[0].choices))
+            msg = f"{name} must be one of {allowed} with {asking(here[0].owner).name}, got {value!r}"
+            raise UsageError(msg)
+
+
+@contextmanager
+def naming(flags: Mapping[str, str]) -> Iterator[None]:
+    """Put the flag before the message of an error about a value that it set.
+
+    Args:
+        flags: the flags that were typed, by the place of their value as messages call it (``prune.sparsity``).
+
+    Raises:
+        RecipeError: the same error, with the flag.
+    """
+    try:
+        yield
+    except RecipeError as error:
+        flag = flags.get(str(error).split(" ", 1)[0])
+        if flag is None:
+            raise
+        msg = f"{flag}: {error}"
+        raise RecipeError(msg) from error
+
+
+def idle_flags(given: Mapping[str, Any]) -> dict[str, str]:
+    """Return, by key, the flags that say how a stage works which was not asked for, and why they would do nothing."""
+    found: dict[str, str] = {}
+    asked = any(is_given(given.get(asking(stage).key)) for stage in STAGES.values())
+    for flags in stage_flags().values():
+        askers = [asking(flag.owner) for flag in flags]
+        if any(is_given(given.get(asker.key)) for asker in askers):
+            continue
+        if flags[0].field == ENGINE:  # every stage has one, also where only one engine has the stage
+            found |= {} if asked else {flags[0].key: "nothing is trained without a stage"}
+            continue
+        names = [asker.name for asker in askers]
+        found[flags[0].key] = (
+            f"there is no {names[0]}" if len(names) == 1 else f"there is neither {' nor '.join(names)}"
+        )
+    return found

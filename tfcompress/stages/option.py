@@ -1,0 +1,60 @@
+"""How a field is set on the command line: a note in the field's metadata that flags are made from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import Field, dataclass
+from typing import Any, Literal
+
+KEY = "option"
+
+Need = Literal["", "training", "calibration", "data"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """A note on a field.
+
+    Attributes:
+        help: one sentence for ``--help``, without the default.
+        flag: the flag; empty: made from the names of the stage and the field (``--prune-schedule``).
+        metavar: what stands for the value in the help; empty: by the field's type.
+        default: what the help says of the default; empty: the field's own default.
+        asks: whether giving the flag asks for the stage.
+        needs: without what the flag would do nothing: a stage that trains, a calibration, or data.
+        read: makes values of fields, by their names, from the text; None: the text is the field's value. Raises
+            ValueError with what is allowed, for a text that is none.
+        sets: names of further fields that *read* may set.
+    """
+
+    help: str
+    flag: str = ""
+    metavar: str = ""
+    default: str = ""
+    asks: bool = False
+    needs: Need = ""
+    read: Callable[[str], dict[str, Any]] | None = None
+    sets: tuple[str, ...] = ()
+
+
+def option(
+    sentence: str,
+    *,
+    flag: str = "",
+    metavar: str = "",
+    default: str = "",
+    asks: bool = False,
+    needs: Need = "",
+    read: Callable[[str], dict[str, Any]] | None = None,
+    sets: tuple[str, ...] = (),
+) -> dict[str, Option]:
+    """Return metadata for :func:`dataclasses.field`: see :class:`Option` for the arguments."""
+    note = Option(
+        help=sentence, flag=flag, metavar=metavar, default=default, asks=asks, needs=needs, read=read, sets=sets
+    )
+    return {KEY: note}
+
+
+def option_of(field: Field[Any]) -> Option | None:
+    """Return a field's note, or None where no flag sets the field."""
+    return field.metadata.get(KEY)

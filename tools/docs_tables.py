@@ -1,0 +1,94 @@
+"""Write the tables in the docs that are made from the program's own tables.
+
+    python -m tools.docs_tables           # rewrites them
+    python -m tools.docs_tables --check   # fails where one is out of date
+
+A table stands between the lines ``<!-- NAME: python -m tools.docs_tables -->`` and ``<!-- /NAME -->``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def stages_table() -> str:
+    """Return the table of stages with what each brings."""
+    from tfcompress.stages.table import STAGES
+
+    rows = [
+        (*_names(kind), stage.about, stage.phase, ", ".join(stage.engines), *stage.gains)
+        for kind, stage in STAGES.items()
+    ]
+    columns = ("stage", "flag", "what it does", "phase", "engines", "smaller file", "smaller download", "faster")
+    return _table(columns, rows)
+
+
+def short_stages_table() -> str:
+    """Return the table of stages for a reader in a hurry."""
+    from tfcompress.stages.table import STAGES
+
+    rows = [(*_names(kind), stage.about, *stage.gains) for kind, stage in STAGES.items()]
+    return _table(("stage", "flag", "what it does", "smaller file", "smaller download", "faster"), rows)
+
+
+def _names(kind: str) -> tuple[str, str]:
+    from tfcompress.stages.flags import asking
+    from tfcompress.stages.table import STAGES
+
+    flag = asking(STAGES[kind])
+    typed = f"{flag.name} {flag.option.metavar}".strip().replace("|", "\\|")
+    return f"`{STAGES[kind].__name__}`", f"`{typed}`"
+
+
+TABLES: dict[str, tuple[str, Callable[[], str]]] = {
+    "stages": ("docs/stages.md", stages_table),
+    "short-stages": ("README.md", short_stages_table),
+}
+"""Name -> the file that it stands in, and what makes it."""
+
+
+def _table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    lines = [tuple(columns)]
+    lines += [("---",) * len(lines[0]), *map(tuple, rows)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def updated(text: str, name: str, table: str) -> str:
+    """Return *text* with the table between its markers.
+
+    Raises:
+        ValueError: there are no markers of that name.
+    """
+    begin, end = f"<!-- {name}: python -m tools.docs_tables -->", f"<!-- /{name} -->"
+    pattern = re.compile(f"{re.escape(begin)}\n.*?{re.escape(end)}", re.DOTALL)
+    if not pattern.search(text):
+        msg = f"there is no {begin}"
+        raise ValueError(msg)
+    return pattern.sub(lambda _: f"{begin}\n{table}\n{end}", text)
+
+
+def main(words: list[str] | None = None) -> int:
+    """Write the tables, or say which are out of date; return the exit code."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--check", action="store_true", help="write nothing; fail where a table is out of date")
+    checks, stale = options.parse_args(words).check, []
+    for name, (file, make) in TABLES.items():
+        path = ROOT / file
+        text = path.read_text("utf-8")
+        new = updated(text, name, make())
+        if new != text:
+            stale.append(f"{file}: {name}")
+            if not checks:
+                path.write_text(new, "utf-8")
+    sys.stdout.write("".join(f"{'out of date' if checks else 'written'}: {place}\n" for place in stale))
+    return 1 if checks and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
