@@ -20,7 +20,8 @@ __all__ = ["Expected", "FileFacts", "ModelFileError", "read"]
 
 _BROUGHT = {"AudioSpectrogram", "Mfcc", "NumericVerify", "TFLite_Detection_PostProcess"}
 """Custom ops that the interpreters bring along all the same."""
-_METADATA = "TFCOMPRESS_METADATA"
+METADATA_NAME = "TFCOMPRESS_METADATA"
+"""Of the entry in which tfcompress notes labels, preprocessing, recipe and version, as JSON."""
 _MOST_METADATA_BYTES = 1 << 20
 _LIMITS = {"INT8": (-128, 127), "UINT8": (0, 255), "INT16": (-32768, 32767)}
 _RAW = 255.0
@@ -139,7 +140,7 @@ def _expected(model: Graph, content: bytes | memoryview) -> dict[int, Expected]:
 
 def _preprocessed(model: Graph, content: bytes | memoryview) -> Expected | None:
     """Return the range into which the preprocessing that tfcompress noted brings an image's 0..255."""
-    stored = model.metadata.get(_METADATA)
+    stored = model.metadata.get(METADATA_NAME)
     if stored is None or not 0 < model.buffers[stored].size_bytes <= _MOST_METADATA_BYTES:
         return None
     start, size = model.buffers[stored]

@@ -11,7 +11,7 @@ from tests.tflite.make_files import FOLDER
 from tfcompress.errors import ModelError
 from tfcompress.tflite.flatbuffer import read
 from tfcompress.tflite.interpret import InterpreterProcess
-from tfcompress.tflite.pack import NAME, add_metadata, read_metadata
+from tfcompress.tflite.pack import METADATA_NAME, add_metadata, read_metadata
 
 VALUES = {"labels": ["cat", "dög"], "recipe": {"seed": 0}}
 JSON = st.recursive(
@@ -38,7 +38,7 @@ def test_ops_tensors_and_other_metadata_stay_as_they_were(path) -> None:
     assert list(after.ops) == list(before.ops)
     assert after.subgraphs == before.subgraphs
     assert after.signatures == before.signatures
-    assert {**after.metadata, NAME: b""} == {**before.metadata, NAME: b""}
+    assert {**after.metadata, METADATA_NAME: b""} == {**before.metadata, METADATA_NAME: b""}
     for old, new in zip(before.subgraphs[0].tensors, after.subgraphs[0].tensors, strict=True):
         assert np.array_equal(old.data, new.data)
 
@@ -71,7 +71,7 @@ def test_the_packed_file_runs_as_before_and_the_schema_classes_read_it(file, ima
     with InterpreterProcess(content) as one, InterpreterProcess(packed) as other:
         assert np.array_equal(one.run(images)["scores"], other.run(images)["scores"])
     model = schema_py_generated.ModelT.InitFromPackedBuf(packed, 0)
-    assert [entry.name.decode() for entry in model.metadata][-1] == NAME
+    assert [entry.name.decode() for entry in model.metadata][-1] == METADATA_NAME
     assert b"labels" in bytes(model.buffers[model.metadata[-1].buffer].data)
 
 
