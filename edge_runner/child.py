@@ -39,7 +39,7 @@ class Session:
             "open": self.open,
             "warm": self.warm,
             "time": self.time,
-            "stages": self.stages,
+            "io_times": self.io_times,
             "score": self.score,
             "node": self.node,
             "difference": self.difference,
@@ -138,11 +138,11 @@ class Session:
             "peak_bytes": peak,
         }
 
-    def stages(self, *, runs: int, seconds: float) -> dict[str, Any]:
+    def io_times(self, *, runs: int, seconds: float) -> dict[str, Any]:
         """Time what stands before and after an inference: quantizing and setting inputs, getting and dequantizing."""
-        from edge_runner.stages import stages
+        from edge_runner.io_timing import io_times
 
-        return stages(self.model, self.feed, self.seed, runs=runs, seconds=seconds, alive=self._beat)
+        return io_times(self.model, self.feed, self.seed, runs=runs, seconds=seconds, alive=self._beat)
 
     def node(self, *, path: str, how: dict[str, Any], index: int, seconds: float, seed: int) -> dict[str, Any]:
         """Time one node of a model, cut out of it."""

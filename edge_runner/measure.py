@@ -20,7 +20,7 @@ WARM_SECONDS = 0.2
 """Warm-up lasts at least so long, for the processor's frequency to rise."""
 SETTLE_SECONDS = 0.003
 """Untimed at the start of a turn: after another model's turn the caches are cold and branches mispredicted."""
-STAGE_RUNS, STAGE_SECONDS = 50, 0.1
+IO_RUNS, IO_SECONDS = 50, 0.1
 
 
 @dataclass
@@ -196,7 +196,7 @@ class _Group:
             )
         document.add_summary(entry, subject.per_second)
         document.add_arena(entry, subject.path)
-        entry["timing"].update(subject.ask({"do": "stages", "runs": STAGE_RUNS, "seconds": STAGE_SECONDS}) or {})
+        entry["timing"].update(subject.ask({"do": "io_times", "runs": IO_RUNS, "seconds": IO_SECONDS}) or {})
         if options.data:
             self._score(subject)
         if subject.sound:

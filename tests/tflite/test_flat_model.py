@@ -59,6 +59,7 @@ def test_metadata_and_signature_keys_are_found(file) -> None:
     model = read(file("none"))
     assert [s.key for s in model.signatures] == ["serving_default"]
     assert "min_runtime_version" in model.metadata
+    assert all(isinstance(value, memoryview) for value in model.metadata.values())  # however often it is pointed at
 
 
 def test_the_table_has_one_row_an_op(file) -> None:

@@ -93,3 +93,17 @@ def test_metadata_of_another_tool_under_our_name_is_replaced_and_must_be_json(fi
 def test_what_is_no_tflite_file_takes_no_metadata() -> None:
     with pytest.raises(ModelError, match="not a TFLite file"):
         add_metadata(b"PK\3\4 something else", {})
+
+
+def test_metadata_that_is_nested_beyond_reason_is_an_error_and_not_a_crash(file) -> None:
+    text = "x" * 200_000
+    nested = add_metadata(file("int8"), {"a": text}).replace(f'{{"a": "{text}"}}'.encode(), b"[" * (len(text) + 9))
+    with pytest.raises(ModelError, match="must be JSON"):
+        read_metadata(nested)
+
+
+def test_a_file_that_breaks_off_behind_our_metadata_takes_none(file) -> None:
+    packed = add_metadata(file("int8"), VALUES)
+    for size in range(len(packed) - 4000, len(packed), 397):
+        with pytest.raises(ModelError, match="malformed TFLite file"):
+            add_metadata(packed[:size], {})

@@ -17,7 +17,7 @@ from tfcompress.files import sha256
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tfcompress.devices.bundle import Job
+    from tfcompress.devices.bundle import Workload
     from tfcompress.devices.fleet import Outcome
     from tfcompress.devices.rows import Row
     from tfcompress.progress import Progress
@@ -101,15 +101,15 @@ def command(
     from tfcompress.cli.terminal import terminal
     from tfcompress.devices import config, fleet
 
-    job = job_of(models, data, labels, _arguments(runner))
+    workload = workload_of(models, data, labels, _arguments(runner))
     found = config.find(devices)
     with terminal() as screen:
         if cancel:
-            fleet.cancel(found, job)
+            fleet.cancel(found, workload)
             return
-        outcomes = fleet.measure(found, job, progress=screen.progress)
+        outcomes = fleet.measure(found, workload, progress=screen.progress)
         keep(outcomes, output, screen.progress)
-        join(outcomes, job.models, screen.progress)
+        join(outcomes, workload.models, screen.progress)
         if as_json:
             screen.write(json.dumps([_plain(outcome) for outcome in outcomes], ensure_ascii=False) + "\n")
         else:
@@ -138,13 +138,13 @@ def _split(also: str) -> list[str]:
     return words
 
 
-def job_of(models: Sequence[str], data: str | None, labels: str | None, arguments: tuple[str, ...]) -> Job:
+def workload_of(models: Sequence[str], data: str | None, labels: str | None, arguments: tuple[str, ...]) -> Workload:
     """Return what to measure; a folder stands for its report's file, and brings its test samples along.
 
     Raises:
         UsageError: a folder without a report, or labels without data.
     """
-    from tfcompress.devices.bundle import Job
+    from tfcompress.devices.bundle import Workload
     from tfcompress.devices.local import Settings
     from tfcompress.reports import report
 
@@ -160,7 +160,7 @@ def job_of(models: Sequence[str], data: str | None, labels: str | None, argument
             files.append(path)
     alike = len(samples) == len(files) and len({sha256(path) for path in samples}) == 1
     beside = samples[0] if alike else None
-    return Job(
+    return Workload(
         models=tuple(files),
         data=Path(data) if data is not None else beside,
         labels=None if labels is None else Path(labels),

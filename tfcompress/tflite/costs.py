@@ -25,6 +25,7 @@ _UNKNOWN = {
     "STABLEHLO_DOT_GENERAL", "STABLEHLO_REDUCE_WINDOW",
 }  # fmt: skip
 """Ops that multiply, but are not counted here."""
+_DATA_SIZED = {"UNIQUE", "WHERE"}  # as many outputs as the data have of them
 _CUSTOM_WITHOUT = {"AudioSpectrogram", "FlexErf", "Mfcc", "NumericVerify", "TFLite_Detection_PostProcess"}
 """Custom ops that multiply no matrices."""
 
@@ -154,14 +155,18 @@ def _called(op: Operator, whole: Mapping[int, int | None]) -> int | None:
 def _unsettled(graph: Subgraph) -> set[int]:
     """Return the tensors whose sizes the file leaves open beyond the batch: there they stand as 1.
 
-    That is so of a tensor with an open extent behind the first; of one with any open extent that is computed from such
-    a tensor; and of what RESHAPE makes of more than the batch (its elements at a batch of 1 are not those it is given).
+    One open extent is the batch, wherever it stands, as long as an input has an open batch and nothing else that is
+    open. What is computed from an unsettled tensor is unsettled where any extent of it is open; so is what RESHAPE
+    makes of more than the batch (its elements at a batch of 1 are not those it is given).
     """
-    found = {tensor.index for tensor in graph.tensors if -1 in tensor.shape_signature[1:]}
+    inputs = graph.of(graph.inputs)
+    most = 1 if any(tensor.shape_signature[:1] == (-1,) for tensor in inputs) else 0
+    found = {tensor.index for tensor in graph.tensors if tensor.shape_signature.count(-1) > most}
+    found.update(tensor.index for tensor in inputs if -1 in tensor.shape_signature[1:])
     for op in graph.ops:
         given, made = graph.of(op.inputs), graph.of(op.outputs)
         joined = op.name == "RESHAPE" and given and made and given[0].elements != made[0].elements
-        if joined or any(tensor.index in found for tensor in given):
+        if joined or op.name in _DATA_SIZED or any(tensor.index in found for tensor in given):
             found.update(tensor.index for tensor in made if -1 in tensor.shape_signature)
     return found
 
