@@ -66,6 +66,7 @@ class Session:
         names: dict[str, Any],
         data: str | None,
         labels: str | None,
+        shapes: dict[str, list[int]],
         expects: dict[str, Any],
         seed: int,
         batch: int = 1,
@@ -83,6 +84,7 @@ class Session:
         loaded = time.perf_counter_ns()
         model.allocate()
         allocated = time.perf_counter_ns()
+        model.reshape(shapes)
         model.batch(batch)
         warnings = self._feed(data, labels, expects)
         self.seed = seed
@@ -152,11 +154,11 @@ class Session:
             self.nodes = Nodes(path, how, seed)
         return cast("dict[str, Any]", self.nodes.time(index, seconds, self._beat))
 
-    def difference(self, *, path: str, how: dict[str, Any], other: str) -> dict[str, Any]:
+    def difference(self, *, path: str, how: dict[str, Any], other: str, shapes: dict[str, list[int]]) -> dict[str, Any]:
         """Compare outputs with those of other kernels."""
         from edge_runner.probing import difference
 
-        return {"outputs": difference(path, how, other)}
+        return {"outputs": difference(path, how, other, shapes)}
 
     def _beat(self) -> None:
         self.alive("timing")

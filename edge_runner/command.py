@@ -7,6 +7,7 @@ modules that this one needs are imported while that one loads numpy and the inte
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
 
@@ -19,6 +20,8 @@ _MEASURES_NOTHING = {"-h", "--help", "--doctor"}
 
 def main(argv: Sequence[str]) -> int:
     """Run the command line *argv* and return the exit status."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as standard error does: no µ ends a measurement
     try:
         return _doctor(argv) if _MEASURES_NOTHING & set(argv) else _run(argv)
     except KeyboardInterrupt:

@@ -54,14 +54,8 @@ def tokens(keras):
     )
 
 
-def converted(function, *models) -> bytes:
-    """Convert a tf.function as TensorFlow does by itself, with open what :class:`ConverterProcess` would settle."""
-    import tensorflow as tf
-
-    return tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()], *models).convert()
-
-
 def open_extents(keras) -> bytes:
+    """Convert as TensorFlow does by itself: :class:`ConverterProcess` would settle the batch."""
     import tensorflow as tf
 
     layers = keras.layers
@@ -73,8 +67,7 @@ def open_extents(keras) -> bytes:
             layers.Dense(2, name="scores"),
         ]
     )
-    images = tf.TensorSpec((None, None, None, 3), tf.float32, name="image")
-    return converted(tf.function(lambda image: {"scores": model(image)}, input_signature=[images]), model)
+    return tf.lite.TFLiteConverter.from_keras_model(model).convert()
 
 
 def loop() -> bytes:
@@ -90,7 +83,7 @@ def loop() -> bytes:
         _, state = tf.while_loop(lambda place, _: place < 6, step, (tf.constant(0), tf.zeros((1, 5))))
         return {"scores": state @ last}
 
-    return converted(recurrence, tf.Module())
+    return tf.lite.TFLiteConverter.from_concrete_functions([recurrence.get_concrete_function()], recurrence).convert()
 
 
 def main() -> None:
@@ -126,7 +119,7 @@ def main() -> None:
             calibration = samples if settings.needs_data else None
             content = converter.convert(lowered.folder, settings, calibration, sparse=name == "sparse")
             (FOLDER / f"{name}.tflite").write_bytes(content)
-    (FOLDER / "open_extents.tflite").write_bytes(open_extents(keras))
+    (FOLDER / "open_extents.tflite").write_bytes(open_extents(tf_keras))
     (FOLDER / "loop.tflite").write_bytes(loop())
 
 
