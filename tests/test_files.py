@@ -43,6 +43,28 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_beside_it(
     assert list(tmp_path.iterdir()) == [target]
 
 
+def test_a_file_has_the_rights_of_any_new_file_and_the_umask_is_never_touched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def touched(_: int) -> int:
+        raise AssertionError
+
+    for mask, rights in ((0o022, 0o644), (0o077, 0o600), (0o002, 0o664)):
+        before = os.umask(mask)
+        try:
+            with monkeypatch.context() as patched:
+                patched.setattr(os, "umask", touched)
+                files.write_atomic(tmp_path / "f", b"x")
+        finally:
+            os.umask(before)
+        assert (tmp_path / "f").stat().st_mode & 0o777 == rights
+
+
+def test_a_name_as_long_as_names_may_be_is_written(tmp_path: Path) -> None:
+    files.write_atomic(tmp_path / ("f" * 255), b"x")
+    assert [len(path.name) for path in tmp_path.iterdir()] == [255]
+
+
 def test_a_folder_gets_its_name_only_when_it_is_whole(tmp_path: Path) -> None:
     target = tmp_path / "out"
     with files.output_folder(target, key="k") as folder:

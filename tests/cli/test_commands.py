@@ -251,9 +251,32 @@ def test_limits_that_cannot_be_meant_are_refused_before_anything_is_read(
 def test_how_a_keras_model_is_loaded_says_nothing_about_a_tflite_file(
     flag: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = Path(__file__).parent / "data" / "tflite" / "int8.tflite"
+    path = Path(__file__).parents[1] / "data" / "tflite" / "int8.tflite"
     assert run(["inspect", str(path), *flag]) == 2
     assert "has no meaning for" in capsys.readouterr().err
+
+
+def test_what_inspect_prints_as_json_are_numbers_with_units_in_their_names(capsys: pytest.CaptureFixture[str]) -> None:
+    path = Path(__file__).parents[1] / "data" / "tflite" / "zeros.tflite"
+    assert run(["inspect", str(path), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    (image,) = found["inputs"]
+    assert image == {"name": "image", "dtype": "float32", "shape": [1, 8, 8, 3], "scale": None, "zero_point": None}
+    assert all(0.7 < kernel["zeros_fraction"] < 0.9 for kernel in found["kernels"])
+    assert [kernel["shape"] for kernel in found["kernels"]] == [[8, 3, 3, 3], [1, 3, 3, 8], [10, 288]]
+    assert (found["macs"], found["notes"]) == (8 * 8 * 8 * 27 + 6 * 6 * 8 * 9 + 288 * 10, [])
+
+
+def test_inspect_says_why_it_cannot_count_multiply_accumulates(capsys: pytest.CaptureFixture[str]) -> None:
+    path = Path(__file__).parents[1] / "data" / "tflite" / "loop.tflite"
+    assert run(["inspect", str(path), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["macs"] is None
+    assert found["notes"] == [
+        "multiply-accumulates are not counted: a loop (WHILE) runs as often as its data say, which the file does not"
+    ]
+    assert run(["inspect", str(path)]) == 0
+    assert "macs" in capsys.readouterr().out
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from edge_runner.graph import Operator
 from tfcompress.tflite.tensors import Subgraph, Tensor
@@ -93,8 +94,13 @@ def counts(graphs: Graphs) -> tuple[int | None, ...]:
     return _counts_of(graphs[0], whole)
 
 
-def uncounted(graphs: Graphs) -> str:
-    """Say why the multiply-accumulates of a file cannot be told; empty where :func:`counts` has them all."""
+def uncounted(graphs: Graphs, names: Mapping[int, str] = MappingProxyType({})) -> str:
+    """Say why the multiply-accumulates of a file cannot be told; empty where :func:`counts` has them all.
+
+    Args:
+        graphs: of the file.
+        names: of its inputs, by the tensor's number; the tensor's own without.
+    """
     graph = graphs[0]
     unknown = [op for op, count in zip(graph.ops, counts(graphs), strict=True) if count is None]
     if not unknown:
@@ -102,7 +108,9 @@ def uncounted(graphs: Graphs) -> str:
     for tensor in graph.of(graph.inputs):
         if -1 in tensor.shape_signature[1:]:
             sizes = ", ".join("any" if size < 0 else str(size) for size in tensor.shape_signature)
-            return f"they depend on the shape of input {tensor.name!r}, which is open: ({sizes})"
+            return (
+                f"they depend on the shape of input {names.get(tensor.index, tensor.name)!r}, which is open: ({sizes})"
+            )
     for op in unknown:
         if op.name in _LOOPS:
             return f"a loop ({op.name}) runs as often as its data say, which the file does not"
