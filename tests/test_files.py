@@ -1,5 +1,6 @@
 import errno
 import fcntl
+import json
 import os
 import signal
 import subprocess
@@ -58,6 +59,13 @@ def test_a_file_has_the_rights_of_any_new_file_and_the_umask_is_never_touched(
         finally:
             os.umask(before)
         assert (tmp_path / "f").stat().st_mode & 0o777 == rights
+
+
+def test_text_that_is_no_utf_8_is_written_as_json_has_it(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9 \xc3\xa9.h5")
+    files.write_atomic(tmp_path / "f.json", json.dumps({"name": name}, ensure_ascii=False))
+    assert (tmp_path / "f.json").read_bytes() == b'{"name": "caf\\udce9 \xc3\xa9.h5"}'
+    assert json.loads((tmp_path / "f.json").read_bytes()) == {"name": name}
 
 
 def test_a_name_as_long_as_names_may_be_is_written(tmp_path: Path) -> None:

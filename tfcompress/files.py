@@ -67,10 +67,12 @@ def output_errors(path: Path, *, full_only: bool = False) -> Iterator[None]:
 def write_atomic(path: Path, content: bytes | str) -> None:
     """Write *content* to *path* so that the file is there whole or not at all.
 
+    Text is written as UTF-8, what is none (a byte of a file's name) as an escape: that is how JSON has it, too.
+
     Raises:
         OutputError: the file cannot be written; what stood at *path* before still does.
     """
-    data = content.encode() if isinstance(content, str) else content
+    data = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
     with output_errors(path):
         part = path.parent / f".tfcompress-{os.urandom(8).hex()}"
         # Opened by the rights that new files have, the process's umask is applied without anybody asking for it.

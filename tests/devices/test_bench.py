@@ -148,6 +148,30 @@ def test_json_holds_each_device_s_own_document(named: Device, runner: Path, capf
     assert outcome["measurement"]["models"][0]["file"] == INT8.name
 
 
+@pytest.mark.parametrize("several", [[], ["--device", "gone"]])
+def test_a_model_is_not_written_over_by_its_measurement(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], several: list[str]
+) -> None:
+    model, data = tmp_path / "m-local.tflite", tmp_path / "eval-local.json"
+    for path in (model, data):
+        path.write_bytes(INT8.read_bytes())
+    words = ["bench", str(model), "--data", str(data), "--device", "local", *several]
+    for place in (model, data):
+        named = place.with_name(place.name.replace("-local", "")) if several else place
+        assert run([*words, "-o", str(named)]) == 8
+        assert f"-o names {place}, which is to be measured" in capfd.readouterr().err
+        assert place.read_bytes() == INT8.read_bytes()
+
+
+def test_what_is_no_measurement_is_not_replaced_by_one(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    notes = tmp_path / "notes.json"
+    notes.write_text("[]")
+    assert run(["bench", str(INT8), "-o", str(notes)]) == 8
+    assert "is no measurement that could be replaced" in capfd.readouterr().err
+    assert run(["bench", str(INT8), "-o", str(tmp_path / "none" / "edge.json")]) == 8
+    assert "is no folder" in capfd.readouterr().err
+
+
 def test_one_device_s_error_is_the_command_s(named: Device, runner: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["bench", str(INT8), "--device", "gone"]) == 10
     assert capfd.readouterr().err.startswith("tfcompress: device gone cannot be reached: ")

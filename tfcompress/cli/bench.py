@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tfcompress.errors import TfcompressError, UsageError
+from tfcompress.errors import OutputError, TfcompressError, UsageError
 from tfcompress.files import sha256
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from tfcompress.devices.bundle import Workload
+    from tfcompress.devices.config import Device
     from tfcompress.devices.fleet import Outcome
     from tfcompress.devices.rows import Row
     from tfcompress.progress import Progress
@@ -107,11 +108,13 @@ def command(
         if cancel:
             fleet.cancel(found, workload)
             return
+        if output is not None:
+            check_output(output, found, workload)
         outcomes = fleet.measure(found, workload, progress=screen.progress)
         keep(outcomes, output, screen.progress)
         join(outcomes, workload.models, screen.progress)
         if as_json:
-            screen.write(json.dumps([_plain(outcome) for outcome in outcomes], ensure_ascii=False) + "\n")
+            screen.write(json.dumps([_plain(outcome) for outcome in outcomes]) + "\n")
         else:
             show(outcomes, screen.out)
     complain(outcomes)
@@ -168,6 +171,43 @@ def workload_of(models: Sequence[str], data: str | None, labels: str | None, arg
     )
 
 
+def _place(output: str, device: Device, *, several: bool) -> Path:
+    """Return the file that a device's document goes into."""
+    path = Path(output)
+    if not several:
+        return path
+    name = "".join(sign if sign.isalnum() or sign in "._-@" else "_" for sign in device.name)
+    return path.with_name(f"{path.stem}-{name}{path.suffix}")
+
+
+def check_output(output: str, devices: Sequence[Device], workload: Workload) -> None:
+    """Refuse, before anything is measured, a place where a document would be lost or would replace something else.
+
+    Raises:
+        OutputError: it is a file that is to be measured, no measurement, no file, or lies in no folder.
+    """
+    from tfcompress.reports import edge
+
+    read = [path for path in (*workload.models, workload.data, workload.labels) if path is not None]
+    for device in devices:
+        path = _place(output, device, several=len(devices) > 1)
+        if not path.parent.is_dir():
+            msg = f"cannot write {path}: {path.parent} is no folder; choose another place with -o"
+            raise OutputError(msg)
+        if not path.exists():
+            continue
+        if any(other.exists() and path.samefile(other) for other in read):
+            msg = (
+                f"-o names {path}, which is to be measured: JSON would be written over it; choose another place with -o"
+            )
+            raise OutputError(msg)
+        try:
+            edge.load(path)
+        except UsageError as error:
+            msg = f"{path} exists already and is no measurement that could be replaced; choose another place with -o"
+            raise OutputError(msg) from error
+
+
 def keep(outcomes: Sequence[Outcome], output: str | None, progress: Progress) -> None:
     """Write each device's document, as edge_runner wrote it.
 
@@ -178,11 +218,8 @@ def keep(outcomes: Sequence[Outcome], output: str | None, progress: Progress) ->
 
     for outcome in outcomes:
         if output is not None and outcome.document is not None:
-            path = Path(output)
-            if len(outcomes) > 1:
-                name = "".join(sign if sign.isalnum() or sign in "._-@" else "_" for sign in outcome.device.name)
-                path = path.with_name(f"{path.stem}-{name}{path.suffix}")
-            write_atomic(path, json.dumps(outcome.document, indent=1, ensure_ascii=False) + "\n")
+            path = _place(output, outcome.device, several=len(outcomes) > 1)
+            write_atomic(path, json.dumps(outcome.document, indent=1) + "\n")
             progress.note(f"wrote {path}")
 
 
