@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NoReturn
 
 from edge_runner import runtimes
 
@@ -93,6 +94,23 @@ QUICK = {"runs": 10, "seconds": 0.3, "warmup": 2, "processes": 1}
 WINDOW_SECONDS = 10.0
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser that says in one line what is wrong, instead of showing all options."""
+
+    def error(self, message: str) -> NoReturn:
+        """End the process with status 2."""
+        word = message.removeprefix("unrecognized arguments: ").split()[0]
+        if message.startswith("unrecognized arguments: -"):
+            import difflib
+            import re
+
+            near = difflib.get_close_matches(word, re.findall(r"--[a-z-]+", self.format_help()), 1)
+            message = f"there is no option {word}" + (
+                f"; did you mean {near[0]}?" if near else "; --help shows them all"
+            )
+        self.exit(2, f"{self.prog}: error: {message}\n")
+
+
 def parse(arguments: Sequence[str]) -> Options:
     """Read the command line; a mistake ends the process with status 2 and one line."""
     parser = _parser()
@@ -125,11 +143,6 @@ def _problem(options: Options) -> str | None:
         return "--outputs needs --data: there is nothing to run otherwise"
     if options.labels and not options.data:
         return "--labels needs --data: the samples that they belong to"
-    for path in (options.data, options.labels):
-        if path and not path.is_file():
-            return f"no such data file: {str(path)!r}"
-        if path and not os.access(path, os.R_OK):
-            return f"no permission to read the data file {str(path)!r}"
     if options.shapes and options.data:
         return "--shape is for made-up inputs: with --data, the samples have their own shape"
     names = [name for name, _ in options.shapes]
@@ -137,13 +150,26 @@ def _problem(options: Options) -> str | None:
         return f"--shape gives {', '.join(repr(n or 'the input') for n in names if names.count(n) > 1)} several times"
     if sum(given is not None for given in (options.assume_watts, options.power_command, options.ina)) > 1:
         return "give one of --assume-watts, --power-command and --ina: an assumption is no measurement"
+    return _lacking(options)
+
+
+def _lacking(options: Options) -> str | None:
+    """Return what *options* name and this machine has not, or None."""
     from edge_runner import destinations
 
+    for path in (options.data, options.labels):
+        if path and not path.is_file():
+            return f"no such data file: {str(path)!r}"
+        if path and not os.access(path, os.R_OK):
+            return f"no permission to read the data file {str(path)!r}"
+    cores = os.cpu_count() or 1
+    if options.affinity and options.affinity[-1] >= cores:
+        return f"--affinity: there is no core {options.affinity[-1]}; they are 0 to {cores - 1}"
     return destinations.problem(options)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> _Parser:
+    parser = _Parser(
         prog="edge_runner",
         description="Measure TFLite models on this machine: latency, memory, accuracy, energy. A table is "
         "shown, and all of it comes out as JSON.",

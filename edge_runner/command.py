@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from edge_runner.processes import Child
 
-INTERRUPTED = 130
+USAGE, INTERRUPTED = 2, 130
 _PROBE_SECONDS = 120
 _MEASURES_NOTHING = {"-h", "--help", "--doctor"}
 
@@ -43,4 +43,9 @@ def _run(argv: Sequence[str]) -> int:
 def _doctor(argv: Sequence[str]) -> int:
     from edge_runner import arguments, doctor
 
-    return doctor.doctor(as_json=arguments.parse(argv).json)
+    options = arguments.parse(argv)
+    try:
+        return doctor.doctor(as_json=options.json, output=options.output)
+    except OSError as error:
+        print(f"edge_runner: cannot write {options.output}: {error.strerror}", file=sys.stderr)
+        return USAGE

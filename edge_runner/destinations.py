@@ -96,7 +96,7 @@ def _is_document(path: Path) -> bool:
         found = json.loads(path.read_bytes())
     except (ValueError, RecursionError):
         return False
-    return bool(found.get("tool") == "edge_runner")
+    return found.get("tool") in ("edge_runner", "edge_runner --doctor")
 
 
 def _is_raw_outputs(path: Path) -> bool:

@@ -77,7 +77,7 @@ def _options(options: Options) -> dict[str, Any]:
 def entry(path: Path, threads: int = 1, kernels: str = "default") -> dict[str, Any]:
     """Return a model's entry as it stands before it is opened."""
     return {
-        "file": wording.printable(path.name),
+        "file": wording.printable(path.name or str(path)),
         "settings": {"threads": threads, "kernels": kernels},
         "sha256": None,
         "size_bytes": None,
