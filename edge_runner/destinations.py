@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -100,6 +99,8 @@ def _is_document(path: Path) -> bool:
 
 
 def _is_raw_outputs(path: Path) -> bool:
+    import zipfile  # it takes longer to load than all else here, and is seldom asked
+
     if not zipfile.is_zipfile(path):
         return False
     try:
