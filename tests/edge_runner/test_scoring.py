@@ -22,6 +22,7 @@ def session(tmp_path, name, arrays, **options):
     opened.answer(
         {
             "do": "open",
+            "shapes": {},
             "path": str(path),
             "runtime": "litert",
             "threads": 1,
