@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from edge_runner.graph import Subgraph
+from edge_runner.graph import FileSubgraph
 
 ALIGNMENT = 64
 PLANNED_BY = (
@@ -32,7 +32,7 @@ class _Placed(NamedTuple):
     lifetime: Lifetime
 
 
-def lifetimes(subgraph: Subgraph) -> list[Lifetime]:
+def lifetimes(subgraph: FileSubgraph) -> list[Lifetime]:
     """Return the lifetimes of the tensors that the file does not hold: inputs and variables live all the time.
 
     An output of the subgraph lives from the op that makes it to the end; everything else until its last reader.
@@ -56,7 +56,7 @@ def lifetimes(subgraph: Subgraph) -> list[Lifetime]:
     return found
 
 
-def _variables(subgraph: Subgraph) -> list[int]:
+def _variables(subgraph: FileSubgraph) -> list[int]:
     return [index for index, tensor in enumerate(subgraph.tensors) if tensor.is_variable]
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NoReturn
 
 from edge_runner import runtimes
 
 EXAMPLES = """\
 examples:
   python3 edge_runner model.tflite
-      latency, memory and file facts of one model; JSON on standard output
+      latency, memory and file facts of one model: a table on a terminal, JSON into a pipe
   python3 edge_runner float.tflite int8.tflite --data eval.npz -o edge.json
       two models in turns on the same inputs, with their accuracy and which is faster, into a file
   python3 edge_runner model.tflite --threads 1,2,4 --kernels default,no-delegate
@@ -23,6 +25,8 @@ examples:
       the rule of MLPerf Tiny: the median of five windows of ten seconds
   python3 edge_runner model.tflite --per-op --energy --throughput
       where the time goes, joules of one inference, and samples a second by batch and by parallel interpreters
+  python3 edge_runner detector.tflite --shape image=1,320,320,3
+      a model that takes images of any size, timed at one
   python3 edge_runner --doctor
       which interpreters work here, and what to install if none does
 
@@ -43,6 +47,7 @@ class Options:
     """What was asked for; see ``--help`` for each."""
 
     models: tuple[Path, ...]
+    shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()
     data: Path | None = None
     labels: Path | None = None
     task: str = "auto"
@@ -74,6 +79,7 @@ class Options:
     timeout: float = 300.0
     seed: int = 0
     output: Path | None = None
+    force: bool = False
     json: bool = False
     doctor: bool = False
 
@@ -86,6 +92,23 @@ class Options:
 _STDOUT = Path("-")
 QUICK = {"runs": 10, "seconds": 0.3, "warmup": 2, "processes": 1}
 WINDOW_SECONDS = 10.0
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that says in one line what is wrong, instead of showing all options."""
+
+    def error(self, message: str) -> NoReturn:
+        """End the process with status 2."""
+        word = message.removeprefix("unrecognized arguments: ").split()[0]
+        if message.startswith("unrecognized arguments: -"):
+            import difflib
+            import re
+
+            near = difflib.get_close_matches(word, re.findall(r"--[a-z-]+", self.format_help()), 1)
+            message = f"there is no option {word}" + (
+                f"; did you mean {near[0]}?" if near else "; --help shows them all"
+            )
+        self.exit(2, f"{self.prog}: error: {message}\n")
 
 
 def parse(arguments: Sequence[str]) -> Options:
@@ -101,7 +124,7 @@ def parse(arguments: Sequence[str]) -> Options:
         defaults = {"seconds": WINDOW_SECONDS, "processes": 1, **defaults}
     given.update({key: value for key, value in defaults.items() if given[key] is None})
     given = {key: value for key, value in given.items() if value is not None}
-    options = Options(**{**given, "models": tuple(given["models"])})
+    options = Options(**{**given, "models": tuple(given["models"]), "shapes": tuple(given.get("shapes", ()))})
     if options.power_command or options.ina or options.assume_watts:
         options = replace(options, energy=True)
     if "processes" not in given and options.interleaved:
@@ -120,21 +143,36 @@ def _problem(options: Options) -> str | None:
         return "--outputs needs --data: there is nothing to run otherwise"
     if options.labels and not options.data:
         return "--labels needs --data: the samples that they belong to"
-    for path in (options.output, options.outputs):
-        if path and not path.parent.is_dir():
-            return f"{str(path.parent)!r} is no folder to write {path.name!r} into"
+    if options.shapes and options.data:
+        return "--shape is for made-up inputs: with --data, the samples have their own shape"
+    names = [name for name, _ in options.shapes]
+    if len(set(names)) < len(names):
+        return f"--shape gives {', '.join(repr(n or 'the input') for n in names if names.count(n) > 1)} several times"
+    if sum(given is not None for given in (options.assume_watts, options.power_command, options.ina)) > 1:
+        return "give one of --assume-watts, --power-command and --ina: an assumption is no measurement"
+    return _lacking(options)
+
+
+def _lacking(options: Options) -> str | None:
+    """Return what *options* name and this machine has not, or None."""
+    from edge_runner import destinations
+
     for path in (options.data, options.labels):
         if path and not path.is_file():
             return f"no such data file: {str(path)!r}"
-    if sum(given is not None for given in (options.assume_watts, options.power_command, options.ina)) > 1:
-        return "give one of --assume-watts, --power-command and --ina: an assumption is no measurement"
-    return None
+        if path and not os.access(path, os.R_OK):
+            return f"no permission to read the data file {str(path)!r}"
+    cores = os.cpu_count() or 1
+    if options.affinity and options.affinity[-1] >= cores:
+        return f"--affinity: there is no core {options.affinity[-1]}; they are 0 to {cores - 1}"
+    return destinations.problem(options)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> _Parser:
+    parser = _Parser(
         prog="edge_runner",
-        description="Measure TFLite models on this machine: latency, memory, accuracy, energy. JSON comes out.",
+        description="Measure TFLite models on this machine: latency, memory, accuracy, energy. A table is "
+        "shown, and all of it comes out as JSON.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -151,8 +189,9 @@ def _parser() -> argparse.ArgumentParser:
         const=_STDOUT,
         type=Path,
         metavar="FILE",
-        help="write the JSON here, not to standard output; with --doctor, tell it as JSON on standard output",
+        help="write the JSON here, or (-) to standard output though that is a terminal; with --doctor, tell it as JSON",
     )
+    add("--force", action="store_true", help="let -o and --outputs replace files that edge_runner did not write")
     add("--doctor", action="store_true", help="say which interpreters work here and what to install; measure nothing")
     _timing(parser.add_argument_group("timing"))
     _also(parser.add_argument_group("also measured, when asked for"))
@@ -194,6 +233,15 @@ def _timing(group: argparse._ArgumentGroup) -> None:
         type=_celsius,
         metavar="°C",
         help="rest until the hottest sensor says so, at most 300 s, or --cool-down's",
+    )
+    add(
+        "--shape",
+        dest="shapes",
+        action="append",
+        type=_shape,
+        metavar="NAME=N,…",
+        help="shape of an input whose extents the file leaves open, batch first, as image=1,224,224,3; without NAME= "
+        "where there is one input; again for each input",
     )
     add("--timeout", type=_seconds, metavar="SECONDS", help="give a silent model up after so long (default 300)")
     add("--seed", type=_count0, help="of made-up inputs and of the order of turns (default 0)")
@@ -252,6 +300,11 @@ def _bounded(text: str, least: int) -> int:
 
 def _counts(text: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(_count(part.strip()) for part in text.split(",")))
+
+
+def _shape(text: str) -> tuple[str, tuple[int, ...]]:
+    name, _, extents = text.rpartition("=")
+    return name, tuple(_count(part.strip()) for part in extents.split(","))
 
 
 def _cores(text: str) -> tuple[int, ...]:

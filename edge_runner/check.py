@@ -11,7 +11,7 @@ import struct
 from collections.abc import Iterable
 
 from edge_runner.cursor import refuse
-from edge_runner.graph import Graph, Subgraph, Tensor
+from edge_runner.graph import FileSubgraph, FileTensor, Graph
 
 _MOST_VERSION = 99
 _MOST_AXES = 32
@@ -29,8 +29,7 @@ def check(graph: Graph, content: bytes | memoryview, memory_bytes: int | None = 
     Raises:
         ModelFileError: it breaks a rule; the message says where.
     """
-    if not graph.subgraphs:
-        refuse("the file holds no subgraph")
+    references(graph)
     most = _MOST_BYTES if memory_bytes is None else memory_bytes
     for number, subgraph in enumerate(graph.subgraphs):
         where = f" of subgraph {number}" if number else ""
@@ -39,16 +38,32 @@ def check(graph: Graph, content: bytes | memoryview, memory_bytes: int | None = 
             _check_blockwise(tensor, f"tensor {index}{where}", len(subgraph.tensors))
             if tensor.type == "STRING" and tensor.buffer_bytes:
                 _check_strings(graph, tensor, content, f"tensor {index}{where}")
-        _check_indices(subgraph, where)
         _check_flow(subgraph, where)
         _check_states(subgraph, where)
+
+
+def references(graph: Graph) -> None:
+    """Refuse a file in which a number names a tensor, buffer or subgraph that is not there, or a shape cannot be one.
+
+    A file that passes can be walked through without another look at its numbers, whether an interpreter could run it or
+    not; :func:`check` asks for that as well.
+
+    Raises:
+        ModelFileError: the message says where.
+    """
+    if not graph.subgraphs:
+        refuse("the file holds no subgraph")
+    for number, subgraph in enumerate(graph.subgraphs):
+        where = f" of subgraph {number}" if number else ""
+        for index, tensor in enumerate(subgraph.tensors):
+            if len(tensor.shape) > _MOST_AXES or min(tensor.shape, default=0) < 0:
+                refuse(f"tensor {index}{where} has the impossible shape {_cut(tensor.shape)}")
+        _check_indices(subgraph, where)
     _check_calls(graph)
     _check_names(graph)
 
 
-def _check_tensor(tensor: Tensor, where: str, most: int) -> None:
-    if len(tensor.shape) > _MOST_AXES or min(tensor.shape, default=0) < 0:
-        refuse(f"{where} has the impossible shape {_cut(tensor.shape)}")
+def _check_tensor(tensor: FileTensor, where: str, most: int) -> None:
     if tensor.signature and (len(tensor.signature) != len(tensor.shape) or min(tensor.signature) < -1):
         refuse(f"{where} has the shape {_cut(tensor.shape)} and the shape signature {_cut(tensor.signature)}")
     size = tensor.size_bytes
@@ -62,7 +77,7 @@ def _check_tensor(tensor: Tensor, where: str, most: int) -> None:
     _check_quantization(tensor, where)
 
 
-def _check_quantization(tensor: Tensor, where: str) -> None:
+def _check_quantization(tensor: FileTensor, where: str) -> None:
     scales, zero_points = tensor.quantization.scales, tensor.quantization.zero_points
     if not scales:
         return
@@ -75,13 +90,13 @@ def _check_quantization(tensor: Tensor, where: str) -> None:
         refuse(f"{where} has a scale that is not finite")
 
 
-def _check_blockwise(tensor: Tensor, where: str, tensors: int) -> None:
+def _check_blockwise(tensor: FileTensor, where: str, tensors: int) -> None:
     scales = tensor.quantization.blockwise
     if scales is not None and not 0 <= scales < tensors:
         refuse(f"{where} takes its scales from tensor {scales}, and there are {tensors}")
 
 
-def _check_strings(graph: Graph, tensor: Tensor, content: bytes | memoryview, where: str) -> None:
+def _check_strings(graph: Graph, tensor: FileTensor, content: bytes | memoryview, where: str) -> None:
     """Check a constant of strings: their number, an offset for each and for the end, then the characters."""
     start, size = graph.buffers[tensor.buffer]
     count = struct.unpack_from("<i", content, start)[0] if size >= 4 else -1
@@ -92,7 +107,7 @@ def _check_strings(graph: Graph, tensor: Tensor, content: bytes | memoryview, wh
         refuse(f"{where}: a string of its buffer lies outside it")
 
 
-def _check_indices(subgraph: Subgraph, where: str) -> None:
+def _check_indices(subgraph: FileSubgraph, where: str) -> None:
     count = len(subgraph.tensors)
     for index in subgraph.inputs + subgraph.outputs:
         if not 0 <= index < count:
@@ -105,7 +120,7 @@ def _check_indices(subgraph: Subgraph, where: str) -> None:
                 refuse(f"op {number} ({operator.name}){where} uses tensor {index}, and there are {count}")
 
 
-def _check_flow(subgraph: Subgraph, where: str) -> None:
+def _check_flow(subgraph: FileSubgraph, where: str) -> None:
     """Refuse what reads before anything has written, which also rules out cycles, and what overwrites a constant."""
     known = set(subgraph.inputs)
 
@@ -127,7 +142,7 @@ def _check_flow(subgraph: Subgraph, where: str) -> None:
             refuse(f"the output tensor {index}{where} is written by nothing")
 
 
-def _check_states(subgraph: Subgraph, where: str) -> None:
+def _check_states(subgraph: FileSubgraph, where: str) -> None:
     """Refuse an int8 SVDF whose state is not int16.
 
     TensorFlow Lite Micro's converter writes such files. The other interpreters take the state for int16 without looking

@@ -39,7 +39,7 @@ class Session:
             "open": self.open,
             "warm": self.warm,
             "time": self.time,
-            "stages": self.stages,
+            "io_times": self.io_times,
             "score": self.score,
             "node": self.node,
             "difference": self.difference,
@@ -66,6 +66,7 @@ class Session:
         names: dict[str, Any],
         data: str | None,
         labels: str | None,
+        shapes: dict[str, list[int]],
         expects: dict[str, Any],
         seed: int,
         batch: int = 1,
@@ -83,6 +84,7 @@ class Session:
         loaded = time.perf_counter_ns()
         model.allocate()
         allocated = time.perf_counter_ns()
+        model.reshape(shapes)
         model.batch(batch)
         warnings = self._feed(data, labels, expects)
         self.seed = seed
@@ -138,11 +140,11 @@ class Session:
             "peak_bytes": peak,
         }
 
-    def stages(self, *, runs: int, seconds: float) -> dict[str, Any]:
+    def io_times(self, *, runs: int, seconds: float) -> dict[str, Any]:
         """Time what stands before and after an inference: quantizing and setting inputs, getting and dequantizing."""
-        from edge_runner.stages import stages
+        from edge_runner.io_timing import io_times
 
-        return stages(self.model, self.feed, self.seed, runs=runs, seconds=seconds, alive=self._beat)
+        return io_times(self.model, self.feed, self.seed, runs=runs, seconds=seconds, alive=self._beat)
 
     def node(self, *, path: str, how: dict[str, Any], index: int, seconds: float, seed: int) -> dict[str, Any]:
         """Time one node of a model, cut out of it."""
@@ -152,11 +154,11 @@ class Session:
             self.nodes = Nodes(path, how, seed)
         return cast("dict[str, Any]", self.nodes.time(index, seconds, self._beat))
 
-    def difference(self, *, path: str, how: dict[str, Any], other: str) -> dict[str, Any]:
+    def difference(self, *, path: str, how: dict[str, Any], other: str, shapes: dict[str, list[int]]) -> dict[str, Any]:
         """Compare outputs with those of other kernels."""
         from edge_runner.probing import difference
 
-        return {"outputs": difference(path, how, other)}
+        return {"outputs": difference(path, how, other, shapes)}
 
     def _beat(self) -> None:
         self.alive("timing")

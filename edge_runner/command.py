@@ -7,18 +7,21 @@ modules that this one needs are imported while that one loads numpy and the inte
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
 
 from edge_runner.processes import Child
 
-INTERRUPTED = 130
+USAGE, INTERRUPTED = 2, 130
 _PROBE_SECONDS = 120
 _MEASURES_NOTHING = {"-h", "--help", "--doctor"}
 
 
 def main(argv: Sequence[str]) -> int:
     """Run the command line *argv* and return the exit status."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as standard error does: no µ ends a measurement
     try:
         return _doctor(argv) if _MEASURES_NOTHING & set(argv) else _run(argv)
     except KeyboardInterrupt:
@@ -40,4 +43,9 @@ def _run(argv: Sequence[str]) -> int:
 def _doctor(argv: Sequence[str]) -> int:
     from edge_runner import arguments, doctor
 
-    return doctor.doctor(as_json=arguments.parse(argv).json)
+    options = arguments.parse(argv)
+    try:
+        return doctor.doctor(as_json=options.json, output=options.output)
+    except OSError as error:
+        print(f"edge_runner: cannot write {options.output}: {error.strerror}", file=sys.stderr)
+        return USAGE

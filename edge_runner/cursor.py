@@ -96,8 +96,8 @@ class Table:
         if any(offset and not 4 <= offset < self._bytes for offset in self._offsets):
             refuse(f"the table at byte {self.position} has a field outside itself")
 
-    def _at(self, field: int, size: int) -> int:
-        """Return where the field's value stands, or 0 when it is left out."""
+    def at(self, field: int, size: int) -> int:
+        """Return where the field's value of *size* bytes stands, or 0 when it is left out."""
         offset: int = self._offsets[field] if field < self._fields else 0
         if not offset:
             return 0
@@ -108,19 +108,23 @@ class Table:
     def number(self, field: int, form: str, default: int = 0) -> int:
         """Return a number, its *form* as the struct module has it."""
         unpacker = _NUMBERS[form]
-        at = self._at(field, unpacker.size)
+        at = self.at(field, unpacker.size)
         return self._source.read(unpacker, at) if at else default
 
     def has(self, field: int) -> bool:
         """Say whether the field is there."""
-        return bool(self._at(field, 1))
+        return bool(self.at(field, 1))
+
+    def target(self, field: int) -> int:
+        """Return where the field's reference leads, or 0 when it is left out."""
+        at = self.at(field, 4)
+        return self._source.target(at) if at else 0
 
     def vector(self, field: int, item_bytes: int) -> tuple[int, int]:
         """Return where a vector's items start and how many there are; (0, 0) for none."""
-        at = self._at(field, 4)
-        if not at:
+        start = self.target(field)
+        if not start:
             return 0, 0
-        start = self._source.target(at)
         count = self._source.read(_U32, start)
         first = start + 4
         if first + count * item_bytes > self._source.size:
@@ -162,8 +166,8 @@ class Table:
 
     def table(self, field: int) -> Table | None:
         """Return the table that a field refers to."""
-        at = self._at(field, 4)
-        return Table(self._source, self._source.target(at)) if at else None
+        position = self.target(field)
+        return Table(self._source, position) if position else None
 
     def tables(self, field: int) -> list[Table]:
         """Return a vector of tables."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from edge_runner import choosing, environment, runtimes
+from edge_runner import choosing, destinations, environment, runtimes
 from edge_runner.runtimes import Found
 
 WORKS, NONE_WORKS = 0, 3
@@ -43,14 +43,21 @@ HOT_CELSIUS = 75.0
 LITTLE_MEMORY_BYTES = 200_000_000
 
 
-def doctor(as_json: bool = False) -> int:
+def doctor(*, as_json: bool = False, output: Path | None = None) -> int:
     """Print what this machine can run and what to do about the rest; return the exit status.
 
     Args:
         as_json: print a JSON document, for programs.
+        output: write the document here, and print the text.
+
+    Raises:
+        OSError: *output* cannot be written.
     """
     found = examination()
-    print(json.dumps(found, indent=1) if as_json else text(found))
+    content = json.dumps(found, indent=1)
+    if output:
+        destinations.write(output, f"{content}\n".encode())
+    print(text(found) if output or not as_json else content)
     return WORKS if found["works"] else NONE_WORKS
 
 

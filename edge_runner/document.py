@@ -1,4 +1,4 @@
-"""The JSON document: its keys, its format number, and writing it whole or not at all.
+"""The JSON document: its keys and its format number.
 
 Units are in the keys' names; what was not measured is null. ``schema.json`` beside this file describes it for others.
 """
@@ -10,13 +10,12 @@ import hashlib
 import json
 import mmap
 import os
-import tempfile
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from edge_runner import arena, environment, flatbuffer, graph, summary
+from edge_runner import arena, environment, flatbuffer, graph, summary, wording
 from edge_runner.arguments import Options
 
 FORMAT = 2
@@ -64,8 +63,8 @@ def _options(options: Options) -> dict[str, Any]:
         "rounds": options.windows if options.mode == "windows" else options.rounds,
         "interleaved": options.interleaved,
         "seed": options.seed,
-        "data": options.data.name if options.data else None,
-        "labels": options.labels.name if options.labels else None,
+        "data": wording.printable(options.data.name) if options.data else None,
+        "labels": wording.printable(options.labels.name) if options.labels else None,
         "task": options.task,
         "limit": options.limit,
         "affinity": list(options.affinity) if options.affinity else None,
@@ -78,7 +77,7 @@ def _options(options: Options) -> dict[str, Any]:
 def entry(path: Path, threads: int = 1, kernels: str = "default") -> dict[str, Any]:
     """Return a model's entry as it stands before it is opened."""
     return {
-        "file": path.name,
+        "file": wording.printable(path.name or str(path)),
         "settings": {"threads": threads, "kernels": kernels},
         "sha256": None,
         "size_bytes": None,
@@ -252,7 +251,7 @@ def add_memory(model: dict[str, Any]) -> None:
 
 
 def add_arena(model: dict[str, Any], path: Path) -> None:
-    """Fill in the planned arena, computed from the file."""
+    """Fill in the planned arena, computed from the file, whose extents must all be settled."""
     with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
         lifetimes = arena.lifetimes(graph.read(memoryview(content)).subgraphs[0])
     model["memory"]["planned_arena_bytes"] = arena.planned_bytes(lifetimes)
@@ -272,9 +271,12 @@ def _score(score: Mapping[str, Any]) -> dict[str, Any]:
     return {name: score.get(name) for name in (*_SCORE, *_SCORE_2)}
 
 
-def to_json(document: dict[str, Any]) -> str:
-    """Return the document as text, lists of plain values on one line; numbers that are not finite are refused."""
-    return _text(document, "\n") + "\n"
+def to_json(document: dict[str, Any]) -> bytes:
+    """Return the document as UTF-8, lists of plain values on one line; numbers that are not finite are refused.
+
+    What is no UTF-8 (half a character in a runtime's message, say) is written as JSON's own escape.
+    """
+    return (_text(document, "\n") + "\n").encode("utf-8", "backslashreplace")
 
 
 def _text(value: Any, line: str) -> str:
@@ -288,22 +290,3 @@ def _text(value: Any, line: str) -> str:
 
 def _plain(value: Any) -> str:
     return json.dumps(value, allow_nan=False, ensure_ascii=False)
-
-
-def write(path: Path, text: str) -> None:
-    """Write *text* to *path* so that the file is there whole or not at all.
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

@@ -14,13 +14,14 @@ from typing import Any, NamedTuple
 
 from edge_runner import check, graph
 from edge_runner.cursor import ModelFileError
-from edge_runner.graph import Graph
+from edge_runner.graph import FileSubgraph, Graph
 
 __all__ = ["Expected", "FileFacts", "ModelFileError", "read"]
 
 _BROUGHT = {"AudioSpectrogram", "Mfcc", "NumericVerify", "TFLite_Detection_PostProcess"}
 """Custom ops that the interpreters bring along all the same."""
-_METADATA = "TFCOMPRESS_METADATA"
+METADATA_NAME = "TFCOMPRESS_METADATA"
+"""Of the entry in which tfcompress notes labels, preprocessing, recipe and version, as JSON."""
 _MOST_METADATA_BYTES = 1 << 20
 _LIMITS = {"INT8": (-128, 127), "UINT8": (0, 255), "INT16": (-32768, 32767)}
 _RAW = 255.0
@@ -50,6 +51,7 @@ class FileFacts:
         signature: name of the signature in use; None when the file has none.
         inputs: by input name, the tensor's index; empty without a signature.
         outputs: likewise.
+        shapes: by input name (the tensor's own without a signature), its extents, -1 for those that are left open.
         expects: by the index of an input's tensor, the real values it is made for, where the file tells.
     """
 
@@ -63,7 +65,13 @@ class FileFacts:
     signature: str | None
     inputs: dict[str, int]
     outputs: dict[str, int]
+    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     expects: dict[int, Expected] = field(default_factory=dict)
+
+    @property
+    def open_inputs(self) -> list[str]:
+        """Names of the inputs that leave open more than the batch, so that the work of an inference is open too."""
+        return [name for name, shape in self.shapes.items() if -1 in shape[1:]]
 
 
 def read(content: bytes | memoryview, memory_bytes: int | None = None) -> FileFacts:
@@ -90,8 +98,15 @@ def read(content: bytes | memoryview, memory_bytes: int | None = None) -> FileFa
         signature=name,
         inputs=inputs,
         outputs=outputs,
+        shapes=_shapes(model.subgraphs[0], inputs),
         expects=_expected(model, content),
     )
+
+
+def _shapes(main: FileSubgraph, inputs: dict[str, int]) -> dict[str, tuple[int, ...]]:
+    named = inputs or {main.tensors[index].name: index for index in main.inputs}
+    found = {name: main.tensors[index] for name, index in named.items()}
+    return {name: tensor.signature or tensor.shape for name, tensor in found.items()}
 
 
 def _signature(model: Graph) -> tuple[str | None, dict[str, int], dict[str, int]]:
@@ -139,7 +154,7 @@ def _expected(model: Graph, content: bytes | memoryview) -> dict[int, Expected]:
 
 def _preprocessed(model: Graph, content: bytes | memoryview) -> Expected | None:
     """Return the range into which the preprocessing that tfcompress noted brings an image's 0..255."""
-    stored = model.metadata.get(_METADATA)
+    stored = model.metadata.get(METADATA_NAME)
     if stored is None or not 0 < model.buffers[stored].size_bytes <= _MOST_METADATA_BYTES:
         return None
     start, size = model.buffers[stored]

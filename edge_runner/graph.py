@@ -13,6 +13,8 @@ from typing import NamedTuple
 from edge_runner import opnames
 from edge_runner.cursor import Source, Table, refuse
 
+IDENTIFIER = b"TFL3"
+"""At byte 4 of every file."""
 _MOST_CODE = 1023
 _CALLS = {16: (0,), 92: (0, 1), 93: (0, 1), 103: (0,)}
 """Options of CALL, IF, WHILE and CALL_ONCE: the fields that name other subgraphs."""
@@ -50,7 +52,7 @@ class Quantization:
 
 
 @dataclass(frozen=True)
-class Tensor:
+class FileTensor:
     """A tensor of a subgraph.
 
     Attributes:
@@ -116,22 +118,27 @@ class Operator:
     custom: bool
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
-    intermediates: tuple[int, ...]
-    calls: tuple[int, ...]
+    intermediates: tuple[int, ...] = ()
+    calls: tuple[int, ...] = ()
+
+    @property
+    def flex(self) -> bool:
+        """Whether it is a TensorFlow op that only the big runtime has."""
+        return self.custom and self.name.startswith("Flex")
 
 
 @dataclass(frozen=True)
-class Subgraph:
+class FileSubgraph:
     """A list of ops in the order in which they run, and the tensors they share."""
 
-    tensors: tuple[Tensor, ...]
+    tensors: tuple[FileTensor, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     operators: tuple[Operator, ...]
 
 
 @dataclass(frozen=True)
-class Signature:
+class FileSignature:
     """Names of a subgraph's inputs and outputs: name -> tensor's index."""
 
     key: str
@@ -146,9 +153,9 @@ class Graph:
 
     version: int
     description: str
-    subgraphs: tuple[Subgraph, ...]
+    subgraphs: tuple[FileSubgraph, ...]
     buffers: tuple[Buffer, ...]
-    signatures: tuple[Signature, ...]
+    signatures: tuple[FileSignature, ...]
     metadata: dict[str, int]
     custom_operators: tuple[str, ...]
 
@@ -168,7 +175,7 @@ def read(content: bytes | memoryview) -> Graph:
     source = Source(memoryview(content))
     if not source.size:
         refuse("the file is empty")
-    if source.size < 8 or bytes(source.data[4:8]) != b"TFL3":
+    if source.size < 8 or bytes(source.data[4:8]) != IDENTIFIER:
         refuse("not a .tflite file: the identifier 'TFL3' is missing at byte 4")
     model = source.root()
     codes = [_code(table) for table in model.tables(1)]
@@ -205,9 +212,9 @@ def _buffer(table: Table, number: int, file_bytes: int) -> Buffer:
     return Buffer(offset, length)
 
 
-def _subgraph(table: Table, codes: list[_Code], buffers: tuple[Buffer, ...]) -> Subgraph:
+def _subgraph(table: Table, codes: list[_Code], buffers: tuple[Buffer, ...]) -> FileSubgraph:
     table.text(4)
-    return Subgraph(
+    return FileSubgraph(
         tensors=tuple(_tensor(tensor, number, buffers) for number, tensor in enumerate(table.tables(0))),
         inputs=table.numbers(1),
         outputs=table.numbers(2),
@@ -215,7 +222,7 @@ def _subgraph(table: Table, codes: list[_Code], buffers: tuple[Buffer, ...]) -> 
     )
 
 
-def _tensor(table: Table, number: int, buffers: tuple[Buffer, ...]) -> Tensor:
+def _tensor(table: Table, number: int, buffers: tuple[Buffer, ...]) -> FileTensor:
     kind, buffer = table.number(1, "b"), table.number(2, "I")
     if not 0 <= kind < len(opnames.TYPES):
         refuse(f"tensor {number} is of type {kind}, which is none of TensorFlow Lite's")
@@ -226,7 +233,7 @@ def _tensor(table: Table, number: int, buffers: tuple[Buffer, ...]) -> Tensor:
         _check_sparsity(sparsity)
     for variant in table.tables(9):
         variant.sound()
-    return Tensor(
+    return FileTensor(
         name=table.text(3),
         type=opnames.TYPES[kind],
         shape=table.numbers(0),
@@ -289,6 +296,6 @@ def _options(operator: Table, field: int, calls: dict[int, tuple[int, ...]]) -> 
     return [options.number(place, "i") for place in calls.get(kind, ())]
 
 
-def _signature(table: Table) -> Signature:
+def _signature(table: Table) -> FileSignature:
     inputs, outputs = ({entry.text(0): entry.number(1, "I") for entry in table.tables(field)} for field in (0, 1))
-    return Signature(table.text(2), table.number(4, "I"), inputs, outputs)
+    return FileSignature(table.text(2), table.number(4, "I"), inputs, outputs)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -90,7 +91,7 @@ class Model:
         options: dict[str, Any] = {"num_threads": threads}
         if kernels != "default":
             options["experimental_op_resolver_type"] = getattr(resolvers, _RESOLVERS[kernels])
-        options["model_content" if isinstance(source, bytes) else "model_path"] = source
+        options["model_content" if isinstance(source, bytes) else "model_path"] = _openable(source)
         self._names = names
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # tensorflow's interpreter says on every start that it will move
@@ -104,6 +105,19 @@ class Model:
     def resize(self, tensor: Tensor, shape: tuple[int, ...]) -> None:
         """Give an input with open extents another shape; :meth:`allocate` must follow."""
         self.interpreter.resize_tensor_input(tensor.index, list(shape), strict=True)
+
+    def reshape(self, shapes: Mapping[str, Sequence[int]]) -> None:
+        """Give inputs, by name, other shapes where they have others, and allocate again.
+
+        Raises:
+            ValueError, RuntimeError: the model does not take them.
+        """
+        wanted = [(tensor, tuple(shapes.get(tensor.name, tensor.shape))) for tensor in self.inputs]
+        changed = [(tensor, shape) for tensor, shape in wanted if shape != tensor.shape]
+        for tensor, shape in changed:
+            self.resize(tensor, shape)
+        if changed:
+            self.allocate()
 
     def batch(self, size: int) -> None:
         """Make the first extent of every input *size*, and allocate again.
@@ -170,6 +184,17 @@ class Model:
             ]
         except (KeyError, TypeError, ValueError, RuntimeError):
             return None
+
+
+def _openable(source: str | bytes) -> str | bytes:
+    """Return the source, by another path where its name is no UTF-8: the runtimes take no other."""
+    if isinstance(source, bytes):
+        return source
+    try:
+        source.encode("utf-8")
+    except UnicodeEncodeError:
+        return f"/proc/self/fd/{os.open(source, os.O_RDONLY)}"  # open as long as the process
+    return source
 
 
 def runtime_classes(runtime: str) -> tuple[Any, Any]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge_runner import document, environment, heat, timing, turns
+from edge_runner import document, environment, heat, shapes, timing, turns
 from edge_runner.arguments import Options
 from edge_runner.processes import Child
 from edge_runner.subject import Subject, Tell
@@ -20,7 +20,7 @@ WARM_SECONDS = 0.2
 """Warm-up lasts at least so long, for the processor's frequency to rise."""
 SETTLE_SECONDS = 0.003
 """Untimed at the start of a turn: after another model's turn the caches are cold and branches mispredicted."""
-STAGE_RUNS, STAGE_SECONDS = 50, 0.1
+IO_RUNS, IO_SECONDS = 50, 0.1
 
 
 @dataclass
@@ -49,11 +49,16 @@ def subjects_of(options: Options) -> list[Subject]:
 
 
 def looked_at(options: Options) -> list[Subject]:
-    """Return what is to be measured, with what the files themselves say; what is no model has failed already."""
+    """Return what is to be measured, with what the files themselves say; what is no model has failed already.
+
+    Raises:
+        ShapeError: --shape names an input that no file has.
+    """
     subjects = subjects_of(options)
     memory_bytes = environment.memory_bytes()
     for subject in subjects:
         subject.read(memory_bytes)
+    shapes.settle(subjects, options)
     return subjects
 
 
@@ -195,8 +200,9 @@ class _Group:
                 f"{discarded} of {len(entry['timing']['blocks'])} turns were throttled and left out"
             )
         document.add_summary(entry, subject.per_second)
-        document.add_arena(entry, subject.path)
-        entry["timing"].update(subject.ask({"do": "stages", "runs": STAGE_RUNS, "seconds": STAGE_SECONDS}) or {})
+        if not subject.open_inputs:  # in the file their extents stand as 1
+            document.add_arena(entry, subject.path)
+        entry["timing"].update(subject.ask({"do": "io_times", "runs": IO_RUNS, "seconds": IO_SECONDS}) or {})
         if options.data:
             self._score(subject)
         if subject.sound:

@@ -22,10 +22,13 @@ METHOD = (
     "the caches"
 )
 _WHOLE, _NOTHING = -1, -2
+_OPEN = "a node cut out of it would run on extents of 1; export it with a fixed shape to see its nodes"
 
 
 def per_op(subject: Subject, options: Options, runtime: str, tell: Tell) -> dict[str, Any]:
     """Return the document's entry for a model that was measured."""
+    if subject.open_inputs:
+        return _entry(reason=f"the file leaves open the shape of {', '.join(subject.open_inputs)}: {_OPEN}")
     try:
         operators = graph.read(subject.path.read_bytes()).subgraphs[0]
     except OSError as error:
@@ -122,6 +125,7 @@ def difference(subject: Subject, options: Options, runtime: str, tell: Tell) -> 
             continue
         tell(f"{subject.label}: outputs against {other} kernels")
         request = {"do": "difference", "path": str(subject.path), "how": how(subject, runtime), "other": other}
+        request["shapes"] = subject.shapes
         with Child(options.timeout) as child:
             try:
                 found.extend(child.ask(request)["outputs"])

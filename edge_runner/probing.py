@@ -78,20 +78,22 @@ def outputs(model: Model, runs: Sequence[dict[str, Array]]) -> list[list[Array]]
     return found
 
 
-def difference(path: str, how: dict[str, Any], other: str) -> list[dict[str, Any]]:
+def difference(path: str, how: dict[str, Any], other: str, shapes: dict[str, list[int]]) -> list[dict[str, Any]]:
     """Compare what the model says with what it says under other kernels, on the same three made-up inputs.
 
     Args:
         path: of the file.
         how: arguments of :class:`~edge_runner.interpreter.Model` after the source.
         other: the kernels to compare with.
+        shapes: of inputs by name, where the file leaves them open.
 
     Returns:
         An entry an output: how many values there are, how many differ, and by how much at most.
     """
     model, against = Model(path, **how), Model(path, **{**how, "kernels": other})
-    model.allocate()
-    against.allocate()
+    for each in (model, against):
+        each.allocate()
+        each.reshape(shapes)
     runs = [{tensor.name: made_up(tensor, seed) for tensor in model.inputs} for seed in SEEDS]
     found, compared = outputs(model, runs), outputs(against, runs)
     return [

@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from edge_runner import choosing, comparison, document, environment, extras, mcnemar, measure, runtimes, starting, table
+from edge_runner import (
+    choosing,
+    comparison,
+    destinations,
+    document,
+    environment,
+    extras,
+    mcnemar,
+    measure,
+    runtimes,
+    starting,
+    table,
+    wording,
+)
 from edge_runner.arguments import Options
 from edge_runner.measure import Measured
 from edge_runner.processes import Child
+from edge_runner.shapes import ShapeError
 from edge_runner.starting import Begun
 from edge_runner.subject import Subject
 
@@ -26,7 +41,11 @@ def run(options: Options, begun: Begun | None) -> int:
         options: what was asked for.
         begun: a process that was started already.
     """
-    result, subjects = document.start(options), measure.looked_at(options)  # while the interpreter loads
+    try:
+        result, subjects = document.start(options), measure.looked_at(options)  # while the interpreter loads
+    except ShapeError as error:
+        say(str(error))
+        return USAGE
     chosen = starting.choose(options, begun)
     if chosen.runtime is None:
         say(choosing.complaint(chosen.wanting))
@@ -79,20 +98,40 @@ def _measure(
 
 
 def _deliver(options: Options, result: dict[str, Any]) -> int:
-    text = document.to_json(result)
-    if options.output:
-        try:
-            document.write(options.output, text)
-        except OSError as error:
-            say(f"cannot write {options.output}: {error.strerror or error}; choose another place with -o")
-            return USAGE
-    else:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    print(table.render(result), file=sys.stderr)
+    try:
+        _write(options, result)
+    except OSError as error:
+        say(f"cannot write {options.output or 'to standard output'}: {error.strerror or error}")
+        return USAGE
     failed = any(model["status"] != "ok" for model in result["models"])
     failed = failed or any(warning.startswith(UNWRITTEN) for warning in result["warnings"])
     return SOME_FAILED if failed else ALL_FINE
+
+
+def _write(options: Options, result: dict[str, Any]) -> None:
+    """Write the JSON where it is asked for, and the table where a person sees it.
+
+    Raises:
+        OSError: the JSON cannot be written.
+    """
+    shown = table.render(result)
+    if options.output:
+        destinations.write(options.output, document.to_json(result))
+    elif options.json or not sys.stdout.isatty():
+        sys.stdout.flush()
+        _all_of(document.to_json(result))
+    else:
+        print(shown)
+        say("that is all of it in JSON: -o FILE.json; here: -o -")
+        return
+    print(shown, file=sys.stderr)
+
+
+def _all_of(content: bytes) -> None:
+    """Write bytes to standard output, past Python's buffer: what it could not write it would try again at the end."""
+    rest = memoryview(content)
+    while rest:
+        rest = rest[os.write(sys.stdout.fileno(), rest) :]
 
 
 def _heat(facts: dict[str, Any]) -> list[str]:
@@ -104,4 +143,4 @@ def _heat(facts: dict[str, Any]) -> list[str]:
 
 def say(text: str) -> None:
     """Tell the user one line on standard error."""
-    print(f"edge_runner: {text}", file=sys.stderr)
+    print(f"edge_runner: {wording.printable(text)}", file=sys.stderr)

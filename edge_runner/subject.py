@@ -36,6 +36,7 @@ class Subject:
         self.first_done_ns: int | None = None
         self.taken: list[bool] = []
         self.usual_ns: float | None = None
+        self.shapes: dict[str, list[int]] = {}
 
     @property
     def label(self) -> str:
@@ -51,6 +52,11 @@ class Subject:
             self.entry["reason"] = f"cannot read the file: {error.strerror or error}"
         except flatbuffer.ModelFileError as error:
             self.entry["reason"] = str(error)
+
+    @property
+    def open_inputs(self) -> list[str]:
+        """Names of the inputs that leave open more than the batch."""
+        return self.facts.open_inputs if self.facts else []
 
     def fail(self, reason: str) -> None:
         """Note why it cannot be measured, and end its process."""
@@ -77,6 +83,8 @@ class Subject:
             self.first_done_ns = self.first_done_ns or opened["first_done_ns"]
             started = spare.started_ns if spare else start
             self.taken = opened["taken"]
+            if self.open_inputs:  # the data settle them; whatever runs without data takes them from here
+                self.shapes = {tensor["name"]: tensor["shape"] for tensor in opened["inputs"]}
             document.add_opened(self.entry, opened, opened["first_done_ns"] - started)
 
     def opening(self, options: Options, runtime: str) -> dict[str, Any]:
@@ -91,6 +99,7 @@ class Subject:
             "names": {"inputs": facts.inputs, "outputs": facts.outputs} if facts else {},
             "data": str(options.data) if options.data else None,
             "labels": str(options.labels) if options.labels else None,
+            "shapes": self.shapes,
             "expects": facts.expects if facts else {},
             "seed": options.seed,
         }

@@ -44,7 +44,7 @@ class Status:
     def tell(self, text: str) -> None:
         """Replace the line by *text*."""
         if self.shown:
-            self.stream.write(f"\r\x1b[2K{text[:100]}")
+            self.stream.write(f"\r\x1b[2K{wording.printable(text)[:100]}")
             self.stream.flush()
 
 
@@ -72,7 +72,7 @@ def render(document: dict[str, Any]) -> str:
     lines.extend(line for model in models if model["per_op"] for line in _ops(model))
     lines.extend(line for model in models if model["throughput"] for line in _throughput(model))
     lines.extend(document["warnings"])
-    return "\n".join(lines)
+    return "\n".join(map(wording.printable, lines))
 
 
 def label(model: dict[str, Any]) -> str:
@@ -109,6 +109,8 @@ def _row(model: dict[str, Any]) -> dict[str, str]:
 def _ops(model: dict[str, Any]) -> list[str]:
     """Return where the time goes, and what the delegate took and changed."""
     found, taken = model["per_op"], model["delegation"]
+    if found["reason"]:
+        return [f"{label(model)} by op: {found['reason']}"]
     rows = [
         (
             f"  {row['op']}",

@@ -1,4 +1,4 @@
-"""Accuracy in words, for the table that a person reads."""
+"""Words for the table that a person reads: accuracy, and names that any terminal can show."""
 
 from __future__ import annotations
 
@@ -9,6 +9,24 @@ SIGNIFICANT = 0.05
 UNRESOLVED = "not distinguishable from an empty call"
 """How the reason of a node that is too short to be timed begins."""
 _NAMED = 6
+_BYTES = 0xDC00
+"""How Python keeps a byte of a file's name that is no UTF-8: added to this (PEP 383)."""
+_TURNS = "\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+"""Line breaks, and signs that turn the direction of writing."""
+
+
+def printable(text: str) -> str:
+    """Return a name with escapes for what is no UTF-8, and for what a terminal would act upon."""
+    return "".join(_escaped(sign) if _unprintable(sign) else sign for sign in text)
+
+
+def _unprintable(sign: str) -> bool:
+    return sign < " " or "\x7f" <= sign < "\xa0" or "\ud800" <= sign <= "\udfff" or sign in _TURNS
+
+
+def _escaped(sign: str) -> str:
+    byte = ord(sign) - _BYTES
+    return f"\\x{byte:02x}" if 0x80 <= byte <= 0xFF else sign.encode("unicode_escape").decode("ascii")
 
 
 def accuracy(measured: dict[str, Any] | None) -> str:

@@ -1,5 +1,6 @@
 import errno
 import fcntl
+import json
 import os
 import signal
 import subprocess
@@ -41,6 +42,35 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_beside_it(
         files.write_atomic(target, b"new")
     assert target.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_file_has_the_rights_of_any_new_file_and_the_umask_is_never_touched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def touched(_: int) -> int:
+        raise AssertionError
+
+    for mask, rights in ((0o022, 0o644), (0o077, 0o600), (0o002, 0o664)):
+        before = os.umask(mask)
+        try:
+            with monkeypatch.context() as patched:
+                patched.setattr(os, "umask", touched)
+                files.write_atomic(tmp_path / "f", b"x")
+        finally:
+            os.umask(before)
+        assert (tmp_path / "f").stat().st_mode & 0o777 == rights
+
+
+def test_text_that_is_no_utf_8_is_written_as_json_has_it(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9 \xc3\xa9.h5")
+    files.write_atomic(tmp_path / "f.json", json.dumps({"name": name}, ensure_ascii=False))
+    assert (tmp_path / "f.json").read_bytes() == b'{"name": "caf\\udce9 \xc3\xa9.h5"}'
+    assert json.loads((tmp_path / "f.json").read_bytes()) == {"name": name}
+
+
+def test_a_name_as_long_as_names_may_be_is_written(tmp_path: Path) -> None:
+    files.write_atomic(tmp_path / ("f" * 255), b"x")
+    assert [len(path.name) for path in tmp_path.iterdir()] == [255]
 
 
 def test_a_folder_gets_its_name_only_when_it_is_whole(tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -68,28 +67,25 @@ def output_errors(path: Path, *, full_only: bool = False) -> Iterator[None]:
 def write_atomic(path: Path, content: bytes | str) -> None:
     """Write *content* to *path* so that the file is there whole or not at all.
 
+    Text is written as UTF-8, what is none (a byte of a file's name) as an escape: that is how JSON has it, too.
+
     Raises:
         OutputError: the file cannot be written; what stood at *path* before still does.
     """
-    data = content.encode() if isinstance(content, str) else content
+    data = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
     with output_errors(path):
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        part = path.parent / f".tfcompress-{os.urandom(8).hex()}"
+        # Opened by the rights that new files have, the process's umask is applied without anybody asking for it.
+        handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         try:
             with os.fdopen(handle, "wb") as stream:
                 stream.write(data)
                 stream.flush()
                 os.fsync(stream.fileno())
-            Path(name).chmod(0o666 & ~_umask())
-            Path(name).replace(path)
+            part.replace(path)
         except BaseException:
-            Path(name).unlink(missing_ok=True)
+            part.unlink(missing_ok=True)
             raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 @contextlib.contextmanager

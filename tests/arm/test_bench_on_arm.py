@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tfcompress.devices import local
-from tfcompress.devices.bundle import Job, pack
+from tfcompress.devices.bundle import Workload, bundle_of
 from tfcompress.devices.config import Device
 from tfcompress.devices.remote import Remote
 from tfcompress.errors import MissingDependencyError
@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.arm, pytest.mark.timeout(900)]
 
 DATA = Path(__file__).parents[1] / "data"
 MODELS = (DATA / "blobs_float.tflite", DATA / "blobs_int8.tflite")
-JOB = Job(models=MODELS, settings=local.Settings(quick=True))
+WORKLOAD = Workload(models=MODELS, settings=local.Settings(quick=True))
 
 
 class Cutting(SilentProgress):
@@ -57,7 +57,7 @@ def pi(
 def test_a_connection_cut_once_costs_nothing(pi: tuple[Sshd, Device]) -> None:
     server, device = pi
     cutting = Cutting(server)
-    document = Remote(device, pack(JOB), progress=cutting).measure(cutting)
+    document = Remote(device, bundle_of(WORKLOAD), progress=cutting).measure(cutting)
     assert cutting.cuts == 1
     assert ["connection lost" in note for note in cutting.notes] == [True]
     assert document["environment"]["architecture"] == {"arm64": "aarch64", "armhf": "armv7l"}[device.name]
@@ -72,4 +72,4 @@ def test_debian_s_own_python_gets_the_pip_line(pi: tuple[Sshd, Device]) -> None:
     with pytest.raises(
         MissingDependencyError, match=f"device bare: no interpreter works with /usr/bin/python3: .*{lines[pi[1].name]}"
     ):
-        Remote(bare, pack(JOB)).measure(Cutting(pi[0]))
+        Remote(bare, bundle_of(WORKLOAD)).measure(Cutting(pi[0]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -263,6 +264,38 @@ def test_how_a_keras_model_is_loaded_says_nothing_about_a_tflite_file(
     path = Path(__file__).parents[1] / "data" / "tflite" / "int8.tflite"
     assert run(["inspect", str(path), *flag]) == 2
     assert "has no meaning for" in capsys.readouterr().err
+
+
+def test_what_inspect_prints_as_json_are_numbers_with_units_in_their_names(capfd: pytest.CaptureFixture[str]) -> None:
+    path = Path(__file__).parents[1] / "data" / "tflite" / "zeros.tflite"
+    assert run(["inspect", str(path), "--json"]) == 0
+    found = json.loads(capfd.readouterr().out)
+    (image,) = found["inputs"]
+    assert image == {"name": "image", "dtype": "float32", "shape": [1, 8, 8, 3], "scale": None, "zero_point": None}
+    assert all(0.7 < kernel["zeros_fraction"] < 0.9 for kernel in found["kernels"])
+    assert [kernel["shape"] for kernel in found["kernels"]] == [[8, 3, 3, 3], [1, 3, 3, 8], [10, 288]]
+    assert (found["macs"], found["notes"]) == (8 * 8 * 8 * 27 + 6 * 6 * 8 * 9 + 288 * 10, [])
+
+
+def test_a_file_whose_name_is_no_utf_8_is_inspected(tmp_path: Path) -> None:
+    path = os.fsencode(tmp_path) + b"/caf\xe9.tflite"
+    Path(os.fsdecode(path)).write_bytes((Path(__file__).parents[1] / "data" / "tflite" / "int8.tflite").read_bytes())
+    for flag, escaped in (((), b"/caf\\udce9.tflite"), (("--json",), b'/caf\\udce9.tflite"')):
+        done = subprocess.run([sys.executable, "-m", "tfcompress", "inspect", path, *flag], capture_output=True)
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert escaped in done.stdout
+
+
+def test_inspect_says_why_it_cannot_count_multiply_accumulates(capfd: pytest.CaptureFixture[str]) -> None:
+    path = Path(__file__).parents[1] / "data" / "tflite" / "loop.tflite"
+    assert run(["inspect", str(path), "--json"]) == 0
+    found = json.loads(capfd.readouterr().out)
+    assert found["macs"] is None
+    assert found["notes"] == [
+        "multiply-accumulates are not counted: a loop (WHILE) runs as often as its data say, which the file does not"
+    ]
+    assert run(["inspect", str(path)]) == 0
+    assert "macs" in capfd.readouterr().out
 
 
 @pytest.mark.slow

@@ -51,6 +51,14 @@ def test_a_name_that_ends_in_svg_asks_for_the_chart_alone(here, capfd):
     assert "100.00 % on 3 samples of data.npz (test split)" in image
 
 
+@pytest.mark.parametrize("name", ["s.png", "page", "model.keras"])
+def test_a_name_that_promises_something_else_is_refused_before_anything_is_loaded(here, capfd, name):
+    before = (here / "model.keras").read_bytes()
+    assert run(["sensitivity", "model.keras", "--data", "data.npz", "-o", name, "--force"]) == 2
+    assert "-o must end in .html, .htm, .svg" in capfd.readouterr().err
+    assert (here / "model.keras").read_bytes() == before
+
+
 def test_a_page_that_is_there_is_replaced_by_force_only(here, capfd):
     (here / "model-sensitivity.html").write_text("mine")
     words = ["sensitivity", "model.keras", "--data", "data.npz", "--criterion", "taylor", "--cache", "kept"]

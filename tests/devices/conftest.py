@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tfcompress.devices import local
-from tfcompress.devices.bundle import Job
+from tfcompress.devices.bundle import Workload
 from tfcompress.devices.config import Device
 from tools.pi_sshd import NAME, Sshd, sshd_binary
 
@@ -90,12 +90,12 @@ def end(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def long(job: Job, end: Path) -> Job:
-    settings = dataclasses.replace(job.settings, more=(*job.settings.more, "--until", str(end)))
-    return dataclasses.replace(job, settings=settings)
+def long(workload: Workload, end: Path) -> Workload:
+    settings = dataclasses.replace(workload.settings, more=(*workload.settings.more, "--until", str(end)))
+    return dataclasses.replace(workload, settings=settings)
 
 
 @pytest.fixture
-def job(runner: Path, log: Path, tmp_path: Path) -> Job:
+def workload(runner: Path, log: Path, tmp_path: Path) -> Workload:
     (tmp_path / "net.tflite").write_bytes(b"not opened here")
-    return Job(models=(tmp_path / "net.tflite",), settings=local.Settings(more=("--log", str(log))))
+    return Workload(models=(tmp_path / "net.tflite",), settings=local.Settings(more=("--log", str(log))))

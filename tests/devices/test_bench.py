@@ -13,7 +13,7 @@ import pytest
 from tfcompress.cli import bench
 from tfcompress.cli.main import run
 from tfcompress.devices import config, fleet, rows
-from tfcompress.devices.bundle import Job, pack
+from tfcompress.devices.bundle import Workload, bundle_of
 from tfcompress.devices.config import Device
 from tfcompress.devices.fleet import Outcome
 from tfcompress.errors import DataError, DeviceError, ModelError, UsageError
@@ -61,22 +61,22 @@ def named(device: Device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> De
 
 
 def test_a_folder_of_export_stands_for_its_file_and_brings_its_samples(folder: Path) -> None:
-    assert bench.job_of((str(folder),), None, None, ()) == Job(
+    assert bench.workload_of((str(folder),), None, None, ()) == Workload(
         models=(folder / INT8.name,), data=folder / "test-samples.npz"
     )
 
 
 def test_samples_of_one_model_are_not_taken_for_several(folder: Path) -> None:
-    assert bench.job_of((str(folder), str(INT8)), None, None, ()).data is None
-    assert bench.job_of((str(folder), str(INT8)), "d.npz", None, ()).data == Path("d.npz")
+    assert bench.workload_of((str(folder), str(INT8)), None, None, ()).data is None
+    assert bench.workload_of((str(folder), str(INT8)), "d.npz", None, ()).data == Path("d.npz")
 
 
 def test_folders_with_the_very_same_samples_bring_them(folder: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     shutil.copytree(folder, other)
-    assert bench.job_of((str(folder), str(other)), None, None, ()).data == folder / "test-samples.npz"
+    assert bench.workload_of((str(folder), str(other)), None, None, ()).data == folder / "test-samples.npz"
     (other / "test-samples.npz").write_bytes(b"other samples")
-    assert bench.job_of((str(folder), str(other)), None, None, ()).data is None
+    assert bench.workload_of((str(folder), str(other)), None, None, ()).data is None
 
 
 def test_the_runner_s_options_are_passed_on_as_they_are() -> None:
@@ -101,23 +101,29 @@ def test_what_cannot_be_meant_is_refused(words: list[str], message: str, capfd: 
 
 
 @pytest.mark.parametrize(
-    ("job", "kind", "message"),
+    ("workload", "kind", "message"),
     [
-        (Job(models=(Path("no.tflite"),)), ModelError, r"model 'no.tflite' cannot be read: No such file"),
-        (Job(models=(INT8,), data=Path("no.npz")), DataError, r"data 'no.npz' cannot be read: No such file"),
-        (Job(models=(INT8,), data=INT8, labels=DATA), DataError, r"labels '.*data' cannot be read: Is a directory"),
+        (Workload(models=(Path("no.tflite"),)), ModelError, r"model 'no.tflite' cannot be read: No such file"),
+        (Workload(models=(INT8,), data=Path("no.npz")), DataError, r"data 'no.npz' cannot be read: No such file"),
+        (
+            Workload(models=(INT8,), data=INT8, labels=DATA),
+            DataError,
+            r"labels '.*data' cannot be read: Is a directory",
+        ),
     ],
 )
-def test_a_file_that_is_not_there_is_known_before_any_device_is(job: Job, kind: type[Exception], message: str) -> None:
+def test_a_file_that_is_not_there_is_known_before_any_device_is(
+    workload: Workload, kind: type[Exception], message: str
+) -> None:
     with pytest.raises(kind, match=message):
-        pack(job)
+        bundle_of(workload)
 
 
 def test_two_models_of_one_name_stay_apart(tmp_path: Path) -> None:
     (tmp_path / INT8.name).write_bytes(b"another")
-    parcel = pack(Job(models=(INT8, tmp_path / INT8.name), data=INT8, labels=INT8))
-    assert [Path(name).parent.name for name in parcel.files] == ["0", "1", "data", "labels"]
-    assert list(parcel.arguments)[2:6] == ["--data", f"data/{INT8.name}", "--labels", f"labels/{INT8.name}"]
+    bundle = bundle_of(Workload(models=(INT8, tmp_path / INT8.name), data=INT8, labels=INT8))
+    assert [Path(name).parent.name for name in bundle.files] == ["0", "1", "data", "labels"]
+    assert list(bundle.arguments)[2:6] == ["--data", f"data/{INT8.name}", "--labels", f"labels/{INT8.name}"]
 
 
 def test_several_devices_are_measured_and_one_that_is_gone_keeps_none_from_it(
@@ -140,6 +146,30 @@ def test_json_holds_each_device_s_own_document(named: Device, runner: Path, capf
     (outcome,) = json.loads(capfd.readouterr().out)
     assert (outcome["device"], outcome["error"]) == ("pi", None)
     assert outcome["measurement"]["models"][0]["file"] == INT8.name
+
+
+@pytest.mark.parametrize("several", [[], ["--device", "gone"]])
+def test_a_model_is_not_written_over_by_its_measurement(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], several: list[str]
+) -> None:
+    model, data = tmp_path / "m-local.tflite", tmp_path / "eval-local.json"
+    for path in (model, data):
+        path.write_bytes(INT8.read_bytes())
+    words = ["bench", str(model), "--data", str(data), "--device", "local", *several]
+    for place in (model, data):
+        named = place.with_name(place.name.replace("-local", "")) if several else place
+        assert run([*words, "-o", str(named)]) == 8
+        assert f"-o names {place}, which is to be measured" in capfd.readouterr().err
+        assert place.read_bytes() == INT8.read_bytes()
+
+
+def test_what_is_no_measurement_is_not_replaced_by_one(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    notes = tmp_path / "notes.json"
+    notes.write_text("[]")
+    assert run(["bench", str(INT8), "-o", str(notes)]) == 8
+    assert "is no measurement that could be replaced" in capfd.readouterr().err
+    assert run(["bench", str(INT8), "-o", str(tmp_path / "none" / "edge.json")]) == 8
+    assert "is no folder" in capfd.readouterr().err
 
 
 def test_one_device_s_error_is_the_command_s(named: Device, runner: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -193,7 +223,7 @@ def test_an_assumed_power_is_called_one_and_a_ratio_comes_with_its_interval() ->
 
 
 def test_ctrl_c_lets_go_of_the_devices_and_says_what_goes_on(
-    device: Device, long: Job, end: Path, monkeypatch: pytest.MonkeyPatch
+    device: Device, long: Workload, end: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     notes: list[str] = []
     seen = fleet.Remote.measure
@@ -223,4 +253,4 @@ def test_ctrl_c_lets_go_of_the_devices_and_says_what_goes_on(
 
 def test_unreadable_settings_of_a_folder_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"report '.*report.json' cannot be read"):
-        bench.job_of((str(tmp_path),), None, None, ())
+        bench.workload_of((str(tmp_path),), None, None, ())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tfcompress.devices import latency
@@ -15,6 +17,12 @@ def test_the_ratio_is_that_of_the_medians() -> None:
     assert latency._median_ns(model(1, 9, 5)) == 5
     with pytest.raises(ContractError, match=r"edge_runner cannot time small.tflite: it died"):
         latency._median_ns({"status": "failed", "file": "small.tflite", "reason": "it died"})
+
+
+def test_an_image_of_any_size_is_timed_at_96_pixels() -> None:
+    files = Path(__file__).parents[1] / "data" / "tflite"
+    assert latency.shapes_of((files / "open_extents.tflite").read_bytes()) == ["--shape=image=1,96,96,3"]
+    assert latency.shapes_of((files / "int8.tflite").read_bytes()) == []
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from tfcompress.devices import local, remote
-from tfcompress.devices.bundle import Job, pack
+from tfcompress.devices.bundle import Workload, bundle_of
 from tfcompress.devices.config import Device
 from tfcompress.devices.remote import Remote
 from tfcompress.devices.ssh import DroppedError
@@ -56,14 +56,14 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote, "_FIRST_PAUSE", 0.05)
 
 
-def measure(device: Device, job: Job, heard: Heard | None = None, **options: float) -> Any:
+def measure(device: Device, workload: Workload, heard: Heard | None = None, **options: float) -> Any:
     heard = heard or Heard()
-    return Remote(device, pack(job), progress=heard, **options).measure(heard)
+    return Remote(device, bundle_of(workload), progress=heard, **options).measure(heard)
 
 
-def with_more(job: Job, *more: str) -> Job:
-    settings = dataclasses.replace(job.settings, more=(*job.settings.more, *more))
-    return dataclasses.replace(job, settings=settings)
+def with_more(workload: Workload, *more: str) -> Workload:
+    settings = dataclasses.replace(workload.settings, more=(*workload.settings.more, *more))
+    return dataclasses.replace(workload, settings=settings)
 
 
 def gone_from(server: Sshd, *then: Path) -> Callable[[], None]:
@@ -82,30 +82,30 @@ def runs(device: Device) -> list[Path]:
 
 
 def test_a_model_is_measured_there_and_nothing_of_the_run_stays(device: Device) -> None:
-    job = Job(models=(INT8,), settings=local.Settings(quick=True))
-    document = measure(device, job)
+    workload = Workload(models=(INT8,), settings=local.Settings(quick=True))
+    document = measure(device, workload)
     assert [(model["sha256"], model["status"]) for model in document["models"]] == [(sha256(INT8), "ok")]
     assert runs(device) == []
 
 
-def test_what_is_there_is_not_sent_again(device: Device, job: Job) -> None:
+def test_what_is_there_is_not_sent_again(device: Device, workload: Workload) -> None:
     first, second = Heard(), Heard()
-    measure(device, job, first)
-    measure(device, job, second)
+    measure(device, workload, first)
+    measure(device, workload, second)
     assert any(text.startswith("sending") for text in first.texts)
     assert not any(text.startswith("sending") for text in second.texts)
 
 
-def test_what_was_damaged_there_is_sent_again(device: Device, job: Job) -> None:
-    measure(device, job)
-    Path(device.folder, "store", sha256(job.models[0])).write_bytes(b"bits that fell over")
+def test_what_was_damaged_there_is_sent_again(device: Device, workload: Workload) -> None:
+    measure(device, workload)
+    Path(device.folder, "store", sha256(workload.models[0])).write_bytes(b"bits that fell over")
     heard = Heard()
-    measure(device, job, heard)
+    measure(device, workload, heard)
     assert any(text.startswith("sending") for text in heard.texts)
 
 
 def test_a_connection_that_is_cut_ends_no_measurement(
-    server: Sshd, device: Device, long: Job, end: Path, log: Path
+    server: Sshd, device: Device, long: Workload, end: Path, log: Path
 ) -> None:
     heard = Heard(measuring=gone_from(server, end))
     document = measure(device, long, heard)
@@ -115,8 +115,10 @@ def test_a_connection_that_is_cut_ends_no_measurement(
     assert runs(device) == []
 
 
-def test_a_desk_that_goes_away_finds_its_measurement_again(device: Device, long: Job, end: Path, log: Path) -> None:
-    first = Remote(device, pack(long))
+def test_a_desk_that_goes_away_finds_its_measurement_again(
+    device: Device, long: Workload, end: Path, log: Path
+) -> None:
+    first = Remote(device, bundle_of(long))
     with pytest.raises(DroppedError):
         first.measure(Heard(measuring=first.stop))
     end.touch()
@@ -127,7 +129,7 @@ def test_a_desk_that_goes_away_finds_its_measurement_again(device: Device, long:
 
 
 def test_a_device_that_stays_away_is_an_error_that_says_the_run_goes_on(
-    device: Device, long: Job, end: Path, log: Path, tmp_path: Path
+    device: Device, long: Workload, end: Path, log: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "sshd").mkdir()
     heard = Heard()
@@ -145,7 +147,7 @@ def test_a_device_that_stays_away_is_an_error_that_says_the_run_goes_on(
 
 
 def test_a_connection_that_always_breaks_at_once_is_given_up(
-    server: Sshd, device: Device, long: Job, end: Path, monkeypatch: pytest.MonkeyPatch
+    server: Sshd, device: Device, long: Workload, end: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Remote, "_visit", lambda remote, session, task: gone_from(server)() or session.ask("hello"))
     heard = Heard()
@@ -155,7 +157,7 @@ def test_a_connection_that_always_breaks_at_once_is_given_up(
 
 
 def test_whoever_answers_for_a_device_that_went_away_needs_its_key(
-    server: Sshd, device: Device, long: Job, end: Path
+    server: Sshd, device: Device, long: Workload, end: Path
 ) -> None:
     def another() -> None:
         server.know("stranger")
@@ -165,17 +167,17 @@ def test_whoever_answers_for_a_device_that_went_away_needs_its_key(
         measure(device, long, Heard(measuring=another))
 
 
-def test_a_measurement_can_be_ended_from_here(device: Device, long: Job, log: Path) -> None:
-    first = Remote(device, pack(long))
+def test_a_measurement_can_be_ended_from_here(device: Device, long: Workload, log: Path) -> None:
+    first = Remote(device, bundle_of(long))
     with pytest.raises(DroppedError):
         first.measure(Heard(measuring=first.stop))
-    Remote(device, pack(long)).cancel()
+    Remote(device, bundle_of(long)).cancel()
     assert runs(device) == []
     assert log.read_text().split() == ["start"]
 
 
 def test_a_measurement_that_dies_there_is_an_error_and_the_next_begins_anew(
-    device: Device, long: Job, end: Path, log: Path
+    device: Device, long: Workload, end: Path, log: Path
 ) -> None:
     def power_cut() -> None:
         (run,) = runs(device)
@@ -188,13 +190,15 @@ def test_a_measurement_that_dies_there_is_an_error_and_the_next_begins_anew(
     assert log.read_text().split() == ["start", "start", "end"]
 
 
-def test_two_measurements_on_one_device_take_turns(device: Device, job: Job, long: Job, end: Path, log: Path) -> None:
+def test_two_measurements_on_one_device_take_turns(
+    device: Device, workload: Workload, long: Workload, end: Path, log: Path
+) -> None:
     other = threading.Thread(target=measure, args=(device, long))
     other.start()
     while not log.exists():
         time.sleep(0.01)
     heard = Heard(waiting=end.touch)
-    measure(device, job, heard)
+    measure(device, workload, heard)
     other.join()
     assert "waiting for another measurement on this device" in heard.texts
     assert log.read_text().split() == ["start", "end", "start", "end"]
@@ -209,57 +213,59 @@ def test_two_measurements_on_one_device_take_turns(device: Device, job: Job, lon
     ],
 )
 def test_a_runner_that_fails_says_why(
-    device: Device, job: Job, code: int, kind: type[TfcompressError], said: str
+    device: Device, workload: Workload, code: int, kind: type[TfcompressError], said: str
 ) -> None:
     with pytest.raises(kind, match=rf"device pi: .*{said.removeprefix('edge_runner: ').removeprefix('error: ')}"):
-        measure(device, with_more(job, "--say", said, "--code", str(code)))
+        measure(device, with_more(workload, "--say", said, "--code", str(code)))
     assert runs(device) == []
 
 
-def test_a_key_that_changed_is_refused(server: Sshd, device: Device, job: Job) -> None:
+def test_a_key_that_changed_is_refused(server: Sshd, device: Device, workload: Workload) -> None:
     server.know("stranger")
     with pytest.raises(DeviceError, match=r"its host key is not the one that ssh knows, so nothing was sent; .*keygen"):
-        measure(device, job)
+        measure(device, workload)
     assert not Path(device.folder).exists()
 
 
-def test_a_host_that_ssh_does_not_know_is_refused(server: Sshd, device: Device, job: Job) -> None:
+def test_a_host_that_ssh_does_not_know_is_refused(server: Sshd, device: Device, workload: Workload) -> None:
     server.know("")
     with pytest.raises(DeviceError, match=rf"ssh does not know its host key; log in once by hand \(ssh {NAME}\)"):
-        measure(device, job)
+        measure(device, workload)
     assert not Path(device.folder).exists()
 
 
-def test_a_login_that_is_refused_names_the_remedy(server: Sshd, device: Device, job: Job, tmp_path: Path) -> None:
+def test_a_login_that_is_refused_names_the_remedy(
+    server: Sshd, device: Device, workload: Workload, tmp_path: Path
+) -> None:
     config = tmp_path / "ssh_config"
     config.write_text(server.client_config.read_text().replace("/client", "/stranger"))
     with pytest.raises(DeviceError, match=rf"ssh may not log in \(.*Permission denied.*\); .*ssh-copy-id {NAME}"):
-        measure(dataclasses.replace(device, ssh_config=str(config)), job)
+        measure(dataclasses.replace(device, ssh_config=str(config)), workload)
 
 
-def test_a_closed_port_is_an_error_at_once(device: Device, job: Job) -> None:
+def test_a_closed_port_is_an_error_at_once(device: Device, workload: Workload) -> None:
     with pytest.raises(DeviceError, match=r"device pi cannot be reached: .*Connection refused"):
-        measure(dataclasses.replace(device, port=1), job)
+        measure(dataclasses.replace(device, port=1), workload)
 
 
-def test_a_device_without_python_says_what_to_do(device: Device, job: Job) -> None:
+def test_a_device_without_python_says_what_to_do(device: Device, workload: Workload) -> None:
     with pytest.raises(
         MissingDependencyError, match=r"no-python must be Python 3.9 or later, got: .*not found; install"
     ):
-        measure(dataclasses.replace(device, python="no-python"), job)
+        measure(dataclasses.replace(device, python="no-python"), workload)
 
 
-def test_an_older_python_says_what_to_do(device: Device, job: Job, tmp_path: Path) -> None:
+def test_an_older_python_says_what_to_do(device: Device, workload: Workload, tmp_path: Path) -> None:
     old = tmp_path / "python"
     old.write_text('#!/bin/sh\necho "tfcompress-agent needs Python 3.9, got 3.7.3" >&2\nexit 1\n')
     old.chmod(0o755)
     with pytest.raises(MissingDependencyError, match=r"got: Python 3.9, got 3.7.3; install python3 there"):
-        measure(dataclasses.replace(device, python=str(old)), job)
+        measure(dataclasses.replace(device, python=str(old)), workload)
 
 
-def test_something_that_is_no_python_is_an_error(device: Device, job: Job) -> None:
+def test_something_that_is_no_python_is_an_error(device: Device, workload: Workload) -> None:
     with pytest.raises(DeviceError, match="the agent there ended with exit code 1: it said nothing"):
-        measure(dataclasses.replace(device, python="/bin/false"), job)
+        measure(dataclasses.replace(device, python="/bin/false"), workload)
 
 
 def test_a_python_without_an_interpreter_gets_the_pip_line_before_models_are_sent(
@@ -268,7 +274,7 @@ def test_a_python_without_an_interpreter_gets_the_pip_line_before_models_are_sen
     venv.create(tmp_path / "bare", symlinks=True)
     device = dataclasses.replace(device, python=str(tmp_path / "bare" / "bin" / "python"))
     with pytest.raises(MissingDependencyError, match=r"no interpreter works with .* -m pip install"):
-        measure(device, Job(models=(INT8,)))
+        measure(device, Workload(models=(INT8,)))
     assert not Path(device.folder, "store", sha256(INT8)).exists()
 
 
@@ -289,37 +295,41 @@ def remount(place: Path, options: str) -> None:
 
 
 def test_a_disk_that_is_too_small_is_known_before_anything_is_sent(
-    device: Device, job: Job, small_disk: Path, tmp_path: Path
+    device: Device, workload: Workload, small_disk: Path, tmp_path: Path
 ) -> None:
     large = tmp_path / "large.tflite"
     large.write_bytes(bytes(3_000_000))
     device = dataclasses.replace(device, folder=str(small_disk / "device"))
     with pytest.raises(OutputError, match=r"/device must have 4.0 MB free, got 2.\d MB; free some space there"):
-        measure(device, dataclasses.replace(job, models=(large,)))
+        measure(device, dataclasses.replace(workload, models=(large,)))
 
 
-def test_a_disk_that_fills_up_meanwhile_is_an_output_error(device: Device, job: Job, small_disk: Path) -> None:
+def test_a_disk_that_fills_up_meanwhile_is_an_output_error(
+    device: Device, workload: Workload, small_disk: Path
+) -> None:
     device = dataclasses.replace(device, folder=str(small_disk / "device"))
-    measure(device, job)
+    measure(device, workload)
     remount(small_disk, "nr_inodes=16")
     with pytest.raises(
         OutputError, match=r"device pi: cannot write .*/device: the disk is full; free some space there"
     ):
-        measure(device, with_more(job, "--code", "1"))
+        measure(device, with_more(workload, "--code", "1"))
     remount(small_disk, "nr_inodes=1000")
-    assert measure(device, with_more(job, "--code", "1"))["models"]
+    assert measure(device, with_more(workload, "--code", "1"))["models"]
 
 
-def test_a_home_that_cannot_be_written_is_an_output_error(device: Device, job: Job, small_disk: Path) -> None:
+def test_a_home_that_cannot_be_written_is_an_output_error(device: Device, workload: Workload, small_disk: Path) -> None:
     remount(small_disk, "ro")
     device = dataclasses.replace(device, folder=str(small_disk / "device"))
     with pytest.raises(
         OutputError, match=r"cannot write .*/disk/device: read-only file system; name another folder by folder = …"
     ):
-        measure(device, job)
+        measure(device, workload)
 
 
-def test_names_with_shell_characters_are_only_names(device: Device, job: Job, tmp_path: Path, log: Path) -> None:
+def test_names_with_shell_characters_are_only_names(
+    device: Device, workload: Workload, tmp_path: Path, log: Path
+) -> None:
     nasty = "-a b'$(touch pwned)`touch pwned`;\"&|ü.tflite"
     model, python = tmp_path / nasty, tmp_path / "py $(touch pwned) 'x"
     model.write_bytes(b"model")
@@ -327,30 +337,30 @@ def test_names_with_shell_characters_are_only_names(device: Device, job: Job, tm
     python.chmod(0o755)
     folder = tmp_path / "d e'$(touch pwned);\""
     device = dataclasses.replace(device, folder=str(folder), python=str(python))
-    document = measure(device, dataclasses.replace(job, models=(model,)))
+    document = measure(device, dataclasses.replace(workload, models=(model,)))
     assert [entry["file"] for entry in document["models"]] == [nasty]
     assert list(tmp_path.rglob("pwned")) == []
     assert not (Path.home() / "pwned").exists()
     assert (folder / "store").is_dir()
 
 
-def test_a_login_script_that_talks_is_let_talk(job: Job, device: Device, tmp_path: Path) -> None:
+def test_a_login_script_that_talks_is_let_talk(workload: Workload, device: Device, tmp_path: Path) -> None:
     talks = tmp_path / "talks"
     talks.write_text('#!/bin/sh\necho "Welcome!"; echo "{}"\nexec sh -c "$SSH_ORIGINAL_COMMAND"\n')
     talks.chmod(0o755)
     (tmp_path / "sshd").mkdir()
     with Sshd(tmp_path / "sshd", str(talks)) as server:
-        assert measure(dataclasses.replace(device, ssh_config=str(server.client_config)), job)["models"]
+        assert measure(dataclasses.replace(device, ssh_config=str(server.client_config)), workload)["models"]
 
 
-def test_a_result_of_other_files_is_refused(device: Device, job: Job, runner: Path) -> None:
+def test_a_result_of_other_files_is_refused(device: Device, workload: Workload, runner: Path) -> None:
     main = runner / "__main__.py"
     main.write_text(main.read_text().replace("hexdigest()", "hexdigest()[::-1]"))
     with pytest.raises(DeviceError, match=r"device pi measured another net.tflite than was sent"):
-        measure(device, job)
+        measure(device, workload)
 
 
-def test_a_run_s_id_is_made_of_what_is_measured_and_how(job: Job) -> None:
-    assert pack(job).run_id == pack(job).run_id
-    assert pack(job).run_id != pack(with_more(job, "--code", "1")).run_id
-    assert json.dumps(pack(job).tree).count("__main__.py") == 1
+def test_a_run_s_id_is_made_of_what_is_measured_and_how(workload: Workload) -> None:
+    assert bundle_of(workload).run_id == bundle_of(workload).run_id
+    assert bundle_of(workload).run_id != bundle_of(with_more(workload, "--code", "1")).run_id
+    assert json.dumps(bundle_of(workload).tree).count("__main__.py") == 1

@@ -8,13 +8,13 @@ import pytest
 
 from edge_runner import check, graph
 from edge_runner.cursor import ModelFileError
-from edge_runner.graph import Operator, Quantization, Tensor
+from edge_runner.graph import FileTensor, Operator, Quantization
 
 DATA = Path(__file__).parents[1] / "data"
 CONTENT = (DATA / "blobs_int8.tflite").read_bytes()
 WHOLE = graph.read(CONTENT)
 MAIN = WHOLE.subgraphs[0]
-PLAIN = Tensor("x", "FLOAT32", (1, 2), (), 0, 0, False, False, False, Quantization())
+PLAIN = FileTensor("x", "FLOAT32", (1, 2), (), 0, 0, False, False, False, Quantization())
 
 
 def changed(**fields):
@@ -73,11 +73,11 @@ def test_models_that_run_keep_every_rule(name):
         (with_op(0, calls=(0,)), "a subgraph runs itself, directly or through others"),
         (dataclasses.replace(WHOLE, metadata={"note": 99}), "metadata 'note' is in buffer 99, and there are"),
         (
-            dataclasses.replace(WHOLE, signatures=(graph.Signature("serve", 1, {}, {}),)),
+            dataclasses.replace(WHOLE, signatures=(graph.FileSignature("serve", 1, {}, {}),)),
             "signature 'serve' is of subgraph 1; there are 1",
         ),
         (
-            dataclasses.replace(WHOLE, signatures=(graph.Signature("serve", 0, {"x": 99}, {}),)),
+            dataclasses.replace(WHOLE, signatures=(graph.FileSignature("serve", 0, {"x": 99}, {}),)),
             "the signature names tensor 99, and there are",
         ),
     ],
@@ -103,7 +103,7 @@ def test_what_the_runtimes_allow_is_allowed():
 def test_a_state_that_interpreters_take_for_a_larger_one_is_refused(kind, state, sound):
     tensors = [dataclasses.replace(PLAIN, type=kind)] * 4 + [dataclasses.replace(PLAIN, type=state, is_variable=True)]
     svdf = Operator("SVDF", 3, False, (0, 1, 2, 3, 4), (5,), (), ())
-    subgraph = graph.Subgraph((*tensors, PLAIN), (0, 1, 2, 3), (5,), (svdf,))
+    subgraph = graph.FileSubgraph((*tensors, PLAIN), (0, 1, 2, 3), (5,), (svdf,))
     model = dataclasses.replace(WHOLE, subgraphs=(subgraph,), signatures=())
     if sound:
         check.check(model, CONTENT)
@@ -117,12 +117,12 @@ def test_a_state_that_interpreters_take_for_a_larger_one_is_refused(kind, state,
 def test_subgraphs_that_call_each_other_in_a_circle_are_refused():
     def calling(number):
         call = Operator("WHILE", 1, False, (0,), (1,), (), (number,))
-        return graph.Subgraph((PLAIN, PLAIN), (0,), (1,), (call,))
+        return graph.FileSubgraph((PLAIN, PLAIN), (0,), (1,), (call,))
 
     circle = dataclasses.replace(WHOLE, subgraphs=(calling(1), calling(2), calling(1)), signatures=())
     with pytest.raises(ModelFileError, match="a subgraph runs itself, directly or through others"):
         check.check(circle, CONTENT)
-    leaf = graph.Subgraph((PLAIN,), (0,), (0,), ())
+    leaf = graph.FileSubgraph((PLAIN,), (0,), (0,), ())
     check.check(dataclasses.replace(circle, subgraphs=(calling(1), calling(2), leaf)), CONTENT)
 
 
@@ -131,7 +131,7 @@ def strings(content):
     tensor = dataclasses.replace(PLAIN, type="STRING", buffer_bytes=len(content))
     return dataclasses.replace(
         WHOLE,
-        subgraphs=(graph.Subgraph((tensor,), (), (0,), ()),),
+        subgraphs=(graph.FileSubgraph((tensor,), (), (0,), ()),),
         buffers=(graph.Buffer(0, len(content)),),
         signatures=(),
         metadata={},

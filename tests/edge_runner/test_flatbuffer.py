@@ -137,10 +137,10 @@ def test_preprocessing_that_tells_no_range_is_passed_over(steps):
 
 def quantizing(kind="INT8", scales=(0.5,), op="QUANTIZE"):
     """A model of a float input that is quantized at once."""
-    given = graph.Tensor("x", "FLOAT32", (1, 2), (), 0, 0, False, False, False, graph.Quantization())
+    given = graph.FileTensor("x", "FLOAT32", (1, 2), (), 0, 0, False, False, False, graph.Quantization())
     stored = dataclasses.replace(given, type=kind, quantization=graph.Quantization(scales, (-1,) * len(scales)))
     behind = graph.Operator(op, 1, False, (0,), (1,), (), ())
-    return graph.Graph(3, "", (graph.Subgraph((given, stored), (0,), (1,), (behind,)),), (), (), {}, ())
+    return graph.Graph(3, "", (graph.FileSubgraph((given, stored), (0,), (1,), (behind,)),), (), (), {}, ())
 
 
 def test_a_float_input_that_is_quantized_at_once_tells_its_range_by_that():

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from edge_runner import graph, opnames
-from edge_runner.graph import Quantization, Tensor
+from edge_runner.graph import FileTensor, Quantization
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -38,7 +38,7 @@ def test_what_an_lstm_remembers_is_a_variable():
     ("kind", "size"), [("FLOAT32", 60), ("INT4", 8), ("INT2", 4), ("INT64", 120), ("STRING", None)]
 )
 def test_small_elements_share_bytes(kind, size):
-    assert Tensor("x", kind, (3, 5), (), 0, 0, False, False, False, Quantization()).size_bytes == size
+    assert FileTensor("x", kind, (3, 5), (), 0, 0, False, False, False, Quantization()).size_bytes == size
 
 
 def test_ops_newer_than_the_table_have_a_number_for_a_name():

@@ -114,7 +114,7 @@ def test_a_node_that_the_runtime_refuses_is_a_reason_and_the_next_goes_on(tmp_pa
 
 
 def test_the_same_kernels_make_no_difference():
-    (found,) = probing.difference(str(INT8), HOW, "default")
+    (found,) = probing.difference(str(INT8), HOW, "default", {})
     assert (found["values"], found["different"], found["largest"], found["largest_steps"]) == (3 * 4, 0, 0, 0)
 
 

@@ -22,6 +22,7 @@ def session(tmp_path, name, arrays, **options):
     opened.answer(
         {
             "do": "open",
+            "shapes": {},
             "path": str(path),
             "runtime": "litert",
             "threads": 1,
@@ -192,7 +193,7 @@ def test_data_larger_than_what_is_held_is_let_go_again(tmp_path):
         "facts = flatbuffer.read(open(sys.argv[1], 'rb').read())\n"
         "names = {'inputs': facts.inputs, 'outputs': facts.outputs}\n"
         "s.answer(dict(do='open', path=sys.argv[1], runtime='litert', threads=1, kernels='default', affinity=None,\n"
-        "    names=names, data=sys.argv[2], labels=sys.argv[3], expects={}, seed=0))\n"
+        "    names=names, data=sys.argv[2], labels=sys.argv[3], expects={}, shapes={}, seed=0))\n"
         "before = e.peak_memory_bytes()\n"
         "found = s.answer(dict(do='score', task='auto', limit=None, predictions=False, folder=None))\n"
         "print(found['outputs']['scores']['samples'], e.peak_memory_bytes() - before)"

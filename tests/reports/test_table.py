@@ -43,6 +43,7 @@ def a_report(**changes):
         operators={"CONV_2D": 2, "SOFTMAX": 1},
         verification={
             "float_ops": [],
+            "ops_by_dtype": {"int8": 3},
             "samples": 50,
             "real_samples": True,
             "agreement": [{"name": "scores", "sqnr_db": 30.04, "top1": 0.98}],
@@ -188,6 +189,19 @@ def test_the_least_report_prints_and_has_a_page():
     ("changes", "topic", "text", "good"),
     [
         ({"verification": {"float_ops": ["NEG at 'x'"]}}, "ops", "1 of 3 compute in float: NEG at 'x'", False),
+        ({"verification": {"float_ops": []}}, "ops", "none of 3 computes in float", True),
+        (
+            {"verification": {"float_ops": [], "ops_by_dtype": {"int8": 1, "int32": 1, "bool": 1}}},
+            "ops",
+            "1 of 3 put out int8, the others 1 int32, 1 bool; none is a computation in float",
+            True,
+        ),
+        (
+            {"quantize": "int16x8", "verification": {"float_ops": [], "ops_by_dtype": {"int16": 3}}},
+            "ops",
+            "all 3 are int16x8",
+            True,
+        ),
         ({"quantize": "dynamic"}, "ops", "3, dynamic as asked", True),
     ],
 )

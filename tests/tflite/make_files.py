@@ -1,8 +1,8 @@
 """Networks for tests; and ``python tests/tflite/make_files.py`` writes the small TFLite files in tests/data/tflite.
 
 One network in every scheme (8x8x3 -> Conv2D(8) -> DepthwiseConv2D -> Dense(10) -> softmax), the same with 80 % zeros,
-dense and in sparse encoding, one with two inputs and outputs, one with an embedding (whole numbers go in), and a
-stateful LSTM.
+dense and in sparse encoding, one with two inputs and outputs, one with an embedding (whole numbers go in), a stateful
+LSTM, a fully convolutional network whose image may be of any size, and a recurrence as a WHILE loop.
 """
 
 from __future__ import annotations
@@ -54,6 +54,38 @@ def tokens(keras):
     )
 
 
+def open_extents(keras) -> bytes:
+    """Convert as TensorFlow does by itself: :class:`ConverterProcess` would settle the batch."""
+    import tensorflow as tf
+
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input((None, None, 3), name="image"),
+            layers.Conv2D(4, 3, padding="same", name="conv"),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(2, name="scores"),
+        ]
+    )
+    return tf.lite.TFLiteConverter.from_keras_model(model).convert()
+
+
+def loop() -> bytes:
+    import tensorflow as tf
+
+    kernel, recurrent, last = tf.fill((4, 5), 0.1), tf.fill((5, 5), 0.1), tf.fill((5, 2), 0.5)
+
+    @tf.function(input_signature=[tf.TensorSpec((1, 6, 4), tf.float32, name="steps")])
+    def recurrence(steps):
+        def step(place, state):
+            return place + 1, tf.tanh(tf.gather(steps, place, axis=1) @ kernel + state @ recurrent)
+
+        _, state = tf.while_loop(lambda place, _: place < 6, step, (tf.constant(0), tf.zeros((1, 5))))
+        return {"scores": state @ last}
+
+    return tf.lite.TFLiteConverter.from_concrete_functions([recurrence.get_concrete_function()], recurrence).convert()
+
+
 def main() -> None:
     import keras
     import tf_keras
@@ -87,6 +119,8 @@ def main() -> None:
             calibration = samples if settings.needs_data else None
             content = converter.convert(lowered.folder, settings, calibration, sparse=name == "sparse")
             (FOLDER / f"{name}.tflite").write_bytes(content)
+    (FOLDER / "open_extents.tflite").write_bytes(open_extents(tf_keras))
+    (FOLDER / "loop.tflite").write_bytes(loop())
 
 
 if __name__ == "__main__":

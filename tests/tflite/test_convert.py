@@ -7,11 +7,11 @@ import struct
 import numpy as np
 import pytest
 
+from edge_runner.cursor import Source
 from tests.tflite.make_files import cnn, two_ways
 from tfcompress.errors import ConversionError
 from tfcompress.recipe import Export
 from tfcompress.tflite.convert import RETRIES, ConverterProcess, MissingKernelError
-from tfcompress.tflite.cursor import Bytes
 from tfcompress.tflite.flatbuffer import read
 from tfcompress.tflite.interpret import InterpreterProcess
 from tfcompress.tflite.lower import lower
@@ -98,7 +98,7 @@ def test_an_input_may_be_called_like_an_argument_of_numpy_s(keras, converter, tm
 def test_a_file_runs_in_tensorflow_when_it_says_so(converter, file) -> None:
     assert converter.try_in_tensorflow(file("tokens")) == ""
     newer = bytearray(file("int8"))
-    struct.pack_into("<i", newer, next(Bytes(bytes(newer)).root().tables(1)).at(2), 99)
+    struct.pack_into("<i", newer, Source(memoryview(newer)).root().tables(1)[0].at(2, 4), 99)
     assert "version '99'" in converter.try_in_tensorflow(bytes(newer))
 
 

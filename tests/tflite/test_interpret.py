@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edge_runner.cursor import Source
 from tests.tflite.make_files import FOLDER
 from tfcompress.errors import ContractError, DataError, MissingDependencyError, ModelError
 from tfcompress.models.specs import TensorSpec
 from tfcompress.tflite import interpret
-from tfcompress.tflite.cursor import Bytes
 from tfcompress.tflite.interpret import InterpreterProcess
 
 
@@ -119,7 +119,7 @@ def test_what_is_no_tflite_file_is_refused_before_a_process_starts() -> None:
 
 def test_a_runtime_that_refuses_a_file_says_why(file) -> None:
     changed = bytearray(file("int8"))
-    place = next(Bytes(bytes(changed)).root().tables(1)).at(2)
+    place = Source(memoryview(changed)).root().tables(1)[0].at(2, 4)
     struct.pack_into("<i", changed, place, 99)  # the version of the first operator code
     with (
         InterpreterProcess(bytes(changed)) as interpreter,

@@ -11,7 +11,7 @@ from tests.tflite.make_files import FOLDER
 from tfcompress.errors import ModelError
 from tfcompress.tflite.flatbuffer import read
 from tfcompress.tflite.interpret import InterpreterProcess
-from tfcompress.tflite.pack import NAME, add_metadata, read_metadata
+from tfcompress.tflite.pack import METADATA_NAME, add_metadata, read_metadata
 
 VALUES = {"labels": ["cat", "dög"], "recipe": {"seed": 0}}
 JSON = st.recursive(
@@ -38,7 +38,7 @@ def test_ops_tensors_and_other_metadata_stay_as_they_were(path) -> None:
     assert list(after.ops) == list(before.ops)
     assert after.subgraphs == before.subgraphs
     assert after.signatures == before.signatures
-    assert {**after.metadata, NAME: b""} == {**before.metadata, NAME: b""}
+    assert {**after.metadata, METADATA_NAME: b""} == {**before.metadata, METADATA_NAME: b""}
     for old, new in zip(before.subgraphs[0].tensors, after.subgraphs[0].tensors, strict=True):
         assert np.array_equal(old.data, new.data)
 
@@ -71,7 +71,7 @@ def test_the_packed_file_runs_as_before_and_the_schema_classes_read_it(file, ima
     with InterpreterProcess(content) as one, InterpreterProcess(packed) as other:
         assert np.array_equal(one.run(images)["scores"], other.run(images)["scores"])
     model = schema_py_generated.ModelT.InitFromPackedBuf(packed, 0)
-    assert [entry.name.decode() for entry in model.metadata][-1] == NAME
+    assert [entry.name.decode() for entry in model.metadata][-1] == METADATA_NAME
     assert b"labels" in bytes(model.buffers[model.metadata[-1].buffer].data)
 
 
@@ -93,3 +93,17 @@ def test_metadata_of_another_tool_under_our_name_is_replaced_and_must_be_json(fi
 def test_what_is_no_tflite_file_takes_no_metadata() -> None:
     with pytest.raises(ModelError, match="not a TFLite file"):
         add_metadata(b"PK\3\4 something else", {})
+
+
+def test_metadata_that_is_nested_beyond_reason_is_an_error_and_not_a_crash(file) -> None:
+    text = "x" * 200_000
+    nested = add_metadata(file("int8"), {"a": text}).replace(f'{{"a": "{text}"}}'.encode(), b"[" * (len(text) + 9))
+    with pytest.raises(ModelError, match="must be JSON"):
+        read_metadata(nested)
+
+
+def test_a_file_that_breaks_off_behind_our_metadata_takes_none(file) -> None:
+    packed = add_metadata(file("int8"), VALUES)
+    for size in range(len(packed) - 4000, len(packed), 397):
+        with pytest.raises(ModelError, match="malformed TFLite file"):
+            add_metadata(packed[:size], {})

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge_runner.graph import Operator
 from tfcompress.tflite.costs import macs
 from tfcompress.tflite.flatbuffer import read
-from tfcompress.tflite.tensors import Op, Subgraph, Tensor
+from tfcompress.tflite.tensors import Subgraph, Tensor
 from tfcompress.tflite.weights import bytes_by_dtype, facts, float_bytes, nonzero, stored_bytes, stored_values
 
 
@@ -25,9 +26,8 @@ def test_zeros_and_distinct_values_are_counted_in_the_kernel_and_in_each_channel
     # Two output channels of a dense kernel: (0, 0, 1, 2) and (0, 3, 3, 3).
     kernel = tensor(1, np.array([0, 0, 1, 2, 0, 3, 3, 3], np.int8), (2, 4), scales=(0.5,), zero_points=(0,))
     graph = Subgraph(
-        "main",
         (tensor(0, None, (1, 4)), kernel, tensor(2, None, (1, 2))),
-        (Op("FULLY_CONNECTED", 4, custom=False, inputs=(0, 1, -1), outputs=(2,)),),
+        (Operator("FULLY_CONNECTED", 4, custom=False, inputs=(0, 1, -1), outputs=(2,)),),
         (0,),
         (2,),
     )
@@ -46,8 +46,8 @@ def test_a_stored_zero_point_stands_for_zero() -> None:
     for points, zeros in (((5,), 2 / 6), ((5, 7), 5 / 6)):
         kernel = tensor(1, values, (2, 3), scales=(1.0,) * len(points), zero_points=points)
         graph = Subgraph(
-            "", (tensor(0, None, (1, 3)), kernel, tensor(2, None, (1, 2))),
-            (Op("FULLY_CONNECTED", 1, custom=False, inputs=(0, 1), outputs=(2,)),), (0,), (2,),
+            (tensor(0, None, (1, 3)), kernel, tensor(2, None, (1, 2))),
+            (Operator("FULLY_CONNECTED", 1, custom=False, inputs=(0, 1), outputs=(2,)),), (0,), (2,),
         )  # fmt: skip
         assert facts([graph])[0].zeros == pytest.approx(zeros)
 
@@ -103,13 +103,15 @@ def test_weights_in_int8_take_a_quarter_of_what_they_take_in_float(file) -> None
 )
 def test_multiply_accumulates_follow_the_shapes(op, kernel, first, output, expected: int) -> None:
     tensors = (tensor(0, None, first), tensor(1, None, kernel), tensor(2, None, output))
-    graph = Subgraph("", tensors, (Op(op, 1, custom=False, inputs=(0, 1), outputs=(2,)),), (0,), (2,))
+    graph = Subgraph(tensors, (Operator(op, 1, custom=False, inputs=(0, 1), outputs=(2,)),), (0,), (2,))
     assert macs(graph, graph.ops[0]) == expected
 
 
 def test_a_transposed_convolution_counts_its_input_pixels() -> None:
     tensors = tuple(tensor(i, None, s) for i, s in enumerate([(4,), (6, 3, 3, 8), (1, 5, 5, 8), (1, 10, 10, 6)]))
-    graph = Subgraph("", tensors, (Op("TRANSPOSE_CONV", 1, custom=False, inputs=(0, 1, 2), outputs=(3,)),), (2,), (3,))
+    graph = Subgraph(
+        tensors, (Operator("TRANSPOSE_CONV", 1, custom=False, inputs=(0, 1, 2), outputs=(3,)),), (2,), (3,)
+    )
     assert macs(graph, graph.ops[0]) == 5 * 5 * 8 * 3 * 3 * 6
 
 

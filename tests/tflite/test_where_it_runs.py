@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from edge_runner import opnames
+from edge_runner.cursor import Source
 from tfcompress.errors import ContractError, UsageError
 from tfcompress.tflite import runtimes
-from tfcompress.tflite.cursor import Bytes
-from tfcompress.tflite.flatbuffer import FlatModel, op_names, read
+from tfcompress.tflite.flatbuffer import FlatModel, read
 from tfcompress.tflite.runtimes import Requirement, RuntimeVerdict, check, parse, where_it_runs
 from tfcompress.tflite.trouble import known_trouble
 
@@ -122,7 +123,7 @@ def test_the_table_knows_the_ops_that_every_network_has() -> None:
     for rows in runtimes._table().values():
         for accepted in rows.values():
             assert {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "SOFTMAX", "QUANTIZE"} <= accepted.keys()
-            assert set(accepted) <= set(op_names().values())
+            assert set(accepted) <= set(opnames.BUILTIN)
 
 
 @pytest.fixture
@@ -138,15 +139,17 @@ def probe():
 
 def test_the_probes_file_names_one_op_and_holds_none(probe) -> None:
     for code in (3, 150, 206):
-        root = Bytes(probe.minimal(code, 7)).root()
+        root = Source(memoryview(probe.minimal(code, 7))).root()
         (operator,) = root.tables(1)
-        assert max(operator.integer(0, "<b"), operator.integer(3, "<i")) == code
-        assert operator.integer(2, "<i") == 7
-        assert [len(list(root.tables(field))) for field in (2, 4)] == [1, 1]
+        assert max(operator.number(0, "b"), operator.number(3, "i")) == code
+        assert operator.number(2, "i") == 7
+        assert [root.count(field) for field in (2, 4)] == [1, 1]
 
 
 def test_the_probe_finds_what_the_table_says_of_the_installed_litert(probe) -> None:
-    names = {number: name for number, name in op_names().items() if name in ("CONV_2D", "FULLY_CONNECTED", "TILE")}
+    names = {
+        number: name for number, name in enumerate(opnames.BUILTIN) if name in ("CONV_2D", "FULLY_CONNECTED", "TILE")
+    }
     version, accepted = probe.probe("litert", sys.executable, names)
     table = runtimes._table()["litert"]
     if version not in table:

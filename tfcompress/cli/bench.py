@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tfcompress.errors import TfcompressError, UsageError
+from tfcompress.errors import OutputError, TfcompressError, UsageError
 from tfcompress.files import sha256
 from tfcompress.schema import pick
 from tfcompress.settings import RUNTIMES
@@ -19,7 +19,8 @@ from tfcompress.settings import RUNTIMES
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tfcompress.devices.bundle import Job
+    from tfcompress.devices.bundle import Workload
+    from tfcompress.devices.config import Device
     from tfcompress.devices.fleet import Outcome
     from tfcompress.devices.rows import Row
     from tfcompress.progress import Progress
@@ -103,17 +104,19 @@ def command(
     from tfcompress.cli.terminal import terminal
     from tfcompress.devices import config, fleet
 
-    job = job_of(models, data, labels, _arguments(runner))
+    workload = workload_of(models, data, labels, _arguments(runner))
     found = config.find(devices)
     with terminal() as screen:
         if cancel:
-            fleet.cancel(found, job)
+            fleet.cancel(found, workload)
             return
-        outcomes = fleet.measure(found, job, progress=screen.progress)
+        if output is not None:
+            check_output(output, found, workload)
+        outcomes = fleet.measure(found, workload, progress=screen.progress)
         keep(outcomes, output, screen.progress)
-        join(outcomes, job.models, screen.progress)
+        join(outcomes, workload.models, screen.progress)
         if as_json:
-            screen.write(json.dumps([_plain(outcome) for outcome in outcomes], ensure_ascii=False) + "\n")
+            screen.write(json.dumps([_plain(outcome) for outcome in outcomes]) + "\n")
         else:
             show(outcomes, screen.out)
     complain(outcomes)
@@ -142,13 +145,13 @@ def _split(also: str) -> list[str]:
     return words
 
 
-def job_of(models: Sequence[str], data: str | None, labels: str | None, arguments: tuple[str, ...]) -> Job:
+def workload_of(models: Sequence[str], data: str | None, labels: str | None, arguments: tuple[str, ...]) -> Workload:
     """Return what to measure; a folder stands for its report's file, and brings its test samples along.
 
     Raises:
         UsageError: a folder without a report, or labels without data.
     """
-    from tfcompress.devices.bundle import Job
+    from tfcompress.devices.bundle import Workload
     from tfcompress.devices.local import Settings
     from tfcompress.reports import report
 
@@ -164,12 +167,49 @@ def job_of(models: Sequence[str], data: str | None, labels: str | None, argument
             files.append(path)
     alike = len(samples) == len(files) and len({sha256(path) for path in samples}) == 1
     beside = samples[0] if alike else None
-    return Job(
+    return Workload(
         models=tuple(files),
         data=Path(data) if data is not None else beside,
         labels=None if labels is None else Path(labels),
         settings=Settings(more=arguments),
     )
+
+
+def _place(output: str, device: Device, *, several: bool) -> Path:
+    """Return the file that a device's document goes into."""
+    path = Path(output)
+    if not several:
+        return path
+    name = "".join(sign if sign.isalnum() or sign in "._-@" else "_" for sign in device.name)
+    return path.with_name(f"{path.stem}-{name}{path.suffix}")
+
+
+def check_output(output: str, devices: Sequence[Device], workload: Workload) -> None:
+    """Refuse, before anything is measured, a place where a document would be lost or would replace something else.
+
+    Raises:
+        OutputError: it is a file that is to be measured, no measurement, no file, or lies in no folder.
+    """
+    from tfcompress.reports import edge
+
+    read = [path for path in (*workload.models, workload.data, workload.labels) if path is not None]
+    for device in devices:
+        path = _place(output, device, several=len(devices) > 1)
+        if not path.parent.is_dir():
+            msg = f"cannot write {path}: {path.parent} is no folder; choose another place with -o"
+            raise OutputError(msg)
+        if not path.exists():
+            continue
+        if any(other.exists() and path.samefile(other) for other in read):
+            msg = (
+                f"-o names {path}, which is to be measured: JSON would be written over it; choose another place with -o"
+            )
+            raise OutputError(msg)
+        try:
+            edge.load(path)
+        except UsageError as error:
+            msg = f"{path} exists already and is no measurement that could be replaced; choose another place with -o"
+            raise OutputError(msg) from error
 
 
 def keep(outcomes: Sequence[Outcome], output: str | None, progress: Progress) -> None:
@@ -182,11 +222,8 @@ def keep(outcomes: Sequence[Outcome], output: str | None, progress: Progress) ->
 
     for outcome in outcomes:
         if output is not None and outcome.document is not None:
-            path = Path(output)
-            if len(outcomes) > 1:
-                name = "".join(sign if sign.isalnum() or sign in "._-@" else "_" for sign in outcome.device.name)
-                path = path.with_name(f"{path.stem}-{name}{path.suffix}")
-            write_atomic(path, json.dumps(outcome.document, indent=1, ensure_ascii=False) + "\n")
+            path = _place(output, outcome.device, several=len(outcomes) > 1)
+            write_atomic(path, json.dumps(outcome.document, indent=1) + "\n")
             progress.note(f"wrote {path}")
 
 

@@ -13,6 +13,7 @@ from tfcompress.cli.options import loading_options, refuse_loading_flags
 if TYPE_CHECKING:
     from tfcompress.cli.terminal import Terminal
     from tfcompress.models.probing import FileInfo
+    from tfcompress.tflite.flatbuffer import IOTensor
 
 
 HELP = """\
@@ -66,24 +67,21 @@ def _keras(path: Path, info: FileInfo, loading: dict[str, Any]) -> Found:
     facts: dict[str, Any] = {
         "file": str(path),
         "size_bytes": info.size_bytes,
-        "written_by": " ".join(part for part in (info.writer, info.writer_version) if part),
-        "inputs": [_tensor(spec) for spec in signature.inputs],
-        "outputs": [_tensor(spec) for spec in signature.outputs],
+        "writer": info.writer,
+        "writer_version": info.writer_version,
+        "inputs": [{"name": t.name, "dtype": t.dtype, "shape": [None, *t.shape]} for t in signature.inputs],
+        "outputs": [{"name": t.name, "dtype": t.dtype, "shape": [None, *t.shape]} for t in signature.outputs],
     }
-    if loaded.refusal:
-        facts["limits"] = loaded.refusal
-    if loaded.saved_model is not None:
-        return facts, ["name"], []
-    costs = profile(loaded.native)
-    facts |= {"parameters": costs.parameters, "nonzero": costs.nonzero, "macs": costs.macs}
-    if costs.not_counted:
-        facts["macs_not_counted_in"] = list(costs.not_counted)
-    columns = ["name", "type", "output_shape", "parameters", "nonzero", "macs", "dtype"]
-    return facts, columns, [[getattr(layer, column) for column in columns] for layer in costs.layers]
-
-
-def _tensor(spec: Any) -> str:
-    return f"{spec.name} {spec.dtype} ({', '.join('any' if size is None else str(size) for size in spec.shape)})"
+    notes = [loaded.refusal] if loaded.refusal else []
+    columns, rows = ["name"], []
+    if loaded.saved_model is None:
+        costs = profile(loaded.native)
+        facts |= {"parameters": costs.parameters, "nonzero": costs.nonzero, "macs": costs.macs}
+        columns = ["name", "type", "output_shape", "parameters", "nonzero", "macs", "dtype"]
+        rows = [[getattr(layer, column) for column in columns] for layer in costs.layers]
+        if costs.not_counted:
+            notes.append(f"the multiply-accumulates of {', '.join(costs.not_counted)} are not counted")
+    return {**facts, "notes": notes}, columns, rows
 
 
 def _tflite(path: Path) -> Found:
@@ -93,50 +91,57 @@ def _tflite(path: Path) -> Found:
 
     content = path.read_bytes()
     flat = read(content)
+    about = read_metadata(content) or {}
     facts: dict[str, Any] = {
         "file": str(path),
         "size_bytes": len(content),
-        "inputs": [str(tensor) for tensor in flat.inputs],
-        "outputs": [str(tensor) for tensor in flat.outputs],
+        "writer": about.get("tool"),
+        "writer_version": about.get("version"),
+        "inputs": [_stored(tensor) for tensor in flat.inputs],
+        "outputs": [_stored(tensor) for tensor in flat.outputs],
         "parameters": flat.parameters,
         "nonzero": flat.nonzero,
         "macs": flat.macs,
         "weights_bytes": weights.bytes_by_dtype(flat.subgraphs),
         "ops": dict(flat.op_counts),
         "ops_by_dtype": weights.ops_by_dtype(flat.subgraphs),
+        "notes": [f"multiply-accumulates are not counted: {flat.macs_note}"] if flat.macs_note else [],
     }
-    about = read_metadata(content)
-    if about:
-        facts["made_by"] = f"{about.get('tool')} {about.get('version')}"
-    columns = ["kernel", "op", "shape", "dtype", "size_bytes", "zeros", "values", "values_a_channel"]
+    columns = ["kernel", "op", "shape", "dtype", "size_bytes", "zeros_fraction", "values", "values_a_channel"]
     rows = [
-        [
-            k.name.split(";")[0],
-            k.op,
-            k.shape,
-            k.dtype,
-            k.size_bytes,
-            f"{k.zeros:.1%}",
-            k.distinct,
-            k.distinct_per_channel,
-        ]
+        [k.name.split(";")[0], k.op, k.shape, k.dtype, k.size_bytes, k.zeros, k.distinct, k.distinct_per_channel]
         for k in weights.facts(flat.subgraphs)
     ]
     return facts, columns, rows
 
 
+def _stored(tensor: IOTensor) -> dict[str, Any]:
+    return {
+        "name": tensor.name,
+        "dtype": tensor.dtype,
+        "shape": [None if size < 0 else size for size in tensor.shape],
+        "scale": tensor.scale,
+        "zero_point": tensor.zero_point,
+    }
+
+
 def _show(screen: Terminal, facts: dict[str, Any], columns: list[str], rows: list[list[Any]]) -> None:
     from rich.table import Table
 
-    width = max(map(len, facts))
-    for name, value in facts.items():
+    told = {name: value for name, value in facts.items() if value not in (None, [], {}) or name == "macs"}
+    width = max(map(len, told))
+    for name, value in told.items():
         screen.out.print(f"{name.replace('_', ' '):<{width}}  {_text(value)}", markup=False, soft_wrap=True)
     if not rows:
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
-    numeric = {"parameters", "nonzero", "macs", "size_bytes", "zeros", "values", "values_a_channel"}
+    numeric = {"parameters", "nonzero", "macs", "size_bytes", "zeros_fraction", "values", "values_a_channel"}
     for column in columns:
-        table.add_column(column.replace("_", " "), justify="right" if column in numeric else "left", overflow="fold")
+        table.add_column(
+            column.removesuffix("_fraction").replace("_", " "),
+            justify="right" if column in numeric else "left",
+            overflow="fold",
+        )
     for row in rows:
         table.add_row(*map(_text, row))
     screen.out.print()
@@ -147,9 +152,17 @@ def _text(value: object) -> str:
     if value is None:
         return "?"
     if isinstance(value, dict):
-        return ", ".join(f"{key} {count}" for key, count in value.items())
+        return _tensor(value) if "shape" in value else ", ".join(f"{key} {count}" for key, count in value.items())
     if isinstance(value, list):
-        return "; ".join(map(str, value))
+        return "; ".join(map(_text, value))
     if isinstance(value, tuple):
         return "x".join("any" if size is None else str(size) for size in value)
+    if isinstance(value, float):
+        return f"{value:.1%}"
     return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _tensor(tensor: dict[str, Any]) -> str:
+    sizes = ", ".join("any" if size is None else str(size) for size in tensor["shape"])
+    quantized = f" scale {tensor['scale']:.6g} zero point {tensor['zero_point']}" if tensor.get("scale") else ""
+    return f"{tensor['name']} {tensor['dtype']} ({sizes}){quantized}"

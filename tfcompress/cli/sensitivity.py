@@ -36,6 +36,9 @@ trained: the page shows where there is room before any training, and what a limi
 """
 
 
+_SUFFIXES = (".html", ".htm", ".svg")
+
+
 @click.command("sensitivity", help=HELP, short_help="Show which channels a model can spare.")
 @click.argument("model", metavar="MODEL")
 @data_options
@@ -86,6 +89,9 @@ def command(model: str, output: str | None, force: bool, as_json: bool, **flags:
         msg = "sensitivity needs data to score on: give --data"
         raise UsageError(msg)
     target = Path(output or f"{Path(model).stem}-sensitivity.html")
+    if target.suffix.lower() not in _SUFFIXES:
+        msg = f"-o must end in {', '.join(_SUFFIXES)}: a page or its chart is written, got {str(target)!r}"
+        raise UsageError(msg)
     if target.exists() and not force:
         msg = f"{target} exists already; give --force to replace it, or choose another place with -o"
         raise OutputError(msg)

@@ -121,7 +121,9 @@ def terminal() -> Iterator[Terminal]:
     saved = os.dup(1), os.dup(2)
     keep = False
     try:
-        with os.fdopen(saved[0], "w", closefd=False) as out, os.fdopen(saved[1], "w", closefd=False) as err:
+        # A file's name may be no UTF-8, and a terminal may know less than that: neither ends a command at its result.
+        streams = (os.fdopen(saved[place], "w", closefd=False, errors="backslashreplace") for place in (0, 1))
+        with next(streams) as out, next(streams) as err:
             os.set_inheritable(handle, False)
             os.dup2(handle, 1)
             os.dup2(handle, 2)

@@ -14,7 +14,7 @@ from tfcompress.files import sha256
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
+class Workload:
     """What to measure, and how.
 
     Attributes:
@@ -31,8 +31,8 @@ class Job:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Parcel:
-    """A job as a device gets it.
+class Bundle:
+    """A workload as a device gets it.
 
     Attributes:
         sources: where each file lies here, by hash.
@@ -61,8 +61,8 @@ def _hash_of(values: object) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
-def pack(job: Job) -> Parcel:
-    """Hash everything that *job* needs on a device.
+def bundle_of(workload: Workload) -> Bundle:
+    """Hash everything that *workload* needs on a device.
 
     Raises:
         ModelError: a model cannot be read.
@@ -79,7 +79,7 @@ def pack(job: Job) -> Parcel:
     code = (path for path in sorted(runner.rglob("*")) if path.is_file() and "__pycache__" not in path.parts)
     tree = {f"edge_runner/{path.relative_to(runner).as_posix()}": add(path) for path in code}
     files, arguments = {}, []
-    for number, model in enumerate(job.models):  # numbered folders: two models may have one name
+    for number, model in enumerate(workload.models):  # numbered folders: two models may have one name
         name = f"models/{number}/{model.name}"
         try:
             files[name] = add(model)
@@ -87,7 +87,7 @@ def pack(job: Job) -> Parcel:
             msg = f"model {str(model)!r} cannot be read: {error.strerror}"
             raise ModelError(msg) from error
         arguments.append(name)
-    for option, path in {"data": job.data, "labels": job.labels}.items():
+    for option, path in {"data": workload.data, "labels": workload.labels}.items():
         if path is not None:
             name = f"{option}/{path.name}"
             try:
@@ -96,4 +96,4 @@ def pack(job: Job) -> Parcel:
                 msg = f"{option} {str(path)!r} cannot be read: {error.strerror}"
                 raise DataError(msg) from error
             arguments += [f"--{option}", name]
-    return Parcel(sources=sources, tree=tree, files=files, arguments=(*arguments, *job.settings.arguments()))
+    return Bundle(sources=sources, tree=tree, files=files, arguments=(*arguments, *workload.settings.arguments()))

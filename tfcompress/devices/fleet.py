@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from tfcompress.devices import local
-from tfcompress.devices.bundle import Job, pack
+from tfcompress.devices.bundle import Workload, bundle_of
 from tfcompress.devices.config import Device
 from tfcompress.devices.remote import Remote
 from tfcompress.errors import TfcompressError, UsageError
@@ -31,13 +31,13 @@ class Outcome:
 
 
 def measure(
-    devices: Sequence[Device], job: Job, *, progress: Progress = SILENT, patience: float = 600.0
+    devices: Sequence[Device], workload: Workload, *, progress: Progress = SILENT, patience: float = 600.0
 ) -> tuple[Outcome, ...]:
-    """Measure *job* on every device, all at the same time.
+    """Measure *workload* on every device, all at the same time.
 
     Args:
         devices: where; no two of one name.
-        job: what.
+        workload: what.
         progress: where progress goes.
         patience: seconds to go on trying when a connection that worked is gone.
 
@@ -49,14 +49,16 @@ def measure(
         DataError: the data cannot be read.
         KeyboardInterrupt: Ctrl-C; what runs on a device goes on, and the same call takes it up.
     """
-    parcel = pack(job)
+    bundle = bundle_of(workload)
     remotes = {
-        device: Remote(device, parcel, progress=progress, patience=patience) for device in devices if not device.local
+        device: Remote(device, bundle, progress=progress, patience=patience) for device in devices if not device.local
     }
 
     def one(device: Device) -> edge.Document:
         if device.local:
-            return local.run(job.models, job.data, labels=job.labels, settings=job.settings, progress=progress)
+            return local.run(
+                workload.models, workload.data, labels=workload.labels, settings=workload.settings, progress=progress
+            )
         with progress.task(f"measuring on {device.name}") as task:
             return remotes[device].measure(task)
 
@@ -80,8 +82,8 @@ def _outcome(device: Device, future: Future[edge.Document]) -> Outcome:
         return Outcome(device=device, error=error)
 
 
-def cancel(devices: Sequence[Device], job: Job) -> None:
-    """End what an earlier :func:`measure` of the same job left running on *devices*.
+def cancel(devices: Sequence[Device], workload: Workload) -> None:
+    """End what an earlier :func:`measure` of the same workload left running on *devices*.
 
     Raises:
         UsageError: one of them is this machine, where nothing goes on by itself.
@@ -90,6 +92,6 @@ def cancel(devices: Sequence[Device], job: Job) -> None:
     if any(device.local for device in devices):
         msg = "--cancel is for devices that ssh reaches; on this machine Ctrl-C ends a measurement"
         raise UsageError(msg)
-    parcel = pack(job)
+    bundle = bundle_of(workload)
     for device in devices:
-        Remote(device, parcel).cancel()
+        Remote(device, bundle).cancel()

@@ -113,7 +113,9 @@ def run(
     command += (settings or Settings()).arguments()
     try:
         with progress.task(f"measuring {', '.join(path.name for path in models)}"):
-            done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+            done = subprocess.run(
+                command, capture_output=True, encoding="utf-8", errors="replace", check=False, stdin=subprocess.DEVNULL
+            )
     except OSError as error:
         msg = f"python must be a Python interpreter, got {str(python)!r}: {error.strerror}"
         raise UsageError(msg) from error

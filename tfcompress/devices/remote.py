@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from tfcompress import plain
 from tfcompress.devices import local
-from tfcompress.devices.bundle import Parcel
+from tfcompress.devices.bundle import Bundle
 from tfcompress.devices.config import Device
 from tfcompress.devices.ssh import DroppedError, Session
 from tfcompress.errors import DeviceError, MissingDependencyError, OutputError
@@ -30,14 +30,14 @@ class Remote:
 
     Attributes:
         device: where.
-        parcel: what, and how.
+        bundle: what, and how.
         progress: where notes go.
         patience: seconds to go on trying when a connection that worked is gone.
         started: whether the measurement runs there, as far as is known.
     """
 
-    def __init__(self, device: Device, parcel: Parcel, *, progress: Progress = SILENT, patience: float = 600.0) -> None:
-        self.device, self.parcel, self.progress, self.patience = device, parcel, progress, patience
+    def __init__(self, device: Device, bundle: Bundle, *, progress: Progress = SILENT, patience: float = 600.0) -> None:
+        self.device, self.bundle, self.progress, self.patience = device, bundle, progress, patience
         self._stopped = threading.Event()
         self._session: Session | None = None
         self.started = False
@@ -109,33 +109,33 @@ class Remote:
 
     def _cancel(self, session: Session) -> None:
         self._greet(session)
-        session.ask("cancel", run=self.parcel.run_id)
+        session.ask("cancel", run=self.bundle.run_id)
 
     def _visit(self, session: Session, task: Task) -> edge.Document:
-        parcel, hello = self.parcel, self._greet(session)
-        self._send(session, parcel.tree.values(), hello, task)
-        session.ask("tree", sha256=parcel.tree_id, files=dict(parcel.tree))
+        bundle, hello = self.bundle, self._greet(session)
+        self._send(session, bundle.tree.values(), hello, task)
+        session.ask("tree", sha256=bundle.tree_id, files=dict(bundle.tree))
         self._check_interpreter(session, hello)
-        self._send(session, parcel.files.values(), hello, task)
+        self._send(session, bundle.files.values(), hello, task)
         found = self._start(session)
         if found and not self.started:
             self.progress.note(f"{self.device.name}: took up the measurement that an earlier command started")
         elif self.started and not found:
             self.progress.note(f"{self.device.name}: the device lost the measurement and began it again")
         self.started = True
-        ended = session.ask("follow", run=parcel.run_id, told=lambda values: task.describe(str(values["progress"])))
+        ended = session.ask("follow", run=bundle.run_id, told=lambda values: task.describe(str(values["progress"])))
         return self._collect(session, ended)
 
     def _start(self, session: Session) -> bool:
         """Start the measurement; True if it was there already."""
-        parcel = self.parcel
-        what = {"files": dict(parcel.files), "arguments": list(parcel.arguments)}
-        return bool(session.ask("start", run=parcel.run_id, tree=parcel.tree_id, what=what)["found"])
+        bundle = self.bundle
+        what = {"files": dict(bundle.files), "arguments": list(bundle.arguments)}
+        return bool(session.ask("start", run=bundle.run_id, tree=bundle.tree_id, what=what)["found"])
 
     def _send(self, session: Session, hashes: Collection[str], hello: Mapping[str, Any], task: Task) -> None:
         """Send what is not there yet."""
         missing = session.ask("missing", hashes=sorted(set(hashes)))["missing"]
-        total = sum(self.parcel.sources[digest].stat().st_size for digest in missing)
+        total = sum(self.bundle.sources[digest].stat().st_size for digest in missing)
         if total + _SPARE_BYTES > hello["free_bytes"]:
             msg = (
                 f"device {self.device.name}: {hello['folder']} must have {(total + _SPARE_BYTES) / 1e6:.1f} MB free, "
@@ -153,14 +153,14 @@ class Remote:
             shown = text
 
         for digest in missing:
-            session.put(self.parcel.sources[digest], digest, sent)
+            session.put(self.bundle.sources[digest], digest, sent)
 
     def _check_interpreter(self, session: Session, hello: Mapping[str, Any]) -> None:
         """Ask before the models are sent, as far as that can be told without starting an interpreter."""
         modules = set(hello["modules"])
         if "numpy" in modules and modules - {"numpy"}:
             return
-        complaint = session.ask("complaint", tree=self.parcel.tree_id)["complaint"]
+        complaint = session.ask("complaint", tree=self.bundle.tree_id)["complaint"]
         if complaint:
             msg = f"device {self.device.name}: no interpreter works with {hello['executable']}: {complaint}"
             raise MissingDependencyError(msg)
@@ -175,9 +175,9 @@ class Remote:
             )
             raise DeviceError(msg)
         if ended["code"] not in local.MEASURED or not ended["result"]:
-            session.ask("clean", run=self.parcel.run_id)
+            session.ask("clean", run=self.bundle.run_id)
             raise local.failure(int(ended["code"]), ended["said"], f"{where}: ")
-        head = session.ask("fetch", run=self.parcel.run_id)
+        head = session.ask("fetch", run=self.bundle.run_id)
         content = session.read(head["size"])
         session.answer()
         if hashlib.sha256(content).hexdigest() != head["sha256"]:
@@ -186,13 +186,13 @@ class Remote:
         document = edge.check(_parsed(content, where), f"what edge_runner wrote on {self.device.name}")
         self._check_hashes(document)
         try:
-            session.ask("clean", run=self.parcel.run_id)
+            session.ask("clean", run=self.bundle.run_id)
         except DroppedError:  # the result is here; what stayed there is taken up, and removed, by the same command
             self.progress.note(f"{where}: the connection was lost before the measurement was removed there")
         return document
 
     def _check_hashes(self, document: edge.Document) -> None:
-        sent = set(self.parcel.files.values())
+        sent = set(self.bundle.files.values())
         strange = [m["file"] for m in document["models"] if m["sha256"] is not None and m["sha256"] not in sent]
         if strange:
             msg = f"device {self.device.name} measured another {strange[0]} than was sent; its disk may be failing"

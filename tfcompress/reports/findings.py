@@ -179,10 +179,22 @@ def _operators(report: Report) -> Iterator[Finding]:
     if left:
         yield Finding("ops", f"{len(left)} of {ops} compute in float: {', '.join(left[:5])}", good=False)
     elif report.result.quantize in ("int8", "int16x8"):
-        yield Finding("ops", f"all {ops} are {report.result.quantize}", good=True)
+        yield Finding("ops", _integer_ops(ops, found.get("ops_by_dtype") or {}, report.result.quantize), good=True)
     else:
         scheme = "float32" if report.result.quantize == "none" else report.result.quantize
         yield Finding("ops", f"{ops}, {scheme} as asked", good=True)
+
+
+def _integer_ops(ops: int, by_dtype: Mapping[str, int], scheme: str) -> str:
+    """Say how many ops compute in the scheme's integers, as ``inspect`` counts; others compare, index or convert."""
+    dtype = {"int16x8": "int16"}.get(scheme, scheme)
+    quantized = by_dtype.get(dtype, 0)
+    if not by_dtype:
+        return f"none of {ops} computes in float"
+    if quantized == ops:
+        return f"all {ops} are {scheme}"
+    rest = ", ".join(f"{count} {other}" for other, count in by_dtype.items() if other != dtype)
+    return f"{quantized} of {ops} put out {dtype}, the others {rest}; none is a computation in float"
 
 
 def _agreement(report: Report) -> Iterator[Finding]:

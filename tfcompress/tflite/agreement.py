@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edge_runner.graph import Operator
 from tfcompress.errors import ContractError, ModelError
 from tfcompress.tflite.flatbuffer import FlatModel
-from tfcompress.tflite.tensors import Op
 
 CAP_DB = 200.0
 """What an exact match counts as: float32 itself resolves about 150 dB."""
@@ -97,7 +97,7 @@ def output_step(model: FlatModel, name: str) -> tuple[float | None, bool]:
     Softmax and its like have the one range they can have, whatever the calibration saw.
     """
     graph = model.subgraphs[0]
-    producers: dict[int, Op] = {number: op for op in graph.ops for number in op.outputs}
+    producers: dict[int, Operator] = {number: op for op in graph.ops for number in op.outputs}
     tensor = graph.tensors[next(o.index for o in model.outputs if o.name == name)]
     step: float | None = None
     for _ in range(8):

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from edge_runner.graph import Operator
 from tfcompress.errors import ContractError
 from tfcompress.models.specs import Signature, TensorSpec
 from tfcompress.recipe import Export
 from tfcompress.tflite.flatbuffer import FlatModel, IOTensor
-from tfcompress.tflite.tensors import Op, Subgraph
+from tfcompress.tflite.tensors import Subgraph
 from tfcompress.tflite.weights import float_bytes, kernels, stored_bytes
 
 SMALL = 1024
@@ -178,7 +179,7 @@ def check_size(model: FlatModel, float_size_bytes: int) -> str:
     )
 
 
-def _ops(model: FlatModel) -> list[tuple[Subgraph, Op]]:
+def _ops(model: FlatModel) -> list[tuple[Subgraph, Operator]]:
     return [(graph, op) for graph in model.subgraphs for op in graph.ops]
 
 

@@ -13,11 +13,12 @@ import struct
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from edge_runner.cursor import Source, Table
+from edge_runner.flatbuffer import METADATA_NAME
+from edge_runner.graph import IDENTIFIER
 from tfcompress.errors import ModelError
-from tfcompress.tflite.cursor import Bytes, Table
-from tfcompress.tflite.flatbuffer import IDENTIFIER, read
+from tfcompress.tflite.flatbuffer import read, reading_errors
 
-NAME = "TFCOMPRESS_METADATA"
 _FIELDS = 10  # of the schema's Model table: version, then nine references
 _BUFFERS, _METADATA = 4, 6
 _ALIGNMENT = 16
@@ -29,13 +30,14 @@ def read_metadata(content: bytes) -> dict[str, Any] | None:
     Raises:
         ModelError: not a TFLite file, or a malformed one.
     """
-    stored = read(content).metadata.get(NAME)
-    if stored is None:
+    found = read(content).metadata.get(METADATA_NAME)
+    if found is None:
         return None
+    stored = bytes(found)
     try:
         value = json.loads(stored)
-    except ValueError as error:
-        msg = f"metadata {NAME} must be JSON, got {stored[:40]!r}; export the model again"
+    except (ValueError, RecursionError) as error:
+        msg = f"metadata {METADATA_NAME} must be JSON, got {stored[:40]!r}; export the model again"
         raise ModelError(msg) from error
     return value if isinstance(value, dict) else None
 
@@ -50,21 +52,22 @@ def add_metadata(content: bytes, values: Mapping[str, Any]) -> bytes:
     Raises:
         ModelError: not a TFLite file, a malformed one, or one above 2 GB.
     """
-    content = _without_ours(content)
-    root = Bytes(content).root()
-    if any(buffer.integer(1, "<Q") > 1 for buffer in root.tables(_BUFFERS)):
-        msg = "metadata cannot be added to a file above 2 GB, whose buffers lie outside the flatbuffer"
-        raise ModelError(msg)
     data = json.dumps(values, sort_keys=True, allow_nan=False).encode()
-    return _front(root, data) + content
+    content = _without_ours(content)
+    with reading_errors():
+        root = Source(memoryview(content)).root()
+        if any(buffer.number(1, "Q") > 1 for buffer in root.tables(_BUFFERS)):
+            msg = "metadata cannot be added to a file above 2 GB, whose buffers lie outside the flatbuffer"
+            raise ModelError(msg)
+        return _front(root, data) + content
 
 
 def _front(root: Table, data: bytes) -> bytes:
     """Lay out everything that goes in front of the file; its size is a multiple of the alignment."""
-    version = root.integer(0, "<I")
+    version = root.number(0, "I")
     buffers = [t.position for t in root.tables(_BUFFERS)]
-    metadata = [t.position for t in root.tables(_METADATA) if t.text(0) != NAME]
-    name = NAME.encode() + b"\0"
+    metadata = [t.position for t in root.tables(_METADATA) if t.text(0) != METADATA_NAME]
+    name = METADATA_NAME.encode() + b"\0"
     name += b"\0" * (-len(name) % 4)
 
     vtable = 8
@@ -93,7 +96,7 @@ def _front(root: Table, data: bytes) -> bytes:
     _put_list(parts, metadata_list, [*(end + p for p in metadata), entry + 8])
     struct.pack_into("<HHHH", parts, entry, 8, 12, 4, 8)
     struct.pack_into("<iII", parts, entry + 8, 8, text - (entry + 12), len(buffers))
-    struct.pack_into(f"<I{len(name)}s", parts, text, len(NAME), name)
+    struct.pack_into(f"<I{len(name)}s", parts, text, len(METADATA_NAME), name)
     struct.pack_into("<HHH", parts, buffer, 6, 8, 4)
     struct.pack_into("<iI", parts, buffer + 8, 8, start - 4 - (buffer + 12))
     struct.pack_into(f"<I{len(data)}s", parts, start - 4, len(data), data)
@@ -118,13 +121,12 @@ def _aligned(size: int) -> int:
 def _without_ours(content: bytes) -> bytes:
     """Take off what an earlier :func:`add_metadata` put in front, if the file starts with that."""
     read(content)
-    root = Bytes(content).root()
-    buffers = list(root.tables(_BUFFERS))
+    root = Source(memoryview(content)).root()
+    buffers = root.tables(_BUFFERS)
     for entry in root.tables(_METADATA):
-        if entry.text(0) == NAME and entry.integer(1, "<I") < len(buffers):
-            data = buffers[entry.integer(1, "<I")]
-            start = data.target(0) + 4
-            inner = content[_aligned(start + len(data.array(0, "u1"))) :]
-            if start > 4 and inner[4:8] == IDENTIFIER:
+        if entry.text(0) == METADATA_NAME:
+            start, size = buffers[entry.number(1, "I")].vector(0, 1)
+            inner = content[_aligned(start + size) :]
+            if start and inner[4:8] == IDENTIFIER:
                 return inner
     return content

@@ -1,4 +1,4 @@
-"""Tensors, ops and subgraphs of a TFLite file, as plain values."""
+"""Tensors and subgraphs of a TFLite file with the values it holds, which edge_runner's reader leaves in the file."""
 
 from __future__ import annotations
 
@@ -6,17 +6,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-DTYPES = (
-    "float32", "float16", "int32", "uint8", "int64", "string", "bool", "int16", "complex64", "int8", "float64",
-    "complex128", "uint64", "resource", "variant", "uint32", "uint16", "int4", "bfloat16", "int2", "uint4",
-    "float8_e4m3fn", "float8_e5m2",
-)  # fmt: skip
-"""TensorType of the schema, by number."""
-BITS = {
-    "float32": 32, "float16": 16, "int32": 32, "uint8": 8, "int64": 64, "bool": 8, "int16": 16, "complex64": 64,
-    "int8": 8, "float64": 64, "complex128": 128, "uint64": 64, "uint32": 32, "uint16": 16, "int4": 4, "bfloat16": 16,
-    "int2": 2, "uint4": 4, "float8_e4m3fn": 8, "float8_e5m2": 8,
-}  # fmt: skip
+from edge_runner.graph import FileSubgraph, FileTensor, Graph, Operator
+from edge_runner.opnames import ELEMENT_BITS
+
+BITS = {kind.lower(): bits for kind, bits in ELEMENT_BITS.items() if bits}
 """Bits an element takes, of the types that have a size."""
 
 
@@ -68,31 +61,49 @@ class Tensor:
 
 
 @dataclass(frozen=True)
-class Op:
-    """One operation: its name (a custom op's own), its version, and the numbers of its tensors (-1: absent)."""
-
-    name: str
-    version: int
-    custom: bool
-    inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
-
-    @property
-    def flex(self) -> bool:
-        """Whether it is a TensorFlow op that only the big runtime has."""
-        return self.custom and self.name.startswith("Flex")
-
-
-@dataclass(frozen=True)
 class Subgraph:
     """Tensors, and the ops between them in the order in which they run."""
 
-    name: str
     tensors: tuple[Tensor, ...]
-    ops: tuple[Op, ...]
+    ops: tuple[Operator, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
 
     def of(self, numbers: tuple[int, ...]) -> tuple[Tensor, ...]:
         """Return tensors by number, without the absent ones."""
         return tuple(self.tensors[n] for n in numbers if n >= 0)
+
+
+def with_values(graph: Graph, content: bytes) -> tuple[Subgraph, ...]:
+    """Return the subgraphs of a file with views of the values it holds.
+
+    Args:
+        graph: what edge_runner read from *content*, its references checked.
+        content: the whole file.
+    """
+    file = np.frombuffer(content, np.uint8)
+    buffers = [file[start : start + size] for start, size in graph.buffers] or [file[:0]]
+    return tuple(_subgraph(subgraph, buffers) for subgraph in graph.subgraphs)
+
+
+def _subgraph(subgraph: FileSubgraph, buffers: list[np.ndarray]) -> Subgraph:
+    tensors = tuple(_tensor(index, tensor, buffers) for index, tensor in enumerate(subgraph.tensors))
+    return Subgraph(tensors, subgraph.operators, subgraph.inputs, subgraph.outputs)
+
+
+def _tensor(index: int, tensor: FileTensor, buffers: list[np.ndarray]) -> Tensor:
+    scales, points = tuple(tensor.quantization.scales), tuple(tensor.quantization.zero_points)
+    return Tensor(
+        index=index,
+        name=tensor.name,
+        shape=tensor.shape,
+        shape_signature=tensor.signature if len(tensor.signature) == len(tensor.shape) else tensor.shape,
+        dtype=tensor.type.lower(),
+        scales=scales,
+        zero_points=points if len(points) == len(scales) else (points or (0,))[:1] * len(scales),
+        axis=tensor.quantization.axis,
+        buffer=tensor.buffer,
+        data=buffers[tensor.buffer],
+        variable=tensor.is_variable,
+        sparse=tensor.sparse,
+    )

@@ -57,7 +57,7 @@ class Verification:
         inputs: as the file has them.
         outputs: as the file has them.
         weights_bytes: bytes of constants by dtype.
-        macs: multiply-accumulates of one inference.
+        macs: multiply-accumulates of one inference; None: the file does not tell (loops, open extents).
         size_bytes: of the file.
         float_size_bytes: of the float file of the same model; None: not converted.
         size_note: why the file may be larger than the float file; mostly empty.
@@ -79,7 +79,7 @@ class Verification:
     inputs: tuple[IOTensor, ...]
     outputs: tuple[IOTensor, ...]
     weights_bytes: Mapping[str, int]
-    macs: int
+    macs: int | None
     size_bytes: int
     float_size_bytes: int | None
     size_note: str
@@ -233,7 +233,7 @@ def compare_kernels(
         ContractError: more than kernels may differ by; one of them is wrong (LiteRT#8928).
     """
     flat = reference.model
-    count = min(_REFERENCE_SAMPLES, max(1, _REFERENCE_MACS // max(1, flat.macs)))  # reference kernels are slow
+    count = min(_REFERENCE_SAMPLES, max(1, _REFERENCE_MACS // max(1, flat.least_macs)))  # reference kernels are slow
     try:
         theirs = reference.run({name: values[:count] for name, values in inputs.items()})
     except ContractError as error:

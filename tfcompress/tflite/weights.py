@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tfcompress.tflite.tensors import BITS, Op, Subgraph, Tensor
+from edge_runner.graph import Operator
+from tfcompress.tflite.tensors import BITS, Subgraph, Tensor
 
 KERNEL_INPUTS: dict[str, tuple[int, ...]] = {
     "CONV_2D": (1,),
@@ -91,12 +92,12 @@ def kernels(graphs: Graphs) -> Iterator[Kernel]:
                     yield Kernel(op.name, tensor, _CHANNEL_AXIS.get(op.name, 0))
 
 
-def producers_of(graph: Subgraph) -> dict[int, Op]:
+def producers_of(graph: Subgraph) -> dict[int, Operator]:
     """Return the op that computes each tensor, by the tensor's number."""
     return {number: op for op in graph.ops for number in op.outputs}
 
 
-def constant_behind(graph: Subgraph, producers: dict[int, Op], op: Op, place: int) -> Tensor | None:
+def constant_behind(graph: Subgraph, producers: dict[int, Operator], op: Operator, place: int) -> Tensor | None:
     """Return the constant behind an op's input, through what unpacks it."""
     number = op.inputs[place] if place < len(op.inputs) else -1
     for _ in range(len(_STORAGE) + 1):

@@ -1,4 +1,4 @@
-"""What stands before and after ``invoke()`` in a program that uses the model, timed by itself."""
+"""The time of inputs and outputs: what stands before and after ``invoke()`` in a program that uses the model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from edge_runner.summary import summarize
 _KEPT = ("median_ms", "p90_ms")
 
 
-def stages(
+def io_times(
     model: Model, feed: Feed | None, seed: int, *, runs: int, seconds: float, alive: Callable[[], None]
 ) -> dict[str, Any]:
     """Time preprocessing (real values quantized and set as inputs) and postprocessing (outputs got and dequantized).
