@@ -68,10 +68,10 @@ def small(
     return job, data, call(model, {signature_of(model).inputs[0].name: x})
 
 
-def test_an_optimizer_that_keras_does_not_know_is_refused(keras: Any) -> None:
+def test_an_optimizer_that_nobody_registered_is_refused(keras: Any) -> None:
     job, data, outputs = small(keras, np.random.default_rng(0))
-    with pytest.raises(RecipeError, match=r"train\.optimizer must be the name of a Keras optimizer, got 'adma'"):
-        fit_(job, data, Train(optimizer="adma"), outputs=outputs)
+    with pytest.raises(RecipeError, match=r"train\.optimizer must be the name of a Keras optimizer, got 'mine>Adam'"):
+        fit_(job, data, Train(optimizer="mine>Adam"), outputs=outputs)
 
 
 def test_muon_trains_keras_3_models_alone() -> None:
