@@ -76,6 +76,7 @@ def same_interpreter(model: Path, blocks: int) -> str:
         names={},
         data=None,
         labels=None,
+        shapes={},
         expects={},
         seed=0,
     )

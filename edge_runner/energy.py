@@ -14,7 +14,7 @@ from typing import Any
 
 from edge_runner import document, heat, ina, power
 from edge_runner.arguments import Options
-from edge_runner.power import PowerError, Source
+from edge_runner.power import PowerError, PowerSource
 from edge_runner.processes import Child, ChildFailed
 from edge_runner.subject import Subject, Tell
 
@@ -47,7 +47,7 @@ class Window:
         return (self.load_joules - self.idle_watts * self.load_seconds) / self.inferences
 
 
-def source(options: Options) -> Source | None:
+def source(options: Options) -> PowerSource | None:
     """Return what to measure with: what was named, else the best that is found; None when there is nothing.
 
     Raises:
@@ -110,7 +110,7 @@ def summary(windows: list[Window], name: str) -> dict[str, Any]:
     }
 
 
-def _windows(meter: Source, subject: Subject, options: Options, runtime: str, tell: Tell) -> list[Window]:
+def _windows(meter: PowerSource, subject: Subject, options: Options, runtime: str, tell: Tell) -> list[Window]:
     request = {
         "do": "time",
         "runs": 1,

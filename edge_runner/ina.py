@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from edge_runner.power import PowerError, Sampled, Source
+from edge_runner.power import PowerError, PowerSource, Sampled
 
 _SET_ADDRESS = 0x0703
 """ioctl I2C_SLAVE of Linux's i2c-dev."""
@@ -48,7 +48,7 @@ def wiring(given: str) -> Wiring:
     return found
 
 
-def source(where: Wiring, device: Path = Path("/dev")) -> Source:
+def source(where: Wiring, device: Path = Path("/dev")) -> PowerSource:
     """Return the sensor at *where*.
 
     Raises:

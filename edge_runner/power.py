@@ -29,7 +29,7 @@ class PowerError(Exception):
     """A source that cannot be read; the message says which and why."""
 
 
-class Source(ABC):
+class PowerSource(ABC):
     """Something that measures the energy used while a call runs.
 
     Attributes:
@@ -47,7 +47,7 @@ class Source(ABC):
         """
 
 
-class Rapl(Source):
+class Rapl(PowerSource):
     """The energy counters of x86 processors; they wrap around, and on most systems only root reads them.
 
     Args:
@@ -66,7 +66,7 @@ class Rapl(Source):
         return bool(self.zones) and all(number(zone / "energy_uj") is not None for zone in self.zones)
 
     def measure(self, call: Callable[[], T]) -> tuple[T, float, float]:
-        """See :class:`Source`."""
+        """See :class:`PowerSource`."""
         before, start = self._counters(), time.perf_counter()
         result = call()
         seconds, after = time.perf_counter() - start, self._counters()
@@ -84,7 +84,7 @@ class Rapl(Source):
         return [count for count in found if count is not None]
 
 
-class Sampled(Source):
+class Sampled(PowerSource):
     """A source of watts, asked every 50 ms in a thread; the mean counts.
 
     Args:
@@ -97,7 +97,7 @@ class Sampled(Source):
         self.watts = watts
 
     def measure(self, call: Callable[[], T]) -> tuple[T, float, float]:
-        """See :class:`Source`."""
+        """See :class:`PowerSource`."""
         readings: list[float] = []
         problems: list[PowerError] = []
         over = threading.Event()
@@ -125,7 +125,7 @@ class Sampled(Source):
         return result, sum(readings) / len(readings) * seconds, seconds
 
 
-def hwmon(root: Path = ROOT) -> Source | None:
+def hwmon(root: Path = ROOT) -> PowerSource | None:
     """Return an INA2xx that the kernel knows, or None."""
     for chip in sorted((root / "sys/class/hwmon").glob("hwmon*")):
         kind = text(chip / "name")
@@ -142,7 +142,7 @@ def _hwmon_watts(chip: Path) -> float | None:
     return None if milliamperes is None or millivolts is None else milliamperes * millivolts / 1e6
 
 
-def battery(root: Path = ROOT) -> Source | None:
+def battery(root: Path = ROOT) -> PowerSource | None:
     """Return the gauge of a battery that is discharging (one on the mains tells nothing), or None."""
     for supply in sorted((root / "sys/class/power_supply").glob("*")):
         discharging = text(supply / "type") == "Battery" and text(supply / "status") == "Discharging"
@@ -169,7 +169,7 @@ def _known(watts: float | None, where: str) -> float:
     return watts
 
 
-def pmic() -> Source | None:
+def pmic() -> PowerSource | None:
     """Return the power chip of a Raspberry Pi 5, or None."""
     program = shutil.which("vcgencmd")
     if program is None:
@@ -203,7 +203,7 @@ def pmic_watts(said: str) -> float:
     return sum(amperes[rail] * volts[rail] for rail in rails)
 
 
-def command(line: str) -> Source:
+def command(line: str) -> PowerSource:
     """Return a program that prints watts: a USB meter's, a PDU's; the last number it prints counts.
 
     Raises:
@@ -237,7 +237,7 @@ NOTHING_HERE = (
 )
 
 
-def find(root: Path = ROOT) -> Source | None:
+def find(root: Path = ROOT) -> PowerSource | None:
     """Return the best source of this machine, or None: a sensor of the whole supply before a part's own counters."""
     rapl = Rapl(root)
     return hwmon(root) or pmic() or (rapl if rapl.usable else None) or battery(root)

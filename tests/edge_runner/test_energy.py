@@ -74,7 +74,7 @@ def test_a_command_is_asked_while_the_model_runs(subject, tmp_path):
     assert found["windows"] == energy.WINDOWS
 
 
-class Counter(power.Source):
+class Counter(power.PowerSource):
     """Three watts always, and two more while a model runs."""
 
     name = "counter"

@@ -12,13 +12,15 @@ from hypothesis import strategies as st
 from edge_runner.graph import Operator
 from tfcompress.tflite.costs import counts, macs, uncounted
 from tfcompress.tflite.flatbuffer import read
-from tfcompress.tflite.tensors import Subgraph, Tensor
+from tfcompress.tflite.tensors import StoredTensor, Subgraph
 
 
-def tensor(index: int, *signature: int) -> Tensor:
+def tensor(index: int, *signature: int) -> StoredTensor:
     shape = tuple(1 if size < 0 else size for size in signature)
     nothing = np.empty(0, np.uint8)
-    return Tensor(index, f"t{index}", shape, signature, "float32", (), (), 0, 0, nothing, variable=False, sparse=False)
+    return StoredTensor(
+        index, f"t{index}", shape, signature, "float32", (), (), 0, 0, nothing, variable=False, sparse=False
+    )
 
 
 def op(name: str, inputs: tuple[int, ...], outputs: tuple[int, ...], *calls: int, custom: bool = False) -> Operator:

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from edge_runner.graph import Operator
 from tfcompress.tflite.costs import macs
 from tfcompress.tflite.flatbuffer import read
-from tfcompress.tflite.tensors import Subgraph, Tensor
+from tfcompress.tflite.tensors import StoredTensor, Subgraph
 from tfcompress.tflite.weights import bytes_by_dtype, facts, float_bytes, nonzero, stored_bytes, stored_values
 
 
-def tensor(index: int, values: np.ndarray | None, shape: tuple[int, ...], dtype: str = "int8", **more) -> Tensor:
+def tensor(index: int, values: np.ndarray | None, shape: tuple[int, ...], dtype: str = "int8", **more) -> StoredTensor:
     data = np.empty(0, np.uint8) if values is None else np.frombuffer(values.tobytes(), np.uint8)
     fields = {"scales": (), "zero_points": (), "axis": 0, "sparse": False, **more}
-    return Tensor(
+    return StoredTensor(
         index, f"t{index}", shape, shape, dtype, buffer=index if data.size else 0, data=data, variable=False, **fields
     )
 

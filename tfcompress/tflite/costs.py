@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from edge_runner.graph import Operator
-from tfcompress.tflite.tensors import Subgraph, Tensor
+from tfcompress.tflite.tensors import StoredTensor, Subgraph
 from tfcompress.tflite.weights import KERNEL_INPUTS, Graphs, constant_behind, nonzero_in, producers_of
 
 _RECURRENT = {
@@ -207,20 +207,20 @@ def _every_step(graph: Subgraph, op: Operator) -> int:
     return steps * sum(tensor.elements for tensor in graph.of(tuple(found)))
 
 
-_Count = Callable[[Sequence[Tensor], Tensor], int]
+_Count = Callable[[Sequence[StoredTensor], StoredTensor], int]
 
 
 def _per_output(axes: int, *factors: int) -> _Count:
     """Count output elements times the sizes of the kernel's axes *factors*, for a kernel of so many *axes*."""
 
-    def count(inputs: Sequence[Tensor], output: Tensor) -> int:
+    def count(inputs: Sequence[StoredTensor], output: StoredTensor) -> int:
         shape = inputs[1].shape
         return output.elements * math.prod(shape[axis] for axis in factors) if len(shape) == axes else 0
 
     return count
 
 
-def _transposed(inputs: Sequence[Tensor], _: Tensor) -> int:
+def _transposed(inputs: Sequence[StoredTensor], _: StoredTensor) -> int:
     """Count input elements (the op's third tensor) times the kernel without its last axis, the input's channels.
 
     Kernels are (out, rows, columns, in), and (depth, rows, columns, out, in) in three dimensions.
@@ -229,7 +229,7 @@ def _transposed(inputs: Sequence[Tensor], _: Tensor) -> int:
     return inputs[2].elements * math.prod(shape[:-1]) if len(inputs) > 2 and len(shape) >= 4 else 0
 
 
-def _product(inputs: Sequence[Tensor], output: Tensor) -> int:
+def _product(inputs: Sequence[StoredTensor], output: StoredTensor) -> int:
     """Count elements of the first matrix times the columns of the product."""
     shapes = [inputs[0].shape, inputs[1].shape, output.shape]
     return inputs[0].elements * output.shape[-1] if min(map(len, shapes)) >= 2 else 0

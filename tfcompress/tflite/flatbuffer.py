@@ -17,7 +17,7 @@ from edge_runner.cursor import ModelFileError
 from edge_runner.graph import IDENTIFIER, FileSignature, Operator
 from tfcompress.errors import ModelError
 from tfcompress.tflite import costs, weights
-from tfcompress.tflite.tensors import Subgraph, Tensor, with_values
+from tfcompress.tflite.tensors import StoredTensor, Subgraph, with_values
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ def read(content: bytes) -> FlatModel:
     )
 
 
-def _io(name: str, tensor: Tensor) -> IOTensor:
+def _io(name: str, tensor: StoredTensor) -> IOTensor:
     quantized = bool(tensor.scales)
     return IOTensor(
         name=name,

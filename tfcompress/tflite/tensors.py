@@ -14,7 +14,7 @@ BITS = {kind.lower(): bits for kind, bits in ELEMENT_BITS.items() if bits}
 
 
 @dataclass(frozen=True)
-class Tensor:
+class StoredTensor:
     """A tensor of a subgraph.
 
     Attributes:
@@ -64,12 +64,12 @@ class Tensor:
 class Subgraph:
     """Tensors, and the ops between them in the order in which they run."""
 
-    tensors: tuple[Tensor, ...]
+    tensors: tuple[StoredTensor, ...]
     ops: tuple[Operator, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
 
-    def of(self, numbers: tuple[int, ...]) -> tuple[Tensor, ...]:
+    def of(self, numbers: tuple[int, ...]) -> tuple[StoredTensor, ...]:
         """Return tensors by number, without the absent ones."""
         return tuple(self.tensors[n] for n in numbers if n >= 0)
 
@@ -91,9 +91,9 @@ def _subgraph(subgraph: FileSubgraph, buffers: list[np.ndarray]) -> Subgraph:
     return Subgraph(tensors, subgraph.operators, subgraph.inputs, subgraph.outputs)
 
 
-def _tensor(index: int, tensor: FileTensor, buffers: list[np.ndarray]) -> Tensor:
+def _tensor(index: int, tensor: FileTensor, buffers: list[np.ndarray]) -> StoredTensor:
     scales, points = tuple(tensor.quantization.scales), tuple(tensor.quantization.zero_points)
-    return Tensor(
+    return StoredTensor(
         index=index,
         name=tensor.name,
         shape=tensor.shape,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge_runner.graph import Operator
-from tfcompress.tflite.tensors import BITS, Subgraph, Tensor
+from tfcompress.tflite.tensors import BITS, StoredTensor, Subgraph
 
 KERNEL_INPUTS: dict[str, tuple[int, ...]] = {
     "CONV_2D": (1,),
@@ -45,7 +45,7 @@ class Kernel:
     """
 
     op: str
-    tensor: Tensor
+    tensor: StoredTensor
     axis: int
 
 
@@ -97,7 +97,7 @@ def producers_of(graph: Subgraph) -> dict[int, Operator]:
     return {number: op for op in graph.ops for number in op.outputs}
 
 
-def constant_behind(graph: Subgraph, producers: dict[int, Operator], op: Operator, place: int) -> Tensor | None:
+def constant_behind(graph: Subgraph, producers: dict[int, Operator], op: Operator, place: int) -> StoredTensor | None:
     """Return the constant behind an op's input, through what unpacks it."""
     number = op.inputs[place] if place < len(op.inputs) else -1
     for _ in range(len(_STORAGE) + 1):
@@ -118,7 +118,7 @@ def facts(graphs: Graphs) -> tuple[KernelFacts, ...]:
     return tuple(_facts(kernel) for kernel in kernels(graphs))
 
 
-def stored_values(tensor: Tensor) -> np.ndarray | None:
+def stored_values(tensor: StoredTensor) -> np.ndarray | None:
     """Return a constant's stored numbers as a flat array (float32 where a type has no NumPy equal).
 
     None where the bytes do not fit the shape, or the type is not numeric.
@@ -181,7 +181,7 @@ def _entropy_bytes(counts: np.ndarray) -> int:
     return int(np.ceil(float((counts * np.log2(counts.sum() / counts)).sum()) / 8))
 
 
-def _zero_points(tensor: Tensor) -> np.ndarray | int:
+def _zero_points(tensor: StoredTensor) -> np.ndarray | int:
     """Return what the flat stored values of a tensor have where they stand for 0.0."""
     points = np.asarray(tensor.zero_points, np.int64)
     per_channel = 0 <= tensor.axis < len(tensor.shape) and len(points) == tensor.shape[tensor.axis]
@@ -201,7 +201,7 @@ def _most_per_channel(values: np.ndarray, axis: int) -> int:
     return int((rows[:, 1:] != rows[:, :-1]).sum(axis=1).max()) + 1
 
 
-def _constants(graphs: Graphs) -> Iterator[Tensor]:
+def _constants(graphs: Graphs) -> Iterator[StoredTensor]:
     """Go through all constants, each buffer once."""
     seen: set[int] = set()
     for graph in graphs:
@@ -211,7 +211,7 @@ def _constants(graphs: Graphs) -> Iterator[Tensor]:
                 yield tensor
 
 
-def _parameters(graphs: Graphs) -> Iterator[Tensor]:
+def _parameters(graphs: Graphs) -> Iterator[StoredTensor]:
     """Go through the constants that stand for real numbers: floats, and whole numbers with a scale."""
     return (t for t in _constants(graphs) if t.scales or t.dtype.startswith(("float", "bfloat")))
 
@@ -226,7 +226,7 @@ def nonzero(graphs: Graphs) -> int:
     return sum(nonzero_in(tensor) for tensor in _parameters(graphs))
 
 
-def nonzero_in(tensor: Tensor) -> int:
+def nonzero_in(tensor: StoredTensor) -> int:
     """Count the elements of a constant that do not stand for 0.0."""
     values = stored_values(tensor)
     if values is None:
