@@ -19,7 +19,9 @@ def intricate():
         inside, layers.Dense(4, name="deep")(layers.Lambda(lambda t: t * 2.0)(inside)) + 1.0, name="twice"
     )
     x = shared(shared(given))
-    x = keras.Sequential([keras.Input((6, 4)), layers.Conv1D(4, 3), layers.BatchNormalization()], name="block")(x)
+    x = keras.Sequential(
+        [keras.Input((6, 4)), layers.Conv1D(4, 3, name="conv1d"), layers.BatchNormalization()], name="block"
+    )(x)
     x = keras.ops.relu(x)[:, 1:]
     x = layers.MultiHeadAttention(2, 3, name="attention")(x, x)
     x = layers.Bidirectional(layers.GRU(3), name="both")(x)
