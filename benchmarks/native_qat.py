@@ -147,7 +147,7 @@ def zoo(results: Results, options: argparse.Namespace) -> str:
 
 def layers(results: Results, options: argparse.Namespace) -> str:
     """Measure the layers that tfmot never took."""
-    note = "One tiny model each, random weights and inputs; 1,000 samples. The columns are those of the table of Keras's own networks."
+    note = "One tiny model each, random weights and inputs; 1,000 samples. Columns as for Keras's own networks."
     return f"{converted('layer', options.only or LAYERS, results)}\n\n{note}"
 
 
