@@ -127,7 +127,7 @@ class Classification:
     @property
     def outcomes(self) -> Array:
         """The fraction of each sample's positions that are right, (samples,) float64: 0 or 1 for a single one."""
-        return np.asarray(self._outcomes)
+        return np.array(self._outcomes)
 
     @property
     def right(self) -> str | None:
@@ -175,7 +175,7 @@ class Binary:
     @property
     def truth(self) -> Array:
         """The labels, (samples,) of 0 and 1."""
-        return np.asarray(self._truth)
+        return np.array(self._truth)
 
     @property
     def threshold(self) -> float:

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tfcompress.evaluate.significance import mcnemar
 
 from edge_runner.mcnemar import compare, mid_p
 from edge_runner.scorers import bits
-from tfcompress.evaluate.significance import mcnemar
 
 
 def test_samples_that_only_one_gets_right_are_counted():

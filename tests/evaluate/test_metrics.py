@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-
-from tfcompress.errors import DataError, ModelError
 from tfcompress.evaluate.metrics import area_under_roc, evaluate, ranks
 from tfcompress.evaluate.significance import wilson
+
+from tfcompress.errors import DataError, ModelError
 
 
 @dataclass

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from tfcompress.evaluate.significance import Z_95, mcnemar, wilson
 
 

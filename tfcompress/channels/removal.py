@@ -16,7 +16,7 @@ from tfcompress.channels.ranking import Candidate, Choice, best_of, choose
 from tfcompress.channels.sensitivity import Evaluate, Sensitivity, analyse, copy_of, fingerprint
 from tfcompress.channels.statistics import renew_
 from tfcompress.channels.surgery import narrow
-from tfcompress.channels.task_loss import score_of
+from tfcompress.channels.task_loss import main_kind, score_of
 from tfcompress.errors import UnsupportedError, UsageError
 from tfcompress.models.samples import Samples
 from tfcompress.models.scope import check_scope, in_scope, listed
@@ -339,8 +339,9 @@ def _sensitivity(
             return score_of(model, data)
 
     place = None
-    if cache is not None and evaluate is None:
-        place = cache / f"{fingerprint(plan.original, samples, {'criterion': plan.stage.criterion})}.json"
+    if cache is not None and evaluate is None and samples is not None:
+        settings = {"criterion": plan.stage.criterion, "figure": main_kind(plan.original, samples).title}
+        place = cache / f"{fingerprint(plan.original, samples, settings)}.json"
     inputs = None if samples is None else samples.inputs
     return analyse(plan.model, judged, score, inputs=inputs, cache=place, progress=progress)
 

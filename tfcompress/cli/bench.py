@@ -266,7 +266,7 @@ def _cells(device: str, row: Row) -> list[str]:
         wording.size(row.peak_bytes),
         wording.energy(row.joules) + (" (assumed)" if row.assumed else ""),
         _against(row),
-        wording.NONE if row.score is None else f"{row.score:.4f}",
+        wording.score(row.score),
     ]
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tfcompress.models.samples import Samples
     from tfcompress.progress import Progress
     from tfcompress.reports.sensitivity import Analysis
+    from tfcompress.tasks.figures import FigureKind
 
 CRITERIA = ("l1", "l2", "bn_gamma", "taylor", "activation")
 
@@ -118,24 +119,25 @@ def analysis(path: Path, flags: Mapping[str, Any], progress: Progress) -> Analys
         UnsupportedError: a model without a graph of layers, or one of which nothing can shrink.
     """
     from tfcompress.channels.cost import CostModel
-    from tfcompress.channels.task_loss import is_fraction
+    from tfcompress.channels.task_loss import main_kind
     from tfcompress.models.signature import signature_of
     from tfcompress.reports.sensitivity import Analysis, Curve
+    from tfcompress.tasks.figures import FRACTION
 
     model = _model(path, flags, progress)
     bound = open_data(**{name: flags[name] for name in DATA_FLAGS}).bind(signature_of(model), holdout=None)
     split = _split(bound, flags["split"])
     samples = _samples(bound, split, flags)
     cost = CostModel.of(model)
-    measured = _measured(model, cost.analysis.groups, samples, flags, progress)
+    kind = main_kind(model, samples)
+    measured = _measured(model, cost.analysis.groups, samples, kind, flags, progress)
     whole = cost.of_kept({}).macs or 1
-    percent = is_fraction(model, samples)
     return Analysis(
         model=path.name,
         data=f"{bound.dataset.source} ({split} split)",
         samples=len(next(iter(samples.inputs.values()))),
-        metric="accuracy" if percent else "negative mean squared error",
-        percent=percent,
+        metric=kind.meaning if kind.better == "higher" else f"negative {kind.meaning}",
+        percent=kind.unit == FRACTION,
         criterion=flags["criterion"],
         baseline=measured.baseline,
         curves=tuple(
@@ -160,7 +162,12 @@ def _model(path: Path, flags: Mapping[str, Any], progress: Progress) -> Any:
 
 
 def _measured(
-    model: Any, groups: Sequence[Group], samples: Samples, flags: Mapping[str, Any], progress: Progress
+    model: Any,
+    groups: Sequence[Group],
+    samples: Samples,
+    kind: FigureKind,
+    flags: Mapping[str, Any],
+    progress: Progress,
 ) -> Sensitivity:
     from tfcompress.channels.criteria import scores
     from tfcompress.channels.sensitivity import analyse, fingerprint
@@ -174,7 +181,8 @@ def _measured(
         raise UnsupportedError(msg)
     judged = scores(model, free, flags["criterion"], samples=samples)
     folder = cache_folder() if flags["cache"] is None else Path(flags["cache"])
-    place = folder / f"{fingerprint(model, samples, {'criterion': flags['criterion']})}.json"
+    settings = {"criterion": flags["criterion"], "figure": kind.title}
+    place = folder / f"{fingerprint(model, samples, settings)}.json"
     found = analyse(
         model,
         judged,

@@ -11,6 +11,7 @@ from tfcompress.reports import findings as digest
 from tfcompress.reports.measurements import EdgeRun
 from tfcompress.reports.report import Report
 from tfcompress.reports.style import CSS
+from tfcompress.tasks.figures import FRACTION, kind_of
 
 _LAYERS_SHOWN = 40
 _FIRST = ' class="name"'
@@ -24,7 +25,7 @@ def to_html(report: Report) -> str:
     """
     halves = [
         _section("Size", _sizes(report)),
-        _section("Accuracy", _accuracy(report)),
+        _section(_main_title(report), _figures(report)),
         *(_section(f"Latency on {run.device or run.architecture}", _latency(run)) for run in report.edge),
         _section("Training", _training(report)),
         _section("Ops of the file", _operators(report)),
@@ -45,6 +46,11 @@ def to_html(report: Report) -> str:
         f"<title>{title}</title>\n<style>{CSS}</style>\n</head>\n<body>\n<main>\n{_header(report)}\n{_tiles(report)}\n"
         f'<div class="grid">\n{"".join(sections)}</div>\n</main>\n</body>\n</html>\n'
     )
+
+
+def _main_title(report: Report) -> str:
+    meaning = kind_of(report.result.score.main).meaning if report.result.score else "accuracy"
+    return meaning[0].upper() + meaning[1:]
 
 
 def _section(title: str, content: str, *, wide: bool = False) -> str:
@@ -70,9 +76,8 @@ def _tiles(report: Report) -> str:
         (wording.score(score), "accuracy", "no test data was given"),
     ]
     if score is not None:
-        name = "mean absolute error" if score.task == "regression" else "accuracy"
-        moved = _against(wording.difference(change.accuracy_difference, score.task), "to float")
-        tiles[1] = (wording.score(score), name, moved)
+        moved = _against(wording.difference(change.main), "to float")
+        tiles[1] = (wording.figure(score.main_figure), kind_of(score.main).meaning, moved)
     run = report.edge[-1] if report.edge else None
     if run:
         where = f"on {run.device or run.architecture}"
@@ -109,23 +114,29 @@ def _sizes(report: Report) -> str:
     return svg.bars(items, "bytes of the files, plain and compressed by gzip")
 
 
-def _accuracy(report: Report) -> str:
+def _figures(report: Report) -> str:
     found = [
-        ("Keras model", report.source.score, "before soft"),
         ("float file", report.baseline and report.baseline.score, "before"),
+        ("result", report.result.score, "after"),
     ]
-    found.append(("result", report.result.score, "after"))
     found += [(f"on {run.device or run.architecture}"[:20], run.result.score, "after soft") for run in report.edge]
+    scores = [score for _, score, _ in found if score]
+    if not scores:
+        return ""
+    main = scores[0].main
+    kind = kind_of(main)
+    scale = 100 if kind.unit == FRACTION else 1
     items = [
-        svg.Range(label, 100 * s.top1_low, 100 * s.top1, 100 * s.top1_high, wording.percent(s.top1), role)
-        for label, s, role in found
-        if s and s.top1 is not None and s.top1_low is not None and s.top1_high is not None
+        svg.Range(label, scale * one.low, scale * one.value, scale * one.high, wording.figure(one), role)
+        for label, score, role in found
+        if score and (one := score.figures.get(main)) and None not in (one.low, one.value, one.high)
     ]
     if not items:
         return ""
-    samples = " and ".join(dict.fromkeys(f"{s.samples:,}" for _, s, _ in found if s))
-    note = f"Fraction right with its 95 % Wilson interval; {samples} samples."
-    return svg.ranges(items, "accuracy with intervals", " %") + f'<p class="note">{note}</p>'
+    samples = " and ".join(dict.fromkeys(f"{score.samples:,}" for score in scores))
+    note = f"{kind.meaning[0].upper()}{kind.meaning[1:]} with its 95 % interval; {samples} samples."
+    chart = svg.ranges(items, f"{kind.title} with intervals", " %" if kind.unit == FRACTION else "")
+    return chart + f'<p class="note">{note}</p>'
 
 
 def _latency(run: EdgeRun) -> str:

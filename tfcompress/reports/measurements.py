@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tfcompress.reports.sections import Score, ratio
+from tfcompress.reports.sections import ratio
+from tfcompress.tasks.score import Score
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from typing import Any
 from tfcompress.errors import UsageError
 from tfcompress.files import write_atomic
 from tfcompress.plain import JSON_BYTES, parse_json, read_text
-from tfcompress.reports import codec
+from tfcompress.reports import codec, older
 from tfcompress.reports.measurements import EdgeRun, Measurement
 from tfcompress.reports.sections import (
     Baseline,
@@ -24,11 +24,11 @@ from tfcompress.reports.sections import (
     Promise,
     ResultFile,
     Runtime,
-    Score,
     SourceModel,
     Training,
     ratio,
 )
+from tfcompress.tasks.score import Difference, untested
 
 __all__ = [
     "FORMAT",
@@ -42,7 +42,6 @@ __all__ = [
     "Report",
     "ResultFile",
     "Runtime",
-    "Score",
     "SourceModel",
     "Training",
     "compare",
@@ -51,12 +50,17 @@ __all__ = [
     "ratio",
 ]
 
-FORMAT = 2
+FORMAT = 3
 """Number of the JSON format. A key that is added, removed or changes its meaning makes a new number.
 
 History:
     1: first.
     2: bytes and entropy of the kernels, the ratio of multiply-accumulates; what edge_runner's second format brings.
+    3: a score holds figures by name, each with its interval, unit and which way is better, the fraction right of each
+       class and the figure of a constant prediction (before: ``top1``, ``mae``, … side by side); ``comparison.main``
+       holds the difference of the main figure, its interval and the verdict of a paired test, for every task (before:
+       ``accuracy_difference`` and ``mcnemar_p``). ``source.score`` and ``comparison.energy_ratio``, which nothing ever
+       filled, are gone.
 """
 
 
@@ -120,7 +124,7 @@ class Report:
 
 
 def compare(
-    source: SourceModel, baseline: Baseline | None, result: ResultFile, *, mcnemar_p: float | None = None
+    source: SourceModel, baseline: Baseline | None, result: ResultFile, *, main: Difference | None = None
 ) -> Comparison:
     """Put the result beside the float baseline.
 
@@ -128,17 +132,14 @@ def compare(
         source: the model that was given.
         baseline: its float export, or None.
         result: the file that was written.
-        mcnemar_p: from the two files' right and wrong answers on the same samples.
+        main: how the main figure differs, tested on the same samples; None: it is taken from the two scores, untested.
     """
-    before = baseline.score.main if baseline and baseline.score else None
-    after = result.score.main if result.score else None
     return Comparison(
         size_ratio=ratio(baseline.size_bytes, result.size_bytes) if baseline else None,
         gzip_ratio=ratio(baseline.gzip_bytes, result.gzip_bytes) if baseline else None,
         parameter_ratio=ratio(source.parameters, result.nonzero),
         macs_ratio=ratio(source.macs, result.macs),
-        accuracy_difference=None if before is None or after is None else after - before,
-        mcnemar_p=mcnemar_p,
+        main=main or untested(baseline.score if baseline else None, result.score),
     )
 
 
@@ -167,7 +168,7 @@ def from_json(text: str, where: str = "report") -> Report:
     if type(number) is not int or number < 1:
         msg = f"{where}: format must be a whole number between 1 and {FORMAT}, got {number!r}"
         raise UsageError(msg)
-    return codec.from_plain(Report, plain, where)
+    return codec.from_plain(Report, older.upgraded(plain, number, where), where)
 
 
 def load(path: Path) -> Report:
