@@ -193,7 +193,8 @@ class Binary:
     @property
     def outcomes(self) -> Array:
         """Whether each sample was right, (samples,) float64 of 0 and 1."""
-        return (np.asarray(self.predictions) == self.truth).astype(np.float64)
+        found: Array = (np.asarray(self.predictions) == self.truth).astype(np.float64)
+        return found
 
     @property
     def right(self) -> str:
@@ -232,12 +233,14 @@ class Regression:
     @property
     def outcomes(self) -> Array:
         """The mean absolute error of each sample, (samples,) float64."""
-        return np.asarray(self._absolute) / np.asarray(self._each)
+        found: Array = np.asarray(self._absolute) / np.asarray(self._each)
+        return found
 
     @property
     def squares(self) -> Array:
         """The mean square error of each sample, (samples,) float64."""
-        return np.asarray(self._square) / np.asarray(self._each)
+        found: Array = np.asarray(self._square) / np.asarray(self._each)
+        return found
 
     def result(self) -> dict[str, Any]:
         """Return mean absolute error and root mean square error over all values; None when one is not finite."""

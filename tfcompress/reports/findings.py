@@ -13,7 +13,7 @@ from tfcompress.reports.report import Report
 from tfcompress.reports.sections import Comparison, ratio
 from tfcompress.tasks.figures import kind_of
 from tfcompress.tasks.score import Figure, Score
-from tfcompress.tasks.table import at_chance
+from tfcompress.tasks.table import TASKS, at_chance
 
 V = TypeVar("V")
 
@@ -154,6 +154,7 @@ def findings(report: Report) -> list[Finding]:
     """Return what was proven or refuted about the result."""
     return [
         *_chance(report),
+        *_growth(report),
         *_operators(report),
         *_agreement(report),
         *_verdict(report),
@@ -168,6 +169,12 @@ def findings(report: Report) -> list[Finding]:
     ]
 
 
+def _growth(report: Report) -> Iterator[Finding]:
+    larger = report.comparison.size_ratio
+    if larger is not None and f"{larger:.3g}" != "1" and larger < 1:
+        yield Finding("size", f"the file is {changed('smaller', 'larger', larger)} than the float file", good=False)
+
+
 def _operators(report: Report) -> Iterator[Finding]:
     found = report.result.verification
     ops = sum(report.result.operators.values())
@@ -177,7 +184,7 @@ def _operators(report: Report) -> Iterator[Finding]:
     if left:
         yield Finding("ops", f"{len(left)} of {ops} compute in float: {', '.join(left[:5])}", good=False)
     elif report.result.quantize in ("int8", "int16x8"):
-        yield Finding("ops", f"all {ops} are {report.result.quantize}", good=True)
+        yield Finding("ops", f"{report.result.quantize} as asked, none of {ops} computes in float", good=True)
     else:
         scheme = "float32" if report.result.quantize == "none" else report.result.quantize
         yield Finding("ops", f"{ops}, {scheme} as asked", good=True)
@@ -186,14 +193,14 @@ def _operators(report: Report) -> Iterator[Finding]:
 def _agreement(report: Report) -> Iterator[Finding]:
     found = report.result.verification
     kind = "real" if found.get("real_samples") else "random"
-    yield from _exactness(found.get("exact") or {}, kind)
+    yield from _exactness(report, kind)
     if note := found.get("kernel_note"):
         yield Finding("agreement", note, good=False)
     for output in found.get("agreement") or ():
         parts = []
         if output.get("sqnr_db") is not None:
             parts.append(f"{output['sqnr_db']:.1f} dB")
-        if output.get("top1") is not None:
+        if output.get("top1") is not None and _has_classes(report, str(output.get("name"))):
             parts.append(f"the same top-1 on {wording.percent(output['top1'], 1)}")
         if output.get("near") is not None:
             parts.append(f"{wording.percent(output['near'], 2)} of the values at most 2 steps apart")
@@ -202,13 +209,22 @@ def _agreement(report: Report) -> Iterator[Finding]:
             yield Finding("agreement", text + ", ".join(parts), good=True)
 
 
-def _exactness(found: Mapping[str, Any], kind: str) -> Iterator[Finding]:
+def _has_classes(report: Report, output: str) -> bool:
+    """Whether the largest value of an output means anything, as far as its labels are known."""
+    names: Mapping[str, Any] = (report.data or {}).get("tasks") or {}
+    only = next(iter(names.values())) if len(names) == 1 else None
+    task = TASKS.get(names.get(output, only) or "")
+    return task is None or task.has_classes
+
+
+def _exactness(report: Report, kind: str) -> Iterator[Finding]:
     """Say how the file compares with the model where both are computed in integers."""
+    found: Mapping[str, Any] = report.result.verification.get("exact") or {}
     if found.get("equal") is None:
         return
     parts = [f"{wording.percent(found['equal'], 2)} of the values equal"]
     for output in found["agreement"]:
-        if output["top1"] is not None:
+        if output["top1"] is not None and _has_classes(report, str(output["name"])):
             parts.append(f"the same top-1 of {output['name']} on {wording.percent(output['top1'], 1)}")
         parts.append(f"{wording.percent(output['near'], 2)} at most 2 steps apart")
     parts += [f"the runtime's own two kernels: {wording.percent(k['near'], 2)}" for k in found["kernels"]]

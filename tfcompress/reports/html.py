@@ -12,6 +12,7 @@ from tfcompress.reports.measurements import EdgeRun
 from tfcompress.reports.report import Report
 from tfcompress.reports.style import CSS
 from tfcompress.tasks.figures import FRACTION, kind_of
+from tfcompress.tasks.score import Figure
 
 _LAYERS_SHOWN = 40
 _FIRST = ' class="name"'
@@ -125,18 +126,22 @@ def _figures(report: Report) -> str:
         return ""
     main = scores[0].main
     kind = kind_of(main)
-    scale = 100 if kind.unit == FRACTION else 1
-    items = [
-        svg.Range(label, scale * one.low, scale * one.value, scale * one.high, wording.figure(one), role)
-        for label, score, role in found
-        if score and (one := score.figures.get(main)) and None not in (one.low, one.value, one.high)
-    ]
+    drawn = [(label, score.figures[main], role) for label, score, role in found if score and main in score.figures]
+    items = [item for label, figure, role in drawn if (item := _range(label, figure, role)) is not None]
     if not items:
         return ""
     samples = " and ".join(dict.fromkeys(f"{score.samples:,}" for score in scores))
     note = f"{kind.meaning[0].upper()}{kind.meaning[1:]} with its 95 % interval; {samples} samples."
     chart = svg.ranges(items, f"{kind.title} with intervals", " %" if kind.unit == FRACTION else "")
     return chart + f'<p class="note">{note}</p>'
+
+
+def _range(label: str, figure: Figure, role: str) -> svg.Range | None:
+    low, value, high = figure.low, figure.value, figure.high
+    if low is None or value is None or high is None:
+        return None
+    scale = 100 if figure.unit == FRACTION else 1
+    return svg.Range(label, scale * low, scale * value, scale * high, wording.figure(figure), role)
 
 
 def _latency(run: EdgeRun) -> str:
@@ -196,7 +201,7 @@ def _layers(report: Report) -> str:
         share = f'<i style="width:{100 * layer.parameters / most:.1f}%"></i>' if layer.parameters else ""
         cells = (layer.name, layer.type, shape, wording.count(layer.parameters), zeros, wording.count(layer.macs))
         rows.append((*cells, share))
-    head = ("layer", "type", "output", "parameters", "zeros", "multiply-accumulates", "")
+    head = ("layer", "type", "output", "parameters", "zeros", "multiply-accumulates", "share of the parameters")
     rest = (
         f'<p class="note">{len(layers) - len(shown)} more layers are in report.json.</p>'
         if len(layers) > len(shown)

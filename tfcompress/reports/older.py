@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
 from tfcompress.errors import UsageError
 from tfcompress.reports import codec
 from tfcompress.tasks.figures import kind_of
-from tfcompress.tasks.score import SIGNIFICANT, Difference
+from tfcompress.tasks.score import SIGNIFICANT, Difference, Verdict
 from tfcompress.tasks.table import read_score
 
 Plain = dict[str, Any]
+
+_SCORE = ("task", "samples", "top1", "top1_low", "top1_high", "top5", "mae", "rmse", "auc")
+"""What a score held before format 3."""
 
 
 def upgraded(plain: Plain, number: int, where: str) -> Plain:
@@ -29,7 +33,7 @@ def upgraded(plain: Plain, number: int, where: str) -> Plain:
         return plain
     try:
         return _from_2(plain)  # what format 2 added may be missing, so it reads format 1 as well
-    except (KeyError, TypeError, AttributeError, ZeroDivisionError) as error:
+    except (KeyError, TypeError, AttributeError, ArithmeticError) as error:
         msg = f"{where} is no whole report of format {number}: {type(error).__name__} {error}"
         raise UsageError(msg) from error
 
@@ -48,7 +52,13 @@ def _from_2(plain: Plain) -> Plain:
 
 def _scored(section: Mapping[str, Any]) -> Plain:
     score = section.get("score")
-    return {**section} if score is None else {**section, "score": codec.to_plain(read_score(score))}
+    if score is None:
+        return {**section}
+    for key in score:
+        if key not in _SCORE:
+            msg = f"report.score has no key {key!r}; it has {', '.join(_SCORE)}"
+            raise UsageError(msg)
+    return {**section, "score": codec.to_plain(read_score(score))}
 
 
 def _measured(run: Mapping[str, Any]) -> Plain:
@@ -65,10 +75,8 @@ def _compared(old: Mapping[str, Any], score: Mapping[str, Any] | None) -> Plain:
         return kept
     figure = read_score(score).main
     kind = kind_of(figure)
-    main = Difference(figure=figure, value=value, unit=kind.unit, better=kind.better)
+    found = Difference(figure=figure, value=value, unit=kind.unit, better=kind.better)
     if p is not None:
-        verdict = "cannot tell" if p >= SIGNIFICANT else "better" if main.gain else "worse"
-        main = Difference(
-            figure=figure, value=value, unit=kind.unit, better=kind.better, p=p, test="McNemar", verdict=verdict
-        )
-    return {**kept, "main": codec.to_plain(main)}
+        verdict: Verdict = "cannot tell" if p >= SIGNIFICANT else "better" if found.gain else "worse"
+        found = dataclasses.replace(found, p=p, test="McNemar", verdict=verdict)
+    return {**kept, "main": codec.to_plain(found)}

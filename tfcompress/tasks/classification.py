@@ -119,9 +119,12 @@ class _Scorer:
             return Evaluation(score, outcomes == 1)
         # The positions of a sample go together, so the interval is that of the samples' mean.
         low, high = mean_interval(outcomes)
-        ends = {} if low is None or high is None else {"low": max(0.0, low), "high": min(1.0, high)}
-        figures = {**score.figures, score.main: dataclasses.replace(score.main_figure, **ends)}
-        return Evaluation(dataclasses.replace(score, figures=figures), outcomes)
+        main = dataclasses.replace(
+            score.main_figure,
+            low=None if low is None else max(0.0, low),
+            high=None if high is None else min(1.0, high),
+        )
+        return Evaluation(dataclasses.replace(score, figures={**score.figures, score.main: main}), outcomes)
 
 
 def are_probabilities(outputs: np.ndarray) -> bool:

@@ -75,6 +75,11 @@ class Task(ABC):
         """What is known of the main figure."""
         return kind_of(self.main)
 
+    @property
+    def has_classes(self) -> bool:
+        """Whether the outputs are scores of classes, so that their largest means something."""
+        return self.teaching != "numbers"
+
     @abstractmethod
     def fits(self, y: np.ndarray, shape: Shape) -> bool:
         """Tell whether labels are of this task.
