@@ -22,6 +22,7 @@ from tfcompress.models.samples import Samples
 from tfcompress.models.scope import check_scope, in_scope, listed
 from tfcompress.progress import SILENT, Progress
 from tfcompress.recipe import Channels
+from tfcompress.tasks.figures import FRACTION
 
 Measure = Callable[[Any, Any], float]
 """From two Keras 3 models to the second one's latency over the first one's, measured side by side."""
@@ -109,7 +110,7 @@ def remove_channels(
     found = None
     if stage.max_drop is not None:
         found = _sensitivity(plan, judged, samples, evaluate, cache, progress)
-    candidates = plan.candidates(judged, found)
+    candidates = plan.candidates(judged, found, _allowed_drop(plan, samples, evaluate))
     with progress.task("choosing channels"):
         choice = (
             _by_latency(plan, candidates, measure, samples, seed)
@@ -179,17 +180,17 @@ class _Plan:
         kept = 1.0 - self.stage.at_most
         return {g.name: max(1, math.ceil(kept * self.widths.get(g.name, g.channels) - 1e-9)) for g in self.free}
 
-    def candidates(self, judged: Scores, found: Sensitivity | None) -> list[Candidate]:
+    def candidates(self, judged: Scores, found: Sensitivity | None, drop: float) -> list[Candidate]:
         """Return the groups that may shrink, with their scores and allowed widths.
 
         A group counts by the parameters that go with it and the kernels that suffer from its loss (:func:`worth`). A
         sensitivity analysis raises floors to what each group can lose by itself without falling by more than
-        ``max_drop`` points, and lets groups count by how fast the score falls without them.
+        *drop*, and lets groups count by how fast the score falls without them.
         """
         floors, round_to = self.floors(), self.stage.round_to
         weights = self._worths()
         if found is not None:
-            lowest = found.baseline - (self.stage.max_drop or 0.0) / 100.0
+            lowest = found.baseline - drop
             for curve in found.curves:
                 least = math.ceil((1.0 - curve.removable(lowest)) * curve.channels - 1e-9)
                 floors[curve.group] = max(floors[curve.group], least)
@@ -316,6 +317,16 @@ def _kernels(group: Group) -> set[int]:
 def _amount(cost: Cost, of: str) -> float:
     """Return what counts of a cost; every weight takes as many bytes as the next, so bytes go with parameters."""
     return float(cost.macs if of in ("macs", "latency") else cost.parameters)
+
+
+def _allowed_drop(plan: _Plan, samples: Samples | None, evaluate: Evaluate | None) -> float:
+    """Return ``max_drop`` in the score's own unit: points of a fraction, which a caller's own score is taken for."""
+    drop = plan.stage.max_drop
+    if drop is None:
+        return 0.0
+    if evaluate is not None or samples is None:
+        return drop / 100.0
+    return drop / 100.0 if main_kind(plan.original, samples).unit == FRACTION else drop
 
 
 def _sensitivity(
