@@ -95,7 +95,8 @@ def remove_channels(
         samples: representative training data. With it the kernels behind the removed channels, and
             BatchNormalization's averages, are fitted to what is left; the criteria ``taylor`` (with labels) and
             ``activation`` need it.
-        evaluate: gives a model's score, higher is better, for ``max_drop``; None: the accuracy on *samples*.
+        evaluate: gives a model's score, higher is better, for ``max_drop``; None: the main figure of the labels' task
+            on *samples*.
         measure: gives the ratio of latencies of a smaller model and the original, for ``of="latency"``.
         original: the model before the first cycle; None: *model*.
         cache: folder that keeps sensitivity analyses; None: none is kept.
