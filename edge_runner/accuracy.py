@@ -10,12 +10,18 @@ import numpy as np
 
 from edge_runner.arrays import DataError
 from edge_runner.ndarray import Array
-from edge_runner.scorers import Autoencoder, Binary, Chosen, Classification, Regression
-from edge_runner.segmentation import VOID, Segmentation
+from edge_runner.scorers import (
+    AutoencoderScorer,
+    BinaryScorer,
+    ChosenClassScorer,
+    ClassificationScorer,
+    RegressionScorer,
+)
+from edge_runner.segmentation import VOID, SegmentationScorer
 
 TASKS = ("auto", "classification", "binary", "regression", "autoencoder", "segmentation")
 _PIECE_BYTES = 1 << 22
-Scorer = Union[Classification, Binary, Regression, Segmentation]
+Scorer = Union[ClassificationScorer, BinaryScorer, RegressionScorer, SegmentationScorer]
 
 
 @dataclass(frozen=True)
@@ -100,24 +106,24 @@ def _task(labels: Array, output: Output) -> str:
 def _classification(labels: Array, output: Output) -> Labelled:
     if _each(labels) == output.size > 1 and _one_hot(labels):
         pieces = [piece.reshape(len(piece), -1).argmax(axis=1) for piece in _pieces(labels)]
-        return Labelled(Classification(output.size), np.concatenate(pieces))
+        return Labelled(ClassificationScorer(output.size), np.concatenate(pieces))
     if _each(labels) != 1 or not _whole(labels):
         _refuse_shape(labels, output, "one class number a sample")
     least, most = _extremes(labels)
     if output.size == 1 and output.class_numbers and least >= 0:
-        return Labelled(Chosen(int(most) + 1), labels.reshape(-1))
+        return Labelled(ChosenClassScorer(int(most) + 1), labels.reshape(-1))
     if least < 0 or most >= output.size:
         allowed = f"class numbers in 0..{output.size - 1} (the model has {output.size} outputs)"
         msg = f"{output.where} must be {allowed}, got {least:g}..{most:g}"
         raise DataError(msg)
-    return Labelled(Classification(output.size), labels.reshape(-1))
+    return Labelled(ClassificationScorer(output.size), labels.reshape(-1))
 
 
 def _binary(labels: Array, output: Output) -> Labelled:
     if output.size != 1:
         msg = f"task binary needs an output of one value a sample, got {output.shape}; leave --task out"
         raise DataError(msg)
-    return Labelled(Binary(), _zero_or_one(labels, output))
+    return Labelled(BinaryScorer(), _zero_or_one(labels, output))
 
 
 def _autoencoder(labels: Array, output: Output) -> Labelled:
@@ -125,7 +131,7 @@ def _autoencoder(labels: Array, output: Output) -> Labelled:
         shapes = f"an output of the only input's shape {output.input_shape}, got {output.shape}"
         msg = f"task autoencoder needs {shapes}; leave --task out"
         raise DataError(msg)
-    return Labelled(Autoencoder(output.sample), _zero_or_one(labels, output))
+    return Labelled(AutoencoderScorer(output.sample), _zero_or_one(labels, output))
 
 
 def _zero_or_one(labels: Array, output: Output) -> Array:
@@ -141,7 +147,7 @@ def _zero_or_one(labels: Array, output: Output) -> Array:
 def _regression(labels: Array, output: Output) -> Labelled:
     if _each(labels) != output.size:
         _refuse_shape(labels, output, "one class number a sample")
-    return Labelled(Regression(), labels)
+    return Labelled(RegressionScorer(), labels)
 
 
 def _segmentation(labels: Array, output: Output) -> Labelled:
@@ -157,7 +163,7 @@ def _segmentation(labels: Array, output: Output) -> Labelled:
         void = f", and {VOID} for pixels that do not count" if known <= VOID else ""
         msg = f"{output.where} must be class numbers in 0..{known - 1}{void}, got {least:g}..{most:g}"
         raise DataError(msg)
-    return Labelled(Segmentation(int(most) + 1 if kind == "classes" else known, kind), labels)
+    return Labelled(SegmentationScorer(int(most) + 1 if kind == "classes" else known, kind), labels)
 
 
 def _pixels(labels: Array, output: Output) -> bool:

@@ -78,7 +78,7 @@ def ranks(scores: Array, truth: Array) -> Array:
     return rank
 
 
-class Classification:
+class ClassificationScorer:
     """Counts of right answers; labels are class numbers, one a sample, or one for each position of a sample.
 
     Ties go to the lower class number, as numpy's argmax gives them. An output with a NaN in it is wrong.
@@ -142,7 +142,7 @@ class Classification:
         return {**fractions, **interval, "top5": top5}
 
 
-class Chosen(Classification):
+class ChosenClassScorer(ClassificationScorer):
     """Counts of right answers of a model that chooses the class itself: its output is one class number."""
 
     def add(self, labels: Array, outputs: Array) -> None:
@@ -155,7 +155,7 @@ class Chosen(Classification):
         return _fractions(self.task, self.cells, len(self._outcomes))
 
 
-class Binary:
+class BinaryScorer:
     """Counts of right answers of a single output; labels are 0 or 1, one a sample.
 
     Outputs within 0..1 are probabilities (threshold 0.5), others logits (threshold 0); the result says which was taken.
@@ -208,7 +208,7 @@ class Binary:
         return {**fractions, "threshold": self.threshold, "auc": auc(np.asarray(self._outputs), self.truth)}
 
 
-class Regression:
+class RegressionScorer:
     """Errors of real values; labels have the output's shape, samples first."""
 
     task = "regression"
@@ -254,7 +254,7 @@ class Regression:
         }
 
 
-class Autoencoder(Regression):
+class AutoencoderScorer(RegressionScorer):
     """How well the reconstruction error, the mean square over a sample, tells samples of class 1 from those of class 0.
 
     Labels are 0 (normal) or 1 (anomalous), one a sample.

@@ -17,7 +17,7 @@ VOID = 255
 """The label of pixels that don't count, where there are no so many classes (PASCAL VOC's custom)."""
 
 
-class Segmentation:
+class SegmentationScorer:
     """Counts of pixels; labels are class numbers of shape (samples, height, width) or (samples, height, width, 1).
 
     Args:

@@ -164,7 +164,7 @@ def _result(
             for verdict in tflite.verification.runtimes
         ),
         promises=tuple(
-            reports.Promise(layer=p.layer, what=p.what, asked=p.asked, got=p.got)
+            reports.PromiseRecord(layer=p.layer, what=p.what, asked=p.asked, got=p.got)
             for p in (() if job is None else job.promises())
         ),
     )
@@ -177,12 +177,12 @@ def tflite_name(loaded: Loaded, recipe: Recipe) -> str:
     return f"{stem or 'model'}-{recipe.name}.tflite"
 
 
-def _training(training: Training | None, job: Job | None, recipe: Recipe) -> reports.Training | None:
+def _training(training: Training | None, job: Job | None, recipe: Recipe) -> reports.TrainingRecord | None:
     if training is None:
         return None
     names = list(training.history[0]) if training.history else []
     resumed = [f"went on after epoch {training.resumed_at} of a run that was stopped"] if training.resumed_at else []
-    return reports.Training(
+    return reports.TrainingRecord(
         epochs=recipe.train.epochs,
         samples=training.samples,
         history={name: tuple(row.get(name) for row in training.history) for name in names},

@@ -18,7 +18,7 @@ from tfcompress.progress import SILENT, Progress
 if TYPE_CHECKING:
     from tfcompress.data.dataset import BoundData
     from tfcompress.job import Job
-    from tfcompress.progress import Task as ProgressTask
+    from tfcompress.progress import ProgressTask
     from tfcompress.recipe import Train
     from tfcompress.tasks.task import Task
 

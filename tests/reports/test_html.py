@@ -42,7 +42,9 @@ def a_report(**changes):
             operators={"CONV_2D": 3},
         ),
         "data": {"source": "d.npz", "sha256": "cd"},
-        "training": r.Training(epochs=3, samples=100, history={"loss": (0.9, 0.5, 0.4), "once": (1.0, None, None)}),
+        "training": r.TrainingRecord(
+            epochs=3, samples=100, history={"loss": (0.9, 0.5, 0.4), "once": (1.0, None, None)}
+        ),
         "wall_seconds": {"load": 1.0},
     }
     return r.Report(**{**values, **changes})

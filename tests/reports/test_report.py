@@ -41,7 +41,9 @@ MEASUREMENTS = st.builds(
 )
 EDGES = st.builds(r.EdgeRun, environment=JSON, result=MEASUREMENTS, baseline=st.none() | MEASUREMENTS)
 TRAININGS = st.builds(
-    r.Training, history=st.dictionaries(NAMES, st.lists(RATIOS, max_size=3).map(tuple), max_size=2), wall_seconds=RATIOS
+    r.TrainingRecord,
+    history=st.dictionaries(NAMES, st.lists(RATIOS, max_size=3).map(tuple), max_size=2),
+    wall_seconds=RATIOS,
 )
 DIFFERENCES = st.builds(Difference, value=st.floats(-1, 1), low=RATIOS, high=RATIOS, p=RATIOS)
 REPORTS = st.builds(
@@ -181,7 +183,7 @@ def test_what_is_not_a_report_is_refused(text, message):
 
 
 def test_a_promise_holds_text_or_a_number_and_nothing_else():
-    kept = r.Promise(layer="dense", what="sparsity", asked=0.5, got=1)
+    kept = r.PromiseRecord(layer="dense", what="sparsity", asked=0.5, got=1)
     report = a_report(
         result=r.ResultFile(name="", sha256="", size_bytes=1, gzip_bytes=1, quantize="", promises=(kept,))
     )

@@ -65,8 +65,8 @@ def a_report(**changes):
             ),
         ),
         promises=(
-            r.Promise(layer="a", what="sparsity", asked=0.5, got=0.5),
-            r.Promise(layer="b", what="sparsity", asked=0.5, got=0.625),
+            r.PromiseRecord(layer="a", what="sparsity", asked=0.5, got=0.5),
+            r.PromiseRecord(layer="b", what="sparsity", asked=0.5, got=0.625),
         ),
     )
     values = {
@@ -301,7 +301,7 @@ def test_a_ratio_is_said_in_words(value, words):
         (wording.energy(0.0123), "12.3 mJ"),
         (wording.probability(0.0005), "p < 0.001"),
         (wording.probability(0.0433), "p = 0.043"),
-        (wording.difference(Difference(figure="top1", value=-0.0042)), "-0.42 pt"),
+        (wording.figure_difference(Difference(figure="top1", value=-0.0042)), "-0.42 pt"),
     ],
 )
 def test_numbers_are_written_with_their_units(text, expected):

@@ -51,7 +51,7 @@ def command(model: str, split: str, as_json: bool, loading: dict[str, Any], **fl
 
     with terminal() as screen:
         data = open_data(**flags)
-        score, source = evaluate(Path(model), data, split, loading, screen.progress)
+        score, source = score_file(Path(model), data, split, loading, screen.progress)
         about = {"model": model, "data": source, "split": split}
         if as_json:
             screen.write(json.dumps({**about, **codec.to_plain(score)}, indent=1) + "\n")
@@ -61,7 +61,9 @@ def command(model: str, split: str, as_json: bool, loading: dict[str, Any], **fl
         screen.write("".join(f"{name:>{width}}  {value}\n" for name, value in lines))
 
 
-def evaluate(model: Path, data: Dataset, split: str, loading: dict[str, Any], progress: Progress) -> tuple[Score, str]:
+def score_file(
+    model: Path, data: Dataset, split: str, loading: dict[str, Any], progress: Progress
+) -> tuple[Score, str]:
     """Evaluate a Keras or TFLite file; also return the data's name."""
     from tfcompress.models.loading import load, probe
 
@@ -95,7 +97,7 @@ def _score(bound: BoundData, split: str, predict: Any, progress: Progress) -> Sc
 def _lines(score: Score) -> list[tuple[str, str]]:
     """Return what a person reads of a score: task, samples and each figure with its interval, of every output."""
     from tfcompress.reports import wording
-    from tfcompress.tasks.figures import kind_of
+    from tfcompress.tasks.figures import figure_kind
     from tfcompress.tasks.table import at_chance
 
     if score.outputs:
@@ -103,7 +105,7 @@ def _lines(score: Score) -> list[tuple[str, str]]:
     lines = [("task", score.task), ("samples", f"{score.samples:,}")]
     for name, figure in score.figures.items():
         interval = wording.interval(figure)
-        lines.append((kind_of(name).title, wording.figure(figure) + (f" (95 %: {interval})" if interval else "")))
+        lines.append((figure_kind(name).title, wording.figure(figure) + (f" (95 %: {interval})" if interval else "")))
     if score.per_class:
         worst = sorted(score.per_class.items(), key=lambda item: item[1])[:_WORST]
         lines.append(("worst classes", ", ".join(f"{name} ({wording.percent(value, 1)})" for name, value in worst)))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tfcompress.data.dataset import BoundData
     from tfcompress.models.samples import Samples
     from tfcompress.progress import Progress
-    from tfcompress.reports.sensitivity import Analysis
+    from tfcompress.reports.sensitivity import SensitivityAnalysis
     from tfcompress.tasks.figures import FigureKind
 
 CRITERIA = ("l1", "l2", "bn_gamma", "taylor", "activation")
@@ -95,9 +95,9 @@ def command(model: str, output: str | None, force: bool, as_json: bool, **flags:
     with terminal() as screen:
         found = analysis(Path(model), flags, screen.progress)
         from tfcompress.files import write_atomic
-        from tfcompress.reports.sensitivity import head, rows, to_html, to_svg
+        from tfcompress.reports.sensitivity import head, rows, to_page, to_svg
 
-        write_atomic(target, (to_svg if target.suffix.lower() == ".svg" else to_html)(found))
+        write_atomic(target, (to_svg if target.suffix.lower() == ".svg" else to_page)(found))
         if as_json:
             screen.write(json.dumps({"page": str(target), **dataclasses.asdict(found)}, indent=1) + "\n")
             return
@@ -110,7 +110,7 @@ def command(model: str, output: str | None, force: bool, as_json: bool, **flags:
         screen.out.print(f"written: {target}")
 
 
-def analysis(path: Path, flags: Mapping[str, Any], progress: Progress) -> Analysis:
+def analysis(path: Path, flags: Mapping[str, Any], progress: Progress) -> SensitivityAnalysis:
     """Load model and data, measure, and put together what the page shows.
 
     Raises:
@@ -121,7 +121,7 @@ def analysis(path: Path, flags: Mapping[str, Any], progress: Progress) -> Analys
     from tfcompress.channels.cost import CostModel
     from tfcompress.channels.task_loss import main_kind
     from tfcompress.models.signature import signature_of
-    from tfcompress.reports.sensitivity import Analysis, Curve
+    from tfcompress.reports.sensitivity import ScoreCurve, SensitivityAnalysis
     from tfcompress.tasks.figures import FRACTION
 
     model = _model(path, flags, progress)
@@ -132,7 +132,7 @@ def analysis(path: Path, flags: Mapping[str, Any], progress: Progress) -> Analys
     kind = main_kind(model, samples)
     measured = _measured(model, cost.analysis.groups, samples, kind, flags, progress)
     whole = cost.of_kept({}).macs or 1
-    return Analysis(
+    return SensitivityAnalysis(
         model=path.name,
         data=f"{bound.dataset.source} ({split} split)",
         samples=len(next(iter(samples.inputs.values()))),
@@ -141,7 +141,7 @@ def analysis(path: Path, flags: Mapping[str, Any], progress: Progress) -> Analys
         criterion=flags["criterion"],
         baseline=measured.baseline,
         curves=tuple(
-            Curve(curve.group, curve.channels, 1.0 - cost.of_kept({curve.group: 0}).macs / whole, curve.points)
+            ScoreCurve(curve.group, curve.channels, 1.0 - cost.of_kept({curve.group: 0}).macs / whole, curve.points)
             for curve in measured.curves
         ),
         pinned=tuple((group.name, group.pinned) for group in cost.analysis.groups if group.pinned),

@@ -11,7 +11,7 @@ from tfcompress.tasks.table import read_score
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class DeviceRow:
     """One model on one device; None is what was not measured.
 
     Attributes:
@@ -41,20 +41,20 @@ class Row:
     score: Score | None = None
 
 
-def rows(document: Mapping[str, Any]) -> list[Row]:
+def device_rows(document: Mapping[str, Any]) -> list[DeviceRow]:
     """Return the rows of a document, in its order."""
     pairs = {pair["second"]: pair for pair in document.get("comparisons") or () if pair["first"] == 0}
     return [_row(model, pairs.get(place)) for place, model in enumerate(document["models"])]
 
 
-def conditions(document: Mapping[str, Any]) -> str:
+def device_conditions(document: Mapping[str, Any]) -> str:
     """Return the conditions without which a latency means nothing."""
     runtime, facts = document["runtime"], document["environment"]
     machine = facts["board"] or facts["cpu"] or facts["architecture"]
     return f"{runtime['name']} {runtime['version'] or ''} on {machine}, {facts['architecture']}, {facts['system']}"
 
 
-def _row(model: Mapping[str, Any], pair: Mapping[str, Any] | None) -> Row:
+def _row(model: Mapping[str, Any], pair: Mapping[str, Any] | None) -> DeviceRow:
     settings = model.get("settings") or {}
     threads, kernels = settings.get("threads", 1), settings.get("kernels", "default")
     names = [
@@ -65,7 +65,7 @@ def _row(model: Mapping[str, Any], pair: Mapping[str, Any] | None) -> Row:
     summary = (model["timing"] or {}).get("summary") or {}
     scores = [*((model["accuracy"] or {}).get("outputs") or {}).values()]
     energy = model["energy"] or {}
-    return Row(
+    return DeviceRow(
         model=", ".join(names),
         sha256=model["sha256"],
         failure="" if model["status"] == "ok" else str(model["reason"]),

@@ -14,7 +14,7 @@ from tfcompress.tasks.task import Evaluation, Scorer, Task
 
 if TYPE_CHECKING:
     from tfcompress.data.splits import Split
-    from tfcompress.progress import Task as ProgressTask
+    from tfcompress.progress import ProgressTask
 
 Predict = Callable[[dict[str, np.ndarray]], Mapping[str, np.ndarray]]
 """From inputs by name, shape (samples, ...), to outputs by name, shape (samples, ...)."""

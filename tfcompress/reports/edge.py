@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from edge_runner.summary import median
 from tfcompress import plain
 from tfcompress.errors import UsageError
-from tfcompress.reports.measurements import Compared, EdgeRun, Measurement, median
+from tfcompress.reports.measurements import Compared, EdgeRun, Measurement
 from tfcompress.reports.report import Report
 from tfcompress.tasks.table import read_score
 

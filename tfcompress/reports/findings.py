@@ -11,7 +11,7 @@ from tfcompress.reports import wording
 from tfcompress.reports.measurements import EdgeRun
 from tfcompress.reports.report import Report
 from tfcompress.reports.sections import Comparison, ratio
-from tfcompress.tasks.figures import kind_of
+from tfcompress.tasks.figures import figure_kind
 from tfcompress.tasks.score import Figure, Score
 from tfcompress.tasks.table import TASKS, at_chance
 
@@ -99,13 +99,15 @@ def _scores(report: Report) -> Iterator[Row]:
         yield Row("accuracy", wording.NONE, wording.NONE, "no test data")
         return
     pair = (_figure(before, known.main), _figure(after, known.main))
-    name = f"{kind_of(known.main).title}, {known.samples:,} samples"
-    yield Row(name, *_both(wording.figure, pair), wording.difference(report.comparison.main))
+    name = f"{figure_kind(known.main).title}, {known.samples:,} samples"
+    yield Row(name, *_both(wording.figure, pair), wording.figure_difference(report.comparison.main))
     if wording.interval(known.main_figure):
         yield Row("95 % interval", *_both(wording.interval, pair), "")
     for name in known.figures:
         if name != known.main:
-            yield Row(kind_of(name).title, *_both(wording.figure, (_figure(before, name), _figure(after, name))), "")
+            yield Row(
+                figure_kind(name).title, *_both(wording.figure, (_figure(before, name), _figure(after, name))), ""
+            )
 
 
 def _figure(score: Score | None, name: str) -> Figure | None:
@@ -239,7 +241,7 @@ def _chance(report: Report) -> Iterator[Finding]:
     constant = at_chance(score) if score else None
     if score is None or score.chance is None or constant is None:
         return
-    main, title = score.main_figure, kind_of(score.main).title
+    main, title = score.main_figure, figure_kind(score.main).title
     interval = f" ({wording.interval(main)})" if wording.interval(main) else ""
     level = wording.figure(dataclasses.replace(main, value=score.chance))
     yield Finding(
@@ -255,7 +257,7 @@ def _verdict(report: Report) -> Iterator[Finding]:
     found = report.comparison.main
     if found is None or found.verdict is None:
         return
-    title, span = kind_of(found.figure).title, wording.difference_interval(found)
+    title, span = figure_kind(found.figure).title, wording.difference_interval(found)
     test = f"{wording.probability(found.p)}, {found.test}"
     between = f", between {span}" if span else ""
     if found.verdict in ("better", "worse"):

@@ -11,7 +11,7 @@ from tfcompress.reports import findings as digest
 from tfcompress.reports.measurements import EdgeRun
 from tfcompress.reports.report import Report
 from tfcompress.reports.style import CSS
-from tfcompress.tasks.figures import FRACTION, kind_of
+from tfcompress.tasks.figures import FRACTION, figure_kind
 from tfcompress.tasks.score import Figure
 
 _LAYERS_SHOWN = 40
@@ -50,7 +50,7 @@ def to_html(report: Report) -> str:
 
 
 def _main_title(report: Report) -> str:
-    meaning = kind_of(report.result.score.main).meaning if report.result.score else "accuracy"
+    meaning = figure_kind(report.result.score.main).meaning if report.result.score else "accuracy"
     return meaning[0].upper() + meaning[1:]
 
 
@@ -74,11 +74,11 @@ def _tiles(report: Report) -> str:
             "file",
             digest.changed("smaller than float", "larger than float", change.size_ratio),
         ),
-        (wording.score(score), "accuracy", "no test data was given"),
+        (wording.main_figure(score), "accuracy", "no test data was given"),
     ]
     if score is not None:
-        moved = _against(wording.difference(change.main), "to float")
-        tiles[1] = (wording.figure(score.main_figure), kind_of(score.main).meaning, moved)
+        moved = _against(wording.figure_difference(change.main), "to float")
+        tiles[1] = (wording.figure(score.main_figure), figure_kind(score.main).meaning, moved)
     run = report.edge[-1] if report.edge else None
     if run:
         where = f"on {run.device or run.architecture}"
@@ -125,7 +125,7 @@ def _figures(report: Report) -> str:
     if not scores:
         return ""
     main = scores[0].main
-    kind = kind_of(main)
+    kind = figure_kind(main)
     drawn = [(label, score.figures[main], role) for label, score, role in found if score and main in score.figures]
     items = [item for label, figure, role in drawn if (item := _range(label, figure, role)) is not None]
     if not items:

@@ -8,7 +8,7 @@ from typing import Any
 
 from tfcompress.errors import UsageError
 from tfcompress.reports import codec
-from tfcompress.tasks.figures import kind_of
+from tfcompress.tasks.figures import figure_kind
 from tfcompress.tasks.score import SIGNIFICANT, Difference, Verdict
 from tfcompress.tasks.table import read_score
 
@@ -74,7 +74,7 @@ def _compared(old: Mapping[str, Any], score: Mapping[str, Any] | None) -> Plain:
     if value is None or score is None:
         return kept
     figure = read_score(score).main
-    kind = kind_of(figure)
+    kind = figure_kind(figure)
     found = Difference(figure=figure, value=value, unit=kind.unit, better=kind.better)
     if p is not None:
         verdict: Verdict = "cannot tell" if p >= SIGNIFICANT else "better" if found.gain else "worse"

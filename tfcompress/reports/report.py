@@ -21,11 +21,11 @@ from tfcompress.reports.sections import (
     Comparison,
     Layer,
     Machine,
-    Promise,
+    PromiseRecord,
     ResultFile,
     Runtime,
     SourceModel,
-    Training,
+    TrainingRecord,
     ratio,
 )
 from tfcompress.tasks.score import Difference, untested
@@ -38,12 +38,12 @@ __all__ = [
     "Layer",
     "Machine",
     "Measurement",
-    "Promise",
+    "PromiseRecord",
     "Report",
     "ResultFile",
     "Runtime",
     "SourceModel",
-    "Training",
+    "TrainingRecord",
     "compare",
     "from_json",
     "load",
@@ -102,7 +102,7 @@ class Report:
     result: ResultFile
     engine: str = ""
     data: Mapping[str, Any] | None = None
-    training: Training | None = None
+    training: TrainingRecord | None = None
     baseline: Baseline | None = None
     comparison: Comparison = field(default_factory=Comparison)
     wall_seconds: Mapping[str, float | None] = field(default_factory=dict)

@@ -67,7 +67,7 @@ class SourceModel:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Training:
+class TrainingRecord:
     """What training did.
 
     Attributes:
@@ -86,7 +86,7 @@ class Training:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Promise:
+class PromiseRecord:
     """What a stage promised about a layer, and what was found in the end.
 
     Attributes:
@@ -174,7 +174,7 @@ class ResultFile:
     operators: Mapping[str, int] = field(default_factory=dict)
     verification: Mapping[str, Any] = field(default_factory=dict)
     runtimes: tuple[Runtime, ...] = ()
-    promises: tuple[Promise, ...] = ()
+    promises: tuple[PromiseRecord, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from tfcompress.reports import findings as digest
 from tfcompress.reports import wording
 from tfcompress.reports.measurements import faster
 from tfcompress.reports.report import Report
-from tfcompress.tasks.figures import kind_of
+from tfcompress.tasks.figures import figure_kind
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -52,7 +52,7 @@ def print_comparison(reports: Sequence[Report], console: Console) -> None:
         console: where to.
     """
     timed = any(report.edge for report in reports)
-    mains = {kind_of(report.result.score.main).title for report in reports if report.result.score}
+    mains = {figure_kind(report.result.score.main).title for report in reports if report.result.score}
     figure = mains.pop() if len(mains) == 1 else "score" if mains else "accuracy"
     titles = ("recipe", "file", "gzip", "smaller", "non-zero", figure, "95 %", "to float", "latency", "faster")
     shown = titles if timed else titles[:-2]
@@ -81,9 +81,9 @@ def _cells(report: Report, first: Report) -> list[str]:
         wording.size(result.gzip_bytes),
         wording.times(change.size_ratio),
         wording.count(result.nonzero),
-        wording.score(score),
+        wording.main_figure(score),
         wording.interval(score.main_figure if score else None),
-        wording.difference(change.main),
+        wording.figure_difference(change.main),
         wording.duration(run.result.median_ms if run else None),
         wording.times(_speedup(report, first)),
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tfcompress.tasks.figures import FRACTION, kind_of
+from tfcompress.tasks.figures import FRACTION, figure_kind
 from tfcompress.tasks.score import Difference, Figure, Score
 
 NONE = "-"
@@ -55,12 +55,12 @@ def seconds(value: float | None) -> str:
     return f"{value:.1f} s" if value < 120 else f"{value // 60:.0f} min {value % 60:.0f} s"
 
 
-def score(found: Score | None) -> str:
+def main_figure(found: Score | None) -> str:
     """The main figure of a score, with its name where it is no fraction."""
     if found is None or found.main_figure.value is None:
         return NONE
     text = figure(found.main_figure)
-    return text if found.main_figure.unit == FRACTION else f"{kind_of(found.main).title} {text}"
+    return text if found.main_figure.unit == FRACTION else f"{figure_kind(found.main).title} {text}"
 
 
 def figure(found: Figure | None) -> str:
@@ -81,7 +81,7 @@ def _span(low: float, high: float, unit: str) -> str:
     return f"{100 * low:.1f}..{100 * high:.1f}" if unit == FRACTION else f"{low:.4g}..{high:.4g}"
 
 
-def difference(found: Difference | None) -> str:
+def figure_difference(found: Difference | None) -> str:
     """A difference of two figures: percentage points of fractions, else in the figure's unit."""
     if found is None:
         return NONE

@@ -101,10 +101,10 @@ class Binary(Task):
 
 class _Scorer:
     def __init__(self, task: Binary) -> None:
-        from edge_runner.scorers import Binary as Counts
+        from edge_runner.scorers import BinaryScorer
 
         self._task = task
-        self._counts = Counts()
+        self._counts = BinaryScorer()
 
     def add(self, outputs: np.ndarray, labels: np.ndarray) -> None:
         if outputs.size != labels.size:

@@ -21,7 +21,7 @@ from tfcompress.tasks.task import Evaluation, Task
 if TYPE_CHECKING:
     import numpy as np
 
-    from edge_runner.scorers import Classification as Counts
+    from edge_runner.scorers import ClassificationScorer
 
 
 class Classification(Task):
@@ -97,17 +97,17 @@ class Classification(Task):
 class _Scorer:
     def __init__(self, task: Classification) -> None:
         self._task = task
-        self._counts: Counts | None = None
+        self._counts: ClassificationScorer | None = None
 
     def add(self, outputs: np.ndarray, labels: np.ndarray) -> None:
-        from edge_runner.scorers import Classification as Counts
+        from edge_runner.scorers import ClassificationScorer
 
         classes = outputs.shape[-1]
         if outputs.size != labels.size * classes:
             msg = f"predictions of shape {outputs.shape} do not fit labels of shape {labels.shape}"
             raise DataError(msg)
         if self._counts is None:
-            self._counts = Counts(classes)
+            self._counts = ClassificationScorer(classes)
         self._counts.add(labels, outputs)
 
     def evaluation(self) -> Evaluation:

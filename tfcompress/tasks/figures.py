@@ -43,6 +43,6 @@ FIGURES: Mapping[str, FigureKind] = MappingProxyType(
 """By the name that edge_runner gives them, in the order in which one is the main figure of a task not known here."""
 
 
-def kind_of(figure: str) -> FigureKind:
+def figure_kind(figure: str) -> FigureKind:
     """Return what is known of a figure; of one that is not in the table, its name."""
     return FIGURES.get(figure) or FigureKind(figure, figure)

@@ -79,10 +79,10 @@ class Regression(Task):
 
 class _Scorer:
     def __init__(self, task: Regression) -> None:
-        from edge_runner.scorers import Regression as Errors
+        from edge_runner.scorers import RegressionScorer
 
         self._task = task
-        self._errors = Errors()
+        self._errors = RegressionScorer()
         self._median = _Median()
 
     def add(self, outputs: np.ndarray, labels: np.ndarray) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from tfcompress.tasks import paired
-from tfcompress.tasks.figures import FRACTION, FigureKind, kind_of
+from tfcompress.tasks.figures import FRACTION, FigureKind, figure_kind
 from tfcompress.tasks.labels import LabelForm, Shape
 from tfcompress.tasks.score import Difference, Figure, Score, untested
 
@@ -73,7 +73,7 @@ class Task(ABC):
     @property
     def main_kind(self) -> FigureKind:
         """What is known of the main figure."""
-        return kind_of(self.main)
+        return figure_kind(self.main)
 
     @property
     def has_classes(self) -> bool:
@@ -208,7 +208,7 @@ def counted_score(counted: Mapping[str, Any], figures: tuple[str, ...]) -> Score
 
 
 def _figure(counted: Mapping[str, Any], name: str) -> Figure:
-    kind = kind_of(name)
+    kind = figure_kind(name)
     value, low, high = (_number(counted.get(key)) for key in (name, f"{name}_low", f"{name}_high"))
     return Figure(value=value, low=low, high=high, unit=kind.unit, better=kind.better)
 
