@@ -38,4 +38,4 @@ def test_every_output_is_shown() -> None:
 def test_a_model_at_chance_is_said_to_be() -> None:
     name, text = _lines(dataclasses.replace(CLASSES, chance=0.89))[-1]
     assert name == "!"
-    assert text.startswith("no better than always answering the most frequent class: check the order of the labels")
+    assert text.startswith("no better than always answering the most frequent class: check the labels, their order")

@@ -17,14 +17,18 @@ COUNTS = st.none() | st.integers(0, 2**53)
 JSON = st.dictionaries(
     NAMES, st.none() | st.booleans() | st.integers(-9, 9) | NAMES | st.lists(NAMES, max_size=2), max_size=3
 )
-FIGURES = st.builds(Figure, RATIOS, RATIOS, RATIOS)
 SCORES = st.builds(
-    Score,
-    main=st.just("top1"),
-    figures=st.fixed_dictionaries({"top1": FIGURES}, optional={"top5": FIGURES}),
-    per_class=st.dictionaries(NAMES, st.floats(0, 1), max_size=2),
-    chance=RATIOS,
-    outputs=st.just({}),
+    lambda value, low, classes: Score(
+        task="t",
+        samples=9,
+        main="top1",
+        figures={"top1": Figure(value, low), "x": Figure(low, unit="label", better="lower")},
+        per_class=classes,
+        chance=low,
+    ),
+    RATIOS,
+    RATIOS,
+    st.dictionaries(NAMES, st.floats(0, 1), max_size=2),
 )
 RESULTS = st.builds(
     r.ResultFile,
@@ -45,7 +49,7 @@ TRAININGS = st.builds(
     history=st.dictionaries(NAMES, st.lists(RATIOS, max_size=3).map(tuple), max_size=2),
     wall_seconds=RATIOS,
 )
-DIFFERENCES = st.builds(Difference, value=st.floats(-1, 1), low=RATIOS, high=RATIOS, p=RATIOS)
+DIFFERENCES = st.builds(lambda v, low: Difference(figure="top1", value=v, low=low, p=low), st.floats(-1, 1), RATIOS)
 REPORTS = st.builds(
     r.Report,
     recipe=JSON,

@@ -115,7 +115,7 @@ def test_its_findings_are_sentences():
     for sentence in (
         "✓ ops: int8 as asked, none of 3 computes in float",
         "✓ agreement: scores against the Keras model, 50 real samples: 30.0 dB, the same top-1 on 98.0 %",
-        "✓ accuracy: no significant difference from float, between -0.90..+0.70 pt (p = 0.3, McNemar)",
+        "✓ accuracy: no significant difference from float, between -0.90 and +0.70 pt (p = 0.3, McNemar)",
         "✓ promise: sparsity kept in 2 layers: asked 0.5, got 0.5 to 0.625",
         "✓ runtime: litert 2.3.0 runs it (tried)",
         "! runtime: tflite-runtime 2.9 should refuse it (op versions): too new",
@@ -207,7 +207,7 @@ def test_ops_left_in_float_are_named(changes, topic, text, good):
         (difference(0.03, "better", p=0.0001), "significantly better than float (p < 0.001, McNemar)", True),
         (
             difference(-0.2, "cannot tell", -0.41, 0.01, p=0.06),
-            "cannot tell whether it differs from float, between -41.00..+1.00 pt (p = 0.06, McNemar); "
+            "cannot tell whether it differs from float, between -41.00 and +1.00 pt (p = 0.06, McNemar); "
             "more test samples would tell",
             None,
         ),
@@ -232,12 +232,15 @@ def test_a_regression_shows_errors():
     text = printed(table.print_report, scored(error(0.5), error(0.625)))
     assert cells(text, "MAE, 10 samples") == ["0.5", "0.625", "+0.125"]
     assert cells(text, "RMSE") == ["1", "1.25"]
-    assert "MAE 0.625" in printed(table.print_comparison, [scored(error(0.5), error(0.625))])
+    text = printed(table.print_comparison, [scored(error(0.5), error(0.625))])
+    assert ("MAE" in text, "MAE 0.625" in text, "0.625" in cells(text, "int8")) == (True, False, True)
+    mixed = printed(table.print_comparison, [scored(error(0.5), error(0.625)), a_report()])
+    assert ("MAE 0.625" in mixed, "89.00 %" in mixed) == (True, True)
 
 
 def test_a_regression_that_got_worse_has_a_verdict():
     found = difference(0.125, "worse", 0.1, 0.15, 1e-9, figure="mae", unit="label", better="lower", test="paired t")
-    text = "significantly worse than float, between +0.1..+0.15 (p < 0.001, paired t)"
+    text = "significantly worse than float, between +0.1 and +0.15 (p < 0.001, paired t)"
     assert digest.Finding("MAE", text, good=False) in digest.findings(scored(error(0.5), error(0.625), found))
 
 
@@ -257,7 +260,7 @@ def test_a_float_model_at_chance_is_said_first_and_loudly():
     assert first.good is False
     assert first.text == (
         "the float model itself does no better than always answering the most frequent class: 10.50 % (8.5..12.5) "
-        "against 10.00 % on 1,000 samples; check the order of the labels and the preprocessing (--scale) before "
+        "against 10.00 % on 1,000 samples; check the labels, their order and the preprocessing (--scale) before "
         "anything else"
     )
     better = scored(score(0.9, chance=0.1), score(0.1, chance=0.1))

@@ -111,5 +111,5 @@ def _lines(score: Score) -> list[tuple[str, str]]:
         lines.append(("worst classes", ", ".join(f"{name} ({wording.percent(value, 1)})" for name, value in worst)))
     constant = at_chance(score)
     if constant:
-        lines.append(("!", f"no better than {constant}: check the order of the labels and the preprocessing"))
+        lines.append(("!", f"no better than {constant}: check the labels, their order and the preprocessing"))
     return lines

@@ -248,7 +248,7 @@ def _chance(report: Report) -> Iterator[Finding]:
         title,
         f"the {'float ' if report.baseline else ''}model itself does no better than {constant}: "
         f"{wording.figure(main)}{interval} against {level} on {score.samples:,} samples; "
-        "check the order of the labels and the preprocessing (--scale) before anything else",
+        "check the labels, their order and the preprocessing (--scale) before anything else",
         good=False,
     )
 

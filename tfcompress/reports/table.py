@@ -53,7 +53,7 @@ def print_comparison(reports: Sequence[Report], console: Console) -> None:
     """
     timed = any(report.edge for report in reports)
     mains = {figure_kind(report.result.score.main).title for report in reports if report.result.score}
-    figure = mains.pop() if len(mains) == 1 else "score" if mains else "accuracy"
+    figure = "score" if len(mains) > 1 else next(iter(mains), "accuracy")
     titles = ("recipe", "file", "gzip", "smaller", "non-zero", figure, "95 %", "to float", "latency", "faster")
     shown = titles if timed else titles[:-2]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
@@ -61,7 +61,7 @@ def print_comparison(reports: Sequence[Report], console: Console) -> None:
         first = title == "recipe"
         table.add_column(title, justify="left" if first else "right", style="bold" if first else None, no_wrap=first)
     for report in reports:
-        table.add_row(*(Text(text) for text in _cells(report, reports[0])[: len(shown)]))
+        table.add_row(*(Text(text) for text in _cells(report, reports[0], named=len(mains) > 1)[: len(shown)]))
     console.print(table)
     runs = {digest.conditions(run): None for report in reports for run in report.edge[-1:]}
     for text in runs:
@@ -71,18 +71,20 @@ def print_comparison(reports: Sequence[Report], console: Console) -> None:
             console.print(Text.assemble(("! ", "yellow"), f"{report.recipe_name}: {text}"), soft_wrap=True)
 
 
-def _cells(report: Report, first: Report) -> list[str]:
+def _cells(report: Report, first: Report, *, named: bool) -> list[str]:
+    """Return a row's texts, in the order of the titles; *named*: with the name of the main figure."""
     result, change = report.result, report.comparison
     run = report.edge[-1] if report.edge else None
     score = result.score
+    main = score.main_figure if score else None
     return [
         report.recipe_name,
         wording.size(result.size_bytes),
         wording.size(result.gzip_bytes),
         wording.times(change.size_ratio),
         wording.count(result.nonzero),
-        wording.main_figure(score),
-        wording.interval(score.main_figure if score else None),
+        wording.main_figure(score) if named else wording.figure(main),
+        wording.interval(main),
         wording.figure_difference(change.main),
         wording.duration(run.result.median_ms if run else None),
         wording.times(_speedup(report, first)),

@@ -89,12 +89,12 @@ def figure_difference(found: Difference | None) -> str:
 
 
 def difference_interval(found: Difference) -> str:
-    """The 95 % interval of a difference; empty when there is none."""
+    """The ends of the 95 % interval of a difference; empty when there is none."""
     if found.low is None or found.high is None:
         return ""
     if found.unit == FRACTION:
-        return f"{100 * found.low:+.2f}..{100 * found.high:+.2f} pt"
-    return f"{found.low:+.4g}..{found.high:+.4g}"
+        return f"{100 * found.low:+.2f} and {100 * found.high:+.2f} pt"
+    return f"{found.low:+.4g} and {found.high:+.4g}"
 
 
 def probability(value: float | None) -> str:
