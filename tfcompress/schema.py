@@ -138,7 +138,8 @@ def build(kind: type[T], plain: object, where: str, notation: Notation = JSON) -
         notation: where the values come from.
 
     Raises:
-        UsageError: a key is missing or unknown, or a value has the wrong type; as the class of *notation*.
+        UsageError: a key is missing or unknown, a value has the wrong type, or values contradict each other; as the
+            class of *notation*.
     """
     built: T = _Reader(notation).record(kind, plain, where)
     return built
@@ -167,12 +168,20 @@ class _Reader:
             elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
                 msg = f"{where} lacks the key {name!r}"
                 raise self.notation.error(msg)
-        return kind(**values)
+        try:
+            return kind(**values)
+        except ValueError as error:  # values that contradict each other
+            msg = f"{where}: {error}"
+            raise self.notation.error(msg) from error
 
     def value(self, hint: Any, plain: object, where: str) -> Any:
         origin = get_origin(hint)
         if origin in (types.UnionType, typing.Union):
             return self.union(get_args(hint), plain, where)
+        if origin is Literal:
+            if plain not in get_args(hint):
+                self.refuse(where, f"one of {', '.join(map(str, get_args(hint)))}", plain)
+            return plain
         if origin is tuple:
             if not isinstance(plain, list):
                 self.refuse(where, "a list", plain)

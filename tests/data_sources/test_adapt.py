@@ -117,7 +117,7 @@ def test_labels_are_an_array_for_one_output_and_go_by_name_for_several() -> None
     y = np.array([0, 1])
     rows = np.arange(2)
     fitted = one.with_coders(one.coders_for(y))
-    assert fitted.tasks == {"out0": "classification"}
+    assert {name: task.name for name, task in fitted.tasks.items()} == {"out0": "classification"}
     assert np.array_equal(fitted.labels(y, rows), y)  # type: ignore[arg-type]  # an array, as the model has one output
     named = {"out1": y}
     assert set(two.with_coders(two.coders_for(named)).labels(named, rows) or ()) == {"out1"}

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tfcompress.data.labels import LabelCoder, Task, infer, shapes_match
+from tfcompress.data.labels import LabelCoder, infer
 from tfcompress.data.preprocessing import Preprocessing
 from tfcompress.data.raw import Inputs, Labels
 from tfcompress.errors import DataError
+from tfcompress.tasks.labels import shapes_match
+from tfcompress.tasks.task import Task
 
 if TYPE_CHECKING:
     from tfcompress.models.specs import Signature, TensorSpec

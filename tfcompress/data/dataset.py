@@ -15,12 +15,13 @@ from tfcompress.data import lint, memory, runner_file
 from tfcompress.data.adapt import Adapter
 from tfcompress.data.arrays import ALL
 from tfcompress.data.holdout import divided
-from tfcompress.data.labels import LabelCoder, Task
+from tfcompress.data.labels import LabelCoder
 from tfcompress.data.preprocessing import Preprocessing
 from tfcompress.data.raw import RawSplit, Stream, Table
 from tfcompress.data.splits import BoundSplit, Split, StreamSplit, TableSplit
 from tfcompress.errors import DataError
 from tfcompress.files import sha256
+from tfcompress.tasks.task import Task
 
 if TYPE_CHECKING:
     from tfcompress.models.specs import Signature
@@ -157,14 +158,6 @@ class BoundData:
         return {name: coder.task for name, coder in self.coders.items()}
 
     @property
-    def task(self) -> Task:
-        """The task of the first output that has labels; without labels, what the first output's shape suggests."""
-        if self.coders:
-            return next(iter(self.coders.values())).task
-        shape = self.signature.outputs[0].shape
-        return "classification" if len(shape) == 1 and (shape[0] or 0) > 1 else "regression"
-
-    @property
     def classes(self) -> int | None:
         """Number of classes of the first output; None in regression or without labels."""
         return next(iter(self.coders.values())).classes if self.coders else None
@@ -259,7 +252,7 @@ class BoundData:
             "sha256": self.dataset.sha256,
             "samples": {name: split.size for name, split in self.splits.items()},
             "preprocessing": self.dataset.preprocessing.to_dict(),
-            "tasks": dict(self.tasks),
+            "tasks": {name: task.name for name, task in self.tasks.items()},
             "classes": self.classes,
             "labels": list(self.dataset.labels),
             "holdout": self.holdout or None,
