@@ -162,8 +162,8 @@ def test_a_wrong_shape_is_refused_when_the_data_is_bound() -> None:
         bound(arrays(x_test=np.zeros((12, 5))))
 
 
-def test_labels_as_strings_are_refused_when_the_data_is_bound() -> None:
-    with pytest.raises(DataError, match="y_train holds labels as strings such as 'cat'"):
+def test_names_for_labels_in_one_split_only_are_refused_when_the_data_is_bound() -> None:
+    with pytest.raises(DataError, match="labels that are names in train and numbers in test; give them alike"):
         bound(arrays(y_train=np.array(["cat"] * 30)))
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-DATA_FLAGS = ("data", "label", "features", "scale", "mean", "std", "preprocess")
+DATA_FLAGS = ("data", "label", "features", "classes", "scale", "mean", "std", "preprocess")
 
 _LOADING = (
     click.option(
@@ -53,6 +53,12 @@ _DATA = (
     ),
     click.option("--label", metavar="COLUMN", help="CSV/Parquet: the column that holds the label."),
     click.option("--features", metavar="FILE.toml", help="TFRecord: what the records hold (see the README)."),
+    click.option(
+        "--classes",
+        metavar="A,B,...|FILE",
+        help="Names of the classes in the order of the model's outputs, or a file with one a line. [default: those the "
+        "data holds, else alphabetical]",
+    ),
     click.option("--scale", metavar="NUMBER", help="Multiply the inputs by this, e.g. 1/255."),
     click.option("--mean", metavar="A[,B,C]", help="Then subtract this (one number, or one a channel)."),
     click.option("--std", metavar="A[,B,C]", help="Then divide by this."),
@@ -136,6 +142,7 @@ def open_data(
     data: str,
     label: str | None,
     features: str | None,
+    classes: str | None,
     scale: str | None,
     mean: str | None,
     std: str | None,
@@ -156,7 +163,8 @@ def open_data(
         std=() if std is None else parse_numbers(std, "--std"),
         function=preprocess or "",
     )
-    return load(data, label=label, features=None if features is None else Path(features), preprocessing=steps)
+    records = None if features is None else Path(features)
+    return load(data, label=label, features=records, classes=classes, preprocessing=steps)
 
 
 def sparsity(context: click.Context, parameter: click.Parameter, value: str | None) -> float | str | None:

@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfcompress.data import lint, memory, runner_file
+from tfcompress.data import lint, memory, runner_file, spread
 from tfcompress.data.adapt import Adapter
 from tfcompress.data.arrays import ALL
+from tfcompress.data.class_names import listed
+from tfcompress.data.coding import coders_for
 from tfcompress.data.holdout import divided
 from tfcompress.data.labels import LabelCoder, Task
 from tfcompress.data.preprocessing import Preprocessing
-from tfcompress.data.raw import RawSplit, Stream, Table
+from tfcompress.data.raw import Labels, RawSplit, Table
+from tfcompress.data.runner_file import MOST_BYTES
 from tfcompress.data.splits import BoundSplit, Split, StreamSplit, TableSplit
 from tfcompress.errors import DataError
 from tfcompress.files import sha256
@@ -31,8 +34,11 @@ PEEK = 1024
 STATISTICS_SAMPLES = 200
 """Samples behind the ranges in :meth:`BoundData.describe`."""
 
+WEIGHT_BATCH = 8192
+"""Sample weights that are looked at together."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Dataset:
     """A data set before the model is known; :func:`tfcompress.data.sources.load` builds it.
 
@@ -42,6 +48,8 @@ class Dataset:
         preprocessing: what is done to the inputs.
         labels: names of the classes in the order of their numbers; empty where the data has none.
         files: the files it is read from.
+        warnings: what a user must know about how it was read, one line each: an order of classes that nobody gave.
+        remarks: what the report says about how it was read, one line each.
     """
 
     source: str
@@ -49,6 +57,14 @@ class Dataset:
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     labels: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
+    warnings: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        """Say in a line what it is."""
+        sizes = {name: getattr(split, "size", None) for name, split in self.splits.items()}
+        named = f"; classes {listed(self.labels)}" if self.labels else ""
+        return f"Dataset({self.source!r}: {_sizes(sizes)}{named:.200})"
 
     @cached_property
     def sha256(self) -> str | None:
@@ -72,10 +88,14 @@ class Dataset:
             DataError: no samples, another shape or dtype than the model wants, labels that cannot be meant.
         """
         self.preprocessing.check()
-        bound = {name: self._bound(name, raw, signature) for name, raw in self.splits.items()}
+        opened = {name: self._opened(raw, signature) for name, raw in self.splits.items()}
+        coders = coders_for({name: (split.adapter, labels) for name, (split, labels) in opened.items()})
+        bound = {name: _coded(name, split, coders[name]) for name, (split, _) in opened.items()}
         note = ""
         if ALL in bound and holdout is None:
             bound = {"test": _renamed(bound[ALL], "test")}
+        elif ALL in bound and not bound[ALL].adapter.coders and bound[ALL].size == 1:
+            bound = {"train": _renamed(bound[ALL], "train")}  # to calibrate, one sample without a label will do
         elif ALL in bound:
             train, test = divided(bound[ALL], holdout or 0.0, seed)
             bound = {"train": train, "test": test}
@@ -84,32 +104,32 @@ class Dataset:
         data.check_names()
         return data
 
-    def _bound(self, name: str, raw: RawSplit, signature: Signature) -> BoundSplit:
+    def _opened(self, raw: RawSplit, signature: Signature) -> tuple[BoundSplit, Labels]:
+        """Return a split whose labels mean nothing yet, and some of its labels."""
         fitted = raw.fit(signature)
-        blank = Adapter(signature, self.preprocessing, raw.x_name, raw.y_name, {})
-        if isinstance(fitted, Table):
-            return _bound_table(name, fitted, blank)
-        return _bound_stream(name, fitted, blank)
+        adapter = Adapter(signature, self.preprocessing, raw.x_name, raw.y_name, {})
+        if not isinstance(fitted, Table):
+            stream = StreamSplit("", adapter, fitted)
+            first = next(stream.pieces(PEEK), None)
+            if first is None:
+                raise _empty(adapter)
+            adapter.inputs({key: part[:1] for key, part in first.x.items()})
+            return stream, first.y
+        if fitted.size == 0:
+            raise _empty(adapter)
+        x, _, _ = fitted.read(np.zeros(1, np.int64))  # damage is told before anything as long as the table is made
+        adapter.inputs(x)
+        memory.need(8 * fitted.size, f"the numbers of {fitted.size:,} samples of {adapter.x_name}")
+        some = np.unique(np.linspace(0, fitted.size - 1, PEEK).astype(np.int64))
+        return TableSplit("", adapter, fitted, np.arange(fitted.size)), fitted.labels(some)
 
 
-def _bound_table(name: str, table: Table, blank: Adapter) -> TableSplit:
-    if table.size == 0:
-        raise _empty(blank)
-    first, _ = table.read(np.zeros(1, np.int64))  # what is damaged is told before anything as long as the table is made
-    spread = np.unique(np.linspace(0, table.size - 1, PEEK).astype(np.int64))
-    adapter = blank.with_coders(blank.coders_for(table.labels(spread)))
-    adapter.inputs(first)
-    memory.need(8 * table.size, f"the numbers of {table.size:,} samples of {blank.x_name}")
-    return TableSplit(name, adapter, table, np.arange(table.size))
+def _coded(name: str, split: BoundSplit, coders: Mapping[str, LabelCoder]) -> BoundSplit:
+    return replace(split, name=name, adapter=split.adapter.with_coders(coders))
 
 
-def _bound_stream(name: str, stream: Stream, blank: Adapter) -> StreamSplit:
-    first = next(StreamSplit(name, blank, stream).pieces(PEEK), None)
-    if first is None:
-        raise _empty(blank)
-    adapter = blank.with_coders(blank.coders_for(first.y))
-    adapter.inputs({key: part[:1] for key, part in first.x.items()})
-    return StreamSplit(name, adapter, stream)
+def _sizes(sizes: Mapping[str, int | None]) -> str:
+    return ", ".join(name if size is None else f"{name} {size:,}" for name, size in sizes.items())
 
 
 def _renamed(split: BoundSplit, name: str) -> BoundSplit:
@@ -120,7 +140,7 @@ def _empty(adapter: Adapter) -> DataError:
     return DataError(f"data: {adapter.x_name} holds zero samples; give at least one")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class BoundData:
     """A data set that fits a model; :meth:`Dataset.bind` builds it.
 
@@ -139,6 +159,16 @@ class BoundData:
     test: BoundSplit | None
     val: BoundSplit | None
     holdout: str
+
+    def __repr__(self) -> str:
+        """Say in a line what it is."""
+        inputs, outputs = (
+            ", ".join(f"{spec.name} {spec.shape}" for spec in specs)
+            for specs in (self.signature.inputs, self.signature.outputs)
+        )
+        sizes = _sizes({name: split.size for name, split in self.splits.items()})
+        tasks = ", ".join(self.tasks.values()) or "no labels"
+        return f"BoundData({self.dataset.source!r}: {sizes}; {tasks}; {inputs} -> {outputs})"
 
     @property
     def splits(self) -> dict[str, BoundSplit]:
@@ -176,11 +206,19 @@ class BoundData:
             DataError: naming both counts; a missing class would shift the numbers of the others.
         """
         names = self.dataset.labels
-        if names and self.classes is not None and len(names) != self.classes:
-            listed = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
+        if not names or not self.coders:
+            return
+        if self.classes is None:
             msg = (
-                f"data {self.dataset.source!r} has {len(names)} classes ({listed}), the model's output {self.classes}; "
-                "classes are numbered in the order of their names, so every one must be there (an empty folder will do)"
+                f"data {self.dataset.source!r} has labels with names ({listed(names)}), the model's output "
+                f"{self.signature.outputs[0].name!r} of shape {self.signature.outputs[0].shape} gives no classes"
+            )
+            raise DataError(msg)
+        if len(names) != self.classes:
+            msg = (
+                f"data {self.dataset.source!r} has {len(names)} classes ({listed(names)}), the model's output "
+                f"{self.classes}; classes are numbered in the order of their names, so every one must be there (an "
+                "empty folder will do), or be named by --classes"
             )
             raise DataError(msg)
 
@@ -195,6 +233,7 @@ class BoundData:
         if missing:
             msg = f"data {self.dataset.source!r}: {missing}; training would forget them: add samples of each class"
             raise DataError(msg)
+        self._weighted
         return split
 
     def need_test(self) -> Split:
@@ -205,15 +244,29 @@ class BoundData:
         """
         return self._needed("test", self.test)
 
+    @property
+    def scored(self) -> BoundSplit | None:
+        """The test split if it has labels, so that a score can be had; else None."""
+        return self.test if self.test is not None and self.test.adapter.coders else None
+
+    @cached_property
+    def _weighted(self) -> list[str]:
+        """Names of the splits that have sample weights, which are all looked at."""
+        return [name for name, split in self.splits.items() if split.check_weights(WEIGHT_BATCH)]
+
     def _needed(self, name: str, split: BoundSplit | None) -> BoundSplit:
         if split is None:
-            has = " and ".join(self.splits)
-            msg = f"data {self.dataset.source!r} must have a {name} split (x_{name} and y_{name}), it has only {has}"
-            raise DataError(msg)
+            raise self._missing(name)
         if not split.adapter.coders:
             msg = f"data {self.dataset.source!r} must have labels: {split.adapter.y_name} beside {split.adapter.x_name}"
             raise DataError(msg)
         return split
+
+    def _missing(self, name: str) -> DataError:
+        has = " and ".join(self.splits)
+        return DataError(
+            f"data {self.dataset.source!r} must have a {name} split (x_{name} and y_{name}), it has only {has}"
+        )
 
     @property
     def representative_split(self) -> BoundSplit:
@@ -247,7 +300,12 @@ class BoundData:
         Raises:
             DataError: zero samples, wrong shapes or dtypes, NaN or Inf, labels as text or out of range.
         """
-        warnings = [*self.findings.warnings, *self.findings.missing_classes.values()]
+        warnings = [*self.dataset.warnings, *self.findings.warnings, *self.findings.missing_classes.values()]
+        if self._weighted:
+            warnings.append(
+                f"sample weights ({', '.join(self._weighted)}) weigh the loss in training; calibration and evaluation "
+                "count every sample once"
+            )
         if self.train is None:
             warnings.append(f"no training split: representative samples come from {self.representative_split.name!r}")
         return warnings
@@ -276,25 +334,43 @@ class BoundData:
     def notes(self) -> list[str]:
         """What was done to make the data fit beyond preprocessing: an axis added, an input ignored."""
         split = self.representative_split
-        return split.adapter.notes(next(split.pieces(1)).x)
+        return [*self.dataset.remarks, *split.adapter.notes(next(split.pieces(1)).x)]
 
-    def write_for_runner(self, path: Path, limit: int | None, seed: int = 0) -> None:
+    def input_spread(self, count: int = 1000, seed: int = 0) -> dict[str, spread.Spread]:
+        """Return how far each feature of each input spreads, over *count* representative samples drawn by *seed*."""
+        split = self.representative_split.sample(count, seed)
+        return {
+            spec.name: spread.measure(x[spec.name] for x, _ in split.batches(64)) for spec in self.signature.inputs
+        }
+
+    def write_for_runner(
+        self,
+        path: Path,
+        limit: int | None,
+        seed: int = 0,
+        *,
+        most_bytes: int | None = MOST_BYTES,
+        input_dtype: str | None = None,
+    ) -> int:
         """Write the test split as an ``.npz`` for edge_runner: ``x.NAME`` for each input, preprocessed, and ``y``.
 
         Args:
             path: the file; it appears whole or not at all.
             limit: at most so many samples, drawn by *seed*; None: all.
             seed: see *limit*.
+            most_bytes: at most so many bytes, by drawing fewer samples (at least one); None: no limit.
+            input_dtype: dtype of the file's inputs; see :func:`tfcompress.data.runner_file.write`.
+
+        Returns:
+            How many samples were written.
 
         Raises:
             DataError: there is no test split.
             OutputError: the file cannot be written.
         """
         if self.test is None:
-            self._needed("test", None)
-        else:
-            split = self.test if limit is None else self.test.sample(limit, seed)
-            runner_file.write(path, split)
+            raise self._missing("test")
+        return runner_file.write(path, self.test, limit, seed, most_bytes=most_bytes, input_dtype=input_dtype)
 
 
 def _range(x: np.ndarray) -> dict[str, Any]:
