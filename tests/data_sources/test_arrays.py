@@ -67,7 +67,7 @@ def test_ragged_lists_and_objects_are_refused() -> None:
     with pytest.raises(DataError, match="x must be an array of numbers, got list"):
         as_array([[1], [1, 2]], "x")
     with pytest.raises(DataError, match=r"x must be an array of numbers, got Python objects.*astype\('float32'\)"):
-        as_array(np.array([None]), "x")
+        as_array(np.array([object()]), "x")
 
 
 def test_only_floats_and_changed_inputs_need_a_look() -> None:

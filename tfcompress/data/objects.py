@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tfcompress.data import iterators
-from tfcompress.data.arrays import ALL, WEIGHTS, ArraySplit, flattened, splits_of
+from tfcompress.data.arrays import ALL, SPLITS, WEIGHTS, ArraySplit, flattened, splits_of
 from tfcompress.data.elements import by_name, is_listed, unpacked
 from tfcompress.data.raw import RawSplit
 from tfcompress.data.streams import TfSplit, is_tf_dataset
@@ -131,7 +131,26 @@ def _splits_of_mapping(value: Mapping[Any, Any], source: str) -> dict[str, RawSp
     stems = {key.partition(".")[0] for key in keys}
     if keys and "labels" not in stems and not any(_is_member(stem) for stem in stems):
         return {ALL: ListedSplit(value, None, None, "x", "y", strict=True)}
-    return splits_of(flattened({str(key): part for key, part in value.items()}), source)
+    listed = _listed_splits(value, source)
+    taken = {f"{part}{suffix}" for suffix in map(_suffix, listed) for part in ("x", "y", WEIGHTS)}
+    rest = {str(key): part for key, part in value.items() if key not in taken}
+    if listed and not any(_is_member(key.partition(".")[0]) for key in rest):
+        return listed
+    return listed | splits_of(flattened(rest), source)
+
+
+def _listed_splits(value: Mapping[Any, Any], source: str) -> dict[str, RawSplit]:
+    """Return the splits whose inputs, labels or weights come as lists of arrays."""
+    found: dict[str, RawSplit] = {}
+    for name in (*SPLITS, ALL):
+        x, *others = (value.get(f"{part}{_suffix(name)}") for part in ("x", "y", WEIGHTS))
+        if x is not None and any(is_listed(part) for part in (x, *others)):
+            found[name] = _arrays((x, *others), _suffix(name), source)
+    return found
+
+
+def _suffix(name: str) -> str:
+    return "" if name == ALL else f"_{name}"
 
 
 def _is_member(stem: str) -> bool:
@@ -146,7 +165,7 @@ def _split_of(value: Any, name: str, source: str) -> RawSplit:
         return value
     if is_tf_dataset(value):
         return TfSplit(value, where)
-    return iterators.split_of(value, where) or _arrays(value, "" if name == ALL else f"_{name}", source)
+    return iterators.split_of(value, where) or _arrays(value, _suffix(name), source)
 
 
 def _arrays(value: Any, suffix: str, source: str) -> RawSplit:
