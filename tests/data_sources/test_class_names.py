@@ -125,8 +125,8 @@ def test_records_of_text_take_an_order_and_need_one(tmp_path: Path) -> None:
 
 def test_whole_numbers_are_names_where_the_names_given_are_whole_numbers(tmp_path: Path) -> None:
     (tmp_path / "d.csv").write_text("a,b,label\n0,0,10\n1,0,30\n2,0,20\n")
-    for given in (tmp_path / "d.csv", (np.array([[0.0, 0], [1, 0], [2, 0]]), np.array([10, 30, 20]))):
-        data = load(given, classes="10,20,30").bind(model(2), holdout=None)
+    for source in (tmp_path / "d.csv", (np.array([[0.0, 0], [1, 0], [2, 0]]), np.array([10, 30, 20]))):
+        data = load(source, classes="10,20,30").bind(model(2), holdout=None)
         assert labels(data) == [(0, 0), (1, 2), (2, 1)]
 
 
@@ -144,7 +144,9 @@ def test_names_stored_beside_text_labels_order_them(tmp_path: Path) -> None:
 
 
 def test_names_for_a_model_without_classes_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"labels with names \(high, low, mid\), the model's output 'out' .* no classes"):
+    with pytest.raises(
+        DataError, match=r"labels with names \(high, low, mid\), the model's output 'out' .* no classes"
+    ):
         load(csv(tmp_path)).bind(model(2, outputs=1))
 
 

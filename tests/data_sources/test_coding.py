@@ -40,7 +40,7 @@ def test_class_numbers_here_and_one_hot_there_are_one_task() -> None:
 
 
 def test_labels_that_mean_different_things_are_refused() -> None:
-    with pytest.raises(DataError, match="same in every split: y_train would be classification, y_test .* regression"):
+    with pytest.raises(DataError, match=r"same in every split: y_train would be classification, y_test .* regr"):
         bound(train=NUMBERS, test=SOFT)
 
 

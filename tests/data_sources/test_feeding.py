@@ -94,5 +94,5 @@ def test_sample_weights_reach_the_loss(package: str) -> None:
     (_, _, drawn), *_ = dataset.as_numpy_iterator()
     assert sorted(drawn.tolist()) == sorted(weights.tolist())
     loss = model.fit(dataset, epochs=1, verbose=0).history["loss"][0]
-    # Keras 2 and early Keras 3 divide by the batch, later ones by the sum of the weights: 2 · (7 - 2)² / 8 or 2 · (7 - 2)² / 2.
+    # 2 · (7 - 2)², divided by the batch, or (by later versions of Keras 3) by the sum of the weights.
     assert loss == pytest.approx(2 * 25 / 8) or loss == pytest.approx(25)

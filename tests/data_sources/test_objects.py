@@ -234,7 +234,8 @@ def test_what_cannot_be_meant_is_refused(value: Any, signature: Signature, messa
 def test_an_error_in_the_users_generator_is_told_in_one_line() -> None:
     def failing() -> Any:
         yield X, Y
-        raise OSError("disk on fire")
+        msg = "disk on fire"
+        raise OSError(msg)
 
     with pytest.raises(DataError, match="arrays in memory failed: OSError: disk on fire"):
         load(failing).bind(ONE, holdout=None).lint()
@@ -290,9 +291,7 @@ def test_what_is_printed_of_data_is_a_short_line() -> None:
     assert repr(dataset) == (
         "Dataset('arrays in memory': train 12, test; classes class number 0, class number 1, class number 2)"
     )
-    assert repr(data) == (
-        "BoundData('arrays in memory': train 12, test 12; classification; v (2,) -> out (3,))"
-    )
+    assert repr(data) == ("BoundData('arrays in memory': train 12, test 12; classification; v (2,) -> out (3,))")
     assert repr(data.train) == "TableSplit('train', 12 samples)"
     assert repr(data.test) == "StreamSplit('test', 12 samples)"
     assert repr(dataset.splits["train"]) == "ArraySplit(x_train (12, 2) float32, y_train (12,) int64)"

@@ -138,7 +138,10 @@ def test_records_need_a_description(tmp_path: Path) -> None:
             r"\[features\.a\] kind must be one of image, float, int, bytes, got 'picture'",
         ),
         ("[features.a]", r"\[features\.a\] kind must be one of .*, got None"),
-        ("[features.a]\nkind='int'\n[label]\nkind='image'", r"\[label\] kind must be one of int, float or text, got 'image'"),
+        (
+            "[features.a]\nkind='int'\n[label]\nkind='image'",
+            r"\[label\] kind must be one of int, float or text, got 'image'",
+        ),
         ("[features.a]\nkind='int'\nshape=[0]", r"\[features\.a\] shape must be a list of whole numbers above 0"),
         ("[features.a]\nkind='int'\nshape=4", r"\[features\.a\] shape must be a list of whole numbers above 0, got 4"),
         ("[features.a]\nkind='bytes'\ndtype='u3'", r"\[features\.a\] dtype must be a NumPy dtype .*, got 'u3'"),

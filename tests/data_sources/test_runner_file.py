@@ -145,6 +145,8 @@ def test_by_default_a_file_takes_at_most_32_mib(tmp_path: Path) -> None:
     shape = (256, 256, 3)
     x = np.random.default_rng(0).normal(size=(60, *shape)).astype(np.float32)
     signature = Signature((TensorSpec("image", shape, "float32"),), (TensorSpec("out", (3,), "float32"),))
-    written = load({"x_test": x, "y_test": np.arange(60) % 3}).bind(signature).write_for_runner(tmp_path / "e.npz", 1000)
+    written = (
+        load({"x_test": x, "y_test": np.arange(60) % 3}).bind(signature).write_for_runner(tmp_path / "e.npz", 1000)
+    )
     assert written == (32 << 20) // (4 * 256 * 256 * 3 + 4)
     assert (tmp_path / "e.npz").stat().st_size <= (32 << 20) + 1000

@@ -11,7 +11,7 @@ import pytest
 from tfcompress.errors import UsageError
 from tfcompress.job import attach
 from tfcompress.models.loading import load
-from tfcompress.recipe import Export, QAT
+from tfcompress.recipe import QAT, Export
 from tfcompress.tflite.export import export
 
 REFUSAL = "Keras runs on 'jax' in this process, .* set KERAS_BACKEND=tensorflow before Keras is imported"
@@ -37,7 +37,9 @@ def test_a_process_whose_keras_runs_on_something_else_is_refused_in_one_line(
 
 
 def test_a_process_that_would_import_keras_on_something_else_is_refused_in_one_line() -> None:
-    script = "import tfcompress\ntry:\n    tfcompress.load_model('m.keras')\nexcept tfcompress.UsageError as e:\n    print(e)"
+    script = (
+        "import tfcompress as t\ntry:\n    t.load_model('m.keras')\nexcept t.UsageError as error:\n    print(error)"
+    )
     environment = {**os.environ, "KERAS_BACKEND": "jax"}
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=True)
     assert done.stdout.startswith("Keras runs on 'jax' in this process")

@@ -59,7 +59,9 @@ def _read(given: str | Path) -> tuple[str, ...]:
     try:
         return tuple(plain.read_text(path, CLASS_NAME_BYTES).removeprefix("\ufeff").rstrip().splitlines())
     except (OSError, ValueError) as error:
-        msg = f"classes must be names separated by commas or a file with a name a line; {text!r} cannot be read: {error}"
+        msg = (
+            f"classes must be names separated by commas or a file with a name a line; {text!r} cannot be read: {error}"
+        )
         raise UsageError(msg) from error
 
 
@@ -166,7 +168,9 @@ def coded(splits: Mapping[str, RawSplit], given: Sequence[str], stored: Sequence
 def _check_forms(splits: Mapping[str, RawSplit], found: Mapping[str, Rows], source: str) -> None:
     """Refuse names in one split and numbers in another."""
     others = [
-        name for name, split in splits.items() if isinstance(split, ArraySplit) and split.y is not None and name not in found
+        name
+        for name, split in splits.items()
+        if isinstance(split, ArraySplit) and split.y is not None and name not in found
     ]
     if others:
         msg = (

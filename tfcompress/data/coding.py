@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -54,7 +53,7 @@ def _coders(parts: Mapping[str, tuple[np.ndarray, str]], output: TensorSpec) -> 
     for name, (y, where) in parts.items():
         check_numbers(y, where)
         alike = [other for other, _ in parts.values() if other.shape[1:] == y.shape[1:] and other.dtype.kind in "biuf"]
-        coders[name] = replace(infer(_labelled(np.concatenate(alike)), output, where), where=where)
+        coders[name] = infer(_labelled(np.concatenate(alike)), output, where)
     tasks = {coder.task for coder in coders.values()}
     if len(tasks) > 1:
         told = ", ".join(f"{coder.where} would be {coder.task}" for coder in coders.values())

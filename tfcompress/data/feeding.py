@@ -48,7 +48,8 @@ def to_tf(
 
     Returns:
         Elements are ``(x, y)`` or ``(x, y, sample_weight)``: *x* an array, or a dict by input name for several inputs;
-        *y* and the weights an array, or a dict by output name for several outputs. Its cardinality is known when the split's size is.
+        *y* and the weights an array, or a dict by output name for several outputs. Its cardinality is known when the
+        split's size is.
 
     Raises:
         DataError: *augment* for inputs that are no images.

@@ -1,4 +1,4 @@
-"""Python's own sources of batches: ``PyDataset`` and ``Sequence`` of either Keras, generators, and what has a length."""
+"""Batches out of Python: ``PyDataset`` and ``Sequence`` of either Keras, generators, and what has a length."""
 
 from __future__ import annotations
 
@@ -51,7 +51,9 @@ def _is_sequence(value: Any) -> bool:
 
 
 def _is_foreign(value: Any) -> bool:
-    return not isinstance(value, list | tuple | dict | str | bytes | set | frozenset) and not hasattr(value, "__array__")
+    return not isinstance(value, list | tuple | dict | str | bytes | set | frozenset) and not hasattr(
+        value, "__array__"
+    )
 
 
 def _elements(sequence: Any, name: str) -> Iterator[Any]:
@@ -217,7 +219,7 @@ class _Repetition:
     def check(self, x: np.ndarray, given: int) -> None:
         if len(self._start) < 2:
             self._start.append(x.copy())
-            if len(self._start) == 2 and np.array_equal(*self._start):
+            if len(self._start) == 2 and np.array_equal(self._start[0], self._start[1]):
                 self._start = [np.empty(0), np.empty(0)]  # samples that are all alike tell nothing
             return
         self._matched = self._matched + 1 if np.array_equal(x, self._start[self._matched]) else 0

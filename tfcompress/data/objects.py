@@ -69,7 +69,7 @@ class ListedSplit:
         if self.strict:
             self._check_names(signature)
         weights_name = f"{WEIGHTS}{self.x_name.removeprefix('x')}"
-        parts = {}
+        parts: dict[str, Any] = {}
         for where, value, specs in (
             (self.x_name, self.x, signature.inputs),
             (self.y_name, self.y, signature.outputs),

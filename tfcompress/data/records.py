@@ -127,7 +127,7 @@ def _feature(where: str, key: str, entry: Any) -> Feature:
             msg = f"[{where}] {name} must be text, got {entry[name]!r}"
             raise DataError(msg)
     key = entry.get("key", key)
-    return Feature(key, kind, shape, dtype, entry.get("input", key))
+    return Feature(key, str(kind), shape, dtype, entry.get("input", key))
 
 
 def _shape(where: str, given: Any) -> tuple[int, ...]:

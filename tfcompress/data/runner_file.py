@@ -17,7 +17,6 @@ from tfcompress.data.ondisk import BLOCK_BYTES, Spool
 from tfcompress.data.splits import BoundSplit
 from tfcompress.files import output_errors
 
-
 NARROW = ("uint8", "float16")
 """What float32 inputs may be stored in, narrowest first."""
 
@@ -66,15 +65,15 @@ def write(
     columns = _collected(split if limit is None else split.sample(limit, seed), narrow, batch_size)
     samples = next(iter(columns.values())).samples
     each = -(-sum(column.size_bytes for column in columns.values()) // samples)
-    if most_bytes is not None and samples > 1 and each * samples > most_bytes:  # later samples were wider than the first
+    if (
+        most_bytes is not None and samples > 1 and each * samples > most_bytes
+    ):  # later samples were wider than the first
         columns = _collected(split.sample(max(1, most_bytes // each), seed), narrow, batch_size)
     _save(path, columns)
     return next(iter(columns.values())).samples
 
 
-def _affordable(
-    split: BoundSplit, limit: int | None, narrow: Sequence[np.dtype], most_bytes: int | None
-) -> int | None:
+def _affordable(split: BoundSplit, limit: int | None, narrow: Sequence[np.dtype], most_bytes: int | None) -> int | None:
     """Return how many samples fit, if all are as narrow as the first ones."""
     if most_bytes is None:
         return limit
