@@ -1,6 +1,6 @@
 """Measure tfcompress against the plain tools used by hand, and print a Markdown table.
 
-    python -m benchmarks.by_hand [--rounds 3] [--update README.md]
+    python -m benchmarks.by_hand [--rounds 3] [--update docs/benchmarks.md]
 
 Both sides load the same Keras 2 ``.h5``, train with the same seed and budget, write a float32 and an int8 file and
 evaluate both on the whole test split in the same interpreter. They run in turns (plain, tfcompress, plain, …), each in

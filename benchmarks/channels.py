@@ -1,7 +1,7 @@
 """Measure what removing channels brings, and print Markdown tables.
 
-    python -m benchmarks.channels --surgery [--update README.md]
-    python -m benchmarks.channels --train cifar10.npz --model resnet8.keras --output FOLDER [--update README.md]
+    python -m benchmarks.channels --surgery [--update docs/benchmarks.md]
+    python -m benchmarks.channels --train cifar10.npz --model resnet8.keras --output FOLDER [--update docs/benchmarks.md]
 
 Every network runs in a process of its own, with a time limit. What was measured is appended to a file of JSON lines
 (``--results``) and read from there when the command is given again; take the file away to measure anew. With

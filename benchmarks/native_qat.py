@@ -1,6 +1,6 @@
 """Measure quantization-aware training of Keras 3 models, and print Markdown tables.
 
-    python -m benchmarks.native_qat --zoo --layers [--update README.md]
+    python -m benchmarks.native_qat --zoo --layers [--update docs/benchmarks.md]
     python -m benchmarks.native_qat --resnet8 cifar10.npz --model pretrainedResnet.h5
     python -m benchmarks.native_qat --fashion FOLDER --sequence FOLDER --step-time
 
@@ -147,7 +147,7 @@ def zoo(results: Results, options: argparse.Namespace) -> str:
 
 def layers(results: Results, options: argparse.Namespace) -> str:
     """Measure the layers that tfmot never took."""
-    note = "One tiny model each, random weights and inputs; 1,000 samples. The columns are those of the README's table."
+    note = "One tiny model each, random weights and inputs; 1,000 samples. The columns are those of the table of Keras's own networks."
     return f"{converted('layer', options.only or LAYERS, results)}\n\n{note}"
 
 

@@ -103,13 +103,12 @@ def _attached(run: Run, data: BoundData) -> Job:
 
     A tf_keras file goes to tfmot, as long as that takes it; everything else goes to the native engine, in Keras 3.
     """
-    from tfcompress.engines.session import needs_native
     from tfcompress.job import attach
 
     stages, loaded = run.recipe.stages, run.loaded
     asked = {stage.engine for stage in stages} - {"auto"}
     options: dict[str, Any] = {"train": run.recipe.train, "samples": _samples(data, run.recipe.train.seed)}
-    native = "native" in asked or any(needs_native(stage) for stage in stages)
+    native = "native" in asked or any(stage.needs_native for stage in stages)
     if not native and ("tfmot" in asked or loaded.writer == "keras2"):
         try:
             return attach(loaded.for_tfmot(), *stages, **options)
@@ -160,7 +159,6 @@ def _trained(
 
 def _in_cycles(run: Run, data: BoundData, stage: Channels, folder: Path | None) -> Staged:
     """Remove channels and fine-tune, in cycles; what else there is to train trains in the last one."""
-    from tfcompress.channels.removal import shares
     from tfcompress.job import attach_to
 
     cycles, epochs = stage.cycles, run.recipe.train.epochs - stage.tune_epochs
@@ -174,9 +172,8 @@ def _in_cycles(run: Run, data: BoundData, stage: Channels, folder: Path | None) 
     if tuned is not None:
         original = tuned.model
     done: list[Staged] = []
-    for number, share in enumerate(shares(stage), start=1):
+    for number, part in enumerate(stage.parts, start=1):
         last = number == cycles
-        part = dataclasses.replace(stage, remove=share)
         narrowed = _narrowed(run, data, done[-1].model if done else original, part, original)
         for note in narrowed.notes:
             run.warn(note)

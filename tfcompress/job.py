@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfcompress.errors import DataError, TfcompressError, UnsupportedError, UsageError
 from tfcompress.models.kinds import keras_of
-from tfcompress.recipe import IN_TRAINING, QAT, STAGES, Channels, Prune, Stage, Train
+from tfcompress.recipe import QAT, STAGES, Channels, Prune, Stage, Train
 
 if TYPE_CHECKING:
     from tfcompress.engines.callbacks import Hooks
@@ -157,7 +157,7 @@ def attach_to(
     notes: list[str] = []
     if channels is not None:
         model, notes = _without_channels(model, channels, drawn, seed)
-    in_training = tuple(stage for stage in stages if stage.kind in IN_TRAINING)
+    in_training = tuple(stage for stage in stages if stage.phase == "train")
     graph = model if keras == engine.KERAS else _to_keras2(model)
     session = engine.open_session(graph, in_training, seed=seed, samples=drawn, teacher=teacher or given)
     session.notes[:0] = notes

@@ -21,17 +21,22 @@ from typing import Any, Literal
 from tfcompress import plain
 from tfcompress.errors import RecipeError, nearest
 from tfcompress.schema import check, check_literals, check_type
-from tfcompress.stages.table import IN_TRAINING, QAT, STAGES, Channels, Cluster, Distill, Engine, Prune, Stage
+from tfcompress.stages.channels import Channels
+from tfcompress.stages.cluster import Cluster
+from tfcompress.stages.distill import Distill
+from tfcompress.stages.prune import Prune
+from tfcompress.stages.qat import QAT
+from tfcompress.stages.stage import EngineName, Stage
+from tfcompress.stages.table import STAGES
 
 __all__ = [
     "FORMAT",
-    "IN_TRAINING",
     "QAT",
     "STAGES",
     "Channels",
     "Cluster",
     "Distill",
-    "Engine",
+    "EngineName",
     "Export",
     "Prune",
     "Recipe",
@@ -216,7 +221,7 @@ class Recipe:
         """Return the recipe with what was left open filled in: what a run of it does, and what its report says."""
         if self.train.learning_rate is not None or not self.stages:
             return self
-        rate = 1e-3 if self.stage("channels") else 1e-4 if self.stage("prune") else 1e-5
+        rate = max(stage.learning_rate for stage in self.stages)
         return dataclasses.replace(self, train=dataclasses.replace(self.train, learning_rate=rate))
 
     def stage(self, kind: str) -> Stage | None:

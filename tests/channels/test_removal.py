@@ -11,7 +11,7 @@ from tfcompress.channels import compensation, sensitivity, statistics, task_loss
 from tfcompress.channels.cost import CostModel
 from tfcompress.channels.dead import kill_
 from tfcompress.channels.groups import groups
-from tfcompress.channels.removal import _Plan, breadth, remove_channels, shares, worth
+from tfcompress.channels.removal import _Plan, breadth, remove_channels, worth
 from tfcompress.channels.surgery import narrow
 from tfcompress.errors import DataError, UnsupportedError, UsageError
 from tfcompress.models.profile import profile
@@ -94,10 +94,10 @@ def test_samples_repair_a_part_of_the_damage(model, samples):
 
 def test_cycles_share_the_target_evenly_and_end_where_one_cycle_would(model):
     stage = Channels(remove=0.75, cycles=2, round_to=1)
-    assert shares(stage) == pytest.approx([0.5, 0.75])
+    assert [part.remove for part in stage.parts] == pytest.approx([0.5, 0.75])
     current = model
-    for share in shares(stage):
-        found = remove_channels(current, dataclasses.replace(stage, remove=share), original=model)
+    for part in stage.parts:
+        found = remove_channels(current, part, original=model)
         current = found.model
     assert 0.75 <= 1 - profile(current).macs / profile(model).macs < 0.8
     assert found.removed == pytest.approx(1 - profile(current).macs / profile(model).macs)

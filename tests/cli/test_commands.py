@@ -251,7 +251,7 @@ def test_limits_that_cannot_be_meant_are_refused_before_anything_is_read(
 def test_how_a_keras_model_is_loaded_says_nothing_about_a_tflite_file(
     flag: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = Path(__file__).parent / "data" / "tflite" / "int8.tflite"
+    path = Path(__file__).parents[1] / "data" / "tflite" / "int8.tflite"
     assert run(["inspect", str(path), *flag]) == 2
     assert "has no meaning for" in capsys.readouterr().err
 

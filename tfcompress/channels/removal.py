@@ -22,6 +22,7 @@ from tfcompress.models.samples import Samples
 from tfcompress.models.scope import check_scope, in_scope, listed
 from tfcompress.progress import SILENT, Progress
 from tfcompress.recipe import Channels
+from tfcompress.stages.rewriting import RewritingContext, Rewritten
 
 Measure = Callable[[Any, Any], float]
 """From two Keras 3 models to the second one's latency over the first one's, measured side by side."""
@@ -58,14 +59,19 @@ class ChannelsResult:
     pinned: Mapping[str, str]
 
 
-def shares(stage: Channels) -> list[float]:
-    """Return which fraction of the ORIGINAL is gone after each cycle; every cycle leaves the same part of the rest.
-
-    Example:
-        >>> [round(share, 3) for share in shares(Channels(remove=0.75, cycles=2))]
-        [0.5, 0.75]
-    """
-    return [1.0 - (1.0 - stage.remove) ** ((number + 1) / stage.cycles) for number in range(stage.cycles)]
+def rewrite(model: Any, stage: Channels, context: RewritingContext) -> Rewritten:
+    """Remove channels as a stage of a run; see :func:`remove_channels`."""
+    found = remove_channels(
+        model,
+        stage,
+        samples=context.samples,
+        measure=context.latency_ratio,
+        original=context.original,
+        cache=context.cache if stage.max_drop is not None else None,
+        seed=context.seed,
+        progress=context.progress,
+    )
+    return Rewritten(found.model, found.notes)
 
 
 def remove_channels(
@@ -84,7 +90,7 @@ def remove_channels(
 
     Args:
         model: a functional or sequential Keras 3 model; it stays as it is.
-        stage: what is asked. Its ``cycles`` do not count here: call once a cycle, with ``remove`` from :func:`shares`.
+        stage: what is asked. Its ``cycles`` do not count here: call once a cycle, with one of its ``parts``.
         samples: representative training data. With it the kernels behind the removed channels, and
             BatchNormalization's averages, are fitted to what is left; the criteria ``taylor`` (with labels) and
             ``activation`` need it.

@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol, cast
 
 from tfcompress.errors import UsageError
 from tfcompress.models.samples import Samples
-from tfcompress.recipe import QAT, Channels, Distill, Prune, Stage
+from tfcompress.recipe import Stage
 from tfcompress.weights.promises import Promise
 
 
@@ -93,7 +93,7 @@ def engine_for(stages: Sequence[Stage], keras: str) -> Engine:
         msg = f"stages that train together must have one engine, got {', '.join(map(repr, sorted(asked)))}"
         raise UsageError(msg)
     name = next(iter(asked), OWN[keras])
-    lacking = next((stage for stage in stages if name == "tfmot" and needs_native(stage)), None)
+    lacking = next((stage for stage in stages if name == "tfmot" and stage.needs_native), None)
     if lacking:
         msg = (
             f"{lacking.kind} with these settings needs the native engine, which works on Keras 3 models; "
@@ -101,12 +101,3 @@ def engine_for(stages: Sequence[Stage], keras: str) -> Engine:
         )
         raise UsageError(msg)
     return cast("Engine", importlib.import_module(ENGINES[name]))
-
-
-def needs_native(stage: Stage) -> bool:
-    """Tell whether a stage asks for what the tfmot engine does not have."""
-    if isinstance(stage, Prune):
-        return (stage.criterion, stage.threshold) != ("magnitude", "layer") or stage.pattern == "4:8"
-    if isinstance(stage, QAT):
-        return stage.needs_native
-    return isinstance(stage, Distill | Channels)

@@ -1,0 +1,72 @@
+"""Whole channels removed."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from tfcompress.schema import check, check_literals
+from tfcompress.stages.stage import RewritingStage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Channels(RewritingStage):
+    """Remove whole channels, so that every layer that made or used them becomes smaller.
+
+    Attributes:
+        remove: fraction of *of* that goes, in (0, 1).
+        of: what is to shrink: multiply-accumulates (``macs``), ``parameters``, ``bytes`` of the file, or the measured
+            ``latency`` on this machine.
+        criterion: what makes a channel dispensable: a small ``l1`` or ``l2`` norm of its weights; a small scale in the
+            BatchNormalization behind it (``bn_gamma``; Liu et al. 2017, arXiv:1708.06519); little change of the loss
+            without it (``taylor``; Molchanov et al. 2019, arXiv:1906.10771); a small mean ``activation``.
+        round_to: widths become multiples of this (8 or 16 suit NPUs; 1 for none), where a layer is wide enough.
+        at_most: largest fraction of one layer's channels that may go, in (0, 1).
+        cycles: how often a part is removed and the rest fine-tuned, until everything is removed.
+        tune_epochs: how many of the training's epochs the whole model is tuned for first, at a twentieth of the
+            learning rate; channels are then taken from the tuned model, and :class:`Distill` learns from it.
+        max_drop: percentage points of accuracy that no group of channels may cost by itself, by a sensitivity analysis
+            on a part of the data; None: no such limit.
+        scope: names of layers whose channels may go, ``*`` and ``?`` allowed; empty: every layer.
+    """
+
+    kind: ClassVar[str] = "channels"
+    learning_rate: ClassVar[float] = 1e-3
+    implementation: ClassVar[str] = "tfcompress.channels.removal:rewrite"
+    remove: float = 0.5
+    of: Literal["macs", "parameters", "bytes", "latency"] = "macs"
+    criterion: Literal["l1", "l2", "bn_gamma", "taylor", "activation"] = "l2"
+    round_to: int = 8
+    at_most: float = 0.9
+    cycles: int = 1
+    tune_epochs: int = 0
+    max_drop: float | None = None
+    scope: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
+        check_literals(self, self.kind)
+        check("channels.remove", "in (0, 1)", self.remove, ok=0 < self.remove < 1)
+        check("channels.round_to", "at least 1", self.round_to, ok=self.round_to >= 1)
+        check("channels.at_most", "in (0, 1)", self.at_most, ok=0 < self.at_most < 1)
+        check("channels.cycles", "at least 1", self.cycles, ok=self.cycles >= 1)
+        check("channels.tune_epochs", "at least 0", self.tune_epochs, ok=self.tune_epochs >= 0)
+        check("channels.max_drop", "above 0", self.max_drop, ok=self.max_drop is None or self.max_drop > 0)
+
+    @property
+    def parts(self) -> tuple[Channels, ...]:
+        """The stage of each cycle: how much of the ORIGINAL is gone after it; each leaves the same part of the rest.
+
+        Example:
+            >>> [round(part.remove, 3) for part in Channels(remove=0.75, cycles=2).parts]
+            [0.5, 0.75]
+        """
+        left = 1.0 - self.remove
+        shares = (1.0 - left ** ((number + 1) / self.cycles) for number in range(self.cycles))
+        return tuple(dataclasses.replace(self, remove=share) for share in shares)
+
+    @property
+    def label(self) -> str:
+        """Short name used in recipe and folder names."""
+        return f"channels{self.remove:g}" + ("" if self.of == "macs" else f"-{self.of}")

@@ -1,0 +1,41 @@
+"""Distillation: learning from the uncompressed model."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from tfcompress.schema import check, check_literals
+from tfcompress.stages.stage import TrainingStage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Distill(TrainingStage):
+    """Let the model learn from its own uncompressed self (Hinton et al. 2015, arXiv:1503.02531, section 2).
+
+    The loss becomes ``(1 - weight) * task + weight * T**2 * KL(teacher || student)`` over outputs softened by the
+    temperature T; for outputs that are no class scores, the mean squared difference stands in for the divergence.
+
+    Attributes:
+        temperature: T, above 0; higher ones show more of what the teacher thinks of the wrong classes.
+        weight: share of the teacher in the loss, in (0, 1].
+        engine: who does the work: only ``native`` can.
+    """
+
+    kind: ClassVar[str] = "distill"
+    engines: ClassVar[tuple[str, ...]] = ("native",)
+    temperature: float = 4.0
+    weight: float = 0.5
+    engine: Literal["auto", "native"] = "auto"
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
+        check_literals(self, self.kind)
+        check("distill.temperature", "above 0", self.temperature, ok=0 < self.temperature < math.inf)
+        check("distill.weight", "in (0, 1]", self.weight, ok=0 < self.weight <= 1)
+
+    @property
+    def label(self) -> str:
+        """Short name used in recipe and folder names."""
+        return "distill"

@@ -1,0 +1,112 @@
+"""Pruning: the smallest weights become zero while the model trains."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from tfcompress.schema import check, check_literals
+from tfcompress.stages.stage import EngineName, TrainingStage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prune(TrainingStage):
+    """Set the smallest weights to zero while training (Zhu & Gupta 2017, arXiv:1710.01878).
+
+    Attributes:
+        sparsity: fraction of each chosen kernel that is zero at the end, in (0, 1).
+        schedule: ``polynomial`` rises from *initial_sparsity* to *sparsity* between the two epochs; ``constant`` prunes
+            to *sparsity* at *begin_epoch*.
+        begin_epoch: epochs of training before the first pruning step (fractions allowed).
+        end_epoch: epoch at which *sparsity* is reached; None: after three quarters of the training.
+        begin_step: the same as *begin_epoch* in training steps; only one of the two may be given.
+        end_step: the same as *end_epoch* in training steps; only one of the two may be given.
+        initial_sparsity: where the polynomial schedule starts, in [0, sparsity).
+        power: exponent of the polynomial.
+        frequency: training steps between two updates of the masks.
+        pattern: ``unstructured``; ``2:4`` and ``4:8`` (two zeros in any four neighbours along the input channels, four
+            in any eight; *sparsity* is then 0.5); ``block`` (whole blocks of *block_shape*, in the two last axes of the
+            kernel).
+        block_shape: rows and columns of a block; only with ``pattern="block"``.
+        criterion: what makes a weight dispensable: a small ``magnitude``; a ``movement`` towards zero while training
+            (Sanh et al. 2020, arXiv:2005.07683); little change of the loss without it, by the gradient (``taylor``) or
+            by the diagonal of the Hessian (``hessian``). All but ``magnitude`` need the native engine.
+        threshold: ``layer`` prunes every kernel to *sparsity*; ``global`` all chosen kernels together, so that kernels
+            with less to lose give more (native engine).
+        types: class names of layers to prune (``Conv2D``); empty: all. Both *types* and *scope* must match.
+        scope: names of layers to prune, ``*`` and ``?`` allowed; empty: every layer with a kernel.
+        engine: who does the work: ``native`` (Keras 3), ``tfmot`` (Keras 2), or ``auto``.
+    """
+
+    kind: ClassVar[str] = "prune"
+    learning_rate: ClassVar[float] = 1e-4
+    sparsity: float = 0.5
+    schedule: Literal["polynomial", "constant"] = "polynomial"
+    begin_epoch: float = 0.0
+    end_epoch: float | None = None
+    begin_step: int | None = None
+    end_step: int | None = None
+    initial_sparsity: float = 0.0
+    power: float = 3.0
+    frequency: int = 20
+    pattern: Literal["unstructured", "2:4", "4:8", "block"] = "unstructured"
+    block_shape: tuple[int, ...] = (1, 1)
+    criterion: Literal["magnitude", "movement", "taylor", "hessian"] = "magnitude"
+    threshold: Literal["layer", "global"] = "layer"
+    types: tuple[str, ...] = ()
+    scope: tuple[str, ...] = ()
+    engine: EngineName = "auto"
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
+        check_literals(self, self.kind)
+        check("prune.sparsity", "in (0, 1)", self.sparsity, ok=0 < self.sparsity < 1)
+        check("prune.begin_epoch", "at least 0", self.begin_epoch, ok=self.begin_epoch >= 0)
+        check("prune.power", "above 0", self.power, ok=self.power > 0)
+        check("prune.frequency", "at least 1 (steps)", self.frequency, ok=self.frequency >= 1)
+        self._check_span()
+        allowed = f"in [0, prune.sparsity = {self.sparsity})"
+        check("prune.initial_sparsity", allowed, self.initial_sparsity, ok=0 <= self.initial_sparsity < self.sparsity)
+        if self.pattern in ("2:4", "4:8"):
+            check("prune.sparsity", f"0.5 with pattern {self.pattern!r}", self.sparsity, ok=self.sparsity == 0.5)
+            check(
+                "prune.threshold",
+                f"'layer' with pattern {self.pattern!r}",
+                self.threshold,
+                ok=self.threshold == "layer",
+            )
+        two_positive = len(self.block_shape) == 2 and min(self.block_shape) >= 1
+        check("prune.block_shape", "two whole numbers of at least 1", self.block_shape, ok=two_positive)
+        if self.pattern != "block":
+            check(
+                "prune.block_shape", "given with pattern 'block' only", self.block_shape, ok=self.block_shape == (1, 1)
+            )
+
+        if self.engine == "tfmot":
+            plain = self.criterion == "magnitude" and self.threshold == "layer" and self.pattern != "4:8"
+            asked = f"criterion {self.criterion!r}, threshold {self.threshold!r}, pattern {self.pattern!r}"
+            allowed = "'native' (or 'auto') for anything but magnitude, a threshold a layer and 2:4 or block patterns"
+            check("prune.engine", f"{allowed} (here: {asked})", self.engine, ok=plain)
+
+    def _check_span(self) -> None:
+        begin, end = self.begin_step, self.end_step
+        both = "given in epochs or in steps, not in both"
+        check("prune.begin_step", both, begin, ok=begin is None or self.begin_epoch == 0)
+        check("prune.end_step", both, end, ok=end is None or self.end_epoch is None)
+        check("prune.begin_step", "at least 0", begin, ok=begin is None or begin >= 0)
+        allowed = f"above prune.begin_step ({begin or 0})"
+        check("prune.end_step", allowed, end, ok=end is None or end > (begin or 0))
+        if self.end_epoch is not None:
+            allowed = f"above prune.begin_epoch ({self.begin_epoch})"
+            check("prune.end_epoch", allowed, self.end_epoch, ok=self.end_epoch > self.begin_epoch)
+
+    @property
+    def needs_native(self) -> bool:
+        """Whether it asks for what tfmot does not have."""
+        return (self.criterion, self.threshold) != ("magnitude", "layer") or self.pattern == "4:8"
+
+    @property
+    def label(self) -> str:
+        """Short name used in recipe and folder names."""
+        named = {"2:4": "prune2of4", "4:8": "prune4of8"}
+        return named.get(self.pattern, f"prune{self.sparsity:g}")

@@ -1,0 +1,67 @@
+"""What a rewriting stage is given beside the model, and what it gives back."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tfcompress.progress import SILENT, Progress
+
+if TYPE_CHECKING:
+    from tfcompress.models.samples import Samples
+    from tfcompress.stages.stage import RewritingStage
+
+
+@dataclass(frozen=True, kw_only=True)
+class RewritingContext:
+    """What a rewriting stage may use.
+
+    Attributes:
+        samples: representative training data; None: there is none.
+        original: the model before the first cycle; None: the one that is rewritten.
+        latency_ratio: from two Keras models to the second one's latency over the first one's, measured side by side;
+            None: no latency can be measured.
+        cache: folder that keeps what is dear to find out; None: nothing is kept.
+        seed: of everything random.
+        progress: where progress goes.
+    """
+
+    samples: Samples | None = None
+    original: Any | None = None
+    latency_ratio: Callable[[Any, Any], float] | None = None
+    cache: Path | None = None
+    seed: int = 0
+    progress: Progress = SILENT
+
+
+@dataclass(frozen=True)
+class Rewritten:
+    """What became of a model.
+
+    Attributes:
+        model: the new model, not compiled; the given one is as it was.
+        notes: sentences for the report.
+    """
+
+    model: Any
+    notes: tuple[str, ...] = ()
+
+
+def rewrite(model: Any, stage: RewritingStage, context: RewritingContext) -> Rewritten:
+    """Do what a rewriting stage asks for, by the function that its class names.
+
+    Args:
+        model: a Keras 3 model; it stays as it is.
+        stage: what is asked.
+        context: what it may use.
+
+    Raises:
+        TfcompressError: what the stage's own function raises.
+    """
+    module, _, name = stage.implementation.partition(":")
+    implementation: Callable[[Any, RewritingStage, RewritingContext], Rewritten]
+    implementation = getattr(importlib.import_module(module), name)
+    return implementation(model, stage, context)
