@@ -152,7 +152,7 @@ def test_names_for_a_model_without_classes_are_refused(tmp_path: Path) -> None:
 
 def test_names_in_one_split_and_numbers_in_another_are_refused() -> None:
     given = {"train": (np.zeros((3, 2)), list(ORDER)), "test": (np.zeros((3, 2)), [0, 1, 2])}
-    with pytest.raises(DataError, match="names in train and numbers in test; give them alike"):
+    with pytest.raises(DataError, match="names in y_train and numbers in y_test; give them alike"):
         load(given)
 
 

@@ -163,7 +163,7 @@ def test_a_wrong_shape_is_refused_when_the_data_is_bound() -> None:
 
 
 def test_names_for_labels_in_one_split_only_are_refused_when_the_data_is_bound() -> None:
-    with pytest.raises(DataError, match="labels that are names in train and numbers in test; give them alike"):
+    with pytest.raises(DataError, match="labels that are names in y_train and numbers in y_test; give them alike"):
         bound(arrays(y_train=np.array(["cat"] * 30)))
 
 

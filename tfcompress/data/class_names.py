@@ -174,10 +174,14 @@ def _check_forms(splits: Mapping[str, RawSplit], found: Mapping[str, Rows], sour
     ]
     if others:
         msg = (
-            f"data {source!r} has labels that are names in {', '.join(found)} and numbers in {', '.join(others)}; "
+            f"data {source!r} has labels that are names in {_called(splits, found)} and numbers in {_called(splits, others)}; "
             "give them alike"
         )
         raise DataError(msg)
+
+
+def _called(splits: Mapping[str, RawSplit], chosen: Iterable[str]) -> str:
+    return ", ".join(splits[name].y_name for name in chosen)
 
 
 def said(names: Sequence[str]) -> tuple[str, ...]:
