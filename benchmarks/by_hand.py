@@ -167,7 +167,8 @@ def by_tfcompress(task: Task, output: Path, options: argparse.Namespace) -> Run:
 def figures_of(report: dict[str, Any], cost: Cost) -> Run:
     """Read sizes and accuracies from tfcompress's ``report.json``."""
     float32, int8 = report["baseline"], report["result"]
-    return Run(cost, float32["size_bytes"], int8["size_bytes"], float32["score"]["top1"], int8["score"]["top1"])
+    accuracies = [file["score"]["figures"]["top1"]["value"] for file in (float32, int8)]
+    return Run(cost, float32["size_bytes"], int8["size_bytes"], *accuracies)
 
 
 def budget(task: Task, options: argparse.Namespace) -> list[str]:

@@ -80,10 +80,10 @@ def train(model: str, data: str, recipe: str, output: str) -> dict[str, Any]:
     score, baseline = report.result.score, report.baseline
     file = next(Path(output).glob("*.tflite"))
     return {
-        "top1": None if score is None else score.top1,
+        "top1": None if score is None else score.main_figure.value,
         "size_bytes": report.result.size_bytes,
         "gzip_bytes": report.result.gzip_bytes,
-        "float_top1": None if baseline is None or baseline.score is None else baseline.score.top1,
+        "float_top1": None if baseline is None or baseline.score is None else baseline.score.main_figure.value,
         "seconds": time.perf_counter() - started,
         "file": str(file),
         "notes": [note for note in report.warnings if note.startswith("channels")],

@@ -10,12 +10,35 @@ import numpy as np
 
 from edge_runner.arrays import DataError
 from edge_runner.ndarray import Array
-from edge_runner.scorers import Autoencoder, Binary, Chosen, Classification, Regression
-from edge_runner.segmentation import VOID, Segmentation
+from edge_runner.scorers import (
+    AutoencoderScorer,
+    BinaryScorer,
+    ChosenClassScorer,
+    ClassificationScorer,
+    RegressionScorer,
+)
+from edge_runner.segmentation import VOID, SegmentationScorer
 
 TASKS = ("auto", "classification", "binary", "regression", "autoencoder", "segmentation")
 _PIECE_BYTES = 1 << 22
-Scorer = Union[Classification, Binary, Regression, Segmentation]
+Scorer = Union[ClassificationScorer, BinaryScorer, RegressionScorer, SegmentationScorer]
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A scorer and the labels that it takes.
+
+    Attributes:
+        scorer: what scores.
+        labels: (samples, ...), in the form that the scorer takes; they may lie on the disk.
+    """
+
+    scorer: Scorer
+    labels: Array
+
+    def take(self, start: int, outputs: Array) -> None:
+        """Score the real-valued *outputs* (samples, ...) of the samples from *start* on."""
+        self.scorer.add(np.asarray(self.labels[start : start + len(outputs)]), outputs)
 
 
 @dataclass(frozen=True)
@@ -42,7 +65,7 @@ class Output:
         return int(np.prod(self.shape, dtype=np.int64))
 
 
-def scorer(labels: Array, output: Output, task: str = "auto") -> Scorer:
+def scorer(labels: Array, output: Output, task: str = "auto") -> Labelled:
     """Choose how to score.
 
     Args:
@@ -80,35 +103,35 @@ def _task(labels: Array, output: Output) -> str:
     return "regression"
 
 
-def _classification(labels: Array, output: Output) -> Scorer:
+def _classification(labels: Array, output: Output) -> Labelled:
     if _each(labels) == output.size > 1 and _one_hot(labels):
         pieces = [piece.reshape(len(piece), -1).argmax(axis=1) for piece in _pieces(labels)]
-        return Classification(np.concatenate(pieces), output.size)
+        return Labelled(ClassificationScorer(output.size), np.concatenate(pieces))
     if _each(labels) != 1 or not _whole(labels):
         _refuse_shape(labels, output, "one class number a sample")
     least, most = _extremes(labels)
     if output.size == 1 and output.class_numbers and least >= 0:
-        return Chosen(labels.reshape(-1), int(most) + 1)
+        return Labelled(ChosenClassScorer(int(most) + 1), labels.reshape(-1))
     if least < 0 or most >= output.size:
         allowed = f"class numbers in 0..{output.size - 1} (the model has {output.size} outputs)"
         msg = f"{output.where} must be {allowed}, got {least:g}..{most:g}"
         raise DataError(msg)
-    return Classification(labels.reshape(-1), output.size)
+    return Labelled(ClassificationScorer(output.size), labels.reshape(-1))
 
 
-def _binary(labels: Array, output: Output) -> Scorer:
+def _binary(labels: Array, output: Output) -> Labelled:
     if output.size != 1:
         msg = f"task binary needs an output of one value a sample, got {output.shape}; leave --task out"
         raise DataError(msg)
-    return Binary(_zero_or_one(labels, output))
+    return Labelled(BinaryScorer(), _zero_or_one(labels, output))
 
 
-def _autoencoder(labels: Array, output: Output) -> Scorer:
+def _autoencoder(labels: Array, output: Output) -> Labelled:
     if output.shape != output.input_shape or output.sample is None:
         shapes = f"an output of the only input's shape {output.input_shape}, got {output.shape}"
         msg = f"task autoencoder needs {shapes}; leave --task out"
         raise DataError(msg)
-    return Autoencoder(_zero_or_one(labels, output), output.sample)
+    return Labelled(AutoencoderScorer(output.sample), _zero_or_one(labels, output))
 
 
 def _zero_or_one(labels: Array, output: Output) -> Array:
@@ -121,13 +144,13 @@ def _zero_or_one(labels: Array, output: Output) -> Array:
     return labels.reshape(-1)
 
 
-def _regression(labels: Array, output: Output) -> Scorer:
+def _regression(labels: Array, output: Output) -> Labelled:
     if _each(labels) != output.size:
         _refuse_shape(labels, output, "one class number a sample")
-    return Regression(labels)
+    return Labelled(RegressionScorer(), labels)
 
 
-def _segmentation(labels: Array, output: Output) -> Scorer:
+def _segmentation(labels: Array, output: Output) -> Labelled:
     if not _pixels(labels, output) or not _whole(labels):
         allowed = f"class numbers of shape {output.shape[:2]}"
         msg = f"{output.where} must be {allowed} a sample, got {labels.dtype} of shape {labels.shape[1:]}"
@@ -140,7 +163,7 @@ def _segmentation(labels: Array, output: Output) -> Scorer:
         void = f", and {VOID} for pixels that do not count" if known <= VOID else ""
         msg = f"{output.where} must be class numbers in 0..{known - 1}{void}, got {least:g}..{most:g}"
         raise DataError(msg)
-    return Segmentation(labels, int(most) + 1 if kind == "classes" else known, kind)
+    return Labelled(SegmentationScorer(int(most) + 1 if kind == "classes" else known, kind), labels)
 
 
 def _pixels(labels: Array, output: Output) -> bool:

@@ -1,7 +1,11 @@
-"""How right a model is, output by output: each scorer takes one sample at a time and keeps little."""
+"""How right a model is, output by output: each scorer takes batches of samples and keeps little of them.
+
+tfcompress scores by these, too: a figure on the device and the same figure at the desk come from one function.
+"""
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +18,8 @@ from edge_runner.summary import wilson
 
 NONE = -1
 """The class that an output which is not a number predicts."""
+TOP = 5
+"""Top-5 accuracy is given for more classes than this."""
 NAMES = (
     *("top1", "top1_low", "top1_high", "top5", "mae", "rmse", "auc", "mean_iou", "class_iou", "threshold"),
     *("per_class", "confusion", "predictions"),
@@ -30,7 +36,7 @@ def bits(right: Sequence[int]) -> str:
     return f"{len(right)}:{np.packbits(np.asarray(right, np.uint8)).tobytes().hex() or '0'}"
 
 
-def auc(scores: Sequence[float], truth: Sequence[int]) -> float | None:
+def auc(scores: Sequence[float] | Array, truth: Sequence[int] | Array) -> float | None:
     """Return the area under the ROC curve: the chance that a sample of class 1 has the higher score, ties one half.
 
     By the rank sum (Mann & Whitney 1947, Annals of Mathematical Statistics 18:50).
@@ -52,164 +58,241 @@ def auc(scores: Sequence[float], truth: Sequence[int]) -> float | None:
     return float((mean_rank[place.reshape(-1)][positive].sum() - ones * (ones + 1) / 2) / (ones * zeros))
 
 
-class Classification:
-    """Counts of right answers; labels are class numbers of shape (samples,).
+def ranks(scores: Array, truth: Array) -> Array:
+    """Return at which place the true class comes, 0 for the highest score.
+
+    Equal scores (common among int8 outputs) go by class number, as argmax does. A row with NaN puts every class last.
+
+    Args:
+        scores: (samples, classes).
+        truth: (samples,) class numbers.
+
+    Returns:
+        (samples,) whole numbers in 0..classes.
+    """
+    own = np.take_along_axis(scores, truth[:, None].astype(np.int64), axis=1)
+    before = np.arange(scores.shape[1]) < truth[:, None]
+    rank: Array = np.count_nonzero((scores > own) | ((scores == own) & before), axis=1)
+    if scores.dtype.kind == "f":
+        rank = np.where(np.isnan(scores).any(axis=1), scores.shape[1], rank)
+    return rank
+
+
+class ClassificationScorer:
+    """Counts of right answers; labels are class numbers, one a sample, or one for each position of a sample.
 
     Ties go to the lower class number, as numpy's argmax gives them. An output with a NaN in it is wrong.
     """
 
     task = "classification"
 
-    def __init__(self, labels: Array, classes: int) -> None:
-        self.labels = labels
+    def __init__(self, classes: int) -> None:
         self.classes = classes
         self.right_in_five = 0
-        self.truth = array("i")
-        self.predictions = array("i")
+        self.positions = 1
+        self.cells: Counter[tuple[int, int]] = Counter()
+        self._predictions = array("i")
+        self._outcomes = array("d")
 
-    def take(self, index: int, output: Array) -> None:
-        """Score the real-valued *output* (classes,) of sample *index*."""
-        label, scores = int(self.labels[index]), output.reshape(-1)
-        sound = not np.isnan(scores).any()
-        ahead = int(np.sum(scores > scores[label]) + np.sum(scores[:label] == scores[label]))
-        self.right_in_five += sound and ahead < 5
-        self.truth.append(label)
-        self.predictions.append(int(np.argmax(scores)) if sound else NONE)
+    def add(self, labels: Array, outputs: Array) -> None:
+        """Score a batch.
+
+        Args:
+            labels: (samples, ...) class numbers.
+            outputs: (samples, ..., classes) reals.
+        """
+        scores, truth = outputs.reshape(-1, self.classes), np.asarray(labels).reshape(-1).astype(np.int64)
+        rank = ranks(scores, truth)
+        self.right_in_five += int(np.count_nonzero(rank < TOP))
+        self._count(len(outputs), truth, np.where(rank < self.classes, scores.argmax(axis=1), NONE))
+
+    def _count(self, samples: int, truth: Array, predicted: Array) -> None:
+        if not samples:
+            return
+        self.positions = max(self.positions, len(truth) // samples)
+        least = int(predicted.min())
+        span = int(predicted.max()) - least + 1
+        codes, counts = np.unique(truth * span + (predicted.astype(np.int64) - least), return_counts=True)
+        for code, count in zip(codes.tolist(), counts.tolist()):
+            self.cells[code // span, code % span + least] += count
+        self._outcomes.frombytes((truth == predicted).reshape(samples, -1).mean(axis=1).tobytes())
+        if self.positions == 1:
+            self._predictions.frombytes(predicted.astype(np.intc).tobytes())
 
     @property
-    def right(self) -> str:
-        """Which samples were right."""
-        return bits([t == p for t, p in zip(self.truth, self.predictions)])
+    def predictions(self) -> list[int] | None:
+        """The class of each sample; None where a sample has several."""
+        return list(self._predictions) if self.positions == 1 else None
+
+    @property
+    def outcomes(self) -> Array:
+        """The fraction of each sample's positions that are right, (samples,) float64: 0 or 1 for a single one."""
+        return np.array(self._outcomes)
+
+    @property
+    def right(self) -> str | None:
+        """Which samples were right; None where a sample has several answers."""
+        return bits([int(outcome) for outcome in self._outcomes]) if self.positions == 1 else None
 
     def result(self) -> dict[str, Any]:
         """Return the fractions right, by class too, and what was taken for what."""
-        top5 = self.right_in_five / len(self.truth) if self.classes > 5 else None
-        return {**_fractions(self.task, self.truth, self.predictions), "top5": top5}
+        fractions = _fractions(self.task, self.cells, len(self._outcomes))
+        top5 = self.right_in_five / sum(self.cells.values()) if self.classes > TOP else None
+        interval = {} if self.positions == 1 else {"top1_low": None, "top1_high": None}  # positions go together
+        return {**fractions, **interval, "top5": top5}
 
 
-class Chosen(Classification):
+class ChosenClassScorer(ClassificationScorer):
     """Counts of right answers of a model that chooses the class itself: its output is one class number."""
 
-    def take(self, index: int, output: Array) -> None:
-        """Score the *output* (1,) of sample *index*."""
-        self.truth.append(int(self.labels[index]))
-        self.predictions.append(int(output.reshape(-1)[0]))
+    def add(self, labels: Array, outputs: Array) -> None:
+        """Score a batch: labels (samples,) and outputs (samples, 1) of whole numbers."""
+        truth = np.asarray(labels).reshape(-1).astype(np.int64)
+        self._count(len(outputs), truth, outputs.reshape(len(outputs), -1)[:, 0].astype(np.int64))
 
     def result(self) -> dict[str, Any]:
         """Return the fractions right, by class too, and what was taken for what."""
-        return _fractions(self.task, self.truth, self.predictions)
+        return _fractions(self.task, self.cells, len(self._outcomes))
 
 
-class Binary:
-    """Counts of right answers of a single output; labels are 0 or 1, of shape (samples,).
+class BinaryScorer:
+    """Counts of right answers of a single output; labels are 0 or 1, one a sample.
 
     Outputs within 0..1 are probabilities (threshold 0.5), others logits (threshold 0); the result says which was taken.
     """
 
     task = "binary"
 
-    def __init__(self, labels: Array) -> None:
-        self.labels = labels
-        self.truth = array("i")
-        self.outputs = array("d")
+    def __init__(self) -> None:
+        self._truth = array("i")
+        self._outputs = array("d")
 
-    def take(self, index: int, output: Array) -> None:
-        """Keep the real-valued *output* (1,) of sample *index*."""
-        self.truth.append(int(self.labels[index]))
-        self.outputs.append(float(output.reshape(-1)[0]))
+    def add(self, labels: Array, outputs: Array) -> None:
+        """Keep a batch: labels (samples, ...) and the real-valued outputs (samples, ...), one value each."""
+        self._truth.frombytes((np.asarray(labels).reshape(-1) == 1).astype(np.intc).tobytes())
+        self._outputs.frombytes(outputs.reshape(-1).astype(np.float64).tobytes())
+
+    @property
+    def truth(self) -> Array:
+        """The labels, (samples,) of 0 and 1."""
+        return np.array(self._truth)
 
     @property
     def threshold(self) -> float:
         """What an output must exceed to mean class 1."""
-        return 0.5 if all(0 <= value <= 1 for value in self.outputs if value == value) else 0.0
+        outputs = np.asarray(self._outputs)
+        return 0.5 if bool((((outputs >= 0) & (outputs <= 1)) | np.isnan(outputs)).all()) else 0.0
 
     @property
     def predictions(self) -> list[int]:
         """The class of each sample."""
-        threshold = self.threshold
-        return [int(value > threshold) if value == value else NONE for value in self.outputs]
+        outputs = np.asarray(self._outputs)
+        found: list[int] = np.where(np.isnan(outputs), NONE, outputs > self.threshold).tolist()
+        return found
+
+    @property
+    def outcomes(self) -> Array:
+        """Whether each sample was right, (samples,) float64 of 0 and 1."""
+        found: Array = (np.asarray(self.predictions) == self.truth).astype(np.float64)
+        return found
 
     @property
     def right(self) -> str:
         """Which samples were right."""
-        return bits([t == p for t, p in zip(self.truth, self.predictions)])
+        return bits([int(outcome) for outcome in self.outcomes])
 
     def result(self) -> dict[str, Any]:
         """Return the fraction right, and how well the outputs separate the classes whatever the threshold."""
-        fractions = _fractions(self.task, self.truth, self.predictions)
-        return {**fractions, "threshold": self.threshold, "auc": auc(self.outputs, self.truth)}
+        cells = Counter(zip(self._truth, self.predictions))
+        fractions = _fractions(self.task, cells, len(self._truth))
+        return {**fractions, "threshold": self.threshold, "auc": auc(np.asarray(self._outputs), self.truth)}
 
 
-class Regression:
+class RegressionScorer:
     """Errors of real values; labels have the output's shape, samples first."""
 
     task = "regression"
     predictions = None
     right = None
 
-    def __init__(self, labels: Array) -> None:
-        self.labels = labels
-        self.samples = self.values = 0
-        self.absolute = self.square = 0.0
+    def __init__(self) -> None:
+        self.values = 0
+        self._each = array("d")  # how many values a sample has
+        self._absolute = array("d")
+        self._square = array("d")
 
-    def take(self, index: int, output: Array) -> None:
-        """Score the real-valued *output* of sample *index*."""
-        self.add(output, np.asarray(self.labels[index]))
-
-    def add(self, output: Array, wanted: Array) -> float:
-        """Add the errors of one sample and return their mean square."""
-        error = output.reshape(-1).astype(np.float64) - np.asarray(wanted, np.float64).reshape(-1)
-        square = float(np.square(error).sum())
-        self.samples += 1
+    def add(self, labels: Array, outputs: Array) -> None:
+        """Add the errors of a batch: labels and the real-valued outputs, (samples, ...) alike."""
+        count = len(outputs)
+        error = outputs.reshape(count, -1).astype(np.float64) - np.asarray(labels, np.float64).reshape(count, -1)
         self.values += error.size
-        self.absolute += float(np.abs(error).sum())
-        self.square += square
-        return square / error.size
+        self._each.extend([error.shape[1]] * count)
+        self._absolute.frombytes(np.abs(error).sum(axis=1).tobytes())
+        self._square.frombytes(np.square(error).sum(axis=1).tobytes())
+
+    @property
+    def outcomes(self) -> Array:
+        """The mean absolute error of each sample, (samples,) float64."""
+        found: Array = np.asarray(self._absolute) / np.asarray(self._each)
+        return found
+
+    @property
+    def squares(self) -> Array:
+        """The mean square error of each sample, (samples,) float64."""
+        found: Array = np.asarray(self._square) / np.asarray(self._each)
+        return found
 
     def result(self) -> dict[str, Any]:
         """Return mean absolute error and root mean square error over all values; None when one is not finite."""
-        mae, rmse = self.absolute / self.values, (self.square / self.values) ** 0.5
-        finite = bool(np.isfinite(rmse))
-        return {**empty(self.task, self.samples), "mae": mae if finite else None, "rmse": rmse if finite else None}
+        # Exact sums, so that the figure does not depend on how the samples were cut into batches.
+        mae, rmse = math.fsum(self._absolute) / self.values, math.sqrt(math.fsum(self._square) / self.values)
+        finite = math.isfinite(rmse)
+        return {
+            **empty(self.task, len(self._each)),
+            "mae": mae if finite else None,
+            "rmse": rmse if finite else None,
+        }
 
 
-class Autoencoder(Regression):
+class AutoencoderScorer(RegressionScorer):
     """How well the reconstruction error, the mean square over a sample, tells samples of class 1 from those of class 0.
 
+    Labels are 0 (normal) or 1 (anomalous), one a sample.
+
     Args:
-        labels: (samples,) of 0 (normal) and 1 (anomalous).
-        sample: returns the real-valued input of a sample, which its output is compared with.
+        sample: returns the real-valued input of a sample by its number, which its output is compared with.
     """
 
     task = "autoencoder"
 
-    def __init__(self, labels: Array, sample: Callable[[int], Array]) -> None:
-        super().__init__(labels)
+    def __init__(self, sample: Callable[[int], Array]) -> None:
+        super().__init__()
         self.sample = sample
         self.truth = array("i")
-        self.errors = array("d")
 
-    def take(self, index: int, output: Array) -> None:
-        """Score the real-valued *output* of sample *index*."""
-        self.truth.append(int(self.labels[index]))
-        self.errors.append(self.add(output, self.sample(index)))
+    def add(self, labels: Array, outputs: Array) -> None:
+        """Score the real-valued outputs (samples, ...) of the samples that come next."""
+        first = len(self.truth)
+        for place, output in enumerate(outputs):
+            super().add(self.sample(first + place)[None], output[None])
+        self.truth.extend(int(label) for label in np.asarray(labels).reshape(-1))
 
     def result(self) -> dict[str, Any]:
         """Return the errors of the reconstruction, and the area under the curve of telling anomalies by it."""
-        return {**super().result(), "auc": auc(self.errors, self.truth)}
+        return {**super().result(), "auc": auc(self.squares, self.truth)}
 
 
-def _fractions(task: str, truth: Sequence[int], predictions: Sequence[int]) -> dict[str, Any]:
-    cells = Counter(zip(truth, predictions))
-    samples, right = len(truth), sum(count for (t, p), count in cells.items() if t == p)
-    low, high = wilson(right, samples)
+def _fractions(task: str, cells: Mapping[tuple[int, int], int], samples: int) -> dict[str, Any]:
+    answers, right = sum(cells.values()), sum(count for (t, p), count in cells.items() if t == p)
+    low, high = wilson(right, answers)
     return {
         **empty(task, samples),
-        "top1": right / samples,
+        "top1": right / answers,
         "top1_low": low,
         "top1_high": high,
         "per_class": {
-            str(label): {"samples": count, "right": cells[label, label]} for label, count in _by_class(cells).items()
+            str(label): {"samples": count, "right": cells.get((label, label), 0)}
+            for label, count in _by_class(cells).items()
         },
         "confusion": [[t, p, count] for (t, p), count in sorted(cells.items())],
     }

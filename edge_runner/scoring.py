@@ -56,16 +56,17 @@ def score(
     files = {tensor.name: _file(folder, number, tensor, count) for number, tensor in enumerate(outputs) if folder}
     if scorers or files:
         _run(model, feed, count, scorers, files, alive)
-    results = {name: scorer.result() for name, scorer in scorers.items()}
-    for name, scorer in scorers.items():
+    found = {name: labelled.scorer for name, labelled in scorers.items()}
+    results = {name: scorer.result() for name, scorer in found.items()}
+    for name, scorer in found.items():
         if predictions and scorer.predictions is not None:
-            results[name]["predictions"] = list(scorer.predictions)
-    return {"outputs": results, "right": {name: found.right for name, found in scorers.items() if found.right}}
+            results[name]["predictions"] = scorer.predictions
+    return {"outputs": results, "right": {name: scorer.right for name, scorer in found.items() if scorer.right}}
 
 
 def _scorers(
     model: Model, feed: feeding.Feed, data: Mapping[str, Array], count: int, task: str
-) -> dict[str, accuracy.Scorer]:
+) -> dict[str, accuracy.Labelled]:
     inputs, outputs, scorers = model.inputs, model.outputs, {}
     for tensor in outputs:
         labels = feeding.labels_for(tensor.name, len(outputs), data)
@@ -93,7 +94,7 @@ def _run(
     model: Model,
     feed: feeding.Feed,
     count: int,
-    scorers: Mapping[str, Any],
+    scorers: Mapping[str, accuracy.Labelled],
     files: Mapping[str, Array],
     alive: Callable[[str], None],
 ) -> None:
@@ -108,11 +109,11 @@ def _run(
         for tensor in outputs:
             stored = model.get(tensor)
             real = feeding.dequantize(stored, tensor)
-            for place in range(min(batch, count - start)):
-                if tensor.name in files:
-                    files[tensor.name][start + place] = stored[place]
-                if tensor.name in scorers:
-                    scorers[tensor.name].take(start + place, np.asarray(real[place]))
+            taken = min(batch, count - start)
+            if tensor.name in files:
+                files[tensor.name][start : start + taken] = stored[:taken]
+            if tensor.name in scorers:
+                scorers[tensor.name].take(start, np.asarray(real[:taken]))
             held += stored.nbytes
         held += sum(feed.arrays[tensor.name][start : start + batch].nbytes for tensor in inputs)
         if held > _HELD_BYTES:  # data may be larger than the memory
@@ -125,7 +126,7 @@ def _run(
         array.flush()  # type: ignore[attr-defined]  # open_memmap's arrays are mappings
 
 
-def _release(feed: feeding.Feed, scorers: Mapping[str, accuracy.Scorer], files: Mapping[str, Array]) -> None:
+def _release(feed: feeding.Feed, scorers: Mapping[str, accuracy.Labelled], files: Mapping[str, Array]) -> None:
     feed.release()
     for array in (*(scorer.labels for scorer in scorers.values()), *files.values()):
         release(array)

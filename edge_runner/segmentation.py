@@ -17,11 +17,10 @@ VOID = 255
 """The label of pixels that don't count, where there are no so many classes (PASCAL VOC's custom)."""
 
 
-class Segmentation:
+class SegmentationScorer:
     """Counts of pixels; labels are class numbers of shape (samples, height, width) or (samples, height, width, 1).
 
     Args:
-        labels: see above.
         classes: how many there are.
         kind: of the output: ``scores`` (height, width, classes), ``classes`` (height, width), whole class numbers, or
             ``mask`` (height, width), one value a pixel for two classes: outputs all within 0..1 are probabilities
@@ -32,8 +31,7 @@ class Segmentation:
     predictions = None
     right = None
 
-    def __init__(self, labels: Array, classes: int, kind: str) -> None:
-        self.labels = labels
+    def __init__(self, classes: int, kind: str) -> None:
         self.classes = classes
         self.kind = kind
         self.samples = 0
@@ -41,9 +39,12 @@ class Segmentation:
         self.thresholds = (0.5, 0.0) if kind == "mask" else (0.0,)
         self.cells = np.zeros((len(self.thresholds), classes, classes + 1), np.int64)
 
-    def take(self, index: int, output: Array) -> None:
-        """Score the real-valued *output* of sample *index*."""
-        truth = np.asarray(self.labels[index]).reshape(-1).astype(np.intp)  # bincount takes no wider ones
+    def add(self, labels: Array, outputs: Array) -> None:
+        """Score a batch: labels as the class's docstring has them, and the real-valued outputs of the samples."""
+        for label, output in zip(labels, outputs):
+            self._add(np.asarray(label).reshape(-1).astype(np.intp), output)  # bincount takes no wider ones
+
+    def _add(self, truth: Array, output: Array) -> None:
         counted = truth < self.classes
         for place, threshold in enumerate(self.thresholds):
             predicted = np.where(self._in_range(found := self._classes(output, threshold)), found, self.classes)

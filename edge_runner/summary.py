@@ -97,12 +97,24 @@ def wilson(right: int, count: int, z: float = 1.959963984540054) -> tuple[float,
     """Return the Wilson score interval of a proportion (Wilson 1927, JASA 22:209, equation for p).
 
     Args:
-        right: successes.
-        count: trials, at least 1.
+        right: successes, 0 to *count*.
+        count: trials.
         z: quantile of the normal distribution; the default gives 95 %.
+
+    Returns:
+        Lower and upper end, in [0, 1]; (0, 1) for no trials.
+
+    Raises:
+        ValueError: *right* outside 0..*count*.
     """
+    if not 0 <= right <= count:
+        msg = f"right must be in 0..{count}, got {right}"
+        raise ValueError(msg)
+    if count == 0:
+        return 0.0, 1.0
     share, square = right / count, z * z
     centre = share + square / (2 * count)
     spread = z * math.sqrt(share * (1 - share) / count + square / (4 * count * count))
     scale = 1 + square / count
-    return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
+    low, high = (centre - spread) / scale, (centre + spread) / scale
+    return (0.0 if right == 0 else low), (1.0 if right == count else high)

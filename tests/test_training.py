@@ -12,46 +12,14 @@ import pytest
 import tfcompress as tfc
 from tfcompress.errors import DataError, RecipeError, UnsupportedError
 from tfcompress.recipe import Train
-from tfcompress.training import _named_optimizer, are_probabilities, choose_loss, fit_
+from tfcompress.training import _named_optimizer, fit_
 
 pytestmark = pytest.mark.slow
-
-SOFTMAX = np.array([[0.2, 0.8], [0.5, 0.5]])
-LOGITS = np.array([[-3.0, 1.0], [0.5, 0.5]])
 
 
 @pytest.fixture(params=["keras", "tf_keras"])
 def keras(request: pytest.FixtureRequest) -> Any:
     return importlib.import_module(request.param)
-
-
-def test_probabilities_are_told_from_logits_by_the_rows() -> None:
-    assert are_probabilities(SOFTMAX)
-    assert not are_probabilities(LOGITS)
-    assert not are_probabilities(SOFTMAX / 2)
-
-
-@pytest.mark.parametrize(
-    ("task", "outputs", "name", "from_logits"),
-    [
-        ("classification", SOFTMAX, "sparse_categorical_crossentropy", False),
-        ("classification", LOGITS, "sparse_categorical_crossentropy", True),
-        ("binary", np.array([[0.1], [0.9]]), "binary_crossentropy", False),
-        ("binary", np.array([[-4.0], [2.0]]), "binary_crossentropy", True),
-        ("regression", LOGITS, "mean_squared_error", None),
-    ],
-)
-def test_the_loss_follows_the_task_and_the_outputs(
-    task: str, outputs: np.ndarray, name: str, from_logits: bool | None, keras: Any
-) -> None:
-    loss = choose_loss(task, outputs, "auto", keras)
-    assert loss.name == name
-    assert loss.get_config().get("from_logits") == from_logits
-
-
-def test_a_loss_that_keras_does_not_know_is_refused(keras: Any) -> None:
-    with pytest.raises(RecipeError, match=r"train\.loss must be 'auto' or the name of a Keras loss, got 'huge'"):
-        choose_loss("regression", LOGITS, "huge", keras)
 
 
 def small(
@@ -66,6 +34,29 @@ def small(
     data = tfc.load_data({"x_train": x, "y_train": np.arange(96) % 3}).bind(signature_of(model))
     job = tfc.attach(model, tfc.Prune(sparsity=0.5, frequency=1), epochs=3)
     return job, data, call(model, {signature_of(model).inputs[0].name: x})
+
+
+def test_a_loss_that_keras_does_not_know_is_refused(keras: Any) -> None:
+    job, data, outputs = small(keras, np.random.default_rng(0))
+    with pytest.raises(RecipeError, match=r"train\.loss must be 'auto' or the name of a Keras loss, got 'huge'"):
+        fit_(job, data, Train(loss="huge"), outputs=outputs)
+
+
+def test_the_accuracy_in_the_history_of_binary_logits_is_that_of_the_score(keras: Any) -> None:
+    """Logits of 0.3 mean yes; decided at one half, as Keras does by itself, every yes would be wrong."""
+    from tfcompress.evaluate.scoring import evaluate
+    from tfcompress.models.signature import call, signature_of
+
+    model = keras.Sequential([keras.layers.Input((2,), name="x"), keras.layers.Dense(1, use_bias=False)])
+    model.layers[0].set_weights([np.float32([[0.3], [0.0]])])
+    x = np.float32([[-1.0, 0.0], [1.0, 0.0]] * 16)
+    y = x[:, :1] > 0
+    data = tfc.load_data({"x_train": x, "y_train": y, "x_test": x, "y_test": y}).bind(signature_of(model))
+    outputs = call(model, {signature_of(model).inputs[0].name: x})
+    score = evaluate(lambda inputs: call(model, inputs), data.need_test(), data.tasks).score
+    job = tfc.attach(model, tfc.Prune(sparsity=0.5, frequency=1), epochs=1)
+    history = fit_(job, data, Train(epochs=1, learning_rate=1e-6), outputs=outputs).history
+    assert history[0]["accuracy"] == score.main_figure.value == 1.0
 
 
 def test_an_optimizer_that_keras_does_not_know_is_refused(keras: Any) -> None:

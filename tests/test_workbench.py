@@ -83,8 +83,7 @@ def test_post_training_int8_of_every_kind_of_file(model: str, folder: Path, here
     assert set(weights.ops_by_dtype(flat.subgraphs)) == {"int8"}
     assert report.result.score is not None
     assert report.result.score.samples == TEST
-    assert report.result.score.top1 is not None
-    assert report.result.score.top1 >= 0.9
+    assert (report.result.score.main_figure.value or 0) >= 0.9
     assert report.baseline is not None
     assert report.result.size_bytes == (here / "out" / report.result.name).stat().st_size
     assert report.comparison.size_ratio == report.baseline.size_bytes / report.result.size_bytes
@@ -246,7 +245,7 @@ def test_evaluate_agrees_between_the_keras_file_and_its_float_export(
         capfd.readouterr()
         assert run(["evaluate", str(model), "--data", str(folder / "data.npz"), "--json"]) == 0
         found.append(json.loads(capfd.readouterr().out))
-    assert found[0]["top1"] == found[1]["top1"]
+    assert found[0]["figures"]["top1"] == found[1]["figures"]["top1"]
     assert found[0]["samples"] == TEST
 
 

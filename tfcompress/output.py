@@ -16,10 +16,11 @@ from tfcompress.reports import report as reports
 
 if TYPE_CHECKING:
     from tfcompress.data.dataset import BoundData
-    from tfcompress.evaluate.metrics import Metrics
     from tfcompress.job import Job
     from tfcompress.models.loading import Loaded
     from tfcompress.recipe import Recipe
+    from tfcompress.tasks.score import Difference
+    from tfcompress.tasks.task import Evaluation
     from tfcompress.tflite.export import TFLiteModel
     from tfcompress.training import Training
 
@@ -45,7 +46,7 @@ def report(
     training: Training | None,
     baseline: bytes | None,
     tflite: TFLiteModel,
-    scores: Mapping[str, Metrics],
+    scores: Mapping[str, Evaluation],
     wall_seconds: Mapping[str, float],
     notes: Sequence[str],
 ) -> reports.Report:
@@ -67,7 +68,7 @@ def report(
         data=None if data is None else data.describe(),
         training=_training(training, job, recipe),
         baseline=before,
-        comparison=reports.compare(source, before, after, mcnemar_p=_mcnemar(scores)),
+        comparison=reports.compare(source, before, after, main=_difference(data, scores)),
         wall_seconds=dict(wall_seconds),
         warnings=tuple(notes),
     )
@@ -120,21 +121,17 @@ def _profile(loaded: Loaded) -> dict[str, Any]:
     }
 
 
-def _baseline(content: bytes, score: Metrics | None) -> reports.Baseline:
+def _baseline(content: bytes, score: Evaluation | None) -> reports.Baseline:
     return reports.Baseline(
         size_bytes=len(content),
         gzip_bytes=len(gzip.compress(content, 9, mtime=0)),
         sha256=files.sha256(content),
-        score=_score(score),
+        score=score.score if score else None,
     )
 
 
-def _score(metrics: Metrics | None) -> reports.Score | None:
-    return None if metrics is None else reports.Score.from_dict(metrics.to_dict())
-
-
 def _result(
-    recipe: Recipe, loaded: Loaded, job: Job | None, tflite: TFLiteModel, score: Metrics | None
+    recipe: Recipe, loaded: Loaded, job: Job | None, tflite: TFLiteModel, score: Evaluation | None
 ) -> reports.ResultFile:
     from tfcompress.tflite.flatbuffer import read
     from tfcompress.tflite.weights import facts
@@ -153,7 +150,7 @@ def _result(
         macs=flat.macs,
         kernels_bytes=sum(kernel.size_bytes for kernel in kernels),
         kernels_entropy_bytes=sum(entropies) if len(entropies) == len(kernels) else None,
-        score=_score(score),
+        score=score.score if score else None,
         operators=flat.op_counts,
         verification=tflite.verification.to_dict(),
         runtimes=tuple(
@@ -167,7 +164,7 @@ def _result(
             for verdict in tflite.verification.runtimes
         ),
         promises=tuple(
-            reports.Promise(layer=p.layer, what=p.what, asked=p.asked, got=p.got)
+            reports.PromiseRecord(layer=p.layer, what=p.what, asked=p.asked, got=p.got)
             for p in (() if job is None else job.promises())
         ),
     )
@@ -180,12 +177,12 @@ def tflite_name(loaded: Loaded, recipe: Recipe) -> str:
     return f"{stem or 'model'}-{recipe.name}.tflite"
 
 
-def _training(training: Training | None, job: Job | None, recipe: Recipe) -> reports.Training | None:
+def _training(training: Training | None, job: Job | None, recipe: Recipe) -> reports.TrainingRecord | None:
     if training is None:
         return None
     names = list(training.history[0]) if training.history else []
     resumed = [f"went on after epoch {training.resumed_at} of a run that was stopped"] if training.resumed_at else []
-    return reports.Training(
+    return reports.TrainingRecord(
         epochs=recipe.train.epochs,
         samples=training.samples,
         history={name: tuple(row.get(name) for row in training.history) for name in names},
@@ -194,13 +191,11 @@ def _training(training: Training | None, job: Job | None, recipe: Recipe) -> rep
     )
 
 
-def _mcnemar(scores: Mapping[str, Metrics]) -> float | None:
-    from tfcompress.evaluate.significance import mcnemar
-
-    pair = [scores[name].correct for name in ("float", "result") if name in scores]
-    if len(pair) != 2 or pair[0] is None or pair[1] is None:
+def _difference(data: BoundData | None, scores: Mapping[str, Evaluation]) -> Difference | None:
+    """Test the result against the float file on the same samples, where both were scored."""
+    if data is None or not {"float", "result"} <= set(scores):
         return None
-    return float(mcnemar(pair[0], pair[1]))
+    return next(iter(data.tasks.values())).compare(scores["float"], scores["result"])
 
 
 def save_model(model: Any, folder: Path) -> None:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Protocol
 
 
-class Task(Protocol):
+class ProgressTask(Protocol):
     """One piece of work under way."""
 
     def advance(self, steps: float = 1) -> None:
@@ -25,7 +25,7 @@ class Progress(Protocol):
     """Where progress goes."""
 
     @contextmanager
-    def task(self, name: str, total: float | None = None) -> Iterator[Task]:
+    def task(self, name: str, total: float | None = None) -> Iterator[ProgressTask]:
         """Open a task called *name* of *total* steps (None: unknown), closed on exit."""
         yield SilentTask()
 
@@ -47,7 +47,7 @@ class SilentProgress:
     """A progress that says nothing."""
 
     @contextmanager
-    def task(self, name: str, total: float | None = None) -> Iterator[Task]:
+    def task(self, name: str, total: float | None = None) -> Iterator[ProgressTask]:
         """Open a silent task."""
         yield SilentTask()
 

@@ -13,12 +13,14 @@ import numpy as np
 
 from tfcompress.errors import DataError, RecipeError, UnsupportedError
 from tfcompress.models.kinds import keras_of
-from tfcompress.progress import SILENT, Progress, Task
+from tfcompress.progress import SILENT, Progress
 
 if TYPE_CHECKING:
     from tfcompress.data.dataset import BoundData
     from tfcompress.job import Job
+    from tfcompress.progress import ProgressTask
     from tfcompress.recipe import Train
+    from tfcompress.tasks.task import Task
 
 
 @dataclass(frozen=True)
@@ -73,13 +75,13 @@ def fit_(
     split = data.need_train()
     size = split.size if train.limit is None or split.size is None else min(split.size, train.limit)
     steps = None if size is None else -(-size // train.batch_size)
-    losses = {name: choose_loss(task, outputs[name], train.loss, keras) for name, task in data.tasks.items()}
-    metrics = {name: ["accuracy"] for name, task in data.tasks.items() if task != "regression"}
+    losses = {name: _loss(task, outputs[name], train.loss, keras) for name, task in data.tasks.items()}
+    metrics = {name: task.metrics(outputs[name], keras) for name, task in data.tasks.items()}
     only = len(outputs) == 1
     job.model.compile(
         optimizer=_optimizer(train, keras, steps),
         loss=next(iter(losses.values())) if only else losses,
-        metrics=next(iter(metrics.values()), None) if only else metrics,
+        metrics=next(iter(metrics.values())) if only else {name: kept for name, kept in metrics.items() if kept},
     )
     kept = None if backup is None else (_Kept2(backup) if keras.__name__ == "tf_keras" else _Kept3(backup))
     done = 0 if kept is None else kept.resume_(job.model)
@@ -179,38 +181,15 @@ class _Kept3:
         return Keep()
 
 
-def choose_loss(task: str, outputs: np.ndarray, name: str, keras: Any) -> Any:
-    """Return the loss for *task*; probabilities and logits are told apart by the outputs themselves.
-
-    Args:
-        task: ``classification``, ``binary`` or ``regression``.
-        outputs: the model's outputs on real samples, shape (n, k).
-        name: ``auto``, or the name of a Keras loss.
-        keras: the module ``keras`` or ``tf_keras``.
-
-    Raises:
-        RecipeError: a name that Keras does not know.
-    """
-    if name != "auto":
-        try:
-            return keras.losses.get(name)
-        except ValueError as error:
-            msg = f"train.loss must be 'auto' or the name of a Keras loss, got {name!r}"
-            raise RecipeError(msg) from error
-    if task == "regression":
-        return keras.losses.MeanSquaredError()
-    if task == "binary":
-        return keras.losses.BinaryCrossentropy(from_logits=not _in_unit_interval(outputs))
-    return keras.losses.SparseCategoricalCrossentropy(from_logits=not are_probabilities(outputs))
-
-
-def are_probabilities(outputs: np.ndarray) -> bool:
-    """Tell whether every row of *outputs*, shape (..., k), lies in [0, 1] and sums to 1 (a softmax did that)."""
-    return _in_unit_interval(outputs) and bool(np.allclose(outputs.sum(-1), 1.0, atol=1e-3))
-
-
-def _in_unit_interval(outputs: np.ndarray) -> bool:
-    return bool(outputs.min() >= 0.0 and outputs.max() <= 1.0)
+def _loss(task: Task, outputs: np.ndarray, name: str, keras: Any) -> Any:
+    """Return the loss called *name*, a Keras loss, or for ``auto`` the task's own."""
+    if name == "auto":
+        return task.loss(outputs, keras)
+    try:
+        return keras.losses.get(name)
+    except ValueError as error:
+        msg = f"train.loss must be 'auto' or the name of a Keras loss, got {name!r}"
+        raise RecipeError(msg) from error
 
 
 def _optimizer(train: Train, keras: Any, steps: int | None) -> Any:
@@ -239,7 +218,7 @@ def _named_optimizer(name: str, keras: Any) -> Any:
         raise RecipeError(msg) from error
 
 
-def _watcher(keras: Any, task: Task, epochs: int, current: list[int]) -> Any:
+def _watcher(keras: Any, task: ProgressTask, epochs: int, current: list[int]) -> Any:
     """Return a callback that moves the bar, keeps *current* the epoch, and stops at a loss that is no number."""
 
     class Watcher(keras.callbacks.Callback):  # type: ignore[misc]  # of either Keras

@@ -23,11 +23,11 @@ from tfcompress.recipe import load as load_recipe
 
 if TYPE_CHECKING:
     from tfcompress.data.dataset import BoundData, Dataset
-    from tfcompress.evaluate.metrics import Metrics
     from tfcompress.job import Job
     from tfcompress.models.first_load import LoadLimits
     from tfcompress.quantization.transform import Quantized
     from tfcompress.reports.report import Report
+    from tfcompress.tasks.task import Evaluation
     from tfcompress.tflite.convert import ConverterProcess
     from tfcompress.tflite.export import TFLiteModel
 
@@ -343,7 +343,7 @@ def _check_promises(job: Job, tflite: TFLiteModel) -> list[str]:
     return promised.check_file(job.promises(), weights.facts(read(tflite.content).subgraphs))
 
 
-def _scores(run: Run, baseline: bytes | None, tflite: TFLiteModel) -> dict[str, Metrics]:
+def _scores(run: Run, baseline: bytes | None, tflite: TFLiteModel) -> dict[str, Evaluation]:
     """Evaluate the float file and the result on the test split, in the interpreter."""
     if run.data is None or run.data.scored is None:
         return {}
@@ -356,14 +356,14 @@ def _scores(run: Run, baseline: bytes | None, tflite: TFLiteModel) -> dict[str, 
         }
 
 
-def evaluate_file(content: bytes | Path, data: BoundData, title: str, progress: Progress = SILENT) -> Metrics:
+def evaluate_file(content: bytes | Path, data: BoundData, title: str, progress: Progress = SILENT) -> Evaluation:
     """Evaluate a TFLite file on the test split.
 
     Raises:
         ContractError: the interpreter refuses the file, or dies of it.
         DataError: there is no test split.
     """
-    from tfcompress.evaluate.metrics import evaluate
+    from tfcompress.evaluate.scoring import evaluate
     from tfcompress.tflite.interpret import InterpreterProcess
 
     split = data.need_test()

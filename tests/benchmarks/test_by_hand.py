@@ -59,7 +59,10 @@ def test_a_failing_command_shows_the_end_of_its_stderr() -> None:
 
 def test_sizes_and_accuracies_are_read_from_the_report() -> None:
     files = {"baseline": (400, 0.5), "result": (100, 0.25)}
-    report = {name: {"size_bytes": size, "score": {"top1": top1}} for name, (size, top1) in files.items()}
+    report = {
+        name: {"size_bytes": size, "score": {"figures": {"top1": {"value": top1}}}}
+        for name, (size, top1) in files.items()
+    }
     assert by_hand.figures_of(report, Cost(1.0, 2.0, 3)) == Run(Cost(1.0, 2.0, 3), 400, 100, 0.5, 0.25)
 
 

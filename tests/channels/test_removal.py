@@ -167,6 +167,15 @@ def test_max_drop_keeps_a_group_that_the_score_hangs_on(model):
     assert set(found.keep) == {"stem"}
 
 
+def test_max_drop_of_a_regression_is_in_the_unit_of_its_labels(model, samples):
+    numbers = Samples(samples.inputs, model(samples.inputs["image"]).numpy())  # its own outputs: no error to begin with
+    free = Channels(remove=0.3, round_to=1)
+    loose = remove_channels(model, dataclasses.replace(free, max_drop=0.1), samples=numbers)
+    assert loose.after.macs <= 0.7 * loose.before.macs
+    with pytest.raises(UsageError, match=r"with at_most 0\.9 and round_to 1, max_drop 0\.001, got 0\.3"):
+        remove_channels(model, dataclasses.replace(free, max_drop=0.1 / 100), samples=numbers)
+
+
 def test_max_drop_without_labels_is_refused(model):
     with pytest.raises(UsageError, match=r"channels\.max_drop needs samples with labels, or an evaluate function"):
         remove_channels(model, Channels(max_drop=1.0))
@@ -244,33 +253,26 @@ def test_averages_are_taken_anew_over_all_batches(samples):
     assert statistics.renew_(changed, samples.inputs) == 0
 
 
-def test_the_score_is_the_accuracy_or_the_negative_squared_error(model, samples):
+def test_the_score_is_the_main_figure_and_more_is_better(model, samples):
     assert task_loss.score_of(model, samples) == 1.0
-    targets = np.zeros((96, 3), "float32") + 0.5
-    expected = -np.square(model(samples.inputs["image"]).numpy() - 0.5).mean()
-    assert task_loss.score_of(model, Samples(samples.inputs, targets)) == pytest.approx(expected, rel=1e-5)
+    assert task_loss.main_kind(model, samples).title == "accuracy"
+    targets = Samples(samples.inputs, np.zeros((96, 3), "float32") + 0.5)
+    expected = -np.abs(model(samples.inputs["image"]).numpy() - 0.5).mean()
+    assert task_loss.score_of(model, targets) == pytest.approx(expected, rel=1e-5)
+    assert task_loss.main_kind(model, targets).title == "MAE"
     with pytest.raises(DataError, match="a score needs samples with labels"):
         task_loss.score_of(model, Samples(samples.inputs))
 
 
-@pytest.mark.parametrize(
-    ("outputs", "labels", "kind"),
-    [
-        (np.zeros((4, 3)), np.array([0, 2, 1, 1]), "classification"),
-        (np.zeros((4, 1)), np.array([0, 1, 1, 0]), "binary"),
-        (np.zeros((4, 1)), np.array([0, 3, 1, 0]), "regression"),
-        (np.zeros((4, 2)), np.full((4, 2), 0.5), "regression"),
-    ],
-)
-def test_labels_say_what_they_are(outputs, labels, kind):
-    assert task_loss.kind_of(outputs, labels) == kind
-
-
-def test_losses_tell_probabilities_from_logits():
-    assert task_loss.loss_of("classification", np.array([[0.25, 0.75]])).get_config()["from_logits"] is False
-    assert task_loss.loss_of("classification", np.array([[0.25, 2.0]])).get_config()["from_logits"] is True
-    assert task_loss.loss_of("binary", np.array([[-1.0]])).get_config()["from_logits"] is True
-    assert task_loss.loss_of("regression", np.zeros((1, 1))).name == "mean_squared_error"
+def test_one_hot_labels_score_and_train_like_class_numbers(model, samples):
+    one_hot = Samples(samples.inputs, np.eye(3)[samples.labels])
+    assert task_loss.score_of(model, one_hot) == task_loss.score_of(model, samples)
+    variables = model.trainable_variables[:1]
+    found = [
+        next(task_loss.gradients(model, variables, each, batch_size=96, purpose="a test"))
+        for each in (one_hot, samples)
+    ]
+    np.testing.assert_allclose(found[0][0], found[1][0], rtol=1e-5)
 
 
 def test_the_cost_model_is_what_the_stage_reports(model):

@@ -118,7 +118,7 @@ def test_labels_are_an_array_for_one_output_and_go_by_name_for_several() -> None
     y = np.array([0, 1])
     rows = np.arange(2)
     fitted = one.with_coders(coders_for({"train": (one, y)})["train"])
-    assert fitted.tasks == {"out0": "classification"}
+    assert {name: task.name for name, task in fitted.tasks.items()} == {"out0": "classification"}
     assert np.array_equal(fitted.labels(y, rows), y)  # type: ignore[arg-type]  # an array, as the model has one output
     named = {"out1": y}
     assert set(two.with_coders(coders_for({"train": (two, named)})["train"]).labels(named, rows) or ()) == {"out1"}

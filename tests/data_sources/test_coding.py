@@ -24,13 +24,13 @@ def bound(outputs: int = 3, **labels: Any) -> Any:
 def test_a_test_split_that_happens_to_be_one_hot_is_what_the_training_split_is() -> None:
     data = bound(train=SOFT, test=ONE_HOT)
     alone = bound(train=SOFT, test=SOFT)
-    assert {split.adapter.tasks["out"] for split in data.splits.values()} == {alone.task}
+    assert {split.adapter.tasks["out"] for split in data.splits.values()} == set(alone.train.adapter.tasks.values())
     assert data.test.adapter.coders == alone.test.adapter.coders
 
 
 def test_targets_that_happen_to_be_0_and_1_in_one_split_are_targets() -> None:
     data = bound(1, train=[0.5, 1, 2, 3, 4, 5], test=[0, 1, 0, 1, 0, 1])
-    assert {split.adapter.tasks["out"] for split in data.splits.values()} == {"regression"}
+    assert {split.adapter.tasks["out"].name for split in data.splits.values()} == {"regression"}
 
 
 def test_class_numbers_here_and_one_hot_there_are_one_task() -> None:

@@ -13,6 +13,7 @@ from tfcompress.data.preprocessing import Preprocessing
 from tfcompress.data.sources import load
 from tfcompress.errors import DataError
 from tfcompress.models.specs import Signature, TensorSpec
+from tfcompress.tasks.table import TASKS
 
 
 def model(classes: int = 3, shape: tuple[int | None, ...] = (4,), dtype: str = "float32") -> Signature:
@@ -37,7 +38,7 @@ def bound(given: Any, signature: Signature | None = None, **options: Any) -> Bou
 
 def test_splits_task_and_classes_come_from_data_and_model() -> None:
     data = bound(arrays())
-    assert (data.task, data.classes, data.tasks) == ("classification", 3, {"out": "classification"})
+    assert (data.tasks, data.classes) == ({"out": TASKS["classification"]}, 3)
     assert data.need_train().size == 30
     assert data.need_test().size == 12
     assert data.val is None
@@ -49,18 +50,17 @@ def test_splits_task_and_classes_come_from_data_and_model() -> None:
     [([0, 1, 1], 1, "binary"), ([0.5, 1.0, 2.0], 1, "regression"), ([0, 1, 1], 2, "classification")],
 )
 def test_the_task_is_told_by_labels_and_output(y: list[float], classes: int, task: str) -> None:
-    assert bound((np.zeros((3, 4)), np.array(y)), model(classes)).task == task
+    assert bound((np.zeros((3, 4)), np.array(y)), model(classes)).tasks == {"out": TASKS[task]}
 
 
-def test_without_labels_the_output_suggests_the_task_and_training_is_refused() -> None:
+def test_without_labels_there_is_no_task_and_training_is_refused() -> None:
     data = bound(arrays(y_train=None, y_test=None))
-    assert (data.task, data.classes) == ("classification", None)
+    assert (data.tasks, data.classes) == ({}, None)
     assert data.representative(5, 0)["image"].shape == (5, 4)
     with pytest.raises(DataError, match="must have labels: y_train beside x_train"):
         data.need_train()
     with pytest.raises(DataError, match="must have labels: y_test beside x_test"):
         data.need_test()
-    assert bound(arrays(y_train=None, y_test=None), model(1)).task == "regression"
 
 
 def test_a_missing_split_is_named() -> None:
@@ -176,10 +176,10 @@ def test_several_outputs_have_their_own_tasks() -> None:
     outputs = (TensorSpec("kind", (3,), "float32"), TensorSpec("size", (1,), "float32"))
     signature = Signature((TensorSpec("image", (4,), "float32"),), outputs)
     data = bound({"x": np.zeros((6, 4)), "y.kind": np.arange(6) % 3, "y.size": np.linspace(0.5, 3, 6)}, signature)
-    assert data.tasks == {"kind": "classification", "size": "regression"}
+    assert data.tasks == {"kind": TASKS["classification"], "size": TASKS["regression"]}
     _, y = next(data.need_train().batches(2))
     assert set(y) == {"kind", "size"}
-    assert (data.task, data.classes) == ("classification", 3)
+    assert data.classes == 3
 
 
 def test_notes_tell_what_was_added() -> None:

@@ -45,7 +45,7 @@ def encoded(y: Any, shape: tuple[int | None, ...], like: Any = None) -> np.ndarr
     ],
 )
 def test_labels_have_one_form_by_their_task(y: Any, shape: tuple[int | None, ...], task: str, result: Any) -> None:
-    assert coder(y, shape).task == task
+    assert coder(y, shape).task.name == task
     out = encoded(y, shape)
     assert out.tolist() == result
     assert out.dtype == (np.int32 if task == "classification" else np.float32)

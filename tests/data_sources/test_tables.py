@@ -66,7 +66,7 @@ def test_several_inputs_take_the_columns_called_like_them(tmp_path: Path) -> Non
 def test_several_label_columns_are_targets_of_one_output(tmp_path: Path) -> None:
     path = write(tmp_path / "d.csv", "a,b,lat,lon\n1,2,0.5,7.5\n")
     data = load(path, label="lat,lon").bind(model(), holdout=None)
-    assert data.task == "regression"
+    assert [task.name for task in data.tasks.values()] == ["regression"]
     assert next(data.need_test().batches(1))[1].tolist() == [[0.5, 7.5]]
 
 

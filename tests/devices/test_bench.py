@@ -176,18 +176,18 @@ def test_a_model_that_failed_is_told_at_the_end(folder: Path) -> None:
 @pytest.mark.parametrize("golden", GOLDEN, ids=lambda path: path.stem)
 def test_rows_are_read_from_every_format(golden: Path) -> None:
     raw: dict[str, Any] = json.loads(golden.read_text())
-    found = rows.rows(raw)
+    found = rows.device_rows(raw)
     assert [row.model for row in found] == [model["file"] for model in raw["models"]]
     assert [row.median_ms for row in found] == [model["timing"]["summary"]["median_ms"] for model in raw["models"]]
     assert [row.peak_bytes for row in found] == [model["memory"]["peak_bytes"] for model in raw["models"]]
-    assert raw["runtime"]["name"] in rows.conditions(raw)
+    assert raw["runtime"]["name"] in rows.device_conditions(raw)
 
 
 def test_an_assumed_power_is_called_one_and_a_ratio_comes_with_its_interval() -> None:
     document = edge.load(GOLDEN[-1])
     document["models"][1]["energy"].update(joules_per_inference=0.002, kind="assumed")
     document["comparisons"][0].update(ratio=1.5, low=1.25, high=1.75, verdict="faster")
-    _, second = rows.rows(document)
+    _, second = rows.device_rows(document)
     cells = bench._cells("pi", second)
     assert cells[5:7] == ["2 mJ (assumed)", "1.5x (1.25..1.75) faster"]
 

@@ -13,8 +13,8 @@ def scored(labels, outputs, task="auto", **known):
     outputs = np.asarray(outputs)
     scorer = accuracy.scorer(np.asarray(labels), accuracy.Output(outputs.shape[1:], **known), task)
     for index, output in enumerate(outputs):
-        scorer.take(index, output)
-    return scorer
+        scorer.take(index, output[None])
+    return scorer.scorer
 
 
 EYE = np.eye(3, dtype=np.float32)

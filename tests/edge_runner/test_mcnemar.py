@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -5,7 +7,6 @@ from hypothesis import strategies as st
 
 from edge_runner.mcnemar import compare, mid_p
 from edge_runner.scorers import bits
-from tfcompress.evaluate.significance import mcnemar
 
 
 def test_samples_that_only_one_gets_right_are_counted():
@@ -31,11 +32,14 @@ def test_the_p_value_is_that_of_a_fair_coin():
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=40))
-def test_it_agrees_with_what_tfcompress_computes(pairs):
+def test_it_is_that_of_counting_every_way_the_coin_can_fall(pairs):
     first, second = (np.array(column) for column in zip(*pairs, strict=True))
     (entry,) = compare([{"a": bits(first)}, {"a": bits(second)}])
-    assert entry["p"] == pytest.approx(mcnemar(first, second))
-    assert entry["only_first_right"] == np.sum(first & ~second)
+    a, b = int(np.sum(first & ~second)), int(np.sum(second & ~first))
+    ways = [math.comb(a + b, heads) for heads in range(a + b + 1)]
+    twice = 2 * sum(ways[: min(a, b) + 1]) - ways[min(a, b)]
+    assert entry["p"] == pytest.approx(min(1, twice / 2 ** (a + b)))
+    assert (entry["only_first_right"], entry["only_second_right"]) == (a, b)
 
 
 def test_each_model_is_compared_with_the_first_that_was_scored():

@@ -10,8 +10,8 @@ def said(labels, outputs, **known):
     outputs = np.asarray(outputs, np.float32)
     scorer = accuracy.scorer(np.asarray(labels), accuracy.Output(outputs.shape[1:], **known))
     for index, output in enumerate(outputs):
-        scorer.take(index, output)
-    return wording.accuracy({"outputs": {"y": scorer.result()}})
+        scorer.take(index, output[None])
+    return wording.accuracy({"outputs": {"y": scorer.scorer.result()}})
 
 
 SAMPLES = np.array([[1, 2, 3], [4, 5, 6]], np.float32)

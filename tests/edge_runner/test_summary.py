@@ -68,3 +68,16 @@ def test_a_few_samples_say_nothing_of_drift():
 )
 def test_the_interval_of_a_proportion(right, count, low, high):
     assert summary.wilson(right, count) == pytest.approx((low, high), abs=5e-5)
+
+
+@pytest.mark.parametrize(("right", "count"), [(0, 1), (0, 7), (7, 7), (1, 1)])
+def test_a_certain_end_of_it_is_exactly_none_or_all(right, count):
+    low, high = summary.wilson(right, count)
+    assert (low == 0) is (right == 0)
+    assert (high == 1) is (right == count)
+
+
+def test_no_trials_say_nothing_and_more_right_than_trials_are_refused():
+    assert summary.wilson(0, 0) == (0, 1)
+    with pytest.raises(ValueError, match=r"right must be in 0..3, got 4"):
+        summary.wilson(4, 3)

@@ -52,7 +52,9 @@ def test_a_measurement_joins_by_the_files_hash(report, document):
     assert run.result.median_ms == after["timing"]["summary"]["median_ms"]
     opening = [process["load_ns"] + process["allocate_ns"] for process in after["timing"]["processes"]]
     assert run.result.load_ms == pytest.approx(statistics.median(opening) / 1e6)
-    assert run.result.score.top1 == after["accuracy"]["outputs"]["scores"]["top1"]
+    counted, main = after["accuracy"]["outputs"]["scores"], run.result.score.main_figure
+    assert run.result.score.task == counted["task"] == "classification"
+    assert (main.value, main.low, main.high) == tuple(counted[name] for name in ("top1", "top1_low", "top1_high"))
     assert run.result.energy_joules is None
     assert run.baseline.sha256 == before["sha256"]
     assert (run.runtime, run.runtime_version, run.threads) == ("litert", document["runtime"]["version"], 1)

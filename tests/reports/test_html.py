@@ -8,6 +8,7 @@ import pytest
 
 from tfcompress.reports import edge, html, svg
 from tfcompress.reports import report as r
+from tfcompress.tasks.score import Figure, Score
 
 DOCUMENT = edge.load(Path(__file__).parents[1] / "data" / "edge_format_1.json")
 BEFORE, AFTER = DOCUMENT["models"]
@@ -15,7 +16,8 @@ BEFORE, AFTER = DOCUMENT["models"]
 
 def a_report(**changes):
     def score(top1):
-        return r.Score(task="classification", samples=500, top1=top1, top1_low=top1 - 0.03, top1_high=top1 + 0.02)
+        figures = {"top1": Figure(top1, top1 - 0.03, top1 + 0.02)}
+        return Score(task="classification", samples=500, main="top1", figures=figures)
 
     layers = tuple(
         r.Layer(name=f"layer{n}", type="Dense", output_shape=(n,), parameters=n, nonzero=n) for n in range(50)
@@ -28,7 +30,7 @@ def a_report(**changes):
         "seeds": {"seed": 0},
         "versions": {"python": "3.11.7", "tensorflow": None},
         "machine": r.Machine(system="Linux 6", architecture="x86_64"),
-        "source": r.SourceModel(name="a&b.h5", writer="keras2", parameters=10, layers=layers, score=score(0.9)),
+        "source": r.SourceModel(name="a&b.h5", writer="keras2", parameters=10, layers=layers),
         "baseline": r.Baseline(size_bytes=4000, gzip_bytes=3000, sha256=BEFORE["sha256"], score=score(0.9)),
         "result": r.ResultFile(
             name="a&b.tflite",
@@ -40,7 +42,9 @@ def a_report(**changes):
             operators={"CONV_2D": 3},
         ),
         "data": {"source": "d.npz", "sha256": "cd"},
-        "training": r.Training(epochs=3, samples=100, history={"loss": (0.9, 0.5, 0.4), "once": (1.0, None, None)}),
+        "training": r.TrainingRecord(
+            epochs=3, samples=100, history={"loss": (0.9, 0.5, 0.4), "once": (1.0, None, None)}
+        ),
         "wall_seconds": {"load": 1.0},
     }
     return r.Report(**{**values, **changes})
@@ -121,18 +125,20 @@ def test_light_and_dark_follow_the_readers_setting():
     assert "@media (prefers-color-scheme: dark)" in html.CSS
 
 
-def test_a_regression_has_no_accuracy_chart():
-    score = r.Score(task="regression", samples=5, mae=0.5)
+@pytest.mark.parametrize(("ends", "charts"), [((None, None), 0), ((0.25, 0.75), 1)])
+def test_an_error_is_drawn_with_its_interval_where_it_has_one(ends, charts):
+    figures = {"mae": Figure(0.5, *ends, unit="label", better="lower")}
+    score = Score(task="regression", samples=5, main="mae", figures=figures)
     report = a_report()
     report = dataclasses.replace(
         report,
-        source=dataclasses.replace(report.source, score=None),
         baseline=dataclasses.replace(report.baseline, score=score),
         result=dataclasses.replace(report.result, score=score),
     )
     page = html.to_html(report)
-    assert "accuracy with intervals" not in page
-    assert "MAE 0.5" in page
+    assert "accuracy" not in page
+    assert page.count("MAE with intervals") == charts
+    assert "mean absolute error" in page
 
 
 def widths(chart):

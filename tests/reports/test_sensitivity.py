@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tfcompress.reports import sensitivity, sensitivity_chart
-from tfcompress.reports.sensitivity import Analysis, Curve
+from tfcompress.reports.sensitivity import ScoreCurve, SensitivityAnalysis
 
 FRACTIONS = (0.25, 0.5, 0.75)
 
 
 def curve(name, *scores, macs=0.25):
-    return Curve(name, 16, macs, tuple(zip(FRACTIONS, scores, strict=True)))
+    return ScoreCurve(name, 16, macs, tuple(zip(FRACTIONS, scores, strict=True)))
 
 
 def analysis(*curves, **changes):
@@ -31,7 +31,7 @@ def analysis(*curves, **changes):
         "curves": curves or (curve("robust", 0.9, 0.895, 0.88), curve("fragile", 0.8, 0.6, 0.3, macs=None)),
         "pinned": (("head", "feeds output 'head'"),),
     }
-    return Analysis(**{**values, **changes})
+    return SensitivityAnalysis(**{**values, **changes})
 
 
 def test_the_most_sensitive_group_comes_first_with_what_it_can_lose():
@@ -47,7 +47,7 @@ def test_what_can_go_ends_at_the_first_score_below_the_limit(limit, fraction):
 
 
 def test_the_page_stands_alone_and_shows_every_group():
-    page = sensitivity.to_html(analysis())
+    page = sensitivity.to_page(analysis())
     assert not re.search(r"https?://|<script", page)
     assert "&lt;net&gt;.keras" in page
     assert "<net>" not in page
@@ -56,7 +56,7 @@ def test_the_page_stands_alone_and_shows_every_group():
 
 
 def test_the_deepest_fall_is_coloured_strongest():
-    page = sensitivity.to_html(analysis())
+    page = sensitivity.to_page(analysis())
     shades = [float(alpha) for alpha in re.findall(r"rgb\(214 92 20 / ([0-9.]+)\)", page)]
     assert max(shades) == 0.55
     assert len(set(shades)) == 5  # five different falls; the score that did not fall has none
@@ -108,7 +108,7 @@ def test_scores_that_are_no_fractions_are_shown_as_they_are():
     one = analysis(curve("g", -1.0, -2.5, -3.0), percent=False, metric="negative mean squared error", baseline=-0.5)
     assert sensitivity.rows(one)[0][3:] == ("25 %", "−0.5", "−2", "−2.5")  # noqa: RUF001
     assert dataclasses.replace(one, max_drop=0.1).limit == pytest.approx(-0.6)
-    assert "-0.5 on 2,000" in sensitivity.to_html(one)
+    assert "-0.5 on 2,000" in sensitivity.to_page(one)
 
 
 def test_equal_scores_everywhere_still_give_a_chart():

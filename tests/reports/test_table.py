@@ -8,13 +8,25 @@ from rich.console import Console
 from tfcompress.reports import edge, html, table, wording
 from tfcompress.reports import findings as digest
 from tfcompress.reports import report as r
+from tfcompress.tasks.score import Difference, Figure, Score, untested
 
 DOCUMENT = edge.load(Path(__file__).parents[1] / "data" / "edge_format_1.json")
 BEFORE, AFTER = DOCUMENT["models"]
 
 
-def score(top1, **more):
-    return r.Score(task="classification", samples=1000, top1=top1, top1_low=top1 - 0.02, top1_high=top1 + 0.02, **more)
+def score(top1, chance=None, **more):
+    figures = {"top1": Figure(top1, top1 - 0.02, top1 + 0.02)} | {name: Figure(value) for name, value in more.items()}
+    return Score(task="classification", samples=1000, main="top1", figures=figures, chance=chance)
+
+
+def error(value, samples=10):
+    figures = {name: Figure(value * times, unit="label", better="lower") for name, times in (("mae", 1), ("rmse", 2))}
+    return Score(task="regression", samples=samples, main="mae", figures=figures)
+
+
+def difference(value, verdict, low=None, high=None, p=0.3, **more):
+    values = {"figure": "top1", "test": "McNemar", **more}
+    return Difference(value=value, low=low, high=high, p=p, verdict=verdict, **values)
 
 
 def a_report(**changes):
@@ -28,7 +40,6 @@ def a_report(**changes):
             r.Layer(name="conv", type="Conv2D", output_shape=(None, 8), parameters=900, nonzero=450, macs=10),
             r.Layer(name="flat", type="Flatten", output_shape=(64,)),
         ),
-        score=score(0.9),
     )
     baseline = r.Baseline(size_bytes=4000, gzip_bytes=3000, sha256=BEFORE["sha256"], score=score(0.9, top5=0.99))
     result = r.ResultFile(
@@ -54,8 +65,8 @@ def a_report(**changes):
             ),
         ),
         promises=(
-            r.Promise(layer="a", what="sparsity", asked=0.5, got=0.5),
-            r.Promise(layer="b", what="sparsity", asked=0.5, got=0.625),
+            r.PromiseRecord(layer="a", what="sparsity", asked=0.5, got=0.5),
+            r.PromiseRecord(layer="b", what="sparsity", asked=0.5, got=0.625),
         ),
     )
     values = {
@@ -69,7 +80,7 @@ def a_report(**changes):
         "source": source,
         "baseline": baseline,
         "result": result,
-        "comparison": r.compare(source, baseline, result, mcnemar_p=0.3),
+        "comparison": r.compare(source, baseline, result, main=difference(-0.01, "same", -0.009, 0.007)),
         "warnings": ("the test split is small",),
     }
     return r.Report(**{**values, **changes})
@@ -102,9 +113,9 @@ def test_a_report_is_printed_before_and_after():
 def test_its_findings_are_sentences():
     text = printed(table.print_report, a_report())
     for sentence in (
-        "✓ ops: all 3 are int8",
+        "✓ ops: int8 as asked, none of 3 computes in float",
         "✓ agreement: scores against the Keras model, 50 real samples: 30.0 dB, the same top-1 on 98.0 %",
-        "✓ accuracy: no significant difference from float (p = 0.3, McNemar)",
+        "✓ accuracy: no significant difference from float, between -0.90 and +0.70 pt (p = 0.3, McNemar)",
         "✓ promise: sparsity kept in 2 layers: asked 0.5, got 0.5 to 0.625",
         "✓ runtime: litert 2.3.0 runs it (tried)",
         "! runtime: tflite-runtime 2.9 should refuse it (op versions): too new",
@@ -163,14 +174,6 @@ def test_latency_is_compared_with_the_first_report_of_the_same_run_only():
     assert table._speedup(alone, first) is None
 
 
-def test_a_frame_has_a_row_a_report_and_units_in_its_columns():
-    frame = table.frame([a_report(), dataclasses.replace(measured(), recipe_name="other")])
-    assert list(frame.index) == ["int8", "other"]
-    assert frame.loc["int8", "size_ratio"] == 4
-    assert frame.loc["other", "latency_median_ms"] == AFTER["timing"]["summary"]["median_ms"]
-    assert frame["energy_joules"].isna().all()
-
-
 def test_the_least_report_prints_and_has_a_page():
     least = a_report(
         baseline=None,
@@ -197,27 +200,85 @@ def test_ops_left_in_float_are_named(changes, topic, text, good):
     assert digest.Finding(topic, text, good) in digest.findings(report)
 
 
-@pytest.mark.parametrize(("change", "word", "good"), [(-0.03, "lower", False), (0.03, "higher", True)])
-def test_a_significant_difference_is_called_one(change, word, good):
-    report = a_report(comparison=r.Comparison(accuracy_difference=change, mcnemar_p=0.0001))
-    text = f"significantly {word} than float (p < 0.001, McNemar)"
+@pytest.mark.parametrize(
+    ("found", "text", "good"),
+    [
+        (difference(-0.03, "worse", p=0.0001), "significantly worse than float (p < 0.001, McNemar)", False),
+        (difference(0.03, "better", p=0.0001), "significantly better than float (p < 0.001, McNemar)", True),
+        (
+            difference(-0.2, "cannot tell", -0.41, 0.01, p=0.06),
+            "cannot tell whether it differs from float, between -41.00 and +1.00 pt (p = 0.06, McNemar); "
+            "more test samples would tell",
+            None,
+        ),
+    ],
+)
+def test_only_a_verdict_makes_a_tick_or_a_warning(found, text, good):
+    report = a_report(comparison=r.Comparison(main=found))
     assert digest.Finding("accuracy", text, good) in digest.findings(report)
 
 
-def test_a_regression_shows_errors():
-    def error(value):
-        return r.Score(task="regression", samples=10, mae=value, rmse=2 * value)
-
+def scored(before, after, main=None):
     report = a_report()
-    report = dataclasses.replace(
+    return dataclasses.replace(
         report,
-        baseline=dataclasses.replace(report.baseline, score=error(0.5)),
-        result=dataclasses.replace(report.result, score=error(0.625)),
-        comparison=r.Comparison(accuracy_difference=0.125),
+        baseline=dataclasses.replace(report.baseline, score=before),
+        result=dataclasses.replace(report.result, score=after),
+        comparison=r.Comparison(main=main or untested(before, after)),
     )
-    text = printed(table.print_report, report)
-    assert cells(text, "error, 10 samples") == ["MAE", "0.5", "MAE", "0.625", "+0.125"]
+
+
+def test_a_regression_shows_errors():
+    text = printed(table.print_report, scored(error(0.5), error(0.625)))
+    assert cells(text, "MAE, 10 samples") == ["0.5", "0.625", "+0.125"]
     assert cells(text, "RMSE") == ["1", "1.25"]
+    text = printed(table.print_comparison, [scored(error(0.5), error(0.625))])
+    assert ("MAE" in text, "MAE 0.625" in text, "0.625" in cells(text, "int8")) == (True, False, True)
+    mixed = printed(table.print_comparison, [scored(error(0.5), error(0.625)), a_report()])
+    assert ("MAE 0.625" in mixed, "89.00 %" in mixed) == (True, True)
+
+
+def test_a_regression_that_got_worse_has_a_verdict():
+    found = difference(0.125, "worse", 0.1, 0.15, 1e-9, figure="mae", unit="label", better="lower", test="paired t")
+    text = "significantly worse than float, between +0.1 and +0.15 (p < 0.001, paired t)"
+    assert digest.Finding("MAE", text, good=False) in digest.findings(scored(error(0.5), error(0.625), found))
+
+
+def test_a_regression_is_not_said_to_have_the_same_top_1():
+    output = {"name": "scores", "sqnr_db": 30.0, "top1": 0.5, "near": 1.0}
+    exact = {"samples": 9, "equal": 1.0, "agreement": [output], "rounded": [], "near": True, "kernels": []}
+    report = a_report()
+    result = dataclasses.replace(report.result, verification={"samples": 9, "agreement": [output], "exact": exact})
+    for task, said in (("regression", 0), ("classification", 2)):
+        made = dataclasses.replace(report, result=result, data={"tasks": {"scores": task}})
+        assert printed(table.print_report, made).count("the same top-1") == said
+
+
+def test_a_float_model_at_chance_is_said_first_and_loudly():
+    report = scored(score(0.105, chance=0.1), score(0.104, chance=0.1))
+    first, *_ = digest.findings(report)
+    assert first.good is False
+    assert first.text == (
+        "the float model itself does no better than always answering the most frequent class: 10.50 % (8.5..12.5) "
+        "against 10.00 % on 1,000 samples; check the labels, their order and the preprocessing (--scale) before "
+        "anything else"
+    )
+    better = scored(score(0.9, chance=0.1), score(0.1, chance=0.1))
+    assert not any("itself does no better" in found.text for found in digest.findings(better))
+
+
+def test_a_file_that_grew_is_warned_of():
+    report = a_report(comparison=r.Comparison(size_ratio=0.8))
+    assert digest.Finding("size", "the file is 1.25x larger than the float file", good=False) in digest.findings(report)
+    assert not any(found.topic == "size" for found in digest.findings(a_report()))
+
+
+def test_the_arithmetic_of_a_loop_is_not_compared():
+    report = a_report()
+    result = dataclasses.replace(report.result, macs=1000)
+    assert r.compare(report.source, report.baseline, result).macs_ratio == 5_000_000 / 1000
+    looped = dataclasses.replace(result, operators={"WHILE": 1})
+    assert r.compare(report.source, report.baseline, looped).macs_ratio is None
 
 
 @pytest.mark.parametrize(
@@ -243,7 +304,7 @@ def test_a_ratio_is_said_in_words(value, words):
         (wording.energy(0.0123), "12.3 mJ"),
         (wording.probability(0.0005), "p < 0.001"),
         (wording.probability(0.0433), "p = 0.043"),
-        (wording.difference(-0.0042, "binary"), "-0.42 pt"),
+        (wording.figure_difference(Difference(figure="top1", value=-0.0042)), "-0.42 pt"),
     ],
 )
 def test_numbers_are_written_with_their_units(text, expected):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from edge_runner.summary import wilson
 from tfcompress.errors import ContractError, DataError, UsageError
-from tfcompress.evaluate.significance import wilson
 from tfcompress.recipe import QAT, Export
 from tfcompress.tflite.convert import ConverterProcess
 from tfcompress.tflite.export import export

@@ -16,13 +16,14 @@ from tfcompress.channels.ranking import Candidate, Choice, best_of, choose
 from tfcompress.channels.sensitivity import Evaluate, Sensitivity, analyse, copy_of, fingerprint
 from tfcompress.channels.statistics import renew_
 from tfcompress.channels.surgery import narrow
-from tfcompress.channels.task_loss import score_of
+from tfcompress.channels.task_loss import main_kind, score_of
 from tfcompress.errors import UnsupportedError, UsageError
 from tfcompress.models.samples import Samples
 from tfcompress.models.scope import check_scope, in_scope, listed
 from tfcompress.progress import SILENT, Progress
 from tfcompress.recipe import Channels
 from tfcompress.stages.rewriting import RewritingContext, Rewritten
+from tfcompress.tasks.figures import FRACTION
 
 Measure = Callable[[Any, Any], float]
 """From two Keras 3 models to the second one's latency over the first one's, measured side by side."""
@@ -94,7 +95,8 @@ def remove_channels(
         samples: representative training data. With it the kernels behind the removed channels, and
             BatchNormalization's averages, are fitted to what is left; the criteria ``taylor`` (with labels) and
             ``activation`` need it.
-        evaluate: gives a model's score, higher is better, for ``max_drop``; None: the accuracy on *samples*.
+        evaluate: gives a model's score, higher is better, for ``max_drop``; None: the main figure of the labels' task
+            on *samples*.
         measure: gives the ratio of latencies of a smaller model and the original, for ``of="latency"``.
         original: the model before the first cycle; None: *model*.
         cache: folder that keeps sensitivity analyses; None: none is kept.
@@ -115,7 +117,7 @@ def remove_channels(
     found = None
     if stage.max_drop is not None:
         found = _sensitivity(plan, judged, samples, evaluate, cache, progress)
-    candidates = plan.candidates(judged, found)
+    candidates = plan.candidates(judged, found, _allowed_drop(plan, samples, evaluate))
     with progress.task("choosing channels"):
         choice = (
             _by_latency(plan, candidates, measure, samples, seed)
@@ -185,17 +187,17 @@ class _Plan:
         kept = 1.0 - self.stage.at_most
         return {g.name: max(1, math.ceil(kept * self.widths.get(g.name, g.channels) - 1e-9)) for g in self.free}
 
-    def candidates(self, judged: Scores, found: Sensitivity | None) -> list[Candidate]:
+    def candidates(self, judged: Scores, found: Sensitivity | None, drop: float) -> list[Candidate]:
         """Return the groups that may shrink, with their scores and allowed widths.
 
         A group counts by the parameters that go with it and the kernels that suffer from its loss (:func:`worth`). A
         sensitivity analysis raises floors to what each group can lose by itself without falling by more than
-        ``max_drop`` points, and lets groups count by how fast the score falls without them.
+        *drop*, and lets groups count by how fast the score falls without them.
         """
         floors, round_to = self.floors(), self.stage.round_to
         weights = self._worths()
         if found is not None:
-            lowest = found.baseline - (self.stage.max_drop or 0.0) / 100.0
+            lowest = found.baseline - drop
             for curve in found.curves:
                 least = math.ceil((1.0 - curve.removable(lowest)) * curve.channels - 1e-9)
                 floors[curve.group] = max(floors[curve.group], least)
@@ -324,6 +326,16 @@ def _amount(cost: Cost, of: str) -> float:
     return float(cost.macs if of in ("macs", "latency") else cost.parameters)
 
 
+def _allowed_drop(plan: _Plan, samples: Samples | None, evaluate: Evaluate | None) -> float:
+    """Return ``max_drop`` in the score's own unit: points of a fraction, which a caller's own score is taken for."""
+    drop = plan.stage.max_drop
+    if drop is None:
+        return 0.0
+    if evaluate is not None or samples is None:
+        return drop / 100.0
+    return drop / 100.0 if main_kind(plan.original, samples).unit == FRACTION else drop
+
+
 def _sensitivity(
     plan: _Plan,
     judged: Scores,
@@ -345,8 +357,9 @@ def _sensitivity(
             return score_of(model, data)
 
     place = None
-    if cache is not None and evaluate is None:
-        place = cache / f"{fingerprint(plan.original, samples, {'criterion': plan.stage.criterion})}.json"
+    if cache is not None and evaluate is None and samples is not None:
+        settings = {"criterion": plan.stage.criterion, "figure": main_kind(plan.original, samples).title}
+        place = cache / f"{fingerprint(plan.original, samples, settings)}.json"
     inputs = None if samples is None else samples.inputs
     return analyse(plan.model, judged, score, inputs=inputs, cache=place, progress=progress)
 

@@ -9,9 +9,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfcompress.data.labels import LabelCoder
+from tfcompress.data.labels import infer as infer_labels
 from tfcompress.errors import DataError
 from tfcompress.models.samples import Samples
 from tfcompress.models.signature import call, infer, signature_of
+from tfcompress.models.specs import TensorSpec
+from tfcompress.tasks.figures import FigureKind
 
 
 def labels_by_output(model: Any, samples: Samples | None, purpose: str) -> dict[str, np.ndarray]:
@@ -38,61 +42,42 @@ def labels_by_output(model: Any, samples: Samples | None, purpose: str) -> dict[
     return {name: np.asarray(values) for name, values in named.items()}
 
 
-def kind_of(outputs: np.ndarray, labels: np.ndarray) -> str:
-    """Tell what labels are: ``classification`` (class numbers), ``binary`` (0 or 1 for one output) or ``regression``.
-
-    Args:
-        outputs: the model's, shape (samples, ..., k).
-        labels: shape (samples, ...).
-    """
-    whole = bool(labels.dtype.kind in "iub" or (labels.size and np.equal(labels, np.round(labels)).all()))
-    if whole and outputs.shape[-1] > 1 and labels.size * outputs.shape[-1] == outputs.size:
-        return "classification"
-    if whole and outputs.size == labels.size and set(np.unique(labels)) <= {0, 1}:
-        return "binary"
-    return "regression"
-
-
-def loss_of(kind: str, outputs: np.ndarray) -> Any:
-    """Return the Keras 3 loss for a kind of labels; probabilities and logits are told apart by the outputs.
-
-    Args:
-        kind: see :func:`kind_of`.
-        outputs: the model's, on some samples, shape (samples, ..., k).
-    """
-    if kind == "regression":
-        return keras.losses.MeanSquaredError()
-    within = bool(outputs.min(initial=0.0) >= 0.0 and outputs.max(initial=0.0) <= 1.0)
-    if kind == "binary":
-        return keras.losses.BinaryCrossentropy(from_logits=not within)
-    sums_to_one = within and bool(np.allclose(outputs.sum(-1), 1.0, atol=1e-3))
-    return keras.losses.SparseCategoricalCrossentropy(from_logits=not sums_to_one)
-
-
 def score_of(model: Any, samples: Samples) -> float:
-    """Return the accuracy of the first labelled output on samples; for regression the negative mean squared error.
+    """Return the main figure of the first labelled output on samples, its sign turned where lower is better.
 
     Raises:
-        DataError: there are no labels.
+        DataError: there are no labels, or they don't fit the output.
     """
-    kind, outputs, labels = _first_output(model, samples)
-    if kind == "classification":
-        return float(np.mean(outputs.argmax(-1).reshape(-1) == labels.reshape(-1)))
-    if kind == "binary":
-        threshold = 0.5 if outputs.min() >= 0.0 and outputs.max() <= 1.0 else 0.0
-        return float(np.mean((outputs.reshape(-1) > threshold) == (labels.reshape(-1) == 1)))
-    return -float(np.mean((outputs.reshape(-1).astype(np.float64) - labels.reshape(-1)) ** 2))
-
-
-def is_fraction(model: Any, samples: Samples) -> bool:
-    """Tell whether :func:`score_of` gives an accuracy for these samples."""
-    return _first_output(model, samples)[0] != "regression"
-
-
-def _first_output(model: Any, samples: Samples) -> tuple[str, np.ndarray, np.ndarray]:
-    name, labels = next(iter(labels_by_output(model, samples, "a score").items()))
+    name, labels = _first(model, samples)
     outputs = call(model, samples.inputs)[name]
-    return kind_of(outputs, labels), outputs, labels
+    coder = _coder(name, outputs, labels)
+    scorer = coder.task.scorer()
+    scorer.add(outputs, _encoded(coder, labels))
+    merit = scorer.evaluation().score.main_figure.merit
+    return float("-inf") if merit is None else merit
+
+
+def main_kind(model: Any, samples: Samples) -> FigureKind:
+    """Return what :func:`score_of` gives for these samples.
+
+    Raises:
+        DataError: there are no labels, or they don't fit the output.
+    """
+    name, labels = _first(model, samples)
+    outputs = call(model, {key: values[:1] for key, values in samples.inputs.items()})[name]
+    return _coder(name, outputs, labels).task.main_kind
+
+
+def _first(model: Any, samples: Samples) -> tuple[str, np.ndarray]:
+    return next(iter(labels_by_output(model, samples, "a score").items()))
+
+
+def _coder(name: str, outputs: np.ndarray, labels: np.ndarray) -> LabelCoder:
+    return infer_labels(labels, TensorSpec(name, outputs.shape[1:], str(outputs.dtype)), f"the labels of {name!r}")
+
+
+def _encoded(coder: LabelCoder, labels: np.ndarray) -> np.ndarray:
+    return coder.encode(labels, np.arange(len(labels)))
 
 
 def gradients(
@@ -115,7 +100,9 @@ def gradients(
     """
     labels = labels_by_output(model, samples, purpose)
     some = call(model, {name: values[:batch_size] for name, values in samples.inputs.items()})
-    losses = {name: loss_of(kind_of(some[name], y[:batch_size]), some[name]) for name, y in labels.items()}
+    coders = {name: _coder(name, some[name], y) for name, y in labels.items()}
+    losses = {name: coder.task.loss(some[name], keras) for name, coder in coders.items()}
+    labels = {name: _encoded(coders[name], y) for name, y in labels.items()}
     values = [variable.value for variable in variables]
 
     def step(inputs: dict[str, Any], truth: dict[str, Any]) -> list[Any]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from tfcompress.devices.bundle import Job
     from tfcompress.devices.fleet import Outcome
-    from tfcompress.devices.rows import Row
+    from tfcompress.devices.rows import DeviceRow
     from tfcompress.progress import Progress
     from tfcompress.reports.report import Report
 
@@ -237,11 +237,11 @@ def show(outcomes: Sequence[Outcome], console: Console) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from tfcompress.devices.rows import conditions, rows
+    from tfcompress.devices.rows import device_conditions, device_rows
     from tfcompress.reports import wording
 
     measured = [(outcome.device.name, outcome.document) for outcome in outcomes if outcome.document is not None]
-    found = [_cells(name, row) for name, document in measured for row in rows(document)]
+    found = [_cells(name, row) for name, document in measured for row in device_rows(document)]
     shown = [n for n in range(len(_TITLES)) if n < 4 or any(cells[n] != wording.NONE for cells in found)]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for n in shown:
@@ -251,10 +251,10 @@ def show(outcomes: Sequence[Outcome], console: Console) -> None:
     if found:
         console.print(table)
     for name, document in measured:
-        console.print(Text(f"{name}: {conditions(document)}", style="dim"), soft_wrap=True)
+        console.print(Text(f"{name}: {device_conditions(document)}", style="dim"), soft_wrap=True)
 
 
-def _cells(device: str, row: Row) -> list[str]:
+def _cells(device: str, row: DeviceRow) -> list[str]:
     """Return a row's texts, in the order of the titles."""
     from tfcompress.reports import wording
 
@@ -266,11 +266,11 @@ def _cells(device: str, row: Row) -> list[str]:
         wording.size(row.peak_bytes),
         wording.energy(row.joules) + (" (assumed)" if row.assumed else ""),
         _against(row),
-        wording.NONE if row.score is None else f"{row.score:.4f}",
+        wording.main_figure(row.score),
     ]
 
 
-def _against(row: Row) -> str:
+def _against(row: DeviceRow) -> str:
     from tfcompress.reports import wording
 
     if row.against is None:
@@ -285,7 +285,7 @@ def complain(outcomes: Sequence[Outcome]) -> None:
     Raises:
         TfcompressError: the device's own error, or one that names the model.
     """
-    from tfcompress.devices.rows import rows
+    from tfcompress.devices.rows import device_rows
 
     failed = [outcome for outcome in outcomes if outcome.error is not None]
     for outcome in failed:
@@ -294,7 +294,7 @@ def complain(outcomes: Sequence[Outcome]) -> None:
         msg = f"{len(failed)} of {len(outcomes)} devices failed: {'; '.join(str(o.error) for o in failed)}"
         raise type(outcome.error)(msg) from outcome.error
     for outcome in outcomes:
-        for row in rows(outcome.document) if outcome.document else ():
+        for row in device_rows(outcome.document) if outcome.document else ():
             if row.failure:
                 from tfcompress.errors import DeviceError
 

@@ -13,9 +13,11 @@ from tfcompress.errors import UsageError
 
 if TYPE_CHECKING:
     from tfcompress.data.dataset import BoundData, Dataset
-    from tfcompress.evaluate.metrics import Metrics
     from tfcompress.progress import Progress
+    from tfcompress.tasks.score import Score
 
+_WORST = 3
+"""So many classes are named, those with the fewest right answers."""
 
 HELP = """\
 Measure how well MODEL (.tflite, .h5, .keras or a SavedModel) does on your data.
@@ -45,22 +47,23 @@ def command(model: str, split: str, as_json: bool, loading: dict[str, Any], **fl
         msg = "evaluate needs data to evaluate on: give --data"
         raise UsageError(msg)
     from tfcompress.cli.terminal import terminal
+    from tfcompress.reports import codec
 
     with terminal() as screen:
         data = open_data(**flags)
-        metrics, source = evaluate(Path(model), data, split, loading, screen.progress)
-        values = {"model": model, "data": source, "split": split, **metrics.to_dict()}
+        score, source = score_file(Path(model), data, split, loading, screen.progress)
+        about = {"model": model, "data": source, "split": split}
         if as_json:
-            screen.write(json.dumps(values, indent=1) + "\n")
-        else:
-            screen.write(
-                "".join(f"{name:>10}  {_text(value)}\n" for name, value in values.items() if value is not None)
-            )
+            screen.write(json.dumps({**about, **codec.to_plain(score)}, indent=1) + "\n")
+            return
+        lines = [*about.items(), *_lines(score)]
+        width = max(len(name) for name, _ in lines)
+        screen.write("".join(f"{name:>{width}}  {value}\n" for name, value in lines))
 
 
-def evaluate(
+def score_file(
     model: Path, data: Dataset, split: str, loading: dict[str, Any], progress: Progress
-) -> tuple[Metrics, str]:
+) -> tuple[Score, str]:
     """Evaluate a Keras or TFLite file; also return the data's name."""
     from tfcompress.models.loading import load, probe
 
@@ -78,8 +81,8 @@ def evaluate(
     return _score(bound, split, lambda inputs: call(loaded.native, inputs), progress), data.source
 
 
-def _score(bound: BoundData, split: str, predict: Any, progress: Progress) -> Metrics:
-    from tfcompress.evaluate.metrics import evaluate as measure
+def _score(bound: BoundData, split: str, predict: Any, progress: Progress) -> Score:
+    from tfcompress.evaluate.scoring import evaluate as measure
 
     if split not in bound.splits:
         msg = f"--split must be one of {', '.join(bound.splits)} (what the data holds), got {split!r}"
@@ -88,8 +91,25 @@ def _score(bound: BoundData, split: str, predict: Any, progress: Progress) -> Me
         progress.note(warning)
     samples = bound.splits[split]
     with progress.task("evaluating", samples.size) as task:
-        return measure(predict, samples, bound.tasks, progress_task=task)
+        return measure(predict, samples, bound.tasks, progress_task=task).score
 
 
-def _text(value: object) -> str:
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
+def _lines(score: Score) -> list[tuple[str, str]]:
+    """Return what a person reads of a score: task, samples and each figure with its interval, of every output."""
+    from tfcompress.reports import wording
+    from tfcompress.tasks.figures import figure_kind
+    from tfcompress.tasks.table import at_chance
+
+    if score.outputs:
+        return [(f"{name}: {title}", text) for name, each in score.outputs.items() for title, text in _lines(each)]
+    lines = [("task", score.task), ("samples", f"{score.samples:,}")]
+    for name, figure in score.figures.items():
+        interval = wording.interval(figure)
+        lines.append((figure_kind(name).title, wording.figure(figure) + (f" (95 %: {interval})" if interval else "")))
+    if score.per_class:
+        worst = sorted(score.per_class.items(), key=lambda item: item[1])[:_WORST]
+        lines.append(("worst classes", ", ".join(f"{name} ({wording.percent(value, 1)})" for name, value in worst)))
+    constant = at_chance(score)
+    if constant:
+        lines.append(("!", f"no better than {constant}: check the labels, their order and the preprocessing"))
+    return lines

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from tfcompress.data.dataset import BoundData
     from tfcompress.models.samples import Samples
     from tfcompress.progress import Progress
-    from tfcompress.reports.sensitivity import Analysis
+    from tfcompress.reports.sensitivity import SensitivityAnalysis
+    from tfcompress.tasks.figures import FigureKind
 
 CRITERIA = ("l1", "l2", "bn_gamma", "taylor", "activation")
 
@@ -94,9 +95,9 @@ def command(model: str, output: str | None, force: bool, as_json: bool, **flags:
     with terminal() as screen:
         found = analysis(Path(model), flags, screen.progress)
         from tfcompress.files import write_atomic
-        from tfcompress.reports.sensitivity import head, rows, to_html, to_svg
+        from tfcompress.reports.sensitivity import head, rows, to_page, to_svg
 
-        write_atomic(target, (to_svg if target.suffix.lower() == ".svg" else to_html)(found))
+        write_atomic(target, (to_svg if target.suffix.lower() == ".svg" else to_page)(found))
         if as_json:
             screen.write(json.dumps({"page": str(target), **dataclasses.asdict(found)}, indent=1) + "\n")
             return
@@ -109,7 +110,7 @@ def command(model: str, output: str | None, force: bool, as_json: bool, **flags:
         screen.out.print(f"written: {target}")
 
 
-def analysis(path: Path, flags: Mapping[str, Any], progress: Progress) -> Analysis:
+def analysis(path: Path, flags: Mapping[str, Any], progress: Progress) -> SensitivityAnalysis:
     """Load model and data, measure, and put together what the page shows.
 
     Raises:
@@ -118,28 +119,29 @@ def analysis(path: Path, flags: Mapping[str, Any], progress: Progress) -> Analys
         UnsupportedError: a model without a graph of layers, or one of which nothing can shrink.
     """
     from tfcompress.channels.cost import CostModel
-    from tfcompress.channels.task_loss import is_fraction
+    from tfcompress.channels.task_loss import main_kind
     from tfcompress.models.signature import signature_of
-    from tfcompress.reports.sensitivity import Analysis, Curve
+    from tfcompress.reports.sensitivity import ScoreCurve, SensitivityAnalysis
+    from tfcompress.tasks.figures import FRACTION
 
     model = _model(path, flags, progress)
     bound = open_data(**{name: flags[name] for name in DATA_FLAGS}).bind(signature_of(model), holdout=None)
     split = _split(bound, flags["split"])
     samples = _samples(bound, split, flags)
     cost = CostModel.of(model)
-    measured = _measured(model, cost.analysis.groups, samples, flags, progress)
+    kind = main_kind(model, samples)
+    measured = _measured(model, cost.analysis.groups, samples, kind, flags, progress)
     whole = cost.of_kept({}).macs or 1
-    percent = is_fraction(model, samples)
-    return Analysis(
+    return SensitivityAnalysis(
         model=path.name,
         data=f"{bound.dataset.source} ({split} split)",
         samples=len(next(iter(samples.inputs.values()))),
-        metric="accuracy" if percent else "negative mean squared error",
-        percent=percent,
+        metric=kind.meaning if kind.better == "higher" else f"negative {kind.meaning}",
+        percent=kind.unit == FRACTION,
         criterion=flags["criterion"],
         baseline=measured.baseline,
         curves=tuple(
-            Curve(curve.group, curve.channels, 1.0 - cost.of_kept({curve.group: 0}).macs / whole, curve.points)
+            ScoreCurve(curve.group, curve.channels, 1.0 - cost.of_kept({curve.group: 0}).macs / whole, curve.points)
             for curve in measured.curves
         ),
         pinned=tuple((group.name, group.pinned) for group in cost.analysis.groups if group.pinned),
@@ -160,7 +162,12 @@ def _model(path: Path, flags: Mapping[str, Any], progress: Progress) -> Any:
 
 
 def _measured(
-    model: Any, groups: Sequence[Group], samples: Samples, flags: Mapping[str, Any], progress: Progress
+    model: Any,
+    groups: Sequence[Group],
+    samples: Samples,
+    kind: FigureKind,
+    flags: Mapping[str, Any],
+    progress: Progress,
 ) -> Sensitivity:
     from tfcompress.channels.criteria import scores
     from tfcompress.channels.sensitivity import analyse, fingerprint
@@ -174,7 +181,8 @@ def _measured(
         raise UnsupportedError(msg)
     judged = scores(model, free, flags["criterion"], samples=samples)
     folder = cache_folder() if flags["cache"] is None else Path(flags["cache"])
-    place = folder / f"{fingerprint(model, samples, {'criterion': flags['criterion']})}.json"
+    settings = {"criterion": flags["criterion"], "figure": kind.title}
+    place = folder / f"{fingerprint(model, samples, settings)}.json"
     found = analyse(
         model,
         judged,

@@ -24,7 +24,7 @@ from rich.progress import (
 from rich.progress import Progress as Bars
 
 from tfcompress.errors import ConversionError, TfcompressError
-from tfcompress.progress import Task
+from tfcompress.progress import ProgressTask
 
 
 class Terminal:
@@ -57,7 +57,7 @@ class RichProgress:
         self._bars: Bars | None = None
 
     @contextmanager
-    def task(self, name: str, total: float | None = None) -> Iterator[Task]:
+    def task(self, name: str, total: float | None = None) -> Iterator[ProgressTask]:
         """Show a bar (or a spinner, for an unknown total) until the block ends."""
         outermost = self._bars is None
         bars = self._bars or self._new_bars()

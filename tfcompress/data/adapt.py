@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tfcompress.data.arrays import WEIGHTS
-from tfcompress.data.labels import LabelCoder, Task, shapes_match
+from tfcompress.data.labels import LabelCoder
 from tfcompress.data.preprocessing import Preprocessing
 from tfcompress.data.raw import Inputs, Labels, Weights
 from tfcompress.errors import DataError
+from tfcompress.tasks.labels import shapes_match
+from tfcompress.tasks.task import Task
 
 if TYPE_CHECKING:
     from tfcompress.models.specs import Signature, TensorSpec

@@ -12,10 +12,11 @@ import numpy as np
 
 from tfcompress.data import lint, runner_file, spread
 from tfcompress.data.class_names import listed
-from tfcompress.data.labels import LabelCoder, Task
+from tfcompress.data.labels import LabelCoder
 from tfcompress.data.runner_file import MOST_BYTES
 from tfcompress.data.splits import BoundSplit, Split
 from tfcompress.errors import DataError
+from tfcompress.tasks.task import Task
 
 if TYPE_CHECKING:
     from tfcompress.data.dataset import Dataset
@@ -55,7 +56,7 @@ class BoundData:
             for specs in (self.signature.inputs, self.signature.outputs)
         )
         sizes = sizes_text({name: split.size for name, split in self.splits.items()})
-        tasks = ", ".join(self.tasks.values()) or "no labels"
+        tasks = ", ".join(task.name for task in self.tasks.values()) or "no labels"
         return f"BoundData({self.dataset.source!r}: {sizes}; {tasks}; {inputs} -> {outputs})"
 
     @property
@@ -73,14 +74,6 @@ class BoundData:
     def tasks(self) -> dict[str, Task]:
         """The task of each output that has labels."""
         return {name: coder.task for name, coder in self.coders.items()}
-
-    @property
-    def task(self) -> Task:
-        """The task of the first output that has labels; without labels, what the first output's shape suggests."""
-        if self.coders:
-            return next(iter(self.coders.values())).task
-        shape = self.signature.outputs[0].shape
-        return "classification" if len(shape) == 1 and (shape[0] or 0) > 1 else "regression"
 
     @property
     def classes(self) -> int | None:
@@ -194,7 +187,7 @@ class BoundData:
             "sha256": self.dataset.sha256,
             "samples": {name: split.size for name, split in self.splits.items()},
             "preprocessing": self.dataset.preprocessing.to_dict(),
-            "tasks": dict(self.tasks),
+            "tasks": {name: task.name for name, task in self.tasks.items()},
             "classes": self.classes,
             "labels": list(self.dataset.labels),
             "holdout": self.holdout or None,

@@ -54,9 +54,9 @@ def _coders(parts: Mapping[str, tuple[np.ndarray, str]], output: TensorSpec) -> 
         check_numbers(y, where)
         alike = [other for other, _ in parts.values() if other.shape[1:] == y.shape[1:] and other.dtype.kind in "biuf"]
         coders[name] = infer(_labelled(np.concatenate(alike)), output, where)
-    tasks = {coder.task for coder in coders.values()}
+    tasks = {coder.task.name for coder in coders.values()}
     if len(tasks) > 1:
-        told = ", ".join(f"{coder.where} would be {coder.task}" for coder in coders.values())
+        told = ", ".join(f"{coder.where} would be {coder.task.name}" for coder in coders.values())
         msg = f"data: the labels of output {output.name!r} must mean the same in every split: {told}"
         raise DataError(msg)
     return coders

@@ -1,29 +1,20 @@
-"""What labels mean for an output of the model, and their one form inside tfcompress.
-
-========================  =====================================  ==========================================
-output, without batch     labels                                 task
-========================  =====================================  ==========================================
-``(..., k)``, k > 1       whole numbers ``(...)`` or one-hot     classification: int32 ``(...)``
-``(..., k)``, k > 1       other numbers ``(..., k)``             regression: float32, the output's shape
-one value                 0 and 1                                binary: float32, the output's shape
-one value                 other numbers                          regression: float32, the output's shape
-========================  =====================================  ==========================================
-"""
+"""Labels as data files hold them: numbers or refused, and coded as the task of their output has them."""
 
 from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tfcompress.errors import DataError
+from tfcompress.tasks import table
+from tfcompress.tasks.labels import LabelForm
+from tfcompress.tasks.task import Task
 
 if TYPE_CHECKING:
     from tfcompress.models.specs import TensorSpec
-
-Task = Literal["classification", "binary", "regression"]
 
 
 @dataclass(frozen=True)
@@ -31,26 +22,25 @@ class LabelCoder:
     """Brings the labels of one output into their one form, and refuses those that cannot be meant.
 
     Attributes:
-        task: see the module's table.
-        shape: the output's shape without the batch axis.
-        one_hot: whether the labels come one-hot.
-        where: what messages call the labels: ``y_train``.
+        task: what they mean.
+        form: how they come.
     """
 
     task: Task
-    shape: tuple[int | None, ...]
-    one_hot: bool
-    where: str
+    form: LabelForm
+
+    @property
+    def where(self) -> str:
+        """What messages call the labels: ``y_train``."""
+        return self.form.where
 
     @property
     def classes(self) -> int | None:
-        """Number of classes; None in regression."""
-        if self.task == "regression":
-            return None
-        return 2 if self.task == "binary" else self.shape[-1]
+        """Number of classes; None for a task without."""
+        return self.task.classes(self.form.shape)
 
     def encode(self, y: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Return one batch of labels in the form of the module's table.
+        """Return one batch of labels in the one form of their task.
 
         Args:
             y: labels as stored, shape (samples, ...).
@@ -60,65 +50,7 @@ class LabelCoder:
             DataError: text, values out of range or not finite, a shape that does not fit.
         """
         check_numbers(y, self.where)
-        if self.task == "regression":
-            return self._targets(y, rows)
-        if self.task == "binary":
-            flat = y.reshape(len(y), -1)
-            self._check_range(flat, rows, 1)
-            return flat.astype(np.float32).reshape(self._full_shape(y))
-        return self._indices(y, rows)
-
-    def _indices(self, y: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        if self.one_hot:
-            good = is_one_hot(y)
-            bad = np.flatnonzero(~good.reshape(len(y), -1).all(axis=1))
-            if len(bad):
-                msg = (
-                    f"data: {self.where} must be one-hot (a single 1, else 0) as other samples are, "
-                    f"sample {rows[bad[0]]:,} is not; give class numbers instead"
-                )
-                raise DataError(msg)
-            indices: np.ndarray = np.argmax(y, axis=-1).astype(np.int32)
-            return indices
-        positions = self.shape[:-1]
-        if not shapes_match(_squeezed(y.shape[1:]), _squeezed(positions)):
-            msg = f"data: {self.where} has shape {y.shape[1:]} for each sample, the model's output wants {positions}"
-            raise DataError(msg)
-        each = y.shape[1 : 1 + len(positions)] if None in positions else tuple(size or 1 for size in positions)
-        self._check_range(y, rows, (self.shape[-1] or 1) - 1)
-        return y.astype(np.int32).reshape((len(y), *each))
-
-    def _check_range(self, y: np.ndarray, rows: np.ndarray, highest: int) -> None:
-        good = (y >= 0) & (y <= highest)
-        if y.dtype.kind == "f":
-            good &= y == np.floor(y)
-        bad = np.flatnonzero(~good.reshape(len(y), -1).all(axis=1))
-        if len(bad):
-            first = y[bad[0]].reshape(-1)
-            value = first[~good[bad[0]].reshape(-1)][0]
-            shift = " (labels that start at 1? subtract 1)" if value == highest + 1 else ""
-            msg = (
-                f"data: {self.where} must be whole numbers in 0..{highest} (the model's output has {highest + 1} "
-                f"classes), sample {rows[bad[0]]:,} is {value}{shift}"
-            )
-            raise DataError(msg)
-
-    def _targets(self, y: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        targets = y.astype(np.float32).reshape(self._full_shape(y))
-        bad = np.flatnonzero(~np.isfinite(targets).reshape(len(y), -1).all(axis=1))
-        if len(bad):
-            msg = f"data: {self.where} holds NaN or Inf at sample {rows[bad[0]]:,}; mend or drop such samples"
-            raise DataError(msg)
-        return targets
-
-    def _full_shape(self, y: np.ndarray) -> tuple[int, ...]:
-        """The output's shape with *y*'s samples, where both are alike but for axes of one element."""
-        if not shapes_match(_squeezed(y.shape[1:]), _squeezed(self.shape)):
-            msg = f"data: {self.where} has shape {y.shape[1:]} for each sample, the model's output wants {self.shape}"
-            raise DataError(msg)
-        if None in self.shape:
-            return y.shape
-        return (len(y), *(size for size in self.shape if size is not None))
+        return self.task.encode(y, rows, self.form)
 
 
 def infer(y: np.ndarray, output: TensorSpec, where: str) -> LabelCoder:
@@ -133,30 +65,14 @@ def infer(y: np.ndarray, output: TensorSpec, where: str) -> LabelCoder:
         DataError: text, or a shape that fits no task.
     """
     check_numbers(y, where)
-    shape, each = output.shape, y.shape[1:]
-    classes = shape[-1] if shape else 1
-    if classes is not None and classes > 1:
-        positions = shape[:-1]
-        if shapes_match(_squeezed(each), _squeezed(positions)):
-            return LabelCoder("classification", shape, one_hot=False, where=where)
-        if shapes_match(each, shape):
-            one_hot = bool(is_one_hot(y).all())
-            return LabelCoder("classification" if one_hot else "regression", shape, one_hot, where)
-    elif shapes_match(_squeezed(each), _squeezed(shape)):
-        single = np.prod([size or 2 for size in shape], dtype=np.int64) == 1
-        binary = single and bool(np.all((y == 0) | (y == 1)))
-        return LabelCoder("binary" if binary else "regression", shape, one_hot=False, where=where)
-    msg = (
-        f"data: {where} has shape {each} for each sample, the model's output {output.name!r} has {shape}; "
-        f"give {_allowed(shape)}"
-    )
-    raise DataError(msg)
-
-
-def _allowed(shape: tuple[int | None, ...]) -> str:
-    if shape and shape[-1] is not None and shape[-1] > 1:
-        return f"class numbers {shape[:-1] or '(one a sample)'}, or one-hot labels or targets {shape}"
-    return f"numbers of shape {shape}"
+    task = table.task_of(y, output.shape)
+    if task is None:
+        msg = (
+            f"data: {where} has shape {y.shape[1:]} for each sample, the model's output {output.name!r} has "
+            f"{output.shape}; give {table.allowed(output.shape)}"
+        )
+        raise DataError(msg)
+    return LabelCoder(task, task.form(y, output.shape, where))
 
 
 def check_numbers(y: np.ndarray, where: str) -> None:
@@ -180,18 +96,3 @@ def is_text(y: np.ndarray) -> bool:
         return True
     codes = np.ascontiguousarray(y.astype(y.dtype.newbyteorder("="))).reshape(-1).view(np.uint32)
     return bool(codes.max() <= sys.maxunicode and not np.any((codes >= 0xD800) & (codes <= 0xDFFF)))
-
-
-def is_one_hot(y: np.ndarray) -> np.ndarray:
-    """Tell for each vector along the last axis whether it holds a single 1 and zeros; shape ``y.shape[:-1]``, bool."""
-    result: np.ndarray = np.all((y == 0) | (y == 1), axis=-1) & (np.sum(y, axis=-1) == 1)
-    return result
-
-
-def shapes_match(given: tuple[int | None, ...], wanted: tuple[int | None, ...]) -> bool:
-    """Whether *given* is *wanted*, where None stands for any size."""
-    return len(given) == len(wanted) and all(w is None or g == w for g, w in zip(given, wanted, strict=True))
-
-
-def _squeezed(shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-    return tuple(size for size in shape if size != 1)

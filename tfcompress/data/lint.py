@@ -106,8 +106,6 @@ def _judge(name: str, adapter: Adapter, seen: _Seen, findings: Findings) -> None
             findings.missing_classes[name] = (
                 f"{coder.where} has no sample of class {listed} ({len(missing)} of {coder.classes} classes)"
             )
-        if coder.task == "regression" and seen.whole[output]:
-            findings.warnings.append(
-                f"{coder.where} holds only whole numbers, yet was taken as targets of a regression; classes are given "
-                "as numbers 0..k-1 or one-hot, and as 0 and 1 for one output value"
-            )
+        doubt = coder.task.doubt(coder.form, whole=seen.whole[output])
+        if doubt:
+            findings.warnings.append(doubt)

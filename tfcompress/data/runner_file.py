@@ -39,9 +39,9 @@ def write(
 ) -> int:
     """Write samples of a split as the model takes them, in order, one batch in memory at a time.
 
-    The arrays are ``x.NAME`` for each input, and ``y`` (``y.NAME`` for several outputs): int32 class numbers for
-    classification and binary tasks, float32 targets for regression; no ``y`` without labels. Inputs of float32 are
-    stored in a narrower dtype where every value survives: uint8 (images that the model scales itself) or float16.
+    The arrays are ``x.NAME`` for each input, and ``y`` (``y.NAME`` for several outputs): int32 class numbers for tasks
+    with classes, float32 targets for others; no ``y`` without labels. Inputs of float32 are stored in a narrower dtype
+    where every value survives: uint8 (images that the model scales itself) or float16.
 
     Args:
         path: the file; it appears whole or not at all.
@@ -117,10 +117,7 @@ def _labels(split: BoundSplit, y: Any) -> dict[str, np.ndarray]:
     named = {f"y.{name}": part for name, part in y.items()} if isinstance(y, dict) else {"y": y}
     tasks = split.adapter.tasks
     only = next(iter(tasks.values()))
-    return {
-        key: part.reshape(len(part)).astype(np.int32) if tasks.get(key[2:], only) == "binary" else part
-        for key, part in named.items()
-    }
+    return {key: tasks.get(key[2:], only).for_runner(part) for key, part in named.items()}
 
 
 class _Column:

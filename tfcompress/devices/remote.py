@@ -14,7 +14,7 @@ from tfcompress.devices.bundle import Parcel
 from tfcompress.devices.config import Device
 from tfcompress.devices.ssh import DroppedError, Session
 from tfcompress.errors import DeviceError, MissingDependencyError, OutputError
-from tfcompress.progress import SILENT, Progress, Task
+from tfcompress.progress import SILENT, Progress, ProgressTask
 from tfcompress.reports import edge
 
 T = TypeVar("T")
@@ -48,7 +48,7 @@ class Remote:
         if self._session is not None:
             self._session.close()
 
-    def measure(self, task: Task) -> edge.Document:
+    def measure(self, task: ProgressTask) -> edge.Document:
         """Measure, across lost connections.
 
         Args:
@@ -111,7 +111,7 @@ class Remote:
         self._greet(session)
         session.ask("cancel", run=self.parcel.run_id)
 
-    def _visit(self, session: Session, task: Task) -> edge.Document:
+    def _visit(self, session: Session, task: ProgressTask) -> edge.Document:
         parcel, hello = self.parcel, self._greet(session)
         self._send(session, parcel.tree.values(), hello, task)
         session.ask("tree", sha256=parcel.tree_id, files=dict(parcel.tree))
@@ -132,7 +132,7 @@ class Remote:
         what = {"files": dict(parcel.files), "arguments": list(parcel.arguments)}
         return bool(session.ask("start", run=parcel.run_id, tree=parcel.tree_id, what=what)["found"])
 
-    def _send(self, session: Session, hashes: Collection[str], hello: Mapping[str, Any], task: Task) -> None:
+    def _send(self, session: Session, hashes: Collection[str], hello: Mapping[str, Any], task: ProgressTask) -> None:
         """Send what is not there yet."""
         missing = session.ask("missing", hashes=sorted(set(hashes)))["missing"]
         total = sum(self.parcel.sources[digest].stat().st_size for digest in missing)

@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tfcompress.tasks.score import Score
+from tfcompress.tasks.table import read_score
+
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class DeviceRow:
     """One model on one device; None is what was not measured.
 
     Attributes:
@@ -22,7 +25,7 @@ class Row:
         assumed: whether they come from a power that somebody assumed.
         against: how many times as fast as the first model, and the verdict (empty if one process could not tell).
         interval: of the former.
-        score: the first output's main score.
+        score: of the first scored output.
     """
 
     model: str
@@ -35,23 +38,23 @@ class Row:
     assumed: bool = False
     against: tuple[float, str] | None = None
     interval: tuple[float, float] | None = None
-    score: float | None = None
+    score: Score | None = None
 
 
-def rows(document: Mapping[str, Any]) -> list[Row]:
+def device_rows(document: Mapping[str, Any]) -> list[DeviceRow]:
     """Return the rows of a document, in its order."""
     pairs = {pair["second"]: pair for pair in document.get("comparisons") or () if pair["first"] == 0}
     return [_row(model, pairs.get(place)) for place, model in enumerate(document["models"])]
 
 
-def conditions(document: Mapping[str, Any]) -> str:
+def device_conditions(document: Mapping[str, Any]) -> str:
     """Return the conditions without which a latency means nothing."""
     runtime, facts = document["runtime"], document["environment"]
     machine = facts["board"] or facts["cpu"] or facts["architecture"]
     return f"{runtime['name']} {runtime['version'] or ''} on {machine}, {facts['architecture']}, {facts['system']}"
 
 
-def _row(model: Mapping[str, Any], pair: Mapping[str, Any] | None) -> Row:
+def _row(model: Mapping[str, Any], pair: Mapping[str, Any] | None) -> DeviceRow:
     settings = model.get("settings") or {}
     threads, kernels = settings.get("threads", 1), settings.get("kernels", "default")
     names = [
@@ -60,9 +63,9 @@ def _row(model: Mapping[str, Any], pair: Mapping[str, Any] | None) -> Row:
         *([kernels] if kernels != "default" else []),
     ]
     summary = (model["timing"] or {}).get("summary") or {}
-    scores = [*((model["accuracy"] or {}).get("outputs") or {}).values(), {}]
-    main, energy = scores[0].get("top1"), model["energy"] or {}
-    return Row(
+    scores = [*((model["accuracy"] or {}).get("outputs") or {}).values()]
+    energy = model["energy"] or {}
+    return DeviceRow(
         model=", ".join(names),
         sha256=model["sha256"],
         failure="" if model["status"] == "ok" else str(model["reason"]),
@@ -73,5 +76,5 @@ def _row(model: Mapping[str, Any], pair: Mapping[str, Any] | None) -> Row:
         assumed=energy.get("kind") == "assumed",
         against=(pair["ratio"], pair["verdict"] or "") if pair else None,
         interval=(pair["low"], pair["high"]) if pair and pair["low"] is not None else None,
-        score=main if main is not None else scores[0].get("mae"),
+        score=read_score(scores[0]) if scores else None,
     )

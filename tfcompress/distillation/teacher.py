@@ -8,6 +8,7 @@ import keras
 
 from tfcompress.errors import UsageError
 from tfcompress.recipe import Distill
+from tfcompress.tasks.table import trained_by
 
 LEAST = 1e-7
 """Probabilities are not taken for less, since their logarithm is used."""
@@ -62,10 +63,7 @@ def _kind(loss: Any, activation: str) -> str:
     if activation in ("softmax", "sigmoid"):
         return activation
     name = (loss if isinstance(loss, str) else getattr(loss, "name", None) or getattr(loss, "__name__", "")) or ""
-    name = name.lower().replace("_", "")
-    if "binarycrossentropy" in name:
-        return "binary logits"
-    return "logits" if "crossentropy" in name else "numbers"
+    return trained_by(name).teaching
 
 
 def _from_logits(teacher: Any, student: Any, temperature: float) -> Any:

@@ -1,1 +1,1 @@
-"""Evaluation: metrics over a split for any predictor, and whether two results differ by more than chance."""
+"""Evaluation: the score of any predictor on a split."""

@@ -91,13 +91,21 @@ def _dataclass(kind: Any, plain: object, where: str) -> Any:
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             msg = f"{where} lacks the key {name!r}"
             raise UsageError(msg)
-    return kind(**values)
+    try:
+        return kind(**values)
+    except ValueError as error:
+        msg = f"{where}: {error}"
+        raise UsageError(msg) from error
 
 
 def _value(hint: Any, plain: object, where: str) -> Any:
     origin = get_origin(hint)
     if origin in (types.UnionType, typing.Union):
         return _union(get_args(hint), plain, where)
+    if origin is typing.Literal:
+        if plain not in get_args(hint):
+            _refuse(where, f"one of {', '.join(map(str, get_args(hint)))}", plain)
+        return plain
     if origin is tuple:
         if not isinstance(plain, list):
             _refuse(where, "a list", plain)

@@ -11,11 +11,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from edge_runner.summary import median
 from tfcompress import plain
 from tfcompress.errors import UsageError
-from tfcompress.reports.measurements import Compared, EdgeRun, Measurement, median
+from tfcompress.reports.measurements import Compared, EdgeRun, Measurement
 from tfcompress.reports.report import Report
-from tfcompress.reports.sections import Score
+from tfcompress.tasks.table import read_score
 
 FORMAT = 2
 """Newest format number this reader knows. It reads every older one too, by rewriting it; 1 is the first."""
@@ -167,7 +168,7 @@ def _compared(comparisons: Sequence[Mapping[str, Any]], before: int, after: int)
 def _measurement(model: Mapping[str, Any]) -> Measurement:
     timing, energy, processes = model["timing"], model["energy"], model["timing"]["processes"]
     accuracy = model["accuracy"] or {"outputs": {}}
-    scores = [Score.from_dict(score) for score in accuracy["outputs"].values()]
+    scores = [read_score(score) for score in accuracy["outputs"].values()]
     return Measurement(
         sha256=model["sha256"],
         samples_ns=tuple(timing["samples_ns"]),

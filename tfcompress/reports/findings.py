@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -9,12 +10,12 @@ from typing import Any, TypeVar
 from tfcompress.reports import wording
 from tfcompress.reports.measurements import EdgeRun
 from tfcompress.reports.report import Report
-from tfcompress.reports.sections import Comparison, Score, ratio
+from tfcompress.reports.sections import Comparison, ratio
+from tfcompress.tasks.figures import figure_kind
+from tfcompress.tasks.score import Figure, Score
+from tfcompress.tasks.table import TASKS, at_chance
 
-V = TypeVar("V", int, float)
-
-SIGNIFICANT = 0.05
-"""A p-value below this is called a significant difference."""
+V = TypeVar("V")
 
 SAME_MACS = 0.02
 """A ratio of multiply-accumulates this close to 1 is no change: folding and activations move them that much."""
@@ -97,22 +98,20 @@ def _scores(report: Report) -> Iterator[Row]:
     if known is None:
         yield Row("accuracy", wording.NONE, wording.NONE, "no test data")
         return
-    change = wording.difference(report.comparison.accuracy_difference, known.task)
-    name = "error" if known.task == "regression" else "accuracy"
-    yield Row(f"{name}, {known.samples:,} samples", wording.score(before), wording.score(after), change)
-    if known.task != "regression" and wording.interval(known):
-        yield Row("95 % interval", wording.interval(before), wording.interval(after), "")
-    for label, field in (("top-5", "top5"), ("RMSE", "rmse"), ("AUC", "auc")):
-        texts = _field(before, field), _field(after, field)
-        if set(texts) != {wording.NONE}:
-            yield Row(label, *texts, "")
+    pair = (_figure(before, known.main), _figure(after, known.main))
+    name = f"{figure_kind(known.main).title}, {known.samples:,} samples"
+    yield Row(name, *_both(wording.figure, pair), wording.figure_difference(report.comparison.main))
+    if wording.interval(known.main_figure):
+        yield Row("95 % interval", *_both(wording.interval, pair), "")
+    for name in known.figures:
+        if name != known.main:
+            yield Row(
+                figure_kind(name).title, *_both(wording.figure, (_figure(before, name), _figure(after, name))), ""
+            )
 
 
-def _field(score: Score | None, name: str) -> str:
-    value = getattr(score, name) if score else None
-    if value is None:
-        return wording.NONE
-    return wording.percent(value) if name == "top5" else f"{value:.4g}"
+def _figure(score: Score | None, name: str) -> Figure | None:
+    return score.figures.get(name) if score else None
 
 
 def _device(run: EdgeRun) -> Iterator[Row]:
@@ -156,9 +155,11 @@ def conditions(run: EdgeRun) -> str:
 def findings(report: Report) -> list[Finding]:
     """Return what was proven or refuted about the result."""
     return [
+        *_chance(report),
+        *_growth(report),
         *_operators(report),
         *_agreement(report),
-        *_significance(report),
+        *_verdict(report),
         *_promises(report),
         *_runtimes(report),
         *(Finding("warning", text, good=False) for text in report.warnings),
@@ -170,6 +171,12 @@ def findings(report: Report) -> list[Finding]:
     ]
 
 
+def _growth(report: Report) -> Iterator[Finding]:
+    larger = report.comparison.size_ratio
+    if larger is not None and f"{larger:.3g}" != "1" and larger < 1:
+        yield Finding("size", f"the file is {changed('smaller', 'larger', larger)} than the float file", good=False)
+
+
 def _operators(report: Report) -> Iterator[Finding]:
     found = report.result.verification
     ops = sum(report.result.operators.values())
@@ -179,7 +186,7 @@ def _operators(report: Report) -> Iterator[Finding]:
     if left:
         yield Finding("ops", f"{len(left)} of {ops} compute in float: {', '.join(left[:5])}", good=False)
     elif report.result.quantize in ("int8", "int16x8"):
-        yield Finding("ops", f"all {ops} are {report.result.quantize}", good=True)
+        yield Finding("ops", f"{report.result.quantize} as asked, none of {ops} computes in float", good=True)
     else:
         scheme = "float32" if report.result.quantize == "none" else report.result.quantize
         yield Finding("ops", f"{ops}, {scheme} as asked", good=True)
@@ -188,14 +195,14 @@ def _operators(report: Report) -> Iterator[Finding]:
 def _agreement(report: Report) -> Iterator[Finding]:
     found = report.result.verification
     kind = "real" if found.get("real_samples") else "random"
-    yield from _exactness(found.get("exact") or {}, kind)
+    yield from _exactness(report, kind)
     if note := found.get("kernel_note"):
         yield Finding("agreement", note, good=False)
     for output in found.get("agreement") or ():
         parts = []
         if output.get("sqnr_db") is not None:
             parts.append(f"{output['sqnr_db']:.1f} dB")
-        if output.get("top1") is not None:
+        if output.get("top1") is not None and _has_classes(report, str(output.get("name"))):
             parts.append(f"the same top-1 on {wording.percent(output['top1'], 1)}")
         if output.get("near") is not None:
             parts.append(f"{wording.percent(output['near'], 2)} of the values at most 2 steps apart")
@@ -204,13 +211,22 @@ def _agreement(report: Report) -> Iterator[Finding]:
             yield Finding("agreement", text + ", ".join(parts), good=True)
 
 
-def _exactness(found: Mapping[str, Any], kind: str) -> Iterator[Finding]:
+def _has_classes(report: Report, output: str) -> bool:
+    """Whether the largest value of an output means anything, as far as its labels are known."""
+    names: Mapping[str, Any] = (report.data or {}).get("tasks") or {}
+    only = next(iter(names.values())) if len(names) == 1 else None
+    task = TASKS.get(names.get(output, only) or "")
+    return task is None or task.has_classes
+
+
+def _exactness(report: Report, kind: str) -> Iterator[Finding]:
     """Say how the file compares with the model where both are computed in integers."""
+    found: Mapping[str, Any] = report.result.verification.get("exact") or {}
     if found.get("equal") is None:
         return
     parts = [f"{wording.percent(found['equal'], 2)} of the values equal"]
     for output in found["agreement"]:
-        if output["top1"] is not None:
+        if output["top1"] is not None and _has_classes(report, str(output["name"])):
             parts.append(f"the same top-1 of {output['name']} on {wording.percent(output['top1'], 1)}")
         parts.append(f"{wording.percent(output['near'], 2)} at most 2 steps apart")
     parts += [f"the runtime's own two kernels: {wording.percent(k['near'], 2)}" for k in found["kernels"]]
@@ -219,18 +235,40 @@ def _exactness(found: Mapping[str, Any], kind: str) -> Iterator[Finding]:
     yield Finding("agreement", text, good=found["near"])
 
 
-def _significance(report: Report) -> Iterator[Finding]:
-    p, change = report.comparison.mcnemar_p, report.comparison.accuracy_difference
-    if p is None or change is None:
+def _chance(report: Report) -> Iterator[Finding]:
+    """Say where the float model itself does no better than a constant: then little else here means much."""
+    score = report.baseline.score if report.baseline else report.result.score
+    constant = at_chance(score) if score else None
+    if score is None or score.chance is None or constant is None:
         return
-    if p >= SIGNIFICANT:
-        text = f"no significant difference from float ({wording.probability(p)}, McNemar)"
-        yield Finding("accuracy", text, good=True)
+    main, title = score.main_figure, figure_kind(score.main).title
+    interval = f" ({wording.interval(main)})" if wording.interval(main) else ""
+    level = wording.figure(dataclasses.replace(main, value=score.chance))
+    yield Finding(
+        title,
+        f"the {'float ' if report.baseline else ''}model itself does no better than {constant}: "
+        f"{wording.figure(main)}{interval} against {level} on {score.samples:,} samples; "
+        "check the labels, their order and the preprocessing (--scale) before anything else",
+        good=False,
+    )
+
+
+def _verdict(report: Report) -> Iterator[Finding]:
+    found = report.comparison.main
+    if found is None or found.verdict is None:
+        return
+    title, span = figure_kind(found.figure).title, wording.difference_interval(found)
+    test = f"{wording.probability(found.p)}, {found.test}"
+    between = f", between {span}" if span else ""
+    if found.verdict in ("better", "worse"):
+        text = f"significantly {found.verdict} than float{between} ({test})"
+    elif found.verdict == "same":
+        text = f"no significant difference from float{between} ({test})"
     else:
-        word = "higher" if change > 0 else "lower"
-        yield Finding(
-            "accuracy", f"significantly {word} than float ({wording.probability(p)}, McNemar)", good=change > 0
-        )
+        text = f"cannot tell whether it differs from float{between} ({test})"
+        text += "" if not span else "; more test samples would tell"
+    good = {"better": True, "same": True, "worse": False, "cannot tell": None}[found.verdict]
+    yield Finding(title, text, good=good)
 
 
 def _promises(report: Report) -> Iterator[Finding]:

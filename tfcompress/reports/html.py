@@ -11,6 +11,8 @@ from tfcompress.reports import findings as digest
 from tfcompress.reports.measurements import EdgeRun
 from tfcompress.reports.report import Report
 from tfcompress.reports.style import CSS
+from tfcompress.tasks.figures import FRACTION, figure_kind
+from tfcompress.tasks.score import Figure
 
 _LAYERS_SHOWN = 40
 _FIRST = ' class="name"'
@@ -24,7 +26,7 @@ def to_html(report: Report) -> str:
     """
     halves = [
         _section("Size", _sizes(report)),
-        _section("Accuracy", _accuracy(report)),
+        _section(_main_title(report), _figures(report)),
         *(_section(f"Latency on {run.device or run.architecture}", _latency(run)) for run in report.edge),
         _section("Training", _training(report)),
         _section("Ops of the file", _operators(report)),
@@ -47,6 +49,11 @@ def to_html(report: Report) -> str:
     )
 
 
+def _main_title(report: Report) -> str:
+    meaning = figure_kind(report.result.score.main).meaning if report.result.score else "accuracy"
+    return meaning[0].upper() + meaning[1:]
+
+
 def _section(title: str, content: str, *, wide: bool = False) -> str:
     if not content:
         return ""
@@ -67,12 +74,11 @@ def _tiles(report: Report) -> str:
             "file",
             digest.changed("smaller than float", "larger than float", change.size_ratio),
         ),
-        (wording.score(score), "accuracy", "no test data was given"),
+        (wording.main_figure(score), "accuracy", "no test data was given"),
     ]
     if score is not None:
-        name = "mean absolute error" if score.task == "regression" else "accuracy"
-        moved = _against(wording.difference(change.accuracy_difference, score.task), "to float")
-        tiles[1] = (wording.score(score), name, moved)
+        moved = _against(wording.figure_difference(change.main), "to float")
+        tiles[1] = (wording.figure(score.main_figure), figure_kind(score.main).meaning, moved)
     run = report.edge[-1] if report.edge else None
     if run:
         where = f"on {run.device or run.architecture}"
@@ -109,23 +115,33 @@ def _sizes(report: Report) -> str:
     return svg.bars(items, "bytes of the files, plain and compressed by gzip")
 
 
-def _accuracy(report: Report) -> str:
+def _figures(report: Report) -> str:
     found = [
-        ("Keras model", report.source.score, "before soft"),
         ("float file", report.baseline and report.baseline.score, "before"),
+        ("result", report.result.score, "after"),
     ]
-    found.append(("result", report.result.score, "after"))
     found += [(f"on {run.device or run.architecture}"[:20], run.result.score, "after soft") for run in report.edge]
-    items = [
-        svg.Range(label, 100 * s.top1_low, 100 * s.top1, 100 * s.top1_high, wording.percent(s.top1), role)
-        for label, s, role in found
-        if s and s.top1 is not None and s.top1_low is not None and s.top1_high is not None
-    ]
+    scores = [score for _, score, _ in found if score]
+    if not scores:
+        return ""
+    main = scores[0].main
+    kind = figure_kind(main)
+    drawn = [(label, score.figures[main], role) for label, score, role in found if score and main in score.figures]
+    items = [item for label, figure, role in drawn if (item := _range(label, figure, role)) is not None]
     if not items:
         return ""
-    samples = " and ".join(dict.fromkeys(f"{s.samples:,}" for _, s, _ in found if s))
-    note = f"Fraction right with its 95 % Wilson interval; {samples} samples."
-    return svg.ranges(items, "accuracy with intervals", " %") + f'<p class="note">{note}</p>'
+    samples = " and ".join(dict.fromkeys(f"{score.samples:,}" for score in scores))
+    note = f"{kind.meaning[0].upper()}{kind.meaning[1:]} with its 95 % interval; {samples} samples."
+    chart = svg.ranges(items, f"{kind.title} with intervals", " %" if kind.unit == FRACTION else "")
+    return chart + f'<p class="note">{note}</p>'
+
+
+def _range(label: str, figure: Figure, role: str) -> svg.Range | None:
+    low, value, high = figure.low, figure.value, figure.high
+    if low is None or value is None or high is None:
+        return None
+    scale = 100 if figure.unit == FRACTION else 1
+    return svg.Range(label, scale * low, scale * value, scale * high, wording.figure(figure), role)
 
 
 def _latency(run: EdgeRun) -> str:
@@ -185,7 +201,7 @@ def _layers(report: Report) -> str:
         share = f'<i style="width:{100 * layer.parameters / most:.1f}%"></i>' if layer.parameters else ""
         cells = (layer.name, layer.type, shape, wording.count(layer.parameters), zeros, wording.count(layer.macs))
         rows.append((*cells, share))
-    head = ("layer", "type", "output", "parameters", "zeros", "multiply-accumulates", "")
+    head = ("layer", "type", "output", "parameters", "zeros", "multiply-accumulates", "share of the parameters")
     rest = (
         f'<p class="note">{len(layers) - len(shown)} more layers are in report.json.</p>'
         if len(layers) > len(shown)

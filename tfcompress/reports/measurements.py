@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tfcompress.reports.sections import Score, ratio
+from edge_runner.summary import median
+from tfcompress.reports.sections import ratio
+from tfcompress.tasks.score import Score
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,12 +71,6 @@ def faster(before: Measurement | None, after: Measurement | None) -> float | Non
     if len(pair[0]) != len(pair[1]) or len(pair[0]) < 2:
         return ratio(before.median_ms, after.median_ms)
     return median([one / other for one, other in zip(*pair, strict=True) if other])
-
-
-def median(values: Sequence[float]) -> float:
-    """Return the median of at least one value."""
-    ordered, middle = sorted(values), len(values) // 2
-    return ordered[middle] if len(values) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
 
 
 @dataclass(frozen=True, kw_only=True)

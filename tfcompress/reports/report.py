@@ -14,21 +14,21 @@ from typing import Any
 from tfcompress.errors import UsageError
 from tfcompress.files import write_atomic
 from tfcompress.plain import JSON_BYTES, parse_json, read_text
-from tfcompress.reports import codec
+from tfcompress.reports import codec, older
 from tfcompress.reports.measurements import EdgeRun, Measurement
 from tfcompress.reports.sections import (
     Baseline,
     Comparison,
     Layer,
     Machine,
-    Promise,
+    PromiseRecord,
     ResultFile,
     Runtime,
-    Score,
     SourceModel,
-    Training,
+    TrainingRecord,
     ratio,
 )
+from tfcompress.tasks.score import Difference, untested
 
 __all__ = [
     "FORMAT",
@@ -38,26 +38,33 @@ __all__ = [
     "Layer",
     "Machine",
     "Measurement",
-    "Promise",
+    "PromiseRecord",
     "Report",
     "ResultFile",
     "Runtime",
-    "Score",
     "SourceModel",
-    "Training",
+    "TrainingRecord",
     "compare",
     "from_json",
     "load",
     "ratio",
 ]
 
-FORMAT = 2
+FORMAT = 3
 """Number of the JSON format. A key that is added, removed or changes its meaning makes a new number.
 
 History:
     1: first.
     2: bytes and entropy of the kernels, the ratio of multiply-accumulates; what edge_runner's second format brings.
+    3: a score holds figures by name, each with its interval, unit and which way is better, the fraction right of each
+       class and the figure of a constant prediction (before: ``top1``, ``mae``, … side by side); ``comparison.main``
+       holds the difference of the main figure, its interval and the verdict of a paired test, for every task (before:
+       ``accuracy_difference`` and ``mcnemar_p``). ``source.score`` and ``comparison.energy_ratio``, which nothing ever
+       filled, are gone.
 """
+
+_LOOP = "WHILE"
+"""An op that runs a subgraph as often as its data say: a file that has it is not counted whole."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +102,7 @@ class Report:
     result: ResultFile
     engine: str = ""
     data: Mapping[str, Any] | None = None
-    training: Training | None = None
+    training: TrainingRecord | None = None
     baseline: Baseline | None = None
     comparison: Comparison = field(default_factory=Comparison)
     wall_seconds: Mapping[str, float | None] = field(default_factory=dict)
@@ -120,7 +127,7 @@ class Report:
 
 
 def compare(
-    source: SourceModel, baseline: Baseline | None, result: ResultFile, *, mcnemar_p: float | None = None
+    source: SourceModel, baseline: Baseline | None, result: ResultFile, *, main: Difference | None = None
 ) -> Comparison:
     """Put the result beside the float baseline.
 
@@ -128,17 +135,14 @@ def compare(
         source: the model that was given.
         baseline: its float export, or None.
         result: the file that was written.
-        mcnemar_p: from the two files' right and wrong answers on the same samples.
+        main: how the main figure differs, tested on the same samples; None: it is taken from the two scores, untested.
     """
-    before = baseline.score.main if baseline and baseline.score else None
-    after = result.score.main if result.score else None
     return Comparison(
         size_ratio=ratio(baseline.size_bytes, result.size_bytes) if baseline else None,
         gzip_ratio=ratio(baseline.gzip_bytes, result.gzip_bytes) if baseline else None,
         parameter_ratio=ratio(source.parameters, result.nonzero),
-        macs_ratio=ratio(source.macs, result.macs),
-        accuracy_difference=None if before is None or after is None else after - before,
-        mcnemar_p=mcnemar_p,
+        macs_ratio=None if _LOOP in result.operators else ratio(source.macs, result.macs),
+        main=main or untested(baseline.score if baseline else None, result.score),
     )
 
 
@@ -167,7 +171,7 @@ def from_json(text: str, where: str = "report") -> Report:
     if type(number) is not int or number < 1:
         msg = f"{where}: format must be a whole number between 1 and {FORMAT}, got {number!r}"
         raise UsageError(msg)
-    return codec.from_plain(Report, plain, where)
+    return codec.from_plain(Report, older.upgraded(plain, number, where), where)
 
 
 def load(path: Path) -> Report:

@@ -2,55 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tfcompress.reports import codec
+from tfcompress.tasks.score import Difference, Score
 
 
 def ratio(before: float | None, after: float | None) -> float | None:
     """Return ``before / after``; None when either was not measured or *after* is 0."""
     return before / after if before is not None and after else None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Score:
-    """How well a model does on a data split.
-
-    Attributes:
-        task: ``classification``, ``binary`` or ``regression``.
-        samples: how many samples were scored.
-        top1: fraction right; with the ends of its 95 % Wilson interval.
-        top1_low: lower end.
-        top1_high: upper end.
-        top5: fraction with the label among the five highest outputs.
-        mae: mean absolute error, in the label's unit.
-        rmse: root mean square error, in the label's unit.
-        auc: area under the ROC curve.
-    """
-
-    task: str
-    samples: int
-    top1: float | None = None
-    top1_low: float | None = None
-    top1_high: float | None = None
-    top5: float | None = None
-    mae: float | None = None
-    rmse: float | None = None
-    auc: float | None = None
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Score:
-        """Take the known keys out of what ``Metrics.to_dict()`` gives."""
-        known = [f.name for f in dataclasses.fields(cls)]
-        return cls(**{name: codec.to_plain(values[name]) for name in known if name in values})
-
-    @property
-    def main(self) -> float | None:
-        """The number that is compared: the fraction right, or the mean absolute error of a regression."""
-        return self.mae if self.task == "regression" else self.top1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +52,6 @@ class SourceModel:
         macs: multiply-accumulates of one inference, over the layers that can be counted.
         not_counted: layers whose multiply-accumulates are not in *macs*.
         layers: one entry a layer.
-        score: of the Keras model itself.
     """
 
     name: str
@@ -104,11 +64,10 @@ class SourceModel:
     macs: int | None = None
     not_counted: tuple[str, ...] = ()
     layers: tuple[Layer, ...] = ()
-    score: Score | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Training:
+class TrainingRecord:
     """What training did.
 
     Attributes:
@@ -127,7 +86,7 @@ class Training:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Promise:
+class PromiseRecord:
     """What a stage promised about a layer, and what was found in the end.
 
     Attributes:
@@ -215,7 +174,7 @@ class ResultFile:
     operators: Mapping[str, int] = field(default_factory=dict)
     verification: Mapping[str, Any] = field(default_factory=dict)
     runtimes: tuple[Runtime, ...] = ()
-    promises: tuple[Promise, ...] = ()
+    promises: tuple[PromiseRecord, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -227,20 +186,16 @@ class Comparison:
         gzip_ratio: the same after gzip.
         parameter_ratio: parameters of the source over non-zero parameters of the result.
         macs_ratio: multiply-accumulates of the source over the result's.
-        accuracy_difference: result minus float: top-1 fraction, or mean absolute error of a regression.
-        mcnemar_p: probability of a difference like that between equally good classifiers (McNemar's test).
+        main: how the main figure differs, result minus float.
         speedup: float latency over the result's, on the device measured last.
-        energy_ratio: float joules over the result's.
     """
 
     size_ratio: float | None = None
     gzip_ratio: float | None = None
     parameter_ratio: float | None = None
     macs_ratio: float | None = None
-    accuracy_difference: float | None = None
-    mcnemar_p: float | None = None
+    main: Difference | None = None
     speedup: float | None = None
-    energy_ratio: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

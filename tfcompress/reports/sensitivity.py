@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from tfcompress.reports.sensitivity_chart import Curve, chart
+from tfcompress.reports.sensitivity_chart import ScoreCurve, chart
 from tfcompress.reports.style import CSS
 from tfcompress.reports.svg import words
 
-__all__ = ["Analysis", "Curve", "removable", "rows", "to_html", "to_svg"]
+__all__ = ["ScoreCurve", "SensitivityAnalysis", "removable", "rows", "to_page", "to_svg"]
 
 _CSS = """
 main { max-width: 1010px; }
@@ -46,7 +46,7 @@ _CHANGES = 4
 
 
 @dataclass(frozen=True)
-class Analysis:
+class SensitivityAnalysis:
     """What was measured.
 
     Attributes:
@@ -69,7 +69,7 @@ class Analysis:
     percent: bool
     criterion: str
     baseline: float
-    curves: tuple[Curve, ...]
+    curves: tuple[ScoreCurve, ...]
     pinned: tuple[tuple[str, str], ...] = ()
     max_drop: float = 1.0
 
@@ -79,7 +79,7 @@ class Analysis:
         return self.baseline - (self.max_drop / 100.0 if self.percent else self.max_drop)
 
 
-def removable(curve: Curve, limit: float) -> float:
+def removable(curve: ScoreCurve, limit: float) -> float:
     """Return the largest measured fraction of a group up to which no score falls below *limit*; 0 where none is."""
     allowed = 0.0
     for fraction, score in curve.points:
@@ -89,7 +89,7 @@ def removable(curve: Curve, limit: float) -> float:
     return allowed
 
 
-def rows(analysis: Analysis) -> list[tuple[str, ...]]:
+def rows(analysis: SensitivityAnalysis) -> list[tuple[str, ...]]:
     """Return the table as text, the most sensitive group first: group, channels, MACs, can go, then score changes."""
     ordered = sorted(analysis.curves, key=lambda curve: (removable(curve, analysis.limit), curve.lowest))
     return [
@@ -104,7 +104,7 @@ def rows(analysis: Analysis) -> list[tuple[str, ...]]:
     ]
 
 
-def head(analysis: Analysis) -> tuple[str, ...]:
+def head(analysis: SensitivityAnalysis) -> tuple[str, ...]:
     """Return the titles of the columns of :func:`rows`."""
     fractions = [fraction for fraction, _ in analysis.curves[0].points]
     return (
@@ -116,13 +116,13 @@ def head(analysis: Analysis) -> tuple[str, ...]:
     )
 
 
-def _change(analysis: Analysis, score: float) -> str:
+def _change(analysis: SensitivityAnalysis, score: float) -> str:
     change = (score - analysis.baseline) * (100 if analysis.percent else 1)
     text = f"{change:+.1f}" if analysis.percent else f"{change:+.3g}"
     return text.replace("-", _MINUS)
 
 
-def to_html(analysis: Analysis) -> str:
+def to_page(analysis: SensitivityAnalysis) -> str:
     """Return the page; it needs no network and no scripts.
 
     Args:
@@ -157,7 +157,7 @@ def to_html(analysis: Analysis) -> str:
     )
 
 
-def to_svg(analysis: Analysis) -> str:
+def to_svg(analysis: SensitivityAnalysis) -> str:
     """Return the chart alone, as an image with a title and its style inside.
 
     Args:
@@ -177,12 +177,12 @@ def to_svg(analysis: Analysis) -> str:
     )
 
 
-def _allowed(analysis: Analysis) -> str:
+def _allowed(analysis: SensitivityAnalysis) -> str:
     unit = f" point{'' if analysis.max_drop == 1 else 's'}" if analysis.percent else ""
     return f"{analysis.max_drop:g}{unit}"
 
 
-def _figure(analysis: Analysis) -> str:
+def _figure(analysis: SensitivityAnalysis) -> str:
     return chart(
         analysis.curves,
         analysis.baseline,
@@ -193,11 +193,11 @@ def _figure(analysis: Analysis) -> str:
     )
 
 
-def _header(analysis: Analysis) -> str:
+def _header(analysis: SensitivityAnalysis) -> str:
     return f"<header><p>{escape(_said(analysis))}</p><h1>Sensitivity of {escape(analysis.model)}</h1></header>"
 
 
-def _said(analysis: Analysis) -> str:
+def _said(analysis: SensitivityAnalysis) -> str:
     score = f"{100 * analysis.baseline:.2f} %" if analysis.percent else f"{analysis.baseline:.4g}"
     return f"{analysis.metric} {score} on {analysis.samples:,} samples of {analysis.data}"
 
@@ -206,7 +206,7 @@ def _section(title: str, content: str) -> str:
     return f'<section style="margin-top: 14px"><h2>{escape(title)}</h2>{content}</section>\n'
 
 
-def _heat(analysis: Analysis) -> dict[str, str]:
+def _heat(analysis: SensitivityAnalysis) -> dict[str, str]:
     """Return a style by the text of a change: the further down, the stronger."""
     deepest = min((curve.lowest for curve in analysis.curves), default=0.0) - analysis.baseline or -1.0
     return {

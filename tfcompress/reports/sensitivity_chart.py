@@ -17,7 +17,7 @@ _NAMED = 8
 
 
 @dataclass(frozen=True)
-class Curve:
+class ScoreCurve:
     """One group's curve.
 
     Attributes:
@@ -38,13 +38,13 @@ class Curve:
         return min(score for _, score in self.points)
 
 
-def named(curves: Sequence[Curve]) -> tuple[str, ...]:
+def named(curves: Sequence[ScoreCurve]) -> tuple[str, ...]:
     """Return the groups that get a colour and a name, those that fall most first."""
     return tuple(curve.group for curve in sorted(curves, key=lambda curve: curve.lowest)[:_NAMED])
 
 
 def chart(
-    curves: Sequence[Curve],
+    curves: Sequence[ScoreCurve],
     baseline: float,
     *,
     percent: bool,
@@ -114,7 +114,7 @@ def _level(y: float, right: float, role: str) -> str:
 
 
 def _curves(
-    curves: Sequence[Curve],
+    curves: Sequence[ScoreCurve],
     baseline: float,
     place: tuple[Callable[[float], float], Callable[[float], float]],
     *,
@@ -135,13 +135,13 @@ def _curves(
     return parts
 
 
-def _dot(curve: Curve, role: str, x: tuple[float, float], y: tuple[float, float], *, percent: bool) -> str:
+def _dot(curve: ScoreCurve, role: str, x: tuple[float, float], y: tuple[float, float], *, percent: bool) -> str:
     score = f"{100 * y[0]:.1f} %" if percent else f"{y[0]:.4g}"
     said = escape(f"{curve.group}: {score} without {100 * x[0]:g} % of {curve.channels} channels")
     return f'<circle class="{role}" cx="{x[1]:.1f}" cy="{y[1]:.1f}" r="4"><title>{said}</title></circle>'
 
 
-def _ends(curves: Sequence[Curve], down: Callable[[float], float]) -> list[tuple[float, str, str]]:
+def _ends(curves: Sequence[ScoreCurve], down: Callable[[float], float]) -> list[tuple[float, str, str]]:
     """Return where the curves with a name end, the name, and its CSS classes."""
     shown = named(curves)
     return [

@@ -1,9 +1,9 @@
-"""Reports as tables in the terminal, and as a pandas frame."""
+"""Reports as tables in the terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.table import Table
@@ -13,6 +13,7 @@ from tfcompress.reports import findings as digest
 from tfcompress.reports import wording
 from tfcompress.reports.measurements import faster
 from tfcompress.reports.report import Report
+from tfcompress.tasks.figures import figure_kind
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -51,14 +52,16 @@ def print_comparison(reports: Sequence[Report], console: Console) -> None:
         console: where to.
     """
     timed = any(report.edge for report in reports)
-    titles = ("recipe", "file", "gzip", "smaller", "non-zero", "accuracy", "95 %", "to float", "latency", "faster")
+    mains = {figure_kind(report.result.score.main).title for report in reports if report.result.score}
+    figure = "score" if len(mains) > 1 else next(iter(mains), "accuracy")
+    titles = ("recipe", "file", "gzip", "smaller", "non-zero", figure, "95 %", "to float", "latency", "faster")
     shown = titles if timed else titles[:-2]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for title in shown:
         first = title == "recipe"
         table.add_column(title, justify="left" if first else "right", style="bold" if first else None, no_wrap=first)
     for report in reports:
-        table.add_row(*(Text(text) for text in _cells(report, reports[0])[: len(shown)]))
+        table.add_row(*(Text(text) for text in _cells(report, reports[0], named=len(mains) > 1)[: len(shown)]))
     console.print(table)
     runs = {digest.conditions(run): None for report in reports for run in report.edge[-1:]}
     for text in runs:
@@ -68,19 +71,21 @@ def print_comparison(reports: Sequence[Report], console: Console) -> None:
             console.print(Text.assemble(("! ", "yellow"), f"{report.recipe_name}: {text}"), soft_wrap=True)
 
 
-def _cells(report: Report, first: Report) -> list[str]:
+def _cells(report: Report, first: Report, *, named: bool) -> list[str]:
+    """Return a row's texts, in the order of the titles; *named*: with the name of the main figure."""
     result, change = report.result, report.comparison
     run = report.edge[-1] if report.edge else None
-    task = result.score.task if result.score else None
+    score = result.score
+    main = score.main_figure if score else None
     return [
         report.recipe_name,
         wording.size(result.size_bytes),
         wording.size(result.gzip_bytes),
         wording.times(change.size_ratio),
         wording.count(result.nonzero),
-        wording.score(result.score),
-        wording.interval(result.score),
-        wording.difference(change.accuracy_difference, task),
+        wording.main_figure(score) if named else wording.figure(main),
+        wording.interval(main),
+        wording.figure_difference(change.main),
         wording.duration(run.result.median_ms if run else None),
         wording.times(_speedup(report, first)),
     ]
@@ -95,34 +100,3 @@ def _speedup(report: Report, first: Report) -> float | None:
         return run.speedup
     same = [other for other in first.edge if other.created_utc == run.created_utc and other.device == run.device]
     return faster(same[-1].result, run.result) if same else None
-
-
-def frame(reports: Sequence[Report]) -> Any:
-    """Return the reports as a pandas DataFrame: a row each by recipe, a column a number, units in their names."""
-    import pandas
-
-    return pandas.DataFrame([_numbers(report) for report in reports]).set_index("recipe")
-
-
-def _numbers(report: Report) -> dict[str, Any]:
-    result, before, change = report.result, report.baseline, report.comparison
-    run = report.edge[-1] if report.edge else None
-    return {
-        "recipe": report.recipe_name,
-        "float_size_bytes": before.size_bytes if before else None,
-        "size_bytes": result.size_bytes,
-        "gzip_bytes": result.gzip_bytes,
-        "size_ratio": change.size_ratio,
-        "gzip_ratio": change.gzip_ratio,
-        "parameters": result.parameters,
-        "nonzero": result.nonzero,
-        "parameter_ratio": change.parameter_ratio,
-        "macs": result.macs,
-        "float_score": before.score.main if before and before.score else None,
-        "score": result.score.main if result.score else None,
-        "accuracy_difference": change.accuracy_difference,
-        "mcnemar_p": change.mcnemar_p,
-        "latency_median_ms": run.result.median_ms if run else None,
-        "speedup": change.speedup,
-        "energy_joules": run.result.energy_joules if run else None,
-    }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tfcompress.reports.sections import Score
+from tfcompress.tasks.figures import FRACTION, figure_kind
+from tfcompress.tasks.score import Difference, Figure, Score
 
 NONE = "-"
 """What stands where nothing was measured."""
@@ -54,25 +55,46 @@ def seconds(value: float | None) -> str:
     return f"{value:.1f} s" if value < 120 else f"{value // 60:.0f} min {value % 60:.0f} s"
 
 
-def score(found: Score | None) -> str:
-    """The main number of a score."""
-    if found is None or found.main is None:
+def main_figure(found: Score | None) -> str:
+    """The main figure of a score, with its name where it is no fraction."""
+    if found is None or found.main_figure.value is None:
         return NONE
-    return f"MAE {found.main:.4g}" if found.task == "regression" else percent(found.main)
+    text = figure(found.main_figure)
+    return text if found.main_figure.unit == FRACTION else f"{figure_kind(found.main).title} {text}"
 
 
-def interval(found: Score | None) -> str:
-    """The 95 % interval of the fraction right; empty when there is none."""
-    if found is None or found.top1_low is None or found.top1_high is None:
+def figure(found: Figure | None) -> str:
+    """A figure in its unit."""
+    if found is None or found.value is None:
+        return NONE
+    return percent(found.value) if found.unit == FRACTION else f"{found.value:.4g}"
+
+
+def interval(found: Figure | None) -> str:
+    """The 95 % interval of a figure; empty when there is none."""
+    if found is None or found.low is None or found.high is None:
         return ""
-    return f"{100 * found.top1_low:.1f}..{100 * found.top1_high:.1f}"
+    return _span(found.low, found.high, found.unit)
 
 
-def difference(value: float | None, task: str | None) -> str:
-    """A difference of two scores: percentage points, or the label's unit for a regression."""
-    if value is None:
+def _span(low: float, high: float, unit: str) -> str:
+    return f"{100 * low:.1f}..{100 * high:.1f}" if unit == FRACTION else f"{low:.4g}..{high:.4g}"
+
+
+def figure_difference(found: Difference | None) -> str:
+    """A difference of two figures: percentage points of fractions, else in the figure's unit."""
+    if found is None:
         return NONE
-    return f"{value:+.4g}" if task == "regression" else f"{100 * value:+.2f} pt"
+    return f"{100 * found.value:+.2f} pt" if found.unit == FRACTION else f"{found.value:+.4g}"
+
+
+def difference_interval(found: Difference) -> str:
+    """The ends of the 95 % interval of a difference; empty when there is none."""
+    if found.low is None or found.high is None:
+        return ""
+    if found.unit == FRACTION:
+        return f"{100 * found.low:+.2f} and {100 * found.high:+.2f} pt"
+    return f"{found.low:+.4g} and {found.high:+.4g}"
 
 
 def probability(value: float | None) -> str:

@@ -1,0 +1,41 @@
+"""What ``tfcompress evaluate`` says of a score; the whole command is run in ``tests/test_workbench.py``."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from tfcompress.cli.evaluate import _lines
+from tfcompress.tasks.score import Figure, Score
+
+CLASSES = Score(
+    task="classification",
+    samples=1200,
+    main="top1",
+    figures={"top1": Figure(0.9, 0.88, 0.92), "top5": Figure(0.99)},
+    per_class={"0": 0.5, "1": 0.75, "2": 1.0, "3": 0.25},
+    chance=0.25,
+)
+ERRORS = Score(task="regression", samples=9, main="mae", figures={"mae": Figure(0.5, unit="label", better="lower")})
+
+
+def test_figures_come_with_intervals_and_the_worst_classes_are_named() -> None:
+    assert _lines(CLASSES) == [
+        ("task", "classification"),
+        ("samples", "1,200"),
+        ("accuracy", "90.00 % (95 %: 88.0..92.0)"),
+        ("top-5", "99.00 %"),
+        ("worst classes", "3 (25.0 %), 0 (50.0 %), 1 (75.0 %)"),
+    ]
+
+
+def test_every_output_is_shown() -> None:
+    both = dataclasses.replace(CLASSES, outputs={"kind": CLASSES, "size": ERRORS})
+    lines = _lines(both)
+    assert ("kind: accuracy", "90.00 % (95 %: 88.0..92.0)") in lines
+    assert ("size: MAE", "0.5") in lines
+
+
+def test_a_model_at_chance_is_said_to_be() -> None:
+    name, text = _lines(dataclasses.replace(CLASSES, chance=0.89))[-1]
+    assert name == "!"
+    assert text.startswith("no better than always answering the most frequent class: check the labels, their order")

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tfcompress.tasks.table import TASKS, at_chance, read_score, trained_by
+
+PACKAGE = Path(__file__).parents[2] / "tfcompress"
+
+
+def test_the_table_has_each_task_by_its_name() -> None:
+    assert list(TASKS) == ["classification", "binary", "regression"]
+    assert all(task.name == name for name, task in TASKS.items())
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_no_module_outside_knows_a_task_by_name(name: str) -> None:
+    modules = [path for path in PACKAGE.rglob("*.py") if "tasks" not in path.relative_to(PACKAGE).parts]
+    assert len(modules) > 100
+    spelt = [str(p) for p in modules if f'"{name}"' in p.read_text("utf-8") or f"'{name}'" in p.read_text("utf-8")]
+    assert spelt == []
+
+
+@pytest.mark.parametrize(
+    ("loss", "task"),
+    [
+        ("sparse_categorical_crossentropy", "classification"),
+        ("CategoricalFocalCrossentropy", "classification"),
+        ("binary_crossentropy", "binary"),
+        ("binary_focal_crossentropy", "binary"),
+        ("mean_squared_error", "regression"),
+        ("", "regression"),
+    ],
+)
+def test_a_loss_says_what_its_outputs_are(loss: str, task: str) -> None:
+    assert trained_by(loss) is TASKS[task]
+
+
+def test_tasks_that_only_the_device_knows_keep_their_figures() -> None:
+    found = read_score({"task": "segmentation", "samples": 3, "mean_iou": 0.9, "top1": None, "mae": None})
+    assert (found.task, found.main, found.main_figure.value) == ("segmentation", "mean_iou", 0.9)
+    found = read_score({"task": "autoencoder", "samples": 3, "auc": 0.7, "mae": 0.1, "rmse": 0.2})
+    assert (found.main, list(found.figures)) == ("auc", ["auc", "mae", "rmse"])
+    assert at_chance(found) is None
+
+
+def test_a_figure_that_is_no_number_is_refused() -> None:
+    with pytest.raises(TypeError, match="a figure must be a number, got 'much'"):
+        read_score({"task": "regression", "samples": 1, "mae": "much"})
+
+
+def test_importing_the_tasks_imports_nothing_heavy() -> None:
+    script = (
+        "import sys, tfcompress.tasks.table; print([m for m in ('numpy', 'keras', 'tensorflow') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,227 @@
+"""What a task is: everything that depends on what the labels of an output mean.
+
+Importing a task imports neither numpy nor TensorFlow; what needs them imports them when it is called.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+
+from tfcompress.tasks import paired
+from tfcompress.tasks.figures import FRACTION, FigureKind, figure_kind
+from tfcompress.tasks.labels import LabelForm, Shape
+from tfcompress.tasks.score import Difference, Figure, Score, untested
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Teaching = Literal["logits", "binary logits", "numbers"]
+"""What the outputs of a model are to one that learns from them."""
+
+_MARGIN = 0.01
+"""A difference of at most one percentage point does not matter."""
+_RELATIVE_MARGIN = 0.05
+"""Nor does one of at most a twentieth, of figures that are no fractions."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A score, and what a paired comparison needs beside it.
+
+    Attributes:
+        score: what is reported.
+        outcomes: the main figure of each sample, shape (samples,): bool where it is right or wrong, else float.
+    """
+
+    score: Score
+    outcomes: np.ndarray
+
+
+class Scorer(Protocol):
+    """Adds batches up."""
+
+    def add(self, outputs: np.ndarray, labels: np.ndarray) -> None:
+        """Take one batch: outputs (samples, ...) and labels in the task's one form."""
+
+    def evaluation(self) -> Evaluation:
+        """Return the figures of all batches."""
+
+
+class Task(ABC):
+    """What the labels of an output mean.
+
+    Attributes:
+        name: how recipes and reports call it.
+        figures: what it is scored by (:data:`tfcompress.tasks.figures.FIGURES`), the main one first.
+        teaching: what the outputs are to a model that learns from them.
+        constant: the best prediction that doesn't look at the input, in words.
+    """
+
+    name: ClassVar[str]
+    figures: ClassVar[tuple[str, ...]]
+    teaching: ClassVar[Teaching]
+    constant: ClassVar[str]
+
+    @property
+    def main(self) -> str:
+        """The figure that is compared."""
+        return self.figures[0]
+
+    @property
+    def main_kind(self) -> FigureKind:
+        """What is known of the main figure."""
+        return figure_kind(self.main)
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether the outputs are scores of classes, so that their largest means something."""
+        return self.teaching != "numbers"
+
+    @abstractmethod
+    def fits(self, y: np.ndarray, shape: Shape) -> bool:
+        """Tell whether labels are of this task.
+
+        Args:
+            y: some labels as stored, numbers, shape (samples, ...).
+            shape: the output's, without the batch axis.
+        """
+
+    def form(self, y: np.ndarray, shape: Shape, where: str) -> LabelForm:
+        """Return how labels like *y* come; see :meth:`fits`, and *where* is what messages call them."""
+        return LabelForm(shape, where)
+
+    @abstractmethod
+    def encode(self, y: np.ndarray, rows: np.ndarray, form: LabelForm) -> np.ndarray:
+        """Return one batch of labels in the task's one form.
+
+        Args:
+            y: labels as stored, numbers, shape (samples, ...).
+            rows: the samples' numbers, for messages.
+            form: how they come.
+
+        Raises:
+            DataError: values out of range or not finite, a shape that does not fit.
+        """
+
+    def classes(self, shape: Shape) -> int | None:
+        """Return the number of classes of an output of this shape; None for a task without classes."""
+        return None
+
+    def allowed(self, shape: Shape) -> str | None:
+        """Return the labels that an output of this shape takes, in words; None where it takes none."""
+        return None
+
+    def for_runner(self, y: np.ndarray) -> np.ndarray:
+        """Return encoded labels as edge_runner takes them."""
+        return y
+
+    def doubt(self, form: LabelForm, *, whole: bool) -> str | None:
+        """Return why the labels may be meant otherwise, for people to see.
+
+        Args:
+            form: how they come.
+            whole: whether every one is a whole number.
+        """
+        return None
+
+    def trained_by(self, loss: str) -> bool:
+        """Tell whether a Keras loss of this name, in lower case without underscores, trains such an output."""
+        return False
+
+    @abstractmethod
+    def loss(self, outputs: np.ndarray, keras: Any) -> Any:
+        """Return the loss that trains such an output.
+
+        Args:
+            outputs: the model's outputs on some samples, shape (samples, ..., k); they tell probabilities from logits.
+            keras: the module ``keras`` or ``tf_keras``.
+        """
+
+    def metrics(self, outputs: np.ndarray, keras: Any) -> list[Any]:
+        """Return the metrics that go into the training history; see :meth:`loss`."""
+        return []
+
+    @abstractmethod
+    def scorer(self) -> Scorer:
+        """Return what adds up a score."""
+
+    def score(self, counted: Mapping[str, Any]) -> Score:
+        """Return the score that edge_runner's scorers counted, here or on a device; see :func:`counted_score`."""
+        return counted_score(counted, self.figures)
+
+    def beats_chance(self, score: Score) -> bool | None:
+        """Tell whether a score is better than that of the best constant prediction; None where nobody knows."""
+        return None if score.chance is None else score.main_figure.beats(score.chance)
+
+    def margin(self, before: float) -> float:
+        """Return how large a difference of the main figure from *before* may be and not matter."""
+        return _MARGIN if self.main_kind.unit == FRACTION else _RELATIVE_MARGIN * abs(before)
+
+    def compare(self, before: Evaluation, after: Evaluation) -> Difference | None:
+        """Test the difference of two scored models on the same samples; None where a main figure is not known.
+
+        Samples that are right or wrong are compared by McNemar's test, others by a paired t of each sample's figure.
+        """
+        found = untested(before.score, after.score)
+        if found is None:
+            return None
+        one, two = before.outcomes, after.outcomes
+        tested = (paired.of_right if one.dtype == two.dtype == bool else paired.of_means)(one, two)
+        known = before.score.main_figure.value or 0.0
+        ends = (tested.low, tested.high) if tested.low > float("-inf") else (None, None)
+        return Difference(
+            figure=found.figure,
+            value=found.value,
+            unit=found.unit,
+            better=found.better,
+            low=ends[0],
+            high=ends[1],
+            p=tested.p,
+            test=tested.test,
+            verdict=tested.verdict(found.better, self.margin(known)),
+        )
+
+
+def counted_score(counted: Mapping[str, Any], figures: tuple[str, ...]) -> Score:
+    """Return what edge_runner's scorers (and reports of older formats) hold side by side as a score.
+
+    Args:
+        counted: ``task``, ``samples``, figures by name, ``NAME_low`` and ``NAME_high`` where they have an interval, and
+            ``per_class`` with ``samples`` and ``right``; None or absent is what was not measured.
+        figures: which to take, the main one first; it is there even where it was not measured.
+    """
+    main, *others = figures
+    names = [main, *(name for name in others if counted.get(name) is not None)]
+    classes = counted.get("per_class") or {}
+    total = sum(found["samples"] for found in classes.values())
+    return Score(
+        task=counted["task"],
+        samples=counted["samples"],
+        main=main,
+        figures={name: _figure(counted, name) for name in names},
+        per_class={number: found["right"] / found["samples"] for number, found in classes.items()},
+        chance=max(found["samples"] for found in classes.values()) / total if total else None,
+    )
+
+
+def _figure(counted: Mapping[str, Any], name: str) -> Figure:
+    kind = figure_kind(name)
+    value, low, high = (_number(counted.get(key)) for key in (name, f"{name}_low", f"{name}_high"))
+    return Figure(value=value, low=low, high=high, unit=kind.unit, better=kind.better)
+
+
+def _number(value: Any) -> float | None:
+    """Return a number as float, whoever wrote it.
+
+    Raises:
+        TypeError: it is none.
+    """
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        msg = f"a figure must be a number, got {value!r:.80}"
+        raise TypeError(msg)
+    return float(value)
