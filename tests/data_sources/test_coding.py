@@ -24,7 +24,7 @@ def bound(outputs: int = 3, **labels: Any) -> Any:
 def test_a_test_split_that_happens_to_be_one_hot_is_what_the_training_split_is() -> None:
     data = bound(train=SOFT, test=ONE_HOT)
     alone = bound(train=SOFT, test=SOFT)
-    assert {split.adapter.tasks["out"] for split in data.splits.values()} == {alone.task}
+    assert {split.adapter.tasks["out"] for split in data.splits.values()} == set(alone.train.adapter.tasks.values())
     assert data.test.adapter.coders == alone.test.adapter.coders
 
 

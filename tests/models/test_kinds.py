@@ -37,9 +37,7 @@ def test_a_process_whose_keras_runs_on_something_else_is_refused_in_one_line(
 
 
 def test_a_process_that_would_import_keras_on_something_else_is_refused_in_one_line() -> None:
-    script = (
-        "import tfcompress as t\ntry:\n    t.load_model('m.keras')\nexcept t.UsageError as e:\n    print(e)"
-    )
+    script = "import tfcompress as t\ntry:\n    t.load_model('m.keras')\nexcept t.UsageError as e:\n    print(e)"
     environment = {**os.environ, "KERAS_BACKEND": "jax"}
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=True)
     assert done.stdout.startswith("Keras runs on 'jax' in this process")
