@@ -174,8 +174,8 @@ def _check_forms(splits: Mapping[str, RawSplit], found: Mapping[str, Rows], sour
     ]
     if others:
         msg = (
-            f"data {source!r} has labels that are names in {_called(splits, found)} and numbers in {_called(splits, others)}; "
-            "give them alike"
+            f"data {source!r} has labels that are names in {_called(splits, found)} and numbers in "
+            f"{_called(splits, others)}; give them alike"
         )
         raise DataError(msg)
 
