@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 
@@ -18,6 +19,7 @@ def main() -> int:
 
         sys.stdout.write(f"tfcompress {__version__}\n")
         return 0
+    os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever the user's own programs run Keras on
     from tfcompress.cli.main import run
 
     return run(words)

@@ -238,7 +238,7 @@ def write(
     tflite.save(folder / made.result.name)
     files.write_atomic(folder / "recipe.toml", recipe.to_toml())
     if data is not None and data.test is not None:
-        data.write_for_runner(folder / "test-samples.npz", limit)
+        data.write_for_runner(folder / "test-samples.npz", limit, input_dtype=recipe.export.io_dtype)
     if log is not None and log.is_file():
         with files.output_errors(folder / "log.txt"):
             shutil.copyfile(log, folder / "log.txt")

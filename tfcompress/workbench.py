@@ -345,7 +345,7 @@ def _check_promises(job: Job, tflite: TFLiteModel) -> list[str]:
 
 def _scores(run: Run, baseline: bytes | None, tflite: TFLiteModel) -> dict[str, Evaluation]:
     """Evaluate the float file and the result on the test split, in the interpreter."""
-    if run.data is None or run.data.test is None:
+    if run.data is None or run.data.scored is None:
         return {}
     named = {"float": baseline, "result": tflite.content}
     with run.phase("evaluate"):

@@ -121,7 +121,7 @@ NPZ = {
         npz(("x.npy", FINE), ("labels.npy", npy(header("'<U1'"), b"\xff" * 8))), "its characters are none"
     ),
     "labels that are none": Hostile(
-        npz(("x.npy", FINE), ("y.npy", npy(header("'<U1'"), b"\xff" * 8))), "y holds labels as strings"
+        npz(("x.npy", FINE), ("y.npy", npy(header("'<U1'"), b"\xff" * 8))), "their characters are none"
     ),
     "a million names": Hostile(
         npz(("x.npy", FINE), ("labels.npy", npy(header("'|S1'", "(1000001,)"), bytes(1_000_001)))), "at most 1,000,000"

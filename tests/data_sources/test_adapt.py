@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tfcompress.data.adapt import Adapter
+from tfcompress.data.coding import coders_for
 from tfcompress.data.preprocessing import Preprocessing
 from tfcompress.errors import DataError
 from tfcompress.models.specs import Signature, TensorSpec
@@ -116,13 +117,13 @@ def test_labels_are_an_array_for_one_output_and_go_by_name_for_several() -> None
     one, two = adapter(("v", (1,), "float32")), adapter(("v", (1,), "float32"), outputs=2)
     y = np.array([0, 1])
     rows = np.arange(2)
-    fitted = one.with_coders(one.coders_for(y))
+    fitted = one.with_coders(coders_for({"train": (one, y)})["train"])
     assert {name: task.name for name, task in fitted.tasks.items()} == {"out0": "classification"}
     assert np.array_equal(fitted.labels(y, rows), y)  # type: ignore[arg-type]  # an array, as the model has one output
     named = {"out1": y}
-    assert set(two.with_coders(two.coders_for(named)).labels(named, rows) or ()) == {"out1"}
+    assert set(two.with_coders(coders_for({"train": (two, named)})["train"]).labels(named, rows) or ()) == {"out1"}
     assert fitted.labels(None, rows) is None
-    assert one.coders_for(None) == {}
+    assert coders_for({"train": (one, None)}) == {"train": {}}
 
 
 def test_labels_for_several_outputs_need_names() -> None:
@@ -130,6 +131,6 @@ def test_labels_for_several_outputs_need_names() -> None:
     with pytest.raises(
         DataError, match=r"has 2 outputs, so labels need their names: give y_train\.out0, y_train\.out1"
     ):
-        two.coders_for(np.array([0]))
+        coders_for({"train": (two, np.array([0]))})
     with pytest.raises(DataError, match=r"y_train\.other is no output of the model; its outputs are out0, out1"):
-        two.coders_for({"other": np.array([0])})
+        coders_for({"train": (two, {"other": np.array([0])})})

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tfcompress.data.arrays import ArraySplit, as_array, flattened, splits_of
+from tfcompress.data.arrays import ArraySplit, flattened, splits_of
+from tfcompress.data.elements import as_array
 from tfcompress.data.ondisk import InMemory
 from tfcompress.errors import DataError
 
@@ -23,7 +24,7 @@ def test_arrays_become_splits_by_their_names() -> None:
 
 
 def test_x_and_y_alone_are_one_split() -> None:
-    x, y = opened(x=[[1.0], [2.0]], y=[0, 1])["all"].read(np.array([1, 0]))
+    x, y, _ = opened(x=[[1.0], [2.0]], y=[0, 1])["all"].read(np.array([1, 0]))
     assert x[""].tolist() == [[2.0], [1.0]]
     assert y.tolist() == [1, 0]
 
@@ -32,7 +33,7 @@ def test_dots_name_inputs_and_outputs() -> None:
     split = opened(**{"x_train.a": [1, 2], "x_train.b": [3, 4], "y_train.kind": [0, 1], "y_train.size": [5.0, 6.0]})[
         "train"
     ]
-    x, y = split.read(np.array([1]))
+    x, y, _ = split.read(np.array([1]))
     assert {name: part.tolist() for name, part in x.items()} == {"a": [2], "b": [4]}
     assert {name: part.tolist() for name, part in y.items()} == {"kind": [1], "size": [6.0]}
 
@@ -66,7 +67,7 @@ def test_ragged_lists_and_objects_are_refused() -> None:
     with pytest.raises(DataError, match="x must be an array of numbers, got list"):
         as_array([[1], [1, 2]], "x")
     with pytest.raises(DataError, match=r"x must be an array of numbers, got Python objects.*astype\('float32'\)"):
-        as_array(np.array([None]), "x")
+        as_array(np.array([object()]), "x")
 
 
 def test_only_floats_and_changed_inputs_need_a_look() -> None:

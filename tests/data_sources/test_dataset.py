@@ -162,8 +162,8 @@ def test_a_wrong_shape_is_refused_when_the_data_is_bound() -> None:
         bound(arrays(x_test=np.zeros((12, 5))))
 
 
-def test_labels_as_strings_are_refused_when_the_data_is_bound() -> None:
-    with pytest.raises(DataError, match="y_train holds labels as strings such as 'cat'"):
+def test_names_for_labels_in_one_split_only_are_refused_when_the_data_is_bound() -> None:
+    with pytest.raises(DataError, match="labels that are names in y_train and numbers in y_test; give them alike"):
         bound(arrays(y_train=np.array(["cat"] * 30)))
 
 
@@ -185,3 +185,23 @@ def test_several_outputs_have_their_own_tasks() -> None:
 def test_notes_tell_what_was_added() -> None:
     given = arrays(x_train=np.zeros((30, 4, 4)), x_test=np.zeros((12, 4, 4)))
     assert bound(given, model(shape=(4, 4, 1))).notes == ["x_train: an axis of 1 channel was added"]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (np.zeros((3, 4)), "must have labels: y beside x"),
+        ([np.zeros((3, 4)), np.zeros((3, 2))], "must have labels: y beside x"),
+        (arrays(y_train=None), "must have labels: y_train beside x_train"),
+        (arrays(x_train=None, y_train=None), r"must have a train split \(x_train and y_train\), it has only test"),
+    ],
+)
+def test_data_that_cannot_train_says_so_before_the_model_is_known(given: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        load(given).check_trainable()
+
+
+def test_data_that_can_train_or_may_is_let_pass(tmp_path: Path) -> None:
+    (tmp_path / "d.csv").write_text("a,label\n1,0\n")
+    for given in (arrays(), (np.zeros((3, 4)), [0, 1, 2]), tmp_path / "d.csv", lambda: iter([np.zeros((3, 4))])):
+        load(given).check_trainable()

@@ -76,3 +76,23 @@ def test_several_inputs_and_outputs_go_by_name() -> None:
         "kind": ((4,), "int32"),
         "size": ((4, 1), "float32"),
     }
+
+
+@pytest.mark.parametrize("package", ["keras", "tf_keras"])
+def test_sample_weights_reach_the_loss(package: str) -> None:
+    import importlib
+
+    keras = importlib.import_module(package)
+    x = np.arange(8, dtype=np.float32)[:, None]
+    weights = np.array([0, 0, 0, 0, 0, 0, 0, 2.0])
+    model = keras.Sequential([keras.Input((1,), name="v"), keras.layers.Dense(1, use_bias=False)])
+    model.layers[-1].set_weights([np.ones((1, 1), np.float32)])
+    model.compile("sgd", "mse")
+    signature = Signature((TensorSpec("v", (1,), "float32"),), (TensorSpec("out", (1,), "float32"),))
+    data = load({"train": (x, np.full(8, 2.0), weights)}).bind(signature)
+    dataset = to_tf(data.need_train(), 8, 0)
+    (_, _, drawn), *_ = dataset.as_numpy_iterator()
+    assert sorted(drawn.tolist()) == sorted(weights.tolist())
+    loss = model.fit(dataset, epochs=1, shuffle=False, verbose=0).history["loss"][0]
+    # 2 · (7 - 2)², divided by the batch, or (by later versions of Keras 3) by the sum of the weights.
+    assert loss == pytest.approx(2 * 25 / 8) or loss == pytest.approx(25)

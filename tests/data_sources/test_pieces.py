@@ -9,18 +9,18 @@ from hypothesis import strategies as st
 
 from tfcompress.data import pieces
 from tfcompress.data.pieces import joined, numbered, rebatched, shuffled
-from tfcompress.data.raw import Inputs, Labels
+from tfcompress.data.raw import Stored
 from tfcompress.errors import DataError
 
 lengths = st.lists(st.integers(1, 9), max_size=12)
 
 
-def stream(sizes: list[int]) -> Iterator[tuple[Inputs, Labels]]:
+def stream(sizes: list[int]) -> Iterator[Stored]:
     """Yield samples that hold their own number: x = 10 · number, y.a = number."""
     start = 0
     for size in sizes:
         numbers = np.arange(start, start + size)
-        yield {"x": 10 * numbers}, {"a": numbers}
+        yield Stored({"x": 10 * numbers}, {"a": numbers})
         start += size
 
 
@@ -62,18 +62,18 @@ def test_the_buffer_holds_fewer_samples_when_they_are_large(monkeypatch: pytest.
 
 
 def test_samples_of_several_shapes_are_refused() -> None:
-    parts = [next(numbered([({"x": np.zeros((1, size))}, None)])) for size in (2, 3)]
+    parts = [next(numbered([Stored({"x": np.zeros((1, size))})])) for size in (2, 3)]
     with pytest.raises(DataError, match=r"all samples must have one shape, got \(2,\) and \(3,\); resize or pad them"):
         joined(parts)
 
 
 def test_pieces_without_labels_join_without_labels() -> None:
-    both = joined(list(numbered([({"x": np.zeros(2)}, None), ({"x": np.ones(1)}, None)])))
+    both = joined(list(numbered([Stored({"x": np.zeros(2)}), Stored({"x": np.ones(1)})])))
     assert both.y is None
     assert both.x["x"].tolist() == [0, 0, 1]
 
 
 def test_unnamed_labels_stay_unnamed() -> None:
-    both = joined(list(numbered([({"x": np.zeros(1)}, np.array([5])), ({"x": np.ones(1)}, np.array([6]))])))
+    both = joined(list(numbered([Stored({"x": np.zeros(1)}, np.array([5])), Stored({"x": np.ones(1)}, np.array([6]))])))
     assert isinstance(both.y, np.ndarray)
     assert both.y.tolist() == [5, 6]

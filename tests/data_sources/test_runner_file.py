@@ -96,3 +96,57 @@ def test_a_write_that_fails_midway_keeps_what_stood_there(tmp_path: Path, monkey
     with pytest.raises(OutputError, match="the disk is full"):
         data.write_for_runner(tmp_path / "eval.npz", None)
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"before"]
+
+
+def test_images_that_the_model_scales_itself_are_stored_in_a_quarter_and_come_back_exactly(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).integers(0, 256, (300, 2, 2))
+    data = load({"x_test": x, "y_test": np.arange(300) % 3}).bind(model(("out", (3,))))
+    for input_dtype, stored in (("int8", "uint8"), ("float32", "uint8"), ("uint8", "float16"), (None, "float16")):
+        data.write_for_runner(tmp_path / "eval.npz", None, input_dtype=input_dtype)
+        with np.load(tmp_path / "eval.npz") as written:
+            assert written["x.image"].dtype == stored
+            assert np.array_equal(written["x.image"].astype(np.float32), x)
+
+
+def test_values_that_need_float32_stay_float32(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).integers(0, 256, (300, 2, 2)) / 255
+    x[299, 1, 1] = -0.0
+    load({"x_test": x}).bind(model(("out", (3,)))).write_for_runner(tmp_path / "eval.npz", None, input_dtype="int8")
+    with np.load(tmp_path / "eval.npz") as written:
+        assert written["x.image"].dtype == np.float32
+        assert written["x.image"].tobytes() == x.astype(np.float32).tobytes()
+
+
+def test_a_bound_on_bytes_draws_fewer_samples_by_seed(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(700, 2, 2)).astype(np.float32)
+    data = load({"x_test": x, "y_test": np.arange(700) // 234}).bind(model(("out", (3,))))
+    each = 4 * 4 + 4  # a sample's float32 and its int32 label
+    assert data.write_for_runner(tmp_path / "eval.npz", 600, most_bytes=50 * each) == 50
+    with np.load(tmp_path / "eval.npz") as written:
+        assert written["x.image"].shape == (50, 2, 2)
+        assert set(written["y"]) == {0, 1, 2}
+        drawn = written["x.image"].copy()
+    data.write_for_runner(tmp_path / "again.npz", 50)
+    with np.load(tmp_path / "again.npz") as written:
+        assert np.array_equal(written["x.image"], drawn)
+    assert data.write_for_runner(tmp_path / "eval.npz", None, most_bytes=None) == 700
+    assert data.write_for_runner(tmp_path / "eval.npz", None, most_bytes=1) == 1
+
+
+def test_samples_wider_than_the_first_ones_do_not_break_the_bound(tmp_path: Path) -> None:
+    x = np.zeros((700, 2, 2), np.float32)
+    x[350:] = 0.1
+    data = load({"x_test": x}).bind(model(("out", (3,))))
+    assert data.write_for_runner(tmp_path / "eval.npz", None, most_bytes=16 * 100, input_dtype="int8") == 100
+    assert (tmp_path / "eval.npz").stat().st_size < 16 * 100 + 1000  # headers
+
+
+def test_by_default_a_file_takes_at_most_32_mib(tmp_path: Path) -> None:
+    shape = (256, 256, 3)
+    x = np.random.default_rng(0).normal(size=(60, *shape)).astype(np.float32)
+    signature = Signature((TensorSpec("image", shape, "float32"),), (TensorSpec("out", (3,), "float32"),))
+    written = (
+        load({"x_test": x, "y_test": np.arange(60) % 3}).bind(signature).write_for_runner(tmp_path / "e.npz", 1000)
+    )
+    assert written == (32 << 20) // (4 * 256 * 256 * 3 + 4)
+    assert (tmp_path / "e.npz").stat().st_size <= (32 << 20) + 1000

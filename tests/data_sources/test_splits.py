@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from tfcompress.data.adapt import Adapter
 from tfcompress.data.arrays import ArraySplit
+from tfcompress.data.coding import coders_for
 from tfcompress.data.ondisk import InMemory
 from tfcompress.data.preprocessing import Preprocessing
-from tfcompress.data.raw import Inputs, Labels
+from tfcompress.data.raw import Stored
 from tfcompress.data.splits import BoundSplit, StreamSplit, TableSplit
 from tfcompress.models.specs import Signature, TensorSpec
 
@@ -25,17 +26,17 @@ class Numbers:
         self.size = size
         self.passes = 0
 
-    def chunks(self) -> Iterator[tuple[Inputs, Labels]]:
+    def chunks(self) -> Iterator[Stored]:
         self.passes += 1
         for start in range(0, self.size, 7):
             numbers = np.arange(start, min(start + 7, self.size))
-            yield {"": numbers[:, None].astype(np.float32)}, numbers
+            yield Stored({"": numbers[:, None].astype(np.float32)}, numbers)
 
 
 def split_of(kind: str, size: int) -> BoundSplit:
     numbers = np.arange(size)
     blank = Adapter(SIGNATURE, Preprocessing(), "x", "y", {})
-    adapter = blank.with_coders(blank.coders_for(np.array([0])))
+    adapter = blank.with_coders(coders_for({"all": (blank, np.array([0]))})["all"])
     if kind == "stream":
         return StreamSplit("all", adapter, Numbers(size))
     table = ArraySplit({"": InMemory(numbers[:, None].astype(np.float32))}, InMemory(numbers), "x", "y")

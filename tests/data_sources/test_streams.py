@@ -57,7 +57,7 @@ def test_images_of_many_sizes_can_be_resized() -> None:
     shapes = (tf.TensorSpec((None, None, 1), tf.uint8), tf.TensorSpec((), tf.int64))
     dataset = tf.data.Dataset.from_generator(samples, output_signature=shapes)
     stream = TfSplit(dataset, "test", resize=True).fit(model(4, 4, 1))
-    (x, _), *_ = stream.chunks()
+    (x, _, _), *_ = stream.chunks()
     assert x[""].shape == (2, 4, 4, 1)
     with pytest.raises(DataError, match="test cannot be read on: "):
         list(TfSplit(dataset, "test").fit(model(4, 4, 1)).chunks())
@@ -68,9 +68,9 @@ def test_a_data_set_that_never_ends_is_refused() -> None:
         load(tf_dataset(X, X[:, 0, 0]).repeat()).bind(model(2, 3))
 
 
-def test_sample_weights_are_refused() -> None:
-    with pytest.raises(DataError, match=r"must give \(x, y\) or x, it gives 3 parts"):
-        load(tf_dataset((X, X[:, 0, 0], X[:, 0, 0]))).bind(model(2, 3))
+def test_a_data_set_of_four_parts_is_refused() -> None:
+    with pytest.raises(DataError, match=r"must give x, \(x, y\) or \(x, y, sample_weight\), it gives 4 parts"):
+        load(tf_dataset((X, X[:, 0, 0], X[:, 0, 0], X[:, 0, 0]))).bind(model(2, 3))
 
 
 def test_ragged_tensors_are_refused() -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-DATA_FLAGS = ("data", "label", "features", "scale", "mean", "std", "preprocess")
+DATA_FLAGS = ("data", "label", "features", "classes", "scale", "mean", "std", "preprocess")
 
 LOADING, DATA = "Loading the model", "Model and data"
 """The headings of the options, where a command has its help in groups."""
@@ -66,7 +66,14 @@ _DATA = (
         ".parquet, .tfrecord, module:function, keras:NAME or tfds:NAME.",
     ),
     _option(DATA, "--label", metavar="COLUMN", help="CSV/Parquet: the column that holds the label."),
-    _option(DATA, "--features", metavar="FILE.toml", help="TFRecord: what the records hold (see the README)."),
+    _option(DATA, "--features", metavar="FILE.toml", help="TFRecord: what the records hold (see docs/data.md)."),
+    _option(
+        DATA,
+        "--classes",
+        metavar="A,B,...|FILE",
+        help="Names of the classes in the order of the model's outputs, or a file with one a line. [default: those the "
+        "data holds, else alphabetical]",
+    ),
     _option(DATA, "--scale", metavar="NUMBER", help="Multiply the inputs by this, e.g. 1/255."),
     _option(DATA, "--mean", metavar="A[,B,C]", help="Then subtract this (one number, or one a channel)."),
     _option(DATA, "--std", metavar="A[,B,C]", help="Then divide by this."),
@@ -150,6 +157,7 @@ def open_data(
     data: str,
     label: str | None,
     features: str | None,
+    classes: str | None,
     scale: str | None,
     mean: str | None,
     std: str | None,
@@ -170,4 +178,5 @@ def open_data(
         std=() if std is None else parse_numbers(std, "--std"),
         function=preprocess or "",
     )
-    return load(data, label=label, features=None if features is None else Path(features), preprocessing=steps)
+    records = None if features is None else Path(features)
+    return load(data, label=label, features=records, classes=classes, preprocessing=steps)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfcompress.data.labels import LabelCoder, infer
+from tfcompress.data.arrays import WEIGHTS
+from tfcompress.data.labels import LabelCoder
 from tfcompress.data.preprocessing import Preprocessing
-from tfcompress.data.raw import Inputs, Labels
+from tfcompress.data.raw import Inputs, Labels, Weights
 from tfcompress.errors import DataError
 from tfcompress.tasks.labels import shapes_match
 from tfcompress.tasks.task import Task
@@ -57,23 +58,64 @@ class Adapter:
         """
         if stored is None:
             return None
-        encoded = {name: self.coders[name].encode(y, rows) for name, y in self._by_output(stored).items()}
+        named = self.by_output(stored)
+        for name, y in named.items():
+            _check_labelled(y, rows, self.labels_where(name, stored))
+        encoded = {name: self.coders[name].encode(y, rows) for name, y in named.items()}
         return encoded if len(self.signature.outputs) > 1 else next(iter(encoded.values()))
+
+    def weights(self, stored: Weights, rows: np.ndarray) -> Weights:
+        """Return one batch of sample weights, float32: as the labels an array, or by output name; None without.
+
+        Raises:
+            DataError: weights below 0, not finite, or that are no numbers.
+        """
+        if stored is None:
+            return None
+        if isinstance(stored, np.ndarray):
+            weights = self._weights(stored, rows)
+            return dict.fromkeys(self.coders, weights) if len(self.signature.outputs) > 1 else weights
+        named = {name: self._weights(part, rows) for name, part in self.by_output(stored).items()}
+        return named if len(self.signature.outputs) > 1 else next(iter(named.values()))
+
+    def _weights(self, stored: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        if stored.dtype.kind not in "biuf":
+            msg = f"data: {self.weights_name} must be numbers, got dtype {stored.dtype}"
+            raise DataError(msg)
+        weights = stored.astype(np.float32)
+        bad = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)).reshape(len(weights), -1).all(axis=1))
+        if len(bad):
+            value = weights[bad[0]].reshape(-1)[0]
+            msg = f"data: {self.weights_name} must be finite and not below 0, sample {rows[bad[0]]:,} has {value:g}"
+            raise DataError(msg)
+        return weights[:, 0] if weights.ndim == 2 and weights.shape[1] == 1 else weights
+
+    @property
+    def weights_name(self) -> str:
+        """What messages call the sample weights."""
+        return f"{WEIGHTS}{self.x_name.removeprefix('x')}"
+
+    def idle_weights(self) -> DataError:
+        """Return the error for weights that are all 0."""
+        return DataError(f"data: {self.weights_name} is 0 for every sample, so that nothing is learnt; leave it out")
+
+    def adapted(
+        self, x: Inputs, y: Labels, weights: Weights, rows: np.ndarray
+    ) -> tuple[dict[str, np.ndarray], Any, Any]:
+        """Return inputs, labels and weights of one batch as the model takes them.
+
+        Raises:
+            DataError: what :meth:`inputs`, :meth:`labels` and :meth:`weights` raise.
+        """
+        return self.inputs(x), self.labels(y, rows), self.weights(weights, rows)
 
     def with_coders(self, coders: Mapping[str, LabelCoder]) -> Adapter:
         """Return the same for labels coded like this."""
         return replace(self, coders=coders)
 
-    def coders_for(self, stored: Labels) -> dict[str, LabelCoder]:
-        """Return how labels like *stored* are coded, by output name."""
-        if stored is None:
-            return {}
-        specs = {spec.name: spec for spec in self.signature.outputs}
-        named = isinstance(stored, dict)
-        return {
-            name: infer(y, specs[name], f"{self.y_name}.{name}" if named else self.y_name)
-            for name, y in self._by_output(stored).items()
-        }
+    def labels_where(self, name: str, stored: Labels) -> str:
+        """What messages call the labels of output *name*."""
+        return f"{self.y_name}.{name}" if isinstance(stored, dict) else self.y_name
 
     def notes(self, stored: Inputs) -> list[str]:
         """Say what is done to samples like *stored* beyond preprocessing: an axis added, an input ignored."""
@@ -100,7 +142,12 @@ class Adapter:
             raise DataError(msg)
         return stored
 
-    def _by_output(self, stored: np.ndarray | dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def by_output(self, stored: np.ndarray | dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Return labels by output name.
+
+        Raises:
+            DataError: labels without names for several outputs, or for none of them.
+        """
         names = [spec.name for spec in self.signature.outputs]
         if isinstance(stored, np.ndarray):
             if len(names) == 1:
@@ -163,6 +210,16 @@ class Adapter:
     def tasks(self) -> dict[str, Task]:
         """The task of each output that has labels."""
         return {name: coder.task for name, coder in self.coders.items()}
+
+
+def _check_labelled(y: np.ndarray, rows: np.ndarray, where: str) -> None:
+    """Refuse a sample without a label, which floats hold as NaN."""
+    if y.dtype.kind != "f" or not len(y):
+        return
+    bad = np.flatnonzero(np.isnan(y).reshape(len(y), -1).any(axis=1))
+    if len(bad):
+        msg = f"data: {where} has no label (NaN) at sample {rows[bad[0]]:,}; label or drop such samples"
+        raise DataError(msg)
 
 
 def _mend(got: tuple[int, ...], wanted: tuple[int | None, ...]) -> str:

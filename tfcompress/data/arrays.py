@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tfcompress.data.elements import as_array
 from tfcompress.data.labels import is_text
 from tfcompress.data.ondisk import InMemory, Rows
-from tfcompress.data.raw import Inputs, Labels, RawSplit
+from tfcompress.data.raw import Labels, RawSplit, Stored, Weights
 from tfcompress.errors import DataError
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 SPLITS = ("train", "test", "val")
 """Splits that data may name; one unnamed split is called ``all``."""
+
+WEIGHTS = "sample_weight"
+"""What sample weights are called: ``sample_weight_train`` beside ``x_train`` and ``y_train``."""
 
 ALL = "all"
 
@@ -28,7 +32,7 @@ CLASS_NAME_BYTES = 64 << 20
 """Most bytes that all their names take."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ArraySplit:
     """Inputs and labels of as many rows each.
 
@@ -37,12 +41,14 @@ class ArraySplit:
         y: labels: one array, one by output name, or None.
         x_name: what messages call the inputs.
         y_name: what messages call the labels.
+        sample_weight: how much each sample counts in training: as *y*, or None.
     """
 
     x: Mapping[str, Rows]
     y: Rows | Mapping[str, Rows] | None
     x_name: str
     y_name: str
+    sample_weight: Rows | Mapping[str, Rows] | None = None
 
     def __post_init__(self) -> None:
         """Refuse text, objects and arrays of different lengths.
@@ -68,12 +74,20 @@ class ArraySplit:
                 msg = f"data: {where} must hold numbers, got dtype {rows.dtype}"
                 raise DataError(msg)
 
+    def __repr__(self) -> str:
+        """Say how many samples there are of which shapes."""
+        shapes = ", ".join(f"{where} {rows.shape} {rows.dtype}" for where, rows in self._arrays())
+        return f"ArraySplit({shapes})"
+
     def _arrays(self) -> list[tuple[str, Rows]]:
-        x = [(f"{self.x_name}.{name}" if name else self.x_name, rows) for name, rows in self.x.items()]
-        if self.y is None:
-            return x
-        named = self.y.items() if isinstance(self.y, Mapping) else [("", self.y)]
-        return x + [(f"{self.y_name}.{name}" if name else self.y_name, rows) for name, rows in named]
+        weights_name = f"{WEIGHTS}{self.x_name.removeprefix('x')}"
+        parts = ((self.x_name, self.x), (self.y_name, self.y), (weights_name, self.sample_weight))
+        return [
+            (f"{where}.{name}" if name else where, rows)
+            for where, part in parts
+            if part is not None
+            for name, rows in (part.items() if isinstance(part, Mapping) else [("", part)])
+        ]
 
     @property
     def size(self) -> int:
@@ -84,19 +98,28 @@ class ArraySplit:
         """Return itself: arrays are what they are."""
         return self
 
-    def read(self, rows: np.ndarray) -> tuple[Inputs, Labels]:
-        """Return inputs and labels of *rows*, copied."""
-        return {name: array.take(rows) for name, array in self.x.items()}, self.labels(rows)
+    def read(self, rows: np.ndarray) -> Stored:
+        """Return the samples of *rows*, copied."""
+        x = {name: array.take(rows) for name, array in self.x.items()}
+        return Stored(x, self.labels(rows), self.weights(rows))
 
     def labels(self, rows: np.ndarray) -> Labels:
         """Return the labels of *rows*, copied."""
-        if self.y is None or not isinstance(self.y, Mapping):
-            return None if self.y is None else self.y.take(rows)
-        return {name: array.take(rows) for name, array in self.y.items()}
+        return _taken(self.y, rows)
+
+    def weights(self, rows: np.ndarray) -> Weights:
+        """Return the sample weights of *rows*, copied."""
+        return _taken(self.sample_weight, rows)
 
     def doubtful(self, rows: np.ndarray, *, changed: bool) -> np.ndarray:
         """Return all of *rows* when inputs are floats (they may hold NaN) or *changed*, none otherwise."""
         return rows if changed or any(array.dtype.kind == "f" for array in self.x.values()) else rows[:0]
+
+
+def _taken(part: Rows | Mapping[str, Rows] | None, rows: np.ndarray) -> Labels:
+    if isinstance(part, Mapping):
+        return {name: array.take(rows) for name, array in part.items()}
+    return None if part is None else part.take(rows)
 
 
 def splits_of(members: Mapping[str, Rows], source: str) -> dict[str, RawSplit]:
@@ -104,7 +127,8 @@ def splits_of(members: Mapping[str, Rows], source: str) -> dict[str, RawSplit]:
 
     Args:
         members: ``x_train``, ``y_train``, ``x_test``, ``y_test``, ``x_val``, ``y_val``, or ``x`` and ``y``; with
-            several inputs or outputs ``x_train.NAME`` and ``y_train.NAME``. Other names are left alone.
+            several inputs or outputs ``x_train.NAME`` and ``y_train.NAME``; sample weights are called
+            ``sample_weight_train`` likewise. Other names are left alone.
         source: what messages call the data.
 
     Returns:
@@ -120,9 +144,12 @@ def splits_of(members: Mapping[str, Rows], source: str) -> dict[str, RawSplit]:
         if y and not x:
             msg = f"data {source!r} has y{suffix} but no x{suffix}; give both; it holds {_listed(members)}"
             raise DataError(msg)
+        weights = _named(members, f"{WEIGHTS}{suffix}")
+        if weights and not y:
+            msg = f"data {source!r} has {WEIGHTS}{suffix} but no y{suffix}; weights weigh labels: give both"
+            raise DataError(msg)
         if x:
-            labels = y[""] if set(y) == {""} else y or None
-            found[split] = ArraySplit(x, labels, f"x{suffix}", f"y{suffix}")
+            found[split] = ArraySplit(x, _plain(y), f"x{suffix}", f"y{suffix}", _plain(weights))
     if not found:
         wanted = "x_train and y_train, x_test and y_test, or x and y"
         msg = f"data {source!r} must hold {wanted}; it holds {_listed(members)}"
@@ -133,7 +160,11 @@ def splits_of(members: Mapping[str, Rows], source: str) -> dict[str, RawSplit]:
     return found
 
 
-def class_names(members: Mapping[str, Rows]) -> tuple[str, ...]:
+def _plain(named: dict[str, Rows]) -> Rows | dict[str, Rows] | None:
+    return named[""] if set(named) == {""} else named or None
+
+
+def stored_names(members: Mapping[str, Rows]) -> tuple[str, ...]:
     """Return the text array called ``labels``: the names of the classes in the order of their numbers, or ``()``.
 
     Raises:
@@ -183,20 +214,3 @@ def flattened(given: Mapping[str, Any]) -> dict[str, Rows]:
         for name, part in parts.items():
             rows[name] = InMemory(as_array(part, name))
     return rows
-
-
-def as_array(value: Any, where: str) -> np.ndarray:
-    """Return *value* as an array.
-
-    Raises:
-        DataError: a list with parts of different lengths, or objects.
-    """
-    try:
-        array = np.asarray(value)
-    except (ValueError, TypeError) as error:
-        msg = f"data: {where} must be an array of numbers, got {type(value).__name__} ({error})"
-        raise DataError(msg) from error
-    if array.dtype.hasobject:
-        msg = f"data: {where} must be an array of numbers, got Python objects; convert it with .astype('float32')"
-        raise DataError(msg)
-    return array

@@ -1,4 +1,4 @@
-"""A data set, and the same bound to a model: the one interface that training, calibration and evaluation read."""
+"""A data set as the user gives it, and how it is bound to a model."""
 
 from __future__ import annotations
 
@@ -7,21 +7,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tfcompress.data import lint, memory, runner_file
+from tfcompress.data import memory
 from tfcompress.data.adapt import Adapter
 from tfcompress.data.arrays import ALL
+from tfcompress.data.bound import BoundData, missing, sizes_text, unlabelled
+from tfcompress.data.class_names import listed
+from tfcompress.data.coding import coders_for
 from tfcompress.data.holdout import divided
 from tfcompress.data.labels import LabelCoder
 from tfcompress.data.preprocessing import Preprocessing
-from tfcompress.data.raw import RawSplit, Stream, Table
+from tfcompress.data.raw import Labels, RawSplit, Table
 from tfcompress.data.splits import BoundSplit, Split, StreamSplit, TableSplit
 from tfcompress.errors import DataError
 from tfcompress.files import sha256
-from tfcompress.tasks.task import Task
 
 if TYPE_CHECKING:
     from tfcompress.models.specs import Signature
@@ -29,11 +31,8 @@ if TYPE_CHECKING:
 PEEK = 1024
 """Labels that are looked at to tell what they mean, spread over the split."""
 
-STATISTICS_SAMPLES = 200
-"""Samples behind the ranges in :meth:`BoundData.describe`."""
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Dataset:
     """A data set before the model is known; :func:`tfcompress.data.sources.load` builds it.
 
@@ -43,6 +42,8 @@ class Dataset:
         preprocessing: what is done to the inputs.
         labels: names of the classes in the order of their numbers; empty where the data has none.
         files: the files it is read from.
+        warnings: what a user must know about how it was read, one line each: an order of classes that nobody gave.
+        remarks: what the report says about how it was read, one line each.
     """
 
     source: str
@@ -50,6 +51,14 @@ class Dataset:
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     labels: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
+    warnings: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        """Say in a line what it is."""
+        sizes = {name: getattr(split, "size", None) for name, split in self.splits.items()}
+        named = f"; classes {listed(self.labels)}" if self.labels else ""
+        return f"Dataset({self.source!r}: {sizes_text(sizes)}{named:.200})"
 
     @cached_property
     def sha256(self) -> str | None:
@@ -59,6 +68,18 @@ class Dataset:
         top = os.path.commonpath([path.parent for path in self.files])
         lines = [f"{sha256(path)}  {path.relative_to(top)}\n" for path in self.files]
         return sha256("".join(lines).encode("utf-8", "surrogateescape"))
+
+    def check_trainable(self) -> None:
+        """Refuse data that shows already that it cannot train: no training split, or arrays without labels.
+
+        Raises:
+            DataError: naming what is missing. What cannot be known yet (a stream's labels) :meth:`bind` tells.
+        """
+        raw = self.splits.get("train", self.splits.get(ALL))
+        if raw is None:
+            raise missing(self.source, "train", self.splits)
+        if getattr(raw, "y", self) is None:
+            raise unlabelled(self.source, raw.x_name, raw.y_name)
 
     def bind(self, signature: Signature, *, holdout: float | None = 0.2, seed: int = 0) -> BoundData:
         """Fit the data to a model; the first samples of each split are read.
@@ -73,10 +94,14 @@ class Dataset:
             DataError: no samples, another shape or dtype than the model wants, labels that cannot be meant.
         """
         self.preprocessing.check()
-        bound = {name: self._bound(name, raw, signature) for name, raw in self.splits.items()}
+        opened = {name: self._opened(raw, signature) for name, raw in self.splits.items()}
+        coders = coders_for({name: (split.adapter, labels) for name, (split, labels) in opened.items()})
+        bound = {name: _coded(name, split, coders[name]) for name, (split, _) in opened.items()}
         note = ""
         if ALL in bound and holdout is None:
             bound = {"test": _renamed(bound[ALL], "test")}
+        elif ALL in bound and not bound[ALL].adapter.coders and bound[ALL].size == 1:
+            bound = {"train": _renamed(bound[ALL], "train")}  # to calibrate, one sample without a label will do
         elif ALL in bound:
             train, test = divided(bound[ALL], holdout or 0.0, seed)
             bound = {"train": train, "test": test}
@@ -85,32 +110,28 @@ class Dataset:
         data.check_names()
         return data
 
-    def _bound(self, name: str, raw: RawSplit, signature: Signature) -> BoundSplit:
+    def _opened(self, raw: RawSplit, signature: Signature) -> tuple[BoundSplit, Labels]:
+        """Return a split whose labels mean nothing yet, and some of its labels."""
         fitted = raw.fit(signature)
-        blank = Adapter(signature, self.preprocessing, raw.x_name, raw.y_name, {})
-        if isinstance(fitted, Table):
-            return _bound_table(name, fitted, blank)
-        return _bound_stream(name, fitted, blank)
+        adapter = Adapter(signature, self.preprocessing, raw.x_name, raw.y_name, {})
+        if not isinstance(fitted, Table):
+            stream = StreamSplit("", adapter, fitted)
+            first = next(stream.pieces(PEEK), None)
+            if first is None:
+                raise _empty(adapter)
+            adapter.inputs({key: part[:1] for key, part in first.x.items()})
+            return stream, first.y
+        if fitted.size == 0:
+            raise _empty(adapter)
+        x, _, _ = fitted.read(np.zeros(1, np.int64))  # damage is told before anything as long as the table is made
+        adapter.inputs(x)
+        memory.need(8 * fitted.size, f"the numbers of {fitted.size:,} samples of {adapter.x_name}")
+        some = np.unique(np.linspace(0, fitted.size - 1, PEEK).astype(np.int64))
+        return TableSplit("", adapter, fitted, np.arange(fitted.size)), fitted.labels(some)
 
 
-def _bound_table(name: str, table: Table, blank: Adapter) -> TableSplit:
-    if table.size == 0:
-        raise _empty(blank)
-    first, _ = table.read(np.zeros(1, np.int64))  # what is damaged is told before anything as long as the table is made
-    spread = np.unique(np.linspace(0, table.size - 1, PEEK).astype(np.int64))
-    adapter = blank.with_coders(blank.coders_for(table.labels(spread)))
-    adapter.inputs(first)
-    memory.need(8 * table.size, f"the numbers of {table.size:,} samples of {blank.x_name}")
-    return TableSplit(name, adapter, table, np.arange(table.size))
-
-
-def _bound_stream(name: str, stream: Stream, blank: Adapter) -> StreamSplit:
-    first = next(StreamSplit(name, blank, stream).pieces(PEEK), None)
-    if first is None:
-        raise _empty(blank)
-    adapter = blank.with_coders(blank.coders_for(first.y))
-    adapter.inputs({key: part[:1] for key, part in first.x.items()})
-    return StreamSplit(name, adapter, stream)
+def _coded(name: str, split: BoundSplit, coders: Mapping[str, LabelCoder]) -> BoundSplit:
+    return replace(split, name=name, adapter=split.adapter.with_coders(coders))
 
 
 def _renamed(split: BoundSplit, name: str) -> BoundSplit:
@@ -119,185 +140,6 @@ def _renamed(split: BoundSplit, name: str) -> BoundSplit:
 
 def _empty(adapter: Adapter) -> DataError:
     return DataError(f"data: {adapter.x_name} holds zero samples; give at least one")
-
-
-@dataclass(frozen=True)
-class BoundData:
-    """A data set that fits a model; :meth:`Dataset.bind` builds it.
-
-    Attributes:
-        dataset: where it comes from.
-        signature: the model's.
-        train: the training split, or None.
-        test: the test split, or None.
-        val: the validation split, or None.
-        holdout: how unnamed data was divided: ``20 % of 'all' held out by seed 0``; empty where it was not.
-    """
-
-    dataset: Dataset
-    signature: Signature
-    train: BoundSplit | None
-    test: BoundSplit | None
-    val: BoundSplit | None
-    holdout: str
-
-    @property
-    def splits(self) -> dict[str, BoundSplit]:
-        """The splits there are, by name."""
-        named = {"train": self.train, "test": self.test, "val": self.val}
-        return {name: split for name, split in named.items() if split is not None}
-
-    @cached_property
-    def coders(self) -> Mapping[str, LabelCoder]:
-        """What the labels of each output are, by output name; empty where there are no labels."""
-        return next((split.adapter.coders for split in self.splits.values() if split.adapter.coders), {})
-
-    @property
-    def tasks(self) -> dict[str, Task]:
-        """The task of each output that has labels."""
-        return {name: coder.task for name, coder in self.coders.items()}
-
-    @property
-    def classes(self) -> int | None:
-        """Number of classes of the first output; None in regression or without labels."""
-        return next(iter(self.coders.values())).classes if self.coders else None
-
-    def check_names(self) -> None:
-        """Refuse class names (of folders, of text labels) that are not as many as the model's classes.
-
-        Raises:
-            DataError: naming both counts; a missing class would shift the numbers of the others.
-        """
-        names = self.dataset.labels
-        if names and self.classes is not None and len(names) != self.classes:
-            listed = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
-            msg = (
-                f"data {self.dataset.source!r} has {len(names)} classes ({listed}), the model's output {self.classes}; "
-                "classes are numbered in the order of their names, so every one must be there (an empty folder will do)"
-            )
-            raise DataError(msg)
-
-    def need_train(self) -> Split:
-        """Return the training split.
-
-        Raises:
-            DataError: there is none, it has no labels, or one of the model's classes does not occur in it.
-        """
-        split = self._needed("train", self.train)
-        missing = self.findings.missing_classes.get("train")
-        if missing:
-            msg = f"data {self.dataset.source!r}: {missing}; training would forget them: add samples of each class"
-            raise DataError(msg)
-        return split
-
-    def need_test(self) -> Split:
-        """Return the test split.
-
-        Raises:
-            DataError: there is none, or it has no labels.
-        """
-        return self._needed("test", self.test)
-
-    def _needed(self, name: str, split: BoundSplit | None) -> BoundSplit:
-        if split is None:
-            has = " and ".join(self.splits)
-            msg = f"data {self.dataset.source!r} must have a {name} split (x_{name} and y_{name}), it has only {has}"
-            raise DataError(msg)
-        if not split.adapter.coders:
-            msg = f"data {self.dataset.source!r} must have labels: {split.adapter.y_name} beside {split.adapter.x_name}"
-            raise DataError(msg)
-        return split
-
-    @property
-    def representative_split(self) -> BoundSplit:
-        """Where representative samples come from: the training split, else validation, else test."""
-        return next(split for split in (self.train, self.val, self.test) if split is not None)
-
-    def representative(self, count: int, seed: int) -> dict[str, np.ndarray]:
-        """Return *count* samples (or all, if there are fewer) drawn by *seed*, from :attr:`representative_split`.
-
-        Returns:
-            By input name, preprocessed, in the model's dtypes, shape (samples, ...).
-        """
-        batches = list(self.representative_split.sample(count, seed).batches(64))
-        return {name: np.concatenate([x[name] for x, _ in batches]) for name in batches[0][0]}
-
-    @cached_property
-    def findings(self) -> lint.Findings:
-        """What one pass over every split found; done once.
-
-        Raises:
-            DataError: what :meth:`lint` raises.
-        """
-        return lint.examine(self.splits)
-
-    def lint(self) -> list[str]:
-        """Check every label, and every input that could hold NaN, in one pass; return warnings.
-
-        A class that does not occur is a warning here, for evaluation can do without it, and an error in
-        :meth:`need_train`.
-
-        Raises:
-            DataError: zero samples, wrong shapes or dtypes, NaN or Inf, labels as text or out of range.
-        """
-        warnings = [*self.findings.warnings, *self.findings.missing_classes.values()]
-        if self.train is None:
-            warnings.append(f"no training split: representative samples come from {self.representative_split.name!r}")
-        return warnings
-
-    def describe(self) -> dict[str, Any]:
-        """Return plain values for the report: source, SHA-256, sizes, preprocessing, classes, holdout, input ranges."""
-        return {
-            "source": self.dataset.source,
-            "sha256": self.dataset.sha256,
-            "samples": {name: split.size for name, split in self.splits.items()},
-            "preprocessing": self.dataset.preprocessing.to_dict(),
-            "tasks": {name: task.name for name, task in self.tasks.items()},
-            "classes": self.classes,
-            "labels": list(self.dataset.labels),
-            "holdout": self.holdout or None,
-            "representative_from": self.representative_split.name,
-            "inputs": self._ranges,
-            "notes": self.notes,
-        }
-
-    @cached_property
-    def _ranges(self) -> dict[str, dict[str, Any]]:
-        return {name: _range(x) for name, x in self.representative(STATISTICS_SAMPLES, 0).items()}
-
-    @cached_property
-    def notes(self) -> list[str]:
-        """What was done to make the data fit beyond preprocessing: an axis added, an input ignored."""
-        split = self.representative_split
-        return split.adapter.notes(next(split.pieces(1)).x)
-
-    def write_for_runner(self, path: Path, limit: int | None, seed: int = 0) -> None:
-        """Write the test split as an ``.npz`` for edge_runner: ``x.NAME`` for each input, preprocessed, and ``y``.
-
-        Args:
-            path: the file; it appears whole or not at all.
-            limit: at most so many samples, drawn by *seed*; None: all.
-            seed: see *limit*.
-
-        Raises:
-            DataError: there is no test split.
-            OutputError: the file cannot be written.
-        """
-        if self.test is None:
-            self._needed("test", None)
-        else:
-            split = self.test if limit is None else self.test.sample(limit, seed)
-            runner_file.write(path, split)
-
-
-def _range(x: np.ndarray) -> dict[str, Any]:
-    return {
-        "shape": list(x.shape[1:]),
-        "dtype": str(x.dtype),
-        "min": float(x.min()),
-        "max": float(x.max()),
-        "mean": float(x.mean(dtype=np.float64)),
-    }
 
 
 __all__ = ["BoundData", "Dataset", "Split"]

@@ -31,7 +31,7 @@ def to_tf(
     augment: str = "none",
     epoch_of: Callable[[], int] | None = None,
 ) -> Any:
-    """Return a ``tf.data.Dataset`` of batches ``(x, y)``.
+    """Return a ``tf.data.Dataset`` of batches ``(x, y)``, or ``(x, y, sample_weight)`` where the data has weights.
 
     Each time it is iterated it gives one epoch, in another order that depends on *seed* and the number of epochs given
     before: the same calls give the same batches. Keras 2 and Keras 3 take it as it is, without ``steps_per_epoch``.
@@ -47,8 +47,9 @@ def to_tf(
             None: they are counted.
 
     Returns:
-        Elements are ``(x, y)``: *x* an array, or a dict by input name for several inputs; *y* an array, or a dict by
-        output name for several outputs. Its cardinality is known when the split's size is.
+        Elements are ``(x, y)`` or ``(x, y, sample_weight)``: *x* an array, or a dict by input name for several inputs;
+        *y* and the weights an array, or a dict by output name for several outputs. Its cardinality is known when the
+        split's size is.
 
     Raises:
         DataError: *augment* for inputs that are no images.
@@ -56,16 +57,16 @@ def to_tf(
     import tensorflow as tf
 
     epochs = itertools.count(first_epoch)
-    like = _plain(*next(split.batches(batch_size, limit=1)))
+    like = _plain(*next(split.weighted(batch_size, limit=1)))
     if augment != "none":
         check_images(like[0], augment)
     block = batch_size * _batches_a_block(like, batch_size)
 
-    def one_epoch() -> Iterator[tuple[Any, Any]]:
+    def one_epoch() -> Iterator[tuple[Any, ...]]:
         epoch = next(epochs) if epoch_of is None else epoch_of()
-        for number, (x, y) in enumerate(split.batches(block, seed=seed, epoch=epoch, limit=limit)):
-            plain, labels = _plain(x, y)
-            yield (plain if augment == "none" else augmented(plain, augment, (seed, epoch, number))), labels
+        for number, (x, y, weights) in enumerate(split.weighted(block, seed=seed, epoch=epoch, limit=limit)):
+            plain, *others = _plain(x, y, weights)
+            yield (plain if augment == "none" else augmented(plain, augment, (seed, epoch, number))), *others
 
     def sliced(*block_of: Any) -> Any:
         total = tf.shape(tf.nest.flatten(block_of)[0], out_type=tf.int64)[0]
@@ -80,11 +81,12 @@ def to_tf(
     return dataset.prefetch(AHEAD)
 
 
-def _plain(x: dict[str, np.ndarray], y: Any) -> tuple[Any, Any]:
-    return (x if len(x) > 1 else next(iter(x.values()))), y
+def _plain(x: dict[str, np.ndarray], y: Any, weights: Any) -> tuple[Any, ...]:
+    plain = x if len(x) > 1 else next(iter(x.values()))
+    return (plain, y) if weights is None else (plain, y, weights)
 
 
-def _batches_a_block(like: tuple[Any, Any], batch_size: int) -> int:
+def _batches_a_block(like: tuple[Any, ...], batch_size: int) -> int:
     parts = like[0].values() if isinstance(like[0], dict) else [like[0]]
     batch_bytes = batch_size * sum(part.nbytes for part in parts)
     return int(max(1, min(BLOCK_BATCHES, BLOCK_BYTES // max(batch_bytes, 1))))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfcompress.data import image_header, memory
+from tfcompress.data import hidden, image_header, memory
 from tfcompress.data.arrays import ALL
-from tfcompress.data.raw import Inputs, Labels, RawSplit
+from tfcompress.data.class_names import Named, alphabet_warning, in_order, said
+from tfcompress.data.decoding import NOTE, decoded
+from tfcompress.data.objects import SPLIT_NAMES
+from tfcompress.data.raw import Labels, Stored, Weights
 from tfcompress.data.streams import reason_of
 from tfcompress.errors import DataError
 from tfcompress.plain import open_regular
@@ -24,22 +27,11 @@ if TYPE_CHECKING:
 EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".png")
 """Files that count as images; others are left alone."""
 
-SPLIT_FOLDERS = {
-    "train": "train",
-    "training": "train",
-    "test": "test",
-    "testing": "test",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-}
-"""Folder (and file) names that mean a split."""
-
 CHECKED_IMAGES = 2_000
 """Images of a split that are decoded before any work; a damaged one beyond these is told when it is met."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ImageSplit:
     """Images of one split, sorted by class and path.
 
@@ -52,6 +44,10 @@ class ImageSplit:
     folder: Path
     paths: tuple[Path, ...]
     classes: np.ndarray
+
+    def __repr__(self) -> str:
+        """Say how many images there are, and where."""
+        return f"ImageSplit({str(self.folder)!r}: {len(self.paths):,} images)"
 
     @property
     def x_name(self) -> str:
@@ -105,18 +101,21 @@ class ImageTable:
         """Number of images."""
         return len(self.split.paths)
 
-    def read(self, rows: np.ndarray) -> tuple[Inputs, Labels]:
+    def read(self, rows: np.ndarray) -> Stored:
         """Decode the images of *rows*.
 
         Raises:
             DataError: an image that cannot be decoded, or images of several sizes for a model that takes any.
         """
-        return {"": self._decoded([self.split.paths[row] for row in rows])}, self.labels(rows)
+        return Stored({"": self._decoded([self.split.paths[row] for row in rows])}, self.labels(rows))
 
     def labels(self, rows: np.ndarray) -> Labels:
         """Return the class numbers of *rows*, int64."""
         numbers: np.ndarray = self.split.classes[rows]
         return numbers
+
+    def weights(self, rows: np.ndarray) -> Weights:
+        """Return None: all images count alike."""
 
     def doubtful(self, rows: np.ndarray, *, changed: bool) -> np.ndarray:
         """Return :data:`CHECKED_IMAGES` of *rows*: decoding every image of a large folder would take minutes."""
@@ -171,8 +170,7 @@ class ImageTable:
         out = tf.TensorSpec((self.height, self.width, self.channels), tf.float32)
 
         def one(path: Any) -> Any:
-            image = tf.io.decode_image(tf.io.read_file(path), self.channels, expand_animations=False)
-            image.set_shape((None, None, self.channels))
+            image = decoded(tf.io.read_file(path), self.channels)
             if fixed:
                 return tf.image.resize(image, (self.height, self.width))
             return tf.cast(image, tf.float32)
@@ -201,51 +199,77 @@ def _undecodable(path: Path, reason: object) -> DataError:
     return DataError(f"image {str(path)!r} cannot be decoded ({reason}); replace or delete it")
 
 
-def open_folder(folder: Path) -> tuple[dict[str, RawSplit], tuple[str, ...], tuple[Path, ...]]:
+def open_folder(folder: Path, given: Sequence[str] = ()) -> tuple[Named, tuple[Path, ...]]:
     """Find the images of a folder: ``train/CLASS/*.png`` and ``test/CLASS/*.png``, or ``CLASS/*.png``.
 
+    Hidden files (``.DS_Store``, ``._NAME``) and folders (``__MACOSX``) are left out.
+
+    Args:
+        folder: where.
+        given: names of the classes in the model's order; ``()``: alphabetical, as Keras numbers class folders.
+
     Returns:
-        The splits (``all`` without split folders), the class names in sorted order, and every image file.
+        The splits (``all`` without split folders) with the class names, and every image file.
 
     Raises:
-        DataError: no class folders, no images in them, or names that are no text.
+        DataError: no class folders, no images in them, one that is no class given, or names that are no text.
     """
-    parts = {SPLIT_FOLDERS[f.name]: f for f in _folders(folder) if f.name in SPLIT_FOLDERS} or {ALL: folder}
-    names = tuple(sorted({child.name for part in parts.values() for child in _folders(part)}))
-    if not names:
+    parts = {SPLIT_NAMES[f.name]: f for f in _folders(folder) if f.name in SPLIT_NAMES} or {ALL: folder}
+    found = {child.name for part in parts.values() for child in _folders(part)}
+    if not found:
         msg = (
             f"data {str(folder)!r} must hold a folder of images for each class, in train/ and test/ or directly; "
             "or train.csv, train.parquet, train.tfrecord"
         )
         raise DataError(msg)
-    splits: dict[str, RawSplit] = {}
-    files: list[Path] = []
-    for name, part in parts.items():
-        found = [(path, number) for number, label in enumerate(names) for path in _images(part / label)]
-        if not found:
-            msg = f"data {str(part)!r} holds zero images; its class folders need {', '.join(EXTENSIONS)} files"
-            raise DataError(msg)
-        paths = tuple(path for path, _ in found)
-        splits[name] = ImageSplit(part, paths, np.array([number for _, number in found], np.int64))
-        files.extend(paths)
+    names = in_order(found, given, f"the folder {str(folder)!r}")
+    opened = {name: _open_part(part, names) for name, part in parts.items()}
+    files = tuple(path for split, _ in opened.values() for path in split.paths)
     for path in files:
         check_name(path)
-    return splits, names, tuple(files)
+    jpeg = (NOTE,) if any(path.suffix.lower() in (".jpg", ".jpeg") for path in files) else ()
+    notes = (*said(given), *hidden.note(sum(left_out for _, left_out in opened.values())), *jpeg)
+    warnings = () if given else (alphabet_warning("class folders", names),)
+    return Named({name: split for name, (split, _) in opened.items()}, names, warnings, notes), files
+
+
+def _open_part(folder: Path, names: Sequence[str]) -> tuple[ImageSplit, int]:
+    """Return the images of one split, and how many hidden ones were left out."""
+    present = {child.name for child in _folders(folder)}
+    searched = [_images(folder / label) if label in present else ([], 0) for label in names]
+    numbers = np.repeat(np.arange(len(names)), [len(paths) for paths, _ in searched])
+    paths = tuple(path for paths, _ in searched for path in paths)
+    if not paths:
+        msg = f"data {str(folder)!r} holds zero images; its class folders need {', '.join(EXTENSIONS)} files"
+        raise DataError(msg)
+    return ImageSplit(folder, paths, numbers.astype(np.int64)), sum(left_out for _, left_out in searched)
 
 
 def _folders(folder: Path) -> Iterator[Path]:
-    return (child for child in folder.iterdir() if child.is_dir() and not child.name.startswith((".", "__")))
+    return (
+        child
+        for child in folder.iterdir()
+        if child.is_dir() and not hidden.is_hidden(child.name) and not child.name.startswith("__")
+    )
 
 
-def _images(folder: Path) -> list[Path]:
-    """Return the images below a folder, sorted; links to folders are not followed, and no depth is too deep."""
+def _images(folder: Path) -> tuple[list[Path], int]:
+    """Return the images below a folder, sorted, and how many hidden ones there are.
+
+    Links to folders are not followed, and no depth is too deep.
+    """
     found: list[Path] = []
-    waiting = [str(folder)] if folder.is_dir() else []
+    waiting, left_out = [str(folder)] if folder.is_dir() else [], 0
     while waiting:
         with os.scandir(waiting.pop()) as entries:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
-                    waiting.append(entry.path)
-                elif Path(entry.name).suffix.lower() in EXTENSIONS and Path(entry.path).is_file():
+                    if not hidden.is_hidden(entry.name):
+                        waiting.append(entry.path)
+                elif Path(entry.name).suffix.lower() not in EXTENSIONS:
+                    continue
+                elif hidden.is_hidden(entry.name):
+                    left_out += 1
+                elif Path(entry.path).is_file():
                     found.append(Path(entry.path))
-    return sorted(found)
+    return sorted(found), left_out

@@ -15,7 +15,7 @@ from typing import IO
 
 import numpy as np
 
-from tfcompress.data import npy_header
+from tfcompress.data import hidden, npy_header
 from tfcompress.data.ondisk import BLOCK_BYTES, OnDisk, Rows, Spool
 from tfcompress.errors import DataError
 
@@ -129,7 +129,7 @@ def read_members(path: Path) -> dict[str, Member]:
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            infos = [info for info in archive.infolist() if info.filename.endswith(".npy")]
+            infos = [info for info in archive.infolist() if _is_array(info.filename)]
             _check_members(path, infos)
             members = {}
             for info in infos:
@@ -142,6 +142,11 @@ def read_members(path: Path) -> dict[str, Member]:
         msg = f"data {str(path)!r} is a zip file without arrays, not an .npz; write it with numpy.savez"
         raise DataError(msg)
     return members
+
+
+def _is_array(name: str) -> bool:
+    """Tell an array from the rest; an archive that macOS packed holds ``__MACOSX/._NAME.npy`` beside each."""
+    return name.endswith(".npy") and not hidden.is_apple_double(name)
 
 
 def _check_members(path: Path, infos: Sequence[zipfile.ZipInfo]) -> None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tfcompress.data.raw import Inputs, Labels
+from tfcompress.data.raw import Inputs, Labels, Stored, Weights
 from tfcompress.errors import DataError
 
 SHUFFLE_SAMPLES = 10_000
@@ -24,16 +24,19 @@ class Piece(NamedTuple):
         x: inputs by name, shape (samples, ...).
         y: labels.
         rows: the samples' numbers in their stream, int64, shape (samples,).
+        weights: sample weights.
     """
 
     x: Inputs
     y: Labels
     rows: np.ndarray
+    weights: Weights = None
 
     def select(self, chosen: np.ndarray) -> Piece:
         """Return a copy of the *chosen* samples (indices or a mask)."""
         x = {name: part[chosen] for name, part in self.x.items()}
-        return Piece(x, map_labels(self.y, lambda part: part[chosen]), self.rows[chosen])
+        y, weights = (map_labels(each, lambda part: part[chosen]) for each in (self.y, self.weights))
+        return Piece(x, y, self.rows[chosen], weights)
 
     def overwrite_(self, places: np.ndarray, other: Piece) -> None:
         """Put *other*'s samples into *places*."""
@@ -42,8 +45,17 @@ class Piece(NamedTuple):
 
 
 def _arrays(piece: Piece) -> list[np.ndarray]:
-    labels = [] if piece.y is None else list(piece.y.values()) if isinstance(piece.y, dict) else [piece.y]
-    return [*piece.x.values(), *labels, piece.rows]
+    return [*piece.x.values(), *_parts(piece.y), piece.rows, *_parts(piece.weights)]
+
+
+def _parts(y: Labels) -> list[np.ndarray]:
+    return [] if y is None else list(y.values()) if isinstance(y, dict) else [y]
+
+
+def _like(y: Labels, parts: Sequence[np.ndarray]) -> Labels:
+    if isinstance(y, dict):
+        return dict(zip(y, parts, strict=True))
+    return None if y is None else parts[0]
 
 
 def map_labels(y: Labels, function: Callable[[np.ndarray], np.ndarray]) -> Labels:
@@ -53,12 +65,12 @@ def map_labels(y: Labels, function: Callable[[np.ndarray], np.ndarray]) -> Label
     return {name: function(part) for name, part in y.items()} if isinstance(y, dict) else function(y)
 
 
-def numbered(chunks: Iterable[tuple[Inputs, Labels]]) -> Iterator[Piece]:
+def numbered(chunks: Iterable[Stored]) -> Iterator[Piece]:
     """Count the samples of a stream's chunks from 0 on."""
     start = 0
-    for x, y in chunks:
+    for x, y, weights in chunks:
         stop = start + len(next(iter(x.values())))
-        yield Piece(x, y, np.arange(start, stop))
+        yield Piece(x, y, np.arange(start, stop), weights)
         start = stop
 
 
@@ -73,13 +85,8 @@ def joined(pieces: Sequence[Piece]) -> Piece:
     columns = [_concatenated(parts) for parts in zip(*map(_arrays, pieces), strict=True)]
     first = pieces[0]
     x = dict(zip(first.x, columns, strict=False))
-    labels = columns[len(x) : -1]
-    y: Labels = None
-    if isinstance(first.y, dict):
-        y = dict(zip(first.y, labels, strict=True))
-    elif first.y is not None:
-        y = labels[0]
-    return Piece(x, y, columns[-1])
+    rows = len(x) + len(_parts(first.y))
+    return Piece(x, _like(first.y, columns[len(x) : rows]), columns[rows], _like(first.weights, columns[rows + 1 :]))
 
 
 def _concatenated(parts: Sequence[np.ndarray]) -> np.ndarray:

@@ -8,7 +8,7 @@ TFRecord, ``tf.data``).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -21,6 +21,23 @@ Inputs = dict[str, np.ndarray]
 Labels = np.ndarray | dict[str, np.ndarray] | None
 """An array, one by output name, or None where there are no labels."""
 
+Weights = np.ndarray | dict[str, np.ndarray] | None
+"""How much each sample counts in training: shape (samples, ...), one array or one by output name; None: all alike."""
+
+
+class Stored(NamedTuple):
+    """Some samples as their source holds them.
+
+    Attributes:
+        x: inputs by name, shape (samples, ...).
+        y: labels.
+        weights: sample weights.
+    """
+
+    x: Inputs
+    y: Labels = None
+    weights: Weights = None
+
 
 @runtime_checkable
 class Table(Protocol):
@@ -30,11 +47,14 @@ class Table(Protocol):
     def size(self) -> int:
         """Number of samples."""
 
-    def read(self, rows: np.ndarray) -> tuple[Inputs, Labels]:
-        """Return inputs and labels of *rows* (int64 indices, any order), copied."""
+    def read(self, rows: np.ndarray) -> Stored:
+        """Return the samples of *rows* (int64 indices, any order), copied."""
 
     def labels(self, rows: np.ndarray) -> Labels:
         """Return the labels of *rows* without touching the inputs."""
+
+    def weights(self, rows: np.ndarray) -> Weights:
+        """Return the sample weights of *rows* without touching the inputs."""
 
     def doubtful(self, rows: np.ndarray, *, changed: bool) -> np.ndarray:
         """Return those of *rows* whose inputs must be read before any work to know that they are good.
@@ -48,7 +68,7 @@ class Table(Protocol):
 class Stream(Protocol):
     """A split that can only be read from front to back, in the same order each time."""
 
-    def chunks(self) -> Iterator[tuple[Inputs, Labels]]:
+    def chunks(self) -> Iterator[Stored]:
         """Yield pieces of some tens to hundreds of samples, each a fresh copy."""
 
 

@@ -12,7 +12,7 @@ The description is a TOML file::
 
     [label]
     key = "label"
-    kind = "int"            # or "float", then with a shape
+    kind = "int"            # or "float", then with a shape; or "text", a class name, with --classes
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import io
 import math
 import os
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,7 +31,10 @@ import numpy as np
 
 from tfcompress import plain
 from tfcompress.data import image_header, memory
+from tfcompress.data.class_names import in_order
+from tfcompress.data.decoding import decoded
 from tfcompress.data.npy_header import AXES
+from tfcompress.data.raw import Stored
 from tfcompress.data.streams import CHUNK, TfStream
 from tfcompress.errors import DataError, nearest
 
@@ -42,6 +45,7 @@ VALUES = 1 << 28
 """Most values of a feature: 268 million, a gigabyte of float32 a sample."""
 
 KINDS = ("image", "float", "int", "bytes")
+LABEL_KINDS = ("int", "float", "text")
 _FRAME = struct.Struct("<Q4x")
 KEYS = ("kind", "shape", "dtype", "input", "key")
 
@@ -52,7 +56,7 @@ class Feature:
 
     Attributes:
         key: its name in the records.
-        kind: ``image``, ``float``, ``int`` or ``bytes``.
+        kind: ``image``, ``float``, ``int``, ``bytes``, or of labels ``text``.
         shape: of one sample; of an image, the model says it.
         dtype: of ``bytes``.
         target: the model's input it feeds.
@@ -109,8 +113,8 @@ def _feature(where: str, key: str, entry: Any) -> Feature:
             msg = f"[{where}] has no key {name!r}{nearest(name, KEYS)}; it has {', '.join(KEYS)}"
             raise DataError(msg)
     kind = entry.get("kind", "int" if where == "label" else None)
-    if kind not in KINDS or (where == "label" and kind not in ("int", "float")):
-        allowed = "int or float" if where == "label" else ", ".join(KINDS)
+    if kind not in (LABEL_KINDS if where == "label" else KINDS):
+        allowed = "int, float or text" if where == "label" else ", ".join(KINDS)
         msg = f"[{where}] kind must be one of {allowed}, got {kind!r}"
         raise DataError(msg)
     shape = _shape(where, entry.get("shape", []))
@@ -123,7 +127,7 @@ def _feature(where: str, key: str, entry: Any) -> Feature:
             msg = f"[{where}] {name} must be text, got {entry[name]!r}"
             raise DataError(msg)
     key = entry.get("key", key)
-    return Feature(key, kind, shape, dtype, entry.get("input", key))
+    return Feature(key, str(kind), shape, dtype, entry.get("input", key))
 
 
 def _shape(where: str, given: Any) -> tuple[int, ...]:
@@ -136,17 +140,37 @@ def _shape(where: str, given: Any) -> tuple[int, ...]:
     return tuple(given)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RecordSplit:
     """The records of one split.
 
     Attributes:
         files: the TFRecord files, in order.
         description: what they hold.
+        names: of the classes in the order of their numbers, where labels are text.
     """
 
     files: tuple[Path, ...]
     description: Description
+    names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse text whose order nobody said: it would take a pass over all records to find it.
+
+        Raises:
+            DataError: labels are text, and no names are given.
+        """
+        label = self.description.label
+        if label and label.kind == "text" and not self.names:
+            msg = (
+                f"data: {self.y_name} is text, so the classes need their order: give --classes A,B,... or a file with "
+                "one a line (or load_data(classes=[...]))"
+            )
+            raise DataError(msg)
+
+    def __repr__(self) -> str:
+        """Say which files."""
+        return f"RecordSplit({self.x_name!r}, {len(self.files):,} files)"
 
     @property
     def x_name(self) -> str:
@@ -159,7 +183,7 @@ class RecordSplit:
         label = self.description.label
         return f"{self.files[0].name} feature {label.key if label else 'label'!r}"
 
-    def fit(self, signature: Signature) -> TfStream:
+    def fit(self, signature: Signature) -> TfStream | NamedStream:
         """Decode images to the size and channels of the model's inputs.
 
         Raises:
@@ -182,7 +206,39 @@ class RecordSplit:
                 raise DataError(msg)
         dataset = tf.data.TFRecordDataset([str(path) for path in self.files])
         parsed = dataset.map(_parser(self.description, shapes), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        return TfStream(parsed.batch(CHUNK).prefetch(2), ", ".join(path.name for path in self.files[:3]))
+        stream = TfStream(parsed.batch(CHUNK).prefetch(2), ", ".join(path.name for path in self.files[:3]), signature)
+        label = self.description.label
+        return NamedStream(stream, self.names, self.y_name) if label and label.kind == "text" else stream
+
+
+@dataclass(frozen=True)
+class NamedStream:
+    """A stream whose labels are class names, as numbers.
+
+    Attributes:
+        stream: gives the names as bytes.
+        names: in the order of their numbers.
+        where: what messages call the labels.
+    """
+
+    stream: TfStream
+    names: tuple[str, ...]
+    where: str
+
+    def chunks(self) -> Iterator[Stored]:
+        """Yield the stream's chunks with numbers for labels.
+
+        Raises:
+            DataError: a name that is none of :attr:`names`.
+        """
+        places = {name: place for place, name in enumerate(self.names)}
+        for chunk in self.stream.chunks():
+            yield chunk._replace(y=self._numbers(chunk.y, places))
+
+    def _numbers(self, labels: Any, places: Mapping[str, int]) -> np.ndarray:
+        texts = [label.decode("utf-8", "backslashreplace") for label in labels.tolist()]
+        in_order(texts, self.names, self.where)
+        return np.array([places[text] for text in texts], np.int64)
 
 
 def check_framing(path: Path) -> None:
@@ -223,13 +279,13 @@ def _checked_image(content: bytes, at_most: int) -> bytes:
 def _parser(description: Description, shapes: Mapping[str, tuple[int | None, ...]]) -> Any:
     import tensorflow as tf
 
-    kinds = {"image": tf.string, "bytes": tf.string, "float": tf.float32, "int": tf.int64}
+    kinds = {"image": tf.string, "bytes": tf.string, "text": tf.string, "float": tf.float32, "int": tf.int64}
     features = [*description.inputs, *([description.label] if description.label else [])]
     stored = {
-        f.key: tf.io.FixedLenFeature(() if f.kind in ("image", "bytes") else f.shape, kinds[f.kind]) for f in features
+        f.key: tf.io.FixedLenFeature(() if kinds[f.kind] == tf.string else f.shape, kinds[f.kind]) for f in features
     }
 
-    def decoded(feature: Feature, value: Any) -> Any:
+    def value_of(feature: Feature, value: Any) -> Any:
         if feature.kind == "bytes":
             return tf.reshape(tf.io.decode_raw(value, np.dtype(feature.dtype)), feature.shape)
         if feature.kind != "image":
@@ -239,15 +295,14 @@ def _parser(description: Description, shapes: Mapping[str, tuple[int | None, ...
         at_most = image_header.PIXELS if height and width else fit  # resized one by one, or kept in float32 together
         value = tf.numpy_function(functools.partial(_checked_image, at_most=at_most), [value], tf.string)
         value.set_shape(())
-        image = tf.io.decode_image(value, channels or 0, expand_animations=False)
+        image = decoded(value, channels)
         if height is None or width is None:
             return tf.cast(image, tf.float32)
-        image.set_shape((None, None, channels))
         return tf.image.resize(image, (height, width))
 
     def parse(record: Any) -> Any:
         example = tf.io.parse_single_example(record, stored)
-        x = {feature.target: decoded(feature, example[feature.key]) for feature in description.inputs}
+        x = {feature.target: value_of(feature, example[feature.key]) for feature in description.inputs}
         return (x, example[description.label.key]) if description.label else x
 
     return parse

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tfcompress.data import images, npz, online, records, tables
-from tfcompress.data.arrays import ALL, SPLITS, class_names, flattened, splits_of
+from tfcompress.data import class_names, decoding, hidden, images, npz, online, records, tables
+from tfcompress.data.arrays import ALL, SPLITS, flattened, splits_of, stored_names
+from tfcompress.data.class_names import Named
 from tfcompress.data.dataset import Dataset
+from tfcompress.data.objects import SPLIT_NAMES, splits_of_object
 from tfcompress.data.preprocessing import Preprocessing, import_function
-from tfcompress.data.raw import RawSplit
-from tfcompress.data.streams import TfSplit, is_tf_dataset
+from tfcompress.data.streams import TfSplit
 from tfcompress.errors import DataError, UsageError
 
 POSSIBLE = (
@@ -25,39 +26,54 @@ def load(
     *,
     label: str | None = None,
     features: str | Path | None = None,
+    classes: str | Path | Sequence[str] | None = None,
     preprocessing: Preprocessing | None = None,
 ) -> Dataset:
     """Open a data set; nothing large is read yet.
 
     Args:
-        spec: a path or name, one of :data:`POSSIBLE`; or in Python arrays ``(x, y)``, ``((x, y), (x, y))`` for train
-            and test, a dict of arrays called ``x_train``, ``y_train``, ``x_test``, ``y_test`` (or ``x``, ``y``), a
-            dict of splits ``{"train": (x, y), "test": …}``, or a ``tf.data.Dataset`` of (x, y).
+        spec: a path or name, one of :data:`POSSIBLE`; or in Python whatever ``keras.Model.fit`` takes: ``x``,
+            ``(x, y)``, ``(x, y, sample_weight)``, each part an array, a dict by name or a list in the model's order; a
+            ``tf.data.Dataset``, ``PyDataset`` or generator function of those; ``((x, y), (x, y))`` for train and test;
+            a dict of splits ``{"train": (x, y), "test": …}`` or of arrays called ``x_train``, ``y_train``,
+            ``sample_weight_train``, ``x_test``, … (or ``x``, ``y``); a dict of inputs by the model's names; or what
+            this function gave before.
         label: label column of a table, or several separated by commas.
         features: TOML file that says what TFRecord files hold; see :mod:`tfcompress.data.records`.
+        classes: names of the classes in the order of the model's outputs, or a file with one a line; None: those that
+            the data holds (``labels`` in an ``.npz``), else alphabetical, which is said.
         preprocessing: what is done to the inputs; None: nothing.
 
     Raises:
-        DataError: no such data, or it cannot be read.
-        UsageError: *label* or *features* given for data that has no use for them.
+        DataError: no such data, or it cannot be read; a class that is not among *classes*.
+        UsageError: an option given for data that has no use for it; *classes* that cannot be meant.
         MissingDependencyError: Parquet or tfds without their package.
     """
     steps = preprocessing or Preprocessing()
     if isinstance(spec, Dataset):
+        _refuse_for_opened(label, features, classes, preprocessing)
         return spec
+    given = class_names.parse(classes)
     if not isinstance(spec, str | Path):
         _refuse_options(label, features, "arrays")
-        return _from_object(spec, "arrays in memory", steps)
+        return _from_object(spec, "arrays in memory", steps, given)
     path = Path(spec)
     try:
         if path.exists():
             images.check_name(path)
-            return _from_path(path, label, features, steps)
+            return _from_path(path, label, features, steps, given)
     except OSError as error:
         msg = f"data {str(path)!r} cannot be read: {error.strerror or error}"
         raise DataError(msg) from error
     _refuse_options(label, features, repr(str(spec)))
-    return _from_name(str(spec), steps)
+    return _from_name(str(spec), steps, given)
+
+
+def _refuse_for_opened(*options: object) -> None:
+    """Refuse options for a data set that was opened without them."""
+    if any(option is not None for option in options):
+        msg = "this data set is open already; give label, features, classes and preprocessing where it is opened"
+        raise UsageError(msg)
 
 
 def _refuse_options(label: str | None, features: str | Path | None, what: str) -> None:
@@ -69,34 +85,35 @@ def _refuse_options(label: str | None, features: str | Path | None, what: str) -
         raise UsageError(msg)
 
 
-def _from_name(spec: str, steps: Preprocessing) -> Dataset:
+def _from_name(spec: str, steps: Preprocessing, given: Sequence[str]) -> Dataset:
     kind, colon, name = spec.partition(":")
     if kind == "keras" and colon:
-        return _from_object(online.load_keras(name), spec, steps)
+        return _from_object(online.load_keras(name), spec, steps, given)
     if kind == "tfds" and colon:
         parts, names = online.load_tfds(name)
+        if given and names and tuple(given) != names:
+            msg = f"data {spec!r} numbers its classes itself: {class_names.numbered(names)}; leave --classes out"
+            raise UsageError(msg)
         splits = {
-            images.SPLIT_FOLDERS[key]: TfSplit(part, f"{spec} {key}", resize=True)
+            SPLIT_NAMES[key]: TfSplit(part, f"{spec} {key}", resize=True)
             for key, part in parts.items()
-            if key in images.SPLIT_FOLDERS
+            if key in SPLIT_NAMES
         }
-        return Dataset(spec, splits, steps, names)
+        return _dataset(spec, Named({**splits}, names or tuple(given)), steps)
     if colon and name and "/" not in spec:
-        return _from_object(_called(spec), spec, steps)
+        function = import_function(spec, "data")
+        return _from_object(function, spec, steps, given)
     msg = f"data {spec!r} does not exist; give {POSSIBLE}"
     raise DataError(msg)
 
 
-def _called(spec: str) -> Any:
-    function = import_function(spec, "data")
-    try:
-        return function()
-    except Exception as error:
-        msg = f"data {spec!r} failed: {type(error).__name__}: {error}"
-        raise DataError(msg) from error
+def _dataset(source: str, named: Named, steps: Preprocessing, files: tuple[Path, ...] = ()) -> Dataset:
+    return Dataset(source, named.splits, steps, named.names, files, named.warnings, named.notes)
 
 
-def _from_path(path: Path, label: str | None, features: str | Path | None, steps: Preprocessing) -> Dataset:
+def _from_path(
+    path: Path, label: str | None, features: str | Path | None, steps: Preprocessing, given: Sequence[str]
+) -> Dataset:
     if not (path.is_file() or path.is_dir()):
         msg = f"data {str(path)!r} is neither a file nor a folder, but a pipe or a device; give {POSSIBLE}"
         raise DataError(msg)
@@ -105,21 +122,21 @@ def _from_path(path: Path, label: str | None, features: str | Path | None, steps
         images.check_name(child)
     if found:
         _refuse_options(None, features, repr(str(path)))
-        splits, names = tables.open_tables(found, label)
-        return Dataset(str(path), splits, steps, names, tuple(found.values()))
+        return _dataset(str(path), tables.open_tables(found, label, given), steps, tuple(found.values()))
     record_files = _records(path)
     if record_files:
         _refuse_options(label, None, repr(str(path)))
-        return _from_records(path, record_files, features, steps)
+        return _from_records(path, record_files, features, steps, given)
     _refuse_options(label, features, repr(str(path)))
     if path.is_dir():
-        image_splits, names, files = images.open_folder(path)
-        return Dataset(str(path), image_splits, steps, names, files)
+        named, files = images.open_folder(path, given)
+        return _dataset(str(path), named, steps, files)
     if path.suffix != ".npz" and not _is_zip(path):
         msg = f"data {str(path)!r} is of no kind that is known; give {POSSIBLE}"
         raise DataError(msg)
     members = npz.read_members(path)
-    return Dataset(str(path), splits_of(members, str(path)), steps, class_names(members), (path,))
+    named = class_names.coded(splits_of(members, str(path)), given, stored_names(members), str(path))
+    return _dataset(str(path), named, steps, (path,))
 
 
 def _is_zip(path: Path) -> bool:
@@ -130,12 +147,12 @@ def _is_zip(path: Path) -> bool:
 def _tables(path: Path) -> dict[str, Path]:
     """Return the table files at *path* by split; empty when it holds none."""
     if path.is_file():
-        return {ALL: path} if path.name.endswith(tables.SUFFIXES) else {}
+        return {ALL: path} if path.name.endswith((*tables.SUFFIXES, ".txt")) else {}
     found: dict[str, Path] = {}
     for child in sorted(path.iterdir()):
         stem = child.name.split(".")[0]
-        if child.is_file() and child.name.endswith(tables.SUFFIXES) and stem in images.SPLIT_FOLDERS:
-            name = images.SPLIT_FOLDERS[stem]
+        if child.is_file() and child.name.endswith(tables.SUFFIXES) and stem in SPLIT_NAMES:
+            name = SPLIT_NAMES[stem]
             if name in found:
                 msg = f"data {str(path)!r} holds {found[name].name} and {child.name}, both for {name}; keep one of them"
                 raise DataError(msg)
@@ -147,60 +164,38 @@ def _records(path: Path) -> dict[str, tuple[Path, ...]]:
     """Return the TFRecord files at *path* by split: those whose names start with the split's, else all as one."""
     if path.is_file():
         return {ALL: (path,)} if ".tfrecord" in path.name else {}
-    files = sorted(child for child in path.iterdir() if child.is_file() and ".tfrecord" in child.name)
+    files = sorted(
+        child
+        for child in path.iterdir()
+        if child.is_file() and ".tfrecord" in child.name and not hidden.is_hidden(child.name)
+    )
     named = {name: tuple(file for file in files if file.name.startswith(name)) for name in SPLITS}
     splits = {name: members for name, members in named.items() if members}
     return splits or ({ALL: tuple(files)} if files else {})
 
 
 def _from_records(
-    path: Path, files: Mapping[str, tuple[Path, ...]], features: str | Path | None, steps: Preprocessing
+    path: Path,
+    files: Mapping[str, tuple[Path, ...]],
+    features: str | Path | None,
+    steps: Preprocessing,
+    given: Sequence[str],
 ) -> Dataset:
     if features is None:
         msg = f"data {str(path)!r} needs --features FILE.toml to say what the records hold ([features.NAME], [label])"
         raise DataError(msg)
     description = records.read_description(Path(features))
-    splits = {name: records.RecordSplit(members, description) for name, members in files.items()}
+    splits = {name: records.RecordSplit(members, description, tuple(given)) for name, members in files.items()}
     everything = tuple(file for members in files.values() for file in members)
     for file in everything:
         images.check_name(file)
-    return Dataset(str(path), splits, steps, files=everything)
+    encoded = (decoding.NOTE,) if any(feature.kind == "image" for feature in description.inputs) else ()
+    named = Named({**splits}, tuple(given), notes=(*class_names.said(given), *encoded))
+    return _dataset(str(path), named, steps, everything)
 
 
-def _from_object(value: Any, source: str, steps: Preprocessing) -> Dataset:
-    if isinstance(value, Mapping) and not (value and all(key in images.SPLIT_FOLDERS for key in value)):
-        members = flattened({str(key): part for key, part in value.items()})
-        return Dataset(source, splits_of(members, source), steps, class_names(members))
-    return Dataset(source, _splits_of_object(value, source), steps)
-
-
-def _splits_of_object(value: Any, source: str) -> dict[str, RawSplit]:
-    if is_tf_dataset(value):
-        return {ALL: TfSplit(value, source)}
-    if isinstance(value, tuple | list) and len(value) == 2 and all(isinstance(part, tuple) for part in value):
-        value = dict(zip(("train", "test"), value, strict=True))
-    if isinstance(value, tuple) and len(value) == 2:
-        return splits_of(flattened({"x": value[0], "y": value[1]}), source)
-    if isinstance(value, Mapping):
-        return _splits_by_name(value, source)
-    if hasattr(value, "__array__"):
-        return splits_of(flattened({"x": value}), source)
-    msg = (
-        f"data must be arrays (x, y), a dict of them (x_train, y_train, ...) or of splits, or a tf.data.Dataset, "
-        f"got {type(value).__name__} from {source}"
-    )
-    raise DataError(msg)
-
-
-def _splits_by_name(value: Mapping[str, Any], source: str) -> dict[str, RawSplit]:
-    splits: dict[str, RawSplit] = {}
-    arrays: dict[str, Any] = {}
-    for key, part in value.items():
-        name = images.SPLIT_FOLDERS[key]
-        if is_tf_dataset(part):
-            splits[name] = TfSplit(part, f"{source} {name}")
-        elif isinstance(part, tuple) and len(part) == 2:
-            arrays |= {f"x_{name}": part[0], f"y_{name}": part[1]}
-        else:
-            arrays[f"x_{name}"] = part
-    return splits | (splits_of(flattened(arrays), source) if arrays else {})
+def _from_object(value: Any, source: str, steps: Preprocessing, given: Sequence[str]) -> Dataset:
+    stored: tuple[str, ...] = ()
+    if isinstance(value, Mapping) and "labels" in value:
+        stored = stored_names(flattened({"labels": value["labels"]}))
+    return _dataset(source, class_names.coded(splits_of_object(value, source), given, stored, source), steps)

@@ -43,8 +43,18 @@ class Split(Protocol):
             name, or None.
         """
 
+    def weighted(
+        self, batch_size: int, *, seed: int | None = None, epoch: int = 0, limit: int | None = None
+    ) -> Iterator[tuple[dict[str, np.ndarray], Any, Any]]:
+        """Yield ``(inputs, labels, sample weights)``; otherwise as :meth:`batches`.
 
-@dataclass(frozen=True)
+        Yields:
+            The weights are float32, shape (samples,) or that of the labels; an array or (for a model of several
+            outputs) one by output name, as the labels; None where the data has none.
+        """
+
+
+@dataclass(frozen=True, repr=False)
 class TableSplit:
     """A split that can be read by row.
 
@@ -60,6 +70,10 @@ class TableSplit:
     table: Table
     rows: np.ndarray
 
+    def __repr__(self) -> str:
+        """Say which split it is, and how large."""
+        return f"TableSplit({self.name!r}, {self.size:,} samples)"
+
     @property
     def size(self) -> int:
         """Number of samples."""
@@ -73,23 +87,47 @@ class TableSplit:
         self, batch_size: int, *, seed: int | None = None, epoch: int = 0, limit: int | None = None
     ) -> Iterator[tuple[dict[str, np.ndarray], Any]]:
         """Yield batches; see :class:`Split`."""
+        for x, y, _ in self.weighted(batch_size, seed=seed, epoch=epoch, limit=limit):
+            yield x, y
+
+    def weighted(
+        self, batch_size: int, *, seed: int | None = None, epoch: int = 0, limit: int | None = None
+    ) -> Iterator[tuple[dict[str, np.ndarray], Any, Any]]:
+        """Yield batches with sample weights; see :class:`Split`."""
         rows = self.rows[:limit]
         if seed is not None:
             rows = self.rows if limit is None else self.sample(limit, seed).rows
             rows = np.random.default_rng((seed, epoch)).permutation(rows)
         for chosen in _cut(rows, batch_size):
-            x, y = self.table.read(chosen)
-            yield self.adapter.inputs(x), self.adapter.labels(y, chosen)
+            yield self.adapter.adapted(*self.table.read(chosen), chosen)
 
     def pieces(self, batch_size: int) -> Iterator[Piece]:
         """Yield samples as stored, in order."""
         for chosen in _cut(self.rows, batch_size):
-            yield Piece(*self.table.read(chosen), chosen)
+            x, y, weights = self.table.read(chosen)
+            yield Piece(x, y, chosen, weights)
 
     def labels(self, batch_size: int) -> Iterator[Any]:
         """Yield the labels alone, in their one form, in order; the inputs are not touched."""
         for chosen in _cut(self.rows, batch_size):
             yield self.adapter.labels(self.table.labels(chosen), chosen)
+
+    def check_weights(self, batch_size: int) -> bool:
+        """Look at the sample weights alone; return whether there are any.
+
+        Raises:
+            DataError: weights that weigh nothing, or cannot be meant.
+        """
+        total, found = 0.0, False
+        for chosen in _cut(self.rows, batch_size):
+            weights = self.adapter.weights(self.table.weights(chosen), chosen)
+            if weights is None:
+                return False
+            found = True
+            total += sum(float(part.sum()) for part in (weights.values() if isinstance(weights, dict) else [weights]))
+        if found and total == 0.0:
+            raise self.adapter.idle_weights()
+        return found
 
     def sample(self, count: int, seed: int) -> TableSplit:
         """Return the split of *count* of its samples drawn by *seed*, in order; itself when it has no more."""
@@ -110,7 +148,7 @@ Keep = Callable[[np.ndarray], np.ndarray]
 """From samples' numbers in a stream (int64) to whether each belongs to the split (bool)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class StreamSplit:
     """A split of a stream, read from front to back; between passes nothing is remembered but its size.
 
@@ -126,6 +164,10 @@ class StreamSplit:
     stream: Stream
     keep: Keep | None = None
     _counted: list[int] = field(default_factory=list, compare=False)
+
+    def __repr__(self) -> str:
+        """Say which split it is, and how large where that is known."""
+        return f"StreamSplit({self.name!r}, {'?' if self.size is None else f'{self.size:,}'} samples)"
 
     @property
     def size(self) -> int | None:
@@ -143,6 +185,13 @@ class StreamSplit:
         self, batch_size: int, *, seed: int | None = None, epoch: int = 0, limit: int | None = None
     ) -> Iterator[tuple[dict[str, np.ndarray], Any]]:
         """Yield batches; see :class:`Split`. Drawing a sample needs the size, so an unread stream is read once more."""
+        for x, y, _ in self.weighted(batch_size, seed=seed, epoch=epoch, limit=limit):
+            yield x, y
+
+    def weighted(
+        self, batch_size: int, *, seed: int | None = None, epoch: int = 0, limit: int | None = None
+    ) -> Iterator[tuple[dict[str, np.ndarray], Any, Any]]:
+        """Yield batches with sample weights; see :meth:`batches`."""
         split = self.sample(limit, seed) if limit is not None and seed is not None else self
         pieces: Iterable[Piece] = split._kept()
         if seed is not None:
@@ -150,7 +199,12 @@ class StreamSplit:
         elif limit is not None:
             pieces = _first(pieces, limit)
         for piece in rebatched(pieces, batch_size):
-            yield self.adapter.inputs(piece.x), self.adapter.labels(piece.y, piece.rows)
+            yield self.adapter.adapted(piece.x, piece.y, piece.weights, piece.rows)
+
+    def check_weights(self, batch_size: int) -> bool:
+        """Return whether there are sample weights, by the first batch; the others are checked as they come."""
+        piece = next(self.pieces(batch_size), None)
+        return piece is not None and self.adapter.weights(piece.weights, piece.rows) is not None
 
     def pieces(self, batch_size: int) -> Iterator[Piece]:
         """Yield samples as stored, in order."""

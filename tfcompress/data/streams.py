@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from tfcompress.data.raw import Inputs, Labels
+from tfcompress.data.elements import stored, unpacked
+from tfcompress.data.raw import Stored
 from tfcompress.errors import DataError
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ def is_tf_dataset(value: Any) -> bool:
 
 @dataclass(frozen=True)
 class TfSplit:
-    """A ``tf.data.Dataset`` of ``(x, y)`` or ``x``, of batches or of single samples.
+    """A ``tf.data.Dataset`` of ``x``, ``(x, y)`` or ``(x, y, sample_weight)``, of batches or of single samples.
 
     It must come in the same order each time it is read, and end.
 
@@ -54,19 +53,14 @@ class TfSplit:
         """Tell batches from single samples by the model's first input.
 
         Raises:
-            DataError: a data set that never ends, or gives something else than ``(x, y)``.
+            DataError: a data set that never ends, or gives something else than ``(x, y, sample_weight)``.
         """
         import tensorflow as tf
 
         if self.dataset.cardinality() == tf.data.INFINITE_CARDINALITY:
             msg = f"data: {self.name} repeats for ever; give one pass over the samples (without repeat())"
             raise DataError(msg)
-        spec = self.dataset.element_spec
-        if isinstance(spec, tuple) and len(spec) != 2:
-            msg = f"data: {self.name} must give (x, y) or x, it gives {len(spec)} parts"
-            raise DataError(msg)
-        x = spec[0] if isinstance(spec, tuple) else spec
-        first = x.get(signature.inputs[0].name, next(iter(x.values()))) if isinstance(x, dict) else x
+        first = _first_input(unpacked(self.dataset.element_spec, self.name)[0], signature)
         if not isinstance(first, tf.TensorSpec) or first.shape.rank is None:
             msg = f"data: {self.name} must give dense tensors of known rank, it gives {first}"
             raise DataError(msg)
@@ -74,11 +68,17 @@ class TfSplit:
         dataset = self.dataset
         if self.resize and len(wanted) == 3 and None not in wanted:
             dataset = dataset.map(lambda x, y: (tf.image.resize(x, wanted[:2]), y), num_parallel_calls=tf.data.AUTOTUNE)
-        batched = _is_batched(tuple(first.shape), wanted)
-        return TfStream((dataset if batched else dataset.batch(CHUNK)).prefetch(2), self.name)
+        batched = is_batched(tuple(first.shape), wanted)
+        return TfStream((dataset if batched else dataset.batch(CHUNK)).prefetch(2), self.name, signature)
 
 
-def _is_batched(element: tuple[int | None, ...], wanted: tuple[int | None, ...]) -> bool:
+def _first_input(x: Any, signature: Signature) -> Any:
+    if isinstance(x, dict):
+        return x.get(signature.inputs[0].name, next(iter(x.values())))
+    return x[0] if isinstance(x, tuple) else x
+
+
+def is_batched(element: tuple[int | None, ...], wanted: tuple[int | None, ...]) -> bool:
     """Whether elements of shape *element* are batches of samples for an input of shape *wanted*."""
     if len(element) != len(wanted):
         return len(element) > len(wanted)
@@ -100,23 +100,21 @@ def reason_of(error: Any) -> str:
     return re.sub(r"\{\{[^}]*\}\} ?| \[Op:.*", "", line)
 
 
-def _copied(value: Any) -> np.ndarray | dict[str, np.ndarray]:
-    return {name: np.array(part) for name, part in value.items()} if isinstance(value, dict) else np.array(value)
-
-
 @dataclass(frozen=True)
 class TfStream:
     """A batched ``tf.data.Dataset`` as arrays.
 
     Attributes:
-        dataset: gives ``(x, y)`` or ``x``.
+        dataset: gives ``x``, ``(x, y)`` or ``(x, y, sample_weight)``.
         name: what messages call it.
+        signature: the model's, which names parts that come in a list.
     """
 
     dataset: Any
     name: str
+    signature: Signature
 
-    def chunks(self) -> Iterator[tuple[Inputs, Labels]]:
+    def chunks(self) -> Iterator[Stored]:
         """Yield the batches, copied.
 
         Raises:
@@ -126,9 +124,7 @@ class TfStream:
 
         try:
             for element in self.dataset:
-                x, y = element if isinstance(element, tuple) else (element, None)
-                inputs = _copied(x)
-                yield (inputs if isinstance(inputs, dict) else {"": inputs}), (None if y is None else _copied(y))
+                yield stored(element, self.signature, self.name)
         except (tf.errors.OpError, UnicodeDecodeError) as error:
             msg = f"data: {self.name} cannot be read on: {reason_of(error)}"
             raise DataError(msg) from error

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from tfcompress import plain
+from tfcompress.data import delimiters
+from tfcompress.data.delimiters import Dialect
 from tfcompress.errors import DataError, MissingDependencyError
 
 T = TypeVar("T")
@@ -26,6 +28,9 @@ COLUMNS = 200_000
 
 HEADER_BYTES = 4 << 20
 """Longest line of column names: 200,000 names of 20 characters."""
+
+SAMPLE_BYTES = 256 << 10
+"""Text that is looked at to tell how a table is written; more only where its first line is longer."""
 
 PIECE_BYTES = 512 << 20
 """Most text that a piece may take: 4,000,000 numbers of 25 characters take 100 MB, an open quote all that follows."""
@@ -91,19 +96,40 @@ def _reading(path: Path, read: Callable[[], T]) -> T:
         raise DataError(msg) from error
 
 
-def _csv_names(path: Path) -> tuple[str, ...]:
+def dialect(path: Path) -> Dialect | None:
+    """Tell how a text table is written; None for Parquet.
+
+    Raises:
+        DataError: the file is no table, or has one column.
+    """
+    return None if _is_parquet(path) else _reading(path, lambda: _dialect(path))
+
+
+def _dialect(path: Path) -> Dialect:
     with _Text(path) as text:
-        return tuple(text.header(_separator(path)))
+        lines = text.first_lines()
+    try:
+        return delimiters.detect(lines, "\t" if path.name.endswith((".tsv", ".tsv.gz")) else ",")
+    except ValueError as error:
+        msg = f"data {str(path)!r} cannot be read as a table: {error}"
+        raise DataError(msg) from error
+
+
+def _csv_names(path: Path) -> tuple[str, ...]:
+    separator = _dialect(path).separator
+    with _Text(path) as text:
+        return tuple(text.header(separator))
 
 
 def _csv(path: Path, columns: Sequence[str]) -> Iterator[Any]:
     import pandas as pd
 
+    written = _dialect(path)
     with _Text(path) as text:
-        header = text.header(_separator(path))
+        header = text.header(written.separator)
         places = {name: place for place, name in enumerate(header)}
         wanted = [places[name] for name in columns]
-        options = {"sep": _separator(path), "header": None, "names": range(len(header)), "low_memory": False}
+        options = {"header": None, "names": range(len(header)), "low_memory": False, **_options(written)}
         with pd.read_csv(text.lines, chunksize=_chunk_rows(len(header)), **options) as reader:
             for frame in reader:
                 if not isinstance(frame.index, pd.RangeIndex):
@@ -115,8 +141,8 @@ def _csv(path: Path, columns: Sequence[str]) -> Iterator[Any]:
                 yield chosen
 
 
-def _separator(path: Path) -> str:
-    return "\t" if path.suffix == ".tsv" else ","
+def _options(written: Dialect) -> dict[str, str]:
+    return {"sep": written.separator, "decimal": written.decimal}
 
 
 def _chunk_rows(width: int) -> int:
@@ -146,6 +172,18 @@ class _Text(io.RawIOBase):
                 raise DataError(msg)
         self._stream: Any = gzip.GzipFile(fileobj=self._file, mode="rb") if packed else self._file
         self.lines = io.TextIOWrapper(io.BufferedReader(self), "utf-8-sig", newline="")
+
+    def first_lines(self) -> list[str]:
+        """Read some whole lines, at least the first that is not empty."""
+        lines: list[str] = []
+        held = 0
+        for line in self.lines:
+            lines.append(line)
+            held += len(line)
+            self.taken, self.at_most = 0, PIECE_BYTES
+            if held > SAMPLE_BYTES or len(lines) > 2 * delimiters.ROWS:
+                break
+        return lines
 
     def header(self, separator: str) -> list[str]:
         """Read the first row that is not empty, as column names as pandas makes them: no two alike, none empty.

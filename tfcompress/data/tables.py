@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,13 +11,15 @@ import numpy as np
 
 from tfcompress.data import table_files
 from tfcompress.data.arrays import CLASS_NAME_BYTES, CLASSES, ArraySplit
+from tfcompress.data.class_names import Named, alphabet_warning, in_order, said
+from tfcompress.data.delimiters import is_decimal_comma
 from tfcompress.data.ondisk import Rows, Spool
 from tfcompress.errors import DataError, nearest
 
 if TYPE_CHECKING:
     from tfcompress.models.specs import Signature, TensorSpec
 
-SUFFIXES = (".csv", ".csv.gz", ".tsv", ".parquet")
+SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
 """Files that count as tables."""
 
 DEFAULT_LABELS = ("label", "y")
@@ -32,12 +34,14 @@ class TableFile:
         path: the file.
         label_columns: columns that hold labels or targets.
         names: class names in the order of their numbers, when labels are text.
+        assumed: whether the label column is the last one because nothing says which it is.
     """
 
     path: Path
     label_columns: tuple[str, ...]
     names: tuple[str, ...]
-    _fitted: dict[Signature, ArraySplit] = field(default_factory=dict, compare=False)
+    assumed: bool = False
+    _fitted: dict[Signature, ArraySplit] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def x_name(self) -> str:
@@ -63,9 +67,11 @@ class TableFile:
         return self._fitted[signature]
 
     def _read(self, signature: Signature) -> ArraySplit:
-        features = [name for name in table_files.names(self.path) if name not in self.label_columns]
+        names = table_files.names(self.path)
+        unlabelled = self.assumed and not self.names and _is_unlabelled(signature, len(names))
+        features = [name for name in names if unlabelled or name not in self.label_columns]
         inputs = {spec.name: _Column(spec, cols) for spec, cols in self._chosen(signature, features).items()}
-        labels = self._labels(signature)
+        labels = {} if unlabelled else self._labels(signature)
         wanted = dict.fromkeys(name for column in (*inputs.values(), *labels.values()) for name in column.columns)
         row = 0
         for frame in table_files.frames(self.path, list(wanted)):
@@ -76,7 +82,7 @@ class TableFile:
             row += len(frame)
         x: dict[str, Rows] = {name: column.rows() for name, column in inputs.items()}
         y: Mapping[str, Rows] = {name: column.rows() for name, column in labels.items()}
-        return ArraySplit(x, y[""] if set(y) == {""} else y, self.x_name, self.y_name)
+        return ArraySplit(x, y[""] if set(y) == {""} else y or None, self.x_name, self.y_name)
 
     def _labels(self, signature: Signature) -> dict[str, _Column]:
         if len(signature.outputs) == 1:
@@ -102,6 +108,11 @@ class TableFile:
                 raise DataError(msg)
             chosen[spec] = columns
         return chosen
+
+
+def _is_unlabelled(signature: Signature, columns: int) -> bool:
+    """Whether every column of a file feeds the model's only input, and none is left for the label."""
+    return len(signature.inputs) == 1 and _count(signature.inputs[0]) == columns > 1
 
 
 def _count(spec: TensorSpec) -> int | None:
@@ -146,10 +157,7 @@ def _numbers(series: Any, where: str, first_row: int, dtype: np.dtype, names: tu
     if names:
         return _places(series, names).astype(dtype)
     if not (pd.api.types.is_numeric_dtype(series) or pd.api.types.is_bool_dtype(series)):
-        msg = (
-            f"data: {where} must hold numbers, got {str(series.iloc[0])!r:.80}; encode it as numbers or drop the column"
-        )
-        raise DataError(msg)
+        raise _not_numbers(series, where)
     values = series.to_numpy()
     with np.errstate(invalid="ignore"):  # told below
         whole = dtype.kind != "i" or np.array_equal(values.astype(np.int64), values)
@@ -159,6 +167,14 @@ def _numbers(series: Any, where: str, first_row: int, dtype: np.dtype, names: tu
     with np.errstate(over="ignore"):  # infinite then, which lint tells
         result: np.ndarray = values.astype(dtype)
     return result
+
+
+def _not_numbers(series: Any, where: str) -> DataError:
+    """Name the first value that is no number."""
+    value = next((text for text in map(str, series) if not _is_number(text)), str(series.iloc[0]))
+    if is_decimal_comma(value):
+        return DataError(f"data: {where} holds {value!r}, a decimal comma; save the file with decimal points")
+    return DataError(f"data: {where} must hold numbers, got {value!r:.80}; encode it as numbers or drop the column")
 
 
 def _places(series: Any, names: tuple[str, ...]) -> np.ndarray:
@@ -171,27 +187,41 @@ def _places(series: Any, names: tuple[str, ...]) -> np.ndarray:
     return np.asarray(pd.Index(names).get_indexer(series.astype(str)))
 
 
-def open_tables(files: Mapping[str, Path], label: str | None) -> tuple[dict[str, TableFile], tuple[str, ...]]:
+def open_tables(files: Mapping[str, Path], label: str | None, given: Sequence[str] = ()) -> Named:
     """Open one table for each split.
 
     Args:
         files: the files by split.
         label: label column, or several separated by commas; None: one of :data:`DEFAULT_LABELS`, else the last.
+        given: names of the classes in the order of their numbers; ``()``: alphabetical, where labels are text.
 
     Returns:
-        The splits, and the class names in sorted order when labels are text.
+        The splits, and the class names where labels are text.
 
     Raises:
-        DataError: a file that is no table, without rows, without a header line, or without the label column.
+        DataError: a file that is no table, without rows, without a header line, or without the label column; a label
+            that is none of the names given.
     """
     columns = {name: _label_columns(path, label) for name, path in files.items()}
     if len(set(columns.values())) > 1:
         listed = "; ".join(f"{files[name].name}: {', '.join(cols)}" for name, cols in columns.items())
         msg = f"data: every split must have the same label column, found {listed}; choose one with --label"
         raise DataError(msg)
-    texts = sorted({text for name, path in files.items() for text in _texts(path, columns[name])})
-    splits = {name: TableFile(path, columns[name], tuple(texts)) for name, path in files.items()}
-    return splits, tuple(texts)
+    as_numbers = bool(given) and all(name.isdecimal() for name in given)
+    texts = {text for name, path in files.items() for text in _texts(path, columns[name], as_numbers=as_numbers)}
+    first = next(iter(columns.values()))
+    where = f"column {', '.join(first)} of {', '.join(path.name for path in files.values())}"
+    names = in_order(texts, given, where) if texts else ()
+    assumed = label is None and first[0] not in DEFAULT_LABELS
+    splits = {name: TableFile(path, columns[name], names, assumed) for name, path in files.items()}
+    warnings = (alphabet_warning(f"labels of {where}", names),) if names and not given else ()
+    return Named({**splits}, names or tuple(given), warnings, (*said(given), *_decimals(files)))
+
+
+def _decimals(files: Mapping[str, Path]) -> list[str]:
+    """Say where numbers are written with a comma."""
+    commas = [path.name for path in files.values() if (how := table_files.dialect(path)) and how.decimal == ","]
+    return [f"{', '.join(commas)}: numbers have decimal commas (1,5 is 1.5)"] if commas else []
 
 
 def _label_columns(path: Path, label: str | None) -> tuple[str, ...]:
@@ -220,8 +250,8 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _texts(path: Path, columns: tuple[str, ...]) -> set[str]:
-    """Return the different labels of a file whose only label column holds text."""
+def _texts(path: Path, columns: tuple[str, ...], *, as_numbers: bool) -> set[str]:
+    """Return the different labels of a file whose only label column holds text; *as_numbers*: or whole numbers."""
     import pandas as pd
 
     found: set[str] = set()
@@ -229,7 +259,8 @@ def _texts(path: Path, columns: tuple[str, ...]) -> set[str]:
         return found
     for frame in table_files.frames(path, columns):
         series = frame[columns[0]]
-        if pd.api.types.is_numeric_dtype(series) or pd.api.types.is_bool_dtype(series):
+        numeric = pd.api.types.is_numeric_dtype(series) or pd.api.types.is_bool_dtype(series)
+        if numeric and not (as_numbers and pd.api.types.is_integer_dtype(series)):
             return found  # numbers; should text follow, reading the column says so
         found.update(map(str, series.dropna().unique()))
         if len(found) > CLASSES or sum(map(len, found)) > CLASS_NAME_BYTES:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any, Literal
@@ -17,15 +18,33 @@ def _is_model_of(package: str, model: Any) -> bool:
     return module is not None and isinstance(model, module.Model)
 
 
+def check_backend() -> None:
+    """Refuse a process whose Keras 3 runs on another backend than TensorFlow, or would when it is imported.
+
+    Raises:
+        UsageError: naming the backend.
+    """
+    keras = sys.modules.get("keras")
+    config = getattr(keras, "config", None)  # absent while Keras is being imported
+    backend = os.environ.get("KERAS_BACKEND") if config is None else config.backend()
+    if backend not in (None, "", "tensorflow"):
+        msg = (
+            f"Keras runs on {backend!r} in this process, and tfcompress works on TensorFlow; "
+            "set KERAS_BACKEND=tensorflow before Keras is imported"
+        )
+        raise UsageError(msg)
+
+
 def keras_of(model: Any) -> Kind:
     """Say whether *model* is a Keras 3 model, a tf_keras (Keras 2) model, or the path of a SavedModel folder.
 
     Raises:
-        UsageError: it is none of them.
+        UsageError: it is none of them, or a Keras 3 model on another backend than TensorFlow.
     """
     if _is_model_of("tf_keras", model):
         return "keras2"
     if _is_model_of("keras", model):
+        check_backend()
         return "keras3"
     if isinstance(model, str | Path):
         return "savedmodel"

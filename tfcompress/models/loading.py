@@ -23,7 +23,7 @@ from tfcompress.models.first_load import FirstLoad, Loader, LoadLimits
 from tfcompress.models.graph import is_graph
 from tfcompress.models.keras3_h5 import mend
 from tfcompress.models.keras_private import all_layers, application_layers
-from tfcompress.models.kinds import Kind, graph_of, keras_of
+from tfcompress.models.kinds import Kind, check_backend, graph_of, keras_of
 from tfcompress.models.probing import FileInfo, probe
 from tfcompress.models.savedmodel import check_trusted
 from tfcompress.models.signature import signature_of
@@ -131,10 +131,11 @@ def load(
     Raises:
         ModelError: not a model that can be read.
         UntrustedCodeError: the file holds code, or reaches outside itself, and *trust* is off.
-        UsageError: *custom* names something that is not there.
+        UsageError: *custom* names something that is not there; Keras runs on another backend than TensorFlow.
     """
     if isinstance(model, Loaded):
         return model
+    check_backend()
     objects = import_objects(custom)
     if not isinstance(model, str | Path):
         return _from_object(model)

@@ -1,0 +1,267 @@
+"""A data set that fits a model: the one interface that training, calibration and evaluation read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tfcompress.data import lint, runner_file, spread
+from tfcompress.data.class_names import listed
+from tfcompress.data.labels import LabelCoder
+from tfcompress.data.runner_file import MOST_BYTES
+from tfcompress.data.splits import BoundSplit, Split
+from tfcompress.errors import DataError
+from tfcompress.tasks.task import Task
+
+if TYPE_CHECKING:
+    from tfcompress.data.dataset import Dataset
+    from tfcompress.models.specs import Signature
+
+STATISTICS_SAMPLES = 200
+"""Samples behind the ranges in :meth:`BoundData.describe`."""
+
+WEIGHT_BATCH = 8192
+"""Sample weights that are looked at together."""
+
+
+@dataclass(frozen=True, repr=False)
+class BoundData:
+    """A data set that fits a model; :meth:`Dataset.bind` builds it.
+
+    Attributes:
+        dataset: where it comes from.
+        signature: the model's.
+        train: the training split, or None.
+        test: the test split, or None.
+        val: the validation split, or None.
+        holdout: how unnamed data was divided: ``20 % of 'all' held out by seed 0``; empty where it was not.
+    """
+
+    dataset: Dataset
+    signature: Signature
+    train: BoundSplit | None
+    test: BoundSplit | None
+    val: BoundSplit | None
+    holdout: str
+
+    def __repr__(self) -> str:
+        """Say in a line what it is."""
+        inputs, outputs = (
+            ", ".join(f"{spec.name} {spec.shape}" for spec in specs)
+            for specs in (self.signature.inputs, self.signature.outputs)
+        )
+        sizes = sizes_text({name: split.size for name, split in self.splits.items()})
+        tasks = ", ".join(task.name for task in self.tasks.values()) or "no labels"
+        return f"BoundData({self.dataset.source!r}: {sizes}; {tasks}; {inputs} -> {outputs})"
+
+    @property
+    def splits(self) -> dict[str, BoundSplit]:
+        """The splits there are, by name."""
+        named = {"train": self.train, "test": self.test, "val": self.val}
+        return {name: split for name, split in named.items() if split is not None}
+
+    @cached_property
+    def coders(self) -> Mapping[str, LabelCoder]:
+        """What the labels of each output are, by output name; empty where there are no labels."""
+        return next((split.adapter.coders for split in self.splits.values() if split.adapter.coders), {})
+
+    @property
+    def tasks(self) -> dict[str, Task]:
+        """The task of each output that has labels."""
+        return {name: coder.task for name, coder in self.coders.items()}
+
+    @property
+    def classes(self) -> int | None:
+        """Number of classes of the first output; None in regression or without labels."""
+        return next(iter(self.coders.values())).classes if self.coders else None
+
+    def check_names(self) -> None:
+        """Refuse class names (of folders, of text labels) that are not as many as the model's classes.
+
+        Raises:
+            DataError: naming both counts; a missing class would shift the numbers of the others.
+        """
+        names = self.dataset.labels
+        if not names or not self.coders:
+            return
+        if self.classes is None:
+            msg = (
+                f"data {self.dataset.source!r} has labels with names ({listed(names)}), the model's output "
+                f"{self.signature.outputs[0].name!r} of shape {self.signature.outputs[0].shape} gives no classes"
+            )
+            raise DataError(msg)
+        if len(names) != self.classes:
+            msg = (
+                f"data {self.dataset.source!r} has {len(names)} classes ({listed(names)}), the model's output "
+                f"{self.classes}; classes are numbered in the order of their names, so every one must be there (an "
+                "empty folder will do), or be named by --classes"
+            )
+            raise DataError(msg)
+
+    def need_train(self) -> Split:
+        """Return the training split.
+
+        Raises:
+            DataError: there is none, it has no labels, or one of the model's classes does not occur in it.
+        """
+        split = self._needed("train", self.train)
+        missing = self.findings.missing_classes.get("train")
+        if missing:
+            msg = f"data {self.dataset.source!r}: {missing}; training would forget them: add samples of each class"
+            raise DataError(msg)
+        return split
+
+    def need_test(self) -> Split:
+        """Return the test split.
+
+        Raises:
+            DataError: there is none, or it has no labels.
+        """
+        return self._needed("test", self.test)
+
+    @property
+    def scored(self) -> BoundSplit | None:
+        """The test split if it has labels, so that a score can be had; else None."""
+        return self.test if self.test is not None and self.test.adapter.coders else None
+
+    def _needed(self, name: str, split: BoundSplit | None) -> BoundSplit:
+        if split is None:
+            raise missing(self.dataset.source, name, self.splits)
+        if not split.adapter.coders:
+            raise unlabelled(self.dataset.source, split.adapter.x_name, split.adapter.y_name)
+        return split
+
+    @property
+    def representative_split(self) -> BoundSplit:
+        """Where representative samples come from: the training split, else validation, else test."""
+        return next(split for split in (self.train, self.val, self.test) if split is not None)
+
+    def representative(self, count: int, seed: int) -> dict[str, np.ndarray]:
+        """Return *count* samples (or all, if there are fewer) drawn by *seed*, from :attr:`representative_split`.
+
+        Returns:
+            By input name, preprocessed, in the model's dtypes, shape (samples, ...).
+        """
+        batches = list(self.representative_split.sample(count, seed).batches(64))
+        return {name: np.concatenate([x[name] for x, _ in batches]) for name in batches[0][0]}
+
+    @cached_property
+    def findings(self) -> lint.Findings:
+        """What one pass over every split, its sample weights too, found; done once.
+
+        Raises:
+            DataError: what :meth:`lint` raises.
+        """
+        found = lint.examine(self.splits)
+        weighted = [name for name, split in self.splits.items() if split.check_weights(WEIGHT_BATCH)]
+        if weighted:
+            found.warnings.append(
+                f"sample weights ({', '.join(weighted)}) weigh the loss in training; calibration and evaluation count "
+                "every sample once"
+            )
+        return found
+
+    def lint(self) -> list[str]:
+        """Check every label, and every input that could hold NaN, in one pass; return warnings.
+
+        A class that does not occur is a warning here, for evaluation can do without it, and an error in
+        :meth:`need_train`.
+
+        Raises:
+            DataError: zero samples, wrong shapes or dtypes, NaN or Inf, labels as text or out of range.
+        """
+        warnings = [*self.dataset.warnings, *self.findings.warnings, *self.findings.missing_classes.values()]
+        if self.train is None:
+            warnings.append(f"no training split: representative samples come from {self.representative_split.name!r}")
+        return warnings
+
+    def describe(self) -> dict[str, Any]:
+        """Return plain values for the report: source, SHA-256, sizes, preprocessing, classes, holdout, input ranges."""
+        return {
+            "source": self.dataset.source,
+            "sha256": self.dataset.sha256,
+            "samples": {name: split.size for name, split in self.splits.items()},
+            "preprocessing": self.dataset.preprocessing.to_dict(),
+            "tasks": {name: task.name for name, task in self.tasks.items()},
+            "classes": self.classes,
+            "labels": list(self.dataset.labels),
+            "holdout": self.holdout or None,
+            "representative_from": self.representative_split.name,
+            "inputs": self._ranges,
+            "notes": self.notes,
+        }
+
+    @cached_property
+    def _ranges(self) -> dict[str, dict[str, Any]]:
+        return {name: _range(x) for name, x in self.representative(STATISTICS_SAMPLES, 0).items()}
+
+    @cached_property
+    def notes(self) -> list[str]:
+        """What was done to make the data fit beyond preprocessing: an axis added, an input ignored."""
+        split = self.representative_split
+        return [*self.dataset.remarks, *split.adapter.notes(next(split.pieces(1)).x)]
+
+    def input_spread(self, count: int = 1000, seed: int = 0) -> dict[str, spread.Spread]:
+        """Return how far each feature of each input spreads, over *count* representative samples drawn by *seed*."""
+        split = self.representative_split.sample(count, seed)
+        return {spec.name: spread.measure(x[spec.name] for x, _ in split.batches(64)) for spec in self.signature.inputs}
+
+    def write_for_runner(
+        self,
+        path: Path,
+        limit: int | None,
+        seed: int = 0,
+        *,
+        most_bytes: int | None = MOST_BYTES,
+        input_dtype: str | None = None,
+    ) -> int:
+        """Write the test split as an ``.npz`` for edge_runner: ``x.NAME`` for each input, preprocessed, and ``y``.
+
+        Args:
+            path: the file; it appears whole or not at all.
+            limit: at most so many samples, drawn by *seed*; None: all.
+            seed: see *limit*.
+            most_bytes: at most so many bytes, by drawing fewer samples (at least one); None: no limit.
+            input_dtype: dtype of the file's inputs; see :func:`tfcompress.data.runner_file.write`.
+
+        Returns:
+            How many samples were written.
+
+        Raises:
+            DataError: there is no test split.
+            OutputError: the file cannot be written.
+        """
+        if self.test is None:
+            raise missing(self.dataset.source, "test", self.splits)
+        return runner_file.write(path, self.test, limit, seed, most_bytes=most_bytes, input_dtype=input_dtype)
+
+
+def sizes_text(sizes: Mapping[str, int | None]) -> str:
+    """Return the splits and how many samples each has, where that is known: ``train 30, test``."""
+    return ", ".join(name if size is None else f"{name} {size:,}" for name, size in sizes.items())
+
+
+def missing(source: str, name: str, splits: Iterable[str]) -> DataError:
+    """Return the error for data that has only some *splits*, not that called *name*."""
+    has = " and ".join(splits)
+    return DataError(f"data {source!r} must have a {name} split (x_{name} and y_{name}), it has only {has}")
+
+
+def unlabelled(source: str, x_name: str, y_name: str) -> DataError:
+    """Return the error for inputs called *x_name* without labels."""
+    return DataError(f"data {source!r} must have labels: {y_name} beside {x_name}")
+
+
+def _range(x: np.ndarray) -> dict[str, Any]:
+    return {
+        "shape": list(x.shape[1:]),
+        "dtype": str(x.dtype),
+        "min": float(x.min()),
+        "max": float(x.max()),
+        "mean": float(x.mean(dtype=np.float64)),
+    }
