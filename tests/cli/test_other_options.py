@@ -14,6 +14,7 @@ from tests.cli.asked import Calls, asked_by, assert_does_something, options_of
 from tfcompress import demo
 from tfcompress.cli.options import DATA_FLAGS
 from tfcompress.errors import OutputError
+from tfcompress.tasks.score import Figure, Score
 
 
 @pytest.fixture
@@ -34,7 +35,8 @@ def everything_of(*names: str) -> Any:
 def test_every_option_of_evaluate(
     name: str, option: click.Option, calls: Calls, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    calls.replace("tfcompress.cli.evaluate.evaluate", (SimpleNamespace(to_dict=dict), "the data"))
+    score = Score(task="regression", samples=2, main="mae", figures={"mae": Figure(0.5, unit="label", better="lower")})
+    calls.replace("tfcompress.cli.evaluate.score_file", (score, "the data"))
     words = [name, "model.h5", "--data", "data.npz"]
     assert_does_something(option, words, lambda typed: asked_by(typed, calls, capfd))
 
@@ -67,9 +69,9 @@ def test_every_option_of_bench(
 def test_every_option_of_sensitivity(
     name: str, option: click.Option, calls: Calls, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tfcompress.reports.sensitivity import Analysis, Curve
+    from tfcompress.reports.sensitivity import ScoreCurve, SensitivityAnalysis
 
-    found = Analysis(
+    found = SensitivityAnalysis(
         model="model.h5",
         data="data.npz",
         samples=1,
@@ -77,7 +79,7 @@ def test_every_option_of_sensitivity(
         percent=True,
         criterion="l2",
         baseline=1.0,
-        curves=(Curve("a", 8, 0.5, ((4, 0.5), (8, 1.0))),),
+        curves=(ScoreCurve("a", 8, 0.5, ((4, 0.5), (8, 1.0))),),
         pinned=(),
         max_drop=1.0,
     )
