@@ -114,7 +114,7 @@ def test_a_report_is_printed_before_and_after():
 def test_its_findings_are_sentences():
     text = printed(table.print_report, a_report())
     for sentence in (
-        "✓ ops: none of 3 computes in float",
+        "✓ ops: all 3 are int8",
         "✓ agreement: scores against the Keras model, 50 real samples: 30.0 dB, the same top-1 on 98.0 %",
         "✓ accuracy: no significant difference from float, between -0.90 and +0.70 pt (p = 0.3, McNemar)",
         "✓ promise: sparsity kept in 2 layers: asked 0.5, got 0.5 to 0.625",
