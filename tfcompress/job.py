@@ -18,6 +18,8 @@ from tfcompress.models.kinds import keras_of
 from tfcompress.recipe import QAT, STAGES, Channels, Prune, Stage, Train
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from tfcompress.engines.callbacks import Hooks
     from tfcompress.engines.session import Engine, Session
     from tfcompress.models.samples import Samples
@@ -66,6 +68,14 @@ class Job:
             all are kept; before that, of the model in training, where some may not be kept yet.
         """
         return self._session.promises() if self._finished is None else list(self._finished)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return what the stages remember beside the weights of ``job.model``, for a training that may be killed."""
+        return self._session.state()
+
+    def restore_(self, state: Mapping[str, np.ndarray]) -> None:
+        """Take up what :meth:`state` gave in a process that was killed; ``job.model`` has its weights again by now."""
+        self._session.restore_(state)
 
     def finish(self) -> Any:
         """Return the finished model: of the user's Keras, apart from ``job.model``, with every promise kept.

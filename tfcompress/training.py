@@ -81,7 +81,7 @@ def fit_(
         loss=next(iter(losses.values())) if only else losses,
         metrics=next(iter(metrics.values()), None) if only else metrics,
     )
-    kept = None if backup is None else (_Kept2(backup) if keras.__name__ == "tf_keras" else _Kept3(backup))
+    kept = None if backup is None else (_Kept2(backup) if keras.__name__ == "tf_keras" else _Kept3(backup, job))
     done = 0 if kept is None else kept.resume_(job.model)
     current = [done]
     feed = to_tf(
@@ -119,7 +119,11 @@ def library(model: Any) -> Any:
 
 
 class _Kept2:
-    """The state after each epoch of a tf_keras training, kept by Keras's own callback."""
+    """The state after each epoch of a tf_keras training but the last, kept by Keras's own callback.
+
+    Behind the last one nothing is left to train, and so no callback would be called to take the schedules up; what is
+    kept then is the finished model, by the caller.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -137,38 +141,50 @@ class _Kept2:
         """Return what keeps the state."""
         import tf_keras
 
-        return tf_keras.callbacks.BackupAndRestore(str(self.folder), delete_checkpoint=False)
+        class Keep(tf_keras.callbacks.BackupAndRestore):  # type: ignore[misc]  # tf_keras ships no types
+            def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+                if epoch + 1 < self.params["epochs"]:
+                    super().on_epoch_end(epoch, logs)
+
+        return Keep(str(self.folder), delete_checkpoint=False)
 
 
 class _Kept3:
-    """The state after each epoch of a Keras 3 training: weights and optimizer, in a file that appears whole.
+    """The state after each epoch of a Keras 3 training but the last: weights, optimizer, and what the stages remember.
 
+    It is there whole or not at all: the weights' file comes last.
     Keras 3's own callback writes the weights in place and the epoch beside them: a kill in between spoils both.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, job: Job) -> None:
+        self.folder, self.job = folder, job
 
     def resume_(self, model: Any) -> int:
-        """Give *model* the state of the last epoch that a killed run has finished; return how many it did."""
+        """Give *model* and the stages the state of the last epoch that a killed run finished; return how many it did."""
         found = {int(path.name.partition(".")[0]): path for path in self.folder.glob("*.weights.h5")}
         if not found:
             return 0
         done = max(found)
         model.optimizer.build(model.trainable_variables)
         model.load_weights(str(found[done]))
+        with np.load(self.folder / f"{done}.stages.npz") as stages:
+            self.job.restore_(dict(stages))
         return done
 
     def callback(self) -> Any:
         """Return what keeps the state."""
         import keras
 
-        folder = self.folder
+        folder, job = self.folder, self.job
 
         class Keep(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
             def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+                if epoch + 1 >= self.params["epochs"]:
+                    return
                 folder.mkdir(parents=True, exist_ok=True)
-                older = list(folder.glob("*.weights.h5"))
+                older = [path for path in folder.iterdir() if path.is_file()]
+                stages: dict[str, Any] = job.state()
+                np.savez(folder / f"{epoch + 1}.stages.npz", **stages)
                 partial = folder / "partial" / "state.weights.h5"
                 partial.parent.mkdir(exist_ok=True)
                 self.model.save_weights(str(partial), overwrite=True)

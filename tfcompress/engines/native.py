@@ -135,8 +135,17 @@ class NativeSession:
         if self._pruning is not None:
             self._pruning.hold_()
 
+    def state(self) -> dict[str, np.ndarray]:
+        """Return the masks and scores of pruning; what the other stages remember is among the model's weights."""
+        return {} if self._pruning is None else self._pruning.state()
+
+    def restore_(self, state: Mapping[str, np.ndarray]) -> None:
+        """Take up what :meth:`state` gave."""
+        if self._pruning is not None:
+            self._pruning.restore_(state)
+
     def _follow_(self) -> None:
-        if self._clustering and self._clustering.waiting and not self.unfinished:
+        if self._clustering and not self.unfinished and self._clustering.waiting:
             self._clustering.start_()
         for step, freeze_ in self._freezing:
             if self._done >= step:

@@ -25,6 +25,7 @@ class Distill(TrainingStage):
 
     kind: ClassVar[str] = "distill"
     engines: ClassVar[tuple[str, ...]] = ("native",)
+    in_every_cycle: ClassVar[bool] = True
     temperature: float = 4.0
     weight: float = 0.5
     engine: Literal["auto", "native"] = "auto"

@@ -96,6 +96,15 @@ class Pruning:
         first, self.done = self.done + 2, self.done + steps
         self._update_(first, self.done + 1)
 
+    def state(self) -> dict[str, np.ndarray]:
+        """Return what the masks remember, as arrays of the kernels' shapes by name."""
+        return {f"{number}.{key}": v for number, mask in enumerate(self.masks) for key, v in mask.state().items()}
+
+    def restore_(self, state: Mapping[str, np.ndarray]) -> None:
+        """Take up what :meth:`state` gave, for the same kernels with their weights of then."""
+        for number, mask in enumerate(self.masks):
+            mask.restore_({key: state[f"{number}.{key}"] for key in mask.state()})
+
     def hold_(self) -> None:
         """Set weights that are to be zero to zero, whoever gave them another value."""
         for mask in self.masks:

@@ -156,11 +156,19 @@ class TfmotSession:
         for pair in list(self._trainable.waiting):
             prune, cluster = pair
             if prune.over:
-                cluster.start_(prune.current())
+                if not int(cluster.active.numpy()):  # else they came with the weights of a training that was killed
+                    cluster.start_(prune.current())
                 self._trainable.waiting.remove(pair)
 
     def after_training_(self) -> None:
         """Leave the weights alone: tfmot's layers mask them whenever they are used."""
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return nothing: what tfmot's layers remember is among the model's weights."""
+        return {}
+
+    def restore_(self, state: Mapping[str, np.ndarray]) -> None:
+        """Do nothing; see :meth:`state`."""
 
     def promises(self) -> list[Promise]:
         """Compare every kernel as it is now with what was asked."""
