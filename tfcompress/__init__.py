@@ -13,6 +13,10 @@ Three ways in, one implementation::
     # 2. one call
     result = tfc.compress("model.h5", "qat-int8", tfc.load_data("data.npz"))
 
+    # ... and several on one model: it is loaded, and its float file made and scored, once
+    with tfc.Workbench("model.h5", "data.npz") as bench:
+        results = [bench.run(name) for name in ("int8", "qat-int8")]
+
     # 3. the command line
     #    tfcompress export --qat model.h5 --data data.npz
 
@@ -50,7 +54,7 @@ if TYPE_CHECKING:
     from tfcompress.recipe import load as load_recipe
     from tfcompress.reports.report import Report
     from tfcompress.tflite.export import TFLiteModel, export
-    from tfcompress.workbench import Result, compress
+    from tfcompress.workbench import Result, Workbench, compress
 
 _WHERE = {
     "Channels": "recipe",
@@ -79,6 +83,7 @@ _WHERE = {
     "UnsupportedError": "errors",
     "UntrustedCodeError": "errors",
     "UsageError": "errors",
+    "Workbench": "workbench",
     "attach": "job",
     "compress": "workbench",
     "export": "tflite.export",
@@ -115,6 +120,7 @@ __all__ = [
     "UnsupportedError",
     "UntrustedCodeError",
     "UsageError",
+    "Workbench",
     "__version__",
     "attach",
     "compress",

@@ -1,7 +1,7 @@
 """The stages of a run, between the loaded model and its export.
 
 What rewrites the model goes first, in the order given and in as many cycles as were asked for, each fine-tuned; what
-trains goes in the last fine-tuning, or is all there is. What a part of it has finished is kept for a run that is killed.
+trains goes in the last fine-tuning, or is all there is. What each part has finished is kept for a run that is killed.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfcompress import files
 from tfcompress.errors import DataError, UnsupportedError, UsageError
+from tfcompress.models.own_training import in_class_of, own_training, refuse_own_training
 from tfcompress.progress import Progress
 from tfcompress.recipe import Recipe, Stage
 from tfcompress.resumption import Finished, Work
@@ -111,6 +112,8 @@ def _attached(run: Run, data: BoundData) -> Job:
     from tfcompress.job import attach
 
     stages, loaded = run.recipe.stages, run.loaded
+    if not loaded.refusal and "compile" in own_training(loaded.native):
+        refuse_own_training(loaded.native, "what it is to be compiled with is not known; use tfcompress.attach")
     options: dict[str, Any] = {"train": run.recipe.train, "samples": _samples(data, run.recipe.train.seed)}
     first, *others = choose(stages, loaded.writer)
     if first == "native":
@@ -130,6 +133,8 @@ def in_keras3(loaded: Loaded) -> Any:
     Raises:
         UnsupportedError: it has none.
     """
+    if loaded.writer == "keras2" and not loaded.refusal:
+        refuse_own_training(loaded.native, "it was written for Keras 2 and the native engine trains it in Keras 3")
     model = loaded.keras3
     if model is None:
         msg = f"model {loaded.source!r}: {loaded.refusal}"
@@ -156,6 +161,7 @@ def _trained(
     if kept is not None:
         return _taken_up(run, kept)
     told = len(run.warnings)
+    _seed_(run.recipe.train.seed)
     with run.phase("attach stages"), run.progress.task("preparing the stages"):
         job = attach(data)
     training = _fitted(run, data, job, epochs, work, title, rate)
@@ -163,6 +169,13 @@ def _trained(
         made = Trained(job.finish(), job.engine, tuple(job.notes), tuple(job.promises()), training)
         work.keep(title, Finished(made.model, _facts(made), tuple(run.warnings[told:])))
     return made
+
+
+def _seed_(seed: int) -> None:
+    """Seed what layers that are copied draw their own seeds from."""
+    import keras
+
+    keras.utils.set_random_seed(seed)
 
 
 def _fitted(
@@ -293,7 +306,8 @@ class _Cycles:
 
         def attach(data: BoundData) -> Job:
             samples = _samples(data, self.run.recipe.train.seed)
-            return attach_to(model, stages, train=self.run.recipe.train, samples=samples, teacher=teacher)
+            own = in_class_of(model, self.run.loaded.native)
+            return attach_to(own, stages, train=self.run.recipe.train, samples=samples, teacher=teacher)
 
         return _trained(self.run, self.data, attach, epochs, self.work, title)
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfcompress.errors import DataError, TfcompressError, UnsupportedError, UsageError
 from tfcompress.models.kinds import keras_of
+from tfcompress.models.own_training import in_class_of, refuse_own_training
 from tfcompress.recipe import QAT, STAGES, Channels, Prune, Stage, Train
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Job:
     def __init__(self, session: Session, engine: Engine, given: Any, hooks: Hooks, stages: tuple[Stage, ...]) -> None:
         """Use :func:`attach`."""
         from tfcompress.engines.callbacks import callbacks
+        from tfcompress.engines.checkpoints import Checkpoints
 
         self.engine: str = engine.NAME
         self.stages = stages
@@ -54,6 +56,9 @@ class Job:
         self.model: Any = _facade(session.model, given) if self._crossed else session.model
         plans = any(isinstance(stage, Prune | QAT) for stage in stages)
         self.callbacks: list[Any] = callbacks(hooks, _keras(given), plans=plans)
+        self._hooks = hooks
+        if any(isinstance(stage, Prune) for stage in stages):
+            hooks.checkpoints = Checkpoints(session, self.model)
 
     @property
     def notes(self) -> list[str]:
@@ -89,6 +94,7 @@ class Job:
             ContractError: a promise is broken.
         """
         model, self._finished = self._session.finish()
+        self._hooks.tell_of_checkpoints()
         if not self._crossed:
             return model
         if any(isinstance(stage, QAT) for stage in self.stages):
@@ -161,6 +167,8 @@ def attach_to(
             "out, or carry it over with tfcompress.load_model(model).keras3"
         )
         raise UsageError(msg)
+    if keras != engine.KERAS:
+        refuse_own_training(model, f"engine {engine.NAME!r} trains it in the other Keras")
     given = model
     drawn = None if samples is None else _samples(model, samples)
     channels = next((stage for stage in stages if isinstance(stage, Channels)), None)
@@ -220,7 +228,7 @@ def _without_channels(model: Any, stage: Channels, samples: Samples | None, seed
     from tfcompress.channels.removal import remove_channels
 
     found = remove_channels(model, stage, samples=samples, seed=seed)
-    return found.model, list(found.notes)
+    return in_class_of(found.model, model), list(found.notes)
 
 
 def _check(model: Any, stages: tuple[Stage, ...]) -> None:

@@ -150,9 +150,10 @@ class _Kept2:
 
 
 class _Kept3:
-    """The state after each epoch of a Keras 3 training but the last: weights, optimizer, and what the stages remember.
+    """The state after each epoch of a Keras 3 training but the last.
 
-    It is there whole or not at all: the weights' file comes last.
+    That is weights and optimizer, what the stages remember, and where random numbers (of Dropout, say) have come to. It
+    is there whole or not at all: the weights' file comes last.
     Keras 3's own callback writes the weights in place and the epoch beside them: a kill in between spoils both.
     """
 
@@ -160,15 +161,17 @@ class _Kept3:
         self.folder, self.job = folder, job
 
     def resume_(self, model: Any) -> int:
-        """Give *model* and the stages the state of the last epoch that a killed run finished; return how many it did."""
+        """Give *model* and the stages the state that a killed run left; return how many epochs it had done."""
         found = {int(path.name.partition(".")[0]): path for path in self.folder.glob("*.weights.h5")}
         if not found:
             return 0
         done = max(found)
         model.optimizer.build(model.trainable_variables)
         model.load_weights(str(found[done]))
-        with np.load(self.folder / f"{done}.stages.npz") as stages:
-            self.job.restore_(dict(stages))
+        with np.load(self.folder / f"{done}.more.npz") as more:
+            self.job.restore_({key[len(_STAGES) :]: more[key] for key in more if key.startswith(_STAGES)})
+            for number, state in enumerate(_random_states(model)):
+                state.assign(more[f"{_RANDOM}{number}"])
         return done
 
     def callback(self) -> Any:
@@ -183,8 +186,9 @@ class _Kept3:
                     return
                 folder.mkdir(parents=True, exist_ok=True)
                 older = [path for path in folder.iterdir() if path.is_file()]
-                stages: dict[str, Any] = job.state()
-                np.savez(folder / f"{epoch + 1}.stages.npz", **stages)
+                more: dict[str, Any] = {f"{_STAGES}{name}": value for name, value in job.state().items()}
+                more |= {f"{_RANDOM}{n}": np.asarray(s.value) for n, s in enumerate(_random_states(self.model))}
+                np.savez(folder / f"{epoch + 1}.more.npz", **more)
                 partial = folder / "partial" / "state.weights.h5"
                 partial.parent.mkdir(exist_ok=True)
                 self.model.save_weights(str(partial), overwrite=True)
@@ -193,6 +197,15 @@ class _Kept3:
                     path.unlink()
 
         return Keep()
+
+
+_STAGES, _RANDOM = "stages.", "random."
+
+
+def _random_states(model: Any) -> list[Any]:
+    """Return the states of a model's random generators, which Keras 3 does not save with its weights."""
+    known = {id(variable) for variable in (*model.weights, *model.metrics_variables)}
+    return [variable for variable in model.variables if id(variable) not in known]
 
 
 def choose_loss(task: str, outputs: np.ndarray, name: str, keras: Any) -> Any:

@@ -346,7 +346,7 @@ def _sensitivity(
 
     place = None
     if cache is not None and evaluate is None:
-        place = cache / f"{fingerprint(plan.original, samples, {'criterion': plan.stage.criterion})}.json"
+        place = cache / f"{fingerprint(plan.model, samples, {'criterion': plan.stage.criterion})}.json"
     inputs = None if samples is None else samples.inputs
     return analyse(plan.model, judged, score, inputs=inputs, cache=place, progress=progress)
 

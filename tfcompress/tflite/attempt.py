@@ -276,10 +276,11 @@ def _activation_bits(model: Any) -> int:
 
 def _other_bits(trained_for: str, settings: Export) -> UsageError:
     bits = {"int8": "8 bits: give --quantize int8, or --qat", "int16x8": "16 bits: give --quantize int16x8"}
-    return UsageError(
+    msg = (
         f"export.quantize must be {trained_for!r} for a model trained with fake quantization of {bits[trained_for]}; "
         f"got {settings.quantize!r}"
     )
+    return UsageError(msg)
 
 
 def _check_wrappers(model: Any) -> None:

@@ -14,8 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from tfcompress.errors import ConversionError, TfcompressError, UnsupportedError
 from tfcompress.files import sha256, write_atomic
 from tfcompress.models.kinds import keras_of
@@ -34,7 +32,7 @@ if TYPE_CHECKING:
     from tfcompress.quantization.transform import Quantized
 
 Route = Literal["converter", "trained ranges", "calibrated by our rules"]
-"""How a file's numbers came about: by the converter alone, by quantization-aware training, or by its rules untrained."""
+"""How a file's numbers came about: by the converter alone, by training for it, or by its rules without training."""
 
 
 @dataclass(frozen=True)

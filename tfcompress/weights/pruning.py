@@ -110,6 +110,19 @@ class Pruning:
         for mask in self.masks:
             mask.set_(mask.kept())
 
+    def put_back(self) -> dict[str, tuple[float, float]]:
+        """Return the kernels in which weights are back that were pruned already.
+
+        Returns:
+            Name of the kernel -> its fraction of zeros now, and the fraction that its mask asks for.
+        """
+        found = {}
+        for slot, mask in zip(self.slots, self.masks, strict=True):
+            value, kept = numpy_of(mask.variable), mask.kept()
+            if np.any(value[~kept]):
+                found[slot.name] = (sparsity(value), 1.0 - float(kept.mean()))
+        return found
+
     @property
     def over(self) -> bool:
         """Whether the schedule has run to its end."""
