@@ -172,9 +172,7 @@ def kill_at(monkeypatch: pytest.MonkeyPatch, where: str, turn: int, *, after: bo
     monkeypatch.setattr(owner, last, dying)
 
 
-EPOCHS = [
-    ("an epoch begins", ("tfcompress.engines.callbacks:Hooks.epoch_begins", turn)) for turn in (1, 2, 3)
-]
+EPOCHS = [("an epoch begins", ("tfcompress.engines.callbacks:Hooks.epoch_begins", turn)) for turn in (1, 2, 3)]
 PLACES: list[tuple[str, tuple[str, int]]] = [
     *EPOCHS,
     ("the training ends", ("tfcompress.job:Job.finish", 1)),

@@ -178,9 +178,7 @@ def _seed_(seed: int) -> None:
     keras.utils.set_random_seed(seed)
 
 
-def _fitted(
-    run: Run, data: BoundData, job: Job, epochs: int, work: Work, title: str, rate: float
-) -> Training:
+def _fitted(run: Run, data: BoundData, job: Job, epochs: int, work: Work, title: str, rate: float) -> Training:
     from tfcompress.models.signature import call
     from tfcompress.training import fit_
 
@@ -272,9 +270,7 @@ class _Cycles:
         def attach(_: BoundData) -> Job:
             return attach_to(model, (), train=self.run.recipe.train)
 
-        return _trained(
-            self.run, self.data, attach, epochs, self.work, "tuning the whole model", rate=TUNING_RATE
-        )
+        return _trained(self.run, self.data, attach, epochs, self.work, "tuning the whole model", rate=TUNING_RATE)
 
     def _rewritten(self, model: Any, stage: RewritingStage, original: Any, title: str) -> Any:
         """Return the model after one part of a rewriting stage."""

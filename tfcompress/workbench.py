@@ -427,9 +427,7 @@ def compress(
     Raises:
         TfcompressError: one of its classes (see :mod:`tfcompress.errors`); nothing has been written then.
     """
-    with Workbench(
-        model, data, trust=trust, custom=custom, limits=limits, progress=progress, log=log
-    ) as bench:
+    with Workbench(model, data, trust=trust, custom=custom, limits=limits, progress=progress, log=log) as bench:
         return bench.run(recipe, output=output, force=force)
 
 

@@ -25,6 +25,11 @@ def fit(job: Any, callbacks: list[Any]) -> None:
     job.model.fit(*vectors(), batch_size=8, epochs=4, verbose=0, callbacks=callbacks)
 
 
+def fitted_and_finished(job: Any, callbacks: list[Any]) -> None:
+    fit(job, callbacks)
+    job.finish()
+
+
 class Back:
     """Puts the weights of the first epoch back when the training ends, as EarlyStopping does at its best."""
 
@@ -45,8 +50,7 @@ def test_weights_that_a_callback_restores_are_named_with_their_zeros(order: str,
     job = compiled(keras)
     callbacks = [Back(keras), *job.callbacks] if order == "theirs first" else [*job.callbacks, Back(keras)]
     with pytest.warns(UserWarning, match=r"put back after pruning.* a \(\d+% zeros instead of 75%\)"):
-        fit(job, callbacks)
-        job.finish()
+        fitted_and_finished(job, callbacks)
     assert "start_from_epoch" in " ".join(job.notes)
     assert all(promise.kept for promise in job.promises())
 
@@ -72,8 +76,7 @@ def test_a_best_model_that_was_saved_before_pruning_had_ended_is_noticed(keras_m
     path = tmp_path / "best.keras"
     best = keras.callbacks.ModelCheckpoint(str(path), monitor="loss", mode="max", save_best_only=True)
     with pytest.warns(UserWarning, match=r"best\.keras was saved before pruning had come to its end \(a: sparsity 0"):
-        fit(job, [best, *job.callbacks])
-        job.finish()
+        fitted_and_finished(job, [best, *job.callbacks])
     assert sum("best.keras" in note for note in job.notes) == 1
 
 

@@ -45,7 +45,8 @@ class TFLiteModel:
         signature: inputs and outputs of the model, by name.
         verification: what was checked and found.
         route: how its numbers came about.
-        notes: what was done on the way that was not asked for, and why; sentences for the report.
+        notes: what was done on the way that was not asked for, and why, and what the checks did not refuse but found
+            worth telling; sentences for the report.
     """
 
     content: bytes = field(repr=False)
@@ -147,7 +148,8 @@ def export(
 
 
 def _file(made: Attempt, settings: Export, route: Route, notes: tuple[str, ...] = ()) -> TFLiteModel:
-    return TFLiteModel(made.content, settings, made.signature, made.verification, route, notes)
+    told = (*notes, *made.verification.notes)
+    return TFLiteModel(made.content, settings, made.signature, made.verification, route, told)
 
 
 def _by_our_rules(model: Any, request: Request, refusal: TfcompressError) -> TFLiteModel:
@@ -168,9 +170,7 @@ def _by_our_rules(model: Any, request: Request, refusal: TfcompressError) -> TFL
     return _file(made, request.settings, "calibrated by our rules", (why, *rewritten.notes))
 
 
-def _calibrated(
-    model: Any, settings: Export, data: Samples | None, seed: int, progress: Progress
-) -> Quantized | None:
+def _calibrated(model: Any, settings: Export, data: Samples | None, seed: int, progress: Progress) -> Quantized | None:
     """Return the model with the ranges of our own quantization-aware training, untrained; None: it cannot have them."""
     if settings.quantize != "int8" or data is None or keras_of(model) == "savedmodel" or load(model).refusal:
         return None

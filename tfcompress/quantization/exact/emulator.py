@@ -132,12 +132,12 @@ class Emulator:
 
 
 def _in_inference(layer: Any, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options of a layer's call with ``training`` off, which some layers (augmentation) have on by default.
+    """Return the options of a layer's call with ``training`` off, as a functional model passes them in inference.
 
-    Where the model says it itself for this call, it stays as it says.
+    A layer that has it on by default (augmentation) is recorded with it on.
     """
     asked = isinstance(layer, keras.layers.Layer) and "training" in inspect.signature(layer.call).parameters
-    return {**options, "training": False} if asked and options.get("training") is None else dict(options)
+    return {**options, "training": False} if asked else dict(options)
 
 
 class _Node:
