@@ -87,8 +87,8 @@ def test_a_checkpoint_that_later_epochs_replace_is_none_of_our_business(keras: A
     assert job.notes == []
 
 
-def test_a_fit_without_the_jobs_callbacks_is_noticed(keras_module: Any) -> None:
-    job = compiled(keras_module)
+def test_a_fit_without_the_jobs_callbacks_is_noticed(keras: Any) -> None:
+    job = compiled(keras)
     fit(job, [])
     with pytest.warns(UserWarning, match="training stopped at step 0, before a schedule was set"):
         job.finish()

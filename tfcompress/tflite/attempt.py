@@ -28,6 +28,7 @@ from tfcompress.tflite.runtimes import check, where_it_runs
 from tfcompress.tflite.sparse import choose
 from tfcompress.tflite.verify import QAT_SAMPLES, SAMPLES, Verification, verify
 
+_FITTING = {8: "int8", 16: "int16x8"}
 _LEFT_ON = {"PruneLowMagnitude": "tfmot's strip_pruning", "ClusterWeights": "tfmot's strip_clustering"}
 
 
@@ -234,7 +235,7 @@ class _Drawn:
 def _draw(data: Samples | None, lowered: Lowered, settings: Export, seed: int) -> _Drawn:
     qat = lowered.qat
     if qat and settings.quantize != "int8":
-        raise _other_bits("int8", settings)
+        raise _other_bits(8, settings)
     if data is None:
         if settings.needs_data and not qat:
             msg = f"quantize {settings.quantize} needs samples to calibrate; give --data"
@@ -257,9 +258,9 @@ def check_bits(model: Any, settings: Export) -> None:
     Raises:
         UsageError: saying which numbers it was trained for.
     """
-    trained_for = {8: "int8", 16: "int16x8"}.get(_activation_bits(model))
-    if trained_for is not None and settings.quantize != trained_for:
-        raise _other_bits(trained_for, settings)
+    bits = _activation_bits(model)
+    if bits and settings.quantize != _FITTING[bits]:
+        raise _other_bits(bits, settings)
 
 
 def _activation_bits(model: Any) -> int:
@@ -274,11 +275,10 @@ def _activation_bits(model: Any) -> int:
     return max((layer.bits for layer in _layers(graph) if isinstance(layer, FakeQuant)), default=0)
 
 
-def _other_bits(trained_for: str, settings: Export) -> UsageError:
-    bits = {"int8": "8 bits: give --quantize int8, or --qat", "int16x8": "16 bits: give --quantize int16x8"}
+def _other_bits(bits: int, settings: Export) -> UsageError:
     msg = (
-        f"export.quantize must be {trained_for!r} for a model trained with fake quantization of {bits[trained_for]}; "
-        f"got {settings.quantize!r}"
+        f"export.quantize must be {_FITTING[bits]!r} for a model trained with fake quantization of {bits} bits, "
+        f"got {settings.quantize!r}; give --quantize {_FITTING[bits]}"
     )
     return UsageError(msg)
 
