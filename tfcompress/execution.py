@@ -303,7 +303,9 @@ class _Cycles:
         def attach(data: BoundData) -> Job:
             samples = _samples(data, self.run.recipe.train.seed)
             own = in_class_of(model, self.run.loaded.native)
-            return attach_to(own, stages, train=self.run.recipe.train, samples=samples, teacher=teacher)
+            # Schedules are laid over this cycle's epochs: over all of the recipe's they would not come to their end.
+            train = dataclasses.replace(self.run.recipe.train, epochs=epochs)
+            return attach_to(own, stages, train=train, samples=samples, teacher=teacher)
 
         return _trained(self.run, self.data, attach, epochs, self.work, title)
 

@@ -121,7 +121,8 @@ def library(model: Any) -> Any:
 class _Kept2:
     """The state after each epoch of a tf_keras training but the last, kept by Keras's own callback.
 
-    Behind the last one nothing is left to train, and so no callback would be called to take the schedules up; what is
+    Where Dropout and its like have come to in their random numbers is not kept: Keras 2 keeps it outside the model.
+    Behind the last epoch nothing is left to train, and so no callback would be called to take the schedules up; what is
     kept then is the finished model, by the caller.
     """
 

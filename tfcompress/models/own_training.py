@@ -49,14 +49,11 @@ def in_class_of(model: Any, original: Any) -> Any:
             or variables outside its graph, or methods that are not its class's.
     """
     names = own_training(original)
-    if not names or own_training(model) == names:
+    if not names or model is original:
         return model
     if any(name in vars(original) for name in names):
         raise _refusal(original, "methods were put on the object itself")
-    try:
-        made = type(original)(model.input, model.output, name=model.name)
-    except Exception as error:
-        raise _refusal(original, f"{type(error).__name__}: {str(error).partition(chr(10))[0]}") from error
+    made = model if type(model) is type(original) else _built(model, original)
     for name, value in vars(original).items():
         if name in vars(made) or name.startswith("_"):
             continue
@@ -64,6 +61,13 @@ def in_class_of(model: Any, original: Any) -> Any:
             raise _refusal(original, f"its attribute {name!r} holds weights that are not in its graph")
         setattr(made, name, value)
     return made
+
+
+def _built(model: Any, original: Any) -> Any:
+    try:
+        return type(original)(model.input, model.output, name=model.name)
+    except Exception as error:  # whatever somebody else's constructor raises
+        raise _refusal(original, f"{type(error).__name__}: {str(error).partition(chr(10))[0]}") from error
 
 
 def _is_tracked(value: Any) -> bool:
