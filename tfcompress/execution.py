@@ -236,21 +236,18 @@ class _Cycles:
         """
         cycles, tuning = _agreed(self.rewriting, "cycles"), _agreed(self.rewriting, "tune_epochs")
         epochs = self._shared(cycles, tuning)
-        whole = in_keras3(self.run.loaded)
-        trainings: list[Training] = []
+        model = whole = in_keras3(self.run.loaded)
+        done: list[Trained] = []
         if tuning:
-            tuned = self._tuned(whole, tuning)
-            whole = tuned.model
-            trainings.append(tuned.training)
-        model = whole
+            done.append(self._tuned(whole, tuning))
+            model = whole = done[0].model
         for number, turns in enumerate(epochs, start=1):
             title = "training" if cycles == 1 else f"training, cycle {number} of {cycles}"
             for stage in self.rewriting:
                 model = self._rewritten(model, stage.parts[number - 1], whole, f"{stage.kind} {number}")
-            made = self._fine_tuned(model, whole, turns, title, last=number == cycles)
-            model = made.model
-            trainings.append(made.training)
-        return dataclasses.replace(made, training=_joined(trainings))
+            done.append(self._fine_tuned(model, whole, turns, title, last=number == cycles))
+            model = done[-1].model
+        return dataclasses.replace(done[-1], training=_joined([each.training for each in done]))
 
     def _shared(self, cycles: int, tuning: int) -> list[int]:
         """Return each cycle's epochs; the last one has what is left over."""

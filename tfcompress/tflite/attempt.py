@@ -118,8 +118,8 @@ def attempt(model: Any, request: Request, reference: Any) -> Attempt:
             if request.metadata is not None:
                 content = add_metadata(content, request.metadata)
             verification = run.verify(content, keras_outputs, float_size_bytes, trained)
-            trials = {"litert": _ran, "tensorflow": request.converter.try_in_tensorflow}
-            verdicts = where_it_runs(content, trials=trials)
+            in_tensorflow = request.converter.try_in_tensorflow
+            verdicts = where_it_runs(content, trials={"litert": _ran, "tensorflow": in_tensorflow})
             check(verdicts, settings.runtimes)
     verification = dataclasses.replace(verification, sparse=sparse, runtimes=verdicts)
     return Attempt(content, lowered.signature, verification, lowered.qat)
