@@ -18,8 +18,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from tfcompress import files, output
-from tfcompress.errors import ConversionError, DataError, UnsupportedError, UsageError
+from tfcompress.errors import ConversionError, DataError
 from tfcompress.execution import Run, Trained, run_stages
+from tfcompress.preconditions import check, check_stages
 from tfcompress.progress import SILENT, Progress
 from tfcompress.recipe import Export, Recipe, Train
 from tfcompress.recipe import load as load_recipe
@@ -315,7 +316,7 @@ class Workbench:
             with run.phase("check data"), self._progress.task("checking the data"):
                 run.data = self.data(recipe.train)
                 warnings = run.data.lint() if run.data else []
-        _check_stages(run)
+        check_stages(run)
         for warning in warnings:
             run.warn(warning)
         return run
@@ -429,67 +430,6 @@ def compress(
     """
     with Workbench(model, data, trust=trust, custom=custom, limits=limits, progress=progress, log=log) as bench:
         return bench.run(recipe, output=output, force=force)
-
-
-def check(model: Any, recipe: Recipe, *, has_data: bool, output: Path | None = None, force: bool = False) -> None:
-    """Refuse before anything slow happens what is bound to fail: no TensorFlow is imported here.
-
-    Raises:
-        ModelError: a file that is no Keras model.
-        DataError: stages or int8 without data.
-        OutputError: an output that cannot be written.
-    """
-    qat = False
-    if isinstance(model, str | Path):
-        from tfcompress.models.loading import probe
-
-        info = probe(Path(model))
-        if info.kind == "tflite":
-            msg = f"{model} is a TFLite file already; give the Keras model it was made from"
-            raise UsageError(msg)
-        qat = info.qat
-    if output is not None:
-        files.check_target(output, force=force)
-    if not has_data:
-        _check_without_data(recipe, qat=qat, is_object=not isinstance(model, str | Path))
-
-
-def _check_without_data(recipe: Recipe, *, qat: bool, is_object: bool) -> None:
-    if recipe.stages and not qat and not is_object:
-        name = recipe.stages[-1].kind
-        msg = (
-            f"{name} trains the model, and needs data: give --data (an .npz with x_train, y_train, x_test, y_test, say)"
-        )
-        raise DataError(msg)
-    if recipe.export.needs_data and not recipe.stage("qat") and not qat:
-        msg = (
-            f"quantize {recipe.export.quantize!r} needs samples to calibrate activation ranges: give --data, "
-            "or use 'dynamic' or 'float16', which need none"
-        )
-        raise DataError(msg)
-
-
-def _check_stages(run: Run) -> None:
-    """Refuse stages that this model cannot take, before any work."""
-    if run.loaded.qat:
-        _check_trained_already(run)
-    elif run.recipe.stages:
-        if run.data is None:
-            _check_without_data(run.recipe, qat=False, is_object=False)
-            return
-        run.data.need_train()
-
-
-def _check_trained_already(run: Run) -> None:
-    from tfcompress.tflite.attempt import check_bits
-
-    others = [stage.kind for stage in run.recipe.stages if stage.kind != "qat"]
-    if others:
-        msg = f"the model is quantization-aware trained already; {others[0]} has to come before that"
-        raise UnsupportedError(msg)
-    check_bits(run.loaded.native, run.recipe.export)
-    if run.recipe.stages:
-        run.warn("the model is quantization-aware trained already: it was exported as it is, without training")
 
 
 def _promises_kept(trained: Trained | None, tflite: TFLiteModel) -> list[str]:

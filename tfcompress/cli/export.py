@@ -152,7 +152,8 @@ def command(model: str, output: str | None, force: bool, as_json: bool, loading:
     from tfcompress.cli.terminal import terminal
 
     with terminal() as screen:
-        from tfcompress.workbench import Workbench, check
+        from tfcompress.preconditions import check
+        from tfcompress.workbench import Workbench
 
         target = Path(output) if output else default_output(model, recipe)
         check(model, recipe, has_data=flags["data"] is not None, output=target, force=force)
