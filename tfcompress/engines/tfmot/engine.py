@@ -205,9 +205,9 @@ class TfmotSession:
         if last is None or step < last:
             end = f"step {last} of the schedule" if last else "a schedule was set"
             self._warn(
-                f"training stopped at step {step}, before {end}, or weights of that step were put back by "
-                "EarlyStopping(restore_best_weights), load_weights or the like: the rest was pruned without training "
-                "after it, which costs accuracy"
+                f"training stopped at step {step}, before {end}: the rest was pruned without training after it, which "
+                "costs accuracy; if it went on, weights of that step were put back by "
+                "EarlyStopping(restore_best_weights), load_weights or the like"
             )
 
     def _warn(self, note: str) -> None:
