@@ -259,6 +259,7 @@ def _in_keras3(model: Any, given: Any) -> Any:
     import keras
     import numpy as np
 
+    from tfcompress.models.precision import in_float32
     from tfcompress.models.signature import call, random_inputs, signature_of
 
     result = keras.models.clone_model(given)
@@ -267,7 +268,7 @@ def _in_keras3(model: Any, given: Any) -> Any:
         if isinstance(layer, keras.layers.Normalization):
             layer.finalize_state()
     inputs = random_inputs(signature_of(result), SAMPLES, seed=0)
-    expected, got = (list(call(each, inputs).values()) for each in (model, result))
+    expected, got = (list(call(each, inputs).values()) for each in (model, in_float32(result)[0]))
     for a, b in zip(expected, got, strict=True):
         difference = float(np.abs(a.astype(np.float64) - b).max(initial=0.0))
         if not difference <= TOLERANCE * max(1.0, float(np.abs(a).max(initial=0.0))):

@@ -15,6 +15,7 @@ import numpy as np
 from tfcompress.errors import UnsupportedError
 from tfcompress.models.call_template import leaves, map_structure
 from tfcompress.models.graph import Call, calls, is_graph, is_sequential, origin
+from tfcompress.models.precision import float32_policy, in_float32
 from tfcompress.models.raw_operations import (
     TENSORFLOW_LAYERS,
     operation_to_keras2,
@@ -69,7 +70,9 @@ def to_keras3(model: Any) -> Any:
 
 def _carry(model: Any, target: Target) -> Any:
     carrier = _Carrier(target)
-    result = carrier.model(model)
+    model, _ = in_float32(model)
+    with float32_policy():
+        result = carrier.model(model)
     carrier.copy_weights()
     _compare(model, result, target)
     return result

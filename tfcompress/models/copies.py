@@ -15,6 +15,8 @@ from tfcompress.errors import ModelError, UnsupportedError
 KERNELS = frozenset({"kernel", "recurrent_kernel", "pointwise_kernel", "depthwise_kernel", "embeddings"})
 """What Keras's own layers call their kernels."""
 
+_HALVES = frozenset({"float16", "bfloat16"})
+
 DEPTHWISE = ("DepthwiseConv1D", "DepthwiseConv2D")
 """Layers whose kernel holds a filter for each channel: few weights, and each of them counts."""
 
@@ -75,9 +77,16 @@ def leaves(model: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield f"{prefix}{layer.name}", layer
 
 
-def copied(model: Any) -> Any:
-    """Return an uncompiled model of the same layers and weights, that shares nothing with *model*."""
-    new = rebuilt(model, lambda _path, layer: _fresh(layer))
+def copied(model: Any, *, dtype: str | None = None) -> Any:
+    """Return an uncompiled model of the same layers and weights, that shares nothing with *model*.
+
+    Args:
+        model: functional or Sequential; it is read only.
+        dtype: what all layers compute in, e.g. ``float32``; None: what they do.
+    """
+    new = rebuilt(model, lambda _path, layer: _fresh(layer) if dtype is None else _computing_in(dtype, _fresh(layer)))
+    if dtype is not None:
+        _computing_in(dtype, new)
     new.set_weights(model.get_weights())
     for old_layer, new_layer in zip(model._flatten_layers(), new._flatten_layers(), strict=True):
         if isinstance(old_layer, keras.Model) and not old_layer.trainable:
@@ -137,6 +146,16 @@ def _fresh(operation: Any) -> Any:
     new = copy.copy(operation)
     new._inbound_nodes, new._outbound_nodes = [], []
     return new
+
+
+def _computing_in(dtype: str, operation: Any) -> Any:
+    """Let a layer that is not built yet (or a model of built ones), and all in it, compute in another dtype."""
+    if isinstance(operation, keras.layers.Layer):
+        for layer in operation._flatten_layers():
+            layer.dtype_policy = dtype
+    elif getattr(operation, "dtype", None) in _HALVES:  # a Cast, or the like
+        operation.dtype = dtype
+    return operation
 
 
 def short_name(variable: Any) -> str:

@@ -23,6 +23,7 @@ from tfcompress.models.first_load import FirstLoad, Loader, LoadLimits
 from tfcompress.models.graph import is_graph
 from tfcompress.models.keras3_h5 import mend
 from tfcompress.models.kinds import Kind, graph_of, keras_of
+from tfcompress.models.precision import in_float32
 from tfcompress.models.probing import FileInfo, probe
 from tfcompress.models.savedmodel import check_trusted
 from tfcompress.models.signature import signature_of
@@ -101,11 +102,13 @@ class Loaded:
 def native_of(model: Any) -> Any:
     """Return a model object, or the path of a SavedModel, for what users may give: that, a file's path, or a Loaded.
 
+    A model that computes in half precision is rebuilt in float32.
+
     Raises:
         ModelError: not a model that can be read.
         UntrustedCodeError: the file holds code; load it with *trust* on.
     """
-    return load(model).native if isinstance(model, str | Path | Loaded) else model
+    return load(model).native if isinstance(model, str | Path | Loaded) else in_float32(model)[0]
 
 
 def load(
@@ -156,7 +159,7 @@ def load(
     except MemoryError as error:
         msg = f"model {str(path)!r} cannot be loaded: there is not enough memory for it beside its first load"
         raise ModelError(msg) from error
-    native, notes = _without_training_wrappers(model, info.wrappers)
+    native, notes = _ready(model, info.wrappers)
     return Loaded(
         source=str(path),
         sha256=sha256(path),
@@ -177,7 +180,7 @@ def _from_object(model: Any) -> Loaded:
         msg = f"model {model.name!r} is still in training wrappers; give what job.finish() returns"
         raise UsageError(msg)
     qat = not QUANTIZERS.isdisjoint(kinds) or _has_native_quantizers(graph)
-    native, notes = _without_training_wrappers(model, tuple(kinds & TRAINING_WRAPPERS))
+    native, notes = _ready(model, tuple(kinds & TRAINING_WRAPPERS))
     return Loaded(model.name, None, writer, native, _refusal(native, qat=qat), qat, notes)
 
 
@@ -320,6 +323,13 @@ def _unreadable(path: Path, info: FileInfo, error: Exception) -> ModelError:
     hint = "; save the quantization-aware model as .h5 instead" if tfmots else ""
     written = f"written by {name} {info.writer_version or 'or older'}"
     return ModelError(f"model {str(path)!r}, {written}, cannot be rebuilt: {reason}{hint}")
+
+
+def _ready(model: Any, wrappers: Sequence[str]) -> tuple[Any, tuple[str, ...]]:
+    """Return a model without training wrappers that computes in float32, and what was done for it."""
+    native, notes = _without_training_wrappers(model, wrappers)
+    native, in_half = in_float32(native)
+    return native, (*notes, in_half) if in_half else notes
 
 
 def _without_training_wrappers(model: Any, wrappers: Sequence[str]) -> tuple[Any, tuple[str, ...]]:

@@ -222,6 +222,11 @@ def _reason(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     unsupported = re.findall(r"TF Select ops: (.+)|Custom ops: (.+)|not yet supported for op: '(\w+)'", text)
     ops = ", ".join(dict.fromkeys(name for found in unsupported for name in found if name))
+    if "TF Select ops" in text and re.search(r"[x<]b?f16>", text):
+        return (
+            "it computes in half precision, which no TFLite kernel does; export the Keras model that it was made from, "
+            "or save it again under the dtype policy 'float32'"
+        )
     if "TF Select ops" in text or "flex op" in text:
         return f"no TFLite op for {ops or 'some TensorFlow ops'}; replace those layers, or give --select-ops"
     if ops:

@@ -14,6 +14,7 @@ from typing import Any
 
 from tfcompress.errors import ConversionError
 from tfcompress.models.kinds import graph_of, keras_of
+from tfcompress.models.precision import float32_policy, in_float32
 from tfcompress.models.signature import signature_of
 from tfcompress.models.specs import Signature
 from tfcompress.models.wiring import SERVING, infer, wire
@@ -54,7 +55,7 @@ def lower(model: Any, folder: Path) -> Lowered:
     Raises:
         ConversionError: the model cannot be traced, or uses a resource that it does not hold.
     """
-    model = _baked(model)
+    model = _baked(in_float32(model)[0])
     signature = signature_of(model)
     wanted = wire(graph_of(model)).batch
     batch = 1
@@ -74,7 +75,10 @@ def _baked(model: Any) -> Any:
         return model
     from tfcompress.quantization.baking import baked, is_fake_quant
 
-    return baked(model) if is_fake_quant(model) else model
+    if not is_fake_quant(model):
+        return model
+    with float32_policy():
+        return baked(model)
 
 
 def _write(model: Any, signature: Signature, batch: int, folder: Path) -> None:
