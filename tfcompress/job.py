@@ -151,6 +151,7 @@ def attach_to(
             "out, or carry it over with tfcompress.load_model(model).keras3"
         )
         raise UsageError(msg)
+    _check_outputs(model, stages)
     given = model
     drawn = None if samples is None else _samples(model, samples)
     channels = next((stage for stage in stages if isinstance(stage, Channels)), None)
@@ -229,6 +230,21 @@ def _check(model: Any, stages: tuple[Stage, ...]) -> None:
         raise UnsupportedError(msg)
     if keras_of(model) == "savedmodel":
         msg = f"attach needs a model object, got the path {str(model)!r}; load it first with tfcompress.load_model"
+        raise UnsupportedError(msg)
+
+
+def _check_outputs(model: Any, stages: tuple[Stage, ...]) -> None:
+    """Refuse to train a model whose outputs are all whole numbers, as behind ``argmax``: no gradient comes through."""
+    from tfcompress.models.signature import signature_of
+
+    outputs = signature_of(model).outputs
+    if any(stage.phase == "train" for stage in stages) and not any("float" in spec.dtype for spec in outputs):
+        names = ", ".join(f"{spec.name!r} ({spec.dtype})" for spec in outputs)
+        msg = (
+            f"model {model.name!r} gives whole numbers only ({names}), through which nothing can be trained; train and "
+            "export the model that ends before that (keras.Model(model.input, LOGITS)), or export this one without "
+            "stages: int8 needs none"
+        )
         raise UnsupportedError(msg)
 
 

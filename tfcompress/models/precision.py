@@ -30,6 +30,7 @@ TOLERANCE = {"float16": 5e-2, "bfloat16": 2e-1}
 A number of float16 has 11 bits and one of bfloat16 has 8; a network of some dozens of layers loses two to three of
 them to rounding. Another precision than these (float64) rounds less than float32: there it is 1e-3.
 """
+_OTHERS = frozenset({"float16", "bfloat16", "float64"})
 _SAMPLES = 4
 _SHOWN = 3
 
@@ -45,7 +46,7 @@ def other_precisions(model: Any) -> dict[str, str]:
         return {}
     layers = graph._flatten_layers(include_self=False)
     found = {layer.name: layer.compute_dtype for layer in layers if layer.weights or not hasattr(layer, "layers")}
-    return {name: str(dtype) for name, dtype in found.items() if dtype not in (None, FLOAT32)}
+    return {name: str(dtype) for name, dtype in found.items() if str(dtype) in _OTHERS}
 
 
 def in_float32(model: Any) -> tuple[Any, str]:
@@ -143,7 +144,7 @@ def _with_float32(config: Any) -> Any:
 
 def _is_other_policy(value: Any) -> bool:
     name = value.get("config", {}).get("name", "") if isinstance(value, dict) else value
-    return str(name) in {"mixed_float16", "mixed_bfloat16", "float16", "bfloat16", "float64"}
+    return str(name).removeprefix("mixed_") in _OTHERS
 
 
 def _cannot(model: Any, halves: dict[str, str]) -> UnsupportedError:

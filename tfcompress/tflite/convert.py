@@ -22,7 +22,17 @@ from tfcompress.worker import Worker, WorkerAnswerError, WorkerDiedError
 
 _MISSING = r"not yet supported for op|Unsupported (input|output) type"  # the latter: where such an op is the last one
 _CHILD = "tfcompress.tflite.converter_child"
-
+_SHOWN = 8
+LOOPS = frozenset({"While", "StatelessWhile"})
+"""Operations that TensorFlow's loops are."""
+_PLUMBING = frozenset(
+    {
+        *("Const", "Identity", "IdentityN", "NoOp", "Placeholder", "Pack", "Shape", "StridedSlice", "Reshape"),
+        *("VarHandleOp", "ReadVariableOp", "AssignVariableOp", "VarIsInitializedOp", "DisableCopyOnRead"),
+        *("PartitionedCall", "StatefulPartitionedCall", "MergeV2Checkpoints", "RestoreV2", "SaveV2", "ShardedFilename"),
+        *("StaticRegexFullMatch", "StringJoin", "Select"),
+    }
+)
 
 RETRIES = 4
 """More conversions at most where one of them fails by accident, or leaves an op in float that others do not."""
@@ -150,7 +160,7 @@ class ConverterProcess:
         except WorkerDiedError as death:
             self._replace_worker()
             where = f"; what it printed is in {self._log}" if self._log else ""
-            what_to_do = _remedy(death.reason) + where
+            what_to_do = _remedy(death.reason, request) + where
             msg = f"the TFLite converter died by {death.reason} while converting to {what}; {what_to_do}"
             raise ConversionError(msg) from death
         except WorkerAnswerError as answer:
@@ -211,10 +221,37 @@ def _what(export: Export, *, qat: bool) -> str:
     return f"{name} (quantization-aware trained)" if qat else name
 
 
-def _remedy(reason: str) -> str:
+def _remedy(reason: str, request: Mapping[str, Any]) -> str:
+    """Say what may help after the converter's death, by its signal and what the graph holds."""
     if reason == "SIGKILL":
         return "the machine has most likely run out of memory: use fewer or smaller calibration samples"
-    return "recurrent layers do that to it: use --qat, build them with unroll=True, or quantize 'dynamic' or 'float16'"
+    held = operations(Path(request["saved_model"]))
+    if held & LOOPS and request["quantize"] in ("int8", "int16x8"):
+        written_out = "" if request["qat"] else "train it with --qat, which writes recurrent layers out step by step, or "
+        return (
+            f"the model holds a loop, as recurrent layers do, which it often cannot quantize: {written_out}build them "
+            "with unroll=True, or quantize 'dynamic' or 'float16'"
+        )
+    named = ", ".join(sorted(held)[:_SHOWN]) + (" and more" if len(held) > _SHOWN else "")
+    return f"the model holds {named or 'no known operation'}; choose another --quantize, or replace layers one by one"
+
+
+def operations(saved_model: Path) -> set[str]:
+    """Return the kinds of operations that compute in a SavedModel's graph, functions included; empty: it is unreadable.
+
+    Left out are those that only hand tensors, variables and calls around.
+    """
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    saved = saved_model_pb2.SavedModel()
+    try:
+        saved.ParseFromString((saved_model / "saved_model.pb").read_bytes())
+    except (DecodeError, OSError):
+        return set()
+    graphs = [meta.graph_def for meta in saved.meta_graphs]
+    lists = [nodes for graph in graphs for nodes in (graph.node, *(f.node_def for f in graph.library.function))]
+    return {node.op for nodes in lists for node in nodes} - _PLUMBING
 
 
 def _reason(text: str) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 from tfcompress.errors import ConversionError
 from tfcompress.models.kinds import graph_of, keras_of
+from tfcompress.models.plain_argmax import plain_argmax
 from tfcompress.models.precision import float32_policy, in_float32
 from tfcompress.models.signature import signature_of
 from tfcompress.models.specs import Signature
@@ -91,7 +92,8 @@ def _write(model: Any, signature: Signature, batch: int, folder: Path) -> None:
         return {name: tf.identity(value, name=name) for name, value in infer(model, tensors).items()}
 
     try:
-        function = serve.get_concrete_function(**specs)
+        with plain_argmax():
+            function = serve.get_concrete_function(**specs)
         module = tf.Module()
         # What the graph touches, not what the model lists: a variable outside a layer's list is saved too, and the
         # layers' own functions (hundreds, in a deep model) are not traced.
