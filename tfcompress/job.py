@@ -235,8 +235,11 @@ def _check(model: Any, stages: tuple[Stage, ...]) -> None:
 
 def _check_outputs(model: Any, stages: tuple[Stage, ...]) -> None:
     """Refuse to train a model whose outputs are all whole numbers, as behind ``argmax``: no gradient comes through."""
+    from tfcompress.models.graph import is_graph
     from tfcompress.models.signature import signature_of
 
+    if not is_graph(model):
+        return  # refused by the engines, in words of their own
     outputs = signature_of(model).outputs
     if any(stage.phase == "train" for stage in stages) and not any("float" in spec.dtype for spec in outputs):
         names = ", ".join(f"{spec.name!r} ({spec.dtype})" for spec in outputs)

@@ -6,6 +6,7 @@ This is the one module through which tfcompress converts; :mod:`tfcompress.tflit
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +19,8 @@ from tfcompress.errors import ConversionError
 from tfcompress.models.first_load import ENVIRONMENT
 from tfcompress.recipe import Export
 from tfcompress.tflite.flatbuffer import read
+from tfcompress.tflite.lower import ORDER
+from tfcompress.tflite.rearrange import for_any_batch, in_order, with_unique_names
 from tfcompress.worker import Worker, WorkerAnswerError, WorkerDiedError
 
 _MISSING = r"not yet supported for op|Unsupported (input|output) type"  # the latter: where such an op is the last one
@@ -144,10 +147,34 @@ class ConverterProcess:
             MissingKernelError: ops have no integer kernel, and *float_ops* was off.
             ConversionError: the converter refused the model, naming the ops, or died, naming the signal.
         """
+        folder = Path(self._waiting[2]["saved_model"]) if self._waiting else None
         target = self._finish()
         content = target.read_bytes()
         target.unlink()
-        return content
+        return self._rearranged(content, folder)
+
+    def _rearranged(self, content: bytes, saved_model: Path | None) -> bytes:
+        """Return a file in the model's order, with names of their own for its tensors, for any batch if that works."""
+        order = saved_model / ORDER if saved_model else None
+        if order and order.exists():
+            content = in_order(content, **json.loads(order.read_text("utf-8")))
+        content = with_unique_names(content)
+        resizable = for_any_batch(content)
+        return resizable if resizable != content and self._takes_batches(resizable) else content
+
+    def _takes_batches(self, model: bytes) -> bool:
+        """Say whether TensorFlow's interpreter gives each of two samples what it gives it alone."""
+        self._count += 1
+        path = self._worker.folder / f"{self._count}.tflite"
+        path.write_bytes(model)
+        shapes = {tensor.index: tensor.example_shape for tensor in read(model).inputs}
+        try:
+            return bool(self._worker.ask({"batches": str(path), "shapes": shapes})["same"])
+        except WorkerDiedError:
+            self._replace_worker()
+        except WorkerAnswerError:
+            pass
+        return False
 
     def _finish(self) -> Path:
         """Wait until the converter has answered; returns the file that it wrote."""

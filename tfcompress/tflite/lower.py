@@ -7,6 +7,7 @@ of an unknown one, and recurrent layers need it.
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,9 @@ from tfcompress.models.precision import float32_policy, in_float32
 from tfcompress.models.signature import signature_of
 from tfcompress.models.specs import Signature
 from tfcompress.models.wiring import SERVING, infer, wire
+
+ORDER = "assets.extra/order.json"
+"""File of a lowered model that holds the names of its inputs and outputs in the model's order."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,7 @@ def lower(model: Any, folder: Path) -> Lowered:
             raise
         batch = wanted
         _write(model, signature, batch, folder)
+    _keep_order(signature, folder)
     return Lowered(folder, signature, batch, _holds_fake_quant(folder))
 
 
@@ -103,6 +108,13 @@ def _write(model: Any, signature: Signature, batch: int, folder: Path) -> None:
         reason = _reason(error)
         msg = f"model cannot be traced with a batch of {batch}: {reason}; give it a call() that takes any batch size"
         raise ConversionError(msg) from error
+
+
+def _keep_order(signature: Signature, folder: Path) -> None:
+    """Write down the order of inputs and outputs, which a SavedModel's signature does not have."""
+    order = {side: [spec.name for spec in getattr(signature, side)] for side in ("inputs", "outputs")}
+    (folder / ORDER).parent.mkdir(exist_ok=True)
+    (folder / ORDER).write_text(json.dumps(order), "utf-8")
 
 
 def _holds_fake_quant(folder: Path) -> bool:
