@@ -120,4 +120,6 @@ def test_a_model_that_cannot_be_rebuilt_names_its_layers(keras) -> None:
 def test_the_policies_of_this_process_are_put_back(keras, tf_keras, policy) -> None:
     with float32_policy():
         assert keras.layers.Dense(1).compute_dtype == tf_keras.layers.Dense(1).compute_dtype == "float32"
-    assert keras.layers.Dense(1).compute_dtype == tf_keras.layers.Dense(1).compute_dtype == policy.removeprefix("mixed_")
+    assert (
+        keras.layers.Dense(1).compute_dtype == tf_keras.layers.Dense(1).compute_dtype == policy.removeprefix("mixed_")
+    )

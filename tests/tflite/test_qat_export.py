@@ -170,7 +170,9 @@ def test_a_model_trained_for_eight_bits_is_exported_to_eight(converter):
 
 
 @pytest.mark.parametrize("kind", ["LSTM", "GRU", "SimpleRNN", "Bidirectional", "Masking"])
-def test_masked_recurrent_layers_become_int8_and_equal_their_integers_on_padded_sequences(keras, converter, kind) -> None:
+def test_masked_recurrent_layers_become_int8_and_equal_their_integers_on_padded_sequences(
+    keras, converter, kind
+) -> None:
     keras.utils.set_random_seed(0)
     layers, generator = keras.layers, np.random.default_rng(0)
     lengths = generator.integers(0, 7, 60)

@@ -96,17 +96,6 @@ def test_a_file_takes_any_batch_that_keras_takes(flavour, request, converter) ->
     assert got == pytest.approx(call(model, {"image": images})["scores"], abs=1e-5)
 
 
-@pytest.mark.slow
-def test_a_file_that_mixes_samples_keeps_its_batch_of_one(keras, converter) -> None:
-    x = keras.Input((4,), name="x")
-    mixed = keras.ops.reshape(keras.ops.transpose(keras.ops.reshape(x, (1, -1))), (1, -1))
-    model = keras.Model(x, keras.layers.Dense(2)(keras.ops.reshape(mixed, (1, 4))))
-    content = export(model, Export(), converter=converter).content
-    for graph in read(content).subgraphs:
-        shapes = [graph.tensors[op.inputs[1]].data.view("<i4") for op in graph.ops if op.name == "RESHAPE"]
-        assert all((shape > 0).all() for shape in shapes)
-
-
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_one_sample_is_computed_as_before(file, images, scheme) -> None:
     content = file(scheme)

@@ -254,7 +254,7 @@ def _remedy(reason: str, request: Mapping[str, Any]) -> str:
         return "the machine has most likely run out of memory: use fewer or smaller calibration samples"
     held = operations(Path(request["saved_model"]))
     if held & LOOPS and request["quantize"] in ("int8", "int16x8"):
-        written_out = "" if request["qat"] else "train it with --qat, which writes recurrent layers out step by step, or "
+        written_out = "" if request["qat"] else "train with --qat, which writes recurrent layers out, or "
         return (
             f"the model holds a loop, as recurrent layers do, which it often cannot quantize: {written_out}build them "
             "with unroll=True, or quantize 'dynamic' or 'float16'"
