@@ -156,9 +156,9 @@ class ConverterProcess:
     def _rearranged(self, content: bytes, saved_model: Path | None) -> bytes:
         """Return a file in the model's order, with names of their own for its tensors, for any batch if that works."""
         order = saved_model / ORDER if saved_model else None
-        if order and order.exists():
-            content = in_order(content, **json.loads(order.read_text("utf-8")))
-        content = with_unique_names(content)
+        if order is None or not order.exists():
+            return content
+        content = with_unique_names(in_order(content, **json.loads(order.read_text("utf-8"))))
         resizable = for_any_batch(content)
         return resizable if resizable != content and self._takes_batches(resizable) else content
 

@@ -17,7 +17,7 @@ import numpy as np
 from tfcompress.errors import ContractError, DataError, UsageError
 from tfcompress.files import sha256, write_atomic
 from tfcompress.models.kinds import graph_of, keras_of
-from tfcompress.models.loading import native_of
+from tfcompress.models.loading import prepared
 from tfcompress.models.signature import call
 from tfcompress.models.specs import Signature, random_inputs
 from tfcompress.progress import SILENT, Progress
@@ -127,7 +127,9 @@ def export(
     """
     for text in settings.runtimes:
         parse(text)  # a name that is misspelt is told now, not after the conversion
-    model = native_of(model)
+    model, notes = prepared(model)
+    for note in notes:
+        progress.note(note)
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tfcompress-")))
         engine = converter or stack.enter_context(ConverterProcess())
