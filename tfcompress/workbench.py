@@ -236,7 +236,8 @@ def _finish(run: Run, folder: Path | None, log: Path | None) -> Result:
     )
     if folder is not None:
         with run.progress.task("writing"):
-            outcome.write(folder, report, tflite, run.recipe, run.data, log, limit=RUNNER_SAMPLES)
+            words = run.loaded.vocabularies
+            outcome.write(folder, report, tflite, run.recipe, run.data, log, limit=RUNNER_SAMPLES, vocabularies=words)
     return Result(model, tflite, report, None)
 
 

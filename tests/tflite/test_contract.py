@@ -71,7 +71,7 @@ def test_float_ops_are_named_with_their_place(file) -> None:
     assert text.endswith(
         "replace those layers, or give --float-ops allow and --io float32 (they make 'image', 'scores')"
     )
-    with pytest.raises(ContractError, match="replace those layers, give --data, or give --float-ops allow$"):
+    with pytest.raises(ContractError, match=r"replace those layers, give --data, or give --float-ops allow$"):
         contract.check_integer(read(file("none")), Export(quantize="int8", io="float32"), sampled=False)
     contract.check_integer(read(file("none")), Export(quantize="int8", float_ops="allow"))
     assert contract.float_ops(read(file("int8"))) == ()

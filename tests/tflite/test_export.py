@@ -178,7 +178,7 @@ def test_an_unrolled_recurrent_layer_becomes_int8(keras, converter) -> None:
     found = export(model, Export(quantize="int8"), data=steps, converter=converter).verification
     assert set(found.ops_by_dtype) == {"int8"}
     rolled = keras.Sequential([keras.Input((6, 4), name="steps"), layers.LSTM(8), layers.Dense(3)])
-    with pytest.raises(ConversionError, match="holds a loop, .* train with --qat, which writes .* unroll=True"):
+    with pytest.raises(ConversionError, match=r"holds a loop, .* train with --qat, which writes .* unroll=True"):
         export(rolled, Export(quantize="int8"), data=steps, converter=converter)
 
 

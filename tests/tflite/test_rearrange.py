@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import struct
 from collections import Counter
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from tests.tflite.make_files import SCHEMES
 from tfcompress.models.signature import call
 from tfcompress.recipe import Export
+from tfcompress.tflite.cursor import Bytes
 from tfcompress.tflite.export import export
 from tfcompress.tflite.flatbuffer import read
 from tfcompress.tflite.interpret import InterpreterProcess
@@ -109,7 +111,7 @@ def test_one_sample_is_computed_as_before(file, images, scheme) -> None:
 def test_tensors_of_one_name_are_told_apart(file, scheme) -> None:
     content = file(scheme)
     assert with_unique_names(content) == content
-    twice = content.replace(*_two_names_of_one_length(content))
+    twice = _with_a_name_twice(content)
     assert max(Counter(t.name for t in read(twice).subgraphs[0].tensors).values()) == 2
     found = read(with_unique_names(twice))
     names = [tensor.name for tensor in found.subgraphs[0].tensors]
@@ -118,8 +120,12 @@ def test_tensors_of_one_name_are_told_apart(file, scheme) -> None:
     assert [dataclasses.replace(tensor, name="") for tensor in found.subgraphs[0].tensors] == plain
 
 
-def _two_names_of_one_length(content: bytes) -> tuple[bytes, bytes]:
-    names = [tensor.name for tensor in read(content).subgraphs[0].tensors if tensor.name]
-    first, second = next((a, b) for a in names for b in names if a != b and len(a) == len(b))
-    ends = b"%c\0\0\0" % len(first)
-    return ends + first.encode() + b"\0", ends + second.encode() + b"\0"
+def _with_a_name_twice(content: bytes) -> bytes:
+    """Let one tensor refer to the name of another."""
+    tables = list(next(Bytes(content).root().tables(2)).tables(0))
+    at, target = next(
+        (a.at(3), b.target(3)) for a in tables for b in tables if a is not b and a.at(3) and b.target(3) > a.at(3)
+    )
+    made = bytearray(content)
+    struct.pack_into("<I", made, at, target - at)
+    return bytes(made)

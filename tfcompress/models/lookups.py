@@ -65,7 +65,11 @@ def behind_lookups(model: Any) -> Split:
     now = ", ".join(f"{made_by[id(end)]} {_dtype(end)} {tuple(end.shape[1:])}" for end in ends)
     tables = {call.layer.name: call.layer for call in before if type(call.layer).__name__ in TABLES}
     vocabularies = {name: tuple(str(word) for word in layer.get_vocabulary()) for name, layer in tables.items()}
-    words = f"; the words of {', '.join(map(repr, tables))} are written beside it, line by line from 0" if tables else ""
+    words = (
+        f"; the words of {', '.join(map(repr, tables))} go into NAME.vocabulary.txt, one a line from 0"
+        if tables
+        else ""
+    )
     note = (
         f"TFLite has no op for {cut}: the file, and the data for it, begin behind that: it takes {now}, which the "
         f"program on the device has to compute{words}"

@@ -1,7 +1,7 @@
 """``argmax`` and ``argmin`` of Keras 3 as the one op that TFLite has for each.
 
-Keras 3 tells -0.0 from 0.0 in them, by way of the sign's bit: operations that no TFLite runtime has. Every runtime takes
-the first of equal numbers, and -0.0 equals 0.0: only there is the answer another one.
+Keras 3 tells -0.0 from 0.0 in them, by way of the sign's bit: operations that no TFLite runtime has. Every runtime
+takes the first of equal numbers, and -0.0 equals 0.0: only there is the answer another one.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ class Emulated:
 
 
 Maker = Callable[[Emulated], "Sequence[Exact | None] | None"]
-"""Computes a call exactly; None: it cannot. An output that is None is no rounded tensor, and what Keras gives for it."""
+"""Computes a call exactly; None: it cannot. An output that is None is on no grid: it is what Keras gives for it."""
 
 
 def grid_of(layer: FakeQuant, least_step: float = 0.0) -> Grid:
