@@ -47,7 +47,7 @@ def recurrent_obstacle(layer: Any) -> str:
     return ""
 
 
-def _unrolled(layer: Any, cell: _Cell, x: Any, states: list[Any] | None, mask: Any | None) -> Any:
+def _unrolled(layer: Any, cell: Any, x: Any, states: list[Any] | None, mask: Any | None) -> Any:
     """Write a layer out; where *mask*, of shape (batch, steps), is False a step changes nothing.
 
     What comes out at such a step is what came out before it (zero before the first), or zero where the layer says so.

@@ -108,8 +108,8 @@ def _write(model: Any, signature: Signature, batch: int, folder: Path) -> None:
         reason = _reason(error)
         if "untracked" in reason:
             msg = (
-                "model looks words or numbers up in a table, for which TFLite has no op; export the Keras model that it "
-                "was made from, functional or sequential (it is cut behind the lookup), or sign one that begins there"
+                "model looks words or numbers up in a table, for which TFLite has no op; export the Keras model that it"
+                " was made from, functional or sequential (it is cut behind the lookup), or sign one that begins there"
             )
             raise ConversionError(msg) from error
         msg = f"model cannot be traced with a batch of {batch}: {reason}; give it a call() that takes any batch size"
