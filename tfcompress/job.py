@@ -173,6 +173,7 @@ def attach_to(
         raise UsageError(msg)
     if keras != engine.KERAS:
         refuse_own_training(model, f"engine {engine.NAME!r} trains it in the other Keras")
+    _check_outputs(model, stages)
     given = model
     drawn = None if samples is None else _samples(model, samples)
     model, notes = _rewritten(model, [stage for stage in stages if isinstance(stage, RewritingStage)], drawn, seed)
@@ -252,6 +253,24 @@ def _check(model: Any, stages: tuple[Stage, ...]) -> None:
         raise UnsupportedError(msg)
 
 
+def _check_outputs(model: Any, stages: tuple[Stage, ...]) -> None:
+    """Refuse to train a model whose outputs are all whole numbers, as behind ``argmax``: no gradient comes through."""
+    from tfcompress.models.graph import is_graph
+    from tfcompress.models.signature import signature_of
+
+    if not is_graph(model):
+        return  # refused by the engines, in words of their own
+    outputs = signature_of(model).outputs
+    if any(stage.phase == "train" for stage in stages) and not any("float" in spec.dtype for spec in outputs):
+        names = ", ".join(f"{spec.name!r} ({spec.dtype})" for spec in outputs)
+        msg = (
+            f"model {model.name!r} gives whole numbers only ({names}), through which nothing can be trained; train and "
+            "export the model that ends before that (keras.Model(model.input, LOGITS)), or export this one without "
+            "stages: int8 needs none"
+        )
+        raise UnsupportedError(msg)
+
+
 def _keras(model: Any) -> Any:
     if keras_of(model) == "keras3":
         import keras
@@ -280,6 +299,7 @@ def _in_keras3(model: Any, given: Any) -> Any:
     import numpy as np
 
     from tfcompress.models.keras_private import all_layers
+    from tfcompress.models.precision import in_float32
     from tfcompress.models.signature import call, random_inputs, signature_of
 
     result = keras.models.clone_model(given)
@@ -288,7 +308,7 @@ def _in_keras3(model: Any, given: Any) -> Any:
         if isinstance(layer, keras.layers.Normalization):
             layer.finalize_state()
     inputs = random_inputs(signature_of(result), SAMPLES, seed=0)
-    expected, got = (list(call(each, inputs).values()) for each in (model, result))
+    expected, got = (list(call(each, inputs).values()) for each in (model, in_float32(result)[0]))
     for a, b in zip(expected, got, strict=True):
         difference = float(np.abs(a.astype(np.float64) - b).max(initial=0.0))
         if not difference <= TOLERANCE * max(1.0, float(np.abs(a).max(initial=0.0))):

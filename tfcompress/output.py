@@ -234,6 +234,7 @@ def write(
     log: Path | None,
     *,
     limit: int,
+    vocabularies: Mapping[str, Sequence[str]] | None = None,
 ) -> None:
     """Write the output folder: the file, the recipe, the report (JSON and HTML), test samples and the log.
 
@@ -245,6 +246,8 @@ def write(
         data: its first *limit* test samples are written for edge_runner; None: none.
         log: what libraries printed; None: no log.
         limit: most samples written.
+        vocabularies: words that the device has to look up by its own means, by the name of the file's input, or of the
+            layer that stood before it: each becomes ``NAME.vocabulary.txt``, a word a line in the order of its number.
 
     Raises:
         OutputError: a file cannot be written.
@@ -252,6 +255,9 @@ def write(
     from tfcompress.reports.html import to_html
 
     tflite.save(folder / made.result.name)
+    for name, words in (vocabularies or {}).items():
+        lines = (word.replace("\\", r"\\").replace("\n", r"\n") for word in words)
+        files.write_atomic(folder / f"{name.replace('/', '_')}.vocabulary.txt", "".join(f"{line}\n" for line in lines))
     files.write_atomic(folder / "recipe.toml", recipe.to_toml())
     if data is not None and data.test is not None:
         data.write_for_runner(folder / "test-samples.npz", limit, input_dtype=recipe.export.io_dtype)

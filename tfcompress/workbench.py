@@ -350,7 +350,16 @@ class Workbench:
         )
         if folder is not None:
             with run.progress.task("writing"):
-                output.write(folder, made, tflite, recipe, data, self._log, limit=RUNNER_SAMPLES)
+                output.write(
+                    folder,
+                    made,
+                    tflite,
+                    recipe,
+                    data,
+                    self._log,
+                    limit=RUNNER_SAMPLES,
+                    vocabularies=run.loaded.vocabularies,
+                )
         return Result(model, tflite, made, None)
 
     def _baseline_of(self, run: Run) -> bytes | None:

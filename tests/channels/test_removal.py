@@ -117,6 +117,20 @@ def test_a_ratio_that_would_empty_layers_is_refused(model):
         remove_channels(model, Channels(remove=0.99, round_to=1))
 
 
+@pytest.mark.parametrize(("round_to", "words"), [(1, "raise at_most, or ask for less"), (2, "or lower round_to")])
+def test_nobody_is_told_to_lower_a_round_to_of_1(model, round_to, words):
+    with pytest.raises(UsageError, match=f"{words}"):
+        remove_channels(model, Channels(remove=0.99, round_to=round_to))
+
+
+def test_a_note_on_what_was_missed_speaks_of_steps_only_where_there_are_some():
+    image, layers = keras.Input((4, 4, 3)), keras.layers
+    pooled = layers.GlobalAveragePooling2D()(layers.Conv2D(3, 3, name="wide")(image))
+    made = keras.Model(image, layers.Dense(2)(pooled))
+    (found,) = [n for n in remove_channels(made, Channels(remove=0.2, round_to=1)).notes if "off what was asked" in n]
+    assert found.endswith("a channel goes whole or not at all")
+
+
 def test_a_layer_that_makes_a_part_of_a_group_is_not_emptied_though_all_its_channels_matter_least():
     image, layers = keras.Input((4, 4, 3)), keras.layers
     a, b, c = (layers.Conv2D(width, 1, name=name)(image) for width, name in ((4, "a"), (12, "b"), (16, "c")))

@@ -9,7 +9,10 @@ import keras  # noqa: TID253
 import numpy as np
 import pytest
 
+from tfcompress.errors import UnsupportedError
 from tfcompress.quantization.expand import expansion, obstacle, standalone
+from tfcompress.quantization.transform import quantize
+from tfcompress.recipe import QAT
 
 GATED = {"use_gate": True} if "use_gate" in inspect.signature(keras.layers.MultiHeadAttention).parameters else {}
 """The newest argument of attention, where this Keras has it."""
@@ -241,12 +244,68 @@ def test_attention_with_a_mask_stays_whole() -> None:
     assert [operation for operation in model.operations if operation is layer]
 
 
-def test_a_recurrent_layer_with_a_mask_stays_whole() -> None:
+PADDED = np.array([[3, 1, 2, 5, 0, 0], [0, 0, 4, 0, 2, 1], [0, 0, 0, 0, 0, 0], [1, 2, 3, 4, 5, 6]])
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: L.LSTM(3),
+        lambda: L.GRU(3, return_sequences=True),
+        lambda: L.GRU(3, reset_after=False, go_backwards=True),
+        lambda: L.SimpleRNN(3, return_sequences=True),
+        lambda: L.LSTM(3, return_sequences=True, zero_output_for_mask=True),
+        lambda: L.Bidirectional(L.LSTM(3)),
+        lambda: L.Bidirectional(L.GRU(3, return_sequences=True), merge_mode="sum"),
+    ],
+)
+def test_a_masked_recurrent_layer_is_written_out_and_passes_padding_over(make: Any) -> None:
     inputs = keras.Input((6,), dtype="int32")
     embedded = L.Embedding(10, 4, mask_zero=True)(inputs)
-    layer = L.LSTM(3)
-    layer(embedded)
-    assert layer in keras.Model(inputs, _expansion(layer)(embedded)).layers
+    layer = make()
+    expected = keras.Model(inputs, layer(embedded))
+    made = keras.Model(inputs, _given(expansion(layer))(embedded))
+    assert layer not in made.layers
+    assert np.allclose(made(PADDED), expected(PADDED), atol=1e-6)
+
+
+@pytest.mark.parametrize("make", [lambda: L.LSTM(3), lambda: L.Bidirectional(L.GRU(3))])
+def test_an_initial_state_is_where_the_written_out_steps_begin(make: Any) -> None:
+    layer, steps = make(), keras.Input(SEQUENCE)
+    layer(steps)
+    states = [keras.Input((3,)) for _ in range(2)]
+    given = [np.random.default_rng(0).normal(size=(2, *SEQUENCE)), *np.random.default_rng(1).normal(size=(2, 2, 3))]
+    expected, made = (
+        keras.Model([steps, *states], call(steps, initial_state=states)) for call in (layer, _given(expansion(layer)))
+    )
+    assert np.allclose(made(given), expected(given), atol=1e-6)
+
+
+def test_masking_by_zero_is_told_from_the_numbers_that_are_rounded() -> None:
+    keras.utils.set_random_seed(0)
+    expected = keras.Sequential([keras.Input((4, 2)), L.Masking(), L.LSTM(3)])
+    made = quantize(expected, QAT()).model
+    x = np.array([[[1.0, -2.0], [0.0, 0.5], [0.0, 0.0], [0.0, 0.0]], [[0.0, 0.0], [-1.0, 0.0], [0.0, 0.0], [3.0, 1.0]]])
+    unmasked = keras.Sequential([keras.Input((4, 2)), expected.layers[1]])
+    assert np.allclose(made(x), expected(x), atol=0.02)  # kernels are rounded
+    assert not np.allclose(unmasked(x), expected(x), atol=0.05)
+
+
+def test_masking_by_a_value_that_8_bits_do_not_hold_is_refused_before_any_training() -> None:
+    model = keras.Sequential([keras.Input((4, 2)), L.Masking(-1.0, name="padding"), L.LSTM(3)])
+    with pytest.raises(UnsupportedError, match=r"'padding' tells padding by the value -1, .* pad with zeros"):
+        quantize(model, QAT())
+
+
+@pytest.mark.parametrize("make", [lambda: L.LSTM(3), lambda: L.Bidirectional(L.LSTM(3)), lambda: L.ConvLSTM1D(2, 2)])
+def test_a_loop_that_cannot_be_written_out_is_refused_before_any_training(make: Any) -> None:
+    layer = make()
+    shape = (70, 5, 2) if "Conv" in type(layer).__name__ else (70, 2)
+    model = keras.Sequential([keras.Input(shape), layer, L.Flatten(), L.Dense(2)])
+    with pytest.raises(
+        UnsupportedError, match=r"cannot be written out, .* no 8-bit form of a loop; quantize 'dynamic'"
+    ):
+        quantize(model, QAT())
 
 
 @pytest.mark.parametrize(

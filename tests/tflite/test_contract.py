@@ -12,6 +12,7 @@ from tfcompress.models.specs import Signature, TensorSpec
 from tfcompress.recipe import Export
 from tfcompress.tflite import contract
 from tfcompress.tflite.flatbuffer import FlatModel, read
+from tfcompress.tflite.verify import check_structure
 
 SIGNATURE = Signature((TensorSpec("image", (8, 8, 3), "float32"),), (TensorSpec("scores", (10,), "float32"),))
 
@@ -66,7 +67,12 @@ def test_float_ops_are_named_with_their_place(file) -> None:
         contract.check_integer(read(file("none")), Export(quantize="int8"))
     text = str(caught.value)
     assert text.startswith("5 of 5 ops have no int8 form and would stay in float: CONV_2D at '")
-    assert text.endswith("replace those layers, give --data if you gave none, or give --float-ops allow")
+    # samples were given, so there is nothing about --data; float ends cannot be int8
+    assert text.endswith(
+        "replace those layers, or give --float-ops allow and --io float32 (they make 'image', 'scores')"
+    )
+    with pytest.raises(ContractError, match=r"replace those layers, give --data, or give --float-ops allow$"):
+        contract.check_integer(read(file("none")), Export(quantize="int8", io="float32"), sampled=False)
     contract.check_integer(read(file("none")), Export(quantize="int8", float_ops="allow"))
     assert contract.float_ops(read(file("int8"))) == ()
 
@@ -128,3 +134,30 @@ def test_a_larger_file_is_excused_by_smaller_weights_only(file) -> None:
 def test_long_lists_are_cut_short() -> None:
     assert contract.listed(list(range(9))) == "0, 1, 2, 3, 4, 5 and 3 more"
     assert contract.listed(["a"]) == "a"
+
+
+def test_a_refusal_names_everything_that_is_not_as_asked(file) -> None:
+    model = with_op(file("none"), 0, name="FlexConv2D", custom=True)
+    model = dataclasses.replace(model, subgraphs=tuple(dataclasses.replace(g) for g in model.subgraphs))
+    wanted = dataclasses.replace(SIGNATURE, outputs=(TensorSpec("logits", (10,), "float32"),))
+    with pytest.raises(contract.FloatOpsError) as caught:
+        check_structure(model, Export(quantize="int8"), wanted, None)
+    text = str(caught.value)
+    assert text.startswith("4 things are not as asked: (1) the file must hold TFLite ops only, it holds FlexConv2D;")
+    assert "(2) 5 of 5 ops have no int8 form" in text
+    assert "input 'image' of the file must be int8, it is float32" in text
+    assert "the file's outputs must be logits, they are scores" in text
+    assert "(4) kernels must be stored as int8" in text
+    assert len(caught.value.ops) == 5
+
+
+def test_one_violation_is_said_as_before(file) -> None:
+    with pytest.raises(ContractError, match=r"^dynamic quantization takes kernels of 1,024|^kernels must be stored as"):
+        check_structure(read(file("none")), Export(quantize="dynamic"), SIGNATURE, None)
+
+
+def test_what_training_left_is_never_told_to_be_exported_as_what_was_asked(file) -> None:
+    model = with_op(file("int8"), 1, name="FAKE_QUANT")
+    with pytest.raises(ContractError, match="the model still trains there: finish the job") as caught:
+        contract.check_ops(model, Export(quantize="int8"))
+    assert "as int8" not in str(caught.value)

@@ -179,7 +179,7 @@ def test_an_unrolled_recurrent_layer_becomes_int8(keras, converter) -> None:
     found = export(model, Export(quantize="int8"), data=steps, converter=converter).verification
     assert set(found.ops_by_dtype) == {"int8"}
     rolled = keras.Sequential([keras.Input((6, 4), name="steps"), layers.LSTM(8), layers.Dense(3)])
-    with pytest.raises(ConversionError, match="recurrent layers do that to it: use --qat, build them with unroll=True"):
+    with pytest.raises(ConversionError, match=r"holds a loop, .* train with --qat, which writes .* unroll=True"):
         export(rolled, Export(quantize="int8"), data=steps, converter=converter)
 
 
@@ -419,3 +419,25 @@ def test_a_result_shows_no_bytes_when_printed(network, samples, converter) -> No
     result = export(network, Export(quantize="float16"), data=samples, converter=converter)
     assert isinstance(result, TFLiteModel)
     assert len(repr(result)) < 500
+
+
+@pytest.mark.parametrize("flavour", ["keras", "tf_keras"])
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_a_model_trained_in_half_precision_is_exported_in_float32_and_8_bits(
+    flavour, policy, request, samples, converter
+) -> None:
+    from tests.models.test_precision import convolutional
+
+    model = convolutional(request.getfixturevalue(flavour), policy)
+    plain, integers = (export(model, Export(quantize=q), data=samples, converter=converter) for q in ("none", "int8"))
+    assert {t.dtype for t in (*plain.verification.inputs, *plain.verification.outputs)} == {"float32"}
+    assert (plain.verification.agreement[0].sqnr_db or 0) > 100
+    assert (integers.verification.agreement[0].sqnr_db or 0) > 30
+
+
+def test_a_saved_model_of_half_precision_is_refused_for_what_it_is(keras, samples, converter, tmp_path) -> None:
+    from tests.models.test_precision import convolutional
+
+    convolutional(keras, "mixed_float16").export(tmp_path / "saved", format="tf_saved_model", verbose=False)
+    with pytest.raises(ConversionError, match=r"it computes in half precision, .* export the Keras model that it was"):
+        export(tmp_path / "saved", Export(), data=samples, converter=converter)

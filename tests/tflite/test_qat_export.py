@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from edge_runner.summary import wilson
-from tfcompress.errors import ContractError, DataError, UsageError
+from tfcompress.errors import ContractError, DataError, UnsupportedError, UsageError
+from tfcompress.job import attach
+from tfcompress.quantization.post_training import calibrated
 from tfcompress.recipe import QAT, Export
 from tfcompress.tflite.convert import ConverterProcess
 from tfcompress.tflite.export import export
@@ -178,3 +180,60 @@ def test_a_model_trained_for_sixteen_bits_is_not_exported_to_other_numbers(quant
     wanted = r"export.quantize must be 'int16x8' for a model trained with fake quantization of 16 bits.*int16x8$"
     with pytest.raises(UsageError, match=wanted):
         export(model, Export(quantize=quantize_to), data=X, converter=converter)
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU", "SimpleRNN", "Bidirectional", "Masking"])
+def test_masked_recurrent_layers_become_int8_and_equal_their_integers_on_padded_sequences(
+    keras, converter, kind
+) -> None:
+    keras.utils.set_random_seed(0)
+    layers, generator = keras.layers, np.random.default_rng(0)
+    lengths = generator.integers(0, 7, 60)
+    known = np.arange(6) < lengths[:, np.newaxis]
+    if kind == "Masking":
+        front = [keras.Input((6, 3), name="steps"), layers.Masking()]
+        data = (generator.normal(size=(60, 6, 3)) * known[:, :, np.newaxis]).astype("f")
+    else:
+        front = [keras.Input((6,), dtype="int32", name="steps"), layers.Embedding(9, 4, mask_zero=True)]
+        data = (generator.integers(1, 9, (60, 6)) * known).astype("int32")
+    plain = getattr(layers, kind)(3) if kind not in ("Bidirectional", "Masking") else layers.LSTM(3)
+    recurrent = layers.Bidirectional(plain) if kind == "Bidirectional" else plain
+    model = keras.Sequential([*front, recurrent, layers.Dense(2)])
+    made = calibrated(model, {"steps": data}).model
+    found = export(made, Export(quantize="int8"), data=data, converter=converter).verification
+    assert set(found.ops_by_dtype) <= {"int8", "bool", "int32"}
+    assert found.exact is not None
+    assert (found.exact.equal, found.exact.rounded) == (1.0, ())
+    plain_file = export(model, Export(), data=data, converter=converter).verification
+    assert (plain_file.agreement[0].sqnr_db or 0) > 100
+
+
+@pytest.mark.parametrize("function", ["argmax", "top_k"])
+def test_a_model_that_ends_in_places_of_the_largest_is_exported_with_them_as_whole_numbers(
+    keras, converter, function
+) -> None:
+    keras.utils.set_random_seed(0)
+    x = keras.Input((16,), name="x")
+    scores = keras.layers.Dense(10, name="scores")(x)
+    found = keras.ops.argmax(scores, axis=-1) if function == "argmax" else list(keras.ops.top_k(scores, 3))
+    model = keras.Model(x, [keras.layers.Softmax(name="likely")(scores), *([found] if function == "argmax" else found)])
+    data = np.random.default_rng(0).normal(size=(200, 16)).astype("f")
+    for settings, made in (
+        (Export(), model),
+        (Export(quantize="int8"), model),
+        (Export(quantize="int8"), calibrated(model, {"x": data}).model),
+    ):
+        result = export(made, settings, data=data, converter=converter).verification
+        dtypes = {tensor.name: tensor.dtype for tensor in result.outputs}
+        (places,) = [item for item in result.agreement if dtypes[item.name] == "int32"]
+        assert places.sqnr_db is None
+        assert (places.top1 or 0.0) > 0.9  # the share that is equal
+    assert result.exact is not None
+    assert result.exact.rounded == ()
+
+
+def test_training_through_whole_numbers_is_refused_before_it_begins(keras) -> None:
+    x = keras.Input((16,))
+    model = keras.Model(x, keras.ops.argmax(keras.layers.Dense(10)(x), axis=-1))
+    with pytest.raises(UnsupportedError, match=r"gives whole numbers only .* int8 needs none"):
+        attach(model, QAT())

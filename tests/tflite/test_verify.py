@@ -13,7 +13,7 @@ from tfcompress.recipe import Export
 from tfcompress.tflite.agreement import OutputAgreement, compare
 from tfcompress.tflite.flatbuffer import read
 from tfcompress.tflite.interpret import InterpreterProcess
-from tfcompress.tflite.verify import check_agreement, check_kernels, compare_kernels, verify
+from tfcompress.tflite.verify import check_agreement, check_kernels, compare_kernels, verify, what_to_do
 
 SIGNATURE = Signature((TensorSpec("image", (8, 8, 3), "float32"),), (TensorSpec("scores", (10,), "float32"),))
 
@@ -25,7 +25,8 @@ def check(
     settings.setdefault("quantize", "int8")
     out = flat.outputs[0]
     found = compare(out.name, reference, output, out.scale)
-    check_agreement(flat, reference, found, least, Export(**settings))
+    asked = Export(**settings)
+    check_agreement(flat, reference, found, least, asked, what_to_do(asked, real_samples=True, trained=False))
 
 
 def test_agreement_at_the_least_passes_and_below_it_fails(file) -> None:
@@ -120,3 +121,12 @@ def test_a_file_that_gives_other_values_than_the_model_is_refused(file, images) 
             file("none"), Export(), signature=SIGNATURE, inputs=images, keras_outputs=shifted,
             float_size_bytes=None, real_samples=True,
         )  # fmt: skip
+
+
+def test_what_to_do_names_nothing_that_was_done() -> None:
+    of_training = what_to_do(Export(quantize="int8"), real_samples=True, trained=True)
+    assert "--qat" not in of_training
+    assert of_training.startswith("train it for longer")
+    assert "--data" not in what_to_do(Export(quantize="int8"), real_samples=True, trained=False)
+    assert "give --data (it was" in what_to_do(Export(quantize="float16"), real_samples=False, trained=False)
+    assert what_to_do(Export(), real_samples=True, trained=False) == "accept it with --min-agreement-db"

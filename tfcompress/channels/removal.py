@@ -243,7 +243,7 @@ class _Plan:
         why = f"at_most {self.stage.at_most:g} and round_to {self.stage.round_to}"
         why += f", max_drop {self.stage.max_drop:g}" if self.stage.max_drop is not None else ""
         limited = self.stage.max_drop is not None
-        way_out = "raise max_drop, or ask for less" if limited else "raise at_most or lower round_to"
+        way_out = "raise max_drop, or ask for less" if limited else _way_out(self.stage)
         stuck = [f"{name!r} ({reason})" for name, reason in self.pinned.items()]
         held = f"; fixed are {listed(stuck)}" if stuck else ""
         msg = (
@@ -277,17 +277,22 @@ class _Plan:
             f"{before.parameters:,} → {after.parameters:,} parameters"
         ]
         if abs(removed - stage.remove) > NEAR:
-            reason = (
-                "latency moves in steps, and is measured with noise"
-                if stage.of == "latency"
-                else f"widths go in steps of round_to {stage.round_to}; a smaller one comes nearer"
-            )
+            reason = "a channel goes whole or not at all"
+            if stage.of == "latency":
+                reason = "latency moves in steps, and is measured with noise"
+            elif stage.round_to > 1:
+                reason = f"widths go in steps of round_to {stage.round_to}; a smaller one comes nearer"
             found.append(f"channels: {abs(removed - stage.remove):.1%} off what was asked: {reason}")
         stuck = {name: reason for name, reason in self.pinned.items() if not reason.startswith("feeds output")}
         if stuck:
             fixed = listed([f"{name!r} ({reason})" for name, reason in stuck.items()])
             found.append(f"channels: these groups cannot shrink: {fixed}")
         return found
+
+
+def _way_out(stage: Channels) -> str:
+    """Say what would let more channels go."""
+    return "raise at_most or lower round_to" if stage.round_to > 1 else "raise at_most, or ask for less"
 
 
 def worth(parameters: float, parts: Sequence[float]) -> float:
@@ -380,7 +385,7 @@ def _by_latency(
     if ratio > goal:
         msg = (
             f"channels.remove must be at most {1.0 - ratio:.2f} of the latency of this model here, got "
-            f"{plan.stage.remove:g}; raise at_most or lower round_to"
+            f"{plan.stage.remove:g}; {_way_out(plan.stage)}"
         )
         raise UsageError(msg)
     for _ in range(LATENCY_ROUNDS):

@@ -17,6 +17,7 @@ from tfcompress.models.call_template import leaves, map_structure
 from tfcompress.models.graph import Call, calls, is_graph, is_sequential
 from tfcompress.models.keras_private import has_graph, origin
 from tfcompress.models.kinds import library
+from tfcompress.models.precision import float32_policy, in_float32
 from tfcompress.models.raw_operations import (
     TENSORFLOW_LAYERS,
     operation_to_keras2,
@@ -71,7 +72,9 @@ def to_keras3(model: Any) -> Any:
 
 def _carry(model: Any, target: Target) -> Any:
     carrier = _Carrier(target)
-    result = carrier.model(model)
+    model, _ = in_float32(model)
+    with float32_policy():
+        result = carrier.model(model)
     carrier.copy_weights()
     _compare(model, result, target)
     return result

@@ -29,6 +29,8 @@ from tfcompress.models.layer_copies import unbuilt_copy
 KERNELS = frozenset({"kernel", "recurrent_kernel", "pointwise_kernel", "depthwise_kernel", "embeddings"})
 """What Keras's own layers call their kernels."""
 
+_HALVES = frozenset({"float16", "bfloat16"})
+
 DEPTHWISE = ("DepthwiseConv1D", "DepthwiseConv2D")
 """Layers whose kernel holds a filter for each channel: few weights, and each of them counts."""
 
@@ -80,9 +82,20 @@ def check_graph(model: Any) -> None:
             check_graph(layer)
 
 
-def model_copy(model: Any) -> Any:
-    """Return an uncompiled model of the same layers and weights, that shares nothing with *model*."""
-    new = rebuilt_model(model, lambda _path, layer: unbuilt_copy(layer))
+def model_copy(model: Any, *, dtype: str | None = None) -> Any:
+    """Return an uncompiled model of the same layers and weights, that shares nothing with *model*.
+
+    Args:
+        model: functional or Sequential; it is read only.
+        dtype: what all layers compute in, e.g. ``float32``; None: what they do.
+    """
+
+    def copy_of(_: str, layer: Any) -> Any:
+        return unbuilt_copy(layer) if dtype is None else _computing_in(dtype, unbuilt_copy(layer))
+
+    new = rebuilt_model(model, copy_of)
+    if dtype is not None:
+        _computing_in(dtype, new)
     set_weights_(new, model.get_weights())
     for old_layer, new_layer in zip(all_layers(model, itself=True), all_layers(new, itself=True), strict=True):
         if isinstance(old_layer, keras.Model) and not old_layer.trainable:
@@ -134,6 +147,16 @@ def _input_like(tensor: Any) -> Any:
 def input_name(tensor: Any) -> str:
     """Return the name of an input: that of its layer, which its tensor has only where somebody gave one."""
     return str(origin(tensor).name)
+
+
+def _computing_in(dtype: str, operation: Any) -> Any:
+    """Let a layer that is not built yet (or a model of built ones), and all in it, compute in another dtype."""
+    if isinstance(operation, keras.layers.Layer):
+        for layer in all_layers(operation, itself=True):
+            layer.dtype_policy = dtype
+    elif getattr(operation, "dtype", None) in _HALVES:  # a Cast, or the like
+        operation.dtype = dtype
+    return operation
 
 
 def short_name(variable: Any) -> str:

@@ -11,7 +11,7 @@ import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ from tfcompress.models.graph import is_graph
 from tfcompress.models.keras3_h5 import mend
 from tfcompress.models.keras_private import all_layers, application_layers
 from tfcompress.models.kinds import Kind, check_backend, graph_of, keras_of
+from tfcompress.models.lookups import Split, behind_lookups
+from tfcompress.models.precision import in_float32
 from tfcompress.models.probing import FileInfo, probe
 from tfcompress.models.savedmodel import check_trusted
 from tfcompress.models.signature import signature_of
@@ -49,6 +51,8 @@ class Loaded:
         native: the object as loaded: a Keras 3 or tf_keras model, or the SavedModel's path.
         refusal: why stages cannot be applied; empty if they can.
         writer_version: the version of the Keras that wrote the file, where it says so.
+        vocabularies: of look-up layers that stood in front of it and were left to the device: the words of each, by
+            the layer's name; see :mod:`tfcompress.models.lookups`.
         qat: whether it holds quantization-aware layers, of tfmot or of tfcompress.
         notes: what was done to it on the way in, worth telling.
     """
@@ -61,6 +65,7 @@ class Loaded:
     qat: bool = False
     notes: tuple[str, ...] = ()
     writer_version: str | None = None
+    vocabularies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def keras2(self) -> Any | None:
@@ -102,11 +107,36 @@ class Loaded:
 def native_of(model: Any) -> Any:
     """Return a model object, or the path of a SavedModel, for what users may give: that, a file's path, or a Loaded.
 
+    A model that computes in half precision is rebuilt in float32, and one that looks words up first begins behind that.
+
     Raises:
         ModelError: not a model that can be read.
         UntrustedCodeError: the file holds code; load it with *trust* on.
     """
-    return load(model).native if isinstance(model, str | Path | Loaded) else model
+    return prepared(model)[0]
+
+
+def prepared(model: Any) -> tuple[Any, tuple[str, ...]]:
+    """Return what :func:`native_of` does, and what was done for it: one sentence each.
+
+    Raises:
+        ModelError: not a model that can be read.
+        UntrustedCodeError: the file holds code; load it with *trust* on.
+        UnsupportedError: it cannot be rebuilt in float32, or looks words up in the middle.
+    """
+    if isinstance(model, str | Path | Loaded):
+        loaded = load(model)
+        return loaded.native, loaded.notes
+    made, notes = _computing(model)
+    return made.model, notes
+
+
+def _computing(model: Any) -> tuple[Split, tuple[str, ...]]:
+    """Return a model that computes in float32, behind its look-up layers."""
+    split = behind_lookups(model)
+    native, in_half = in_float32(split.model)
+    notes = (*split.notes, in_half) if in_half else split.notes
+    return replace(split, model=native), notes
 
 
 def load(
@@ -158,7 +188,8 @@ def load(
     except MemoryError as error:
         msg = f"model {str(path)!r} cannot be loaded: there is not enough memory for it beside its first load"
         raise ModelError(msg) from error
-    native, notes = _without_training_wrappers(model, info.wrappers)
+    split, notes = _ready(model, info.wrappers)
+    native = split.model
     return Loaded(
         source=str(path),
         sha256=sha256(path),
@@ -168,6 +199,7 @@ def load(
         qat=info.qat,
         notes=notes,
         writer_version=info.writer_version,
+        vocabularies=split.vocabularies,
     )
 
 
@@ -179,8 +211,9 @@ def _from_object(model: Any) -> Loaded:
         msg = f"model {model.name!r} is still in training wrappers; give what job.finish() returns"
         raise UsageError(msg)
     qat = not QUANTIZERS.isdisjoint(kinds) or _has_native_quantizers(graph)
-    native, notes = _without_training_wrappers(model, tuple(kinds & TRAINING_WRAPPERS))
-    return Loaded(model.name, None, writer, native, _refusal(native, qat=qat), qat, notes)
+    split, notes = _ready(model, tuple(kinds & TRAINING_WRAPPERS))
+    native, words = split.model, split.vocabularies
+    return Loaded(model.name, None, writer, native, _refusal(native, qat=qat), qat, notes, vocabularies=words)
 
 
 def _from_folder(path: Path, *, trust: bool) -> Loaded:
@@ -321,6 +354,13 @@ def _unreadable(path: Path, info: FileInfo, error: Exception) -> ModelError:
     hint = "; save the quantization-aware model as .h5 instead" if tfmots else ""
     written = f"written by {name} {info.writer_version or 'or older'}"
     return ModelError(f"model {str(path)!r}, {written}, cannot be rebuilt: {reason}{hint}")
+
+
+def _ready(model: Any, wrappers: Sequence[str]) -> tuple[Split, tuple[str, ...]]:
+    """Return a model without training wrappers that computes in float32, and what was done for it."""
+    native, notes = _without_training_wrappers(model, wrappers)
+    split, more = _computing(native)
+    return split, (*notes, *more)
 
 
 def _without_training_wrappers(model: Any, wrappers: Sequence[str]) -> tuple[Any, tuple[str, ...]]:

@@ -17,6 +17,7 @@ from tfcompress.quantization import (
     expand_activations,
     expand_attention,
     expand_convs,
+    expand_masks,
     expand_merges,
     expand_norms,
     expand_recurrent,
@@ -69,10 +70,13 @@ EXPANSIONS: dict[type, Callable[[Any, Expand], Apply | None]] = {
     _L.RNN: expand_recurrent.recurrent,
     _L.Bidirectional: expand_recurrent.bidirectional,
     _L.TimeDistributed: expand_recurrent.time_distributed,
+    _L.Masking: expand_masks.masking,
 }
 """Class of a layer -> what makes its expansion of it; None where this one needs none, or can have none."""
 
 _BY_NAME = {"LayerScale": expand_norms.layer_scale}  # of keras.applications, which does not export it
+
+_OPERATIONS: dict[str, Callable[[Any, Expand], Apply]] = {"NotEqual": expand_masks.not_equal}
 
 OBSTACLES: dict[type, Callable[[Any], str]] = {
     _L.Conv3D: expand_volumes.convolution_obstacle,
@@ -93,16 +97,22 @@ def expansion(layer: Any) -> Apply | None:
     """Return how *layer* is made of simpler parts.
 
     Args:
-        layer: a built Keras 3 layer. The expansion starts from its weights, but has variables of its own; only for
-            call arguments that it cannot take (a mask, an initial state) it calls the layer itself, so give a layer
-            that belongs to the new model.
+        layer: a built Keras 3 layer, or an operation. The expansion starts from its weights, but has variables of its
+            own; for call arguments that it cannot take it calls the layer itself, so give a layer that belongs to the
+            new model.
 
     Returns:
         A function that takes the layer's call arguments, applies the parts to them in the functional API and gives
         the outputs; it makes the parts' weights once, so call it for every call of a shared layer. Parts are named
         ``{layer.name}_{part}``; where an activation is split off a layer, what remains keeps the layer's name. None:
         the layer is taken as it is.
+
+    Raises:
+        UnsupportedError: the layer has no form in which the file would compute what it does.
     """
+    if not isinstance(layer, _L.Layer):
+        make = _OPERATIONS.get(type(layer).__name__)
+        return None if make is None else make(layer, _expanded)
     maker = EXPANSIONS.get(type(layer)) or _by_name(layer)
     apply = None if maker is None else maker(layer, _expanded)
     return None if apply is None else _without_absent(apply)

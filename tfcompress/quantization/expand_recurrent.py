@@ -27,9 +27,8 @@ def recurrent(layer: Any, expand: Expand) -> Apply | None:
 
     def apply(x: Any, initial_state: Any = None, mask: Any = None, **options: Any) -> Any:
         options.pop("training", None)
-        if initial_state is not None or mask is not None or mask_of(x) is not None:
-            return layer(x, initial_state=initial_state, mask=mask)
-        return _unrolled(layer, parts, cell, x)
+        states = None if initial_state is None else list(keras.tree.flatten(initial_state))
+        return _unrolled(layer, cell, x, states, mask_of(x) if mask is None else mask)
 
     return apply
 
@@ -50,17 +49,26 @@ def recurrent_obstacle(layer: Any) -> str:
     return ""
 
 
-def _unrolled(layer: Any, parts: Sublayers, cell: Any, x: Any) -> Any:
-    steps = x.shape[1]
+def _unrolled(layer: Any, cell: Any, x: Any, states: list[Any] | None, mask: Any | None) -> Any:
+    """Write a layer out; where *mask*, of shape (batch, steps), is False a step changes nothing.
+
+    What comes out at such a step is what came out before it (zero before the first), or zero where the layer says so.
+    """
+    parts, steps = cell.parts, x.shape[1]
     if layer.cell.dropout:
         # one mask for all steps, as the cell has it
         x = parts.layer(_L.Dropout, "dropout", rate=layer.cell.dropout, noise_shape=(None, 1, x.shape[-1]))(x)
     projected = parts.op("steps", keras.ops.unstack, cell.project(x), num=steps, axis=1)
-    states: list[Any] | None = None
-    outputs = []
-    for step in reversed(projected) if layer.go_backwards else projected:
-        states = cell.step(step, states)
-        outputs.append(states[0])
+    outputs: list[Any] = []
+    for place in reversed(range(steps)) if layer.go_backwards else range(steps):
+        before, states = states, cell.step(projected[place], states)
+        output = states[0]
+        if mask is not None:
+            known = parts.op("known", operator.getitem, mask, (slice(None), slice(place, place + 1)))
+            states = [cell.chosen(known, *pair) for pair in zip(states, before or [None] * len(states), strict=True)]
+            last = None if layer.zero_output_for_mask or not outputs else outputs[-1]
+            output = cell.chosen(known, output, last)
+        outputs.append(output)
     result = outputs[-1]
     if layer.return_sequences:
         result = parts.op("sequence", keras.ops.stack, outputs, axis=1)
@@ -88,6 +96,18 @@ class _Cell:
 
     def gates(self, part: str, z: Any, count: int) -> Any:
         return self.parts.op(part, keras.ops.split, z, count, axis=-1)
+
+    def chosen(self, known: Any, new: Any, old: Any | None) -> Any:
+        """Return *new* where *known*, of shape (batch, 1), is True, elsewhere *old*; None: zeros."""
+        return self.parts.op("kept", keras.ops.where, known, new, self.zeros(new) if old is None else old)
+
+    def zeros(self, x: Any) -> Any:
+        """Return zeros of the shape of *x*, (batch, units), on its scale.
+
+        A constant of zeros would have a scale of next to nothing, in multiples of which no bias fits into 32 bits.
+        """
+        padded = self.parts.op("padded", keras.ops.pad, x, ((0, 0), (self.units, 0)))
+        return self.parts.op("zeros", operator.getitem, padded, (slice(None), slice(0, self.units)))
 
 
 class _SimpleCell(_Cell):
@@ -162,14 +182,6 @@ class _GRUCell(_Cell):
             return [self.subtract([new, self.multiply([update, new])])]
         return [self.add([new, self.multiply([update, self.subtract([state, new])])])]
 
-    def zeros(self, x: Any) -> Any:
-        """Return zeros of the shape of *x*, (batch, units), on its scale.
-
-        A constant of zeros would have a scale of next to nothing, in multiples of which no bias fits into 32 bits.
-        """
-        padded = self.parts.op("padded", keras.ops.pad, x, ((0, 0), (self.units, 0)))
-        return self.parts.op("zeros", operator.getitem, padded, (slice(None), slice(0, self.units)))
-
 
 CELLS: dict[Any, Callable[[Sublayers, Any], Any]] = {
     _L.LSTMCell: _LSTMCell,
@@ -190,9 +202,11 @@ def bidirectional(layer: Any, expand: Expand) -> Apply | None:
 
     def apply(x: Any, initial_state: Any = None, mask: Any = None, **options: Any) -> Any:
         options.pop("training", None)
-        if initial_state is not None or mask is not None or mask_of(x) is not None:
-            return layer(x, initial_state=initial_state, mask=mask)
-        results = [keras.tree.flatten(side(x)) for side in sides.values()]
+        states = [] if initial_state is None else keras.tree.flatten(initial_state)
+        halves = (states[: len(states) // 2] or None, states[len(states) // 2 :] or None)
+        given = {"mask": mask_of(x) if mask is None else mask}
+        made = [side(x, initial_state=own, **given) for side, own in zip(sides.values(), halves, strict=True)]
+        results = [keras.tree.flatten(outputs) for outputs in made]
         ahead, back = (outputs[0] for outputs in results)
         if layer.return_sequences:
             back = parts.op("flip", keras.ops.flip, back, axis=1)

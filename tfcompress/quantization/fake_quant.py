@@ -168,6 +168,7 @@ class ConstantFakeQuant(keras.layers.Layer):  # type: ignore[misc]
     def __init__(self, low: float, high: float, bits: int = 8, **options: Any) -> None:
         super().__init__(autocast=False, **options)
         self.low, self.high, self.bits = low, high, bits
+        self.supports_masking = True
         self.built = True
 
     def compute_output_spec(self, inputs: Any) -> Any:

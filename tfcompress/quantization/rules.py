@@ -34,7 +34,8 @@ SAME_SCALE = frozenset(
         *("Concatenate", "Stack", "Split", "Unstack", "RepeatVector", "Repeat", "Tile"),
         *("ZeroPadding1D", "ZeroPadding2D", "Pad", "Cropping1D", "Cropping2D", "GetItem", "Slice", "Take"),
         *("Reshape", "Flatten", "Permute", "Transpose", "Squeeze", "ExpandDims", "Moveaxis", "Swapaxes"),
-        *("UpSampling1D", "UpSampling2D", "Resizing", "Resize", "BroadcastTo", "Flip", "Roll"),
+        *("UpSampling1D", "UpSampling2D", "Resizing", "Resize", "BroadcastTo", "Flip", "Roll", "Where"),
+        "TopK",
     }
 )
 """Inputs and outputs of these have one scale; the converter refuses ranges that differ ("violate the same scale")."""

@@ -95,7 +95,7 @@ def read_steps(model: Any) -> Steps:
 
     Raises:
         ModelError: the model was never built.
-        UnsupportedError: a subclassed model, whose graph is not known.
+        UnsupportedError: a subclassed model, whose graph is not known; or one with a loop that cannot be written out.
     """
     if is_sequential(model) and not (model.built and model.inputs):
         msg = f"model {model.name!r} was never built, its shapes are unknown; call it once on a sample"
@@ -163,10 +163,12 @@ class _Reader:
     def _expansion(self, layer: Any, op: Any, path: str, *, lone: bool) -> Callable[..., Any] | None:
         if id(layer) not in self._expansions:
             composite = isinstance(op, keras.layers.Layer)
-            found = expansion(op) if composite else None
+            found = expansion(op)
             if composite and found is None and lone:
                 found = standalone(op)
             reason = obstacle(op) if composite and found is None else ""
+            if found is None and _is_loop(op):
+                raise _no_loops(path, op, reason)
             if reason:
                 self.result.notes.append(f"qat leaves {path} ({type(op).__name__}) in float: {reason}")
             self._expansions[id(layer)] = found
@@ -215,6 +217,19 @@ class _Reader:
             name, count = f"{wanted}_{count}", count + 1
         self._names.add(name)
         return name
+
+
+def _is_loop(op: Any) -> bool:
+    inside = getattr(op, "forward_layer", op)
+    return isinstance(inside, keras.layers.RNN) and not inside.unroll
+
+
+def _no_loops(path: str, op: Any, reason: str) -> UnsupportedError:
+    return UnsupportedError(
+        f"qat cannot take {path} ({type(op).__name__}): {reason or 'it is no LSTM, GRU or SimpleRNN'}, so it cannot be "
+        "written out, and the TFLite converter has no 8-bit form of a loop; quantize 'dynamic' or 'float16' without "
+        "--qat, or build the model with what can be written out"
+    )
 
 
 def _is_of_one_value(op: Any, shape: tuple[int | None, ...]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +11,7 @@ import keras
 
 from tfcompress.errors import UnsupportedError
 from tfcompress.models.keras_private import input_structure, origin, output_structure
+from tfcompress.models.precision import float32_policy, in_float32
 from tfcompress.models.scope import check_scope, in_scope
 from tfcompress.models.transformed_layer import TransformedLayer, WeightTransform, variable_at
 from tfcompress.quantization import rules
@@ -53,6 +55,9 @@ class Quantized:
 def quantize(model: Any, stage: QAT, *, extra: Mapping[str, list[WeightTransform]] | None = None) -> Quantized:
     """Build *model* anew with fake quantization; the argument stays as it is.
 
+    Fake quantization computes in float32, as the file's integers are exact there: so does all of the new model, a note
+    says where *model* does not.
+
     Args:
         model: a functional or sequential Keras 3 model that is built.
         stage: bits, and which layers.
@@ -64,13 +69,20 @@ def quantize(model: Any, stage: QAT, *, extra: Mapping[str, list[WeightTransform
         UnsupportedError: a subclassed model; or one without a layer to quantize.
         UsageError: a pattern of the scope matches no layer with a kernel.
     """
+    model, in_half = in_float32(model)
+    with float32_policy():
+        made = _quantized(model, stage, dict(extra or {}))
+    return dataclasses.replace(made, notes=[in_half, *made.notes]) if in_half else made
+
+
+def _quantized(model: Any, stage: QAT, extra: dict[str, list[WeightTransform]]) -> Quantized:
     steps = read_steps(model)
     paths = [step.path for step in steps.steps if rules.kernels(step.op)]
     if not paths:
         msg = f"qat finds nothing to work on in model {model.name!r}: no layer has a kernel; leave the qat stage out"
         raise UnsupportedError(msg)
     check_scope("qat", stage.scope, paths, "layer with a kernel")
-    return _Rebuild(steps, stage, dict(extra or {})).result()
+    return _Rebuild(steps, stage, extra).result()
 
 
 class _Rebuild:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from edge_runner.graph import Operator
 from tfcompress.errors import ContractError
@@ -46,21 +47,55 @@ class FloatOpsError(ContractError):
         self.ops = tuple(ops)
 
 
+def check_all(checks: Iterable[Callable[[], None]]) -> None:
+    """Make checks, and refuse once for all that was found.
+
+    Raises:
+        FloatOpsError: with the ops in float, where there are some.
+        ContractError: the one there is; or numbered, where there are several.
+    """
+    found: list[ContractError] = []
+    for check in checks:
+        try:
+            check()
+        except ContractError as violation:
+            found.append(violation)
+    if len(found) == 1:
+        raise found[0]
+    if found:
+        msg = f"{len(found)} things are not as asked: " + "; ".join(f"({n}) {e}" for n, e in enumerate(found, 1))
+        ops = [op for error in found if isinstance(error, FloatOpsError) for op in error.ops]
+        raise FloatOpsError(msg, ops) if ops else ContractError(msg)
+
+
 def check_ops(model: FlatModel, export: Export) -> None:
     """Refuse ops that no TFLite runtime has, and what training should have taken away.
 
     Raises:
         ContractError: naming them.
     """
+    check_all(partial(check, model, export) for check in (_check_leftovers, _check_flex, _check_custom))
+
+
+def _check_leftovers(model: FlatModel, export: Export) -> None:
     leftovers = _LEFTOVERS | ({"QUANTIZE"} if export.quantize in _FLOAT else set())
     left = [FloatOp(op.name, _output(graph, op.outputs)) for graph, op in _ops(model) if op.name in leftovers]
     if left:
-        msg = f"the file must hold no training op, it holds {listed(left)}; export a model trained for int8 as int8"
+        mend = "the model still trains there: finish the job, or rebuild it without those ops"
+        if export.quantize != "int8":
+            mend = "export a model trained for int8 as int8"
+        msg = f"the file must hold no training op, it holds {listed(left)}; {mend}"
         raise ContractError(msg)
+
+
+def _check_flex(model: FlatModel, export: Export) -> None:
     flex = sorted({op.name for op in model.ops if op.flex})
     if flex and not export.select_ops:
         msg = f"the file must hold TFLite ops only, it holds {listed(flex)}; replace those layers, or give --select-ops"
         raise ContractError(msg)
+
+
+def _check_custom(model: FlatModel, _: Export) -> None:
     custom = sorted({op.name for op in model.ops if op.custom and not op.flex})
     if custom:
         msg = f"the file must hold TFLite ops only, it holds the custom ops {listed(custom)}; replace those layers"
@@ -77,40 +112,60 @@ def float_ops(model: FlatModel) -> tuple[FloatOp, ...]:
     )
 
 
-def check_integer(model: FlatModel, export: Export) -> None:
+def check_integer(model: FlatModel, export: Export, *, sampled: bool = True) -> None:
     """Refuse ops in float in a file that was asked to be int8 or int16x8, unless they are allowed.
+
+    Args:
+        model: the file.
+        export: what was asked for.
+        sampled: samples were given to calibrate on.
 
     Raises:
         FloatOpsError: naming ops and tensors.
     """
     if export.needs_data and export.float_ops == "refuse" and (found := float_ops(model)):
+        ends = _float_ends(model) if export.io_dtype != "float32" else []
+        both = f" and --io float32 (they make {listed(ends)})" if ends else ""
+        data = "" if sampled else "give --data, "
         msg = (
             f"{len(found)} of {len(list(model.ops))} ops have no {export.quantize} form and would stay in float: "
-            f"{listed(found)}; replace those layers, give --data if you gave none, or "
-            "give --float-ops allow"
+            f"{listed(found)}; replace those layers, {data}or give --float-ops allow{both}"
         )
         raise FloatOpsError(msg, found)
+
+
+def _float_ends(model: FlatModel) -> list[str]:
+    """Name the inputs that ops take, and the outputs that ops give, in float: no --io of whole numbers fits them."""
+    graph = model.subgraphs[0]
+    inner = [op for op in graph.ops if op.name not in _BOUNDARY]
+    taken, given = {n for op in inner for n in op.inputs}, {n for op in inner for n in op.outputs}
+    ends = [(tensor, taken) for tensor in model.inputs] + [(tensor, given) for tensor in model.outputs]
+    return [repr(tensor.name) for tensor, used in ends if tensor.dtype == "float32" and tensor.index in used]
 
 
 def check_io(model: FlatModel, export: Export, signature: Signature) -> None:
     """Check names, shapes and dtypes of inputs and outputs.
 
     Raises:
-        ContractError: naming the first that differs.
+        ContractError: naming all that differ.
     """
-    for kind, found, wanted in (
-        ("input", model.inputs, signature.inputs),
-        ("output", model.outputs, signature.outputs),
-    ):
-        by_name = {tensor.name: tensor for tensor in found}
-        names = [spec.name for spec in wanted]
-        if sorted(by_name) != sorted(names):
-            msg = (
-                f"the file's {kind}s must be {', '.join(names)}, they are {', '.join(by_name)}; convert the model again"
-            )
-            raise ContractError(msg)
-        for spec in wanted:
-            _check_tensor(kind, by_name[spec.name], spec, export)
+    check_all(partial(_check_side, *side, export) for side in _sides(model, signature))
+
+
+Side = tuple[str, tuple[IOTensor, ...], tuple[TensorSpec, ...]]
+
+
+def _sides(model: FlatModel, signature: Signature) -> tuple[Side, Side]:
+    return ("input", model.inputs, signature.inputs), ("output", model.outputs, signature.outputs)
+
+
+def _check_side(kind: str, found: Sequence[IOTensor], wanted: Sequence[TensorSpec], export: Export) -> None:
+    by_name = {tensor.name: tensor for tensor in found}
+    names = [spec.name for spec in wanted]
+    if sorted(by_name) != sorted(names):
+        msg = f"the file's {kind}s must be {', '.join(names)}, they are {', '.join(by_name)}; convert the model again"
+        raise ContractError(msg)
+    check_all(partial(_check_tensor, kind, by_name[spec.name], spec, export) for spec in wanted)
 
 
 def _check_tensor(kind: str, tensor: IOTensor, spec: TensorSpec, export: Export) -> None:

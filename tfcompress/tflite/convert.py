@@ -6,6 +6,7 @@ This is the one module through which tfcompress converts; :mod:`tfcompress.tflit
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,11 +19,23 @@ from tfcompress.errors import ConversionError
 from tfcompress.models.first_load import ENVIRONMENT
 from tfcompress.recipe import Export
 from tfcompress.tflite.flatbuffer import read
+from tfcompress.tflite.lower import ORDER
+from tfcompress.tflite.rearrange import for_any_batch, in_order, with_unique_names
 from tfcompress.worker import Worker, WorkerAnswerError, WorkerDiedError
 
 _MISSING = r"not yet supported for op|Unsupported (input|output) type"  # the latter: where such an op is the last one
 _CHILD = "tfcompress.tflite.converter_child"
-
+_SHOWN = 8
+LOOPS = frozenset({"While", "StatelessWhile"})
+"""Operations that TensorFlow's loops are."""
+_PLUMBING = frozenset(
+    {
+        *("Const", "Identity", "IdentityN", "NoOp", "Placeholder", "Pack", "Shape", "StridedSlice", "Reshape"),
+        *("VarHandleOp", "ReadVariableOp", "AssignVariableOp", "VarIsInitializedOp", "DisableCopyOnRead"),
+        *("PartitionedCall", "StatefulPartitionedCall", "MergeV2Checkpoints", "RestoreV2", "SaveV2", "ShardedFilename"),
+        *("StaticRegexFullMatch", "StringJoin", "Select"),
+    }
+)
 
 RETRIES = 4
 """More conversions at most where one of them fails by accident, or leaves an op in float that others do not."""
@@ -134,10 +147,34 @@ class ConverterProcess:
             MissingKernelError: ops have no integer kernel, and *float_ops* was off.
             ConversionError: the converter refused the model, naming the ops, or died, naming the signal.
         """
+        folder = Path(self._waiting[2]["saved_model"]) if self._waiting else None
         target = self._finish()
         content = target.read_bytes()
         target.unlink()
-        return content
+        return self._rearranged(content, folder)
+
+    def _rearranged(self, content: bytes, saved_model: Path | None) -> bytes:
+        """Return a file in the model's order, with names of their own for its tensors, for any batch if that works."""
+        order = saved_model / ORDER if saved_model else None
+        if order is None or not order.exists():
+            return content
+        content = with_unique_names(in_order(content, **json.loads(order.read_text("utf-8"))))
+        resizable = for_any_batch(content)
+        return resizable if resizable != content and self._takes_batches(resizable) else content
+
+    def _takes_batches(self, model: bytes) -> bool:
+        """Say whether TensorFlow's interpreter gives each of two samples what it gives it alone."""
+        self._count += 1
+        path = self._worker.folder / f"{self._count}.tflite"
+        path.write_bytes(model)
+        shapes = {tensor.index: tensor.example_shape for tensor in read(model).inputs}
+        try:
+            return bool(self._worker.ask({"batches": str(path), "shapes": shapes})["same"])
+        except WorkerDiedError:
+            self._replace_worker()
+        except WorkerAnswerError:
+            pass
+        return False
 
     def _finish(self) -> Path:
         """Wait until the converter has answered; returns the file that it wrote."""
@@ -150,7 +187,7 @@ class ConverterProcess:
         except WorkerDiedError as death:
             self._replace_worker()
             where = f"; what it printed is in {self._log}" if self._log else ""
-            what_to_do = _remedy(death.reason) + where
+            what_to_do = _remedy(death.reason, request) + where
             msg = f"the TFLite converter died by {death.reason} while converting to {what}; {what_to_do}"
             raise ConversionError(msg) from death
         except WorkerAnswerError as answer:
@@ -211,10 +248,37 @@ def _what(export: Export, *, qat: bool) -> str:
     return f"{name} (quantization-aware trained)" if qat else name
 
 
-def _remedy(reason: str) -> str:
+def _remedy(reason: str, request: Mapping[str, Any]) -> str:
+    """Say what may help after the converter's death, by its signal and what the graph holds."""
     if reason == "SIGKILL":
         return "the machine has most likely run out of memory: use fewer or smaller calibration samples"
-    return "recurrent layers do that to it: use --qat, build them with unroll=True, or quantize 'dynamic' or 'float16'"
+    held = operations(Path(request["saved_model"]))
+    if held & LOOPS and request["quantize"] in ("int8", "int16x8"):
+        written_out = "" if request["qat"] else "train with --qat, which writes recurrent layers out, or "
+        return (
+            f"the model holds a loop, as recurrent layers do, which it often cannot quantize: {written_out}build them "
+            "with unroll=True, or quantize 'dynamic' or 'float16'"
+        )
+    named = ", ".join(sorted(held)[:_SHOWN]) + (" and more" if len(held) > _SHOWN else "")
+    return f"the model holds {named or 'no known operation'}; choose another --quantize, or replace layers one by one"
+
+
+def operations(saved_model: Path) -> set[str]:
+    """Return the kinds of operations that compute in a SavedModel's graph, functions included; empty: it is unreadable.
+
+    Left out are those that only hand tensors, variables and calls around.
+    """
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    saved = saved_model_pb2.SavedModel()
+    try:
+        saved.ParseFromString((saved_model / "saved_model.pb").read_bytes())
+    except (DecodeError, OSError):
+        return set()
+    graphs = [meta.graph_def for meta in saved.meta_graphs]
+    lists = [nodes for graph in graphs for nodes in (graph.node, *(f.node_def for f in graph.library.function))]
+    return {node.op for nodes in lists for node in nodes} - _PLUMBING
 
 
 def _reason(text: str) -> str:
@@ -222,6 +286,11 @@ def _reason(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     unsupported = re.findall(r"TF Select ops: (.+)|Custom ops: (.+)|not yet supported for op: '(\w+)'", text)
     ops = ", ".join(dict.fromkeys(name for found in unsupported for name in found if name))
+    if "TF Select ops" in text and re.search(r"[x<]b?f16>", text):
+        return (
+            "it computes in half precision, which no TFLite kernel does; export the Keras model that it was made from, "
+            "or save it again under the dtype policy 'float32'"
+        )
     if "TF Select ops" in text or "flex op" in text:
         return f"no TFLite op for {ops or 'some TensorFlow ops'}; replace those layers, or give --select-ops"
     if ops:

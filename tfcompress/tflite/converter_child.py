@@ -5,6 +5,8 @@ Request: ``saved_model`` (folder), ``target`` (file to write), ``quantize``, ``i
 input, or null). Answer: ``{}``.
 Or ``open`` (a TFLite file to run in TensorFlow's own interpreter), ``shapes`` (by number of the input's tensor).
 Answer: ``version`` of TensorFlow.
+Or ``batches`` (a TFLite file for one sample at a time), ``shapes`` (likewise).
+Answer: ``same`` (it gives each of two samples together what it gives it alone).
 Or what :mod:`tfcompress.models.load_child` answers.
 """
 
@@ -30,6 +32,8 @@ def main(requests: int, answers: int, lifeline: int) -> None:
 
 def _answer(request: dict[str, Any]) -> dict[str, Any]:
     load_child.forget_loaded()
+    if "batches" in request:
+        return {"same": _takes_batches(request["batches"], request["shapes"])}
     if "open" in request:
         return _open(request["open"], request["shapes"])
     return _convert(request) if "saved_model" in request else load_child.answer(request)
@@ -39,7 +43,7 @@ def _open(path: str, shapes: dict[str, list[int]]) -> dict[str, Any]:
     """Run a file once, on zeros, in the interpreter that TensorFlow brings."""
     import tensorflow as tf
 
-    interpreter = tf.lite.Interpreter(model_path=path)
+    interpreter = _interpreter(path)
     for index, shape in shapes.items():
         interpreter.resize_tensor_input(int(index), shape)
     interpreter.allocate_tensors()
@@ -47,6 +51,46 @@ def _open(path: str, shapes: dict[str, list[int]]) -> dict[str, Any]:
         interpreter.set_tensor(tensor["index"], np.zeros(tensor["shape"], tensor["dtype"]))
     interpreter.invoke()
     return {"version": tf.__version__}
+
+
+def _takes_batches(path: str, shapes: dict[str, list[int]]) -> bool:
+    """Run a file on two samples, together and one by one; what differs by rounding is the same."""
+    generator = np.random.default_rng(0)
+    samples: dict[int, np.ndarray] = {}
+    together = _interpreter(path)
+    for tensor in together.get_input_details():
+        shape = (2, *shapes[str(tensor["index"])][1:])
+        drawn = generator.integers(0, 2, shape) if tensor["dtype"] != np.float32 else generator.normal(size=shape)
+        samples[tensor["index"]] = drawn.astype(tensor["dtype"])
+    both = _outputs(together, samples)
+    for place in range(2):
+        alone = _outputs(_interpreter(path), {index: values[place : place + 1] for index, values in samples.items()})
+        for whole, part in zip(both, alone, strict=True):
+            if whole.shape != (2, *part.shape[1:]) or not _near(whole[place], part[0]):
+                return False
+    return True
+
+
+def _interpreter(path: str) -> Any:
+    import tensorflow as tf
+
+    return tf.lite.Interpreter(model_path=path)
+
+
+def _outputs(interpreter: Any, samples: dict[int, np.ndarray]) -> list[np.ndarray]:
+    for index, values in samples.items():
+        interpreter.resize_tensor_input(index, values.shape)
+    interpreter.allocate_tensors()
+    for index, values in samples.items():
+        interpreter.set_tensor(index, values)
+    interpreter.invoke()
+    return [interpreter.get_tensor(tensor["index"]) for tensor in interpreter.get_output_details()]
+
+
+def _near(a: np.ndarray, b: np.ndarray) -> bool:
+    a, b = a.astype(np.float64), b.astype(np.float64)
+    step = 1.0 if np.array_equal(a, np.rint(a)) else 0.0  # a number of 8 or 16 bits may round the other way
+    return bool(np.allclose(a, b, rtol=1e-3, atol=max(step, 1e-4 * float(np.abs(b).max(initial=0.0)))))
 
 
 def _convert(request: dict[str, Any]) -> dict[str, Any]:

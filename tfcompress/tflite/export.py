@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from tfcompress.errors import ConversionError, TfcompressError, UnsupportedError
 from tfcompress.files import sha256, write_atomic
 from tfcompress.models.kinds import keras_of
-from tfcompress.models.loading import load, native_of
+from tfcompress.models.loading import load, prepared
 from tfcompress.models.specs import Signature
 from tfcompress.progress import SILENT, Progress
 from tfcompress.recipe import Export
@@ -128,7 +128,9 @@ def export(
     """
     for text in settings.runtimes:
         parse(text)  # a name that is misspelt is told now, not after the conversion
-    model = native_of(model)
+    model, notes = prepared(model)
+    for note in notes:
+        progress.note(note)
     with contextlib.ExitStack() as stack:
         request = Request(
             settings=settings,
@@ -143,8 +145,8 @@ def export(
         try:
             made = attempt(model, request, model)
         except (ConversionError, FloatOpsError) as refusal:
-            return _by_our_rules(model, request, refusal)
-    return _file(made, settings, "trained ranges" if made.qat else "converter")
+            return _by_our_rules(model, request, refusal, notes)
+    return _file(made, settings, "trained ranges" if made.qat else "converter", notes)
 
 
 def _file(made: Attempt, settings: Export, route: Route, notes: tuple[str, ...] = ()) -> TFLiteModel:
@@ -152,7 +154,7 @@ def _file(made: Attempt, settings: Export, route: Route, notes: tuple[str, ...] 
     return TFLiteModel(made.content, settings, made.signature, made.verification, route, told)
 
 
-def _by_our_rules(model: Any, request: Request, refusal: TfcompressError) -> TFLiteModel:
+def _by_our_rules(model: Any, request: Request, refusal: TfcompressError, notes: tuple[str, ...]) -> TFLiteModel:
     """Return the file of the model with the ranges of our own quantization-aware training, untrained.
 
     Raises:
@@ -167,7 +169,7 @@ def _by_our_rules(model: Any, request: Request, refusal: TfcompressError) -> TFL
         request.progress.note(f"they cannot, either: {second}")
         raise refusal from None
     why = f"{_why(refusal)}: so the model was rewritten as for --qat, and calibrated without training"
-    return _file(made, request.settings, "calibrated by our rules", (why, *rewritten.notes))
+    return _file(made, request.settings, "calibrated by our rules", (*notes, why, *rewritten.notes))
 
 
 def _calibrated(model: Any, settings: Export, data: Samples | None, seed: int, progress: Progress) -> Quantized | None:

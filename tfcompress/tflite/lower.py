@@ -7,6 +7,7 @@ of an unknown one, and recurrent layers need it.
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +15,14 @@ from typing import Any
 
 from tfcompress.errors import ConversionError
 from tfcompress.models.kinds import graph_of, keras_of
+from tfcompress.models.plain_argmax import plain_argmax
+from tfcompress.models.precision import float32_policy, in_float32
 from tfcompress.models.signature import signature_of
 from tfcompress.models.specs import Signature
 from tfcompress.models.wiring import SERVING, infer, wire
+
+ORDER = "assets.extra/order.json"
+"""File of a lowered model that holds the names of its inputs and outputs in the model's order."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,7 @@ def lower(model: Any, folder: Path) -> Lowered:
     Raises:
         ConversionError: the model cannot be traced, or uses a resource that it does not hold.
     """
-    model = _baked(model)
+    model = _baked(in_float32(model)[0])
     signature = signature_of(model)
     wanted = wire(graph_of(model)).batch
     batch = 1
@@ -65,6 +71,7 @@ def lower(model: Any, folder: Path) -> Lowered:
             raise
         batch = wanted
         _write(model, signature, batch, folder)
+    _keep_order(signature, folder)
     return Lowered(folder, signature, batch, _holds_fake_quant(folder))
 
 
@@ -74,7 +81,10 @@ def _baked(model: Any) -> Any:
         return model
     from tfcompress.quantization.baking import baked, is_fake_quant
 
-    return baked(model) if is_fake_quant(model) else model
+    if not is_fake_quant(model):
+        return model
+    with float32_policy():
+        return baked(model)
 
 
 def _write(model: Any, signature: Signature, batch: int, folder: Path) -> None:
@@ -87,7 +97,8 @@ def _write(model: Any, signature: Signature, batch: int, folder: Path) -> None:
         return {name: tf.identity(value, name=name) for name, value in infer(model, tensors).items()}
 
     try:
-        function = serve.get_concrete_function(**specs)
+        with plain_argmax():
+            function = serve.get_concrete_function(**specs)
         module = tf.Module()
         # What the graph touches, not what the model lists: a variable outside a layer's list is saved too, and the
         # layers' own functions (hundreds, in a deep model) are not traced.
@@ -95,8 +106,21 @@ def _write(model: Any, signature: Signature, batch: int, folder: Path) -> None:
         tf.saved_model.save(module, str(folder), signatures={SERVING: function})
     except (ValueError, TypeError, AssertionError, tf.errors.OpError) as error:
         reason = _reason(error)
+        if "untracked" in reason:
+            msg = (
+                "model looks words or numbers up in a table, for which TFLite has no op; export the Keras model that it"
+                " was made from, functional or sequential (it is cut behind the lookup), or sign one that begins there"
+            )
+            raise ConversionError(msg) from error
         msg = f"model cannot be traced with a batch of {batch}: {reason}; give it a call() that takes any batch size"
         raise ConversionError(msg) from error
+
+
+def _keep_order(signature: Signature, folder: Path) -> None:
+    """Write down the order of inputs and outputs, which a SavedModel's signature does not have."""
+    order = {side: [spec.name for spec in getattr(signature, side)] for side in ("inputs", "outputs")}
+    (folder / ORDER).parent.mkdir(exist_ok=True)
+    (folder / ORDER).write_text(json.dumps(order), "utf-8")
 
 
 def _holds_fake_quant(folder: Path) -> bool:

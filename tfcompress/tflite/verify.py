@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -129,7 +130,7 @@ def verify(
         ModelError: the Keras model's own outputs are not finite.
     """
     flat = read(model)
-    size_note = check_structure(flat, export, signature, float_size_bytes)
+    size_note = check_structure(flat, export, signature, float_size_bytes, sampled=real_samples)
     with contextlib.ExitStack() as stack:
         interpreter = stack.enter_context(InterpreterProcess(model))
         reference = None
@@ -138,8 +139,11 @@ def verify(
         outputs = interpreter.run(inputs)
         found = agreements(flat, keras_outputs, outputs)
         least = LEAST_DB[export.quantize] if export.min_agreement_db is None else export.min_agreement_db
-        for item in found:
-            check_agreement(flat, keras_outputs[item.name], item, least, export)
+        mend = what_to_do(export, real_samples=real_samples, trained=trained is not None)
+        contract.check_all(
+            functools.partial(check_agreement, flat, keras_outputs[item.name], item, least, export, mend)
+            for item in found
+        )
         steps, kernel_note = compare_kernels(reference, inputs, outputs) if reference else (None, "")
         exact = None
         if trained and reference and not kernel_note:
@@ -168,25 +172,39 @@ def verify(
     )
 
 
-def check_structure(flat: FlatModel, export: Export, signature: Signature, float_size_bytes: int | None) -> str:
+def check_structure(
+    flat: FlatModel, export: Export, signature: Signature, float_size_bytes: int | None, *, sampled: bool = True
+) -> str:
     """Check everything that needs no interpreter; returns the note on the file's size.
 
     Raises:
-        ContractError: naming ops, tensors or numbers.
+        ContractError: naming ops, tensors or numbers; all that is not as asked, in one message.
     """
-    contract.check_ops(flat, export)
-    contract.check_integer(flat, export)
-    contract.check_io(flat, export, signature)
-    contract.check_weights(flat, export)
+    contract.check_all(
+        (
+            lambda: contract.check_ops(flat, export),
+            lambda: contract.check_integer(flat, export, sampled=sampled),
+            lambda: contract.check_io(flat, export, signature),
+            lambda: contract.check_weights(flat, export),
+        )
+    )
     if float_size_bytes is None or export.quantize == "none":
         return ""
     return contract.check_size(flat, float_size_bytes)
 
 
 def check_agreement(
-    flat: FlatModel, reference: np.ndarray, found: OutputAgreement, least: float, export: Export
+    flat: FlatModel, reference: np.ndarray, found: OutputAgreement, least: float, export: Export, mend: str
 ) -> None:
     """Check that one output is near enough to the Keras model's.
+
+    Args:
+        flat: the file.
+        reference: the Keras model's output, of shape (samples, *shape).
+        found: how it compares.
+        least: what was asked, in dB.
+        export: what was asked for.
+        mend: what to do where it is not.
 
     Raises:
         ContractError: with the numbers and the likely causes.
@@ -205,17 +223,22 @@ def check_agreement(
         near = rounded or found.sqnr_db >= least
         got = f"{found.sqnr_db:.1f} dB (largest error {found.max_abs_error:.3g})"
     if not near:
-        msg = f"{wanted}, got {got}; {_mend(export)}"
+        msg = f"{wanted}, got {got}; {mend}"
         raise ContractError(msg)
 
 
-def _mend(export: Export) -> str:
-    if export.needs_data:
-        return (
-            "check that the calibration samples are preprocessed as in training; otherwise train with --qat, choose "
-            "another --quantize, or accept it with --min-agreement-db"
-        )
-    return "choose another --quantize, or accept it with --min-agreement-db"
+def what_to_do(export: Export, *, real_samples: bool, trained: bool) -> str:
+    """Say what to do about outputs that do not agree, of what has not been done yet."""
+    ways = ["accept it with --min-agreement-db"]
+    if export.quantize != "none":
+        ways.insert(0, "choose another --quantize")
+    if not real_samples:
+        ways.insert(0, "give --data (it was compared on random numbers)")
+    if trained:
+        ways.insert(0, "train it for longer, or at a lower --learning-rate")
+    elif export.needs_data:
+        ways[:0] = ["check that the calibration samples are preprocessed as in training; otherwise train with --qat"]
+    return ", ".join(ways[:-1]) + (", or " if len(ways) > 1 else "") + ways[-1]
 
 
 def compare_kernels(

@@ -31,6 +31,7 @@ from tfcompress.engines.tfmot.transforms import ClusterTransform, KernelOnly, Pr
 from tfcompress.errors import UnsupportedError, UsageError
 from tfcompress.models.graph import leaf_layers
 from tfcompress.models.own_training import in_class_of
+from tfcompress.models.precision import float32_policy, in_float32
 from tfcompress.models.samples import Samples
 from tfcompress.models.scope import listed
 from tfcompress.recipe import QAT, Cluster, Prune, Stage
@@ -229,7 +230,7 @@ def open_session(
     samples: Samples | None = None,
     teacher: Any | None = None,
 ) -> TfmotSession:
-    """Prepare *stages* on a copy of a tf_keras model.
+    """Prepare *stages* on a copy of a tf_keras model, which computes in float32 whatever the model does.
 
     Args:
         model: functional or Sequential, built; never changed.
@@ -243,7 +244,11 @@ def open_session(
         UsageError: a scope that matches nothing, or stages that contradict each other.
         UnsupportedError: tfmot refuses the model, or layers of it; they are named.
     """
-    return TfmotSession(model, stages, seed)
+    model, in_half = in_float32(model)
+    with float32_policy():
+        session = TfmotSession(model, stages, seed)
+    session.notes[:0] = [in_half] if in_half else []
+    return session
 
 
 def _check_plain(model: Any) -> None:

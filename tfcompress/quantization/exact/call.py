@@ -6,12 +6,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from tfcompress.models.call_template import Template
 from tfcompress.quantization.baking import range_of
 from tfcompress.quantization.exact.values import Grid, Held, Sums, Waiting
 from tfcompress.quantization.fake_quant import FakeQuant
 
 Exact = Held | Waiting | Sums
+
+CONDITIONAL = frozenset({"Where"})
+"""Operations whose first argument is a condition."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +29,8 @@ class Emulated:
         given: the tensors that fill it.
         ranges: the model's layers that round, by name.
         kept: what a kernel makes once a layer, for the next samples.
+        conditions: tensors of other arguments that hold no real numbers, where the layer is one of
+            :data:`CONDITIONAL`; they fill no slot of *given*.
     """
 
     layer: Any
@@ -31,6 +38,7 @@ class Emulated:
     given: list[Exact]
     ranges: Mapping[str, FakeQuant]
     kept: dict[Any, Any]
+    conditions: tuple[np.ndarray, ...] = ()
 
     @property
     def held(self) -> Held | None:
@@ -43,8 +51,8 @@ class Emulated:
         return layer(*args, **kwargs)
 
 
-Maker = Callable[[Emulated], "list[Exact] | None"]
-"""Computes a call exactly; None: it cannot."""
+Maker = Callable[[Emulated], "Sequence[Exact | None] | None"]
+"""Computes a call exactly; None: it cannot. An output that is None is on no grid: it is what Keras gives for it."""
 
 
 def grid_of(layer: FakeQuant, least_step: float = 0.0) -> Grid:

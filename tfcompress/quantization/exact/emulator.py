@@ -21,7 +21,7 @@ from tfcompress.models.layer_copies import is_symbolic
 from tfcompress.models.wiring import wire
 from tfcompress.quantization.baking import is_fake_quant, least_steps
 from tfcompress.quantization.exact.arithmetic import rescaled, weighted
-from tfcompress.quantization.exact.call import Emulated, Exact, grid_of
+from tfcompress.quantization.exact.call import CONDITIONAL, Emulated, Exact, grid_of
 from tfcompress.quantization.exact.operators import EXACT
 from tfcompress.quantization.exact.values import Grid, Held, Sums, Waiting
 from tfcompress.quantization.fake_quant import FakeQuant
@@ -99,10 +99,12 @@ class Emulator:
         layer = call.layer
         if isinstance(layer, FakeQuant):
             return [self._on_grid(layer, given[0])]
-        maker, known = EXACT.get(type(layer).__name__), None
+        kind = type(layer).__name__
+        maker, known = EXACT.get(kind), None
         exact = [node.exact for node in given if node.exact is not None]
-        if maker is not None and len(exact) == len(given):
-            known = maker(Emulated(layer, template, exact, self._ranges, self._kept))
+        conditions = tuple(np.asarray(node.real) for node in given[:1] if kind in CONDITIONAL and node.exact is None)
+        if maker is not None and len(exact) + len(conditions) == len(given):
+            known = maker(Emulated(layer, template, exact, self._ranges, self._kept, conditions))
         if known is None and exact:
             self.rounded.add(type(getattr(layer, "layer", layer)).__name__)
 

@@ -203,6 +203,25 @@ def _moved(call: Emulated) -> list[Exact] | None:
     return [Held(np.asarray(output).astype(np.int64) + first.grid.zero_point, first.grid) for output in outputs]
 
 
+def _chosen(call: Emulated) -> list[Exact] | None:
+    """Choose by a condition between two tensors on one grid."""
+    held = [side for side in call.given if isinstance(side, Held)]
+    if len(call.conditions) != 1 or len(held) != 2 or held[0].grid != held[1].grid:
+        return None
+    return [Held(np.where(call.conditions[0], held[0].numbers, held[1].numbers), held[0].grid)]
+
+
+def _found(call: Emulated) -> list[None] | None:
+    """Give places of the largest or least values, which are the same among real values as among their numbers."""
+    return None if call.held is None else [None]
+
+
+def _topped(call: Emulated) -> list[Exact | None] | None:
+    """Give the largest values, and their places."""
+    moved = _moved(call)
+    return None if moved is None else [moved[0], None]
+
+
 def _resized(call: Emulated) -> list[Exact] | None:
     layer, held = call.layer, call.held
     if layer.data_format == "channels_first" or getattr(layer, "fill_value", 0):
@@ -247,6 +266,9 @@ EXACT: dict[str, Maker] = {
     "PReLU": _parametric,
     "LeakyReLU": _leaky,
     "Rsqrt": _inverse_rooted,
+    "Where": _chosen,
+    "TopK": _topped,
+    **dict.fromkeys(("Argmax", "Argmin"), _found),
     **dict.fromkeys(("Absolute", "Abs"), _magnitude),
     **dict.fromkeys(("UpSampling2D", "Resizing", "Resize"), _resized),
     **dict.fromkeys(("Exp", "Log", "Gelu"), _tabled),
