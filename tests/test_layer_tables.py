@@ -108,7 +108,7 @@ TABLES = {
             | named("Concatenate Maximum Minimum Subtract AveragePooling1D AveragePooling2D MaxPooling1D MaxPooling2D")
             | named("Resizing")
             | of_ranks("Cropping{}D", "ZeroPadding{}D")
-            | of(LAYERS, "global poolings", "shapes", "in training only", "augmentation"),
+            | (of(LAYERS, "global poolings", "shapes", "in training only", "augmentation") - {"Masking"}),
             "nobody has asked for it": of(LAYERS, "adaptive poolings")
             | of_ranks("ConvLSTM{}D")
             | named("AdditiveAttention Attention GroupedQueryAttention CenterCrop UpSampling3D ReversibleEmbedding")
@@ -141,7 +141,7 @@ TABLES = {
             "computes on a scale of its own": named("Divide Subtract TrueDivide Amax Amin Mean Std Sum Var Copy Matmul")
             | OPERATIONS["activations"] - named("Erf Relu Relu6 Sigmoid Tanh")
             | OPERATIONS["arithmetic of one"] - named("Cast Cos Floor Negative Sin Square"),
-            "likewise, unless TFLite has no int8 op for it": (RARE - {"Average"})
+            "likewise, unless TFLite has no int8 op for it": (RARE - named("Average TopK Where"))
             | RAW_NETWORK
             | PICTURES
             | ADAPTIVE
@@ -171,14 +171,13 @@ TABLES = {
             | of(LAYERS, "attention", "normalizations", "around a layer")
             | named("ELU Average Dot UpSampling1D AveragePooling3D MaxPooling3D"),
             "called by others only, or nothing to compute": of(LAYERS, "cells", "no computation"),
-            "rounded in float instead": of(
-                LAYERS, "adaptive poolings", "augmentation", "features", "spectrograms", "code"
-            )
+            "rounded in float instead": of(LAYERS, "adaptive poolings", "features", "spectrograms", "code")
+            | NEW_AUGMENTATION
             | named("CenterCrop Cropping3D UpSampling3D ZeroPadding3D GlobalAveragePooling3D GlobalMaxPooling3D")
-            | named("ActivityRegularization AlphaDropout GaussianDropout GaussianNoise Masking SpatialDropout3D"),
+            | named("ActivityRegularization Masking RandomCrop"),
         },
         operations={
-            "rounded in float instead": RARE
+            "rounded in float instead": (RARE - named("Argmax Argmin TopK Where"))
             | RAW_NETWORK
             | PICTURES
             | ADAPTIVE
@@ -314,8 +313,8 @@ def test_what_keeps_its_scale_rounds_or_moves_values():
         """
         BroadcastTo Concatenate Cropping1D Cropping2D ExpandDims Flatten Flip GetItem GlobalMaxPooling1D
         GlobalMaxPooling2D GlobalMaxPooling3D Max MaxPool MaxPooling1D MaxPooling2D MaxPooling3D Maximum Min Minimum
-        Moveaxis Pad Permute Repeat RepeatVector Reshape Roll Slice Split Squeeze Stack Swapaxes Take Tile Transpose
-        Unstack UpSampling1D ZeroPadding1D ZeroPadding2D
+        Moveaxis Pad Permute Repeat RepeatVector Reshape Roll Slice Split Squeeze Stack Swapaxes Take Tile TopK
+        Transpose Unstack UpSampling1D Where ZeroPadding1D ZeroPadding2D
         """
     )
     expanded = {"AveragePooling3D"}

@@ -212,3 +212,8 @@ def in_safe_mode() -> bool | None:
 
     found: bool | None = serialization_lib.in_safe_mode()
     return found
+
+
+def numpy_functions() -> Any:
+    """Return the module in which Keras 3 keeps what its operations compute on TensorFlow."""
+    return importlib.import_module("keras.src.backend.tensorflow.numpy")

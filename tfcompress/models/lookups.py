@@ -13,7 +13,7 @@ from typing import Any
 from tfcompress.errors import UnsupportedError
 from tfcompress.models.call_template import leaves, map_structure
 from tfcompress.models.graph import Call, calls, is_graph
-from tfcompress.models.keras_private import origin
+from tfcompress.models.keras_private import has_origin, origin
 from tfcompress.models.kinds import graph_of, keras_of, library
 
 TABLES = ("StringLookup", "IntegerLookup", "TextVectorization")
@@ -101,7 +101,7 @@ def _front(model: Any, found: list[Call]) -> tuple[list[Call], list[Any], dict[i
     before: list[Call] = []
     ends: dict[int, Any] = {}
     for call in found:
-        given = [leaf for leaf in leaves((call.args, call.kwargs)) if hasattr(leaf, "_keras_history")]
+        given = [leaf for leaf in leaves((call.args, call.kwargs)) if has_origin(leaf)]
         known = [id(tensor) in tensors for tensor in given]
         if type(call.layer).__name__ not in WITHOUT_OP:
             ends |= {id(tensor): tensor for tensor in given if id(tensor) in tensors}

@@ -15,8 +15,10 @@ from typing import Any
 def plain_argmax() -> Iterator[None]:
     """Have Keras 3 trace ``argmax`` and ``argmin`` as one op each; it is changed for as long as this lasts."""
     import tensorflow as tf
-    from keras.src.backend.tensorflow import numpy as backend
 
+    from tfcompress.models.keras_private import numpy_functions
+
+    backend = numpy_functions()
     before = {name: getattr(backend, name) for name in ("argmax", "argmin")}
     try:
         for name in before:
