@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 from tfcompress import plain
 from tfcompress.errors import RecipeError, nearest
+from tfcompress.export_choices import CALIBRATORS, PACKINGS, RUNTIMES, check_name, default_packings
 from tfcompress.schema import check, check_literals, check_type
 from tfcompress.stages.channels import Channels
 from tfcompress.stages.cluster import Cluster
@@ -74,6 +75,10 @@ class Export:
         select_ops: allow TensorFlow (Flex) ops, which only the big runtime has.
         min_agreement_db: least signal-to-noise ratio between the Keras model's outputs and the file's, on real samples,
             in dB; None: the default of the scheme.
+        calibration: how an int8 file's ranges follow from the samples: ``minmax``, ``percentile``, ``mse``. All but
+            ``minmax`` rewrite the model by the rules of quantization-aware training, without training.
+        packings: passes over the finished bytes that change no number, each proven on the file: ``slim``.
+        keep_names: packings keep the names of tensors inside the graph, which no runtime reads.
     """
 
     quantize: Quantize = "none"
@@ -85,10 +90,14 @@ class Export:
     float_ops: Literal["refuse", "allow"] = "refuse"
     select_ops: bool = False
     min_agreement_db: float | None = None
+    calibration: str = "minmax"
+    packings: tuple[str, ...] = field(default_factory=default_packings)
+    keep_names: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
         check_literals(self, "export")
+        self._check_choices()
         check("export.samples", "at least 1", self.samples, ok=self.samples >= 1)
         possible: dict[str, tuple[str, ...]] = {
             "int8": ("auto", "float32", "int8", "uint8"),
@@ -97,6 +106,27 @@ class Export:
         allowed = possible.get(self.quantize, ("auto", "float32"))
         text = f"one of {', '.join(map(repr, allowed))} with quantize {self.quantize!r}"
         check("export.io", text, self.io, ok=self.io in allowed)
+
+    def _check_choices(self) -> None:
+        """Check what goes by a table's names, and whether it would do anything."""
+        check_name("export.calibration", self.calibration, CALIBRATORS)
+        needless = self.calibration != "minmax" and self.quantize != "int8"
+        check("export.calibration", f"'minmax' with quantize {self.quantize!r}", self.calibration, ok=not needless)
+        for name in self.packings:
+            check_name("export.packings item", name, PACKINGS)
+        once = len(set(self.packings)) == len(self.packings)
+        check("export.packings", "names, each at most once", self.packings, ok=once)
+        check(
+            "export.keep_names",
+            "false without packings",
+            self.keep_names,
+            ok=bool(self.packings or not self.keep_names),
+        )
+        for runtime in (text.partition(">")[0].strip().replace("_", "-") for text in self.runtimes):
+            alien = next(
+                (n for n in self.packings if runtime in RUNTIMES and runtime not in PACKINGS[n].runtimes), None
+            )
+            check("export.runtimes", f"among those that open {alien!r} files", runtime, ok=alien is None)
 
     @property
     def io_dtype(self) -> str:
@@ -208,6 +238,9 @@ class Recipe:
                 f"got {self.export.quantize!r}"
             )
             raise RecipeError(msg)
+        if self.export.calibration != "minmax":
+            msg = "export.calibration must be 'minmax' after a qat stage, which trains with ranges of its own, got "
+            raise RecipeError(msg + repr(self.export.calibration))
 
     @property
     def name(self) -> str:

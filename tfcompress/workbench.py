@@ -321,6 +321,8 @@ def _exported(run: Run, model: Any, float_size_bytes: int | None, reference: Any
 def _calibrated(run: Run, model: Any) -> Quantized | None:
     """Return the model with the ranges of our own quantization-aware training, untrained; None: it cannot have them."""
     settings = run.recipe.export
+    if settings.calibration != "minmax":  # the export was by these rules
+        return None
     if settings.quantize != "int8" or run.data is None or run.loaded.refusal or run.recipe.stage("qat"):
         return None
     from tfcompress.models.bridge import to_keras3

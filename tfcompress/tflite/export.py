@@ -14,13 +14,17 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from tfcompress.errors import ContractError, DataError, UsageError
+from tfcompress.errors import ContractError, DataError, UnsupportedError, UsageError
+from tfcompress.export_choices import CALIBRATORS
 from tfcompress.files import sha256, write_atomic
+from tfcompress.models.bridge import to_keras3
 from tfcompress.models.kinds import graph_of, keras_of
 from tfcompress.models.loading import native_of
-from tfcompress.models.signature import call
+from tfcompress.models.signature import call, signature_of
 from tfcompress.models.specs import Signature, random_inputs
 from tfcompress.progress import SILENT, Progress
+from tfcompress.quantization.baking import is_fake_quant
+from tfcompress.quantization.post_training import calibrated
 from tfcompress.recipe import Export
 from tfcompress.tflite.contract import check_integer, float_ops
 from tfcompress.tflite.convert import RETRIES, ConverterProcess, MissingKernelError
@@ -28,6 +32,7 @@ from tfcompress.tflite.exactness import Trained, in_integers
 from tfcompress.tflite.flatbuffer import read
 from tfcompress.tflite.lower import Lowered, lower
 from tfcompress.tflite.pack import add_metadata
+from tfcompress.tflite.packings import pack
 from tfcompress.tflite.runtimes import RuntimeVerdict, check, parse, where_it_runs
 from tfcompress.tflite.sparse import choose
 from tfcompress.tflite.verify import QAT_SAMPLES, SAMPLES, Verification, verify
@@ -133,6 +138,9 @@ def export(
         engine = converter or stack.enter_context(ConverterProcess())
         with progress.task("converting"):
             _check_wrappers(model)
+            reference, ranges = (model if reference is None else reference), ""
+            if settings.calibration != "minmax":
+                model, ranges = _with_ranges(model, settings, data, seed, progress)
             lowered = lower(model, folder / "model")
             if lowered.batch != 1:
                 progress.note(f"the model insists on batches of {lowered.batch}; so will the file")
@@ -141,7 +149,7 @@ def export(
             if trained:
                 drawn = dataclasses.replace(drawn, inputs=trained.on_grid(drawn.inputs))
             run = _Run(settings, engine, lowered, drawn)
-            content, keras_outputs = run.convert(model if reference is None else reference)
+            content, keras_outputs = run.convert(reference)
             if float_size_bytes is None:
                 float_size_bytes = run.float_size(float_model, folder / "float")
             content, sparse = run.encode(content)
@@ -149,14 +157,44 @@ def export(
             if metadata is not None:
                 content = add_metadata(content, metadata)
             verification = run.verify(content, keras_outputs, float_size_bytes, trained)
+            verification = dataclasses.replace(verification, sparse=sparse, calibration=ranges)
+            content, verification = run.pack(content, verification)
             verdicts = where_it_runs(content, trials={"litert": _ran, "tensorflow": engine.try_in_tensorflow})
             check(verdicts, settings.runtimes)
-    verification = dataclasses.replace(verification, sparse=sparse, runtimes=verdicts)
+    verification = dataclasses.replace(verification, runtimes=verdicts)
     return TFLiteModel(content, settings, lowered.signature, verification)
 
 
+def _with_ranges(
+    model: Any,
+    settings: Export,
+    data: Samples | Mapping[str, np.ndarray] | np.ndarray | None,
+    seed: int,
+    progress: Progress,
+) -> tuple[Any, str]:
+    """Rewrite a model by our own rules of quantization, its ranges chosen by the calibrator that was asked for."""
+    if data is None:
+        msg = f"calibration {settings.calibration!r} needs samples; give --data"
+        raise DataError(msg)
+    graph = graph_of(model)
+    if keras_of(graph) == "savedmodel":
+        msg = (
+            f"calibration {settings.calibration!r} needs the model's layers, and a SavedModel holds none; give a .keras"
+        )
+        raise UnsupportedError(msg)
+    if keras_of(graph) == "keras3" and is_fake_quant(graph):
+        msg = f"calibration {settings.calibration!r} would do nothing: the model was trained for int8, with its ranges"
+        raise UsageError(msg)
+    plain = model if keras_of(model) == "keras3" else to_keras3(model)
+    samples = _by_name(data, signature_of(plain), settings.samples, seed)
+    made = calibrated(plain, samples, CALIBRATORS[settings.calibration].load()())
+    for note in made.notes:
+        progress.note(note)
+    return made.model, f"{settings.calibration}, by the rules of --qat, without training"
+
+
 def _ran(_: bytes) -> str:
-    """Stand for a trial in LiteRT: the verification has just run the file there."""
+    """Stand for a trial in LiteRT: the verification, or the proof of a packing, has just run the file there."""
     return ""
 
 
@@ -251,6 +289,20 @@ class _Run:
             real_samples=self.samples.real,
             trained=trained,
         )
+
+    def pack(self, content: bytes, verification: Verification) -> tuple[bytes, Verification]:
+        """Do the packings that are asked for, which change no number of what was verified."""
+        if not self.settings.packings:
+            return content, verification
+        packed, records = pack(
+            content,
+            self.settings.packings,
+            self.samples.inputs,
+            keep_names=self.settings.keep_names,
+            digests={"tensorflow": self.engine.digest_in_tensorflow},
+        )
+        names = () if read(packed).tensor_names == read(content).tensor_names else read(content).tensor_names
+        return packed, dataclasses.replace(verification, size_bytes=len(packed), packings=records, tensor_names=names)
 
 
 @dataclass(frozen=True)
