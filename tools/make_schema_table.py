@@ -14,24 +14,30 @@ from typing import Any
 
 _NUMBERS = {"Bool": "u1", "Float32": "f4", "Float64": "f8", "Uint8": "u1", "Int8": "i1", "Uint16": "u2", "Int16": "i2"}
 _NUMBERS |= {"Uint32": "u4", "Int32": "i4", "Uint64": "u8", "Int64": "i8", "Byte": "u1"}
+_MADE = r"obj = (?:[\w.]*\.)?(\w+)\(\)"
 _UNIONS = ("BuiltinOptions", "BuiltinOptions2", "QuantizationDetails", "SparseIndexVector")
 
 
 def main() -> None:
     """Write the table."""
+    table = schema_table()
+    blocks = (_block(name, table[name]) for name in ("tables", "unions"))
+    with resources.as_file(resources.files("tfcompress.tflite") / "schema.json") as path:
+        path.write_text("{" + ",\n".join(blocks) + "}\n", encoding="utf-8")
+
+
+def schema_table() -> dict[str, dict[str, Any]]:
+    """Return the tables and unions of the installed schema."""
     source = (resources.files("ai_edge_litert") / "schema_py_generated.py").read_text(encoding="utf-8")
     found = re.split(r"^class (\w+)\(object\):\n", source, flags=re.MULTILINE)
     bodies = dict(zip(found[1::2], found[2::2], strict=True))
     tables = {name: _fields(name, body) for name, body in bodies.items() if f"def {name}Start(builder)" in body}
-    unions = {name: _members(bodies[name]) for name in _UNIONS}
-    table = {"tables": tables, "unions": unions}
-    target = resources.files("tfcompress.tflite") / "schema.json"
-    lines = [f" {json.dumps(name)}: {json.dumps(fields)}" for name, fields in sorted(tables.items())]
-    union_lines = [f" {json.dumps(name)}: {json.dumps(members)}" for name, members in unions.items()]
-    text = '{"tables": {\n' + ",\n".join(lines) + '\n},\n"unions": {\n' + ",\n".join(union_lines) + "\n}}\n"
-    assert json.loads(text) == table
-    with resources.as_file(target) as path:
-        path.write_text(text, encoding="utf-8")
+    return {"tables": dict(sorted(tables.items())), "unions": {name: _members(bodies[name]) for name in _UNIONS}}
+
+
+def _block(name: str, items: dict[str, Any]) -> str:
+    lines = ",\n".join(f" {json.dumps(key)}: {json.dumps(value)}" for key, value in items.items())
+    return f'"{name}": {{\n{lines}\n}}'
 
 
 def _members(body: str) -> dict[str, str]:
@@ -51,7 +57,7 @@ def _fields(table: str, body: str) -> list[list[Any]]:
             default = given.rpartition(", ")[2]
             value = {"True": 1, "False": 0}.get(default) if default in ("True", "False") else float(default)
             fields[int(slot)] = [_plain(name), _NUMBERS[number], value if number.startswith("Float") else int(value)]
-    total = int(re.search(rf"def {table}Start\(builder\):\n    builder\.StartObject\((\d+)\)", body)[1])
+    total = int(_found(rf"def {table}Start\(builder\):\n    builder\.StartObject\((\d+)\)", body))
     return [fields.get(slot, ["deprecated", "none"]) for slot in range(total)]
 
 
@@ -65,8 +71,15 @@ def _reference(table: str, name: str, methods: dict[str, str]) -> str:
     number = re.search(r"number_types\.(\w+)Flags, a \+", body)
     if number:
         return f"{_NUMBERS[number[1]]}{vector}"
-    made = re.search(r"obj = (?:[\w.]*\.)?(\w+)\(\)", body)
-    return f"table {made[1]}{vector}"
+    return f"table {_found(_MADE, body)}{vector}"
+
+
+def _found(pattern: str, text: str) -> str:
+    match = re.search(pattern, text)
+    if match is None:
+        msg = f"{pattern!r} is not in {text[:80]!r}: the classes have another form"
+        raise ValueError(msg)
+    return match[1]
 
 
 def _union_of(table: str, name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast, get_args, get_type_hints
 
@@ -10,6 +11,7 @@ import click
 
 from tfcompress.cli.options import DATA_FLAGS, data_options, loading_options, open_data, refuse_lonely_flags, sparsity
 from tfcompress.errors import UsageError
+from tfcompress.export_choices import CALIBRATORS, PACKINGS, Choice
 from tfcompress.recipe import QAT, Channels, Cluster, Distill, Export, Prune, Quantize, Recipe, Stage, load
 
 _STAGE_FLAGS = ("channels", "prune", "cluster", "distill", "qat", "quantize")
@@ -17,7 +19,16 @@ _CHANNEL_FLAGS = ("of", "round_to", "tune_epochs", "cycles", "max_drop")
 _QAT_FLAGS = ("weight_bits", "activation_bits", "learn_ranges")
 _FIT_FLAGS = ("epochs", "batch_size", "learning_rate", "optimizer", "decay", "augment", "loss", "limit")
 _ALWAYS_FLAGS = ("seed", "holdout")
-_EXPORT_FLAGS = ("io", "samples", "sparse", "optimize_for", "float_ops", "select_ops", "min_agreement_db")
+_EXPORT_FLAGS = (
+    *("io", "samples", "sparse", "optimize_for", "float_ops", "select_ops", "min_agreement_db"),
+    *("calibration", "keep_names"),
+)
+
+
+def _listed(table: Mapping[str, Choice]) -> str:
+    """Return what a table's names stand for, for a help text."""
+    return " ".join(f"{name}: {choice.about}" for name, choice in table.items())
+
 
 HELP = """\
 Compress MODEL (.h5, .keras or a SavedModel folder) and write a .tflite file that was checked to be what you asked for.
@@ -142,6 +153,19 @@ edge_runner, and a log. An existing folder is replaced only with --force, the mo
 @click.option(
     "--runtime", multiple=True, metavar="NAME>=VERSION", help="The file must run there, e.g. 'tflite-runtime>=2.14'."
 )
+@click.option(
+    "--calibration",
+    type=click.Choice(list(CALIBRATORS)),
+    help=f"How int8 ranges follow from the samples. {_listed(CALIBRATORS)} [default: minmax]",
+)
+@click.option(
+    "--packing",
+    multiple=True,
+    type=click.Choice(list(PACKINGS)),
+    help=f"Pack the finished file's bytes; no number changes, which is proven. {_listed(PACKINGS)} [default: slim]",
+)
+@click.option("--no-slim", is_flag=True, default=None, help="Leave the file as the converter wrote it.")
+@click.option("--keep-names", is_flag=True, default=None, help="Keep the names of tensors inside the file's graph.")
 @loading_options
 @click.option("-o", "--output", metavar="FOLDER", help="Where to write. [default: MODEL-RECIPE]")
 @click.option("--force", is_flag=True, help="Replace an existing output folder.")
@@ -198,9 +222,19 @@ def read_recipe(flags: dict[str, Any]) -> Recipe:
     export = {name: flags[name] for name in _EXPORT_FLAGS if flags[name] is not None}
     if flags["runtime"]:
         export["runtimes"] = tuple(flags["runtime"])
+    export["packings"] = _packings(recipe, flags)
     return dataclasses.replace(
         recipe, train=dataclasses.replace(recipe.train, **train), export=dataclasses.replace(recipe.export, **export)
     )
+
+
+def _packings(recipe: Recipe, flags: dict[str, Any]) -> tuple[str, ...]:
+    """Return the recipe's packings and those of the flags, in the order of the table."""
+    if flags["no_slim"] and "slim" in flags["packing"]:
+        msg = "--packing slim and --no-slim contradict each other; give one of them"
+        raise UsageError(msg)
+    wanted = {*recipe.export.packings, *flags["packing"]} - ({"slim"} if flags["no_slim"] else set())
+    return tuple(name for name in PACKINGS if name in wanted)
 
 
 def _refuse_idle_flags(recipe: Recipe, flags: dict[str, Any]) -> None:
@@ -211,7 +245,9 @@ def _refuse_idle_flags(recipe: Recipe, flags: dict[str, Any]) -> None:
     else:
         idle |= _without_their_stage(flags)
     if not recipe.export.needs_data:
-        idle |= dict.fromkeys(("samples", "float_ops"), "only --quantize int8 and int16x8 calibrate activations")
+        idle |= dict.fromkeys(
+            ("samples", "float_ops", "calibration"), "only --quantize int8 and int16x8 calibrate activations"
+        )
     if flags["data"] is None:
         idle["holdout"] = "there is no --data"
     for name, reason in idle.items():

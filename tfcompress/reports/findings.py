@@ -161,6 +161,7 @@ def findings(report: Report) -> list[Finding]:
         *_significance(report),
         *_promises(report),
         *_runtimes(report),
+        *_packings(report),
         *(Finding("warning", text, good=False) for text in report.warnings),
         *(
             Finding("warning", text, good=False)
@@ -183,6 +184,21 @@ def _operators(report: Report) -> Iterator[Finding]:
     else:
         scheme = "float32" if report.result.quantize == "none" else report.result.quantize
         yield Finding("ops", f"{ops}, {scheme} as asked", good=True)
+
+
+def _packings(report: Report) -> Iterator[Finding]:
+    found = report.result.verification
+    if found.get("calibration"):
+        yield Finding("ranges", f"chosen by {found['calibration']}")
+    for packing in found.get("packings") or ():
+        if packing["dropped"]:
+            yield Finding("bytes", f"{packing['name']} was left out: {packing['dropped']}", good=False)
+            continue
+        before, saved = packing["before_bytes"], packing["before_bytes"] - packing["after_bytes"]
+        share = wording.percent(saved / before, 1)
+        where = ", ".join(packing["proven_in"])
+        text = f"{packing['name']} took {saved:,} of {before:,} bytes ({share}) away; outputs bit-equal in {where}"
+        yield Finding("bytes", text, good=True)
 
 
 def _agreement(report: Report) -> Iterator[Finding]:

@@ -17,14 +17,11 @@ import numpy as np
 from tfcompress.errors import ContractError, DataError, UnsupportedError, UsageError
 from tfcompress.export_choices import CALIBRATORS
 from tfcompress.files import sha256, write_atomic
-from tfcompress.models.bridge import to_keras3
 from tfcompress.models.kinds import graph_of, keras_of
 from tfcompress.models.loading import native_of
 from tfcompress.models.signature import call, signature_of
 from tfcompress.models.specs import Signature, random_inputs
 from tfcompress.progress import SILENT, Progress
-from tfcompress.quantization.baking import is_fake_quant
-from tfcompress.quantization.post_training import calibrated
 from tfcompress.recipe import Export
 from tfcompress.tflite.contract import check_integer, float_ops
 from tfcompress.tflite.convert import RETRIES, ConverterProcess, MissingKernelError
@@ -176,6 +173,10 @@ def _with_ranges(
     if data is None:
         msg = f"calibration {settings.calibration!r} needs samples; give --data"
         raise DataError(msg)
+    from tfcompress.models.bridge import to_keras3
+    from tfcompress.quantization.baking import is_fake_quant
+    from tfcompress.quantization.post_training import calibrated
+
     graph = graph_of(model)
     if keras_of(graph) == "savedmodel":
         msg = (
