@@ -54,9 +54,10 @@ def _fields(table: str, body: str) -> list[list[Any]]:
         if number == "UOffsetTRelative":
             fields[int(slot)] = [_plain(name), _reference(table, name, methods)]
         else:
-            default = given.rpartition(", ")[2]
-            value = {"True": 1, "False": 0}.get(default) if default in ("True", "False") else float(default)
-            fields[int(slot)] = [_plain(name), _NUMBERS[number], value if number.startswith("Float") else int(value)]
+            text = given.rpartition(", ")[2]
+            default = float({"True": "1", "False": "0"}.get(text, text))
+            whole = not number.startswith("Float")
+            fields[int(slot)] = [_plain(name), _NUMBERS[number], int(default) if whole else default]
     total = int(_found(rf"def {table}Start\(builder\):\n    builder\.StartObject\((\d+)\)", body))
     return [fields.get(slot, ["deprecated", "none"]) for slot in range(total)]
 

@@ -230,10 +230,11 @@ def read_recipe(flags: dict[str, Any]) -> Recipe:
 
 def _packings(recipe: Recipe, flags: dict[str, Any]) -> tuple[str, ...]:
     """Return the recipe's packings and those of the flags, in the order of the table."""
-    if flags["no_slim"] and "slim" in flags["packing"]:
+    asked, without = flags["packing"] or (), {"slim"} if flags["no_slim"] else set()
+    if without.intersection(asked):
         msg = "--packing slim and --no-slim contradict each other; give one of them"
         raise UsageError(msg)
-    wanted = {*recipe.export.packings, *flags["packing"]} - ({"slim"} if flags["no_slim"] else set())
+    wanted = {*recipe.export.packings, *asked} - without
     return tuple(name for name in PACKINGS if name in wanted)
 
 

@@ -61,10 +61,12 @@ def _input(tensor: dict[str, Any], generator: np.random.Generator | None) -> np.
     """Return zeros; or random numbers, where those of the tensor are no indices."""
     shape, dtype = tensor["shape"], np.dtype(tensor["dtype"])
     if generator is not None and dtype.kind == "f":
-        return generator.uniform(-1, 1, shape).astype(dtype)
+        uniform: np.ndarray = generator.uniform(-1, 1, shape).astype(dtype)
+        return uniform
     if generator is not None and tensor["quantization"][0]:
         limits = np.iinfo(dtype)
-        return generator.integers(limits.min, limits.max, shape, dtype, endpoint=True)
+        whole: np.ndarray = generator.integers(limits.min, limits.max, shape, dtype, endpoint=True)
+        return whole
     return np.zeros(shape, dtype)
 
 

@@ -17,7 +17,7 @@ import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
-from typing import TypeAlias, Union
+from typing import Any, TypeAlias, Union
 
 from tfcompress.errors import ModelError, UnsupportedError
 from tfcompress.tflite.flatbuffer import IDENTIFIER
@@ -135,9 +135,9 @@ _FORMS |= {"f4": "<f", "f8": "<d"}
 
 
 @functools.cache
-def _schema() -> dict[str, dict[str, dict[str, str]]]:
+def _schema() -> dict[str, dict[str, Any]]:
     text = (resources.files("tfcompress.tflite") / "schema.json").read_text(encoding="utf-8")
-    schema: dict[str, dict[str, dict[str, str]]] = json.loads(text)
+    schema: dict[str, dict[str, Any]] = json.loads(text)
     return schema
 
 
@@ -150,7 +150,7 @@ def _tables() -> dict[str, dict[str, Field]]:
     }
 
 
-def _field(slot: int, item: list[str]) -> Field:
+def _field(slot: int, item: list[Any]) -> Field:
     vector = item[1].endswith("[]")
     kind, _, of = item[1].removesuffix("[]").partition(" ")
     form = _FORMS.get(kind, "")
@@ -235,7 +235,7 @@ def _member(kind: str, field: Field, before: Mapping[str, Value]) -> str:
     name = next(name for name, f in _tables()[kind].items() if f.slot == number)
     stored = before.get(name)
     member = stored[0] if isinstance(stored, bytes) else 0
-    known = _schema()["unions"][field.of]
+    known: dict[str, str] = _schema()["unions"][field.of]
     if str(member) not in known:
         msg = f"the file holds {field.of} of type {member}, which this version does not know; leave it as it is"
         raise UnsupportedError(msg)

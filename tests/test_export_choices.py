@@ -1,0 +1,76 @@
+"""tfcompress.export_choices: one line of a table is all that a packing or a calibrator needs to be known."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from tfcompress import export_choices
+from tfcompress.errors import RecipeError
+from tfcompress.export_choices import CALIBRATORS, PACKINGS, Choice, Packing, default_packings
+from tfcompress.recipe import QAT, Export, Recipe, from_toml
+
+DOCS = Path(__file__).parents[1] / "docs" / "export.md"
+
+
+@pytest.fixture
+def toys(monkeypatch):
+    """Have a packing and a calibrator more, each by one line of its table."""
+    from tfcompress.cli import export
+
+    packing = Packing(about="Plays.", implementation="toys:pack", runtimes=("tensorflow",))
+    monkeypatch.setitem(export_choices.PACKINGS, "toy", packing)
+    monkeypatch.setitem(export_choices.CALIBRATORS, "guess", Choice(about="Guesses.", implementation="toys:Guess"))
+    yield importlib.reload(export)
+    monkeypatch.undo()
+    importlib.reload(export)
+
+
+def test_a_toy_is_in_the_help_and_in_recipes(toys) -> None:
+    text = " ".join(CliRunner().invoke(toys.command, ["--help"]).output.split())
+    assert "toy: Plays." in text
+    assert "guess: Guesses." in text
+    recipe = Recipe(export=Export(quantize="int8", calibration="guess", packings=("slim", "toy")))
+    assert from_toml(recipe.to_toml()) == recipe
+    with pytest.raises(RecipeError, match=r"export\.runtimes must be among those that open 'toy' files, got 'litert'"):
+        Export(packings=("toy",), runtimes=("litert>=2.1",))
+    assert Export(packings=("toy",), runtimes=("tensorflow",)).packings == ("toy",)
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (
+            lambda: Export(packings=("slimm",)),
+            r"export.packings item must be one of slim, .*got 'slimm' \(did you mean 'slim'",
+        ),
+        (lambda: Export(packings=("slim", "slim")), "export.packings must be names, each at most once"),
+        (lambda: Export(packings=(), keep_names=True), "export.keep_names must be false without packings, got True"),
+        (
+            lambda: Export(quantize="int8", calibration="min-max"),
+            r"export.calibration must be one of minmax, percentile, mse, got 'min-max' \(did you mean 'minmax'",
+        ),
+        (lambda: Export(calibration="mse"), "export.calibration must be 'minmax' with quantize 'none', got 'mse'"),
+        (
+            lambda: Recipe(stages=(QAT(),), export=Export(quantize="int8", calibration="mse")),
+            "export.calibration must be 'minmax' after a qat stage",
+        ),
+    ],
+)
+def test_what_is_misspelt_or_would_do_nothing_is_refused(build, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        build()
+
+
+def test_the_default_is_slim_and_an_old_recipe_gets_it() -> None:
+    assert default_packings() == ("slim",)
+    assert from_toml("format = 1\n[export]\nquantize = 'int8'\n").export.packings == ("slim",)
+
+
+@pytest.mark.parametrize("choice", [*PACKINGS.values(), *CALIBRATORS.values()])
+def test_every_line_has_its_implementation_and_a_line_in_the_docs(choice: Choice) -> None:
+    assert callable(choice.load())
+    assert choice.about in DOCS.read_text("utf-8")
