@@ -17,7 +17,8 @@ from tfcompress.tflite.flatbuffer import read
 from tfcompress.tflite.interpret import InterpreterProcess
 from tfcompress.tflite.packings import PackingRecord, pack, prove
 from tfcompress.tflite.slim import slim
-from tfcompress.tflite.tree import Node, Numbers, parse, write
+from tfcompress.tflite.tree import Node, Numbers, parse
+from tfcompress.tflite.tree_writer import write
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""tfcompress.tflite.tree."""
+"""tfcompress.tflite.tree and tree_writer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from tests.tflite.make_files import FOLDER
 from tests.tflite.model_files import made, models, packed, plain, unpacked
 from tfcompress.errors import ModelError, UnsupportedError
 from tfcompress.tflite import tree
-from tfcompress.tflite.tree import Node, Numbers, Text, parse, write
+from tfcompress.tflite.tree import Node, Numbers, Text, parse
+from tfcompress.tflite.tree_writer import write
 
 MANY = settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 
@@ -105,7 +106,7 @@ def test_a_file_that_was_cut_off_is_malformed(file, size: int) -> None:
 def test_the_table_knows_every_field_of_the_installed_schema() -> None:
     from tools.make_schema_table import schema_table
 
-    installed, known = schema_table(), tree._schema()
+    installed, known = schema_table(), tree.schema()
     assert len(installed["tables"]) > 100
     for name, fields in installed["tables"].items():
         assert known["tables"][name][: len(fields)] == fields

@@ -1,8 +1,8 @@
 """Slim: the same model in fewer bytes, no number changed.
 
-What is equal is written once (:mod:`tfcompress.tflite.tree`): scales, zero points, shapes, options, constants. What
-nothing refers to goes, and so does what no runtime reads: the converter's own record (``CONVERSION_METADATA``), ranges
-beside scales, shape signatures that say what the shape says, and names of tensors inside the graph.
+What is equal is written once (:mod:`tfcompress.tflite.tree_writer`): scales, zero points, shapes, options, constants.
+What nothing refers to goes, and so does what no runtime reads: the converter's own record (``CONVERSION_METADATA``),
+ranges beside scales, shape signatures that say what the shape says, and names of tensors inside the graph.
 
 Of the MLPerf Tiny ResNet8 in int8, 95,568 bytes, 78,864 are kernels and biases.
 """
@@ -13,7 +13,8 @@ from collections.abc import Sequence
 
 from tfcompress.errors import UnsupportedError
 from tfcompress.tflite.flatbuffer import read
-from tfcompress.tflite.tree import Node, Numbers, Text, parse, write
+from tfcompress.tflite.tree import Node, Numbers, Text, parse
+from tfcompress.tflite.tree_writer import write
 
 LARGEST_BYTES = 2**31 - 1
 """Of a flatbuffer; larger files keep their constants behind it."""
