@@ -111,7 +111,7 @@ def _tflite(path: Path) -> Found:
     columns = ["kernel", "op", "shape", "dtype", "size_bytes", "zeros", "values", "values_a_channel"]
     rows = [
         [
-            k.name.split(";")[0],
+            k.name.split(";")[0] or f"kernel {place}",  # a packed file has no names inside its graph
             k.op,
             k.shape,
             k.dtype,
@@ -120,7 +120,7 @@ def _tflite(path: Path) -> Found:
             k.distinct,
             k.distinct_per_channel,
         ]
-        for k in weights.facts(flat.subgraphs)
+        for place, k in enumerate(weights.facts(flat.subgraphs))
     ]
     return facts, columns, rows
 

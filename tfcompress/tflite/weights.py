@@ -162,7 +162,7 @@ def _facts(kernel: Kernel) -> KernelFacts:
         if not tensor.sparse:
             per_channel = _most_per_channel(values.reshape(tensor.shape), kernel.axis)
     return KernelFacts(
-        tensor.name or f"tensor {tensor.index}",
+        tensor.name,
         kernel.op,
         tensor.shape,
         tensor.dtype,
