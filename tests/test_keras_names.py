@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from tfcompress.export_choices import RUNTIMES
 from tfcompress.keras_names import LOSSES, OPTIMIZERS
-from tfcompress.settings import RUNTIMES
 
 ABSTRACT = {"lossscaleoptimizer", "multioptimizer", "optimizer", "optimizermap", "loss", "lossfunctionwrapper"}
 """What makes an optimizer or a loss of others, and what they are made from."""

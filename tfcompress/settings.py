@@ -8,12 +8,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from tfcompress.errors import nearest
+from tfcompress.export_choices import CALIBRATORS, PACKINGS, RUNTIMES, default_packings
 from tfcompress.keras_names import LOSSES, OPTIMIZERS
-from tfcompress.schema import check, check_fields
+from tfcompress.schema import check, check_fields, pick
 from tfcompress.stages.option import option
-
-RUNTIMES = ("litert", "tflite-runtime", "tensorflow")
-"""What a file can be asked to run on."""
 
 Quantize = Literal["none", "dynamic", "float16", "int8", "int16x8"]
 IOType = Literal["auto", "float32", "int8", "uint8", "int16"]
@@ -38,6 +36,10 @@ class Export:
         select_ops: allow TensorFlow (Flex) ops, which only the big runtime has.
         min_agreement_db: least signal-to-noise ratio between the Keras model's outputs and the file's, on real samples,
             in dB; None: the default of the scheme.
+        calibration: how an int8 file's ranges follow from the samples: ``minmax``, ``percentile``, ``mse``. All but
+            ``minmax`` rewrite the model by the rules of quantization-aware training, without training.
+        packings: passes over the finished bytes that change no number, each proven on the file: ``slim``.
+        keep_names: packings keep the names of tensors inside the graph, which no runtime reads.
     """
 
     quantize: Quantize = field(
@@ -75,6 +77,19 @@ class Export:
         default=None,
         metadata=option("Least agreement with the Keras model.", metavar="DB", default="by --quantize"),
     )
+    calibration: str = field(
+        default="minmax",
+        metadata=option("How int8 ranges follow from the samples.", table=CALIBRATORS, needs="calibration"),
+    )
+    packings: tuple[str, ...] = field(
+        default_factory=default_packings,
+        metadata=option(
+            "Pack the finished file's bytes; no number changes, which is proven.", flag="--packing", table=PACKINGS
+        ),
+    )
+    keep_names: bool = field(
+        default=False, metadata=option("Packings keep the names of tensors inside the file's graph.")
+    )
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
@@ -89,6 +104,22 @@ class Export:
         check("export.io", text, self.io, ok=self.io in allowed)
         for runtime in self.runtimes:
             _check_runtime(runtime)
+        self._check_choices()
+
+    def _check_choices(self) -> None:
+        """Check what goes by a table's names, and whether it would do anything."""
+        pick("export.calibration", CALIBRATORS, self.calibration)
+        chosen = self.calibration == "minmax" or self.quantize == "int8"
+        check("export.calibration", f"'minmax' with quantize {self.quantize!r}", self.calibration, ok=chosen)
+        once = len(set(self.packings)) == len(self.packings)
+        check("export.packings", "names, each at most once", self.packings, ok=once)
+        useful = bool(self.packings) or not self.keep_names
+        check("export.keep_names", "false without packings", self.keep_names, ok=useful)
+        for name in self.packings:
+            opens = pick("export.packings item", PACKINGS, name).runtimes
+            for text in self.runtimes:
+                allowed = f"one of those that open {name!r} files ({', '.join(opens)})"
+                check("export.runtimes item", allowed, text, ok=_runtime_name(text) in opens)
 
     @property
     def io_dtype(self) -> str:
@@ -188,6 +219,10 @@ def _is_registered(name: str) -> bool:
 
 def _check_runtime(text: str) -> None:
     found = re.fullmatch(r"\s*([A-Za-z_-]+)\s*(?:>=\s*\d+(?:\.\d+)*\s*)?", text)
-    name = found[1].replace("_", "-") if found else text.partition(">")[0].strip()
+    name = _runtime_name(text)
     allowed = f"one of {', '.join(f'{known}>=VERSION' for known in RUNTIMES)}{nearest(name, RUNTIMES)}"
     check("export.runtimes item", allowed, text, ok=found is not None and name in RUNTIMES)
+
+
+def _runtime_name(text: str) -> str:
+    return text.partition(">")[0].strip().replace("_", "-")

@@ -37,6 +37,22 @@ def short_stages_table() -> str:
     return _table(("stage", "flag", "what it does", "smaller file", "smaller download", "faster"), rows)
 
 
+def packings_table() -> str:
+    """Return the table of packings."""
+    from tfcompress.export_choices import PACKINGS
+
+    rows = [(f"`{name}`", found.about, "yes" if found.default else "no") for name, found in PACKINGS.items()]
+    return _table(("`--packing`", "what it does", "default"), rows)
+
+
+def calibrators_table() -> str:
+    """Return the table of calibrators."""
+    from tfcompress.export_choices import CALIBRATORS
+
+    rows = [(f"`{name}`", found.about) for name, found in CALIBRATORS.items()]
+    return _table(("`--calibration`", "the range of a tensor"), rows)
+
+
 def _names(kind: str) -> tuple[str, str]:
     from tfcompress.stages.flags import asking
     from tfcompress.stages.table import STAGES
@@ -49,6 +65,8 @@ def _names(kind: str) -> tuple[str, str]:
 TABLES: dict[str, tuple[str, Callable[[], str]]] = {
     "stages": ("docs/stages.md", stages_table),
     "short-stages": ("README.md", short_stages_table),
+    "packings": ("docs/export.md", packings_table),
+    "calibrators": ("docs/export.md", calibrators_table),
 }
 """Name -> the file that it stands in, and what makes it."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -68,14 +69,34 @@ class Calls:
         self.made: list[tuple[str, Any, Any]] = []
 
     def replace(self, target: str, answer: Any = None) -> None:
-        name = target.rpartition(".")[2]
+        self.monkeypatch.setattr(target, self.recorder(target.rpartition(".")[2], answer))
+
+    def recorder(self, name: str, answer: Any = None) -> Callable[..., Any]:
+        """Return a function that keeps what it is called with, under a name."""
 
         def called(*values: Any, **more: Any) -> Any:
             kept = {key: value for key, value in more.items() if key not in ("progress", "log")}
             self.made.append((name, copy.deepcopy([v for v in values if _is_plain(v)]), kept))
             return answer
 
-        self.monkeypatch.setattr(target, called)
+        return called
+
+    def replace_workbench(self, answer: Any = None) -> None:
+        """Stand in for the workbench and the checks before it; a run counts as ``compress(model, recipe, data)``."""
+        calls = self
+
+        class Workbench(contextlib.nullcontext[Any]):
+            def __init__(self, model: Any, data: Any, **more: Any) -> None:
+                super().__init__(self)
+                self.given, self.more = (model, data), more
+
+            def run(self, recipe: Any, **more: Any) -> Any:
+                called(self.given[0], recipe, self.given[1], **self.more, **more)
+                return answer
+
+        called = calls.recorder("compress")
+        calls.replace("tfcompress.preconditions.check")
+        calls.monkeypatch.setattr("tfcompress.workbench.Workbench", Workbench)
 
 
 def _is_plain(value: Any) -> bool:

@@ -95,6 +95,9 @@ def test_every_public_function_says_what_it_does(name: str) -> None:
             Export(quantize="int16x8"),
         ),
         ({"quantize": "int8", "runtime": ("litert>=2.1",)}, (), Export(quantize="int8", runtimes=("litert>=2.1",))),
+        ({"no_slim": True}, (), Export(packings=())),
+        ({"packing": ("slim",), "keep_names": True}, (), Export(packings=("slim",), keep_names=True)),
+        ({"quantize": "int8", "calibration": "mse"}, (), Export(quantize="int8", calibration="mse")),
     ],
 )
 def test_flags_become_a_recipe(flags: dict[str, Any], stages: tuple[Any, ...], export: Export) -> None:
@@ -137,6 +140,12 @@ def test_training_and_export_flags_are_laid_over_a_named_recipe() -> None:
             {"engine": "tfmot", "distill": True},
             "--distill works in Keras 3, with the native engine; leave --engine tfmot out",
         ),
+        ({"packing": ("slim",), "no_slim": True}, "--packing slim and --no-slim contradict each other"),
+        ({"keep_names": True, "no_slim": True}, "export.keep_names must be false without packings"),
+        ({"calibration": "mse"}, "--calibration: export.calibration must be 'minmax' with quantize 'none', got 'mse'"),
+        ({"calibration": "minmax"}, "--calibration would do nothing: only --quantize int8"),
+        ({"calibration": "mse", "quantize": "int16x8"}, "export.calibration must be 'minmax' with quantize 'int16x8'"),
+        ({"calibration": "mse", "qat": True}, "export.calibration must be 'minmax' after a qat stage"),
         ({"prune": 1.5}, r"prune.sparsity must be in \(0, 1\), got 1.5"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,14 +20,16 @@ from tfcompress.stages.flags import Flag, asking, flags_of, naming, stage_flags
 from tfcompress.stages.stage import Stage
 from tfcompress.stages.table import STAGES
 
+BARE = Export(packings=())
+
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Calls:
     monkeypatch.chdir(tmp_path)
     found = Calls(monkeypatch)
-    found.replace("tfcompress.workbench.check")
     found.replace("tfcompress.data.sources.load", "the data")
-    found.replace("tfcompress.workbench.compress", SimpleNamespace(report=SimpleNamespace(to_json=lambda: "{}")))
+    found.replace_workbench(SimpleNamespace(report=SimpleNamespace(to_json=lambda: "{}")))
+    Path("bare.toml").write_text(Recipe(export=BARE).to_toml())
     found.replace("tfcompress.reports.table.print_report")
     return found
 
@@ -47,6 +50,8 @@ def context(option: click.Option) -> list[str]:
         return [*words, *(word for flag in flags if not flag.option.asks for word in asking_words(flag.owner))]
     if option.name in {flag.key for flag in flags_of(Train)}:
         return [*words, "--prune", "0.4"]
+    if option.name == "packing":
+        return [*words, "--recipe", "bare.toml"]
     if option.name in {flag.key for flag in flags_of(Export)} - {"quantize"}:
         return [*words, "--quantize", "int8"]
     return words
@@ -72,7 +77,7 @@ def test_every_field_has_a_flag_or_is_set_by_one(kind: type[Any]) -> None:
 @pytest.mark.parametrize("flag", SET, ids=lambda flag: f"{flag.owner.__name__}.{flag.field}")
 def test_a_flag_sets_its_own_field(flag: Flag, calls: Calls, capfd: pytest.CaptureFixture[str]) -> None:
     option = next(each for each in options_of("export") if each.name == flag.key)
-    default = next(field.default for field in dataclasses.fields(flag.owner) if field.name == flag.field)
+    default = getattr(BARE if flag.key == "packing" else flag.owner(), flag.field)
     seen = []
     for recipe in recipes_by(option, flag, calls, capfd):
         parts = [recipe.train, recipe.export, *recipe.stages]
@@ -183,6 +188,19 @@ def test_the_help_has_a_group_for_each_stage_and_teaches_the_defaults(capsys: py
     assert headings == [*expected, "Loading the model", "Other"]
     assert "[default: 0.25]" in " ".join(text.split())
     assert lines.index("Output:") < next(n for n, line in enumerate(lines) if line.startswith("  -o, --output"))
+
+
+def test_packings_are_added_to_those_of_the_recipe_or_taken_out(calls: Calls) -> None:
+    for words, packings in (
+        ([], ("slim",)),
+        (["--packing", "slim"], ("slim",)),
+        (["--no-slim"], ()),
+        (["--recipe", "int8", "--no-slim"], ()),
+        (["--recipe", "bare.toml"], ()),
+        (["--recipe", "bare.toml", "--packing", "slim"], ("slim",)),
+    ):
+        calls.made.clear()
+        assert recipe_from(words, calls).export.packings == packings
 
 
 @pytest.mark.parametrize("engine", ["native", "tfmot"])

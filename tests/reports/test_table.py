@@ -13,6 +13,8 @@ from tfcompress.tasks.score import Difference, Figure, Score, untested
 DOCUMENT = edge.load(Path(__file__).parents[1] / "data" / "edge_format_1.json")
 BEFORE, AFTER = DOCUMENT["models"]
 
+SLIM = {"name": "slim", "before_bytes": 10_000, "after_bytes": 8_750}
+
 
 def score(top1, chance=None, **more):
     figures = {"top1": Figure(top1, top1 - 0.02, top1 + 0.02)} | {name: Figure(value) for name, value in more.items()}
@@ -206,9 +208,22 @@ def test_the_least_report_prints_and_has_a_page():
             True,
         ),
         ({"quantize": "dynamic"}, "ops", "3, dynamic as asked", True),
+        ({"verification": {"calibration": "mse, by our rules"}}, "ranges", "chosen by mse, by our rules", None),
+        (
+            {"verification": {"packings": [{**SLIM, "proven_in": ["LiteRT", "tensorflow"], "dropped": ""}]}},
+            "bytes",
+            "slim took 1,250 of 10,000 bytes (12.5 %) away; outputs bit-equal in LiteRT, tensorflow",
+            True,
+        ),
+        (
+            {"verification": {"packings": [{**SLIM, "proven_in": [], "dropped": "in LiteRT output 'x' differs"}]}},
+            "bytes",
+            "slim was left out: in LiteRT output 'x' differs",
+            False,
+        ),
     ],
 )
-def test_ops_left_in_float_are_named(changes, topic, text, good):
+def test_what_was_checked_is_said_in_a_sentence(changes, topic, text, good):
     report = a_report()
     report = dataclasses.replace(report, result=dataclasses.replace(report.result, **changes))
     assert digest.Finding(topic, text, good) in digest.findings(report)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import tfcompress as tfc
+from tests import toys
 from tests.cli.asked import Calls
 from tfcompress.cli import export
 from tfcompress.cli.main import run
@@ -24,58 +25,15 @@ from tools import docs_tables
 
 ROOT = Path(__file__).parents[2]
 
-MODULE = '''
-"""A toy stage: it takes the last layers away."""
-
-from __future__ import annotations
-
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
-
-from tfcompress.schema import check, check_fields
-from tfcompress.stages.option import option
-from tfcompress.stages.rewriting import RewritingContext, Rewritten
-from tfcompress.stages.stage import Gains, RewritingStage
-
-
-@dataclass(frozen=True, kw_only=True)
-class Behead(RewritingStage):
-    """Take the last layers away."""
-
-    kind: ClassVar[str] = "behead"
-    about: ClassVar[str] = "Take the last layers away"
-    gains: ClassVar[Gains] = Gains("a little", "a little", "hardly")
-    implementation: ClassVar[str] = "behead:work"
-    layers: int = field(default=1, metadata=option("Take N layers away.", flag="--behead", metavar="N", asks=True))
-    way: Literal["gently", "fast"] = field(default="gently", metadata=option("How."))
-    cycles: int = 1
-    tune_epochs: int = 0
-
-    def __post_init__(self) -> None:
-        check_fields(self, self.kind)
-        check("behead.layers", "at least 1", self.layers, ok=self.layers >= 1)
-
-
-def work(model: Any, stage: Behead, context: RewritingContext) -> Rewritten:
-    """Take layers from a list of them."""
-    return Rewritten(model[: -stage.layers], (f"{stage.layers} layers went {stage.way}",))
-'''
-
 
 @pytest.fixture
 def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Write the module and put its class into the table."""
-    import importlib
-
-    (tmp_path / "behead.py").write_text(MODULE)
-    monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delitem(sys.modules, "behead", raising=False)
-    toy = importlib.import_module("behead").Behead
+    toy = toys.module("behead", tmp_path, monkeypatch).Behead
     monkeypatch.setitem(STAGES, toy.kind, toy)
     monkeypatch.setattr(export, "command", export.make_command())
-    yield toy
-    sys.modules.pop("behead", None)
+    return toy
 
 
 def test_the_help_has_a_group_for_it(toy: Any, capsys: pytest.CaptureFixture[str]) -> None:
@@ -103,12 +61,10 @@ def test_flags_ask_for_it_and_what_rewrites_does_so_in_their_order(
     first: str, toy: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = Calls(monkeypatch)
-    calls.replace("tfcompress.workbench.check")
-    calls.replace("tfcompress.workbench.compress")
     monkeypatch.setattr("tfcompress.reports.table.print_report", lambda *_: None)
     words = {"behead": ["--behead", "3", "--behead-way", "fast"], "channels": ["--channels", "0.5"]}
     second = next(name for name in words if name != first)
-    calls.replace("tfcompress.workbench.compress", _result())
+    calls.replace_workbench(_result())
     assert run(["export", "model.h5", "--qat", *words[first], *words[second]]) == 0
     recipe = next(values[1] for name, values, _ in calls.made if name == "compress")
     stages = {"behead": toy(layers=3, way="fast"), "channels": Channels()}
@@ -148,9 +104,10 @@ def test_the_list_of_stages_and_the_docs_have_it(toy: Any, capsys: pytest.Captur
     assert "| `Behead` | `--behead N` |" in docs_tables.short_stages_table()
 
 
-def test_its_work_is_done_by_the_function_that_its_class_names(toy: Any) -> None:
-    done = rewrite([1, 2, 3], toy(layers=2), RewritingContext())
-    assert (done.model, done.notes) == ([1], ("2 layers went gently",))
+def test_its_work_is_done_by_the_function_that_its_class_names(toy: Any, keras: Any) -> None:
+    layers = [keras.Input((4,)), *(keras.layers.Dense(units) for units in (3, 2, 1))]
+    done = rewrite(keras.Sequential(layers), toy(layers=2), RewritingContext())
+    assert (done.model.output_shape, done.notes) == ((None, 3), ("2 layers went gently",))
 
 
 def test_the_package_has_its_class(toy: Any) -> None:

@@ -13,9 +13,18 @@ import numpy as np
 import pytest
 
 from tests.tflite.make_files import SCHEMES, cnn, tokens, two_ways
-from tfcompress.errors import ContractError, ConversionError, DataError, ModelError, OutputError, UsageError
+from tfcompress.errors import (
+    ContractError,
+    ConversionError,
+    DataError,
+    ModelError,
+    OutputError,
+    UnsupportedError,
+    UsageError,
+)
 from tfcompress.files import sha256
 from tfcompress.models.signature import call
+from tfcompress.quantization.post_training import calibrated
 from tfcompress.recipe import Export
 from tfcompress.tflite.attempt import _Run
 from tfcompress.tflite.contract import FloatOp
@@ -24,6 +33,7 @@ from tfcompress.tflite.export import TFLiteModel, export
 from tfcompress.tflite.flatbuffer import read
 from tfcompress.tflite.lower import lower
 from tfcompress.tflite.pack import read_metadata
+from tfcompress.tflite.slim import slim
 from tfcompress.tflite.verify import LEAST_DB, verify
 from tfcompress.tflite.weights import facts
 
@@ -91,6 +101,57 @@ def test_a_file_is_saved_whole_with_its_metadata(network, samples, converter, tm
     assert read_metadata(result.content) == about
     with pytest.raises(OutputError, match="cannot write"):
         result.save(tmp_path / "no such folder" / "net.tflite")
+
+
+def test_the_file_is_slimmed_and_proven_and_the_record_keeps_its_names(network, samples, converter) -> None:
+    about = {"labels": ["a", "b"]}
+    settings = Export(quantize="int8")
+    plain = export(
+        network, dataclasses.replace(settings, packings=()), data=samples, converter=converter, metadata=about
+    )
+    small = export(network, settings, data=samples, converter=converter, metadata=about)
+    named = export(
+        network, dataclasses.replace(settings, keep_names=True), data=samples, converter=converter, metadata=about
+    )
+    assert small.content == slim(plain.content)
+    assert named.content == slim(plain.content, keep_names=True)
+    assert small.size_bytes < named.size_bytes < plain.size_bytes
+    (record,) = small.verification.packings
+    assert (record.before_bytes, record.after_bytes) == (plain.size_bytes, small.size_bytes)
+    assert record.proven_in == ("LiteRT", "LiteRT's reference kernels", "tensorflow")
+    assert small.verification.size_bytes == small.size_bytes
+    assert small.verification.tensor_names == read(plain.content).tensor_names
+    assert (named.verification.tensor_names, plain.verification.tensor_names) == ((), ())
+    assert plain.verification.packings == ()
+    assert read_metadata(small.content) == about
+
+
+@pytest.mark.parametrize("flavour", ["keras", "tf_keras"])
+def test_ranges_are_those_of_the_calibrator_that_was_asked_for(flavour, request, samples, converter) -> None:
+    made = request.getfixturevalue(flavour)
+    made.utils.set_random_seed(0)
+    model = cnn(made)
+    files = {
+        name: export(model, Export(quantize="int8", calibration=name), data=samples, converter=converter)
+        for name in ("minmax", "percentile")
+    }
+    found = {name: file.verification for name, file in files.items()}
+    assert found["minmax"].calibration == ""
+    assert found["percentile"].calibration == "percentile, by the rules of --qat, without training"
+    assert (found["percentile"].agreement[0].sqnr_db or 0) > LEAST_DB["int8"] + 10
+    assert (found["percentile"].inputs[0].scale or 0) < (found["minmax"].inputs[0].scale or 0)
+
+
+def test_a_calibrator_needs_samples_and_layers_and_no_trained_ranges(network, samples, converter, tmp_path) -> None:
+    settings = Export(quantize="int8", calibration="mse")
+    with pytest.raises(DataError, match="calibration 'mse' needs samples; give --data"):
+        export(network, settings, converter=converter)
+    network.export(tmp_path / "saved", format="tf_saved_model", verbose=False)
+    with pytest.raises(UnsupportedError, match="calibration 'mse' needs the model's layers"):
+        export(tmp_path / "saved", settings, data=samples, converter=converter)
+    trained = calibrated(network, {"image": samples[:20]}).model
+    with pytest.raises(UsageError, match="calibration 'mse' would do nothing: the model was trained for int8"):
+        export(trained, settings, data=samples, converter=converter)
 
 
 def test_without_data_the_report_says_that_the_samples_were_not_real(network, converter) -> None:

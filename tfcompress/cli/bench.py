@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tfcompress.errors import OutputError, TfcompressError, UsageError
+from tfcompress.export_choices import RUNTIMES
 from tfcompress.files import sha256
 from tfcompress.schema import pick
-from tfcompress.settings import RUNTIMES
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -124,8 +124,8 @@ def read_recipe(flags: Mapping[str, Any]) -> Recipe:
     """
     base = Recipe() if flags["recipe"] is None else _named(flags)
     stages = base.stages if flags["recipe"] is not None else read_stages(flags)
-    train, by_train = _settings(Train, flags)
-    export, by_export = _settings(Export, flags)
+    train, by_train = _settings(base.train, flags)
+    export, by_export = _settings(base.export, flags)
     scheme = next((stage.scheme for stage in stages if stage.scheme), None)
     if flags["recipe"] is None and scheme and not is_given(flags["quantize"]):
         export["quantize"] = scheme
@@ -149,11 +149,18 @@ def _named(flags: Mapping[str, Any]) -> Recipe:
     return load(flags["recipe"])
 
 
-def _settings(kind: type, flags: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the values that flags give, by field, and the flags, by the place of their value in messages."""
-    given: list[Flag] = [flag for flag in flags_of(kind) if is_given(flags[flag.key])]
-    values = {name: value for flag in given for name, value in flag.values(flags[flag.key]).items()}
-    return values, {f"{kind.__name__.lower()}.{flag.field}": flag.name for flag in given}
+def _settings(base: Train | Export, flags: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the values that flags give over *base*, by field, and the flags, by the place of a value in messages."""
+    given: list[Flag] = [flag for flag in flags_of(type(base)) if is_given(flags[flag.key])]
+    values: dict[str, Any] = {}
+    for flag in given:
+        for adding in given if flag.removes else ():
+            if adding.field == flag.field and not adding.removes and flag.removes in flags[adding.key]:
+                msg = f"{adding.name} {flag.removes} and {flag.name} contradict each other; give one of them"
+                raise UsageError(msg)
+        before = values.get(flag.field, getattr(base, flag.field))
+        values |= flag.values_over(before, flags[flag.key])
+    return values, {f"{type(base).__name__.lower()}.{flag.field}": flag.name for flag in given}
 
 
 def _typed_stage_flags(flags: Mapping[str, Any]) -> dict[str, str]:

@@ -69,6 +69,8 @@ def _sentence(flags: Sequence[Flag]) -> str:
     text = flags[0].option.help
     if len(helps) > 1:
         text = "; ".join(f"{stage}: {part[0].lower()}{part[1:]}" for part, stage in helps.items()) + "."
+    for name, choice in (flags[0].option.table or {}).items():
+        text += f" {name}: {choice.about[0].lower()}{choice.about[1:]}"
     if flags[0].many:
         text += " May be repeated."
     defaults = list(dict.fromkeys(flag.default for flag in flags if flag.default))

@@ -109,8 +109,17 @@ def _tflite(path: Path) -> Found:
     }
     columns = ["kernel", "op", "shape", "dtype", "size_bytes", "zeros_fraction", "values", "values_a_channel"]
     rows = [
-        [k.name.split(";")[0], k.op, k.shape, k.dtype, k.size_bytes, k.zeros, k.distinct, k.distinct_per_channel]
-        for k in weights.facts(flat.subgraphs)
+        [
+            k.name.split(";")[0] or f"kernel {place}",  # a packed file has no names inside its graph
+            k.op,
+            k.shape,
+            k.dtype,
+            k.size_bytes,
+            k.zeros,
+            k.distinct,
+            k.distinct_per_channel,
+        ]
+        for place, k in enumerate(weights.facts(flat.subgraphs))
     ]
     return facts, columns, rows
 

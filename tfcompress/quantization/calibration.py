@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from tfcompress.models.keras_private import all_layers
 from tfcompress.models.wiring import infer
 from tfcompress.quantization.batch_norm import FreezableBatchNormalization
-from tfcompress.quantization.fake_quant import FakeQuant
+from tfcompress.quantization.calibrators import BINS, OCTAVES, Calibrator, Histogram
+from tfcompress.quantization.fake_quant import LEAST_SPAN, FakeQuant
 
 
-def calibrate_(model: Any, inputs: Mapping[str, np.ndarray], batch_size: int = 32) -> None:
-    """Set every range to the least and largest value that its tensors take on samples, unrounded.
+def calibrate_(
+    model: Any, inputs: Mapping[str, np.ndarray], batch_size: int = 32, calibrator: Calibrator | None = None
+) -> None:
+    """Set every range by the values that its tensors take on samples, unrounded.
 
     Without it the first training batch sets the ranges, and a model that is fine-tuned for a few steps is judged by
     them.
@@ -23,13 +28,65 @@ def calibrate_(model: Any, inputs: Mapping[str, np.ndarray], batch_size: int = 3
         model: what :func:`tfcompress.quantization.transform.quantize` made.
         inputs: for each input by name an array of shape (samples, *shape), preprocessed as in training.
         batch_size: samples at a time.
+        calibrator: chooses each range; None: from the least to the largest value. Where it counts values, the samples
+            are run a second time: memory holds one batch and the counts.
     """
-    import tensorflow as tf
-
     layers = [layer for layer in all_layers(model) if isinstance(layer, FakeQuant) and layer.fixed is None]
     for layer in layers:
         for variable in (layer.low, layer.high, layer.seen):
             variable.assign(0.0)
+    _observe_(model, layers, inputs, batch_size)
+    if calibrator is None or not calibrator.counts:
+        return
+    counters = {layer: Counter(float(layer.low), float(layer.high)) for layer in layers if float(layer.seen)}
+    for layer, counter in counters.items():
+        layer.counter = counter
+    try:
+        _observe_(model, layers, inputs, batch_size)
+    finally:
+        for layer in layers:
+            layer.counter = None
+    for layer, counter in counters.items():
+        low, high = calibrator.range(counter.histogram())
+        layer.low.assign(low)
+        layer.high.assign(max(high, low + LEAST_SPAN))
+
+
+class Counter:
+    """Counts the values of a tensor whose range is known, batch by batch."""
+
+    def __init__(self, low: float, high: float) -> None:
+        """Begin with nothing.
+
+        Args:
+            low: least value that will come, at most zero.
+            high: largest, at least zero.
+        """
+        self._low, self._high = low, high
+        self._signs = [(sign, bound) for sign, bound in ((-1.0, -low), (1.0, high)) if bound > 0]
+        self._counts = {sign: tf.Variable(tf.zeros([BINS], tf.int64), trainable=False) for sign, _ in self._signs}
+        self._total = tf.Variable(tf.zeros([], tf.int64), trainable=False)
+
+    def add_(self, x: Any) -> None:
+        """Count a batch: a float32 tensor of any shape."""
+        self._total.assign_add(tf.size(x, tf.int64))
+        for sign, bound in self._signs:
+            top = math.log2(bound)
+            found = tf.boolean_mask(x, sign * x > 0.0)
+            octaves = tf.math.log(sign * found) / math.log(2.0)
+            counted = tf.histogram_fixed_width(octaves, [top - OCTAVES, top], BINS, tf.int64)
+            self._counts[sign].assign_add(counted)
+
+    def histogram(self) -> Histogram:
+        """Return what was counted."""
+        none = np.zeros(BINS, np.int64)
+        negative, positive = (self._counts[s].numpy() if s in self._counts else none for s in (-1.0, 1.0))
+        return Histogram(self._low, self._high, negative, positive, int(self._total.numpy()))
+
+
+def _observe_(model: Any, layers: Sequence[FakeQuant], inputs: Mapping[str, np.ndarray], batch_size: int) -> None:
+    """Run the model on all samples, its layers measuring and rounding nothing."""
+    for layer in layers:
         layer.observing = True
     try:
         count = len(next(iter(inputs.values())))

@@ -17,7 +17,8 @@ PRIOR = 32.0
 """Batches that a calibrated range counts for."""
 WARM_UP = PRIOR + 100.0
 """Batches in which a range grows to whatever comes."""
-_LEAST_SPAN = 1.25e-6  # of a range below 1e-6 the converter makes another one
+LEAST_SPAN = 1.25e-6
+"""Of a range; of one below 1e-6 the converter makes another one."""
 
 
 @keras.saving.register_keras_serializable("tfcompress")
@@ -39,6 +40,7 @@ class FakeQuant(keras.layers.Layer):  # type: ignore[misc]
         learn: train the range by gradient, once it is measured; see :func:`learnt`.
         nonnegative: every tensor that it is called on comes out of a ReLU or ReLU6: the range begins at zero.
         observing: the layer only measures, and changes nothing; see :mod:`tfcompress.quantization.calibration`.
+        counter: what counts the values while it is observing, in place of the range; None: nothing does.
         low: least value, shape ().
         high: largest value, shape ().
         seen: how many batches the range comes from, shape ().
@@ -69,6 +71,7 @@ class FakeQuant(keras.layers.Layer):  # type: ignore[misc]
         self.fixed = None if fixed is None else (float(fixed[0]), float(fixed[1]))
         self.supports_masking = True
         self.observing = False
+        self.counter: Any = None
         if self.fixed is None:
             kind = {"shape": (), "initializer": "zeros", "dtype": "float32"}
             ends = {**kind, "trainable": True} if self.learn else {**kind, "trainable": False, "aggregation": "mean"}
@@ -143,7 +146,9 @@ class FakeQuant(keras.layers.Layer):  # type: ignore[misc]
         return free * low + (1.0 - free) * tf.stop_gradient(low), free * high + (1.0 - free) * tf.stop_gradient(high)
 
     def _observe_(self, x: Any) -> None:
-        if self.fixed is None:
+        if self.counter is not None:
+            self.counter.add_(x)
+        elif self.fixed is None:
             least, largest = _span(x)
             self.low.assign(tf.minimum(self.low.value, least))
             self.high.assign(tf.maximum(self.high.value, largest))
@@ -244,7 +249,7 @@ def learnt(x: Any, low: Any, high: Any, bits: int) -> Any:
     steps = 2.0**bits - 1.0
     weight = 1.0 / tf.sqrt(tf.cast(tf.size(x), tf.float32) * steps)
     low, high = _scaled_gradient(tf.minimum(low, 0.0), weight), _scaled_gradient(tf.maximum(high, 0.0), weight)
-    step = tf.maximum(high - low, _LEAST_SPAN) / steps
+    step = tf.maximum(high - low, LEAST_SPAN) / steps
     offset = _rounded(-low / step)
     return (tf.clip_by_value(_rounded(x / step) + offset, 0.0, steps) - offset) * step
 
@@ -261,7 +266,7 @@ def _span(x: Any) -> tuple[Any, Any]:
     """Return least and largest value, widened to hold zero and not to be the same."""
     x = tf.stop_gradient(x)
     least = tf.minimum(tf.reduce_min(x), 0.0)
-    return least, tf.maximum(tf.maximum(tf.reduce_max(x), 0.0), least + _LEAST_SPAN)
+    return least, tf.maximum(tf.maximum(tf.reduce_max(x), 0.0), least + LEAST_SPAN)
 
 
 def _before_relu(x: Any) -> tuple[Any, Any, str]:
@@ -273,5 +278,5 @@ def _before_relu(x: Any) -> tuple[Any, Any, str]:
     op: Any = getattr(x, "op", None)
     kind = "" if op is None or op.type not in ("Relu", "Relu6") else str(op.type)
     source = tf.cast(op.inputs[0] if kind else x, tf.float32)
-    largest = tf.maximum(tf.reduce_max(tf.stop_gradient(source)), _LEAST_SPAN)
+    largest = tf.maximum(tf.reduce_max(tf.stop_gradient(source)), LEAST_SPAN)
     return source, tf.minimum(largest, 6.0) if kind == "Relu6" else largest, kind

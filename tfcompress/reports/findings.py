@@ -162,6 +162,7 @@ def findings(report: Report) -> list[Finding]:
         *_verdict(report),
         *_promises(report),
         *_runtimes(report),
+        *_packings(report),
         *(Finding("warning", text, good=False) for text in report.warnings),
         *(
             Finding("warning", text, good=False)
@@ -202,6 +203,21 @@ def _integer_ops(ops: int, by_dtype: Mapping[str, int], scheme: str) -> str:
         return f"all {ops} are {scheme}"
     rest = ", ".join(f"{count} {other}" for other, count in by_dtype.items() if other != dtype)
     return f"{quantized} of {ops} put out {dtype}, the others {rest}; none is a computation in float"
+
+
+def _packings(report: Report) -> Iterator[Finding]:
+    found = report.result.verification
+    if found.get("calibration"):
+        yield Finding("ranges", f"chosen by {found['calibration']}")
+    for packing in found.get("packings") or ():
+        if packing["dropped"]:
+            yield Finding("bytes", f"{packing['name']} was left out: {packing['dropped']}", good=False)
+            continue
+        before, saved = packing["before_bytes"], packing["before_bytes"] - packing["after_bytes"]
+        share = wording.percent(saved / before, 1)
+        where = ", ".join(packing["proven_in"])
+        text = f"{packing['name']} took {saved:,} of {before:,} bytes ({share}) away; outputs bit-equal in {where}"
+        yield Finding("bytes", text, good=True)
 
 
 def _agreement(report: Report) -> Iterator[Finding]:

@@ -234,7 +234,8 @@ def _provenance(report: Report) -> str:
 
 
 def _recipe(report: Report) -> str:
-    shown = {"recipe": report.recipe, "data": report.data, "verification": report.result.verification}
+    checked = {name: value for name, value in report.result.verification.items() if name != "tensor_names"}
+    shown = {"recipe": report.recipe, "data": report.data, "verification": checked}
     parts = []
     for name, value in shown.items():
         if value:

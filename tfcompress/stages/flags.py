@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import types
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -41,6 +41,7 @@ class Flag:
         choices: what the field can be.
         many: whether it may be repeated.
         default: what the help says of its default; empty: nothing.
+        removes: the name that this flag takes out of the field; empty: it sets the field, or adds to it.
     """
 
     name: str
@@ -48,9 +49,10 @@ class Flag:
     field: str
     option: Option
     value: Value
-    choices: tuple[Any, ...] = ()
+    choices: Collection[Any] = ()
     many: bool = False
     default: str = ""
+    removes: str = ""
 
     @property
     def key(self) -> str:
@@ -61,9 +63,19 @@ class Flag:
         """Return values by field, from what the command line gave."""
         if self.option.read is not None:
             return self.option.read(given)
+        if self.many:
+            return {self.field: tuple(given)}
         if self.value == "choice":
             given = {str(choice): choice for choice in self.choices}[given]
-        return {self.field: tuple(given) if self.many else given}
+        return {self.field: given}
+
+    def values_over(self, before: Any, given: Any) -> dict[str, Any]:
+        """Return values by field, as :meth:`values`; names of a table are added to those *before*, or taken out."""
+        if self.removes:
+            return {self.field: tuple(name for name in before if name != self.removes)}
+        if self.many and self.option.table is not None:
+            return {self.field: tuple(name for name in self.option.table if name in (*before, *given))}
+        return self.values(given)
 
 
 def is_given(value: Any) -> bool:
@@ -87,12 +99,13 @@ def _flags_of(owner: Any) -> tuple[Flag, ...]:
     for field in dataclasses.fields(owner):
         note_or_none = option_of(field)
         if note_or_none is not None:
-            found.append(_flag(owner, field, note_or_none, hints[field.name], prefix))
+            flag = _flag(owner, field, note_or_none, hints[field.name], prefix)
+            found += [flag, *_removing(flag, _default_of(field))]
     return tuple(found)
 
 
 def _flag(owner: type, field: dataclasses.Field[Any], note: Option, hint: Any, prefix: str) -> Flag:
-    value, choices = _kind_of(hint)
+    value, choices = _kind_of(hint) if note.table is None else ("choice", note.table)
     return Flag(
         name=note.flag or f"--{prefix}{field.name}".replace("_", "-"),
         owner=owner,
@@ -101,11 +114,22 @@ def _flag(owner: type, field: dataclasses.Field[Any], note: Option, hint: Any, p
         value="text" if note.read else value,
         choices=choices,
         many=get_origin(hint) is tuple and note.read is None,
-        default="" if note.asks else note.default or _text(field.default),
+        default="" if note.asks else note.default or _text(_default_of(field)),
     )
 
 
-def _kind_of(hint: Any) -> tuple[Value, tuple[Any, ...]]:
+def _removing(flag: Flag, default: Any) -> Iterator[Flag]:
+    """Give the flags that take out of a field what it holds by default; of a field with a table and several values."""
+    for name in default if flag.many and flag.option.table is not None else ():
+        note = Option(help=f"Do without {flag.name} {name}.", needs=flag.option.needs)
+        yield Flag(name=f"--no-{name}", owner=flag.owner, field=flag.field, option=note, value="switch", removes=name)
+
+
+def _default_of(field: dataclasses.Field[Any]) -> Any:
+    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+
+
+def _kind_of(hint: Any) -> tuple[Value, Collection[Any]]:
     if isinstance(hint, types.UnionType):
         hint = next(each for each in get_args(hint) if each is not type(None))
     if get_origin(hint) is Literal:
@@ -115,8 +139,10 @@ def _kind_of(hint: Any) -> tuple[Value, tuple[Any, ...]]:
 
 
 def _text(default: Any) -> str:
-    if default is None or isinstance(default, bool | tuple):
+    if default is None or isinstance(default, bool):
         return ""
+    if isinstance(default, tuple):
+        return ", ".join(map(str, default))
     return f"{default:g}" if isinstance(default, float) else str(default)
 
 

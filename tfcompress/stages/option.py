@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass
 from typing import Any, Literal
+
+from tfcompress.export_choices import Choice
 
 KEY = "option"
 
@@ -25,6 +27,8 @@ class Option:
         read: makes values of fields, by their names, from the text; None: the text is the field's value. Raises
             ValueError with what is allowed, for a text that is none.
         sets: names of further fields that *read* may set.
+        table: what the field can hold, by name; the help says what each is about. Of a field that holds several, the
+            flag adds to the others; and each that is there by default has a flag that takes it out (``--no-slim``).
     """
 
     help: str
@@ -35,6 +39,7 @@ class Option:
     needs: Need = ""
     read: Callable[[str], dict[str, Any]] | None = None
     sets: tuple[str, ...] = ()
+    table: Mapping[str, Choice] | None = None
 
 
 def option(
@@ -47,10 +52,19 @@ def option(
     needs: Need = "",
     read: Callable[[str], dict[str, Any]] | None = None,
     sets: tuple[str, ...] = (),
+    table: Mapping[str, Choice] | None = None,
 ) -> dict[str, Option]:
     """Return metadata for :func:`dataclasses.field`: see :class:`Option` for the arguments."""
     note = Option(
-        help=sentence, flag=flag, metavar=metavar, default=default, asks=asks, needs=needs, read=read, sets=sets
+        help=sentence,
+        flag=flag,
+        metavar=metavar,
+        default=default,
+        asks=asks,
+        needs=needs,
+        read=read,
+        sets=sets,
+        table=table,
     )
     return {KEY: note}
 

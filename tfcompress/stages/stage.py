@@ -95,6 +95,8 @@ class Stage:
         if self.scheme:
             allowed = f"{self.scheme!r} after this {self.kind} stage (it trains for {self.scheme})"
             check("export.quantize", allowed, recipe.export.quantize, ok=recipe.export.quantize == self.scheme)
+            allowed = f"'minmax' after a {self.kind} stage, which trains with ranges of its own"
+            check("export.calibration", allowed, recipe.export.calibration, ok=recipe.export.calibration == "minmax")
 
 
 class TrainingStage(Stage):

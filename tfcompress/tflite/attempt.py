@@ -1,4 +1,4 @@
-"""One attempt at an export: lower, convert, choose the encoding, add metadata, verify."""
+"""One attempt at an export: lower, convert, choose the encoding, add metadata, verify, pack."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from tfcompress.tflite.exactness import Trained, in_integers
 from tfcompress.tflite.flatbuffer import read
 from tfcompress.tflite.lower import Lowered, lower
 from tfcompress.tflite.pack import add_metadata
+from tfcompress.tflite.packings import pack
 from tfcompress.tflite.runtimes import check, where_it_runs
 from tfcompress.tflite.sparse import choose
 from tfcompress.tflite.verify import QAT_SAMPLES, SAMPLES, Verification, verify
@@ -100,7 +101,7 @@ def attempt(model: Any, request: Request, reference: Any) -> Attempt:
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tfcompress-")))
         with progress.task("converting"):
-            _check_wrappers(model)
+            check_wrappers(model)
             check_bits(model, settings)
             lowered = lower(model, folder / "model")
             if lowered.batch != 1:
@@ -119,6 +120,7 @@ def attempt(model: Any, request: Request, reference: Any) -> Attempt:
             if request.metadata is not None:
                 content = add_metadata(content, request.metadata)
             verification = run.verify(content, keras_outputs, float_size_bytes, trained)
+            content, verification = run.pack(content, verification)
             in_tensorflow = request.converter.try_in_tensorflow
             verdicts = where_it_runs(content, trials={"litert": _ran, "tensorflow": in_tensorflow})
             check(verdicts, settings.runtimes)
@@ -127,7 +129,7 @@ def attempt(model: Any, request: Request, reference: Any) -> Attempt:
 
 
 def _ran(_: bytes) -> str:
-    """Stand for a trial in LiteRT: the verification has just run the file there."""
+    """Stand for a trial in LiteRT: the verification, or the proof of a packing, has just run the file there."""
     return ""
 
 
@@ -223,6 +225,21 @@ class _Run:
             trained=trained,
         )
 
+    def pack(self, content: bytes, verification: Verification) -> tuple[bytes, Verification]:
+        """Do the packings that are asked for, which change no number of what was verified."""
+        if not self.settings.packings:
+            return content, verification
+        packed, records = pack(
+            content,
+            self.settings.packings,
+            self.samples.inputs,
+            keep_names=self.settings.keep_names,
+            digests={"tensorflow": self.engine.digest_in_tensorflow},
+        )
+        names = read(content).tensor_names
+        gone = () if read(packed).tensor_names == names else names
+        return packed, dataclasses.replace(verification, size_bytes=len(packed), packings=records, tensor_names=gone)
+
 
 @dataclass(frozen=True)
 class _Drawn:
@@ -259,12 +276,12 @@ def check_bits(model: Any, settings: Export) -> None:
     Raises:
         UsageError: saying which numbers it was trained for.
     """
-    bits = _activation_bits(model)
+    bits = activation_bits(model)
     if bits and settings.quantize != _FITTING[bits]:
         raise _other_bits(bits, settings)
 
 
-def _activation_bits(model: Any) -> int:
+def activation_bits(model: Any) -> int:
     """Return the bits of the activations that a model was trained for; 0: it was not trained for any."""
     if keras_of(model) == "savedmodel":
         return 0
@@ -284,7 +301,15 @@ def _other_bits(bits: int, settings: Export) -> UsageError:
     return UsageError(msg)
 
 
-def _check_wrappers(model: Any) -> None:
+def check_wrappers(model: Any) -> None:
+    """Refuse a model that was not taken out of its training.
+
+    Args:
+        model: a Keras 3 or tf_keras model, or the path of a SavedModel.
+
+    Raises:
+        ContractError: naming a layer and what takes its wrapper off.
+    """
     if keras_of(model) == "savedmodel":
         return
     for layer in all_layers(graph_of(model)):

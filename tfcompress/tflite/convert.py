@@ -219,18 +219,29 @@ class ConverterProcess:
         Returns:
             Why TensorFlow does not run it; empty: it does.
         """
+        return self._open(model, random=False)[1]
+
+    def digest_in_tensorflow(self, model: bytes) -> tuple[str, str]:
+        """Run a TFLite file as :meth:`try_in_tensorflow`, on zeros and on random numbers that are always the same.
+
+        Returns:
+            The SHA-256 of its outputs, and an empty string; or an empty string, and why TensorFlow does not run it.
+        """
+        return self._open(model, random=True)
+
+    def _open(self, model: bytes, *, random: bool) -> tuple[str, str]:
         self._count += 1
         path = self._worker.folder / f"{self._count}.tflite"
         path.write_bytes(model)
         try:
             shapes = {tensor.index: tensor.example_shape for tensor in read(model).inputs}
-            self._worker.ask({"open": str(path), "shapes": shapes})
+            answer = self._worker.ask({"open": str(path), "shapes": shapes, "random": random})
         except WorkerDiedError as death:
             self._replace_worker()
-            return f"it died by {death.reason}"
-        except WorkerAnswerError as answer:
-            return " ".join(answer.text.split())[:400]
-        return ""
+            return "", f"it died by {death.reason}"
+        except WorkerAnswerError as refusal:
+            return "", " ".join(refusal.text.split())[:400]
+        return str(answer["sha256"]), ""
 
     def close(self) -> None:
         """End the child and remove its files."""

@@ -3,8 +3,9 @@
 Request: ``saved_model`` (folder), ``target`` (file to write), ``quantize``, ``io`` (dtype), ``qat``, ``sparse``,
 ``select_ops``, ``float_ops``, ``batch``, ``representative`` (``.npz`` of stacked samples, ``x.NAME`` for each
 input, or null). Answer: ``{}``.
-Or ``open`` (a TFLite file to run in TensorFlow's own interpreter), ``shapes`` (by number of the input's tensor).
-Answer: ``version`` of TensorFlow.
+Or ``open`` (a TFLite file to run in TensorFlow's own interpreter), ``shapes`` (by number of the input's tensor),
+``random`` (whether on random numbers, too).
+Answer: ``version`` of TensorFlow, ``sha256`` of the outputs.
 Or ``batches`` (a TFLite file for one sample at a time), ``shapes`` (likewise).
 Answer: ``same`` (it gives each of two samples together what it gives it alone).
 Or what :mod:`tfcompress.models.load_child` answers.
@@ -12,6 +13,7 @@ Or what :mod:`tfcompress.models.load_child` answers.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -35,22 +37,41 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
     if "batches" in request:
         return {"same": _takes_batches(request["batches"], request["shapes"])}
     if "open" in request:
-        return _open(request["open"], request["shapes"])
+        return _open(request["open"], request["shapes"], random=request["random"])
     return _convert(request) if "saved_model" in request else load_child.answer(request)
 
 
-def _open(path: str, shapes: dict[str, list[int]]) -> dict[str, Any]:
-    """Run a file once, on zeros, in the interpreter that TensorFlow brings."""
+def _open(path: str, shapes: dict[str, list[int]], *, random: bool) -> dict[str, Any]:
+    """Run a file in the interpreter that TensorFlow brings: on zeros; and, if *random*, on random numbers."""
     import tensorflow as tf
 
     interpreter = _interpreter(path)
     for index, shape in shapes.items():
         interpreter.resize_tensor_input(int(index), shape)
     interpreter.allocate_tensors()
-    for tensor in interpreter.get_input_details():
-        interpreter.set_tensor(tensor["index"], np.zeros(tensor["shape"], tensor["dtype"]))
-    interpreter.invoke()
-    return {"version": tf.__version__}
+    digest = hashlib.sha256()
+    generator = np.random.default_rng(0)
+    for source in (None, generator) if random else (None,):
+        interpreter.reset_all_variables()
+        for tensor in interpreter.get_input_details():
+            interpreter.set_tensor(tensor["index"], _input(tensor, source))
+        interpreter.invoke()
+        for tensor in interpreter.get_output_details():
+            digest.update(np.ascontiguousarray(interpreter.get_tensor(tensor["index"])).tobytes())
+    return {"version": tf.__version__, "sha256": digest.hexdigest()}
+
+
+def _input(tensor: dict[str, Any], generator: np.random.Generator | None) -> np.ndarray:
+    """Return zeros; or random numbers, where those of the tensor are no indices."""
+    shape, dtype = tensor["shape"], np.dtype(tensor["dtype"])
+    if generator is not None and dtype.kind == "f":
+        uniform: np.ndarray = generator.uniform(-1, 1, shape).astype(dtype)
+        return uniform
+    if generator is not None and tensor["quantization"][0]:
+        limits = np.iinfo(dtype)
+        whole: np.ndarray = generator.integers(limits.min, limits.max, shape, dtype, endpoint=True)
+        return whole
+    return np.zeros(shape, dtype)
 
 
 def _takes_batches(path: str, shapes: dict[str, list[int]]) -> bool:

@@ -1,35 +1,33 @@
 """Export: from a trained model to a TFLite file that is what was asked for. What breaks its contract never comes out.
 
-There are two routes to integers without training: the converter's own quantization, and, where that fails, the rules of
-our quantization-aware training, calibrated on the same samples (:mod:`tfcompress.quantization.post_training`).
+There are two routes to integers without training: the converter's own quantization, and, where that fails or another
+calibrator is asked for, the rules of our quantization-aware training (:mod:`tfcompress.tflite.calibrated`).
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import gzip
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from tfcompress.errors import ConversionError, TfcompressError, UnsupportedError
+from tfcompress.errors import ConversionError, TfcompressError
 from tfcompress.files import sha256, write_atomic
-from tfcompress.models.kinds import keras_of
-from tfcompress.models.loading import load, prepared
+from tfcompress.models.loading import prepared
 from tfcompress.models.specs import Signature
 from tfcompress.progress import SILENT, Progress
 from tfcompress.recipe import Export
-from tfcompress.tflite.attempt import Attempt, Request, Samples, attempt
+from tfcompress.tflite.attempt import Attempt, Request, attempt
+from tfcompress.tflite.calibrated import by_calibrator, in_place_of_the_converter
 from tfcompress.tflite.contract import FloatOpsError
 from tfcompress.tflite.convert import ConverterProcess
 from tfcompress.tflite.drawing import samples_of
 from tfcompress.tflite.runtimes import RuntimeVerdict, parse
 from tfcompress.tflite.verify import Verification
-
-if TYPE_CHECKING:
-    from tfcompress.quantization.transform import Quantized
 
 Route = Literal["converter", "trained ranges", "calibrated by our rules"]
 """How a file's numbers came about: by the converter alone, by training for it, or by its rules without training."""
@@ -103,7 +101,7 @@ def export(
 
     Where the converter cannot quantize the model to int8 by itself, the model is rewritten by the rules of our
     quantization-aware training and calibrated on *data*, without training; :attr:`TFLiteModel.route` and
-    :attr:`TFLiteModel.notes` say so.
+    :attr:`TFLiteModel.notes` say so. The same is done where *settings* ask for a calibrator that the converter lacks.
 
     Args:
         model: a Keras 3 or tf_keras model (wrapped for quantization-aware training, too), what
@@ -142,6 +140,8 @@ def export(
             progress=progress,
             seed=seed,
         )
+        if settings.calibration != "minmax":
+            return _by_calibrator(model, request, notes)
         try:
             made = attempt(model, request, model)
         except (ConversionError, FloatOpsError) as refusal:
@@ -154,13 +154,22 @@ def _file(made: Attempt, settings: Export, route: Route, notes: tuple[str, ...] 
     return TFLiteModel(made.content, settings, made.signature, made.verification, route, told)
 
 
+def _by_calibrator(model: Any, request: Request, notes: tuple[str, ...]) -> TFLiteModel:
+    with request.progress.task("calibrating"):
+        rewritten = by_calibrator(model, request)
+    made = attempt(rewritten.model, request, model)
+    chosen = f"{request.settings.calibration}, by the rules of --qat, without training"
+    made = dataclasses.replace(made, verification=dataclasses.replace(made.verification, calibration=chosen))
+    return _file(made, request.settings, "calibrated by our rules", (*notes, *rewritten.notes))
+
+
 def _by_our_rules(model: Any, request: Request, refusal: TfcompressError, notes: tuple[str, ...]) -> TFLiteModel:
     """Return the file of the model with the ranges of our own quantization-aware training, untrained.
 
     Raises:
         TfcompressError: *refusal*, where our rules cannot do it either.
     """
-    rewritten = _calibrated(model, request.settings, request.data, request.seed, request.progress)
+    rewritten = in_place_of_the_converter(model, request)
     if rewritten is None:
         raise refusal
     try:
@@ -170,21 +179,6 @@ def _by_our_rules(model: Any, request: Request, refusal: TfcompressError, notes:
         raise refusal from None
     why = f"{_why(refusal)}: so the model was rewritten as for --qat, and calibrated without training"
     return _file(made, request.settings, "calibrated by our rules", (*notes, why, *rewritten.notes))
-
-
-def _calibrated(model: Any, settings: Export, data: Samples | None, seed: int, progress: Progress) -> Quantized | None:
-    """Return the model with the ranges of our own quantization-aware training, untrained; None: it cannot have them."""
-    if settings.quantize != "int8" or data is None or keras_of(model) == "savedmodel" or load(model).refusal:
-        return None
-    from tfcompress.models.bridge import to_keras3
-    from tfcompress.quantization.post_training import calibrated
-
-    progress.note("the converter cannot quantize this model; trying it by the rules of --qat, without training")
-    try:
-        plain = model if keras_of(model) == "keras3" else to_keras3(model)
-        return calibrated(plain, data.representative(settings.samples, seed))
-    except UnsupportedError:
-        return None
 
 
 def _why(refusal: TfcompressError) -> str:

@@ -76,6 +76,11 @@ class FlatModel:
         return (op for graph in self.subgraphs for op in graph.ops)
 
     @property
+    def tensor_names(self) -> tuple[tuple[str, ...], ...]:
+        """Names of all tensors, one tuple a subgraph; packed files have them of inputs and outputs only."""
+        return tuple(tuple(tensor.name for tensor in graph.tensors) for graph in self.subgraphs)
+
+    @property
     def parameters(self) -> int:
         """Real numbers that the file holds: kernels, biases and other constants of the computation."""
         return weights.parameters(self.subgraphs)

@@ -23,6 +23,7 @@ from tfcompress.tflite.agreement import OutputAgreement, agreements, output_step
 from tfcompress.tflite.exactness import Exactness, Trained, check_exact, compare_exactly
 from tfcompress.tflite.flatbuffer import FlatModel, IOTensor, read
 from tfcompress.tflite.interpret import InterpreterProcess
+from tfcompress.tflite.packings import PackingRecord
 from tfcompress.tflite.resolution import resolution_notes
 from tfcompress.tflite.runtimes import RuntimeVerdict
 from tfcompress.tflite.weights import bytes_by_dtype, ops_by_dtype
@@ -74,6 +75,9 @@ class Verification:
         sparse: what became of the sparse encoding; empty: not tried.
         runtimes: where the file runs, one entry a runtime and version.
         notes: what no bound refuses and the user should know: inputs or outputs with hardly any steps.
+        calibration: how the ranges were chosen, where it was not by the converter; mostly empty.
+        packings: what became of each packing that was asked for.
+        tensor_names: what the tensors of each subgraph were called, where a packing took the names out of the file.
     """
 
     ops: Mapping[str, int]
@@ -96,6 +100,9 @@ class Verification:
     sparse: str = ""
     runtimes: tuple[RuntimeVerdict, ...] = ()
     notes: tuple[str, ...] = ()
+    calibration: str = ""
+    packings: tuple[PackingRecord, ...] = ()
+    tensor_names: tuple[tuple[str, ...], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values that JSON can hold."""

@@ -1,0 +1,59 @@
+"""tfcompress.export_choices, and what an export refuses of it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tfcompress.errors import RecipeError
+from tfcompress.export_choices import CALIBRATORS, PACKINGS, Choice, Packing, default_packings
+from tfcompress.recipe import QAT, Export, Recipe, from_toml
+
+DOCS = Path(__file__).parents[1] / "docs" / "export.md"
+
+
+def test_a_file_that_a_runtime_cannot_open_is_not_asked_to_run_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    packing = Packing(about="Plays.", implementation="toys:pack", runtimes=("tensorflow",))
+    monkeypatch.setitem(PACKINGS, "toy", packing)
+    message = "export.runtimes item must be one of those that open 'toy' files (tensorflow), got 'litert>=2.1'"
+    with pytest.raises(RecipeError, match=re.escape(message)):
+        Export(packings=("toy",), runtimes=("litert>=2.1",))
+    assert Export(packings=("toy",), runtimes=("tensorflow",)).packings == ("toy",)
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (
+            lambda: Export(packings=("slimm",)),
+            r"export.packings item must be one of slim, .*got 'slimm' \(did you mean 'slim'",
+        ),
+        (lambda: Export(packings=("slim", "slim")), "export.packings must be names, each at most once"),
+        (lambda: Export(packings=(), keep_names=True), "export.keep_names must be false without packings, got True"),
+        (
+            lambda: Export(quantize="int8", calibration="min-max"),
+            r"export.calibration must be one of minmax, percentile, mse, got 'min-max' \(did you mean 'minmax'",
+        ),
+        (lambda: Export(calibration="mse"), "export.calibration must be 'minmax' with quantize 'none', got 'mse'"),
+        (
+            lambda: Recipe(stages=(QAT(),), export=Export(quantize="int8", calibration="mse")),
+            "export.calibration must be 'minmax' after a qat stage",
+        ),
+    ],
+)
+def test_what_is_misspelt_or_would_do_nothing_is_refused(build, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        build()
+
+
+def test_the_default_is_slim_and_an_old_recipe_gets_it() -> None:
+    assert default_packings() == ("slim",)
+    assert from_toml("format = 1\n[export]\nquantize = 'int8'\n").export.packings == ("slim",)
+
+
+@pytest.mark.parametrize("choice", [*PACKINGS.values(), *CALIBRATORS.values()])
+def test_every_line_has_its_implementation_and_a_line_in_the_docs(choice: Choice) -> None:
+    assert callable(choice.load())
+    assert choice.about in DOCS.read_text("utf-8")

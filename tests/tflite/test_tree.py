@@ -1,0 +1,114 @@
+"""tfcompress.tflite.tree and tree_writer."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+from flatbuffers import Builder
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.tflite.make_files import FOLDER
+from tests.tflite.model_files import made, models, packed, plain, unpacked
+from tfcompress.errors import ModelError, UnsupportedError
+from tfcompress.tflite import tree
+from tfcompress.tflite.tree import Node, Numbers, Text, parse
+from tfcompress.tflite.tree_writer import write
+
+MANY = settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
+
+
+@MANY
+@given(content=models())
+def test_a_tree_that_is_written_reads_back_and_the_schemas_classes_see_the_same(content: bytes) -> None:
+    again = write(parse(content))
+    assert parse(again) == parse(content)
+    assert plain(unpacked(again)) == plain(unpacked(content))
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.tflite")), ids=lambda path: path.stem)
+def test_writing_a_converters_file_again_loses_nothing_but_bytes(path) -> None:
+    content = path.read_bytes()
+    again = write(parse(content))
+    assert plain(unpacked(again)) == plain(unpacked(content))
+    assert len(again) < len(content)
+
+
+@MANY
+@given(
+    texts=st.lists(st.binary(max_size=9), min_size=1, max_size=6),
+    longs=st.lists(st.integers(-(2**63), 2**63 - 1), max_size=5),
+)
+def test_every_vector_stands_on_a_multiple_of_its_items(texts: list[bytes], longs: list[int]) -> None:
+    scale = Numbers(8, struct.pack(f"<{len(longs)}q", *longs))
+    tensors = tuple(Node("Tensor", {"name": Text(text)}) for text in texts)
+    quantized = Node("Tensor", {"quantization": Node("QuantizationParameters", {"zero_point": scale})})
+    root = Node("Model", {"subgraphs": (Node("SubGraph", {"tensors": (*tensors, quantized)}),)})
+    content = write(root)
+    assert parse(content) == root
+    if longs:
+        assert content.index(scale.content) % 8 == 0 or content.count(scale.content) > 1
+
+
+def test_what_is_equal_is_written_once() -> None:
+    one, two = (Node("Tensor", {"name": Text(b"a name of some length"), "shape": Numbers(4, bytes(8))}) for _ in "ab")
+    content = write(Node("Model", {"subgraphs": (Node("SubGraph", {"tensors": (one, two)}),)}))
+    assert content.count(b"a name of some length") == 1
+    single = write(Node("Model", {"subgraphs": (Node("SubGraph", {"tensors": (one,)}),)}))
+    assert len(content) == len(single) + 4
+
+
+def test_numbers_are_read_and_stored_as_the_schema_has_them() -> None:
+    node = Node("Tensor", {}).having(buffer=7, type=-1, name=Text(b"x"))
+    assert node.fields == {"buffer": b"\7\0\0\0", "type": b"\xff", "name": Text(b"x")}
+    assert (node.number("buffer"), node.number("type"), node.text("name")) == (7, -1, "x")
+    assert node.having(name=None, buffer=0).fields == {"type": b"\xff"}
+    assert Node("Conv2DOptions", {}).number("dilation_wfactor") == 1
+    assert Node("Conv2DOptions", {}).having(dilation_wfactor=1).fields == {}
+
+
+def test_a_float_default_is_told_from_minus_zero() -> None:
+    node = Node("Model", {"subgraphs": (Node("SubGraph", {"operators": (softmax(-0.0), softmax(0.0))}),)})
+    found = [op.node("builtin_options") for op in parse(write(node)).nodes("subgraphs")[0].nodes("operators")]
+    assert [options.fields for options in found if options] == [{"beta": struct.pack("<f", -0.0)}, {}]
+
+
+def softmax(beta: float) -> Node:
+    options = Node("SoftmaxOptions", {"beta": struct.pack("<f", beta)})
+    return Node("Operator", {"builtin_options_type": b"\x09", "builtin_options": options})
+
+
+def test_a_field_that_a_newer_schema_has_is_refused() -> None:
+    builder = Builder(64)
+    builder.StartObject(31)
+    builder.PrependUint32Slot(0, 3, 0)
+    builder.PrependInt32Slot(30, 5, 0)
+    builder.Finish(builder.EndObject(), b"TFL3")
+    with pytest.raises(UnsupportedError, match="the file holds field 30 of Model, which this version does not know"):
+        parse(bytes(builder.Output()))
+
+
+def test_options_that_a_newer_schema_has_are_refused() -> None:
+    op = made("Operator", builtinOptionsType=126, builtinOptions=made("AddOptions"))
+    content = packed(made("Model", subgraphs=[made("SubGraph", operators=[op])], buffers=[]))
+    place = content.index(bytes([126]))
+    with pytest.raises(UnsupportedError, match="the file holds BuiltinOptions of type 250, which this version"):
+        parse(content[:place] + bytes([250]) + content[place + 1 :])
+
+
+@pytest.mark.parametrize("size", [8, 40, 400, 4000])
+def test_a_file_that_was_cut_off_is_malformed(file, size: int) -> None:
+    with pytest.raises(ModelError, match="malformed TFLite file"):
+        parse(file("int8")[:size])
+
+
+def test_the_table_knows_every_field_of_the_installed_schema() -> None:
+    from tools.make_schema_table import schema_table
+
+    installed, known = schema_table(), tree.schema()
+    assert len(installed["tables"]) > 100
+    for name, fields in installed["tables"].items():
+        assert known["tables"][name][: len(fields)] == fields
+    for name, members in installed["unions"].items():
+        assert known["unions"][name].items() >= members.items()

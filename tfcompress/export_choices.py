@@ -1,0 +1,78 @@
+"""What an export does by name: the tables of packings and of calibrators, one line each.
+
+They say what there is, and where its implementation lies; the names are checked before anything heavy is imported.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import Any
+
+RUNTIMES = ("litert", "tflite-runtime", "tensorflow")
+"""Runtimes that a file can be asked to run on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """One line of a table.
+
+    Attributes:
+        about: what it does, in one sentence.
+        implementation: ``module:name`` of what does it.
+    """
+
+    about: str
+    implementation: str
+
+    def load(self) -> Any:
+        """Import the implementation."""
+        module, _, name = self.implementation.partition(":")
+        return getattr(importlib.import_module(module), name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Packing(Choice):
+    """A pass over the bytes of a finished file that changes no number.
+
+    Its implementation takes the file, and ``keep_names``: whether tensors inside the graph must keep their names; it
+    returns the file that stands for it, or raises UnsupportedError where it cannot.
+
+    Attributes:
+        runtimes: which runtimes can open what it makes.
+        default: whether it is done without being asked for.
+    """
+
+    runtimes: tuple[str, ...] = RUNTIMES
+    default: bool = False
+
+
+PACKINGS: dict[str, Packing] = {
+    "slim": Packing(
+        about="Writes what is equal once, and leaves out what no runtime reads: other names, the converter's record.",
+        implementation="tfcompress.tflite.slim:slim",
+        default=True,
+    ),
+}
+"""Every packing by its name, in the order in which they are done."""
+
+CALIBRATORS: dict[str, Choice] = {
+    "minmax": Choice(
+        about="From the least to the largest value.",
+        implementation="tfcompress.quantization.calibrators:MinMax",
+    ),
+    "percentile": Choice(
+        about="Leaves out one value in ten thousand at either end.",
+        implementation="tfcompress.quantization.calibrators:Percentile",
+    ),
+    "mse": Choice(
+        about="The range in which rounding and cutting off together cost least squared error.",
+        implementation="tfcompress.quantization.calibrators:LeastSquares",
+    ),
+}
+"""Every calibrator by its name: a class that :class:`tfcompress.quantization.calibrators.Calibrator` describes."""
+
+
+def default_packings() -> tuple[str, ...]:
+    """Return the names of the packings that are done without being asked for."""
+    return tuple(name for name, packing in PACKINGS.items() if packing.default)
