@@ -68,7 +68,7 @@ def report(
         data=None if data is None else data.describe(),
         training=_training(training, job, recipe),
         baseline=before,
-        comparison=reports.compare(source, before, after, main=_difference(data, scores)),
+        comparison=reports.comparison_of(source, before, after, main=_difference(data, scores)),
         wall_seconds=dict(wall_seconds),
         warnings=tuple(notes),
     )

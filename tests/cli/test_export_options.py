@@ -27,7 +27,7 @@ def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Calls:
     found.replace("tfcompress.workbench.check")
     found.replace("tfcompress.data.sources.load", "the data")
     found.replace("tfcompress.workbench.compress", SimpleNamespace(report=SimpleNamespace(to_json=lambda: "{}")))
-    found.replace("tfcompress.reports.table.print_report")
+    found.replace("tfcompress.reports.printing.print_report")
     return found
 
 

@@ -10,7 +10,7 @@ from tfcompress.reports import edge, html, svg
 from tfcompress.reports import report as r
 from tfcompress.tasks.score import Figure, Score
 
-DOCUMENT = edge.load(Path(__file__).parents[1] / "data" / "edge_format_1.json")
+DOCUMENT = edge.read_measurement(Path(__file__).parents[1] / "data" / "edge_format_1.json")
 BEFORE, AFTER = DOCUMENT["models"]
 
 
@@ -80,7 +80,7 @@ def read(page):
 
 
 def test_the_page_is_well_formed_and_loads_nothing():
-    reader = read(html.to_html(edge.join(a_report(), DOCUMENT)))
+    reader = read(html.to_html(edge.join_measurement(a_report(), DOCUMENT)))
     tags = {tag for tag, _ in reader.seen}
     assert tags.isdisjoint({"script", "link", "img", "iframe", "object"})
     assert not any(name in attrs for _, attrs in reader.seen for name in ("href", "src", "onclick", "onload"))
@@ -96,7 +96,7 @@ def test_what_comes_from_files_is_escaped():
 
 
 def test_every_chart_is_well_formed_and_says_what_it_shows():
-    page = html.to_html(edge.join(a_report(), DOCUMENT))
+    page = html.to_html(edge.join_measurement(a_report(), DOCUMENT))
     charts = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
     titles = [ET.fromstring(chart).find("title").text for chart in charts]
     assert titles == [

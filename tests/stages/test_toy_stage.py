@@ -105,7 +105,7 @@ def test_flags_ask_for_it_and_what_rewrites_does_so_in_their_order(
     calls = Calls(monkeypatch)
     calls.replace("tfcompress.workbench.check")
     calls.replace("tfcompress.workbench.compress")
-    monkeypatch.setattr("tfcompress.reports.table.print_report", lambda *_: None)
+    monkeypatch.setattr("tfcompress.reports.printing.print_report", lambda *_: None)
     words = {"behead": ["--behead", "3", "--behead-way", "fast"], "channels": ["--channels", "0.5"]}
     second = next(name for name in words if name != first)
     calls.replace("tfcompress.workbench.compress", _result())

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tfcompress.data.dataset import BoundData
     from tfcompress.models.samples import Samples
     from tfcompress.progress import Progress
-    from tfcompress.reports.sensitivity import SensitivityAnalysis
+    from tfcompress.reports.sensitivity_page import SensitivityAnalysis
     from tfcompress.tasks.figures import FigureKind
 
 CRITERIA = ("l1", "l2", "bn_gamma", "taylor", "activation")
@@ -101,7 +101,7 @@ def command(model: str, output: str | None, force: bool, as_json: bool, **flags:
     with terminal() as screen:
         found = analysis(Path(model), flags, screen.progress)
         from tfcompress.files import write_atomic
-        from tfcompress.reports.sensitivity import head, rows, to_page, to_svg
+        from tfcompress.reports.sensitivity_page import column_titles, group_rows, to_page, to_svg
 
         write_atomic(target, (to_svg if target.suffix.lower() == ".svg" else to_page)(found))
         if as_json:
@@ -109,8 +109,8 @@ def command(model: str, output: str | None, force: bool, as_json: bool, **flags:
             return
         from rich.table import Table
 
-        table = Table(*head(found), box=None, header_style="dim")
-        for row in rows(found):
+        table = Table(*column_titles(found), box=None, header_style="dim")
+        for row in group_rows(found):
             table.add_row(*row)
         screen.out.print(table)
         screen.out.print(f"written: {target}")
@@ -127,7 +127,7 @@ def analysis(path: Path, flags: Mapping[str, Any], progress: Progress) -> Sensit
     from tfcompress.channels.cost import CostModel
     from tfcompress.channels.task_loss import main_kind
     from tfcompress.models.signature import signature_of
-    from tfcompress.reports.sensitivity import ScoreCurve, SensitivityAnalysis
+    from tfcompress.reports.sensitivity_page import ScoreCurve, SensitivityAnalysis
     from tfcompress.tasks.figures import FRACTION
 
     model = _model(path, flags, progress)

@@ -53,7 +53,7 @@ class Finding:
     good: bool | None = None
 
 
-def rows(report: Report) -> list[Row]:
+def quantities(report: Report) -> list[Row]:
     """Return the quantities of a report, those on devices last."""
     return [*_sizes(report), *_scores(report), *(row for run in report.edge for row in _device(run))]
 
@@ -125,7 +125,7 @@ def _device(run: EdgeRun) -> Iterator[Row]:
     yield Row("peak memory there", *_both(wording.size, memory), "")
     energy = (before.energy_joules if before else None, after.energy_joules)
     less = "not measured" if energy == (None, None) else changed("less", "more", ratio(*energy))
-    yield Row("energy of an inference", *_both(wording.energy, energy), less)
+    yield Row("energy of an inference", *_both(wording.joules, energy), less)
 
 
 def _faster(run: EdgeRun) -> str:

@@ -87,7 +87,7 @@ def _tiles(report: Report) -> str:
     else:
         tiles.append((wording.NONE, "latency", "not measured yet: run edge_runner on the device"))
     joules = run.result.energy_joules if run else None
-    tiles.append((wording.energy(joules), "energy of an inference", "" if joules else "not measured"))
+    tiles.append((wording.joules(joules), "energy of an inference", "" if joules else "not measured"))
     cells = (
         f'<div class="tile"><span>{escape(name)}</span><b>{escape(big)}</b><span>{escape(small)}</span></div>'
         for big, name, small in tiles
@@ -100,7 +100,7 @@ def _against(text: str, words: str) -> str:
 
 
 def _comparison(report: Report) -> str:
-    body = ((row.name, row.before, row.after, row.change) for row in digest.rows(report))
+    body = ((row.name, row.before, row.after, row.change) for row in digest.quantities(report))
     return _table(("", "float", report.recipe_name, ""), body, numbers=(1, 2, 3))
 
 

@@ -44,10 +44,10 @@ __all__ = [
     "Runtime",
     "SourceModel",
     "TrainingRecord",
-    "compare",
+    "comparison_of",
     "from_json",
-    "load",
     "ratio",
+    "read_report",
 ]
 
 FORMAT = 3
@@ -126,7 +126,7 @@ class Report:
         write_atomic(path, self.to_json())
 
 
-def compare(
+def comparison_of(
     source: SourceModel, baseline: Baseline | None, result: ResultFile, *, main: Difference | None = None
 ) -> Comparison:
     """Put the result beside the float baseline.
@@ -174,7 +174,7 @@ def from_json(text: str, where: str = "report") -> Report:
     return codec.from_plain(Report, older.upgraded(plain, number, where), where)
 
 
-def load(path: Path) -> Report:
+def read_report(path: Path) -> Report:
     """Read the report in the file *path*, or in the folder *path*.
 
     Raises:

@@ -43,7 +43,7 @@ def duration(value_ms: float | None) -> str:
     return f"{value_ms:.3g} ms" if value_ms >= 0.1 else f"{value_ms * 1000:.3g} µs"
 
 
-def energy(value_joules: float | None) -> str:
+def joules(value_joules: float | None) -> str:
     """Joules, in millijoules."""
     return NONE if value_joules is None else f"{value_joules * 1000:.3g} mJ"
 

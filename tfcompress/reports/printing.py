@@ -34,7 +34,7 @@ def print_report(report: Report, console: Console) -> None:
     table.add_column("float", justify="right")
     table.add_column(report.recipe_name, justify="right", style="bold")
     table.add_column("", justify="right")
-    for row in digest.rows(report):
+    for row in digest.quantities(report):
         table.add_row(*(Text(text) for text in (row.name, row.before, row.after, row.change)))
     console.print(table)
     for finding in digest.findings(report):

@@ -10,7 +10,7 @@ from tfcompress.reports.sensitivity_chart import ScoreCurve, chart
 from tfcompress.reports.style import CSS
 from tfcompress.reports.svg import words
 
-__all__ = ["ScoreCurve", "SensitivityAnalysis", "removable", "rows", "to_page", "to_svg"]
+__all__ = ["ScoreCurve", "SensitivityAnalysis", "group_rows", "removable", "to_page", "to_svg"]
 
 _CSS = """
 main { max-width: 1010px; }
@@ -89,7 +89,7 @@ def removable(curve: ScoreCurve, limit: float) -> float:
     return allowed
 
 
-def rows(analysis: SensitivityAnalysis) -> list[tuple[str, ...]]:
+def group_rows(analysis: SensitivityAnalysis) -> list[tuple[str, ...]]:
     """Return the table as text, the most sensitive group first: group, channels, MACs, can go, then score changes."""
     ordered = sorted(analysis.curves, key=lambda curve: (removable(curve, analysis.limit), curve.lowest))
     return [
@@ -104,8 +104,8 @@ def rows(analysis: SensitivityAnalysis) -> list[tuple[str, ...]]:
     ]
 
 
-def head(analysis: SensitivityAnalysis) -> tuple[str, ...]:
-    """Return the titles of the columns of :func:`rows`."""
+def column_titles(analysis: SensitivityAnalysis) -> tuple[str, ...]:
+    """Return the titles of the columns of :func:`group_rows`."""
     fractions = [fraction for fraction, _ in analysis.curves[0].points]
     return (
         "group (first layer)",
@@ -144,7 +144,8 @@ def to_page(analysis: SensitivityAnalysis) -> str:
         _section(f"{analysis.metric.capitalize()} against channels removed", figure),
         _section(
             "Group by group, the most sensitive first",
-            _table(head(analysis), rows(analysis), _heat(analysis)) + f'<p class="note">{escape(can_go)}</p>',
+            _table(column_titles(analysis), group_rows(analysis), _heat(analysis))
+            + f'<p class="note">{escape(can_go)}</p>',
         ),
     ]
     if analysis.pinned:
