@@ -152,7 +152,7 @@ def _result(
         kernels_entropy_bytes=sum(entropies) if len(entropies) == len(kernels) else None,
         score=score.score if score else None,
         operators=flat.op_counts,
-        verification=tflite.verification.to_dict(),
+        verification=tflite.verification.to_dict() | ({"macs_note": flat.macs_note} if flat.macs_note else {}),
         runtimes=tuple(
             reports.Runtime(
                 runtime=verdict.runtime,

@@ -295,6 +295,34 @@ def test_the_arithmetic_of_a_loop_is_not_compared():
     assert r.comparison_of(report.source, report.baseline, looped).macs_ratio is None
 
 
+def test_the_arithmetic_of_a_part_is_not_compared_and_the_parts_are_named():
+    report = a_report()
+    source = dataclasses.replace(report.source, not_counted=tuple(f"loop{n}" for n in range(7)))
+    result = dataclasses.replace(report.result, macs=2_000)
+    assert r.comparison_of(source, report.baseline, result).macs_ratio is None
+    old = dataclasses.replace(report, source=source, result=result, comparison=r.Comparison(macs_ratio=2500.0))
+    row = next(row for row in digest.quantities(old) if row.name == "multiply-accumulates")
+    assert (row.before, row.after, row.change) == ("5 M at least", "2,000", "")
+    text = "those of loop0, loop1, loop2, loop3, loop4 and 2 more in the model are not counted"
+    assert digest.Finding("multiply-accumulates", text) in digest.findings(old)
+
+
+def test_why_the_arithmetic_of_the_file_is_not_known_is_said():
+    report = a_report()
+    note = "a loop (WHILE) runs as often as its data say, which the file does not"
+    result = dataclasses.replace(report.result, verification={"macs_note": note})
+    looped = dataclasses.replace(report, result=result)
+    sentence = f"multiply-accumulates: those of the file are not known: {note}"
+    assert sentence in printed(printing.print_report, looped)
+    assert note in html.to_html(looped)
+
+
+def test_a_file_that_grew_is_warned_of_among_others_too():
+    report = a_report(comparison=r.Comparison(size_ratio=0.8), warnings=())
+    text = printed(printing.print_comparison, [a_report(warnings=()), report])
+    assert text.count("! int8: the file is 1.25x larger than the float file") == 1
+
+
 @pytest.mark.parametrize(
     ("value", "words"),
     [(None, ""), (4.0, "4x smaller"), (0.5, "2x larger"), (1.0001, "the same"), (0, "")],

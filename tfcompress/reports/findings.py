@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from tfcompress.reports import wording
 from tfcompress.reports.measurements import EdgeRun
 from tfcompress.reports.report import Report
-from tfcompress.reports.sections import Comparison, ratio
+from tfcompress.reports.sections import ratio
 from tfcompress.tasks.figures import figure_kind
 from tfcompress.tasks.score import Figure, Score
 from tfcompress.tasks.table import TASKS, at_chance
@@ -19,6 +19,9 @@ V = TypeVar("V")
 
 SAME_MACS = 0.02
 """A ratio of multiply-accumulates this close to 1 is no change: folding and activations move them that much."""
+
+_NAMED = 5
+"""So many ops or layers are named in a sentence."""
 
 
 @dataclass(frozen=True)
@@ -67,16 +70,21 @@ def _sizes(report: Report) -> Iterator[Row]:
     yield Row("parameters", *_both(wording.count, (source.parameters, after.parameters)), "")
     fewer = changed("fewer", "more", change.parameter_ratio)
     yield Row("non-zero parameters", *_both(wording.count, (source.nonzero, after.nonzero)), fewer)
-    yield Row("multiply-accumulates", *_both(wording.count, (source.macs, after.macs)), _fewer_macs(change))
+    counted = wording.at_least(source.macs) if source.not_counted else wording.count(source.macs)
+    yield Row("multiply-accumulates", counted, wording.count(after.macs), _fewer_macs(report))
     if after.kernels_entropy_bytes is not None:
         yield Row("kernels", "", wording.size(after.kernels_bytes), "")
         yield Row("kernels, entropy bound", "", wording.size(after.kernels_entropy_bytes), "")
 
 
-def _fewer_macs(change: Comparison) -> str:
-    """Return by how much the multiply-accumulates changed; nothing where batch sizes or folding move them a little."""
-    same = change.macs_ratio is not None and abs(change.macs_ratio - 1) < SAME_MACS
-    return "" if same else changed("fewer", "more", change.macs_ratio)
+def _fewer_macs(report: Report) -> str:
+    """Return by how much the multiply-accumulates changed.
+
+    Nothing where batch sizes or folding move them a little, and where only a part of the model's is counted.
+    """
+    change = report.comparison.macs_ratio
+    same = change is not None and abs(change - 1) < SAME_MACS
+    return "" if same or report.source.not_counted else changed("fewer", "more", change)
 
 
 def _both(word: Callable[[V | None], str], pair: tuple[V | None, V | None]) -> tuple[str, str]:
@@ -156,7 +164,8 @@ def findings(report: Report) -> list[Finding]:
     """Return what was proven or refuted about the result."""
     return [
         *_chance(report),
-        *_growth(report),
+        *growth(report),
+        *_not_counted(report),
         *_operators(report),
         *_agreement(report),
         *_verdict(report),
@@ -171,10 +180,21 @@ def findings(report: Report) -> list[Finding]:
     ]
 
 
-def _growth(report: Report) -> Iterator[Finding]:
+def growth(report: Report) -> Iterator[Finding]:
+    """Say that the file is larger than the float file, where it is."""
     larger = report.comparison.size_ratio
     if larger is not None and f"{larger:.3g}" != "1" and larger < 1:
         yield Finding("size", f"the file is {changed('smaller', 'larger', larger)} than the float file", good=False)
+
+
+def _not_counted(report: Report) -> Iterator[Finding]:
+    """Say why multiply-accumulates are not known, or only of a part: then no ratio of them is shown, either."""
+    topic, left = "multiply-accumulates", report.source.not_counted
+    if left:
+        names = ", ".join(left[:_NAMED]) + (f" and {len(left) - _NAMED:,} more" if len(left) > _NAMED else "")
+        yield Finding(topic, f"those of {names} in the model are not counted")
+    if note := report.result.verification.get("macs_note"):
+        yield Finding(topic, f"those of the file are not known: {note}")
 
 
 def _operators(report: Report) -> Iterator[Finding]:
@@ -184,7 +204,7 @@ def _operators(report: Report) -> Iterator[Finding]:
         return
     left = list(found["float_ops"])
     if left:
-        yield Finding("ops", f"{len(left)} of {ops} compute in float: {', '.join(left[:5])}", good=False)
+        yield Finding("ops", f"{len(left)} of {ops} compute in float: {', '.join(left[:_NAMED])}", good=False)
     elif report.result.quantize in ("int8", "int16x8"):
         yield Finding("ops", _integer_ops(ops, found.get("ops_by_dtype") or {}, report.result.quantize), good=True)
     else:

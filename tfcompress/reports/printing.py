@@ -67,7 +67,7 @@ def print_comparison(reports: Sequence[Report], console: Console) -> None:
     for text in runs:
         console.print(Text(f"latency: {text}", style="dim"), soft_wrap=True)
     for report in reports:
-        for text in report.warnings:
+        for text in (*(finding.text for finding in digest.growth(report)), *report.warnings):
             console.print(Text.assemble(("! ", "yellow"), f"{report.recipe_name}: {text}"), soft_wrap=True)
 
 

@@ -141,7 +141,7 @@ def comparison_of(
         size_ratio=ratio(baseline.size_bytes, result.size_bytes) if baseline else None,
         gzip_ratio=ratio(baseline.gzip_bytes, result.gzip_bytes) if baseline else None,
         parameter_ratio=ratio(source.parameters, result.nonzero),
-        macs_ratio=None if _LOOP in result.operators else ratio(source.macs, result.macs),
+        macs_ratio=None if _LOOP in result.operators or source.not_counted else ratio(source.macs, result.macs),
         main=main or untested(baseline.score if baseline else None, result.score),
     )
 

@@ -26,6 +26,11 @@ def count(value: int | None) -> str:
     return f"{value:,}"
 
 
+def at_least(value: int | None) -> str:
+    """A whole number that may be larger."""
+    return NONE if value is None else f"{count(value)} at least"
+
+
 def percent(value: float | None, digits: int = 2) -> str:
     """A fraction as a percentage."""
     return NONE if value is None else f"{100 * value:.{digits}f} %"
