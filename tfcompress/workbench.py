@@ -51,6 +51,15 @@ class Result:
     report: Report
     folder: Path | None
 
+    def __repr__(self) -> str:
+        """Say in a line what came out: ``Result(int8: 53,104 B, 92.90 %, in 'net-int8')``."""
+        inside = repr(self.report).removeprefix("Report(").removesuffix(")")
+        return f"Result({inside}{'' if self.folder is None else f', in {str(self.folder)!r}'})"
+
+    def _repr_html_(self) -> str:
+        """Return the float model beside the result, as notebooks show it."""
+        return self.report._repr_html_()
+
 
 def check(model: Any, recipe: Recipe, *, has_data: bool, output: Path | None = None, force: bool = False) -> None:
     """Refuse before anything slow happens what is bound to fail: no TensorFlow is imported here.

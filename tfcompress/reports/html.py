@@ -13,6 +13,9 @@ from tfcompress.reports.markup import NAME, NUMBER, VALUE, html_page, html_secti
 from tfcompress.reports.report import Report
 from tfcompress.tasks.figures import figure_kind
 
+_CELL = "tfcompress-report"
+"""CSS class of what a notebook shows."""
+
 
 def to_html(report: Report) -> str:
     """Return the page.
@@ -24,7 +27,7 @@ def to_html(report: Report) -> str:
     halves = [*(text for wide, text in drawn if not wide), html_section("Ops of the file", _operators(report))]
     even = sum(map(bool, halves)) % 2 == 0
     sections = [
-        html_section("Before and after", comparison_table(report), wide=True),
+        html_section("Before and after", _comparison(report), wide=True),
         *halves,
         html_section("Findings", _findings(report), wide=even),
         *(text for wide, text in drawn if wide),
@@ -75,8 +78,14 @@ def _against(text: str, words: str) -> str:
     return "" if text == wording.NONE else f"{text} {words}"
 
 
-def comparison_table(report: Report) -> str:
-    """Return the table of the float model beside the result; notebooks show it by itself."""
+def to_cell(report: Report) -> str:
+    """Return the comparison alone, for the cell of a notebook."""
+    title = f"<b>{escape(report.source.name)} → {escape(report.result.name)}</b>"
+    style = f"<style>.{_CELL} .number {{ text-align: right; }} .{_CELL} .name {{ text-align: left; }}</style>"
+    return f'<div class="{_CELL}">{style}{title}{_comparison(report)}</div>'
+
+
+def _comparison(report: Report) -> str:
     body = ((row.name, row.before, row.after, row.change) for row in digest.quantities(report))
     return html_table(("", "float", report.recipe_name, ""), body, (f"{NAME} first", NUMBER, NUMBER, NUMBER))
 

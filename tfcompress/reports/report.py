@@ -14,7 +14,7 @@ from typing import Any
 from tfcompress.errors import UsageError
 from tfcompress.files import write_atomic
 from tfcompress.plain import JSON_BYTES, parse_json, read_text
-from tfcompress.reports import codec, older
+from tfcompress.reports import codec, older, wording
 from tfcompress.reports.measurements import EdgeRun, Measurement
 from tfcompress.reports.sections import (
     Baseline,
@@ -108,6 +108,18 @@ class Report:
     wall_seconds: Mapping[str, float | None] = field(default_factory=dict)
     edge: tuple[EdgeRun, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        """Say in a line what came out: ``Report(int8: 53,104 B, 92.90 %)``."""
+        score = self.result.score
+        known = [wording.size(self.result.size_bytes), *([wording.main_figure(score)] if score else [])]
+        return f"Report({self.recipe_name}: {', '.join(known)})"
+
+    def _repr_html_(self) -> str:
+        """Return the float model beside the result, as notebooks show it."""
+        from tfcompress.reports.html import to_cell
+
+        return to_cell(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, format number first."""

@@ -59,6 +59,12 @@ class TFLiteModel:
     signature: Signature
     verification: Verification = field(repr=False)
 
+    def __repr__(self) -> str:
+        """Say in a line what it is: ``TFLiteModel(int8: 53,104 B, image → probabilities)``."""
+        ends = (", ".join(spec.name for spec in specs) for specs in (self.signature.inputs, self.signature.outputs))
+        scheme = "float32" if self.export.quantize == "none" else self.export.quantize
+        return f"TFLiteModel({scheme}: {self.size_bytes:,} B, {' → '.join(ends)})"
+
     @property
     def size_bytes(self) -> int:
         """Size of the file."""
