@@ -17,7 +17,7 @@ from tfcompress import files
 from tfcompress import output as outcome
 from tfcompress.errors import ConversionError, DataError, ModelError, TfcompressError, UnsupportedError, UsageError
 from tfcompress.execution import Run, run_stages
-from tfcompress.progress import SILENT, Progress
+from tfcompress.progress import SILENT, Progress, effective
 from tfcompress.recipe import Recipe
 from tfcompress.recipe import load as load_recipe
 
@@ -109,7 +109,7 @@ def compress(
     trust: bool = False,
     custom: Sequence[str] = (),
     limits: LoadLimits | None = None,
-    progress: Progress = SILENT,
+    progress: Progress | bool | None = None,
     log: Path | None = None,
 ) -> Result:
     """Take a trained Keras model, make it small and fast, and export a TFLite file that is proven to be what was asked.
@@ -123,14 +123,14 @@ def compress(
         trust: run code that the model file holds.
         custom: ``module:name`` of custom layers or functions that the file needs.
         limits: time and memory that loading the file may take; None: the default ones.
-        progress: where progress goes; silent by default.
+        progress: where progress goes; None: bars on a terminal and in a notebook; False: nowhere.
         log: file that TensorFlow's and the converter's words are appended to, copied into the output.
 
     Raises:
         TfcompressError: one of its classes (see :mod:`tfcompress.errors`); nothing has been written then.
     """
     recipe = (recipe if isinstance(recipe, Recipe) else load_recipe(recipe)).resolved()
-    target = None if output is None else Path(output)
+    progress, target = effective(progress), None if output is None else Path(output)
     check(model, recipe, has_data=data is not None, output=target, force=force)
     from tfcompress.tflite.convert import ConverterProcess
 

@@ -11,20 +11,9 @@ from pathlib import Path
 from typing import IO
 
 from rich.console import Console
-from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    SpinnerColumn,
-    TaskID,
-    TaskProgressColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.progress import Progress as Bars
 
 from tfcompress.errors import ConversionError, TfcompressError
-from tfcompress.progress import ProgressTask
+from tfcompress.progress_bars import RichProgress
 
 
 class Terminal:
@@ -47,64 +36,6 @@ class Terminal:
         """Write *text* to stdout as it is."""
         self.out.file.write(text)
         self.out.file.flush()
-
-
-class RichProgress:
-    """Progress bars on a terminal; on anything else only the notes."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._bars: Bars | None = None
-
-    @contextmanager
-    def task(self, name: str, total: float | None = None) -> Iterator[ProgressTask]:
-        """Show a bar (or a spinner, for an unknown total) until the block ends."""
-        outermost = self._bars is None
-        bars = self._bars or self._new_bars()
-        self._bars = bars
-        task = bars.add_task(name, total=total, text="")
-        shown = outermost and not bars.disable  # older versions of rich end disabled bars with an empty line
-        if shown:
-            bars.start()
-        try:
-            yield RichTask(bars, task)
-        finally:
-            bars.remove_task(task)
-            if shown:
-                bars.stop()
-            if outermost:
-                self._bars = None
-
-    def note(self, text: str) -> None:
-        """Print one line that stays."""
-        self._console.print(f"[yellow]note:[/] {escape(text)}", soft_wrap=True)
-
-    def _new_bars(self) -> Bars:
-        columns = (
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=28),
-            TaskProgressColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            TextColumn("[dim]{task.fields[text]}"),
-        )
-        return Bars(*columns, console=self._console, transient=True, disable=not self._console.is_terminal)
-
-
-class RichTask:
-    """One bar."""
-
-    def __init__(self, bars: Bars, task: TaskID) -> None:
-        self._bars, self._task = bars, task
-
-    def advance(self, steps: float = 1) -> None:
-        """Move the bar by *steps*."""
-        self._bars.advance(self._task, steps)
-
-    def describe(self, text: str) -> None:
-        """Show *text* behind the bar."""
-        self._bars.update(self._task, text=text)
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from tfcompress.models.kinds import graph_of, keras_of
 from tfcompress.models.loading import native_of
 from tfcompress.models.signature import call
 from tfcompress.models.specs import Signature, random_inputs
-from tfcompress.progress import SILENT, Progress
+from tfcompress.progress import Progress, effective
 from tfcompress.recipe import Export
 from tfcompress.tflite.contract import check_integer, float_ops
 from tfcompress.tflite.convert import RETRIES, ConverterProcess, MissingKernelError
@@ -106,7 +106,7 @@ def export(
     float_model: Any | None = None,
     float_size_bytes: int | None = None,
     reference: Any | None = None,
-    progress: Progress = SILENT,
+    progress: Progress | bool | None = None,
     seed: int = 0,
 ) -> TFLiteModel:
     """Lower a trained model to a TFLite file and check that the file is what was asked for.
@@ -123,7 +123,7 @@ def export(
             *model* itself (for one trained for int8: no comparison).
         float_size_bytes: size of that float file, where the caller has it already.
         reference: the model whose outputs the file must agree with; None: *model* itself.
-        progress: where progress goes.
+        progress: where progress goes; None: bars on a terminal and in a notebook; False: nowhere.
         seed: draws the samples.
 
     Raises:
@@ -134,7 +134,7 @@ def export(
     """
     for text in settings.runtimes:
         parse(text)  # a name that is misspelt is told now, not after the conversion
-    model = native_of(model)
+    model, progress = native_of(model), effective(progress)
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tfcompress-")))
         engine = converter or stack.enter_context(ConverterProcess())
