@@ -72,7 +72,15 @@ class RichProgress:
         )
         console = self._console
         redraws = console.is_terminal or (console.is_jupyter and find_spec("ipywidgets") is not None)
-        return Bars(*columns, console=console, transient=True, disable=not redraws)
+        redirect = not console.is_jupyter  # a notebook shows what others print without our help, and then once
+        return Bars(
+            *columns,
+            console=console,
+            transient=True,
+            redirect_stdout=redirect,
+            redirect_stderr=redirect,
+            disable=not redraws,
+        )
 
 
 class RichTask:

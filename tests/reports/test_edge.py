@@ -87,7 +87,7 @@ def test_an_assumed_energy_is_none(report, document):
 def test_a_document_of_format_1_with_a_hole_is_refused():
     document = json.loads(GOLDEN[0].read_text())
     del document["models"][0]["timing"]["first_ns"]
-    with pytest.raises(UsageError, match=r"e.json is no whole measurement of edge_runner: KeyError 'first_ns'"):
+    with pytest.raises(UsageError, match=r"e.json is not a complete measurement by edge_runner: KeyError 'first_ns'"):
         edge.check_measurement(document, "e.json")
 
 
@@ -163,14 +163,14 @@ def test_a_failed_measurement_does_not_join(report, document):
 def test_a_document_with_a_hole_is_refused(report, document, missing):
     broken = copy.deepcopy(document)
     del broken["models"][1][missing]
-    with pytest.raises(UsageError, match="the measurement is no whole measurement of edge_runner: KeyError"):
+    with pytest.raises(UsageError, match="the measurement is not a complete measurement by edge_runner: KeyError"):
         edge.join_measurement(report, broken)
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"tool": "tfcompress"}, "is no measurement of edge_runner; give the file that `edge_runner -o` wrote"),
+        ({"tool": "tfcompress"}, "is not a measurement by edge_runner; give the file that `edge_runner -o` wrote"),
         ({"format": 3}, "format must be at most 2, got 3; a newer edge_runner wrote it: upgrade tfcompress"),
         ({"format": 0}, "format must be a whole number between 1 and 2, got 0"),
         ({"format": "1"}, "format must be a whole number between 1 and 2, got '1'"),

@@ -103,9 +103,9 @@ def test_what_the_first_format_lacks_was_not_measured() -> None:
 @pytest.mark.parametrize(
     ("place", "value", "message"),
     [
-        ("result", None, "x.json is no whole report of format 2: AttributeError"),
-        ("source", [], "x.json is no whole report of format 2: AttributeError"),
-        ("edge", [{}], "x.json is no whole report of format 2: KeyError 'result'"),
+        ("result", None, "x.json is not a complete report of format 2: AttributeError"),
+        ("source", [], "x.json is not a complete report of format 2: AttributeError"),
+        ("edge", [{}], "x.json is not a complete report of format 2: KeyError 'result'"),
     ],
 )
 def test_an_older_report_with_a_hole_is_refused(place: str, value: Any, message: str) -> None:

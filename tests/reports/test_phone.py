@@ -14,7 +14,7 @@ from tests.reports.test_html import DOCUMENT, a_report
 from tests.reports.test_sensitivity_page import analysis
 from tfcompress.reports import edge
 from tfcompress.reports.html import to_html
-from tfcompress.reports.sensitivity_page import to_page
+from tfcompress.reports.sensitivity_page import to_page, to_svg
 
 PAGES = {
     "report": to_html(edge.join_measurement(a_report(), DOCUMENT)),
@@ -73,6 +73,13 @@ def test_a_hash_breaks_anywhere_in_a_column_wide_enough() -> None:
     (row,) = re.findall(r"<tr>(?:(?!</tr>).)*result's SHA-256.*?</tr>", PAGES["report"].replace("&#x27;", "'"))
     assert f'<td class="value">{a_report().result.sha256}</td>' in row
     assert style_of(PAGES["report"], ".value") == {"min-width": "12em", "overflow-wrap": "anywhere"}
+
+
+def test_an_image_is_drawn_alike_at_any_width() -> None:
+    """The width that media queries ask for is the image's own, where it is shown as one."""
+    image = to_svg(analysis())
+    widest = [declared for selector, declared in style_rules(image) if selector == "svg"][-1]
+    assert (widest["min-width"], widest["font-size"]) == ("0", "13px")
 
 
 def test_names_break_between_their_parts() -> None:

@@ -117,7 +117,7 @@ def test_its_findings_are_sentences():
         "✓ ops: all 3 are int8",
         "✓ agreement: scores against the Keras model, 50 real samples: 30.0 dB, the same top-1 on 98.0 %",
         "✓ accuracy: no significant difference from float, between -0.90 and +0.70 pt (p = 0.3, McNemar)",
-        "✓ promise: sparsity kept in 2 layers: asked 0.5, got 0.5 to 0.625",
+        "✓ promise: sparsity kept in 2 layers: requested 0.5, got 0.5 to 0.625",
         "✓ runtime: litert 2.3.0 runs it (tried)",
         "! runtime: tflite-runtime 2.9 should refuse it (op versions): too new",
         "! warning: the test split is small",
@@ -149,7 +149,7 @@ def test_a_measurement_adds_latency_with_its_conditions():
     text = printed(printing.print_report, measured())
     assert f"latency on {DOCUMENT['environment']['cpu']}" in text
     samples = len(AFTER["timing"]["samples_ns"])
-    assert f"latency: median of {samples:,} inferences, timed in turns with the others" in text
+    assert f"latency: median of {samples:,} inferences, alternating with the other files" in text
     assert f"litert {DOCUMENT['runtime']['version']}, 1 thread, XNNPACK" in text
     assert cells(text, "energy of an inference") == ["-", "-", "not", "measured"]
 
@@ -196,7 +196,7 @@ def test_the_least_report_prints_and_has_a_page():
         (
             {"verification": {"float_ops": [], "ops_by_dtype": {"int8": 1, "int32": 1, "bool": 1}}},
             "ops",
-            "1 of 3 put out int8, the others 1 int32, 1 bool; none is a computation in float",
+            "1 of 3 output int8, the others 1 int32, 1 bool; none computes in float",
             True,
         ),
         (

@@ -27,7 +27,7 @@ Show what is in FILE (.tflite, .h5, .keras or a SavedModel): layers or ops, para
   tfcompress inspect model.h5
   tfcompress inspect model-int8.tflite --json
 
-A .tflite is read by a parser of our own, which neither runs nor trusts it.
+A .tflite file is only parsed: nothing in it is run or trusted.
 """
 
 
@@ -132,7 +132,7 @@ def _stored(tensor: IOTensor) -> dict[str, Any]:
 _NUMERIC = {"parameters", "nonzero", "macs", "size_bytes", "zeros_fraction", "values", "values_a_channel"}
 """Columns of numbers, which stand on the right."""
 _SPARED = ("dtype", "nonzero", "values_a_channel", "zeros_fraction", "output_shape", "shape", "values")
-"""Columns that a narrow terminal does without, the first first."""
+"""Columns that a narrow terminal leaves out, in this order."""
 _WIDEST = 10_000
 """Columns of characters that no table needs."""
 _SUMMED = {"parameters", "nonzero", "macs"}

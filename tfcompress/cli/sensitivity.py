@@ -1,4 +1,4 @@
-"""``tfcompress sensitivity``: what each group of channels is worth."""
+"""``tfcompress sensitivity``: how much accuracy each group of channels carries."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CRITERIA = ("l1", "l2", "bn_gamma", "taylor", "activation")
 
 
 HELP = """\
-Measure what MODEL (.h5, .keras) loses when channels of one group at a time are gone, and draw it.
+Measure what MODEL (.h5, .keras) loses when channels are removed from one group at a time, and plot it.
 
 \b
   tfcompress sensitivity model.h5 --data data.npz --scale 1/255
@@ -63,7 +63,7 @@ _SUFFIXES = (".html", ".htm", ".svg")
     type=click.IntRange(min=1),
     default=1000,
     show_default=True,
-    help="Score on so many samples, drawn by --seed.",
+    help="Score on this many samples, drawn with --seed.",
 )
 @click.option(
     "--split",
@@ -81,7 +81,7 @@ _SUFFIXES = (".html", ".htm", ".svg")
 @click.option(
     "--cache",
     metavar="FOLDER",
-    help="Where measured points are kept, to be taken up by a later run.  [default: ~/.cache/tfcompress/sensitivity]",
+    help="Where measured points are kept for later runs to reuse.  [default: ~/.cache/tfcompress/sensitivity]",
 )
 @click.option("-f", "--force", is_flag=True, help="Replace an existing file.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -1,4 +1,4 @@
-"""What a command shows: results on stdout, progress and notes on stderr, everybody else's chatter in a log file."""
+"""What a command shows: results on stdout, progress and notes on stderr, the output of libraries in a log file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tfcompress.progress_bars import RichProgress
 
 
 class Terminal:
-    """The user's own stdout and stderr, and the log that TensorFlow and its friends write to meanwhile.
+    """The user's stdout and stderr, and the log that TensorFlow and other libraries write to meanwhile.
 
     Attributes:
         out: console on the real stdout, for results.
@@ -40,7 +40,7 @@ class Terminal:
 
 @contextmanager
 def terminal() -> Iterator[Terminal]:
-    """Take file descriptors 1 and 2 away from everybody but us while the block runs.
+    """Keep file descriptors 1 and 2 for ourselves while the block runs.
 
     TensorFlow's C++ writes there whatever its settings say. What it writes lands in a temporary log, which is removed
     at the end unless the block failed in a way that the log can explain.
@@ -61,7 +61,7 @@ def terminal() -> Iterator[Terminal]:
             yield Terminal(out, err, log)
     except ConversionError as error:
         keep = True
-        msg = f"{error} (the converter's own words are in {log})"
+        msg = f"{error} (the converter's output is in {log})"
         raise type(error)(msg) from error
     except TfcompressError:
         raise

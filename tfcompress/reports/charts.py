@@ -98,7 +98,7 @@ def _histogram(run: EdgeRun) -> str:
     }
     if not series:
         return ""
-    note = html_note(f"{conditions(run)}. The slowest hundredth is not drawn.")
+    note = html_note(f"{conditions(run)}. The slowest 1 % are not drawn.")
     return scrolling(svg.histogram(series, "how often each latency occurred", unit)) + note
 
 

@@ -35,7 +35,7 @@ def check_measurement(document: object, where: str) -> Document:
         UsageError: it is something else, of a newer format, or of an older one and not whole.
     """
     if not isinstance(document, dict) or document.get("tool") != "edge_runner":
-        msg = f"{where} is no measurement of edge_runner; give the file that `edge_runner -o` wrote"
+        msg = f"{where} is not a measurement by edge_runner; give the file that `edge_runner -o` wrote"
         raise UsageError(msg)
     number = document.get("format")
     if type(number) is int and number > FORMAT:
@@ -56,7 +56,7 @@ def check_measurement(document: object, where: str) -> Document:
 
 
 def _not_whole(where: str, error: Exception) -> str:
-    return f"{where} is no whole measurement of edge_runner: {type(error).__name__} {error}; measure again"
+    return f"{where} is not a complete measurement by edge_runner: {type(error).__name__} {error}; measure again"
 
 
 def _from_1(document: Document) -> Document:

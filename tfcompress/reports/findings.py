@@ -21,7 +21,7 @@ SAME_MACS = 0.02
 """A ratio of multiply-accumulates this close to 1 is no change: folding and activations move them that much."""
 
 _NAMED = 5
-"""So many ops or layers are named in a sentence."""
+"""How many ops or layers a sentence names."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def _both(word: Callable[[V | None], str], pair: tuple[V | None, V | None]) -> t
 
 
 def changed(gain: str, loss: str, value: float | None) -> str:
-    """Say a ratio in words: what it gained, or lost when it is below 1."""
+    """Describe a ratio in words: a gain, or a loss where it is below 1."""
     if value is None or not value:
         return ""
     if f"{value:.3g}" == "1":
@@ -130,7 +130,7 @@ def _device(run: EdgeRun) -> Iterator[Row]:
     pair = (before.summary.get("p90_ms") if before else None, after.summary.get("p90_ms"))
     yield Row("latency, 90th percentile", *_both(wording.duration, pair), "")
     memory = (before.peak_memory_bytes if before else None, after.peak_memory_bytes)
-    yield Row("peak memory there", *_both(wording.size, memory), "")
+    yield Row("peak memory on the device", *_both(wording.size, memory), "")
     energy = (before.energy_joules if before else None, after.energy_joules)
     less = "not measured" if energy == (None, None) else changed("less", "more", ratio(*energy))
     yield Row("energy of an inference", *_both(wording.joules, energy), less)
@@ -148,14 +148,15 @@ def _faster(run: EdgeRun) -> str:
 def conditions(run: EdgeRun) -> str:
     """Return the conditions without which a latency means nothing."""
     options = run.environment.get("options") or {}
-    turns = "timed in turns with the others, " if options.get("interleaved") else ""
+    warm_up = f"after {run.result.warmup_runs or 0:,} warm-up runs"
+    turns = "alternating with the other files, " if options.get("interleaved") else ""
     kernels = {"XNNPACK": "XNNPACK", "none": "no delegate"}.get(run.delegate or "", "delegate not known")
     if run.environment.get("kernels") == "reference":
         kernels = "reference kernels"
     threads = f"{run.threads} thread{'s' if run.threads > 1 else ''}"
     runtime = f"{run.runtime} {run.runtime_version or ''}".strip()
     return (
-        f"median of {len(run.result.samples_ns):,} inferences, {turns}{run.result.warmup_runs or 0:,} untimed before; "
+        f"median of {len(run.result.samples_ns):,} inferences, {turns}{warm_up}; "
         f"{runtime}, {threads}, {kernels}; {run.cpu or 'cpu not known'}, {run.architecture}"
     )
 
@@ -221,7 +222,7 @@ def _integer_ops(ops: int, by_dtype: Mapping[str, int], scheme: str) -> str:
     if quantized == ops:
         return f"all {ops} are {scheme}"
     rest = ", ".join(f"{count} {other}" for other, count in by_dtype.items() if other != dtype)
-    return f"{quantized} of {ops} put out {dtype}, the others {rest}; none is a computation in float"
+    return f"{quantized} of {ops} output {dtype}, the others {rest}; none computes in float"
 
 
 def _agreement(report: Report) -> Iterator[Finding]:
@@ -244,7 +245,7 @@ def _agreement(report: Report) -> Iterator[Finding]:
 
 
 def _has_classes(report: Report, output: str) -> bool:
-    """Whether the largest value of an output means anything, as far as its labels are known."""
+    """Whether the largest value of an output is a class, as far as its labels are known."""
     names: Mapping[str, Any] = (report.data or {}).get("tasks") or {}
     only = next(iter(names.values())) if len(names) == 1 else None
     task = TASKS.get(names.get(output, only) or "")
@@ -268,7 +269,7 @@ def _exactness(report: Report, kind: str) -> Iterator[Finding]:
 
 
 def _chance(report: Report) -> Iterator[Finding]:
-    """Say where the float model itself does no better than a constant: then little else here means much."""
+    """Warn where the float model itself does no better than a constant: then little else here means much."""
     score = report.baseline.score if report.baseline else report.result.score
     constant = at_chance(score) if score else None
     if score is None or score.chance is None or constant is None:
@@ -310,7 +311,7 @@ def _promises(report: Report) -> Iterator[Finding]:
         asked = ", ".join(dict.fromkeys(_number(promise.asked) for promise in kept))
         span = f", got {_number(min(got))} to {_number(max(got))}" if got else ""
         layers = f"{len(kept)} layer{'s' if len(kept) > 1 else ''}"
-        yield Finding("promise", f"{what} kept in {layers}: asked {asked}{span}", good=True)
+        yield Finding("promise", f"{what} kept in {layers}: requested {asked}{span}", good=True)
 
 
 def _number(value: object) -> str:

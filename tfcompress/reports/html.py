@@ -32,7 +32,7 @@ def to_html(report: Report) -> str:
         html_section("Findings", _findings(report), wide=even),
         *(text for wide, text in drawn if wide),
         html_section("Where it came from", _provenance(report), wide=True),
-        html_section("Layers of the model given", layer_table(report.source.layers), wide=True),
+        html_section("Layers of the source model", layer_table(report.source.layers), wide=True),
         html_section("Recipe, data, verification", _recipe(report), wide=True),
     ]
     body = f'{_header(report)}\n{_tiles(report)}\n<div class="grid">\n{"".join(sections)}</div>\n'

@@ -10,7 +10,7 @@ from tfcompress.reports.nesting import Branch, branches
 from tfcompress.reports.sections import Layer
 
 SHOWN = 40
-"""So many layers are on the page; all are in report.json."""
+"""How many layers the page shows; all are in report.json."""
 
 _BAR = 64
 """Width of the longest bar, in pixels."""

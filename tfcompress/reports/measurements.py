@@ -95,7 +95,7 @@ class Compared:
 
 @dataclass(frozen=True, kw_only=True)
 class EdgeRun:
-    """One run of edge_runner on one device, as far as it measured this report's files.
+    """One run of edge_runner on one device, restricted to this report's files.
 
     Attributes:
         created_utc: when.

@@ -59,8 +59,8 @@ History:
     3: a score holds figures by name, each with its interval, unit and which way is better, the fraction right of each
        class and the figure of a constant prediction (before: ``top1``, ``mae``, … side by side); ``comparison.main``
        holds the difference of the main figure, its interval and the verdict of a paired test, for every task (before:
-       ``accuracy_difference`` and ``mcnemar_p``). ``source.score`` and ``comparison.energy_ratio``, which nothing ever
-       filled, are gone.
+       ``accuracy_difference`` and ``mcnemar_p``). ``source.score`` and ``comparison.energy_ratio``, which were
+       never filled, are gone.
 """
 
 _LOOP = "WHILE"

@@ -13,7 +13,7 @@ _NAMES = 190.0
 _APART = 18.0
 """Least distance between two names at the curves' ends, in pixels."""
 _NAMED = 8
-"""So many curves get a colour and a name: those that fall most. The others are drawn thin."""
+"""How many curves get a colour and a name: those that fall most. The others are drawn thin."""
 
 
 @dataclass(frozen=True)

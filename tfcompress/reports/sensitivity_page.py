@@ -40,7 +40,7 @@ svg .limit-name { fill: var(--soft); }
 section + section, header + section { margin-top: 14px; }
 td.number, th.number { padding: 6px 8px; }
 .heat { display: block; margin: -6px -8px; padding: 6px 8px; }
-@media (max-width: 699px) { svg { min-width: 640px; } }
+@media (max-width: 699px) { svg { min-width: 640px; font-size: 13px; } }
 """ + "".join(
     f"svg .curve.c{n} {{ stroke: var(--c{n}); }}\n"
     f"svg circle.curve.c{n} {{ fill: var(--c{n}); stroke: var(--card); }}\n"
@@ -48,7 +48,8 @@ td.number, th.number { padding: 6px 8px; }
     for n in range(8)
 )
 _IMAGE_CSS = """
-svg { width: auto; font-family: system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
+svg { width: auto; min-width: 0; font-size: 13px; font-family: system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
+svg .tick { font-size: 11.5px; }
 svg .title { font-size: 17px; font-weight: 600; }
 """
 _MARGIN, _TITLE = 24.0, 44.0
