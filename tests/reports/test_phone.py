@@ -78,8 +78,8 @@ def test_a_hash_breaks_anywhere_in_a_column_wide_enough() -> None:
 def test_an_image_is_drawn_alike_at_any_width() -> None:
     """The width that media queries ask for is the image's own, where it is shown as one."""
     image = to_svg(analysis())
-    widest = [declared for selector, declared in style_rules(image) if selector == "svg"][-1]
-    assert (widest["min-width"], widest["font-size"]) == ("0", "13px")
+    last = style_of(image, "svg")
+    assert (last["min-width"], last["font-size"]) == ("0", "13px")
 
 
 def test_names_break_between_their_parts() -> None:

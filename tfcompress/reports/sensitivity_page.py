@@ -48,7 +48,8 @@ td.number, th.number { padding: 6px 8px; }
     for n in range(8)
 )
 _IMAGE_CSS = """
-svg { width: auto; min-width: 0; font-size: 13px; font-family: system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
+svg { width: auto; min-width: 0; font-size: 13px; }
+svg { font-family: system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
 svg .tick { font-size: 11.5px; }
 svg .title { font-size: 17px; font-weight: 600; }
 """
