@@ -163,7 +163,7 @@ def measured(model: Any, data: Data, budget: Budget) -> dict[str, Any]:
     job = tfc.attach(model, tfc.QAT(engine="native"), samples=samples)
     fit(job.model, data, budget.more_epochs, budget.more_rate, list(job.callbacks))
     int8 = tfc.Export(quantize="int8")
-    ptq, rewritten = _ptq(model, samples, data["y_train"][chosen])
+    ptq = tfc.export(model, int8, data=samples)
     files = {
         "float": tfc.export(model),
         "tuned": tfc.export(tuned),
@@ -171,20 +171,8 @@ def measured(model: Any, data: Data, budget: Budget) -> dict[str, Any]:
         "native": tfc.export(job.finish(), int8, data=samples, float_model=model),
     }
     figures = {side: scored(file.content, data) for side, file in files.items()}
-    figures["ptq"]["rewritten"] = rewritten
+    figures["ptq"]["rewritten"] = ptq.route == "calibrated by our rules"
     return {**figures, "samples": len(data["x_test"]), "notes": list(job.notes)}
-
-
-def _ptq(model: Any, samples: np.ndarray, labels: np.ndarray) -> tuple[Any, bool]:
-    """Quantize after training, by the rules of our own QAT where the converter cannot; returns whether that was so."""
-    import tfcompress as tfc
-
-    int8 = tfc.Export(quantize="int8")
-    try:
-        return tfc.export(model, int8, data=samples), False
-    except (tfc.ConversionError, tfc.ContractError):
-        result = tfc.compress(model, tfc.Recipe(export=int8), (samples, labels))
-        return result.tflite, any("rewritten as for --qat" in warning for warning in result.report.warnings)
 
 
 def resnet8(archive: Path, h5: Path) -> dict[str, Any]:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+import dataclasses
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
 import tfcompress as tfc
 from tfcompress.errors import UsageError
+from tfcompress.stages.rewriting import RewritingContext, Rewritten
+from tfcompress.stages.stage import RewritingStage
 
 pytestmark = pytest.mark.slow
 
@@ -117,3 +122,53 @@ def test_attached_channels_are_gone_from_the_model_that_the_user_trains(three: A
     assert finished.count_params() < 0.7 * three.count_params()
     assert (finished.predict(x, verbose=0).argmax(1) == y).mean() > 0.9
     assert all(map(np.array_equal, before, three.get_weights()))
+
+
+SEEN: list[tuple[str, float]] = []
+
+
+@dataclass(frozen=True, kw_only=True)
+class Halved(RewritingStage):
+    """A toy that halves the last bias, a part in every cycle."""
+
+    kind: ClassVar[str] = "halved"
+    implementation: ClassVar[str] = f"{__name__}:halve"
+    cycles: int = 1
+    tune_epochs: int = 0
+    share: float = 0.5
+
+    @property
+    def parts(self) -> tuple[Halved, ...]:
+        return tuple(dataclasses.replace(self, share=self.share * (n + 1) / self.cycles) for n in range(self.cycles))
+
+
+def halve(model: Any, stage: Halved, context: RewritingContext) -> Rewritten:
+    import keras
+
+    SEEN.append((stage.kind, stage.share))
+    assert context.samples is not None
+    new = keras.models.clone_model(model)
+    new.set_weights(model.get_weights())
+    return Rewritten(new, (f"halved {stage.share:g}",))
+
+
+def test_several_stages_rewrite_in_the_order_given_a_part_of_each_in_every_cycle(three: Any) -> None:
+    SEEN.clear()
+    stages = (Halved(cycles=2, share=1.0), tfc.Channels(remove=0.4, cycles=2, round_to=1))
+    recipe = tfc.Recipe(stages=stages, train=tfc.Train(epochs=2))
+    told = tfc.compress(three, recipe, data()).report.warnings
+    speakers = [speaker for speaker, _ in groupby(text.partition(":")[0] for text in told)]
+    assert speakers == ["halved 0.5", "channels", "halved 1", "channels"]
+    assert SEEN == [("halved", 0.5), ("halved", 1.0)]
+
+
+def test_stages_that_rewrite_in_different_numbers_of_cycles_are_refused(three: Any) -> None:
+    stages = (Halved(cycles=1), tfc.Channels(remove=0.4, cycles=2))
+    with pytest.raises(UsageError, match=r"must have the same cycles, got halved\.cycles 1, channels\.cycles 2"):
+        tfc.compress(three, tfc.Recipe(stages=stages, train=tfc.Train(epochs=4)), data())
+
+
+def test_pruning_in_the_last_cycle_comes_to_its_end_in_that_cycle(three: Any) -> None:
+    stages = (tfc.Channels(remove=0.4, cycles=2, round_to=1), tfc.Prune(sparsity=0.5, frequency=1))
+    report = tfc.compress(three, tfc.Recipe(stages=stages, train=tfc.Train(epochs=4)), data()).report
+    assert not any("training stopped at" in text for text in report.warnings)

@@ -16,6 +16,7 @@ from rich.console import Console
 import tfcompress as tfc
 from tfcompress import progress
 from tfcompress.progress_bars import RichProgress
+from tfcompress.workbench import Workbench
 
 WORK = """
 import sys, time
@@ -94,7 +95,7 @@ class Heard(progress.SilentProgress):
 
 
 @pytest.mark.parametrize(("asked", "heard"), [(None, True), (False, False)])
-@pytest.mark.parametrize("call", ["compress", "export"])
+@pytest.mark.parametrize("call", ["compress", "export", "Workbench"])
 def test_python_shows_what_it_does_by_default(
     call: str, asked: bool | None, heard: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -103,10 +104,12 @@ def test_python_shows_what_it_does_by_default(
     keras = pytest.importorskip("keras")
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
     given = {} if asked is None else {"progress": asked}
-    run: Callable[..., object] = {"compress": lambda: tfc.compress(model, tfc.Recipe(), **given)}.get(
-        call, lambda: tfc.export(model, **given)
-    )
-    run()
+    if call == "Workbench":
+        with Workbench(model, **given) as bench:
+            bench.run(tfc.Recipe())
+    else:
+        run: Callable[..., object] = getattr(tfc, call)
+        run(model, tfc.Recipe() if call == "compress" else tfc.Export(), **given)
     assert ("converting" in watching.names) == heard
 
 

@@ -74,11 +74,22 @@ def test_a_loss_that_is_no_number_ends_the_training_with_the_likely_causes(keras
         fit_(job, data, Train(optimizer="sgd", learning_rate=1e38), outputs=outputs)
 
 
+def killed_at(keras: Any, epoch: int) -> Any:
+    """Return a callback that ends the process, or so it looks, when an epoch begins."""
+
+    class Killed(keras.callbacks.Callback):  # type: ignore[misc]  # of either Keras
+        def on_epoch_begin(self, now: int, logs: Any = None) -> None:
+            if now == epoch:
+                raise KeyboardInterrupt
+
+    return Killed()
+
+
 def test_training_goes_on_where_a_stopped_run_left_it(keras: Any, tmp_path: Path) -> None:
     first, data, outputs = small(keras, np.random.default_rng(0))
-    settings = Train(epochs=2, learning_rate=0.01, batch_size=16)
-    begun = fit_(first, data, settings, outputs=outputs, backup=tmp_path)
-    assert (begun.resumed_at, len(begun.history)) == (0, 2)
+    first.callbacks.append(killed_at(keras, epoch=2))
+    with pytest.raises(KeyboardInterrupt):
+        fit_(first, data, Train(epochs=3, learning_rate=0.01, batch_size=16), outputs=outputs, backup=tmp_path)
     second, data, outputs = small(keras, np.random.default_rng(0))
     rest = fit_(second, data, Train(epochs=3, learning_rate=0.01, batch_size=16), outputs=outputs, backup=tmp_path)
     assert (rest.resumed_at, len(rest.history)) == (2, 1)

@@ -293,3 +293,110 @@ def test_an_existing_output_is_refused_and_stays(folder: Path, here: Path, capfd
     assert run(["export", str(folder / "net2.h5"), "-o", "out"]) == 8
     assert "give --force" in capfd.readouterr().err
     assert (here / "out" / "report.json").read_bytes() == before
+
+
+def without_times(report: reports.Report) -> dict[str, Any]:
+    """Return a report's plain values but for when it was made and how long things took."""
+    plain = report.to_dict()
+    for name in ("created_utc", "wall_seconds"):
+        del plain[name]
+    if plain["training"]:
+        del plain["training"]["wall_seconds"]
+    return plain
+
+
+RECIPES = [
+    tfc.Recipe(export=tfc.Export(quantize="int8")),
+    tfc.Recipe(
+        stages=(tfc.Prune(sparsity=0.5, frequency=1), tfc.QAT()),
+        export=tfc.Export(quantize="int8"),
+        train=tfc.Train(epochs=1, seed=3, holdout=0.3),
+    ),
+    tfc.Recipe(
+        stages=(tfc.Channels(remove=0.4, round_to=1), tfc.Distill()), train=tfc.Train(epochs=2, limit=100, seed=1)
+    ),
+    tfc.Recipe(export=tfc.Export(quantize="float16", select_ops=True)),
+]
+
+
+def test_recipes_on_one_workbench_give_what_calls_of_their_own_give(folder: Path) -> None:
+    whole = blobs(TRAIN, 0)  # in one piece: what is held out differs from recipe to recipe
+    alone = [tfc.compress(folder / "net3.keras", recipe, whole) for recipe in RECIPES]
+    with tfc.Workbench(folder / "net3.keras", whole) as bench:
+        together = [bench.run(recipe) for recipe in RECIPES]
+        backwards = [bench.run(recipe) for recipe in reversed(RECIPES[:2])]
+    for one, other in zip([*alone, alone[1], alone[0]], [*together, *backwards], strict=True):
+        assert one.tflite.content == other.tflite.content
+        assert without_times(one.report) == without_times(other.report)
+
+
+def test_what_recipes_share_is_made_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tfcompress import workbench
+    from tfcompress.models import loading
+    from tfcompress.tflite import lower
+
+    calls: list[str] = []
+
+    def watch(module: Any, name: str) -> None:
+        real = getattr(module, name)
+
+        def watched(*args: Any, **options: Any) -> Any:
+            calls.append(name)
+            return real(*args, **options)
+
+        monkeypatch.setattr(module, name, watched)
+
+    watch(loading, "load")
+    watch(lower, "to_saved_model")
+    watch(workbench, "evaluate_file")
+    with tfc.Workbench(folder / "net3.keras", folder / "data.npz") as bench:
+        for quantize in ("int8", "float16", "dynamic"):
+            bench.run(tfc.Recipe(export=tfc.Export(quantize=quantize)))  # type: ignore[arg-type]
+        assert (calls.count("to_saved_model"), calls.count("evaluate_file")) == (1, 1 + 3)
+        assert bench.baseline is not None
+        assert bench.baseline.score == bench.score(bench.baseline.content)
+        bench.run(tfc.Recipe(export=tfc.Export(quantize="dynamic", select_ops=True)))
+        assert calls.count("to_saved_model") == 2  # another float file
+    assert calls.count("load") == 1
+
+
+def test_a_workbench_exports_what_was_trained_elsewhere(folder: Path) -> None:
+    import keras
+
+    trained = network(keras)
+    with tfc.Workbench(folder / "net3.keras", folder / "data.npz") as bench:
+        file = bench.export(trained, tfc.Export(quantize="int8"))
+        assert file.route == "converter"
+        assert file.verification.float_size_bytes is not None
+        assert (bench.score(file).top1 or 0) >= 0.9
+
+
+def test_a_score_without_data_says_what_is_missing(folder: Path) -> None:
+    with (
+        tfc.Workbench(folder / "net3.keras") as bench,
+        pytest.raises(tfc.DataError, match="this workbench has none; give data to Workbench"),
+    ):
+        bench.score(b"")
+
+
+@pytest.mark.parametrize("given", ["array", "by name", "pair", "splits", "loaded", "stream"])
+def test_export_takes_the_route_that_compress_takes_with_data_in_any_form(given: str, folder: Path) -> None:
+    import tensorflow as tf
+
+    model, (x, y) = sequence_network("normalized"), blobs(64, 0)
+    data: dict[str, Any] = {
+        "array": x,
+        "by name": {"image": x},
+        "pair": (x, y),
+        "splits": {"x_train": x, "y_train": y},
+        "loaded": tfc.load_data((x, y)),
+        "stream": tf.data.Dataset.from_tensor_slices((x, y)).batch(16),
+    }
+    settings = tfc.Export(quantize="int8")
+    file = tfc.export(model, settings, data=data[given])
+    assert file.route == "calibrated by our rules"
+    assert re.search(r"would leave 1 op in float \(NEG\): so the model was rewritten as for --qat", file.notes[0])
+    if given == "pair":
+        result = tfc.compress(model, tfc.Recipe(export=settings), data[given])
+        assert result.tflite.route == file.route
+        assert set(file.notes) <= set(result.report.warnings)

@@ -13,6 +13,10 @@ Three ways in, one implementation::
     # 2. one call
     result = tfc.compress("model.h5", "qat-int8", tfc.load_data("data.npz"))
 
+    # ... and several on one model: it is loaded, and its float file made and scored, once
+    with tfc.Workbench("model.h5", "data.npz") as bench:
+        results = [bench.run(name) for name in ("int8", "qat-int8")]
+
     # 3. the command line
     #    tfcompress export --qat model.h5 --data data.npz
 
@@ -56,6 +60,7 @@ if TYPE_CHECKING:
     from tfcompress.tflite.export import TFLiteModel as TFLiteModel
     from tfcompress.tflite.export import export as export
     from tfcompress.workbench import Result as Result
+    from tfcompress.workbench import Workbench as Workbench
     from tfcompress.workbench import compress as compress
 
     load_data, load_model, load_recipe = _load_data, _load_model, _load_recipe
@@ -83,6 +88,7 @@ _WHERE = {
     "UnsupportedError": "errors",
     "UntrustedCodeError": "errors",
     "UsageError": "errors",
+    "Workbench": "workbench",
     "attach": "job",
     "compress": "workbench",
     "export": "tflite.export",

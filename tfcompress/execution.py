@@ -1,37 +1,43 @@
-"""The stages of a run: channels go first, then everything that trains trains, in as many cycles as were asked for."""
+"""The stages of a run, between the loaded model and its export.
+
+What rewrites the model goes first, in the order given and in as many cycles as were asked for, each fine-tuned; what
+trains goes in the last fine-tuning, or is all there is. What each part has finished is kept for a run that is killed.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfcompress import files
 from tfcompress.errors import DataError, UnsupportedError, UsageError
+from tfcompress.models.own_training import in_class_of, own_training, refuse_own_training
 from tfcompress.progress import Progress
-from tfcompress.recipe import Channels, Recipe, Stage
+from tfcompress.recipe import Recipe, Stage
+from tfcompress.resumption import Finished, Work
+from tfcompress.stages.stage import RewritingStage, TrainingStage
 
 if TYPE_CHECKING:
-    from tfcompress.channels.removal import ChannelsResult, Measure
     from tfcompress.data.dataset import BoundData
     from tfcompress.job import Job
     from tfcompress.models.loading import Loaded
     from tfcompress.models.samples import Samples
     from tfcompress.tflite.convert import ConverterProcess
     from tfcompress.training import Training
+    from tfcompress.weights.promises import Promise
 
 SAMPLES = 256
 """Training samples that a stage may look at before the training: for ranges, and for criteria by gradient."""
 
 JUDGED = 2000
-"""Training samples by which channels are judged, and on which a sensitivity analysis measures accuracy."""
+"""Training samples by which a rewriting stage judges, and on which a sensitivity analysis measures accuracy."""
 
 TUNING_RATE = 0.05
-"""Share of the learning rate at which a whole model is tuned before it loses channels: it is trained already."""
+"""Share of the learning rate at which a whole model is tuned before it is rewritten: it is trained already."""
 
 
 @dataclass
@@ -61,26 +67,30 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Staged:
-    """A model after its stages.
+class Trained:
+    """A model after a training of its stages.
 
     Attributes:
         model: the finished Keras model.
-        job: the job of the last training.
-        training: all trainings together.
+        engine: name of the engine that did the work.
+        notes: what was left as it is and why, and what became of the schedules.
+        promises: what each stage promised about each kernel, and what the kernel has.
+        training: the training, or all trainings so far together.
     """
 
     model: Any
-    job: Job
+    engine: str
+    notes: tuple[str, ...]
+    promises: tuple[Promise, ...]
     training: Training
 
 
-def run_stages(run: Run, folder: Path | None) -> Staged:
+def run_stages(run: Run, work: Work) -> Trained:
     """Do what the recipe's stages ask for.
 
     Args:
         run: the run; its data has a training split.
-        folder: where a killed run's epochs are kept, to go on from; None: nowhere.
+        work: what a killed run of the same key has left behind, and what this one leaves.
 
     Raises:
         DataError: there is no data.
@@ -90,32 +100,30 @@ def run_stages(run: Run, folder: Path | None) -> Staged:
     if run.data is None:
         msg = "stages need data"
         raise DataError(msg)
-    channels = run.recipe.stage("channels")
-    if isinstance(channels, Channels):
-        return _in_cycles(run, run.data, channels, folder)
-    with run.phase("attach stages"), run.progress.task("preparing the stages"):
-        job = _attached(run, run.data)
-    return _trained(run, run.data, job, run.recipe.train.epochs, folder, "training")
+    rewriting = tuple(stage for stage in run.recipe.stages if isinstance(stage, RewritingStage))
+    if rewriting:
+        return _Cycles(run, run.data, rewriting, work).done()
+    return _trained(run, run.data, lambda data: _attached(run, data), run.recipe.train.epochs, work, "training")
 
 
 def _attached(run: Run, data: BoundData) -> Job:
-    """Attach the stages by the engine that was asked for, else by the one that takes this model.
-
-    A tf_keras file goes to tfmot, as long as that takes it; everything else goes to the native engine, in Keras 3.
-    """
+    """Attach the stages by the first of the engines in question that takes this model."""
+    from tfcompress.engines.session import choose
     from tfcompress.job import attach
 
     stages, loaded = run.recipe.stages, run.loaded
-    asked = {stage.engine for stage in stages} - {"auto"}
+    if not loaded.refusal and "compile" in own_training(loaded.native):
+        refuse_own_training(loaded.native, "what it is to be compiled with is not known; use tfcompress.attach")
     options: dict[str, Any] = {"train": run.recipe.train, "samples": _samples(data, run.recipe.train.seed)}
-    native = "native" in asked or any(stage.needs_native for stage in stages)
-    if not native and ("tfmot" in asked or loaded.writer == "keras2"):
-        try:
-            return attach(loaded.for_tfmot(), *stages, **options)
-        except UnsupportedError as error:
-            if "tfmot" in asked or loaded.refusal:
-                raise
-            run.warn(f"tfmot does not take this model ({error}); the native engine trains it, in Keras 3")
+    first, *others = choose(stages, loaded.writer)
+    if first == "native":
+        return attach(in_keras3(loaded), *stages, **options)
+    try:
+        return attach(loaded.for_tfmot(), *stages, **options)
+    except UnsupportedError as error:
+        if not others or loaded.refusal:
+            raise
+        run.warn(f"tfmot does not take this model ({error}); the native engine trains it, in Keras 3")
     return attach(in_keras3(loaded), *stages, **options)
 
 
@@ -125,6 +133,8 @@ def in_keras3(loaded: Loaded) -> Any:
     Raises:
         UnsupportedError: it has none.
     """
+    if loaded.writer == "keras2" and not loaded.refusal:
+        refuse_own_training(loaded.native, "it was written for Keras 2 and the native engine trains it in Keras 3")
     model = loaded.keras3
     if model is None:
         msg = f"model {loaded.source!r}: {loaded.refusal}"
@@ -139,89 +149,185 @@ def _samples(data: BoundData, seed: int, count: int = SAMPLES) -> Samples:
     return Samples(inputs, labels)
 
 
+Attach = Callable[["BoundData"], "Job"]
+"""Prepares the stages of a training."""
+
+
 def _trained(
-    run: Run, data: BoundData, job: Job, epochs: int, folder: Path | None, title: str, *, rate: float = 1.0
-) -> Staged:
-    """Train for so many epochs at a part of the recipe's learning rate."""
+    run: Run, data: BoundData, attach: Attach, epochs: int, work: Work, title: str, *, rate: float = 1.0
+) -> Trained:
+    """Train for so many epochs at a part of the recipe's learning rate, or take what a killed run had finished."""
+    kept = work.finished(title)
+    if kept is not None:
+        return _taken_up(run, kept)
+    told = len(run.warnings)
+    _seed_(run.recipe.train.seed)
+    with run.phase("attach stages"), run.progress.task("preparing the stages"):
+        job = attach(data)
+    training = _fitted(run, data, job, epochs, work, title, rate)
+    with run.phase("finish stages"):
+        made = Trained(job.finish(), job.engine, tuple(job.notes), tuple(job.promises()), training)
+        work.keep(title, Finished(made.model, _facts(made), tuple(run.warnings[told:])))
+    return made
+
+
+def _seed_(seed: int) -> None:
+    """Seed what layers that are copied draw their own seeds from."""
+    import keras
+
+    keras.utils.set_random_seed(seed)
+
+
+def _fitted(run: Run, data: BoundData, job: Job, epochs: int, work: Work, title: str, rate: float) -> Training:
     from tfcompress.models.signature import call
     from tfcompress.training import fit_
 
     asked = run.recipe.train
     learning_rate = None if asked.learning_rate is None else rate * asked.learning_rate
     train = dataclasses.replace(asked, epochs=epochs, learning_rate=learning_rate)
-    backup = None if folder is None else folder / files.WORK / title.replace(" ", "-")
     with run.phase("train"):
         outputs = call(run.loaded.native, data.representative(SAMPLES, train.seed))
-        training = fit_(job, data, train, outputs=outputs, progress=run.progress, backup=backup, title=title)
-    with run.phase("finish stages"):
-        return Staged(job.finish(), job, training)
+        return fit_(job, data, train, outputs=outputs, progress=run.progress, backup=work.epochs(title), title=title)
 
 
-def _in_cycles(run: Run, data: BoundData, stage: Channels, folder: Path | None) -> Staged:
-    """Remove channels and fine-tune, in cycles; what else there is to train trains in the last one."""
-    from tfcompress.job import attach_to
+def _facts(made: Trained) -> dict[str, Any]:
+    return {
+        "engine": made.engine,
+        "notes": list(made.notes),
+        "promises": [dataclasses.asdict(promise) for promise in made.promises],
+        "training": dataclasses.asdict(made.training),
+    }
 
-    cycles, epochs = stage.cycles, run.recipe.train.epochs - stage.tune_epochs
-    if cycles > epochs:
-        left = "train.epochs - channels.tune_epochs" if stage.tune_epochs else "train.epochs"
-        msg = f"channels.cycles must be at most {left} ({epochs}): each cycle fine-tunes, got {cycles}"
+
+def _taken_up(run: Run, kept: Finished) -> Trained:
+    """Return a training that a killed run had finished."""
+    from tfcompress.training import Training
+    from tfcompress.weights.promises import Promise
+
+    for text in kept.warnings:
+        run.warn(text)
+    facts, training = kept.facts, dict(kept.facts["training"])
+    return Trained(
+        kept.model,
+        facts["engine"],
+        tuple(facts["notes"]),
+        tuple(Promise(**each) for each in facts["promises"]),
+        Training(**{**training, "history": tuple(training["history"])}),
+    )
+
+
+@dataclass(frozen=True)
+class _Cycles:
+    """Rewriting and fine-tuning, in turns.
+
+    Each cycle does one part of every rewriting stage, in the order given; what trains by itself trains in the last one.
+    """
+
+    run: Run
+    data: BoundData
+    rewriting: Sequence[RewritingStage]
+    work: Work
+
+    def done(self) -> Trained:
+        """Do all cycles.
+
+        Raises:
+            UsageError: stages that want different numbers of cycles or of epochs before them, or more than there are.
+        """
+        cycles, tuning = _agreed(self.rewriting, "cycles"), _agreed(self.rewriting, "tune_epochs")
+        epochs = self._shared(cycles, tuning)
+        model = whole = in_keras3(self.run.loaded)
+        done: list[Trained] = []
+        if tuning:
+            done.append(self._tuned(whole, tuning))
+            model = whole = done[0].model
+        for number, turns in enumerate(epochs, start=1):
+            title = "training" if cycles == 1 else f"training, cycle {number} of {cycles}"
+            for stage in self.rewriting:
+                model = self._rewritten(model, stage.parts[number - 1], whole, f"{stage.kind} {number}")
+            done.append(self._fine_tuned(model, whole, turns, title, last=number == cycles))
+            model = done[-1].model
+        return dataclasses.replace(done[-1], training=_joined([each.training for each in done]))
+
+    def _shared(self, cycles: int, tuning: int) -> list[int]:
+        """Return each cycle's epochs; the last one has what is left over."""
+        epochs = self.run.recipe.train.epochs - tuning
+        if cycles > epochs:
+            kind = next(stage.kind for stage in self.rewriting if stage.cycles == cycles)
+            left = f"train.epochs - {kind}.tune_epochs" if tuning else "train.epochs"
+            msg = f"{kind}.cycles must be at most {left} ({epochs}): each cycle fine-tunes, got {cycles}"
+            raise UsageError(msg)
+        each = epochs // cycles
+        return [each] * (cycles - 1) + [epochs - each * (cycles - 1)]
+
+    def _tuned(self, model: Any, epochs: int) -> Trained:
+        """Return the whole model after a gentle training; the given one stays as it is."""
+        from tfcompress.job import attach_to
+
+        def attach(_: BoundData) -> Job:
+            return attach_to(model, (), train=self.run.recipe.train)
+
+        return _trained(self.run, self.data, attach, epochs, self.work, "tuning the whole model", rate=TUNING_RATE)
+
+    def _rewritten(self, model: Any, stage: RewritingStage, original: Any, title: str) -> Any:
+        """Return the model after one part of a rewriting stage."""
+        from tfcompress.stages.rewriting import RewritingContext, rewrite
+
+        kept = self.work.finished(title)
+        if kept is None:
+            context = RewritingContext(
+                samples=_samples(self.data, self.run.recipe.train.seed, JUDGED),
+                original=original,
+                latency_ratio=_latency_ratio,
+                cache=files.cache_folder(),
+                seed=self.run.recipe.train.seed,
+                progress=self.run.progress,
+            )
+            with self.run.phase(f"rewrite by {stage.kind}"):
+                found = rewrite(model, stage, context)
+            kept = Finished(found.model, {}, tuple(found.notes))
+            self.work.keep(title, kept)
+        for note in kept.warnings:
+            self.run.warn(note)
+        return kept.model
+
+    def _fine_tuned(self, model: Any, teacher: Any, epochs: int, title: str, *, last: bool) -> Trained:
+        from tfcompress.job import attach_to
+
+        training = [stage for stage in self.run.recipe.stages if isinstance(stage, TrainingStage)]
+        stages: tuple[Stage, ...] = tuple(stage for stage in training if last or stage.in_every_cycle)
+
+        def attach(data: BoundData) -> Job:
+            samples = _samples(data, self.run.recipe.train.seed)
+            own = in_class_of(model, self.run.loaded.native)
+            # Schedules are laid over this cycle's epochs: over all of the recipe's they would not come to their end.
+            train = dataclasses.replace(self.run.recipe.train, epochs=epochs)
+            return attach_to(own, stages, train=train, samples=samples, teacher=teacher)
+
+        return _trained(self.run, self.data, attach, epochs, self.work, title)
+
+
+def _agreed(stages: Sequence[RewritingStage], name: str) -> int:
+    """Return the number of cycles, or of epochs before them, that all rewriting stages ask for.
+
+    Raises:
+        UsageError: they ask for different ones.
+    """
+    asked: dict[str, int] = {stage.kind: getattr(stage, name) for stage in stages}
+    if len(set(asked.values())) > 1:
+        got = ", ".join(f"{kind}.{name} {number}" for kind, number in asked.items())
+        msg = f"stages that rewrite the model go in turns and must have the same {name}, got {got}"
         raise UsageError(msg)
-    original = in_keras3(run.loaded)
-    rest: tuple[Stage, ...] = tuple(each for each in run.recipe.stages if each is not stage)
-    tuned = _tuned(run, data, original, stage.tune_epochs, folder)
-    if tuned is not None:
-        original = tuned.model
-    done: list[Staged] = []
-    for number, part in enumerate(stage.parts, start=1):
-        last = number == cycles
-        narrowed = _narrowed(run, data, done[-1].model if done else original, part, original)
-        for note in narrowed.notes:
-            run.warn(note)
-        stages = rest if last else tuple(each for each in rest if each.kind == "distill")
-        with run.phase("attach stages"):
-            samples = _samples(data, run.recipe.train.seed)
-            job = attach_to(narrowed.model, stages, train=run.recipe.train, samples=samples, teacher=original)
-        turns = epochs - (epochs // cycles) * (cycles - 1) if last else epochs // cycles
-        title = "training" if cycles == 1 else f"training, cycle {number} of {cycles}"
-        done.append(_trained(run, data, job, turns, folder, title))
-    parts = done if tuned is None else [tuned, *done]
-    return dataclasses.replace(done[-1], training=_joined([each.training for each in parts]))
+    return next(iter(asked.values()))
 
 
-def _tuned(run: Run, data: BoundData, model: Any, epochs: int, folder: Path | None) -> Staged | None:
-    """Return the whole model after a gentle training, where one is asked for; the given one stays as it is."""
-    from tfcompress.job import attach_to
-
-    if not epochs:
-        return None
-    job = attach_to(model, (), train=run.recipe.train)
-    return _trained(run, data, job, epochs, folder, "tuning the whole model", rate=TUNING_RATE)
-
-
-def _narrowed(run: Run, data: BoundData, model: Any, stage: Channels, original: Any) -> ChannelsResult:
-    from tfcompress.channels.removal import remove_channels
-
-    seed = run.recipe.train.seed
-    with run.phase("remove channels"):
-        return remove_channels(
-            model,
-            stage,
-            samples=_samples(data, seed, JUDGED),
-            measure=_stopwatch() if stage.of == "latency" else None,
-            original=original,
-            cache=files.cache_folder() if stage.max_drop is not None else None,
-            seed=seed,
-            progress=run.progress,
-        )
-
-
-def _stopwatch() -> Measure:
+def _latency_ratio(original: Any, smaller: Any) -> float:
     from tfcompress.devices.latency import measure
 
-    return measure
+    return measure(original, smaller)
 
 
-def _joined(trainings: list[Training]) -> Training:
+def _joined(trainings: Sequence[Training]) -> Training:
     """Return several trainings as one."""
     return dataclasses.replace(
         trainings[-1],

@@ -15,12 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 from tfcompress.errors import DataError, TfcompressError, UnsupportedError, UsageError
 from tfcompress.models.kinds import keras_of
+from tfcompress.models.own_training import in_class_of, refuse_own_training
 from tfcompress.recipe import STAGES, Stage, Train
 from tfcompress.stages.rewriting import RewritingContext, rewrite
 from tfcompress.stages.sequence import check_sequence
 from tfcompress.stages.stage import RewritingStage
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from tfcompress.engines.callbacks import Hooks
     from tfcompress.engines.session import Engine, Session
     from tfcompress.models.samples import Samples
@@ -46,6 +49,7 @@ class Job:
     def __init__(self, session: Session, engine: Engine, given: Any, hooks: Hooks, stages: tuple[Stage, ...]) -> None:
         """Use :func:`attach`."""
         from tfcompress.engines.callbacks import callbacks
+        from tfcompress.engines.checkpoints import Checkpoints
 
         self.engine: str = engine.NAME
         self.stages = stages
@@ -55,6 +59,9 @@ class Job:
         self.model: Any = _facade(session.model, given) if self._crossed else session.model
         plans = any(stage.step_count != "ignored" for stage in stages)
         self.callbacks: list[Any] = callbacks(hooks, _keras(given), plans=plans)
+        self._hooks = hooks
+        if any(stage.step_count == "required" for stage in stages):
+            hooks.checkpoints = Checkpoints(session, self.model)
 
     @property
     def notes(self) -> list[str]:
@@ -70,6 +77,14 @@ class Job:
         """
         return self._session.promises() if self._finished is None else list(self._finished)
 
+    def state(self) -> dict[str, np.ndarray]:
+        """Return what the stages remember beside the weights of ``job.model``, for a training that may be killed."""
+        return self._session.state()
+
+    def restore_(self, state: Mapping[str, np.ndarray]) -> None:
+        """Take up what :meth:`state` gave in a process that was killed; ``job.model`` has its weights again by now."""
+        self._session.restore_(state)
+
     def finish(self) -> Any:
         """Return the finished model: of the user's Keras, apart from ``job.model``, with every promise kept.
 
@@ -82,6 +97,7 @@ class Job:
             ContractError: a promise is broken.
         """
         model, self._finished = self._session.finish()
+        self._hooks.tell_of_checkpoints()
         if not self._crossed:
             return model
         if any(stage.keeps_wrappers for stage in self.stages):
@@ -155,6 +171,8 @@ def attach_to(
             "that only it has out, or carry it over with tfcompress.load_model(model).keras3"
         )
         raise UsageError(msg)
+    if keras != engine.KERAS:
+        refuse_own_training(model, f"engine {engine.NAME!r} trains it in the other Keras")
     given = model
     drawn = None if samples is None else _samples(model, samples)
     model, notes = _rewritten(model, [stage for stage in stages if isinstance(stage, RewritingStage)], drawn, seed)
@@ -214,7 +232,7 @@ def _rewritten(
             raise UsageError(msg)
     for stage in stages:
         found = rewrite(model, stage, RewritingContext(samples=samples, seed=seed))
-        model = found.model
+        model = in_class_of(found.model, model)
         notes += found.notes
     return model, notes
 

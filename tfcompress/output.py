@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import shutil
-import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +17,40 @@ from tfcompress.reports import report as reports
 
 if TYPE_CHECKING:
     from tfcompress.data.dataset import BoundData
-    from tfcompress.job import Job
+    from tfcompress.execution import Trained
     from tfcompress.models.loading import Loaded
     from tfcompress.recipe import Recipe
     from tfcompress.tasks.score import Difference
     from tfcompress.tasks.task import Evaluation
     from tfcompress.tflite.export import TFLiteModel
-    from tfcompress.training import Training
+
+
+@dataclass(frozen=True)
+class FloatFile:
+    """The float file of a model as it came.
+
+    Attributes:
+        content: the file.
+        score: how it does on the test split; None: there is none.
+    """
+
+    content: bytes = field(repr=False)
+    score: Evaluation | None = None
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of the file."""
+        return len(self.content)
+
+    @functools.cached_property
+    def gzip_bytes(self) -> int:
+        """Size of the file compressed by gzip at its best level."""
+        return len(gzip.compress(self.content, 9, mtime=0))
+
+    @functools.cached_property
+    def sha256(self) -> str:
+        """SHA-256 of the file, as hexadecimal text."""
+        return files.sha256(self.content)
 
 
 def metadata(recipe: Recipe, data: BoundData | None) -> dict[str, Any]:
@@ -41,19 +69,18 @@ def report(
     *,
     recipe: Recipe,
     loaded: Loaded,
+    source: reports.SourceModel,
     data: BoundData | None,
-    job: Job | None,
-    training: Training | None,
-    baseline: bytes | None,
+    trained: Trained | None,
+    baseline: FloatFile | None,
     tflite: TFLiteModel,
     scores: Mapping[str, Evaluation],
     wall_seconds: Mapping[str, float],
     notes: Sequence[str],
 ) -> reports.Report:
     """Put the report together."""
-    source = _source(loaded)
-    before = None if baseline is None else _baseline(baseline, scores.get("float"))
-    after = _result(recipe, loaded, job, tflite, scores.get("result"))
+    before = None if baseline is None else _baseline(baseline)
+    after = _result(recipe, loaded, trained, tflite, scores.get("result"))
     return reports.Report(
         tool_version=__version__,
         created_utc=facts.now_utc(),
@@ -64,9 +91,9 @@ def report(
         machine=facts.machine(),
         source=source,
         result=after,
-        engine=job.engine if job else "",
+        engine=trained.engine if trained else "",
         data=None if data is None else data.describe(),
-        training=_training(training, job, recipe),
+        training=None if trained is None else _training(trained, recipe),
         baseline=before,
         comparison=reports.comparison_of(source, before, after, main=_difference(data, scores)),
         wall_seconds=dict(wall_seconds),
@@ -74,7 +101,8 @@ def report(
     )
 
 
-def _source(loaded: Loaded) -> reports.SourceModel:
+def source(loaded: Loaded) -> reports.SourceModel:
+    """Return what the report says of the model as it came."""
     path = Path(loaded.source)
     known = path.exists()
     costs = _profile(loaded)
@@ -121,17 +149,17 @@ def _profile(loaded: Loaded) -> dict[str, Any]:
     }
 
 
-def _baseline(content: bytes, score: Evaluation | None) -> reports.Baseline:
+def _baseline(file: FloatFile) -> reports.Baseline:
     return reports.Baseline(
-        size_bytes=len(content),
-        gzip_bytes=len(gzip.compress(content, 9, mtime=0)),
-        sha256=files.sha256(content),
-        score=score.score if score else None,
+        size_bytes=file.size_bytes,
+        gzip_bytes=file.gzip_bytes,
+        sha256=file.sha256,
+        score=file.score.score if file.score else None,
     )
 
 
 def _result(
-    recipe: Recipe, loaded: Loaded, job: Job | None, tflite: TFLiteModel, score: Evaluation | None
+    recipe: Recipe, loaded: Loaded, trained: Trained | None, tflite: TFLiteModel, score: Evaluation | None
 ) -> reports.ResultFile:
     from tfcompress.tflite.flatbuffer import read
     from tfcompress.tflite.weights import facts
@@ -165,7 +193,7 @@ def _result(
         ),
         promises=tuple(
             reports.PromiseRecord(layer=p.layer, what=p.what, asked=p.asked, got=p.got)
-            for p in (() if job is None else job.promises())
+            for p in (() if trained is None else trained.promises)
         ),
     )
 
@@ -177,9 +205,8 @@ def tflite_name(loaded: Loaded, recipe: Recipe) -> str:
     return f"{stem or 'model'}-{recipe.name}.tflite"
 
 
-def _training(training: Training | None, job: Job | None, recipe: Recipe) -> reports.TrainingRecord | None:
-    if training is None:
-        return None
+def _training(trained: Trained, recipe: Recipe) -> reports.TrainingRecord:
+    training = trained.training
     names = list(training.history[0]) if training.history else []
     resumed = [f"went on after epoch {training.resumed_at} of a run that was stopped"] if training.resumed_at else []
     return reports.TrainingRecord(
@@ -187,7 +214,7 @@ def _training(training: Training | None, job: Job | None, recipe: Recipe) -> rep
         samples=training.samples,
         history={name: tuple(row.get(name) for row in training.history) for name in names},
         wall_seconds=training.seconds,
-        notes=(f"loss: {training.loss}", *resumed, *(job.notes if job else ())),
+        notes=(f"loss: {training.loss}", *resumed, *trained.notes),
     )
 
 
@@ -196,17 +223,6 @@ def _difference(data: BoundData | None, scores: Mapping[str, Evaluation]) -> Dif
     if data is None or not {"float", "result"} <= set(scores):
         return None
     return next(iter(data.tasks.values())).compare(scores["float"], scores["result"])
-
-
-def save_model(model: Any, folder: Path) -> None:
-    """Save the trained Keras model in its own Keras's format, so that it can be exported again without training."""
-    from tfcompress.models.loading import keras_of
-
-    name = "trained.keras" if keras_of(model) == "keras3" else "trained.h5"
-    with files.output_errors(folder / name), warnings.catch_warnings():
-        # .h5 is legacy to tf_keras, but a quantization-aware model saved as .keras cannot be loaded again.
-        warnings.filterwarnings("ignore", "You are saving your model as an HDF5 file")
-        model.save(folder / name)
 
 
 def write(

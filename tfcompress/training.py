@@ -83,7 +83,7 @@ def fit_(
         loss=next(iter(losses.values())) if only else losses,
         metrics=next(iter(metrics.values())) if only else {name: kept for name, kept in metrics.items() if kept},
     )
-    kept = None if backup is None else (_Kept2(backup) if keras.__name__ == "tf_keras" else _Kept3(backup))
+    kept = None if backup is None else (_Kept2(backup) if keras.__name__ == "tf_keras" else _Kept3(backup, job))
     done = 0 if kept is None else kept.resume_(job.model)
     current = [done]
     feed = to_tf(
@@ -121,7 +121,12 @@ def library(model: Any) -> Any:
 
 
 class _Kept2:
-    """The state after each epoch of a tf_keras training, kept by Keras's own callback."""
+    """The state after each epoch of a tf_keras training but the last, kept by Keras's own callback.
+
+    Where Dropout and its like have come to in their random numbers is not kept: Keras 2 keeps it outside the model.
+    Behind the last epoch nothing is left to train, and so no callback would be called to take the schedules up; what is
+    kept then is the finished model, by the caller.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -139,38 +144,54 @@ class _Kept2:
         """Return what keeps the state."""
         import tf_keras
 
-        return tf_keras.callbacks.BackupAndRestore(str(self.folder), delete_checkpoint=False)
+        class Keep(tf_keras.callbacks.BackupAndRestore):  # type: ignore[misc]  # tf_keras ships no types
+            def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+                if epoch + 1 < self.params["epochs"]:
+                    super().on_epoch_end(epoch, logs)
+
+        return Keep(str(self.folder), delete_checkpoint=False)
 
 
 class _Kept3:
-    """The state after each epoch of a Keras 3 training: weights and optimizer, in a file that appears whole.
+    """The state after each epoch of a Keras 3 training but the last.
 
+    That is weights and optimizer, what the stages remember, and where random numbers (of Dropout, say) have come to. It
+    is there whole or not at all: the weights' file comes last.
     Keras 3's own callback writes the weights in place and the epoch beside them: a kill in between spoils both.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, job: Job) -> None:
+        self.folder, self.job = folder, job
 
     def resume_(self, model: Any) -> int:
-        """Give *model* the state of the last epoch that a killed run has finished; return how many it did."""
+        """Give *model* and the stages the state that a killed run left; return how many epochs it had done."""
         found = {int(path.name.partition(".")[0]): path for path in self.folder.glob("*.weights.h5")}
         if not found:
             return 0
         done = max(found)
         model.optimizer.build(model.trainable_variables)
         model.load_weights(str(found[done]))
+        with np.load(self.folder / f"{done}.more.npz") as more:
+            self.job.restore_({key[len(_STAGES) :]: more[key] for key in more if key.startswith(_STAGES)})
+            for number, state in enumerate(_random_states(model)):
+                state.assign(more[f"{_RANDOM}{number}"])
         return done
 
     def callback(self) -> Any:
         """Return what keeps the state."""
         import keras
 
-        folder = self.folder
+        folder, job = self.folder, self.job
 
         class Keep(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
             def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+                if epoch + 1 >= self.params["epochs"]:
+                    return
                 folder.mkdir(parents=True, exist_ok=True)
-                older = list(folder.glob("*.weights.h5"))
+                older = [path for path in folder.iterdir() if path.is_file()]
+                more: dict[str, Any] = {f"{_STAGES}{name}": value for name, value in job.state().items()}
+                more |= {f"{_RANDOM}{n}": np.asarray(s.value) for n, s in enumerate(_random_states(self.model))}
+                np.savez(folder / f"{epoch + 1}.more.npz", **more)
                 partial = folder / "partial" / "state.weights.h5"
                 partial.parent.mkdir(exist_ok=True)
                 self.model.save_weights(str(partial), overwrite=True)
@@ -179,6 +200,15 @@ class _Kept3:
                     path.unlink()
 
         return Keep()
+
+
+_STAGES, _RANDOM = "stages.", "random."
+
+
+def _random_states(model: Any) -> list[Any]:
+    """Return the states of a model's random generators, which Keras 3 does not save with its weights."""
+    known = {id(variable) for variable in (*model.weights, *model.metrics_variables)}
+    return [variable for variable in model.variables if id(variable) not in known]
 
 
 def _loss(task: Task, outputs: np.ndarray, name: str, keras: Any) -> Any:

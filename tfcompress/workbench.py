@@ -1,32 +1,37 @@
-"""The line that everything runs on: load, train the stages, export, check, evaluate, report.
+"""The line that everything runs on: load → stages → export → packings → verify → score → report.
 
-``compress`` is the one implementation behind the command line and the Python call; ``tfcompress.job.attach`` is its
-part for those who have a fit loop of their own.
+A :class:`Workbench` is opened once for a model and its data, and runs as many recipes on them as are wanted.
+:func:`compress` is one run on a workbench of its own, behind the command line as well as in Python;
+:func:`tfcompress.tflite.export.export` is its second half, and :func:`tfcompress.job.attach` its first for those who
+have a fit loop of their own.
 """
 
 from __future__ import annotations
 
-import json
+import functools
+import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from tfcompress import files
-from tfcompress import output as outcome
-from tfcompress.errors import ConversionError, DataError, ModelError, TfcompressError, UnsupportedError, UsageError
-from tfcompress.execution import Run, run_stages
+from tfcompress import files, output
+from tfcompress.errors import ConversionError, DataError
+from tfcompress.execution import Run, Trained, run_stages
+from tfcompress.preconditions import check, check_stages
 from tfcompress.progress import SILENT, Progress, effective
-from tfcompress.recipe import Recipe
+from tfcompress.recipe import Export, Recipe, Train
 from tfcompress.recipe import load as load_recipe
+from tfcompress.resumption import Work, run_key
 
 if TYPE_CHECKING:
     from tfcompress.data.dataset import BoundData, Dataset
-    from tfcompress.job import Job
     from tfcompress.models.first_load import LoadLimits
-    from tfcompress.quantization.transform import Quantized
+    from tfcompress.models.loading import Loaded
     from tfcompress.reports.report import Report
+    from tfcompress.reports.sections import SourceModel
     from tfcompress.tasks.task import Evaluation
     from tfcompress.tflite.convert import ConverterProcess
     from tfcompress.tflite.export import TFLiteModel
@@ -61,42 +66,345 @@ class Result:
         return self.report._repr_html_()
 
 
-def check(model: Any, recipe: Recipe, *, has_data: bool, output: Path | None = None, force: bool = False) -> None:
-    """Refuse before anything slow happens what is bound to fail: no TensorFlow is imported here.
+class Workbench:
+    """A model and its data, on which recipes are run; a context manager.
 
-    Raises:
-        ModelError: a file that is no Keras model.
-        DataError: stages or int8 without data.
-        OutputError: an output that cannot be written.
+    What several recipes need is made when the first of them asks for it, and kept: the loaded model, the data bound to
+    it, the converter's process, the float file and its score. Each recipe gives what it would give on a workbench of
+    its own.
+
+    Example::
+
+        with Workbench("model.h5", "data.npz") as bench:
+            for name in ("int8", "qat-int8"):
+                print(bench.run(name).report.result.size_bytes)
     """
-    qat = False
-    if isinstance(model, str | Path):
-        from tfcompress.models.loading import probe
 
-        info = probe(Path(model))
-        if info.kind == "tflite":
-            msg = f"model {str(model)!r} is a TFLite file already; give the Keras model it was made from"
-            raise ModelError(msg)
-        qat = info.qat
-    if output is not None:
-        files.check_target(output, force=force)
-    if not has_data:
-        _check_without_data(recipe, qat=qat, is_object=not isinstance(model, str | Path))
+    def __init__(
+        self,
+        model: Any,
+        data: Any = None,
+        *,
+        trust: bool = False,
+        custom: Sequence[str] = (),
+        limits: LoadLimits | None = None,
+        progress: Progress | bool | None = None,
+        log: Path | None = None,
+    ) -> None:
+        """Lay the model and the data ready; nothing is loaded yet.
 
+        Args:
+            model: path of an .h5, .keras or SavedModel, or a model object of Keras 3 or tf_keras (left alone).
+            data: what :func:`tfcompress.load_data` takes or gives; needed by stages and by int8.
+            trust: run code that the model file holds.
+            custom: ``module:name`` of custom layers or functions that the file needs.
+            limits: time and memory that loading the file may take; None: the default ones.
+            progress: where progress goes; None: bars on a terminal and in a notebook; False: nowhere.
+            log: file that TensorFlow's and the converter's words are appended to, copied into every output.
+        """
+        self._model, self._data = model, data
+        self._trust, self._custom, self._limits = trust, tuple(custom), limits
+        self._progress, self._log = effective(progress), log
+        self._converter: ConverterProcess | None = None
+        self._load_seconds = 0.0
+        self._bound: dict[tuple[float, int], BoundData] = {}
+        self._float: dict[bool, bytes | ConversionError] = {}
+        self._float_scores: dict[tuple[bool, float, int], Evaluation] = {}
 
-def _check_without_data(recipe: Recipe, *, qat: bool, is_object: bool) -> None:
-    if recipe.stages and not qat and not is_object:
-        name = recipe.stages[-1].kind
-        msg = (
-            f"{name} trains the model, and needs data: give --data (an .npz with x_train, y_train, x_test, y_test, say)"
+    def __enter__(self) -> Workbench:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the converter's process; the next run would start another one."""
+        if self._converter is not None:
+            self._converter.close()
+            self._converter = None
+
+    @property
+    def converter(self) -> ConverterProcess:
+        """The converter's process."""
+        if self._converter is None:
+            from tfcompress.tflite.convert import ConverterProcess
+
+            self._converter = ConverterProcess(self._log)
+        return self._converter
+
+    @functools.cached_property
+    def loaded(self) -> Loaded:
+        """The model.
+
+        Raises:
+            ModelError: not a model that can be read, or one with weights that are not finite.
+            UntrustedCodeError: the file holds code, and *trust* is off.
+        """
+        converter = self.converter  # imports TensorFlow while we do, and loads the file first
+        from tfcompress.models.loading import load
+        from tfcompress.models.signature import check_finite
+
+        started = time.perf_counter()
+        with self._progress.task("loading the model"):
+            loaded = load(
+                self._model, trust=self._trust, custom=self._custom, limits=self._limits, loader=converter.loader
+            )
+            check_finite(loaded.native)
+        self._load_seconds = time.perf_counter() - started
+        return loaded
+
+    @functools.cached_property
+    def dataset(self) -> Dataset | None:
+        """The data before the model is known; None: there is none.
+
+        Raises:
+            DataError: no such data, or it cannot be read.
+        """
+        from tfcompress.data.dataset import Dataset
+        from tfcompress.data.sources import load
+
+        return self._data if self._data is None or isinstance(self._data, Dataset) else load(self._data)
+
+    def data(self, train: Train = Train()) -> BoundData | None:  # noqa: B008 - a frozen value
+        """Return the data, bound to the model.
+
+        Args:
+            train: its ``holdout`` and ``seed`` divide data that comes in one piece.
+
+        Raises:
+            DataError: data that does not fit the model.
+        """
+        if self.dataset is None:
+            return None
+        from tfcompress.data.arrays import ALL
+        from tfcompress.models.signature import signature_of
+
+        key = (train.holdout, train.seed) if ALL in self.dataset.splits else (0.0, 0)
+        if key not in self._bound:
+            signature = signature_of(self.loaded.native)
+            self._bound[key] = self.dataset.bind(signature, holdout=train.holdout, seed=train.seed)
+        return self._bound[key]
+
+    @functools.cached_property
+    def _source(self) -> SourceModel:
+        return output.source(self.loaded)
+
+    @property
+    def baseline(self) -> output.FloatFile | None:
+        """The float file of the model as it came; None where float was trained away.
+
+        Raises:
+            ConversionError: TFLite has no float op for something in it.
+        """
+        found = self._float_file(select_ops=False)
+        if isinstance(found, ConversionError):
+            raise found
+        return None if found is None else output.FloatFile(found, self._float_score(found, select_ops=False))
+
+    def _float_file(self, *, select_ops: bool) -> bytes | ConversionError | None:
+        if self.loaded.qat:
+            return None
+        if select_ops not in self._float:
+            from tfcompress.tflite.lower import to_saved_model
+
+            with (
+                self._progress.task("converting the float model"),
+                tempfile.TemporaryDirectory(prefix="tfcompress-") as scratch,
+            ):
+                saved = Path(scratch) / "float"
+                to_saved_model(self.loaded.native, saved)
+                try:
+                    self._float[select_ops] = self.converter.convert(saved, Export(select_ops=select_ops), None)
+                except ConversionError as refusal:
+                    self._float[select_ops] = refusal
+        return self._float[select_ops]
+
+    def _float_score(self, content: bytes, *, select_ops: bool, train: Train = Train()) -> Evaluation | None:  # noqa: B008 - a frozen value
+        key = (select_ops, train.holdout, train.seed)
+        if key not in self._float_scores:
+            score = self._scored(content, train, "float")
+            if score is None:
+                return None
+            self._float_scores[key] = score
+        return self._float_scores[key]
+
+    def _scored(self, content: bytes | Path, train: Train, name: str) -> Evaluation | None:
+        data = self.data(train)
+        if data is None or data.scored is None:
+            return None
+        return evaluate_file(content, data, f"evaluating the {name} file", self._progress)
+
+    def score(self, file: TFLiteModel | bytes | str | Path, train: Train = Train()) -> Evaluation:  # noqa: B008 - a frozen value
+        """Evaluate a TFLite file on the test split.
+
+        Args:
+            file: what a run or :meth:`export` gave, its bytes, or its path.
+            train: its ``holdout`` and ``seed`` divide data that comes in one piece.
+
+        Raises:
+            DataError: there is no test split, or no data at all.
+            ContractError: the interpreter refuses the file, or dies of it.
+        """
+        data = self.data(train)
+        if data is None:
+            msg = "a score needs data with a test split, and this workbench has none; give data to Workbench"
+            raise DataError(msg)
+        content = file if isinstance(file, bytes) else Path(file) if isinstance(file, str | Path) else file.content
+        return evaluate_file(content, data, "evaluating the file", self._progress)
+
+    def export(self, trained: Any, settings: Export = Export(), *, train: Train = Train()) -> TFLiteModel:  # noqa: B008 - frozen values
+        """Lower a model to a TFLite file and check it; see :func:`tfcompress.tflite.export.export`.
+
+        Args:
+            trained: the model, or what became of it in some training.
+            settings: how to lower it, and what the file must satisfy.
+            train: its ``holdout`` and ``seed`` divide data that comes in one piece, and draw the samples.
+
+        Raises:
+            TfcompressError: one of its classes.
+        """
+        found = self._float_file(select_ops=settings.select_ops)
+        size = len(found) if isinstance(found, bytes) else None
+        return self._exported(trained, settings, self.data(train), size, train.seed)
+
+    def _exported(
+        self,
+        model: Any,
+        settings: Export,
+        data: BoundData | None,
+        float_size_bytes: int | None,
+        seed: int,
+        metadata: dict[str, Any] | None = None,
+    ) -> TFLiteModel:
+        from tfcompress.tflite.export import export
+
+        return export(
+            model,
+            settings,
+            data=data,
+            metadata=metadata,
+            converter=self.converter,
+            float_size_bytes=float_size_bytes,
+            progress=self._progress,
+            seed=seed,
         )
-        raise DataError(msg)
-    if recipe.export.needs_data and not recipe.stage("qat") and not qat:
-        msg = (
-            f"quantize {recipe.export.quantize!r} needs samples to calibrate activation ranges: give --data, "
-            "or use 'dynamic' or 'float16', which need none"
+
+    def run(self, recipe: Recipe | str | Path, *, output: str | Path | None = None, force: bool = False) -> Result:
+        """Run a recipe, from the model as it came to the report.
+
+        Args:
+            recipe: what to do; a named recipe or a .toml file also by its name.
+            output: folder to write; None: nothing is written.
+            force: replace an existing output folder.
+
+        Raises:
+            TfcompressError: one of its classes (see :mod:`tfcompress.errors`); nothing has been written then.
+        """
+        recipe = (recipe if isinstance(recipe, Recipe) else load_recipe(recipe)).resolved()
+        target = None if output is None else Path(output)
+        trained = check(self._model, recipe, has_data=self._data is not None, output=target, force=force)
+        if recipe.stages and self.dataset is not None and not trained:
+            self.dataset.check_trainable()
+        run = self._opened(recipe)
+        if target is None:
+            return self._finished(run, None)
+        key = run_key(run.loaded, run.data, recipe)
+        with files.output_folder(target, key=key, force=force) as folder:
+            result = self._finished(run, folder)
+        return Result(result.model, result.tflite, result.report, target)
+
+    def _opened(self, recipe: Recipe) -> Run:
+        """Load the model and the data, and check that they fit each other."""
+        fresh = "loaded" not in vars(self)
+        converter, dataset = self.converter, self.dataset
+        run = Run(recipe, self.loaded, None, converter, self._progress)
+        if fresh:
+            run.wall_seconds["load"] = self._load_seconds
+        for note in run.loaded.notes:
+            run.warn(note)
+        warnings: list[str] = []
+        if dataset is not None:
+            with run.phase("check data"), self._progress.task("checking the data"):
+                run.data = self.data(recipe.train)
+                warnings = run.data.lint() if run.data else []
+        check_stages(run)
+        for warning in warnings:
+            run.warn(warning)
+        return run
+
+    def _finished(self, run: Run, folder: Path | None) -> Result:
+        """Do the line from the loaded model to the report."""
+        recipe, data = run.recipe, run.data
+        baseline = self._baseline_of(run)
+        trained = self._trained(run, folder)
+        model = run.loaded.native if trained is None else trained.model
+        with run.phase("export"):
+            size = None if baseline is None else len(baseline)
+            about = output.metadata(recipe, data)
+            tflite = self._exported(model, recipe.export, data, size, recipe.train.seed, about)
+        for note in (*tflite.notes, *_promises_kept(trained, tflite)):
+            run.warn(note)
+        scores = self._scores(run, baseline, tflite)
+        made = output.report(
+            recipe=recipe,
+            loaded=run.loaded,
+            source=self._source,
+            data=data,
+            trained=trained,
+            baseline=None if baseline is None else output.FloatFile(baseline, scores.get("float")),
+            tflite=tflite,
+            scores=scores,
+            wall_seconds=run.wall_seconds,
+            notes=run.warnings,
         )
-        raise DataError(msg)
+        if folder is not None:
+            with run.progress.task("writing"):
+                output.write(folder, made, tflite, recipe, data, self._log, limit=RUNNER_SAMPLES)
+        return Result(model, tflite, made, None)
+
+    def _baseline_of(self, run: Run) -> bytes | None:
+        """Return the float file that the result is compared with.
+
+        None where the result itself is that, where float was trained away, or where TFLite has no float op for it: an
+        int8 file of it may be had all the same.
+        """
+        settings = run.recipe.export
+        if settings.quantize == "none" and not run.recipe.stages:
+            return None
+        if run.loaded.qat:
+            return None
+        with run.phase("float baseline"):
+            found = self._float_file(select_ops=settings.select_ops)
+        if not isinstance(found, ConversionError):
+            return found
+        if settings.quantize != "int8" or run.loaded.refusal:
+            raise found
+        run.warn(f"there is no float file to compare with: {str(found).partition('; ')[0]}")
+        return None
+
+    def _trained(self, run: Run, folder: Path | None) -> Trained | None:
+        """Do the stages, and keep the model beside the file; None: there is nothing to train."""
+        if not run.recipe.stages or run.loaded.qat:
+            return None
+        trained = run_stages(run, Work(folder, run.loaded, trust=self._trust))
+        for note in trained.notes:
+            run.warn(note)
+        if folder is not None:
+            from tfcompress.models.saving import save
+
+            save(trained.model, folder, "trained")
+        return trained
+
+    def _scores(self, run: Run, baseline: bytes | None, tflite: TFLiteModel) -> dict[str, Evaluation]:
+        """Evaluate the float file and the result on the test split, in the interpreter."""
+        train, found = run.recipe.train, {}
+        if run.data is None or run.data.scored is None:
+            return {}
+        with run.phase("evaluate"):
+            if baseline is not None:
+                found["float"] = self._float_score(baseline, select_ops=run.recipe.export.select_ops, train=train)
+            found["result"] = self._scored(tflite.content, train, "result")
+        return {name: score for name, score in found.items() if score is not None}
 
 
 def compress(
@@ -114,6 +422,8 @@ def compress(
 ) -> Result:
     """Take a trained Keras model, make it small and fast, and export a TFLite file that is proven to be what was asked.
 
+    It is one run on a :class:`Workbench`; open one for several recipes.
+
     Args:
         model: path of an .h5, .keras or SavedModel, or a model object of Keras 3 or tf_keras (which is left alone).
         recipe: what to do; a named recipe or a .toml file also by its name.
@@ -129,240 +439,18 @@ def compress(
     Raises:
         TfcompressError: one of its classes (see :mod:`tfcompress.errors`); nothing has been written then.
     """
-    recipe = (recipe if isinstance(recipe, Recipe) else load_recipe(recipe)).resolved()
-    progress, target = effective(progress), None if output is None else Path(output)
-    check(model, recipe, has_data=data is not None, output=target, force=force)
-    from tfcompress.tflite.convert import ConverterProcess
-
-    with ConverterProcess(log) as converter:
-        loading = {"trust": trust, "custom": custom, "limits": limits, "loader": converter.loader}
-        run = _open(model, recipe, data, converter, loading, progress)
-        if target is None:
-            return _finish(run, None, None)
-        with files.output_folder(target, key=_key(run), force=force) as folder:
-            result = _finish(run, folder, log)
-    return Result(result.model, result.tflite, result.report, target)
+    with Workbench(model, data, trust=trust, custom=custom, limits=limits, progress=progress, log=log) as bench:
+        return bench.run(recipe, output=output, force=force)
 
 
-def _open(
-    model: Any,
-    recipe: Recipe,
-    data: Any,
-    converter: ConverterProcess,
-    loading: Mapping[str, Any],
-    progress: Progress,
-) -> Run:
-    """Load the model and the data, and check that they fit each other."""
-    from tfcompress.models.loading import load
-    from tfcompress.models.signature import check_finite, signature_of
-
-    dataset = _dataset(data)
-    started = time.perf_counter()
-    with progress.task("loading the model"):
-        loaded = load(model, **loading)
-        check_finite(loaded.native)
-    run = Run(recipe, loaded, None, converter, progress, {"load": time.perf_counter() - started})
-    for note in loaded.notes:
-        run.warn(note)
-    warnings: list[str] = []
-    if dataset is not None:
-        with run.phase("check data"), progress.task("checking the data"):
-            run.data = dataset.bind(signature_of(loaded.native), holdout=recipe.train.holdout, seed=recipe.train.seed)
-            warnings = run.data.lint()
-    _check_stages(run)
-    for warning in warnings:
-        run.warn(warning)
-    return run
-
-
-def _dataset(data: Any) -> Dataset | None:
-    from tfcompress.data.dataset import Dataset
-    from tfcompress.data.sources import load
-
-    return data if data is None or isinstance(data, Dataset) else load(data)
-
-
-def _check_stages(run: Run) -> None:
-    """Refuse stages that this model cannot take, before any work."""
-    others = [stage.kind for stage in run.recipe.stages if stage.kind != "qat"]
-    if run.loaded.qat:
-        if others:
-            msg = f"the model is quantization-aware trained already; {others[0]} has to come before that"
-            raise UnsupportedError(msg)
-        if run.recipe.export.quantize != "int8":
-            msg = "the model holds quantization-aware training, which fits int8 only; give --qat or --quantize int8"
-            raise UsageError(msg)
-        if run.recipe.stages:
-            run.warn("the model is quantization-aware trained already: it was exported as it is, without training")
-        return
-    if run.recipe.stages:
-        if run.data is None:
-            _check_without_data(run.recipe, qat=False, is_object=False)
-            return
-        run.data.need_train()
-
-
-def _key(run: Run) -> str:
-    """Return a hash of everything that training depends on: a killed run's epochs serve only a run of the same key."""
-    described = run.recipe.to_dict()
-    parts = {
-        "model": run.loaded.sha256 or run.loaded.source,
-        "data": None if run.data is None else run.data.describe(),
-        "stages": described["stages"],
-        "train": described["train"],
-    }
-    return files.sha256(json.dumps(parts, sort_keys=True, default=str).encode())
-
-
-def _finish(run: Run, folder: Path | None, log: Path | None) -> Result:
-    """Run the line from the loaded model to the report."""
-    baseline = _float_baseline(run)
-    trains = bool(run.recipe.stages) and not run.loaded.qat
-    model, job, training = run.loaded.native, None, None
-    if trains:
-        staged = run_stages(run, folder)
-        model, job, training = staged.model, staged.job, staged.training
-        for note in job.notes:
-            run.warn(note)
-        if folder is not None:
-            outcome.save_model(model, folder)
-    tflite = _export(run, model, None if baseline is None else len(baseline))
-    if job is not None:
-        for note in _check_promises(job, tflite):
-            run.warn(note)
-    scores = _scores(run, baseline, tflite)
-    report = outcome.report(
-        recipe=run.recipe,
-        loaded=run.loaded,
-        data=run.data,
-        job=job,
-        training=training,
-        baseline=baseline,
-        tflite=tflite,
-        scores=scores,
-        wall_seconds=run.wall_seconds,
-        notes=run.warnings,
-    )
-    if folder is not None:
-        with run.progress.task("writing"):
-            outcome.write(folder, report, tflite, run.recipe, run.data, log, limit=RUNNER_SAMPLES)
-    return Result(model, tflite, report, None)
-
-
-def _float_baseline(run: Run) -> bytes | None:
-    """Convert the model as it came, in float32.
-
-    None where the result itself is that, where float was trained away, or where TFLite has no float op for it: an int8
-    file of it may be had all the same.
-    """
-    import tempfile
-
-    from tfcompress.recipe import Export
-    from tfcompress.tflite.lower import to_saved_model
-
-    plain = run.recipe.export.quantize == "none" and not run.recipe.stages
-    if plain or run.loaded.qat:
-        return None
-    with (
-        run.phase("float baseline"),
-        run.progress.task("converting the float model"),
-        tempfile.TemporaryDirectory() as scratch,
-    ):
-        saved = Path(scratch) / "float"
-        to_saved_model(run.loaded.native, saved)
-        settings = Export(select_ops=run.recipe.export.select_ops)
-        try:
-            return run.converter.convert(saved, settings, None)
-        except ConversionError as refusal:
-            if run.recipe.export.quantize != "int8" or run.loaded.refusal:
-                raise
-            run.warn(f"there is no float file to compare with: {str(refusal).partition('; ')[0]}")
-            return None
-
-
-def _export(run: Run, model: Any, float_size_bytes: int | None) -> TFLiteModel:
-    """Export; where the converter's own post-training quantization fails, by our own rules."""
-    from tfcompress.tflite.contract import FloatOpsError
-
-    with run.phase("export"):
-        try:
-            return _exported(run, model, float_size_bytes)
-        except (ConversionError, FloatOpsError) as refusal:
-            made = _calibrated(run, model)
-            if made is None:
-                raise
-            try:
-                file = _exported(run, made.model, float_size_bytes, reference=model)
-            except TfcompressError as second:
-                run.progress.note(f"they cannot, either: {second}")
-                raise refusal from None
-            run.warn(f"{_why(refusal)}: so the model was rewritten as for --qat, and calibrated without training")
-            for note in made.notes:
-                run.warn(note)
-            return file
-
-
-def _why(refusal: TfcompressError) -> str:
-    """Return in half a sentence what the converter could not do."""
-    ops = getattr(refusal, "ops", ())
-    if not ops:
-        return str(refusal).partition("; ")[0]
-    kinds = ", ".join(sorted({op.op for op in ops}))
-    return f"the converter would leave {len(ops)} op{'s' if len(ops) > 1 else ''} in float ({kinds})"
-
-
-def _exported(run: Run, model: Any, float_size_bytes: int | None, reference: Any | None = None) -> TFLiteModel:
-    from tfcompress.tflite.export import export
-
-    return export(
-        model,
-        run.recipe.export,
-        data=run.data,
-        metadata=outcome.metadata(run.recipe, run.data),
-        converter=run.converter,
-        float_size_bytes=float_size_bytes,
-        reference=reference,
-        progress=run.progress,
-        seed=run.recipe.train.seed,
-    )
-
-
-def _calibrated(run: Run, model: Any) -> Quantized | None:
-    """Return the model with the ranges of our own quantization-aware training, untrained; None: it cannot have them."""
-    settings = run.recipe.export
-    if settings.quantize != "int8" or run.data is None or run.loaded.refusal or run.recipe.stage("qat"):
-        return None
-    from tfcompress.models.bridge import to_keras3
-    from tfcompress.models.kinds import keras_of
-    from tfcompress.quantization.post_training import calibrated
-
-    run.progress.note("the converter cannot quantize this model; trying it by the rules of --qat, without training")
-    try:
-        plain = model if keras_of(model) == "keras3" else to_keras3(model)
-        return calibrated(plain, run.data.representative(settings.samples, run.recipe.train.seed))
-    except UnsupportedError:
-        return None
-
-
-def _check_promises(job: Job, tflite: TFLiteModel) -> list[str]:
-    from tfcompress.tflite import promise_check as promised
-    from tfcompress.tflite import weights
+def _promises_kept(trained: Trained | None, tflite: TFLiteModel) -> list[str]:
+    """Hold what the stages promised against the file; return notes."""
+    if trained is None:
+        return []
+    from tfcompress.tflite import promise_check, weights
     from tfcompress.tflite.flatbuffer import read
 
-    return promised.check_file(job.promises(), weights.facts(read(tflite.content).subgraphs))
-
-
-def _scores(run: Run, baseline: bytes | None, tflite: TFLiteModel) -> dict[str, Evaluation]:
-    """Evaluate the float file and the result on the test split, in the interpreter."""
-    if run.data is None or run.data.scored is None:
-        return {}
-    named = {"float": baseline, "result": tflite.content}
-    with run.phase("evaluate"):
-        return {
-            name: evaluate_file(content, run.data, f"evaluating the {name} file", run.progress)
-            for name, content in named.items()
-            if content is not None
-        }
+    return promise_check.check_file(trained.promises, weights.facts(read(tflite.content).subgraphs))
 
 
 def evaluate_file(content: bytes | Path, data: BoundData, title: str, progress: Progress = SILENT) -> Evaluation:

@@ -222,6 +222,27 @@ def test_a_fingerprint_tells_models_data_and_settings_apart(model, samples):
     assert sensitivity.fingerprint(network(1), samples, {}) in prints
 
 
+def test_a_second_cycle_is_not_served_the_analysis_of_the_first(samples, tmp_path, monkeypatch):
+    given, seen = network(), []
+    stage = Channels(remove=0.5, cycles=2, round_to=1, max_drop=50.0)
+    real = sensitivity.analyse
+
+    def watched(model, *args, **options):
+        found = real(model, *args, **options)
+        seen.append((model.count_params(), found.cached, options["cache"]))
+        return found
+
+    monkeypatch.setattr("tfcompress.channels.removal.analyse", watched)
+    first = remove_channels(given, stage.parts[0], samples=samples, cache=tmp_path)
+    remove_channels(first.model, stage.parts[1], samples=samples, original=given, cache=tmp_path)
+    remove_channels(first.model, stage.parts[1], samples=samples, original=given, cache=tmp_path)
+    (whole, *one), (smaller, *two), (_, *again) = seen
+    assert smaller < whole
+    assert (one[0], two[0]) == (0, 0)
+    assert one[1] != two[1]
+    assert again[0] > 0
+
+
 def test_removable_ends_at_the_first_score_below_the_limit():
     curve = sensitivity.Curve("g", 8, ((0.25, 0.9), (0.5, 0.85), (0.75, 0.89)))
     assert [curve.removable(limit) for limit in (0.95, 0.9, 0.86, 0.8)] == [0.0, 0.25, 0.25, 0.75]

@@ -17,9 +17,10 @@ from tfcompress.errors import ContractError, ConversionError, DataError, ModelEr
 from tfcompress.files import sha256
 from tfcompress.models.signature import call
 from tfcompress.recipe import Export
+from tfcompress.tflite.attempt import _Run
 from tfcompress.tflite.contract import FloatOp
 from tfcompress.tflite.convert import ConverterProcess
-from tfcompress.tflite.export import TFLiteModel, _Run, export
+from tfcompress.tflite.export import TFLiteModel, export
 from tfcompress.tflite.flatbuffer import read
 from tfcompress.tflite.lower import lower
 from tfcompress.tflite.pack import read_metadata

@@ -165,3 +165,16 @@ def test_a_model_trained_for_eight_bits_is_exported_to_eight(converter):
     calibrate_(model, {"image": X})
     with pytest.raises(UsageError, match=r"export.quantize must be 'int8' for a model trained with fake quantization"):
         export(model, Export(quantize="dynamic"), data=X, converter=converter)
+
+
+@pytest.mark.parametrize("quantize_to", ["int8", "dynamic", "none"])
+def test_a_model_trained_for_sixteen_bits_is_not_exported_to_other_numbers(quantize_to, converter):
+    from tfcompress.quantization.calibration import calibrate_
+    from tfcompress.quantization.transform import quantize
+
+    plain = keras.Sequential([keras.Input((8, 8, 3), name="image"), L.Conv2D(2, 3)])
+    model = quantize(plain, QAT(activation_bits=16)).model
+    calibrate_(model, {"image": X})
+    wanted = r"export.quantize must be 'int16x8' for a model trained with fake quantization of 16 bits.*int16x8$"
+    with pytest.raises(UsageError, match=wanted):
+        export(model, Export(quantize=quantize_to), data=X, converter=converter)

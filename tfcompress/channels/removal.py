@@ -361,7 +361,7 @@ def _sensitivity(
     place = None
     if cache is not None and evaluate is None and samples is not None:
         settings = {"criterion": plan.stage.criterion, "figure": main_kind(plan.original, samples).title}
-        place = cache / f"{fingerprint(plan.original, samples, settings)}.json"
+        place = cache / f"{fingerprint(plan.model, samples, settings)}.json"
     inputs = None if samples is None else samples.inputs
     return analyse(plan.model, judged, score, inputs=inputs, cache=place, progress=progress)
 

@@ -17,8 +17,10 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from tfcompress import plain
+from tfcompress._version import __version__
 from tfcompress.channels.compensation import is_linear, merged, moments_of
 from tfcompress.channels.groups import Group, Slice, groups
 from tfcompress.files import output_errors, write_atomic
@@ -91,16 +93,29 @@ def copy_of(model: Any) -> Any:
 
 
 def fingerprint(model: Any, samples: Samples | None, settings: Mapping[str, Any]) -> str:
-    """Return a hash of everything an analysis depends on: the model, its weights, the samples, the settings."""
+    """Return a hash of everything an analysis depends on.
+
+    Args:
+        model: the model that is analysed, as it is now: its graph and its weights count.
+        samples: what it is scored on; every value counts.
+        settings: what else there is, such as the criterion.
+    """
+    versions = {"tfcompress": __version__, "keras": keras.__version__, "tensorflow": tf.__version__}
+    known = {"settings": dict(settings), "versions": versions, "format": _FORMAT}
     digest = hashlib.sha256(model.to_json().encode())
+    digest.update(json.dumps(known, sort_keys=True, default=str).encode())
     for weight in model.weights:
-        digest.update(np.ascontiguousarray(weight.numpy()).tobytes())
+        _add(digest, weight.path, weight.numpy())
     if samples is not None:
         labels = samples.labels if isinstance(samples.labels, Mapping) else {"": samples.labels}
         for name, values in [*sorted(samples.inputs.items()), *sorted(labels.items())]:
-            digest.update(name.encode() + np.ascontiguousarray(values).tobytes())
-    digest.update(json.dumps(dict(settings), sort_keys=True, default=str).encode())
+            _add(digest, name, np.asarray(values))
     return digest.hexdigest()
+
+
+def _add(digest: Any, name: str, array: np.ndarray) -> None:
+    digest.update(f"\n{name} {array.dtype.str}{array.shape}\n".encode())
+    digest.update(np.ascontiguousarray(array).tobytes())
 
 
 def analyse(

@@ -58,19 +58,21 @@ def run(model: Path, targets: dict[str, Path], *, force: bool, progress: Progres
     from tfcompress import demo
     from tfcompress.data.preprocessing import Preprocessing, parse_scale
     from tfcompress.data.sources import load as load_data
-    from tfcompress.workbench import compress
+    from tfcompress.workbench import Workbench
 
     data = load_data(demo.DATA, preprocessing=Preprocessing(scale=parse_scale(demo.SCALE)))
     reports = []
-    with progress.task("demo", len(targets)) as task:
+    with (
+        Workbench(model, data, progress=progress, log=log) as bench,
+        progress.task("demo", len(targets)) as task,
+    ):
         for name, target in targets.items():
             task.describe(name)
             recipe = load(name)
             recipe = dataclasses.replace(
                 recipe, train=dataclasses.replace(recipe.train, epochs=EPOCHS, learning_rate=LEARNING_RATE)
             )
-            result = compress(model, recipe, data, output=target, force=force, progress=progress, log=log)
-            reports.append(result.report)
+            reports.append(bench.run(recipe, output=target, force=force).report)
             task.advance()
     return _timed(reports, targets, progress)
 

@@ -57,21 +57,14 @@ def run_export(
     from tfcompress.cli.terminal import terminal
 
     with terminal() as screen:
-        from tfcompress.workbench import check, compress
+        from tfcompress.preconditions import check
+        from tfcompress.workbench import Workbench
 
         target = Path(output) if output else default_output(model, recipe)
         check(model, recipe, has_data=flags["data"] is not None, output=target, force=force)
         data = None if flags["data"] is None else open_data(**{name: flags[name] for name in DATA_FLAGS})
-        result = compress(
-            model,
-            recipe,
-            data,
-            output=target,
-            force=force,
-            **loading,
-            progress=screen.progress,
-            log=screen.log,
-        )
+        with Workbench(model, data, **loading, progress=screen.progress, log=screen.log) as bench:
+            result = bench.run(recipe, output=target, force=force)
         if as_json:
             screen.write(result.report.to_json() + "\n")
             return

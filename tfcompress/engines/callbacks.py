@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
+from tfcompress.engines.checkpoints import Checkpoints
 from tfcompress.engines.session import Session
 from tfcompress.errors import UsageError
 
@@ -20,6 +22,7 @@ class Hooks:
         """
         self.session, self.epochs, self.steps_per_epoch = session, epochs, steps_per_epoch
         self.must_plan, self.planned, self.begun = must_plan, False, False
+        self.checkpoints: Checkpoints | None = None
         if epochs is not None and steps_per_epoch is not None:
             self._plan(epochs, steps_per_epoch)
 
@@ -56,6 +59,13 @@ class Hooks:
     def training_ends(self) -> None:
         """Do what falls due after the last step."""
         self.session.after_training_()
+        self.tell_of_checkpoints()
+
+    def tell_of_checkpoints(self) -> None:
+        """Say which checkpoints were written too early."""
+        for text in self.checkpoints.words() if self.checkpoints else ():
+            self.session.notes.append(text)
+            warnings.warn(text, stacklevel=4)
 
 
 def callbacks(hooks: Hooks, keras: Any, *, plans: bool) -> list[Any]:

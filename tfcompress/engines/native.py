@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from tfcompress.distillation.teacher import Teacher, learn_from_
+from tfcompress.engines.checkpoints import was_fitted
 from tfcompress.engines.momentum import Momentum
 from tfcompress.engines.placement import Placement, plain_placement, quantized_placement
 from tfcompress.errors import UnsupportedError, UsageError
 from tfcompress.models.copies import check_graph, layers_with_kernels, model_copy
 from tfcompress.models.keras_private import all_layers
+from tfcompress.models.own_training import in_class_of, refuse_unheard_loss
 from tfcompress.models.samples import Samples
+from tfcompress.models.scope import listed
 from tfcompress.models.transformed_layer import TransformedLayer
 from tfcompress.quantization.calibration import calibrate_, freeze_ranges_, freeze_statistics_
 from tfcompress.quantization.fake_quant import PRIOR, FakeQuant
@@ -52,9 +56,10 @@ class NativeSession:
         # Quantization-aware training builds the model anew by itself, and only reads the one it is given.
         self._placed = self._place(model if "qat" in self._asked else model_copy(model), seed)
         self.notes += self._placed.notes
-        self.model = self._placed.model
+        self.model = in_class_of(self._placed.model, model)
         distill: Distill | None = self._asked.get("distill")
         if distill:
+            refuse_unheard_loss(self.model)
             learn_from_(self.model, Teacher(model if teacher is None else teacher, distill))
         self._pruning = self._prune()
         self._clustering = self._placed.clustering
@@ -132,12 +137,26 @@ class NativeSession:
         self._follow_()
 
     def after_training_(self) -> None:
-        """Put masks on weights that an optimizer with a moving average (``use_ema``) has put in at the end."""
+        """Put masks on weights that an optimizer with a moving average (``use_ema``) has put in at the end.
+
+        Others that come in at the end are those of an earlier epoch, with fewer zeros: that is told.
+        """
         if self._pruning is not None:
+            if not getattr(getattr(self.model, "optimizer", None), "use_ema", False):
+                self._note_put_back()
             self._pruning.hold_()
 
+    def state(self) -> dict[str, np.ndarray]:
+        """Return the masks and scores of pruning; what the other stages remember is among the model's weights."""
+        return {} if self._pruning is None else self._pruning.state()
+
+    def restore_(self, state: Mapping[str, np.ndarray]) -> None:
+        """Take up what :meth:`state` gave."""
+        if self._pruning is not None:
+            self._pruning.restore_(state)
+
     def _follow_(self) -> None:
-        if self._clustering and self._clustering.waiting and not self.unfinished:
+        if self._clustering and not self.unfinished and self._clustering.waiting:
             self._clustering.start_()
         for step, freeze_ in self._freezing:
             if self._done >= step:
@@ -162,6 +181,7 @@ class NativeSession:
         """
         if "qat" in self._asked:
             _check_trained(self._placed.model, self._done)
+        self._note_put_back()
         self._note_unfinished()
         values = self._pruning.final() if self._pruning else {}
         if self._clustering:
@@ -171,20 +191,45 @@ class NativeSession:
         with self._momentum.given_back():
             return _finished(self._placed.source, values), promises
 
+    def _note_put_back(self) -> None:
+        found = {} if self._pruning is None else self._pruning.put_back()
+        if found:
+            self._warn(words_put_back(found))
+
     def _note_unfinished(self) -> None:
         if self._pruning is None or self._pruning.over:
             return
         made = self._pruning.plan
         end = f"step {made.end} of the schedule" if made else "a schedule was set"
         done = self._pruning.done
-        self._note(f"training stopped at step {done}, before {end}: the rest was pruned without training after it")
+        self._warn(f"training stopped at step {done}, before {end}: the rest was pruned without training after it")
         if self._clustering and self._clustering.waiting:
             what_to_do = "pass job.callbacks to fit, or set prune.end_epoch lower"
             self._note(f"no training was left after pruning to fit the clusters: {what_to_do}")
 
+    def _warn(self, note: str) -> None:
+        """Keep a note, and say it at once where the model was trained: what it tells of costs accuracy."""
+        if note not in self.notes and was_fitted(self.model):
+            warnings.warn(note, stacklevel=5)
+        self._note(note)
+
     def _note(self, note: str) -> None:
         if note not in self.notes:
             self.notes.append(note)
+
+
+def words_put_back(found: Mapping[str, tuple[float, float]]) -> str:
+    """Return in a sentence what happened to kernels whose pruned weights came back, and what to do.
+
+    Args:
+        found: name of the kernel -> its fraction of zeros, and the fraction that its mask asks for.
+    """
+    kernels = listed([f"{name} ({now:.0%} zeros instead of {asked:.0%})" for name, (now, asked) in found.items()])
+    return (
+        f"weights of an earlier step were put back after pruning, by EarlyStopping(restore_best_weights), load_weights "
+        f"or the like: {kernels}; the difference was cut without training after it, which costs accuracy: let such a "
+        "callback begin when the schedule is over (start_from_epoch), or leave it out"
+    )
 
 
 def _check_free(model: Any) -> None:

@@ -6,8 +6,10 @@ An engine is a module with a name, the Keras it works on, and ``open_session``; 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol, cast
+
+import numpy as np
 
 from tfcompress.errors import UsageError
 from tfcompress.models.samples import Samples
@@ -45,6 +47,12 @@ class Session(Protocol):
 
     def after_training_(self) -> None:
         """Do what falls due after the last step of a ``fit``, when Keras has put averaged weights in, if asked to."""
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return what is remembered beside the model's weights, as arrays by name."""
+
+    def restore_(self, state: Mapping[str, np.ndarray]) -> None:
+        """Take up what :meth:`state` gave; the model has its weights again by now."""
 
     def promises(self) -> list[Promise]:
         """Compare every kernel as it is now with what was asked."""

@@ -98,9 +98,14 @@ class Stage:
 
 
 class TrainingStage(Stage):
-    """A stage that works while the model trains, together with the other ones."""
+    """A stage that works while the model trains, together with the other ones.
+
+    Attributes:
+        in_every_cycle: whether it also works in the fine-tuning between two cycles of rewriting, not only in the last.
+    """
 
     phase = "train"
+    in_every_cycle: ClassVar[bool] = False
 
 
 class RewritingStage(Stage):

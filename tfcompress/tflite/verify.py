@@ -22,6 +22,7 @@ from tfcompress.tflite.agreement import OutputAgreement, agreements, output_step
 from tfcompress.tflite.exactness import Exactness, Trained, check_exact, compare_exactly
 from tfcompress.tflite.flatbuffer import FlatModel, IOTensor, read
 from tfcompress.tflite.interpret import InterpreterProcess
+from tfcompress.tflite.resolution import resolution_notes
 from tfcompress.tflite.runtimes import RuntimeVerdict
 from tfcompress.tflite.weights import bytes_by_dtype, ops_by_dtype
 
@@ -71,6 +72,7 @@ class Verification:
         exact: the same comparison in integers, of a model trained with our own fake quantization; None: it is another.
         sparse: what became of the sparse encoding; empty: not tried.
         runtimes: where the file runs, one entry a runtime and version.
+        notes: what no bound refuses and the user should know: inputs or outputs with hardly any steps.
     """
 
     ops: Mapping[str, int]
@@ -92,6 +94,7 @@ class Verification:
     exact: Exactness | None = None
     sparse: str = ""
     runtimes: tuple[RuntimeVerdict, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values that JSON can hold."""
@@ -161,6 +164,7 @@ def verify(
         kernel_steps=steps,
         kernel_note=kernel_note,
         exact=exact,
+        notes=tuple(resolution_notes(flat, inputs, keras_outputs)) if real_samples and export.needs_data else (),
     )
 
 

@@ -79,7 +79,6 @@ class Clustering:
         stage: what is asked.
         slots: the kernels.
         lookups: what each kernel goes through before its layer uses it.
-        waiting: whether some centroids are not placed yet: those of kernels that are still being pruned.
     """
 
     def __init__(self, stage: Cluster, slots: Sequence[Slot], pruned: Collection[int], seed: int) -> None:
@@ -93,8 +92,8 @@ class Clustering:
         """
         self.stage, self.slots, self._seed = stage, list(slots), seed
         self.lookups = [self._lookup(slot, pruned=id(slot.variable) in pruned) for slot in self.slots]
-        self.waiting = any(lookup.keep_zeros for lookup in self.lookups)
         self._start_(lambda lookup: not lookup.keep_zeros)
+        self._waiting = True
 
     def _lookup(self, slot: Slot, *, pruned: bool) -> ClusterLookup:
         channels, axis = _channels(self.stage, slot), _axis(self.stage, slot)
@@ -102,10 +101,16 @@ class Clustering:
         name = f"{slot.name.replace('/', '_')}_clusters"
         return ClusterLookup(count, channels=channels, axis=axis or -1, keep_zeros=pruned, name=name)
 
+    @property
+    def waiting(self) -> bool:
+        """Whether some centroids are not placed yet: those of kernels that are still being pruned."""
+        if self._waiting:  # asked after every step: what was placed once stays so
+            self._waiting = any(not lookup.started for lookup in self.lookups)
+        return self._waiting
+
     def start_(self) -> None:
         """Place the centroids that wait, among the weights as they are now."""
-        self._start_(lambda lookup: lookup.keep_zeros)
-        self.waiting = False
+        self._start_(lambda lookup: lookup.keep_zeros and not lookup.started)
 
     def _start_(self, due: Callable[[ClusterLookup], bool]) -> None:
         for slot, lookup in zip(self.slots, self.lookups, strict=True):

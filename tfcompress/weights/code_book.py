@@ -58,6 +58,11 @@ class ClusterLookup(WeightTransform):
         self.active.assign(1.0)
 
     @property
+    def started(self) -> bool:
+        """Whether the centroids are placed."""
+        return float(numpy_of(self.active)) > 0
+
+    @property
     def _axis(self) -> int | None:
         return None if self.channels is None else self.axis
 
@@ -82,8 +87,7 @@ class ClusterLookup(WeightTransform):
 
     def final(self, weights: np.ndarray) -> np.ndarray:
         """Return the kernel as the forward pass uses it."""
-        active = float(numpy_of(self.active)) > 0
-        return self.snapped(weights, numpy_of(self.centroids)) if active else weights
+        return self.snapped(weights, numpy_of(self.centroids)) if self.started else weights
 
     def snapped(self, weights: np.ndarray, centroids: np.ndarray) -> np.ndarray:
         """Return *weights* with each one at its nearest of *centroids*, of the shape of :attr:`centroids`."""

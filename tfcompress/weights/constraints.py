@@ -7,7 +7,7 @@ without a callback having to come in time.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -38,6 +38,14 @@ class Masked(keras.constraints.Constraint):  # type: ignore[misc]  # Keras ships
         """Keep the weights where *kept* (bool) is True, and set the others to zero now."""
         self.mask.assign(kept.astype(np.float32))
         self.variable.assign(self.value())
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return what it remembers, as arrays of the kernel's shape by name."""
+        return {"mask": numpy_of(self.mask)}
+
+    def restore_(self, state: Mapping[str, np.ndarray]) -> None:
+        """Take up what :meth:`state` gave; the kernel is not touched."""
+        self.mask.assign(state["mask"])
 
     def value(self) -> np.ndarray:
         """Return the kernel, float32, with zeros where the mask is 0."""
@@ -74,6 +82,16 @@ class Moving(Masked):
         """Mask, and take no masking for a movement."""
         super().set_(kept)
         self.before.assign(self.value())
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return the mask, the scores, and the weights that the next step is measured from."""
+        return {**super().state(), "before": numpy_of(self.before), "score": numpy_of(self.score)}
+
+    def restore_(self, state: Mapping[str, np.ndarray]) -> None:
+        """Take up what :meth:`state` gave; the kernel is not touched."""
+        super().restore_(state)
+        self.before.assign(state["before"])
+        self.score.assign(state["score"])
 
     def scores(self) -> np.ndarray:
         """Return the scores, of the kernel's shape: positive for weights that moved away from zero."""

@@ -96,10 +96,32 @@ class Pruning:
         first, self.done = self.done + 2, self.done + steps
         self._update_(first, self.done + 1)
 
+    def state(self) -> dict[str, np.ndarray]:
+        """Return what the masks remember, as arrays of the kernels' shapes by name."""
+        return {f"{number}.{key}": v for number, mask in enumerate(self.masks) for key, v in mask.state().items()}
+
+    def restore_(self, state: Mapping[str, np.ndarray]) -> None:
+        """Take up what :meth:`state` gave, for the same kernels with their weights of then."""
+        for number, mask in enumerate(self.masks):
+            mask.restore_({key: state[f"{number}.{key}"] for key in mask.state()})
+
     def hold_(self) -> None:
         """Set weights that are to be zero to zero, whoever gave them another value."""
         for mask in self.masks:
             mask.set_(mask.kept())
+
+    def put_back(self) -> dict[str, tuple[float, float]]:
+        """Return the kernels in which weights are back that were pruned already.
+
+        Returns:
+            Name of the kernel -> its fraction of zeros now, and the fraction that its mask asks for.
+        """
+        found = {}
+        for slot, mask in zip(self.slots, self.masks, strict=True):
+            value, kept = numpy_of(mask.variable), mask.kept()
+            if np.any(value[~kept]):
+                found[slot.name] = (sparsity(value), 1.0 - float(kept.mean()))
+        return found
 
     @property
     def over(self) -> bool:

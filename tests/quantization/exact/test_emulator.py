@@ -118,6 +118,23 @@ def test_a_mean_of_one_value_is_the_value():
     assert apart.max() < 1.1
 
 
+def test_layers_that_vary_pictures_in_training_leave_them_alone():
+    varied = lambda: [L.RandomFlip(), L.RandomRotation(0.3), L.GaussianNoise(0.5), L.Conv2D(4, 3), L.Flatten()]  # noqa: E731
+    apart, rounded = steps_apart(calibrated(varied))
+    assert rounded == set()
+    assert apart.max() < 1.1
+
+
+def test_a_layer_that_is_not_known_is_asked_as_in_inference():
+    class Louder(L.Layer):
+        def call(self, x, training=True):
+            return x * 2.0 if training else x
+
+    apart, rounded = steps_apart(calibrated(lambda: [L.Conv2D(4, 1), Louder()]))
+    assert rounded == {"Louder"}
+    assert apart.max() < 1.1
+
+
 def test_only_known_ranges_of_eight_bits_can_be_emulated():
     assert can_emulate(calibrated(lambda: [L.Conv2D(4, 1), L.ReLU()]))
     assert not can_emulate(calibrated(lambda: [L.Conv2D(4, 1), L.ReLU()], stage=QAT(activation_bits=16)))

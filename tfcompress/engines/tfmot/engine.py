@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from tfcompress.engines.checkpoints import was_fitted
 from tfcompress.engines.momentum import Momentum
 from tfcompress.engines.tfmot import cluster as tfmot_cluster
 from tfcompress.engines.tfmot import prune as tfmot_prune
@@ -28,6 +30,7 @@ from tfcompress.engines.tfmot.names import QuantizeWrapperV2, set_weight_quantiz
 from tfcompress.engines.tfmot.transforms import ClusterTransform, KernelOnly, PruneTransform, TransformedQuantizer
 from tfcompress.errors import UnsupportedError, UsageError
 from tfcompress.models.graph import leaf_layers
+from tfcompress.models.own_training import in_class_of
 from tfcompress.models.samples import Samples
 from tfcompress.models.scope import listed
 from tfcompress.recipe import QAT, Cluster, Prune, Stage
@@ -94,7 +97,7 @@ class TfmotSession:
         self.notes: list[str] = []
         self._clock = Clock()
         self._trainable = self._prepare(model)
-        self.model = self._trainable.model
+        self.model = in_class_of(self._trainable.model, model)
         self._momentum = Momentum(getattr(layer, "layer", layer) for _, layer in leaf_layers(self.model))
 
     def _prepare(self, model: Any) -> _Trainable:
@@ -156,11 +159,19 @@ class TfmotSession:
         for pair in list(self._trainable.waiting):
             prune, cluster = pair
             if prune.over:
-                cluster.start_(prune.current())
+                if not int(cluster.active.numpy()):  # else they came with the weights of a training that was killed
+                    cluster.start_(prune.current())
                 self._trainable.waiting.remove(pair)
 
     def after_training_(self) -> None:
         """Leave the weights alone: tfmot's layers mask them whenever they are used."""
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return nothing: what tfmot's layers remember is among the model's weights."""
+        return {}
+
+    def restore_(self, state: Mapping[str, np.ndarray]) -> None:
+        """Do nothing; see :meth:`state`."""
 
     def promises(self) -> list[Promise]:
         """Compare every kernel as it is now with what was asked."""
@@ -193,7 +204,17 @@ class TfmotSession:
         last = 1 if prune.pattern == "2:4" else (made.end if made else None)
         if last is None or step < last:
             end = f"step {last} of the schedule" if last else "a schedule was set"
-            self._note(f"training stopped at step {step}, before {end}: the rest was pruned without training after it")
+            self._warn(
+                f"training stopped at step {step}, before {end}: the rest was pruned without training after it, which "
+                "costs accuracy; if it went on, weights of that step were put back by "
+                "EarlyStopping(restore_best_weights), load_weights or the like"
+            )
+
+    def _warn(self, note: str) -> None:
+        """Keep a note, and say it at once where the model was trained: what it tells of costs accuracy."""
+        if note not in self.notes and was_fitted(self.model):
+            warnings.warn(note, stacklevel=5)
+        self._note(note)
 
     def _note(self, note: str) -> None:
         if note not in self.notes:

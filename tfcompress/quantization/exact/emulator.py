@@ -6,6 +6,7 @@ only if the file computes what was trained.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -107,7 +108,7 @@ class Emulator:
 
         def plain() -> list[Any]:
             args, kwargs = template.fill([keras.ops.convert_to_tensor(node.real) for node in given])
-            return list(keras.tree.flatten(layer(*args, **kwargs)))
+            return list(keras.tree.flatten(layer(*args, **_in_inference(layer, kwargs))))
 
         whole = _Node(None, plain)
         return [_node(item, whole, place) for place, item in enumerate(known or [None] * len(call.outputs))]
@@ -129,6 +130,15 @@ class Emulator:
             exact = replace(exact.on(grid), dense=dense)
         held = exact or Held(grid.numbers(np.asarray(given.real)), grid)
         return _Node(held, lambda: held.real)
+
+
+def _in_inference(layer: Any, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a layer's call with ``training`` off, as a functional model passes them in inference.
+
+    A layer that has it on by default (augmentation) is recorded with it on.
+    """
+    asked = isinstance(layer, keras.layers.Layer) and "training" in inspect.signature(layer.call).parameters
+    return {**options, "training": False} if asked else dict(options)
 
 
 class _Node:

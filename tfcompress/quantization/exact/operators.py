@@ -226,6 +226,12 @@ def _passed(call: Emulated) -> list[Exact] | None:
     return [call.given[0]]
 
 
+AUGMENTING = (
+    *("RandomFlip", "RandomRotation", "RandomZoom", "RandomTranslation", "RandomContrast", "RandomBrightness"),
+    *("GaussianNoise", "GaussianDropout", "AlphaDropout", "SpatialDropout3D"),
+)
+"""Layers that change what they are given in training only."""
+
 EXACT: dict[str, Maker] = {
     "TransformedLayer": transformed,
     "FreezableBatchNormalization": normalized,
@@ -246,7 +252,7 @@ EXACT: dict[str, Maker] = {
     **dict.fromkeys(("Exp", "Log", "Gelu"), _tabled),
     **dict.fromkeys(("GlobalAveragePooling1D", "GlobalAveragePooling2D"), _mean),
     **dict.fromkeys(("AveragePooling1D", "AveragePooling2D"), _pooled),
-    **dict.fromkeys(("Dropout", "SpatialDropout1D", "SpatialDropout2D", "Identity"), _passed),
+    **dict.fromkeys(("Dropout", "SpatialDropout1D", "SpatialDropout2D", "Identity", *AUGMENTING), _passed),
     **dict.fromkeys(
         (
             *("MaxPooling1D", "MaxPooling2D", "GlobalMaxPooling1D", "GlobalMaxPooling2D", "Maximum", "Minimum"),

@@ -1,0 +1,104 @@
+"""Models whose class trains in its own way: it survives in the copies that stages work on, or it is refused by name."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from tfcompress.errors import UnsupportedError
+from tfcompress.models.kinds import keras_of
+
+METHODS = (
+    "train_step",
+    "test_step",
+    "compute_loss",
+    "compute_metrics",
+    "compile",
+    "fit",
+    "make_train_function",
+    "make_test_function",
+)
+"""Methods of a model by which a class says how it is trained and compiled."""
+
+_LIBRARIES = ("keras.", "tf_keras.", "tfcompress.")
+
+
+def own_training(model: Any) -> tuple[str, ...]:
+    """Return which of :data:`METHODS` a model or its class has replaced.
+
+    Args:
+        model: a Keras 3 or tf_keras model.
+    """
+    return tuple(name for name in METHODS if name in vars(model) or not _is_librarys(type(model), name))
+
+
+def _is_librarys(kind: type, name: str) -> bool:
+    owner = next((each for each in kind.__mro__ if name in vars(each)), kind)
+    return f"{owner.__module__}.".startswith(_LIBRARIES)
+
+
+def in_class_of(model: Any, original: Any) -> Any:
+    """Return *model* as one of the class of *original*, if that trains in its own way; else *model* itself.
+
+    Args:
+        model: a functional model of either Keras; the new one shares its layers and weights.
+        original: the user's model, of the same Keras.
+
+    Raises:
+        UnsupportedError: the class cannot be built as ``type(original)(inputs, outputs)``, or the model holds layers
+            or variables outside its graph, or methods that are not its class's.
+    """
+    names = own_training(original)
+    if not names or model is original:
+        return model
+    if any(name in vars(original) for name in names):
+        raise _refusal(original, "methods were put on the object itself")
+    made = model if type(model) is type(original) else _built(model, original)
+    for name, value in vars(original).items():
+        if name in vars(made) or name.startswith("_"):
+            continue
+        if _is_tracked(value):
+            raise _refusal(original, f"its attribute {name!r} holds weights that are not in its graph")
+        setattr(made, name, value)
+    return made
+
+
+def _built(model: Any, original: Any) -> Any:
+    try:
+        return type(original)(model.input, model.output, name=model.name)
+    except Exception as error:  # whatever somebody else's constructor raises
+        raise _refusal(original, f"{type(error).__name__}: {str(error).partition(chr(10))[0]}") from error
+
+
+def _is_tracked(value: Any) -> bool:
+    return hasattr(value, "trainable_variables") or hasattr(value, "assign")
+
+
+def refuse_own_training(model: Any, why: str) -> None:
+    """Refuse a model whose class trains in its own way, where that would be lost.
+
+    Raises:
+        UnsupportedError: naming the class, what it replaces, and *why* it would be lost.
+    """
+    if own_training(model):
+        raise _refusal(model, why)
+
+
+def refuse_unheard_loss(model: Any) -> None:
+    """Refuse to add to the loss of a model whose own ``train_step`` does not ask ``compute_loss`` for it.
+
+    Raises:
+        UnsupportedError: it does not.
+    """
+    step = type(model).train_step
+    if "train_step" in own_training(model) and "compute_loss" not in step.__code__.co_names:
+        raise _refusal(model, "distill adds to compute_loss, and its train_step does not call that")
+
+
+def _refusal(model: Any, why: str) -> UnsupportedError:
+    kind, names = type(model).__name__, ", ".join(own_training(model))
+    base = importlib.import_module("keras" if keras_of(model) == "keras3" else "tf_keras").__name__
+    return UnsupportedError(
+        f"model {model.name!r} trains in its own way ({kind} has its own {names}), which stages cannot keep: {why}; "
+        f"give {kind} a constructor that takes (inputs, outputs), or build the model as a plain {base}.Model"
+    )

@@ -1,0 +1,87 @@
+"""What is refused before anything slow happens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tfcompress import files
+from tfcompress.errors import DataError, ModelError, UnsupportedError
+from tfcompress.recipe import Recipe
+
+if TYPE_CHECKING:
+    from tfcompress.execution import Run
+
+
+def check(model: Any, recipe: Recipe, *, has_data: bool, output: Path | None = None, force: bool = False) -> bool:
+    """Refuse before anything slow happens what is bound to fail: no TensorFlow is imported here.
+
+    Returns:
+        Whether the model is a file that is quantization-aware trained already.
+
+    Raises:
+        ModelError: a file that is no Keras model.
+        DataError: stages or int8 without data.
+        OutputError: an output that cannot be written.
+    """
+    qat = False
+    if isinstance(model, str | Path):
+        from tfcompress.models.loading import probe
+
+        info = probe(Path(model))
+        if info.kind == "tflite":
+            msg = f"model {str(model)!r} is a TFLite file already; give the Keras model it was made from"
+            raise ModelError(msg)
+        qat = info.qat
+    if output is not None:
+        files.check_target(output, force=force)
+    if not has_data:
+        _check_without_data(recipe, qat=qat, is_object=not isinstance(model, str | Path))
+    return qat
+
+
+def _check_without_data(recipe: Recipe, *, qat: bool, is_object: bool) -> None:
+    if recipe.stages and not qat and not is_object:
+        name = recipe.stages[-1].kind
+        msg = (
+            f"{name} trains the model, and needs data: give --data (an .npz with x_train, y_train, x_test, y_test, say)"
+        )
+        raise DataError(msg)
+    if recipe.export.needs_data and not qat and not any(stage.scheme for stage in recipe.stages):
+        msg = (
+            f"quantize {recipe.export.quantize!r} needs samples to calibrate activation ranges: give --data, "
+            "or use 'dynamic' or 'float16', which need none"
+        )
+        raise DataError(msg)
+
+
+def check_stages(run: Run) -> None:
+    """Refuse stages that this model cannot take, before any work.
+
+    Args:
+        run: with its model and data.
+
+    Raises:
+        UnsupportedError: stages on a model that is quantization-aware trained already.
+        UsageError: numbers that it was not trained for.
+        DataError: no data to train on.
+    """
+    if run.loaded.qat:
+        _check_trained_already(run)
+    elif run.recipe.stages:
+        if run.data is None:
+            _check_without_data(run.recipe, qat=False, is_object=False)
+            return
+        run.data.need_train()
+
+
+def _check_trained_already(run: Run) -> None:
+    from tfcompress.tflite.attempt import check_bits
+
+    others = [stage.kind for stage in run.recipe.stages if not stage.scheme]
+    if others:
+        msg = f"the model is quantization-aware trained already; {others[0]} has to come before that"
+        raise UnsupportedError(msg)
+    check_bits(run.loaded.native, run.recipe.export)
+    if run.recipe.stages:
+        run.warn("the model is quantization-aware trained already: it was exported as it is, without training")

@@ -1,0 +1,230 @@
+"""What lets a killed run go on: which run it was, and the models and epochs that it had finished.
+
+A run is known by the content of everything that its training depends on: weights, data, settings and library versions.
+What one run has left behind serves only a run of the same key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from tfcompress import files, plain
+from tfcompress._version import __version__
+from tfcompress.errors import TfcompressError
+from tfcompress.models.kinds import graph_of, keras_of
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from tfcompress.data.dataset import BoundData
+    from tfcompress.models.loading import Loaded
+    from tfcompress.recipe import Recipe
+
+LIBRARIES = ("tensorflow", "keras", "tf_keras", "tensorflow-model-optimization", "numpy")
+"""Packages whose version a training depends on, beside tfcompress's own."""
+
+_PIECE = 256  # samples that are hashed at a time
+_LABELS = 1 << 14  # labels that are
+_LIBRARY = ("keras.", "tf_keras.", "tfcompress.", "tensorflow_model_optimization.")
+_EPOCHS = "-epochs"
+_FACTS = "facts.json"
+_FACTS_BYTES = 64 << 20
+
+
+def run_key(loaded: Loaded, data: BoundData | None, recipe: Recipe) -> str:
+    """Return a hash of everything that a run's training depends on.
+
+    Data whose content cannot be known without training on it (a stream) gives another key every time, so that nothing
+    of an earlier run is taken up.
+
+    Args:
+        loaded: the model.
+        data: the bound data.
+        recipe: what is done; how the result is exported does not count.
+    """
+    described = recipe.to_dict()
+    parts = {
+        "model": loaded.sha256 or model_sha256(loaded.native),
+        "data": None if data is None else data_sha256(data) or uuid.uuid4().hex,
+        "bound": None if data is None else {"preprocessing": data.dataset.preprocessing.to_dict(), "h": data.holdout},
+        "stages": described["stages"],
+        "train": described["train"],
+        "versions": {"tfcompress": __version__, **{name: _version(name) for name in LIBRARIES}},
+    }
+    return files.sha256(json.dumps(parts, sort_keys=True, default=str).encode())
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def model_sha256(model: Any) -> str:
+    """Return a hash of a model object: its class, its graph, and every weight.
+
+    Args:
+        model: a Keras 3 or tf_keras model.
+    """
+    graph = graph_of(model)
+    digest = hashlib.sha256(f"{type(model).__module__}.{type(model).__qualname__}\n".encode())
+    digest.update(_configuration(graph).encode())
+    for weight in graph.get_weights():
+        _add(digest, weight)
+    return digest.hexdigest()
+
+
+def _configuration(model: Any) -> str:
+    try:
+        return str(model.to_json())
+    except (NotImplementedError, TypeError, ValueError):  # a subclassed model need not say what it is made of
+        return str(model.name)
+
+
+def data_sha256(data: BoundData) -> str | None:
+    """Return a hash of the data: of its files, or of every sample in memory; None for a stream.
+
+    What is made of them counts as well, as far as the first samples and all labels show it: other columns, another
+    function that prepares the inputs.
+
+    Args:
+        data: the bound data.
+    """
+    digest = hashlib.sha256(json.dumps([data.dataset.sha256, list(data.dataset.labels)]).encode())
+    for name, split in data.splits.items():
+        known = hasattr(split, "table")
+        if data.dataset.sha256 is None and not known:
+            return None
+        digest.update(f"\n{name} {split.size}\n".encode())
+        for values in _made_of(split, whole=data.dataset.sha256 is None, labels=known):
+            _add(digest, values)
+    return digest.hexdigest()
+
+
+def _made_of(split: Any, *, whole: bool, labels: bool) -> Iterator[np.ndarray]:
+    """Yield the first samples as the model gets them, then all labels, then all samples as they are stored."""
+    for inputs, targets in split.batches(_PIECE, limit=_PIECE):
+        yield from _arrays(inputs, targets)
+    for part in split.labels(_LABELS) if labels else ():
+        yield from _arrays(part)
+    for piece in split.pieces(_PIECE) if whole else ():
+        yield from _arrays(piece.x, piece.y)
+
+
+def _arrays(*values: Any) -> Iterator[np.ndarray]:
+    import numpy as np
+
+    for each in values:
+        named = each if isinstance(each, Mapping) else {"": each}
+        yield from (np.asarray(part) for _, part in sorted(named.items()) if part is not None)
+
+
+def _add(digest: Any, array: np.ndarray) -> None:
+    import numpy as np
+
+    digest.update(f"{array.dtype.str}{array.shape}".encode())
+    digest.update(repr(array.tolist()).encode() if array.dtype.hasobject else np.ascontiguousarray(array).tobytes())
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A model that a part of a run has finished, and what there is to say of it.
+
+    Attributes:
+        model: the model.
+        facts: plain values about it.
+        warnings: what the run warned of meanwhile.
+    """
+
+    model: Any
+    facts: Mapping[str, Any]
+    warnings: tuple[str, ...] = ()
+
+
+class Work:
+    """A run's folder for what lets it go on after a kill; without a folder nothing is kept and nothing is found."""
+
+    def __init__(self, folder: Path | None, loaded: Loaded, *, trust: bool = False) -> None:
+        """Look into a folder.
+
+        Args:
+            folder: the run's hidden output folder (:func:`tfcompress.files.output_folder`); None: nothing is kept.
+            loaded: the run's model; classes of its layers may occur in what was kept.
+            trust: run code that a kept model holds, as the user allowed for the model itself.
+        """
+        self._folder = None if folder is None else folder / files.WORK
+        self._loaded, self._trust = loaded, trust
+
+    def epochs(self, title: str) -> Path | None:
+        """Return the folder for the state after each epoch of a training; None: it is not kept."""
+        return None if self._folder is None else self._folder / f"{_named(title)}{_EPOCHS}"
+
+    def finished(self, title: str) -> Finished | None:
+        """Return what a killed run had finished under this title; None: it had not, or it cannot be read again."""
+        if self._folder is None or not (self._folder / _named(title) / _FACTS).is_file():
+            return None
+        folder = self._folder / _named(title)
+        try:
+            stored = cast("dict[str, Any]", plain.parse_json(plain.read_text(folder / _FACTS, _FACTS_BYTES)))
+            path = folder / stored["file"]
+            if files.sha256(path) != stored["sha256"]:
+                return None
+            return Finished(self._read(path), stored["facts"], tuple(stored["warnings"]))
+        except (OSError, ValueError, KeyError, TfcompressError):
+            return None  # done again, which takes longer and gives the same
+
+    def _read(self, path: Path) -> Any:
+        from tfcompress.models.loading import probe, read_file
+
+        return read_file(path, probe(path), _own_classes(self._loaded), trust=self._trust)
+
+    def keep(self, title: str, made: Finished) -> None:
+        """Keep a finished model; it is there whole or not at all.
+
+        A model that its Keras cannot save is not kept: what made it would be done again.
+
+        Raises:
+            OutputError: the disk is full, or cannot be written.
+        """
+        if self._folder is None:
+            return
+        from tfcompress.models.saving import save
+
+        target, partial = self._folder / _named(title), self._folder / f"{_named(title)}.partial"
+        for stale in (target, partial):
+            shutil.rmtree(stale, ignore_errors=True)
+        with files.output_errors(partial):
+            partial.mkdir(parents=True)
+        try:
+            path = save(made.model, partial, "model")
+        except (NotImplementedError, TypeError, ValueError):
+            shutil.rmtree(partial, ignore_errors=True)
+            return
+        stored = {"file": path.name, "sha256": files.sha256(path), "facts": made.facts, "warnings": made.warnings}
+        files.write_atomic(partial / _FACTS, json.dumps(stored))
+        with files.output_errors(target):
+            partial.rename(target)
+        shutil.rmtree(self._folder / f"{_named(title)}{_EPOCHS}", ignore_errors=True)
+
+
+def _named(title: str) -> str:
+    return title.replace(" ", "-").replace(",", "")
+
+
+def _own_classes(loaded: Loaded) -> dict[str, Any]:
+    """Return the classes of a model's layers that are not Keras's own, by name: a kept model may hold them."""
+    from tfcompress.models.keras_private import all_layers
+
+    if keras_of(loaded.native) == "savedmodel" or loaded.refusal:
+        return {}
+    layers = all_layers(loaded.native)
+    return {type(each).__name__: type(each) for each in layers if not type(each).__module__.startswith(_LIBRARY)}

@@ -1,0 +1,296 @@
+"""One attempt at an export: lower, convert, choose the encoding, add metadata, verify."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from tfcompress.errors import ContractError, DataError, UsageError
+from tfcompress.models.keras_private import all_layers
+from tfcompress.models.kinds import graph_of, keras_of
+from tfcompress.models.signature import call
+from tfcompress.models.specs import Signature, random_inputs
+from tfcompress.progress import Progress
+from tfcompress.recipe import Export
+from tfcompress.tflite.contract import check_integer, float_ops
+from tfcompress.tflite.convert import RETRIES, ConverterProcess, MissingKernelError
+from tfcompress.tflite.exactness import Trained, in_integers
+from tfcompress.tflite.flatbuffer import read
+from tfcompress.tflite.lower import Lowered, lower
+from tfcompress.tflite.pack import add_metadata
+from tfcompress.tflite.runtimes import check, where_it_runs
+from tfcompress.tflite.sparse import choose
+from tfcompress.tflite.verify import QAT_SAMPLES, SAMPLES, Verification, verify
+
+_FITTING = {8: "int8", 16: "int16x8"}
+_LEFT_ON = {"PruneLowMagnitude": "tfmot's strip_pruning", "ClusterWeights": "tfmot's strip_clustering"}
+
+
+class Samples(Protocol):
+    """Data that can be drawn from, such as :class:`tfcompress.data.BoundData`."""
+
+    def representative(self, count: int, seed: int) -> dict[str, np.ndarray]:
+        """Draw up to *count* samples by *seed*: for each input by name an array of shape (samples, *shape)."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A file that kept its contract.
+
+    Attributes:
+        content: the file.
+        signature: inputs and outputs of the model, by name.
+        verification: what was checked and found.
+        qat: its ranges are those that the model was trained with.
+    """
+
+    content: bytes
+    signature: Signature
+    verification: Verification
+    qat: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What an attempt is made with; see :func:`tfcompress.tflite.export.export`.
+
+    Attributes:
+        settings: how to lower the model, and what the file must satisfy.
+        data: samples to calibrate and to compare on; None: there are none.
+        metadata: stored in the file; None: nothing is.
+        converter: the converter's process.
+        float_model: the model before quantization-aware training, whose float file the size is compared with.
+        float_size_bytes: size of that float file, where it is known already.
+        progress: where progress goes.
+        seed: draws the samples.
+    """
+
+    settings: Export
+    data: Samples | None
+    metadata: Mapping[str, Any] | None
+    converter: ConverterProcess
+    float_model: Any | None
+    float_size_bytes: int | None
+    progress: Progress
+    seed: int
+
+
+def attempt(model: Any, request: Request, reference: Any) -> Attempt:
+    """Lower a model to a file, and check the file.
+
+    Args:
+        model: a Keras 3 or tf_keras model, or the path of a SavedModel.
+        request: what is asked.
+        reference: the model whose outputs the file must agree with.
+
+    Raises:
+        UsageError: settings that this model cannot be meant to be exported with.
+        DataError: settings that need samples, without data.
+        ConversionError: the converter refused or died.
+        ContractError: the file is not what was asked for.
+    """
+    settings, progress = request.settings, request.progress
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tfcompress-")))
+        with progress.task("converting"):
+            _check_wrappers(model)
+            check_bits(model, settings)
+            lowered = lower(model, folder / "model")
+            if lowered.batch != 1:
+                progress.note(f"the model insists on batches of {lowered.batch}; so will the file")
+            trained = in_integers(model)
+            drawn = _draw(request.data, lowered, settings, request.seed)
+            if trained:
+                drawn = dataclasses.replace(drawn, inputs=trained.on_grid(drawn.inputs))
+            run = _Run(settings, request.converter, lowered, drawn)
+            content, keras_outputs = run.convert(reference)
+            float_size_bytes = request.float_size_bytes
+            if float_size_bytes is None:
+                float_size_bytes = run.float_size(request.float_model, folder / "float")
+            content, sparse = run.encode(content)
+        with progress.task("checking"):
+            if request.metadata is not None:
+                content = add_metadata(content, request.metadata)
+            verification = run.verify(content, keras_outputs, float_size_bytes, trained)
+            in_tensorflow = request.converter.try_in_tensorflow
+            verdicts = where_it_runs(content, trials={"litert": _ran, "tensorflow": in_tensorflow})
+            check(verdicts, settings.runtimes)
+    verification = dataclasses.replace(verification, sparse=sparse, runtimes=verdicts)
+    return Attempt(content, lowered.signature, verification, lowered.qat)
+
+
+def _ran(_: bytes) -> str:
+    """Stand for a trial in LiteRT: the verification has just run the file there."""
+    return ""
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One export under way."""
+
+    settings: Export
+    engine: ConverterProcess
+    lowered: Lowered
+    samples: _Drawn
+
+    def convert(self, reference: Any) -> tuple[bytes, dict[str, np.ndarray]]:
+        """Convert, and run a Keras model on the samples while the converter is at work.
+
+        Where an op has no integer kernel the model is converted once more, with that op in float: to be reported where
+        ``float_ops`` allows it, and otherwise to find out for the error message which layer it came from.
+        """
+        self._start(self.settings)
+        keras_outputs = call(reference, self.samples.inputs)
+        try:
+            return self._steady(self.engine.result()), keras_outputs
+        except MissingKernelError:
+            if self.settings.float_ops == "refuse":
+                lenient = dataclasses.replace(self.settings, io="float32")  # what stays in float may be the last op
+                check_integer(read(self._wait(lenient, float_ops=True)), self.settings)
+                raise
+            return self._wait(self.settings, float_ops=True), keras_outputs
+
+    def _steady(self, content: bytes) -> bytes:
+        """Convert again where a SPLIT was left in float by accident.
+
+        The converter does not always give the same file: of 40 conversions of one unrolled LSTM, whose first step has a
+        gate that nothing reads, 6 left that SPLIT in float (TensorFlow 2.21).
+        """
+        for _ in range(RETRIES):
+            if not self.settings.needs_data or all(op.op != "SPLIT" for op in float_ops(read(content))):
+                break
+            content = self._wait(self.settings)
+        return content
+
+    def _wait(self, settings: Export, *, sparse: bool = False, float_ops: bool = False) -> bytes:
+        self._start(settings, sparse=sparse, float_ops=float_ops)
+        return self.engine.result()
+
+    def _start(self, settings: Export, *, sparse: bool = False, float_ops: bool = False) -> None:
+        self.engine.start(
+            self.lowered.folder,
+            settings,
+            self.samples.calibration,
+            sparse=sparse,
+            qat=self.lowered.qat,
+            batch=self.lowered.batch,
+            float_ops=float_ops,
+        )
+
+    def float_size(self, float_model: Any | None, folder: Path) -> int | None:
+        """Convert the float model, for the comparison of sizes."""
+        if self.settings.quantize == "none" or (self.lowered.qat and float_model is None):
+            return None
+        source = self.lowered if float_model is None else lower(float_model, folder)
+        return len(self.engine.convert(source.folder, Export(select_ops=self.settings.select_ops), None))
+
+    def encode(self, content: bytes) -> tuple[bytes, str]:
+        """Use the sparse encoding where that pays."""
+        if self.settings.sparse == "never":
+            return content, ""
+        return choose(
+            content,
+            lambda: self._wait(self.settings, sparse=True, float_ops=self.settings.float_ops == "allow"),
+            quantize=self.settings.quantize,
+            runtimes=self.settings.runtimes,
+            inputs=self.samples.inputs,
+            optimize_for=self.settings.optimize_for,
+        )
+
+    def verify(
+        self,
+        content: bytes,
+        keras_outputs: Mapping[str, np.ndarray],
+        float_size_bytes: int | None,
+        trained: Trained | None,
+    ) -> Verification:
+        """Hold the file against what was asked for."""
+        return verify(
+            content,
+            self.settings,
+            signature=self.lowered.signature,
+            inputs=self.samples.inputs,
+            keras_outputs=keras_outputs,
+            float_size_bytes=float_size_bytes,
+            real_samples=self.samples.real,
+            trained=trained,
+        )
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """Samples by input name: for calibration (None: not needed), and to compare outputs on."""
+
+    calibration: dict[str, np.ndarray] | None
+    inputs: dict[str, np.ndarray]
+    real: bool
+
+
+def _draw(data: Samples | None, lowered: Lowered, settings: Export, seed: int) -> _Drawn:
+    qat = lowered.qat
+    if qat and settings.quantize != "int8":
+        raise _other_bits(8, settings)
+    if data is None:
+        if settings.needs_data and not qat:
+            msg = f"quantize {settings.quantize} needs samples to calibrate; give --data"
+            raise DataError(msg)
+        return _Drawn(None, random_inputs(lowered.signature, 32, seed), real=False)
+    wanted = settings.samples if settings.needs_data else 0
+    compared = QAT_SAMPLES if qat else SAMPLES
+    drawn = data.representative(wanted + compared, seed)
+    calibration = {name: values[:wanted] for name, values in drawn.items()} if wanted else None
+    return _Drawn(calibration, {name: values[-compared:] for name, values in drawn.items()}, real=True)
+
+
+def check_bits(model: Any, settings: Export) -> None:
+    """Refuse to export a quantization-aware trained model with other numbers than it was trained for.
+
+    Args:
+        model: a Keras 3 or tf_keras model, or the path of a SavedModel.
+        settings: how it is to be exported.
+
+    Raises:
+        UsageError: saying which numbers it was trained for.
+    """
+    bits = _activation_bits(model)
+    if bits and settings.quantize != _FITTING[bits]:
+        raise _other_bits(bits, settings)
+
+
+def _activation_bits(model: Any) -> int:
+    """Return the bits of the activations that a model was trained for; 0: it was not trained for any."""
+    if keras_of(model) == "savedmodel":
+        return 0
+    graph = graph_of(model)
+    if keras_of(graph) == "keras2":
+        return 8 if any(type(layer).__name__.startswith("QuantizeWrapper") for layer in all_layers(graph)) else 0
+    from tfcompress.quantization.fake_quant import FakeQuant
+
+    return max((layer.bits for layer in all_layers(graph) if isinstance(layer, FakeQuant)), default=0)
+
+
+def _other_bits(bits: int, settings: Export) -> UsageError:
+    msg = (
+        f"export.quantize must be {_FITTING[bits]!r} for a model trained with fake quantization of {bits} bits, "
+        f"got {settings.quantize!r}; give --quantize {_FITTING[bits]}"
+    )
+    return UsageError(msg)
+
+
+def _check_wrappers(model: Any) -> None:
+    if keras_of(model) == "savedmodel":
+        return
+    for layer in all_layers(graph_of(model)):
+        remedy = _LEFT_ON.get(type(layer).__name__)
+        if remedy:
+            msg = (
+                f"layer {layer.name!r} still wears its training wrapper; finish the job or call {remedy} before export"
+            )
+            raise ContractError(msg)

@@ -1,0 +1,72 @@
+"""Samples for an export, out of whatever a user gives: arrays, pairs with labels, streams, data that was opened."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tfcompress.data.arrays import SPLITS
+from tfcompress.data.dataset import Dataset
+from tfcompress.data.sources import load
+from tfcompress.errors import DataError
+from tfcompress.models.signature import signature_of
+from tfcompress.models.specs import Signature
+from tfcompress.tflite.attempt import Samples
+
+
+def samples_of(data: Any, model: Any) -> Samples | None:
+    """Return data that can be drawn from.
+
+    Args:
+        data: bound data; an array of shape (samples, *shape) for each input by name, or one array for a model of one
+            input; or what :func:`tfcompress.load_data` takes or gives. None: there are no samples.
+        model: the model that is fed with them.
+
+    Raises:
+        DataError: samples that do not fit the model.
+    """
+    if data is None or hasattr(data, "representative"):
+        found: Samples | None = data
+        return found
+    signature = signature_of(model)
+    if isinstance(data, tuple) and len(data) == 2 and not any(isinstance(part, tuple) for part in data):
+        data = data[0]  # samples and their labels, which an export has no use for
+    if hasattr(data, "__array__"):
+        return _Arrays({signature.inputs[0].name: np.asarray(data)}, signature)
+    if isinstance(data, Mapping) and not (_names_splits(data) and set(data) != {s.name for s in signature.inputs}):
+        return _Arrays(data, signature)
+    opened = data if isinstance(data, Dataset) else load(data)
+    return opened.bind(signature, holdout=None)
+
+
+def _names_splits(data: Mapping[Any, Any]) -> bool:
+    """Say whether keys are those of a data set, such as ``x_train`` or ``test``, and not the names of inputs."""
+    plain = {f"{kind}{split}" for kind in "xy" for split in ("", *(f"_{name}" for name in SPLITS))}
+    return all(str(key).partition(".")[0] in {*plain, *SPLITS} for key in data)
+
+
+@dataclass(frozen=True)
+class _Arrays:
+    """Arrays by input name."""
+
+    arrays: Mapping[str, Any]
+    signature: Signature
+
+    def __post_init__(self) -> None:
+        names = [spec.name for spec in self.signature.inputs]
+        if sorted(self.arrays) != sorted(names):
+            msg = f"data must hold an array for each input ({', '.join(names)}), got {', '.join(self.arrays)}"
+            raise DataError(msg)
+        sizes = {name: len(values) for name, values in self.arrays.items()}
+        if min(sizes.values()) == 0 or min(sizes.values()) != max(sizes.values()):
+            msg = f"data must hold the same number of samples for every input, at least one, got {sizes}"
+            raise DataError(msg)
+
+    def representative(self, count: int, seed: int) -> dict[str, np.ndarray]:
+        """Draw up to *count* samples by *seed*."""
+        total = len(next(iter(self.arrays.values())))
+        chosen = np.random.default_rng(seed).permutation(total)[:count]
+        return {s.name: np.asarray(self.arrays[s.name])[chosen].astype(s.dtype) for s in self.signature.inputs}
