@@ -79,15 +79,15 @@ def test_a_report_is_read_and_printed_without_anything_heavy(tmp_path: Path) -> 
     script = (
         "from pathlib import Path\n"
         "from rich.console import Console\n"
-        "from tfcompress.reports.report import Machine, Report, ResultFile, SourceModel, load\n"
-        "from tfcompress.reports.table import print_report\n"
+        "from tfcompress.reports.report import Machine, Report, ResultFile, SourceModel, read_report\n"
+        "from tfcompress.reports.printing import print_report\n"
         "report = Report(tool_version='1', created_utc='', recipe_name='int8', recipe={}, seeds={}, versions={},\n"
         "    machine=Machine(system='Linux', architecture='x86_64'),\n"
         "    source=SourceModel(name='m.h5', writer='keras2'),\n"
         "    result=ResultFile(name='m.tflite', sha256='0', size_bytes=2, gzip_bytes=1, quantize='int8'))\n"
         f"path = Path({str(tmp_path / 'report.json')!r})\n"
         "report.save(path)\n"
-        "assert load(path) == report\n"
+        "assert read_report(path) == report\n"
         "print_report(report, Console())"
     )
     assert not loaded_by(script).intersection(HEAVY)

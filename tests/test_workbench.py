@@ -72,7 +72,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def exported(folder: Path, model: str, *flags: str) -> reports.Report:
     """Export from the command line with the folder's data; return the report."""
     assert run(["export", str(folder / model), "--data", str(folder / "data.npz"), *flags, "-o", "out", "--force"]) == 0
-    return reports.load(Path("out"))
+    return reports.read_report(Path("out"))
 
 
 @pytest.mark.parametrize("model", ["net2.h5", "net3.keras", "saved"])
@@ -132,7 +132,7 @@ def test_a_quantization_aware_model_is_exported_at_once_by_the_literal_command(f
     exported(folder, "net2.h5", "--qat", "--epochs", "1")
     first = (here / "out" / "net2-qat-int8.tflite").read_bytes()
     assert run(["export", "--qat", "out/trained.h5"]) == 0
-    told = reports.load(Path("trained-qat-int8")).warnings
+    told = reports.read_report(Path("trained-qat-int8")).warnings
     assert "the model is quantization-aware trained already: it was exported as it is, without training" in told
     again = read((here / "trained-qat-int8" / "trained-qat-int8.tflite").read_bytes())
     assert set(weights.ops_by_dtype(again.subgraphs)) == {"int8"}
@@ -222,7 +222,7 @@ def test_what_cannot_be_rewritten_says_what_the_converter_said(
 @pytest.mark.parametrize(("quantize", "dtype"), [("dynamic", "int8"), ("float16", "float16"), ("none", "float32")])
 def test_what_needs_no_data_is_exported_without(quantize: str, dtype: str, folder: Path, here: Path) -> None:
     assert run(["export", str(folder / "net3.keras"), "--quantize", quantize, "-o", "out"]) == 0
-    report = reports.load(Path("out"))
+    report = reports.read_report(Path("out"))
     kernels = weights.facts(read((here / "out" / report.result.name).read_bytes()).subgraphs)
     assert max(kernels, key=lambda k: np.prod(k.shape)).dtype == dtype
     assert report.result.score is None
@@ -233,7 +233,7 @@ def test_json_goes_to_stdout_and_reads_back(folder: Path, here: Path, capfd: pyt
     capfd.readouterr()
     assert run(["export", str(folder / "net2.h5"), "--quantize", "dynamic", "--json", "-o", "out"]) == 0
     out, _ = capfd.readouterr()
-    assert reports.from_json(out) == reports.load(Path("out"))
+    assert reports.from_json(out) == reports.read_report(Path("out"))
 
 
 def test_evaluate_agrees_between_the_keras_file_and_its_float_export(

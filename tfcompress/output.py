@@ -95,7 +95,7 @@ def report(
         data=None if data is None else data.describe(),
         training=None if trained is None else _training(trained, recipe),
         baseline=before,
-        comparison=reports.compare(source, before, after, main=_difference(data, scores)),
+        comparison=reports.comparison_of(source, before, after, main=_difference(data, scores)),
         wall_seconds=dict(wall_seconds),
         warnings=tuple(notes),
     )
@@ -180,7 +180,7 @@ def _result(
         kernels_entropy_bytes=sum(entropies) if len(entropies) == len(kernels) else None,
         score=score.score if score else None,
         operators=flat.op_counts,
-        verification=tflite.verification.to_dict(),
+        verification=tflite.verification.to_dict() | ({"macs_note": flat.macs_note} if flat.macs_note else {}),
         runtimes=tuple(
             reports.Runtime(
                 runtime=verdict.runtime,

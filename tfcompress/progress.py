@@ -1,11 +1,12 @@
-"""How long work tells its progress: a protocol, and the silent implementation the library uses by default.
+"""How long work reports its progress: a protocol, a silent implementation, and the choice between that and bars.
 
-The command line passes :class:`tfcompress.cli.terminal.RichProgress`; a user's own process hears nothing unless it
-passes something of this shape.
+The command line and, where somebody is watching, the Python calls show :class:`tfcompress.progress_bars.RichProgress`.
+Anything of the protocol's shape can be passed instead.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
@@ -30,7 +31,7 @@ class Progress(Protocol):
         yield SilentTask()
 
     def note(self, text: str) -> None:
-        """Tell the user one line that is worth keeping on the screen."""
+        """Show the user one line that is worth keeping on the screen."""
 
 
 class SilentTask:
@@ -56,3 +57,38 @@ class SilentProgress:
 
 
 SILENT = SilentProgress()
+
+
+def default() -> Progress:
+    """Return bars where somebody is watching, silence elsewhere.
+
+    Watched are a standard error that is a terminal, and a Jupyter notebook; a pipe, a file and a test are not.
+    """
+    terminal = sys.stderr is not None and sys.stderr.isatty()
+    if not terminal and "IPython" not in sys.modules:
+        return SILENT
+    from rich.console import Console
+
+    return bars() if terminal or Console(stderr=True).is_jupyter else SILENT
+
+
+def bars() -> Progress:
+    """Return bars on standard error; where it can't redraw them, only the notes are shown."""
+    from rich.console import Console
+
+    from tfcompress.progress_bars import RichProgress
+
+    return RichProgress(Console(stderr=True, highlight=False))
+
+
+def effective(asked: Progress | bool | None) -> Progress:
+    """Return where progress goes.
+
+    Args:
+        asked: a progress; None: :func:`default`; False: :data:`SILENT`; True: :func:`bars`.
+    """
+    if asked is None:
+        return default()
+    if isinstance(asked, bool):
+        return bars() if asked else SILENT
+    return asked

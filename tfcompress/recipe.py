@@ -94,6 +94,10 @@ class Recipe:
             msg = f"recipe.stages: {lacking.kind} needs the native engine, and another stage asks for tfmot"
             raise RecipeError(msg)
 
+    def __repr__(self) -> str:
+        """Return what makes it again, without what is as it is by default."""
+        return _short(self)
+
     @property
     def name(self) -> str:
         """The title, or the parts joined: ``prune0.5-qat-int8``; ``float32`` when nothing is asked for."""
@@ -130,6 +134,22 @@ class Recipe:
         import tomli_w
 
         return tomli_w.dumps(self.to_dict())
+
+
+def _short(value: object) -> str:
+    """Return the constructor's call with those arguments that are not the default ones."""
+    if isinstance(value, tuple):
+        return f"({', '.join(map(_short, value))}{',' * (len(value) == 1)})"
+    if not dataclasses.is_dataclass(value) or isinstance(value, type):
+        return repr(value)
+    given = ((each.name, getattr(value, each.name)) for each in dataclasses.fields(value))
+    defaults = {each.name: _default(each) for each in dataclasses.fields(value)}
+    said = ", ".join(f"{name}={_short(own)}" for name, own in given if own != defaults[name])
+    return f"{type(value).__name__}({said})"
+
+
+def _default(each: dataclasses.Field[Any]) -> Any:
+    return each.default if each.default_factory is dataclasses.MISSING else each.default_factory()
 
 
 def _plain(value: Any) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from rich.console import Console
 import tfcompress as tfc
 from tfcompress import demo
 from tfcompress.data.preprocessing import Preprocessing, parse_scale
-from tfcompress.reports.table import print_report
+from tfcompress.reports.printing import print_report
 
 OUTPUT = Path(__file__).resolve().parents[1] / "docs" / "report.svg"
 WIDTH = 110

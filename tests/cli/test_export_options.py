@@ -30,7 +30,7 @@ def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Calls:
     found.replace("tfcompress.data.sources.load", "the data")
     found.replace_workbench(SimpleNamespace(report=SimpleNamespace(to_json=lambda: "{}")))
     Path("bare.toml").write_text(Recipe(export=BARE).to_toml())
-    found.replace("tfcompress.reports.table.print_report")
+    found.replace("tfcompress.reports.printing.print_report")
     return found
 
 

@@ -69,7 +69,7 @@ def test_every_option_of_bench(
 def test_every_option_of_sensitivity(
     name: str, option: click.Option, calls: Calls, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tfcompress.reports.sensitivity import ScoreCurve, SensitivityAnalysis
+    from tfcompress.reports.sensitivity_page import ScoreCurve, SensitivityAnalysis
 
     found = SensitivityAnalysis(
         model="model.h5",
@@ -101,7 +101,7 @@ def test_every_option_of_sensitivity(
 @everything_of("demo")
 def test_every_option_of_demo(name: str, option: click.Option, calls: Calls, capfd: pytest.CaptureFixture[str]) -> None:
     calls.replace("tfcompress.cli.demo.run", [])
-    calls.replace("tfcompress.reports.table.print_comparison")
+    calls.replace("tfcompress.reports.printing.print_comparison")
     assert_does_something(option, [name], lambda typed: asked_by(typed, calls, capfd))
 
 

@@ -77,7 +77,7 @@ def test_a_page_that_is_there_is_replaced_by_force_only(here, capfd):
         (["--data", "x.npz"], 4, "no labels"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(here, capfd, words, code, said):
+def test_missing_data_labels_and_splits_are_refused(here, capfd, words, code, said):
     np.savez("x.npz", x=np.zeros((4, 6), "float32"))
     assert run(["sensitivity", "model.keras", *words]) == code
     assert said in capfd.readouterr().err

@@ -138,7 +138,7 @@ def test_several_devices_are_measured_and_one_that_is_gone_keeps_none_from_it(
     ]
     assert "1 of 3 devices failed: device gone cannot be reached" in shown.err.splitlines()[-1]
     assert sorted(path.name for path in tmp_path.glob("edge*")) == ["edge-local.json", "edge-pi.json"]
-    assert edge.load(tmp_path / "edge-pi.json")["models"][0]["sha256"] == sha256(INT8)
+    assert edge.read_measurement(tmp_path / "edge-pi.json")["models"][0]["sha256"] == sha256(INT8)
 
 
 def test_json_holds_each_device_s_own_document(named: Device, runner: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -179,9 +179,9 @@ def test_one_device_s_error_is_the_command_s(named: Device, runner: Path, capfd:
 
 @pytest.mark.parametrize("golden", GOLDEN, ids=lambda path: path.stem)
 def test_a_measurement_is_joined_to_the_report_beside_the_model(folder: Path, golden: Path) -> None:
-    outcome = Outcome(device=HERE, document=edge.load(golden))
+    outcome = Outcome(device=HERE, document=edge.read_measurement(golden))
     bench.join([outcome], [folder / INT8.name], SILENT)
-    (joined,) = report.load(folder).edge
+    (joined,) = report.read_report(folder).edge
     assert joined.result.sha256 == sha256(INT8)
     assert (folder / "report.html").is_file()
 
@@ -189,16 +189,16 @@ def test_a_measurement_is_joined_to_the_report_beside_the_model(folder: Path, go
 def test_a_report_of_another_file_is_left_alone(folder: Path) -> None:
     (folder / INT8.name).write_bytes(b"changed since")
     before = (folder / "report.json").read_bytes()
-    bench.join([Outcome(device=HERE, document=edge.load(GOLDEN[-1]))], [folder / INT8.name], SILENT)
+    bench.join([Outcome(device=HERE, document=edge.read_measurement(GOLDEN[-1]))], [folder / INT8.name], SILENT)
     assert (folder / "report.json").read_bytes() == before
 
 
 def test_a_model_that_failed_is_told_at_the_end(folder: Path) -> None:
-    document = edge.load(GOLDEN[-1])
+    document = edge.read_measurement(GOLDEN[-1])
     document["models"][1].update(status="failed", reason="it died")
     outcome = Outcome(device=HERE, document=document)
     bench.join([outcome], [folder / INT8.name], SILENT)
-    assert report.load(folder).edge == ()
+    assert report.read_report(folder).edge == ()
     with pytest.raises(DeviceError, match=r"measuring blobs_int8.tflite on local failed: it died"):
         bench.complain([outcome])
 
@@ -214,7 +214,7 @@ def test_rows_are_read_from_every_format(golden: Path) -> None:
 
 
 def test_an_assumed_power_is_called_one_and_a_ratio_comes_with_its_interval() -> None:
-    document = edge.load(GOLDEN[-1])
+    document = edge.read_measurement(GOLDEN[-1])
     document["models"][1]["energy"].update(joules_per_inference=0.002, kind="assumed")
     document["comparisons"][0].update(ratio=1.5, low=1.25, high=1.75, verdict="faster")
     _, second = rows.device_rows(document)

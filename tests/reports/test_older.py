@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from tfcompress.errors import UsageError
-from tfcompress.reports import edge, html, table
+from tfcompress.reports import edge, html, printing
 from tfcompress.reports import report as r
 from tfcompress.tasks.score import Difference, Figure, Score
 
@@ -33,18 +33,18 @@ def test_every_older_format_has_a_file_a_task() -> None:
 @pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.stem)
 def test_it_reads_prints_joins_and_is_written_in_the_newest_format(path: Path, document: Path) -> None:
-    report, measured = r.load(path), edge.load(document)
+    report, measured = r.read_report(path), edge.read_measurement(document)
     before, after = (model["sha256"] for model in measured["models"])
     report = dataclasses.replace(
         report,
         baseline=dataclasses.replace(report.baseline, sha256=before) if report.baseline else None,
         result=dataclasses.replace(report.result, sha256=after),
     )
-    joined = edge.join(report, measured)
+    joined = edge.join_measurement(report, measured)
     assert len(joined.edge) == len(report.edge) + 1
     stream = io.StringIO()
-    table.print_report(joined, Console(file=stream, width=110, highlight=False))
-    table.print_comparison([joined, report], Console(file=stream, width=160, highlight=False))
+    printing.print_report(joined, Console(file=stream, width=110, highlight=False))
+    printing.print_comparison([joined, report], Console(file=stream, width=160, highlight=False))
     assert "net-int8.tflite" in stream.getvalue()
     assert "net-int8.tflite" in html.to_html(joined)
     assert json.loads(joined.to_json())["format"] == r.FORMAT
@@ -54,7 +54,7 @@ def test_it_reads_prints_joins_and_is_written_in_the_newest_format(path: Path, d
 @pytest.mark.parametrize("number", [1, 2])
 def test_scores_become_figures(number: int) -> None:
     def score(task: str) -> Score | None:
-        return r.load(golden(number, task)).result.score
+        return r.read_report(golden(number, task)).result.score
 
     top1 = Figure(0.86, 0.86 - 0.02, 0.86 + 0.02)
     assert score("classification") == Score(
@@ -70,7 +70,7 @@ def test_scores_become_figures(number: int) -> None:
 @pytest.mark.parametrize("number", [1, 2])
 def test_the_difference_keeps_its_p_value_and_says_what_follows(number: int) -> None:
     def difference(task: str) -> Difference | None:
-        return r.load(golden(number, task)).comparison.main
+        return r.read_report(golden(number, task)).comparison.main
 
     tested = difference("classification")
     assert tested == Difference(
@@ -81,7 +81,7 @@ def test_the_difference_keeps_its_p_value_and_says_what_follows(number: int) -> 
 
 def test_what_stands_beside_the_scores_is_kept() -> None:
     plain: dict[str, Any] = json.loads(golden(2, "classification").read_text())
-    report = r.load(golden(2, "classification"))
+    report = r.read_report(golden(2, "classification"))
     again = report.to_dict()
     for name in ("recipe", "seeds", "versions", "machine", "data", "training", "wall_seconds", "warnings"):
         assert again[name] == plain[name]
@@ -96,16 +96,16 @@ def test_what_stands_beside_the_scores_is_kept() -> None:
 
 
 def test_what_the_first_format_lacks_was_not_measured() -> None:
-    read = r.load(golden(1, "classification"))
+    read = r.read_report(golden(1, "classification"))
     assert (read.result.kernels_bytes, read.result.kernels_entropy_bytes, read.comparison.macs_ratio) == (None,) * 3
 
 
 @pytest.mark.parametrize(
     ("place", "value", "message"),
     [
-        ("result", None, "x.json is no whole report of format 2: AttributeError"),
-        ("source", [], "x.json is no whole report of format 2: AttributeError"),
-        ("edge", [{}], "x.json is no whole report of format 2: KeyError 'result'"),
+        ("result", None, "x.json is not a complete report of format 2: AttributeError"),
+        ("source", [], "x.json is not a complete report of format 2: AttributeError"),
+        ("edge", [{}], "x.json is not a complete report of format 2: KeyError 'result'"),
     ],
 )
 def test_an_older_report_with_a_hole_is_refused(place: str, value: Any, message: str) -> None:

@@ -127,7 +127,7 @@ def test_what_json_has_no_word_for_is_a_bug():
 
 def test_a_ratio_above_one_is_a_gain():
     report = a_report()
-    compared = r.compare(report.source, report.baseline, report.result)
+    compared = r.comparison_of(report.source, report.baseline, report.result)
     assert compared.size_ratio == 4000 / 1000
     assert compared.gzip_ratio == 3000 / 750
     assert compared.parameter_ratio == 1000 / 500
@@ -136,15 +136,15 @@ def test_a_ratio_above_one_is_a_gain():
 
 def test_scores_that_were_not_tested_differ_without_a_verdict():
     report = a_report()
-    found = r.compare(report.source, report.baseline, report.result).main
+    found = r.comparison_of(report.source, report.baseline, report.result).main
     assert found == Difference(figure="top1", value=pytest.approx(0.8 - 0.9))
     given = Difference(figure="top1", value=0.25, p=0.5, test="McNemar", verdict="cannot tell")
-    assert r.compare(report.source, report.baseline, report.result, main=given).main is given
+    assert r.comparison_of(report.source, report.baseline, report.result, main=given).main is given
 
 
 def test_what_was_not_measured_compares_to_nothing():
     report = a_report()
-    assert r.compare(r.SourceModel(name="m", writer="keras3"), None, report.result) == r.Comparison()
+    assert r.comparison_of(r.SourceModel(name="m", writer="keras3"), None, report.result) == r.Comparison()
 
 
 def edited(**changes):
@@ -201,15 +201,15 @@ def test_a_promise_holds_text_or_a_number_and_nothing_else():
 def test_a_report_is_loaded_from_its_file_or_its_folder(tmp_path):
     report = a_report()
     report.save(tmp_path / "report.json")
-    assert r.load(tmp_path) == r.load(tmp_path / "report.json") == report
+    assert r.read_report(tmp_path) == r.read_report(tmp_path / "report.json") == report
 
 
 def test_a_report_that_cannot_be_read_or_written_says_so(tmp_path):
     with pytest.raises(UsageError, match=r"report '.*report.json' cannot be read: No such file or directory"):
-        r.load(tmp_path)
+        r.read_report(tmp_path)
     (tmp_path / "bad.json").write_bytes(b"\xff\xfe")
     with pytest.raises(UsageError, match="cannot be read: not UTF-8 text"):
-        r.load(tmp_path / "bad.json")
+        r.read_report(tmp_path / "bad.json")
     with pytest.raises(OutputError, match="cannot write"):
         a_report().save(tmp_path / "none" / "report.json")
 

@@ -61,7 +61,7 @@ def test_flags_ask_for_it_and_what_rewrites_does_so_in_their_order(
     first: str, toy: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = Calls(monkeypatch)
-    monkeypatch.setattr("tfcompress.reports.table.print_report", lambda *_: None)
+    monkeypatch.setattr("tfcompress.reports.printing.print_report", lambda *_: None)
     words = {"behead": ["--behead", "3", "--behead-way", "fast"], "channels": ["--channels", "0.5"]}
     second = next(name for name in words if name != first)
     calls.replace_workbench(_result())

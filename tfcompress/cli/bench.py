@@ -161,7 +161,7 @@ def workload_of(models: Sequence[str], data: str | None, labels: str | None, arg
     files, samples = [], []
     for path in map(Path, models):
         if path.is_dir():
-            files.append(path / report.load(path).result.name)
+            files.append(path / report.read_report(path).result.name)
             samples += [path / "test-samples.npz"] if (path / "test-samples.npz").is_file() else []
         else:
             files.append(path)
@@ -206,7 +206,7 @@ def check_output(output: str, devices: Sequence[Device], workload: Workload) -> 
             )
             raise OutputError(msg)
         try:
-            edge.load(path)
+            edge.read_measurement(path)
         except UsageError as error:
             msg = f"{path} exists already and is no measurement that could be replaced; choose another place with -o"
             raise OutputError(msg) from error
@@ -241,7 +241,7 @@ def join(outcomes: Sequence[Outcome], models: Sequence[Path], progress: Progress
         joined = report
         for outcome in outcomes:
             if outcome.document is not None and _measured(outcome.document, report.result.sha256):
-                joined = edge.join(joined, outcome.document, f"the measurement on {outcome.device.name}")
+                joined = edge.join_measurement(joined, outcome.document, f"the measurement on {outcome.device.name}")
         if joined is not report:
             write_atomic(folder / "report.html", to_html(joined))
             joined.save(folder / "report.json")
@@ -255,7 +255,7 @@ def _reports(models: Sequence[Path]) -> Iterator[tuple[Path, Report]]:
     for model in models:
         if (model.parent / "report.json").is_file():
             with contextlib.suppress(UsageError):  # a file of that name that is not ours
-                found = report.load(model.parent)
+                found = report.read_report(model.parent)
                 if found.result.sha256 == sha256(model):
                     yield model.parent, found
 
@@ -305,7 +305,7 @@ def _cells(device: str, row: DeviceRow) -> list[str]:
         "failed" if row.failure else wording.duration(row.median_ms),
         wording.duration(row.p90_ms),
         wording.size(row.peak_bytes),
-        wording.energy(row.joules) + (" (assumed)" if row.assumed else ""),
+        wording.joules(row.joules) + (" (assumed)" if row.assumed else ""),
         _against(row),
         wording.main_figure(row.score),
     ]

@@ -41,7 +41,7 @@ def command(output: str, force: bool, keras3: bool, as_json: bool) -> None:
     for target in targets.values():
         files.check_target(target, force=force)
     with terminal() as screen:
-        from tfcompress.reports.table import print_comparison
+        from tfcompress.reports.printing import print_comparison
 
         reports = run(model, targets, force=force, progress=screen.progress, log=screen.log)
         if as_json:
@@ -86,7 +86,7 @@ def _timed(reports: list[Report], targets: dict[str, Path], progress: Progress) 
     paths = [target / report.result.name for report, target in zip(reports, targets.values(), strict=True)]
     with progress.task("timing with edge_runner"):
         measured = local.run(paths, next(iter(targets.values())) / "test-samples.npz")
-    joined = [edge.join(report, measured) for report in reports]
+    joined = [edge.join_measurement(report, measured) for report in reports]
     for report, target in zip(joined, targets.values(), strict=True):
         report.save(target / "report.json")
         files.write_atomic(target / "report.html", to_html(report))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tfcompress.tasks.score import Score
 
 _WORST = 3
-"""So many classes are named, those with the fewest right answers."""
+"""How many classes are named: those with the lowest accuracy."""
 
 HELP = """\
 Measure how well MODEL (.tflite, .h5, .keras or a SavedModel) does on your data.

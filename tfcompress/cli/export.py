@@ -68,7 +68,7 @@ def run_export(
         if as_json:
             screen.write(result.report.to_json() + "\n")
             return
-        from tfcompress.reports.table import print_report
+        from tfcompress.reports.printing import print_report
 
         print_report(result.report, screen.out)
         screen.out.print(f"written to {target}/", soft_wrap=True, markup=False)

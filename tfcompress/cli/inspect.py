@@ -11,6 +11,10 @@ import click
 from tfcompress.cli.options import loading_options, refuse_loading_flags
 
 if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
     from tfcompress.cli.terminal import Terminal
     from tfcompress.models.probing import FileInfo
     from tfcompress.tflite.flatbuffer import IOTensor
@@ -23,7 +27,7 @@ Show what is in FILE (.tflite, .h5, .keras or a SavedModel): layers or ops, para
   tfcompress inspect model.h5
   tfcompress inspect model-int8.tflite --json
 
-A .tflite is read by a parser of our own, which neither runs nor trusts it.
+A .tflite file is only parsed: nothing in it is run or trusted.
 """
 
 
@@ -134,27 +138,95 @@ def _stored(tensor: IOTensor) -> dict[str, Any]:
     }
 
 
-def _show(screen: Terminal, facts: dict[str, Any], columns: list[str], rows: list[list[Any]]) -> None:
-    from rich.table import Table
+_NUMERIC = {"parameters", "nonzero", "macs", "size_bytes", "zeros_fraction", "values", "values_a_channel"}
+"""Columns of numbers, which stand on the right."""
+_SPARED = ("dtype", "nonzero", "values_a_channel", "zeros_fraction", "output_shape", "shape", "values")
+"""Columns that a narrow terminal leaves out, in this order."""
+_WIDEST = 10_000
+"""Columns of characters that no table needs."""
+_SUMMED = {"parameters", "nonzero", "macs"}
+"""Those of which a nested model's line shows the sum over its layers."""
 
-    told = {name: value for name, value in facts.items() if value not in (None, [], {}) or name == "macs"}
-    width = max(map(len, told))
-    for name, value in told.items():
+
+def _show(screen: Terminal, facts: dict[str, Any], columns: list[str], rows: list[list[Any]]) -> None:
+    shown = {name: value for name, value in facts.items() if value not in (None, [], {}) or name == "macs"}
+    width = max(map(len, shown))
+    for name, value in shown.items():
         screen.out.print(f"{name.replace('_', ' '):<{width}}  {_text(value)}", markup=False, soft_wrap=True)
     if not rows:
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    numeric = {"parameters", "nonzero", "macs", "size_bytes", "zeros_fraction", "values", "values_a_channel"}
-    for column in columns:
-        table.add_column(
-            column.removesuffix("_fraction").replace("_", " "),
-            justify="right" if column in numeric else "left",
-            overflow="fold",
-        )
-    for row in rows:
-        table.add_row(*map(_text, row))
+    lines = _nested(columns, rows) if columns[0] == "name" else _plain(rows)
     screen.out.print()
-    screen.out.print(table)
+    _print_table(screen.out, columns, lines)
+
+
+def _print_table(console: Console, columns: list[str], lines: list[tuple[Text, list[Any]]]) -> None:
+    """Print the table; in a narrow terminal without the columns that matter least, elsewhere as wide as it is."""
+    from rich.text import Text
+
+    shown, left = list(columns), [name for name in _SPARED if name in columns]
+    wide = _width(console, _table(columns, shown, lines))
+    if not console.is_terminal:
+        console.width = max(console.width, wide)
+    while left and _width(console, _table(columns, shown, lines)) > console.width:
+        shown.remove(left.pop(0))
+    console.print(_table(columns, shown, lines))
+    if gone := [_title(name) for name in columns if name not in shown]:
+        console.print(Text(f"no room for {', '.join(gone)}: --json has all columns", style="dim"))
+
+
+def _width(console: Console, table: Table) -> int:
+    from rich.measure import Measurement
+
+    return Measurement.get(console, console.options.update_width(_WIDEST), table).maximum
+
+
+def _title(column: str) -> str:
+    return column.removesuffix("_fraction").replace("_", " ")
+
+
+def _table(columns: list[str], shown: list[str], lines: list[tuple[Text, list[Any]]]) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in shown:
+        number = column in _NUMERIC
+        table.add_column(
+            _title(column), justify="right" if number else "left", no_wrap=column != columns[0], overflow="fold"
+        )
+    for label, row in lines:
+        texts = {column: Text(_text(value)) for column, value in zip(columns, row, strict=True)}
+        table.add_row(label, *(texts[column] for column in shown[1:]))
+    return table
+
+
+def _plain(rows: list[list[Any]]) -> list[tuple[Text, list[Any]]]:
+    from rich.text import Text
+
+    return [(Text(_text(row[0])), row) for row in rows]
+
+
+def _nested(columns: list[str], rows: list[list[Any]]) -> list[tuple[Text, list[Any]]]:
+    """Return each line with its label: layers of a nested model indented below a line with its sums."""
+    from rich.text import Text
+
+    from tfcompress.reports.nesting import branches
+
+    found = []
+    for branch in branches([row[0] for row in rows]):
+        label = Text(branch.indented, style="" if branch.is_layer else "bold")
+        if branch.is_layer:
+            found.append((label, rows[branch.members.start]))
+        else:
+            own = [rows[number] for number in branch.members]
+            found.append((label, [_sum(own, n) if name in _SUMMED else "" for n, name in enumerate(columns)]))
+    return found
+
+
+def _sum(rows: list[list[Any]], column: int) -> int | None:
+    values = [row[column] for row in rows]
+    return None if None in values else sum(values)
 
 
 def _text(value: object) -> str:

@@ -1,4 +1,4 @@
-"""``tfcompress sensitivity``: what each group of channels is worth."""
+"""``tfcompress sensitivity``: how much accuracy each group of channels carries."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from tfcompress.data.dataset import BoundData
     from tfcompress.models.samples import Samples
     from tfcompress.progress import Progress
-    from tfcompress.reports.sensitivity import SensitivityAnalysis
+    from tfcompress.reports.sensitivity_page import SensitivityAnalysis
     from tfcompress.tasks.figures import FigureKind
 
 CRITERIA = ("l1", "l2", "bn_gamma", "taylor", "activation")
 
 
 HELP = """\
-Measure what MODEL (.h5, .keras) loses when channels of one group at a time are gone, and draw it.
+Measure what MODEL (.h5, .keras) loses when channels are removed from one group at a time, and plot it.
 
 \b
   tfcompress sensitivity model.h5 --data data.npz --scale 1/255
@@ -63,7 +63,7 @@ _SUFFIXES = (".html", ".htm", ".svg")
     type=click.IntRange(min=1),
     default=1000,
     show_default=True,
-    help="Score on so many samples, drawn by --seed.",
+    help="Score on this many samples, drawn with --seed.",
 )
 @click.option(
     "--split",
@@ -81,7 +81,7 @@ _SUFFIXES = (".html", ".htm", ".svg")
 @click.option(
     "--cache",
     metavar="FOLDER",
-    help="Where measured points are kept, to be taken up by a later run.  [default: ~/.cache/tfcompress/sensitivity]",
+    help="Where measured points are kept for later runs to reuse.  [default: ~/.cache/tfcompress/sensitivity]",
 )
 @click.option("-f", "--force", is_flag=True, help="Replace an existing file.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -101,7 +101,7 @@ def command(model: str, output: str | None, force: bool, as_json: bool, **flags:
     with terminal() as screen:
         found = analysis(Path(model), flags, screen.progress)
         from tfcompress.files import write_atomic
-        from tfcompress.reports.sensitivity import head, rows, to_page, to_svg
+        from tfcompress.reports.sensitivity_page import column_titles, group_rows, to_page, to_svg
 
         write_atomic(target, (to_svg if target.suffix.lower() == ".svg" else to_page)(found))
         if as_json:
@@ -109,8 +109,8 @@ def command(model: str, output: str | None, force: bool, as_json: bool, **flags:
             return
         from rich.table import Table
 
-        table = Table(*head(found), box=None, header_style="dim")
-        for row in rows(found):
+        table = Table(*column_titles(found), box=None, header_style="dim")
+        for row in group_rows(found):
             table.add_row(*row)
         screen.out.print(table)
         screen.out.print(f"written: {target}")
@@ -127,7 +127,7 @@ def analysis(path: Path, flags: Mapping[str, Any], progress: Progress) -> Sensit
     from tfcompress.channels.cost import CostModel
     from tfcompress.channels.task_loss import main_kind
     from tfcompress.models.signature import signature_of
-    from tfcompress.reports.sensitivity import ScoreCurve, SensitivityAnalysis
+    from tfcompress.reports.sensitivity_page import ScoreCurve, SensitivityAnalysis
     from tfcompress.tasks.figures import FRACTION
 
     model = _model(path, flags, progress)

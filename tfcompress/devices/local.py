@@ -128,7 +128,7 @@ def _result(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     if done.returncode not in MEASURED:
         raise failure(done.returncode, done.stderr)
     try:
-        return edge.check(json.loads(done.stdout), "what edge_runner wrote")
+        return edge.check_measurement(json.loads(done.stdout), "what edge_runner wrote")
     except json.JSONDecodeError as error:
         msg = f"edge_runner ended with exit code {done.returncode} and wrote no JSON: {_last(done.stderr)}"
         raise TfcompressError(msg) from error

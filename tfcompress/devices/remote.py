@@ -183,7 +183,7 @@ class Remote:
         if hashlib.sha256(content).hexdigest() != head["sha256"]:
             msg = f"{where}: the result arrived damaged; the same command fetches it again"
             raise DeviceError(msg)
-        document = edge.check(_parsed(content, where), f"what edge_runner wrote on {self.device.name}")
+        document = edge.check_measurement(_parsed(content, where), f"what edge_runner wrote on {self.device.name}")
         self._check_hashes(document)
         try:
             session.ask("clean", run=self.bundle.run_id)

@@ -21,7 +21,7 @@ def to_plain(value: Any) -> Any:
     """Return *value* as dicts, lists and scalars; NaN and infinities become None.
 
     Raises:
-        TypeError: a value that JSON has no word for (a bug of the caller's).
+        TypeError: a value that JSON cannot represent (a bug in the caller).
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: to_plain(getattr(value, field.name)) for field in dataclasses.fields(value)}

@@ -24,7 +24,7 @@ FORMAT = 2
 Document = dict[str, Any]
 
 
-def check(document: object, where: str) -> Document:
+def check_measurement(document: object, where: str) -> Document:
     """Return *document* as the newest format has it, if it is a measurement in a format that this version reads.
 
     Args:
@@ -35,7 +35,7 @@ def check(document: object, where: str) -> Document:
         UsageError: it is something else, of a newer format, or of an older one and not whole.
     """
     if not isinstance(document, dict) or document.get("tool") != "edge_runner":
-        msg = f"{where} is no measurement of edge_runner; give the file that `edge_runner -o` wrote"
+        msg = f"{where} is not a measurement by edge_runner; give the file that `edge_runner -o` wrote"
         raise UsageError(msg)
     number = document.get("format")
     if type(number) is int and number > FORMAT:
@@ -56,7 +56,7 @@ def check(document: object, where: str) -> Document:
 
 
 def _not_whole(where: str, error: Exception) -> str:
-    return f"{where} is no whole measurement of edge_runner: {type(error).__name__} {error}; measure again"
+    return f"{where} is not a complete measurement by edge_runner: {type(error).__name__} {error}; measure again"
 
 
 def _from_1(document: Document) -> Document:
@@ -80,11 +80,11 @@ def _timing_from_1(model: Mapping[str, Any]) -> Document:
     return {"timing": {**kept, "processes": [process], "blocks": blocks, "discarded_runs": 0}}
 
 
-def load(path: Path) -> Document:
+def read_measurement(path: Path) -> Document:
     """Read a file that edge_runner wrote.
 
     Raises:
-        UsageError: no such file, not JSON, or what :func:`check` refuses.
+        UsageError: no such file, not JSON, or what :func:`check_measurement` refuses.
     """
     try:
         document = plain.parse_json(plain.read_text(path, plain.JSON_BYTES))
@@ -92,10 +92,10 @@ def load(path: Path) -> Document:
         reason = error.strerror if isinstance(error, OSError) else f"not JSON: {error}"
         msg = f"measurement {str(path)!r} cannot be read: {reason}"
         raise UsageError(msg) from error
-    return check(document, str(path))
+    return check_measurement(document, str(path))
 
 
-def join(report: Report, document: Document, where: str = "the measurement") -> Report:
+def join_measurement(report: Report, document: Document, where: str = "the measurement") -> Report:
     """Return the report with a measurement of its file, and of its float baseline if that was measured along.
 
     Args:
@@ -107,7 +107,7 @@ def join(report: Report, document: Document, where: str = "the measurement") -> 
         UsageError: the file with the report's sha256 is not in it, its measurement failed, or the document is broken.
     """
     try:
-        run = _edge_run(report, check(document, where), where)
+        run = _edge_run(report, check_measurement(document, where), where)
     except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
         raise UsageError(_not_whole(where, error)) from error
     speedup = run.speedup if run.speedup is not None else report.comparison.speedup

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from tfcompress.reports import wording
 from tfcompress.reports.measurements import EdgeRun
 from tfcompress.reports.report import Report
-from tfcompress.reports.sections import Comparison, ratio
+from tfcompress.reports.sections import ratio
 from tfcompress.tasks.figures import figure_kind
 from tfcompress.tasks.score import Figure, Score
 from tfcompress.tasks.table import TASKS, at_chance
@@ -19,6 +19,9 @@ V = TypeVar("V")
 
 SAME_MACS = 0.02
 """A ratio of multiply-accumulates this close to 1 is no change: folding and activations move them that much."""
+
+_NAMED = 5
+"""How many ops or layers a sentence names."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class Finding:
     good: bool | None = None
 
 
-def rows(report: Report) -> list[Row]:
+def quantities(report: Report) -> list[Row]:
     """Return the quantities of a report, those on devices last."""
     return [*_sizes(report), *_scores(report), *(row for run in report.edge for row in _device(run))]
 
@@ -67,16 +70,21 @@ def _sizes(report: Report) -> Iterator[Row]:
     yield Row("parameters", *_both(wording.count, (source.parameters, after.parameters)), "")
     fewer = changed("fewer", "more", change.parameter_ratio)
     yield Row("non-zero parameters", *_both(wording.count, (source.nonzero, after.nonzero)), fewer)
-    yield Row("multiply-accumulates", *_both(wording.count, (source.macs, after.macs)), _fewer_macs(change))
+    counted = wording.at_least(source.macs) if source.not_counted else wording.count(source.macs)
+    yield Row("multiply-accumulates", counted, wording.count(after.macs), _fewer_macs(report))
     if after.kernels_entropy_bytes is not None:
         yield Row("kernels", "", wording.size(after.kernels_bytes), "")
         yield Row("kernels, entropy bound", "", wording.size(after.kernels_entropy_bytes), "")
 
 
-def _fewer_macs(change: Comparison) -> str:
-    """Return by how much the multiply-accumulates changed; nothing where batch sizes or folding move them a little."""
-    same = change.macs_ratio is not None and abs(change.macs_ratio - 1) < SAME_MACS
-    return "" if same else changed("fewer", "more", change.macs_ratio)
+def _fewer_macs(report: Report) -> str:
+    """Return by how much the multiply-accumulates changed.
+
+    Nothing where batch sizes or folding move them a little, and where only a part of the model's is counted.
+    """
+    change = report.comparison.macs_ratio
+    same = change is not None and abs(change - 1) < SAME_MACS
+    return "" if same or report.source.not_counted else changed("fewer", "more", change)
 
 
 def _both(word: Callable[[V | None], str], pair: tuple[V | None, V | None]) -> tuple[str, str]:
@@ -84,7 +92,7 @@ def _both(word: Callable[[V | None], str], pair: tuple[V | None, V | None]) -> t
 
 
 def changed(gain: str, loss: str, value: float | None) -> str:
-    """Say a ratio in words: what it gained, or lost when it is below 1."""
+    """Describe a ratio in words: a gain, or a loss where it is below 1."""
     if value is None or not value:
         return ""
     if f"{value:.3g}" == "1":
@@ -122,10 +130,10 @@ def _device(run: EdgeRun) -> Iterator[Row]:
     pair = (before.summary.get("p90_ms") if before else None, after.summary.get("p90_ms"))
     yield Row("latency, 90th percentile", *_both(wording.duration, pair), "")
     memory = (before.peak_memory_bytes if before else None, after.peak_memory_bytes)
-    yield Row("peak memory there", *_both(wording.size, memory), "")
+    yield Row("peak memory on the device", *_both(wording.size, memory), "")
     energy = (before.energy_joules if before else None, after.energy_joules)
     less = "not measured" if energy == (None, None) else changed("less", "more", ratio(*energy))
-    yield Row("energy of an inference", *_both(wording.energy, energy), less)
+    yield Row("energy of an inference", *_both(wording.joules, energy), less)
 
 
 def _faster(run: EdgeRun) -> str:
@@ -140,14 +148,15 @@ def _faster(run: EdgeRun) -> str:
 def conditions(run: EdgeRun) -> str:
     """Return the conditions without which a latency means nothing."""
     options = run.environment.get("options") or {}
-    turns = "timed in turns with the others, " if options.get("interleaved") else ""
+    warm_up = f"after {run.result.warmup_runs or 0:,} warm-up runs"
+    turns = "alternating with the other files, " if options.get("interleaved") else ""
     kernels = {"XNNPACK": "XNNPACK", "none": "no delegate"}.get(run.delegate or "", "delegate not known")
     if run.environment.get("kernels") == "reference":
         kernels = "reference kernels"
     threads = f"{run.threads} thread{'s' if run.threads > 1 else ''}"
     runtime = f"{run.runtime} {run.runtime_version or ''}".strip()
     return (
-        f"median of {len(run.result.samples_ns):,} inferences, {turns}{run.result.warmup_runs or 0:,} untimed before; "
+        f"median of {len(run.result.samples_ns):,} inferences, {turns}{warm_up}; "
         f"{runtime}, {threads}, {kernels}; {run.cpu or 'cpu not known'}, {run.architecture}"
     )
 
@@ -156,7 +165,8 @@ def findings(report: Report) -> list[Finding]:
     """Return what was proven or refuted about the result."""
     return [
         *_chance(report),
-        *_growth(report),
+        *growth(report),
+        *_not_counted(report),
         *_operators(report),
         *_agreement(report),
         *_verdict(report),
@@ -172,10 +182,21 @@ def findings(report: Report) -> list[Finding]:
     ]
 
 
-def _growth(report: Report) -> Iterator[Finding]:
+def growth(report: Report) -> Iterator[Finding]:
+    """Say that the file is larger than the float file, where it is."""
     larger = report.comparison.size_ratio
     if larger is not None and f"{larger:.3g}" != "1" and larger < 1:
         yield Finding("size", f"the file is {changed('smaller', 'larger', larger)} than the float file", good=False)
+
+
+def _not_counted(report: Report) -> Iterator[Finding]:
+    """Say why multiply-accumulates are not known, or only of a part: then no ratio of them is shown, either."""
+    topic, left = "multiply-accumulates", report.source.not_counted
+    if left:
+        names = ", ".join(left[:_NAMED]) + (f" and {len(left) - _NAMED:,} more" if len(left) > _NAMED else "")
+        yield Finding(topic, f"those of {names} in the model are not counted")
+    if note := report.result.verification.get("macs_note"):
+        yield Finding(topic, f"those of the file are not known: {note}")
 
 
 def _operators(report: Report) -> Iterator[Finding]:
@@ -185,7 +206,7 @@ def _operators(report: Report) -> Iterator[Finding]:
         return
     left = list(found["float_ops"])
     if left:
-        yield Finding("ops", f"{len(left)} of {ops} compute in float: {', '.join(left[:5])}", good=False)
+        yield Finding("ops", f"{len(left)} of {ops} compute in float: {', '.join(left[:_NAMED])}", good=False)
     elif report.result.quantize in ("int8", "int16x8"):
         yield Finding("ops", _integer_ops(ops, found.get("ops_by_dtype") or {}, report.result.quantize), good=True)
     else:
@@ -202,7 +223,7 @@ def _integer_ops(ops: int, by_dtype: Mapping[str, int], scheme: str) -> str:
     if quantized == ops:
         return f"all {ops} are {scheme}"
     rest = ", ".join(f"{count} {other}" for other, count in by_dtype.items() if other != dtype)
-    return f"{quantized} of {ops} put out {dtype}, the others {rest}; none is a computation in float"
+    return f"{quantized} of {ops} output {dtype}, the others {rest}; none computes in float"
 
 
 def _packings(report: Report) -> Iterator[Finding]:
@@ -240,7 +261,7 @@ def _agreement(report: Report) -> Iterator[Finding]:
 
 
 def _has_classes(report: Report, output: str) -> bool:
-    """Whether the largest value of an output means anything, as far as its labels are known."""
+    """Whether the largest value of an output is a class, as far as its labels are known."""
     names: Mapping[str, Any] = (report.data or {}).get("tasks") or {}
     only = next(iter(names.values())) if len(names) == 1 else None
     task = TASKS.get(names.get(output, only) or "")
@@ -264,7 +285,7 @@ def _exactness(report: Report, kind: str) -> Iterator[Finding]:
 
 
 def _chance(report: Report) -> Iterator[Finding]:
-    """Say where the float model itself does no better than a constant: then little else here means much."""
+    """Warn where the float model itself does no better than a constant: then little else here means much."""
     score = report.baseline.score if report.baseline else report.result.score
     constant = at_chance(score) if score else None
     if score is None or score.chance is None or constant is None:
@@ -306,7 +327,7 @@ def _promises(report: Report) -> Iterator[Finding]:
         asked = ", ".join(dict.fromkeys(_number(promise.asked) for promise in kept))
         span = f", got {_number(min(got))} to {_number(max(got))}" if got else ""
         layers = f"{len(kept)} layer{'s' if len(kept) > 1 else ''}"
-        yield Finding("promise", f"{what} kept in {layers}: asked {asked}{span}", good=True)
+        yield Finding("promise", f"{what} kept in {layers}: requested {asked}{span}", good=True)
 
 
 def _number(value: object) -> str:

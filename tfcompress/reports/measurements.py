@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from edge_runner.summary import median
+from tfcompress.reports import wording
 from tfcompress.reports.sections import ratio
 from tfcompress.tasks.score import Score
 
@@ -33,9 +34,9 @@ class Measurement:
     """
 
     sha256: str
-    samples_ns: tuple[int, ...]
+    samples_ns: tuple[int, ...] = field(repr=False)
     summary: Mapping[str, float | None]
-    blocks: tuple[int, ...] = ()
+    blocks: tuple[int, ...] = field(default=(), repr=False)
     load_ms: float | None = None
     first_ms: float | None = None
     warmup_runs: int | None = None
@@ -94,7 +95,7 @@ class Compared:
 
 @dataclass(frozen=True, kw_only=True)
 class EdgeRun:
-    """One run of edge_runner on one device, as far as it measured this report's files.
+    """One run of edge_runner on one device, restricted to this report's files.
 
     Attributes:
         created_utc: when.
@@ -125,6 +126,12 @@ class EdgeRun:
     baseline: Measurement | None = None
     compared: Compared | None = None
     warnings: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        """Say in a line what was measured where: ``EdgeRun(Raspberry Pi 4: 0.203 ms, litert 2.1.3, 1 thread)``."""
+        threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
+        where, runtime = self.device or self.architecture, f"{self.runtime} {self.runtime_version or ''}".strip()
+        return f"EdgeRun({where}: {wording.duration(self.result.median_ms)}, {runtime}, {threads})"
 
     @property
     def speedup(self) -> float | None:

@@ -34,7 +34,7 @@ def upgraded(plain: Plain, number: int, where: str) -> Plain:
     try:
         return _from_2(plain)  # what format 2 added may be missing, so it reads format 1 as well
     except (KeyError, TypeError, AttributeError, ArithmeticError) as error:
-        msg = f"{where} is no whole report of format {number}: {type(error).__name__} {error}"
+        msg = f"{where} is not a complete report of format {number}: {type(error).__name__} {error}"
         raise UsageError(msg) from error
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from tfcompress.errors import UsageError
 from tfcompress.files import write_atomic
 from tfcompress.plain import JSON_BYTES, parse_json, read_text
-from tfcompress.reports import codec, older
+from tfcompress.reports import codec, older, wording
 from tfcompress.reports.measurements import EdgeRun, Measurement
 from tfcompress.reports.sections import (
     Baseline,
@@ -44,10 +44,10 @@ __all__ = [
     "Runtime",
     "SourceModel",
     "TrainingRecord",
-    "compare",
+    "comparison_of",
     "from_json",
-    "load",
     "ratio",
+    "read_report",
 ]
 
 FORMAT = 3
@@ -59,8 +59,8 @@ History:
     3: a score holds figures by name, each with its interval, unit and which way is better, the fraction right of each
        class and the figure of a constant prediction (before: ``top1``, ``mae``, … side by side); ``comparison.main``
        holds the difference of the main figure, its interval and the verdict of a paired test, for every task (before:
-       ``accuracy_difference`` and ``mcnemar_p``). ``source.score`` and ``comparison.energy_ratio``, which nothing ever
-       filled, are gone.
+       ``accuracy_difference`` and ``mcnemar_p``). ``source.score`` and ``comparison.energy_ratio``, which were
+       never filled, are gone.
 """
 
 _LOOP = "WHILE"
@@ -109,6 +109,18 @@ class Report:
     edge: tuple[EdgeRun, ...] = ()
     warnings: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        """Say in a line what came out: ``Report(int8: 53,104 B, 92.90 %)``."""
+        score = self.result.score
+        known = [wording.size(self.result.size_bytes), *([wording.main_figure(score)] if score else [])]
+        return f"Report({self.recipe_name}: {', '.join(known)})"
+
+    def _repr_html_(self) -> str:
+        """Return the float model beside the result, as notebooks show it."""
+        from tfcompress.reports.html import to_cell
+
+        return to_cell(self)
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, format number first."""
         return {"format": FORMAT, "tool": "tfcompress", **codec.to_plain(self)}
@@ -126,7 +138,7 @@ class Report:
         write_atomic(path, self.to_json())
 
 
-def compare(
+def comparison_of(
     source: SourceModel, baseline: Baseline | None, result: ResultFile, *, main: Difference | None = None
 ) -> Comparison:
     """Put the result beside the float baseline.
@@ -141,7 +153,7 @@ def compare(
         size_ratio=ratio(baseline.size_bytes, result.size_bytes) if baseline else None,
         gzip_ratio=ratio(baseline.gzip_bytes, result.gzip_bytes) if baseline else None,
         parameter_ratio=ratio(source.parameters, result.nonzero),
-        macs_ratio=None if _LOOP in result.operators else ratio(source.macs, result.macs),
+        macs_ratio=None if _LOOP in result.operators or source.not_counted else ratio(source.macs, result.macs),
         main=main or untested(baseline.score if baseline else None, result.score),
     )
 
@@ -174,7 +186,7 @@ def from_json(text: str, where: str = "report") -> Report:
     return codec.from_plain(Report, older.upgraded(plain, number, where), where)
 
 
-def load(path: Path) -> Report:
+def read_report(path: Path) -> Report:
     """Read the report in the file *path*, or in the folder *path*.
 
     Raises:

@@ -63,7 +63,7 @@ class SourceModel:
     nonzero: int | None = None
     macs: int | None = None
     not_counted: tuple[str, ...] = ()
-    layers: tuple[Layer, ...] = ()
+    layers: tuple[Layer, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +80,7 @@ class TrainingRecord:
 
     epochs: int
     samples: int | None = None
-    history: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)
+    history: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict, repr=False)
     wall_seconds: float | None = None
     notes: tuple[str, ...] = ()
 
@@ -171,10 +171,10 @@ class ResultFile:
     kernels_bytes: int | None = None
     kernels_entropy_bytes: int | None = None
     score: Score | None = None
-    operators: Mapping[str, int] = field(default_factory=dict)
-    verification: Mapping[str, Any] = field(default_factory=dict)
-    runtimes: tuple[Runtime, ...] = ()
-    promises: tuple[PromiseRecord, ...] = ()
+    operators: Mapping[str, int] = field(default_factory=dict, repr=False)
+    verification: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    runtimes: tuple[Runtime, ...] = field(default=(), repr=False)
+    promises: tuple[PromiseRecord, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ _NAMES = 190.0
 _APART = 18.0
 """Least distance between two names at the curves' ends, in pixels."""
 _NAMED = 8
-"""So many curves get a colour and a name: those that fall most. The others are drawn thin."""
+"""How many curves get a colour and a name: those that fall most. The others are drawn thin."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class ScoreCurve:
         return min(score for _, score in self.points)
 
 
-def named(curves: Sequence[ScoreCurve]) -> tuple[str, ...]:
+def highlighted(curves: Sequence[ScoreCurve]) -> tuple[str, ...]:
     """Return the groups that get a colour and a name, those that fall most first."""
     return tuple(curve.group for curve in sorted(curves, key=lambda curve: curve.lowest)[:_NAMED])
 
@@ -122,7 +122,7 @@ def _curves(
 ) -> list[str]:
     """Return the lines, those with a name above the others; *place* gives x of a fraction and y of a score."""
     across, down = place
-    shown = named(curves)
+    shown = highlighted(curves)
     parts = []
     for curve in sorted(curves, key=lambda each: each.group in shown):
         points = [(0.0, baseline), *curve.points]
@@ -143,7 +143,7 @@ def _dot(curve: ScoreCurve, role: str, x: tuple[float, float], y: tuple[float, f
 
 def _ends(curves: Sequence[ScoreCurve], down: Callable[[float], float]) -> list[tuple[float, str, str]]:
     """Return where the curves with a name end, the name, and its CSS classes."""
-    shown = named(curves)
+    shown = highlighted(curves)
     return [
         (down(curve.points[-1][1]), _short(curve.group), f"name small c{shown.index(curve.group)}")
         for curve in curves

@@ -23,16 +23,25 @@ section { background: var(--card); border: 1px solid var(--line); border-radius:
 .wide { grid-column: 1 / -1; }
 .note { color: var(--soft); font-size: 13px; margin: 10px 0 0; }
 .scroll { overflow-x: auto; }
+.scroll + h3 { margin-top: 18px; }
+h3 { margin: 0 0 6px; font-size: 14px; font-weight: 600; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th { text-align: left; font-weight: 500; color: var(--soft); font-size: 13px; }
-th, td { padding: 6px 14px 6px 0; border-bottom: 1px solid var(--line); vertical-align: top; }
-td { overflow-wrap: anywhere; }
+th { text-align: left; font-weight: 500; color: var(--soft); font-size: 13px; vertical-align: bottom; }
+th, td { padding: 6px 14px 6px 0; border-bottom: 1px solid var(--line); }
+td { vertical-align: top; }
 td:last-child, th:last-child { padding-right: 0; }
-@media (min-width: 700px) { .name { white-space: nowrap; } }
 tr:last-child td { border-bottom: 0; }
-.number { text-align: right; white-space: nowrap; }
-.share { min-width: 120px; }
-.share i { display: block; height: 10px; margin-top: 7px; border-radius: 3px; background: var(--after); opacity: .75; }
+.name { min-width: 7em; }
+.value { min-width: 12em; overflow-wrap: anywhere; }
+.number { text-align: right; }
+td.number { white-space: nowrap; }
+.first { position: sticky; left: 0; background: var(--card); }
+.deep { display: inline-block; padding-left: calc(var(--depth) * 1.1em); }
+.share { white-space: nowrap; color: var(--soft); }
+th.share { white-space: normal; min-width: 9em; }
+.share span { display: inline-block; width: 64px; margin-right: 8px; }
+.share i { display: block; height: 10px; border-radius: 3px; background: var(--after); opacity: .75; }
+@media (min-width: 700px) { .name { white-space: nowrap; } }
 ul { list-style: none; margin: 0; padding: 0; }
 li { padding: 5px 0 5px 26px; position: relative; overflow-wrap: anywhere; }
 li::before { content: "·"; position: absolute; left: 4px; font-weight: 700; color: var(--soft); }
@@ -57,5 +66,18 @@ svg .after.span, svg .after.median { stroke: var(--after); }
 svg .median { stroke-width: 1.5; stroke-dasharray: 4 3; }
 svg .area { opacity: .38; }
 svg .line { fill: none; stroke: var(--after); stroke-width: 2; stroke-linejoin: round; }
+@media (max-width: 699px) {
+  main { padding: 20px 10px 40px; }
+  section { padding: 16px 14px; }
+  .tiles { grid-template-columns: repeat(auto-fit, minmax(145px, 1fr)); gap: 10px; }
+  .tile { padding: 12px 14px; }
+  .tile b { font-size: 21px; }
+  .grid { grid-template-columns: minmax(0, 1fr); gap: 10px; }
+  h1 { font-size: 22px; }
+  table { font-size: 13.5px; }
+  th, td { padding-right: 9px; }
+  svg { font-size: 15px; }
+  svg .tick { font-size: 13.5px; }
+}
 @media print { body { background: #fff; } section, .tile { break-inside: avoid; } }
 """

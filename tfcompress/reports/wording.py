@@ -26,6 +26,11 @@ def count(value: int | None) -> str:
     return f"{value:,}"
 
 
+def at_least(value: int | None) -> str:
+    """A whole number that may be larger."""
+    return NONE if value is None else f"{count(value)} at least"
+
+
 def percent(value: float | None, digits: int = 2) -> str:
     """A fraction as a percentage."""
     return NONE if value is None else f"{100 * value:.{digits}f} %"
@@ -43,7 +48,7 @@ def duration(value_ms: float | None) -> str:
     return f"{value_ms:.3g} ms" if value_ms >= 0.1 else f"{value_ms * 1000:.3g} µs"
 
 
-def energy(value_joules: float | None) -> str:
+def joules(value_joules: float | None) -> str:
     """Joules, in millijoules."""
     return NONE if value_joules is None else f"{value_joules * 1000:.3g} mJ"
 

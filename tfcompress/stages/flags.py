@@ -105,6 +105,7 @@ def _flags_of(owner: Any) -> tuple[Flag, ...]:
 
 
 def _flag(owner: type, field: dataclasses.Field[Any], note: Option, hint: Any, prefix: str) -> Flag:
+    value: Value
     value, choices = _kind_of(hint) if note.table is None else ("choice", note.table)
     return Flag(
         name=note.flag or f"--{prefix}{field.name}".replace("_", "-"),

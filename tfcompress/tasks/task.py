@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from tfcompress.tasks import paired
@@ -37,7 +37,7 @@ class Evaluation:
     """
 
     score: Score
-    outcomes: np.ndarray
+    outcomes: np.ndarray = field(repr=False)
 
 
 class Scorer(Protocol):

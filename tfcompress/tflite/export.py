@@ -19,7 +19,7 @@ from tfcompress.errors import ConversionError, TfcompressError
 from tfcompress.files import sha256, write_atomic
 from tfcompress.models.loading import prepared
 from tfcompress.models.specs import Signature
-from tfcompress.progress import SILENT, Progress
+from tfcompress.progress import Progress, effective
 from tfcompress.recipe import Export
 from tfcompress.tflite.attempt import Attempt, Request, attempt
 from tfcompress.tflite.calibrated import by_calibrator, in_place_of_the_converter
@@ -53,6 +53,12 @@ class TFLiteModel:
     verification: Verification = field(repr=False)
     route: Route = "converter"
     notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        """Say in a line what it is: ``TFLiteModel(int8: 53,104 B, image → probabilities)``."""
+        ends = (", ".join(spec.name for spec in specs) for specs in (self.signature.inputs, self.signature.outputs))
+        scheme = "float32" if self.export.quantize == "none" else self.export.quantize
+        return f"TFLiteModel({scheme}: {self.size_bytes:,} B, {' → '.join(ends)})"
 
     @property
     def size_bytes(self) -> int:
@@ -94,7 +100,7 @@ def export(
     converter: ConverterProcess | None = None,
     float_model: Any | None = None,
     float_size_bytes: int | None = None,
-    progress: Progress = SILENT,
+    progress: Progress | bool | None = None,
     seed: int = 0,
 ) -> TFLiteModel:
     """Lower a trained model to a TFLite file and check that the file is what was asked for.
@@ -115,7 +121,7 @@ def export(
         float_model: the model before quantization-aware training, whose float file the size is compared with; None:
             *model* itself (for one trained for int8: no comparison).
         float_size_bytes: size of that float file, where the caller has it already.
-        progress: where progress goes.
+        progress: where progress goes; None: bars on a terminal and in a notebook; False: nowhere.
         seed: draws the samples.
 
     Raises:
@@ -126,6 +132,7 @@ def export(
     """
     for text in settings.runtimes:
         parse(text)  # a name that is misspelt is told now, not after the conversion
+    progress = effective(progress)
     model, notes = prepared(model)
     for note in notes:
         progress.note(note)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfcompress.reports import sensitivity, sensitivity_chart
-from tfcompress.reports.sensitivity import ScoreCurve, SensitivityAnalysis
+from tfcompress.reports import sensitivity_chart, sensitivity_page
+from tfcompress.reports.sensitivity_page import ScoreCurve, SensitivityAnalysis
 
 FRACTIONS = (0.25, 0.5, 0.75)
 
@@ -35,19 +35,19 @@ def analysis(*curves, **changes):
 
 
 def test_the_most_sensitive_group_comes_first_with_what_it_can_lose():
-    fragile, robust = sensitivity.rows(analysis())
+    fragile, robust = sensitivity_page.group_rows(analysis())
     assert fragile == ("fragile", "16", "—", "0 %", "−10.0", "−30.0", "−60.0")  # noqa: RUF001 - a minus sign
     assert robust == ("robust", "16", "25.0 %", "50 %", "+0.0", "−0.5", "−2.0")  # noqa: RUF001
-    assert sensitivity.head(analysis())[4:] == ("−25 %", "−50 %", "−75 %")  # noqa: RUF001
+    assert sensitivity_page.column_titles(analysis())[4:] == ("−25 %", "−50 %", "−75 %")  # noqa: RUF001
 
 
 @pytest.mark.parametrize(("limit", "fraction"), [(0.95, 0.0), (0.9, 0.25), (0.89, 0.5), (0.1, 0.75)])
 def test_what_can_go_ends_at_the_first_score_below_the_limit(limit, fraction):
-    assert sensitivity.removable(curve("g", 0.9, 0.89, 0.88), limit) == fraction
+    assert sensitivity_page.removable(curve("g", 0.9, 0.89, 0.88), limit) == fraction
 
 
 def test_the_page_stands_alone_and_shows_every_group():
-    page = sensitivity.to_page(analysis())
+    page = sensitivity_page.to_page(analysis())
     assert not re.search(r"https?://|<script", page)
     assert "&lt;net&gt;.keras" in page
     assert "<net>" not in page
@@ -56,7 +56,7 @@ def test_the_page_stands_alone_and_shows_every_group():
 
 
 def test_the_deepest_fall_is_coloured_strongest():
-    page = sensitivity.to_page(analysis())
+    page = sensitivity_page.to_page(analysis())
     shades = [float(alpha) for alpha in re.findall(r"rgb\(214 92 20 / ([0-9.]+)\)", page)]
     assert max(shades) == 0.55
     assert len(set(shades)) == 5  # five different falls; the score that did not fall has none
@@ -86,7 +86,7 @@ def test_the_name_of_the_limit_stands_apart_from_names_of_curves():
 
 
 def test_the_image_is_well_formed_and_carries_its_style_and_title():
-    image = ET.fromstring(sensitivity.to_svg(analysis()))
+    image = ET.fromstring(sensitivity_page.to_svg(analysis()))
     svg = "{http://www.w3.org/2000/svg}"
     assert image.tag == f"{svg}svg"
     assert len(list(image.iter(f"{svg}polyline"))) == 2
@@ -97,7 +97,7 @@ def test_the_image_is_well_formed_and_carries_its_style_and_title():
 
 def test_beyond_eight_only_the_worst_are_named():
     curves = tuple(curve(f"layer{n:02}", 0.9, 0.8, 0.7 - 0.01 * n) for n in range(12))
-    shown = sensitivity_chart.named(curves)
+    shown = sensitivity_chart.highlighted(curves)
     assert shown == tuple(f"layer{n:02}" for n in range(11, 3, -1))
     drawn = sensitivity_chart.chart(curves, 0.9, percent=True)
     assert drawn.count('class="curve rest"') == 4
@@ -106,9 +106,9 @@ def test_beyond_eight_only_the_worst_are_named():
 
 def test_scores_that_are_no_fractions_are_shown_as_they_are():
     one = analysis(curve("g", -1.0, -2.5, -3.0), percent=False, metric="negative mean squared error", baseline=-0.5)
-    assert sensitivity.rows(one)[0][3:] == ("25 %", "−0.5", "−2", "−2.5")  # noqa: RUF001
+    assert sensitivity_page.group_rows(one)[0][3:] == ("25 %", "−0.5", "−2", "−2.5")  # noqa: RUF001
     assert dataclasses.replace(one, max_drop=0.1).limit == pytest.approx(-0.6)
-    assert "-0.5 on 2,000" in sensitivity.to_page(one)
+    assert "-0.5 on 2,000" in sensitivity_page.to_page(one)
 
 
 def test_equal_scores_everywhere_still_give_a_chart():

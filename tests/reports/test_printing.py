@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from tfcompress.reports import edge, html, table, wording
+from tfcompress.reports import edge, html, printing, wording
 from tfcompress.reports import findings as digest
 from tfcompress.reports import report as r
 from tfcompress.tasks.score import Difference, Figure, Score, untested
 
-DOCUMENT = edge.load(Path(__file__).parents[1] / "data" / "edge_format_1.json")
+DOCUMENT = edge.read_measurement(Path(__file__).parents[1] / "data" / "edge_format_1.json")
 BEFORE, AFTER = DOCUMENT["models"]
 
 SLIM = {"name": "slim", "before_bytes": 10_000, "after_bytes": 8_750}
@@ -83,14 +83,14 @@ def a_report(**changes):
         "source": source,
         "baseline": baseline,
         "result": result,
-        "comparison": r.compare(source, baseline, result, main=difference(-0.01, "same", -0.009, 0.007)),
+        "comparison": r.comparison_of(source, baseline, result, main=difference(-0.01, "same", -0.009, 0.007)),
         "warnings": ("the test split is small",),
     }
     return r.Report(**{**values, **changes})
 
 
 def measured():
-    return edge.join(a_report(), DOCUMENT)
+    return edge.join_measurement(a_report(), DOCUMENT)
 
 
 def printed(show, *arguments, width=110):
@@ -105,7 +105,7 @@ def cells(text, name):
 
 
 def test_a_report_is_printed_before_and_after():
-    text = printed(table.print_report, a_report())
+    text = printed(printing.print_report, a_report())
     assert cells(text, "file ") == ["4,000", "B", "1,000", "B", "4x", "smaller"]
     assert cells(text, "non-zero parameters") == ["1,000", "500", "2x", "fewer"]
     assert cells(text, "accuracy, 1,000 samples") == ["90.00", "%", "89.00", "%", "-1.00", "pt"]
@@ -114,12 +114,12 @@ def test_a_report_is_printed_before_and_after():
 
 
 def test_its_findings_are_sentences():
-    text = printed(table.print_report, a_report())
+    text = printed(printing.print_report, a_report())
     for sentence in (
         "✓ ops: all 3 are int8",
         "✓ agreement: scores against the Keras model, 50 real samples: 30.0 dB, the same top-1 on 98.0 %",
         "✓ accuracy: no significant difference from float, between -0.90 and +0.70 pt (p = 0.3, McNemar)",
-        "✓ promise: sparsity kept in 2 layers: asked 0.5, got 0.5 to 0.625",
+        "✓ promise: sparsity kept in 2 layers: requested 0.5, got 0.5 to 0.625",
         "✓ runtime: litert 2.3.0 runs it (tried)",
         "! runtime: tflite-runtime 2.9 should refuse it (op versions): too new",
         "! warning: the test split is small",
@@ -133,7 +133,7 @@ def test_agreement_in_integers_says_what_is_not_exact(equal, rounded, near, mark
     exact = {"samples": 1000, "equal": equal, "agreement": [output], "rounded": rounded, "near": near, "kernels": []}
     report = a_report()
     result = dataclasses.replace(report.result, verification={"real_samples": True, "exact": exact})
-    text = printed(table.print_report, dataclasses.replace(report, result=result))
+    text = printed(printing.print_report, dataclasses.replace(report, result=result))
     line = f"{mark} agreement: file against the model in integers, 1,000 real samples: {100 * equal:.2f} % of the"
     line += " values equal, the same top-1 of scores on 100.0 %, 100.00 % at most 2 steps apart"
     assert line in " ".join(text.split())
@@ -144,20 +144,20 @@ def test_a_file_that_the_reference_kernels_refuse_is_said_to_be():
     report = a_report()
     note = "not compared with the reference kernels: litert refuses this file"
     result = dataclasses.replace(report.result, verification={"kernel_note": note})
-    assert f"! agreement: {note}" in printed(table.print_report, dataclasses.replace(report, result=result))
+    assert f"! agreement: {note}" in printed(printing.print_report, dataclasses.replace(report, result=result))
 
 
 def test_a_measurement_adds_latency_with_its_conditions():
-    text = printed(table.print_report, measured())
+    text = printed(printing.print_report, measured())
     assert f"latency on {DOCUMENT['environment']['cpu']}" in text
     samples = len(AFTER["timing"]["samples_ns"])
-    assert f"latency: median of {samples:,} inferences, timed in turns with the others" in text
+    assert f"latency: median of {samples:,} inferences, alternating with the other files" in text
     assert f"litert {DOCUMENT['runtime']['version']}, 1 thread, XNNPACK" in text
     assert cells(text, "energy of an inference") == ["-", "-", "not", "measured"]
 
 
 def test_reports_are_compared_a_row_each_within_a_narrow_terminal():
-    text = printed(table.print_comparison, [dataclasses.replace(measured(), recipe_name="float32"), measured()])
+    text = printed(printing.print_comparison, [dataclasses.replace(measured(), recipe_name="float32"), measured()])
     assert "…" not in text
     assert cells(text, "int8")[:5] == ["1,000", "B", "750", "B", "4x"]
     assert text.count("latency: median of") == 1
@@ -165,16 +165,16 @@ def test_reports_are_compared_a_row_each_within_a_narrow_terminal():
 
 
 def test_without_measurements_there_is_no_latency_column():
-    assert "latency" not in printed(table.print_comparison, [a_report()])
+    assert "latency" not in printed(printing.print_comparison, [a_report()])
 
 
 def test_latency_is_compared_with_the_first_report_of_the_same_run_only():
     alone = dataclasses.replace(a_report(), baseline=None)
-    first, second = edge.join(alone, DOCUMENT), edge.join(alone, DOCUMENT)
-    assert table._speedup(second, first) == 1
+    first, second = edge.join_measurement(alone, DOCUMENT), edge.join_measurement(alone, DOCUMENT)
+    assert printing._speedup(second, first) == 1
     other = dataclasses.replace(first, edge=(dataclasses.replace(first.edge[0], created_utc="earlier"),))
-    assert table._speedup(second, other) is None
-    assert table._speedup(alone, first) is None
+    assert printing._speedup(second, other) is None
+    assert printing._speedup(alone, first) is None
 
 
 def test_the_least_report_prints_and_has_a_page():
@@ -184,8 +184,8 @@ def test_the_least_report_prints_and_has_a_page():
         source=r.SourceModel(name="m", writer="savedmodel"),
         result=r.ResultFile(name="m.tflite", sha256="ab", size_bytes=1, gzip_bytes=1, quantize="none"),
     )
-    assert "no test data" in printed(table.print_report, least)
-    assert "1 B" in printed(table.print_comparison, [least])
+    assert "no test data" in printed(printing.print_report, least)
+    assert "1 B" in printed(printing.print_comparison, [least])
     assert "no test data was given" in html.to_html(least)
     assert digest.findings(dataclasses.replace(least, warnings=())) == []
 
@@ -198,7 +198,7 @@ def test_the_least_report_prints_and_has_a_page():
         (
             {"verification": {"float_ops": [], "ops_by_dtype": {"int8": 1, "int32": 1, "bool": 1}}},
             "ops",
-            "1 of 3 put out int8, the others 1 int32, 1 bool; none is a computation in float",
+            "1 of 3 output int8, the others 1 int32, 1 bool; none computes in float",
             True,
         ),
         (
@@ -258,12 +258,12 @@ def scored(before, after, main=None):
 
 
 def test_a_regression_shows_errors():
-    text = printed(table.print_report, scored(error(0.5), error(0.625)))
+    text = printed(printing.print_report, scored(error(0.5), error(0.625)))
     assert cells(text, "MAE, 10 samples") == ["0.5", "0.625", "+0.125"]
     assert cells(text, "RMSE") == ["1", "1.25"]
-    text = printed(table.print_comparison, [scored(error(0.5), error(0.625))])
+    text = printed(printing.print_comparison, [scored(error(0.5), error(0.625))])
     assert ("MAE" in text, "MAE 0.625" in text, "0.625" in cells(text, "int8")) == (True, False, True)
-    mixed = printed(table.print_comparison, [scored(error(0.5), error(0.625)), a_report()])
+    mixed = printed(printing.print_comparison, [scored(error(0.5), error(0.625)), a_report()])
     assert ("MAE 0.625" in mixed, "89.00 %" in mixed) == (True, True)
 
 
@@ -280,7 +280,7 @@ def test_a_regression_is_not_said_to_have_the_same_top_1():
     result = dataclasses.replace(report.result, verification={"samples": 9, "agreement": [output], "exact": exact})
     for task, said in (("regression", 0), ("classification", 2)):
         made = dataclasses.replace(report, result=result, data={"tasks": {"scores": task}})
-        assert printed(table.print_report, made).count("the same top-1") == said
+        assert printed(printing.print_report, made).count("the same top-1") == said
 
 
 def test_a_float_model_at_chance_is_said_first_and_loudly():
@@ -305,9 +305,37 @@ def test_a_file_that_grew_is_warned_of():
 def test_the_arithmetic_of_a_loop_is_not_compared():
     report = a_report()
     result = dataclasses.replace(report.result, macs=1000)
-    assert r.compare(report.source, report.baseline, result).macs_ratio == 5_000_000 / 1000
+    assert r.comparison_of(report.source, report.baseline, result).macs_ratio == 5_000_000 / 1000
     looped = dataclasses.replace(result, operators={"WHILE": 1})
-    assert r.compare(report.source, report.baseline, looped).macs_ratio is None
+    assert r.comparison_of(report.source, report.baseline, looped).macs_ratio is None
+
+
+def test_the_arithmetic_of_a_part_is_not_compared_and_the_parts_are_named():
+    report = a_report()
+    source = dataclasses.replace(report.source, not_counted=tuple(f"loop{n}" for n in range(7)))
+    result = dataclasses.replace(report.result, macs=2_000)
+    assert r.comparison_of(source, report.baseline, result).macs_ratio is None
+    old = dataclasses.replace(report, source=source, result=result, comparison=r.Comparison(macs_ratio=2500.0))
+    row = next(row for row in digest.quantities(old) if row.name == "multiply-accumulates")
+    assert (row.before, row.after, row.change) == ("5 M at least", "2,000", "")
+    text = "those of loop0, loop1, loop2, loop3, loop4 and 2 more in the model are not counted"
+    assert digest.Finding("multiply-accumulates", text) in digest.findings(old)
+
+
+def test_why_the_arithmetic_of_the_file_is_not_known_is_said():
+    report = a_report()
+    note = "a loop (WHILE) runs as often as its data say, which the file does not"
+    result = dataclasses.replace(report.result, verification={"macs_note": note})
+    looped = dataclasses.replace(report, result=result)
+    sentence = f"multiply-accumulates: those of the file are not known: {note}"
+    assert sentence in printed(printing.print_report, looped)
+    assert note in html.to_html(looped)
+
+
+def test_a_file_that_grew_is_warned_of_among_others_too():
+    report = a_report(comparison=r.Comparison(size_ratio=0.8), warnings=())
+    text = printed(printing.print_comparison, [a_report(warnings=()), report])
+    assert text.count("! int8: the file is 1.25x larger than the float file") == 1
 
 
 @pytest.mark.parametrize(
@@ -330,7 +358,7 @@ def test_a_ratio_is_said_in_words(value, words):
         (wording.duration(0.0512), "51.2 µs"),
         (wording.seconds(3.21), "3.2 s"),
         (wording.seconds(133), "2 min 13 s"),
-        (wording.energy(0.0123), "12.3 mJ"),
+        (wording.joules(0.0123), "12.3 mJ"),
         (wording.probability(0.0005), "p < 0.001"),
         (wording.probability(0.0433), "p = 0.043"),
         (wording.figure_difference(Difference(figure="top1", value=-0.0042)), "-0.42 pt"),

@@ -34,7 +34,7 @@ def print_report(report: Report, console: Console) -> None:
     table.add_column("float", justify="right")
     table.add_column(report.recipe_name, justify="right", style="bold")
     table.add_column("", justify="right")
-    for row in digest.rows(report):
+    for row in digest.quantities(report):
         table.add_row(*(Text(text) for text in (row.name, row.before, row.after, row.change)))
     console.print(table)
     for finding in digest.findings(report):
@@ -67,7 +67,7 @@ def print_comparison(reports: Sequence[Report], console: Console) -> None:
     for text in runs:
         console.print(Text(f"latency: {text}", style="dim"), soft_wrap=True)
     for report in reports:
-        for text in report.warnings:
+        for text in (*(finding.text for finding in digest.growth(report)), *report.warnings):
             console.print(Text.assemble(("! ", "yellow"), f"{report.recipe_name}: {text}"), soft_wrap=True)
 
 

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
+from tfcompress.reports.markup import (
+    NAME,
+    NUMBER,
+    VALUE,
+    Markup,
+    html_note,
+    html_page,
+    html_section,
+    html_table,
+    scrolling,
+)
 from tfcompress.reports.sensitivity_chart import ScoreCurve, chart
 from tfcompress.reports.style import CSS
 from tfcompress.reports.svg import words
 
-__all__ = ["ScoreCurve", "SensitivityAnalysis", "removable", "rows", "to_page", "to_svg"]
+__all__ = ["ScoreCurve", "SensitivityAnalysis", "group_rows", "removable", "to_page", "to_svg"]
 
 _CSS = """
 main { max-width: 1010px; }
@@ -27,7 +37,10 @@ svg .limit-name { fill: var(--soft); }
   --c7: #5c6b7d; }
 @media (prefers-color-scheme: dark) { :root { --c0: #ff7aa8; --c1: #ffa94d; --c2: #6cb6f5; --c3: #69db7c;
   --c4: #b197fc; --c5: #4fd1c5; --c6: #e0c04a; --c7: #b6c2d0; } }
+section + section, header + section { margin-top: 14px; }
 td.number, th.number { padding: 6px 8px; }
+.heat { display: block; margin: -6px -8px; padding: 6px 8px; }
+@media (max-width: 699px) { svg { min-width: 640px; font-size: 13px; } }
 """ + "".join(
     f"svg .curve.c{n} {{ stroke: var(--c{n}); }}\n"
     f"svg circle.curve.c{n} {{ fill: var(--c{n}); stroke: var(--card); }}\n"
@@ -35,7 +48,9 @@ td.number, th.number { padding: 6px 8px; }
     for n in range(8)
 )
 _IMAGE_CSS = """
-svg { width: auto; font-family: system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
+svg { width: auto; min-width: 0; font-size: 13px; }
+svg { font-family: system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
+svg .tick { font-size: 11.5px; }
 svg .title { font-size: 17px; font-weight: 600; }
 """
 _MARGIN, _TITLE = 24.0, 44.0
@@ -89,7 +104,7 @@ def removable(curve: ScoreCurve, limit: float) -> float:
     return allowed
 
 
-def rows(analysis: SensitivityAnalysis) -> list[tuple[str, ...]]:
+def group_rows(analysis: SensitivityAnalysis) -> list[tuple[str, ...]]:
     """Return the table as text, the most sensitive group first: group, channels, MACs, can go, then score changes."""
     ordered = sorted(analysis.curves, key=lambda curve: (removable(curve, analysis.limit), curve.lowest))
     return [
@@ -104,8 +119,8 @@ def rows(analysis: SensitivityAnalysis) -> list[tuple[str, ...]]:
     ]
 
 
-def head(analysis: SensitivityAnalysis) -> tuple[str, ...]:
-    """Return the titles of the columns of :func:`rows`."""
+def column_titles(analysis: SensitivityAnalysis) -> tuple[str, ...]:
+    """Return the titles of the columns of :func:`group_rows`."""
     fractions = [fraction for fraction, _ in analysis.curves[0].points]
     return (
         "group (first layer)",
@@ -128,7 +143,6 @@ def to_page(analysis: SensitivityAnalysis) -> str:
     Args:
         analysis: with at least one curve; every curve has the same fractions.
     """
-    name = escape(analysis.model)
     about = (
         f"Each group of channels alone loses a part of them, those first that matter least by {analysis.criterion}; "
         "the layers that read them are fitted to those that stay, nothing is trained. "
@@ -139,22 +153,18 @@ def to_page(analysis: SensitivityAnalysis) -> str:
         "MACs: the share of the multiply-accumulates that goes with the group's channels; a kernel between two groups "
         "counts for both."
     )
-    figure = f'{_figure(analysis)}<p class="note">{escape(about)}</p>'
+    figure = scrolling(_figure(analysis)) + html_note(about)
+    changes = html_table(
+        column_titles(analysis), _shaded(analysis), (NAME, *(NUMBER for _ in column_titles(analysis)[1:]))
+    )
     parts = [
-        _section(f"{analysis.metric.capitalize()} against channels removed", figure),
-        _section(
-            "Group by group, the most sensitive first",
-            _table(head(analysis), rows(analysis), _heat(analysis)) + f'<p class="note">{escape(can_go)}</p>',
-        ),
+        html_section(f"{analysis.metric.capitalize()} against channels removed", figure),
+        html_section("Group by group, the most sensitive first", changes + html_note(can_go)),
     ]
     if analysis.pinned:
-        parts.append(_section("Groups that cannot shrink", _table(("group (first layer)", "why"), analysis.pinned)))
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>Sensitivity of {name}</title>\n<style>{CSS}{_CSS}</style>\n</head>\n<body>\n<main>\n"
-        f"{_header(analysis)}\n{''.join(parts)}</main>\n</body>\n</html>\n"
-    )
+        pinned = html_table(("group (first layer)", "why"), analysis.pinned, (NAME, VALUE))
+        parts.append(html_section("Groups that cannot shrink", pinned))
+    return html_page(f"Sensitivity of {analysis.model}", f"{_header(analysis)}\n{''.join(parts)}", _CSS)
 
 
 def to_svg(analysis: SensitivityAnalysis) -> str:
@@ -202,29 +212,21 @@ def _said(analysis: SensitivityAnalysis) -> str:
     return f"{analysis.metric} {score} on {analysis.samples:,} samples of {analysis.data}"
 
 
-def _section(title: str, content: str) -> str:
-    return f'<section style="margin-top: 14px"><h2>{escape(title)}</h2>{content}</section>\n'
-
-
-def _heat(analysis: SensitivityAnalysis) -> dict[str, str]:
-    """Return a style by the text of a change: the further down, the stronger."""
+def _shaded(analysis: SensitivityAnalysis) -> list[tuple[str, ...]]:
+    """Return the table's rows with the changes in colour: the further down, the stronger."""
     deepest = min((curve.lowest for curve in analysis.curves), default=0.0) - analysis.baseline or -1.0
-    return {
-        _change(analysis, score): f"background: rgb(214 92 20 / {min(1.0, change / deepest) ** 0.7 * 0.55:.2f})"
+    shades = {
+        _change(analysis, score): min(1.0, change / deepest) ** 0.7 * 0.55
         for curve in analysis.curves
         for _, score in curve.points
         if (change := score - analysis.baseline) < 0
     }
 
+    def shaded(text: str) -> str:
+        if text not in shades:
+            return text
+        return Markup(
+            f'<span class="heat" style="background: rgb(214 92 20 / {shades[text]:.2f})">{escape(text)}</span>'
+        )
 
-def _table(titles: Sequence[str], body: Sequence[Sequence[str]], heat: Mapping[str, str] | None = None) -> str:
-    numbers = heat is not None
-
-    def cell(tag: str, column: int, text: str) -> str:
-        role = ' class="number"' if numbers and column else ' class="name"'
-        style = (heat or {}).get(text, "") if tag == "td" and column >= _CHANGES else ""
-        return f"<{tag}{role}{f' style={chr(34)}{style}{chr(34)}' if style else ''}>{escape(text)}</{tag}>"
-
-    lines = [f"<tr>{''.join(cell('th', c, text) for c, text in enumerate(titles))}</tr>"]
-    lines += [f"<tr>{''.join(cell('td', c, text) for c, text in enumerate(row))}</tr>" for row in body]
-    return f'<div class="scroll"><table>{"".join(lines)}</table></div>'
+    return [(*row[:_CHANGES], *map(shaded, row[_CHANGES:])) for row in group_rows(analysis)]
