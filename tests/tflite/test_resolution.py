@@ -67,7 +67,7 @@ def test_features_of_very_different_scale_under_one_input_scale_are_named() -> N
     report = tfc.compress(model, tfc.Recipe(export=settings), (x, y)).report
     (note,) = [text for text in report.warnings if text.startswith("input")]
     assert "input 'row' has one step of" in note
-    assert "value 1 (it spreads by 1" in note
+    assert "value 1 (it spreads by 0.9" in note
     assert "normalize the samples before the model" in note
 
 
