@@ -33,8 +33,8 @@ READERS = {
     "recipe": (load_recipe, RecipeError, "d.toml"),
     "devices": (config.load, UsageError, "d.toml"),
     "features": (read_description, DataError, "d.toml"),
-    "report": (report.load, UsageError, "d.json"),
-    "measurement": (edge.load, UsageError, "d.json"),
+    "report": (report.read_report, UsageError, "d.json"),
+    "measurement": (edge.read_measurement, UsageError, "d.json"),
 }
 
 
