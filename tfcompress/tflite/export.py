@@ -158,7 +158,7 @@ def _by_calibrator(model: Any, request: Request) -> TFLiteModel:
     made = attempt(rewritten.model, request, model)
     chosen = f"{request.settings.calibration}, by the rules of --qat, without training"
     made = dataclasses.replace(made, verification=dataclasses.replace(made.verification, calibration=chosen))
-    return _file(made, request.settings, "calibrated by our rules", rewritten.notes)
+    return _file(made, request.settings, "calibrated by our rules", tuple(rewritten.notes))
 
 
 def _by_our_rules(model: Any, request: Request, refusal: TfcompressError) -> TFLiteModel:

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tfcompress.tflite.flatbuffer import IDENTIFIER
+from edge_runner.graph import IDENTIFIER
 from tfcompress.tflite.tree import Field, Node, Numbers, Text, Value, tables
 
 CONSTANT_ALIGNMENT = 16
