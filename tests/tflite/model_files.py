@@ -101,16 +101,25 @@ def _calls(draw: Any, number: int, graphs: int) -> list[dict[str, Any]]:
         "IfOptions": {"thenSubgraphIndex": one, "elseSubgraphIndex": two},
         "CallOnceOptions": {"initSubgraphIndex": one},
     }
+    composite = made(
+        "StableHLOCompositeOptions",
+        name=b"odml.norm",
+        compositeAttributes=ints([1, 2, 3], "u1"),
+        decompositionSubgraphIndex=one,
+    )
     return [
-        {"builtinOptionsType": getattr(schema.BuiltinOptions, kind), "builtinOptions": made(kind, **values)}
-        for kind, values in made_of.items()
+        *(
+            {"builtinOptionsType": getattr(schema.BuiltinOptions, kind), "builtinOptions": made(kind, **values)}
+            for kind, values in made_of.items()
+        ),
+        {"builtinOptions2Type": schema.BuiltinOptions2.StableHLOCompositeOptions, "builtinOptions2": composite},
     ]
 
 
 @st.composite
 def operators(draw: Any, tensors: int, number: int, graphs: int) -> Any:
     """Return an op of a subgraph, with options of some kind."""
-    one, two = schema.BuiltinOptions, schema.BuiltinOptions2
+    one = schema.BuiltinOptions
     options: dict[str, Any] = draw(
         st.sampled_from(
             [
@@ -135,12 +144,6 @@ def operators(draw: Any, tensors: int, number: int, graphs: int) -> Any:
                 {
                     "builtinOptionsType": one.RandomOptions,
                     "builtinOptions": made("RandomOptions", seed=2**40, seed2=-1),
-                },
-                {
-                    "builtinOptions2Type": two.StableHLOCompositeOptions,
-                    "builtinOptions2": made(
-                        "StableHLOCompositeOptions", name=b"odml.norm", compositeAttributes=ints([1, 2, 3], "u1")
-                    ),
                 },
                 {"customOptions": ints([7, 0, 7], "u1")},
             ]
