@@ -1,4 +1,4 @@
-"""A stage, task, metric, calibrator, packing or chart is one module and one line of a table, and is seen everywhere then."""
+"""A stage, task, metric, calibrator, packing or chart is one module and one line of a table, then seen everywhere."""
 
 from __future__ import annotations
 
