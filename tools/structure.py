@@ -219,7 +219,7 @@ def modules_twice(code: Sequence[Module]) -> dict[str, list[str]]:
 
 
 def _is_row(module: Module) -> bool:
-    """Whether a module is what its room's table has a line for: it has a ``command``, or a stage or task of its name."""
+    """Whether its room has a table with a line for a module: it has a ``command``, or a stage or task of its name."""
     room = module.path.parent.name
     if room == "cli":
         return any(_binds(node, "command") for node in module.tree.body)
