@@ -92,9 +92,9 @@ def train(model: str, data: str, recipe: str, output: str) -> dict[str, Any]:
 
 def race(*files: str) -> dict[str, Any]:
     """Time files in turns; the first one is what the others are compared with."""
-    from tfcompress.devices.local import Settings, run
+    from tfcompress.devices.local import Settings, run_locally
 
-    models = run([Path(file) for file in files], settings=Settings(runs=200, seconds=3.0))["models"]
+    models = run_locally([Path(file) for file in files], settings=Settings(runs=200, seconds=3.0))["models"]
     samples = [found["timing"]["samples_ns"] for found in models]
     medians = [median(each) for each in samples]
     return {

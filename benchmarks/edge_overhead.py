@@ -64,9 +64,9 @@ def main() -> None:
 def same_interpreter(model: Path, blocks: int) -> str:
     """Time both loops around one interpreter, in turns, and return a line."""
     sys.path.insert(0, str(ROOT))
-    from edge_runner.child import Session
+    from edge_runner.child import ChildSession
 
-    session = Session(lambda text: None)
+    session = ChildSession(lambda text: None)
     session.open(
         path=str(model),
         runtime="litert",

@@ -110,12 +110,12 @@ def read(kind: str, path: Path, features: Path) -> str:
         Exception: whatever the entry point raises.
     """
     if kind in ("h5", "keras", "savedmodel"):
-        from tfcompress.models.loading import load
+        from tfcompress.models.loading import load_model
         from tfcompress.models.signature import signature_of
 
-        signature_of(load(path).native)
+        signature_of(load_model(path).native)
         return "loaded"
-    from tfcompress.data.sources import load as load_data
+    from tfcompress.data.sources import load_data
     from tfcompress.models.specs import Signature, TensorSpec
 
     image, vector = TensorSpec("image", (8, 8, 3), "float32"), TensorSpec("v", (4,), "float32")

@@ -70,7 +70,7 @@ def native(model: Any, calibration: list[np.ndarray], samples: list[np.ndarray])
     from tfcompress.models.signature import call
     from tfcompress.tflite.agreement import output_step
     from tfcompress.tflite.contract import float_ops
-    from tfcompress.tflite.flatbuffer import read
+    from tfcompress.tflite.flatbuffer import read_model_file
 
     names = [tensor._keras_history.operation.name for tensor in model.inputs]
     inputs = dict(zip(names, samples, strict=True))
@@ -80,7 +80,7 @@ def native(model: Any, calibration: list[np.ndarray], samples: list[np.ndarray])
     trained_(job, calibration, model)
     finished = job.finish()
     content, float_size_bytes = converted(finished, model)
-    file = read(content)
+    file = read_model_file(content)
     counts = dict(file.op_counts)
     before, after, ours = call(model, inputs), call(finished, inputs), run(content, inputs)
     name = next(iter(after))

@@ -18,7 +18,7 @@ from typing import Literal, get_args
 from benchmarks.native_qat import percent, table, update
 from tfcompress.demo import MODEL
 from tfcompress.errors import ConversionError
-from tfcompress.models.loading import load
+from tfcompress.models.loading import load_model
 from tfcompress.models.specs import random_inputs
 from tfcompress.recipe import Export
 from tfcompress.tflite.convert import ConverterProcess
@@ -56,7 +56,7 @@ def contents(files: Sequence[Path], converter: ConverterProcess) -> Iterator[tup
             yield path.stem, "", path.read_bytes()
             continue
         with tempfile.TemporaryDirectory() as folder:
-            lowered = lower(load(path).native, Path(folder) / "model")
+            lowered = lower(load_model(path).native, Path(folder) / "model")
             samples = random_inputs(lowered.signature, SAMPLES, 0)
             for scheme in get_args(Scheme):
                 settings = Export(quantize=scheme)

@@ -29,9 +29,9 @@ if __name__ == "__main__":
     if not __package__:
         _become_package()
     if sys.argv[1:] == ["--child"]:
-        from edge_runner.child import main as child_main
+        from edge_runner.child import serve_requests as child_main
 
         sys.exit(child_main())
-    from edge_runner.command import main
+    from edge_runner.command import run_command_line
 
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run_command_line(sys.argv[1:]))

@@ -8,7 +8,7 @@ from typing import Any, Union
 
 import numpy as np
 
-from edge_runner.arrays import DataError
+from edge_runner.arrays import ArrayError
 from edge_runner.ndarray import Array
 from edge_runner.scorers import (
     AutoencoderScorer,
@@ -115,14 +115,14 @@ def _classification(labels: Array, output: Output) -> Labelled:
     if least < 0 or most >= output.size:
         allowed = f"class numbers in 0..{output.size - 1} (the model has {output.size} outputs)"
         msg = f"{output.where} must be {allowed}, got {least:g}..{most:g}"
-        raise DataError(msg)
+        raise ArrayError(msg)
     return Labelled(ClassificationScorer(output.size), labels.reshape(-1))
 
 
 def _binary(labels: Array, output: Output) -> Labelled:
     if output.size != 1:
         msg = f"task binary needs an output of one value a sample, got {output.shape}; leave --task out"
-        raise DataError(msg)
+        raise ArrayError(msg)
     return Labelled(BinaryScorer(), _zero_or_one(labels, output))
 
 
@@ -130,7 +130,7 @@ def _autoencoder(labels: Array, output: Output) -> Labelled:
     if output.shape != output.input_shape or output.sample is None:
         shapes = f"an output of the only input's shape {output.input_shape}, got {output.shape}"
         msg = f"task autoencoder needs {shapes}; leave --task out"
-        raise DataError(msg)
+        raise ArrayError(msg)
     return Labelled(AutoencoderScorer(output.sample), _zero_or_one(labels, output))
 
 
@@ -140,7 +140,7 @@ def _zero_or_one(labels: Array, output: Output) -> Array:
     if not whole or least < 0 or most > 1:
         got = f"{least:g}..{most:g}" if whole else f"{labels.dtype} of shape {labels.shape}"
         msg = f"{output.where} must be 0 or 1 a sample, got {got}"
-        raise DataError(msg)
+        raise ArrayError(msg)
     return labels.reshape(-1)
 
 
@@ -154,7 +154,7 @@ def _segmentation(labels: Array, output: Output) -> Labelled:
     if not _pixels(labels, output) or not _whole(labels):
         allowed = f"class numbers of shape {output.shape[:2]}"
         msg = f"{output.where} must be {allowed} a sample, got {labels.dtype} of shape {labels.shape[1:]}"
-        raise DataError(msg)
+        raise ArrayError(msg)
     plane = output.size == _each(labels)
     kind = "scores" if not plane else "classes" if output.class_numbers else "mask"
     known = {"scores": output.shape[-1], "mask": 2, "classes": VOID}[kind]
@@ -162,7 +162,7 @@ def _segmentation(labels: Array, output: Output) -> Labelled:
     if least < 0 or most >= known:
         void = f", and {VOID} for pixels that do not count" if known <= VOID else ""
         msg = f"{output.where} must be class numbers in 0..{known - 1}{void}, got {least:g}..{most:g}"
-        raise DataError(msg)
+        raise ArrayError(msg)
     return Labelled(SegmentationScorer(int(most) + 1 if kind == "classes" else known, kind), labels)
 
 
@@ -182,7 +182,7 @@ def _classes_of(labels: Array, output: Output) -> bool:
 
 def _refuse_shape(labels: Array, output: Output, first: str) -> None:
     msg = f"{output.where} must be {first} or of the output's shape {tuple(output.shape)}, got {labels.shape[1:]}"
-    raise DataError(msg)
+    raise ArrayError(msg)
 
 
 def _each(labels: Array) -> int:

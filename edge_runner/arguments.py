@@ -111,7 +111,7 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: error: {message}\n")
 
 
-def parse(arguments: Sequence[str]) -> Options:
+def parse_arguments(arguments: Sequence[str]) -> Options:
     """Read the command line; a mistake ends the process with status 2 and one line."""
     parser = _parser()
     given = vars(parser.parse_args(arguments))

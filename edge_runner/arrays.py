@@ -20,11 +20,11 @@ from edge_runner.ndarray import Array
 _LOCAL_HEADER_BYTES = 30
 
 
-class DataError(ValueError):
+class ArrayError(ValueError):
     """The data cannot be read, or does not fit the model; the message says what to do."""
 
 
-def open_data(data: Path, labels: Path | None = None) -> dict[str, Array]:
+def open_arrays(data: Path, labels: Path | None = None) -> dict[str, Array]:
     """Return the arrays to run and score by name; what a process does not touch takes no memory.
 
     Args:
@@ -44,7 +44,7 @@ def _starts_with(path: Path, magic: bytes) -> bool:
             return stream.read(len(magic)) == magic
     except OSError as error:
         msg = f"data {str(path)!r} cannot be read: {error.strerror or error}"
-        raise DataError(msg) from error
+        raise ArrayError(msg) from error
 
 
 def open_npy(path: Path) -> Array:
@@ -57,10 +57,10 @@ def open_npy(path: Path) -> Array:
         with path.open("rb") as stream:
             return _map(stream, 0, path.name)
     except (OSError, EOFError, ValueError, OverflowError) as error:
-        if isinstance(error, DataError):
+        if isinstance(error, ArrayError):
             raise
         msg = f"data {str(path)!r} cannot be read as .npy: {error}; write it with numpy.save"
-        raise DataError(msg) from error
+        raise ArrayError(msg) from error
 
 
 def open_npz(path: Path) -> dict[str, Array]:
@@ -78,10 +78,10 @@ def open_npz(path: Path) -> dict[str, Array]:
                 if info.filename.endswith(".npy")
             }
     except (*unreadable, struct.error, zlib.error) as error:
-        if isinstance(error, DataError):
+        if isinstance(error, ArrayError):
             raise
         msg = f"data {str(path)!r} cannot be read as .npz: {error}; write it with numpy.savez"
-        raise DataError(msg) from error
+        raise ArrayError(msg) from error
 
 
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, stream: IO[bytes], folder: Path) -> Array:
@@ -112,7 +112,7 @@ def _map(stream: IO[bytes], start: int, name: str) -> Array:
     shape, fortran, dtype = read_header(stream)
     if dtype.hasobject:
         msg = f"data member {name!r} holds Python objects; save it as a numeric array"
-        raise DataError(msg)
+        raise ArrayError(msg)
     if 0 in shape:
         return np.empty(shape, dtype)
     size = math.prod(shape) * dtype.itemsize

@@ -18,7 +18,7 @@ _MOST_AXES = 32
 _MOST_BYTES = 1 << 48
 
 
-def check(graph: Graph, content: bytes | memoryview, memory_bytes: int | None = None) -> None:
+def check_can_run(graph: Graph, content: bytes | memoryview, memory_bytes: int | None = None) -> None:
     """Refuse a file that no interpreter could run.
 
     Args:
@@ -46,7 +46,7 @@ def references(graph: Graph) -> None:
     """Refuse a file in which a number names a tensor, buffer or subgraph that is not there, or a shape cannot be one.
 
     A file that passes can be walked through without another look at its numbers, whether an interpreter could run it or
-    not; :func:`check` asks for that as well.
+    not; :func:`check_can_run` asks for that as well.
 
     Raises:
         ModelFileError: the message says where.

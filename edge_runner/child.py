@@ -21,7 +21,7 @@ from edge_runner import delegation, environment, runtimes, timing
 from edge_runner.summary import median
 
 
-class Session:
+class ChildSession:
     """One model, from opening to scoring.
 
     Args:
@@ -101,7 +101,7 @@ class Session:
             "inputs": [{**tensor.to_dict(), "range": ranges.get(tensor.name)} for tensor in model.inputs],
             "outputs": [tensor.to_dict() for tensor in model.outputs],
             "input_values": "first sample of the data" if self.feed else f"made up, seed {seed}",
-            "delegate": delegation.name(model.nodes()),
+            "delegate": delegation.delegate_name(model.nodes()),
             "delegation": delegation.coverage(model.nodes()),
             "taken": delegation.taken(model.nodes() or ()),
             "before_bytes": before,
@@ -112,10 +112,10 @@ class Session:
         self.data, self.feed = {}, None
         if data is None:
             return []
-        from edge_runner.arrays import open_data
+        from edge_runner.arrays import open_arrays
         from edge_runner.feeding import Feed
 
-        self.data = open_data(Path(data), Path(labels) if labels else None)
+        self.data = open_arrays(Path(data), Path(labels) if labels else None)
         self.feed = Feed(self.model.inputs, self.data)
         self.feed.fit(self.model)
         return self.feed.check(self.model.inputs, expects)
@@ -156,9 +156,9 @@ class Session:
 
     def difference(self, *, path: str, how: dict[str, Any], other: str, shapes: dict[str, list[int]]) -> dict[str, Any]:
         """Compare outputs with those of other kernels."""
-        from edge_runner.probing import difference
+        from edge_runner.probing import kernel_differences
 
-        return {"outputs": difference(path, how, other, shapes)}
+        return {"outputs": kernel_differences(path, how, other, shapes)}
 
     def _beat(self) -> None:
         self.alive("timing")
@@ -183,7 +183,7 @@ class Session:
         return {**found, "seconds": time.perf_counter() - start}
 
 
-def main() -> int:
+def serve_requests() -> int:
     """Serve requests until standard input ends, or one of them fails."""
     with contextlib.suppress(ImportError, ValueError, OSError):
         import resource
@@ -196,7 +196,7 @@ def main() -> int:
         importlib.import_module("numpy")  # while the parent is still busy with itself
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    session = Session(lambda text: _send(answers, {"alive": text}))
+    session = ChildSession(lambda text: _send(answers, {"alive": text}))
     for line in sys.stdin:
         try:
             _send(answers, session.answer(json.loads(line)))
@@ -216,4 +216,4 @@ def _send(stream: TextIO, message: dict[str, Any]) -> None:
 
 def _reason(error: Exception) -> str:
     text = " ".join(str(error).split())
-    return text if type(error).__name__ == "DataError" else f"{type(error).__name__}: {text}"
+    return text if type(error).__name__ == "ArrayError" else f"{type(error).__name__}: {text}"

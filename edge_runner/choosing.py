@@ -9,7 +9,7 @@ from edge_runner.runtimes import Found
 _PROBE_SECONDS = 120
 
 
-def examine(name: str) -> Found:
+def examine_runtime(name: str) -> Found:
     """Try the runtime *name* on the smallest model, in a process of its own."""
     if not runtimes.installed(name):
         return Found(name, None, f"{runtimes.MODULES[name]} is not installed", runtimes.advice())
@@ -17,11 +17,11 @@ def examine(name: str) -> Found:
         try:
             answer = child.ask({"do": "probe", "runtime": name})
         except ChildFailed as error:
-            return runtimes.explain(name, str(error))
+            return runtimes.explain_failure(name, str(error))
     return Found(name, answer["version"])
 
 
-def choose(asked: str) -> tuple[Found | None, list[Found]]:
+def choose_runtime(asked: str) -> tuple[Found | None, list[Found]]:
     """Return the runtime to use and those that were found wanting before it.
 
     Args:
@@ -32,7 +32,7 @@ def choose(asked: str) -> tuple[Found | None, list[Found]]:
     """
     wanting: list[Found] = []
     for name in runtimes.ORDER if asked == "auto" else (asked,):
-        found = examine(name)
+        found = examine_runtime(name)
         if not found.problem:
             return found, [other for other in wanting if runtimes.installed(other.name)]
         wanting.append(found)

@@ -18,7 +18,7 @@ _PROBE_SECONDS = 120
 _MEASURES_NOTHING = {"-h", "--help", "--doctor"}
 
 
-def main(argv: Sequence[str]) -> int:
+def run_command_line(argv: Sequence[str]) -> int:
     """Run the command line *argv* and return the exit status."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # as standard error does: no µ ends a measurement
@@ -33,17 +33,17 @@ def _run(argv: Sequence[str]) -> int:
     with Child(_PROBE_SECONDS) as child:
         from edge_runner import arguments, starting
 
-        options = arguments.parse(argv)
+        options = arguments.parse_arguments(argv)
         begun = starting.begin(options, child)
         from edge_runner import running
 
-        return running.run(options, begun)
+        return running.run_measurement(options, begun)
 
 
 def _doctor(argv: Sequence[str]) -> int:
     from edge_runner import arguments, doctor
 
-    options = arguments.parse(argv)
+    options = arguments.parse_arguments(argv)
     try:
         return doctor.doctor(as_json=options.json, output=options.output)
     except OSError as error:

@@ -56,7 +56,7 @@ def rounds_of(blocks: Sequence[Mapping[str, Any]], samples_ns: Sequence[int]) ->
     }
 
 
-def compare(first: Rounds, second: Rounds, seed: int) -> dict[str, Any] | None:
+def compare_rounds(first: Rounds, second: Rounds, seed: int) -> dict[str, Any] | None:
     """Return how many times as long *first* takes as *second*, with an interval and a verdict on *second*.
 
     The estimate is the mean over processes of the median over rounds of the logarithm of the ratio. The bootstrap's
@@ -134,7 +134,7 @@ def all_pairs(models: Sequence[Mapping[str, Any]], groups: Sequence[Sequence[int
         rounds = {p: rounds_of(models[p]["timing"]["blocks"], models[p]["timing"]["samples_ns"]) for p in sound}
         for index, one in enumerate(sound):
             for other in sound[index + 1 :]:
-                result = compare(rounds[one], rounds[other], seed)
+                result = compare_rounds(rounds[one], rounds[other], seed)
                 if result:
                     found.append({"first": one, "second": other, **result})
     return found

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # the interpreter's module loads numpy, which whoever imports this one may not need
-    from edge_runner.interpreter import Node
+    from edge_runner.interpreter import PlannedOp
 
 DELEGATE = "DELEGATE"
 
 
-def name(nodes: Sequence[Node] | None) -> str | None:
+def delegate_name(nodes: Sequence[PlannedOp] | None) -> str | None:
     """Return ``XNNPACK`` when a delegate took ops, ``none`` when none did, None when the runtime does not tell.
 
     XNNPACK is the only delegate that the runtimes apply by themselves.
@@ -21,7 +21,7 @@ def name(nodes: Sequence[Node] | None) -> str | None:
     return "XNNPACK" if any(node.op == DELEGATE for node in nodes) else "none"
 
 
-def taken(nodes: Sequence[Node]) -> list[bool]:
+def taken(nodes: Sequence[PlannedOp]) -> list[bool]:
     """Say of each of the file's own nodes, in order, whether a delegate runs it.
 
     A delegate's node stands behind the file's, with the tensors that go in and come out: what lies between them, found
@@ -39,7 +39,7 @@ def taken(nodes: Sequence[Node]) -> list[bool]:
     return result
 
 
-def _mark(delegate: Node, own: Sequence[Node], producer: dict[int, int], result: list[bool]) -> None:
+def _mark(delegate: PlannedOp, own: Sequence[PlannedOp], producer: dict[int, int], result: list[bool]) -> None:
     enters, open_ends = set(delegate.inputs), list(delegate.outputs)
     while open_ends:
         place = producer.get(open_ends.pop())
@@ -49,7 +49,7 @@ def _mark(delegate: Node, own: Sequence[Node], producer: dict[int, int], result:
         open_ends.extend(tensor for tensor in own[place].inputs if tensor not in enters)
 
 
-def coverage(nodes: Sequence[Node] | None) -> dict[str, Any] | None:
+def coverage(nodes: Sequence[PlannedOp] | None) -> dict[str, Any] | None:
     """Return how many nodes there are and how many a delegate took; None where the runtime does not tell."""
     if nodes is None:
         return None

@@ -116,7 +116,7 @@ def _part(path: Path) -> tuple[Path, int]:
     return part, os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
 
 
-def write(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes) -> None:
     """Write *content* to *path* so that the file is there whole or not at all.
 
     Raises:

@@ -56,20 +56,20 @@ def doctor(*, as_json: bool = False, output: Path | None = None) -> int:
     found = examination()
     content = json.dumps(found, indent=1)
     if output:
-        destinations.write(output, f"{content}\n".encode())
-    print(text(found) if output or not as_json else content)
+        destinations.write_whole(output, f"{content}\n".encode())
+    print(examination_text(found) if output or not as_json else content)
     return WORKS if found["works"] else NONE_WORKS
 
 
 def examination() -> dict[str, Any]:
     """Return all that was found out, None where the system does not say."""
     machine = runtimes.here()
-    found = [choosing.examine(name) for name in runtimes.ORDER]
+    found = [choosing.examine_runtime(name) for name in runtimes.ORDER]
     facts = {
         **environment.fixed(),
         "numpy": runtimes.numpy_version(),
         "libc": " ".join(platform.libc_ver()).strip() or None,
-        "cpu_features": features(environment.text(Path("/proc/cpuinfo")) or ""),
+        "cpu_features": features(environment.system_text(Path("/proc/cpuinfo")) or ""),
         "memory_available_bytes": environment.available_memory_bytes(),
         "externally_managed": machine.managed,
         "now": environment.changing(),
@@ -136,7 +136,7 @@ def throttling(flags: str | None) -> list[str]:
     return [f"get_throttled is {flags}: {meaning}" for bit, meaning in THROTTLED.items() if value >> bit & 1]
 
 
-def text(found: dict[str, Any]) -> str:
+def examination_text(found: dict[str, Any]) -> str:
     """Return the examination for a person."""
     facts, now = found["machine"], found["machine"]["now"]
     board = facts["board"] or facts["cpu"] or "unknown machine"

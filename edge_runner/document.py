@@ -144,7 +144,7 @@ def add_file(model: dict[str, Any], path: Path, memory_bytes: int | None = None)
 def _checked(view: memoryview, memory_bytes: int | None) -> flatbuffer.FileFacts:
     """Read the file's facts; an error's traceback would hold the mapping, so it is raised without."""
     try:
-        return flatbuffer.read(view, memory_bytes)
+        return flatbuffer.read_facts(view, memory_bytes)
     except flatbuffer.ModelFileError as error:
         refusal = str(error)
     raise flatbuffer.ModelFileError(refusal)
@@ -253,7 +253,7 @@ def add_memory(model: dict[str, Any]) -> None:
 def add_arena(model: dict[str, Any], path: Path) -> None:
     """Fill in the planned arena, computed from the file, whose extents must all be settled."""
     with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        lifetimes = arena.lifetimes(graph.read(memoryview(content)).subgraphs[0])
+        lifetimes = arena.lifetimes(graph.read_graph(memoryview(content)).subgraphs[0])
     model["memory"]["planned_arena_bytes"] = arena.planned_bytes(lifetimes)
     model["memory"]["planned_by"] = arena.PLANNED_BY
 

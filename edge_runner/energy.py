@@ -47,17 +47,17 @@ class Window:
         return (self.load_joules - self.idle_watts * self.load_seconds) / self.inferences
 
 
-def source(options: Options) -> PowerSource | None:
+def chosen_source(options: Options) -> PowerSource | None:
     """Return what to measure with: what was named, else the best that is found; None when there is nothing.
 
     Raises:
         PowerError: what was named does not work.
     """
     if options.power_command:
-        return power.command(options.power_command)
+        return power.command_source(options.power_command)
     if options.ina:
-        return ina.source(ina.wiring(options.ina))
-    return power.find()
+        return ina.sensor_source(ina.wiring(options.ina))
+    return power.find_source()
 
 
 def energy(subject: Subject, options: Options, runtime: str, tell: Tell) -> dict[str, Any]:
@@ -65,7 +65,7 @@ def energy(subject: Subject, options: Options, runtime: str, tell: Tell) -> dict
     if options.assume_watts is not None:
         return assumed(options.assume_watts, subject.entry["timing"]["summary"]["mean_ms"])
     try:
-        meter = source(options)
+        meter = chosen_source(options)
         if meter is None:
             return document.no_energy(power.NOTHING_HERE)
         windows = _windows(meter, subject, options, runtime, tell)

@@ -13,7 +13,7 @@ ROOT = Path("/")
 _CPU = "sys/devices/system/cpu"
 
 
-def text(path: Path) -> str | None:
+def system_text(path: Path) -> str | None:
     """Return the stripped text of a file of the system, None when it cannot be read or is empty."""
     try:
         content = path.read_text("utf-8", "replace")
@@ -24,7 +24,7 @@ def text(path: Path) -> str | None:
 
 def number(path: Path) -> int | None:
     """Return the whole number a file of the system holds, or None."""
-    content = text(path)
+    content = system_text(path)
     try:
         return None if content is None else int(content)
     except ValueError:
@@ -34,7 +34,7 @@ def number(path: Path) -> int | None:
 def fixed() -> dict[str, Any]:
     """Return what does not change while the runner runs."""
     return {
-        "board": text(Path("/proc/device-tree/model")),
+        "board": system_text(Path("/proc/device-tree/model")),
         "cpu": _cpu(),
         "cores": os.cpu_count(),
         "cores_usable": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
@@ -54,7 +54,7 @@ def changing(root: Path = ROOT) -> dict[str, Any]:
         root: where /sys and /proc hang; another one in tests.
     """
     cores = sorted((root / _CPU).glob("cpu[0-9]*"), key=lambda core: int(core.name[3:]))
-    governors = [governor for core in cores if (governor := text(core / "cpufreq/scaling_governor"))]
+    governors = [governor for core in cores if (governor := system_text(core / "cpufreq/scaling_governor"))]
     frequencies = [hz for core in cores if (hz := number(core / "cpufreq/scaling_cur_freq")) is not None]
     warm = temperatures(root)
     return {
@@ -73,7 +73,7 @@ def changing(root: Path = ROOT) -> dict[str, Any]:
 def temperatures(root: Path = ROOT) -> dict[str, float]:
     """Return °C by thermal zone, ``NUMBER TYPE``; empty where there are none."""
     zones = sorted((root / "sys/class/thermal").glob("thermal_zone[0-9]*"), key=lambda zone: int(zone.name[12:]))
-    found = {f"{zone.name[12:]} {text(zone / 'type') or ''}".strip(): number(zone / "temp") for zone in zones}
+    found = {f"{zone.name[12:]} {system_text(zone / 'type') or ''}".strip(): number(zone / "temp") for zone in zones}
     return {name: degrees / 1000 for name, degrees in found.items() if degrees is not None}
 
 
@@ -91,7 +91,7 @@ def throttle_events(root: Path = ROOT) -> int | None:
 
 def throttled(root: Path = ROOT) -> str | None:
     """Return the Raspberry Pi firmware's throttling flags (``0x0``: never), None on other machines."""
-    from_kernel = text(root / "sys/devices/platform/soc/soc:firmware/get_throttled")
+    from_kernel = system_text(root / "sys/devices/platform/soc/soc:firmware/get_throttled")
     if from_kernel is not None:
         return f"0x{from_kernel.removeprefix('0x')}"
     import shutil  # these take longer to load than a model's process can spare at its start
@@ -109,7 +109,7 @@ def throttled(root: Path = ROOT) -> str | None:
 
 def _cpu() -> str | None:
     found: dict[str, str] = {}
-    for line in (text(Path("/proc/cpuinfo")) or "").splitlines():
+    for line in (system_text(Path("/proc/cpuinfo")) or "").splitlines():
         key, _, value = line.partition(":")
         found.setdefault(key.strip(), value.strip())
     return found.get("model name") or found.get("Hardware") or found.get("Model") or platform.processor() or None
@@ -117,7 +117,7 @@ def _cpu() -> str | None:
 
 def memory_bytes() -> int | None:
     """Return the machine's memory as the system counts it, None when it is not known."""
-    told = meminfo("MemTotal", text(Path("/proc/meminfo")) or "")
+    told = meminfo("MemTotal", system_text(Path("/proc/meminfo")) or "")
     try:
         return told or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (ValueError, OSError):
@@ -125,7 +125,7 @@ def memory_bytes() -> int | None:
 
 
 def _system() -> str | None:
-    for line in (text(Path("/etc/os-release")) or "").splitlines():
+    for line in (system_text(Path("/etc/os-release")) or "").splitlines():
         key, _, value = line.partition("=")
         if key == "PRETTY_NAME":
             return value.strip('"')
@@ -141,7 +141,7 @@ def _load() -> float | None:
 
 def peak_memory_bytes() -> int | None:
     """Return the most memory this process ever had resident (VmHWM), None where /proc does not say."""
-    for line in (text(Path("/proc/self/status")) or "").splitlines():
+    for line in (system_text(Path("/proc/self/status")) or "").splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
     return None
@@ -149,7 +149,7 @@ def peak_memory_bytes() -> int | None:
 
 def available_memory_bytes() -> int | None:
     """Return how much memory the system could give without swapping, None where /proc does not say."""
-    return meminfo("MemAvailable", text(Path("/proc/meminfo")) or "")
+    return meminfo("MemAvailable", system_text(Path("/proc/meminfo")) or "")
 
 
 def meminfo(name: str, content: str) -> int | None:
@@ -163,7 +163,7 @@ def meminfo(name: str, content: str) -> int | None:
 
 def started_ns() -> int | None:
     """Return when this process was started, on the monotonic clock, to a hundredth of a second; None without /proc."""
-    stat = text(Path("/proc/self/stat"))
+    stat = system_text(Path("/proc/self/stat"))
     if stat is None or not hasattr(time, "CLOCK_BOOTTIME"):
         return None
     ticks = int(stat.rpartition(")")[2].split()[19])

@@ -17,7 +17,9 @@ def extras(options: Options, runtime: str, subjects: Sequence[Subject], tell: Te
         if options.per_op:
             subject.entry["per_op"] = per_op.per_op(subject, options, runtime, tell)
             if subject.entry["delegation"]:
-                subject.entry["delegation"]["difference"] = per_op.difference(subject, options, runtime, tell)
+                subject.entry["delegation"]["difference"] = per_op.differences_by_kernels(
+                    subject, options, runtime, tell
+                )
         if options.throughput:
             subject.entry["throughput"] = throughput.throughput(subject, options, runtime, tell)
         if options.energy:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from edge_runner.arrays import DataError, release
+from edge_runner.arrays import ArrayError, release
 from edge_runner.interpreter import Model, Tensor
 from edge_runner.ndarray import Array
 
@@ -23,7 +23,7 @@ UNUSED_LIMIT = 0.05
 """Data that spans less than this fraction of what an input can represent was probably scaled otherwise in training."""
 
 
-def quantize(real: Array, tensor: Tensor) -> Array:
+def quantize_array(real: Array, tensor: Tensor) -> Array:
     """Return *real* as *tensor* stores it; real values of any shape, rounded half to even."""
     if tensor.scale is None or tensor.zero_point is None:
         plain: Array = real.astype(tensor.dtype)
@@ -58,11 +58,11 @@ class Feed:
         sizes = {name: len(array) for name, array in self.arrays.items()}
         if len(set(sizes.values())) != 1:
             msg = f"data: every input must have equally many samples, got {sizes}"
-            raise DataError(msg)
+            raise ArrayError(msg)
         self.size = next(iter(sizes.values()))
         if not self.size:
             msg = "data holds no samples"
-            raise DataError(msg)
+            raise ArrayError(msg)
         self.ranges: dict[str, dict[str, Any]] = {}
 
     def fit(self, model: Model) -> None:
@@ -78,7 +78,7 @@ class Feed:
                     f"data for input {tensor.name!r} must have samples of shape {tensor.shape[1:]}, got {sample}; "
                     "write it as the model was trained, batch first"
                 )
-                raise DataError(msg)
+                raise ArrayError(msg)
             if wanted != tensor.shape:
                 model.resize(tensor, wanted)
                 resized = True
@@ -137,7 +137,7 @@ class Feed:
             values = self.real(tensor, int(place))
             if values.dtype.kind == "f" and not np.isfinite(values).all():
                 msg = f"data for input {tensor.name!r} must be finite, got NaN or infinity; clean the data"
-                raise DataError(msg)
+                raise ArrayError(msg)
             low, high = min(low, float(values.min())), max(high, float(values.max()))
             total += values.size
             if expected is not None:
@@ -176,14 +176,14 @@ def as_stored(values: Array, tensor: Tensor) -> Array:
     """Return *values* in the dtype that *tensor* stores; see the module's docstring."""
     if values.dtype == tensor.dtype:
         return np.ascontiguousarray(values)
-    return quantize(values, tensor)
+    return quantize_array(values, tensor)
 
 
 def labels_for(name: str, outputs: int, data: Mapping[str, Array]) -> Array | None:
     """Return the labels of output *name* (``y.NAME``, or ``y`` when it is the only one), or None."""
     try:
         return _find("y", name, outputs, data)
-    except DataError:
+    except ArrayError:
         return None
 
 
@@ -195,10 +195,10 @@ def _find(prefix: str, name: str, count: int, data: Mapping[str, Array]) -> Arra
             array = data[key]
             if array.ndim == 0 or array.dtype.kind not in "fiub":
                 msg = f"data member {key!r} must be numbers, samples first, got {array.dtype} of shape {array.shape}"
-                raise DataError(msg)
+                raise ArrayError(msg)
             return array
     msg = f"data must hold {' or '.join(map(repr, keys))}, got {', '.join(sorted(data)) or 'nothing'}"
-    raise DataError(msg)
+    raise ArrayError(msg)
 
 
 def _range_warning(tensor: Tensor, seen: Mapping[str, Any], expected: _Expected | None) -> list[str]:

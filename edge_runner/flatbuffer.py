@@ -16,7 +16,7 @@ from edge_runner import check, graph
 from edge_runner.cursor import ModelFileError
 from edge_runner.graph import FileSubgraph, Graph
 
-__all__ = ["Expected", "FileFacts", "ModelFileError", "read"]
+__all__ = ["Expected", "FileFacts", "ModelFileError", "read_facts"]
 
 _BROUGHT = {"AudioSpectrogram", "Mfcc", "NumericVerify", "TFLite_Detection_PostProcess"}
 """Custom ops that the interpreters bring along all the same."""
@@ -74,7 +74,7 @@ class FileFacts:
         return [name for name, shape in self.shapes.items() if -1 in shape[1:]]
 
 
-def read(content: bytes | memoryview, memory_bytes: int | None = None) -> FileFacts:
+def read_facts(content: bytes | memoryview, memory_bytes: int | None = None) -> FileFacts:
     """Check a .tflite file and return what it says about itself.
 
     Args:
@@ -84,8 +84,8 @@ def read(content: bytes | memoryview, memory_bytes: int | None = None) -> FileFa
     Raises:
         ModelFileError: it is empty, truncated, something else, or breaks a rule of :mod:`edge_runner.check`.
     """
-    model = graph.read(content)
-    check.check(model, content, memory_bytes)
+    model = graph.read_graph(content)
+    check.check_can_run(model, content, memory_bytes)
     name, inputs, outputs = _signature(model)
     return FileFacts(
         version=model.version,

@@ -166,7 +166,7 @@ class _Code(NamedTuple):
     custom: bool
 
 
-def read(content: bytes | memoryview) -> Graph:
+def read_graph(content: bytes | memoryview) -> Graph:
     """Return what the file describes.
 
     Raises:
@@ -199,7 +199,7 @@ def _code(table: Table) -> _Code:
     custom = table.text(1)
     if number == opnames.CUSTOM:
         return _Code(custom or "CUSTOM", version, custom=True)
-    return _Code(opnames.name(number), version, custom=False)
+    return _Code(opnames.op_name(number), version, custom=False)
 
 
 def _buffer(table: Table, number: int, file_bytes: int) -> Buffer:

@@ -48,7 +48,7 @@ def wiring(given: str) -> Wiring:
     return found
 
 
-def source(where: Wiring, device: Path = Path("/dev")) -> PowerSource:
+def sensor_source(where: Wiring, device: Path = Path("/dev")) -> PowerSource:
     """Return the sensor at *where*.
 
     Raises:

@@ -54,7 +54,7 @@ class Tensor:
         }
 
 
-class Node(NamedTuple):
+class PlannedOp(NamedTuple):
     """An op as the interpreter lists it; tensors by index, -1 for one left out."""
 
     op: str
@@ -168,7 +168,7 @@ class Model:
         """Forget what a stateful op remembers of earlier inferences."""
         self.interpreter.reset_all_variables()
 
-    def nodes(self) -> list[Node] | None:
+    def nodes(self) -> list[PlannedOp] | None:
         """Return the nodes of the first subgraph, those that a delegate added behind the file's own.
 
         The runtimes have no public question for it; their op list is a private method of old standing. None where a
@@ -179,7 +179,7 @@ class Model:
             return None
         try:
             return [
-                Node(str(op["op_name"]), tuple(map(int, op["inputs"])), tuple(map(int, op["outputs"])))
+                PlannedOp(str(op["op_name"]), tuple(map(int, op["inputs"])), tuple(map(int, op["outputs"])))
                 for op in listing()
             ]
         except (KeyError, TypeError, ValueError, RuntimeError):

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 
-def compare(rights: Sequence[Mapping[str, str] | None]) -> list[dict[str, Any]]:
+def compare_scored(rights: Sequence[Mapping[str, str] | None]) -> list[dict[str, Any]]:
     """Compare each model with the first that was scored, output by output.
 
     Outputs belong together by name; where both models have only one, whatever it is called.

@@ -62,7 +62,7 @@ def looked_at(options: Options) -> list[Subject]:
     return subjects
 
 
-def measure(
+def measure_subjects(
     subjects: list[Subject],
     options: Options,
     runtime: str,

@@ -64,6 +64,6 @@ ELEMENT_BITS = {
 TYPES = tuple(ELEMENT_BITS)
 
 
-def name(code: int) -> str:
+def op_name(code: int) -> str:
     """Return the name of a builtin op; ``OP_300`` for one that is newer than this table."""
     return BUILTIN[code] if code < len(BUILTIN) else f"OP_{code}"

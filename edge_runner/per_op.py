@@ -30,7 +30,7 @@ def per_op(subject: Subject, options: Options, runtime: str, tell: Tell) -> dict
     if subject.open_inputs:
         return _entry(reason=f"the file leaves open the shape of {', '.join(subject.open_inputs)}: {_OPEN}")
     try:
-        operators = graph.read(subject.path.read_bytes()).subgraphs[0]
+        operators = graph.read_graph(subject.path.read_bytes()).subgraphs[0]
     except OSError as error:
         return _entry(reason=f"cannot read the file again: {error.strerror}")
     answers, reasons = _times(subject, options, runtime, len(operators.operators), tell)
@@ -117,7 +117,7 @@ def how(subject: Subject, runtime: str) -> dict[str, Any]:
     return {"runtime": runtime, **subject.entry["settings"]}
 
 
-def difference(subject: Subject, options: Options, runtime: str, tell: Tell) -> list[dict[str, Any]]:
+def differences_by_kernels(subject: Subject, options: Options, runtime: str, tell: Tell) -> list[dict[str, Any]]:
     """Compare the outputs with those of the runtime's kernels without a delegate, and of the reference kernels."""
     found: list[dict[str, Any]] = []
     for other in ("no-delegate", "reference"):

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from edge_runner.environment import ROOT, number, text
+from edge_runner.environment import ROOT, number, system_text
 
 T = TypeVar("T")
 PERIOD_SECONDS = 0.05
@@ -58,7 +58,7 @@ class Rapl(PowerSource):
 
     def __init__(self, root: Path = ROOT) -> None:
         zones = sorted((root / "sys/class/powercap").glob("*rapl:*"))
-        self.zones = [zone for zone in zones if re.match(r"package|dram", text(zone / "name") or "")]
+        self.zones = [zone for zone in zones if re.match(r"package|dram", system_text(zone / "name") or "")]
 
     @property
     def usable(self) -> bool:
@@ -128,7 +128,7 @@ class Sampled(PowerSource):
 def hwmon(root: Path = ROOT) -> PowerSource | None:
     """Return an INA2xx that the kernel knows, or None."""
     for chip in sorted((root / "sys/class/hwmon").glob("hwmon*")):
-        kind = text(chip / "name")
+        kind = system_text(chip / "name")
         if kind in _HWMON_CHIPS and _hwmon_watts(chip) is not None:
             return Sampled(f"{kind} by hwmon", lambda chip=chip: _known(_hwmon_watts(chip), f"{chip}"))  # type: ignore[misc]
     return None
@@ -145,7 +145,7 @@ def _hwmon_watts(chip: Path) -> float | None:
 def battery(root: Path = ROOT) -> PowerSource | None:
     """Return the gauge of a battery that is discharging (one on the mains tells nothing), or None."""
     for supply in sorted((root / "sys/class/power_supply").glob("*")):
-        discharging = text(supply / "type") == "Battery" and text(supply / "status") == "Discharging"
+        discharging = system_text(supply / "type") == "Battery" and system_text(supply / "status") == "Discharging"
         if discharging and _battery_watts(supply) is not None:
             return Sampled(
                 f"battery gauge {supply.name} (the whole machine)",
@@ -203,7 +203,7 @@ def pmic_watts(said: str) -> float:
     return sum(amperes[rail] * volts[rail] for rail in rails)
 
 
-def command(line: str) -> PowerSource:
+def command_source(line: str) -> PowerSource:
     """Return a program that prints watts: a USB meter's, a PDU's; the last number it prints counts.
 
     Raises:
@@ -237,7 +237,7 @@ NOTHING_HERE = (
 )
 
 
-def find(root: Path = ROOT) -> PowerSource | None:
+def find_source(root: Path = ROOT) -> PowerSource | None:
     """Return the best source of this machine, or None: a sensor of the whole supply before a part's own counters."""
     rapl = Rapl(root)
     return hwmon(root) or pmic() or (rapl if rapl.usable else None) or battery(root)

@@ -32,7 +32,7 @@ class Nodes:
 
     def __init__(self, path: str, how: dict[str, Any], seed: int) -> None:
         self.content = Path(path).read_bytes()
-        self.graph = graph.read(self.content)
+        self.graph = graph.read_graph(self.content)
         self.how = how
         self.seed = seed
         self.empty: Callable[[], object] | None = None
@@ -78,7 +78,9 @@ def outputs(model: Model, runs: Sequence[dict[str, Array]]) -> list[list[Array]]
     return found
 
 
-def difference(path: str, how: dict[str, Any], other: str, shapes: dict[str, list[int]]) -> list[dict[str, Any]]:
+def kernel_differences(
+    path: str, how: dict[str, Any], other: str, shapes: dict[str, list[int]]
+) -> list[dict[str, Any]]:
     """Compare what the model says with what it says under other kernels, on the same three made-up inputs.
 
     Args:

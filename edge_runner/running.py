@@ -34,7 +34,7 @@ ALL_FINE, SOME_FAILED, USAGE, NO_INTERPRETER = 0, 1, 2, 3
 UNWRITTEN = "--outputs: cannot write"
 
 
-def run(options: Options, begun: Begun | None) -> int:
+def run_measurement(options: Options, begun: Begun | None) -> int:
     """Measure, write the document, and return the exit status.
 
     Args:
@@ -46,7 +46,7 @@ def run(options: Options, begun: Begun | None) -> int:
     except ShapeError as error:
         say(str(error))
         return USAGE
-    chosen = starting.choose(options, begun)
+    chosen = starting.runtime_to_use(options, begun)
     if chosen.runtime is None:
         say(choosing.complaint(chosen.wanting))
         return NO_INTERPRETER
@@ -83,12 +83,12 @@ def _measure(
 ) -> Measured:
     place, runtime = Path(folder) if folder else None, result["runtime"]["name"]
     with table.Status(sys.stderr) as status:
-        measured = measure.measure(subjects, options, runtime, place, status.tell, spare)
+        measured = measure.measure_subjects(subjects, options, runtime, place, status.tell, spare)
         extras.extras(options, runtime, measured.subjects, status.tell)
         result["models"] = measured.entries
         if options.interleaved:
             result["comparisons"] = comparison.all_pairs(measured.entries, measured.groups, options.seed)
-        result["accuracy_comparisons"] = mcnemar.compare([subject.right for subject in measured.subjects])
+        result["accuracy_comparisons"] = mcnemar.compare_scored([subject.right for subject in measured.subjects])
     if place and options.outputs:
         try:
             measure.collect(place, options.outputs, result["models"])
@@ -116,7 +116,7 @@ def _write(options: Options, result: dict[str, Any]) -> None:
     """
     shown = table.render(result)
     if options.output:
-        destinations.write(options.output, document.to_json(result))
+        destinations.write_whole(options.output, document.to_json(result))
     elif options.json or not sys.stdout.isatty():
         sys.stdout.flush()
         _all_of(document.to_json(result))

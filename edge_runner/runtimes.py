@@ -61,7 +61,7 @@ def installed(name: str) -> bool:
     return util.find_spec(MODULES[name]) is not None
 
 
-def explain(name: str, error: str) -> Found:
+def explain_failure(name: str, error: str) -> Found:
     """Turn the error with which a runtime failed on the smallest model into a problem and its mend."""
     found, numpy = version(name), numpy_version()
     if name == "tflite-runtime" and numpy is not None and int(numpy.split(".")[0]) >= 2:

@@ -32,7 +32,7 @@ def empty(task: str, samples: int) -> dict[str, Any]:
 
 
 def bits(right: Sequence[int]) -> str:
-    """Return ``SAMPLES:HEX`` of what is 1 where a sample was right; see :func:`edge_runner.mcnemar.compare`."""
+    """Return ``SAMPLES:HEX`` of what is 1 where a sample was right; see :func:`edge_runner.mcnemar.compare_scored`."""
     return f"{len(right)}:{np.packbits(np.asarray(right, np.uint8)).tobytes().hex() or '0'}"
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.lib.format import open_memmap
 
 from edge_runner import accuracy, feeding
-from edge_runner.arrays import DataError, release
+from edge_runner.arrays import ArrayError, release
 from edge_runner.interpreter import Model, Tensor
 from edge_runner.ndarray import Array
 
@@ -45,7 +45,8 @@ def score(
         alive: told how far it is.
 
     Returns:
-        ``outputs``: the scores by output; ``right``: which samples were (see :func:`edge_runner.mcnemar.compare`).
+        ``outputs``: the scores by output; ``right``: which samples were (see
+        :func:`edge_runner.mcnemar.compare_scored`).
 
     Raises:
         DataError: labels that do not fit.
@@ -73,7 +74,7 @@ def _scorers(
         if labels is not None:
             if len(labels) < count:
                 msg = f"data must hold a label for each of the {count} samples, got {len(labels)} for {tensor.name!r}"
-                raise DataError(msg)
+                raise ArrayError(msg)
             output = accuracy.Output(
                 tensor.shape[1:],
                 class_numbers=tensor.dtype.kind in "iu" and tensor.scale is None,
@@ -136,5 +137,5 @@ def _batch(inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> int:
     sizes = {tensor.name: tensor.shape[0] if tensor.shape else 0 for tensor in (*inputs, *outputs)}
     if len(set(sizes.values())) != 1:
         msg = f"the first extent of every input and output must be the batch to score samples, got {sizes}"
-        raise DataError(msg)
+        raise ArrayError(msg)
     return next(iter(sizes.values()))

@@ -46,7 +46,7 @@ def begin(options: Options, child: Child) -> Begun | None:
     return Begun(name, child)
 
 
-def choose(options: Options, begun: Begun | None) -> Chosen:
+def runtime_to_use(options: Options, begun: Begun | None) -> Chosen:
     """Return the runtime that was begun with if it works, otherwise look closely at all that may be used."""
     if begun:
         version = runtimes.version(begun.name)  # looked up here while the process is busy
@@ -59,5 +59,5 @@ def choose(options: Options, begun: Begun | None) -> Chosen:
             return Chosen(Found(begun.name, version), begun.child, [])
     from edge_runner import choosing
 
-    runtime, wanting = choosing.choose(options.runtime)
+    runtime, wanting = choosing.choose_runtime(options.runtime)
     return Chosen(runtime, None, wanting)

@@ -71,7 +71,7 @@ def pairs(comparisons: Sequence[dict[str, Any]], names: Sequence[str]) -> list[s
     """Return what McNemar's test says of each pair of models.
 
     Args:
-        comparisons: see :func:`edge_runner.mcnemar.compare`.
+        comparisons: see :func:`edge_runner.mcnemar.compare_scored`.
         names: of all models.
     """
     return [_pair(entry, names) for entry in comparisons]

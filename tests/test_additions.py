@@ -12,13 +12,13 @@ import pytest
 
 from tests import toys
 from tfcompress.cli import export
-from tfcompress.cli.main import run
+from tfcompress.cli.main import run_command
 from tfcompress.export_choices import CALIBRATORS, PACKINGS, Choice, Packing
 from tfcompress.recipe import Export, Recipe, from_toml
 from tfcompress.reports.charts import CHARTS, Chart
-from tfcompress.stages.table import STAGES
+from tfcompress.stages.stage_table import STAGES
 from tfcompress.tasks import figures
-from tfcompress.tasks import table as tasks
+from tfcompress.tasks import task_table as tasks
 from tools import docs_tables
 
 
@@ -41,7 +41,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def printed(words: list[str], capfd: pytest.CaptureFixture[str]) -> str:
-    assert run(words) == 0
+    assert run_command(words) == 0
     return " ".join(capfd.readouterr().out.split())
 
 

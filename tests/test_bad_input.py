@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfcompress.cli.main import run
+from tfcompress.cli.main import run_command
 
 pytestmark = pytest.mark.slow
 
@@ -60,7 +60,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def said_once(words: list[str], code: int, text: str, capfd: pytest.CaptureFixture[str]) -> None:
     capfd.readouterr()  # what Keras said while the test made its files
-    assert run(words) == code
+    assert run_command(words) == code
     out, err = capfd.readouterr()
     lines = [line for line in err.splitlines() if not line.startswith("note:")]
     assert out == ""

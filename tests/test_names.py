@@ -2,98 +2,73 @@
 
 from __future__ import annotations
 
-import ast
-from collections import defaultdict
-from collections.abc import Mapping
 from pathlib import Path
 
-PACKAGE = Path(__file__).parents[1] / "tfcompress"
+import pytest
 
-MODULE_TABLES = {"cli"}
-"""Rooms whose modules are called like what they are about: a command, ``tfcompress export``."""
+from tools import structure
 
-TO_BE_RENAMED = {
-    *("Samples", "Session", "check", "infer", "listed", "load", "measure", "read", "rewrite", "run", "write"),
-}
-"""Names of two meanings that are left, in data, devices, tflite and cli; this shrinks, and never grows."""
-
-MODULES_TO_BE_RENAMED = {"cluster", "labels", "prune", "qat", "table"}
-"""Names of modules that stand twice and are left; likewise."""
+THERE = {"tfcompress/data/lint.py": "def check(): ...", "tfcompress/tflite/verify.py": "def check(): ..."}
+ASKED = "from tfcompress.data import lint\ndef run(): lint.check()"
+ROW = "class Prune(TrainingStage): ..."
 
 
-def sources() -> dict[str, str]:
-    paths = sorted(PACKAGE.rglob("*.py"))
-    return {".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts): path.read_text("utf-8") for path in paths}
-
-
-def room(module: str) -> str:
-    """Return the room of a module: ``channels`` for ``tfcompress.channels.trace``."""
-    return module.split(".")[1]
-
-
-def definitions(trees: Mapping[str, ast.Module]) -> dict[str, set[str]]:
-    """Return, for each public class or function of a module's own, the modules that define it."""
-    found: dict[str, set[str]] = defaultdict(set)
-    for module, tree in trees.items():
-        for node in tree.body:
-            if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
-                found[node.name].add(module)
-    return found
-
-
-def uses(tree: ast.Module, modules: set[str]) -> set[tuple[str, str]]:
-    """Return what a module takes from others: (module, name), imported or asked of the imported module."""
-    found, held = set(), {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            for alias in node.names:
-                found.add((node.module, alias.name))
-                if f"{node.module}.{alias.name}" in modules:
-                    held[alias.asname or alias.name] = f"{node.module}.{alias.name}"
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in held:
-            found.add((held[node.value.id], node.attr))
-    return found
-
-
-def clashes(source: Mapping[str, str]) -> set[str]:
-    """Return the names that one room takes from another and that two modules define."""
-    trees = {module: ast.parse(text) for module, text in source.items()}
-    crossing = {
-        name
-        for user, tree in trees.items()
-        for owner, name in uses(tree, set(trees))
-        if owner in trees and room(owner) != room(user)
-    }
-    return {name for name, modules in definitions(trees).items() if len(modules) > 1 and name in crossing}
-
-
-def modules_that_stand_twice(source: Mapping[str, str]) -> set[str]:
-    found: dict[str, list[str]] = defaultdict(list)
-    for module in source:
-        name = module.rpartition(".")[2]
-        if not name.startswith("__") and room(module) not in MODULE_TABLES:
-            found[name].append(module)
-    return {name for name, modules in found.items() if len(modules) > 1}
+def modules(texts: dict[str, str]) -> list[structure.Module]:
+    return [structure.Module(Path(path), text) for path, text in texts.items()]
 
 
 def test_a_name_that_crosses_rooms_means_one_thing() -> None:
-    assert clashes(sources()) == TO_BE_RENAMED
+    assert structure.two_meanings(structure.modules(structure.ROOT, structure.PACKAGES)) == {}
 
 
 def test_a_module_has_a_name_of_its_own() -> None:
-    assert modules_that_stand_twice(sources()) == MODULES_TO_BE_RENAMED
+    assert structure.modules_twice(structure.modules(structure.ROOT, structure.PACKAGES)) == {}
 
 
-def test_a_clash_is_seen_whether_imported_or_asked_of_the_module() -> None:
-    there = {"tfcompress.data.lint": "def check(): ...", "tfcompress.tflite.verify": "def check(): ..."}
-    imported = {"tfcompress.cli.main": "from tfcompress.data.lint import check"}
-    asked = {"tfcompress.cli.main": "from tfcompress.data import lint\ndef run(): lint.check()"}
-    inside = {"tfcompress.data.npz": "from tfcompress.data.lint import check"}
-    assert clashes(there | imported) == clashes(there | asked) == {"check"}
-    assert clashes(there | inside) == clashes(there) == set()
+@pytest.mark.parametrize(
+    ("path", "text", "seen"),
+    [
+        ("tfcompress/cli/main.py", "from tfcompress.data.lint import check", True),
+        ("tfcompress/cli/main.py", "from tfcompress.data.lint import check as check_data", True),
+        ("tfcompress/cli/main.py", ASKED, True),
+        ("edge_runner/child.py", "def check(): ...\nfrom tfcompress.data.lint import check as other", True),
+        ("tfcompress/data/npz.py", "from tfcompress.data.lint import check", False),
+        ("tfcompress/data/npz.py", ASKED, False),
+        ("tfcompress/cli/main.py", "import importlib\nimportlib.import_module(NAME).check()", False),
+    ],
+)
+def test_a_clash_is_seen_where_another_room_takes_the_name(path: str, text: str, *, seen: bool) -> None:
+    assert list(structure.two_meanings(modules({**THERE, path: text}))) == ["check"] * seen
 
 
-def test_a_module_that_stands_twice_is_seen() -> None:
-    names = ["tfcompress.data.rules", "tfcompress.channels.rules", "tfcompress.cli.rules", "tfcompress.data.__init__"]
-    assert modules_that_stand_twice(dict.fromkeys(names, "")) == {"rules"}
+def test_two_packages_that_call_different_things_the_same_clash() -> None:
+    texts = {
+        "tfcompress/errors.py": "class DataError: ...",
+        "edge_runner/arrays.py": "class DataError: ...",
+        "edge_runner/scoring.py": "from edge_runner.arrays import DataError",
+    }
+    assert structure.two_meanings(modules(texts)) == {"DataError": ["edge_runner.arrays", "tfcompress.errors"]}
+
+
+@pytest.mark.parametrize(
+    ("texts", "found"),
+    [
+        ({"tfcompress/data/rules.py": "", "tfcompress/channels/rules.py": ""}, ["rules.py"]),
+        ({"tfcompress/data/rules.py": "", "edge_runner/rules.py": ""}, []),
+        ({"tfcompress/data/__init__.py": "", "tfcompress/channels/__init__.py": ""}, []),
+        ({"tfcompress/weights/prune.py": "", "tfcompress/stages/prune.py": ROW}, []),
+        ({"tfcompress/weights/prune.py": "", "tfcompress/stages/prune.py": "class Prune: ..."}, ["prune.py"]),
+        ({"tfcompress/weights/prune.py": "", "tfcompress/data/prune.py": ROW}, ["prune.py"]),
+        (
+            {"tfcompress/weights/prune.py": "", "tfcompress/tflite/prune.py": "", "tfcompress/stages/prune.py": ROW},
+            ["prune.py"],
+        ),
+        ({"tfcompress/data/show.py": "", "tfcompress/cli/show.py": "command = make()"}, []),
+        ({"tfcompress/data/show.py": "", "tfcompress/cli/show.py": "def command(): ..."}, []),
+        ({"tfcompress/data/show.py": "", "tfcompress/cli/show.py": "def table(): ..."}, ["show.py"]),
+    ],
+)
+def test_a_module_that_stands_twice_is_seen_unless_a_table_has_a_line_for_it(
+    texts: dict[str, str], found: list[str]
+) -> None:
+    assert list(structure.modules_twice(modules(texts))) == found

@@ -14,7 +14,7 @@ from tfcompress import plain
 from tfcompress.data.records import read_description
 from tfcompress.devices import config
 from tfcompress.errors import DataError, RecipeError, UsageError
-from tfcompress.recipe import load as load_recipe
+from tfcompress.recipe import load_recipe
 from tfcompress.reports import edge, report
 
 SECONDS = 20
@@ -31,7 +31,7 @@ TEXTS = {
 }
 READERS = {
     "recipe": (load_recipe, RecipeError, "d.toml"),
-    "devices": (config.load, UsageError, "d.toml"),
+    "devices": (config.load_devices, UsageError, "d.toml"),
     "features": (read_description, DataError, "d.toml"),
     "report": (report.read_report, UsageError, "d.json"),
     "measurement": (edge.read_measurement, UsageError, "d.json"),

@@ -18,7 +18,7 @@ from tfcompress.recipe import (
     Train,
     from_dict,
     from_toml,
-    load,
+    load_recipe,
     named,
 )
 
@@ -43,8 +43,8 @@ def test_a_recipe_written_as_toml_is_read_back_equal(
 
 @pytest.mark.parametrize("name", named())
 def test_a_named_recipe_is_called_like_its_file_and_says_what_it_is_for(name: str) -> None:
-    assert load(name).name == name
-    assert load(name).about.endswith(".")
+    assert load_recipe(name).name == name
+    assert load_recipe(name).about.endswith(".")
 
 
 def test_a_name_is_put_together_from_the_parts() -> None:
@@ -159,8 +159,8 @@ def test_a_name_is_put_together_from_the_parts() -> None:
         (lambda: from_dict({"stages": [{"kind": "purne"}]}), "got 'purne' (did you mean 'prune'?)"),
         (lambda: from_dict({"name": 3}), "recipe: name must be text, got 3"),
         (lambda: from_toml("[[["), "recipe is not TOML"),
-        (lambda: load("int9"), "no recipe 'int9' (did you mean 'int8'?); give a .toml file or one of"),
-        (lambda: load("nothing.toml"), "recipe 'nothing.toml' cannot be read"),
+        (lambda: load_recipe("int9"), "no recipe 'int9' (did you mean 'int8'?); give a .toml file or one of"),
+        (lambda: load_recipe("nothing.toml"), "recipe 'nothing.toml' cannot be read"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_with_the_reason(build: object, message: str) -> None:
@@ -171,7 +171,7 @@ def test_what_cannot_be_meant_is_refused_with_the_reason(build: object, message:
 
 def test_a_recipe_is_read_from_a_file(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text('[[stages]]\nkind = "cluster"\nclusters = 8\n')
-    assert load(tmp_path / "mine.toml").stages == (Cluster(clusters=8),)
+    assert load_recipe(tmp_path / "mine.toml").stages == (Cluster(clusters=8),)
 
 
 @pytest.mark.parametrize(("quantize", "dtype"), [("none", "float32"), ("int8", "int8"), ("int16x8", "int16")])

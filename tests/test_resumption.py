@@ -12,7 +12,7 @@ import pytest
 
 import tfcompress as tfc
 from tfcompress import resumption
-from tfcompress.models.loading import load
+from tfcompress.models.loading import load_model
 from tfcompress.models.signature import signature_of
 from tfcompress.resumption import Finished, Work, data_sha256, model_sha256, run_key
 
@@ -84,7 +84,7 @@ def test_a_stream_is_never_taken_for_the_same(keras: Any) -> None:
     stream = bound(tf.data.Dataset.from_tensor_slices(samples()).batch(16), model)
     assert data_sha256(stream) is None
     recipe = tfc.Recipe(stages=(tfc.QAT(),), export=tfc.Export(quantize="int8"))
-    assert run_key(load(model), stream, recipe) != run_key(load(model), stream, recipe)
+    assert run_key(load_model(model), stream, recipe) != run_key(load_model(model), stream, recipe)
 
 
 RECIPE = tfc.Recipe(stages=(tfc.Prune(sparsity=0.5),), export=tfc.Export(quantize="int8"))
@@ -103,14 +103,14 @@ RECIPE = tfc.Recipe(stages=(tfc.Prune(sparsity=0.5),), export=tfc.Export(quantiz
 )
 def test_what_the_training_depends_on_makes_another_run(keras: Any, changed: dict[str, Any], same: bool) -> None:
     model = network(keras)
-    loaded, values = load(model), bound(data(), model)
+    loaded, values = load_model(model), bound(data(), model)
     other = dataclasses.replace(RECIPE, **changed)
     assert (run_key(loaded, values, other) == run_key(loaded, values, RECIPE)) is same
 
 
 def test_another_version_of_a_library_makes_another_run(keras: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     model = network(keras)
-    loaded, values = load(model), bound(data(), model)
+    loaded, values = load_model(model), bound(data(), model)
     before = run_key(loaded, values, RECIPE)
     for name in resumption.LIBRARIES:
         monkeypatch.setattr(resumption, "_version", lambda package, name=name: "0" if package == name else "1")
@@ -123,17 +123,17 @@ def test_another_version_of_a_library_makes_another_run(keras: Any, monkeypatch:
 
 def test_a_model_that_was_kept_comes_back_with_its_weights_and_what_was_said(keras: Any, tmp_path: Path) -> None:
     model = network(keras)
-    work = Work(tmp_path, load(model))
+    work = Work(tmp_path, load_model(model))
     assert work.finished("training") is None
     work.keep("training", Finished(model, {"engine": "native"}, ("a note",)))
-    found = Work(tmp_path, load(model)).finished("training")
+    found = Work(tmp_path, load_model(model)).finished("training")
     assert found is not None
     assert (found.facts, found.warnings) == ({"engine": "native"}, ("a note",))
     assert all(map(np.array_equal, found.model.get_weights(), model.get_weights()))
 
 
 def test_what_is_damaged_is_done_again(keras: Any, tmp_path: Path) -> None:
-    work = Work(tmp_path, load(network(keras)))
+    work = Work(tmp_path, load_model(network(keras)))
     work.keep("training", Finished(network(keras), {}))
     path = tmp_path / ".work" / "training" / "model.keras"
     path.write_bytes(path.read_bytes()[:-1])
@@ -141,7 +141,7 @@ def test_what_is_damaged_is_done_again(keras: Any, tmp_path: Path) -> None:
 
 
 def test_without_a_folder_nothing_is_kept(keras: Any) -> None:
-    work = Work(None, load(network(keras)))
+    work = Work(None, load_model(network(keras)))
     work.keep("training", Finished(network(keras), {}))
     assert (work.finished("training"), work.epochs("training")) == (None, None)
 
@@ -182,7 +182,7 @@ PLACES: list[tuple[str, tuple[str, int]]] = [
     ("the export begins", ("tfcompress.tflite.export:export", 1)),
     ("the file is checked", ("tfcompress.tflite.attempt:verify", 1)),
     ("the file is scored", ("tfcompress.workbench:evaluate_file", 1)),
-    ("the folder is written", ("tfcompress.output:write", 1)),
+    ("the folder is written", ("tfcompress.output:write_output", 1)),
 ]
 
 THREE = tfc.Recipe(
@@ -290,7 +290,7 @@ def test_widths_chosen_by_latency_do_not_change_when_the_run_goes_on(
     def measure(original: Any, smaller: Any) -> float:  # a machine that has become quicker meanwhile
         return asked[0] * profile(smaller).macs / profile(original).macs
 
-    monkeypatch.setattr("tfcompress.devices.latency.measure", measure)
+    monkeypatch.setattr("tfcompress.devices.latency.latency_ratio", measure)
     recipe = tfc.Recipe(
         stages=(tfc.Channels(remove=0.3, of="latency", round_to=1),),
         train=tfc.Train(epochs=2, batch_size=16),

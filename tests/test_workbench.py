@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 import tfcompress as tfc
-from tfcompress.cli.main import run
+from tfcompress.cli.main import run_command
 from tfcompress.reports import report as reports
 from tfcompress.tflite import weights
-from tfcompress.tflite.flatbuffer import read
+from tfcompress.tflite.flatbuffer import read_model_file
 from tfcompress.tflite.pack import read_metadata
 
 pytestmark = pytest.mark.slow
@@ -71,14 +71,17 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def exported(folder: Path, model: str, *flags: str) -> reports.Report:
     """Export from the command line with the folder's data; return the report."""
-    assert run(["export", str(folder / model), "--data", str(folder / "data.npz"), *flags, "-o", "out", "--force"]) == 0
+    assert (
+        run_command(["export", str(folder / model), "--data", str(folder / "data.npz"), *flags, "-o", "out", "--force"])
+        == 0
+    )
     return reports.read_report(Path("out"))
 
 
 @pytest.mark.parametrize("model", ["net2.h5", "net3.keras", "saved"])
 def test_post_training_int8_of_every_kind_of_file(model: str, folder: Path, here: Path) -> None:
     report = exported(folder, model, "--quantize", "int8")
-    flat = read((here / "out" / report.result.name).read_bytes())
+    flat = read_model_file((here / "out" / report.result.name).read_bytes())
     assert [t.dtype for t in (*flat.inputs, *flat.outputs)] == ["int8", "int8"]
     assert set(weights.ops_by_dtype(flat.subgraphs)) == {"int8"}
     assert report.result.score is not None
@@ -98,7 +101,7 @@ def test_pruning_and_quantization_trained_together(
 ) -> None:
     report = exported(folder, model, "--prune", "0.5", "--qat", "--epochs", "2", "--learning-rate", "1e-3", *flags)
     content = (here / "out" / report.result.name).read_bytes()
-    kernels = weights.facts(read(content).subgraphs)
+    kernels = weights.facts(read_model_file(content).subgraphs)
     assert len(kernels) == 3
     assert all(kernel.zeros >= 0.5 for kernel in kernels)
     assert all(kernel.dtype == "int8" for kernel in kernels)
@@ -110,7 +113,7 @@ def test_pruning_and_quantization_trained_together(
 
 def test_clusters_are_counted_in_the_file(folder: Path, here: Path) -> None:
     report = exported(folder, "net2.h5", "--cluster", "4", "--epochs", "1")
-    kernels = weights.facts(read((here / "out" / report.result.name).read_bytes()).subgraphs)
+    kernels = weights.facts(read_model_file((here / "out" / report.result.name).read_bytes()).subgraphs)
     assert all(k.distinct_per_channel is not None and k.distinct_per_channel <= 4 for k in kernels)
 
 
@@ -131,12 +134,12 @@ def test_the_output_folder_holds_all_that_was_said(folder: Path, here: Path) -> 
 def test_a_quantization_aware_model_is_exported_at_once_by_the_literal_command(folder: Path, here: Path) -> None:
     exported(folder, "net2.h5", "--qat", "--epochs", "1")
     first = (here / "out" / "net2-qat-int8.tflite").read_bytes()
-    assert run(["export", "--qat", "out/trained.h5"]) == 0
+    assert run_command(["export", "--qat", "out/trained.h5"]) == 0
     told = reports.read_report(Path("trained-qat-int8")).warnings
     assert "the model is quantization-aware trained already: it was exported as it is, without training" in told
-    again = read((here / "trained-qat-int8" / "trained-qat-int8.tflite").read_bytes())
+    again = read_model_file((here / "trained-qat-int8" / "trained-qat-int8.tflite").read_bytes())
     assert set(weights.ops_by_dtype(again.subgraphs)) == {"int8"}
-    assert weights.facts(again.subgraphs) == weights.facts(read(first).subgraphs)
+    assert weights.facts(again.subgraphs) == weights.facts(read_model_file(first).subgraphs)
 
 
 def sequence_network(kind: str) -> Any:
@@ -184,7 +187,7 @@ def test_a_model_that_has_no_float_file_is_trained_for_int8(folder: Path, here: 
     assert report.baseline is None
     assert report.result.verification["float_ops"] == []
     assert any(text.startswith("there is no float file to compare with: ") for text in report.warnings)
-    assert run(["export", str(here / "net.keras"), "--quantize", "dynamic", "-o", "other"]) == 6
+    assert run_command(["export", str(here / "net.keras"), "--quantize", "dynamic", "-o", "other"]) == 6
     assert not (here / "other").exists()
 
 
@@ -221,9 +224,9 @@ def test_what_cannot_be_rewritten_says_what_the_converter_said(
 
 @pytest.mark.parametrize(("quantize", "dtype"), [("dynamic", "int8"), ("float16", "float16"), ("none", "float32")])
 def test_what_needs_no_data_is_exported_without(quantize: str, dtype: str, folder: Path, here: Path) -> None:
-    assert run(["export", str(folder / "net3.keras"), "--quantize", quantize, "-o", "out"]) == 0
+    assert run_command(["export", str(folder / "net3.keras"), "--quantize", quantize, "-o", "out"]) == 0
     report = reports.read_report(Path("out"))
-    kernels = weights.facts(read((here / "out" / report.result.name).read_bytes()).subgraphs)
+    kernels = weights.facts(read_model_file((here / "out" / report.result.name).read_bytes()).subgraphs)
     assert max(kernels, key=lambda k: np.prod(k.shape)).dtype == dtype
     assert report.result.score is None
     assert report.result.verification["real_samples"] is False
@@ -231,7 +234,7 @@ def test_what_needs_no_data_is_exported_without(quantize: str, dtype: str, folde
 
 def test_json_goes_to_stdout_and_reads_back(folder: Path, here: Path, capfd: pytest.CaptureFixture[str]) -> None:
     capfd.readouterr()
-    assert run(["export", str(folder / "net2.h5"), "--quantize", "dynamic", "--json", "-o", "out"]) == 0
+    assert run_command(["export", str(folder / "net2.h5"), "--quantize", "dynamic", "--json", "-o", "out"]) == 0
     out, _ = capfd.readouterr()
     assert reports.from_json(out) == reports.read_report(Path("out"))
 
@@ -243,14 +246,14 @@ def test_evaluate_agrees_between_the_keras_file_and_its_float_export(
     found = []
     for model in (folder / "net2.h5", here / "out" / "net2-float32.tflite"):
         capfd.readouterr()
-        assert run(["evaluate", str(model), "--data", str(folder / "data.npz"), "--json"]) == 0
+        assert run_command(["evaluate", str(model), "--data", str(folder / "data.npz"), "--json"]) == 0
         found.append(json.loads(capfd.readouterr().out))
     assert found[0]["figures"]["top1"] == found[1]["figures"]["top1"]
     assert found[0]["samples"] == TEST
 
 
 def test_evaluate_refuses_a_split_that_is_not_there(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert run(["evaluate", str(folder / "net2.h5"), "--data", str(folder / "data.npz"), "--split", "val"]) == 2
+    assert run_command(["evaluate", str(folder / "net2.h5"), "--data", str(folder / "data.npz"), "--split", "val"]) == 2
     assert "--split must be one of train, test (what the data holds), got 'val'" in capfd.readouterr().err
 
 
@@ -261,7 +264,7 @@ def test_inspect_counts_the_same_parameters_and_macs_in_keras_and_in_tflite(
     found = []
     for model in (folder / "net2.h5", here / "out" / "net2-float32.tflite"):
         capfd.readouterr()
-        assert run(["inspect", str(model), "--json"]) == 0
+        assert run_command(["inspect", str(model), "--json"]) == 0
         found.append(json.loads(capfd.readouterr().out))
     macs = 8 * 8 * 16 * 9 * 1 + 8 * 8 * 16 * 9 * 16 + 4 * 4 * 16 * CLASSES
     assert [f["macs"] for f in found] == [macs, macs]
@@ -290,7 +293,7 @@ def test_what_was_loaded_is_taken_everywhere(folder: Path) -> None:
 def test_an_existing_output_is_refused_and_stays(folder: Path, here: Path, capfd: pytest.CaptureFixture[str]) -> None:
     exported(folder, "net2.h5")
     before = (here / "out" / "report.json").read_bytes()
-    assert run(["export", str(folder / "net2.h5"), "-o", "out"]) == 8
+    assert run_command(["export", str(folder / "net2.h5"), "-o", "out"]) == 8
     assert "give --force" in capfd.readouterr().err
     assert (here / "out" / "report.json").read_bytes() == before
 
@@ -346,7 +349,7 @@ def test_what_recipes_share_is_made_once(folder: Path, monkeypatch: pytest.Monke
 
         monkeypatch.setattr(module, name, watched)
 
-    watch(loading, "load")
+    watch(loading, "load_model")
     watch(lower, "to_saved_model")
     watch(workbench, "evaluate_file")
     with tfc.Workbench(folder / "net3.keras", folder / "data.npz") as bench:

@@ -18,7 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
-from tfcompress.schema import check, check_fields
+from tfcompress.schema import check_fields, check_value
 from tfcompress.stages.option import option
 from tfcompress.stages.rewriting import RewritingContext, Rewritten
 from tfcompress.stages.stage import Gains, RewritingStage
@@ -43,7 +43,7 @@ class Behead(RewritingStage):
 
     def __post_init__(self) -> None:
         check_fields(self, self.kind)
-        check("behead.layers", "at least 1", self.layers, ok=self.layers >= 1)
+        check_value("behead.layers", "at least 1", self.layers, ok=self.layers >= 1)
 
 
 def work(model: Any, stage: Behead, context: RewritingContext) -> Rewritten:
@@ -127,12 +127,12 @@ MUTE = """
 
 from __future__ import annotations
 
-from tfcompress.tflite.tree import parse
-from tfcompress.tflite.tree_writer import write
+from tfcompress.tflite.tree import parse_tree
+from tfcompress.tflite.tree_writer import write_tree
 
 
 def mute(content: bytes, *, keep_names: bool = False) -> bytes:
-    return write(parse(content).having(description=None))
+    return write_tree(parse_tree(content).having(description=None))
 """
 
 TEXTS = {"behead": BEHEAD, "interval": INTERVAL, "wide": WIDE, "mute": MUTE}

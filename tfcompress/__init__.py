@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     # ``X as X`` and ``*`` tell type checkers what is passed on.
     from tfcompress.data.dataset import Dataset as Dataset
     from tfcompress.data.preprocessing import Preprocessing as Preprocessing
-    from tfcompress.data.sources import load as _load_data
+    from tfcompress.data.sources import load_data as load_data
     from tfcompress.errors import ContractError as ContractError
     from tfcompress.errors import ConversionError as ConversionError
     from tfcompress.errors import DataError as DataError
@@ -49,21 +49,20 @@ if TYPE_CHECKING:
     from tfcompress.job import Job as Job
     from tfcompress.job import attach as attach
     from tfcompress.models.first_load import LoadLimits as LoadLimits
-    from tfcompress.models.loading import load as _load_model
+    from tfcompress.models.loading import load_model as load_model
     from tfcompress.recipe import Export as Export
     from tfcompress.recipe import Recipe as Recipe
     from tfcompress.recipe import Train as Train
-    from tfcompress.recipe import load as _load_recipe
+    from tfcompress.recipe import load_recipe as load_recipe
     from tfcompress.reports.report import Report as Report
     from tfcompress.stages.stage import Stage
-    from tfcompress.stages.table import *  # noqa: F403  every stage of the table, whichever they are
+    from tfcompress.stages.stage_table import *  # noqa: F403  every stage of the table, whichever they are
     from tfcompress.tflite.export import TFLiteModel as TFLiteModel
     from tfcompress.tflite.export import export as export
     from tfcompress.workbench import Result as Result
     from tfcompress.workbench import Workbench as Workbench
     from tfcompress.workbench import compress as compress
 
-    load_data, load_model, load_recipe = _load_data, _load_model, _load_recipe
     __all__: list[str]
 
 _WHERE = {
@@ -92,11 +91,11 @@ _WHERE = {
     "attach": "job",
     "compress": "workbench",
     "export": "tflite.export",
-    "load_data": "data.sources:load",
-    "load_model": "models.loading:load",
-    "load_recipe": "recipe:load",
+    "load_data": "data.sources",
+    "load_model": "models.loading",
+    "load_recipe": "recipe",
 }
-"""Public name -> the module that holds it (and its name there, where that differs); stages are in their table."""
+"""Public name -> the module that holds it; stages are in their table."""
 
 
 def __getattr__(name: str) -> Any:
@@ -104,8 +103,7 @@ def __getattr__(name: str) -> Any:
     if name == "__all__":
         value: Any = sorted(["__version__", *_WHERE, *_stages()])
     elif name in _WHERE:
-        module, _, alias = _WHERE[name].partition(":")
-        value = getattr(importlib.import_module(f"tfcompress.{module}"), alias or name)
+        value = getattr(importlib.import_module(f"tfcompress.{_WHERE[name]}"), name)
     elif not name.startswith("_") and name in _stages():
         value = _stages()[name]
     else:
@@ -117,7 +115,7 @@ def __getattr__(name: str) -> Any:
 
 def _stages() -> dict[str, type[Stage]]:
     """Return the classes of the stages by name."""
-    from tfcompress.stages.table import STAGES
+    from tfcompress.stages.stage_table import STAGES
 
     return {stage.__name__: stage for stage in STAGES.values()}
 

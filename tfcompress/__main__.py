@@ -20,9 +20,9 @@ def main() -> int:
         sys.stdout.write(f"tfcompress {__version__}\n")
         return 0
     os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever the user's own programs run Keras on
-    from tfcompress.cli.main import run
+    from tfcompress.cli.main import run_command
 
-    return run(words)
+    return run_command(words)
 
 
 if __name__ == "__main__":

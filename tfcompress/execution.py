@@ -108,14 +108,14 @@ def run_stages(run: Run, work: Work) -> Trained:
 
 def _attached(run: Run, data: BoundData) -> Job:
     """Attach the stages by the first of the engines in question that takes this model."""
-    from tfcompress.engines.session import choose
+    from tfcompress.engines.session import engines_to_try
     from tfcompress.job import attach
 
     stages, loaded = run.recipe.stages, run.loaded
     if not loaded.refusal and "compile" in own_training(loaded.native):
         refuse_own_training(loaded.native, "what it is to be compiled with is not known; use tfcompress.attach")
     options: dict[str, Any] = {"train": run.recipe.train, "samples": _samples(data, run.recipe.train.seed)}
-    first, *others = choose(stages, loaded.writer)
+    first, *others = engines_to_try(stages, loaded.writer)
     if first == "native":
         return attach(in_keras3(loaded), *stages, **options)
     try:
@@ -271,7 +271,7 @@ class _Cycles:
 
     def _rewritten(self, model: Any, stage: RewritingStage, original: Any, title: str) -> Any:
         """Return the model after one part of a rewriting stage."""
-        from tfcompress.stages.rewriting import RewritingContext, rewrite
+        from tfcompress.stages.rewriting import RewritingContext, apply_rewriting
 
         kept = self.work.finished(title)
         if kept is None:
@@ -284,7 +284,7 @@ class _Cycles:
                 progress=self.run.progress,
             )
             with self.run.phase(f"rewrite by {stage.kind}"):
-                found = rewrite(model, stage, context)
+                found = apply_rewriting(model, stage, context)
             kept = Finished(found.model, {}, tuple(found.notes))
             self.work.keep(title, kept)
         for note in kept.warnings:
@@ -322,9 +322,9 @@ def _agreed(stages: Sequence[RewritingStage], name: str) -> int:
 
 
 def _latency_ratio(original: Any, smaller: Any) -> float:
-    from tfcompress.devices.latency import measure
+    from tfcompress.devices.latency import latency_ratio
 
-    return measure(original, smaller)
+    return latency_ratio(original, smaller)
 
 
 def _joined(trainings: Sequence[Training]) -> Training:

@@ -17,7 +17,7 @@ from tfcompress.errors import DataError, TfcompressError, UnsupportedError, Usag
 from tfcompress.models.kinds import keras_of
 from tfcompress.models.own_training import in_class_of, refuse_own_training
 from tfcompress.recipe import STAGES, Stage, Train
-from tfcompress.stages.rewriting import RewritingContext, rewrite
+from tfcompress.stages.rewriting import RewritingContext, apply_rewriting
 from tfcompress.stages.sequence import check_sequence
 from tfcompress.stages.stage import RewritingStage
 
@@ -232,7 +232,7 @@ def _rewritten(
             )
             raise UsageError(msg)
     for stage in stages:
-        found = rewrite(model, stage, RewritingContext(samples=samples, seed=seed))
+        found = apply_rewriting(model, stage, RewritingContext(samples=samples, seed=seed))
         model = in_class_of(found.model, model)
         notes += found.notes
     return model, notes

@@ -101,7 +101,7 @@ def report(
     )
 
 
-def source(loaded: Loaded) -> reports.SourceModel:
+def describe_source(loaded: Loaded) -> reports.SourceModel:
     """Return what the report says of the model as it came."""
     path = Path(loaded.source)
     known = path.exists()
@@ -161,10 +161,10 @@ def _baseline(file: FloatFile) -> reports.Baseline:
 def _result(
     recipe: Recipe, loaded: Loaded, trained: Trained | None, tflite: TFLiteModel, score: Evaluation | None
 ) -> reports.ResultFile:
-    from tfcompress.tflite.flatbuffer import read
+    from tfcompress.tflite.flatbuffer import read_model_file
     from tfcompress.tflite.weights import facts
 
-    flat = read(tflite.content)
+    flat = read_model_file(tflite.content)
     kernels = facts(flat.subgraphs)
     entropies = [kernel.entropy_bytes for kernel in kernels if kernel.entropy_bytes is not None]
     return reports.ResultFile(
@@ -225,7 +225,7 @@ def _difference(data: BoundData | None, scores: Mapping[str, Evaluation]) -> Dif
     return next(iter(data.tasks.values())).compare(scores["float"], scores["result"])
 
 
-def write(
+def write_output(
     folder: Path,
     made: reports.Report,
     tflite: TFLiteModel,

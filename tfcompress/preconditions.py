@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from tfcompress.execution import Run
 
 
-def check(model: Any, recipe: Recipe, *, has_data: bool, output: Path | None = None, force: bool = False) -> bool:
+def check_preconditions(
+    model: Any, recipe: Recipe, *, has_data: bool, output: Path | None = None, force: bool = False
+) -> bool:
     """Refuse before anything slow happens what is bound to fail: no TensorFlow is imported here.
 
     Returns:

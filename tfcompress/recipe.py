@@ -19,7 +19,7 @@ from typing import Any
 
 from tfcompress import plain
 from tfcompress.errors import RecipeError, nearest
-from tfcompress.schema import check, check_keys, check_type, fill, pick
+from tfcompress.schema import check_keys, check_type, check_value, fill, pick
 from tfcompress.settings import Export, IOType, Quantize, Train
 from tfcompress.stages.channels import Channels
 from tfcompress.stages.cluster import Cluster
@@ -28,7 +28,7 @@ from tfcompress.stages.prune import Prune
 from tfcompress.stages.qat import QAT
 from tfcompress.stages.sequence import check_sequence, learning_rate_of
 from tfcompress.stages.stage import EngineName, Stage
-from tfcompress.stages.table import STAGES
+from tfcompress.stages.stage_table import STAGES
 
 __all__ = [
     "FORMAT",
@@ -47,7 +47,7 @@ __all__ = [
     "Train",
     "from_dict",
     "from_toml",
-    "load",
+    "load_recipe",
     "named",
 ]
 
@@ -161,7 +161,7 @@ def _check_title(title: str) -> None:
     """Refuse a name that no folder or file can have: outputs are called by it."""
     fine = "/" not in title and title.isprintable() and not title.startswith(".") and len(title) <= LONGEST_TITLE
     allowed = f"a name for files: printable, at most {LONGEST_TITLE} characters, without '/', and no '.' first"
-    check("recipe.title (name in a file)", allowed, title, ok=fine)
+    check_value("recipe.title (name in a file)", allowed, title, ok=fine)
 
 
 def from_dict(table: dict[str, Any], where: str = "recipe") -> Recipe:
@@ -221,7 +221,7 @@ def named() -> dict[str, Recipe]:
     return {f.name[: -len(".toml")]: from_toml(f.read_text("utf-8"), f.name) for f in files}
 
 
-def load(name_or_path: str | Path) -> Recipe:
+def load_recipe(name_or_path: str | Path) -> Recipe:
     """Return a recipe by its name, or from a ``.toml`` file.
 
     Raises:

@@ -36,7 +36,7 @@ JSON = Notation("an object", UsageError)
 """Reports and other documents, which programs write."""
 
 
-def check(where: str, allowed: str, value: object, *, ok: bool, error: type[UsageError] = RecipeError) -> None:
+def check_value(where: str, allowed: str, value: object, *, ok: bool, error: type[UsageError] = RecipeError) -> None:
     """Refuse a value.
 
     Raises:
@@ -72,19 +72,19 @@ def check_type(where: str, hint: Any, given: object) -> None:
     if get_origin(hint) is Literal:
         allowed = get_args(hint)
         hint_text = nearest(str(given), [str(a) for a in allowed])
-        check(where, f"one of {', '.join(map(repr, allowed))}{hint_text}", given, ok=given in allowed)
+        check_value(where, f"one of {', '.join(map(repr, allowed))}{hint_text}", given, ok=given in allowed)
     elif isinstance(hint, types.UnionType) and _NONE in get_args(hint):
         if given is not None:
             check_type(where, next(a for a in get_args(hint) if a is not _NONE), given)
     elif hint is float:
-        check(where, _NAMES[float], given, ok=isinstance(given, int | float) and not isinstance(given, bool))
+        check_value(where, _NAMES[float], given, ok=isinstance(given, int | float) and not isinstance(given, bool))
     elif hint is int:
-        check(where, _NAMES[int], given, ok=isinstance(given, int) and not isinstance(given, bool))
+        check_value(where, _NAMES[int], given, ok=isinstance(given, int) and not isinstance(given, bool))
     elif hint in (str, bool):
-        check(where, _NAMES[hint], given, ok=isinstance(given, hint))
+        check_value(where, _NAMES[hint], given, ok=isinstance(given, hint))
     elif get_origin(hint) is tuple:
         item = get_args(hint)[0]
-        check(where, "a list", given, ok=isinstance(given, tuple))
+        check_value(where, "a list", given, ok=isinstance(given, tuple))
         for value in typing.cast("tuple[object, ...]", given):
             if item in (str, int, float):
                 check_type(f"{where} item", item, value)

@@ -10,7 +10,7 @@ from typing import Literal
 from tfcompress.errors import nearest
 from tfcompress.export_choices import CALIBRATORS, PACKINGS, RUNTIMES, default_packings
 from tfcompress.keras_names import LOSSES, OPTIMIZERS
-from tfcompress.schema import check, check_fields, pick
+from tfcompress.schema import check_fields, check_value, pick
 from tfcompress.stages.option import option
 
 Quantize = Literal["none", "dynamic", "float16", "int8", "int16x8"]
@@ -94,14 +94,14 @@ class Export:
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
         check_fields(self, "export")
-        check("export.samples", "at least 1", self.samples, ok=self.samples >= 1)
+        check_value("export.samples", "at least 1", self.samples, ok=self.samples >= 1)
         possible: dict[str, tuple[str, ...]] = {
             "int8": ("auto", "float32", "int8", "uint8"),
             "int16x8": ("auto", "float32", "int16"),
         }
         allowed = possible.get(self.quantize, ("auto", "float32"))
         text = f"one of {', '.join(map(repr, allowed))} with quantize {self.quantize!r}"
-        check("export.io", text, self.io, ok=self.io in allowed)
+        check_value("export.io", text, self.io, ok=self.io in allowed)
         for runtime in self.runtimes:
             _check_runtime(runtime)
         self._check_choices()
@@ -110,16 +110,16 @@ class Export:
         """Check what goes by a table's names, and whether it would do anything."""
         pick("export.calibration", CALIBRATORS, self.calibration)
         chosen = self.calibration == "minmax" or self.quantize == "int8"
-        check("export.calibration", f"'minmax' with quantize {self.quantize!r}", self.calibration, ok=chosen)
+        check_value("export.calibration", f"'minmax' with quantize {self.quantize!r}", self.calibration, ok=chosen)
         once = len(set(self.packings)) == len(self.packings)
-        check("export.packings", "names, each at most once", self.packings, ok=once)
+        check_value("export.packings", "names, each at most once", self.packings, ok=once)
         useful = bool(self.packings) or not self.keep_names
-        check("export.keep_names", "false without packings", self.keep_names, ok=useful)
+        check_value("export.keep_names", "false without packings", self.keep_names, ok=useful)
         for name in self.packings:
             opens = pick("export.packings item", PACKINGS, name).runtimes
             for text in self.runtimes:
                 allowed = f"one of those that open {name!r} files ({', '.join(opens)})"
-                check("export.runtimes item", allowed, text, ok=_runtime_name(text) in opens)
+                check_value("export.runtimes item", allowed, text, ok=_runtime_name(text) in opens)
 
     @property
     def io_dtype(self) -> str:
@@ -198,18 +198,18 @@ class Train:
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
         check_fields(self, "train")
-        check("train.epochs", "at least 1", self.epochs, ok=self.epochs >= 1)
-        check("train.batch_size", "at least 1", self.batch_size, ok=self.batch_size >= 1)
+        check_value("train.epochs", "at least 1", self.epochs, ok=self.epochs >= 1)
+        check_value("train.batch_size", "at least 1", self.batch_size, ok=self.batch_size >= 1)
         rate = self.learning_rate
-        check("train.learning_rate", "above 0", rate, ok=rate is None or 0 < rate < math.inf)
+        check_value("train.learning_rate", "above 0", rate, ok=rate is None or 0 < rate < math.inf)
         optimizer = self.optimizer.lower()
         allowed = f"the name of a Keras optimizer{nearest(optimizer, OPTIMIZERS)}"
-        check("train.optimizer", allowed, self.optimizer, ok=optimizer in OPTIMIZERS or _is_registered(optimizer))
+        check_value("train.optimizer", allowed, self.optimizer, ok=optimizer in OPTIMIZERS or _is_registered(optimizer))
         allowed = f"'auto' or the name of a Keras loss{nearest(self.loss, LOSSES)}"
-        check("train.loss", allowed, self.loss, ok=self.loss in ("auto", *LOSSES) or _is_registered(self.loss))
-        check("train.seed", "between 0 and 2**32 - 1", self.seed, ok=0 <= self.seed < 2**32)
-        check("train.holdout", "in (0, 1)", self.holdout, ok=0 < self.holdout < 1)
-        check("train.limit", "at least 1", self.limit, ok=self.limit is None or self.limit >= 1)
+        check_value("train.loss", allowed, self.loss, ok=self.loss in ("auto", *LOSSES) or _is_registered(self.loss))
+        check_value("train.seed", "between 0 and 2**32 - 1", self.seed, ok=0 <= self.seed < 2**32)
+        check_value("train.holdout", "in (0, 1)", self.holdout, ok=0 < self.holdout < 1)
+        check_value("train.limit", "at least 1", self.limit, ok=self.limit is None or self.limit >= 1)
 
 
 def _is_registered(name: str) -> bool:
@@ -221,7 +221,7 @@ def _check_runtime(text: str) -> None:
     found = re.fullmatch(r"\s*([A-Za-z_-]+)\s*(?:>=\s*\d+(?:\.\d+)*\s*)?", text)
     name = _runtime_name(text)
     allowed = f"one of {', '.join(f'{known}>=VERSION' for known in RUNTIMES)}{nearest(name, RUNTIMES)}"
-    check("export.runtimes item", allowed, text, ok=found is not None and name in RUNTIMES)
+    check_value("export.runtimes item", allowed, text, ok=found is not None and name in RUNTIMES)
 
 
 def _runtime_name(text: str) -> str:

@@ -20,10 +20,9 @@ from typing import TYPE_CHECKING, Any
 from tfcompress import files, output
 from tfcompress.errors import ConversionError, DataError
 from tfcompress.execution import Run, Trained, run_stages
-from tfcompress.preconditions import check, check_stages
+from tfcompress.preconditions import check_preconditions, check_stages
 from tfcompress.progress import SILENT, Progress, effective
-from tfcompress.recipe import Export, Recipe, Train
-from tfcompress.recipe import load as load_recipe
+from tfcompress.recipe import Export, Recipe, Train, load_recipe
 from tfcompress.resumption import Work, run_key
 
 if TYPE_CHECKING:
@@ -141,12 +140,12 @@ class Workbench:
             UntrustedCodeError: the file holds code, and *trust* is off.
         """
         converter = self.converter  # imports TensorFlow while we do, and loads the file first
-        from tfcompress.models.loading import load
+        from tfcompress.models.loading import load_model
         from tfcompress.models.signature import check_finite
 
         started = time.perf_counter()
         with self._progress.task("loading the model"):
-            loaded = load(
+            loaded = load_model(
                 self._model, trust=self._trust, custom=self._custom, limits=self._limits, loader=converter.loader
             )
             check_finite(loaded.native)
@@ -161,9 +160,9 @@ class Workbench:
             DataError: no such data, or it cannot be read.
         """
         from tfcompress.data.dataset import Dataset
-        from tfcompress.data.sources import load
+        from tfcompress.data.sources import load_data
 
-        return self._data if self._data is None or isinstance(self._data, Dataset) else load(self._data)
+        return self._data if self._data is None or isinstance(self._data, Dataset) else load_data(self._data)
 
     def data(self, train: Train = Train()) -> BoundData | None:  # noqa: B008 - a frozen value
         """Return the data, bound to the model.
@@ -187,7 +186,7 @@ class Workbench:
 
     @functools.cached_property
     def _source(self) -> SourceModel:
-        return output.source(self.loaded)
+        return output.describe_source(self.loaded)
 
     @property
     def baseline(self) -> output.FloatFile | None:
@@ -302,7 +301,7 @@ class Workbench:
         """
         recipe = (recipe if isinstance(recipe, Recipe) else load_recipe(recipe)).resolved()
         target = None if output is None else Path(output)
-        trained = check(self._model, recipe, has_data=self._data is not None, output=target, force=force)
+        trained = check_preconditions(self._model, recipe, has_data=self._data is not None, output=target, force=force)
         if recipe.stages and self.dataset is not None and not trained:
             self.dataset.check_trainable()
         run = self._opened(recipe)
@@ -359,7 +358,7 @@ class Workbench:
         )
         if folder is not None:
             with run.progress.task("writing"):
-                output.write(
+                output.write_output(
                     folder,
                     made,
                     tflite,
@@ -457,9 +456,9 @@ def _promises_kept(trained: Trained | None, tflite: TFLiteModel) -> list[str]:
     if trained is None:
         return []
     from tfcompress.tflite import promise_check, weights
-    from tfcompress.tflite.flatbuffer import read
+    from tfcompress.tflite.flatbuffer import read_model_file
 
-    return promise_check.check_file(trained.promises, weights.facts(read(tflite.content).subgraphs))
+    return promise_check.check_file(trained.promises, weights.facts(read_model_file(tflite.content).subgraphs))
 
 
 def evaluate_file(content: bytes | Path, data: BoundData, title: str, progress: Progress = SILENT) -> Evaluation:

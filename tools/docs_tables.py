@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 
 def stages_table() -> str:
     """Return the table of stages with what each brings."""
-    from tfcompress.stages.table import STAGES
+    from tfcompress.stages.stage_table import STAGES
 
     rows = [
         (*_names(kind), stage.about, stage.phase, ", ".join(stage.engines), *stage.gains)
@@ -31,7 +31,7 @@ def stages_table() -> str:
 
 def short_stages_table() -> str:
     """Return the table of stages for a reader in a hurry."""
-    from tfcompress.stages.table import STAGES
+    from tfcompress.stages.stage_table import STAGES
 
     rows = [(*_names(kind), stage.about, *stage.gains) for kind, stage in STAGES.items()]
     return _table(("stage", "flag", "what it does", "smaller file", "smaller download", "faster"), rows)
@@ -55,7 +55,7 @@ def calibrators_table() -> str:
 
 def _names(kind: str) -> tuple[str, str]:
     from tfcompress.stages.flags import asking
-    from tfcompress.stages.table import STAGES
+    from tfcompress.stages.stage_table import STAGES
 
     flag = asking(STAGES[kind])
     typed = f"{flag.name} {flag.option.metavar}".strip().replace("|", "\\|")

@@ -11,7 +11,7 @@ import ast
 import re
 import statistics
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -34,6 +34,8 @@ STAGE = re.compile(r"^(prune|cluster|qat|distill|channels)$")
 TASK_ROOMS = ("tasks",)
 STAGE_ROOMS = ("stages", "channels", "weights", "distillation", "quantization", "engines")
 """Where a stage may be known by its name: in the table, and where the work is done."""
+ROWS = {"stages": "Stage", "tasks": "Task"}
+"""Rooms with a table of classes, and what the classes extend."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,11 @@ class Module:
 
     path: Path
     text: str
+
+    @property
+    def name(self) -> str:
+        """What imports call it: ``tfcompress.stages`` for ``tfcompress/stages/__init__.py``."""
+        return ".".join(self.path.with_suffix("").parts).removesuffix(".__init__")
 
     @cached_property
     def tree(self) -> ast.Module:
@@ -160,23 +167,38 @@ def _is_broad(kind: ast.expr | None) -> bool:
 
 
 def two_meanings(code: Sequence[Module]) -> dict[str, list[str]]:
-    """Return the public classes and functions that are defined in two modules and imported from one into another room.
+    """Return the public classes and functions that two modules define and another room takes from one of them.
 
-    A name that every module of a table must have (``open_session`` of an engine, say) is looked up by attribute, and so
-    never imported by name.
+    Taken is what is imported by name or asked of the imported module. What every module of a kind must have (the
+    ``command`` of a command line's module, the ``main`` of a child process, ``open_session`` of an engine) is looked up
+    by attribute through a table or run as a script, and so never taken in that way: it has one meaning.
     """
+    by_name = {module.name: module for module in code}
     defined: dict[str, set[str]] = defaultdict(set)
-    imported: dict[str, set[str]] = defaultdict(set)
-    for module in code:
-        name = ".".join(module.path.with_suffix("").parts)
+    for name, module in by_name.items():
         for public in module.public:
             defined[public.name].add(name)
-        for node in ast.walk(module.tree):
-            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith(PACKAGES):
-                for alias in node.names:
-                    if _room(node.module) != _room(name):
-                        imported[alias.name].add(node.module)
-    return {name: sorted(places) for name, places in defined.items() if len(places) > 1 and name in imported}
+    crossing = {
+        taken
+        for name, module in by_name.items()
+        for owner, taken in _taken(module.tree, by_name)
+        if _room(owner) != _room(name) and owner in defined.get(taken, ())
+    }
+    return {name: sorted(places) for name, places in defined.items() if len(places) > 1 and name in crossing}
+
+
+def _taken(tree: ast.Module, modules: Container[str]) -> Iterator[tuple[str, str]]:
+    """Yield what a module takes from others, as (module, name): imported, or asked of the imported module."""
+    held = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                yield node.module, alias.name
+                if f"{node.module}.{alias.name}" in modules:
+                    held[alias.asname or alias.name] = f"{node.module}.{alias.name}"
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in held:
+            yield held[node.value.id], node.attr
 
 
 def _room(module: str) -> str:
@@ -184,12 +206,37 @@ def _room(module: str) -> str:
 
 
 def modules_twice(code: Sequence[Module]) -> dict[str, list[str]]:
-    """Return the file names that stand in two rooms of one package."""
+    """Return the file names that stand twice in one package.
+
+    Rows of a table do not count: ``cli/export.py``, ``stages/prune.py`` and ``tasks/binary.py`` are called after the
+    command, the stage and the task that they add, and other rooms call their part in it the same.
+    """
     places: dict[tuple[str, str], list[str]] = defaultdict(list)
     for module in code:
-        if module.path.stem not in ("__init__", "__main__"):
+        if module.path.stem not in ("__init__", "__main__") and not _is_row(module):
             places[module.path.parts[0], module.path.name].append(str(module.path))
     return {name: found for (_, name), found in places.items() if len(found) > 1}
+
+
+def _is_row(module: Module) -> bool:
+    """Whether its room has a table with a line for a module: it has a ``command``, or a stage or task of its name."""
+    room = module.path.parent.name
+    if room == "cli":
+        return any(_binds(node, "command") for node in module.tree.body)
+    kinds = [
+        public for public in module.public if isinstance(public, ast.ClassDef) and _extends(public, ROWS.get(room))
+    ]
+    return module.path.stem in [kind.name.lower() for kind in kinds]
+
+
+def _binds(node: ast.stmt, name: str) -> bool:
+    if isinstance(node, ast.Assign):
+        return any(isinstance(target, ast.Name) and target.id == name for target in node.targets)
+    return isinstance(node, ast.FunctionDef) and node.name == name
+
+
+def _extends(kind: ast.ClassDef, base: str | None) -> bool:
+    return base is not None and any(isinstance(each, ast.Name) and each.id.endswith(base) for each in kind.bases)
 
 
 def keras_private(code: Sequence[Module]) -> list[str]:

@@ -95,7 +95,7 @@ class Calls:
                 return answer
 
         called = calls.recorder("compress")
-        calls.replace("tfcompress.preconditions.check")
+        calls.replace("tfcompress.preconditions.check_preconditions")
         calls.monkeypatch.setattr("tfcompress.workbench.Workbench", Workbench)
 
 

@@ -16,7 +16,7 @@ import tfcompress as tfc
 from tfcompress import demo
 from tfcompress.cli.export import command as export_command
 from tfcompress.cli.export import default_output, read_recipe
-from tfcompress.cli.main import group, run
+from tfcompress.cli.main import group, run_command
 from tfcompress.cli.options import parse_size
 from tfcompress.cli.overview import COMMANDS, overview
 from tfcompress.errors import RecipeError, UsageError
@@ -42,7 +42,7 @@ def test_help_answers_without_click_and_names_every_command() -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_help_that_describes_each_option(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run([name, "--help"]) == 0
+    assert run_command([name, "--help"]) == 0
     assert "Usage: tfcompress" in capsys.readouterr().out
     command = group.get_command(click.Context(group), name)
     assert command is not None
@@ -50,12 +50,12 @@ def test_every_command_has_help_that_describes_each_option(name: str, capsys: py
 
 
 def test_a_misspelt_command_gets_the_nearest_one(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["exprot", "m.h5"]) == 2
+    assert run_command(["exprot", "m.h5"]) == 2
     assert capsys.readouterr().err.startswith("tfcompress: no command 'exprot' (did you mean 'export'?)")
 
 
 def test_version_is_the_package_s(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["--version"]) == 0
+    assert run_command(["--version"]) == 0
     assert capsys.readouterr().out == f"tfcompress {tfc.__version__}\n"
 
 
@@ -163,11 +163,11 @@ def test_the_default_folder_is_called_after_model_and_recipe(model: str, folder:
 
 
 def test_recipes_are_listed_and_printed_as_toml_that_reads_back(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["recipes"]) == 0
+    assert run_command(["recipes"]) == 0
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(named())
-    assert run(["recipes", "prune50-int8"]) == 0
+    assert run_command(["recipes", "prune50-int8"]) == 0
     assert from_toml(capsys.readouterr().out) == named()["prune50-int8"]
-    assert run(["recipes", "--json"]) == 0
+    assert run_command(["recipes", "--json"]) == 0
     assert list(json.loads(capsys.readouterr().out)) == list(named())
 
 
@@ -200,7 +200,7 @@ def test_a_user_s_mistake_is_one_line_with_the_exit_code_of_its_class(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert run(words) == code
+    assert run_command(words) == code
     said = capfd.readouterr()
     assert said.out == ""
     assert said.err.startswith("tfcompress: ")
@@ -217,7 +217,7 @@ def test_a_bug_of_ours_is_one_line_and_a_log(
         raise RuntimeError(msg)
 
     monkeypatch.setattr(group, "main", broken)
-    assert run(["export"]) == 1
+    assert run_command(["export"]) == 1
     line = capsys.readouterr().err
     assert line.startswith(
         "tfcompress: a bug in tfcompress, sorry: RuntimeError: a wheel came off (the details are in "
@@ -234,7 +234,7 @@ def test_ctrl_c_has_an_exit_code_of_its_own(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(group, "main", interrupted)
-    assert run(["export"]) == 130
+    assert run_command(["export"]) == 130
     assert "interrupted" in capsys.readouterr().err
 
 
@@ -256,11 +256,11 @@ def test_what_is_no_size_is_refused_with_the_flag(text: str) -> None:
 def test_limits_that_cannot_be_meant_are_refused_before_anything_is_read(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run([command, "no-such-model.h5", "--load-memory", "much"]) == 2
+    assert run_command([command, "no-such-model.h5", "--load-memory", "much"]) == 2
     assert "--load-memory must be a size" in capsys.readouterr().err
-    assert run([command, "no-such-model.h5", "--load-memory", "1MiB"]) == 2
+    assert run_command([command, "no-such-model.h5", "--load-memory", "1MiB"]) == 2
     assert "limits.memory_bytes must be at least 128 MiB" in capsys.readouterr().err
-    assert run([command, "no-such-model.h5", "--load-seconds", "0"]) == 2
+    assert run_command([command, "no-such-model.h5", "--load-seconds", "0"]) == 2
     assert "--load-seconds" in capsys.readouterr().err
 
 
@@ -271,13 +271,13 @@ def test_how_a_keras_model_is_loaded_says_nothing_about_a_tflite_file(
     flag: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = Path(__file__).parents[1] / "data" / "tflite" / "int8.tflite"
-    assert run(["inspect", str(path), *flag]) == 2
+    assert run_command(["inspect", str(path), *flag]) == 2
     assert "has no meaning for" in capsys.readouterr().err
 
 
 def test_what_inspect_prints_as_json_are_numbers_with_units_in_their_names(capfd: pytest.CaptureFixture[str]) -> None:
     path = Path(__file__).parents[1] / "data" / "tflite" / "zeros.tflite"
-    assert run(["inspect", str(path), "--json"]) == 0
+    assert run_command(["inspect", str(path), "--json"]) == 0
     found = json.loads(capfd.readouterr().out)
     (image,) = found["inputs"]
     assert image == {"name": "image", "dtype": "float32", "shape": [1, 8, 8, 3], "scale": None, "zero_point": None}
@@ -297,13 +297,13 @@ def test_a_file_whose_name_is_no_utf_8_is_inspected(tmp_path: Path) -> None:
 
 def test_inspect_says_why_it_cannot_count_multiply_accumulates(capfd: pytest.CaptureFixture[str]) -> None:
     path = Path(__file__).parents[1] / "data" / "tflite" / "loop.tflite"
-    assert run(["inspect", str(path), "--json"]) == 0
+    assert run_command(["inspect", str(path), "--json"]) == 0
     found = json.loads(capfd.readouterr().out)
     assert found["macs"] is None
     assert found["notes"] == [
         "multiply-accumulates are not counted: a loop (WHILE) runs as often as its data say, which the file does not"
     ]
-    assert run(["inspect", str(path)]) == 0
+    assert run_command(["inspect", str(path)]) == 0
     assert "macs" in capfd.readouterr().out
 
 

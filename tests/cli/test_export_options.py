@@ -12,13 +12,13 @@ import pytest
 
 from tests.cli.asked import Calls, asked_by, assert_does_something, options_of, words_for
 from tfcompress.cli.export import command
-from tfcompress.cli.main import run
+from tfcompress.cli.main import run_command
 from tfcompress.cli.options import DATA_FLAGS
 from tfcompress.errors import RecipeError, UsageError
 from tfcompress.recipe import QAT, Channels, Cluster, Export, Prune, Recipe, Train
 from tfcompress.stages.flags import Flag, asking, flags_of, naming, stage_flags
 from tfcompress.stages.stage import Stage
-from tfcompress.stages.table import STAGES
+from tfcompress.stages.stage_table import STAGES
 
 BARE = Export(packings=())
 
@@ -27,7 +27,7 @@ BARE = Export(packings=())
 def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Calls:
     monkeypatch.chdir(tmp_path)
     found = Calls(monkeypatch)
-    found.replace("tfcompress.data.sources.load", "the data")
+    found.replace("tfcompress.data.sources.load_data", "the data")
     found.replace_workbench(SimpleNamespace(report=SimpleNamespace(to_json=lambda: "{}")))
     Path("bare.toml").write_text(Recipe(export=BARE).to_toml())
     found.replace("tfcompress.reports.printing.print_report")
@@ -174,12 +174,12 @@ def test_a_mistake_is_told_before_tensorflow_is_imported_with_the_flag_that_was_
     with h5py.File(tmp_path / "model.h5", "w") as file:
         file.attrs["model_config"] = '{"class_name": "Functional", "config": {}}'
         file.create_group("model_weights")
-    assert run(["export", str(tmp_path / "model.h5"), *words]) in (2, 4)
+    assert run_command(["export", str(tmp_path / "model.h5"), *words]) in (2, 4)
     assert line in capfd.readouterr().err
 
 
 def test_the_help_has_a_group_for_each_stage_and_teaches_the_defaults(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["export", "-h"]) == 0
+    assert run_command(["export", "-h"]) == 0
     text = capsys.readouterr().out
     lines = text.splitlines()
     headings = [line.rstrip(":") for line in lines if line and not line.startswith(" ") and line.endswith(":")]

@@ -22,7 +22,7 @@ def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Calls:
     monkeypatch.chdir(tmp_path)
     shutil.copy(demo.MODEL, tmp_path / "model.h5")
     found = Calls(monkeypatch)
-    found.replace("tfcompress.data.sources.load", "the data")
+    found.replace("tfcompress.data.sources.load_data", "the data")
     return found
 
 
@@ -55,9 +55,11 @@ def test_every_option_of_bench(
 ) -> None:
     device = SimpleNamespace(name="pi")
     document = {"models": []}
-    calls.replace("tfcompress.devices.config.find", [device])
+    calls.replace("tfcompress.devices.config.find_devices", [device])
     calls.replace("tfcompress.devices.fleet.cancel")
-    calls.replace("tfcompress.devices.fleet.measure", [SimpleNamespace(device=device, error=None, document=document)])
+    calls.replace(
+        "tfcompress.devices.fleet.measure_on_devices", [SimpleNamespace(device=device, error=None, document=document)]
+    )
     calls.replace("tfcompress.cli.bench.show")
     calls.replace("tfcompress.cli.bench.complain")
     calls.replace("tfcompress.files.write_atomic")
@@ -100,7 +102,7 @@ def test_every_option_of_sensitivity(
 
 @everything_of("demo")
 def test_every_option_of_demo(name: str, option: click.Option, calls: Calls, capfd: pytest.CaptureFixture[str]) -> None:
-    calls.replace("tfcompress.cli.demo.run", [])
+    calls.replace("tfcompress.cli.demo.run_demo", [])
     calls.replace("tfcompress.reports.printing.print_comparison")
     assert_does_something(option, [name], lambda typed: asked_by(typed, calls, capfd))
 

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from tfcompress.cli.main import run
+from tfcompress.cli.main import run_command
 
 keras = pytest.importorskip("keras")
 
@@ -29,12 +29,12 @@ def here(tmp_path, monkeypatch):
 
 def test_the_page_the_table_and_the_second_run_from_the_cache(here, capfd):
     words = ["sensitivity", "model.keras", "--data", "data.npz"]
-    assert run(words) == 0
+    assert run_command(words) == 0
     out = capfd.readouterr().out
     assert "hidden" in out
     assert "written: model-sensitivity.html" in out
     assert "100.00 % on 64 samples" in (here / "model-sensitivity.html").read_text()
-    assert run([*words, "-o", "again.html", "--json"]) == 0
+    assert run_command([*words, "-o", "again.html", "--json"]) == 0
     text = capfd.readouterr()
     assert "8 points were measured by an earlier run" in text.err
     found = json.loads(text.out)
@@ -44,7 +44,7 @@ def test_the_page_the_table_and_the_second_run_from_the_cache(here, capfd):
 
 
 def test_a_name_that_ends_in_svg_asks_for_the_chart_alone(here, capfd):
-    assert run(["sensitivity", "model.keras", "--data", "data.npz", "--split", "test", "-o", "chart.svg"]) == 0
+    assert run_command(["sensitivity", "model.keras", "--data", "data.npz", "--split", "test", "-o", "chart.svg"]) == 0
     assert "written: chart.svg" in capfd.readouterr().out
     image = (here / "chart.svg").read_text()
     assert image.startswith("<svg xmlns=")
@@ -54,7 +54,7 @@ def test_a_name_that_ends_in_svg_asks_for_the_chart_alone(here, capfd):
 @pytest.mark.parametrize("name", ["s.png", "page", "model.keras"])
 def test_a_name_that_promises_something_else_is_refused_before_anything_is_loaded(here, capfd, name):
     before = (here / "model.keras").read_bytes()
-    assert run(["sensitivity", "model.keras", "--data", "data.npz", "-o", name, "--force"]) == 2
+    assert run_command(["sensitivity", "model.keras", "--data", "data.npz", "-o", name, "--force"]) == 2
     assert "-o must end in .html, .htm, .svg" in capfd.readouterr().err
     assert (here / "model.keras").read_bytes() == before
 
@@ -62,9 +62,9 @@ def test_a_name_that_promises_something_else_is_refused_before_anything_is_loade
 def test_a_page_that_is_there_is_replaced_by_force_only(here, capfd):
     (here / "model-sensitivity.html").write_text("mine")
     words = ["sensitivity", "model.keras", "--data", "data.npz", "--criterion", "taylor", "--cache", "kept"]
-    assert run(words) == 8
+    assert run_command(words) == 8
     assert "exists already" in capfd.readouterr().err
-    assert run([*words, "--force"]) == 0
+    assert run_command([*words, "--force"]) == 0
     assert "<h1>" in (here / "model-sensitivity.html").read_text()
     assert len(list((here / "kept").iterdir())) == 1
 
@@ -79,11 +79,11 @@ def test_a_page_that_is_there_is_replaced_by_force_only(here, capfd):
 )
 def test_missing_data_labels_and_splits_are_refused(here, capfd, words, code, said):
     np.savez("x.npz", x=np.zeros((4, 6), "float32"))
-    assert run(["sensitivity", "model.keras", *words]) == code
+    assert run_command(["sensitivity", "model.keras", *words]) == code
     assert said in capfd.readouterr().err
 
 
 def test_a_model_without_channels_is_refused(here, capfd):
     keras.Sequential([keras.Input((6,)), keras.layers.Dense(3, name="only")]).save("single.keras")
-    assert run(["sensitivity", "single.keras", "--data", "data.npz"]) == 5
+    assert run_command(["sensitivity", "single.keras", "--data", "data.npz"]) == 5
     assert "has no channels that can be removed (only: " in capfd.readouterr().err

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.data_sources.test_images import flat, write_image
 from tfcompress.data import class_names
 from tfcompress.data.dataset import BoundData
-from tfcompress.data.sources import load
+from tfcompress.data.sources import load_data
 from tfcompress.errors import DataError, UsageError
 from tfcompress.models.specs import Signature, TensorSpec
 
@@ -55,7 +55,7 @@ SOURCES = pytest.mark.parametrize("source", [csv, parquet, npz, arrays])
 
 @SOURCES
 def test_names_are_numbered_in_the_order_given(source: Any, tmp_path: Path) -> None:
-    data = load(source(tmp_path), classes=ORDER).bind(model(2), holdout=None)
+    data = load_data(source(tmp_path), classes=ORDER).bind(model(2), holdout=None)
     assert labels(data) == [(0, 0), (1, 1), (2, 2)]
     assert data.dataset.labels == ORDER
     assert "classes: 0 = low, 1 = mid, 2 = high" in data.describe()["notes"]
@@ -64,7 +64,7 @@ def test_names_are_numbered_in_the_order_given(source: Any, tmp_path: Path) -> N
 
 @SOURCES
 def test_without_an_order_it_is_alphabetical_and_one_line_says_which_is_which(source: Any, tmp_path: Path) -> None:
-    data = load(source(tmp_path)).bind(model(2), holdout=None)
+    data = load_data(source(tmp_path)).bind(model(2), holdout=None)
     assert labels(data) == [(0, 1), (1, 2), (2, 0)]
     (line,) = [line for line in data.lint() if "alphabetical order" in line]
     assert ALPHABET in line
@@ -74,12 +74,12 @@ def test_without_an_order_it_is_alphabetical_and_one_line_says_which_is_which(so
 @SOURCES
 def test_a_name_that_was_not_given_is_refused_with_the_nearest_one(source: Any, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"holds the class 'high', .* \(low, mid, hihg\) \(did you mean 'hihg'\?\)"):
-        load(source(tmp_path), classes=("low", "mid", "hihg"))
+        load_data(source(tmp_path), classes=("low", "mid", "hihg"))
 
 
 @SOURCES
 def test_a_name_that_does_not_occur_keeps_its_number_and_is_told(source: Any, tmp_path: Path) -> None:
-    data = load(source(tmp_path), classes=("none", *ORDER)).bind(model(2, outputs=4), holdout=None)
+    data = load_data(source(tmp_path), classes=("none", *ORDER)).bind(model(2, outputs=4), holdout=None)
     assert labels(data) == [(0, 1), (1, 2), (2, 3)]
     assert any("no sample of class 0" in line for line in data.lint())
 
@@ -87,19 +87,19 @@ def test_a_name_that_does_not_occur_keeps_its_number_and_is_told(source: Any, tm
 def test_class_folders_take_an_order_too(tmp_path: Path) -> None:
     for value, name in enumerate(ORDER):
         write_image(tmp_path / name / "0.png", flat(value))
-    assert labels(load(tmp_path, classes=ORDER).bind(model(4, 4, 3), holdout=None)) == [(0, 0), (1, 1), (2, 2)]
-    plain = load(tmp_path).bind(model(4, 4, 3), holdout=None)
+    assert labels(load_data(tmp_path, classes=ORDER).bind(model(4, 4, 3), holdout=None)) == [(0, 0), (1, 1), (2, 2)]
+    plain = load_data(tmp_path).bind(model(4, 4, 3), holdout=None)
     assert labels(plain) == [(0, 1), (1, 2), (2, 0)]
     assert any(line.startswith("class folders") and ALPHABET in line for line in plain.lint())
     with pytest.raises(DataError, match="holds the class 'high', which is none of the 2 names given"):
-        load(tmp_path, classes=("low", "mid"))
+        load_data(tmp_path, classes=("low", "mid"))
 
 
 def test_a_class_name_is_no_way_out_of_the_folder(tmp_path: Path) -> None:
     write_image(tmp_path / "secret" / "0.png", flat(9))
     for name in ("a", "b"):
         write_image(tmp_path / "set" / name / "0.png", flat(1))
-    split = load(tmp_path / "set", classes=("a", "b", "../secret")).splits["all"]
+    split = load_data(tmp_path / "set", classes=("a", "b", "../secret")).splits["all"]
     assert len(split.paths) == 2  # type: ignore[attr-defined]  # a split of images
 
 
@@ -115,30 +115,30 @@ def test_records_of_text_take_an_order_and_need_one(tmp_path: Path) -> None:
             writer.write(tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString())
     (tmp_path / "f.toml").write_text("[features.x]\nkind = 'float'\nshape = [2]\n[label]\nkind = 'text'\n")
     given = {"features": tmp_path / "f.toml"}
-    data = load(tmp_path / "d.tfrecord", classes=ORDER, **given).bind(model(2), holdout=None)  # type: ignore[arg-type]
+    data = load_data(tmp_path / "d.tfrecord", classes=ORDER, **given).bind(model(2), holdout=None)  # type: ignore[arg-type]
     assert labels(data) == [(0, 0), (1, 1), (2, 2)]
     with pytest.raises(DataError, match="is text, so the classes need their order: give --classes"):
-        load(tmp_path / "d.tfrecord", **given)  # type: ignore[arg-type]
+        load_data(tmp_path / "d.tfrecord", **given)  # type: ignore[arg-type]
     with pytest.raises(DataError, match="holds the class 'high'"):
-        load(tmp_path / "d.tfrecord", classes=("low", "mid"), **given).bind(model(2))  # type: ignore[arg-type]
+        load_data(tmp_path / "d.tfrecord", classes=("low", "mid"), **given).bind(model(2))  # type: ignore[arg-type]
 
 
 def test_whole_numbers_are_names_where_the_names_given_are_whole_numbers(tmp_path: Path) -> None:
     (tmp_path / "d.csv").write_text("a,b,label\n0,0,10\n1,0,30\n2,0,20\n")
     for source in (tmp_path / "d.csv", (np.array([[0.0, 0], [1, 0], [2, 0]]), np.array([10, 30, 20]))):
-        data = load(source, classes="10,20,30").bind(model(2), holdout=None)
+        data = load_data(source, classes="10,20,30").bind(model(2), holdout=None)
         assert labels(data) == [(0, 0), (1, 2), (2, 1)]
 
 
 def test_names_beside_numbers_only_name_them() -> None:
-    data = load((np.zeros((3, 2)), [2, 0, 1]), classes=ORDER).bind(model(2), holdout=None)
+    data = load_data((np.zeros((3, 2)), [2, 0, 1]), classes=ORDER).bind(model(2), holdout=None)
     assert [y for _, y in labels(data)] == [0, 1, 2]
     assert data.describe()["labels"] == list(ORDER)
 
 
 def test_names_stored_beside_text_labels_order_them(tmp_path: Path) -> None:
     np.savez(tmp_path / "d.npz", x=[[0.0, 0], [1, 0], [2, 0]], y=np.array(ORDER), labels=np.array(ORDER))
-    data = load(tmp_path / "d.npz").bind(model(2), holdout=None)
+    data = load_data(tmp_path / "d.npz").bind(model(2), holdout=None)
     assert labels(data) == [(0, 0), (1, 1), (2, 2)]
     assert data.lint() == ["no training split: representative samples come from 'test'"]
 
@@ -147,31 +147,31 @@ def test_names_for_a_model_without_classes_are_refused(tmp_path: Path) -> None:
     with pytest.raises(
         DataError, match=r"labels with names \(high, low, mid\), the model's output 'out' .* no classes"
     ):
-        load(csv(tmp_path)).bind(model(2, outputs=1))
+        load_data(csv(tmp_path)).bind(model(2, outputs=1))
 
 
 def test_names_in_one_split_and_numbers_in_another_are_refused() -> None:
     given = {"train": (np.zeros((3, 2)), list(ORDER)), "test": (np.zeros((3, 2)), [0, 1, 2])}
     with pytest.raises(DataError, match="names in y_train and numbers in y_test; give them alike"):
-        load(given)
+        load_data(given)
 
 
 def test_an_order_by_text_that_is_none_by_value_is_said(tmp_path: Path) -> None:
     for value, name in enumerate(("9", "10", "8")):
         write_image(tmp_path / name / "0.png", flat(value))
-    (line,) = load(tmp_path).warnings
+    (line,) = load_data(tmp_path).warnings
     assert "alphabetical order (as text, not by value): 0 = 10, 1 = 8, 2 = 9;" in line
 
 
 def test_names_may_come_out_of_a_file_with_one_a_line(tmp_path: Path) -> None:
     (tmp_path / "names.txt").write_text("\ufefflow\nmid, really\nhigh\n\n", "utf-8")
-    assert class_names.parse(tmp_path / "names.txt") == ("low", "mid, really", "high")
-    assert class_names.parse(str(tmp_path / "names.txt")) == ("low", "mid, really", "high")
+    assert class_names.read_class_names(tmp_path / "names.txt") == ("low", "mid, really", "high")
+    assert class_names.read_class_names(str(tmp_path / "names.txt")) == ("low", "mid, really", "high")
 
 
 @given(st.lists(st.text("abc ü-_", min_size=1).map(str.strip).filter(bool), min_size=2, max_size=9, unique=True))
 def test_names_separated_by_commas_are_read_in_their_order(names: list[str]) -> None:
-    assert class_names.parse(", ".join(names)) == tuple(names) == class_names.parse(names)
+    assert class_names.read_class_names(", ".join(names)) == tuple(names) == class_names.read_class_names(names)
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_names_separated_by_commas_are_read_in_their_order(names: list[str]) -> 
 )
 def test_names_that_cannot_be_meant_are_refused(given: Any, message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        class_names.parse(given)
+        class_names.read_class_names(given)
 
 
 def test_of_a_thousand_names_the_line_lists_the_first_and_the_last() -> None:

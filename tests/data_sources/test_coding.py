@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tfcompress.data.sources import load
+from tfcompress.data.sources import load_data
 from tfcompress.errors import DataError
 from tfcompress.models.specs import Signature, TensorSpec
 
@@ -18,7 +18,7 @@ SOFT = np.full((6, 3), 1 / 3)
 
 def bound(outputs: int = 3, **labels: Any) -> Any:
     signature = Signature((TensorSpec("v", (2,), "float32"),), (TensorSpec("out", (outputs,), "float32"),))
-    return load({name: (X, y) for name, y in labels.items()}).bind(signature)
+    return load_data({name: (X, y) for name, y in labels.items()}).bind(signature)
 
 
 def test_a_test_split_that_happens_to_be_one_hot_is_what_the_training_split_is() -> None:
@@ -74,4 +74,4 @@ def test_an_empty_label_in_a_table_is_refused_by_its_row(tmp_path: Path, names: 
     (tmp_path / "d.csv").write_text(f"a,b,label\n1,2,{names[0]}\n1,2,\n1,2,{names[1]}\n")
     signature = Signature((TensorSpec("v", (2,), "float32"),), (TensorSpec("out", (2,), "float32"),))
     with pytest.raises(DataError, match=r"column 'label' has no value \(NaN\) in row 2; fill in or drop such rows"):
-        load(tmp_path / "d.csv").bind(signature)
+        load_data(tmp_path / "d.csv").bind(signature)

@@ -10,10 +10,10 @@ import pytest
 
 from tfcompress.data.dataset import BoundData
 from tfcompress.data.preprocessing import Preprocessing
-from tfcompress.data.sources import load
+from tfcompress.data.sources import load_data
 from tfcompress.errors import DataError
 from tfcompress.models.specs import Signature, TensorSpec
-from tfcompress.tasks.table import TASKS
+from tfcompress.tasks.task_table import TASKS
 
 
 def model(classes: int = 3, shape: tuple[int | None, ...] = (4,), dtype: str = "float32") -> Signature:
@@ -33,7 +33,7 @@ def arrays(**changes: Any) -> dict[str, Any]:
 
 
 def bound(given: Any, signature: Signature | None = None, **options: Any) -> BoundData:
-    return load(given).bind(signature or model(), **options)
+    return load_data(given).bind(signature or model(), **options)
 
 
 def test_splits_task_and_classes_come_from_data_and_model() -> None:
@@ -90,7 +90,7 @@ def test_unnamed_data_is_divided_or_all_of_it_is_for_testing() -> None:
 
 
 def test_representative_samples_come_from_training_by_seed_in_the_models_dtype() -> None:
-    data = load(arrays(), preprocessing=Preprocessing(scale=2.0)).bind(model())
+    data = load_data(arrays(), preprocessing=Preprocessing(scale=2.0)).bind(model())
     samples = data.representative(7, seed=1)["image"]
     assert samples.shape == (7, 4)
     assert samples.dtype == np.float32
@@ -111,7 +111,7 @@ def test_without_a_training_split_representative_samples_come_from_another_and_l
 def test_the_description_is_plain_and_complete(tmp_path: Path) -> None:
     np.savez(tmp_path / "d.npz", labels=["a", "b", "c"], **arrays())
     source = str(tmp_path / "d.npz")
-    described = load(source, preprocessing=Preprocessing(scale=0.5)).bind(model()).describe()
+    described = load_data(source, preprocessing=Preprocessing(scale=0.5)).bind(model()).describe()
     assert json.loads(json.dumps(described, allow_nan=False)) == described
     assert described == {
         "source": source,
@@ -129,13 +129,13 @@ def test_the_description_is_plain_and_complete(tmp_path: Path) -> None:
 
 
 def test_data_in_memory_has_no_file_to_hash() -> None:
-    assert load(arrays()).sha256 is None
+    assert load_data(arrays()).sha256 is None
 
 
 def test_several_files_have_one_hash_of_names_and_contents(tmp_path: Path) -> None:
     for name in ("train", "test"):
         (tmp_path / f"{name}.csv").write_text("a,label\n1,0\n")
-    data = load(tmp_path)
+    data = load_data(tmp_path)
     each = hashlib.sha256(b"a,label\n1,0\n").hexdigest()
     assert data.sha256 == hashlib.sha256(f"{each}  test.csv\n{each}  train.csv\n".encode()).hexdigest()
 
@@ -169,7 +169,7 @@ def test_names_for_labels_in_one_split_only_are_refused_when_the_data_is_bound()
 
 def test_a_missing_preprocessing_function_is_refused_when_the_data_is_bound() -> None:
     with pytest.raises(DataError, match="module 'absent_module' cannot be imported"):
-        load(arrays(), preprocessing=Preprocessing(function="absent_module:f")).bind(model())
+        load_data(arrays(), preprocessing=Preprocessing(function="absent_module:f")).bind(model())
 
 
 def test_several_outputs_have_their_own_tasks() -> None:
@@ -198,10 +198,10 @@ def test_notes_tell_what_was_added() -> None:
 )
 def test_data_that_cannot_train_says_so_before_the_model_is_known(given: Any, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        load(given).check_trainable()
+        load_data(given).check_trainable()
 
 
 def test_data_that_can_train_or_may_is_let_pass(tmp_path: Path) -> None:
     (tmp_path / "d.csv").write_text("a,label\n1,0\n")
     for given in (arrays(), (np.zeros((3, 4)), [0, 1, 2]), tmp_path / "d.csv", lambda: iter([np.zeros((3, 4))])):
-        load(given).check_trainable()
+        load_data(given).check_trainable()

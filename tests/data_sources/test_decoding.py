@@ -9,7 +9,7 @@ import pytest
 
 from tests.data_sources.test_images import model
 from tfcompress.data import decoding
-from tfcompress.data.sources import load
+from tfcompress.data.sources import load_data
 
 SIZES = ((37, 53), (16, 16), (5, 9))
 
@@ -69,7 +69,7 @@ def test_folders_decode_exactly_and_the_report_says_so(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "0.jpg").write_bytes(encoded(image))
-    data = load(tmp_path).bind(model((8, 8, 3)), holdout=None)
+    data = load_data(tmp_path).bind(model((8, 8, 3)), holdout=None)
     x, _ = next(data.need_test().batches(1))
     assert np.array_equal(x["image"][0], by_pillow(encoded(image), "RGB"))
     assert decoding.NOTE in data.describe()["notes"]
@@ -83,6 +83,6 @@ def test_records_decode_exactly_and_the_report_says_so(tmp_path: Path) -> None:
         feature = {"image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[content]))}
         writer.write(tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString())
     (tmp_path / "f.toml").write_text("[features.image]\nkind = 'image'\n")
-    data = load(tmp_path / "d.tfrecord", features=tmp_path / "f.toml").bind(model((8, 8, 3)), holdout=None)
+    data = load_data(tmp_path / "d.tfrecord", features=tmp_path / "f.toml").bind(model((8, 8, 3)), holdout=None)
     assert np.array_equal(data.representative(1, 0)["image"][0], by_pillow(content, "RGB"))
     assert decoding.NOTE in data.describe()["notes"]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tfcompress.data.delimiters import Dialect, detect
-from tfcompress.data.sources import load
+from tfcompress.data.sources import load_data
 from tfcompress.errors import DataError
 from tfcompress.models.specs import Signature, TensorSpec
 
@@ -29,14 +29,14 @@ def table(separator: str, decimal: str = ".") -> str:
 def test_columns_are_told_apart_whatever_separates_them(tmp_path: Path, separator: str, name: str) -> None:
     content = table(separator).encode()
     (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
-    x, y = next(load(tmp_path / name).bind(SIGNATURE, holdout=None).need_test().batches(9))
+    x, y = next(load_data(tmp_path / name).bind(SIGNATURE, holdout=None).need_test().batches(9))
     assert x["v"].tolist() == ROWS
     assert y.tolist() == [0, 1, 0]
 
 
 def test_decimal_commas_are_read_and_said(tmp_path: Path) -> None:
     (tmp_path / "d.csv").write_text(table(";", ","))
-    data = load(tmp_path / "d.csv").bind(SIGNATURE, holdout=None)
+    data = load_data(tmp_path / "d.csv").bind(SIGNATURE, holdout=None)
     assert next(data.need_test().batches(9))[0]["v"].tolist() == ROWS
     assert "d.csv: numbers have decimal commas (1,5 is 1.5)" in data.describe()["notes"]
 
@@ -44,19 +44,19 @@ def test_decimal_commas_are_read_and_said(tmp_path: Path) -> None:
 def test_a_decimal_comma_far_down_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "d.csv").write_text("a;b;label\n" + "1;2;0\n" * 200 + "1,5;2;1\n")
     with pytest.raises(DataError, match="column 'a' holds '1,5', a decimal comma; save the file with decimal points"):
-        load(tmp_path / "d.csv").bind(SIGNATURE)
+        load_data(tmp_path / "d.csv").bind(SIGNATURE)
 
 
 def test_what_may_be_thousands_is_refused(tmp_path: Path) -> None:
     (tmp_path / "d.csv").write_text("a;b;label\n1,500;2;0\n")
     with pytest.raises(DataError, match="'1,500' may be a decimal or thousands; write numbers with a point"):
-        load(tmp_path / "d.csv")
+        load_data(tmp_path / "d.csv")
 
 
 def test_a_file_of_one_column_is_no_table(tmp_path: Path) -> None:
     (tmp_path / "d.csv").write_text("a:b:label\n1:2:0\n")
     with pytest.raises(DataError, match="it has one column only, 'a:b:label'; columns must be separated by commas"):
-        load(tmp_path / "d.csv")
+        load_data(tmp_path / "d.csv")
 
 
 @given(
@@ -89,12 +89,12 @@ def test_a_wide_table_is_still_read(tmp_path: Path) -> None:
     header = ";".join(f"column_number_{number}" for number in range(width))
     (tmp_path / "d.csv").write_text(f"{header};label\n" + (";".join(["0.5"] * width) + ";1\n") * 2)
     signature = Signature((TensorSpec("v", (width,), "float32"),), (TensorSpec("out", (2,), "float32"),))
-    x, _ = next(load(tmp_path / "d.csv").bind(signature, holdout=None).need_test().batches(2))
+    x, _ = next(load_data(tmp_path / "d.csv").bind(signature, holdout=None).need_test().batches(2))
     assert np.array_equal(x["v"], np.full((2, width), 0.5, np.float32))
 
 
 def test_a_table_without_a_label_column_serves_to_calibrate(tmp_path: Path) -> None:
     (tmp_path / "d.csv").write_text("a,b\n1,2\n3,4\n5,6\n")
-    data = load(tmp_path / "d.csv").bind(SIGNATURE)
+    data = load_data(tmp_path / "d.csv").bind(SIGNATURE)
     assert sorted(data.representative(9, 0)["v"][:, 0].tolist())[0] in (1.0, 3.0)
     assert data.scored is None

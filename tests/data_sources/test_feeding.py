@@ -7,7 +7,7 @@ import pytest
 
 from tfcompress.data import feeding
 from tfcompress.data.feeding import to_tf
-from tfcompress.data.sources import load
+from tfcompress.data.sources import load_data
 from tfcompress.data.splits import Split
 from tfcompress.models.specs import Signature, TensorSpec
 
@@ -15,7 +15,7 @@ from tfcompress.models.specs import Signature, TensorSpec
 def numbers(size: int) -> Split:
     """Return a split of samples that hold their own number."""
     signature = Signature((TensorSpec("v", (1,), "float32"),), (TensorSpec("out", (1000,), "float32"),))
-    data = load({"x_train": np.arange(size)[:, None], "y_train": np.arange(size)}).bind(signature)
+    data = load_data({"x_train": np.arange(size)[:, None], "y_train": np.arange(size)}).bind(signature)
     assert data.train is not None
     return data.train
 
@@ -65,7 +65,7 @@ def test_several_inputs_and_outputs_go_by_name() -> None:
         "y_train.kind": np.arange(6) % 4,
         "y_train.size": np.linspace(0.5, 1, 6),
     }
-    data = load(given).bind(Signature(inputs, outputs))
+    data = load_data(given).bind(Signature(inputs, outputs))
     assert data.train is not None
     x, y = next(iter(to_tf(data.train, 4, seed=0)))
     assert {name: (tuple(part.shape), part.dtype.name) for name, part in x.items()} == {
@@ -89,7 +89,7 @@ def test_sample_weights_reach_the_loss(package: str) -> None:
     model.layers[-1].set_weights([np.ones((1, 1), np.float32)])
     model.compile("sgd", "mse")
     signature = Signature((TensorSpec("v", (1,), "float32"),), (TensorSpec("out", (1,), "float32"),))
-    data = load({"train": (x, np.full(8, 2.0), weights)}).bind(signature)
+    data = load_data({"train": (x, np.full(8, 2.0), weights)}).bind(signature)
     dataset = to_tf(data.need_train(), 8, 0)
     (_, _, drawn), *_ = dataset.as_numpy_iterator()
     assert sorted(drawn.tolist()) == sorted(weights.tolist())

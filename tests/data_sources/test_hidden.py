@@ -10,7 +10,7 @@ import pytest
 from tests.data_sources.test_images import flat, model, write_image
 from tests.data_sources.test_records import IMAGE, image_records
 from tfcompress.data import hidden
-from tfcompress.data.sources import load
+from tfcompress.data.sources import load_data
 from tfcompress.errors import DataError
 
 
@@ -25,7 +25,7 @@ def test_what_systems_leave_in_image_folders_is_neither_class_nor_image(tmp_path
     write_image(tmp_path / ".trash" / "0.png", flat(3))
     write_image(tmp_path / "@eaDir" / "0.png", flat(3))
     (tmp_path / ".DS_Store").write_bytes(b"\0")
-    data = load(tmp_path).bind(model(), holdout=None)
+    data = load_data(tmp_path).bind(model(), holdout=None)
     assert data.dataset.labels == ("cat", "dog")
     assert [path.name for path in data.dataset.files] == ["0.png", "0.png"]
     assert data.need_test().size == 2
@@ -41,7 +41,7 @@ def test_nothing_is_said_where_nothing_was_left_out() -> None:
 def test_hidden_images_alone_are_no_data(tmp_path: Path) -> None:
     write_image(tmp_path / "cat" / "._0.png", flat(1))
     with pytest.raises(DataError, match="holds zero images"):
-        load(tmp_path)
+        load_data(tmp_path)
 
 
 def test_what_macos_packs_into_an_npz_is_left_out(tmp_path: Path) -> None:
@@ -49,11 +49,11 @@ def test_what_macos_packs_into_an_npz_is_left_out(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "d.npz", "a") as archive:
         for name in ("__MACOSX/._x.npy", "._y.npy"):
             archive.writestr(name, b"\0\5\x16\7Mac OS X")
-    assert load(tmp_path / "d.npz").splits["all"].size == 3  # type: ignore[attr-defined]  # of arrays
+    assert load_data(tmp_path / "d.npz").splits["all"].size == 3  # type: ignore[attr-defined]  # of arrays
 
 
 def test_hidden_records_are_left_out(tmp_path: Path) -> None:
     image_records(tmp_path / "train.tfrecord", [4])
     shutil.copy(tmp_path / "train.tfrecord", tmp_path / "._train.tfrecord")
     (tmp_path / "f.toml").write_text(IMAGE)
-    assert [path.name for path in load(tmp_path, features=tmp_path / "f.toml").files] == ["train.tfrecord"]
+    assert [path.name for path in load_data(tmp_path, features=tmp_path / "f.toml").files] == ["train.tfrecord"]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tfcompress.data.holdout import held_out
-from tfcompress.data.sources import load
+from tfcompress.data.sources import load_data
 from tfcompress.errors import DataError
 from tfcompress.models.specs import Signature, TensorSpec
 
@@ -16,7 +16,7 @@ SIGNATURE = Signature((TensorSpec("v", (1,), "float32"),), (TensorSpec("out", (1
 
 
 def divided(size: int, fraction: float, seed: int = 0) -> tuple[list[int], list[int]]:
-    data = load((np.arange(size)[:, None], np.arange(size))).bind(SIGNATURE, holdout=fraction, seed=seed)
+    data = load_data((np.arange(size)[:, None], np.arange(size))).bind(SIGNATURE, holdout=fraction, seed=seed)
     assert data.train is not None
     assert data.test is not None
     parts = [[int(n) for _, y in split.batches(64) for n in y] for split in (data.train, data.test)]
@@ -59,7 +59,7 @@ def tf_dataset(size: int) -> Any:
 
 
 def test_a_stream_is_divided_without_overlap_or_loss() -> None:
-    data = load(tf_dataset(500)).bind(SIGNATURE, holdout=0.25, seed=3)
+    data = load_data(tf_dataset(500)).bind(SIGNATURE, holdout=0.25, seed=3)
     assert data.train is not None
     assert data.test is not None
     train, test = ([int(n) for _, y in split.batches(64) for n in y] for split in (data.train, data.test))
@@ -71,9 +71,9 @@ def test_a_stream_is_divided_without_overlap_or_loss() -> None:
 def test_a_stream_that_shuffles_itself_cannot_be_divided() -> None:
     shuffling = tf_dataset(500).shuffle(500)
     with pytest.raises(DataError, match=r"comes in another order each time, .* give it without shuffle\(\)"):
-        load(shuffling).bind(SIGNATURE)
+        load_data(shuffling).bind(SIGNATURE)
 
 
 def test_a_stream_that_shuffles_itself_is_welcome_as_a_split() -> None:
-    data = load({"train": tf_dataset(50).shuffle(50), "test": tf_dataset(5)}).bind(SIGNATURE)
+    data = load_data({"train": tf_dataset(50).shuffle(50), "test": tf_dataset(5)}).bind(SIGNATURE)
     assert data.holdout == ""

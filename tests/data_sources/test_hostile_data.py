@@ -39,7 +39,7 @@ def read_everything(path: Path) -> None:
     if path.suffix == ".tfrecord" and path.is_file():
         features = path.with_name("features.toml")
         features.write_text(FEATURES)
-    data = sources.load(path, features=features).bind(
+    data = sources.load_data(path, features=features).bind(
         Signature((spec,), (TensorSpec("out", (2,), "float32"),)), holdout=None
     )
     data.lint()
@@ -144,7 +144,7 @@ def test_no_module_has_a_word_for_unpickling(word: str) -> None:
 def test_any_bytes_as_an_array_are_read_or_a_value_error(content: bytes) -> None:
     for start in (b"", b"\x93NUMPY\1\0", b"\x93NUMPY\2\0", b"\x93NUMPY\3\0"):
         try:
-            npy_header.read(io.BytesIO(start + content))
+            npy_header.read_header(io.BytesIO(start + content))
         except ValueError:
             continue
 
@@ -159,7 +159,7 @@ _PLAIN = st.recursive(
 @given(st.fixed_dictionaries({"descr": _PLAIN, "fortran_order": _PLAIN, "shape": _PLAIN}) | _PLAIN)
 def test_any_dict_as_a_header_is_read_or_a_value_error(value: Any) -> None:
     try:
-        shape, dtype, _ = npy_header.parse(repr(value))
+        shape, dtype, _ = npy_header.parse_header(repr(value))
     except ValueError:
         return
     assert shape == value["shape"]
@@ -177,7 +177,7 @@ def test_what_numpy_writes_is_read_alike(descr: str, shape: list[int], fortran: 
     stream = io.BytesIO()
     np.lib.format.write_array(stream, array, version=version)
     stream.seek(0)
-    header = npy_header.read(stream)
+    header = npy_header.read_header(stream)
     assert (header.shape, header.dtype) == (array.shape, array.dtype)
     assert stream.tell() == header.size_bytes
     assert len(stream.read()) == header.wanted_bytes == array.nbytes
@@ -185,7 +185,7 @@ def test_what_numpy_writes_is_read_alike(descr: str, shape: list[int], fortran: 
 
 def test_a_header_of_python_2_is_read() -> None:
     text = "{'descr': '<i8', 'fortran_order': False, 'shape': (3L, 4L), }"
-    assert npy_header.parse(text) == ((3, 4), np.dtype("<i8"), False)
+    assert npy_header.parse_header(text) == ((3, 4), np.dtype("<i8"), False)
 
 
 @given(st.binary(max_size=200))
@@ -217,7 +217,7 @@ def test_large_images_are_decoded_a_few_at_a_time(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(image_header, "PIXELS", 40)
     signature = Signature((TensorSpec("image", (4, 4, 3), "float32"),), (TensorSpec("out", (2,), "float32"),))
     sizes: list[int] = []
-    table = sources.load(tmp_path / "set").splits["all"].fit(signature)
+    table = sources.load_data(tmp_path / "set").splits["all"].fit(signature)
     decode = table._decode  # type: ignore[union-attr]
     monkeypatch.setitem(vars(table), "_decode", lambda paths: sizes.append(len(paths)) or decode(paths))
     x, _, _ = table.read(np.arange(5))  # type: ignore[union-attr]
@@ -231,7 +231,7 @@ def test_samples_that_do_not_fit_into_memory_are_refused_before_they_are_read(
     np.savez(tmp_path / "d.npz", x=np.zeros((2, 100)), y=np.zeros(2))
     monkeypatch.setattr(memory, "UNASKED_BYTES", 1000)
     monkeypatch.setattr(memory, "available_bytes", lambda: 1500)
-    rows = sources.load(tmp_path / "d.npz").splits["all"].x[""]  # type: ignore[union-attr]
+    rows = sources.load_data(tmp_path / "d.npz").splits["all"].x[""]  # type: ignore[union-attr]
     assert len(rows.take(np.arange(1))) == 1
     with pytest.raises(DataError, match=r"2 samples of shape \(100,\) of float64 take 1,600 bytes .* 1,500 are avail"):
         rows.take(np.arange(2))
@@ -284,7 +284,7 @@ def test_a_long_text_that_a_small_parquet_repeats_is_held_once(tmp_path: Path) -
     assert (tmp_path / "d.parquet").stat().st_size < 1_000_000
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     signature = Signature((TensorSpec("v", (2,), "float32"),), (TensorSpec("out", (1,), "float32"),))
-    data = sources.load(tmp_path / "d.parquet")
+    data = sources.load_data(tmp_path / "d.parquet")
     assert data.labels == ("x" * 100_000,)
     with pytest.raises(DataError, match="has 1 classes"):
         data.bind(signature, holdout=None)

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfcompress.data.labels import LabelCoder, infer
+from tfcompress.data.labels import LabelCoder, infer_labels
 from tfcompress.errors import DataError
 from tfcompress.models.specs import TensorSpec
 
 
 def coder(y: Any, shape: tuple[int | None, ...]) -> LabelCoder:
-    return infer(np.asarray(y), TensorSpec("out", shape, "float32"), "y_train")
+    return infer_labels(np.asarray(y), TensorSpec("out", shape, "float32"), "y_train")
 
 
 def encoded(y: Any, shape: tuple[int | None, ...], like: Any = None) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tfcompress.data.preprocessing import Preprocessing
-from tfcompress.data.sources import load
+from tfcompress.data.sources import load_data
 from tfcompress.errors import DataError
 from tfcompress.models.specs import Signature, TensorSpec
 
@@ -17,7 +17,7 @@ def model(classes: int = 3, dtype: str = "float32") -> Signature:
 
 
 def lint(given: Any, signature: Signature | None = None, **steps: Any) -> list[str]:
-    return load(given, preprocessing=Preprocessing(**steps)).bind(signature or model()).lint()
+    return load_data(given, preprocessing=Preprocessing(**steps)).bind(signature or model()).lint()
 
 
 def splits(x: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:
@@ -94,7 +94,7 @@ def test_missing_classes_are_listed_up_to_ten() -> None:
 
 
 def test_integer_inputs_are_not_read_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    data = load(splits(np.zeros((600, 4), np.uint8), np.arange(600) % 3)).bind(model())
+    data = load_data(splits(np.zeros((600, 4), np.uint8), np.arange(600) % 3)).bind(model())
 
     def forbidden(rows: np.ndarray) -> None:
         raise AssertionError(rows)
@@ -119,4 +119,4 @@ def test_a_held_out_part_of_a_stream_may_not_be_empty() -> None:
 
     stream = tf.data.Dataset.from_tensor_slices((np.zeros((3, 4), np.float32), np.arange(3)))
     with pytest.raises(DataError, match="the test split holds zero samples; give more data"):
-        load(stream).bind(model(), holdout=0.001).lint()
+        load_data(stream).bind(model(), holdout=0.001).lint()

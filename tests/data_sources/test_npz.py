@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 
 from tfcompress.data import npz
 from tfcompress.data.npz import read_members
-from tfcompress.data.sources import load
+from tfcompress.data.sources import load_data
 from tfcompress.errors import DataError
 
 
@@ -41,7 +41,7 @@ def test_a_large_array_in_fortran_order_is_turned_in_pieces(tmp_path: Path, monk
 
 def test_text_names_the_classes(tmp_path: Path) -> None:
     np.savez(tmp_path / "d.npz", x=np.ones(2), labels=np.array(["cat", "dog"]))
-    assert load(tmp_path / "d.npz").labels == ("cat", "dog")
+    assert load_data(tmp_path / "d.npz").labels == ("cat", "dog")
 
 
 def test_an_empty_file_is_refused(tmp_path: Path) -> None:

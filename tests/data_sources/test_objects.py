@@ -7,7 +7,7 @@ import pytest
 
 from tfcompress.data import iterators
 from tfcompress.data.dataset import BoundData
-from tfcompress.data.sources import load
+from tfcompress.data.sources import load_data
 from tfcompress.errors import DataError, UsageError
 from tfcompress.models.specs import Signature, TensorSpec
 
@@ -110,7 +110,7 @@ def _first(part: Any) -> Any:
 
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_of_one_input_is_read_with_its_weights(form: str) -> None:
-    data = load(given(form, X, Y, W)).bind(ONE, holdout=None)
+    data = load_data(given(form, X, Y, W)).bind(ONE, holdout=None)
     for _ in range(2):  # passes
         x, y, weights = read(data)
         assert np.array_equal(x["v"], X)
@@ -128,7 +128,7 @@ def test_every_form_of_two_inputs_and_outputs_is_read(form: str, inputs: Any) ->
     labels: Any = {"kind": Y, "size": SIZE} if isinstance(inputs, dict) else [Y, SIZE]
     if form.startswith("tf") and form != "tf_keras" and isinstance(labels, list):
         labels = tuple(labels)
-    x, y, weights = read(load(given(form, inputs, labels, W)).bind(TWO, holdout=None))
+    x, y, weights = read(load_data(given(form, inputs, labels, W)).bind(TWO, holdout=None))
     assert np.array_equal(x["a"], X)
     assert np.array_equal(x["b"], B)
     assert np.array_equal(y["kind"], Y)
@@ -139,7 +139,7 @@ def test_every_form_of_two_inputs_and_outputs_is_read(form: str, inputs: Any) ->
 
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_of_inputs_alone_calibrates(form: str) -> None:
-    data = load(given(form, X) if form not in ("arrays", "function") else X).bind(ONE, holdout=None)
+    data = load_data(given(form, X) if form not in ("arrays", "function") else X).bind(ONE, holdout=None)
     assert np.array_equal(data.representative(N, 0)["v"], X)
     assert data.scored is None
 
@@ -148,40 +148,40 @@ def test_every_form_of_inputs_alone_calibrates(form: str) -> None:
     "alone", [{"a": X, "b": B}, [X, B], {"x": {"a": X, "b": B}}, {"x_train": [X, B]}, {"train": [X, B]}, ([X, B],)]
 )
 def test_inputs_alone_come_by_name_or_in_a_list(alone: Any) -> None:
-    drawn = load(alone).bind(TWO, holdout=None).representative(N, 0)
+    drawn = load_data(alone).bind(TWO, holdout=None).representative(N, 0)
     assert np.array_equal(drawn["a"], X)
     assert np.array_equal(drawn["b"], B)
 
 
 def test_one_sample_without_a_label_is_enough_to_calibrate() -> None:
-    assert load(X[:1]).bind(ONE).representative(9, 0)["v"].shape == (1, 2)
+    assert load_data(X[:1]).bind(ONE).representative(9, 0)["v"].shape == (1, 2)
 
 
 def test_a_list_of_samples_is_one_input() -> None:
-    x, y, _ = read(load((list(X), list(Y))).bind(ONE, holdout=None))
+    x, y, _ = read(load_data((list(X), list(Y))).bind(ONE, holdout=None))
     assert np.array_equal(x["v"], X)
     assert np.array_equal(y, Y)
-    assert np.array_equal(read(load(([X], Y)).bind(ONE, holdout=None))[0]["v"], X)
+    assert np.array_equal(read(load_data(([X], Y)).bind(ONE, holdout=None))[0]["v"], X)
 
 
 def test_splits_may_each_have_their_own_form_and_weights() -> None:
-    data = load({"train": (X, Y, W), "val": lambda: iter(batches(X, Y)), "test": tf_data(X, Y)}).bind(ONE)
+    data = load_data({"train": (X, Y, W), "val": lambda: iter(batches(X, Y)), "test": tf_data(X, Y)}).bind(ONE)
     assert data.need_train().size == N
     (_, _, weights), *_ = data.need_train().weighted(N)
     assert np.array_equal(weights, W)
     assert [split.count() for split in data.splits.values()] == [N, N, N]
-    pair = load(((X, Y, W), (X, Y))).bind(ONE)
+    pair = load_data(((X, Y, W), (X, Y))).bind(ONE)
     assert next(pair.need_train().weighted(N))[2] is not None
     assert next(pair.need_test().weighted(N))[2] is None  # type: ignore[attr-defined]  # both kinds have it
 
 
 def test_weights_in_an_npz_go_by_the_name_of_their_split(tmp_path: Any) -> None:
     np.savez(tmp_path / "d.npz", x_train=X, y_train=Y, sample_weight_train=W)
-    assert np.array_equal(next(load(tmp_path / "d.npz").bind(ONE).need_train().weighted(N))[2], W)
+    assert np.array_equal(next(load_data(tmp_path / "d.npz").bind(ONE).need_train().weighted(N))[2], W)
 
 
 def test_weights_follow_their_samples_through_holdout_and_shuffling() -> None:
-    data = load((X, Y, W)).bind(ONE, holdout=0.25)
+    data = load_data((X, Y, W)).bind(ONE, holdout=0.25)
     for split in (data.need_train(), data.need_test()):
         for x, _, weights in split.weighted(4, seed=3):
             assert np.array_equal(x["v"][:, 0] + 1, weights)
@@ -190,7 +190,7 @@ def test_weights_follow_their_samples_through_holdout_and_shuffling() -> None:
 def test_lint_says_what_weights_do_and_what_they_do_not() -> None:
     assert (
         "sample weights (test) weigh the loss in training; calibration and evaluation count every sample once"
-        in load((X, Y, W)).bind(ONE, holdout=None).lint()
+        in load_data((X, Y, W)).bind(ONE, holdout=None).lint()
     )
 
 
@@ -206,7 +206,7 @@ def test_lint_says_what_weights_do_and_what_they_do_not() -> None:
 )
 def test_weights_that_cannot_be_meant_are_refused_before_training(weights: Any, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        load((X, Y, weights)).bind(ONE).need_train()
+        load_data((X, Y, weights)).bind(ONE).need_train()
 
 
 @pytest.mark.parametrize(
@@ -228,7 +228,7 @@ def test_weights_that_cannot_be_meant_are_refused_before_training(weights: Any, 
 )
 def test_what_cannot_be_meant_is_refused(value: Any, signature: Signature, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        load(value).bind(signature, holdout=None).lint()
+        load_data(value).bind(signature, holdout=None).lint()
 
 
 def test_an_error_in_the_users_generator_is_told_in_one_line() -> None:
@@ -238,7 +238,7 @@ def test_an_error_in_the_users_generator_is_told_in_one_line() -> None:
         raise OSError(msg)
 
     with pytest.raises(DataError, match="arrays in memory failed: OSError: disk on fire"):
-        load(failing).bind(ONE, holdout=None).lint()
+        load_data(failing).bind(ONE, holdout=None).lint()
 
 
 @pytest.mark.parametrize("kind", ["function", "iterator"])
@@ -248,11 +248,11 @@ def test_a_generator_that_begins_again_instead_of_ending_is_refused(kind: str) -
             yield from batches(X, Y)
 
     with pytest.raises(DataError, match="begins again from its start after 20 samples; give one pass"):
-        load(forever if kind == "function" else forever()).bind(ONE, holdout=None).lint()
+        load_data(forever if kind == "function" else forever()).bind(ONE, holdout=None).lint()
 
 
 def test_samples_that_are_all_alike_are_no_repetition() -> None:
-    data = load(lambda: iter(batches(0 * X, Y))).bind(ONE, holdout=None)
+    data = load_data(lambda: iter(batches(0 * X, Y))).bind(ONE, holdout=None)
     assert data.test is not None
     assert data.test.count() == N
 
@@ -260,13 +260,13 @@ def test_samples_that_are_all_alike_are_no_repetition() -> None:
 def test_a_function_that_hands_out_one_iterator_is_noticed() -> None:
     used = iter(batches(X, Y))
     with pytest.raises(DataError, match="gave 12 samples once and none the second time"):
-        load(lambda: used).bind(ONE, holdout=None).lint()
+        load_data(lambda: used).bind(ONE, holdout=None).lint()
 
 
 def test_an_iterator_too_large_to_keep_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(iterators, "KEPT_BYTES", 150)
     with pytest.raises(DataError, match="an iterator, which can be read only once, and gives more than the 150 bytes"):
-        load(iter(batches(X, Y))).bind(ONE, holdout=None).lint()
+        load_data(iter(batches(X, Y))).bind(ONE, holdout=None).lint()
 
 
 def test_a_generator_that_fills_one_array_anew_is_copied() -> None:
@@ -277,16 +277,16 @@ def test_a_generator_that_fills_one_array_anew_is_copied() -> None:
             yield x, Y[start : start + 4]
 
     for form in (reusing, reusing()):
-        assert np.array_equal(read(load(form).bind(ONE, holdout=None))[0]["v"], X)
+        assert np.array_equal(read(load_data(form).bind(ONE, holdout=None))[0]["v"], X)
 
 
 def test_options_for_what_is_open_already_are_refused() -> None:
     with pytest.raises(UsageError, match="open already; give label, features, classes and preprocessing where"):
-        load(load((X, Y)), classes="a,b,c")
+        load_data(load_data((X, Y)), classes="a,b,c")
 
 
 def test_what_is_printed_of_data_is_a_short_line() -> None:
-    dataset = load({"train": (X, Y), "test": tf_data(X, Y)}, classes=[f"class number {i}" for i in range(3)])
+    dataset = load_data({"train": (X, Y), "test": tf_data(X, Y)}, classes=[f"class number {i}" for i in range(3)])
     data = dataset.bind(ONE)
     assert repr(dataset) == (
         "Dataset('arrays in memory': train 12, test; classes class number 0, class number 1, class number 2)"
@@ -295,6 +295,6 @@ def test_what_is_printed_of_data_is_a_short_line() -> None:
     assert repr(data.train) == "TableSplit('train', 12 samples)"
     assert repr(data.test) == "StreamSplit('test', 12 samples)"
     assert repr(dataset.splits["train"]) == "ArraySplit(x_train (12, 2) float32, y_train (12,) int64)"
-    for value in (load(np.zeros((9, 100))), load([X, B]), load(py_dataset(batches(X, Y), "keras"))):
+    for value in (load_data(np.zeros((9, 100))), load_data([X, B]), load_data(py_dataset(batches(X, Y), "keras"))):
         assert len(repr(value)) < 200
         assert len(repr(value.splits["all"])) < 200

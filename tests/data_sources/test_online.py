@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tfcompress.data.sources import load
+from tfcompress.data.sources import load_data
 from tfcompress.errors import DataError, MissingDependencyError
 from tfcompress.models.specs import Signature, TensorSpec
 
@@ -20,14 +20,14 @@ def test_keras_data_sets_come_with_both_splits(monkeypatch: pytest.MonkeyPatch) 
     train = (np.zeros((6, 4, 4), np.uint8), np.arange(6) % 2)
     test = (np.zeros((3, 4, 4), np.uint8), np.arange(3) % 2)
     monkeypatch.setattr(keras.datasets.mnist, "load_data", lambda: (train, test))
-    data = load("keras:mnist").bind(SIGNATURE)
+    data = load_data("keras:mnist").bind(SIGNATURE)
     assert (data.need_train().size, data.need_test().size) == (6, 3)
     assert data.describe()["source"] == "keras:mnist"
 
 
 def test_an_unknown_keras_data_set_is_refused_with_the_nearest() -> None:
     with pytest.raises(DataError, match=r"'keras:mnits' must name one of .*mnist.*\(did you mean 'mnist'\?\)"):
-        load("keras:mnits")
+        load_data("keras:mnits")
 
 
 def test_a_download_that_fails_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,13 +39,13 @@ def test_a_download_that_fails_is_told_in_one_line(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(keras.datasets.mnist, "load_data", offline)
     with pytest.raises(DataError, match=r"^data 'keras:mnist' cannot be downloaded: URL fetch failure$"):
-        load("keras:mnist")
+        load_data("keras:mnist")
 
 
 def test_tfds_without_its_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
     with pytest.raises(MissingDependencyError, match=r"needs tensorflow-datasets: pip install 'tfcompress\[tfds\]'"):
-        load("tfds:mnist")
+        load_data("tfds:mnist")
 
 
 def _fake_tfds(load_function: Any) -> types.ModuleType:
@@ -66,7 +66,7 @@ def test_tfds_splits_are_resized_streams_with_class_names(monkeypatch: pytest.Mo
         return {"train": stream, "validation": stream, "unlabelled": stream}, info
 
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", _fake_tfds(fake_load))
-    data = load("tfds:pets").bind(SIGNATURE)
+    data = load_data("tfds:pets").bind(SIGNATURE)
     assert set(data.splits) == {"train", "val"}
     assert data.dataset.labels == ("cat", "dog")
     assert next(data.need_train().batches(5))[0]["image"].shape == (5, 4, 4, 1)
@@ -79,4 +79,4 @@ def test_a_tfds_data_set_that_cannot_be_loaded_is_told_in_one_line(monkeypatch: 
 
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", _fake_tfds(failing))
     with pytest.raises(DataError, match=r"^data 'tfds:pets' cannot be loaded: LookupError: no builder pets$"):
-        load("tfds:pets")
+        load_data("tfds:pets")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tfcompress.data.records import read_description
-from tfcompress.data.sources import load
+from tfcompress.data.sources import load_data
 from tfcompress.errors import DataError
 from tfcompress.models.specs import Signature, TensorSpec
 
@@ -53,7 +53,7 @@ def test_numbers_and_raw_bytes_feed_the_inputs_of_their_names(tmp_path: Path) ->
         '[features.raw]\nkind = "bytes"\nshape = [2, 3]\n[label]\nkey = "kind"\n',
     )
     signature = model(("raw", (2, 3), "float32"), ("square", (2, 2), "float32"), ("i", (1,), "int32"))
-    data = load(records, features=features).bind(signature, holdout=None)
+    data = load_data(records, features=features).bind(signature, holdout=None)
     batches = list(data.need_test().batches(128))
     x = {name: np.concatenate([part[name] for part, _ in batches]) for name in batches[0][0]}
     assert np.array_equal(x["square"], np.stack([np.arange(4.0).reshape(2, 2) + n for n in range(300)]))
@@ -76,7 +76,7 @@ def image_records(path: Path, sizes: Sequence[int]) -> Path:
 
 def test_images_are_decoded_and_resized_to_the_only_input(tmp_path: Path) -> None:
     records = image_records(tmp_path / "d.tfrecord", [5, 8])
-    data = load(records, features=write(tmp_path / "f.toml", IMAGE)).bind(
+    data = load_data(records, features=write(tmp_path / "f.toml", IMAGE)).bind(
         model(("input_1", (4, 4, 3), "float32")), holdout=None
     )
     x, y = next(data.need_test().batches(9))
@@ -92,7 +92,7 @@ def test_files_of_a_folder_are_sorted_into_splits(tmp_path: Path) -> None:
         ("test.tfrecord", [6]),
     ):
         image_records(tmp_path / name, sizes)
-    data = load(tmp_path, features=write(tmp_path / "f.toml", IMAGE)).bind(model(("v", (4, 4, 3), "float32")))
+    data = load_data(tmp_path, features=write(tmp_path / "f.toml", IMAGE)).bind(model(("v", (4, 4, 3), "float32")))
     assert data.train is not None
     assert [x["v"][0, 0, 0, 0] for x, _ in data.train.batches(1)] == [4.0, 5.0]
     assert data.need_test().size == 1  # so small that a look at it reads it all
@@ -102,25 +102,25 @@ def test_files_of_a_folder_are_sorted_into_splits(tmp_path: Path) -> None:
 def test_an_image_for_an_input_that_is_none_is_refused(tmp_path: Path) -> None:
     records = image_records(tmp_path / "d.tfrecord", [4])
     with pytest.raises(DataError, match=r"feature 'image/encoded' is an image, the model's input .* has shape \(48,\)"):
-        load(records, features=write(tmp_path / "f.toml", IMAGE)).bind(model(("v", (48,), "float32")))
+        load_data(records, features=write(tmp_path / "f.toml", IMAGE)).bind(model(("v", (48,), "float32")))
 
 
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     records = image_records(tmp_path / "d.tfrecord", [4, 5, 6])
     records.write_bytes(records.read_bytes()[:-20])
     with pytest.raises(DataError, match=r"d\.tfrecord' is cut short or damaged at record 2"):
-        load(records, features=write(tmp_path / "f.toml", IMAGE)).bind(model(("v", (4, 4, 3), "float32"))).lint()
+        load_data(records, features=write(tmp_path / "f.toml", IMAGE)).bind(model(("v", (4, 4, 3), "float32"))).lint()
 
 
 def test_records_without_the_feature_are_refused(tmp_path: Path) -> None:
     records = write_records(tmp_path / "d.tfrecord", [{"other": 1}])
     with pytest.raises(DataError, match=r"d\.tfrecord cannot be read on: .*image/encoded"):
-        load(records, features=write(tmp_path / "f.toml", IMAGE)).bind(model(("v", (4, 4, 3), "float32")))
+        load_data(records, features=write(tmp_path / "f.toml", IMAGE)).bind(model(("v", (4, 4, 3), "float32")))
 
 
 def test_records_need_a_description(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"needs --features FILE\.toml to say what the records hold"):
-        load(write(tmp_path / "d.tfrecord", ""))
+        load_data(write(tmp_path / "d.tfrecord", ""))
 
 
 @pytest.mark.parametrize(

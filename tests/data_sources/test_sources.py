@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tfcompress.data.preprocessing import Preprocessing
-from tfcompress.data.sources import load
+from tfcompress.data.sources import load_data
 from tfcompress.errors import DataError, UsageError
 from tfcompress.models.specs import Signature, TensorSpec
 
@@ -16,7 +16,9 @@ X, Y = np.zeros((6, 2)), np.arange(6) % 2
 
 
 def sizes(given: Any, **options: Any) -> dict[str, int | None]:
-    return {name: split.size for name, split in load(given, **options).bind(SIGNATURE, holdout=None).splits.items()}
+    return {
+        name: split.size for name, split in load_data(given, **options).bind(SIGNATURE, holdout=None).splits.items()
+    }
 
 
 def stream() -> Any:
@@ -47,8 +49,8 @@ def test_tf_datasets_are_taken_alone_and_beside_arrays() -> None:
 
 
 def test_a_loaded_data_set_is_taken_as_it_is() -> None:
-    data = load((X, Y))
-    assert load(data) is data
+    data = load_data((X, Y))
+    assert load_data(data) is data
 
 
 @pytest.fixture
@@ -89,13 +91,13 @@ def test_a_function_may_give_any_of_them(module_name: str, function: str, expect
 )
 def test_a_function_that_gives_no_data_is_refused(module_name: str, function: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        load(f"{module_name}:{function}")
+        load_data(f"{module_name}:{function}")
 
 
 @pytest.mark.parametrize("given", [3, None, b"x", object()])
 def test_other_objects_are_refused(given: Any) -> None:
     with pytest.raises(DataError, match=r"data must be arrays \(x, y\), a dict of them"):
-        load(given)
+        load_data(given)
 
 
 @pytest.mark.parametrize("name", ["absent.npz", "folder/absent:f", "plain"])
@@ -103,13 +105,13 @@ def test_what_does_not_exist_is_refused_with_what_is_possible(name: str) -> None
     with pytest.raises(
         DataError, match=rf"data '{name}' does not exist; give an \.npz file, .* keras:NAME or tfds:NAME"
     ):
-        load(name)
+        load_data(name)
 
 
 def test_a_file_of_no_known_kind_is_refused(tmp_path: Path) -> None:
     (tmp_path / "data.bin").write_bytes(b"1234")
     with pytest.raises(DataError, match=r"data\.bin' is of no kind that is known; give an \.npz file"):
-        load(tmp_path / "data.bin")
+        load_data(tmp_path / "data.bin")
 
 
 def test_an_npz_file_may_be_called_otherwise(tmp_path: Path) -> None:
@@ -123,24 +125,24 @@ def test_options_without_meaning_are_refused(tmp_path: Path, option: str) -> Non
     np.savez(tmp_path / "d.npz", x=X, y=Y)
     for given in ((X, Y), tmp_path / "d.npz", "keras:mnist"):
         with pytest.raises(UsageError, match=f"--{option} .* has no meaning for .*; leave it out"):
-            load(given, **{option: "a"})  # type: ignore[arg-type]  # one of the two, by name
+            load_data(given, **{option: "a"})  # type: ignore[arg-type]  # one of the two, by name
 
 
 def test_features_mean_nothing_for_a_table_and_a_label_nothing_for_records(tmp_path: Path) -> None:
     (tmp_path / "d.csv").write_text("a,b,label\n1,2,0\n")
     (tmp_path / "d.tfrecord").touch()
     with pytest.raises(UsageError, match=r"--features says what \.tfrecord files hold, it has no meaning for"):
-        load(tmp_path / "d.csv", features="f.toml")
+        load_data(tmp_path / "d.csv", features="f.toml")
     with pytest.raises(UsageError, match="--label names the label column"):
-        load(tmp_path / "d.tfrecord", label="a", features="f.toml")
+        load_data(tmp_path / "d.tfrecord", label="a", features="f.toml")
 
 
 def test_preprocessing_is_kept_with_the_data() -> None:
     steps = Preprocessing(scale=0.5)
-    assert load((X, Y), preprocessing=steps).preprocessing is steps
-    assert load((X, Y)).preprocessing == Preprocessing()
+    assert load_data((X, Y), preprocessing=steps).preprocessing is steps
+    assert load_data((X, Y)).preprocessing == Preprocessing()
 
 
 def test_an_empty_dict_holds_nothing() -> None:
     with pytest.raises(DataError, match=r"must hold x_train and y_train, .*; it holds nothing"):
-        load({})
+        load_data({})

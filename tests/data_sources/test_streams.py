@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tfcompress.data.sources import load
+from tfcompress.data.sources import load_data
 from tfcompress.data.streams import TfSplit
 from tfcompress.errors import DataError
 from tfcompress.models.specs import Signature, TensorSpec
@@ -22,7 +22,7 @@ def tf_dataset(x: Any, y: Any = None) -> Any:
 
 
 def everything(dataset: Any, signature: Signature) -> tuple[np.ndarray, Any]:
-    batches = list(load(dataset).bind(signature, holdout=None).test.batches(4))  # type: ignore[union-attr]
+    batches = list(load_data(dataset).bind(signature, holdout=None).test.batches(4))  # type: ignore[union-attr]
     labels = None if batches[0][1] is None else np.concatenate([y for _, y in batches])
     return np.concatenate([x["v"] for x, _ in batches]), labels
 
@@ -41,7 +41,7 @@ def test_batches_and_single_samples_are_told_apart(batch: int | None, shape: tup
 
 def test_inputs_may_come_by_name_and_without_labels() -> None:
     signature = Signature((TensorSpec("b", (), "float32"), TensorSpec("a", (2,), "float32")), model(1).outputs)
-    data = load(tf_dataset({"a": np.ones((9, 2)), "b": np.arange(9)})).bind(signature, holdout=None)
+    data = load_data(tf_dataset({"a": np.ones((9, 2)), "b": np.arange(9)})).bind(signature, holdout=None)
     assert data.representative(9, 0)["b"].tolist() == list(range(9))
     with pytest.raises(DataError, match="must have labels: y of arrays in memory beside x of arrays in memory"):
         data.need_test()
@@ -65,12 +65,12 @@ def test_images_of_many_sizes_can_be_resized() -> None:
 
 def test_a_data_set_that_never_ends_is_refused() -> None:
     with pytest.raises(DataError, match=r"repeats for ever; give one pass over the samples \(without repeat\(\)\)"):
-        load(tf_dataset(X, X[:, 0, 0]).repeat()).bind(model(2, 3))
+        load_data(tf_dataset(X, X[:, 0, 0]).repeat()).bind(model(2, 3))
 
 
 def test_a_data_set_of_four_parts_is_refused() -> None:
     with pytest.raises(DataError, match=r"must give x, \(x, y\) or \(x, y, sample_weight\), it gives 4 parts"):
-        load(tf_dataset((X, X[:, 0, 0], X[:, 0, 0], X[:, 0, 0]))).bind(model(2, 3))
+        load_data(tf_dataset((X, X[:, 0, 0], X[:, 0, 0], X[:, 0, 0]))).bind(model(2, 3))
 
 
 def test_ragged_tensors_are_refused() -> None:
@@ -78,12 +78,12 @@ def test_ragged_tensors_are_refused() -> None:
 
     ragged = tf.data.Dataset.from_tensor_slices(tf.ragged.constant([[1.0], [1.0, 2.0]]))
     with pytest.raises(DataError, match="must give dense tensors of known rank, it gives RaggedTensorSpec"):
-        load(ragged).bind(model(2))
+        load_data(ragged).bind(model(2))
 
 
 def test_text_labels_are_refused() -> None:
     with pytest.raises(DataError, match=r"y of arrays in memory holds labels as strings such as .*cat"):
-        load(tf_dataset(np.ones((1, 2)), np.array(["cat"]))).bind(model(2))
+        load_data(tf_dataset(np.ones((1, 2)), np.array(["cat"]))).bind(model(2))
 
 
 def test_an_error_in_the_users_map_is_told_in_one_line() -> None:
@@ -93,10 +93,10 @@ def test_an_error_in_the_users_map_is_told_in_one_line() -> None:
         lambda x, y: (tf.debugging.check_numerics(tf.cast(x, tf.float32) / 0, "bad"), y)
     )
     with pytest.raises(DataError, match=r"arrays in memory cannot be read on: .*bad") as caught:
-        load(failing).bind(model(2, 3))
+        load_data(failing).bind(model(2, 3))
     assert "\n" not in str(caught.value)
 
 
 def test_an_empty_data_set_is_refused() -> None:
     with pytest.raises(DataError, match="holds zero samples; give at least one"):
-        load(tf_dataset(X[:0], X[:0, 0, 0])).bind(model(2, 3))
+        load_data(tf_dataset(X[:0], X[:0, 0, 0])).bind(model(2, 3))

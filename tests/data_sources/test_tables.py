@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tfcompress.data import table_files
-from tfcompress.data.sources import load
+from tfcompress.data.sources import load_data
 from tfcompress.errors import DataError, MissingDependencyError
 from tfcompress.models.specs import Signature, TensorSpec
 
@@ -24,7 +24,7 @@ def write(path: Path, text: str) -> Path:
 
 def everything(path: Path, signature: Signature | None = None, **options: Any) -> tuple[dict[str, Any], Any]:
     """Return inputs and labels of a file as lists."""
-    split = load(path, **options).bind(signature or model(), holdout=None).need_test()
+    split = load_data(path, **options).bind(signature or model(), holdout=None).need_test()
     x, y = next(split.batches(1000))
     return {name: part.tolist() for name, part in x.items()}, y.tolist()
 
@@ -65,7 +65,7 @@ def test_several_inputs_take_the_columns_called_like_them(tmp_path: Path) -> Non
 
 def test_several_label_columns_are_targets_of_one_output(tmp_path: Path) -> None:
     path = write(tmp_path / "d.csv", "a,b,lat,lon\n1,2,0.5,7.5\n")
-    data = load(path, label="lat,lon").bind(model(), holdout=None)
+    data = load_data(path, label="lat,lon").bind(model(), holdout=None)
     assert [task.name for task in data.tasks.values()] == ["regression"]
     assert next(data.need_test().batches(1))[1].tolist() == [[0.5, 7.5]]
 
@@ -73,7 +73,7 @@ def test_several_label_columns_are_targets_of_one_output(tmp_path: Path) -> None
 def test_several_label_columns_go_to_the_outputs_of_their_names(tmp_path: Path) -> None:
     path = write(tmp_path / "d.csv", "a,b,kind,size\n1,2,1,7.5\n1,2,0,2\n")
     outputs = (TensorSpec("kind", (2,), "float32"), TensorSpec("size", (1,), "float32"))
-    data = load(path, label="kind, size").bind(Signature(model().inputs, outputs), holdout=None)
+    data = load_data(path, label="kind, size").bind(Signature(model().inputs, outputs), holdout=None)
     _, y = next(data.need_test().batches(2))
     assert {name: part.tolist() for name, part in y.items()} == {"kind": [1, 0], "size": [[7.5], [2.0]]}
 
@@ -81,7 +81,7 @@ def test_several_label_columns_go_to_the_outputs_of_their_names(tmp_path: Path) 
 def test_text_labels_are_numbered_in_sorted_order_over_all_splits(tmp_path: Path) -> None:
     write(tmp_path / "train.csv", "a,b,label\n1,2,dog\n1,2,cat\n")
     write(tmp_path / "test.csv", "a,b,label\n1,2,ant\n")
-    data = load(tmp_path).bind(model(classes=3))
+    data = load_data(tmp_path).bind(model(classes=3))
     assert data.dataset.labels == ("ant", "cat", "dog")
     assert next(data.train.batches(2))[1].tolist() == [2, 1]  # type: ignore[union-attr]  # it has a train split
     assert next(data.need_test().batches(2))[1].tolist() == [0]
@@ -108,7 +108,7 @@ def test_parquet_without_pyarrow_says_what_to_install(tmp_path: Path, monkeypatc
     monkeypatch.setitem(__import__("sys").modules, "pyarrow.parquet", None)
     (tmp_path / "d.parquet").write_bytes(b"PAR1")
     with pytest.raises(MissingDependencyError, match=r"Parquet needs pyarrow: pip install 'tfcompress\[parquet\]'"):
-        load(tmp_path / "d.parquet")
+        load_data(tmp_path / "d.parquet")
 
 
 def test_pieces_of_a_file_join_into_one_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,7 +121,7 @@ def test_pieces_of_a_file_join_into_one_split(tmp_path: Path, monkeypatch: pytes
 
 
 def test_a_file_is_read_once_however_often_it_is_bound(tmp_path: Path) -> None:
-    data = load(write(tmp_path / "d.csv", "a,b,label\n1,2,0\n3,4,1\n"))
+    data = load_data(write(tmp_path / "d.csv", "a,b,label\n1,2,0\n3,4,1\n"))
     first, second = (data.bind(model(), holdout=None).test for _ in range(2))
     assert first is not None
     assert second is not None
@@ -154,14 +154,14 @@ def test_tables_that_cannot_be_meant_are_refused(tmp_path: Path, text: str, mess
 def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
     (tmp_path / "d.csv").write_bytes(b"\xff\xfd\x00a,b\n\x80")
     with pytest.raises(DataError, match="cannot be read as a table: 'utf-8' codec can't decode"):
-        load(tmp_path / "d.csv")
+        load_data(tmp_path / "d.csv")
 
 
 def test_a_truncated_parquet_file_is_refused(tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
     (tmp_path / "d.parquet").write_bytes(b"PAR1 cut short")
     with pytest.raises(DataError, match=r"d\.parquet' cannot be read as a table"):
-        load(tmp_path / "d.parquet")
+        load_data(tmp_path / "d.parquet")
 
 
 def test_fractions_for_an_integer_input_are_refused(tmp_path: Path) -> None:
@@ -173,18 +173,18 @@ def test_fractions_for_an_integer_input_are_refused(tmp_path: Path) -> None:
 def test_an_unknown_label_column_is_refused_with_the_nearest(tmp_path: Path) -> None:
     path = write(tmp_path / "d.csv", "a,b,target\n1,2,0\n")
     with pytest.raises(DataError, match=r"has no column 'targte' \(did you mean 'target'\?\); it has a, b, target"):
-        load(path, label="targte")
+        load_data(path, label="targte")
 
 
 def test_splits_with_different_label_columns_are_refused(tmp_path: Path) -> None:
     write(tmp_path / "train.csv", "a,b,c\n1,2,0\n")
     write(tmp_path / "test.csv", "a,b,d\n1,2,0\n")
     with pytest.raises(DataError, match=r"same label column, found .*test\.csv: d.*choose one with --label"):
-        load(tmp_path)
+        load_data(tmp_path)
 
 
 def test_two_files_for_one_split_are_refused(tmp_path: Path) -> None:
     write(tmp_path / "train.csv", "a,b,c\n1,2,0\n")
     write(tmp_path / "train.tsv", "a\tb\tc\n1\t2\t0\n")
     with pytest.raises(DataError, match=r"holds train\.csv and train\.tsv, both for train; keep one of them"):
-        load(tmp_path)
+        load_data(tmp_path)

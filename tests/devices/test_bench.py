@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tfcompress.cli import bench
-from tfcompress.cli.main import run
+from tfcompress.cli.main import run_command
 from tfcompress.devices import config, fleet, rows
 from tfcompress.devices.bundle import Workload, bundle_of
 from tfcompress.devices.config import Device
@@ -24,7 +24,7 @@ from tfcompress.reports import edge, report
 DATA = Path(__file__).parents[1] / "data"
 INT8 = DATA / "blobs_int8.tflite"
 GOLDEN = sorted(DATA.glob("edge_format_*.json"))
-HERE = config.parse("local", {})
+HERE = config.parse_device("local", {})
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_the_runner_s_options_are_passed_on_as_they_are() -> None:
     ],
 )
 def test_what_cannot_be_meant_is_refused(words: list[str], message: str, capfd: pytest.CaptureFixture[str]) -> None:
-    assert run(["bench", str(INT8), *words]) == 2
+    assert run_command(["bench", str(INT8), *words]) == 2
     assert message in capfd.readouterr().err
 
 
@@ -130,7 +130,7 @@ def test_several_devices_are_measured_and_one_that_is_gone_keeps_none_from_it(
     named: Device, runner: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     words = ["--device", "gone", "--device", "pi", "--device", "local", "-o", str(tmp_path / "edge.json")]
-    assert run(["bench", str(INT8), *words]) == 10
+    assert run_command(["bench", str(INT8), *words]) == 10
     shown = capfd.readouterr()
     assert [line.split()[:2] for line in shown.out.splitlines() if INT8.name in line] == [
         ["pi", INT8.name],
@@ -142,7 +142,7 @@ def test_several_devices_are_measured_and_one_that_is_gone_keeps_none_from_it(
 
 
 def test_json_holds_each_device_s_own_document(named: Device, runner: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert run(["bench", str(INT8), "--device", "pi", "--json"]) == 0
+    assert run_command(["bench", str(INT8), "--device", "pi", "--json"]) == 0
     (outcome,) = json.loads(capfd.readouterr().out)
     assert (outcome["device"], outcome["error"]) == ("pi", None)
     assert outcome["measurement"]["models"][0]["file"] == INT8.name
@@ -158,7 +158,7 @@ def test_a_model_is_not_written_over_by_its_measurement(
     words = ["bench", str(model), "--data", str(data), "--device", "local", *several]
     for place in (model, data):
         named = place.with_name(place.name.replace("-local", "")) if several else place
-        assert run([*words, "-o", str(named)]) == 8
+        assert run_command([*words, "-o", str(named)]) == 8
         assert f"-o names {place}, which is to be measured" in capfd.readouterr().err
         assert place.read_bytes() == INT8.read_bytes()
 
@@ -166,14 +166,14 @@ def test_a_model_is_not_written_over_by_its_measurement(
 def test_what_is_no_measurement_is_not_replaced_by_one(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     notes = tmp_path / "notes.json"
     notes.write_text("[]")
-    assert run(["bench", str(INT8), "-o", str(notes)]) == 8
+    assert run_command(["bench", str(INT8), "-o", str(notes)]) == 8
     assert "is no measurement that could be replaced" in capfd.readouterr().err
-    assert run(["bench", str(INT8), "-o", str(tmp_path / "none" / "edge.json")]) == 8
+    assert run_command(["bench", str(INT8), "-o", str(tmp_path / "none" / "edge.json")]) == 8
     assert "is no folder" in capfd.readouterr().err
 
 
 def test_one_device_s_error_is_the_command_s(named: Device, runner: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert run(["bench", str(INT8), "--device", "gone"]) == 10
+    assert run_command(["bench", str(INT8), "--device", "gone"]) == 10
     assert capfd.readouterr().err.startswith("tfcompress: device gone cannot be reached: ")
 
 
@@ -246,7 +246,7 @@ def test_ctrl_c_lets_go_of_the_devices_and_says_what_goes_on(
     monkeypatch.setattr(fleet.Future, "result", press)
     progress = type("Heard", (type(SILENT),), {"note": lambda self, text: notes.append(text)})()
     with pytest.raises(KeyboardInterrupt):
-        fleet.measure([device], long, progress=progress)
+        fleet.measure_on_devices([device], long, progress=progress)
     assert notes[-1].startswith("it goes on on pi: the same command fetches the result")
     end.touch()
 

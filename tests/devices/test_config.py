@@ -32,22 +32,22 @@ def toml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ],
 )
 def test_a_word_names_a_device(word: str, device: Device) -> None:
-    assert config.parse(word, {}) == device
+    assert config.parse_device(word, {}) == device
 
 
 def test_a_table_of_the_file_goes_before_what_ssh_knows(toml: Path) -> None:
     toml.write_text('[pi]\nhost = "10.0.0.2"\nuser = "me"\nport = 7\npython = "~/x/bin/python"\nfolder = "/tmp/x"\n')
     expected = Device(name="pi", host="10.0.0.2", user="me", port=7, python="~/x/bin/python", folder="/tmp/x")
-    assert config.find(["pi", "ssh-alias"]) == (expected, Device(name="ssh-alias", host="ssh-alias"))
+    assert config.find_devices(["pi", "ssh-alias"]) == (expected, Device(name="ssh-alias", host="ssh-alias"))
 
 
 def test_an_empty_table_is_a_host_of_its_own_name(toml: Path) -> None:
     toml.write_text("[pi]\n")
-    assert config.find(["pi"]) == (Device(name="pi", host="pi"),)
+    assert config.find_devices(["pi"]) == (Device(name="pi", host="pi"),)
 
 
 def test_without_a_file_there_are_no_names(toml: Path) -> None:
-    assert config.load(toml) == {}
+    assert config.load_devices(toml) == {}
 
 
 @pytest.mark.parametrize(
@@ -72,13 +72,13 @@ def test_without_a_file_there_are_no_names(toml: Path) -> None:
 )
 def test_a_word_that_can_name_no_device_is_refused(word: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        config.parse(word, {})
+        config.parse_device(word, {})
 
 
 @given(st.text(min_size=1))
 def test_no_word_reaches_ssh_that_its_command_line_or_a_shell_could_misread(word: str) -> None:
     try:
-        device = config.parse(word, {})
+        device = config.parse_device(word, {})
     except (UsageError, UnsupportedError):
         return
     for part in (device.host, device.user or "pi"):
@@ -88,18 +88,18 @@ def test_no_word_reaches_ssh_that_its_command_line_or_a_shell_could_misread(word
 
 def test_a_password_is_not_repeated() -> None:
     with pytest.raises(UsageError) as caught:
-        config.parse("ssh://pi:secret@host", {})
+        config.parse_device("ssh://pi:secret@host", {})
     assert "secret" not in str(caught.value)
 
 
 def test_android_is_said_to_be_unsupported() -> None:
     with pytest.raises(UnsupportedError, match="Android through adb is not supported; run an sshd on the device"):
-        config.parse("adb:emulator-5554", {})
+        config.parse_device("adb:emulator-5554", {})
 
 
 def test_a_device_given_twice_is_refused(toml: Path) -> None:
     with pytest.raises(UsageError, match="--device pi is given twice; measurements on one device would disturb"):
-        config.find(["pi", "local", "pi"])
+        config.find_devices(["pi", "local", "pi"])
 
 
 @pytest.mark.parametrize(
@@ -122,16 +122,16 @@ def test_a_device_given_twice_is_refused(toml: Path) -> None:
 def test_a_broken_file_is_refused_with_place_and_reason(toml: Path, text: str, message: str) -> None:
     toml.write_text(text)
     with pytest.raises(UsageError, match=message):
-        config.find(["pi"])
+        config.find_devices(["pi"])
 
 
 def test_a_file_that_is_no_text_is_refused(toml: Path) -> None:
     toml.write_bytes(b"\xff")
     with pytest.raises(UsageError, match=r"devices.toml cannot be read: not UTF-8 text"):
-        config.find(["pi"])
+        config.find_devices(["pi"])
 
 
 def test_a_folder_in_the_file_s_place_is_refused(toml: Path) -> None:
     toml.mkdir()
     with pytest.raises(UsageError, match=r"devices.toml cannot be read: Is a directory"):
-        config.find(["pi"])
+        config.find_devices(["pi"])

@@ -15,7 +15,7 @@ FLOAT, INT8 = DATA / "blobs_float.tflite", DATA / "blobs_int8.tflite"
 def test_models_are_measured_together_on_data(tmp_path):
     data = tmp_path / "eval.npz"
     np.savez(data, **{"x.image": np.zeros((4, 8, 8, 1), np.float32), "y": np.zeros(4, int)})
-    document = local.run([FLOAT, INT8], data, settings=local.Settings(runs=10, seconds=0.01, warmup=1, limit=3))
+    document = local.run_locally([FLOAT, INT8], data, settings=local.Settings(runs=10, seconds=0.01, warmup=1, limit=3))
     assert [model["status"] for model in document["models"]] == ["ok", "ok"]
     assert document["options"]["interleaved"] is True
     assert document["models"][1]["accuracy"]["outputs"]["scores"]["samples"] == 3
@@ -23,7 +23,7 @@ def test_models_are_measured_together_on_data(tmp_path):
 
 def test_a_model_that_fails_is_an_entry(tmp_path):
     (tmp_path / "bad.tflite").write_bytes(b"no model")
-    document = local.run([tmp_path / "bad.tflite"])
+    document = local.run_locally([tmp_path / "bad.tflite"])
     assert document["models"][0]["status"] == "failed"
 
 
@@ -37,14 +37,14 @@ def test_settings_become_the_runners_arguments():
 
 def test_what_the_runner_refuses_is_a_usage_error(tmp_path):
     with pytest.raises(UsageError, match=r"edge_runner cannot measure that: no such data file: '.*none.npz'"):
-        local.run([INT8], tmp_path / "none.npz")
+        local.run_locally([INT8], tmp_path / "none.npz")
 
 
 def test_a_python_that_is_not_there_is_a_usage_error(tmp_path):
     with pytest.raises(
         UsageError, match=r"python must be a Python interpreter, got '.*none': No such file or directory"
     ):
-        local.run([INT8], python=tmp_path / "none")
+        local.run_locally([INT8], python=tmp_path / "none")
 
 
 def ended(code, said="", wrote=""):
@@ -54,13 +54,13 @@ def ended(code, said="", wrote=""):
 def test_a_python_without_an_interpreter_is_a_missing_dependency(monkeypatch):
     monkeypatch.setattr(subprocess, "run", ended(3, "edge_runner: no interpreter is installed: pip install x\n"))
     with pytest.raises(MissingDependencyError, match=r"^no interpreter is installed: pip install x$"):
-        local.run([INT8])
+        local.run_locally([INT8])
 
 
 def test_ctrl_c_in_the_runner_is_ctrl_c_here(monkeypatch):
     monkeypatch.setattr(subprocess, "run", ended(130))
     with pytest.raises(KeyboardInterrupt):
-        local.run([INT8])
+        local.run_locally([INT8])
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_ctrl_c_in_the_runner_is_ctrl_c_here(monkeypatch):
 def test_a_runner_that_breaks_is_our_bug(monkeypatch, code, said, message):
     monkeypatch.setattr(subprocess, "run", ended(code, said))
     with pytest.raises(TfcompressError, match=message):
-        local.run([INT8])
+        local.run_locally([INT8])
 
 
 def test_the_folder_is_found_without_importing_it():

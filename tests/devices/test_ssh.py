@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from tfcompress.devices import ssh
 from tfcompress.devices.config import Device
-from tfcompress.devices.ssh import DroppedError, Session, command, explain, quoted
+from tfcompress.devices.ssh import Connection, DroppedError, connection_command, connection_error, quoted
 from tfcompress.errors import DeviceError, MissingDependencyError, TfcompressError
 
 PI = Device(name="pi", host="raspberrypi", user="pi", port=2222, ssh_config="~/c")
 
 
 def test_ssh_never_asks_and_keeps_its_own_host_checks() -> None:
-    words = command(PI, 10)
+    words = connection_command(PI, 10)
     assert "BatchMode=yes" in words
     assert not any("HostKey" in word or "KnownHosts" in word for word in words)
     assert words[words.index("-F") + 1] == str(Path("~/c").expanduser())
@@ -28,7 +28,7 @@ def test_ssh_never_asks_and_keeps_its_own_host_checks() -> None:
 
 
 def test_without_settings_ssh_s_own_configuration_decides() -> None:
-    words = command(Device(name="pi", host="pi"), 10)
+    words = connection_command(Device(name="pi", host="pi"), 10)
     assert not {"-F", "-l", "-p"} & set(words)
 
 
@@ -69,7 +69,7 @@ def test_the_home_there_is_found_by_the_shell_there() -> None:
     ],
 )
 def test_the_end_of_a_connection_is_explained(code: int, said: str, kind: type[Exception], message: str) -> None:
-    error = explain(PI, code, said)
+    error = connection_error(PI, code, said)
     assert type(error) is kind
     with pytest.raises(kind, match=message):
         raise error
@@ -79,18 +79,20 @@ def test_a_misspelt_name_gets_the_nearest_one(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     (tmp_path / "tfcompress").mkdir()
     (tmp_path / "tfcompress" / "devices.toml").write_text("[kitchen]\n")
-    error = explain(Device(name="kitchn", host="kitchn"), 255, "ssh: Could not resolve hostname kitchn: unknown")
+    error = connection_error(
+        Device(name="kitchn", host="kitchn"), 255, "ssh: Could not resolve hostname kitchn: unknown"
+    )
     assert "(did you mean 'kitchen'?)" in str(error)
 
 
 def test_a_desk_without_ssh_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(MissingDependencyError, match="ssh is not installed here; install OpenSSH's client"):
-        Session(PI).__enter__()
+        Connection(PI).__enter__()
 
 
 def test_what_answers_without_the_agent_s_language_is_an_error(device: Device) -> None:
-    with Session(device) as session:
+    with Connection(device) as session:
         session._line = lambda: b"Have a nice day\n"  # type: ignore[method-assign]
         with pytest.raises(DeviceError, match=r"answered b'Have a nice day\\n'; does its login script print"):
             session.ask("hello")

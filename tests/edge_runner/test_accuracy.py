@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_runner import accuracy
-from edge_runner.arrays import DataError
+from edge_runner.arrays import ArrayError
 from edge_runner.scorers import auc
 from edge_runner.summary import wilson
 
@@ -196,7 +196,7 @@ def test_whole_numbers_a_pixel_beyond_two_classes_are_values():
     ],
 )
 def test_a_task_that_does_not_fit_is_refused(task, labels, outputs, message):
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(ArrayError, match=message):
         scored(labels, outputs, task)
 
 
@@ -210,5 +210,5 @@ def test_a_task_that_does_not_fit_is_refused(task, labels, outputs, message):
     ],
 )
 def test_labels_that_do_not_fit_the_output_are_refused(labels, message):
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(ArrayError, match=message):
         scored(labels, EYE)

@@ -28,7 +28,7 @@ def test_nothing_needs_nothing():
 
 
 def planned(name):
-    return arena.lifetimes(graph.read((DATA / name).read_bytes()).subgraphs[0])
+    return arena.lifetimes(graph.read_graph((DATA / name).read_bytes()).subgraphs[0])
 
 
 def test_the_classifier_holds_its_input_and_two_neighbours():

@@ -361,7 +361,7 @@ def test_outputs_that_cannot_be_written_do_not_lose_the_measurement(folder, tmp_
         "-o",
         str(tmp_path / "e.json"),
     ]
-    assert running.run(arguments.parse([str(INT8), *places, *FAST]), None) == 1
+    assert running.run_measurement(arguments.parse_arguments([str(INT8), *places, *FAST]), None) == 1
     result = json.loads((tmp_path / "e.json").read_text())
     assert result["models"][0]["status"] == "ok"
     assert result["warnings"] == [f"--outputs: cannot write {tmp_path}/raw.npz: No space left on device"]
@@ -596,7 +596,9 @@ def test_throughput_runs_at_the_extents_of_the_data(folder, tmp_path, monkeypatc
     asked, not_run = [], {"per_second": None, "reason": "not run"}
     monkeypatch.setattr(throughput, "_measured", lambda request, *_: asked.append(request) or not_run)
     places = ["--data", str(tmp_path / "x.npz"), "-o", str(tmp_path / "e.json"), "--throughput", "--batches", "1"]
-    assert running.run(arguments.parse([str(model), *places, "--parallel", "1", *FAST]), None) == 0
+    assert (
+        running.run_measurement(arguments.parse_arguments([str(model), *places, "--parallel", "1", *FAST]), None) == 0
+    )
     assert [(request["data"], request["shapes"]) for request in asked] == [(None, {"image": [1, 32, 32, 3]})]
 
 

@@ -24,38 +24,40 @@ def test_turns_are_gathered_by_process_and_round_and_throttled_ones_left_out():
 
 
 def test_the_ratio_is_the_geometric_mean_of_the_processes_median_ratios():
-    result = comparison.compare(rounds([20, 20, 90], [40, 40, 40]), rounds([10, 10, 10], [10, 10, 10]), seed=0)
+    result = comparison.compare_rounds(rounds([20, 20, 90], [40, 40, 40]), rounds([10, 10, 10], [10, 10, 10]), seed=0)
     assert result["ratio"] == pytest.approx(math.sqrt(2 * 4))
     assert (result["processes"], result["rounds"]) == (2, 6)
 
 
 def test_what_is_steadily_twice_as_fast_is_faster_and_the_other_way_round_slower():
     slow, fast = rounds(*[[20.1, 19.9, 20]] * 5), rounds(*[[10, 10.1, 9.9]] * 5)
-    assert comparison.compare(slow, fast, 0)["verdict"] == "faster"
-    assert comparison.compare(fast, slow, 0)["verdict"] == "slower"
+    assert comparison.compare_rounds(slow, fast, 0)["verdict"] == "faster"
+    assert comparison.compare_rounds(fast, slow, 0)["verdict"] == "slower"
 
 
 def test_equal_durations_are_indistinguishable_and_their_interval_is_a_point():
-    result = comparison.compare(rounds([5, 5], [5, 5]), rounds([5, 5], [5, 5]), 0)
+    result = comparison.compare_rounds(rounds([5, 5], [5, 5]), rounds([5, 5], [5, 5]), 0)
     assert (result["ratio"], result["low"], result["high"]) == (1, 1, 1)
     assert result["verdict"] == "indistinguishable"
 
 
 def test_one_process_gives_an_interval_and_no_verdict():
-    result = comparison.compare(rounds([20, 21, 20]), rounds([10, 10, 10]), 0)
+    result = comparison.compare_rounds(rounds([20, 21, 20]), rounds([10, 10, 10]), 0)
     assert result["low"] <= 2 <= result["high"]
     assert (result["processes"], result["verdict"]) == (1, None)
 
 
 def test_one_round_in_all_gives_no_interval():
-    result = comparison.compare(rounds([20]), rounds([10]), 0)
+    result = comparison.compare_rounds(rounds([20]), rounds([10]), 0)
     assert (result["ratio"], result["low"], result["high"], result["verdict"]) == (pytest.approx(2), None, None, None)
 
 
 def test_rounds_and_processes_that_lack_one_model_do_not_count():
-    result = comparison.compare({0: {0: 20.0, 1: 99.0}, 1: {0: 1.0}, 2: {1: 1.0}}, {0: {0: 10.0}, 2: {0: 1.0}}, 0)
+    result = comparison.compare_rounds(
+        {0: {0: 20.0, 1: 99.0}, 1: {0: 1.0}, 2: {1: 1.0}}, {0: {0: 10.0}, 2: {0: 1.0}}, 0
+    )
     assert (result["processes"], result["rounds"]) == (1, 1)
-    assert comparison.compare({0: {0: 1.0}}, {1: {0: 1.0}}, 0) is None
+    assert comparison.compare_rounds({0: {0: 1.0}}, {1: {0: 1.0}}, 0) is None
 
 
 @given(st.lists(st.lists(st.floats(1, 1e6), min_size=2, max_size=4), min_size=2, max_size=4), st.floats(0.1, 10))
@@ -63,7 +65,7 @@ def test_rounds_and_processes_that_lack_one_model_do_not_count():
 def test_the_interval_holds_the_ratio_and_turns_with_it(processes, factor):
     first = rounds(*processes)
     second = {p: {r: value * factor for r, value in values.items()} for p, values in first.items()}
-    result = comparison.compare(first, second, 0)
+    result = comparison.compare_rounds(first, second, 0)
     assert result["ratio"] == pytest.approx(1 / factor)
     assert result["low"] <= result["ratio"] * (1 + 1e-9)
     assert result["high"] >= result["ratio"] * (1 - 1e-9)
@@ -78,7 +80,7 @@ def test_processes_that_differ_by_chance_are_hardly_ever_told_apart():
             )
             for _ in "ab"
         ]
-        wrong += comparison.compare(*lots, trial)["verdict"] != "indistinguishable"
+        wrong += comparison.compare_rounds(*lots, trial)["verdict"] != "indistinguishable"
     assert wrong <= 4  # 1 % are promised: five in a hundred would come once in 300 times
 
 
@@ -86,7 +88,7 @@ def test_a_difference_that_all_processes_show_is_found_in_spite_of_theirs():
     chance = random.Random(6)
     first = rounds(*([chance.gauss(110, 1) for _ in range(5)] for _ in range(5)))
     second = rounds(*([chance.gauss(100, 1) for _ in range(5)] for _ in range(5)))
-    assert comparison.compare(first, second, 0)["verdict"] == "faster"
+    assert comparison.compare_rounds(first, second, 0)["verdict"] == "faster"
 
 
 def test_students_t_joins_its_table_smoothly():

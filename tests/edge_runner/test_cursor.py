@@ -22,7 +22,7 @@ def refusals() -> set[str]:
     for at in range(0, len(CONTENT) - 3, 2):
         for value in VALUES[at % 10 // 2 :: 5]:
             try:
-                graph.read(CONTENT[:at] + value.to_bytes(4, "little") + CONTENT[at + 4 :])
+                graph.read_graph(CONTENT[:at] + value.to_bytes(4, "little") + CONTENT[at + 4 :])
             except ModelFileError as error:
                 found.add(re.sub(r"-?\d+(,\d{3})*", "N", str(error)))
     return found
@@ -63,11 +63,11 @@ def test_bytes_behind_the_flatbuffer_must_be_there() -> None:
         ]
     )
     with pytest.raises(ModelFileError, match="buffer 0 reaches to byte 73 of a file of 72 bytes"):
-        graph.read(content[:-8] + struct.pack("<Q", 9))
-    assert graph.read(content).buffers == (graph.Buffer(64, 8),)
+        graph.read_graph(content[:-8] + struct.pack("<Q", 9))
+    assert graph.read_graph(content).buffers == (graph.Buffer(64, 8),)
 
 
 def test_a_list_longer_than_any_models_is_not_gone_through() -> None:
     head = struct.pack("<I4s", 20, b"TFL3") + struct.pack("<5H2x", 10, 8, 0, 0, 4)
     with pytest.raises(ModelFileError, match="a vector at byte 32 claims 250000 tables"):
-        graph.read(head + struct.pack("<iII", 12, 4, 250_000) + bytes(1_000_000))
+        graph.read_graph(head + struct.pack("<iII", 12, 4, 250_000) + bytes(1_000_000))

@@ -1,27 +1,27 @@
 from edge_runner import delegation
-from edge_runner.interpreter import Node
+from edge_runner.interpreter import PlannedOp
 
 CHAIN = [
-    Node("CONV_2D", (0, 5), (1,)),
-    Node("SOFTMAX", (1,), (2,)),
-    Node("ADD", (2, 1, -1), (3,)),
-    Node("ADD", (3,), (4,)),
+    PlannedOp("CONV_2D", (0, 5), (1,)),
+    PlannedOp("SOFTMAX", (1,), (2,)),
+    PlannedOp("ADD", (2, 1, -1), (3,)),
+    PlannedOp("ADD", (3,), (4,)),
 ]
 
 
 def test_without_a_delegate_nothing_is_taken():
     assert delegation.taken(CHAIN) == [False] * 4
-    assert (delegation.name(CHAIN), delegation.name(None)) == ("none", None)
+    assert (delegation.delegate_name(CHAIN), delegation.delegate_name(None)) == ("none", None)
 
 
 def test_what_lies_between_a_delegates_tensors_is_taken():
-    nodes = [*CHAIN, Node("DELEGATE", (0, 5), (1,)), Node("DELEGATE", (2, 1), (4,))]
+    nodes = [*CHAIN, PlannedOp("DELEGATE", (0, 5), (1,)), PlannedOp("DELEGATE", (2, 1), (4,))]
     assert delegation.taken(nodes) == [True, False, True, True]
-    assert delegation.name(nodes) == "XNNPACK"
+    assert delegation.delegate_name(nodes) == "XNNPACK"
 
 
 def test_the_counts_are_told_by_op():
-    found = delegation.coverage([*CHAIN, Node("DELEGATE", (0, 5), (1,)), Node("DELEGATE", (2, 1), (3,))])
+    found = delegation.coverage([*CHAIN, PlannedOp("DELEGATE", (0, 5), (1,)), PlannedOp("DELEGATE", (2, 1), (3,))])
     assert (found["nodes"], found["delegated"], found["partitions"]) == (4, 2, 2)
     assert found["by_op"] == {
         "CONV_2D": {"nodes": 1, "delegated": 1},

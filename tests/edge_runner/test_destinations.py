@@ -96,7 +96,7 @@ def test_a_file_is_replaced_whole_with_the_rights_of_any_new_file(tmp_path):
     path.write_text("old")
     path.chmod(0o600)
     other.touch()
-    destinations.write(path, b"new")
+    destinations.write_whole(path, b"new")
     assert path.read_text() == "new"
     assert path.stat().st_mode == other.stat().st_mode
     assert sorted(tmp_path.iterdir()) == [path, other]
@@ -105,5 +105,5 @@ def test_a_file_is_replaced_whole_with_the_rights_of_any_new_file(tmp_path):
 def test_a_file_that_cannot_be_written_leaves_nothing_behind(tmp_path):
     (tmp_path / "e.json").mkdir()
     with pytest.raises(OSError, match="directory"):
-        destinations.write(tmp_path / "e.json", b"new")
+        destinations.write_whole(tmp_path / "e.json", b"new")
     assert [path.name for path in tmp_path.iterdir()] == ["e.json"]

@@ -26,7 +26,7 @@ def works(monkeypatch):
         "tflite-runtime": Found("tflite-runtime", "2.14.0", "it is broken", "mend it so"),
         "tensorflow": Found("tensorflow", None, "tensorflow is not installed", "pip line"),
     }
-    monkeypatch.setattr(choosing, "examine", found.__getitem__)
+    monkeypatch.setattr(choosing, "examine_runtime", found.__getitem__)
     monkeypatch.setattr(runtimes, "installed", lambda name: name != "tensorflow")
     return found
 
@@ -129,7 +129,7 @@ def test_the_firmwares_flags_are_spelt_out():
 
 
 def test_what_the_system_does_not_say_is_unknown(works, capsys, monkeypatch):
-    monkeypatch.setattr(environment, "text", lambda path: None)
+    monkeypatch.setattr(environment, "system_text", lambda path: None)
     monkeypatch.setattr("platform.libc_ver", lambda: ("", ""))
     assert doctor.doctor() == 0
     said = capsys.readouterr().out

@@ -58,7 +58,7 @@ def test_an_assumption_is_called_one_everywhere(subject):
 
 
 def test_a_machine_without_a_meter_has_none_and_says_why(subject, monkeypatch):
-    monkeypatch.setattr(power, "find", lambda: None)
+    monkeypatch.setattr(power, "find_source", lambda: None)
     found = energy.energy(subject, Options((INT8,), energy=True), "litert", silent)
     assert found["joules_per_inference"] is None
     assert found["reason"].startswith("nothing here measures power: no RAPL")
@@ -85,7 +85,7 @@ class Counter(power.PowerSource):
 
 
 def test_joules_are_shared_among_the_inferences(subject, monkeypatch):
-    monkeypatch.setattr(power, "find", Counter)
+    monkeypatch.setattr(power, "find_source", Counter)
     monkeypatch.setattr(energy, "WINDOW_SECONDS", 0.02)
     found = energy.energy(subject, Options((INT8,), energy=True), "litert", silent)
     assert found["joules_per_inference"] > 0
@@ -93,7 +93,7 @@ def test_joules_are_shared_among_the_inferences(subject, monkeypatch):
 
 
 def test_throttled_windows_are_left_out(subject, monkeypatch):
-    monkeypatch.setattr(power, "find", Counter)
+    monkeypatch.setattr(power, "find_source", Counter)
     monkeypatch.setattr(energy, "WINDOW_SECONDS", 0.02)
     states = iter([True, False, True, False, True])
     monkeypatch.setattr("edge_runner.heat.Watch.throttled", lambda self: next(states))
@@ -111,7 +111,7 @@ def test_a_command_that_does_not_work_is_the_reason(subject):
 
 
 def test_a_model_that_fails_meanwhile_is_the_reason(tmp_path, monkeypatch):
-    monkeypatch.setattr(power, "find", Counter)
+    monkeypatch.setattr(power, "find_source", Counter)
     subject = Subject(tmp_path / "none.tflite", 0)
     found = energy.energy(subject, Options((INT8,), energy=True), "litert", silent)
     assert found["reason"].startswith("the model failed while its energy was measured: ")

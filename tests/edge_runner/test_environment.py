@@ -18,13 +18,13 @@ def test_the_machine_is_this_one():
 
 
 def test_a_file_that_is_not_there_says_nothing(tmp_path):
-    assert environment.text(tmp_path / "none") is None
+    assert environment.system_text(tmp_path / "none") is None
     assert environment.number(tmp_path / "none") is None
 
 
 def test_a_boards_name_loses_its_zero_byte(tmp_path):
     (tmp_path / "model").write_bytes(b"Raspberry Pi 5 Model B Rev 1.0\0")
-    assert environment.text(tmp_path / "model") == "Raspberry Pi 5 Model B Rev 1.0"
+    assert environment.system_text(tmp_path / "model") == "Raspberry Pi 5 Model B Rev 1.0"
 
 
 def test_a_number_is_read_and_text_is_no_number(tmp_path):

@@ -14,7 +14,7 @@ INT8 = (DATA / "blobs_int8.tflite").read_bytes()
 
 
 def test_a_file_says_what_it_holds():
-    facts = flatbuffer.read(INT8)
+    facts = flatbuffer.read_facts(INT8)
     assert (facts.version, facts.subgraphs, facts.operators) == (3, 1, len(["CONV", "RESHAPE", "DENSE", "SOFTMAX"]))
     assert (facts.signature, facts.inputs, set(facts.outputs)) == ("serving_default", {"image": 0}, {"scores"})
     assert facts.custom_operators == facts.remarks == ()
@@ -25,13 +25,13 @@ def test_a_file_says_what_it_holds():
 
 
 def test_inputs_are_named_by_the_signature():
-    facts = flatbuffer.read((DATA / "two_inputs.tflite").read_bytes())
+    facts = flatbuffer.read_facts((DATA / "two_inputs.tflite").read_bytes())
     assert set(facts.inputs) == {"length", "width"}
     assert set(facts.outputs) == {"narrow", "wide"}
 
 
 def test_custom_ops_are_remarked_upon():
-    model = dataclasses.replace(graph.read(INT8), custom_operators=("ethos-u", "FlexErf", "mine", "Mfcc"))
+    model = dataclasses.replace(graph.read_graph(INT8), custom_operators=("ethos-u", "FlexErf", "mine", "Mfcc"))
     assert flatbuffer._remarks(model) == (
         "needs TensorFlow's own ops (FlexErf), which only the tensorflow runtime has",
         "needs custom ops (ethos-u, mine), which no interpreter brings along",
@@ -39,7 +39,7 @@ def test_custom_ops_are_remarked_upon():
 
 
 def test_a_file_without_a_signature_has_no_names():
-    facts = flatbuffer.read(SMALLEST_MODEL)
+    facts = flatbuffer.read_facts(SMALLEST_MODEL)
     assert (facts.signature, facts.inputs, facts.outputs, facts.operators) == (None, {}, {}, 0)
 
 
@@ -55,17 +55,17 @@ def test_a_file_without_a_signature_has_no_names():
 )
 def test_what_is_no_whole_model_is_refused(content, message):
     with pytest.raises(flatbuffer.ModelFileError, match=message):
-        flatbuffer.read(content)
+        flatbuffer.read_facts(content)
 
 
 def test_a_model_of_billions_of_shared_tables_is_refused_after_two_hundred_thousand():
     with pytest.raises(flatbuffer.ModelFileError, match="describes more than 200,000 tables, which no model does"):
-        flatbuffer.read(shared_tables(subgraphs=50_000, tensors=50_000))
+        flatbuffer.read_facts(shared_tables(subgraphs=50_000, tensors=50_000))
 
 
 def test_lists_that_overlap_are_not_read_a_million_times():
     with pytest.raises(flatbuffer.ModelFileError, match="lists hold more than 2,000,000 numbers, which no model's do"):
-        flatbuffer.read(shared_tables(subgraphs=1000, tensors=100_000, shape=90_000))
+        flatbuffer.read_facts(shared_tables(subgraphs=1000, tensors=100_000, shape=90_000))
 
 
 def shared_tables(subgraphs, tensors, shape=0):
@@ -103,7 +103,7 @@ def test_every_changed_number_of_a_small_file_is_read_or_refused():
     for at in range(0, len(SMALLEST_MODEL) - 3, 4):
         for value in (0, 1, 7, 0x10000, 0x7FFFFFFF, 0xFFFFFFFF):
             try:
-                flatbuffer.read(with_number(at, value))
+                flatbuffer.read_facts(with_number(at, value))
             except flatbuffer.ModelFileError as error:
                 refusals.add(" ".join(w for w in str(error).split() if not w.strip(",").isdecimal()))
     for expected in (
@@ -161,17 +161,17 @@ def test_the_note_is_found_in_the_file():
 
     steps = {"scale": 1 / 255, "mean": [], "std": [], "function": None}
     content = (DATA / "blobs_float.tflite").read_bytes()
-    assert flatbuffer.read(content).expects == {}
-    noted = flatbuffer.read(add_metadata(content, {"preprocessing": steps})).expects
+    assert flatbuffer.read_facts(content).expects == {}
+    noted = flatbuffer.read_facts(add_metadata(content, {"preprocessing": steps})).expects
     assert [(e.low, e.high) for e in noted.values()] == [(0, pytest.approx(1))]
-    assert flatbuffer.read(add_metadata(content, {"preprocessing": "none"})).expects == {}
+    assert flatbuffer.read_facts(add_metadata(content, {"preprocessing": "none"})).expects == {}
 
 
 @settings(deadline=None)
 @given(st.integers(0, len(INT8)))
 def test_a_truncated_file_is_read_or_refused(length):
     try:
-        flatbuffer.read(INT8[:length])
+        flatbuffer.read_facts(INT8[:length])
     except flatbuffer.ModelFileError:
         assert length < len(INT8)
 
@@ -183,7 +183,7 @@ def test_a_scrambled_file_is_read_or_refused(changes):
     for place, value in changes:
         content[place] = value
     try:
-        facts = flatbuffer.read(bytes(content))
+        facts = flatbuffer.read_facts(bytes(content))
     except flatbuffer.ModelFileError:
         return
     assert facts.subgraphs >= 1

@@ -9,7 +9,7 @@ DATA = Path(__file__).parents[1] / "data"
 
 
 def main_of(name):
-    return graph.read((DATA / name).read_bytes()).subgraphs[0]
+    return graph.read_graph((DATA / name).read_bytes()).subgraphs[0]
 
 
 def test_ops_come_in_the_order_in_which_they_run():
@@ -42,7 +42,7 @@ def test_small_elements_share_bytes(kind, size):
 
 
 def test_ops_newer_than_the_table_have_a_number_for_a_name():
-    assert (opnames.name(3), opnames.name(209), opnames.name(300)) == ("CONV_2D", "STABLEHLO_CASE", "OP_300")
+    assert (opnames.op_name(3), opnames.op_name(209), opnames.op_name(300)) == ("CONV_2D", "STABLEHLO_CASE", "OP_300")
 
 
 def test_the_names_are_those_of_the_installed_schema():

@@ -42,13 +42,13 @@ def test_what_is_no_wiring_is_refused(given):
 
 def test_a_bus_that_is_not_there_is_an_error(tmp_path):
     with pytest.raises(PowerError, match=r"no sensor at address 0x40 of .*i2c-1: No such file"):
-        ina.source(ina.wiring("ina219@1:0x40"), tmp_path)
+        ina.sensor_source(ina.wiring("ina219@1:0x40"), tmp_path)
 
 
 def test_a_file_that_is_no_bus_is_an_error(tmp_path):
     (tmp_path / "i2c-1").write_bytes(b"12")
     with pytest.raises(PowerError, match="Inappropriate ioctl"):
-        ina.source(ina.wiring("ina219@1:0x40"), tmp_path)
+        ina.sensor_source(ina.wiring("ina219@1:0x40"), tmp_path)
 
 
 def test_every_reading_asks_the_registers_of_the_sensor_at_its_address(tmp_path, monkeypatch):
@@ -57,7 +57,7 @@ def test_every_reading_asks_the_registers_of_the_sensor_at_its_address(tmp_path,
     monkeypatch.setattr("fcntl.ioctl", lambda handle, request, address: asked.append((request, address)))
     monkeypatch.setattr("os.write", lambda handle, content: asked.append(content[0]))
     monkeypatch.setattr("os.read", lambda handle, count: (4000).to_bytes(2, "big"))
-    source = ina.source(ina.wiring("ina260@1:0x41"), tmp_path)
+    source = ina.sensor_source(ina.wiring("ina260@1:0x41"), tmp_path)
     assert source.watts() == pytest.approx(5.0 * 5.0)
     assert asked == [(0x0703, 0x41), 2, (0x0703, 0x41), 1] * 2
     assert source.name == "ina260 at address 0x41 of I²C bus 1"

@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_runner.mcnemar import compare, mid_p
+from edge_runner.mcnemar import compare_scored, mid_p
 from edge_runner.scorers import bits
 
 
 def test_samples_that_only_one_gets_right_are_counted():
     first, second = bits([1, 1, 0, 0, 1, 1, 1, 1, 1]), bits([1, 0, 1, 0, 0, 1, 1, 1, 1])
-    (entry,) = compare([{"scores": first}, {"scores": second}])
+    (entry,) = compare_scored([{"scores": first}, {"scores": second}])
     assert entry == {
         "first": 0,
         "second": 1,
@@ -34,7 +34,7 @@ def test_the_p_value_is_that_of_a_fair_coin():
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=40))
 def test_it_is_that_of_counting_every_way_the_coin_can_fall(pairs):
     first, second = (np.array(column) for column in zip(*pairs, strict=True))
-    (entry,) = compare([{"a": bits(first)}, {"a": bits(second)}])
+    (entry,) = compare_scored([{"a": bits(first)}, {"a": bits(second)}])
     a, b = int(np.sum(first & ~second)), int(np.sum(second & ~first))
     ways = [math.comb(a + b, heads) for heads in range(a + b + 1)]
     twice = 2 * sum(ways[: min(a, b) + 1]) - ways[min(a, b)]
@@ -44,16 +44,18 @@ def test_it_is_that_of_counting_every_way_the_coin_can_fall(pairs):
 
 def test_each_model_is_compared_with_the_first_that_was_scored():
     right = {"scores": bits([1, 0])}
-    entries = compare([None, right, None, right, right])
+    entries = compare_scored([None, right, None, right, right])
     assert [(entry["first"], entry["second"]) for entry in entries] == [(1, 3), (1, 4)]
-    assert compare([None, right]) == compare([]) == []
+    assert compare_scored([None, right]) == compare_scored([]) == []
 
 
 def test_a_single_output_is_compared_whatever_it_is_called():
-    assert len(compare([{"a": bits([1])}, {"b": bits([1])}])) == 1
-    assert compare([{"a": bits([1]), "b": bits([1])}, {"c": bits([1])}]) == []
-    assert [e["output"] for e in compare([{"a": bits([1]), "b": bits([1])}, {"b": bits([1]), "c": bits([0])}])] == ["b"]
+    assert len(compare_scored([{"a": bits([1])}, {"b": bits([1])}])) == 1
+    assert compare_scored([{"a": bits([1]), "b": bits([1])}, {"c": bits([1])}]) == []
+    assert [
+        e["output"] for e in compare_scored([{"a": bits([1]), "b": bits([1])}, {"b": bits([1]), "c": bits([0])}])
+    ] == ["b"]
 
 
 def test_different_samples_are_not_compared():
-    assert compare([{"a": bits([1])}, {"a": bits([1, 1])}]) == []
+    assert compare_scored([{"a": bits([1])}, {"a": bits([1, 1])}]) == []

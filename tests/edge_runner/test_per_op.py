@@ -114,7 +114,7 @@ def test_a_node_that_the_runtime_refuses_is_a_reason_and_the_next_goes_on(tmp_pa
 
 
 def test_the_same_kernels_make_no_difference():
-    (found,) = probing.difference(str(INT8), HOW, "default", {})
+    (found,) = probing.kernel_differences(str(INT8), HOW, "default", {})
     assert (found["values"], found["different"], found["largest"], found["largest_steps"]) == (3 * 4, 0, 0, 0)
 
 
@@ -127,13 +127,13 @@ def test_differences_are_counted_in_steps():
 
 
 def test_both_other_kernels_are_compared_and_told_in_plain_values():
-    found = per_op.difference(Subject(INT8, 0), Options((INT8,)), "litert", silent)
+    found = per_op.differences_by_kernels(Subject(INT8, 0), Options((INT8,)), "litert", silent)
     assert [entry["compared_with"] for entry in found] == ["no-delegate", "reference"]
     assert all(entry["largest_steps"] <= 1 for entry in json.loads(json.dumps(found)))
 
 
 def test_a_comparison_that_fails_says_why(tmp_path):
-    found = per_op.difference(Subject(tmp_path / "none.tflite", 0), Options(()), "litert", silent)
+    found = per_op.differences_by_kernels(Subject(tmp_path / "none.tflite", 0), Options(()), "litert", silent)
     assert [entry["different"] for entry in found] == [None, None]
     assert "none.tflite" in found[0]["reason"]
 

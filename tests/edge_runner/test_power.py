@@ -128,7 +128,7 @@ def test_an_older_pi_has_no_power_chip_to_ask(tmp_path, monkeypatch):
 
 def test_a_commands_last_number_is_the_watts(tmp_path):
     meter = program(tmp_path, "meter", "import sys; print('5.02 V', sys.argv[1], '1.25e1W')")
-    assert power.command(f"{meter} 'two words'").watts() == 12.5
+    assert power.command_source(f"{meter} 'two words'").watts() == 12.5
 
 
 @pytest.mark.parametrize(
@@ -137,18 +137,21 @@ def test_a_commands_last_number_is_the_watts(tmp_path):
 )
 def test_a_command_that_tells_no_watts_is_refused(tmp_path, script, message):
     with pytest.raises(power.PowerError, match=message):
-        power.command(str(program(tmp_path, "meter", script)))
+        power.command_source(str(program(tmp_path, "meter", script)))
 
 
 @pytest.mark.parametrize("line", ["/nowhere/meter", ""])
 def test_a_command_that_is_not_there_is_refused(line):
     with pytest.raises(power.PowerError, match="cannot be run"):
-        power.command(line)
+        power.command_source(line)
 
 
 def test_the_sensor_of_the_supply_comes_before_the_parts_own_counters(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert power.find(tmp_path) is None
-    assert isinstance(power.find(rapl(tmp_path, 5)), power.Rapl)
+    assert power.find_source(tmp_path) is None
+    assert isinstance(power.find_source(rapl(tmp_path, 5)), power.Rapl)
     chip = "sys/class/hwmon/hwmon1"
-    assert power.find(tree(tmp_path, **{f"{chip}/name": "ina260", f"{chip}/power1_input": 1})).name == "ina260 by hwmon"
+    assert (
+        power.find_source(tree(tmp_path, **{f"{chip}/name": "ina260", f"{chip}/power1_input": 1})).name
+        == "ina260 by hwmon"
+    )

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_runner.arrays import DataError, open_data, open_npy, open_npz
+from edge_runner.arrays import ArrayError, open_arrays, open_npy, open_npz
 
 
 def test_stored_arrays_are_mapped_and_equal(tmp_path):
@@ -35,7 +35,7 @@ def test_a_broken_compressed_member_is_refused(tmp_path):
     content = bytearray(path.read_bytes())
     content[100:200] = bytes(100)
     path.write_bytes(content)
-    with pytest.raises(DataError, match=r"cannot be read as .npz"):
+    with pytest.raises(ArrayError, match=r"cannot be read as .npz"):
         open_npz(path)
 
 
@@ -72,15 +72,15 @@ def test_what_a_process_does_not_touch_takes_no_memory(tmp_path):
 def test_a_pair_of_npy_files_is_samples_and_labels(tmp_path):
     np.save(tmp_path / "x.npy", np.ones((3, 2)))
     np.save(tmp_path / "y.npy", np.arange(3))
-    data = open_data(tmp_path / "x.npy", tmp_path / "y.npy")
+    data = open_arrays(tmp_path / "x.npy", tmp_path / "y.npy")
     assert {name: array.tolist() for name, array in data.items()} == {"x": [[1, 1]] * 3, "y": [0, 1, 2]}
-    assert list(open_data(tmp_path / "x.npy")) == ["x"]
+    assert list(open_arrays(tmp_path / "x.npy")) == ["x"]
 
 
 def test_labels_of_their_own_stand_beside_an_npz(tmp_path):
     np.savez(tmp_path / "d.npz", x=np.ones((3, 2)), y=np.zeros(3))
     np.save(tmp_path / "y.npy", np.arange(3))
-    assert open_data(tmp_path / "d.npz", tmp_path / "y.npy")["y"].tolist() == [0, 1, 2]
+    assert open_arrays(tmp_path / "d.npz", tmp_path / "y.npy")["y"].tolist() == [0, 1, 2]
 
 
 @pytest.mark.parametrize("version", [(1, 0), (2, 0)])
@@ -93,16 +93,16 @@ def test_an_npy_of_either_version_is_mapped_in_its_order(tmp_path, version):
 
 def test_what_is_no_npy_is_refused(tmp_path):
     path = tmp_path / "y.npy"
-    with pytest.raises(DataError, match=r"y.npy' cannot be read as .npy: .*No such file.*; write it with numpy.save"):
+    with pytest.raises(ArrayError, match=r"y.npy' cannot be read as .npy: .*No such file.*; write it with numpy.save"):
         open_npy(path)
-    with pytest.raises(DataError, match=r"y.npy' cannot be read: No such file"):
-        open_data(path)
+    with pytest.raises(ArrayError, match=r"y.npy' cannot be read: No such file"):
+        open_arrays(path)
     np.save(path, np.arange(1000))
     path.write_bytes(path.read_bytes()[:-8])
-    with pytest.raises(DataError, match=r"cannot be read as .npy: mmap length is greater than file size"):
+    with pytest.raises(ArrayError, match=r"cannot be read as .npy: mmap length is greater than file size"):
         open_npy(path)
     np.save(path, np.array([{}], object))
-    with pytest.raises(DataError, match=r"data member 'y.npy' holds Python objects"):
+    with pytest.raises(ArrayError, match=r"data member 'y.npy' holds Python objects"):
         open_npy(path)
 
 
@@ -124,10 +124,10 @@ def test_memory_given_back_is_read_again(tmp_path):
 
 def test_what_is_no_npz_is_refused(tmp_path):
     path = tmp_path / "d.npz"
-    with pytest.raises(DataError, match=r"d.npz' cannot be read as .npz: .*No such file"):
+    with pytest.raises(ArrayError, match=r"d.npz' cannot be read as .npz: .*No such file"):
         open_npz(path)
     path.write_bytes(b"PK\x03\x04 not really")
-    with pytest.raises(DataError, match=r"cannot be read as .npz: File is not a zip file; write it with numpy.savez"):
+    with pytest.raises(ArrayError, match=r"cannot be read as .npz: File is not a zip file; write it with numpy.savez"):
         open_npz(path)
 
 
@@ -135,11 +135,11 @@ def test_a_truncated_file_is_refused(tmp_path):
     path = tmp_path / "d.npz"
     np.savez(path, x=np.zeros(1000))
     path.write_bytes(path.read_bytes()[:-200])
-    with pytest.raises(DataError, match=r"cannot be read as .npz"):
+    with pytest.raises(ArrayError, match=r"cannot be read as .npz"):
         open_npz(path)
 
 
 def test_python_objects_are_refused_without_unpickling_them(tmp_path):
     np.savez(tmp_path / "d.npz", x=np.array([{}], object))
-    with pytest.raises(DataError, match=r"data member 'x.npy' holds Python objects; save it as a numeric array"):
+    with pytest.raises(ArrayError, match=r"data member 'x.npy' holds Python objects; save it as a numeric array"):
         open_npz(tmp_path / "d.npz")

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_runner import feeding
-from edge_runner.arrays import DataError
+from edge_runner.arrays import ArrayError
 from edge_runner.interpreter import Tensor
 
 
@@ -19,15 +19,15 @@ PLAIN = tensor(dtype="float32", scale=None, zero_point=None)
 
 def test_real_values_are_rounded_half_to_even_and_shifted():
     real = np.array([0, 0.25, 0.75, -0.25, 1.0])
-    np.testing.assert_array_equal(feeding.quantize(real, tensor()), [-1, 0 - 1, 2 - 1, 0 - 1, 2 - 1])
+    np.testing.assert_array_equal(feeding.quantize_array(real, tensor()), [-1, 0 - 1, 2 - 1, 0 - 1, 2 - 1])
 
 
 def test_real_values_out_of_range_are_cut_to_it():
-    np.testing.assert_array_equal(feeding.quantize(np.array([1e6, -1e6]), tensor()), [127, -128])
+    np.testing.assert_array_equal(feeding.quantize_array(np.array([1e6, -1e6]), tensor()), [127, -128])
 
 
 def test_a_tensor_that_is_not_quantized_takes_values_as_they_are():
-    stored = feeding.quantize(np.array([1.5]), PLAIN)
+    stored = feeding.quantize_array(np.array([1.5]), PLAIN)
     assert (stored.dtype, stored.tolist()) == (np.float32, [1.5])
     assert feeding.dequantize(stored, PLAIN) is stored
 
@@ -40,7 +40,7 @@ def test_stored_values_become_real():
 @given(st.integers(-128, 127), st.floats(1e-4, 10), st.integers(-128, 127))
 def test_a_stored_value_survives_there_and_back(stored, scale, zero_point):
     place = tensor(scale=scale, zero_point=zero_point)
-    assert feeding.quantize(feeding.dequantize(np.array([stored], np.int8), place), place)[0] == stored
+    assert feeding.quantize_array(feeding.dequantize(np.array([stored], np.int8), place), place)[0] == stored
 
 
 def test_data_of_the_inputs_own_dtype_passes_through():
@@ -59,7 +59,7 @@ def test_a_single_input_finds_its_data(key):
 
 
 def test_several_inputs_need_their_names():
-    with pytest.raises(DataError, match=r"data must hold 'x.a' or 'x_test.a', got x$"):
+    with pytest.raises(ArrayError, match=r"data must hold 'x.a' or 'x_test.a', got x$"):
         feed((tensor("a"), tensor("b")), x=np.zeros((3, 4)))
 
 
@@ -73,12 +73,12 @@ def test_several_inputs_need_their_names():
     ],
 )
 def test_data_that_cannot_be_fed_is_refused(data, message):
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(ArrayError, match=message):
         feed(**data)
 
 
 def test_inputs_of_unequal_counts_are_refused():
-    with pytest.raises(DataError, match=r"every input must have equally many samples, got {'a': 2, 'b': 3}"):
+    with pytest.raises(ArrayError, match=r"every input must have equally many samples, got {'a': 2, 'b': 3}"):
         feed((tensor("a"), tensor("b")), **{"x.a": np.zeros((2, 4)), "x.b": np.zeros((3, 4))})
 
 
@@ -94,9 +94,9 @@ class FakeModel:
 
 
 def test_samples_of_another_shape_are_refused():
-    with pytest.raises(DataError, match=r"input 'x' must have samples of shape \(4,\), got \(5,\); write it as"):
+    with pytest.raises(ArrayError, match=r"input 'x' must have samples of shape \(4,\), got \(5,\); write it as"):
         feed(x=np.zeros((2, 5))).fit(FakeModel(PLAIN))
-    with pytest.raises(DataError, match=r"must have samples of shape \(4,\), got \(4, 1\)"):
+    with pytest.raises(ArrayError, match=r"must have samples of shape \(4,\), got \(4, 1\)"):
         feed(x=np.zeros((2, 4, 1))).fit(FakeModel(PLAIN))
 
 
@@ -115,7 +115,7 @@ def test_a_batch_is_filled_up_with_the_last_sample():
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_values_that_are_not_finite_are_refused(value):
-    with pytest.raises(DataError, match="data for input 'x' must be finite, got NaN or infinity"):
+    with pytest.raises(ArrayError, match="data for input 'x' must be finite, got NaN or infinity"):
         feed(x=np.full((2, 4), value)).check([PLAIN])
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from edge_runner import accuracy, wording
-from edge_runner.mcnemar import compare
+from edge_runner.mcnemar import compare_scored
 from edge_runner.scorers import bits
 
 
@@ -39,7 +39,7 @@ def test_nothing_scored_is_a_dash():
 
 def test_pairs_are_told_with_what_the_test_says():
     some = [1] * 10 + [0] * 10
-    entries = compare([{"y": bits(some)}, {"y": bits([1] * 20)}, {"y": bits(some)}])
+    entries = compare_scored([{"y": bits(some)}, {"y": bits([1] * 20)}, {"y": bits(some)}])
     assert wording.pairs(entries, ["a.tflite", "b.tflite", "c.tflite"]) == [
         "a.tflite against b.tflite: right alone on 0 and 10 of 20 samples; b.tflite is significantly better "
         "(McNemar, p = 0.00098)",

@@ -74,35 +74,35 @@ def test_the_python_that_runs_this_is_described(monkeypatch, tmp_path):
 def test_tflite_runtime_beside_numpy_2_is_told_apart(monkeypatch):
     versions = {"tflite-runtime": "2.14.0", "numpy": "2.4.0"}
     monkeypatch.setattr("importlib.metadata.version", versions.__getitem__)
-    found = runtimes.explain("tflite-runtime", "SystemError: returned a result with an exception set")
+    found = runtimes.explain_failure("tflite-runtime", "SystemError: returned a result with an exception set")
     assert found.problem == "tflite-runtime 2.14.0 was built for numpy 1 and cannot work with numpy 2.4.0"
     assert found.mend == f'{sys.executable} -m pip install "numpy<2"'
 
 
 def test_without_numpy_numpy_is_what_is_missing(monkeypatch):
     monkeypatch.setattr(runtimes, "numpy_version", lambda: None)
-    found = runtimes.explain("litert", "ModuleNotFoundError: No module named 'numpy'")
+    found = runtimes.explain_failure("litert", "ModuleNotFoundError: No module named 'numpy'")
     assert (found.problem, found.mend) == ("numpy is not installed", f"{sys.executable} -m pip install numpy")
 
 
 def test_another_failure_is_quoted(monkeypatch):
     monkeypatch.setattr(runtimes, "version", lambda name: "2.3.0")
-    found = runtimes.explain("litert", "ImportError: libc is too old")
+    found = runtimes.explain_failure("litert", "ImportError: libc is too old")
     assert found.problem == "litert 2.3.0 does not start: ImportError: libc is too old"
 
 
 def test_the_smallest_model_is_a_model():
-    assert flatbuffer.read(runtimes.SMALLEST_MODEL).version == 3
+    assert flatbuffer.read_facts(runtimes.SMALLEST_MODEL).version == 3
 
 
 def test_a_runtime_that_works_is_found_and_named():
-    assert choosing.examine("litert").problem == ""
-    assert choosing.examine("litert").version is not None
+    assert choosing.examine_runtime("litert").problem == ""
+    assert choosing.examine_runtime("litert").version is not None
 
 
 def test_a_module_that_is_not_there_is_not_installed(monkeypatch):
     monkeypatch.setitem(runtimes.MODULES, "litert", "no_such_module")
-    found = choosing.examine("litert")
+    found = choosing.examine_runtime("litert")
     assert found.problem == "no_such_module is not installed"
 
 
@@ -123,7 +123,7 @@ class BrokenChild:
 
 def test_a_runtime_that_dies_at_once_does_not_work(monkeypatch):
     monkeypatch.setattr(choosing, "Child", BrokenChild)
-    assert choosing.examine("litert").problem.endswith("does not start: its process was killed by SIGILL")
+    assert choosing.examine_runtime("litert").problem.endswith("does not start: its process was killed by SIGILL")
 
 
 def stand(monkeypatch, **problems):
@@ -131,20 +131,20 @@ def stand(monkeypatch, **problems):
     answers = {name: Found(name, "1.0", problem, "mend it so") for name, problem in problems.items()}
     missing = "is not installed"
     monkeypatch.setattr(
-        choosing, "examine", lambda name: answers.get(name, Found(name, None, f"{name} {missing}", "pip"))
+        choosing, "examine_runtime", lambda name: answers.get(name, Found(name, None, f"{name} {missing}", "pip"))
     )
 
 
 def test_the_first_that_works_is_chosen_and_the_broken_ones_before_it_are_told(monkeypatch):
     stand(monkeypatch, **{"tflite-runtime": "broken", "tensorflow": ""})
-    chosen, wanting = choosing.choose("auto")
+    chosen, wanting = choosing.choose_runtime("auto")
     assert chosen.name == "tensorflow"
     assert [found.name for found in wanting] == ["tflite-runtime"]
 
 
 def test_what_is_asked_for_is_not_replaced_by_another(monkeypatch):
     stand(monkeypatch, tensorflow="")
-    chosen, wanting = choosing.choose("litert")
+    chosen, wanting = choosing.choose_runtime("litert")
     assert chosen is None
     assert (
         choosing.complaint(wanting)
@@ -154,14 +154,14 @@ def test_what_is_asked_for_is_not_replaced_by_another(monkeypatch):
 
 def test_a_broken_runtime_is_complained_about_with_its_mend(monkeypatch):
     stand(monkeypatch, **{"tflite-runtime": "it is broken"})
-    chosen, wanting = choosing.choose("auto")
+    chosen, wanting = choosing.choose_runtime("auto")
     assert chosen is None
     assert choosing.complaint(wanting) == "it is broken: mend it so"
 
 
 def test_on_a_machine_with_none_the_install_line_is_given(monkeypatch):
     stand(monkeypatch)
-    _, wanting = choosing.choose("auto")
+    _, wanting = choosing.choose_runtime("auto")
     line = choosing.complaint(wanting)
     assert line.startswith("no interpreter is installed (looked for ai_edge_litert, tflite_runtime, tensorflow): ")
     assert line.endswith(runtimes.advice())

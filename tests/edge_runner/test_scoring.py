@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from edge_runner import delegation, flatbuffer
-from edge_runner.arrays import DataError
-from edge_runner.child import Session
+from edge_runner.arrays import ArrayError
+from edge_runner.child import ChildSession
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -17,8 +17,8 @@ DATA = Path(__file__).parents[1] / "data"
 def session(tmp_path, name, arrays, **options):
     path, data = DATA / name, tmp_path / f"{len(list(tmp_path.iterdir()))}.npz"  # a new name: an open one is mapped
     np.savez(data, **arrays)
-    facts = flatbuffer.read(path.read_bytes())
-    opened = Session(lambda text: None)
+    facts = flatbuffer.read_facts(path.read_bytes())
+    opened = ChildSession(lambda text: None)
     opened.answer(
         {
             "do": "open",
@@ -101,7 +101,7 @@ def test_the_reference_kernels_agree_with_the_fast_ones_within_a_step(tmp_path):
     fast = outputs_of(session(tmp_path, "blobs_int8.tflite", arrays), tmp_path)[1][0]
     plain_session = session(tmp_path, "blobs_int8.tflite", arrays, kernels="reference")
     plain = outputs_of(plain_session, tmp_path)[1][0]
-    assert delegation.name(plain_session.model.nodes()) == "none"
+    assert delegation.delegate_name(plain_session.model.nodes()) == "none"
     assert np.abs(fast.astype(int) - plain).max() <= 1
     assert fast.std() > 10  # outputs that vary, so that agreement means something
 
@@ -115,7 +115,7 @@ def test_a_limit_scores_the_first_samples(tmp_path):
 
 def test_fewer_labels_than_samples_are_refused(tmp_path):
     arrays = {"x": np.zeros((9, 8, 8, 1), np.float32), "y": np.zeros(8, int)}
-    with pytest.raises(DataError, match="a label for each of the 9 samples, got 8 for 'scores'"):
+    with pytest.raises(ArrayError, match="a label for each of the 9 samples, got 8 for 'scores'"):
         outputs_of(session(tmp_path, "blobs_float.tflite", arrays), tmp_path)
 
 
@@ -180,7 +180,7 @@ def test_a_segmentation_is_scored_by_its_pixels(tmp_path):
 def test_labels_of_another_task_than_asked_for_are_refused(tmp_path):
     arrays = {"x": np.zeros((2, 8, 8, 1), np.float32), "y": np.zeros(2, int)}
     opened = session(tmp_path, "blobs_float.tflite", arrays)
-    with pytest.raises(DataError, match="task binary needs an output of one value a sample"):
+    with pytest.raises(ArrayError, match="task binary needs an output of one value a sample"):
         opened.answer({"do": "score", "task": "binary", "limit": None, "predictions": False, "folder": None})
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_runner import shapes
-from edge_runner.arguments import Options, parse
+from edge_runner.arguments import Options, parse_arguments
 from edge_runner.shapes import ShapeError
 from edge_runner.subject import Subject
 
@@ -86,5 +86,5 @@ def test_what_fills_the_open_extents_fits_and_nothing_else(shape, data):
 )
 def test_shapes_that_cannot_be_meant_are_refused(arguments, message, capsys):
     with pytest.raises(SystemExit):
-        parse(["m.tflite", *arguments])
+        parse_arguments(["m.tflite", *arguments])
     assert message in capsys.readouterr().err

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tfcompress.models.loading import load
-from tfcompress.tflite.flatbuffer import read
+from tfcompress.models.loading import load_model
+from tfcompress.tflite.flatbuffer import read_model_file
 from tfcompress.tflite.weights import facts
 
 pytest.importorskip("keras")
@@ -28,7 +28,7 @@ def test_a_users_script_with_fit_ends_in_a_sparse_int8_file(tmp_path):
     assert before > 0.8
     assert after > before - 0.05
     assert sparsity >= 0.5
-    kernels = facts(read((tmp_path / "model.tflite").read_bytes()).subgraphs)
+    kernels = facts(read_model_file((tmp_path / "model.tflite").read_bytes()).subgraphs)
     assert [kernel.zeros >= 0.5 for kernel in kernels] == [True, True]
 
 
@@ -38,6 +38,6 @@ def test_a_users_script_with_a_loop_of_its_own_ends_in_a_sparse_model(tmp_path):
     assert before > 0.8
     assert after > before - 0.05
     assert sparsity >= 0.5
-    found = load(tmp_path / "model.keras").native
+    found = load_model(tmp_path / "model.keras").native
     kernels = [np.asarray(v) for v in found.variables if v.path.endswith("kernel")]
     assert [(kernel == 0).mean() >= 0.5 for kernel in kernels] == [True, True]

@@ -47,9 +47,9 @@ def test_two_engines_in_one_training_are_refused():
     ],
 )
 def test_tfmot_has_the_first_turn_at_what_keras_2_wrote(stages: list[Stage], keras: str, names: list[str]) -> None:
-    assert engine.choose(stages, keras) == names
+    assert engine.engines_to_try(stages, keras) == names
 
 
 def test_an_engine_that_lacks_what_a_stage_asks_for_is_refused() -> None:
     with pytest.raises(UsageError, match="channels with these settings needs the native engine"):
-        engine.choose([Channels(), Prune(engine="tfmot")], "keras2")
+        engine.engines_to_try([Channels(), Prune(engine="tfmot")], "keras2")

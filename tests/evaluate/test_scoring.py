@@ -10,8 +10,8 @@ import pytest
 from edge_runner.summary import wilson
 from tfcompress.errors import DataError, ModelError
 from tfcompress.evaluate import scoring
-from tfcompress.tasks.table import TASKS
 from tfcompress.tasks.task import Evaluation
+from tfcompress.tasks.task_table import TASKS
 
 
 @dataclass

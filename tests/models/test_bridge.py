@@ -7,7 +7,7 @@ from tests.models import small_models
 from tests.models.small_models import GRAPHS, build
 from tfcompress.errors import UnsupportedError, UntrustedCodeError
 from tfcompress.models.bridge import to_keras2, to_keras3
-from tfcompress.models.loading import load
+from tfcompress.models.loading import load_model
 from tfcompress.models.signature import call, random_inputs, signature_of
 
 
@@ -247,12 +247,12 @@ def test_a_function_that_is_not_known_as_arithmetic_is_the_user_s_in_a_model_and
     carried = to_keras3(tf_keras.Model(i, importlib.import_module("tensorflow").debugging.check_numerics(i, "x")))
     carried.save(tmp_path / "model.keras")
     with pytest.raises(UntrustedCodeError, match=r"holds a call of tf.debugging.check_numerics in layer '.*', that is"):
-        load(tmp_path / "model.keras")
+        load_model(tmp_path / "model.keras")
     with pytest.raises(
         UntrustedCodeError, match=r"calls tf.debugging.check_numerics, which is not known as arithmetic"
     ):
         keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
-    assert load(tmp_path / "model.keras", trust=True).native.count_params() == 0
+    assert load_model(tmp_path / "model.keras", trust=True).native.count_params() == 0
 
 
 def test_a_function_of_keras_2_is_keras_2_s_in_keras_3(tf_keras):

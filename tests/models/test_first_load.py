@@ -13,7 +13,7 @@ from tests.models.small_models import build
 from tfcompress.errors import ModelError, UntrustedCodeError, UsageError
 from tfcompress.models import first_load
 from tfcompress.models.first_load import GIB, FirstLoad, LoadLimits
-from tfcompress.models.loading import load
+from tfcompress.models.loading import load_model
 from tfcompress.models.probing import FileInfo
 from tfcompress.worker import Worker
 
@@ -153,7 +153,7 @@ def test_a_layer_that_would_take_terabytes_takes_none(chain):
         del layers[1]["build_config"]
 
     with pytest.raises(ModelError, match=r"loading it takes more than 4 GiB of memory"):
-        load(edited(chain, widen))
+        load_model(edited(chain, widen))
 
 
 @pytest.mark.slow
@@ -164,9 +164,9 @@ def test_a_limit_on_memory_holds_and_may_be_raised(chain):
         del layers[1]["build_config"]
 
     with pytest.raises(ModelError, match=r"loading it takes more than 200 MiB of memory; give more --load-memory"):
-        load(edited(chain, widen), limits=LoadLimits(memory_bytes=200 << 20))
+        load_model(edited(chain, widen), limits=LoadLimits(memory_bytes=200 << 20))
     with pytest.raises(ModelError, match="cannot be rebuilt"):  # its weights are not that large
-        load(chain, limits=LoadLimits(memory_bytes=6 * GIB))
+        load_model(chain, limits=LoadLimits(memory_bytes=6 * GIB))
 
 
 @pytest.mark.slow
@@ -175,13 +175,13 @@ def test_a_tensor_that_would_take_terabytes_is_named_by_its_layer(chain):
         layers[2] |= {"class_name": "RepeatVector", "config": {"name": "head", "n": 1 << 31}}
 
     with pytest.raises(ModelError, match=r"its layer 'head' gives a tensor of 24 GiB"):
-        load(edited(chain, repeat))
+        load_model(edited(chain, repeat))
 
 
 @pytest.mark.slow
 def test_memory_is_there_again_after_a_load(chain):
     for _ in range(3):
-        load(chain)
+        load_model(chain)
     gc.collect()
     children = subprocess.run(["ps", "--ppid", str(os.getpid()), "-o", "rss="], capture_output=True, text=True)
     assert all(int(size) < 2_000_000 for size in children.stdout.split())

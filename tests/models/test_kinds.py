@@ -10,7 +10,7 @@ import pytest
 
 from tfcompress.errors import UsageError
 from tfcompress.job import attach
-from tfcompress.models.loading import load
+from tfcompress.models.loading import load_model
 from tfcompress.recipe import QAT, Export
 from tfcompress.tflite.export import export
 
@@ -27,8 +27,8 @@ def test_a_process_whose_keras_runs_on_something_else_is_refused_in_one_line(
     model = small(keras)
     monkeypatch.setattr(keras.config, "backend", lambda: "jax")
     for use in (
-        lambda: load("model.keras"),
-        lambda: load(model),
+        lambda: load_model("model.keras"),
+        lambda: load_model(model),
         lambda: attach(model, QAT()),
         lambda: export(model, Export()),
     ):

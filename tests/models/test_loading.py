@@ -13,7 +13,7 @@ from tests.models import small_models
 from tests.models.small_models import build
 from tfcompress.errors import ModelError, UnsupportedError, UntrustedCodeError, UsageError
 from tfcompress.models.custom_objects import import_objects
-from tfcompress.models.loading import Loaded, keras_of, load
+from tfcompress.models.loading import Loaded, keras_of, load_model
 from tfcompress.models.signature import call, check_finite, random_inputs, signature_of
 
 FORMATS = ("h5", "keras")
@@ -43,7 +43,7 @@ def same(model, other):
 )
 def test_what_either_keras_saves_in_either_format_is_there_in_both(kind, ending, keras_module, tmp_path):
     model = build(kind, keras_module)
-    loaded = load(save(model, tmp_path / f"model.{ending}"))
+    loaded = load_model(save(model, tmp_path / f"model.{ending}"))
     assert loaded.writer == ("keras3" if keras_module.__name__ == "keras" else "keras2")
     assert (loaded.refusal, loaded.qat, loaded.saved_model, loaded.notes) == ("", False, None, ())
     assert keras_of(loaded.keras3) == "keras3"
@@ -54,7 +54,7 @@ def test_what_either_keras_saves_in_either_format_is_there_in_both(kind, ending,
 
 
 def test_the_native_model_is_the_one_of_the_keras_that_wrote_it(keras_module, tmp_path):
-    loaded = load(save(build(small_models.mlp, keras_module), tmp_path / "model.keras"))
+    loaded = load_model(save(build(small_models.mlp, keras_module), tmp_path / "model.keras"))
     if keras_module.__name__ == "keras":
         assert (loaded.native is loaded.keras3, loaded.keras2) == (True, None)
     else:
@@ -65,12 +65,12 @@ def test_the_native_model_is_the_one_of_the_keras_that_wrote_it(keras_module, tm
 def test_the_name_of_a_file_does_not_matter(saved, named, keras_module, tmp_path):
     model = build(small_models.mlp, keras_module)
     save(model, tmp_path / saved).rename(tmp_path / named)
-    assert same(load(tmp_path / named).native, model)
+    assert same(load_model(tmp_path / named).native, model)
 
 
 def test_the_source_and_its_hash_are_kept(keras, tmp_path):
     path = save(build(small_models.mlp, keras), tmp_path / "model.keras")
-    loaded = load(str(path))
+    loaded = load_model(str(path))
     assert loaded.source == str(path)
     assert loaded.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
 
@@ -87,7 +87,7 @@ def test_sequential_configs_of_keras_2_1_are_read(tf_keras, tmp_path):
                 layer.pop(entry, None)
         file.attrs["model_config"] = json.dumps({"class_name": "Sequential", "config": layers})
         file.attrs["keras_version"] = "2.1.5"
-    loaded = load(path)
+    loaded = load_model(path)
     np.testing.assert_allclose(
         next(iter(outputs(loaded.keras3).values())), next(iter(outputs(model).values())), atol=1e-6
     )
@@ -97,7 +97,7 @@ def test_a_saved_model_can_be_exported_only(keras_module, tmp_path):
     model = build(small_models.mlp, keras_module)
     folder = tmp_path / "saved"
     model.export(folder) if keras_module.__name__ == "keras" else model.save(folder)
-    loaded = load(folder)
+    loaded = load_model(folder)
     assert (loaded.writer, loaded.saved_model, loaded.native, loaded.keras3) == ("savedmodel", folder, folder, None)
     assert len(loaded.sha256) == 64
     with pytest.raises(UnsupportedError, match="a SavedModel holds no Keras layers; only post-training quantization"):
@@ -116,26 +116,26 @@ def test_a_saved_model_that_writes_files_is_refused(tmp_path):
     module = Writing()
     tf.saved_model.save(module, str(tmp_path / "saved"), signatures={"serving_default": module.serve})
     with pytest.raises(UntrustedCodeError, match=r"operations that reach outside it \(WriteFile\).*--trust"):
-        load(tmp_path / "saved")
-    assert load(tmp_path / "saved", trust=True).writer == "savedmodel"
+        load_model(tmp_path / "saved")
+    assert load_model(tmp_path / "saved", trust=True).writer == "savedmodel"
 
 
 def test_a_damaged_saved_model_is_one_clear_line(tmp_path):
     (tmp_path / "saved").mkdir()
     (tmp_path / "saved" / "saved_model.pb").write_bytes(b"not a protocol buffer")
     with pytest.raises(ModelError, match=r"its saved_model\.pb is damaged"):
-        load(tmp_path / "saved")
+        load_model(tmp_path / "saved")
 
 
 def test_model_objects_of_either_keras_are_taken_as_they_are(keras_module):
     model = build(small_models.residual, keras_module)
-    loaded = load(model)
+    loaded = load_model(model)
     assert (loaded.native is model, loaded.source, loaded.sha256) == (True, "residual", None)
     assert same(loaded.keras3, model)
 
 
 def test_a_subclassed_object_can_be_exported_only(keras_module):
-    loaded = load(build(small_models.subclassed, keras_module))
+    loaded = load_model(build(small_models.subclassed, keras_module))
     assert loaded.keras3 is None
     with pytest.raises(UnsupportedError, match="a subclassed model has no graph of layers"):
         loaded.for_tfmot()
@@ -143,7 +143,7 @@ def test_a_subclassed_object_can_be_exported_only(keras_module):
 
 def test_something_that_is_no_model_is_refused():
     with pytest.raises(UsageError, match="must be a Keras 3 model, a tf_keras model or the path of one, got int"):
-        load(3)
+        load_model(3)
 
 
 @pytest.mark.parametrize("ending", FORMATS)
@@ -151,15 +151,15 @@ def test_a_lambda_runs_only_when_trusted(ending, keras_module, tmp_path):
     model = build(small_models.lambda_layer, keras_module)
     path = save(model, tmp_path / f"model.{ending}")
     with pytest.raises(UntrustedCodeError, match="holds a Lambda layer 'twice_less_one', that is code; load it with"):
-        load(path)
-    assert same(load(path, trust=True).keras3, model)
+        load_model(path)
+    assert same(load_model(path, trust=True).keras3, model)
 
 
 def test_a_lambda_in_a_nested_model_is_found(keras_module, tmp_path):
     i = keras_module.Input((4,))
     path = save(keras_module.Model(i, build(small_models.lambda_layer, keras_module)(i)), tmp_path / "model.keras")
     with pytest.raises(UntrustedCodeError, match="twice_less_one"):
-        load(path)
+        load_model(path)
 
 
 CUSTOM = """
@@ -208,8 +208,8 @@ def test_a_custom_layer_needs_to_be_named(shop, ending, keras_module, tmp_path):
     path = save(model, tmp_path / f"model.{ending}")
     forget(shop, keras_module)
     with pytest.raises(ModelError, match=r"needs 'Doubled', which is not part of Keras; give --custom \w+:Doubled"):
-        load(path)
-    loaded = load(path, custom=[f"{shop}:Doubled"])
+        load_model(path)
+    loaded = load_model(path, custom=[f"{shop}:Doubled"])
     assert same(loaded.native, model)
     if loaded.writer == "keras2":
         assert loaded.for_tfmot() is loaded.native
@@ -225,7 +225,7 @@ def test_a_subclassed_keras_3_file_can_be_exported_only(keras, tmp_path, monkeyp
     model(np.zeros((1, 4), "float32"))
     path = save(model, tmp_path / "net.keras")
     forget("shop_net", keras)
-    loaded = load(path, custom=["shop_net:Net"])
+    loaded = load_model(path, custom=["shop_net:Net"])
     assert same(loaded.native, model)
     assert (loaded.keras3, loaded.refusal.partition(";")[0]) == (None, "a subclassed model has no graph of layers")
     forget("shop_net", keras)
@@ -241,13 +241,13 @@ def test_a_subclassed_keras_3_file_can_be_exported_only(keras, tmp_path, monkeyp
 )
 def test_custom_objects_that_are_not_there_are_refused(custom, message, keras):
     with pytest.raises(UsageError, match=message):
-        load(build(small_models.mlp, keras), custom=[custom])
+        load_model(build(small_models.mlp, keras), custom=[custom])
 
 
 def test_a_tflite_file_is_refused_where_a_keras_model_is_needed(tmp_path):
     (tmp_path / "model.h5").write_bytes(b"\x1c\x00\x00\x00TFL3" + bytes(100))
     with pytest.raises(ModelError, match="is a TFLite file already; give the Keras model it was made from"):
-        load(tmp_path / "model.h5")
+        load_model(tmp_path / "model.h5")
 
 
 def test_weights_that_do_not_fit_the_configuration_are_one_clear_line(tf_keras, tmp_path):
@@ -257,7 +257,7 @@ def test_weights_that_do_not_fit_the_configuration_are_one_clear_line(tf_keras, 
         config["config"]["layers"][1]["config"]["units"] = 7
         file.attrs["model_config"] = json.dumps(config)
     with pytest.raises(ModelError, match=r"written by Keras 2 2\.[0-9.]+, cannot be rebuilt") as caught:
-        load(path)
+        load_model(path)
     assert "\n" not in str(caught.value)
 
 
@@ -265,13 +265,13 @@ def test_nan_in_the_weights_of_a_file_is_found_by_its_layer(keras, tmp_path):
     model = build(small_models.mlp, keras)
     kernel, bias = model.get_layer("y").get_weights()
     model.get_layer("y").set_weights([kernel, bias * np.nan])
-    loaded = load(save(model, tmp_path / "model.keras"))
+    loaded = load_model(save(model, tmp_path / "model.keras"))
     with pytest.raises(ModelError, match="'y' holds NaN in 3 of 3 values of its 'bias'"):
         check_finite(loaded.native)
 
 
 def test_loaded_carries_over_the_bridge_once(keras):
-    loaded = load(build(small_models.mlp, keras))
+    loaded = load_model(build(small_models.mlp, keras))
     assert loaded.for_tfmot() is loaded.for_tfmot()
     assert isinstance(loaded, Loaded)
 
@@ -289,20 +289,20 @@ def test_a_file_that_names_a_module_of_its_own_is_not_imported(keras, tmp_path):
         for name, content in parts.items():
             archive.writestr(name, content)
     with pytest.raises(ModelError, match="needs 'Boom', which is not part of Keras; give --custom evil_module:Boom"):
-        load(tmp_path / "evil.keras")
+        load_model(tmp_path / "evil.keras")
 
 
 @pytest.mark.slow
 def test_a_quantization_aware_model_of_tfmot_comes_back_with_its_wrappers(tf_keras, tmp_path):
     tfmot = pytest.importorskip("tensorflow_model_optimization")
     quantized = tfmot.quantization.keras.quantize_model(build(small_models.residual_plain, tf_keras))
-    loaded = load(save(quantized, tmp_path / "model.h5"))
+    loaded = load_model(save(quantized, tmp_path / "model.h5"))
     assert (loaded.qat, loaded.writer, loaded.keras3) == (True, "keras2", None)
     assert same(loaded.native, quantized)
     assert signature_of(loaded.native).outputs[0].name == "scores"
     with pytest.raises(UnsupportedError, match="holds quantization-aware training already"):
         loaded.for_tfmot()
-    assert load(quantized).qat
+    assert load_model(quantized).qat
 
 
 @pytest.mark.slow
@@ -313,7 +313,7 @@ def test_pruning_and_clustering_wrappers_are_taken_off_and_that_is_told(tf_keras
     for layer in pruned.layers:
         for _, mask, _ in getattr(layer, "pruning_vars", ()):
             mask.assign(np.resize([0.0, 1.0], mask.shape))
-    loaded = load(save(pruned, tmp_path / "pruned.h5"))
+    loaded = load_model(save(pruned, tmp_path / "pruned.h5"))
     kernels = [layer.kernel.numpy() for layer in loaded.native.layers if hasattr(layer, "kernel")]
     assert len(kernels) == 3
     assert all(np.count_nonzero(k) == k.size // 2 for k in kernels)
@@ -324,7 +324,7 @@ def test_pruning_and_clustering_wrappers_are_taken_off_and_that_is_told(tf_keras
         "cluster_centroids_init": tfmot.clustering.keras.CentroidInitialization.LINEAR,
     }
     clustered = tfmot.clustering.keras.cluster_weights(build(small_models.residual_plain, tf_keras), **centroids)
-    loaded = load(save(clustered, tmp_path / "clustered.h5"))
+    loaded = load_model(save(clustered, tmp_path / "clustered.h5"))
     assert all(len(np.unique(layer.kernel)) <= 4 for layer in loaded.native.layers if hasattr(layer, "kernel"))
     assert "clustering wrappers; they were taken off" in loaded.notes[0]
 
@@ -334,7 +334,7 @@ def test_the_copied_tree_is_read_from_anywhere(keras, tmp_path, monkeypatch):
     (tmp_path / "elsewhere").mkdir()
     shutil.copy(path, tmp_path / "elsewhere")
     monkeypatch.chdir(tmp_path / "elsewhere")
-    assert load("model.keras").source == "model.keras"
+    assert load_model("model.keras").source == "model.keras"
 
 
 def test_a_facade_that_is_still_being_pruned_is_refused(keras, tf_keras):
@@ -346,15 +346,15 @@ def test_a_facade_that_is_still_being_pruned_is_refused(keras, tf_keras):
     facade = build(small_models.frozen, keras)
     facade.tfcompress_graph = tf_keras.Model(i, PruneLowMagnitude(tf_keras.layers.Dense(2))(i))
     with pytest.raises(UsageError, match=r"is still in training wrappers; give what job\.finish\(\) returns"):
-        load(facade)
+        load_model(facade)
 
 
 def test_what_a_model_got_on_the_bridge_is_known_in_a_new_process(keras, tf_keras, tmp_path):
-    carried = load(build(small_models.hard, tf_keras)).keras3
+    carried = load_model(build(small_models.hard, tf_keras)).keras3
     path = save(carried, tmp_path / "model.keras")
     code = (
-        "import sys; from tfcompress.models.loading import load; from tfcompress.models.signature import *;"
-        "m = load(sys.argv[1]).native;"
+        "import sys; from tfcompress.models.loading import load_model; from tfcompress.models.signature import *;"
+        "m = load_model(sys.argv[1]).native;"
         "print(float(next(iter(call(m, random_inputs(signature_of(m), 3, 1)).values()))[0, 0]))"
     )
     done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)

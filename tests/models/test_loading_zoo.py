@@ -6,7 +6,7 @@ import pytest
 
 from tests.models import small_models
 from tests.models.small_models import build
-from tfcompress.models.loading import load
+from tfcompress.models.loading import load_model
 
 KINDS = [kind for kind in small_models.GRAPHS if kind is not small_models.lambda_layer]
 ONLY_KERAS_2 = [small_models.rare_ops]
@@ -48,7 +48,7 @@ def cases():
 @pytest.mark.parametrize(("library", "kind", "ending"), list(cases()))
 def test_a_small_model_is_loaded_without_trust(library, kind, ending, request, tmp_path):
     model = build(kind, request.getfixturevalue(library))
-    loaded = load(saved(model, tmp_path / f"model.{ending}"))
+    loaded = load_model(saved(model, tmp_path / f"model.{ending}"))
     assert loaded.refusal == ""
     assert sum(w.size for w in loaded.native.get_weights()) == sum(w.size for w in model.get_weights())
 
@@ -64,6 +64,6 @@ def networks():
 def test_a_network_of_keras_applications_is_loaded_without_trust(name, size, ending, keras_module, tmp_path):
     make = getattr(keras_module.applications, name)
     model = make(weights=None, input_shape=(size, size, 3), classes=10)
-    loaded = load(saved(model, tmp_path / f"model.{ending}"))
+    loaded = load_model(saved(model, tmp_path / f"model.{ending}"))
     assert loaded.native.count_params() == model.count_params()
     keras_module.backend.clear_session()

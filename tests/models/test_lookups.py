@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tfcompress.errors import UnsupportedError
-from tfcompress.models.loading import load
+from tfcompress.models.loading import load_model
 from tfcompress.models.lookups import behind_lookups
 from tfcompress.models.signature import signature_of
 
@@ -39,7 +39,7 @@ def test_front_and_rest_together_give_what_the_model_gives(keras_module, kind) -
 
 
 def test_the_words_come_by_the_number_that_the_model_knows_them_by(keras_module) -> None:
-    loaded = load(reading(keras_module, "StringLookup"))
+    loaded = load_model(reading(keras_module, "StringLookup"))
     assert loaded.vocabularies == {"look": ("[UNK]", "sun", "rain")}
     assert loaded.notes
 
@@ -47,7 +47,7 @@ def test_the_words_come_by_the_number_that_the_model_knows_them_by(keras_module)
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_a_file_with_its_words_inside_needs_no_trust(keras_module, tmp_path) -> None:
     reading(keras_module, "StringLookup").save(tmp_path / "model.keras")
-    loaded = load(tmp_path / "model.keras")
+    loaded = load_model(tmp_path / "model.keras")
     assert loaded.vocabularies == {"look": ("[UNK]", "sun", "rain")}
     assert [spec.name for spec in signature_of(loaded.native).inputs] == ["look"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tfcompress.models.loading import load
+from tfcompress.models.loading import load_model
 
 FOLDER = Path(__file__).parent / "older_files"
 FILES = sorted(FOLDER.glob("*.keras"))
@@ -23,7 +23,7 @@ def expected(path):
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_an_older_file_computes_what_it_did(path):
     inputs, outputs = expected(path)
-    np.testing.assert_allclose(np.asarray(load(path).native(inputs)), outputs, atol=1e-6)
+    np.testing.assert_allclose(np.asarray(load_model(path).native(inputs)), outputs, atol=1e-6)
 
 
 def test_keras_itself_loads_them_once_the_layers_are_imported():

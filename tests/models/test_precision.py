@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tfcompress.errors import UnsupportedError
-from tfcompress.models.loading import load, native_of
+from tfcompress.models.loading import load_model, native_of
 from tfcompress.models.precision import float32_policy, in_float32, other_precisions
 from tfcompress.models.signature import call
 
@@ -62,7 +62,7 @@ def test_every_layer_computes_in_float32_with_the_same_weights(keras_module, pol
 def test_a_file_is_loaded_in_float32_and_says_so(keras_module, policy, ending, tmp_path) -> None:
     model = convolutional(keras_module, policy)
     model.save(tmp_path / f"model.{ending}")
-    loaded = load(tmp_path / f"model.{ending}")
+    loaded = load_model(tmp_path / f"model.{ending}")
     assert other_precisions(loaded.native) == {}
     assert any("rebuilt in float32 with the same weights" in note for note in loaded.notes)
     image = np.random.default_rng(0).normal(size=(5, 8, 8, 3)).astype("f")
@@ -75,7 +75,7 @@ def test_a_model_in_float32_is_given_back_itself(keras_module) -> None:
     model = convolutional(keras_module, "float32")
     assert in_float32(model) == (model, "")
     assert native_of(model) is model
-    assert load(model).notes == ()
+    assert load_model(model).notes == ()
 
 
 def test_a_subclassed_model_is_rebuilt_from_its_configuration(keras, policy) -> None:

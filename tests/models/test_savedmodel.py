@@ -9,7 +9,7 @@ import pytest
 from tests.models.saved_models import constant, edited, plain, save, serving, version1
 from tfcompress.errors import ModelError
 from tfcompress.models import savedmodel
-from tfcompress.models.loading import load
+from tfcompress.models.loading import load_model
 from tfcompress.models.savedmodel import check_trusted, saved_signature
 from tfcompress.models.signature import call
 
@@ -30,7 +30,7 @@ def test_a_graph_of_tensorflow_1_is_taken_with_the_savers_that_training_left_in_
     def extra():
         tf.compat.v1.train.Saver(sharded=True)
 
-    loaded = load(version1(tmp_path / "saved", extra=extra, init=lambda: tf.no_op(name="init_all")))
+    loaded = load_model(version1(tmp_path / "saved", extra=extra, init=lambda: tf.no_op(name="init_all")))
     assert loaded.writer == "savedmodel"
     assert call(loaded.native, {"x": np.float32([[3.0]])})["y"].tolist() == [[3.0 * 2 + 3.0 * 2]]
 
@@ -41,7 +41,7 @@ def test_a_graph_whose_savers_are_in_a_collection_is_taken(tmp_path):
     def extra():
         tf.compat.v1.add_to_collection("savers", tf.compat.v1.train.Saver())
 
-    assert load(version1(tmp_path / "saved", extra=extra)).writer == "savedmodel"
+    assert load_model(version1(tmp_path / "saved", extra=extra)).writer == "savedmodel"
 
 
 def test_a_table_whose_contents_are_in_the_graph_is_taken(tmp_path):
@@ -49,7 +49,7 @@ def test_a_table_whose_contents_are_in_the_graph_is_taken(tmp_path):
 
     module = serving(lambda x: module.table.lookup(tf.as_string(x)))
     module.table = tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(["a"], [1]), -1)
-    assert load(save(module, tmp_path / "saved")).writer == "savedmodel"
+    assert load_model(save(module, tmp_path / "saved")).writer == "savedmodel"
 
 
 def test_branches_loops_and_gradients_are_taken(tmp_path):
@@ -63,7 +63,7 @@ def test_branches_loops_and_gradients_are_taken(tmp_path):
         x = tf.while_loop(lambda t: tf.reduce_sum(t) < 3, lambda t: (t + 1,), (x,))[0]
         return tf.cond(tf.size(x) > 1, lambda: doubled(x), lambda: tf.switch_case(tf.size(x), [lambda: x, lambda: -x]))
 
-    assert load(save(serving(body), tmp_path / "saved")).writer == "savedmodel"
+    assert load_model(save(serving(body), tmp_path / "saved")).writer == "savedmodel"
 
 
 def test_a_saved_model_without_variables_is_taken(tmp_path):
@@ -71,7 +71,7 @@ def test_a_saved_model_without_variables_is_taken(tmp_path):
 
     module = tf.Module()
     module.serve = tf.function(lambda x: {"y": 2 * x}, input_signature=[tf.TensorSpec((None, 1), name="x")])
-    assert load(save(module, tmp_path / "saved")).writer == "savedmodel"
+    assert load_model(save(module, tmp_path / "saved")).writer == "savedmodel"
 
 
 def test_a_saved_model_that_is_saved_again_is_taken(tmp_path):
@@ -80,7 +80,7 @@ def test_a_saved_model_that_is_saved_again_is_taken(tmp_path):
     for number, writer in enumerate((plain, version1)):
         loaded = tf.saved_model.load(str(writer(tmp_path / f"first{number}")))
         tf.saved_model.save(loaded, str(tmp_path / f"second{number}"), signatures=loaded.signatures)
-        assert load(tmp_path / f"second{number}").writer == "savedmodel"
+        assert load_model(tmp_path / f"second{number}").writer == "savedmodel"
 
 
 def test_what_was_looked_at_is_not_looked_at_twice(folder, monkeypatch):
@@ -92,21 +92,21 @@ def test_what_was_looked_at_is_not_looked_at_twice(folder, monkeypatch):
 def test_a_pipe_in_the_folder_is_not_waited_for(folder):
     os.mkfifo(folder / "variables" / "pipe")
     with pytest.raises(ModelError, match=r"its 'variables/pipe' is neither a file nor a folder"):
-        load(folder, trust=True)
+        load_model(folder, trust=True)
 
 
 @pytest.mark.skipif(sys.version_info >= (3, 13), reason="such a link resolves to itself there, and that is inside")
 def test_a_link_in_a_circle_is_one_clear_line(folder):
     (folder / "round").symlink_to("round")
     with pytest.raises(ModelError, match="its link 'round' leads in a circle"):
-        load(folder)
+        load_model(folder)
 
 
 def test_a_graph_larger_than_a_protocol_buffer_is_not_read(folder):
     with (folder / "saved_model.pb").open("r+b") as file:
         file.truncate(2**31)
     with pytest.raises(ModelError, match=r"its saved_model\.pb has 2147483648 bytes, more than a graph can have"):
-        load(folder, trust=True)
+        load_model(folder, trust=True)
 
 
 def test_a_constant_that_is_much_larger_than_its_description_is_refused(folder):
@@ -119,7 +119,7 @@ def test_a_constant_that_is_much_larger_than_its_description_is_refused(folder):
         tensor.tensor_shape.dim.add(size=10**12)
         expected = 4 * 10**12 - tensor.ByteSize()
     with pytest.raises(ModelError, match=f"its constants take {expected} bytes that are not in the file"):
-        load(folder, trust=True)
+        load_model(folder, trust=True)
 
 
 def test_functions_that_double_at_every_call_are_refused(folder):
@@ -133,7 +133,7 @@ def test_functions_that_double_at_every_call_are_refused(folder):
                 if number:
                     call.attr["f"].func.name = f"f{number - 1}"
     with pytest.raises(ModelError, match=r"its functions unfold into \d{10} operations"):
-        load(folder, trust=True)
+        load_model(folder, trust=True)
 
 
 def test_functions_that_call_each_other_are_refused(folder):
@@ -144,7 +144,7 @@ def test_functions_that_call_each_other_are_refused(folder):
             function.signature.name = name
             function.node_def.add(name="call", op=other)
     with pytest.raises(ModelError, match="its functions call each other in a circle"):
-        load(folder)
+        load_model(folder)
 
 
 def test_a_long_chain_of_functions_is_followed(folder):
@@ -161,13 +161,13 @@ def test_variables_that_are_larger_than_their_files_are_refused(folder):
     data = folder / "variables" / "variables.data-00000-of-00001"
     data.write_bytes(b"")
     with pytest.raises(ModelError, match=r"its variables take \d+ bytes, their files have 0"):
-        load(folder, trust=True)
+        load_model(folder, trust=True)
 
 
 def test_a_damaged_index_of_the_variables_is_one_clear_line(folder):
     (folder / "variables" / "variables.index").write_bytes(b"no index")
     with pytest.raises(ModelError, match=r"its variables\.index is damaged"):
-        load(folder)
+        load_model(folder)
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from tfcompress.models.loading import load
+from tfcompress.models.loading import load_model
 from tfcompress.safety import allowed_classes
 from tfcompress.safety.allowed_classes import OUR_MODULES, is_library, refused_names
 from tfcompress.safety.configuration import CODE_CLASSES, Name, find_names
@@ -195,7 +195,7 @@ def test_layers_beside_keras_s_networks_are_found_in_files_that_say_not_where_fr
     i = keras_module.Input((4,))
     scaled = convnext.LayerScale(init_values=0.5, projection_dim=4)(i)
     keras_module.Model(i, convnext.StochasticDepth(0.1)(scaled)).save(tmp_path / f"model.{ending}")
-    loaded = load(tmp_path / f"model.{ending}")
+    loaded = load_model(tmp_path / f"model.{ending}")
     assert [type(layer) for layer in loaded.native.layers[1:]] == [convnext.LayerScale, convnext.StochasticDepth]
 
 

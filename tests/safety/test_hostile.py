@@ -18,7 +18,7 @@ from tests.safety.hostile import HOSTILE
 from tests.safety.hostile_forms import EVIL_MODULES, Trap
 from tfcompress.errors import ModelError
 from tfcompress.models.first_load import LoadLimits
-from tfcompress.models.loading import load
+from tfcompress.models.loading import load_model
 
 pytestmark = pytest.mark.slow
 
@@ -209,7 +209,7 @@ def test_a_hostile_file_does_nothing_and_is_refused_in_one_line(aimed, watch):
     refusal = None
     with watch.armed(trap) as seen, bounded():  # which ends its thread before the watch ends
         try:
-            load(path, limits=LoadLimits(seconds=LOAD_SECONDS))
+            load_model(path, limits=LoadLimits(seconds=LOAD_SECONDS))
         except ModelError as error:
             refusal = str(error)
     assert (trap.traces(), seen) == ([], [])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.models.saved_models import constant, edited, function_named, plain, save, serving, version1
 from tfcompress.errors import UntrustedCodeError
-from tfcompress.models.loading import load
+from tfcompress.models.loading import load_model
 from tfcompress.models.savedmodel import check_trusted
 from tfcompress.models.signature import signature_of
 
@@ -203,7 +203,7 @@ def outside(tmp_path):
 def refused(folder, outside, match):
     """Check that a SavedModel is refused by every way in, and that nothing outside has changed."""
     assert [each.name for each in outside.iterdir()] == ["secret"]
-    for way in (load, signature_of):
+    for way in (load_model, signature_of):
         with pytest.raises(UntrustedCodeError, match=match) as caught:
             way(folder)
         assert "--trust" in str(caught.value)
@@ -479,7 +479,7 @@ def originals(tmp_path_factory):
 
 @pytest.mark.parametrize("version", [1, 2])
 def test_the_models_that_are_edited_are_taken_before(version, originals):
-    assert load(originals[version]).writer == "savedmodel"
+    assert load_model(originals[version]).writer == "savedmodel"
 
 
 @pytest.mark.parametrize("edit", EDITS, ids=lambda edit: f"{edit.change.__name__}-{edit.version}")
@@ -495,7 +495,7 @@ def test_links_that_lead_out_are_refused_before_they_are_read(originals, outside
     (folder / "variables").rename(outside.parent / "moved")
     (folder / "variables").symlink_to(outside.parent / "moved")
     assert refused(folder, outside, r"links that lead outside it \(variables\)")
-    assert load(folder, trust=True).writer == "savedmodel"
+    assert load_model(folder, trust=True).writer == "savedmodel"
 
 
 def test_links_that_stay_inside_are_taken(originals, tmp_path):
@@ -503,7 +503,7 @@ def test_links_that_stay_inside_are_taken(originals, tmp_path):
     (folder / "saved_model.pb").rename(folder / "graph")
     (folder / "saved_model.pb").symlink_to("graph")
     (tmp_path / "linked").symlink_to(folder)
-    assert load(tmp_path / "linked").writer == "savedmodel"
+    assert load_model(tmp_path / "linked").writer == "savedmodel"
 
 
 def test_at_most_five_operations_are_named_and_strange_names_stay_in_the_line(originals, tmp_path):
@@ -512,7 +512,7 @@ def test_at_most_five_operations_are_named_and_strange_names_stay_in_the_line(or
         for name in ("Evil\nError: none", *(f"Evil{number}" for number in range(7))):
             graph(saved).node.add(name=ascii(name), op=name)
     with pytest.raises(UntrustedCodeError, match=r"\('Evil\\nError: none', .*Evil3, and 3 more\); load it") as caught:
-        load(folder)
+        load_model(folder)
     assert "\n" not in str(caught.value)
 
 
@@ -520,10 +520,10 @@ def test_trust_for_one_call_is_not_trust_for_the_next(originals, tmp_path):
     folder = shutil.copytree(originals[2], tmp_path / "saved")
     with edited(folder) as saved:
         foreign_class(saved, None)
-    assert load(folder, trust=True).saved_model == folder
+    assert load_model(folder, trust=True).saved_model == folder
     assert signature_of(folder).outputs[0].name == "y"
     with pytest.raises(UntrustedCodeError, match="Custom"):
-        load(folder)
+        load_model(folder)
 
 
 CALLS = {"PartitionedCall": "f", "If": "then_branch", "While": "body", "StatelessCase": "branches"}

@@ -10,7 +10,7 @@ from tfcompress.errors import UsageError
 from tfcompress.recipe import QAT, Cluster, Distill, Prune
 from tfcompress.stages.flags import Flag, flags_of, is_given, read_stages, stage_flags
 from tfcompress.stages.prune import read_amount, read_block
-from tfcompress.stages.table import STAGES
+from tfcompress.stages.stage_table import STAGES
 
 
 def test_a_flag_is_called_after_its_stage_and_field_unless_the_field_says_otherwise() -> None:

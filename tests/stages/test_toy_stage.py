@@ -16,11 +16,11 @@ import tfcompress as tfc
 from tests import toys
 from tests.cli.asked import Calls
 from tfcompress.cli import export
-from tfcompress.cli.main import run
+from tfcompress.cli.main import run_command
 from tfcompress.errors import RecipeError
 from tfcompress.recipe import QAT, Channels, Prune, Recipe, from_dict, from_toml
-from tfcompress.stages.rewriting import RewritingContext, rewrite
-from tfcompress.stages.table import STAGES
+from tfcompress.stages.rewriting import RewritingContext, apply_rewriting
+from tfcompress.stages.stage_table import STAGES
 from tools import docs_tables
 
 ROOT = Path(__file__).parents[2]
@@ -37,7 +37,7 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_the_help_has_a_group_for_it(toy: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["export", "--help"]) == 0
+    assert run_command(["export", "--help"]) == 0
     text = capsys.readouterr().out
     assert "\nBehead: take the last layers away:\n  --behead N " in text
     assert re.search(r"--behead-way \[gently\|fast\]\s+How. \[default: gently\]", text)
@@ -65,7 +65,7 @@ def test_flags_ask_for_it_and_what_rewrites_does_so_in_their_order(
     words = {"behead": ["--behead", "3", "--behead-way", "fast"], "channels": ["--channels", "0.5"]}
     second = next(name for name in words if name != first)
     calls.replace_workbench(_result())
-    assert run(["export", "model.h5", "--qat", *words[first], *words[second]]) == 0
+    assert run_command(["export", "model.h5", "--qat", *words[first], *words[second]]) == 0
     recipe = next(values[1] for name, values, _ in calls.made if name == "compress")
     stages = {"behead": toy(layers=3, way="fast"), "channels": Channels()}
     assert recipe.stages == (stages[first], stages[second], QAT())
@@ -84,14 +84,14 @@ def test_what_would_do_nothing_or_cannot_be_is_refused(toy: Any, capfd: pytest.C
         (["--behead", "1", "--engine", "tfmot"], "--behead works in Keras 3, with the native engine; leave --engine"),
         (["--behead", "1", "--recipe", "int8"], "--behead and --recipe both say what to do"),
     ):
-        assert run(["export", "model.h5", *words]) == 2
+        assert run_command(["export", "model.h5", *words]) == 2
         assert line in capfd.readouterr().err
 
 
 def test_the_list_of_stages_and_the_docs_have_it(toy: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["stages"]) == 0
+    assert run_command(["stages"]) == 0
     assert "--behead N\n  Take the last layers away.\n" in capsys.readouterr().out
-    assert run(["stages", "--json"]) == 0
+    assert run_command(["stages", "--json"]) == 0
     listed = {stage["kind"]: stage for stage in json.loads(capsys.readouterr().out)["stages"]}
     assert listed["behead"]["flags"][1] == {
         "flag": "--behead-way",
@@ -106,14 +106,14 @@ def test_the_list_of_stages_and_the_docs_have_it(toy: Any, capsys: pytest.Captur
 
 def test_its_work_is_done_by_the_function_that_its_class_names(toy: Any, keras: Any) -> None:
     layers = [keras.Input((4,)), *(keras.layers.Dense(units) for units in (3, 2, 1))]
-    done = rewrite(keras.Sequential(layers), toy(layers=2), RewritingContext())
+    done = apply_rewriting(keras.Sequential(layers), toy(layers=2), RewritingContext())
     assert (done.model.output_shape, done.notes) == ((None, 3), ("2 layers went gently",))
 
 
 def test_the_package_has_its_class(toy: Any) -> None:
     script = (
         "import behead\n"
-        "from tfcompress.stages.table import STAGES\n"
+        "from tfcompress.stages.stage_table import STAGES\n"
         "STAGES['behead'] = behead.Behead\n"
         "import tfcompress as tfc\n"
         "assert tfc.Behead is behead.Behead and 'Behead' in tfc.__all__ and 'Behead' in dir(tfc)\n"

@@ -12,8 +12,8 @@ from edge_runner import accuracy
 from tfcompress.reports import codec
 from tfcompress.tasks.figures import FIGURES
 from tfcompress.tasks.score import Score
-from tfcompress.tasks.table import TASKS, read_score, task_of, trained_by
 from tfcompress.tasks.task import Evaluation, Task
+from tfcompress.tasks.task_table import TASKS, read_score, task_of, trained_by
 
 SAMPLES = 120
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from edge_runner.scorers import auc
 from tests.tasks.task_contract import TaskContract
 from tfcompress.tasks.score import Score
-from tfcompress.tasks.table import TASKS
+from tfcompress.tasks.task_table import TASKS
 
 BINARY = TASKS["binary"]
 

@@ -12,8 +12,8 @@ from edge_runner.scorers import ranks
 from tests.tasks.task_contract import TaskContract
 from tfcompress.tasks.classification import are_probabilities
 from tfcompress.tasks.score import Score
-from tfcompress.tasks.table import TASKS
 from tfcompress.tasks.task import Evaluation
+from tfcompress.tasks.task_table import TASKS
 
 CLASSIFICATION = TASKS["classification"]
 

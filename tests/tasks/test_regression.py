@@ -11,9 +11,9 @@ from hypothesis.extra import numpy as hnp
 
 from tests.tasks.task_contract import TaskContract
 from tfcompress.tasks import regression
-from tfcompress.tasks.labels import LabelForm
+from tfcompress.tasks.label_form import LabelForm
 from tfcompress.tasks.score import Score
-from tfcompress.tasks.table import TASKS
+from tfcompress.tasks.task_table import TASKS
 
 REGRESSION = TASKS["regression"]
 

@@ -10,15 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tfcompress.errors import ContractError, ModelError
-from tfcompress.tflite.agreement import CAP_DB, compare, output_step, within_steps
-from tfcompress.tflite.flatbuffer import read
+from tfcompress.tflite.agreement import CAP_DB, compare_outputs, output_step, within_steps
+from tfcompress.tflite.flatbuffer import read_model_file
 
 
 @given(st.floats(1e-4, 10), st.floats(1e-3, 1e3))
 def test_the_ratio_is_that_of_signal_and_noise_whatever_the_scale(relative: float, scale: float) -> None:
     reference = scale * np.array([[1.0, -1.0], [1.0, 1.0]])
     noise = relative * scale * np.array([[1.0, 1.0], [-1.0, 1.0]])
-    found = compare("y", reference, reference + noise, None)
+    found = compare_outputs("y", reference, reference + noise, None)
     assert found.sqnr_db == pytest.approx(-20 * math.log10(relative), abs=1e-6)
     assert found.max_abs_error == pytest.approx(relative * scale)
     assert found.rms_error == pytest.approx(relative * scale)
@@ -26,11 +26,11 @@ def test_the_ratio_is_that_of_signal_and_noise_whatever_the_scale(relative: floa
 
 def test_an_exact_match_counts_as_the_cap() -> None:
     reference = np.ones((3, 2), np.float32)
-    assert compare("y", reference, reference, None).sqnr_db == CAP_DB
+    assert compare_outputs("y", reference, reference, None).sqnr_db == CAP_DB
 
 
 def test_an_output_of_zeros_has_no_ratio() -> None:
-    found = compare("y", np.zeros((4, 2), np.float32), np.full((4, 2), 0.5, np.float32), None)
+    found = compare_outputs("y", np.zeros((4, 2), np.float32), np.full((4, 2), 0.5, np.float32), None)
     assert found.sqnr_db is None
     assert found.max_abs_error == 0.5
 
@@ -38,23 +38,23 @@ def test_an_output_of_zeros_has_no_ratio() -> None:
 def test_values_up_to_two_steps_apart_are_near() -> None:
     reference = np.zeros((1, 4), np.float32)
     output = np.array([[0.0, 0.5, -1.0, 1.5]], np.float32)  # 0, 1, 2 and 3 steps
-    assert compare("y", reference, output, 0.5).near == 0.75
-    assert compare("y", reference, output, None).near is None
+    assert compare_outputs("y", reference, output, 0.5).near == 0.75
+    assert compare_outputs("y", reference, output, None).near is None
 
 
 def test_top_1_counts_ties_as_the_same() -> None:
     reference = np.array([[0.1, 0.6, 0.3], [0.5, 0.2, 0.3], [0.2, 0.3, 0.5]])
     output = np.array([[0.4, 0.4, 0.2], [0.2, 0.6, 0.2], [0.0, 0.0, 1.0]])
-    assert compare("y", reference, output, None).top1 == pytest.approx(2 / 3)
+    assert compare_outputs("y", reference, output, None).top1 == pytest.approx(2 / 3)
 
 
 def test_only_rows_of_scores_have_a_top_1() -> None:
-    assert compare("y", np.ones((4, 1)), np.ones((4, 1)), None).top1 is None
-    assert compare("y", np.ones((4, 3, 3)), np.ones((4, 3, 3)), None).top1 is None
+    assert compare_outputs("y", np.ones((4, 1)), np.ones((4, 1)), None).top1 is None
+    assert compare_outputs("y", np.ones((4, 3, 3)), np.ones((4, 3, 3)), None).top1 is None
 
 
 def test_whole_numbers_are_compared_by_equality() -> None:
-    found = compare("y", np.array([[1], [2], [3], [4]]), np.array([[1], [2], [3], [9]]), None)
+    found = compare_outputs("y", np.array([[1], [2], [3], [4]]), np.array([[1], [2], [3], [9]]), None)
     assert found.sqnr_db is None
     assert found.top1 == 0.75
     assert found.max_abs_error == 5
@@ -64,21 +64,21 @@ def test_whole_numbers_are_compared_by_equality() -> None:
 def test_values_that_are_not_finite_are_refused_on_either_side(bad: float) -> None:
     good, broken = np.ones((2, 2)), np.array([[1.0, bad], [1.0, 1.0]])
     with pytest.raises(ContractError, match="output 'y' of the file must be finite, it holds NaN or infinity"):
-        compare("y", good, broken, None)
+        compare_outputs("y", good, broken, None)
     with pytest.raises(ModelError, match="output 'y' of the Keras model must be finite"):
-        compare("y", broken, good, None)
+        compare_outputs("y", broken, good, None)
 
 
 def test_another_shape_is_refused() -> None:
     with pytest.raises(ContractError, match=r"must have the Keras model's shape \(2, 3\), it has \(2, 4\)"):
-        compare("y", np.ones((2, 3)), np.ones((2, 4)), None)
+        compare_outputs("y", np.ones((2, 3)), np.ones((2, 4)), None)
 
 
 def test_the_step_of_an_output_is_its_scale_and_softmax_fixes_it(file) -> None:
-    assert output_step(read(file("int8")), "scores") == (1 / 256, True)
-    assert output_step(read(file("int16x8")), "scores") == (1 / 32768, True)
-    assert output_step(read(file("none")), "scores") == (None, True)
-    step, fixed = output_step(read(file("tokens")), "answer")
+    assert output_step(read_model_file(file("int8")), "scores") == (1 / 256, True)
+    assert output_step(read_model_file(file("int16x8")), "scores") == (1 / 32768, True)
+    assert output_step(read_model_file(file("none")), "scores") == (None, True)
+    step, fixed = output_step(read_model_file(file("tokens")), "answer")
     assert step is not None
     assert not fixed
 
@@ -86,7 +86,7 @@ def test_the_step_of_an_output_is_its_scale_and_softmax_fixes_it(file) -> None:
 def test_rounding_to_the_outputs_own_step_is_accepted() -> None:
     reference = np.full((5, 100), 0.01)  # a softmax over a hundred equal classes: 2.56 steps of 1/256 each
     output = np.round(reference * 256) / 256
-    found = compare("y", reference, output, 1 / 256)
+    found = compare_outputs("y", reference, output, 1 / 256)
     assert found.sqnr_db is not None
     assert found.sqnr_db < 20
     assert within_steps(reference, found, fixed=True)
@@ -94,12 +94,12 @@ def test_rounding_to_the_outputs_own_step_is_accepted() -> None:
 
 def test_a_step_too_coarse_for_the_values_is_no_excuse() -> None:
     reference = np.array([[0.3, -0.2], [0.1, 0.4]])
-    found = compare("y", reference, np.zeros((2, 2)), 1.0)  # calibrated on values up to 127
+    found = compare_outputs("y", reference, np.zeros((2, 2)), 1.0)  # calibrated on values up to 127
     assert found.rms_error < 1.0
     assert not within_steps(reference, found, fixed=False)
-    assert within_steps(reference, compare("y", reference, reference + 0.001, 0.002), fixed=False)
+    assert within_steps(reference, compare_outputs("y", reference, reference + 0.001, 0.002), fixed=False)
 
 
 def test_no_step_no_excuse() -> None:
     reference = np.ones((2, 2))
-    assert not within_steps(reference, compare("y", reference, reference + 1e-9, None), fixed=False)
+    assert not within_steps(reference, compare_outputs("y", reference, reference + 1e-9, None), fixed=False)

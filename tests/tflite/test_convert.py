@@ -12,7 +12,7 @@ from tests.tflite.make_files import cnn, two_ways
 from tfcompress.errors import ConversionError
 from tfcompress.recipe import Export
 from tfcompress.tflite.convert import LOOPS, RETRIES, ConverterProcess, MissingKernelError, operations
-from tfcompress.tflite.flatbuffer import read
+from tfcompress.tflite.flatbuffer import read_model_file
 from tfcompress.tflite.interpret import InterpreterProcess
 from tfcompress.tflite.lower import lower, to_saved_model
 
@@ -80,7 +80,7 @@ def test_samples_go_to_the_input_that_they_are_named_for(keras, converter, tmp_p
         "facts": generator.uniform(-100, 100, (40, 4)).astype("f"),
         "image": generator.uniform(-1, 1, (40, 6, 6, 1)).astype("f"),
     }
-    model = read(converter.convert(lowered.folder, Export(quantize="int8"), samples))
+    model = read_model_file(converter.convert(lowered.folder, Export(quantize="int8"), samples))
     scales = {tensor.name: tensor.scale for tensor in model.inputs}
     assert scales["image"] == pytest.approx(2 / 255, rel=0.05)
     assert scales["facts"] == pytest.approx(200 / 255, rel=0.05)
@@ -90,7 +90,7 @@ def test_samples_go_to_the_input_that_they_are_named_for(keras, converter, tmp_p
 def test_an_input_may_be_called_like_an_argument_of_numpy_s(keras, converter, tmp_path) -> None:
     lowered = lower(keras.Sequential([keras.Input((4,), name="file"), keras.layers.Dense(2)]), tmp_path / "model")
     samples = {"file": np.random.default_rng(0).uniform(-1, 1, (8, 4)).astype("f")}
-    (found,) = read(converter.convert(lowered.folder, Export(quantize="int8"), samples)).inputs
+    (found,) = read_model_file(converter.convert(lowered.folder, Export(quantize="int8"), samples)).inputs
     assert (found.name, found.dtype) == ("file", "int8")
 
 
@@ -123,7 +123,9 @@ def test_an_op_without_an_integer_kernel_is_named_and_can_stay_in_float(keras, c
         MissingKernelError, match="to int16x8: no integer kernel for HARD_SWISH; give --float-ops allow"
     ):
         converter.convert(lowered.folder, settings, samples)
-    assert "HARD_SWISH" in read(converter.convert(lowered.folder, settings, samples, float_ops=True)).op_counts
+    assert (
+        "HARD_SWISH" in read_model_file(converter.convert(lowered.folder, settings, samples, float_ops=True)).op_counts
+    )
 
 
 @pytest.mark.slow
@@ -133,7 +135,7 @@ def test_tensorflow_ops_are_named_and_can_be_allowed(keras, converter, tmp_path)
     lowered = lower(model, tmp_path / "model")
     with pytest.raises(ConversionError, match="no TFLite op for MaxPool3D; replace those layers, or give --select-ops"):
         converter.convert(lowered.folder, Export(), None)
-    model = read(converter.convert(lowered.folder, Export(select_ops=True), None))
+    model = read_model_file(converter.convert(lowered.folder, Export(select_ops=True), None))
     assert [op.name for op in model.ops if op.flex] == ["FlexMaxPool3D"]
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from edge_runner.graph import Operator
 from tfcompress.tflite.costs import counts, macs, uncounted
-from tfcompress.tflite.flatbuffer import read
+from tfcompress.tflite.flatbuffer import read_model_file
 from tfcompress.tflite.tensors import StoredTensor, Subgraph
 
 
@@ -36,21 +36,21 @@ ADDING = graph([(1, 5), (1, 5)], op("ADD", (0, 0), (1,)))
 
 
 def test_an_image_of_any_size_has_no_number_of_multiply_accumulates(file) -> None:
-    model = read(file("open_extents"))
+    model = read_model_file(file("open_extents"))
     assert model.macs is None
     assert model.macs_note == "they depend on the shape of input 'image', which is open: (any, any, any, 3)"
     assert {row.macs for row in model.table()} == {0, None}
 
 
 def test_a_loop_has_no_number_of_multiply_accumulates_and_the_rest_is_still_known(file) -> None:
-    model = read(file("loop"))
+    model = read_model_file(file("loop"))
     assert (model.macs, model.least_macs) == (None, 5 * 2)
     assert model.macs_note == "a loop (WHILE) runs as often as its data say, which the file does not"
 
 
 @pytest.mark.parametrize("name", ["none", "int8", "two_ways", "tokens", "lstm", "sparse"])
 def test_an_ordinary_network_is_counted_without_a_note(file, name: str) -> None:
-    model = read(file(name))
+    model = read_model_file(file(name))
     assert model.macs == model.least_macs > 0
     assert model.macs_note == ""
 

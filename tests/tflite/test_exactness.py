@@ -9,7 +9,7 @@ import pytest
 from tfcompress.errors import ContractError
 from tfcompress.tflite.agreement import OutputAgreement
 from tfcompress.tflite.exactness import Exactness, check_exact, compare_exactly, in_integers, near
-from tfcompress.tflite.flatbuffer import read
+from tfcompress.tflite.flatbuffer import read_model_file
 from tfcompress.tflite.interpret import InterpreterProcess
 
 STEP = 1 / 256
@@ -34,7 +34,12 @@ def compared(file, images, steps: float, *, rounded=frozenset(), clock=lambda: 0
         trained = Shifted(content, steps, set(rounded))
         times = iter(range(100))
         return compare_exactly(
-            trained, read(content), reference, images, fast.run(images), clock=lambda: clock() + next(times) * 1e-3
+            trained,
+            read_model_file(content),
+            reference,
+            images,
+            fast.run(images),
+            clock=lambda: clock() + next(times) * 1e-3,
         )
 
 

@@ -30,7 +30,7 @@ from tfcompress.tflite.attempt import _Run
 from tfcompress.tflite.contract import FloatOp
 from tfcompress.tflite.convert import ConverterProcess
 from tfcompress.tflite.export import TFLiteModel, export
-from tfcompress.tflite.flatbuffer import read
+from tfcompress.tflite.flatbuffer import read_model_file
 from tfcompress.tflite.lower import lower
 from tfcompress.tflite.pack import read_metadata
 from tfcompress.tflite.slim import slim
@@ -120,7 +120,7 @@ def test_the_file_is_slimmed_and_proven_and_the_record_keeps_its_names(network, 
     assert (record.before_bytes, record.after_bytes) == (plain.size_bytes, small.size_bytes)
     assert record.proven_in == ("LiteRT", "LiteRT's reference kernels", "tensorflow")
     assert small.verification.size_bytes == small.size_bytes
-    assert small.verification.tensor_names == read(plain.content).tensor_names
+    assert small.verification.tensor_names == read_model_file(plain.content).tensor_names
     assert (named.verification.tensor_names, plain.verification.tensor_names) == ((), ())
     assert plain.verification.packings == ()
     assert read_metadata(small.content) == about
@@ -259,7 +259,7 @@ def test_a_split_that_stayed_in_float_by_accident_is_converted_again(monkeypatch
             return self.contents.pop(0)
 
     lowered, none = types.SimpleNamespace(folder=None, qat=False, batch=1), types.SimpleNamespace(calibration={})
-    monkeypatch.setattr(ATTEMPT, "read", lambda content: content)
+    monkeypatch.setattr(ATTEMPT, "read_model_file", lambda content: content)
     monkeypatch.setattr(ATTEMPT, "float_ops", lambda content: [FloatOp("SPLIT", "x")] if content == b"float" else [])
     engine = Engine()
     assert _Run(Export(quantize="int8"), engine, lowered, none)._steady(engine.result()) == b"integers"
@@ -460,7 +460,7 @@ def test_zeros_are_encoded_where_that_pays(keras, samples, converter) -> None:
     assert encoded.verification.sparse.startswith("encoded: ")
     assert eight_bit.verification.sparse.startswith("left dense: ")
     for result in (dense, encoded, eight_bit):
-        zeros = {kernel.shape: kernel.zeros for kernel in facts(read(result.content).subgraphs)}
+        zeros = {kernel.shape: kernel.zeros for kernel in facts(read_model_file(result.content).subgraphs)}
         assert zeros[10, 288] >= 1 - kept.mean() - 1e-9
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.tflite.make_files import FOLDER
 from tfcompress.errors import ModelError
-from tfcompress.tflite.flatbuffer import read
+from tfcompress.tflite.flatbuffer import read_model_file
 from tfcompress.tflite.interpret import InterpreterProcess
 from tfcompress.tflite.pack import METADATA_NAME, add_metadata, read_metadata
 
@@ -34,7 +34,7 @@ def test_a_file_without_our_metadata_has_none(file) -> None:
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.tflite")), ids=lambda path: path.stem)
 def test_ops_tensors_and_other_metadata_stay_as_they_were(path) -> None:
-    before, after = read(path.read_bytes()), read(add_metadata(path.read_bytes(), VALUES))
+    before, after = read_model_file(path.read_bytes()), read_model_file(add_metadata(path.read_bytes(), VALUES))
     assert list(after.ops) == list(before.ops)
     assert after.subgraphs == before.subgraphs
     assert after.signatures == before.signatures

@@ -13,12 +13,12 @@ from tfcompress import export_choices
 from tfcompress.errors import UnsupportedError
 from tfcompress.export_choices import Packing
 from tfcompress.models.specs import random_inputs
-from tfcompress.tflite.flatbuffer import read
+from tfcompress.tflite.flatbuffer import read_model_file
 from tfcompress.tflite.interpret import InterpreterProcess
 from tfcompress.tflite.packings import PackingRecord, pack, prove
 from tfcompress.tflite.slim import slim
-from tfcompress.tflite.tree import Node, Numbers, parse
-from tfcompress.tflite.tree_writer import write
+from tfcompress.tflite.tree import Node, Numbers, parse_tree
+from tfcompress.tflite.tree_writer import write_tree
 
 
 @pytest.fixture
@@ -38,14 +38,14 @@ def packing(monkeypatch):
 
 def with_another_constant(content: bytes, **_: object) -> bytes:
     """Return a shorter file in which one bit of the largest constant is another."""
-    model = parse(slim(content))
+    model = parse_tree(slim(content))
     buffers = list(model.nodes("buffers"))
     sizes = [len(b.fields["data"].content) if "data" in b.fields else 0 for b in buffers]
     place = int(np.argmax(sizes))
     data = bytearray(buffers[place].fields["data"].content)
     data[0] ^= 64
     buffers[place] = Node("Buffer", {"data": Numbers(1, bytes(data))})
-    return write(model.having(buffers=tuple(buffers)))
+    return write_tree(model.having(buffers=tuple(buffers)))
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.tflite")), ids=lambda path: path.stem)
@@ -72,9 +72,9 @@ def test_one_bit_of_a_constant_is_noticed_and_the_file_stays(file, images, packi
 
 def test_a_file_that_an_interpreter_refuses_is_not_taken(file, images, packing) -> None:
     def broken(content: bytes, **_: object) -> bytes:
-        model = parse(slim(content))
+        model = parse_tree(slim(content))
         codes = tuple(c.having(builtin_code=200, deprecated_builtin_code=127) for c in model.nodes("operator_codes"))
-        return write(model.having(operator_codes=codes))
+        return write_tree(model.having(operator_codes=codes))
 
     kept, (record,) = pack(file("int8"), [packing(broken)], images)
     assert kept == file("int8")
@@ -106,7 +106,7 @@ def test_packings_are_done_one_after_the_other_and_told_to_keep_names(file, imag
     small, records = pack(file("int8"), ["slim", packing(note)], images, keep_names=True)
     assert seen == [(len(small), True)]
     assert [record.name for record in records] == ["slim", "toy"]
-    assert read(small).tensor_names == read(file("int8")).tensor_names
+    assert read_model_file(small).tensor_names == read_model_file(file("int8")).tensor_names
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from tfcompress.quantization.post_training import calibrated
 from tfcompress.recipe import QAT, Export
 from tfcompress.tflite.convert import ConverterProcess
 from tfcompress.tflite.export import export
-from tfcompress.tflite.flatbuffer import read
+from tfcompress.tflite.flatbuffer import read_model_file
 
 keras = pytest.importorskip("keras")
 L = keras.layers
@@ -136,7 +136,7 @@ def test_four_bits_are_four_bits_in_the_file(converter):
     assert file.verification.weights_bytes["int4"] == (3 * 3 * 3 * 8 + 8 * 16 + 16 * 4) / 2
     assert file.verification.agreement[0].near >= 0.98
     assert (file.verification.exact.rounded, file.verification.exact.equal) == ((), 1.0)
-    assert [op.name for op in read(file.content).ops if op.name == "FULLY_CONNECTED"] == []
+    assert [op.name for op in read_model_file(file.content).ops if op.name == "FULLY_CONNECTED"] == []
 
 
 @pytest.mark.slow

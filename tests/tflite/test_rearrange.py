@@ -14,7 +14,7 @@ from tests.tflite.make_files import SCHEMES
 from tfcompress.models.signature import call
 from tfcompress.recipe import Export
 from tfcompress.tflite.export import export
-from tfcompress.tflite.flatbuffer import read
+from tfcompress.tflite.flatbuffer import read_model_file
 from tfcompress.tflite.interpret import InterpreterProcess
 from tfcompress.tflite.rearrange import for_any_batch, in_order, with_unique_names
 
@@ -47,7 +47,7 @@ def test_inputs_and_outputs_come_in_the_models_order_by_index_and_by_name(crosse
     generator = np.random.default_rng(0)
     data = {name: generator.normal(size=(40, size)).astype("f") for name, size in (("narrow", 4), ("wide", 6))}
     result = export(crossed, Export(quantize=scheme), data=data, converter=converter)
-    file = read(result.content)
+    file = read_model_file(result.content)
     assert [tensor.name for tensor in file.inputs] == ["wide", "narrow"]
     assert [tensor.name for tensor in file.outputs] == ["z", "m", "q"]
     opened = interpreter(result.content, 1)
@@ -61,7 +61,7 @@ def test_inputs_and_outputs_come_in_the_models_order_by_index_and_by_name(crosse
 
 @pytest.mark.slow
 def test_the_board_is_fed_by_name_whatever_the_order(crossed, converter, tmp_path) -> None:
-    from edge_runner.flatbuffer import read as read_on_the_board
+    from edge_runner.flatbuffer import read_facts as read_on_the_board
 
     content = export(crossed, Export(), converter=converter).content
     (tmp_path / "crossed.tflite").write_bytes(content)
@@ -112,11 +112,11 @@ def test_tensors_of_one_name_are_told_apart(file, scheme) -> None:
     content = file(scheme)
     assert with_unique_names(content) == content
     twice = _with_a_name_twice(content)
-    assert max(Counter(t.name for t in read(twice).subgraphs[0].tensors).values()) == 2
-    found = read(with_unique_names(twice))
+    assert max(Counter(t.name for t in read_model_file(twice).subgraphs[0].tensors).values()) == 2
+    found = read_model_file(with_unique_names(twice))
     names = [tensor.name for tensor in found.subgraphs[0].tensors]
     assert len(set(names)) == len(names)
-    plain = [dataclasses.replace(tensor, name="") for tensor in read(twice).subgraphs[0].tensors]
+    plain = [dataclasses.replace(tensor, name="") for tensor in read_model_file(twice).subgraphs[0].tensors]
     assert [dataclasses.replace(tensor, name="") for tensor in found.subgraphs[0].tensors] == plain
 
 

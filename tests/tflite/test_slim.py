@@ -24,10 +24,10 @@ from tests.tflite.model_files import (
     unpacked,
 )
 from tfcompress.errors import ModelError, UnsupportedError
-from tfcompress.tflite.flatbuffer import read
+from tfcompress.tflite.flatbuffer import read_model_file
 from tfcompress.tflite.pack import add_metadata, read_metadata
 from tfcompress.tflite.slim import slim
-from tfcompress.tflite.tree import parse
+from tfcompress.tflite.tree import parse_tree
 
 EVERY_FILE = pytest.mark.parametrize("path", sorted(FOLDER.glob("*.tflite")), ids=lambda path: path.stem)
 MANY = settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
@@ -78,7 +78,7 @@ def test_a_converters_file_means_the_same_and_is_smaller(path) -> None:
 
 @EVERY_FILE
 def test_our_reader_finds_what_it_found_before(path) -> None:
-    before, after = read(path.read_bytes()), read(slim(path.read_bytes()))
+    before, after = read_model_file(path.read_bytes()), read_model_file(slim(path.read_bytes()))
     assert list(after.ops) == list(before.ops)
     assert after.signatures == before.signatures
     assert (after.inputs, after.outputs) == (before.inputs, before.outputs)
@@ -118,9 +118,9 @@ def test_equal_constants_and_vectors_are_written_once(file) -> None:
 
 
 def test_names_inside_the_graph_go_unless_they_are_to_be_kept(file) -> None:
-    full = read(file("int8")).subgraphs[0]
+    full = read_model_file(file("int8")).subgraphs[0]
     ends = {*full.inputs, *full.outputs}
-    small, named = (read(slim(file("int8"), keep_names=keep)).subgraphs[0] for keep in (False, True))
+    small, named = (read_model_file(slim(file("int8"), keep_names=keep)).subgraphs[0] for keep in (False, True))
     assert [t.name for t in named.tensors] == [t.name for t in full.tensors]
     assert [t.name for t in small.tensors] == [t.name if t.index in ends else "" for t in full.tensors]
 
@@ -182,6 +182,6 @@ def test_what_is_no_tflite_file_is_refused() -> None:
 
 
 def test_a_buffer_that_two_tensors_share_stays_shared(file) -> None:
-    tree = parse(slim(file("zeros")))
+    tree = parse_tree(slim(file("zeros")))
     numbers = [t.number("buffer") for t in tree.nodes("subgraphs")[0].nodes("tensors")]
     assert max(numbers) < len(tree.nodes("buffers"))

@@ -6,7 +6,7 @@ import pytest
 
 from tfcompress.errors import ConversionError
 from tfcompress.tflite import sparse
-from tfcompress.tflite.sparse import choose
+from tfcompress.tflite.sparse import choose_encoding
 
 
 def never() -> bytes:
@@ -14,7 +14,7 @@ def never() -> bytes:
 
 
 def run(dense: bytes, convert, images, *, quantize: str = "none", runtimes: tuple[str, ...] = ()) -> tuple[bytes, str]:
-    return choose(dense, convert, quantize=quantize, runtimes=runtimes, inputs=images)
+    return choose_encoding(dense, convert, quantize=quantize, runtimes=runtimes, inputs=images)
 
 
 def test_a_file_of_few_zeros_is_not_converted_again(file, images) -> None:

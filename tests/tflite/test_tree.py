@@ -13,8 +13,8 @@ from tests.tflite.make_files import FOLDER
 from tests.tflite.model_files import made, models, packed, plain, unpacked
 from tfcompress.errors import ModelError, UnsupportedError
 from tfcompress.tflite import tree
-from tfcompress.tflite.tree import Node, Numbers, Text, parse
-from tfcompress.tflite.tree_writer import write
+from tfcompress.tflite.tree import Node, Numbers, Text, parse_tree
+from tfcompress.tflite.tree_writer import write_tree
 
 MANY = settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 
@@ -22,15 +22,15 @@ MANY = settings(deadline=None, max_examples=50, suppress_health_check=[HealthChe
 @MANY
 @given(content=models())
 def test_a_tree_that_is_written_reads_back_and_the_schemas_classes_see_the_same(content: bytes) -> None:
-    again = write(parse(content))
-    assert parse(again) == parse(content)
+    again = write_tree(parse_tree(content))
+    assert parse_tree(again) == parse_tree(content)
     assert plain(unpacked(again)) == plain(unpacked(content))
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.tflite")), ids=lambda path: path.stem)
 def test_writing_a_converters_file_again_loses_nothing_but_bytes(path) -> None:
     content = path.read_bytes()
-    again = write(parse(content))
+    again = write_tree(parse_tree(content))
     assert plain(unpacked(again)) == plain(unpacked(content))
     assert len(again) < len(content)
 
@@ -45,8 +45,8 @@ def test_every_vector_stands_on_a_multiple_of_its_items(texts: list[bytes], long
     tensors = tuple(Node("Tensor", {"name": Text(text)}) for text in texts)
     quantized = Node("Tensor", {"quantization": Node("QuantizationParameters", {"zero_point": scale})})
     root = Node("Model", {"subgraphs": (Node("SubGraph", {"tensors": (*tensors, quantized)}),)})
-    content = write(root)
-    assert parse(content) == root
+    content = write_tree(root)
+    assert parse_tree(content) == root
     if longs:
         size = len(scale.content)
         assert any(content[place : place + size] == scale.content for place in range(0, len(content), 8))
@@ -54,9 +54,9 @@ def test_every_vector_stands_on_a_multiple_of_its_items(texts: list[bytes], long
 
 def test_what_is_equal_is_written_once() -> None:
     one, two = (Node("Tensor", {"name": Text(b"a name of some length"), "shape": Numbers(4, bytes(8))}) for _ in "ab")
-    content = write(Node("Model", {"subgraphs": (Node("SubGraph", {"tensors": (one, two)}),)}))
+    content = write_tree(Node("Model", {"subgraphs": (Node("SubGraph", {"tensors": (one, two)}),)}))
     assert content.count(b"a name of some length") == 1
-    single = write(Node("Model", {"subgraphs": (Node("SubGraph", {"tensors": (one,)}),)}))
+    single = write_tree(Node("Model", {"subgraphs": (Node("SubGraph", {"tensors": (one,)}),)}))
     assert len(content) == len(single) + 4
 
 
@@ -71,7 +71,7 @@ def test_numbers_are_read_and_stored_as_the_schema_has_them() -> None:
 
 def test_a_float_default_is_told_from_minus_zero() -> None:
     node = Node("Model", {"subgraphs": (Node("SubGraph", {"operators": (softmax(-0.0), softmax(0.0))}),)})
-    found = [op.node("builtin_options") for op in parse(write(node)).nodes("subgraphs")[0].nodes("operators")]
+    found = [op.node("builtin_options") for op in parse_tree(write_tree(node)).nodes("subgraphs")[0].nodes("operators")]
     assert [options.fields for options in found if options] == [{"beta": struct.pack("<f", -0.0)}, {}]
 
 
@@ -87,7 +87,7 @@ def test_a_field_that_a_newer_schema_has_is_refused() -> None:
     builder.PrependInt32Slot(30, 5, 0)
     builder.Finish(builder.EndObject(), b"TFL3")
     with pytest.raises(UnsupportedError, match="the file holds field 30 of Model, which this version does not know"):
-        parse(bytes(builder.Output()))
+        parse_tree(bytes(builder.Output()))
 
 
 def test_options_that_a_newer_schema_has_are_refused() -> None:
@@ -95,13 +95,13 @@ def test_options_that_a_newer_schema_has_are_refused() -> None:
     content = packed(made("Model", subgraphs=[made("SubGraph", operators=[op])], buffers=[]))
     place = content.index(bytes([126]))
     with pytest.raises(UnsupportedError, match="the file holds BuiltinOptions of type 250, which this version"):
-        parse(content[:place] + bytes([250]) + content[place + 1 :])
+        parse_tree(content[:place] + bytes([250]) + content[place + 1 :])
 
 
 @pytest.mark.parametrize("size", [8, 40, 400, 4000])
 def test_a_file_that_was_cut_off_is_malformed(file, size: int) -> None:
     with pytest.raises(ModelError, match="malformed TFLite file"):
-        parse(file("int8")[:size])
+        parse_tree(file("int8")[:size])
 
 
 def test_the_table_knows_every_field_of_the_installed_schema() -> None:

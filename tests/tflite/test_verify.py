@@ -10,8 +10,8 @@ import pytest
 from tfcompress.errors import ContractError
 from tfcompress.models.specs import Signature, TensorSpec
 from tfcompress.recipe import Export
-from tfcompress.tflite.agreement import OutputAgreement, compare
-from tfcompress.tflite.flatbuffer import read
+from tfcompress.tflite.agreement import OutputAgreement, compare_outputs
+from tfcompress.tflite.flatbuffer import read_model_file
 from tfcompress.tflite.interpret import InterpreterProcess
 from tfcompress.tflite.verify import check_agreement, check_kernels, compare_kernels, verify, what_to_do
 
@@ -21,10 +21,10 @@ SIGNATURE = Signature((TensorSpec("image", (8, 8, 3), "float32"),), (TensorSpec(
 def check(
     file, reference: np.ndarray, output: np.ndarray, *, least: float = 10, name: str = "tokens", **settings
 ) -> None:
-    flat = read(file(name))
+    flat = read_model_file(file(name))
     settings.setdefault("quantize", "int8")
     out = flat.outputs[0]
-    found = compare(out.name, reference, output, out.scale)
+    found = compare_outputs(out.name, reference, output, out.scale)
     asked = Export(**settings)
     check_agreement(flat, reference, found, least, asked, what_to_do(asked, real_samples=True, trained=False))
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from edge_runner.graph import Operator
 from tfcompress.tflite.costs import macs
-from tfcompress.tflite.flatbuffer import read
+from tfcompress.tflite.flatbuffer import read_model_file
 from tfcompress.tflite.tensors import StoredTensor, Subgraph
 from tfcompress.tflite.weights import bytes_by_dtype, facts, float_bytes, nonzero, stored_bytes, stored_values
 
@@ -69,7 +69,7 @@ def test_bfloat16_is_the_upper_half_of_a_float() -> None:
 
 
 def test_sparse_encoding_keeps_the_count_of_zeros(file) -> None:
-    sparse = facts(read(file("sparse")).subgraphs)
+    sparse = facts(read_model_file(file("sparse")).subgraphs)
     assert all(kernel.sparse for kernel in sparse)
     dense_size = sum(4 * np.prod(kernel.shape) for kernel in sparse)
     assert sum(kernel.size_bytes for kernel in sparse) < 0.3 * dense_size
@@ -78,11 +78,11 @@ def test_sparse_encoding_keeps_the_count_of_zeros(file) -> None:
 
 
 def test_a_float16_kernel_is_found_behind_what_unpacks_it(file) -> None:
-    assert {kernel.dtype for kernel in facts(read(file("float16")).subgraphs)} == {"float16"}
+    assert {kernel.dtype for kernel in facts(read_model_file(file("float16")).subgraphs)} == {"float16"}
 
 
 def test_weights_in_int8_take_a_quarter_of_what_they_take_in_float(file) -> None:
-    graphs = read(file("int8")).subgraphs
+    graphs = read_model_file(file("int8")).subgraphs
     biases = 8 + 8 + 10
     assert float_bytes(graphs) == 4 * 3194
     assert stored_bytes(graphs) == (3194 - biases) + 4 * biases
@@ -117,4 +117,4 @@ def test_a_transposed_convolution_counts_its_input_pixels() -> None:
 
 def test_a_recurrent_layer_uses_its_kernels_at_every_step(file) -> None:
     # An LSTM of 5 units over 6 steps of 4 features has 4 gates; then a dense layer of 2.
-    assert read(file("lstm")).macs == 6 * 4 * (4 * 5 + 5 * 5) + 5 * 2
+    assert read_model_file(file("lstm")).macs == 6 * 4 * (4 * 5 + 5 * 5) + 5 * 2

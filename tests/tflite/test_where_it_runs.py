@@ -13,8 +13,8 @@ from edge_runner import opnames
 from edge_runner.cursor import Source
 from tfcompress.errors import ContractError, UsageError
 from tfcompress.tflite import runtimes
-from tfcompress.tflite.flatbuffer import FlatModel, read
-from tfcompress.tflite.runtimes import Requirement, RuntimeVerdict, check, parse, where_it_runs
+from tfcompress.tflite.flatbuffer import FlatModel, read_model_file
+from tfcompress.tflite.runtimes import Requirement, RuntimeVerdict, check_runtimes, parse_requirement, where_it_runs
 from tfcompress.tflite.trouble import known_trouble
 
 QUIET = {"litert": lambda _: "", "tensorflow": lambda _: "", "tflite-runtime": lambda _: ""}
@@ -38,7 +38,7 @@ def verdicts(*rows: tuple[str, str, str]) -> list[RuntimeVerdict]:
     ],
 )
 def test_requirements_are_read(text: str, expected: Requirement) -> None:
-    assert parse(text) == expected
+    assert parse_requirement(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -52,17 +52,17 @@ def test_requirements_are_read(text: str, expected: Requirement) -> None:
 )
 def test_requirements_that_cannot_be_meant_are_refused(text: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        parse(text)
+        parse_requirement(text)
 
 
 def test_every_known_version_from_the_one_asked_for_must_run_the_file() -> None:
     found = verdicts(("tflite-runtime", "2.11.0", "too old"), ("tflite-runtime", "2.13.0", ""), ("litert", "2.3.0", ""))
-    check(found, ["tflite-runtime>=2.13", "litert>=2.1", "tflite-runtime"])
+    check_runtimes(found, ["tflite-runtime>=2.13", "litert>=2.1", "tflite-runtime"])
     with pytest.raises(ContractError, match=r"must run on tflite-runtime>=2\.11, but tflite-runtime 2.11.0, by its op"):
-        check(found, ["tflite-runtime>=2.11"])
+        check_runtimes(found, ["tflite-runtime>=2.11"])
     # 2.12 was not measured: the next older one stands for it
     with pytest.raises(ContractError, match="refuses it: too old; quantize otherwise"):
-        check(found, ["litert", "tflite-runtime>=2.12"])
+        check_runtimes(found, ["litert", "tflite-runtime>=2.12"])
 
 
 def test_todays_dynamic_files_are_too_new_for_tflite_runtime_and_int8_files_are_not(file) -> None:
@@ -89,7 +89,7 @@ def test_litert_is_tried_in_a_process_of_its_own(file) -> None:
 
 def with_dtype(content: bytes, old: str, new: str, op: str | None = None) -> FlatModel:
     """Change the dtype of a file's tensors, and the name of its first op."""
-    model = read(content)
+    model = read_model_file(content)
     graph = model.subgraphs[0]
     tensors = tuple(dataclasses.replace(t, dtype=new) if t.dtype == old else t for t in graph.tensors)
     ops = (dataclasses.replace(graph.ops[0], name=op), *graph.ops[1:]) if op else graph.ops

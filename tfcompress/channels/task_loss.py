@@ -9,11 +9,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfcompress.data.labels import LabelCoder
-from tfcompress.data.labels import infer as infer_labels
+from tfcompress.data.labels import LabelCoder, infer_labels
 from tfcompress.errors import DataError
 from tfcompress.models.samples import Samples
-from tfcompress.models.signature import call, infer, signature_of
+from tfcompress.models.signature import call, infer_outputs, signature_of
 from tfcompress.models.specs import TensorSpec
 from tfcompress.tasks.figures import FigureKind
 
@@ -108,7 +107,7 @@ def gradients(
     def step(inputs: dict[str, Any], truth: dict[str, Any]) -> list[Any]:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(values)
-            outputs = infer(model, inputs)
+            outputs = infer_outputs(model, inputs)
             loss = tf.add_n([losses[name](y, outputs[name]) for name, y in truth.items()])
         found = tape.gradient(loss, values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         return [tf.convert_to_tensor(gradient) for gradient in found]  # an embedding's comes in slices

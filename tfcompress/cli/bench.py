@@ -105,14 +105,14 @@ def command(
     from tfcompress.devices import config, fleet
 
     workload = workload_of(models, data, labels, _arguments(runner))
-    found = config.find(devices)
+    found = config.find_devices(devices)
     with terminal() as screen:
         if cancel:
             fleet.cancel(found, workload)
             return
         if output is not None:
             check_output(output, found, workload)
-        outcomes = fleet.measure(found, workload, progress=screen.progress)
+        outcomes = fleet.measure_on_devices(found, workload, progress=screen.progress)
         keep(outcomes, output, screen.progress)
         join(outcomes, workload.models, screen.progress)
         if as_json:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tfcompress import files
-from tfcompress.recipe import load
+from tfcompress.recipe import load_recipe
 
 if TYPE_CHECKING:
     from tfcompress.progress import Progress
@@ -43,7 +43,7 @@ def command(output: str, force: bool, keras3: bool, as_json: bool) -> None:
     with terminal() as screen:
         from tfcompress.reports.printing import print_comparison
 
-        reports = run(model, targets, force=force, progress=screen.progress, log=screen.log)
+        reports = run_demo(model, targets, force=force, progress=screen.progress, log=screen.log)
         if as_json:
             screen.write("[" + ",\n".join(report.to_json() for report in reports) + "]\n")
             return
@@ -53,11 +53,11 @@ def command(output: str, force: bool, keras3: bool, as_json: bool) -> None:
         )
 
 
-def run(model: Path, targets: dict[str, Path], *, force: bool, progress: Progress, log: Path) -> list[Report]:
+def run_demo(model: Path, targets: dict[str, Path], *, force: bool, progress: Progress, log: Path) -> list[Report]:
     """Run every recipe on the demo's model, time the files on this machine, and put the timings into the reports."""
     from tfcompress import demo
     from tfcompress.data.preprocessing import Preprocessing, parse_scale
-    from tfcompress.data.sources import load as load_data
+    from tfcompress.data.sources import load_data
     from tfcompress.workbench import Workbench
 
     data = load_data(demo.DATA, preprocessing=Preprocessing(scale=parse_scale(demo.SCALE)))
@@ -68,7 +68,7 @@ def run(model: Path, targets: dict[str, Path], *, force: bool, progress: Progres
     ):
         for name, target in targets.items():
             task.describe(name)
-            recipe = load(name)
+            recipe = load_recipe(name)
             recipe = dataclasses.replace(
                 recipe, train=dataclasses.replace(recipe.train, epochs=EPOCHS, learning_rate=LEARNING_RATE)
             )
@@ -85,7 +85,7 @@ def _timed(reports: list[Report], targets: dict[str, Path], progress: Progress) 
 
     paths = [target / report.result.name for report, target in zip(reports, targets.values(), strict=True)]
     with progress.task("timing with edge_runner"):
-        measured = local.run(paths, next(iter(targets.values())) / "test-samples.npz")
+        measured = local.run_locally(paths, next(iter(targets.values())) / "test-samples.npz")
     joined = [edge.join_measurement(report, measured) for report in reports]
     for report, target in zip(joined, targets.values(), strict=True):
         report.save(target / "report.json")

@@ -65,7 +65,7 @@ def score_file(
     model: Path, data: Dataset, split: str, loading: dict[str, Any], progress: Progress
 ) -> tuple[Score, str]:
     """Evaluate a Keras or TFLite file; also return the data's name."""
-    from tfcompress.models.loading import load, probe
+    from tfcompress.models.loading import load_model, probe
 
     if probe(model).kind == "tflite":
         refuse_loading_flags(loading, model)
@@ -76,7 +76,7 @@ def score_file(
     from tfcompress.models.signature import call, signature_of
 
     with progress.task("loading the model"):
-        loaded = load(model, **loading)
+        loaded = load_model(model, **loading)
     bound = data.bind(signature_of(loaded.native), holdout=None)
     return _score(bound, split, lambda inputs: call(loaded.native, inputs), progress), data.source
 
@@ -98,7 +98,7 @@ def _lines(score: Score) -> list[tuple[str, str]]:
     """Return what a person reads of a score: task, samples and each figure with its interval, of every output."""
     from tfcompress.reports import wording
     from tfcompress.tasks.figures import figure_kind
-    from tfcompress.tasks.table import at_chance
+    from tfcompress.tasks.task_table import at_chance
 
     if score.outputs:
         return [(f"{name}: {title}", text) for name, each in score.outputs.items() for title, text in _lines(each)]

@@ -12,7 +12,7 @@ import click
 from tfcompress.cli.grouping import GroupedCommand, GroupedOption, option_for
 from tfcompress.cli.options import DATA_FLAGS, data_options, loading_options, open_data, refuse_lonely_flags
 from tfcompress.errors import UsageError
-from tfcompress.recipe import STAGES, Export, Recipe, Train, load
+from tfcompress.recipe import STAGES, Export, Recipe, Train, load_recipe
 from tfcompress.stages.flags import Flag, asking, flags_of, idle_flags, is_given, naming, read_stages, stage_flags
 
 HELP = """\
@@ -57,11 +57,11 @@ def run_export(
     from tfcompress.cli.terminal import terminal
 
     with terminal() as screen:
-        from tfcompress.preconditions import check
+        from tfcompress.preconditions import check_preconditions
         from tfcompress.workbench import Workbench
 
         target = Path(output) if output else default_output(model, recipe)
-        check(model, recipe, has_data=flags["data"] is not None, output=target, force=force)
+        check_preconditions(model, recipe, has_data=flags["data"] is not None, output=target, force=force)
         data = None if flags["data"] is None else open_data(**{name: flags[name] for name in DATA_FLAGS})
         with Workbench(model, data, **loading, progress=screen.progress, log=screen.log) as bench:
             result = bench.run(recipe, output=target, force=force)
@@ -146,7 +146,7 @@ def _named(flags: Mapping[str, Any]) -> Recipe:
     if clash:
         msg = f"{clash} and --recipe both say what to do; give one, or edit a copy (tfcompress recipes NAME)"
         raise UsageError(msg)
-    return load(flags["recipe"])
+    return load_recipe(flags["recipe"])
 
 
 def _settings(base: Train | Export, flags: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:

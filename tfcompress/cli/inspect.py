@@ -62,11 +62,11 @@ Found = tuple[dict[str, Any], list[str], list[list[Any]]]
 
 
 def _keras(path: Path, info: FileInfo, loading: dict[str, Any]) -> Found:
-    from tfcompress.models.loading import load
+    from tfcompress.models.loading import load_model
     from tfcompress.models.profile import profile
     from tfcompress.models.signature import signature_of
 
-    loaded = load(path, **loading)
+    loaded = load_model(path, **loading)
     signature = signature_of(loaded.native)
     facts: dict[str, Any] = {
         "file": str(path),
@@ -90,11 +90,11 @@ def _keras(path: Path, info: FileInfo, loading: dict[str, Any]) -> Found:
 
 def _tflite(path: Path) -> Found:
     from tfcompress.tflite import weights
-    from tfcompress.tflite.flatbuffer import read
+    from tfcompress.tflite.flatbuffer import read_model_file
     from tfcompress.tflite.pack import read_metadata
 
     content = path.read_bytes()
-    flat = read(content)
+    flat = read_model_file(content)
     about = read_metadata(content) or {}
     facts: dict[str, Any] = {
         "file": str(path),

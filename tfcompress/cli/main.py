@@ -53,7 +53,7 @@ group = LazyGroup("tfcompress", context_settings={"help_option_names": ["-h", "-
 group = click.version_option(__version__, message="tfcompress %(version)s")(group)
 
 
-def run(words: Sequence[str]) -> int:
+def run_command(words: Sequence[str]) -> int:
     """Run one command; return the exit code of what became of it (see :mod:`tfcompress.errors`)."""
     try:
         group.main(args=list(words), prog_name="tfcompress", standalone_mode=False)

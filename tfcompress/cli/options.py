@@ -170,7 +170,7 @@ def open_data(
         DataError: data that cannot be read.
     """
     from tfcompress.data.preprocessing import Preprocessing, parse_numbers, parse_scale
-    from tfcompress.data.sources import load
+    from tfcompress.data.sources import load_data
 
     steps = Preprocessing(
         scale=None if scale is None else parse_scale(scale),
@@ -179,4 +179,4 @@ def open_data(
         function=preprocess or "",
     )
     records = None if features is None else Path(features)
-    return load(data, label=label, features=records, classes=classes, preprocessing=steps)
+    return load_data(data, label=label, features=records, classes=classes, preprocessing=steps)

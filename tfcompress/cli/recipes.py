@@ -6,7 +6,7 @@ import json
 
 import click
 
-from tfcompress.recipe import load, named
+from tfcompress.recipe import load_recipe, named
 
 HELP = """\
 List the named recipes; with NAME (or a .toml file), print that one as TOML.
@@ -22,7 +22,7 @@ List the named recipes; with NAME (or a .toml file), print that one as TOML.
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(name: str | None, as_json: bool) -> None:
     if name is not None:
-        recipe = load(name)
+        recipe = load_recipe(name)
         click.echo(json.dumps(recipe.to_dict(), indent=2) if as_json else recipe.to_toml(), nl=as_json)
         return
     recipes = named()

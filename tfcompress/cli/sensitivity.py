@@ -156,10 +156,10 @@ def analysis(path: Path, flags: Mapping[str, Any], progress: Progress) -> Sensit
 
 
 def _model(path: Path, flags: Mapping[str, Any], progress: Progress) -> Any:
-    from tfcompress.models.loading import load
+    from tfcompress.models.loading import load_model
 
     with progress.task("loading the model"):
-        loaded = load(path, **flags["loading"])
+        loaded = load_model(path, **flags["loading"])
         model = loaded.keras3
     if model is None:
         msg = f"model {str(path)!r}: {loaded.refusal}"

@@ -12,7 +12,7 @@ import click
 
 from tfcompress.stages.flags import asking, flags_of
 from tfcompress.stages.stage import Stage
-from tfcompress.stages.table import STAGES
+from tfcompress.stages.stage_table import STAGES
 
 HELP = """\
 List the stages: what each does to a model, when, by which engines, and the flags of tfcompress export that set it.
@@ -65,7 +65,7 @@ def list_tasks() -> list[dict[str, Any]]:
     """Return each task's name and figures, the main one first, from the table of tasks."""
     if find_spec("tfcompress.tasks") is None:
         return []
-    tasks = importlib.import_module("tfcompress.tasks.table").TASKS
+    tasks = importlib.import_module("tfcompress.tasks.task_table").TASKS
     return [{"name": name, "figures": list(task.figures)} for name, task in tasks.items()]
 
 

@@ -13,7 +13,7 @@ from tfcompress.data.labels import LabelCoder
 from tfcompress.data.preprocessing import Preprocessing
 from tfcompress.data.raw import Inputs, Labels, Weights
 from tfcompress.errors import DataError
-from tfcompress.tasks.labels import shapes_match
+from tfcompress.tasks.label_form import shapes_match
 from tfcompress.tasks.task import Task
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tfcompress.data import lint, runner_file, spread
-from tfcompress.data.class_names import listed
+from tfcompress.data.class_names import first_names
 from tfcompress.data.labels import LabelCoder
 from tfcompress.data.runner_file import MOST_BYTES
 from tfcompress.data.splits import BoundSplit, Split
@@ -91,13 +91,13 @@ class BoundData:
             return
         if self.classes is None:
             msg = (
-                f"data {self.dataset.source!r} has labels with names ({listed(names)}), the model's output "
+                f"data {self.dataset.source!r} has labels with names ({first_names(names)}), the model's output "
                 f"{self.signature.outputs[0].name!r} of shape {self.signature.outputs[0].shape} gives no classes"
             )
             raise DataError(msg)
         if len(names) != self.classes:
             msg = (
-                f"data {self.dataset.source!r} has {len(names)} classes ({listed(names)}), the model's output "
+                f"data {self.dataset.source!r} has {len(names)} classes ({first_names(names)}), the model's output "
                 f"{self.classes}; classes are numbered in the order of their names, so every one must be there (an "
                 "empty folder will do), or be named by --classes"
             )
@@ -157,7 +157,7 @@ class BoundData:
         Raises:
             DataError: what :meth:`lint` raises.
         """
-        found = lint.examine(self.splits)
+        found = lint.examine_splits(self.splits)
         weighted = [name for name, split in self.splits.items() if split.check_weights(WEIGHT_BATCH)]
         if weighted:
             found.warnings.append(
@@ -209,7 +209,10 @@ class BoundData:
     def input_spread(self, count: int = 1000, seed: int = 0) -> dict[str, spread.Spread]:
         """Return how far each feature of each input spreads, over *count* representative samples drawn by *seed*."""
         split = self.representative_split.sample(count, seed)
-        return {spec.name: spread.measure(x[spec.name] for x, _ in split.batches(64)) for spec in self.signature.inputs}
+        return {
+            spec.name: spread.measure_spread(x[spec.name] for x, _ in split.batches(64))
+            for spec in self.signature.inputs
+        }
 
     def write_for_runner(
         self,
@@ -227,7 +230,7 @@ class BoundData:
             limit: at most so many samples, drawn by *seed*; None: all.
             seed: see *limit*.
             most_bytes: at most so many bytes, by drawing fewer samples (at least one); None: no limit.
-            input_dtype: dtype of the file's inputs; see :func:`tfcompress.data.runner_file.write`.
+            input_dtype: dtype of the file's inputs; see :func:`tfcompress.data.runner_file.write_runner_file`.
 
         Returns:
             How many samples were written.
@@ -238,7 +241,9 @@ class BoundData:
         """
         if self.test is None:
             raise missing(self.dataset.source, "test", self.splits)
-        return runner_file.write(path, self.test, limit, seed, most_bytes=most_bytes, input_dtype=input_dtype)
+        return runner_file.write_runner_file(
+            path, self.test, limit, seed, most_bytes=most_bytes, input_dtype=input_dtype
+        )
 
 
 def sizes_text(sizes: Mapping[str, int | None]) -> str:

@@ -23,7 +23,7 @@ BLOCK = 65_536
 """Labels that are looked at together."""
 
 
-def parse(given: str | Path | Sequence[str] | None) -> tuple[str, ...]:
+def read_class_names(given: str | Path | Sequence[str] | None) -> tuple[str, ...]:
     """Read the names of the classes in the order of the model's outputs.
 
     Args:
@@ -85,13 +85,13 @@ def in_order(found: Iterable[str], given: Sequence[str], where: str) -> tuple[st
         more = f" and {len(unknown) - 1:,} more" if len(unknown) > 1 else ""
         msg = (
             f"data: {where} holds the class {unknown[0]!r:.80}{more}, which is none of the {len(given):,} names given "
-            f"({listed(given)}){nearest(unknown[0], idle)}; give every class, in the order of the model's outputs"
+            f"({first_names(given)}){nearest(unknown[0], idle)}; give every class, in the order of the model's outputs"
         )
         raise DataError(msg)
     return tuple(given)
 
 
-def listed(names: Sequence[str]) -> str:
+def first_names(names: Sequence[str]) -> str:
     """Return the first names, separated by commas."""
     return ", ".join(names[:LISTED]) + (", ..." if len(names) > LISTED else "")
 

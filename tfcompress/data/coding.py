@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfcompress.data.adapt import Adapter
-from tfcompress.data.labels import LabelCoder, check_numbers, infer
+from tfcompress.data.labels import LabelCoder, check_numbers, infer_labels
 from tfcompress.data.raw import Labels
 from tfcompress.errors import DataError
 
@@ -53,7 +53,7 @@ def _coders(parts: Mapping[str, tuple[np.ndarray, str]], output: TensorSpec) -> 
     for name, (y, where) in parts.items():
         check_numbers(y, where)
         alike = [other for other, _ in parts.values() if other.shape[1:] == y.shape[1:] and other.dtype.kind in "biuf"]
-        coders[name] = infer(_labelled(np.concatenate(alike)), output, where)
+        coders[name] = infer_labels(_labelled(np.concatenate(alike)), output, where)
     tasks = {coder.task.name for coder in coders.values()}
     if len(tasks) > 1:
         told = ", ".join(f"{coder.where} would be {coder.task.name}" for coder in coders.values())

@@ -15,12 +15,12 @@ from tfcompress.data import memory
 from tfcompress.data.adapt import Adapter
 from tfcompress.data.arrays import ALL
 from tfcompress.data.bound import BoundData, missing, sizes_text, unlabelled
-from tfcompress.data.class_names import listed
+from tfcompress.data.class_names import first_names
 from tfcompress.data.coding import coders_for
 from tfcompress.data.holdout import divided
 from tfcompress.data.labels import LabelCoder
 from tfcompress.data.preprocessing import Preprocessing
-from tfcompress.data.raw import Labels, RawSplit, Table
+from tfcompress.data.raw import Labels, RawSplit, RowSplit
 from tfcompress.data.splits import BoundSplit, Split, StreamSplit, TableSplit
 from tfcompress.errors import DataError
 from tfcompress.files import sha256
@@ -34,7 +34,7 @@ PEEK = 1024
 
 @dataclass(frozen=True, repr=False)
 class Dataset:
-    """A data set before the model is known; :func:`tfcompress.data.sources.load` builds it.
+    """A data set before the model is known; :func:`tfcompress.data.sources.load_data` builds it.
 
     Attributes:
         source: what the user gave, as text.
@@ -57,7 +57,7 @@ class Dataset:
     def __repr__(self) -> str:
         """Say in a line what it is."""
         sizes = {name: getattr(split, "size", None) for name, split in self.splits.items()}
-        named = f"; classes {listed(self.labels)}" if self.labels else ""
+        named = f"; classes {first_names(self.labels)}" if self.labels else ""
         return f"Dataset({self.source!r}: {sizes_text(sizes)}{named:.200})"
 
     @cached_property
@@ -114,7 +114,7 @@ class Dataset:
         """Return a split whose labels mean nothing yet, and some of its labels."""
         fitted = raw.fit(signature)
         adapter = Adapter(signature, self.preprocessing, raw.x_name, raw.y_name, {})
-        if not isinstance(fitted, Table):
+        if not isinstance(fitted, RowSplit):
             stream = StreamSplit("", adapter, fitted)
             first = next(stream.pieces(PEEK), None)
             if first is None:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfcompress.errors import DataError
-from tfcompress.tasks import table
-from tfcompress.tasks.labels import LabelForm
+from tfcompress.tasks import task_table
+from tfcompress.tasks.label_form import LabelForm
 from tfcompress.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class LabelCoder:
         return self.task.encode(y, rows, self.form)
 
 
-def infer(y: np.ndarray, output: TensorSpec, where: str) -> LabelCoder:
+def infer_labels(y: np.ndarray, output: TensorSpec, where: str) -> LabelCoder:
     """Tell from a sample of the labels what they mean for *output*.
 
     Args:
@@ -65,11 +65,11 @@ def infer(y: np.ndarray, output: TensorSpec, where: str) -> LabelCoder:
         DataError: text, or a shape that fits no task.
     """
     check_numbers(y, where)
-    task = table.task_of(y, output.shape)
+    task = task_table.task_of(y, output.shape)
     if task is None:
         msg = (
             f"data: {where} has shape {y.shape[1:]} for each sample, the model's output {output.name!r} has "
-            f"{output.shape}; give {table.allowed(output.shape)}"
+            f"{output.shape}; give {task_table.allowed(output.shape)}"
         )
         raise DataError(msg)
     return LabelCoder(task, task.form(y, output.shape, where))

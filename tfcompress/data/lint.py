@@ -30,7 +30,7 @@ class Findings:
     missing_classes: dict[str, str] = field(default_factory=dict)
 
 
-def examine(splits: Mapping[str, BoundSplit]) -> Findings:
+def examine_splits(splits: Mapping[str, BoundSplit]) -> Findings:
     """Read every split once; tables of integers only their labels.
 
     Raises:

@@ -53,7 +53,7 @@ class Header:
     wanted_bytes: int
 
 
-def read(stream: IO[bytes]) -> Header:
+def read_header(stream: IO[bytes]) -> Header:
     """Read the header at the start of *stream*, leaving the stream where the numbers begin.
 
     Raises:
@@ -73,7 +73,7 @@ def read(stream: IO[bytes]) -> Header:
         msg = f"its header claims {length:,} bytes, at most {HEADER_BYTES:,} are read"
         raise ValueError(msg)
     text = _exactly(stream, length).decode("utf-8" if version == (3, 0) else "latin1")
-    shape, dtype, fortran = parse(text)
+    shape, dtype, fortran = parse_header(text)
     wanted = math.prod(shape) * dtype.itemsize
     return Header(shape, dtype, fortran, len(start) + code.size + length, wanted)
 
@@ -86,7 +86,7 @@ def _exactly(stream: IO[bytes], count: int) -> bytes:
     return content
 
 
-def parse(text: str) -> tuple[tuple[int, ...], np.dtype, bool]:
+def parse_header(text: str) -> tuple[tuple[int, ...], np.dtype, bool]:
     """Return shape, dtype and whether it is in Fortran order from a header's text.
 
     Raises:

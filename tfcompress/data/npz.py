@@ -172,7 +172,7 @@ def _check_members(path: Path, infos: Sequence[zipfile.ZipInfo]) -> None:
 def _member(path: Path, info: zipfile.ZipInfo, stream: IO[bytes]) -> Member:
     name = info.filename.removesuffix(".npy")
     try:
-        header = npy_header.read(stream)
+        header = npy_header.read_header(stream)
     except ValueError as error:
         raise _damaged(path, name, error) from error
     if header.dtype.hasobject:

@@ -1,7 +1,7 @@
 """Splits as their source gives them, before they meet a model.
 
 A source gives one :class:`RawSplit` for each split. Once the model is known, ``fit`` makes it readable: by row where
-the source allows it (:class:`Table`: arrays, ``.npz``, images, CSV), else from front to back (:class:`Stream`:
+the source allows it (:class:`RowSplit`: arrays, ``.npz``, images, CSV), else from front to back (:class:`Stream`:
 TFRecord, ``tf.data``).
 """
 
@@ -40,7 +40,7 @@ class Stored(NamedTuple):
 
 
 @runtime_checkable
-class Table(Protocol):
+class RowSplit(Protocol):
     """A split that can be read by row."""
 
     @property
@@ -83,7 +83,7 @@ class RawSplit(Protocol):
     def y_name(self) -> str:
         """What messages call the labels: ``y_train``."""
 
-    def fit(self, signature: Signature) -> Table | Stream:
+    def fit(self, signature: Signature) -> RowSplit | Stream:
         """Make it readable for a model of this signature (sizes of images, which columns).
 
         Raises:

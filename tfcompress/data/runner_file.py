@@ -27,7 +27,7 @@ MOST_BYTES = 32 << 20
 """What a file may take unless asked otherwise: it is copied to each device."""
 
 
-def write(
+def write_runner_file(
     path: Path,
     split: BoundSplit,
     limit: int | None = None,

@@ -21,7 +21,7 @@ POSSIBLE = (
 )
 
 
-def load(
+def load_data(
     spec: Any,
     *,
     label: str | None = None,
@@ -53,7 +53,7 @@ def load(
     if isinstance(spec, Dataset):
         _refuse_for_opened(label, features, classes, preprocessing)
         return spec
-    given = class_names.parse(classes)
+    given = class_names.read_class_names(classes)
     if not isinstance(spec, str | Path):
         _refuse_options(label, features, "arrays")
         return _from_object(spec, "arrays in memory", steps, given)

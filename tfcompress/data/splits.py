@@ -10,7 +10,7 @@ import numpy as np
 
 from tfcompress.data.adapt import Adapter
 from tfcompress.data.pieces import Piece, numbered, rebatched, shuffled
-from tfcompress.data.raw import Stream, Table
+from tfcompress.data.raw import RowSplit, Stream
 
 
 class Split(Protocol):
@@ -67,7 +67,7 @@ class TableSplit:
 
     name: str
     adapter: Adapter
-    table: Table
+    table: RowSplit
     rows: np.ndarray
 
     def __repr__(self) -> str:

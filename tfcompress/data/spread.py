@@ -52,7 +52,7 @@ class Spread:
         return (high - low) / (levels - 1)
 
 
-def measure(batches: Iterable[np.ndarray]) -> Spread:
+def measure_spread(batches: Iterable[np.ndarray]) -> Spread:
     """Measure the spread of each feature, in one pass.
 
     The variances of batches are joined exactly (Chan, Golub & LeVeque 1979, "Updating formulae and a pairwise algorithm

@@ -26,7 +26,7 @@ from urllib.parse import urlsplit
 
 from tfcompress import plain
 from tfcompress.errors import UnsupportedError, UsageError, nearest
-from tfcompress.schema import check, check_keys
+from tfcompress.schema import check_keys, check_value
 
 LOCAL = "local"
 _NAME = r"[A-Za-z0-9_][A-Za-z0-9._-]*"
@@ -65,15 +65,15 @@ class Device:
 _FIELDS = {field.name for field in fields(Device)} - {"name"}
 
 
-def find(words: Iterable[str]) -> tuple[Device, ...]:
+def find_devices(words: Iterable[str]) -> tuple[Device, ...]:
     """Return the devices that the user named.
 
     Raises:
         UsageError: a name that cannot be one, one given twice, or a broken devices.toml.
         UnsupportedError: a way to a device that there is not.
     """
-    known = load(config_file())
-    devices = tuple(parse(word, known) for word in words)
+    known = load_devices(config_file())
+    devices = tuple(parse_device(word, known) for word in words)
     names = [device.name for device in devices]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
@@ -82,7 +82,7 @@ def find(words: Iterable[str]) -> tuple[Device, ...]:
     return devices
 
 
-def parse(word: str, known: Mapping[str, Device]) -> Device:
+def parse_device(word: str, known: Mapping[str, Device]) -> Device:
     """Return the device called *word*, one of *known* or by itself.
 
     Raises:
@@ -132,7 +132,7 @@ def config_file() -> Path:
     return Path(base).expanduser() / "tfcompress" / "devices.toml"
 
 
-def load(path: Path) -> dict[str, Device]:
+def load_devices(path: Path) -> dict[str, Device]:
     """Read devices.toml; an empty dict when there is none.
 
     Raises:
@@ -163,7 +163,7 @@ def _device(name: str, table: object, path: Path) -> Device:
         raise UsageError(msg)
     check_keys(f"{path}: {name}", table, sorted(_FIELDS), UsageError)
     for key, (fine, what) in _checks(table).items():
-        check(f"{path}: {name}.{key}", what, table.get(key), ok=fine or key not in table, error=UsageError)
+        check_value(f"{path}: {name}.{key}", what, table.get(key), ok=fine or key not in table, error=UsageError)
     return Device(name=name, **{"host": name, **table})
 
 

@@ -30,7 +30,7 @@ class Outcome:
     error: TfcompressError | None = None
 
 
-def measure(
+def measure_on_devices(
     devices: Sequence[Device], workload: Workload, *, progress: Progress = SILENT, patience: float = 600.0
 ) -> tuple[Outcome, ...]:
     """Measure *workload* on every device, all at the same time.
@@ -56,7 +56,7 @@ def measure(
 
     def one(device: Device) -> edge.Document:
         if device.local:
-            return local.run(
+            return local.run_locally(
                 workload.models, workload.data, labels=workload.labels, settings=workload.settings, progress=progress
             )
         with progress.task(f"measuring on {device.name}") as task:
@@ -83,7 +83,7 @@ def _outcome(device: Device, future: Future[edge.Document]) -> Outcome:
 
 
 def cancel(devices: Sequence[Device], workload: Workload) -> None:
-    """End what an earlier :func:`measure` of the same workload left running on *devices*.
+    """End what an earlier :func:`measure_on_devices` of the same workload left running on *devices*.
 
     Raises:
         UsageError: one of them is this machine, where nothing goes on by itself.

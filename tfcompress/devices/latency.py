@@ -8,18 +8,18 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from tfcompress.devices.local import Settings, run
+from tfcompress.devices.local import Settings, run_locally
 from tfcompress.errors import ContractError
 from tfcompress.progress import SILENT, Progress
 from tfcompress.recipe import Export
 from tfcompress.tflite.convert import ConverterProcess
-from tfcompress.tflite.flatbuffer import read
+from tfcompress.tflite.flatbuffer import read_model_file
 from tfcompress.tflite.lower import lower
 
 TIMING = Settings(runs=50, seconds=2.0)
 
 
-def measure(original: Any, smaller: Any, *, timing: Settings = TIMING, progress: Progress = SILENT) -> float:
+def latency_ratio(original: Any, smaller: Any, *, timing: Settings = TIMING, progress: Progress = SILENT) -> float:
     """Return the ratio of the median latencies of two models, smaller / original.
 
     Args:
@@ -40,7 +40,9 @@ def measure(original: Any, smaller: Any, *, timing: Settings = TIMING, progress:
             files.append(folder / f"{label}.tflite")
             files[-1].write_bytes(converter.convert(lowered.folder, Export(), None, batch=lowered.batch))
         timing = dataclasses.replace(timing, more=(*timing.more, *shapes_of(files[0].read_bytes())))
-        before, after = (_median_ns(found) for found in run(files, settings=timing, progress=progress)["models"])
+        before, after = (
+            _median_ns(found) for found in run_locally(files, settings=timing, progress=progress)["models"]
+        )
     return after / before
 
 
@@ -49,7 +51,7 @@ def shapes_of(content: bytes) -> list[str]:
 
     Where any size is meant, it is 96, as everywhere in tfcompress where inputs are made up.
     """
-    found = [tensor for tensor in read(content).inputs if -1 in tensor.shape[1:]]
+    found = [tensor for tensor in read_model_file(content).inputs if -1 in tensor.shape[1:]]
     return [f"--shape={tensor.name}={','.join(map(str, tensor.example_shape))}" for tensor in found]
 
 

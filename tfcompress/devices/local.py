@@ -80,7 +80,7 @@ def runner_folder() -> Path:
     raise MissingDependencyError(msg)
 
 
-def run(
+def run_locally(
     models: Sequence[Path],
     data: Path | None = None,
     *,

@@ -12,7 +12,7 @@ from tfcompress import plain
 from tfcompress.devices import local
 from tfcompress.devices.bundle import Bundle
 from tfcompress.devices.config import Device
-from tfcompress.devices.ssh import DroppedError, Session
+from tfcompress.devices.ssh import Connection, DroppedError
 from tfcompress.errors import DeviceError, MissingDependencyError, OutputError
 from tfcompress.progress import SILENT, Progress, ProgressTask
 from tfcompress.reports import edge
@@ -39,7 +39,7 @@ class Remote:
     def __init__(self, device: Device, bundle: Bundle, *, progress: Progress = SILENT, patience: float = 600.0) -> None:
         self.device, self.bundle, self.progress, self.patience = device, bundle, progress, patience
         self._stopped = threading.Event()
-        self._session: Session | None = None
+        self._session: Connection | None = None
         self.started = False
 
     def stop(self) -> None:
@@ -70,14 +70,14 @@ class Remote:
         """End the measurement that an earlier command started, and remove it. Raises as :meth:`measure` does."""
         self._steadily(self._cancel)
 
-    def _steadily(self, visit: Callable[[Session], T]) -> T:
+    def _steadily(self, visit: Callable[[Connection], T]) -> T:
         """Connect and *visit*, again if the connection is lost after it had once worked."""
         lost: float | None = None
         pause = _FIRST_PAUSE
         while True:
             began, connected = time.monotonic(), False
             try:
-                with Session(self.device) as session:
+                with Connection(self.device) as session:
                     self._session, connected = session, True
                     return visit(session)
             except DroppedError as error:
@@ -101,17 +101,17 @@ class Remote:
         self.progress.note(f"{name}: connection lost ({error}); trying again in {pause:.0f} s")
         self._stopped.wait(pause)
 
-    def _greet(self, session: Session) -> dict[str, Any]:
+    def _greet(self, session: Connection) -> dict[str, Any]:
         hello = session.ask("hello", folder=self.device.folder)
         if hello["root"] and not self.started:
             self.progress.note(f"{self.device.name}: logged in as root; an ordinary user is enough")
         return hello
 
-    def _cancel(self, session: Session) -> None:
+    def _cancel(self, session: Connection) -> None:
         self._greet(session)
         session.ask("cancel", run=self.bundle.run_id)
 
-    def _visit(self, session: Session, task: ProgressTask) -> edge.Document:
+    def _visit(self, session: Connection, task: ProgressTask) -> edge.Document:
         bundle, hello = self.bundle, self._greet(session)
         self._send(session, bundle.tree.values(), hello, task)
         session.ask("tree", sha256=bundle.tree_id, files=dict(bundle.tree))
@@ -126,13 +126,13 @@ class Remote:
         ended = session.ask("follow", run=bundle.run_id, told=lambda values: task.describe(str(values["progress"])))
         return self._collect(session, ended)
 
-    def _start(self, session: Session) -> bool:
+    def _start(self, session: Connection) -> bool:
         """Start the measurement; True if it was there already."""
         bundle = self.bundle
         what = {"files": dict(bundle.files), "arguments": list(bundle.arguments)}
         return bool(session.ask("start", run=bundle.run_id, tree=bundle.tree_id, what=what)["found"])
 
-    def _send(self, session: Session, hashes: Collection[str], hello: Mapping[str, Any], task: ProgressTask) -> None:
+    def _send(self, session: Connection, hashes: Collection[str], hello: Mapping[str, Any], task: ProgressTask) -> None:
         """Send what is not there yet."""
         missing = session.ask("missing", hashes=sorted(set(hashes)))["missing"]
         total = sum(self.bundle.sources[digest].stat().st_size for digest in missing)
@@ -155,7 +155,7 @@ class Remote:
         for digest in missing:
             session.put(self.bundle.sources[digest], digest, sent)
 
-    def _check_interpreter(self, session: Session, hello: Mapping[str, Any]) -> None:
+    def _check_interpreter(self, session: Connection, hello: Mapping[str, Any]) -> None:
         """Ask before the models are sent, as far as that can be told without starting an interpreter."""
         modules = set(hello["modules"])
         if "numpy" in modules and modules - {"numpy"}:
@@ -165,7 +165,7 @@ class Remote:
             msg = f"device {self.device.name}: no interpreter works with {hello['executable']}: {complaint}"
             raise MissingDependencyError(msg)
 
-    def _collect(self, session: Session, ended: Mapping[str, Any]) -> edge.Document:
+    def _collect(self, session: Connection, ended: Mapping[str, Any]) -> edge.Document:
         """Fetch the result, check it, and remove the measurement there."""
         where = f"device {self.device.name}"
         if ended["state"] == "lost":

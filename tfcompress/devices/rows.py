@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tfcompress.tasks.score import Score
-from tfcompress.tasks.table import read_score
+from tfcompress.tasks.task_table import read_score
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
-from tfcompress.devices.config import LOCAL, Device, config_file, load
+from tfcompress.devices.config import LOCAL, Device, config_file, load_devices
 from tfcompress.errors import DeviceError, MissingDependencyError, OutputError, TfcompressError, nearest
 
 Told = Callable[[dict[str, Any]], None]
@@ -41,7 +41,7 @@ class DroppedError(Exception):
     """The connection ended; another one may work."""
 
 
-class Session:
+class Connection:
     """A connection with the agent at its other end, while the block lasts.
 
     Attributes:
@@ -53,7 +53,7 @@ class Session:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  closed with the session
         self._process: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> Session:
+    def __enter__(self) -> Connection:
         """Log in and start the agent.
 
         Raises:
@@ -64,7 +64,7 @@ class Session:
         source = _AGENT.read_bytes()
         try:
             self._process = subprocess.Popen(
-                command(self.device, len(source)),
+                connection_command(self.device, len(source)),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._errors,
@@ -171,10 +171,10 @@ class Session:
         code = self._process.wait() if self._process else 0
         self._errors.seek(0)
         said = self._errors.read().decode("utf-8", "replace")
-        return explain(self.device, code, said)
+        return connection_error(self.device, code, said)
 
 
-def command(device: Device, size: int) -> list[str]:
+def connection_command(device: Device, size: int) -> list[str]:
     """Return the command that connects to *device* and starts the *size* bytes that follow as a Python program."""
     config = ["-F", str(Path(device.ssh_config).expanduser())] if device.ssh_config else []
     options = [word for name, value in _OPTIONS.items() for word in ("-o", f"{name}={value}")]
@@ -190,7 +190,7 @@ def quoted(path: str) -> str:
     return f'"$HOME"/{shlex.quote(path[2:])}' if path.startswith("~/") else shlex.quote(path)
 
 
-def explain(device: Device, code: int, said: str) -> Exception:
+def connection_error(device: Device, code: int, said: str) -> Exception:
     """Return the error for a connection that ended.
 
     Args:
@@ -230,7 +230,7 @@ def _refusal(device: Device, said: str, last: str) -> Exception:
     if "Permission denied" in said:
         return DeviceError(f"{where}: ssh may not log in ({last}); put your key there: ssh-copy-id {device.host}")
     if "Could not resolve hostname" in said:
-        hint = nearest(device.name, [LOCAL, *load(config_file())])
+        hint = nearest(device.name, [LOCAL, *load_devices(config_file())])
         return DeviceError(f"{where} is neither in {config_file()} nor a host that ssh knows{hint}: {last}")
     return DroppedError(last)
 

@@ -9,7 +9,7 @@ import keras
 from tfcompress.errors import UsageError
 from tfcompress.models import keras_private
 from tfcompress.recipe import Distill
-from tfcompress.tasks.table import trained_by
+from tfcompress.tasks.task_table import trained_by
 
 LEAST = 1e-7
 """Probabilities are not taken for less, since their logarithm is used."""

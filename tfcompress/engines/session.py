@@ -83,7 +83,7 @@ ENGINES = {"native": "tfcompress.engines.native", "tfmot": "tfcompress.engines.t
 """Name -> module, imported when it is first used."""
 
 
-def choose(stages: Sequence[Stage], keras: str) -> list[str]:
+def engines_to_try(stages: Sequence[Stage], keras: str) -> list[str]:
     """Return the names of the engines to try on a model, the first one first.
 
     tfmot has the first turn at what Keras 2 wrote, as long as every stage is one that it has; where it refuses the
@@ -116,9 +116,9 @@ def engine_for(stages: Sequence[Stage], keras: str) -> Engine:
         keras: ``keras2`` or ``keras3``: whose model it is.
 
     Raises:
-        UsageError: what :func:`choose` raises, or settings that nobody has for a tf_keras model.
+        UsageError: what :func:`engines_to_try` raises, or settings that nobody has for a tf_keras model.
     """
-    name = choose(stages, keras)[0]
+    name = engines_to_try(stages, keras)[0]
     lacking = next((stage for stage in stages if stage.needs_native and stage.engine == "auto"), None)
     if lacking and keras == "keras2":
         raise UsageError(_needs_native(lacking))

@@ -28,7 +28,7 @@ from tfcompress.models.raw_operations import (
 from tfcompress.models.signature import signature_of
 from tfcompress.models.specs import Signature, random_inputs
 from tfcompress.models.translation import TITLES, Target, make_layer
-from tfcompress.models.wiring import infer, wire
+from tfcompress.models.wiring import infer_outputs, wire
 from tfcompress.safety.configuration import TRAINING_WRAPPERS
 
 TOLERANCE = {"float16": 2e-2, "bfloat16": 1e-1}
@@ -210,8 +210,8 @@ def _compare(old: Any, new: Any, target: Target) -> None:
     theirs, ours = signature_of(old), signature_of(new)
     inputs = _inputs(theirs, wire(old).batch or len(SCALES))
     renamed = {o.name: inputs[t.name] for t, o in zip(theirs.inputs, ours.inputs, strict=True)}
-    before = infer(old, {name: tf.constant(value) for name, value in inputs.items()})
-    after = infer(new, {name: tf.constant(value) for name, value in renamed.items()})
+    before = infer_outputs(old, {name: tf.constant(value) for name, value in inputs.items()})
+    after = infer_outputs(new, {name: tf.constant(value) for name, value in renamed.items()})
     for (name, expected), got in zip(before.items(), after.values(), strict=True):
         difference, largest = _worst_sample(expected.numpy(), got.numpy())
         if not difference <= TOLERANCE.get(expected.dtype.name, 1e-4) * max(largest, 1e-3):

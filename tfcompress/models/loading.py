@@ -24,7 +24,7 @@ from tfcompress.models.graph import is_graph
 from tfcompress.models.keras3_h5 import mend
 from tfcompress.models.keras_private import all_layers, application_layers
 from tfcompress.models.kinds import Kind, check_backend, graph_of, keras_of
-from tfcompress.models.lookups import Split, behind_lookups
+from tfcompress.models.lookups import SplitModel, behind_lookups
 from tfcompress.models.precision import in_float32
 from tfcompress.models.probing import FileInfo, probe
 from tfcompress.models.savedmodel import check_trusted
@@ -33,7 +33,7 @@ from tfcompress.safety.allowed_classes import import_our_layers, is_library, ref
 from tfcompress.safety.configuration import NATIVE_QUANTIZERS, QUANTIZERS, TRAINING_WRAPPERS
 from tfcompress.safety.tfmot_scopes import tfmot_scopes
 
-__all__ = ["FileInfo", "LoadLimits", "Loaded", "keras_of", "load", "native_of", "probe"]
+__all__ = ["FileInfo", "LoadLimits", "Loaded", "keras_of", "load_model", "native_of", "probe"]
 
 SAVED_MODEL = "a SavedModel holds no Keras layers; only post-training quantization is possible"
 SUBCLASSED = "a subclassed model has no graph of layers; only post-training quantization is possible"
@@ -125,13 +125,13 @@ def prepared(model: Any) -> tuple[Any, tuple[str, ...]]:
         UnsupportedError: it cannot be rebuilt in float32, or looks words up in the middle.
     """
     if isinstance(model, str | Path | Loaded):
-        loaded = load(model)
+        loaded = load_model(model)
         return loaded.native, loaded.notes
     made, notes = _computing(model)
     return made.model, notes
 
 
-def _computing(model: Any) -> tuple[Split, tuple[str, ...]]:
+def _computing(model: Any) -> tuple[SplitModel, tuple[str, ...]]:
     """Return a model that computes in float32, behind its look-up layers."""
     split = behind_lookups(model)
     native, in_half = in_float32(split.model)
@@ -139,7 +139,7 @@ def _computing(model: Any) -> tuple[Split, tuple[str, ...]]:
     return replace(split, model=native), notes
 
 
-def load(
+def load_model(
     model: Any,
     *,
     trust: bool = False,
@@ -356,7 +356,7 @@ def _unreadable(path: Path, info: FileInfo, error: Exception) -> ModelError:
     return ModelError(f"model {str(path)!r}, {written}, cannot be rebuilt: {reason}{hint}")
 
 
-def _ready(model: Any, wrappers: Sequence[str]) -> tuple[Split, tuple[str, ...]]:
+def _ready(model: Any, wrappers: Sequence[str]) -> tuple[SplitModel, tuple[str, ...]]:
     """Return a model without training wrappers that computes in float32, and what was done for it."""
     native, notes = _without_training_wrappers(model, wrappers)
     split, more = _computing(native)

@@ -24,7 +24,7 @@ WITHOUT_OP = frozenset({*TABLES, "Hashing", "CategoryEncoding", "HashedCrossing"
 
 
 @dataclass(frozen=True)
-class Split:
+class SplitModel:
     """A model behind its look-up layers.
 
     Attributes:
@@ -40,7 +40,7 @@ class Split:
     vocabularies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-def behind_lookups(model: Any) -> Split:
+def behind_lookups(model: Any) -> SplitModel:
     """Cut a model behind the layers of :data:`WITHOUT_OP` that its inputs go through first.
 
     The two parts share the layers, and so the weights, of *model*, which is left alone.
@@ -53,10 +53,10 @@ def behind_lookups(model: Any) -> Split:
     """
     graph = graph_of(model)
     if keras_of(graph) == "savedmodel" or graph is not model or not is_graph(model):
-        return Split(model)
+        return SplitModel(model)
     found = list(calls(model))
     if not any(type(call.layer).__name__ in WITHOUT_OP for call in found):
-        return Split(model)
+        return SplitModel(model)
     before, ends, made_by = _front(model, found)
     keras = library("keras3" if keras_of(model) == "keras3" else "keras2")
     rest = _rest(model, found, before, ends, made_by)
@@ -74,7 +74,7 @@ def behind_lookups(model: Any) -> Split:
         f"TFLite has no op for {cut}: the file, and the data for it, begin behind that: it takes {now}, which the "
         f"program on the device has to compute{words}"
     )
-    return Split(rest, front, (note,), vocabularies)
+    return SplitModel(rest, front, (note,), vocabularies)
 
 
 def _rest(model: Any, found: list[Call], before: list[Call], ends: list[Any], made_by: dict[int, str]) -> Any:

@@ -15,9 +15,18 @@ from tfcompress.models.kinds import graph_of, keras_of
 from tfcompress.models.samples import by_input_name
 from tfcompress.models.savedmodel import changed_at, saved_signature
 from tfcompress.models.specs import Signature, TensorSpec, random_inputs, unique_names
-from tfcompress.models.wiring import infer, tensor_spec, tensor_specs, wire
+from tfcompress.models.wiring import infer_outputs, tensor_spec, tensor_specs, wire
 
-__all__ = ["Signature", "TensorSpec", "call", "check_finite", "infer", "random_inputs", "signature_of", "unique_names"]
+__all__ = [
+    "Signature",
+    "TensorSpec",
+    "call",
+    "check_finite",
+    "infer_outputs",
+    "random_inputs",
+    "signature_of",
+    "unique_names",
+]
 
 _FUNCTIONS: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
 
@@ -33,7 +42,7 @@ def _compile(model: Any) -> Any:
 
     @tf.function(input_signature=[specs], autograph=False)  # type: ignore[untyped-decorator]
     def run(tensors: dict[str, Any]) -> dict[str, Any]:
-        return infer(held(), tensors)
+        return infer_outputs(held(), tensors)
 
     return run.get_concrete_function()
 

@@ -164,7 +164,7 @@ def _named(outputs: Any, names: tuple[str, ...] | None) -> dict[str, Any]:
     return dict(zip(names or [f"output_{i}" for i in range(len(flat))], flat, strict=True))
 
 
-def infer(model: Any, tensors: Mapping[str, Any]) -> dict[str, Any]:
+def infer_outputs(model: Any, tensors: Mapping[str, Any]) -> dict[str, Any]:
     """Run *model* once, for inference, on TensorFlow tensors by input name; for use inside a ``tf.function`` too.
 
     Args:

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfcompress.models.keras_private import all_layers
-from tfcompress.models.wiring import infer
+from tfcompress.models.wiring import infer_outputs
 from tfcompress.quantization.batch_norm import FreezableBatchNormalization
 from tfcompress.quantization.calibrators import BINS, OCTAVES, Calibrator, Histogram
 from tfcompress.quantization.fake_quant import LEAST_SPAN, FakeQuant
@@ -91,7 +91,9 @@ def _observe_(model: Any, layers: Sequence[FakeQuant], inputs: Mapping[str, np.n
     try:
         count = len(next(iter(inputs.values())))
         for start in range(0, count, batch_size):
-            infer(model, {name: tf.constant(values[start : start + batch_size]) for name, values in inputs.items()})
+            infer_outputs(
+                model, {name: tf.constant(values[start : start + batch_size]) for name, values in inputs.items()}
+            )
     finally:
         for layer in layers:
             layer.observing = False

@@ -16,7 +16,7 @@ from tfcompress import plain
 from tfcompress.errors import UsageError
 from tfcompress.reports.measurements import Compared, EdgeRun, Measurement
 from tfcompress.reports.report import Report
-from tfcompress.tasks.table import read_score
+from tfcompress.tasks.task_table import read_score
 
 FORMAT = 2
 """Newest format number this reader knows. It reads every older one too, by rewriting it; 1 is the first."""

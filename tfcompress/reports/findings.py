@@ -13,7 +13,7 @@ from tfcompress.reports.report import Report
 from tfcompress.reports.sections import ratio
 from tfcompress.tasks.figures import figure_kind
 from tfcompress.tasks.score import Figure, Score
-from tfcompress.tasks.table import TASKS, at_chance
+from tfcompress.tasks.task_table import TASKS, at_chance
 
 V = TypeVar("V")
 

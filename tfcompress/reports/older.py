@@ -10,7 +10,7 @@ from tfcompress.errors import UsageError
 from tfcompress.reports import codec
 from tfcompress.tasks.figures import figure_kind
 from tfcompress.tasks.score import SIGNIFICANT, Difference, Verdict
-from tfcompress.tasks.table import read_score
+from tfcompress.tasks.task_table import read_score
 
 Plain = dict[str, Any]
 

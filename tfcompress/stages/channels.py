@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from tfcompress.schema import check, check_fields
+from tfcompress.schema import check_fields, check_value
 from tfcompress.stages.option import option
 from tfcompress.stages.stage import Gains, RewritingStage
 
@@ -84,12 +84,12 @@ class Channels(RewritingStage):
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
         check_fields(self, self.kind)
-        check("channels.remove", "in (0, 1)", self.remove, ok=0 < self.remove < 1)
-        check("channels.round_to", "at least 1", self.round_to, ok=self.round_to >= 1)
-        check("channels.at_most", "in (0, 1)", self.at_most, ok=0 < self.at_most < 1)
-        check("channels.cycles", "at least 1", self.cycles, ok=self.cycles >= 1)
-        check("channels.tune_epochs", "at least 0", self.tune_epochs, ok=self.tune_epochs >= 0)
-        check("channels.max_drop", "above 0", self.max_drop, ok=self.max_drop is None or self.max_drop > 0)
+        check_value("channels.remove", "in (0, 1)", self.remove, ok=0 < self.remove < 1)
+        check_value("channels.round_to", "at least 1", self.round_to, ok=self.round_to >= 1)
+        check_value("channels.at_most", "in (0, 1)", self.at_most, ok=0 < self.at_most < 1)
+        check_value("channels.cycles", "at least 1", self.cycles, ok=self.cycles >= 1)
+        check_value("channels.tune_epochs", "at least 0", self.tune_epochs, ok=self.tune_epochs >= 0)
+        check_value("channels.max_drop", "above 0", self.max_drop, ok=self.max_drop is None or self.max_drop > 0)
 
     @property
     def parts(self) -> tuple[Channels, ...]:

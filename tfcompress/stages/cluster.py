@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from tfcompress.schema import check, check_fields
+from tfcompress.schema import check_fields, check_value
 from tfcompress.stages.option import option
 from tfcompress.stages.stage import ENGINE, EngineName, Gains, TrainingStage
 
@@ -41,7 +41,7 @@ class Cluster(TrainingStage):
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
         check_fields(self, self.kind)
-        check("cluster.clusters", "between 2 and 256", self.clusters, ok=2 <= self.clusters <= 256)
+        check_value("cluster.clusters", "between 2 and 256", self.clusters, ok=2 <= self.clusters <= 256)
 
     @property
     def label(self) -> str:

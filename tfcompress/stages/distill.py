@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from tfcompress.schema import check, check_fields
+from tfcompress.schema import check_fields, check_value
 from tfcompress.stages.option import option
 from tfcompress.stages.stage import ENGINE, TrainingStage
 
@@ -41,8 +41,8 @@ class Distill(TrainingStage):
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
         check_fields(self, self.kind)
-        check("distill.temperature", "above 0", self.temperature, ok=0 < self.temperature < math.inf)
-        check("distill.weight", "in (0, 1]", self.weight, ok=0 < self.weight <= 1)
+        check_value("distill.temperature", "above 0", self.temperature, ok=0 < self.temperature < math.inf)
+        check_value("distill.weight", "in (0, 1]", self.weight, ok=0 < self.weight <= 1)
 
     @property
     def label(self) -> str:

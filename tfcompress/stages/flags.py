@@ -18,7 +18,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from tfcompress.errors import RecipeError, UsageError
 from tfcompress.stages.option import Option, option_of
 from tfcompress.stages.stage import Stage
-from tfcompress.stages.table import STAGES
+from tfcompress.stages.stage_table import STAGES
 
 Value = Literal["switch", "choice", "integer", "number", "text"]
 

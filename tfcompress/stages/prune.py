@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from tfcompress.schema import check, check_fields
+from tfcompress.schema import check_fields, check_value
 from tfcompress.stages.option import option
 from tfcompress.stages.stage import ENGINE, EngineName, Gains, TrainingStage
 
@@ -140,25 +140,27 @@ class Prune(TrainingStage):
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
         check_fields(self, self.kind)
-        check("prune.sparsity", "in (0, 1)", self.sparsity, ok=0 < self.sparsity < 1)
-        check("prune.begin_epoch", "at least 0", self.begin_epoch, ok=self.begin_epoch >= 0)
-        check("prune.power", "above 0", self.power, ok=self.power > 0)
-        check("prune.frequency", "at least 1 (steps)", self.frequency, ok=self.frequency >= 1)
+        check_value("prune.sparsity", "in (0, 1)", self.sparsity, ok=0 < self.sparsity < 1)
+        check_value("prune.begin_epoch", "at least 0", self.begin_epoch, ok=self.begin_epoch >= 0)
+        check_value("prune.power", "above 0", self.power, ok=self.power > 0)
+        check_value("prune.frequency", "at least 1 (steps)", self.frequency, ok=self.frequency >= 1)
         self._check_span()
         allowed = f"in [0, prune.sparsity = {self.sparsity})"
-        check("prune.initial_sparsity", allowed, self.initial_sparsity, ok=0 <= self.initial_sparsity < self.sparsity)
+        check_value(
+            "prune.initial_sparsity", allowed, self.initial_sparsity, ok=0 <= self.initial_sparsity < self.sparsity
+        )
         if self.pattern in ("2:4", "4:8"):
-            check("prune.sparsity", f"0.5 with pattern {self.pattern!r}", self.sparsity, ok=self.sparsity == 0.5)
-            check(
+            check_value("prune.sparsity", f"0.5 with pattern {self.pattern!r}", self.sparsity, ok=self.sparsity == 0.5)
+            check_value(
                 "prune.threshold",
                 f"'layer' with pattern {self.pattern!r}",
                 self.threshold,
                 ok=self.threshold == "layer",
             )
         two_positive = len(self.block_shape) == 2 and min(self.block_shape) >= 1
-        check("prune.block_shape", "two whole numbers of at least 1", self.block_shape, ok=two_positive)
+        check_value("prune.block_shape", "two whole numbers of at least 1", self.block_shape, ok=two_positive)
         if self.pattern != "block":
-            check(
+            check_value(
                 "prune.block_shape", "given with pattern 'block' only", self.block_shape, ok=self.block_shape == (1, 1)
             )
 
@@ -166,25 +168,25 @@ class Prune(TrainingStage):
             plain = self.criterion == "magnitude" and self.threshold == "layer" and self.pattern != "4:8"
             asked = f"criterion {self.criterion!r}, threshold {self.threshold!r}, pattern {self.pattern!r}"
             allowed = "'native' (or 'auto') for anything but magnitude, a threshold a layer and 2:4 or block patterns"
-            check("prune.engine", f"{allowed} (here: {asked})", self.engine, ok=plain)
+            check_value("prune.engine", f"{allowed} (here: {asked})", self.engine, ok=plain)
 
     def _check_span(self) -> None:
         begin, end = self.begin_step, self.end_step
         both = "given in epochs or in steps, not in both"
-        check("prune.begin_step", both, begin, ok=begin is None or self.begin_epoch == 0)
-        check("prune.end_step", both, end, ok=end is None or self.end_epoch is None)
-        check("prune.begin_step", "at least 0", begin, ok=begin is None or begin >= 0)
+        check_value("prune.begin_step", both, begin, ok=begin is None or self.begin_epoch == 0)
+        check_value("prune.end_step", both, end, ok=end is None or self.end_epoch is None)
+        check_value("prune.begin_step", "at least 0", begin, ok=begin is None or begin >= 0)
         allowed = f"above prune.begin_step ({begin or 0})"
-        check("prune.end_step", allowed, end, ok=end is None or end > (begin or 0))
+        check_value("prune.end_step", allowed, end, ok=end is None or end > (begin or 0))
         if self.end_epoch is not None:
             allowed = f"above prune.begin_epoch ({self.begin_epoch})"
-            check("prune.end_epoch", allowed, self.end_epoch, ok=self.end_epoch > self.begin_epoch)
+            check_value("prune.end_epoch", allowed, self.end_epoch, ok=self.end_epoch > self.begin_epoch)
 
     def check_against(self, recipe: Recipe) -> None:
         """Refuse a schedule that ends after the training."""
         super().check_against(recipe)
         epochs, end = recipe.train.epochs, self.end_epoch
-        check("prune.end_epoch", f"at most train.epochs ({epochs})", end, ok=end is None or end <= epochs)
+        check_value("prune.end_epoch", f"at most train.epochs ({epochs})", end, ok=end is None or end <= epochs)
 
     @property
     def needs_native(self) -> bool:

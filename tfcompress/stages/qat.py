@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from tfcompress.schema import check, check_fields
+from tfcompress.schema import check_fields, check_value
 from tfcompress.stages.option import option
 from tfcompress.stages.stage import ENGINE, EngineName, Gains, TrainingStage
 
@@ -59,13 +59,13 @@ class QAT(TrainingStage):
         """Refuse what cannot be meant."""
         check_fields(self, self.kind)
         for name, share in (("freeze", self.freeze), ("freeze_statistics", self.freeze_statistics)):
-            check(f"qat.{name}", "in [0, 1)", share, ok=0 <= share < 1)
+            check_value(f"qat.{name}", "in [0, 1)", share, ok=0 <= share < 1)
         allowed = "8 with 4-bit weights: no runtime has a kernel for weights of 4 bits and activations of 16"
-        check(
+        check_value(
             "qat.activation_bits", allowed, self.activation_bits, ok=(self.weight_bits, self.activation_bits) != (4, 16)
         )
         allowed = "'native' (or 'auto') for other than 8 bits, and for learn_ranges, freeze and freeze_statistics"
-        check("qat.engine", allowed, self.engine, ok=not self.needs_native or self.engine != "tfmot")
+        check_value("qat.engine", allowed, self.engine, ok=not self.needs_native or self.engine != "tfmot")
 
     @property
     def needs_native(self) -> bool:

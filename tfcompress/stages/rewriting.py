@@ -50,7 +50,7 @@ class Rewritten:
     notes: tuple[str, ...] = ()
 
 
-def rewrite(model: Any, stage: RewritingStage, context: RewritingContext) -> Rewritten:
+def apply_rewriting(model: Any, stage: RewritingStage, context: RewritingContext) -> Rewritten:
     """Do what a rewriting stage asks for, by the function that its class names.
 
     Args:

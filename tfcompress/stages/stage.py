@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
-from tfcompress.schema import check
+from tfcompress.schema import check_value
 from tfcompress.stages.option import option
 
 if TYPE_CHECKING:
@@ -94,9 +94,11 @@ class Stage:
         """
         if self.scheme:
             allowed = f"{self.scheme!r} after this {self.kind} stage (it trains for {self.scheme})"
-            check("export.quantize", allowed, recipe.export.quantize, ok=recipe.export.quantize == self.scheme)
+            check_value("export.quantize", allowed, recipe.export.quantize, ok=recipe.export.quantize == self.scheme)
             allowed = f"'minmax' after a {self.kind} stage, which trains with ranges of its own"
-            check("export.calibration", allowed, recipe.export.calibration, ok=recipe.export.calibration == "minmax")
+            check_value(
+                "export.calibration", allowed, recipe.export.calibration, ok=recipe.export.calibration == "minmax"
+            )
 
 
 class TrainingStage(Stage):
@@ -132,7 +134,7 @@ class RewritingStage(Stage):
         """Refuse more tuning and more cycles than the training has epochs for."""
         super().check_against(recipe)
         epochs, tuned = recipe.train.epochs, self.tune_epochs
-        check(f"{self.kind}.tune_epochs", f"below train.epochs ({epochs})", tuned, ok=not tuned or tuned < epochs)
+        check_value(f"{self.kind}.tune_epochs", f"below train.epochs ({epochs})", tuned, ok=not tuned or tuned < epochs)
         left = f"train.epochs - {self.kind}.tune_epochs" if tuned else "train.epochs"
         allowed = f"at most {left} ({epochs - tuned}), since each cycle fine-tunes"
-        check(f"{self.kind}.cycles", allowed, self.cycles, ok=self.cycles <= epochs - tuned)
+        check_value(f"{self.kind}.cycles", allowed, self.cycles, ok=self.cycles <= epochs - tuned)

@@ -15,9 +15,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tfcompress.errors import DataError
-from tfcompress.tasks import labels
+from tfcompress.tasks import label_form
 from tfcompress.tasks.classification import in_unit_interval
-from tfcompress.tasks.labels import LabelForm, Shape
+from tfcompress.tasks.label_form import LabelForm, Shape
 from tfcompress.tasks.paired import area_interval
 from tfcompress.tasks.score import Score
 from tfcompress.tasks.task import Evaluation, Task
@@ -41,15 +41,15 @@ class Binary(Task):
         """Tell whether there is a 0 or a 1 for an output of one value."""
         if math.prod(size or 2 for size in shape) != 1:
             return False
-        same = labels.shapes_match(labels.without_ones(y.shape[1:]), labels.without_ones(shape))
+        same = label_form.shapes_match(label_form.without_ones(y.shape[1:]), label_form.without_ones(shape))
         return same and bool(((y == 0) | (y == 1)).all())
 
     def encode(self, y: np.ndarray, rows: np.ndarray, form: LabelForm) -> np.ndarray:
         """Return 0 and 1, float32, of the output's shape."""
         import numpy as np
 
-        labels.check_whole(y.reshape(len(y), -1), rows, form, 1)
-        return y.astype(np.float32).reshape(labels.full_shape(y, form))
+        label_form.check_whole(y.reshape(len(y), -1), rows, form, 1)
+        return y.astype(np.float32).reshape(label_form.full_shape(y, form))
 
     def classes(self, shape: Shape) -> int | None:
         """Return two."""

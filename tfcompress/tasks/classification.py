@@ -13,8 +13,8 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from tfcompress.errors import DataError
-from tfcompress.tasks import labels
-from tfcompress.tasks.labels import LabelForm, Shape
+from tfcompress.tasks import label_form
+from tfcompress.tasks.label_form import LabelForm, Shape
 from tfcompress.tasks.paired import mean_interval
 from tfcompress.tasks.task import Evaluation, Task
 
@@ -36,24 +36,24 @@ class Classification(Task):
         """Tell whether there is a class number for each position of the output, or a one-hot vector."""
         if not self.classes(shape):
             return False
-        positions = labels.without_ones(shape[:-1])
-        return labels.shapes_match(labels.without_ones(y.shape[1:]), positions) or self._one_hot(y, shape)
+        positions = label_form.without_ones(shape[:-1])
+        return label_form.shapes_match(label_form.without_ones(y.shape[1:]), positions) or self._one_hot(y, shape)
 
     def form(self, y: np.ndarray, shape: Shape, where: str) -> LabelForm:
         """Say whether they come one-hot."""
-        positions = labels.without_ones(shape[:-1])
-        numbers = labels.shapes_match(labels.without_ones(y.shape[1:]), positions)
+        positions = label_form.without_ones(shape[:-1])
+        numbers = label_form.shapes_match(label_form.without_ones(y.shape[1:]), positions)
         return LabelForm(shape, where, one_hot=not numbers)
 
     def _one_hot(self, y: np.ndarray, shape: Shape) -> bool:
-        return labels.shapes_match(y.shape[1:], shape) and bool(labels.is_one_hot(y).all())
+        return label_form.shapes_match(y.shape[1:], shape) and bool(label_form.is_one_hot(y).all())
 
     def encode(self, y: np.ndarray, rows: np.ndarray, form: LabelForm) -> np.ndarray:
         """Return class numbers, int32, shape (samples, ...) without the axis of classes."""
         import numpy as np
 
         if form.one_hot:
-            bad = np.flatnonzero(~labels.is_one_hot(y).reshape(len(y), -1).all(axis=1))
+            bad = np.flatnonzero(~label_form.is_one_hot(y).reshape(len(y), -1).all(axis=1))
             if len(bad):
                 msg = (
                     f"data: {form.where} must be one-hot (a single 1, else 0) as other samples are, "
@@ -63,10 +63,10 @@ class Classification(Task):
             indices: np.ndarray = np.argmax(y, axis=-1).astype(np.int32)
             return indices
         positions = form.shape[:-1]
-        if not labels.shapes_match(labels.without_ones(y.shape[1:]), labels.without_ones(positions)):
-            raise labels.wrong_shape(y, form, positions)
+        if not label_form.shapes_match(label_form.without_ones(y.shape[1:]), label_form.without_ones(positions)):
+            raise label_form.wrong_shape(y, form, positions)
         each = y.shape[1 : 1 + len(positions)] if None in positions else tuple(size or 1 for size in positions)
-        labels.check_whole(y, rows, form, (self.classes(form.shape) or 1) - 1)
+        label_form.check_whole(y, rows, form, (self.classes(form.shape) or 1) - 1)
         return y.astype(np.int32).reshape((len(y), *each))
 
     def classes(self, shape: Shape) -> int | None:

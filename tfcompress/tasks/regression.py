@@ -14,8 +14,8 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from tfcompress.errors import DataError, ModelError
-from tfcompress.tasks import labels
-from tfcompress.tasks.labels import LabelForm, Shape
+from tfcompress.tasks import label_form
+from tfcompress.tasks.label_form import LabelForm, Shape
 from tfcompress.tasks.paired import mean_interval
 from tfcompress.tasks.task import Evaluation, Task
 
@@ -37,14 +37,14 @@ class Regression(Task):
     def fits(self, y: np.ndarray, shape: Shape) -> bool:
         """Tell whether there is a number for each value of the output."""
         if shape and (shape[-1] or 0) > 1:
-            return labels.shapes_match(y.shape[1:], shape)
-        return labels.shapes_match(labels.without_ones(y.shape[1:]), labels.without_ones(shape))
+            return label_form.shapes_match(y.shape[1:], shape)
+        return label_form.shapes_match(label_form.without_ones(y.shape[1:]), label_form.without_ones(shape))
 
     def encode(self, y: np.ndarray, rows: np.ndarray, form: LabelForm) -> np.ndarray:
         """Return targets, float32, of the output's shape."""
         import numpy as np
 
-        targets = y.astype(np.float32).reshape(labels.full_shape(y, form))
+        targets = y.astype(np.float32).reshape(label_form.full_shape(y, form))
         bad = np.flatnonzero(~np.isfinite(targets).reshape(len(y), -1).all(axis=1))
         if len(bad):
             msg = f"data: {form.where} holds NaN or Inf at sample {rows[bad[0]]:,}; mend or drop such samples"

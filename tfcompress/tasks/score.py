@@ -55,7 +55,7 @@ class Score:
     """How well a model does on a data split; of several scored outputs, the figures of the first.
 
     Attributes:
-        task: what the labels are, see :data:`tfcompress.tasks.table.TASKS`.
+        task: what the labels are, see :data:`tfcompress.tasks.task_table.TASKS`.
         samples: how many were scored.
         main: which of *figures* is compared.
         figures: by name, see :data:`tfcompress.tasks.figures.FIGURES`.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from tfcompress.tasks import paired
 from tfcompress.tasks.figures import FRACTION, FigureKind, figure_kind
-from tfcompress.tasks.labels import LabelForm, Shape
+from tfcompress.tasks.label_form import LabelForm, Shape
 from tfcompress.tasks.score import Difference, Figure, Score, untested
 
 if TYPE_CHECKING:

@@ -46,7 +46,7 @@ class OutputAgreement:
     near: float | None = None
 
 
-def compare(name: str, reference: np.ndarray, output: np.ndarray, step: float | None) -> OutputAgreement:
+def compare_outputs(name: str, reference: np.ndarray, output: np.ndarray, step: float | None) -> OutputAgreement:
     """Compare an output with its reference.
 
     Args:
@@ -125,5 +125,5 @@ def within_steps(reference: np.ndarray, found: OutputAgreement, *, fixed: bool) 
 def agreements(
     model: FlatModel, references: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]
 ) -> tuple[OutputAgreement, ...]:
-    """Compare all outputs; see :func:`compare`."""
-    return tuple(compare(n, r, outputs[n], output_step(model, n)[0]) for n, r in references.items())
+    """Compare all outputs; see :func:`compare_outputs`."""
+    return tuple(compare_outputs(n, r, outputs[n], output_step(model, n)[0]) for n, r in references.items())

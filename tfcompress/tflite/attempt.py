@@ -21,20 +21,20 @@ from tfcompress.progress import Progress
 from tfcompress.recipe import Export
 from tfcompress.tflite.contract import check_integer, float_ops
 from tfcompress.tflite.convert import RETRIES, ConverterProcess, MissingKernelError
-from tfcompress.tflite.exactness import Trained, in_integers
-from tfcompress.tflite.flatbuffer import read
+from tfcompress.tflite.exactness import IntegerModel, in_integers
+from tfcompress.tflite.flatbuffer import read_model_file
 from tfcompress.tflite.lower import Lowered, lower
 from tfcompress.tflite.pack import add_metadata
 from tfcompress.tflite.packings import pack
-from tfcompress.tflite.runtimes import check, where_it_runs
-from tfcompress.tflite.sparse import choose
+from tfcompress.tflite.runtimes import check_runtimes, where_it_runs
+from tfcompress.tflite.sparse import choose_encoding
 from tfcompress.tflite.verify import QAT_SAMPLES, SAMPLES, Verification, verify
 
 _FITTING = {8: "int8", 16: "int16x8"}
 _LEFT_ON = {"PruneLowMagnitude": "tfmot's strip_pruning", "ClusterWeights": "tfmot's strip_clustering"}
 
 
-class Samples(Protocol):
+class SampleSource(Protocol):
     """Data that can be drawn from, such as :class:`tfcompress.data.BoundData`."""
 
     def representative(self, count: int, seed: int) -> dict[str, np.ndarray]:
@@ -74,7 +74,7 @@ class Request:
     """
 
     settings: Export
-    data: Samples | None
+    data: SampleSource | None
     metadata: Mapping[str, Any] | None
     converter: ConverterProcess
     float_model: Any | None
@@ -123,7 +123,7 @@ def attempt(model: Any, request: Request, reference: Any) -> Attempt:
             content, verification = run.pack(content, verification)
             in_tensorflow = request.converter.try_in_tensorflow
             verdicts = where_it_runs(content, trials={"litert": _ran, "tensorflow": in_tensorflow})
-            check(verdicts, settings.runtimes)
+            check_runtimes(verdicts, settings.runtimes)
     verification = dataclasses.replace(verification, sparse=sparse, runtimes=verdicts)
     return Attempt(content, lowered.signature, verification, lowered.qat)
 
@@ -155,7 +155,7 @@ class _Run:
         except MissingKernelError:
             if self.settings.float_ops == "refuse":
                 lenient = dataclasses.replace(self.settings, io="float32")  # what stays in float may be the last op
-                check_integer(read(self._wait(lenient, float_ops=True)), self.settings)
+                check_integer(read_model_file(self._wait(lenient, float_ops=True)), self.settings)
                 raise
             return self._wait(self.settings, float_ops=True), keras_outputs
 
@@ -166,7 +166,7 @@ class _Run:
         gate that nothing reads, 6 left that SPLIT in float (TensorFlow 2.21).
         """
         for _ in range(RETRIES):
-            if not self.settings.needs_data or all(op.op != "SPLIT" for op in float_ops(read(content))):
+            if not self.settings.needs_data or all(op.op != "SPLIT" for op in float_ops(read_model_file(content))):
                 break
             content = self._wait(self.settings)
         return content
@@ -197,7 +197,7 @@ class _Run:
         """Use the sparse encoding where that pays."""
         if self.settings.sparse == "never":
             return content, ""
-        return choose(
+        return choose_encoding(
             content,
             lambda: self._wait(self.settings, sparse=True, float_ops=self.settings.float_ops == "allow"),
             quantize=self.settings.quantize,
@@ -211,7 +211,7 @@ class _Run:
         content: bytes,
         keras_outputs: Mapping[str, np.ndarray],
         float_size_bytes: int | None,
-        trained: Trained | None,
+        trained: IntegerModel | None,
     ) -> Verification:
         """Hold the file against what was asked for."""
         return verify(
@@ -236,8 +236,8 @@ class _Run:
             keep_names=self.settings.keep_names,
             digests={"tensorflow": self.engine.digest_in_tensorflow},
         )
-        names = read(content).tensor_names
-        gone = () if read(packed).tensor_names == names else names
+        names = read_model_file(content).tensor_names
+        gone = () if read_model_file(packed).tensor_names == names else names
         return packed, dataclasses.replace(verification, size_bytes=len(packed), packings=records, tensor_names=gone)
 
 
@@ -250,7 +250,7 @@ class _Drawn:
     real: bool
 
 
-def _draw(data: Samples | None, lowered: Lowered, settings: Export, seed: int) -> _Drawn:
+def _draw(data: SampleSource | None, lowered: Lowered, settings: Export, seed: int) -> _Drawn:
     qat = lowered.qat
     if qat and settings.quantize != "int8":
         raise _other_bits(8, settings)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tfcompress.errors import DataError, UnsupportedError, UsageError
 from tfcompress.export_choices import CALIBRATORS
 from tfcompress.models.kinds import keras_of
-from tfcompress.models.loading import load
+from tfcompress.models.loading import load_model
 from tfcompress.tflite.attempt import Request, activation_bits, check_wrappers
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def in_place_of_the_converter(model: Any, request: Request) -> Quantized | None:
     """Rewrite a model that the converter cannot quantize to int8; None: it cannot be rewritten, either."""
     if request.settings.quantize != "int8" or request.data is None:
         return None
-    if keras_of(model) == "savedmodel" or load(model).refusal:
+    if keras_of(model) == "savedmodel" or load_model(model).refusal:
         return None
     drawn = request.data.representative(request.settings.samples, request.seed)
     request.progress.note("the converter cannot quantize this model; trying it by the rules of --qat, without training")

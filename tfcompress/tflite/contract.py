@@ -84,21 +84,22 @@ def _check_leftovers(model: FlatModel, export: Export) -> None:
         mend = "the model still trains there: finish the job, or rebuild it without those ops"
         if export.quantize != "int8":
             mend = "export a model trained for int8 as int8"
-        msg = f"the file must hold no training op, it holds {listed(left)}; {mend}"
+        msg = f"the file must hold no training op, it holds {shortened(left)}; {mend}"
         raise ContractError(msg)
 
 
 def _check_flex(model: FlatModel, export: Export) -> None:
     flex = sorted({op.name for op in model.ops if op.flex})
     if flex and not export.select_ops:
-        msg = f"the file must hold TFLite ops only, it holds {listed(flex)}; replace those layers, or give --select-ops"
+        held = shortened(flex)
+        msg = f"the file must hold TFLite ops only, it holds {held}; replace those layers, or give --select-ops"
         raise ContractError(msg)
 
 
 def _check_custom(model: FlatModel, _: Export) -> None:
     custom = sorted({op.name for op in model.ops if op.custom and not op.flex})
     if custom:
-        msg = f"the file must hold TFLite ops only, it holds the custom ops {listed(custom)}; replace those layers"
+        msg = f"the file must hold TFLite ops only, it holds the custom ops {shortened(custom)}; replace those layers"
         raise ContractError(msg)
 
 
@@ -125,11 +126,11 @@ def check_integer(model: FlatModel, export: Export, *, sampled: bool = True) -> 
     """
     if export.needs_data and export.float_ops == "refuse" and (found := float_ops(model)):
         ends = _float_ends(model) if export.io_dtype != "float32" else []
-        both = f" and --io float32 (they make {listed(ends)})" if ends else ""
+        both = f" and --io float32 (they make {shortened(ends)})" if ends else ""
         data = "" if sampled else "give --data, "
         msg = (
             f"{len(found)} of {len(list(model.ops))} ops have no {export.quantize} form and would stay in float: "
-            f"{listed(found)}; replace those layers, {data}or give --float-ops allow{both}"
+            f"{shortened(found)}; replace those layers, {data}or give --float-ops allow{both}"
         )
         raise FloatOpsError(msg, found)
 
@@ -207,7 +208,7 @@ def check_weights(model: FlatModel, export: Export) -> None:
     fits = {wanted, "int4"} if export.quantize == "int8" else {wanted}  # a model may have been trained for 4 bits
     wrong = [f"{_short(k.tensor.name)} ({k.tensor.dtype})" for k in found if k.tensor.dtype not in fits]
     if wrong:
-        msg = f"kernels must be stored as {wanted} with quantize {export.quantize!r}, these are not: {listed(wrong)}"
+        msg = f"kernels must be stored as {wanted} with quantize {export.quantize!r}, these are not: {shortened(wrong)}"
         raise ContractError(msg)
 
 
@@ -248,7 +249,7 @@ def _short(name: str) -> str:
     return name.split(";")[0]
 
 
-def listed(items: Sequence[object]) -> str:
+def shortened(items: Sequence[object]) -> str:
     """Write the first few of *items*, and how many more there are."""
     shown = ", ".join(map(str, items[:_SHOWN]))
     return shown if len(items) <= _SHOWN else f"{shown} and {len(items) - _SHOWN} more"

@@ -18,7 +18,7 @@ import numpy as np
 from tfcompress.errors import ConversionError
 from tfcompress.models.first_load import ENVIRONMENT
 from tfcompress.recipe import Export
-from tfcompress.tflite.flatbuffer import read
+from tfcompress.tflite.flatbuffer import read_model_file
 from tfcompress.tflite.lower import ORDER
 from tfcompress.tflite.rearrange import for_any_batch, in_order, with_unique_names
 from tfcompress.worker import Worker, WorkerAnswerError, WorkerDiedError
@@ -167,7 +167,7 @@ class ConverterProcess:
         self._count += 1
         path = self._worker.folder / f"{self._count}.tflite"
         path.write_bytes(model)
-        shapes = {tensor.index: tensor.example_shape for tensor in read(model).inputs}
+        shapes = {tensor.index: tensor.example_shape for tensor in read_model_file(model).inputs}
         try:
             return bool(self._worker.ask({"batches": str(path), "shapes": shapes})["same"])
         except WorkerDiedError:
@@ -234,7 +234,7 @@ class ConverterProcess:
         path = self._worker.folder / f"{self._count}.tflite"
         path.write_bytes(model)
         try:
-            shapes = {tensor.index: tensor.example_shape for tensor in read(model).inputs}
+            shapes = {tensor.index: tensor.example_shape for tensor in read_model_file(model).inputs}
             answer = self._worker.ask({"open": str(path), "shapes": shapes, "random": random})
         except WorkerDiedError as death:
             self._replace_worker()

@@ -10,14 +10,14 @@ import numpy as np
 
 from tfcompress.data.arrays import SPLITS
 from tfcompress.data.dataset import Dataset
-from tfcompress.data.sources import load
+from tfcompress.data.sources import load_data
 from tfcompress.errors import DataError
 from tfcompress.models.signature import signature_of
 from tfcompress.models.specs import Signature
-from tfcompress.tflite.attempt import Samples
+from tfcompress.tflite.attempt import SampleSource
 
 
-def samples_of(data: Any, model: Any) -> Samples | None:
+def samples_of(data: Any, model: Any) -> SampleSource | None:
     """Return data that can be drawn from.
 
     Args:
@@ -29,7 +29,7 @@ def samples_of(data: Any, model: Any) -> Samples | None:
         DataError: samples that do not fit the model.
     """
     if data is None or hasattr(data, "representative"):
-        found: Samples | None = data
+        found: SampleSource | None = data
         return found
     signature = signature_of(model)
     if isinstance(data, tuple) and len(data) == 2 and not any(isinstance(part, tuple) for part in data):
@@ -38,7 +38,7 @@ def samples_of(data: Any, model: Any) -> Samples | None:
         return _Arrays({signature.inputs[0].name: np.asarray(data)}, signature)
     if isinstance(data, Mapping) and not (_names_splits(data) and set(data) != {s.name for s in signature.inputs}):
         return _Arrays(data, signature)
-    opened = data if isinstance(data, Dataset) else load(data)
+    opened = data if isinstance(data, Dataset) else load_data(data)
     return opened.bind(signature, holdout=None)
 
 

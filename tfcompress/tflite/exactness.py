@@ -32,7 +32,7 @@ LEAST_NEAR = 0.999
 _FIRST, _MOST = 8, 256  # samples at a time: to find out how long one takes, and then
 
 
-class Trained(Protocol):
+class IntegerModel(Protocol):
     """A model computed in integers, such as :class:`tfcompress.quantization.exact.emulator.Emulator`."""
 
     rounded: set[str]
@@ -75,7 +75,7 @@ def near(found: tuple[OutputAgreement, ...]) -> bool:
     )
 
 
-def in_integers(model: Any) -> Trained | None:
+def in_integers(model: Any) -> IntegerModel | None:
     """Return a model under our own quantization-aware training, to be computed in integers; None: it is no such model.
 
     One with activations of 16 bits is none: its file takes its ranges from the export's samples.
@@ -88,7 +88,7 @@ def in_integers(model: Any) -> Trained | None:
 
 
 def compare_exactly(
-    trained: Trained,
+    trained: IntegerModel,
     flat: FlatModel,
     reference: InterpreterProcess,
     inputs: Mapping[str, np.ndarray],

@@ -26,7 +26,7 @@ from tfcompress.tflite.calibrated import by_calibrator, in_place_of_the_converte
 from tfcompress.tflite.contract import FloatOpsError
 from tfcompress.tflite.convert import ConverterProcess
 from tfcompress.tflite.drawing import samples_of
-from tfcompress.tflite.runtimes import RuntimeVerdict, parse
+from tfcompress.tflite.runtimes import RuntimeVerdict, parse_requirement
 from tfcompress.tflite.verify import Verification
 
 Route = Literal["converter", "trained ranges", "calibrated by our rules"]
@@ -131,7 +131,7 @@ def export(
         ContractError: the file is not what was asked for.
     """
     for text in settings.runtimes:
-        parse(text)  # a name that is misspelt is told now, not after the conversion
+        parse_requirement(text)  # a name that is misspelt is told now, not after the conversion
     progress = effective(progress)
     model, notes = prepared(model)
     for note in notes:

@@ -152,7 +152,7 @@ def reading_errors() -> Iterator[None]:
         raise ModelError(msg) from error
 
 
-def read(content: bytes) -> FlatModel:
+def read_model_file(content: bytes) -> FlatModel:
     """Read a TFLite file.
 
     Args:
@@ -166,7 +166,7 @@ def read(content: bytes) -> FlatModel:
         msg = f"not a TFLite file: bytes 4 to 8 must be {IDENTIFIER!r}, got {got}; give a .tflite file"
         raise ModelError(msg)
     with reading_errors():
-        found = graph.read(content)
+        found = graph.read_graph(content)
         check.references(found)
     stored = {name: found.buffers[number] for name, number in found.metadata.items()}
     return FlatModel(

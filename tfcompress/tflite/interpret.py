@@ -17,7 +17,7 @@ import numpy as np
 from tfcompress import errors
 from tfcompress.errors import ContractError, DataError, MissingDependencyError, TfcompressError
 from tfcompress.models.specs import Signature, TensorSpec
-from tfcompress.tflite.flatbuffer import FlatModel, IOTensor, read
+from tfcompress.tflite.flatbuffer import FlatModel, IOTensor, read_model_file
 from tfcompress.worker import Worker, WorkerAnswerError, WorkerDiedError
 
 Runtime = Literal["litert", "tensorflow", "tflite-runtime"]
@@ -65,7 +65,7 @@ class InterpreterProcess:
             ModelError: the content is not a TFLite file.
         """
         content = model if isinstance(model, bytes) else model.read_bytes()
-        self.model: FlatModel = read(content)
+        self.model: FlatModel = read_model_file(content)
         self._runtime, self._refusal, self._count = runtime, refusal, 0
         self._version: str | None = None
         self._worker = Worker(child, environment=_ENVIRONMENT)

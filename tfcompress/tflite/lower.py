@@ -19,7 +19,7 @@ from tfcompress.models.plain_argmax import plain_argmax
 from tfcompress.models.precision import float32_policy, in_float32
 from tfcompress.models.signature import signature_of
 from tfcompress.models.specs import Signature
-from tfcompress.models.wiring import SERVING, infer, wire
+from tfcompress.models.wiring import SERVING, infer_outputs, wire
 
 ORDER = "assets.extra/order.json"
 """File of a lowered model that holds the names of its inputs and outputs in the model's order."""
@@ -94,7 +94,7 @@ def _write(model: Any, signature: Signature, batch: int, folder: Path) -> None:
 
     @tf.function(autograph=False)  # type: ignore[untyped-decorator]
     def serve(**tensors: Any) -> dict[str, Any]:
-        return {name: tf.identity(value, name=name) for name, value in infer(model, tensors).items()}
+        return {name: tf.identity(value, name=name) for name, value in infer_outputs(model, tensors).items()}
 
     try:
         with plain_argmax():

@@ -17,7 +17,7 @@ from edge_runner.cursor import Source, Table
 from edge_runner.flatbuffer import METADATA_NAME
 from edge_runner.graph import IDENTIFIER
 from tfcompress.errors import ModelError
-from tfcompress.tflite.flatbuffer import read, reading_errors
+from tfcompress.tflite.flatbuffer import read_model_file, reading_errors
 
 _FIELDS = 10  # of the schema's Model table: version, then nine references
 _BUFFERS, _METADATA = 4, 6
@@ -30,7 +30,7 @@ def read_metadata(content: bytes) -> dict[str, Any] | None:
     Raises:
         ModelError: not a TFLite file, or a malformed one.
     """
-    found = read(content).metadata.get(METADATA_NAME)
+    found = read_model_file(content).metadata.get(METADATA_NAME)
     if found is None:
         return None
     stored = bytes(found)
@@ -120,7 +120,7 @@ def _aligned(size: int) -> int:
 
 def _without_ours(content: bytes) -> bytes:
     """Take off what an earlier :func:`add_metadata` put in front, if the file starts with that."""
-    read(content)
+    read_model_file(content)
     root = Source(memoryview(content)).root()
     buffers = root.tables(_BUFFERS)
     for entry in root.tables(_METADATA):

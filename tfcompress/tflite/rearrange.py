@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from edge_runner.cursor import Source, Table
-from tfcompress.tflite.flatbuffer import read
+from tfcompress.tflite.flatbuffer import read_model_file
 from tfcompress.tflite.tensors import StoredTensor, Subgraph
 
 _SUBGRAPHS, _SIGNATURES = 2, 7  # of the Model table
@@ -72,7 +72,7 @@ def for_any_batch(content: bytes) -> bytes:
     Returns:
         The file, or *content* itself where nothing is to be changed.
     """
-    graph, made = read(content).subgraphs[0], bytearray(content)
+    graph, made = read_model_file(content).subgraphs[0], bytearray(content)
     for shape in _batch_shapes(graph):
         struct.pack_into("<i", made, _place(content, shape), -1)
     return bytes(made)
@@ -116,7 +116,7 @@ def with_unique_names(content: bytes) -> bytes:
     Returns:
         The file, or *content* itself where nothing is to be changed.
     """
-    model, made = read(content), bytearray(content)
+    model, made = read_model_file(content), bytearray(content)
     for graph, table in zip(model.subgraphs, Source(memoryview(content)).root().tables(_SUBGRAPHS), strict=True):
         tables = table.tables(_TENSORS)
         for number, name in _renamed(graph).items():

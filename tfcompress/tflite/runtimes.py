@@ -17,7 +17,7 @@ from typing import Literal, cast, get_args
 import numpy as np
 
 from tfcompress.errors import ContractError, TfcompressError, UsageError, nearest
-from tfcompress.tflite.flatbuffer import FlatModel, read
+from tfcompress.tflite.flatbuffer import FlatModel, read_model_file
 from tfcompress.tflite.interpret import PACKAGES, InterpreterProcess, Runtime
 from tfcompress.tflite.trouble import Version, known_trouble
 
@@ -57,7 +57,7 @@ class Requirement:
     version: Version
 
 
-def parse(text: str) -> Requirement:
+def parse_requirement(text: str) -> Requirement:
     """Read a requirement such as ``litert>=2.1`` or ``tensorflow``.
 
     Raises:
@@ -90,7 +90,7 @@ def where_it_runs(model: bytes, *, trials: Mapping[Runtime, Trial] | None = None
     Returns:
         One verdict for each runtime installed, and one for each other version that was measured.
     """
-    flat, verdicts = read(model), []
+    flat, verdicts = read_model_file(model), []
     for runtime in get_args(Runtime):
         installed = _installed(runtime)
         if installed is not None:
@@ -113,7 +113,7 @@ def _tried(flat: FlatModel, runtime: Runtime, version: str, refusal: str) -> Run
     return RuntimeVerdict(runtime, version, "runs", "tried")
 
 
-def check(verdicts: Iterable[RuntimeVerdict], wanted: Iterable[str]) -> None:
+def check_runtimes(verdicts: Iterable[RuntimeVerdict], wanted: Iterable[str]) -> None:
     """Check that the file runs on every runtime in *wanted*.
 
     ``NAME>=VERSION`` asks for each known version from that one up; where VERSION itself is not known, the next older
@@ -125,7 +125,7 @@ def check(verdicts: Iterable[RuntimeVerdict], wanted: Iterable[str]) -> None:
     """
     listed = list(verdicts)
     for text in wanted:
-        requirement = parse(text)
+        requirement = parse_requirement(text)
         for verdict in _asked(listed, requirement):
             if not verdict.good:
                 told = "" if verdict.how == "tried" else ", by its op versions,"

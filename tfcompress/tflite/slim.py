@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tfcompress.errors import UnsupportedError
-from tfcompress.tflite.flatbuffer import read
-from tfcompress.tflite.tree import Node, Numbers, Text, parse
-from tfcompress.tflite.tree_writer import write
+from tfcompress.tflite.flatbuffer import read_model_file
+from tfcompress.tflite.tree import Node, Numbers, Text, parse_tree
+from tfcompress.tflite.tree_writer import write_tree
 
 LARGEST_BYTES = 2**31 - 1
 """Of a flatbuffer; larger files keep their constants behind it."""
@@ -43,15 +43,15 @@ def slim(content: bytes, *, keep_names: bool = False) -> bytes:
         ModelError: a malformed file.
         UnsupportedError: one that holds what this version does not know, or keeps its constants outside the flatbuffer.
     """
-    read(content)  # what it points at is there
-    model = parse(content)
+    read_model_file(content)  # what it points at is there
+    model = parse_tree(content)
     _check_inside(model, len(content))
     model = _without_records(model)
     graphs = range(len(model.nodes("subgraphs")))
     model = model.having(subgraphs=tuple(_slim_graph(model, n, keep_names=keep_names) for n in graphs))
     if all(entry.text("name") in _WITHOUT_BUFFERS for entry in model.nodes("metadata")):
         model = _renumbered(model)
-    return write(model)
+    return write_tree(model)
 
 
 def _check_inside(model: Node, size: int) -> None:

@@ -9,9 +9,9 @@ import numpy as np
 
 from tfcompress.errors import ConversionError, TfcompressError
 from tfcompress.tflite.agreement import agreements, within_steps
-from tfcompress.tflite.flatbuffer import read
+from tfcompress.tflite.flatbuffer import read_model_file
 from tfcompress.tflite.interpret import InterpreterProcess, Runtime
-from tfcompress.tflite.runtimes import installed_version, parse, refusal_by_table
+from tfcompress.tflite.runtimes import installed_version, parse_requirement, refusal_by_table
 from tfcompress.tflite.weights import facts
 
 LEAST_ZEROS = 0.5
@@ -21,7 +21,7 @@ _SAMPLES = 8
 _REFUSED = {"int8": (2, 3), "dynamic": (2, 3)}  # by LiteRT up to this version: "failed to delegate" (measured)
 
 
-def choose(
+def choose_encoding(
     dense: bytes,
     convert: Callable[[], bytes],
     *,
@@ -43,11 +43,11 @@ def choose(
     Returns:
         The file to keep, and what became of it in a few words; no words where no kernel is sparse enough.
     """
-    zeros = max((kernel.zeros for kernel in facts(read(dense).subgraphs)), default=0.0)
+    zeros = max((kernel.zeros for kernel in facts(read_model_file(dense).subgraphs)), default=0.0)
     if zeros < LEAST_ZEROS:
         return dense, ""
     # LiteRT is where every file is checked: one that it refuses could not be proven, whatever else runs it.
-    asked = list(dict.fromkeys(["litert", *(parse(text).runtime for text in runtimes)]))
+    asked = list(dict.fromkeys(["litert", *(parse_requirement(text).runtime for text in runtimes)]))
     litert = installed_version("litert")
     if litert is not None and litert[:2] <= _REFUSED.get(quantize, (0, 0)):
         return dense, f"left dense: LiteRT {'.'.join(map(str, litert))} cannot run sparse {quantize} kernels"
@@ -74,11 +74,11 @@ def _gzipped(content: bytes) -> int:
 def _differs(runtime: Runtime, dense: bytes, encoded: bytes, inputs: Mapping[str, np.ndarray]) -> str:
     """Say why the encoded file cannot stand for the dense one in a runtime; empty where it can."""
     if installed_version(runtime) is None:
-        return refusal_by_table(read(encoded), runtime)
+        return refusal_by_table(read_model_file(encoded), runtime)
     try:
         with InterpreterProcess(dense, runtime=runtime) as one, InterpreterProcess(encoded, runtime=runtime) as other:
             reference, outputs = one.run(inputs), other.run(inputs)
-        found = agreements(read(encoded), reference, outputs)
+        found = agreements(read_model_file(encoded), reference, outputs)
     except TfcompressError as error:
         return str(error)
     for item in found:

@@ -150,8 +150,8 @@ def _field(slot: int, item: list[Any]) -> Field:
     return Field(slot, "number" if form else kind, of, vector, form, float(item[2]) if len(item) > 2 else 0.0)
 
 
-def parse(content: bytes) -> Node:
-    """Return the root table of a TFLite file that :func:`tfcompress.tflite.flatbuffer.read` has read.
+def parse_tree(content: bytes) -> Node:
+    """Return the root table of a TFLite file that :func:`tfcompress.tflite.flatbuffer.read_model_file` has read.
 
     Raises:
         ModelError: a malformed file.

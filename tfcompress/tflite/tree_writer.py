@@ -18,7 +18,7 @@ CONSTANT_ALIGNMENT = 16
 """``force_align`` of Buffer.data in the schema; kernels of microcontrollers rely on it."""
 
 
-def write(root: Node) -> bytes:
+def write_tree(root: Node) -> bytes:
     """Return the file of a tree: what is equal once, defaults left out, constants on multiples of 16 bytes."""
     writer = _Writer()
     start = writer.place(root)

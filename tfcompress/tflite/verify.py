@@ -20,8 +20,8 @@ from tfcompress.models.specs import Signature
 from tfcompress.recipe import Export
 from tfcompress.tflite import contract
 from tfcompress.tflite.agreement import OutputAgreement, agreements, output_step, within_steps
-from tfcompress.tflite.exactness import Exactness, Trained, check_exact, compare_exactly
-from tfcompress.tflite.flatbuffer import FlatModel, IOTensor, read
+from tfcompress.tflite.exactness import Exactness, IntegerModel, check_exact, compare_exactly
+from tfcompress.tflite.flatbuffer import FlatModel, IOTensor, read_model_file
 from tfcompress.tflite.interpret import InterpreterProcess
 from tfcompress.tflite.packings import PackingRecord
 from tfcompress.tflite.resolution import resolution_notes
@@ -118,7 +118,7 @@ def verify(
     keras_outputs: Mapping[str, np.ndarray],
     float_size_bytes: int | None,
     real_samples: bool,
-    trained: Trained | None = None,
+    trained: IntegerModel | None = None,
 ) -> Verification:
     """Check a written file.
 
@@ -136,7 +136,7 @@ def verify(
         ContractError: what was written is not what was asked for, or not what was trained.
         ModelError: the Keras model's own outputs are not finite.
     """
-    flat = read(model)
+    flat = read_model_file(model)
     size_note = check_structure(flat, export, signature, float_size_bytes, sampled=real_samples)
     with contextlib.ExitStack() as stack:
         interpreter = stack.enter_context(InterpreterProcess(model))

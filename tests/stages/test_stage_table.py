@@ -11,7 +11,7 @@ import pytest
 from tfcompress.engines.session import ENGINES
 from tfcompress.stages.flags import asking, flags_of
 from tfcompress.stages.stage import RewritingStage, Stage, TrainingStage
-from tfcompress.stages.table import STAGES
+from tfcompress.stages.stage_table import STAGES
 
 PACKAGE = Path(__file__).parents[2] / "tfcompress"
 

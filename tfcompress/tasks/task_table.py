@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tfcompress.tasks.binary import Binary
 from tfcompress.tasks.classification import Classification
 from tfcompress.tasks.figures import FIGURES
-from tfcompress.tasks.labels import Shape
+from tfcompress.tasks.label_form import Shape
 from tfcompress.tasks.regression import Regression
 from tfcompress.tasks.score import Score
 from tfcompress.tasks.task import Task, counted_score

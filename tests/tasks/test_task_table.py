@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tfcompress.tasks.table import TASKS, at_chance, read_score, trained_by
+from tfcompress.tasks.task_table import TASKS, at_chance, read_score, trained_by
 
 PACKAGE = Path(__file__).parents[2] / "tfcompress"
 
@@ -53,8 +53,7 @@ def test_a_figure_that_is_no_number_is_refused() -> None:
 
 
 def test_importing_the_tasks_imports_nothing_heavy() -> None:
-    script = (
-        "import sys, tfcompress.tasks.table; print([m for m in ('numpy', 'keras', 'tensorflow') if m in sys.modules])"
-    )
+    heavy = ("numpy", "keras", "tensorflow")
+    script = f"import sys, tfcompress.tasks.task_table; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
