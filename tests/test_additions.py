@@ -1,4 +1,4 @@
-"""A stage, task, metric, calibrator or packing is one module and one line of a table, and is seen everywhere then."""
+"""A stage, task, metric, calibrator, packing or chart is one module and one line of a table, then seen everywhere."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from tfcompress.cli import export
 from tfcompress.cli.main import run_command
 from tfcompress.export_choices import CALIBRATORS, PACKINGS, Choice, Packing
 from tfcompress.recipe import Export, Recipe, from_toml
+from tfcompress.reports.charts import CHARTS, Chart
 from tfcompress.stages.stage_table import STAGES
 from tfcompress.tasks import figures
 from tfcompress.tasks import task_table as tasks
@@ -33,7 +34,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     toys.add_line(figures.FIGURES, "inside", interval.INSIDE, monkeypatch)
     toys.add_line(CALIBRATORS, "wide", calibrator, monkeypatch)
     toys.add_line(PACKINGS, "mute", packing, monkeypatch)
-    # The chart goes here: its line in tfcompress.reports.charts.CHARTS, as soon as that table is merged.
+    chart = Chart("Bytes in a word", lambda report: f"<p>{report.result.size_bytes} of them</p>")
+    toys.add_line(CHARTS, "bytes", chart, monkeypatch)
     monkeypatch.setattr(export, "command", export.make_command())  # as at the next start
     return tmp_path
 
@@ -91,7 +93,7 @@ def test_a_run_uses_them_and_its_report_says_so(folder: Path, keras: Any, capfd:
     assert re.search(r"bytes: mute took \d+ of [\d,]+ bytes \([\d.]+ %\) away; outputs bit-equal in LiteRT", text)
     page = (folder / "out" / "report.html").read_text("utf-8")
     assert "outputs that lie inside their intervals" in page
-    # The chart is seen here: its heading on this page.
+    assert f"<h2>Bytes in a word</h2><p>{report['result']['size_bytes']} of them</p>" in page
 
 
 def write_model(keras: Any) -> str:

@@ -298,7 +298,7 @@ def test_widths_chosen_by_latency_do_not_change_when_the_run_goes_on(
     )
     whole = tfc.compress(network(keras), recipe, data())
     with pytest.MonkeyPatch.context() as patch:
-        kill_at(patch, "tfcompress.engines.callbacks:Hooks.epoch_begins", 2)
+        kill_at(patch, "tfcompress.execution:_fitted", 1)
         with pytest.raises(Killed):
             tfc.compress(network(keras), recipe, data(), output=tmp_path / "out")
     asked[0] = 0.9

@@ -91,10 +91,35 @@ def tensors(draw: Any, buffers: int) -> Any:
     )
 
 
+def _calls(draw: Any, number: int, graphs: int) -> list[dict[str, Any]]:
+    """Return the options of ops that run later subgraphs: none may run itself in the end."""
+    if number + 1 == graphs:
+        return []
+    one, two = (draw(st.integers(number + 1, graphs - 1)) for _ in range(2))
+    made_of = {
+        "WhileOptions": {"condSubgraphIndex": one, "bodySubgraphIndex": two},
+        "IfOptions": {"thenSubgraphIndex": one, "elseSubgraphIndex": two},
+        "CallOnceOptions": {"initSubgraphIndex": one},
+    }
+    composite = made(
+        "StableHLOCompositeOptions",
+        name=b"odml.norm",
+        compositeAttributes=ints([1, 2, 3], "u1"),
+        decompositionSubgraphIndex=one,
+    )
+    return [
+        *(
+            {"builtinOptionsType": getattr(schema.BuiltinOptions, kind), "builtinOptions": made(kind, **values)}
+            for kind, values in made_of.items()
+        ),
+        {"builtinOptions2Type": schema.BuiltinOptions2.StableHLOCompositeOptions, "builtinOptions2": composite},
+    ]
+
+
 @st.composite
-def operators(draw: Any, tensors: int, graphs: int) -> Any:
-    """Return an op with options of some kind."""
-    graph, one, two = draw(st.integers(0, graphs - 1)), schema.BuiltinOptions, schema.BuiltinOptions2
+def operators(draw: Any, tensors: int, number: int, graphs: int) -> Any:
+    """Return an op of a subgraph, with options of some kind."""
+    one = schema.BuiltinOptions
     options: dict[str, Any] = draw(
         st.sampled_from(
             [
@@ -107,15 +132,7 @@ def operators(draw: Any, tensors: int, graphs: int) -> Any:
                     "builtinOptionsType": one.Conv2DOptions,
                     "builtinOptions": made("Conv2DOptions", strideW=1, padding=1),
                 },
-                {
-                    "builtinOptionsType": one.WhileOptions,
-                    "builtinOptions": made("WhileOptions", condSubgraphIndex=graph, bodySubgraphIndex=0),
-                },
-                {"builtinOptionsType": one.IfOptions, "builtinOptions": made("IfOptions", thenSubgraphIndex=graph)},
-                {
-                    "builtinOptionsType": one.CallOnceOptions,
-                    "builtinOptions": made("CallOnceOptions", initSubgraphIndex=graph),
-                },
+                *_calls(draw, number, graphs),
                 {
                     "builtinOptionsType": one.VarHandleOptions,
                     "builtinOptions": made("VarHandleOptions", container=b"", sharedName=b"state"),
@@ -127,12 +144,6 @@ def operators(draw: Any, tensors: int, graphs: int) -> Any:
                 {
                     "builtinOptionsType": one.RandomOptions,
                     "builtinOptions": made("RandomOptions", seed=2**40, seed2=-1),
-                },
-                {
-                    "builtinOptions2Type": two.StableHLOCompositeOptions,
-                    "builtinOptions2": made(
-                        "StableHLOCompositeOptions", name=b"odml.norm", compositeAttributes=ints([1, 2, 3], "u1")
-                    ),
                 },
                 {"customOptions": ints([7, 0, 7], "u1")},
             ]
@@ -166,7 +177,7 @@ def models(draw: Any) -> bytes:
                 tensors=held,
                 inputs=ints(draw(ends)),
                 outputs=ints(draw(ends)),
-                operators=draw(st.lists(operators(len(held), total), max_size=4)),
+                operators=draw(st.lists(operators(len(held), number, total), max_size=4)),
                 name=b"main" if number == 0 else b"body",
             )
         )

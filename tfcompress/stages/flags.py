@@ -105,8 +105,7 @@ def _flags_of(owner: Any) -> tuple[Flag, ...]:
 
 
 def _flag(owner: type, field: dataclasses.Field[Any], note: Option, hint: Any, prefix: str) -> Flag:
-    value: Value
-    value, choices = _kind_of(hint) if note.table is None else ("choice", note.table)
+    value, choices = _kind_of(hint, note)
     return Flag(
         name=note.flag or f"--{prefix}{field.name}".replace("_", "-"),
         owner=owner,
@@ -130,7 +129,9 @@ def _default_of(field: dataclasses.Field[Any]) -> Any:
     return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
 
 
-def _kind_of(hint: Any) -> tuple[Value, Collection[Any]]:
+def _kind_of(hint: Any, note: Option) -> tuple[Value, Collection[Any]]:
+    if note.table is not None:
+        return "choice", note.table
     if isinstance(hint, types.UnionType):
         hint = next(each for each in get_args(hint) if each is not type(None))
     if get_origin(hint) is Literal:
