@@ -189,8 +189,8 @@ def test_data_larger_than_what_is_held_is_let_go_again(tmp_path):
     np.save(tmp_path / "y.npy", np.zeros(100_000, np.int64))
     code = (
         "import sys, edge_runner.child as child, edge_runner.flatbuffer as flatbuffer, edge_runner.environment as e\n"
-        "s = child.Session(lambda text: None)\n"
-        "facts = flatbuffer.read(open(sys.argv[1], 'rb').read())\n"
+        "s = child.ChildSession(lambda text: None)\n"
+        "facts = flatbuffer.read_facts(open(sys.argv[1], 'rb').read())\n"
         "names = {'inputs': facts.inputs, 'outputs': facts.outputs}\n"
         "s.answer(dict(do='open', path=sys.argv[1], runtime='litert', threads=1, kernels='default', affinity=None,\n"
         "    names=names, data=sys.argv[2], labels=sys.argv[3], expects={}, shapes={}, seed=0))\n"
