@@ -47,6 +47,11 @@ def test_every_help_is_light(words: list[str]) -> None:
     assert not loaded.intersection(HEAVY)
 
 
+def test_a_model_file_is_looked_into_without_either_keras() -> None:
+    loaded = loaded_by("import tfcompress.models.loading, tfcompress.models.probing")
+    assert not loaded.intersection({"keras", "tf_keras", "tensorflow", "tensorflow_model_optimization"})
+
+
 def test_a_model_file_is_judged_without_anything_heavy() -> None:
     script = (
         "from tfcompress.safety.pure_functions import is_pure_function\n"

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from tfcompress.errors import UnsupportedError
-from tfcompress.models.copies import model_copy
 from tfcompress.models.graph import is_graph
 from tfcompress.models.keras_private import all_layers
 from tfcompress.models.kinds import graph_of, keras_of, library
@@ -98,6 +97,8 @@ def float32_policy() -> Iterator[None]:
 
 def _rebuilt(model: Any) -> Any | None:
     """Return the model built again; None: Keras cannot."""
+    from tfcompress.models.copies import model_copy
+
     try:
         if not is_graph(model):
             return _subclassed(model) if keras_of(model) == "keras3" else None
