@@ -96,7 +96,7 @@ def test_sequential_configs_of_keras_2_1_are_read(tf_keras, tmp_path):
 def test_a_saved_model_can_be_exported_only(keras_module, tmp_path):
     model = build(small_models.mlp, keras_module)
     folder = tmp_path / "saved"
-    model.export(folder) if keras_module.__name__ == "keras" else model.save(folder)
+    model.export(folder)
     loaded = load(folder)
     assert (loaded.writer, loaded.saved_model, loaded.native, loaded.keras3) == ("savedmodel", folder, folder, None)
     assert len(loaded.sha256) == 64
