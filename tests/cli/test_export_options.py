@@ -16,7 +16,7 @@ from tfcompress.cli.main import run
 from tfcompress.cli.options import DATA_FLAGS
 from tfcompress.errors import RecipeError, UsageError
 from tfcompress.recipe import QAT, Channels, Cluster, Export, Prune, Recipe, Train
-from tfcompress.stages.flags import Flag, asking, flags_of, naming, stage_flags
+from tfcompress.stages.flags import ENGINE, Flag, asking, flags_of, naming, stage_flags
 from tfcompress.stages.stage import Stage
 from tfcompress.stages.table import STAGES
 
@@ -90,6 +90,8 @@ def recipes_by(option: click.Option, flag: Flag, calls: Calls, capfd: pytest.Cap
     base = ["export", "model.h5", "--data", "data.npz"]
     if issubclass(flag.owner, Stage):
         base += [] if flag.option.asks else asking_words(flag.owner)
+        alone = flag.field == ENGINE and len(flag.owner.engines) == 1  # a choice only beside a stage that leaves one
+        base += asking_words(Prune) if alone else []
     else:
         base = [*context(option), "--data", "data.npz"]
     found = []
