@@ -26,7 +26,7 @@ def check(model: Any, recipe: Recipe, *, has_data: bool, output: Path | None = N
     """
     qat = False
     if isinstance(model, str | Path):
-        from tfcompress.models.loading import probe
+        from tfcompress.models.probing import probe
 
         info = probe(Path(model))
         if info.kind == "tflite":
