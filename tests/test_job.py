@@ -1,10 +1,12 @@
+import h5py
 import numpy as np
 import pytest
 
 from tests.engines.tiny_networks import convolutional, dense, fit_, images, kernel, vectors
 from tfcompress.errors import UnsupportedError, UsageError
 from tfcompress.job import attach
-from tfcompress.recipe import QAT, Cluster, Prune, Train
+from tfcompress.recipe import QAT, Cluster, Prune, Recipe, Train
+from tfcompress.workbench import compress
 
 tf = pytest.importorskip("tensorflow")
 
@@ -57,6 +59,37 @@ def test_early_stopping_waits_for_the_sparsity_that_was_asked():
     job.finish()
     assert [p.got for p in job.promises()] == [0.75, 0.75]
     assert job.notes == []
+
+
+@pytest.mark.slow
+def test_all_stages_of_tfmot_are_saved_as_h5_with_their_optimizer_at_every_epoch(tmp_path):
+    import tf_keras
+
+    inputs, labels = images()
+    stages = [Prune(sparsity=0.5, engine="tfmot"), Cluster(clusters=8, engine="tfmot"), QAT(engine="tfmot")]
+    job = attach(convolutional(tf_keras), *stages)
+    job.model.compile("adam", tf_keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    saving = tf_keras.callbacks.ModelCheckpoint(str(tmp_path / "last.h5"))
+    job.model.fit(inputs, labels, batch_size=8, epochs=2, verbose=0, callbacks=[saving, *job.callbacks])
+    job.finish()
+    with h5py.File(tmp_path / "last.h5") as file:
+        names = list(file["optimizer_weights"].attrs["weight_names"])
+    assert len({name for name in map(str, names) if "cluster_centroids" in name}) == 8  # two slots of four layers
+    assert {p.layer for p in job.promises()} == {"first", "second", "hidden", "logits"}
+
+
+@pytest.mark.slow
+def test_an_unnamed_input_is_trained_with_tfmot():
+    import tf_keras
+
+    inputs, labels = vectors()
+    unnamed = tf_keras.Input(inputs.shape[1:])
+    model = tf_keras.Model(unnamed, tf_keras.layers.Dense(int(labels.max()) + 1)(unnamed))
+    train = Train(epochs=1, batch_size=8)
+    recipe = Recipe(stages=(Prune(sparsity=0.5, engine="tfmot"),), train=train)
+    data = {"x_train": inputs, "y_train": labels, "x_test": inputs, "y_test": labels}
+    result = compress(model, recipe, data, progress=False)
+    assert result.report.result.score.samples == len(labels)
 
 
 @pytest.mark.slow

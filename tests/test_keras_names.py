@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tfcompress.export_choices import RUNTIMES
-from tfcompress.keras_names import LOSSES, OPTIMIZERS
+from tfcompress.keras_names import DATASETS, LOSSES, OPTIMIZERS
 
 ABSTRACT = {"lossscaleoptimizer", "multioptimizer", "optimizer", "optimizermap", "loss", "lossfunctionwrapper"}
 """What makes an optimizer or a loss of others, and what they are made from."""
@@ -58,3 +58,9 @@ def test_the_runtimes_that_a_recipe_may_name_are_those_that_are_measured() -> No
     from tfcompress.tflite.interpret import Runtime
 
     assert set(RUNTIMES) == set(get_args(Runtime))
+
+
+def test_every_data_set_of_keras_can_be_named_and_no_other() -> None:
+    import keras
+
+    assert {name for name, item in vars(keras.datasets).items() if hasattr(item, "load_data")} == set(DATASETS)

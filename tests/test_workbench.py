@@ -131,6 +131,12 @@ def test_the_output_folder_holds_all_that_was_said(folder: Path, here: Path) -> 
     assert about["recipe"] == report.recipe
 
 
+def test_as_many_test_samples_are_written_as_were_asked_for(folder: Path, here: Path) -> None:
+    exported(folder, "net2.h5", "--data", str(folder / "data.npz"), "--test-samples", "7")
+    with np.load(here / "out" / "test-samples.npz") as samples:
+        assert (len(samples["x.image"]), len(samples["y"])) == (7, 7)
+
+
 def test_a_quantization_aware_model_is_exported_at_once_by_the_literal_command(folder: Path, here: Path) -> None:
     exported(folder, "net2.h5", "--qat", "--epochs", "1")
     first = (here / "out" / "net2-qat-int8.tflite").read_bytes()

@@ -2,6 +2,18 @@
 
 from __future__ import annotations
 
+DATASETS = (
+    "boston_housing",
+    "california_housing",
+    "cifar10",
+    "cifar100",
+    "fashion_mnist",
+    "imdb",
+    "mnist",
+    "reuters",
+)
+"""Data sets that Keras downloads (``keras.datasets``)."""
+
 OPTIMIZERS = (
     "adadelta",
     "adafactor",

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from tfcompress.tasks.task import Evaluation
     from tfcompress.tflite.export import TFLiteModel
 
+RUNNER_SAMPLES = 1000
+"""Most test samples written for edge_runner, where nobody says how many."""
+
 
 @dataclass(frozen=True)
 class FloatFile:
@@ -233,7 +236,7 @@ def write_output(
     data: BoundData | None,
     log: Path | None,
     *,
-    limit: int,
+    test_samples: int | None,
     vocabularies: Mapping[str, Sequence[str]] | None = None,
 ) -> None:
     """Write the output folder: the file, the recipe, the report (JSON and HTML), test samples and the log.
@@ -243,9 +246,10 @@ def write_output(
         made: the report.
         tflite: the file.
         recipe: what was run.
-        data: its first *limit* test samples are written for edge_runner; None: none.
+        data: test samples of it are written for edge_runner; None: none.
         log: what libraries printed; None: no log.
-        limit: most samples written.
+        test_samples: how many of them, whatever their size; None: at most :data:`RUNNER_SAMPLES`, and as many as fit
+            into :data:`~tfcompress.data.runner_file.MOST_BYTES`.
         vocabularies: words that the device has to look up by its own means, by the name of the file's input, or of the
             layer that stood before it: each becomes ``NAME.vocabulary.txt``, a word a line in the order of its number.
 
@@ -260,9 +264,16 @@ def write_output(
         files.write_atomic(folder / f"{name.replace('/', '_')}.vocabulary.txt", "".join(f"{line}\n" for line in lines))
     files.write_atomic(folder / "recipe.toml", recipe.to_toml())
     if data is not None and data.test is not None:
-        data.write_for_runner(folder / "test-samples.npz", limit, input_dtype=recipe.export.io_dtype)
+        _write_test_samples(folder / "test-samples.npz", data, test_samples, recipe.export.io_dtype)
     if log is not None and log.is_file():
         with files.output_errors(folder / "log.txt"):
             shutil.copyfile(log, folder / "log.txt")
     files.write_atomic(folder / "report.html", to_html(made))
     made.save(folder / "report.json")
+
+
+def _write_test_samples(path: Path, data: BoundData, count: int | None, input_dtype: str | None) -> None:
+    if count is None:
+        data.write_for_runner(path, RUNNER_SAMPLES, input_dtype=input_dtype)
+    else:
+        data.write_for_runner(path, count, most_bytes=None, input_dtype=input_dtype)

@@ -28,7 +28,7 @@ def check_preconditions(
     """
     qat = False
     if isinstance(model, str | Path):
-        from tfcompress.models.loading import probe
+        from tfcompress.models.probing import probe
 
         info = probe(Path(model))
         if info.kind == "tflite":

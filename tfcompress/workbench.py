@@ -35,9 +35,6 @@ if TYPE_CHECKING:
     from tfcompress.tflite.convert import ConverterProcess
     from tfcompress.tflite.export import TFLiteModel
 
-RUNNER_SAMPLES = 1000
-"""Most test samples written for edge_runner."""
-
 
 @dataclass(frozen=True)
 class Result:
@@ -288,13 +285,21 @@ class Workbench:
             seed=seed,
         )
 
-    def run(self, recipe: Recipe | str | Path, *, output: str | Path | None = None, force: bool = False) -> Result:
+    def run(
+        self,
+        recipe: Recipe | str | Path,
+        *,
+        output: str | Path | None = None,
+        force: bool = False,
+        test_samples: int | None = None,
+    ) -> Result:
         """Run a recipe, from the model as it came to the report.
 
         Args:
             recipe: what to do; a named recipe or a .toml file also by its name.
             output: folder to write; None: nothing is written.
             force: replace an existing output folder.
+            test_samples: how many test samples are written for edge_runner; None: 1,000, or as many as fit into 32 MB.
 
         Raises:
             TfcompressError: one of its classes (see :mod:`tfcompress.errors`); nothing has been written then.
@@ -309,7 +314,7 @@ class Workbench:
             return self._finished(run, None)
         key = run_key(run.loaded, run.data, recipe)
         with files.output_folder(target, key=key, force=force) as folder:
-            result = self._finished(run, folder)
+            result = self._finished(run, folder, test_samples)
         return Result(result.model, result.tflite, result.report, target)
 
     def _opened(self, recipe: Recipe) -> Run:
@@ -331,7 +336,7 @@ class Workbench:
             run.warn(warning)
         return run
 
-    def _finished(self, run: Run, folder: Path | None) -> Result:
+    def _finished(self, run: Run, folder: Path | None, test_samples: int | None = None) -> Result:
         """Do the line from the loaded model to the report."""
         recipe, data = run.recipe, run.data
         baseline = self._baseline_of(run)
@@ -365,7 +370,7 @@ class Workbench:
                     recipe,
                     data,
                     self._log,
-                    limit=RUNNER_SAMPLES,
+                    test_samples=test_samples,
                     vocabularies=run.loaded.vocabularies,
                 )
         return Result(model, tflite, made, None)
@@ -422,6 +427,7 @@ def compress(
     *,
     output: str | Path | None = None,
     force: bool = False,
+    test_samples: int | None = None,
     trust: bool = False,
     custom: Sequence[str] = (),
     limits: LoadLimits | None = None,
@@ -438,6 +444,7 @@ def compress(
         data: what :func:`tfcompress.load_data` takes or gives; needed by stages and by int8.
         output: folder to write; None: nothing is written.
         force: replace an existing output folder.
+        test_samples: how many test samples are written for edge_runner; None: 1,000, or as many as fit into 32 MB.
         trust: run code that the model file holds.
         custom: ``module:name`` of custom layers or functions that the file needs.
         limits: time and memory that loading the file may take; None: the default ones.
@@ -448,7 +455,7 @@ def compress(
         TfcompressError: one of its classes (see :mod:`tfcompress.errors`); nothing has been written then.
     """
     with Workbench(model, data, trust=trust, custom=custom, limits=limits, progress=progress, log=log) as bench:
-        return bench.run(recipe, output=output, force=force)
+        return bench.run(recipe, output=output, force=force, test_samples=test_samples)
 
 
 def _promises_kept(trained: Trained | None, tflite: TFLiteModel) -> list[str]:

@@ -135,6 +135,14 @@ def test_training_and_export_flags_are_laid_over_a_named_recipe() -> None:
         ({"criterion": "movement", "channels": 0.5}, "--criterion must be one of l1, l2, .* with --channels"),
         ({"engine": "native"}, "--engine would do nothing: nothing is trained without a stage"),
         ({"engine": "native", "recipe": "qat-int8"}, "--engine would do nothing: --recipe says it"),
+        (
+            {"engine": "native", "channels": 0.5},
+            "--engine would do nothing: there is no choice, --channels only works in Keras 3",
+        ),
+        (
+            {"engine": "auto", "channels": 0.5, "distill": True},
+            "--engine would do nothing: there is no choice, --channels and --distill only work in Keras 3",
+        ),
         ({"engine": "tfmot", "channels": 0.5}, "--channels works in Keras 3, with the native engine"),
         (
             {"engine": "tfmot", "distill": True},

@@ -16,7 +16,7 @@ from tfcompress.cli.main import run_command
 from tfcompress.cli.options import DATA_FLAGS
 from tfcompress.errors import RecipeError, UsageError
 from tfcompress.recipe import QAT, Channels, Cluster, Export, Prune, Recipe, Train
-from tfcompress.stages.flags import Flag, asking, flags_of, naming, stage_flags
+from tfcompress.stages.flags import ENGINE, Flag, asking, flags_of, naming, stage_flags
 from tfcompress.stages.stage import Stage
 from tfcompress.stages.stage_table import STAGES
 
@@ -43,7 +43,7 @@ def context(option: click.Option) -> list[str]:
     """Return a command line on which the option means something."""
     words = ["export", "model.h5"]
     owners = {flag.key: each for each in stage_flags().values() for flag in each[:1]}
-    if option.name in DATA_FLAGS[1:] or option.name == "holdout":
+    if option.name in DATA_FLAGS[1:] or option.name in ("holdout", "test_samples"):
         return [*words, "--data", "data.npz"]
     if option.name in owners:
         flags = owners[option.name]
@@ -90,6 +90,8 @@ def recipes_by(option: click.Option, flag: Flag, calls: Calls, capfd: pytest.Cap
     base = ["export", "model.h5", "--data", "data.npz"]
     if issubclass(flag.owner, Stage):
         base += [] if flag.option.asks else asking_words(flag.owner)
+        alone = flag.field == ENGINE and len(flag.owner.engines) == 1  # a choice only beside a stage that leaves one
+        base += asking_words(Prune) if alone else []
     else:
         base = [*context(option), "--data", "data.npz"]
     found = []
@@ -219,3 +221,8 @@ def test_a_shared_flag_is_for_each_stage_that_can_have_its_value(calls: Calls) -
 def test_an_error_that_no_flag_made_is_as_it_was() -> None:
     with pytest.raises(RecipeError, match=r"^prune.sparsity must be"), naming({"train.epochs": "--epochs"}):
         Prune(sparsity=2)
+
+
+def test_test_samples_without_data_are_refused(calls: Calls) -> None:
+    with pytest.raises(UsageError, match="--test-samples would do nothing: there is no --data"):
+        command.main(args=["model.h5", "--test-samples", "5"], prog_name="export", standalone_mode=False)

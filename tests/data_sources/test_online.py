@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import subprocess
 import sys
 import types
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,6 +30,18 @@ def test_keras_data_sets_come_with_both_splits(monkeypatch: pytest.MonkeyPatch) 
 def test_an_unknown_keras_data_set_is_refused_with_the_nearest() -> None:
     with pytest.raises(DataError, match=r"'keras:mnits' must name one of .*mnist.*\(did you mean 'mnist'\?\)"):
         load_data("keras:mnits")
+
+
+def test_a_misspelt_keras_data_set_is_refused_before_a_keras_is_imported() -> None:
+    program = (
+        "import sys\nfrom tfcompress.cli.main import run_command\n"
+        "code = run_command(['export', sys.argv[1], '--quantize', 'int8', '--data', 'keras:mnits'])\n"
+        "print(code, sorted({'keras', 'tensorflow'} & set(sys.modules)))"
+    )
+    file = Path(__file__).parents[1] / "models" / "older_files" / "cluster.keras"
+    done = subprocess.run([sys.executable, "-c", program, str(file)], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "4 []"
+    assert "did you mean 'mnist'?" in done.stderr
 
 
 def test_a_download_that_fails_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -79,6 +80,39 @@ def test_ragged_tensors_are_refused() -> None:
     ragged = tf.data.Dataset.from_tensor_slices(tf.ragged.constant([[1.0], [1.0, 2.0]]))
     with pytest.raises(DataError, match="must give dense tensors of known rank, it gives RaggedTensorSpec"):
         load_data(ragged).bind(model(2))
+
+
+WORDS = np.array(["low", "high", "mid", "high"])
+
+
+def batches_of_words() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    for start in (0, 2):
+        yield np.ones((2, 2), np.float32), WORDS[start : start + 2]
+
+
+@pytest.mark.parametrize("given", ["tf.data", "tf.data in batches", "generator", "function"])
+def test_text_labels_are_numbered_by_the_classes_that_are_given(given: str) -> None:
+    data: Any = {
+        "tf.data": lambda: tf_dataset(np.ones((4, 2), np.float32), WORDS),
+        "tf.data in batches": lambda: tf_dataset(np.ones((4, 2), np.float32), WORDS).batch(3),
+        "generator": batches_of_words,
+        "function": lambda: batches_of_words,
+    }[given]()
+    bound = load_data(data, classes=["low", "mid", "high"]).bind(model(2, classes=3), holdout=None)
+    found = np.concatenate([y for _, y in bound.test.batches(4)])  # type: ignore[union-attr, arg-type]
+    assert found.tolist() == [0, 2, 1, 2]
+    assert "classes: 0 = low, 1 = mid, 2 = high" in bound.dataset.remarks
+
+
+def test_a_text_label_that_is_none_of_the_classes_is_refused() -> None:
+    with pytest.raises(DataError, match=r"y of arrays in memory.*holds the class 'mid', which is none of the 2 names"):
+        load_data(tf_dataset(np.ones((4, 2), np.float32), WORDS), classes=["low", "high"]).bind(model(2, classes=2))
+
+
+def test_whole_numbers_in_a_stream_are_names_where_the_names_given_are() -> None:
+    data = tf_dataset(np.ones((3, 2), np.float32), np.array([1, 3, 2]))
+    bound = load_data(data, classes=["3", "1", "2"]).bind(model(2, classes=3), holdout=None)
+    assert np.concatenate([y for _, y in bound.test.batches(4)]).tolist() == [1, 0, 2]  # type: ignore[union-attr, arg-type]
 
 
 def test_text_labels_are_refused() -> None:

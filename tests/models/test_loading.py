@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
+import tfcompress as tfc
 from tests.models import small_models
 from tests.models.small_models import build
 from tfcompress.errors import ModelError, UnsupportedError, UntrustedCodeError, UsageError
@@ -96,7 +97,7 @@ def test_sequential_configs_of_keras_2_1_are_read(tf_keras, tmp_path):
 def test_a_saved_model_can_be_exported_only(keras_module, tmp_path):
     model = build(small_models.mlp, keras_module)
     folder = tmp_path / "saved"
-    model.export(folder) if keras_module.__name__ == "keras" else model.save(folder)
+    model.export(folder)
     loaded = load_model(folder)
     assert (loaded.writer, loaded.saved_model, loaded.native, loaded.keras3) == ("savedmodel", folder, folder, None)
     assert len(loaded.sha256) == 64
@@ -244,10 +245,22 @@ def test_custom_objects_that_are_not_there_are_refused(custom, message, keras):
         load_model(build(small_models.mlp, keras), custom=[custom])
 
 
-def test_a_tflite_file_is_refused_where_a_keras_model_is_needed(tmp_path):
-    (tmp_path / "model.h5").write_bytes(b"\x1c\x00\x00\x00TFL3" + bytes(100))
+@pytest.mark.parametrize(
+    "way",
+    [
+        load_model,
+        tfc.load_model,
+        tfc.export,
+        lambda path: tfc.compress(path, tfc.Recipe(), progress=False),
+        lambda path: tfc.Workbench(path, progress=False).loaded,
+    ],
+    ids=["load", "load_model", "export", "compress", "Workbench"],
+)
+def test_a_tflite_file_given_as_a_model_is_one_class_of_error_wherever_it_is_given(way, tmp_path):
+    path = tmp_path / "model.tflite"
+    path.write_bytes(b"\x1c\0\0\0TFL3" + bytes(100))
     with pytest.raises(ModelError, match="is a TFLite file already; give the Keras model it was made from"):
-        load_model(tmp_path / "model.h5")
+        way(str(path))
 
 
 def test_weights_that_do_not_fit_the_configuration_are_one_clear_line(tf_keras, tmp_path):

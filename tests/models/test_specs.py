@@ -38,6 +38,15 @@ def test_random_inputs_are_the_same_for_the_same_seed_and_fit_the_specs():
     assert not np.array_equal(first["x"], other["x"])
 
 
+def test_random_sequences_end_in_padding_where_the_model_tells_it():
+    signature = Signature((TensorSpec("steps", (30, 4), "float32"), TensorSpec("flat", (5,), "float32")), ())
+    drawn = random_inputs(signature, 50, 0, padding=-1.0)
+    padded = (drawn["steps"] == -1).all(-1)
+    assert set(padded.sum(-1)) == {1, 2, 3}
+    assert all((np.diff(row.astype(int)) >= 0).all() for row in padded)
+    assert (drawn["flat"] != -1).all()
+
+
 def test_random_inputs_refuse_what_is_not_numeric():
     with pytest.raises(UnsupportedError, match="input 'text' must hold numbers, it holds string"):
         random_inputs(Signature((TensorSpec("text", (), "string"),), ()), 1, 0)

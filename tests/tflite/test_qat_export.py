@@ -10,9 +10,11 @@ from tfcompress.errors import ContractError, DataError, UnsupportedError, UsageE
 from tfcompress.job import attach
 from tfcompress.quantization.post_training import calibrated
 from tfcompress.recipe import QAT, Export
+from tfcompress.tflite import attempt
 from tfcompress.tflite.convert import ConverterProcess
 from tfcompress.tflite.export import export
 from tfcompress.tflite.flatbuffer import read_model_file
+from tfcompress.tflite.interpret import InterpreterProcess
 
 keras = pytest.importorskip("keras")
 L = keras.layers
@@ -206,6 +208,45 @@ def test_masked_recurrent_layers_become_int8_and_equal_their_integers_on_padded_
     assert (found.exact.equal, found.exact.rounded) == (1.0, ())
     plain_file = export(model, Export(), data=data, converter=converter).verification
     assert (plain_file.agreement[0].sqnr_db or 0) > 100
+
+
+@pytest.mark.parametrize("quantize", ["none", "dynamic"])
+@pytest.mark.parametrize("kind", ["LSTM", "GRU", "Bidirectional"])
+def test_float_files_of_tf_keras_pass_over_padding_as_keras_does(tf_keras, converter, kind, quantize, tmp_path) -> None:
+    """A fused LSTM op has no mask: where there is one, the converter must not choose it."""
+    tf_keras.utils.set_random_seed(0)
+    layers, generator = tf_keras.layers, np.random.default_rng(0)
+    embedding = layers.Embedding(
+        30, 16, mask_zero=True, embeddings_initializer=tf_keras.initializers.RandomNormal(stddev=2.0)
+    )
+    recurrent = layers.Bidirectional(layers.LSTM(16)) if kind == "Bidirectional" else getattr(layers, kind)(32)
+    inputs = tf_keras.Input((12,), dtype="int32", name="tokens")
+    model = tf_keras.Sequential([inputs, embedding, recurrent, layers.Dense(3, name="answer")])
+    model.save(tmp_path / "model.h5")
+    known = np.arange(12) < 1 + np.arange(24)[:, np.newaxis] % 11
+    tokens = (generator.integers(1, 30, (24, 12)) * known).astype("int32")
+    file = export(tmp_path / "model.h5", Export(quantize=quantize), data=tokens, converter=converter)
+    with InterpreterProcess(file.content) as interpreter:
+        found = interpreter.run({"tokens": tokens})["answer"]
+    expected = model.predict(tokens, verbose=0)
+    unmasked = model.layers[-1](recurrent(embedding(tokens).numpy())).numpy()
+    np.testing.assert_allclose(found, expected, atol=1e-5 if quantize == "none" else 0.05)
+    assert np.abs(unmasked - expected).max() > 0.2  # so that dropping the mask would be seen
+
+
+@pytest.mark.parametrize("kind", ["Masking", "no mask"])
+def test_files_are_compared_on_padded_sequences_where_the_model_tells_padding(
+    keras, converter, kind, monkeypatch
+) -> None:
+    layers = keras.layers
+    front = [layers.Masking(mask_value=-1.0)] if kind == "Masking" else []
+    model = keras.Sequential([keras.Input((12, 3), name="steps"), *front, layers.LSTM(4), layers.Dense(2)])
+    seen = []
+    drawing = attempt.random_inputs
+    monkeypatch.setattr(attempt, "random_inputs", lambda *args, **more: seen.append(drawing(*args, **more)) or seen[-1])
+    found = export(model, Export(), converter=converter).verification
+    assert (seen[0]["steps"] == -1).all(-1).any() == (kind == "Masking")
+    assert (found.agreement[0].sqnr_db or 0) > 100
 
 
 @pytest.mark.parametrize("function", ["argmax", "top_k"])

@@ -39,6 +39,13 @@ SEVERAL = "Several stages"
 
 _OUTPUT = (
     GroupedOption(["-o", "--output"], group=OUTPUT, metavar="FOLDER", help="Where to write. [default: MODEL-RECIPE]"),
+    GroupedOption(
+        ["--test-samples"],
+        group=OUTPUT,
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Test samples written for edge_runner, drawn at random. [default: 1000, or as many as fit into 32 MB]",
+    ),
     GroupedOption(["--force"], group=OUTPUT, is_flag=True, help="Replace an existing output folder."),
     GroupedOption(
         ["--json", "as_json"], group=OUTPUT, is_flag=True, help="Print the report as JSON instead of a table."
@@ -49,11 +56,20 @@ _QUANTIZE = next(flag for flag in flags_of(Export) if flag.field == "quantize")
 
 
 def run_export(
-    model: str, output: str | None, force: bool, as_json: bool, loading: dict[str, Any], **flags: Any
+    model: str,
+    output: str | None,
+    force: bool,
+    as_json: bool,
+    loading: dict[str, Any],
+    test_samples: int | None,
+    **flags: Any,
 ) -> None:
     """Do what the command line asks for, and print the report."""
     recipe = read_recipe(flags)
     refuse_lonely_flags(flags)
+    if test_samples is not None and flags["data"] is None:
+        msg = "--test-samples would do nothing: there is no --data"
+        raise UsageError(msg)
     from tfcompress.cli.terminal import terminal
 
     with terminal() as screen:
@@ -64,7 +80,7 @@ def run_export(
         check_preconditions(model, recipe, has_data=flags["data"] is not None, output=target, force=force)
         data = None if flags["data"] is None else open_data(**{name: flags[name] for name in DATA_FLAGS})
         with Workbench(model, data, **loading, progress=screen.progress, log=screen.log) as bench:
-            result = bench.run(recipe, output=target, force=force)
+            result = bench.run(recipe, output=target, force=force, test_samples=test_samples)
         if as_json:
             screen.write(result.report.to_json() + "\n")
             return

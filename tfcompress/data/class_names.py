@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,8 +14,11 @@ from tfcompress import plain
 from tfcompress.data.arrays import CLASS_NAME_BYTES, CLASSES, ArraySplit
 from tfcompress.data.labels import is_text
 from tfcompress.data.ondisk import Rows
-from tfcompress.data.raw import RawSplit
+from tfcompress.data.raw import RawSplit, RowSplit, Stored, Stream
 from tfcompress.errors import DataError, UsageError, nearest
+
+if TYPE_CHECKING:
+    from tfcompress.models.specs import Signature
 
 LISTED = 10
 """Most names that a line lists."""
@@ -141,7 +145,7 @@ def coded(splits: Mapping[str, RawSplit], given: Sequence[str], stored: Sequence
     Whole numbers count as names where the names given are whole numbers themselves: ``--classes 3,1,2``.
 
     Args:
-        splits: arrays; what is no array is left as it is.
+        splits: arrays, and what is read from front to back; names in the latter become numbers only by *given*.
         given: by the user; they come before
         stored: those beside the data.
         source: what messages call the data.
@@ -152,6 +156,11 @@ def coded(splits: Mapping[str, RawSplit], given: Sequence[str], stored: Sequence
     names = tuple(given or stored)
     as_numbers = bool(given) and all(name.isdecimal() for name in given)
     found = {name: rows for name, split in splits.items() if (rows := _labels(split, as_numbers)) is not None}
+    if given:
+        splits = {
+            name: split if isinstance(split, ArraySplit) else NamedSplit(split, tuple(given), as_numbers)
+            for name, split in splits.items()
+        }
     if not found:
         return Named(dict(splits), names, notes=said(given))
     _check_forms(splits, found, source)
@@ -230,3 +239,74 @@ class CodedRows:
         values, inverse = np.unique(self._rows.take(rows), return_inverse=True)
         places = np.array([self._places[_text(value)] for value in values], np.int64)
         return np.asarray(places[inverse.reshape(len(rows))])
+
+
+@dataclass(frozen=True)
+class NamedSplit:
+    """A split whose labels may be names, which its elements tell only when they are read.
+
+    Attributes:
+        split: as the user gave it.
+        names: of the classes, in the order of their numbers.
+        as_numbers: whether whole numbers are names, too.
+    """
+
+    split: RawSplit
+    names: tuple[str, ...]
+    as_numbers: bool = False
+
+    @property
+    def x_name(self) -> str:
+        """What messages call the inputs."""
+        return self.split.x_name
+
+    @property
+    def y_name(self) -> str:
+        """What messages call the labels."""
+        return self.split.y_name
+
+    def fit(self, signature: Signature) -> RowSplit | Stream:
+        """Make it readable for a model, with numbers for names.
+
+        Raises:
+            DataError: the data cannot serve such a model.
+        """
+        fitted = self.split.fit(signature)
+        if isinstance(fitted, RowSplit):
+            return fitted
+        return NamedStream(fitted, self.names, self.y_name, "USiu" if self.as_numbers else "US")
+
+
+@dataclass(frozen=True)
+class NamedStream:
+    """A stream whose labels are class names, as numbers; labels of other kinds stay what they are.
+
+    Attributes:
+        stream: gives the names as text or bytes.
+        names: in the order of their numbers.
+        where: what messages call the labels.
+        kinds: NumPy's letters of the dtypes that are names.
+    """
+
+    stream: Stream
+    names: tuple[str, ...]
+    where: str
+    kinds: str = "US"
+
+    def chunks(self) -> Iterator[Stored]:
+        """Yield the stream's chunks with numbers for labels.
+
+        Raises:
+            DataError: a name that is none of :attr:`names`.
+        """
+        places = {name: place for place, name in enumerate(self.names)}
+        for chunk in self.stream.chunks():
+            named = (
+                isinstance(chunk.y, np.ndarray) and chunk.y.dtype.kind in self.kinds and chunk.y.shape[1:] in ((), (1,))
+            )
+            yield chunk._replace(y=self._numbers(chunk.y, places)) if named else chunk
+
+    def _numbers(self, labels: Any, places: Mapping[str, int]) -> np.ndarray:
+        texts = [_text(label) for label in labels.reshape(-1).tolist()]
+        in_order(texts, self.names, self.where)
+        return np.array([places[text] for text in texts], np.int64)

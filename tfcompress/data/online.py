@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import types
 from typing import Any
 
 from tfcompress.errors import DataError, MissingDependencyError, nearest
+from tfcompress.keras_names import DATASETS
 
 
 def load_keras(name: str) -> dict[str, Any]:
@@ -14,15 +14,13 @@ def load_keras(name: str) -> dict[str, Any]:
     Raises:
         DataError: Keras has no such data set, or it cannot be downloaded.
     """
+    if name not in DATASETS:
+        msg = f"data 'keras:{name}' must name one of {', '.join(DATASETS)}{nearest(name, DATASETS)}"
+        raise DataError(msg)
     import keras
 
-    modules = {n: v for n, v in vars(keras.datasets).items() if isinstance(v, types.ModuleType)}
-    known = sorted(n for n, v in modules.items() if hasattr(v, "load_data"))
-    if name not in known:
-        msg = f"data 'keras:{name}' must name one of {', '.join(known)}{nearest(name, known)}"
-        raise DataError(msg)
     try:
-        train, test = modules[name].load_data()
+        train, test = getattr(keras.datasets, name).load_data()
     except Exception as error:
         msg = f"data 'keras:{name}' cannot be downloaded: {str(error).splitlines()[0]}"
         raise DataError(msg) from error

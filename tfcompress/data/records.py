@@ -22,7 +22,7 @@ import io
 import math
 import os
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,10 +31,9 @@ import numpy as np
 
 from tfcompress import plain
 from tfcompress.data import image_header, memory
-from tfcompress.data.class_names import in_order
+from tfcompress.data.class_names import NamedStream
 from tfcompress.data.decoding import decoded
 from tfcompress.data.npy_header import AXES
-from tfcompress.data.raw import Stored
 from tfcompress.data.streams import CHUNK, TfStream
 from tfcompress.errors import DataError, nearest
 
@@ -209,36 +208,6 @@ class RecordSplit:
         stream = TfStream(parsed.batch(CHUNK).prefetch(2), ", ".join(path.name for path in self.files[:3]), signature)
         label = self.description.label
         return NamedStream(stream, self.names, self.y_name) if label and label.kind == "text" else stream
-
-
-@dataclass(frozen=True)
-class NamedStream:
-    """A stream whose labels are class names, as numbers.
-
-    Attributes:
-        stream: gives the names as bytes.
-        names: in the order of their numbers.
-        where: what messages call the labels.
-    """
-
-    stream: TfStream
-    names: tuple[str, ...]
-    where: str
-
-    def chunks(self) -> Iterator[Stored]:
-        """Yield the stream's chunks with numbers for labels.
-
-        Raises:
-            DataError: a name that is none of :attr:`names`.
-        """
-        places = {name: place for place, name in enumerate(self.names)}
-        for chunk in self.stream.chunks():
-            yield chunk._replace(y=self._numbers(chunk.y, places))
-
-    def _numbers(self, labels: Any, places: Mapping[str, int]) -> np.ndarray:
-        texts = [label.decode("utf-8", "backslashreplace") for label in labels.tolist()]
-        in_order(texts, self.names, self.where)
-        return np.array([places[text] for text in texts], np.int64)
 
 
 def check_framing(path: Path) -> None:

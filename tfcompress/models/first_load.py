@@ -97,8 +97,8 @@ class FirstLoad:
             }
         )
 
-    def finish(self) -> None:
-        """Wait until the child has loaded the file.
+    def finish(self) -> dict[str, Any]:
+        """Wait until the child has loaded the file, and return its answer.
 
         Raises:
             ModelError: it could not be loaded, took too long, too much memory, or killed the child.
@@ -106,7 +106,7 @@ class FirstLoad:
         """
         try:
             self._loader.receive(START_SECONDS)
-            taken = self._loader.receive(self._limits.seconds)["seconds"]
+            answered = self._loader.receive(self._limits.seconds)
         except WorkerAnswerError as answer:
             self._busy = answer.kind == "MemoryError"  # who knows what it still holds
             raise self._error(answer) from answer
@@ -115,8 +115,9 @@ class FirstLoad:
         except WorkerDiedError as death:
             raise self._unreadable(self._death(death.reason)) from death
         self._busy = False
-        if taken > self._limits.seconds:  # while the caller was busy itself
+        if answered["seconds"] > self._limits.seconds:  # while the caller was busy itself
             raise self._unreadable(self._slowness())
+        return answered
 
     def _error(self, answer: WorkerAnswerError) -> TfcompressError:
         if answer.kind == "MemoryError":

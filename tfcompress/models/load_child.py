@@ -2,7 +2,8 @@
 
 Request: ``ready``. Answer: ``{}``, once TensorFlow is imported.
 Or ``load`` (the file or folder), ``info`` (what was found in it), ``trust``, ``custom``, ``memory_bytes``.
-Answer: ``seconds`` that it took, when it could be loaded.
+Answer: ``seconds`` that it took, when it could be loaded, and why a SavedModel's layers could not be rebuilt, as
+``no_layers`` (None: they could; empty: it describes none).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tfcompress.errors import ModelError
+from tfcompress.errors import ModelError, TfcompressError
 from tfcompress.serve import serve
 
 _loaded: list[Any] = []
@@ -47,11 +48,12 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
         return {}
     started = time.perf_counter()
     with _memory_limited(request["memory_bytes"]):
-        _loaded.append(_load(request))
-    return {"seconds": time.perf_counter() - started}
+        model, no_layers = _load(request)
+        _loaded.append(model)
+    return {"seconds": time.perf_counter() - started, "no_layers": no_layers}
 
 
-def _load(request: dict[str, Any]) -> Any:
+def _load(request: dict[str, Any]) -> tuple[Any, str | None]:
     from tfcompress.models.custom_objects import import_objects
     from tfcompress.models.loading import read_file
     from tfcompress.models.probing import FileInfo
@@ -65,10 +67,25 @@ def _load(request: dict[str, Any]) -> Any:
         if info.kind == "savedmodel":
             check_trusted(path, trust=trust)
             _run_once(path)
-            return None
+            return _with_layers(path, objects)
         model = read_file(path, info, objects, trust=trust)
         _check_tensors(model, path)
-        return model
+        return model, None
+
+
+def _with_layers(path: Path, objects: dict[str, Any]) -> tuple[Any, str | None]:
+    """Return a SavedModel's layers, or why there are none."""
+    from tfcompress.models import saved_layers
+
+    if not saved_layers.describes_layers(path):
+        return None, ""
+    try:
+        model = saved_layers.rebuild(path, objects)
+        _check_tensors(model, path)
+        saved_layers.check_same(model, path)
+    except TfcompressError as error:
+        return None, str(error)
+    return model, None
 
 
 def forget_loaded() -> None:

@@ -27,6 +27,7 @@ from tfcompress.models.kinds import Kind, check_backend, graph_of, keras_of
 from tfcompress.models.lookups import SplitModel, behind_lookups
 from tfcompress.models.precision import in_float32
 from tfcompress.models.probing import FileInfo, probe
+from tfcompress.models.saved_layers import rebuild
 from tfcompress.models.savedmodel import check_trusted
 from tfcompress.models.signature import signature_of
 from tfcompress.safety.allowed_classes import import_our_layers, is_library, refused_names
@@ -180,9 +181,9 @@ def load_model(
         _check_code(path, info, trust=trust)
         first.start(path, info, trust=trust, custom=custom, limits=limits or LoadLimits())
         _import_keras(info)
-        first.finish()
+        answered = first.finish()
     if info.kind == "savedmodel":
-        return _from_folder(path, trust=trust)
+        return _from_folder(path, objects, answered["no_layers"], trust=trust)
     try:
         model = read_file(path, info, objects, trust=trust)
     except MemoryError as error:
@@ -216,12 +217,19 @@ def _from_object(model: Any) -> Loaded:
     return Loaded(model.name, None, writer, native, _refusal(native, qat=qat), qat, notes, vocabularies=words)
 
 
-def _from_folder(path: Path, *, trust: bool) -> Loaded:
+def _from_folder(path: Path, objects: Mapping[str, Any], no_layers: str | None, *, trust: bool) -> Loaded:
+    """Load a SavedModel: by its layers where the first load found that they compute the same, else as a graph."""
     check_trusted(path, trust=trust)
-    signature_of(path)
     files = sorted(file for file in path.rglob("*") if file.is_file())
     listed = "\n".join(f"{file.relative_to(path)} {sha256(file)}" for file in files)
-    return Loaded(str(path), sha256(listed.encode()), "savedmodel", path, SAVED_MODEL)
+    key = sha256(listed.encode())
+    if no_layers is None:
+        split, notes = _ready(rebuild(path, objects), ())
+        native, words = split.model, split.vocabularies
+        return Loaded(str(path), key, "keras2", native, _refusal(native, qat=False), False, notes, vocabularies=words)
+    signature_of(path)
+    notes = (f"the layers that the SavedModel describes are left aside: {no_layers}",) if no_layers else ()
+    return Loaded(str(path), key, "savedmodel", path, SAVED_MODEL, notes=notes)
 
 
 def _has_native_quantizers(model: Any) -> bool:

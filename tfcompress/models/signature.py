@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tfcompress.errors import ModelError
+from tfcompress.models.keras_private import all_layers
 from tfcompress.models.kinds import graph_of, keras_of
 from tfcompress.models.samples import by_input_name
 from tfcompress.models.savedmodel import changed_at, saved_signature
@@ -23,6 +24,7 @@ __all__ = [
     "call",
     "check_finite",
     "infer_outputs",
+    "padding_of",
     "random_inputs",
     "signature_of",
     "unique_names",
@@ -123,6 +125,15 @@ def _run(function: Any, batch: Mapping[str, np.ndarray]) -> dict[str, Any]:
 
     outputs: dict[str, Any] = function({name: tf.constant(piece) for name, piece in batch.items()})
     return outputs
+
+
+def padding_of(model: Any) -> float | None:
+    """Return the value by which a model tells padding in sequences of floats (``Masking``); None: it tells none."""
+    graph = graph_of(model)
+    if keras_of(graph) == "savedmodel":
+        return None
+    values = (layer.mask_value for layer in all_layers(graph) if type(layer).__name__ == "Masking")
+    return next(map(float, values), None)
 
 
 def _weights(model: Any) -> Iterable[tuple[str, Any]]:

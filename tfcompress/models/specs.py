@@ -58,11 +58,20 @@ def unique_names(names: Iterable[str]) -> list[str]:
     return result
 
 
-def random_inputs(signature: Signature, count: int, seed: int) -> dict[str, np.ndarray]:
+def random_inputs(
+    signature: Signature, count: int, seed: int, *, padding: float | None = None
+) -> dict[str, np.ndarray]:
     """Draw *count* samples by *seed*: floats from the standard normal distribution, whole numbers 0 or 1.
 
     Axes of any size get 96 (32 where a sample has more than three axes). Whole numbers stay that small because they are
     mostly indices into a table (token ids) of unknown length.
+
+    Args:
+        signature: of the model.
+        count: how many samples.
+        seed: draws them.
+        padding: what tells that a step of a sequence is none: the last steps of every sequence of floats hold it, one
+            to a tenth of them; None: no step does.
 
     Raises:
         UnsupportedError: an input that is not numeric.
@@ -73,7 +82,11 @@ def random_inputs(signature: Signature, count: int, seed: int) -> dict[str, np.n
         size = 96 if len(spec.shape) <= 3 else 32
         shape = (count, *(size if s is None else s for s in spec.shape))
         if spec.dtype.startswith(("float", "bfloat")):
-            drawn[spec.name] = generator.standard_normal(shape, dtype=np.float32).astype(spec.dtype)
+            values = generator.standard_normal(shape, dtype=np.float32)
+            if padding is not None and len(spec.shape) > 1:
+                lengths = shape[1] - generator.integers(1, max(1, shape[1] // 10) + 1, count)
+                values[np.arange(shape[1]) >= lengths[:, None]] = padding
+            drawn[spec.name] = values.astype(spec.dtype)
         elif spec.dtype.startswith(("int", "uint", "bool")):
             drawn[spec.name] = generator.integers(0, 2, shape).astype(spec.dtype)
         else:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import types
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -245,16 +245,27 @@ def naming(flags: Mapping[str, str]) -> Iterator[None]:
 def idle_flags(given: Mapping[str, Any]) -> dict[str, str]:
     """Return, by key, the flags that say how a stage works which was not asked for, and why they would do nothing."""
     found: dict[str, str] = {}
-    asked = any(is_given(given.get(asking(stage).key)) for stage in STAGES.values())
+    asked = [stage for stage in STAGES.values() if is_given(given.get(asking(stage).key))]
     for flags in stage_flags().values():
+        if flags[0].field == ENGINE and asked:
+            found |= _idle_engine(flags[0], asked)
+            continue
         askers = [asking(flag.owner) for flag in flags]
         if any(is_given(given.get(asker.key)) for asker in askers):
             continue
         if flags[0].field == ENGINE:  # every stage has one, also where only one engine has the stage
-            found |= {} if asked else {flags[0].key: "nothing is trained without a stage"}
+            found[flags[0].key] = "nothing is trained without a stage"
             continue
         names = [asker.name for asker in askers]
         found[flags[0].key] = (
             f"there is no {names[0]}" if len(names) == 1 else f"there is neither {' nor '.join(names)}"
         )
     return found
+
+
+def _idle_engine(flag: Flag, asked: Sequence[type[Stage]]) -> dict[str, str]:
+    """Return why a choice of engine would do nothing: none of the stages leaves one."""
+    if any(len(stage.engines) > 1 for stage in asked):
+        return {}
+    names = " and ".join(asking(stage).name for stage in asked)
+    return {flag.key: f"there is no choice, {names} only {'works' if len(asked) == 1 else 'work'} in Keras 3"}

@@ -15,7 +15,7 @@ import numpy as np
 from tfcompress.errors import ContractError, DataError, UsageError
 from tfcompress.models.keras_private import all_layers
 from tfcompress.models.kinds import graph_of, keras_of
-from tfcompress.models.signature import call
+from tfcompress.models.signature import call, padding_of
 from tfcompress.models.specs import Signature, random_inputs
 from tfcompress.progress import Progress
 from tfcompress.recipe import Export
@@ -107,7 +107,7 @@ def attempt(model: Any, request: Request, reference: Any) -> Attempt:
             if lowered.batch != 1:
                 progress.note(f"the model insists on batches of {lowered.batch}; so will the file")
             trained = in_integers(model)
-            drawn = _draw(request.data, lowered, settings, request.seed)
+            drawn = _draw(request.data, lowered, settings, request.seed, padding_of(model))
             if trained:
                 drawn = dataclasses.replace(drawn, inputs=trained.on_grid(drawn.inputs))
             run = _Run(settings, request.converter, lowered, drawn)
@@ -250,7 +250,9 @@ class _Drawn:
     real: bool
 
 
-def _draw(data: SampleSource | None, lowered: Lowered, settings: Export, seed: int) -> _Drawn:
+def _draw(
+    data: SampleSource | None, lowered: Lowered, settings: Export, seed: int, padding: float | None = None
+) -> _Drawn:
     qat = lowered.qat
     if qat and settings.quantize != "int8":
         raise _other_bits(8, settings)
@@ -258,7 +260,7 @@ def _draw(data: SampleSource | None, lowered: Lowered, settings: Export, seed: i
         if settings.needs_data and not qat:
             msg = f"quantize {settings.quantize} needs samples to calibrate; give --data"
             raise DataError(msg)
-        return _Drawn(None, random_inputs(lowered.signature, 32, seed), real=False)
+        return _Drawn(None, random_inputs(lowered.signature, 32, seed, padding=padding), real=False)
     wanted = settings.samples if settings.needs_data else 0
     compared = QAT_SAMPLES if qat else SAMPLES
     drawn = data.representative(wanted + compared, seed)

@@ -93,7 +93,10 @@ class ClusterTransform:
         count = stage.clusters - (1 if prune else 0)
         shape = (count,) if axis is None else (kernel.shape[axis], count)
         zeros = tf_keras.initializers.Zeros()
-        self.centroids = wrapper.add_weight("cluster_centroids", shape, initializer=zeros, trainable=True)
+        # With the layer's name: an optimizer's slots are called after them, and a name is there once in an .h5 file.
+        self.centroids = wrapper.add_weight(
+            f"{wrapper.name}/cluster_centroids", shape, initializer=zeros, trainable=True
+        )
         self.active = wrapper.add_weight("cluster_active", (), dtype=tf.int32, initializer=zeros, trainable=False)
         if prune is None:
             self.start_(kernel.numpy())
