@@ -33,7 +33,7 @@ examples:
 the data file holds x.NAME for each input by its name (or x for a single one) and y (or y.NAME for each output): class
 numbers, or real values of the output's shape. numpy.savez writes it; tfcompress export writes it beside the model.
 
-exit status: 0 every model was measured; 1 some model failed (the JSON says why); 2 the arguments cannot be meant;
+exit status: 0 every model was measured; 1 some model failed (the JSON says why); 2 the arguments are invalid;
 3 no interpreter works here.
 """
 KERNELS = ("default", "no-delegate", "reference")
@@ -136,7 +136,7 @@ def parse_arguments(arguments: Sequence[str]) -> Options:
 
 
 def _problem(options: Options) -> str | None:
-    """Return what cannot be meant about *options*, or None."""
+    """Return what is wrong with *options*, or None."""
     if not options.models and not options.doctor:
         return "give at least one .tflite file, or --doctor"
     if options.outputs and not options.data:

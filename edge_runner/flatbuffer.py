@@ -175,7 +175,7 @@ def _range_of(steps: dict[str, Any]) -> Expected | None:
     if steps.get("function") or len(means) != len(deviations) or 0 in deviations:
         return None
     if scale == 1 and means == [0.0] * len(means) and deviations == [1.0] * len(deviations):
-        return None  # nothing was done, so nothing is told
+        return None  # nothing was done, so nothing is reported
     ends = [(raw * scale - m) / d for raw in (0.0, _RAW) for m, d in zip(means, deviations)]
     if not all(map(math.isfinite, ends)):
         return None

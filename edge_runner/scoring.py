@@ -42,7 +42,7 @@ def score(
         limit: score only so many samples, the first; None: all.
         predictions: keep each sample's predicted class.
         folder: where to write each output as stored, ``NUMBER.npy`` of shape (samples, …); None: nowhere.
-        alive: told how far it is.
+        alive: notified of how far it is.
 
     Returns:
         ``outputs``: the scores by output; ``right``: which samples were (see

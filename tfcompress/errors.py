@@ -3,7 +3,7 @@
 ::
 
     TfcompressError                  1   (a bug of ours: anything that is not one of the classes below)
-    ├── UsageError                   2   an argument that cannot be meant
+    ├── UsageError                   2   an invalid argument
     │   └── RecipeError              2   a recipe that contradicts itself, or a misspelt key
     ├── ModelError                   3   a model file that cannot be read as a model
     │   └── UntrustedCodeError       3   a model file that wants to run code
@@ -44,7 +44,7 @@ class TfcompressError(Exception):
 
 
 class UsageError(TfcompressError):
-    """An argument, or a combination of arguments, that cannot be meant."""
+    """An invalid argument, or a combination of arguments that contradict each other."""
 
     exit_code = 2
 

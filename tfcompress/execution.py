@@ -94,7 +94,7 @@ def run_stages(run: Run, work: Work) -> Trained:
 
     Raises:
         DataError: there is no data.
-        UsageError: stages that cannot be meant.
+        UsageError: invalid stages.
         UnsupportedError: a stage cannot work on this model.
     """
     if run.data is None:

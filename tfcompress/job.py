@@ -37,7 +37,7 @@ SAMPLES = 4
 
 
 class Job:
-    """Stages at work on a copy of a model.
+    """Stages applied to a copy of a model.
 
     Attributes:
         model: the model to compile and train; of the same Keras as the one that was given.
@@ -134,7 +134,7 @@ def attach(
         teacher: the Keras 3 model that distillation learns from; None: *model* as it was given.
 
     Raises:
-        UsageError: stages or scopes that cannot be meant, or something that is no model object.
+        UsageError: invalid stages or scopes, or something that is no model object.
         DataError: samples that do not fit the model.
         ModelError: the model was never built.
         UnsupportedError: a stage cannot work on this model; names the layers and what to do.

@@ -92,7 +92,7 @@ class Export:
     )
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
+        """Reject values that are out of range or contradict each other."""
         check_fields(self, "export")
         check_value("export.samples", "at least 1", self.samples, ok=self.samples >= 1)
         possible: dict[str, tuple[str, ...]] = {
@@ -196,7 +196,7 @@ class Train:
     )
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
+        """Reject values that are out of range or contradict each other."""
         check_fields(self, "train")
         check_value("train.epochs", "at least 1", self.epochs, ok=self.epochs >= 1)
         check_value("train.batch_size", "at least 1", self.batch_size, ok=self.batch_size >= 1)

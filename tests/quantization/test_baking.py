@@ -82,10 +82,12 @@ def test_a_range_that_saw_nothing_is_left_to_the_samples_of_the_export():
 def test_a_model_trained_in_half_precision_is_exported_in_float32():
     keras.config.set_dtype_policy("mixed_float16")
     try:
-        model = quantize(network(), QAT()).model
+        half = network()
+        model = quantize(half, QAT()).model
     finally:
         keras.config.set_dtype_policy("float32")
-    assert model.get_layer("conv").compute_dtype == "float16"
+    assert half.get_layer("conv").compute_dtype == "float16"
+    assert model.get_layer("conv").compute_dtype == "float32"
     assert {layer.compute_dtype for layer in baked(model).layers} == {"float32"}
 
 

@@ -1,4 +1,4 @@
-"""What a model costs with fewer channels, reckoned without building it.
+"""What a model costs with fewer channels, computed without building it.
 
 A weight of sizes a x b x … with k_a of a and k_b of b kept has ``k_a k_b …`` numbers, and a layer that uses every
 number of its kernel equally often multiplies that often. So both costs are sums of products of sizes, and sizes are

@@ -94,7 +94,7 @@ def _part(step: Step, layer: Any, suffix: str, config: str, outputs: list[Any]) 
 
 
 def bidirectional(step: Step) -> list[Marks]:
-    """Two layers side by side, unit by unit: Keras reckons the shape of both from the first."""
+    """Two layers side by side, unit by unit: Keras computes the shape of both from the first."""
     layer = step.layer
     inner = (layer.forward_layer, layer.backward_layer)
     if (

@@ -96,7 +96,7 @@ def flatten(step: Step) -> list[Marks]:
 
 
 def reshape(step: Step) -> list[Marks]:
-    """Channels that get an axis of their own keep it; what cannot be told apart afterwards is tied or pinned."""
+    """Channels that get an axis of their own keep it; what cannot be kept apart afterwards is tied or pinned."""
     marks = _reshaped(step)
     entry = "target_shape" if hasattr(step.layer, "target_shape") else "newshape"
 

@@ -166,7 +166,7 @@ def open_data(
     """Open the data that the options name.
 
     Raises:
-        UsageError: preprocessing that cannot be meant.
+        UsageError: invalid preprocessing.
         DataError: data that cannot be read.
     """
     from tfcompress.data.preprocessing import Preprocessing, parse_numbers, parse_scale

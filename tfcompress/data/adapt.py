@@ -187,7 +187,7 @@ class Adapter:
                 f"data: {self.where(spec.name)} has dtype {x.dtype}, the model's input {spec.name!r} wants {spec.dtype}"
             )
             raise DataError(msg)
-        with np.errstate(over="ignore", invalid="ignore"):  # told below, or by lint, in words
+        with np.errstate(over="ignore", invalid="ignore"):  # reported below, or by lint
             cast = x.astype(wanted)
         if wanted.kind in "iub" and not np.can_cast(x.dtype, wanted, "safe") and not np.array_equal(cast, x):
             bad = x[cast != x].reshape(-1)[0]

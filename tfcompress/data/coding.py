@@ -1,4 +1,4 @@
-"""What the labels mean: told once, from every split together."""
+"""What the labels mean: decided once, from every split together."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ class Dataset:
             seed: chooses what is held out; the same data and seed give the same parts.
 
         Raises:
-            DataError: no samples, another shape or dtype than the model wants, labels that cannot be meant.
+            DataError: no samples, another shape or dtype than the model wants, labels that make no sense for the model.
         """
         self.preprocessing.check()
         opened = {name: self._opened(raw, signature) for name, raw in self.splits.items()}
@@ -123,7 +123,7 @@ class Dataset:
             return stream, first.y
         if fitted.size == 0:
             raise _empty(adapter)
-        x, _, _ = fitted.read(np.zeros(1, np.int64))  # damage is told before anything as long as the table is made
+        x, _, _ = fitted.read(np.zeros(1, np.int64))  # damage is reported before anything as long as the table is made
         adapter.inputs(x)
         memory.need(8 * fitted.size, f"the numbers of {fitted.size:,} samples of {adapter.x_name}")
         some = np.unique(np.linspace(0, fitted.size - 1, PEEK).astype(np.int64))

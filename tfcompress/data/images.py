@@ -28,7 +28,7 @@ EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".png")
 """Files that count as images; others are left alone."""
 
 CHECKED_IMAGES = 2_000
-"""Images of a split that are decoded before any work; a damaged one beyond these is told when it is met."""
+"""Images of a split that are decoded before any work; a damaged one beyond these is reported when it is met."""
 
 
 @dataclass(frozen=True, repr=False)

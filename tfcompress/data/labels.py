@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LabelCoder:
-    """Brings the labels of one output into their one form, and refuses those that cannot be meant.
+    """Brings the labels of one output into their one form, and rejects invalid ones.
 
     Attributes:
         task: what they mean.

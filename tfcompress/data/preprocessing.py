@@ -42,7 +42,7 @@ class Preprocessing:
     function: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
+        """Reject values that are out of range or contradict each other."""
         if self.scale is not None and (not math.isfinite(self.scale) or self.scale == 0):
             msg = f"preprocessing scale must be a finite number other than 0, got {self.scale!r}"
             raise UsageError(msg)
@@ -115,7 +115,7 @@ class Preprocessing:
         return import_function(self.function, "preprocessing")
 
     def check(self) -> None:
-        """Import the function now, so that a wrong name is told before any work.
+        """Import the function now, so that a wrong name is reported before any work.
 
         Raises:
             DataError: there is no such function.

@@ -46,7 +46,7 @@ def load_data(
 
     Raises:
         DataError: no such data, or it cannot be read; a class that is not among *classes*.
-        UsageError: an option given for data that has no use for it; *classes* that cannot be meant.
+        UsageError: an option given for data that has no use for it; invalid *classes*.
         MissingDependencyError: Parquet or tfds without their package.
     """
     steps = preprocessing or Preprocessing()

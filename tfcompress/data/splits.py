@@ -116,7 +116,7 @@ class TableSplit:
         """Look at the sample weights alone; return whether there are any.
 
         Raises:
-            DataError: weights that weigh nothing, or cannot be meant.
+            DataError: weights that sum to zero, or are invalid.
         """
         total, found = 0.0, False
         for chosen in _cut(self.rows, batch_size):

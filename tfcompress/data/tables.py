@@ -159,7 +159,7 @@ def _numbers(series: Any, where: str, first_row: int, dtype: np.dtype, names: tu
     if not (pd.api.types.is_numeric_dtype(series) or pd.api.types.is_bool_dtype(series)):
         raise _not_numbers(series, where)
     values = series.to_numpy()
-    with np.errstate(invalid="ignore"):  # told below
+    with np.errstate(invalid="ignore"):  # reported below
         whole = dtype.kind != "i" or np.array_equal(values.astype(np.int64), values)
     if not whole:
         msg = f"data: {where} must hold whole numbers, as the model's input does"

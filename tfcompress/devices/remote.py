@@ -156,7 +156,7 @@ class Remote:
             session.put(self.bundle.sources[digest], digest, sent)
 
     def _check_interpreter(self, session: Connection, hello: Mapping[str, Any]) -> None:
-        """Ask before the models are sent, as far as that can be told without starting an interpreter."""
+        """Ask before the models are sent, as far as that can be known without starting an interpreter."""
         modules = set(hello["modules"])
         if "numpy" in modules and modules - {"numpy"}:
             return

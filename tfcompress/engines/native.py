@@ -36,7 +36,7 @@ KERAS = "keras3"
 
 
 class NativeSession:
-    """Stages at work on one Keras 3 model; see :class:`tfcompress.engines.session.Session`.
+    """Stages applied to one Keras 3 model; see :class:`tfcompress.engines.session.Session`.
 
     Attributes:
         model: the trainable Keras 3 model.
@@ -139,7 +139,7 @@ class NativeSession:
     def after_training_(self) -> None:
         """Put masks on weights that an optimizer with a moving average (``use_ema``) has put in at the end.
 
-        Others that come in at the end are those of an earlier epoch, with fewer zeros: that is told.
+        Others that come in at the end are those of an earlier epoch, with fewer zeros: that is reported.
         """
         if self._pruning is not None:
             if not getattr(getattr(self.model, "optimizer", None), "use_ema", False):
@@ -233,7 +233,7 @@ def words_put_back(found: Mapping[str, tuple[float, float]]) -> str:
 
 
 def _check_free(model: Any) -> None:
-    """Refuse a model that stages are at work on already, or that holds what they leave behind."""
+    """Reject a model that stages are applied to already, or that holds what they leave behind."""
     at_work = any(isinstance(variable.constraint, Masked) for variable in model.variables)
     left = any(isinstance(layer, FakeQuant | TransformedLayer) for layer in all_layers(model))
     if at_work or left:

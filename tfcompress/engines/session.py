@@ -18,7 +18,7 @@ from tfcompress.weights.promises import Promise
 
 
 class Session(Protocol):
-    """Stages at work on a copy of one model.
+    """Stages applied to a copy of one model.
 
     Attributes:
         model: the trainable model, of the engine's Keras.

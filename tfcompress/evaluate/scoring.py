@@ -35,7 +35,7 @@ def evaluate(
         predict: the model, by names.
         split: samples with labels.
         tasks: what the labels of each output are (:attr:`tfcompress.data.dataset.BoundData.tasks`).
-        progress_task: told how many samples are done.
+        progress_task: notified of how many samples are done.
         batch_size: samples a call.
         limit: only the first so many samples.
 

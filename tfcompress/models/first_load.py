@@ -168,7 +168,7 @@ def _take(*, new: bool) -> Worker:
 
 
 def _give_back(worker: Worker, *, usable: bool) -> None:
-    """Keep a child for the next file, unless it is still at work on one."""
+    """Keep a child for the next file, unless it is still busy with one."""
     if not (usable and worker.alive):
         worker.close()
         return

@@ -1,4 +1,4 @@
-"""Which Keras an object belongs to, told without importing either."""
+"""Which Keras an object belongs to, found out without importing either."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Padding told by the values themselves (``Masking``), in ops that the int8 runtime has."""
+"""Padding marked by the values themselves (``Masking``), in ops that the int8 runtime has."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a SavedModel would take of memory, told from its protocol buffers before it is taken."""
+"""What a SavedModel would take of memory, read from its protocol buffers before it is taken."""
 
 from __future__ import annotations
 

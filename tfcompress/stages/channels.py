@@ -82,7 +82,7 @@ class Channels(RewritingStage):
     )
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
+        """Reject values that are out of range or contradict each other."""
         check_fields(self, self.kind)
         check_value("channels.remove", "in (0, 1)", self.remove, ok=0 < self.remove < 1)
         check_value("channels.round_to", "at least 1", self.round_to, ok=self.round_to >= 1)

@@ -39,7 +39,7 @@ class Cluster(TrainingStage):
     engine: EngineName = field(default="auto", metadata=ENGINE)
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
+        """Reject values that are out of range or contradict each other."""
         check_fields(self, self.kind)
         check_value("cluster.clusters", "between 2 and 256", self.clusters, ok=2 <= self.clusters <= 256)
 

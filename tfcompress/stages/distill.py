@@ -39,7 +39,7 @@ class Distill(TrainingStage):
     engine: Literal["auto", "native"] = field(default="auto", metadata=ENGINE)
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
+        """Reject values that are out of range or contradict each other."""
         check_fields(self, self.kind)
         check_value("distill.temperature", "above 0", self.temperature, ok=0 < self.temperature < math.inf)
         check_value("distill.weight", "in (0, 1]", self.weight, ok=0 < self.weight <= 1)

@@ -138,7 +138,7 @@ class Prune(TrainingStage):
     engine: EngineName = field(default="auto", metadata=ENGINE)
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
+        """Reject values that are out of range or contradict each other."""
         check_fields(self, self.kind)
         check_value("prune.sparsity", "in (0, 1)", self.sparsity, ok=0 < self.sparsity < 1)
         check_value("prune.begin_epoch", "at least 0", self.begin_epoch, ok=self.begin_epoch >= 0)

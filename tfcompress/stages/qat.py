@@ -56,7 +56,7 @@ class QAT(TrainingStage):
     engine: EngineName = field(default="auto", metadata=ENGINE)
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
+        """Reject values that are out of range or contradict each other."""
         check_fields(self, self.kind)
         for name, share in (("freeze", self.freeze), ("freeze_statistics", self.freeze_statistics)):
             check_value(f"qat.{name}", "in [0, 1)", share, ok=0 <= share < 1)

@@ -92,7 +92,7 @@ def attempt(model: Any, request: Request, reference: Any) -> Attempt:
         reference: the model whose outputs the file must agree with.
 
     Raises:
-        UsageError: settings that this model cannot be meant to be exported with.
+        UsageError: settings that do not fit this model.
         DataError: settings that need samples, without data.
         ConversionError: the converter refused or died.
         ContractError: the file is not what was asked for.

@@ -95,7 +95,7 @@ def counts(graphs: Graphs) -> tuple[int | None, ...]:
 
 
 def uncounted(graphs: Graphs, names: Mapping[int, str] = MappingProxyType({})) -> str:
-    """Say why the multiply-accumulates of a file cannot be told; empty where :func:`counts` has them all.
+    """Say why the multiply-accumulates of a file cannot be known; empty where :func:`counts` has them all.
 
     Args:
         graphs: of the file.

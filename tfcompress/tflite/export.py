@@ -125,13 +125,13 @@ def export(
         seed: draws the samples.
 
     Raises:
-        UsageError: settings that this model cannot be meant to be exported with.
+        UsageError: settings that do not fit this model.
         DataError: settings that need samples, without data; or samples that do not fit.
         ConversionError: the converter refused or died.
         ContractError: the file is not what was asked for.
     """
     for text in settings.runtimes:
-        parse_requirement(text)  # a name that is misspelt is told now, not after the conversion
+        parse_requirement(text)  # a name that is misspelt is reported now, not after the conversion
     progress = effective(progress)
     model, notes = prepared(model)
     for note in notes:

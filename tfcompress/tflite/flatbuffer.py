@@ -97,7 +97,7 @@ class FlatModel:
 
     @property
     def macs_note(self) -> str:
-        """Why the multiply-accumulates of an inference cannot be told from the file; empty where they can."""
+        """Why the multiply-accumulates of an inference cannot be known from the file; empty where they can."""
         return costs.uncounted(self.subgraphs, {tensor.index: tensor.name for tensor in self.inputs})
 
     @property

@@ -35,7 +35,7 @@ _CHUNK_BYTES = 64 << 20  # what goes through a file at a time: memory stays flat
 class InterpreterProcess:
     """A child process with a TFLite file open in it; a context manager.
 
-    It starts at once and opens the file while the caller goes on; a file that cannot be opened is told by the first
+    It starts at once and opens the file while the caller goes on; a file that cannot be opened is reported by the first
     :meth:`opened` or :meth:`run`.
     """
 

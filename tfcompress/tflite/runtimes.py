@@ -1,4 +1,4 @@
-"""On which runtimes a TFLite file runs: tried where they are installed, told by op versions otherwise.
+"""On which runtimes a TFLite file runs: tried where they are installed, concluded from op versions otherwise.
 
 ``op_versions.json`` holds the highest version of every op that a runtime's wheel accepts, measured by
 ``tools/probe_runtimes.py``. What a runtime accepts and then computes wrongly is in :mod:`tfcompress.tflite.trouble`.
@@ -32,7 +32,7 @@ class RuntimeVerdict:
     Attributes:
         runtime: litert, tensorflow or tflite-runtime.
         version: of the runtime's package.
-        verdict: ``runs`` and ``refuses`` were tried; ``should run`` and ``should refuse`` are told by op versions.
+        verdict: ``runs`` and ``refuses`` were tried; ``should run`` and ``should refuse`` follow from op versions.
         how: which of the two.
         reason: why not; mostly empty.
     """

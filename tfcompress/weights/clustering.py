@@ -73,7 +73,7 @@ def _channels(stage: Cluster, slot: Slot) -> int | None:
 
 
 class Clustering:
-    """One cluster stage at work on kernels.
+    """One cluster stage applied to kernels.
 
     Attributes:
         stage: what is asked.

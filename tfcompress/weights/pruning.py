@@ -63,7 +63,7 @@ def _problem(stage: Prune, slot: Slot) -> str:
 
 
 class Pruning:
-    """One prune stage at work on kernels.
+    """One prune stage applied to kernels.
 
     Attributes:
         stage: what is asked.

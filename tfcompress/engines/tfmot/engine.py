@@ -81,7 +81,7 @@ class _Stages:
 
 
 class TfmotSession:
-    """Stages at work on one tf_keras model; see :class:`tfcompress.engines.session.Session`.
+    """Stages applied to one tf_keras model; see :class:`tfcompress.engines.session.Session`.
 
     Attributes:
         model: the trainable tf_keras model.
