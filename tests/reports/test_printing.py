@@ -113,6 +113,33 @@ def test_a_report_is_printed_before_and_after():
     assert "latency" not in text
 
 
+@pytest.mark.parametrize(
+    ("sqnr_db", "spread_db", "mark", "ratio"),
+    [
+        (45.0, 43.0, "✓", "45.0 dB"),
+        (
+            60.0,
+            31.0,
+            "✓",
+            "31.0 dB about its mean (60.0 dB with it)",
+        ),
+        (
+            60.0,
+            6.0,
+            "!",
+            "6.0 dB about its mean (60.0 dB with it)",
+        ),
+    ],
+)
+def test_what_a_constant_adds_to_the_agreement_is_no_tick(sqnr_db, spread_db, mark, ratio):
+    report = a_report()
+    found = {"name": "scores", "sqnr_db": sqnr_db, "spread_db": spread_db}
+    verification = {**report.result.verification, "agreement": [found]}
+    result = dataclasses.replace(report.result, verification=verification)
+    line = f"{mark} agreement: scores against the Keras model, 50 real samples: {ratio}"
+    assert line in printed(printing.print_report, dataclasses.replace(report, result=result), width=160)
+
+
 def test_its_findings_are_sentences():
     text = printed(printing.print_report, a_report())
     for sentence in (

@@ -24,6 +24,21 @@ def test_the_ratio_is_that_of_signal_and_noise_whatever_the_scale(relative: floa
     assert found.rms_error == pytest.approx(relative * scale)
 
 
+@given(st.floats(-1e3, 1e3), st.floats(1e-2, 1.0))
+def test_the_ratio_about_the_mean_knows_no_constant(constant: float, relative: float) -> None:
+    spread = np.array([[1.0, -1.0], [-1.0, 1.0]])
+    noise = relative * np.array([[1.0, 1.0], [-1.0, 1.0]])
+    found = compare_outputs("y", spread + constant, spread + constant + noise, None)
+    assert found.spread_db == pytest.approx(-20 * math.log10(relative), abs=1e-3)
+    whole = 10 * math.log10((1 + constant**2) / relative**2)
+    assert found.sqnr_db == pytest.approx(whole, abs=1e-3)
+
+
+def test_outputs_that_never_vary_have_no_ratio_about_their_mean() -> None:
+    reference = np.full((4, 2), 7.1, np.float32)
+    assert compare_outputs("y", reference, reference + np.float32(0.1), None).spread_db is None
+
+
 def test_an_exact_match_counts_as_the_cap() -> None:
     reference = np.ones((3, 2), np.float32)
     assert compare_outputs("y", reference, reference, None).sqnr_db == CAP_DB

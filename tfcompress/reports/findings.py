@@ -20,6 +20,12 @@ V = TypeVar("V")
 SAME_MACS = 0.02
 """A ratio of multiply-accumulates this close to 1 is no change: folding and activations move them that much."""
 
+FAR_DB = 6.0
+"""Where the ratio about the mean is so much lower, half of the signal's amplitude or more is a constant."""
+
+LEAST_SPREAD_DB = 20.0
+"""A ratio about the mean below this is no agreement: the error is a tenth of the spread or more."""
+
 _NAMED = 5
 """How many ops or layers a sentence names."""
 
@@ -248,16 +254,30 @@ def _agreement(report: Report) -> Iterator[Finding]:
     if note := found.get("kernel_note"):
         yield Finding("agreement", note, good=False)
     for output in found.get("agreement") or ():
-        parts = []
-        if output.get("sqnr_db") is not None:
-            parts.append(f"{output['sqnr_db']:.1f} dB")
+        parts, (ratio, fine) = [], _ratio(output)
+        if ratio:
+            parts.append(ratio)
         if output.get("top1") is not None and _has_classes(report, str(output.get("name"))):
             parts.append(f"the same top-1 on {wording.percent(output['top1'], 1)}")
         if output.get("near") is not None:
             parts.append(f"{wording.percent(output['near'], 2)} of the values at most 2 steps apart")
         if parts:
             text = f"{output.get('name')} against the Keras model, {found.get('samples')} {kind} samples: "
-            yield Finding("agreement", text + ", ".join(parts), good=True)
+            yield Finding("agreement", text + ", ".join(parts), good=fine)
+
+
+def _ratio(output: Mapping[str, Any]) -> tuple[str, bool]:
+    """Return the ratio of signal to noise of an output in words, and whether the signal stands out.
+
+    Where a constant is most of the signal (values far from zero that differ by little) what counts is the ratio about
+    the mean.
+    """
+    whole, spread = output.get("sqnr_db"), output.get("spread_db")
+    if whole is None:
+        return "", True
+    if spread is None or whole - spread < FAR_DB:
+        return f"{whole:.1f} dB", True
+    return f"{spread:.1f} dB about its mean ({whole:.1f} dB with it)", spread >= LEAST_SPREAD_DB
 
 
 def _has_classes(report: Report, output: str) -> bool:

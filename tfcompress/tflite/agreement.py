@@ -35,6 +35,8 @@ class OutputAgreement:
             two or more classes; for whole numbers, the fraction of equal values; None: neither.
         step: quantization step of the output; None: it is not quantized.
         near: fraction of the values that are at most :data:`NEAR_STEPS` steps apart; None: it is not quantized.
+        spread_db: the same ratio about the mean of each channel, 10 log10(sum((reference - mean)^2) /
+            sum((reference - output)^2)): what a constant adds to the signal does not count; None: nothing varies.
     """
 
     name: str
@@ -44,6 +46,7 @@ class OutputAgreement:
     top1: float | None
     step: float | None
     near: float | None = None
+    spread_db: float | None = None
 
 
 def compare_outputs(name: str, reference: np.ndarray, output: np.ndarray, step: float | None) -> OutputAgreement:
@@ -72,10 +75,23 @@ def compare_outputs(name: str, reference: np.ndarray, output: np.ndarray, step: 
         return _compare_whole(name, reference, output)
     signal, noise = reference.astype(np.float64), output.astype(np.float64) - reference
     power, error = float(np.mean(signal**2)), float(np.mean(noise**2))
-    sqnr = None if power == 0 else min(CAP_DB, 10 * math.log10(power / error)) if error else CAP_DB
+    sqnr, spread = _decibels(power, error), _decibels(_spread(signal), error)
     near = float(np.mean(np.abs(noise) <= (NEAR_STEPS + _SLACK) * step)) if step else None
     top1 = _same_top(reference, output)
-    return OutputAgreement(name, sqnr, float(np.abs(noise).max()), math.sqrt(error), top1, step, near)
+    return OutputAgreement(name, sqnr, float(np.abs(noise).max()), math.sqrt(error), top1, step, near, spread)
+
+
+def _decibels(power: float, error: float) -> float | None:
+    if power == 0:
+        return None
+    return min(CAP_DB, 10 * math.log10(power / error)) if error else CAP_DB
+
+
+def _spread(signal: np.ndarray) -> float:
+    """Return the mean squared distance of the values from the mean of their channel, the last axis."""
+    rows = signal.reshape(-1, signal.shape[-1] if signal.ndim > 1 else 1)
+    spread = float(rows.var(axis=0).mean())
+    return spread if spread > 1e-12 * float(np.mean(signal**2)) else 0.0  # less is what rounding of float32 leaves
 
 
 def _compare_whole(name: str, reference: np.ndarray, output: np.ndarray) -> OutputAgreement:
