@@ -129,6 +129,6 @@ def write_whole(path: Path, content: bytes) -> None:
             stream.flush()
             os.fsync(stream.fileno())
         part.replace(path)
-    except BaseException:
+    except BaseException:  # Ctrl-C, too: no partial file is left
         part.unlink(missing_ok=True)
         raise

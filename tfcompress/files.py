@@ -83,7 +83,7 @@ def write_atomic(path: Path, content: bytes | str) -> None:
                 stream.flush()
                 os.fsync(stream.fileno())
             part.replace(path)
-        except BaseException:
+        except BaseException:  # Ctrl-C, too: no partial file is left
             part.unlink(missing_ok=True)
             raise
 
@@ -124,7 +124,7 @@ def output_folder(target: Path, *, key: str, force: bool = False) -> Iterator[Pa
                 yield partial
             with output_errors(target):
                 _publish(partial, target)
-        except Exception:
+        except Exception:  # whatever failed, only what a resumed run can use is kept
             if not (partial / WORK).exists():
                 shutil.rmtree(partial, ignore_errors=True)
             raise

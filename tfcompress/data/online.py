@@ -21,7 +21,7 @@ def load_keras(name: str) -> dict[str, Any]:
 
     try:
         train, test = getattr(keras.datasets, name).load_data()
-    except Exception as error:
+    except Exception as error:  # a download fails in as many ways as there are libraries below it
         msg = f"data 'keras:{name}' cannot be downloaded: {str(error).splitlines()[0]}"
         raise DataError(msg) from error
     return {"train": tuple(train), "test": tuple(test)}
@@ -41,7 +41,7 @@ def load_tfds(name: str) -> tuple[dict[str, Any], tuple[str, ...]]:
         raise MissingDependencyError(msg) from error
     try:
         splits, info = tfds.load(name, as_supervised=True, shuffle_files=False, with_info=True)
-    except Exception as error:
+    except Exception as error:  # likewise
         msg = f"data 'tfds:{name}' cannot be loaded: {type(error).__name__}: {str(error).splitlines()[0]}"
         raise DataError(msg) from error
     label = info.features[info.supervised_keys[1]]

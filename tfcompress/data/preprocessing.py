@@ -99,7 +99,7 @@ class Preprocessing:
         function = self._function
         try:
             out = np.asarray(function(x))
-        except Exception as error:
+        except Exception as error:  # the user's function may fail in any way
             msg = (
                 f"preprocessing {self.function!r} failed on a batch of shape {x.shape}: {type(error).__name__}: {error}"
             )
@@ -173,7 +173,7 @@ def import_function(reference: str, where: str) -> Callable[..., Any]:
         sys.path.append(here)  # behind everything installed, and for good: the function may import its neighbours later
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:
+    except Exception as error:  # the user's module may fail in any way
         msg = f"{where} {reference!r}: module {module_name!r} cannot be imported: {type(error).__name__}: {error}"
         raise DataError(msg) from error
     function = getattr(module, name, None)

@@ -106,7 +106,7 @@ def _save(path: Path, columns: dict[str, _Column]) -> None:
                 os.fsync(stream.fileno())
             Path(temporary).chmod(0o644)
             Path(temporary).replace(path)
-        except BaseException:
+        except BaseException:  # Ctrl-C, too: no partial file is left
             Path(temporary).unlink(missing_ok=True)
             raise
 

@@ -315,7 +315,7 @@ def _detach(folder: Path, command: list[str], measuring: Path) -> None:
             os.dup2(null, stream)
         (folder / "pid").write_text(str(os.getpgrp()))
         _watch(folder, command, measuring)
-    except BaseException as error:
+    except BaseException as error:  # nobody else would ever hear of it
         (folder / "said").write_text(f"the agent failed: {type(error).__name__}: {error}\n")
         raise
     finally:

@@ -77,7 +77,7 @@ class Connection:
             self.__exit__()
             msg = "ssh is not installed here; install OpenSSH's client (apt-get install openssh-client)"
             raise MissingDependencyError(msg) from error
-        except BaseException:
+        except BaseException:  # Ctrl-C, too: the connection is closed
             self.__exit__()
             raise
         return self

@@ -42,7 +42,7 @@ def _import(name: str) -> Any:
         raise UsageError(msg)
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:
+    except Exception as error:  # the user's module may fail in any way
         msg = f"--custom {name}: module {module_name!r} cannot be imported: {error}"
         raise UsageError(msg) from error
     if not hasattr(module, attribute):

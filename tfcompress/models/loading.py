@@ -298,7 +298,7 @@ def read_file(path: Path, info: FileInfo, objects: dict[str, Any], *, trust: boo
             return _load_model(named, info, objects, trust=trust)
         except (TfcompressError, MemoryError):
             raise
-        except Exception as error:
+        except Exception as error:  # Keras raises whatever a damaged file makes it stumble over
             if type(error).__name__ == "ResourceExhaustedError":
                 raise MemoryError from error
             raise _unreadable(path, info, error) from error

@@ -48,8 +48,7 @@ def rebuild(path: Path, objects: Mapping[str, Any]) -> Any:
         return _from_description(_description(path), path, objects)
     except UnsupportedError:
         raise
-    except Exception as error:
-        # Whatever stumbles over the file's contents in Keras.
+    except Exception as error:  # whatever stumbles over the file's contents in Keras
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         raise UnsupportedError(lines[0] if lines else type(error).__name__) from error
 

@@ -133,8 +133,7 @@ def _load(path: Path, changed: int) -> Any:
         return tf.saved_model.load(str(path))
     except TfcompressError:
         raise
-    except Exception as error:
-        # Whatever stumbles over the file's contents in TensorFlow's loader.
+    except Exception as error:  # whatever stumbles over the file's contents in TensorFlow's loader
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         msg = f"{str(path)!r} cannot be read as a SavedModel: {reason}"
         raise ModelError(msg) from error
