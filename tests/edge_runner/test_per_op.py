@@ -98,7 +98,7 @@ def test_nodes_that_could_not_be_timed_leave_the_others():
 
 def test_a_node_that_the_runtime_refuses_is_a_reason_and_the_next_goes_on(tmp_path):
     content = bytearray(INT8.read_bytes())
-    described = probing.graph.read(bytes(content))
+    described = probing.graph.read_graph(bytes(content))
     softmax = described.subgraphs[0].operators[-1]
     table = probing.cutting.Source(memoryview(bytes(content))).root().tables(2)[0]
     output = table.tables(0)[softmax.outputs[0]]
