@@ -258,16 +258,27 @@ def cycles() -> Iterator[Bench]:
     made.bench.close()
 
 
-@pytest.mark.parametrize(("name", "place"), PLACES, ids=[name for name, _ in PLACES])
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+FEW = {("tfcompress.engines.callbacks:Hooks.epoch_begins", 2), ("tfcompress.tflite.export:export", 1)}
+"""Where a run is killed in every test run; elsewhere only when asked for."""
+KILLS = [
+    pytest.param(place, after, id=f"{'after' if after else 'before'} {name}", marks=() if few else pytest.mark.kills)
+    for after in (False, True)
+    for name, place in PLACES
+    for few in [place in FEW and not after]
+]
+
+
+@pytest.mark.parametrize(("place", "after"), KILLS)
 def test_a_run_killed_anywhere_gives_what_an_unkilled_one_gives(
-    name: str, place: tuple[str, int], after: bool, native: Bench, tmp_path: Path
+    place: tuple[str, int], after: bool, native: Bench, tmp_path: Path
 ) -> None:
     report = native.killed_and_run_again(lambda patch: kill_at(patch, *place, after=after), tmp_path / "out")
     assert report.engine == "native"
 
 
-@pytest.mark.parametrize("place", [PLACES[1][1], PLACES[2][1], PLACES[3][1], PLACES[5][1]])
+@pytest.mark.parametrize(
+    "place", [PLACES[1][1], *(pytest.param(PLACES[n][1], marks=pytest.mark.kills) for n in (2, 3, 5))]
+)
 def test_a_run_by_tfmot_that_is_killed_gives_what_an_unkilled_one_gives(
     place: tuple[str, int], tfmot: Bench, tmp_path: Path
 ) -> None:
@@ -275,7 +286,7 @@ def test_a_run_by_tfmot_that_is_killed_gives_what_an_unkilled_one_gives(
     assert report.engine == "tfmot"
 
 
-@pytest.mark.parametrize("turn", [1, 2, 3])
+@pytest.mark.parametrize("turn", [2, *(pytest.param(turn, marks=pytest.mark.kills) for turn in (1, 3))])
 def test_what_a_rewriting_stage_decided_is_kept(turn: int, cycles: Bench, tmp_path: Path) -> None:
     cycles.killed_and_run_again(lambda patch: kill_at(patch, "tfcompress.execution:_fitted", turn), tmp_path / "out")
 
