@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any, ClassVar
 
 import numpy as np
@@ -157,8 +156,8 @@ def test_several_stages_rewrite_in_the_order_given_a_part_of_each_in_every_cycle
     stages = (Halved(cycles=2, share=1.0), tfc.Channels(remove=0.4, cycles=2, round_to=1))
     recipe = tfc.Recipe(stages=stages, train=tfc.Train(epochs=2))
     told = tfc.compress(three, recipe, data()).report.warnings
-    speakers = [speaker for speaker, _ in groupby(text.partition(":")[0] for text in told)]
-    assert speakers == ["halved 0.5", "channels", "halved 1", "channels"]
+    parts = [text.partition(":")[0] for text in told if "off what was asked" not in text]
+    assert parts == ["halved 0.5", "channels", "halved 1", "channels"]
     assert SEEN == [("halved", 0.5), ("halved", 1.0)]
 
 

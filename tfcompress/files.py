@@ -15,6 +15,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from tfcompress.errors import OutputError
 
@@ -73,13 +74,24 @@ def write_atomic(path: Path, content: bytes | str) -> None:
         OutputError: the file cannot be written; what stood at *path* before still does.
     """
     data = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
+    with atomic_stream(path) as stream:
+        stream.write(data)
+
+
+@contextlib.contextmanager
+def atomic_stream(path: Path) -> Iterator[BinaryIO]:
+    """Give a stream whose content is there at *path*, whole, once the block has ended; after an error nothing is.
+
+    Raises:
+        OutputError: the file cannot be written; what stood at *path* before still does.
+    """
     with output_errors(path):
         part = path.parent / f".tfcompress-{os.urandom(8).hex()}"
         # Opened by the rights that new files have, the process's umask is applied without anybody asking for it.
         handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         try:
             with os.fdopen(handle, "wb") as stream:
-                stream.write(data)
+                yield stream
                 stream.flush()
                 os.fsync(stream.fileno())
             part.replace(path)

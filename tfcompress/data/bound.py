@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfcompress.data import lint, runner_file, spread
+from tfcompress.data import lint, runner_file
 from tfcompress.data.class_names import first_names
 from tfcompress.data.labels import LabelCoder
 from tfcompress.data.runner_file import MOST_BYTES
@@ -205,14 +205,6 @@ class BoundData:
         """What was done to make the data fit beyond preprocessing: an axis added, an input ignored."""
         split = self.representative_split
         return [*self.dataset.remarks, *split.adapter.notes(next(split.pieces(1)).x)]
-
-    def input_spread(self, count: int = 1000, seed: int = 0) -> dict[str, spread.Spread]:
-        """Return how far each feature of each input spreads, over *count* representative samples drawn by *seed*."""
-        split = self.representative_split.sample(count, seed)
-        return {
-            spec.name: spread.measure_spread(x[spec.name] for x, _ in split.batches(64))
-            for spec in self.signature.inputs
-        }
 
     def write_for_runner(
         self,

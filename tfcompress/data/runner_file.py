@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-import os
-import tempfile
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +13,7 @@ import numpy as np
 
 from tfcompress.data.ondisk import BLOCK_BYTES, Spool
 from tfcompress.data.splits import BoundSplit
-from tfcompress.files import output_errors
+from tfcompress.files import atomic_stream
 
 NARROW = ("uint8", "float16")
 """What float32 inputs may be stored in, narrowest first."""
@@ -97,18 +95,8 @@ def _collected(
 
 
 def _save(path: Path, columns: dict[str, _Column]) -> None:
-    with output_errors(path):
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                _write_zip(stream, columns)
-                stream.flush()
-                os.fsync(stream.fileno())
-            Path(temporary).chmod(0o644)
-            Path(temporary).replace(path)
-        except BaseException:  # Ctrl-C, too: no partial file is left
-            Path(temporary).unlink(missing_ok=True)
-            raise
+    with atomic_stream(path) as stream:
+        _write_zip(stream, columns)
 
 
 def _labels(split: BoundSplit, y: Any) -> dict[str, np.ndarray]:

@@ -98,13 +98,15 @@ def choose_layers(stage: Prune | Cluster, layers: Mapping[str, Any], verdict: Ca
 
 def _of_types(stage: Prune | Cluster, layers: Mapping[str, Any]) -> Mapping[str, Any]:
     """Keep the layers of the classes that a stage names, where it names any."""
-    if not isinstance(stage, Prune) or not stage.types:
+    types: tuple[str, ...] = getattr(stage, "types", ())
+    if not types:
         return layers
     known = sorted({type(layer).__name__ for layer in layers.values()})
-    for name in stage.types:
+    for name in types:
         if name not in known:
             msg = (
-                f"prune.types matches no layer with a kernel: {name!r}{nearest(name, known)}; there are {listed(known)}"
+                f"{stage.kind}.types matches no layer with a kernel: {name!r}{nearest(name, known)}; "
+                f"there are {listed(known)}"
             )
             raise UsageError(msg)
-    return {path: layer for path, layer in layers.items() if type(layer).__name__ in stage.types}
+    return {path: layer for path, layer in layers.items() if type(layer).__name__ in types}
