@@ -5,6 +5,8 @@ VENV ?= .venv
 PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11 python3.10,$(shell \
 	$(p) -c 'import sys; (3, 10) <= sys.version_info[:2] <= (3, 13) and print("$(p)")' 2>/dev/null)))
 BIN := $(VENV)/bin
+# Processes that run tests beside each other; each takes about 3 GB and needs a core.
+WORKERS ?= 2
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export TF_CPP_MIN_LOG_LEVEL ?= 2
@@ -37,7 +39,7 @@ demo: $(VENV)/.package
 	$(BIN)/tfcompress demo --output demo-output --force
 
 test: $(VENV)/.developer
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
 lint: $(VENV)/.developer
 	$(BIN)/ruff check .
