@@ -71,7 +71,7 @@ def _unwritable(flag: str, path: Path) -> str | None:
     if not path.parent.is_dir():
         return f"{str(path.parent)!r} is no folder to write {path.name!r} into"
     try:
-        part, handle = _part(path)
+        part, handle = new_file_beside(path)
         os.close(handle)
         part.unlink()
     except OSError as error:
@@ -110,7 +110,7 @@ def _is_raw_outputs(path: Path) -> bool:
         return False
 
 
-def _part(path: Path) -> tuple[Path, int]:
+def new_file_beside(path: Path) -> tuple[Path, int]:
     """Make a new file beside *path*, with the rights that any program's new files have here."""
     part = path.parent / f".edge_runner-{os.urandom(8).hex()}"
     return part, os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
@@ -122,7 +122,7 @@ def write_whole(path: Path, content: bytes) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    part, handle = _part(path)
+    part, handle = new_file_beside(path)
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(content)

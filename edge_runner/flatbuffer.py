@@ -94,12 +94,12 @@ def read_facts(content: bytes | memoryview, memory_bytes: int | None = None) -> 
         operators=len(model.subgraphs[0].operators),
         custom_operators=model.custom_operators,
         ops=_ops(model),
-        remarks=_remarks(model),
+        remarks=op_remarks(model),
         signature=name,
         inputs=inputs,
         outputs=outputs,
         shapes=_shapes(model.subgraphs[0], inputs),
-        expects=_expected(model, content),
+        expects=expected_ranges(model, content),
     )
 
 
@@ -123,7 +123,8 @@ def _ops(model: Graph) -> tuple[tuple[str, int, int], ...]:
     return tuple((name, version, count) for (name, version), count in counts.most_common())
 
 
-def _remarks(model: Graph) -> tuple[str, ...]:
+def op_remarks(model: Graph) -> tuple[str, ...]:
+    """Return a sentence for each kind of op that only some interpreters have, or none."""
     flex = sorted({name for name in model.custom_operators if name.startswith("Flex")})
     other = sorted(set(model.custom_operators) - set(flex) - _BROUGHT)
     remarks = [f"needs TensorFlow's own ops ({', '.join(flex)}), which only the tensorflow runtime has"] if flex else []
@@ -132,7 +133,7 @@ def _remarks(model: Graph) -> tuple[str, ...]:
     return tuple(remarks)
 
 
-def _expected(model: Graph, content: bytes | memoryview) -> dict[int, Expected]:
+def expected_ranges(model: Graph, content: bytes | memoryview) -> dict[int, Expected]:
     """Return what float inputs are made for: told by the QUANTIZE op behind, or by the preprocessing in the file."""
     main = model.subgraphs[0]
     told = _preprocessed(model, content)
@@ -160,12 +161,12 @@ def _preprocessed(model: Graph, content: bytes | memoryview) -> Expected | None:
     start, size = model.buffers[stored]
     try:
         values = json.loads(bytes(content[start : start + size]))
-        return _range_of(values["preprocessing"])
+        return preprocessed_range(values["preprocessing"])
     except (ValueError, KeyError, TypeError, IndexError, RecursionError):
         return None  # a note that cannot be read says nothing
 
 
-def _range_of(steps: dict[str, Any]) -> Expected | None:
+def preprocessed_range(steps: dict[str, Any]) -> Expected | None:
     """Return the range of ``(scale * raw - mean) / std`` over 0..255, unless another function follows."""
     scale = 1.0 if steps["scale"] is None else float(steps["scale"])
     means = [float(value) for value in steps["mean"]] or [0.0]

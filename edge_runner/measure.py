@@ -85,7 +85,7 @@ def measure_subjects(
     groups = [sound[start : start + together] for start in range(0, len(sound), together)]
     try:
         for group in groups:
-            _Group(group, options, runtime, tell, folder).measure(spare)
+            TimedGroup(group, options, runtime, tell, folder).measure(spare)
             spare = None
     finally:
         if spare:
@@ -96,7 +96,7 @@ def measure_subjects(
     return Measured(subjects, [[subject.number for subject in group] for group in groups])
 
 
-class _Group:
+class TimedGroup:
     """Models that are timed in turns."""
 
     def __init__(
@@ -151,14 +151,14 @@ class _Group:
             if subject.child is None:
                 continue
             self.tell(f"{subject.label}: process {process + 1} of {options.processes}, round {number + 1} of {rounds}")
-            block = subject.ask(self._request(rounds, subject.usual_ns, windows=windows))
+            block = subject.ask(self.turn_request(rounds, subject.usual_ns, windows=windows))
             throttled = self.watch.throttled()
             if block:
                 document.add_block(subject.entry, (process, number), block, throttled=throttled)
                 if windows and not throttled:
                     subject.per_second.append(block["runs"] * 1e9 / block["total_ns"])
 
-    def _request(self, rounds: int, usual_ns: float | None, *, windows: bool) -> dict[str, Any]:
+    def turn_request(self, rounds: int, usual_ns: float | None, *, windows: bool) -> dict[str, Any]:
         """Return the request for a turn.
 
         A turn is as many runs as fit into its time when nothing disturbs them. If it only ended with its time, one in

@@ -99,12 +99,16 @@ def kernel_differences(
     runs = [{tensor.name: made_up(tensor, seed) for tensor in model.inputs} for seed in SEEDS]
     found, compared = outputs(model, runs), outputs(against, runs)
     return [
-        _difference(tensor, [run[place] for run in found], [run[place] for run in compared], other)
+        kernel_difference(tensor, [run[place] for run in found], [run[place] for run in compared], other)
         for place, tensor in enumerate(model.outputs)
     ]
 
 
-def _difference(tensor: Tensor, first: Sequence[Array], second: Sequence[Array], other: str) -> dict[str, Any]:
+def kernel_difference(tensor: Tensor, first: Sequence[Array], second: Sequence[Array], other: str) -> dict[str, Any]:
+    """Return how many values of an output differ between the runs of two kinds of kernels, and by how much at most.
+
+    ``largest`` is in the unit of the output, ``largest_steps`` in steps of its quantization.
+    """
     one, two = np.stack(first), np.stack(second)
     same = (one == two) | ((one != one) & (two != two))
     with np.errstate(invalid="ignore"):

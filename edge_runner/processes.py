@@ -15,7 +15,8 @@ from types import TracebackType
 from typing import IO, Any, cast
 
 _TAIL_BYTES = 8192
-_EXIT_SECONDS = 5
+EXIT_SECONDS = 5
+"""How long a process that was told to end, or that closed its output, may take to."""
 HINTS = {
     signal.SIGKILL: "most often the system's answer to too little memory",
     signal.SIGILL: "the runtime was built for a newer processor",
@@ -118,7 +119,7 @@ class Child:
     def _death(self) -> str:
         """Return why the process ended, once its standard output has."""
         with contextlib.suppress(subprocess.TimeoutExpired, ValueError):
-            _, rest = self.process.communicate(timeout=_EXIT_SECONDS)
+            _, rest = self.process.communicate(timeout=EXIT_SECONDS)
             self._tail = (self._tail + (rest or b""))[-_TAIL_BYTES:]
         code = self.process.poll()
         said = self.said()
@@ -142,7 +143,7 @@ class Child:
         with contextlib.suppress(OSError):
             _open(self.process.stdin).close()
         try:
-            self.process.wait(timeout=_EXIT_SECONDS)
+            self.process.wait(timeout=EXIT_SECONDS)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()

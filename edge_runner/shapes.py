@@ -33,7 +33,7 @@ def settle(subjects: Sequence[Subject], options: Options) -> None:
     for subject in read:
         inputs = _inputs(subject)
         given = {name or _only(inputs): extents for name, extents in options.shapes if not name or name in inputs}
-        problem = _problem(inputs, given, has_data=options.data is not None)
+        problem = shape_problem(inputs, given, has_data=options.data is not None)
         if problem:
             subject.fail(problem)
         subject.shapes = {name: list(extents) for name, extents in given.items()}
@@ -47,7 +47,7 @@ def _only(inputs: Mapping[str, tuple[int, ...]]) -> str:
     return next(iter(inputs)) if len(inputs) == 1 else ""
 
 
-def _problem(
+def shape_problem(
     inputs: Mapping[str, tuple[int, ...]], given: Mapping[str, tuple[int, ...]], *, has_data: bool
 ) -> str | None:
     """Return why a model cannot be measured with the shapes *given*; None: it can."""

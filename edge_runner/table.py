@@ -55,10 +55,10 @@ def render(document: dict[str, Any]) -> str:
     lines = [f"{runtime['name']} {runtime['version'] or ''}, {_settings(models)}, on {where}"]
     rows = [_row(model) for model in models]
     shown = [name for place, name in enumerate(_COLUMNS) if place < _ALWAYS or any(row[name] != "-" for row in rows)]
-    lines.extend(_aligned([shown, *([row[name] for name in shown] for row in rows)]))
+    lines.extend(aligned_columns([shown, *([row[name] for name in shown] for row in rows)]))
     lines.extend(_pairs(document["comparisons"], [label(model) for model in models]))
     scores = [[label(model), wording.accuracy(model["accuracy"])] for model in models if model["accuracy"]]
-    lines.extend(["", *_aligned([["scored", "accuracy, 95 % interval"], *scores])] if scores else [])
+    lines.extend(["", *aligned_columns([["scored", "accuracy, 95 % interval"], *scores])] if scores else [])
     for model in models:
         windows = (model["timing"] or {}).get("windows")
         if windows:
@@ -121,7 +121,7 @@ def _ops(model: dict[str, Any]) -> list[str]:
         for row in found["by_type"][:_OPS_SHOWN]
     ]
     whole = f"sum {_ms(found['sum_ms'])}, whole {_ms(found['whole_ms'])}"
-    lines = [f"{label(model)} by op, each node alone ({whole}):", *(_aligned(rows) if rows else [])]
+    lines = [f"{label(model)} by op, each node alone ({whole}):", *(aligned_columns(rows) if rows else [])]
     lines.extend(f"  {line}" for line in wording.untimed(found["nodes"]))
     if taken:
         by = "a delegate" if model["delegate"] == "none" else model["delegate"]
@@ -158,7 +158,7 @@ def _pairs(comparisons: Sequence[dict[str, Any]], names: Sequence[str]) -> list[
     if not rows:
         return []
     confidence = f"{comparisons[0]['confidence'] * 100:g} % interval"
-    return ["", *_aligned([["compared", "times as fast", confidence, "verdict"], *rows])]
+    return ["", *aligned_columns([["compared", "times as fast", confidence, "verdict"], *rows])]
 
 
 def _energy(energy: dict[str, Any]) -> str:
@@ -195,7 +195,7 @@ def _is_number(cell: str) -> bool:
     return cell[0] in _NUMERIC and len(cell.split()) <= 2  # with a unit
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+def aligned_columns(rows: Sequence[Sequence[str]]) -> list[str]:
     """Return the rows as lines: numbers end below each other, words begin so."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     numbers = [all(map(_is_number, column)) for column in zip(*rows[1:])]

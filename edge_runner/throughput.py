@@ -21,11 +21,12 @@ def throughput(subject: Subject, options: Options, runtime: str, tell: Tell) -> 
         tell(f"{subject.label}: throughput, batch {batch}, {interpreters} interpreters")
         entry = {"batch": batch, "interpreters": interpreters, "threads": subject.entry["settings"]["threads"]}
         request = {**subject.opening(options, runtime), "data": None, "labels": None, "batch": batch}
-        found.append({**entry, **_measured(request, interpreters, batch, options)})
+        found.append({**entry, **measured_throughput(request, interpreters, batch, options)})
     return found
 
 
-def _measured(request: dict[str, Any], interpreters: int, batch: int, options: Options) -> dict[str, Any]:
+def measured_throughput(request: dict[str, Any], interpreters: int, batch: int, options: Options) -> dict[str, Any]:
+    """Return samples per second of several interpreters at once, each in its own process, or why there are none."""
     seconds = min(SECONDS, options.seconds)
     children = [Child(options.timeout) for _ in range(interpreters)]
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.metadata
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -113,7 +114,7 @@ def test_another_version_of_a_library_makes_another_run(keras: Any, monkeypatch:
     loaded, values = load_model(model), bound(data(), model)
     before = run_key(loaded, values, RECIPE)
     for name in resumption.LIBRARIES:
-        monkeypatch.setattr(resumption, "_version", lambda package, name=name: "0" if package == name else "1")
+        monkeypatch.setattr(importlib.metadata, "version", lambda package, name=name: "0" if package == name else "1")
         assert run_key(loaded, values, RECIPE) != before
         before = run_key(loaded, values, RECIPE)
 

@@ -12,7 +12,7 @@ import pytest
 import tfcompress as tfc
 from tfcompress.errors import DataError, RecipeError, UnsupportedError
 from tfcompress.recipe import Train
-from tfcompress.training import _named_optimizer, fit_
+from tfcompress.training import fit_, named_optimizer
 
 pytestmark = pytest.mark.slow
 
@@ -63,9 +63,9 @@ def test_muon_trains_keras_3_models_alone() -> None:
     import keras
     import tf_keras
 
-    assert type(_named_optimizer("muon", keras)).__name__ == "KernelMuon"
+    assert type(named_optimizer("muon", keras)).__name__ == "KernelMuon"
     with pytest.raises(RecipeError, match="'muon' trains Keras 3 models"):
-        _named_optimizer("muon", tf_keras)
+        named_optimizer("muon", tf_keras)
 
 
 def test_a_loss_that_is_no_number_ends_the_training_with_the_likely_causes(keras: Any) -> None:

@@ -223,7 +223,7 @@ def _loss(task: Task, outputs: np.ndarray, name: str, keras: Any) -> Any:
 
 
 def _optimizer(train: Train, keras: Any, steps: int | None) -> Any:
-    optimizer = _named_optimizer(train.optimizer, keras)
+    optimizer = named_optimizer(train.optimizer, keras)
     rate = train.learning_rate
     if train.decay == "constant":
         return optimizer if rate is None else type(optimizer)(learning_rate=rate)
@@ -234,7 +234,12 @@ def _optimizer(train: Train, keras: Any, steps: int | None) -> Any:
     return type(optimizer)(learning_rate=keras.optimizers.schedules.CosineDecay(peak, steps * train.epochs))
 
 
-def _named_optimizer(name: str, keras: Any) -> Any:
+def named_optimizer(name: str, keras: Any) -> Any:
+    """Return an optimizer of *keras* by its name, with Keras's own settings.
+
+    Raises:
+        RecipeError: there is none of this name in this Keras.
+    """
     if name.lower() == "muon" and keras.__name__ == "keras":
         from tfcompress.optimizers import KernelMuon
 

@@ -4,6 +4,8 @@ import importlib
 
 import numpy as np
 
+from tfcompress.models.keras_private import functional
+
 keras = importlib.import_module("keras")
 layers, ops = keras.layers, keras.ops
 
@@ -449,5 +451,4 @@ def samples_for(model, seed=0):
         shape = (2, *tensor.shape[1:])
         return rng.integers(1, 10, shape) if "int" in str(tensor.dtype) else rng.normal(size=shape).astype("float32")
 
-    graph = model._functional if isinstance(model, keras.Sequential) else model
-    return keras.tree.map_structure(one, graph.input)
+    return keras.tree.map_structure(one, functional(model).input)

@@ -64,7 +64,7 @@ def test_a_step_is_exchanged_for_one_that_is_worth_more():
     found = choose_channels([light, heavy], cost, 3 * 4 + 2 * 16)  # 44 of 56
     assert {name: len(kept) for name, kept in found.keep.items()} == {"g0": 4}
     assert found.cost == 44.0
-    widths = ranking._Widths([light, heavy], cost)
+    widths = ranking.Widths([light, heavy], cost)
     widths.now = {"g0": 8, "g1": 8}  # 40: as large as the target allows, and not the best for it
     widths.exchange_(44.0)
     assert (widths.now, widths.cost_now) == ({"g0": 4, "g1": 16}, 44.0)

@@ -11,7 +11,8 @@ from tests.channels.dead_channels import kill_
 from tfcompress.channels import compensation, sensitivity, statistics, task_loss
 from tfcompress.channels.cost import CostModel
 from tfcompress.channels.groups import groups
-from tfcompress.channels.removal import _Plan, breadth, remove_channels, worth
+from tfcompress.channels.removal import remove_channels
+from tfcompress.channels.removal_plan import RemovalPlan, breadth, worth
 from tfcompress.channels.surgery import narrow
 from tfcompress.errors import DataError, UnsupportedError, UsageError
 from tfcompress.models.profile import profile
@@ -327,7 +328,7 @@ def test_a_residual_stream_counts_by_the_kernels_that_its_work_is_spread_over():
     model = keras.Model(given, keras.layers.Dense(2)(keras.layers.Flatten()(x)))
     kernel, area = 3 * 3 * 32 * 32, 6 * 6
     stem, dense = 3 * 3 * 16 * 32, area * 32 * 2
-    found = _Plan.of(model, Channels(), model)._worths()
+    found = RemovalPlan.of(model, Channels(), model).worths()
     # The stream is made by four layers with a bias and read by four: seven kernels of the 3x3 kind, nearly.
     parameters = stem + 6 * kernel + dense + 4 * 32
     assert found["stem"] == pytest.approx(worth(parameters, [stem * area, *[kernel * area] * 6, dense]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from tfcompress.cli.evaluate import _lines
+from tfcompress.cli.evaluate import score_lines
 from tfcompress.tasks.score import Figure, Score
 
 CLASSES = Score(
@@ -19,7 +19,7 @@ ERRORS = Score(task="regression", samples=9, main="mae", figures={"mae": Figure(
 
 
 def test_figures_come_with_intervals_and_the_worst_classes_are_named() -> None:
-    assert _lines(CLASSES) == [
+    assert score_lines(CLASSES) == [
         ("task", "classification"),
         ("samples", "1,200"),
         ("accuracy", "90.00 % (95 %: 88.0..92.0)"),
@@ -30,12 +30,12 @@ def test_figures_come_with_intervals_and_the_worst_classes_are_named() -> None:
 
 def test_every_output_is_shown() -> None:
     both = dataclasses.replace(CLASSES, outputs={"kind": CLASSES, "size": ERRORS})
-    lines = _lines(both)
+    lines = score_lines(both)
     assert ("kind: accuracy", "90.00 % (95 %: 88.0..92.0)") in lines
     assert ("size: MAE", "0.5") in lines
 
 
 def test_a_model_at_chance_is_said_to_be() -> None:
-    name, text = _lines(dataclasses.replace(CLASSES, chance=0.89))[-1]
+    name, text = score_lines(dataclasses.replace(CLASSES, chance=0.89))[-1]
     assert name == "!"
     assert text.startswith("no better than always answering the most frequent class: check the labels, their order")

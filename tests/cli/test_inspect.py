@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from tfcompress.cli.inspect import _show
+from tfcompress.cli.inspect import print_found
 
 COLUMNS = ["name", "type", "output_shape", "parameters", "nonzero", "macs", "dtype"]
 ROWS: list[list[Any]] = [
@@ -24,7 +24,7 @@ ROWS: list[list[Any]] = [
 def shown(width: int, *, terminal: bool, columns: list[str] = COLUMNS, rows: list[list[Any]] = ROWS) -> list[str]:
     stream = io.StringIO()
     console = Console(file=stream, width=width, highlight=False, force_terminal=terminal, color_system=None)
-    _show(SimpleNamespace(out=console), {"file": "m.keras"}, columns, rows)  # type: ignore[arg-type]  # all that it uses
+    print_found(SimpleNamespace(out=console), {"file": "m.keras"}, columns, rows)  # type: ignore[arg-type]  # all that it uses
     return [line.rstrip() for line in stream.getvalue().splitlines()]
 
 

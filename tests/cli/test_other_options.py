@@ -45,7 +45,7 @@ def test_every_option_of_evaluate(
 def test_every_option_of_inspect(
     name: str, option: click.Option, calls: Calls, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    calls.replace("tfcompress.cli.inspect._keras", ({"file": "model.h5"}, ["name"], []))
+    calls.replace("tfcompress.cli.inspect.keras_facts", ({"file": "model.h5"}, ["name"], []))
     assert_does_something(option, [name, "model.h5"], lambda typed: asked_by(typed, calls, capfd))
 
 

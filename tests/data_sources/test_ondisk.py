@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -76,8 +77,10 @@ def test_a_full_disk_is_told_while_writing(monkeypatch: pytest.MonkeyPatch) -> N
         def write(self, piece: bytes) -> None:
             raise OSError(28, "No space left on device")
 
+        def close(self) -> None: ...
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", Full)
     spool = Spool("x_train")
-    monkeypatch.setattr(spool, "_file", Full())
     with pytest.raises(DataError, match=r"x_train cannot be unpacked into .*No space left on device"):
         spool.append(b"1")
 

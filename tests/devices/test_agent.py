@@ -87,7 +87,7 @@ def test_a_name_that_leads_out_of_the_folder_is_refused(hello: dict[str, Any], t
 @given(st.text())
 def test_no_name_leads_out(name: str) -> None:
     try:
-        parts = agent._parts(name)
+        parts = agent.name_parts(name)
     except RefusedError:
         return
     folder = Path("/box")
@@ -134,7 +134,7 @@ def test_a_run_that_nobody_started_is_lost(hello: dict[str, Any]) -> None:
 
 def test_what_a_terminal_shows_is_read_back(tmp_path: Path) -> None:
     (tmp_path / "said").write_bytes(b"first\r\x1b[2Ka.tflite: timing, turn 2 of 5\r\x1b[2K")
-    assert agent._last_said(tmp_path / "said") == "a.tflite: timing, turn 2 of 5"
+    assert agent.last_said(tmp_path / "said") == "a.tflite: timing, turn 2 of 5"
 
 
 def test_a_machine_without_terminals_measures_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,5 +143,5 @@ def test_a_machine_without_terminals_measures_too(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr(agent.os, "openpty", none_there)
     said = io.BytesIO()
-    assert agent._run_on_terminal([sys.executable, "-c", "import sys; sys.exit('so')"], tmp_path, said) == 1
+    assert agent.run_on_terminal([sys.executable, "-c", "import sys; sys.exit('so')"], tmp_path, said) == 1
     assert said.getvalue() == b"so\n"

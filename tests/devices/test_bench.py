@@ -81,7 +81,7 @@ def test_folders_with_the_very_same_samples_bring_them(folder: Path, tmp_path: P
 
 def test_the_runner_s_options_are_passed_on_as_they_are() -> None:
     given = {"threads": "1,2", "per_op": True, "quick": False, "runs": None, "also": "--seed 3"}
-    assert bench._arguments(given) == ("--threads", "1,2", "--per-op", "--seed", "3")
+    assert bench.runner_arguments(given) == ("--threads", "1,2", "--per-op", "--seed", "3")
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_an_assumed_power_is_called_one_and_a_ratio_comes_with_its_interval() ->
     document["models"][1]["energy"].update(joules_per_inference=0.002, kind="assumed")
     document["comparisons"][0].update(ratio=1.5, low=1.25, high=1.75, verdict="faster")
     _, second = rows.device_rows(document)
-    cells = bench._cells("pi", second)
+    cells = bench.row_cells("pi", second)
     assert cells[5:7] == ["2 mJ (assumed)", "1.5x (1.25..1.75) faster"]
 
 

@@ -14,9 +14,9 @@ def test_the_ratio_is_that_of_the_medians() -> None:
     def model(*samples: int) -> dict[str, object]:
         return {"status": "ok", "timing": {"samples_ns": list(samples)}}
 
-    assert latency._median_ns(model(1, 9, 5)) == 5
+    assert latency.median_ns(model(1, 9, 5)) == 5
     with pytest.raises(ContractError, match=r"edge_runner cannot time small.tflite: it died"):
-        latency._median_ns({"status": "failed", "file": "small.tflite", "reason": "it died"})
+        latency.median_ns({"status": "failed", "file": "small.tflite", "reason": "it died"})
 
 
 def test_an_image_of_any_size_is_timed_at_96_pixels() -> None:

@@ -53,7 +53,7 @@ class Heard(SilentProgress):
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote, "_FIRST_PAUSE", 0.05)
+    monkeypatch.setattr(remote, "FIRST_PAUSE_SECONDS", 0.05)
 
 
 def measure(device: Device, workload: Workload, heard: Heard | None = None, **options: float) -> Any:
@@ -149,7 +149,7 @@ def test_a_device_that_stays_away_is_an_error_that_says_the_run_goes_on(
 def test_a_connection_that_always_breaks_at_once_is_given_up(
     server: Sshd, device: Device, long: Workload, end: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Remote, "_visit", lambda remote, session, task: gone_from(server)() or session.ask("hello"))
+    monkeypatch.setattr(Remote, "visit", lambda remote, session, task: gone_from(server)() or session.ask("hello"))
     heard = Heard()
     with pytest.raises(DeviceError, match=r"pi was not reached again for 1 s"):
         measure(device, long, heard, patience=1.0)

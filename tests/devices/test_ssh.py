@@ -93,7 +93,7 @@ def test_a_desk_without_ssh_says_what_to_install(monkeypatch: pytest.MonkeyPatch
 
 def test_what_answers_without_the_agent_s_language_is_an_error(device: Device) -> None:
     with Connection(device) as session:
-        session._line = lambda: b"Have a nice day\n"  # type: ignore[method-assign]
+        session.read_line = lambda: b"Have a nice day\n"  # type: ignore[method-assign]
         with pytest.raises(DeviceError, match=r"answered b'Have a nice day\\n'; does its login script print"):
             session.ask("hello")
 
@@ -108,6 +108,6 @@ def test_what_answers_without_the_agent_s_language_is_an_error(device: Device) -
     ],
 )
 def test_trouble_there_is_told_with_its_remedy(number: str, message: str) -> None:
-    error = ssh._trouble(PI, {"error": "Permission denied", "errno": number, "path": "/x"})
+    error = ssh.error_there(PI, {"error": "Permission denied", "errno": number, "path": "/x"})
     with pytest.raises(TfcompressError, match=message):
         raise error

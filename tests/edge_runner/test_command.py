@@ -563,7 +563,7 @@ def test_throughput_runs_at_the_extents_of_the_data(folder, tmp_path, monkeypatc
     model = DATA / "tflite" / "open_extents.tflite"
     np.savez(tmp_path / "x.npz", x=np.zeros((2, 32, 32, 3), np.float32))
     asked, not_run = [], {"per_second": None, "reason": "not run"}
-    monkeypatch.setattr(throughput, "_measured", lambda request, *_: asked.append(request) or not_run)
+    monkeypatch.setattr(throughput, "measured_throughput", lambda request, *_: asked.append(request) or not_run)
     places = ["--data", str(tmp_path / "x.npz"), "-o", str(tmp_path / "e.json"), "--throughput", "--batches", "1"]
     assert (
         running.run_measurement(arguments.parse_arguments([str(model), *places, "--parallel", "1", *FAST]), None) == 0

@@ -82,7 +82,7 @@ def test_a_folder_without_permission_is_refused_before_anything_is_measured(plac
     def forbidden(path):
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(destinations, "_part", forbidden)  # root may write everywhere
+    monkeypatch.setattr(destinations, "new_file_beside", forbidden)  # root may write everywhere
     assert problem(output="e.json") == "-o: cannot write into '.': Permission denied; choose another place"
 
 

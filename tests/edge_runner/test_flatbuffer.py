@@ -32,7 +32,7 @@ def test_inputs_are_named_by_the_signature():
 
 def test_custom_ops_are_remarked_upon():
     model = dataclasses.replace(graph.read_graph(INT8), custom_operators=("ethos-u", "FlexErf", "mine", "Mfcc"))
-    assert flatbuffer._remarks(model) == (
+    assert flatbuffer.op_remarks(model) == (
         "needs TensorFlow's own ops (FlexErf), which only the tensorflow runtime has",
         "needs custom ops (ethos-u, mine), which no interpreter brings along",
     )
@@ -115,9 +115,9 @@ def test_every_changed_number_of_a_small_file_is_read_or_refused():
 
 
 def test_what_tfcompress_noted_of_the_preprocessing_tells_the_range():
-    expected = flatbuffer._range_of({"scale": 1 / 127.5, "mean": [1.0], "std": [], "function": None})
+    expected = flatbuffer.preprocessed_range({"scale": 1 / 127.5, "mean": [1.0], "std": [], "function": None})
     assert expected[:2] == (pytest.approx(-1), pytest.approx(1))
-    by_channel = flatbuffer._range_of({"scale": 1 / 255, "mean": [0.5, 0.4], "std": [0.25], "function": None})
+    by_channel = flatbuffer.preprocessed_range({"scale": 1 / 255, "mean": [0.5, 0.4], "std": [0.25], "function": None})
     assert by_channel[:2] == (pytest.approx((0 - 0.5) / 0.25), pytest.approx((1 - 0.4) / 0.25))
 
 
@@ -132,7 +132,7 @@ def test_what_tfcompress_noted_of_the_preprocessing_tells_the_range():
     ],
 )
 def test_preprocessing_that_tells_no_range_is_passed_over(steps):
-    assert flatbuffer._range_of(steps) is None
+    assert flatbuffer.preprocessed_range(steps) is None
 
 
 def quantizing(kind="INT8", scales=(0.5,), op="QUANTIZE"):
@@ -144,16 +144,16 @@ def quantizing(kind="INT8", scales=(0.5,), op="QUANTIZE"):
 
 
 def test_a_float_input_that_is_quantized_at_once_tells_its_range_by_that():
-    (expected,) = flatbuffer._expected(quantizing(), b"").values()
+    (expected,) = flatbuffer.expected_ranges(quantizing(), b"").values()
     assert expected[:2] == ((-128 + 1) * 0.5, (127 + 1) * 0.5)
     assert "right behind the input" in expected.why
-    (expected,) = flatbuffer._expected(quantizing("UINT8"), b"").values()
+    (expected,) = flatbuffer.expected_ranges(quantizing("UINT8"), b"").values()
     assert expected[:2] == (0.5, 128)
 
 
 @pytest.mark.parametrize("model", [quantizing("INT32"), quantizing(scales=()), quantizing(op="ADD")])
 def test_otherwise_a_float_input_tells_nothing(model):
-    assert flatbuffer._expected(model, b"") == {}
+    assert flatbuffer.expected_ranges(model, b"") == {}
 
 
 def test_the_note_is_found_in_the_file():

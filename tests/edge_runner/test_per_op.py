@@ -121,7 +121,8 @@ def test_the_same_kernels_make_no_difference():
 def test_differences_are_counted_in_steps():
     tensor = Model(str(INT8), "litert").outputs[0]
     one = probing.np.array([[1, 2, 3, 4]], "int8")
-    found = probing._difference(tensor, [one, one], [one, one + probing.np.array([0, 0, 2, 0], "int8")], "reference")
+    other = one + probing.np.array([0, 0, 2, 0], "int8")
+    found = probing.kernel_difference(tensor, [one, one], [one, other], "reference")
     assert (found["values"], found["different"], found["largest_steps"]) == (8, 1, 2)
     assert found["largest"] == pytest.approx(2 * tensor.scale)
 

@@ -87,14 +87,14 @@ def test_what_it_prints_to_standard_error_does_not_block_it():
 
 
 def test_a_process_that_will_not_end_is_ended(monkeypatch):
-    monkeypatch.setattr("edge_runner.processes._EXIT_SECONDS", 0.2)
+    monkeypatch.setattr("edge_runner.processes.EXIT_SECONDS", 0.2)
     process = child("import time\ntime.sleep(600)")
     process.close()
     assert process.process.returncode == -signal.SIGKILL
 
 
 def test_a_process_that_closes_its_output_and_stays_is_ended(monkeypatch):
-    monkeypatch.setattr("edge_runner.processes._EXIT_SECONDS", 0.2)
+    monkeypatch.setattr("edge_runner.processes.EXIT_SECONDS", 0.2)
     code = "import os, time; os.close(1); os.close(2); time.sleep(600)"
     with child(code) as process, pytest.raises(ChildFailed, match="its process closed its output and went on"):
         process.ask({})

@@ -67,7 +67,7 @@ def test_of_few_models_all_pairs_are_shown_and_of_many_those_with_the_first(docu
 
 
 def test_numbers_end_below_each_other_and_words_begin_so():
-    assert table._aligned([["op", "time"], ["ADD", "9 ms"], ["CONV_2D", "10 ms"]]) == [
+    assert table.aligned_columns([["op", "time"], ["ADD", "9 ms"], ["CONV_2D", "10 ms"]]) == [
         "op        time",
         "ADD       9 ms",
         "CONV_2D  10 ms",

@@ -68,9 +68,9 @@ def test_what_fills_the_open_extents_fits_and_nothing_else(shape, data):
     extents = [
         size if size > 0 else 1 if place == 0 else data.draw(st.integers(1, 9)) for place, size in enumerate(shape)
     ]
-    assert shapes._problem({"x": tuple(shape)}, {"x": tuple(extents)}, has_data=False) is None
+    assert shapes.shape_problem({"x": tuple(shape)}, {"x": tuple(extents)}, has_data=False) is None
     wrong = [size + 1 for size in extents]
-    assert bool(shapes._problem({"x": tuple(shape)}, {"x": tuple(wrong)}, has_data=False)) == (
+    assert bool(shapes.shape_problem({"x": tuple(shape)}, {"x": tuple(wrong)}, has_data=False)) == (
         shape[0] == -1 or any(size >= 0 for size in shape)
     )
 

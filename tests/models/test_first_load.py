@@ -3,6 +3,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 
@@ -81,7 +82,7 @@ def test_limits_that_cannot_be_meant_are_refused(options, message):
 def started(monkeypatch):
     """Count the children that are started."""
     made = []
-    monkeypatch.setattr(first_load, "_idle", [])
+    monkeypatch.setattr(first_load, "idle_children", [])
 
     def start(*args, **options):
         made.append(Worker("tests.models.sleepy_load_child"))
@@ -104,7 +105,9 @@ def test_one_child_serves_file_after_file_until_it_is_idle_for_long(started, mon
     load_once()
     load_once()
     assert len(started) == 1
-    started[0]._process.wait(timeout=10)
+    limit = time.monotonic() + 10
+    while started[0].alive and time.monotonic() < limit:
+        time.sleep(0.02)
     load_once()
     assert len(started) == 2
 

@@ -2,6 +2,7 @@ import json
 import os
 import signal
 import zipfile
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -195,7 +196,8 @@ def test_a_file_that_may_not_be_read_is_one_clear_line(tmp_path, monkeypatch):
     def denied(*_, **__):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(probing, "_start", denied)
+    (tmp_path / "m.h5").touch()
+    monkeypatch.setattr(Path, "open", denied)  # root may read everything
     with pytest.raises(ModelError, match="cannot be read: Permission denied"):
         probe(tmp_path / "m.h5")
 

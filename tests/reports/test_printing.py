@@ -198,10 +198,10 @@ def test_without_measurements_there_is_no_latency_column():
 def test_latency_is_compared_with_the_first_report_of_the_same_run_only():
     alone = dataclasses.replace(a_report(), baseline=None)
     first, second = edge.join_measurement(alone, DOCUMENT), edge.join_measurement(alone, DOCUMENT)
-    assert printing._speedup(second, first) == 1
+    assert printing.latency_speedup(second, first) == 1
     other = dataclasses.replace(first, edge=(dataclasses.replace(first.edge[0], created_utc="earlier"),))
-    assert printing._speedup(second, other) is None
-    assert printing._speedup(alone, first) is None
+    assert printing.latency_speedup(second, other) is None
+    assert printing.latency_speedup(alone, first) is None
 
 
 def test_the_least_report_prints_and_has_a_page():

@@ -55,15 +55,13 @@ def test_the_figures_are_those_of_adding_errors_up(outputs: np.ndarray, labels: 
 
 
 def test_many_targets_are_thinned_out_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(regression, "_KEPT_VALUES", 64)
-    median = regression._Median()
-    targets = np.arange(1000, dtype=np.float32)[:, None]
+    monkeypatch.setattr(regression, "KEPT_VALUES", 64)
+    scorer, targets = REGRESSION.scorer(), np.arange(1000, dtype=np.float32)[:, None]
     for start in range(0, 1000, 30):
-        median.add(targets[start : start + 30])
-    kept = np.concatenate(median._kept)[:, 0]
-    assert 32 <= len(kept) <= 64
-    assert set(np.diff(kept)) == {median._stride}
-    assert median.error() == pytest.approx(250, rel=0.05)  # of 0..999: the mean distance from 499.5
+        scorer.add(targets[start : start + 30], targets[start : start + 30])
+    kept = targets[::16]  # of 1000, the most that are no more than 64
+    assert scorer.evaluation().score.chance == pytest.approx(np.mean(np.abs(kept - np.median(kept))))
+    assert scorer.evaluation().score.chance == pytest.approx(250, rel=0.05)  # the mean distance from 499.5
 
 
 def test_targets_of_several_sizes_have_no_constant() -> None:

@@ -26,7 +26,7 @@ from tfcompress.files import sha256
 from tfcompress.models.signature import call
 from tfcompress.quantization.post_training import calibrated
 from tfcompress.recipe import Export
-from tfcompress.tflite.attempt import _Run
+from tfcompress.tflite.attempt import ConversionRun
 from tfcompress.tflite.contract import FloatOp
 from tfcompress.tflite.convert import ConverterProcess
 from tfcompress.tflite.export import TFLiteModel, export
@@ -262,9 +262,9 @@ def test_a_split_that_stayed_in_float_by_accident_is_converted_again(monkeypatch
     monkeypatch.setattr(ATTEMPT, "read_model_file", lambda content: content)
     monkeypatch.setattr(ATTEMPT, "float_ops", lambda content: [FloatOp("SPLIT", "x")] if content == b"float" else [])
     engine = Engine()
-    assert _Run(Export(quantize="int8"), engine, lowered, none)._steady(engine.result()) == b"integers"
+    assert ConversionRun(Export(quantize="int8"), engine, lowered, none).steady_content(engine.result()) == b"integers"
     assert engine.contents == [b"more"]
-    assert _Run(Export(quantize="dynamic"), engine, lowered, none)._steady(b"float") == b"float"
+    assert ConversionRun(Export(quantize="dynamic"), engine, lowered, none).steady_content(b"float") == b"float"
 
 
 def test_an_op_without_int8_form_is_refused_with_its_layer_or_allowed_and_reported(keras, converter) -> None:

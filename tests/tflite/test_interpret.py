@@ -79,7 +79,7 @@ def test_the_state_of_one_sample_does_not_leak_into_the_next(file) -> None:
 def test_samples_keep_their_order_through_workers_and_chunks(file, images, monkeypatch) -> None:
     with InterpreterProcess(file("int8"), workers=1) as interpreter:
         expected = interpreter.run(images)["scores"]
-    monkeypatch.setattr(interpret, "_CHUNK_BYTES", 5 * 8 * 8 * 3 * 4)
+    monkeypatch.setattr(interpret, "CHUNK_BYTES", 5 * 8 * 8 * 3 * 4)
     with InterpreterProcess(file("int8"), workers=3) as interpreter:
         assert np.array_equal(interpreter.run(images)["scores"], expected)
 

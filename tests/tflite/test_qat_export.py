@@ -82,7 +82,7 @@ def test_every_op_is_integer_without_samples_and_the_file_computes_what_the_mode
 def test_a_file_of_another_scale_than_was_trained_is_refused_or_said_to_be(converter, monkeypatch):
     from tfcompress.quantization import baking as bake
 
-    model, constant = trained(network()), bake._constant
+    model, constant = trained(network()), bake.constant_of
 
     def export_wider(factor, **settings):
         def wider(layer, least_step):
@@ -90,7 +90,7 @@ def test_a_file_of_another_scale_than_was_trained_is_refused_or_said_to_be(conve
             made.high *= factor if layer.name.startswith("first") else 1.0
             return made
 
-        monkeypatch.setattr(bake, "_constant", wider)
+        monkeypatch.setattr(bake, "constant_of", wider)
         return export(model, Export(quantize="int8", **settings), data=X, converter=converter)
 
     found = export_wider(1.5, min_agreement_db=5.0).verification.exact  # accepted, and said to be

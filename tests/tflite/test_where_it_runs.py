@@ -120,7 +120,7 @@ def test_known_trouble_is_told_although_the_op_versions_are_accepted(
 
 
 def test_the_table_knows_the_ops_that_every_network_has() -> None:
-    for rows in runtimes._table().values():
+    for rows in runtimes.measured_table().values():
         for accepted in rows.values():
             assert {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "SOFTMAX", "QUANTIZE"} <= accepted.keys()
             assert set(accepted) <= set(opnames.BUILTIN)
@@ -151,7 +151,7 @@ def test_the_probe_finds_what_the_table_says_of_the_installed_litert(probe) -> N
         number: name for number, name in enumerate(opnames.BUILTIN) if name in ("CONV_2D", "FULLY_CONNECTED", "TILE")
     }
     version, accepted = probe.probe("litert", sys.executable, names)
-    table = runtimes._table()["litert"]
+    table = runtimes.measured_table()["litert"]
     if version not in table:
         pytest.skip(f"litert {version} was not measured yet")
     assert accepted == {name: table[version][name] for name in names.values()}

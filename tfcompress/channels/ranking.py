@@ -133,7 +133,7 @@ def choose_channels(candidates: Sequence[Candidate], cost: Cost, target: float) 
     Returns:
         The choice; its cost is above *target* only where all the floors together do not reach it.
     """
-    widths = _Widths(candidates, cost)
+    widths = Widths(candidates, cost)
     least = cost(widths.keep({c.name: c.widths[-1] for c in candidates}))
     if least > target:
         lowest = {c.name: c.widths[-1] for c in candidates}
@@ -145,8 +145,13 @@ def choose_channels(candidates: Sequence[Candidate], cost: Cost, target: float) 
     return ChannelChoice(widths.keep(widths.now), widths.cost_now, least)
 
 
-class _Widths:
-    """The widths under way."""
+class Widths:
+    """How many channels each group keeps, while they are being chosen.
+
+    Attributes:
+        now: channels by the name of the group.
+        cost_now: what the model costs with them, in the unit of the cost function.
+    """
 
     def __init__(self, candidates: Sequence[Candidate], cost: Cost) -> None:
         self._candidates = {candidate.name: candidate for candidate in candidates}

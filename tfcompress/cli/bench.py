@@ -104,7 +104,7 @@ def command(
     from tfcompress.cli.terminal import terminal
     from tfcompress.devices import config, fleet
 
-    workload = workload_of(models, data, labels, _arguments(runner))
+    workload = workload_of(models, data, labels, runner_arguments(runner))
     found = config.find_devices(devices)
     with terminal() as screen:
         if cancel:
@@ -122,7 +122,7 @@ def command(
     complain(outcomes)
 
 
-def _arguments(runner: dict[str, Any]) -> tuple[str, ...]:
+def runner_arguments(runner: dict[str, Any]) -> tuple[str, ...]:
     """Return edge_runner's arguments."""
     also = _split(runner.pop("also"))
     if runner.get("runtime") is not None:
@@ -282,7 +282,7 @@ def show(outcomes: Sequence[Outcome], console: Console) -> None:
     from tfcompress.reports import wording
 
     measured = [(outcome.device.name, outcome.document) for outcome in outcomes if outcome.document is not None]
-    found = [_cells(name, row) for name, document in measured for row in device_rows(document)]
+    found = [row_cells(name, row) for name, document in measured for row in device_rows(document)]
     shown = [n for n in range(len(_TITLES)) if n < 4 or any(cells[n] != wording.NONE for cells in found)]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for n in shown:
@@ -295,7 +295,7 @@ def show(outcomes: Sequence[Outcome], console: Console) -> None:
         console.print(Text(f"{name}: {device_conditions(document)}", style="dim"), soft_wrap=True)
 
 
-def _cells(device: str, row: DeviceRow) -> list[str]:
+def row_cells(device: str, row: DeviceRow) -> list[str]:
     """Return a row's texts, in the order of the titles."""
     from tfcompress.reports import wording
 

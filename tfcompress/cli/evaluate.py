@@ -56,7 +56,7 @@ def command(model: str, split: str, as_json: bool, loading: dict[str, Any], **fl
         if as_json:
             screen.write(json.dumps({**about, **codec.to_plain(score)}, indent=1) + "\n")
             return
-        lines = [*about.items(), *_lines(score)]
+        lines = [*about.items(), *score_lines(score)]
         width = max(len(name) for name, _ in lines)
         screen.write("".join(f"{name:>{width}}  {value}\n" for name, value in lines))
 
@@ -94,14 +94,14 @@ def _score(bound: BoundData, split: str, predict: Any, progress: Progress) -> Sc
         return measure(predict, samples, bound.tasks, progress_task=task).score
 
 
-def _lines(score: Score) -> list[tuple[str, str]]:
+def score_lines(score: Score) -> list[tuple[str, str]]:
     """Return what a person reads of a score: task, samples and each figure with its interval, of every output."""
     from tfcompress.reports import wording
     from tfcompress.tasks.figures import figure_kind
     from tfcompress.tasks.task_table import at_chance
 
     if score.outputs:
-        return [(f"{name}: {title}", text) for name, each in score.outputs.items() for title, text in _lines(each)]
+        return [(f"{name}: {title}", text) for name, each in score.outputs.items() for title, text in score_lines(each)]
     lines = [("task", score.task), ("samples", f"{score.samples:,}")]
     for name, figure in score.figures.items():
         interval = wording.interval(figure)

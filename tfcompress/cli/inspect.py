@@ -48,20 +48,21 @@ def command(model: str, as_json: bool, loading: dict[str, Any]) -> None:
             facts, columns, rows = _tflite(path)
         else:
             with screen.progress.task("loading the model"):
-                facts, columns, rows = _keras(path, info, loading)
+                facts, columns, rows = keras_facts(path, info, loading)
         if as_json:
             listed = [dict(zip(columns, row, strict=True)) for row in rows]
             screen.write(
                 json.dumps({**facts, "kernels" if info.kind == "tflite" else "layers": listed}, indent=1) + "\n"
             )
             return
-        _show(screen, facts, columns, rows)
+        print_found(screen, facts, columns, rows)
 
 
 Found = tuple[dict[str, Any], list[str], list[list[Any]]]
 
 
-def _keras(path: Path, info: FileInfo, loading: dict[str, Any]) -> Found:
+def keras_facts(path: Path, info: FileInfo, loading: dict[str, Any]) -> Found:
+    """Load a Keras model; return its facts, and a row for each of its layers."""
     from tfcompress.models.loading import load_model
     from tfcompress.models.profile import profile
     from tfcompress.models.signature import signature_of
@@ -148,7 +149,8 @@ _SUMMED = {"parameters", "nonzero", "macs"}
 """Those of which a nested model's line shows the sum over its layers."""
 
 
-def _show(screen: Terminal, facts: dict[str, Any], columns: list[str], rows: list[list[Any]]) -> None:
+def print_found(screen: Terminal, facts: dict[str, Any], columns: list[str], rows: list[list[Any]]) -> None:
+    """Print what was found of a file: its facts a line each, then its layers or kernels as a table."""
     shown = {name: value for name, value in facts.items() if value not in (None, [], {}) or name == "macs"}
     width = max(map(len, shown))
     for name, value in shown.items():

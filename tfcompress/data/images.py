@@ -153,7 +153,7 @@ class ImageTable:
         import tensorflow as tf
 
         try:
-            return np.array(self._decode([str(path) for path in paths]))
+            return np.array(self.decode([str(path) for path in paths]))
         except (tf.errors.OpError, UnicodeDecodeError) as error:
             if len(paths) == 1:
                 raise _undecodable(paths[0], reason_of(error)) from error
@@ -163,7 +163,8 @@ class ImageTable:
             raise DataError(msg) from error
 
     @cached_property
-    def _decode(self) -> Callable[[list[str]], Any]:
+    def decode(self) -> Callable[[list[str]], Any]:
+        """What reads images of some paths at once, in the size of the model's input, as float32 in 0..255."""
         import tensorflow as tf
 
         fixed = self.height is not None and self.width is not None

@@ -153,7 +153,7 @@ class Agent:
         new = Path(tempfile.mkdtemp(dir=target.parent, prefix="."))
         try:
             for name, sha256 in files.items():
-                path = new.joinpath(*_parts(name))
+                path = new.joinpath(*name_parts(name))
                 path.parent.mkdir(parents=True, exist_ok=True)
                 stored = self.folder / "store" / _hash(sha256)
                 try:
@@ -200,9 +200,9 @@ class Agent:
             if status:
                 return {"state": "done", **status}
             if not alive:
-                said, free = _last_said(folder / "said"), shutil.disk_usage(self.folder).free
+                said, free = last_said(folder / "said"), shutil.disk_usage(self.folder).free
                 return {"state": "lost", "said": said, "free_bytes": free}
-            text = _last_said(folder / "said")
+            text = last_said(folder / "said")
             if text != told or time.monotonic() - beat > BEAT_SECONDS:
                 self.answer({"progress": text})
                 told, beat = text, time.monotonic()
@@ -245,7 +245,12 @@ def _hash(text: str) -> str:
     return text
 
 
-def _parts(name: str) -> list[str]:
+def name_parts(name: str) -> list[str]:
+    """Return the parts of a file's name, separated by slashes.
+
+    Raises:
+        RefusedError: the name leads out of the folder that the file is for.
+    """
     parts = name.split("/")
     if any(part in ("", ".", "..") or "\0" in part for part in parts):
         msg = f"a file's name must stay inside its folder, got {name!r:.80}"
@@ -288,7 +293,7 @@ def _alive(folder: Path) -> bool:
     return False
 
 
-def _last_said(path: Path) -> str:
+def last_said(path: Path) -> str:
     """Return the last thing that edge_runner wrote for a terminal."""
     try:
         with path.open("rb") as stream:
@@ -330,7 +335,7 @@ def _watch(folder: Path, command: list[str], measuring: Path) -> None:
         with _locked(measuring):
             said.write(b"starting edge_runner\n")
             said.flush()
-            code = _run_on_terminal(command, folder, said)
+            code = run_on_terminal(command, folder, said)
     lines = (folder / "said").read_bytes()[-20000:].decode("utf-8", "replace")
     clean = [re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", line.split("\r")[-1]).strip() for line in lines.splitlines()]
     whole = (folder / "result.json").is_file()
@@ -339,7 +344,7 @@ def _watch(folder: Path, command: list[str], measuring: Path) -> None:
         stream.write(json.dumps(status).encode().ljust(STATUS_BYTES))
 
 
-def _run_on_terminal(command: list[str], folder: Path, said: BinaryIO) -> int:
+def run_on_terminal(command: list[str], folder: Path, said: BinaryIO) -> int:
     """Run *command* with a terminal for its standard error, so that it tells its progress; return its exit code."""
     try:
         ours, theirs = os.openpty()

@@ -40,9 +40,7 @@ def latency_ratio(original: Any, smaller: Any, *, timing: Settings = TIMING, pro
             files.append(folder / f"{label}.tflite")
             files[-1].write_bytes(converter.convert(lowered.folder, Export(), None, batch=lowered.batch))
         timing = dataclasses.replace(timing, more=(*timing.more, *shapes_of(files[0].read_bytes())))
-        before, after = (
-            _median_ns(found) for found in run_locally(files, settings=timing, progress=progress)["models"]
-        )
+        before, after = (median_ns(found) for found in run_locally(files, settings=timing, progress=progress)["models"])
     return after / before
 
 
@@ -55,7 +53,12 @@ def shapes_of(content: bytes) -> list[str]:
     return [f"--shape={tensor.name}={','.join(map(str, tensor.example_shape))}" for tensor in found]
 
 
-def _median_ns(found: dict[str, Any]) -> float:
+def median_ns(found: dict[str, Any]) -> float:
+    """Return the median of the raw timings of a model in edge_runner's document, in nanoseconds.
+
+    Raises:
+        ContractError: the model was not timed; with edge_runner's reason.
+    """
     if found["status"] != "ok":
         msg = f"edge_runner cannot time {found['file']}: {found['reason']}"
         raise ContractError(msg)

@@ -19,7 +19,8 @@ from tfcompress.reports import edge
 
 T = TypeVar("T")
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0  # seconds
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 30.0
+"""How long is waited before a lost device is called again, the first time and at most."""
 _STEADY_SECONDS = 5.0
 """A connection that lasted so long worked; one that breaks sooner, again and again, does not."""
 _SPARE_BYTES = 1_000_000  # for the result
@@ -64,7 +65,7 @@ class Remote:
             UsageError: edge_runner refused the arguments.
             DroppedError: :meth:`stop` was called.
         """
-        return self._steadily(lambda session: self._visit(session, task))
+        return self._steadily(lambda session: self.visit(session, task))
 
     def cancel(self) -> None:
         """End the measurement that an earlier command started, and remove it. Raises as :meth:`measure` does."""
@@ -73,7 +74,7 @@ class Remote:
     def _steadily(self, visit: Callable[[Connection], T]) -> T:
         """Connect and *visit*, again if the connection is lost after it had once worked."""
         lost: float | None = None
-        pause = _FIRST_PAUSE
+        pause = FIRST_PAUSE_SECONDS
         while True:
             began, connected = time.monotonic(), False
             try:
@@ -83,9 +84,9 @@ class Remote:
             except DroppedError as error:
                 now = time.monotonic()
                 if connected and (lost is None or now - began > _STEADY_SECONDS):
-                    lost, pause = now, _FIRST_PAUSE
+                    lost, pause = now, FIRST_PAUSE_SECONDS
                 self._give_up_or_wait(lost, pause, error)
-                pause = min(2 * pause, _LONGEST_PAUSE)
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
     def _give_up_or_wait(self, lost: float | None, pause: float, error: DroppedError) -> None:
         name = self.device.name
@@ -111,7 +112,8 @@ class Remote:
         self._greet(session)
         session.ask("cancel", run=self.bundle.run_id)
 
-    def _visit(self, session: Connection, task: ProgressTask) -> edge.Document:
+    def visit(self, session: Connection, task: ProgressTask) -> edge.Document:
+        """Bring what is missing, start the measurement unless it runs already, and fetch its document."""
         bundle, hello = self.bundle, self._greet(session)
         self._send(session, bundle.tree.values(), hello, task)
         session.ask("tree", sha256=bundle.tree_id, files=dict(bundle.tree))

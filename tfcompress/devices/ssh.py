@@ -71,7 +71,7 @@ class Connection:
                 start_new_session=True,  # Ctrl-C is ours to handle
             )
             self._write(source)
-            while _MARKER not in self._line():  # what a login script prints is skipped
+            while _MARKER not in self.read_line():  # what a login script prints is skipped
                 continue
         except FileNotFoundError as error:
             self.__exit__()
@@ -116,14 +116,14 @@ class Connection:
     def answer(self, told: Told | None = None) -> dict[str, Any]:
         """Return the next answer; see :meth:`ask`."""
         while True:
-            line = self._line()
+            line = self.read_line()
             try:
                 values: dict[str, Any] = json.loads(line)
             except ValueError as error:
                 msg = f"device {self.device.name} answered {line[:80]!r}; does its login script print to the output?"
                 raise DeviceError(msg) from error
             if "error" in values:
-                raise _trouble(self.device, values)
+                raise error_there(self.device, values)
             if told is None or "progress" not in values:
                 return values
             told(values)
@@ -159,7 +159,8 @@ class Connection:
         except (BrokenPipeError, ValueError) as error:
             raise self._ended() from error
 
-    def _line(self) -> bytes:
+    def read_line(self) -> bytes:
+        """Return the next line of what the device says; raise what ended the connection before it was whole."""
         line = self._stream("stdout").readline()
         if not line.endswith(b"\n"):
             raise self._ended()
@@ -235,7 +236,8 @@ def _refusal(device: Device, said: str, last: str) -> Exception:
     return DroppedError(last)
 
 
-def _trouble(device: Device, values: dict[str, Any]) -> TfcompressError:
+def error_there(device: Device, values: dict[str, Any]) -> TfcompressError:
+    """Return the error for what the device's agent met: ``{"error": text, "errno": name, "path": …}``."""
     reason, number = values["error"], values["errno"]
     full = {"ENOSPC": "the disk is full", "EDQUOT": "the quota is used up"}.get(number)
     if full:

@@ -152,14 +152,15 @@ class FirstLoad:
 
 
 _lock = threading.Lock()
-_idle: list[tuple[Worker, threading.Timer]] = []
+idle_children: list[tuple[Worker, threading.Timer]] = []
+"""Children that wait for the next file, each with what ends it after :data:`IDLE_SECONDS`."""
 
 
 def _take(*, new: bool) -> Worker:
     """Return the child that this process keeps, or a new one."""
     with _lock:
-        while _idle and not new:
-            worker, timer = _idle.pop()
+        while idle_children and not new:
+            worker, timer = idle_children.pop()
             timer.cancel()
             if worker.alive:
                 return worker
@@ -175,13 +176,13 @@ def _give_back(worker: Worker, *, usable: bool) -> None:
     timer = threading.Timer(IDLE_SECONDS, _end, [worker])
     timer.daemon = True
     with _lock:
-        _idle.append((worker, timer))
+        idle_children.append((worker, timer))
     timer.start()
 
 
 def _end(worker: Worker) -> None:
     with _lock:
-        if worker not in [kept for kept, _ in _idle]:
+        if worker not in [kept for kept, _ in idle_children]:
             return  # it was taken meanwhile
-        _idle[:] = [(kept, timer) for kept, timer in _idle if kept is not worker]
+        idle_children[:] = [(kept, timer) for kept, timer in idle_children if kept is not worker]
     worker.close()

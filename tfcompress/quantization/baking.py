@@ -127,7 +127,7 @@ class _Baker:
         if any(layer is normalization for normalization in self._folded.values()):
             return None
         if isinstance(layer, FakeQuant):
-            return _constant(layer, self._least_steps.get(layer.name, 0.0))
+            return constant_of(layer, self._least_steps.get(layer.name, 0.0))
         if isinstance(layer, TransformedLayer):
             return self._plain(layer)
         kind = keras.layers.BatchNormalization if isinstance(layer, FreezableBatchNormalization) else None
@@ -224,7 +224,7 @@ def _bits(wrapper: TransformedLayer) -> int:
     return last.bits if isinstance(last, WeightFakeQuant) else 8
 
 
-def _constant(layer: FakeQuant, least_step: float) -> Any | None:
+def constant_of(layer: FakeQuant, least_step: float) -> Any | None:
     """Return the range as it is now; None: the export's samples have to tell it.
 
     That is so where it never saw anything; and for 16 bits, where the converter writes biases that no kernel takes

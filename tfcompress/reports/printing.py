@@ -87,11 +87,11 @@ def _cells(report: Report, first: Report, *, named: bool) -> list[str]:
         wording.interval(main),
         wording.figure_difference(change.main),
         wording.duration(run.result.median_ms if run else None),
-        wording.times(_speedup(report, first)),
+        wording.times(latency_speedup(report, first)),
     ]
 
 
-def _speedup(report: Report, first: Report) -> float | None:
+def latency_speedup(report: Report, first: Report) -> float | None:
     """Speed-up over the report's own float file, else over the first report's file; only within one run."""
     if not report.edge:
         return None

@@ -22,7 +22,7 @@ from tfcompress.tasks.task import Evaluation, Task
 if TYPE_CHECKING:
     import numpy as np
 
-_KEPT_VALUES = 1 << 22
+KEPT_VALUES = 1 << 22
 """So many targets are kept to find their median; of more, every second sample, every fourth, and so on."""
 
 
@@ -121,7 +121,7 @@ class _Median:
         taken = targets[-self._seen % self._stride :: self._stride]
         self._kept.append(taken.reshape(len(taken), size).copy())
         self._seen += len(targets)
-        while sum(part.size for part in self._kept) > _KEPT_VALUES and self._stride < self._seen:
+        while sum(part.size for part in self._kept) > KEPT_VALUES and self._stride < self._seen:
             self._thin_out_()
 
     def _thin_out_(self) -> None:

@@ -110,7 +110,7 @@ def attempt(model: Any, request: Request, reference: Any) -> Attempt:
             drawn = _draw(request.data, lowered, settings, request.seed, padding_of(model))
             if trained:
                 drawn = dataclasses.replace(drawn, inputs=trained.on_grid(drawn.inputs))
-            run = _Run(settings, request.converter, lowered, drawn)
+            run = ConversionRun(settings, request.converter, lowered, drawn)
             content, keras_outputs = run.convert(reference)
             float_size_bytes = request.float_size_bytes
             if float_size_bytes is None:
@@ -134,7 +134,7 @@ def _ran(_: bytes) -> str:
 
 
 @dataclass(frozen=True)
-class _Run:
+class ConversionRun:
     """One export under way."""
 
     settings: Export
@@ -151,7 +151,7 @@ class _Run:
         self._start(self.settings)
         keras_outputs = call(reference, self.samples.inputs)
         try:
-            return self._steady(self.engine.result()), keras_outputs
+            return self.steady_content(self.engine.result()), keras_outputs
         except MissingKernelError:
             if self.settings.float_ops == "refuse":
                 lenient = dataclasses.replace(self.settings, io="float32")  # what stays in float may be the last op
@@ -159,7 +159,7 @@ class _Run:
                 raise
             return self._wait(self.settings, float_ops=True), keras_outputs
 
-    def _steady(self, content: bytes) -> bytes:
+    def steady_content(self, content: bytes) -> bytes:
         """Convert again where a SPLIT was left in float by accident.
 
         The converter does not always give the same file: of 40 conversions of one unrolled LSTM, whose first step has a

@@ -29,7 +29,8 @@ PACKAGES: dict[Runtime, str] = {
 """What to install for each runtime."""
 _CHILD = "tfcompress.tflite.interpreter_child"
 _ENVIRONMENT = {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2"}
-_CHUNK_BYTES = 64 << 20  # what goes through a file at a time: memory stays flat however many samples there are
+CHUNK_BYTES = 64 << 20
+"""What goes through a file at a time: memory stays flat however many samples there are."""
 
 
 class InterpreterProcess:
@@ -123,7 +124,7 @@ class InterpreterProcess:
         self.opened()
         samples = _check(inputs, self.model)
         per_sample = max(1, sum(np.asarray(v[:1]).nbytes for v in inputs.values()))
-        step = max(1, _CHUNK_BYTES // per_sample)
+        step = max(1, CHUNK_BYTES // per_sample)
         pieces = [
             self._run({name: np.asarray(values[start : start + step]) for name, values in inputs.items()})
             for start in range(0, samples, step)

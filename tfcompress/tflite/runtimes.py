@@ -72,7 +72,7 @@ def parse_requirement(text: str) -> Requirement:
         raise UsageError(msg)
     runtime = cast("Runtime", name)
     wanted = _version(found[2]) if found[2] else ()
-    measured = sorted(map(_version, _table()[runtime]))
+    measured = sorted(map(_version, measured_table()[runtime]))
     if wanted and wanted < measured[0][: len(wanted)]:
         oldest = ".".join(map(str, measured[0]))
         msg = f"runtime {text!r} must ask for at least {oldest}, the oldest {runtime} that was measured"
@@ -96,7 +96,7 @@ def where_it_runs(model: bytes, *, trials: Mapping[Runtime, Trial] | None = None
         if installed is not None:
             trial = (trials or {}).get(runtime) or functools.partial(_try, runtime)
             verdicts.append(_tried(flat, runtime, installed, trial(model)))
-        for version in sorted(_table()[runtime], key=_version, reverse=True):
+        for version in sorted(measured_table()[runtime], key=_version, reverse=True):
             if version != installed:
                 reason = _by_table(flat, runtime, version)
                 verdict: Literal["should run", "should refuse"] = "should refuse" if reason else "should run"
@@ -149,7 +149,7 @@ def _version(text: str) -> Version:
 
 
 @functools.cache
-def _table() -> dict[str, dict[str, dict[str, int]]]:
+def measured_table() -> dict[str, dict[str, dict[str, int]]]:
     """Return the measured table: runtime -> version -> op -> highest version of the op."""
     text = (resources.files("tfcompress.tflite") / "op_versions.json").read_text(encoding="utf-8")
     return {name: {v: row["ops"] for v, row in rows.items()} for name, rows in json.loads(text)["runtimes"].items()}
@@ -170,13 +170,13 @@ def installed_version(runtime: Runtime) -> Version | None:
 
 def refusal_by_table(flat: FlatModel, runtime: Runtime) -> str:
     """Return why the newest measured version of a runtime should refuse a file; empty: it should run it."""
-    newest = max(_table()[runtime], key=_version)
+    newest = max(measured_table()[runtime], key=_version)
     reason = _by_table(flat, runtime, newest)
     return f"{runtime} {newest} refuses it: {reason}" if reason else ""
 
 
 def _by_table(flat: FlatModel, runtime: Runtime, version: str) -> str:
-    accepted = _table()[runtime][version]
+    accepted = measured_table()[runtime][version]
     missing = dict.fromkeys(
         f"{op.name} version {op.version}" for op in flat.ops if not op.custom and accepted.get(op.name, 0) < op.version
     )
