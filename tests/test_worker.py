@@ -8,11 +8,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tfcompress.worker import Worker, WorkerAnswerError, WorkerDiedError, WorkerTimeoutError
+from tfcompress.worker import KeptWorkers, Worker, WorkerAnswerError, WorkerDiedError, WorkerTimeoutError
 
 ROOT = Path(__file__).parents[1]
 
@@ -184,3 +185,89 @@ def test_modules_of_the_working_folder_do_not_shadow_the_childs(tmp_path, monkey
     monkeypatch.chdir(tmp_path)
     with Worker("tests.tflite.fake_child") as worker:
         assert worker.ask({"echo": 1})["echo"] == 1
+
+
+@pytest.fixture
+def kept() -> Iterator[KeptWorkers]:
+    children = KeptWorkers("tests.tflite.fake_child")
+    yield children
+    children.close()
+
+
+def test_a_child_is_kept_for_the_next_caller_with_an_empty_folder(kept: KeptWorkers) -> None:
+    first = kept.take()
+    pid = first.ask({})["pid"]
+    (first.folder / "samples.npz").touch()
+    (first.folder / "model").mkdir()
+    kept.give_back(first)
+    kept.give_back(first)  # whoever closes twice keeps it once
+    second, third = kept.take(), kept.take()
+    assert second.ask({})["pid"] == pid != third.ask({})["pid"]
+    assert [path.name for path in second.folder.iterdir()] == ["log.txt"]
+    third.close()
+    kept.give_back(second)
+    kept.close()
+    assert not alive(pid)
+
+
+@pytest.mark.parametrize("why", ["busy", "spent", "dead"])
+def test_a_child_that_is_busy_or_spent_or_dead_meets_nobody_else(why: str, kept: KeptWorkers) -> None:
+    first = kept.take()
+    pid = first.ask({})["pid"]
+    first.spent = why == "spent"
+    if why == "dead":
+        os.kill(pid, signal.SIGKILL)
+        assert wait_for_end(pid)
+    kept.give_back(first, usable=why != "busy")
+    with kept.take() as second:
+        assert second.ask({})["pid"] != pid
+    assert not alive(pid)
+
+
+def test_a_child_that_died_while_it_waited_is_replaced(kept: KeptWorkers) -> None:
+    first = kept.take()
+    pid = first.ask({})["pid"]
+    kept.give_back(first)
+    os.kill(pid, signal.SIGKILL)
+    assert wait_for_end(pid)
+    with kept.take() as second:
+        assert second.ask({"echo": 1})["echo"] == 1
+
+
+def test_a_new_child_is_made_for_who_asks_for_one(kept: KeptWorkers) -> None:
+    first = kept.take()
+    pid = first.ask({})["pid"]
+    kept.give_back(first)
+    with kept.take(new=True) as second:
+        assert second.ask({})["pid"] != pid
+
+
+def test_each_caller_reads_what_was_printed_for_it(kept: KeptWorkers, tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        child = kept.take(log=tmp_path / f"{name}.txt")
+        child.ask({"print": f"for the {name}"})
+        assert child.tail().count(f"for the {name}") == 2
+        kept.give_back(child)
+    for name in ("first", "second"):
+        assert (tmp_path / f"{name}.txt").read_text() == f"for the {name}\n" * 2
+
+
+def test_a_child_that_nobody_takes_is_ended_after_a_while() -> None:
+    children = KeptWorkers("tests.tflite.fake_child", idle_seconds=0.2)
+    child = children.take()
+    pid = child.ask({})["pid"]
+    children.give_back(child)
+    assert wait_for_end(pid)
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # of Python 3.12: it has threads, the fork none
+def test_a_fork_takes_no_child_of_its_parent(kept: KeptWorkers) -> None:
+    child = kept.take()
+    pid = child.ask({})["pid"]
+    kept.give_back(child)
+    fork = os.fork()
+    if fork == 0:
+        with kept.take() as own:
+            os._exit(0 if own.ask({})["pid"] != pid else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(fork, 0)[1]) == 0
+    assert kept.take().ask({})["pid"] == pid

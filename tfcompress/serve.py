@@ -12,6 +12,9 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
+PRINT_TO = "print_to"
+"""A request of this one key names the file that what is printed goes to from now on, and has no answer."""
+
 
 def die_with_parent(lifeline: int) -> None:
     """Have the kernel end this process when the write end of the pipe *lifeline* is closed: when the parent dies.
@@ -40,10 +43,24 @@ def serve(answer: Callable[[dict[str, Any]], dict[str, Any]], requests: int, ans
     die_with_parent(lifeline)
     with os.fdopen(requests, encoding="utf-8") as source, os.fdopen(answers, "w", encoding="utf-8") as target:
         for line in source:
+            request = json.loads(line)
+            if request.keys() == {PRINT_TO}:
+                _print_to(request[PRINT_TO])
+                continue
             try:
-                reply = answer(json.loads(line))
+                reply = answer(request)
             except Exception as error:  # noqa: BLE001 - whatever the converter raises is the answer to the request
                 traceback.print_exc()
                 reply = {"error": str(error), "kind": type(error).__name__}
             target.write(json.dumps(reply) + "\n")
             target.flush()
+
+
+def _print_to(path: str) -> None:
+    """Put a file in the place of standard output and standard error, for C++, too."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    for descriptor in (1, 2):
+        os.dup2(log, descriptor)
+    os.close(log)

@@ -16,12 +16,15 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
+
+from tfcompress.serve import PRINT_TO
 
 _BOOT = "import sys,json;sys.path[:]=json.loads(sys.argv[1]);from {module} import main;main(*map(int,sys.argv[2:]))"
 
@@ -63,6 +66,11 @@ class Worker:
 
     The child starts at once, so that its imports overlap with what the caller does next. It ends with :meth:`close`,
     when the caller's process dies (however it dies), and when the object is forgotten.
+
+    Attributes:
+        folder: a private folder for files that go to and fro.
+        log: what the child prints is appended to it.
+        spent: whoever set it left something in the child that nobody else should meet; :class:`KeptWorkers` ends it.
     """
 
     def __init__(self, module: str, *, log: Path | None = None, environment: Mapping[str, str] | None = None) -> None:
@@ -74,7 +82,9 @@ class Worker:
             environment: variables to add to the environment.
         """
         self.folder = Path(tempfile.mkdtemp(prefix="tfcompress-"))
-        self.log = log or self.folder / "log.txt"
+        self.spent = False
+        self._own_log = self.folder / "log.txt"
+        self.log = log or self._own_log
         child_requests, requests = os.pipe()
         answers, child_answers = os.pipe()
         child_lifeline, lifeline = os.pipe()
@@ -101,6 +111,12 @@ class Worker:
         streams: tuple[IO[Any], ...] = (self._requests, self._answers)
         # Runs on close(), when the object is forgotten, or when the caller's interpreter ends.
         self._end = weakref.finalize(self, _end, os.getpid(), self._process, streams, lifeline, self.folder)
+
+    def print_to(self, log: Path | None) -> None:
+        """Have all that the child prints from its next request on appended to *log*; None: to a private file."""
+        self.log = (log or self._own_log).absolute()
+        self.log.touch()
+        self.send({PRINT_TO: str(self.log)})
 
     def send(self, request: Mapping[str, Any]) -> None:
         """Send a request; its answer is fetched by :meth:`receive`."""
@@ -176,6 +192,83 @@ class Worker:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
+
+
+class KeptWorkers:
+    """Children that import for seconds, kept for a while for the next caller in this process.
+
+    A fork leaves its parent's children alone.
+    """
+
+    def __init__(
+        self, module: str, environment: Mapping[str, str] | None = None, *, idle_seconds: float = 60.0
+    ) -> None:
+        """Keep none yet.
+
+        Args:
+            module: as for :class:`Worker`.
+            environment: as for :class:`Worker`.
+            idle_seconds: how long a child waits for the next caller before it is ended.
+        """
+        self._module, self._environment, self._idle_seconds = module, environment, idle_seconds
+        self._lock = threading.Lock()
+        self._owner = os.getpid()
+        self._idle: list[tuple[Worker, threading.Timer]] = []
+
+    def take(self, *, log: Path | None = None, new: bool = False) -> Worker:
+        """Return a child that was kept, or a new one.
+
+        Args:
+            log: file that what the child prints is appended to; None: a private one.
+            new: take no child that has served anybody else.
+        """
+        with self._lock:
+            while self._idle and not new and self._owner == os.getpid():
+                worker, timer = self._idle.pop()
+                timer.cancel()
+                if worker.alive:
+                    worker.print_to(log)
+                    return worker
+                worker.close()
+        return Worker(self._module, log=log, environment=self._environment)
+
+    def give_back(self, worker: Worker, *, usable: bool = True) -> None:
+        """Keep a child for the next caller; end it where it is not *usable*, because it is busy, or spent.
+
+        Its folder is emptied, but for what it printed.
+        """
+        if self._is_idle(worker):
+            return
+        if not (usable and worker.alive) or worker.spent or self._owner != os.getpid():
+            worker.close()
+            return
+        worker.print_to(None)
+        for path in worker.folder.iterdir():
+            if path != worker.log:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        timer = threading.Timer(self._idle_seconds, self._end_idle, [worker])
+        timer.daemon = True
+        with self._lock:
+            self._idle.append((worker, timer))
+        timer.start()
+
+    def close(self) -> None:
+        """End all children that nobody uses."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for worker, timer in idle:
+            timer.cancel()
+            worker.close()
+
+    def _is_idle(self, worker: Worker) -> bool:
+        return worker in [kept for kept, _ in self._idle]
+
+    def _end_idle(self, worker: Worker) -> None:
+        with self._lock:
+            if not self._is_idle(worker):
+                return  # it was taken meanwhile
+            self._idle = [(kept, timer) for kept, timer in self._idle if kept is not worker]
+        worker.close()
 
 
 def _end(owner: int, process: subprocess.Popen[bytes], streams: Sequence[IO[Any]], lifeline: int, folder: Path) -> None:

@@ -11,12 +11,13 @@ import pytest
 
 from tests.models import small_models
 from tests.models.small_models import build
+from tfcompress import worker
 from tfcompress.errors import ModelError, UntrustedCodeError, UsageError
 from tfcompress.models import first_load
 from tfcompress.models.first_load import GIB, FirstLoad, LoadLimits
 from tfcompress.models.loading import load_model
 from tfcompress.models.probing import FileInfo
-from tfcompress.worker import Worker
+from tfcompress.worker import KeptWorkers, Worker
 
 INFO = FileInfo("keras", "keras3", "3.15.1", "Functional", 100)
 
@@ -78,17 +79,20 @@ def test_limits_that_cannot_be_meant_are_refused(options, message):
         LoadLimits(**options)
 
 
+CHILD = "tests.models.sleepy_load_child"
+
+
 @pytest.fixture
 def started(monkeypatch):
     """Count the children that are started."""
     made = []
-    monkeypatch.setattr(first_load, "idle_children", [])
 
     def start(*args, **options):
-        made.append(Worker("tests.models.sleepy_load_child"))
+        made.append(Worker(*args, **options))
         return made[-1]
 
-    monkeypatch.setattr(first_load, "Worker", start)
+    monkeypatch.setattr(worker, "Worker", start)
+    monkeypatch.setattr(first_load, "CHILDREN", KeptWorkers(CHILD))
     yield made
     for each in made:
         each.close()
@@ -101,7 +105,7 @@ def load_once(name="fine", *, runs_code=False):
 
 
 def test_one_child_serves_file_after_file_until_it_is_idle_for_long(started, monkeypatch):
-    monkeypatch.setattr(first_load, "IDLE_SECONDS", 0.2)
+    monkeypatch.setattr(first_load, "CHILDREN", KeptWorkers(CHILD, idle_seconds=2.0))
     load_once()
     load_once()
     assert len(started) == 1

@@ -6,7 +6,6 @@ A file can keep its reader busy for ever, ask for all memory there is, or crash 
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,14 +15,14 @@ from typing import Any, Protocol
 from tfcompress import errors
 from tfcompress.errors import ModelError, TfcompressError, UsageError
 from tfcompress.models.probing import FileInfo
-from tfcompress.worker import Worker, WorkerAnswerError, WorkerDiedError, WorkerTimeoutError
+from tfcompress.worker import KeptWorkers, WorkerAnswerError, WorkerDiedError, WorkerTimeoutError
 
 CHILD = "tfcompress.models.load_child"
 ENVIRONMENT = {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2", "KERAS_BACKEND": "tensorflow"}
 START_SECONDS = 600.0
 """A child that has not imported TensorFlow after this time never will."""
-IDLE_SECONDS = 60.0
-"""How long a child waits for the next file before it is ended."""
+CHILDREN = KeptWorkers(CHILD, ENVIRONMENT)
+"""The children that this process keeps for its next first load."""
 
 GIB = 1 << 30
 LEAST_BYTES = 128 << 20
@@ -56,7 +55,13 @@ class LoadLimits:
 
 
 class Loader(Protocol):
-    """A child process that can make a first load."""
+    """A child process that can make a first load.
+
+    Attributes:
+        spent: nobody else should meet what is left in it.
+    """
+
+    spent: bool
 
     def send(self, request: Mapping[str, Any]) -> None:
         """Send a request; its answer is fetched by :meth:`receive`."""
@@ -76,7 +81,7 @@ class FirstLoad:
             runs_code: the file, or what the user gives it, may run code: no other file meets the child that has run it.
         """
         self._runs_code = runs_code
-        self._worker = None if loader is not None else _take(new=runs_code)
+        self._worker = None if loader is not None else CHILDREN.take(new=runs_code)
         self._loader: Loader = loader or self._worker  # type: ignore[assignment]  # one of them is there
         self._path = Path()
         self._limits = LoadLimits()
@@ -147,42 +152,6 @@ class FirstLoad:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._loader.spent = self._loader.spent or self._busy or self._runs_code
         if self._worker is not None:
-            _give_back(self._worker, usable=not (self._busy or self._runs_code))
-
-
-_lock = threading.Lock()
-idle_children: list[tuple[Worker, threading.Timer]] = []
-"""Children that wait for the next file, each with what ends it after :data:`IDLE_SECONDS`."""
-
-
-def _take(*, new: bool) -> Worker:
-    """Return the child that this process keeps, or a new one."""
-    with _lock:
-        while idle_children and not new:
-            worker, timer = idle_children.pop()
-            timer.cancel()
-            if worker.alive:
-                return worker
-            worker.close()
-    return Worker(CHILD, environment=ENVIRONMENT)
-
-
-def _give_back(worker: Worker, *, usable: bool) -> None:
-    """Keep a child for the next file, unless it is still busy with one."""
-    if not (usable and worker.alive):
-        worker.close()
-        return
-    timer = threading.Timer(IDLE_SECONDS, _end, [worker])
-    timer.daemon = True
-    with _lock:
-        idle_children.append((worker, timer))
-    timer.start()
-
-
-def _end(worker: Worker) -> None:
-    with _lock:
-        if worker not in [kept for kept, _ in idle_children]:
-            return  # it was taken meanwhile
-        idle_children[:] = [(kept, timer) for kept, timer in idle_children if kept is not worker]
-    worker.close()
+            CHILDREN.give_back(self._worker)

@@ -21,10 +21,12 @@ from tfcompress.recipe import Export
 from tfcompress.tflite.flatbuffer import read_model_file
 from tfcompress.tflite.lower import ORDER
 from tfcompress.tflite.rearrange import for_any_batch, in_order, with_unique_names
-from tfcompress.worker import Worker, WorkerAnswerError, WorkerDiedError
+from tfcompress.worker import KeptWorkers, Worker, WorkerAnswerError, WorkerDiedError
 
 _MISSING = r"not yet supported for op|Unsupported (input|output) type"  # the latter: where such an op is the last one
 _CHILD = "tfcompress.tflite.converter_child"
+CHILDREN = KeptWorkers(_CHILD, ENVIRONMENT)
+"""The children that this process keeps for its next conversions."""
 _SHOWN = 8
 LOOPS = frozenset({"While", "StatelessWhile"})
 """Operations that TensorFlow's loops are."""
@@ -48,7 +50,8 @@ class MissingKernelError(ConversionError):
 class ConverterProcess:
     """A child process that converts SavedModels, one after the other; a context manager.
 
-    It starts at once and imports TensorFlow while the caller goes on: make it early, convert late.
+    It starts at once and imports TensorFlow while the caller goes on: make it early, convert late. One that is done is
+    kept for a while: whoever exports several times waits for TensorFlow once.
     """
 
     def __init__(self, log: Path | None = None, *, child: str = _CHILD) -> None:
@@ -58,13 +61,11 @@ class ConverterProcess:
             log: file that everything TensorFlow prints is appended to; None: a private one.
             child: module that serves the requests.
         """
-        self._log, self._child = log, child
-        self._worker = self._new_worker()
+        self._log = log
+        self._children = CHILDREN if child == _CHILD else KeptWorkers(child, ENVIRONMENT)
+        self._worker = self._children.take(log=log)
         self._count = 0
         self._waiting: tuple[Path, str, dict[str, Any]] | None = None
-
-    def _new_worker(self) -> Worker:
-        return Worker(self._child, log=self._log, environment=ENVIRONMENT)
 
     @property
     def loader(self) -> Worker:
@@ -74,7 +75,7 @@ class ConverterProcess:
     def _replace_worker(self) -> None:
         """Let the next request find a living child."""
         self._worker.close()
-        self._worker = self._new_worker()
+        self._worker = self._children.take(log=self._log, new=True)
 
     def convert(
         self,
@@ -244,8 +245,8 @@ class ConverterProcess:
         return str(answer["sha256"]), ""
 
     def close(self) -> None:
-        """End the child and remove its files."""
-        self._worker.close()
+        """Remove the child's files, and keep it for the next conversions unless it is still busy with one."""
+        self._children.give_back(self._worker, usable=self._waiting is None and self._children is CHILDREN)
 
     def __enter__(self) -> ConverterProcess:
         return self
