@@ -61,6 +61,15 @@ def test_an_output_far_from_zero_names_its_step_its_spread_and_the_remedy() -> N
 
 
 @pytest.mark.slow
+def test_an_output_that_is_one_value_for_all_samples_is_refused_unless_that_is_accepted() -> None:
+    model, x, _ = regression(10_000.0, (1.0, 1.0))
+    with pytest.raises(tfc.ContractError, match=r"output 'y' of the file must tell samples apart.* whose step is 39"):
+        tfc.export(model, tfc.Export(quantize="int8"), data=x)
+    (found,) = tfc.export(model, tfc.Export(quantize="int8", min_agreement_db=10.0), data=x).verification.agreement
+    assert (found.stuck, (found.sqnr_db or 0) > 60, (found.spread_db or 0) < 0) == (True, True, True)
+
+
+@pytest.mark.slow
 def test_features_of_very_different_scale_under_one_input_scale_are_named() -> None:
     model, x, y = regression(0.0, (1000.0, 1.0))
     settings = tfc.Export(quantize="int8", min_agreement_db=-100.0)  # the error is refused where nobody accepts it

@@ -13,7 +13,7 @@ from tfcompress.recipe import Export
 from tfcompress.tflite.agreement import OutputAgreement, compare_outputs
 from tfcompress.tflite.flatbuffer import read_model_file
 from tfcompress.tflite.interpret import InterpreterProcess
-from tfcompress.tflite.verify import check_agreement, check_kernels, compare_kernels, verify, what_to_do
+from tfcompress.tflite.verify import check_agreement, check_kernels, check_varies, compare_kernels, verify, what_to_do
 
 SIGNATURE = Signature((TensorSpec("image", (8, 8, 3), "float32"),), (TensorSpec("scores", (10,), "float32"),))
 
@@ -61,6 +61,31 @@ def test_whole_number_outputs_must_mostly_be_equal(file) -> None:
     check(file, reference, np.array([[1], [2], [3], [9]]))
     with pytest.raises(ContractError, match="must equal the Keras model's in 50% of its values, got 25%"):
         check(file, reference, np.array([[1], [0], [0], [9]]))
+
+
+@pytest.mark.parametrize(
+    ("name", "reference", "output", "refused"),
+    [
+        ("tokens", [[1e4], [1e4 + 3]], [[1e4], [1e4]], True),  # 80 dB, and nothing left
+        ("tokens", [[1e4], [1e4 + 3]], [[1e4], [1e4 + 4]], False),
+        ("tokens", [[1e4], [1e4]], [[1e4 + 1], [1e4 + 1]], False),  # the model does not tell them apart either
+        ("tokens", [[1e4, 0.0], [1e4, 3.0]], [[1e4, 0.0], [1e4, 4.0]], False),
+        ("int8", [[0.3], [0.301]], [[0.3], [0.3]], False),  # of a softmax, whose range is what it is
+    ],
+)
+def test_a_file_that_gives_every_sample_the_same_where_the_model_does_not_is_refused(
+    file, name: str, reference: list[list[float]], output: list[list[float]], refused: bool
+) -> None:
+    flat = read_model_file(file(name))
+    expected, got = np.float32(reference), np.float32(output)
+    found = compare_outputs(flat.outputs[0].name, expected, got, flat.outputs[0].scale)
+    if not refused:
+        check_varies(flat, expected, found)
+        return
+    with pytest.raises(
+        ContractError, match=r"must tell samples apart, .* \(it spreads by 1\.5 around 10001\.5\), .*16x8"
+    ):
+        check_varies(flat, expected, found)
 
 
 def outputs(steps: float, db: float | None) -> tuple[OutputAgreement, ...]:

@@ -17,6 +17,7 @@ CAP_DB = 200.0
 NEAR_STEPS = 2.0
 """Steps of an output's scale that count as near: what rounding in one or two other places makes of it."""
 _SLACK = 0.01  # of a step: values on the same grid differ by whole steps, but for the rounding of float32
+_LEAST_DIFFERENCE = 1e-5  # of the largest value: samples that differ by less are alike to most of the model's own ops
 _FIXED_SCALE = {"SOFTMAX", "LOGISTIC", "TANH", "LOG_SOFTMAX", "L2_NORMALIZATION"}
 _UNPACK = {"DEQUANTIZE", "QUANTIZE", "RESHAPE"}
 
@@ -37,6 +38,7 @@ class OutputAgreement:
         near: fraction of the values that are at most :data:`NEAR_STEPS` steps apart; None: it is not quantized.
         spread_db: the same ratio about the mean of each channel, 10 log10(sum((reference - mean)^2) /
             sum((reference - output)^2)): what a constant adds to the signal does not count; None: nothing varies.
+        stuck: the file gives every sample the same values, and the Keras model does not.
     """
 
     name: str
@@ -47,6 +49,7 @@ class OutputAgreement:
     step: float | None
     near: float | None = None
     spread_db: float | None = None
+    stuck: bool = False
 
 
 def compare_outputs(name: str, reference: np.ndarray, output: np.ndarray, step: float | None) -> OutputAgreement:
@@ -77,8 +80,8 @@ def compare_outputs(name: str, reference: np.ndarray, output: np.ndarray, step: 
     power, error = float(np.mean(signal**2)), float(np.mean(noise**2))
     sqnr, spread = _decibels(power, error), _decibels(_spread(signal), error)
     near = float(np.mean(np.abs(noise) <= (NEAR_STEPS + _SLACK) * step)) if step else None
-    top1 = _same_top(reference, output)
-    return OutputAgreement(name, sqnr, float(np.abs(noise).max()), math.sqrt(error), top1, step, near, spread)
+    top1, stuck = _same_top(reference, output), _tells_apart(signal, _LEAST_DIFFERENCE) and not _tells_apart(output, 0)
+    return OutputAgreement(name, sqnr, float(np.abs(noise).max()), math.sqrt(error), top1, step, near, spread, stuck)
 
 
 def _decibels(power: float, error: float) -> float | None:
@@ -92,6 +95,11 @@ def _spread(signal: np.ndarray) -> float:
     rows = signal.reshape(-1, signal.shape[-1] if signal.ndim > 1 else 1)
     spread = float(rows.var(axis=0).mean())
     return spread if spread > 1e-12 * float(np.mean(signal**2)) else 0.0  # less is what rounding of float32 leaves
+
+
+def _tells_apart(values: np.ndarray, least: float) -> bool:
+    """Say whether samples differ in any value, by more than *least* of the largest one."""
+    return float(np.abs(values - values[:1]).max()) > least * float(np.abs(values).max())
 
 
 def _compare_whole(name: str, reference: np.ndarray, output: np.ndarray) -> OutputAgreement:

@@ -18,6 +18,12 @@ from tfcompress.tflite.flatbuffer import FlatModel
 LEAST_STEPS = 4.0
 """Steps in one standard deviation, at least: below, rounding alone (a step / sqrt(12)) is 7 % of it or more."""
 
+FINER = (
+    "quantize 'int16x8', keep the output in float (quantize 'dynamic' or 'float16'), or train with targets scaled "
+    "to mean 0"
+)
+"""What to do about an output with too few steps."""
+
 SHOWN = 3
 """Features named in a sentence, at most."""
 
@@ -100,10 +106,7 @@ def resolution_notes(
         step, fixed = output_step(model, name)
         found = coarse_channels(values, step) if step and not fixed and values.dtype.kind == "f" else []
         if found and step:
-            yield (
-                f"output {name!r} has a step of {step:.3g}, which is coarse for {_listed(found)}: quantize 'int16x8', "
-                "keep the output in float (quantize 'dynamic' or 'float16'), or train with targets scaled to mean 0"
-            )
+            yield (f"output {name!r} has a step of {step:.3g}, which is coarse for {_listed(found)}: {FINER}")
 
 
 def _listed(found: list[Coarse]) -> str:

@@ -24,7 +24,7 @@ from tfcompress.tflite.exactness import Exactness, IntegerModel, check_exact, co
 from tfcompress.tflite.flatbuffer import FlatModel, IOTensor, read_model_file
 from tfcompress.tflite.interpret import InterpreterProcess
 from tfcompress.tflite.packings import PackingRecord
-from tfcompress.tflite.resolution import resolution_notes
+from tfcompress.tflite.resolution import FINER, resolution_notes
 from tfcompress.tflite.runtimes import RuntimeVerdict
 from tfcompress.tflite.weights import bytes_by_dtype, ops_by_dtype
 
@@ -151,6 +151,8 @@ def verify(
             functools.partial(check_agreement, flat, keras_outputs[item.name], item, least, export, mend)
             for item in found
         )
+        if real_samples and export.min_agreement_db is None:
+            contract.check_all(functools.partial(check_varies, flat, keras_outputs[i.name], i) for i in found)
         steps, kernel_note = compare_kernels(reference, inputs, outputs) if reference else (None, "")
         exact = None
         if trained and reference and not kernel_note:
@@ -232,6 +234,35 @@ def check_agreement(
     if not near:
         msg = f"{wanted}, got {got}; {mend}"
         raise ContractError(msg)
+
+
+def check_varies(flat: FlatModel, reference: np.ndarray, found: OutputAgreement) -> None:
+    """Check that an output tells samples apart, as far as no op such as softmax fixes its range.
+
+    Values far from zero that differ by less than a step all become one, while their ratio of signal to noise, whose
+    signal is the distance from zero, is excellent.
+
+    Args:
+        flat: the file.
+        reference: the Keras model's output, of shape (samples, *shape).
+        found: how it compares.
+
+    Raises:
+        ContractError: it is the same for all samples; with its step, and the spread that it should have.
+    """
+    step, fixed = output_step(flat, found.name)
+    if not found.stuck or fixed:
+        return
+    rows = reference.astype(np.float64).reshape(len(reference), -1)
+    widest = int(rows.std(axis=0).argmax())
+    spread, mean = rows[:, widest].std(), rows[:, widest].mean()
+    grid = f", whose step is {step:.3g}" if step else ""
+    msg = (
+        f"output {found.name!r} of the file must tell samples apart, as the Keras model's does (it spreads by "
+        f"{spread:.3g} around {mean:.6g}), got the same values{grid} for all {len(reference)} samples; {FINER}, or "
+        "accept it with --min-agreement-db"
+    )
+    raise ContractError(msg)
 
 
 def what_to_do(export: Export, *, real_samples: bool, trained: bool) -> str:
