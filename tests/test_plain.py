@@ -18,6 +18,7 @@ from tfcompress.recipe import load_recipe
 from tfcompress.reports import edge, report
 
 SECONDS = 20
+"""Of processor time, which other work on the machine does not add to; what waits for ever meets pytest's own limit."""
 DEEP = 100_000
 TEXTS = {
     "deep TOML": "a = " + "[" * 4_000,
@@ -44,11 +45,11 @@ def test_broken_plain_files_are_refused(tmp_path: Path, reader: str, text: str) 
     read, kind, name = READERS[reader]
     path = tmp_path / name
     path.write_bytes(TEXTS[text].encode("utf-8", "surrogateescape"))
-    begin = time.monotonic()
+    begin = time.process_time()
     with pytest.raises(kind) as caught:
         read(path)
     assert str(caught.value).isprintable()
-    assert time.monotonic() - begin < SECONDS
+    assert time.process_time() - begin < SECONDS
 
 
 @pytest.mark.parametrize("reader", READERS)

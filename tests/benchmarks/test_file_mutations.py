@@ -24,8 +24,18 @@ def origins(tmp_path: Path) -> Path:
 
 
 @pytest.mark.slow
-def test_forty_broken_data_files_load_or_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    words = ["file_mutations", "--count", "40", "--seed", "3", "--kind", "npz,csv,parquet,tfrecord,images"]
+def test_thirty_broken_data_files_load_or_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = [
+        "file_mutations",
+        "--count",
+        "30",
+        "--seed",
+        "3",
+        "--parallel",
+        "1",
+        "--kind",
+        "npz,csv,parquet,tfrecord,images",
+    ]
     monkeypatch.setattr(sys, "argv", words)
     assert file_mutations.main() == 0
 

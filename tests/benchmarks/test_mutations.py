@@ -16,13 +16,13 @@ MODELS = [path.read_bytes() for path in sorted(mutations.MODELS.glob("*.tflite")
 
 
 @pytest.mark.slow
-def test_three_hundred_broken_files_are_each_an_entry() -> None:
-    counts = mutations.run(MODELS, 300, seed=1)
+def test_a_hundred_and_fifty_broken_files_are_each_an_entry() -> None:
+    counts = mutations.run(MODELS, 150, seed=1)
     assert counts.lost == []
-    assert sum(counts.outcomes.values()) == 300
+    assert sum(counts.outcomes.values()) == 150
     refused = sum(n for (_, found), n in counts.outcomes.items() if found == "refused by the check of the file")
-    assert refused >= 200
-    assert sum(n for (_, found), n in counts.outcomes.items() if found == "measured") >= 10
+    assert refused >= 100
+    assert sum(n for (_, found), n in counts.outcomes.items() if found == "measured") >= 5
 
 
 def test_the_check_of_a_file_never_fails_otherwise_than_by_refusing() -> None:

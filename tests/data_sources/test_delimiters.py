@@ -85,8 +85,8 @@ def test_a_header_alone_is_cut_by_what_cuts_it() -> None:
 
 
 def test_a_wide_table_is_still_read(tmp_path: Path) -> None:
-    width = 60_000
-    header = ";".join(f"column_number_{number}" for number in range(width))
+    width = 4_000
+    header = ";".join(f"{number:0300}" for number in range(width))  # more than a megabyte
     (tmp_path / "d.csv").write_text(f"{header};label\n" + (";".join(["0.5"] * width) + ";1\n") * 2)
     signature = Signature((TensorSpec("v", (width,), "float32"),), (TensorSpec("out", (2,), "float32"),))
     x, _ = next(load_data(tmp_path / "d.csv").bind(signature, holdout=None).need_test().batches(2))

@@ -28,6 +28,7 @@ from tfcompress.models.specs import Signature, TensorSpec
 
 PACKAGE = Path(sources.__file__).parents[1]
 SECONDS = 20
+"""Of processor time, which other work on the machine does not add to; what waits for ever meets pytest's own limit."""
 GROWTH_BYTES = 600 << 20
 
 
@@ -50,14 +51,14 @@ def read_everything(path: Path) -> None:
 @pytest.mark.parametrize("name", TABLE)
 def test_it_is_refused_in_one_line_soon_and_without_much_memory(tmp_path: Path, name: str) -> None:
     path = TABLE[name].make(tmp_path)
-    before, begin = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
+    before, begin = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
     with pytest.raises(DataError) as caught:
         read_everything(path)
     message = str(caught.value)
     assert re.search(TABLE[name].says, message)
     assert message.isprintable()
     assert len(message) <= 2_000
-    assert time.monotonic() - begin < SECONDS
+    assert time.process_time() - begin < SECONDS
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) << 10 < GROWTH_BYTES
 
 

@@ -93,7 +93,7 @@ def test_every_truncation_is_refused_in_one_line_or_read(file, name: str) -> Non
 def test_mutated_bytes_never_crash_or_hang_the_reader(file, name: str) -> None:
     generator = random.Random(name)
     original = file(name)
-    count, start = 0, time.monotonic()
+    count, start = 0, time.process_time()
     for _ in range(300):
         content = bytearray(original)
         for _ in range(generator.choice((1, 1, 4, 16))):
@@ -101,7 +101,7 @@ def test_mutated_bytes_never_crash_or_hang_the_reader(file, name: str) -> None:
             content[place] = generator.choice((0, 1, 127, 128, 255, generator.randrange(256)))
         count += refused(bytes(content))
     assert 0 < count < 300
-    assert time.monotonic() - start < 60
+    assert time.process_time() - start < 60
 
 
 def test_one_vector_read_a_thousand_times_over_is_an_error_not_an_hour(file) -> None:

@@ -13,6 +13,7 @@ tf_keras = pytest.importorskip("tf_keras")
 
 
 @pytest.mark.slow
+@pytest.mark.matrix  # TestAllTogether has these stages, too
 class TestPruneAndQAT(TechniqueContract):
     stages = (Prune(sparsity=0.6), QAT())
 
@@ -29,6 +30,7 @@ class TestClusterAndQAT(TechniqueContract):
 
 
 @pytest.mark.slow
+@pytest.mark.matrix  # TestAllTogether has these stages, too
 class TestChannelsApartAndQAT(TechniqueContract):
     stages = (Cluster(clusters=3, per_channel=True), QAT())
     frozen = None
