@@ -57,6 +57,13 @@ class AutoencoderScorer(RegressionScorer):
         found: Array = _by_clip(np.array(self._labels, np.int64), self.windows_of).max(axis=1)
         return found
 
+    @property
+    def mixed_clip(self) -> int | None:
+        """The number of the first clip whose windows have several labels; None where there is none."""
+        labels = _by_clip(np.array(self._labels, np.int64), self.windows_of)
+        mixed = np.flatnonzero((labels != labels[:, :1]).any(axis=1))
+        return int(mixed[0]) if len(mixed) else None
+
     def result(self) -> dict[str, Any]:
         """Return the errors, and the areas under the curve of telling anomalies by them; samples are clips."""
         found, truth, errors = super().result(), self.truth, self.errors
