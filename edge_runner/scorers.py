@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ TOP = 5
 NAMES = (
     *("top1", "top1_low", "top1_high", "top5", "mae", "rmse", "auc", "mean_iou", "class_iou", "threshold"),
     *("per_class", "confusion", "predictions"),
+    *("step_accuracy", "macro_f1", "perplexity", "mse", "partial_auc", "verification_auc", "recall_at_1"),
 )
 
 
@@ -252,34 +253,6 @@ class RegressionScorer:
             "mae": mae if finite else None,
             "rmse": rmse if finite else None,
         }
-
-
-class AutoencoderScorer(RegressionScorer):
-    """How well the reconstruction error, the mean square over a sample, tells samples of class 1 from those of class 0.
-
-    Labels are 0 (normal) or 1 (anomalous), one a sample.
-
-    Args:
-        sample: returns the real-valued input of a sample by its number, which its output is compared with.
-    """
-
-    task = "autoencoder"
-
-    def __init__(self, sample: Callable[[int], Array]) -> None:
-        super().__init__()
-        self.sample = sample
-        self.truth = array("i")
-
-    def add(self, labels: Array, outputs: Array) -> None:
-        """Score the real-valued outputs (samples, ...) of the samples that come next."""
-        first = len(self.truth)
-        for place, output in enumerate(outputs):
-            super().add(self.sample(first + place)[None], output[None])
-        self.truth.extend(int(label) for label in np.asarray(labels).reshape(-1))
-
-    def result(self) -> dict[str, Any]:
-        """Return the errors of the reconstruction, and the area under the curve of telling anomalies by it."""
-        return {**super().result(), "auc": auc(self.squares, self.truth)}
 
 
 def _fractions(task: str, cells: Mapping[tuple[int, int], int], samples: int) -> dict[str, Any]:

@@ -191,7 +191,7 @@ def placed(values: np.ndarray, anchors: np.ndarray) -> np.ndarray:
 
 
 def overlaps(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Return the intersection over union of each box with each other, (first, second); boxes are corners, (boxes, 4)."""
+    """Return the intersection over union of each box with each other, (first, second); both are corners, (boxes, 4)."""
     low = np.maximum(first[:, None, :2], second[None, :, :2])
     high = np.minimum(first[:, None, 2:], second[None, :, 2:])
     both = np.prod(np.maximum(high - low, 0.0), axis=-1)

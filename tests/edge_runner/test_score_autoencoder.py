@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from fractions import Fraction
 from typing import Any
 
@@ -35,7 +36,7 @@ def area_by_fractions(values: list[int], truth: list[int], most: Fraction) -> Fr
         alarms, found = sum(v >= threshold for v in zeros), sum(v >= threshold for v in ones)
         points.append((Fraction(alarms, len(zeros)), Fraction(found, len(ones))))
     area = Fraction(0)
-    for (x0, y0), (x1, y1) in zip(points, points[1:], strict=False):
+    for (x0, y0), (x1, y1) in itertools.pairwise(points):
         end = min(x1, most)
         if end > x0:
             area += (end - x0) * (y0 + (y0 + (y1 - y0) * (end - x0) / (x1 - x0))) / 2

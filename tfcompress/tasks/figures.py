@@ -36,6 +36,15 @@ FIGURES: Mapping[str, FigureKind] = MappingProxyType(
         "top5": FigureKind("top-5", "the label among the five highest outputs"),
         "auc": FigureKind("AUC", "area under the ROC curve", AREA),
         "mean_iou": FigureKind("mean IoU", "mean intersection over union"),
+        "step_accuracy": FigureKind("accuracy by step", "steps that are right"),
+        "macro_f1": FigureKind("macro F1", "mean over classes of F1"),
+        "perplexity": FigureKind("perplexity", "exp of the mean cross-entropy", LABEL, "lower"),
+        "partial_auc": FigureKind(
+            "partial AUC", "area under the ROC curve up to 10 % false alarms, standardized", AREA
+        ),
+        "verification_auc": FigureKind("verification AUC", "area under the ROC curve of telling pairs", AREA),
+        "recall_at_1": FigureKind("recall@1", "samples whose nearest neighbour is of their identity"),
+        "mse": FigureKind("MSE", "mean squared error", LABEL, "lower"),
         "mae": FigureKind("MAE", "mean absolute error", LABEL, "lower"),
         "rmse": FigureKind("RMSE", "root mean square error", LABEL, "lower"),
     }

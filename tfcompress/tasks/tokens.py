@@ -122,8 +122,8 @@ class Tokens(Task):
         bad = np.flatnonzero(~label_form.is_one_hot(y).all(axis=1))
         if len(bad):
             msg = (
-                f"data: {form.where} must be one-hot at each step (a single 1, else 0), sample {rows[bad[0]]:,} is not; "
-                f"where there is padding, give class numbers and {PADDING}"
+                f"data: {form.where} must be one-hot at each step (a single 1, else 0), sample {rows[bad[0]]:,} is "
+                f"not; where there is padding, give class numbers and {PADDING}"
             )
             raise DataError(msg)
         numbers: np.ndarray = np.argmax(y, axis=-1).astype(np.int32)
