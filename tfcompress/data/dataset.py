@@ -14,7 +14,7 @@ import numpy as np
 from tfcompress.data import memory
 from tfcompress.data.adapt import Adapter
 from tfcompress.data.arrays import ALL
-from tfcompress.data.bound import BoundData, missing, sizes_text, unlabelled
+from tfcompress.data.bound import BoundData, missing, sizes_text
 from tfcompress.data.class_names import first_names
 from tfcompress.data.coding import coders_for
 from tfcompress.data.holdout import divided
@@ -70,16 +70,13 @@ class Dataset:
         return sha256("".join(lines).encode("utf-8", "surrogateescape"))
 
     def check_trainable(self) -> None:
-        """Refuse data that shows already that it cannot train: no training split, or arrays without labels.
+        """Refuse data that shows already that it cannot train: no training split.
 
         Raises:
-            DataError: naming what is missing. What cannot be known yet (a stream's labels) :meth:`bind` tells.
+            DataError: naming what is missing.
         """
-        raw = self.splits.get("train", self.splits.get(ALL))
-        if raw is None:
+        if not {"train", ALL} & set(self.splits):
             raise missing(self.source, "train", self.splits)
-        if getattr(raw, "y", self) is None:
-            raise unlabelled(self.source, raw.x_name, raw.y_name)
 
     def bind(self, signature: Signature, *, holdout: float | None = 0.2, seed: int = 0) -> BoundData:
         """Fit the data to a model; the first samples of each split are read.

@@ -24,10 +24,12 @@ class Findings:
     Attributes:
         warnings: one line each.
         missing_classes: a line on the classes that do not occur, by split.
+        counts: how many labels are of each class, by split and output, int64; empty for a task without classes.
     """
 
     warnings: list[str] = field(default_factory=list)
     missing_classes: dict[str, str] = field(default_factory=dict)
+    counts: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
 
 
 def examine_splits(splits: Mapping[str, BoundSplit]) -> Findings:
@@ -43,6 +45,7 @@ def examine_splits(splits: Mapping[str, BoundSplit]) -> Findings:
         if split.count() == 0:
             msg = f"data: the {name} split holds zero samples; give more data"
             raise DataError(msg)
+        findings.counts[name] = {output: counted for output, counted in seen.counts.items() if len(counted)}
         _judge(name, split.adapter, seen, findings)
     return findings
 
