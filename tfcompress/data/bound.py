@@ -72,8 +72,12 @@ class BoundData:
 
     @property
     def tasks(self) -> dict[str, Task]:
-        """The task of each output that has labels."""
-        return {name: coder.task for name, coder in self.coders.items()}
+        """The task of each output that has labels or needs none, by name; the main output comes first."""
+        found: dict[str, Task] = {}
+        for split in self.splits.values():
+            found = {**split.adapter.unlabelled, **found, **split.adapter.tasks}
+        order = [self.dataset.labelling.main_output, *(spec.name for spec in self.signature.outputs)]
+        return {name: found[name] for name in order if name in found}
 
     @property
     def classes(self) -> int | None:
@@ -103,7 +107,7 @@ class BoundData:
             )
             raise DataError(msg)
 
-    def need_train(self) -> Split:
+    def need_train(self) -> BoundSplit:
         """Return the training split, with labels or without.
 
         Raises:
@@ -125,14 +129,14 @@ class BoundData:
         """
         if self.test is None:
             raise missing(self.dataset.source, "test", self.splits)
-        if not self.test.adapter.coders:
+        if not self.test.adapter.tasks:
             raise unlabelled(self.dataset.source, self.test.adapter.x_name, self.test.adapter.y_name)
         return self.test
 
     @property
     def scored(self) -> BoundSplit | None:
-        """The test split if it has labels, so that a score can be had; else None."""
-        return self.test if self.test is not None and self.test.adapter.coders else None
+        """The test split if it has labels or needs none, so that a score can be had; else None."""
+        return self.test if self.test is not None and self.test.adapter.tasks else None
 
     @property
     def representative_split(self) -> BoundSplit:

@@ -24,12 +24,10 @@ class Findings:
     Attributes:
         warnings: one line each.
         missing_classes: a line on the classes that do not occur, by split.
-        counts: how many labels are of each class, by split and output, int64; empty for a task without classes.
     """
 
     warnings: list[str] = field(default_factory=list)
     missing_classes: dict[str, str] = field(default_factory=dict)
-    counts: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
 
 
 def examine_splits(splits: Mapping[str, BoundSplit]) -> Findings:
@@ -45,7 +43,6 @@ def examine_splits(splits: Mapping[str, BoundSplit]) -> Findings:
         if split.count() == 0:
             msg = f"data: the {name} split holds zero samples; give more data"
             raise DataError(msg)
-        findings.counts[name] = {output: counted for output, counted in seen.counts.items() if len(counted)}
         _judge(name, split.adapter, seen, findings)
     return findings
 
@@ -54,17 +51,19 @@ class _Seen:
     """Which classes occurred, and the range of whole-numbered targets, by output."""
 
     def __init__(self, coders: Mapping[str, LabelCoder]) -> None:
-        self.counts = {name: np.zeros(coder.classes or 0, np.int64) for name, coder in coders.items()}
+        self.coders = coders
+        self.counts: dict[str, np.ndarray] = {}
         self.whole = dict.fromkeys(coders, True)
         self.unread = ""
 
     def add(self, encoded: Any) -> None:
         if encoded is None:
             return
-        named = encoded if isinstance(encoded, dict) else {next(iter(self.counts)): encoded}
+        named = encoded if isinstance(encoded, dict) else {next(iter(self.coders)): encoded}
         for name, y in named.items():
-            if len(self.counts[name]):
-                self.counts[name] += np.bincount(y.reshape(-1).astype(np.int64), minlength=len(self.counts[name]))
+            found = self.coders[name].occurring(y)
+            if found is not None:
+                self.counts[name] = self.counts.get(name, 0) + found
             elif self.whole[name]:
                 self.whole[name] = bool(np.all(y == np.floor(y)))
 
@@ -103,7 +102,7 @@ def _judge(name: str, adapter: Adapter, seen: _Seen, findings: Findings) -> None
     if seen.unread:
         findings.warnings.append(seen.unread)
     for output, coder in adapter.coders.items():
-        missing = np.flatnonzero(seen.counts[output] == 0)
+        missing = np.flatnonzero(seen.counts.get(output, np.ones(1)) == 0)
         if len(missing):
             listed = ", ".join(map(str, missing[:10])) + (", ..." if len(missing) > 10 else "")
             findings.missing_classes[name] = (

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tfcompress.errors import RecipeError
+from tfcompress.training.balance import class_weights
 from tfcompress.training.named_losses import check_losses
-from tfcompress.training.targets import class_weights, taught_outputs
+from tfcompress.training.targets import own_tasks, taught_outputs
 
 if TYPE_CHECKING:
     from tfcompress.data.bound import BoundData
@@ -37,10 +38,11 @@ def check_training(data: BoundData, train: Train) -> list[str]:
 
 
 def validation_split(data: BoundData) -> BoundSplit | None:
-    """Return the validation split, where it has labels of every output that is trained by labels; else None."""
+    """Return the validation split, where it has labels of every output that labels train; else None."""
     if data.val is None or data.train is None:
         return None
-    return data.val if set(data.train.adapter.coders) <= set(data.val.adapter.coders) else None
+    needed = {name for name, coder in data.train.adapter.coders.items() if coder.task.needs_labels}
+    return data.val if needed - set(taught_outputs(data)) <= set(data.val.adapter.coders) else None
 
 
 def keeps_best(data: BoundData, train: Train) -> bool:
@@ -64,7 +66,7 @@ def _check_validation(data: BoundData, train: Train) -> None:
 def _check_balance(data: BoundData, train: Train) -> None:
     if not train.balance or class_weights(data):
         return
-    tasks = {name: coder.task.name for name, coder in data.need_train().adapter.coders.items()}
+    tasks = {name: task.name for name, task in data.need_train().adapter.tasks.items()}
     labels = ", ".join(f"{name!r}: {task}" for name, task in tasks.items()) or "none in the training split"
     msg = f"train.balance weighs classes by their labels, got labels without classes ({labels}); leave it out"
     raise RecipeError(msg)
@@ -74,9 +76,11 @@ def _said_of_teaching(data: BoundData) -> list[str]:
     taught = taught_outputs(data)
     if not taught:
         return []
-    if not data.need_train().adapter.coders:
-        return ["the training data has no labels: the stages train against the float model's own outputs"]
-    return [f"outputs without labels ({', '.join(taught)}) train against the float model's own"]
+    if own_tasks(data):
+        return [f"no labels train {', '.join(taught)}: trained against the float model's own outputs"]
+    if data.need_train().adapter.coders:
+        return ["its labels only score the model: the stages train against the float model's own outputs"]
+    return ["the training data has no labels: the stages train against the float model's own outputs"]
 
 
 def _said_of_validation(data: BoundData) -> list[str]:

@@ -13,11 +13,12 @@ import numpy as np
 from tfcompress.errors import DataError, RecipeError, UnsupportedError
 from tfcompress.models.kinds import library_of
 from tfcompress.progress import SILENT, Progress
+from tfcompress.training.balance import class_weights
 from tfcompress.training.best_epoch import BestEpoch
 from tfcompress.training.choices import keeps_best, validation_split
 from tfcompress.training.kept_epochs import kept_epochs
 from tfcompress.training.objectives import TEMPERATURE, Objective, objectives, said_of
-from tfcompress.training.targets import Targets, class_weights
+from tfcompress.training.targets import Targets, own_tasks
 
 if TYPE_CHECKING:
     from tfcompress.data.dataset import BoundData
@@ -149,7 +150,8 @@ def _feeds(
     from tfcompress.data.feeding import to_tf
 
     targets = Targets(
-        outputs=tuple(spec.name for spec in data.signature.outputs),
+        ranks={spec.name: max(1, len(spec.shape)) for spec in data.signature.outputs},
+        tasks=own_tasks(data),
         taught=tuple(name for name, aim in aims.items() if aim.taught),
         teacher=teacher,
         weights=class_weights(data) if train.balance else {},

@@ -10,11 +10,14 @@ import numpy as np
 
 from tfcompress.errors import RecipeError, nearest
 from tfcompress.keras_names import loss_class
-from tfcompress.tasks.classification import are_probabilities, in_unit_interval
+from tfcompress.tasks.classification import are_probabilities
+from tfcompress.training.targets import own_tasks
 
 if TYPE_CHECKING:
     from tfcompress.data.bound import BoundData
+    from tfcompress.models.specs import TensorSpec
     from tfcompress.settings import Train
+    from tfcompress.tasks.label_form import Shape
     from tfcompress.tasks.task import Task
 
 _OVER_CLASSES = ("CategoricalCrossentropy", "CategoricalFocalCrossentropy", "CategoricalHinge", "KLDivergence")
@@ -63,41 +66,50 @@ def check_losses(data: BoundData, train: Train) -> None:
         known = ", ".join(outputs)
         msg = f"train.loss: no output {unknown!r}{nearest(unknown, outputs)}; the model's outputs are {known}"
         raise RecipeError(msg)
-    coders = data.need_train().adapter.coders
-    for name in outputs:
-        asked = train.loss_of(name)
+    tasks = own_tasks(data)
+    for spec in data.signature.outputs:
+        asked = train.loss_of(spec.name)
         if asked == "auto":
             continue
-        if name in coders:
-            _check_fitting(asked, name, coders[name].task, _labels_of(data, name))
-        elif name in train.losses or not coders:
+        if spec.name in tasks:
+            _check_fitting(asked, spec, tasks[spec.name], _targets_of(data, spec.name, tasks[spec.name]))
+        elif spec.name in train.losses or not tasks:
             msg = (
-                f"train.loss {asked!r} compares output {name!r} with labels, and the training data has none of it: it "
-                "learns from the float model's own output, whose loss is chosen by what it is; leave --loss out"
+                f"train.loss {asked!r} compares output {spec.name!r} with labels, and it is trained without: it learns "
+                "from the float model's own output, whose loss is chosen by what it is; leave --loss out"
             )
             raise RecipeError(msg)
 
 
-def _labels_of(data: BoundData, name: str) -> np.ndarray:
-    _, labels = next(data.need_train().batches(LOOKED_AT, limit=LOOKED_AT))
-    return np.asarray(labels[name] if isinstance(labels, Mapping) else labels)
+def _targets_of(data: BoundData, name: str, task: Task) -> np.ndarray:
+    inputs, labels = next(data.need_train().batches(LOOKED_AT, limit=LOOKED_AT))
+    return task.targets(inputs, labels[name] if isinstance(labels, Mapping) else labels)
 
 
-def _check_fitting(asked: str, output: str, task: Task, labels: np.ndarray) -> None:
-    kind = loss_class(asked)
-    if kind is None:
+def _is_yes_or_no(task: Task, shape: Shape) -> bool:
+    """Whether an output, of that shape without the batch axis, has one value for two classes, or tags."""
+    return task.teaching == "binary logits" or (task.teaching == "logits" and task.classes(shape) != shape[-1:][0])
+
+
+def _check_fitting(asked: str, output: TensorSpec, task: Task, targets: np.ndarray) -> None:
+    known = loss_class(asked)
+    if known is None:
         return  # a registered one of the user's own
-    where = f"train.loss {asked!r} does not go with output {output!r} ({task.name})"
-    if kind not in FITTING[task.teaching]:
-        msg = f"{where}; give {RIGHT[task.teaching]}, or leave --loss out"
+    kind = "binary logits" if _is_yes_or_no(task, output.shape) else task.teaching
+    where = f"train.loss {asked!r} does not go with output {output.name!r} ({task.name})"
+    if known not in FITTING[kind]:
+        msg = f"{where}; give {RIGHT[kind]}, or leave --loss out"
         raise RecipeError(msg)
-    if kind == "SparseCategoricalCrossentropy" and labels.dtype.kind == "f":
+    if known == "SparseCategoricalCrossentropy" and targets.dtype.kind == "f":
         msg = f"{where}: its labels are shares of the classes, no class numbers; give categorical_crossentropy"
         raise RecipeError(msg)
-    outside = task.teaching == "numbers" and kind in (*_OF_PARTS, "KLDivergence") and not in_unit_interval(labels)
-    if outside:
-        msg = f"{where}: it wants labels in [0, 1], these reach from {labels.min():g} to {labels.max():g}; "
-        raise RecipeError(msg + f"give {RIGHT[task.teaching]}")
+    if kind == "numbers" and known in (*_OF_PARTS, "KLDivergence") and not _in_unit_interval(targets):
+        msg = f"{where}: it wants targets in [0, 1], these reach from {targets.min():g} to {targets.max():g}; "
+        raise RecipeError(msg + f"give {RIGHT[kind]}")
+
+
+def _in_unit_interval(values: np.ndarray) -> bool:
+    return bool(values.min(initial=0.0) >= 0.0 and values.max(initial=0.0) <= 1.0)
 
 
 def named_loss(name: str, task: Task, outputs: np.ndarray, keras: Any) -> Any:
@@ -126,20 +138,22 @@ def named_loss(name: str, task: Task, outputs: np.ndarray, keras: Any) -> Any:
     options = {"from_logits": _are_logits(known, outputs)} if known.endswith("Crossentropy") else {}
     if not task.has_classes:
         return kind(**options)
-    return _coded(kind(reduction="none", **options), task, keras, sparse=known == "SparseCategoricalCrossentropy")
+    over_classes = task.teaching == "logits" and outputs.shape[-1] > 1
+    inner = kind(reduction="none", **options)
+    return _coded(inner, keras, over_classes=over_classes, sparse=known == "SparseCategoricalCrossentropy")
 
 
 def _are_logits(known: str, outputs: np.ndarray) -> bool:
-    return not (in_unit_interval if known.startswith("Binary") else are_probabilities)(outputs)
+    return not (_in_unit_interval if known.startswith("Binary") else are_probabilities)(outputs)
 
 
-def _coded(inner: Any, task: Task, keras: Any, *, sparse: bool) -> Any:
+def _coded(inner: Any, keras: Any, *, over_classes: bool, sparse: bool) -> Any:
     """Return a loss that gives *inner* labels in the coding that it wants, and counts those alone that are classes."""
 
     class Coded(keras.losses.Loss):  # type: ignore[misc]  # of either Keras
         def call(self, y_true: Any, y_pred: Any) -> Any:
-            given, counted = (_numbers if task.teaching == "logits" else _yes_or_no)(y_true, y_pred)
-            if task.teaching == "logits" and not sparse:
+            given, counted = (_numbers if over_classes else _yes_or_no)(y_true, y_pred)
+            if over_classes and not sparse:
                 given = _vectors(given, y_pred)
             values = inner(given, y_pred)
             return values if counted is None or len(values.shape) == 0 else _averaged(values, counted)

@@ -10,17 +10,19 @@ import numpy as np
 
 from tfcompress.models.graph import last_activation
 from tfcompress.tasks.classification import are_probabilities
+from tfcompress.tasks.task_table import said_task
 from tfcompress.training.named_losses import named_loss
-from tfcompress.training.targets import taught_outputs
+from tfcompress.training.targets import own_tasks, taught_outputs
 
 if TYPE_CHECKING:
     from tfcompress.data.bound import BoundData
     from tfcompress.settings import Train
+    from tfcompress.tasks.task import Task
 
 TEMPERATURE = 4.0
 """By which class scores are softened where the float model's outputs stand in for labels, unless a stage says so."""
 
-_BY_ACTIVATION = {"softmax": "softmax", "sigmoid": "sigmoid", "unitnormalization": "directions"}
+_BY_ACTIVATION = {"sigmoid": "sigmoid", "unitnormalization": "directions"}
 
 
 @dataclass(frozen=True)
@@ -59,14 +61,14 @@ def objectives(
     Raises:
         RecipeError: a loss that this Keras does not have.
     """
-    coders, taught = data.need_train().adapter.coders, taught_outputs(data)
+    tasks, taught = own_tasks(data), taught_outputs(data)
     found = {}
     for spec in data.signature.outputs:
         own, name = outputs[spec.name], train.loss_of(spec.name)
         if spec.name in taught:
             found[spec.name] = _taught(kind_of_output(data, teacher, spec.name, own), own, keras, temperature)
-        elif spec.name in coders:
-            task = coders[spec.name].task
+        elif spec.name in tasks:
+            task = tasks[spec.name]
             loss = task.loss(own, keras) if name == "auto" else named_loss(name, task, own, keras)
             found[spec.name] = Objective(loss, task.metrics(own, keras), _name_of(loss))
     return found
@@ -79,22 +81,31 @@ def _name_of(loss: Any) -> str:
 def kind_of_output(data: BoundData, teacher: Any, name: str, own: np.ndarray) -> str:
     """Return what an output is to a model that learns from it: a key of ``tfcompress.distillation.distances.WORDS``.
 
-    The task decides, as far as it is known from labels of another split; else the last activation.
+    The task decides where it is known: said by the user, or told by labels of another split. Else the last activation.
 
     Args:
         data: the bound data.
         teacher: the float model.
         name: of the output.
-        own: its values on a few samples.
+        own: its values on a few samples, shape (n, ..., k).
     """
+    task = said_task(data.dataset.labelling, name) or data.tasks.get(name)
+    teaching = None if task is None else task.teaching
+    if teaching in ("numbers", "directions"):
+        return teaching
     names = [spec.name for spec in data.signature.outputs]
-    found = _BY_ACTIVATION.get(last_activation(teacher.outputs[names.index(name)]))
-    if found:
-        return found
-    if own.ndim > 1 and own.shape[-1] > 1 and are_probabilities(own):
+    activation = last_activation(teacher.outputs[names.index(name)])
+    several = own.ndim > 1 and own.shape[-1] > 1
+    if several and (activation == "softmax" or (activation != "sigmoid" and are_probabilities(own))):
         return "softmax"
-    task = data.tasks.get(name)
-    return "numbers" if task is None else task.teaching
+    if activation in _BY_ACTIVATION:
+        return _BY_ACTIVATION[activation]
+    return teaching_of(task, own) if task else "numbers"
+
+
+def teaching_of(task: Task, own: np.ndarray) -> str:
+    """Return what outputs of a task are, given some of shape (n, ..., k): one value for two classes is a yes or no."""
+    return "binary logits" if task.teaching == "logits" and own.shape[-1] == 1 else task.teaching
 
 
 def _taught(kind: str, own: np.ndarray, keras: Any, temperature: float) -> Objective:

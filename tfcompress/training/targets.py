@@ -8,32 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tfcompress.training.balance import weighed
+
 if TYPE_CHECKING:
     from tfcompress.data.bound import BoundData
-    from tfcompress.data.splits import Split
+    from tfcompress.tasks.task import Task
+
+
+def own_tasks(data: BoundData) -> dict[str, Task]:
+    """Return, by output, the task whose loss trains it: of labels in the training split, or one that needs none."""
+    return {name: task for name, task in data.need_train().adapter.tasks.items() if not task.taught}
 
 
 def taught_outputs(data: BoundData) -> list[str]:
-    """Return the outputs that the training split has no labels of, and that can be trained: those of floats."""
-    labelled = data.need_train().adapter.coders
-    return [spec.name for spec in data.signature.outputs if spec.name not in labelled and "float" in spec.dtype]
-
-
-def class_weights(data: BoundData) -> dict[str, np.ndarray]:
-    """Return what each class weighs, for every output whose labels in the training split are of counted classes.
-
-    A class weighs ``n / (k * n_c)``, where n_c of n labels are of it and k classes occur (King & Zeng 2001, "Logistic
-    Regression in Rare Events Data", section 4.2, for equal shares): all weigh the same together, and the mean is 1.
-
-    Returns:
-        By output name, float32, shape (classes,); 0 for a class that does not occur.
-    """
-    found = {}
-    for name, counts in data.findings.counts.get("train", {}).items():
-        if counts.any():
-            shares = counts.sum() / (np.count_nonzero(counts) * np.maximum(counts, 1))
-            found[name] = np.where(counts > 0, shares, 0.0).astype(np.float32)
-    return found
+    """Return the outputs that train against the float model's own: those of floats that no task's loss trains."""
+    trained = own_tasks(data)
+    return [spec.name for spec in data.signature.outputs if spec.name not in trained and "float" in spec.dtype]
 
 
 @dataclass(frozen=True)
@@ -41,13 +31,15 @@ class Targets:
     """Completes batches of a split as ``fit`` takes them.
 
     Attributes:
-        outputs: names of all outputs of the model.
-        taught: names of those that learn from the teacher.
+        ranks: by name of every output of the model, the axes of its loss before it is averaged, samples among them.
+        tasks: by output, the task whose loss trains it.
+        taught: names of outputs that learn from the teacher.
         teacher: the float model, which *taught* outputs are compared with.
         weights: what each class of an output weighs; empty: every sample counts the same.
     """
 
-    outputs: tuple[str, ...]
+    ranks: Mapping[str, int]
+    tasks: Mapping[str, Task] = field(default_factory=dict)
     taught: tuple[str, ...] = ()
     teacher: Any = None
     weights: Mapping[str, np.ndarray] = field(default_factory=dict)
@@ -61,49 +53,58 @@ class Targets:
             given: the data's sample weights, as the labels; or None.
 
         Returns:
-            Inputs, targets and weights; the latter two an array for a model of one output, else one by output name.
+            Inputs, targets and weights; the latter two an array for a model of one output, else one by output name;
+            weights are None where every sample counts the same.
         """
-        targets = self._by_output(y)
-        if self.taught:
-            from tfcompress.models.signature import call
+        labels = self._by_output(y)
+        targets = self._targets(x, labels)
+        counts = {name: self._count(name, labels, self._by_output(given)) for name in targets}
+        if all(count is None for count in counts.values()):
+            return x, self._plain(targets), None
+        ones = np.ones(len(next(iter(x.values()))), np.float32)
+        filled = {name: ones if count is None else count for name, count in counts.items()}
+        return x, self._plain(targets), self._plain(filled)
 
-            own = call(self.teacher, x)
-            targets = {name: own[name] if name in self.taught else targets[name] for name in self._trained(targets)}
-        counts = self._by_output(given)
-        for name, weights in self.weights.items():
-            counts[name] = _product(counts.get(name), _looked_up(weights, targets[name]))
-        if counts:
-            size = len(next(iter(x.values())))
-            counts = {name: counts.get(name, np.ones(size, np.float32)) for name in targets}
-        return x, self._plain(targets), self._plain(counts) if counts else None
+    def _targets(self, x: dict[str, np.ndarray], labels: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        from tfcompress.models.signature import call
 
-    def _trained(self, labelled: Mapping[str, Any]) -> list[str]:
-        return [name for name in self.outputs if name in labelled or name in self.taught]
+        own = call(self.teacher, x) if self.taught else {}
+        found = {}
+        for name in self.ranks:
+            if name in self.taught:
+                found[name] = own[name]
+            elif name in self.tasks:
+                found[name] = self.tasks[name].targets(x, labels.get(name))
+        return found
+
+    def _count(self, name: str, labels: Mapping[str, np.ndarray], given: Mapping[str, np.ndarray]) -> np.ndarray | None:
+        """Return how much each sample of an output counts, or each place in it; None: all the same."""
+        parts = [given[name]] if name in given else []
+        if name in self.weights:
+            parts.append(weighed(self.weights[name], labels[name]))
+        learnt = self.tasks[name].learnt(labels[name]) if name in self.tasks and name in labels else None
+        if learnt is not None:
+            parts.append(learnt.astype(np.float32))
+        if not parts:
+            return None
+        count: np.ndarray = parts[0]
+        for part in parts[1:]:
+            count = np.multiply(*_same_rank(count, part))
+        spread: np.ndarray = count.reshape(count.shape + (1,) * (self.ranks[name] - count.ndim))
+        return spread
 
     def _by_output(self, values: Any) -> dict[str, np.ndarray]:
         if values is None:
             return {}
-        return dict(values) if isinstance(values, Mapping) else {self.outputs[0]: values}
+        return dict(values) if isinstance(values, Mapping) else {next(iter(self.ranks)): values}
 
     def _plain(self, values: dict[str, np.ndarray]) -> Any:
-        return values if len(self.outputs) > 1 else values[self.outputs[0]]
+        return values if len(self.ranks) > 1 else next(iter(values.values()))
 
 
-def _looked_up(weights: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return what each label weighs, float32, without the axis of the one value; 0 for one that is no class."""
-    numbers = labels[..., 0] if labels.ndim > 1 and labels.shape[-1] == 1 else labels
-    known = (numbers >= 0) & (numbers < len(weights))
-    found: np.ndarray = np.where(known, weights[np.where(known, numbers, 0).astype(np.int64)], np.float32(0))
-    return found
-
-
-def _product(given: np.ndarray | None, weights: np.ndarray) -> np.ndarray:
-    if given is None:
-        return weights
-    if given.ndim == weights.ndim + 1 and given.shape[-1] == 1:
-        given = given[..., 0]
-    given, weights = (x.reshape(x.shape + (1,) * (max(given.ndim, weights.ndim) - x.ndim)) for x in (given, weights))
-    return given * weights
+def _same_rank(one: np.ndarray, other: np.ndarray) -> list[np.ndarray]:
+    rank = max(one.ndim, other.ndim)
+    return [x.reshape(x.shape + (1,) * (rank - x.ndim)) for x in (one, other)]
 
 
 def samples_of(data: BoundData, teacher: Any, count: int, seed: int) -> tuple[dict[str, np.ndarray], Any]:
@@ -121,8 +122,7 @@ def samples_of(data: BoundData, teacher: Any, count: int, seed: int) -> tuple[di
     Returns:
         Inputs by name, and labels: an array, one by output name, or None.
     """
-    split: Split = data.need_train()
-    inputs, labels = next(split.batches(count, seed=seed, limit=count))
+    inputs, labels = next(data.need_train().batches(count, seed=seed, limit=count))
     if labels is not None:
         return inputs, labels
     from tfcompress.models.signature import call
