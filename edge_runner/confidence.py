@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Optional
-
 import numpy as np
 
 from edge_runner.ndarray import Array
@@ -57,7 +55,7 @@ class CalibrationError:
             counted[2] += int(parts[inside].sum())
 
     @property
-    def value(self) -> Optional[float]:
+    def value(self) -> float | None:
         """The error, in [0, 1]; None without answers, or when an output is not finite."""
         bins = self._bins[0 if self._probabilities else 1]
         answers = sum(counted[0] for counted in bins)

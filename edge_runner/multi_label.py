@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +17,7 @@ MOST_RANKED = 1 << 24
 """So many outputs are kept to be put in order; of more, average precision is not told."""
 
 
-def average_precision(scores: Array, truth: Array) -> Optional[float]:
+def average_precision(scores: Array, truth: Array) -> float | None:
     """Return ``sum over thresholds of (recall - recall before) * precision``, not interpolated.
 
     Equal scores are passed together: none of them comes first. (Buckley & Voorhees 2000, SIGIR, page 33, without ties.)
@@ -62,7 +62,7 @@ class MultiLabelScorer:
         self._answers = 0
         self._hits = np.zeros((len(THRESHOLDS), tags), np.int64)
         self._ratios = [Ratios(tags, each=each) for _ in THRESHOLDS]
-        self._outputs: Optional[array[float]] = array("f")
+        self._outputs: array[float] | None = array("f")
         self._truth = array("b")
 
     def add(self, labels: Array, outputs: Array) -> None:
@@ -103,7 +103,7 @@ class MultiLabelScorer:
         return self._ratios[self._place].outcomes
 
     @property
-    def constant(self) -> Optional[float]:
+    def constant(self) -> float | None:
         """Macro F1 of always giving every tag that occurs: the mean of ``2 p / (1 + p)``; None where none does."""
         shares = self.positives[self.positives > 0] / max(self._answers, 1)
         return float((2 * shares / (1 + shares)).mean()) if len(shares) else None
@@ -124,7 +124,7 @@ class MultiLabelScorer:
             },
         }
 
-    def _precisions(self) -> list[Optional[float]]:
+    def _precisions(self) -> list[float | None]:
         if self._outputs is None or not len(self._outputs):
             return []
         outputs = np.asarray(self._outputs).reshape(-1, self.tags)

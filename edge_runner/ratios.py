@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from array import array
-from typing import Optional
 
 import numpy as np
 
@@ -23,7 +22,7 @@ class Ratios:
     def __init__(self, classes: int, each: bool = False) -> None:
         self.parts = np.zeros(classes, np.int64)
         self.wholes = np.zeros(classes, np.int64)
-        self._each: Optional[tuple[array[int], array[int]]] = (array("i"), array("i")) if each else None
+        self._each: tuple[array[int], array[int]] | None = (array("i"), array("i")) if each else None
 
     def add(self, parts: Array, wholes: Array) -> None:
         """Add whole numbers, both (samples, classes)."""
@@ -39,13 +38,13 @@ class Ratios:
         return {str(c): int(self.parts[c]) / int(self.wholes[c]) for c in np.flatnonzero(self.wholes).tolist()}
 
     @property
-    def mean(self) -> Optional[float]:
+    def mean(self) -> float | None:
         """The mean over the classes that have a ratio; None where none has."""
         found = self.by_class
         return sum(found.values()) / len(found) if found else None
 
     @property
-    def together(self) -> Optional[float]:
+    def together(self) -> float | None:
         """The ratio of all classes' counts together; None where the whole is zero."""
         whole = int(self.wholes.sum())
         return int(self.parts.sum()) / whole if whole else None

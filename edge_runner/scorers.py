@@ -9,7 +9,7 @@ import math
 from array import array
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 
@@ -166,12 +166,13 @@ class BinaryScorer:
     Outputs within 0..1 are probabilities (threshold 0.5), others logits (threshold 0); the result says which was taken.
 
     Args:
-        tuned: a threshold found on other samples (:func:`edge_runner.thresholds.best_threshold`), by which the fraction right is told, too.
+        tuned: a threshold found on other samples (:func:`edge_runner.thresholds.best_threshold`), by which the fraction
+            right is told, too.
     """
 
     task = "binary"
 
-    def __init__(self, tuned: Optional[float] = None) -> None:
+    def __init__(self, tuned: float | None = None) -> None:
         self.tuned = tuned
         self._truth = array("i")
         self._outputs = array("d")

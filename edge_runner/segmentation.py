@@ -6,7 +6,7 @@ the classes that occur in the labels or among the predictions (Everingham et al.
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 
@@ -83,7 +83,7 @@ class SegmentationScorer:
         return self._ratios[self._place].outcomes
 
     @property
-    def constant(self) -> Optional[float]:
+    def constant(self) -> float | None:
         """The mean of taking every pixel for the most frequent class; None without pixels that count."""
         pixels = self.cells[0].sum(axis=1)
         return float(pixels.max() / pixels.sum() / np.count_nonzero(pixels)) if pixels.any() else None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Optional
-
 import numpy as np
 
 from edge_runner.ndarray import Array
@@ -18,7 +16,7 @@ class Spread:
 
     def __init__(self) -> None:
         self.samples = 0
-        self._first: Optional[Array] = None
+        self._first: Array | None = None
         self._sums = np.zeros((2, 0))
         self._alike = True
 
@@ -37,7 +35,7 @@ class Spread:
             self._sums[place] = np.cumsum(np.concatenate([self._sums[place][None], added]), axis=0)[-1]
 
     @property
-    def total(self) -> Optional[float]:
+    def total(self) -> float | None:
         """The sum over all values and samples; None without samples, or for samples of several sizes."""
         if not self._alike or not self.samples:
             return None

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Optional, Union
 
 import numpy as np
 
 from edge_runner.ndarray import Array
 
 
-def best_threshold(scores: Union[Sequence[float], Array], truth: Union[Sequence[int], Array]) -> Optional[float]:
+def best_threshold(scores: Sequence[float] | Array, truth: Sequence[int] | Array) -> float | None:
     """Return what an output must exceed to mean class 1 for most samples to be right.
 
     Thresholds lie half-way between neighbouring scores, or where the scores end; the lowest of equally good ones is
