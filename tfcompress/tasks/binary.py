@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 from tfcompress.errors import DataError
 from tfcompress.tasks import label_form
-from tfcompress.tasks.classification import in_unit_interval
 from tfcompress.tasks.label_form import LabelForm, Shape
 from tfcompress.tasks.paired import area_interval
 from tfcompress.tasks.score import Score

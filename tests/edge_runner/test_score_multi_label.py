@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from edge_runner import multi_label
-from edge_runner.multi_label import MultiLabelScorer, average_precision
+from edge_runner import score_multi_label
+from edge_runner.score_multi_label import MultiLabelScorer, average_precision
 
 SHAPE = st.tuples(st.integers(1, 8), st.just(3))
 TRUTH = SHAPE.flatmap(lambda shape: st.tuples(*(hnp.arrays(int, shape, elements=st.integers(0, k)) for k in (1, 10))))
@@ -70,7 +70,7 @@ def test_mean_average_precision_is_over_the_tags_that_occur():
 
 
 def test_more_outputs_than_are_kept_have_no_average_precision(monkeypatch):
-    monkeypatch.setattr(multi_label, "MOST_RANKED", 8)
+    monkeypatch.setattr(score_multi_label, "MOST_RANKED", 8)
     truth, outputs = np.eye(3, dtype=int), np.eye(3) * 0.9
     result = scored(truth, outputs, batch=1).result()
     assert (result["mean_ap"], result["macro_f1"]) == (None, 1)
