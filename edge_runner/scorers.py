@@ -24,8 +24,7 @@ TOP = 5
 """Top-5 accuracy is given for more classes than this."""
 NAMES = (
     *("top1", "top1_low", "top1_high", "top5", "mae", "rmse", "auc", "mean_iou", "class_iou", "threshold"),
-    *("per_class", "confusion", "predictions", "calibration_error", "f1", "tuned_top1", "tuned_threshold"),
-    *("macro_f1", "micro_f1", "mean_ap", "class_f1", "pixel_accuracy", "r2", "largest_error"),
+    *("per_class", "confusion", "predictions"),
 )
 
 

@@ -84,9 +84,17 @@ class SegmentationScorer:
 
     @property
     def constant(self) -> float | None:
-        """The mean of taking every pixel for the most frequent class; None without pixels that count."""
+        """The most that guessing without looking at the picture can give; None without pixels that count.
+
+        Where class c is a share p of the pixels and guessed for a share q, its intersection over union is
+        ``p q / (p + q - p q)``. The sum over the classes is largest where ``q = t p / (1 - p)``, ``t`` such that the q
+        add up to 1 (all derivatives are alike there), and is ``1 / (1 + t)``.
+        """
         pixels = self.cells[0].sum(axis=1)
-        return float(pixels.max() / pixels.sum() / np.count_nonzero(pixels)) if pixels.any() else None
+        shares = pixels[pixels > 0] / max(int(pixels.sum()), 1)
+        if len(shares) < 2:
+            return float(len(shares)) if len(shares) else None
+        return float(1 / (1 + 1 / (shares / (1 - shares)).sum()) / len(shares))
 
     def result(self) -> dict[str, Any]:
         """Return the intersections over unions, the share of pixels that are right, and what was taken for what."""

@@ -24,10 +24,12 @@ class TaskContract:
     Attributes:
         name: the task's.
         shape: of an output, without the batch.
+        taught: what such outputs are to a model that learns from them; None: what the task says.
     """
 
     name: ClassVar[str]
     shape: ClassVar[tuple[int, ...]]
+    taught: ClassVar[str | None] = None
 
     def stored(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """Labels as a user stores them, (count, ...)."""
@@ -89,7 +91,8 @@ class TaskContract:
     def test_the_device_finds_the_same_figures(self) -> None:
         labels = self.encoded()
         outputs = self.outputs(labels, 1.0, np.random.default_rng(1))
-        there = accuracy.scorer(self.task.for_runner(labels), accuracy.Output(self.shape))
+        told = (self.name, self.task.options())
+        there = accuracy.scorer(self.task.for_runner(labels), accuracy.Output(self.shape), *told)
         for start, output in enumerate(outputs):
             there.take(start, output[None])
         counted, here = there.scorer.result(), self.evaluation(1.0).score
@@ -134,4 +137,4 @@ class TaskContract:
             if noise_free:
                 least = value
         assert least < value
-        assert trained_by(loss.name) is self.task
+        assert trained_by(loss.name).teaching == (self.taught or self.task.teaching)

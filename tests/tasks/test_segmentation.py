@@ -8,7 +8,6 @@ import pytest
 
 from tests.tasks.task_contract import TaskContract
 from tfcompress.errors import DataError
-from tfcompress.tasks.label_form import LabelForm
 from tfcompress.tasks.labelling import Labelling
 from tfcompress.tasks.segmentation import Segmentation
 from tfcompress.tasks.task_table import TASKS, task_of
@@ -25,7 +24,7 @@ class TestMaps(TaskContract):
         return rng.choice([0, 1, 2, self.void], (count, 4, 5), p=[0.4, 0.3, 0.2, 0.1])
 
     def outputs(self, labels: np.ndarray, noise: float, rng: np.random.Generator) -> np.ndarray:
-        scores = 4 * np.eye(3)[np.where(labels == self.void, 0, labels)]
+        scores = 3 * np.eye(3)[np.where(labels == self.void, 0, labels)]
         return np.float32(scores + 2 * noise * rng.normal(size=scores.shape))
 
 
@@ -43,12 +42,13 @@ class TestOneHot(TestMaps):
 
 class TestMasks(TestMaps):
     shape = (4, 5, 1)
+    taught = "binary logits"
 
     def stored(self, rng: np.random.Generator, count: int) -> np.ndarray:
         return rng.choice([0, 1, 255], (count, 4, 5), p=[0.6, 0.3, 0.1])
 
     def outputs(self, labels: np.ndarray, noise: float, rng: np.random.Generator) -> np.ndarray:
-        return np.float32(4 * (labels == 1) - 2 + noise * rng.normal(size=labels.shape))
+        return np.float32(2 * (labels == 1) - 1 + noise * rng.normal(size=labels.shape))
 
 
 def encoded(y: Any, shape: tuple[int, ...], task: Any = SEGMENTATION) -> np.ndarray:
@@ -88,7 +88,9 @@ def test_masks_with_a_1_keep_255_for_what_does_not_count() -> None:
 
 def test_an_ignored_label_that_is_a_class_is_refused() -> None:
     task = SEGMENTATION.configured(Labelling(ignore_label=2))
-    with pytest.raises(DataError, match=r"--ignore-label 2 is one of the 3 classes \(0..2\) that the model tells apart"):
+    with pytest.raises(
+        DataError, match=r"--ignore-label 2 is one of the 3 classes \(0..2\) that the model tells apart"
+    ):
         task.form(np.zeros((1, 4, 5)), (4, 5, 3), "y_train")
 
 
@@ -111,7 +113,11 @@ def test_where_255_is_a_class_nothing_is_void() -> None:
     [
         (np.full((1, 4, 5), 3), (4, 5, 3), r"y_train must be whole numbers in 0..2 .* sample 0 is 3"),
         (np.full((1, 4, 5), 0.5), (4, 5, 3), r"y_train must be whole numbers in 0..2 .* sample 0 is 0.5"),
-        (np.zeros((1, 3, 5)), (4, 5, 3), r"y_train has shape \(3, 5\) for each sample, the model's output wants \(4, 5\)"),
+        (
+            np.zeros((1, 3, 5)),
+            (4, 5, 3),
+            r"y_train has shape \(3, 5\) for each sample, the model's output wants \(4, 5\)",
+        ),
         (np.zeros((1, 4, 5, 3)), (4, 5, 3), "must be one-hot at each pixel .*, sample 0 is not; give class numbers"),
     ],
 )

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[2] / "tfcompress"
 
 
 def test_the_table_has_each_task_by_its_name() -> None:
-    assert list(TASKS) == ["classification", "binary", "regression"]
+    assert list(TASKS) == ["segmentation", "classification", "binary", "multi-label", "regression"]
     assert all(task.name == name for name, task in TASKS.items())
 
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from tfcompress.errors import DataError
 from tfcompress.tasks import label_form
-from tfcompress.tasks.label_form import LabelForm, Shape
 from tfcompress.tasks.intervals import mean_evaluation
+from tfcompress.tasks.label_form import LabelForm, Shape
 from tfcompress.tasks.task import NO_INPUTS, Evaluation, Inputs, Task, present
 from tfcompress.tasks.yes_no import in_unit_interval
 
@@ -58,9 +58,7 @@ class Classification(Task):
 
     def takes(self, y: np.ndarray, shape: Shape) -> bool:
         """Tell whether there is a number for each position of the output, or a vector of the classes."""
-        return bool(self.classes(shape)) and (
-            self._numbered(y, shape) or label_form.shapes_match(y.shape[1:], shape)
-        )
+        return bool(self.classes(shape)) and (self._numbered(y, shape) or label_form.shapes_match(y.shape[1:], shape))
 
     def _numbered(self, y: np.ndarray, shape: Shape) -> bool:
         return label_form.shapes_match(label_form.without_ones(y.shape[1:]), label_form.without_ones(shape[:-1]))
@@ -116,11 +114,13 @@ class Classification(Task):
         return super().occurring(_numbers(y), shape)
 
     def targets(self, inputs: Inputs, labels: np.ndarray | None) -> np.ndarray:
-        """Return the labels; where those of one split are soft, those of all as shares of the classes."""
+        """Return the labels in one form: as shares of the classes where those to train on are soft, else as numbers."""
         import numpy as np
 
         labels = present(labels)
-        if self.soft is None or labels.dtype.kind == "f":
+        if self.soft is None:
+            return _numbers(labels)
+        if labels.dtype.kind == "f":
             return labels
         return np.eye(self.soft, dtype=np.float32)[labels]
 

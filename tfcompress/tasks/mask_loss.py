@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-
 LEAST = 1e-7
 """Probabilities are not taken for less, nor for more than one minus this, since their logarithm is used."""
 

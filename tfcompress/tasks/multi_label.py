@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from tfcompress.errors import DataError
 from tfcompress.tasks import label_form
-from tfcompress.tasks.label_form import LabelForm, Shape
 from tfcompress.tasks.intervals import mean_evaluation
+from tfcompress.tasks.label_form import LabelForm, Shape
 from tfcompress.tasks.score import Score
 from tfcompress.tasks.task import NO_INPUTS, Evaluation, Inputs, Task, counted_score, present
 from tfcompress.tasks.yes_no import crossentropy, decided_accuracy

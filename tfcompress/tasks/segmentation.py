@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 from tfcompress.errors import DataError
 from tfcompress.tasks import label_form
 from tfcompress.tasks.classification import are_probabilities
-from tfcompress.tasks.label_form import LabelForm, Shape
 from tfcompress.tasks.intervals import mean_evaluation
+from tfcompress.tasks.label_form import LabelForm, Shape
 from tfcompress.tasks.score import Score
 from tfcompress.tasks.task import NO_INPUTS, Evaluation, Inputs, Task, counted_score, present
 from tfcompress.tasks.yes_no import in_unit_interval
@@ -47,7 +47,7 @@ class Segmentation(Task):
     name = "segmentation"
     figures = ("mean_iou", "pixel_accuracy")
     teaching = "logits"
-    constant = "taking every pixel for the most frequent class"
+    constant = "guessing classes without looking at the picture"
     heeds = ("ignore_label",)
 
     def __init__(self, void: int = VOID, *, said: bool = False) -> None:

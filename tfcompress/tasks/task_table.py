@@ -13,14 +13,27 @@ from tfcompress.tasks.classification import Classification
 from tfcompress.tasks.figures import FIGURES
 from tfcompress.tasks.label_form import Shape
 from tfcompress.tasks.labelling import UNSAID, Labelling
+from tfcompress.tasks.multi_label import MultiLabel
 from tfcompress.tasks.regression import Regression
 from tfcompress.tasks.score import Score
+from tfcompress.tasks.segmentation import Segmentation
 from tfcompress.tasks.task import Task, counted_score
 
 if TYPE_CHECKING:
     import numpy as np
 
-TASKS: Mapping[str, Task] = MappingProxyType({task.name: task for task in (Classification(), Binary(), Regression())})
+TASKS: Mapping[str, Task] = MappingProxyType(
+    {
+        task.name: task
+        for task in (
+            Segmentation(),
+            Classification(),
+            Binary(),
+            MultiLabel(),
+            Regression(),
+        )
+    }
+)
 """By name, in the order in which labels are tried."""
 
 
