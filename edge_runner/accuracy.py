@@ -29,6 +29,7 @@ class Scoring:
 SCORERS: Mapping[str, Scoring] = {
     "classification": Scoring("edge_runner.fitting:classification"),
     "binary": Scoring("edge_runner.fitting:binary"),
+    "multi-label": Scoring("edge_runner.fitting:multi_label"),
     "regression": Scoring("edge_runner.fitting:regression"),
     "segmentation": Scoring("edge_runner.fitting:segmentation"),
     "tokens": Scoring("edge_runner.fitting:tokens"),

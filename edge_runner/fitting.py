@@ -12,6 +12,7 @@ from edge_runner.arrays import ArrayError
 from edge_runner.ndarray import Array
 from edge_runner.score_autoencoder import AutoencoderScorer
 from edge_runner.score_embedding import EmbeddingScorer
+from edge_runner.score_multi_label import MultiLabelScorer
 from edge_runner.score_tokens import PADDING, TokenScorer
 from edge_runner.scorers import (
     BinaryScorer,
@@ -36,8 +37,8 @@ def looks_like(labels: Array, output: Output) -> str:
         return "autoencoder" if binary and output.size > 2 and output.shape == output.input_shape else "classification"
     if _each(labels) > 1 and labels.dtype.kind in "iub" and _pixels(labels, output) and _classes_of(labels, output):
         return "segmentation"
-    if output.size > 1 and labels.ndim == 2 and _each(labels) == output.size and _one_hot(labels):
-        return "classification"
+    if labels.ndim == 2 and _each(labels) == output.size > 1 and _zeros_and_ones(labels):
+        return "classification" if _one_hot(labels) else "multi-label"
     if labels.dtype.kind in "iu" and _steps(labels, output):
         return "tokens"
     return "regression"
@@ -72,7 +73,18 @@ def binary(labels: Array, output: Output, options: Mapping[str, Any]) -> Labelle
     if output.size != 1:
         msg = f"task binary needs an output of one value a sample, got {output.shape}; leave --task out"
         raise ArrayError(msg)
-    return Labelled(BinaryScorer(), _zero_or_one(labels, output))
+    return Labelled(BinaryScorer(_number(options, "threshold")), _zero_or_one(labels, output))
+
+
+def multi_label(labels: Array, output: Output, options: Mapping[str, Any]) -> Labelled:
+    """Return what scores any number of tags a sample."""
+    if output.size < 2 or _each(labels) != output.size:
+        _refuse_shape(labels, output, "0 or 1 for each tag")
+    if not _zeros_and_ones(labels):
+        least, most = _extremes(labels)
+        msg = f"{output.where} must be 0 or 1 for each tag, got {least:g}..{most:g}"
+        raise ArrayError(msg)
+    return Labelled(MultiLabelScorer(output.shape[-1]), labels)
 
 
 def autoencoder(labels: Array | None, output: Output, options: Mapping[str, Any]) -> Labelled:
@@ -150,13 +162,15 @@ def segmentation(labels: Array, output: Output, options: Mapping[str, Any]) -> L
         raise ArrayError(msg)
     plane = output.size == _each(labels)
     kind = "scores" if not plane else "classes" if output.class_numbers else "mask"
+    ignored = int(_number(options, "ignore_label", VOID))
     known = {"scores": output.shape[-1], "mask": 2, "classes": VOID}[kind]
-    least, most = _extremes(labels, but=VOID)
+    least, most = _extremes(labels, but=ignored)
     if least < 0 or most >= known:
-        void = f", and {VOID} for pixels that do not count" if known <= VOID else ""
+        void = f", and {ignored} for pixels that do not count" if not 0 <= ignored < known else ""
         msg = f"{output.where} must be class numbers in 0..{known - 1}{void}, got {least:g}..{most:g}"
         raise ArrayError(msg)
-    return Labelled(SegmentationScorer(int(most) + 1 if kind == "classes" else known, kind), labels)
+    classes = int(most) + 1 if kind == "classes" else known
+    return Labelled(SegmentationScorer(classes, kind, ignored), labels)
 
 
 def _pixels(labels: Array, output: Output) -> bool:
@@ -188,6 +202,23 @@ def _whole(labels: Array) -> bool:
     if labels.dtype.kind != "f":
         return True
     return all(bool(np.all(piece == np.round(piece))) for piece in _pieces(labels))
+
+
+def _zeros_and_ones(labels: Array) -> bool:
+    return all(bool(np.all((piece == 0) | (piece == 1))) for piece in _pieces(labels))
+
+
+def _number(options: Mapping[str, Any], name: str, default: Any = None) -> Any:
+    """Return an option that must be a number.
+
+    Raises:
+        ArrayError: it is none.
+    """
+    found = options.get(name, default)
+    if found is not default and (isinstance(found, bool) or not isinstance(found, (int, float))):
+        msg = f"option {name!r} of the data's task must be a number, got {found!r:.80}"
+        raise ArrayError(msg)
+    return found
 
 
 def _one_hot(labels: Array) -> bool:

@@ -25,11 +25,13 @@ class TaskContract:
         name: the task's.
         shape: of an output, without the batch.
         inputs: the shapes of the model's inputs by name.
+        taught: what such outputs are to a model that learns from them; None: what the task says.
     """
 
     name: ClassVar[str]
     shape: ClassVar[tuple[int, ...]]
     inputs: ClassVar[dict[str, tuple[int | None, ...]]] = {"x": (3, 2, 1)}
+    taught: ClassVar[str | None] = None
 
     def stored(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """Labels as a user stores them, (count, ...)."""
@@ -97,7 +99,8 @@ class TaskContract:
     def test_the_device_finds_the_same_figures(self) -> None:
         labels = self.encoded()
         outputs = self.outputs(labels, 1.0, np.random.default_rng(1))
-        there = accuracy.scorer(self.task.for_runner(labels), accuracy.Output(self.shape))
+        told = (self.name, self.task.options())
+        there = accuracy.scorer(self.task.for_runner(labels), accuracy.Output(self.shape), *told)
         for start, output in enumerate(outputs):
             there.take(start, output[None])
         counted, here = there.scorer.result(), self.evaluation(1.0).score
@@ -142,4 +145,4 @@ class TaskContract:
             if noise_free:
                 least = value
         assert least < value
-        assert trained_by(loss.name).teaching == self.task.teaching
+        assert trained_by(loss.name).teaching == (self.taught or self.task.teaching)

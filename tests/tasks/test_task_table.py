@@ -12,7 +12,17 @@ PACKAGE = Path(__file__).parents[2] / "tfcompress"
 
 
 def test_the_table_has_each_task_by_its_name() -> None:
-    assert list(TASKS) == ["autoencoder", "tokens", "classification", "binary", "embedding", "regression"]
+    names = [
+        "autoencoder",
+        "tokens",
+        "segmentation",
+        "classification",
+        "binary",
+        "multi-label",
+        "embedding",
+        "regression",
+    ]
+    assert list(TASKS) == names
     assert all(task.name == name for name, task in TASKS.items())
 
 

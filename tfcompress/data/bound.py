@@ -74,7 +74,7 @@ class BoundData:
     def tasks(self) -> dict[str, Task]:
         """The task of each output that has labels or needs none, by name; the main output comes first."""
         found: dict[str, Task] = {}
-        for split in self.splits.values():
+        for split in reversed(self.splits.values()):  # where splits hold labels in several forms, training's count
             found = {**split.adapter.unlabelled, **found, **split.adapter.tasks}
         order = [self.dataset.labelling.main_output, *(spec.name for spec in self.signature.outputs)]
         return {name: found[name] for name in order if name in found}

@@ -91,18 +91,23 @@ def infer_labels(
             f"{output.shape}; give {task_table.allowed(output.shape)}"
         )
         raise DataError(msg)
-    return LabelCoder(task, task.form(y, output.shape, where))
+    return _coder(task, y, output, where)
 
 
 def _said(task: Task, y: np.ndarray, output: TensorSpec, where: str) -> LabelCoder:
-    if not task.fits(y, output.shape):
+    if not task.takes(y, output.shape):
         takes = task.allowed(output.shape)
         msg = (
             f"data: {where} has shape {y.shape[1:]} and dtype {y.dtype} for each sample, and task {task.name} of "
             f"output {output.name!r}, {output.shape}, takes {takes or 'no labels for such an output'}"
         )
         raise DataError(msg)
-    return LabelCoder(task, task.form(y, output.shape, where))
+    return _coder(task, y, output, where)
+
+
+def _coder(task: Task, y: np.ndarray, output: TensorSpec, where: str) -> LabelCoder:
+    form = task.form(y, output.shape, where)
+    return LabelCoder(task.formed(form), form)
 
 
 def check_numbers(y: np.ndarray, where: str) -> None:

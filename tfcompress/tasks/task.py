@@ -132,9 +132,21 @@ class Task(ABC):
             shape: the output's, without the batch axis.
         """
 
+    def takes(self, y: np.ndarray, shape: Shape) -> bool:
+        """Tell whether labels may be of this task, by their shape; asked where the user said the task.
+
+        What is wrong with single samples is told by :meth:`encode`, so that the message can name them. See
+        :meth:`fits` for the arguments.
+        """
+        return self.fits(y, shape)
+
     def form(self, y: np.ndarray, shape: Shape, where: str) -> LabelForm:
         """Return how labels like *y* come; see :meth:`fits`, and *where* is what messages call them."""
         return LabelForm(shape, where)
+
+    def formed(self, form: LabelForm) -> Task:
+        """Return the task for labels that come like this; the default is the same for all."""
+        return self
 
     @abstractmethod
     def encode(self, y: np.ndarray, rows: np.ndarray, form: LabelForm) -> np.ndarray:

@@ -15,8 +15,10 @@ from tfcompress.tasks.embedding import Embedding
 from tfcompress.tasks.figures import FIGURES
 from tfcompress.tasks.label_form import Shape
 from tfcompress.tasks.labelling import UNSAID, Labelling
+from tfcompress.tasks.multi_label import MultiLabel
 from tfcompress.tasks.regression import Regression
 from tfcompress.tasks.score import Score
+from tfcompress.tasks.segmentation import Segmentation
 from tfcompress.tasks.task import Task, counted_score
 from tfcompress.tasks.tokens import Tokens
 
@@ -29,8 +31,10 @@ TASKS: Mapping[str, Task] = MappingProxyType(
         for task in (
             Autoencoder(),
             Tokens(),
+            Segmentation(),
             Classification(),
             Binary(),
+            MultiLabel(),
             Embedding(),
             Regression(),
         )
