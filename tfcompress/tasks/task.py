@@ -88,6 +88,11 @@ class Task(ABC):
     heeds: ClassVar[tuple[str, ...]] = ()
 
     @property
+    def together(self) -> int:
+        """How many samples on end are scored as one, so that they are drawn together or not at all."""
+        return 1
+
+    @property
     def main(self) -> str:
         """The figure that is compared."""
         return self.figures[0]
