@@ -9,8 +9,8 @@ from typing import Literal
 
 Better = Literal["higher", "lower"]
 
-FRACTION, AREA, LABEL = "fraction", "area", "label"
-"""Units: a part of a whole (written in percent), an area under a curve, and the unit of the labels themselves."""
+FRACTION, AREA, LABEL, NUMBER = "fraction", "area", "label", "number"
+"""Units: a part of a whole (written in percent), an area under a curve, the unit of the labels, and none."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class FigureKind:
     Attributes:
         title: what tables call it.
         meaning: the same in full.
-        unit: :data:`FRACTION`, :data:`AREA` or :data:`LABEL`.
+        unit: :data:`FRACTION`, :data:`AREA`, :data:`LABEL` or :data:`NUMBER`.
         better: which way is better.
     """
 
