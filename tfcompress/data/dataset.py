@@ -16,7 +16,7 @@ from tfcompress.data.adapt import Adapter
 from tfcompress.data.arrays import ALL
 from tfcompress.data.bound import BoundData, missing, sizes_text
 from tfcompress.data.class_names import first_names
-from tfcompress.data.coding import check_labelling, coders_for, unlabelled_tasks
+from tfcompress.data.coding import check_figures, check_labelling, coders_for, unlabelled_tasks
 from tfcompress.data.holdout import divided
 from tfcompress.data.labels import LabelCoder
 from tfcompress.data.learnt import learnt_part
@@ -115,6 +115,7 @@ class Dataset:
         said = tuple(words for _, words in parts.values() if words)
         data = BoundData(self, signature, bound.get("train"), bound.get("test"), bound.get("val"), note, said)
         data.check_names()
+        check_figures(self.labelling, data)
         return data
 
     def _opened(self, raw: RawSplit, signature: Signature) -> tuple[BoundSplit, Labels]:
