@@ -21,7 +21,7 @@ from tfcompress.tasks.score import Difference, Figure, Score, untested
 if TYPE_CHECKING:
     import numpy as np
 
-Teaching = Literal["logits", "binary logits", "numbers"]
+Teaching = Literal["logits", "binary logits", "numbers", "directions"]
 """What the outputs of a model are to one that learns from them."""
 
 Inputs = Mapping[str, "np.ndarray"]
@@ -75,6 +75,7 @@ class Task(ABC):
         teaching: what the outputs are to a model that learns from them.
         constant: the best prediction that doesn't look at the input, in words.
         needs_labels: whether nothing can be scored, or trained by :meth:`loss`, without labels.
+        taught: whether training always goes by the float model's own outputs, even where there are labels.
         heeds: which of :class:`~tfcompress.tasks.labelling.Labelling`'s ``ignore_label`` and ``windows_of`` change it;
             said to no task that heeds it, they are refused.
     """
@@ -84,6 +85,7 @@ class Task(ABC):
     teaching: ClassVar[Teaching]
     constant: ClassVar[str]
     needs_labels: ClassVar[bool] = True
+    taught: ClassVar[bool] = False
     heeds: ClassVar[tuple[str, ...]] = ()
 
     @property
@@ -99,7 +101,7 @@ class Task(ABC):
     @property
     def has_classes(self) -> bool:
         """Whether the outputs are scores of classes, so that their largest means something."""
-        return self.teaching != "numbers"
+        return self.teaching in ("logits", "binary logits")
 
     def configured(self, labelling: Labelling) -> Task:
         """Return the task as the user wants it; the default takes no settings.
@@ -176,6 +178,17 @@ class Task(ABC):
             labels: in the task's one form; None only where the task needs none.
         """
         return present(labels)
+
+    def learnt(self, labels: np.ndarray) -> np.ndarray | None:
+        """Tell which samples training and calibration may look at; None: all of them.
+
+        Args:
+            labels: in the task's one form, (samples, ...).
+
+        Returns:
+            bool, (samples,).
+        """
+        return None
 
     def for_runner(self, y: np.ndarray) -> np.ndarray:
         """Return encoded labels as edge_runner takes them."""
