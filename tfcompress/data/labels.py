@@ -27,13 +27,13 @@ class LabelCoder:
         task: what they mean.
         form: how they come.
         why: what told the task, for people; empty where the user said it.
-        doubtful: whether labels would fit another task, too.
+        decided: whether the model decided, where labels alone tell another task.
     """
 
     task: Task
     form: LabelForm
     why: str = ""
-    doubtful: bool = False
+    decided: bool = False
 
     @property
     def where(self) -> str:
@@ -96,8 +96,8 @@ def infer_labels(
             f"{output.shape}; give {task_table.allowed(output.shape)}"
         )
         raise DataError(msg)
-    doubtful = len(task_table.fitting_tasks(y, output.shape, shapes, labelling)) > 1
-    return LabelCoder(task, task.form(y, output.shape, where), _why(task, output), doubtful)
+    first = task_table.task_of(y, output.shape, shapes, labelling)
+    return _coder(task, y, output, where, why=_why(task, output), decided=first is not None and first.name != task.name)
 
 
 def _why(task: Task, output: TensorSpec) -> str:
@@ -109,14 +109,21 @@ def _why(task: Task, output: TensorSpec) -> str:
 
 
 def _said(task: Task, y: np.ndarray, output: TensorSpec, where: str) -> LabelCoder:
-    if not task.fits(y, output.shape):
+    if not task.takes(y, output.shape):
         takes = task.allowed(output.shape)
         msg = (
             f"data: {where} has shape {y.shape[1:]} and dtype {y.dtype} for each sample, and task {task.name} of "
             f"output {output.name!r}, {output.shape}, takes {takes or 'no labels for such an output'}"
         )
         raise DataError(msg)
-    return LabelCoder(task, task.form(y, output.shape, where))
+    return _coder(task, y, output, where)
+
+
+def _coder(
+    task: Task, y: np.ndarray, output: TensorSpec, where: str, *, why: str = "", decided: bool = False
+) -> LabelCoder:
+    form = task.form(y, output.shape, where)
+    return LabelCoder(task.formed(form), form, why, decided)
 
 
 def check_numbers(y: np.ndarray, where: str) -> None:

@@ -106,7 +106,7 @@ def traits_of(model: Any, outputs: Sequence[str], config: Mapping[str, Any]) -> 
             loss_settings=settings,
             weight=float(weight) if isinstance(weight, int | float) and weight > 0 else 1.0,
             metrics=tuple(dict.fromkeys(name for each in metrics if (name := _metric(each)))),
-            unknown=tuple([*unknown, *(_name(each) for each in metrics if _metric(each) is None)]),
+            unknown=(*unknown, *(_name(each) for each in metrics if _metric(each) is None)),
         )
     return traits
 
