@@ -47,6 +47,11 @@ class TaskContract:
         y = self.stored(np.random.default_rng(0), count)
         return self.task.encode(y, np.arange(count), self.task.form(y, self.shape, "y"))
 
+    def formed(self) -> Task:
+        """Return the task for labels of this form."""
+        y = self.stored(np.random.default_rng(0), SAMPLES)
+        return self.task.formed(self.task.form(y, self.shape, "y"))
+
     def evaluation(self, noise: float, count: int = SAMPLES, seed: int = 1, batch: int = 50) -> Evaluation:
         labels = self.encoded(count)
         outputs = self.outputs(labels, noise, np.random.default_rng(seed))
@@ -132,7 +137,7 @@ class TaskContract:
         labels = self.encoded()
         for noise_free in (True, False):
             outputs = self.outputs(labels, 0.0 if noise_free else 4.0, np.random.default_rng(1))
-            loss = self.task.loss(outputs, keras)
+            loss = self.formed().loss(outputs, keras)
             value = float(loss(labels, outputs.astype("float32")))
             if noise_free:
                 least = value
