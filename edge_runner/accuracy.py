@@ -32,7 +32,9 @@ SCORERS: Mapping[str, Scoring] = {
     "multi-label": Scoring("edge_runner.fitting:multi_label"),
     "regression": Scoring("edge_runner.fitting:regression"),
     "segmentation": Scoring("edge_runner.fitting:segmentation"),
-    "autoencoder": Scoring("edge_runner.fitting:autoencoder"),
+    "tokens": Scoring("edge_runner.fitting:tokens"),
+    "autoencoder": Scoring("edge_runner.fitting:autoencoder", needs_labels=False),
+    "embedding": Scoring("edge_runner.fitting:embedding"),
 }
 """By task, one line each."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -287,34 +287,6 @@ class RegressionScorer:
             "r2": 1 - squares / spread if spread else None,
             "largest_error": self._largest,
         }
-
-
-class AutoencoderScorer(RegressionScorer):
-    """How well the reconstruction error, the mean square over a sample, tells samples of class 1 from those of class 0.
-
-    Labels are 0 (normal) or 1 (anomalous), one a sample.
-
-    Args:
-        sample: returns the real-valued input of a sample by its number, which its output is compared with.
-    """
-
-    task = "autoencoder"
-
-    def __init__(self, sample: Callable[[int], Array]) -> None:
-        super().__init__()
-        self.sample = sample
-        self.truth = array("i")
-
-    def add(self, labels: Array, outputs: Array) -> None:
-        """Score the real-valued outputs (samples, ...) of the samples that come next."""
-        first = len(self.truth)
-        for place, output in enumerate(outputs):
-            super().add(self.sample(first + place)[None], output[None])
-        self.truth.extend(int(label) for label in np.asarray(labels).reshape(-1))
-
-    def result(self) -> dict[str, Any]:
-        """Return the errors of the reconstruction, and the area under the curve of telling anomalies by it."""
-        return {**super().result(), "auc": auc(self.squares, self.truth)}
 
 
 def _fractions(task: str, cells: Mapping[tuple[int, int], int], samples: int) -> dict[str, Any]:

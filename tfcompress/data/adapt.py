@@ -81,7 +81,8 @@ class Adapter:
             return None
         if isinstance(stored, np.ndarray):
             weights = self._weights(stored, rows)
-            return dict.fromkeys(self.coders, weights) if len(self.signature.outputs) > 1 else weights
+            outputs = [spec.name for spec in self.signature.outputs]
+            return dict.fromkeys(outputs, weights) if len(outputs) > 1 else weights
         named = {name: self._weights(part, rows) for name, part in self.by_output(stored).items()}
         return named if len(self.signature.outputs) > 1 else next(iter(named.values()))
 

@@ -107,18 +107,19 @@ class BoundData:
             )
             raise DataError(msg)
 
-    def need_train(self) -> Split:
-        """Return the training split.
+    def need_train(self) -> BoundSplit:
+        """Return the training split, with labels or without.
 
         Raises:
-            DataError: there is none, it has no labels, or one of the model's classes does not occur in it.
+            DataError: there is none, or one of the model's classes does not occur in its labels.
         """
-        split = self._needed("train", self.train)
-        missing = self.findings.missing_classes.get("train")
-        if missing:
-            msg = f"data {self.dataset.source!r}: {missing}; training would forget them: add samples of each class"
+        if self.train is None:
+            raise missing(self.dataset.source, "train", self.splits)
+        absent = self.findings.missing_classes.get("train")
+        if absent:
+            msg = f"data {self.dataset.source!r}: {absent}; training would forget them: add samples of each class"
             raise DataError(msg)
-        return split
+        return self.train
 
     def need_test(self) -> Split:
         """Return the test split.
@@ -126,19 +127,16 @@ class BoundData:
         Raises:
             DataError: there is none, or it has no labels.
         """
-        return self._needed("test", self.test)
+        if self.test is None:
+            raise missing(self.dataset.source, "test", self.splits)
+        if not self.test.adapter.tasks:
+            raise unlabelled(self.dataset.source, self.test.adapter.x_name, self.test.adapter.y_name)
+        return self.test
 
     @property
     def scored(self) -> BoundSplit | None:
         """The test split if it has labels or needs none, so that a score can be had; else None."""
         return self.test if self.test is not None and self.test.adapter.tasks else None
-
-    def _needed(self, name: str, split: BoundSplit | None) -> BoundSplit:
-        if split is None:
-            raise missing(self.dataset.source, name, self.splits)
-        if not split.adapter.tasks:
-            raise unlabelled(self.dataset.source, split.adapter.x_name, split.adapter.y_name)
-        return split
 
     @property
     def representative_split(self) -> BoundSplit:

@@ -14,7 +14,7 @@ import numpy as np
 from tfcompress.data import memory
 from tfcompress.data.adapt import Adapter
 from tfcompress.data.arrays import ALL
-from tfcompress.data.bound import BoundData, missing, sizes_text, unlabelled
+from tfcompress.data.bound import BoundData, missing, sizes_text
 from tfcompress.data.class_names import first_names
 from tfcompress.data.coding import check_labelling, coders_for, unlabelled_tasks
 from tfcompress.data.holdout import divided
@@ -24,7 +24,6 @@ from tfcompress.data.raw import Labels, RawSplit, RowSplit
 from tfcompress.data.splits import BoundSplit, Split, StreamSplit, TableSplit
 from tfcompress.errors import DataError
 from tfcompress.files import sha256
-from tfcompress.tasks import task_table
 from tfcompress.tasks.labelling import UNSAID, Labelling
 from tfcompress.tasks.task import Task
 
@@ -75,16 +74,13 @@ class Dataset:
         return sha256("".join(lines).encode("utf-8", "surrogateescape"))
 
     def check_trainable(self) -> None:
-        """Refuse data that shows already that it cannot train: no training split, or arrays without labels.
+        """Refuse data that shows already that it cannot train: no training split.
 
         Raises:
-            DataError: naming what is missing. What cannot be known yet (a stream's labels) :meth:`bind` tells.
+            DataError: naming what is missing.
         """
-        raw = self.splits.get("train", self.splits.get(ALL))
-        if raw is None:
+        if not {"train", ALL} & set(self.splits):
             raise missing(self.source, "train", self.splits)
-        if getattr(raw, "y", self) is None and not task_table.said_without_labels(self.labelling):
-            raise unlabelled(self.source, raw.x_name, raw.y_name)
 
     def bind(self, signature: Signature, *, holdout: float | None = 0.2, seed: int = 0) -> BoundData:
         """Fit the data to a model; the first samples of each split are read.

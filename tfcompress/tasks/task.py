@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
@@ -21,7 +21,7 @@ from tfcompress.tasks.score import Difference, Figure, Score, untested
 if TYPE_CHECKING:
     import numpy as np
 
-Teaching = Literal["logits", "binary logits", "numbers"]
+Teaching = Literal["logits", "binary logits", "numbers", "directions"]
 """What the outputs of a model are to one that learns from them."""
 
 Inputs = Mapping[str, "np.ndarray"]
@@ -74,6 +74,7 @@ class Task(ABC):
         teaching: what the outputs are to a model that learns from them.
         constant: the best prediction that doesn't look at the input, in words.
         needs_labels: whether nothing can be scored, or trained by :meth:`loss`, without labels.
+        taught: whether training always goes by the float model's own outputs, even where there are labels.
         heeds: which of :class:`~tfcompress.tasks.labelling.Labelling`'s ``ignore_label`` and ``windows_of`` change it;
             said to no task that heeds it, they are refused.
     """
@@ -83,6 +84,7 @@ class Task(ABC):
     teaching: ClassVar[Teaching]
     constant: ClassVar[str]
     needs_labels: ClassVar[bool] = True
+    taught: ClassVar[bool] = False
     heeds: ClassVar[tuple[str, ...]] = ()
 
     @property
@@ -98,7 +100,7 @@ class Task(ABC):
     @property
     def has_classes(self) -> bool:
         """Whether the outputs are scores of classes, so that their largest means something."""
-        return self.teaching != "numbers"
+        return self.teaching in ("logits", "binary logits")
 
     def configured(self, labelling: Labelling) -> Task:
         """Return the task as the user wants it; the default takes no settings.
@@ -188,6 +190,17 @@ class Task(ABC):
         """
         return present(labels)
 
+    def learnt(self, labels: np.ndarray) -> np.ndarray | None:
+        """Tell which samples training and calibration may look at; None: all of them.
+
+        Args:
+            labels: in the task's one form, (samples, ...).
+
+        Returns:
+            bool, (samples,).
+        """
+        return None
+
     def for_runner(self, y: np.ndarray) -> np.ndarray:
         """Return encoded labels as edge_runner takes them."""
         return y
@@ -244,18 +257,24 @@ class Task(ABC):
             return None
         one, two = before.outcomes, after.outcomes
         tested = (paired.of_right if one.dtype == two.dtype == bool else paired.of_means)(one, two)
-        known = before.score.main_figure.value or 0.0
+        return self.judged(found, tested, before.score)
+
+    def judged(self, found: Difference, tested: paired.Paired, before: Score) -> Difference:
+        """Return a difference with what a test says of it.
+
+        Args:
+            found: of the main figures.
+            tested: of the same samples.
+            before: the first model's score.
+        """
         ends = (tested.low, tested.high) if tested.low > float("-inf") else (None, None)
-        return Difference(
-            figure=found.figure,
-            value=found.value,
-            unit=found.unit,
-            better=found.better,
+        return replace(
+            found,
             low=ends[0],
             high=ends[1],
             p=tested.p,
             test=tested.test,
-            verdict=tested.verdict(found.better, self.margin(known)),
+            verdict=tested.verdict(found.better, self.margin(before.main_figure.value or 0.0)),
         )
 
 

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from tfcompress.errors import UsageError, nearest
 from tfcompress.references import imported
+from tfcompress.tasks.autoencoder import Autoencoder
 from tfcompress.tasks.binary import Binary
 from tfcompress.tasks.classification import Classification
+from tfcompress.tasks.embedding import Embedding
 from tfcompress.tasks.figures import FIGURES
 from tfcompress.tasks.label_form import Shape
 from tfcompress.tasks.labelling import UNSAID, Labelling
@@ -18,6 +20,7 @@ from tfcompress.tasks.regression import Regression
 from tfcompress.tasks.score import Score
 from tfcompress.tasks.segmentation import Segmentation
 from tfcompress.tasks.task import Task, counted_score
+from tfcompress.tasks.tokens import Tokens
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,10 +29,13 @@ TASKS: Mapping[str, Task] = MappingProxyType(
     {
         task.name: task
         for task in (
+            Autoencoder(),
+            Tokens(),
             Segmentation(),
             Classification(),
             Binary(),
             MultiLabel(),
+            Embedding(),
             Regression(),
         )
     }

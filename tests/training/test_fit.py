@@ -12,7 +12,7 @@ import pytest
 import tfcompress as tfc
 from tfcompress.errors import DataError, RecipeError, UnsupportedError
 from tfcompress.recipe import Train
-from tfcompress.training import _named_optimizer, fit_
+from tfcompress.training.fit import _named_optimizer, fit_
 
 pytestmark = pytest.mark.slow
 
