@@ -91,7 +91,8 @@ def _score(bound: BoundData, split: str, predict: Any, progress: Progress) -> Sc
         progress.note(warning)
     samples = bound.splits[split]
     with progress.task("evaluating", samples.size) as task:
-        return measure(predict, samples, bound.tasks, progress_task=task).score
+        said = bound.dataset.labelling
+        return measure(predict, samples, bound.tasks, labelling=said, progress_task=task).score
 
 
 def _lines(score: Score) -> list[tuple[str, str]]:

@@ -16,7 +16,7 @@ from tfcompress.data.adapt import Adapter
 from tfcompress.data.arrays import ALL
 from tfcompress.data.bound import BoundData, missing, sizes_text
 from tfcompress.data.class_names import first_names
-from tfcompress.data.coding import check_labelling, coders_for, unlabelled_tasks
+from tfcompress.data.coding import check_figures, check_labelling, coders_for, unlabelled_tasks
 from tfcompress.data.holdout import divided
 from tfcompress.data.labels import LabelCoder
 from tfcompress.data.preprocessing import Preprocessing
@@ -111,6 +111,7 @@ class Dataset:
             note = f"{100 * (holdout or 0.0):g} % of 'all' held out by seed {seed}"
         data = BoundData(self, signature, bound.get("train"), bound.get("test"), bound.get("val"), note)
         data.check_names()
+        check_figures(self.labelling, data)
         return data
 
     def _opened(self, raw: RawSplit, signature: Signature) -> tuple[BoundSplit, Labels]:

@@ -9,8 +9,8 @@ from typing import Literal
 
 Better = Literal["higher", "lower"]
 
-FRACTION, AREA, LABEL, PLAIN = "fraction", "area", "label", "plain"
-"""Units: a part of a whole (written in percent), an area under a curve, that of the labels themselves, and none."""
+FRACTION, AREA, LABEL, NUMBER = "fraction", "area", "label", "number"
+"""Units: a part of a whole (written in percent), an area under a curve, the unit of the labels, and none."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class FigureKind:
     Attributes:
         title: what tables call it.
         meaning: the same in full.
-        unit: :data:`FRACTION`, :data:`AREA`, :data:`LABEL` or :data:`PLAIN`.
+        unit: :data:`FRACTION`, :data:`AREA`, :data:`LABEL` or :data:`NUMBER`.
         better: which way is better.
     """
 
@@ -42,18 +42,18 @@ FIGURES: Mapping[str, FigureKind] = MappingProxyType(
         "mean_ap": FigureKind("mAP", "mean over the tags of the average precision", AREA),
         "mean_iou": FigureKind("mean IoU", "mean intersection over union"),
         "step_accuracy": FigureKind("accuracy by step", "steps that are right"),
-        "perplexity": FigureKind("perplexity", "exp of the mean cross-entropy", PLAIN, "lower"),
+        "perplexity": FigureKind("perplexity", "exp of the mean cross-entropy", NUMBER, "lower"),
         "partial_auc": FigureKind(
             "partial AUC", "area under the ROC curve up to 10 % false alarms, standardized", AREA
         ),
         "verification_auc": FigureKind("verification AUC", "area under the ROC curve of telling pairs", AREA),
         "recall_at_1": FigureKind("recall@1", "samples whose nearest neighbour is of their identity"),
-        "mse": FigureKind("MSE", "mean squared error", PLAIN, "lower"),
+        "mse": FigureKind("MSE", "mean squared error", NUMBER, "lower"),
         "pixel_accuracy": FigureKind("pixel accuracy", "share of the pixels that are right"),
         "calibration_error": FigureKind("calibration error", "expected calibration error, 15 bins", FRACTION, "lower"),
         "mae": FigureKind("MAE", "mean absolute error", LABEL, "lower"),
         "rmse": FigureKind("RMSE", "root mean square error", LABEL, "lower"),
-        "r2": FigureKind("R²", "share of the labels' variance that is explained", PLAIN),
+        "r2": FigureKind("R²", "share of the labels' variance that is explained", NUMBER),
         "largest_error": FigureKind("largest error", "largest absolute error of a single value", LABEL, "lower"),
     }
 )

@@ -42,11 +42,12 @@ class Evaluation:
 
     Attributes:
         score: what is reported.
-        outcomes: the main figure of each sample, shape (samples,): bool where it is right or wrong, else float.
+        outcomes: the main figure of each sample, shape (samples,): bool where it is right or wrong, else float; None
+            where it is none of single samples (a rank, an area, a function's), so that nothing can be tested.
     """
 
     score: Score
-    outcomes: np.ndarray = field(repr=False)
+    outcomes: np.ndarray | None = field(repr=False)
 
 
 class Scorer(Protocol):
@@ -250,12 +251,16 @@ class Task(ABC):
     def compare(self, before: Evaluation, after: Evaluation) -> Difference | None:
         """Test the difference of two scored models on the same samples; None where a main figure is not known.
 
+        Without outcomes the difference is told and not tested.
+
         Samples that are right or wrong are compared by McNemar's test, others by a paired t of each sample's figure.
         """
         found = untested(before.score, after.score)
         if found is None:
             return None
         one, two = before.outcomes, after.outcomes
+        if one is None or two is None:
+            return found
         tested = (paired.of_right if one.dtype == two.dtype == bool else paired.of_means)(one, two)
         return self.judged(found, tested, before.score)
 
