@@ -42,7 +42,7 @@ class TestOneHot(TestMaps):
 
 class TestMasks(TestMaps):
     shape = (4, 5, 1)
-    taught = "binary logits"
+    teaching = "binary logits"
 
     def stored(self, rng: np.random.Generator, count: int) -> np.ndarray:
         return rng.choice([0, 1, 255], (count, 4, 5), p=[0.6, 0.3, 0.1])
