@@ -210,14 +210,14 @@ def tflite_name(loaded: Loaded, recipe: Recipe) -> str:
 
 def _training(trained: Trained, recipe: Recipe) -> reports.TrainingRecord:
     training = trained.training
-    names = list(training.history[0]) if training.history else []
+    names = list(dict.fromkeys(name for row in training.history for name in row))
     resumed = [f"went on after epoch {training.resumed_at} of a run that was stopped"] if training.resumed_at else []
     return reports.TrainingRecord(
         epochs=recipe.train.epochs,
         samples=training.samples,
         history={name: tuple(row.get(name) for row in training.history) for name in names},
         wall_seconds=training.seconds,
-        notes=(f"loss: {training.loss}", *resumed, *trained.notes),
+        notes=(f"loss: {training.loss}", *training.notes, *resumed, *trained.notes),
     )
 
 

@@ -67,6 +67,7 @@ def check_stages(run: Run) -> None:
         UnsupportedError: stages on a model that is quantization-aware trained already.
         UsageError: numbers that it was not trained for.
         DataError: no data to train on.
+        RecipeError: a loss, an epoch to keep or a balance that the data cannot give.
     """
     if run.loaded.qat:
         _check_trained_already(run)
@@ -74,7 +75,10 @@ def check_stages(run: Run) -> None:
         if run.data is None:
             _check_without_data(run.recipe, qat=False, is_object=False)
             return
-        run.data.need_train()
+        from tfcompress.training.choices import check_training
+
+        for note in check_training(run.data, run.recipe.train):
+            run.warn(note)
 
 
 def _check_trained_already(run: Run) -> None:

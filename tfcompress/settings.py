@@ -144,7 +144,8 @@ class Train:
             at 1e-5.)
         optimizer: name of a Keras optimizer. ``muon`` takes convolutions, too (native engine): of the steps of one pass
             over the data it makes more than ``adam``, at a higher rate of learning (3e-3, say).
-        loss: name of a Keras loss; ``auto`` chooses by the labels and the last activation.
+        loss: name of a Keras loss; ``auto`` chooses by the labels and the last activation. For some of several outputs
+            ``OUTPUT=NAME``, separated by commas; a name by itself is for all others.
         seed: seed of everything random: shuffling, calibration samples, initial centroids.
         holdout: fraction of the data kept for testing when it comes as one piece without a test split.
         limit: use at most so many training samples (None: all), chosen by *seed*.
@@ -152,6 +153,12 @@ class Train:
             (Loshchilov & Hutter 2017, arXiv:1608.03983).
         augment: how training images are varied, each anew in every epoch: ``none``; ``flip`` (left and right, at
             random); ``flip-shift`` (and moved by up to an eighth of their sides, edges repeated).
+        keep: whose weights are kept: those of the epoch with the lowest validation loss (``best``) or of the ``last``
+            one; ``auto``: the best where the data has a validation split, else the last. An epoch counts from where
+            the schedules have ended.
+        patience: end the training when the validation loss has not fallen for so many epochs, never before the
+            schedules have ended; None: train for all *epochs*.
+        balance: weigh classes by their inverse frequency in the training split, on top of the data's sample weights.
     """
 
     epochs: int = field(default=2, metadata=option("Passes over the training data.", metavar="N", needs="training"))
@@ -176,7 +183,10 @@ class Train:
     loss: str = field(
         default="auto",
         metadata=option(
-            "Name of a Keras loss.", metavar="NAME", default="by the labels and the outputs", needs="training"
+            "Name of a Keras loss; for some of several outputs OUTPUT=NAME, separated by commas.",
+            metavar="NAME",
+            default="by the labels and the outputs",
+            needs="training",
         ),
     )
     seed: int = field(default=0, metadata=option("Seed of everything random.", metavar="N"))
@@ -194,6 +204,24 @@ class Train:
     augment: Literal["none", "flip", "flip-shift"] = field(
         default="none", metadata=option("Vary training images.", needs="training")
     )
+    keep: Literal["auto", "best", "last"] = field(
+        default="auto",
+        metadata=option(
+            "Keep the weights of the epoch with the lowest validation loss, or of the last one.",
+            default="best where the data has a validation split, else last",
+            needs="training",
+        ),
+    )
+    patience: int | None = field(
+        default=None,
+        metadata=option(
+            "End the training when the validation loss has not fallen for N epochs.",
+            metavar="N",
+            default="never",
+            needs="training",
+        ),
+    )
+    balance: bool = field(default=False, metadata=option("Weigh classes by their inverse frequency.", needs="training"))
 
     def __post_init__(self) -> None:
         """Reject values that are out of range or contradict each other."""
@@ -205,11 +233,26 @@ class Train:
         optimizer = self.optimizer.lower()
         allowed = f"the name of a Keras optimizer{nearest(optimizer, OPTIMIZERS)}"
         check_value("train.optimizer", allowed, self.optimizer, ok=optimizer in OPTIMIZERS or _is_registered(optimizer))
-        allowed = f"'auto' or the name of a Keras loss{nearest(self.loss, LOSSES)}"
-        check_value("train.loss", allowed, self.loss, ok=self.loss in ("auto", *LOSSES) or _is_registered(self.loss))
+        for name in self.losses.values():
+            allowed = f"'auto' or the name of a Keras loss{nearest(name, LOSSES)}"
+            check_value("train.loss", allowed, name, ok=name in ("auto", *LOSSES) or _is_registered(name))
         check_value("train.seed", "between 0 and 2**32 - 1", self.seed, ok=0 <= self.seed < 2**32)
         check_value("train.holdout", "in (0, 1)", self.holdout, ok=0 < self.holdout < 1)
         check_value("train.limit", "at least 1", self.limit, ok=self.limit is None or self.limit >= 1)
+        check_value("train.patience", "at least 1", self.patience, ok=self.patience is None or self.patience >= 1)
+
+    @property
+    def losses(self) -> dict[str, str]:
+        """Names of losses by output; under the empty name the one for all others, if there is one."""
+        parts = [part.rpartition("=") for part in self.loss.split(",")]
+        names = {output.strip(): name.strip() for output, _, name in parts}
+        check_value("train.loss", "one name for each output", self.loss, ok=len(names) == len(parts))
+        return names
+
+    def loss_of(self, output: str) -> str:
+        """Return the name of the loss of an output, ``auto`` where none is given."""
+        names = self.losses
+        return names.get(output, names.get("", "auto"))
 
 
 def _is_registered(name: str) -> bool:

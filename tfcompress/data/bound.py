@@ -40,6 +40,7 @@ class BoundData:
         test: the test split, or None.
         val: the validation split, or None.
         holdout: how unnamed data was divided: ``20 % of 'all' held out by seed 0``; empty where it was not.
+        left_out: which samples are not trained on, one line a split.
     """
 
     dataset: Dataset
@@ -48,6 +49,7 @@ class BoundData:
     test: BoundSplit | None
     val: BoundSplit | None
     holdout: str
+    left_out: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         """Say in a line what it is."""
@@ -72,8 +74,12 @@ class BoundData:
 
     @property
     def tasks(self) -> dict[str, Task]:
-        """The task of each output that has labels."""
-        return {name: coder.task for name, coder in self.coders.items()}
+        """The task of each output that has labels or needs none, by name; the main output comes first."""
+        found: dict[str, Task] = {}
+        for split in reversed(self.splits.values()):  # where splits hold labels in several forms, training's count
+            found = {**split.adapter.unlabelled, **found, **split.adapter.tasks}
+        order = [self.dataset.labelling.main_output, *(spec.name for spec in self.signature.outputs)]
+        return {name: found[name] for name in order if name in found}
 
     @property
     def classes(self) -> int | None:
@@ -103,18 +109,19 @@ class BoundData:
             )
             raise DataError(msg)
 
-    def need_train(self) -> Split:
-        """Return the training split.
+    def need_train(self) -> BoundSplit:
+        """Return the training split, with labels or without.
 
         Raises:
-            DataError: there is none, it has no labels, or one of the model's classes does not occur in it.
+            DataError: there is none, or one of the model's classes does not occur in its labels.
         """
-        split = self._needed("train", self.train)
-        missing = self.findings.missing_classes.get("train")
-        if missing:
-            msg = f"data {self.dataset.source!r}: {missing}; training would forget them: add samples of each class"
+        if self.train is None:
+            raise missing(self.dataset.source, "train", self.splits)
+        absent = self.findings.missing_classes.get("train")
+        if absent:
+            msg = f"data {self.dataset.source!r}: {absent}; training would forget them: add samples of each class"
             raise DataError(msg)
-        return split
+        return self.train
 
     def need_test(self) -> Split:
         """Return the test split.
@@ -122,19 +129,16 @@ class BoundData:
         Raises:
             DataError: there is none, or it has no labels.
         """
-        return self._needed("test", self.test)
+        if self.test is None:
+            raise missing(self.dataset.source, "test", self.splits)
+        if not self.test.adapter.tasks:
+            raise unlabelled(self.dataset.source, self.test.adapter.x_name, self.test.adapter.y_name)
+        return self.test
 
     @property
     def scored(self) -> BoundSplit | None:
-        """The test split if it has labels, so that a score can be had; else None."""
-        return self.test if self.test is not None and self.test.adapter.coders else None
-
-    def _needed(self, name: str, split: BoundSplit | None) -> BoundSplit:
-        if split is None:
-            raise missing(self.dataset.source, name, self.splits)
-        if not split.adapter.coders:
-            raise unlabelled(self.dataset.source, split.adapter.x_name, split.adapter.y_name)
-        return split
+        """The test split if it has labels or needs none, so that a score can be had; else None."""
+        return self.test if self.test is not None and self.test.adapter.tasks else None
 
     @property
     def representative_split(self) -> BoundSplit:
@@ -175,7 +179,12 @@ class BoundData:
         Raises:
             DataError: zero samples, wrong shapes or dtypes, NaN or Inf, labels as text or out of range.
         """
-        warnings = [*self.dataset.warnings, *self.findings.warnings, *self.findings.missing_classes.values()]
+        warnings = [
+            *self.dataset.warnings,
+            *self.left_out,
+            *self.findings.warnings,
+            *self.findings.missing_classes.values(),
+        ]
         if self.train is None:
             warnings.append(f"no training split: representative samples come from {self.representative_split.name!r}")
         return warnings

@@ -12,7 +12,7 @@ import pytest
 import tfcompress as tfc
 from tfcompress.errors import DataError, RecipeError, UnsupportedError
 from tfcompress.recipe import Train
-from tfcompress.training import fit_, named_optimizer
+from tfcompress.training.fit import fit_, named_optimizer
 
 pytestmark = pytest.mark.slow
 
