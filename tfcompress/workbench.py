@@ -173,12 +173,10 @@ class Workbench:
         if self.dataset is None:
             return None
         from tfcompress.data.arrays import ALL
-        from tfcompress.models.signature import signature_of
 
         key = (train.holdout, train.seed) if ALL in self.dataset.splits else (0.0, 0)
         if key not in self._bound:
-            signature = signature_of(self.loaded.native)
-            self._bound[key] = self.dataset.bind(signature, holdout=train.holdout, seed=train.seed)
+            self._bound[key] = self.dataset.bind(self.loaded.signature, holdout=train.holdout, seed=train.seed)
         return self._bound[key]
 
     @functools.cached_property

@@ -129,7 +129,7 @@ def test_what_is_compared_has_the_shape_of_the_only_input() -> None:
         ([0, 1, 0], (6,), {"sensors": (6,), "more": (6,)}, "classification"),
         ([0, 1, 0], (6,), {"sensors": (5,)}, "classification"),
         ([0, 1, 0], (2,), {"sensors": (2,)}, "classification"),
-        (np.zeros((3, 6)), (6,), SENSORS, "regression"),
+        (np.full((3, 6), 0.5), (6,), SENSORS, "regression"),
     ],
 )
 def test_an_output_like_the_only_input_makes_an_autoencoder(

@@ -106,7 +106,7 @@ def test_of_a_thousand_words_not_all_must_occur() -> None:
 
 
 def test_perplexity_can_be_asked_for() -> None:
-    asked = TOKENS.configured(Labelling(metrics=("perplexity",)))
+    asked = TOKENS.configured(Labelling(main_metric="perplexity"))
     assert (asked.options(), TOKENS.configured(Labelling()).options()) == ({"perplexity": True}, {})
     scorer = asked.scorer()
     scorer.add(np.zeros((2, 3, 8), np.float32), np.zeros((2, 3), np.int32))

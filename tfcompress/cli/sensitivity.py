@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tfcompress.channels.sensitivity import Sensitivity
     from tfcompress.data.dataset import BoundData
     from tfcompress.evaluate.scoring import HeldSamples
+    from tfcompress.models.loading import Loaded
     from tfcompress.models.samples import Samples
     from tfcompress.progress import Progress
     from tfcompress.reports.sensitivity_page import SensitivityAnalysis
@@ -127,12 +128,15 @@ def analysis(path: Path, flags: Mapping[str, Any], progress: Progress) -> Sensit
     """
     from tfcompress.channels.cost import CostModel
     from tfcompress.evaluate.scoring import HeldSamples
-    from tfcompress.models.signature import signature_of
     from tfcompress.reports.sensitivity_page import ScoreCurve, SensitivityAnalysis
     from tfcompress.tasks.figures import FRACTION, figure_kind
 
-    model = _model(path, flags, progress)
-    bound = open_data(**{name: flags[name] for name in DATA_FLAGS}).bind(signature_of(model), holdout=None)
+    loaded = _loaded(path, flags, progress)
+    model = loaded.keras3
+    if model is None:
+        msg = f"model {str(path)!r}: {loaded.refusal}"
+        raise UnsupportedError(msg)
+    bound = open_data(**{name: flags[name] for name in DATA_FLAGS}).bind(loaded.signature, holdout=None)
     split = _split(bound, flags["split"])
     samples = _samples(bound, split, flags)
     cost = CostModel.of(model)
@@ -158,16 +162,11 @@ def analysis(path: Path, flags: Mapping[str, Any], progress: Progress) -> Sensit
     )
 
 
-def _model(path: Path, flags: Mapping[str, Any], progress: Progress) -> Any:
+def _loaded(path: Path, flags: Mapping[str, Any], progress: Progress) -> Loaded:
     from tfcompress.models.loading import load_model
 
     with progress.task("loading the model"):
-        loaded = load_model(path, **flags["loading"])
-        model = loaded.keras3
-    if model is None:
-        msg = f"model {str(path)!r}: {loaded.refusal}"
-        raise UnsupportedError(msg)
-    return model
+        return load_model(path, **flags["loading"])
 
 
 def _score(model: Any, held: HeldSamples, bound: BoundData) -> Score:

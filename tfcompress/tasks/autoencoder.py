@@ -49,7 +49,12 @@ class Autoencoder(Task):
 
     def configured(self, labelling: Labelling) -> Task:
         """Return the task with windows that belong together."""
-        return type(self)(labelling.windows_of or 1)
+        return self if labelling.windows_of is None else type(self)(labelling.windows_of)
+
+    @property
+    def together(self) -> int:
+        """How many samples are the windows of one clip."""
+        return self.windows_of
 
     def options(self) -> dict[str, Any]:
         """Return how many windows belong together."""

@@ -78,6 +78,7 @@ class Task(ABC):
         taught: whether training always goes by the float model's own outputs, even where there are labels.
         heeds: which of :class:`~tfcompress.tasks.labelling.Labelling`'s ``ignore_label`` and ``windows_of`` change it;
             said to no task that heeds it, they are refused.
+        unlike: activations that such an output does not end in; one that does is of another task if labels fit that.
     """
 
     name: ClassVar[str]
@@ -87,6 +88,12 @@ class Task(ABC):
     needs_labels: ClassVar[bool] = True
     taught: ClassVar[bool] = False
     heeds: ClassVar[tuple[str, ...]] = ()
+    unlike: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def together(self) -> int:
+        """How many samples on end are scored as one, so that they are drawn together or not at all."""
+        return 1
 
     @property
     def main(self) -> str:

@@ -22,6 +22,7 @@ from tfcompress.tasks.score import Score
 from tfcompress.tasks.segmentation import Segmentation
 from tfcompress.tasks.task import Task, counted_score
 from tfcompress.tasks.tokens import Tokens
+from tfcompress.tasks.traits import NO_TRAITS, OutputTraits
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,18 +50,37 @@ NO_SHAPES: Mapping[str, Shape] = MappingProxyType({})
 
 
 def task_of(
-    y: np.ndarray, shape: Shape, inputs: Mapping[str, Shape] = NO_SHAPES, labelling: Labelling = UNSAID
+    y: np.ndarray,
+    shape: Shape,
+    inputs: Mapping[str, Shape] = NO_SHAPES,
+    labelling: Labelling = UNSAID,
+    traits: OutputTraits = NO_TRAITS,
 ) -> Task | None:
-    """Return the first task that labels fit, as the user wants it; None where they fit none.
+    """Return the task that labels and model tell, as the user wants it; None where labels fit none.
+
+    Of several that labels fit, it is the first that the loss trains which the model was compiled with; else the first
+    whose outputs may end in the activation that the model ends in; else the first.
 
     Args:
         y: some labels as stored, numbers, shape (samples, ...).
         shape: the output's, without the batch axis.
         inputs: the shapes of the model's inputs by name, without the batch axis.
         labelling: what the user said.
+        traits: what the model tells of the output.
     """
+    fitting = fitting_tasks(y, shape, inputs, labelling)
+    loss, activation = traits.telling_loss, traits.activation
+    if loss is not None and (trained := [task for task in fitting if task.trained_by(loss)]):
+        return trained[0]
+    return next((task for task in fitting if activation not in task.unlike), fitting[0] if fitting else None)
+
+
+def fitting_tasks(
+    y: np.ndarray, shape: Shape, inputs: Mapping[str, Shape] = NO_SHAPES, labelling: Labelling = UNSAID
+) -> list[Task]:
+    """Return all tasks that labels fit, in the order of the table; see :func:`task_of`."""
     wanted = (task.configured(labelling) for task in TASKS.values() if task.suits(inputs, shape))
-    return next((task for task in wanted if task.fits(y, shape)), None)
+    return [task for task in wanted if task.fits(y, shape)]
 
 
 def said_task(labelling: Labelling, output: str) -> Task | None:

@@ -53,9 +53,11 @@ class Tokens(Task):
 
     def configured(self, labelling: Labelling) -> Task:
         """Return the task with another label for padding, and with perplexity where that is asked for."""
+        perplexity = labelling.main_metric == "perplexity"
+        if labelling.ignore_label is None and not perplexity:
+            return self
         ignored = PADDING if labelling.ignore_label is None else labelling.ignore_label
-        wanted = {*labelling.metrics, labelling.main_metric}
-        return type(self)(ignored, perplexity="perplexity" in wanted)
+        return type(self)(ignored, perplexity=perplexity)
 
     def options(self) -> dict[str, Any]:
         """Return whether perplexity was asked for; labels go to devices with -1 for padding."""
