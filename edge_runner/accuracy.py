@@ -29,9 +29,12 @@ class Scoring:
 SCORERS: Mapping[str, Scoring] = {
     "classification": Scoring("edge_runner.fitting:classification"),
     "binary": Scoring("edge_runner.fitting:binary"),
+    "multi-label": Scoring("edge_runner.fitting:multi_label"),
     "regression": Scoring("edge_runner.fitting:regression"),
     "segmentation": Scoring("edge_runner.fitting:segmentation"),
-    "autoencoder": Scoring("edge_runner.fitting:autoencoder"),
+    "tokens": Scoring("edge_runner.fitting:tokens"),
+    "autoencoder": Scoring("edge_runner.fitting:autoencoder", needs_labels=False),
+    "embedding": Scoring("edge_runner.fitting:embedding"),
 }
 """By task, one line each."""
 

@@ -1,4 +1,4 @@
-"""Labels and an output of one of the first tasks: whether they fit, and the scorer that they want."""
+"""Labels and an output of a task: whether they fit, and the scorer that they want."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ import numpy as np
 from edge_runner.accuracy import Labelled, Output
 from edge_runner.arrays import ArrayError
 from edge_runner.ndarray import Array
+from edge_runner.score_autoencoder import AutoencoderScorer
+from edge_runner.score_embedding import EmbeddingScorer
+from edge_runner.score_multi_label import MultiLabelScorer
+from edge_runner.score_tokens import PADDING, TokenScorer
 from edge_runner.scorers import (
-    AutoencoderScorer,
     BinaryScorer,
     ChosenClassScorer,
     ClassificationScorer,
@@ -34,8 +37,10 @@ def looks_like(labels: Array, output: Output) -> str:
         return "autoencoder" if binary and output.size > 2 and output.shape == output.input_shape else "classification"
     if _each(labels) > 1 and labels.dtype.kind in "iub" and _pixels(labels, output) and _classes_of(labels, output):
         return "segmentation"
-    if output.size > 1 and labels.ndim == 2 and _each(labels) == output.size and _one_hot(labels):
-        return "classification"
+    if labels.ndim == 2 and _each(labels) == output.size > 1 and _zeros_and_ones(labels):
+        return "classification" if _one_hot(labels) else "multi-label"
+    if labels.dtype.kind in "iu" and _steps(labels, output):
+        return "tokens"
     return "regression"
 
 
@@ -68,16 +73,68 @@ def binary(labels: Array, output: Output, options: Mapping[str, Any]) -> Labelle
     if output.size != 1:
         msg = f"task binary needs an output of one value a sample, got {output.shape}; leave --task out"
         raise ArrayError(msg)
-    return Labelled(BinaryScorer(), _zero_or_one(labels, output))
+    return Labelled(BinaryScorer(_number(options, "threshold")), _zero_or_one(labels, output))
 
 
-def autoencoder(labels: Array, output: Output, options: Mapping[str, Any]) -> Labelled:
-    """Return what scores reconstructions by samples that are normal (0) or anomalous (1)."""
+def multi_label(labels: Array, output: Output, options: Mapping[str, Any]) -> Labelled:
+    """Return what scores any number of tags a sample."""
+    if output.size < 2 or _each(labels) != output.size:
+        _refuse_shape(labels, output, "0 or 1 for each tag")
+    if not _zeros_and_ones(labels):
+        least, most = _extremes(labels)
+        msg = f"{output.where} must be 0 or 1 for each tag, got {least:g}..{most:g}"
+        raise ArrayError(msg)
+    return Labelled(MultiLabelScorer(output.shape[-1]), labels)
+
+
+def autoencoder(labels: Array | None, output: Output, options: Mapping[str, Any]) -> Labelled:
+    """Return what scores reconstructions by samples that are normal (0) or anomalous (1), or by their error alone."""
     if output.shape != output.input_shape or output.sample is None:
         shapes = f"an output of the only input's shape {output.input_shape}, got {output.shape}"
         msg = f"task autoencoder needs {shapes}; leave --task out"
         raise ArrayError(msg)
-    return Labelled(AutoencoderScorer(output.sample), _zero_or_one(labels, output))
+    windows_of = int(options.get("windows_of", 1))
+    scorer = AutoencoderScorer(output.sample, windows_of)
+    if labels is None:
+        return Labelled(scorer, None)
+    labels = _zero_or_one(labels, output)
+    if len(labels) % windows_of:
+        msg = (
+            f"{windows_of} samples make a clip, says the data, and {len(labels)} are no whole number of clips; "
+            f"give --limit a multiple of {windows_of}"
+        )
+        raise ArrayError(msg)
+    return Labelled(scorer, labels)
+
+
+def tokens(labels: Array, output: Output, options: Mapping[str, Any]) -> Labelled:
+    """Return what scores a class for each step, :data:`edge_runner.score_tokens.PADDING` where there is none."""
+    if not _steps(labels, output) or not _whole(labels):
+        allowed = f"class numbers of shape {output.shape[:-1]}" if len(output.shape) == 2 else "those of another task"
+        msg = f"{output.where} must be {allowed} a sample, got {labels.dtype} of shape {labels.shape[1:]}"
+        raise ArrayError(msg)
+    least, most = _extremes(labels, but=PADDING)
+    if least < 0 or most >= output.shape[-1]:
+        allowed = f"class numbers in 0..{output.shape[-1] - 1}, and {PADDING} for padding"
+        msg = f"{output.where} must be {allowed}, got {least:g}..{most:g}"
+        raise ArrayError(msg)
+    perplexity = bool(options.get("perplexity", False))
+    return Labelled(TokenScorer(output.shape[-1], perplexity=perplexity, sample=output.sample), labels)
+
+
+def _steps(labels: Array, output: Output) -> bool:
+    """Whether there is a label for each step of the output, (steps, classes)."""
+    each = labels.shape[1:-1] if labels.ndim == 3 and labels.shape[-1] == 1 else labels.shape[1:]
+    return len(output.shape) == 2 and each == tuple(output.shape[:1])
+
+
+def embedding(labels: Array, output: Output, options: Mapping[str, Any]) -> Labelled:
+    """Return what scores vectors by identities, whole numbers."""
+    if _each(labels) != 1 or not _whole(labels) or output.size < 2:
+        allowed = "a whole number a sample, and the output a vector"
+        msg = f"{output.where} must be {allowed}, got {labels.dtype} of shape {labels.shape[1:]} and {output.shape}"
+        raise ArrayError(msg)
+    return Labelled(EmbeddingScorer(), labels.reshape(-1))
 
 
 def _zero_or_one(labels: Array, output: Output) -> Array:
@@ -105,13 +162,15 @@ def segmentation(labels: Array, output: Output, options: Mapping[str, Any]) -> L
         raise ArrayError(msg)
     plane = output.size == _each(labels)
     kind = "scores" if not plane else "classes" if output.class_numbers else "mask"
+    ignored = int(_number(options, "ignore_label", VOID))
     known = {"scores": output.shape[-1], "mask": 2, "classes": VOID}[kind]
-    least, most = _extremes(labels, but=VOID)
+    least, most = _extremes(labels, but=ignored)
     if least < 0 or most >= known:
-        void = f", and {VOID} for pixels that do not count" if known <= VOID else ""
+        void = f", and {ignored} for pixels that do not count" if not 0 <= ignored < known else ""
         msg = f"{output.where} must be class numbers in 0..{known - 1}{void}, got {least:g}..{most:g}"
         raise ArrayError(msg)
-    return Labelled(SegmentationScorer(int(most) + 1 if kind == "classes" else known, kind), labels)
+    classes = int(most) + 1 if kind == "classes" else known
+    return Labelled(SegmentationScorer(classes, kind, ignored), labels)
 
 
 def _pixels(labels: Array, output: Output) -> bool:
@@ -143,6 +202,23 @@ def _whole(labels: Array) -> bool:
     if labels.dtype.kind != "f":
         return True
     return all(bool(np.all(piece == np.round(piece))) for piece in _pieces(labels))
+
+
+def _zeros_and_ones(labels: Array) -> bool:
+    return all(bool(np.all((piece == 0) | (piece == 1))) for piece in _pieces(labels))
+
+
+def _number(options: Mapping[str, Any], name: str, default: Any = None) -> Any:
+    """Return an option that must be a number.
+
+    Raises:
+        ArrayError: it is none.
+    """
+    found = options.get(name, default)
+    if found is not default and (isinstance(found, bool) or not isinstance(found, (int, float))):
+        msg = f"option {name!r} of the data's task must be a number, got {found!r:.80}"
+        raise ArrayError(msg)
+    return found
 
 
 def _one_hot(labels: Array) -> bool:

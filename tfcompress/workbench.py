@@ -173,12 +173,10 @@ class Workbench:
         if self.dataset is None:
             return None
         from tfcompress.data.arrays import ALL
-        from tfcompress.models.signature import signature_of
 
         key = (train.holdout, train.seed) if ALL in self.dataset.splits else (0.0, 0)
         if key not in self._bound:
-            signature = signature_of(self.loaded.native)
-            self._bound[key] = self.dataset.bind(signature, holdout=train.holdout, seed=train.seed)
+            self._bound[key] = self.dataset.bind(self.loaded.signature, holdout=train.holdout, seed=train.seed)
         return self._bound[key]
 
     @functools.cached_property
@@ -480,4 +478,4 @@ def evaluate_file(content: bytes | Path, data: BoundData, title: str, progress: 
 
     split = data.need_test()
     with InterpreterProcess(content) as interpreter, progress.task(title, split.size) as task:
-        return evaluate(interpreter.run, split, data.tasks, progress_task=task)
+        return evaluate(interpreter.run, split, data.tasks, labelling=data.dataset.labelling, progress_task=task)

@@ -73,11 +73,11 @@ def score_file(
 
         with InterpreterProcess(model) as interpreter:
             return _score(data.bind(interpreter.signature, holdout=None), split, interpreter.run, progress), data.source
-    from tfcompress.models.signature import call, signature_of
+    from tfcompress.models.signature import call
 
     with progress.task("loading the model"):
         loaded = load_model(model, **loading)
-    bound = data.bind(signature_of(loaded.native), holdout=None)
+    bound = data.bind(loaded.signature, holdout=None)
     return _score(bound, split, lambda inputs: call(loaded.native, inputs), progress), data.source
 
 
@@ -91,7 +91,8 @@ def _score(bound: BoundData, split: str, predict: Any, progress: Progress) -> Sc
         progress.note(warning)
     samples = bound.splits[split]
     with progress.task("evaluating", samples.size) as task:
-        return measure(predict, samples, bound.tasks, progress_task=task).score
+        said = bound.dataset.labelling
+        return measure(predict, samples, bound.tasks, labelling=said, progress_task=task).score
 
 
 def _lines(score: Score) -> list[tuple[str, str]]:

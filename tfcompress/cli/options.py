@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-DATA_FLAGS = ("data", "label", "features", "classes", "scale", "mean", "std", "preprocess")
+TASK_FLAGS = ("task", "metric", "main_metric", "main_output", "ignore_label", "windows_of")
+
+DATA_FLAGS = ("data", "label", "features", "classes", "scale", "mean", "std", "preprocess", *TASK_FLAGS)
 
 LOADING, DATA = "Loading the model", "Model and data"
 """The headings of the options, where a command has its help in groups."""
@@ -81,6 +83,41 @@ _DATA = (
 )
 
 
+TASK = "What the labels mean"
+"""The heading of the options about tasks."""
+
+_TASK = (
+    _option(
+        TASK,
+        "--task",
+        metavar="NAME|OUTPUT=NAME",
+        multiple=True,
+        help="A task of docs/tasks.md, or MODULE:OBJECT. May be repeated, for each output. [default: told by the "
+        "labels and the model, and said]",
+    ),
+    _option(
+        TASK,
+        "--metric",
+        metavar="NAME|MODULE:FUNCTION",
+        multiple=True,
+        help="A figure besides the task's own: a metric of Keras (docs/tasks.md has which), or a function of outputs "
+        "and labels. May be repeated, also as OUTPUT=NAME.",
+    ),
+    _option(TASK, "--main-metric", metavar="NAME", help="The figure that is compared. [default: the task's first]"),
+    _option(TASK, "--main-output", metavar="NAME", help="The output whose figures are compared. [default: the first]"),
+    _option(
+        TASK, "--ignore-label", type=int, metavar="N", help="The label of what does not count. [default: the task's]"
+    ),
+    _option(
+        TASK,
+        "--windows-of",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="So many samples in a row are the windows of one clip, and scored together.",
+    ),
+)
+
+
 def loading_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that say how a model file is read; the command gets them as ``loading``, for ``load_model``."""
 
@@ -130,8 +167,8 @@ def refuse_loading_flags(loading: Mapping[str, Any], path: Path) -> None:
 
 
 def data_options(command: Command) -> Command:
-    """Add the options that say where data comes from and how it is preprocessed."""
-    return _add(command, _DATA)
+    """Add the options that say where data comes from, how it is preprocessed, and what its labels mean."""
+    return _add(command, (*_DATA, *_TASK))
 
 
 def _add(command: Command, options: Sequence[Callable[[Command], Command]]) -> Command:
@@ -146,9 +183,9 @@ def refuse_lonely_flags(flags: Mapping[str, Any]) -> None:
     Raises:
         UsageError: naming the option.
     """
-    lonely = next((name for name in DATA_FLAGS[1:] if flags[name] is not None), None)
+    lonely = next((name for name in DATA_FLAGS[1:] if flags[name] not in (None, ())), None)
     if flags["data"] is None and lonely:
-        msg = f"--{lonely} says something about data, but there is no --data"
+        msg = f"--{lonely.replace('_', '-')} says something about data, but there is no --data"
         raise UsageError(msg)
 
 
@@ -162,11 +199,17 @@ def open_data(
     mean: str | None,
     std: str | None,
     preprocess: str | None,
+    task: tuple[str, ...],
+    metric: tuple[str, ...],
+    main_metric: str | None,
+    main_output: str | None,
+    ignore_label: int | None,
+    windows_of: int | None,
 ) -> Dataset:
     """Open the data that the options name.
 
     Raises:
-        UsageError: invalid preprocessing.
+        UsageError: invalid preprocessing, or a task or metric that there is not.
         DataError: data that cannot be read.
     """
     from tfcompress.data.preprocessing import Preprocessing, parse_numbers, parse_scale
@@ -179,4 +222,16 @@ def open_data(
         function=preprocess or "",
     )
     records = None if features is None else Path(features)
-    return load_data(data, label=label, features=records, classes=classes, preprocessing=steps)
+    return load_data(
+        data,
+        label=label,
+        features=records,
+        classes=classes,
+        preprocessing=steps,
+        task=task,
+        metrics=metric,
+        main_metric=main_metric,
+        main_output=main_output,
+        ignore_label=ignore_label,
+        windows_of=windows_of,
+    )

@@ -40,6 +40,7 @@ class BoundData:
         test: the test split, or None.
         val: the validation split, or None.
         holdout: how unnamed data was divided: ``20 % of 'all' held out by seed 0``; empty where it was not.
+        left_out: which samples are not trained on, one line a split.
     """
 
     dataset: Dataset
@@ -48,6 +49,7 @@ class BoundData:
     test: BoundSplit | None
     val: BoundSplit | None
     holdout: str
+    left_out: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         """Say in a line what it is."""
@@ -74,7 +76,7 @@ class BoundData:
     def tasks(self) -> dict[str, Task]:
         """The task of each output that has labels or needs none, by name; the main output comes first."""
         found: dict[str, Task] = {}
-        for split in self.splits.values():
+        for split in reversed(self.splits.values()):  # where splits hold labels in several forms, training's count
             found = {**split.adapter.unlabelled, **found, **split.adapter.tasks}
         order = [self.dataset.labelling.main_output, *(spec.name for spec in self.signature.outputs)]
         return {name: found[name] for name in order if name in found}
@@ -177,7 +179,12 @@ class BoundData:
         Raises:
             DataError: zero samples, wrong shapes or dtypes, NaN or Inf, labels as text or out of range.
         """
-        warnings = [*self.dataset.warnings, *self.findings.warnings, *self.findings.missing_classes.values()]
+        warnings = [
+            *self.dataset.warnings,
+            *self.left_out,
+            *self.findings.warnings,
+            *self.findings.missing_classes.values(),
+        ]
         if self.train is None:
             warnings.append(f"no training split: representative samples come from {self.representative_split.name!r}")
         return warnings

@@ -12,10 +12,13 @@ from tfcompress.data.labels import LabelCoder, check_numbers, infer_labels
 from tfcompress.data.raw import Labels
 from tfcompress.errors import DataError, UsageError, nearest
 from tfcompress.tasks import task_table
+from tfcompress.tasks.label_form import Shape
 from tfcompress.tasks.labelling import UNSAID, Labelling
+from tfcompress.tasks.metric import metric_of
 from tfcompress.tasks.task import Task
 
 if TYPE_CHECKING:
+    from tfcompress.data.bound import BoundData
     from tfcompress.models.specs import Signature, TensorSpec
 
 
@@ -100,11 +103,53 @@ def check_labelling(labelling: Labelling, signature: Signature) -> None:
         UsageError: naming the outputs.
     """
     outputs = [spec.name for spec in signature.outputs]
-    for flag, names in (("--task", labelling.by_output), ("--main-output", [labelling.main_output or ""])):
-        unknown = next((name for name in names if name and name not in outputs), None)
-        if unknown is not None:
+    for flag, name in labelling.outputs:
+        if name not in outputs:
+            listed = ", ".join(outputs)
+            msg = f"{flag} must name one of the model's outputs ({listed}), got {name!r}{nearest(name, outputs)}"
+            raise UsageError(msg)
+
+
+def check_figures(labelling: Labelling, data: BoundData) -> None:
+    """Refuse settings that no task heeds, metrics that cannot compare, and a main metric or output that is not scored.
+
+    Raises:
+        UsageError: naming the flag.
+        DataError: a metric that cannot compare outputs and labels of these shapes.
+    """
+    if labelling == UNSAID:
+        return
+    task_table.check_heeded(labelling, data.tasks.values())
+    if labelling.main_output is not None and labelling.main_output not in data.tasks:
+        msg = f"--main-output {labelling.main_output!r} has no labels, and no task that needs none: it is not scored"
+        raise UsageError(msg)
+    metrics = {name: [metric_of(said) for said in labelling.metrics_for(name)] for name in data.tasks}
+    for output, task in data.tasks.items():
+        labels = _label_shape(data, output)
+        for metric in metrics[output]:
+            if labels is not None:
+                metric.check_shapes(labels, _shape(data, output), output)
+        if labelling.main_metric is None or output != next(iter(data.tasks)):
+            continue
+        known = [*task.figures, *(metric.name for metric in metrics[output])]
+        if labelling.main_metric not in known:
             msg = (
-                f"{flag} must name one of the model's outputs ({', '.join(outputs)}), got {unknown!r}"
-                f"{nearest(unknown, outputs)}"
+                f"--main-metric must be one of {', '.join(known)} for output {output!r} ({task.name}), got "
+                f"{labelling.main_metric!r}{nearest(labelling.main_metric, known)}"
             )
             raise UsageError(msg)
+
+
+def _shape(data: BoundData, output: str) -> Shape:
+    return next(spec.shape for spec in data.signature.outputs if spec.name == output)
+
+
+def _label_shape(data: BoundData, output: str) -> Shape | None:
+    """Return the shape of one sample's encoded labels; None where the output has none."""
+    for split in data.splits.values():
+        if output in split.adapter.coders:
+            piece = next(split.pieces(1))
+            encoded = split.adapter.labels(piece.y, piece.rows)
+            part = encoded[output] if isinstance(encoded, dict) else encoded
+            return None if part is None else part.shape[1:]
+    return None

@@ -16,9 +16,10 @@ from tfcompress.data.adapt import Adapter
 from tfcompress.data.arrays import ALL
 from tfcompress.data.bound import BoundData, missing, sizes_text
 from tfcompress.data.class_names import first_names
-from tfcompress.data.coding import check_labelling, coders_for, unlabelled_tasks
+from tfcompress.data.coding import check_figures, check_labelling, coders_for, unlabelled_tasks
 from tfcompress.data.holdout import divided
 from tfcompress.data.labels import LabelCoder
+from tfcompress.data.learnt import learnt_part
 from tfcompress.data.preprocessing import Preprocessing
 from tfcompress.data.raw import Labels, RawSplit, RowSplit
 from tfcompress.data.splits import BoundSplit, Split, StreamSplit, TableSplit
@@ -109,8 +110,12 @@ class Dataset:
             train, test = divided(bound[ALL], holdout or 0.0, seed)
             bound = {"train": train, "test": test}
             note = f"{100 * (holdout or 0.0):g} % of 'all' held out by seed {seed}"
-        data = BoundData(self, signature, bound.get("train"), bound.get("test"), bound.get("val"), note)
+        parts = {name: learnt_part(bound[name]) for name in ("train", "val") if name in bound}
+        bound |= {name: part for name, (part, _) in parts.items()}
+        said = tuple(words for _, words in parts.values() if words)
+        data = BoundData(self, signature, bound.get("train"), bound.get("test"), bound.get("val"), note, said)
         data.check_names()
+        check_figures(self.labelling, data)
         return data
 
     def _opened(self, raw: RawSplit, signature: Signature) -> tuple[BoundSplit, Labels]:

@@ -26,10 +26,14 @@ class LabelCoder:
     Attributes:
         task: what they mean.
         form: how they come.
+        why: what told the task, for people; empty where the user said it.
+        decided: whether the model decided, where labels alone tell another task.
     """
 
     task: Task
     form: LabelForm
+    why: str = ""
+    decided: bool = False
 
     @property
     def where(self) -> str:
@@ -84,25 +88,42 @@ def infer_labels(
     task = task_table.said_task(labelling, output.name)
     if task is not None:
         return _said(task, y, output, where)
-    task = task_table.task_of(y, output.shape, {spec.name: spec.shape for spec in inputs}, labelling)
+    shapes = {spec.name: spec.shape for spec in inputs}
+    task = task_table.task_of(y, output.shape, shapes, labelling, output.traits)
     if task is None:
         msg = (
             f"data: {where} has shape {y.shape[1:]} for each sample, the model's output {output.name!r} has "
             f"{output.shape}; give {task_table.allowed(output.shape)}"
         )
         raise DataError(msg)
-    return LabelCoder(task, task.form(y, output.shape, where))
+    first = task_table.task_of(y, output.shape, shapes, labelling)
+    return _coder(task, y, output, where, why=_why(task, output), decided=first is not None and first.name != task.name)
+
+
+def _why(task: Task, output: TensorSpec) -> str:
+    """Return in words what told the task of an output that nobody said."""
+    traits = output.traits
+    if traits.telling_loss is not None and task.trained_by(traits.telling_loss):
+        return f"its labels and the loss that the model was compiled with, {traits.loss}"
+    return f"its labels{f' and its activation, {traits.activation}' if traits.activation else ''}"
 
 
 def _said(task: Task, y: np.ndarray, output: TensorSpec, where: str) -> LabelCoder:
-    if not task.fits(y, output.shape):
+    if not task.takes(y, output.shape):
         takes = task.allowed(output.shape)
         msg = (
             f"data: {where} has shape {y.shape[1:]} and dtype {y.dtype} for each sample, and task {task.name} of "
             f"output {output.name!r}, {output.shape}, takes {takes or 'no labels for such an output'}"
         )
         raise DataError(msg)
-    return LabelCoder(task, task.form(y, output.shape, where))
+    return _coder(task, y, output, where)
+
+
+def _coder(
+    task: Task, y: np.ndarray, output: TensorSpec, where: str, *, why: str = "", decided: bool = False
+) -> LabelCoder:
+    form = task.form(y, output.shape, where)
+    return LabelCoder(task.formed(form), form, why, decided)
 
 
 def check_numbers(y: np.ndarray, where: str) -> None:

@@ -63,13 +63,16 @@ def write_runner_file(
     narrow = [np.dtype(name) for name in NARROW if input_dtype is not None or name == "float16"]
     narrow = [dtype for dtype in narrow if dtype != np.dtype(input_dtype or "float32")]
     limit = _affordable(split, limit, narrow, most_bytes)
-    columns = _collected(split if limit is None else split.sample(limit, seed), narrow, batch_size)
+    together = max((task.together for task in split.adapter.tasks.values()), default=1)
+    drawn = split if limit is None else split.sample(limit, seed, together=together)
+    columns = _collected(drawn, narrow, batch_size)
     samples = next(iter(columns.values())).samples
     each = -(-sum(column.size_bytes for column in columns.values()) // samples)
     if (
         most_bytes is not None and samples > 1 and each * samples > most_bytes
     ):  # later samples were wider than the first
-        columns = _collected(split.sample(max(1, most_bytes // each), seed), narrow, batch_size)
+        fewer = split.sample(max(1, most_bytes // each), seed, together=together)
+        columns = _collected(fewer, narrow, batch_size)
     _save(path, columns, split.adapter.tasks)
     return next(iter(columns.values())).samples
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from tfcompress.data.objects import SPLIT_NAMES, splits_of_object
 from tfcompress.data.preprocessing import Preprocessing, import_function
 from tfcompress.data.streams import TfSplit
 from tfcompress.errors import DataError, UsageError
+from tfcompress.tasks.labelling import UNSAID, labelling_of
+from tfcompress.tasks.task_table import check_said
 
 POSSIBLE = (
     "an .npz file, a folder of class folders with images, a .csv or .parquet file (or a folder with train.csv and "
@@ -28,6 +31,12 @@ def load_data(
     features: str | Path | None = None,
     classes: str | Path | Sequence[str] | None = None,
     preprocessing: Preprocessing | None = None,
+    task: Any = None,
+    metrics: Any = (),
+    main_metric: str | None = None,
+    main_output: str | None = None,
+    ignore_label: int | None = None,
+    windows_of: int | None = None,
 ) -> Dataset:
     """Open a data set; nothing large is read yet.
 
@@ -43,16 +52,45 @@ def load_data(
         classes: names of the classes in the order of the model's outputs, or a file with one a line; None: those that
             the data holds (``labels`` in an ``.npz``), else alphabetical, which is said.
         preprocessing: what is done to the inputs; None: nothing.
+        task: what the labels mean, where labels and model don't tell: a name of
+            :data:`tfcompress.tasks.task_table.TASKS`, ``module:object`` or a :class:`~tfcompress.tasks.task.Task`; for
+            several outputs a dict of those by output, or ``OUTPUT=NAME`` in a list.
+        metrics: figures besides the task's own, likewise: of Keras (:data:`tfcompress.tasks.metric.KERAS_METRICS`) by
+            name, ``module:function``, or a function of outputs and labels.
+        main_metric: the figure that is compared; None: the task's first.
+        main_output: the output whose figures are compared; None: the first.
+        ignore_label: the label of what does not count; None: what the task says.
+        windows_of: so many samples in a row are the windows of one clip, and scored together.
 
     Raises:
         DataError: no such data, or it cannot be read; a class that is not among *classes*.
-        UsageError: an option given for data that has no use for it; invalid *classes*.
+        UsageError: an option given for data that has no use for it; invalid *classes*; a task or metric that there is
+            not.
         MissingDependencyError: Parquet or tfds without their package.
     """
-    steps = preprocessing or Preprocessing()
+    said = labelling_of(
+        task=task,
+        metrics=metrics,
+        main_metric=main_metric,
+        main_output=main_output,
+        ignore_label=ignore_label,
+        windows_of=windows_of,
+    )
+    check_said(said)
     if isinstance(spec, Dataset):
         _refuse_for_opened(label, features, classes, preprocessing)
-        return spec
+        return spec if said == UNSAID else dataclasses.replace(spec, labelling=said)
+    opened = _opened(spec, label, features, classes, preprocessing or Preprocessing())
+    return dataclasses.replace(opened, labelling=said)
+
+
+def _opened(
+    spec: Any,
+    label: str | None,
+    features: str | Path | None,
+    classes: str | Path | Sequence[str] | None,
+    steps: Preprocessing,
+) -> Dataset:
     given = class_names.read_class_names(classes)
     if not isinstance(spec, str | Path):
         _refuse_options(label, features, "arrays")

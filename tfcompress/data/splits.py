@@ -129,9 +129,17 @@ class TableSplit:
             raise self.adapter.idle_weights()
         return found
 
-    def sample(self, count: int, seed: int) -> TableSplit:
-        """Return the split of *count* of its samples drawn by *seed*, in order; itself when it has no more."""
-        return self if count >= self.size else replace(self, rows=self.rows[_drawn(self.size, count, seed)])
+    def sample(self, count: int, seed: int, *, together: int = 1) -> TableSplit:
+        """Return the split of *count* of its samples drawn by *seed*, in order; itself when it has no more.
+
+        Args:
+            count: how many at most.
+            seed: draws them.
+            together: so many samples on end are drawn together or not at all; at least one such run is.
+        """
+        if count >= self.size:
+            return self
+        return replace(self, rows=self.rows[_drawn(self.size, count, seed, together)])
 
 
 def _cut(rows: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:
@@ -139,9 +147,11 @@ def _cut(rows: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:
         yield rows[start : start + batch_size]
 
 
-def _drawn(size: int, count: int, seed: int) -> np.ndarray:
-    """Return *count* of the numbers below *size*, rising, int64."""
-    return np.sort(np.random.default_rng(seed).choice(size, count, replace=False, shuffle=False))
+def _drawn(size: int, count: int, seed: int, together: int = 1) -> np.ndarray:
+    """Return *count* of the numbers below *size*, rising, int64, in runs of *together* of them on end."""
+    runs = max(1, count // together)
+    chosen = np.sort(np.random.default_rng(seed).choice(max(1, size // together), runs, replace=False, shuffle=False))
+    return (chosen[:, None] * together + np.arange(together)).reshape(-1)
 
 
 Keep = Callable[[np.ndarray], np.ndarray]
@@ -210,16 +220,16 @@ class StreamSplit:
         """Yield samples as stored, in order."""
         return rebatched(self._kept(), batch_size)
 
-    def sample(self, count: int, seed: int) -> StreamSplit:
-        """Return the split of *count* of its samples drawn by *seed*, in order; itself when it has no more."""
+    def sample(self, count: int, seed: int, *, together: int = 1) -> StreamSplit:
+        """Return the split of *count* of its samples drawn by *seed*, in order; see :meth:`TableSplit.sample`."""
         size = self.count()
         if count >= size:
             return self
-        chosen = _drawn(size, count, seed)
+        chosen = _drawn(size, count, seed, together)
         if self.keep is not None:
             numbers = [piece.rows for piece in self._kept()]
             chosen = np.concatenate(numbers)[chosen]
-        return replace(self, keep=lambda rows: _among(chosen, rows), _counted=[count])
+        return replace(self, keep=lambda rows: _among(chosen, rows), _counted=[len(chosen)])
 
     def _kept(self) -> Iterator[Piece]:
         kept = 0

@@ -3,28 +3,66 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from tfcompress.errors import DataError
+from tfcompress.evaluate.metrics import MeasuredScorer
 from tfcompress.progress import SilentTask
+from tfcompress.tasks.labelling import UNSAID, Labelling
+from tfcompress.tasks.metric import metric_of
 from tfcompress.tasks.task import Evaluation, Scorer, Task
 
 if TYPE_CHECKING:
-    from tfcompress.data.splits import Split
+    from tfcompress.models.samples import Samples
     from tfcompress.progress import ProgressTask
 
 Predict = Callable[[dict[str, np.ndarray]], Mapping[str, np.ndarray]]
 """From inputs by name, shape (samples, ...), to outputs by name, shape (samples, ...)."""
 
 
+class Scored(Protocol):
+    """Samples that are scored; :class:`tfcompress.data.splits.Split` is one."""
+
+    @property
+    def name(self) -> str:
+        """Which split they are."""
+
+    def batches(self, batch_size: int, *, limit: int | None = None) -> Iterator[tuple[dict[str, np.ndarray], Any]]:
+        """Yield inputs by name and labels in their one form; see :meth:`tfcompress.data.splits.Split.batches`."""
+
+
+@dataclass(frozen=True, repr=False)
+class HeldSamples:
+    """Samples in memory, to be scored again and again.
+
+    Attributes:
+        name: which split they are of.
+        samples: with labels in their one form, but for tasks that need none.
+    """
+
+    name: str
+    samples: Samples
+
+    def batches(self, batch_size: int, *, limit: int | None = None) -> Iterator[tuple[dict[str, np.ndarray], Any]]:
+        """Yield batches in their order."""
+        x, y = self.samples.inputs, self.samples.labels
+        size = len(next(iter(x.values())))
+        for start in range(0, size if limit is None else min(size, limit), batch_size):
+            part = slice(start, start + batch_size)
+            labels = {name: of[part] for name, of in y.items()} if isinstance(y, dict) else y
+            yield {name: of[part] for name, of in x.items()}, labels[part] if isinstance(labels, np.ndarray) else labels
+
+
 def evaluate(
     predict: Predict,
-    split: Split,
+    split: Scored,
     tasks: Mapping[str, Task],
     *,
+    labelling: Labelling = UNSAID,
     progress_task: ProgressTask | None = None,
     batch_size: int = 256,
     limit: int | None = None,
@@ -35,6 +73,7 @@ def evaluate(
         predict: the model, by names.
         split: samples; with labels, but for tasks that need none.
         tasks: of each output to be scored, the main one first (:attr:`tfcompress.data.bound.BoundData.tasks`).
+        labelling: what the user said about figures; tasks are as *tasks* says.
         progress_task: notified of how many samples are done.
         batch_size: samples a call.
         limit: only the first so many samples.
@@ -56,7 +95,7 @@ def evaluate(
         size = len(next(iter(x.values())))
         for name, labels in _labels(y, outputs, tasks).items():
             if name not in scorers:
-                scorers[name] = tasks.get(name, next(iter(tasks.values()))).scorer()
+                scorers[name] = _scorer(name, tasks, labelling)
             scorers[name].add(_checked(outputs, name, size), labels, x)
         bar.advance(len(next(iter(x.values()))))
     if not scorers:
@@ -69,6 +108,14 @@ def evaluate(
         return first
     scores = {name: evaluation.score for name, evaluation in found.items()}
     return dataclasses.replace(first, score=dataclasses.replace(first.score, outputs=scores))
+
+
+def _scorer(name: str, tasks: Mapping[str, Task], labelling: Labelling) -> Scorer:
+    """Return the scorer of an output; of a single one, whatever the model calls it."""
+    output = name if name in tasks else next(iter(tasks))
+    metrics = [metric_of(said) for said in labelling.metrics_for(output)]
+    main = labelling.main_metric if output == next(iter(tasks)) else None
+    return MeasuredScorer(tasks[output], metrics, main, name)
 
 
 def _check_labelled(y: object, tasks: Mapping[str, Task], split: str) -> None:

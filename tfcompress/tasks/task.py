@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
@@ -42,11 +42,12 @@ class Evaluation:
 
     Attributes:
         score: what is reported.
-        outcomes: the main figure of each sample, shape (samples,): bool where it is right or wrong, else float.
+        outcomes: the main figure of each sample, shape (samples,): bool where it is right or wrong, else float; None
+            where it is none of single samples (a rank, an area, a function's), so that nothing can be tested.
     """
 
     score: Score
-    outcomes: np.ndarray = field(repr=False)
+    outcomes: np.ndarray | None = field(repr=False)
 
 
 class Scorer(Protocol):
@@ -77,6 +78,7 @@ class Task(ABC):
         taught: whether training always goes by the float model's own outputs, even where there are labels.
         heeds: which of :class:`~tfcompress.tasks.labelling.Labelling`'s ``ignore_label`` and ``windows_of`` change it;
             said to no task that heeds it, they are refused.
+        unlike: activations that such an output does not end in; one that does is of another task if labels fit that.
     """
 
     name: ClassVar[str]
@@ -86,6 +88,12 @@ class Task(ABC):
     needs_labels: ClassVar[bool] = True
     taught: ClassVar[bool] = False
     heeds: ClassVar[tuple[str, ...]] = ()
+    unlike: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def together(self) -> int:
+        """How many samples on end are scored as one, so that they are drawn together or not at all."""
+        return 1
 
     @property
     def main(self) -> str:
@@ -132,9 +140,21 @@ class Task(ABC):
             shape: the output's, without the batch axis.
         """
 
+    def takes(self, y: np.ndarray, shape: Shape) -> bool:
+        """Tell whether labels may be of this task, by their shape; asked where the user said the task.
+
+        What is wrong with single samples is told by :meth:`encode`, so that the message can name them. See
+        :meth:`fits` for the arguments.
+        """
+        return self.fits(y, shape)
+
     def form(self, y: np.ndarray, shape: Shape, where: str) -> LabelForm:
         """Return how labels like *y* come; see :meth:`fits`, and *where* is what messages call them."""
         return LabelForm(shape, where)
+
+    def formed(self, form: LabelForm) -> Task:
+        """Return the task for labels that come like this; the default is the same for all."""
+        return self
 
     @abstractmethod
     def encode(self, y: np.ndarray, rows: np.ndarray, form: LabelForm) -> np.ndarray:
@@ -238,25 +258,35 @@ class Task(ABC):
     def compare(self, before: Evaluation, after: Evaluation) -> Difference | None:
         """Test the difference of two scored models on the same samples; None where a main figure is not known.
 
+        Without outcomes the difference is told and not tested.
+
         Samples that are right or wrong are compared by McNemar's test, others by a paired t of each sample's figure.
         """
         found = untested(before.score, after.score)
         if found is None:
             return None
         one, two = before.outcomes, after.outcomes
+        if one is None or two is None:
+            return found
         tested = (paired.of_right if one.dtype == two.dtype == bool else paired.of_means)(one, two)
-        known = before.score.main_figure.value or 0.0
+        return self.judged(found, tested, before.score)
+
+    def judged(self, found: Difference, tested: paired.Paired, before: Score) -> Difference:
+        """Return a difference with what a test says of it.
+
+        Args:
+            found: of the main figures.
+            tested: of the same samples.
+            before: the first model's score.
+        """
         ends = (tested.low, tested.high) if tested.low > float("-inf") else (None, None)
-        return Difference(
-            figure=found.figure,
-            value=found.value,
-            unit=found.unit,
-            better=found.better,
+        return replace(
+            found,
             low=ends[0],
             high=ends[1],
             p=tested.p,
             test=tested.test,
-            verdict=tested.verdict(found.better, self.margin(known)),
+            verdict=tested.verdict(found.better, self.margin(before.main_figure.value or 0.0)),
         )
 
 
