@@ -281,7 +281,7 @@ def test_a_generator_that_fills_one_array_anew_is_copied() -> None:
 
 
 def test_options_for_what_is_open_already_are_refused() -> None:
-    with pytest.raises(UsageError, match="open already; give label, features, classes and preprocessing where"):
+    with pytest.raises(UsageError, match="open already; give label, features, classes, preprocessing and the rest"):
         load_data(load_data((X, Y)), classes="a,b,c")
 
 

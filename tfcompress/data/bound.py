@@ -175,7 +175,8 @@ class BoundData:
         Raises:
             DataError: zero samples, wrong shapes or dtypes, NaN or Inf, labels as text or out of range.
         """
-        warnings = [*self.dataset.warnings, *self.findings.warnings, *self.findings.missing_classes.values()]
+        told = dict.fromkeys(line for split in self.splits.values() for line in split.told.warnings)
+        warnings = [*self.dataset.warnings, *told, *self.findings.warnings, *self.findings.missing_classes.values()]
         if self.train is None:
             warnings.append(f"no training split: representative samples come from {self.representative_split.name!r}")
         return warnings
@@ -204,7 +205,8 @@ class BoundData:
     def notes(self) -> list[str]:
         """What was done to make the data fit beyond preprocessing: an axis added, an input ignored."""
         split = self.representative_split
-        return [*self.dataset.remarks, *split.adapter.notes(next(split.pieces(1)).x)]
+        told = dict.fromkeys(line for each in self.splits.values() for line in each.told.notes)
+        return [*self.dataset.remarks, *told, *split.adapter.notes(next(split.pieces(1)).x)]
 
     def write_for_runner(
         self,
