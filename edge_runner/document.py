@@ -265,10 +265,11 @@ def add_scores(model: dict[str, Any], scored: dict[str, Any]) -> None:
         model["accuracy"] = {"seconds": scored["seconds"], "outputs": outputs}
     else:
         model["warnings"].append("the data holds no labels (y, or y.NAME for an output), so there is no accuracy")
+    model["warnings"].extend(scored.get("warnings", ()))
 
 
 def _score(score: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: score.get(name) for name in (*_SCORE, *_SCORE_2)}
+    return {**dict.fromkeys((*_SCORE, *_SCORE_2)), **score}
 
 
 def to_json(document: dict[str, Any]) -> bytes:

@@ -51,7 +51,7 @@ def score_of(model: Any, samples: Samples) -> float:
     outputs = call(model, samples.inputs)[name]
     coder = _coder(name, outputs, labels)
     scorer = coder.task.scorer()
-    scorer.add(outputs, _encoded(coder, labels))
+    scorer.add(outputs, _encoded(coder, labels), samples.inputs)
     merit = scorer.evaluation().score.main_figure.merit
     return float("-inf") if merit is None else merit
 

@@ -72,8 +72,12 @@ class BoundData:
 
     @property
     def tasks(self) -> dict[str, Task]:
-        """The task of each output that has labels."""
-        return {name: coder.task for name, coder in self.coders.items()}
+        """The task of each output that has labels or needs none, by name; the main output comes first."""
+        found: dict[str, Task] = {}
+        for split in self.splits.values():
+            found = {**split.adapter.unlabelled, **found, **split.adapter.tasks}
+        order = [self.dataset.labelling.main_output, *(spec.name for spec in self.signature.outputs)]
+        return {name: found[name] for name in order if name in found}
 
     @property
     def classes(self) -> int | None:
@@ -126,13 +130,13 @@ class BoundData:
 
     @property
     def scored(self) -> BoundSplit | None:
-        """The test split if it has labels, so that a score can be had; else None."""
-        return self.test if self.test is not None and self.test.adapter.coders else None
+        """The test split if it has labels or needs none, so that a score can be had; else None."""
+        return self.test if self.test is not None and self.test.adapter.tasks else None
 
     def _needed(self, name: str, split: BoundSplit | None) -> BoundSplit:
         if split is None:
             raise missing(self.dataset.source, name, self.splits)
-        if not split.adapter.coders:
+        if not split.adapter.tasks:
             raise unlabelled(self.dataset.source, split.adapter.x_name, split.adapter.y_name)
         return split
 

@@ -16,7 +16,7 @@ from tfcompress.data.adapt import Adapter
 from tfcompress.data.arrays import ALL
 from tfcompress.data.bound import BoundData, missing, sizes_text, unlabelled
 from tfcompress.data.class_names import first_names
-from tfcompress.data.coding import coders_for
+from tfcompress.data.coding import check_labelling, coders_for, unlabelled_tasks
 from tfcompress.data.holdout import divided
 from tfcompress.data.labels import LabelCoder
 from tfcompress.data.preprocessing import Preprocessing
@@ -26,6 +26,9 @@ from tfcompress.data.soundness import sound_rows
 from tfcompress.data.splits import BoundSplit, Split, StreamSplit, TableSplit
 from tfcompress.errors import DataError, UsageError
 from tfcompress.files import sha256
+from tfcompress.tasks import task_table
+from tfcompress.tasks.labelling import UNSAID, Labelling
+from tfcompress.tasks.task import Task
 
 if TYPE_CHECKING:
     from tfcompress.models.specs import Signature
@@ -51,6 +54,7 @@ class Dataset:
         warnings: what a user must know about how it was read, one line each: an order of classes that nobody gave.
         remarks: what the report says about how it was read, one line each.
         skip_corrupt: leave out samples that cannot be read, or hold NaN, and say which.
+        labelling: what the user said about the tasks of the model's outputs.
     """
 
     source: str
@@ -61,6 +65,7 @@ class Dataset:
     warnings: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     skip_corrupt: bool = False
+    labelling: Labelling = UNSAID
 
     def __repr__(self) -> str:
         """Say in a line what it is."""
@@ -86,7 +91,7 @@ class Dataset:
         raw = self.splits.get("train", self.splits.get(ALL))
         if raw is None:
             raise missing(self.source, "train", self.splits)
-        if getattr(raw, "y", self) is None:
+        if getattr(raw, "y", self) is None and not task_table.said_without_labels(self.labelling):
             raise unlabelled(self.source, raw.x_name, raw.y_name)
 
     def bind(self, signature: Signature, *, holdout: float | None = 0.2, seed: int = 0) -> BoundData:
@@ -104,12 +109,14 @@ class Dataset:
         self.preprocessing.check()
         opened = {name: self._opened(raw, signature) for name, raw in self.splits.items()}
         check_apart({name: split.groups() for name, (split, _) in opened.items()})
-        coders = coders_for({name: (split.adapter, labels) for name, (split, labels) in opened.items()})
-        bound = {name: _coded(name, split, coders[name]) for name, (split, _) in opened.items()}
+        check_labelling(self.labelling, signature)
+        coders = coders_for({name: (split.adapter, labels) for name, (split, labels) in opened.items()}, self.labelling)
+        unlabelled = unlabelled_tasks(self.labelling, signature)
+        bound = {name: _coded(name, split, coders[name], unlabelled) for name, (split, _) in opened.items()}
         note = ""
         if ALL in bound and holdout is None:
             bound = {"test": _renamed(bound[ALL], "test")}
-        elif ALL in bound and not bound[ALL].adapter.coders and bound[ALL].size == 1:
+        elif ALL in bound and not bound[ALL].adapter.tasks and bound[ALL].size == 1:
             bound = {"train": _renamed(bound[ALL], "train")}  # to calibrate, one sample without a label will do
         elif ALL in bound:
             train, test, how = divided(bound[ALL], holdout or 0.0, seed)
@@ -153,8 +160,10 @@ def _spread(rows: np.ndarray, table: RowSplit) -> np.ndarray:
     return rows[np.unique(np.linspace(0, len(rows) - 1, count).astype(np.int64))]
 
 
-def _coded(name: str, split: BoundSplit, coders: Mapping[str, LabelCoder]) -> BoundSplit:
-    return replace(split, name=name, adapter=split.adapter.with_coders(coders))
+def _coded(
+    name: str, split: BoundSplit, coders: Mapping[str, LabelCoder], unlabelled: Mapping[str, Task]
+) -> BoundSplit:
+    return replace(split, name=name, adapter=split.adapter.with_coders(coders, unlabelled))
 
 
 def _renamed(split: BoundSplit, name: str) -> BoundSplit:

@@ -51,17 +51,19 @@ class _Seen:
     """Which classes occurred, and the range of whole-numbered targets, by output."""
 
     def __init__(self, coders: Mapping[str, LabelCoder]) -> None:
-        self.counts = {name: np.zeros(coder.classes or 0, np.int64) for name, coder in coders.items()}
+        self.coders = coders
+        self.counts: dict[str, np.ndarray] = {}
         self.whole = dict.fromkeys(coders, True)
         self.unread = ""
 
     def add(self, encoded: Any) -> None:
         if encoded is None:
             return
-        named = encoded if isinstance(encoded, dict) else {next(iter(self.counts)): encoded}
+        named = encoded if isinstance(encoded, dict) else {next(iter(self.coders)): encoded}
         for name, y in named.items():
-            if len(self.counts[name]):
-                self.counts[name] += np.bincount(y.reshape(-1).astype(np.int64), minlength=len(self.counts[name]))
+            found = self.coders[name].occurring(y)
+            if found is not None:
+                self.counts[name] = self.counts.get(name, 0) + found
             elif self.whole[name]:
                 self.whole[name] = bool(np.all(y == np.floor(y)))
 
@@ -100,7 +102,7 @@ def _judge(name: str, adapter: Adapter, seen: _Seen, findings: Findings) -> None
     if seen.unread:
         findings.warnings.append(seen.unread)
     for output, coder in adapter.coders.items():
-        missing = np.flatnonzero(seen.counts[output] == 0)
+        missing = np.flatnonzero(seen.counts.get(output, np.ones(1)) == 0)
         if len(missing):
             listed = ", ".join(map(str, missing[:10])) + (", ..." if len(missing) > 10 else "")
             findings.missing_classes[name] = (

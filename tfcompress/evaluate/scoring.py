@@ -33,14 +33,14 @@ def evaluate(
 
     Args:
         predict: the model, by names.
-        split: samples with labels.
-        tasks: what the labels of each output are (:attr:`tfcompress.data.dataset.BoundData.tasks`).
+        split: samples; with labels, but for tasks that need none.
+        tasks: of each output to be scored, the main one first (:attr:`tfcompress.data.bound.BoundData.tasks`).
         progress_task: notified of how many samples are done.
         batch_size: samples a call.
         limit: only the first so many samples.
 
     Returns:
-        The evaluation of the first output that has labels; for a model of several outputs, its score holds theirs.
+        The evaluation of the first output that was scored; for a model of several outputs, its score holds theirs.
 
     Raises:
         DataError: the split has no samples or no labels, or *predict* gives another number of them.
@@ -50,26 +50,42 @@ def evaluate(
     scorers: dict[str, Scorer] = {}
     several = False
     for x, y in split.batches(batch_size, limit=limit):
-        if y is None:
-            msg = f"data: the {split.name} split has no labels, and accuracy needs them; give y_{split.name} too"
-            raise DataError(msg)
+        _check_labelled(y, tasks, split.name)
         outputs = predict(x)
-        several = isinstance(y, dict)
-        named = y if isinstance(y, dict) else {_only(outputs): y}
-        for name, labels in named.items():
+        several = len(outputs) > 1
+        size = len(next(iter(x.values())))
+        for name, labels in _labels(y, outputs, tasks).items():
             if name not in scorers:
                 scorers[name] = tasks.get(name, next(iter(tasks.values()))).scorer()
-            scorers[name].add(_checked(outputs, name, labels), labels)
+            scorers[name].add(_checked(outputs, name, size), labels, x)
         bar.advance(len(next(iter(x.values()))))
     if not scorers:
         msg = f"data: the {split.name} split holds zero samples; give more data"
         raise DataError(msg)
-    found = {name: scorer.evaluation() for name, scorer in scorers.items()}
+    order = [*(name for name in tasks if name in scorers), *(name for name in scorers if name not in tasks)]
+    found = {name: scorers[name].evaluation() for name in order}
     first = next(iter(found.values()))
     if not several:
         return first
     scores = {name: evaluation.score for name, evaluation in found.items()}
     return dataclasses.replace(first, score=dataclasses.replace(first.score, outputs=scores))
+
+
+def _check_labelled(y: object, tasks: Mapping[str, Task], split: str) -> None:
+    if y is None and all(task.needs_labels for task in tasks.values()):
+        msg = f"data: the {split} split has no labels, and accuracy needs them; give y_{split} too"
+        raise DataError(msg)
+
+
+def _labels(
+    y: np.ndarray | dict[str, np.ndarray] | None, outputs: Mapping[str, np.ndarray], tasks: Mapping[str, Task]
+) -> dict[str, np.ndarray | None]:
+    """Return the labels of each output that is scored, None for those that need none and have none."""
+    given = {_only(outputs): y} if isinstance(y, np.ndarray) else y or {}
+    unlabelled = {name for name, task in tasks.items() if not task.needs_labels}
+    if len(outputs) == len(tasks) == len(unlabelled) == 1:
+        unlabelled = {_only(outputs)}
+    return {**dict.fromkeys(unlabelled - set(given)), **given}
 
 
 def _only(outputs: Mapping[str, np.ndarray]) -> str:
@@ -79,11 +95,11 @@ def _only(outputs: Mapping[str, np.ndarray]) -> str:
     return next(iter(outputs))
 
 
-def _checked(outputs: Mapping[str, np.ndarray], name: str, labels: np.ndarray) -> np.ndarray:
+def _checked(outputs: Mapping[str, np.ndarray], name: str, samples: int) -> np.ndarray:
     if name not in outputs:
         msg = f"data: there are labels for output {name!r}; the model's outputs are {', '.join(outputs)}"
         raise DataError(msg)
-    if len(outputs[name]) != len(labels):
-        msg = f"the model gave {len(outputs[name])} predictions of {name!r} for {len(labels)} samples"
+    if len(outputs[name]) != samples:
+        msg = f"the model gave {len(outputs[name])} predictions of {name!r} for {samples} samples"
         raise DataError(msg)
     return outputs[name]

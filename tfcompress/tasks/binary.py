@@ -20,7 +20,7 @@ from tfcompress.tasks.classification import in_unit_interval
 from tfcompress.tasks.label_form import LabelForm, Shape
 from tfcompress.tasks.paired import area_interval
 from tfcompress.tasks.score import Score
-from tfcompress.tasks.task import Evaluation, Task
+from tfcompress.tasks.task import NO_INPUTS, Evaluation, Inputs, Task, present
 
 if TYPE_CHECKING:
     import numpy as np
@@ -106,7 +106,8 @@ class _Scorer:
         self._task = task
         self._counts = BinaryScorer()
 
-    def add(self, outputs: np.ndarray, labels: np.ndarray) -> None:
+    def add(self, outputs: np.ndarray, labels: np.ndarray | None, inputs: Inputs = NO_INPUTS) -> None:
+        labels = present(labels)
         if outputs.size != labels.size:
             msg = f"predictions of shape {outputs.shape} do not fit labels of shape {labels.shape}"
             raise DataError(msg)

@@ -16,7 +16,7 @@ from tfcompress.errors import DataError
 from tfcompress.tasks import label_form
 from tfcompress.tasks.label_form import LabelForm, Shape
 from tfcompress.tasks.paired import mean_interval
-from tfcompress.tasks.task import Evaluation, Task
+from tfcompress.tasks.task import NO_INPUTS, Evaluation, Inputs, Task, present
 
 if TYPE_CHECKING:
     import numpy as np
@@ -99,10 +99,10 @@ class _Scorer:
         self._task = task
         self._counts: ClassificationScorer | None = None
 
-    def add(self, outputs: np.ndarray, labels: np.ndarray) -> None:
+    def add(self, outputs: np.ndarray, labels: np.ndarray | None, inputs: Inputs = NO_INPUTS) -> None:
         from edge_runner.scorers import ClassificationScorer
 
-        classes = outputs.shape[-1]
+        labels, classes = present(labels), outputs.shape[-1]
         if outputs.size != labels.size * classes:
             msg = f"predictions of shape {outputs.shape} do not fit labels of shape {labels.shape}"
             raise DataError(msg)

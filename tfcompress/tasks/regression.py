@@ -17,7 +17,7 @@ from tfcompress.errors import DataError, ModelError
 from tfcompress.tasks import label_form
 from tfcompress.tasks.label_form import LabelForm, Shape
 from tfcompress.tasks.paired import mean_interval
-from tfcompress.tasks.task import Evaluation, Task
+from tfcompress.tasks.task import NO_INPUTS, Evaluation, Inputs, Task, present
 
 if TYPE_CHECKING:
     import numpy as np
@@ -85,9 +85,10 @@ class _Scorer:
         self._errors = RegressionScorer()
         self._median = _Median()
 
-    def add(self, outputs: np.ndarray, labels: np.ndarray) -> None:
+    def add(self, outputs: np.ndarray, labels: np.ndarray | None, inputs: Inputs = NO_INPUTS) -> None:
         import numpy as np
 
+        labels = present(labels)
         if outputs.size != labels.size:
             msg = f"predictions of shape {outputs.shape} do not fit targets of shape {labels.shape}"
             raise DataError(msg)

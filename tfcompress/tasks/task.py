@@ -8,11 +8,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
+from tfcompress.errors import DataError
 from tfcompress.tasks import paired
 from tfcompress.tasks.figures import FRACTION, FigureKind, figure_kind
 from tfcompress.tasks.label_form import LabelForm, Shape
+from tfcompress.tasks.labelling import Labelling
 from tfcompress.tasks.score import Difference, Figure, Score, untested
 
 if TYPE_CHECKING:
@@ -20,6 +23,12 @@ if TYPE_CHECKING:
 
 Teaching = Literal["logits", "binary logits", "numbers"]
 """What the outputs of a model are to one that learns from them."""
+
+Inputs = Mapping[str, "np.ndarray"]
+"""The inputs of a batch by name, (samples, ...), as the model takes them."""
+
+NO_INPUTS: Inputs = MappingProxyType({})
+"""For scorers that look at outputs and labels only."""
 
 _MARGIN = 0.01
 """A difference of at most one percentage point does not matter."""
@@ -43,8 +52,14 @@ class Evaluation:
 class Scorer(Protocol):
     """Adds batches up."""
 
-    def add(self, outputs: np.ndarray, labels: np.ndarray) -> None:
-        """Take one batch: outputs (samples, ...) and labels in the task's one form."""
+    def add(self, outputs: np.ndarray, labels: np.ndarray | None, inputs: Inputs = NO_INPUTS) -> None:
+        """Take one batch.
+
+        Args:
+            outputs: of one output, (samples, ...).
+            labels: in the task's one form; None only where the task needs none.
+            inputs: of the model, by name, (samples, ...) each.
+        """
 
     def evaluation(self) -> Evaluation:
         """Return the figures of all batches."""
@@ -58,12 +73,17 @@ class Task(ABC):
         figures: what it is scored by (:data:`tfcompress.tasks.figures.FIGURES`), the main one first.
         teaching: what the outputs are to a model that learns from them.
         constant: the best prediction that doesn't look at the input, in words.
+        needs_labels: whether nothing can be scored, or trained by :meth:`loss`, without labels.
+        heeds: which of :class:`~tfcompress.tasks.labelling.Labelling`'s ``ignore_label`` and ``windows_of`` change it;
+            said to no task that heeds it, they are refused.
     """
 
     name: ClassVar[str]
     figures: ClassVar[tuple[str, ...]]
     teaching: ClassVar[Teaching]
     constant: ClassVar[str]
+    needs_labels: ClassVar[bool] = True
+    heeds: ClassVar[tuple[str, ...]] = ()
 
     @property
     def main(self) -> str:
@@ -79,6 +99,27 @@ class Task(ABC):
     def has_classes(self) -> bool:
         """Whether the outputs are scores of classes, so that their largest means something."""
         return self.teaching != "numbers"
+
+    def configured(self, labelling: Labelling) -> Task:
+        """Return the task as the user wants it; the default takes no settings.
+
+        Raises:
+            UsageError: a setting that the task cannot have.
+        """
+        return self
+
+    def options(self) -> dict[str, Any]:
+        """Return what :mod:`edge_runner` must be told to score alike, as plain values for JSON."""
+        return {}
+
+    def suits(self, inputs: Mapping[str, Shape], shape: Shape) -> bool:
+        """Tell whether an output may be of this task beside such inputs; asked where nobody said the task.
+
+        Args:
+            inputs: the shapes of the model's inputs by name, without the batch axis.
+            shape: the output's.
+        """
+        return True
 
     @abstractmethod
     def fits(self, y: np.ndarray, shape: Shape) -> bool:
@@ -110,9 +151,30 @@ class Task(ABC):
         """Return the number of classes of an output of this shape; None for a task without classes."""
         return None
 
+    def occurring(self, y: np.ndarray, shape: Shape) -> np.ndarray | None:
+        """Return how often each class occurs, int64, (classes,); None where nothing is amiss if one never does.
+
+        Args:
+            y: encoded labels, (samples, ...).
+            shape: the output's, without the batch axis.
+        """
+        import numpy as np
+
+        classes = self.classes(shape)
+        return None if classes is None else np.bincount(y.reshape(-1).astype(np.int64), minlength=classes)
+
     def allowed(self, shape: Shape) -> str | None:
         """Return the labels that an output of this shape takes, in words; None where it takes none."""
         return None
+
+    def targets(self, inputs: Inputs, labels: np.ndarray | None) -> np.ndarray:
+        """Return what training compares the outputs with: the labels, or what the task makes of the inputs.
+
+        Args:
+            inputs: a batch of the model's inputs.
+            labels: in the task's one form; None only where the task needs none.
+        """
+        return present(labels)
 
     def for_runner(self, y: np.ndarray) -> np.ndarray:
         """Return encoded labels as edge_runner takes them."""
@@ -183,6 +245,18 @@ class Task(ABC):
             test=tested.test,
             verdict=tested.verdict(found.better, self.margin(known)),
         )
+
+
+def present(labels: np.ndarray | None) -> np.ndarray:
+    """Return labels that must be there.
+
+    Raises:
+        DataError: there are none.
+    """
+    if labels is None:
+        msg = "data: this task needs labels, and there are none; give y beside x"
+        raise DataError(msg)
+    return labels
 
 
 def counted_score(counted: Mapping[str, Any], figures: tuple[str, ...]) -> Score:
