@@ -135,5 +135,8 @@ def test_a_folder_without_class_folders_is_refused(tmp_path: Path) -> None:
 
 def test_class_folders_without_images_are_refused(tmp_path: Path) -> None:
     (tmp_path / "cat").mkdir()
-    with pytest.raises(DataError, match=r"holds zero images or recordings; its class folders need \.bmp, \.jpeg, \.jpg, \.png or \.wav files"):
+    with pytest.raises(
+        DataError,
+        match=r"holds zero images or recordings; its class folders need \.bmp, \.jpeg, \.jpg, \.png or \.wav files",
+    ):
         load_data(tmp_path)

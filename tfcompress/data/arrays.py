@@ -11,7 +11,7 @@ import numpy as np
 from tfcompress.data.elements import as_array
 from tfcompress.data.labels import is_text
 from tfcompress.data.ondisk import InMemory, Rows
-from tfcompress.data.raw import Labels, RawSplit, Stored, Told, Weights
+from tfcompress.data.raw import NOTHING_TOLD, Labels, RawSplit, Stored, Told, Weights
 from tfcompress.errors import DataError
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class ArraySplit:
     y_name: str
     sample_weight: Rows | Mapping[str, Rows] | None = None
     group: Rows | None = None
-    told: Told = Told()
+    told: Told = NOTHING_TOLD
 
     def __post_init__(self) -> None:
         """Refuse text, objects and arrays of different lengths.
@@ -118,6 +118,10 @@ class ArraySplit:
     def doubtful(self, rows: np.ndarray, *, changed: bool) -> np.ndarray:
         """Return all of *rows* when inputs are floats (they may hold NaN) or *changed*, none otherwise."""
         return rows if changed or any(array.dtype.kind == "f" for array in self.x.values()) else rows[:0]
+
+    def called(self, row: int) -> str:
+        """Return the number of a sample."""
+        return f"sample {row:,} of {self.x_name}"
 
     def groups(self, rows: np.ndarray) -> np.ndarray | None:
         """Return the groups of *rows*, copied; None where there are none."""

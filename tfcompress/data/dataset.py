@@ -119,7 +119,7 @@ class Dataset:
         elif ALL in bound and not bound[ALL].adapter.tasks and bound[ALL].size == 1:
             bound = {"train": _renamed(bound[ALL], "train")}  # to calibrate, one sample without a label will do
         elif ALL in bound:
-            train, test, how = divided(bound[ALL], holdout or 0.0, seed)
+            train, test, how = divided(bound[ALL], holdout or 0.0, seed, self.labelling.windows_of)
             bound = {"train": train, "test": test}
             note = f"{100 * (holdout or 0.0):g} % of 'all' held out by seed {seed}{how}"
         data = BoundData(self, signature, bound.get("train"), bound.get("test"), bound.get("val"), note)

@@ -23,8 +23,8 @@ def open_folder(folder: Path, given: Sequence[str], how: Reading, *, computed: b
         The splits, and every file.
 
     Raises:
-        DataError: what :func:`folders.class_files`, :func:`mask_folders.mask_splits` and :func:`recordings.recording_splits`
-            refuse.
+        DataError: what :func:`folders.class_files`, :func:`mask_folders.mask_splits` and
+            :func:`recordings.recording_splits` refuse.
         UsageError: an option that means nothing for what is there.
     """
     what = repr(str(folder))
@@ -35,9 +35,7 @@ def open_folder(folder: Path, given: Sequence[str], how: Reading, *, computed: b
     paths = tuple(path for part in files.values() for path in part.paths)
     if paths[0].suffix.lower() in folders.RECORDINGS:
         how.check_kind(reading.RECORDINGS, f"{what}, a folder of recordings")
-        opened = recordings.recording_splits(
-            files, named, how.window, computed=computed, skip_corrupt=how.skip_corrupt
-        )
+        opened = recordings.recording_splits(files, named, how.window, computed=computed, skip_corrupt=how.skip_corrupt)
         return opened, paths
     how.check_kind(reading.IMAGES, f"{what}, a folder of images")
     return images.image_splits(files, named), paths

@@ -19,13 +19,21 @@ DRAWN_GROUPS = 10_000_000
 """Most groups that all draws together put in order."""
 
 
-def divided(split: BoundSplit, fraction: float, seed: int) -> tuple[BoundSplit, BoundSplit, str]:
+def divided(
+    split: BoundSplit, fraction: float, seed: int, windows_of: int | None = None
+) -> tuple[BoundSplit, BoundSplit, str]:
     """Return the parts for training and for testing, and what kept them alike, in words.
 
     Of a table, exactly ``round(fraction * size)`` rows are drawn by *seed*, at least one, as many of each class as its
-    share is; the last sample of a class stays in training as long as others can go. Rows with groups go by whole groups:
-    of :data:`DRAWS` ways, the one whose size and classes come nearest to *fraction*. Samples of a stream are held out
-    by a hash of their number and *seed*: about *fraction* of them, whatever their class.
+    share is; the last sample of a class stays in training as long as others can go. Rows with groups go by whole
+    groups: of :data:`DRAWS` ways, the one whose size and classes come nearest to it. Samples of a stream are held out by a hash
+    of their number and *seed*: about *fraction* of them, whatever their class.
+
+    Args:
+        split: what is divided.
+        fraction: of the samples that is held out, in (0, 1).
+        seed: draws them.
+        windows_of: so many samples in a row are of one clip, which then is a group; None: each is by itself.
 
     Raises:
         DataError: fewer than two samples or groups, or a stream that comes in another order each time.
@@ -42,6 +50,8 @@ def divided(split: BoundSplit, fraction: float, seed: int) -> tuple[BoundSplit, 
         raise DataError(msg)
     held = min(max(1, round(fraction * split.size)), split.size - 1)
     rng, groups, classes = np.random.default_rng(seed), split.groups(), _classes(split)
+    if groups is None and windows_of is not None:
+        groups = split.rows // windows_of
     if groups is not None:
         mask, how = _by_group(groups, classes, held, rng, split.adapter.x_name)
     elif classes is None:
@@ -100,8 +110,8 @@ def _by_group(
     different, codes, sizes = np.unique(groups, return_inverse=True, return_counts=True)
     if len(different) < 2:
         msg = (
-            f"data: {where} is one group (overlapping windows of one piece are, too), which cannot be divided into train "
-            "and test; give --group with more groups, or a test split"
+            f"data: {where} is one group (overlapping windows of one piece are, too), which cannot be divided into "
+            "train and test; give --group with more groups, or a test split"
         )
         raise DataError(msg)
     _, kinds = (None, np.zeros(len(codes), np.int64)) if classes is None else np.unique(classes, return_inverse=True)

@@ -14,7 +14,7 @@ from tfcompress.data import image_header, memory
 from tfcompress.data.class_names import Named
 from tfcompress.data.decoding import NOTE, decoded
 from tfcompress.data.folders import ClassFiles
-from tfcompress.data.raw import Labels, Stored, Told, Weights
+from tfcompress.data.raw import NOTHING_TOLD, Labels, Stored, Told, Weights
 from tfcompress.data.streams import reason_of
 from tfcompress.errors import DataError
 from tfcompress.plain import open_regular
@@ -121,10 +121,14 @@ class ImageTable:
     def groups(self, rows: np.ndarray) -> None:
         """Return None: images have no groups."""
 
+    def called(self, row: int) -> str:
+        """Return the file of an image."""
+        return str(self.split.paths[row])
+
     @property
     def told(self) -> Told:
         """Nothing."""
-        return Told()
+        return NOTHING_TOLD
 
     def _decoded(self, paths: list[Path]) -> np.ndarray:
         sizes = [self._pixels(path) for path in paths]

@@ -84,7 +84,9 @@ def _paired(part: Path, images: list[Path], masks: list[Path]) -> tuple[tuple[Pa
             raise DataError(msg)
     stems = sorted(by_stem[0])
     if not stems:
-        msg = f"data {str(part)!r} holds zero images; images/ needs {', '.join(folders.IMAGES)} files, masks/ .png files"
+        msg = (
+            f"data {str(part)!r} holds zero images; images/ needs {', '.join(folders.IMAGES)} files, masks/ .png files"
+        )
         raise DataError(msg)
     return tuple(by_stem[0][stem] for stem in stems), tuple(by_stem[1][stem] for stem in stems)
 
@@ -200,6 +202,10 @@ class MaskTable:
 
     def groups(self, rows: np.ndarray) -> None:
         """Return None: images have no groups."""
+
+    def called(self, row: int) -> str:
+        """Return the file of an image."""
+        return self.images.called(row)
 
     @property
     def told(self) -> Told:

@@ -55,7 +55,7 @@ def read_header(stream: BinaryIO) -> MaskHeader:
         msg = f"it claims {width:,} x {height:,} pixels, from 1 to {image_header.PIXELS:,} are decoded"
         raise ValueError(msg)
     if kind not in (_GREY, _PALETTE):
-        msg = f"its pixels are {_KINDS.get(kind, f'of kind {kind}')}, not class numbers: save it as grey or with a palette"
+        msg = f"its pixels are {_KINDS.get(kind, f'of kind {kind}')}, not class numbers: save it grey or with a palette"
         raise ValueError(msg)
     return MaskHeader((height, width), bits, start[25:])
 

@@ -109,15 +109,19 @@ def splits_of_object(value: Any, source: str) -> dict[str, RawSplit]:
 
 
 def made(value: Any, where: str) -> Any:
-    """Return what a function gives, else *value*; of one that gives an iterator, a split that calls it for each pass."""
+    """Return what a function gives, else *value*; of one that gives an iterator, a split that calls it for each pass.
+
+    Raises:
+        DataError: the function fails.
+    """
     if not callable(value) or hasattr(value, "__array__") or iterators.split_of(value, where) is not None:
         return value
     try:
-        made = value()
+        given = value()
     except Exception as error:  # the user's code may fail in any way
         msg = f"data {where!r} failed: {type(error).__name__}: {error}"
         raise DataError(msg) from error
-    return iterators.PythonSplit(value, where) if isinstance(made, Iterator) else made
+    return iterators.PythonSplit(value, where) if isinstance(given, Iterator) else given
 
 
 def _is_pair_of_splits(value: Any) -> bool:

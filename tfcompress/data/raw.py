@@ -51,6 +51,10 @@ class Told(NamedTuple):
     warnings: tuple[str, ...] = ()
 
 
+NOTHING_TOLD = Told()
+"""There is nothing to say."""
+
+
 @runtime_checkable
 class RowSplit(Protocol):
     """A split that can be read by row."""
@@ -78,6 +82,9 @@ class RowSplit(Protocol):
 
     def groups(self, rows: np.ndarray) -> np.ndarray | None:
         """Return the group (a session, a person) of each of *rows*, numbers or text; None where they have none."""
+
+    def called(self, row: int) -> str:
+        """Return what messages call a sample: its file, or its number."""
 
     @property
     def told(self) -> Told:

@@ -100,7 +100,5 @@ class Reading:
         """
         for name in self.given:
             if kind not in MEANINGS[name].kinds:
-                msg = (
-                    f"--{name.replace('_', '-')} {MEANINGS[name].words}, it has no meaning for {what}; leave it out"
-                )
+                msg = f"--{name.replace('_', '-')} {MEANINGS[name].words}, it has no meaning for {what}; leave it out"
                 raise UsageError(msg)

@@ -21,7 +21,9 @@ from tfcompress.plain import open_regular
 if TYPE_CHECKING:
     from tfcompress.models.specs import Signature
 
-NOTE = "recordings are floats: PCM in [-1, 1), a whole number divided by 2**(bits - 1); several channels become their mean"
+NOTE = (
+    "recordings are floats: PCM in [-1, 1), a whole number divided by 2**(bits - 1); several channels become their mean"
+)
 """For the report."""
 
 LISTED = 5
@@ -139,6 +141,10 @@ class RecordingTable:
     def groups(self, rows: np.ndarray) -> None:
         """Return None: recordings have no groups."""
 
+    def called(self, row: int) -> str:
+        """Return the file of a recording."""
+        return str(self.split.paths[row])
+
     @property
     def told(self) -> Told:
         """How many are padded, how many cut."""
@@ -199,7 +205,9 @@ def _opened(part: ClassFiles, *, skip_corrupt: bool) -> RecordingSplit:
     if errors and not (skip_corrupt and sound):
         raise errors[0]
     kept = tuple(part.paths[place] for place in sound)
-    return RecordingSplit(part.folder, kept, part.classes[sound], tuple(formats), None, skipped(part.folder.name, errors))
+    return RecordingSplit(
+        part.folder, kept, part.classes[sound], tuple(formats), None, skipped(part.folder.name, errors)
+    )
 
 
 def skipped(where: str, errors: Sequence[Exception]) -> tuple[str, ...]:

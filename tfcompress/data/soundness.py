@@ -44,7 +44,11 @@ def _faults(table: RowSplit, rows: np.ndarray, x_name: str, y_name: str) -> dict
     except DataError as error:
         if len(rows) == 1:
             return {int(rows[0]): error}
-        return {place: fault for row in rows for place, fault in _faults(table, rows[[row - rows[0]]], x_name, y_name).items()}
+        return {
+            place: fault
+            for row in rows
+            for place, fault in _faults(table, rows[[row - rows[0]]], x_name, y_name).items()
+        }
     return _not_finite(stored, rows, x_name, y_name)
 
 

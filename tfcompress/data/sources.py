@@ -37,7 +37,7 @@ def load_data(
     stride: int | None = None,
     group: str | None = None,
     vocabulary: str | Path | None = None,
-    skip_corrupt: bool = False,
+    skip_corrupt: bool | None = None,
 ) -> Dataset:
     """Open a data set; nothing large is read yet.
 
@@ -58,7 +58,8 @@ def load_data(
         group: the column (or array beside ``x``) that says which rows belong together, a session or a person: no window
             crosses it, and no group lies in two splits.
         vocabulary: file with a word a line, which numbers the words of text columns.
-        skip_corrupt: leave out samples that cannot be read, or hold NaN, and say which; else the first is an error.
+        skip_corrupt: leave out samples that cannot be read, or hold NaN, and say which; None or False: the first is an
+            error.
 
     Raises:
         DataError: no such data, or it cannot be read; a class that is not among *classes*.
@@ -67,9 +68,9 @@ def load_data(
     """
     steps = preprocessing or Preprocessing()
     if isinstance(spec, Dataset):
-        _refuse_for_opened(label, features, classes, preprocessing, window, stride, group, vocabulary, skip_corrupt or None)
+        _refuse_for_opened(label, features, classes, preprocessing, window, stride, group, vocabulary, skip_corrupt)
         return spec
-    how = Reading(label, _path(features), window, stride, group, _path(vocabulary), skip_corrupt)
+    how = Reading(label, _path(features), window, stride, group, _path(vocabulary), bool(skip_corrupt))
     given = class_names.read_class_names(classes)
     if not isinstance(spec, str | Path):
         how.check_kind(reading.ARRAYS, "arrays")
@@ -92,7 +93,10 @@ def _path(given: str | Path | None) -> Path | None:
 def _refuse_for_opened(*options: object) -> None:
     """Refuse options for a data set that was opened without them."""
     if any(option is not None for option in options):
-        msg = "this data set is open already; give label, features, classes, preprocessing and the rest where it is opened"
+        msg = (
+            "this data set is open already; give label, features, classes, preprocessing and the rest where it is "
+            "opened"
+        )
         raise UsageError(msg)
 
 

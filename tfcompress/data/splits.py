@@ -10,7 +10,7 @@ import numpy as np
 
 from tfcompress.data.adapt import Adapter
 from tfcompress.data.pieces import Piece, numbered, rebatched, shuffled
-from tfcompress.data.raw import RowSplit, Stream, Told
+from tfcompress.data.raw import NOTHING_TOLD, RowSplit, Stream, Told
 
 
 class Split(Protocol):
@@ -70,7 +70,7 @@ class TableSplit:
     adapter: Adapter
     table: RowSplit
     rows: np.ndarray
-    told: Told = Told()
+    told: Told = NOTHING_TOLD
 
     def __repr__(self) -> str:
         """Say which split it is, and how large."""
@@ -170,7 +170,7 @@ class StreamSplit:
     adapter: Adapter
     stream: Stream
     keep: Keep | None = None
-    told: Told = Told()
+    told: Told = NOTHING_TOLD
     _counted: list[int] = field(default_factory=list, compare=False)
 
     def __repr__(self) -> str:

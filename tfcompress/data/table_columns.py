@@ -126,7 +126,9 @@ class GroupColumn:
         codes, different = series.astype(str).factorize()
         places = [self._places.setdefault(str(text), len(self._places)) for text in different]
         if len(self._places) > GROUPS:
-            msg = f"data: {path.name} column {self.names[0]!r} holds more than {GROUPS:,} groups; choose another --group"
+            msg = (
+                f"data: {path.name} column {self.names[0]!r} holds more than {GROUPS:,} groups; choose another --group"
+            )
             raise DataError(msg)
         self._numbers.append(np.array(places, np.int64)[codes])
 

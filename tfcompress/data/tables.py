@@ -103,8 +103,8 @@ class TableFile:
 
     def _cut_texts(self, inputs: Mapping[str, Columns | TextColumn]) -> list[str]:
         return [
-            f"{self.path.name}: {columns.cut:,} texts of column {columns.names[0]!r} have more words than the model takes"
-            " and lose those behind"
+            f"{self.path.name}: {columns.cut:,} texts of column {columns.names[0]!r} have more words than the model "
+            "takes and lose those behind"
             for columns in inputs.values()
             if isinstance(columns, TextColumn) and columns.cut
         ]

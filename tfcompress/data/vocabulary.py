@@ -57,7 +57,8 @@ def read_vocabulary(path: Path) -> Vocabulary:
     """Read a file with a word a line.
 
     A file as tfcompress and Keras write it (``get_vocabulary()``: an empty line and ``[UNK]``, or only ``[UNK]``, in
-    front) numbers its lines from 0. The words of any other file are numbered from 2 on: 0 is padding, 1 an unknown word.
+    front) numbers its lines from 0. The words of any other file are numbered from 2 on: 0 is padding, 1 an unknown
+    word.
 
     Raises:
         UsageError: no such file, no words, or one that is there twice.
@@ -70,7 +71,7 @@ def read_vocabulary(path: Path) -> Vocabulary:
     words = [line.removesuffix("\r") for line in lines]
     while len(words) > 1 and not words[-1]:
         words.pop()
-    counted = words[: words.index(UNKNOWN_WORD) + 1] in ([UNKNOWN_WORD], ["", UNKNOWN_WORD]) if UNKNOWN_WORD in words else False
+    counted = words[:1] == [UNKNOWN_WORD] or words[:2] == ["", UNKNOWN_WORD]
     first = 0 if counted else UNKNOWN + 1
     places = {word: first + place for place, word in enumerate(words)}
     if not any(places):
@@ -82,5 +83,7 @@ def read_vocabulary(path: Path) -> Vocabulary:
         raise UsageError(msg)
     unknown = places[UNKNOWN_WORD] if counted else UNKNOWN
     shown = ", ".join(f"{number} = {word}" for word, number in list(places.items())[:4] if word)
-    note = f"text: words of {path.name}, {len(places):,} of them, parted by white space: {shown}, ...; {unknown} = unknown"
+    note = (
+        f"text: words of {path.name}, {len(places):,} of them, parted by white space: {shown}, ...; {unknown} = unknown"
+    )
     return Vocabulary(places, unknown, f"{note}, {PADDING} = padding")

@@ -88,10 +88,14 @@ def _format(content: bytes) -> WavFormat:
     if coding == _EXTENSIBLE and content[26:40] == _GUID:
         (coding,) = struct.unpack_from("<H", content, 24)
     if bits not in _BITS.get(coding, ()):
-        msg = f"its coding (format {coding} of {bits} bits) is neither PCM of 8, 16, 24 or 32 bits nor floats; convert it"
+        msg = (
+            f"its coding (format {coding} of {bits} bits) is neither PCM of 8, 16, 24 or 32 bits nor floats; convert it"
+        )
         raise ValueError(msg)
     if not 1 <= channels <= CHANNELS or not rate_hz or frame_bytes != channels * bits // 8:
-        msg = f"its header contradicts itself: {channels} channels of {bits} bits in {frame_bytes} bytes at {rate_hz} Hz"
+        msg = (
+            f"its header contradicts itself: {channels} channels of {bits} bits in {frame_bytes} bytes at {rate_hz} Hz"
+        )
         raise ValueError(msg)
     return WavFormat(rate_hz, channels, coding == _FLOAT, bits, 0, 0)
 

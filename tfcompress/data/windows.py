@@ -113,8 +113,12 @@ def cut(rows: ArraySplit, window: int, stride: int, signature: Signature) -> Win
         notes.append(f"{rows.x_name}: {rows.size - used:,} rows are in no window: too few are left behind the last one")
     pieces = len(runs.starts) - len(np.unique(runs.groups))
     if pieces and len(runs.groups):
-        notes.append(f"{rows.x_name}: groups come in {len(runs.starts):,} pieces, and no window goes from one to another")
-    return table.labelled(signature, Told((*rows.told.notes, *notes), (*rows.told.warnings, *_short(rows, runs, window))))
+        notes.append(
+            f"{rows.x_name}: groups come in {len(runs.starts):,} pieces, and no window goes from one to another"
+        )
+    return table.labelled(
+        signature, Told((*rows.told.notes, *notes), (*rows.told.warnings, *_short(rows, runs, window)))
+    )
 
 
 def _runs(rows: ArraySplit) -> _Runs:
@@ -127,11 +131,13 @@ def _runs(rows: ArraySplit) -> _Runs:
 
 def _too_long(where: str, runs: _Runs, window: int) -> DataError:
     longest = int(np.argmax(runs.lengths))
-    what = f"group {str(runs.groups[longest])!r}, the longest of {len(runs.lengths):,}," if runs.groups[longest] else "it"
+    what = (
+        f"group {str(runs.groups[longest])!r}, the longest of {len(runs.lengths):,}," if runs.groups[longest] else "it"
+    )
     sorting = "; are rows sorted by group?" if len(np.unique(runs.groups)) < len(runs.groups) else ""
     return DataError(
-        f"data: {where} holds no window of {window:,} rows: {what} has {runs.lengths[longest]:,}; give a shorter --window "
-        f"(and a model that takes it){sorting}"
+        f"data: {where} holds no window of {window:,} rows: {what} has {runs.lengths[longest]:,}; give a shorter "
+        f"--window (and a model that takes it){sorting}"
     )
 
 
@@ -143,8 +149,8 @@ def _short(rows: ArraySplit, runs: _Runs, window: int) -> list[str]:
     named = ", ".join(f"{runs.groups[place]} ({runs.lengths[place]:,})" for place in places[:LISTED])
     more = ", ..." if len(places) > LISTED else ""
     return [
-        f"{rows.x_name}: {len(places):,} of {len(runs.lengths):,} groups are shorter than the window of {window:,} rows "
-        f"and are left out: {named}{more}"
+        f"{rows.x_name}: {len(places):,} of {len(runs.lengths):,} groups are shorter than the window of {window:,} "
+        f"rows and are left out: {named}{more}"
     ]
 
 
@@ -205,6 +211,11 @@ class WindowTable:
         overlapping = bool((np.diff(self.starts) < self.window).any())
         return np.asarray(self.group[rows]) if overlapping or self.rows.group is not None else None
 
+    def called(self, row: int) -> str:
+        """Return the rows of a window, counted from 1."""
+        start = int(self.starts[row])
+        return f"rows {start + 1:,} to {start + self.window:,} of {self.rows.x_name}"
+
     def labelled(self, signature: Signature, told: Told) -> WindowTable:
         """Return the same with a label and a weight for each window.
 
@@ -239,6 +250,7 @@ class WindowTable:
         absent = np.isnan(flat).any(axis=1) if y.dtype.kind == "f" else np.zeros(len(y), bool)
         _, first, codes = np.unique(flat, axis=0, return_index=True, return_inverse=True)
         codes = codes.reshape(-1)
+        whole = not (flat[~absent] % 1).any()
         found, mixed = [], []
         for block, inside in self._blocks(len(first)):
             places = np.arange(len(block))[:, None] * len(first) + codes[inside]
@@ -248,20 +260,18 @@ class WindowTable:
             if bad.any():
                 chosen[bad] = np.nan
             several = (counts.max(axis=1) < self.window) & ~bad
-            self._check_classes(chosen, several, y, block, where)
+            if several.any() and not whole:
+                raise self._changing(int(block[np.flatnonzero(several)[0]]), where)
             found.append(chosen)
             mixed.append(several)
         return np.concatenate(found), int(np.concatenate(mixed).sum())
 
-    def _check_classes(self, chosen: np.ndarray, several: np.ndarray, y: np.ndarray, block: np.ndarray, where: str) -> None:
-        if not several.any() or y.dtype.kind not in "f" or np.array_equal(y[np.isfinite(y)] % 1, 0 * y[np.isfinite(y)]):
-            return
-        start = int(block[np.flatnonzero(several)[0]])
-        msg = (
-            f"data: {where} changes within the window of rows {start + 1:,} to {start + self.window:,}, and is no class; "
-            "give a label for each window, or a shorter --window"
+    def _changing(self, start: int, where: str) -> DataError:
+        rows = f"rows {start + 1:,} to {start + self.window:,}"
+        return DataError(
+            f"data: {where} changes within the window of {rows}, and is no class; give a label for each window, or a "
+            "shorter --window"
         )
-        raise DataError(msg)
 
     def _blocks(self, different: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield some starts, and the rows of their windows, shape (windows, window)."""
