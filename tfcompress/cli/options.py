@@ -65,8 +65,8 @@ _DATA = (
         DATA,
         "--data",
         metavar="SOURCE",
-        help="An .npz (x_train, y_train, x_test, y_test; or x, y), a folder of class folders with images or .wav files, "
-        "a folder of images/ and masks/, .csv, .parquet, .tfrecord, module:function, keras:NAME or tfds:NAME.",
+        help="An .npz (x_train, y_train, x_test, y_test; or x, y), a folder of class folders with images or .wav "
+        "files, a folder of images/ and masks/, .csv, .parquet, .tfrecord, module:function, keras:NAME or tfds:NAME.",
     ),
     _option(DATA, "--label", metavar="COLUMN", help="CSV/Parquet: the column that holds the label."),
     _option(DATA, "--features", metavar="FILE.toml", help="TFRecord: what the records hold (see docs/data.md)."),

@@ -20,7 +20,7 @@ from tfcompress.data.coding import check_labelling, coders_for, unlabelled_tasks
 from tfcompress.data.holdout import divided
 from tfcompress.data.labels import LabelCoder
 from tfcompress.data.preprocessing import Preprocessing
-from tfcompress.data.raw import Labels, RawSplit, RowSplit
+from tfcompress.data.raw import NOTHING_TOLD, Labels, RawSplit, RowSplit
 from tfcompress.data.sessions import check_apart
 from tfcompress.data.soundness import sound_rows
 from tfcompress.data.splits import BoundSplit, Split, StreamSplit, TableSplit
@@ -142,7 +142,7 @@ class Dataset:
             return stream, first.y
         if fitted.size == 0:
             raise _empty(adapter)
-        rows, skipped = np.arange(fitted.size), ()
+        rows, skipped = np.arange(fitted.size), NOTHING_TOLD.warnings
         if self.skip_corrupt:
             rows, skipped = sound_rows(fitted, raw.x_name, raw.y_name)
         x, _, _ = fitted.read(rows[:1])  # damage is reported before anything as long as the table is made

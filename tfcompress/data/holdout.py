@@ -26,8 +26,8 @@ def divided(
 
     Of a table, exactly ``round(fraction * size)`` rows are drawn by *seed*, at least one, as many of each class as its
     share is; the last sample of a class stays in training as long as others can go. Rows with groups go by whole
-    groups: of :data:`DRAWS` ways, the one whose size and classes come nearest to it. Samples of a stream are held out by a hash
-    of their number and *seed*: about *fraction* of them, whatever their class.
+    groups: of :data:`DRAWS` ways, the one whose size and classes come nearest to it. Samples of a stream are held out
+    by a hash of their number and *seed*: about *fraction* of them, whatever their class.
 
     Args:
         split: what is divided.

@@ -88,7 +88,7 @@ def _label_batch(split: TableSplit) -> int:
     """Return how many labels are read together: masks are large."""
     first = next(split.labels(1), None)
     parts = first.values() if isinstance(first, dict) else [] if first is None else [first]
-    return max(1, min(LABEL_BATCH, LABEL_BYTES // max(1, sum(part.nbytes for part in parts))))
+    return max(1, min(LABEL_BATCH, LABEL_BYTES // max(1, sum(int(part.nbytes) for part in parts))))
 
 
 def _may_spoil(adapter: Adapter) -> bool:

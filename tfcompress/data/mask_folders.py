@@ -73,7 +73,8 @@ def mask_splits(folder: Path, given: Sequence[str]) -> tuple[Named, tuple[Path, 
 
 def _paired(part: Path, images: list[Path], masks: list[Path]) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
     by_stem = [_by_stem(part / kind, paths) for kind, paths in zip(PARTS, (images, masks), strict=True)]
-    for kind, other, mine, theirs in ((*PARTS, *by_stem), (*PARTS[::-1], *by_stem[::-1])):
+    for place, kind in enumerate(PARTS):
+        mine, theirs, other = by_stem[place], by_stem[1 - place], PARTS[1 - place]
         lonely = sorted(mine.keys() - theirs.keys())
         if lonely:
             ending = "" if other == "images" else f" ({', '.join(MASKS)})"

@@ -8,7 +8,7 @@ from itertools import combinations
 
 import numpy as np
 
-from tfcompress.data.arrays import ALL, ArraySplit
+from tfcompress.data.arrays import ALL, SPLITS, ArraySplit
 from tfcompress.data.ondisk import Rows
 from tfcompress.data.raw import RawSplit
 from tfcompress.errors import DataError, nearest
@@ -58,7 +58,8 @@ def check_apart(groups: Mapping[str, np.ndarray | None]) -> None:
     Raises:
         DataError: naming the first.
     """
-    different = {name: np.unique(values.astype(np.str_)) for name, values in groups.items() if values is not None}
+    known = {name: values for name in (*SPLITS, ALL) if (values := groups.get(name)) is not None}
+    different = {name: np.unique(values.astype(np.str_)) for name, values in known.items()}
     different = {name: values[values != ""] for name, values in different.items()}  # windows of what has no groups
     for one, other in combinations(different, 2):
         shared = np.intersect1d(different[one], different[other])

@@ -32,7 +32,7 @@ def sound_rows(table: RowSplit, x_name: str, y_name: str) -> tuple[np.ndarray, t
         rows = np.arange(start, min(start + BATCH, table.size))
         faults = _faults(table, rows, x_name, y_name)
         sound += [int(row) for row in rows if row not in faults]
-        errors += faults.values()
+        errors += [faults[row] for row in sorted(faults)]
     if errors and not sound:
         raise errors[0]
     return np.array(sound, np.int64), skipped(x_name, errors)
