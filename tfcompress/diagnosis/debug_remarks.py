@@ -6,16 +6,20 @@ from collections.abc import Iterator
 
 from tfcompress.diagnosis.kernel_faults import KernelDifference
 from tfcompress.reports.debug_facts import DebugFacts, TensorRow
-from tfcompress.reports.remark import Remark, by_gravity
+from tfcompress.reports.remark import Gravity, Remark, by_gravity
 
 CLIPPED = 0.005
 """Least fraction of values beyond the grid that is a fault; a calibrator gives up fewer on purpose."""
 SELDOM_USED = 0.25
-"""Largest fraction of the grid in use that is a risk: two bits are lost."""
+"""Fraction of the grid that the float values take, below which it is a risk: two bits are lost."""
 LOSS_DB = 10.0
 """Least loss within one op that is told."""
+GOOD_DB = 20.0
+"""Ratio of what goes into an op from which on its loss is its own."""
 LOW_DB = 15.0
 """Ratio below which a loss is a fault: a sixth of the signal is error."""
+_FIXED = frozenset({"SOFTMAX", "LOGISTIC", "TANH", "LOG_SOFTMAX", "L2_NORMALIZATION"})
+"""Ops whose grid the runtime fixes, whatever the samples."""
 _FACTORS = (255.0, 127.5, 256.0, 128.0)
 """What images are scaled by."""
 
@@ -36,7 +40,7 @@ def _kernels(facts: DebugFacts) -> Iterator[Remark]:
             "fault",
             f"{row.label} ({row.op})",
             f"XNNPACK computes it otherwise than the reference kernel, {apart} apart on the same inputs",
-            "run it without XNNPACK, or replace or rewrite the layer; the file itself is as its ops say",
+            _REMEDIES[row.right_kernel],
         )
     if not wrong:
         ratio = f"{facts.outputs_db:.1f} dB" if facts.outputs_db is not None else "far"
@@ -49,21 +53,41 @@ def _kernels(facts: DebugFacts) -> Iterator[Remark]:
         )
 
 
+_REPLACE = "replace the layer, or choose another --quantize"
+_REMEDIES = {
+    "XNNPACK": f"XNNPACK is near the float model, the reference kernel is not: {_REPLACE}, for a device without XNNPACK",
+    "reference": f"the reference kernel is near the float model, XNNPACK is not: {_REPLACE}, or run without XNNPACK",
+    "": f"one of them is wrong: {_REPLACE}",
+}
+
+
 def _kernel_is_wrong(row: TensorRow) -> bool:
     return row.kernel_db is not None and KernelDifference(row.kernel_steps, row.kernel_db).wrong
 
 
 def _ranges(facts: DebugFacts) -> Iterator[Remark]:
+    inputs = [row for row in facts.rows if row.op == "input"]
+    wrong = [remark for row in inputs if (remark := _range(row))]
+    yield from wrong
+    if any(remark.gravity == "fault" for remark in wrong):
+        return  # what comes behind follows from it
     for row in facts.rows:
-        if row.grid is None or row.reached is None or row.how == "place":
-            continue
-        scaled = _scaled(row)
-        if row.clipped is not None and row.clipped >= CLIPPED:
-            what = f"{row.clipped:.1%} of the float model's values {_span(row.reached)} lie beyond its {_span(row.grid)}"
-            yield Remark("fault", row.label, what, scaled or _CALIBRATE)
-        elif row.used is not None and row.used < SELDOM_USED and row.dtype in ("int8", "uint8"):
-            what = f"uses {row.used:.0%} of its grid {_span(row.grid)}, {row.distinct} different values"
-            yield Remark("risk", row.label, what, scaled or _CALIBRATE)
+        if row.op not in _FIXED and row not in inputs and (remark := _range(row)):
+            yield remark
+
+
+def _range(row: TensorRow) -> Remark | None:
+    if row.grid is None or row.reached is None:
+        return None
+    told = _scaled(row) or _CALIBRATE
+    if row.clipped is not None and row.clipped >= CLIPPED:
+        what = f"{row.clipped:.1%} of the float model's values {_span(row.reached)} lie beyond its {_span(row.grid)}"
+        return Remark("fault", row.label, what, told)
+    part = (row.reached[1] - row.reached[0]) / (row.grid[1] - row.grid[0])
+    if part < SELDOM_USED and row.dtype in ("int8", "uint8"):
+        what = f"the float model's values {_span(row.reached)} take {part:.1%} of its grid {_span(row.grid)}"
+        return Remark("fault" if _scaled(row) else "risk", row.label, what, told)
+    return None
 
 
 _CALIBRATE = "calibrate on samples like these (more of them, or another --calibration)"
@@ -86,14 +110,20 @@ def _span(pair: tuple[float, float]) -> str:
 
 
 def _losses(facts: DebugFacts) -> Iterator[Remark]:
+    """Name ops that spoil what was good; what follows from it says nothing new."""
     for row in facts.rows:
         if row.loss_db is None or row.snr_db is None or row.loss_db < LOSS_DB or (row.clipped or 0) >= CLIPPED:
             continue
-        gravity = "fault" if row.snr_db < LOW_DB else "risk"
-        what = f"loses {row.loss_db:.0f} dB in this op ({row.op}), {row.snr_db:.0f} dB are left"
+        before = row.snr_db + row.loss_db
+        if before < GOOD_DB:
+            continue
+        gravity: Gravity = "fault" if row.snr_db < LOW_DB else "risk"
+        what = f"{before:.0f} dB go into this op ({row.op}), {row.snr_db:.0f} dB come out"
         if row.how == "place":
-            what += "; its layer was found by its place alone, for its values are like no layer's"
-        yield Remark(gravity, row.label, what, "keep it in 16 bits or float, or look at its weights (tfcompress doctor)")
+            what += "; its layer was found by its place, for its values are like no layer's"
+        yield Remark(
+            gravity, row.label, what, "keep it in 16 bits or float, or look at its weights (tfcompress doctor)"
+        )
 
 
 def _unmatched(facts: DebugFacts) -> Iterator[Remark]:

@@ -10,7 +10,14 @@ from typing import Any
 import numpy as np
 
 from tfcompress.diagnosis.debug_remarks import remarks
-from tfcompress.diagnosis.kernel_faults import LEAST_DB, bisect_ops, kernel_differences, outputs_db, runner
+from tfcompress.diagnosis.kernel_faults import (
+    LEAST_DB,
+    KernelDifference,
+    bisect_ops,
+    kernel_differences,
+    outputs_db,
+    runner,
+)
 from tfcompress.diagnosis.layer_values import LayerValue, layer_values
 from tfcompress.diagnosis.tensor_match import FileValue, Match, match_tensors
 from tfcompress.diagnosis.tensor_statistics import TensorStatistics
@@ -21,7 +28,8 @@ from tfcompress.progress import SILENT, Progress
 from tfcompress.reports.debug_facts import DebugFacts, SampleRow, TensorRow
 from tfcompress.tflite.interpret import InterpreterProcess, Runtime
 from tfcompress.tflite.slices import Slicer
-from tfcompress.tflite.tensors import StoredTensor
+from tfcompress.tflite.tensors import StoredTensor, Subgraph
+from tfcompress.tflite.weights import KERNEL_INPUTS, constant_behind, producers_of
 
 WORST = 5
 """Samples that are named."""
@@ -32,6 +40,7 @@ _COMPARED = 8
 _MOST_BYTES = 128 << 20
 """Of all tensors of the runs that are held at a time."""
 CHILD = "tfcompress.tflite.interpreter_child"
+"""Module that serves the interpreter."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +53,6 @@ class Subject:
         inputs: samples by the model's input names, arrays of shape (samples, *shape).
         file, model_name, data: what they are called.
         runtime: the interpreter.
-        child: module that serves it.
     """
 
     content: bytes
@@ -54,7 +62,6 @@ class Subject:
     model_name: str = "model"
     data: str = "data"
     runtime: Runtime = "litert"
-    child: str = CHILD
 
 
 def debug_file(subject: Subject, progress: Progress = SILENT) -> DebugFacts:
@@ -85,9 +92,14 @@ class _Debugging:
         self._statistics = {n: TensorStatistics(self._graph.tensors[n]) for n in self._shown}
         self._matches: dict[int, Match] = {}
         self._layers: list[LayerValue] = []  # of the last chunk
+        self._first: list[LayerValue] = []  # of the first
         self._errors: list[np.ndarray] = []
         self._tops: list[np.ndarray] = []
         self._kept: dict[int, np.ndarray] = {}
+        self._kernels = _kernel_sizes(self._graph)
+        self._differences: dict[int, KernelDifference] = {}
+        self._fast: dict[int, np.ndarray] = {}  # XNNPACK's values where they are otherwise than the reference kernels'
+        self._run = runner(subject.runtime, CHILD)
 
     @property
     def _shown(self) -> tuple[int, ...]:
@@ -112,8 +124,8 @@ class _Debugging:
     def facts(self) -> DebugFacts:
         """Measure, and put together what was found."""
         version = self._read_all()
-        kernels, whole_db, culprit = self._compare_kernels()
-        rows = self._with_losses(self._rows(kernels))
+        whole_db, culprit = self._compare_outputs()
+        rows = self._with_losses(self._rows())
         worst = self._worst()
         subject = self._subject
         facts = DebugFacts(
@@ -139,7 +151,7 @@ class _Debugging:
             reference_kernels=True,
             whole=True,
             workers=1,
-            child=self._subject.child,
+            child=CHILD,
         ) as interpreter:
             version = interpreter.opened()
             chunks = list(self._chunks())
@@ -166,7 +178,9 @@ class _Debugging:
         self._layers = layer_values(self._subject.model, inputs)
         stored = {n: _on_grid(v, self._graph.tensors[n]) if n in self._graph.inputs else v for n, v in values.items()}
         if not self._kept:
+            self._first = self._layers
             self._kept = {number: array[:_COMPARED] for number, array in stored.items()}
+            self._differences, self._fast = kernel_differences(self._slicer, self._kept, self._run)
             self._matches = self._found(stored)
         for number in self._shown:
             self._statistics[number].add(stored[number], self._float_of(number, values))
@@ -175,12 +189,19 @@ class _Debugging:
     def _found(self, values: Mapping[int, np.ndarray]) -> dict[int, Match]:
         count = min(_MATCHED, len(next(iter(values.values()))))
         layers = [dataclasses.replace(v, values=v.values[: count * self._batch]) for v in self._layers]
-        tensors = [
-            FileValue(n, self._graph.tensors[n].name, values[n][:count])
-            for n in self._slicer.readable
-            if self._graph.tensors[n].dtype != "bool"
-        ]
-        return match_tensors(tensors, layers)
+        numbers = [n for n in self._slicer.readable if self._graph.tensors[n].dtype != "bool"]
+        found, other = (
+            match_tensors([self._file_value(n, {**values, **more}[n][:count]) for n in numbers], layers)
+            for more in ({}, self._fast)
+        )
+        spoilt = {n: other[n] for n in self._fast if n in other and (n not in found or found[n].how == "place")}
+        return {**found, **spoilt}
+
+    def _file_value(self, number: int, values: np.ndarray) -> FileValue:
+        op = self._graph.ops[self._slicer.made[number]]
+        outputs = {number: name for name, number in self._io("outputs").items()}
+        kernel = self._kernels.get(self._slicer.made[number], 0)
+        return FileValue(number, self._graph.tensors[number].name, values, op.name, outputs.get(number, ""), kernel)
 
     def _float_of(self, number: int, given: Mapping[int, np.ndarray]) -> np.ndarray | None:
         """Return what the float model has in the place of a tensor; None: nothing is known."""
@@ -206,19 +227,28 @@ class _Debugging:
         if tops:
             self._tops.append(np.min(tops, axis=0))
 
-    def _compare_kernels(self) -> tuple[dict[int, Any], float | None, int | None]:
-        run = runner(self._subject.runtime, self._subject.child)
+    def _compare_outputs(self) -> tuple[float, int | None]:
         with self._progress.task("comparing kernels"):
-            found = kernel_differences(self._slicer, self._kept, run)
-            whole_db = outputs_db(self._slicer, self._kept, run)
-            suspicious = whole_db < LEAST_DB or any(each.wrong for each in found.values())
-            culprit = bisect_ops(self._slicer, self._kept, run, whole_db) if suspicious else None
-        return found, whole_db, culprit
+            whole_db = outputs_db(self._slicer, self._kept, self._run)
+            if whole_db >= LEAST_DB and not self._fast:
+                return whole_db, None
+            return whole_db, bisect_ops(self._slicer, self._kept, self._run, whole_db)
 
-    def _rows(self, kernels: Mapping[int, Any]) -> Iterator[TensorRow]:
+    def _right_kernel(self, number: int) -> str:
+        """Say which of two kernels that differ is near the float model; empty: not known."""
+        if number not in self._fast or number not in self._matches:
+            return ""
+        fast, plain = self._fast[number], self._kept[number]
+        layer = self._first[self._matches[number].place].values[: len(fast) * self._batch].reshape(fast.shape)
+        errors = [float(np.mean((values - layer) ** 2)) for values in (fast, plain)]
+        if max(errors) < 4 * min(errors):
+            return ""
+        return "XNNPACK" if errors[0] < errors[1] else "reference"
+
+    def _rows(self) -> Iterator[TensorRow]:
         for number in self._shown:
             tensor, told = self._graph.tensors[number], self._statistics[number]
-            match, kernel = self._matches.get(number), kernels.get(number)
+            match, kernel = self._matches.get(number), self._differences.get(number)
             place = self._slicer.made.get(number)
             yield TensorRow(
                 number=number,
@@ -235,6 +265,7 @@ class _Debugging:
                 reached=told.reached,
                 kernel_steps=kernel.steps if kernel else None,
                 kernel_db=kernel.ratio_db if kernel else None,
+                right_kernel=self._right_kernel(number),
             )
 
     def _input_name(self, number: int) -> str:
@@ -259,6 +290,17 @@ class _Debugging:
         tops = np.concatenate(self._tops) if self._tops else None
         order = np.argsort(-errors, kind="stable")[:WORST]
         return tuple(SampleRow(int(n), float(errors[n]), None if tops is None else bool(tops[n])) for n in order)
+
+
+def _kernel_sizes(graph: Subgraph) -> dict[int, int]:
+    """Return how many weights the kernel of each dense or convolutional op has, by the op's place."""
+    producers, found = producers_of(graph), {}
+    for place, op in enumerate(graph.ops):
+        wanted = KERNEL_INPUTS.get(op.name, ())
+        kernel = constant_behind(graph, producers, op, wanted[0]) if len(wanted) == 1 else None
+        if kernel is not None:
+            found[place] = kernel.elements
+    return found
 
 
 def _batch_of(slicer: Slicer) -> int:
@@ -288,4 +330,3 @@ def _on_grid(values: np.ndarray, tensor: StoredTensor) -> np.ndarray:
     stored = np.clip(np.rint(values.astype(np.float32) / step) + zero, limits.min, limits.max)
     real: np.ndarray = ((stored - zero) * step).astype(np.float32)
     return real
-

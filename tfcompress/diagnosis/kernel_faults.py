@@ -75,7 +75,9 @@ def ratio_db(reference: np.ndarray, other: np.ndarray) -> float:
     return 10 * math.log10(power / error) if power else -CAP_DB
 
 
-def kernel_differences(slicer: Slicer, given: Mapping[int, np.ndarray], run: Run) -> dict[int, KernelDifference]:
+def kernel_differences(
+    slicer: Slicer, given: Mapping[int, np.ndarray], run: Run
+) -> tuple[dict[int, KernelDifference], dict[int, np.ndarray]]:
     """Run every op alone, in XNNPACK and in the reference kernels.
 
     Args:
@@ -84,11 +86,12 @@ def kernel_differences(slicer: Slicer, given: Mapping[int, np.ndarray], run: Run
         run: runs a slice.
 
     Returns:
-        By the number of a tensor that an op gives.
+        By the number of a tensor that an op gives: how much the two differ; and, where that is more than rounding, what
+        XNNPACK gives.
     """
     part, ops = slicer.alone()
     if not ops:
-        return {}
+        return {}, {}
     plain, fast = (run(part, given, reference) for reference in (True, False))
     tensors = slicer.model.subgraphs[0].tensors
     found = {}
@@ -96,7 +99,7 @@ def kernel_differences(slicer: Slicer, given: Mapping[int, np.ndarray], run: Run
         scales = tensors[number].scales
         steps = float(np.abs(fast[number] - values).max()) / scales[0] if len(scales) == 1 else None
         found[number] = KernelDifference(steps, ratio_db(values, fast[number]))
-    return found
+    return found, {number: fast[number] for number, each in found.items() if each.wrong}
 
 
 def outputs_db(slicer: Slicer, given: Mapping[int, np.ndarray], run: Run, first: int = 0) -> float:

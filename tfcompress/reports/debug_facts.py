@@ -29,6 +29,8 @@ class TensorRow:
         kernel_steps: largest difference, in steps of the grid, of XNNPACK's op from the reference kernel's on the same
             inputs; None: no grid, or not measured.
         kernel_db: that difference against the values, in decibels; None: not measured.
+        right_kernel: where the two are far apart, which is near the float model: ``XNNPACK`` or ``reference``; empty: not
+            known, or they agree.
     """
 
     number: int
@@ -46,6 +48,7 @@ class TensorRow:
     reached: tuple[float, float] | None = None
     kernel_steps: float | None = None
     kernel_db: float | None = None
+    right_kernel: str = ""
 
     @property
     def label(self) -> str:

@@ -106,9 +106,7 @@ class Slicer:
             operator = self._operators[place]
             operators.append(operator.having(inputs=_integers(places)))
         outputs = {f"t{number}": number for place in chosen for number in self._graph.ops[place].outputs}
-        content = self._written(
-            tensors, operators, {name: new for name, (new, _) in inputs.items()}, outputs
-        )
+        content = self._written(tensors, operators, {name: new for name, (new, _) in inputs.items()}, outputs)
         return FileSlice(content, {name: old for name, (_, old) in inputs.items()}, outputs), tuple(chosen)
 
     def _fits_alone(self, number: int) -> bool:
