@@ -49,10 +49,11 @@ def _check_without_data(recipe: Recipe, *, qat: bool, is_object: bool) -> None:
             f"{name} trains the model, and needs data: give --data (an .npz with x_train, y_train, x_test, y_test, say)"
         )
         raise DataError(msg)
-    if recipe.export.needs_data and not qat and not any(stage.scheme for stage in recipe.stages):
+    data_free = recipe.export.quantize == "int8" and not recipe.export.needs_samples
+    if recipe.export.needs_data and not data_free and not qat and not any(stage.scheme for stage in recipe.stages):
         msg = (
             f"quantize {recipe.export.quantize!r} needs samples to calibrate activation ranges: give --data, "
-            "or use 'dynamic' or 'float16', which need none"
+            "or use 'int8' as it is, 'dynamic' or 'float16', which need none"
         )
         raise DataError(msg)
 

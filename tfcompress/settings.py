@@ -8,13 +8,23 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from tfcompress.errors import nearest
-from tfcompress.export_choices import CALIBRATORS, PACKINGS, RUNTIMES, default_packings
+from tfcompress.export_choices import AUTO, CALIBRATIONS, CORRECTIONS, PACKINGS, RUNTIMES, default_packings
 from tfcompress.keras_names import LOSSES, OPTIMIZERS
 from tfcompress.schema import check_fields, check_value, pick
 from tfcompress.stages.option import option
 
 Quantize = Literal["none", "dynamic", "float16", "int8", "int16x8"]
 IOType = Literal["auto", "float32", "int8", "uint8", "int16"]
+
+
+def _read_range(text: str) -> dict[str, tuple[float, ...]]:
+    """Read ``LOW,HIGH``."""
+    try:
+        low, high = map(float, text.split(","))
+    except ValueError:
+        msg = f"must be LOW,HIGH, two numbers with a comma between them (0,1), got {text!r}"
+        raise ValueError(msg) from None
+    return {"input_range": (low, high)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +46,14 @@ class Export:
         select_ops: allow TensorFlow (Flex) ops, which only the big runtime has.
         min_agreement_db: least signal-to-noise ratio between the Keras model's outputs and the file's, on real samples,
             in dB; None: the default of the scheme.
-        calibration: how an int8 file's ranges follow from the samples: ``minmax``, ``percentile``, ``mse``. All but
-            ``minmax`` rewrite the model by the rules of quantization-aware training, without training.
+        calibration: how an int8 file's ranges follow from the samples: ``minmax``, ``percentile``, ``mse``. The last
+            two rewrite the model by the rules of quantization-aware training, without training. ``auto`` tries several
+            ways, with corrections, and keeps what agrees best with float on samples that are held back; where *correct*
+            says what to do, and for other numbers than int8, it is ``minmax``.
+        correct: how the weights of an int8 file are prepared for rounding, without training: ``equalize``,
+            ``equalize-weights``, ``bias``, ``bias-once``.
+        input_range: least and largest value of the model's inputs, for int8 without data; empty: it follows from a
+            Rescaling that comes first.
         packings: passes over the finished bytes that change no number, each proven on the file: ``slim``.
         keep_names: packings keep the names of tensors inside the graph, which no runtime reads.
     """
@@ -78,8 +94,27 @@ class Export:
         metadata=option("Least agreement with the Keras model.", metavar="DB", default="by --quantize"),
     )
     calibration: str = field(
-        default="minmax",
-        metadata=option("How int8 ranges follow from the samples.", table=CALIBRATORS, needs="calibration"),
+        default=AUTO,
+        metadata=option("How int8 ranges follow from the samples.", table=CALIBRATIONS, needs="calibration"),
+    )
+    correct: tuple[str, ...] = field(
+        default=(),
+        metadata=option(
+            "Prepare the weights for rounding, without training.",
+            table=CORRECTIONS,
+            default="as --calibration auto finds best",
+            needs="calibration",
+        ),
+    )
+    input_range: tuple[float, ...] = field(
+        default=(),
+        metadata=option(
+            "Range of the inputs, for int8 without --data.",
+            metavar="LOW,HIGH",
+            default="0,255 where a Rescaling that comes first says so",
+            needs="no data",
+            read=_read_range,
+        ),
     )
     packings: tuple[str, ...] = field(
         default_factory=default_packings,
@@ -108,9 +143,11 @@ class Export:
 
     def _check_choices(self) -> None:
         """Check what goes by a table's names, and whether it would do anything."""
-        pick("export.calibration", CALIBRATORS, self.calibration)
-        chosen = self.calibration == "minmax" or self.quantize == "int8"
+        pick("export.calibration", CALIBRATIONS, self.calibration)
+        chosen = self.calibration in (AUTO, "minmax") or self.quantize == "int8"
         check_value("export.calibration", f"'minmax' with quantize {self.quantize!r}", self.calibration, ok=chosen)
+        self._check_corrections()
+        self._check_range()
         once = len(set(self.packings)) == len(self.packings)
         check_value("export.packings", "names, each at most once", self.packings, ok=once)
         useful = bool(self.packings) or not self.keep_names
@@ -120,6 +157,37 @@ class Export:
             for text in self.runtimes:
                 allowed = f"one of those that open {name!r} files ({', '.join(opens)})"
                 check_value("export.runtimes item", allowed, text, ok=_runtime_name(text) in opens)
+
+    def _check_corrections(self) -> None:
+        for name in self.correct:
+            pick("export.correct item", CORRECTIONS, name)
+        useful = not self.correct or self.quantize == "int8"
+        check_value("export.correct", f"empty with quantize {self.quantize!r}", self.correct, ok=useful)
+        families = [CORRECTIONS[name].family for name in self.correct]
+        once = len(set(families)) == len(families)
+        check_value("export.correct", "at most one of those that do the same", self.correct, ok=once)
+
+    def _check_range(self) -> None:
+        ends = self.input_range
+        rising = not ends or (len(ends) == 2 and -math.inf < ends[0] < ends[1] < math.inf)
+        check_value("export.input_range", "empty, or two numbers that rise", ends, ok=rising)
+        useful = not ends or self.quantize == "int8"
+        check_value("export.input_range", f"empty with quantize {self.quantize!r}", ends, ok=useful)
+
+    @property
+    def needs_samples(self) -> bool:
+        """Whether what was chosen for the numbers needs samples: without them an int8 file is data-free."""
+        return self.quantize == "int16x8" or self.calibration not in (AUTO, "minmax") or bool(self.correct)
+
+    @property
+    def calibrator(self) -> str:
+        """The calibrator that is used where nothing is tried: a line of the table."""
+        return "minmax" if self.calibration == AUTO else self.calibration
+
+    @property
+    def tries(self) -> bool:
+        """Whether several ways to int8 are tried, where the model was not trained for it."""
+        return self.quantize == "int8" and self.calibration == AUTO and not self.correct
 
     @property
     def io_dtype(self) -> str:

@@ -47,10 +47,18 @@ def packings_table() -> str:
 
 def calibrators_table() -> str:
     """Return the table of calibrators."""
-    from tfcompress.export_choices import CALIBRATORS
+    from tfcompress.export_choices import CALIBRATIONS
 
-    rows = [(f"`{name}`", found.about) for name, found in CALIBRATORS.items()]
+    rows = [(f"`{name}`", found.about) for name, found in CALIBRATIONS.items()]
     return _table(("`--calibration`", "the range of a tensor"), rows)
+
+
+def corrections_table() -> str:
+    """Return the table of corrections."""
+    from tfcompress.export_choices import CORRECTIONS
+
+    rows = [(f"`{name}`", found.about) for name, found in CORRECTIONS.items()]
+    return _table(("`--correct`", "what it does"), rows)
 
 
 def _names(kind: str) -> tuple[str, str]:
@@ -67,6 +75,7 @@ TABLES: dict[str, tuple[str, Callable[[], str]]] = {
     "short-stages": ("README.md", short_stages_table),
     "packings": ("docs/export.md", packings_table),
     "calibrators": ("docs/export.md", calibrators_table),
+    "corrections": ("docs/export.md", corrections_table),
 }
 """Name -> the file that it stands in, and what makes it."""
 

@@ -195,6 +195,10 @@ def _refuse_idle_flags(recipe: Recipe, flags: Mapping[str, Any]) -> None:
         "training": (bool(recipe.stages), "nothing is trained without a stage"),
         "calibration": (recipe.export.needs_data, "only --quantize int8 and int16x8 calibrate activations"),
         "data": (flags["data"] is not None, "there is no --data"),
+        "no data": (
+            flags["data"] is None and recipe.export.quantize == "int8",
+            "it is for --quantize int8 without --data",
+        ),
     }
     settings = [flag for kind in (Train, Export) for flag in flags_of(kind)]
     idle = {flag.key: there[flag.option.needs][1] for flag in settings if not there[flag.option.needs][0]}

@@ -11,6 +11,7 @@ from tfcompress.reports import wording
 from tfcompress.reports.measurements import EdgeRun
 from tfcompress.reports.report import Report
 from tfcompress.reports.sections import ratio
+from tfcompress.reports.trials import trial_sentences
 from tfcompress.tasks.figures import figure_kind
 from tfcompress.tasks.score import Figure, Score
 from tfcompress.tasks.task_table import TASKS, at_chance
@@ -236,6 +237,7 @@ def _packings(report: Report) -> Iterator[Finding]:
     found = report.result.verification
     if found.get("calibration"):
         yield Finding("ranges", f"chosen by {found['calibration']}")
+    yield from (Finding("ranges", text) for text in trial_sentences(found))
     for packing in found.get("packings") or ():
         if packing["dropped"]:
             yield Finding("bytes", f"{packing['name']} was left out: {packing['dropped']}", good=False)

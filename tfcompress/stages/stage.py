@@ -96,9 +96,10 @@ class Stage:
             allowed = f"{self.scheme!r} after this {self.kind} stage (it trains for {self.scheme})"
             check_value("export.quantize", allowed, recipe.export.quantize, ok=recipe.export.quantize == self.scheme)
             allowed = f"'minmax' after a {self.kind} stage, which trains with ranges of its own"
-            check_value(
-                "export.calibration", allowed, recipe.export.calibration, ok=recipe.export.calibration == "minmax"
-            )
+            calibrator = recipe.export.calibrator
+            check_value("export.calibration", allowed, recipe.export.calibration, ok=calibrator == "minmax")
+            allowed = f"empty after a {self.kind} stage, which trains with the rounding"
+            check_value("export.correct", allowed, recipe.export.correct, ok=not recipe.export.correct)
 
 
 class TrainingStage(Stage):
