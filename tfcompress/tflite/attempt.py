@@ -154,7 +154,7 @@ def converted(model: Any, request: Request) -> bytes:
     """
     with tempfile.TemporaryDirectory(prefix="tfcompress-") as scratch:
         lowered = lower(model, Path(scratch) / "model")
-        run = _Run(request.settings, request.converter, lowered, _draw(request, lowered))
+        run = ConversionRun(request.settings, request.converter, lowered, _draw(request, lowered))
         return run.alone()
 
 
