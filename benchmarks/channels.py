@@ -114,11 +114,11 @@ def recipes(epochs: int, learning_rate: float) -> dict[str, Recipe]:
 def training(model: Path, data: Path, output: Path, named: dict[str, Recipe], results: Results) -> str:
     """Return the table of one model trained by several recipes; the first one is what the others are compared with."""
     output.mkdir(parents=True, exist_ok=True)
-    figures = {}
-    for title, recipe in named.items():
-        path = output / f"{recipe.name}.toml"
+    paths = [output / f"{recipe.name}.toml" for recipe in named.values()]
+    for path, recipe in zip(paths, named.values(), strict=True):
         path.write_text(recipe.to_toml())
-        figures[title] = results.of(CHILD, "train", str(model), str(data), str(path), str(output / recipe.name))
+    found = results.of(CHILD, "train", *map(str, (model, data, output, *paths)))
+    figures = {title: found if "error" in found else found[recipe.name] for title, recipe in named.items()}
     good = {title: row for title, row in figures.items() if "error" not in row}
     speed = results.of(CHILD, "race", *(row["file"] for row in good.values()))
     speedups = dict(zip(good, speed.get("speedup", [None] * len(good)), strict=True))

@@ -1,7 +1,7 @@
 """One measurement of :mod:`benchmarks.channels`, in a process of its own: prints one line of JSON.
 
 python -m benchmarks.channels_child surgery MobileNetV2 0.5 FOLDER
-python -m benchmarks.channels_child train resnet8.keras cifar10.npz recipe.toml OUTPUT
+python -m benchmarks.channels_child train resnet8.keras cifar10.npz OUTPUT recipe.toml …
 python -m benchmarks.channels_child race unpruned.tflite pruned.tflite …
 """
 
@@ -71,21 +71,32 @@ def _backward(model: Any, size: int) -> float:
     return sum(map(bool, good)) / len(good)
 
 
-def train(model: str, data: str, recipe: str, output: str) -> dict[str, Any]:
-    """Run one recipe on a model and data."""
+def train(model: str, data: str, output: str, *recipes: str) -> dict[str, Any]:
+    """Run recipes on a model and data, one after the other on one workbench; by the recipe's name what came out."""
     import tfcompress as tfc
 
+    found: dict[str, Any] = {}
+    with tfc.Workbench(model, data) as bench:
+        bench.baseline  # noqa: B018 - made and scored before the first recipe's time begins
+        for path in map(Path, recipes):
+            try:
+                found[path.stem] = _trained(bench, path, Path(output) / path.stem)
+            except tfc.TfcompressError as error:
+                found[path.stem] = {"error": str(error)}
+    return found
+
+
+def _trained(bench: Any, recipe: Path, folder: Path) -> dict[str, Any]:
     started = time.perf_counter()
-    report = tfc.compress(model, recipe, data, output=output, force=True).report
+    report = bench.run(recipe, output=folder, force=True).report
     score, baseline = report.result.score, report.baseline
-    file = next(Path(output).glob("*.tflite"))
     return {
         "top1": None if score is None else score.main_figure.value,
         "size_bytes": report.result.size_bytes,
         "gzip_bytes": report.result.gzip_bytes,
         "float_top1": None if baseline is None or baseline.score is None else baseline.score.main_figure.value,
         "seconds": time.perf_counter() - started,
-        "file": str(file),
+        "file": str(folder / report.result.name),
         "notes": [note for note in report.warnings if note.startswith("channels")],
     }
 

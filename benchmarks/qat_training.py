@@ -163,15 +163,15 @@ def measured(model: Any, data: Data, budget: Budget) -> dict[str, Any]:
     job = tfc.attach(model, tfc.QAT(engine="native"), samples=samples)
     fit(job.model, data, budget.more_epochs, budget.more_rate, list(job.callbacks))
     int8 = tfc.Export(quantize="int8")
-    ptq = tfc.export(model, int8, data=samples)
-    files = {
-        "float": tfc.export(model),
-        "tuned": tfc.export(tuned),
-        "ptq": ptq,
-        "native": tfc.export(job.finish(), int8, data=samples, float_model=model),
-    }
+    with tfc.Workbench(model, samples) as bench:
+        files = {
+            "float": bench.export(model),
+            "tuned": bench.export(tuned),
+            "ptq": bench.export(model, int8),
+            "native": bench.export(job.finish(), int8),
+        }
     figures = {side: scored(file.content, data) for side, file in files.items()}
-    figures["ptq"]["rewritten"] = ptq.route == "calibrated by our rules"
+    figures["ptq"]["rewritten"] = files["ptq"].route == "calibrated by our rules"
     return {**figures, "samples": len(data["x_test"]), "notes": list(job.notes)}
 
 

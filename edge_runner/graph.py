@@ -34,6 +34,45 @@ class Buffer(NamedTuple):
     size_bytes: int
 
 
+class Numbers(NamedTuple):
+    """Where unsigned whole numbers lie in the file: *count* of *item_bytes* each."""
+
+    start: int
+    count: int
+    item_bytes: int
+
+
+@dataclass(frozen=True)
+class SparseAxis:
+    """One axis of a sparse constant, in the order in which its values are stored.
+
+    Attributes:
+        size: its extent, where all places are stored.
+        segments: where the places of each place of the axes before begin and end, as in compressed sparse rows; None:
+            all places are stored.
+        indices: the places that are stored.
+    """
+
+    size: int
+    segments: Numbers | None
+    indices: Numbers | None
+
+
+@dataclass(frozen=True)
+class SparseLayout:
+    """Where the values of a sparse constant belong.
+
+    Attributes:
+        order: axes of the tensor, then those within blocks, in the order of *axes*.
+        blocks: the axis of the tensor that each axis within blocks divides.
+        axes: how each is stored.
+    """
+
+    order: tuple[int, ...]
+    blocks: tuple[int, ...]
+    axes: tuple[SparseAxis, ...]
+
+
 @dataclass(frozen=True)
 class Quantization:
     """How a tensor's numbers stand for reals.
@@ -66,6 +105,7 @@ class FileTensor:
         sparse: its buffer holds only the non-zero values.
         external: its bytes lie in another file.
         quantization: of its numbers.
+        layout: where the values of a sparse one belong.
     """
 
     name: str
@@ -78,6 +118,7 @@ class FileTensor:
     sparse: bool
     external: bool
     quantization: Quantization
+    layout: SparseLayout | None = None
 
     @property
     def elements(self) -> int:
@@ -229,8 +270,6 @@ def _tensor(table: Table, number: int, buffers: tuple[Buffer, ...]) -> FileTenso
     if buffer >= max(len(buffers), 1):
         refuse(f"tensor {number} uses buffer {buffer}, and there are {len(buffers)}")
     sparsity = table.table(6)
-    if sparsity is not None:
-        _check_sparsity(sparsity)
     for variant in table.tables(9):
         variant.sound()
     return FileTensor(
@@ -244,6 +283,7 @@ def _tensor(table: Table, number: int, buffers: tuple[Buffer, ...]) -> FileTenso
         sparse=sparsity is not None,
         external=bool(table.number(10, "I")),
         quantization=_quantization(table.table(4)),
+        layout=None if sparsity is None else _layout(sparsity),
     )
 
 
@@ -259,14 +299,24 @@ def _quantization(table: Table | None) -> Quantization:
     return Quantization(table.reals(2), table.longs(3), table.number(6, "i"), blockwise)
 
 
-def _check_sparsity(table: Table) -> None:
-    table.vector(0, 4)
-    table.vector(1, 4)
-    for dimension in table.tables(2):
-        for kind_field in (2, 4):
-            kind, values = dimension.number(kind_field, "B"), dimension.table(kind_field + 1)
-            if values is not None:
-                values.vector(0, _SPARSE_ITEM_BYTES.get(kind, 1))
+def _layout(table: Table) -> SparseLayout:
+    axes = []
+    for axis in table.tables(2):
+        segments, indices = (_sparse_numbers(axis, kind) for kind in (2, 4))
+        axes.append(SparseAxis(axis.number(1, "i"), segments, indices) if axis.number(0, "b") else _dense(axis))
+    return SparseLayout(table.numbers(0), table.numbers(1), tuple(axes))
+
+
+def _dense(axis: Table) -> SparseAxis:
+    return SparseAxis(axis.number(1, "i"), None, None)
+
+
+def _sparse_numbers(axis: Table, kind_field: int) -> Numbers | None:
+    kind, values = axis.number(kind_field, "B"), axis.table(kind_field + 1)
+    if values is None:
+        return None
+    size = _SPARSE_ITEM_BYTES.get(kind, 1)
+    return Numbers(*values.vector(0, size), size)
 
 
 def _operator(table: Table, number: int, codes: list[_Code]) -> Operator:

@@ -20,16 +20,18 @@ def test_a_kernel_is_found_again_by_its_size_whatever_its_shape() -> None:
 
 
 def stored_sparse(values: int | None) -> KernelFacts:
-    return KernelFacts("k", "FULLY_CONNECTED", (12,), "float32", 1, 0.6, values, None, sparse=True)
+    return KernelFacts("k", "FULLY_CONNECTED", (12,), "float32", 1, 0.6, 99, values, sparse=True)
 
 
-def test_values_of_a_kernel_that_is_stored_sparse_are_counted_over_the_whole_of_it() -> None:
+def test_values_within_each_channel_of_a_kernel_that_is_stored_sparse_are_counted() -> None:
     assert check_file([FOUR, HALF], [stored_sparse(4)]) == []
+    with pytest.raises(ContractError, match="must keep distinct values 4 in dense"):
+        check_file([FOUR], [stored_sparse(5)])
 
 
-def test_values_that_may_be_few_within_each_channel_of_a_sparse_kernel_are_told_of() -> None:
-    told = ["distinct values of dense were checked in Keras only: these kernels are stored sparse"]
-    assert check_file([FOUR], [stored_sparse(9)]) == told
+def test_a_sparse_kernel_whose_layout_cannot_be_read_is_told_of() -> None:
+    told = ["distinct values of dense were checked in Keras only: where their values are stored is not told"]
+    assert check_file([FOUR], [stored_sparse(None)]) == told
 
 
 def test_a_kernel_that_the_converter_cut_up_is_told_of() -> None:

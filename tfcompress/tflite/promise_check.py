@@ -26,8 +26,8 @@ def check_file(promises: Sequence[Promise], kernels: Iterable[KernelFacts]) -> l
 
     Returns:
         A note for each size that the file has not: those kernels were cut up by the converter (recurrent layers' are),
-        and their promise was checked in Keras only. The same where kernels that are stored sparse have more values in
-        all than were promised within a channel: which value is in which channel is not read.
+        and their promise was checked in Keras only. The same where the layout of a kernel that is stored sparse cannot
+        be read.
 
     Raises:
         ContractError: naming the layers and what the file has.
@@ -42,8 +42,8 @@ def check_file(promises: Sequence[Promise], kernels: Iterable[KernelFacts]) -> l
         layers = ", ".join(p.layer for p in promises if (p.what, p.asked, p.elements) == (what, asked, elements))
         if len(got) < count:
             notes.append(f"{what} of {layers} was checked in Keras only: the converter cut these kernels up")
-        elif len(kept) < count and what == "distinct values" and any(kernel.sparse for kernel in alike):
-            notes.append(f"{what} of {layers} were checked in Keras only: these kernels are stored sparse")
+        elif len(kept) < count and what == "distinct values" and None in got:
+            notes.append(f"{what} of {layers} were checked in Keras only: where their values are stored is not told")
         elif len(kept) < count:
             has = ", ".join("?" if value is None else f"{value:.6g}" for value in got)
             msg = f"the file must keep {what} {asked:g} in {layers} ({elements:,} weights each), it has {has}"
@@ -58,6 +58,4 @@ def _keeps(what: str, value: float, asked: float) -> bool:
 def _measured(what: str, kernel: KernelFacts) -> float | None:
     if what == "sparsity":
         return kernel.zeros
-    if kernel.distinct_per_channel is None and kernel.sparse:
-        return kernel.distinct  # of the whole kernel: no channel has more
     return kernel.distinct_per_channel

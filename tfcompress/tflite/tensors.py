@@ -6,11 +6,26 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from edge_runner.graph import FileSubgraph, FileTensor, Graph, Operator
+from edge_runner.graph import FileSubgraph, FileTensor, Graph, Numbers, Operator, SparseLayout
 from edge_runner.opnames import ELEMENT_BITS
 
 BITS = {kind.lower(): bits for kind, bits in ELEMENT_BITS.items() if bits}
 """Bits an element takes, of the types that have a size."""
+
+
+@dataclass(frozen=True)
+class StoredLayout:
+    """A :class:`edge_runner.graph.SparseLayout` with its numbers.
+
+    Attributes:
+        order: axes of the tensor, then those within blocks, in the order in which they are stored.
+        blocks: the axis of the tensor that each axis within blocks divides.
+        axes: for each, its extent where all places are stored; else the segments and the indices of those that are.
+    """
+
+    order: tuple[int, ...]
+    blocks: tuple[int, ...]
+    axes: tuple[int | tuple[np.ndarray, np.ndarray], ...]
 
 
 @dataclass(frozen=True)
@@ -31,6 +46,7 @@ class StoredTensor:
         data: bytes stored for it (shape (bytes,), uint8, a view into the file); empty for what is computed.
         variable: keeps its value from one run to the next.
         sparse: stored in TFLite's sparse encoding.
+        layout: where its values belong then.
     """
 
     index: int
@@ -45,6 +61,7 @@ class StoredTensor:
     data: np.ndarray = field(repr=False, compare=False)
     variable: bool
     sparse: bool
+    layout: StoredLayout | None = field(default=None, repr=False, compare=False)
 
     @property
     def elements(self) -> int:
@@ -83,15 +100,15 @@ def with_values(graph: Graph, content: bytes) -> tuple[Subgraph, ...]:
     """
     file = np.frombuffer(content, np.uint8)
     buffers = [file[start : start + size] for start, size in graph.buffers] or [file[:0]]
-    return tuple(_subgraph(subgraph, buffers) for subgraph in graph.subgraphs)
+    return tuple(_subgraph(subgraph, buffers, file) for subgraph in graph.subgraphs)
 
 
-def _subgraph(subgraph: FileSubgraph, buffers: list[np.ndarray]) -> Subgraph:
-    tensors = tuple(_tensor(index, tensor, buffers) for index, tensor in enumerate(subgraph.tensors))
+def _subgraph(subgraph: FileSubgraph, buffers: list[np.ndarray], file: np.ndarray) -> Subgraph:
+    tensors = tuple(_tensor(index, tensor, buffers, file) for index, tensor in enumerate(subgraph.tensors))
     return Subgraph(tensors, subgraph.operators, subgraph.inputs, subgraph.outputs)
 
 
-def _tensor(index: int, tensor: FileTensor, buffers: list[np.ndarray]) -> StoredTensor:
+def _tensor(index: int, tensor: FileTensor, buffers: list[np.ndarray], file: np.ndarray) -> StoredTensor:
     scales, points = tuple(tensor.quantization.scales), tuple(tensor.quantization.zero_points)
     return StoredTensor(
         index=index,
@@ -106,4 +123,19 @@ def _tensor(index: int, tensor: FileTensor, buffers: list[np.ndarray]) -> Stored
         data=buffers[tensor.buffer],
         variable=tensor.is_variable,
         sparse=tensor.sparse,
+        layout=None if tensor.layout is None else _stored_layout(tensor.layout, file),
+    )
+
+
+def _stored_layout(layout: SparseLayout, file: np.ndarray) -> StoredLayout:
+    def read(numbers: Numbers | None) -> np.ndarray:
+        start, count, size = numbers or (0, 0, 1)
+        return file[start : start + count * size].view(f"<u{size}").astype(np.int64)
+
+    return StoredLayout(
+        layout.order,
+        layout.blocks,
+        tuple(
+            axis.size if axis.segments is None else (read(axis.segments), read(axis.indices)) for axis in layout.axes
+        ),
     )

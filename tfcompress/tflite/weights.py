@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge_runner.graph import Operator
+from tfcompress.tflite.sparse_layout import dense_values
 from tfcompress.tflite.tensors import BITS, StoredTensor, Subgraph
 
 KERNEL_INPUTS: dict[str, tuple[int, ...]] = {
@@ -61,7 +62,8 @@ class KernelFacts:
         size_bytes: bytes stored for it.
         zeros: fraction of its elements that stand for 0.0.
         distinct: different stored values in the whole kernel; None: not counted (sparse encoding of a packed type).
-        distinct_per_channel: the most different values in one output channel; None: not counted (sparse encoding).
+        distinct_per_channel: the most different values in one output channel; None: not known (a sparse encoding whose
+            places make no sense).
         sparse: stored in TFLite's sparse encoding.
         entropy_bytes: the fewest bytes in which a code that treats every stored value alike can hold them (Shannon
             1948: elements times the entropy of the values' frequencies); None where the values are not known.
@@ -160,8 +162,8 @@ def _facts(kernel: Kernel) -> KernelFacts:
             left_out = tensor.elements - len(values)
             counts = np.append(counts[found != 0], counts[found == 0].sum() + left_out)
         distinct, entropy = len(counts), _entropy_bytes(counts[counts > 0])
-        if not tensor.sparse:
-            per_channel = _most_per_channel(values.reshape(tensor.shape), kernel.axis)
+        whole = dense_values(tensor, values) if tensor.sparse else values.reshape(tensor.shape)
+        per_channel = None if whole is None else _most_per_channel(whole, kernel.axis)
     return KernelFacts(
         tensor.name,
         kernel.op,
