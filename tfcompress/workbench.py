@@ -478,4 +478,4 @@ def evaluate_file(content: bytes | Path, data: BoundData, title: str, progress: 
 
     split = data.need_test()
     with InterpreterProcess(content) as interpreter, progress.task(title, split.size) as task:
-        return evaluate(interpreter.run, split, data.tasks, labelling=data.dataset.labelling, progress_task=task)
+        return evaluate(interpreter.run, split, data.tasks, **data.figures, progress_task=task)
