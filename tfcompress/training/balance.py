@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tfcompress.data.splits import TableSplit
+
 if TYPE_CHECKING:
     from tfcompress.data.bound import BoundData
     from tfcompress.data.labels import LabelCoder
@@ -45,7 +47,7 @@ def _is_counted(coder: LabelCoder) -> bool:
 
 
 def _labels(split: BoundSplit) -> Iterator[Any]:
-    if hasattr(split, "table"):
+    if isinstance(split, TableSplit):
         yield from split.labels(_BATCH)
         return
     for _, labels in split.batches(_BATCH):
@@ -54,7 +56,8 @@ def _labels(split: BoundSplit) -> Iterator[Any]:
 
 def _counted(labels: np.ndarray, classes: int) -> np.ndarray:
     if are_shared(labels, classes):
-        return labels.reshape(-1, classes).sum(axis=0, dtype=np.float64)
+        shared: np.ndarray = labels.reshape(-1, classes).sum(axis=0, dtype=np.float64)
+        return shared
     numbers = labels.reshape(-1).astype(np.int64)
     return np.bincount(numbers[(numbers >= 0) & (numbers < classes)], minlength=classes).astype(np.float64)
 

@@ -76,7 +76,8 @@ class _KeptByKeras2:
                 if epoch + 1 >= self.params["epochs"] or self.model.stop_training:
                     return
                 kept.folder.mkdir(parents=True, exist_ok=True)
-                np.savez(kept._beside(epoch + 1), **kept.best.state())
+                state: dict[str, Any] = dict(kept.best.state())
+                np.savez(kept._beside(epoch + 1), **state)
                 super().on_epoch_end(epoch, logs)
                 for older in set(kept.folder.glob("*.best.npz")) - {kept._beside(epoch + 1)}:
                     older.unlink()

@@ -138,6 +138,7 @@ def samples_of(data: BoundData, teacher: Any, count: int, seed: int) -> tuple[di
 
 def _answers(kind: str, outputs: np.ndarray) -> np.ndarray | None:
     if kind in ("softmax", "logits"):
-        return outputs.argmax(axis=-1).astype(np.int32)
+        classes: np.ndarray = outputs.argmax(axis=-1).astype(np.int32)
+        return classes
     threshold = {"sigmoid": 0.5, "binary logits": 0.0}.get(kind)
     return None if threshold is None else (outputs > threshold).astype(np.float32)
