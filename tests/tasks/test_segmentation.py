@@ -42,7 +42,7 @@ class TestOneHot(TestMaps):
 
 class TestMasks(TestMaps):
     shape = (4, 5, 1)
-    taught = "binary logits"
+    teaching = "binary logits"
 
     def stored(self, rng: np.random.Generator, count: int) -> np.ndarray:
         return rng.choice([0, 1, 255], (count, 4, 5), p=[0.6, 0.3, 0.1])
@@ -58,7 +58,7 @@ def encoded(y: Any, shape: tuple[int, ...], task: Any = SEGMENTATION) -> np.ndar
 
 
 def test_classes_are_none_of_its_business_where_there_are_no_planes() -> None:
-    assert task_of(np.zeros((3, 7)), (7, 4)) is TASKS["classification"]
+    assert task_of(np.zeros((3, 7)), (7, 4)) is TASKS["tokens"]
     assert task_of(np.zeros((3, 1, 1)), (1, 1, 4)) is TASKS["classification"]
     assert task_of(np.full((3, 4, 5), 0.5), (4, 5, 1)) is TASKS["regression"]
 

@@ -90,9 +90,18 @@ def _labelled(y: np.ndarray) -> np.ndarray:
     return y[good] if good.any() else y
 
 
-def unlabelled_tasks(labelling: Labelling, signature: Signature) -> dict[str, Task]:
-    """Return the task of each output for which the user said one that needs no labels, by name."""
-    said = {spec.name: task_table.said_task(labelling, spec.name) for spec in signature.outputs}
+def unlabelled_tasks(
+    labelling: Labelling, signature: Signature, coders: Mapping[str, Mapping[str, LabelCoder]]
+) -> dict[str, Task]:
+    """Return the task of each output that may come without labels, by name: a task that needs none.
+
+    Args:
+        labelling: what the user said.
+        signature: the model's.
+        coders: by split and output; labels of one split tell what an output is in all.
+    """
+    told = {name: coder.task for split in coders.values() for name, coder in split.items()}
+    said = {spec.name: task_table.said_task(labelling, spec.name) or told.get(spec.name) for spec in signature.outputs}
     return {name: task for name, task in said.items() if task is not None and not task.needs_labels}
 
 

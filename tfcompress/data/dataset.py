@@ -99,7 +99,7 @@ class Dataset:
         opened = {name: self._opened(raw, signature) for name, raw in self.splits.items()}
         check_labelling(self.labelling, signature)
         coders = coders_for({name: (split.adapter, labels) for name, (split, labels) in opened.items()}, self.labelling)
-        unlabelled = unlabelled_tasks(self.labelling, signature)
+        unlabelled = unlabelled_tasks(self.labelling, signature, coders)
         bound = {name: _coded(name, split, coders[name], unlabelled) for name, (split, _) in opened.items()}
         note = ""
         if ALL in bound and holdout is None:

@@ -58,8 +58,8 @@ def task_of(
 ) -> Task | None:
     """Return the task that labels and model tell, as the user wants it; None where labels fit none.
 
-    Of several that labels fit, it is the first that the loss trains which the model was compiled with; else the first
-    whose outputs may end in the activation that the model ends in; else the first.
+    Of several that labels fit, it is the first whose outputs are such as the loss trains that the model was compiled
+    with; else the first whose outputs may end in the activation that the model ends in; else the first.
 
     Args:
         y: some labels as stored, numbers, shape (samples, ...).
@@ -70,7 +70,7 @@ def task_of(
     """
     fitting = fitting_tasks(y, shape, inputs, labelling)
     loss, activation = traits.telling_loss, traits.activation
-    if loss is not None and (trained := [task for task in fitting if task.trained_by(loss)]):
+    if loss is not None and (trained := [task for task in fitting if task.teaching == trained_by(loss).teaching]):
         return trained[0]
     return next((task for task in fitting if activation not in task.unlike), fitting[0] if fitting else None)
 
