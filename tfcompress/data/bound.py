@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -103,6 +103,14 @@ class BoundData:
                 what = ", ".join(dict.fromkeys(spec.traits.unknown))
                 lines.append(f"output {spec.name!r} was compiled with {what}, not used here; see --loss and --metric")
         return lines
+
+    def with_tasks(self, tasks: Mapping[str, Task]) -> BoundData:
+        """Return the same with other tasks for some outputs, by name; what a pass over the data found stays known."""
+        splits = {name: replace(split, adapter=split.adapter.with_tasks(tasks)) for name, split in self.splits.items()}
+        found = replace(self, **{name: splits.get(name) for name in ("train", "test", "val")})
+        if "findings" in vars(self):
+            vars(found)["findings"] = self.findings
+        return found
 
     @property
     def classes(self) -> int | None:
@@ -221,6 +229,7 @@ class BoundData:
             "samples": {name: split.size for name, split in self.splits.items()},
             "preprocessing": self.dataset.preprocessing.to_dict(),
             "tasks": {name: task.name for name, task in self.tasks.items()},
+            "task_options": {name: options for name, task in self.tasks.items() if (options := task.options())},
             "classes": self.classes,
             "labels": list(self.dataset.labels),
             "holdout": self.holdout or None,

@@ -239,6 +239,20 @@ class Task(ABC):
         """Return the metrics that go into the training history; see :meth:`loss`."""
         return []
 
+    @property
+    def tunes(self) -> bool:
+        """Whether :meth:`tuned` would find something that is not known yet."""
+        return False
+
+    def tuned(self, outputs: np.ndarray, labels: np.ndarray) -> Task:
+        """Return the task with what scoring learns from the training split; the default learns nothing.
+
+        Args:
+            outputs: the float model's, (samples, ...).
+            labels: in the task's one form, of the same samples.
+        """
+        return self
+
     @abstractmethod
     def scorer(self) -> Scorer:
         """Return what adds up a score."""
