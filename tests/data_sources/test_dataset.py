@@ -82,7 +82,7 @@ def test_one_class_missing_is_a_warning_for_evaluation_and_an_error_for_training
 def test_unnamed_data_is_divided_or_all_of_it_is_for_testing() -> None:
     given = (np.zeros((10, 4)), np.arange(10) % 3)
     divided = bound(given, holdout=0.3, seed=5)
-    assert (divided.need_test().size, divided.holdout) == (3, "30 % of 'all' held out by seed 5")
+    assert (divided.need_test().size, divided.holdout) == (3, "30 % of 'all' held out by seed 5, of each class alike")
     whole = bound(given, holdout=None)
     assert (whole.train, whole.need_test().size, whole.holdout) == (None, 10, "")
     assert whole.need_test().name == "test"

@@ -13,6 +13,7 @@ import numpy as np
 from tfcompress.data import lint, runner_file
 from tfcompress.data.class_names import first_names
 from tfcompress.data.coding import metrics_of
+from tfcompress.data.duplicates import Duplicates, duplicates
 from tfcompress.data.labels import LabelCoder
 from tfcompress.data.runner_file import MOST_BYTES
 from tfcompress.data.splits import BoundSplit, Split
@@ -201,6 +202,11 @@ class BoundData:
             )
         return found
 
+    @cached_property
+    def duplicates(self) -> Duplicates | None:
+        """Test samples that training has seen; None where there are none, or one of the splits is missing."""
+        return None if self.train is None or self.test is None else duplicates(self.train, self.test)
+
     def lint(self) -> list[str]:
         """Check every label, and every input that could hold NaN, in one pass; return warnings.
 
@@ -210,13 +216,17 @@ class BoundData:
         Raises:
             DataError: zero samples, wrong shapes or dtypes, NaN or Inf, labels as text or out of range.
         """
+        told = dict.fromkeys(line for split in self.splits.values() for line in split.told.warnings)
         warnings = [
             *self.dataset.warnings,
+            *told,
             *self.left_out,
             *self.findings.warnings,
             *self.findings.missing_classes.values(),
             *(self.choices if any(coder.decided for coder in self.coders.values()) else ()),
         ]
+        if self.duplicates is not None:
+            warnings.append(self.duplicates.warning)
         if self.train is None:
             warnings.append(f"no training split: representative samples come from {self.representative_split.name!r}")
         return warnings
@@ -246,7 +256,8 @@ class BoundData:
     def notes(self) -> list[str]:
         """What was done to make the data fit beyond preprocessing: an axis added, an input ignored."""
         split = self.representative_split
-        return [*self.dataset.remarks, *split.adapter.notes(next(split.pieces(1)).x), *self.choices]
+        told = dict.fromkeys(line for each in self.splits.values() for line in each.told.notes)
+        return [*self.dataset.remarks, *told, *split.adapter.notes(next(split.pieces(1)).x), *self.choices]
 
     def write_for_runner(
         self,
