@@ -93,7 +93,7 @@ def infer_labels(
     if task is None:
         msg = (
             f"data: {where} has shape {y.shape[1:]} for each sample, the model's output {output.name!r} has "
-            f"{output.shape}; give {task_table.allowed(output.shape)}"
+            f"{output.shape}; give {task_table.allowed(output.shape, shapes)}"
         )
         raise DataError(msg)
     first = task_table.task_of(y, output.shape, shapes, labelling)

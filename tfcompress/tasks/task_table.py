@@ -154,9 +154,10 @@ def said_without_labels(labelling: Labelling) -> bool:
     return any(not named_task(name).needs_labels for name in labelling.by_output.values())
 
 
-def allowed(shape: Shape) -> str:
-    """Return which labels an output of this shape takes, in words."""
-    return " or ".join(words for task in TASKS.values() if (words := task.allowed(shape)))
+def allowed(shape: Shape, inputs: Mapping[str, Shape] = NO_SHAPES) -> str:
+    """Return which labels an output of this shape takes beside such inputs, in words."""
+    suiting = (task for task in TASKS.values() if task.suits(inputs, shape))
+    return " or ".join(words for task in suiting if (words := task.allowed(shape)))
 
 
 def trained_by(loss: str) -> Task:
