@@ -70,7 +70,7 @@ def task_of(
     """
     fitting = fitting_tasks(y, shape, inputs, labelling)
     loss, activation = traits.telling_loss, traits.activation
-    if loss is not None and (trained := [task for task in fitting if task.teaching == trained_by(loss).teaching]):
+    if loss is not None and (trained := [task for task in fitting if task.compiled_with(loss)]):
         return trained[0]
     return next((task for task in fitting if activation not in task.unlike), fitting[0] if fitting else None)
 
