@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+TASK_FLAGS = ("task", "metric", "main_metric", "main_output", "ignore_label", "windows_of")
+
 READING_FLAGS = ("label", "features", "classes", "window", "stride", "group", "vocabulary", "skip_corrupt")
 """Options of :func:`tfcompress.load_data` that are called as its arguments are."""
-
-TASK_FLAGS = ("task", "metric", "main_metric", "main_output", "ignore_label", "windows_of")
 
 DATA_FLAGS = ("data", *READING_FLAGS, "scale", "mean", "std", "preprocess", *TASK_FLAGS)
 
@@ -228,14 +228,7 @@ def refuse_lonely_flags(flags: Mapping[str, Any]) -> None:
 
 
 def open_data(
-    *,
-    data: str,
-    scale: str | None,
-    mean: str | None,
-    std: str | None,
-    preprocess: str | None,
-    metric: tuple[str, ...] = (),
-    **reading: Any,
+    *, data: str, scale: str | None, mean: str | None, std: str | None, preprocess: str | None, **reading: Any
 ) -> Dataset:
     """Open the data that the options name.
 
@@ -245,8 +238,7 @@ def open_data(
         mean: as typed.
         std: as typed.
         preprocess: ``module:function``.
-        metric: as typed, once or more.
-        reading: the options of :data:`READING_FLAGS` and, but for the metrics, :data:`TASK_FLAGS`.
+        reading: the options of :data:`READING_FLAGS` and :data:`TASK_FLAGS`.
 
     Raises:
         UsageError: invalid preprocessing, or a task or metric that there is not.
@@ -261,4 +253,5 @@ def open_data(
         std=() if std is None else parse_numbers(std, "--std"),
         function=preprocess or "",
     )
-    return load_data(data, preprocessing=steps, metrics=metric, **reading)
+    named = {name: reading[name] for name in (*READING_FLAGS, *TASK_FLAGS)}
+    return load_data(data, preprocessing=steps, metrics=named.pop("metric"), **named)

@@ -12,11 +12,13 @@ import numpy as np
 
 from tfcompress.data import lint, runner_file
 from tfcompress.data.class_names import first_names
+from tfcompress.data.coding import metrics_of
 from tfcompress.data.duplicates import Duplicates, duplicates
 from tfcompress.data.labels import LabelCoder
 from tfcompress.data.runner_file import MOST_BYTES
 from tfcompress.data.splits import BoundSplit, Split
 from tfcompress.errors import DataError
+from tfcompress.tasks.metric import Metric
 from tfcompress.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -81,6 +83,27 @@ class BoundData:
             found = {**split.adapter.unlabelled, **found, **split.adapter.tasks}
         order = [self.dataset.labelling.main_output, *(spec.name for spec in self.signature.outputs)]
         return {name: found[name] for name in order if name in found}
+
+    @cached_property
+    def metrics(self) -> dict[str, list[Metric]]:
+        """The figures besides its task's own of each scored output, by name."""
+        return metrics_of(self.dataset.labelling, self)
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        """What :func:`tfcompress.evaluate.scoring.evaluate` takes to score by, beside the tasks."""
+        return {"metrics": self.metrics, "main_metric": self.dataset.labelling.main_metric}
+
+    @cached_property
+    def choices(self) -> list[str]:
+        """A line for each output whose task nobody said: which was chosen and by what, and how to choose otherwise."""
+        chosen = [f"output {name!r} is of task {c.task.name}, by {c.why}" for name, c in self.coders.items() if c.why]
+        lines = [f"{line}; choose otherwise by --task" for line in chosen]
+        for spec in self.signature.outputs:
+            if spec.traits.unknown:
+                what = ", ".join(dict.fromkeys(spec.traits.unknown))
+                lines.append(f"output {spec.name!r} was compiled with {what}, not used here; see --loss and --metric")
+        return lines
 
     def with_tasks(self, tasks: Mapping[str, Task]) -> BoundData:
         """Return the same with other tasks for some outputs, by name; what a pass over the data found stays known."""
@@ -200,6 +223,7 @@ class BoundData:
             *self.left_out,
             *self.findings.warnings,
             *self.findings.missing_classes.values(),
+            *(self.choices if any(coder.decided for coder in self.coders.values()) else ()),
         ]
         if self.duplicates is not None:
             warnings.append(self.duplicates.warning)
@@ -233,7 +257,7 @@ class BoundData:
         """What was done to make the data fit beyond preprocessing: an axis added, an input ignored."""
         split = self.representative_split
         told = dict.fromkeys(line for each in self.splits.values() for line in each.told.notes)
-        return [*self.dataset.remarks, *told, *split.adapter.notes(next(split.pieces(1)).x)]
+        return [*self.dataset.remarks, *told, *split.adapter.notes(next(split.pieces(1)).x), *self.choices]
 
     def write_for_runner(
         self,
