@@ -47,10 +47,11 @@ def trained(problem: Problem, folder: Path) -> None:
     problem.model.save(folder / "model.keras")
 
 
-def exported(folder: Path, way: str, flags: Sequence[str]) -> tuple[list[str], dict[str, Any], float]:
+def exported(folder: Path, way: str, problem: Problem) -> tuple[list[str], dict[str, Any], float]:
     """Export by the command line; return the command as one types it, the report, and the seconds it took."""
     name = way.replace(" ", "-")
-    typed = ["tfcompress", "export", "model.keras", "--data", "data.npz", *flags, *WAYS[way]]
+    training = problem.training if "--epochs" in WAYS[way] else ()
+    typed = ["tfcompress", "export", "model.keras", "--data", "data.npz", *problem.flags, *WAYS[way], *training]
     command = [sys.executable, "-m", *typed, "--output", name, "--force"]
     begin = time.perf_counter()
     done = subprocess.run(command, cwd=folder, check=False, capture_output=True, text=True)
@@ -103,7 +104,7 @@ def _measured(task: str, source: Path, folder: Path) -> str:
         trained(problem, folder)
     rows = []
     for way in WAYS:
-        typed, report, seconds = exported(folder, way, problem.flags)
+        typed, report, seconds = exported(folder, way, problem)
         rows.append(row(task, way, typed, report))
         print(" | ".join(rows[-1]), f"{seconds:.0f} s", file=sys.stderr)
     head = ("task", "file", "main figure", "size", "agreement with Keras", "command")
