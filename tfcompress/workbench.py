@@ -347,6 +347,7 @@ class Workbench:
         for note in (*tflite.notes, *_promises_kept(trained, tflite)):
             run.warn(note)
         scores = self._scores(run, baseline, tflite)
+        likeness = None if scores or baseline is None else self._likeness(run, baseline, tflite)
         made = output.report(
             recipe=recipe,
             loaded=run.loaded,
@@ -356,6 +357,7 @@ class Workbench:
             baseline=None if baseline is None else output.FloatFile(baseline, scores.get("float")),
             tflite=tflite,
             scores=scores,
+            likeness=likeness,
             wall_seconds=run.wall_seconds,
             notes=run.warnings,
         )
@@ -416,6 +418,16 @@ class Workbench:
                 found["float"] = self._float_score(baseline, select_ops=run.recipe.export.select_ops, train=train)
             found["result"] = self._scored(tflite.content, train, "result")
         return {name: score for name, score in found.items() if score is not None}
+
+    def _likeness(self, run: Run, baseline: bytes, tflite: TFLiteModel) -> dict[str, Any] | None:
+        """Compare the result with the float file where there are samples, and no labels to score by."""
+        if run.data is None:
+            return None
+        from tfcompress.tflite.likeness import likeness_to_float
+
+        with run.phase("evaluate"):
+            seed = run.recipe.train.seed
+            return likeness_to_float(baseline, tflite.content, run.data, seed=seed, progress=run.progress)
 
 
 def compress(
