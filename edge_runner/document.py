@@ -18,7 +18,7 @@ from typing import Any
 from edge_runner import arena, environment, flatbuffer, graph, summary, wording
 from edge_runner.arguments import Options
 
-FORMAT = 2
+FORMAT = 3
 """Number of the format. A key that is added, removed or changes its meaning makes a new number.
 
 History:
@@ -28,6 +28,8 @@ History:
        ``allocate_ns``, ``first_ns`` and ``warmup_runs``) and ``blocks`` says of each turn which; comparisons of speed
        and of accuracy, windows, pre- and postprocessing, throughput, time by op, what the delegate took, the planned
        arena, an interval of the energy, heat; of scores the confusion, IoU and area under the curve; of files the ops.
+    3: a score has, beside the keys of format 2, those figures of its task that were measured, by the names of
+       ``tfcompress.tasks.figures.FIGURES``.
 """
 NOT_ASKED = "not asked for; --energy measures it where something measures power"
 _SCORE = ("task", "samples", "top1", "top1_low", "top1_high", "top5", "mae", "rmse", "threshold", "per_class")

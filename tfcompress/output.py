@@ -78,11 +78,15 @@ def report(
     baseline: FloatFile | None,
     tflite: TFLiteModel,
     scores: Mapping[str, Evaluation],
-    likeness: Mapping[str, Any] | None,
     wall_seconds: Mapping[str, float],
     notes: Sequence[str],
 ) -> reports.Report:
-    """Put the report together."""
+    """Put the report together; without scores the result is compared with the float file, where there are samples."""
+    likeness = None
+    if data is not None and baseline is not None and not scores:
+        from tfcompress.tflite.likeness import likeness_to_float
+
+        likeness = likeness_to_float(baseline.content, tflite.content, data, seed=recipe.train.seed)
     before = None if baseline is None else _baseline(baseline)
     after = _result(recipe, loaded, trained, tflite, scores.get("result"), likeness)
     return reports.Report(

@@ -336,18 +336,18 @@ class Workbench:
 
     def _finished(self, run: Run, folder: Path | None, test_samples: int | None = None) -> Result:
         """Do the line from the loaded model to the report."""
-        recipe, data = run.recipe, run.data
+        recipe = run.recipe
         baseline = self._baseline_of(run)
         trained = self._trained(run, folder)
         model = run.loaded.native if trained is None else trained.model
         with run.phase("export"):
             size = None if baseline is None else len(baseline)
-            about = output.metadata(recipe, data)
-            tflite = self._exported(model, recipe.export, data, size, recipe.train.seed, about)
+            about = output.metadata(recipe, run.data)
+            tflite = self._exported(model, recipe.export, run.data, size, recipe.train.seed, about)
         for note in (*tflite.notes, *_promises_kept(trained, tflite)):
             run.warn(note)
-        scores = self._scores(run, baseline, tflite)
-        likeness = None if scores or baseline is None else self._likeness(run, baseline, tflite)
+        self._tune(run, tflite.content if baseline is None else baseline)
+        scores, data = self._scores(run, baseline, tflite), run.data
         made = output.report(
             recipe=recipe,
             loaded=run.loaded,
@@ -357,7 +357,6 @@ class Workbench:
             baseline=None if baseline is None else output.FloatFile(baseline, scores.get("float")),
             tflite=tflite,
             scores=scores,
-            likeness=likeness,
             wall_seconds=run.wall_seconds,
             notes=run.warnings,
         )
@@ -408,6 +407,24 @@ class Workbench:
             save(trained.model, folder, "trained")
         return trained
 
+    def _tune(self, run: Run, content: bytes) -> None:
+        """Let tasks look at what the float file makes of the training split, where that is what they score by."""
+        from tfcompress.evaluate.tuning import needs_tuning, tuned
+
+        data, train = run.data, run.recipe.train
+        if data is None or data.scored is None or not needs_tuning(data):
+            return
+        from tfcompress.tflite.interpret import InterpreterProcess
+
+        with (
+            run.phase("evaluate"),
+            InterpreterProcess(content) as interpreter,
+            run.progress.task("looking at the training split") as bar,
+        ):
+            run.data = tuned(interpreter.run, data, train.seed, bar)
+        self._bound = {key: run.data if kept is data else kept for key, kept in self._bound.items()}
+        self._float_scores.clear()
+
     def _scores(self, run: Run, baseline: bytes | None, tflite: TFLiteModel) -> dict[str, Evaluation]:
         """Evaluate the float file and the result on the test split, in the interpreter."""
         train, found = run.recipe.train, {}
@@ -418,16 +435,6 @@ class Workbench:
                 found["float"] = self._float_score(baseline, select_ops=run.recipe.export.select_ops, train=train)
             found["result"] = self._scored(tflite.content, train, "result")
         return {name: score for name, score in found.items() if score is not None}
-
-    def _likeness(self, run: Run, baseline: bytes, tflite: TFLiteModel) -> dict[str, Any] | None:
-        """Compare the result with the float file where there are samples, and no labels to score by."""
-        if run.data is None:
-            return None
-        from tfcompress.tflite.likeness import likeness_to_float
-
-        with run.phase("evaluate"):
-            seed = run.recipe.train.seed
-            return likeness_to_float(baseline, tflite.content, run.data, seed=seed, progress=run.progress)
 
 
 def compress(
@@ -490,4 +497,4 @@ def evaluate_file(content: bytes | Path, data: BoundData, title: str, progress: 
 
     split = data.need_test()
     with InterpreterProcess(content) as interpreter, progress.task(title, split.size) as task:
-        return evaluate(interpreter.run, split, data.tasks, labelling=data.dataset.labelling, progress_task=task)
+        return evaluate(interpreter.run, split, data.tasks, **data.figures, progress_task=task)

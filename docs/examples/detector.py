@@ -9,14 +9,13 @@ It is used by ``tfcompress export --task detector:SHAPES …``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tfcompress.errors import DataError
 from tfcompress.tasks.label_form import LabelForm, Shape
-from tfcompress.tasks.task import Evaluation, Task
+from tfcompress.tasks.task import NO_INPUTS, Evaluation, Inputs, Task
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -78,7 +77,7 @@ class Detector(Task):
             raise DataError(msg)
         return boxes
 
-    def targets(self, inputs: Mapping[str, np.ndarray], labels: np.ndarray) -> np.ndarray:
+    def targets(self, inputs: Inputs, labels: Any) -> np.ndarray:
         """Return what each anchor is to learn, (samples, anchors, 5).
 
         That is the number of its class, counted from 1, 0 for the background or -1 for nothing, and the four offsets.
@@ -130,21 +129,19 @@ class Scorer:
         self.detected: list[np.ndarray] = []
         self.objects: list[np.ndarray] = []
 
-    def add(self, outputs: np.ndarray, labels: Any, inputs: Mapping[str, np.ndarray]) -> None:
+    def add(self, outputs: np.ndarray, labels: Any, inputs: Inputs = NO_INPUTS) -> None:
         """Take one batch."""
         self.detected += [self.task.decode(output) for output in outputs]
         self.objects += [boxes[boxes[:, 0] >= 0] for boxes in labels]
 
     def evaluation(self) -> Evaluation:
-        """Return the mean average precision, and of each sample the share of its objects that were found."""
+        """Return the mean average precision, in which no sample has a share by itself."""
         if not self.objects:
             msg = "a score needs samples, got none"
             raise DataError(msg)
         value = mean_average_precision(self.detected, self.objects)
         counted = {"task": self.task.name, "samples": len(self.objects), "map50": value}
-        pairs = zip(self.detected, self.objects, strict=True)
-        found = [right(detected, objects).sum() / max(1, len(objects)) for detected, objects in pairs]
-        return Evaluation(self.task.score(counted), np.array(found, np.float64))
+        return Evaluation(self.task.score(counted), None)
 
 
 def detection_loss(targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:

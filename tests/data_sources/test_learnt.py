@@ -43,6 +43,18 @@ def test_normal_samples_alone_are_all_learnt() -> None:
     assert (data.need_train().size, data.lint()) == (6, [])
 
 
+def test_labels_of_one_split_tell_what_the_others_are() -> None:
+    data = bound(x_train=sensors(6), x_test=sensors(6), y_test=LABELS)
+    assert data.need_train().adapter.tasks == {"again": TASKS["autoencoder"]}
+    assert data.need_train().size == 6
+
+
+def test_without_any_labels_nothing_is_guessed() -> None:
+    assert bound(x=sensors(6)).tasks == {}
+    said = load_data({"x": sensors(6)}, task="autoencoder").bind(AGAIN)
+    assert said.tasks == {"again": TASKS["autoencoder"]}
+
+
 def test_anomalies_alone_teach_nothing() -> None:
     with pytest.raises(DataError, match="of the 6 samples of y_train task autoencoder can learn none; give such as it"):
         bound(x_train=sensors(6), y_train=0 * LABELS + 1, x_test=sensors(6), y_test=LABELS)

@@ -25,13 +25,13 @@ class TaskContract:
         name: the task's.
         shape: of an output, without the batch.
         inputs: the shapes of the model's inputs by name.
-        taught: what such outputs are to a model that learns from them; None: what the task says.
+        teaching: what such outputs are to a model that learns from them; None: what the task says.
     """
 
     name: ClassVar[str]
     shape: ClassVar[tuple[int, ...]]
     inputs: ClassVar[dict[str, tuple[int | None, ...]]] = {"x": (3, 2, 1)}
-    taught: ClassVar[str | None] = None
+    teaching: ClassVar[str | None] = None
 
     def stored(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """Labels as a user stores them, (count, ...)."""
@@ -52,6 +52,11 @@ class TaskContract:
     def encoded(self, count: int = SAMPLES) -> np.ndarray:
         y = self.stored(np.random.default_rng(0), count)
         return self.task.encode(y, np.arange(count), self.task.form(y, self.shape, "y"))
+
+    def formed(self) -> Task:
+        """Return the task for labels of this form."""
+        y = self.stored(np.random.default_rng(0), SAMPLES)
+        return self.task.formed(self.task.form(y, self.shape, "y"))
 
     def evaluation(self, noise: float, count: int = SAMPLES, seed: int = 1, batch: int = 50) -> Evaluation:
         labels = self.encoded(count)
@@ -140,9 +145,9 @@ class TaskContract:
         labels = self.encoded()
         for noise_free in (True, False):
             outputs = self.outputs(labels, 0.0 if noise_free else 4.0, np.random.default_rng(1))
-            loss = self.task.loss(outputs, keras)
+            loss = self.formed().loss(outputs, keras)
             value = float(loss(self.targets(labels, outputs), outputs.astype("float32")))
             if noise_free:
                 least = value
         assert least < value
-        assert trained_by(loss.name).teaching == (self.taught or self.task.teaching)
+        assert trained_by(loss.name).teaching == (self.teaching or self.task.teaching)

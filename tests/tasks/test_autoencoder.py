@@ -11,6 +11,7 @@ from tfcompress.errors import DataError, ModelError
 from tfcompress.tasks.labelling import Labelling
 from tfcompress.tasks.task import Evaluation
 from tfcompress.tasks.task_table import TASKS, read_score, task_of
+from tfcompress.tasks.traits import OutputTraits
 
 AUTOENCODER = TASKS["autoencoder"]
 SENSORS = {"sensors": (6,)}
@@ -138,6 +139,11 @@ def test_an_output_like_the_only_input_makes_an_autoencoder(
     found = task_of(np.asarray(labels), shape, inputs)
     assert found is not None
     assert found.name == name
+
+
+def test_the_loss_of_a_reconstruction_makes_no_classes_of_0_and_1() -> None:
+    for loss in ("MeanSquaredError", "BinaryCrossentropy"):
+        assert task_of(np.array([0, 1]), (6,), SENSORS, traits=OutputTraits(loss=loss)) is AUTOENCODER
 
 
 def test_training_looks_at_normal_samples_and_at_the_input() -> None:

@@ -13,6 +13,7 @@ from tfcompress.errors import DataError
 from tfcompress.tasks.labelling import Labelling
 from tfcompress.tasks.task_table import TASKS, task_of
 from tfcompress.tasks.tokens import PADDING, Tokens
+from tfcompress.tasks.traits import OutputTraits
 
 TOKENS = TASKS["tokens"]
 STEPS, CLASSES = 6, 4
@@ -98,6 +99,11 @@ def test_an_axis_of_steps_makes_tokens(labels: np.ndarray, shape: tuple[int | No
     found = task_of(labels, shape)
     assert found is not None
     assert found.name == name
+
+
+def test_the_loss_that_trains_classes_trains_tokens() -> None:
+    compiled = OutputTraits(loss="SparseCategoricalCrossentropy")
+    assert task_of(np.zeros((5, 7), int), (7, 3), traits=compiled) is TOKENS
 
 
 def test_of_a_thousand_words_not_all_must_occur() -> None:

@@ -91,8 +91,7 @@ def _score(bound: BoundData, split: str, predict: Any, progress: Progress) -> Sc
         progress.note(warning)
     samples = bound.splits[split]
     with progress.task("evaluating", samples.size) as task:
-        said = bound.dataset.labelling
-        return measure(predict, samples, bound.tasks, labelling=said, progress_task=task).score
+        return measure(predict, samples, bound.tasks, **bound.figures, progress_task=task).score
 
 
 def _lines(score: Score) -> list[tuple[str, str]]:

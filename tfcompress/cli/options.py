@@ -20,7 +20,10 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 TASK_FLAGS = ("task", "metric", "main_metric", "main_output", "ignore_label", "windows_of")
 
-DATA_FLAGS = ("data", "label", "features", "classes", "scale", "mean", "std", "preprocess", *TASK_FLAGS)
+READING_FLAGS = ("label", "features", "classes", "window", "stride", "group", "vocabulary", "skip_corrupt")
+"""Options of :func:`tfcompress.load_data` that are called as its arguments are."""
+
+DATA_FLAGS = ("data", *READING_FLAGS, "scale", "mean", "std", "preprocess", *TASK_FLAGS)
 
 LOADING, DATA = "Loading the model", "Model and data"
 """The headings of the options, where a command has its help in groups."""
@@ -64,8 +67,8 @@ _DATA = (
         DATA,
         "--data",
         metavar="SOURCE",
-        help="An .npz (x_train, y_train, x_test, y_test; or x, y), a folder of class folders with images, .csv, "
-        ".parquet, .tfrecord, module:function, keras:NAME or tfds:NAME.",
+        help="An .npz (x_train, y_train, x_test, y_test; or x, y), a folder of class folders with images or .wav "
+        "files, a folder of images/ and masks/, .csv, .parquet, .tfrecord, module:function, keras:NAME or tfds:NAME.",
     ),
     _option(DATA, "--label", metavar="COLUMN", help="CSV/Parquet: the column that holds the label."),
     _option(DATA, "--features", metavar="FILE.toml", help="TFRecord: what the records hold (see docs/data.md)."),
@@ -75,6 +78,41 @@ _DATA = (
         metavar="A,B,...|FILE",
         help="Names of the classes in the order of the model's outputs, or a file with one a line. [default: those the "
         "data holds, else alphabetical]",
+    ),
+    _option(
+        DATA,
+        "--window",
+        type=click.IntRange(min=1),
+        metavar="ROWS",
+        help="Tables and arrays of readings: cut them into windows of so many rows. Recordings: samples of each that "
+        "--preprocess gets.",
+    ),
+    _option(
+        DATA,
+        "--stride",
+        type=click.IntRange(min=1),
+        metavar="ROWS",
+        help="Rows from the start of a window to that of the next.  [default: as many as a window has]",
+    ),
+    _option(
+        DATA,
+        "--group",
+        metavar="COLUMN",
+        help="The column (or array beside x) that says which rows belong together, a session or a person: no window "
+        "crosses it, and no group lies in two splits.",
+    ),
+    _option(
+        DATA,
+        "--vocabulary",
+        metavar="FILE",
+        help="CSV/Parquet: numbers the words of text columns: a word a line, the first is 2 (0 padding, 1 unknown).",
+    ),
+    _option(
+        DATA,
+        "--skip-corrupt",
+        is_flag=True,
+        default=None,
+        help="Leave out samples that cannot be read or hold NaN, and say which; without it the first is an error.",
     ),
     _option(DATA, "--scale", metavar="NUMBER", help="Multiply the inputs by this, e.g. 1/255."),
     _option(DATA, "--mean", metavar="A[,B,C]", help="Then subtract this (one number, or one a channel)."),
@@ -190,23 +228,17 @@ def refuse_lonely_flags(flags: Mapping[str, Any]) -> None:
 
 
 def open_data(
-    *,
-    data: str,
-    label: str | None,
-    features: str | None,
-    classes: str | None,
-    scale: str | None,
-    mean: str | None,
-    std: str | None,
-    preprocess: str | None,
-    task: tuple[str, ...],
-    metric: tuple[str, ...],
-    main_metric: str | None,
-    main_output: str | None,
-    ignore_label: int | None,
-    windows_of: int | None,
+    *, data: str, scale: str | None, mean: str | None, std: str | None, preprocess: str | None, **reading: Any
 ) -> Dataset:
     """Open the data that the options name.
+
+    Args:
+        data: where it is.
+        scale: see :class:`tfcompress.data.preprocessing.Preprocessing`, as the next.
+        mean: as typed.
+        std: as typed.
+        preprocess: ``module:function``.
+        reading: the options of :data:`READING_FLAGS` and :data:`TASK_FLAGS`.
 
     Raises:
         UsageError: invalid preprocessing, or a task or metric that there is not.
@@ -221,17 +253,5 @@ def open_data(
         std=() if std is None else parse_numbers(std, "--std"),
         function=preprocess or "",
     )
-    records = None if features is None else Path(features)
-    return load_data(
-        data,
-        label=label,
-        features=records,
-        classes=classes,
-        preprocessing=steps,
-        task=task,
-        metrics=metric,
-        main_metric=main_metric,
-        main_output=main_output,
-        ignore_label=ignore_label,
-        windows_of=windows_of,
-    )
+    named = {name: reading[name] for name in (*READING_FLAGS, *TASK_FLAGS)}
+    return load_data(data, preprocessing=steps, metrics=named.pop("metric"), **named)

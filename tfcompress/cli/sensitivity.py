@@ -173,7 +173,7 @@ def _score(model: Any, held: HeldSamples, bound: BoundData) -> Score:
     from tfcompress.evaluate.scoring import evaluate
     from tfcompress.models.signature import call
 
-    return evaluate(lambda x: call(model, x), held, bound.tasks, labelling=bound.dataset.labelling).score
+    return evaluate(lambda x: call(model, x), held, bound.tasks, **bound.figures).score
 
 
 def _merit(score: Score) -> float:

@@ -122,6 +122,12 @@ class Adapter:
         rest = {name: task for name, task in unlabelled.items() if name not in coders}
         return replace(self, coders=coders, unlabelled=rest)
 
+    def with_tasks(self, tasks: Mapping[str, Task]) -> Adapter:
+        """Return the same with other tasks for some outputs, by name; labels stay coded as they are."""
+        coders = {name: replace(coder, task=tasks.get(name, coder.task)) for name, coder in self.coders.items()}
+        unlabelled = {name: tasks.get(name, task) for name, task in self.unlabelled.items()}
+        return replace(self, coders=coders, unlabelled=unlabelled)
+
     def labels_where(self, name: str, stored: Labels) -> str:
         """What messages call the labels of output *name*."""
         return f"{self.y_name}.{name}" if isinstance(stored, dict) else self.y_name

@@ -14,7 +14,7 @@ from tfcompress.errors import DataError, UsageError, nearest
 from tfcompress.tasks import task_table
 from tfcompress.tasks.label_form import Shape
 from tfcompress.tasks.labelling import UNSAID, Labelling
-from tfcompress.tasks.metric import metric_of
+from tfcompress.tasks.metric import KERAS_METRICS, Metric, metric_of
 from tfcompress.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -90,9 +90,18 @@ def _labelled(y: np.ndarray) -> np.ndarray:
     return y[good] if good.any() else y
 
 
-def unlabelled_tasks(labelling: Labelling, signature: Signature) -> dict[str, Task]:
-    """Return the task of each output for which the user said one that needs no labels, by name."""
-    said = {spec.name: task_table.said_task(labelling, spec.name) for spec in signature.outputs}
+def unlabelled_tasks(
+    labelling: Labelling, signature: Signature, coders: Mapping[str, Mapping[str, LabelCoder]]
+) -> dict[str, Task]:
+    """Return the task of each output that may come without labels, by name: a task that needs none.
+
+    Args:
+        labelling: what the user said.
+        signature: the model's.
+        coders: by split and output; labels of one split tell what an output is in all.
+    """
+    told = {name: coder.task for split in coders.values() for name, coder in split.items()}
+    said = {spec.name: task_table.said_task(labelling, spec.name) or told.get(spec.name) for spec in signature.outputs}
     return {name: task for name, task in said.items() if task is not None and not task.needs_labels}
 
 
@@ -110,6 +119,22 @@ def check_labelling(labelling: Labelling, signature: Signature) -> None:
             raise UsageError(msg)
 
 
+def metrics_of(labelling: Labelling, data: BoundData) -> dict[str, list[Metric]]:
+    """Return the figures besides its task's own of each scored output: those that the user said, else the model's.
+
+    Of those that the model was compiled with, those count that can compare its outputs with the labels.
+    """
+    found = {}
+    for output in data.tasks:
+        found[output] = [metric_of(said) for said in labelling.metrics_for(output)]
+        labels, spec = _label_shape(data, output), _spec(data, output)
+        if labelling.metrics or labels is None:
+            continue
+        compiled = [KERAS_METRICS[name] for name in spec.traits.metrics]
+        found[output] = [each for each in compiled if each.suits(labels, spec.shape, spec.traits.activation)]
+    return found
+
+
 def check_figures(labelling: Labelling, data: BoundData) -> None:
     """Refuse settings that no task heeds, metrics that cannot compare, and a main metric or output that is not scored.
 
@@ -123,12 +148,12 @@ def check_figures(labelling: Labelling, data: BoundData) -> None:
     if labelling.main_output is not None and labelling.main_output not in data.tasks:
         msg = f"--main-output {labelling.main_output!r} has no labels, and no task that needs none: it is not scored"
         raise UsageError(msg)
-    metrics = {name: [metric_of(said) for said in labelling.metrics_for(name)] for name in data.tasks}
+    metrics = data.metrics
     for output, task in data.tasks.items():
         labels = _label_shape(data, output)
         for metric in metrics[output]:
             if labels is not None:
-                metric.check_shapes(labels, _shape(data, output), output)
+                metric.check_shapes(labels, _spec(data, output).shape, output)
         if labelling.main_metric is None or output != next(iter(data.tasks)):
             continue
         known = [*task.figures, *(metric.name for metric in metrics[output])]
@@ -140,8 +165,8 @@ def check_figures(labelling: Labelling, data: BoundData) -> None:
             raise UsageError(msg)
 
 
-def _shape(data: BoundData, output: str) -> Shape:
-    return next(spec.shape for spec in data.signature.outputs if spec.name == output)
+def _spec(data: BoundData, output: str) -> TensorSpec:
+    return next(spec for spec in data.signature.outputs if spec.name == output)
 
 
 def _label_shape(data: BoundData, output: str) -> Shape | None:

@@ -15,6 +15,7 @@ from tfcompress.errors import DataError
 
 BATCH = 256
 LABEL_BATCH = 8192
+LABEL_BYTES = 64 << 20
 
 
 @dataclass
@@ -70,7 +71,7 @@ class _Seen:
 
 def _read(split: BoundSplit, seen: _Seen) -> None:
     if isinstance(split, TableSplit):
-        for encoded in split.labels(LABEL_BATCH):
+        for encoded in split.labels(_label_batch(split)):
             seen.add(encoded)
         doubtful = split.table.doubtful(split.rows, changed=_may_spoil(split.adapter))
         if 0 < len(doubtful) < split.size:
@@ -81,6 +82,13 @@ def _read(split: BoundSplit, seen: _Seen) -> None:
             _check_finite(x, piece.rows, split.adapter.where(name))
         if not isinstance(split, TableSplit):
             seen.add(split.adapter.labels(piece.y, piece.rows))
+
+
+def _label_batch(split: TableSplit) -> int:
+    """Return how many labels are read together: masks are large."""
+    first = next(split.labels(1), None)
+    parts = first.values() if isinstance(first, dict) else [] if first is None else [first]
+    return max(1, min(LABEL_BATCH, LABEL_BYTES // max(1, sum(int(part.nbytes) for part in parts))))
 
 
 def _may_spoil(adapter: Adapter) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 
 from tfcompress.data.adapt import Adapter
 from tfcompress.data.pieces import Piece, numbered, rebatched, shuffled
-from tfcompress.data.raw import RowSplit, Stream
+from tfcompress.data.raw import NOTHING_TOLD, RowSplit, Stream, Told
 
 
 class Split(Protocol):
@@ -63,12 +63,14 @@ class TableSplit:
         adapter: makes the rows fit the model.
         table: where the rows are.
         rows: the rows that belong to this split, in order.
+        told: what is said of how they were read.
     """
 
     name: str
     adapter: Adapter
     table: RowSplit
     rows: np.ndarray
+    told: Told = NOTHING_TOLD
 
     def __repr__(self) -> str:
         """Say which split it is, and how large."""
@@ -100,6 +102,10 @@ class TableSplit:
             rows = np.random.default_rng((seed, epoch)).permutation(rows)
         for chosen in _cut(rows, batch_size):
             yield self.adapter.adapted(*self.table.read(chosen), chosen)
+
+    def groups(self) -> np.ndarray | None:
+        """Return the group of each sample, shape (samples,); None where they have none."""
+        return self.table.groups(self.rows)
 
     def pieces(self, batch_size: int) -> Iterator[Piece]:
         """Yield samples as stored, in order."""
@@ -167,12 +173,14 @@ class StreamSplit:
         adapter: makes the samples fit the model.
         stream: where the samples come from.
         keep: which samples of the stream belong to this split; None: all.
+        told: what is said of how they were read: nothing, so far.
     """
 
     name: str
     adapter: Adapter
     stream: Stream
     keep: Keep | None = None
+    told: Told = NOTHING_TOLD
     _counted: list[int] = field(default_factory=list, compare=False)
 
     def __repr__(self) -> str:
@@ -210,6 +218,9 @@ class StreamSplit:
             pieces = _first(pieces, limit)
         for piece in rebatched(pieces, batch_size):
             yield self.adapter.adapted(piece.x, piece.y, piece.weights, piece.rows)
+
+    def groups(self) -> None:
+        """Return None: what is read from front to back has no groups."""
 
     def check_weights(self, batch_size: int) -> bool:
         """Return whether there are sample weights, by the first batch; the others are checked as they come."""

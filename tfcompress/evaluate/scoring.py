@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -12,8 +13,7 @@ import numpy as np
 from tfcompress.errors import DataError
 from tfcompress.evaluate.metrics import MeasuredScorer
 from tfcompress.progress import SilentTask
-from tfcompress.tasks.labelling import UNSAID, Labelling
-from tfcompress.tasks.metric import metric_of
+from tfcompress.tasks.metric import Metric
 from tfcompress.tasks.task import Evaluation, Scorer, Task
 
 if TYPE_CHECKING:
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 Predict = Callable[[dict[str, np.ndarray]], Mapping[str, np.ndarray]]
 """From inputs by name, shape (samples, ...), to outputs by name, shape (samples, ...)."""
+
+
+NO_METRICS: Mapping[str, Sequence[Metric]] = MappingProxyType({})
+"""Only the tasks' own figures."""
 
 
 class Scored(Protocol):
@@ -62,7 +66,8 @@ def evaluate(
     split: Scored,
     tasks: Mapping[str, Task],
     *,
-    labelling: Labelling = UNSAID,
+    metrics: Mapping[str, Sequence[Metric]] = NO_METRICS,
+    main_metric: str | None = None,
     progress_task: ProgressTask | None = None,
     batch_size: int = 256,
     limit: int | None = None,
@@ -73,7 +78,8 @@ def evaluate(
         predict: the model, by names.
         split: samples; with labels, but for tasks that need none.
         tasks: of each output to be scored, the main one first (:attr:`tfcompress.data.bound.BoundData.tasks`).
-        labelling: what the user said about figures; tasks are as *tasks* says.
+        metrics: figures besides the tasks' own, by output (:attr:`tfcompress.data.bound.BoundData.metrics`).
+        main_metric: the figure of the main output that is compared; None: its task's.
         progress_task: notified of how many samples are done.
         batch_size: samples a call.
         limit: only the first so many samples.
@@ -95,7 +101,7 @@ def evaluate(
         size = len(next(iter(x.values())))
         for name, labels in _labels(y, outputs, tasks).items():
             if name not in scorers:
-                scorers[name] = _scorer(name, tasks, labelling)
+                scorers[name] = _scorer(name, tasks, metrics, main_metric)
             scorers[name].add(_checked(outputs, name, size), labels, x)
         bar.advance(len(next(iter(x.values()))))
     if not scorers:
@@ -110,12 +116,13 @@ def evaluate(
     return dataclasses.replace(first, score=dataclasses.replace(first.score, outputs=scores))
 
 
-def _scorer(name: str, tasks: Mapping[str, Task], labelling: Labelling) -> Scorer:
+def _scorer(
+    name: str, tasks: Mapping[str, Task], metrics: Mapping[str, Sequence[Metric]], main_metric: str | None
+) -> Scorer:
     """Return the scorer of an output; of a single one, whatever the model calls it."""
     output = name if name in tasks else next(iter(tasks))
-    metrics = [metric_of(said) for said in labelling.metrics_for(output)]
-    main = labelling.main_metric if output == next(iter(tasks)) else None
-    return MeasuredScorer(tasks[output], metrics, main, name)
+    main = main_metric if output == next(iter(tasks)) else None
+    return MeasuredScorer(tasks[output], metrics.get(output, ()), main, name)
 
 
 def _check_labelled(y: object, tasks: Mapping[str, Task], split: str) -> None:

@@ -112,6 +112,8 @@ class Autoencoder(Task):
         found = untested(before.score, after.score)
         if found is None or found.figure != self.main:
             return super().compare(before, after)
+        if before.outcomes is None or after.outcomes is None:
+            return found
         tested = paired.of_areas(before.outcomes, after.outcomes, before.truth)
         return self.judged(found, tested, before.score)
 

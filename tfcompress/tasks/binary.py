@@ -43,6 +43,11 @@ class Binary(Task):
     def __init__(self, threshold: float | None = None) -> None:
         self.threshold = threshold
 
+    @property
+    def tunes(self) -> bool:
+        """Whether no threshold was found yet."""
+        return self.threshold is None
+
     def tuned(self, outputs: np.ndarray, labels: np.ndarray) -> Binary:
         """Return the task with the threshold at which most training samples are right."""
         from edge_runner.thresholds import best_threshold

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from edge_runner.scorers import ClassificationScorer
 
 
+MOSTLY = 0.9
+"""If so much of vectors of reals sums to 1, they are meant as soft labels, and others are mistakes."""
+
 SUM_TOLERANCE = 1e-3
 """So far may the shares of a soft label sum from 1: they may have been rounded to float16."""
 
@@ -42,6 +45,7 @@ class Classification(Task):
     figures = ("top1", "top5", "calibration_error")
     teaching = "logits"
     constant = "always answering the most frequent class"
+    unlike = ("sigmoid",)
 
     def __init__(self, *, soft: int | None = None) -> None:
         self.soft = soft
@@ -54,7 +58,7 @@ class Classification(Task):
         """Tell whether there is a class number for each position of the output, or a vector of shares that sum to 1."""
         if not self.classes(shape):
             return False
-        return self._numbered(y, shape) or (label_form.shapes_match(y.shape[1:], shape) and bool(_are_shares(y).all()))
+        return self._numbered(y, shape) or (label_form.shapes_match(y.shape[1:], shape) and _mostly_shares(y))
 
     def takes(self, y: np.ndarray, shape: Shape) -> bool:
         """Tell whether there is a number for each position of the output, or a vector of the classes."""
@@ -187,6 +191,13 @@ def _are_shares(y: np.ndarray) -> np.ndarray:
     return found
 
 
+def _mostly_shares(y: np.ndarray) -> bool:
+    """Tell whether vectors are one-hot, each of them, or shares but for a few that were mistaken."""
+    if bool(((y == 0) | (y == 1)).all()):
+        return bool(label_form.is_one_hot(y).all())
+    return float(_are_shares(y).mean()) >= MOSTLY
+
+
 def _shares(y: np.ndarray, rows: np.ndarray, form: LabelForm) -> np.ndarray:
     """Return soft labels, float32, of the output's shape.
 
@@ -203,7 +214,7 @@ def _shares(y: np.ndarray, rows: np.ndarray, form: LabelForm) -> np.ndarray:
         got = "holds a negative share" if (vector < 0).any() else f"sums to {vector.sum(dtype=float):.4g}"
         msg = (
             f"data: {form.where} must hold shares of the classes that sum to 1, sample {rows[bad[0]]:,} {got}; "
-            "divide each label by its sum, or give class numbers"
+            "divide each label by its sum, or say --task regression if it means other numbers"
         )
         raise DataError(msg)
     return shares

@@ -36,6 +36,14 @@ class Metric:
     wants: Wants = "anything"
     function: Callable[[np.ndarray, np.ndarray], float] | None = None
 
+    def suits(self, labels: Shape, output: Shape, activation: str | None) -> bool:
+        """Tell whether the metric can compare outputs that end in *activation*; see :meth:`check_shapes`."""
+        try:
+            self.check_shapes(labels, output, "")
+        except DataError:
+            return False
+        return self.wants in ("anything", "values") or activation in ("sigmoid", "softmax")
+
     def check_shapes(self, labels: Shape, output: Shape, where: str) -> None:
         """Refuse labels and outputs that the metric cannot compare.
 

@@ -3,9 +3,12 @@
 ========================  =====================================  ==============================
 output, without batch     labels                                 their one form
 ========================  =====================================  ==============================
-``(k)``, k > 1            0 and 1, not one-hot everywhere        float32 ``(k)``
+``(k)``, k > 1            rows of 0 and 1                        float32 ``(k)``
 ``(..., k)``, when said   0 and 1 for each position and tag      float32 ``(..., k)``
 ========================  =====================================  ==============================
+
+Rows that all hold a single 1 are taken for classes, unless the output ends in a sigmoid, the model was compiled with a
+binary cross-entropy, or the user says so.
 """
 
 from __future__ import annotations
@@ -38,6 +41,7 @@ class MultiLabel(Task):
     figures = ("macro_f1", "micro_f1", "mean_ap")
     teaching = "binary logits"
     constant = "always giving every tag"
+    unlike = ("softmax",)
 
     @property
     def has_classes(self) -> bool:
@@ -45,13 +49,8 @@ class MultiLabel(Task):
         return False
 
     def fits(self, y: np.ndarray, shape: Shape) -> bool:
-        """Tell whether there is a 0 or a 1 for each of several tags, and not a single 1 in every row."""
-        return (
-            self.takes(y, shape)
-            and len(label_form.without_ones(shape)) == 1
-            and bool(((y == 0) | (y == 1)).all())
-            and not label_form.is_one_hot(y.reshape(len(y), -1)).all()
-        )
+        """Tell whether there is a 0 or a 1 for each of several tags; a single 1 in every row fits classes, too."""
+        return self.takes(y, shape) and len(label_form.without_ones(shape)) == 1 and bool(((y == 0) | (y == 1)).all())
 
     def takes(self, y: np.ndarray, shape: Shape) -> bool:
         """Tell whether there is a label for each value of the output."""

@@ -58,8 +58,8 @@ def task_of(
 ) -> Task | None:
     """Return the task that labels and model tell, as the user wants it; None where labels fit none.
 
-    Of several that labels fit, it is the first that the loss trains which the model was compiled with; else the first
-    whose outputs may end in the activation that the model ends in; else the first.
+    Of several that labels fit, it is the first whose outputs are such as the loss trains that the model was compiled
+    with; else the first whose outputs may end in the activation that the model ends in; else the first.
 
     Args:
         y: some labels as stored, numbers, shape (samples, ...).
@@ -70,7 +70,7 @@ def task_of(
     """
     fitting = fitting_tasks(y, shape, inputs, labelling)
     loss, activation = traits.telling_loss, traits.activation
-    if loss is not None and (trained := [task for task in fitting if task.trained_by(loss)]):
+    if loss is not None and (trained := [task for task in fitting if task.compiled_with(loss)]):
         return trained[0]
     return next((task for task in fitting if activation not in task.unlike), fitting[0] if fitting else None)
 
@@ -154,9 +154,10 @@ def said_without_labels(labelling: Labelling) -> bool:
     return any(not named_task(name).needs_labels for name in labelling.by_output.values())
 
 
-def allowed(shape: Shape) -> str:
-    """Return which labels an output of this shape takes, in words."""
-    return " or ".join(words for task in TASKS.values() if (words := task.allowed(shape)))
+def allowed(shape: Shape, inputs: Mapping[str, Shape] = NO_SHAPES) -> str:
+    """Return which labels an output of this shape takes beside such inputs, in words."""
+    suiting = (task for task in TASKS.values() if task.suits(inputs, shape))
+    return " or ".join(words for task in suiting if (words := task.allowed(shape)))
 
 
 def trained_by(loss: str) -> Task:

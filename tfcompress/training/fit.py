@@ -83,7 +83,8 @@ def fit_(
     size = split.size if train.limit is None or split.size is None else min(split.size, train.limit)
     steps = None if size is None else -(-size // train.batch_size)
     aims = objectives(data, train, outputs, teacher, keras, _temperature(job))
-    _compile(job.model, aims, _optimizer(train, keras, steps), only=len(outputs) == 1)
+    weights = {spec.name: spec.traits.weight for spec in data.signature.outputs if spec.name in aims}
+    _compile(job.model, aims, _optimizer(train, keras, steps), weights, only=len(outputs) == 1)
     best = BestEpoch(lambda: job.unfinished, keep=keeps_best(data, train), patience=train.patience)
     kept = None if backup is None else kept_epochs(backup, job, best)
     done = 0 if kept is None else kept.resume_(job.model)
@@ -125,12 +126,15 @@ def _temperature(job: Job) -> float:
     return float(next((s.temperature for s in job.stages if hasattr(s, "temperature")), TEMPERATURE))
 
 
-def _compile(model: Any, aims: Mapping[str, Objective], optimizer: Any, *, only: bool) -> None:
+def _compile(
+    model: Any, aims: Mapping[str, Objective], optimizer: Any, weights: Mapping[str, float], *, only: bool
+) -> None:
     losses = {name: aim.loss for name, aim in aims.items()}
     metrics = {name: aim.metrics for name, aim in aims.items()}
     model.compile(
         optimizer=optimizer,
         loss=next(iter(losses.values())) if only else losses,
+        loss_weights=None if only or set(weights.values()) == {1.0} else dict(weights),
         metrics=next(iter(metrics.values())) if only else {name: kept for name, kept in metrics.items() if kept},
     )
 

@@ -46,6 +46,9 @@ RIGHT = MappingProxyType(
 )
 """What to give instead, by what the outputs are."""
 
+NO_SETTINGS: Mapping[str, float] = MappingProxyType({})
+"""Of a loss with its defaults."""
+
 LOOKED_AT = 1024
 """Training samples whose labels are looked at."""
 
@@ -108,11 +111,25 @@ def _check_fitting(asked: str, output: TensorSpec, task: Task, targets: np.ndarr
         raise RecipeError(msg + f"give {RIGHT[kind]}")
 
 
+def fits(loss: str, output: TensorSpec, task: Task) -> bool:
+    """Tell whether a class of losses trains outputs of a task, whatever the labels.
+
+    Args:
+        loss: the class's name.
+        output: what is trained.
+        task: what its labels mean.
+    """
+    kind = "binary logits" if _is_yes_or_no(task, output.shape) else task.teaching
+    return loss in FITTING[kind] and not (kind == "numbers" and loss in (*_OF_PARTS, "KLDivergence"))
+
+
 def _in_unit_interval(values: np.ndarray) -> bool:
     return bool(values.min(initial=0.0) >= 0.0 and values.max(initial=0.0) <= 1.0)
 
 
-def named_loss(name: str, task: Task, outputs: np.ndarray, keras: Any) -> Any:
+def named_loss(
+    name: str, task: Task, outputs: np.ndarray, keras: Any, settings: Mapping[str, float] = NO_SETTINGS
+) -> Any:
     """Return the loss called *name*, for labels in the one form of their task.
 
     Class numbers become vectors with a single 1 for losses that compare vectors; labels that are no class (padding, a
@@ -123,6 +140,7 @@ def named_loss(name: str, task: Task, outputs: np.ndarray, keras: Any) -> Any:
         task: what the labels mean.
         outputs: the float model's on a few samples, shape (n, ..., k).
         keras: the module ``keras`` or ``tf_keras``.
+        settings: of the loss, by the names of its arguments; the others are its defaults.
 
     Raises:
         RecipeError: this Keras has no such loss.
@@ -135,7 +153,8 @@ def named_loss(name: str, task: Task, outputs: np.ndarray, keras: Any) -> Any:
     except (ValueError, AttributeError) as error:
         msg = f"train.loss must be 'auto' or the name of a loss of {keras.__name__}, got {name!r}"
         raise RecipeError(msg) from error
-    options = {"from_logits": _are_logits(known, outputs)} if known.endswith("Crossentropy") else {}
+    options: dict[str, Any] = {"from_logits": _are_logits(known, outputs)} if known.endswith("Crossentropy") else {}
+    options |= settings
     if not task.has_classes:
         return kind(**options)
     over_classes = task.teaching == "logits" and outputs.shape[-1] > 1

@@ -11,11 +11,12 @@ import numpy as np
 from tfcompress.models.graph import last_activation
 from tfcompress.tasks.classification import are_probabilities
 from tfcompress.tasks.task_table import said_task, trained_by
-from tfcompress.training.named_losses import named_loss
+from tfcompress.training.named_losses import fits, named_loss
 from tfcompress.training.targets import own_tasks, taught_outputs
 
 if TYPE_CHECKING:
     from tfcompress.data.bound import BoundData
+    from tfcompress.models.specs import TensorSpec
     from tfcompress.settings import Train
     from tfcompress.tasks.task import Task
 
@@ -69,9 +70,24 @@ def objectives(
             found[spec.name] = _taught(kind_of_output(data, teacher, spec.name, own), own, keras, temperature)
         elif spec.name in tasks:
             task = tasks[spec.name]
-            loss = task.loss(own, keras) if name == "auto" else named_loss(name, task, own, keras)
-            found[spec.name] = Objective(loss, task.metrics(own, keras), _name_of(loss))
+            if name == "auto":
+                found[spec.name] = _by_itself(spec, task, own, keras)
+            else:
+                loss = named_loss(name, task, own, keras)
+                found[spec.name] = Objective(loss, task.metrics(own, keras), _name_of(loss))
     return found
+
+
+def _by_itself(spec: TensorSpec, task: Task, own: np.ndarray, keras: Any) -> Objective:
+    """Return the loss that the model was compiled with where it goes with the task, else the task's own."""
+    traits, loss, metrics = spec.traits, task.loss(own, keras), task.metrics(own, keras)
+    if traits.loss is None or (type(loss).__name__ == traits.loss and not traits.loss_settings):
+        return Objective(loss, metrics, _name_of(loss))
+    if not fits(traits.loss, spec, task):
+        return Objective(loss, metrics, f"{_name_of(loss)} (not {traits.loss}, which no {task.name} is trained by)")
+    compiled = named_loss(traits.loss, task, own, keras, traits.loss_settings)
+    settings = "".join(f", {key} {value:g}" for key, value in traits.loss_settings.items())
+    return Objective(compiled, metrics, f"{_name_of(compiled)}{settings} (which the model was compiled with)")
 
 
 def _name_of(loss: Any) -> str:
