@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from tfcompress.reports import wording
+from tfcompress.reports.likeness import likeness_sentences
 from tfcompress.reports.measurements import EdgeRun
 from tfcompress.reports.report import Report
 from tfcompress.reports.sections import ratio
@@ -176,6 +177,7 @@ def findings(report: Report) -> list[Finding]:
         *_not_counted(report),
         *_operators(report),
         *_agreement(report),
+        *(Finding("agreement", text) for text in likeness_sentences(report.result.verification)),
         *_verdict(report),
         *_promises(report),
         *_runtimes(report),
