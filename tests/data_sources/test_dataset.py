@@ -15,6 +15,8 @@ from tfcompress.errors import DataError
 from tfcompress.models.specs import Signature, TensorSpec
 from tfcompress.tasks.task_table import TASKS
 
+CHOSEN = "output 'out' is of task classification, by its labels; choose otherwise by --task"
+
 
 def model(classes: int = 3, shape: tuple[int | None, ...] = (4,), dtype: str = "float32") -> Signature:
     return Signature((TensorSpec("image", shape, dtype),), (TensorSpec("out", (classes,), "float32"),))
@@ -118,12 +120,13 @@ def test_the_description_is_plain_and_complete(tmp_path: Path) -> None:
         "samples": {"train": 30, "test": 12},
         "preprocessing": {"scale": 0.5, "mean": [], "std": [], "function": None},
         "tasks": {"out": "classification"},
+        "task_options": {},
         "classes": 3,
         "labels": ["a", "b", "c"],
         "holdout": None,
         "representative_from": "train",
         "inputs": {"image": {"shape": [4], "dtype": "float32", "min": 0.0, "max": 119 / 2, "mean": 119 / 4}},
-        "notes": [],
+        "notes": [CHOSEN],
     }
 
 
@@ -183,7 +186,7 @@ def test_several_outputs_have_their_own_tasks() -> None:
 
 def test_notes_tell_what_was_added() -> None:
     given = arrays(x_train=np.zeros((30, 4, 4)), x_test=np.zeros((12, 4, 4)))
-    assert bound(given, model(shape=(4, 4, 1))).notes == ["x_train: an axis of 1 channel was added"]
+    assert bound(given, model(shape=(4, 4, 1))).notes == ["x_train: an axis of 1 channel was added", CHOSEN]
 
 
 def test_data_that_cannot_train_says_so_before_the_model_is_known() -> None:

@@ -7,6 +7,7 @@ from tests.tasks.task_contract import TaskContract
 from tfcompress.errors import DataError
 from tfcompress.tasks.label_form import LabelForm
 from tfcompress.tasks.task_table import TASKS, task_of
+from tfcompress.tasks.traits import OutputTraits
 
 MULTI_LABEL = TASKS["multi-label"]
 FORM = LabelForm((3,), "y_train")
@@ -70,3 +71,17 @@ def test_the_device_gets_bytes() -> None:
 
 def test_several_tags_have_no_largest() -> None:
     assert not MULTI_LABEL.has_classes
+
+
+@pytest.mark.parametrize(
+    ("traits", "name"),
+    [
+        (OutputTraits(activation="sigmoid"), "multi-label"),
+        (OutputTraits(activation="softmax"), "classification"),
+        (OutputTraits(activation="linear"), "classification"),
+        (OutputTraits(activation="linear", loss="BinaryCrossentropy"), "multi-label"),
+        (OutputTraits(activation="sigmoid", loss="CategoricalCrossentropy"), "classification"),
+    ],
+)
+def test_rows_with_a_single_1_are_what_the_model_says(traits: OutputTraits, name: str) -> None:
+    assert task_of(np.eye(3), (3,), traits=traits) is TASKS[name]

@@ -11,6 +11,7 @@ from tfcompress.errors import DataError
 from tfcompress.tasks.labelling import Labelling
 from tfcompress.tasks.segmentation import Segmentation
 from tfcompress.tasks.task_table import TASKS, task_of
+from tfcompress.tasks.traits import OutputTraits
 
 SEGMENTATION = TASKS["segmentation"]
 
@@ -58,7 +59,7 @@ def encoded(y: Any, shape: tuple[int, ...], task: Any = SEGMENTATION) -> np.ndar
 
 
 def test_classes_are_none_of_its_business_where_there_are_no_planes() -> None:
-    assert task_of(np.zeros((3, 7)), (7, 4)) is TASKS["tokens"]
+    assert task_of(np.zeros((3, 7)), (7, 4)) is not SEGMENTATION
     assert task_of(np.zeros((3, 1, 1)), (1, 1, 4)) is TASKS["classification"]
     assert task_of(np.full((3, 4, 5), 0.5), (4, 5, 1)) is TASKS["regression"]
 
@@ -154,3 +155,13 @@ def test_a_batch_of_void_alone_moves_nothing(library: str) -> None:
 def test_predictions_of_another_shape_are_refused() -> None:
     with pytest.raises(DataError, match=r"predictions of shape \(1, 2, 2, 3\) do not fit labels of shape \(1, 2, 1\)"):
         SEGMENTATION.scorer().add(np.zeros((1, 2, 2, 3)), np.zeros((1, 2, 1)))
+
+
+@pytest.mark.parametrize("loss", ["SparseCategoricalCrossentropy", None])
+def test_maps_are_pixels_whatever_the_model_was_compiled_with(loss: str | None) -> None:
+    y = np.random.default_rng(0).choice([0, 1, 2, 255], (6, 4, 5))
+    assert task_of(y, (4, 5, 3), traits=OutputTraits(loss=loss, activation="softmax")) is SEGMENTATION
+    mask = OutputTraits(loss="BinaryCrossentropy", activation="sigmoid")
+    assert task_of((y == 1) * 1, (4, 5, 1), traits=mask) is SEGMENTATION
+    traits = OutputTraits(loss="MeanSquaredError")
+    assert task_of((y == 1) * 1, (4, 5, 1), traits=traits) is TASKS["regression"]

@@ -93,7 +93,7 @@ def infer_labels(
     if task is None:
         msg = (
             f"data: {where} has shape {y.shape[1:]} for each sample, the model's output {output.name!r} has "
-            f"{output.shape}; give {task_table.allowed(output.shape)}"
+            f"{output.shape}; give {task_table.allowed(output.shape, shapes)}"
         )
         raise DataError(msg)
     first = task_table.task_of(y, output.shape, shapes, labelling)
@@ -103,7 +103,7 @@ def infer_labels(
 def _why(task: Task, output: TensorSpec) -> str:
     """Return in words what told the task of an output that nobody said."""
     traits = output.traits
-    if traits.telling_loss is not None and task_table.trained_by(traits.telling_loss).teaching == task.teaching:
+    if traits.telling_loss is not None and task.compiled_with(traits.telling_loss):
         return f"its labels and the loss that the model was compiled with, {traits.loss}"
     return f"its labels{f' and its activation, {traits.activation}' if traits.activation else ''}"
 

@@ -152,6 +152,10 @@ class Segmentation(Task):
 
         return y.astype(np.int16 if -(1 << 15) <= self.void < 1 << 15 else np.int32)
 
+    def compiled_with(self, loss: str) -> bool:
+        """Tell whether it is a cross-entropy."""
+        return "crossentropy" in loss
+
     def loss(self, outputs: np.ndarray, keras: Any) -> Any:
         """Return the cross-entropy over the pixels that count."""
         if _tells_classes(outputs):

@@ -226,6 +226,13 @@ class Task(ABC):
         """Tell whether a Keras loss of this name, in lower case without underscores, trains such an output."""
         return False
 
+    def compiled_with(self, loss: str) -> bool:
+        """Tell whether a model may have been compiled with a loss for such an output; see :meth:`trained_by`.
+
+        Of a loss, only one task can be what it trains; of labels that fit that and a more special task, both may be.
+        """
+        return self.trained_by(loss)
+
     @abstractmethod
     def loss(self, outputs: np.ndarray, keras: Any) -> Any:
         """Return the loss that trains such an output.

@@ -70,7 +70,7 @@ def task_of(
     """
     fitting = fitting_tasks(y, shape, inputs, labelling)
     loss, activation = traits.telling_loss, traits.activation
-    if loss is not None and (trained := [task for task in fitting if task.teaching == trained_by(loss).teaching]):
+    if loss is not None and (trained := [task for task in fitting if task.compiled_with(loss)]):
         return trained[0]
     return next((task for task in fitting if activation not in task.unlike), fitting[0] if fitting else None)
 
@@ -154,9 +154,10 @@ def said_without_labels(labelling: Labelling) -> bool:
     return any(not named_task(name).needs_labels for name in labelling.by_output.values())
 
 
-def allowed(shape: Shape) -> str:
-    """Return which labels an output of this shape takes, in words."""
-    return " or ".join(words for task in TASKS.values() if (words := task.allowed(shape)))
+def allowed(shape: Shape, inputs: Mapping[str, Shape] = NO_SHAPES) -> str:
+    """Return which labels an output of this shape takes beside such inputs, in words."""
+    suiting = (task for task in TASKS.values() if task.suits(inputs, shape))
+    return " or ".join(words for task in suiting if (words := task.allowed(shape)))
 
 
 def trained_by(loss: str) -> Task:

@@ -145,6 +145,10 @@ class Tokens(Task):
             return None
         return f"class numbers {shape[:1]}, {self.ignore_label} for padding, or one-hot labels {shape}"
 
+    def compiled_with(self, loss: str) -> bool:
+        """Tell whether it is a cross-entropy over classes."""
+        return "crossentropy" in loss and "binary" not in loss
+
     def loss(self, outputs: np.ndarray, keras: Any) -> Any:
         """Return the cross-entropy over class numbers, averaged over the steps that count."""
         logits = not in_unit_interval(outputs)
