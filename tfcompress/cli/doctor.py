@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tfcompress.cli.drawn import chosen_split, drawn_inputs
 from tfcompress.cli.options import DATA_FLAGS, data_options, loading_options, open_data, refuse_lonely_flags
 from tfcompress.errors import OutputError, UnsupportedError, UsageError
 
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from tfcompress.cli.terminal import Terminal
-    from tfcompress.data.dataset import BoundData
     from tfcompress.models.loading import Loaded
     from tfcompress.progress import Progress
     from tfcompress.reports.checkup_facts import CheckupFacts
@@ -115,10 +113,13 @@ def checkup(path: Path, flags: Mapping[str, Any], target: Path | None, progress:
     with progress.task("proving rewrites"):
         lean, offers = rewritten(network)
     if target is not None:
+        from tfcompress.files import output_errors
         from tfcompress.models.saving import save
 
-        save(lean, target.parent, target.stem)
-    remarks = by_gravity([*found.remarks, *remarks])
+        partial = save(lean, target.parent, f".{target.stem}.partial")
+        with output_errors(target):
+            partial.replace(target)
+    remarks = by_gravity([*remarks, *found.remarks])
     written = "" if target is None else str(target)
     return CheckupFacts(path.name, loaded.writer, source, tuple(found.layers), offers, remarks, written)
 
@@ -132,25 +133,16 @@ def _engine(loaded: Loaded) -> tuple[str, dict[str, str]]:
     return "tfmot", unquantizable_layers(loaded.keras2)
 
 
-def _data(network: Any, flags: Mapping[str, Any]) -> tuple[dict[str, np.ndarray] | None, str, list[Remark]]:
+def _data(network: Any, flags: Mapping[str, Any]) -> tuple[dict[str, np.ndarray] | None, str, tuple[Remark, ...]]:
     """Return samples to run, where they come from, and what is wrong with the data."""
     if flags["data"] is None:
-        return None, "", []
+        return None, "", ()
+    from tfcompress.diagnosis.data_checkup import check_data
     from tfcompress.models.signature import signature_of
 
     bound = open_data(**{name: flags[name] for name in DATA_FLAGS}).bind(signature_of(network), holdout=None)
-    split = chosen_split(bound, None, ("train", "val", "test"))
-    inputs = drawn_inputs(bound, split, flags["samples"], flags["seed"])
-    return inputs, f"{bound.dataset.source} ({split} split)", [*_unlabelled(bound)]
-
-
-def _unlabelled(bound: BoundData) -> list[Remark]:
-    from tfcompress.reports.remark import Remark
-
-    names = [spec.name for spec in bound.signature.outputs]
-    bare = [name for name in names if name not in bound.coders] if bound.coders else []
-    remedy = "give labels for it, or cut it off: training would not hear of it"
-    return [Remark("risk", name, "this output has no labels in the data", remedy) for name in bare]
+    found = check_data(network, bound, flags["samples"], flags["seed"])
+    return dict(found.inputs), f"{bound.dataset.source} ({found.split} split)", found.remarks
 
 
 def _show(screen: Terminal, facts: CheckupFacts) -> None:

@@ -54,7 +54,7 @@ def layer_remarks(check: LayerCheck, normalized: Normalized | None, refused: str
         )
     elif check.int8 is None:
         yield Remark("risk", check.layer, f"{check.kind} is {check.reason}", "build it of Keras's own layers")
-    elif len(check.becomes) > 1:
+    elif len(check.becomes) > 1 and not _only_splits(check):
         listed = f"{len(check.becomes)} ops" if len(check.becomes) > 6 else ", ".join(check.becomes)
         yield Remark("note", check.layer, f"{check.kind} would be rewritten into {listed}")
     if refused:
@@ -67,6 +67,11 @@ def layer_remarks(check: LayerCheck, normalized: Normalized | None, refused: str
     if check.kernel_spread is not None and check.kernel_spread > SPREAD:
         what = f"one output channel has {check.kernel_spread:,.0f} times the weights of the middle one"
         yield Remark("risk", check.layer, f"{what}, so that its outputs leave the others few steps", _EQUALIZE)
+
+
+def _only_splits(check: LayerCheck) -> bool:
+    """Whether a layer stays what it is, its activation apart."""
+    return len(check.becomes) == 2 and check.becomes[0] == check.kind
 
 
 _EQUALIZE = "equalize its channels with the next layer's, or train on with --qat"

@@ -16,10 +16,10 @@ import keras
 import numpy as np
 
 from tfcompress.models.call_template import Template
+from tfcompress.models.copies import input_name, model_copy
 from tfcompress.models.graph import Call, calls, is_graph
 from tfcompress.models.keras_private import input_structure, output_structure
 from tfcompress.models.layer_copies import is_symbolic, layer_copy
-from tfcompress.models.copies import input_name, model_copy
 from tfcompress.models.signature import signature_of
 from tfcompress.models.specs import random_inputs
 from tfcompress.models.wiring import infer_outputs
@@ -122,7 +122,7 @@ def _plans(model: Any) -> Iterator[_Plan]:
         if called[id(call.layer)] > 1:
             continue
         layer = call.layer
-        if _acts_in_training_only(layer) and not (ends & {id(tensor) for tensor in call.outputs}):
+        if acts_in_training_only(layer) and not (ends & {id(tensor) for tensor in call.outputs}):
             kind = type(layer).__name__ if not isinstance(layer, keras.Model) else "a model of augmentation"
             yield _Plan(frozenset({id(layer)}), {}, layer.name, f"{kind} goes: it acts in training only")
         affine = affine_of(layer)
@@ -142,10 +142,11 @@ def _only_reader(later: Sequence[Call], call: Call) -> Call | None:
     return next((each for each in later if [id(t) for t in _tensors(each)] == [made]), None)
 
 
-def _acts_in_training_only(layer: Any) -> bool:
+def acts_in_training_only(layer: Any) -> bool:
+    """Say whether a layer, or every layer of a nested model, gives what it is given, but for training."""
     if isinstance(layer, keras.Model) and is_graph(layer):
         inside = [each for each in layer.layers if not isinstance(each, keras.layers.InputLayer)]
-        return bool(inside) and all(map(_acts_in_training_only, inside))
+        return bool(inside) and all(map(acts_in_training_only, inside))
     return type(layer).__name__ in TRAINING_ONLY and type(layer).__module__.startswith("keras.")
 
 
