@@ -1,4 +1,4 @@
-"""Whether samples are fit to calibrate on, by the samples alone: ranges, halves, classes, overlap with the test split."""
+"""Whether samples are fit to calibrate on, by themselves: ranges, halves, classes, overlap with the test split."""
 
 from __future__ import annotations
 
@@ -92,7 +92,8 @@ def looks_reversed(means: np.ndarray, others: np.ndarray, deviation: float) -> b
     """Say whether the means of other channels are these in reverse, and clearly not these as they are.
 
     Args:
-        means, others: shape (channels,), three channels or more.
+        means: shape (channels,), three channels or more.
+        others: the same of other samples.
         deviation: of the values; means that differ by less than a tenth of it tell nothing.
     """
     if len(means) < 3 or len(means) != len(others):

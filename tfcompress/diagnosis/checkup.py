@@ -49,7 +49,7 @@ def check_model(
     """
     found = Checkup()
     values = {} if inputs is None else {value.path: value for value in layer_values(model, inputs)}
-    listed = list({path: call for path, call in flat_calls(model)}.items())
+    listed = list(dict(flat_calls(model)).items())
     behind, normalized = _normalizations(model)
     for path, call in listed:
         chosen = "native" if path.partition("/")[0] in refused else engine

@@ -66,7 +66,7 @@ def _drawn(split: BoundSplit, count: int, seed: int) -> tuple[dict[str, np.ndarr
     """Return inputs, and the labels of the first output; None: there are none."""
     pairs = list(split.sample(count, seed).batches(_BATCH))
     inputs = {name: np.concatenate([x[name] for x, _ in pairs]) for name in pairs[0][0]}
-    first = [next(iter(y.values()), None) if isinstance(y, dict) else y for _, y in pairs]
+    first: list[Any] = [next(iter(y.values()), None) if isinstance(y, dict) else y for _, y in pairs]
     return inputs, None if first[0] is None else np.concatenate(first)
 
 

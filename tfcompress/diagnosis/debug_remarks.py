@@ -55,7 +55,7 @@ def _kernels(facts: DebugFacts) -> Iterator[Remark]:
 
 _REPLACE = "replace the layer, or choose another --quantize"
 _REMEDIES = {
-    "XNNPACK": f"XNNPACK is near the float model, the reference kernel is not: {_REPLACE}, for a device without XNNPACK",
+    "XNNPACK": f"XNNPACK is near the float model, the reference kernel is not: {_REPLACE}, where XNNPACK is not",
     "reference": f"the reference kernel is near the float model, XNNPACK is not: {_REPLACE}, or run without XNNPACK",
     "": f"one of them is wrong: {_REPLACE}",
 }

@@ -31,7 +31,7 @@ def kernel_of(layer: object, factor: np.ndarray | None) -> tuple[np.ndarray, np.
 
     Args:
         layer: a Keras 3 layer.
-        factor: what a normalization behind it multiplies each output channel by, shape (channels,); None: there is none.
+        factor: what a normalization behind it multiplies each output channel by, shape (channels,); None: none is.
     """
     found = rules.kernels(layer)
     if "kernel" not in found:

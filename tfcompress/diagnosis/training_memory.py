@@ -23,7 +23,7 @@ from tfcompress.models.layer_copies import is_symbolic
 from tfcompress.reports.remark import Remark
 
 FAR = 4.0
-"""Distance of samples from training, in mean shift and logarithm of the variances' ratio, that is told: as if every variance were 50 times off."""
+"""Distance of samples from training that is told: as if every variance were 50 times off."""
 BETTER = 4.0
 """How many times nearer a changed input must come to be named as the cause."""
 _FLAT, _WIDE = 0.02, 20.0
@@ -68,7 +68,7 @@ def _rescaled(model: Any, inputs: Mapping[str, np.ndarray]) -> Iterator[Remark]:
 
 
 def _first_layers(model: Any, names: dict[int, str], prefix: str) -> Iterator[tuple[str, Any, str]]:
-    """Give the layers that read an input as it is: path, layer, name of the input; through what acts in training only."""
+    """Give the layers that read an input as it is, or behind what acts in training only: path, layer, input."""
     for call in calls(model):
         tensors = _tensors(call)
         name = names.get(id(tensors[0])) if len(tensors) == 1 else None

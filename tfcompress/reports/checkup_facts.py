@@ -21,8 +21,8 @@ class LayerCheck:
         becomes: what it is rewritten into, classes of layers and operations, in the order of computation; empty: it
             stays as it is.
         reason: why it stays in float, or why nothing is known; empty: it does not.
-        kernel_kurtosis: fourth moment of the kernel's values about their mean over their variance squared (3: Gaussian);
-            None: it has no kernel.
+        kernel_kurtosis: fourth moment of the kernel's values about their mean over their variance squared (3: a
+            Gaussian); None: it has no kernel.
         kernel_spread: largest over median of its output channels' largest weights, a normalization behind it folded in;
             None: it has no kernel.
         value_kurtosis: the same of what it gives on samples; None: there are none.

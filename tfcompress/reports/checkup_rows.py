@@ -16,7 +16,7 @@ def layer_rows(facts: CheckupFacts) -> list[tuple[str, ...]]:
         (
             check.layer,
             check.kind,
-            "×".join("any" if size is None else str(size) for size in check.output_shape),
+            "x".join("any" if size is None else str(size) for size in check.output_shape),
             check.engine,
             {True: "yes", False: "no", None: "?"}[check.int8],
             _becomes(check),
