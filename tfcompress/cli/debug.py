@@ -26,8 +26,8 @@ Compare FILE (.tflite) with the float MODEL (.h5, .keras) that it was made from,
   tfcompress debug model-int8.tflite --model model.h5 --data data.npz --scale 1/255
   tfcompress debug model-int8.tflite --model model.keras --data data.npz --json
 
-Signal to noise, range used, clipped share and distinct values of every tensor under the name of its Keras layer; ops that
-XNNPACK computes otherwise than the reference kernels; the worst samples. A page with a chart is written beside it.
+Signal to noise, range used, clipped share and distinct values of every tensor under the name of its Keras layer;
+ops that XNNPACK computes otherwise than the reference kernels; the worst samples. A page with a chart is written.
 """
 _SUFFIXES = (".html", ".htm")
 

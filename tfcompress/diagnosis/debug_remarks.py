@@ -55,7 +55,7 @@ def _kernels(facts: DebugFacts) -> Iterator[Remark]:
 
 _REPLACE = "replace the layer, or choose another --quantize"
 _REMEDIES = {
-    "XNNPACK": f"XNNPACK is near the float model, the reference kernel is not: {_REPLACE}, for a device without XNNPACK",
+    "XNNPACK": f"XNNPACK is near the float model, the reference kernel is not: {_REPLACE}, where XNNPACK is not",
     "reference": f"the reference kernel is near the float model, XNNPACK is not: {_REPLACE}, or run without XNNPACK",
     "": f"one of them is wrong: {_REPLACE}",
 }
@@ -112,7 +112,7 @@ def _span(pair: tuple[float, float]) -> str:
 def _losses(facts: DebugFacts) -> Iterator[Remark]:
     """Name ops that spoil what was good; what follows from it says nothing new."""
     for row in facts.rows:
-        if row.loss_db is None or row.snr_db is None or row.loss_db < LOSS_DB or (row.clipped or 0) >= CLIPPED:
+        if row.loss_db is None or row.snr_db is None or row.loss_db < LOSS_DB or _is_told(row):
             continue
         before = row.snr_db + row.loss_db
         if before < GOOD_DB:
@@ -124,6 +124,11 @@ def _losses(facts: DebugFacts) -> Iterator[Remark]:
         yield Remark(
             gravity, row.label, what, "keep it in 16 bits or float, or look at its weights (tfcompress doctor)"
         )
+
+
+def _is_told(row: TensorRow) -> bool:
+    """Whether another remark says why a row's values are lost."""
+    return (row.clipped or 0.0) >= CLIPPED or _kernel_is_wrong(row)
 
 
 def _unmatched(facts: DebugFacts) -> Iterator[Remark]:

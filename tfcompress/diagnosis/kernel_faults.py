@@ -1,8 +1,8 @@
 """Which op XNNPACK computes otherwise than the reference kernels.
 
 Two correct kernels differ by a step here and there, and depth makes much of it: so outputs that differ accuse nobody.
-Every op is therefore run alone, on the same inputs in both; and bisection asks from which op on XNNPACK's own outputs are
-still as far off as they are from the first.
+Every op is therefore run alone, on the same inputs in both; and bisection asks from which op on XNNPACK's own outputs
+are still as far off as they are from the first.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def kernel_differences(
 
 
 def outputs_db(slicer: Slicer, given: Mapping[int, np.ndarray], run: Run, first: int = 0) -> float:
-    """Return the worst ratio of an output to XNNPACK's difference there, the ops before *first* in reference kernels."""
+    """Return the worst ratio of an output to XNNPACK's difference, the ops before *first* done by the reference."""
     part = slicer.rest(first)
     if not part.outputs:
         return CAP_DB

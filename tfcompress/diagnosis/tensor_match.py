@@ -1,7 +1,7 @@
 """Which layer of a Keras model gives which tensor of a TFLite file.
 
-Names tell where the file has them; slimmed files have none inside but those of the outputs. Then values tell: a tensor is
-what the layer gives with which it correlates most, whatever its scale. Where a fault has spoilt the values, the place
+Names tell where the file has them; slimmed files have none inside but those of the outputs. Then values tell: a tensor
+is what the layer gives with which it correlates most, whatever its scale. Where a fault has spoilt the values, the place
 decides: kernels of the same sizes in the same order, or what is between neighbours that were told apart.
 """
 
@@ -101,10 +101,11 @@ def _told(
     ends = [place for place, layer in enumerate(layers) if _is_output(layer.path, tensor.output) and place in close]
     if ends:
         return Match(ends[-1], "name")
-    named = {place: close[place] for place in close if _is_named(tensor.name, layers[place].path)}
-    if named:
-        return Match(_best(named, tensor, layers), "name")
     chained = {place: close[place] for place in chain if place in close}
+    named = {place: each for place, each in close.items() if _is_named(tensor.name, layers[place].path)}
+    if named:
+        both = {place: each for place, each in named.items() if place in chained}
+        return Match(_best(both or named, tensor, layers), "name")
     candidates = chained or _of_kind(tensor.op, close, layers) or close
     if candidates and max(each.correlation for each in candidates.values()) >= SURE:
         return Match(_best(candidates, tensor, layers), "values")

@@ -29,8 +29,8 @@ class TensorRow:
         kernel_steps: largest difference, in steps of the grid, of XNNPACK's op from the reference kernel's on the same
             inputs; None: no grid, or not measured.
         kernel_db: that difference against the values, in decibels; None: not measured.
-        right_kernel: where the two are far apart, which is near the float model: ``XNNPACK`` or ``reference``; empty: not
-            known, or they agree.
+        right_kernel: where the two are far apart, which is near the float model: ``XNNPACK`` or ``reference``; empty:
+            not known, or they agree.
     """
 
     number: int
@@ -62,7 +62,8 @@ class SampleRow:
 
     Attributes:
         sample: its place among those that were run, from 0 on.
-        error: root mean squared error of the outputs against the spread of the float model's; 1 is as bad as a constant.
+        error: root mean squared error of the outputs against the spread of the float model's; 1 is as bad
+            as a constant.
         same_top: whether the largest value is at the same place; None: no output is a vector of classes.
     """
 

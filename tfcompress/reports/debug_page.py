@@ -73,11 +73,12 @@ def to_debug_page(facts: DebugFacts) -> str:
     """Return the page; it needs no network and no scripts."""
     about = (
         "SNR: the spread of the float layer's values about each channel's mean against the error of the file's. Lost "
-        "here: how much of it goes within this op. Range used, values: of the grid of stored numbers. Clipped: the part "
-        "of the float values beyond that grid. Kernels: how far XNNPACK is from the reference kernel on the same inputs. "
-        "A layer with a question mark was found by its place alone."
+        "here: how much of it goes within this op. Range used, values: of the grid of stored numbers. Clipped: the "
+        "part of the float values beyond that grid. Kernels: how far XNNPACK is from the reference kernel on the same "
+        "inputs. A layer with a question mark was found by its place alone."
     )
-    head = f"<header><p>{escape(facts_line(facts))}</p><h1>{escape(facts.file)} against {escape(facts.model)}</h1></header>"
+    title = f"{facts.file} against {facts.model}"
+    head = f"<header><p>{escape(facts_line(facts))}</p><h1>{escape(title)}</h1></header>"
     table = html_table(COLUMNS, tensor_rows(facts), (NAME, NAME, "", *(NUMBER for _ in COLUMNS[3:])))
     samples = html_table(("sample", "error", "largest output"), sample_rows(facts)) if facts.worst else ""
     parts = [
@@ -86,7 +87,7 @@ def to_debug_page(facts: DebugFacts) -> str:
         html_section("Tensor by tensor", table + html_note(about)),
         html_section("The worst samples", samples),
     ]
-    return html_page(f"{facts.file} against {facts.model}", f"{head}\n{''.join(parts)}", _CSS)
+    return html_page(title, f"{head}\n{''.join(parts)}", _CSS)
 
 
 def _listed(remarks: Sequence[Remark]) -> str:

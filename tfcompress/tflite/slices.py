@@ -93,9 +93,10 @@ class Slicer:
             if all(map(self._moves, op.outputs)) and all(self._fits_alone(number) for number in op.inputs)
         ]
         tensors = list(self._tree.nodes("subgraphs")[0].nodes("tensors"))
-        operators, inputs = [], {}
+        operators: list[Node] = []
+        inputs: dict[str, tuple[int, int]] = {}
         for place in chosen:
-            places = []
+            places: list[int] = []
             for number in self._graph.ops[place].inputs:
                 if self._moves(number):
                     inputs[f"op{place}_{len(places)}"] = (len(tensors), number)
