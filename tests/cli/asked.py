@@ -19,6 +19,7 @@ TEXTS = {
     "devices": "ssh://pi@10.0.0.1",
     "also": "--memory",
     "features": "features.toml",
+    "input_range": "0,1",
     "kernels": "reference",
     "label": "y",
     "labels": "y.npy",
