@@ -13,6 +13,7 @@ from tfcompress.export_choices import (
     CALIBRATORS,
     CORRECTIONS,
     PACKINGS,
+    ROUNDINGS,
     TRIALS,
     Choice,
     Packing,
@@ -59,6 +60,14 @@ def test_a_file_that_a_runtime_cannot_open_is_not_asked_to_run_there(monkeypatch
             r"export.correct item must be one of .*did you mean 'bias'",
         ),
         (lambda: Export(quantize="int16x8", correct=("bias",)), "export.correct must be empty with quantize 'int16x8'"),
+        (lambda: Export(rounding="gptq"), "export.rounding must be 'nearest' with quantize 'none', got 'gptq'"),
+        (lambda: Export(quantize="dynamic", weight_bits=4), "export.weight_bits must be 8 with quantize 'dynamic'"),
+        (
+            lambda: Recipe(stages=(QAT(),), export=Export(quantize="int8", weight_bits=4)),
+            "export.weight_bits must be 8 after a qat stage",
+        ),
+        (lambda: Export(quantize="int8", input_range=(1.0, 0.0)), "export.input_range must be empty, or two numbers"),
+        (lambda: Export(input_range=(0.0, 1.0)), "export.input_range must be empty with quantize 'none'"),
         (lambda: Export(quantize="int8", correct=("bias", "bias-once")), "export.correct must be at most one of those"),
     ],
 )
@@ -72,7 +81,9 @@ def test_the_default_is_slim_and_an_old_recipe_gets_it() -> None:
     assert from_toml("format = 1\n[export]\nquantize = 'int8'\n").export.packings == ("slim",)
 
 
-@pytest.mark.parametrize("choice", [*PACKINGS.values(), *CALIBRATIONS.values(), *CORRECTIONS.values()])
+@pytest.mark.parametrize(
+    "choice", [*PACKINGS.values(), *CALIBRATIONS.values(), *CORRECTIONS.values(), *ROUNDINGS.values()]
+)
 def test_every_line_has_its_implementation_and_a_line_in_the_docs(choice: Choice) -> None:
     assert callable(choice.load())
     assert choice.about in DOCS.read_text("utf-8")

@@ -92,6 +92,21 @@ CORRECTIONS: dict[str, Correction] = {
 }
 """Every correction by its name, in the order in which they are done."""
 
+AFTER_ROUNDING = "means"
+"""The family of corrections that make up for what the rounding of weights did: they are done after it."""
+
+ROUNDINGS: dict[str, Choice] = {
+    "nearest": Choice(
+        about="Each weight to the nearest step.",
+        implementation="tfcompress.quantization.gptq:nearest",
+    ),
+    "gptq": Choice(
+        about="Towards the float model's outputs: weights make up for each other; steps of least squared error.",
+        implementation="tfcompress.quantization.gptq:towards_the_output",
+    ),
+}
+"""Every way to round weights by its name."""
+
 CALIBRATORS: dict[str, Choice] = {
     "minmax": Choice(
         about="From the least to the largest value.",

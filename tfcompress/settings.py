@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from tfcompress.errors import nearest
-from tfcompress.export_choices import AUTO, CALIBRATIONS, CORRECTIONS, PACKINGS, RUNTIMES, default_packings
+from tfcompress.export_choices import AUTO, CALIBRATIONS, CORRECTIONS, PACKINGS, ROUNDINGS, RUNTIMES, default_packings
 from tfcompress.keras_names import LOSSES, OPTIMIZERS
 from tfcompress.schema import check_fields, check_value, pick
 from tfcompress.stages.option import option
@@ -48,10 +48,13 @@ class Export:
             in dB; None: the default of the scheme.
         calibration: how an int8 file's ranges follow from the samples: ``minmax``, ``percentile``, ``mse``. The last
             two rewrite the model by the rules of quantization-aware training, without training. ``auto`` tries several
-            ways, with corrections, and keeps what agrees best with float on samples that are held back; where *correct*
-            says what to do, and for other numbers than int8, it is ``minmax``.
+            ways, with corrections, and keeps what agrees best with float on samples that are held back; where
+            *correct*, *rounding* or *weight_bits* say what to do, and for other numbers than int8, it is ``minmax``.
         correct: how the weights of an int8 file are prepared for rounding, without training: ``equalize``,
             ``equalize-weights``, ``bias``, ``bias-once``.
+        rounding: how the weights of an int8 file are rounded: ``nearest``, ``gptq``.
+        weight_bits: bits of a weight of an int8 file that was not trained for it: 8, or 4 in the kernels of Conv2D and
+            Dense (by the rules of quantization-aware training).
         input_range: least and largest value of the model's inputs, for int8 without data; empty: it follows from a
             Rescaling that comes first.
         packings: passes over the finished bytes that change no number, each proven on the file: ``slim``.
@@ -106,6 +109,11 @@ class Export:
             needs="calibration",
         ),
     )
+    rounding: str = field(
+        default="nearest",
+        metadata=option("How int8 weights are rounded, without training.", table=ROUNDINGS, needs="calibration"),
+    )
+    weight_bits: Literal[8, 4] = field(default=8, metadata=option("Bits of a weight of an int8 file."))
     input_range: tuple[float, ...] = field(
         default=(),
         metadata=option(
@@ -163,6 +171,11 @@ class Export:
             pick("export.correct item", CORRECTIONS, name)
         useful = not self.correct or self.quantize == "int8"
         check_value("export.correct", f"empty with quantize {self.quantize!r}", self.correct, ok=useful)
+        pick("export.rounding", ROUNDINGS, self.rounding)
+        useful = self.rounding == "nearest" or self.quantize == "int8"
+        check_value("export.rounding", f"'nearest' with quantize {self.quantize!r}", self.rounding, ok=useful)
+        useful = self.weight_bits == 8 or self.quantize == "int8"
+        check_value("export.weight_bits", f"8 with quantize {self.quantize!r}", self.weight_bits, ok=useful)
         families = [CORRECTIONS[name].family for name in self.correct]
         once = len(set(families)) == len(families)
         check_value("export.correct", "at most one of those that do the same", self.correct, ok=once)
@@ -177,7 +190,7 @@ class Export:
     @property
     def needs_samples(self) -> bool:
         """Whether what was chosen for the numbers needs samples: without them an int8 file is data-free."""
-        return self.quantize == "int16x8" or self.calibration not in (AUTO, "minmax") or bool(self.correct)
+        return self.quantize == "int16x8" or self.calibration not in (AUTO, "minmax") or self.prepares
 
     @property
     def calibrator(self) -> str:
@@ -187,7 +200,12 @@ class Export:
     @property
     def tries(self) -> bool:
         """Whether several ways to int8 are tried, where the model was not trained for it."""
-        return self.quantize == "int8" and self.calibration == AUTO and not self.correct
+        return self.quantize == "int8" and self.calibration == AUTO and not self.prepares
+
+    @property
+    def prepares(self) -> bool:
+        """Whether something was chosen for the weights, without training."""
+        return bool(self.correct) or self.rounding != "nearest" or self.weight_bits != 8
 
     @property
     def io_dtype(self) -> str:

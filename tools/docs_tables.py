@@ -61,6 +61,13 @@ def corrections_table() -> str:
     return _table(("`--correct`", "what it does"), rows)
 
 
+def roundings_table() -> str:
+    """Return the table of ways to round weights."""
+    from tfcompress.export_choices import ROUNDINGS
+
+    return _table(("`--rounding`", "what it does"), [(f"`{name}`", found.about) for name, found in ROUNDINGS.items()])
+
+
 def _names(kind: str) -> tuple[str, str]:
     from tfcompress.stages.flags import asking
     from tfcompress.stages.stage_table import STAGES
@@ -75,6 +82,7 @@ TABLES: dict[str, tuple[str, Callable[[], str]]] = {
     "short-stages": ("README.md", short_stages_table),
     "packings": ("docs/export.md", packings_table),
     "calibrators": ("docs/export.md", calibrators_table),
+    "roundings": ("docs/export.md", roundings_table),
     "corrections": ("docs/export.md", corrections_table),
 }
 """Name -> the file that it stands in, and what makes it."""

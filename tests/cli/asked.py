@@ -20,6 +20,7 @@ TEXTS = {
     "also": "--memory",
     "features": "features.toml",
     "group": "session",
+    "input_range": "0,1",
     "kernels": "reference",
     "label": "y",
     "labels": "y.npy",

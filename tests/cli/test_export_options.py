@@ -93,7 +93,9 @@ def recipes_by(option: click.Option, flag: Flag, calls: Calls, capfd: pytest.Cap
         alone = flag.field == ENGINE and len(flag.owner.engines) == 1  # a choice only beside a stage that leaves one
         base += asking_words(Prune) if alone else []
     else:
-        base = [*context(option), "--data", "data.npz"]
+        shared = flag.key in {each.key for stage in STAGES.values() for each in flags_of(stage)}
+        base = ["export", "model.h5", "--quantize", "int8"] if shared else context(option)
+        base += [] if flag.option.needs == "no data" else ["--data", "data.npz"]
     found = []
     for words in words_for(option):
         try:

@@ -14,7 +14,7 @@ import tensorflow as tf
 from tfcompress.models.copies import model_copy
 from tfcompress.models.graph import leaf_layers
 from tfcompress.quantization.post_training import Conditions, calibrated
-from tfcompress.quantization.stepwise import Flow, SideBySide
+from tfcompress.quantization.stepwise import Flow, SideBySide, Visited
 
 
 def sequential(model: Any, conditions: Conditions) -> Any:
@@ -45,8 +45,8 @@ def _corrected(model: Any, conditions: Conditions, *, onwards: bool) -> Any:
     own = dict(leaf_layers(new))
     targets = {id(layer): own[path] for path, layer in made.layers.items() if path in own}
 
-    def visit(_: Any, holder: Any, given: Flow, sums: Flow) -> Flow:
-        variable = bias_of(targets.get(id(holder)))
+    def visit(seen: Visited) -> Flow:
+        sums, variable = seen.sums, bias_of(targets.get(id(seen.holder)))
         if variable is None:
             return sums
         axes = list(range(len(sums.exact.shape) - 1))

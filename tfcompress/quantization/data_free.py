@@ -29,6 +29,8 @@ from tfcompress.recipe import QAT
 
 DEVIATIONS = 6.0
 """Of a Gaussian, at either side of its mean: what counts as its range."""
+LOOSE_DEVIATIONS = 8.0
+"""The same of sums that nothing normalizes: their inputs are taken for independent, and are not."""
 _NEAR = 0.02
 _PLACES = 257  # where a function of one number is looked at
 _MERGING = frozenset({"Add", "Subtract", "Multiply", "Maximum", "Minimum", "Concatenate"})
@@ -65,9 +67,17 @@ class Spread:
         return cls(*ends, (ends[0] + ends[1]) / 2, (ends[1] - ends[0]) / np.sqrt(12.0))
 
     @classmethod
-    def gaussian(cls, mean: np.ndarray, deviation: np.ndarray, low: Any = -np.inf, high: Any = np.inf) -> Spread:
+    def gaussian(
+        cls,
+        mean: np.ndarray,
+        deviation: np.ndarray,
+        low: Any = -np.inf,
+        high: Any = np.inf,
+        *,
+        deviations: float = DEVIATIONS,
+    ) -> Spread:
         """Return the spread of Gaussian values that cannot leave [low, high]."""
-        reach = DEVIATIONS * deviation
+        reach = deviations * deviation
         return cls(np.maximum(mean - reach, low), np.minimum(mean + reach, high), mean, deviation)
 
     def through(self, function: Callable[[np.ndarray], np.ndarray]) -> Spread:
@@ -186,6 +196,7 @@ class _Reader:
         kind = type(layer).__name__
         total = _totals(kind, kernel, channels)
         mean, low, high = (_per_channel(x, channels) for x in (given.mean, given.low, given.high))
+        low, high = np.minimum(low, 0.0), np.maximum(high, 0.0)  # at the edges, zeros stand for some of the inputs
         variance = _per_channel(given.deviation, channels) ** 2
         off = total(kernel - np.asarray(wrapper.final("kernel"), np.float64), mean)
         bias = np.asarray(layer.bias, np.float64) if layer.use_bias else 0.0
@@ -194,8 +205,9 @@ class _Reader:
         made = Spread.gaussian(
             total(kernel, mean) + bias,
             np.sqrt(total(kernel**2, variance)),
-            np.minimum(ends, 0.0) + bias,
-            np.maximum(tops, 0.0) + bias,
+            ends + bias,
+            tops + bias,
+            deviations=LOOSE_DEVIATIONS,
         )
         self._sums[id(call.outputs[0])] = off
         if bias_of(layer) is not None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tfcompress.export_choices import CORRECTIONS
+from tfcompress.export_choices import AFTER_ROUNDING, CORRECTIONS, ROUNDINGS
 from tfcompress.quantization.calibration import calibrate_
 from tfcompress.quantization.calibrators import Calibrator
 from tfcompress.quantization.transform import Quantized, quantize
@@ -58,20 +58,23 @@ def calibrated(
     return made
 
 
-def corrected(model: Any, names: Sequence[str], conditions: Conditions) -> Any:
-    """Return a copy of *model* whose weights are prepared for rounding.
+def corrected(model: Any, names: Sequence[str], conditions: Conditions, rounding: str = "nearest") -> Any:
+    """Return a copy of *model* whose weights are prepared for rounding, or rounded.
 
     Args:
         model: a functional or sequential Keras 3 model that is built; it is only read.
         names: lines of :data:`tfcompress.export_choices.CORRECTIONS`, done in the table's order.
         conditions: samples, ranges and bits.
+        rounding: a line of :data:`tfcompress.export_choices.ROUNDINGS`.
 
     Raises:
         ModelError: the model was never built.
         UnsupportedError: a subclassed model; or one without a layer to quantize.
     """
-    for name, line in CORRECTIONS.items():
-        if name in names:
-            correct: Correct = line.load()
-            model = correct(model, conditions)
+    chosen = [line for name, line in CORRECTIONS.items() if name in names]
+    before = [line for line in chosen if line.family != AFTER_ROUNDING]
+    after = [line for line in chosen if line.family == AFTER_ROUNDING]
+    for line in (*before, ROUNDINGS[rounding], *after):
+        change: Correct = line.load()
+        model = change(model, conditions)
     return model

@@ -78,9 +78,30 @@ class Flow:
     rounded: Any
 
 
-Visit = Callable[[Any, Any, Flow, Flow], Flow]
-"""Takes the name-giving layer, the layer that holds the bias (itself, or the normalization that follows), what goes in
-and the sums that come out before any activation; returns the sums with which it goes on."""
+@dataclass(frozen=True)
+class Visited:
+    """A layer with a kernel, as a visitor sees it.
+
+    Attributes:
+        wrapper: the layer, with the rounding of its kernel.
+        holder: the layer that adds to each channel of the sums: the one inside, or the normalization that follows.
+        given: what goes in.
+        sums: what comes out, before any activation.
+        again: computes the rounded sums again, once weights were changed.
+    """
+
+    wrapper: TransformedLayer
+    holder: Any
+    given: Flow
+    sums: Flow
+    again: Callable[[], Any]
+
+
+Visit = Callable[[Visited], Flow]
+"""Sees a layer, and returns the sums with which it goes on."""
+
+
+_Behind = dict[int, tuple[TransformedLayer, Flow, Callable[[], Any]]]  # by the sums: who made them, of what, and how
 
 
 class SideBySide:
@@ -113,15 +134,16 @@ class SideBySide:
             id(tensor): Flow(*[tf.convert_to_tensor(self._inputs[origin(tensor).name])] * 2)
             for tensor in self._model.inputs
         }
-        behind: dict[int, tuple[Any, Flow]] = {}  # by the sums: the layer that made them, and what it was given
+        behind: _Behind = {}
         for call, (template, tensors) in zip(self._calls, self._templates, strict=True):
             given = [known[id(tensor)] for tensor in tensors]
             made = self._made(call.layer, template, given)
             if isinstance(call.layer, TransformedLayer) and self._times[id(call.layer)] == 1:
-                made = self._visited(call, given, made, behind, visit)
+                made = self._visited(call, template, given, made, behind, visit)
             elif id(tensors[0] if tensors else None) in behind and id(call.layer) in self._folded:
-                layer, source = behind.pop(id(tensors[0]))
-                made = [visit(layer, call.layer, source, made[0])]
+                wrapper, source, sums = behind.pop(id(tensors[0]))
+                again = _after(call.layer, template, sums)
+                made = [visit(Visited(wrapper, call.layer, source, made[0], again))]
             known.update(zip(map(id, call.outputs), made, strict=True))
             for tensor in tensors:
                 left[id(tensor)] -= 1
@@ -129,15 +151,19 @@ class SideBySide:
                     known.pop(id(tensor), None)
 
     def _visited(
-        self, call: Any, given: list[Flow], made: list[Flow], behind: dict[int, tuple[Any, Flow]], visit: Visit
+        self, call: Any, template: Template, given: list[Flow], made: list[Flow], behind: _Behind, visit: Visit
     ) -> list[Flow]:
         layer = call.layer.layer
+
+        def again() -> Any:
+            return _bare(call.layer, template, [flow.rounded for flow in given])[0]
+
         if any(id(tensor) in self._folded for tensor in call.outputs):
-            behind[id(call.outputs[0])] = (call.layer, given[0])
+            behind[id(call.outputs[0])] = (call.layer, given[0], again)
             return made
         if getattr(layer, "kernel", None) is None:
             return made
-        sums = visit(call.layer, layer, given[0], made[0])
+        sums = visit(Visited(call.layer, layer, given[0], made[0], again))
         activation = getattr(layer, "activation", None)
         return [Flow(activation(sums.exact), activation(sums.rounded))] if activation else [sums]
 
@@ -146,16 +172,9 @@ class SideBySide:
         if isinstance(layer, FakeQuant):
             return [Flow(given[0].exact, layer(given[0].rounded))]
         plain = layer.layer if isinstance(layer, TransformedLayer) else layer
-        bare = isinstance(layer, TransformedLayer) and self._times[id(layer)] == 1 and hasattr(plain, "activation")
-        activation = plain.activation if bare else None
-        if bare:
-            plain.activation = None
-        try:
-            exact = _called(plain, template, [flow.exact for flow in given])
-            rounded = _called(layer, template, [flow.rounded for flow in given])
-        finally:
-            if bare:
-                plain.activation = activation
+        call = _bare if isinstance(layer, TransformedLayer) and self._times[id(layer)] == 1 else _called
+        exact = call(plain, template, [flow.exact for flow in given])
+        rounded = call(layer, template, [flow.rounded for flow in given])
         return [Flow(*pair) for pair in zip(exact, rounded, strict=True)]
 
     def _normalizations(self) -> set[int]:
@@ -179,3 +198,21 @@ class SideBySide:
 def _called(layer: Any, template: Template, tensors: list[Any]) -> list[Any]:
     args, kwargs = template.fill(tensors)
     return list(keras.tree.flatten(layer(*args, **kwargs)))
+
+
+def _bare(layer: Any, template: Template, tensors: list[Any]) -> list[Any]:
+    """Call a layer, or a wrapped one, as if it had no activation."""
+    inside = layer.layer if isinstance(layer, TransformedLayer) else layer
+    activation = getattr(inside, "activation", None)
+    if activation is None:
+        return _called(layer, template, tensors)
+    inside.activation = None
+    try:
+        return _called(layer, template, tensors)
+    finally:
+        inside.activation = activation
+
+
+def _after(normalization: Any, template: Template, sums: Callable[[], Any]) -> Callable[[], Any]:
+    """Return what computes sums, and the normalization behind them."""
+    return lambda: _called(normalization, template, [sums()])[0]

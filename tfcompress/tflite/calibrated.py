@@ -13,6 +13,7 @@ from tfcompress.errors import DataError, UnsupportedError, UsageError
 from tfcompress.export_choices import CALIBRATORS
 from tfcompress.models.kinds import keras_of
 from tfcompress.models.loading import load_model
+from tfcompress.recipe import QAT
 from tfcompress.tflite.attempt import Request, activation_bits, check_wrappers
 
 if TYPE_CHECKING:
@@ -36,11 +37,12 @@ def prepared_by(model: Any, request: Request) -> Any:
     """
     _check(model, request)
     plain = _keras3(model)
-    if not request.settings.correct:
+    settings = request.settings
+    if not settings.prepares:
         return plain
     from tfcompress.quantization.post_training import corrected
 
-    return corrected(plain, request.settings.correct, _conditions(request))
+    return corrected(plain, settings.correct, _conditions(request), settings.rounding)
 
 
 def ranged(model: Any, request: Request) -> Quantized:
@@ -94,7 +96,9 @@ def in_place_of_the_converter(model: Any, request: Request) -> Quantized | None:
 
 def asked_of(settings: Export) -> str:
     """Return in a few words what an export asks for beyond the converter's own: ``mse``, ``minmax + bias``."""
-    return " + ".join((settings.calibrator, *settings.correct))
+    bits = ("weights of 4 bits",) if settings.weight_bits == 4 else ()
+    rounding = () if settings.rounding == "nearest" else (settings.rounding,)
+    return " + ".join((settings.calibrator, *bits, *rounding, *settings.correct))
 
 
 def is_correctable(model: Any) -> bool:
@@ -104,7 +108,7 @@ def is_correctable(model: Any) -> bool:
 
 def _check(model: Any, request: Request) -> None:
     settings = request.settings
-    what = f"correct {settings.correct[0]!r}" if settings.correct else f"calibration {settings.calibration!r}"
+    what = _first_asked(settings)
     if request.data is None:
         msg = f"{what} needs samples; give --data"
         raise DataError(msg)
@@ -118,12 +122,22 @@ def _check(model: Any, request: Request) -> None:
         raise UsageError(msg)
 
 
+def _first_asked(settings: Export) -> str:
+    """Return the first setting that the converter's own quantization does not have."""
+    for name in ("correct", "rounding", "weight_bits"):
+        value = getattr(settings, name)
+        if value not in ((), "nearest", 8):
+            return f"{name} {(value[0] if isinstance(value, tuple) else value)!r}"
+    return f"calibration {settings.calibration!r}"
+
+
 def _conditions(request: Request) -> Conditions:
     from tfcompress.quantization.post_training import Conditions
 
     name = request.settings.calibrator
     calibrator = None if name == "minmax" else CALIBRATORS[name].load()()
-    return Conditions(inputs=request.drawn().calibration, calibrator=calibrator)
+    stage = QAT(weight_bits=request.settings.weight_bits)
+    return Conditions(inputs=request.drawn().calibration, calibrator=calibrator, stage=stage)
 
 
 def _keras3(model: Any) -> Any:

@@ -63,13 +63,13 @@ def made_as_asked(model: Any, request: Request) -> Made:
         TfcompressError: one of its classes.
     """
     settings = request.settings
-    if settings.calibrator != "minmax":
+    if settings.calibrator != "minmax" or settings.weight_bits == 4:
         with request.progress.task("calibrating"):
             rewritten = ranged(prepared_by(model, request), request)
         made = Made(attempt(rewritten.model, request, model), "calibrated by our rules", tuple(rewritten.notes))
         return made.described(f"{asked_of(settings)}, by the rules of --qat, without training")
     source = model
-    if settings.correct:
+    if settings.prepares:
         with request.progress.task("correcting"):
             source = prepared_by(model, request)
     try:
@@ -78,7 +78,7 @@ def made_as_asked(model: Any, request: Request) -> Made:
         made = _by_our_rules(source, model, request, refusal)
     else:
         made = Made(found, "trained ranges" if found.qat else "converter")
-    return made.described(f"{asked_of(settings)}, without training") if settings.correct else made
+    return made.described(f"{asked_of(settings)}, without training") if settings.prepares else made
 
 
 def made_without_data(model: Any, request: Request) -> Made:
