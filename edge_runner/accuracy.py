@@ -1,27 +1,63 @@
-"""Which way of scoring fits an output and its labels."""
+"""Which way of scoring fits an output and its labels: the command line reads this table, so it imports no numpy."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import importlib
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Union
+from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
+if TYPE_CHECKING:
+    from edge_runner.ndarray import Array
 
-from edge_runner.arrays import ArrayError
-from edge_runner.ndarray import Array
-from edge_runner.scorers import (
-    AutoencoderScorer,
-    BinaryScorer,
-    ChosenClassScorer,
-    ClassificationScorer,
-    RegressionScorer,
-)
-from edge_runner.segmentation import VOID, SegmentationScorer
 
-TASKS = ("auto", "classification", "binary", "regression", "autoencoder", "segmentation")
-_PIECE_BYTES = 1 << 22
-Scorer = Union[ClassificationScorer, BinaryScorer, RegressionScorer, SegmentationScorer]
+@dataclass(frozen=True)
+class Scoring:
+    """How a task is scored.
+
+    Attributes:
+        maker: ``module:function`` that gets labels, the output and the task's options, and returns a
+            :class:`Labelled`.
+        needs_labels: whether there is nothing to score without them; else the function may get None.
+    """
+
+    maker: str
+    needs_labels: bool = True
+
+
+SCORERS: Mapping[str, Scoring] = {
+    "classification": Scoring("edge_runner.fitting:classification"),
+    "binary": Scoring("edge_runner.fitting:binary"),
+    "multi-label": Scoring("edge_runner.fitting:multi_label"),
+    "regression": Scoring("edge_runner.fitting:regression"),
+    "segmentation": Scoring("edge_runner.fitting:segmentation"),
+    "tokens": Scoring("edge_runner.fitting:tokens"),
+    "autoencoder": Scoring("edge_runner.fitting:autoencoder", needs_labels=False),
+    "embedding": Scoring("edge_runner.fitting:embedding"),
+}
+"""By task, one line each."""
+
+TASKS = ("auto", *SCORERS)
+"""What ``--task`` takes."""
+
+
+class Scorer(Protocol):
+    """Adds batches up."""
+
+    @property
+    def predictions(self) -> list[int] | None:
+        """The class of each sample; None where there is none."""
+
+    @property
+    def right(self) -> str | None:
+        """Which samples were right, see :func:`edge_runner.scorers.bits`; None where they are not right or wrong."""
+
+    def add(self, labels: Any, outputs: Array) -> None:
+        """Take one batch: its labels (None where the task needs none and has none) and its real-valued outputs."""
+
+    def result(self) -> dict[str, Any]:
+        """Return the figures of all batches by name, ``task`` and ``samples`` among them."""
 
 
 @dataclass(frozen=True)
@@ -30,15 +66,16 @@ class Labelled:
 
     Attributes:
         scorer: what scores.
-        labels: (samples, ...), in the form that the scorer takes; they may lie on the disk.
+        labels: (samples, ...), in the form that the scorer takes; they may lie on the disk; None where there are none.
     """
 
     scorer: Scorer
-    labels: Array
+    labels: Array | None
 
     def take(self, start: int, outputs: Array) -> None:
         """Score the real-valued *outputs* (samples, ...) of the samples from *start* on."""
-        self.scorer.add(np.asarray(self.labels[start : start + len(outputs)]), outputs)
+        labels = None if self.labels is None else self.labels[start : start + len(outputs)]
+        self.scorer.add(labels, outputs)
 
 
 @dataclass(frozen=True)
@@ -62,153 +99,32 @@ class Output:
     @property
     def size(self) -> int:
         """How many values a sample has."""
-        return int(np.prod(self.shape, dtype=np.int64))
+        return math.prod(self.shape)
 
 
-def scorer(labels: Array, output: Output, task: str = "auto") -> Labelled:
+def scorer(
+    labels: Array | None, output: Output, task: str = "auto", options: Mapping[str, Any] | None = None
+) -> Labelled:
     """Choose how to score.
 
     Args:
         labels: (samples,) or (samples, 1) class numbers, (samples, classes) one-hot, real values of the output's shape,
-            0 or 1 a sample for an autoencoder, or (samples, height, width) class numbers for a segmentation.
+            0 or 1 a sample for an autoencoder, or (samples, height, width) class numbers for a segmentation; None for a
+            task that needs none.
         output: what is scored.
         task: one of :data:`TASKS`; ``auto`` takes what labels and output look like.
+        options: what the task was told where the data was written (:meth:`tfcompress.tasks.task.Task.options`).
 
     Raises:
-        DataError: labels that do not fit, or a class number that the model has no output for.
+        ArrayError: labels that do not fit, or a class number that the model has no output for.
     """
-    chosen = _task(labels, output) if task == "auto" else task
-    return {
-        "classification": _classification,
-        "binary": _binary,
-        "regression": _regression,
-        "autoencoder": _autoencoder,
-        "segmentation": _segmentation,
-    }[chosen](labels, output)
+    if task == "auto":
+        task = importlib.import_module("edge_runner.fitting").looks_like(labels, output)
+    if labels is None and SCORERS[task].needs_labels:
+        from edge_runner.arrays import ArrayError
 
-
-def _task(labels: Array, output: Output) -> str:
-    if _each(labels) == 1 and _whole(labels):
-        least, most = _extremes(labels)
-        binary = least >= 0 and most <= 1
-        if output.size == 1 and output.class_numbers and least >= 0:
-            return "classification"
-        if output.size == 1:
-            return "binary" if binary else "regression"
-        return "autoencoder" if binary and output.size > 2 and output.shape == output.input_shape else "classification"
-    if _each(labels) > 1 and labels.dtype.kind in "iub" and _pixels(labels, output) and _classes_of(labels, output):
-        return "segmentation"
-    if output.size > 1 and labels.ndim == 2 and _each(labels) == output.size and _one_hot(labels):
-        return "classification"
-    return "regression"
-
-
-def _classification(labels: Array, output: Output) -> Labelled:
-    if _each(labels) == output.size > 1 and _one_hot(labels):
-        pieces = [piece.reshape(len(piece), -1).argmax(axis=1) for piece in _pieces(labels)]
-        return Labelled(ClassificationScorer(output.size), np.concatenate(pieces))
-    if _each(labels) != 1 or not _whole(labels):
-        _refuse_shape(labels, output, "one class number a sample")
-    least, most = _extremes(labels)
-    if output.size == 1 and output.class_numbers and least >= 0:
-        return Labelled(ChosenClassScorer(int(most) + 1), labels.reshape(-1))
-    if least < 0 or most >= output.size:
-        allowed = f"class numbers in 0..{output.size - 1} (the model has {output.size} outputs)"
-        msg = f"{output.where} must be {allowed}, got {least:g}..{most:g}"
+        msg = f"task {task} needs labels, and there are none for this output"
         raise ArrayError(msg)
-    return Labelled(ClassificationScorer(output.size), labels.reshape(-1))
-
-
-def _binary(labels: Array, output: Output) -> Labelled:
-    if output.size != 1:
-        msg = f"task binary needs an output of one value a sample, got {output.shape}; leave --task out"
-        raise ArrayError(msg)
-    return Labelled(BinaryScorer(), _zero_or_one(labels, output))
-
-
-def _autoencoder(labels: Array, output: Output) -> Labelled:
-    if output.shape != output.input_shape or output.sample is None:
-        shapes = f"an output of the only input's shape {output.input_shape}, got {output.shape}"
-        msg = f"task autoencoder needs {shapes}; leave --task out"
-        raise ArrayError(msg)
-    return Labelled(AutoencoderScorer(output.sample), _zero_or_one(labels, output))
-
-
-def _zero_or_one(labels: Array, output: Output) -> Array:
-    whole = _each(labels) == 1 and _whole(labels)
-    least, most = _extremes(labels) if whole else (0, 0)
-    if not whole or least < 0 or most > 1:
-        got = f"{least:g}..{most:g}" if whole else f"{labels.dtype} of shape {labels.shape}"
-        msg = f"{output.where} must be 0 or 1 a sample, got {got}"
-        raise ArrayError(msg)
-    return labels.reshape(-1)
-
-
-def _regression(labels: Array, output: Output) -> Labelled:
-    if _each(labels) != output.size:
-        _refuse_shape(labels, output, "one class number a sample")
-    return Labelled(RegressionScorer(), labels)
-
-
-def _segmentation(labels: Array, output: Output) -> Labelled:
-    if not _pixels(labels, output) or not _whole(labels):
-        allowed = f"class numbers of shape {output.shape[:2]}"
-        msg = f"{output.where} must be {allowed} a sample, got {labels.dtype} of shape {labels.shape[1:]}"
-        raise ArrayError(msg)
-    plane = output.size == _each(labels)
-    kind = "scores" if not plane else "classes" if output.class_numbers else "mask"
-    known = {"scores": output.shape[-1], "mask": 2, "classes": VOID}[kind]
-    least, most = _extremes(labels, but=VOID)
-    if least < 0 or most >= known:
-        void = f", and {VOID} for pixels that do not count" if known <= VOID else ""
-        msg = f"{output.where} must be class numbers in 0..{known - 1}{void}, got {least:g}..{most:g}"
-        raise ArrayError(msg)
-    return Labelled(SegmentationScorer(int(most) + 1 if kind == "classes" else known, kind), labels)
-
-
-def _pixels(labels: Array, output: Output) -> bool:
-    """Whether labels are planes of the output's height and width."""
-    planes = labels.shape[1:-1] if labels.ndim == 4 and labels.shape[-1] == 1 else labels.shape[1:]
-    return len(planes) == 2 and len(output.shape) in (2, 3) and planes == tuple(output.shape[:2])
-
-
-def _classes_of(labels: Array, output: Output) -> bool:
-    """Whether whole numbers a pixel can be classes: a plane of reals has two, anything else as many as it says."""
-    if output.size != _each(labels) or output.class_numbers:
-        return True
-    least, most = _extremes(labels, but=VOID)
-    return bool(least >= 0 and most <= 1)
-
-
-def _refuse_shape(labels: Array, output: Output, first: str) -> None:
-    msg = f"{output.where} must be {first} or of the output's shape {tuple(output.shape)}, got {labels.shape[1:]}"
-    raise ArrayError(msg)
-
-
-def _each(labels: Array) -> int:
-    """How many numbers a sample's label has."""
-    return int(np.prod(labels.shape[1:], dtype=np.int64))
-
-
-def _whole(labels: Array) -> bool:
-    """Whether every label is a whole number, whatever the dtype."""
-    if labels.dtype.kind != "f":
-        return True
-    return all(bool(np.all(piece == np.round(piece))) for piece in _pieces(labels))
-
-
-def _one_hot(labels: Array) -> bool:
-    rows = (piece.reshape(len(piece), -1) for piece in _pieces(labels))
-    return all(bool(np.all((row == 0) | (row == 1)) and np.all(row.sum(axis=1) == 1)) for row in rows)
-
-
-def _extremes(labels: Array, but: int | None = None) -> tuple[Any, Any]:
-    """Return the least and the largest label other than *but*, zeros when there is none."""
-    taken = (piece if but is None else piece[piece != but] for piece in _pieces(labels))
-    ends = [(piece.min(), piece.max()) for piece in taken if piece.size]
-    return (min(low for low, _ in ends), max(high for _, high in ends)) if ends else (0, 0)
-
-
-def _pieces(labels: Array) -> Iterator[Array]:
-    rows = max(1, _PIECE_BYTES // max(1, _each(labels) * labels.dtype.itemsize))
-    return (np.asarray(labels[start : start + rows]) for start in range(0, len(labels), rows))
+    module, _, function = SCORERS[task].maker.partition(":")
+    made: Labelled = getattr(importlib.import_module(module), function)(labels, output, options or {})
+    return made

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from edge_runner import runtimes
+from edge_runner.accuracy import TASKS
 
 EXAMPLES = """\
 examples:
@@ -37,7 +38,6 @@ exit status: 0 every model was measured; 1 some model failed (the JSON says why)
 3 no interpreter works here.
 """
 KERNELS = ("default", "no-delegate", "reference")
-TASKS = ("auto", "classification", "binary", "regression", "segmentation", "autoencoder")
 SEVERAL_PROCESSES, ONE_PROCESS = 5, 3
 """Fresh processes a model when several are compared, and when one is measured alone."""
 
@@ -263,7 +263,11 @@ def _accuracy(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("--data", type=Path, metavar="FILE", help="samples and labels in one .npz, or samples in an .npy")
     add("--labels", type=Path, metavar="FILE.npy", help="labels, when --data is an .npy")
-    add("--task", choices=TASKS, help="what the labels mean (default: told by their shape)")
+    add(
+        "--task",
+        choices=TASKS,
+        help="what the labels mean (default: what the data says, else told by their shape)",
+    )
     add("--limit", type=_count, metavar="N", help="score only the first N samples")
     add("--predictions", action="store_true", help="keep each sample's predicted class in the JSON")
     add("--outputs", type=Path, metavar="FILE.npz", help="write each output as stored, MODEL'S NUMBER.NAME by sample")

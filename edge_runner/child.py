@@ -168,7 +168,7 @@ class ChildSession:
         from edge_runner.scoring import score
 
         if self.feed is None:
-            return {"outputs": {}, "right": {}, "seconds": 0.0}
+            return {"outputs": {}, "right": {}, "warnings": [], "seconds": 0.0}
         start = time.perf_counter()
         found = score(
             self.model,

@@ -18,7 +18,7 @@ from typing import Any
 from edge_runner import arena, environment, flatbuffer, graph, summary, wording
 from edge_runner.arguments import Options
 
-FORMAT = 2
+FORMAT = 3
 """Number of the format. A key that is added, removed or changes its meaning makes a new number.
 
 History:
@@ -28,6 +28,8 @@ History:
        ``allocate_ns``, ``first_ns`` and ``warmup_runs``) and ``blocks`` says of each turn which; comparisons of speed
        and of accuracy, windows, pre- and postprocessing, throughput, time by op, what the delegate took, the planned
        arena, an interval of the energy, heat; of scores the confusion, IoU and area under the curve; of files the ops.
+    3: a score has, beside the keys of format 2, those figures of its task that were measured, by the names of
+       ``tfcompress.tasks.figures.FIGURES``.
 """
 NOT_ASKED = "not asked for; --energy measures it where something measures power"
 _SCORE = ("task", "samples", "top1", "top1_low", "top1_high", "top5", "mae", "rmse", "threshold", "per_class")
@@ -265,10 +267,11 @@ def add_scores(model: dict[str, Any], scored: dict[str, Any]) -> None:
         model["accuracy"] = {"seconds": scored["seconds"], "outputs": outputs}
     else:
         model["warnings"].append("the data holds no labels (y, or y.NAME for an output), so there is no accuracy")
+    model["warnings"].extend(scored.get("warnings", ()))
 
 
 def _score(score: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: score.get(name) for name in (*_SCORE, *_SCORE_2)}
+    return {**dict.fromkeys((*_SCORE, *_SCORE_2)), **score}
 
 
 def to_json(document: dict[str, Any]) -> bytes:

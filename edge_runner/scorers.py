@@ -8,12 +8,14 @@ from __future__ import annotations
 import math
 from array import array
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from edge_runner.confidence import CalibrationError
 from edge_runner.ndarray import Array
+from edge_runner.spread import Spread
 from edge_runner.summary import wilson
 
 NONE = -1
@@ -91,6 +93,7 @@ class ClassificationScorer:
         self.right_in_five = 0
         self.positions = 1
         self.cells: Counter[tuple[int, int]] = Counter()
+        self._confidence = CalibrationError()
         self._predictions = array("i")
         self._outcomes = array("d")
 
@@ -104,6 +107,7 @@ class ClassificationScorer:
         scores, truth = outputs.reshape(-1, self.classes), np.asarray(labels).reshape(-1).astype(np.int64)
         rank = ranks(scores, truth)
         self.right_in_five += int(np.count_nonzero(rank < TOP))
+        self._confidence.add(scores, rank == 0)
         self._count(len(outputs), truth, np.where(rank < self.classes, scores.argmax(axis=1), NONE))
 
     def _count(self, samples: int, truth: Array, predicted: Array) -> None:
@@ -139,7 +143,7 @@ class ClassificationScorer:
         fractions = _fractions(self.task, self.cells, len(self._outcomes))
         top5 = self.right_in_five / sum(self.cells.values()) if self.classes > TOP else None
         interval = {} if self.positions == 1 else {"top1_low": None, "top1_high": None}  # positions go together
-        return {**fractions, **interval, "top5": top5}
+        return {**fractions, **interval, "top5": top5, "calibration_error": self._confidence.value}
 
 
 class ChosenClassScorer(ClassificationScorer):
@@ -159,11 +163,16 @@ class BinaryScorer:
     """Counts of right answers of a single output; labels are 0 or 1, one a sample.
 
     Outputs within 0..1 are probabilities (threshold 0.5), others logits (threshold 0); the result says which was taken.
+
+    Args:
+        tuned: a threshold found on other samples (:func:`edge_runner.thresholds.best_threshold`), by which the fraction
+            right is told, too.
     """
 
     task = "binary"
 
-    def __init__(self) -> None:
+    def __init__(self, tuned: float | None = None) -> None:
+        self.tuned = tuned
         self._truth = array("i")
         self._outputs = array("d")
 
@@ -202,10 +211,23 @@ class BinaryScorer:
         return bits([int(outcome) for outcome in self.outcomes])
 
     def result(self) -> dict[str, Any]:
-        """Return the fraction right, and how well the outputs separate the classes whatever the threshold."""
+        """Return the fraction right, F1, and how well the outputs separate the classes whatever the threshold.
+
+        F1 is ``2 TP / (2 TP + FP + FN)``, None where neither labels nor predictions hold a 1.
+        """
         cells = Counter(zip(self._truth, self.predictions))
-        fractions = _fractions(self.task, cells, len(self._truth))
-        return {**fractions, "threshold": self.threshold, "auc": auc(np.asarray(self._outputs), self.truth)}
+        outputs = np.asarray(self._outputs)
+        either = 2 * cells[1, 1] + cells[0, 1] + cells[1, 0] + cells[1, NONE]
+        found = {
+            **_fractions(self.task, cells, len(self._truth)),
+            "threshold": self.threshold,
+            "auc": auc(outputs, self.truth),
+            "f1": 2 * cells[1, 1] / either if either else None,
+        }
+        if self.tuned is None:
+            return found
+        right = int(np.count_nonzero(np.where(np.isnan(outputs), NONE, outputs > self.tuned) == self.truth))
+        return {**found, "tuned_top1": right / len(outputs), "tuned_threshold": self.tuned}
 
 
 class RegressionScorer:
@@ -220,11 +242,16 @@ class RegressionScorer:
         self._each = array("d")  # how many values a sample has
         self._absolute = array("d")
         self._square = array("d")
+        self._largest = 0.0
+        self._spread = Spread()
 
     def add(self, labels: Array, outputs: Array) -> None:
         """Add the errors of a batch: labels and the real-valued outputs, (samples, ...) alike."""
         count = len(outputs)
-        error = outputs.reshape(count, -1).astype(np.float64) - np.asarray(labels, np.float64).reshape(count, -1)
+        truth = np.asarray(labels, np.float64).reshape(count, -1)
+        error = outputs.reshape(count, -1).astype(np.float64) - truth
+        self._largest = max(self._largest, float(np.abs(error).max(initial=0.0)))
+        self._spread.add(truth)
         self.values += error.size
         self._each.extend([error.shape[1]] * count)
         self._absolute.frombytes(np.abs(error).sum(axis=1).tobytes())
@@ -243,43 +270,23 @@ class RegressionScorer:
         return found
 
     def result(self) -> dict[str, Any]:
-        """Return mean absolute error and root mean square error over all values; None when one is not finite."""
+        """Return mean absolute, root mean square and largest error over all values, and R²; None when not finite.
+
+        R² is the part of the labels' variance that is explained, ``1 - sum of squared errors / sum of squared distances
+        from each value's mean over the samples``, of several values together; None where the labels don't vary.
+        """
         # Exact sums, so that the figure does not depend on how the samples were cut into batches.
-        mae, rmse = math.fsum(self._absolute) / self.values, math.sqrt(math.fsum(self._square) / self.values)
-        finite = math.isfinite(rmse)
+        squares = math.fsum(self._square)
+        if not math.isfinite(squares):
+            return empty(self.task, len(self._each))
+        spread = self._spread.total
         return {
             **empty(self.task, len(self._each)),
-            "mae": mae if finite else None,
-            "rmse": rmse if finite else None,
+            "mae": math.fsum(self._absolute) / self.values,
+            "rmse": math.sqrt(squares / self.values),
+            "r2": 1 - squares / spread if spread else None,
+            "largest_error": self._largest,
         }
-
-
-class AutoencoderScorer(RegressionScorer):
-    """How well the reconstruction error, the mean square over a sample, tells samples of class 1 from those of class 0.
-
-    Labels are 0 (normal) or 1 (anomalous), one a sample.
-
-    Args:
-        sample: returns the real-valued input of a sample by its number, which its output is compared with.
-    """
-
-    task = "autoencoder"
-
-    def __init__(self, sample: Callable[[int], Array]) -> None:
-        super().__init__()
-        self.sample = sample
-        self.truth = array("i")
-
-    def add(self, labels: Array, outputs: Array) -> None:
-        """Score the real-valued outputs (samples, ...) of the samples that come next."""
-        first = len(self.truth)
-        for place, output in enumerate(outputs):
-            super().add(self.sample(first + place)[None], output[None])
-        self.truth.extend(int(label) for label in np.asarray(labels).reshape(-1))
-
-    def result(self) -> dict[str, Any]:
-        """Return the errors of the reconstruction, and the area under the curve of telling anomalies by it."""
-        return {**super().result(), "auc": auc(self.squares, self.truth)}
 
 
 def _fractions(task: str, cells: Mapping[tuple[int, int], int], samples: int) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.format import open_memmap
 
-from edge_runner import accuracy, feeding
+from edge_runner import accuracy, feeding, told
 from edge_runner.arrays import ArrayError, release
 from edge_runner.interpreter import Model, Tensor
 from edge_runner.ndarray import Array
@@ -38,7 +38,8 @@ def score(
         model: opened and allocated.
         feed: its samples.
         data: all arrays of the data file; ``y.NAME`` or ``y`` are labels.
-        task: one of :data:`edge_runner.accuracy.TASKS`.
+        task: one of :data:`edge_runner.accuracy.TASKS`; ``auto`` is what the data says of each output, else what its
+            labels look like.
         limit: score only so many samples, the first; None: all.
         predictions: keep each sample's predicted class.
         folder: where to write each output as stored, ``NUMBER.npy`` of shape (samples, …); None: nowhere.
@@ -46,14 +47,14 @@ def score(
 
     Returns:
         ``outputs``: the scores by output; ``right``: which samples were (see
-        :func:`edge_runner.mcnemar.compare_scored`).
+        :func:`edge_runner.mcnemar.compare_scored`); ``warnings``: what could not be scored, and why.
 
     Raises:
         DataError: labels that do not fit.
     """
     outputs = model.outputs
     count = feed.size if limit is None else min(limit, feed.size)
-    scorers = _scorers(model, feed, data, count, task)
+    scorers, warnings = _scorers(model, feed, data, count, task)
     files = {tensor.name: _file(folder, number, tensor, count) for number, tensor in enumerate(outputs) if folder}
     if scorers or files:
         _run(model, feed, count, scorers, files, alive)
@@ -62,28 +63,43 @@ def score(
     for name, scorer in found.items():
         if predictions and scorer.predictions is not None:
             results[name]["predictions"] = scorer.predictions
-    return {"outputs": results, "right": {name: scorer.right for name, scorer in found.items() if scorer.right}}
+    right = {name: scorer.right for name, scorer in found.items() if scorer.right}
+    return {"outputs": results, "right": right, "warnings": warnings}
 
 
 def _scorers(
     model: Model, feed: feeding.Feed, data: Mapping[str, Array], count: int, task: str
-) -> dict[str, accuracy.Labelled]:
-    inputs, outputs, scorers = model.inputs, model.outputs, {}
+) -> tuple[dict[str, accuracy.Labelled], list[str]]:
+    """Return the scorer of each output that can be scored, and why others that have a task cannot."""
+    outputs, scorers, warnings = model.outputs, {}, []
+    known = told.told_tasks(data) if task == "auto" else {}
     for tensor in outputs:
         labels = feeding.labels_for(tensor.name, len(outputs), data)
-        if labels is not None:
-            if len(labels) < count:
-                msg = f"data must hold a label for each of the {count} samples, got {len(labels)} for {tensor.name!r}"
-                raise ArrayError(msg)
-            output = accuracy.Output(
-                tensor.shape[1:],
-                class_numbers=tensor.dtype.kind in "iu" and tensor.scale is None,
-                where=f"labels of output {tensor.name!r}",
-                input_shape=inputs[0].shape[1:] if len(inputs) == 1 else None,
-                sample=functools.partial(feed.real, inputs[0]),
-            )
-            scorers[tensor.name] = accuracy.scorer(labels[:count], output, task)
-    return scorers
+        said = told.told_for(tensor.name, len(outputs), known)
+        chosen = task if said is None else said.task
+        if chosen not in accuracy.TASKS:
+            warnings.append(f"output {tensor.name!r} is not scored: edge_runner has no task {chosen!r}")
+            continue
+        if labels is None and (chosen == "auto" or accuracy.SCORERS[chosen].needs_labels):
+            continue
+        if labels is not None and len(labels) < count:
+            msg = f"data must hold a label for each of the {count} samples, got {len(labels)} for {tensor.name!r}"
+            raise ArrayError(msg)
+        options = None if said is None else said.options
+        labels = None if labels is None else labels[:count]
+        scorers[tensor.name] = accuracy.scorer(labels, _output(model, feed, tensor), chosen, options)
+    return scorers, warnings
+
+
+def _output(model: Model, feed: feeding.Feed, tensor: Tensor) -> accuracy.Output:
+    inputs = model.inputs
+    return accuracy.Output(
+        tensor.shape[1:],
+        class_numbers=tensor.dtype.kind in "iu" and tensor.scale is None,
+        where=f"labels of output {tensor.name!r}",
+        input_shape=inputs[0].shape[1:] if len(inputs) == 1 else None,
+        sample=functools.partial(feed.real, inputs[0]),
+    )
 
 
 def _file(folder: str | None, number: int, tensor: Tensor, count: int) -> Array:
@@ -129,7 +145,8 @@ def _run(
 
 def _release(feed: feeding.Feed, scorers: Mapping[str, accuracy.Labelled], files: Mapping[str, Array]) -> None:
     feed.release()
-    for array in (*(scorer.labels for scorer in scorers.values()), *files.values()):
+    labels = (scorer.labels for scorer in scorers.values() if scorer.labels is not None)
+    for array in (*labels, *files.values()):
         release(array)
 
 

@@ -8,6 +8,15 @@ from typing import Any
 SIGNIFICANT = 0.05
 UNRESOLVED = "not distinguishable from an empty call"
 """How the reason of a node that is too short to be timed begins."""
+_FIGURES = {
+    "mean_iou": "mean IoU",
+    "macro_f1": "macro F1",
+    "micro_f1": "micro F1",
+    "step_accuracy": "accuracy by step",
+    "verification_auc": "verification AUC",
+    "auc": "AUC",
+}
+"""What the table calls figures of tasks other than classification."""
 _NAMED = 6
 _BYTES = 0xDC00
 """How Python keeps a byte of a file's name that is no UTF-8: added to this (PEP 383)."""
@@ -39,14 +48,11 @@ def accuracy(measured: dict[str, Any] | None) -> str:
 def _score(score: dict[str, Any]) -> str:
     parts = []
     if score["top1"] is not None:
-        interval = f"{score['top1_low']:.2%}..{score['top1_high']:.2%}"
-        parts.append(f"{score['top1']:.2%} ({interval}, {score['samples']} samples)")
+        interval = "" if score["top1_low"] is None else f"{score['top1_low']:.2%}..{score['top1_high']:.2%}, "
+        parts.append(f"{score['top1']:.2%} ({interval}{score['samples']} samples)")
     if score["top5"] is not None:
         parts.append(f"top-5 {score['top5']:.2%}")
-    if score["mean_iou"] is not None:
-        parts.append(f"mean IoU {score['mean_iou']:.4f}")
-    if score["auc"] is not None:
-        parts.append(f"AUC {score['auc']:.4f}")
+    parts += [f"{title} {score[name]:.4f}" for name, title in _FIGURES.items() if score.get(name) is not None]
     if score["mae"] is not None and score["auc"] is None:
         parts.append(f"MAE {score['mae']:.4g}")
     return ", ".join(parts) or "not a number"

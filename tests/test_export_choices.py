@@ -8,7 +8,17 @@ from pathlib import Path
 import pytest
 
 from tfcompress.errors import RecipeError
-from tfcompress.export_choices import CALIBRATORS, PACKINGS, Choice, Packing, default_packings
+from tfcompress.export_choices import (
+    CALIBRATIONS,
+    CALIBRATORS,
+    CORRECTIONS,
+    PACKINGS,
+    ROUNDINGS,
+    TRIALS,
+    Choice,
+    Packing,
+    default_packings,
+)
 from tfcompress.recipe import QAT, Export, Recipe, from_toml
 
 DOCS = Path(__file__).parents[1] / "docs" / "export.md"
@@ -34,13 +44,31 @@ def test_a_file_that_a_runtime_cannot_open_is_not_asked_to_run_there(monkeypatch
         (lambda: Export(packings=(), keep_names=True), "export.keep_names must be false without packings, got True"),
         (
             lambda: Export(quantize="int8", calibration="min-max"),
-            r"export.calibration must be one of minmax, percentile, mse, got 'min-max' \(did you mean 'minmax'",
+            r"export.calibration must be one of auto, minmax, percentile, mse, got 'min-max' \(did you mean 'minmax'",
         ),
         (lambda: Export(calibration="mse"), "export.calibration must be 'minmax' with quantize 'none', got 'mse'"),
         (
             lambda: Recipe(stages=(QAT(),), export=Export(quantize="int8", calibration="mse")),
             "export.calibration must be 'minmax' after a qat stage",
         ),
+        (
+            lambda: Recipe(stages=(QAT(),), export=Export(quantize="int8", correct=("bias",))),
+            "export.correct must be empty after a qat stage",
+        ),
+        (
+            lambda: Export(quantize="int8", correct=("biass",)),
+            r"export.correct item must be one of .*did you mean 'bias'",
+        ),
+        (lambda: Export(quantize="int16x8", correct=("bias",)), "export.correct must be empty with quantize 'int16x8'"),
+        (lambda: Export(rounding="gptq"), "export.rounding must be 'nearest' with quantize 'none', got 'gptq'"),
+        (lambda: Export(quantize="dynamic", weight_bits=4), "export.weight_bits must be 8 with quantize 'dynamic'"),
+        (
+            lambda: Recipe(stages=(QAT(),), export=Export(quantize="int8", weight_bits=4)),
+            "export.weight_bits must be 8 after a qat stage",
+        ),
+        (lambda: Export(quantize="int8", input_range=(1.0, 0.0)), "export.input_range must be empty, or two numbers"),
+        (lambda: Export(input_range=(0.0, 1.0)), "export.input_range must be empty with quantize 'none'"),
+        (lambda: Export(quantize="int8", correct=("bias", "bias-once")), "export.correct must be at most one of those"),
     ],
 )
 def test_what_is_misspelt_or_would_do_nothing_is_refused(build, message: str) -> None:
@@ -53,7 +81,23 @@ def test_the_default_is_slim_and_an_old_recipe_gets_it() -> None:
     assert from_toml("format = 1\n[export]\nquantize = 'int8'\n").export.packings == ("slim",)
 
 
-@pytest.mark.parametrize("choice", [*PACKINGS.values(), *CALIBRATORS.values()])
+@pytest.mark.parametrize(
+    "choice", [*PACKINGS.values(), *CALIBRATIONS.values(), *CORRECTIONS.values(), *ROUNDINGS.values()]
+)
 def test_every_line_has_its_implementation_and_a_line_in_the_docs(choice: Choice) -> None:
     assert callable(choice.load())
     assert choice.about in DOCS.read_text("utf-8")
+
+
+def test_several_ways_are_tried_for_int8_unless_something_says_which() -> None:
+    assert Export(quantize="int8").tries
+    assert not Export(quantize="int8", calibration="minmax").tries
+    assert not Export(quantize="int8", correct=("bias",)).tries
+    assert not Export(quantize="int16x8").tries
+    assert {Export(calibration=name, quantize="int8").calibrator for name in CALIBRATIONS} == set(CALIBRATORS)
+
+
+def test_what_is_tried_is_in_the_tables_and_the_first_is_plain() -> None:
+    exports = [Export(quantize="int8", calibration=trial.calibration, correct=trial.correct) for trial in TRIALS]
+    assert len(set(exports)) == len(TRIALS)
+    assert (TRIALS[0].calibration, TRIALS[0].correct) == ("minmax", ())

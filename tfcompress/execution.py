@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tfcompress.models.loading import Loaded
     from tfcompress.models.samples import Samples
     from tfcompress.tflite.convert import ConverterProcess
-    from tfcompress.training import Training
+    from tfcompress.training.fit import Training
     from tfcompress.weights.promises import Promise
 
 SAMPLES = 256
@@ -114,7 +114,7 @@ def _attached(run: Run, data: BoundData) -> Job:
     stages, loaded = run.recipe.stages, run.loaded
     if not loaded.refusal and "compile" in own_training(loaded.native):
         refuse_own_training(loaded.native, "what it is to be compiled with is not known; use tfcompress.attach")
-    options: dict[str, Any] = {"train": run.recipe.train, "samples": _samples(data, run.recipe.train.seed)}
+    options: dict[str, Any] = {"train": run.recipe.train, "samples": _samples(run, data)}
     first, *others = engines_to_try(stages, loaded.writer)
     if first == "native":
         return attach(in_keras3(loaded), *stages, **options)
@@ -142,11 +142,11 @@ def in_keras3(loaded: Loaded) -> Any:
     return model
 
 
-def _samples(data: BoundData, seed: int, count: int = SAMPLES) -> Samples:
+def _samples(run: Run, data: BoundData, count: int = SAMPLES) -> Samples:
     from tfcompress.models.samples import Samples
+    from tfcompress.training.targets import samples_of
 
-    inputs, labels = next(data.need_train().batches(count, seed=seed, limit=count))
-    return Samples(inputs, labels)
+    return Samples(*samples_of(data, run.loaded.native, count, run.recipe.train.seed))
 
 
 Attach = Callable[["BoundData"], "Job"]
@@ -180,14 +180,23 @@ def _seed_(seed: int) -> None:
 
 def _fitted(run: Run, data: BoundData, job: Job, epochs: int, work: Work, title: str, rate: float) -> Training:
     from tfcompress.models.signature import call
-    from tfcompress.training import fit_
+    from tfcompress.training.fit import fit_
 
     asked = run.recipe.train
     learning_rate = None if asked.learning_rate is None else rate * asked.learning_rate
     train = dataclasses.replace(asked, epochs=epochs, learning_rate=learning_rate)
     with run.phase("train"):
         outputs = call(run.loaded.native, data.representative(SAMPLES, train.seed))
-        return fit_(job, data, train, outputs=outputs, progress=run.progress, backup=work.epochs(title), title=title)
+        return fit_(
+            job,
+            data,
+            train,
+            outputs=outputs,
+            teacher=run.loaded.native,
+            progress=run.progress,
+            backup=work.epochs(title),
+            title=title,
+        )
 
 
 def _facts(made: Trained) -> dict[str, Any]:
@@ -201,7 +210,7 @@ def _facts(made: Trained) -> dict[str, Any]:
 
 def _taken_up(run: Run, kept: Finished) -> Trained:
     """Return a training that a killed run had finished."""
-    from tfcompress.training import Training
+    from tfcompress.training.fit import Training
     from tfcompress.weights.promises import Promise
 
     for text in kept.warnings:
@@ -212,7 +221,7 @@ def _taken_up(run: Run, kept: Finished) -> Trained:
         facts["engine"],
         tuple(facts["notes"]),
         tuple(Promise(**each) for each in facts["promises"]),
-        Training(**{**training, "history": tuple(training["history"])}),
+        Training(**{**training, "history": tuple(training["history"]), "notes": tuple(training["notes"])}),
     )
 
 
@@ -276,7 +285,7 @@ class _Cycles:
         kept = self.work.finished(title)
         if kept is None:
             context = RewritingContext(
-                samples=_samples(self.data, self.run.recipe.train.seed, JUDGED),
+                samples=_samples(self.run, self.data, JUDGED),
                 original=original,
                 latency_ratio=_latency_ratio,
                 cache=files.cache_folder(),
@@ -298,7 +307,7 @@ class _Cycles:
         stages: tuple[Stage, ...] = tuple(stage for stage in training if last or stage.in_every_cycle)
 
         def attach(data: BoundData) -> Job:
-            samples = _samples(data, self.run.recipe.train.seed)
+            samples = _samples(self.run, data)
             own = in_class_of(model, self.run.loaded.native)
             # Schedules are laid over this cycle's epochs: over all of the recipe's they would not come to their end.
             train = dataclasses.replace(self.run.recipe.train, epochs=epochs)
@@ -334,4 +343,5 @@ def _joined(trainings: Sequence[Training]) -> Training:
         history=tuple(row for training in trainings for row in training.history),
         seconds=sum(training.seconds for training in trainings),
         resumed_at=sum(training.resumed_at for training in trainings),
+        notes=tuple(dict.fromkeys(note for training in trainings for note in training.notes)),
     )

@@ -1,4 +1,4 @@
-"""What an export does by name: the tables of packings and of calibrators, one line each.
+"""What an export does by name: the tables of packings, calibrators and corrections, one line each.
 
 They say what there is, and where its implementation lies; the names are checked before anything heavy is imported.
 """
@@ -56,6 +56,57 @@ PACKINGS: dict[str, Packing] = {
 }
 """Every packing by its name, in the order in which they are done."""
 
+
+@dataclass(frozen=True, kw_only=True)
+class Correction(Choice):
+    """A change of a model's weights that makes rounding cost less, for :mod:`tfcompress.quantization.post_training`.
+
+    Attributes:
+        family: what it makes up for; of one family one correction is enough.
+    """
+
+    family: str
+
+
+CORRECTIONS: dict[str, Correction] = {
+    "equalize": Correction(
+        about="Brings the channels of a tensor to one largest activation, function unchanged.",
+        implementation="tfcompress.quantization.equalizing:by_activations",
+        family="scales",
+    ),
+    "equalize-weights": Correction(
+        about="Brings the kernels of neighbouring layers into balance, function unchanged.",
+        implementation="tfcompress.quantization.equalizing:by_weights",
+        family="scales",
+    ),
+    "bias": Correction(
+        about="Takes what rounding does to the mean of each channel out of the biases, layer behind corrected layer.",
+        implementation="tfcompress.quantization.bias_correction:sequential",
+        family="means",
+    ),
+    "bias-once": Correction(
+        about="Does the same for all layers at once.",
+        implementation="tfcompress.quantization.bias_correction:one_pass",
+        family="means",
+    ),
+}
+"""Every correction by its name, in the order in which they are done."""
+
+AFTER_ROUNDING = "means"
+"""The family of corrections that make up for what the rounding of weights did: they are done after it."""
+
+ROUNDINGS: dict[str, Choice] = {
+    "nearest": Choice(
+        about="Each weight to the nearest step.",
+        implementation="tfcompress.quantization.gptq:nearest",
+    ),
+    "gptq": Choice(
+        about="Towards the float model's outputs: weights make up for each other; steps of least squared error.",
+        implementation="tfcompress.quantization.gptq:towards_the_output",
+    ),
+}
+"""Every way to round weights by its name."""
+
 CALIBRATORS: dict[str, Choice] = {
     "minmax": Choice(
         about="From the least to the largest value.",
@@ -71,6 +122,46 @@ CALIBRATORS: dict[str, Choice] = {
     ),
 }
 """Every calibrator by its name: a class that :class:`tfcompress.quantization.calibrators.Calibrator` describes."""
+
+
+AUTO = "auto"
+"""The choice of a calibration that is left to measurements."""
+
+CALIBRATIONS: dict[str, Choice] = {
+    AUTO: Choice(
+        about="Tries minmax, and with it what is cheap and may be better; keeps what agrees best with float.",
+        implementation="tfcompress.tflite.best:best_of",
+    ),
+    **CALIBRATORS,
+}
+"""What can be asked for: the choice among ways to calibrate, and each calibrator."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One way to integers without training.
+
+    Attributes:
+        calibration: a line of :data:`CALIBRATORS`.
+        correct: lines of :data:`CORRECTIONS`.
+    """
+
+    calibration: str = "minmax"
+    correct: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """What reports call it: ``minmax + bias``."""
+        return " + ".join((self.calibration, *self.correct))
+
+
+TRIALS: tuple[Trial, ...] = (
+    Trial(),
+    Trial(correct=("bias",)),
+    Trial(correct=("equalize", "bias")),
+    Trial(calibration="mse", correct=("bias",)),
+)
+"""What :data:`AUTO` tries, in this order; the first one is what the others must beat."""
 
 
 def default_packings() -> tuple[str, ...]:

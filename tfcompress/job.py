@@ -68,6 +68,11 @@ class Job:
         """What was left as it is and why, and what became of the schedules; sentences for a report."""
         return list(self._session.notes)
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether a schedule is not over yet: what is trained so far has not all the zeros and clusters asked for."""
+        return self._session.unfinished
+
     def promises(self) -> list[Promise]:
         """Return what each stage promised about each kernel, and what the kernel has.
 

@@ -91,3 +91,22 @@ LOSSES = (
     "tversky",
 )
 """Losses, as functions and as classes."""
+
+_SHORT = {
+    "bce": "BinaryCrossentropy",
+    "huberloss": "Huber",
+    "kld": "KLDivergence",
+    "kullbackleiblerdivergence": "KLDivergence",
+    "mae": "MeanAbsoluteError",
+    "mape": "MeanAbsolutePercentageError",
+    "mse": "MeanSquaredError",
+    "msle": "MeanSquaredLogarithmicError",
+}
+
+
+def loss_class(name: str) -> str | None:
+    """Return the name of a loss's class from what Keras calls it: MeanSquaredError for ``mse``; None: not in here."""
+    plain = name.lower().replace("_", "")
+    by_plain = {each.lower(): each for each in LOSSES if "_" not in each and not each.isupper() and each[0].isupper()}
+    by_plain["ctc"] = "CTC"
+    return _SHORT.get(plain) or by_plain.get(plain)

@@ -49,10 +49,11 @@ def _check_without_data(recipe: Recipe, *, qat: bool, is_object: bool) -> None:
             f"{name} trains the model, and needs data: give --data (an .npz with x_train, y_train, x_test, y_test, say)"
         )
         raise DataError(msg)
-    if recipe.export.needs_data and not qat and not any(stage.scheme for stage in recipe.stages):
+    data_free = recipe.export.quantize == "int8" and not recipe.export.needs_samples
+    if recipe.export.needs_data and not data_free and not qat and not any(stage.scheme for stage in recipe.stages):
         msg = (
             f"quantize {recipe.export.quantize!r} needs samples to calibrate activation ranges: give --data, "
-            "or use 'dynamic' or 'float16', which need none"
+            "or use 'int8' as it is, 'dynamic' or 'float16', which need none"
         )
         raise DataError(msg)
 
@@ -67,6 +68,7 @@ def check_stages(run: Run) -> None:
         UnsupportedError: stages on a model that is quantization-aware trained already.
         UsageError: numbers that it was not trained for.
         DataError: no data to train on.
+        RecipeError: a loss, an epoch to keep or a balance that the data cannot give.
     """
     if run.loaded.qat:
         _check_trained_already(run)
@@ -74,7 +76,10 @@ def check_stages(run: Run) -> None:
         if run.data is None:
             _check_without_data(run.recipe, qat=False, is_object=False)
             return
-        run.data.need_train()
+        from tfcompress.training.choices import check_training
+
+        for note in check_training(run.data, run.recipe.train):
+            run.warn(note)
 
 
 def _check_trained_already(run: Run) -> None:

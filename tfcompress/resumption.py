@@ -6,6 +6,7 @@ What one run has left behind serves only a run of the same key.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import importlib.metadata
 import json
@@ -54,12 +55,18 @@ def run_key(loaded: Loaded, data: BoundData | None, recipe: Recipe) -> str:
     parts = {
         "model": loaded.sha256 or model_sha256(loaded.native),
         "data": None if data is None else data_sha256(data) or uuid.uuid4().hex,
-        "bound": None if data is None else {"preprocessing": data.dataset.preprocessing.to_dict(), "h": data.holdout},
+        "bound": None if data is None else _bound(data),
         "stages": described["stages"],
         "train": described["train"],
         "versions": {"tfcompress": __version__, **{name: _version(name) for name in LIBRARIES}},
     }
     return files.sha256(json.dumps(parts, sort_keys=True, default=str).encode())
+
+
+def _bound(data: BoundData) -> dict[str, Any]:
+    dataset = data.dataset
+    labelling = dataclasses.asdict(dataset.labelling)
+    return {"preprocessing": dataset.preprocessing.to_dict(), "h": data.holdout, "labelling": labelling}
 
 
 def _version(package: str) -> str:

@@ -8,13 +8,23 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from tfcompress.errors import nearest
-from tfcompress.export_choices import CALIBRATORS, PACKINGS, RUNTIMES, default_packings
+from tfcompress.export_choices import AUTO, CALIBRATIONS, CORRECTIONS, PACKINGS, ROUNDINGS, RUNTIMES, default_packings
 from tfcompress.keras_names import LOSSES, OPTIMIZERS
 from tfcompress.schema import check_fields, check_value, pick
 from tfcompress.stages.option import option
 
 Quantize = Literal["none", "dynamic", "float16", "int8", "int16x8"]
 IOType = Literal["auto", "float32", "int8", "uint8", "int16"]
+
+
+def _read_range(text: str) -> dict[str, tuple[float, ...]]:
+    """Read ``LOW,HIGH``."""
+    try:
+        low, high = map(float, text.split(","))
+    except ValueError:
+        msg = f"must be LOW,HIGH, two numbers with a comma between them (0,1), got {text!r}"
+        raise ValueError(msg) from None
+    return {"input_range": (low, high)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +46,17 @@ class Export:
         select_ops: allow TensorFlow (Flex) ops, which only the big runtime has.
         min_agreement_db: least signal-to-noise ratio between the Keras model's outputs and the file's, on real samples,
             in dB; None: the default of the scheme.
-        calibration: how an int8 file's ranges follow from the samples: ``minmax``, ``percentile``, ``mse``. All but
-            ``minmax`` rewrite the model by the rules of quantization-aware training, without training.
+        calibration: how an int8 file's ranges follow from the samples: ``minmax``, ``percentile``, ``mse``. The last
+            two rewrite the model by the rules of quantization-aware training, without training. ``auto`` tries several
+            ways, with corrections, and keeps what agrees best with float on samples that are held back; where
+            *correct*, *rounding* or *weight_bits* say what to do, and for other numbers than int8, it is ``minmax``.
+        correct: how the weights of an int8 file are prepared for rounding, without training: ``equalize``,
+            ``equalize-weights``, ``bias``, ``bias-once``.
+        rounding: how the weights of an int8 file are rounded: ``nearest``, ``gptq``.
+        weight_bits: bits of a weight of an int8 file that was not trained for it: 8, or 4 in the kernels of Conv2D and
+            Dense (by the rules of quantization-aware training).
+        input_range: least and largest value of the model's inputs, for int8 without data; empty: it follows from a
+            Rescaling that comes first.
         packings: passes over the finished bytes that change no number, each proven on the file: ``slim``.
         keep_names: packings keep the names of tensors inside the graph, which no runtime reads.
     """
@@ -78,8 +97,32 @@ class Export:
         metadata=option("Least agreement with the Keras model.", metavar="DB", default="by --quantize"),
     )
     calibration: str = field(
-        default="minmax",
-        metadata=option("How int8 ranges follow from the samples.", table=CALIBRATORS, needs="calibration"),
+        default=AUTO,
+        metadata=option("How int8 ranges follow from the samples.", table=CALIBRATIONS, needs="calibration"),
+    )
+    correct: tuple[str, ...] = field(
+        default=(),
+        metadata=option(
+            "Prepare the weights for rounding, without training.",
+            table=CORRECTIONS,
+            default="as --calibration auto finds best",
+            needs="calibration",
+        ),
+    )
+    rounding: str = field(
+        default="nearest",
+        metadata=option("How int8 weights are rounded, without training.", table=ROUNDINGS, needs="calibration"),
+    )
+    weight_bits: Literal[8, 4] = field(default=8, metadata=option("Bits of a weight of an int8 file."))
+    input_range: tuple[float, ...] = field(
+        default=(),
+        metadata=option(
+            "Range of the inputs, for int8 without --data.",
+            metavar="LOW,HIGH",
+            default="0,255 where a Rescaling that comes first says so",
+            needs="no data",
+            read=_read_range,
+        ),
     )
     packings: tuple[str, ...] = field(
         default_factory=default_packings,
@@ -108,9 +151,11 @@ class Export:
 
     def _check_choices(self) -> None:
         """Check what goes by a table's names, and whether it would do anything."""
-        pick("export.calibration", CALIBRATORS, self.calibration)
-        chosen = self.calibration == "minmax" or self.quantize == "int8"
+        pick("export.calibration", CALIBRATIONS, self.calibration)
+        chosen = self.calibration in (AUTO, "minmax") or self.quantize == "int8"
         check_value("export.calibration", f"'minmax' with quantize {self.quantize!r}", self.calibration, ok=chosen)
+        self._check_corrections()
+        self._check_range()
         once = len(set(self.packings)) == len(self.packings)
         check_value("export.packings", "names, each at most once", self.packings, ok=once)
         useful = bool(self.packings) or not self.keep_names
@@ -120,6 +165,47 @@ class Export:
             for text in self.runtimes:
                 allowed = f"one of those that open {name!r} files ({', '.join(opens)})"
                 check_value("export.runtimes item", allowed, text, ok=_runtime_name(text) in opens)
+
+    def _check_corrections(self) -> None:
+        for name in self.correct:
+            pick("export.correct item", CORRECTIONS, name)
+        useful = not self.correct or self.quantize == "int8"
+        check_value("export.correct", f"empty with quantize {self.quantize!r}", self.correct, ok=useful)
+        pick("export.rounding", ROUNDINGS, self.rounding)
+        useful = self.rounding == "nearest" or self.quantize == "int8"
+        check_value("export.rounding", f"'nearest' with quantize {self.quantize!r}", self.rounding, ok=useful)
+        useful = self.weight_bits == 8 or self.quantize == "int8"
+        check_value("export.weight_bits", f"8 with quantize {self.quantize!r}", self.weight_bits, ok=useful)
+        families = [CORRECTIONS[name].family for name in self.correct]
+        once = len(set(families)) == len(families)
+        check_value("export.correct", "at most one of those that do the same", self.correct, ok=once)
+
+    def _check_range(self) -> None:
+        ends = self.input_range
+        rising = not ends or (len(ends) == 2 and -math.inf < ends[0] < ends[1] < math.inf)
+        check_value("export.input_range", "empty, or two numbers that rise", ends, ok=rising)
+        useful = not ends or self.quantize == "int8"
+        check_value("export.input_range", f"empty with quantize {self.quantize!r}", ends, ok=useful)
+
+    @property
+    def needs_samples(self) -> bool:
+        """Whether what was chosen for the numbers needs samples: without them an int8 file is data-free."""
+        return self.quantize == "int16x8" or self.calibration not in (AUTO, "minmax") or self.prepares
+
+    @property
+    def calibrator(self) -> str:
+        """The calibrator that is used where nothing is tried: a line of the table."""
+        return "minmax" if self.calibration == AUTO else self.calibration
+
+    @property
+    def tries(self) -> bool:
+        """Whether several ways to int8 are tried, where the model was not trained for it."""
+        return self.quantize == "int8" and self.calibration == AUTO and not self.prepares
+
+    @property
+    def prepares(self) -> bool:
+        """Whether something was chosen for the weights, without training."""
+        return bool(self.correct) or self.rounding != "nearest" or self.weight_bits != 8
 
     @property
     def io_dtype(self) -> str:
@@ -144,7 +230,8 @@ class Train:
             at 1e-5.)
         optimizer: name of a Keras optimizer. ``muon`` takes convolutions, too (native engine): of the steps of one pass
             over the data it makes more than ``adam``, at a higher rate of learning (3e-3, say).
-        loss: name of a Keras loss; ``auto`` chooses by the labels and the last activation.
+        loss: name of a Keras loss; ``auto`` chooses by the labels and the last activation. For some of several outputs
+            ``OUTPUT=NAME``, separated by commas; a name by itself is for all others.
         seed: seed of everything random: shuffling, calibration samples, initial centroids.
         holdout: fraction of the data kept for testing when it comes as one piece without a test split.
         limit: use at most so many training samples (None: all), chosen by *seed*.
@@ -152,6 +239,12 @@ class Train:
             (Loshchilov & Hutter 2017, arXiv:1608.03983).
         augment: how training images are varied, each anew in every epoch: ``none``; ``flip`` (left and right, at
             random); ``flip-shift`` (and moved by up to an eighth of their sides, edges repeated).
+        keep: whose weights are kept: those of the epoch with the lowest validation loss (``best``) or of the ``last``
+            one; ``auto``: the best where the data has a validation split, else the last. An epoch counts from where
+            the schedules have ended.
+        patience: end the training when the validation loss has not fallen for so many epochs, never before the
+            schedules have ended; None: train for all *epochs*.
+        balance: weigh classes by their inverse frequency in the training split, on top of the data's sample weights.
     """
 
     epochs: int = field(default=2, metadata=option("Passes over the training data.", metavar="N", needs="training"))
@@ -176,7 +269,10 @@ class Train:
     loss: str = field(
         default="auto",
         metadata=option(
-            "Name of a Keras loss.", metavar="NAME", default="by the labels and the outputs", needs="training"
+            "Name of a Keras loss; for some of several outputs OUTPUT=NAME, separated by commas.",
+            metavar="NAME",
+            default="by the labels and the outputs",
+            needs="training",
         ),
     )
     seed: int = field(default=0, metadata=option("Seed of everything random.", metavar="N"))
@@ -194,6 +290,24 @@ class Train:
     augment: Literal["none", "flip", "flip-shift"] = field(
         default="none", metadata=option("Vary training images.", needs="training")
     )
+    keep: Literal["auto", "best", "last"] = field(
+        default="auto",
+        metadata=option(
+            "Keep the weights of the epoch with the lowest validation loss, or of the last one.",
+            default="best where the data has a validation split, else last",
+            needs="training",
+        ),
+    )
+    patience: int | None = field(
+        default=None,
+        metadata=option(
+            "End the training when the validation loss has not fallen for N epochs.",
+            metavar="N",
+            default="never",
+            needs="training",
+        ),
+    )
+    balance: bool = field(default=False, metadata=option("Weigh classes by their inverse frequency.", needs="training"))
 
     def __post_init__(self) -> None:
         """Reject values that are out of range or contradict each other."""
@@ -205,11 +319,26 @@ class Train:
         optimizer = self.optimizer.lower()
         allowed = f"the name of a Keras optimizer{nearest(optimizer, OPTIMIZERS)}"
         check_value("train.optimizer", allowed, self.optimizer, ok=optimizer in OPTIMIZERS or _is_registered(optimizer))
-        allowed = f"'auto' or the name of a Keras loss{nearest(self.loss, LOSSES)}"
-        check_value("train.loss", allowed, self.loss, ok=self.loss in ("auto", *LOSSES) or _is_registered(self.loss))
+        for name in self.losses.values():
+            allowed = f"'auto' or the name of a Keras loss{nearest(name, LOSSES)}"
+            check_value("train.loss", allowed, name, ok=name in ("auto", *LOSSES) or _is_registered(name))
         check_value("train.seed", "between 0 and 2**32 - 1", self.seed, ok=0 <= self.seed < 2**32)
         check_value("train.holdout", "in (0, 1)", self.holdout, ok=0 < self.holdout < 1)
         check_value("train.limit", "at least 1", self.limit, ok=self.limit is None or self.limit >= 1)
+        check_value("train.patience", "at least 1", self.patience, ok=self.patience is None or self.patience >= 1)
+
+    @property
+    def losses(self) -> dict[str, str]:
+        """Names of losses by output; under the empty name the one for all others, if there is one."""
+        parts = [part.rpartition("=") for part in self.loss.split(",")]
+        names = {output.strip(): name.strip() for output, _, name in parts}
+        check_value("train.loss", "one name for each output", self.loss, ok=len(names) == len(parts))
+        return names
+
+    def loss_of(self, output: str) -> str:
+        """Return the name of the loss of an output, ``auto`` where none is given."""
+        names = self.losses
+        return names.get(output, names.get("", "auto"))
 
 
 def _is_registered(name: str) -> bool:

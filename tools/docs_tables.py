@@ -47,10 +47,25 @@ def packings_table() -> str:
 
 def calibrators_table() -> str:
     """Return the table of calibrators."""
-    from tfcompress.export_choices import CALIBRATORS
+    from tfcompress.export_choices import CALIBRATIONS
 
-    rows = [(f"`{name}`", found.about) for name, found in CALIBRATORS.items()]
+    rows = [(f"`{name}`", found.about) for name, found in CALIBRATIONS.items()]
     return _table(("`--calibration`", "the range of a tensor"), rows)
+
+
+def corrections_table() -> str:
+    """Return the table of corrections."""
+    from tfcompress.export_choices import CORRECTIONS
+
+    rows = [(f"`{name}`", found.about) for name, found in CORRECTIONS.items()]
+    return _table(("`--correct`", "what it does"), rows)
+
+
+def roundings_table() -> str:
+    """Return the table of ways to round weights."""
+    from tfcompress.export_choices import ROUNDINGS
+
+    return _table(("`--rounding`", "what it does"), [(f"`{name}`", found.about) for name, found in ROUNDINGS.items()])
 
 
 def _names(kind: str) -> tuple[str, str]:
@@ -67,6 +82,8 @@ TABLES: dict[str, tuple[str, Callable[[], str]]] = {
     "short-stages": ("README.md", short_stages_table),
     "packings": ("docs/export.md", packings_table),
     "calibrators": ("docs/export.md", calibrators_table),
+    "roundings": ("docs/export.md", roundings_table),
+    "corrections": ("docs/export.md", corrections_table),
 }
 """Name -> the file that it stands in, and what makes it."""
 

@@ -19,6 +19,8 @@ TEXTS = {
     "devices": "ssh://pi@10.0.0.1",
     "also": "--memory",
     "features": "features.toml",
+    "group": "session",
+    "input_range": "0,1",
     "kernels": "reference",
     "label": "y",
     "labels": "y.npy",
@@ -35,6 +37,7 @@ TEXTS = {
     "scale": "1/255",
     "split": "train",
     "std": "0.5",
+    "vocabulary": "words.txt",
 }
 """Values of options that take text, by name; any other one takes the name of a layer."""
 

@@ -93,7 +93,9 @@ def recipes_by(option: click.Option, flag: Flag, calls: Calls, capfd: pytest.Cap
         alone = flag.field == ENGINE and len(flag.owner.engines) == 1  # a choice only beside a stage that leaves one
         base += asking_words(Prune) if alone else []
     else:
-        base = [*context(option), "--data", "data.npz"]
+        shared = flag.key in {each.key for stage in STAGES.values() for each in flags_of(stage)}
+        base = ["export", "model.h5", "--quantize", "int8"] if shared else context(option)
+        base += [] if flag.option.needs == "no data" else ["--data", "data.npz"]
     found = []
     for words in words_for(option):
         try:
@@ -186,7 +188,8 @@ def test_the_help_has_a_group_for_each_stage_and_teaches_the_defaults(capsys: py
     lines = text.splitlines()
     headings = [line.rstrip(":") for line in lines if line and not line.startswith(" ") and line.endswith(":")]
     stages = [f"{stage.__name__}: {stage.about[0].lower()}{stage.about[1:]}" for stage in STAGES.values()]
-    expected = ["Model and data", *stages, "Several stages", "Training (of any stage)", "The file", "Output"]
+    data = ["Model and data", "What the labels mean"]
+    expected = [*data, *stages, "Several stages", "Training (of any stage)", "The file", "Output"]
     assert headings == [*expected, "Loading the model", "Other"]
     assert "[default: 0.25]" in " ".join(text.split())
     assert lines.index("Output:") < next(n for n, line in enumerate(lines) if line.startswith("  -o, --output"))

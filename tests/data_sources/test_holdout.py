@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from tfcompress.data.holdout import held_out
 from tfcompress.data.sources import load_data
 from tfcompress.errors import DataError
 from tfcompress.models.specs import Signature, TensorSpec
+from tfcompress.tasks.labelling import Labelling
 
 SIGNATURE = Signature((TensorSpec("v", (1,), "float32"),), (TensorSpec("out", (1000,), "float32"),))
 
@@ -33,6 +35,73 @@ def test_rows_are_divided_into_two_parts_without_overlap(size: int, fraction: fl
 
 def test_another_seed_holds_out_other_rows() -> None:
     assert divided(100, 0.2, 0)[1] != divided(100, 0.2, 1)[1]
+
+
+def classes_of(y: list[int], fraction: float, seed: int = 0, **more: Any) -> tuple[np.ndarray, np.ndarray, str]:
+    """Return how many of each class train and test, and what is said of it."""
+    given_ = {"x": np.arange(len(y))[:, None], "y": np.array(y), **more}
+    group = {"group": next(iter(more))} if more else {}
+    data = load_data(given_, **group).bind(SIGNATURE, holdout=fraction, seed=seed)
+    train, test = (
+        np.bincount(np.concatenate([y for _, y in split.batches(64)]), minlength=max(y) + 1)
+        for split in data.splits.values()  # type: ignore[union-attr]
+    )
+    return train, test, data.holdout
+
+
+@given(st.lists(st.integers(0, 4), min_size=2, max_size=120), st.floats(0.05, 0.95), st.integers(0, 99))
+def test_of_each_class_its_share_is_held_out(y: list[int], fraction: float, seed: int) -> None:
+    train, test, said = classes_of(y, fraction, seed)
+    total = train + test
+    assert test.sum() == min(max(1, round(fraction * len(y))), len(y) - 1)
+    share = test.sum() * total / len(y)
+    # The last sample of a class stays in training while others can go; what it leaves goes to the others.
+    stays = int((share > total - 1)[total > 0].sum())
+    assert (np.abs(test - share) <= 1 + stays).all()
+    if test.sum() <= (np.maximum(total - 1, 0)).sum():
+        assert (train[total > 0] > 0).all()
+    assert said.endswith(f"held out by seed {seed}, of each class alike")
+
+
+def test_a_rare_class_is_in_both_parts() -> None:
+    train, test, _ = classes_of([0] * 96 + [1] * 4, 0.25)
+    assert (train.tolist(), test.tolist()) == ([72, 3], [24, 1])
+
+
+@given(st.lists(st.integers(1, 20), min_size=2, max_size=12), st.floats(0.1, 0.9), st.integers(0, 99))
+def test_groups_are_held_out_whole_and_near_the_fraction(sizes: list[int], fraction: float, seed: int) -> None:
+    person = np.repeat(np.arange(len(sizes)), sizes)
+    total = sum(sizes)
+    _, test, said = classes_of([0] * total, fraction, seed, person=person)
+    held = min(max(1, round(fraction * total)), total - 1)
+    assert abs(test.sum() - held) <= max(sizes)
+    assert "by whole groups: " in said
+    data = load_data({"x": person[:, None], "y": person % 2, "person": person}, group="person")
+    parts = [
+        {int(v) for x, _ in split.batches(64) for v in x["v"][:, 0]} for split in data.bind(SIGNATURE).splits.values()
+    ]
+    assert parts[0].isdisjoint(parts[1])
+
+
+def test_groups_are_chosen_so_that_training_keeps_every_class() -> None:
+    person = np.repeat(np.arange(10), 10)
+    y = (person >= 7).astype(int) + (person == 9)  # 7, 2 and 1 persons
+    for seed in range(10):
+        train, test, _ = classes_of(y.tolist(), 0.2, seed, person=person)
+        assert (train > 0).all()
+        assert test.sum() == 20
+
+
+def test_one_group_cannot_be_divided() -> None:
+    with pytest.raises(DataError, match=r"x is one group .*; give --group with more groups, or a test split"):
+        classes_of([0, 1] * 5, 0.2, person=np.zeros(10))
+
+
+def test_windows_of_one_clip_stay_together() -> None:
+    data = load_data((np.arange(40)[:, None], np.arange(40)))
+    clips = replace(data, labelling=Labelling(windows_of=4)).bind(SIGNATURE, holdout=0.3)
+    test = np.concatenate([x["v"][:, 0] for x, _ in clips.need_test().batches(99)]).astype(int)
+    assert sorted(test) == sorted({4 * clip + place for clip in test // 4 for place in range(4)})
 
 
 def test_one_sample_cannot_be_divided() -> None:

@@ -53,7 +53,7 @@ def test_class_folders_become_labels_in_sorted_order(folder: Path) -> None:
 def test_one_level_of_class_folders_is_divided(folder: Path) -> None:
     data = load_data(folder / "train").bind(model(), holdout=0.4)
     assert (data.need_train().size, data.need_test().size) == (3, 2)
-    assert data.holdout == "40 % of 'all' held out by seed 0"
+    assert data.holdout == "40 % of 'all' held out by seed 0, of each class alike"
 
 
 def test_an_empty_class_folder_keeps_its_number(folder: Path) -> None:
@@ -135,5 +135,8 @@ def test_a_folder_without_class_folders_is_refused(tmp_path: Path) -> None:
 
 def test_class_folders_without_images_are_refused(tmp_path: Path) -> None:
     (tmp_path / "cat").mkdir()
-    with pytest.raises(DataError, match=r"holds zero images; its class folders need \.bmp, \.jpeg, \.jpg, \.png files"):
+    with pytest.raises(
+        DataError,
+        match=r"holds zero images or recordings; its class folders need \.bmp, \.jpeg, \.jpg, \.png or \.wav files",
+    ):
         load_data(tmp_path)

@@ -30,15 +30,15 @@ def encoded(y: Any, shape: tuple[int | None, ...], like: Any = None) -> np.ndarr
         ([[0, 0, 1], [1, 0, 0]], (3,), "classification", [2, 0]),
         ([[False, True]], (2,), "classification", [1]),
         ([2], (1, 1, 3), "classification", [[[2]]]),
-        ([[[0, 1], [1, 0]]], (2, 2, 2), "classification", [[[0, 1], [1, 0]]]),
-        ([[[[0], [1]], [[1], [0]]]], (2, 2, 2), "classification", [[[0, 1], [1, 0]]]),
-        ([[[0, 1], [1, 0]]], (None, None, 2), "classification", [[[0, 1], [1, 0]]]),
+        ([[[0, 1], [1, 0]]], (2, 2, 2), "segmentation", [[[0, 1], [1, 0]]]),
+        ([[[[0], [1]], [[1], [0]]]], (2, 2, 2), "segmentation", [[[0, 1], [1, 0]]]),
+        ([[[0, 1], [1, 0]]], (None, None, 2), "segmentation", [[[0, 1], [1, 0]]]),
         ([0, 1], (1,), "binary", [[0.0], [1.0]]),
         ([[True], [False]], (1,), "binary", [[1.0], [0.0]]),
         ([0, 1], (), "binary", [0.0, 1.0]),
         ([0.5, 7.0], (1,), "regression", [[0.5], [7.0]]),
         ([[0.5, 7.0]], (2,), "regression", [[0.5, 7.0]]),
-        ([[1, 1, 0]], (3,), "regression", [[1.0, 1.0, 0.0]]),
+        ([[1, 1, 0]], (3,), "multi-label", [[1.0, 1.0, 0.0]]),
         ([[[1.5], [2.5]]], (2, 1), "regression", [[[1.5], [2.5]]]),
         ([[1.5, 2.5]], (2, 1), "regression", [[[1.5], [2.5]]]),
         ([[0.5, 2.0, 3.0]], (None,), "regression", [[0.5, 2.0, 3.0]]),
@@ -48,7 +48,7 @@ def test_labels_have_one_form_by_their_task(y: Any, shape: tuple[int | None, ...
     assert coder(y, shape).task.name == task
     out = encoded(y, shape)
     assert out.tolist() == result
-    assert out.dtype == (np.int32 if task == "classification" else np.float32)
+    assert out.dtype == (np.int32 if task in ("classification", "segmentation") else np.float32)
 
 
 @given(st.integers(2, 20).flatmap(lambda k: st.tuples(st.just(k), st.lists(st.integers(0, k - 1), min_size=1))))

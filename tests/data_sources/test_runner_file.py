@@ -24,7 +24,7 @@ def test_the_file_holds_preprocessed_samples_in_order(tmp_path: Path) -> None:
     data = load_data({"x_test": X, "y_test": np.arange(700) % 3}, preprocessing=Preprocessing(scale=0.5))
     data.bind(model(("out", (3,)))).write_for_runner(tmp_path / "eval.npz", None)
     with np.load(tmp_path / "eval.npz", allow_pickle=False) as written:
-        assert set(written) == {"x.image", "y"}
+        assert set(written) == {"x.image", "y", "task"}
         assert written["x.image"].dtype == np.float32
         assert np.array_equal(written["x.image"], X / 2)
         assert written["y"].dtype == np.int32

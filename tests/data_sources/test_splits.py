@@ -122,3 +122,12 @@ def test_labels_of_a_table_come_without_inputs() -> None:
     split = split_of("table", 12)
     assert isinstance(split, TableSplit)
     assert np.concatenate(list(split.labels(5))).tolist() == list(range(12))
+
+
+@both_kinds
+@given(st.integers(1, 5), st.integers(1, 12), st.integers(1, 40), st.integers(0, 2**32 - 1))
+def test_runs_of_samples_are_drawn_whole(kind: str, together: int, runs: int, count: int, seed: int) -> None:
+    drawn = read(split_of(kind, together * runs).sample(count, seed, together=together))
+    assert len(drawn) == min(together * runs, max(1, count // together) * together)
+    assert (np.reshape(drawn, (-1, together)) % together == np.arange(together)).all()
+    assert drawn == sorted(set(drawn))

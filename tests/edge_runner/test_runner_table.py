@@ -9,7 +9,7 @@ import pytest
 
 from edge_runner import table
 
-GOLDEN = Path(__file__).parents[1] / "data" / "edge_format_2.json"
+GOLDEN = Path(__file__).parents[1] / "data" / "edge_format_3.json"
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ import pytest
 from edge_runner.summary import wilson
 from tfcompress.errors import DataError, ModelError
 from tfcompress.evaluate import scoring
-from tfcompress.tasks.task import Evaluation
+from tfcompress.tasks.regression import Regression
+from tfcompress.tasks.task import NO_INPUTS, Evaluation, Inputs
 from tfcompress.tasks.task_table import TASKS
 
 
@@ -129,3 +130,40 @@ def test_a_regression_that_predicts_nan_is_refused() -> None:
     split = FakeSplit(np.array([[np.nan]]), np.array([[1.0]]))
     with pytest.raises(ModelError, match="predicts NaN or Inf"):
         evaluate(split, "regression")
+
+
+class Copying(Regression):
+    """A task without labels: the outputs are compared with the inputs."""
+
+    name = "copying"
+    needs_labels = False
+
+    def targets(self, inputs: Inputs, labels: np.ndarray | None) -> np.ndarray:
+        return inputs["x"]
+
+    def scorer(self) -> Any:
+        task, counts = self, super().scorer()
+
+        class Scorer:
+            def add(self, outputs: np.ndarray, labels: np.ndarray | None, inputs: Inputs = NO_INPUTS) -> None:
+                counts.add(outputs, task.targets(inputs, labels))
+
+            def evaluation(self) -> Evaluation:
+                return counts.evaluation()
+
+        return Scorer()
+
+
+def test_a_task_that_needs_no_labels_is_scored_by_the_inputs() -> None:
+    split = FakeSplit(np.ones((4, 2), np.float32), None)
+    found = scoring.evaluate(lambda x: {"out": x["x"] + 3}, split, {"out": Copying()})
+    assert (found.score.main, found.score.main_figure.value) == ("mae", 3.0)
+
+
+def test_the_output_that_needs_no_labels_is_scored_beside_one_that_has_them() -> None:
+    split = FakeSplit(np.ones((4, 2), np.float32), {"size": np.zeros((4, 2), np.float32)})
+    tasks = {"copy": Copying(), "size": TASKS["regression"]}
+    found = scoring.evaluate(lambda x: {"size": x["x"], "copy": x["x"] + 3}, split, tasks).score
+    assert list(found.outputs) == ["copy", "size"]
+    assert [score.main_figure.value for score in found.outputs.values()] == [3.0, 1.0]
+    assert found.main_figure.value == 3.0

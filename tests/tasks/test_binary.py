@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from edge_runner.scorers import auc
 from tests.tasks.task_contract import TaskContract
+from tfcompress.tasks.binary import Binary
 from tfcompress.tasks.score import Score
 from tfcompress.tasks.task_table import TASKS
 
@@ -90,3 +91,30 @@ def test_the_accuracy_of_the_history_is_decided_where_the_score_is(library: str,
     again = keras.models.load_model(tmp_path / "compiled.keras")
     again.evaluate(outputs, labels, verbose=0)
     assert again.evaluate(outputs, labels, verbose=0, return_dict=True)["accuracy"] == found["accuracy"]
+
+
+def test_the_threshold_of_the_training_split_is_told_to_the_device_and_scored_beside_one_half() -> None:
+    labels = np.arange(40)[:, None] % 2
+    outputs = np.where(labels, 0.3, 0.1) + np.linspace(0, 0.05, 40)[:, None]
+    tuned = Binary().tuned(outputs, labels)
+    scorer = tuned.scorer()
+    scorer.add(outputs, labels)
+    figures = scorer.evaluation().score.figures
+    assert (figures["top1"].value, figures["tuned_top1"].value) == (1 / 2, 1)
+    (threshold,) = tuned.options().values()
+    assert outputs[labels == 0].max() < threshold < outputs[labels == 1].min()
+    assert BINARY.options() == {}
+
+
+@given(st.lists(st.tuples(st.integers(-5, 5), st.booleans()), min_size=1, max_size=30))
+def test_f1_is_that_of_precision_and_recall(samples: list[tuple[int, bool]]) -> None:
+    threshold = 0.5 if all(0 <= s <= 1 for s, _ in samples) else 0
+    found = scored([[float(s)] for s, _ in samples], [[float(t)] for _, t in samples]).figures.get("f1")
+    hits = sum(s > threshold and t for s, t in samples)
+    given_1, are_1 = sum(s > threshold for s, _ in samples), sum(t for _, t in samples)
+    if not given_1 and not are_1:
+        assert found is None
+        return
+    precision, recall = (hits / count if count else 0 for count in (given_1, are_1))
+    assert found is not None
+    assert found.value == pytest.approx(2 * precision * recall / (precision + recall) if hits else 0)

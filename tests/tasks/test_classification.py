@@ -10,10 +10,12 @@ from hypothesis.extra import numpy as hnp
 
 from edge_runner.scorers import ranks
 from tests.tasks.task_contract import TaskContract
+from tfcompress.errors import DataError
 from tfcompress.tasks.classification import are_probabilities
+from tfcompress.tasks.label_form import LabelForm
 from tfcompress.tasks.score import Score
 from tfcompress.tasks.task import Evaluation
-from tfcompress.tasks.task_table import TASKS
+from tfcompress.tasks.task_table import TASKS, task_of
 
 CLASSIFICATION = TASKS["classification"]
 
@@ -32,6 +34,14 @@ class TestClassNumbers(TaskContract):
 class TestOneHot(TestClassNumbers):
     def stored(self, rng: np.random.Generator, count: int) -> np.ndarray:
         return np.eye(7)[rng.integers(0, 7, count)]
+
+
+class TestSoft(TestClassNumbers):
+    def stored(self, rng: np.random.Generator, count: int) -> np.ndarray:
+        return 0.7 * np.eye(7)[rng.integers(0, 7, count)] + 0.3 * rng.dirichlet(np.ones(7), count)
+
+    def outputs(self, labels: np.ndarray, noise: float, rng: np.random.Generator) -> np.ndarray:
+        return super().outputs(labels.argmax(axis=-1), noise, rng)
 
 
 def evaluated(outputs: Any, labels: Any) -> Evaluation:
@@ -114,3 +124,45 @@ def test_a_drop_of_20_points_on_40_samples_cannot_be_told_from_chance() -> None:
     assert found is not None
     assert found.value == pytest.approx(-8 / 40)
     assert found.verdict == "cannot tell"
+
+
+SOFT = np.array([[0.5, 0.3, 0.2], [0.1, 0.1, 0.8]])
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ([0.5, 0.3, 0.1], "y_train must hold shares of the classes that sum to 1, sample 41 sums to 0.9; divide each"),
+        ([1.2, -0.2, 0.0], "sample 41 holds a negative share"),
+        ([0.5, np.nan, 0.1], "sample 41 sums to nan"),
+    ],
+)
+def test_soft_labels_that_are_no_shares_are_refused_by_the_samples_number(row: list[float], message: str) -> None:
+    form = CLASSIFICATION.form(SOFT, (3,), "y_train")
+    with pytest.raises(DataError, match=message):
+        CLASSIFICATION.encode(np.vstack([SOFT, row]), np.array([39, 40, 41]), form)
+
+
+def test_soft_labels_may_be_rounded_and_are_told_from_numbers() -> None:
+    assert task_of(SOFT.astype(np.float16), (3,)) is CLASSIFICATION
+    assert task_of(SOFT * 0.9, (3,)) is TASKS["regression"]
+    assert CLASSIFICATION.takes(SOFT * 0.9, (3,))
+
+
+def test_soft_labels_are_scored_by_their_largest_share_and_it_is_said() -> None:
+    form = CLASSIFICATION.form(SOFT, (3,), "y_train")
+    encoded = CLASSIFICATION.encode(SOFT, np.arange(2), form)
+    assert scored(np.eye(3)[[0, 1]], encoded).main_figure.value == 1 / 2
+    assert CLASSIFICATION.for_runner(encoded).tolist() == [0, 2]
+    occurring = CLASSIFICATION.occurring(encoded, (3,))
+    assert occurring is not None
+    assert occurring.tolist() == [1, 0, 1]
+    assert "scores take the class with the largest" in str(CLASSIFICATION.doubt(form, whole=False))
+    assert CLASSIFICATION.doubt(LabelForm((3,), "y_train"), whole=True) is None
+
+
+def test_where_training_labels_are_soft_all_are_compared_as_shares_and_else_as_numbers() -> None:
+    soft = CLASSIFICATION.formed(CLASSIFICATION.form(SOFT, (3,), "y_train"))
+    np.testing.assert_array_equal(soft.targets({}, np.array([2, 0], np.int32)), [[0, 0, 1], [1, 0, 0]])
+    np.testing.assert_array_equal(soft.targets({}, np.float32(SOFT)), np.float32(SOFT))
+    np.testing.assert_array_equal(CLASSIFICATION.targets({}, np.float32(SOFT)), [0, 2])

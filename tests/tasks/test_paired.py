@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfcompress.tasks import paired
@@ -104,3 +104,29 @@ def test_a_verdict_needs_significance_and_sameness_a_narrow_interval(found: Pair
 def test_other_samples_are_refused() -> None:
     with pytest.raises(ValueError, match=r"must hold the same samples, got shapes \(3,\) and \(4,\)"):
         paired.of_right(np.ones(3, bool), np.ones(4, bool))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(2, 12), st.integers(2, 12), st.integers(0, 2**32 - 1))
+def test_the_difference_of_areas_varies_as_delong_says(ones: int, zeros: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    first, second = rng.integers(0, 6, (2, ones + zeros)).astype(float)
+    truth = np.arange(ones + zeros) < ones
+    kernels = []
+    for scores in (first, second):  # pair by pair: equation 3 of the paper
+        kernels.append(np.array([[(a > b) + (a == b) / 2 for b in scores[ones:]] for a in scores[:ones]], float))
+    by_one, by_zero = (np.array([kernel.mean(axis=axis) for kernel in kernels]) for axis in (1, 0))
+    contrast = np.array([-1.0, 1.0])
+    variance = contrast @ (np.cov(by_one) / ones + np.cov(by_zero) / zeros) @ contrast
+    found = paired.of_areas(first, second, truth.astype(int))
+    assert found.value == pytest.approx(kernels[1].mean() - kernels[0].mean())
+    assert found.high - found.value == pytest.approx(
+        min(1 - found.value, paired.Z_95 * np.sqrt(max(variance, 0))), abs=1e-7
+    )
+
+
+def test_areas_need_both_classes_and_two_of_each_for_a_test() -> None:
+    with pytest.raises(ValueError, match="an area needs samples of both classes, got 2 and 0"):
+        paired.of_areas(np.zeros(2), np.ones(2), np.ones(2))
+    few = paired.of_areas(np.array([1.0, 0, 2]), np.array([3.0, 0, 2]), np.array([1, 0, 0]))
+    assert (few.value, few.p, few.low) == (0.5, 1.0, -math.inf)

@@ -50,6 +50,12 @@ def test_the_figures_are_those_of_adding_errors_up(outputs: np.ndarray, labels: 
     score, errors = scored(outputs, labels), [float(a - b) for a, b in zip(outputs.flat, labels.flat, strict=True)]
     assert score.figures["mae"].value == pytest.approx(sum(map(abs, errors)) / 12)
     assert score.figures["rmse"].value == pytest.approx(math.sqrt(sum(e * e for e in errors) / 12))
+    assert score.figures["largest_error"].value == max(map(abs, errors))
+    spread = sum((y - sum(column) / 6) ** 2 for column in labels.T.tolist() for y in column)
+    if spread:
+        assert score.figures["r2"].value == pytest.approx(1 - sum(e * e for e in errors) / spread)
+    else:
+        assert "r2" not in score.figures
     constants = [min(sum(abs(y - c) for y in column) / 6 for c in column) for column in labels.T.tolist()]
     assert score.chance == pytest.approx(sum(constants) / 2)  # no constant is nearer than a median
 

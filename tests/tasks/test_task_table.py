@@ -12,7 +12,17 @@ PACKAGE = Path(__file__).parents[2] / "tfcompress"
 
 
 def test_the_table_has_each_task_by_its_name() -> None:
-    assert list(TASKS) == ["classification", "binary", "regression"]
+    names = [
+        "autoencoder",
+        "tokens",
+        "segmentation",
+        "classification",
+        "binary",
+        "multi-label",
+        "embedding",
+        "regression",
+    ]
+    assert list(TASKS) == names
     assert all(task.name == name for name, task in TASKS.items())
 
 
@@ -31,6 +41,7 @@ def test_no_module_outside_knows_a_task_by_name(name: str) -> None:
         ("CategoricalFocalCrossentropy", "classification"),
         ("binary_crossentropy", "binary"),
         ("binary_focal_crossentropy", "binary"),
+        ("cosine_similarity", "embedding"),
         ("mean_squared_error", "regression"),
         ("", "regression"),
     ],
@@ -43,7 +54,9 @@ def test_tasks_that_only_the_device_knows_keep_their_figures() -> None:
     found = read_score({"task": "segmentation", "samples": 3, "mean_iou": 0.9, "top1": None, "mae": None})
     assert (found.task, found.main, found.main_figure.value) == ("segmentation", "mean_iou", 0.9)
     found = read_score({"task": "autoencoder", "samples": 3, "auc": 0.7, "mae": 0.1, "rmse": 0.2})
-    assert (found.main, list(found.figures)) == ("auc", ["auc", "mae", "rmse"])
+    assert (found.main, list(found.figures)) == ("auc", ["auc"])
+    found = read_score({"task": "poetry", "samples": 3, "auc": 0.3, "mae": 0.1})
+    assert (found.main, list(found.figures)) == ("auc", ["auc", "mae"])
     assert at_chance(found) is None
 
 

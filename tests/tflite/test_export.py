@@ -160,10 +160,40 @@ def test_without_data_the_report_says_that_the_samples_were_not_real(network, co
     assert found.samples == 32
 
 
-@pytest.mark.parametrize("scheme", ["int8", "int16x8"])
-def test_calibration_without_data_says_what_to_give(network, converter, scheme) -> None:
-    with pytest.raises(DataError, match=f"quantize {scheme} needs samples to calibrate; give --data"):
-        export(network, Export(quantize=scheme), converter=converter)
+def test_calibration_without_data_says_what_to_give(network, converter) -> None:
+    with pytest.raises(DataError, match="quantize int16x8 needs samples to calibrate; give --data"):
+        export(network, Export(quantize="int16x8"), converter=converter)
+    with pytest.raises(
+        UsageError, match=r"int8 without data needs the range of the model's inputs: give --input-range"
+    ):
+        export(network, Export(quantize="int8"), converter=converter)
+
+
+@pytest.mark.parametrize("flavour", ["keras", "tf_keras"])
+def test_int8_without_data_is_marked_so_everywhere(flavour, request, converter) -> None:
+    made = request.getfixturevalue(flavour)
+    made.utils.set_random_seed(0)
+    result = export(cnn(made), Export(quantize="int8", input_range=(-4.0, 4.0)), converter=converter)
+    found = result.verification
+    assert result.route == "data-free"
+    assert found.calibration == "data-free: the model alone, inputs in [-4, 4]"
+    assert any(note.startswith("data-free: no sample was seen") for note in result.notes)
+    assert not found.real_samples
+    assert found.float_ops == ()
+    assert found.inputs[0].scale == pytest.approx(8 / 255)
+    assert (found.agreement[0].sqnr_db or 0) > LEAST_DB["int8"] + 10
+
+
+def test_weights_of_four_bits_are_smaller_and_rounded_towards_the_outputs(network, samples, converter) -> None:
+    settings = Export(quantize="int8", calibration="minmax")
+    eight = export(network, settings, data=samples, converter=converter)
+    four = dataclasses.replace(settings, weight_bits=4, rounding="gptq", correct=("bias",))
+    result = export(network, four, data=samples, converter=converter)
+    assert result.verification.weights_bytes["int4"] > 0
+    assert sum(result.verification.weights_bytes.values()) < sum(eight.verification.weights_bytes.values())
+    chosen = "minmax + weights of 4 bits + gptq + bias, by the rules of --qat, without training"
+    assert result.verification.calibration == chosen
+    assert (result.verification.agreement[0].sqnr_db or 0) > LEAST_DB["int8"]
 
 
 @pytest.mark.parametrize(

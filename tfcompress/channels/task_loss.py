@@ -15,6 +15,7 @@ from tfcompress.models.samples import Samples
 from tfcompress.models.signature import call, infer_outputs, signature_of
 from tfcompress.models.specs import TensorSpec
 from tfcompress.tasks.figures import FigureKind
+from tfcompress.tasks.task import Task
 
 
 def labels_by_output(model: Any, samples: Samples | None, purpose: str) -> dict[str, np.ndarray]:
@@ -49,9 +50,9 @@ def score_of(model: Any, samples: Samples) -> float:
     """
     name, labels = _first(model, samples)
     outputs = call(model, samples.inputs)[name]
-    coder = _coder(name, outputs, labels)
+    coder = _coder(name, outputs, labels, samples.tasks)
     scorer = coder.task.scorer()
-    scorer.add(outputs, _encoded(coder, labels))
+    scorer.add(outputs, _encoded(coder, labels), samples.inputs)
     merit = scorer.evaluation().score.main_figure.merit
     return float("-inf") if merit is None else merit
 
@@ -64,15 +65,18 @@ def main_kind(model: Any, samples: Samples) -> FigureKind:
     """
     name, labels = _first(model, samples)
     outputs = call(model, {key: values[:1] for key, values in samples.inputs.items()})[name]
-    return _coder(name, outputs, labels).task.main_kind
+    return _coder(name, outputs, labels, samples.tasks).task.main_kind
 
 
 def _first(model: Any, samples: Samples) -> tuple[str, np.ndarray]:
     return next(iter(labels_by_output(model, samples, "a score").items()))
 
 
-def _coder(name: str, outputs: np.ndarray, labels: np.ndarray) -> LabelCoder:
-    return infer_labels(labels, TensorSpec(name, outputs.shape[1:], str(outputs.dtype)), f"the labels of {name!r}")
+def _coder(name: str, outputs: np.ndarray, labels: np.ndarray, tasks: Mapping[str, Task]) -> LabelCoder:
+    where = f"the labels of {name!r}"
+    if name in tasks:
+        return LabelCoder(tasks[name], tasks[name].form(labels, outputs.shape[1:], where))
+    return infer_labels(labels, TensorSpec(name, outputs.shape[1:], str(outputs.dtype)), where)
 
 
 def _encoded(coder: LabelCoder, labels: np.ndarray) -> np.ndarray:
@@ -99,7 +103,7 @@ def gradients(
     """
     labels = labels_by_output(model, samples, purpose)
     some = call(model, {name: values[:batch_size] for name, values in samples.inputs.items()})
-    coders = {name: _coder(name, some[name], y) for name, y in labels.items()}
+    coders = {name: _coder(name, some[name], y, samples.tasks) for name, y in labels.items()}
     losses = {name: coder.task.loss(some[name], keras) for name, coder in coders.items()}
     labels = {name: _encoded(coders[name], y) for name, y in labels.items()}
     values = [variable.value for variable in variables]

@@ -73,16 +73,17 @@ def score_file(
 
         with InterpreterProcess(model) as interpreter:
             return _score(data.bind(interpreter.signature, holdout=None), split, interpreter.run, progress), data.source
-    from tfcompress.models.signature import call, signature_of
+    from tfcompress.models.signature import call
 
     with progress.task("loading the model"):
         loaded = load_model(model, **loading)
-    bound = data.bind(signature_of(loaded.native), holdout=None)
+    bound = data.bind(loaded.signature, holdout=None)
     return _score(bound, split, lambda inputs: call(loaded.native, inputs), progress), data.source
 
 
 def _score(bound: BoundData, split: str, predict: Any, progress: Progress) -> Score:
     from tfcompress.evaluate.scoring import evaluate as measure
+    from tfcompress.file_scores import class_orders
 
     if split not in bound.splits:
         msg = f"--split must be one of {', '.join(bound.splits)} (what the data holds), got {split!r}"
@@ -91,7 +92,11 @@ def _score(bound: BoundData, split: str, predict: Any, progress: Progress) -> Sc
         progress.note(warning)
     samples = bound.splits[split]
     with progress.task("evaluating", samples.size) as task:
-        return measure(predict, samples, bound.tasks, progress_task=task).score
+        orders = class_orders(bound)
+        score = measure(predict, samples, bound.tasks, **bound.figures, orders=orders, progress_task=task).score
+    for line in orders.lines(bound.dataset.labels):
+        progress.note(line)
+    return score
 
 
 def score_lines(score: Score) -> list[tuple[str, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from tfcompress.cli.options import DATA_FLAGS, data_options, loading_options, op
 from tfcompress.errors import UsageError
 from tfcompress.recipe import STAGES, Export, Recipe, Train, load_recipe
 from tfcompress.stages.flags import Flag, asking, flags_of, idle_flags, is_given, naming, read_stages, stage_flags
+from tfcompress.stages.stage import Stage
 
 HELP = """\
 Compress MODEL (.h5, .keras or a SavedModel folder) and write a .tflite file that was checked to be what you asked for.
@@ -109,7 +110,7 @@ def make_command() -> click.Command:
             *(shared[name] for name in DATA_FLAGS),
             *_stage_options(),
             *(option_for([flag], TRAINING) for flag in flags_of(Train)),
-            *(option_for([flag], EXPORT) for flag in flags_of(Export)),
+            *(option_for([flag], EXPORT) for flag in flags_of(Export) if flag.name not in stage_flags()),
             *_OUTPUT,
             *loading,
         ],
@@ -141,7 +142,7 @@ def read_recipe(flags: Mapping[str, Any]) -> Recipe:
     base = Recipe() if flags["recipe"] is None else _named(flags)
     stages = base.stages if flags["recipe"] is not None else read_stages(flags)
     train, by_train = _settings(base.train, flags)
-    export, by_export = _settings(base.export, flags)
+    export, by_export = _settings(base.export, {key: None if key in _taken(stages) else v for key, v in flags.items()})
     scheme = next((stage.scheme for stage in stages if stage.scheme), None)
     if flags["recipe"] is None and scheme and not is_given(flags["quantize"]):
         export["quantize"] = scheme
@@ -154,6 +155,11 @@ def read_recipe(flags: Mapping[str, Any]) -> Recipe:
         )
     _refuse_idle_flags(recipe, flags)
     return recipe
+
+
+def _taken(stages: Sequence[Stage]) -> set[str]:
+    """Return the keys of flags that a stage takes, which without it are the export's."""
+    return {flag.key for stage in stages for flag in flags_of(type(stage))} & {flag.key for flag in flags_of(Export)}
 
 
 def _named(flags: Mapping[str, Any]) -> Recipe:
@@ -195,13 +201,18 @@ def _refuse_idle_flags(recipe: Recipe, flags: Mapping[str, Any]) -> None:
         "training": (bool(recipe.stages), "nothing is trained without a stage"),
         "calibration": (recipe.export.needs_data, "only --quantize int8 and int16x8 calibrate activations"),
         "data": (flags["data"] is not None, "there is no --data"),
+        "no data": (
+            flags["data"] is None and recipe.export.quantize == "int8",
+            "it is for --quantize int8 without --data",
+        ),
     }
     settings = [flag for kind in (Train, Export) for flag in flags_of(kind)]
     idle = {flag.key: there[flag.option.needs][1] for flag in settings if not there[flag.option.needs][0]}
     if flags["recipe"] is not None:
         idle |= {flag.key: "--recipe says it" for each in stage_flags().values() for flag in each}
     else:
-        idle |= idle_flags(flags)
+        exporting = {flag.key for flag in flags_of(Export)}  # of a flag that is a stage's, too, it takes what is left
+        idle |= {key: reason for key, reason in idle_flags(flags).items() if key not in exporting}
     for key, reason in idle.items():
         if is_given(flags[key]):
             msg = f"--{key.replace('_', '-')} would do nothing: {reason}"

@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-DATA_FLAGS = ("data", "label", "features", "classes", "scale", "mean", "std", "preprocess")
+TASK_FLAGS = ("task", "metric", "main_metric", "main_output", "ignore_label", "windows_of")
+
+READING_FLAGS = ("label", "features", "classes", "window", "stride", "group", "vocabulary", "skip_corrupt")
+"""Options of :func:`tfcompress.load_data` that are called as its arguments are."""
+
+DATA_FLAGS = ("data", *READING_FLAGS, "scale", "mean", "std", "preprocess", *TASK_FLAGS)
 
 LOADING, DATA = "Loading the model", "Model and data"
 """The headings of the options, where a command has its help in groups."""
@@ -62,8 +67,8 @@ _DATA = (
         DATA,
         "--data",
         metavar="SOURCE",
-        help="An .npz (x_train, y_train, x_test, y_test; or x, y), a folder of class folders with images, .csv, "
-        ".parquet, .tfrecord, module:function, keras:NAME or tfds:NAME.",
+        help="An .npz (x_train, y_train, x_test, y_test; or x, y), a folder of class folders with images or .wav "
+        "files, a folder of images/ and masks/, .csv, .parquet, .tfrecord, module:function, keras:NAME or tfds:NAME.",
     ),
     _option(DATA, "--label", metavar="COLUMN", help="CSV/Parquet: the column that holds the label."),
     _option(DATA, "--features", metavar="FILE.toml", help="TFRecord: what the records hold (see docs/data.md)."),
@@ -74,10 +79,80 @@ _DATA = (
         help="Names of the classes in the order of the model's outputs, or a file with one a line. [default: those the "
         "data holds, else alphabetical]",
     ),
+    _option(
+        DATA,
+        "--window",
+        type=click.IntRange(min=1),
+        metavar="ROWS",
+        help="Tables and arrays of readings: cut them into windows of so many rows. Recordings: samples of each that "
+        "--preprocess gets.",
+    ),
+    _option(
+        DATA,
+        "--stride",
+        type=click.IntRange(min=1),
+        metavar="ROWS",
+        help="Rows from the start of a window to that of the next.  [default: as many as a window has]",
+    ),
+    _option(
+        DATA,
+        "--group",
+        metavar="COLUMN",
+        help="The column (or array beside x) that says which rows belong together, a session or a person: no window "
+        "crosses it, and no group lies in two splits.",
+    ),
+    _option(
+        DATA,
+        "--vocabulary",
+        metavar="FILE",
+        help="CSV/Parquet: numbers the words of text columns: a word a line, the first is 2 (0 padding, 1 unknown).",
+    ),
+    _option(
+        DATA,
+        "--skip-corrupt",
+        is_flag=True,
+        default=None,
+        help="Leave out samples that cannot be read or hold NaN, and say which; without it the first is an error.",
+    ),
     _option(DATA, "--scale", metavar="NUMBER", help="Multiply the inputs by this, e.g. 1/255."),
     _option(DATA, "--mean", metavar="A[,B,C]", help="Then subtract this (one number, or one a channel)."),
     _option(DATA, "--std", metavar="A[,B,C]", help="Then divide by this."),
     _option(DATA, "--preprocess", metavar="MODULE:FUNCTION", help="Then call this function: a batch in, a batch out."),
+)
+
+
+TASK = "What the labels mean"
+"""The heading of the options about tasks."""
+
+_TASK = (
+    _option(
+        TASK,
+        "--task",
+        metavar="NAME|OUTPUT=NAME",
+        multiple=True,
+        help="A task of docs/tasks.md, or MODULE:OBJECT. May be repeated, for each output. [default: told by the "
+        "labels and the model, and said]",
+    ),
+    _option(
+        TASK,
+        "--metric",
+        metavar="NAME|MODULE:FUNCTION",
+        multiple=True,
+        help="A figure besides the task's own: a metric of Keras (docs/tasks.md has which), or a function of outputs "
+        "and labels. May be repeated, also as OUTPUT=NAME.",
+    ),
+    _option(TASK, "--main-metric", metavar="NAME", help="The figure that is compared. [default: the task's first]"),
+    _option(TASK, "--main-output", metavar="NAME", help="The output whose figures are compared. [default: the first]"),
+    _option(
+        TASK, "--ignore-label", type=int, metavar="N", help="The label of what does not count. [default: the task's]"
+    ),
+    _option(
+        TASK,
+        "--windows-of",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="So many samples in a row are the windows of one clip, and scored together.",
+    ),
 )
 
 
@@ -130,8 +205,8 @@ def refuse_loading_flags(loading: Mapping[str, Any], path: Path) -> None:
 
 
 def data_options(command: Command) -> Command:
-    """Add the options that say where data comes from and how it is preprocessed."""
-    return _add(command, _DATA)
+    """Add the options that say where data comes from, how it is preprocessed, and what its labels mean."""
+    return _add(command, (*_DATA, *_TASK))
 
 
 def _add(command: Command, options: Sequence[Callable[[Command], Command]]) -> Command:
@@ -146,27 +221,27 @@ def refuse_lonely_flags(flags: Mapping[str, Any]) -> None:
     Raises:
         UsageError: naming the option.
     """
-    lonely = next((name for name in DATA_FLAGS[1:] if flags[name] is not None), None)
+    lonely = next((name for name in DATA_FLAGS[1:] if flags[name] not in (None, ())), None)
     if flags["data"] is None and lonely:
-        msg = f"--{lonely} says something about data, but there is no --data"
+        msg = f"--{lonely.replace('_', '-')} says something about data, but there is no --data"
         raise UsageError(msg)
 
 
 def open_data(
-    *,
-    data: str,
-    label: str | None,
-    features: str | None,
-    classes: str | None,
-    scale: str | None,
-    mean: str | None,
-    std: str | None,
-    preprocess: str | None,
+    *, data: str, scale: str | None, mean: str | None, std: str | None, preprocess: str | None, **reading: Any
 ) -> Dataset:
     """Open the data that the options name.
 
+    Args:
+        data: where it is.
+        scale: see :class:`tfcompress.data.preprocessing.Preprocessing`, as the next.
+        mean: as typed.
+        std: as typed.
+        preprocess: ``module:function``.
+        reading: the options of :data:`READING_FLAGS` and :data:`TASK_FLAGS`.
+
     Raises:
-        UsageError: invalid preprocessing.
+        UsageError: invalid preprocessing, or a task or metric that there is not.
         DataError: data that cannot be read.
     """
     from tfcompress.data.preprocessing import Preprocessing, parse_numbers, parse_scale
@@ -178,5 +253,5 @@ def open_data(
         std=() if std is None else parse_numbers(std, "--std"),
         function=preprocess or "",
     )
-    records = None if features is None else Path(features)
-    return load_data(data, label=label, features=records, classes=classes, preprocessing=steps)
+    named = {name: reading[name] for name in (*READING_FLAGS, *TASK_FLAGS)}
+    return load_data(data, preprocessing=steps, metrics=named.pop("metric"), **named)

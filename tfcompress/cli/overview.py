@@ -26,6 +26,8 @@ COMMANDS = {
     "sensitivity": Command(
         "tfcompress.cli.sensitivity", "Measure and draw which channels a Keras model can spare, group by group."
     ),
+    "doctor": Command("tfcompress.cli.doctor", "Check a Keras model before any work, and rewrite what costs nothing."),
+    "debug": Command("tfcompress.cli.debug", "Find where a .tflite file goes wrong, tensor by tensor and op by op."),
     "stages": Command("tfcompress.cli.stages", "List what can be done to a model, with its flags, and the tasks."),
     "recipes": Command("tfcompress.cli.recipes", "List the named recipes, or print one as TOML to edit."),
     "bench": Command("tfcompress.cli.bench", "Measure files on devices: this one, or any that ssh reaches."),

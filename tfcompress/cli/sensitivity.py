@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from tfcompress.channels.groups import Group
     from tfcompress.channels.sensitivity import Sensitivity
     from tfcompress.data.dataset import BoundData
+    from tfcompress.evaluate.scoring import HeldSamples
+    from tfcompress.models.loading import Loaded
     from tfcompress.models.samples import Samples
     from tfcompress.progress import Progress
     from tfcompress.reports.sensitivity_page import SensitivityAnalysis
-    from tfcompress.tasks.figures import FigureKind
+    from tfcompress.tasks.score import Score
 
 CRITERIA = ("l1", "l2", "bn_gamma", "taylor", "activation")
 
@@ -125,25 +127,30 @@ def analysis(path: Path, flags: Mapping[str, Any], progress: Progress) -> Sensit
         UnsupportedError: a model without a graph of layers, or one of which nothing can shrink.
     """
     from tfcompress.channels.cost import CostModel
-    from tfcompress.channels.task_loss import main_kind
-    from tfcompress.models.signature import signature_of
+    from tfcompress.evaluate.scoring import HeldSamples
     from tfcompress.reports.sensitivity_page import ScoreCurve, SensitivityAnalysis
-    from tfcompress.tasks.figures import FRACTION
+    from tfcompress.tasks.figures import FRACTION, figure_kind
 
-    model = _model(path, flags, progress)
-    bound = open_data(**{name: flags[name] for name in DATA_FLAGS}).bind(signature_of(model), holdout=None)
+    loaded = _loaded(path, flags, progress)
+    model = loaded.keras3
+    if model is None:
+        msg = f"model {str(path)!r}: {loaded.refusal}"
+        raise UnsupportedError(msg)
+    bound = open_data(**{name: flags[name] for name in DATA_FLAGS}).bind(loaded.signature, holdout=None)
     split = _split(bound, flags["split"])
     samples = _samples(bound, split, flags)
     cost = CostModel.of(model)
-    kind = main_kind(model, samples)
-    measured = _measured(model, cost.analysis.groups, samples, kind, flags, progress)
+    held = HeldSamples(split, samples)
+    score = _score(model, held, bound)
+    measured = _measured(model, cost.analysis.groups, held, bound, score.main, flags, progress)
+    kind, main = figure_kind(score.main), score.main_figure
     whole = cost.of_kept({}).macs or 1
     return SensitivityAnalysis(
         model=path.name,
         data=f"{bound.dataset.source} ({split} split)",
         samples=len(next(iter(samples.inputs.values()))),
-        metric=kind.meaning if kind.better == "higher" else f"negative {kind.meaning}",
-        percent=kind.unit == FRACTION,
+        metric=kind.meaning if main.better == "higher" else f"negative {kind.meaning}",
+        percent=main.unit == FRACTION,
         criterion=flags["criterion"],
         baseline=measured.baseline,
         curves=tuple(
@@ -155,29 +162,36 @@ def analysis(path: Path, flags: Mapping[str, Any], progress: Progress) -> Sensit
     )
 
 
-def _model(path: Path, flags: Mapping[str, Any], progress: Progress) -> Any:
+def _loaded(path: Path, flags: Mapping[str, Any], progress: Progress) -> Loaded:
     from tfcompress.models.loading import load_model
 
     with progress.task("loading the model"):
-        loaded = load_model(path, **flags["loading"])
-        model = loaded.keras3
-    if model is None:
-        msg = f"model {str(path)!r}: {loaded.refusal}"
-        raise UnsupportedError(msg)
-    return model
+        return load_model(path, **flags["loading"])
+
+
+def _score(model: Any, held: HeldSamples, bound: BoundData) -> Score:
+    from tfcompress.evaluate.scoring import evaluate
+    from tfcompress.models.signature import call
+
+    return evaluate(lambda x: call(model, x), held, bound.tasks, **bound.figures).score
+
+
+def _merit(score: Score) -> float:
+    merit = score.main_figure.merit
+    return float("-inf") if merit is None else merit
 
 
 def _measured(
     model: Any,
     groups: Sequence[Group],
-    samples: Samples,
-    kind: FigureKind,
+    held: HeldSamples,
+    bound: BoundData,
+    main: str,
     flags: Mapping[str, Any],
     progress: Progress,
 ) -> Sensitivity:
     from tfcompress.channels.criteria import scores
     from tfcompress.channels.sensitivity import analyse, fingerprint
-    from tfcompress.channels.task_loss import score_of
     from tfcompress.files import cache_folder
 
     free = [group for group in groups if not group.pinned]
@@ -185,14 +199,15 @@ def _measured(
         reasons = ", ".join(f"{group.name}: {group.pinned}" for group in groups)
         msg = f"model {model.name!r} has no channels that can be removed ({reasons or 'it has no kernels'})"
         raise UnsupportedError(msg)
+    samples = held.samples
     judged = scores(model, free, flags["criterion"], samples=samples)
     folder = cache_folder() if flags["cache"] is None else Path(flags["cache"])
-    settings = {"criterion": flags["criterion"], "figure": kind.title}
+    settings = {"criterion": flags["criterion"], "figure": main}
     place = folder / f"{fingerprint(model, samples, settings)}.json"
     found = analyse(
         model,
         judged,
-        lambda each: score_of(each, samples),
+        lambda each: _merit(_score(each, held, bound)),
         inputs=samples.inputs,
         cache=place,
         progress=progress,
@@ -218,9 +233,12 @@ def _samples(bound: BoundData, split: str, flags: Mapping[str, Any]) -> Samples:
     pairs = list(bound.splits[split].sample(flags["samples"], flags["seed"]).batches(256))
     inputs = {key: np.concatenate([x[key] for x, _ in pairs]) for key in pairs[0][0]}
     first = pairs[0][1]
-    if first is None:
+    if first is None and all(task.needs_labels for task in bound.tasks.values()):
         msg = f"the {split} split has no labels, and a score needs them; give y_{split} too"
         raise DataError(msg)
+    labels: Any = None
     if isinstance(first, dict):
-        return Samples(inputs, {key: np.concatenate([y[key] for _, y in pairs]) for key in first})
-    return Samples(inputs, np.concatenate([y for _, y in pairs]))
+        labels = {key: np.concatenate([y[key] for _, y in pairs]) for key in first}
+    elif first is not None:
+        labels = np.concatenate([y for _, y in pairs])
+    return Samples(inputs, labels, bound.tasks)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from tfcompress.models.specs import Signature, TensorSpec
 
 
+NO_TASKS: Mapping[str, Task] = MappingProxyType({})
+"""Every output needs labels."""
+
+
 @dataclass(frozen=True)
 class Adapter:
     """Turns one split's stored samples into what the model takes.
@@ -33,6 +38,7 @@ class Adapter:
         x_name: what messages call the inputs.
         y_name: what messages call the labels.
         coders: how labels become their one form, by output name; empty where there are no labels.
+        unlabelled: the task of each output that is scored without labels, by name.
     """
 
     signature: Signature
@@ -40,6 +46,7 @@ class Adapter:
     x_name: str
     y_name: str
     coders: Mapping[str, LabelCoder]
+    unlabelled: Mapping[str, Task] = field(default_factory=dict)
 
     def inputs(self, stored: Inputs) -> dict[str, np.ndarray]:
         """Return one batch by input name, preprocessed, in the model's shapes and dtypes.
@@ -74,7 +81,8 @@ class Adapter:
             return None
         if isinstance(stored, np.ndarray):
             weights = self._weights(stored, rows)
-            return dict.fromkeys(self.coders, weights) if len(self.signature.outputs) > 1 else weights
+            outputs = [spec.name for spec in self.signature.outputs]
+            return dict.fromkeys(outputs, weights) if len(outputs) > 1 else weights
         named = {name: self._weights(part, rows) for name, part in self.by_output(stored).items()}
         return named if len(self.signature.outputs) > 1 else next(iter(named.values()))
 
@@ -109,9 +117,16 @@ class Adapter:
         """
         return self.inputs(x), self.labels(y, rows), self.weights(weights, rows)
 
-    def with_coders(self, coders: Mapping[str, LabelCoder]) -> Adapter:
-        """Return the same for labels coded like this."""
-        return replace(self, coders=coders)
+    def with_coders(self, coders: Mapping[str, LabelCoder], unlabelled: Mapping[str, Task] = NO_TASKS) -> Adapter:
+        """Return the same for labels coded like this, and outputs that need none."""
+        rest = {name: task for name, task in unlabelled.items() if name not in coders}
+        return replace(self, coders=coders, unlabelled=rest)
+
+    def with_tasks(self, tasks: Mapping[str, Task]) -> Adapter:
+        """Return the same with other tasks for some outputs, by name; labels stay coded as they are."""
+        coders = {name: replace(coder, task=tasks.get(name, coder.task)) for name, coder in self.coders.items()}
+        unlabelled = {name: tasks.get(name, task) for name, task in self.unlabelled.items()}
+        return replace(self, coders=coders, unlabelled=unlabelled)
 
     def labels_where(self, name: str, stored: Labels) -> str:
         """What messages call the labels of output *name*."""
@@ -208,8 +223,8 @@ class Adapter:
 
     @property
     def tasks(self) -> dict[str, Task]:
-        """The task of each output that has labels."""
-        return {name: coder.task for name, coder in self.coders.items()}
+        """The task of each output that has labels, or needs none."""
+        return {**{name: coder.task for name, coder in self.coders.items()}, **self.unlabelled}
 
 
 def _check_labelled(y: np.ndarray, rows: np.ndarray, where: str) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from tfcompress.data.elements import as_array
 from tfcompress.data.labels import is_text
 from tfcompress.data.ondisk import InMemory, Rows
-from tfcompress.data.raw import Labels, RawSplit, Stored, Weights
+from tfcompress.data.raw import NOTHING_TOLD, Labels, RawSplit, Stored, Told, Weights
 from tfcompress.errors import DataError
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ class ArraySplit:
         x_name: what messages call the inputs.
         y_name: what messages call the labels.
         sample_weight: how much each sample counts in training: as *y*, or None.
+        group: the group of each sample (a session, a person), shape (samples,), numbers or text; or None.
+        told: what is said of how they were read.
     """
 
     x: Mapping[str, Rows]
@@ -49,6 +51,8 @@ class ArraySplit:
     x_name: str
     y_name: str
     sample_weight: Rows | Mapping[str, Rows] | None = None
+    group: Rows | None = None
+    told: Told = NOTHING_TOLD
 
     def __post_init__(self) -> None:
         """Refuse text, objects and arrays of different lengths.
@@ -114,6 +118,14 @@ class ArraySplit:
     def doubtful(self, rows: np.ndarray, *, changed: bool) -> np.ndarray:
         """Return all of *rows* when inputs are floats (they may hold NaN) or *changed*, none otherwise."""
         return rows if changed or any(array.dtype.kind == "f" for array in self.x.values()) else rows[:0]
+
+    def called(self, row: int) -> str:
+        """Return the number of a sample."""
+        return f"sample {row:,} of {self.x_name}"
+
+    def groups(self, rows: np.ndarray) -> np.ndarray | None:
+        """Return the groups of *rows*, copied; None where there are none."""
+        return None if self.group is None else self.group.take(rows)
 
 
 def _taken(part: Rows | Mapping[str, Rows] | None, rows: np.ndarray) -> Labels:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,10 +12,13 @@ import numpy as np
 
 from tfcompress.data import lint, runner_file
 from tfcompress.data.class_names import first_names
+from tfcompress.data.coding import metrics_of
+from tfcompress.data.duplicates import Duplicates, duplicates
 from tfcompress.data.labels import LabelCoder
 from tfcompress.data.runner_file import MOST_BYTES
 from tfcompress.data.splits import BoundSplit, Split
 from tfcompress.errors import DataError
+from tfcompress.tasks.metric import Metric
 from tfcompress.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -40,6 +43,7 @@ class BoundData:
         test: the test split, or None.
         val: the validation split, or None.
         holdout: how unnamed data was divided: ``20 % of 'all' held out by seed 0``; empty where it was not.
+        left_out: which samples are not trained on, one line a split.
     """
 
     dataset: Dataset
@@ -48,6 +52,7 @@ class BoundData:
     test: BoundSplit | None
     val: BoundSplit | None
     holdout: str
+    left_out: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         """Say in a line what it is."""
@@ -72,8 +77,41 @@ class BoundData:
 
     @property
     def tasks(self) -> dict[str, Task]:
-        """The task of each output that has labels."""
-        return {name: coder.task for name, coder in self.coders.items()}
+        """The task of each output that has labels or needs none, by name; the main output comes first."""
+        found: dict[str, Task] = {}
+        for split in reversed(self.splits.values()):  # where splits hold labels in several forms, training's count
+            found = {**split.adapter.unlabelled, **found, **split.adapter.tasks}
+        order = [self.dataset.labelling.main_output, *(spec.name for spec in self.signature.outputs)]
+        return {name: found[name] for name in order if name in found}
+
+    @cached_property
+    def metrics(self) -> dict[str, list[Metric]]:
+        """The figures besides its task's own of each scored output, by name."""
+        return metrics_of(self.dataset.labelling, self)
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        """What :func:`tfcompress.evaluate.scoring.evaluate` takes to score by, beside the tasks."""
+        return {"metrics": self.metrics, "main_metric": self.dataset.labelling.main_metric}
+
+    @cached_property
+    def choices(self) -> list[str]:
+        """A line for each output whose task nobody said: which was chosen and by what, and how to choose otherwise."""
+        chosen = [f"output {name!r} is of task {c.task.name}, by {c.why}" for name, c in self.coders.items() if c.why]
+        lines = [f"{line}; choose otherwise by --task" for line in chosen]
+        for spec in self.signature.outputs:
+            if spec.traits.unknown:
+                what = ", ".join(dict.fromkeys(spec.traits.unknown))
+                lines.append(f"output {spec.name!r} was compiled with {what}, not used here; see --loss and --metric")
+        return lines
+
+    def with_tasks(self, tasks: Mapping[str, Task]) -> BoundData:
+        """Return the same with other tasks for some outputs, by name; what a pass over the data found stays known."""
+        splits = {name: replace(split, adapter=split.adapter.with_tasks(tasks)) for name, split in self.splits.items()}
+        found = replace(self, **{name: splits.get(name) for name in ("train", "test", "val")})
+        if "findings" in vars(self):
+            vars(found)["findings"] = self.findings
+        return found
 
     @property
     def classes(self) -> int | None:
@@ -103,18 +141,19 @@ class BoundData:
             )
             raise DataError(msg)
 
-    def need_train(self) -> Split:
-        """Return the training split.
+    def need_train(self) -> BoundSplit:
+        """Return the training split, with labels or without.
 
         Raises:
-            DataError: there is none, it has no labels, or one of the model's classes does not occur in it.
+            DataError: there is none, or one of the model's classes does not occur in its labels.
         """
-        split = self._needed("train", self.train)
-        missing = self.findings.missing_classes.get("train")
-        if missing:
-            msg = f"data {self.dataset.source!r}: {missing}; training would forget them: add samples of each class"
+        if self.train is None:
+            raise missing(self.dataset.source, "train", self.splits)
+        absent = self.findings.missing_classes.get("train")
+        if absent:
+            msg = f"data {self.dataset.source!r}: {absent}; training would forget them: add samples of each class"
             raise DataError(msg)
-        return split
+        return self.train
 
     def need_test(self) -> Split:
         """Return the test split.
@@ -122,19 +161,16 @@ class BoundData:
         Raises:
             DataError: there is none, or it has no labels.
         """
-        return self._needed("test", self.test)
+        if self.test is None:
+            raise missing(self.dataset.source, "test", self.splits)
+        if not self.test.adapter.tasks:
+            raise unlabelled(self.dataset.source, self.test.adapter.x_name, self.test.adapter.y_name)
+        return self.test
 
     @property
     def scored(self) -> BoundSplit | None:
-        """The test split if it has labels, so that a score can be had; else None."""
-        return self.test if self.test is not None and self.test.adapter.coders else None
-
-    def _needed(self, name: str, split: BoundSplit | None) -> BoundSplit:
-        if split is None:
-            raise missing(self.dataset.source, name, self.splits)
-        if not split.adapter.coders:
-            raise unlabelled(self.dataset.source, split.adapter.x_name, split.adapter.y_name)
-        return split
+        """The test split if it has labels or needs none, so that a score can be had; else None."""
+        return self.test if self.test is not None and self.test.adapter.tasks else None
 
     @property
     def representative_split(self) -> BoundSplit:
@@ -166,6 +202,11 @@ class BoundData:
             )
         return found
 
+    @cached_property
+    def duplicates(self) -> Duplicates | None:
+        """Test samples that training has seen; None where there are none, or one of the splits is missing."""
+        return None if self.train is None or self.test is None else duplicates(self.train, self.test)
+
     def lint(self) -> list[str]:
         """Check every label, and every input that could hold NaN, in one pass; return warnings.
 
@@ -175,7 +216,17 @@ class BoundData:
         Raises:
             DataError: zero samples, wrong shapes or dtypes, NaN or Inf, labels as text or out of range.
         """
-        warnings = [*self.dataset.warnings, *self.findings.warnings, *self.findings.missing_classes.values()]
+        told = dict.fromkeys(line for split in self.splits.values() for line in split.told.warnings)
+        warnings = [
+            *self.dataset.warnings,
+            *told,
+            *self.left_out,
+            *self.findings.warnings,
+            *self.findings.missing_classes.values(),
+            *(self.choices if any(coder.decided for coder in self.coders.values()) else ()),
+        ]
+        if self.duplicates is not None:
+            warnings.append(self.duplicates.warning)
         if self.train is None:
             warnings.append(f"no training split: representative samples come from {self.representative_split.name!r}")
         return warnings
@@ -188,6 +239,7 @@ class BoundData:
             "samples": {name: split.size for name, split in self.splits.items()},
             "preprocessing": self.dataset.preprocessing.to_dict(),
             "tasks": {name: task.name for name, task in self.tasks.items()},
+            "task_options": {name: options for name, task in self.tasks.items() if (options := task.options())},
             "classes": self.classes,
             "labels": list(self.dataset.labels),
             "holdout": self.holdout or None,
@@ -204,7 +256,8 @@ class BoundData:
     def notes(self) -> list[str]:
         """What was done to make the data fit beyond preprocessing: an axis added, an input ignored."""
         split = self.representative_split
-        return [*self.dataset.remarks, *split.adapter.notes(next(split.pieces(1)).x)]
+        told = dict.fromkeys(line for each in self.splits.values() for line in each.told.notes)
+        return [*self.dataset.remarks, *told, *split.adapter.notes(next(split.pieces(1)).x), *self.choices]
 
     def write_for_runner(
         self,

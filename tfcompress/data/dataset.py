@@ -14,22 +14,31 @@ import numpy as np
 from tfcompress.data import memory
 from tfcompress.data.adapt import Adapter
 from tfcompress.data.arrays import ALL
-from tfcompress.data.bound import BoundData, missing, sizes_text, unlabelled
+from tfcompress.data.bound import BoundData, missing, sizes_text
 from tfcompress.data.class_names import first_names
-from tfcompress.data.coding import coders_for
+from tfcompress.data.coding import check_figures, check_labelling, coders_for, unlabelled_tasks
 from tfcompress.data.holdout import divided
 from tfcompress.data.labels import LabelCoder
+from tfcompress.data.learnt import learnt_part
 from tfcompress.data.preprocessing import Preprocessing
-from tfcompress.data.raw import Labels, RawSplit, RowSplit
+from tfcompress.data.raw import NOTHING_TOLD, Labels, RawSplit, RowSplit
+from tfcompress.data.sessions import check_apart
+from tfcompress.data.soundness import sound_rows
 from tfcompress.data.splits import BoundSplit, Split, StreamSplit, TableSplit
-from tfcompress.errors import DataError
+from tfcompress.errors import DataError, UsageError
 from tfcompress.files import sha256
+from tfcompress.tasks.labelling import UNSAID, Labelling
+from tfcompress.tasks.task import Task
 
 if TYPE_CHECKING:
     from tfcompress.models.specs import Signature
 
 PEEK = 1024
 """Labels that are looked at to tell what they mean, spread over the split."""
+
+
+PEEK_BYTES = 64 << 20
+"""Most bytes that they take."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -44,6 +53,8 @@ class Dataset:
         files: the files it is read from.
         warnings: what a user must know about how it was read, one line each: an order of classes that nobody gave.
         remarks: what the report says about how it was read, one line each.
+        skip_corrupt: leave out samples that cannot be read, or hold NaN, and say which.
+        labelling: what the user said about the tasks of the model's outputs.
     """
 
     source: str
@@ -53,6 +64,8 @@ class Dataset:
     files: tuple[Path, ...] = ()
     warnings: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    skip_corrupt: bool = False
+    labelling: Labelling = UNSAID
 
     def __repr__(self) -> str:
         """Say in a line what it is."""
@@ -70,16 +83,13 @@ class Dataset:
         return sha256("".join(lines).encode("utf-8", "surrogateescape"))
 
     def check_trainable(self) -> None:
-        """Refuse data that shows already that it cannot train: no training split, or arrays without labels.
+        """Refuse data that shows already that it cannot train: no training split.
 
         Raises:
-            DataError: naming what is missing. What cannot be known yet (a stream's labels) :meth:`bind` tells.
+            DataError: naming what is missing.
         """
-        raw = self.splits.get("train", self.splits.get(ALL))
-        if raw is None:
+        if not {"train", ALL} & set(self.splits):
             raise missing(self.source, "train", self.splits)
-        if getattr(raw, "y", self) is None:
-            raise unlabelled(self.source, raw.x_name, raw.y_name)
 
     def bind(self, signature: Signature, *, holdout: float | None = 0.2, seed: int = 0) -> BoundData:
         """Fit the data to a model; the first samples of each split are read.
@@ -95,19 +105,26 @@ class Dataset:
         """
         self.preprocessing.check()
         opened = {name: self._opened(raw, signature) for name, raw in self.splits.items()}
-        coders = coders_for({name: (split.adapter, labels) for name, (split, labels) in opened.items()})
-        bound = {name: _coded(name, split, coders[name]) for name, (split, _) in opened.items()}
+        check_apart({name: split.groups() for name, (split, _) in opened.items()})
+        check_labelling(self.labelling, signature)
+        coders = coders_for({name: (split.adapter, labels) for name, (split, labels) in opened.items()}, self.labelling)
+        unlabelled = unlabelled_tasks(self.labelling, signature, coders)
+        bound = {name: _coded(name, split, coders[name], unlabelled) for name, (split, _) in opened.items()}
         note = ""
         if ALL in bound and holdout is None:
             bound = {"test": _renamed(bound[ALL], "test")}
-        elif ALL in bound and not bound[ALL].adapter.coders and bound[ALL].size == 1:
+        elif ALL in bound and not bound[ALL].adapter.tasks and bound[ALL].size == 1:
             bound = {"train": _renamed(bound[ALL], "train")}  # to calibrate, one sample without a label will do
         elif ALL in bound:
-            train, test = divided(bound[ALL], holdout or 0.0, seed)
+            train, test, how = divided(bound[ALL], holdout or 0.0, seed, self.labelling.windows_of)
             bound = {"train": train, "test": test}
-            note = f"{100 * (holdout or 0.0):g} % of 'all' held out by seed {seed}"
-        data = BoundData(self, signature, bound.get("train"), bound.get("test"), bound.get("val"), note)
+            note = f"{100 * (holdout or 0.0):g} % of 'all' held out by seed {seed}{how}"
+        parts = {name: learnt_part(bound[name]) for name in ("train", "val") if name in bound}
+        bound |= {name: part for name, (part, _) in parts.items()}
+        said = tuple(words for _, words in parts.values() if words)
+        data = BoundData(self, signature, bound.get("train"), bound.get("test"), bound.get("val"), note, said)
         data.check_names()
+        check_figures(self.labelling, data)
         return data
 
     def _opened(self, raw: RawSplit, signature: Signature) -> tuple[BoundSplit, Labels]:
@@ -115,6 +132,9 @@ class Dataset:
         fitted = raw.fit(signature)
         adapter = Adapter(signature, self.preprocessing, raw.x_name, raw.y_name, {})
         if not isinstance(fitted, RowSplit):
+            if self.skip_corrupt:
+                msg = f"--skip-corrupt leaves out samples of folders, tables and arrays; {raw.x_name} is read in one go"
+                raise UsageError(msg)
             stream = StreamSplit("", adapter, fitted)
             first = next(stream.pieces(PEEK), None)
             if first is None:
@@ -123,15 +143,28 @@ class Dataset:
             return stream, first.y
         if fitted.size == 0:
             raise _empty(adapter)
-        x, _, _ = fitted.read(np.zeros(1, np.int64))  # damage is reported before anything as long as the table is made
+        rows, skipped = np.arange(fitted.size), NOTHING_TOLD.warnings
+        if self.skip_corrupt:
+            rows, skipped = sound_rows(fitted, raw.x_name, raw.y_name)
+        x, _, _ = fitted.read(rows[:1])  # damage is reported before anything as long as the table is made
         adapter.inputs(x)
         memory.need(8 * fitted.size, f"the numbers of {fitted.size:,} samples of {adapter.x_name}")
-        some = np.unique(np.linspace(0, fitted.size - 1, PEEK).astype(np.int64))
-        return TableSplit("", adapter, fitted, np.arange(fitted.size)), fitted.labels(some)
+        told = fitted.told._replace(warnings=(*fitted.told.warnings, *skipped))
+        return TableSplit("", adapter, fitted, rows, told), fitted.labels(_spread(rows, fitted))
 
 
-def _coded(name: str, split: BoundSplit, coders: Mapping[str, LabelCoder]) -> BoundSplit:
-    return replace(split, name=name, adapter=split.adapter.with_coders(coders))
+def _spread(rows: np.ndarray, table: RowSplit) -> np.ndarray:
+    """Return some of *rows*: :data:`PEEK`, or fewer where their labels (masks) are large."""
+    first = table.labels(rows[:1])
+    parts = first.values() if isinstance(first, dict) else [] if first is None else [first]
+    count = max(1, min(PEEK, PEEK_BYTES // max(1, sum(part.nbytes for part in parts))))
+    return rows[np.unique(np.linspace(0, len(rows) - 1, count).astype(np.int64))]
+
+
+def _coded(
+    name: str, split: BoundSplit, coders: Mapping[str, LabelCoder], unlabelled: Mapping[str, Task]
+) -> BoundSplit:
+    return replace(split, name=name, adapter=split.adapter.with_coders(coders, unlabelled))
 
 
 def _renamed(split: BoundSplit, name: str) -> BoundSplit:

@@ -21,11 +21,21 @@ BLOCK_BYTES = 16 << 20
 """Most bytes that cross at once."""
 
 
+Complete = Callable[[dict[str, np.ndarray], Any, Any], tuple[dict[str, np.ndarray], Any, Any]]
+"""From inputs by name, labels and sample weights of some samples to those that are trained on."""
+
+
+def as_they_are(x: dict[str, np.ndarray], y: Any, weights: Any) -> tuple[dict[str, np.ndarray], Any, Any]:
+    """Return a batch as it is."""
+    return x, y, weights
+
+
 def to_tf(
     split: Split,
     batch_size: int,
-    seed: int,
+    seed: int | None,
     *,
+    complete: Complete = as_they_are,
     first_epoch: int = 0,
     limit: int | None = None,
     augment: str = "none",
@@ -39,7 +49,9 @@ def to_tf(
     Args:
         split: what to train on.
         batch_size: samples a step; the last step of an epoch may have fewer.
-        seed: order of the samples, and which ones with *limit*.
+        seed: order of the samples, and which ones with *limit*; None: as they come.
+        complete: makes inputs, targets and sample weights from those of the data, a block of whole batches at a time,
+            augmented already.
         first_epoch: epoch that the first iteration gives, for training that goes on where it stopped.
         limit: use at most so many samples, the same in each epoch.
         augment: how images are varied, anew in every epoch; see :func:`tfcompress.data.augment.augmented`.
@@ -57,16 +69,18 @@ def to_tf(
     import tensorflow as tf
 
     epochs = itertools.count(first_epoch)
-    like = _plain(*next(split.weighted(batch_size, limit=1)))
+    first = next(split.weighted(batch_size, limit=1))
     if augment != "none":
-        check_images(like[0], augment)
+        check_images(_plain(*first)[0], augment)
+    like = _plain(*complete(*first))
     block = batch_size * _batches_a_block(like, batch_size)
 
     def one_epoch() -> Iterator[tuple[Any, ...]]:
         epoch = next(epochs) if epoch_of is None else epoch_of()
         for number, (x, y, weights) in enumerate(split.weighted(block, seed=seed, epoch=epoch, limit=limit)):
-            plain, *others = _plain(x, y, weights)
-            yield (plain if augment == "none" else augmented(plain, augment, (seed, epoch, number))), *others
+            if augment != "none":
+                x = {name: augmented(part, augment, (seed or 0, epoch, number)) for name, part in x.items()}
+            yield _plain(*complete(x, y, weights))
 
     def sliced(*block_of: Any) -> Any:
         total = tf.shape(tf.nest.flatten(block_of)[0], out_type=tf.int64)[0]

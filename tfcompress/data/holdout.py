@@ -9,29 +9,128 @@ import numpy as np
 from tfcompress.data.splits import BoundSplit, StreamSplit, TableSplit
 from tfcompress.errors import DataError
 
+LABEL_BATCH = 8192
+"""Labels that are looked at together."""
 
-def divided(split: BoundSplit, fraction: float, seed: int) -> tuple[BoundSplit, BoundSplit]:
-    """Return the parts for training and for testing.
+DRAWS = 100
+"""Ways of dividing groups that are drawn, of which the best is taken."""
 
-    Rows of a table are drawn by *seed*: exactly ``round(fraction * size)`` of them, and at least one. Samples of a
-    stream are held out by a hash of their number and *seed*: about *fraction* of them.
+DRAWN_GROUPS = 10_000_000
+"""Most groups that all draws together put in order."""
+
+
+def divided(
+    split: BoundSplit, fraction: float, seed: int, windows_of: int | None = None
+) -> tuple[BoundSplit, BoundSplit, str]:
+    """Return the parts for training and for testing, and what kept them alike, in words.
+
+    Of a table, exactly ``round(fraction * size)`` rows are drawn by *seed*, at least one, as many of each class as its
+    share is; the last sample of a class stays in training as long as others can go. Rows with groups go by whole
+    groups: of :data:`DRAWS` ways, the one whose size and classes come nearest to it. Samples of a stream are held out
+    by a hash of their number and *seed*: about *fraction* of them, whatever their class.
+
+    Args:
+        split: what is divided.
+        fraction: of the samples that is held out, in (0, 1).
+        seed: draws them.
+        windows_of: so many samples in a row are of one clip, which then is a group; None: each is by itself.
 
     Raises:
-        DataError: fewer than two samples, or a stream that comes in another order each time.
+        DataError: fewer than two samples or groups, or a stream that comes in another order each time.
     """
-    if isinstance(split, TableSplit):
-        if split.size < 2:
-            msg = f"data: {split.adapter.x_name} must hold at least 2 samples to be divided into train and test, got 1"
-            raise DataError(msg)
-        held = min(max(1, round(fraction * split.size)), split.size - 1)
-        order = np.random.default_rng(seed).permutation(split.rows)
-        train, test = np.sort(order[held:]), np.sort(order[:held])
-        return replace(split, name="train", rows=train), replace(split, name="test", rows=test)
-    _check_order(split)
-    return (
-        replace(split, name="train", keep=lambda rows: ~held_out(rows, fraction, seed), _counted=[]),
-        replace(split, name="test", keep=lambda rows: held_out(rows, fraction, seed), _counted=[]),
-    )
+    if not isinstance(split, TableSplit):
+        _check_order(split)
+        return (
+            replace(split, name="train", keep=lambda rows: ~held_out(rows, fraction, seed), _counted=[]),
+            replace(split, name="test", keep=lambda rows: held_out(rows, fraction, seed), _counted=[]),
+            "",
+        )
+    if split.size < 2:
+        msg = f"data: {split.adapter.x_name} must hold at least 2 samples to be divided into train and test, got 1"
+        raise DataError(msg)
+    held = min(max(1, round(fraction * split.size)), split.size - 1)
+    rng, groups, classes = np.random.default_rng(seed), split.groups(), _classes(split)
+    if groups is None and windows_of is not None:
+        groups = split.rows // windows_of
+    if groups is not None:
+        mask, how = _by_group(groups, classes, held, rng, split.adapter.x_name)
+    elif classes is None:
+        mask, how = np.zeros(split.size, bool), ""
+        mask[rng.permutation(split.size)[:held]] = True
+    else:
+        mask, how = _by_class(classes, held, rng), ", of each class alike"
+    train, test = split.rows[~mask], split.rows[mask]
+    return replace(split, name="train", rows=train), replace(split, name="test", rows=test), how
+
+
+def _classes(split: TableSplit) -> np.ndarray | None:
+    """Return the class of each sample, shape (samples,); None where samples have none, or several."""
+    name = next((name for name, coder in split.adapter.coders.items() if coder.task.has_classes), None)
+    if name is None:
+        return None
+    found = []
+    for encoded in split.labels(1):
+        if _of_output(encoded, name).size != 1:
+            return None
+        break
+    for encoded in split.labels(LABEL_BATCH):
+        found.append(_of_output(encoded, name).reshape(-1))
+    return np.concatenate(found).astype(np.int64)
+
+
+def _of_output(encoded: object, name: str) -> np.ndarray:
+    return np.asarray(encoded[name] if isinstance(encoded, dict) else encoded)
+
+
+def _by_class(classes: np.ndarray, held: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw *held* of the samples, of each class its share, the rest to the largest remainders; return a mask."""
+    _, codes, counts = np.unique(classes, return_inverse=True, return_counts=True)
+    order = rng.permutation(len(codes))
+    exact = held * counts / len(codes)
+    most = counts - 1  # one of each class is to stay
+    taken = np.minimum(np.floor(exact).astype(np.int64), most)
+    ranking = np.lexsort((rng.random(len(counts)), taken - exact))
+    while taken.sum() < held:
+        open_classes = [place for place in ranking if taken[place] < most[place]]
+        if not open_classes:
+            most = counts
+            continue
+        taken[open_classes[: held - int(taken.sum())]] += 1
+    by_class = order[np.argsort(codes[order], kind="stable")]
+    place = np.arange(len(codes)) - np.repeat(np.cumsum(counts) - counts, counts)
+    mask = np.zeros(len(codes), bool)
+    mask[by_class[place < np.repeat(taken, counts)]] = True
+    return mask
+
+
+def _by_group(
+    groups: np.ndarray, classes: np.ndarray | None, held: int, rng: np.random.Generator, where: str
+) -> tuple[np.ndarray, str]:
+    """Draw whole groups of together about *held* samples; return a mask, and what was done in words."""
+    different, codes, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    if len(different) < 2:
+        msg = (
+            f"data: {where} is one group (overlapping windows of one piece are, too), which cannot be divided into "
+            "train and test; give --group with more groups, or a test split"
+        )
+        raise DataError(msg)
+    _, kinds = (None, np.zeros(len(codes), np.int64)) if classes is None else np.unique(classes, return_inverse=True)
+    pairs, pair_counts = np.unique(np.stack([codes, kinds]), axis=1, return_counts=True)
+    totals = np.bincount(kinds)
+    wanted = held * totals / len(codes)
+    best, chosen = np.inf, np.zeros(len(different), bool)
+    for _ in range(max(1, min(DRAWS, DRAWN_GROUPS // len(different)))):
+        order = rng.permutation(len(different))
+        sums = np.cumsum(sizes[order])[:-1]
+        inside = np.zeros(len(different), bool)
+        inside[order[: int(np.argmin(np.abs(sums - held))) + 1]] = True
+        tested = np.bincount(pairs[1], weights=pair_counts * inside[pairs[0]], minlength=len(totals))
+        # A class that training would lack is worse than any difference in size.
+        cost = np.abs(tested - wanted).sum() + abs(tested.sum() - held) + 4 * len(codes) * (tested == totals).sum()
+        if cost < best:
+            best, chosen = cost, inside
+    mask = chosen[codes.reshape(-1)]
+    return mask, f", by whole groups: {chosen.sum():,} of {len(different):,}, {mask.sum():,} samples"
 
 
 def _check_order(split: StreamSplit) -> None:

@@ -24,6 +24,21 @@ def pixels(stream: BinaryIO) -> int:
     Raises:
         ValueError: none of the formats, cut short within its header, or more than :data:`PIXELS`.
     """
+    return sum(width * height for width, height in _checked(stream))
+
+
+def size(stream: BinaryIO) -> tuple[int, int]:
+    """Return the height and width of the image in *stream*, of an animated GIF those of all its frames together.
+
+    Raises:
+        ValueError: what :func:`pixels` refuses.
+    """
+    width, height = _checked(stream)[0]
+    return height, width
+
+
+def _checked(stream: BinaryIO) -> list[tuple[int, int]]:
+    """Return the widths and heights in *stream*, an animated GIF's own before those of its frames."""
     start = stream.read(30)
     try:
         sizes = _sizes(start, stream)
@@ -36,7 +51,7 @@ def pixels(stream: BinaryIO) -> int:
         frames = f" in {len(sizes):,} frames" if len(sizes) > 1 else ""
         msg = f"it claims {width:,} x {height:,} pixels{frames}, at most {PIXELS:,} are decoded"
         raise ValueError(msg)
-    return total
+    return sizes
 
 
 def _sizes(start: bytes, stream: BinaryIO) -> list[tuple[int, int]]:

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfcompress.data import hidden, image_header, memory
-from tfcompress.data.arrays import ALL
-from tfcompress.data.class_names import Named, alphabet_warning, in_order, said
+from tfcompress.data import image_header, memory
+from tfcompress.data.class_names import Named
 from tfcompress.data.decoding import NOTE, decoded
-from tfcompress.data.objects import SPLIT_NAMES
-from tfcompress.data.raw import Labels, Stored, Weights
+from tfcompress.data.folders import ClassFiles
+from tfcompress.data.raw import NOTHING_TOLD, Labels, Stored, Told, Weights
 from tfcompress.data.streams import reason_of
 from tfcompress.errors import DataError
 from tfcompress.plain import open_regular
 
 if TYPE_CHECKING:
     from tfcompress.models.specs import Signature
-
-EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".png")
-"""Files that count as images; others are left alone."""
 
 CHECKED_IMAGES = 2_000
 """Images of a split that are decoded before any work; a damaged one beyond these is reported when it is met."""
@@ -123,6 +118,18 @@ class ImageTable:
             return rows
         return np.sort(np.random.default_rng(0).choice(rows, CHECKED_IMAGES, replace=False))
 
+    def groups(self, rows: np.ndarray) -> None:
+        """Return None: images have no groups."""
+
+    def called(self, row: int) -> str:
+        """Return the file of an image."""
+        return str(self.split.paths[row])
+
+    @property
+    def told(self) -> Told:
+        """Nothing."""
+        return NOTHING_TOLD
+
     def _decoded(self, paths: list[Path]) -> np.ndarray:
         sizes = [self._pixels(path) for path in paths]
         if self.height is None or self.width is None:
@@ -139,6 +146,19 @@ class ImageTable:
             held += size
         last = self._together(waiting)
         return np.concatenate([*parts, last]) if parts else last
+
+    def size_of(self, row: int) -> tuple[int, int]:
+        """Return the height and width that an image says it has.
+
+        Raises:
+            DataError: it cannot be decoded, or is far too large.
+        """
+        path = self.split.paths[row]
+        try:
+            with open_regular(path) as stream:
+                return image_header.size(stream)
+        except (OSError, ValueError) as error:
+            raise _undecodable(path, error) from error
 
     def _pixels(self, path: Path) -> int:
         if path not in self._known:
@@ -183,94 +203,17 @@ class ImageTable:
         return many  # type: ignore[no-any-return]  # TensorFlow ships no types
 
 
-def check_name(path: Path) -> None:
-    """Refuse a path that is no UTF-8 text: reports name files and classes, and TensorFlow takes text.
-
-    Raises:
-        DataError: naming it, what is no text escaped.
-    """
-    try:
-        str(path).encode("utf-8")
-    except UnicodeEncodeError as error:
-        msg = f"data {str(path)!r} has a name that is no UTF-8 text; rename it"
-        raise DataError(msg) from error
-
-
 def _undecodable(path: Path, reason: object) -> DataError:
     return DataError(f"image {str(path)!r} cannot be decoded ({reason}); replace or delete it")
 
 
-def open_folder(folder: Path, given: Sequence[str] = ()) -> tuple[Named, tuple[Path, ...]]:
-    """Find the images of a folder: ``train/CLASS/*.png`` and ``test/CLASS/*.png``, or ``CLASS/*.png``.
-
-    Hidden files (``.DS_Store``, ``._NAME``) and folders (``__MACOSX``) are left out.
-
-    Args:
-        folder: where.
-        given: names of the classes in the model's order; ``()``: alphabetical, as Keras numbers class folders.
-
-    Returns:
-        The splits (``all`` without split folders) with the class names, and every image file.
-
-    Raises:
-        DataError: no class folders, no images in them, one that is no class given, or names that are no text.
-    """
-    parts = {SPLIT_NAMES[f.name]: f for f in _folders(folder) if f.name in SPLIT_NAMES} or {ALL: folder}
-    found = {child.name for part in parts.values() for child in _folders(part)}
-    if not found:
-        msg = (
-            f"data {str(folder)!r} must hold a folder of images for each class, in train/ and test/ or directly; "
-            "or train.csv, train.parquet, train.tfrecord"
-        )
-        raise DataError(msg)
-    names = in_order(found, given, f"the folder {str(folder)!r}")
-    opened = {name: _open_part(part, names) for name, part in parts.items()}
-    files = tuple(path for split, _ in opened.values() for path in split.paths)
-    for path in files:
-        check_name(path)
-    jpeg = (NOTE,) if any(path.suffix.lower() in (".jpg", ".jpeg") for path in files) else ()
-    notes = (*said(given), *hidden.note(sum(left_out for _, left_out in opened.values())), *jpeg)
-    warnings = () if given else (alphabet_warning("class folders", names),)
-    return Named({name: split for name, (split, _) in opened.items()}, names, warnings, notes), files
+def image_splits(files: Mapping[str, ClassFiles], named: Named) -> Named:
+    """Return class folders of images as splits."""
+    splits = {name: ImageSplit(part.folder, part.paths, part.classes) for name, part in files.items()}
+    jpeg = (NOTE,) if any(is_jpeg(path) for split in splits.values() for path in split.paths) else ()
+    return replace(named, splits={**splits}, notes=(*named.notes, *jpeg))
 
 
-def _open_part(folder: Path, names: Sequence[str]) -> tuple[ImageSplit, int]:
-    """Return the images of one split, and how many hidden ones were left out."""
-    present = {child.name for child in _folders(folder)}
-    searched = [_images(folder / label) if label in present else ([], 0) for label in names]
-    numbers = np.repeat(np.arange(len(names)), [len(paths) for paths, _ in searched])
-    paths = tuple(path for paths, _ in searched for path in paths)
-    if not paths:
-        msg = f"data {str(folder)!r} holds zero images; its class folders need {', '.join(EXTENSIONS)} files"
-        raise DataError(msg)
-    return ImageSplit(folder, paths, numbers.astype(np.int64)), sum(left_out for _, left_out in searched)
-
-
-def _folders(folder: Path) -> Iterator[Path]:
-    return (
-        child
-        for child in folder.iterdir()
-        if child.is_dir() and not hidden.is_hidden(child.name) and not child.name.startswith("__")
-    )
-
-
-def _images(folder: Path) -> tuple[list[Path], int]:
-    """Return the images below a folder, sorted, and how many hidden ones there are.
-
-    Links to folders are not followed, and no depth is too deep.
-    """
-    found: list[Path] = []
-    waiting, left_out = [str(folder)] if folder.is_dir() else [], 0
-    while waiting:
-        with os.scandir(waiting.pop()) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    if not hidden.is_hidden(entry.name):
-                        waiting.append(entry.path)
-                elif Path(entry.name).suffix.lower() not in EXTENSIONS:
-                    continue
-                elif hidden.is_hidden(entry.name):
-                    left_out += 1
-                elif Path(entry.path).is_file():
-                    found.append(Path(entry.path))
-    return sorted(found), left_out
+def is_jpeg(path: Path) -> bool:
+    """Tell by its name whether a file is a JPEG."""
+    return path.suffix.lower() in (".jpg", ".jpeg")

@@ -12,6 +12,7 @@ import numpy as np
 from tfcompress.data.elements import stored
 from tfcompress.data.pieces import Piece, joined
 from tfcompress.data.raw import Labels, Stored
+from tfcompress.data.repetition import Repetition
 from tfcompress.data.streams import CHUNK, is_batched
 from tfcompress.errors import DataError, TfcompressError
 
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
 
 KEPT_BYTES = 512 << 20
 """Most bytes that are kept of an iterator, which can be read only once."""
-
-PASS_SAMPLES = 50_000_000
-"""A generator that gives more samples in one pass is taken for one that never ends."""
 
 
 def split_of(value: Any, name: str) -> PythonSplit | None:
@@ -167,7 +165,7 @@ class PythonStream:
         """
         batched, given = self.split.batched, 0
         waiting: list[Stored] = []
-        repetition = _Repetition(self.split.name)
+        repetition = Repetition(self.split.name)
         for element in self._elements():
             part = stored(element, self.signature, self.split.name)
             if batched is None:
@@ -206,27 +204,6 @@ class PythonStream:
             raise DataError(msg)
         if not self._seen:
             self._seen.append(given)
-
-
-class _Repetition:
-    """Notices a generator that begins again and again, as Keras takes them, instead of ending."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._start: list[np.ndarray] = []
-        self._matched = 0
-
-    def check(self, x: np.ndarray, given: int) -> None:
-        if len(self._start) < 2:
-            self._start.append(x.copy())
-            if len(self._start) == 2 and np.array_equal(self._start[0], self._start[1]):
-                self._start = [np.empty(0), np.empty(0)]  # samples that are all alike tell nothing
-            return
-        self._matched = self._matched + 1 if np.array_equal(x, self._start[self._matched]) else 0
-        if self._matched == 2 or given > PASS_SAMPLES:
-            how = "begins again from its start" if self._matched == 2 else "does not end"
-            msg = f"data: {self._name} {how} after {given:,} samples; give one pass over them, without repeating"
-            raise DataError(msg)
 
 
 def _check_batch(part: Stored, name: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ import numpy as np
 from tfcompress.errors import DataError
 from tfcompress.tasks import task_table
 from tfcompress.tasks.label_form import LabelForm
+from tfcompress.tasks.labelling import UNSAID, Labelling
 from tfcompress.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -24,10 +26,14 @@ class LabelCoder:
     Attributes:
         task: what they mean.
         form: how they come.
+        why: what told the task, for people; empty where the user said it.
+        decided: whether the model decided, where labels alone tell another task.
     """
 
     task: Task
     form: LabelForm
+    why: str = ""
+    decided: bool = False
 
     @property
     def where(self) -> str:
@@ -38,6 +44,10 @@ class LabelCoder:
     def classes(self) -> int | None:
         """Number of classes; None for a task without."""
         return self.task.classes(self.form.shape)
+
+    def occurring(self, y: np.ndarray) -> np.ndarray | None:
+        """Return how often each class occurs among encoded labels; see :meth:`Task.occurring`."""
+        return self.task.occurring(y, self.form.shape)
 
     def encode(self, y: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Return one batch of labels in the one form of their task.
@@ -53,26 +63,67 @@ class LabelCoder:
         return self.task.encode(y, rows, self.form)
 
 
-def infer_labels(y: np.ndarray, output: TensorSpec, where: str) -> LabelCoder:
-    """Tell from a sample of the labels what they mean for *output*.
+def infer_labels(
+    y: np.ndarray,
+    output: TensorSpec,
+    where: str,
+    *,
+    inputs: Sequence[TensorSpec] = (),
+    labelling: Labelling = UNSAID,
+) -> LabelCoder:
+    """Tell from a sample of the labels what they mean for *output*, unless the user said it.
 
     Args:
         y: some labels as stored, shape (samples, ...).
         output: the model's output.
         where: what messages call the labels.
+        inputs: the model's.
+        labelling: what the user said.
 
     Raises:
-        DataError: text, or a shape that fits no task.
+        DataError: text, a shape that fits no task, or labels that are none of the task that the user said.
+        UsageError: a task that there is not.
     """
     check_numbers(y, where)
-    task = task_table.task_of(y, output.shape)
+    task = task_table.said_task(labelling, output.name)
+    if task is not None:
+        return _said(task, y, output, where)
+    shapes = {spec.name: spec.shape for spec in inputs}
+    task = task_table.task_of(y, output.shape, shapes, labelling, output.traits)
     if task is None:
         msg = (
             f"data: {where} has shape {y.shape[1:]} for each sample, the model's output {output.name!r} has "
-            f"{output.shape}; give {task_table.allowed(output.shape)}"
+            f"{output.shape}; give {task_table.allowed(output.shape, shapes)}"
         )
         raise DataError(msg)
-    return LabelCoder(task, task.form(y, output.shape, where))
+    first = task_table.task_of(y, output.shape, shapes, labelling)
+    return _coder(task, y, output, where, why=_why(task, output), decided=first is not None and first.name != task.name)
+
+
+def _why(task: Task, output: TensorSpec) -> str:
+    """Return in words what told the task of an output that nobody said."""
+    traits = output.traits
+    if traits.telling_loss is not None and task.compiled_with(traits.telling_loss):
+        return f"its labels and the loss that the model was compiled with, {traits.loss}"
+    return f"its labels{f' and its activation, {traits.activation}' if traits.activation else ''}"
+
+
+def _said(task: Task, y: np.ndarray, output: TensorSpec, where: str) -> LabelCoder:
+    if not task.takes(y, output.shape):
+        takes = task.allowed(output.shape)
+        msg = (
+            f"data: {where} has shape {y.shape[1:]} and dtype {y.dtype} for each sample, and task {task.name} of "
+            f"output {output.name!r}, {output.shape}, takes {takes or 'no labels for such an output'}"
+        )
+        raise DataError(msg)
+    return _coder(task, y, output, where)
+
+
+def _coder(
+    task: Task, y: np.ndarray, output: TensorSpec, where: str, *, why: str = "", decided: bool = False
+) -> LabelCoder:
+    form = task.form(y, output.shape, where)
+    return LabelCoder(task.formed(form), form, why, decided)
 
 
 def check_numbers(y: np.ndarray, where: str) -> None:

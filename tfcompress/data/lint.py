@@ -15,6 +15,7 @@ from tfcompress.errors import DataError
 
 BATCH = 256
 LABEL_BATCH = 8192
+LABEL_BYTES = 64 << 20
 
 
 @dataclass
@@ -51,24 +52,26 @@ class _Seen:
     """Which classes occurred, and the range of whole-numbered targets, by output."""
 
     def __init__(self, coders: Mapping[str, LabelCoder]) -> None:
-        self.counts = {name: np.zeros(coder.classes or 0, np.int64) for name, coder in coders.items()}
+        self.coders = coders
+        self.counts: dict[str, np.ndarray] = {}
         self.whole = dict.fromkeys(coders, True)
         self.unread = ""
 
     def add(self, encoded: Any) -> None:
         if encoded is None:
             return
-        named = encoded if isinstance(encoded, dict) else {next(iter(self.counts)): encoded}
+        named = encoded if isinstance(encoded, dict) else {next(iter(self.coders)): encoded}
         for name, y in named.items():
-            if len(self.counts[name]):
-                self.counts[name] += np.bincount(y.reshape(-1).astype(np.int64), minlength=len(self.counts[name]))
+            found = self.coders[name].occurring(y)
+            if found is not None:
+                self.counts[name] = self.counts.get(name, 0) + found
             elif self.whole[name]:
                 self.whole[name] = bool(np.all(y == np.floor(y)))
 
 
 def _read(split: BoundSplit, seen: _Seen) -> None:
     if isinstance(split, TableSplit):
-        for encoded in split.labels(LABEL_BATCH):
+        for encoded in split.labels(_label_batch(split)):
             seen.add(encoded)
         doubtful = split.table.doubtful(split.rows, changed=_may_spoil(split.adapter))
         if 0 < len(doubtful) < split.size:
@@ -79,6 +82,13 @@ def _read(split: BoundSplit, seen: _Seen) -> None:
             _check_finite(x, piece.rows, split.adapter.where(name))
         if not isinstance(split, TableSplit):
             seen.add(split.adapter.labels(piece.y, piece.rows))
+
+
+def _label_batch(split: TableSplit) -> int:
+    """Return how many labels are read together: masks are large."""
+    first = next(split.labels(1), None)
+    parts = first.values() if isinstance(first, dict) else [] if first is None else [first]
+    return max(1, min(LABEL_BATCH, LABEL_BYTES // max(1, sum(int(part.nbytes) for part in parts))))
 
 
 def _may_spoil(adapter: Adapter) -> bool:
@@ -100,7 +110,7 @@ def _judge(name: str, adapter: Adapter, seen: _Seen, findings: Findings) -> None
     if seen.unread:
         findings.warnings.append(seen.unread)
     for output, coder in adapter.coders.items():
-        missing = np.flatnonzero(seen.counts[output] == 0)
+        missing = np.flatnonzero(seen.counts.get(output, np.ones(1)) == 0)
         if len(missing):
             listed = ", ".join(map(str, missing[:10])) + (", ..." if len(missing) > 10 else "")
             findings.missing_classes[name] = (

@@ -99,7 +99,7 @@ def splits_of_object(value: Any, source: str) -> dict[str, RawSplit]:
     Raises:
         DataError: it is none of these.
     """
-    value = _made(value, source)
+    value = made(value, source)
     if isinstance(value, Mapping):
         return _splits_of_mapping(value, source)
     if _is_pair_of_splits(value):
@@ -108,20 +108,29 @@ def splits_of_object(value: Any, source: str) -> dict[str, RawSplit]:
     return {ALL: _split_of(value, ALL, source)}
 
 
-def _made(value: Any, where: str) -> Any:
-    """Return what a function gives; of one that gives an iterator, a split that calls it for each pass."""
+def made(value: Any, where: str) -> Any:
+    """Return what a function gives, else *value*; of one that gives an iterator, a split that calls it for each pass.
+
+    Raises:
+        DataError: the function fails.
+    """
     if not callable(value) or hasattr(value, "__array__") or iterators.split_of(value, where) is not None:
         return value
     try:
-        made = value()
+        given = value()
     except Exception as error:  # the user's code may fail in any way
         msg = f"data {where!r} failed: {type(error).__name__}: {error}"
         raise DataError(msg) from error
-    return iterators.PythonSplit(value, where) if isinstance(made, Iterator) else made
+    return iterators.PythonSplit(value, where) if isinstance(given, Iterator) else given
 
 
 def _is_pair_of_splits(value: Any) -> bool:
-    return isinstance(value, tuple | list) and len(value) == 2 and all(isinstance(part, tuple) for part in value)
+    """Tell ``((x, y), (x, y))`` from ``(x, y)`` of tuples: there all are as long, and samples are of other shapes."""
+    if not (isinstance(value, tuple | list) and len(value) == 2 and all(isinstance(part, tuple) for part in value)):
+        return False
+    shapes = [[getattr(part, "shape", (None,)) for part in split if part is not None] for split in value]
+    lengths = {shape[:1] for split in shapes for shape in split}
+    return len(lengths) > 1 or [shape[1:] for shape in shapes[0][:2]] == [shape[1:] for shape in shapes[1][:2]]
 
 
 def _splits_of_mapping(value: Mapping[Any, Any], source: str) -> dict[str, RawSplit]:
@@ -160,7 +169,7 @@ def _is_member(stem: str) -> bool:
 
 def _split_of(value: Any, name: str, source: str) -> RawSplit:
     where = source if name == ALL else f"{source} {name}"
-    value = _made(value, where)
+    value = made(value, where)
     if isinstance(value, iterators.PythonSplit):
         return value
     if is_tf_dataset(value):

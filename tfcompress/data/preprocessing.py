@@ -6,10 +6,7 @@ recorded in the report.
 
 from __future__ import annotations
 
-import importlib
 import math
-import os
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from tfcompress.errors import DataError, UsageError
+from tfcompress.references import imported
 
 
 @dataclass(frozen=True)
@@ -164,21 +162,5 @@ def import_function(reference: str, where: str) -> Callable[..., Any]:
     Raises:
         DataError: not of this form, no such module or function, or the module fails while it is imported.
     """
-    module_name, colon, name = reference.partition(":")
-    if not colon or not module_name or not name:
-        msg = f"{where} must be module:function, got {reference!r}"
-        raise DataError(msg)
-    here = str(os.getcwd())  # noqa: PTH109 - sys.path holds text
-    if here not in sys.path:
-        sys.path.append(here)  # behind everything installed, and for good: the function may import its neighbours later
-    try:
-        module = importlib.import_module(module_name)
-    except Exception as error:  # the user's module may fail in any way
-        msg = f"{where} {reference!r}: module {module_name!r} cannot be imported: {type(error).__name__}: {error}"
-        raise DataError(msg) from error
-    function = getattr(module, name, None)
-    if not callable(function):
-        names = ", ".join(sorted(n for n, v in vars(module).items() if callable(v) and not n.startswith("_"))[:10])
-        msg = f"{where} {reference!r}: {module_name} has no function {name!r}; it has {names or 'none'}"
-        raise DataError(msg)
-    return function  # type: ignore[no-any-return]  # whatever it is, it can be called
+    function: Callable[..., Any] = imported(reference, where, what="function", error=DataError)
+    return function

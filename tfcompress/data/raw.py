@@ -39,6 +39,22 @@ class Stored(NamedTuple):
     weights: Weights = None
 
 
+class Told(NamedTuple):
+    """What is said of how samples were read, one line each.
+
+    Attributes:
+        notes: for the report.
+        warnings: for a user to see, and the report.
+    """
+
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+NOTHING_TOLD = Told()
+"""There is nothing to say."""
+
+
 @runtime_checkable
 class RowSplit(Protocol):
     """A split that can be read by row."""
@@ -63,6 +79,16 @@ class RowSplit(Protocol):
             rows: int64 indices.
             changed: whether a function, or a dtype that cannot hold everything, may spoil what is good as stored.
         """
+
+    def groups(self, rows: np.ndarray) -> np.ndarray | None:
+        """Return the group (a session, a person) of each of *rows*, numbers or text; None where they have none."""
+
+    def called(self, row: int) -> str:
+        """Return what messages call a sample: its file, or its number."""
+
+    @property
+    def told(self) -> Told:
+        """What is to be said of how the samples were read: padded, cut, left out."""
 
 
 class Stream(Protocol):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
 import math
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -14,6 +15,7 @@ import numpy as np
 from tfcompress.data.ondisk import BLOCK_BYTES, Spool
 from tfcompress.data.splits import BoundSplit
 from tfcompress.files import atomic_stream
+from tfcompress.tasks.task import Task
 
 NARROW = ("uint8", "float16")
 """What float32 inputs may be stored in, narrowest first."""
@@ -38,7 +40,8 @@ def write_runner_file(
     """Write samples of a split as the model takes them, in order, one batch in memory at a time.
 
     The arrays are ``x.NAME`` for each input, and ``y`` (``y.NAME`` for several outputs): int32 class numbers for tasks
-    with classes, float32 targets for others; no ``y`` without labels. Inputs of float32 are stored in a narrower dtype
+    with classes, float32 targets for others; no ``y`` without labels; and ``task``, which tells edge_runner what the
+    labels mean (:mod:`edge_runner.told`). Inputs of float32 are stored in a narrower dtype
     where every value survives: uint8 (images that the model scales itself) or float16.
 
     Args:
@@ -60,14 +63,17 @@ def write_runner_file(
     narrow = [np.dtype(name) for name in NARROW if input_dtype is not None or name == "float16"]
     narrow = [dtype for dtype in narrow if dtype != np.dtype(input_dtype or "float32")]
     limit = _affordable(split, limit, narrow, most_bytes)
-    columns = _collected(split if limit is None else split.sample(limit, seed), narrow, batch_size)
+    together = max((task.together for task in split.adapter.tasks.values()), default=1)
+    drawn = split if limit is None else split.sample(limit, seed, together=together)
+    columns = _collected(drawn, narrow, batch_size)
     samples = next(iter(columns.values())).samples
     each = -(-sum(column.size_bytes for column in columns.values()) // samples)
     if (
         most_bytes is not None and samples > 1 and each * samples > most_bytes
     ):  # later samples were wider than the first
-        columns = _collected(split.sample(max(1, most_bytes // each), seed), narrow, batch_size)
-    _save(path, columns)
+        fewer = split.sample(max(1, most_bytes // each), seed, together=together)
+        columns = _collected(fewer, narrow, batch_size)
+    _save(path, columns, split.adapter.tasks)
     return next(iter(columns.values())).samples
 
 
@@ -94,9 +100,9 @@ def _collected(
     return columns
 
 
-def _save(path: Path, columns: dict[str, _Column]) -> None:
+def _save(path: Path, columns: dict[str, _Column], tasks: Mapping[str, Task]) -> None:
     with atomic_stream(path) as stream:
-        _write_zip(stream, columns)
+        _write_zip(stream, columns, tasks)
 
 
 def _labels(split: BoundSplit, y: Any) -> dict[str, np.ndarray]:
@@ -161,11 +167,18 @@ def _survives(part: np.ndarray, dtype: np.dtype) -> bool:
     return there_and_back.tobytes() == part.tobytes()  # bits, so that -0.0 and NaN count
 
 
-def _write_zip(stream: BinaryIO, columns: dict[str, _Column]) -> None:
+def _write_zip(stream: BinaryIO, columns: dict[str, _Column], tasks: Mapping[str, Task]) -> None:
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
         for name, column in columns.items():
-            # A fixed date, so that the same data gives the same bytes.
-            info = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
-            with archive.open(info, "w", force_zip64=True) as member:
+            with archive.open(_dated(name), "w", force_zip64=True) as member:
                 member.write(column.header())
                 column.copy_to(cast("BinaryIO", member))
+        if tasks:
+            told = {name: {"task": task.name, "options": task.options()} for name, task in tasks.items()}
+            with archive.open(_dated("task"), "w", force_zip64=True) as member:
+                np.lib.format.write_array(cast("BinaryIO", member), np.array(json.dumps(told)), version=(1, 0))
+
+
+def _dated(name: str) -> zipfile.ZipInfo:
+    """Return an entry with a fixed date, so that the same data gives the same bytes."""
+    return zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))

@@ -10,7 +10,7 @@ import numpy as np
 
 from tfcompress.data.adapt import Adapter
 from tfcompress.data.pieces import Piece, numbered, rebatched, shuffled
-from tfcompress.data.raw import RowSplit, Stream
+from tfcompress.data.raw import NOTHING_TOLD, RowSplit, Stream, Told
 
 
 class Split(Protocol):
@@ -63,12 +63,14 @@ class TableSplit:
         adapter: makes the rows fit the model.
         table: where the rows are.
         rows: the rows that belong to this split, in order.
+        told: what is said of how they were read.
     """
 
     name: str
     adapter: Adapter
     table: RowSplit
     rows: np.ndarray
+    told: Told = NOTHING_TOLD
 
     def __repr__(self) -> str:
         """Say which split it is, and how large."""
@@ -101,6 +103,10 @@ class TableSplit:
         for chosen in _cut(rows, batch_size):
             yield self.adapter.adapted(*self.table.read(chosen), chosen)
 
+    def groups(self) -> np.ndarray | None:
+        """Return the group of each sample, shape (samples,); None where they have none."""
+        return self.table.groups(self.rows)
+
     def pieces(self, batch_size: int) -> Iterator[Piece]:
         """Yield samples as stored, in order."""
         for chosen in _cut(self.rows, batch_size):
@@ -129,9 +135,17 @@ class TableSplit:
             raise self.adapter.idle_weights()
         return found
 
-    def sample(self, count: int, seed: int) -> TableSplit:
-        """Return the split of *count* of its samples drawn by *seed*, in order; itself when it has no more."""
-        return self if count >= self.size else replace(self, rows=self.rows[_drawn(self.size, count, seed)])
+    def sample(self, count: int, seed: int, *, together: int = 1) -> TableSplit:
+        """Return the split of *count* of its samples drawn by *seed*, in order; itself when it has no more.
+
+        Args:
+            count: how many at most.
+            seed: draws them.
+            together: so many samples on end are drawn together or not at all; at least one such run is.
+        """
+        if count >= self.size:
+            return self
+        return replace(self, rows=self.rows[_drawn(self.size, count, seed, together)])
 
 
 def _cut(rows: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:
@@ -139,9 +153,11 @@ def _cut(rows: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:
         yield rows[start : start + batch_size]
 
 
-def _drawn(size: int, count: int, seed: int) -> np.ndarray:
-    """Return *count* of the numbers below *size*, rising, int64."""
-    return np.sort(np.random.default_rng(seed).choice(size, count, replace=False, shuffle=False))
+def _drawn(size: int, count: int, seed: int, together: int = 1) -> np.ndarray:
+    """Return *count* of the numbers below *size*, rising, int64, in runs of *together* of them on end."""
+    runs = max(1, count // together)
+    chosen = np.sort(np.random.default_rng(seed).choice(max(1, size // together), runs, replace=False, shuffle=False))
+    return (chosen[:, None] * together + np.arange(together)).reshape(-1)
 
 
 Keep = Callable[[np.ndarray], np.ndarray]
@@ -157,12 +173,14 @@ class StreamSplit:
         adapter: makes the samples fit the model.
         stream: where the samples come from.
         keep: which samples of the stream belong to this split; None: all.
+        told: what is said of how they were read: nothing, so far.
     """
 
     name: str
     adapter: Adapter
     stream: Stream
     keep: Keep | None = None
+    told: Told = NOTHING_TOLD
     _counted: list[int] = field(default_factory=list, compare=False)
 
     def __repr__(self) -> str:
@@ -201,6 +219,9 @@ class StreamSplit:
         for piece in rebatched(pieces, batch_size):
             yield self.adapter.adapted(piece.x, piece.y, piece.weights, piece.rows)
 
+    def groups(self) -> None:
+        """Return None: what is read from front to back has no groups."""
+
     def check_weights(self, batch_size: int) -> bool:
         """Return whether there are sample weights, by the first batch; the others are checked as they come."""
         piece = next(self.pieces(batch_size), None)
@@ -210,16 +231,16 @@ class StreamSplit:
         """Yield samples as stored, in order."""
         return rebatched(self._kept(), batch_size)
 
-    def sample(self, count: int, seed: int) -> StreamSplit:
-        """Return the split of *count* of its samples drawn by *seed*, in order; itself when it has no more."""
+    def sample(self, count: int, seed: int, *, together: int = 1) -> StreamSplit:
+        """Return the split of *count* of its samples drawn by *seed*, in order; see :meth:`TableSplit.sample`."""
         size = self.count()
         if count >= size:
             return self
-        chosen = _drawn(size, count, seed)
+        chosen = _drawn(size, count, seed, together)
         if self.keep is not None:
             numbers = [piece.rows for piece in self._kept()]
             chosen = np.concatenate(numbers)[chosen]
-        return replace(self, keep=lambda rows: _among(chosen, rows), _counted=[count])
+        return replace(self, keep=lambda rows: _among(chosen, rows), _counted=[len(chosen)])
 
     def _kept(self) -> Iterator[Piece]:
         kept = 0

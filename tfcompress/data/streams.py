@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfcompress.data.elements import stored, unpacked
 from tfcompress.data.raw import Stored
+from tfcompress.data.repetition import Repetition
 from tfcompress.errors import DataError
 
 if TYPE_CHECKING:
@@ -118,13 +119,20 @@ class TfStream:
         """Yield the batches, copied.
 
         Raises:
-            DataError: TensorFlow cannot read on: a damaged record, images of several sizes, an error of the user's map.
+            DataError: TensorFlow cannot read on: a damaged record, images of several sizes, an error of the user's map,
+                what never ends.
         """
         import tensorflow as tf
 
+        repetition, given = Repetition(self.name), 0
+        first = self.signature.inputs[0].name
         try:
             for element in self.dataset:
-                yield stored(element, self.signature, self.name)
+                part = stored(element, self.signature, self.name)
+                x = part.x.get(first, next(iter(part.x.values())))
+                given += len(x)
+                repetition.check(x, given)
+                yield part
         except (tf.errors.OpError, UnicodeDecodeError) as error:
             msg = f"data: {self.name} cannot be read on: {reason_of(error)}"
             raise DataError(msg) from error

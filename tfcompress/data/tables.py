@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tfcompress.data import table_files
 from tfcompress.data.arrays import CLASS_NAME_BYTES, CLASSES, ArraySplit
 from tfcompress.data.class_names import Named, alphabet_warning, in_order, said
-from tfcompress.data.delimiters import is_decimal_comma
-from tfcompress.data.ondisk import Rows, Spool
+from tfcompress.data.ondisk import Rows
+from tfcompress.data.raw import RawSplit, Told
+from tfcompress.data.reading import Reading
+from tfcompress.data.table_columns import Cells, Columns, GroupColumn, TextColumn, is_number, is_text
+from tfcompress.data.vocabulary import Vocabulary, read_vocabulary
+from tfcompress.data.windows import WindowedSplit
 from tfcompress.errors import DataError, nearest
 
 if TYPE_CHECKING:
@@ -35,12 +39,18 @@ class TableFile:
         label_columns: columns that hold labels or targets.
         names: class names in the order of their numbers, when labels are text.
         assumed: whether the label column is the last one because nothing says which it is.
+        group: the column that says which rows belong together; None: there is none.
+        vocabulary: numbers the words of text columns; None: there are none.
+        lenient: whether what has no value, or is no number, becomes NaN, for whoever leaves such samples out.
     """
 
     path: Path
     label_columns: tuple[str, ...]
     names: tuple[str, ...]
     assumed: bool = False
+    group: str | None = None
+    vocabulary: Vocabulary | None = None
+    lenient: bool = False
     _fitted: dict[Signature, ArraySplit] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -67,27 +77,58 @@ class TableFile:
         return self._fitted[signature]
 
     def _read(self, signature: Signature) -> ArraySplit:
-        names = table_files.names(self.path)
+        names = [name for name in table_files.names(self.path) if name != self.group]
         unlabelled = self.assumed and not self.names and _is_unlabelled(signature, len(names))
         features = [name for name in names if unlabelled or name not in self.label_columns]
-        inputs = {spec.name: _Column(spec, cols) for spec, cols in self._chosen(signature, features).items()}
+        inputs = {spec.name: self._columns(spec, cols) for spec, cols in self._chosen(signature, features).items()}
         labels = {} if unlabelled else self._labels(signature)
-        wanted = dict.fromkeys(name for column in (*inputs.values(), *labels.values()) for name in column.columns)
+        groups = GroupColumn(self.group) if self.group else None
+        every = (*inputs.values(), *labels.values(), *([groups] if groups else []))
+        wanted = dict.fromkeys(name for columns in every for name in columns.names)
         row = 0
         for frame in table_files.frames(self.path, list(wanted)):
-            for column in inputs.values():
-                column.append(frame, self.path, row)
-            for column in labels.values():
-                column.append(frame, self.path, row, self.names)
+            for columns in every:
+                columns.append(frame, self.path, row)
             row += len(frame)
-        x: dict[str, Rows] = {name: column.rows() for name, column in inputs.items()}
-        y: Mapping[str, Rows] = {name: column.rows() for name, column in labels.items()}
-        return ArraySplit(x, y[""] if set(y) == {""} else y or None, self.x_name, self.y_name)
+        x: dict[str, Rows] = {name: columns.rows() for name, columns in inputs.items()}
+        y: Mapping[str, Rows] = {name: columns.rows() for name, columns in labels.items()}
+        return ArraySplit(
+            x,
+            y[""] if set(y) == {""} else y or None,
+            self.x_name,
+            self.y_name,
+            group=groups.rows() if groups else None,
+            told=Told(tuple(self._cut_texts(inputs))),
+        )
 
-    def _labels(self, signature: Signature) -> dict[str, _Column]:
+    def _cut_texts(self, inputs: Mapping[str, Columns | TextColumn]) -> list[str]:
+        return [
+            f"{self.path.name}: {columns.cut:,} texts of column {columns.names[0]!r} have more words than the model "
+            "takes and lose those behind"
+            for columns in inputs.values()
+            if isinstance(columns, TextColumn) and columns.cut
+        ]
+
+    def _columns(self, spec: TensorSpec, names: tuple[str, ...]) -> Columns | TextColumn:
+        """Return what takes the columns of an input: a text column is a sequence of words, several are a word each."""
+        wanted = _count(spec)
+        if self.vocabulary is None or len(names) > 1 or wanted == 1 or not self._is_text(names[0]):
+            return Columns(spec, names, Cells((), self.vocabulary, self.lenient))
+        return TextColumn(names[0], wanted or self._longest(names[0]), self.vocabulary)
+
+    def _is_text(self, name: str) -> bool:
+        return any(is_text(frame[name]) for frame in table_files.frames(self.path, [name]))
+
+    def _longest(self, name: str) -> int:
+        """Return the words of the longest text, at least one."""
+        frames = table_files.frames(self.path, [name])
+        return max(1, *(len(str(text).split()) for frame in frames for text in frame[name].dropna()))
+
+    def _labels(self, signature: Signature) -> dict[str, Columns]:
+        cells = Cells(self.names, None, self.lenient)
         if len(signature.outputs) == 1:
-            return {"": _Column(None, self.label_columns)}
-        return {name: _Column(None, (name,)) for name in self.label_columns}
+            return {"": Columns(None, self.label_columns, cells)}
+        return {name: Columns(None, (name,), cells) for name in self.label_columns}
 
     def _chosen(self, signature: Signature, features: list[str]) -> dict[TensorSpec, tuple[str, ...]]:
         chosen = {}
@@ -97,7 +138,8 @@ class TableFile:
                 starts = (f"{spec.name}.", f"{spec.name}_")
                 columns = tuple(name for name in features if name == spec.name or name.startswith(starts))
             wanted = _count(spec)
-            if not columns or (wanted is not None and wanted != len(columns)):
+            words = self.vocabulary is not None and len(columns) == 1 and self._is_text(columns[0])
+            if not columns or (wanted is not None and wanted != len(columns) and not words):
                 listed = ", ".join(columns[:5]) + (", ..." if len(columns) > 5 else "")
                 label = ", ".join(self.label_columns)
                 has = f"{len(columns)} columns ({listed})"
@@ -120,79 +162,13 @@ def _count(spec: TensorSpec) -> int | None:
     return int(np.prod(sizes, dtype=np.int64)) if len(sizes) == len(spec.shape) else None
 
 
-class _Column:
-    """Columns of a file on their way into one array."""
-
-    def __init__(self, spec: TensorSpec | None, columns: tuple[str, ...]) -> None:
-        self.columns = columns
-        self._dtype: np.dtype = np.dtype(np.float64)
-        self._shape: tuple[int, ...] = (len(columns),) if len(columns) > 1 else ()
-        if spec is not None:
-            self._dtype = np.dtype(np.float32 if np.dtype(spec.dtype).kind == "f" else np.int64)
-            self._shape = (len(columns),) if None in spec.shape else tuple(size or 0 for size in spec.shape)
-        self._samples = 0
-        self._spool = Spool(", ".join(columns[:3]))
-
-    def append(self, frame: Any, path: Path, first_row: int, names: tuple[str, ...] = ()) -> None:
-        values = np.empty((len(frame), len(self.columns)), self._dtype)
-        for position, column in enumerate(self.columns):
-            values[:, position] = _numbers(
-                frame[column], f"{path.name} column {column!r}", first_row, self._dtype, names
-            )
-        self._samples += len(frame)
-        self._spool.append(values)
-
-    def rows(self) -> Rows:
-        return self._spool.rows((self._samples, *self._shape), self._dtype)
-
-
-def _numbers(series: Any, where: str, first_row: int, dtype: np.dtype, names: tuple[str, ...]) -> np.ndarray:
-    """Return a column as numbers; text that is in *names* by its place there."""
-    import pandas as pd
-
-    missing = np.flatnonzero(series.isna().to_numpy())
-    if len(missing):
-        msg = f"data: {where} has no value (NaN) in row {first_row + missing[0] + 1:,}; fill in or drop such rows"
-        raise DataError(msg)
-    if names:
-        return _places(series, names).astype(dtype)
-    if not (pd.api.types.is_numeric_dtype(series) or pd.api.types.is_bool_dtype(series)):
-        raise _not_numbers(series, where)
-    values = series.to_numpy()
-    with np.errstate(invalid="ignore"):  # reported below
-        whole = dtype.kind != "i" or np.array_equal(values.astype(np.int64), values)
-    if not whole:
-        msg = f"data: {where} must hold whole numbers, as the model's input does"
-        raise DataError(msg)
-    with np.errstate(over="ignore"):  # infinite then, which lint tells
-        result: np.ndarray = values.astype(dtype)
-    return result
-
-
-def _not_numbers(series: Any, where: str) -> DataError:
-    """Name the first value that is no number."""
-    value = next((text for text in map(str, series) if not _is_number(text)), str(series.iloc[0]))
-    if is_decimal_comma(value):
-        return DataError(f"data: {where} holds {value!r}, a decimal comma; save the file with decimal points")
-    return DataError(f"data: {where} must hold numbers, got {value!r:.80}; encode it as numbers or drop the column")
-
-
-def _places(series: Any, names: tuple[str, ...]) -> np.ndarray:
-    """Return the place in *names* of each text; of a dictionary's, each different text is looked up once."""
-    import pandas as pd
-
-    if isinstance(series.dtype, pd.CategoricalDtype):
-        places = pd.Index(names).get_indexer(series.cat.categories.astype(str))
-        return np.asarray(places[series.cat.codes.to_numpy()])
-    return np.asarray(pd.Index(names).get_indexer(series.astype(str)))
-
-
-def open_tables(files: Mapping[str, Path], label: str | None, given: Sequence[str] = ()) -> Named:
+def open_tables(files: Mapping[str, Path], how: Reading, given: Sequence[str] = ()) -> Named:
     """Open one table for each split.
 
     Args:
         files: the files by split.
-        label: label column, or several separated by commas; None: one of :data:`DEFAULT_LABELS`, else the last.
+        how: the options: the label column, or several separated by commas (else one of :data:`DEFAULT_LABELS`, else the
+            last), windows, groups, the vocabulary.
         given: names of the classes in the order of their numbers; ``()``: alphabetical, where labels are text.
 
     Returns:
@@ -202,7 +178,10 @@ def open_tables(files: Mapping[str, Path], label: str | None, given: Sequence[st
         DataError: a file that is no table, without rows, without a header line, or without the label column; a label
             that is none of the names given.
     """
-    columns = {name: _label_columns(path, label) for name, path in files.items()}
+    for path in files.values():
+        _check_columns(path, how)
+    vocabulary = None if how.vocabulary is None else read_vocabulary(how.vocabulary)
+    columns = {name: _label_columns(path, how) for name, path in files.items()}
     if len(set(columns.values())) > 1:
         listed = "; ".join(f"{files[name].name}: {', '.join(cols)}" for name, cols in columns.items())
         msg = f"data: every split must have the same label column, found {listed}; choose one with --label"
@@ -212,10 +191,16 @@ def open_tables(files: Mapping[str, Path], label: str | None, given: Sequence[st
     first = next(iter(columns.values()))
     where = f"column {', '.join(first)} of {', '.join(path.name for path in files.values())}"
     names = in_order(texts, given, where) if texts else ()
-    assumed = label is None and first[0] not in DEFAULT_LABELS
-    splits = {name: TableFile(path, columns[name], names, assumed) for name, path in files.items()}
+    assumed = how.label is None and first[0] not in DEFAULT_LABELS
+    splits: dict[str, RawSplit] = {
+        name: TableFile(path, columns[name], names, assumed, how.group, vocabulary, how.skip_corrupt)
+        for name, path in files.items()
+    }
+    if how.window is not None:
+        splits = {name: WindowedSplit(split, how.window, how.stride or how.window) for name, split in splits.items()}
+    words = (vocabulary.note,) if vocabulary else ()
     warnings = (alphabet_warning(f"labels of {where}", names),) if names and not given else ()
-    return Named({**splits}, names or tuple(given), warnings, (*said(given), *_decimals(files)))
+    return Named(splits, names or tuple(given), warnings, (*said(given), *_decimals(files), *words))
 
 
 def _decimals(files: Mapping[str, Path]) -> list[str]:
@@ -224,30 +209,33 @@ def _decimals(files: Mapping[str, Path]) -> list[str]:
     return [f"{', '.join(commas)}: numbers have decimal commas (1,5 is 1.5)"] if commas else []
 
 
-def _label_columns(path: Path, label: str | None) -> tuple[str, ...]:
+def _check_columns(path: Path, how: Reading) -> None:
+    """Refuse a table without columns, or without those that the options name."""
     names = table_files.names(path)
     if not names:
         msg = f"data {str(path)!r} has no columns; give one for the label and one for each value"
         raise DataError(msg)
-    if all(_is_number(name) for name in names):
+    if all(is_number(name) for name in names):
         msg = f"data {str(path)!r} must start with a line of column names, it starts with {', '.join(names[:5])}"
         raise DataError(msg)
-    if label is None:
-        return (next((name for name in DEFAULT_LABELS if name in names), names[-1]),)
-    wanted = tuple(part.strip() for part in label.split(","))
-    for part in wanted:
+    wanted = [] if how.label is None else [part.strip() for part in how.label.split(",")]
+    for part in [*wanted, *([how.group] if how.group is not None else [])]:
         if part not in names:
             msg = f"data {str(path)!r} has no column {part!r}{nearest(part, names)}; it has {', '.join(names[:20])}"
             raise DataError(msg)
-    return wanted
+    if how.group in wanted:
+        msg = f"data {str(path)!r}: column {how.group!r} cannot be the label and the group; choose another --group"
+        raise DataError(msg)
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+def _label_columns(path: Path, how: Reading) -> tuple[str, ...]:
+    if how.label is not None:
+        return tuple(part.strip() for part in how.label.split(","))
+    names = [name for name in table_files.names(path) if name != how.group]
+    if not names:
+        msg = f"data {str(path)!r} has no column beside the group {how.group!r}; give one for the label and each value"
+        raise DataError(msg)
+    return (next((name for name in DEFAULT_LABELS if name in names), names[-1]),)
 
 
 def _texts(path: Path, columns: tuple[str, ...], *, as_numbers: bool) -> set[str]:

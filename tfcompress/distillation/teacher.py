@@ -6,13 +6,11 @@ from typing import Any
 
 import keras
 
+from tfcompress.distillation.distances import distances
 from tfcompress.errors import UsageError
-from tfcompress.models import keras_private
+from tfcompress.models.graph import last_activation
 from tfcompress.recipe import Distill
 from tfcompress.tasks.task_table import trained_by
-
-LEAST = 1e-7
-"""Probabilities are not taken for less, since their logarithm is used."""
 
 
 class Teacher:
@@ -38,72 +36,28 @@ class Teacher:
         wanted = keras.tree.flatten(self.model(inputs, training=False))
         got = keras.tree.flatten(outputs)
         pairs = zip(wanted, got, self._kinds(task, len(got)), strict=True)
-        return sum(
-            _DISTANCES[kind](ops.stop_gradient(ops.cast(a, "float32")), ops.cast(b, "float32"), self.stage.temperature)
-            for a, b, kind in pairs
-        )
+        return sum(ops.mean(distances(kind, a, b, self.stage.temperature)) for a, b, kind in pairs)
 
     def _kinds(self, task: Any, count: int) -> list[str]:
-        losses = keras.tree.flatten(task) if isinstance(task, (list, tuple, dict)) else [task] * count
-        activations = [_last_activation(tensor) for tensor in self.model.outputs]
-        losses = losses if len(losses) == count else [None] * count
-        return [_kind(loss, activation) for loss, activation in zip(losses, activations, strict=True)]
+        activations = [last_activation(tensor) for tensor in self.model.outputs]
+        return [_kind(loss, name) for loss, name in zip(_in_order(task, self.model, count), activations, strict=True)]
 
 
-def _last_activation(tensor: Any) -> str:
-    layer = keras_private.origin(tensor)
-    if isinstance(layer, keras.Model):
-        return _last_activation(layer.outputs[0])
-    if isinstance(layer, keras.layers.Softmax):
-        return "softmax"
-    return str(getattr(getattr(layer, "activation", None), "__name__", type(layer).__name__.lower()))
+def _in_order(task: Any, model: Any, count: int) -> list[Any]:
+    """Return what was given as loss to ``compile`` for each output, in the order in which *model* has them."""
+    if isinstance(task, dict) and set(task) <= set(model.output_names):
+        return [task.get(name) for name in model.output_names]
+    losses = keras.tree.flatten(task) if isinstance(task, (list, tuple, dict)) else [task] * count
+    return losses if len(losses) == count else [None] * count
 
 
 def _kind(loss: Any, activation: str) -> str:
-    """Say what an output is: probabilities, logits, the same of yes or no, or plain numbers."""
-    if activation in ("softmax", "sigmoid"):
-        return activation
+    """Say what an output is: probabilities, logits, the same of yes or no, directions, or plain numbers."""
+    known = getattr(loss, "teaching", None)
+    if known or activation in ("softmax", "sigmoid"):
+        return str(known or activation)
     name = (loss if isinstance(loss, str) else getattr(loss, "name", None) or getattr(loss, "__name__", "")) or ""
     return trained_by(name).teaching
-
-
-def _from_logits(teacher: Any, student: Any, temperature: float) -> Any:
-    """``T**2 * KL(softmax(teacher / T) || softmax(student / T))`` (section 2.1 for the factor), over the last axis."""
-    ops = keras.ops
-    log_p, log_q = ops.log_softmax(teacher / temperature), ops.log_softmax(student / temperature)
-    return temperature**2 * ops.mean(ops.sum(ops.exp(log_p) * (log_p - log_q), axis=-1))
-
-
-def _from_probabilities(teacher: Any, student: Any, temperature: float) -> Any:
-    return _from_logits(_logarithm(teacher), _logarithm(student), temperature)
-
-
-def _from_binary_logits(teacher: Any, student: Any, temperature: float) -> Any:
-    ops = keras.ops
-    of_teacher, of_student = (ops.stack([ops.zeros_like(x), x], axis=-1) for x in (teacher, student))
-    return _from_logits(of_teacher, of_student, temperature)
-
-
-def _from_sigmoid(teacher: Any, student: Any, temperature: float) -> Any:
-    of_teacher, of_student = (_logarithm(x) - _logarithm(1.0 - x) for x in (teacher, student))
-    return _from_binary_logits(of_teacher, of_student, temperature)
-
-
-def _squared(teacher: Any, student: Any, _: float) -> Any:
-    return keras.ops.mean(keras.ops.square(teacher - student))
-
-
-def _logarithm(probabilities: Any) -> Any:
-    return keras.ops.log(keras.ops.clip(probabilities, LEAST, 1.0))
-
-
-_DISTANCES = {
-    "softmax": _from_probabilities,
-    "logits": _from_logits,
-    "sigmoid": _from_sigmoid,
-    "binary logits": _from_binary_logits,
-    "numbers": _squared,
-}
 
 
 def learn_from_(model: Any, teacher: Teacher) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tfcompress.models.call_template import leaves
-from tfcompress.models.keras_private import functional, has_graph, nodes
+from tfcompress.models.keras_private import functional, has_graph, nodes, origin
 from tfcompress.models.kinds import is_model, keras_of, library_of
 
 
@@ -60,3 +60,19 @@ def calls(model: Any) -> Iterator[Call]:
             layer, args, kwargs = node.layer, node.call_args, node.call_kwargs
         if type(layer).__name__ != "InputLayer":
             yield Call(layer, args, dict(kwargs), leaves(node.outputs))
+
+
+def last_activation(tensor: Any) -> str:
+    """Return the activation of the layer that a model's output comes from; the layer's own kind where it has none.
+
+    Args:
+        tensor: a symbolic output of a model of either Keras.
+
+    Returns:
+        In small letters: ``softmax``, ``linear``, ``reshape``.
+    """
+    layer = origin(tensor)
+    if is_model(layer):
+        return last_activation(layer.outputs[0])
+    kind = type(layer).__name__.lower()
+    return kind if kind == "softmax" else str(getattr(getattr(layer, "activation", None), "__name__", kind))

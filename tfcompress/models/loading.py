@@ -18,6 +18,7 @@ from typing import Any
 from tfcompress.errors import ModelError, TfcompressError, UnsupportedError, UntrustedCodeError, UsageError
 from tfcompress.files import sha256
 from tfcompress.models.bridge import to_keras2, to_keras3
+from tfcompress.models.compiled import compile_config, compile_config_of, traits_of
 from tfcompress.models.custom_objects import import_objects
 from tfcompress.models.first_load import FirstLoad, Loader, LoadLimits
 from tfcompress.models.graph import is_graph
@@ -30,6 +31,7 @@ from tfcompress.models.probing import FileInfo, probe
 from tfcompress.models.saved_layers import rebuild
 from tfcompress.models.savedmodel import check_trusted
 from tfcompress.models.signature import signature_of
+from tfcompress.models.specs import Signature
 from tfcompress.safety.allowed_classes import import_our_layers, is_library, refused_names
 from tfcompress.safety.configuration import NATIVE_QUANTIZERS, QUANTIZERS, TRAINING_WRAPPERS
 from tfcompress.safety.tfmot_scopes import tfmot_scopes
@@ -56,6 +58,7 @@ class Loaded:
             the layer's name; see :mod:`tfcompress.models.lookups`.
         qat: whether it holds quantization-aware layers, of tfmot or of tfcompress.
         notes: what was done to it on the way in, worth telling.
+        compiled: how it was compiled, as plain values; empty where nothing says so.
     """
 
     source: str
@@ -67,6 +70,18 @@ class Loaded:
     notes: tuple[str, ...] = ()
     writer_version: str | None = None
     vocabularies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    compiled: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @functools.cached_property
+    def signature(self) -> Signature:
+        """Inputs and outputs, with what the model tells of the latter.
+
+        Raises:
+            ModelError: the model was never built, or the SavedModel has no ``serving_default``.
+            UnsupportedError: an input has no known rank, or is a nested structure.
+        """
+        found = signature_of(self.native)
+        return found.with_traits(traits_of(self.native, [spec.name for spec in found.outputs], self.compiled))
 
     @property
     def keras2(self) -> Any | None:
@@ -201,6 +216,7 @@ def load_model(
         notes=notes,
         writer_version=info.writer_version,
         vocabularies=split.vocabularies,
+        compiled=compile_config(path, info.kind),
     )
 
 
@@ -214,7 +230,9 @@ def _from_object(model: Any) -> Loaded:
     qat = not QUANTIZERS.isdisjoint(kinds) or _has_native_quantizers(graph)
     split, notes = _ready(model, tuple(kinds & TRAINING_WRAPPERS))
     native, words = split.model, split.vocabularies
-    return Loaded(model.name, None, writer, native, _refusal(native, qat=qat), qat, notes, vocabularies=words)
+    compiled = compile_config_of(model)
+    refusal = _refusal(native, qat=qat)
+    return Loaded(model.name, None, writer, native, refusal, qat, notes, vocabularies=words, compiled=compiled)
 
 
 def _from_folder(path: Path, objects: Mapping[str, Any], no_layers: str | None, *, trust: bool) -> Loaded:

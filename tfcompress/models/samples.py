@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from tfcompress.errors import DataError
 from tfcompress.models.specs import TensorSpec
+from tfcompress.tasks.task import Task
 
 
 @dataclass(frozen=True)
@@ -19,10 +20,12 @@ class Samples:
     Attributes:
         inputs: an array of shape (samples, ...) for each of the model's inputs by name, preprocessed.
         labels: what goes with them: one array, one for each output by name, or None where there are none.
+        tasks: what the labels of each output are, by name; of one that is not here, they tell themselves.
     """
 
     inputs: Mapping[str, np.ndarray]
     labels: Any = None
+    tasks: Mapping[str, Task] = field(default_factory=dict)
 
 
 def by_input_name(

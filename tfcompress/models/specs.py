@@ -8,12 +8,13 @@ character that a signature cannot hold replaced by ``_``, and with ``_1``, ``_2`
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from tfcompress.errors import UnsupportedError
+from tfcompress.tasks.traits import NO_TRAITS, OutputTraits
 
 
 @dataclass(frozen=True)
@@ -24,11 +25,13 @@ class TensorSpec:
         name: its name, as described above.
         shape: sizes WITHOUT the batch axis; None: any size.
         dtype: NumPy's name of its type, e.g. ``float32``.
+        traits: what the model tells of an output.
     """
 
     name: str
     shape: tuple[int | None, ...]
     dtype: str
+    traits: OutputTraits = field(default=NO_TRAITS, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,11 @@ class Signature:
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+
+    def with_traits(self, traits: Mapping[str, OutputTraits]) -> Signature:
+        """Return the same, with what the model tells of its outputs, by name."""
+        told = tuple(replace(spec, traits=traits.get(spec.name, spec.traits)) for spec in self.outputs)
+        return Signature(self.inputs, told)
 
 
 def unique_names(names: Iterable[str]) -> list[str]:

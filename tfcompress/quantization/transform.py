@@ -45,11 +45,13 @@ class Quantized:
         model: the model, an ordinary Keras 3 one.
         kernels: path of a weight ("block/conv/kernel") -> the weight.
         notes: what stays in float: layer, op and reason.
+        layers: path of a layer or operation ("block/conv") -> what stands for it in *model*, without a wrapper.
     """
 
     model: Any
     kernels: dict[str, KernelSlot] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    layers: dict[str, Any] = field(default_factory=dict)
 
 
 def quantize(model: Any, stage: QAT, *, extra: Mapping[str, list[WeightTransform]] | None = None) -> Quantized:
@@ -108,7 +110,8 @@ class _Rebuild:
         outputs = [self._names.apply(value, self._tensors[value]) for value in self._steps.outputs]
         given = keras.tree.map_structure(lambda tensor: inputs[id(tensor)], input_structure(model))
         made = keras.Model(given, keras.tree.pack_sequence_as(output_structure(model), outputs), name=model.name)
-        return Quantized(made, self._kernels, [*self._steps.notes, *self._ranges.notes, *self._notes])
+        notes = [*self._steps.notes, *self._ranges.notes, *self._notes]
+        return Quantized(made, self._kernels, notes, {step.path: step.op for step in self._steps.steps})
 
     def _make(self, step: Step) -> None:
         tensors = [self._ranges.on_scale_of(step, value, self._tensors[value]) for value in step.inputs]

@@ -11,6 +11,7 @@ from tfcompress.reports.findings import conditions
 from tfcompress.reports.markup import html_note, scrolling
 from tfcompress.reports.measurements import EdgeRun
 from tfcompress.reports.report import Report
+from tfcompress.reports.trials import trial_table
 from tfcompress.tasks.figures import FRACTION, figure_kind
 from tfcompress.tasks.score import Figure
 
@@ -121,5 +122,6 @@ CHARTS: dict[str, Chart] = {
     "score": Chart("Score", _score),
     "latency": Chart("Latency", _latency),
     "training": Chart("Training", _training),
+    "ways": Chart("Ways to int8 that were tried", lambda report: trial_table(report.result.verification)),
 }
 """By name, in the order in which the page shows them."""

@@ -18,7 +18,7 @@ from tfcompress.reports.measurements import Compared, EdgeRun, Measurement
 from tfcompress.reports.report import Report
 from tfcompress.tasks.task_table import read_score
 
-FORMAT = 2
+FORMAT = 3
 """Newest format number this reader knows. It reads every older one too, by rewriting it; 1 is the first."""
 
 Document = dict[str, Any]
@@ -50,7 +50,7 @@ def check_measurement(document: object, where: str) -> Document:
         msg = f"{where}: models must be a list, got {document.get('models')!r:.80}"
         raise UsageError(msg)
     try:
-        return _from_1(document) if number == 1 else document
+        return _from_1(document) if number == 1 else {**document, "format": FORMAT}
     except (KeyError, TypeError, AttributeError) as error:
         raise UsageError(_not_whole(where, error)) from error
 
@@ -60,7 +60,7 @@ def _not_whole(where: str, error: Exception) -> str:
 
 
 def _from_1(document: Document) -> Document:
-    """Return a document of format 1 as format 2 has it, as far as tfcompress reads it."""
+    """Return a document of format 1 as the newest has it, as far as tfcompress reads it."""
     runtime = dict(document["runtime"])
     settings = {name: runtime.pop(name) for name in ("threads", "kernels")}
     models = [{**model, "settings": settings, **_timing_from_1(model)} for model in document["models"]]

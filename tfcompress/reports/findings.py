@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from tfcompress.reports import wording
+from tfcompress.reports.likeness import likeness_sentences
 from tfcompress.reports.measurements import EdgeRun
 from tfcompress.reports.report import Report
 from tfcompress.reports.sections import ratio
+from tfcompress.reports.trials import trial_sentences
 from tfcompress.tasks.figures import figure_kind
 from tfcompress.tasks.score import Figure, Score
 from tfcompress.tasks.task_table import TASKS, at_chance
@@ -175,6 +177,7 @@ def findings(report: Report) -> list[Finding]:
         *_not_counted(report),
         *_operators(report),
         *_agreement(report),
+        *(Finding("agreement", text) for text in likeness_sentences(report.result.verification)),
         *_verdict(report),
         *_promises(report),
         *_runtimes(report),
@@ -236,6 +239,7 @@ def _packings(report: Report) -> Iterator[Finding]:
     found = report.result.verification
     if found.get("calibration"):
         yield Finding("ranges", f"chosen by {found['calibration']}")
+    yield from (Finding("ranges", text) for text in trial_sentences(found))
     for packing in found.get("packings") or ():
         if packing["dropped"]:
             yield Finding("bytes", f"{packing['name']} was left out: {packing['dropped']}", good=False)

@@ -10,7 +10,7 @@ from tfcompress.export_choices import Choice
 
 KEY = "option"
 
-Need = Literal["", "training", "calibration", "data"]
+Need = Literal["", "training", "calibration", "data", "no data"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +23,8 @@ class Option:
         metavar: what stands for the value in the help; empty: by the field's type.
         default: what the help says of the default; empty: the field's own default.
         asks: whether giving the flag asks for the stage.
-        needs: without what the flag would do nothing: a stage that trains, a calibration, or data.
+        needs: without what the flag would do nothing: a stage that trains, a calibration, data, or their
+            absence in an int8 export.
         read: makes values of fields, by their names, from the text; None: the text is the field's value. Raises
             ValueError with what is allowed, for a text that is none.
         sets: names of further fields that *read* may set.

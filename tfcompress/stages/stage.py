@@ -96,9 +96,13 @@ class Stage:
             allowed = f"{self.scheme!r} after this {self.kind} stage (it trains for {self.scheme})"
             check_value("export.quantize", allowed, recipe.export.quantize, ok=recipe.export.quantize == self.scheme)
             allowed = f"'minmax' after a {self.kind} stage, which trains with ranges of its own"
-            check_value(
-                "export.calibration", allowed, recipe.export.calibration, ok=recipe.export.calibration == "minmax"
-            )
+            calibrator = recipe.export.calibrator
+            check_value("export.calibration", allowed, recipe.export.calibration, ok=calibrator == "minmax")
+            trained = f"after a {self.kind} stage, which trains with the rounding"
+            check_value("export.correct", f"empty {trained}", recipe.export.correct, ok=not recipe.export.correct)
+            rounding, bits = recipe.export.rounding, recipe.export.weight_bits
+            check_value("export.rounding", f"'nearest' {trained}", rounding, ok=rounding == "nearest")
+            check_value("export.weight_bits", f"8 {trained} (it has weight_bits of its own)", bits, ok=bits == 8)
 
 
 class TrainingStage(Stage):

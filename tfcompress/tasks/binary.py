@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from tfcompress.errors import DataError
 from tfcompress.tasks import label_form
-from tfcompress.tasks.classification import in_unit_interval
 from tfcompress.tasks.label_form import LabelForm, Shape
 from tfcompress.tasks.paired import area_interval
 from tfcompress.tasks.score import Score
-from tfcompress.tasks.task import Evaluation, Task
+from tfcompress.tasks.task import NO_INPUTS, Evaluation, Inputs, Task, present
+from tfcompress.tasks.yes_no import crossentropy, decided_accuracy
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,12 +30,33 @@ class Binary(Task):
     """See the module's docstring.
 
     Outputs are decided at 0.5 where all lie in [0, 1] (probabilities), else at 0 (logits).
+
+    Args:
+        threshold: another one, found on the training split (:meth:`tuned`), by which the accuracy is told, too.
     """
 
     name = "binary"
-    figures = ("top1", "auc")
+    figures = ("top1", "auc", "f1", "tuned_top1")
     teaching = "binary logits"
     constant = "always giving the more frequent answer"
+
+    def __init__(self, threshold: float | None = None) -> None:
+        self.threshold = threshold
+
+    @property
+    def tunes(self) -> bool:
+        """Whether no threshold was found yet."""
+        return self.threshold is None
+
+    def tuned(self, outputs: np.ndarray, labels: np.ndarray) -> Binary:
+        """Return the task with the threshold at which most training samples are right."""
+        from edge_runner.thresholds import best_threshold
+
+        return Binary(best_threshold(outputs.reshape(-1), labels.reshape(-1)))
+
+    def options(self) -> dict[str, Any]:
+        """Return the threshold that the training split suggests, where it is known."""
+        return {} if self.threshold is None else {"threshold": self.threshold}
 
     def fits(self, y: np.ndarray, shape: Shape) -> bool:
         """Tell whether there is a 0 or a 1 for an output of one value."""
@@ -67,13 +88,11 @@ class Binary(Task):
 
     def loss(self, outputs: np.ndarray, keras: Any) -> Any:
         """Return the cross-entropy of yes and no."""
-        return keras.losses.BinaryCrossentropy(from_logits=not in_unit_interval(outputs))
+        return crossentropy(outputs, keras)
 
     def metrics(self, outputs: np.ndarray, keras: Any) -> list[Any]:
-        """Return the accuracy, decided where the scorer decides: Keras's own ``"accuracy"`` takes logits for 0.5."""
-        threshold = 0.5 if in_unit_interval(outputs) else 0.0
-        accuracy = keras.metrics.binary_accuracy
-        return [keras.metrics.MeanMetricWrapper(accuracy, name="accuracy", threshold=threshold)]
+        """Return the accuracy, decided where the scorer decides."""
+        return [decided_accuracy(outputs, keras)]
 
     def scorer(self) -> _Scorer:
         """Return what counts right answers."""
@@ -104,9 +123,10 @@ class _Scorer:
         from edge_runner.scorers import BinaryScorer
 
         self._task = task
-        self._counts = BinaryScorer()
+        self._counts = BinaryScorer(task.threshold)
 
-    def add(self, outputs: np.ndarray, labels: np.ndarray) -> None:
+    def add(self, outputs: np.ndarray, labels: np.ndarray | None, inputs: Inputs = NO_INPUTS) -> None:
+        labels = present(labels)
         if outputs.size != labels.size:
             msg = f"predictions of shape {outputs.shape} do not fit labels of shape {labels.shape}"
             raise DataError(msg)

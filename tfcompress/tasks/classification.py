@@ -1,22 +1,25 @@
-"""One class of several: labels are class numbers or one-hot, the output has a score for each class.
+"""One class of several: labels are class numbers, one-hot or soft, the output has a score for each class.
 
 ========================  =====================================  ==============================
 output, without batch     labels                                 their one form
 ========================  =====================================  ==============================
 ``(..., k)``, k > 1       whole numbers ``(...)`` or one-hot     int32 ``(...)``
+``(..., k)``, k > 1       soft: shares that sum to 1             float32 ``(..., k)``
 ========================  =====================================  ==============================
+
+Soft labels are what training compares outputs with; a score takes the class with the largest share.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from tfcompress.errors import DataError
 from tfcompress.tasks import label_form
+from tfcompress.tasks.intervals import mean_evaluation
 from tfcompress.tasks.label_form import LabelForm, Shape
-from tfcompress.tasks.paired import mean_interval
-from tfcompress.tasks.task import Evaluation, Task
+from tfcompress.tasks.task import NO_INPUTS, Evaluation, Inputs, Task, present
+from tfcompress.tasks.yes_no import in_unit_interval
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,34 +27,65 @@ if TYPE_CHECKING:
     from edge_runner.scorers import ClassificationScorer
 
 
+MOSTLY = 0.9
+"""If so much of vectors of reals sums to 1, they are meant as soft labels, and others are mistakes."""
+
+SUM_TOLERANCE = 1e-3
+"""So far may the shares of a soft label sum from 1: they may have been rounded to float16."""
+
+
 class Classification(Task):
-    """See the module's docstring."""
+    """See the module's docstring.
+
+    Args:
+        soft: of how many classes the labels are shares; None where they are class numbers.
+    """
 
     name = "classification"
-    figures = ("top1", "top5")
+    figures = ("top1", "top5", "calibration_error")
     teaching = "logits"
     constant = "always answering the most frequent class"
+    unlike = ("sigmoid",)
+
+    def __init__(self, *, soft: int | None = None) -> None:
+        self.soft = soft
+
+    def formed(self, form: LabelForm) -> Classification:
+        """Return the task for labels that come like this."""
+        return Classification(soft=form.shape[-1]) if form.soft else self
 
     def fits(self, y: np.ndarray, shape: Shape) -> bool:
-        """Tell whether there is a class number for each position of the output, or a one-hot vector."""
+        """Tell whether there is a class number for each position of the output, or a vector of shares that sum to 1."""
         if not self.classes(shape):
             return False
-        positions = label_form.without_ones(shape[:-1])
-        return label_form.shapes_match(label_form.without_ones(y.shape[1:]), positions) or self._one_hot(y, shape)
+        return self._numbered(y, shape) or (label_form.shapes_match(y.shape[1:], shape) and _mostly_shares(y))
+
+    def takes(self, y: np.ndarray, shape: Shape) -> bool:
+        """Tell whether there is a number for each position of the output, or a vector of the classes."""
+        return bool(self.classes(shape)) and (self._numbered(y, shape) or label_form.shapes_match(y.shape[1:], shape))
+
+    def _numbered(self, y: np.ndarray, shape: Shape) -> bool:
+        return label_form.shapes_match(label_form.without_ones(y.shape[1:]), label_form.without_ones(shape[:-1]))
 
     def form(self, y: np.ndarray, shape: Shape, where: str) -> LabelForm:
-        """Say whether they come one-hot."""
-        positions = label_form.without_ones(shape[:-1])
-        numbers = label_form.shapes_match(label_form.without_ones(y.shape[1:]), positions)
-        return LabelForm(shape, where, one_hot=not numbers)
+        """Say whether they come one-hot, or soft."""
+        if self._numbered(y, shape):
+            return LabelForm(shape, where)
+        one_hot = bool(label_form.is_one_hot(y).all())
+        return LabelForm(shape, where, one_hot=one_hot, soft=not one_hot)
 
-    def _one_hot(self, y: np.ndarray, shape: Shape) -> bool:
-        return label_form.shapes_match(y.shape[1:], shape) and bool(label_form.is_one_hot(y).all())
+    def doubt(self, form: LabelForm, *, whole: bool) -> str | None:
+        """Say how soft labels are taken."""
+        if not form.soft:
+            return None
+        return f"{form.where} holds soft labels: training compares all shares, scores take the class with the largest"
 
     def encode(self, y: np.ndarray, rows: np.ndarray, form: LabelForm) -> np.ndarray:
-        """Return class numbers, int32, shape (samples, ...) without the axis of classes."""
+        """Return class numbers, int32, shape (samples, ...) without the axis of classes, or soft labels, float32."""
         import numpy as np
 
+        if form.soft:
+            return _shares(y, rows, form)
         if form.one_hot:
             bad = np.flatnonzero(~label_form.is_one_hot(y).reshape(len(y), -1).all(axis=1))
             if len(bad):
@@ -75,15 +109,38 @@ class Classification(Task):
 
     def allowed(self, shape: Shape) -> str | None:
         """Return the two forms."""
-        return f"class numbers {shape[:-1] or '(one a sample)'}, or one-hot labels" if self.classes(shape) else None
+        if not self.classes(shape):
+            return None
+        return f"class numbers {shape[:-1] or '(one a sample)'}, or one-hot labels or shares of the classes {shape}"
+
+    def occurring(self, y: np.ndarray, shape: Shape) -> np.ndarray | None:
+        """Return how often each class occurs; of soft labels, that with the largest share."""
+        return super().occurring(_numbers(y), shape)
+
+    def targets(self, inputs: Inputs, labels: np.ndarray | None) -> np.ndarray:
+        """Return the labels in one form: as shares of the classes where those to train on are soft, else as numbers."""
+        import numpy as np
+
+        labels = present(labels)
+        if self.soft is None:
+            return _numbers(labels)
+        if labels.dtype.kind == "f":
+            return labels
+        return np.eye(self.soft, dtype=np.float32)[labels]
+
+    def for_runner(self, y: np.ndarray) -> np.ndarray:
+        """Return class numbers, int32, (samples, ...)."""
+        return _numbers(y)
 
     def trained_by(self, loss: str) -> bool:
         """Tell whether it is a cross-entropy over classes."""
         return "crossentropy" in loss and "binary" not in loss
 
     def loss(self, outputs: np.ndarray, keras: Any) -> Any:
-        """Return the cross-entropy over class numbers."""
-        return keras.losses.SparseCategoricalCrossentropy(from_logits=not are_probabilities(outputs))
+        """Return the cross-entropy over class numbers, or shares."""
+        losses = keras.losses
+        kind = losses.CategoricalCrossentropy if self.soft is not None else losses.SparseCategoricalCrossentropy
+        return kind(from_logits=not are_probabilities(outputs))
 
     def metrics(self, outputs: np.ndarray, keras: Any) -> list[Any]:
         """Return the accuracy."""
@@ -99,10 +156,10 @@ class _Scorer:
         self._task = task
         self._counts: ClassificationScorer | None = None
 
-    def add(self, outputs: np.ndarray, labels: np.ndarray) -> None:
+    def add(self, outputs: np.ndarray, labels: np.ndarray | None, inputs: Inputs = NO_INPUTS) -> None:
         from edge_runner.scorers import ClassificationScorer
 
-        classes = outputs.shape[-1]
+        labels, classes = _numbers(present(labels)), outputs.shape[-1]
         if outputs.size != labels.size * classes:
             msg = f"predictions of shape {outputs.shape} do not fit labels of shape {labels.shape}"
             raise DataError(msg)
@@ -118,13 +175,49 @@ class _Scorer:
         if self._counts.positions == 1:
             return Evaluation(score, outcomes == 1)
         # The positions of a sample go together, so the interval is that of the samples' mean.
-        low, high = mean_interval(outcomes)
-        main = dataclasses.replace(
-            score.main_figure,
-            low=None if low is None else max(0.0, low),
-            high=None if high is None else min(1.0, high),
+        return mean_evaluation(score, outcomes)
+
+
+def _numbers(labels: np.ndarray) -> np.ndarray:
+    """Return encoded labels as class numbers: encoded class numbers are whole, soft labels are not."""
+    import numpy as np
+
+    return labels.argmax(axis=-1).astype(np.int32) if labels.dtype.kind == "f" else labels
+
+
+def _are_shares(y: np.ndarray) -> np.ndarray:
+    """Tell for each vector along the last axis whether it holds shares that sum to 1; shape ``y.shape[:-1]``, bool."""
+    found: np.ndarray = (y >= 0).all(axis=-1) & (abs(y.sum(axis=-1, dtype=float) - 1) <= SUM_TOLERANCE)
+    return found
+
+
+def _mostly_shares(y: np.ndarray) -> bool:
+    """Tell whether vectors are one-hot, each of them, or shares but for a few that were mistaken."""
+    if bool(((y == 0) | (y == 1)).all()):
+        return bool(label_form.is_one_hot(y).all())
+    return float(_are_shares(y).mean()) >= MOSTLY
+
+
+def _shares(y: np.ndarray, rows: np.ndarray, form: LabelForm) -> np.ndarray:
+    """Return soft labels, float32, of the output's shape.
+
+    Raises:
+        DataError: naming the first sample whose shares don't sum to 1.
+    """
+    import numpy as np
+
+    shares = y.astype(np.float32).reshape(label_form.full_shape(y, form))
+    good = _are_shares(shares).reshape(len(y), -1)
+    bad = np.flatnonzero(~good.all(axis=1))
+    if len(bad):
+        vector = shares[bad[0]].reshape(-1, shares.shape[-1])[~good[bad[0]]][0]
+        got = "holds a negative share" if (vector < 0).any() else f"sums to {vector.sum(dtype=float):.4g}"
+        msg = (
+            f"data: {form.where} must hold shares of the classes that sum to 1, sample {rows[bad[0]]:,} {got}; "
+            "divide each label by its sum, or say --task regression if it means other numbers"
         )
-        return Evaluation(dataclasses.replace(score, figures={**score.figures, score.main: main}), outcomes)
+        raise DataError(msg)
+    return shares
 
 
 def are_probabilities(outputs: np.ndarray) -> bool:
@@ -132,8 +225,3 @@ def are_probabilities(outputs: np.ndarray) -> bool:
     import numpy as np
 
     return in_unit_interval(outputs) and bool(np.allclose(outputs.sum(-1), 1.0, atol=1e-3))
-
-
-def in_unit_interval(outputs: np.ndarray) -> bool:
-    """Tell whether all *outputs* lie in [0, 1]."""
-    return bool(outputs.min(initial=0.0) >= 0.0 and outputs.max(initial=0.0) <= 1.0)

@@ -22,11 +22,15 @@ class LabelForm:
         shape: the output's shape without the batch axis.
         where: what messages call the labels: ``y_train``.
         one_hot: whether they come one-hot.
+        soft: whether they come as shares of the classes.
+        on: the number that means yes where labels are 0 and that number.
     """
 
     shape: Shape
     where: str
     one_hot: bool = False
+    soft: bool = False
+    on: int = 1
 
 
 def shapes_match(given: Shape, wanted: Shape) -> bool:

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from tfcompress.errors import DataError, ModelError
 from tfcompress.tasks import label_form
+from tfcompress.tasks.intervals import mean_evaluation
 from tfcompress.tasks.label_form import LabelForm, Shape
-from tfcompress.tasks.paired import mean_interval
-from tfcompress.tasks.task import Evaluation, Task
+from tfcompress.tasks.task import NO_INPUTS, Evaluation, Inputs, Task, present
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,7 +30,7 @@ class Regression(Task):
     """See the module's docstring."""
 
     name = "regression"
-    figures = ("mae", "rmse")
+    figures = ("mae", "rmse", "r2", "largest_error")
     teaching = "numbers"
     constant = "always predicting the median of the labels"
 
@@ -85,9 +85,10 @@ class _Scorer:
         self._errors = RegressionScorer()
         self._median = _Median()
 
-    def add(self, outputs: np.ndarray, labels: np.ndarray) -> None:
+    def add(self, outputs: np.ndarray, labels: np.ndarray | None, inputs: Inputs = NO_INPUTS) -> None:
         import numpy as np
 
+        labels = present(labels)
         if outputs.size != labels.size:
             msg = f"predictions of shape {outputs.shape} do not fit targets of shape {labels.shape}"
             raise DataError(msg)
@@ -102,10 +103,7 @@ class _Scorer:
             msg = "a score needs samples, got none"
             raise DataError(msg)
         score, outcomes = self._task.score(self._errors.result()), self._errors.outcomes
-        low, high = mean_interval(outcomes)
-        main = dataclasses.replace(score.main_figure, low=None if low is None else max(0.0, low), high=high)
-        figures = {**score.figures, score.main: main}
-        return Evaluation(dataclasses.replace(score, figures=figures, chance=self._median.error()), outcomes)
+        return mean_evaluation(dataclasses.replace(score, chance=self._median.error()), outcomes, highest=math.inf)
 
 
 class _Median:

@@ -7,19 +7,28 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
+from tfcompress.errors import DataError
 from tfcompress.tasks import paired
 from tfcompress.tasks.figures import FRACTION, FigureKind, figure_kind
 from tfcompress.tasks.label_form import LabelForm, Shape
+from tfcompress.tasks.labelling import Labelling
 from tfcompress.tasks.score import Difference, Figure, Score, untested
 
 if TYPE_CHECKING:
     import numpy as np
 
-Teaching = Literal["logits", "binary logits", "numbers"]
+Teaching = Literal["logits", "binary logits", "numbers", "directions"]
 """What the outputs of a model are to one that learns from them."""
+
+Inputs = Mapping[str, "np.ndarray"]
+"""The inputs of a batch by name, (samples, ...), as the model takes them."""
+
+NO_INPUTS: Inputs = MappingProxyType({})
+"""For scorers that look at outputs and labels only."""
 
 _MARGIN = 0.01
 """A difference of at most one percentage point does not matter."""
@@ -33,18 +42,25 @@ class Evaluation:
 
     Attributes:
         score: what is reported.
-        outcomes: the main figure of each sample, shape (samples,): bool where it is right or wrong, else float.
+        outcomes: the main figure of each sample, shape (samples,): bool where it is right or wrong, else float; None
+            where it is none of single samples (a rank, an area, a function's), so that nothing can be tested.
     """
 
     score: Score
-    outcomes: np.ndarray = field(repr=False)
+    outcomes: np.ndarray | None = field(repr=False)
 
 
 class Scorer(Protocol):
     """Adds batches up."""
 
-    def add(self, outputs: np.ndarray, labels: np.ndarray) -> None:
-        """Take one batch: outputs (samples, ...) and labels in the task's one form."""
+    def add(self, outputs: np.ndarray, labels: np.ndarray | None, inputs: Inputs = NO_INPUTS) -> None:
+        """Take one batch.
+
+        Args:
+            outputs: of one output, (samples, ...).
+            labels: in the task's one form; None only where the task needs none.
+            inputs: of the model, by name, (samples, ...) each.
+        """
 
     def evaluation(self) -> Evaluation:
         """Return the figures of all batches."""
@@ -58,12 +74,26 @@ class Task(ABC):
         figures: what it is scored by (:data:`tfcompress.tasks.figures.FIGURES`), the main one first.
         teaching: what the outputs are to a model that learns from them.
         constant: the best prediction that doesn't look at the input, in words.
+        needs_labels: whether nothing can be scored, or trained by :meth:`loss`, without labels.
+        taught: whether training always goes by the float model's own outputs, even where there are labels.
+        heeds: which of :class:`~tfcompress.tasks.labelling.Labelling`'s ``ignore_label`` and ``windows_of`` change it;
+            said to no task that heeds it, they are refused.
+        unlike: activations that such an output does not end in; one that does is of another task if labels fit that.
     """
 
     name: ClassVar[str]
     figures: ClassVar[tuple[str, ...]]
     teaching: ClassVar[Teaching]
     constant: ClassVar[str]
+    needs_labels: ClassVar[bool] = True
+    taught: ClassVar[bool] = False
+    heeds: ClassVar[tuple[str, ...]] = ()
+    unlike: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def together(self) -> int:
+        """How many samples on end are scored as one, so that they are drawn together or not at all."""
+        return 1
 
     @property
     def main(self) -> str:
@@ -78,7 +108,28 @@ class Task(ABC):
     @property
     def has_classes(self) -> bool:
         """Whether the outputs are scores of classes, so that their largest means something."""
-        return self.teaching != "numbers"
+        return self.teaching in ("logits", "binary logits")
+
+    def configured(self, labelling: Labelling) -> Task:
+        """Return the task as the user wants it; the default takes no settings.
+
+        Raises:
+            UsageError: a setting that the task cannot have.
+        """
+        return self
+
+    def options(self) -> dict[str, Any]:
+        """Return what :mod:`edge_runner` must be told to score alike, as plain values for JSON."""
+        return {}
+
+    def suits(self, inputs: Mapping[str, Shape], shape: Shape) -> bool:
+        """Tell whether an output may be of this task beside such inputs; asked where nobody said the task.
+
+        Args:
+            inputs: the shapes of the model's inputs by name, without the batch axis.
+            shape: the output's.
+        """
+        return True
 
     @abstractmethod
     def fits(self, y: np.ndarray, shape: Shape) -> bool:
@@ -89,9 +140,21 @@ class Task(ABC):
             shape: the output's, without the batch axis.
         """
 
+    def takes(self, y: np.ndarray, shape: Shape) -> bool:
+        """Tell whether labels may be of this task, by their shape; asked where the user said the task.
+
+        What is wrong with single samples is told by :meth:`encode`, so that the message can name them. See
+        :meth:`fits` for the arguments.
+        """
+        return self.fits(y, shape)
+
     def form(self, y: np.ndarray, shape: Shape, where: str) -> LabelForm:
         """Return how labels like *y* come; see :meth:`fits`, and *where* is what messages call them."""
         return LabelForm(shape, where)
+
+    def formed(self, form: LabelForm) -> Task:
+        """Return the task for labels that come like this; the default is the same for all."""
+        return self
 
     @abstractmethod
     def encode(self, y: np.ndarray, rows: np.ndarray, form: LabelForm) -> np.ndarray:
@@ -110,8 +173,40 @@ class Task(ABC):
         """Return the number of classes of an output of this shape; None for a task without classes."""
         return None
 
+    def occurring(self, y: np.ndarray, shape: Shape) -> np.ndarray | None:
+        """Return how often each class occurs, int64, (classes,); None where nothing is amiss if one never does.
+
+        Args:
+            y: encoded labels, (samples, ...).
+            shape: the output's, without the batch axis.
+        """
+        import numpy as np
+
+        classes = self.classes(shape)
+        return None if classes is None else np.bincount(y.reshape(-1).astype(np.int64), minlength=classes)
+
     def allowed(self, shape: Shape) -> str | None:
         """Return the labels that an output of this shape takes, in words; None where it takes none."""
+        return None
+
+    def targets(self, inputs: Inputs, labels: np.ndarray | None) -> np.ndarray:
+        """Return what training compares the outputs with: the labels, or what the task makes of the inputs.
+
+        Args:
+            inputs: a batch of the model's inputs.
+            labels: in the task's one form; None only where the task needs none.
+        """
+        return present(labels)
+
+    def learnt(self, labels: np.ndarray) -> np.ndarray | None:
+        """Tell which samples training and calibration may look at; None: all of them.
+
+        Args:
+            labels: in the task's one form, (samples, ...).
+
+        Returns:
+            bool, (samples,).
+        """
         return None
 
     def for_runner(self, y: np.ndarray) -> np.ndarray:
@@ -131,6 +226,13 @@ class Task(ABC):
         """Tell whether a Keras loss of this name, in lower case without underscores, trains such an output."""
         return False
 
+    def compiled_with(self, loss: str) -> bool:
+        """Tell whether a model may have been compiled with a loss for such an output; see :meth:`trained_by`.
+
+        Of a loss, only one task can be what it trains; of labels that fit that and a more special task, both may be.
+        """
+        return self.trained_by(loss)
+
     @abstractmethod
     def loss(self, outputs: np.ndarray, keras: Any) -> Any:
         """Return the loss that trains such an output.
@@ -143,6 +245,20 @@ class Task(ABC):
     def metrics(self, outputs: np.ndarray, keras: Any) -> list[Any]:
         """Return the metrics that go into the training history; see :meth:`loss`."""
         return []
+
+    @property
+    def tunes(self) -> bool:
+        """Whether :meth:`tuned` would find something that is not known yet."""
+        return False
+
+    def tuned(self, outputs: np.ndarray, labels: np.ndarray) -> Task:
+        """Return the task with what scoring learns from the training split; the default learns nothing.
+
+        Args:
+            outputs: the float model's, (samples, ...).
+            labels: in the task's one form, of the same samples.
+        """
+        return self
 
     @abstractmethod
     def scorer(self) -> Scorer:
@@ -163,26 +279,48 @@ class Task(ABC):
     def compare(self, before: Evaluation, after: Evaluation) -> Difference | None:
         """Test the difference of two scored models on the same samples; None where a main figure is not known.
 
+        Without outcomes the difference is told and not tested.
+
         Samples that are right or wrong are compared by McNemar's test, others by a paired t of each sample's figure.
         """
         found = untested(before.score, after.score)
         if found is None:
             return None
         one, two = before.outcomes, after.outcomes
+        if one is None or two is None:
+            return found
         tested = (paired.of_right if one.dtype == two.dtype == bool else paired.of_means)(one, two)
-        known = before.score.main_figure.value or 0.0
+        return self.judged(found, tested, before.score)
+
+    def judged(self, found: Difference, tested: paired.Paired, before: Score) -> Difference:
+        """Return a difference with what a test says of it.
+
+        Args:
+            found: of the main figures.
+            tested: of the same samples.
+            before: the first model's score.
+        """
         ends = (tested.low, tested.high) if tested.low > float("-inf") else (None, None)
-        return Difference(
-            figure=found.figure,
-            value=found.value,
-            unit=found.unit,
-            better=found.better,
+        return replace(
+            found,
             low=ends[0],
             high=ends[1],
             p=tested.p,
             test=tested.test,
-            verdict=tested.verdict(found.better, self.margin(known)),
+            verdict=tested.verdict(found.better, self.margin(before.main_figure.value or 0.0)),
         )
+
+
+def present(labels: np.ndarray | None) -> np.ndarray:
+    """Return labels that must be there.
+
+    Raises:
+        DataError: there are none.
+    """
+    if labels is None:
+        msg = "data: this task needs labels, and there are none; give y beside x"
+        raise DataError(msg)
+    return labels
 
 
 def counted_score(counted: Mapping[str, Any], figures: tuple[str, ...]) -> Score:

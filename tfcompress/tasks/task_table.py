@@ -2,38 +2,162 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from tfcompress.errors import UsageError, nearest
+from tfcompress.references import imported
+from tfcompress.tasks.autoencoder import Autoencoder
 from tfcompress.tasks.binary import Binary
 from tfcompress.tasks.classification import Classification
+from tfcompress.tasks.embedding import Embedding
 from tfcompress.tasks.figures import FIGURES
 from tfcompress.tasks.label_form import Shape
+from tfcompress.tasks.labelling import UNSAID, Labelling
+from tfcompress.tasks.metric import metric_of
+from tfcompress.tasks.multi_label import MultiLabel
 from tfcompress.tasks.regression import Regression
 from tfcompress.tasks.score import Score
+from tfcompress.tasks.segmentation import Segmentation
 from tfcompress.tasks.task import Task, counted_score
+from tfcompress.tasks.tokens import Tokens
+from tfcompress.tasks.traits import NO_TRAITS, OutputTraits
 
 if TYPE_CHECKING:
     import numpy as np
 
-TASKS: Mapping[str, Task] = MappingProxyType({task.name: task for task in (Classification(), Binary(), Regression())})
+TASKS: Mapping[str, Task] = MappingProxyType(
+    {
+        task.name: task
+        for task in (
+            Autoencoder(),
+            Tokens(),
+            Segmentation(),
+            Classification(),
+            Binary(),
+            MultiLabel(),
+            Embedding(),
+            Regression(),
+        )
+    }
+)
 """By name, in the order in which labels are tried."""
 
 
-def task_of(y: np.ndarray, shape: Shape) -> Task | None:
-    """Return the first task that labels fit; None where they fit none.
+NO_SHAPES: Mapping[str, Shape] = MappingProxyType({})
+"""Of inputs that are not known."""
+
+
+def task_of(
+    y: np.ndarray,
+    shape: Shape,
+    inputs: Mapping[str, Shape] = NO_SHAPES,
+    labelling: Labelling = UNSAID,
+    traits: OutputTraits = NO_TRAITS,
+) -> Task | None:
+    """Return the task that labels and model tell, as the user wants it; None where labels fit none.
+
+    Of several that labels fit, it is the first whose outputs are such as the loss trains that the model was compiled
+    with; else the first whose outputs may end in the activation that the model ends in; else the first.
 
     Args:
         y: some labels as stored, numbers, shape (samples, ...).
         shape: the output's, without the batch axis.
+        inputs: the shapes of the model's inputs by name, without the batch axis.
+        labelling: what the user said.
+        traits: what the model tells of the output.
     """
-    return next((task for task in TASKS.values() if task.fits(y, shape)), None)
+    fitting = fitting_tasks(y, shape, inputs, labelling)
+    loss, activation = traits.telling_loss, traits.activation
+    if loss is not None and (trained := [task for task in fitting if task.compiled_with(loss)]):
+        return trained[0]
+    return next((task for task in fitting if activation not in task.unlike), fitting[0] if fitting else None)
 
 
-def allowed(shape: Shape) -> str:
-    """Return which labels an output of this shape takes, in words."""
-    return " or ".join(words for task in TASKS.values() if (words := task.allowed(shape)))
+def fitting_tasks(
+    y: np.ndarray, shape: Shape, inputs: Mapping[str, Shape] = NO_SHAPES, labelling: Labelling = UNSAID
+) -> list[Task]:
+    """Return all tasks that labels fit, in the order of the table; see :func:`task_of`."""
+    wanted = (task.configured(labelling) for task in TASKS.values() if task.suits(inputs, shape))
+    return [task for task in wanted if task.fits(y, shape)]
+
+
+def said_task(labelling: Labelling, output: str) -> Task | None:
+    """Return the task that the user said for an output, as the user wants it; None where none was said.
+
+    Raises:
+        UsageError: there is no such task; or what :meth:`Task.configured` raises.
+    """
+    said = labelling.task_for(output)
+    return None if said is None else named_task(said).configured(labelling)
+
+
+def named_task(said: Any) -> Task:
+    """Return a task of the table, or what ``module:object`` names: a task, or its class.
+
+    Args:
+        said: a name, or already a task or its class.
+
+    Raises:
+        UsageError: there is none, or it is no task.
+    """
+    if isinstance(said, str) and said in TASKS:
+        return TASKS[said]
+    if isinstance(said, str) and ":" not in said:
+        msg = f"--task must be one of {', '.join(TASKS)}, or module:object, got {said!r}{nearest(said, TASKS)}"
+        raise UsageError(msg)
+    found = imported(said, "--task") if isinstance(said, str) else said
+    task = found() if isinstance(found, type) and issubclass(found, Task) else found
+    if not isinstance(task, Task):
+        msg = f"--task {said!r} must be a tfcompress.tasks.task.Task (or its class), got {type(found).__name__}"
+        raise UsageError(msg)
+    return task
+
+
+def check_said(labelling: Labelling) -> None:
+    """Refuse what can be refused before a model or data is known: misspelt names, modules that are not there.
+
+    Raises:
+        UsageError: naming the flag.
+    """
+    tasks = [named_task(said) for said in labelling.by_output.values()]
+    metrics = [metric_of(said) for said in labelling.every_metric]
+    if "" in labelling.by_output:
+        check_heeded(labelling, tasks)
+    figures = {*FIGURES, *(name for task in (*tasks, *TASKS.values()) for name in task.figures)}
+    known = sorted(figures | {metric.name for metric in metrics})
+    main = labelling.main_metric
+    if main is not None and main not in known:
+        msg = f"--main-metric must be a figure of the task or a --metric, got {main!r}{nearest(main, known)}"
+        raise UsageError(msg)
+
+
+def check_heeded(labelling: Labelling, tasks: Iterable[Task]) -> None:
+    """Refuse a setting that none of *tasks* heeds.
+
+    Raises:
+        UsageError: naming the flag, and the tasks that would.
+    """
+    chosen = list(tasks)
+    for setting in ("ignore_label", "windows_of"):
+        if getattr(labelling, setting) is None or any(setting in task.heeds for task in chosen):
+            continue
+        heeding = ", ".join(task.name for task in TASKS.values() if setting in task.heeds) or "no task of the table"
+        names = ", ".join(task.name for task in chosen) or "no output with a task"
+        msg = f"--{setting.replace('_', '-')} would do nothing for {names}: it is for {heeding}"
+        raise UsageError(msg)
+
+
+def said_without_labels(labelling: Labelling) -> bool:
+    """Tell whether the user said a task that needs no labels, for any output."""
+    return any(not named_task(name).needs_labels for name in labelling.by_output.values())
+
+
+def allowed(shape: Shape, inputs: Mapping[str, Shape] = NO_SHAPES) -> str:
+    """Return which labels an output of this shape takes beside such inputs, in words."""
+    suiting = (task for task in TASKS.values() if task.suits(inputs, shape))
+    return " or ".join(words for task in suiting if (words := task.allowed(shape)))
 
 
 def trained_by(loss: str) -> Task:

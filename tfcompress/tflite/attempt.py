@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -27,18 +27,12 @@ from tfcompress.tflite.lower import Lowered, lower
 from tfcompress.tflite.pack import add_metadata
 from tfcompress.tflite.packings import pack
 from tfcompress.tflite.runtimes import check_runtimes, where_it_runs
+from tfcompress.tflite.shares import SampleSource, Shares, shares
 from tfcompress.tflite.sparse import choose_encoding
 from tfcompress.tflite.verify import QAT_SAMPLES, SAMPLES, Verification, verify
 
 _FITTING = {8: "int8", 16: "int16x8"}
 _LEFT_ON = {"PruneLowMagnitude": "tfmot's strip_pruning", "ClusterWeights": "tfmot's strip_clustering"}
-
-
-class SampleSource(Protocol):
-    """Data that can be drawn from, such as :class:`tfcompress.data.BoundData`."""
-
-    def representative(self, count: int, seed: int) -> dict[str, np.ndarray]:
-        """Draw up to *count* samples by *seed*: for each input by name an array of shape (samples, *shape)."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +65,7 @@ class Request:
         float_size_bytes: size of that float file, where it is known already.
         progress: where progress goes.
         seed: draws the samples.
+        shares: samples that were drawn already; None: they are now.
     """
 
     settings: Export
@@ -81,6 +76,24 @@ class Request:
     float_size_bytes: int | None
     progress: Progress
     seed: int
+    shares: Shares | None = None
+
+    def drawn(self, compared: int = SAMPLES) -> Shares:
+        """Return the samples to calibrate and to compare on.
+
+        Args:
+            compared: how many are compared on, at most, where they are drawn now.
+
+        Raises:
+            DataError: there are no data.
+        """
+        if self.shares is not None:
+            return self.shares
+        if self.data is None:
+            msg = f"quantize {self.settings.quantize} needs samples to calibrate; give --data"
+            raise DataError(msg)
+        wanted = self.settings.samples if self.settings.needs_data else 0
+        return shares(self.data, self.seed, calibration=wanted, compared=compared)
 
 
 def attempt(model: Any, request: Request, reference: Any) -> Attempt:
@@ -107,7 +120,7 @@ def attempt(model: Any, request: Request, reference: Any) -> Attempt:
             if lowered.batch != 1:
                 progress.note(f"the model insists on batches of {lowered.batch}; so will the file")
             trained = in_integers(model)
-            drawn = _draw(request.data, lowered, settings, request.seed, padding_of(model))
+            drawn = _draw(request, lowered, padding_of(model))
             if trained:
                 drawn = dataclasses.replace(drawn, inputs=trained.on_grid(drawn.inputs))
             run = ConversionRun(settings, request.converter, lowered, drawn)
@@ -126,6 +139,23 @@ def attempt(model: Any, request: Request, reference: Any) -> Attempt:
             check_runtimes(verdicts, settings.runtimes)
     verification = dataclasses.replace(verification, sparse=sparse, runtimes=verdicts)
     return Attempt(content, lowered.signature, verification, lowered.qat)
+
+
+def converted(model: Any, request: Request) -> bytes:
+    """Return the file of a model, unchecked: to find out which of several models gives the best one.
+
+    Args:
+        model: a Keras 3 or tf_keras model.
+        request: what is asked.
+
+    Raises:
+        DataError: settings that need samples, without data.
+        ConversionError: the converter refused or died.
+    """
+    with tempfile.TemporaryDirectory(prefix="tfcompress-") as scratch:
+        lowered = lower(model, Path(scratch) / "model")
+        run = ConversionRun(request.settings, request.converter, lowered, _draw(request, lowered))
+        return run.alone()
 
 
 def _ran(_: bytes) -> str:
@@ -158,6 +188,10 @@ class ConversionRun:
                 check_integer(read_model_file(self._wait(lenient, float_ops=True)), self.settings)
                 raise
             return self._wait(self.settings, float_ops=True), keras_outputs
+
+    def alone(self) -> bytes:
+        """Convert, and do nothing else."""
+        return self.steady_content(self._wait(self.settings))
 
     def steady_content(self, content: bytes) -> bytes:
         """Convert again where a SPLIT was left in float by accident.
@@ -250,22 +284,15 @@ class _Drawn:
     real: bool
 
 
-def _draw(
-    data: SampleSource | None, lowered: Lowered, settings: Export, seed: int, padding: float | None = None
-) -> _Drawn:
-    qat = lowered.qat
+def _draw(request: Request, lowered: Lowered, padding: float | None = None) -> _Drawn:
+    settings, qat = request.settings, lowered.qat
     if qat and settings.quantize != "int8":
         raise _other_bits(8, settings)
-    if data is None:
-        if settings.needs_data and not qat:
-            msg = f"quantize {settings.quantize} needs samples to calibrate; give --data"
-            raise DataError(msg)
-        return _Drawn(None, random_inputs(lowered.signature, 32, seed, padding=padding), real=False)
-    wanted = settings.samples if settings.needs_data else 0
-    compared = QAT_SAMPLES if qat else SAMPLES
-    drawn = data.representative(wanted + compared, seed)
-    calibration = {name: values[:wanted] for name, values in drawn.items()} if wanted else None
-    return _Drawn(calibration, {name: values[-compared:] for name, values in drawn.items()}, real=True)
+    if request.data is None and request.shares is None and (qat or not settings.needs_data):
+        return _Drawn(None, random_inputs(lowered.signature, 32, request.seed, padding=padding), real=False)
+    drawn = request.drawn(QAT_SAMPLES if qat else SAMPLES)
+    calibration = (drawn.calibration or None) if settings.needs_data else None
+    return _Drawn(calibration, drawn.compared, real=request.data is not None)
 
 
 def check_bits(model: Any, settings: Export) -> None:

@@ -1,6 +1,8 @@
-"""Integers without training and without the converter's own quantization: by the rules of quantization-aware training.
+"""Integers without training: weights that are prepared for rounding, and ranges by the rules of our own training.
 
-The model is rewritten, and its ranges are chosen on samples (:mod:`tfcompress.quantization.post_training`).
+A model whose weights are corrected is an ordinary one, and goes to the converter. One whose ranges are chosen by
+another calibrator than the converter's, or that the converter cannot quantize, is rewritten with these ranges in it
+(:mod:`tfcompress.quantization.post_training`).
 """
 
 from __future__ import annotations
@@ -11,19 +13,17 @@ from tfcompress.errors import DataError, UnsupportedError, UsageError
 from tfcompress.export_choices import CALIBRATORS
 from tfcompress.models.kinds import keras_of
 from tfcompress.models.loading import load_model
+from tfcompress.recipe import QAT
 from tfcompress.tflite.attempt import Request, activation_bits, check_wrappers
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import numpy as np
-
-    from tfcompress.quantization.calibrators import Calibrator
+    from tfcompress.quantization.post_training import Conditions
     from tfcompress.quantization.transform import Quantized
+    from tfcompress.recipe import Export
 
 
-def by_calibrator(model: Any, request: Request) -> Quantized:
-    """Rewrite a model, its ranges chosen by the calibrator that the export asks for.
+def prepared_by(model: Any, request: Request) -> Any:
+    """Return a Keras 3 model with the weights that the export's corrections give it.
 
     Args:
         model: a Keras 3 or tf_keras model, or the path of a SavedModel.
@@ -35,20 +35,50 @@ def by_calibrator(model: Any, request: Request) -> Quantized:
         ContractError: a model that still wears wrappers of its training.
         UnsupportedError: a model without layers, or one that cannot be rewritten.
     """
-    name = request.settings.calibration
-    if request.data is None:
-        msg = f"calibration {name!r} needs samples; give --data"
-        raise DataError(msg)
-    if keras_of(model) == "savedmodel":
-        msg = f"calibration {name!r} needs the model's layers, and a SavedModel holds none; give a .keras"
-        raise UnsupportedError(msg)
+    _check(model, request)
+    plain = _keras3(model)
+    settings = request.settings
+    if not settings.prepares:
+        return plain
+    from tfcompress.quantization.post_training import corrected
+
+    return corrected(plain, settings.correct, _conditions(request), settings.rounding)
+
+
+def ranged(model: Any, request: Request) -> Quantized:
+    """Return a Keras 3 model rewritten with the ranges that the export's calibrator chooses.
+
+    Args:
+        model: what :func:`prepared_by` gave.
+        request: what is asked.
+
+    Raises:
+        UnsupportedError: a model that cannot be rewritten.
+    """
+    from tfcompress.quantization.post_training import calibrated
+
+    conditions = _conditions(request)
+    return calibrated(model, conditions.inputs, conditions.calibrator, conditions.stage)
+
+
+def ranged_without_data(model: Any, request: Request) -> tuple[Quantized, tuple[float, float]]:
+    """Return a Keras 3 model rewritten with ranges that follow from the model alone, and the range of its inputs.
+
+    Args:
+        model: a Keras 3 or tf_keras model.
+        request: what is asked; there are no data.
+
+    Raises:
+        UsageError: the range of an input is not known.
+        UnsupportedError: a model that cannot be rewritten, or a layer whose outputs nothing bounds.
+        ContractError: a model that still wears wrappers of its training.
+    """
+    from tfcompress.quantization.data_free import range_of_inputs, without_data
+
     check_wrappers(model)
-    bits = activation_bits(model)
-    if bits:
-        msg = f"calibration {name!r} would do nothing: the model was trained for {bits} bits, with its ranges"
-        raise UsageError(msg)
-    drawn = request.data.representative(request.settings.samples, request.seed)
-    return _rewritten(model, drawn, CALIBRATORS[name].load()())
+    plain = _keras3(model)
+    ends = range_of_inputs(plain, request.settings.input_range)
+    return without_data(plain, ends), ends
 
 
 def in_place_of_the_converter(model: Any, request: Request) -> Quantized | None:
@@ -57,17 +87,60 @@ def in_place_of_the_converter(model: Any, request: Request) -> Quantized | None:
         return None
     if keras_of(model) == "savedmodel" or load_model(model).refusal:
         return None
-    drawn = request.data.representative(request.settings.samples, request.seed)
     request.progress.note("the converter cannot quantize this model; trying it by the rules of --qat, without training")
     try:
-        return _rewritten(model, drawn, None)
+        return ranged(_keras3(model), request)
     except UnsupportedError:
         return None
 
 
-def _rewritten(model: Any, drawn: Mapping[str, np.ndarray], calibrator: Calibrator | None) -> Quantized:
-    from tfcompress.models.bridge import to_keras3
-    from tfcompress.quantization.post_training import calibrated
+def asked_of(settings: Export) -> str:
+    """Return in a few words what an export asks for beyond the converter's own: ``mse``, ``minmax + bias``."""
+    bits = ("weights of 4 bits",) if settings.weight_bits == 4 else ()
+    rounding = () if settings.rounding == "nearest" else (settings.rounding,)
+    return " + ".join((settings.calibrator, *bits, *rounding, *settings.correct))
 
-    plain = model if keras_of(model) == "keras3" else to_keras3(model)
-    return calibrated(plain, drawn, calibrator)
+
+def is_correctable(model: Any) -> bool:
+    """Say whether weights and ranges of a model can be changed: it has layers, and was not trained with ranges."""
+    return keras_of(model) != "savedmodel" and not activation_bits(model)
+
+
+def _check(model: Any, request: Request) -> None:
+    settings = request.settings
+    what = _first_asked(settings)
+    if request.data is None:
+        msg = f"{what} needs samples; give --data"
+        raise DataError(msg)
+    if keras_of(model) == "savedmodel":
+        msg = f"{what} needs the model's layers, and a SavedModel holds none; give a .keras"
+        raise UnsupportedError(msg)
+    check_wrappers(model)
+    bits = activation_bits(model)
+    if bits:
+        msg = f"{what} would do nothing: the model was trained for {bits} bits, with its ranges"
+        raise UsageError(msg)
+
+
+def _first_asked(settings: Export) -> str:
+    """Return the first setting that the converter's own quantization does not have."""
+    for name in ("correct", "rounding", "weight_bits"):
+        value = getattr(settings, name)
+        if value not in ((), "nearest", 8):
+            return f"{name} {(value[0] if isinstance(value, tuple) else value)!r}"
+    return f"calibration {settings.calibration!r}"
+
+
+def _conditions(request: Request) -> Conditions:
+    from tfcompress.quantization.post_training import Conditions
+
+    name = request.settings.calibrator
+    calibrator = None if name == "minmax" else CALIBRATORS[name].load()()
+    stage = QAT(weight_bits=request.settings.weight_bits)
+    return Conditions(inputs=request.drawn().calibration, calibrator=calibrator, stage=stage)
+
+
+def _keras3(model: Any) -> Any:
+    from tfcompress.models.bridge import to_keras3
+
+    return model if keras_of(model) == "keras3" else to_keras3(model)

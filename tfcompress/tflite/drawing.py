@@ -14,7 +14,7 @@ from tfcompress.data.sources import load_data
 from tfcompress.errors import DataError
 from tfcompress.models.signature import signature_of
 from tfcompress.models.specs import Signature
-from tfcompress.tflite.attempt import SampleSource
+from tfcompress.tflite.shares import SampleSource
 
 
 def samples_of(data: Any, model: Any) -> SampleSource | None:

@@ -1,36 +1,32 @@
 """Export: from a trained model to a TFLite file that is what was asked for. What breaks its contract never comes out.
 
-There are two routes to integers without training: the converter's own quantization, and, where that fails or another
-calibrator is asked for, the rules of our quantization-aware training (:mod:`tfcompress.tflite.calibrated`).
+How numbers become integers without training is in :mod:`tfcompress.tflite.routes`; which of several ways is the best,
+in :mod:`tfcompress.tflite.best`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import functools
 import gzip
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from tfcompress.errors import ConversionError, TfcompressError
 from tfcompress.files import sha256, write_atomic
 from tfcompress.models.loading import prepared
 from tfcompress.models.specs import Signature
 from tfcompress.progress import Progress, effective
 from tfcompress.recipe import Export
-from tfcompress.tflite.attempt import Attempt, Request, attempt
-from tfcompress.tflite.calibrated import by_calibrator, in_place_of_the_converter
-from tfcompress.tflite.contract import FloatOpsError
+from tfcompress.tflite.attempt import Request
+from tfcompress.tflite.best import best_of
+from tfcompress.tflite.calibrated import is_correctable
 from tfcompress.tflite.convert import ConverterProcess
 from tfcompress.tflite.drawing import samples_of
+from tfcompress.tflite.routes import Made, Route, made_as_asked, made_without_data
 from tfcompress.tflite.runtimes import RuntimeVerdict, parse_requirement
 from tfcompress.tflite.verify import Verification
-
-Route = Literal["converter", "trained ranges", "calibrated by our rules"]
-"""How a file's numbers came about: by the converter alone, by training for it, or by its rules without training."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +104,9 @@ def export(
     Where the converter cannot quantize the model to int8 by itself, the model is rewritten by the rules of our
     quantization-aware training and calibrated on *data*, without training; :attr:`TFLiteModel.route` and
     :attr:`TFLiteModel.notes` say so. The same is done where *settings* ask for a calibrator that the converter lacks.
+    Where they leave the calibration to measurements (``auto``), several ways to int8 are tried on samples that are held
+    back, and the best is kept; ``verification.trials`` of the result says how each did. Without *data*, ranges of an
+    int8 file follow from the model alone, where BatchNormalization and bounds tell them.
 
     Args:
         model: a Keras 3 or tf_keras model (wrapped for quantization-aware training, too), what
@@ -147,51 +146,18 @@ def export(
             progress=progress,
             seed=seed,
         )
-        if settings.calibration != "minmax":
-            return _by_calibrator(model, request, notes)
-        try:
-            made = attempt(model, request, model)
-        except (ConversionError, FloatOpsError) as refusal:
-            return _by_our_rules(model, request, refusal, notes)
-    return _file(made, settings, "trained ranges" if made.qat else "converter", notes)
+        made = _made(model, request)
+    return _file(made, settings, notes)
 
 
-def _file(made: Attempt, settings: Export, route: Route, notes: tuple[str, ...] = ()) -> TFLiteModel:
-    told = (*notes, *made.verification.notes)
-    return TFLiteModel(made.content, settings, made.signature, made.verification, route, told)
+def _made(model: Any, request: Request) -> Made:
+    settings = request.settings
+    if settings.quantize == "int8" and request.data is None and is_correctable(model) and not settings.needs_samples:
+        return made_without_data(model, request)
+    return best_of(model, request) if settings.tries else made_as_asked(model, request)
 
 
-def _by_calibrator(model: Any, request: Request, notes: tuple[str, ...]) -> TFLiteModel:
-    with request.progress.task("calibrating"):
-        rewritten = by_calibrator(model, request)
-    made = attempt(rewritten.model, request, model)
-    chosen = f"{request.settings.calibration}, by the rules of --qat, without training"
-    made = dataclasses.replace(made, verification=dataclasses.replace(made.verification, calibration=chosen))
-    return _file(made, request.settings, "calibrated by our rules", (*notes, *rewritten.notes))
-
-
-def _by_our_rules(model: Any, request: Request, refusal: TfcompressError, notes: tuple[str, ...]) -> TFLiteModel:
-    """Return the file of the model with the ranges of our own quantization-aware training, untrained.
-
-    Raises:
-        TfcompressError: *refusal*, where our rules cannot do it either.
-    """
-    rewritten = in_place_of_the_converter(model, request)
-    if rewritten is None:
-        raise refusal
-    try:
-        made = attempt(rewritten.model, request, model)
-    except TfcompressError as second:
-        request.progress.note(f"they cannot, either: {second}")
-        raise refusal from None
-    why = f"{_why(refusal)}: so the model was rewritten as for --qat, and calibrated without training"
-    return _file(made, request.settings, "calibrated by our rules", (*notes, why, *rewritten.notes))
-
-
-def _why(refusal: TfcompressError) -> str:
-    """Return in half a sentence what the converter could not do."""
-    ops = getattr(refusal, "ops", ())
-    if not ops:
-        return str(refusal).partition("; ")[0]
-    kinds = ", ".join(sorted({op.op for op in ops}))
-    return f"the converter would leave {len(ops)} op{'s' if len(ops) > 1 else ''} in float ({kinds})"
+def _file(made: Made, settings: Export, notes: tuple[str, ...] = ()) -> TFLiteModel:
+    found = made.attempt
+    told = (*notes, *made.notes, *found.verification.notes)
+    return TFLiteModel(found.content, settings, found.signature, found.verification, made.route, told)

@@ -48,6 +48,7 @@ class InterpreterProcess:
         reference_kernels: bool = False,
         threads: int = 1,
         workers: int = 2,
+        whole: bool = False,
         refusal: type[TfcompressError] = ContractError,
         child: str = _CHILD,
     ) -> None:
@@ -59,6 +60,8 @@ class InterpreterProcess:
             reference_kernels: use the plain reference kernels, without XNNPACK (slow).
             threads: threads of each interpreter.
             workers: interpreters that share the samples.
+            whole: a sample is all that a tensor holds, its first axis too: tensors inside a graph need not have the
+                samples along it. Arrays then have the shape (samples, *all sizes).
             refusal: class of the error when the runtime refuses the file, or dies on it.
             child: module that serves the requests.
 
@@ -67,7 +70,7 @@ class InterpreterProcess:
         """
         content = model if isinstance(model, bytes) else model.read_bytes()
         self.model: FlatModel = read_model_file(content)
-        self._runtime, self._refusal, self._count = runtime, refusal, 0
+        self._runtime, self._refusal, self._whole, self._count = runtime, refusal, whole, 0
         self._version: str | None = None
         self._worker = Worker(child, environment=_ENVIRONMENT)
         path = self._worker.folder / "model.tflite"
@@ -79,6 +82,7 @@ class InterpreterProcess:
                 "reference": reference_kernels,
                 "threads": threads,
                 "workers": workers,
+                "whole": whole,
                 "inputs": [self._spec(tensor) for tensor in self.model.inputs],
                 "outputs": [self._spec(tensor) for tensor in self.model.outputs],
                 "stateful": any(t.variable for graph in self.model.subgraphs for t in graph.tensors)
@@ -122,7 +126,7 @@ class InterpreterProcess:
             TfcompressError: as :meth:`opened`.
         """
         self.opened()
-        samples = _check(inputs, self.model)
+        samples = _check(inputs, self.model, whole=self._whole)
         per_sample = max(1, sum(np.asarray(v[:1]).nbytes for v in inputs.values()))
         step = max(1, CHUNK_BYTES // per_sample)
         pieces = [
@@ -182,7 +186,7 @@ def _real_spec(tensor: IOTensor) -> TensorSpec:
     return TensorSpec(tensor.name, shape, tensor.dtype if tensor.scale is None else "float32")
 
 
-def _check(inputs: Mapping[str, np.ndarray], model: FlatModel) -> int:
+def _check(inputs: Mapping[str, np.ndarray], model: FlatModel, *, whole: bool) -> int:
     """Return the number of samples."""
     names = [tensor.name for tensor in model.inputs]
     if set(inputs) != set(names):
@@ -190,11 +194,12 @@ def _check(inputs: Mapping[str, np.ndarray], model: FlatModel) -> int:
         raise DataError(msg)
     for tensor in model.inputs:
         shape = np.shape(inputs[tensor.name])
-        fits = len(shape) == len(tensor.shape) and all(
-            size in (-1, given) for size, given in zip(tensor.shape[1:], shape[1:], strict=True)
+        sizes = tensor.shape if whole else tensor.shape[1:]
+        fits = len(shape) == len(sizes) + 1 and all(
+            size in (-1, given) for size, given in zip(sizes, shape[1:], strict=True)
         )
         if not fits:
-            wanted = ", ".join(["samples", *("any" if s < 0 else str(s) for s in tensor.shape[1:])])
+            wanted = ", ".join(["samples", *("any" if s < 0 else str(s) for s in sizes)])
             msg = f"input {tensor.name!r} must have the shape ({wanted}), got {shape}"
             raise DataError(msg)
     counts = {name: len(values) for name, values in inputs.items()}

@@ -1,7 +1,8 @@
 """The process that holds an interpreter; started by :mod:`tfcompress.tflite.interpret` and by nothing else.
 
-First request: ``open`` (path), ``runtime``, ``reference``, ``threads``, ``workers``, ``stateful``, ``inputs`` and
-``outputs`` (lists of name, index, shape, free (an axis is of any size), dtype, scale, zero_point).
+First request: ``open`` (path), ``runtime``, ``reference``, ``threads``, ``workers``, ``stateful``, ``whole`` (a sample
+is all that a tensor holds, its first axis too), ``inputs`` and ``outputs`` (lists of name, index, shape, free (an axis
+is of any size), dtype, scale, zero_point).
 Answer: ``version`` of the runtime.
 Every other request: ``inputs`` (names), ``source`` (``.npz`` with x0, x1 … of shape (samples, *shape)), ``target``
 (``.npz`` to write y0, y1 … to). Answer: ``{}``.
@@ -42,14 +43,21 @@ class _Runner:
         for start in starts:
             if self._spec["stateful"]:
                 self._interpreter.reset_all_variables()  # or the state of one sample leaks into the next
-            groups = [_full(values[start : start + self._group], self._group) for values in inputs]
+            groups = self._groups(inputs, start)
             self._resize([group.shape for group in groups])
             for values, spec in zip(groups, self._spec["inputs"], strict=True):
                 self._interpreter.set_tensor(spec["index"], values)
             self._interpreter.invoke()
             outputs = [self._interpreter.get_tensor(spec["index"]) for spec in self._spec["outputs"]]
-            rows.append([_batched(values, self._group) for values in outputs])
+            whole = self._spec["whole"]
+            rows.append([values[np.newaxis] if whole else _batched(values, self._group) for values in outputs])
         return rows
+
+    def _groups(self, inputs: list[np.ndarray], start: int) -> list[np.ndarray]:
+        """Return what the inputs are set to: so many samples at a time as the file takes, or one whole tensor each."""
+        if self._spec["whole"]:
+            return [values[start] for values in inputs]
+        return [_full(values[start : start + self._group], self._group) for values in inputs]
 
     def _resize(self, shapes: list[tuple[int, ...] | None]) -> None:
         if shapes != self._shapes:
@@ -106,6 +114,8 @@ class _Session:
 
 def group_size(spec: dict[str, Any]) -> int:
     """Return how many samples the file takes at a time."""
+    if spec["whole"]:
+        return 1
     return max(1, int(spec["inputs"][0]["shape"][0]))
 
 

@@ -49,6 +49,28 @@ _REFERENCE_SAMPLES = 4
 _REFERENCE_MACS = 2_000_000_000
 
 
+@dataclass(frozen=True)
+class TrialRecord:
+    """One way to integers that was tried.
+
+    Attributes:
+        name: how ranges and weights were chosen: ``minmax + bias``.
+        agreement_db: ratio of signal to noise against the Keras model on the samples held back, about the mean, the
+            lowest over the outputs, in dB; None: no file came of it.
+        top1: fraction of these samples with the same top-1, the lowest over the outputs; None: no output has classes.
+        seconds: that correcting, converting and running took; 0.0 for the first, whose file was made anyway.
+        refusal: why no file came of it; empty: one did.
+        chosen: whether it is the one that was kept.
+    """
+
+    name: str
+    agreement_db: float | None
+    top1: float | None
+    seconds: float
+    refusal: str = ""
+    chosen: bool = False
+
+
 @dataclass(frozen=True, kw_only=True)
 class Verification:
     """What was checked, and what was found; the record of an export that kept its contract.
@@ -76,6 +98,8 @@ class Verification:
         runtimes: where the file runs, one entry a runtime and version.
         notes: what no bound refuses and the user should know: inputs or outputs with hardly any steps.
         calibration: how the ranges were chosen, where it was not by the converter; mostly empty.
+        trials: how each way to integers did that was tried; empty: only one was asked for.
+        held_back: how many samples they were judged by, which none was calibrated on.
         packings: what became of each packing that was asked for.
         tensor_names: what the tensors of each subgraph were called, where a packing took the names out of the file.
     """
@@ -101,6 +125,8 @@ class Verification:
     runtimes: tuple[RuntimeVerdict, ...] = ()
     notes: tuple[str, ...] = ()
     calibration: str = ""
+    trials: tuple[TrialRecord, ...] = ()
+    held_back: int = 0
     packings: tuple[PackingRecord, ...] = ()
     tensor_names: tuple[tuple[str, ...], ...] = ()
 

@@ -109,6 +109,14 @@ def check_quantizable(model: Any, stage: QAT) -> None:
         raise UnsupportedError(msg)
 
 
+def unquantizable_layers(model: Any) -> dict[str, str]:
+    """Return the layers of a tf_keras model that tfmot cannot quantize, each with the reason."""
+    layers = [layer for layer in model.layers if not isinstance(layer, tf_keras.layers.InputLayer)]
+    nested = {layer.name: "a model inside the model" for layer in layers if isinstance(layer, tf_keras.Model)}
+    plain = {layer.name: _reason(layer) for layer in layers if layer.name not in nested}
+    return {**nested, **{name: reason for name, reason in plain.items() if reason}}
+
+
 def _reason(layer: Any) -> str:
     """Say why tfmot cannot quantize a layer; an empty string if nothing speaks against it."""
     kind = type(layer).__name__

@@ -1,0 +1,168 @@
+"""The int8 file without training: plain, the best of several ways, without data, and with weights of 4 bits.
+
+    python -m benchmarks.best_int8 demo resnet8.h5:cifar10.npz:1:0,255 net.keras:cifar10.npz:1/255:0,1 \
+        [--images 10000] [--update docs/benchmarks.md]
+
+A network is ``demo``, or MODEL:DATA.npz:SCALE:LOW,HIGH (what the images are multiplied by, and the range that they have
+then). Each is also measured with the channels between its layers scaled by random powers of two and scaled back: the
+same function, bit for bit, which is checked. Seconds are the wall time of the whole export, checks and all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.native_qat import percent, table, update
+from tfcompress import demo
+from tfcompress.errors import TfcompressError
+from tfcompress.models.bridge import to_keras3
+from tfcompress.models.kinds import keras_of
+from tfcompress.models.loading import load_model
+from tfcompress.models.signature import call, signature_of
+from tfcompress.quantization.equalizing import scaled_by
+from tfcompress.quantization.steps import read_steps
+from tfcompress.recipe import Export
+from tfcompress.tflite.convert import ConverterProcess
+from tfcompress.tflite.export import TFLiteModel, export
+from tfcompress.tflite.interpret import InterpreterProcess
+
+HEAD = ("network", "file", "top-1", "top-1 as float", "bytes", "seconds", "how")
+OCTAVES = 6
+"""Powers of two that a channel is scaled by, at most, up or down."""
+POOL = 2000
+"""Training images that samples are drawn from."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network and its data.
+
+    Attributes:
+        name: of the rows.
+        model: of Keras 3.
+        train: images to calibrate on, scaled.
+        test: images to count on, scaled.
+        labels: their classes.
+        input_range: of the images.
+    """
+
+    name: str
+    model: Any
+    train: np.ndarray
+    test: np.ndarray
+    labels: np.ndarray
+    input_range: tuple[float, float]
+
+    def rescaled(self) -> Network:
+        """Return the same function of other weights.
+
+        Raises:
+            ValueError: it is another function.
+        """
+        draw = np.random.default_rng(0)
+        new = scaled_by(
+            self.model, read_steps(self.model), lambda count: 2.0 ** draw.integers(-OCTAVES, OCTAVES + 1, count)
+        )
+        before, after = (np.asarray(model(self.test[:64], training=False)) for model in (self.model, new))
+        if not np.array_equal(before, after):
+            msg = f"{self.name}: scaled channels give other outputs"
+            raise ValueError(msg)
+        return Network(f"{self.name}, channels rescaled", new, self.train, self.test, self.labels, self.input_range)
+
+
+WAYS: dict[str, dict[str, Any]] = {
+    "plain": {"calibration": "minmax"},
+    "auto": {},
+    "data-free": {},
+    "4 bits, nearest": {"weight_bits": 4, "calibration": "minmax"},
+    "4 bits, gptq + bias": {"weight_bits": 4, "rounding": "gptq", "correct": ("bias",), "calibration": "mse"},
+}
+"""Name -> settings of the export."""
+
+
+def main(given: Sequence[str] | None = None) -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("networks", nargs="+", help="demo, or MODEL:DATA.npz:SCALE:LOW,HIGH")
+    parser.add_argument("--images", type=int, default=10_000, help="test images, at most")
+    parser.add_argument("--update", type=Path, metavar="FILE", help="put the table between the markers of this file")
+    options = parser.parse_args(given)
+    rows = []
+    with ConverterProcess() as converter:
+        for text in options.networks:
+            for line in lines(opened(text, options.images), converter):
+                rows.append(line)
+                print(" | ".join(line), flush=True)
+    text = table(HEAD, rows)
+    print(text)
+    if options.update:
+        options.update.write_text(update(options.update.read_text(), "networks", text, "best int8"))
+
+
+def opened(text: str, images: int) -> Network:
+    """Return the network that a text names."""
+    if text == "demo":
+        text = f"{demo.MODEL_KERAS3}:{demo.DATA}:{demo.SCALE}:0,1"
+    path, data, scale, ends = text.split(":")
+    arrays = np.load(data)
+    factor, (low, high) = float(Fraction(scale)), map(float, ends.split(","))
+    model = load_model(path).native
+    plain = model if keras_of(model) == "keras3" else to_keras3(model)
+    shape = plain.inputs[0].shape[1:]
+    chosen = np.sort(np.random.default_rng(0).permutation(len(arrays["x_train"]))[:POOL])
+
+    def prepared(values: np.ndarray) -> np.ndarray:
+        return (values.astype(np.float32) * np.float32(factor)).reshape(-1, *shape)
+
+    test, labels = arrays["x_test"][:images], arrays["y_test"][:images].reshape(-1)
+    return Network(Path(path).stem, plain, prepared(arrays["x_train"][chosen]), prepared(test), labels, (low, high))
+
+
+def lines(network: Network, converter: ConverterProcess) -> Iterator[tuple[str, ...]]:
+    """Give the rows of a network, and of the same with other weights."""
+    for each in (network, network.rescaled()):
+        reference = top1(call(each.model, {signature_of(each.model).inputs[0].name: each.test}))
+        yield (each.name, "float", percent(float(np.mean(reference == each.labels)), 2), "", "", "", "")
+        for name in WAYS:
+            yield measured(each, name, reference, converter)
+
+
+def measured(network: Network, way: str, reference: np.ndarray, converter: ConverterProcess) -> tuple[str, ...]:
+    """Export a network in one way, and return its row."""
+    started = time.perf_counter()
+    try:
+        file = exported(network, way, converter)
+    except TfcompressError as refusal:
+        return (network.name, way, "", "", "", f"{time.perf_counter() - started:.0f}", f"refused: {refusal}"[:80])
+    seconds = time.perf_counter() - started
+    with InterpreterProcess(file.content) as interpreter:
+        found = top1(interpreter.run({interpreter.signature.inputs[0].name: network.test}))
+    right, same = float(np.mean(found == network.labels)), float(np.mean(found == reference))
+    how = next((trial.name for trial in file.verification.trials if trial.chosen), file.verification.calibration)
+    return (network.name, way, percent(right, 2), percent(same, 2), f"{file.size_bytes:,}", f"{seconds:.0f}", how)
+
+
+def exported(network: Network, way: str, converter: ConverterProcess) -> TFLiteModel:
+    """Return the file, however far it is from float: that is what is measured."""
+    if way == "data-free":
+        settings = Export(quantize="int8", input_range=network.input_range, min_agreement_db=-100.0)
+        return export(network.model, settings, converter=converter, progress=False)
+    settings = Export(quantize="int8", min_agreement_db=-100.0, **WAYS[way])
+    return export(network.model, settings, data=network.train, converter=converter, progress=False)
+
+
+def top1(outputs: dict[str, np.ndarray]) -> np.ndarray:
+    """Return the class of each sample."""
+    return np.asarray(next(iter(outputs.values())).argmax(axis=1))
+
+
+if __name__ == "__main__":
+    main()

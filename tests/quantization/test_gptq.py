@@ -1,0 +1,88 @@
+"""tfcompress.quantization.gptq."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.quantization.scaled import network
+from tfcompress.quantization import gptq
+from tfcompress.quantization.post_training import Conditions, calibrated
+from tfcompress.quantization.stepwise import Flow
+from tfcompress.recipe import QAT
+
+
+class Dense:
+    """A layer with a kernel, and nothing else."""
+
+    def __init__(self, kernel: np.ndarray) -> None:
+        self.kernel = kernel
+
+
+def nearest(kernel: np.ndarray, largest: float) -> np.ndarray:
+    scale = np.abs(kernel).max(axis=0) / largest
+    return np.round(kernel / scale) * scale
+
+
+@settings(max_examples=15)
+@given(seed=st.integers(0, 10_000), largest=st.sampled_from([7.0, 127.0]))
+def test_sums_are_nearer_than_by_rounding_each_weight_and_the_grid_is_found_again(seed: int, largest: float) -> None:
+    draw = np.random.default_rng(seed)
+    kernel = draw.normal(size=(12, 64))
+    exact = draw.normal(size=(400, 12)) @ draw.normal(size=(12, 12))  # inputs that depend on each other
+    inputs = exact + draw.normal(scale=0.05, size=exact.shape)
+    made = gptq.rounded(Dense(kernel), Flow(exact, inputs), largest)
+    assert made is not None
+    errors = [np.square(inputs @ q - exact @ kernel).sum() for q in (made, nearest(kernel, largest))]
+    assert errors[0] < errors[1]
+    steps = made / (np.abs(made).max(axis=0) / largest)
+    assert np.abs(steps - np.round(steps)).max() < 1e-3
+
+
+@settings(max_examples=30)
+@given(seed=st.integers(0, 10_000), largest=st.sampled_from([7.0, 127.0]))
+def test_the_scale_of_least_squares_is_no_worse_than_that_of_the_largest_weight(seed: int, largest: float) -> None:
+    weights = np.random.default_rng(seed).standard_t(3, size=(64, 3))
+    scale = gptq.least_squares_scale(weights, largest)
+    plain = np.abs(weights).max(axis=0) / largest
+    assert (scale <= plain * (1 + 1e-12)).all()
+
+    def error(step: np.ndarray) -> np.ndarray:
+        return np.square(np.clip(np.round(weights / step), -largest, largest) * step - weights).sum(axis=0)
+
+    assert (error(scale) <= error(plain) * (1 + 1e-9)).all()
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize("strides", [1, 2])
+def test_the_columns_of_a_convolution_times_its_kernel_are_its_sums(keras, padding: str, strides: int) -> None:
+    images = np.random.default_rng(0).normal(size=(2, 7, 6, 3)).astype(np.float32)
+    plain = keras.layers.Conv2D(4, (3, 2), strides=strides, padding=padding, use_bias=False)
+    depthwise = keras.layers.DepthwiseConv2D(3, strides=strides, padding=padding, depth_multiplier=2, use_bias=False)
+    expected, channelwise = np.asarray(plain(images)), np.asarray(depthwise(images))
+    kernel = np.asarray(plain.kernel).reshape(-1, 4)
+    assert np.allclose(gptq._COLUMNS["Conv2D"](plain, images) @ kernel, expected.reshape(-1, 4), atol=1e-5)
+    columns = gptq._COLUMNS["DepthwiseConv2D"](depthwise, images)
+    kernel = np.asarray(depthwise.kernel).reshape(9, 3, 2)
+    sums = np.einsum("npc,pcm->ncm", columns, kernel).reshape(len(columns), -1)
+    assert np.allclose(sums, channelwise.reshape(len(columns), -1), atol=1e-5)
+
+
+def test_four_bits_lose_less_when_rounded_towards_the_outputs() -> None:
+    model = network(3)
+    given_to = {"image": np.random.default_rng(0).normal(size=(64, 8, 8, 3)).astype(np.float32)}
+    conditions = Conditions(inputs=given_to, stage=QAT(weight_bits=4))
+    expected = np.asarray(model(given_to["image"], training=False))
+
+    def db(candidate: Any) -> float:
+        got = np.asarray(
+            calibrated(candidate, given_to, None, conditions.stage).model(given_to["image"], training=False)
+        )
+        return float(10 * np.log10(np.mean(expected**2) / np.mean((got - expected) ** 2)))
+
+    assert gptq.nearest(model, conditions) is model
+    assert db(gptq.towards_the_output(model, conditions)) > db(model) + 3

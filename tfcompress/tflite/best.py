@@ -1,0 +1,190 @@
+"""The best int8 file without training: several ways are tried, and judged by samples that were held back.
+
+The first way of :data:`tfcompress.export_choices.TRIALS` is the converter's own. Where it agrees with the float model
+already, nothing else is tried. Otherwise each of the others is converted, run on the samples held back, and the best is
+kept: the one with the highest ratio of signal to noise among those that agree in the top-1 at least as often as the
+first. So the file is never worse than the first one there, by either measure.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tfcompress.errors import ContractError, ConversionError, TfcompressError, UnsupportedError
+from tfcompress.export_choices import TRIALS, Trial
+from tfcompress.models.signature import call
+from tfcompress.recipe import Export
+from tfcompress.tflite.agreement import OutputAgreement, agreements
+from tfcompress.tflite.attempt import Request, converted
+from tfcompress.tflite.calibrated import is_correctable, prepared_by, ranged
+from tfcompress.tflite.flatbuffer import read_model_file
+from tfcompress.tflite.interpret import InterpreterProcess
+from tfcompress.tflite.routes import Made, made_as_asked
+from tfcompress.tflite.shares import shares
+from tfcompress.tflite.verify import SAMPLES, TrialRecord
+
+ENOUGH_DB = 30.0
+"""Agreement of the first way, with the same top-1 throughout, from which on nothing else is tried."""
+LEAST_GAIN_DB = 0.1
+"""What another way must agree better by."""
+BUDGET_S = 60.0
+"""Seconds that all other ways may take together, about: after them none is begun."""
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """One way that was tried.
+
+    Attributes:
+        trial: which.
+        agreement: one entry an output, on the samples held back; empty: no file came of it.
+        seconds: that it took.
+        refusal: why no file came of it.
+    """
+
+    trial: Trial
+    agreement: tuple[OutputAgreement, ...] = ()
+    seconds: float = 0.0
+    refusal: str = ""
+
+    @property
+    def db(self) -> float:
+        """Lowest ratio over the outputs."""
+        ratios = [each.spread_db if each.spread_db is not None else each.sqnr_db for each in self.agreement]
+        return min((ratio for ratio in ratios if ratio is not None), default=-np.inf)
+
+    @property
+    def top1(self) -> float | None:
+        """Lowest agreement in the top-1 over the outputs; None: none has classes."""
+        return min((each.top1 for each in self.agreement if each.top1 is not None), default=None)
+
+    def beats(self, first: _Judged) -> bool:
+        """Say whether it is better than the first way, and worse in nothing."""
+        if not self.agreement:
+            return False
+        return self.db >= first.db + LEAST_GAIN_DB and (self.top1 or 0.0) >= (first.top1 or 0.0)
+
+    def record(self, chosen: Trial) -> TrialRecord:
+        """Return what the report holds of it."""
+        db = None if np.isinf(self.db) else self.db
+        kept = self.trial is chosen
+        return TrialRecord(self.trial.label, db, self.top1, self.seconds, self.refusal, chosen=kept)
+
+
+def best_of(model: Any, request: Request) -> Made:
+    """Make the int8 file that agrees best with the float model.
+
+    Args:
+        model: a Keras 3 or tf_keras model, or the path of a SavedModel.
+        request: what is asked.
+
+    Raises:
+        TfcompressError: one of its classes: what the first way raised, where no other works.
+    """
+    if request.data is None or not is_correctable(model):
+        return made_as_asked(model, request)
+    drawn = shares(request.data, request.seed, calibration=request.settings.samples, compared=SAMPLES, hold_back=True)
+    if not len(next(iter(drawn.held_back.values()))):
+        return made_as_asked(model, request)  # too few samples to hold any back
+    return _Contest(model, dataclasses.replace(request, shares=drawn)).result()
+
+
+class _Contest:
+    """The ways to one file, against each other."""
+
+    def __init__(self, model: Any, request: Request) -> None:
+        self._model, self._request = model, request
+        self._held = {} if request.shares is None else request.shares.held_back
+        self._expected = call(model, self._held)
+
+    def result(self) -> Made:
+        """Try, choose, and make the file."""
+        plain = self._made(TRIALS[0])
+        first = self._judged_first(plain)
+        judged = [first]
+        if not (first.agreement and first.db >= ENOUGH_DB and (first.top1 or 1.0) == 1.0):
+            judged += self._others()
+        better = sorted((each for each in judged[1:] if each.beats(first)), key=lambda each: -each.db)
+        for each in better:
+            made = self._made(each.trial)
+            if isinstance(made, Made):
+                return self._told(made, each.trial, judged)
+        if isinstance(plain, TfcompressError):
+            raise plain
+        return self._told(plain, TRIALS[0], judged)
+
+    def _made(self, trial: Trial) -> Made | TfcompressError:
+        try:
+            return made_as_asked(self._model, self._asked(trial))
+        except (ContractError, ConversionError, UnsupportedError) as refusal:
+            return refusal
+
+    def _asked(self, trial: Trial) -> Request:
+        settings: Export = dataclasses.replace(
+            self._request.settings, calibration=trial.calibration, correct=trial.correct
+        )
+        return dataclasses.replace(self._request, settings=settings)
+
+    def _judged_first(self, plain: Made | TfcompressError) -> _Judged:
+        if isinstance(plain, TfcompressError):
+            return _Judged(TRIALS[0], refusal=str(plain))
+        return _Judged(TRIALS[0], self._agreement(plain.attempt.content))
+
+    def _others(self) -> list[_Judged]:
+        started, found = time.perf_counter(), []
+        with self._request.progress.task("trying ways to int8", len(TRIALS) - 1) as task:
+            for trial in TRIALS[1:]:
+                task.describe(trial.label)
+                if time.perf_counter() - started > BUDGET_S:
+                    found.append(_Judged(trial, refusal=f"not tried: the others took {BUDGET_S:.0f} s"))
+                else:
+                    found.append(self._tried(trial))
+                task.advance()
+        return found
+
+    def _tried(self, trial: Trial) -> _Judged:
+        started, request = time.perf_counter(), self._asked(trial)
+        try:
+            model = prepared_by(self._model, request)
+            if trial.calibration != "minmax":
+                model = ranged(model, request).model
+            agreement = self._agreement(converted(model, request))
+        except (ContractError, ConversionError, UnsupportedError) as refusal:
+            return _Judged(trial, (), time.perf_counter() - started, str(refusal))
+        return _Judged(trial, agreement, time.perf_counter() - started)
+
+    def _agreement(self, content: bytes) -> tuple[OutputAgreement, ...]:
+        with InterpreterProcess(content) as interpreter:
+            outputs: Mapping[str, np.ndarray] = interpreter.run(self._held)
+        return agreements(read_model_file(content), self._expected, outputs)
+
+    def _told(self, made: Made, chosen: Trial, judged: list[_Judged]) -> Made:
+        """Return the file with the record of the choice, and say it in a line."""
+        found = made.attempt.verification
+        records = tuple(each.record(chosen) for each in judged)
+        held = len(next(iter(self._held.values())))
+        how = found.calibration or f"{chosen.label}, by the converter"
+        attempt = dataclasses.replace(
+            made.attempt,
+            verification=dataclasses.replace(found, calibration=how, trials=records, held_back=held),
+        )
+        if len(judged) > 1:
+            self._request.progress.note(_sentence(chosen, judged, held))
+        return dataclasses.replace(made, attempt=attempt)
+
+
+def _sentence(chosen: Trial, judged: list[_Judged], held: int) -> str:
+    by = {each.trial: each for each in judged}
+    first, kept = by[TRIALS[0]], by[chosen]
+    if kept is first:
+        return (
+            f"int8 stays {chosen.label}: none of {len(judged) - 1} other ways agrees better on {held} samples held back"
+        )
+    before = f"{first.db:.1f} dB" if first.agreement else "no file"
+    return f"int8 by {chosen.label}: {kept.db:.1f} dB on {held} samples held back, {first.trial.label} alone {before}"

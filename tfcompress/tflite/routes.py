@@ -1,0 +1,135 @@
+"""The two routes to integers without training: the converter's own, and the rules of our quantization-aware training.
+
+The second is taken where the first fails, or another calibrator is asked for (:mod:`tfcompress.tflite.calibrated`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from tfcompress.errors import ConversionError, TfcompressError
+from tfcompress.models.signature import signature_of
+from tfcompress.models.specs import random_inputs
+from tfcompress.tflite.attempt import Attempt, Request, attempt
+from tfcompress.tflite.calibrated import asked_of, in_place_of_the_converter, prepared_by, ranged, ranged_without_data
+from tfcompress.tflite.contract import FloatOpsError
+from tfcompress.tflite.shares import Shares
+
+Route = Literal["converter", "trained ranges", "calibrated by our rules", "data-free"]
+"""How a file's numbers came about: by the converter alone, by training for it, or by its rules without training: with
+samples, or from the model alone."""
+
+DATA_FREE = (
+    "data-free: no sample was seen, ranges follow from BatchNormalization and from bounds; "
+    "with --data they would be measured, and the file compared on real samples"
+)
+"""What every report of such a file says."""
+
+_RANDOM = 64  # random inputs that such a file is compared on
+
+
+@dataclass(frozen=True)
+class Made:
+    """A file, and how it came about.
+
+    Attributes:
+        attempt: the file that kept its contract.
+        route: how its numbers came about.
+        notes: what was done on the way that was not asked for; sentences for the report.
+    """
+
+    attempt: Attempt
+    route: Route
+    notes: tuple[str, ...] = ()
+
+    def described(self, calibration: str) -> Made:
+        """Return the same with words on how its ranges and weights were chosen, for the report."""
+        found = dataclasses.replace(self.attempt.verification, calibration=calibration)
+        return dataclasses.replace(self, attempt=dataclasses.replace(self.attempt, verification=found))
+
+
+def made_as_asked(model: Any, request: Request) -> Made:
+    """Make a file in the one way that the settings ask for.
+
+    Args:
+        model: a Keras 3 or tf_keras model, or the path of a SavedModel.
+        request: what is asked; ``auto`` among its settings stands for ``minmax``.
+
+    Raises:
+        TfcompressError: one of its classes.
+    """
+    settings = request.settings
+    if settings.calibrator != "minmax" or settings.weight_bits == 4:
+        with request.progress.task("calibrating"):
+            rewritten = ranged(prepared_by(model, request), request)
+        made = Made(attempt(rewritten.model, request, model), "calibrated by our rules", tuple(rewritten.notes))
+        return made.described(f"{asked_of(settings)}, by the rules of --qat, without training")
+    source = model
+    if settings.prepares:
+        with request.progress.task("correcting"):
+            source = prepared_by(model, request)
+    try:
+        found = attempt(source, request, model)
+    except (ConversionError, FloatOpsError) as refusal:
+        made = _by_our_rules(source, model, request, refusal)
+    else:
+        made = Made(found, "trained ranges" if found.qat else "converter")
+    return made.described(f"{asked_of(settings)}, without training") if settings.prepares else made
+
+
+def made_without_data(model: Any, request: Request) -> Made:
+    """Make an int8 file whose ranges follow from the model alone.
+
+    It is compared with the model on random inputs that fill the range of the input evenly.
+
+    Args:
+        model: a Keras 3 or tf_keras model.
+        request: what is asked; there are no data.
+
+    Raises:
+        UsageError: the range of an input is not known.
+        UnsupportedError: a layer whose outputs nothing bounds.
+        TfcompressError: one of its classes.
+    """
+    with request.progress.task("finding ranges without data"):
+        rewritten, (low, high) = ranged_without_data(model, request)
+    generator = np.random.default_rng(request.seed)
+    drawn = {
+        name: generator.uniform(low, high, values.shape).astype(values.dtype) if values.dtype.kind == "f" else values
+        for name, values in random_inputs(signature_of(model), _RANDOM, request.seed).items()
+    }
+    given = dataclasses.replace(request, shares=Shares({}, {}, drawn))
+    request.progress.note(DATA_FREE)
+    made = Made(attempt(rewritten.model, given, model), "data-free", (DATA_FREE, *rewritten.notes))
+    return made.described(f"data-free: the model alone, inputs in [{low:g}, {high:g}]")
+
+
+def _by_our_rules(source: Any, model: Any, request: Request, refusal: TfcompressError) -> Made:
+    """Return the file of a model with the ranges of our own quantization-aware training, untrained.
+
+    Raises:
+        TfcompressError: *refusal*, where our rules cannot do it either.
+    """
+    rewritten = in_place_of_the_converter(source, request)
+    if rewritten is None:
+        raise refusal
+    try:
+        found = attempt(rewritten.model, request, model)
+    except TfcompressError as second:
+        request.progress.note(f"they cannot, either: {second}")
+        raise refusal from None
+    why = f"{_why(refusal)}: so the model was rewritten as for --qat, and calibrated without training"
+    return Made(found, "calibrated by our rules", (why, *rewritten.notes))
+
+
+def _why(refusal: TfcompressError) -> str:
+    """Return in half a sentence what the converter could not do."""
+    ops = getattr(refusal, "ops", ())
+    if not ops:
+        return str(refusal).partition("; ")[0]
+    kinds = ", ".join(sorted({op.op for op in ops}))
+    return f"the converter would leave {len(ops)} op{'s' if len(ops) > 1 else ''} in float ({kinds})"
