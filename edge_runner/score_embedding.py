@@ -98,12 +98,12 @@ def _pairs(low: Array, high: Array) -> tuple[Array, Array]:
     """Return pairs of a place and one of its partners, which are at *low* up to *high*; all, or :data:`MOST_PAIRS`."""
     upto = np.cumsum(high - low)
     total = int(upto[-1]) if len(upto) else 0
-    numbers = np.arange(total) if total <= MOST_PAIRS else (_mixed(MOST_PAIRS) % np.uint64(total)).astype(np.int64)
+    numbers = np.arange(total) if total <= MOST_PAIRS else (splitmix64(MOST_PAIRS) % np.uint64(total)).astype(np.int64)
     first = np.searchsorted(upto, numbers, side="right")
     return first, high[first] - (upto[first] - numbers)
 
 
-def _mixed(count: int) -> Array:
+def splitmix64(count: int) -> Array:
     """Return *count* random whole numbers, uint64, the same on every machine and with every numpy.
 
     SplitMix64 from the state 0 (Steele, Lea & Flood 2014, OOPSLA, figure 17).

@@ -41,10 +41,10 @@ def test_the_outcomes_are_the_mean_and_the_slope_of_each_samples_weight(samples)
 
 def test_their_standard_error_is_that_of_drawing_samples_again():
     rng = np.random.default_rng(0)
-    hits = rng.integers(0, 2, (300, 3))
+    parts = 2 * rng.integers(0, 2, (300, 3))
+    wholes = parts + rng.integers(0, 2, (300, 3))
     ratios = Ratios(3, each=True)
-    ratios.add(hits * 2, hits * 2 + rng.integers(0, 2, (300, 3)))
-    parts, wholes = (np.asarray(kept).reshape(-1, 3) for kept in ratios._each)
+    ratios.add(parts, wholes)
     drawn = [rng.integers(0, 300, 300) for _ in range(800)]
     again = [(parts[rows].sum(axis=0) / wholes[rows].sum(axis=0)).mean() for rows in drawn]
     assert ratios.outcomes.std(ddof=1) / np.sqrt(300) == pytest.approx(np.std(again), rel=0.1)

@@ -101,4 +101,4 @@ def test_drawn_numbers_are_those_of_the_published_generator() -> None:
         z = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) % 2**64
         z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) % 2**64
         wanted.append(z ^ (z >> 31))
-    assert score_embedding._mixed(5).tolist() == wanted
+    assert score_embedding.splitmix64(5).tolist() == wanted

@@ -67,7 +67,7 @@ def contest(monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setattr(BEST, "ranged", lambda model, _: SimpleNamespace(model=model))
         monkeypatch.setattr(BEST, "is_correctable", lambda _: True)
         monkeypatch.setattr(BEST, "call", lambda *_: {})
-        monkeypatch.setattr(BEST._Contest, "_agreement", agreement)
+        monkeypatch.setattr(BEST.Contest, "agreement", agreement)
         progress = SimpleNamespace(task=SILENT.task, note=seen.notes.append)
         request = Request(
             settings=Export(quantize="int8"),

@@ -58,7 +58,7 @@ def towards_the_output(model: Any, conditions: Conditions) -> Any:
     def visit(seen: Visited) -> Flow:
         layer, target = seen.wrapper.layer, targets.get(id(seen.wrapper.layer))
         rounding = seen.wrapper.transforms.get("kernel")
-        if target is None or not rounding or type(layer).__name__ not in _COLUMNS:
+        if target is None or not rounding or type(layer).__name__ not in COLUMNS:
             return seen.sums
         kernel = rounded(layer, seen.given, rounding[-1].largest)
         if kernel is None:
@@ -83,7 +83,7 @@ def rounded(layer: Any, given: Flow, largest: float) -> np.ndarray | None:
     width = int(np.prod(kernel.shape[:-1])) // (kernel.shape[2] if _is_depthwise(layer) else 1)
     if width > _WIDEST or getattr(layer, "groups", 1) != 1:
         return None
-    columns = _COLUMNS[type(layer).__name__]
+    columns = COLUMNS[type(layer).__name__]
     exact, inputs = (columns(layer, tensor) for tensor in (given.exact, given.rounded))
     if _is_depthwise(layer):
         channels = [
@@ -176,4 +176,5 @@ def _of_dense(_: Any, tensor: Any) -> np.ndarray:
     return _rows(tf.reshape(tensor, (-1, tensor.shape[-1])))
 
 
-_COLUMNS = {"Conv2D": _of_convolution, "DepthwiseConv2D": _of_depthwise, "Dense": _of_dense}
+COLUMNS = {"Conv2D": _of_convolution, "DepthwiseConv2D": _of_depthwise, "Dense": _of_dense}
+"""For each class of layer, what lays its inputs out so that its outputs are their product with the kernel."""

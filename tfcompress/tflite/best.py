@@ -92,10 +92,10 @@ def best_of(model: Any, request: Request) -> Made:
     drawn = shares(request.data, request.seed, calibration=request.settings.samples, compared=SAMPLES, hold_back=True)
     if not len(next(iter(drawn.held_back.values()))):
         return made_as_asked(model, request)  # too few samples to hold any back
-    return _Contest(model, dataclasses.replace(request, shares=drawn)).result()
+    return Contest(model, dataclasses.replace(request, shares=drawn)).result()
 
 
-class _Contest:
+class Contest:
     """The ways to one file, against each other."""
 
     def __init__(self, model: Any, request: Request) -> None:
@@ -134,7 +134,7 @@ class _Contest:
     def _judged_first(self, plain: Made | TfcompressError) -> _Judged:
         if isinstance(plain, TfcompressError):
             return _Judged(TRIALS[0], refusal=str(plain))
-        return _Judged(TRIALS[0], self._agreement(plain.attempt.content))
+        return _Judged(TRIALS[0], self.agreement(plain.attempt.content))
 
     def _others(self) -> list[_Judged]:
         started, found = time.perf_counter(), []
@@ -154,12 +154,13 @@ class _Contest:
             model = prepared_by(self._model, request)
             if trial.calibration != "minmax":
                 model = ranged(model, request).model
-            agreement = self._agreement(converted(model, request))
+            agreement = self.agreement(converted(model, request))
         except (ContractError, ConversionError, UnsupportedError) as refusal:
             return _Judged(trial, (), time.perf_counter() - started, str(refusal))
         return _Judged(trial, agreement, time.perf_counter() - started)
 
-    def _agreement(self, content: bytes) -> tuple[OutputAgreement, ...]:
+    def agreement(self, content: bytes) -> tuple[OutputAgreement, ...]:
+        """Return how near a file's outputs are to the Keras model's on the samples held back."""
         with InterpreterProcess(content) as interpreter:
             outputs: Mapping[str, np.ndarray] = interpreter.run(self._held)
         return agreements(read_model_file(content), self._expected, outputs)
