@@ -34,7 +34,7 @@ class Buffer(NamedTuple):
     size_bytes: int
 
 
-class Numbers(NamedTuple):
+class NumberVector(NamedTuple):
     """Where unsigned whole numbers lie in the file: *count* of *item_bytes* each."""
 
     start: int
@@ -54,8 +54,8 @@ class SparseAxis:
     """
 
     size: int
-    segments: Numbers | None
-    indices: Numbers | None
+    segments: NumberVector | None
+    indices: NumberVector | None
 
 
 @dataclass(frozen=True)
@@ -311,12 +311,12 @@ def _dense(axis: Table) -> SparseAxis:
     return SparseAxis(axis.number(1, "i"), None, None)
 
 
-def _sparse_numbers(axis: Table, kind_field: int) -> Numbers | None:
+def _sparse_numbers(axis: Table, kind_field: int) -> NumberVector | None:
     kind, values = axis.number(kind_field, "B"), axis.table(kind_field + 1)
     if values is None:
         return None
     size = _SPARSE_ITEM_BYTES.get(kind, 1)
-    return Numbers(*values.vector(0, size), size)
+    return NumberVector(*values.vector(0, size), size)
 
 
 def _operator(table: Table, number: int, codes: list[_Code]) -> Operator:

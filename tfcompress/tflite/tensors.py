@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from edge_runner.graph import FileSubgraph, FileTensor, Graph, Numbers, Operator, SparseLayout
+from edge_runner.graph import FileSubgraph, FileTensor, Graph, NumberVector, Operator, SparseLayout
 from edge_runner.opnames import ELEMENT_BITS
 
 BITS = {kind.lower(): bits for kind, bits in ELEMENT_BITS.items() if bits}
@@ -128,7 +128,7 @@ def _tensor(index: int, tensor: FileTensor, buffers: list[np.ndarray], file: np.
 
 
 def _stored_layout(layout: SparseLayout, file: np.ndarray) -> StoredLayout:
-    def read(numbers: Numbers | None) -> np.ndarray:
+    def read(numbers: NumberVector | None) -> np.ndarray:
         start, count, size = numbers or (0, 0, 1)
         return file[start : start + count * size].view(f"<u{size}").astype(np.int64)
 
