@@ -303,12 +303,9 @@ def _layout(table: Table) -> SparseLayout:
     axes = []
     for axis in table.tables(2):
         segments, indices = (_sparse_numbers(axis, kind) for kind in (2, 4))
-        axes.append(SparseAxis(axis.number(1, "i"), segments, indices) if axis.number(0, "b") else _dense(axis))
+        stored = (segments, indices) if axis.number(0, "b") else (None, None)
+        axes.append(SparseAxis(axis.number(1, "i"), *stored))
     return SparseLayout(table.numbers(0), table.numbers(1), tuple(axes))
-
-
-def _dense(axis: Table) -> SparseAxis:
-    return SparseAxis(axis.number(1, "i"), None, None)
 
 
 def _sparse_numbers(axis: Table, kind_field: int) -> NumberVector | None:

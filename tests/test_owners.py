@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "tfcompress"
 
 OWNERS = {
-    r"\b(models|saving)\.load_model\b": {"models/loading.py"},
+    r"\b(models|saving)\.load_model\b": {"models/file_reading.py"},
     r"\bTFLiteConverter\.": {"tflite/converter_child.py"},
     r"\bInterpreter\(": {"tflite/converter_child.py", "tflite/interpreter_child.py"},
     r"\b(tf|tensorflow)\.keras\b": {"engines/tfmot/names.py"},

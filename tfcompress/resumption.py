@@ -190,7 +190,8 @@ class Work:
             return None  # done again, which takes longer and gives the same
 
     def _read(self, path: Path) -> Any:
-        from tfcompress.models.loading import probe, read_file
+        from tfcompress.models.file_reading import read_file
+        from tfcompress.models.probing import probe
 
         return read_file(path, probe(path), _own_classes(self._loaded), trust=self._trust)
 

@@ -90,7 +90,7 @@ Y = {
 WEIGHTS: dict[str, Callable[[Any], Any]] = {
     "no weights": lambda y: None,
     "weights": lambda y: W,
-    "weights for each": lambda y: {k: W for k in y} if isinstance(y, dict) else type(y)([W, 2 * W]),
+    "weights for each": lambda y: dict.fromkeys(y, W) if isinstance(y, dict) else type(y)([W, 2 * W]),
 }
 FORMS: dict[str, Callable[..., Any]] = {
     "arrays": lambda *parts: parts,

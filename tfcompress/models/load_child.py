@@ -55,7 +55,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
 
 def _load(request: dict[str, Any]) -> tuple[Any, str | None]:
     from tfcompress.models.custom_objects import import_objects
-    from tfcompress.models.loading import read_file
+    from tfcompress.models.file_reading import read_file
     from tfcompress.models.probing import FileInfo
     from tfcompress.models.savedmodel import check_trusted
     from tfcompress.safety.audit import forbidden_to_reach_outside
