@@ -61,7 +61,8 @@ class Score:
         figures: by name, see :data:`tfcompress.tasks.figures.FIGURES`.
         per_class: fraction right of each class's samples, by class number; classes without samples are not there.
         chance: the main figure of the best constant prediction; None where it is not known.
-        outputs: the score of each output that has labels, by name; empty for a model with one output.
+        outputs: the score of each output that was scored, by name, the main one first; empty for a model with one
+            output.
     """
 
     task: str
