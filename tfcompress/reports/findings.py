@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tfcompress.reports import wording
+from tfcompress.reports.likeness import likeness_sentences
 from tfcompress.reports.measurements import EdgeRun
 from tfcompress.reports.report import Report
 from tfcompress.reports.score_rows import Row, both, score_rows
@@ -131,6 +132,7 @@ def findings(report: Report) -> list[Finding]:
         *_not_counted(report),
         *_operators(report),
         *_agreement(report),
+        *(Finding("agreement", text) for text in likeness_sentences(report.result.verification)),
         *_verdicts(report),
         *_promises(report),
         *_runtimes(report),
