@@ -57,10 +57,10 @@ History:
     1: first.
     2: bytes and entropy of the kernels, the ratio of multiply-accumulates; what edge_runner's second format brings.
     3: a score holds figures by name, each with its interval, unit and which way is better, the fraction right of each
-       class and the figure of a constant prediction (before: ``top1``, ``mae``, … side by side); ``comparison.main``
-       holds the difference of the main figure, its interval and the verdict of a paired test, for every task (before:
-       ``accuracy_difference`` and ``mcnemar_p``). ``source.score`` and ``comparison.energy_ratio``, which were
-       never filled, are gone.
+       class, the classes taken for each other and the figure of a constant prediction (before: ``top1``, ``mae``, …
+       side by side); ``comparison.main`` holds the difference of the main figure, its interval and the verdict of a
+       paired test, for every task (before: ``accuracy_difference`` and ``mcnemar_p``). ``source.score`` and
+       ``comparison.energy_ratio``, which were never filled, are gone.
 """
 
 _LOOP = "WHILE"
