@@ -25,7 +25,7 @@ TEMPERATURE = 0.1
 
 
 def _characters(part: int, parts: int, count: int) -> np.ndarray:
-    """Return *count* stretches of source text by number, int32, shape (count, steps + 1); of every *parts*-th module."""
+    """Return *count* stretches of source text by number, int32, (count, steps + 1); of every *parts*-th module."""
     modules = sorted(Path(sysconfig.get_paths()["stdlib"]).glob("*.py"))
     text = "".join(path.read_text("utf-8") for place, path in enumerate(modules) if place % parts == part)
     codes = np.frombuffer(text.encode("latin-1", "replace"), np.uint8).astype(np.int32)

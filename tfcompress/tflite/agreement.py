@@ -37,8 +37,8 @@ class OutputAgreement:
         near: fraction of the values that are at most :data:`NEAR_STEPS` steps apart; None: it is not quantized.
         spread_db: the same ratio about the mean of each channel, 10 log10(sum((reference - mean)^2) /
             sum((reference - output)^2)): what a constant adds to the signal does not count; None: nothing varies.
-        cosine: mean over the samples of the cosine between the two vectors; None: whole numbers, fewer than two values a
-            sample, or vectors of zeros alone.
+        cosine: mean over the samples of the cosine between the two vectors; None: whole numbers, fewer than two values
+            a sample, or vectors of zeros alone.
     """
 
     name: str
