@@ -15,6 +15,7 @@ from tfcompress.reports.score_rows import Row, both, score_rows
 from tfcompress.reports.sections import ratio
 from tfcompress.tasks.figures import figure_kind
 from tfcompress.tasks.score import Difference
+from tfcompress.tasks.task import Task
 from tfcompress.tasks.task_table import TASKS, at_chance
 
 SAME_MACS = 0.02
@@ -217,6 +218,8 @@ def _agreement(report: Report) -> Iterator[Finding]:
             parts.append(ratio)
         if output.get("top1") is not None and _has_classes(report, str(output.get("name"))):
             parts.append(f"the same top-1 on {wording.percent(output['top1'], 1)}")
+        if output.get("cosine") is not None and _teaching(report, str(output.get("name"))) == "directions":
+            parts.append(f"a mean cosine of {output['cosine']:.5f}")
         if output.get("near") is not None:
             parts.append(f"{wording.percent(output['near'], 2)} of the values at most 2 steps apart")
         if parts:
@@ -240,10 +243,20 @@ def _ratio(output: Mapping[str, Any]) -> tuple[str, bool]:
 
 def _has_classes(report: Report, output: str) -> bool:
     """Whether the largest value of an output is a class, as far as its labels are known."""
+    task = _task(report, output)
+    return task is None or task.has_classes
+
+
+def _teaching(report: Report, output: str) -> str | None:
+    """Return what an output is to a model that learns from it; None where its task is not known."""
+    task = _task(report, output)
+    return None if task is None else task.teaching
+
+
+def _task(report: Report, output: str) -> Task | None:
     names: Mapping[str, Any] = (report.data or {}).get("tasks") or {}
     only = next(iter(names.values())) if len(names) == 1 else None
-    task = TASKS.get(names.get(output, only) or "")
-    return task is None or task.has_classes
+    return TASKS.get(names.get(output, only) or "")
 
 
 def _exactness(report: Report, kind: str) -> Iterator[Finding]:

@@ -63,7 +63,7 @@ History:
        ``accuracy_difference`` and ``mcnemar_p``). ``source.score`` and ``comparison.energy_ratio``, which were
        never filled, are gone.
     4: ``comparison.outputs`` holds the difference of each of several outputs; the main one comes first in
-       ``score.outputs``.
+       ``score.outputs``; a score holds the classes that are taken for each other.
 """
 
 _LOOP = "WHILE"
