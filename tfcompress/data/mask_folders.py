@@ -180,7 +180,8 @@ class MaskTable:
         Raises:
             DataError: one that cannot be decoded, or is of a size that does not fit.
         """
-        return Stored(self.images.read(rows).x, self.labels(rows))
+        labels = self.labels(rows)  # first: a mask's header tells what is wrong at once
+        return Stored(self.images.read(rows).x, labels)
 
     def labels(self, rows: np.ndarray) -> Labels:
         """Return the masks of *rows*, shape (samples, height, width), uint8 or uint16.
