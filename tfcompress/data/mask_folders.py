@@ -254,7 +254,7 @@ class MaskTable:
                 raise DataError(msg)
             pixels = (pixels == 255).astype(np.uint8)
         height, width = self._fitting(row, (pixels.shape[0], pixels.shape[1]))
-        return mask_pixels.nearest(pixels, height, width)
+        return mask_pixels.resized(pixels, height, width)
 
     def _size(self, mask: tuple[int, int]) -> tuple[int, int]:
         """Return the height and width of labels, where the model takes any that of the mask."""
