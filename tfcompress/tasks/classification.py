@@ -126,7 +126,8 @@ class Classification(Task):
             return _numbers(labels)
         if labels.dtype.kind == "f":
             return labels
-        return np.eye(self.soft, dtype=np.float32)[labels]
+        shares: np.ndarray = np.eye(self.soft, dtype=np.float32)[labels]
+        return shares
 
     def for_runner(self, y: np.ndarray) -> np.ndarray:
         """Return class numbers, int32, (samples, ...)."""
