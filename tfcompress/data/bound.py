@@ -194,7 +194,7 @@ class BoundData:
         Raises:
             DataError: what :meth:`lint` raises.
         """
-        found = lint.examine_splits(self.splits)
+        found = lint.examine_splits(self.splits, self.dataset.labels)
         weighted = [name for name, split in self.splits.items() if split.check_weights(WEIGHT_BATCH)]
         if weighted:
             found.warnings.append(
