@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 from tfcompress import files, output
 from tfcompress.errors import ConversionError, DataError
 from tfcompress.execution import Run, Trained, run_stages
+from tfcompress.file_scores import class_orders, evaluate_file
 from tfcompress.preconditions import check_preconditions, check_stages
-from tfcompress.progress import SILENT, Progress, effective
+from tfcompress.progress import Progress, effective
 from tfcompress.recipe import Export, Recipe, Train, load_recipe
 from tfcompress.resumption import Work, run_key
 
@@ -106,6 +107,7 @@ class Workbench:
         self._bound: dict[tuple[float, int], BoundData] = {}
         self._float: dict[bool, bytes | ConversionError] = {}
         self._float_scores: dict[tuple[bool, float, int], Evaluation] = {}
+        self._order_lines: list[str] = []
 
     def __enter__(self) -> Workbench:
         return self
@@ -216,17 +218,13 @@ class Workbench:
     def _float_score(self, content: bytes, *, select_ops: bool, train: Train = Train()) -> Evaluation | None:  # noqa: B008 - a frozen value
         key = (select_ops, train.holdout, train.seed)
         if key not in self._float_scores:
-            score = self._scored(content, train, "float")
-            if score is None:
+            data = self.data(train)
+            if data is None or data.scored is None:
                 return None
-            self._float_scores[key] = score
+            orders = class_orders(data)
+            self._float_scores[key] = evaluate_file(content, data, "evaluating the float file", self._progress, orders)
+            self._order_lines = orders.lines(data.dataset.labels)
         return self._float_scores[key]
-
-    def _scored(self, content: bytes | Path, train: Train, name: str) -> Evaluation | None:
-        data = self.data(train)
-        if data is None or data.scored is None:
-            return None
-        return evaluate_file(content, data, f"evaluating the {name} file", self._progress)
 
     def score(self, file: TFLiteModel | bytes | str | Path, train: Train = Train()) -> Evaluation:  # noqa: B008 - a frozen value
         """Evaluate a TFLite file on the test split.
@@ -338,6 +336,8 @@ class Workbench:
         """Do the line from the loaded model to the report."""
         recipe = run.recipe
         baseline = self._baseline_of(run)
+        if baseline is not None:
+            self._judge(run, baseline)
         trained = self._trained(run, folder)
         model = run.loaded.native if trained is None else trained.model
         with run.phase("export"):
@@ -346,7 +346,8 @@ class Workbench:
             tflite = self._exported(model, recipe.export, run.data, size, recipe.train.seed, about)
         for note in (*tflite.notes, *_promises_kept(trained, tflite)):
             run.warn(note)
-        self._tune(run, tflite.content if baseline is None else baseline)
+        if baseline is None:
+            self._tune(run, tflite.content)
         scores, data = self._scores(run, baseline, tflite), run.data
         made = output.report(
             recipe=recipe,
@@ -407,6 +408,14 @@ class Workbench:
             save(trained.model, folder, "trained")
         return trained
 
+    def _judge(self, run: Run, baseline: bytes) -> None:
+        """Score the float file before any work, so that what cannot be scored as asked for is refused by then."""
+        self._tune(run, baseline)
+        with run.phase("evaluate"):
+            self._float_score(baseline, select_ops=run.recipe.export.select_ops, train=run.recipe.train)
+        for line in self._order_lines:
+            run.warn(line)
+
     def _tune(self, run: Run, content: bytes) -> None:
         """Let tasks look at what the float file makes of the training split, where that is what they score by."""
         from tfcompress.evaluate.tuning import needs_tuning, tuned
@@ -433,7 +442,7 @@ class Workbench:
         with run.phase("evaluate"):
             if baseline is not None:
                 found["float"] = self._float_score(baseline, select_ops=run.recipe.export.select_ops, train=train)
-            found["result"] = self._scored(tflite.content, train, "result")
+            found["result"] = evaluate_file(tflite.content, run.data, "evaluating the result file", self._progress)
         return {name: score for name, score in found.items() if score is not None}
 
 
@@ -483,18 +492,3 @@ def _promises_kept(trained: Trained | None, tflite: TFLiteModel) -> list[str]:
     from tfcompress.tflite.flatbuffer import read_model_file
 
     return promise_check.check_file(trained.promises, weights.facts(read_model_file(tflite.content).subgraphs))
-
-
-def evaluate_file(content: bytes | Path, data: BoundData, title: str, progress: Progress = SILENT) -> Evaluation:
-    """Evaluate a TFLite file on the test split.
-
-    Raises:
-        ContractError: the interpreter refuses the file, or dies of it.
-        DataError: there is no test split.
-    """
-    from tfcompress.evaluate.scoring import evaluate
-    from tfcompress.tflite.interpret import InterpreterProcess
-
-    split = data.need_test()
-    with InterpreterProcess(content) as interpreter, progress.task(title, split.size) as task:
-        return evaluate(interpreter.run, split, data.tasks, **data.figures, progress_task=task)

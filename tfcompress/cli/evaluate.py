@@ -83,6 +83,7 @@ def score_file(
 
 def _score(bound: BoundData, split: str, predict: Any, progress: Progress) -> Score:
     from tfcompress.evaluate.scoring import evaluate as measure
+    from tfcompress.file_scores import class_orders
 
     if split not in bound.splits:
         msg = f"--split must be one of {', '.join(bound.splits)} (what the data holds), got {split!r}"
@@ -91,7 +92,11 @@ def _score(bound: BoundData, split: str, predict: Any, progress: Progress) -> Sc
         progress.note(warning)
     samples = bound.splits[split]
     with progress.task("evaluating", samples.size) as task:
-        return measure(predict, samples, bound.tasks, **bound.figures, progress_task=task).score
+        orders = class_orders(bound)
+        score = measure(predict, samples, bound.tasks, **bound.figures, orders=orders, progress_task=task).score
+    for line in orders.lines(bound.dataset.labels):
+        progress.note(line)
+    return score
 
 
 def _lines(score: Score) -> list[tuple[str, str]]:
@@ -109,6 +114,9 @@ def _lines(score: Score) -> list[tuple[str, str]]:
     if score.per_class:
         worst = sorted(score.per_class.items(), key=lambda item: item[1])[:_WORST]
         lines.append(("worst classes", ", ".join(f"{name} ({wording.percent(value, 1)})" for name, value in worst)))
+    if score.confusion:
+        pairs = (f"{one} for {other} ({count:,})" for one, other, count in score.confusion[:_WORST])
+        lines.append(("most often taken", ", ".join(pairs)))
     constant = at_chance(score)
     if constant:
         lines.append(("!", f"no better than {constant}: check the labels, their order and the preprocessing"))

@@ -17,6 +17,7 @@ from tfcompress.tasks.metric import Metric
 from tfcompress.tasks.task import Evaluation, Scorer, Task
 
 if TYPE_CHECKING:
+    from tfcompress.evaluate.class_order import ClassOrders
     from tfcompress.models.samples import Samples
     from tfcompress.progress import ProgressTask
 
@@ -68,6 +69,7 @@ def evaluate(
     *,
     metrics: Mapping[str, Sequence[Metric]] = NO_METRICS,
     main_metric: str | None = None,
+    orders: ClassOrders | None = None,
     progress_task: ProgressTask | None = None,
     batch_size: int = 256,
     limit: int | None = None,
@@ -80,6 +82,7 @@ def evaluate(
         tasks: of each output to be scored, the main one first (:attr:`tfcompress.data.bound.BoundData.tasks`).
         metrics: figures besides the tasks' own, by output (:attr:`tfcompress.data.bound.BoundData.metrics`).
         main_metric: the figure of the main output that is compared; None: its task's.
+        orders: look on as well; None: nobody does.
         progress_task: notified of how many samples are done.
         batch_size: samples a call.
         limit: only the first so many samples.
@@ -103,6 +106,8 @@ def evaluate(
             if name not in scorers:
                 scorers[name] = _scorer(name, tasks, metrics, main_metric)
             scorers[name].add(_checked(outputs, name, size), labels, x)
+            if orders is not None:
+                orders.add(name if name in tasks else next(iter(tasks)), outputs[name], labels)
         bar.advance(len(next(iter(x.values()))))
     if not scorers:
         msg = f"data: the {split.name} split holds zero samples; give more data"
@@ -113,7 +118,7 @@ def evaluate(
     if not several:
         return first
     scores = {name: evaluation.score for name, evaluation in found.items()}
-    return dataclasses.replace(first, score=dataclasses.replace(first.score, outputs=scores))
+    return dataclasses.replace(first, score=dataclasses.replace(first.score, outputs=scores), outputs=found)
 
 
 def _scorer(
