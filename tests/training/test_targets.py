@@ -11,7 +11,7 @@ import tfcompress as tfc
 from tfcompress.models.signature import call, signature_of
 from tfcompress.tasks.task_table import TASKS
 from tfcompress.training.objectives import kind_of_output
-from tfcompress.training.targets import Targets, training_samples, taught_outputs
+from tfcompress.training.targets import Targets, taught_outputs, training_samples
 
 X = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
 
