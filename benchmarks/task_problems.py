@@ -32,8 +32,9 @@ class Problem:
         data: ``x_train``, ``y_train``, ``x_test``, ``y_test``; labels may be missing where the task needs none.
         epochs: passes of the float training.
         rate: Adam's learning rate in it.
-        flags: what ``tfcompress export`` is told besides model and data.
         about: the data in a few words.
+        flags: what ``tfcompress export`` is told besides model and data.
+        training: what it is told besides where it trains.
     """
 
     model: Any
@@ -43,6 +44,7 @@ class Problem:
     rate: float
     about: str
     flags: tuple[str, ...] = ()
+    training: tuple[str, ...] = ()
 
 
 def _scenes(pictures: np.ndarray, labels: np.ndarray, count: int, most: int, seed: int) -> tuple[Any, ...]:
@@ -170,7 +172,8 @@ def segmentation(folder: Path) -> Problem:
     for split, (scenes, _, maps) in _composed(folder, (3_000, 600), 2).items():
         data |= {f"x_{split}": scenes, f"y_{split}": maps}
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=VOID)
-    return Problem(_unet(5, SIDE), loss, data, 4, 3e-3, "scenes of one or two garments, five classes, void edges")
+    about = "scenes of one or two garments, five classes, void edges"
+    return Problem(_unet(5, SIDE), loss, data, 4, 3e-3, about, training=("--limit", "1000"))
 
 
 PROBLEMS: dict[str, Callable[[Path], Problem]] = {

@@ -2,7 +2,7 @@
 
     python -m benchmarks.tasks segmentation multi-label --data FOLDER --output FOLDER [--update docs/benchmarks.md]
 
-``--data`` holds what :data:`benchmarks.task_problems.PROBLEMS` ask for. Under ``--output`` each task gets a folder with
+``--data`` holds what :data:`PROBLEMS` ask for. Under ``--output`` each task gets a folder with
 the model, its data and the files that were exported; a net that is there is not trained again.
 """
 
@@ -20,9 +20,10 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import self_labelled_problems, task_problems
 from benchmarks.native_qat import table
 from benchmarks.native_qat import update as put_between
-from benchmarks.task_problems import PROBLEMS, Problem
+from benchmarks.task_problems import Problem
 
 WAYS: dict[str, tuple[str, ...]] = {
     "float": (),
@@ -33,6 +34,9 @@ WAYS: dict[str, tuple[str, ...]] = {
 """What ``tfcompress export`` is told for each column."""
 
 BATCH = 64
+
+PROBLEMS = {**task_problems.PROBLEMS, **self_labelled_problems.PROBLEMS}
+"""By task."""
 
 
 def trained(problem: Problem, folder: Path) -> None:
@@ -47,10 +51,11 @@ def trained(problem: Problem, folder: Path) -> None:
     problem.model.save(folder / "model.keras")
 
 
-def exported(folder: Path, way: str, flags: Sequence[str]) -> tuple[list[str], dict[str, Any], float]:
+def exported(folder: Path, way: str, problem: Problem) -> tuple[list[str], dict[str, Any], float]:
     """Export by the command line; return the command as one types it, the report, and the seconds it took."""
     name = way.replace(" ", "-")
-    typed = ["tfcompress", "export", "model.keras", "--data", "data.npz", *flags, *WAYS[way]]
+    training = problem.training if "--epochs" in WAYS[way] else ()
+    typed = ["tfcompress", "export", "model.keras", "--data", "data.npz", *problem.flags, *WAYS[way], *training]
     command = [sys.executable, "-m", *typed, "--output", name, "--force"]
     begin = time.perf_counter()
     done = subprocess.run(command, cwd=folder, check=False, capture_output=True, text=True)
@@ -103,7 +108,7 @@ def _measured(task: str, source: Path, folder: Path) -> str:
         trained(problem, folder)
     rows = []
     for way in WAYS:
-        typed, report, seconds = exported(folder, way, problem.flags)
+        typed, report, seconds = exported(folder, way, problem)
         rows.append(row(task, way, typed, report))
         print(" | ".join(rows[-1]), f"{seconds:.0f} s", file=sys.stderr)
     head = ("task", "file", "main figure", "size", "agreement with Keras", "command")
