@@ -1,8 +1,8 @@
 """Which layer of a Keras model gives which tensor of a TFLite file.
 
 Names tell where the file has them; slimmed files have none inside but those of the outputs. Then values tell: a tensor
-is what the layer gives with which it correlates most, whatever its scale. Where a fault has spoilt the values, the place
-decides: kernels of the same sizes in the same order, or what is between neighbours that were told apart.
+is what the layer gives with which it correlates most, whatever its scale. Where a fault has spoilt the values, the
+place decides: kernels of the same sizes in the same order, or what is between neighbours that were told apart.
 """
 
 from __future__ import annotations
