@@ -98,7 +98,7 @@ AFTER_ROUNDING = "means"
 ROUNDINGS: dict[str, Choice] = {
     "nearest": Choice(
         about="Each weight to the nearest step.",
-        implementation="tfcompress.quantization.gptq:nearest",
+        implementation="tfcompress.quantization.gptq:to_the_nearest",
     ),
     "gptq": Choice(
         about="Towards the float model's outputs: weights make up for each other; steps of least squared error.",
@@ -130,7 +130,7 @@ AUTO = "auto"
 CALIBRATIONS: dict[str, Choice] = {
     AUTO: Choice(
         about="Tries minmax, and with it what is cheap and may be better; keeps what agrees best with float.",
-        implementation="tfcompress.tflite.best:best_of",
+        implementation="tfcompress.tflite.best:best_int8_of",
     ),
     **CALIBRATORS,
 }

@@ -25,7 +25,7 @@ _ROWS = 16384  # places that a layer's inputs are looked at, at most
 _WIDEST = 4096  # inputs of a sum, at most: the Hessian has as many rows
 
 
-def nearest(model: Any, conditions: Conditions) -> Any:
+def to_the_nearest(model: Any, conditions: Conditions) -> Any:
     """Return the model itself: each weight goes to the nearest step of the grid that its largest one spans.
 
     Args:
@@ -60,7 +60,7 @@ def towards_the_output(model: Any, conditions: Conditions) -> Any:
         rounding = seen.wrapper.transforms.get("kernel")
         if target is None or not rounding or type(layer).__name__ not in _COLUMNS:
             return seen.sums
-        kernel = rounded(layer, seen.given, rounding[-1].largest)
+        kernel = kernel_on_grid(layer, seen.given, rounding[-1].largest)
         if kernel is None:
             return seen.sums
         layer.kernel.assign(kernel)
@@ -71,7 +71,7 @@ def towards_the_output(model: Any, conditions: Conditions) -> Any:
     return new
 
 
-def rounded(layer: Any, given: Flow, largest: float) -> np.ndarray | None:
+def kernel_on_grid(layer: Any, given: Flow, largest: float) -> np.ndarray | None:
     """Return the kernel of a layer on its grid, of the same shape; None: its sums are too wide.
 
     Args:
@@ -103,12 +103,13 @@ def _one_kernel(weights: np.ndarray, exact: np.ndarray, inputs: np.ndarray, larg
     """
     hessian = inputs.T @ inputs
     hessian[np.diag_indices_from(hessian)] += DAMPING * max(float(np.mean(np.diag(hessian))), 1e-12)
-    best = weights + np.linalg.solve(hessian, inputs.T @ ((exact - inputs) @ weights))
+    kept = weights != 0  # what was pruned stays zero
+    best = weights + kept * np.linalg.solve(hessian, inputs.T @ ((exact - inputs) @ weights))
     scale = least_squares_scale(best, largest)
     upper = np.linalg.cholesky(np.linalg.inv(hessian)).T  # upper.T @ upper is the inverse
     steps, left = np.empty_like(best), best.copy()
     for row in range(len(left)):
-        steps[row] = np.clip(np.round(left[row] / scale), -largest, largest)
+        steps[row] = kept[row] * np.clip(np.round(left[row] / scale), -largest, largest)
         error = (left[row] - steps[row] * scale) / upper[row, row]
         left[row + 1 :] -= np.outer(upper[row, row + 1 :], error)
     _reach_the_end_(steps, best, largest)
