@@ -246,7 +246,7 @@ def _is_clustered(step: Step) -> bool:
     """Say whether a kernel holds few different values: factors would make many of them."""
     values = np.asarray(step.op.kernel)
     values = values[values != 0]
-    return values.size >= 64 and np.unique(values).size * _CLUSTERED < values.size
+    return bool(values.size >= 64 and np.unique(values).size * _CLUSTERED < values.size)
 
 
 def _is_depthwise(step: Step) -> bool:

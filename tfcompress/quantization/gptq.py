@@ -7,6 +7,7 @@ model on float inputs, while the layer is fed with rounded ones: so what the lay
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ DAMPING = 0.01
 SHRINKING = np.linspace(1.0, 0.4, 25)
 """Parts of the largest weight that are tried as the end of the grid."""
 _ROWS = 16384  # places that a layer's inputs are looked at, at most
+_SPARE = 4
 _WIDEST = 4096  # inputs of a sum, at most: the Hessian has as many rows
 
 
@@ -153,6 +155,8 @@ def _rows(values: Any) -> np.ndarray:
 def _patches(layer: Any, tensor: Any) -> Any:
     """Return what each place of a convolution sees, shape (places, height, width, channels)."""
     height, width = layer.kernel_size
+    places = math.prod(-(-int(size) // stride) for size, stride in zip(tensor.shape[1:3], layer.strides, strict=True))
+    tensor = tensor[: max(1, -(-_SPARE * _ROWS // places))]  # as many samples as give enough places to choose from
     found = tf.image.extract_patches(
         tensor,
         [1, height, width, 1],
