@@ -22,7 +22,7 @@ DAMPING = 0.01
 """Of the mean of the Hessian's diagonal, added to it (the paper's section 3.3)."""
 SHRINKING = np.linspace(1.0, 0.4, 25)
 """Parts of the largest weight that are tried as the end of the grid."""
-_ROWS = 16384  # places that a layer's inputs are looked at, at most
+_ROWS = 8192  # places that a layer's inputs are looked at, at most
 _SPARE = 4
 _WIDEST = 4096  # inputs of a sum, at most: the Hessian has as many rows
 
@@ -103,12 +103,16 @@ def _one_kernel(weights: np.ndarray, exact: np.ndarray, inputs: np.ndarray, larg
     The least squares of ``inputs @ q - exact @ w`` over *q* are those of ``inputs @ (q - best)``, where *best* is *w*
     moved by what solves ``inputs @ d = (exact - inputs) @ w``.
     """
-    hessian = inputs.T @ inputs
-    hessian[np.diag_indices_from(hessian)] += DAMPING * max(float(np.mean(np.diag(hessian))), 1e-12)
+    # TensorFlow's own matrices: those of numpy wait in a busy loop where other processes have the cores.
+    hessian = tf.matmul(inputs, inputs, transpose_a=True)
+    lost = tf.matmul(tf.matmul(inputs, exact, transpose_a=True) - hessian, weights)
+    hessian += (
+        DAMPING * tf.maximum(tf.linalg.trace(hessian) / len(weights), 1e-12) * tf.eye(len(weights), dtype="float64")
+    )
     kept = weights != 0  # what was pruned stays zero
-    best = weights + kept * np.linalg.solve(hessian, inputs.T @ ((exact - inputs) @ weights))
+    best = weights + kept * np.asarray(tf.linalg.solve(hessian, lost))
     scale = least_squares_scale(best, largest)
-    upper = np.linalg.cholesky(np.linalg.inv(hessian)).T  # upper.T @ upper is the inverse
+    upper = np.asarray(tf.linalg.cholesky(tf.linalg.inv(hessian))).T  # upper.T @ upper is the inverse
     steps, left = np.empty_like(best), best.copy()
     for row in range(len(left)):
         steps[row] = kept[row] * np.clip(np.round(left[row] / scale), -largest, largest)
