@@ -1,7 +1,7 @@
 """The int8 file without training: plain, the best of several ways, without data, and with weights of 4 bits.
 
     python -m benchmarks.best_int8 demo resnet8.h5:cifar10.npz:1:0,255 net.keras:cifar10.npz:1/255:0,1 \
-        [--images 10000] [--update docs/benchmarks.md]
+        [--ways plain auto …] [--images 10000] [--update docs/benchmarks.md]
 
 A network is ``demo``, or MODEL:DATA.npz:SCALE:LOW,HIGH (what the images are multiplied by, and the range that they have
 then). Each is also measured with the channels between its layers scaled by random powers of two and scaled back: the
@@ -92,13 +92,14 @@ def main(given: Sequence[str] | None = None) -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("networks", nargs="+", help="demo, or MODEL:DATA.npz:SCALE:LOW,HIGH")
+    parser.add_argument("--ways", nargs="+", choices=list(WAYS), default=list(WAYS), help="which files to make")
     parser.add_argument("--images", type=int, default=10_000, help="test images, at most")
     parser.add_argument("--update", type=Path, metavar="FILE", help="put the table between the markers of this file")
     options = parser.parse_args(given)
     rows = []
     with ConverterProcess() as converter:
         for text in options.networks:
-            for line in lines(opened(text, options.images), converter):
+            for line in lines(opened(text, options.images), options.ways, converter):
                 rows.append(line)
                 print(" | ".join(line), flush=True)
     text = table(HEAD, rows)
@@ -126,12 +127,15 @@ def opened(text: str, images: int) -> Network:
     return Network(Path(path).stem, plain, prepared(arrays["x_train"][chosen]), prepared(test), labels, (low, high))
 
 
-def lines(network: Network, converter: ConverterProcess) -> Iterator[tuple[str, ...]]:
-    """Give the rows of a network, and of the same with other weights."""
-    for each in (network, network.rescaled()):
+def lines(network: Network, ways: Sequence[str], converter: ConverterProcess) -> Iterator[tuple[str, ...]]:
+    """Give the rows of a network, and of the same with other weights where it has channels that can be scaled."""
+    other = network.rescaled()
+    pairs = zip(network.model.get_weights(), other.model.get_weights(), strict=True)
+    same = all(np.array_equal(a, b) for a, b in pairs)
+    for each in (network,) if same else (network, other):
         reference = top1(call(each.model, {signature_of(each.model).inputs[0].name: each.test}))
         yield (each.name, "float", percent(float(np.mean(reference == each.labels)), 2), "", "", "", "")
-        for name in WAYS:
+        for name in ways:
             yield measured(each, name, reference, converter)
 
 

@@ -48,7 +48,9 @@ def printed(words: list[str], capfd: pytest.CaptureFixture[str]) -> str:
 def test_the_help_has_them(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     text = printed(["export", "--help"], capfd)
     assert "Behead: take the last layers away: --behead N" in text
-    assert re.search(r"--calibration \[minmax\|percentile\|mse\|wide\] .* wide: twice as wide as it has to be\.", text)
+    assert re.search(
+        r"--calibration \[minmax\|percentile\|mse\|wide\|auto\] .* wide: twice as wide as it has to be\.", text
+    )
     assert re.search(r"--packing \[slim\|mute\] .* mute: takes away what the file says of itself\.", text)
 
 

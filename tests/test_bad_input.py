@@ -165,7 +165,7 @@ def test_a_truncated_npz(model: Path, here: Path, capfd: pytest.CaptureFixture[s
     said_once(["export", "--qat", str(model), "--data", "cut.npz"], 4, "cut.npz", capfd)
 
 
-@pytest.mark.parametrize("flags", [["--qat"], ["--quantize", "int8"], ["--prune", "0.5"], ["--cluster", "4"]])
+@pytest.mark.parametrize("flags", [["--qat"], ["--quantize", "int16x8"], ["--prune", "0.5"], ["--cluster", "4"]])
 def test_what_needs_data_says_so_in_one_line(
     flags: list[str], model: Path, here: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -44,7 +44,7 @@ def test_a_file_that_a_runtime_cannot_open_is_not_asked_to_run_there(monkeypatch
         (lambda: Export(packings=(), keep_names=True), "export.keep_names must be false without packings, got True"),
         (
             lambda: Export(quantize="int8", calibration="min-max"),
-            r"export.calibration must be one of auto, minmax, percentile, mse, got 'min-max' \(did you mean 'minmax'",
+            r"export.calibration must be one of minmax, percentile, mse, auto, got 'min-max' \(did you mean 'minmax'",
         ),
         (lambda: Export(calibration="mse"), "export.calibration must be 'minmax' with quantize 'none', got 'mse'"),
         (

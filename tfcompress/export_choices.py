@@ -6,6 +6,8 @@ They say what there is, and where its implementation lies; the names are checked
 from __future__ import annotations
 
 import importlib
+from collections import ChainMap
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,7 +100,7 @@ AFTER_ROUNDING = "means"
 ROUNDINGS: dict[str, Choice] = {
     "nearest": Choice(
         about="Each weight to the nearest step.",
-        implementation="tfcompress.quantization.gptq:nearest",
+        implementation="tfcompress.quantization.gptq:to_the_nearest",
     ),
     "gptq": Choice(
         about="Towards the float model's outputs: weights make up for each other; steps of least squared error.",
@@ -127,14 +129,13 @@ CALIBRATORS: dict[str, Choice] = {
 AUTO = "auto"
 """The choice of a calibration that is left to measurements."""
 
-CALIBRATIONS: dict[str, Choice] = {
-    AUTO: Choice(
-        about="Tries minmax, and with it what is cheap and may be better; keeps what agrees best with float.",
-        implementation="tfcompress.tflite.best:best_of",
-    ),
-    **CALIBRATORS,
-}
-"""What can be asked for: the choice among ways to calibrate, and each calibrator."""
+_CHOSEN = Choice(
+    about="Tries minmax, and with it what is cheap and may be better; keeps what agrees best with float.",
+    implementation="tfcompress.tflite.best:best_int8_of",
+)
+
+CALIBRATIONS: Mapping[str, Choice] = ChainMap({AUTO: _CHOSEN}, CALIBRATORS)
+"""What can be asked for: each calibrator, and the choice among them; it sees what is added to the table."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -103,7 +103,9 @@ def report(
         data=None if data is None else data.describe(),
         training=None if trained is None else _training(trained, recipe),
         baseline=before,
-        comparison=reports.comparison_of(source, before, after, main=_difference(data, scores)),
+        comparison=reports.comparison_of(
+            source, before, after, main=_difference(data, scores), outputs=_differences(data, scores)
+        ),
         wall_seconds=dict(wall_seconds),
         warnings=tuple(notes),
     )
@@ -240,6 +242,15 @@ def _difference(data: BoundData | None, scores: Mapping[str, Evaluation]) -> Dif
     if data is None or not {"float", "result"} <= set(scores):
         return None
     return next(iter(data.tasks.values())).compare(scores["float"], scores["result"])
+
+
+def _differences(data: BoundData | None, scores: Mapping[str, Evaluation]) -> dict[str, Difference]:
+    """Test each output of several; see :func:`_difference`."""
+    if data is None or not {"float", "result"} <= set(scores):
+        return {}
+    before, after = scores["float"].outputs, scores["result"].outputs
+    found = {name: task.compare(before[name], after[name]) for name, task in data.tasks.items() if name in before}
+    return {name: difference for name, difference in found.items() if difference is not None}
 
 
 def write_output(

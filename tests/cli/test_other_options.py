@@ -13,7 +13,7 @@ import pytest
 from tests.cli.asked import Calls, asked_by, assert_does_something, options_of
 from tfcompress import demo
 from tfcompress.cli.options import DATA_FLAGS
-from tfcompress.errors import OutputError
+from tfcompress.errors import OutputError, UsageError
 from tfcompress.tasks.score import Figure, Score
 
 
@@ -98,6 +98,58 @@ def test_every_option_of_sensitivity(
             return str(error)
 
     assert_does_something(option, [name, "model.h5", "--data", "data.npz"], run)
+
+
+@everything_of("debug")
+def test_every_option_of_debug(
+    name: str, option: click.Option, calls: Calls, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from tfcompress.reports.debug_facts import DebugFacts
+
+    found = DebugFacts("model.tflite", "model.h5", "data.npz", 1, "litert", None, None, (), (), ())
+    calls.replace("tfcompress.cli.debug.debugging", found)
+    calls.replace("tfcompress.files.write_atomic")
+    if option.name == "force":
+        Path("model-debug.html").touch()
+
+    def run(words: list[str]) -> Any:
+        words = ["elsewhere.html" if word == "elsewhere" else word for word in words]  # it is a page
+        try:
+            return asked_by(words, calls, capfd)
+        except OutputError as error:  # without --force
+            return str(error)
+
+    words = [name, "model.tflite", "--data", "data.npz"]
+    given = words if option.name == "model" else [*words, "--model", "model.h5"]
+    if option.name == "model":
+        with pytest.raises(click.MissingParameter):
+            run(given)
+        return
+    assert_does_something(option, given, run)
+
+
+@everything_of("doctor")
+def test_every_option_of_doctor(
+    name: str, option: click.Option, calls: Calls, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from tfcompress.reports.checkup_facts import CheckupFacts
+
+    calls.replace("tfcompress.cli.doctor.checkup", CheckupFacts("model.h5", "keras2", "", (), (), ()))
+    words = [name, "model.h5", "--data", "data.npz"]
+    if option.name in ("force", "rewrite", "output"):
+        Path("lean.keras").touch()
+        words += {"force": ["--rewrite", "-o", "lean.keras"], "rewrite": ["-o", "new.keras"], "output": ["--rewrite"]}[
+            option.name
+        ]
+
+    def run(typed: list[str]) -> Any:
+        typed = ["elsewhere.keras" if word == "elsewhere" else word for word in typed]
+        try:
+            return asked_by(typed, calls, capfd)
+        except (OutputError, UsageError) as error:  # without --force, or half of what belongs together
+            return str(error)
+
+    assert_does_something(option, words, run)
 
 
 @everything_of("demo")

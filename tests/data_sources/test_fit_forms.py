@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import keras
 import numpy as np
-import pandas as pd
 import pytest
-import tensorflow as tf
 
 from tests.data_sources.test_objects import batches, py_dataset
 from tfcompress.data.dataset import BoundData
@@ -24,14 +21,6 @@ SIZE = (0.5 + np.arange(N, dtype=np.float32))[:, None]
 W = 1.0 + np.arange(N, dtype=np.float32)
 
 
-class Watched(keras.Model):  # type: ignore[misc]  # Keras ships no types
-    """Keeps what ``fit`` hands it, one batch after the other."""
-
-    def train_step(self, data: Any) -> dict[str, Any]:
-        self.seen.append(tf.nest.map_structure(_copied, keras.utils.unpack_x_y_sample_weight(data)))
-        return {"loss": 0.0}
-
-
 def _copied(part: Any) -> Any:
     return None if part is None else np.array(part)
 
@@ -40,7 +29,22 @@ def _joined(*parts: Any) -> Any:
     return None if parts[0] is None else np.concatenate(parts)
 
 
+def mapped(function: Callable[..., Any], *parts: Any) -> Any:
+    """Return what TensorFlow makes of nested arrays by a function of those at one place."""
+    import tensorflow as tf
+
+    return tf.nest.map_structure(function, *parts)
+
+
 def model(inputs: int, outputs: int) -> Any:
+    """Return a model that keeps what ``fit`` hands it, one batch after the other."""
+    import keras
+
+    class Watched(keras.Model):  # type: ignore[misc]  # Keras ships no types
+        def train_step(self, data: Any) -> dict[str, Any]:
+            self.seen.append(mapped(_copied, keras.utils.unpack_x_y_sample_weight(data)))
+            return {"loss": 0.0}
+
     entries = [keras.Input((2,), name="a"), keras.Input((1,), name="b")][:inputs]
     joined = keras.layers.Concatenate()(entries) if inputs > 1 else entries[0]
     ends = [keras.layers.Dense(3, activation="softmax", name="kind"), keras.layers.Dense(1, name="size")][:outputs]
@@ -56,20 +60,21 @@ def by_keras(watched: Any, value: Any) -> tuple[Any, Any, Any]:
     watched.seen = []
     parts = dict(zip(("x", "y", "sample_weight"), value, strict=False)) if isinstance(value, tuple) else {"x": value}
     watched.fit(**parts, batch_size=5, shuffle=False, verbose=0, epochs=1)
-    return tf.nest.map_structure(_joined, *watched.seen)  # type: ignore[no-any-return]
+    return mapped(_joined, *watched.seen)
 
 
 def by_us(value: Any, watched: Any) -> tuple[Any, Any, Any]:
     data: BoundData = load_data(value).bind(signature_of(watched), holdout=None)
     parts = list(data.splits["test"].weighted(5))
-    return tf.nest.map_structure(_joined, *parts)  # type: ignore[no-any-return]
+    return mapped(_joined, *parts)
 
 
 def flat(part: Any, names: list[str]) -> list[np.ndarray]:
     """Return the arrays of a part in the order of *names*, each of two axes."""
     if part is None:
         return []
-    listed = [part[name] for name in names if name in part] if isinstance(part, dict) else tf.nest.flatten(part)
+    listed = [part[name] for name in names if name in part] if isinstance(part, dict) else part
+    listed = list(listed) if isinstance(listed, list | tuple) else [listed]
     return [np.asarray(each).reshape(len(each), -1).astype(np.float32) for each in listed]
 
 
@@ -92,15 +97,24 @@ WEIGHTS: dict[str, Callable[[Any], Any]] = {
     "weights": lambda y: W,
     "weights for each": lambda y: dict.fromkeys(y, W) if isinstance(y, dict) else type(y)([W, 2 * W]),
 }
+
+
+def tf_home() -> Any:
+    """Return TensorFlow, once it is needed."""
+    import tensorflow as tf
+
+    return tf
+
+
 FORMS: dict[str, Callable[..., Any]] = {
     "arrays": lambda *parts: parts,
-    "tensors": lambda *parts: tf.nest.map_structure(tf.constant, parts),
-    "tf.data of samples in batches": lambda *parts: tf.data.Dataset.from_tensor_slices(parts).batch(5),
+    "tensors": lambda *parts: mapped(tf_home().constant, parts),
+    "tf.data of samples in batches": lambda *parts: tf_home().data.Dataset.from_tensor_slices(parts).batch(5),
     "tf.data cut from one that repeats": lambda *parts: (
-        tf.data.Dataset.from_tensor_slices(parts).repeat().take(N).batch(5)
+        tf_home().data.Dataset.from_tensor_slices(parts).repeat().take(N).batch(5)
     ),
     "tf.data of unknown length": lambda *parts: (
-        tf.data.Dataset.from_tensor_slices(parts).batch(4).filter(lambda *_: True)
+        tf_home().data.Dataset.from_tensor_slices(parts).batch(4).filter(lambda *_: True)
     ),
     "a PyDataset": lambda *parts: py_dataset(batches(*parts), "keras"),
     "a generator": lambda *parts: (batch for batch in batches(*parts)),
@@ -124,6 +138,7 @@ def models() -> dict[tuple[int, int], Any]:
     return {(inputs, outputs): model(inputs, outputs) for inputs in (1, 2) for outputs in (1, 2)}
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Your input ran out of data")  # of unknown length: what ends is said to Keras so
 @pytest.mark.parametrize(("x", "y", "weights"), PARTS)
 @pytest.mark.parametrize("form", FORMS)
@@ -149,6 +164,8 @@ def test_we_read_what_keras_reads(models: dict[tuple[int, int], Any], form: str,
 
 
 def test_a_data_frame_is_an_array(models: dict[tuple[int, int], Any]) -> None:
+    import pandas as pd
+
     value = pd.DataFrame({"p": A[:, 0], "q": A[:, 1]}), pd.Series(KIND)
     x, y, _ = by_us(value, models[1, 1])
     assert np.array_equal(x["a"], A)

@@ -166,3 +166,8 @@ def test_where_training_labels_are_soft_all_are_compared_as_shares_and_else_as_n
     np.testing.assert_array_equal(soft.targets({}, np.array([2, 0], np.int32)), [[0, 0, 1], [1, 0, 0]])
     np.testing.assert_array_equal(soft.targets({}, np.float32(SOFT)), np.float32(SOFT))
     np.testing.assert_array_equal(CLASSIFICATION.targets({}, np.float32(SOFT)), [0, 2])
+
+
+def test_a_score_tells_which_classes_are_taken_for_each_other_most_often_first() -> None:
+    labels, predicted = np.array([0, 0, 0, 1, 1, 2, 2]), np.array([1, 1, 0, 1, 0, 0, 2])
+    assert scored(np.eye(3)[predicted], labels).confusion == ((0, 1, 2), (1, 0, 1), (2, 0, 1))

@@ -17,7 +17,7 @@ from tfcompress.progress import SILENT
 from tfcompress.recipe import Export
 from tfcompress.tflite.agreement import OutputAgreement
 from tfcompress.tflite.attempt import Attempt, Request
-from tfcompress.tflite.best import best_of
+from tfcompress.tflite.best import best_int8_of
 from tfcompress.tflite.export import export
 from tfcompress.tflite.routes import Made
 from tfcompress.tflite.verify import Verification
@@ -79,7 +79,7 @@ def contest(monkeypatch: pytest.MonkeyPatch) -> Any:
             progress=progress,  # type: ignore[arg-type]
             seed=0,
         )
-        found = best_of("the model", request)
+        found = best_int8_of("the model", request)
         run.notes = seen.notes  # type: ignore[attr-defined]
         return found
 

@@ -30,9 +30,9 @@ Look at MODEL (.h5, .keras, a SavedModel with layers) before any work, layer by 
   tfcompress doctor model.h5 --data data.npz --scale 1/255
   tfcompress doctor model.keras --rewrite -o lean.keras
 
-Who would train each layer, whether it has an int8 kernel or would be rewritten, and what would hurt: outliers, channels of
-unlike range, normalizations that fold into nothing, saturated layers, odd widths. With --data the samples are
-checked too. --rewrite takes away what changes no number, each step proven on random samples.
+Who would train each layer, whether it has an int8 kernel or would be rewritten, and what would hurt: outliers,
+channels of unlike range, normalizations that fold into nothing, saturated layers, odd widths. With --data the samples
+are checked too. --rewrite takes away what changes no number, each step proven on random samples.
 """
 
 

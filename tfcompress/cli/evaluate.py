@@ -114,6 +114,9 @@ def score_lines(score: Score) -> list[tuple[str, str]]:
     if score.per_class:
         worst = sorted(score.per_class.items(), key=lambda item: item[1])[:_WORST]
         lines.append(("worst classes", ", ".join(f"{name} ({wording.percent(value, 1)})" for name, value in worst)))
+    if score.confusion:
+        pairs = (f"{one} for {other} ({count:,})" for one, other, count in score.confusion[:_WORST])
+        lines.append(("most often taken", ", ".join(pairs)))
     constant = at_chance(score)
     if constant:
         lines.append(("!", f"no better than {constant}: check the labels, their order and the preprocessing"))

@@ -22,7 +22,8 @@ Compress MODEL (.h5, .keras or a SavedModel folder) and write a .tflite file tha
 \b
   tfcompress export model.keras                                       float32, checked
   tfcompress export model.h5 --quantize dynamic                       int8 weights, no data needed
-  tfcompress export model.h5 --quantize int8 --data data.npz          post-training int8
+  tfcompress export model.h5 --quantize int8 --data data.npz          post-training int8, the best of several ways
+  tfcompress export model.h5 --quantize int8 --input-range 0,1        int8 without data
   tfcompress export --qat model.h5 --data data.npz --epochs 3         int8, fine-tuned for it
   tfcompress export model.h5 --prune 0.5 --qat --data data.npz        and half of the weights zero
   tfcompress export model.keras --channels 0.5 --qat --data data.npz  half of the arithmetic really gone

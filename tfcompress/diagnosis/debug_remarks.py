@@ -16,6 +16,8 @@ LOSS_DB = 10.0
 """Least loss within one op that is told."""
 GOOD_DB = 20.0
 """Ratio of what goes into an op from which on its loss is its own."""
+FINE_DB = 30.0
+"""Ratio that is fine for 8 bits, whatever was lost."""
 LOW_DB = 15.0
 """Ratio below which a loss is a fault: a sixth of the signal is error."""
 _FIXED = frozenset({"SOFTMAX", "LOGISTIC", "TANH", "LOG_SOFTMAX", "L2_NORMALIZATION"})
@@ -115,7 +117,7 @@ def _losses(facts: DebugFacts) -> Iterator[Remark]:
         if row.loss_db is None or row.snr_db is None or row.loss_db < LOSS_DB or _is_told(row):
             continue
         before = row.snr_db + row.loss_db
-        if before < GOOD_DB:
+        if before < GOOD_DB or row.snr_db >= FINE_DB:
             continue
         gravity: Gravity = "fault" if row.snr_db < LOW_DB else "risk"
         what = f"{before:.0f} dB go into this op ({row.op}), {row.snr_db:.0f} dB come out"

@@ -26,6 +26,7 @@ from tfcompress.models.samples import by_input_name
 from tfcompress.models.signature import signature_of
 from tfcompress.progress import SILENT, Progress
 from tfcompress.reports.debug_facts import DebugFacts, SampleRow, TensorRow
+from tfcompress.tflite.agreement import CAP_DB
 from tfcompress.tflite.interpret import InterpreterProcess, Runtime
 from tfcompress.tflite.slices import Slicer
 from tfcompress.tflite.tensors import StoredTensor, Subgraph
@@ -39,6 +40,8 @@ _COMPARED = 8
 """Runs on which kernels are compared."""
 _MOST_BYTES = 128 << 20
 """Of all tensors of the runs that are held at a time."""
+EIGHT_BITS_DB = 50.0
+"""What 8 bits carry of a sine at its largest, 6.02 * 8 + 1.76: less than that is no loss of an op's own."""
 CHILD = "tfcompress.tflite.interpreter_child"
 """Module that serves the interpreter."""
 
@@ -276,7 +279,8 @@ class _Debugging:
         for row in rows:
             place = self._slicer.made.get(row.number)
             before = [] if place is None else [known[n] for n in self._graph.ops[place].inputs if n in known]
-            loss = min(before) - row.snr_db if before and row.snr_db is not None else None
+            most = EIGHT_BITS_DB if row.dtype in ("int8", "uint8") else CAP_DB
+            loss = min(*before, most) - row.snr_db if before and row.snr_db is not None else None
             if row.snr_db is not None:
                 known[row.number] = row.snr_db
             elif before:

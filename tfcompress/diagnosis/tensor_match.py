@@ -1,8 +1,8 @@
 """Which layer of a Keras model gives which tensor of a TFLite file.
 
 Names tell where the file has them; slimmed files have none inside but those of the outputs. Then values tell: a tensor
-is what the layer gives with which it correlates most, whatever its scale. Where a fault has spoilt the values, the place
-decides: kernels of the same sizes in the same order, or what is between neighbours that were told apart.
+is what the layer gives with which it correlates most, whatever its scale. Where a fault has spoilt the values, the
+place decides: kernels of the same sizes in the same order, or what is between neighbours that were told apart.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ _KINDS = {
     "LOGISTIC": ("sigmoid", "Dense", "Conv"),
 }
 """Op -> how the classes begin whose values it mostly gives; of any other op nothing is known."""
+_FUSING = frozenset({"ADD", "SUB", "MUL"})
+"""Of these, the ops that may have a ReLU inside."""
 _MOST = 1 << 16  # values that are compared of each tensor
 
 
@@ -106,9 +108,9 @@ def _told(
     if named:
         both = {place: each for place, each in named.items() if place in chained}
         return Match(_best(both or named, tensor, layers), "name")
-    candidates = chained or _of_kind(tensor.op, close, layers) or close
-    if candidates and max(each.correlation for each in candidates.values()) >= SURE:
-        return Match(_best(candidates, tensor, layers), "values")
+    for candidates in (chained,) if chained else (_of_kind(tensor.op, close, layers), close):
+        if candidates and max(each.correlation for each in candidates.values()) >= SURE:
+            return Match(_best(candidates, tensor, layers), "values")
     return Match(max(chained), "place") if chained else None
 
 
@@ -206,9 +208,14 @@ def _by_place(
 
 
 def _of_kind(op: str, close: Mapping[int, _Closeness], layers: Sequence[LayerValue]) -> dict[int, _Closeness]:
-    """Return the layers of the kinds whose values an op mostly gives; none where nothing is known of the op."""
-    kinds = _KINDS.get(op, ())
-    return {place: each for place, each in close.items() if layers[place].kind.startswith(kinds)} if kinds else {}
+    """Return what layers of the kinds give that an op mostly stands for; nothing where nothing is known of the op."""
+    kinds = _KINDS.get(op)
+    if kinds is None:
+        return {}
+    places = [place for place, layer in enumerate(layers) if layer.kind.startswith(kinds)]
+    if op in _FUSING:
+        places = [place for first in places for place in _chain(first, layers)]
+    return {place: close[place] for place in places if place in close}
 
 
 def _is_output(path: str, name: str) -> bool:

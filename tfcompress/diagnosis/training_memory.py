@@ -24,8 +24,8 @@ from tfcompress.reports.remark import Remark
 
 FAR = 4.0
 """Distance of samples from training that is told: as if every variance were 50 times off."""
-BETTER = 4.0
-"""How many times nearer a changed input must come to be named as the cause."""
+DOUBTFUL, NEAR_AGAIN, BETTER = 0.5, 1.0, 4.0
+"""Distance from which on changes are tried; how near, and how many times nearer, one must come to be named."""
 _FLAT, _WIDE = 0.02, 20.0
 """Reach behind a Rescaling below and above which samples were scaled otherwise than it takes for granted."""
 
@@ -99,7 +99,7 @@ def _normalized(model: Any, inputs: Mapping[str, np.ndarray]) -> Iterator[Remark
     if memory is None or not images:
         return
     here = _distance(memory, inputs)
-    if here < FAR:
+    if here < DOUBTFUL:
         return
     tried = {
         said: _distance(memory, {name: _changed(change, values, name in images) for name, values in inputs.items()})
@@ -108,11 +108,11 @@ def _normalized(model: Any, inputs: Mapping[str, np.ndarray]) -> Iterator[Remark
     best = min(tried, key=lambda said: tried[said])
     what = f"what the samples make of the input of {memory.path} is far from what it saw in training ({here:.1f})"
     where = "inputs " + ", ".join(sorted(inputs)) if len(inputs) > 1 else f"input {next(iter(inputs))}"
-    if tried[best] * BETTER < here:
+    if tried[best] < min(NEAR_AGAIN, here / BETTER):
         yield Remark(
             "fault", where, f"{what}; near ({tried[best]:.1f}) if they are {best}", "preprocess as in training"
         )
-    else:
+    elif here >= FAR:
         yield Remark("risk", where, what, "preprocess as in training, or give samples like those")
 
 

@@ -210,8 +210,9 @@ class _Reader:
             deviations=LOOSE_DEVIATIONS,
         )
         self._sums[id(call.outputs[0])] = off
-        if bias_of(layer) is not None:
-            bias_of(layer).assign_add(off.astype(np.float32))
+        variable = bias_of(layer)
+        if variable is not None:
+            variable.assign_add(off.astype(np.float32))
             self._sums.pop(id(call.outputs[0]))
         activation = getattr(layer, "activation", None)
         return made if activation is None else made.through(lambda x: np.asarray(activation(np.float32(x))))
@@ -253,7 +254,7 @@ def _totals(kind: str, kernel: np.ndarray, channels: int) -> Callable[[np.ndarra
     """Return a function that sums the kernel's places times a number for each input channel, by output channel."""
 
     def depthwise(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
-        return (weights.sum(axis=tuple(range(weights.ndim - 2))) * values[:, np.newaxis]).reshape(-1)
+        return np.asarray(weights.sum(axis=tuple(range(weights.ndim - 2))) * values[:, np.newaxis]).reshape(-1)
 
     def transposed(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
         return np.asarray(weights.sum(axis=tuple(range(weights.ndim - 2))) @ values)

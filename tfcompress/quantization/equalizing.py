@@ -25,7 +25,7 @@ from tfcompress.quantization import rules
 from tfcompress.quantization.baking import CHANNEL_AXES
 from tfcompress.quantization.post_training import Conditions
 from tfcompress.quantization.steps import Step, Steps, Value, read_steps
-from tfcompress.quantization.stepwise import observe
+from tfcompress.quantization.stepwise import run_through
 
 IN_AXES: dict[str, int] = {"Conv1D": 1, "Conv2D": 2, "Dense": 0, "DepthwiseConv1D": 1, "DepthwiseConv2D": 2}
 """Layers that take the factors in -> the axis of their kernel that is their input's channels."""
@@ -90,7 +90,7 @@ def by_activations(model: Any, conditions: Conditions) -> Any:
             tensor = np.abs(np.asarray(tensor, np.float64))
             largest[value] = tensor.reshape(-1, tensor.shape[-1]).max(axis=0)
 
-    observe(steps, conditions.inputs, seen)
+    run_through(steps, conditions.inputs, seen)
     kernels = _magnitudes(found)
     factors: dict[int, np.ndarray] = {}
     for chain in reversed(found):  # what a layer's output channels are divided by changes what its input's weigh
@@ -246,7 +246,7 @@ def _is_clustered(step: Step) -> bool:
     """Say whether a kernel holds few different values: factors would make many of them."""
     values = np.asarray(step.op.kernel)
     values = values[values != 0]
-    return values.size >= 64 and np.unique(values).size * _CLUSTERED < values.size
+    return bool(values.size >= 64 and np.unique(values).size * _CLUSTERED < values.size)
 
 
 def _is_depthwise(step: Step) -> bool:

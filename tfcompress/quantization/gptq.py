@@ -7,6 +7,7 @@ model on float inputs, while the layer is fed with rounded ones: so what the lay
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -21,11 +22,12 @@ DAMPING = 0.01
 """Of the mean of the Hessian's diagonal, added to it (the paper's section 3.3)."""
 SHRINKING = np.linspace(1.0, 0.4, 25)
 """Parts of the largest weight that are tried as the end of the grid."""
-_ROWS = 16384  # places that a layer's inputs are looked at, at most
+_ROWS = 8192  # places that a layer's inputs are looked at, at most
+_SPARE = 4
 _WIDEST = 4096  # inputs of a sum, at most: the Hessian has as many rows
 
 
-def nearest(model: Any, conditions: Conditions) -> Any:
+def to_the_nearest(model: Any, conditions: Conditions) -> Any:
     """Return the model itself: each weight goes to the nearest step of the grid that its largest one spans.
 
     Args:
@@ -60,7 +62,7 @@ def towards_the_output(model: Any, conditions: Conditions) -> Any:
         rounding = seen.wrapper.transforms.get("kernel")
         if target is None or not rounding or type(layer).__name__ not in COLUMNS:
             return seen.sums
-        kernel = rounded(layer, seen.given, rounding[-1].largest)
+        kernel = kernel_on_grid(layer, seen.given, rounding[-1].largest)
         if kernel is None:
             return seen.sums
         layer.kernel.assign(kernel)
@@ -71,7 +73,7 @@ def towards_the_output(model: Any, conditions: Conditions) -> Any:
     return new
 
 
-def rounded(layer: Any, given: Flow, largest: float) -> np.ndarray | None:
+def kernel_on_grid(layer: Any, given: Flow, largest: float) -> np.ndarray | None:
     """Return the kernel of a layer on its grid, of the same shape; None: its sums are too wide.
 
     Args:
@@ -101,14 +103,19 @@ def _one_kernel(weights: np.ndarray, exact: np.ndarray, inputs: np.ndarray, larg
     The least squares of ``inputs @ q - exact @ w`` over *q* are those of ``inputs @ (q - best)``, where *best* is *w*
     moved by what solves ``inputs @ d = (exact - inputs) @ w``.
     """
-    hessian = inputs.T @ inputs
-    hessian[np.diag_indices_from(hessian)] += DAMPING * max(float(np.mean(np.diag(hessian))), 1e-12)
-    best = weights + np.linalg.solve(hessian, inputs.T @ ((exact - inputs) @ weights))
+    # TensorFlow's own matrices: those of numpy wait in a busy loop where other processes have the cores.
+    hessian = tf.matmul(inputs, inputs, transpose_a=True)
+    lost = tf.matmul(tf.matmul(inputs, exact, transpose_a=True) - hessian, weights)
+    hessian += (
+        DAMPING * tf.maximum(tf.linalg.trace(hessian) / len(weights), 1e-12) * tf.eye(len(weights), dtype="float64")
+    )
+    kept = weights != 0  # what was pruned stays zero
+    best = weights + kept * np.asarray(tf.linalg.solve(hessian, lost))
     scale = least_squares_scale(best, largest)
-    upper = np.linalg.cholesky(np.linalg.inv(hessian)).T  # upper.T @ upper is the inverse
+    upper = np.asarray(tf.linalg.cholesky(tf.linalg.inv(hessian))).T  # upper.T @ upper is the inverse
     steps, left = np.empty_like(best), best.copy()
     for row in range(len(left)):
-        steps[row] = np.clip(np.round(left[row] / scale), -largest, largest)
+        steps[row] = kept[row] * np.clip(np.round(left[row] / scale), -largest, largest)
         error = (left[row] - steps[row] * scale) / upper[row, row]
         left[row + 1 :] -= np.outer(upper[row, row + 1 :], error)
     _reach_the_end_(steps, best, largest)
@@ -152,6 +159,8 @@ def _rows(values: Any) -> np.ndarray:
 def _patches(layer: Any, tensor: Any) -> Any:
     """Return what each place of a convolution sees, shape (places, height, width, channels)."""
     height, width = layer.kernel_size
+    places = math.prod(-(-int(size) // stride) for size, stride in zip(tensor.shape[1:3], layer.strides, strict=True))
+    tensor = tensor[: max(1, -(-_SPARE * _ROWS // places))]  # as many samples as give enough places to choose from
     found = tf.image.extract_patches(
         tensor,
         [1, height, width, 1],

@@ -38,7 +38,7 @@ def affordable(model: Any, inputs: Mapping[str, np.ndarray]) -> dict[str, np.nda
     return {name: values[:count] for name, values in inputs.items()}
 
 
-def observe(steps: Steps, inputs: Mapping[str, np.ndarray], seen: Callable[[Value, Any], None]) -> None:
+def run_through(steps: Steps, inputs: Mapping[str, np.ndarray], seen: Callable[[Value, Any], None]) -> None:
     """Run a model's steps on samples and show every tensor.
 
     Args:

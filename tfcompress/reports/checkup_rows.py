@@ -50,4 +50,4 @@ def offer_lines(facts: CheckupFacts) -> Iterator[str]:
     if facts.written:
         yield f"written: {facts.written}"
     elif any(offer.proven for offer in facts.rewrites):
-        yield "give --rewrite -o OUT.keras to have it done"
+        yield "give --rewrite -o OUT.keras to have it done, for export: what acts in training only is gone then"

@@ -109,7 +109,7 @@ class Classification(Task):
 
     def allowed(self, shape: Shape) -> str | None:
         """Return the two forms."""
-        if not self.classes(shape):
+        if not self.classes(shape) or (len(shape) == 3 and 1 not in shape):  # of planes, segmentation tells
             return None
         return f"class numbers {shape[:-1] or '(one a sample)'}, or one-hot labels or shares of the classes {shape}"
 
@@ -126,7 +126,8 @@ class Classification(Task):
             return _numbers(labels)
         if labels.dtype.kind == "f":
             return labels
-        return np.eye(self.soft, dtype=np.float32)[labels]
+        shares: np.ndarray = np.eye(self.soft, dtype=np.float32)[labels]
+        return shares
 
     def for_runner(self, y: np.ndarray) -> np.ndarray:
         """Return class numbers, int32, (samples, ...)."""

@@ -85,7 +85,7 @@ class MultiLabel(Task):
 
     def allowed(self, shape: Shape) -> str | None:
         """Return the form."""
-        return f"rows of 0 and 1 {shape}" if self.classes(shape) else None
+        return f"rows of 0 and 1 {shape}" if self.classes(shape) and len(label_form.without_ones(shape)) == 1 else None
 
     def for_runner(self, y: np.ndarray) -> np.ndarray:
         """Return 0 and 1, uint8, (samples, ..., tags)."""

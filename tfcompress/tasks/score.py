@@ -60,8 +60,10 @@ class Score:
         main: which of *figures* is compared.
         figures: by name, see :data:`tfcompress.tasks.figures.FIGURES`.
         per_class: fraction right of each class's samples, by class number; classes without samples are not there.
+        confusion: which class was taken for which most often: ``(class, taken for, how often)``, most often first.
         chance: the main figure of the best constant prediction; None where it is not known.
-        outputs: the score of each output that has labels, by name; empty for a model with one output.
+        outputs: the score of each output that was scored, by name, the main one first; empty for a model with one
+            output.
     """
 
     task: str
@@ -69,6 +71,7 @@ class Score:
     main: str
     figures: Mapping[str, Figure]
     per_class: Mapping[str, float] = field(default_factory=dict)
+    confusion: tuple[tuple[int, int, int], ...] = ()
     chance: float | None = None
     outputs: Mapping[str, Score] = field(default_factory=dict)
 

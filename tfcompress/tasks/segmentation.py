@@ -229,7 +229,8 @@ def _switched(y: np.ndarray, rows: np.ndarray, form: LabelForm) -> np.ndarray:
             f"others; give masks of 0 and 1, or say --ignore-label {form.on} if that means pixels that don't count"
         )
         raise DataError(msg)
-    return (y == form.on).astype(np.int32)
+    numbers: np.ndarray = (y == form.on).astype(np.int32)
+    return numbers
 
 
 def _from_one_hot(y: np.ndarray, rows: np.ndarray, form: LabelForm) -> np.ndarray:

@@ -6,7 +6,7 @@ Importing a task imports neither numpy nor TensorFlow; what needs them imports t
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
@@ -30,6 +30,8 @@ Inputs = Mapping[str, "np.ndarray"]
 NO_INPUTS: Inputs = MappingProxyType({})
 """For scorers that look at outputs and labels only."""
 
+MOST_CONFUSED = 10
+"""So many pairs of classes are told that are taken for each other."""
 _MARGIN = 0.01
 """A difference of at most one percentage point does not matter."""
 _RELATIVE_MARGIN = 0.05
@@ -44,10 +46,12 @@ class Evaluation:
         score: what is reported.
         outcomes: the main figure of each sample, shape (samples,): bool where it is right or wrong, else float; None
             where it is none of single samples (a rank, an area, a function's), so that nothing can be tested.
+        outputs: of each scored output of a model of several, by name, the main one first.
     """
 
     score: Score
     outcomes: np.ndarray | None = field(repr=False)
+    outputs: Mapping[str, Evaluation] = field(default_factory=dict, repr=False, kw_only=True)
 
 
 class Scorer(Protocol):
@@ -328,7 +332,8 @@ def counted_score(counted: Mapping[str, Any], figures: tuple[str, ...]) -> Score
 
     Args:
         counted: ``task``, ``samples``, figures by name, ``NAME_low`` and ``NAME_high`` where they have an interval, and
-            ``per_class`` with ``samples`` and ``right``; None or absent is what was not measured.
+            ``per_class`` with ``samples`` and ``right``, ``confusion`` with ``[class, predicted, count]`` of each cell
+            that is not zero; None or absent is what was not measured.
         figures: which to take, the main one first; it is there even where it was not measured.
     """
     main, *others = figures
@@ -341,8 +346,15 @@ def counted_score(counted: Mapping[str, Any], figures: tuple[str, ...]) -> Score
         main=main,
         figures={name: _figure(counted, name) for name in names},
         per_class={number: found["right"] / found["samples"] for number, found in classes.items()},
+        confusion=_confused(counted.get("confusion") or ()),
         chance=max(found["samples"] for found in classes.values()) / total if total else None,
     )
+
+
+def _confused(cells: Sequence[Sequence[int]]) -> tuple[tuple[int, int, int], ...]:
+    """Return the largest cells off the diagonal; what is no class (-1) was taken for nothing, and is left out."""
+    mistakes = [(t, p, count) for t, p, count in cells if t != p and p >= 0]
+    return tuple(sorted(mistakes, key=lambda cell: (-cell[2], cell))[:MOST_CONFUSED])
 
 
 def _figure(counted: Mapping[str, Any], name: str) -> Figure:

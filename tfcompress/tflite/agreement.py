@@ -39,6 +39,8 @@ class OutputAgreement:
         spread_db: the same ratio about the mean of each channel, 10 log10(sum((reference - mean)^2) /
             sum((reference - output)^2)): what a constant adds to the signal does not count; None: nothing varies.
         stuck: the file gives every sample the same values, and the Keras model does not.
+        cosine: mean over the samples of the cosine between the two vectors; None: whole numbers, fewer than two values
+            a sample, or vectors of zeros alone.
     """
 
     name: str
@@ -50,6 +52,7 @@ class OutputAgreement:
     near: float | None = None
     spread_db: float | None = None
     stuck: bool = False
+    cosine: float | None = None
 
 
 def compare_outputs(name: str, reference: np.ndarray, output: np.ndarray, step: float | None) -> OutputAgreement:
@@ -81,7 +84,8 @@ def compare_outputs(name: str, reference: np.ndarray, output: np.ndarray, step: 
     sqnr, spread = _decibels(power, error), _decibels(_spread(signal), error)
     near = float(np.mean(np.abs(noise) <= (NEAR_STEPS + _SLACK) * step)) if step else None
     top1, stuck = _same_top(reference, output), _tells_apart(signal, _LEAST_DIFFERENCE) and not _tells_apart(output, 0)
-    return OutputAgreement(name, sqnr, float(np.abs(noise).max()), math.sqrt(error), top1, step, near, spread, stuck)
+    largest, cosine = float(np.abs(noise).max()), _mean_cosine(signal, signal + noise)
+    return OutputAgreement(name, sqnr, largest, math.sqrt(error), top1, step, near, spread, stuck, cosine)
 
 
 def _decibels(power: float, error: float) -> float | None:
@@ -100,6 +104,15 @@ def _spread(signal: np.ndarray) -> float:
 def _tells_apart(values: np.ndarray, least: float) -> bool:
     """Say whether samples differ in any value, by more than *least* of the largest one."""
     return float(np.abs(values - values[:1]).max()) > least * float(np.abs(values).max())
+
+
+def _mean_cosine(reference: np.ndarray, output: np.ndarray) -> float | None:
+    one, two = reference.reshape(len(reference), -1), output.reshape(len(output), -1)
+    lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(two, axis=1)
+    known = lengths > 0
+    if one.shape[1] < 2 or not known.any():
+        return None
+    return float(np.mean((one[known] * two[known]).sum(axis=1) / lengths[known]))
 
 
 def _compare_whole(name: str, reference: np.ndarray, output: np.ndarray) -> OutputAgreement:

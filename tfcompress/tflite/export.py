@@ -20,7 +20,7 @@ from tfcompress.models.specs import Signature
 from tfcompress.progress import Progress, effective
 from tfcompress.recipe import Export
 from tfcompress.tflite.attempt import Request
-from tfcompress.tflite.best import best_of
+from tfcompress.tflite.best import best_int8_of
 from tfcompress.tflite.calibrated import is_correctable
 from tfcompress.tflite.convert import ConverterProcess
 from tfcompress.tflite.drawing import samples_of
@@ -154,7 +154,7 @@ def _made(model: Any, request: Request) -> Made:
     settings = request.settings
     if settings.quantize == "int8" and request.data is None and is_correctable(model) and not settings.needs_samples:
         return made_without_data(model, request)
-    return best_of(model, request) if settings.tries else made_as_asked(model, request)
+    return best_int8_of(model, request) if settings.tries else made_as_asked(model, request)
 
 
 def _file(made: Made, settings: Export, notes: tuple[str, ...] = ()) -> TFLiteModel:

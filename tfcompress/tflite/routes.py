@@ -103,7 +103,6 @@ def made_without_data(model: Any, request: Request) -> Made:
         for name, values in random_inputs(signature_of(model), _RANDOM, request.seed).items()
     }
     given = dataclasses.replace(request, shares=Shares({}, {}, drawn))
-    request.progress.note(DATA_FREE)
     made = Made(attempt(rewritten.model, given, model), "data-free", (DATA_FREE, *rewritten.notes))
     return made.described(f"data-free: the model alone, inputs in [{low:g}, {high:g}]")
 
