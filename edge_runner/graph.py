@@ -35,10 +35,10 @@ class Buffer(NamedTuple):
 
 
 class NumberVector(NamedTuple):
-    """Where unsigned whole numbers lie in the file: *count* of *item_bytes* each."""
+    """Where unsigned whole numbers lie in the file: *length* of them, *item_bytes* each."""
 
     start: int
-    count: int
+    length: int
     item_bytes: int
 
 
