@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from tfcompress.data.sources import load_data
-from tfcompress.data.streams import TfSplit
+from tfcompress.data.streams import TfSplit, reason_of
 from tfcompress.errors import DataError
 from tfcompress.models.specs import Signature, TensorSpec
 
@@ -134,3 +135,18 @@ def test_an_error_in_the_users_map_is_told_in_one_line() -> None:
 def test_an_empty_data_set_is_refused() -> None:
     with pytest.raises(DataError, match="holds zero samples; give at least one"):
         load_data(tf_dataset(X[:0], X[:0, 0, 0])).bind(model(2, 3))
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "{{function_node __inference_many_58}} Invalid PNG data, size 852\n\t [[{{node map/while}}]] [Op:__inference_many]",
+        "Graph execution error:\n\nDetected at node map/while defined at (most recent call last):\n"
+        '  File "<frozen runpy>", line 198, in _run_module_as_main\n\n  File "/a/b.py", line 3, in one\n\n'
+        "Invalid PNG data, size 852\n\t [[{{node map/while}}]] [Op:__inference_many]",
+        "Graph execution error:\n\nDetected at node map/while defined at (most recent call last):\n"
+        "<stack traces unavailable>\nInvalid PNG data, size 852\n\t [[{{node map/while}}]]",
+    ],
+)
+def test_of_tensorflows_words_the_reason_is_left(message: str) -> None:
+    assert reason_of(SimpleNamespace(message=message)) == "Invalid PNG data, size 852"

@@ -89,13 +89,13 @@ def is_batched(element: tuple[int | None, ...], wanted: tuple[int | None, ...]) 
 
 
 def reason_of(error: Any) -> str:
-    """Return the first line of a ``tf.errors.OpError`` without the names of TensorFlow's own nodes.
+    """Return the first line of a ``tf.errors.OpError`` without TensorFlow's own nodes, and where they were made.
 
     Where TensorFlow quotes bytes of a file that are no text, Python gets a UnicodeDecodeError instead of its message.
     """
     if isinstance(error, UnicodeDecodeError):
         return f"TensorFlow's reason quotes bytes that are no text ({error.object[:200]!r})"
-    about = re.compile(r"Graph execution error|Detected at node|<stack traces|\s*$|\[\[\{\{")
+    about = re.compile(r"Graph execution error|Detected at node|<stack traces|\s*File \"|\s*$|\[\[\{\{")
     lines = (line for line in str(error.message).splitlines() if not about.match(line))
     line = next(lines, type(error).__name__)
     return re.sub(r"\{\{[^}]*\}\} ?| \[Op:.*", "", line)
