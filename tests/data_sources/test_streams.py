@@ -140,7 +140,7 @@ def test_an_empty_data_set_is_refused() -> None:
 @pytest.mark.parametrize(
     "message",
     [
-        "{{function_node __inference_many_58}} Invalid PNG data, size 852\n\t [[{{node map/while}}]] [Op:__inference_many]",
+        "{{function_node __inference_many_58}} Invalid PNG data, size 852\n\t [[{{node map/while}}]] [Op:__inference]",
         "Graph execution error:\n\nDetected at node map/while defined at (most recent call last):\n"
         '  File "<frozen runpy>", line 198, in _run_module_as_main\n\n  File "/a/b.py", line 3, in one\n\n'
         "Invalid PNG data, size 852\n\t [[{{node map/while}}]] [Op:__inference_many]",

@@ -273,6 +273,24 @@ def test_a_model_that_ends_in_places_of_the_largest_is_exported_with_them_as_who
     assert result.exact.rounded == ()
 
 
+@pytest.mark.parametrize(("function", "remedy"), [("argmax", {}), ("top_k", {"io": "float32"})])
+def test_int16x8_of_a_model_that_ends_in_places_of_the_largest_says_what_then_works(
+    keras, converter, function, remedy
+) -> None:
+    keras.utils.set_random_seed(0)
+    x = keras.Input((16,), name="x")
+    scores = keras.layers.Dense(10, name="scores")(keras.layers.Dense(8, activation="relu")(x))
+    found = keras.ops.argmax(scores, axis=-1) if function == "argmax" else list(keras.ops.top_k(scores, 3))
+    model, data = keras.Model(x, found), np.random.default_rng(0).normal(size=(200, 16)).astype("f")
+    flags = "--float-ops allow" + "".join(f" and --{name} {value}" for name, value in remedy.items())
+    with pytest.raises(ContractError, match=f"1 of 5 ops have no int16x8 form .* or give {flags}"):
+        export(model, Export(quantize="int16x8"), data=data, converter=converter)
+    allowed = Export(quantize="int16x8", float_ops="allow", **remedy)
+    verification = export(model, allowed, data=data, converter=converter).verification
+    assert [op.split(" at ")[0] for op in verification.float_ops] == ["ARG_MAX" if function == "argmax" else "TOPK_V2"]
+    assert verification.ops_by_dtype["int16"] >= 2
+
+
 def test_training_through_whole_numbers_is_refused_before_it_begins(keras) -> None:
     x = keras.Input((16,))
     model = keras.Model(x, keras.ops.argmax(keras.layers.Dense(10)(x), axis=-1))
