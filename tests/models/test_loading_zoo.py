@@ -26,8 +26,8 @@ NETWORKS = (
     ("ConvNeXtTiny", 32),
     ("EfficientNetV2B0", 32),
 )
-QUICK = ("MobileNetV3Small", "Xception")
-"""With raw operations and with merges of several shapes, the ways in which the others differ from small models."""
+QUICK = ("MobileNetV3Small",)
+"""With raw operations, the way in which the others differ most from small models; all of them are loaded by -m networks."""
 
 
 def saved(model, path):
