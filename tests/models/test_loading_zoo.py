@@ -27,7 +27,7 @@ NETWORKS = (
     ("EfficientNetV2B0", 32),
 )
 QUICK = ("MobileNetV3Small",)
-"""With raw operations, the way in which the others differ most from small models; all of them are loaded by -m networks."""
+"""With raw operations, the way in which the others differ most from small models; those are for -m networks."""
 
 
 def saved(model, path):
