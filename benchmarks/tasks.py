@@ -2,7 +2,7 @@
 
     python -m benchmarks.tasks segmentation multi-label --data FOLDER --output FOLDER [--update docs/benchmarks.md]
 
-``--data`` holds what :data:`benchmarks.task_problems.PROBLEMS` ask for. Under ``--output`` each task gets a folder with
+``--data`` holds what :data:`PROBLEMS` ask for. Under ``--output`` each task gets a folder with
 the model, its data and the files that were exported; a net that is there is not trained again.
 """
 
@@ -20,9 +20,10 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import self_labelled_problems, task_problems
 from benchmarks.native_qat import table
 from benchmarks.native_qat import update as put_between
-from benchmarks.task_problems import PROBLEMS, Problem
+from benchmarks.task_problems import Problem
 
 WAYS: dict[str, tuple[str, ...]] = {
     "float": (),
@@ -33,6 +34,9 @@ WAYS: dict[str, tuple[str, ...]] = {
 """What ``tfcompress export`` is told for each column."""
 
 BATCH = 64
+
+PROBLEMS = {**task_problems.PROBLEMS, **self_labelled_problems.PROBLEMS}
+"""By task."""
 
 
 def trained(problem: Problem, folder: Path) -> None:

@@ -211,8 +211,8 @@ Kill = Callable[[pytest.MonkeyPatch], None]
 class Bench:
     """One workbench for a recipe that is killed again and again, and what the recipe gives when it is not."""
 
-    def __init__(self, model: Any, recipe: tfc.Recipe) -> None:
-        self.bench, self.recipe = tfc.Workbench(model, data()), recipe
+    def __init__(self, model: Any, recipe: tfc.Recipe, values: Any = None) -> None:
+        self.bench, self.recipe = tfc.Workbench(model, values or data()), recipe
         self.whole = self.bench.run(recipe)
 
     def killed_and_run_again(self, kill: Kill, folder: Path) -> tfc.Report:
@@ -258,6 +258,17 @@ def cycles() -> Iterator[Bench]:
     made.bench.close()
 
 
+@pytest.fixture(scope="module")
+def unlabelled() -> Iterator[Bench]:
+    import keras
+
+    values = {name: array for name, array in data().items() if name != "y_train"}
+    train = dataclasses.replace(THREE.train, patience=2)
+    made = Bench(network(keras), dataclasses.replace(THREE, train=train), {**values, "x_val": samples(48, 7)[0]})
+    yield made
+    made.bench.close()
+
+
 FEW = {("tfcompress.engines.callbacks:Hooks.epoch_begins", 2), ("tfcompress.tflite.export:export", 1)}
 """Where a run is killed in every test run; elsewhere only when asked for."""
 KILLS = [
@@ -284,6 +295,17 @@ def test_a_run_by_tfmot_that_is_killed_gives_what_an_unkilled_one_gives(
 ) -> None:
     report = tfmot.killed_and_run_again(lambda patch: kill_at(patch, *place), tmp_path / "out")
     assert report.engine == "tfmot"
+
+
+@pytest.mark.parametrize(
+    "place", [PLACES[1][1], *(pytest.param(PLACES[n][1], marks=pytest.mark.kills) for n in (0, 2, 3, 4))]
+)
+def test_a_killed_run_without_labels_gives_what_an_unkilled_one_gives(
+    place: tuple[str, int], unlabelled: Bench, tmp_path: Path
+) -> None:
+    report = unlabelled.killed_and_run_again(lambda patch: kill_at(patch, *place), tmp_path / "out")
+    assert report.training is not None
+    assert "val_loss" in report.training.history
 
 
 @pytest.mark.parametrize("turn", [2, *(pytest.param(turn, marks=pytest.mark.kills) for turn in (1, 3))])

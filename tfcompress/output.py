@@ -81,9 +81,14 @@ def report(
     wall_seconds: Mapping[str, float],
     notes: Sequence[str],
 ) -> reports.Report:
-    """Put the report together."""
+    """Put the report together; without scores the result is compared with the float file, where there are samples."""
+    likeness = None
+    if data is not None and baseline is not None and not scores:
+        from tfcompress.tflite.likeness import likeness_to_float
+
+        likeness = likeness_to_float(baseline.content, tflite.content, data, seed=recipe.train.seed)
     before = None if baseline is None else _baseline(baseline)
-    after = _result(recipe, loaded, trained, tflite, scores.get("result"))
+    after = _result(recipe, loaded, trained, tflite, scores.get("result"), likeness)
     return reports.Report(
         tool_version=__version__,
         created_utc=facts.now_utc(),
@@ -98,7 +103,9 @@ def report(
         data=None if data is None else data.describe(),
         training=None if trained is None else _training(trained, recipe),
         baseline=before,
-        comparison=reports.comparison_of(source, before, after, main=_difference(data, scores)),
+        comparison=reports.comparison_of(
+            source, before, after, main=_difference(data, scores), outputs=_differences(data, scores)
+        ),
         wall_seconds=dict(wall_seconds),
         warnings=tuple(notes),
     )
@@ -162,7 +169,12 @@ def _baseline(file: FloatFile) -> reports.Baseline:
 
 
 def _result(
-    recipe: Recipe, loaded: Loaded, trained: Trained | None, tflite: TFLiteModel, score: Evaluation | None
+    recipe: Recipe,
+    loaded: Loaded,
+    trained: Trained | None,
+    tflite: TFLiteModel,
+    score: Evaluation | None,
+    likeness: Mapping[str, Any] | None,
 ) -> reports.ResultFile:
     from tfcompress.tflite.flatbuffer import read_model_file
     from tfcompress.tflite.weights import facts
@@ -183,7 +195,7 @@ def _result(
         kernels_entropy_bytes=sum(entropies) if len(entropies) == len(kernels) else None,
         score=score.score if score else None,
         operators=flat.op_counts,
-        verification=tflite.verification.to_dict() | ({"macs_note": flat.macs_note} if flat.macs_note else {}),
+        verification=tflite.verification.to_dict() | _known(macs_note=flat.macs_note, likeness=likeness),
         runtimes=tuple(
             reports.Runtime(
                 runtime=verdict.runtime,
@@ -199,6 +211,10 @@ def _result(
             for p in (() if trained is None else trained.promises)
         ),
     )
+
+
+def _known(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value}
 
 
 def tflite_name(loaded: Loaded, recipe: Recipe) -> str:
@@ -226,6 +242,15 @@ def _difference(data: BoundData | None, scores: Mapping[str, Evaluation]) -> Dif
     if data is None or not {"float", "result"} <= set(scores):
         return None
     return next(iter(data.tasks.values())).compare(scores["float"], scores["result"])
+
+
+def _differences(data: BoundData | None, scores: Mapping[str, Evaluation]) -> dict[str, Difference]:
+    """Test each output of several; see :func:`_difference`."""
+    if data is None or not {"float", "result"} <= set(scores):
+        return {}
+    before, after = scores["float"].outputs, scores["result"].outputs
+    found = {name: task.compare(before[name], after[name]) for name, task in data.tasks.items() if name in before}
+    return {name: difference for name, difference in found.items() if difference is not None}
 
 
 def write_output(

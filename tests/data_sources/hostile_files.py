@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import wire
+from tests.data_sources import wav_files
 from tests.data_sources.hostile_kit import Bomb, Hostile, changed, written
 from tests.data_sources.hostile_npz import GOOD, NPZ
 
@@ -60,6 +61,59 @@ IMAGES = {
     "a script": Hostile(image(b"#!/bin/sh\ntouch /tmp/x\n"), "it is no PNG, JPEG, BMP, GIF or WebP"),
     "a pickle": Hostile(image(pickle.dumps(Bomb())), "it is no PNG, JPEG, BMP, GIF or WebP"),
     "an empty one": Hostile(image(b""), "it is an empty file"),
+}
+
+
+def sounds(content: bytes) -> Callable[[Path], Path]:
+    """Return what makes a folder of two classes with recordings of *content*."""
+
+    def make(folder: Path) -> Path:
+        for name in ("no", "yes"):
+            (folder / "set" / name).mkdir(parents=True)
+            (folder / "set" / name / "0.wav").write_bytes(content)
+        return folder / "set"
+
+    return make
+
+
+_HEAD = wav_files.header(1, 1, 8_000, 16)
+RECORDINGS = {
+    "4 GB of samples": Hostile(
+        sounds(wav_files.wav(_HEAD, wav_files.chunk(b"data", b"\0\0", 0xFFFFFFFE))),
+        "it is cut short: 4,294,967,294 bytes",
+    ),
+    "a chunk of 4 GB": Hostile(sounds(wav_files.wav(wav_files.chunk(b"LIST", b"", 0xFFFFFFFE), _HEAD)), "no samples"),
+    "a million chunks": Hostile(
+        sounds(wav_files.wav(wav_files.chunk(b"LIST", b"") * 1_000_000, _HEAD)), r"no samples \(no data chunk\)"
+    ),
+    "65,535 channels": Hostile(
+        sounds(wav_files.wav(wav_files.header(1, 4_095, 8_000, 16), wav_files.chunk(b"data", b"\0\0"))),
+        "contradicts itself",
+    ),
+    "a pickle": Hostile(sounds(pickle.dumps(Bomb())), "it is no WAV file"),
+    "an empty one": Hostile(sounds(b""), "it is an empty file"),
+}
+
+
+def masks(content: bytes) -> Callable[[Path], Path]:
+    """Return what makes a folder of an image and a mask of *content*."""
+
+    def make(folder: Path) -> Path:
+        for name, kind in ((png(2, 2), "images"), (content, "masks")):
+            (folder / "maps" / kind).mkdir(parents=True)
+            (folder / "maps" / kind / "0.png").write_bytes(name)
+        return folder / "maps"
+
+    return make
+
+
+MASKS = {
+    "60,000 x 60,000": Hostile(masks(png(60_000, 60_000)), "claims 60,000 x 60,000 pixels|not class numbers"),
+    "a chunk of 4 GB": Hostile(
+        masks(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\4\0\0\0\4\b" + bytes(8) + b"\xff\xff\xff\xffIDAT"),
+        "it is cut short",
+    ),
+    "a pickle": Hostile(masks(pickle.dumps(Bomb())), "it is no PNG"),
 }
 
 _ROWS = b"a,b,label\n1,2,0\n3,4,1\n"
@@ -234,6 +288,8 @@ TABLE = {
     for kind, group in {
         "npz": NPZ,
         "images": IMAGES,
+        "recordings": RECORDINGS,
+        "masks": MASKS,
         "csv": CSV,
         "parquet": PARQUET,
         "tfrecord": RECORDS,

@@ -33,15 +33,14 @@ GROWTH_BYTES = 600 << 20
 
 def read_everything(path: Path) -> None:
     """Read a data set as a command does: open, bind, lint, a batch of each split."""
-    image = path.suffix == ".tfrecord" or path.name == "set"
+    image = path.suffix == ".tfrecord" or path.name in ("set", "maps")
     spec = TensorSpec("image", (4, 4, 3), "float32") if image else TensorSpec("v", (2,), "float32")
     features = None
     if path.suffix == ".tfrecord" and path.is_file():
         features = path.with_name("features.toml")
         features.write_text(FEATURES)
-    data = sources.load_data(path, features=features).bind(
-        Signature((spec,), (TensorSpec("out", (2,), "float32"),)), holdout=None
-    )
+    output = TensorSpec("out", (4, 4, 2) if path.name == "maps" else (2,), "float32")
+    data = sources.load_data(path, features=features).bind(Signature((spec,), (output,)), holdout=None)
     data.lint()
     for split in data.splits.values():
         next(split.batches(4))

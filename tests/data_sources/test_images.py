@@ -60,8 +60,8 @@ def test_an_empty_class_folder_keeps_its_number(folder: Path) -> None:
     (folder / "train" / "bird").mkdir()
     data = load_data(folder).bind(model(classes=3))
     assert next(data.need_test().batches(1))[1].tolist() == [2]
-    assert "the class folders of test/ has no sample of class 0, 1 (2 of 3 classes)" in data.lint()
-    with pytest.raises(DataError, match="the class folders of train/ has no sample of class 0"):
+    assert "the class folders of test/ has no sample of class 0 (bird), 1 (cat) (2 of 3 classes)" in data.lint()
+    with pytest.raises(DataError, match=r"the class folders of train/ has no sample of class 0 \(bird\)"):
         data.need_train()
 
 

@@ -94,7 +94,7 @@ def test_masks_are_resized_where_images_are(tmp_path: Path, given: tuple[int, in
 
     mask = numbers(0, *given)
     expected = tf.image.resize(mask[..., None], (6, 8), method="nearest").numpy()[..., 0]
-    assert np.array_equal(mask_pixels.nearest(mask, 6, 8), expected)
+    assert np.array_equal(mask_pixels.resized(mask, 6, 8), expected)
     for stem in "ab":
         save_image(tmp_path / "images" / f"{stem}.png", *given)
         save_mask(tmp_path / "masks" / f"{stem}.png", mask)

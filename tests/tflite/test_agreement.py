@@ -118,3 +118,10 @@ def test_a_step_too_coarse_for_the_values_is_no_excuse() -> None:
 def test_no_step_no_excuse() -> None:
     reference = np.ones((2, 2))
     assert not within_steps(reference, compare_outputs("y", reference, reference + 1e-9, None), fixed=False)
+
+
+def test_the_cosine_is_the_mean_over_samples_of_that_between_vectors() -> None:
+    reference, output = np.array([[1.0, 0], [0, 2], [0, 0]]), np.array([[3.0, 4], [0, 1], [1, 1]])
+    assert compare_outputs("y", reference, output, None).cosine == pytest.approx((3 / 5 + 1) / 2)
+    assert compare_outputs("y", reference[:, :1], output[:, :1], None).cosine is None
+    assert compare_outputs("y", np.zeros((2, 3)), np.ones((2, 3)), None).cosine is None

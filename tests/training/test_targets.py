@@ -69,15 +69,6 @@ def test_a_weight_for_each_sample_reaches_every_place_of_its_output() -> None:
     assert plain.shape == (2, 1, 1)
 
 
-def test_samples_that_a_task_does_not_learn_from_count_nothing() -> None:
-    class Normal(type(TASKS["binary"])):  # type: ignore[misc]  # the class of a task of the table
-        def learnt(self, labels: np.ndarray) -> np.ndarray:
-            return np.asarray(labels[:, 0] == 0)
-
-    _, _, weights = Targets({"a": 1}, {"a": Normal()})({"x": X[:2]}, np.float32([[0], [1]]), None)
-    assert weights.tolist() == [1, 0]
-
-
 KINDS = [("softmax", "softmax"), ("sigmoid", "sigmoid"), (None, "numbers"), ("relu", "numbers")]
 
 

@@ -12,6 +12,7 @@ import tfcompress as tfc
 from tfcompress.errors import UsageError
 from tfcompress.models.signature import call, signature_of
 from tfcompress.recipe import Train
+from tfcompress.reports.findings import findings
 from tfcompress.stages.stage import Stage
 from tfcompress.training.fit import Training, fit_
 
@@ -89,6 +90,10 @@ def test_channels_and_distillation_go_without_labels_and_the_report_has_no_accur
     assert "temperature 2" in report.training.notes[0]
     assert report.result.score is None
     assert set(report.training.history) == {"loss", "agreement"}
+    likeness = report.result.verification["likeness"]
+    assert (likeness["split"], likeness["samples"]) == ("train", 64)
+    assert likeness["outputs"][0]["top1"] > 0.5
+    assert any("against the float file, 64 samples of 'train'" in found.text for found in findings(report))
 
 
 def test_a_criterion_by_gradient_has_nothing_to_go_by_where_outputs_are_numbers() -> None:

@@ -20,6 +20,7 @@ from tfcompress.data.splits import BoundSplit, Split
 from tfcompress.errors import DataError
 from tfcompress.tasks.metric import Metric
 from tfcompress.tasks.task import Task
+from tfcompress.tasks.task_table import said_task
 
 if TYPE_CHECKING:
     from tfcompress.data.dataset import Dataset
@@ -193,7 +194,7 @@ class BoundData:
         Raises:
             DataError: what :meth:`lint` raises.
         """
-        found = lint.examine_splits(self.splits)
+        found = lint.examine_splits(self.splits, self.dataset.labels)
         weighted = [name for name, split in self.splits.items() if split.check_weights(WEIGHT_BATCH)]
         if weighted:
             found.warnings.append(
@@ -238,7 +239,7 @@ class BoundData:
             "sha256": self.dataset.sha256,
             "samples": {name: split.size for name, split in self.splits.items()},
             "preprocessing": self.dataset.preprocessing.to_dict(),
-            "tasks": {name: task.name for name, task in self.tasks.items()},
+            "tasks": {name: task.name for name, task in {**self._said, **self.tasks}.items()},
             "task_options": {name: options for name, task in self.tasks.items() if (options := task.options())},
             "classes": self.classes,
             "labels": list(self.dataset.labels),
@@ -247,6 +248,12 @@ class BoundData:
             "inputs": self._ranges,
             "notes": self.notes,
         }
+
+    @property
+    def _said(self) -> dict[str, Task]:
+        """The tasks that the user said, by output, whether there are labels or not."""
+        said = {spec.name: said_task(self.dataset.labelling, spec.name) for spec in self.signature.outputs}
+        return {name: task for name, task in said.items() if task is not None}
 
     @cached_property
     def _ranges(self) -> dict[str, dict[str, Any]]:

@@ -27,7 +27,7 @@ def pixels(stream: BinaryIO) -> int:
     return sum(width * height for width, height in _checked(stream))
 
 
-def size(stream: BinaryIO) -> tuple[int, int]:
+def claimed_size(stream: BinaryIO) -> tuple[int, int]:
     """Return the height and width of the image in *stream*, of an animated GIF those of all its frames together.
 
     Raises:

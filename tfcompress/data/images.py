@@ -156,7 +156,7 @@ class ImageTable:
         path = self.split.paths[row]
         try:
             with open_regular(path) as stream:
-                return image_header.size(stream)
+                return image_header.claimed_size(stream)
         except (OSError, ValueError) as error:
             raise _undecodable(path, error) from error
 

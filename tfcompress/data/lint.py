@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -31,8 +31,12 @@ class Findings:
     missing_classes: dict[str, str] = field(default_factory=dict)
 
 
-def examine_splits(splits: Mapping[str, BoundSplit]) -> Findings:
+def examine_splits(splits: Mapping[str, BoundSplit], names: Sequence[str] = ()) -> Findings:
     """Read every split once; tables of integers only their labels.
+
+    Args:
+        splits: by name.
+        names: of the classes in the order of their numbers, for messages; ``()``: they have none.
 
     Raises:
         DataError: what :class:`Adapter` and :class:`LabelCoder` refuse, NaN or Inf, zero samples.
@@ -44,7 +48,7 @@ def examine_splits(splits: Mapping[str, BoundSplit]) -> Findings:
         if split.count() == 0:
             msg = f"data: the {name} split holds zero samples; give more data"
             raise DataError(msg)
-        _judge(name, split.adapter, seen, findings)
+        _judge(name, split.adapter, seen, findings, names)
     return findings
 
 
@@ -106,13 +110,15 @@ def _check_finite(x: np.ndarray, rows: np.ndarray, where: str) -> None:
         raise DataError(msg)
 
 
-def _judge(name: str, adapter: Adapter, seen: _Seen, findings: Findings) -> None:
+def _judge(name: str, adapter: Adapter, seen: _Seen, findings: Findings, names: Sequence[str]) -> None:
     if seen.unread:
         findings.warnings.append(seen.unread)
     for output, coder in adapter.coders.items():
         missing = np.flatnonzero(seen.counts.get(output, np.ones(1)) == 0)
         if len(missing):
-            listed = ", ".join(map(str, missing[:10])) + (", ..." if len(missing) > 10 else "")
+            named = len(names) == coder.classes
+            shown = [f"{number} ({names[number]})" if named else str(number) for number in missing[:10]]
+            listed = ", ".join(shown) + (", ..." if len(missing) > 10 else "")
             findings.missing_classes[name] = (
                 f"{coder.where} has no sample of class {listed} ({len(missing)} of {coder.classes} classes)"
             )

@@ -180,7 +180,8 @@ class MaskTable:
         Raises:
             DataError: one that cannot be decoded, or is of a size that does not fit.
         """
-        return Stored(self.images.read(rows).x, self.labels(rows))
+        labels = self.labels(rows)  # first: a mask's header tells what is wrong at once
+        return Stored(self.images.read(rows).x, labels)
 
     def labels(self, rows: np.ndarray) -> Labels:
         """Return the masks of *rows*, shape (samples, height, width), uint8 or uint16.
@@ -253,7 +254,7 @@ class MaskTable:
                 raise DataError(msg)
             pixels = (pixels == 255).astype(np.uint8)
         height, width = self._fitting(row, (pixels.shape[0], pixels.shape[1]))
-        return mask_pixels.nearest(pixels, height, width)
+        return mask_pixels.resized(pixels, height, width)
 
     def _size(self, mask: tuple[int, int]) -> tuple[int, int]:
         """Return the height and width of labels, where the model takes any that of the mask."""

@@ -110,7 +110,7 @@ def _chunk(name: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
 
 
-def nearest(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
+def resized(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
     """Return a mask of another size: each pixel is the one whose centre is nearest.
 
     Args:

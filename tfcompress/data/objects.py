@@ -125,7 +125,12 @@ def made(value: Any, where: str) -> Any:
 
 
 def _is_pair_of_splits(value: Any) -> bool:
-    return isinstance(value, tuple | list) and len(value) == 2 and all(isinstance(part, tuple) for part in value)
+    """Tell ``((x, y), (x, y))`` from ``(x, y)`` of tuples: there all are as long, and samples are of other shapes."""
+    if not (isinstance(value, tuple | list) and len(value) == 2 and all(isinstance(part, tuple) for part in value)):
+        return False
+    shapes = [[getattr(part, "shape", (None,)) for part in split if part is not None] for split in value]
+    lengths = {shape[:1] for split in shapes for shape in split}
+    return len(lengths) > 1 or [shape[1:] for shape in shapes[0][:2]] == [shape[1:] for shape in shapes[1][:2]]
 
 
 def _splits_of_mapping(value: Mapping[Any, Any], source: str) -> dict[str, RawSplit]:

@@ -72,7 +72,7 @@ class WindowedSplit:
         if not isinstance(fitted, ArraySplit):
             msg = f"window cuts tables and arrays, {self.x_name} is read from front to back; cut it yourself"
             raise UsageError(msg)
-        return cut(fitted, self.window, self.stride, signature)
+        return cut_rows(fitted, self.window, self.stride, signature)
 
 
 def _without_first(spec: TensorSpec) -> TensorSpec:
@@ -87,7 +87,7 @@ class _Runs(NamedTuple):
     groups: np.ndarray
 
 
-def cut(rows: ArraySplit, window: int, stride: int, signature: Signature) -> WindowTable:
+def cut_rows(rows: ArraySplit, window: int, stride: int, signature: Signature) -> WindowTable:
     """Cut rows into windows.
 
     Args:

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edge_runner.mcnemar import mid_p
 from tfcompress.data.class_names import LISTED
 from tfcompress.tasks.task import Task
 
 GAIN = 0.1
 """An order must make so much more of the samples right, as a fraction, to be worth a line."""
 
-SPREAD = 2.0
-"""And so many times ``1 / sqrt(samples)``, four standard errors of a fraction at most."""
+CHANCE = 1e-6
+"""And that by less than this chance, by McNemar's test of the samples by which the order was not found."""
 
 
 @dataclass(frozen=True)
@@ -91,11 +92,14 @@ class ClassOrder:
         if not self._counted or not samples:
             return None
         order = self._matching(found)
-        before = sum(count for (label, given), count in judged.items() if label == given) / samples
-        after = sum(count for (label, given), count in judged.items() if order[given] == label) / samples
-        if after - before < max(GAIN, SPREAD / samples**0.5):
+        cells = [(label == given, order[given] == label, count) for (label, given), count in judged.items()]
+        before = sum(count for plain, _, count in cells if plain)
+        after = sum(count for _, ordered, count in cells if ordered)
+        only_before = sum(count for plain, ordered, count in cells if plain and not ordered)
+        only_after = sum(count for plain, ordered, count in cells if ordered and not plain)
+        if after - before < GAIN * samples or mid_p(only_before, only_after) >= CHANCE:
             return None
-        return OtherOrder(tuple(order), before, after)
+        return OtherOrder(tuple(order), before / samples, after / samples)
 
     def _matching(self, cells: Mapping[tuple[int, int], int]) -> list[int]:
         """Give each output the label that goes with it most often and is not taken: greedily, the surest first."""

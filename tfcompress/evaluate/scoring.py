@@ -118,7 +118,7 @@ def evaluate(
     if not several:
         return first
     scores = {name: evaluation.score for name, evaluation in found.items()}
-    return dataclasses.replace(first, score=dataclasses.replace(first.score, outputs=scores))
+    return dataclasses.replace(first, score=dataclasses.replace(first.score, outputs=scores), outputs=found)
 
 
 def _scorer(

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from tfcompress.reports import wording
+from tfcompress.reports.likeness import likeness_sentences
 from tfcompress.reports.measurements import EdgeRun
 from tfcompress.reports.report import Report
+from tfcompress.reports.score_rows import Row, both, score_rows
 from tfcompress.reports.sections import ratio
 from tfcompress.tasks.figures import figure_kind
-from tfcompress.tasks.score import Figure, Score
+from tfcompress.tasks.score import Difference
+from tfcompress.tasks.task import Task
 from tfcompress.tasks.task_table import TASKS, at_chance
-
-V = TypeVar("V")
 
 SAME_MACS = 0.02
 """A ratio of multiply-accumulates this close to 1 is no change: folding and activations move them that much."""
@@ -28,23 +29,6 @@ LEAST_SPREAD_DB = 20.0
 
 _NAMED = 5
 """How many ops or layers a sentence names."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """One quantity.
-
-    Attributes:
-        name: what it is.
-        before: of the float model.
-        after: of the result.
-        change: from one to the other.
-    """
-
-    name: str
-    before: str
-    after: str
-    change: str
 
 
 @dataclass(frozen=True)
@@ -64,18 +48,18 @@ class Finding:
 
 def quantities(report: Report) -> list[Row]:
     """Return the quantities of a report, those on devices last."""
-    return [*_sizes(report), *_scores(report), *(row for run in report.edge for row in _device(run))]
+    return [*_sizes(report), *score_rows(report), *(row for run in report.edge for row in _device(run))]
 
 
 def _sizes(report: Report) -> Iterator[Row]:
     source, before, after, change = report.source, report.baseline, report.result, report.comparison
     pair = (before.size_bytes if before else None, after.size_bytes)
-    yield Row("file", *_both(wording.size, pair), changed("smaller", "larger", change.size_ratio))
+    yield Row("file", *both(wording.size, pair), changed("smaller", "larger", change.size_ratio))
     pair = (before.gzip_bytes if before else None, after.gzip_bytes)
-    yield Row("file, gzip", *_both(wording.size, pair), changed("smaller", "larger", change.gzip_ratio))
-    yield Row("parameters", *_both(wording.count, (source.parameters, after.parameters)), "")
+    yield Row("file, gzip", *both(wording.size, pair), changed("smaller", "larger", change.gzip_ratio))
+    yield Row("parameters", *both(wording.count, (source.parameters, after.parameters)), "")
     fewer = changed("fewer", "more", change.parameter_ratio)
-    yield Row("non-zero parameters", *_both(wording.count, (source.nonzero, after.nonzero)), fewer)
+    yield Row("non-zero parameters", *both(wording.count, (source.nonzero, after.nonzero)), fewer)
     counted = wording.at_least(source.macs) if source.not_counted else wording.count(source.macs)
     yield Row("multiply-accumulates", counted, wording.count(after.macs), _fewer_macs(report))
     if after.kernels_entropy_bytes is not None:
@@ -93,10 +77,6 @@ def _fewer_macs(report: Report) -> str:
     return "" if same or report.source.not_counted else changed("fewer", "more", change)
 
 
-def _both(word: Callable[[V | None], str], pair: tuple[V | None, V | None]) -> tuple[str, str]:
-    return word(pair[0]), word(pair[1])
-
-
 def changed(gain: str, loss: str, value: float | None) -> str:
     """Describe a ratio in words: a gain, or a loss where it is below 1."""
     if value is None or not value:
@@ -106,40 +86,18 @@ def changed(gain: str, loss: str, value: float | None) -> str:
     return f"{wording.times(value)} {gain}" if value > 1 else f"{wording.times(1 / value)} {loss}"
 
 
-def _scores(report: Report) -> Iterator[Row]:
-    before, after = report.baseline.score if report.baseline else None, report.result.score
-    known = after or before
-    if known is None:
-        yield Row("accuracy", wording.NONE, wording.NONE, "no test data")
-        return
-    pair = (_figure(before, known.main), _figure(after, known.main))
-    name = f"{figure_kind(known.main).title}, {known.samples:,} samples"
-    yield Row(name, *_both(wording.figure, pair), wording.figure_difference(report.comparison.main))
-    if wording.interval(known.main_figure):
-        yield Row("95 % interval", *_both(wording.interval, pair), "")
-    for name in known.figures:
-        if name != known.main:
-            yield Row(
-                figure_kind(name).title, *_both(wording.figure, (_figure(before, name), _figure(after, name))), ""
-            )
-
-
-def _figure(score: Score | None, name: str) -> Figure | None:
-    return score.figures.get(name) if score else None
-
-
 def _device(run: EdgeRun) -> Iterator[Row]:
     before, after = run.baseline, run.result
     device = run.device or run.architecture or "device"
     pair = (before.median_ms if before else None, after.median_ms)
-    yield Row(f"latency on {device}", *_both(wording.duration, pair), _faster(run))
+    yield Row(f"latency on {device}", *both(wording.duration, pair), _faster(run))
     pair = (before.summary.get("p90_ms") if before else None, after.summary.get("p90_ms"))
-    yield Row("latency, 90th percentile", *_both(wording.duration, pair), "")
+    yield Row("latency, 90th percentile", *both(wording.duration, pair), "")
     memory = (before.peak_memory_bytes if before else None, after.peak_memory_bytes)
-    yield Row("peak memory on the device", *_both(wording.size, memory), "")
+    yield Row("peak memory on the device", *both(wording.size, memory), "")
     energy = (before.energy_joules if before else None, after.energy_joules)
     less = "not measured" if energy == (None, None) else changed("less", "more", ratio(*energy))
-    yield Row("energy of an inference", *_both(wording.joules, energy), less)
+    yield Row("energy of an inference", *both(wording.joules, energy), less)
 
 
 def _faster(run: EdgeRun) -> str:
@@ -175,7 +133,8 @@ def findings(report: Report) -> list[Finding]:
         *_not_counted(report),
         *_operators(report),
         *_agreement(report),
-        *_verdict(report),
+        *(Finding("agreement", text) for text in likeness_sentences(report.result.verification)),
+        *_verdicts(report),
         *_promises(report),
         *_runtimes(report),
         *_packings(report),
@@ -259,6 +218,8 @@ def _agreement(report: Report) -> Iterator[Finding]:
             parts.append(ratio)
         if output.get("top1") is not None and _has_classes(report, str(output.get("name"))):
             parts.append(f"the same top-1 on {wording.percent(output['top1'], 1)}")
+        if output.get("cosine") is not None and _teaching(report, str(output.get("name"))) == "directions":
+            parts.append(f"a mean cosine of {output['cosine']:.5f}")
         if output.get("near") is not None:
             parts.append(f"{wording.percent(output['near'], 2)} of the values at most 2 steps apart")
         if parts:
@@ -282,10 +243,20 @@ def _ratio(output: Mapping[str, Any]) -> tuple[str, bool]:
 
 def _has_classes(report: Report, output: str) -> bool:
     """Whether the largest value of an output is a class, as far as its labels are known."""
+    task = _task(report, output)
+    return task is None or task.has_classes
+
+
+def _teaching(report: Report, output: str) -> str | None:
+    """Return what an output is to a model that learns from it; None where its task is not known."""
+    task = _task(report, output)
+    return None if task is None else task.teaching
+
+
+def _task(report: Report, output: str) -> Task | None:
     names: Mapping[str, Any] = (report.data or {}).get("tasks") or {}
     only = next(iter(names.values())) if len(names) == 1 else None
-    task = TASKS.get(names.get(output, only) or "")
-    return task is None or task.has_classes
+    return TASKS.get(names.get(output, only) or "")
 
 
 def _exactness(report: Report, kind: str) -> Iterator[Finding]:
@@ -322,10 +293,14 @@ def _chance(report: Report) -> Iterator[Finding]:
     )
 
 
-def _verdict(report: Report) -> Iterator[Finding]:
-    found = report.comparison.main
-    if found is None or found.verdict is None:
-        return
+def _verdicts(report: Report) -> Iterator[Finding]:
+    several, main = report.comparison.outputs, report.comparison.main
+    for name, found in several.items() if several else [("", main)]:
+        if found is not None and found.verdict is not None:
+            yield _verdict(name, found)
+
+
+def _verdict(output: str, found: Difference) -> Finding:
     title, span = figure_kind(found.figure).title, wording.difference_interval(found)
     test = f"{wording.probability(found.p)}, {found.test}"
     between = f", between {span}" if span else ""
@@ -336,8 +311,8 @@ def _verdict(report: Report) -> Iterator[Finding]:
     else:
         text = f"cannot tell whether it differs from float{between} ({test})"
         text += "" if not span else "; more test samples would tell"
-    good = {"better": True, "same": True, "worse": False, "cannot tell": None}[found.verdict]
-    yield Finding(title, text, good=good)
+    good = {"better": True, "same": True, "worse": False}.get(str(found.verdict))
+    return Finding(f"{output}: {title}" if output else title, text, good=good)
 
 
 def _promises(report: Report) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from tfcompress.errors import UsageError
@@ -50,17 +51,19 @@ __all__ = [
     "read_report",
 ]
 
-FORMAT = 3
+FORMAT = 4
 """Number of the JSON format. A key that is added, removed or changes its meaning makes a new number.
 
 History:
     1: first.
     2: bytes and entropy of the kernels, the ratio of multiply-accumulates; what edge_runner's second format brings.
     3: a score holds figures by name, each with its interval, unit and which way is better, the fraction right of each
-       class, the classes taken for each other and the figure of a constant prediction (before: ``top1``, ``mae``, …
-       side by side); ``comparison.main`` holds the difference of the main figure, its interval and the verdict of a
-       paired test, for every task (before: ``accuracy_difference`` and ``mcnemar_p``). ``source.score`` and
-       ``comparison.energy_ratio``, which were never filled, are gone.
+       class and the figure of a constant prediction (before: ``top1``, ``mae``, … side by side); ``comparison.main``
+       holds the difference of the main figure, its interval and the verdict of a paired test, for every task (before:
+       ``accuracy_difference`` and ``mcnemar_p``). ``source.score`` and ``comparison.energy_ratio``, which were
+       never filled, are gone.
+    4: ``comparison.outputs`` holds the difference of each of several outputs; the main one comes first in
+       ``score.outputs``; a score holds the classes that are taken for each other.
 """
 
 _LOOP = "WHILE"
@@ -139,7 +142,12 @@ class Report:
 
 
 def comparison_of(
-    source: SourceModel, baseline: Baseline | None, result: ResultFile, *, main: Difference | None = None
+    source: SourceModel,
+    baseline: Baseline | None,
+    result: ResultFile,
+    *,
+    main: Difference | None = None,
+    outputs: Mapping[str, Difference] = MappingProxyType({}),
 ) -> Comparison:
     """Put the result beside the float baseline.
 
@@ -148,6 +156,7 @@ def comparison_of(
         baseline: its float export, or None.
         result: the file that was written.
         main: how the main figure differs, tested on the same samples; None: it is taken from the two scores, untested.
+        outputs: the same of each output, by name, where several were scored.
     """
     return Comparison(
         size_ratio=ratio(baseline.size_bytes, result.size_bytes) if baseline else None,
@@ -155,6 +164,7 @@ def comparison_of(
         parameter_ratio=ratio(source.parameters, result.nonzero),
         macs_ratio=None if _LOOP in result.operators or source.not_counted else ratio(source.macs, result.macs),
         main=main or untested(baseline.score if baseline else None, result.score),
+        outputs=dict(outputs),
     )
 
 

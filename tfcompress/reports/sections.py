@@ -187,6 +187,7 @@ class Comparison:
         parameter_ratio: parameters of the source over non-zero parameters of the result.
         macs_ratio: multiply-accumulates of the source over the result's.
         main: how the main figure differs, result minus float.
+        outputs: how the main figure of each output does, by name, where several were scored.
         speedup: float latency over the result's, on the device measured last.
     """
 
@@ -195,6 +196,7 @@ class Comparison:
     parameter_ratio: float | None = None
     macs_ratio: float | None = None
     main: Difference | None = None
+    outputs: Mapping[str, Difference] = field(default_factory=dict)
     speedup: float | None = None
 
 

@@ -173,6 +173,8 @@ class _Scorer:
         main = score.main_figure
         if truth is not None and score.main == self._task.main and main.value is not None:
             ones = int(truth.sum())
+            low: float | None
+            high: float | None
             low, high = paired.area_interval(main.value, ones, len(truth) - ones)
         else:
             found = paired.mean_interval(errors)

@@ -62,7 +62,8 @@ class Score:
         per_class: fraction right of each class's samples, by class number; classes without samples are not there.
         confusion: which class was taken for which most often: ``(class, taken for, how often)``, most often first.
         chance: the main figure of the best constant prediction; None where it is not known.
-        outputs: the score of each output that has labels, by name; empty for a model with one output.
+        outputs: the score of each output that was scored, by name, the main one first; empty for a model with one
+            output.
     """
 
     task: str

@@ -37,6 +37,8 @@ class OutputAgreement:
         near: fraction of the values that are at most :data:`NEAR_STEPS` steps apart; None: it is not quantized.
         spread_db: the same ratio about the mean of each channel, 10 log10(sum((reference - mean)^2) /
             sum((reference - output)^2)): what a constant adds to the signal does not count; None: nothing varies.
+        cosine: mean over the samples of the cosine between the two vectors; None: whole numbers, fewer than two values
+            a sample, or vectors of zeros alone.
     """
 
     name: str
@@ -47,6 +49,7 @@ class OutputAgreement:
     step: float | None
     near: float | None = None
     spread_db: float | None = None
+    cosine: float | None = None
 
 
 def compare_outputs(name: str, reference: np.ndarray, output: np.ndarray, step: float | None) -> OutputAgreement:
@@ -78,7 +81,8 @@ def compare_outputs(name: str, reference: np.ndarray, output: np.ndarray, step: 
     sqnr, spread = _decibels(power, error), _decibels(_spread(signal), error)
     near = float(np.mean(np.abs(noise) <= (NEAR_STEPS + _SLACK) * step)) if step else None
     top1 = _same_top(reference, output)
-    return OutputAgreement(name, sqnr, float(np.abs(noise).max()), math.sqrt(error), top1, step, near, spread)
+    largest, cosine = float(np.abs(noise).max()), _mean_cosine(signal, signal + noise)
+    return OutputAgreement(name, sqnr, largest, math.sqrt(error), top1, step, near, spread, cosine)
 
 
 def _decibels(power: float, error: float) -> float | None:
@@ -92,6 +96,15 @@ def _spread(signal: np.ndarray) -> float:
     rows = signal.reshape(-1, signal.shape[-1] if signal.ndim > 1 else 1)
     spread = float(rows.var(axis=0).mean())
     return spread if spread > 1e-12 * float(np.mean(signal**2)) else 0.0  # less is what rounding of float32 leaves
+
+
+def _mean_cosine(reference: np.ndarray, output: np.ndarray) -> float | None:
+    one, two = reference.reshape(len(reference), -1), output.reshape(len(output), -1)
+    lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(two, axis=1)
+    known = lengths > 0
+    if one.shape[1] < 2 or not known.any():
+        return None
+    return float(np.mean((one[known] * two[known]).sum(axis=1) / lengths[known]))
 
 
 def _compare_whole(name: str, reference: np.ndarray, output: np.ndarray) -> OutputAgreement:

@@ -10,7 +10,7 @@ import numpy as np
 
 from tfcompress.models.graph import last_activation
 from tfcompress.tasks.classification import are_probabilities
-from tfcompress.tasks.task_table import said_task
+from tfcompress.tasks.task_table import said_task, trained_by
 from tfcompress.training.named_losses import fits, named_loss
 from tfcompress.training.targets import own_tasks, taught_outputs
 
@@ -97,7 +97,8 @@ def _name_of(loss: Any) -> str:
 def kind_of_output(data: BoundData, teacher: Any, name: str, own: np.ndarray) -> str:
     """Return what an output is to a model that learns from it: a key of ``tfcompress.distillation.distances.WORDS``.
 
-    The task decides where it is known: said by the user, or told by labels of another split. Else the last activation.
+    The task decides where it is known: said by the user, or told by labels of another split or by the loss that the
+    model was compiled with. Else the last activation.
 
     Args:
         data: the bound data.
@@ -105,11 +106,13 @@ def kind_of_output(data: BoundData, teacher: Any, name: str, own: np.ndarray) ->
         name: of the output.
         own: its values on a few samples, shape (n, ..., k).
     """
-    task = said_task(data.dataset.labelling, name) or data.tasks.get(name)
+    names = [spec.name for spec in data.signature.outputs]
+    telling = data.signature.outputs[names.index(name)].traits.telling_loss
+    known = said_task(data.dataset.labelling, name) or data.tasks.get(name)
+    task = known or (None if telling is None else trained_by(telling))
     teaching = None if task is None else task.teaching
     if teaching in ("numbers", "directions"):
         return teaching
-    names = [spec.name for spec in data.signature.outputs]
     activation = last_activation(teacher.outputs[names.index(name)])
     several = own.ndim > 1 and own.shape[-1] > 1
     if several and (activation == "softmax" or (activation != "sigmoid" and are_probabilities(own))):

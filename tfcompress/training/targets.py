@@ -82,14 +82,9 @@ class Targets:
         parts = [given[name]] if name in given else []
         if name in self.weights:
             parts.append(weighed(self.weights[name], labels[name]))
-        learnt = self.tasks[name].learnt(labels[name]) if name in self.tasks and name in labels else None
-        if learnt is not None:
-            parts.append(learnt.astype(np.float32))
         if not parts:
             return None
-        count: np.ndarray = parts[0]
-        for part in parts[1:]:
-            count = np.multiply(*_same_rank(count, part))
+        count: np.ndarray = parts[0] if len(parts) == 1 else np.multiply(*_same_rank(*parts))
         spread: np.ndarray = count.reshape(count.shape + (1,) * (self.ranks[name] - count.ndim))
         return spread
 
