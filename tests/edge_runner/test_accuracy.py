@@ -146,9 +146,9 @@ def test_an_autoencoder_needs_no_labels_and_knows_clips():
     alone.take(0, INPUTS + 1)
     assert (alone.scorer.result()["mse"], alone.scorer.result()["auc"]) == (1, None)
     clips = accuracy.scorer(np.array([0, 0, 1, 1]), output, "autoencoder", {"windows_of": 2})
-    clips.take(0, INPUTS + [[0], [1], [1], [2]])
+    clips.take(0, INPUTS + np.array([[0], [1], [1], [2]]))
     assert (clips.scorer.result()["samples"], clips.scorer.result()["auc"]) == (2, 1)
-    with pytest.raises(ArrayError, match="3 samples make a clip, says the data, and 4 .*give --limit a multiple of 3"):
+    with pytest.raises(ArrayError, match=r"3 samples make a clip, says the data, and 4 .*give --limit a multiple of 3"):
         accuracy.scorer(np.array([0, 0, 1, 1]), output, "autoencoder", {"windows_of": 3})
 
 
