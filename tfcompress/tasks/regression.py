@@ -61,8 +61,8 @@ class Regression(Task):
             return None
         return (
             f"{form.where} holds only whole numbers, yet was taken as targets of a regression; classes are given as "
-            "numbers 0..k-1 or one-hot, tags as rows of 0 and 1, yes or no as 0 and 1 for one output value; --task says "
-            "what is meant"
+            "numbers 0..k-1 or one-hot, tags as rows of 0 and 1, yes or no as 0 and 1 for one output value; --task "
+            "says what is meant"
         )
 
     def trained_by(self, loss: str) -> bool:
