@@ -237,3 +237,36 @@ def test_a_task_that_does_not_fit_is_refused(task, labels, outputs, message):
 def test_labels_that_do_not_fit_the_output_are_refused(labels, message):
     with pytest.raises(ArrayError, match=message):
         scored(labels, EYE)
+
+
+def test_rows_of_0_and_1_are_tags_unless_each_holds_a_single_1():
+    outputs = np.array([[0.9, 0.2, 0.8], [0.1, 0.7, 0.3]])
+    result = scored([[1, 0, 1], [0, 1, 0]], outputs).result()
+    assert (result["task"], result["macro_f1"], result["class_f1"]) == ("multi-label", 1, {"0": 1, "1": 1, "2": 1})
+    assert scored([[1, 0, 0], [0, 1, 0]], outputs).result()["task"] == "classification"
+    assert scored([[1, 0, 0], [0, 1, 0]], outputs, "multi-label").result()["macro_f1"] == (1 + 1 + 0) / 3
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([[0, 2, 1]], r"labels must be 0 or 1 for each tag, got 0..2"),
+        ([1], r"labels must be 0 or 1 for each tag or of the output's shape \(3,\), got \(\)"),
+    ],
+)
+def test_what_is_no_row_of_tags_is_refused(labels, message):
+    with pytest.raises(ArrayError, match=message):
+        scored(labels, EYE[:1], "multi-label")
+
+
+def test_the_data_may_say_a_threshold_and_what_does_not_count():
+    told = accuracy.scorer(np.array([0, 1]), accuracy.Output((1,)), "binary", {"threshold": 0.3})
+    told.take(0, np.array([[0.2], [0.4]]))
+    assert (told.scorer.result()["top1"], told.scorer.result()["tuned_top1"]) == (1 / 2, 1)
+    void = accuracy.scorer(
+        np.array([[[0, 7], [1, 1]]]), accuracy.Output((2, 2, 2)), "segmentation", {"ignore_label": 7}
+    )
+    void.take(0, SCORES[None])
+    assert void.scorer.result()["pixel_accuracy"] == 1
+    with pytest.raises(ArrayError, match="option 'threshold' of the data's task must be a number, got 'half'"):
+        accuracy.scorer(np.array([0, 1]), accuracy.Output((1,)), "binary", {"threshold": "half"})
