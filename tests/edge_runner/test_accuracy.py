@@ -140,6 +140,27 @@ def test_two_classes_of_two_inputs_are_no_autoencoder_unless_asked_for():
     assert scored(labels, outputs, "autoencoder", **known).result()["task"] == "autoencoder"
 
 
+def test_an_autoencoder_needs_no_labels_and_knows_clips():
+    output = accuracy.Output((3,), input_shape=(3,), sample=INPUTS.__getitem__)
+    alone = accuracy.scorer(None, output, "autoencoder")
+    alone.take(0, INPUTS + 1)
+    assert (alone.scorer.result()["mse"], alone.scorer.result()["auc"]) == (1, None)
+    clips = accuracy.scorer(np.array([0, 0, 1, 1]), output, "autoencoder", {"windows_of": 2})
+    clips.take(0, INPUTS + np.array([[0], [1], [1], [2]]))
+    assert (clips.scorer.result()["samples"], clips.scorer.result()["auc"]) == (2, 1)
+    with pytest.raises(ArrayError, match=r"3 samples make a clip, says the data, and 4 .*give --limit a multiple of 3"):
+        accuracy.scorer(np.array([0, 0, 1, 1]), output, "autoencoder", {"windows_of": 3})
+
+
+def test_a_class_for_each_step_makes_tokens():
+    result = scored(np.array([[0, 1, -1]]), EYE[[0, 0, 2]][None]).result()
+    assert (result["task"], result["step_accuracy"], result["perplexity"]) == ("tokens", 1 / 2, None)
+    known = accuracy.Output((3, 3))
+    asked = accuracy.scorer(np.array([[0, 1, -1]]), known, "tokens", {"perplexity": True})
+    asked.take(0, np.zeros((1, 3, 3), np.float32))
+    assert asked.scorer.result()["perplexity"] == pytest.approx(3)
+
+
 PLANE = np.array([[0, 0], [1, 255]])
 SCORES = np.eye(2, dtype=np.float32)[[[0, 1], [1, 1]]]  # (2, 2, 2): the classes 0 1 / 1 1
 
@@ -191,6 +212,10 @@ def test_whole_numbers_a_pixel_beyond_two_classes_are_values():
             [SCORES],
             r"class numbers in 0..1, and 255 for pixels that do not count, got 2..257",
         ),
+        ("tokens", [0], EYE[:1], r"labels must be those of another task a sample, got int64 of shape \(\)"),
+        ("tokens", [[0, 1]], EYE[None], r"labels must be class numbers of shape \(3,\) a sample, got int64 of shape"),
+        ("tokens", [[0, 3, -1]], EYE[None], r"class numbers in 0..2, and -1 for padding, got 0..3"),
+        ("embedding", [0.5], EYE[:1], r"labels must be a whole number a sample, and the output a vector, got float64"),
         ("regression", [1, 2], EYE[:2], r"labels must be one class number a sample or of the output's shape \(3,\)"),
         ("classification", [0.5], EYE[:1], r"labels must be one class number a sample or of the output's shape"),
     ],
