@@ -214,6 +214,8 @@ KINDS: dict[str, dict[str, Damage]] = {
     "parquet": {"bytes": by_bytes, "footer": by_footer},
     "tfrecord": {"bytes": by_bytes, "records": by_records},
     "images": {"bytes": by_bytes, "sizes": by_ihdr},
+    "recordings": {"bytes": by_bytes},
+    "masks": {"bytes": by_bytes, "sizes": by_ihdr},
 }
 """By kind of file, the ways in which it is broken."""
 

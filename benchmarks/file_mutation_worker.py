@@ -14,6 +14,7 @@ import resource
 import sys
 import time
 import traceback
+import wave
 from pathlib import Path
 from typing import Any
 
@@ -81,10 +82,36 @@ def make_data(folder: Path) -> None:
         encode = (tf.io.encode_png, tf.io.encode_jpeg)[number % 2]
         (place / f"{number}.{('png', 'jpg')[number % 2]}").write_bytes(encode(x[number]).numpy())
     _write_bmp(folder / "images" / "set" / "cat" / "98.bmp", x[0])
+    _make_recordings(folder / "recordings" / "set", names)
+    _make_masks(folder / "masks" / "set", x)
     with tf.io.TFRecordWriter(str(folder / "tfrecord" / "d.tfrecord")) as writer:
         for number in range(20):
             writer.write(_example(tf, tf.io.encode_png(x[number]).numpy(), v[number], int(y[number])))
     (folder / "tfrecord" / "features.toml").write_text(FEATURES)
+
+
+def _make_recordings(folder: Path, names: np.ndarray) -> None:
+    """Write recordings of every width, of one channel and of two."""
+    for number in range(12):
+        place = folder / str(names[number % 3])
+        place.mkdir(parents=True, exist_ok=True)
+        with wave.open(str(place / f"{number}.wav"), "wb") as stream:
+            stream.setnchannels(1 + number % 2)
+            stream.setsampwidth(1 + number % 4)
+            stream.setframerate(8_000)
+            stream.writeframes(bytes(range(24)) * 4)
+
+
+def _make_masks(folder: Path, x: np.ndarray) -> None:
+    """Write images, and masks of three classes, grey and with a palette."""
+    from PIL import Image
+
+    for kind in ("images", "masks"):
+        (folder / kind).mkdir(parents=True)
+    for number in range(8):
+        Image.fromarray(x[number]).save(folder / "images" / f"{number}.png")
+        mask = Image.fromarray(x[number, :, :, 0] % 3)
+        (mask.convert("P") if number % 2 else mask).save(folder / "masks" / f"{number}.png")
 
 
 def _example(tf: Any, image: bytes, values: np.ndarray, label: int) -> bytes:
@@ -119,8 +146,9 @@ def read(kind: str, path: Path, features: Path) -> str:
     from tfcompress.models.specs import Signature, TensorSpec
 
     image, vector = TensorSpec("image", (8, 8, 3), "float32"), TensorSpec("v", (4,), "float32")
-    inputs = {"images": (image,), "tfrecord": (image, vector)}.get(kind, (vector,))
-    signature = Signature(inputs, (TensorSpec("out", (3,), "float32"),))
+    inputs = {"images": (image,), "masks": (image,), "tfrecord": (image, vector)}.get(kind, (vector,))
+    shape = (8, 8, 3) if kind == "masks" else (3,)
+    signature = Signature(inputs, (TensorSpec("out", shape, "float32"),))
     data = load_data(path, features=features if kind == "tfrecord" else None).bind(signature, holdout=None)
     data.lint()
     for split in data.splits.values():

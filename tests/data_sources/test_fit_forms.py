@@ -138,6 +138,7 @@ def models() -> dict[tuple[int, int], Any]:
     return {(inputs, outputs): model(inputs, outputs) for inputs in (1, 2) for outputs in (1, 2)}
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Your input ran out of data")  # of unknown length: what ends is said to Keras so
 @pytest.mark.parametrize(("x", "y", "weights"), PARTS)
 @pytest.mark.parametrize("form", FORMS)

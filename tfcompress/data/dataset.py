@@ -78,8 +78,9 @@ class Dataset:
         """The file's SHA-256; of several files, that of the lines ``SHA-256  path``; None for data in memory."""
         if len(self.files) <= 1:
             return sha256(self.files[0]) if self.files else None
-        top = os.path.commonpath([path.parent for path in self.files])
-        lines = [f"{sha256(path)}  {path.relative_to(top)}\n" for path in self.files]
+        found = [path.absolute() for path in self.files]
+        top = os.path.commonpath([path.parent for path in found])
+        lines = [f"{sha256(path)}  {path.relative_to(top)}\n" for path in found]
         return sha256("".join(lines).encode("utf-8", "surrogateescape"))
 
     def check_trainable(self) -> None:
