@@ -106,7 +106,8 @@ def _lines(score: Score) -> list[tuple[str, str]]:
     from tfcompress.tasks.task_table import at_chance
 
     if score.outputs:
-        return [(f"{name}: {title}", text) for name, each in score.outputs.items() for title, text in _lines(each)]
+        each = [(f"{name}: {title}", text) for name, found in score.outputs.items() for title, text in _lines(found)]
+        return [("main output", next(iter(score.outputs))), *each]
     lines = [("task", score.task), ("samples", f"{score.samples:,}")]
     for name, figure in score.figures.items():
         interval = wording.interval(figure)
