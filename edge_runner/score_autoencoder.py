@@ -47,7 +47,8 @@ class AutoencoderScorer(RegressionScorer):
     @property
     def errors(self) -> Array:
         """The error of each clip, (clips,) float64; windows at the end that make no whole clip are left out."""
-        return _by_clip(self.squares, self.windows_of).mean(axis=1)
+        found: Array = _by_clip(self.squares, self.windows_of).mean(axis=1)
+        return found
 
     @property
     def truth(self) -> Array | None:

@@ -144,9 +144,9 @@ def in_keras3(loaded: Loaded) -> Any:
 
 def _samples(run: Run, data: BoundData, count: int = SAMPLES) -> Samples:
     from tfcompress.models.samples import Samples
-    from tfcompress.training.targets import samples_of
+    from tfcompress.training.targets import training_samples
 
-    return Samples(*samples_of(data, run.loaded.native, count, run.recipe.train.seed))
+    return Samples(*training_samples(data, run.loaded.native, count, run.recipe.train.seed))
 
 
 Attach = Callable[["BoundData"], "Job"]

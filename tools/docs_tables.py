@@ -53,6 +53,39 @@ def calibrators_table() -> str:
     return _table(("`--calibration`", "the range of a tensor"), rows)
 
 
+def tasks_table() -> str:
+    """Return the table of tasks with their figures, the main one first."""
+    from tfcompress.tasks.figures import figure_kind
+    from tfcompress.tasks.task_table import TASKS
+
+    rows = [
+        (
+            f"`{name}`",
+            "; ".join(figure_kind(figure).meaning for figure in task.figures),
+            "yes" if task.needs_labels else "no",
+            ", ".join(f"`--{setting.replace('_', '-')}`" for setting in task.heeds),
+            task.constant,
+        )
+        for name, task in TASKS.items()
+    ]
+    return _table(("`--task`", "figures, the main one first", "needs labels", "heeds", "chance is"), rows)
+
+
+def metrics_table() -> str:
+    """Return the table of metrics of Keras that scores may hold."""
+    from tfcompress.tasks.metric import KERAS_METRICS
+
+    compared = {
+        "values": "outputs and labels of one shape",
+        "probabilities": "the same, outputs in [0, 1]",
+        "classes": "class numbers and the probability of each class",
+    }
+    rows = [
+        (f"`{name}`", each.kind.meaning, each.kind.better, compared[each.wants]) for name, each in KERAS_METRICS.items()
+    ]
+    return _table(("`--metric`", "what it is", "better", "it compares"), rows)
+
+
 def _names(kind: str) -> tuple[str, str]:
     from tfcompress.stages.flags import asking
     from tfcompress.stages.stage_table import STAGES
@@ -67,6 +100,8 @@ TABLES: dict[str, tuple[str, Callable[[], str]]] = {
     "short-stages": ("README.md", short_stages_table),
     "packings": ("docs/export.md", packings_table),
     "calibrators": ("docs/export.md", calibrators_table),
+    "tasks": ("docs/tasks.md", tasks_table),
+    "metrics": ("docs/tasks.md", metrics_table),
 }
 """Name -> the file that it stands in, and what makes it."""
 

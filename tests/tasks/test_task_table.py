@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tfcompress.tasks.task_table import TASKS, at_chance, read_score, trained_by
+from tfcompress.tasks.task_table import TASKS, at_chance, read_score, read_scores, trained_by
 
 PACKAGE = Path(__file__).parents[2] / "tfcompress"
 
@@ -70,3 +72,24 @@ def test_importing_the_tasks_imports_nothing_heavy() -> None:
     script = f"import sys, tfcompress.tasks.task_table; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def counted(task: str, **figures: Any) -> dict[str, Any]:
+    return {"task": task, "samples": 9, **figures}
+
+
+def test_a_devices_outputs_are_one_score_whose_main_output_and_figure_are_those_of_the_desk() -> None:
+    outputs = {"kind": counted("classification", top1=0.5), "size": counted("regression", mae=2.0, rmse=3.0)}
+    alone = read_scores(outputs)
+    assert alone is not None
+    assert (list(alone.outputs), alone.main) == (["kind", "size"], "top1")
+    desk = read_scores({"size": outputs["size"], "kind": outputs["kind"]})
+    assert desk is not None
+    like = dataclasses.replace(desk, main="rmse")
+    found = read_scores(outputs, like)
+    assert found is not None
+    assert (list(found.outputs), found.main, found.main_figure.value) == (["size", "kind"], "rmse", 3.0)
+    assert read_scores({}) is None
+    single = read_scores({"kind": outputs["kind"]})
+    assert single is not None
+    assert single.outputs == {}

@@ -109,7 +109,7 @@ class BoundData:
     def with_tasks(self, tasks: Mapping[str, Task]) -> BoundData:
         """Return the same with other tasks for some outputs, by name; what a pass over the data found stays known."""
         splits = {name: replace(split, adapter=split.adapter.with_tasks(tasks)) for name, split in self.splits.items()}
-        found = replace(self, **{name: splits.get(name) for name in ("train", "test", "val")})
+        found = replace(self, train=splits.get("train"), test=splits.get("test"), val=splits.get("val"))
         if "findings" in vars(self):
             vars(found)["findings"] = self.findings
         return found

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tfcompress.tasks.score import Score
-from tfcompress.tasks.task_table import read_score
+from tfcompress.tasks.task_table import read_scores
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +63,7 @@ def _row(model: Mapping[str, Any], pair: Mapping[str, Any] | None) -> DeviceRow:
         *([kernels] if kernels != "default" else []),
     ]
     summary = (model["timing"] or {}).get("summary") or {}
-    scores = [*((model["accuracy"] or {}).get("outputs") or {}).values()]
+    outputs = (model["accuracy"] or {}).get("outputs") or {}
     energy = model["energy"] or {}
     return DeviceRow(
         model=", ".join(names),
@@ -76,5 +76,5 @@ def _row(model: Mapping[str, Any], pair: Mapping[str, Any] | None) -> DeviceRow:
         assumed=energy.get("kind") == "assumed",
         against=(pair["ratio"], pair["verdict"] or "") if pair else None,
         interval=(pair["low"], pair["high"]) if pair and pair["low"] is not None else None,
-        score=read_score(scores[0]) if scores else None,
+        score=read_scores(outputs),
     )

@@ -16,7 +16,8 @@ from tfcompress import plain
 from tfcompress.errors import UsageError
 from tfcompress.reports.measurements import Compared, EdgeRun, Measurement
 from tfcompress.reports.report import Report
-from tfcompress.tasks.task_table import read_score
+from tfcompress.tasks.score import Score
+from tfcompress.tasks.task_table import read_scores
 
 FORMAT = 3
 """Newest format number this reader knows. It reads every older one too, by rewriting it; 1 is the first."""
@@ -144,8 +145,8 @@ def _edge_run(report: Report, document: Document, where: str) -> EdgeRun:
         delegate=result["delegate"],
         threads=settings["threads"],
         environment={**facts, "kernels": settings["kernels"], "options": document["options"]},
-        result=_measurement(result),
-        baseline=_measurement(baseline) if baseline and baseline["status"] == "ok" else None,
+        result=_measurement(result, report.result.score),
+        baseline=_measurement(baseline, report.result.score) if baseline and baseline["status"] == "ok" else None,
         compared=None if float_place is None else _compared(document["comparisons"], float_place, place),
         warnings=tuple(document["warnings"]),
     )
@@ -165,10 +166,9 @@ def _compared(comparisons: Sequence[Mapping[str, Any]], before: int, after: int)
     return None
 
 
-def _measurement(model: Mapping[str, Any]) -> Measurement:
+def _measurement(model: Mapping[str, Any], like: Score | None) -> Measurement:
     timing, energy, processes = model["timing"], model["energy"], model["timing"]["processes"]
     accuracy = model["accuracy"] or {"outputs": {}}
-    scores = [read_score(score) for score in accuracy["outputs"].values()]
     return Measurement(
         sha256=model["sha256"],
         samples_ns=tuple(timing["samples_ns"]),
@@ -180,6 +180,6 @@ def _measurement(model: Mapping[str, Any]) -> Measurement:
         peak_memory_bytes=model["memory"]["peak_bytes"],
         planned_arena_bytes=model["memory"].get("planned_arena_bytes"),
         energy_joules=energy["joules_per_inference"] if energy.get("kind") == "measured" else None,
-        score=scores[0] if len(scores) == 1 else None,
+        score=read_scores(accuracy["outputs"], like),
         warnings=tuple(model["warnings"]),
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tfcompress.reports import wording
-from tfcompress.reports.likeness import likeness_sentences
+from tfcompress.reports.float_likeness import likeness_sentences
 from tfcompress.reports.measurements import EdgeRun
 from tfcompress.reports.report import Report
 from tfcompress.reports.score_rows import Row, both, score_rows

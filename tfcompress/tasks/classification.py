@@ -126,7 +126,8 @@ class Classification(Task):
             return _numbers(labels)
         if labels.dtype.kind == "f":
             return labels
-        return np.eye(self.soft, dtype=np.float32)[labels]
+        shares: np.ndarray = np.eye(self.soft, dtype=np.float32)[labels]
+        return shares
 
     def for_runner(self, y: np.ndarray) -> np.ndarray:
         """Return class numbers, int32, (samples, ...)."""
@@ -193,7 +194,7 @@ def _are_shares(y: np.ndarray) -> np.ndarray:
 
 def _mostly_shares(y: np.ndarray) -> bool:
     """Tell whether vectors are one-hot, each of them, or shares but for a few that were mistaken."""
-    if bool(((y == 0) | (y == 1)).all()):
+    if label_form.zeros_and_ones(y):
         return bool(label_form.is_one_hot(y).all())
     return float(_are_shares(y).mean()) >= MOSTLY
 

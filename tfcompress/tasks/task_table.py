@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -178,6 +179,27 @@ def read_score(counted: Mapping[str, Any]) -> Score:
         return task.score(counted)
     measured = tuple(name for name in FIGURES if counted.get(name) is not None)
     return counted_score(counted, measured or tuple(FIGURES)[-1:])
+
+
+def read_scores(outputs: Mapping[str, Mapping[str, Any]], like: Score | None = None) -> Score | None:
+    """Return as one score what edge_runner wrote of a model's outputs; None where it scored none.
+
+    Args:
+        outputs: by output, see :func:`read_score`.
+        like: the score of the same file at the desk, which says which output and which figure is the main one; None:
+            the first output, and its task's.
+    """
+    scores = {name: read_score(counted) for name, counted in outputs.items()}
+    if like is not None:
+        order = [name for name in like.outputs if name in scores]
+        scores = {name: scores[name] for name in (*order, *(each for each in scores if each not in order))}
+    if not scores:
+        return None
+    first = next(iter(scores.values()))
+    main = first.main if like is None or like.main not in first.figures else like.main
+    if main != first.main:
+        first = replace(first, main=main, chance=None)
+    return replace(first, outputs=scores) if len(scores) > 1 else first
 
 
 def at_chance(score: Score) -> str | None:

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from tfcompress.errors import DataError
 from tfcompress.tasks import label_form
-from tfcompress.tasks.classification import in_unit_interval
 from tfcompress.tasks.label_form import LabelForm, Shape
 from tfcompress.tasks.paired import t_quantile
 from tfcompress.tasks.task import NO_INPUTS, Evaluation, Inputs, Task, present
+from tfcompress.tasks.yes_no import in_unit_interval
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

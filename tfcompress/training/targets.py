@@ -102,7 +102,7 @@ def _same_rank(one: np.ndarray, other: np.ndarray) -> list[np.ndarray]:
     return [x.reshape(x.shape + (1,) * (rank - x.ndim)) for x in (one, other)]
 
 
-def samples_of(data: BoundData, teacher: Any, count: int, seed: int) -> tuple[dict[str, np.ndarray], Any]:
+def training_samples(data: BoundData, teacher: Any, count: int, seed: int) -> tuple[dict[str, np.ndarray], Any]:
     """Return training samples and labels for what looks at some before the training begins.
 
     Where the training split has no labels, those are the float model's answers: the class with the highest score, yes
