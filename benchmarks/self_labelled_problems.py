@@ -31,8 +31,8 @@ def _characters(part: int, parts: int, count: int) -> np.ndarray:
     codes = np.frombuffer(text.encode("latin-1", "replace"), np.uint8).astype(np.int32)
     numbers = np.where((codes >= FIRST) & (codes <= LAST), codes - FIRST + 1, 0)
     starts = np.random.default_rng(part).integers(0, len(numbers) - STEPS, count)
-    windows: np.ndarray = numbers[starts[:, None] + np.arange(STEPS + 1)]
-    return windows
+    stretches: np.ndarray = numbers[starts[:, None] + np.arange(STEPS + 1)]
+    return stretches
 
 
 def tokens(folder: Path) -> Problem:

@@ -113,7 +113,7 @@ def _measured(task: str, source: Path, folder: Path) -> str:
         print(" | ".join(rows[-1]), f"{seconds:.0f} s", file=sys.stderr)
     head = ("task", "file", "main figure", "size", "agreement with Keras", "command")
     sizes = ", ".join(f"{len(problem.data[f'x_{split}']):,} to {split}" for split in ("train", "test"))
-    return table(head, rows) + f"\n{problem.about}; {sizes}.\n"
+    return table(head, rows) + f"\n\n{problem.about[0].upper()}{problem.about[1:]}; {sizes}."
 
 
 if __name__ == "__main__":

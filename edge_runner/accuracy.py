@@ -42,7 +42,7 @@ TASKS = ("auto", *SCORERS)
 """What ``--task`` takes."""
 
 
-class Scorer(Protocol):
+class OutputScorer(Protocol):
     """Adds batches up."""
 
     @property
@@ -69,7 +69,7 @@ class Labelled:
         labels: (samples, ...), in the form that the scorer takes; they may lie on the disk; None where there are none.
     """
 
-    scorer: Scorer
+    scorer: OutputScorer
     labels: Array | None
 
     def take(self, start: int, outputs: Array) -> None:

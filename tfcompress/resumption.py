@@ -121,7 +121,7 @@ def _made_of(split: Any, *, whole: bool, labels: bool) -> Iterator[np.ndarray]:
     """Yield the first samples as the model gets them, then all labels, then all samples as they are stored."""
     for inputs, targets in split.batches(_PIECE, limit=_PIECE):
         yield from _arrays(inputs, targets)
-    for part in split.labels(_LABELS) if labels else ():
+    for part in split.labels(split.label_batch(_LABELS)) if labels else ():
         yield from _arrays(part)
     for piece in split.pieces(_PIECE) if whole else ():
         yield from _arrays(piece.x, piece.y)

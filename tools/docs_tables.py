@@ -76,8 +76,8 @@ def tasks_table() -> str:
     rows = [
         (
             f"`{name}`",
-            ", ".join(figure_kind(figure).meaning for figure in task.figures),
-            "" if task.needs_labels else "no",
+            "; ".join(figure_kind(figure).meaning for figure in task.figures),
+            "yes" if task.needs_labels else "no",
             ", ".join(f"`--{setting.replace('_', '-')}`" for setting in task.heeds),
             task.constant,
         )

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from tfcompress.data.sources import load_data
-from tfcompress.errors import DataError
+from tfcompress.errors import DataError, UsageError
 from tfcompress.models.specs import Signature, TensorSpec
+from tfcompress.tasks.traits import OutputTraits
 
 X = np.zeros((6, 2), np.float32)
 NUMBERS = np.array([0, 1, 2, 0, 1, 2])
@@ -76,3 +77,68 @@ def test_an_empty_label_in_a_table_is_refused_by_its_row(tmp_path: Path, names: 
     signature = Signature((TensorSpec("v", (2,), "float32"),), (TensorSpec("out", (2,), "float32"),))
     with pytest.raises(DataError, match=r"column 'label' has no value \(NaN\) in row 2; fill in or drop such rows"):
         load_data(tmp_path / "d.csv").bind(signature)
+
+
+def model(*outputs: TensorSpec) -> Signature:
+    return Signature((TensorSpec("v", (2,), "float32"),), outputs)
+
+
+def spec(name: str, *shape: int, **traits: Any) -> TensorSpec:
+    return TensorSpec(name, shape, "float32", OutputTraits(**traits))
+
+
+TWO = model(spec("kind", 3, activation="softmax"), spec("size", 1, loss="Huber", metrics=("MeanSquaredError",)))
+BOTH = {"train": (X, {"kind": NUMBERS, "size": np.arange(6.0) / 2})}
+
+
+def test_each_output_is_of_the_task_that_was_said_and_the_main_one_comes_first() -> None:
+    data = load_data({"train": (X, {"a": [0, 1] * 3, "b": [1, 0] * 3})}, task=["a=regression"], main_output="b")
+    bound = data.bind(model(spec("a", 1), spec("b", 1)))
+    assert {name: task.name for name, task in bound.tasks.items()} == {"b": "binary", "a": "regression"}
+    assert next(iter(bound.tasks)) == "b"
+    assert bound.choices == ["output 'b' is of task binary, by its labels; choose otherwise by --task"]
+
+
+def test_the_loss_that_a_model_was_compiled_with_tells_the_task_and_the_user_is_told() -> None:
+    data = load_data({"train": (X, [0, 1] * 3)})
+    plain, compiled = data.bind(model(spec("out", 1))), data.bind(model(spec("out", 1, loss="MeanSquaredError")))
+    assert (plain.tasks["out"].name, compiled.tasks["out"].name) == ("binary", "regression")
+    (line,) = compiled.choices
+    assert "output 'out' is of task regression, by its labels and the loss that the model was compiled with" in line
+    assert line in compiled.lint()
+    assert not set(plain.choices) & set(plain.lint())
+
+
+def test_metrics_are_those_of_the_model_until_the_user_says_others() -> None:
+    names = {name: [each.name for each in found] for name, found in load_data(BOTH).bind(TWO).metrics.items()}
+    assert names == {"kind": [], "size": ["MeanSquaredError"]}
+    said = load_data(BOTH, metrics=["kind=SparseCategoricalCrossentropy"]).bind(TWO).metrics
+    assert {name: len(found) for name, found in said.items()} == {"kind": 1, "size": 0}
+
+
+@pytest.mark.parametrize(
+    ("said", "error", "message"),
+    [
+        (
+            {"task": "knd=binary"},
+            UsageError,
+            r"--task must name one of .* \(kind, size\), got 'knd' \(did you mean 'kind'",
+        ),
+        ({"metrics": "siz=Precision"}, UsageError, "--metric must name one of the model's outputs"),
+        ({"main_output": "other"}, UsageError, "--main-output must name one of the model's outputs"),
+        ({"task": "kind=binary"}, DataError, r"task binary of output 'kind', \(3,\), takes"),
+        ({"metrics": "kind=Precision"}, DataError, "--metric Precision compares values of one shape; output 'kind'"),
+        ({"main_metric": "rmse"}, UsageError, "--main-metric must be one of top1, .* for output 'kind'"),
+        ({"ignore_label": 9}, UsageError, "--ignore-label would do nothing for classification, regression: it is for"),
+    ],
+)
+def test_what_was_said_must_fit_the_model_and_the_labels(
+    said: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        load_data(BOTH, **said).bind(TWO)
+
+
+def test_a_main_output_without_labels_is_refused() -> None:
+    with pytest.raises(UsageError, match="--main-output 'size' has no labels, and no task that needs none"):
+        load_data({"train": (X, {"kind": NUMBERS})}, main_output="size").bind(TWO)

@@ -183,7 +183,7 @@ def test_a_corrupt_mask_is_an_error_or_skipped_and_named(folder: Path, damage: b
         load_data(folder).bind(model())
     data = load_data(folder, skip_corrupt=True).bind(model())
     assert data.need_train().size == 1
-    assert [line for line in data.lint() if "1 corrupt samples are left out (--skip-corrupt): mask " in line]
+    assert [line for line in data.lint() if "1 corrupt sample is left out (--skip-corrupt): mask " in line]
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA"])

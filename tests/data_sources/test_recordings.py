@@ -113,7 +113,7 @@ def test_a_corrupt_recording_is_an_error_or_skipped_and_named(folder: Path, dama
     data = load_data(folder, skip_corrupt=True).bind(model(4))
     assert data.need_train().size == 2
     (line,) = [line for line in data.lint() if "corrupt" in line]
-    assert line.startswith("train: 1 corrupt samples are left out (--skip-corrupt): recording ")
+    assert line.startswith("train: 1 corrupt sample is left out (--skip-corrupt): recording ")
     assert "1.wav" in line
 
 

@@ -49,6 +49,13 @@ def test_words_become_numbers_from_2_on_padded_and_cut(table: Path, words: Path)
     ) in data.notes
 
 
+def test_another_vocabulary_is_other_data(table: Path, words: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(table.parent)
+    before = load_data(table, vocabulary=words.name).sha256
+    words.write_text("cat\nthe\n")
+    assert load_data(table, vocabulary=words.name).sha256 != before
+
+
 def test_a_model_of_any_length_gets_the_longest_text(table: Path, words: Path) -> None:
     assert ids(table, words, model(("text", (None,))))["text"].shape == (3, 6)
 

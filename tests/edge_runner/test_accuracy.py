@@ -140,6 +140,27 @@ def test_two_classes_of_two_inputs_are_no_autoencoder_unless_asked_for():
     assert scored(labels, outputs, "autoencoder", **known).result()["task"] == "autoencoder"
 
 
+def test_an_autoencoder_needs_no_labels_and_knows_clips():
+    output = accuracy.Output((3,), input_shape=(3,), sample=INPUTS.__getitem__)
+    alone = accuracy.scorer(None, output, "autoencoder")
+    alone.take(0, INPUTS + 1)
+    assert (alone.scorer.result()["mse"], alone.scorer.result()["auc"]) == (1, None)
+    clips = accuracy.scorer(np.array([0, 0, 1, 1]), output, "autoencoder", {"windows_of": 2})
+    clips.take(0, INPUTS + np.array([[0], [1], [1], [2]]))
+    assert (clips.scorer.result()["samples"], clips.scorer.result()["auc"]) == (2, 1)
+    with pytest.raises(ArrayError, match=r"3 samples make a clip, says the data, and 4 .*give --limit a multiple of 3"):
+        accuracy.scorer(np.array([0, 0, 1, 1]), output, "autoencoder", {"windows_of": 3})
+
+
+def test_a_class_for_each_step_makes_tokens():
+    result = scored(np.array([[0, 1, -1]]), EYE[[0, 0, 2]][None]).result()
+    assert (result["task"], result["step_accuracy"], result["perplexity"]) == ("tokens", 1 / 2, None)
+    known = accuracy.Output((3, 3))
+    asked = accuracy.scorer(np.array([[0, 1, -1]]), known, "tokens", {"perplexity": True})
+    asked.take(0, np.zeros((1, 3, 3), np.float32))
+    assert asked.scorer.result()["perplexity"] == pytest.approx(3)
+
+
 PLANE = np.array([[0, 0], [1, 255]])
 SCORES = np.eye(2, dtype=np.float32)[[[0, 1], [1, 1]]]  # (2, 2, 2): the classes 0 1 / 1 1
 
@@ -191,6 +212,10 @@ def test_whole_numbers_a_pixel_beyond_two_classes_are_values():
             [SCORES],
             r"class numbers in 0..1, and 255 for pixels that do not count, got 2..257",
         ),
+        ("tokens", [0], EYE[:1], r"labels must be those of another task a sample, got int64 of shape \(\)"),
+        ("tokens", [[0, 1]], EYE[None], r"labels must be class numbers of shape \(3,\) a sample, got int64 of shape"),
+        ("tokens", [[0, 3, -1]], EYE[None], r"class numbers in 0..2, and -1 for padding, got 0..3"),
+        ("embedding", [0.5], EYE[:1], r"labels must be a whole number a sample, and the output a vector, got float64"),
         ("regression", [1, 2], EYE[:2], r"labels must be one class number a sample or of the output's shape \(3,\)"),
         ("classification", [0.5], EYE[:1], r"labels must be one class number a sample or of the output's shape"),
     ],
@@ -212,3 +237,36 @@ def test_a_task_that_does_not_fit_is_refused(task, labels, outputs, message):
 def test_labels_that_do_not_fit_the_output_are_refused(labels, message):
     with pytest.raises(ArrayError, match=message):
         scored(labels, EYE)
+
+
+def test_rows_of_0_and_1_are_tags_unless_each_holds_a_single_1():
+    outputs = np.array([[0.9, 0.2, 0.8], [0.1, 0.7, 0.3]])
+    result = scored([[1, 0, 1], [0, 1, 0]], outputs).result()
+    assert (result["task"], result["macro_f1"], result["class_f1"]) == ("multi-label", 1, {"0": 1, "1": 1, "2": 1})
+    assert scored([[1, 0, 0], [0, 1, 0]], outputs).result()["task"] == "classification"
+    assert scored([[1, 0, 0], [0, 1, 0]], outputs, "multi-label").result()["macro_f1"] == (1 + 1 + 0) / 3
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([[0, 2, 1]], r"labels must be 0 or 1 for each tag, got 0..2"),
+        ([1], r"labels must be 0 or 1 for each tag or of the output's shape \(3,\), got \(\)"),
+    ],
+)
+def test_what_is_no_row_of_tags_is_refused(labels, message):
+    with pytest.raises(ArrayError, match=message):
+        scored(labels, EYE[:1], "multi-label")
+
+
+def test_the_data_may_say_a_threshold_and_what_does_not_count():
+    told = accuracy.scorer(np.array([0, 1]), accuracy.Output((1,)), "binary", {"threshold": 0.3})
+    told.take(0, np.array([[0.2], [0.4]]))
+    assert (told.scorer.result()["top1"], told.scorer.result()["tuned_top1"]) == (1 / 2, 1)
+    void = accuracy.scorer(
+        np.array([[[0, 7], [1, 1]]]), accuracy.Output((2, 2, 2)), "segmentation", {"ignore_label": 7}
+    )
+    void.take(0, SCORES[None])
+    assert void.scorer.result()["pixel_accuracy"] == 1
+    with pytest.raises(ArrayError, match="option 'threshold' of the data's task must be a number, got 'half'"):
+        accuracy.scorer(np.array([0, 1]), accuracy.Output((1,)), "binary", {"threshold": "half"})

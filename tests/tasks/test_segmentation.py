@@ -119,6 +119,7 @@ def test_where_255_is_a_class_nothing_is_void() -> None:
             (4, 5, 3),
             r"y_train has shape \(3, 5\) for each sample, the model's output wants \(4, 5\)",
         ),
+        (np.full((1, 4, 5), 2), (4, 5, 1), "sample 0 is 2.*; pixels that don't count hold 255, or what --ignore-label"),
         (np.zeros((1, 4, 5, 3)), (4, 5, 3), "must be one-hot at each pixel .*, sample 0 is not; give class numbers"),
     ],
 )
@@ -165,3 +166,14 @@ def test_maps_are_pixels_whatever_the_model_was_compiled_with(loss: str | None) 
     assert task_of((y == 1) * 1, (4, 5, 1), traits=mask) is SEGMENTATION
     traits = OutputTraits(loss="MeanSquaredError")
     assert task_of((y == 1) * 1, (4, 5, 1), traits=traits) is TASKS["regression"]
+
+
+def test_a_pixel_that_is_mistaken_makes_no_numbers_of_maps() -> None:
+    one_hot = np.eye(3)[np.random.default_rng(0).integers(0, 3, (6, 4, 5))]
+    one_hot[4, 0, 0] = 0
+    assert task_of(one_hot, (4, 5, 3)) is SEGMENTATION
+    with pytest.raises(DataError, match="sample 4 is not; give class numbers instead, and 255 for pixels that don't"):
+        encoded(one_hot, (4, 5, 3))
+    maps = one_hot.argmax(axis=-1)
+    maps[2, 1, 1] = 7
+    assert task_of(maps, (4, 5, 3)) is SEGMENTATION

@@ -106,7 +106,8 @@ def score_lines(score: Score) -> list[tuple[str, str]]:
     from tfcompress.tasks.task_table import at_chance
 
     if score.outputs:
-        return [(f"{name}: {title}", text) for name, each in score.outputs.items() for title, text in score_lines(each)]
+        each = [(f"{name}: {title}", text) for name, of in score.outputs.items() for title, text in score_lines(of)]
+        return [("main output", next(iter(score.outputs))), *each]
     lines = [("task", score.task), ("samples", f"{score.samples:,}")]
     for name, figure in score.figures.items():
         interval = wording.interval(figure)

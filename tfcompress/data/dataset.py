@@ -78,8 +78,9 @@ class Dataset:
         """The file's SHA-256; of several files, that of the lines ``SHA-256  path``; None for data in memory."""
         if len(self.files) <= 1:
             return sha256(self.files[0]) if self.files else None
-        top = os.path.commonpath([path.parent for path in self.files])
-        lines = [f"{sha256(path)}  {path.relative_to(top)}\n" for path in self.files]
+        found = [path.absolute() for path in self.files]
+        top = os.path.commonpath([path.parent for path in found])
+        lines = [f"{sha256(path)}  {path.relative_to(top)}\n" for path in found]
         return sha256("".join(lines).encode("utf-8", "surrogateescape"))
 
     def check_trainable(self) -> None:
@@ -143,12 +144,17 @@ class Dataset:
             return stream, first.y
         if fitted.size == 0:
             raise _empty(adapter)
-        rows, skipped = np.arange(fitted.size), NOTHING_TOLD.warnings
+        numbers = f"the numbers of {fitted.size:,} samples of {adapter.x_name}"
+        skipped = NOTHING_TOLD.warnings
         if self.skip_corrupt:
+            memory.need(8 * fitted.size, numbers)
             rows, skipped = sound_rows(fitted, raw.x_name, raw.y_name)
-        x, _, _ = fitted.read(rows[:1])  # damage is reported before anything as long as the table is made
-        adapter.inputs(x)
-        memory.need(8 * fitted.size, f"the numbers of {fitted.size:,} samples of {adapter.x_name}")
+            adapter.inputs(fitted.read(rows[:1]).x)
+        else:
+            # Damage is reported before anything as long as the table is made.
+            adapter.inputs(fitted.read(np.zeros(1, np.int64)).x)
+            memory.need(8 * fitted.size, numbers)
+            rows = np.arange(fitted.size)
         told = fitted.told._replace(warnings=(*fitted.told.warnings, *skipped))
         return TableSplit("", adapter, fitted, rows, told), fitted.labels(_spread(rows, fitted))
 

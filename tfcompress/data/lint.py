@@ -15,7 +15,6 @@ from tfcompress.errors import DataError
 
 BATCH = 256
 LABEL_BATCH = 8192
-LABEL_BYTES = 64 << 20
 
 
 @dataclass
@@ -75,7 +74,7 @@ class _Seen:
 
 def _read(split: BoundSplit, seen: _Seen) -> None:
     if isinstance(split, TableSplit):
-        for encoded in split.labels(_label_batch(split)):
+        for encoded in split.labels(split.label_batch(LABEL_BATCH)):
             seen.add(encoded)
         doubtful = split.table.doubtful(split.rows, changed=_may_spoil(split.adapter))
         if 0 < len(doubtful) < split.size:
@@ -86,13 +85,6 @@ def _read(split: BoundSplit, seen: _Seen) -> None:
             _check_finite(x, piece.rows, split.adapter.where(name))
         if not isinstance(split, TableSplit):
             seen.add(split.adapter.labels(piece.y, piece.rows))
-
-
-def _label_batch(split: TableSplit) -> int:
-    """Return how many labels are read together: masks are large."""
-    first = next(split.labels(1), None)
-    parts = first.values() if isinstance(first, dict) else [] if first is None else [first]
-    return max(1, min(LABEL_BATCH, LABEL_BYTES // max(1, sum(int(part.nbytes) for part in parts))))
 
 
 def _may_spoil(adapter: Adapter) -> bool:

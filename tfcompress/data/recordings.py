@@ -216,7 +216,8 @@ def skipped(where: str, errors: Sequence[Exception]) -> tuple[str, ...]:
         return ()
     named = "; ".join(str(error).partition("; replace or delete")[0] for error in errors[:LISTED])
     more = "; ..." if len(errors) > LISTED else ""
-    return (f"{where}: {len(errors):,} corrupt samples are left out (--skip-corrupt): {named}{more}",)
+    count = "1 corrupt sample is" if len(errors) == 1 else f"{len(errors):,} corrupt samples are"
+    return (f"{where}: {count} left out (--skip-corrupt): {named}{more}",)
 
 
 def _check_rates(pairs: Sequence[tuple[Path, WavFormat]]) -> int:

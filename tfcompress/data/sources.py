@@ -169,7 +169,8 @@ def _from_path(path: Path, how: Reading, steps: Preprocessing, given: Sequence[s
     what = repr(str(path))
     if found:
         how.check_kind(reading.TABLE, what)
-        return _dataset(str(path), tables.open_tables(found, how, given), steps, how, tuple(found.values()))
+        files = (*found.values(), *([how.vocabulary] if how.vocabulary else []))
+        return _dataset(str(path), tables.open_tables(found, how, given), steps, how, files)
     record_files = _records(path)
     if record_files:
         how.check_kind(reading.RECORDS, what)

@@ -12,6 +12,9 @@ from tfcompress.data.adapt import Adapter
 from tfcompress.data.pieces import Piece, numbered, rebatched, shuffled
 from tfcompress.data.raw import NOTHING_TOLD, RowSplit, Stream, Told
 
+LABEL_BYTES = 64 << 20
+"""Most bytes of labels that :meth:`TableSplit.label_batch` takes together."""
+
 
 class Split(Protocol):
     """What training, calibration and evaluation read."""
@@ -117,6 +120,12 @@ class TableSplit:
         """Yield the labels alone, in their one form, in order; the inputs are not touched."""
         for chosen in _cut(self.rows, batch_size):
             yield self.adapter.labels(self.table.labels(chosen), chosen)
+
+    def label_batch(self, most: int) -> int:
+        """Return how many labels fit into :data:`LABEL_BYTES` together (masks are large), at most *most*."""
+        first = next(self.labels(1), None)
+        parts = first.values() if isinstance(first, dict) else [] if first is None else [first]
+        return max(1, min(most, LABEL_BYTES // max(1, sum(int(part.nbytes) for part in parts))))
 
     def check_weights(self, batch_size: int) -> bool:
         """Look at the sample weights alone; return whether there are any.

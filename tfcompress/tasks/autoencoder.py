@@ -171,16 +171,14 @@ class _Scorer:
         score = self._task.score(self._errors.result())
         errors, truth = self._errors.errors, self._errors.truth
         main = score.main_figure
+        ends: tuple[float | None, float | None]
         if truth is not None and score.main == self._task.main and main.value is not None:
             ones = int(truth.sum())
-            low: float | None
-            high: float | None
-            low, high = paired.area_interval(main.value, ones, len(truth) - ones)
+            ends = paired.area_interval(main.value, ones, len(truth) - ones)
         else:
-            found = paired.mean_interval(errors)
-            low, high = (None, None) if found[0] is None else (max(0.0, found[0]), found[1])
-            truth = None
-        figures = {**score.figures, score.main: dataclasses.replace(main, low=low, high=high)}
+            low, high = paired.mean_interval(errors)
+            ends, truth = (None if low is None else max(0.0, low), high), None
+        figures = {**score.figures, score.main: dataclasses.replace(main, low=ends[0], high=ends[1])}
         return _Told(dataclasses.replace(score, figures=figures), errors, truth)
 
     def _check_clips(self) -> None:

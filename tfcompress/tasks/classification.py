@@ -194,7 +194,7 @@ def _are_shares(y: np.ndarray) -> np.ndarray:
 
 def _mostly_shares(y: np.ndarray) -> bool:
     """Tell whether vectors are one-hot, each of them, or shares but for a few that were mistaken."""
-    if bool(((y == 0) | (y == 1)).all()):
+    if label_form.zeros_and_ones(y):
         return bool(label_form.is_one_hot(y).all())
     return float(_are_shares(y).mean()) >= MOSTLY
 

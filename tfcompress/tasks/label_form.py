@@ -43,6 +43,11 @@ def without_ones(shape: Shape) -> Shape:
     return tuple(size for size in shape if size != 1)
 
 
+def zeros_and_ones(y: np.ndarray) -> bool:
+    """Whether every label is 0 or 1."""
+    return bool(((y == 0) | (y == 1)).all())
+
+
 def is_one_hot(y: np.ndarray) -> np.ndarray:
     """Tell for each vector along the last axis whether it holds a single 1 and zeros; shape ``y.shape[:-1]``, bool."""
     import numpy as np

@@ -50,7 +50,7 @@ class MultiLabel(Task):
 
     def fits(self, y: np.ndarray, shape: Shape) -> bool:
         """Tell whether there is a 0 or a 1 for each of several tags; a single 1 in every row fits classes, too."""
-        return self.takes(y, shape) and len(label_form.without_ones(shape)) == 1 and bool(((y == 0) | (y == 1)).all())
+        return self.takes(y, shape) and len(label_form.without_ones(shape)) == 1 and label_form.zeros_and_ones(y)
 
     def takes(self, y: np.ndarray, shape: Shape) -> bool:
         """Tell whether there is a label for each value of the output."""

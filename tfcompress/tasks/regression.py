@@ -60,8 +60,9 @@ class Regression(Task):
         if not whole:
             return None
         return (
-            f"{form.where} holds only whole numbers, yet was taken as targets of a regression; classes are given "
-            "as numbers 0..k-1 or one-hot, and as 0 and 1 for one output value"
+            f"{form.where} holds only whole numbers, yet was taken as targets of a regression; classes are given as "
+            "numbers 0..k-1 or one-hot, tags as rows of 0 and 1, yes or no as 0 and 1 for one output value; --task "
+            "says what is meant"
         )
 
     def trained_by(self, loss: str) -> bool:

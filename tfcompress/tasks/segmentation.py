@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfcompress.errors import DataError
 from tfcompress.tasks import label_form
-from tfcompress.tasks.classification import are_probabilities
+from tfcompress.tasks.classification import MOSTLY, are_probabilities
 from tfcompress.tasks.intervals import mean_evaluation
 from tfcompress.tasks.label_form import LabelForm, Shape
 from tfcompress.tasks.score import Score
@@ -64,13 +64,14 @@ class Segmentation(Task):
 
     def fits(self, y: np.ndarray, shape: Shape) -> bool:
         """Tell whether there is a class for each pixel of a plane with an axis of classes."""
+        import numpy as np
+
         if len(shape) != 3 or not self.takes(y, shape):
             return False
-        if self._one_hot(y, shape):
-            return bool(label_form.is_one_hot(y).all())
-        counted = y[y != self.void]
-        highest = (self.classes(shape) or 1) - 1
-        return bool(((counted >= 0) & (counted <= highest) & (counted == counted.round())).all())
+        if self._one_hot(y, shape):  # a few that are not are mistakes, which are told by their samples
+            return label_form.zeros_and_ones(y) and float(label_form.is_one_hot(y).mean()) >= MOSTLY
+        whole = bool((y == y.round()).all())
+        return whole and (shape[-1] != 1 or label_form.zeros_and_ones(np.where(y == self.void, 0, y)))
 
     def takes(self, y: np.ndarray, shape: Shape) -> bool:
         """Tell whether there is a label for each pixel of the output, or a vector of one for each."""
@@ -114,7 +115,11 @@ class Segmentation(Task):
         classes = self.classes(form.shape) or 2
         # void is looked for before the range: where 255 is a class, nothing is void
         void = y == self.void if self.void < 0 or self.void >= classes else np.zeros(y.shape, bool)
-        label_form.check_whole(np.where(void, 0, y), rows, form, classes - 1)
+        try:
+            label_form.check_whole(np.where(void, 0, y), rows, form, classes - 1)
+        except DataError as error:
+            msg = f"{error}; pixels that don't count hold {self.void}, or what --ignore-label says"
+            raise DataError(msg) from None
         single = len(form.shape) == 3 and form.shape[-1] == 1
         return y.astype(np.int32).reshape((len(y), *given, 1) if single else (len(y), *given))
 
@@ -229,8 +234,8 @@ def _switched(y: np.ndarray, rows: np.ndarray, form: LabelForm) -> np.ndarray:
             f"others; give masks of 0 and 1, or say --ignore-label {form.on} if that means pixels that don't count"
         )
         raise DataError(msg)
-    numbers: np.ndarray = (y == form.on).astype(np.int32)
-    return numbers
+    found: np.ndarray = (y == form.on).astype(np.int32)
+    return found
 
 
 def _from_one_hot(y: np.ndarray, rows: np.ndarray, form: LabelForm) -> np.ndarray:
@@ -240,7 +245,7 @@ def _from_one_hot(y: np.ndarray, rows: np.ndarray, form: LabelForm) -> np.ndarra
     if len(bad):
         msg = (
             f"data: {form.where} must be one-hot at each pixel (a single 1, else 0), sample {rows[bad[0]]:,} is not; "
-            "give class numbers instead"
+            f"give class numbers instead, and {VOID} for pixels that don't count"
         )
         raise DataError(msg)
     indices: np.ndarray = np.argmax(y, axis=-1).astype(np.int32)

@@ -48,7 +48,7 @@ def _is_counted(coder: LabelCoder) -> bool:
 
 def _labels(split: BoundSplit) -> Iterator[Any]:
     if isinstance(split, TableSplit):
-        yield from split.labels(_BATCH)
+        yield from split.labels(split.label_batch(_BATCH))
         return
     for _, labels in split.batches(_BATCH):
         yield labels

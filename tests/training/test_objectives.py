@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tfcompress as tfc
+from tfcompress.models.specs import Signature, TensorSpec
+from tfcompress.recipe import Train
+from tfcompress.tasks.traits import OutputTraits
+from tfcompress.training.objectives import Objective, objectives
+
+X = np.zeros((12, 2), np.float32)
+CLASSES = np.arange(12) % 3
+SHARES = np.random.default_rng(0).dirichlet(np.ones(3), 12).astype(np.float32)
+
+
+@pytest.fixture(params=["keras", "tf_keras"])
+def library(request: pytest.FixtureRequest) -> Any:
+    return importlib.import_module(request.param)
+
+
+def objective(library: Any, y: Any, outputs: np.ndarray, train: Train = Train(), **traits: Any) -> Objective:  # noqa: B008 - a frozen value
+    spec = TensorSpec("out", outputs.shape[1:], "float32", OutputTraits(**traits))
+    data = tfc.load_data({"train": (X, y)}).bind(Signature((TensorSpec("v", (2,), "float32"),), (spec,)))
+    return objectives(data, train, {"out": outputs}, None, library, 4.0)["out"]
+
+
+def test_the_loss_that_the_model_was_compiled_with_trains_it_with_its_settings(library: Any) -> None:
+    found = objective(library, CLASSES, SHARES, loss="CategoricalCrossentropy", loss_settings={"label_smoothing": 0.1})
+    expected = library.losses.CategoricalCrossentropy(label_smoothing=0.1)(np.eye(3)[CLASSES], SHARES)
+    assert float(found.loss(CLASSES, SHARES)) == pytest.approx(float(expected), rel=1e-5)
+    assert found.words == "categorical_crossentropy, label_smoothing 0.1 (which the model was compiled with)"
+
+
+def test_the_tasks_own_loss_is_what_it_is(library: Any) -> None:
+    found = objective(library, CLASSES, SHARES, loss="SparseCategoricalCrossentropy")
+    assert type(found.loss).__name__ == "SparseCategoricalCrossentropy"
+    assert "compiled" not in found.words
+
+
+def test_a_loss_that_trains_no_such_task_is_left_aside_and_named(library: Any) -> None:
+    found = objective(library, CLASSES, SHARES, loss="Poisson")
+    assert type(found.loss).__name__ == "SparseCategoricalCrossentropy"
+    assert found.words.endswith("(not Poisson, which no classification is trained by)")
+
+
+def test_the_users_loss_comes_first(library: Any) -> None:
+    found = objective(library, np.ones((12, 3)), SHARES, Train(loss="mean_absolute_error"), loss="Huber")
+    assert found.words == "mean_absolute_error"
