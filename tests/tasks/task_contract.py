@@ -43,7 +43,7 @@ class TaskContract:
 
     def targets(self, labels: np.ndarray, outputs: np.ndarray) -> np.ndarray:
         """What training compares such outputs with."""
-        return self.task.targets({}, labels)
+        return self.formed().targets({}, labels)
 
     @property
     def task(self) -> Task:
