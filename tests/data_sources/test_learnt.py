@@ -56,7 +56,7 @@ def test_without_any_labels_nothing_is_guessed() -> None:
 
 
 def test_anomalies_alone_teach_nothing() -> None:
-    with pytest.raises(DataError, match="of the 6 samples of y_train task autoencoder can learn none; give such as it"):
+    with pytest.raises(DataError, match=r"of the 6 samples of y_train task .* can learn none; .* 0 \(normal\)"):
         bound(x_train=sensors(6), y_train=0 * LABELS + 1, x_test=sensors(6), y_test=LABELS)
 
 

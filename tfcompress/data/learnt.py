@@ -40,10 +40,12 @@ def learnt_part(split: BoundSplit) -> tuple[BoundSplit, str]:
         chosen.append(rows[kept])
         total += len(rows)
     learnt = np.concatenate(chosen) if chosen else np.zeros(0, np.int64)
-    where = next(iter(asking.values())).where
+    first = next(iter(asking.values()))
+    where = first.where
     tasks = ", ".join(coder.task.name for coder in asking.values())
     if not len(learnt):
-        msg = f"data: of the {total:,} samples of {where} task {tasks} can learn none; give such as it can"
+        takes = first.task.allowed(first.form.shape)
+        msg = f"data: of the {total:,} samples of {where} task {tasks} can learn none; labels it takes: {takes}"
         raise DataError(msg)
     if len(learnt) == total:
         return split, ""
