@@ -12,7 +12,7 @@ pytest.importorskip("keras")
 from tfcompress.diagnosis.kernel_faults import (
     KernelDifference,
     bisect_ops,
-    kernel_differences,
+    op_differences,
     outputs_db,
     ratio_db,
 )
@@ -55,7 +55,7 @@ def test_bisection_finds_the_op_whichever_it_is(wrong: int) -> None:
 
 
 def test_an_op_alone_tells_by_how_many_steps_it_differs() -> None:
-    found, fast = kernel_differences(SLICER, GIVEN, Kernels(1))
+    found, fast = op_differences(SLICER, GIVEN, Kernels(1))
     (number,) = fast
     scale = SLICER.model.subgraphs[0].tensors[number].scales[0]
     assert SLICER.made[number] == 1

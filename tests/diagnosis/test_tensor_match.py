@@ -71,5 +71,12 @@ def test_an_op_whose_kind_is_known_is_found_between_its_neighbours() -> None:
     assert found[2] == ("flat", "place")
 
 
+def test_an_addition_ends_at_the_relu_behind_it() -> None:
+    first, relu = LayerValue("sum", "Add", CONV), LayerValue("relu", "ReLU", RELU, (0,))
+    layers = [first, relu, LayerValue("other", "Conv2D", OTHER)]
+    found = match_tensors([tensor(1, noisy(RELU), op="ADD"), tensor(2, noisy(CONV), op="ADD")], layers)
+    assert [(layers[found[n].place].path, found[n].how) for n in (1, 2)] == [("relu", "values"), ("sum", "values")]
+
+
 def test_a_tensor_of_another_size_has_no_layer() -> None:
     assert paths(tensor(1, np.ones((4, 7), "float32"))) == {}

@@ -35,7 +35,7 @@ def test_samples_like_those_of_training_are_fine(remembering) -> None:
     [
         (IMAGES * 255, "255 times too large"),
         (IMAGES / 255, "255 times too small"),
-        (IMAGES[..., ::-1], "reverse order"),
+        (IMAGES[..., ::-1], "reverse"),
     ],
     ids=["large", "small", "reversed"],
 )

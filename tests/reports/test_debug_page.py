@@ -12,18 +12,8 @@ ROWS = (
     TensorRow(9, "SUM", "", "", "float32", (1, 4), kernel_db=31.0),
 )
 REMARKS = (Remark("fault", "a<b/conv", "20.5% lie beyond", "calibrate"), Remark("note", "f", "small"))
-FACTS = DebugFacts(
-    "f.tflite",
-    "m.keras",
-    "d.npz (test split)",
-    32,
-    "litert 2.3.0",
-    48.0,
-    1,
-    ROWS,
-    (SampleRow(5, 0.25, False),),
-    REMARKS,
-)
+WORST = (SampleRow(5, 0.25, False),)
+FACTS = DebugFacts("f.tflite", "m.keras", "d.npz (test)", 32, "litert 2.3.0", 48.0, 1, ROWS, WORST, REMARKS)
 
 
 def test_rows_say_what_is_not_known_by_a_dash_and_guesses_by_a_question_mark() -> None:

@@ -105,7 +105,7 @@ def debugging(file: Path, model: Path, flags: Mapping[str, Any], progress: Progr
     if loaded.keras3 is None:
         msg = f"model {str(model)!r}: {loaded.refusal}"
         raise UnsupportedError(msg)
-    from tfcompress.diagnosis.debugging import Subject, debug_file
+    from tfcompress.diagnosis.debugging import DebugSubject, debug_file
     from tfcompress.models.precision import in_float32
     from tfcompress.models.signature import signature_of
 
@@ -114,7 +114,7 @@ def debugging(file: Path, model: Path, flags: Mapping[str, Any], progress: Progr
         progress.note(note)
     bound = open_data(**{name: flags[name] for name in DATA_FLAGS}).bind(signature_of(network), holdout=None)
     split = chosen_split(bound, flags["split"], ("test", "val", "train"))
-    subject = Subject(
+    subject = DebugSubject(
         content=file.read_bytes(),
         model=network,
         inputs=drawn_inputs(bound, split, flags["samples"], flags["seed"]),

@@ -98,7 +98,7 @@ def checkup(path: Path, flags: Mapping[str, Any], target: Path | None, progress:
         msg = f"model {str(path)!r}: {loaded.refusal}"
         raise UnsupportedError(msg)
     from tfcompress.diagnosis.checkup import check_model
-    from tfcompress.diagnosis.rewriting import rewritten
+    from tfcompress.diagnosis.exact_rewrites import rewritten
     from tfcompress.models.precision import in_float32
     from tfcompress.reports.checkup_facts import CheckupFacts
     from tfcompress.reports.remark import by_gravity

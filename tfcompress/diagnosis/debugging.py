@@ -14,7 +14,7 @@ from tfcompress.diagnosis.kernel_faults import (
     LEAST_DB,
     KernelDifference,
     bisect_ops,
-    kernel_differences,
+    op_differences,
     outputs_db,
     runner,
 )
@@ -47,7 +47,7 @@ CHILD = "tfcompress.tflite.interpreter_child"
 
 
 @dataclass(frozen=True)
-class Subject:
+class DebugSubject:
     """What is debugged.
 
     Attributes:
@@ -67,7 +67,7 @@ class Subject:
     runtime: Runtime = "litert"
 
 
-def debug_file(subject: Subject, progress: Progress = SILENT) -> DebugFacts:
+def debug_file(subject: DebugSubject, progress: Progress = SILENT) -> DebugFacts:
     """Compare a file with the model that it was made from.
 
     Every tensor is read under the reference kernels; XNNPACK is compared with those, op by op.
@@ -85,7 +85,7 @@ def debug_file(subject: Subject, progress: Progress = SILENT) -> DebugFacts:
 class _Debugging:
     """One file under debugging."""
 
-    def __init__(self, subject: Subject, progress: Progress) -> None:
+    def __init__(self, subject: DebugSubject, progress: Progress) -> None:
         self._subject, self._progress = subject, progress
         self._slicer = Slicer(subject.content)
         self._graph = self._slicer.model.subgraphs[0]
@@ -183,7 +183,7 @@ class _Debugging:
         if not self._kept:
             self._first = self._layers
             self._kept = {number: array[:_COMPARED] for number, array in stored.items()}
-            self._differences, self._fast = kernel_differences(self._slicer, self._kept, self._run)
+            self._differences, self._fast = op_differences(self._slicer, self._kept, self._run)
             self._matches = self._found(stored)
         for number in self._shown:
             self._statistics[number].add(stored[number], self._float_of(number, values))
@@ -312,7 +312,7 @@ def _batch_of(slicer: Slicer) -> int:
     return max(1, shape[0]) if shape else 1
 
 
-def _check_inputs(slicer: Slicer, subject: Subject) -> None:
+def _check_inputs(slicer: Slicer, subject: DebugSubject) -> None:
     """Refuse a file and a model that are not fed alike, and samples that do not fit."""
     specs = signature_of(subject.model).inputs
     file, model = [t.name for t in slicer.model.inputs], [spec.name for spec in specs]

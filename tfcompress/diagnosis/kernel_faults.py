@@ -75,7 +75,7 @@ def ratio_db(reference: np.ndarray, other: np.ndarray) -> float:
     return 10 * math.log10(power / error) if power else -CAP_DB
 
 
-def kernel_differences(
+def op_differences(
     slicer: Slicer, given: Mapping[int, np.ndarray], run: Run
 ) -> tuple[dict[int, KernelDifference], dict[int, np.ndarray]]:
     """Run every op alone, in XNNPACK and in the reference kernels.

@@ -33,7 +33,7 @@ def kernel_of(layer: object, factor: np.ndarray | None) -> tuple[np.ndarray, np.
         layer: a Keras 3 layer.
         factor: what a normalization behind it multiplies each output channel by, shape (channels,); None: none is.
     """
-    found = rules.kernels(layer)
+    found = rules.KERNELS.get(type(layer).__name__, {})
     if "kernel" not in found:
         return None
     axes = found["kernel"] or (-1,)

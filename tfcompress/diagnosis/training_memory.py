@@ -15,7 +15,7 @@ import keras
 import numpy as np
 
 from tfcompress.diagnosis.calibration_lint import reach, span
-from tfcompress.diagnosis.rewriting import acts_in_training_only, affine_of
+from tfcompress.diagnosis.exact_rewrites import acts_in_training_only, affine_of
 from tfcompress.models.call_template import Template
 from tfcompress.models.graph import Call, calls, is_graph
 from tfcompress.models.keras_private import functional, origin

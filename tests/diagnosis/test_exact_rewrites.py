@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 keras = pytest.importorskip("keras")
 
-from tfcompress.diagnosis import rewriting  # noqa: E402 - after keras
-from tfcompress.diagnosis.rewriting import TOLERANCE, Affine, can_fold, largest_difference, rewritten  # noqa: E402
+from tfcompress.diagnosis import exact_rewrites  # noqa: E402 - after keras
+from tfcompress.diagnosis.exact_rewrites import TOLERANCE, Affine, can_fold, largest_difference, rewritten  # noqa: E402
 
 L = keras.layers
 
@@ -100,7 +100,7 @@ def test_a_normalization_layer_goes_into_a_dense_one() -> None:
 
 
 def test_a_rewrite_that_changes_numbers_is_told_and_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rewriting, "affine_of", lambda layer: Affine(np.ones(1) * 2, np.zeros(1)))
+    monkeypatch.setattr(exact_rewrites, "affine_of", lambda layer: Affine(np.ones(1) * 2, np.zeros(1)))
     model = keras.Sequential([keras.Input((4,)), L.Rescaling(1 / 255, name="rescale"), L.Dense(3, name="logits")])
     lean, offers = rewritten(model)
     assert lean is model
