@@ -68,7 +68,16 @@ class _Judged:
         """Say whether it is better than the first way, and worse in nothing."""
         if not self.agreement:
             return False
-        return self.db >= first.db + LEAST_GAIN_DB and (self.top1 or 0.0) >= (first.top1 or 0.0)
+        own, theirs = self.top1 or 0.0, first.top1 or 0.0
+        if np.isinf(self.db) and np.isinf(first.db):  # whole numbers: only how many are equal is known
+            return own > theirs
+        return self.db >= first.db + LEAST_GAIN_DB and own >= theirs
+
+    @property
+    def enough(self) -> bool:
+        """Whether it agrees so well that nothing else need be tried."""
+        near = np.isinf(self.db) or self.db >= ENOUGH_DB
+        return bool(self.agreement) and near and self.top1 in (None, 1.0)
 
     def record(self, chosen: Trial) -> TrialRecord:
         """Return what the report holds of it."""
@@ -109,9 +118,11 @@ class _Contest:
         plain = self._made(TRIALS[0])
         first = self._judged_first(plain)
         judged = [first]
-        if not (first.agreement and first.db >= ENOUGH_DB and (first.top1 or 1.0) == 1.0):
+        if not first.enough:
             judged += self._others()
-        better = sorted((each for each in judged[1:] if each.beats(first)), key=lambda each: -each.db)
+        better = sorted(
+            (each for each in judged[1:] if each.beats(first)), key=lambda each: (-each.db, -(each.top1 or 0))
+        )
         for each in better:
             made = self._made(each.trial)
             if isinstance(made, Made):
