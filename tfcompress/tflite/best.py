@@ -30,7 +30,9 @@ from tfcompress.tflite.shares import shares
 from tfcompress.tflite.verify import SAMPLES, TrialRecord
 
 ENOUGH_DB = 30.0
-"""Agreement of the first way, with the same top-1 throughout, from which on nothing else is tried."""
+"""Agreement of the first way from which on nothing else is tried, if it also has"""
+ENOUGH_TOP1 = 0.99
+"""the same top-1 in this fraction of the samples."""
 LEAST_GAIN_DB = 0.1
 """What another way must agree better by."""
 BUDGET_S = 60.0
@@ -77,7 +79,7 @@ class _Judged:
     def enough(self) -> bool:
         """Whether it agrees so well that nothing else need be tried."""
         near = np.isinf(self.db) or self.db >= ENOUGH_DB
-        return bool(self.agreement) and near and self.top1 in (None, 1.0)
+        return bool(self.agreement) and near and (self.top1 is None or self.top1 >= ENOUGH_TOP1)
 
     def record(self, chosen: Trial) -> TrialRecord:
         """Return what the report holds of it."""
@@ -147,6 +149,8 @@ class _Contest:
         if isinstance(plain, TfcompressError):
             return _Judged(TRIALS[0], refusal=str(plain))
         self._by_our_rules = plain.route == "calibrated by our rules"
+        size = plain.attempt.verification.float_size_bytes  # a rewritten model has no float file of its own
+        self._request = dataclasses.replace(self._request, float_size_bytes=size)
         return _Judged(TRIALS[0], self._agreement(plain.attempt.content))
 
     def _others(self) -> list[_Judged]:
