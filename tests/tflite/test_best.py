@@ -112,6 +112,11 @@ def test_what_is_worse_than_plain_in_anything_or_hardly_better_is_not_kept(conte
     assert "none of 3 other ways agrees better on 100 samples" in contest.notes[0]
 
 
+def test_of_whole_numbers_the_way_with_the_most_equal_ones_is_kept(contest) -> None:
+    assert kept(contest(results((None, 0.8), (None, 0.8), (None, 0.9), (None, 0.7)))) == "minmax + equalize + bias"
+    assert kept(contest(results((None, 1.0), *[RuntimeError()] * 3))) == "minmax"
+
+
 def test_nothing_else_is_tried_where_plain_agrees(contest) -> None:
     made = contest(results((30.0, 1.0), *[RuntimeError()] * 3))
     assert kept(made) == "minmax"

@@ -33,6 +33,7 @@ from tfcompress.tflite.export import TFLiteModel, export
 from tfcompress.tflite.flatbuffer import read_model_file
 from tfcompress.tflite.lower import lower
 from tfcompress.tflite.pack import read_metadata
+from tfcompress.tflite.shares import HELD_BACK
 from tfcompress.tflite.slim import slim
 from tfcompress.tflite.verify import LEAST_DB, verify
 from tfcompress.tflite.weights import facts
@@ -219,7 +220,7 @@ def test_bound_data_is_asked_for_samples_by_seed(network, samples, converter) ->
 
     data = Bound()
     export(network, Export(quantize="int8", samples=30), data=data, converter=converter, seed=7)
-    assert data.asked == (30 + 256, 7)
+    assert data.asked == (30 + HELD_BACK + 256, 7)
 
 
 def test_several_inputs_go_by_name(keras, converter) -> None:

@@ -30,7 +30,9 @@ from tfcompress.tflite.shares import shares
 from tfcompress.tflite.verify import SAMPLES, TrialRecord
 
 ENOUGH_DB = 30.0
-"""Agreement of the first way, with the same top-1 throughout, from which on nothing else is tried."""
+"""Agreement of the first way from which on nothing else is tried, if it also has"""
+ENOUGH_TOP1 = 0.99
+"""the same top-1 in this fraction of the samples."""
 LEAST_GAIN_DB = 0.1
 """What another way must agree better by."""
 BUDGET_S = 60.0
@@ -68,7 +70,16 @@ class _Judged:
         """Say whether it is better than the first way, and worse in nothing."""
         if not self.agreement:
             return False
-        return self.db >= first.db + LEAST_GAIN_DB and (self.top1 or 0.0) >= (first.top1 or 0.0)
+        own, theirs = self.top1 or 0.0, first.top1 or 0.0
+        if np.isinf(self.db) and np.isinf(first.db):  # whole numbers: only how many are equal is known
+            return own > theirs
+        return self.db >= first.db + LEAST_GAIN_DB and own >= theirs
+
+    @property
+    def enough(self) -> bool:
+        """Whether it agrees so well that nothing else need be tried."""
+        near = np.isinf(self.db) or self.db >= ENOUGH_DB
+        return bool(self.agreement) and near and (self.top1 is None or self.top1 >= ENOUGH_TOP1)
 
     def record(self, chosen: Trial) -> TrialRecord:
         """Return what the report holds of it."""
@@ -109,9 +120,11 @@ class Contest:
         plain = self._made(TRIALS[0])
         first = self._judged_first(plain)
         judged = [first]
-        if not (first.agreement and first.db >= ENOUGH_DB and (first.top1 or 1.0) == 1.0):
+        if not first.enough:
             judged += self._others()
-        better = sorted((each for each in judged[1:] if each.beats(first)), key=lambda each: -each.db)
+        better = sorted(
+            (each for each in judged[1:] if each.beats(first)), key=lambda each: (-each.db, -(each.top1 or 0))
+        )
         for each in better:
             made = self._made(each.trial)
             if isinstance(made, Made):
@@ -136,6 +149,8 @@ class Contest:
         if isinstance(plain, TfcompressError):
             return _Judged(TRIALS[0], refusal=str(plain))
         self._by_our_rules = plain.route == "calibrated by our rules"
+        size = plain.attempt.verification.float_size_bytes  # a rewritten model has no float file of its own
+        self._request = dataclasses.replace(self._request, float_size_bytes=size)
         return _Judged(TRIALS[0], self.agreement(plain.attempt.content))
 
     def _others(self) -> list[_Judged]:
