@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfcompress.errors import UnsupportedError, UsageError
-from tfcompress.quantization.data_free import DEVIATIONS, Spread, range_of_inputs, without_data
+from tfcompress.quantization.data_free import DEVIATIONS, ChannelSpread, range_of_inputs, without_data
 from tfcompress.quantization.fake_quant import FakeQuant
 
 
 @settings(max_examples=40)
 @given(mean=st.floats(-4, 8), deviation=st.floats(0.05, 3), cap=st.sampled_from([6.0, np.inf]))
 def test_what_is_behind_a_relu_has_the_moments_of_a_gaussian_cut_off(mean: float, deviation: float, cap: float) -> None:
-    found = Spread.gaussian(np.array([mean]), np.array([deviation])).through(lambda x: np.clip(x, 0, cap))
+    found = ChannelSpread.gaussian(np.array([mean]), np.array([deviation])).through(lambda x: np.clip(x, 0, cap))
     drawn = np.clip(np.random.default_rng(0).normal(mean, deviation, 200_000), 0, cap)
     assert found.mean[0] == pytest.approx(drawn.mean(), abs=0.02 * deviation)
     assert found.deviation[0] == pytest.approx(drawn.std(), abs=0.02 * deviation)

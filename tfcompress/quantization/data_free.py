@@ -45,7 +45,7 @@ _MOVING = frozenset(
 
 
 @dataclass(frozen=True)
-class Spread:
+class ChannelSpread:
     """What is known of a tensor's values: arrays of shape (channels,), or () where channels are not told apart.
 
     Attributes:
@@ -61,7 +61,7 @@ class Spread:
     deviation: np.ndarray
 
     @classmethod
-    def of_range(cls, low: float, high: float) -> Spread:
+    def of_range(cls, low: float, high: float) -> ChannelSpread:
         """Return the spread of values that are evenly distributed."""
         ends = np.asarray(low, np.float64), np.asarray(high, np.float64)
         return cls(*ends, (ends[0] + ends[1]) / 2, (ends[1] - ends[0]) / np.sqrt(12.0))
@@ -75,12 +75,12 @@ class Spread:
         high: Any = np.inf,
         *,
         deviations: float = DEVIATIONS,
-    ) -> Spread:
+    ) -> ChannelSpread:
         """Return the spread of Gaussian values that cannot leave [low, high]."""
         reach = deviations * deviation
         return cls(np.maximum(mean - reach, low), np.minimum(mean + reach, high), mean, deviation)
 
-    def through(self, function: Callable[[np.ndarray], np.ndarray]) -> Spread:
+    def through(self, function: Callable[[np.ndarray], np.ndarray]) -> ChannelSpread:
         """Return the spread behind a function of one number, values taken for Gaussian and cut off at the ends.
 
         Args:
@@ -95,7 +95,7 @@ class Spread:
         weight /= weight.sum(axis=0)
         average = (weight * values).sum(axis=0)
         spread = np.sqrt((weight * (values - average) ** 2).sum(axis=0))
-        return Spread(values.min(axis=0), values.max(axis=0), average, spread)
+        return ChannelSpread(values.min(axis=0), values.max(axis=0), average, spread)
 
 
 def without_data(model: Any, input_range: tuple[float, float]) -> Quantized:
@@ -142,7 +142,7 @@ class _Reader:
     """Goes through a model with fake quantization, and sets its ranges and biases."""
 
     def __init__(self, model: Any, input_range: tuple[float, float]) -> None:
-        self._model, self._input = model, Spread.of_range(*input_range)
+        self._model, self._input = model, ChannelSpread.of_range(*input_range)
         self._calls = list(calls(model))
         self._templates = [Template.of(call.args, call.kwargs, is_symbolic) for call in self._calls]
         self._seen: dict[int, tuple[FakeQuant, float, float]] = {}
@@ -160,7 +160,7 @@ class _Reader:
             layer.high.assign(max(high, low + LEAST_SPAN))
             layer.seen.assign(1.0)
 
-    def _spread(self, call: Any, template: Template, tensors: list[Any], given: list[Spread]) -> Spread:
+    def _spread(self, call: Any, template: Template, tensors: list[Any], given: list[ChannelSpread]) -> ChannelSpread:
         layer, name = call.layer, type(call.layer).__name__
         if isinstance(layer, FakeQuant):
             return self._measured(layer, given[0])
@@ -177,19 +177,19 @@ class _Reader:
         if len(given) == 1 and tuple(call.outputs[0].shape) == tuple(tensors[0].shape) and _is_elementwise(layer):
             return self._through(layer, template, tensors[0], given[0])
         if isinstance(layer, keras.layers.Layer) and rules.name_of(layer) in rules.FIXED:
-            return Spread.of_range(*rules.FIXED[rules.name_of(layer)])
+            return ChannelSpread.of_range(*rules.FIXED[rules.name_of(layer)])
         kind = rules.name_of(layer)
         msg = f"layer {layer.name!r} ({kind}) has outputs that nothing bounds without samples; give --data"
         raise UnsupportedError(msg)
 
-    def _measured(self, layer: FakeQuant, given: Spread) -> Spread:
+    def _measured(self, layer: FakeQuant, given: ChannelSpread) -> ChannelSpread:
         if layer.fixed is None:
             _, low, high = self._seen.get(id(layer), (layer, 0.0, 0.0))
             low, high = min(low, float(given.low.min())), max(high, float(given.high.max()))
             self._seen[id(layer)] = (layer, low, high)
         return given
 
-    def _weighed(self, call: Any, given: Spread, channels: int) -> Spread:
+    def _weighed(self, call: Any, given: ChannelSpread, channels: int) -> ChannelSpread:
         """Return the spread of a layer's sums, and take out of its bias what rounding its kernel does to their mean."""
         wrapper = call.layer
         layer, kernel = wrapper.layer, np.asarray(wrapper.layer.kernel, np.float64)
@@ -202,7 +202,7 @@ class _Reader:
         bias = np.asarray(layer.bias, np.float64) if layer.use_bias else 0.0
         ends = total(np.maximum(kernel, 0), low) + total(np.minimum(kernel, 0), high)
         tops = total(np.maximum(kernel, 0), high) + total(np.minimum(kernel, 0), low)
-        made = Spread.gaussian(
+        made = ChannelSpread.gaussian(
             total(kernel, mean) + bias,
             np.sqrt(total(kernel**2, variance)),
             ends + bias,
@@ -217,16 +217,16 @@ class _Reader:
         activation = getattr(layer, "activation", None)
         return made if activation is None else made.through(lambda x: np.asarray(activation(np.float32(x))))
 
-    def _normalized(self, layer: Any, sums: Any) -> Spread:
+    def _normalized(self, layer: Any, sums: Any) -> ChannelSpread:
         mean, factor = np.asarray(layer.moving_mean, np.float64), layer.factor
         beta = np.asarray(layer.beta, np.float64) if layer.center else np.zeros_like(mean)
         deviation = np.sqrt(np.asarray(layer.moving_variance, np.float64)) * np.abs(factor)
         off = self._sums.pop(id(sums), None)
         if off is not None and layer.center:
             layer.beta.assign_add((off * factor).astype(np.float32))
-        return Spread.gaussian(beta, deviation)
+        return ChannelSpread.gaussian(beta, deviation)
 
-    def _through(self, layer: Any, template: Template, tensor: Any, given: Spread) -> Spread:
+    def _through(self, layer: Any, template: Template, tensor: Any, given: ChannelSpread) -> ChannelSpread:
         rank = len(tensor.shape)
 
         def function(places: np.ndarray) -> np.ndarray:
@@ -268,29 +268,29 @@ def _totals(kind: str, kernel: np.ndarray, channels: int) -> Callable[[np.ndarra
     return depthwise if kind.startswith("Depthwise") else transposed if kind.endswith("Transpose") else plain
 
 
-def _merged(name: str, given: list[Spread], *, last: bool) -> Spread:
+def _merged(name: str, given: list[ChannelSpread], *, last: bool) -> ChannelSpread:
     if name == "Concatenate" and last:
         joined = [np.concatenate([np.atleast_1d(getattr(s, part)) for s in given]) for part in vars(given[0])]
-        return Spread(*joined)
+        return ChannelSpread(*joined)
     first, *rest = given
     for other in rest:
         first = _pair(name, first, other)
     return first
 
 
-def _pair(name: str, a: Spread, b: Spread) -> Spread:
+def _pair(name: str, a: ChannelSpread, b: ChannelSpread) -> ChannelSpread:
     both = np.sqrt(a.deviation**2 + b.deviation**2)
     if name == "Add":
-        return Spread(a.low + b.low, a.high + b.high, a.mean + b.mean, both)
+        return ChannelSpread(a.low + b.low, a.high + b.high, a.mean + b.mean, both)
     if name == "Subtract":
-        return Spread(a.low - b.high, a.high - b.low, a.mean - b.mean, both)
+        return ChannelSpread(a.low - b.high, a.high - b.low, a.mean - b.mean, both)
     if name == "Multiply":
         corners = np.stack(np.broadcast_arrays(a.low * b.low, a.low * b.high, a.high * b.low, a.high * b.high))
         deviation = np.sqrt(
             (a.mean * b.deviation) ** 2 + (b.mean * a.deviation) ** 2 + (a.deviation * b.deviation) ** 2
         )
-        return Spread(corners.min(axis=0), corners.max(axis=0), a.mean * b.mean, deviation)
-    return Spread(
+        return ChannelSpread(corners.min(axis=0), corners.max(axis=0), a.mean * b.mean, deviation)
+    return ChannelSpread(
         np.minimum(a.low, b.low),
         np.maximum(a.high, b.high),
         (a.mean + b.mean) / 2,
@@ -298,15 +298,15 @@ def _pair(name: str, a: Spread, b: Spread) -> Spread:
     )
 
 
-def _with_zero(given: Spread) -> Spread:
-    return Spread(np.minimum(given.low, 0.0), np.maximum(given.high, 0.0), given.mean, given.deviation)
+def _with_zero(given: ChannelSpread) -> ChannelSpread:
+    return ChannelSpread(np.minimum(given.low, 0.0), np.maximum(given.high, 0.0), given.mean, given.deviation)
 
 
-def _reshaped(given: Spread, before: Any, after: Any) -> Spread:
+def _reshaped(given: ChannelSpread, before: Any, after: Any) -> ChannelSpread:
     """Return the spread of a tensor's values in another shape."""
     if before[-1] == after[-1] or given.mean.ndim == 0:
         return given
     if len(after) == 2 and after[-1] % before[-1] == 0:  # flattened: channels are the fastest
-        return Spread(*(np.tile(part, after[-1] // before[-1]) for part in vars(given).values()))
+        return ChannelSpread(*(np.tile(part, after[-1] // before[-1]) for part in vars(given).values()))
     whole = (given.low.min(), given.high.max(), given.mean.mean(), given.deviation.max())
-    return Spread(*(np.asarray(part) for part in whole))
+    return ChannelSpread(*(np.asarray(part) for part in whole))
