@@ -16,6 +16,7 @@ from tfcompress.data.objects import SPLIT_NAMES, made, splits_of_object
 from tfcompress.data.preprocessing import Preprocessing, import_function
 from tfcompress.data.reading import Reading
 from tfcompress.data.streams import TfSplit
+from tfcompress.data.told_labelling import told_labelling
 from tfcompress.data.windows import WindowedSplit
 from tfcompress.errors import DataError, UsageError
 from tfcompress.tasks.labelling import UNSAID, labelling_of
@@ -97,7 +98,8 @@ def load_data(
         _refuse_for_opened(label, features, classes, preprocessing, window, stride, group, vocabulary, skip_corrupt)
         return spec if said == UNSAID else replace(spec, labelling=said)
     how = Reading(label, _path(features), window, stride, group, _path(vocabulary), bool(skip_corrupt))
-    return replace(_opened(spec, classes, preprocessing or Preprocessing(), how), labelling=said)
+    opened = _opened(spec, classes, preprocessing or Preprocessing(), how)
+    return replace(opened, labelling=said.over(opened.labelling))
 
 
 def _opened(spec: Any, classes: str | Path | Sequence[str] | None, steps: Preprocessing, how: Reading) -> Dataset:
@@ -187,7 +189,8 @@ def _from_path(path: Path, how: Reading, steps: Preprocessing, given: Sequence[s
     if how.group is not None:
         splits = sessions.with_groups(splits, members, how.group, str(path))
     named = class_names.coded(splits, given, stored_names(members), str(path))
-    return _dataset(str(path), _windowed(named, how), steps, how, (path,))
+    opened = _dataset(str(path), _windowed(named, how), steps, how, (path,))
+    return replace(opened, labelling=told_labelling(members))
 
 
 def _windowed(named: Named, how: Reading) -> Named:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from tfcompress.errors import UsageError
@@ -50,6 +50,16 @@ class Labelling:
         if self.windows_of is not None and self.windows_of < 1:
             msg = f"--windows-of must be at least 1, got {self.windows_of}"
             raise UsageError(msg)
+
+    def over(self, told: Labelling) -> Labelling:
+        """Return what was said here, and of what was not said what *told*, the data itself, says.
+
+        Settings of a task that is said to be another one are not taken over.
+        """
+        if self.task:
+            return self
+        kept = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Labelling(**{name: getattr(told, name) if said in (None, ()) else said for name, said in kept.items()})
 
     @property
     def by_output(self) -> dict[str, Any]:
