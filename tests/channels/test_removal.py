@@ -17,6 +17,7 @@ from tfcompress.channels.surgery import narrow
 from tfcompress.errors import DataError, UnsupportedError, UsageError
 from tfcompress.models.profile import profile
 from tfcompress.models.samples import Samples
+from tfcompress.models.signature import signature_of
 from tfcompress.recipe import Channels
 
 keras = pytest.importorskip("keras")
@@ -367,3 +368,22 @@ def test_dead_channels_go_first_and_nothing_changes_without_them(samples):
     found = remove_channels(given, Channels(remove=0.2, round_to=1))
     assert set(range(16)) - set(found.keep["inner"]) <= set(dead)
     assert set(found.keep) == {"inner"}
+
+
+def test_a_copy_calls_its_inputs_what_the_model_does_whoever_named_them():
+    layers = keras.layers
+    unnamed, named = keras.Input((4,)), keras.Input((4,), name="size")
+    joined = layers.Dense(2)(layers.Concatenate()([unnamed, named]))
+    for model in (
+        keras.Model([unnamed, named], joined),
+        keras.Model([[unnamed], named], joined),
+        keras.Sequential([keras.Input((4,)), layers.Dense(2)]),
+    ):
+        once = sensitivity.copy_of(model)
+        twice = sensitivity.copy_of(once)
+        names = [spec.name for spec in signature_of(model).inputs]
+        assert [spec.name for spec in signature_of(once).inputs] == names
+        assert [spec.name for spec in signature_of(twice).inputs] == names
+        values = [np.ones((3, 4), "float32"), np.zeros((3, 4), "float32")][: len(names)]
+        fed = keras.tree.pack_sequence_as(model.input, values) if len(names) > 1 else values[0]
+        assert np.array_equal(model(fed), twice(fed))

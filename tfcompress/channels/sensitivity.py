@@ -24,6 +24,7 @@ from tfcompress._version import __version__
 from tfcompress.channels.compensation import is_linear, merged, moments_of
 from tfcompress.channels.groups import Group, Slice, groups
 from tfcompress.files import output_errors, write_atomic
+from tfcompress.models.copies import input_like
 from tfcompress.models.samples import Samples
 from tfcompress.progress import SILENT, Progress
 
@@ -86,8 +87,12 @@ class Sensitivity:
 
 
 def copy_of(model: Any) -> Any:
-    """Return a copy of a Keras 3 model with the same names, layers and weights."""
-    copy = keras.models.clone_model(model)
+    """Return a copy of a Keras 3 model with the same names, layers and weights, of its class.
+
+    Keras by itself would call an input that nobody named by its tensor, not by its layer as data and files do.
+    """
+    inputs = None if isinstance(model, keras.Sequential) else keras.tree.map_structure(input_like, model.input)
+    copy = keras.models.clone_model(model, input_tensors=inputs)
     copy.set_weights(model.get_weights())
     return copy
 

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 
 from tfcompress.models.call_template import Template
-from tfcompress.models.copies import input_name, model_copy
+from tfcompress.models.copies import input_like, model_copy
 from tfcompress.models.graph import Call, calls, is_graph
 from tfcompress.models.keras_private import input_structure, output_structure
 from tfcompress.models.layer_copies import is_symbolic, layer_copy
@@ -203,7 +203,7 @@ def _folding(affine: Affine, layer: Any) -> Callable[[], Any]:
 
 def _rebuilt(model: Any, plan: _Plan) -> Any:
     """Build a model anew without what goes, with what takes its place; nothing is shared with *model*."""
-    inputs = {id(tensor): _input_like(tensor) for tensor in model.inputs}
+    inputs = {id(tensor): input_like(tensor) for tensor in model.inputs}
     known = dict(inputs)
     copies: dict[int, Any] = {}
     for call in calls(model):
@@ -224,7 +224,3 @@ def _rebuilt(model: Any, plan: _Plan) -> Any:
 
 def _copied(layer: Any) -> Any:
     return model_copy(layer) if isinstance(layer, keras.Model) else layer_copy(layer, layer.name)
-
-
-def _input_like(tensor: Any) -> Any:
-    return keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=input_name(tensor))

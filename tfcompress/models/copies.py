@@ -133,13 +133,14 @@ def _rebuilt(model: Any, prefix: str, replace: Callable[[str, Any], Any], known:
         return known[id(operation)]
 
     if isinstance(model, keras.Sequential):
-        return keras.Sequential([_input_like(model.inputs[0]), *map(stand_in, model.layers)], name=model.name)
-    inputs = keras.tree.map_structure(_input_like, model.input)
+        return keras.Sequential([input_like(model.inputs[0]), *map(stand_in, model.layers)], name=model.name)
+    inputs = keras.tree.map_structure(input_like, model.input)
     outputs = replayed(model, inputs, stand_in)
     return keras.Model(inputs, outputs, name=model.name)
 
 
-def _input_like(tensor: Any) -> Any:
+def input_like(tensor: Any) -> Any:
+    """Return a symbolic input of the same name, shape and dtype as an input of a Keras 3 model."""
     name = input_name(tensor)
     return keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, sparse=tensor.sparse, name=name)
 

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 
 from tfcompress.errors import UnsupportedError
+from tfcompress.models.copies import input_like
 from tfcompress.models.keras_private import input_structure, origin, output_structure
 from tfcompress.models.precision import float32_policy, in_float32
 from tfcompress.models.scope import check_scope, in_scope
@@ -102,7 +103,7 @@ class _Rebuild:
     def result(self) -> Quantized:
         """Build inputs, steps and outputs."""
         model = self._steps.model
-        inputs = {id(tensor): _input_like(tensor) for tensor in model.inputs}
+        inputs = {id(tensor): input_like(tensor) for tensor in model.inputs}
         for value, tensor in zip(self._steps.inputs, model.inputs, strict=True):
             self._tensors[value] = self._rounded(value, inputs[id(tensor)])
         for step in self._steps.steps:
@@ -174,7 +175,3 @@ class _OutputNames:
     def apply(self, value: Value, tensor: Any) -> Any:
         """Give an output its name."""
         return self._layers[self._wanted[value]](tensor) if value in self._wanted else tensor
-
-
-def _input_like(tensor: Any) -> Any:
-    return keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=origin(tensor).name)
