@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tfcompress.data.holdout import divided as divided_split
 from tfcompress.data.holdout import held_out
 from tfcompress.data.sources import load_data
 from tfcompress.errors import DataError
 from tfcompress.models.specs import Signature, TensorSpec
-from tfcompress.tasks.labelling import Labelling
 
 SIGNATURE = Signature((TensorSpec("v", (1,), "float32"),), (TensorSpec("out", (1000,), "float32"),))
 
@@ -98,10 +97,12 @@ def test_one_group_cannot_be_divided() -> None:
 
 
 def test_windows_of_one_clip_stay_together() -> None:
-    data = load_data((np.arange(40)[:, None], np.arange(40)))
-    clips = replace(data, labelling=Labelling(windows_of=4)).bind(SIGNATURE, holdout=0.3)
-    test = np.concatenate([x["v"][:, 0] for x, _ in clips.need_test().batches(99)]).astype(int)
-    assert sorted(test) == sorted({4 * clip + place for clip in test // 4 for place in range(4)})
+    whole = load_data((np.arange(40)[:, None], np.arange(40))).bind(SIGNATURE, holdout=None).test
+    assert whole is not None
+    _, test, said = divided_split(whole, 0.3, 0, 4)
+    held = sorted(int(v) for x, _ in test.batches(99) for v in x["v"][:, 0])
+    assert held == sorted({4 * clip + place for clip in {v // 4 for v in held} for place in range(4)})
+    assert said == ", by whole groups: 3 of 10, 12 samples"
 
 
 def test_one_sample_cannot_be_divided() -> None:

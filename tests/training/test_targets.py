@@ -11,7 +11,7 @@ import tfcompress as tfc
 from tfcompress.models.signature import call, signature_of
 from tfcompress.tasks.task_table import TASKS
 from tfcompress.training.objectives import kind_of_output
-from tfcompress.training.targets import Targets, taught_outputs, training_samples
+from tfcompress.training.targets import Targets, own_tasks, taught_outputs, training_samples
 
 X = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
 
@@ -119,3 +119,28 @@ def test_labels_that_are_there_are_given_as_they_are() -> None:
     model = network(out="softmax")
     _, labels = training_samples(bound(model, y_train=np.array([0, 1] * 3)), model, 6, seed=0)
     assert sorted(labels.tolist()) == [0, 0, 0, 1, 1, 1]
+
+
+def said(model: Any, task: str, **arrays: Any) -> Any:
+    return tfc.load_data({"x_train": X, **arrays}, task=task).bind(signature_of(model))
+
+
+def test_embeddings_learn_directions_from_the_float_model_with_labels_and_without() -> None:
+    model = network(out=None)
+    own = call(model, {"x": X})["out"]
+    for more in ({}, {"y_train": np.arange(6) % 3}):
+        data = said(model, "embedding", **more)
+        assert (own_tasks(data), taught_outputs(data)) == ({}, ["out"])
+        assert kind_of_output(data, model, "out", own) == "directions"
+
+
+def test_an_autoencoder_is_compared_with_its_input() -> None:
+    import keras
+
+    given = keras.Input((4,), name="x")
+    model = keras.Model(given, keras.layers.Dense(4, name="out")(given))
+    data = said(model, "autoencoder")
+    assert taught_outputs(data) == []
+    _, y, weights = Targets({"out": 1}, own_tasks(data))({"x": X}, None, None)
+    assert weights is None
+    assert np.array_equal(y, X)

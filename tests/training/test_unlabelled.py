@@ -56,13 +56,12 @@ CONSTANT = tfc.Prune(sparsity=0.5, schedule="constant")
 )
 def test_a_model_comes_back_to_what_it_answered_before_it_was_pruned(keras: Any, last: dict[str, Any]) -> None:
     model = network(keras, **last)
-    short, long = (
-        trained(model, (CONSTANT,), Train(epochs=epochs, batch_size=16, learning_rate=0.01)) for epochs in (1, 25)
-    )
-    assert apart(model, long[0]) < 0.5 * apart(model, short[0])
-    assert long[1].history[-1]["loss"] < long[1].history[0]["loss"]
-    assert "from the float model's" in long[1].loss
-    names = long[1].history[0]
+    finished, done = trained(model, (CONSTANT,), Train(epochs=12, batch_size=16, learning_rate=0.01))
+    losses = [row["loss"] for row in done.history]
+    assert losses[-1] < 0.5 * losses[0]
+    assert apart(model, finished) < 0.1  # of outputs that vary by about one
+    assert "from the float model's" in done.loss
+    names = done.history[0]
     assert any(name.endswith("agreement") for name in names) is ("softmax" in last.values())
     assert not any("accuracy" in name for name in names)
 

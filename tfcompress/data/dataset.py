@@ -144,12 +144,17 @@ class Dataset:
             return stream, first.y
         if fitted.size == 0:
             raise _empty(adapter)
-        rows, skipped = np.arange(fitted.size), NOTHING_TOLD.warnings
+        numbers = f"the numbers of {fitted.size:,} samples of {adapter.x_name}"
+        skipped = NOTHING_TOLD.warnings
         if self.skip_corrupt:
+            memory.need(8 * fitted.size, numbers)
             rows, skipped = sound_rows(fitted, raw.x_name, raw.y_name)
-        x, _, _ = fitted.read(rows[:1])  # damage is reported before anything as long as the table is made
-        adapter.inputs(x)
-        memory.need(8 * fitted.size, f"the numbers of {fitted.size:,} samples of {adapter.x_name}")
+            adapter.inputs(fitted.read(rows[:1]).x)
+        else:
+            # Damage is reported before anything as long as the table is made.
+            adapter.inputs(fitted.read(np.zeros(1, np.int64)).x)
+            memory.need(8 * fitted.size, numbers)
+            rows = np.arange(fitted.size)
         told = fitted.told._replace(warnings=(*fitted.told.warnings, *skipped))
         return TableSplit("", adapter, fitted, rows, told), fitted.labels(_spread(rows, fitted))
 

@@ -15,7 +15,5 @@ def likeness_sentences(verification: Mapping[str, Any]) -> Iterator[str]:
         parts = [] if output.get("top1") is None else [f"the same top-1 on {wording.percent(output['top1'], 1)}"]
         parts += [] if output.get("sqnr_db") is None else [f"{output['sqnr_db']:.1f} dB"]
         parts.append(f"largest difference {output['max_abs_error']:.3g}")
-        yield (
-            f"{output['name']} against the float file, {found['samples']:,} samples of {found['split']!r} "
-            f"without labels: {', '.join(parts)}"
-        )
+        where = f"{found['samples']:,} samples of {found['split']!r}"
+        yield f"{output['name']} against the float file, {where}: {', '.join(parts)}"
