@@ -16,7 +16,7 @@ from tfcompress.data.objects import SPLIT_NAMES, made, splits_of_object
 from tfcompress.data.preprocessing import Preprocessing, import_function
 from tfcompress.data.reading import Reading
 from tfcompress.data.streams import TfSplit
-from tfcompress.data.told_labelling import told_labelling
+from tfcompress.data.task_member import labelling_in
 from tfcompress.data.windows import WindowedSplit
 from tfcompress.errors import DataError, UsageError
 from tfcompress.tasks.labelling import UNSAID, labelling_of
@@ -190,7 +190,7 @@ def _from_path(path: Path, how: Reading, steps: Preprocessing, given: Sequence[s
         splits = sessions.with_groups(splits, members, how.group, str(path))
     named = class_names.coded(splits, given, stored_names(members), str(path))
     opened = _dataset(str(path), _windowed(named, how), steps, how, (path,))
-    return replace(opened, labelling=told_labelling(members))
+    return replace(opened, labelling=labelling_in(members))
 
 
 def _windowed(named: Named, how: Reading) -> Named:
