@@ -98,7 +98,7 @@ class Scorer:
     def __init__(self, task: Interval) -> None:
         self.task, self.inside = task, []
 
-    def add(self, outputs: Any, labels: Any) -> None:
+    def add(self, outputs: Any, labels: Any, inputs: Any) -> None:
         self.inside.append((labels[:, :1] <= outputs) & (outputs <= labels[:, 1:]))
 
     def evaluation(self) -> Evaluation:

@@ -64,13 +64,13 @@ def test_several_outputs_are_scored_each_by_its_labels(tmp_path):
     arrays = {
         "x.width": np.ones((2, 2)),
         "x.length": np.ones((2, 3)),
-        "y.wide": np.zeros((2, 2)),
-        "y.narrow": np.zeros((2, 1)),
+        "y.wide": np.full((2, 2), 0.5),
+        "y.narrow": np.full((2, 1), 0.5),
     }
     answer, outputs = outputs_of(session(tmp_path, "two_inputs.tflite", arrays), tmp_path)
     assert set(answer["outputs"]) == {"wide", "narrow"}
     wide = next(output for output in outputs if output.shape == (2, 2))
-    assert answer["outputs"]["wide"]["mae"] == pytest.approx(np.abs(wide).mean())
+    assert answer["outputs"]["wide"]["mae"] == pytest.approx(np.abs(wide - 0.5).mean())
 
 
 def test_a_stateful_model_starts_every_sample_afresh(tmp_path):

@@ -170,7 +170,10 @@ def child_processes():
 
 
 def filled_bytes(process):
+    """Return the memory that a child fills; nothing while it has yet to become one, and shares all of ours."""
     try:
+        if Path(f"/proc/{process}/cmdline").read_bytes() == Path("/proc/self/cmdline").read_bytes():
+            return 0
         pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
     except (OSError, IndexError):  # it has ended
         return 0

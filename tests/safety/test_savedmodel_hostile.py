@@ -458,7 +458,7 @@ EDITS = [
     Edit(r"objects of classes outside it \(Custom\.Evil\)", foreign_class),
     Edit(r"objects of classes outside it \(Custom\.Evil\)", foreign_saver),
     Edit(r"assets outside it \(\.\./\.\./outside/secret\)", asset_elsewhere),
-    Edit(r"assets outside it \(/.*secret\)", listed_asset_elsewhere),
+    Edit(r"assets outside it \('?/", listed_asset_elsewhere),
     Edit(r"\(Const of a resource\)", handle_of_somebody_else),
     Edit(r"\(PartitionedCall of __inference_theirs_1\)", function_of_somebody_else),
     Edit(SAVER, initializer_that_saves, version=1),
