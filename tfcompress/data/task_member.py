@@ -28,7 +28,7 @@ def labelling_in(members: Mapping[str, Member]) -> Labelling:
         msg = f"data {str(member.path)!r}: {_NAME} must be a short text, got {member.dtype.itemsize:,} bytes"
         raise DataError(msg)
     try:
-        with np.load(member.path, allow_pickle=False) as file:
+        with np.load(member.path) as file:  # which unpickles nothing unless it is told to
             text = file[_NAME]
     except (OSError, ValueError) as error:
         msg = f"data {str(member.path)!r}: {_NAME} cannot be read: {error}"
