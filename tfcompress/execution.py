@@ -221,7 +221,7 @@ def _taken_up(run: Run, kept: Finished) -> Trained:
         facts["engine"],
         tuple(facts["notes"]),
         tuple(Promise(**each) for each in facts["promises"]),
-        Training(**{**training, "history": tuple(training["history"]), "notes": tuple(training["notes"])}),
+        Training(**{**training, "history": tuple(training["history"]), "notes": tuple(training.get("notes", ()))}),
     )
 
 

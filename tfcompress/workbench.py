@@ -106,8 +106,7 @@ class Workbench:
         self._load_seconds = 0.0
         self._bound: dict[tuple[float, int], BoundData] = {}
         self._float: dict[bool, bytes | ConversionError] = {}
-        self._float_scores: dict[tuple[bool, float, int], Evaluation] = {}
-        self._order_lines: list[str] = []
+        self._float_scores: dict[tuple[bool, float, int], tuple[Evaluation, list[str]]] = {}
 
     def __enter__(self) -> Workbench:
         return self
@@ -195,7 +194,7 @@ class Workbench:
         found = self._float_file(select_ops=False)
         if isinstance(found, ConversionError):
             raise found
-        return None if found is None else output.FloatFile(found, self._float_score(found, select_ops=False))
+        return None if found is None else output.FloatFile(found, self._float_score(found, select_ops=False)[0])
 
     def _float_file(self, *, select_ops: bool) -> bytes | ConversionError | None:
         if self.loaded.qat:
@@ -215,15 +214,22 @@ class Workbench:
                     self._float[select_ops] = refusal
         return self._float[select_ops]
 
-    def _float_score(self, content: bytes, *, select_ops: bool, train: Train = Train()) -> Evaluation | None:  # noqa: B008 - a frozen value
+    def _float_score(
+        self,
+        content: bytes,
+        *,
+        select_ops: bool,
+        train: Train = Train(),  # noqa: B008 - a frozen value
+    ) -> tuple[Evaluation | None, list[str]]:
+        """Return the float file's score, and a line for each output that fits another order of the classes better."""
         key = (select_ops, train.holdout, train.seed)
         if key not in self._float_scores:
             data = self.data(train)
             if data is None or data.scored is None:
-                return None
+                return None, []
             orders = class_orders(data)
-            self._float_scores[key] = evaluate_file(content, data, "evaluating the float file", self._progress, orders)
-            self._order_lines = orders.lines(data.dataset.labels)
+            found = evaluate_file(content, data, "evaluating the float file", self._progress, orders)
+            self._float_scores[key] = found, orders.lines(data.dataset.labels)
         return self._float_scores[key]
 
     def score(self, file: TFLiteModel | bytes | str | Path, train: Train = Train()) -> Evaluation:  # noqa: B008 - a frozen value
@@ -344,7 +350,9 @@ class Workbench:
             size = None if baseline is None else len(baseline)
             about = output.metadata(recipe, run.data)
             tflite = self._exported(model, recipe.export, run.data, size, recipe.train.seed, about)
-        for note in (*tflite.notes, *_promises_kept(trained, tflite)):
+        from tfcompress.tflite.promise_check import check_content
+
+        for note in (*tflite.notes, *check_content(() if trained is None else trained.promises, tflite.content)):
             run.warn(note)
         if baseline is None:
             self._tune(run, tflite.content)
@@ -412,8 +420,9 @@ class Workbench:
         """Score the float file before any work, so that what cannot be scored as asked for is refused by then."""
         self._tune(run, baseline)
         with run.phase("evaluate"):
-            self._float_score(baseline, select_ops=run.recipe.export.select_ops, train=run.recipe.train)
-        for line in self._order_lines:
+            select_ops = run.recipe.export.select_ops
+            _, order_lines = self._float_score(baseline, select_ops=select_ops, train=run.recipe.train)
+        for line in order_lines:
             run.warn(line)
 
     def _tune(self, run: Run, content: bytes) -> None:
@@ -441,7 +450,7 @@ class Workbench:
             return {}
         with run.phase("evaluate"):
             if baseline is not None:
-                found["float"] = self._float_score(baseline, select_ops=run.recipe.export.select_ops, train=train)
+                found["float"], _ = self._float_score(baseline, select_ops=run.recipe.export.select_ops, train=train)
             found["result"] = evaluate_file(tflite.content, run.data, "evaluating the result file", self._progress)
         return {name: score for name, score in found.items() if score is not None}
 
@@ -482,13 +491,3 @@ def compress(
     """
     with Workbench(model, data, trust=trust, custom=custom, limits=limits, progress=progress, log=log) as bench:
         return bench.run(recipe, output=output, force=force, test_samples=test_samples)
-
-
-def _promises_kept(trained: Trained | None, tflite: TFLiteModel) -> list[str]:
-    """Hold what the stages promised against the file; return notes."""
-    if trained is None:
-        return []
-    from tfcompress.tflite import promise_check, weights
-    from tfcompress.tflite.flatbuffer import read_model_file
-
-    return promise_check.check_file(trained.promises, weights.facts(read_model_file(tflite.content).subgraphs))

@@ -19,7 +19,7 @@ from tfcompress.tflite.agreement import OutputAgreement
 from tfcompress.tflite.attempt import Attempt, Request
 from tfcompress.tflite.best import best_int8_of
 from tfcompress.tflite.export import export
-from tfcompress.tflite.routes import Made
+from tfcompress.tflite.routes import ConverterInput, Made
 from tfcompress.tflite.verify import Verification
 
 BEST = sys.modules["tfcompress.tflite.best"]
@@ -44,7 +44,7 @@ def verification() -> Verification:
 @pytest.fixture
 def contest(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Return a function that has ways compete: by the label of each its agreement and top-1, or what it raises."""
-    seen = SimpleNamespace(settings=[], notes=[])
+    seen = SimpleNamespace(settings=[], notes=[], prepared=[])
 
     def run(results: dict[str, Any], data: Any = None) -> Made:
         def file_of(_: Any, request: Request) -> bytes:
@@ -54,7 +54,12 @@ def contest(monkeypatch: pytest.MonkeyPatch) -> Any:
                 raise results[label]
             return label.encode()
 
-        def made(model: Any, request: Request) -> Made:
+        def source(_: Any, request: Request) -> ConverterInput:
+            seen.prepared.append(request.settings)
+            return ConverterInput("prepared")
+
+        def made(model: Any, request: Request, ready: ConverterInput | None = None) -> Made:
+            assert (ready is None) is (request.settings.correct == ()), "what was tried is made from what is there"
             return Made(Attempt(file_of(model, request), None, verification(), qat=False), "converter")  # type: ignore[arg-type]
 
         def agreement(_: Any, content: bytes) -> tuple[OutputAgreement, ...]:
@@ -63,7 +68,7 @@ def contest(monkeypatch: pytest.MonkeyPatch) -> Any:
 
         monkeypatch.setattr(BEST, "made_as_asked", made)
         monkeypatch.setattr(BEST, "converted", file_of)
-        monkeypatch.setattr(BEST, "prepared_by", lambda model, _: model)
+        monkeypatch.setattr(BEST, "source_of", source)
         monkeypatch.setattr(BEST, "ranged", lambda model, _: SimpleNamespace(model=model))
         monkeypatch.setattr(BEST, "is_correctable", lambda _: True)
         monkeypatch.setattr(BEST, "call", lambda *_: {})
@@ -80,7 +85,7 @@ def contest(monkeypatch: pytest.MonkeyPatch) -> Any:
             seed=0,
         )
         found = best_int8_of("the model", request)
-        run.notes = seen.notes  # type: ignore[attr-defined]
+        run.notes, run.prepared = seen.notes, seen.prepared  # type: ignore[attr-defined]
         return found
 
     return run
@@ -103,6 +108,7 @@ def test_the_way_that_agrees_best_is_kept_and_said_so_in_a_line(contest) -> None
     assert [record.agreement_db for record in made.attempt.verification.trials] == [20.0, 25.0, 28.0, 22.0]
     assert made.attempt.verification.held_back == 100
     assert contest.notes == ["int8 by minmax + equalize + bias: 28.0 dB on 100 samples held back, minmax alone 20.0 dB"]
+    assert len(contest.prepared) == len(TRIALS) - 1  # each once, the one that is kept, too
 
 
 @pytest.mark.parametrize("others", [(19.0, 1.0), (29.0, 0.89), (20.05, 0.9)])

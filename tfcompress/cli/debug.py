@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tfcompress.cli.drawn import chosen_split, drawn_inputs
-from tfcompress.cli.options import DATA_FLAGS, data_options, loading_options, open_data
-from tfcompress.errors import OutputError, UnsupportedError, UsageError
+from tfcompress.cli.options import DATA_FLAGS, data_options, loading_options, new_file, open_data
+from tfcompress.errors import UnsupportedError, UsageError
 
 if TYPE_CHECKING:
     from tfcompress.cli.terminal import Terminal
@@ -64,13 +64,7 @@ def command(file: str, model: str, output: str | None, force: bool, as_json: boo
     if flags["data"] is None:
         msg = "debug needs samples to run: give --data"
         raise UsageError(msg)
-    target = Path(output or f"{Path(file).stem}-debug.html")
-    if target.suffix.lower() not in _SUFFIXES:
-        msg = f"-o must end in {', '.join(_SUFFIXES)}: a page is written, got {str(target)!r}"
-        raise UsageError(msg)
-    if target.exists() and not force:
-        msg = f"{target} exists already; give --force to replace it, or choose another place with -o"
-        raise OutputError(msg)
+    target = new_file(output or f"{Path(file).stem}-debug.html", _SUFFIXES, "a page", force=force)
     from tfcompress.cli.terminal import terminal
 
     with terminal() as screen:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tfcompress.cli.options import DATA_FLAGS, data_options, loading_options, open_data, refuse_lonely_flags
-from tfcompress.errors import OutputError, UnsupportedError, UsageError
+from tfcompress.cli.options import DATA_FLAGS, data_options, loading_options, new_file, open_data, refuse_lonely_flags
+from tfcompress.errors import UnsupportedError, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,16 +69,7 @@ def _target(rewrite: bool, output: str | None, *, force: bool) -> Path | None:
     if rewrite != (output is not None):
         msg = "--rewrite and -o OUT.keras belong together: give both, or neither"
         raise UsageError(msg)
-    if output is None:
-        return None
-    target = Path(output)
-    if target.suffix != ".keras":
-        msg = f"-o must end in .keras: a Keras 3 model is written, got {output!r}"
-        raise UsageError(msg)
-    if target.exists() and not force:
-        msg = f"{target} exists already; give --force to replace it, or choose another place with -o"
-        raise OutputError(msg)
-    return target
+    return None if output is None else new_file(output, (".keras",), "a Keras 3 model", force=force, any_case=False)
 
 
 def checkup(path: Path, flags: Mapping[str, Any], target: Path | None, progress: Progress) -> CheckupFacts:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from tfcompress.cli.grouping import GroupedOption
-from tfcompress.errors import UsageError
+from tfcompress.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
     from tfcompress.data.dataset import Dataset
@@ -255,3 +255,27 @@ def open_data(
     )
     named = {name: reading[name] for name in (*READING_FLAGS, *TASK_FLAGS)}
     return load_data(data, preprocessing=steps, metrics=named.pop("metric"), **named)
+
+
+def new_file(output: str | Path, suffixes: Sequence[str], what: str, *, force: bool, any_case: bool = True) -> Path:
+    """Return where a command writes its file, before any work.
+
+    Args:
+        output: as typed, or the default.
+        suffixes: what the name may end in, in lower case.
+        what: what is written, for the message.
+        force: a file that is there is replaced.
+        any_case: capital letters in the ending are as good.
+
+    Raises:
+        UsageError: the name promises something else.
+        OutputError: the file is there.
+    """
+    target = Path(output)
+    if (target.suffix.lower() if any_case else target.suffix) not in suffixes:
+        msg = f"-o must end in {', '.join(suffixes)}: {what} is written, got {str(target)!r}"
+        raise UsageError(msg)
+    if target.exists() and not force:
+        msg = f"{target} exists already; give --force to replace it, or choose another place with -o"
+        raise OutputError(msg)
+    return target

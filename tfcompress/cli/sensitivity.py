@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tfcompress.cli.options import DATA_FLAGS, data_options, loading_options, open_data
-from tfcompress.errors import DataError, OutputError, UnsupportedError, UsageError
+from tfcompress.cli.options import DATA_FLAGS, data_options, loading_options, new_file, open_data
+from tfcompress.errors import DataError, UnsupportedError, UsageError
 
 if TYPE_CHECKING:
     from tfcompress.channels.groups import Group
@@ -91,13 +91,7 @@ def command(model: str, output: str | None, force: bool, as_json: bool, **flags:
     if flags["data"] is None:
         msg = "sensitivity needs data to score on: give --data"
         raise UsageError(msg)
-    target = Path(output or f"{Path(model).stem}-sensitivity.html")
-    if target.suffix.lower() not in _SUFFIXES:
-        msg = f"-o must end in {', '.join(_SUFFIXES)}: a page or its chart is written, got {str(target)!r}"
-        raise UsageError(msg)
-    if target.exists() and not force:
-        msg = f"{target} exists already; give --force to replace it, or choose another place with -o"
-        raise OutputError(msg)
+    target = new_file(output or f"{Path(model).stem}-sensitivity.html", _SUFFIXES, "a page or its chart", force=force)
     from tfcompress.cli.terminal import terminal
 
     with terminal() as screen:

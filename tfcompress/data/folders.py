@@ -36,6 +36,16 @@ class ClassFiles:
     paths: tuple[Path, ...]
     classes: np.ndarray
 
+    @property
+    def x_name(self) -> str:
+        """What messages call the files."""
+        return f"{self.folder.name}/"
+
+    @property
+    def y_name(self) -> str:
+        """What messages call the labels."""
+        return f"the class folders of {self.folder.name}/"
+
 
 def split_folders(folder: Path) -> dict[str, Path]:
     """Return the folder of each split (``train/``, ``test/``, ``val/``); without any, *folder* itself as all."""

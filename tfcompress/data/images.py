@@ -27,32 +27,12 @@ CHECKED_IMAGES = 2_000
 
 
 @dataclass(frozen=True, repr=False)
-class ImageSplit:
-    """Images of one split, sorted by class and path.
-
-    Attributes:
-        folder: the split's folder, for messages.
-        paths: the images.
-        classes: the class number of each, int64.
-    """
-
-    folder: Path
-    paths: tuple[Path, ...]
-    classes: np.ndarray
+class ImageSplit(ClassFiles):
+    """Images of one split."""
 
     def __repr__(self) -> str:
         """Say how many images there are, and where."""
         return f"ImageSplit({str(self.folder)!r}: {len(self.paths):,} images)"
-
-    @property
-    def x_name(self) -> str:
-        """What messages call the images."""
-        return f"{self.folder.name}/"
-
-    @property
-    def y_name(self) -> str:
-        """What messages call the labels."""
-        return f"the class folders of {self.folder.name}/"
 
     def fit(self, signature: Signature) -> ImageTable:
         """Take size and channels from the model's only input.

@@ -31,21 +31,15 @@ LISTED = 5
 
 
 @dataclass(frozen=True, repr=False)
-class RecordingSplit:
-    """Recordings of one split, sorted by class and path.
+class RecordingSplit(ClassFiles):
+    """Recordings of one split.
 
     Attributes:
-        folder: the split's folder, for messages.
-        paths: the files.
-        classes: the class number of each, int64.
         formats: what each holds.
         frames: samples that are taken of each before preprocessing; None: as many as the model's input has.
         warnings: what was left out.
     """
 
-    folder: Path
-    paths: tuple[Path, ...]
-    classes: np.ndarray
     formats: tuple[WavFormat, ...]
     frames: int | None = None
     warnings: tuple[str, ...] = ()
@@ -53,16 +47,6 @@ class RecordingSplit:
     def __repr__(self) -> str:
         """Say how many recordings there are, and where."""
         return f"RecordingSplit({str(self.folder)!r}: {len(self.paths):,} recordings)"
-
-    @property
-    def x_name(self) -> str:
-        """What messages call the recordings."""
-        return f"{self.folder.name}/"
-
-    @property
-    def y_name(self) -> str:
-        """What messages call the labels."""
-        return f"the class folders of {self.folder.name}/"
 
     def fit(self, signature: Signature) -> RecordingTable:
         """Take the length from the model's only input, where nobody said it.

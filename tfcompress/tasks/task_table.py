@@ -150,11 +150,6 @@ def check_heeded(labelling: Labelling, tasks: Iterable[Task]) -> None:
         raise UsageError(msg)
 
 
-def said_without_labels(labelling: Labelling) -> bool:
-    """Tell whether the user said a task that needs no labels, for any output."""
-    return any(not named_task(name).needs_labels for name in labelling.by_output.values())
-
-
 def allowed(shape: Shape, inputs: Mapping[str, Shape] = NO_SHAPES) -> str:
     """Return which labels an output of this shape takes beside such inputs, in words."""
     suiting = (task for task in TASKS.values() if task.suits(inputs, shape))

@@ -22,10 +22,10 @@ from tfcompress.models.signature import call
 from tfcompress.recipe import Export
 from tfcompress.tflite.agreement import OutputAgreement, agreements
 from tfcompress.tflite.attempt import Request, converted
-from tfcompress.tflite.calibrated import is_correctable, prepared_by, ranged
+from tfcompress.tflite.calibrated import is_correctable, ranged
 from tfcompress.tflite.flatbuffer import read_model_file
 from tfcompress.tflite.interpret import InterpreterProcess
-from tfcompress.tflite.routes import Made, made_as_asked
+from tfcompress.tflite.routes import ConverterInput, Made, made_as_asked, source_of
 from tfcompress.tflite.shares import shares
 from tfcompress.tflite.verify import SAMPLES, TrialRecord
 
@@ -48,12 +48,14 @@ class _Judged:
         agreement: one entry an output, on the samples held back; empty: no file came of it.
         seconds: that it took.
         refusal: why no file came of it.
+        source: what was converted, from which its file is made should it be the best; None: no file came of it.
     """
 
     trial: Trial
     agreement: tuple[OutputAgreement, ...] = ()
     seconds: float = 0.0
     refusal: str = ""
+    source: ConverterInput | None = None
 
     @property
     def db(self) -> float:
@@ -126,16 +128,16 @@ class Contest:
             (each for each in judged[1:] if each.beats(first)), key=lambda each: (-each.db, -(each.top1 or 0))
         )
         for each in better:
-            made = self._made(each.trial)
+            made = self._made(each.trial, each.source)
             if isinstance(made, Made):
                 return self._told(made, each.trial, judged)
         if isinstance(plain, TfcompressError):
             raise plain
         return self._told(plain, TRIALS[0], judged)
 
-    def _made(self, trial: Trial) -> Made | TfcompressError:
+    def _made(self, trial: Trial, source: ConverterInput | None = None) -> Made | TfcompressError:
         try:
-            return made_as_asked(self._model, self._asked(trial))
+            return made_as_asked(self._model, self._asked(trial), source)
         except (ContractError, ConversionError, UnsupportedError) as refusal:
             return refusal
 
@@ -168,13 +170,13 @@ class Contest:
     def _tried(self, trial: Trial) -> _Judged:
         started, request = time.perf_counter(), self._asked(trial)
         try:
-            model = prepared_by(self._model, request)
-            if trial.calibration != "minmax" or self._by_our_rules:
-                model = ranged(model, request).model
+            source = source_of(self._model, request)
+            by_us = self._by_our_rules and not source.rewritten
+            model = ranged(source.model, request).model if by_us else source.model
             agreement = self.agreement(converted(model, request))
         except (ContractError, ConversionError, UnsupportedError) as refusal:
             return _Judged(trial, (), time.perf_counter() - started, str(refusal))
-        return _Judged(trial, agreement, time.perf_counter() - started)
+        return _Judged(trial, agreement, time.perf_counter() - started, source=source)
 
     def agreement(self, content: bytes) -> tuple[OutputAgreement, ...]:
         """Return how near a file's outputs are to the Keras model's on the samples held back."""

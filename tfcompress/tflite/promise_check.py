@@ -8,9 +8,10 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from tfcompress.errors import ContractError
+from tfcompress.tflite.flatbuffer import read_model_file
+from tfcompress.tflite.weights import KernelFacts, facts
 
 if TYPE_CHECKING:
-    from tfcompress.tflite.weights import KernelFacts
     from tfcompress.weights.promises import Promise
 
 
@@ -49,6 +50,11 @@ def check_file(promises: Sequence[Promise], kernels: Iterable[KernelFacts]) -> l
             msg = f"the file must keep {what} {asked:g} in {layers} ({elements:,} weights each), it has {has}"
             raise ContractError(msg)
     return notes
+
+
+def check_content(promises: Sequence[Promise], content: bytes) -> list[str]:
+    """Check the bytes of a file; see :func:`check_file`."""
+    return check_file(promises, facts(read_model_file(content).subgraphs)) if promises else []
 
 
 def _keeps(what: str, value: float, asked: float) -> bool:

@@ -52,8 +52,23 @@ class Made:
         return dataclasses.replace(self, attempt=dataclasses.replace(self.attempt, verification=found))
 
 
-def made_as_asked(model: Any, request: Request) -> Made:
-    """Make a file in the one way that the settings ask for.
+@dataclass(frozen=True)
+class ConverterInput:
+    """What is converted in a model's place.
+
+    Attributes:
+        model: the model itself, or one with corrected weights, with ranges where it was rewritten.
+        rewritten: whether it was rewritten by our rules, with the ranges that a calibrator chose.
+        notes: what the rewriting left as it was; sentences for the report.
+    """
+
+    model: Any
+    rewritten: bool = False
+    notes: tuple[str, ...] = ()
+
+
+def source_of(model: Any, request: Request) -> ConverterInput:
+    """Correct the weights of a model and choose its ranges, as the settings ask for; without either, it is its own.
 
     Args:
         model: a Keras 3 or tf_keras model, or the path of a SavedModel.
@@ -66,16 +81,32 @@ def made_as_asked(model: Any, request: Request) -> Made:
     if settings.calibrator != "minmax" or settings.weight_bits == 4:
         with request.progress.task("calibrating"):
             rewritten = ranged(prepared_by(model, request), request)
-        made = Made(attempt(rewritten.model, request, model), "calibrated by our rules", tuple(rewritten.notes))
+        return ConverterInput(rewritten.model, rewritten=True, notes=tuple(rewritten.notes))
+    if not settings.prepares:
+        return ConverterInput(model)
+    with request.progress.task("correcting"):
+        return ConverterInput(prepared_by(model, request))
+
+
+def made_as_asked(model: Any, request: Request, source: ConverterInput | None = None) -> Made:
+    """Make a file in the one way that the settings ask for.
+
+    Args:
+        model: as for :func:`source_of`; the file is compared with it.
+        request: what is asked.
+        source: what :func:`source_of` gave for them before; None: it is made now.
+
+    Raises:
+        TfcompressError: one of its classes.
+    """
+    settings, source = request.settings, source or source_of(model, request)
+    if source.rewritten:
+        made = Made(attempt(source.model, request, model), "calibrated by our rules", source.notes)
         return made.described(f"{asked_of(settings)}, by the rules of --qat, without training")
-    source = model
-    if settings.prepares:
-        with request.progress.task("correcting"):
-            source = prepared_by(model, request)
     try:
-        found = attempt(source, request, model)
+        found = attempt(source.model, request, model)
     except (ConversionError, FloatOpsError) as refusal:
-        made = _by_our_rules(source, model, request, refusal)
+        made = _by_our_rules(source.model, model, request, refusal)
     else:
         made = Made(found, "trained ranges" if found.qat else "converter")
     return made.described(f"{asked_of(settings)}, without training") if settings.prepares else made
