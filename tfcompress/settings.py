@@ -39,8 +39,8 @@ class Export:
         samples: how many training samples calibrate the activation ranges.
         sparse: ``auto`` stores sparse kernels in TFLite's sparse encoding where that makes the file smaller and every
             runtime in *runtimes* runs it; ``never`` keeps them dense.
-        optimize_for: what *sparse* makes smaller: the file's ``size``, or the ``download`` (the file after gzip; sparse
-            encoding helps that rarely).
+        optimize_for: the file's ``size``, or the ``download``: a package of the file (``.tfz``) is written beside it,
+            and *sparse* goes by the file after gzip (sparse encoding helps that rarely).
         runtimes: runtimes the file must run on, e.g. ``litert>=2.1``, ``tflite-runtime>=2.14``, ``tensorflow>=2.20``.
         float_ops: ``refuse`` fails when an op of an int8/int16x8 file stays in float; ``allow`` reports it.
         select_ops: allow TensorFlow (Flex) ops, which only the big runtime has.
@@ -77,7 +77,10 @@ class Export:
         default="auto", metadata=option("Store sparse kernels encoded where smaller.")
     )
     optimize_for: Literal["size", "download"] = field(
-        default="size", metadata=option("Keep the smaller file, or the one that is smaller after gzip.")
+        default="size",
+        metadata=option(
+            "The file, or its download: a package (.tfz), which edge_runner takes, is written beside the file."
+        ),
     )
     runtimes: tuple[str, ...] = field(
         default=(),

@@ -28,6 +28,8 @@ COMMANDS = {
     ),
     "doctor": Command("tfcompress.cli.doctor", "Check a Keras model before any work, and rewrite what costs nothing."),
     "debug": Command("tfcompress.cli.debug", "Find where a .tflite file goes wrong, tensor by tensor and op by op."),
+    "pack": Command("tfcompress.cli.pack", "Pack a .tflite file for the download; the device unpacks the same bytes."),
+    "unpack": Command("tfcompress.cli.unpack", "Give back the .tflite file that is in a package."),
     "stages": Command("tfcompress.cli.stages", "List what can be done to a model, with its flags, and the tasks."),
     "recipes": Command("tfcompress.cli.recipes", "List the named recipes, or print one as TOML to edit."),
     "bench": Command("tfcompress.cli.bench", "Measure files on devices: this one, or any that ssh reaches."),

@@ -42,7 +42,10 @@ def _size(report: Report) -> str:
         items.append(svg.Bar("float, gzip", before.gzip_bytes, wording.size(before.gzip_bytes), "before soft"))
     items.append(svg.Bar("result", after.size_bytes, wording.size(after.size_bytes), "after"))
     items.append(svg.Bar("result, gzip", after.gzip_bytes, wording.size(after.gzip_bytes), "after soft"))
-    return scrolling(svg.bars(items, "bytes of the files, plain and compressed by gzip"))
+    if after.package_bytes:
+        items.append(svg.Bar("result, package", after.package_bytes, wording.size(after.package_bytes), "after soft"))
+    packed = ", compressed by gzip and packed" if after.package_bytes else " and compressed by gzip"
+    return scrolling(svg.bars(items, f"bytes of the files, plain{packed}"))
 
 
 def _score(report: Report) -> str:
