@@ -13,7 +13,8 @@
     ├── ContractError                7   the exported file is not what was asked for; it was not written
     ├── OutputError                  8   the output cannot be written where it was asked for
     ├── MissingDependencyError       9   an optional package or runtime is not installed
-    └── DeviceError                 10   a device that cannot be reached, or gave no result
+    ├── DeviceError                 10   a device that cannot be reached, or gave no result
+    └── GateError                   12   a condition of `tfcompress compare` holds
     (Ctrl-C                        130)
 
 A message says where, what is allowed, what was given and what to do, in one line.
@@ -103,6 +104,12 @@ class DeviceError(TfcompressError):
     """A device that cannot be reached, or that ended a measurement without a result."""
 
     exit_code = 10
+
+
+class GateError(TfcompressError):
+    """A comparison that fails by a condition it was given."""
+
+    exit_code = 12
 
 
 def one_line(text: str) -> str:

@@ -32,6 +32,7 @@ COMMANDS = {
     "unpack": Command("tfcompress.cli.unpack", "Give back the .tflite file that is in a package."),
     "stages": Command("tfcompress.cli.stages", "List what can be done to a model, with its flags, and the tasks."),
     "recipes": Command("tfcompress.cli.recipes", "List the named recipes, or print one as TOML to edit."),
+    "compare": Command("tfcompress.cli.compare", "Compare two reports, and fail a pipeline on conditions of your own."),
     "bench": Command("tfcompress.cli.bench", "Measure files on devices: this one, or any that ssh reaches."),
     "runner": Command("tfcompress.cli.runner", "Put a copy of edge_runner here, to be copied to a device."),
     "demo": Command("tfcompress.cli.demo", "Run the whole job on a small model and data that come with tfcompress."),
@@ -58,7 +59,7 @@ Options:
 
 tfcompress COMMAND --help tells more about each. Exit codes: 0 done, 2 wrong usage, 3 model, 4 data, 5 refused by a
 technique, 6 conversion, 7 the file is not what was asked for, 8 output, 9 something is not installed, 10 a device,
-130 interrupted.
+12 a condition of compare, 130 interrupted.
 """
 
 
