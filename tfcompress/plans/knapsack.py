@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tfcompress.errors import UnsupportedError, InfeasibleError
+from tfcompress.errors import InfeasibleError, UnsupportedError
 from tfcompress.plans.multiple_choice import Alternative, Assignment, Knapsack
 from tfcompress.schema import check_value
 
