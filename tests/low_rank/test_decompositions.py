@@ -34,7 +34,7 @@ def lower(full: tuple[int, ...]) -> tuple[int, ...]:
 
 @pytest.mark.parametrize("method", METHODS)
 @given(shape=shapes, seed=seeds)
-@settings(max_examples=25)
+@settings(max_examples=10)
 def test_at_full_rank_the_factors_are_the_kernel(method: str, shape: tuple[int, ...], seed: int) -> None:
     judged, fitted = kernel_of(shape, seed)
     for kernel in (Kernel(judged.values), fitted):
@@ -44,7 +44,7 @@ def test_at_full_rank_the_factors_are_the_kernel(method: str, shape: tuple[int, 
 
 @pytest.mark.parametrize("method", METHODS)
 @given(shape=shapes, seed=seeds)
-@settings(max_examples=25)
+@settings(max_examples=10)
 def test_what_samples_show_never_makes_it_worse_on_them(method: str, shape: tuple[int, ...], seed: int) -> None:
     judged, fitted = kernel_of(shape, seed)
     plain = Kernel(judged.values)

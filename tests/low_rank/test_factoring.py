@@ -197,7 +197,7 @@ def test_more_is_kept_where_more_is_left(whole: Any) -> None:
     expected = whole([inputs.inputs["image"], inputs.inputs["words"]])["scores"].numpy()
 
     def off(target: float) -> float:
-        made = rewrite(whole, LowRank(target=target, round_to=1), RewritingContext(samples=inputs)).model
+        made = rewrite(whole, LowRank(target=target, method="svd", round_to=1), RewritingContext(samples=inputs)).model
         got = made([inputs.inputs["image"], inputs.inputs["words"]])["scores"].numpy()
         return float(((got - expected) ** 2).mean())
 
@@ -227,12 +227,14 @@ def test_by_latency_only_what_is_faster_by_itself_is_taken_apart(whole: Any) -> 
         alone = names(before)[-1] == "shared" and len(before.layers) == 1
         return 1.5 if alone else model_cost(after).macs / model_cost(before).macs
 
-    stage = LowRank(target=0.85, of="latency", round_to=1)
+    stage = LowRank(target=0.85, of="latency", method="svd", round_to=1)
     found = rewrite(whole, stage, RewritingContext(latency_ratio=ratio))
     assert "shared_factor1" not in names(found.model)
     assert model_cost(found.model).macs <= 0.85 * model_cost(whole).macs
     with pytest.raises(UsageError, match=r"low_rank\.target must be at least 0\.\d+ of the latency of this model here"):
-        rewrite(whole, LowRank(target=0.3, of="latency", round_to=1), RewritingContext(latency_ratio=ratio))
+        rewrite(
+            whole, LowRank(target=0.3, of="latency", method="svd", round_to=1), RewritingContext(latency_ratio=ratio)
+        )
 
 
 def refused(keras: Any, layer: Any, shape: tuple[int, ...]) -> str:

@@ -23,7 +23,6 @@ CP_SWEEPS = 60
 """Rounds of alternating least squares for a CP decomposition."""
 
 _TINY = 1e-12
-_SMALL = 512
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +50,24 @@ class Kernel:
         """Return the loss of what factors compute instead."""
         off = self.matrix - as_matrix(composed(factors))
         return max(0.0, float((off * self.seen(off)).sum()))
+
+    def behind(self, rank: int) -> tuple[Values, Values]:
+        """Return the best kernel behind the first directions of the inputs, and the directions of its outputs.
+
+        Returns:
+            Shapes (rows * columns * rank, outputs) and (outputs, outputs).
+        """
+        if rank not in self._behind:
+            window = self.values.shape[0] * self.values.shape[1]
+            basis = np.kron(np.eye(window), self.input_directions[:, :rank])
+            fitted = _fitted(self, basis)
+            given = basis @ fitted
+            self._behind[rank] = fitted, _principal(given.T @ self.seen(given))[0]
+        return self._behind[rank]
+
+    @functools.cached_property
+    def _behind(self) -> dict[int, tuple[Values, Values]]:
+        return {}
 
     @property
     def energy(self) -> float:
@@ -120,9 +137,8 @@ def by_tucker(kernel: Kernel, ranks: Ranks) -> tuple[Factor, ...]:
     """
     rows, columns = kernel.values.shape[:2]
     entry = kernel.input_directions[:, : ranks[0]]
-    basis = np.kron(np.eye(rows * columns), entry)
-    fitted = _fitted(kernel, basis)
-    directions = _principal(fitted.T @ (basis.T @ kernel.seen(basis)) @ fitted)[0][:, : ranks[1]]
+    fitted, directions = kernel.behind(ranks[0])
+    directions = directions[:, : ranks[1]]
     core = (fitted @ directions).reshape(rows, columns, ranks[0], -1)
     return (
         Factor(_matrix(entry), (False, False)),
@@ -148,7 +164,7 @@ def by_cp(kernel: Kernel, ranks: Ranks) -> tuple[Factor, ...]:
     # An axis without a window has a single number for each term, which goes with the inputs.
     alone = (vertical if rows == 1 else 1.0) * (horizontal if columns == 1 else 1.0)
     found[0] = Factor(_matrix(entry * alone), (False, False))
-    return (*found, Factor(_matrix(_fitted(kernel, basis)), (False, False)))
+    return (*found, Factor(_matrix(_fitted(kernel, basis, alike=True)), (False, False)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -252,12 +268,18 @@ def _matrix(values: Values) -> Values:
     return values[None, None]
 
 
-def _fitted(kernel: Kernel, basis: Values) -> Values:
-    """Return H for which ``basis @ H`` comes nearest to the kernel in its metric: least squares."""
+def _fitted(kernel: Kernel, basis: Values, *, alike: bool = False) -> Values:
+    """Return H for which ``basis @ H`` comes nearest to the kernel in its metric: least squares.
+
+    Args:
+        kernel: the kernel.
+        basis: shape (rows * columns * inputs, n).
+        alike: whether columns of the basis may be nearly the same.
+    """
     seen = kernel.seen(basis)
     gram, product = basis.T @ seen, seen.T @ kernel.matrix
     found: Values
-    if len(gram) <= _SMALL:  # a CP decomposition may have terms that are alike
+    if alike:
         found = np.linalg.lstsq(gram, product, rcond=_TINY)[0]
     else:
         found = np.linalg.solve(gram + _TINY * np.trace(gram) / len(gram) * np.eye(len(gram)), product)

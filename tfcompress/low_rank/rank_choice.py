@@ -157,8 +157,12 @@ class RankPlan:
         looked_up = [repr(path) for path in choice.options if self.places[path].is_embedding]
         if looked_up:
             yield f"low_rank: {listed(looked_up)} multiply now, where they only looked up; bytes are what falls"
-        if self.refused:
-            yield f"low_rank: left alone: {self._left_alone(self.refused)}"
+        why = "others lose less for what they save"
+        if stage.of == "latency":
+            why = f"not faster apart, or {why}"
+        alone = {**dict.fromkeys((path for path in self.options if path not in choice.options), why), **self.refused}
+        if alone:
+            yield f"low_rank: left alone: {self._left_alone(alone)}"
 
     def _told(self, path: str, option: RankOption) -> str:
         before, after = whole_cost(self.places[path]), option.cost

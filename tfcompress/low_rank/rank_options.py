@@ -24,6 +24,9 @@ from tfcompress.low_rank.response import Response
 CHOICES = 16
 """Ranks of a layer that are looked at for each method, at most."""
 
+TUCKER_CHOICES = 10
+"""The same for the first of Tucker's two ranks; :data:`SKEWS` gives the second one."""
+
 CP_CHOICES = 6
 """The same for CP, which has to be computed anew for each."""
 
@@ -200,7 +203,7 @@ def _singles(full: int, round_to: int, cheap: Any, method: str) -> list[Ranks]:
 
 
 def _pairs(full: Ranks, round_to: int) -> list[Ranks]:
-    firsts = _spread(_steps(full[0], round_to), CHOICES)
+    firsts = _spread(_steps(full[0], round_to), TUCKER_CHOICES)
     found = {
         (first, _near(skew * first / full[0] * full[1], full[1], round_to))
         for first, skew in itertools.product(firsts, SKEWS)

@@ -58,7 +58,7 @@ class LowRank(RewritingStage):
         ),
     )
     round_to: int = field(
-        default=8, metadata=option("Choose ranks that are multiples of N.", flag="--low-rank-round-to", metavar="N")
+        default=4, metadata=option("Choose ranks that are multiples of N.", flag="--low-rank-round-to", metavar="N")
     )
     cycles: int = field(
         default=1, metadata=option("Lower the ranks in N parts, each of them fine-tuned.", flag="--cycles", metavar="N")
