@@ -16,6 +16,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.matrix]
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "channels": {"remove": 0.3, "round_to": 1},
+    "low_rank": {"target": 0.8, "round_to": 1},
     "prune": {"sparsity": 0.5, "frequency": 1},
     "cluster": {"clusters": 8},
 }

@@ -247,13 +247,16 @@ class _Cycles:
         epochs = self._shared(cycles, tuning)
         model = whole = in_keras3(self.run.loaded)
         done: list[Trained] = []
+        first: dict[str, Any] = {}
         if tuning:
             done.append(self._tuned(whole, tuning))
             model = whole = done[0].model
         for number, turns in enumerate(epochs, start=1):
             title = "training" if cycles == 1 else f"training, cycle {number} of {cycles}"
             for stage in self.rewriting:
-                model = self._rewritten(model, stage.parts[number - 1], whole, f"{stage.kind} {number}")
+                # What another stage took away before is not this one's to count.
+                original = first.setdefault(stage.kind, model)
+                model = self._rewritten(model, stage.parts[number - 1], original, f"{stage.kind} {number}")
             done.append(self._fine_tuned(model, whole, turns, title, last=number == cycles))
             model = done[-1].model
         return dataclasses.replace(done[-1], training=_joined([each.training for each in done]))

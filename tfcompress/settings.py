@@ -228,7 +228,8 @@ class Train:
     Attributes:
         epochs: passes over the training split.
         batch_size: samples a step.
-        learning_rate: of the optimizer; None: 1e-3 where channels go, 1e-4 where weights are pruned, else 1e-5.
+        learning_rate: of the optimizer; None: 1e-3 where channels go, 1e-4 where layers are taken apart or
+            weights pruned, else 1e-5.
             (ResNet8 on CIFAR-10, two epochs, half pruned with QAT: 86.6 % at 1e-4, 82.5 % at 1e-5; QAT alone: 88.7 %
             at 1e-5.)
         optimizer: name of a Keras optimizer. ``muon`` takes convolutions, too (native engine): of the steps of one pass
@@ -257,7 +258,7 @@ class Train:
         metadata=option(
             "Of the optimizer.",
             metavar="RATE",
-            default="1e-3 with --channels, 1e-4 with --prune, else 1e-5",
+            default="1e-3 with --channels, 1e-4 with --low-rank or --prune, else 1e-5",
             needs="training",
         ),
     )

@@ -8,13 +8,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfcompress.models.call_template import Template, leaves
-from tfcompress.models.graph import calls, is_graph
-from tfcompress.models.keras_private import has_origin
+from tfcompress.models.passage import pass_through
 from tfcompress.models.wiring import wire
-
-Seen = Callable[[str, Any, Any], None]
-"""Called with a layer's path, the layer, and the first tensor that goes into it."""
 
 
 def mean_absolute(rows: Any) -> Any:
@@ -58,7 +53,7 @@ def observe(
                 for each in wanted:
                     found.setdefault(each, []).append(value)
 
-        _walk(model, [tensors[spec.name] for spec in wire(model).inputs], "", seen)
+        pass_through(model, [tensors[spec.name] for spec in wire(model).inputs], seen)
         return {path: tf.add_n(values) / len(values) for path, values in found.items()}
 
     function = tf.function(run, reduce_retracing=True, autograph=False)
@@ -77,21 +72,3 @@ def _rows(layer: Any, tensor: Any) -> Any:
     if getattr(layer, "data_format", None) == "channels_first":
         tensor = tf.transpose(tensor, [0, *range(2, len(tensor.shape)), 1])
     return tf.cast(tf.reshape(tensor, [-1, tensor.shape[-1]]), tf.float32)
-
-
-def _walk(model: Any, given: list[Any], prefix: str, seen: Seen) -> list[Any]:
-    """Run a model call by call, nested ones inside too."""
-    values = {id(symbol): value for symbol, value in zip(model.inputs, given, strict=True)}
-    for call in calls(model):
-        template, symbols = Template.of(call.args, call.kwargs, has_origin)
-        fed = [values[id(symbol)] for symbol in symbols]
-        path = prefix + call.layer.name
-        if fed:
-            seen(path, call.layer, fed[0])
-        if hasattr(call.layer, "layers") and is_graph(call.layer):
-            results = _walk(call.layer, fed, f"{path}/", seen)
-        else:
-            args, kwargs = template.fill(fed)
-            results = leaves(call.layer(*args, **kwargs))
-        values.update({id(symbol): value for symbol, value in zip(call.outputs, results, strict=True)})
-    return [values[id(symbol)] for symbol in model.outputs]

@@ -1,0 +1,143 @@
+"""One measurement of :mod:`benchmarks.low_rank`, in a process of its own: prints one line of JSON.
+
+python -m benchmarks.low_rank_child float autoencoder FASHION CIFAR FOLDER EPOCHS
+python -m benchmarks.low_rank_child factors vgg FASHION CIFAR FOLDER TARGET METHOD
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.qat_networks import fashion
+
+Arrays = dict[str, np.ndarray]
+
+ROWS, COLUMNS = slice(4, 24), 32
+"""Of a picture of 28 x 28: twenty rows, with two black columns on either side, are 640 numbers."""
+
+BAG = 8
+"""The class of Fashion-MNIST that the autoencoder has not seen: what it is to tell from the others."""
+
+SAMPLES = 2000
+RATE = 1e-3
+
+
+def autoencoder(folder: Path) -> tuple[Any, Arrays, str]:
+    """Return the dense autoencoder of MLPerf Tiny's shape, its data, and its loss: pictures but bags, and all of them."""
+    import keras
+
+    found = fashion(folder)
+
+    def numbers(pictures: np.ndarray) -> np.ndarray:
+        return np.pad(pictures[:, ROWS, :, 0], ((0, 0), (0, 0), (2, COLUMNS - 30))).reshape(len(pictures), -1)
+
+    data = {f"x_{split}": numbers(found[f"x_{split}"]) for split in ("train", "test")}
+    data["x_train"] = data["x_train"][found["y_train"] != BAG]
+    data["y_test"] = (found["y_test"] == BAG).astype(np.int64)
+    layers = keras.layers
+    x = given = keras.Input((640,), name="picture")
+    for width in (*[128] * 4, 8, *[128] * 4):
+        x = layers.Activation("relu")(layers.BatchNormalization()(layers.Dense(width)(x)))
+    return keras.Model(given, layers.Dense(640, name="again")(x), name="autoencoder"), data, "mse"
+
+
+def vgg(path: Path) -> tuple[Any, Arrays, str]:
+    """Return a network of VGG's kind for CIFAR-10, its data, and its loss."""
+    import keras
+
+    with np.load(path) as found:
+        data = {name: found[name] for name in ("x_train", "y_train", "x_test", "y_test")}
+    for split in ("train", "test"):
+        data[f"x_{split}"] = data[f"x_{split}"].astype(np.float32) / np.float32(255)
+        data[f"y_{split}"] = data[f"y_{split}"].reshape(-1).astype(np.int64)
+    layers = keras.layers
+    x = given = keras.Input((32, 32, 3), name="image")
+    for width in (16, 32, 64):
+        for _ in range(2):
+            x = layers.Conv2D(width, 3, padding="same", use_bias=False)(x)
+            x = layers.Activation("relu")(layers.BatchNormalization()(x))
+        x = layers.MaxPooling2D()(x)
+    x = layers.Dense(128, activation="relu")(layers.Flatten()(x))
+    scores = layers.Dense(10, activation="softmax", name="scores")(x)
+    return keras.Model(given, scores, name="vgg"), data, "sparse_categorical_crossentropy"
+
+
+def _problem(name: str, folder: str, cifar: str) -> tuple[Any, Arrays, str]:
+    return autoencoder(Path(folder)) if name == "autoencoder" else vgg(Path(cifar))
+
+
+def train_float(name: str, folder: str, cifar: str, output: str, epochs: str) -> dict[str, Any]:
+    """Train a network in float and keep it."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+    model, data, loss = _problem(name, folder, cifar)
+    x, count = data["x_train"], int(epochs)
+    steps = count * -(-len(x) // 128)
+    model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(2 * RATE, steps)), loss)
+    history = model.fit(x, data.get("y_train", x), batch_size=128, epochs=count, verbose=0)
+    path = Path(output) / f"{name}.keras"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    model.save(path)
+    return {"file": str(path), "loss": history.history["loss"][-1]}
+
+
+def factors(name: str, folder: str, cifar: str, output: str, target: str, method: str) -> dict[str, Any]:
+    """Take a trained network apart and fine-tune it for an epoch: what is left, and what that costs."""
+    import tfcompress as tfc
+    from tfcompress.devices.latency import latency_ratio
+    from tfcompress.low_rank.rank_choice import model_cost
+    from tfcompress.models.samples import Samples
+    from tfcompress.stages.rewriting import RewritingContext, apply_rewriting
+
+    model = tfc.load_model(Path(output) / f"{name}.keras").keras3
+    _, data, _ = _problem(name, folder, cifar)
+    stage = tfc.LowRank(target=float(target), method=method)  # type: ignore[arg-type]  # a word of the command line
+    drawn = np.random.default_rng(0).permutation(len(data["x_train"]))[:SAMPLES]
+    samples = Samples({model.inputs[0].name: data["x_train"][drawn]})
+    found = {
+        "at once": apply_rewriting(model, stage, RewritingContext(samples=samples)),
+        "by weights": apply_rewriting(model, stage, RewritingContext()),
+    }
+    figures: dict[str, Any] = {"before": vars(model_cost(model)), "after": vars(model_cost(found["at once"].model))}
+    figures["notes"] = found["at once"].notes
+    for key, plain in (("whole", model), *((key, each.model) for key, each in found.items())):
+        figures[key] = _scored(tfc.compress(plain, tfc.Recipe(), _dataset(data)))
+    train = tfc.Train(epochs=1, learning_rate=RATE / 2, decay="cosine", batch_size=128)
+    recipes = {
+        "tuned": tfc.Recipe(stages=(stage,), train=train),
+        "whole, tuned": tfc.Recipe(stages=(tfc.Prune(sparsity=1e-6, end_epoch=1),), train=train),
+        "int8": tfc.Recipe(stages=(stage, tfc.QAT()), train=train, export=tfc.Export(quantize="int8")),
+        "whole, int8": tfc.Recipe(stages=(tfc.QAT(),), train=train, export=tfc.Export(quantize="int8")),
+    }
+    for key, recipe in recipes.items():
+        if key.startswith("whole") and method != "auto":
+            continue
+        result = tfc.compress(model, recipe, _dataset(data))
+        figures[key] = _scored(result)
+        if key == "tuned":
+            figures["ratio"] = latency_ratio(model, result.model)
+    return figures
+
+
+def _dataset(data: Arrays) -> Any:
+    train = (data["x_train"], data["y_train"]) if "y_train" in data else data["x_train"]
+    return train, (data["x_test"], data["y_test"])
+
+
+def _scored(result: Any) -> dict[str, Any]:
+    report = result.report
+    return {"figures": dict(report.result.score.figures), "bytes": report.result.size_bytes}
+
+
+WORK: dict[str, Callable[..., dict[str, Any]]] = {"float": train_float, "factors": factors}
+
+
+if __name__ == "__main__":
+    print(json.dumps(WORK[sys.argv[1]](*sys.argv[2:])))
