@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from tfcompress.execution import Trained
     from tfcompress.models.loading import Loaded
     from tfcompress.recipe import Recipe
-    from tfcompress.tasks.score import Difference
-    from tfcompress.tasks.task import Evaluation
+    from tfcompress.tasks.score import Difference, Score
+    from tfcompress.tasks.task import Evaluation, Task
     from tfcompress.tflite.export import TFLiteModel
 
 RUNNER_SAMPLES = 1000
@@ -289,12 +289,20 @@ def write_output(
         files.write_atomic(folder / f"{name.replace('/', '_')}.vocabulary.txt", "".join(f"{line}\n" for line in lines))
     files.write_atomic(folder / "recipe.toml", recipe.to_toml())
     if data is not None and data.test is not None:
-        _write_test_samples(folder / "test-samples.npz", data, test_samples, recipe.export.io_dtype)
+        score = made.result.score
+        told = data if score is None else data.with_tasks(_as_scored(data, score))
+        _write_test_samples(folder / "test-samples.npz", told, test_samples, recipe.export.io_dtype)
     if log is not None and log.is_file():
         with files.output_errors(folder / "log.txt"):
             shutil.copyfile(log, folder / "log.txt")
     files.write_atomic(folder / "report.html", to_html(made))
     made.save(folder / "report.json")
+
+
+def _as_scored(data: BoundData, score: Score) -> dict[str, Task]:
+    """Return tasks that score a part of the test split by the figures that the whole of it was scored by."""
+    found = score.outputs or dict.fromkeys(data.tasks, score)
+    return {name: task.as_scored(found[name]) for name, task in data.tasks.items() if name in found}
 
 
 def _write_test_samples(path: Path, data: BoundData, count: int | None, input_dtype: str | None) -> None:

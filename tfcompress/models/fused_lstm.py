@@ -9,6 +9,7 @@ does not know so stays the loop that the function holds, which computes the same
 from __future__ import annotations
 
 import contextlib
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -61,7 +62,7 @@ def fused_lstms() -> Iterator[RecurrentForms]:
         reason = obstacle(layer) or _obstacle_of_call(sequences, initial_state, mask)
         if not reason:
             forms.fused.append(layer.name)
-            return _marked_call(layer, sequences, len(forms.fused))
+            return _marked_call(layer, sequences)
         if not layer.unroll:
             forms.loops[layer.name] = reason
         return plain_call(layer, sequences, initial_state=initial_state, mask=mask, training=training)
@@ -98,7 +99,7 @@ def _obstacle_of_call(sequences: Any, initial_state: Any, mask: Any) -> str:
     return "" if sequences.shape[0] is not None and len(sequences.shape) == 3 else "its batch has no fixed size"
 
 
-def _marked_call(layer: Any, sequences: Any, number: int) -> Any:
+def _marked_call(layer: Any, sequences: Any) -> Any:
     """Call an LSTM on *sequences*, (batch, steps, features), so that the converter knows it."""
     import tensorflow as tf
 
@@ -109,7 +110,8 @@ def _marked_call(layer: Any, sequences: Any, number: int) -> Any:
         _loop,
         autograph=False,
         experimental_attributes={
-            "api_implements": f"lstm_{number}",
+            # TensorFlow takes functions of one name for ways to compute the same, and may run one for the other.
+            "api_implements": f"lstm_{uuid.uuid4()}",
             "api_preferred_device": "CPU",
             "time_major": False,
             "go_backwards": False,

@@ -18,7 +18,7 @@ from typing import Any
 
 @contextlib.contextmanager
 def plain_operations() -> Iterator[None]:
-    """Have Keras 3 trace ``argmax``, ``argmin`` and ``flip`` as one op each; it is changed for as long as this lasts."""
+    """Have Keras 3 trace ``argmax``, ``argmin`` and ``flip`` as such ops; it is changed for as long as this lasts."""
     import tensorflow as tf
 
     from tfcompress.models.keras_private import numpy_functions

@@ -58,6 +58,12 @@ class Binary(Task):
         """Return the threshold that the training split suggests, where it is known."""
         return {} if self.threshold is None else {"threshold": self.threshold}
 
+    def as_told(self, options: Mapping[str, Any]) -> Task:
+        """Return the task with the threshold that was found."""
+        found = options.get("threshold")
+        known = isinstance(found, int | float) and not isinstance(found, bool) and math.isfinite(found)
+        return Binary(float(found)) if known else self
+
     def fits(self, y: np.ndarray, shape: Shape) -> bool:
         """Tell whether there is a 0 or a 1 for an output of one value."""
         if math.prod(size or 2 for size in shape) != 1:

@@ -17,6 +17,7 @@ from tfcompress.tasks.figures import FRACTION, FigureKind, figure_kind
 from tfcompress.tasks.label_form import LabelForm, Shape
 from tfcompress.tasks.labelling import Labelling
 from tfcompress.tasks.score import Difference, Figure, Score, untested
+from tfcompress.tasks.traits import OutputTraits
 
 if TYPE_CHECKING:
     import numpy as np
@@ -134,6 +135,39 @@ class Task(ABC):
             shape: the output's.
         """
         return True
+
+    def as_told(self, options: Mapping[str, Any]) -> Task:
+        """Return the task with what :meth:`options` gave where the data was written; the default has nothing there.
+
+        Args:
+            options: plain values out of a file; any may be missing, or be of a wrong type.
+        """
+        return self
+
+    def as_scored(self, score: Score) -> Task:
+        """Return the task that scores other samples by the same figures; the default looks at no samples for that.
+
+        Args:
+            score: of the same output on all test samples.
+        """
+        return self
+
+    def told_by(self, inputs: Mapping[str, Shape], shape: Shape, traits: OutputTraits) -> str:
+        """Return in words what tells that an output without labels is of this task; empty: nothing does.
+
+        Args:
+            inputs: as for :meth:`suits`.
+            shape: the output's.
+            traits: what the model tells of it.
+        """
+        return ""
+
+    def possible(self, inputs: Mapping[str, Shape], shape: Shape) -> str:
+        """Return in words why an output without labels might be of this task if it were said; empty: it is not likely.
+
+        See :meth:`suits` for the arguments.
+        """
+        return ""
 
     @abstractmethod
     def fits(self, y: np.ndarray, shape: Shape) -> bool:

@@ -108,11 +108,7 @@ def made_as_asked(model: Any, request: Request, source: ConverterInput | None = 
     try:
         found = _attempted(source.model, request, model)
     except (ConversionError, ContractError) as refusal:
-        if (
-            isinstance(refusal, ContractError)
-            and not isinstance(refusal, FloatOpsError)
-            and not fusible(model, settings)
-        ):
+        if not isinstance(refusal, ConversionError | FloatOpsError) and not fusible(model, settings):
             raise
         made = _by_our_rules(source.model, model, request, refusal)
     else:
