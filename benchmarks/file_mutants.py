@@ -218,10 +218,9 @@ def by_chunks(content: bytes, chance: random.Random) -> bytes:
     else:
         at = next((number for number, chunk in enumerate(chunks) if chunk[0] == b"fmt "), at)
         name, length, body = chunks[at]
-        form, size, most = chance.choice(
-            [(0, 2, 1 << 16), (2, 2, 1 << 16), (4, 4, 1 << 32), (12, 2, 1 << 16), (14, 2, 1 << 16)]
-        )
-        number = chance.choice([0, 1, 2, 3, 7, 8, 12, 16, 24, 32, 33, 64, most - 2, most - 1])
+        form, size = chance.choice([(0, 2), (2, 2), (4, 4), (12, 2), (14, 2)])
+        most = (1 << 8 * size) - 1
+        number = chance.choice([0, 1, 2, 3, 7, 8, 12, 16, 24, 32, 33, 64, most - 1, most])
         body = body[:form] + number.to_bytes(size, "little") + body[form + size :]
     chunks[min(at, len(chunks) - 1)] = name, length, body
     whole = b"".join(name + struct.pack("<I", length) + body + b"\0" * (len(body) % 2) for name, length, body in chunks)

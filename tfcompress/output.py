@@ -6,7 +6,7 @@ import functools
 import gzip
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,12 +83,17 @@ def report(
 ) -> reports.Report:
     """Put the report together; without scores the result is compared with the float file, where there are samples."""
     likeness = None
-    if data is not None and baseline is not None and not scores:
+    scored = {name: found.score for name, found in scores.items()}
+    if data is not None and baseline is not None and (not scores or _by_likeness(data)):
         from tfcompress.tflite.likeness import likeness_to_float
 
         likeness = likeness_to_float(baseline.content, tflite.content, data, seed=recipe.train.seed)
-    before = None if baseline is None else _baseline(baseline)
-    after = _result(recipe, loaded, trained, tflite, scores.get("result"), likeness)
+        same = {**likeness, "outputs": [{**each, "cosine": each["cosine"] and 1.0} for each in likeness["outputs"]]}
+        for name, found in (("float", same), ("result", likeness)):
+            score = _with_likeness(data, scored.get(name), found)
+            scored |= {} if score is None else {name: score}
+    before = None if baseline is None else _baseline(baseline, scored.get("float"))
+    after = _result(recipe, loaded, trained, tflite, scored.get("result"), likeness)
     return reports.Report(
         tool_version=__version__,
         created_utc=facts.now_utc(),
@@ -109,6 +114,26 @@ def report(
         wall_seconds=dict(wall_seconds),
         warnings=tuple(notes),
     )
+
+
+def _by_likeness(data: BoundData) -> dict[str, Task]:
+    """Return the tasks of outputs, by name, whose scores tell how alike a file and the float file answer."""
+    return {name: task for name, task in {**data.said_tasks, **data.tasks}.items() if task.by_likeness}
+
+
+def _with_likeness(data: BoundData, score: Score | None, likeness: Mapping[str, Any]) -> Score | None:
+    """Return a score with how alike a file answers to the float file, for the tasks that tell it."""
+    tasks, several = _by_likeness(data), len(data.signature.outputs) > 1
+    known = dict(score.outputs) if score is not None and several else {} if score is None else {"": score}
+    for each in likeness["outputs"]:
+        task = tasks.get(each["name"]) or (next(iter(tasks.values())) if tasks and not several else None)
+        name = each["name"] if several else ""
+        found = None if task is None else task.alike(known.get(name), each, likeness["samples"])
+        known |= {} if found is None else {name: found}
+    if not known:
+        return score
+    first = next(iter(known.values()))
+    return replace(first, outputs=known) if several else first
 
 
 def describe_source(loaded: Loaded) -> reports.SourceModel:
@@ -159,12 +184,12 @@ def _profile(loaded: Loaded) -> dict[str, Any]:
     }
 
 
-def _baseline(file: FloatFile) -> reports.Baseline:
+def _baseline(file: FloatFile, score: Score | None) -> reports.Baseline:
     return reports.Baseline(
         size_bytes=file.size_bytes,
         gzip_bytes=file.gzip_bytes,
         sha256=file.sha256,
-        score=file.score.score if file.score else None,
+        score=score or (file.score.score if file.score else None),
     )
 
 
@@ -173,7 +198,7 @@ def _result(
     loaded: Loaded,
     trained: Trained | None,
     tflite: TFLiteModel,
-    score: Evaluation | None,
+    score: Score | None,
     likeness: Mapping[str, Any] | None,
 ) -> reports.ResultFile:
     from tfcompress.tflite.flatbuffer import read_model_file
@@ -193,7 +218,7 @@ def _result(
         macs=flat.macs,
         kernels_bytes=sum(kernel.size_bytes for kernel in kernels),
         kernels_entropy_bytes=sum(entropies) if len(entropies) == len(kernels) else None,
-        score=score.score if score else None,
+        score=score,
         operators=flat.op_counts,
         verification=tflite.verification.to_dict() | _known(macs_note=flat.macs_note, likeness=likeness),
         runtimes=tuple(

@@ -130,7 +130,8 @@ def test_the_float_file_that_others_are_compared_with_has_lstms_as_one_op_each(
     recurrent = float_file.__globals__
 
     def refuse(content: bytes, lowered: Lowered) -> None:
-        raise ConversionError("not one op")
+        msg = "not one op"
+        raise ConversionError(msg)
 
     monkeypatch.setitem(recurrent, "check_fused", refuse)
     assert OP not in {op.name for op in read_model_file(float_file(network, tmp_path / "b", converter)).ops}

@@ -247,7 +247,7 @@ class BoundData:
             "sha256": self.dataset.sha256,
             "samples": {name: split.size for name, split in self.splits.items()},
             "preprocessing": self.dataset.preprocessing.to_dict(),
-            "tasks": {name: task.name for name, task in {**self._said, **self.tasks}.items()},
+            "tasks": {name: task.name for name, task in {**self.said_tasks, **self.tasks}.items()},
             "task_options": {name: options for name, task in self.tasks.items() if (options := task.options())},
             "classes": self.classes,
             "labels": list(self.dataset.labels),
@@ -258,7 +258,7 @@ class BoundData:
         }
 
     @property
-    def _said(self) -> dict[str, Task]:
+    def said_tasks(self) -> dict[str, Task]:
         """The tasks that the user said, by output, whether there are labels or not."""
         said = {spec.name: said_task(self.dataset.labelling, spec.name) for spec in self.signature.outputs}
         return {name: task for name, task in said.items() if task is not None}

@@ -83,6 +83,7 @@ class Task(ABC):
         taught: whether training always goes by the float model's own outputs, even where there are labels.
         heeds: which of :class:`~tfcompress.tasks.labelling.Labelling`'s ``ignore_label`` and ``windows_of`` change it;
             said to no task that heeds it, they are refused.
+        by_likeness: whether a figure of its score tells how alike a file and the float file answer; see :meth:`alike`.
         unlike: activations that such an output does not end in; one that does is of another task if labels fit that.
     """
 
@@ -93,6 +94,7 @@ class Task(ABC):
     needs_labels: ClassVar[bool] = True
     taught: ClassVar[bool] = False
     heeds: ClassVar[tuple[str, ...]] = ()
+    by_likeness: ClassVar[bool] = False
     unlike: ClassVar[tuple[str, ...]] = ()
 
     @property
@@ -305,6 +307,16 @@ class Task(ABC):
     def score(self, counted: Mapping[str, Any]) -> Score:
         """Return the score that edge_runner's scorers counted, here or on a device; see :func:`counted_score`."""
         return counted_score(counted, self.figures)
+
+    def alike(self, score: Score | None, likeness: Mapping[str, Any], samples: int) -> Score | None:
+        """Return a score with what is known of how alike a file and the float file answer; the default adds nothing.
+
+        Args:
+            score: of the file by labels; None: there are none.
+            likeness: of this output, the fields of :class:`tfcompress.tflite.agreement.OutputAgreement`.
+            samples: that the files were compared on.
+        """
+        return score
 
     def beats_chance(self, score: Score) -> bool | None:
         """Tell whether a score is better than that of the best constant prediction; None where nobody knows."""
