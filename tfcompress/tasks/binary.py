@@ -61,8 +61,9 @@ class Binary(Task):
     def as_told(self, options: Mapping[str, Any]) -> Task:
         """Return the task with the threshold that was found."""
         found = options.get("threshold")
-        known = isinstance(found, int | float) and not isinstance(found, bool) and math.isfinite(found)
-        return Binary(float(found)) if known else self
+        if not isinstance(found, int | float) or isinstance(found, bool) or not math.isfinite(found):
+            return self
+        return Binary(float(found))
 
     def fits(self, y: np.ndarray, shape: Shape) -> bool:
         """Tell whether there is a 0 or a 1 for an output of one value."""
