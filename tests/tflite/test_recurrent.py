@@ -123,6 +123,16 @@ def test_dynamic_files_have_the_smaller_of_the_two_forms(keras, converter) -> No
         assert made.size_bytes < 4 * 4 * units * (33 + units)
 
 
+def test_sequences_of_any_length_are_taken(keras, converter) -> None:
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((None, 3), name="steps")
+    model = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.LSTM(3)(inputs)))
+    data = np.random.default_rng(0).normal(size=(40, 9, 3)).astype("f")
+    made = export(model, ONCE["int8"], data=data, converter=converter)
+    assert made.verification.ops[OP] == 1
+    assert (made.verification.agreement[0].sqnr_db or 0) > 30
+
+
 def test_the_float_file_that_others_are_compared_with_has_lstms_as_one_op_each(
     network, files, converter, tmp_path, monkeypatch
 ) -> None:
