@@ -200,16 +200,16 @@ class Workbench:
         if self.loaded.qat:
             return None
         if select_ops not in self._float:
-            from tfcompress.tflite.lower import to_saved_model
+            from tfcompress.tflite.recurrent import float_file
 
             with (
                 self._progress.task("converting the float model"),
                 tempfile.TemporaryDirectory(prefix="tfcompress-") as scratch,
             ):
-                saved = Path(scratch) / "float"
-                to_saved_model(self.loaded.native, saved)
                 try:
-                    self._float[select_ops] = self.converter.convert(saved, Export(select_ops=select_ops), None)
+                    self._float[select_ops] = float_file(
+                        self.loaded.native, Path(scratch), self.converter, select_ops=select_ops
+                    )
                 except ConversionError as refusal:
                     self._float[select_ops] = refusal
         return self._float[select_ops]

@@ -26,6 +26,7 @@ from tfcompress.tflite.flatbuffer import read_model_file
 from tfcompress.tflite.lower import Lowered, lower
 from tfcompress.tflite.pack import add_metadata
 from tfcompress.tflite.packings import pack
+from tfcompress.tflite.recurrent import check_fused, check_loops, float_file
 from tfcompress.tflite.runtimes import check_runtimes, where_it_runs
 from tfcompress.tflite.shares import SampleSource, Shares, shares
 from tfcompress.tflite.sparse import choose_encoding
@@ -44,12 +45,24 @@ class Attempt:
         signature: inputs and outputs of the model, by name.
         verification: what was checked and found.
         qat: its ranges are those that the model was trained with.
+        fused: LSTM layers of Keras 3 that are one op each in it.
     """
 
     content: bytes
     signature: Signature
     verification: Verification
     qat: bool
+    fused: tuple[str, ...] = ()
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of the file."""
+        return len(self.content)
+
+    def noted(self, note: str) -> Attempt:
+        """Return the same with one more sentence for the report."""
+        found = dataclasses.replace(self.verification, notes=(*self.verification.notes, note))
+        return dataclasses.replace(self, verification=found)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,13 +109,14 @@ class Request:
         return shares(self.data, self.seed, calibration=wanted, compared=compared)
 
 
-def attempt(model: Any, request: Request, reference: Any) -> Attempt:
+def attempt(model: Any, request: Request, reference: Any, *, fused: bool = False) -> Attempt:
     """Lower a model to a file, and check the file.
 
     Args:
         model: a Keras 3 or tf_keras model, or the path of a SavedModel.
         request: what is asked.
         reference: the model whose outputs the file must agree with.
+        fused: make LSTM layers of Keras 3 one op each; see :mod:`tfcompress.tflite.recurrent`.
 
     Raises:
         UsageError: settings that do not fit this model.
@@ -116,7 +130,7 @@ def attempt(model: Any, request: Request, reference: Any) -> Attempt:
         with progress.task("converting"):
             check_wrappers(model)
             check_bits(model, settings)
-            lowered = lower(model, folder / "model")
+            lowered = lower(model, folder / "model", fused=fused)
             if lowered.batch != 1:
                 progress.note(f"the model insists on batches of {lowered.batch}; so will the file")
             trained = in_integers(model)
@@ -137,23 +151,25 @@ def attempt(model: Any, request: Request, reference: Any) -> Attempt:
             in_tensorflow = request.converter.try_in_tensorflow
             verdicts = where_it_runs(content, trials={"litert": _ran, "tensorflow": in_tensorflow})
             check_runtimes(verdicts, settings.runtimes)
-    verification = dataclasses.replace(verification, sparse=sparse, runtimes=verdicts)
-    return Attempt(content, lowered.signature, verification, lowered.qat)
+    notes = (*verification.notes, *lowered.recurrent.notes)
+    verification = dataclasses.replace(verification, sparse=sparse, runtimes=verdicts, notes=notes)
+    return Attempt(content, lowered.signature, verification, lowered.qat, tuple(lowered.recurrent.fused))
 
 
-def converted(model: Any, request: Request) -> bytes:
+def converted(model: Any, request: Request, *, fused: bool = False) -> bytes:
     """Return the file of a model, unchecked: to find out which of several models gives the best one.
 
     Args:
         model: a Keras 3 or tf_keras model.
         request: what is asked.
+        fused: as for :func:`attempt`.
 
     Raises:
         DataError: settings that need samples, without data.
         ConversionError: the converter refused or died.
     """
     with tempfile.TemporaryDirectory(prefix="tfcompress-") as scratch:
-        lowered = lower(model, Path(scratch) / "model")
+        lowered = lower(model, Path(scratch) / "model", fused=fused)
         run = ConversionRun(request.settings, request.converter, lowered, _draw(request, lowered))
         return run.alone()
 
@@ -178,10 +194,13 @@ class ConversionRun:
         Where an op has no integer kernel the model is converted once more, with that op in float: to be reported where
         ``float_ops`` allows it, and otherwise to find out for the error message which layer it came from.
         """
+        check_loops(self.lowered, self.settings)
         self._start(self.settings)
         keras_outputs = call(reference, self.samples.inputs)
         try:
-            return self.steady_content(self.engine.result()), keras_outputs
+            content = self.steady_content(self.engine.result())
+            check_fused(content, self.lowered)
+            return content, keras_outputs
         except MissingKernelError:
             if self.settings.float_ops == "refuse":
                 lenient = dataclasses.replace(self.settings, io="float32")  # what stays in float may be the last op
@@ -191,6 +210,7 @@ class ConversionRun:
 
     def alone(self) -> bytes:
         """Convert, and do nothing else."""
+        check_loops(self.lowered, self.settings)
         return self.steady_content(self._wait(self.settings))
 
     def steady_content(self, content: bytes) -> bytes:
@@ -224,8 +244,9 @@ class ConversionRun:
         """Convert the float model, for the comparison of sizes."""
         if self.settings.quantize == "none" or (self.lowered.qat and float_model is None):
             return None
-        source = self.lowered if float_model is None else lower(float_model, folder)
-        return len(self.engine.convert(source.folder, Export(select_ops=self.settings.select_ops), None))
+        if float_model is not None:
+            return len(float_file(float_model, folder, self.engine, select_ops=self.settings.select_ops))
+        return len(self.engine.convert(self.lowered.folder, Export(select_ops=self.settings.select_ops), None))
 
     def encode(self, content: bytes) -> tuple[bytes, str]:
         """Use the sparse encoding where that pays."""

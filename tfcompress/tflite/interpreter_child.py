@@ -41,10 +41,10 @@ class _Runner:
         """Run the groups of samples that begin at *starts*; one list of stored outputs a group."""
         rows = []
         for start in starts:
-            if self._spec["stateful"]:
-                self._interpreter.reset_all_variables()  # or the state of one sample leaks into the next
             groups = self._groups(inputs, start)
             self._resize([group.shape for group in groups])
+            if self._spec["stateful"]:  # or the state of one sample leaks into the next; there is none before it fits
+                self._interpreter.reset_all_variables()
             for values, spec in zip(groups, self._spec["inputs"], strict=True):
                 self._interpreter.set_tensor(spec["index"], values)
             self._interpreter.invoke()
