@@ -8,7 +8,18 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from tfcompress.errors import nearest
-from tfcompress.export_choices import AUTO, CALIBRATIONS, CORRECTIONS, PACKINGS, ROUNDINGS, RUNTIMES, default_packings
+from tfcompress.export_choices import (
+    AUTO,
+    CALIBRATIONS,
+    CORRECTIONS,
+    PACKINGS,
+    ROUNDINGS,
+    RUNTIMES,
+    TRIALS,
+    TRIALS_OF_FOUR_BITS,
+    Trial,
+    default_packings,
+)
 from tfcompress.keras_names import LOSSES, OPTIMIZERS
 from tfcompress.schema import check_fields, check_value, pick
 from tfcompress.stages.option import option
@@ -49,10 +60,12 @@ class Export:
         calibration: how an int8 file's ranges follow from the samples: ``minmax``, ``percentile``, ``mse``. The last
             two rewrite the model by the rules of quantization-aware training, without training. ``auto`` tries several
             ways, with corrections, and keeps what agrees best with float on samples that are held back; where
-            *correct*, *rounding* or *weight_bits* say what to do, and for other numbers than int8, it is ``minmax``.
+            *correct* or *rounding* say what to do, and for other numbers than int8, it is ``minmax`` (``mse`` where
+            weights have 4 bits).
         correct: how the weights of an int8 file are prepared for rounding, without training: ``equalize``,
             ``equalize-weights``, ``bias``, ``bias-once``.
-        rounding: how the weights of an int8 file are rounded: ``nearest``, ``gptq``.
+        rounding: how the weights of an int8 file are rounded: ``nearest``, ``gptq``; None: ``gptq`` where they have 4
+            bits, else ``nearest``.
         weight_bits: bits of a weight of an int8 file that was not trained for it: 8, or 4 in the kernels of Conv2D and
             Dense (by the rules of quantization-aware training).
         input_range: least and largest value of the model's inputs, for int8 without data; empty: it follows from a
@@ -109,9 +122,14 @@ class Export:
             needs="calibration",
         ),
     )
-    rounding: str = field(
-        default="nearest",
-        metadata=option("How int8 weights are rounded, without training.", table=ROUNDINGS, needs="calibration"),
+    rounding: str | None = field(
+        default=None,
+        metadata=option(
+            "How int8 weights are rounded, without training.",
+            table=ROUNDINGS,
+            default="gptq to 4 bits, else nearest",
+            needs="calibration",
+        ),
     )
     weight_bits: Literal[8, 4] = field(default=8, metadata=option("Bits of a weight of an int8 file."))
     input_range: tuple[float, ...] = field(
@@ -171,8 +189,9 @@ class Export:
             pick("export.correct item", CORRECTIONS, name)
         useful = not self.correct or self.quantize == "int8"
         check_value("export.correct", f"empty with quantize {self.quantize!r}", self.correct, ok=useful)
-        pick("export.rounding", ROUNDINGS, self.rounding)
-        useful = self.rounding == "nearest" or self.quantize == "int8"
+        if self.rounding is not None:
+            pick("export.rounding", ROUNDINGS, self.rounding)
+        useful = self.rounding in (None, "nearest") or self.quantize == "int8"
         check_value("export.rounding", f"'nearest' with quantize {self.quantize!r}", self.rounding, ok=useful)
         useful = self.weight_bits == 8 or self.quantize == "int8"
         check_value("export.weight_bits", f"8 with quantize {self.quantize!r}", self.weight_bits, ok=useful)
@@ -195,17 +214,29 @@ class Export:
     @property
     def calibrator(self) -> str:
         """The calibrator that is used where nothing is tried: a line of the table."""
-        return "minmax" if self.calibration == AUTO else self.calibration
+        plain = self.trials[0].calibration
+        return plain if self.calibration == AUTO else self.calibration
+
+    @property
+    def rounds(self) -> str:
+        """How weights are rounded: a line of the table."""
+        return self.rounding or self.trials[0].rounding
+
+    @property
+    def trials(self) -> tuple[Trial, ...]:
+        """The ways to its weights that are tried where nothing was chosen."""
+        return TRIALS if self.weight_bits == 8 else TRIALS_OF_FOUR_BITS
 
     @property
     def tries(self) -> bool:
         """Whether several ways to int8 are tried, where the model was not trained for it."""
-        return self.quantize == "int8" and self.calibration == AUTO and not self.prepares
+        chosen = self.correct or self.rounding is not None or self.calibration != AUTO
+        return self.quantize == "int8" and not chosen
 
     @property
     def prepares(self) -> bool:
         """Whether something was chosen for the weights, without training."""
-        return bool(self.correct) or self.rounding != "nearest" or self.weight_bits != 8
+        return bool(self.correct) or self.rounds != "nearest" or self.weight_bits != 8
 
     @property
     def io_dtype(self) -> str:
