@@ -256,9 +256,9 @@ class Train:
     Attributes:
         epochs: passes over the training split.
         batch_size: samples a step.
-        learning_rate: of the optimizer; None: 1e-3 where channels go, 1e-4 where weights are pruned, else 1e-5.
-            (ResNet8 on CIFAR-10, two epochs, half pruned with QAT: 86.6 % at 1e-4, 82.5 % at 1e-5; QAT alone: 88.7 %
-            at 1e-5.)
+        learning_rate: of the optimizer; None: 1e-3 where channels go, 1e-4 where weights are pruned or have 4 bits,
+            else 1e-5. (ResNet8 on CIFAR-10, two epochs, half pruned with QAT: 86.6 % at 1e-4, 82.5 % at 1e-5; QAT
+            alone: 88.7 % at 1e-5.)
         optimizer: name of a Keras optimizer. ``muon`` takes convolutions, too (native engine): of the steps of one pass
             over the data it makes more than ``adam``, at a higher rate of learning (3e-3, say).
         loss: name of a Keras loss; ``auto`` chooses by the labels and the last activation. For some of several outputs
@@ -285,7 +285,7 @@ class Train:
         metadata=option(
             "Of the optimizer.",
             metavar="RATE",
-            default="1e-3 with --channels, 1e-4 with --prune, else 1e-5",
+            default="1e-3 with --channels, 1e-4 with --prune or 4 bits, else 1e-5",
             needs="training",
         ),
     )

@@ -172,7 +172,7 @@ class _Rounding:
 
     def _improve_(self, steps: np.ndarray, scale: np.ndarray) -> bool:
         """Move each weight to where the error is least with all others as they are; returns whether one moved."""
-        slope = np.asarray(tf.matmul(self._hessian, steps * scale - self._best))
+        slope = np.array(tf.matmul(self._hessian, steps * scale - self._best))
         moved = False
         for row in range(len(steps)):
             change = self._whole(row, steps[row] - slope[row] / (scale * self._hessian[row, row])) - steps[row]
