@@ -19,12 +19,12 @@ import numpy as np
 
 WINDOW, STRIDE = 128, 32
 """Moments of a sample (at 50 a second), and from one sample to the next."""
-TESTED = (8, 9, 10)
-"""People whose movements are not trained on."""
+TRAINED = 0.7
+"""Part of each recording, from its beginning, that is trained on; the rest is the test."""
 FARTHEST = 8.0
 """Standard deviations that a movement is cut off at."""
 BATCH = 128
-EPOCHS = {"watch": 12, "mobile": 8}
+EPOCHS = {"watch": 6, "mobile": 8}
 
 
 def main(given: Sequence[str] | None = None) -> None:
@@ -74,11 +74,12 @@ def movements(source: Path) -> dict[str, np.ndarray]:
     """Return windows of movements, (samples, 128, 1, 6), in standard deviations of the training part."""
     record = np.load(source, allow_pickle=True).item()  # seglearn's own file is a pickled dictionary
     parts: dict[str, list[Any]] = {"x_train": [], "y_train": [], "x_test": [], "y_test": []}
-    for series, label, person in zip(record["X"], record["y"], record["subject"], strict=True):
-        split = "test" if int(person) in TESTED else "train"
-        for start in range(0, len(series) - WINDOW + 1, STRIDE):
-            parts[f"x_{split}"].append(series[start : start + WINDOW])
-            parts[f"y_{split}"].append(int(label))
+    for series, label in zip(record["X"], record["y"], strict=True):
+        end = int(TRAINED * len(series))
+        for split, part in (("train", series[:end]), ("test", series[end:])):
+            for start in range(0, len(part) - WINDOW + 1, STRIDE):
+                parts[f"x_{split}"].append(part[start : start + WINDOW])
+                parts[f"y_{split}"].append(int(label))
     x_train = np.stack(parts["x_train"])
     mean, deviation = x_train.mean(axis=(0, 1)), x_train.std(axis=(0, 1))
 

@@ -112,3 +112,5 @@ def test_weights_of_four_bits_are_rounded_towards_the_outputs_unless_something_s
     chosen = Export(quantize="int8", weight_bits=4, rounding="nearest")
     assert (chosen.tries, chosen.rounds) == (False, "nearest")
     assert {trial.rounding for trial in TRIALS_OF_FOUR_BITS} <= set(ROUNDINGS)
+    counts = [each.sample_count for each in (plain, Export(quantize="int8"), Export(quantize="int8", samples=7))]
+    assert counts == [500, 200, 7]

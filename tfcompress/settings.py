@@ -47,7 +47,8 @@ class Export:
             (weights and activations), ``int16x8`` (int16 activations, int8 weights).
         io: dtype of the file's inputs and outputs; ``auto``: int8 for ``int8``, int16 for ``int16x8``, else float32.
             Integer inputs of the model (token ids) keep their dtype.
-        samples: how many training samples calibrate the activation ranges.
+        samples: how many training samples calibrate the activation ranges, and weights that are rounded by them; None:
+            500 where weights have 4 bits, else 200.
         sparse: ``auto`` stores sparse kernels in TFLite's sparse encoding where that makes the file smaller and every
             runtime in *runtimes* runs it; ``never`` keeps them dense.
         optimize_for: what *sparse* makes smaller: the file's ``size``, or the ``download`` (the file after gzip; sparse
@@ -82,9 +83,14 @@ class Export:
         default="auto",
         metadata=option("dtype of inputs and outputs.", default="auto: int8 for int8, int16 for int16x8, else float32"),
     )
-    samples: int = field(
-        default=200,
-        metadata=option("Training samples that calibrate int8 ranges.", metavar="N", needs="calibration"),
+    samples: int | None = field(
+        default=None,
+        metadata=option(
+            "Training samples that calibrate int8 ranges.",
+            metavar="N",
+            default="500 with weights of 4 bits, else 200",
+            needs="calibration",
+        ),
     )
     sparse: Literal["auto", "never"] = field(
         default="auto", metadata=option("Store sparse kernels encoded where smaller.")
@@ -155,7 +161,7 @@ class Export:
     def __post_init__(self) -> None:
         """Reject values that are out of range or contradict each other."""
         check_fields(self, "export")
-        check_value("export.samples", "at least 1", self.samples, ok=self.samples >= 1)
+        check_value("export.samples", "at least 1", self.samples, ok=self.samples is None or self.samples >= 1)
         possible: dict[str, tuple[str, ...]] = {
             "int8": ("auto", "float32", "int8", "uint8"),
             "int16x8": ("auto", "float32", "int16"),
@@ -221,6 +227,11 @@ class Export:
     def rounds(self) -> str:
         """How weights are rounded: a line of the table."""
         return self.rounding or self.trials[0].rounding
+
+    @property
+    def sample_count(self) -> int:
+        """How many training samples are calibrated on."""
+        return self.samples or (200 if self.weight_bits == 8 else 500)
 
     @property
     def trials(self) -> tuple[Trial, ...]:

@@ -39,15 +39,15 @@ def test_a_grid_that_ends_early_costs_less_and_its_largest_value_is_still_its_en
 
 def test_the_end_is_trained_and_what_lies_far_beyond_it_stands_still() -> None:
     tf = pytest.importorskip("tensorflow")
-    weights = tf.Variable([[0.1], [0.5], [-0.2], [3.0]])
+    weights = tf.Variable([[0.1], [0.48], [-0.2], [3.0]])
     transform = WeightFakeQuant(bits=4, axes=(1,), clip=(1, 1))
     with tf.GradientTape() as tape:
         loss = tf.reduce_sum(transform(weights))
     for_weights, for_end = tape.gradient(loss, [weights, transform.end.value])
     assert np.asarray(for_weights).ravel().tolist() == [1.0, 1.0, 1.0, 0.0]
-    # Steps of 1/7: 0.7, 3.5 and -1.4 become 1, 4 (or 3) and -1; each gives what it is off, the last one the end itself.
+    # Steps of 1/7: 0.7, 3.36 and -1.4 become 1, 3 and -1; each gives what it is off, the last one the end itself.
     share = 1 / np.sqrt(7 * 4)
-    off = sum(float(np.round(v)) - v for v in np.float32([0.7, 3.5, -1.4])) + 7.0
+    off = (1 - 0.7) + (3 - 3.36) + (-1 + 1.4) + 7.0
     assert float(np.ravel(for_end)[0]) == pytest.approx(share * off / 7.0, rel=1e-4)
 
 

@@ -37,6 +37,7 @@ class WeightFakeQuant(WeightTransform):
         clip: shape of the ends of the grid, which multiplies the weight's, e.g. (1, 1, 1, 64); None: the largest weight
             is the end.
         end: the ends, where there is a *clip*.
+        observing: nothing is rounded: see :mod:`tfcompress.quantization.calibration`.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class WeightFakeQuant(WeightTransform):
         self.bits, self.axes = bits, tuple(axes)
         self.clip = None if clip is None else tuple(clip)
         self.end: Any = None
+        self.observing = False
         if self.clip is not None:
             self.end = self.add_weight(name="end", shape=self.clip, initializer="ones", dtype="float32")
         self.built = True
@@ -86,6 +88,8 @@ class WeightFakeQuant(WeightTransform):
     def call(self, weights: Any, training: bool | None = None) -> Any:
         """Round *weights*; the gradient passes through."""
         weights = tf.convert_to_tensor(weights)
+        if self.observing:
+            return weights
         return self._rounded(weights) if self.end is None else self._clipped(weights)
 
     def _rounded(self, weights: Any) -> Any:

@@ -102,7 +102,9 @@ def best_int8_of(model: Any, request: Request) -> Made:
     """
     if request.data is None or not is_correctable(model):
         return made_as_asked(model, request)
-    drawn = shares(request.data, request.seed, calibration=request.settings.samples, compared=SAMPLES, hold_back=True)
+    drawn = shares(
+        request.data, request.seed, calibration=request.settings.sample_count, compared=SAMPLES, hold_back=True
+    )
     if not len(next(iter(drawn.held_back.values()))):
         return made_as_asked(model, request)  # too few samples to hold any back
     return Contest(model, dataclasses.replace(request, shares=drawn)).result()
