@@ -145,15 +145,18 @@ class Trial:
     Attributes:
         calibration: a line of :data:`CALIBRATORS`.
         correct: lines of :data:`CORRECTIONS`.
+        rounding: a line of :data:`ROUNDINGS`.
     """
 
     calibration: str = "minmax"
     correct: tuple[str, ...] = ()
+    rounding: str = "nearest"
 
     @property
     def label(self) -> str:
         """What reports call it: ``minmax + bias``."""
-        return " + ".join((self.calibration, *self.correct))
+        rounding = () if self.rounding == "nearest" else (self.rounding,)
+        return " + ".join((self.calibration, *rounding, *self.correct))
 
 
 TRIALS: tuple[Trial, ...] = (
@@ -163,6 +166,12 @@ TRIALS: tuple[Trial, ...] = (
     Trial(calibration="mse", correct=("bias",)),
 )
 """What :data:`AUTO` tries, in this order; the first one is what the others must beat."""
+
+TRIALS_OF_FOUR_BITS: tuple[Trial, ...] = (
+    Trial(calibration="mse", correct=("bias",), rounding="gptq"),
+    Trial(correct=("bias",), rounding="gptq"),
+)
+"""The same for weights of 4 bits."""
 
 
 def default_packings() -> tuple[str, ...]:

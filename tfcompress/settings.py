@@ -8,7 +8,18 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from tfcompress.errors import nearest
-from tfcompress.export_choices import AUTO, CALIBRATIONS, CORRECTIONS, PACKINGS, ROUNDINGS, RUNTIMES, default_packings
+from tfcompress.export_choices import (
+    AUTO,
+    CALIBRATIONS,
+    CORRECTIONS,
+    PACKINGS,
+    ROUNDINGS,
+    RUNTIMES,
+    TRIALS,
+    TRIALS_OF_FOUR_BITS,
+    Trial,
+    default_packings,
+)
 from tfcompress.keras_names import LOSSES, OPTIMIZERS
 from tfcompress.schema import check_fields, check_value, pick
 from tfcompress.stages.option import option
@@ -36,7 +47,8 @@ class Export:
             (weights and activations), ``int16x8`` (int16 activations, int8 weights).
         io: dtype of the file's inputs and outputs; ``auto``: int8 for ``int8``, int16 for ``int16x8``, else float32.
             Integer inputs of the model (token ids) keep their dtype.
-        samples: how many training samples calibrate the activation ranges.
+        samples: how many training samples calibrate the activation ranges, and weights that are rounded by them; None:
+            500 where weights have 4 bits, else 200.
         sparse: ``auto`` stores sparse kernels in TFLite's sparse encoding where that makes the file smaller and every
             runtime in *runtimes* runs it; ``never`` keeps them dense.
         optimize_for: the file's ``size``, or the ``download``: a package of the file (``.tfz``) is written beside it,
@@ -49,10 +61,12 @@ class Export:
         calibration: how an int8 file's ranges follow from the samples: ``minmax``, ``percentile``, ``mse``. The last
             two rewrite the model by the rules of quantization-aware training, without training. ``auto`` tries several
             ways, with corrections, and keeps what agrees best with float on samples that are held back; where
-            *correct*, *rounding* or *weight_bits* say what to do, and for other numbers than int8, it is ``minmax``.
+            *correct* or *rounding* say what to do, and for other numbers than int8, it is ``minmax`` (``mse`` where
+            weights have 4 bits).
         correct: how the weights of an int8 file are prepared for rounding, without training: ``equalize``,
             ``equalize-weights``, ``bias``, ``bias-once``.
-        rounding: how the weights of an int8 file are rounded: ``nearest``, ``gptq``.
+        rounding: how the weights of an int8 file are rounded: ``nearest``, ``gptq``; None: ``gptq`` where they have 4
+            bits, else ``nearest``.
         weight_bits: bits of a weight of an int8 file that was not trained for it: 8, or 4 in the kernels of Conv2D and
             Dense (by the rules of quantization-aware training).
         input_range: least and largest value of the model's inputs, for int8 without data; empty: it follows from a
@@ -69,9 +83,14 @@ class Export:
         default="auto",
         metadata=option("dtype of inputs and outputs.", default="auto: int8 for int8, int16 for int16x8, else float32"),
     )
-    samples: int = field(
-        default=200,
-        metadata=option("Training samples that calibrate int8 ranges.", metavar="N", needs="calibration"),
+    samples: int | None = field(
+        default=None,
+        metadata=option(
+            "Training samples that calibrate int8 ranges.",
+            metavar="N",
+            default="500 with weights of 4 bits, else 200",
+            needs="calibration",
+        ),
     )
     sparse: Literal["auto", "never"] = field(
         default="auto", metadata=option("Store sparse kernels encoded where smaller.")
@@ -112,9 +131,14 @@ class Export:
             needs="calibration",
         ),
     )
-    rounding: str = field(
-        default="nearest",
-        metadata=option("How int8 weights are rounded, without training.", table=ROUNDINGS, needs="calibration"),
+    rounding: str | None = field(
+        default=None,
+        metadata=option(
+            "How int8 weights are rounded, without training.",
+            table=ROUNDINGS,
+            default="gptq to 4 bits, else nearest",
+            needs="calibration",
+        ),
     )
     weight_bits: Literal[8, 4] = field(default=8, metadata=option("Bits of a weight of an int8 file."))
     input_range: tuple[float, ...] = field(
@@ -140,7 +164,7 @@ class Export:
     def __post_init__(self) -> None:
         """Reject values that are out of range or contradict each other."""
         check_fields(self, "export")
-        check_value("export.samples", "at least 1", self.samples, ok=self.samples >= 1)
+        check_value("export.samples", "at least 1", self.samples, ok=self.samples is None or self.samples >= 1)
         possible: dict[str, tuple[str, ...]] = {
             "int8": ("auto", "float32", "int8", "uint8"),
             "int16x8": ("auto", "float32", "int16"),
@@ -174,8 +198,9 @@ class Export:
             pick("export.correct item", CORRECTIONS, name)
         useful = not self.correct or self.quantize == "int8"
         check_value("export.correct", f"empty with quantize {self.quantize!r}", self.correct, ok=useful)
-        pick("export.rounding", ROUNDINGS, self.rounding)
-        useful = self.rounding == "nearest" or self.quantize == "int8"
+        if self.rounding is not None:
+            pick("export.rounding", ROUNDINGS, self.rounding)
+        useful = self.rounding in (None, "nearest") or self.quantize == "int8"
         check_value("export.rounding", f"'nearest' with quantize {self.quantize!r}", self.rounding, ok=useful)
         useful = self.weight_bits == 8 or self.quantize == "int8"
         check_value("export.weight_bits", f"8 with quantize {self.quantize!r}", self.weight_bits, ok=useful)
@@ -198,17 +223,34 @@ class Export:
     @property
     def calibrator(self) -> str:
         """The calibrator that is used where nothing is tried: a line of the table."""
-        return "minmax" if self.calibration == AUTO else self.calibration
+        plain = self.trials[0].calibration
+        return plain if self.calibration == AUTO else self.calibration
+
+    @property
+    def rounds(self) -> str:
+        """How weights are rounded: a line of the table."""
+        return self.rounding or self.trials[0].rounding
+
+    @property
+    def sample_count(self) -> int:
+        """How many training samples are calibrated on."""
+        return self.samples or (200 if self.weight_bits == 8 else 500)
+
+    @property
+    def trials(self) -> tuple[Trial, ...]:
+        """The ways to its weights that are tried where nothing was chosen."""
+        return TRIALS if self.weight_bits == 8 else TRIALS_OF_FOUR_BITS
 
     @property
     def tries(self) -> bool:
         """Whether several ways to int8 are tried, where the model was not trained for it."""
-        return self.quantize == "int8" and self.calibration == AUTO and not self.prepares
+        chosen = self.correct or self.rounding is not None or self.calibration != AUTO
+        return self.quantize == "int8" and not chosen
 
     @property
     def prepares(self) -> bool:
         """Whether something was chosen for the weights, without training."""
-        return bool(self.correct) or self.rounding != "nearest" or self.weight_bits != 8
+        return bool(self.correct) or self.rounds != "nearest" or self.weight_bits != 8
 
     @property
     def io_dtype(self) -> str:
@@ -228,10 +270,9 @@ class Train:
     Attributes:
         epochs: passes over the training split.
         batch_size: samples a step.
-        learning_rate: of the optimizer; None: 1e-3 where channels go, 1e-4 where layers are taken apart or
-            weights pruned, else 1e-5.
-            (ResNet8 on CIFAR-10, two epochs, half pruned with QAT: 86.6 % at 1e-4, 82.5 % at 1e-5; QAT alone: 88.7 %
-            at 1e-5.)
+        learning_rate: of the optimizer; None: 1e-3 where channels go, 1e-4 where layers are taken apart, weights pruned
+            or of 4 bits, else 1e-5. (ResNet8 on CIFAR-10, two epochs, half pruned with QAT: 86.6 % at 1e-4, 82.5 % at
+            1e-5; QAT alone: 88.7 % at 1e-5.)
         optimizer: name of a Keras optimizer. ``muon`` takes convolutions, too (native engine): of the steps of one pass
             over the data it makes more than ``adam``, at a higher rate of learning (3e-3, say).
         loss: name of a Keras loss; ``auto`` chooses by the labels and the last activation. For some of several outputs
@@ -258,7 +299,7 @@ class Train:
         metadata=option(
             "Of the optimizer.",
             metavar="RATE",
-            default="1e-3 with --channels, 1e-4 with --low-rank or --prune, else 1e-5",
+            default="1e-3 with --channels, 1e-4 with --low-rank, --prune or 4 bits, else 1e-5",
             needs="training",
         ),
     )

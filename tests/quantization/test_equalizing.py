@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.quantization.scaled import network, rescaled
-from tfcompress.quantization.equalizing import by_activations, by_weights, chains
+from tests.quantization.scaled import branched, network, rescaled
+from tfcompress.quantization.equalizing import by_activations, by_weights
 from tfcompress.quantization.post_training import Conditions, calibrated
+from tfcompress.quantization.scalable_channels import ScalableChannels, scalable_channels
 from tfcompress.quantization.steps import read_steps
 
 
@@ -24,11 +25,23 @@ def run(model: Any, inputs: dict[str, np.ndarray]) -> np.ndarray:
     return np.asarray(model(next(iter(inputs.values())), training=False))
 
 
+def takers(found: ScalableChannels) -> dict[str, list[str]]:
+    """Return by the name of a layer that makes scalable channels who takes them."""
+    sets = {layer.step.path: (set(layer.ins) - {-1}, set(layer.outs) - {-1}) for layer in found.layers}
+    return {
+        maker: [taker for taker, (ins, _) in sets.items() if ins & outs] for maker, (_, outs) in sets.items() if outs
+    }
+
+
+NETWORKS = pytest.mark.parametrize("draw", [network, branched])
+
+
+@NETWORKS
 @pytest.mark.parametrize("equalize", [by_activations, by_weights])
-@settings(max_examples=3)
+@settings(max_examples=2)
 @given(seed=st.integers(0, 10_000))
-def test_the_function_stays_bit_for_bit(equalize, seed: int) -> None:
-    model = rescaled(network(seed), seed)
+def test_the_function_stays_bit_for_bit(equalize, draw, seed: int) -> None:
+    model = rescaled(draw(seed), seed)
     inputs = samples(model)
     weights = [value.copy() for value in model.get_weights()]
     new = equalize(model, Conditions(inputs=inputs))
@@ -37,10 +50,11 @@ def test_the_function_stays_bit_for_bit(equalize, seed: int) -> None:
     assert any(not np.array_equal(a, b) for a, b in zip(weights, new.get_weights(), strict=True))
 
 
-@settings(max_examples=3)
+@NETWORKS
+@settings(max_examples=2)
 @given(seed=st.integers(0, 10_000))
-def test_channels_scaled_by_powers_of_two_come_to_the_same_weights(seed: int) -> None:
-    model = network(seed)
+def test_channels_scaled_by_powers_of_two_come_to_the_same_weights(draw, seed: int) -> None:
+    model = draw(seed)
     inputs = samples(model)
     scaled = rescaled(model, seed)
     assert np.array_equal(run(scaled, inputs), run(model, inputs))
@@ -49,8 +63,9 @@ def test_channels_scaled_by_powers_of_two_come_to_the_same_weights(seed: int) ->
         assert np.array_equal(np.asarray(a), np.asarray(b)), a.path
 
 
-def test_what_scaled_channels_cost_in_eight_bits_is_won_back() -> None:
-    model = network(7)
+@NETWORKS
+def test_what_scaled_channels_cost_in_eight_bits_is_won_back(draw) -> None:
+    model = draw(7)
     inputs, scaled = samples(model, 64), rescaled(model, 7)
     expected = run(model, inputs)
 
@@ -61,7 +76,7 @@ def test_what_scaled_channels_cost_in_eight_bits_is_won_back() -> None:
     assert db(by_activations(scaled, Conditions(inputs=inputs))) > db(scaled) + 10
 
 
-def test_a_chain_ends_where_channels_are_mixed_or_seen(keras) -> None:
+def test_channels_end_where_they_are_mixed_or_seen(keras) -> None:
     layers = keras.layers
     given = keras.Input((8, 8, 3))
     first = layers.Conv2D(4, 3, padding="same", activation="relu", name="first")(given)
@@ -71,8 +86,31 @@ def test_a_chain_ends_where_channels_are_mixed_or_seen(keras) -> None:
     sigmoid = layers.Conv2D(4, 1, activation="sigmoid", name="sigmoid")(seen)
     last = layers.Dense(2, name="last")(layers.Flatten()(sigmoid))
     model = keras.Model(given, [last, seen])
-    found = [(chain.first.path, [step.path for step, _ in chain.next]) for chain in chains(read_steps(model), model)]
-    assert found == [("first", ["second"])]
+    found = scalable_channels(read_steps(model), model)
+    assert takers(found) == {"first": ["second"], "second": ["seen"]}
+    assert found.count == 8
+
+
+def test_what_is_added_has_one_factor_and_what_is_joined_its_own(keras) -> None:
+    layers = keras.layers
+    given = keras.Input((8, 8, 3))
+    stem = layers.Conv2D(4, 3, padding="same", name="stem")(given)
+    branch = layers.Conv2D(4, 3, padding="same", name="branch")(layers.ReLU()(stem))
+    total = layers.ReLU()(layers.Add()([stem, branch]))
+    other = layers.Conv2D(2, 1, activation="relu", name="other")(total)
+    joined = layers.Concatenate()([total, other])
+    multiplied = layers.Multiply()([joined, joined])
+    model = keras.Model(given, [layers.Dense(3, name="last")(layers.Flatten()(joined)), multiplied])
+    fixed = scalable_channels(read_steps(model), model)
+    assert fixed.count == 0  # a product has another factor
+    model = keras.Model(given, layers.Dense(3, name="last")(layers.Flatten()(joined)))
+    found = scalable_channels(read_steps(model), model)
+    assert found.count == 4 + 2
+    assert takers(found) == {
+        "stem": ["branch", "other", "last"],
+        "branch": ["branch", "other", "last"],
+        "other": ["last"],
+    }
 
 
 @pytest.mark.parametrize(("weight", "scaled"), [(0.01, True), (5.0, False)])

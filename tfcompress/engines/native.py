@@ -21,6 +21,8 @@ from tfcompress.models.scope import listed
 from tfcompress.models.transformed_layer import TransformedLayer
 from tfcompress.quantization.calibration import calibrate_, freeze_ranges_, freeze_statistics_
 from tfcompress.quantization.fake_quant import PRIOR, FakeQuant
+from tfcompress.quantization.gptq import towards_the_output
+from tfcompress.quantization.post_training import Conditions
 from tfcompress.recipe import QAT, Distill, Prune, Stage
 from tfcompress.weights import clustering, pruning
 from tfcompress.weights.constraints import Masked, numpy_of
@@ -53,8 +55,7 @@ class NativeSession:
         _check_free(model)
         _check_stages(self._asked)
         self.notes: list[str] = []
-        # Quantization-aware training builds the model anew by itself, and only reads the one it is given.
-        self._placed = self._place(model if "qat" in self._asked else model_copy(model), seed)
+        self._placed = self._place(self._base(model), seed)
         self.notes += self._placed.notes
         self.model = in_class_of(self._placed.model, model)
         distill: Distill | None = self._asked.get("distill")
@@ -68,6 +69,16 @@ class NativeSession:
         self._done = 0
         if "qat" in self._asked and samples is not None:
             calibrate_(self._placed.model, samples.inputs)
+
+    def _base(self, model: Any) -> Any:
+        """Return what stages are put on; quantization-aware training only reads it, and builds it anew by itself."""
+        qat: QAT | None = self._asked.get("qat")
+        if qat is None:
+            return model_copy(model)
+        if qat.weight_bits == 8 or self._samples is None:
+            return model
+        self.notes.append("qat begins with weights that are rounded to 4 bits towards the float model's outputs")
+        return towards_the_output(model, Conditions(inputs=self._samples.inputs, stage=qat))
 
     def _place(self, base: Any, seed: int) -> Placement:
         prune, cluster = self._asked.get("prune"), self._asked.get("cluster")

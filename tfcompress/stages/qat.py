@@ -15,7 +15,8 @@ class QAT(TrainingStage):
     """Train with the int8 rounding in the forward pass (Jacob et al. 2018, arXiv:1712.05877).
 
     Attributes:
-        weight_bits: bits of a weight: 8, or 4 (native engine).
+        weight_bits: bits of a weight: 8, or 4 (native engine). With 4 the training begins with kernels that are rounded
+            towards the float model's outputs (GPTQ), and learns where the grid of each channel ends.
         activation_bits: bits of an activation: 8, or 16 (native engine).
         learn_ranges: train the ranges' steps together with the weights (LSQ, Esser et al. 2020, arXiv:1902.08153)
             instead of following what is seen (native engine).
@@ -72,6 +73,11 @@ class QAT(TrainingStage):
         """Whether it asks for what tfmot does not have."""
         plain = (self.weight_bits, self.activation_bits, self.learn_ranges) == (8, 8, False)
         return not plain or self.freeze_statistics > 0 or self.freeze != QAT.freeze
+
+    @property
+    def default_rate(self) -> float:
+        """The optimizer's learning rate, where a recipe gives none: weights of 4 bits have farther to go."""
+        return 1e-4 if self.weight_bits == 4 else self.learning_rate
 
     @property
     def scheme(self) -> str:

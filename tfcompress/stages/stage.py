@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
+from tfcompress.export_choices import AUTO
 from tfcompress.schema import check_value
 from tfcompress.stages.option import option
 
@@ -46,7 +47,8 @@ class Stage:
         gains: what it brings.
         phase: ``rewrite``: it gives another model before the training; ``train``: it works while the model trains.
         engines: names of the engines that have it.
-        learning_rate: the optimizer's, where a recipe gives none; the highest of the stages' is taken.
+        learning_rate: the optimizer's, where a recipe gives none and :attr:`default_rate` does not say otherwise; the
+            highest of the stages' is taken.
         switch: what the help says of the flag that asks for the stage by itself (``--qat``); empty where a field's flag
             asks for it.
         step_count: what the number of training steps is to it: ``required``: it cannot work where nobody knows
@@ -65,6 +67,11 @@ class Stage:
     step_count: ClassVar[Literal["ignored", "useful", "required"]] = "ignored"
     keeps_wrappers: ClassVar[bool] = False
     implementation: ClassVar[str] = ""
+
+    @property
+    def default_rate(self) -> float:
+        """The optimizer's learning rate, where a recipe gives none."""
+        return self.learning_rate
 
     @property
     def engine(self) -> str:
@@ -96,12 +103,12 @@ class Stage:
             allowed = f"{self.scheme!r} after this {self.kind} stage (it trains for {self.scheme})"
             check_value("export.quantize", allowed, recipe.export.quantize, ok=recipe.export.quantize == self.scheme)
             allowed = f"'minmax' after a {self.kind} stage, which trains with ranges of its own"
-            calibrator = recipe.export.calibrator
-            check_value("export.calibration", allowed, recipe.export.calibration, ok=calibrator == "minmax")
+            calibration = recipe.export.calibration
+            check_value("export.calibration", allowed, calibration, ok=calibration in (AUTO, "minmax"))
             trained = f"after a {self.kind} stage, which trains with the rounding"
             check_value("export.correct", f"empty {trained}", recipe.export.correct, ok=not recipe.export.correct)
             rounding, bits = recipe.export.rounding, recipe.export.weight_bits
-            check_value("export.rounding", f"'nearest' {trained}", rounding, ok=rounding == "nearest")
+            check_value("export.rounding", f"'nearest' {trained}", rounding, ok=rounding in (None, "nearest"))
             check_value("export.weight_bits", f"8 {trained} (it has weight_bits of its own)", bits, ok=bits == 8)
 
 

@@ -105,7 +105,7 @@ class Request:
         if self.data is None:
             msg = f"quantize {self.settings.quantize} needs samples to calibrate; give --data"
             raise DataError(msg)
-        wanted = self.settings.samples if self.settings.needs_data else 0
+        wanted = self.settings.sample_count if self.settings.needs_data else 0
         return shares(self.data, self.seed, calibration=wanted, compared=compared)
 
 

@@ -42,7 +42,7 @@ def prepared_by(model: Any, request: Request) -> Any:
         return plain
     from tfcompress.quantization.post_training import corrected
 
-    return corrected(plain, settings.correct, _conditions(request), settings.rounding)
+    return corrected(plain, settings.correct, _conditions(request), settings.rounds)
 
 
 def ranged(model: Any, request: Request) -> Quantized:
@@ -97,7 +97,7 @@ def in_place_of_the_converter(model: Any, request: Request) -> Quantized | None:
 def asked_of(settings: Export) -> str:
     """Return in a few words what an export asks for beyond the converter's own: ``mse``, ``minmax + bias``."""
     bits = ("weights of 4 bits",) if settings.weight_bits == 4 else ()
-    rounding = () if settings.rounding == "nearest" else (settings.rounding,)
+    rounding = () if settings.rounds == "nearest" else (settings.rounds,)
     return " + ".join((settings.calibrator, *bits, *rounding, *settings.correct))
 
 
@@ -126,7 +126,7 @@ def _first_asked(settings: Export) -> str:
     """Return the first setting that the converter's own quantization does not have."""
     for name in ("correct", "rounding", "weight_bits"):
         value = getattr(settings, name)
-        if value not in ((), "nearest", 8):
+        if value not in ((), None, "nearest", 8):
             return f"{name} {(value[0] if isinstance(value, tuple) else value)!r}"
     return f"calibration {settings.calibration!r}"
 
