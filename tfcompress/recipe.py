@@ -21,6 +21,7 @@ from tfcompress import plain
 from tfcompress.errors import RecipeError, nearest
 from tfcompress.schema import check_keys, check_type, check_value, fill, pick
 from tfcompress.settings import Export, IOType, Quantize, Train
+from tfcompress.stages.blocks import Blocks
 from tfcompress.stages.channels import Channels
 from tfcompress.stages.cluster import Cluster
 from tfcompress.stages.distill import Distill
@@ -34,6 +35,7 @@ __all__ = [
     "FORMAT",
     "QAT",
     "STAGES",
+    "Blocks",
     "Channels",
     "Cluster",
     "Distill",
