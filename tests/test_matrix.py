@@ -45,6 +45,7 @@ def network(keras: Any) -> Any:
     # Of 1,024 weights and more, without some channels too: the converter quantizes no smaller kernel dynamically.
     x = keras.layers.Dense(128, activation="relu", name="first")(given)
     x = keras.layers.Dense(16, activation="relu", name="second")(x)
+    x = keras.layers.Dense(16, activation="relu", name="third")(x)  # a block that can be left out
     return keras.Model(given, keras.layers.Dense(3, activation="softmax", name="scores")(x))
 
 

@@ -14,6 +14,7 @@ from tfcompress.cli.main import group
 from tfcompress.errors import TfcompressError
 
 TEXTS = {
+    "blocks": "2",
     "custom": "json:loads",
     "data": "other.npz",
     "devices": "ssh://pi@10.0.0.1",

@@ -201,9 +201,9 @@ class _Plan:
             with self.progress.task("cutting kernels"):
                 current, notes = shrink_kernels(current, self.stage.shrink_kernels, self.stage.scope)
                 self._improved(current, self._moved(current), self._renew)
-        gone: list[Block] = []
-        if not self._reached(current, gone):
-            self.check(current)
+        start, gone = current, list[Block]()
+        if not self._reached(start, gone):
+            self.check(start)
         with self.progress.task("leaving out blocks") as task:
             while not self._reached(current, gone):
                 blocks = self._allowed(find_blocks(current))
@@ -212,7 +212,29 @@ class _Plan:
                 block, current = self._next(current, blocks)
                 gone.append(block)
                 task.describe(f"without {listed(each.name for each in gone)}")
+            needed = self._needed(start, gone)
+            if len(needed) < len(gone):
+                current, gone = self._without_named(start, needed), [b for b in gone if b.name in needed]
         return self._result(model_copy(current) if current is self.model else current, gone, notes)
+
+    def _needed(self, start: Any, gone: Sequence[Block]) -> list[str]:
+        """Return the names of the blocks that a target takes, without those that later, larger ones made needless."""
+        names = [block.name for block in gone]
+        if self.stage.target is None or self.stage.of == "latency":
+            return names
+        blocks = {block.name: block for block in find_blocks(start).blocks}
+        goal = (1.0 - self.stage.target + NEAR) * self.whole
+        for name in list(names):
+            rest = [other for other in names if other != name]
+            if all(other in blocks for other in rest) and self._amount(start, [blocks[n] for n in rest]) <= goal:
+                names = rest
+        return names
+
+    def _without_named(self, model: Any, names: Sequence[str]) -> Any:
+        for name in names:
+            block = next(block for block in find_blocks(model).blocks if block.name == name)
+            model, _ = self._fitted(model, block)
+        return model
 
     def _reached(self, current: Any, gone: Sequence[Block]) -> bool:
         target = self.stage.target

@@ -141,11 +141,12 @@ def refit_(model: Any, moments: Mapping[str, CrossMoments]) -> int:
         layer = layers[path]
         biased = layer.bias is not None
         mixing = combined(found, centred=biased)
-        kernel = np.asarray(layer.kernel, np.float64)
+        kernel = layer.kernel.numpy().astype(np.float64)
         layer.kernel.assign(np.einsum("ij,...jo->...io", mixing, kernel))
         if biased:
             shift = found.mean_before - found.mean_after @ mixing
-            layer.bias.assign(np.asarray(layer.bias, np.float64) + np.einsum("j,...jo->o", shift, kernel))
+            summed = kernel.reshape(-1, *kernel.shape[-2:]).sum(axis=0)  # over the window
+            layer.bias.assign(layer.bias.numpy() + shift @ summed)
     return len(moments)
 
 
