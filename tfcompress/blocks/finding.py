@@ -50,7 +50,7 @@ class Block:
 
 
 @dataclass(frozen=True)
-class Found:
+class BlockAnalysis:
     """What was found in a model.
 
     Attributes:
@@ -62,7 +62,7 @@ class Found:
     fixed: dict[str, str]
 
 
-def find_blocks(model: Any) -> Found:
+def find_blocks(model: Any) -> BlockAnalysis:
     """Find the blocks of a Keras 3 model, and of the models inside it.
 
     Args:
@@ -78,7 +78,7 @@ def find_blocks(model: Any) -> Found:
     blocks = [each for each in blocks if each.kind == "residual" or not _inside(each, branches)]
     inside = {path for block in blocks for path in block.layers} | {block.name for block in blocks}
     left = {path: reason for path, reason in fixed.items() if path not in inside}
-    return Found(tuple(_named_apart(blocks)), left)
+    return BlockAnalysis(tuple(_named_apart(blocks)), left)
 
 
 def tensors_of(call: Call) -> list[Any]:

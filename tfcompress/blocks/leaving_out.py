@@ -11,7 +11,7 @@ import numpy as np
 
 from tfcompress.blocks.bypassing import bypass_of, cost_of, without
 from tfcompress.blocks.centres import shrink_kernels
-from tfcompress.blocks.finding import Block, Found, find_blocks
+from tfcompress.blocks.finding import Block, BlockAnalysis, find_blocks
 from tfcompress.blocks.gating import Inputs, distance, gated_distances, outputs_of
 from tfcompress.blocks.refitting import cross_moments, readers_behind, refit_
 from tfcompress.channels.cost import Cost
@@ -150,7 +150,7 @@ class _Plan:
         cost = cost_of(model, bypass_of(blocks))
         return float(cost.macs if self.of == "macs" else cost.parameters)
 
-    def _allowed(self, found: Found) -> list[Block]:
+    def _allowed(self, found: BlockAnalysis) -> list[Block]:
         return [block for block in found.blocks if all(in_scope(path, self.stage.scope) for path in block.layers)]
 
     def check(self, model: Any) -> None:
@@ -196,7 +196,8 @@ class _Plan:
             UsageError: more is asked than can go.
             UnsupportedError: nothing of it can be done.
         """
-        current, notes = self.model, []
+        current = self.model
+        notes: list[str] = []
         if self.stage.shrink_kernels is not None:
             with self.progress.task("cutting kernels"):
                 current, notes = shrink_kernels(current, self.stage.shrink_kernels, self.stage.scope)
@@ -322,5 +323,5 @@ class _Plan:
         if stage.target is not None and gone and abs(removed - stage.target) > NEAR:
             off = abs(removed - stage.target)
             notes.append(f"blocks: {off:.1%} off what was asked: a block goes whole or not at all")
-        names = tuple(block.name for block in gone)
-        return BlocksResult(model, names, moved, before, after, removed, (*more, *notes))
+        left_out = tuple(block.name for block in gone)
+        return BlocksResult(model, left_out, moved, before, after, removed, (*more, *notes))

@@ -112,11 +112,13 @@ class Blocks(RewritingStage):
         parts = []
         for number in range(self.cycles):
             size = self.shrink_kernels if number == 0 else None
+            part = dataclasses.replace(self, shrink_kernels=size)
             if self.target is None:
-                share = {"remove": self.remove // self.cycles + (number < self.remove % self.cycles)}
+                count = self.remove // self.cycles + (number < self.remove % self.cycles)
+                parts.append(dataclasses.replace(part, remove=count))
             else:
-                share = {"target": 1.0 - (1.0 - self.target) ** ((number + 1) / self.cycles)}
-            parts.append(dataclasses.replace(self, shrink_kernels=size, **share))
+                left = (1.0 - self.target) ** ((number + 1) / self.cycles)
+                parts.append(dataclasses.replace(part, target=1.0 - left))
         return tuple(parts)
 
     @property
