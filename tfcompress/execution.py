@@ -154,9 +154,23 @@ Attach = Callable[["BoundData"], "Job"]
 
 
 def _trained(
-    run: Run, data: BoundData, attach: Attach, epochs: int, work: Work, title: str, *, rate: float = 1.0
+    run: Run,
+    data: BoundData,
+    attach: Attach,
+    epochs: int,
+    work: Work,
+    title: str,
+    *,
+    rate: float = 1.0,
+    stages: Sequence[Stage] | None = None,
 ) -> Trained:
-    """Train for so many epochs at a part of the recipe's learning rate, or take what a killed run had finished."""
+    """Train for so many epochs at a part of the recipe's learning rate, or take what was finished before.
+
+    *stages* are those that *attach* prepares; None: the recipe's.
+    """
+    stages = run.recipe.stages if stages is None else stages
+    asked = dataclasses.asdict(run.recipe.train)
+    work.begin(title, [[stage.kind, dataclasses.asdict(stage)] for stage in stages], asked, epochs, rate)
     kept = work.finished(title)
     if kept is not None:
         return _taken_up(run, kept)
@@ -276,12 +290,15 @@ class _Cycles:
         def attach(_: BoundData) -> Job:
             return attach_to(model, (), train=self.run.recipe.train)
 
-        return _trained(self.run, self.data, attach, epochs, self.work, "tuning the whole model", rate=TUNING_RATE)
+        title = "tuning the whole model"
+        return _trained(self.run, self.data, attach, epochs, self.work, title, rate=TUNING_RATE, stages=())
 
     def _rewritten(self, model: Any, stage: RewritingStage, original: Any, title: str) -> Any:
         """Return the model after one part of a rewriting stage."""
         from tfcompress.stages.rewriting import RewritingContext, apply_rewriting
 
+        seed = self.run.recipe.train.seed
+        self.work.begin(title, stage.kind, dataclasses.asdict(stage), seed)
         kept = self.work.finished(title)
         if kept is None:
             context = RewritingContext(
@@ -289,7 +306,7 @@ class _Cycles:
                 original=original,
                 latency_ratio=_latency_ratio,
                 cache=files.cache_folder(),
-                seed=self.run.recipe.train.seed,
+                seed=seed,
                 progress=self.run.progress,
             )
             with self.run.phase(f"rewrite by {stage.kind}"):
@@ -313,7 +330,7 @@ class _Cycles:
             train = dataclasses.replace(self.run.recipe.train, epochs=epochs)
             return attach_to(own, stages, train=train, samples=samples, teacher=teacher)
 
-        return _trained(self.run, self.data, attach, epochs, self.work, title)
+        return _trained(self.run, self.data, attach, epochs, self.work, title, stages=stages)
 
 
 def _agreed(stages: Sequence[RewritingStage], name: str) -> int:

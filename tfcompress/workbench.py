@@ -15,16 +15,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from tfcompress import files, output
 from tfcompress.errors import ConversionError, DataError
 from tfcompress.execution import Run, Trained, run_stages
 from tfcompress.file_scores import class_orders, evaluate_file
+from tfcompress.kept_stages import KeptStages, work_for
 from tfcompress.preconditions import check_preconditions, check_stages
 from tfcompress.progress import Progress, effective
 from tfcompress.recipe import Export, Recipe, Train, load_recipe
-from tfcompress.resumption import Work, run_key
+from tfcompress.resumption import run_key
+from tfcompress.settings import UNDIVIDED, Division
 
 if TYPE_CHECKING:
     from tfcompress.data.dataset import BoundData, Dataset
@@ -87,6 +89,8 @@ class Workbench:
         limits: LoadLimits | None = None,
         progress: Progress | bool | None = None,
         log: Path | None = None,
+        judged_by: Literal["test", "val"] = "test",
+        kept: KeptStages | None = None,
     ) -> None:
         """Lay the model and the data ready; nothing is loaded yet.
 
@@ -98,15 +102,18 @@ class Workbench:
             limits: time and memory that loading the file may take; None: the default ones.
             progress: where progress goes; None: bars on a terminal and in a notebook; False: nowhere.
             log: file that TensorFlow's and the converter's words are appended to, copied into every output.
+            judged_by: the split that files are scored on; by ``val`` the test split is never looked at.
+            kept: where what stages have made is kept for other runs; None: each run trains by itself.
         """
         self._model, self._data = model, data
         self._trust, self._custom, self._limits = trust, tuple(custom), limits
         self._progress, self._log = effective(progress), log
         self._converter: ConverterProcess | None = None
         self._load_seconds = 0.0
-        self._bound: dict[tuple[float, int], BoundData] = {}
+        self._judged_by, self._kept = judged_by, kept
+        self._bound: dict[Division, BoundData] = {}
         self._float: dict[bool, bytes | ConversionError] = {}
-        self._float_scores: dict[tuple[bool, float, int], tuple[Evaluation, list[str]]] = {}
+        self._float_scores: dict[tuple[bool, Division], tuple[Evaluation, list[str]]] = {}
 
     def __enter__(self) -> Workbench:
         return self
@@ -166,7 +173,7 @@ class Workbench:
         """Return the data, bound to the model.
 
         Args:
-            train: its ``holdout`` and ``seed`` divide data that comes in one piece.
+            train: its ``holdout``, ``validation`` and ``seed`` divide data that comes undivided.
 
         Raises:
             DataError: data that does not fit the model.
@@ -175,9 +182,12 @@ class Workbench:
             return None
         from tfcompress.data.arrays import ALL
 
-        key = (train.holdout, train.seed) if ALL in self.dataset.splits else (0.0, 0)
+        key = train.division if ALL in self.dataset.splits or train.validation else UNDIVIDED
         if key not in self._bound:
-            self._bound[key] = self.dataset.bind(self.loaded.signature, holdout=train.holdout, seed=train.seed)
+            holdout, validation, seed = train.division
+            self._bound[key] = self.dataset.bind(
+                self.loaded.signature, holdout=holdout, seed=seed, validation=validation, judged_by=self._judged_by
+            )
         return self._bound[key]
 
     @functools.cached_property
@@ -222,7 +232,7 @@ class Workbench:
         train: Train = Train(),  # noqa: B008 - a frozen value
     ) -> tuple[Evaluation | None, list[str]]:
         """Return the float file's score, and a line for each output that fits another order of the classes better."""
-        key = (select_ops, train.holdout, train.seed)
+        key = (select_ops, train.division)
         if key not in self._float_scores:
             data = self.data(train)
             if data is None or data.scored is None:
@@ -407,7 +417,8 @@ class Workbench:
         """Do the stages, and keep the model beside the file; None: there is nothing to train."""
         if not run.recipe.stages or run.loaded.qat:
             return None
-        trained = run_stages(run, Work(folder, run.loaded, trust=self._trust))
+        with work_for(self._kept, folder, run.loaded, run.data, trust=self._trust) as work:
+            trained = run_stages(run, work)
         for note in trained.notes:
             run.warn(note)
         if folder is not None:

@@ -44,10 +44,12 @@ class Channels(RewritingStage):
             flag="--channels",
             metavar="FRACTION",
             asks=True,
+            tries=(0.5, 0.25, 0.7),
         ),
     )
     of: Literal["macs", "parameters", "bytes", "latency"] = field(
-        default="macs", metadata=option("What is counted; latency is measured here.", flag="--of")
+        default="macs",
+        metadata=option("What is counted; latency is measured here.", flag="--of", tries=("macs", "bytes")),
     )
     criterion: Literal["l1", "l2", "bn_gamma", "taylor", "activation"] = field(
         default="l2", metadata=option("What makes a channel dispensable", flag="--criterion")

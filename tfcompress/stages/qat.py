@@ -34,7 +34,8 @@ class QAT(TrainingStage):
     step_count: ClassVar[Literal["ignored", "useful", "required"]] = "useful"
     keeps_wrappers: ClassVar[bool] = True
     weight_bits: Literal[8, 4] = field(
-        default=8, metadata=option("Bits of a weight; without --qat of int8 after training.", flag="--weight-bits")
+        default=8,
+        metadata=option("Bits of a weight; without --qat of int8 after training.", flag="--weight-bits", tries=(8, 4)),
     )
     activation_bits: Literal[8, 16] = field(
         default=8, metadata=option("Bits of an activation; 16 makes an int16x8 file.", flag="--activation-bits")
