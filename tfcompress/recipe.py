@@ -197,7 +197,9 @@ def _stage(entry: object, where: str) -> Stage:
         raise RecipeError(msg)
     values = dict(entry)
     kind = values.pop("kind")
-    return fill(pick(f"{where}: stage kind", STAGES, kind), values, kind)
+    stage = pick(f"{where}: stage kind", STAGES, kind)
+    stage.check_names(values)
+    return fill(stage, values, kind)
 
 
 def from_toml(text: str, where: str = "recipe") -> Recipe:
