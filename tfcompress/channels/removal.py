@@ -117,9 +117,7 @@ def _sensitivity(
     score = evaluate
     if score is None:
         if samples is None or samples.labels is None:
-            msg = (
-                "channels.spare needs samples with labels, or an evaluate function, got neither; give training data"
-            )
+            msg = "channels.spare needs samples with labels, or an evaluate function, got neither; give training data"
             raise UsageError(msg)
         data = samples
 

@@ -1,0 +1,1 @@
+"""What chooses among recipes and runs them on one workbench."""
