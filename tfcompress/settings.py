@@ -76,6 +76,9 @@ class Export:
             Rescaling that comes first.
         packings: passes over the finished bytes that change no number, each proven on the file: ``slim``.
         keep_names: packings keep the names of tensors inside the graph, which no runtime reads.
+        max_drop: points that the file may lose against float on the test split, in every scored output, proven by the
+            upper end of the drop's 95 % interval; see :mod:`tfcompress.tasks.drop` for what a point is. None: whatever
+            it loses is told.
     """
 
     quantize: Quantize = field(
@@ -162,6 +165,16 @@ class Export:
     keep_names: bool = field(
         default=False, metadata=option("Packings keep the names of tensors inside the file's graph.")
     )
+    max_drop: float | None = field(
+        default=None,
+        metadata=option(
+            "Lose at most so much against float, proven on the test split: tries one way after the other, cheap ones "
+            "first, training only if --epochs or a stage allows it, and fails if none does. A point is 1 % of a "
+            "fraction or an area (accuracy, AUC), of other figures 1 % of float's (MAE).",
+            metavar="POINTS",
+            default="whatever is lost is told",
+        ),
+    )
 
     def __post_init__(self) -> None:
         """Reject values that are out of range or contradict each other."""
@@ -194,6 +207,8 @@ class Export:
             for text in self.runtimes:
                 allowed = f"one of those that open {name!r} files ({', '.join(opens)})"
                 check_value("export.runtimes item", allowed, text, ok=_runtime_name(text) in opens)
+        possible = self.max_drop is None or 0 < self.max_drop < math.inf
+        check_value("export.max_drop", "above 0", self.max_drop, ok=possible)
 
     def _check_corrections(self) -> None:
         for name in self.correct:
@@ -276,9 +291,19 @@ class Train:
         patience: end the training when the validation loss has not fallen for so many epochs, never before the
             schedules have ended; None: train for all *epochs*.
         balance: weigh classes by their inverse frequency in the training split, on top of the data's sample weights.
+        if_needed: without a stage that was asked for, train for the numbers of the file where nothing cheaper keeps
+            ``export.max_drop``.
     """
 
-    epochs: int = field(default=2, metadata=option("Passes over the training data.", metavar="N", needs="training"))
+    epochs: int = field(
+        default=2,
+        metadata=option(
+            "Passes over the training data; without a stage, with --max-drop, if nothing cheaper keeps that.",
+            metavar="N",
+            needs="training",
+            sets=("if_needed",),
+        ),
+    )
     batch_size: int = field(default=64, metadata=option("Samples a training step.", metavar="N", needs="training"))
     learning_rate: float | None = field(
         default=None,
@@ -349,6 +374,7 @@ class Train:
         ),
     )
     balance: bool = field(default=False, metadata=option("Weigh classes by their inverse frequency.", needs="training"))
+    if_needed: bool = False
 
     def __post_init__(self) -> None:
         """Reject values that are out of range or contradict each other."""

@@ -1,1 +1,1 @@
-"""From limits to the best file: which recipes are tried, how far each of them gets, and what is kept."""
+"""What chooses among recipes and runs them: one that keeps a limit, or the best of a space."""
