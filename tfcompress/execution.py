@@ -149,6 +149,27 @@ def _samples(run: Run, data: BoundData, count: int = SAMPLES) -> Samples:
     return Samples(*training_samples(data, run.loaded.native, count, run.recipe.train.seed))
 
 
+def rewrite(run: Run, work: Work) -> Any:
+    """Return the model after the recipe's rewriting stages in full, in one part and without any training.
+
+    Args:
+        run: the run; its data has a training split where there are such stages.
+        work: where earlier runs left what they made, and this one leaves it.
+
+    Raises:
+        DataError: there is no data.
+        UnsupportedError: a stage cannot work on this model.
+    """
+    whole = tuple(stage for stage in run.recipe.stages if isinstance(stage, RewritingStage))
+    if not whole:
+        return run.loaded.native
+    if run.data is None:
+        msg = "stages need data"
+        raise DataError(msg)
+    once = tuple(dataclasses.replace(stage, cycles=1, tune_epochs=0) for stage in whole)
+    return _Cycles(run, run.data, once, work).rewritten()
+
+
 Attach = Callable[["BoundData"], "Job"]
 """Prepares the stages of a training."""
 
@@ -271,6 +292,13 @@ class _Cycles:
             done.append(self._fine_tuned(model, whole, turns, title, last=number == cycles))
             model = done[-1].model
         return dataclasses.replace(done[-1], training=_joined([each.training for each in done]))
+
+    def rewritten(self) -> Any:
+        """Return the model after the first part of every rewriting stage, with nothing trained."""
+        model = whole = in_keras3(self.run.loaded)
+        for stage in self.rewriting:
+            model = self._rewritten(model, stage.parts[0], whole, f"{stage.kind} 1")
+        return model
 
     def _shared(self, cycles: int, tuning: int) -> list[int]:
         """Return each cycle's epochs; the last one has what is left over."""

@@ -62,6 +62,19 @@ def drop_of(found: Difference, before: Score) -> Drop | str:
     return Drop(found.figure, value + 0.0, min(ends), max(ends), point_of(found.unit, before))
 
 
+def points_lost(before: Score, after: Score) -> float | None:
+    """Return how many points a score lies below another one, without an interval; None where that means nothing.
+
+    Args:
+        before: the first model's score.
+        after: the second one's, of the same figure.
+    """
+    scale, one, two = _scale(before.main_figure.unit, before), before.main_figure.merit, after.main_figure.merit
+    if before.main != after.main or scale is None or one is None or two is None:
+        return None
+    return scale * (one - two) + 0.0
+
+
 def nothing_lost(score: Score) -> Drop:
     """Return the drop of a file that is the float file itself."""
     return Drop(score.main, 0.0, 0.0, 0.0, point_of(score.main_figure.unit, score))
