@@ -6,7 +6,7 @@ from tests.engines.tiny_networks import convolutional, dense, fit_, images, kern
 from tfcompress.errors import UnsupportedError, UsageError
 from tfcompress.job import attach
 from tfcompress.recipe import QAT, Cluster, Prune, Recipe, Train
-from tfcompress.workbench import compress
+from tfcompress.search.compression import compress
 
 tf = pytest.importorskip("tensorflow")
 

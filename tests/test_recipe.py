@@ -100,7 +100,7 @@ def test_a_name_is_put_together_from_the_parts() -> None:
             "channels.tune_epochs must be below train.epochs (2), got 2",
         ),
         (lambda: Channels(cycles=0), "channels.cycles must be at least 1, got 0"),
-        (lambda: Channels(max_drop=0), "channels.max_drop must be above 0, got 0"),
+        (lambda: Channels(spare=0), "channels.spare must be above 0, got 0"),
         (lambda: Prune(scope=(3,)), "prune.scope item must be text, got 3"),  # type: ignore[arg-type]
         (lambda: Cluster(clusters=1), "cluster.clusters must be between 2 and 256, got 1"),
         (lambda: Cluster(init="kmean"), "(did you mean 'kmeans++'?), got 'kmean'"),  # type: ignore[arg-type]

@@ -85,6 +85,20 @@ class Recipe:
         self._check_engines()
         for stage in self.stages:
             stage.check_against(self)
+        self._check_promise()
+
+    def _check_promise(self) -> None:
+        """Refuse a permission to train that nothing would make use of."""
+        asked, numbers = self.train.if_needed, self.export.quantize
+        check_value("train.if_needed", "false without export.max_drop", asked, ok=not asked or self.promises)
+        trained = any(stage.training_for(self.export) for stage in STAGES.values())
+        allowed = f"false with quantize {numbers!r}, which no stage trains for"
+        check_value("train.if_needed", allowed, asked, ok=not asked or trained)
+
+    @property
+    def promises(self) -> bool:
+        """Whether the file may lose only so much."""
+        return self.export.max_drop is not None
 
     def _check_engines(self) -> None:
         engines = {stage.engine for stage in self.stages} - {"auto"}
@@ -199,7 +213,9 @@ def _stage(entry: object, where: str) -> Stage:
         raise RecipeError(msg)
     values = dict(entry)
     kind = values.pop("kind")
-    return fill(pick(f"{where}: stage kind", STAGES, kind), values, kind)
+    stage = pick(f"{where}: stage kind", STAGES, kind)
+    stage.check_names(values)
+    return fill(stage, values, kind)
 
 
 def from_toml(text: str, where: str = "recipe") -> Recipe:

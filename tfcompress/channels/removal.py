@@ -34,7 +34,7 @@ def rewrite(model: Any, stage: Channels, context: RewritingContext) -> Rewritten
         samples=context.samples,
         measure=context.latency_ratio,
         original=context.original,
-        cache=context.cache if stage.max_drop is not None else None,
+        cache=context.cache if stage.spare is not None else None,
         seed=context.seed,
         progress=context.progress,
     )
@@ -61,7 +61,7 @@ def remove_channels(
         samples: representative training data. With it the kernels behind the removed channels, and
             BatchNormalization's averages, are fitted to what is left; the criteria ``taylor`` (with labels) and
             ``activation`` need it.
-        evaluate: gives a model's score, higher is better, for ``max_drop``; None: the main figure of the labels' task
+        evaluate: gives a model's score, higher is better, for ``spare``; None: the main figure of the labels' task
             on *samples*.
         measure: gives the ratio of latencies of a smaller model and the original, for ``of="latency"``.
         original: the model before the first cycle; None: *model*.
@@ -72,7 +72,7 @@ def remove_channels(
     Raises:
         UsageError: a scope that matches nothing, a target that cannot be reached, a latency without *measure*.
         UnsupportedError: nothing in the model can shrink, or the criterion can judge nothing of it.
-        DataError: a criterion, or ``max_drop``, without the data that it needs.
+        DataError: a criterion, or ``spare``, without the data that it needs.
     """
     if stage.of == "latency" and measure is None:
         msg = "channels.of must be 'macs', 'parameters' or 'bytes' where no latency can be measured, got 'latency'"
@@ -81,7 +81,7 @@ def remove_channels(
     with progress.task("scoring channels"):
         judged = scores(model, plan.free, stage.criterion, samples=samples)
     found = None
-    if stage.max_drop is not None:
+    if stage.spare is not None:
         found = _sensitivity(plan, judged, samples, evaluate, cache, progress)
     candidates = plan.candidates(judged, found, _allowed_drop(plan, samples, evaluate))
     with progress.task("choosing channels"):
@@ -97,8 +97,8 @@ def remove_channels(
 
 
 def _allowed_drop(plan: RemovalPlan, samples: Samples | None, evaluate: Evaluate | None) -> float:
-    """Return ``max_drop`` in the score's own unit: points of a fraction, which a caller's own score is taken for."""
-    drop = plan.stage.max_drop
+    """Return ``spare`` in the score's own unit: points of a fraction, which a caller's own score is taken for."""
+    drop = plan.stage.spare
     if drop is None:
         return 0.0
     if evaluate is not None or samples is None:
@@ -117,9 +117,7 @@ def _sensitivity(
     score = evaluate
     if score is None:
         if samples is None or samples.labels is None:
-            msg = (
-                "channels.max_drop needs samples with labels, or an evaluate function, got neither; give training data"
-            )
+            msg = "channels.spare needs samples with labels, or an evaluate function, got neither; give training data"
             raise UsageError(msg)
         data = samples
 
