@@ -15,6 +15,7 @@ from tfcompress.recipe import STAGES
 pytestmark = [pytest.mark.slow, pytest.mark.matrix]
 
 SETTINGS: dict[str, dict[str, Any]] = {
+    "layout": {"changes": ("first=112",)},
     "channels": {"remove": 0.3, "round_to": 1},
     "prune": {"sparsity": 0.5, "frequency": 1},
     "cluster": {"clusters": 8},

@@ -25,6 +25,7 @@ from tfcompress.stages.blocks import Blocks
 from tfcompress.stages.channels import Channels
 from tfcompress.stages.cluster import Cluster
 from tfcompress.stages.distill import Distill
+from tfcompress.stages.layout import Layout
 from tfcompress.stages.prune import Prune
 from tfcompress.stages.qat import QAT
 from tfcompress.stages.sequence import check_sequence, learning_rate_of
@@ -42,6 +43,7 @@ __all__ = [
     "EngineName",
     "Export",
     "IOType",
+    "Layout",
     "Prune",
     "Quantize",
     "Recipe",

@@ -127,7 +127,7 @@ def test_kernels_shrink_first_and_count_for_the_target():
     found = leave_out_blocks(wide, Blocks(target=0.35, shrink_kernels=3), samples=samples)
     assert found.gone == ()
     assert found.removed == pytest.approx(1 - (64 * 9 * 2 * 4 + 64 * 9 * 16 + 8) / (64 * 25 * 2 * 4 + 64 * 9 * 16 + 8))
-    assert found.notes == ("blocks: kernels of 'wide' cut to their centre of 3",)
+    assert found.notes == ("kernels of 'wide' were cut to their centre of 3",)
     none = leave_out_blocks(wide, Blocks(remove=0, shrink_kernels=3), samples=samples)
     assert (none.gone, none.model.get_layer("wide").kernel_size) == ((), (3, 3))
 

@@ -25,6 +25,7 @@ TEXTS = {
     "kernels": "reference",
     "label": "y",
     "labels": "y.npy",
+    "layout": "stem=8",
     "load_memory": "1GiB",
     "loss": "mae",
     "mean": "0.5",

@@ -33,13 +33,11 @@ def shrink_kernels(model: Any, size: int, scope: Sequence[str] = ()) -> tuple[An
     Raises:
         UnsupportedError: nothing can be cut, with the reasons.
     """
-    layers = {path: layer for path, layer in leaf_layers(model) if type(layer).__name__ in KINDS}
-    wide = {path: layer for path, layer in layers.items() if max(layer.kernel_size) > size and in_scope(path, scope)}
-    reasons = {path: reason for path, layer in wide.items() if (reason := _why_not(layer, size))}
-    cut = {path: _window(layer, size) for path, layer in wide.items() if path not in reasons}
+    layers = dict(leaf_layers(model))
+    cut, reasons = _cuts(model, size, scope)
     if not cut:
         why = listed([f"{path!r} {reason}" for path, reason in reasons.items()]) or f"none is larger than {size}"
-        msg = f"blocks.shrink_kernels finds no kernel to cut in model {model.name!r} ({why}); leave it out"
+        msg = f"no kernel of model {model.name!r} can be cut to {size} ({why}); leave shrink_kernels out"
         raise UnsupportedError(msg)
 
     def smaller(path: str, layer: Any) -> Any:
@@ -53,11 +51,24 @@ def shrink_kernels(model: Any, size: int, scope: Sequence[str] = ()) -> tuple[An
         array = weight.numpy()
         values.append(array if window is None else _centre(array, window))
     set_weights_(new, values)
-    notes = [f"blocks: kernels of {listed(map(repr, cut))} cut to their centre of {size}"]
+    notes = [f"kernels of {listed(map(repr, cut))} were cut to their centre of {size}"]
     if reasons:
         left = listed([f"{path!r} ({reason})" for path, reason in reasons.items()])
-        notes.append(f"blocks: kernels left as they are: {left}")
+        notes.append(f"kernels left as they are: {left}")
     return new, notes
+
+
+def cuttable(model: Any, size: int) -> bool:
+    """Say whether :func:`shrink_kernels` finds something to cut."""
+    return bool(_cuts(model, size, ())[0])
+
+
+def _cuts(model: Any, size: int, scope: Sequence[str]) -> tuple[dict[str, tuple[int, ...]], dict[str, str]]:
+    """Return the windows that kernels are cut to, and why others cannot be, by path."""
+    layers = {path: layer for path, layer in leaf_layers(model) if type(layer).__name__ in KINDS}
+    wide = {path: layer for path, layer in layers.items() if max(layer.kernel_size) > size and in_scope(path, scope)}
+    reasons = {path: reason for path, layer in wide.items() if (reason := _why_not(layer, size))}
+    return {path: _window(layer, size) for path, layer in wide.items() if path not in reasons}, reasons
 
 
 def _window(layer: Any, size: int) -> tuple[int, ...]:

@@ -16,7 +16,7 @@ from tfcompress.blocks.gating import Inputs, distance, gated_distances, outputs_
 from tfcompress.blocks.refitting import cross_moments, readers_behind, refit_
 from tfcompress.channels.cost import Cost
 from tfcompress.channels.statistics import renew_
-from tfcompress.errors import DataError, UnsupportedError, UsageError
+from tfcompress.errors import DataError, UnsupportedError, UsageError, nearest
 from tfcompress.models.copies import check_graph, model_copy, set_weights_
 from tfcompress.models.samples import Samples
 from tfcompress.models.scope import check_scope, in_scope, listed
@@ -124,6 +124,22 @@ def leave_out_blocks(
     return plan.done()
 
 
+def leave_out_named(model: Any, names: Sequence[str], samples: Samples, *, seed: int = 0) -> Any:
+    """Leave out blocks by their names, what stays fitted as in :func:`leave_out_blocks`.
+
+    Args:
+        model: a functional or sequential Keras 3 model; it stays as it is.
+        names: of blocks of :func:`~tfcompress.blocks.finding.find_blocks`, of which none lies in another one.
+        samples: representative data.
+        seed: of everything random.
+
+    Raises:
+        UsageError: a block that is not there, or no longer.
+    """
+    plan = _Plan(model, model, Blocks(remove=len(names)), None, dict(samples.inputs), seed, SILENT)
+    return plan.without_named(model, names)
+
+
 @dataclass(eq=False)
 class _Plan:
     """One removal: what is asked, and what has gone so far."""
@@ -215,7 +231,7 @@ class _Plan:
                 task.describe(f"without {listed(each.name for each in gone)}")
             needed = self._needed(start, gone)
             if len(needed) < len(gone):
-                current, gone = self._without_named(start, needed), [b for b in gone if b.name in needed]
+                current, gone = self.without_named(start, needed), [b for b in gone if b.name in needed]
         return self._result(model_copy(current) if current is self.model else current, gone, notes)
 
     def _needed(self, start: Any, gone: Sequence[Block]) -> list[str]:
@@ -231,10 +247,18 @@ class _Plan:
                 names = rest
         return names
 
-    def _without_named(self, model: Any, names: Sequence[str]) -> Any:
+    def without_named(self, model: Any, names: Sequence[str]) -> Any:
+        """Leave out these blocks, one after another.
+
+        Raises:
+            UsageError: a block that is not there.
+        """
         for name in names:
-            block = next(block for block in find_blocks(model).blocks if block.name == name)
-            model, _ = self._fitted(model, block)
+            found = {block.name: block for block in find_blocks(model).blocks}
+            if name not in found:
+                msg = f"model {model.name!r} has no block {name!r} that can be left out{nearest(name, found)}"
+                raise UsageError(msg)
+            model, _ = self._fitted(model, found[name])
         return model
 
     def _reached(self, current: Any, gone: Sequence[Block]) -> bool:

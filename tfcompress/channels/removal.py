@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tfcompress.channels.compensation import compensate_
 from tfcompress.channels.criteria import Scores, scores
-from tfcompress.channels.groups import groups
+from tfcompress.channels.groups import analyse_channels, groups
 from tfcompress.channels.ranking import Candidate, ChannelChoice
 from tfcompress.channels.removal_plan import NEAR, ChannelsResult, Measure, RemovalPlan, less_limited
 from tfcompress.channels.sensitivity import Evaluate, Sensitivity, analyse, copy_of, fingerprint
 from tfcompress.channels.statistics import renew_
-from tfcompress.channels.surgery import narrow
+from tfcompress.channels.surgery import kept_atoms, narrow
 from tfcompress.channels.task_loss import main_kind, score_of
 from tfcompress.errors import UsageError
 from tfcompress.models.samples import Samples
@@ -92,7 +92,7 @@ def remove_channels(
         )
     plan.check(choice)
     with progress.task("removing channels"):
-        smaller = _smaller(model, choice, samples, seed)
+        smaller = narrowed(model, choice.keep, samples, seed)
     return plan.result(smaller, choice, judged, measure)
 
 
@@ -162,12 +162,23 @@ def _by_latency(
     return best
 
 
-def _smaller(model: Any, choice: ChannelChoice, samples: Samples | None, seed: int) -> Any:
-    """Remove the chosen channels; with samples, fit what is left."""
-    if samples is None or not choice.keep:
-        return narrow(model, choice.keep)
+def narrowed(model: Any, keep: Mapping[str, Sequence[int]], samples: Samples | None, seed: int = 0) -> Any:
+    """Return a model with fewer channels; with samples, what is left is fitted to what the others said.
+
+    Args:
+        model: a functional or sequential Keras 3 model; it stays as it is.
+        keep: as for :func:`~tfcompress.channels.surgery.narrow`.
+        samples: representative data; None: nothing is fitted.
+        seed: shuffles the samples.
+
+    Raises:
+        UsageError: what :func:`~tfcompress.channels.surgery.narrow` refuses.
+    """
+    if samples is None or not keep:
+        return narrow(model, keep)
+    kept_atoms(analyse_channels(model), keep)  # refused before anything is changed
     copy = copy_of(model)
-    compensate_(groups(copy), choice.keep, copy, samples.inputs)
-    smaller = narrow(copy, choice.keep)
+    compensate_(groups(copy), keep, copy, samples.inputs)
+    smaller = narrow(copy, keep)
     renew_(smaller, samples.inputs, seed=seed)
     return smaller

@@ -58,6 +58,7 @@ class Blocks(RewritingStage):
             asks=True,
             read=read_blocks,
             sets=("target",),
+            tries=(1, 2, 3),
         ),
     )
     target: float | None = None

@@ -38,6 +38,20 @@ class Gains(NamedTuple):
     latency: str
 
 
+class NetworkChoice(NamedTuple):
+    """One thing that a search may choose of a network.
+
+    Attributes:
+        name: of a group of channels, a block, or something of the whole network.
+        values: what is tried, what the network has first.
+        inside: names of blocks that it goes with: without one of them there is nothing to choose.
+    """
+
+    name: str
+    values: tuple[Any, ...]
+    inside: tuple[str, ...] = ()
+
+
 class Stage:
     """One kind of stage; its subclasses are frozen dataclasses, one a module, and stand in the table.
 
@@ -57,6 +71,9 @@ class Stage:
             it; ``useful``: it does something at certain steps, and works without; ``ignored``.
         keeps_wrappers: whether a model that was trained with it keeps layers that the export needs.
         implementation: ``module:function`` of what does the work of a rewriting stage; empty where the engine does.
+        choices: ``module:function`` from a Keras 3 model to what a search may choose of it, each a
+            :class:`NetworkChoice`, for a stage that is made from such choices; empty: its fields say what is tried.
+        teaches: whether the model before all stages teaches the one that they give.
         renamed: fields that once had another name: that name -> the one they have now.
     """
 
@@ -70,6 +87,8 @@ class Stage:
     step_count: ClassVar[Literal["ignored", "useful", "required"]] = "ignored"
     keeps_wrappers: ClassVar[bool] = False
     implementation: ClassVar[str] = ""
+    choices: ClassVar[str] = ""
+    teaches: ClassVar[bool] = False
     renamed: ClassVar[Mapping[str, str]] = MappingProxyType({})
 
     def __new__(cls, **values: object) -> Any:
