@@ -233,5 +233,3 @@ def available_bytes() -> int:
         if line.startswith("MemAvailable:"):
             return 1024 * int(line.split()[1])
     return 0
-
-
