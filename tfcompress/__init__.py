@@ -56,6 +56,8 @@ if TYPE_CHECKING:
     from tfcompress.recipe import Train as Train
     from tfcompress.recipe import load_recipe as load_recipe
     from tfcompress.reports.report import Report as Report
+    from tfcompress.search.automatic import AutoResult as AutoResult
+    from tfcompress.search.automatic import auto as auto
     from tfcompress.search.compression import compress as compress
     from tfcompress.stages.stage import Stage
     from tfcompress.stages.stage_table import *  # noqa: F403  every stage of the table, whichever they are
@@ -67,6 +69,7 @@ if TYPE_CHECKING:
     __all__: list[str]
 
 _WHERE = {
+    "AutoResult": "search.automatic",
     "ContractError": "errors",
     "ConversionError": "errors",
     "DataError": "errors",
@@ -91,6 +94,7 @@ _WHERE = {
     "UsageError": "errors",
     "Workbench": "workbench",
     "attach": "job",
+    "auto": "search.automatic",
     "compress": "search.compression",
     "export": "tflite.export",
     "load_data": "data.sources",

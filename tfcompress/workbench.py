@@ -223,10 +223,16 @@ class Workbench:
         Raises:
             ConversionError: TFLite has no float op for something in it.
         """
+        return self.float_baseline()
+
+    def float_baseline(self, train: Train = Train()) -> output.FloatFile | None:  # noqa: B008 - a frozen value
+        """Return :attr:`baseline` with its score on data that *train* divides."""
         found = self._float_file(select_ops=False)
         if isinstance(found, ConversionError):
             raise found
-        return None if found is None else output.FloatFile(found, self._float_score(found, select_ops=False)[0])
+        if found is None:
+            return None
+        return output.FloatFile(found, self._float_score(found, select_ops=False, train=train)[0])
 
     def _float_file(self, *, select_ops: bool) -> bytes | ConversionError | None:
         if self.loaded.qat:

@@ -241,7 +241,7 @@ class TrialBench:
         some = sampled(data, samples, train.seed)
         key = (train.division, samples)
         if key not in self._floats:
-            baseline = self._bench.baseline
+            baseline = self._bench.float_baseline(train)
             if baseline is None:
                 return {}
             self._floats[key] = evaluate_file(baseline.content, some, "evaluating the float file").score
