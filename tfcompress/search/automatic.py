@@ -7,7 +7,7 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -85,6 +85,9 @@ def auto(
     output: str | Path | None = None,
     force: bool = False,
     jobs: int = 1,
+    engine: Literal["local", "ray"] = "local",
+    address: str = "",
+    architecture: bool = False,
     storage: str = "",
     smaller: Literal["size", "download"] = "size",
     train: Train = TRAINING,
@@ -117,6 +120,9 @@ def auto(
         output: folder to write; None: nothing is written, and a search that is killed begins anew.
         force: replace an existing output folder.
         jobs: workers at most.
+        engine: ``local``: workers are processes of this machine; ``ray``: they are those of a cluster.
+        address: ``HOST:PORT`` of that cluster.
+        architecture: try other widths, fewer blocks and smaller kernels of the network, too.
         storage: URL of a database; empty: a SQLite file in the output.
         smaller: which bytes are made smaller.
         train: how candidates are trained, but for what is tried.
@@ -142,6 +148,9 @@ def auto(
         budget_seconds=budget,
         trials=trials,
         jobs=jobs,
+        engine=engine,
+        address=address,
+        architecture=architecture,
         storage=storage,
         train=train,
         export=export,
@@ -176,8 +185,10 @@ def opening_of(model: Any, data: Any, loading: Mapping[str, Any], wishes: Wishes
         kept=str(kept),
         kept_bytes=wishes.kept_bytes,
     )
-    if wishes.jobs > 1 and not opening.portable:
-        msg = f"jobs must be 1 for a model or data in memory, got {wishes.jobs}: give both by their paths"
+    if not opening.portable and (wishes.jobs > 1 or wishes.engine != "local"):
+        what = f"jobs must be 1 for a model or data in memory, got {wishes.jobs}"
+        what = what if wishes.engine == "local" else f"engine {wishes.engine!r} takes no model or data in memory"
+        msg = f"{what}: give both by their paths"
         raise UsageError(msg)
     return opening
 
@@ -296,7 +307,7 @@ class _Session:
         with ExitStack() as stack:
             watcher = stack.enter_context(self._shown())
             executor = self._executor(stack)
-            search = Search(self._plan(), ready.space, store, proposals, executor, watcher)
+            search = Search(self._plan(executor), ready.space, store, proposals, executor, watcher)
             search.run()
         store.close()
         return search
@@ -313,11 +324,15 @@ class _Session:
 
         log = self._folder / files.WORK / _LOG
         log.parent.mkdir(exist_ok=True)
+        if self._ready.wishes.engine == "ray":
+            from tfcompress.search.ray_cluster import RayExecutor
+
+            return stack.enter_context(RayExecutor(self._opening, self._ready.wishes))
         if self._opening.portable:
             return LocalExecutor(self._opening, self._ready.wishes.jobs, log=log, progress=self._bench.progress)
         return InProcessExecutor(stack.enter_context(TrialBench(self._opening, log=self._log)))
 
-    def _plan(self) -> Any:
+    def _plan(self, executor: Executor) -> Any:
         from tfcompress.search.driver import Plan
         from tfcompress.search.finals import MOST_FINALISTS
 
@@ -331,8 +346,15 @@ class _Session:
             trials=self._ready.wishes.trials,
             samples=PART_SAMPLES,
             files=drafts,
-            measure=None if self._meter is None else self._meter.p90_ms,
+            measure=self._measure(executor),
         )
+
+    def _measure(self, executor: Executor) -> Callable[[Path], float] | None:
+        """Return what measures files: a machine of the executor's that reaches the device, or this one."""
+        if self._meter is None:
+            return None
+        there = executor.meter(self._meter.device)
+        return self._meter.p90_ms if there is None else there
 
     def _judged(self, search: Search) -> tuple[list[Finalist], Finalist | None]:
         from tfcompress.search.finals import MOST_FINALISTS, Finals, finalists, judge_all, winner_of

@@ -10,14 +10,17 @@ import dataclasses
 import os
 import queue
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tfcompress.progress import Progress
 from tfcompress.search.trial import Opening, StepResult, TrialBench, TrialStep
 from tfcompress.worker import Worker, WorkerAnswerError, WorkerDiedError
+
+if TYPE_CHECKING:
+    from tfcompress.devices.config import Device
 
 _CHILD = "tfcompress.search.trial_child"
 _ROOM = 1.25
@@ -54,6 +57,9 @@ class Executor(Protocol):
     def wait(self, seconds: float) -> tuple[DoneStep, ...]:
         """Return the steps that have ended, waiting for the first one for at most so long."""
 
+    def meter(self, device: Device) -> Callable[[Path], float] | None:
+        """Return what measures the p90 of files, in ms, where a worker's machine reaches a device; None: none does."""
+
     def close(self) -> None:
         """End what still runs, and every worker."""
 
@@ -85,6 +91,9 @@ class InProcessExecutor:
             return ()
         number, step = self._waiting.pop()
         return (DoneStep(number, self._bench.run(step)),)
+
+    def meter(self, device: Device) -> None:
+        """No other machine is there."""
 
     def close(self) -> None:
         """Forget what waits."""
@@ -169,6 +178,9 @@ class LocalExecutor:
         else:
             self._idle.append(colleague)
 
+    def meter(self, device: Device) -> None:
+        """No other machine is there."""
+
     def close(self) -> None:
         """End all workers, also in the middle of a step."""
         for colleague in (*self._busy.values(), *self._idle):
@@ -191,7 +203,7 @@ class _Colleague:
         """Do a step, whatever becomes of the process."""
         try:
             if not self._opened:
-                self._worker.ask({"open": _plain(self._opening)})
+                self._worker.ask({"open": plain_opening(self._opening)})
                 self._opened = True
             result = StepResult(**self._worker.ask(step.to_dict()))
         except WorkerDiedError as death:
@@ -212,7 +224,7 @@ class _Colleague:
         self._worker.close()
 
 
-def _plain(opening: Opening) -> dict[str, Any]:
+def plain_opening(opening: Opening) -> dict[str, Any]:
     """Return an opening as JSON has it."""
     loading = dict(opening.loading)
     if dataclasses.is_dataclass(loading.get("limits")) and not isinstance(loading["limits"], type):

@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfcompress.drop_limit import check_provable, no_data, no_float
-from tfcompress.errors import DataError, TfcompressError, UsageError
+from tfcompress.errors import DataError, TfcompressError, UnsupportedError, UsageError
 from tfcompress.resumption import ground_of, hash_of
 from tfcompress.search.goals import Goal, Limits, goals_of, preference
-from tfcompress.search.space import Space, space_of
+from tfcompress.search.space import Space, SpacePart, space_of
 from tfcompress.search.wishes import USUAL_DROP, VALIDATION, Wishes
 
 if TYPE_CHECKING:
     from tfcompress.data.dataset import BoundData
     from tfcompress.devices.config import Device
+    from tfcompress.models.loading import Loaded
     from tfcompress.settings import Train
     from tfcompress.workbench import Workbench
 
@@ -91,7 +92,7 @@ def prepared(bench: Workbench, wishes: Wishes, output: Path | None) -> Prepared:
         fixed=wishes.fixed,
         without=wishes.without,
         gains=gains,
-        more=wishes.more,
+        more=(*wishes.more, *(_network_parts(loaded) if wishes.architecture else ())),
     )
     notes += _doctor(loaded)
     for note in notes:
@@ -113,6 +114,22 @@ def prepared(bench: Workbench, wishes: Wishes, output: Path | None) -> Prepared:
         judged=judged,
         notes=tuple(notes),
     )
+
+
+def _network_parts(loaded: Loaded) -> tuple[SpacePart, ...]:
+    """Return what can be chosen of the network itself.
+
+    Raises:
+        UnsupportedError: the model has no graph that could be changed, or nothing in it can.
+    """
+    from tfcompress.execution import in_keras3
+    from tfcompress.search.architecture import network_parts
+
+    parts = network_parts(in_keras3(loaded))
+    if not parts:
+        msg = f"model {loaded.source!r} has no widths, blocks or kernels that could be others; leave --architecture out"
+        raise UnsupportedError(msg)
+    return parts
 
 
 def _without_gaps(wishes: Wishes, notes: list[str]) -> tuple[Wishes, Device | None]:

@@ -18,11 +18,16 @@ def main(requests: int, answers: int, lifeline: int) -> None:
 
     def answer(request: dict[str, Any]) -> dict[str, Any]:
         if "open" in request:
-            bench.append(TrialBench(Opening(**_limits_read(request["open"]))))
+            bench.append(opened(request["open"]))
             return {}
         return bench[0].run(TrialStep.from_dict(request)).to_dict()
 
     serve(answer, requests, answers, lifeline)
+
+
+def opened(plain: dict[str, Any]) -> TrialBench:
+    """Return a bench on an opening as JSON has it."""
+    return TrialBench(Opening(**_limits_read(plain)))
 
 
 def _limits_read(opening: dict[str, Any]) -> dict[str, Any]:

@@ -45,6 +45,9 @@ class Wishes:
         kept: folder in which stages keep what they made; None: the user's cache.
         kept_bytes: how large it may become.
         more: further parts of the space.
+        architecture: whether the network's own widths, blocks and kernels are tried.
+        engine: where candidates are made: processes of this machine, or a Ray cluster.
+        address: HOST:PORT of the cluster; empty: there is none.
         command: what makes a finalist again, with ``{folder}`` for its folder; empty: a call in Python does.
     """
 
@@ -62,6 +65,9 @@ class Wishes:
     kept: Path | None = None
     kept_bytes: int = KEPT_BYTES
     more: tuple[SpacePart, ...] = ()
+    architecture: bool = False
+    engine: Literal["local", "ray"] = "local"
+    address: str = ""
     command: str = ""
 
     def __post_init__(self) -> None:
@@ -77,6 +83,9 @@ class Wishes:
             if kind not in STAGES:
                 msg = f"--without must be one of {', '.join(STAGES)}, got {kind!r}{nearest(kind, STAGES)}"
                 raise UsageError(msg)
+        if (self.engine == "ray") != bool(self.address):
+            msg = "--engine ray needs --address HOST:PORT of a running cluster, and --address is for --engine ray"
+            raise UsageError(msg)
         if self.export.max_drop is not None:
             msg = "auto has a limit of its own on what may be lost: give it as max_drop of auto, not of the export"
             raise UsageError(msg)
