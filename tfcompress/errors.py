@@ -15,6 +15,7 @@
     ├── OutputError                  8   the output cannot be written where it was asked for
     ├── MissingDependencyError       9   an optional package or runtime is not installed
     ├── DeviceError                 10   a device that cannot be reached, or gave no result
+    ├── PromiseError                11   nothing that was tried keeps what was promised (--max-drop), or was written
     └── GateError                   12   a condition of `tfcompress compare` holds
     (Ctrl-C                        130)
 
@@ -25,7 +26,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from typing import ClassVar
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 INTERRUPTED = 130
 
@@ -117,6 +119,20 @@ class DeviceError(TfcompressError):
     """A device that cannot be reached, or that ended a measurement without a result."""
 
     exit_code = 10
+
+
+class PromiseError(TfcompressError):
+    """What the file was to keep (``max_drop``) is kept by nothing that was tried; nothing was written.
+
+    Attributes:
+        promise: what was tried and how each did, plain values as a report holds them in ``result.verification``.
+    """
+
+    exit_code = 11
+
+    def __init__(self, message: str = "", promise: Mapping[str, Any] = MappingProxyType({})) -> None:
+        super().__init__(message)
+        self.promise = promise
 
 
 class GateError(TfcompressError):

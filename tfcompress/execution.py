@@ -149,14 +149,49 @@ def _samples(run: Run, data: BoundData, count: int = SAMPLES) -> Samples:
     return Samples(*training_samples(data, run.loaded.native, count, run.recipe.train.seed))
 
 
+def rewrite(run: Run, work: Work) -> Any:
+    """Return the model after the recipe's rewriting stages in full, in one part and without any training.
+
+    Args:
+        run: the run; its data has a training split where there are such stages.
+        work: where earlier runs left what they made, and this one leaves it.
+
+    Raises:
+        DataError: there is no data.
+        UnsupportedError: a stage cannot work on this model.
+    """
+    whole = tuple(stage for stage in run.recipe.stages if isinstance(stage, RewritingStage))
+    if not whole:
+        return run.loaded.native
+    if run.data is None:
+        msg = "stages need data"
+        raise DataError(msg)
+    once = tuple(dataclasses.replace(stage, cycles=1, tune_epochs=0) for stage in whole)
+    return _Cycles(run, run.data, once, work).rewritten()
+
+
 Attach = Callable[["BoundData"], "Job"]
 """Prepares the stages of a training."""
 
 
 def _trained(
-    run: Run, data: BoundData, attach: Attach, epochs: int, work: Work, title: str, *, rate: float = 1.0
+    run: Run,
+    data: BoundData,
+    attach: Attach,
+    epochs: int,
+    work: Work,
+    title: str,
+    *,
+    rate: float = 1.0,
+    stages: Sequence[Stage] | None = None,
 ) -> Trained:
-    """Train for so many epochs at a part of the recipe's learning rate, or take what a killed run had finished."""
+    """Train for so many epochs at a part of the recipe's learning rate, or take what was finished before.
+
+    *stages* are those that *attach* prepares; None: the recipe's.
+    """
+    stages = run.recipe.stages if stages is None else stages
+    asked = dataclasses.asdict(run.recipe.train)
+    work.begin(title, [[stage.kind, dataclasses.asdict(stage)] for stage in stages], asked, epochs, rate)
     kept = work.finished(title)
     if kept is not None:
         return _taken_up(run, kept)
@@ -261,6 +296,13 @@ class _Cycles:
             model = done[-1].model
         return dataclasses.replace(done[-1], training=_joined([each.training for each in done]))
 
+    def rewritten(self) -> Any:
+        """Return the model after the first part of every rewriting stage, with nothing trained."""
+        model = whole = in_keras3(self.run.loaded)
+        for stage in self.rewriting:
+            model = self._rewritten(model, stage.parts[0], whole, f"{stage.kind} 1")
+        return model
+
     def _shared(self, cycles: int, tuning: int) -> list[int]:
         """Return each cycle's epochs; the last one has what is left over."""
         epochs = self.run.recipe.train.epochs - tuning
@@ -279,12 +321,15 @@ class _Cycles:
         def attach(_: BoundData) -> Job:
             return attach_to(model, (), train=self.run.recipe.train)
 
-        return _trained(self.run, self.data, attach, epochs, self.work, "tuning the whole model", rate=TUNING_RATE)
+        title = "tuning the whole model"
+        return _trained(self.run, self.data, attach, epochs, self.work, title, rate=TUNING_RATE, stages=())
 
     def _rewritten(self, model: Any, stage: RewritingStage, original: Any, title: str) -> Any:
         """Return the model after one part of a rewriting stage."""
         from tfcompress.stages.rewriting import RewritingContext, apply_rewriting
 
+        seed = self.run.recipe.train.seed
+        self.work.begin(title, stage.kind, dataclasses.asdict(stage), seed)
         kept = self.work.finished(title)
         if kept is None:
             context = RewritingContext(
@@ -292,7 +337,7 @@ class _Cycles:
                 original=original,
                 latency_ratio=_latency_ratio,
                 cache=files.cache_folder(),
-                seed=self.run.recipe.train.seed,
+                seed=seed,
                 progress=self.run.progress,
             )
             with self.run.phase(f"rewrite by {stage.kind}"):
@@ -316,7 +361,7 @@ class _Cycles:
             train = dataclasses.replace(self.run.recipe.train, epochs=epochs)
             return attach_to(own, stages, train=train, samples=samples, teacher=teacher)
 
-        return _trained(self.run, self.data, attach, epochs, self.work, title)
+        return _trained(self.run, self.data, attach, epochs, self.work, title, stages=stages)
 
 
 def _agreed(stages: Sequence[RewritingStage], name: str) -> int:

@@ -154,7 +154,8 @@ def check_target(target: Path, *, force: bool) -> None:
     if target.exists() and not force:
         msg = f"{target} exists already; give --force to replace it, or choose another place with -o"
         raise OutputError(msg)
-    if target.exists() and not (target / "report.json").is_file() and any(target.iterdir()):
+    ours = any((target / name).is_file() for name in ("report.json", "front.json"))
+    if target.exists() and not ours and any(target.iterdir()):
         msg = (
             f"{target} holds no report.json: tfcompress did not write it and will not replace it; choose another place"
         )

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfcompress import files
+from tfcompress.drop_limit import no_data, no_float
 from tfcompress.errors import DataError, ModelError, UnsupportedError
 from tfcompress.recipe import Recipe
 
@@ -35,6 +36,10 @@ def check_preconditions(
             msg = f"model {str(model)!r} is a TFLite file already; give the Keras model it was made from"
             raise ModelError(msg)
         qat = info.qat
+    if recipe.promises and qat:
+        raise no_float()
+    if recipe.promises and not has_data:
+        raise no_data()
     if output is not None:
         files.check_target(output, force=force)
     if not has_data:
@@ -92,3 +97,26 @@ def _check_trained_already(run: Run) -> None:
     check_bits(run.loaded.native, run.recipe.export)
     if run.recipe.stages:
         run.warn("the model is quantization-aware trained already: it was exported as it is, without training")
+
+
+def calibration_warnings(run: Run, macs: int | None) -> tuple[str, ...]:
+    """Look at the samples that a calibration would take; return what is wrong with them, a line each.
+
+    Args:
+        run: with its model; without data there is nothing to look at.
+        macs: the model's multiply-accumulates of one sample; None: not known.
+
+    Raises:
+        DataError: data that cannot be read.
+    """
+    if run.data is None:
+        return ()
+    from tfcompress.diagnosis.data_checkup import check_calibration
+
+    try:
+        model = run.loaded.keras3
+    except UnsupportedError:  # its layers stay unknown; its samples need not
+        model = None
+    with run.phase("check calibration"), run.progress.task("checking the calibration samples"):
+        remarks = check_calibration(model, run.data, run.recipe.export.samples, run.recipe.train.seed, macs=macs)
+    return tuple(map(str, remarks))

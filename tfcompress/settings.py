@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -19,6 +20,7 @@ from tfcompress.export_choices import (
     TRIALS_OF_FOUR_BITS,
     Trial,
     default_packings,
+    packings_to_try,
 )
 from tfcompress.keras_names import LOSSES, OPTIMIZERS
 from tfcompress.schema import check_fields, check_value, pick
@@ -26,6 +28,13 @@ from tfcompress.stages.option import option
 
 Quantize = Literal["none", "dynamic", "float16", "int8", "int16x8"]
 IOType = Literal["auto", "float32", "int8", "uint8", "int16"]
+
+
+Division = tuple[float, float, int]
+"""How data is divided: the fraction held out for testing, that of the training split for validation, and the seed."""
+
+UNDIVIDED: Division = (0.0, 0.0, 0)
+"""The same of data that comes divided."""
 
 
 def _read_range(text: str) -> dict[str, tuple[float, ...]]:
@@ -73,11 +82,18 @@ class Export:
             Rescaling that comes first.
         packings: passes over the finished bytes that change no number, each proven on the file: ``slim``.
         keep_names: packings keep the names of tensors inside the graph, which no runtime reads.
+        max_drop: points that the file may lose against float on the test split, in every scored output, proven by the
+            upper end of the drop's 95 % interval; see :mod:`tfcompress.tasks.drop` for what a point is. None: whatever
+            it loses is told.
     """
 
     quantize: Quantize = field(
         default="none",
-        metadata=option("Numbers in the file; none is float32.", default="int8 with --qat, else none"),
+        metadata=option(
+            "Numbers in the file; none is float32.",
+            default="int8 with --qat, else none",
+            tries=("none", "dynamic", "float16", "int8", "int16x8"),
+        ),
     )
     io: IOType = field(
         default="auto",
@@ -138,9 +154,10 @@ class Export:
             table=ROUNDINGS,
             default="gptq to 4 bits, else nearest",
             needs="calibration",
+            tries=("nearest", "gptq"),
         ),
     )
-    weight_bits: Literal[8, 4] = field(default=8, metadata=option("Bits of a weight of an int8 file."))
+    weight_bits: Literal[8, 4] = field(default=8, metadata=option("Bits of a weight of an int8 file.", tries=(8, 4)))
     input_range: tuple[float, ...] = field(
         default=(),
         metadata=option(
@@ -154,11 +171,24 @@ class Export:
     packings: tuple[str, ...] = field(
         default_factory=default_packings,
         metadata=option(
-            "Pack the finished file's bytes; no number changes, which is proven.", flag="--packing", table=PACKINGS
+            "Pack the finished file's bytes; no number changes, which is proven.",
+            flag="--packing",
+            table=PACKINGS,
+            tries=packings_to_try,
         ),
     )
     keep_names: bool = field(
         default=False, metadata=option("Packings keep the names of tensors inside the file's graph.")
+    )
+    max_drop: float | None = field(
+        default=None,
+        metadata=option(
+            "Lose at most so much against float, proven on the test split: tries one way after the other, cheap ones "
+            "first, training only if --epochs or a stage allows it, and fails if none does. A point is 1 % of a "
+            "fraction or an area (accuracy, AUC), of other figures 1 % of float's (MAE).",
+            metavar="POINTS",
+            default="whatever is lost is told",
+        ),
     )
 
     def __post_init__(self) -> None:
@@ -192,6 +222,8 @@ class Export:
             for text in self.runtimes:
                 allowed = f"one of those that open {name!r} files ({', '.join(opens)})"
                 check_value("export.runtimes item", allowed, text, ok=_runtime_name(text) in opens)
+        possible = self.max_drop is None or 0 < self.max_drop < math.inf
+        check_value("export.max_drop", "above 0", self.max_drop, ok=possible)
 
     def _check_corrections(self) -> None:
         for name in self.correct:
@@ -279,6 +311,8 @@ class Train:
             ``OUTPUT=NAME``, separated by commas; a name by itself is for all others.
         seed: seed of everything random: shuffling, calibration samples, initial centroids.
         holdout: fraction of the data kept for testing when it comes as one piece without a test split.
+        validation: fraction of the training split that is kept apart as a validation split, chosen by *seed*; 0: none.
+            Only for data that has no validation split of its own.
         limit: use at most so many training samples (None: all), chosen by *seed*.
         decay: ``constant`` keeps the learning rate; ``cosine`` lets it fall to zero along half a cosine
             (Loshchilov & Hutter 2017, arXiv:1608.03983).
@@ -290,9 +324,19 @@ class Train:
         patience: end the training when the validation loss has not fallen for so many epochs, never before the
             schedules have ended; None: train for all *epochs*.
         balance: weigh classes by their inverse frequency in the training split, on top of the data's sample weights.
+        if_needed: without a stage that was asked for, train for the numbers of the file where nothing cheaper keeps
+            ``export.max_drop``.
     """
 
-    epochs: int = field(default=2, metadata=option("Passes over the training data.", metavar="N", needs="training"))
+    epochs: int = field(
+        default=2,
+        metadata=option(
+            "Passes over the training data; without a stage, with --max-drop, if nothing cheaper keeps that.",
+            metavar="N",
+            needs="training",
+            sets=("if_needed",),
+        ),
+    )
     batch_size: int = field(default=64, metadata=option("Samples a training step.", metavar="N", needs="training"))
     learning_rate: float | None = field(
         default=None,
@@ -301,6 +345,7 @@ class Train:
             metavar="RATE",
             default="1e-3 with --channels, 1e-4 with --low-rank, --prune or 4 bits, else 1e-5",
             needs="training",
+            tries=(None, 3e-4, 1e-3, 3e-3),
         ),
     )
     optimizer: str = field(
@@ -324,6 +369,15 @@ class Train:
     holdout: float = field(
         default=0.2,
         metadata=option("Part kept for testing where the data has no test split.", metavar="FRACTION", needs="data"),
+    )
+    validation: float = field(
+        default=0.0,
+        metadata=option(
+            "Part of the training data kept apart for validation, where the data has no validation split.",
+            metavar="FRACTION",
+            default="none",
+            needs="training",
+        ),
     )
     limit: int | None = field(
         default=None,
@@ -353,6 +407,7 @@ class Train:
         ),
     )
     balance: bool = field(default=False, metadata=option("Weigh classes by their inverse frequency.", needs="training"))
+    if_needed: bool = False
 
     def __post_init__(self) -> None:
         """Reject values that are out of range or contradict each other."""
@@ -361,16 +416,21 @@ class Train:
         check_value("train.batch_size", "at least 1", self.batch_size, ok=self.batch_size >= 1)
         rate = self.learning_rate
         check_value("train.learning_rate", "above 0", rate, ok=rate is None or 0 < rate < math.inf)
-        optimizer = self.optimizer.lower()
-        allowed = f"the name of a Keras optimizer{nearest(optimizer, OPTIMIZERS)}"
-        check_value("train.optimizer", allowed, self.optimizer, ok=optimizer in OPTIMIZERS or _is_registered(optimizer))
+        _check_name(
+            "train.optimizer", "the name of a Keras optimizer", self.optimizer, self.optimizer.lower(), OPTIMIZERS
+        )
         for name in self.losses.values():
-            allowed = f"'auto' or the name of a Keras loss{nearest(name, LOSSES)}"
-            check_value("train.loss", allowed, name, ok=name in ("auto", *LOSSES) or _is_registered(name))
+            _check_name("train.loss", "'auto' or the name of a Keras loss", name, name, ("auto", *LOSSES))
         check_value("train.seed", "between 0 and 2**32 - 1", self.seed, ok=0 <= self.seed < 2**32)
         check_value("train.holdout", "in (0, 1)", self.holdout, ok=0 < self.holdout < 1)
+        check_value("train.validation", "in [0, 1)", self.validation, ok=0 <= self.validation < 1)
         check_value("train.limit", "at least 1", self.limit, ok=self.limit is None or self.limit >= 1)
         check_value("train.patience", "at least 1", self.patience, ok=self.patience is None or self.patience >= 1)
+
+    @property
+    def division(self) -> Division:
+        """How data that is not divided yet is."""
+        return self.holdout, self.validation, self.seed
 
     @property
     def losses(self) -> dict[str, str]:
@@ -384,6 +444,11 @@ class Train:
         """Return the name of the loss of an output, ``auto`` where none is given."""
         names = self.losses
         return names.get(output, names.get("", "auto"))
+
+
+def _check_name(where: str, allowed: str, given: str, name: str, known: Collection[str]) -> None:
+    if name not in known and not _is_registered(name):
+        check_value(where, f"{allowed}{nearest(name, known)}", given, ok=False)
 
 
 def _is_registered(name: str) -> bool:

@@ -14,6 +14,7 @@ from tfcompress.cli.main import group
 from tfcompress.errors import TfcompressError
 
 TEXTS = {
+    "blocks": "2",
     "custom": "json:loads",
     "data": "other.npz",
     "devices": "ssh://pi@10.0.0.1",
@@ -24,6 +25,7 @@ TEXTS = {
     "kernels": "reference",
     "label": "y",
     "labels": "y.npy",
+    "layout": "stem=8",
     "load_memory": "1GiB",
     "loss": "mae",
     "mean": "0.5",
@@ -97,7 +99,11 @@ class Calls:
                 called(self.given[0], recipe, self.given[1], **self.more, **more)
                 return answer
 
+        def climb(bench: Workbench, recipe: Any, **more: Any) -> Any:
+            return bench.run(recipe, **more)
+
         called = calls.recorder("compress")
+        calls.monkeypatch.setattr("tfcompress.search.ladder.climb", climb)
         calls.replace("tfcompress.preconditions.check_preconditions")
         calls.monkeypatch.setattr("tfcompress.workbench.Workbench", Workbench)
 

@@ -10,7 +10,7 @@ from typing import Any
 import click
 import pytest
 
-from tests.cli.asked import Calls, asked_by, assert_does_something, options_of, words_for
+from tests.cli.asked import TEXTS, Calls, asked_by, assert_does_something, options_of, words_for
 from tfcompress.cli.export import command
 from tfcompress.cli.main import run_command
 from tfcompress.cli.options import DATA_FLAGS
@@ -36,7 +36,7 @@ def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Calls:
 
 def asking_words(stage: type[Stage]) -> list[str]:
     flag = asking(stage)
-    return [flag.name, *{"switch": [], "integer": ["12"]}.get(flag.value, ["0.4"])]
+    return [flag.name, *{"switch": [], "integer": ["12"]}.get(flag.value, [TEXTS.get(flag.key, "0.4")])]
 
 
 def context(option: click.Option) -> list[str]:

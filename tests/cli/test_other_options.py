@@ -83,7 +83,7 @@ def test_every_option_of_sensitivity(
         baseline=1.0,
         curves=(ScoreCurve("a", 8, 0.5, ((4, 0.5), (8, 1.0))),),
         pinned=(),
-        max_drop=1.0,
+        spare=1.0,
     )
     calls.replace("tfcompress.cli.sensitivity.analysis", found)
     calls.replace("tfcompress.files.write_atomic")

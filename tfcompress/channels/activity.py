@@ -49,7 +49,7 @@ def observe(
         def seen(path: str, layer: Any, tensor: Any) -> None:
             wanted = [each for each in paths if each == path or each.startswith(f"{path}/")]
             if wanted and len(tensor.shape) > 1:
-                value = statistic(_rows(layer, tensor))
+                value = statistic(channel_rows(layer, tensor))
                 for each in wanted:
                     found.setdefault(each, []).append(value)
 
@@ -67,8 +67,8 @@ def observe(
     return totals
 
 
-def _rows(layer: Any, tensor: Any) -> Any:
-    """Return a tensor with its channels along the last of two axes."""
+def channel_rows(layer: Any, tensor: Any) -> Any:
+    """Return what goes into a layer as float32 of shape (samples and positions, channels)."""
     if getattr(layer, "data_format", None) == "channels_first":
         tensor = tf.transpose(tensor, [0, *range(2, len(tensor.shape)), 1])
     return tf.cast(tf.reshape(tensor, [-1, tensor.shape[-1]]), tf.float32)

@@ -19,6 +19,9 @@ COMMANDS = {
     "export": Command(
         "tfcompress.cli.export", "Compress a Keras model and write a checked .tflite file with its report."
     ),
+    "auto": Command(
+        "tfcompress.cli.auto", "Search for the best .tflite file that keeps limits on accuracy, size and latency."
+    ),
     "inspect": Command(
         "tfcompress.cli.inspect", "Show what is in a Keras or TFLite file: layers, ops, dtypes, MACs, bytes."
     ),

@@ -11,6 +11,7 @@ from tfcompress.reports.findings import conditions
 from tfcompress.reports.markup import html_note, scrolling
 from tfcompress.reports.measurements import EdgeRun
 from tfcompress.reports.report import Report
+from tfcompress.reports.rungs import rung_table
 from tfcompress.reports.trials import trial_table
 from tfcompress.tasks.figures import FRACTION, figure_kind
 from tfcompress.tasks.score import Figure
@@ -120,11 +121,16 @@ def _training(report: Report) -> str:
     return drawn + html_note("; ".join(said))
 
 
+def _ways_to_lose_less(report: Report) -> str:
+    return rung_table(report.result.verification.get("promise") or {})
+
+
 CHARTS: dict[str, Chart] = {
     "size": Chart("Size", _size),
     "score": Chart("Score", _score),
     "latency": Chart("Latency", _latency),
     "training": Chart("Training", _training),
     "ways": Chart("Ways to int8 that were tried", lambda report: trial_table(report.result.verification)),
+    "drop": Chart("Ways that were tried to lose no more", _ways_to_lose_less),
 }
 """By name, in the order in which the page shows them."""

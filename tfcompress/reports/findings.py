@@ -11,6 +11,7 @@ from tfcompress.reports import wording
 from tfcompress.reports.float_likeness import likeness_sentences
 from tfcompress.reports.measurements import EdgeRun
 from tfcompress.reports.report import Report
+from tfcompress.reports.rungs import rung_sentences
 from tfcompress.reports.score_rows import Row, both, score_rows
 from tfcompress.reports.sections import ratio
 from tfcompress.reports.trials import trial_sentences
@@ -137,6 +138,7 @@ def findings(report: Report) -> list[Finding]:
         *(Finding("agreement", text) for text in likeness_sentences(report.result.verification)),
         *_verdicts(report),
         *_promises(report),
+        *_limit(report),
         *_runtimes(report),
         *_packings(report),
         *(Finding("warning", text, good=False) for text in report.warnings),
@@ -325,6 +327,12 @@ def _promises(report: Report) -> Iterator[Finding]:
         span = f", got {_number(min(got))} to {_number(max(got))}" if got else ""
         layers = f"{len(kept)} layer{'s' if len(kept) > 1 else ''}"
         yield Finding("promise", f"{what} kept in {layers}: requested {asked}{span}", good=True)
+
+
+def _limit(report: Report) -> Iterator[Finding]:
+    """Say which way loses no more than may be lost, and how the others did."""
+    for text in rung_sentences(report.result.verification.get("promise") or {}):
+        yield Finding("drop", text, good=True if text.startswith("at most") else None)
 
 
 def _number(value: object) -> str:

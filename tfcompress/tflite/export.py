@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tfcompress.errors import UsageError
 from tfcompress.files import sha256, write_atomic
 from tfcompress.models.loading import prepared
 from tfcompress.models.specs import Signature
@@ -136,6 +137,12 @@ def export(
         ConversionError: the converter refused or died.
         ContractError: the file is not what was asked for.
     """
+    if settings.max_drop is not None:
+        msg = (
+            "export.max_drop is proven on test samples with labels, which an export by itself does not score; "
+            "use tfcompress.compress, or tfcompress export --max-drop"
+        )
+        raise UsageError(msg)
     for text in settings.runtimes:
         parse_requirement(text)  # a name that is misspelt is reported now, not after the conversion
     progress = effective(progress)

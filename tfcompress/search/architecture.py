@@ -1,0 +1,96 @@
+"""The user's own network as part of a space: its widths, its blocks, its kernels.
+
+A stage that is made from choices (:attr:`~tfcompress.stages.stage.Stage.choices`) says what there is to choose of a
+model. What is chosen stands in the recipe as that stage, so that every candidate starts from the trained network, is
+kept by its content like any other, and can be had again without a search.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+from tfcompress.search.space import Candidate, Dimension, Draft, Selection
+from tfcompress.stages.stage import NetworkChoice, Stage
+from tfcompress.stages.stage_table import STAGES
+
+
+class LaidOut(Protocol):
+    """A stage that is made from choices."""
+
+    kind: str
+    choices: str
+
+    def chosen(self) -> dict[str, Any]:
+        """Return what was chosen, by name."""
+
+    @classmethod
+    def of_choices(cls, chosen: Mapping[str, Any]) -> Stage:
+        """Return the stage that makes what was chosen."""
+
+
+@dataclass(frozen=True)
+class NetworkPart:
+    """What is chosen of a network.
+
+    What differs from the network as it is comes first in the recipe, and the network as it was teaches.
+
+    Attributes:
+        stage: the class that is made from it.
+        choices: what there is to choose.
+    """
+
+    stage: type[LaidOut]
+    choices: tuple[NetworkChoice, ...]
+
+    @property
+    def dimensions(self) -> tuple[Dimension, ...]:
+        """One a choice, what the network has first."""
+        return tuple(Dimension(self._dimension(choice), choice.values) for choice in self.choices)
+
+    def _dimension(self, choice: NetworkChoice) -> str:
+        return f"{self.stage.kind}.{choice.name}"
+
+    def apply_(self, draft: Draft, selection: Selection) -> None:
+        """Put the stage before all others, and a teacher behind them where there is none."""
+        chosen = {
+            choice.name: selection[self._dimension(choice)]
+            for choice in self.choices
+            if selection.get(self._dimension(choice), choice.values[0]) != choice.values[0]
+        }
+        inside = {choice.name: choice.inside for choice in self.choices}
+        left = {name: value for name, value in chosen.items() if not any(chosen.get(b) == 0 for b in inside[name])}
+        if left:
+            draft.stages.insert(0, self.stage.of_choices(left))
+            if not any(stage.teaches for stage in draft.stages):
+                draft.stages += [stage() for stage in STAGES.values() if stage.teaches][:1]
+                draft.stages.sort(key=lambda stage: list(STAGES).index(stage.kind))
+
+    def selection_of(self, candidate: Candidate) -> Selection | None:
+        """Return what was chosen; None: something that cannot be chosen."""
+        found = candidate.recipe.stage(self.stage.kind)
+        chosen = {} if found is None else cast("LaidOut", found).chosen()
+        if set(chosen) - {choice.name for choice in self.choices}:
+            return None
+        return {self._dimension(choice): chosen.get(choice.name, choice.values[0]) for choice in self.choices}
+
+
+def network_parts(model: Any) -> tuple[NetworkPart, ...]:
+    """Return what can be chosen of a network, a part for each stage of the table that is made from choices.
+
+    Args:
+        model: a Keras 3 model.
+
+    Raises:
+        UnsupportedError: the model has no graph.
+    """
+    parts = []
+    for stage in STAGES.values():
+        if stage.choices:
+            module, _, name = stage.choices.partition(":")
+            function: Callable[[Any], tuple[NetworkChoice, ...]] = getattr(importlib.import_module(module), name)
+            if choices := function(model):
+                parts.append(NetworkPart(cast("type[LaidOut]", stage), choices))
+    return tuple(parts)

@@ -1,0 +1,236 @@
+"""The ladder to a file that loses no more than it may: cheap ways first, training last, until one is proven to.
+
+Each rung is a way to a file; what a user asked for (stages, a calibration, a rounding) is in all of them, and a rung
+changes only what was left open. The first file whose drop on the test split is within the limit, with the upper end of
+its 95 % interval, is the result.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tfcompress.drop_limit import judged, no_data, with_ladder
+from tfcompress.errors import ContractError, ConversionError, DataError, PromiseError, RecipeError, UnsupportedError
+from tfcompress.export_choices import AUTO
+from tfcompress.recipe import STAGES, Recipe
+from tfcompress.reports.rungs import LadderRecord, RungRecord
+from tfcompress.search.shortfall import advice, binding
+from tfcompress.settings import Export
+from tfcompress.stages.flags import asking
+from tfcompress.workbench import Result, Workbench
+
+if TYPE_CHECKING:
+    from tfcompress.data.bound import BoundData
+    from tfcompress.reports.report import Report
+    from tfcompress.stages.stage import Stage
+
+REFUSALS = (ContractError, ConversionError, DataError, UnsupportedError)
+"""What a rung may end in and the next one be tried all the same."""
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One way to a file.
+
+    Attributes:
+        name: what reports call it.
+        about: what it does, in one sentence.
+        recipe: from what was asked and the data to what is run; or why that would be no other way, in half a sentence.
+    """
+
+    name: str
+    about: str
+    recipe: Callable[[Recipe, BoundData], Recipe | str]
+
+
+def _exporting(recipe: Recipe, **choices: Any) -> Recipe:
+    return dataclasses.replace(recipe, export=dataclasses.replace(recipe.export, **choices))
+
+
+def _trains_for_numbers(recipe: Recipe) -> Stage | None:
+    """Return the stage that trains for what the export writes; None: the recipe has none."""
+    return next((stage for stage in recipe.stages if stage.scheme), None)
+
+
+def plain(recipe: Recipe, data: BoundData) -> Recipe | str:
+    """Take what was asked; where several ways to integers would be tried, only the first."""
+    first_only = recipe.export.tries and not _trains_for_numbers(recipe)
+    return _exporting(recipe, calibration="minmax") if first_only else recipe
+
+
+def _uncorrectable(recipe: Recipe) -> str:
+    """Return why nothing can be prepared for rounding that is not asked for already; empty: it can."""
+    stage, export = _trains_for_numbers(recipe), recipe.export
+    if stage is not None:
+        return f"{asking(type(stage)).name} trains with ranges and rounding of its own"
+    if export.quantize != "int8":
+        return f"corrections are for int8, and {export.quantize} is asked for"
+    if export.calibration != AUTO or export.correct or export.rounding != Export.rounding:
+        return "calibration, correct or rounding say how already"
+    return ""
+
+
+def corrected(recipe: Recipe, data: BoundData) -> Recipe | str:
+    """Let measurements choose among the cheap corrections."""
+    if not _uncorrectable(recipe) and not recipe.export.tries:
+        return f"of weights of {recipe.export.weight_bits} bits, only rounding makes a difference"
+    return _uncorrectable(recipe) or recipe
+
+
+def rounded(recipe: Recipe, data: BoundData) -> Recipe | str:
+    """Round towards the float model's outputs, then correct the biases."""
+    return _uncorrectable(recipe) or _exporting(recipe, rounding="gptq", correct=("bias",))
+
+
+def trained(recipe: Recipe, data: BoundData) -> Recipe | str:
+    """Add the stage that trains for the numbers of the file to what trains already, or let it train alone."""
+    given = _trains_for_numbers(recipe)
+    if given is not None:
+        return f"{asking(type(given)).name} is asked for, so the first way was trained already"
+    stage = next(filter(None, (kind.training_for(recipe.export) for kind in STAGES.values())), None)
+    if stage is None:
+        return f"no stage trains for {recipe.export.quantize}"
+    if not recipe.stages and not recipe.train.if_needed:
+        return "training is not allowed; --epochs N (train.if_needed) allows it"
+    if data.train is None:
+        return "there is no training split"
+    left_open = {name: getattr(Export(), name) for name in ("calibration", "correct", "rounding", "weight_bits")}
+    export = dataclasses.replace(recipe.export, **left_open)
+    train = dataclasses.replace(recipe.train, if_needed=False)
+    try:
+        return dataclasses.replace(recipe, stages=(*recipe.stages, stage), export=export, train=train)
+    except RecipeError as error:  # an engine that does not have it, say
+        return str(error)
+
+
+RUNGS: tuple[Rung, ...] = (
+    Rung("plain", "What was asked for; int8 by ranges from min to max.", plain),
+    Rung("corrected", "The best of several cheap calibrations and corrections (--calibration auto).", corrected),
+    Rung("rounded", "Weights towards the float outputs, biases corrected (--rounding gptq --correct bias).", rounded),
+    Rung("trained", "Trained for the numbers of the file (--qat), where training is allowed.", trained),
+)
+"""From the cheapest to the dearest."""
+
+
+def climb(
+    bench: Workbench,
+    recipe: Recipe,
+    *,
+    output: str | Path | None = None,
+    force: bool = False,
+    test_samples: int | None = None,
+) -> Result:
+    """Run a recipe, and where its ``export.max_drop`` is not kept, one rung after the other.
+
+    Args:
+        bench: the model and its data.
+        recipe: what is asked; without a limit it is run once.
+        output: folder to write; None: nothing is written.
+        force: replace an existing output folder.
+        test_samples: how many test samples are written for edge_runner; see :meth:`Workbench.run`.
+
+    Returns:
+        The first result within the limit; its report's ``result.verification["promise"]`` holds all that was tried.
+
+    Raises:
+        PromiseError: no rung keeps the limit; nothing was written.
+        TfcompressError: one of its classes; of rungs that give no file, the first's, where no other gives one.
+    """
+    options = {"output": output, "force": force, "test_samples": test_samples}
+    if not recipe.promises:
+        return bench.run(recipe, **options)
+    return _Climb(bench, recipe, options).result()
+
+
+class _MissedError(PromiseError):
+    """A file that loses too much."""
+
+    def __init__(self, record: RungRecord, result: Result) -> None:
+        super().__init__(record.said)
+        self.record, self.result = record, result
+
+
+class _Climb:
+    """One way up."""
+
+    def __init__(self, bench: Workbench, recipe: Recipe, options: dict[str, Any]) -> None:
+        self._bench, self._recipe, self._options = bench, recipe, options
+        self._limit = recipe.export.max_drop or 0.0
+        self._records: list[RungRecord] = []
+        self._missed: list[_MissedError] = []
+        self._refused: list[Exception] = []
+
+    def result(self) -> Result:
+        """Try one rung after the other."""
+        output = self._options["output"]
+        target = None if output is None else Path(output)
+        force = bool(self._options["force"])
+        self._bench.check(self._recipe, output=target, force=force)
+        data = self._bench.data(self._recipe.train)
+        if data is None:
+            raise no_data()
+        planned = [(rung, rung.recipe(self._recipe, data)) for rung in RUNGS]
+        for _, recipe in planned:
+            if isinstance(recipe, Recipe):
+                self._bench.check(
+                    recipe, output=target, force=force
+                )  # a mistake in what only the last rung looks at is told before the first
+        for place, (rung, recipe) in enumerate(planned):
+            if isinstance(recipe, str):
+                self._records.append(RungRecord(name=rung.name, outcome="not tried", reason=recipe))
+                continue
+            rest = [RungRecord(name=later.name, outcome="not tried") for later, _ in planned[place + 1 :]]
+            found = self._tried(rung, recipe, rest)
+            if found is not None:
+                return found
+        raise self._failure()
+
+    def _tried(self, rung: Rung, recipe: Recipe, rest: list[RungRecord]) -> Result | None:
+        started = time.perf_counter()
+
+        def examine(result: Result) -> Report:
+            record = judged(result.report, recipe, rung.name, time.perf_counter() - started)
+            if record.outcome == "missed":
+                raise _MissedError(record, result)
+            self._tell(record)
+            return with_ladder(result.report, LadderRecord(max_drop=self._limit, rungs=(*self._records, record, *rest)))
+
+        self._bench.progress.note(f"{rung.name}: {rung.about}")
+        try:
+            return self._bench.run(recipe, **self._options, examine=examine)
+        except _MissedError as missed:
+            self._missed.append(missed)
+            self._records.append(missed.record)
+            self._tell(missed.record)
+        except REFUSALS as refusal:
+            self._refused.append(refusal)
+            seconds = time.perf_counter() - started
+            self._records.append(RungRecord(name=rung.name, outcome="refused", reason=str(refusal), seconds=seconds))
+            self._tell(self._records[-1])
+        return None
+
+    def _tell(self, record: RungRecord) -> None:
+        verdict = {"kept": "within", "missed": "above"}.get(record.outcome)
+        judgement = f": {verdict} {self._limit:g}" if verdict else ""
+        self._bench.progress.note(f"{record.name}: {record.said}{judgement}")
+
+    def _failure(self) -> Exception:
+        """Return the error that says the best that was reached, what binds, and what to try."""
+        if not self._missed:
+            return self._refused[0]
+        best = min(self._missed, key=lambda missed: missed.record.high or 0.0)
+        why = tuple(binding(self._bench, self._recipe, best.record, best.result))
+        next_ways = advice(self._recipe, best.record)
+        tried = len(self._missed) + len(self._refused)
+        msg = (
+            f"max_drop {self._limit:g} is not kept, and nothing was written: the best of {tried} way"
+            f"{'' if tried == 1 else 's'} is {best.record.name}, {best.record.said}; what binds: {'; '.join(why)}; "
+            f"try {', '.join(next_ways)}"
+        )
+        ladder = LadderRecord(max_drop=self._limit, rungs=tuple(self._records), binding=why)
+        return PromiseError(msg, ladder.to_dict())
