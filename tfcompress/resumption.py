@@ -21,6 +21,7 @@ from tfcompress import files, plain
 from tfcompress._version import __version__
 from tfcompress.errors import TfcompressError
 from tfcompress.models.kinds import graph_of, keras_of
+from tfcompress.references import module_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,9 +59,22 @@ def run_key(loaded: Loaded, data: BoundData | None, recipe: Recipe) -> str:
         "bound": None if data is None else _bound(data),
         "stages": described["stages"],
         "train": described["train"],
+        "sources": [source_sha256(source) for stage in recipe.stages for source in stage.sources],
         "versions": {"tfcompress": __version__, **{name: _version(name) for name in LIBRARIES}},
     }
     return files.sha256(json.dumps(parts, sort_keys=True, default=str).encode())
+
+
+def source_sha256(source: str) -> str:
+    """Return a hash of what a stage reads: a file, all files of a folder, or the module of ``module:function``."""
+    path = Path(source)
+    if path.is_dir():
+        inside = sorted(file for file in path.rglob("*") if file.is_file())
+        return files.sha256("\n".join(f"{file.relative_to(path)} {files.sha256(file)}" for file in inside).encode())
+    if path.is_file():
+        return files.sha256(path)
+    module = module_file(source)
+    return files.sha256(f"{source} {files.sha256(module) if module else ''}".encode())
 
 
 def _bound(data: BoundData) -> dict[str, Any]:

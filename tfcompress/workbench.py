@@ -8,6 +8,7 @@ have a fit loop of their own.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import tempfile
 import time
@@ -311,19 +312,20 @@ class Workbench:
         trained = check_preconditions(self._model, recipe, has_data=self._data is not None, output=target, force=force)
         if recipe.stages and self.dataset is not None and not trained:
             self.dataset.check_trainable()
-        run = self._opened(recipe)
-        if target is None:
-            return self._finished(run, None)
-        key = run_key(run.loaded, run.data, recipe)
-        with files.output_folder(target, key=key, force=force) as folder:
-            result = self._finished(run, folder, test_samples)
+        with contextlib.closing(self._opened(recipe)) as run:
+            if target is None:
+                return self._finished(run, None)
+            key = run_key(run.loaded, run.data, recipe)
+            with files.output_folder(target, key=key, force=force) as folder:
+                result = self._finished(run, folder, test_samples)
         return Result(result.model, result.tflite, result.report, target)
 
     def _opened(self, recipe: Recipe) -> Run:
         """Load the model and the data, and check that they fit each other."""
         fresh = "loaded" not in vars(self)
         converter, dataset = self.converter, self.dataset
-        run = Run(recipe, self.loaded, None, converter, self._progress)
+        loading = {"trust": self._trust, "custom": self._custom, "limits": self._limits}
+        run = Run(recipe, self.loaded, None, converter, self._progress, loading)
         if fresh:
             run.wall_seconds["load"] = self._load_seconds
         for note in run.loaded.notes:

@@ -46,7 +46,8 @@ class Stage:
         gains: what it brings.
         phase: ``rewrite``: it gives another model before the training; ``train``: it works while the model trains.
         engines: names of the engines that have it.
-        learning_rate: the optimizer's, where a recipe gives none; the highest of the stages' is taken.
+        learning_rate: the optimizer's, where a recipe gives none; the highest of the stages' is taken (see
+            :attr:`usual_rate`).
         switch: what the help says of the flag that asks for the stage by itself (``--qat``); empty where a field's flag
             asks for it.
         step_count: what the number of training steps is to it: ``required``: it cannot work where nobody knows
@@ -75,6 +76,26 @@ class Stage:
     def label(self) -> str:
         """Short name used in recipe and folder names."""
         return self.kind
+
+    @property
+    def usual_rate(self) -> float:
+        """The optimizer's learning rate where a recipe gives none."""
+        return self.learning_rate
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Files and functions that it reads besides the model; their content counts for what a run is."""
+        return ()
+
+    @property
+    def model_files(self) -> tuple[str, ...]:
+        """Those of :attr:`sources` that are models."""
+        return ()
+
+    @property
+    def teaches(self) -> bool:
+        """Whether another model is learnt from during the training."""
+        return False
 
     @property
     def needs_native(self) -> bool:
