@@ -315,7 +315,7 @@ class Train:
     ema: float | None = field(
         default=None,
         metadata=option(
-            "Average the weights over the steps, FRACTION of it (0.99, say) left by each; the better of the two is kept.",
+            "Average the weights over the steps, each leaving FRACTION (0.99, say); the better of the two is kept.",
             metavar="FRACTION",
             default="no average",
             needs="training",
