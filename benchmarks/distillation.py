@@ -5,7 +5,7 @@
 *FOLDER* holds Fashion-MNIST as its four ``.gz`` files. Every student has the same network (the teacher's, at half of
 its width), samples, epochs and optimizer, in three seeds; only what it learns from differs. What was measured is
 appended to a file of JSON lines (``--results``) and read from there when the command is given again. With ``--update``
-the table replaces what stands between ``<!-- distillation: students -->`` and ``<!-- end of distillation: students -->``.
+the table replaces what stands between the markers ``distillation: students`` there.
 """
 
 from __future__ import annotations

@@ -18,25 +18,50 @@ class LessonLoss:
         of: what it compares: ``outputs``, or what ``layers`` give.
         implementation: ``module:function`` that computes it, as :mod:`tfcompress.distillation.losses` says.
         least_axes: fewest axes, besides that of the samples, that what is compared must have.
+        source: the paper.
     """
 
     about: str
     of: Literal["outputs", "layers"]
     implementation: str
     least_axes: int = 1
+    source: str = ""
 
 
 _LOSSES = "tfcompress.distillation.losses"
 
 LESSON_LOSSES: dict[str, LessonLoss] = {
-    "soft": LessonLoss("Outputs softened by the temperature", "outputs", f"{_LOSSES}:soft", least_axes=0),
-    "cosine": LessonLoss("Directions of the output vectors", "outputs", f"{_LOSSES}:cosine"),
-    "relations": LessonLoss(
-        "Distances and angles between the samples of a batch", "outputs", f"{_LOSSES}:relations", least_axes=0
+    "soft": LessonLoss(
+        about="Outputs softened by the temperature; numbers by their squared difference, directions by the cosine",
+        of="outputs",
+        implementation=f"{_LOSSES}:soft",
+        least_axes=0,
+        source="Hinton et al. 2015, arXiv:1503.02531",
     ),
-    "features": LessonLoss("What layers give, through a learnt 1x1 projection", "layers", f"{_LOSSES}:features"),
+    "cosine": LessonLoss(
+        about="Directions of the output vectors (of classes, of their scores)",
+        of="outputs",
+        implementation=f"{_LOSSES}:cosine",
+    ),
+    "relations": LessonLoss(
+        about="Distances and angles between the samples of a batch",
+        of="outputs",
+        implementation=f"{_LOSSES}:relations",
+        least_axes=0,
+        source="RKD, Park et al. 2019, arXiv:1904.05068",
+    ),
+    "features": LessonLoss(
+        about="What layers give, through a learnt 1x1 projection, over the teacher's mean square",
+        of="layers",
+        implementation=f"{_LOSSES}:features",
+        source="FitNets, Romero et al. 2015, arXiv:1412.6550",
+    ),
     "attention": LessonLoss(
-        "Where layers look: squares summed over the channels", "layers", f"{_LOSSES}:attention", least_axes=2
+        about="Where layers look: squares averaged over the channels, at unit length",
+        of="layers",
+        implementation=f"{_LOSSES}:attention",
+        least_axes=2,
+        source="Zagoruyko & Komodakis 2017, arXiv:1612.03928",
     ),
 }
 """Every loss by its name."""
