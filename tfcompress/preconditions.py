@@ -92,7 +92,8 @@ def check_stages(run: Run) -> None:
         for note in check_training(run.data, run.recipe.train):
             run.warn(note)
         with run.progress.task("asking the teachers"):
-            run.teaching = teaching_of(run.recipe.stages, run.loaded, run.data, run.recipe.train, run.loading)
+            loading = {**run.loading, "loader": run.converter.loader}
+            run.teaching = teaching_of(run.recipe.stages, run.loaded, run.data, run.recipe.train, loading)
         for note in run.teaching.notes:
             run.warn(note)
 

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfcompress.data.augment import augmented, check_images
@@ -44,6 +44,7 @@ def test_what_is_no_image_is_refused(x, got):
         check_images(x, "flip")
 
 
+@settings(max_examples=20)
 @given(seed=st.integers(0, 99), epoch=st.integers(0, 50), order=st.permutations(range(32)))
 def test_an_alternating_flip_mirrors_each_image_in_every_other_epoch_wherever_it_stands(seed, epoch, order):
     x = numbered(32)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfcompress.distillation.kept_answers import KeptAnswers
@@ -33,6 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("answers")
 
 
+@settings(max_examples=20)
 @given(seeds=st.lists(st.integers(0, 9), min_size=1, max_size=6))
 def test_what_comes_out_is_what_the_teacher_says(folder: Path, seeds: list[int]) -> None:
     kept, teacher = KeptAnswers(folder, Counted(), OUTPUTS), Counted()

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfcompress.distillation.losses import ANGLE_SHARE, Compared, loss_named
@@ -23,6 +23,7 @@ def number(name: str, teacher: Any, student: Any, **more: Any) -> float:
 
 @pytest.mark.parametrize("name", LESSON_LOSSES)
 @given(seed=st.integers(0, 99))
+@settings(max_examples=5)
 def test_equals_are_no_distance_apart_and_others_some(name: str, seed: int) -> None:
     shape = (5, 2, 3, 4) if LESSON_LOSSES[name].of == "layers" else (5, 4)
     kind = "" if LESSON_LOSSES[name].of == "layers" else "logits"
@@ -77,6 +78,7 @@ def test_relations_are_distances_over_their_mean_and_cosines_at_each_sample() ->
     assert number("relations", teacher, student, kind="numbers") == pytest.approx(expected, rel=1e-4)
 
 
+@settings(max_examples=10)
 @given(scale=st.floats(0.1, 10), shift=st.floats(-5, 5))
 def test_relations_do_not_see_where_the_samples_lie_and_how_large_all_is(scale: float, shift: float) -> None:
     teacher = values(0, (6, 3))
