@@ -194,6 +194,9 @@ def _publish(partial: Path, target: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def cache_folder() -> Path:
-    """Return the folder in which sensitivity analyses are kept: in the user's cache (XDG Base Directory)."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tfcompress" / "sensitivity"
+def cache_folder(what: str = "sensitivity") -> Path:
+    """Return the folder in which sensitivity analyses are kept, or what else is dear to find out, in the user's cache.
+
+    Where that is, the XDG Base Directory specification says.
+    """
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tfcompress" / what

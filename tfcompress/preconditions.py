@@ -36,6 +36,7 @@ def check_preconditions(
             msg = f"model {str(model)!r} is a TFLite file already; give the Keras model it was made from"
             raise ModelError(msg)
         qat = info.qat
+    _check_sources(recipe)
     if recipe.promises and qat:
         raise no_float()
     if recipe.promises and not has_data:
@@ -45,6 +46,14 @@ def check_preconditions(
     if not has_data:
         _check_without_data(recipe, qat=qat, is_object=not isinstance(model, str | Path))
     return qat
+
+
+def _check_sources(recipe: Recipe) -> None:
+    """Refuse files of models that are not there, or are none."""
+    from tfcompress.models.probing import probe
+
+    for source in (source for stage in recipe.stages for source in stage.model_files):
+        probe(Path(source))
 
 
 def _check_without_data(recipe: Recipe, *, qat: bool, is_object: bool) -> None:
@@ -74,6 +83,7 @@ def check_stages(run: Run) -> None:
         UsageError: numbers that it was not trained for.
         DataError: no data to train on.
         RecipeError: a loss, an epoch to keep or a balance that the data cannot give.
+        TfcompressError: what :func:`tfcompress.training.teaching.teaching_of` raises of teachers and students.
     """
     if run.loaded.qat:
         _check_trained_already(run)
@@ -82,8 +92,14 @@ def check_stages(run: Run) -> None:
             _check_without_data(run.recipe, qat=False, is_object=False)
             return
         from tfcompress.training.choices import check_training
+        from tfcompress.training.teaching import teaching_of
 
         for note in check_training(run.data, run.recipe.train):
+            run.warn(note)
+        with run.progress.task("asking the teachers"):
+            loading = {**run.loading, "loader": run.converter.loader}
+            run.teaching = teaching_of(run.recipe.stages, run.loaded, run.data, run.recipe.train, loading)
+        for note in run.teaching.notes:
             run.warn(note)
 
 

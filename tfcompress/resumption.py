@@ -12,7 +12,7 @@ import importlib.metadata
 import json
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -21,6 +21,7 @@ from tfcompress import files, plain
 from tfcompress._version import __version__
 from tfcompress.errors import TfcompressError
 from tfcompress.models.kinds import graph_of, keras_of
+from tfcompress.references import module_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from tfcompress.data.dataset import BoundData
     from tfcompress.models.loading import Loaded
     from tfcompress.recipe import Recipe
+    from tfcompress.stages.stage import Stage
 
 LIBRARIES = ("tensorflow", "keras", "tf_keras", "tensorflow-model-optimization", "numpy")
 """Packages whose version a training depends on, beside tfcompress's own."""
@@ -52,7 +54,7 @@ def run_key(loaded: Loaded, data: BoundData | None, recipe: Recipe) -> str:
         recipe: what is done; how the result is exported does not count.
     """
     described = recipe.to_dict()
-    return hash_of([ground_of(loaded, data), described["stages"], described["train"]])
+    return hash_of([ground_of(loaded, data), described["stages"], described["train"], sources_sha256(recipe.stages)])
 
 
 def ground_of(loaded: Loaded, data: BoundData | None) -> dict[str, Any]:
@@ -68,6 +70,23 @@ def ground_of(loaded: Loaded, data: BoundData | None) -> dict[str, Any]:
 def hash_of(values: object) -> str:
     """Return the SHA-256 of plain values, as hexadecimal text; what is none counts by its ``str``."""
     return files.sha256(json.dumps(values, sort_keys=True, default=str).encode())
+
+
+def sources_sha256(stages: Sequence[Stage]) -> list[str]:
+    """Return a hash of each of what stages read besides the model."""
+    return [source_sha256(source) for stage in stages for source in stage.sources]
+
+
+def source_sha256(source: str) -> str:
+    """Return a hash of what a stage reads: a file, all files of a folder, or the module of ``module:function``."""
+    path = Path(source)
+    if path.is_dir():
+        inside = sorted(file for file in path.rglob("*") if file.is_file())
+        return files.sha256("\n".join(f"{file.relative_to(path)} {files.sha256(file)}" for file in inside).encode())
+    if path.is_file():
+        return files.sha256(path)
+    module = module_file(source)
+    return files.sha256(f"{source} {files.sha256(module) if module else ''}".encode())
 
 
 def _bound(data: BoundData) -> dict[str, Any]:

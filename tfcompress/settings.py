@@ -317,12 +317,17 @@ class Train:
         decay: ``constant`` keeps the learning rate; ``cosine`` lets it fall to zero along half a cosine
             (Loshchilov & Hutter 2017, arXiv:1608.03983).
         augment: how training images are varied, each anew in every epoch: ``none``; ``flip`` (left and right, at
-            random); ``flip-shift`` (and moved by up to an eighth of their sides, edges repeated).
+            random); ``alternating-flip`` (mirrored in every other epoch, half of them in the first; Jordan 2024,
+            arXiv:2404.00498, section 3.6: no image comes twice in a row); each with ``-shift``: also moved by up to an
+            eighth of their sides, edges repeated.
         keep: whose weights are kept: those of the epoch with the lowest validation loss (``best``) or of the ``last``
             one; ``auto``: the best where the data has a validation split, else the last. An epoch counts from where
             the schedules have ended.
         patience: end the training when the validation loss has not fallen for so many epochs, never before the
             schedules have ended; None: train for all *epochs*.
+        ema: what is left of the weights' moving average after a step, in (0, 1): the average of the last steps is kept
+            where its loss is lower than that of the weights themselves, on the validation samples or else on training
+            samples; None: there is no average.
         balance: weigh classes by their inverse frequency in the training split, on top of the data's sample weights.
         if_needed: without a stage that was asked for, train for the numbers of the file where nothing cheaper keeps
             ``export.max_drop``.
@@ -386,7 +391,7 @@ class Train:
     decay: Literal["constant", "cosine"] = field(
         default="constant", metadata=option("Of the learning rate.", needs="training")
     )
-    augment: Literal["none", "flip", "flip-shift"] = field(
+    augment: Literal["none", "flip", "flip-shift", "alternating-flip", "alternating-flip-shift"] = field(
         default="none", metadata=option("Vary training images.", needs="training")
     )
     keep: Literal["auto", "best", "last"] = field(
@@ -403,6 +408,15 @@ class Train:
             "End the training when the validation loss has not fallen for N epochs.",
             metavar="N",
             default="never",
+            needs="training",
+        ),
+    )
+    ema: float | None = field(
+        default=None,
+        metadata=option(
+            "Average the weights over the steps, each leaving FRACTION (0.99, say); the better of the two is kept.",
+            metavar="FRACTION",
+            default="no average",
             needs="training",
         ),
     )
@@ -425,6 +439,7 @@ class Train:
         check_value("train.holdout", "in (0, 1)", self.holdout, ok=0 < self.holdout < 1)
         check_value("train.validation", "in [0, 1)", self.validation, ok=0 <= self.validation < 1)
         check_value("train.limit", "at least 1", self.limit, ok=self.limit is None or self.limit >= 1)
+        check_value("train.ema", "in (0, 1)", self.ema, ok=self.ema is None or 0 < self.ema < 1)
         check_value("train.patience", "at least 1", self.patience, ok=self.patience is None or self.patience >= 1)
 
     @property

@@ -8,6 +8,7 @@ have a fit loop of their own.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import tempfile
@@ -351,26 +352,28 @@ class Workbench:
             TfcompressError: one of its classes (see :mod:`tfcompress.errors`); nothing has been written then.
         """
         recipe, target = self._checked(recipe, output, force=force), None if output is None else Path(output)
-        run = self._opened(recipe)
         examine = examine or (lambda result: kept_or_refused(result.report, recipe))
-        if target is None:
-            return self._finished(run, None, examine)
-        opened = functools.partial(files.output_folder, target, key=run_key(run.loaded, run.data, recipe), force=force)
-        if recipe.promises and not recipe.stages:  # what another way has trained stays until this one has succeeded
-            result = self._finished(run, None, examine)
-            with opened() as folder:
-                self._write(folder, run, result, test_samples)
-        else:
-            with opened() as folder:
-                result = self._finished(run, folder, examine)
-                self._write(folder, run, result, test_samples)
+        with contextlib.closing(self._opened(recipe)) as run:
+            if target is None:
+                return self._finished(run, None, examine)
+            key = run_key(run.loaded, run.data, recipe)
+            opened = functools.partial(files.output_folder, target, key=key, force=force)
+            if recipe.promises and not recipe.stages:  # what another way has trained stays until this one has succeeded
+                result = self._finished(run, None, examine)
+                with opened() as folder:
+                    self._write(folder, run, result, test_samples)
+            else:
+                with opened() as folder:
+                    result = self._finished(run, folder, examine)
+                    self._write(folder, run, result, test_samples)
         return Result(result.model, result.tflite, result.report, target)
 
     def _opened(self, recipe: Recipe) -> Run:
         """Load the model and the data, and check that they fit each other."""
         fresh = "loaded" not in vars(self)
         converter, dataset = self.converter, self.dataset
-        run = Run(recipe, self.loaded, None, converter, self._progress)
+        loading = {"trust": self._trust, "custom": self._custom, "limits": self._limits}
+        run = Run(recipe, self.loaded, None, converter, self._progress, loading)
         if fresh:
             run.wall_seconds["load"] = self._load_seconds
         for note in run.loaded.notes:

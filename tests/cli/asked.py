@@ -16,6 +16,8 @@ from tfcompress.errors import TfcompressError
 TEXTS = {
     "blocks": "2",
     "custom": "json:loads",
+    "distill_layers": "conv=conv",
+    "distill_loss": "features",
     "data": "other.npz",
     "devices": "ssh://pi@10.0.0.1",
     "also": "--memory",
@@ -39,6 +41,10 @@ TEXTS = {
     "scale": "1/255",
     "split": "train",
     "std": "0.5",
+    "student": "width=0.5",
+    "teacher": "other.keras",
+    "teacher_classes": "a,b",
+    "teacher_preprocess": "json:loads",
     "vocabulary": "words.txt",
 }
 """Values of options that take text, by name; any other one takes the name of a layer."""

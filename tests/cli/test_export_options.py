@@ -39,9 +39,19 @@ def asking_words(stage: type[Stage]) -> list[str]:
     return [flag.name, *{"switch": [], "integer": ["12"]}.get(flag.value, [TEXTS.get(flag.key, "0.4")])]
 
 
+BESIDE = {
+    "teacher_preprocess": ["--distill", "--teacher", "teacher.keras"],
+    "teacher_classes": ["--distill", "--teacher", "teacher.keras"],
+    "distill_layers": ["--distill", "--distill-loss", "attention"],
+}
+"""What has to stand beside an option for it to mean anything, where that is more than its stage."""
+
+
 def context(option: click.Option) -> list[str]:
     """Return a command line on which the option means something."""
     words = ["export", "model.h5"]
+    if option.name in BESIDE:
+        return [*words, *BESIDE[option.name]]
     owners = {flag.key: each for each in stage_flags().values() for flag in each[:1]}
     if option.name in DATA_FLAGS[1:] or option.name in ("holdout", "test_samples"):
         return [*words, "--data", "data.npz"]
@@ -89,7 +99,7 @@ def recipes_by(option: click.Option, flag: Flag, calls: Calls, capfd: pytest.Cap
     """Return the recipes that values of one flag make, where they are not refused."""
     base = ["export", "model.h5", "--data", "data.npz"]
     if issubclass(flag.owner, Stage):
-        base += [] if flag.option.asks else asking_words(flag.owner)
+        base += BESIDE.get(flag.key, [] if flag.option.asks else asking_words(flag.owner))
         alone = flag.field == ENGINE and len(flag.owner.engines) == 1  # a choice only beside a stage that leaves one
         base += asking_words(Prune) if alone else []
     else:

@@ -131,6 +131,16 @@ class Stage:
         return self.kind
 
     @property
+    def sources(self) -> tuple[str, ...]:
+        """Files and functions that it reads besides the model; their content counts for what a run is."""
+        return ()
+
+    @property
+    def model_files(self) -> tuple[str, ...]:
+        """Those of :attr:`sources` that are models."""
+        return ()
+
+    @property
     def needs_native(self) -> bool:
         """Whether it asks for what only the native engine has."""
         return "tfmot" not in self.engines
