@@ -137,7 +137,7 @@ class Export:
         default=False,
         metadata=option(
             "Layers that int8 costs much become float, those that bear it 4-bit, within --max-size and --max-latency.",
-            needs="data",
+            needs="calibration",
         ),
     )
     max_size: str = field(

@@ -163,7 +163,8 @@ class CostMeasurements:
         return Costs(ops, tuple(found), max(0.0, plain_noise - told), plain_noise)
 
     def _op(self, site: Site, process: InterpreterProcess, plain_bytes: int, own: float) -> OpCosts:
-        costs, as_plain = OpCosts(), self.trials.op_seconds(site, PLAIN) if self.timed else 0.0
+        costs = OpCosts()
+        as_plain = self.trials.op_seconds(site, PLAIN) if self.timed else 0.0
         for precision in (PLAIN, *self.precisions):
             refusal = "" if precision == PLAIN else self.trials.refusal(site, precision)
             if refusal:
@@ -179,7 +180,7 @@ class CostMeasurements:
             alone = self.mixer.mixed({site.number: precision}).content
             costs.size_bytes[precision] = self.size(alone) - plain_bytes if precision != PLAIN else 0
             if self.timed:
-                costs.seconds[precision] = self._seconds(site, precision) - as_plain
+                costs.seconds[precision] = 0.0 if precision == PLAIN else self._seconds(site, precision) - as_plain
         return costs
 
     def _seconds(self, site: Site, precision: Precision) -> float:
