@@ -9,7 +9,16 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from tfcompress.errors import nearest
-from tfcompress.export_choices import AUTO, CALIBRATIONS, CORRECTIONS, PACKINGS, ROUNDINGS, RUNTIMES, default_packings
+from tfcompress.export_choices import (
+    AUTO,
+    CALIBRATIONS,
+    CORRECTIONS,
+    PACKINGS,
+    ROUNDINGS,
+    RUNTIMES,
+    WITHOUT_FOUR_BITS,
+    default_packings,
+)
 from tfcompress.keras_names import LOSSES, OPTIMIZERS
 from tfcompress.limits import LATENCY_UNITS, SIZE_UNITS, read_limit
 from tfcompress.schema import check_fields, check_value, pick
@@ -210,6 +219,10 @@ class Export:
         check_value("export.rounding", f"'nearest' with quantize {self.quantize!r}", self.rounding, ok=useful)
         useful = self.weight_bits == 8 or self.quantize == "int8"
         check_value("export.weight_bits", f"8 with quantize {self.quantize!r}", self.weight_bits, ok=useful)
+        for text in self.runtimes if self.weight_bits == 4 else ():
+            fits = _runtime_name(text) not in WITHOUT_FOUR_BITS
+            allowed = "one that computes kernels of 4 bits rightly with weight_bits 4 (litert or tensorflow)"
+            check_value("export.runtimes item", allowed, text, ok=fits)
         families = [CORRECTIONS[name].family for name in self.correct]
         once = len(set(families)) == len(families)
         check_value("export.correct", "at most one of those that do the same", self.correct, ok=once)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from tfcompress.errors import DataError, UnsupportedError, UsageError
+from tfcompress.errors import DataError, ModelError, UnsupportedError, UsageError
 from tfcompress.export_choices import AFTER_ROUNDING, CORRECTIONS, PACKINGS
 from tfcompress.models.kinds import keras_of
 from tfcompress.models.signature import call
@@ -34,7 +34,7 @@ from tfcompress.tflite.mixing import Mixer, Precision, codes_of
 from tfcompress.tflite.op_trials import OpTrials
 from tfcompress.tflite.routes import Made, made_as_asked
 from tfcompress.tflite.shares import shares
-from tfcompress.tflite.sites import RealWeights, Site, sites_of
+from tfcompress.tflite.sites import RealWeights, Site, is_rounded_of, sites_of
 from tfcompress.tflite.verify import SAMPLES
 
 _ANYTHING_DB = -1000.0  # the plain file may agree as badly as it likes: it is what mixed precision mends
@@ -106,14 +106,17 @@ class _Choice:
         request, started = self._request, time.perf_counter()
         if request.settings.float_ops == "refuse" and float_ops(read_model_file(content)):
             return None
-        in_float, few_bits = self._float_files()
+        in_float = self._converted(self._prepared())
         sites, notes = sites_of(content, in_float)
         if not sites:
             msg = f"mixed precision finds no op to choose for: {'; '.join(notes) or 'none has a kernel'}"
             raise UnsupportedError(msg)
-        mixer = Mixer(content, sites, {site.number: on_four_bits(site, few_bits) for site in sites})
+        mixer = Mixer(content, sites, {site.number: on_four_bits(site, None) for site in sites})
         held = request.drawn().held_back
         with OpTrials(mixer, request.settings.runtimes, request.converter.try_in_tensorflow, request.seed) as trials:
+            if not all(trials.refusal(site, "int4") for site in sites):
+                few_bits = self._few_bits()
+                mixer.four_bits.update({site.number: on_four_bits(site, few_bits) for site in sites})
             measurements = CostMeasurements(
                 mixer=mixer,
                 in_float=in_float,
@@ -134,23 +137,28 @@ class _Choice:
             content = PACKINGS[name].load()(content, keep_names=self._asked.keep_names)
         return len(content)
 
-    def _float_files(self) -> tuple[bytes, bytes | None]:
-        """Return the float file of the model, and the one of its kernels on a grid of 4 bits; None: there is none.
+    def _as_prepared(self) -> Request:
+        """Return the request for the model whose float weights are taken.
 
-        What makes up for the rounding to 8 bits is not in them: it would be wrong where nothing is rounded so.
+        What makes up for the rounding to 8 bits is not asked of it: it would be wrong where nothing is rounded so.
         """
-        request, settings = self._request, self._request.settings
+        settings = self._request.settings
         scales = tuple(name for name in settings.correct if CORRECTIONS[name].family != AFTER_ROUNDING)
         plain = dataclasses.replace(settings, correct=scales, rounding="nearest", calibration="minmax")
-        given = dataclasses.replace(request, settings=plain)
-        prepared = prepared_by(self._model, given) if plain.prepares else self._model
-        in_float = self._converted(prepared)
-        with request.progress.task("rounding to 4 bits"):
+        return dataclasses.replace(self._request, settings=plain)
+
+    def _prepared(self) -> Any:
+        request = self._as_prepared()
+        return prepared_by(self._model, request) if request.settings.prepares else self._model
+
+    def _few_bits(self) -> bytes | None:
+        """Return the float file of kernels on a grid of 4 bits, rounded for the outputs; None: there is none."""
+        with self._request.progress.task("rounding to 4 bits"):
             try:
-                few = with_few_bits(prepared, given, 4)
-            except UnsupportedError:
-                return in_float, None
-        return in_float, self._converted(few)
+                few = with_few_bits(self._prepared(), self._as_prepared(), 4)
+            except (ModelError, UnsupportedError):
+                return None
+        return self._converted(few)
 
     def _converted(self, model: Any) -> bytes:
         with tempfile.TemporaryDirectory(prefix="tfcompress-") as scratch:
@@ -175,9 +183,9 @@ def on_four_bits(site: Site, few_bits: bytes | None) -> RealWeights:
     """
     axis = site.axis if site.per_channel else None
     found = None if few_bits is None else weights_at(few_bits, site)
-    if found is not None and _is_on_grid(found.kernel, axis):
-        return found
     kernel = site.exact.kernel
+    if found is not None and _is_on_grid(found.kernel, axis) and is_rounded_of(found.kernel, kernel):
+        return found
     columns = kernel.reshape(-1, 1) if axis is None else np.moveaxis(kernel, axis, -1).reshape(-1, kernel.shape[axis])
     scale = least_squares_scale(columns.astype(np.float64), 7.0)
     rounded = np.clip(np.rint(columns / scale), -7, 7) * scale

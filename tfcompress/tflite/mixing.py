@@ -59,6 +59,7 @@ class Mixer:
 
     Attributes:
         sites: the ops whose numbers can be chosen.
+        four_bits: number of an op -> its weights on a grid of 4 bits, in real numbers.
     """
 
     def __init__(self, int8: bytes, sites: Sequence[Site], four_bits: Mapping[int, RealWeights]) -> None:
@@ -70,12 +71,12 @@ class Mixer:
             four_bits: number of an op -> its weights on a grid of 4 bits, in real numbers.
         """
         self.sites = tuple(sites)
-        self._content, self._four_bits = int8, four_bits
+        self._content, self.four_bits = int8, dict(four_bits)
         self._graph = read_model_file(int8).subgraphs[0]
 
     def has(self, site: Site, precision: Precision) -> bool:
         """Say whether an op can be written in a precision; whether it then runs is another matter."""
-        return precision in _VERSIONS[site.op] and (precision != "int4" or site.number in self._four_bits)
+        return precision in _VERSIONS[site.op] and (precision != "int4" or site.number in self.four_bits)
 
     def mixed(self, choices: Mapping[int, Precision]) -> Mixture:
         """Return the file in which ops have other numbers.
@@ -112,7 +113,7 @@ class Mixer:
     def weights(self, site: Site, precision: Precision) -> RealWeights:
         """Return what an op computes with in a precision, in real numbers."""
         if precision == "int4":
-            return self._four_bits[site.number]
+            return self.four_bits[site.number]
         return site.exact if precision == "float" else site.stored
 
     def links(self) -> tuple[tuple[Site, Site], ...]:

@@ -139,12 +139,16 @@ def _obstacle(graph: Subgraph, op: Operator, kernel: StoredTensor) -> str:
 
 def _alike(kernel: np.ndarray, candidates: list[tuple[Subgraph, Operator]]) -> int | None:
     """Return the place of the first float kernel that another one is the rounded form of; None: there is none."""
-    power = float(np.square(kernel).sum())
     for place, (graph, op) in enumerate(candidates):
-        error = float(np.square(real_values(graph.tensors[op.inputs[SLOTS[op.name][1]]]) - kernel).sum())
-        if error == 0 or power / error >= 10 ** (LEAST_ALIKE_DB / 10):
+        if is_rounded_of(kernel, real_values(graph.tensors[op.inputs[SLOTS[op.name][1]]])):
             return place
     return None
+
+
+def is_rounded_of(kernel: np.ndarray, exact: np.ndarray) -> bool:
+    """Say whether a kernel can be the rounded form of another one."""
+    error = float(np.square(kernel - exact).sum())
+    return error == 0 or float(np.square(exact).sum()) / error >= 10 ** (LEAST_ALIKE_DB / 10)
 
 
 def _bias(graph: Subgraph, op: Operator) -> StoredTensor | None:
