@@ -24,6 +24,7 @@ BUILTINS: dict[str, int] = {
 _REFERENCES = ("inputs", "outputs", "intermediates")
 _SIDES = ("inputs", "outputs")
 _BY_NUMBER = "model_control_dependencies"  # metadata that goes by numbers of ops
+_SOFTMAX = 25
 _OLD_CODES = 127  # what deprecated_builtin_code can hold
 
 
@@ -107,9 +108,8 @@ class GraphEditor:
     def code(self, op: str, version: int) -> int:
         """Return the number of an operator code, which is added where there is none."""
         number = BUILTINS[op]
-        for place, code in enumerate(self._codes):
-            stored = max(code.number("builtin_code"), code.number("deprecated_builtin_code"))
-            if stored == number and code.number("version") == version and not code.text("custom_code"):
+        for place in sorted(self._codes_of(number)):
+            if self._codes[place].number("version") == version:
                 return place
         code = Node("OperatorCode", {}).having(
             builtin_code=number, deprecated_builtin_code=min(number, _OLD_CODES), version=version
@@ -129,6 +129,47 @@ class GraphEditor:
         """Return the same op between other tensors."""
         return node.having(inputs=_indices(inputs), outputs=_indices(outputs))
 
+    def before_softmax(self) -> tuple[str, ...]:
+        """Let outputs that a softmax makes give what it takes; returns their names.
+
+        Squared differences of probabilities are those of the few samples that are nearest to two classes; those of what
+        comes before are of all samples.
+        """
+        makers = {number: op for op in self.ops for number in op.numbers("outputs")}
+        softmax = self._codes_of(_SOFTMAX)
+        casts = self._codes_of(BUILTINS["QUANTIZE"]) | self._codes_of(BUILTINS["DEQUANTIZE"])
+        found: dict[int, int] = {}
+        for output in self._graph.numbers("outputs"):
+            number, op = output, makers.get(output)
+            while op is not None and op.number("opcode_index") in casts:
+                number = op.numbers("inputs")[0]
+                op = makers.get(number)
+            if op is not None and op.number("opcode_index") in softmax:
+                found[output] = op.numbers("inputs")[0]
+        return self._redirect_(found)
+
+    def _codes_of(self, builtin: int) -> set[int]:
+        """Return the numbers of the operator codes of an op, one a version."""
+        return {place for place, code in enumerate(self._codes) if _builtin(code) == builtin}
+
+    def _redirect_(self, tensors: Mapping[int, int]) -> tuple[str, ...]:
+        """Let outputs be other tensors, by number; returns their names in the signature."""
+        outputs = (tensors.get(number, number) for number in self._graph.numbers("outputs"))
+        self._graph = self._graph.having(outputs=_indices(outputs))
+        names: list[str] = []
+        signatures = []
+        for signature in self._model.nodes("signature_defs"):
+            entries = []
+            for entry in signature.nodes("outputs"):
+                number = entry.number("tensor_index")
+                if number in tensors and not signature.number("subgraph_index"):
+                    names.append(entry.text("name"))
+                    number = tensors[number]
+                entries.append(entry.having(tensor_index=number))
+            signatures.append(signature.having(outputs=tuple(entries)))
+        self._model = self._model.having(signature_defs=tuple(signatures) or None)
+        return tuple(names)
+
     def content(self, inputs: Sequence[int] = (), outputs: Sequence[int] = ()) -> bytes:
         """Return the file, without tensors that nothing refers to.
 
@@ -147,11 +188,19 @@ class GraphEditor:
         )
         model = self._model.having(
             subgraphs=(graph, *self._model.nodes("subgraphs")[1:]),
-            buffers=tuple(self._buffers),
+            buffers=self._used_buffers(graph),
             operator_codes=tuple(self._codes),
             signature_defs=tuple(_renumbered_signature(each, numbers) for each in signatures) or None,
         )
         return write_tree(model)
+
+    def _used_buffers(self, graph: Node) -> tuple[Node, ...]:
+        """Return the buffers, empty where nothing refers to them any more; their numbers stay."""
+        graphs = (graph, *self._model.nodes("subgraphs")[1:])
+        used = {tensor.number("buffer") for each in graphs for tensor in each.nodes("tensors")}
+        used |= {entry.number("buffer") for entry in self._model.nodes("metadata")}
+        used |= set(self._model.numbers("metadata_buffer"))
+        return tuple(buffer if n in used else Node("Buffer", {}) for n, buffer in enumerate(self._buffers))
 
     def _kept(self, ends: Sequence[int], signatures: Sequence[Node]) -> dict[int, int]:
         """Return the new number of each tensor that something refers to, by its old one."""
@@ -179,6 +228,13 @@ def _renumbered_signature(signature: Node, numbers: Mapping[int, int]) -> Node:
         for side in _SIDES
     }
     return signature.having(**sides)
+
+
+def _builtin(code: Node) -> int:
+    """Return the number of the op that an operator code stands for; -1: a custom one."""
+    if code.text("custom_code"):
+        return -1
+    return max(code.number("builtin_code"), code.number("deprecated_builtin_code"))
 
 
 def _indices(numbers: Iterable[int]) -> Numbers:

@@ -25,29 +25,67 @@ NEXT_TO_NOTHING = 1e-20
 
 @dataclass(frozen=True)
 class HeldBack:
-    """Samples to judge by, and what the Keras model says of them.
+    """Samples to judge by, and what the float file says of them.
+
+    Outputs of a softmax are judged by what it takes, about the mean of the classes, which means nothing to it: squared
+    differences of probabilities are those of the few samples next to two classes. (The MLPerf Tiny ResNet8 in int8 on
+    three drawings of 100 images and more: 23.0 to 24.1 dB by probabilities, 22.6 to 22.7 by what comes before.)
 
     Attributes:
         inputs: by input name, arrays of shape (samples, *shape).
-        expected: the Keras model's outputs by name, arrays of shape (samples, *shape).
+        expected: the float file's outputs by name, arrays of shape (samples, *shape).
+        before_softmax: names of outputs that are judged by what a softmax takes.
     """
 
     inputs: Mapping[str, np.ndarray]
     expected: Mapping[str, np.ndarray]
+    before_softmax: tuple[str, ...]
+
+    @classmethod
+    def of(cls, in_float: bytes, inputs: Mapping[str, np.ndarray]) -> HeldBack:
+        """Run the float file.
+
+        Raises:
+            ContractError: it does not run.
+        """
+        content, names = judged_by(in_float)
+        with InterpreterProcess(content) as process:
+            return cls(inputs, _centred(process.run(inputs), names), names)
 
     @property
     def count(self) -> int:
         """How many samples there are."""
         return len(next(iter(self.inputs.values())))
 
-    def agreement(self, process: InterpreterProcess) -> tuple[OutputAgreement, ...]:
-        """Compare the file that a process has open with the Keras model, one entry an output.
+    def agreement(self, process: InterpreterProcess, content: bytes) -> tuple[OutputAgreement, ...]:
+        """Compare a file with the float file, one entry an output.
+
+        Args:
+            process: opens the file in the place of the one that it has open.
+            content: the file.
 
         Raises:
             TfcompressError: of the process's class: the runtime refuses the file.
             ContractError: an output of the file is not finite.
         """
-        return agreements(process.model, self.expected, process.run(self.inputs))
+        process.reopen(judged_by(content)[0])
+        found = _centred(process.run(self.inputs), self.before_softmax)
+        return agreements(process.model, self.expected, found)
+
+    def noise(self, process: InterpreterProcess, content: bytes) -> float:
+        """Return the noise of a file's outputs; see :meth:`agreement` and :func:`noise_of`."""
+        return noise_of(self.agreement(process, content))
+
+
+def judged_by(content: bytes) -> tuple[bytes, tuple[str, ...]]:
+    """Return a file whose outputs are what softmaxes take where it has softmaxes at its end, and the names of those."""
+    editor = GraphEditor(content)
+    names = editor.before_softmax()
+    return (editor.content(), names) if names else (content, ())
+
+
+def _centred(outputs: Mapping[str, np.ndarray], names: tuple[str, ...]) -> dict[str, np.ndarray]:
+    return {n: v - v.mean(axis=-1, keepdims=True) if n in names else v for n, v in outputs.items()}
 
 
 def noise_of(found: tuple[OutputAgreement, ...]) -> float:

@@ -18,7 +18,6 @@ import numpy as np
 from tfcompress.errors import DataError, ModelError, UnsupportedError, UsageError
 from tfcompress.export_choices import AFTER_ROUNDING, CORRECTIONS, PACKINGS
 from tfcompress.models.kinds import keras_of
-from tfcompress.models.signature import call
 from tfcompress.quantization.gptq import least_squares_scale
 from tfcompress.recipe import Export
 from tfcompress.tflite.attempt import Mixed, Request
@@ -67,7 +66,15 @@ def made_mixed(model: Any, request: Request) -> Made:
     if not len(next(iter(drawn.held_back.values()))):
         msg = "mixed precision judges by samples held back from calibration, which takes at least 4; give more --data"
         raise DataError(msg)
-    lenient = dataclasses.replace(asked, mixed=False, max_size="", max_latency="", min_agreement_db=_ANYTHING_DB)
+    bare = Export()  # what is said of mixed files would mean nothing to a plain one
+    lenient = dataclasses.replace(
+        asked,
+        mixed=False,
+        max_size=bare.max_size,
+        max_latency=bare.max_latency,
+        plans=bare.plans,
+        min_agreement_db=_ANYTHING_DB,
+    )
     plain_request = dataclasses.replace(request, settings=lenient, shares=drawn)
     plain = best_int8_of(model, plain_request) if lenient.tries else made_as_asked(model, plain_request)
     chosen = lenient if plain.settings is None else plain.settings
@@ -112,7 +119,6 @@ class _Choice:
             msg = f"mixed precision finds no op to choose for: {'; '.join(notes) or 'none has a kernel'}"
             raise UnsupportedError(msg)
         mixer = Mixer(content, sites, {site.number: on_four_bits(site, None) for site in sites})
-        held = request.drawn().held_back
         with OpTrials(mixer, request.settings.runtimes, request.converter.try_in_tensorflow, request.seed) as trials:
             if not all(trials.refusal(site, "int4") for site in sites):
                 few_bits = self._few_bits()
@@ -120,7 +126,7 @@ class _Choice:
             measurements = CostMeasurements(
                 mixer=mixer,
                 in_float=in_float,
-                held=HeldBack(held, call(self._model, held)),
+                held=HeldBack.of(in_float, request.drawn().held_back),
                 size=self._size,
                 trials=trials,
                 precisions=_precisions(self._asked),

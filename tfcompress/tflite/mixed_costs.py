@@ -10,7 +10,7 @@ from tfcompress.plans.knapsack import best_assignments
 from tfcompress.plans.multiple_choice import Alternative, Assignment, Item, Knapsack, Switch
 from tfcompress.progress import Progress
 from tfcompress.tflite.interpret import InterpreterProcess
-from tfcompress.tflite.layer_noise import HeldBack, noise_of, with_rounded_output, with_weights
+from tfcompress.tflite.layer_noise import HeldBack, with_rounded_output, with_weights
 from tfcompress.tflite.mixing import ACTIVATIONS, Mixer, Precision
 from tfcompress.tflite.op_trials import OpTrials
 from tfcompress.tflite.sites import Site
@@ -149,20 +149,18 @@ class CostMeasurements:
         plain_bytes = self.size(plain)
         task_of = self.progress.task("measuring layers", len(sites) + len(links))
         with task_of as task, InterpreterProcess(plain) as process:
-            plain_noise = noise_of(self.held.agreement(process))
-            process.reopen(self.in_float)
-            own = noise_of(self.held.agreement(process))  # what rounding of float32 makes, of each file alike
+            plain_noise = self.held.noise(process, plain)
             ops, found = {}, []
             for site in sites:
-                ops[site.number] = self._op(site, process, plain_bytes, own)
+                ops[site.number] = self._op(site, process, plain_bytes)
                 task.advance()
             for first, second in links:
-                found.append(self._link(first, second, ops, process, plain_bytes, own))
+                found.append(self._link(first, second, ops, process, plain_bytes))
                 task.advance()
         told = sum(costs.noise[PLAIN] for costs in ops.values()) + sum(link.noise for link in found)
         return Costs(ops, tuple(found), max(0.0, plain_noise - told), plain_noise)
 
-    def _op(self, site: Site, process: InterpreterProcess, plain_bytes: int, own: float) -> OpCosts:
+    def _op(self, site: Site, process: InterpreterProcess, plain_bytes: int) -> OpCosts:
         costs = OpCosts()
         as_plain = self.trials.op_seconds(site, PLAIN) if self.timed else 0.0
         for precision in (PLAIN, *self.precisions):
@@ -175,8 +173,8 @@ class CostMeasurements:
             elif precision == "int16":
                 costs.noise[precision] = costs.noise[PLAIN]  # the same kernel
             else:
-                process.reopen(with_weights(self.in_float, site, self.mixer.weights(site, precision)))
-                costs.noise[precision] = max(0.0, noise_of(self.held.agreement(process)) - own)
+                rounded = with_weights(self.in_float, site, self.mixer.weights(site, precision))
+                costs.noise[precision] = self.held.noise(process, rounded)
             alone = self.mixer.mixed({site.number: precision}).content
             costs.size_bytes[precision] = self.size(alone) - plain_bytes if precision != PLAIN else 0
             if self.timed:
@@ -195,10 +193,9 @@ class CostMeasurements:
         ops: Mapping[int, OpCosts],
         process: InterpreterProcess,
         plain_bytes: int,
-        own: float,
     ) -> LinkCosts:
-        process.reopen(with_rounded_output(self.in_float, first, *self.mixer.grid_of(first.made)))
-        noise = max(0.0, noise_of(self.held.agreement(process)) - own)
+        rounded = with_rounded_output(self.in_float, first, *self.mixer.grid_of(first.made))
+        noise = self.held.noise(process, rounded)
         one, other = ops[first.number], ops[second.number]
         both: list[Precision] = [p for p in self.precisions if ACTIVATIONS[p] != "int8" and p in one.noise]
         same = next((p for p in both if p in other.noise), None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tfcompress.errors import ContractError, TfcompressError
+from tfcompress.errors import ContractError, InfeasibleError, TfcompressError
 from tfcompress.limits import LATENCY_UNITS, SIZE_UNITS, read_limit
 from tfcompress.plans.multiple_choice import Assignment
 from tfcompress.recipe import Export
@@ -75,9 +75,9 @@ class PlanTrials:
         plain_seconds = self._from.trials.seconds([self._plain])[0] if self._from.timed else None
         limits = self._limits(plain_seconds)
         fixed = {BYTES: float(self._plain_bytes)} | ({} if plain_seconds is None else {MS: 1e3 * plain_seconds})
-        plans = costs.plans(limits, fixed, self._asked.plans)
-        with self._from.progress.task("trying plans", len(plans) + 1):
-            tried = self._measured([self._written(None), *map(self._written, plans)], int(limits[BYTES]))
+        with self._from.progress.task("trying plans"):
+            plans = self._within(costs, limits, fixed)
+            tried = self._measured([self._written(None), *plans], int(limits[BYTES]))
         kept = [each for each in tried if not each.refusal]
         if not kept:
             told = "; ".join(dict.fromkeys(each.refusal for each in tried))
@@ -86,6 +86,18 @@ class PlanTrials:
         best = min(kept, key=lambda each: (each.noise, each.size_bytes))
         self._from.progress.note(_sentence(best, tried[0], len(plans), self._from.held.count))
         return Mixed(best.mixture.content, best.mixture.islands, self._record(costs, tried, best, limits))
+
+    def _within(self, costs: Costs, limits: dict[str, float], fixed: dict[str, float]) -> list[_Tried]:
+        """Plan and write files; once more, a little tighter, where some are too large, and larger than reckoned."""
+        files = [self._written(plan) for plan in costs.plans(limits, fixed, self._asked.plans)]
+        if all(file.size_bytes <= limits[BYTES] for file in files):
+            return files
+        beyond = max(file.size_bytes - file.plan.amounts[BYTES] for file in files if file.plan)
+        tighter = {**limits, BYTES: limits[BYTES] - beyond}
+        try:
+            return [self._written(plan) for plan in costs.plans(tighter, fixed, self._asked.plans)]
+        except InfeasibleError:
+            return files
 
     def _limits(self, plain_seconds: float | None) -> dict[str, float]:
         size = read_limit(self._asked.max_size or DEFAULT_SIZE, SIZE_UNITS).beside(self._plain_bytes)
@@ -120,7 +132,7 @@ class PlanTrials:
         refusal = ""
         try:
             with InterpreterProcess(file.mixture.content) as process:
-                agreement = self._from.held.agreement(process)
+                agreement = self._from.held.agreement(process, file.mixture.content)
         except TfcompressError as error:
             refusal = str(error)
         if file.size_bytes > most_bytes:

@@ -15,7 +15,7 @@ class LayerChoices:
         op: its name.
         chosen: its precision in the file that was kept: int8, int4, float, int16.
         noise: precision -> noise of the outputs where this op alone has it and all else is float, as a fraction of
-            what the outputs vary by, summed over the outputs.
+            what the outputs vary by, summed over the outputs; of a softmax, that of what it takes.
         size_bytes: precision -> what it adds to the plain int8 file.
         latency_ms: precision -> what it adds to the plain int8 file's latency, measured with one op by itself; empty:
             no limit asked for it.
@@ -37,7 +37,8 @@ class MixedPlan:
 
     Attributes:
         layers: name of each op that is not int8 -> its precision; empty: the plain int8 file.
-        predicted_db: agreement with the Keras model on the samples held back, as the single layers predict it.
+        predicted_db: agreement with the float file on the samples held back, as the single layers predict it; of
+            outputs of a softmax that of what it takes.
         agreement_db: the same, measured; None: the file does not run.
         top1: fraction of these samples with the same top-1, the lowest over the outputs; None: no output has classes.
         predicted_bytes: size of the file, as the single layers predict it.
