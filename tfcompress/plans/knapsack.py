@@ -60,7 +60,9 @@ def least_amounts(problem: Knapsack) -> dict[str, float]:
 def _infeasible(problem: Knapsack) -> InfeasibleError:
     least = least_amounts(problem)
     beyond = [name for name, limit in problem.limits.items() if least[name] > limit]
-    told = ", ".join(f"{name} {problem.limits[name]:g} (the least is {least[name]:g})" for name in beyond or least)
+    told = ", ".join(
+        f"{name} {problem.limits[name]:,.10g} (the least is {least[name]:,.10g})" for name in beyond or least
+    )
     why = "" if beyond else "; each can be kept for itself, not all at once"
     msg = f"no plan keeps the limit{'s' if len(beyond or least) > 1 else ''} {told}{why}; allow more"
     return InfeasibleError(msg, least)
