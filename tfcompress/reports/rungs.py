@@ -22,7 +22,7 @@ class RungRecord:
         name: of the rung.
         recipe: name of the recipe that was run; empty: none was.
         outcome: what became of it.
-        reason: why it was refused, or not tried.
+        reason: why it was refused, or not tried; empty for those that an earlier one made needless.
         output: the scored output that lost most; empty for a model with one.
         figure: what it lost, by name.
         points: how much, on the test samples; below 0: it gained. None: not measured.
@@ -114,5 +114,5 @@ def rung_sentences(promise: Mapping[str, Any]) -> Iterator[str]:
             yield f"at most {promise['max_drop']:g} may be lost: {rung.name} keeps that: {rung.said}"
         elif rung.outcome == "missed":
             yield f"{rung.name} does not: {rung.said}"
-        else:
+        elif rung.reason:
             yield f"{rung.name} {'was ' if rung.outcome == 'refused' else ''}{rung.outcome}: {rung.reason}"

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tfcompress.reports.report import Report
     from tfcompress.stages.stage import Stage
 
-REFUSALS = (ContractError, ConversionError, DataError, UnsupportedError)
+REFUSALS = (ContractError, ConversionError, UnsupportedError)
 """What a rung may end in and the next one be tried all the same."""
 
 
@@ -97,8 +97,10 @@ def trained(recipe: Recipe, data: BoundData) -> Recipe | str:
         return f"no stage trains for {recipe.export.quantize}"
     if not recipe.stages and not recipe.train.if_needed:
         return "training is not allowed; --epochs N (train.if_needed) allows it"
-    if data.train is None:
-        return "there is no training split"
+    try:
+        data.need_train()
+    except DataError as error:
+        return str(error)
     left_open = {name: getattr(Export(), name) for name in ("calibration", "correct", "rounding", "weight_bits")}
     export = dataclasses.replace(recipe.export, **left_open)
     train = dataclasses.replace(recipe.train, if_needed=False)
@@ -109,7 +111,7 @@ def trained(recipe: Recipe, data: BoundData) -> Recipe | str:
 
 
 RUNGS: tuple[Rung, ...] = (
-    Rung("plain", "What was asked for; int8 by ranges from min to max.", plain),
+    Rung("plain", "What was asked for; of several ways to int8 the first.", plain),
     Rung("corrected", "The best of several cheap calibrations and corrections (--calibration auto).", corrected),
     Rung("rounded", "Weights towards the float outputs, biases corrected (--rounding gptq --correct bias).", rounded),
     Rung("trained", "Trained for the numbers of the file (--qat), where training is allowed.", trained),
@@ -141,7 +143,7 @@ def climb(
         PromiseError: no rung keeps the limit; nothing was written.
         TfcompressError: one of its classes; of rungs that give no file, the first's, where no other gives one.
     """
-    options = {"output": output, "force": force, "test_samples": test_samples}
+    options: dict[str, Any] = {"output": output, "force": force, "test_samples": test_samples}
     if not recipe.promises:
         return bench.run(recipe, **options)
     return _Climb(bench, recipe, options).result()

@@ -60,7 +60,13 @@ def samples_needed(samples: int, points: float, high: float, limit: float) -> in
         high: the upper end of its interval, above *limit*.
         limit: in points.
     """
-    return math.ceil(min(samples * ((high - points) / (limit - points)) ** 2, 2.0 * MOST_SAMPLES))
+    needed = samples * ((high - points) / (limit - points)) ** 2
+    return rounded_up(min(needed, 2.0 * MOST_SAMPLES))
+
+
+def rounded_up(number: float) -> int:
+    """Return the next whole number, where what is one but for an error of arithmetic counts as one."""
+    return math.ceil(round(number, 6))
 
 
 def losing_layers(bench: Workbench, recipe: Recipe, result: Result) -> str:
@@ -113,7 +119,7 @@ def advice(recipe: Recipe, best: RungRecord) -> list[str]:
         found.append("--weight-bits 8")
     found += [f"--quantize {name}" for name in FINER.get(recipe.export.quantize, ()) if not _fixed(recipe)]
     found += [f"less of {asking(type(stage)).name}" for stage in recipe.stages if not stage.scheme]
-    found.append(f"--max-drop {math.ceil(100 * (best.high or limit)) / 100:g}, which {best.name} keeps")
+    found.append(f"--max-drop {rounded_up(100 * (best.high or limit)) / 100:g}, which {best.name} keeps")
     return found
 
 
