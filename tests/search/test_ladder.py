@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tfcompress.errors import DataError, PromiseError, RecipeError, UnsupportedError
+from tfcompress.errors import ContractError, DataError, PromiseError, RecipeError, UnsupportedError
 from tfcompress.progress import SILENT
 from tfcompress.recipe import QAT, Cluster, Export, Prune, Recipe, Train, from_toml
 from tfcompress.reports.report import Comparison, Machine, Report, ResultFile, SourceModel
@@ -109,7 +109,7 @@ def test_the_first_way_whose_bound_is_within_the_limit_is_kept(losses: dict[str,
 
 
 def test_a_limit_that_the_measured_drop_keeps_and_its_interval_does_not_is_not_kept() -> None:
-    with pytest.raises(PromiseError, match="too few test samples: 0.40 is within the limit") as error:
+    with pytest.raises(PromiseError, match=r"too few test samples: 0\.40 is within the limit") as error:
         climb(Bench(lambda recipe: 0.4, spread=0.2), int8())  # type: ignore[arg-type]
     assert "about 4,000 would prove it" in str(error.value)  # twice as far as there is room: four times as many
 
@@ -119,10 +119,10 @@ def test_the_failure_names_the_best_and_what_to_try_and_holds_every_way() -> Non
     with pytest.raises(PromiseError) as error:
         climb(Bench(lambda recipe: losses[way(recipe)]), int8())  # type: ignore[arg-type]
     assert str(error.value) == (
-        "max_drop 0.5 is not kept, and nothing was written: the best of 3 ways is rounded, 1.25 percentage points of "
-        "top1 lost, up to 1.45 by its 95 % interval, on 1,000 test samples; what binds: the drop itself, 0.75 beyond the "
-        "limit on the test samples; try --epochs N, which allows training, --quantize int16x8, --quantize float16, "
-        "--max-drop 1.45, which rounded keeps"
+        "max_drop 0.5 is not kept, and nothing was written: the best of 3 ways is rounded, 1.25 percentage points "
+        "of accuracy lost, up to 1.45 by its 95 % interval, on 1,000 test samples; what binds: the drop itself, 0.75 "
+        "beyond the limit on the test samples; try --epochs N, which allows training, --quantize int16x8, "
+        "--quantize float16, --max-drop 1.45, which rounded keeps"
     )
     rungs = error.value.promise["rungs"]
     assert [(rung["name"], rung["points"]) for rung in rungs] == [*losses.items(), ("trained", None)]
@@ -136,8 +136,18 @@ def test_a_way_that_gives_no_file_is_passed_over() -> None:
 
 
 def test_where_no_way_gives_a_file_the_first_error_is_told() -> None:
-    with pytest.raises(UnsupportedError, match="^plain"):
+    with pytest.raises(UnsupportedError, match=r"^plain"):
         climb(Bench(lambda recipe: UnsupportedError(way(recipe))), int8())  # type: ignore[arg-type]
+
+
+def test_where_every_file_is_too_bad_to_be_one_the_limit_is_not_kept() -> None:
+    bench = Bench(lambda recipe: ContractError(f"{way(recipe)} agrees by 3 dB; mend it"))
+    with pytest.raises(PromiseError) as error:
+        climb(bench, int8(calibration="minmax"))  # type: ignore[arg-type]
+    assert str(error.value).startswith(
+        "max_drop 0.5 is not kept, and nothing was written: no way gives a file that is what was asked for "
+        "(plain: plain agrees by 3 dB); try --calibration, --correct and --rounding left open, --epochs N"
+    )
 
 
 def test_a_mistake_ends_the_climb_at_once() -> None:
@@ -187,7 +197,7 @@ def test_what_was_asked_for_is_in_every_way_and_no_way_is_taken_twice(recipe: Re
     ],
 )
 def test_the_last_way_trains_for_the_numbers_of_the_file(recipe: Recipe, stages: Any) -> None:
-    found = ladder.trained(recipe, Bench(None).data(recipe.train))
+    found = ladder.trained_recipe(recipe, Bench(None).data(recipe.train))
     assert isinstance(found, Recipe)
     assert (found.stages, found.train.if_needed) == (stages, False)
     assert from_toml(found.to_toml()) == found
@@ -204,12 +214,12 @@ def test_the_last_way_trains_for_the_numbers_of_the_file(recipe: Recipe, stages:
     ],
 )
 def test_why_there_is_no_training(recipe: Recipe, reason: str) -> None:
-    assert ladder.trained(recipe, Bench(None).data(recipe.train)) == reason
+    assert ladder.trained_recipe(recipe, Bench(None).data(recipe.train)) == reason
 
 
 def test_without_training_data_there_is_no_training() -> None:
     recipe = Recipe(export=int8().export, train=Train(if_needed=True))
-    assert ladder.trained(recipe, Bench(None, trains=False).data(recipe.train)) == "there is no training split"
+    assert ladder.trained_recipe(recipe, Bench(None, trains=False).data(recipe.train)) == "there is no training split"
 
 
 @pytest.mark.parametrize(

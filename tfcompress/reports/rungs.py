@@ -50,11 +50,11 @@ class RungRecord:
 
     @property
     def said(self) -> str:
-        """What it lost, in words: ``0.31 percentage points of top1, up to 0.74 (95 %), on 10,000 test samples``."""
+        """What it lost, in words: ``0.31 percentage points of accuracy lost, up to 0.74 by its 95 % interval``."""
         if self.points is None or self.high is None:
             return self.reason
-        where = f" of output {self.output}" if self.output else ""
-        lost = f"{self.points:.2f} {self.point} of {self.figure}{where} lost" if self.points > 0 else "nothing lost"
+        where = f" by output {self.output}" if self.output else ""
+        lost = f"{self.points:.2f} {self.point} lost{where}" if self.points > 0 else "nothing lost"
         return f"{lost}, up to {self.high:.2f} by its 95 % interval, on {self.samples:,} test samples"
 
 
@@ -115,4 +115,5 @@ def rung_sentences(promise: Mapping[str, Any]) -> Iterator[str]:
         elif rung.outcome == "missed":
             yield f"{rung.name} does not: {rung.said}"
         elif rung.reason:
-            yield f"{rung.name} {'was ' if rung.outcome == 'refused' else ''}{rung.outcome}: {rung.reason}"
+            was, why = "was " if rung.outcome == "refused" else "", rung.reason.partition("; ")[0]
+            yield f"{rung.name} {was}{rung.outcome}: {why}"
