@@ -119,9 +119,10 @@ def remedies(recipe: Recipe, best: RungRecord | None) -> list[str]:
         found.append("--epochs N, which allows training")
     elif allowed:
         found.append(f"more than {recipe.train.epochs} epochs (--epochs), or another --learning-rate")
-    if recipe.export.weight_bits != type(recipe.export).weight_bits:
+    if recipe.export.weight_bits != Export.weight_bits:
         found.append("--weight-bits 8")
-    found += [f"--quantize {name}" for name in FINER.get(recipe.export.quantize, ()) if not _fixed(recipe)]
+    elif not _fixed(recipe):
+        found += [f"--quantize {name}" for name in FINER.get(recipe.export.quantize, ())]
     found += [f"less of {asking(type(stage)).name}" for stage in recipe.stages if not stage.scheme]
     if best is not None:
         found.append(f"--max-drop {rounded_up(100 * (best.high or limit)) / 100:g}, which {best.name} keeps")
