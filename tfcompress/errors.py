@@ -11,6 +11,7 @@
     ├── UnsupportedError             5   a technique that refuses this model, naming the layers
     ├── ConversionError              6   the TFLite converter failed or died
     ├── ContractError                7   the exported file is not what was asked for; it was not written
+    │   └── InfeasibleError          7   limits that nothing keeps, as is known before anything is made
     ├── OutputError                  8   the output cannot be written where it was asked for
     ├── MissingDependencyError       9   an optional package or runtime is not installed
     ├── DeviceError                 10   a device that cannot be reached, or gave no result
@@ -87,6 +88,18 @@ class ContractError(TfcompressError):
     """The converted file is not what was asked for; no file was written."""
 
     exit_code = 7
+
+
+class InfeasibleError(ContractError):
+    """Limits that no choice keeps.
+
+    Attributes:
+        least: name of each limit -> the least that can be had of it, whatever becomes of the others.
+    """
+
+    def __init__(self, message: str, least: Mapping[str, float]) -> None:
+        super().__init__(message)
+        self.least = dict(least)
 
 
 class OutputError(TfcompressError):

@@ -14,6 +14,9 @@ from typing import Any
 RUNTIMES = ("litert", "tflite-runtime", "tensorflow")
 """Runtimes that a file can be asked to run on."""
 
+WITHOUT_FOUR_BITS = ("tflite-runtime",)
+"""Those that refuse kernels of 4 bits, or compute them wrongly: see :mod:`tfcompress.tflite.trouble`."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:

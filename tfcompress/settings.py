@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from tfcompress.errors import nearest
-from tfcompress.export_choices import AUTO, CALIBRATIONS, CORRECTIONS, PACKINGS, ROUNDINGS, RUNTIMES, default_packings
+from tfcompress.export_choices import (
+    AUTO,
+    CALIBRATIONS,
+    CORRECTIONS,
+    PACKINGS,
+    ROUNDINGS,
+    RUNTIMES,
+    WITHOUT_FOUR_BITS,
+    default_packings,
+)
 from tfcompress.keras_names import LOSSES, OPTIMIZERS
+from tfcompress.limits import LATENCY_UNITS, SIZE_UNITS, read_limit
 from tfcompress.schema import check_fields, check_value, pick
 from tfcompress.stages.option import option
 
@@ -57,6 +68,13 @@ class Export:
             Dense (by the rules of quantization-aware training).
         input_range: least and largest value of the model's inputs, for int8 without data; empty: it follows from a
             Rescaling that comes first.
+        mixed: give ops of an int8 file other numbers where that pays most: float where int8 costs much, kernels of 4
+            bits where they cost little (int16 activations where *max_latency* counts what they take). What each costs
+            is measured on samples held back, an integer programme chooses, and the best *plans* are tried.
+        max_size: the most that a mixed file may have: ``60KB``, or ``1.1x`` the plain int8 file; empty: 1.25x.
+        max_latency: the most that a mixed file may take on this machine, measured with one thread: ``2ms``, or ``1.1x``
+            the plain int8 file; empty: no limit, and ops are not timed.
+        plans: how many plans of a mixed file are made into files and measured.
         packings: passes over the finished bytes that change no number, each proven on the file: ``slim``.
         keep_names: packings keep the names of tensors inside the graph, which no runtime reads.
         max_drop: points that the file may lose against float on the test split, in every scored output, proven by the
@@ -127,6 +145,30 @@ class Export:
             read=_read_range,
         ),
     )
+    mixed: bool = field(
+        default=False,
+        metadata=option(
+            "Layers that int8 costs much become float, those that bear it 4-bit, within --max-size and --max-latency.",
+            needs="calibration",
+        ),
+    )
+    max_size: str = field(
+        default="",
+        metadata=option(
+            "Most bytes of a --mixed file: 60KB, or 1.1x the plain int8 file.", metavar="SIZE", default="1.25x"
+        ),
+    )
+    max_latency: str = field(
+        default="",
+        metadata=option(
+            "Most time of a --mixed file, measured here: 2ms, or 1.1x the plain int8 file.",
+            metavar="TIME",
+            default="no limit",
+        ),
+    )
+    plans: int = field(
+        default=4, metadata=option("Plans of a --mixed file that are made into files and measured.", metavar="N")
+    )
     packings: tuple[str, ...] = field(
         default_factory=default_packings,
         metadata=option(
@@ -169,6 +211,7 @@ class Export:
         check_value("export.calibration", f"'minmax' with quantize {self.quantize!r}", self.calibration, ok=chosen)
         self._check_corrections()
         self._check_range()
+        self._check_mixed()
         once = len(set(self.packings)) == len(self.packings)
         check_value("export.packings", "names, each at most once", self.packings, ok=once)
         useful = bool(self.packings) or not self.keep_names
@@ -191,6 +234,10 @@ class Export:
         check_value("export.rounding", f"'nearest' with quantize {self.quantize!r}", self.rounding, ok=useful)
         useful = self.weight_bits == 8 or self.quantize == "int8"
         check_value("export.weight_bits", f"8 with quantize {self.quantize!r}", self.weight_bits, ok=useful)
+        for text in self.runtimes if self.weight_bits == 4 else ():
+            fits = _runtime_name(text) not in WITHOUT_FOUR_BITS
+            allowed = "one that computes kernels of 4 bits rightly with weight_bits 4 (litert or tensorflow)"
+            check_value("export.runtimes item", allowed, text, ok=fits)
         families = [CORRECTIONS[name].family for name in self.correct]
         once = len(set(families)) == len(families)
         check_value("export.correct", "at most one of those that do the same", self.correct, ok=once)
@@ -202,10 +249,27 @@ class Export:
         useful = not ends or self.quantize == "int8"
         check_value("export.input_range", f"empty with quantize {self.quantize!r}", ends, ok=useful)
 
+    def _check_mixed(self) -> None:
+        useful = not self.mixed or self.quantize == "int8"
+        check_value("export.mixed", f"false with quantize {self.quantize!r}", self.mixed, ok=useful)
+        given = {"weight_bits": self.weight_bits != 8, "rounding": self.rounding != "nearest"}
+        for name, is_given in given.items():
+            allowed = f"left out with mixed, which chooses the {name.replace('_', ' ')} itself"
+            check_value(f"export.{name}", allowed, getattr(self, name), ok=not (self.mixed and is_given))
+        for name, units in (("max_size", SIZE_UNITS), ("max_latency", LATENCY_UNITS)):
+            text = getattr(self, name)
+            check_value(f"export.{name}", "empty without mixed", text, ok=self.mixed or not text)
+            if text:
+                _check_limit(f"export.{name}", text, units)
+        check_value("export.plans", "at least 1", self.plans, ok=self.plans >= 1)
+        useful = self.mixed or self.plans == Export.plans
+        check_value("export.plans", f"{Export.plans} without mixed", self.plans, ok=useful)
+
     @property
     def needs_samples(self) -> bool:
         """Whether what was chosen for the numbers needs samples: without them an int8 file is data-free."""
-        return self.quantize == "int16x8" or self.calibration not in (AUTO, "minmax") or self.prepares
+        chosen = self.calibration not in (AUTO, "minmax") or self.prepares or self.mixed
+        return self.quantize == "int16x8" or chosen
 
     @property
     def calibrator(self) -> str:
@@ -377,6 +441,13 @@ def _check_runtime(text: str) -> None:
     name = _runtime_name(text)
     allowed = f"one of {', '.join(f'{known}>=VERSION' for known in RUNTIMES)}{nearest(name, RUNTIMES)}"
     check_value("export.runtimes item", allowed, text, ok=found is not None and name in RUNTIMES)
+
+
+def _check_limit(where: str, text: str, units: Mapping[str, float]) -> None:
+    try:
+        read_limit(text, units)
+    except ValueError as error:
+        check_value(where, str(error), text, ok=False)
 
 
 def _runtime_name(text: str) -> str:

@@ -52,6 +52,8 @@ def context(option: click.Option) -> list[str]:
         return [*words, "--prune", "0.4"]
     if option.name == "packing":
         return [*words, "--recipe", "bare.toml"]
+    if option.name in ("max_size", "max_latency", "plans"):
+        return [*words, "--quantize", "int8", "--mixed"]
     if option.name in {flag.key for flag in flags_of(Export)} - {"quantize"}:
         return [*words, "--quantize", "int8"]
     return words

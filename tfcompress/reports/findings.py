@@ -10,6 +10,7 @@ from typing import Any
 from tfcompress.reports import wording
 from tfcompress.reports.float_likeness import likeness_sentences
 from tfcompress.reports.measurements import EdgeRun
+from tfcompress.reports.mixed_precision import mixed_sentences, planned_floats
 from tfcompress.reports.report import Report
 from tfcompress.reports.rungs import rung_sentences
 from tfcompress.reports.score_rows import Row, both, score_rows
@@ -141,6 +142,7 @@ def findings(report: Report) -> list[Finding]:
         *_limit(report),
         *_runtimes(report),
         *_packings(report),
+        *(Finding("mixed", text) for text in mixed_sentences(report.result.verification)),
         *(Finding("warning", text, good=False) for text in report.warnings),
         *(
             Finding("warning", text, good=False)
@@ -173,7 +175,9 @@ def _operators(report: Report) -> Iterator[Finding]:
     if "float_ops" not in found or not ops:
         return
     left = list(found["float_ops"])
-    if left:
+    if left and len(left) == planned_floats(found):
+        yield Finding("ops", f"{len(left)} of {ops} compute in float, as planned: {', '.join(left[:_NAMED])}")
+    elif left:
         yield Finding("ops", f"{len(left)} of {ops} compute in float: {', '.join(left[:_NAMED])}", good=False)
     elif report.result.quantize in ("int8", "int16x8"):
         yield Finding("ops", _integer_ops(ops, found.get("ops_by_dtype") or {}, report.result.quantize), good=True)

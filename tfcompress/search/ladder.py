@@ -59,7 +59,7 @@ def _trains_for_numbers(recipe: Recipe) -> Stage | None:
 
 def plain_recipe(recipe: Recipe, data: BoundData) -> Recipe | str:
     """Take what was asked; of several ways to integers, only the first."""
-    first_only = recipe.export.tries and not _trains_for_numbers(recipe)
+    first_only = recipe.export.tries and not recipe.export.mixed and not _trains_for_numbers(recipe)
     return _exporting(recipe, calibration="minmax") if first_only else recipe
 
 
@@ -70,6 +70,8 @@ def _uncorrectable(recipe: Recipe) -> str:
         return f"{asking(type(stage)).name} trains with ranges and rounding of its own"
     if export.quantize != "int8":
         return f"corrections are for int8, and {export.quantize} is asked for"
+    if export.mixed:
+        return "mixed precision chooses among corrections itself"
     if export.calibration != AUTO or export.correct or export.rounding != Export.rounding:
         return "calibration, correct or rounding say how already"
     return ""
@@ -87,6 +89,20 @@ def rounded_recipe(recipe: Recipe, data: BoundData) -> Recipe | str:
     return _uncorrectable(recipe) or _exporting(recipe, rounding="gptq", correct=("bias",))
 
 
+def mixed_recipe(recipe: Recipe, data: BoundData) -> Recipe | str:
+    """Give some layers other numbers than int8."""
+    stage, export = _trains_for_numbers(recipe), recipe.export
+    if stage is not None:
+        return f"{asking(type(stage)).name} trains all layers for one kind of numbers"
+    if export.quantize != "int8":
+        return f"mixed precision is for int8, and {export.quantize} is asked for"
+    if export.mixed:
+        return "it is asked for, so the first way was mixed already"
+    if export.weight_bits != Export.weight_bits or export.rounding != Export.rounding:
+        return "weight_bits or rounding say how already"
+    return _exporting(recipe, mixed=True)
+
+
 def trained_recipe(recipe: Recipe, data: BoundData) -> Recipe | str:
     """Add the stage that trains for the numbers of the file to what trains already, or let it train alone."""
     given = _trains_for_numbers(recipe)
@@ -101,7 +117,10 @@ def trained_recipe(recipe: Recipe, data: BoundData) -> Recipe | str:
         data.need_train()
     except DataError as error:
         return str(error)
-    left_open = {name: getattr(Export(), name) for name in ("calibration", "correct", "rounding", "weight_bits")}
+    left_open = {
+        name: getattr(Export(), name)
+        for name in ("calibration", "correct", "rounding", "weight_bits", "mixed", "max_size", "max_latency", "plans")
+    }
     export = dataclasses.replace(recipe.export, **left_open)
     train = dataclasses.replace(recipe.train, if_needed=False)
     try:
@@ -118,6 +137,7 @@ RUNGS: tuple[Rung, ...] = (
         "Weights towards the float outputs, biases corrected (--rounding gptq --correct bias).",
         rounded_recipe,
     ),
+    Rung("mixed", "Layers that int8 costs most in float, within 1.25 times the bytes (--mixed).", mixed_recipe),
     Rung("trained", "Trained for the numbers of the file (--qat), where training is allowed.", trained_recipe),
 )
 """From the cheapest to the dearest."""

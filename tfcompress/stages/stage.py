@@ -132,6 +132,7 @@ class Stage:
             check_value("export.correct", f"empty {trained}", recipe.export.correct, ok=not recipe.export.correct)
             rounding, bits = recipe.export.rounding, recipe.export.weight_bits
             check_value("export.rounding", f"'nearest' {trained}", rounding, ok=rounding == "nearest")
+            check_value("export.mixed", f"false {trained}", recipe.export.mixed, ok=not recipe.export.mixed)
             check_value("export.weight_bits", f"8 {trained} (it has weight_bits of its own)", bits, ok=bits == 8)
 
 
