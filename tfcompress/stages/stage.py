@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, TypeVar
 
 from tfcompress.errors import RecipeError
 from tfcompress.export_choices import AUTO
@@ -14,6 +14,8 @@ from tfcompress.stages.option import option
 if TYPE_CHECKING:
     from tfcompress.recipe import Recipe
     from tfcompress.settings import Export
+
+AnyStage = TypeVar("AnyStage", bound="Stage")
 
 EngineName = Literal["auto", "tfmot", "native"]
 
@@ -93,7 +95,7 @@ class Stage:
     teaches: ClassVar[bool] = False
     renamed: ClassVar[Mapping[str, str]] = MappingProxyType({})
 
-    def __new__(cls, **values: object) -> Any:
+    def __new__(cls: type[AnyStage], **values: object) -> AnyStage:
         """Refuse a field by the name that it once had, before Python says that there is no such argument."""
         cls.check_names(values)
         return super().__new__(cls)
