@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sqlite3
 import threading
 import time
@@ -15,7 +16,7 @@ from tests.search.toy_search import LIMITS, ToyExecutor, Unwatched, toy_result, 
 from tfcompress.errors import OutputError, TfcompressError
 from tfcompress.search.driver import Search, best_of
 from tfcompress.search.executors import DoneStep
-from tfcompress.search.goals import GOALS, Goal
+from tfcompress.search.goals import GOALS, Goal, Limits
 from tfcompress.search.space import Candidate
 from tfcompress.search.study_store import StudyStore
 from tfcompress.search.trial import StepResult, TrialStep
@@ -183,6 +184,40 @@ def test_what_keeps_the_limits_comes_first_then_what_is_amiss_least(undisturbed:
     assert violations == sorted(violations)
     sizes = [record.figures["size"] for record in ordered if not LIMITS.violation(record.figures)]
     assert sizes == sorted(sizes)
+
+
+def test_latency_is_measured_on_the_first_file_and_once_for_equal_ones(tmp_path: Path) -> None:
+    measured: list[Path] = []
+
+    def written(step: TrialStep) -> StepResult:
+        found = toy_result(step)
+        if step.file is not None:
+            Path(step.file).write_bytes(b"a file")
+        return dataclasses.replace(found, sha256=str(found.size_bytes))
+
+    def measure(file: Path) -> float:
+        assert file.read_bytes() == b"a file"
+        measured.append(file)
+        return 2.0
+
+    limits = Limits(drop=1.0, p90=3.0)
+    search = toy_search(tmp_path, ToyExecutor(written), trials=9, limits=limits, measure=measure)
+    search.run()
+    first = [next(iter(record.steps.values())).sha256 for record in search.records]
+    assert len(measured) == len(set(first)) < len(first)
+    assert {record.figures["p90"] for record in search.finished} == {2.0}
+    assert list(tmp_path.glob("*.tflite")) == []
+
+
+def test_a_file_that_is_too_slow_untrained_is_not_trained(tmp_path: Path) -> None:
+    def written(step: TrialStep) -> StepResult:
+        if step.file is not None:
+            Path(step.file).write_bytes(b"a file")
+        return toy_result(step)
+
+    executor = ToyExecutor(written)
+    toy_search(tmp_path, executor, trials=9, limits=Limits(drop=1.0, p90=3.0), measure=lambda file: 4.0).run()
+    assert {step.kind for _, step in executor.done if step.candidate.recipe.stages} == {"draft"}
 
 
 def test_each_step_of_every_worker_beside_another_is_settled(tmp_path: Path) -> None:

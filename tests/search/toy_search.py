@@ -81,15 +81,21 @@ class Unwatched:
 
 
 def toy_search(
-    folder: Path, executor: ToyExecutor, *, trials: int = 20, limits: Limits = LIMITS, seconds: float | None = None
+    folder: Path,
+    executor: ToyExecutor,
+    *,
+    trials: int = 20,
+    limits: Limits = LIMITS,
+    seconds: float | None = None,
+    measure: Callable[[Path], float] | None = None,
 ) -> Search:
     """Return a search whose study lies in a folder; another one there goes on with it."""
-    goals = goals_of(limits, smaller="size", measured=False)
+    goals = goals_of(limits, smaller="size", measured=measure is not None)
     space = toy_space()
     store = StudyStore(f"sqlite:///{folder / 'study.db'}", "toy", goals, patience_seconds=30.0)
     proposals = Proposals(space, store, seed=0, goals=len(goals), trials=trials)
     if not store.facts().get("begun"):
         proposals.enqueue(recipes_by_hand(space))
         store.keep_facts({"begun": True})
-    plan = Plan(limits=limits, goals=goals, trials=trials, seconds=seconds, files=folder)
+    plan = Plan(limits=limits, goals=goals, trials=trials, seconds=seconds, files=folder, measure=measure)
     return Search(plan, space, store, proposals, executor, Unwatched())
