@@ -134,5 +134,5 @@ def calibration_warnings(run: Run, macs: int | None) -> tuple[str, ...]:
     except UnsupportedError:  # its layers stay unknown; its samples need not
         model = None
     with run.phase("check calibration"), run.progress.task("checking the calibration samples"):
-        remarks = check_calibration(model, run.data, run.recipe.export.samples, run.recipe.train.seed, macs=macs)
+        remarks = check_calibration(model, run.data, run.recipe.export.sample_count, run.recipe.train.seed, macs=macs)
     return tuple(map(str, remarks))

@@ -15,10 +15,14 @@ from tfcompress.errors import TfcompressError
 
 TEXTS = {
     "blocks": "2",
+    "budget": "30m",
+    "cache": "elsewhere",
+    "cache_size": "1GiB",
     "custom": "json:loads",
     "distill_layers": "conv=conv",
     "distill_loss": "features",
     "data": "other.npz",
+    "device": "pi5",
     "devices": "ssh://pi@10.0.0.1",
     "also": "--memory",
     "features": "features.toml",
@@ -30,6 +34,9 @@ TEXTS = {
     "layout": "stem=8",
     "load_memory": "1GiB",
     "loss": "mae",
+    "max_download": "90KB",
+    "max_p90": "5ms",
+    "max_size": "100KB",
     "mean": "0.5",
     "optimizer": "sgd",
     "output": "elsewhere",
@@ -45,6 +52,7 @@ TEXTS = {
     "teacher": "other.keras",
     "teacher_classes": "a,b",
     "teacher_preprocess": "json:loads",
+    "storage": "sqlite:///elsewhere.db",
     "vocabulary": "words.txt",
 }
 """Values of options that take text, by name; any other one takes the name of a layer."""

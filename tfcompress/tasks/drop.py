@@ -63,12 +63,16 @@ def drop_of(found: Difference, before: Score) -> Drop | str:
 
 
 def points_lost(before: Score, after: Score) -> float | None:
-    """Return how many points a score lies below another one, without an interval; None where that means nothing.
+    """Return how many points a score lies below another one, in its worst output; None where that means nothing.
 
     Args:
         before: the first model's score.
-        after: the second one's, of the same figure.
+        after: the second one's, of the same figure and outputs.
     """
+    if before.outputs and before.outputs.keys() == after.outputs.keys():
+        each = [points_lost(score, after.outputs[name]) for name, score in before.outputs.items()]
+        known = [points for points in each if points is not None]
+        return max(known) if len(known) == len(each) else None
     scale, one, two = _scale(before.main_figure.unit, before), before.main_figure.merit, after.main_figure.merit
     if before.main != after.main or scale is None or one is None or two is None:
         return None
