@@ -18,7 +18,7 @@ import numpy as np
 from tfcompress.errors import DataError, ModelError, UnsupportedError, UsageError
 from tfcompress.export_choices import AFTER_ROUNDING, CORRECTIONS, PACKINGS
 from tfcompress.models.kinds import keras_of
-from tfcompress.quantization.gptq import least_squares_scale
+from tfcompress.quantization.weight_fake_quant import least_squares_scale
 from tfcompress.recipe import Export
 from tfcompress.tflite.attempt import Mixed, Request
 from tfcompress.tflite.best import best_int8_of
@@ -62,7 +62,7 @@ def made_mixed(model: Any, request: Request) -> Made:
         )
         raise DataError(msg)
     _check(model)
-    drawn = shares(request.data, request.seed, calibration=asked.samples, compared=SAMPLES, hold_back=True)
+    drawn = shares(request.data, request.seed, calibration=asked.sample_count, compared=SAMPLES, hold_back=True)
     if not len(next(iter(drawn.held_back.values()))):
         msg = "mixed precision judges by samples held back from calibration, which takes at least 4; give more --data"
         raise DataError(msg)
