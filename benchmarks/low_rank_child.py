@@ -1,7 +1,7 @@
 """One measurement of :mod:`benchmarks.low_rank`, in a process of its own: prints one line of JSON.
 
 python -m benchmarks.low_rank_child float autoencoder FASHION CIFAR FOLDER EPOCHS LIMIT
-python -m benchmarks.low_rank_child factors vgg FASHION CIFAR FOLDER TARGET METHOD OF LIMIT
+python -m benchmarks.low_rank_child factors vgg FASHION CIFAR FOLDER TARGET METHOD OF LIMIT TESTS
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def train_float(name: str, folder: str, cifar: str, output: str, epochs: str, li
 
 
 def factors(
-    name: str, folder: str, cifar: str, output: str, target: str, method: str, of: str, limit: str
+    name: str, folder: str, cifar: str, output: str, target: str, method: str, of: str, limit: str, tests: str
 ) -> dict[str, Any]:
     """Take a trained network apart: what is left, and what it costs at once and after an epoch of training.
 
@@ -102,6 +102,7 @@ def factors(
         method: of the stage.
         of: what is counted.
         limit: how many training samples the epoch has; 0: it is left out.
+        tests: how many test samples are looked at; 0: all.
     """
     import tfcompress as tfc
     from tfcompress.devices.latency import latency_ratio
@@ -111,6 +112,7 @@ def factors(
 
     model = tfc.load_model(Path(output) / f"{name}.keras").keras3
     _, data, _ = _problem(name, folder, cifar)
+    data |= {key: values[: int(tests) or None] for key, values in data.items() if key.endswith("test")}
     stage = tfc.LowRank(target=float(target), method=method, of=of)  # type: ignore[arg-type]  # words of a command line
     drawn = np.random.default_rng(0).permutation(len(data["x_train"]))[:SAMPLES]
     samples = Samples({model.inputs[0].name: data["x_train"][drawn]})
