@@ -57,20 +57,22 @@ HEAD = (
 )
 
 
-def rows(cases: Sequence[Case], given: Sequence[str], limits: dict[str, str], results: Results) -> list[list[str]]:
+def rows(
+    cases: Sequence[Case], given: Sequence[str], limits: dict[str, str], tests: int, results: Results
+) -> list[list[str]]:
     """Return the lines of the table.
 
     Args:
         cases: what is measured.
         given: words for the child: the folder of Fashion-MNIST, CIFAR-10's file, and the folder of trained networks.
         limits: by network, how many samples an epoch has; ``0``: all.
+        tests: how many test samples are looked at; 0: all.
         results: what is known, and what runs the children.
     """
     found = []
     for case in cases:
-        of = case.of
         limit = (limits[case.network] if limits[case.network] != "0" else "1000000000") if case.tuned else "0"
-        words = ("factors", case.network, *given, f"{case.target:g}", case.method, of, limit)
+        words = ("factors", case.network, *given, f"{case.target:g}", case.method, case.of, limit, str(tests))
         found.append(line(case, results.of(CHILD, *words)))
     return found
 
@@ -100,6 +102,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--networks", nargs="+", choices=FIGURES, default=list(FIGURES), metavar="NAME")
     parser.add_argument("--epochs", type=int, default=6, help="of the float training (default 6)")
     parser.add_argument("--limit", type=int, default=0, help="train the convolutions on so many pictures (default all)")
+    parser.add_argument("--tests", type=int, default=0, help="look at so many test samples (default all)")
     parser.add_argument("--output", type=Path, default=Path("low-rank-results"), help="folder for trained networks")
     parser.add_argument("--results", type=Path, default=Path("low-rank.jsonl"), help="where figures are kept")
     parser.add_argument("--time-limit", type=float, default=3600.0, metavar="SECONDS", help="for each process")
@@ -116,7 +119,9 @@ def main() -> None:
     for name, limit in limits.items():
         results.of(CHILD, "float", name, *given, str(options.epochs), limit)
     cases = [case for case in CASES if case.network in options.networks]
-    signed = f"{table(HEAD, rows(cases, given, limits, results))}\n\n{processor()}, {os.cpu_count()} cores."
+    signed = (
+        f"{table(HEAD, rows(cases, given, limits, options.tests, results))}\n\n{processor()}, {os.cpu_count()} cores."
+    )
     print(signed)
     if options.update:
         options.update.write_text(update(options.update.read_text(), "factors", signed, "low rank"))

@@ -59,7 +59,7 @@ class Kernel:
         """
         if rank not in self._behind:
             window = self.values.shape[0] * self.values.shape[1]
-            basis = np.kron(np.eye(window), self.input_directions[:, :rank])
+            basis: Values = np.kron(np.eye(window), self.input_directions[:, :rank])
             fitted = _fitted(self, basis)
             given = basis @ fitted
             self._behind[rank] = fitted, _principal(given.T @ self.seen(given))[0]
@@ -277,12 +277,13 @@ def _fitted(kernel: Kernel, basis: Values, *, alike: bool = False) -> Values:
         alike: whether columns of the basis may be nearly the same.
     """
     seen = kernel.seen(basis)
-    gram, product = basis.T @ seen, seen.T @ kernel.matrix
-    found: Values
+    gram: Values = basis.T @ seen
+    product: Values = seen.T @ kernel.matrix
     if alike:
-        found = np.linalg.lstsq(gram, product, rcond=_TINY)[0]
-    else:
-        found = np.linalg.solve(gram + _TINY * np.trace(gram) / len(gram) * np.eye(len(gram)), product)
+        alone: Values = np.linalg.lstsq(gram, product, rcond=_TINY)[0]
+        return alone
+    ridge = _TINY * float(np.trace(gram)) / len(gram)
+    found: Values = np.linalg.solve(gram + ridge * np.eye(len(gram)), product)
     return found
 
 
