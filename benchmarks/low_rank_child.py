@@ -1,7 +1,7 @@
 """One measurement of :mod:`benchmarks.low_rank`, in a process of its own: prints one line of JSON.
 
-python -m benchmarks.low_rank_child float autoencoder FASHION CIFAR FOLDER EPOCHS
-python -m benchmarks.low_rank_child factors vgg FASHION CIFAR FOLDER TARGET METHOD
+python -m benchmarks.low_rank_child float autoencoder FASHION CIFAR FOLDER EPOCHS LIMIT
+python -m benchmarks.low_rank_child factors vgg FASHION CIFAR FOLDER TARGET METHOD OF LIMIT TESTS
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ RATE = 1e-3
 
 
 def autoencoder(folder: Path) -> tuple[Any, Arrays, str]:
-    """Return the dense autoencoder of MLPerf Tiny's shape, its data, and its loss: pictures but bags, and all of them."""
+    """Return the dense autoencoder of MLPerf Tiny's shape, its data and its loss; bags are for the test only."""
     import keras
 
     found = fashion(folder)
@@ -72,24 +72,38 @@ def _problem(name: str, folder: str, cifar: str) -> tuple[Any, Arrays, str]:
     return autoencoder(Path(folder)) if name == "autoencoder" else vgg(Path(cifar))
 
 
-def train_float(name: str, folder: str, cifar: str, output: str, epochs: str) -> dict[str, Any]:
+def train_float(name: str, folder: str, cifar: str, output: str, epochs: str, limit: str) -> dict[str, Any]:
     """Train a network in float and keep it."""
     import keras
 
     keras.utils.set_random_seed(0)
     model, data, loss = _problem(name, folder, cifar)
-    x, count = data["x_train"], int(epochs)
+    x, count = data["x_train"][: int(limit) or None], int(epochs)
     steps = count * -(-len(x) // 128)
     model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(2 * RATE, steps)), loss)
-    history = model.fit(x, data.get("y_train", x), batch_size=128, epochs=count, verbose=0)
+    history = model.fit(x, data.get("y_train", x)[: len(x)], batch_size=128, epochs=count, verbose=0)
     path = Path(output) / f"{name}.keras"
     path.parent.mkdir(parents=True, exist_ok=True)
     model.save(path)
     return {"file": str(path), "loss": history.history["loss"][-1]}
 
 
-def factors(name: str, folder: str, cifar: str, output: str, target: str, method: str) -> dict[str, Any]:
-    """Take a trained network apart and fine-tune it for an epoch: what is left, and what that costs."""
+def factors(
+    name: str, folder: str, cifar: str, output: str, target: str, method: str, of: str, limit: str, tests: str
+) -> dict[str, Any]:
+    """Take a trained network apart: what is left, and what it costs at once and after an epoch of training.
+
+    Args:
+        name: ``autoencoder`` or ``vgg``.
+        folder: of Fashion-MNIST.
+        cifar: CIFAR-10's ``.npz``.
+        output: where the trained network lies.
+        target: fraction that is to be left.
+        method: of the stage.
+        of: what is counted.
+        limit: how many training samples the epoch has; 0: it is left out.
+        tests: how many test samples are looked at; 0: all.
+    """
     import tfcompress as tfc
     from tfcompress.devices.latency import latency_ratio
     from tfcompress.low_rank.rank_choice import model_cost
@@ -98,31 +112,29 @@ def factors(name: str, folder: str, cifar: str, output: str, target: str, method
 
     model = tfc.load_model(Path(output) / f"{name}.keras").keras3
     _, data, _ = _problem(name, folder, cifar)
-    stage = tfc.LowRank(target=float(target), method=method)  # type: ignore[arg-type]  # a word of the command line
+    data |= {key: values[: int(tests) or None] for key, values in data.items() if key.endswith("test")}
+    stage = tfc.LowRank(target=float(target), method=method, of=of)  # type: ignore[arg-type]  # words of a command line
     drawn = np.random.default_rng(0).permutation(len(data["x_train"]))[:SAMPLES]
     samples = Samples({model.inputs[0].name: data["x_train"][drawn]})
-    found = {
-        "at once": apply_rewriting(model, stage, RewritingContext(samples=samples)),
-        "by weights": apply_rewriting(model, stage, RewritingContext()),
+    told = {"latency_ratio": latency_ratio}
+    made = apply_rewriting(model, stage, RewritingContext(samples=samples, **told))
+    by_weights = apply_rewriting(model, stage, RewritingContext(**told)).model
+    figures: dict[str, Any] = {
+        "before": vars(model_cost(model)),
+        "after": vars(model_cost(made.model)),
+        "notes": made.notes,
+        "whole": figure(model, data),
+        "at once": figure(made.model, data),
+        "by weights": figure(by_weights, data),
+        "ratio": latency_ratio(model, made.model),
     }
-    figures: dict[str, Any] = {"before": vars(model_cost(model)), "after": vars(model_cost(found["at once"].model))}
-    figures["notes"] = found["at once"].notes
-    for key, plain in (("whole", model), *((key, each.model) for key, each in found.items())):
-        figures[key] = _scored(tfc.compress(plain, tfc.Recipe(), _dataset(data)))
-    train = tfc.Train(epochs=1, learning_rate=RATE / 2, decay="cosine", batch_size=128)
-    recipes = {
-        "tuned": tfc.Recipe(stages=(stage,), train=train),
-        "whole, tuned": tfc.Recipe(stages=(tfc.Prune(sparsity=1e-6, end_epoch=1),), train=train),
-        "int8": tfc.Recipe(stages=(stage, tfc.QAT()), train=train, export=tfc.Export(quantize="int8")),
-        "whole, int8": tfc.Recipe(stages=(tfc.QAT(),), train=train, export=tfc.Export(quantize="int8")),
-    }
-    for key, recipe in recipes.items():
-        if key.startswith("whole") and method != "auto":
-            continue
+    if int(limit):
+        train = tfc.Train(epochs=1, learning_rate=RATE / 2, decay="cosine", batch_size=128, limit=int(limit))
+        recipe = tfc.Recipe(stages=(stage,), train=train)
         result = tfc.compress(model, recipe, _dataset(data))
-        figures[key] = _scored(result)
-        if key == "tuned":
-            figures["ratio"] = latency_ratio(model, result.model)
+        assert result.model is not None
+        figures["tuned"] = figure(result.model, data)
+        figures["bytes"] = result.report.result.size_bytes
     return figures
 
 
@@ -131,9 +143,17 @@ def _dataset(data: Arrays) -> Any:
     return train, (data["x_test"], data["y_test"])
 
 
-def _scored(result: Any) -> dict[str, Any]:
-    report = result.report
-    return {"figures": dict(report.result.score.figures), "bytes": report.result.size_bytes}
+def figure(model: Any, data: Arrays) -> float:
+    """Return the accuracy of a classifier; of an autoencoder the area under the ROC of telling what it has not seen."""
+    x, y = data["x_test"], data["y_test"]
+    outputs = model.predict(x, batch_size=256, verbose=0)
+    if outputs.shape != x.shape:
+        return float((outputs.argmax(1) == y).mean())
+    errors = ((outputs - x) ** 2).mean(1)
+    ranks = np.empty(len(errors))
+    ranks[np.argsort(errors)] = np.arange(1, len(errors) + 1)
+    strange = int(y.sum())
+    return float((ranks[y == 1].sum() - strange * (strange + 1) / 2) / (strange * (len(y) - strange)))
 
 
 WORK: dict[str, Callable[..., dict[str, Any]]] = {"float": train_float, "factors": factors}

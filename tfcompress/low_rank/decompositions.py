@@ -59,7 +59,7 @@ class Kernel:
         """
         if rank not in self._behind:
             window = self.values.shape[0] * self.values.shape[1]
-            basis = np.kron(np.eye(window), self.input_directions[:, :rank])
+            basis = np.asarray(np.kron(np.eye(window), self.input_directions[:, :rank]), np.float64)
             fitted = _fitted(self, basis)
             given = basis @ fitted
             self._behind[rank] = fitted, _principal(given.T @ self.seen(given))[0]
@@ -277,13 +277,12 @@ def _fitted(kernel: Kernel, basis: Values, *, alike: bool = False) -> Values:
         alike: whether columns of the basis may be nearly the same.
     """
     seen = kernel.seen(basis)
-    gram, product = basis.T @ seen, seen.T @ kernel.matrix
-    found: Values
+    gram: Values = basis.T @ seen
+    product: Values = seen.T @ kernel.matrix
     if alike:
-        found = np.linalg.lstsq(gram, product, rcond=_TINY)[0]
-    else:
-        found = np.linalg.solve(gram + _TINY * np.trace(gram) / len(gram) * np.eye(len(gram)), product)
-    return found
+        return np.asarray(np.linalg.lstsq(gram, product, rcond=_TINY)[0], np.float64)
+    ridge = _TINY * float(np.trace(gram)) / len(gram)
+    return np.asarray(np.linalg.solve(gram + ridge * np.eye(len(gram)), product), np.float64)
 
 
 def _left_directions(flat: Values, metric: Values | None) -> Values:

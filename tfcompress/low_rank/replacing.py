@@ -108,10 +108,12 @@ def _convolution(place: Place, factor: Factor, changed: dict[str, Any]) -> Any:
 
 def _kernel(place: Place, factor: Factor) -> np.ndarray:
     """Return a factor's kernel in the shape that its layer has it in."""
-    values = factor.kernel.astype(np.float32)
+    values: np.ndarray = factor.kernel.astype(np.float32)
     if not place.is_convolution:
-        return values[0, 0]
-    return values[:, 0] if place.core.rank == 1 else values
+        values = values[0, 0]
+    elif place.core.rank == 1:
+        values = values[:, 0]
+    return values
 
 
 def replaced(model: Any, replacements: Mapping[int, Replacement]) -> Any:
