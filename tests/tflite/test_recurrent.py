@@ -16,7 +16,7 @@ from tfcompress.recipe import Export
 from tfcompress.tflite.export import export
 from tfcompress.tflite.flatbuffer import read_model_file
 from tfcompress.tflite.lower import Lowered, lower
-from tfcompress.tflite.lstm_scales import HIDDEN, STATE, with_state_scales
+from tfcompress.tflite.lstm_scales import CELL, HIDDEN, STATE, with_state_scales
 from tfcompress.tflite.recurrent import check_fused, check_loops, float_file
 
 pytestmark = pytest.mark.slow
@@ -76,7 +76,7 @@ def test_the_same_network_gives_the_same_bytes(network, samples, converter, file
     assert export(network, Export(), data=samples, converter=converter).content == files["none"].content
 
 
-def test_state_and_output_of_an_integer_lstm_have_one_scale(files) -> None:
+def test_state_and_output_of_an_integer_lstm_have_one_scale_and_the_cell_one_that_kernels_know(files) -> None:
     """Behind a Concatenate the converter breaks that, and the output is off by the ratio of the scales."""
     content = files["int8"].content
     (graph,) = read_model_file(content).subgraphs
@@ -84,16 +84,19 @@ def test_state_and_output_of_an_integer_lstm_have_one_scale(files) -> None:
     for op in (op for op in graph.ops if op.name == OP):
         same = [graph.tensors[n] for n in (op.outputs[0], op.inputs[STATE], op.intermediates[HIDDEN])]
         assert len({(tensor.scales, tensor.zero_points) for tensor in same}) == 1
-        scales.append(same[1])
+        scales += [same[1], graph.tensors[op.inputs[CELL]]]
+        assert 2.0**-15 <= scales[-1].scales[0] <= 2.0**-9  # tanh of what has 0 to 6 bits before the point
     assert with_state_scales(content) == content
     broken = bytearray(content)
-    for tensor in scales:
+    for place, tensor in enumerate(scales):
         table = Source(memoryview(content)).root().tables(2)[0].tables(0)[tensor.index].table(4)
         assert table is not None
-        struct.pack_into("<f", broken, table.vector(2, 4)[0], 1.0)
+        struct.pack_into("<f", broken, table.vector(2, 4)[0], (2.0**-17, 1.0)[place // 2 % 2])
     assert bytes(broken) != content
     mended = read_model_file(with_state_scales(bytes(broken))).subgraphs[0]
-    assert [mended.tensors[tensor.index].scales for tensor in scales] == [tensor.scales for tensor in scales]
+    found = [mended.tensors[tensor.index].scales[0] for tensor in scales]
+    assert found[::2] == [tensor.scales[0] for tensor in scales[::2]]
+    assert found[1::2] == [2.0**-15, 2.0**-9, 2.0**-15, 2.0**-9]
     assert with_state_scales(files["none"].content) == files["none"].content
 
 
