@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from typing import Any
 
@@ -15,7 +16,7 @@ from tfcompress.recipe import Export
 from tfcompress.tflite.export import export
 from tfcompress.tflite.flatbuffer import read_model_file
 from tfcompress.tflite.lower import Lowered, lower
-from tfcompress.tflite.lstm_scales import HIDDEN, STATE, with_state_scales
+from tfcompress.tflite.lstm_scales import CELL, HIDDEN, STATE, with_state_scales
 from tfcompress.tflite.recurrent import check_fused, check_loops, float_file
 
 pytestmark = pytest.mark.slow
@@ -58,11 +59,13 @@ def test_lstms_are_one_op_each_and_compute_what_keras_does(files, scheme, least_
     found = files[scheme].verification
     assert found.ops[OP] == 4
     assert not {"WHILE", "REVERSE_V2"} & set(found.ops)
-    assert sum(found.ops.values()) < 20
+    assert sum(count for op, count in found.ops.items() if op != "DEQUANTIZE") < 20  # of weights, in float16
     assert found.agreement[0].sqnr_db > least_db
     assert files[scheme].route == "converter"
     (note,) = files[scheme].notes
-    assert note.startswith(f"LSTM as one op ({OP}): lower, upper, forward_side, backward_side; whoever runs the file")
+    about, names, what = re.fullmatch(r"LSTM as one op \((\w+)\): ([\w, ]+); (.*)", note).groups()
+    assert (about, what) == (OP, "whoever runs the file must reset its variables before each sample")
+    assert sorted(names.split(", ")) == ["backward_side", "forward_side", "lower", "upper"]
     if scheme == "int8":
         assert found.float_ops == ()
         assert found.kernel_steps == 0  # LiteRT's fast kernels and its reference kernels agree
@@ -73,7 +76,7 @@ def test_the_same_network_gives_the_same_bytes(network, samples, converter, file
     assert export(network, Export(), data=samples, converter=converter).content == files["none"].content
 
 
-def test_state_and_output_of_an_integer_lstm_have_one_scale(files) -> None:
+def test_state_and_output_of_an_integer_lstm_have_one_scale_and_the_cell_one_that_kernels_know(files) -> None:
     """Behind a Concatenate the converter breaks that, and the output is off by the ratio of the scales."""
     content = files["int8"].content
     (graph,) = read_model_file(content).subgraphs
@@ -81,16 +84,19 @@ def test_state_and_output_of_an_integer_lstm_have_one_scale(files) -> None:
     for op in (op for op in graph.ops if op.name == OP):
         same = [graph.tensors[n] for n in (op.outputs[0], op.inputs[STATE], op.intermediates[HIDDEN])]
         assert len({(tensor.scales, tensor.zero_points) for tensor in same}) == 1
-        scales.append(same[1])
+        scales += [same[1], graph.tensors[op.inputs[CELL]]]
+        assert 2.0**-15 <= scales[-1].scales[0] <= 2.0**-9  # tanh of what has 0 to 6 bits before the point
     assert with_state_scales(content) == content
     broken = bytearray(content)
-    for tensor in scales:
+    for place, tensor in enumerate(scales):
         table = Source(memoryview(content)).root().tables(2)[0].tables(0)[tensor.index].table(4)
         assert table is not None
-        struct.pack_into("<f", broken, table.vector(2, 4)[0], 1.0)
+        struct.pack_into("<f", broken, table.vector(2, 4)[0], (2.0**-17, 1.0)[place // 2 % 2])
     assert bytes(broken) != content
     mended = read_model_file(with_state_scales(bytes(broken))).subgraphs[0]
-    assert [mended.tensors[tensor.index].scales for tensor in scales] == [tensor.scales for tensor in scales]
+    found = [mended.tensors[tensor.index].scales[0] for tensor in scales]
+    assert found[::2] == [tensor.scales[0] for tensor in scales[::2]]
+    assert found[1::2] == [2.0**-15, 2.0**-9, 2.0**-15, 2.0**-9]
     assert with_state_scales(files["none"].content) == files["none"].content
 
 
