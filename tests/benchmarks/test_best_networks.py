@@ -26,7 +26,7 @@ def test_the_networks_take_what_their_data_are() -> None:
     movement, picture = best_networks.movement_network(), best_networks.mobile_network()
     assert movement.input_shape == (None, best_networks.WINDOW, 1, 6)
     assert (movement.output_shape, picture.output_shape) == ((None, 7), (None, 10))
-    turned = best_networks.flipped(np.arange(600.0).reshape(50, 3, 4, 1))
+    turned = best_networks.flipped(np.arange(600.0).reshape(50, 3, 4, 1), 0)
     original = np.arange(600.0).reshape(50, 3, 4, 1)
     same = (turned == original).all(axis=(1, 2, 3))
     assert 0 < same.sum() < 50
