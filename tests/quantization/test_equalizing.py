@@ -10,13 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.quantization.scaled import branched, network, rescaled
-from tfcompress.quantization.equalizing import by_activations, by_weights
+from tfcompress.quantization.equalizing import by_activations, by_statistics, by_weights
 from tfcompress.quantization.post_training import Conditions, calibrated
 
 
 def samples(model: Any, count: int = 16) -> dict[str, np.ndarray]:
     generator = np.random.default_rng(3)
     return {t.name: generator.normal(size=(count, *t.shape[1:])).astype(np.float32) for t in model.inputs}
+
+
+def without_samples(model: Any, _: Conditions) -> Any:
+    return by_statistics(model)
 
 
 def run(model: Any, inputs: dict[str, np.ndarray]) -> np.ndarray:
@@ -27,7 +31,7 @@ NETWORKS = pytest.mark.parametrize("draw", [network, branched])
 
 
 @NETWORKS
-@pytest.mark.parametrize("equalize", [by_activations, by_weights])
+@pytest.mark.parametrize("equalize", [by_activations, by_weights, without_samples])
 @settings(max_examples=2)
 @given(seed=st.integers(0, 10_000))
 def test_the_function_stays_bit_for_bit(equalize, draw, seed: int) -> None:
@@ -41,15 +45,16 @@ def test_the_function_stays_bit_for_bit(equalize, draw, seed: int) -> None:
 
 
 @NETWORKS
+@pytest.mark.parametrize("equalize", [by_activations, without_samples])
 @settings(max_examples=2)
 @given(seed=st.integers(0, 10_000))
-def test_channels_scaled_by_powers_of_two_come_to_the_same_weights(draw, seed: int) -> None:
+def test_channels_scaled_by_powers_of_two_come_to_the_same_weights(equalize, draw, seed: int) -> None:
     model = draw(seed)
     inputs = samples(model)
     scaled = rescaled(model, seed)
     assert np.array_equal(run(scaled, inputs), run(model, inputs))
     conditions = Conditions(inputs=inputs)
-    for a, b in zip(by_activations(model, conditions).weights, by_activations(scaled, conditions).weights, strict=True):
+    for a, b in zip(equalize(model, conditions).weights, equalize(scaled, conditions).weights, strict=True):
         assert np.array_equal(np.asarray(a), np.asarray(b)), a.path
 
 
