@@ -56,17 +56,17 @@ def trained(name: str, data: dict[str, np.ndarray], epochs: int, path: Path) -> 
     rate = keras.optimizers.schedules.CosineDecay(3e-3, steps)
     model.compile(keras.optimizers.AdamW(rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
     x_train, x_test = (data[key].astype(np.float32) * scale for key in ("x_train", "x_test"))
-    flipped = name == "mobile"
-    for _ in range(epochs):
-        seen = _flipped(x_train) if flipped else x_train
+    turning = name == "mobile"
+    for epoch in range(epochs):
+        seen = flipped(x_train, epoch) if turning else x_train
         model.fit(seen, data["y_train"], batch_size=BATCH, epochs=1, verbose=2)
     model.save(path)
     return float(model.evaluate(x_test, data["y_test"], verbose=0)[1])
 
 
-def _flipped(pictures: np.ndarray) -> np.ndarray:
+def flipped(pictures: np.ndarray, seed: int) -> np.ndarray:
     """Return pictures, half of them seen in a mirror."""
-    turned = np.random.default_rng(int(pictures.sum()) % 2**32).uniform(size=len(pictures)) < 0.5
+    turned = np.random.default_rng(seed).uniform(size=len(pictures)) < 0.5
     return np.where(turned[:, np.newaxis, np.newaxis, np.newaxis], pictures[:, :, ::-1], pictures)
 
 

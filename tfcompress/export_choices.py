@@ -174,6 +174,7 @@ TRIALS: tuple[Trial, ...] = (
 
 TRIALS_OF_FOUR_BITS: tuple[Trial, ...] = (
     Trial(calibration="mse", correct=("bias",), rounding="gptq"),
+    Trial(calibration="mse", correct=("equalize", "bias"), rounding="gptq"),
     Trial(correct=("bias",), rounding="gptq"),
 )
 """The same for weights of 4 bits."""

@@ -10,10 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.quantization.scaled import branched, network, rescaled
-from tfcompress.quantization.equalizing import by_activations, by_weights
+from tfcompress.quantization.equalizing import by_activations, by_statistics, by_weights
 from tfcompress.quantization.post_training import Conditions, calibrated
-from tfcompress.quantization.scalable_channels import ScalableChannels, scalable_channels
-from tfcompress.quantization.steps import read_steps
 
 
 def samples(model: Any, count: int = 16) -> dict[str, np.ndarray]:
@@ -21,23 +19,19 @@ def samples(model: Any, count: int = 16) -> dict[str, np.ndarray]:
     return {t.name: generator.normal(size=(count, *t.shape[1:])).astype(np.float32) for t in model.inputs}
 
 
+def without_samples(model: Any, _: Conditions) -> Any:
+    return by_statistics(model)
+
+
 def run(model: Any, inputs: dict[str, np.ndarray]) -> np.ndarray:
     return np.asarray(model(next(iter(inputs.values())), training=False))
-
-
-def takers(found: ScalableChannels) -> dict[str, list[str]]:
-    """Return by the name of a layer that makes scalable channels who takes them."""
-    sets = {layer.step.path: (set(layer.ins) - {-1}, set(layer.outs) - {-1}) for layer in found.layers}
-    return {
-        maker: [taker for taker, (ins, _) in sets.items() if ins & outs] for maker, (_, outs) in sets.items() if outs
-    }
 
 
 NETWORKS = pytest.mark.parametrize("draw", [network, branched])
 
 
 @NETWORKS
-@pytest.mark.parametrize("equalize", [by_activations, by_weights])
+@pytest.mark.parametrize("equalize", [by_activations, by_weights, without_samples])
 @settings(max_examples=2)
 @given(seed=st.integers(0, 10_000))
 def test_the_function_stays_bit_for_bit(equalize, draw, seed: int) -> None:
@@ -51,15 +45,16 @@ def test_the_function_stays_bit_for_bit(equalize, draw, seed: int) -> None:
 
 
 @NETWORKS
+@pytest.mark.parametrize("equalize", [by_activations, without_samples])
 @settings(max_examples=2)
 @given(seed=st.integers(0, 10_000))
-def test_channels_scaled_by_powers_of_two_come_to_the_same_weights(draw, seed: int) -> None:
+def test_channels_scaled_by_powers_of_two_come_to_the_same_weights(equalize, draw, seed: int) -> None:
     model = draw(seed)
     inputs = samples(model)
     scaled = rescaled(model, seed)
     assert np.array_equal(run(scaled, inputs), run(model, inputs))
     conditions = Conditions(inputs=inputs)
-    for a, b in zip(by_activations(model, conditions).weights, by_activations(scaled, conditions).weights, strict=True):
+    for a, b in zip(equalize(model, conditions).weights, equalize(scaled, conditions).weights, strict=True):
         assert np.array_equal(np.asarray(a), np.asarray(b)), a.path
 
 
@@ -74,43 +69,6 @@ def test_what_scaled_channels_cost_in_eight_bits_is_won_back(draw) -> None:
         return float(10 * np.log10(np.mean(expected**2) / np.mean(error**2)))
 
     assert db(by_activations(scaled, Conditions(inputs=inputs))) > db(scaled) + 10
-
-
-def test_channels_end_where_they_are_mixed_or_seen(keras) -> None:
-    layers = keras.layers
-    given = keras.Input((8, 8, 3))
-    first = layers.Conv2D(4, 3, padding="same", activation="relu", name="first")(given)
-    second = layers.Conv2D(4, 3, padding="same", name="second")(first)
-    added = layers.Add()([layers.ReLU()(second), second])
-    seen = layers.Conv2D(4, 1, activation="relu", name="seen")(added)
-    sigmoid = layers.Conv2D(4, 1, activation="sigmoid", name="sigmoid")(seen)
-    last = layers.Dense(2, name="last")(layers.Flatten()(sigmoid))
-    model = keras.Model(given, [last, seen])
-    found = scalable_channels(read_steps(model), model)
-    assert takers(found) == {"first": ["second"], "second": ["seen"]}
-    assert found.count == 8
-
-
-def test_what_is_added_has_one_factor_and_what_is_joined_its_own(keras) -> None:
-    layers = keras.layers
-    given = keras.Input((8, 8, 3))
-    stem = layers.Conv2D(4, 3, padding="same", name="stem")(given)
-    branch = layers.Conv2D(4, 3, padding="same", name="branch")(layers.ReLU()(stem))
-    total = layers.ReLU()(layers.Add()([stem, branch]))
-    other = layers.Conv2D(2, 1, activation="relu", name="other")(total)
-    joined = layers.Concatenate()([total, other])
-    multiplied = layers.Multiply()([joined, joined])
-    model = keras.Model(given, [layers.Dense(3, name="last")(layers.Flatten()(joined)), multiplied])
-    fixed = scalable_channels(read_steps(model), model)
-    assert fixed.count == 0  # a product has another factor
-    model = keras.Model(given, layers.Dense(3, name="last")(layers.Flatten()(joined)))
-    found = scalable_channels(read_steps(model), model)
-    assert found.count == 4 + 2
-    assert takers(found) == {
-        "stem": ["branch", "other", "last"],
-        "branch": ["branch", "other", "last"],
-        "other": ["last"],
-    }
 
 
 @pytest.mark.parametrize(("weight", "scaled"), [(0.01, True), (5.0, False)])

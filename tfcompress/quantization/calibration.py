@@ -90,7 +90,10 @@ def _observe_(model: Any, layers: Sequence[FakeQuant], inputs: Mapping[str, np.n
     """Run the model on all samples, its layers measuring and rounding nothing, weights neither."""
     wrappers = [layer for layer in all_layers(model) if isinstance(layer, TransformedLayer)]
     parts = [part for wrapper in wrappers for chain in wrapper.transforms.values() for part in chain]
-    rounding = [*layers, *(part for part in parts if isinstance(part, WeightFakeQuant))]
+    rounding: list[FakeQuant | WeightFakeQuant] = [
+        *layers,
+        *(part for part in parts if isinstance(part, WeightFakeQuant)),
+    ]
     for layer in rounding:
         layer.observing = True
     try:

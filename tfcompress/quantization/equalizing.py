@@ -47,19 +47,26 @@ def by_activations(model: Any, conditions: Conditions) -> Any:
     steps = read_steps(model)
     found = scalable_channels(steps, model)
     activations = _largest_activations(steps, found, conditions)
-    weights = _Weights(found)
-    free = weights.is_taken_depthwise_alone()
-    factor = np.ones(found.count)
-    for _ in range(_SWEEPS):
-        # A channel that is always zero, or that nothing weighs, must not tell the others what they are: it is left out.
-        alive = (activations > 0) & (weights.taken(np.ones(found.count)) > 0)
-        new = _balancing(activations, weights.taken(np.where(alive, factor, np.inf)), found.kin, free)
-        new = np.where(_has_room(found, new), new, 1.0)
-        moved = np.abs(np.log2(new / factor)).max(initial=0.0)
-        factor = new
-        if moved < _STILL:
-            break
-    return _applied(model, found, _power_of_two(factor))
+    return _applied(model, found, _balanced(found, _Weights(found), lambda _: activations))
+
+
+def by_statistics(model: Any, deviations: float = 6.0) -> Any:
+    """Do the same without samples: behind a BatchNormalization a channel reaches ``|beta| + deviations * |gamma|``.
+
+    Where nothing normalizes a channel, it is as large as the largest weight that makes it.
+
+    Args:
+        model: a functional or sequential Keras 3 model that is built; it is only read.
+        deviations: at either side of a channel's mean that it reaches.
+
+    Raises:
+        ModelError: the model was never built.
+        UnsupportedError: a subclassed model.
+    """
+    found = scalable_channels(read_steps(model), model)
+    weights, promised = _Weights(found), _promised(found, deviations)
+    factor = _balanced(found, weights, lambda f: np.where(promised > 0, promised, weights.made(f) * f))
+    return _applied(model, found, factor)
 
 
 def by_weights(model: Any, conditions: Conditions | None = None) -> Any:
@@ -99,6 +106,37 @@ def scaled_by(model: Any, steps: Steps, draw: Callable[[int], np.ndarray]) -> An
     """
     found = scalable_channels(steps, model)
     return _applied(model, found, np.where(found.bound > 0, 1.0, draw(found.count)))
+
+
+def _balanced(
+    found: ScalableChannels, weights: _Weights, activations_for: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
+    """Return powers of two for channels, from their largest activations where other channels have the factors given."""
+    free = weights.is_taken_depthwise_alone()
+    factor = np.ones(found.count)
+    for _ in range(_SWEEPS):
+        activations = activations_for(factor)
+        # A channel that is always zero, or that nothing weighs, must not tell the others what they are: it is left out.
+        alive = (activations > 0) & (weights.taken(np.ones(found.count)) > 0)
+        new = _balancing(activations, weights.taken(np.where(alive, factor, np.inf)), found.kin, free)
+        new = np.where(_has_room(found, new), new, 1.0)
+        moved = np.abs(np.log2(new / factor)).max(initial=0.0)
+        factor = new
+        if moved < _STILL:
+            break
+    return _power_of_two(factor)
+
+
+def _promised(found: ScalableChannels, deviations: float) -> np.ndarray:
+    """Return how far each channel reaches by the normalization that makes it, shape (count,); 0: none does."""
+    largest = np.zeros(found.count + 1)
+    for layer in found.layers:
+        if layer.normalization is not None:
+            norm = layer.normalization.op
+            beta = np.abs(np.asarray(norm.beta, np.float64)) if norm.center else 0.0
+            deviation = layer.factor * np.sqrt(np.asarray(norm.moving_variance, np.float64))
+            np.maximum.at(largest, layer.outs, beta + deviations * deviation)
+    return largest[:-1]
 
 
 class _Weights:

@@ -70,7 +70,7 @@ class WeightFakeQuant(WeightTransform):
 
     def fit_(self, weights: np.ndarray) -> None:
         """Let the grid end where the squared error of *weights* is least; without a *clip* it does nothing."""
-        if self.end is None:
+        if self.clip is None:
             return
         others = self._others(weights.ndim)
         moved = np.transpose(np.asarray(weights, np.float64), (*others, *self.axes))
