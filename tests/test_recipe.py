@@ -157,7 +157,7 @@ def test_a_name_is_put_together_from_the_parts() -> None:
         (lambda: from_dict({"stages": {}}), "stages must be a list of [[stages]] tables"),
         (
             lambda: from_dict({"stages": [{}]}),
-            "needs a kind, one of layout, blocks, channels, prune, cluster, distill, qat",
+            "needs a kind, one of build, layout, blocks, channels, prune, cluster, distill, qat",
         ),
         (lambda: from_dict({"stages": [{"kind": "purne"}]}), "got 'purne' (did you mean 'prune'?)"),
         (lambda: from_dict({"name": 3}), "recipe: name must be text, got 3"),

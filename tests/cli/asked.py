@@ -15,6 +15,7 @@ from tfcompress.errors import TfcompressError
 
 TEXTS = {
     "blocks": "2",
+    "build": "nets:build",
     "custom": "json:loads",
     "data": "other.npz",
     "devices": "ssh://pi@10.0.0.1",

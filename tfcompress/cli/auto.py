@@ -111,6 +111,13 @@ _OPTIONS = (
         help="Try other widths, fewer blocks and smaller kernels of the network, too; the network as it is teaches.",
     ),
     GroupedOption(
+        ["--builder"],
+        group=SEARCH,
+        metavar="MODULE:FUNCTION",
+        default="",
+        help="Try networks that your own build(hp) gives, too, hp as of KerasTuner; MODEL teaches. Needs --trust.",
+    ),
+    GroupedOption(
         ["--without"],
         group=SEARCH,
         type=click.Choice(list(STAGES)),
@@ -210,6 +217,7 @@ def read_wishes(flags: Mapping[str, Any], command: str = "") -> Wishes:
         engine=flags["engine"],
         address=flags["address"],
         architecture=flags["architecture"],
+        builder=flags["builder"],
         storage=flags["storage"],
         train=settings[0],
         export=settings[1],

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from tfcompress import files
-from tfcompress.errors import PromiseError, UsageError
+from tfcompress.errors import PromiseError, UntrustedCodeError, UsageError
 from tfcompress.progress import Progress, ToldOnce, effective
 from tfcompress.recipe import Recipe
 from tfcompress.search.conclusions import Circumstances, concluded, shortfall
@@ -88,6 +88,7 @@ def auto(
     engine: Literal["local", "ray"] = "local",
     address: str = "",
     architecture: bool = False,
+    builder: str = "",
     storage: str = "",
     smaller: Literal["size", "download"] = "size",
     train: Train = TRAINING,
@@ -123,6 +124,8 @@ def auto(
         engine: ``local``: workers are processes of this machine; ``ray``: they are those of a cluster.
         address: ``HOST:PORT`` of that cluster.
         architecture: try other widths, fewer blocks and smaller kernels of the network, too.
+        builder: ``module:function`` that takes ``hp`` as of KerasTuner and gives a network with the model's inputs and
+            outputs: what it asks ``hp`` for is tried, too. It is code of yours, and needs *trust*.
         storage: URL of a database; empty: a SQLite file in the output.
         smaller: which bytes are made smaller.
         train: how candidates are trained, but for what is tried.
@@ -151,6 +154,7 @@ def auto(
         engine=engine,
         address=address,
         architecture=architecture,
+        builder=builder,
         storage=storage,
         train=train,
         export=export,
@@ -175,6 +179,7 @@ def opening_of(model: Any, data: Any, loading: Mapping[str, Any], wishes: Wishes
 
     Raises:
         UsageError: several workers for what only this process has.
+        UntrustedCodeError: a builder without trust.
     """
     spec = {"spec": str(data)} if isinstance(data, str | Path) else data
     kept = wishes.kept or files.cache_folder().parent / "stages"
@@ -185,6 +190,9 @@ def opening_of(model: Any, data: Any, loading: Mapping[str, Any], wishes: Wishes
         kept=str(kept),
         kept_bytes=wishes.kept_bytes,
     )
+    if wishes.builder and not loading.get("trust"):
+        msg = f"--builder runs the function {wishes.builder!r}; give --trust if you know what it does"
+        raise UntrustedCodeError(msg)
     if not opening.portable and (wishes.jobs > 1 or wishes.engine != "local"):
         what = f"jobs must be 1 for a model or data in memory, got {wishes.jobs}"
         what = what if wishes.engine == "local" else f"engine {wishes.engine!r} takes no model or data in memory"

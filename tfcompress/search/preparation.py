@@ -92,7 +92,7 @@ def prepared(bench: Workbench, wishes: Wishes, output: Path | None) -> Prepared:
         fixed=wishes.fixed,
         without=wishes.without,
         gains=gains,
-        more=(*wishes.more, *(_network_parts(loaded) if wishes.architecture else ())),
+        more=(*wishes.more, *_network_parts(loaded, wishes)),
     )
     notes += _doctor(loaded)
     for note in notes:
@@ -116,16 +116,19 @@ def prepared(bench: Workbench, wishes: Wishes, output: Path | None) -> Prepared:
     )
 
 
-def _network_parts(loaded: Loaded) -> tuple[SpacePart, ...]:
+def _network_parts(loaded: Loaded, wishes: Wishes) -> tuple[SpacePart, ...]:
     """Return what can be chosen of the network itself.
 
     Raises:
         UnsupportedError: the model has no graph that could be changed, or nothing in it can.
+        UsageError: a builder that does not build.
     """
     from tfcompress.execution import in_keras3
     from tfcompress.search.architecture import network_parts
 
-    parts = network_parts(in_keras3(loaded))
+    if not wishes.architecture and not wishes.builder:
+        return ()
+    parts = network_parts(in_keras3(loaded), wishes.builder, changes=wishes.architecture)
     if not parts:
         msg = f"model {loaded.source!r} has no widths, blocks or kernels that could be others; leave --architecture out"
         raise UnsupportedError(msg)

@@ -29,7 +29,7 @@ class Distill(TrainingStage):
     switch: ClassVar[str] = "Learn from the uncompressed model as well as from the labels."
     engines: ClassVar[tuple[str, ...]] = ("native",)
     in_every_cycle: ClassVar[bool] = True
-    teaches: ClassVar[bool] = True
+    original_teaches: ClassVar[bool] = True
     temperature: float = field(
         default=4.0,
         metadata=option("Soften the outputs by T; a higher one shows more of the wrong classes.", metavar="T"),

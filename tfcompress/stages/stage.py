@@ -73,7 +73,9 @@ class Stage:
         implementation: ``module:function`` of what does the work of a rewriting stage; empty where the engine does.
         choices: ``module:function`` from a Keras 3 model to what a search may choose of it, each a
             :class:`NetworkChoice`, for a stage that is made from such choices; empty: its fields say what is tried.
-        teaches: whether the model before all stages teaches the one that they give.
+        builds: ``module:function`` like *choices*, but from ``module:function`` of a user's own builder, for a stage
+            that builds by it.
+        original_teaches: whether the model before all stages teaches the one that they give.
         renamed: fields that once had another name: that name -> the one they have now.
     """
 
@@ -88,7 +90,8 @@ class Stage:
     keeps_wrappers: ClassVar[bool] = False
     implementation: ClassVar[str] = ""
     choices: ClassVar[str] = ""
-    teaches: ClassVar[bool] = False
+    builds: ClassVar[str] = ""
+    original_teaches: ClassVar[bool] = False
     renamed: ClassVar[Mapping[str, str]] = MappingProxyType({})
 
     def __new__(cls, **values: object) -> Any:
@@ -122,6 +125,11 @@ class Stage:
     def label(self) -> str:
         """Short name used in recipe and folder names."""
         return self.kind
+
+    @property
+    def code(self) -> str:
+        """``module:function`` of the user's own code that it runs, which needs trust; empty: it runs none."""
+        return ""
 
     @property
     def needs_native(self) -> bool:
