@@ -59,7 +59,8 @@ def check_fields(value: object, where: str) -> None:
     Raises:
         RecipeError: a value that is not of its field's type.
     """
-    for name, hint in _hints(type(value)).items():
+    kind: Any = type(value)
+    for name, hint in _hints(kind).items():
         if get_origin(hint) is ClassVar or not hasattr(value, name):
             continue
         given = getattr(value, name)

@@ -13,7 +13,6 @@ import functools
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
@@ -27,6 +26,7 @@ from tfcompress.kept_stages import KeptStages, work_for
 from tfcompress.preconditions import calibration_warnings, check_code, check_preconditions, check_stages
 from tfcompress.progress import Progress, effective
 from tfcompress.recipe import Export, Recipe, Train, load_recipe
+from tfcompress.result import Result as Result
 from tfcompress.resumption import run_key
 from tfcompress.settings import UNDIVIDED, Division
 
@@ -39,32 +39,6 @@ if TYPE_CHECKING:
     from tfcompress.tasks.task import Evaluation
     from tfcompress.tflite.convert import ConverterProcess
     from tfcompress.tflite.export import TFLiteModel
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a run made.
-
-    Attributes:
-        model: the trained Keras model (for QAT with its fake quantization); the model itself when nothing was trained.
-        tflite: the checked file in memory.
-        report: what was done and what came out.
-        folder: where it was written; None when no output was asked for.
-    """
-
-    model: Any
-    tflite: TFLiteModel
-    report: Report
-    folder: Path | None
-
-    def __repr__(self) -> str:
-        """Say in a line what came out: ``Result(int8: 53,104 B, 92.90 %, in 'net-int8')``."""
-        inside = repr(self.report).removeprefix("Report(").removesuffix(")")
-        return f"Result({inside}{'' if self.folder is None else f', in {str(self.folder)!r}'})"
-
-    def _repr_html_(self) -> str:
-        """Return the float model beside the result, as notebooks show it."""
-        return self.report._repr_html_()
 
 
 class Workbench:

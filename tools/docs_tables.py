@@ -68,6 +68,13 @@ def roundings_table() -> str:
     return _table(("`--rounding`", "what it does"), [(f"`{name}`", found.about) for name, found in ROUNDINGS.items()])
 
 
+def rungs_table() -> str:
+    """Return the ways that are tried so that a file loses no more than it may."""
+    from tfcompress.search.ladder import RUNGS
+
+    return _table(("way", "what it does"), ((f"`{rung.name}`", rung.about) for rung in RUNGS))
+
+
 def tasks_table() -> str:
     """Return the table of tasks with their figures, the main one first."""
     from tfcompress.tasks.figures import figure_kind
@@ -117,6 +124,7 @@ TABLES: dict[str, tuple[str, Callable[[], str]]] = {
     "calibrators": ("docs/export.md", calibrators_table),
     "roundings": ("docs/export.md", roundings_table),
     "corrections": ("docs/export.md", corrections_table),
+    "rungs": ("docs/export.md", rungs_table),
     "tasks": ("docs/tasks.md", tasks_table),
     "metrics": ("docs/tasks.md", metrics_table),
 }

@@ -16,8 +16,12 @@ from tfcompress.errors import TfcompressError
 TEXTS = {
     "blocks": "2",
     "build": "nets:build",
+    "budget": "30m",
+    "cache": "elsewhere",
+    "cache_size": "1GiB",
     "custom": "json:loads",
     "data": "other.npz",
+    "device": "pi5",
     "devices": "ssh://pi@10.0.0.1",
     "also": "--memory",
     "features": "features.toml",
@@ -29,6 +33,9 @@ TEXTS = {
     "layout": "stem=8",
     "load_memory": "1GiB",
     "loss": "mae",
+    "max_download": "90KB",
+    "max_p90": "5ms",
+    "max_size": "100KB",
     "mean": "0.5",
     "optimizer": "sgd",
     "output": "elsewhere",
@@ -40,6 +47,7 @@ TEXTS = {
     "scale": "1/255",
     "split": "train",
     "std": "0.5",
+    "storage": "sqlite:///elsewhere.db",
     "vocabulary": "words.txt",
 }
 """Values of options that take text, by name; any other one takes the name of a layer."""

@@ -12,7 +12,7 @@ MISSED = RungRecord(
     points=1.234,
     low=0.5,
     high=2.0,
-    point="percentage points",
+    point="percentage points of accuracy",
     samples=10_000,
     size_bytes=2_345,
     seconds=3.21,
@@ -32,10 +32,9 @@ def test_a_row_says_what_was_lost_and_what_became_of_it() -> None:
 
 def test_the_way_that_was_kept_is_said_with_its_bound() -> None:
     plain, corrected, rounded = rung_sentences(PROMISE)
-    assert plain == (
-        "plain does not: 1.23 percentage points of top1 lost, up to 2.00 by its 95 % interval, on 10,000 test samples"
-    )
-    assert corrected == "corrected was refused: no kernel; see the log"
+    lost = "1.23 percentage points of accuracy lost, up to 2.00 by its 95 % interval, on 10,000 test samples"
+    assert plain == f"plain does not: {lost}"
+    assert corrected == "corrected was refused: no kernel"
     assert rounded.startswith("at most 0.5 may be lost: rounded keeps that: nothing lost, up to 0.30")
 
 

@@ -22,7 +22,7 @@ class RungRecord:
         name: of the rung.
         recipe: name of the recipe that was run; empty: none was.
         outcome: what became of it.
-        reason: why it was refused, or not tried.
+        reason: why it was refused, or not tried; empty for those that an earlier one made needless.
         output: the scored output that lost most; empty for a model with one.
         figure: what it lost, by name.
         points: how much, on the test samples; below 0: it gained. None: not measured.
@@ -50,11 +50,11 @@ class RungRecord:
 
     @property
     def said(self) -> str:
-        """What it lost, in words: ``0.31 percentage points of top1, up to 0.74 (95 %), on 10,000 test samples``."""
+        """What it lost, in words: ``0.31 percentage points of accuracy lost, up to 0.74 by its 95 % interval``."""
         if self.points is None or self.high is None:
             return self.reason
-        where = f" of output {self.output}" if self.output else ""
-        lost = f"{self.points:.2f} {self.point} of {self.figure}{where} lost" if self.points > 0 else "nothing lost"
+        where = f" by output {self.output}" if self.output else ""
+        lost = f"{self.points:.2f} {self.point} lost{where}" if self.points > 0 else "nothing lost"
         return f"{lost}, up to {self.high:.2f} by its 95 % interval, on {self.samples:,} test samples"
 
 
@@ -114,5 +114,6 @@ def rung_sentences(promise: Mapping[str, Any]) -> Iterator[str]:
             yield f"at most {promise['max_drop']:g} may be lost: {rung.name} keeps that: {rung.said}"
         elif rung.outcome == "missed":
             yield f"{rung.name} does not: {rung.said}"
-        else:
-            yield f"{rung.name} {'was ' if rung.outcome == 'refused' else ''}{rung.outcome}: {rung.reason}"
+        elif rung.reason:
+            was, why = "was " if rung.outcome == "refused" else "", rung.reason.partition("; ")[0]
+            yield f"{rung.name} {was}{rung.outcome}: {why}"

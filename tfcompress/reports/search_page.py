@@ -88,7 +88,7 @@ def _charts(found: SearchFacts) -> str:
             drawn.append(scrolling(chart))
     note = (
         "Each dot is a candidate, by what it loses on the samples that the search judges by (a point is a hundredth of "
-        "a fraction, or one percent of float's figure); bright: the front; orange: the winner; grey: stopped at a gate, "
+        "a fraction, or one percent of float's figure); bright: the front; orange: the winner; grey: stopped, "
         "with what is known by then. Dashed: the limits. Down and left is better."
     )
     return "".join(drawn) + html_note(note) if drawn else ""

@@ -11,8 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tfcompress.errors import TfcompressError
+from tfcompress.drop_limit import drops_of
+from tfcompress.errors import TfcompressError, UsageError
 from tfcompress.files import write_atomic
+from tfcompress.recipe import Recipe
 from tfcompress.reports import edge, wording
 from tfcompress.reports.html import to_html
 from tfcompress.reports.report import Report
@@ -20,7 +22,7 @@ from tfcompress.search.driver import best_of
 from tfcompress.search.goals import Goal, Limits
 from tfcompress.search.metering import Meter, p90_of
 from tfcompress.search.records import TrialRecord
-from tfcompress.tasks.drop import Drop, drop_of, nothing_lost
+from tfcompress.tasks.drop import Drop
 from tfcompress.workbench import Result, Workbench
 
 MOST_FINALISTS = 6
@@ -106,7 +108,7 @@ class Finals:
         target = self._folder / place
         target.parent.mkdir(exist_ok=True)
         result = self._bench.run(record.candidate.recipe, output=target, force=True)
-        drop = drop_on_test(result.report)
+        drop = drop_on_test(result.report, record.candidate.recipe)
         figures = {"size": float(result.tflite.size_bytes), "download": float(result.tflite.gzip_bytes)}
         if drop is not None:
             figures["drop"] = drop.bound
@@ -132,15 +134,13 @@ class Finals:
         return target
 
 
-def drop_on_test(report: Report) -> Drop | None:
-    """Return what a file loses against float on the test split; None where that has no meaning or no interval."""
-    if report.baseline is None:
-        return None if report.result.score is None else nothing_lost(report.result.score)
-    before, difference = report.baseline.score, report.comparison.main
-    if before is None or difference is None:
+def drop_on_test(report: Report, recipe: Recipe) -> Drop | None:
+    """Return what a file loses against float on the test split, in its worst output; None: that has no interval."""
+    try:
+        drops = drops_of(report, recipe)
+    except UsageError:
         return None
-    found = drop_of(difference, before)
-    return found if isinstance(found, Drop) else None
+    return max(drops.values(), key=lambda drop: drop.bound)
 
 
 def winner_of(judged: Sequence[Finalist], limits: Limits, decides: Goal) -> Finalist | None:

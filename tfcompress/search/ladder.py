@@ -19,7 +19,7 @@ from tfcompress.errors import ContractError, ConversionError, DataError, Promise
 from tfcompress.export_choices import AUTO
 from tfcompress.recipe import STAGES, Recipe
 from tfcompress.reports.rungs import LadderRecord, RungRecord
-from tfcompress.search.shortfall import advice, binding
+from tfcompress.search.shortfall import binding, remedies
 from tfcompress.settings import Export
 from tfcompress.stages.flags import asking
 from tfcompress.workbench import Result, Workbench
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tfcompress.reports.report import Report
     from tfcompress.stages.stage import Stage
 
-REFUSALS = (ContractError, ConversionError, DataError, UnsupportedError)
+REFUSALS = (ContractError, ConversionError, UnsupportedError)
 """What a rung may end in and the next one be tried all the same."""
 
 
@@ -57,8 +57,8 @@ def _trains_for_numbers(recipe: Recipe) -> Stage | None:
     return next((stage for stage in recipe.stages if stage.scheme), None)
 
 
-def plain(recipe: Recipe, data: BoundData) -> Recipe | str:
-    """Take what was asked; where several ways to integers would be tried, only the first."""
+def plain_recipe(recipe: Recipe, data: BoundData) -> Recipe | str:
+    """Take what was asked; of several ways to integers, only the first."""
     first_only = recipe.export.tries and not _trains_for_numbers(recipe)
     return _exporting(recipe, calibration="minmax") if first_only else recipe
 
@@ -75,19 +75,19 @@ def _uncorrectable(recipe: Recipe) -> str:
     return ""
 
 
-def corrected(recipe: Recipe, data: BoundData) -> Recipe | str:
+def corrected_recipe(recipe: Recipe, data: BoundData) -> Recipe | str:
     """Let measurements choose among the cheap corrections."""
     if not _uncorrectable(recipe) and not recipe.export.tries:
         return f"of weights of {recipe.export.weight_bits} bits, only rounding makes a difference"
     return _uncorrectable(recipe) or recipe
 
 
-def rounded(recipe: Recipe, data: BoundData) -> Recipe | str:
+def rounded_recipe(recipe: Recipe, data: BoundData) -> Recipe | str:
     """Round towards the float model's outputs, then correct the biases."""
     return _uncorrectable(recipe) or _exporting(recipe, rounding="gptq", correct=("bias",))
 
 
-def trained(recipe: Recipe, data: BoundData) -> Recipe | str:
+def trained_recipe(recipe: Recipe, data: BoundData) -> Recipe | str:
     """Add the stage that trains for the numbers of the file to what trains already, or let it train alone."""
     given = _trains_for_numbers(recipe)
     if given is not None:
@@ -97,8 +97,10 @@ def trained(recipe: Recipe, data: BoundData) -> Recipe | str:
         return f"no stage trains for {recipe.export.quantize}"
     if not recipe.stages and not recipe.train.if_needed:
         return "training is not allowed; --epochs N (train.if_needed) allows it"
-    if data.train is None:
-        return "there is no training split"
+    try:
+        data.need_train()
+    except DataError as error:
+        return str(error)
     left_open = {name: getattr(Export(), name) for name in ("calibration", "correct", "rounding", "weight_bits")}
     export = dataclasses.replace(recipe.export, **left_open)
     train = dataclasses.replace(recipe.train, if_needed=False)
@@ -109,10 +111,14 @@ def trained(recipe: Recipe, data: BoundData) -> Recipe | str:
 
 
 RUNGS: tuple[Rung, ...] = (
-    Rung("plain", "What was asked for; int8 by ranges from min to max.", plain),
-    Rung("corrected", "The best of several cheap calibrations and corrections (--calibration auto).", corrected),
-    Rung("rounded", "Weights towards the float outputs, biases corrected (--rounding gptq --correct bias).", rounded),
-    Rung("trained", "Trained for the numbers of the file (--qat), where training is allowed.", trained),
+    Rung("plain", "What was asked for; of several ways to int8 the first.", plain_recipe),
+    Rung("corrected", "The best of several cheap calibrations and corrections (--calibration auto).", corrected_recipe),
+    Rung(
+        "rounded",
+        "Weights towards the float outputs, biases corrected (--rounding gptq --correct bias).",
+        rounded_recipe,
+    ),
+    Rung("trained", "Trained for the numbers of the file (--qat), where training is allowed.", trained_recipe),
 )
 """From the cheapest to the dearest."""
 
@@ -139,9 +145,9 @@ def climb(
 
     Raises:
         PromiseError: no rung keeps the limit; nothing was written.
-        TfcompressError: one of its classes; of rungs that give no file, the first's, where no other gives one.
+        TfcompressError: one of its classes; where no rung gives a file, what the first one raised.
     """
-    options = {"output": output, "force": force, "test_samples": test_samples}
+    options: dict[str, Any] = {"output": output, "force": force, "test_samples": test_samples}
     if not recipe.promises:
         return bench.run(recipe, **options)
     return _Climb(bench, recipe, options).result()
@@ -210,7 +216,10 @@ class _Climb:
         except REFUSALS as refusal:
             self._refused.append(refusal)
             seconds = time.perf_counter() - started
-            self._records.append(RungRecord(name=rung.name, outcome="refused", reason=str(refusal), seconds=seconds))
+            record = RungRecord(
+                name=rung.name, recipe=recipe.name, outcome="refused", reason=str(refusal), seconds=seconds
+            )
+            self._records.append(record)
             self._tell(self._records[-1])
         return None
 
@@ -222,10 +231,10 @@ class _Climb:
     def _failure(self) -> Exception:
         """Return the error that says the best that was reached, what binds, and what to try."""
         if not self._missed:
-            return self._refused[0]
+            return self._no_file()
         best = min(self._missed, key=lambda missed: missed.record.high or 0.0)
         why = tuple(binding(self._bench, self._recipe, best.record, best.result))
-        next_ways = advice(self._recipe, best.record)
+        next_ways = remedies(self._recipe, best.record)
         tried = len(self._missed) + len(self._refused)
         msg = (
             f"max_drop {self._limit:g} is not kept, and nothing was written: the best of {tried} way"
@@ -233,4 +242,18 @@ class _Climb:
             f"try {', '.join(next_ways)}"
         )
         ladder = LadderRecord(max_drop=self._limit, rungs=tuple(self._records), binding=why)
+        return PromiseError(msg, ladder.to_dict())
+
+    def _no_file(self) -> Exception:
+        """Return the error where no way gave a file: the first's own, unless the files were made and were too bad."""
+        told = [(record.name, record.reason.partition("; ")[0]) for record in self._records if record.recipe]
+        if not any(isinstance(refusal, ContractError) for refusal in self._refused):
+            return self._refused[0]
+        ways = "; ".join(f"{name}: {reason}" for name, reason in told)
+        next_ways = ", ".join(remedies(self._recipe, None))
+        msg = (
+            f"max_drop {self._limit:g} is not kept, and nothing was written: no way gives a file that is what was "
+            f"asked for ({ways}); try {next_ways}"
+        )
+        ladder = LadderRecord(max_drop=self._limit, rungs=tuple(self._records), binding=(ways,))
         return PromiseError(msg, ladder.to_dict())

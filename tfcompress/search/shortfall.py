@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tfcompress.errors import TfcompressError
-from tfcompress.recipe import STAGES, Recipe
+from tfcompress.export_choices import AUTO
+from tfcompress.recipe import STAGES, Export, Recipe
 from tfcompress.reports.rungs import RungRecord
 from tfcompress.stages.flags import asking
 
@@ -60,7 +61,13 @@ def samples_needed(samples: int, points: float, high: float, limit: float) -> in
         high: the upper end of its interval, above *limit*.
         limit: in points.
     """
-    return math.ceil(min(samples * ((high - points) / (limit - points)) ** 2, 2.0 * MOST_SAMPLES))
+    needed = samples * ((high - points) / (limit - points)) ** 2
+    return rounded_up(min(needed, 2.0 * MOST_SAMPLES))
+
+
+def rounded_up(number: float) -> int:
+    """Return the next whole number, where what is one but for an error of arithmetic counts as one."""
+    return math.ceil(round(number, 6))
 
 
 def losing_layers(bench: Workbench, recipe: Recipe, result: Result) -> str:
@@ -94,26 +101,31 @@ def listed_losses(facts: DebugFacts) -> str:
     return ", ".join(f"{layer} ({lost[layer]:.0f} dB)" for layer in worst)
 
 
-def advice(recipe: Recipe, best: RungRecord) -> list[str]:
+def remedies(recipe: Recipe, best: RungRecord | None) -> list[str]:
     """Return what may help, in a few words each, the likeliest first.
 
     Args:
         recipe: what was asked.
-        best: the best that was tried.
+        best: the best that was tried; None: no file came of anything.
     """
     found, limit = [], recipe.export.max_drop or 0.0
-    if (best.points or 0.0) < limit:
+    if best is not None and (best.points or 0.0) < limit:
         found.append("more test samples")
+    chosen = recipe.export.calibration != AUTO or recipe.export.correct or recipe.export.rounding != Export.rounding
+    if chosen and recipe.export.quantize == "int8":
+        found.append("--calibration, --correct and --rounding left open")
     allowed = bool(recipe.stages) or recipe.train.if_needed
     if not allowed and any(kind.training_for(recipe.export) for kind in STAGES.values()):
         found.append("--epochs N, which allows training")
     elif allowed:
         found.append(f"more than {recipe.train.epochs} epochs (--epochs), or another --learning-rate")
-    if recipe.export.weight_bits != type(recipe.export).weight_bits:
+    if recipe.export.weight_bits != Export.weight_bits:
         found.append("--weight-bits 8")
-    found += [f"--quantize {name}" for name in FINER.get(recipe.export.quantize, ()) if not _fixed(recipe)]
+    elif not _fixed(recipe):
+        found += [f"--quantize {name}" for name in FINER.get(recipe.export.quantize, ())]
     found += [f"less of {asking(type(stage)).name}" for stage in recipe.stages if not stage.scheme]
-    found.append(f"--max-drop {math.ceil(100 * (best.high or limit)) / 100:g}, which {best.name} keeps")
+    if best is not None:
+        found.append(f"--max-drop {rounded_up(100 * (best.high or limit)) / 100:g}, which {best.name} keeps")
     return found
 
 

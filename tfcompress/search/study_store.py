@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import optuna
+import sqlalchemy
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -151,7 +152,11 @@ def _opened(url: str) -> optuna.storages.RDBStorage:
     lite = url.startswith("sqlite")
     more: dict[str, Any] = {"connect_args": {"timeout": LOCK_SECONDS}} if lite else {"pool_pre_ping": True}
     try:
-        return optuna.storages.RDBStorage(url, engine_kwargs=more)
+        storage = optuna.storages.RDBStorage(url, engine_kwargs=more)
+        if lite:
+            sqlalchemy.event.listen(storage.engine, "connect", _quicken)
+            storage.engine.dispose()  # connections from before
+        return storage
     except ImportError as error:
         msg = (
             f"--storage {_shown(url)} needs a driver that is not installed ({error.name or error}); for PostgreSQL: "
@@ -166,6 +171,12 @@ def _opened(url: str) -> optuna.storages.RDBStorage:
             )
             raise UsageError(msg) from error
         raise
+
+
+def _quicken(connection: Any, _: object) -> None:
+    """Have SQLite append to a log, which a kill leaves in order, instead of syncing several files a commit."""
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=NORMAL")
 
 
 def _shown(url: str) -> str:

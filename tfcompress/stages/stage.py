@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, TypeVar
 
 from tfcompress.errors import RecipeError
 from tfcompress.schema import check_value
@@ -13,6 +13,8 @@ from tfcompress.stages.option import option
 if TYPE_CHECKING:
     from tfcompress.recipe import Recipe
     from tfcompress.settings import Export
+
+AnyStage = TypeVar("AnyStage", bound="Stage")
 
 EngineName = Literal["auto", "tfmot", "native"]
 
@@ -94,7 +96,7 @@ class Stage:
     original_teaches: ClassVar[bool] = False
     renamed: ClassVar[Mapping[str, str]] = MappingProxyType({})
 
-    def __new__(cls, **values: object) -> Any:
+    def __new__(cls: type[AnyStage], **values: object) -> AnyStage:
         """Refuse a field by the name that it once had, before Python says that there is no such argument."""
         cls.check_names(values)
         return super().__new__(cls)

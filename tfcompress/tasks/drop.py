@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from tfcompress.tasks.figures import AREA, FRACTION
+from tfcompress.tasks.figures import AREA, FRACTION, figure_kind
 from tfcompress.tasks.score import Difference, Score
 
 HUNDRED = 100.0
@@ -59,16 +59,20 @@ def drop_of(found: Difference, before: Score) -> Drop | str:
         return f"the difference of two models in {found.figure} has no interval on these samples"
     ends = [scale * end if found.better == "lower" else -scale * end for end in (found.low, found.high)]
     value = scale * found.value if found.better == "lower" else -scale * found.value
-    return Drop(found.figure, value + 0.0, min(ends), max(ends), point_of(found.unit, before))
+    return Drop(found.figure, value + 0.0, min(ends), max(ends), point_of(found.figure, found.unit, before))
 
 
 def points_lost(before: Score, after: Score) -> float | None:
-    """Return how many points a score lies below another one, without an interval; None where that means nothing.
+    """Return how many points a score lies below another one, in its worst output; None where that means nothing.
 
     Args:
         before: the first model's score.
-        after: the second one's, of the same figure.
+        after: the second one's, of the same figure and outputs.
     """
+    if before.outputs and before.outputs.keys() == after.outputs.keys():
+        each = [points_lost(score, after.outputs[name]) for name, score in before.outputs.items()]
+        known = [points for points in each if points is not None]
+        return max(known) if len(known) == len(each) else None
     scale, one, two = _scale(before.main_figure.unit, before), before.main_figure.merit, after.main_figure.merit
     if before.main != after.main or scale is None or one is None or two is None:
         return None
@@ -77,14 +81,15 @@ def points_lost(before: Score, after: Score) -> float | None:
 
 def nothing_lost(score: Score) -> Drop:
     """Return the drop of a file that is the float file itself."""
-    return Drop(score.main, 0.0, 0.0, 0.0, point_of(score.main_figure.unit, score))
+    return Drop(score.main, 0.0, 0.0, 0.0, point_of(score.main, score.main_figure.unit, score))
 
 
-def point_of(unit: str, before: Score) -> str:
-    """Say what a point is for a figure of a unit."""
+def point_of(figure: str, unit: str, before: Score) -> str:
+    """Say what points of a figure are: ``percentage points of accuracy``, ``% of float's MAE of 1.33``."""
+    title = figure_kind(figure).title
     if unit == FRACTION:
-        return "percentage points"
-    return "hundredths" if unit == AREA else f"% of float's {before.main_figure.value or 0:.4g}"
+        return f"percentage points of {title}"
+    return f"hundredths of {title}" if unit == AREA else f"% of float's {title} of {before.main_figure.value or 0:.3g}"
 
 
 def _scale(unit: str, before: Score) -> float | None:
