@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import shutil
 import tempfile
 import time
@@ -13,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from tfcompress import files
+from tfcompress import files, plain
 from tfcompress.errors import PromiseError, UsageError
 from tfcompress.progress import Progress, ToldOnce, effective
 from tfcompress.recipe import Recipe
@@ -40,6 +39,7 @@ FACTS_FILE, PAGE, STUDY = "front.json", "report.html", "study.db"
 """Files of the output, beside its folders."""
 
 _LOG = "workers.txt"
+_HURRIED = 2  # finalists after Ctrl-C: the best, and one that loses least
 _USUAL_SECONDS = 20.0  # of making a file, before one was made
 
 
@@ -205,7 +205,8 @@ def searched(
     """
     from tfcompress.preconditions import check_preconditions
 
-    check_preconditions(opening.model, Recipe(), has_data=True)
+    earlier = "" if output is None else interrupted_search(output)
+    check_preconditions(opening.model, Recipe(), has_data=True, output=output, force=force or bool(earlier))
     with ExitStack() as stack:
         bench = stack.enter_context(opening.workbench(judged_by="test", progress=ToldOnce(progress), log=log))
         if output is None:
@@ -214,9 +215,9 @@ def searched(
             found = _Session(opening, ready, bench, folder, log, watcher).result()
             shown = None
         else:
-            again = force or was_interrupted(output)
-            files.check_target(output, force=again)
             ready = prepared(bench, wishes, output)
+            again = force or earlier == ready.key
+            files.check_target(output, force=again)
             with files.output_folder(output, key=ready.key, force=again) as folder:
                 _take_over(output, folder, ready.key)
                 found = _Session(opening, ready, bench, folder, log, watcher).result()
@@ -229,20 +230,25 @@ def searched(
     return AutoResult(best.result, tuple(each.result for each in judged), facts, shown)
 
 
-def was_interrupted(output: Path) -> bool:
-    """Say whether a folder holds what a search wrote when Ctrl-C ended it: the same command goes on from it."""
+def interrupted_search(output: Path) -> str:
+    """Return the key of the search that wrote a folder when Ctrl-C ended it; empty: none did.
+
+    The same command goes on from there.
+    """
     try:
-        return bool(json.loads((output / FACTS_FILE).read_text("utf-8"))["interrupted"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
+        found = plain.parse_json(plain.read_text(output / FACTS_FILE, plain.JSON_BYTES))
+    except (OSError, ValueError):
+        return ""
+    known = isinstance(found, dict) and found.get("interrupted") is True
+    return str(found.get("key", "")) if known and isinstance(found, dict) else ""
 
 
 def _take_over(output: Path, folder: Path, key: str) -> None:
     """Go on with the study of a search that Ctrl-C ended, where it is the same one."""
     (folder / files.WORK).mkdir(exist_ok=True)
     kept = output / STUDY
-    if was_interrupted(output) and kept.is_file() and not (folder / STUDY).exists():
-        shutil.copyfile(kept, folder / STUDY)  # the study is called by its key: that of another search is not found
+    if interrupted_search(output) == key and kept.is_file() and not (folder / STUDY).exists():
+        shutil.copyfile(kept, folder / STUDY)
 
 
 Concluded = tuple["SearchFacts", list["Finalist"], "Finalist | None"]
@@ -342,7 +348,7 @@ class _Session:
             why = next((f": {each.name}, {each.reason}" for each in search.records if each.reason), "")
             msg = f"no candidate was run in full{why}; give more time (--budget)"
             raise PromiseError(msg)
-        count = 1 if search.interrupted else MOST_FINALISTS
+        count = _HURRIED if search.interrupted else MOST_FINALISTS
         chosen = finalists(search.front, search.finished, limits, decides, count)
         finals = Finals(self._bench, self._folder, self._meter)
         with self._bench.progress.task("judging on the test split"):
@@ -354,13 +360,12 @@ class _Session:
 
     def _circumstances(self, search: Search) -> Circumstances:
         ready = self._ready
-        folder = "best" if ready.wishes.command else repr(f"{self._folder.name}/best/recipe.toml")
-        command = ready.wishes.command or f"tfcompress.compress(model, {folder}, data)"
         return Circumstances(
             model=ready.model,
             data=ready.data,
             judged=ready.judged,
-            command=command,
+            key=ready.key,
+            command=ready.wishes.command or "tfcompress.compress(model, '.../best/recipe.toml', data)",
             conditions="" if self._meter is None else self._meter.conditions,
             seconds=search.spent_seconds,
             notes=ready.notes,

@@ -23,6 +23,7 @@ class Circumstances:
     """What a search's conclusions need beside its trials.
 
     Attributes:
+        key: of the search.
         model: name of the model.
         data: where the samples come from.
         judged: what the search judged by, in words.
@@ -32,6 +33,7 @@ class Circumstances:
         notes: further sentences.
     """
 
+    key: str
     model: str
     data: str
     judged: str
@@ -59,6 +61,7 @@ def concluded(
     """
     limits, front = search.plan.limits, search.front
     return SearchFacts(
+        key=around.key,
         model=around.model,
         data=around.data,
         judged=around.judged,

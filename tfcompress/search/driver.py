@@ -264,6 +264,10 @@ class Search:
             self._measure(record)
         if kind == "draft":
             self._drafts[self._draft_key(record.candidate)] = result
+        if kind == "full" and result.points is None:
+            self._end(record, "refused", "what it loses cannot be told: the validation samples give no such figure")
+            self._check_failures()
+            return
         reason = "" if kind == "full" else self._stopping(record, kind)
         if reason:
             self._end(record, "stopped", reason)
