@@ -17,7 +17,7 @@ from tfcompress.recipe import load_recipe
 from tfcompress.search.automatic import FACTS_FILE, interrupted_search
 from tfcompress.search.estimate import estimate_lines, estimated
 from tfcompress.search.goals import Limits
-from tfcompress.search.preparation import prepared
+from tfcompress.search.preparation import prepared_search
 from tfcompress.search.trial import Opening
 from tfcompress.search.wishes import Wishes
 
@@ -155,7 +155,7 @@ class TestSearch:
             opening.workbench(judged_by="test", progress=False) as bench,
             pytest.raises((DataError, UsageError), match="--max-drop"),
         ):
-            prepared(bench, Wishes(limits=Limits(drop=0.01), trials=1, train=dataclasses.replace(TRAIN)), None)
+            prepared_search(bench, Wishes(limits=Limits(drop=0.01), trials=1, train=dataclasses.replace(TRAIN)), None)
 
 
 def test_workers_beside_each_other_need_paths() -> None:

@@ -18,7 +18,7 @@ from tfcompress.progress import Progress, ToldOnce, effective
 from tfcompress.recipe import Recipe
 from tfcompress.search.conclusions import Circumstances, concluded, shortfall
 from tfcompress.search.goals import Limits
-from tfcompress.search.preparation import Prepared, prepared
+from tfcompress.search.preparation import Prepared, prepared_search
 from tfcompress.search.trial import Opening, TrialBench
 from tfcompress.search.wishes import EXPORT, TRAINING, Wishes
 from tfcompress.settings import Export, Train
@@ -210,12 +210,12 @@ def searched(
     with ExitStack() as stack:
         bench = stack.enter_context(opening.workbench(judged_by="test", progress=ToldOnce(progress), log=log))
         if output is None:
-            ready = prepared(bench, wishes, None)
+            ready = prepared_search(bench, wishes, None)
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tfcompress-")))
             found = _Session(opening, ready, bench, folder, log, watcher).result()
             shown = None
         else:
-            ready = prepared(bench, wishes, output)
+            ready = prepared_search(bench, wishes, output)
             again = force or earlier == ready.key
             files.check_target(output, force=again)
             with files.output_folder(output, key=ready.key, force=again) as folder:
@@ -324,12 +324,12 @@ class _Session:
         return InProcessExecutor(stack.enter_context(TrialBench(self._opening, log=self._log)))
 
     def _plan(self) -> Any:
-        from tfcompress.search.driver import Plan
+        from tfcompress.search.driver import SearchPlan
         from tfcompress.search.finals import MOST_FINALISTS
 
         drafts = self._folder / files.WORK / "drafts"
         drafts.mkdir(parents=True, exist_ok=True)
-        return Plan(
+        return SearchPlan(
             limits=self._ready.wishes.limits,
             goals=self._ready.goals,
             seconds=self._ready.wishes.budget_seconds,

@@ -51,7 +51,7 @@ class Watcher(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class SearchPlan:
     """What a search goes by.
 
     Attributes:
@@ -85,7 +85,13 @@ class Search:
     """
 
     def __init__(
-        self, plan: Plan, space: Space, store: StudyStore, proposals: Proposals, executor: Executor, watcher: Watcher
+        self,
+        plan: SearchPlan,
+        space: Space,
+        store: StudyStore,
+        proposals: Proposals,
+        executor: Executor,
+        watcher: Watcher,
     ) -> None:
         """Take up what an earlier driver has left in the study."""
         self.plan, self.records = plan, list[TrialRecord]()

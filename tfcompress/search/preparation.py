@@ -53,7 +53,7 @@ class Prepared:
     notes: tuple[str, ...]
 
 
-def prepared(bench: Workbench, wishes: Wishes, output: Path | None) -> Prepared:
+def prepared_search(bench: Workbench, wishes: Wishes, output: Path | None) -> Prepared:
     """Look at everything once before a search.
 
     Args:
