@@ -23,10 +23,10 @@ from tfcompress.search.front import front_of
 from tfcompress.search.gates import GATES, spares
 from tfcompress.search.goals import Goal, Limits
 from tfcompress.search.proposals import Proposals
-from tfcompress.search.records import TrialRecord
 from tfcompress.search.space import Candidate, Space
 from tfcompress.search.study_store import FACTS, StudyStore
 from tfcompress.search.trial import SHORT_EPOCHS, StepKind, StepResult, TrialStep, untrained
+from tfcompress.search.trial_records import TrialRecord
 
 TRIES = 2
 """Times that a step is begun whose worker dies of it."""
