@@ -199,9 +199,7 @@ def test_files_are_measured_where_a_machine_reaches_the_device(fake: FakeRay, tm
 def test_no_cluster_and_no_ray_are_said_in_a_line(
     fake: FakeRay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(
-        UsageError, match=r"no Ray cluster answers at localhost:1 \(Could not connect\); start one"
-    ):
+    with pytest.raises(UsageError, match=r"no Ray cluster answers at localhost:1 \(Could not connect\); start one"):
         ray_cluster.RayExecutor(_opening(tmp_path), wishes("localhost:1"))
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
     with pytest.raises(MissingDependencyError, match=r"--engine ray needs Ray: pip install 'tfcompress\[ray\]'"):
@@ -221,7 +219,7 @@ def slow_step(sent: Any, step: dict[str, Any]) -> tuple[dict[str, Any], bytes | 
 def searched(executor: Any, folder: Path) -> set[tuple[float, ...]]:
     """Search a whole space of files, and return the front."""
     from tfcompress.progress import SILENT
-    from tfcompress.search.driver import Plan, Search
+    from tfcompress.search.driver import Search, SearchPlan
     from tfcompress.search.live import Lines
     from tfcompress.search.proposals import Proposals
     from tfcompress.search.study_store import StudyStore
@@ -231,7 +229,7 @@ def searched(executor: Any, folder: Path) -> set[tuple[float, ...]]:
     folder.mkdir()
     store = StudyStore(f"sqlite:///{folder}/study.db", "tfcompress-test", goals)
     proposals = Proposals(space, store, seed=0, goals=2, trials=12)
-    plan = Plan(limits=Limits(drop=100.0), goals=goals, trials=None, files=folder)
+    plan = SearchPlan(limits=Limits(drop=100.0), goals=goals, trials=None, files=folder)
     search = Search(plan, space, store, proposals, executor, Lines(SILENT))
     search.run()
     store.close()

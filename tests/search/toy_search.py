@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tfcompress.search.driver import Plan, Search
+from tfcompress.search.driver import Search, SearchPlan
 from tfcompress.search.executors import DoneStep
 from tfcompress.search.goals import Limits, goals_of
 from tfcompress.search.proposals import Proposals, recipes_by_hand
@@ -97,5 +97,5 @@ def toy_search(
     if not store.facts().get("begun"):
         proposals.enqueue(recipes_by_hand(space))
         store.keep_facts({"begun": True})
-    plan = Plan(limits=limits, goals=goals, trials=trials, seconds=seconds, files=folder, measure=measure)
+    plan = SearchPlan(limits=limits, goals=goals, trials=trials, seconds=seconds, files=folder, measure=measure)
     return Search(plan, space, store, proposals, executor, Unwatched())

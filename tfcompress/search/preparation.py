@@ -54,7 +54,7 @@ class Prepared:
     notes: tuple[str, ...]
 
 
-def prepared(bench: Workbench, wishes: Wishes, output: Path | None) -> Prepared:
+def prepared_search(bench: Workbench, wishes: Wishes, output: Path | None) -> Prepared:
     """Look at everything once before a search.
 
     Args:
@@ -146,6 +146,8 @@ def _without_gaps(wishes: Wishes, notes: list[str]) -> tuple[Wishes, Device | No
     if name is None and wishes.limits.p90 is not None:
         name = LOCAL
         notes.append("--max-p90 without --device: latency is measured on this machine")
+    if name == LOCAL and wishes.jobs > 1:
+        notes.append(f"latency is measured here while {wishes.jobs} workers run: it comes out too high")
     return dataclasses.replace(wishes, device=name), None if name is None else find_devices([name])[0]
 
 
