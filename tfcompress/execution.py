@@ -204,7 +204,7 @@ def _samples(run: Run, data: BoundData, count: int = SAMPLES) -> Samples:
     return Samples(*training_samples(data, run.loaded.native, count, run.recipe.train.seed))
 
 
-def rewrite(run: Run, work: Work) -> Any:
+def rewritten_model(run: Run, work: Work) -> Any:
     """Return the model after the recipe's rewriting stages in full, in one part and without any training.
 
     Args:

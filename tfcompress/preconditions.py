@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfcompress import files
 from tfcompress.drop_limit import no_data, no_float
-from tfcompress.errors import DataError, ModelError, UnsupportedError
+from tfcompress.errors import DataError, ModelError, UnsupportedError, UntrustedCodeError
 from tfcompress.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -136,3 +136,15 @@ def calibration_warnings(run: Run, macs: int | None) -> tuple[str, ...]:
     with run.phase("check calibration"), run.progress.task("checking the calibration samples"):
         remarks = check_calibration(model, run.data, run.recipe.export.sample_count, run.recipe.train.seed, macs=macs)
     return tuple(map(str, remarks))
+
+
+def check_code(recipe: Recipe, *, trust: bool) -> None:
+    """Refuse a recipe that runs code of somebody's own, unless that is trusted: recipes are passed on like models.
+
+    Raises:
+        UntrustedCodeError: naming the stage and the code.
+    """
+    for stage in recipe.stages:
+        if stage.code and not trust:
+            msg = f"{stage.kind} runs the function {stage.code!r}; give --trust if you know what it does"
+            raise UntrustedCodeError(msg)

@@ -22,6 +22,7 @@ from tfcompress.errors import RecipeError, nearest
 from tfcompress.schema import check_keys, check_type, check_value, fill, pick
 from tfcompress.settings import Export, IOType, Quantize, Train
 from tfcompress.stages.blocks import Blocks
+from tfcompress.stages.build import Build
 from tfcompress.stages.channels import Channels
 from tfcompress.stages.cluster import Cluster
 from tfcompress.stages.distill import Distill
@@ -37,6 +38,7 @@ __all__ = [
     "QAT",
     "STAGES",
     "Blocks",
+    "Build",
     "Channels",
     "Cluster",
     "Distill",

@@ -24,7 +24,7 @@ from tfcompress.errors import ConversionError, DataError
 from tfcompress.execution import Run, Trained, run_stages
 from tfcompress.file_scores import class_orders, evaluate_file, tuned_by
 from tfcompress.kept_stages import KeptStages, work_for
-from tfcompress.preconditions import calibration_warnings, check_preconditions, check_stages
+from tfcompress.preconditions import calibration_warnings, check_code, check_preconditions, check_stages
 from tfcompress.progress import Progress, effective
 from tfcompress.recipe import Export, Recipe, Train, load_recipe
 from tfcompress.result import Result as Result
@@ -118,6 +118,7 @@ class Workbench:
     def _checked(self, recipe: Recipe | str | Path, output: str | Path | None, *, force: bool) -> Recipe:
         """Return a recipe with nothing left open, after what is refused before the model is loaded."""
         recipe = (recipe if isinstance(recipe, Recipe) else load_recipe(recipe)).resolved()
+        check_code(recipe, trust=self._trust)
         target = None if output is None else Path(output)
         trained = check_preconditions(self._model, recipe, has_data=self._data is not None, output=target, force=force)
         if recipe.stages and self.dataset is not None and not trained:

@@ -15,6 +15,7 @@ from tfcompress.errors import TfcompressError
 
 TEXTS = {
     "blocks": "2",
+    "build": "nets:build",
     "budget": "30m",
     "cache": "elsewhere",
     "cache_size": "1GiB",

@@ -41,6 +41,7 @@ FINAL = FinalFacts(
     interval="91 .. 93 %",
 )
 FOUND = SearchFacts(
+    key="ab",
     model="net.keras",
     data="d.npz",
     judged="the validation split",

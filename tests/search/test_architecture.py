@@ -24,7 +24,7 @@ PART = NetworkPart(Layout, CHOICES)
 SPACE = space_of(train=Train(), export=Export(), more=(PART,))
 
 
-def test_what_is_chosen_comes_first_in_the_recipe_and_the_original_teaches() -> None:
+def test_what_is_chosen_comes_first_in_the_recipe_and_the_teaches() -> None:
     candidate = SPACE.candidate({"layout.stem": 8, "layout.kernels": 3, "qat": True})
     assert candidate.recipe.stages == (Layout(changes=("stem=8",), shrink_kernels=3), Distill(), QAT())
     assert SPACE.candidate({"qat": True}).recipe.stages == (QAT(),)

@@ -14,10 +14,10 @@ import pytest
 import tfcompress as tfc
 from tfcompress.errors import DataError, OutputError, PromiseError, UsageError
 from tfcompress.recipe import load_recipe
-from tfcompress.search.automatic import was_interrupted
+from tfcompress.search.automatic import FACTS_FILE, interrupted_search
 from tfcompress.search.estimate import estimate_lines, estimated
 from tfcompress.search.goals import Limits
-from tfcompress.search.preparation import prepared
+from tfcompress.search.preparation import prepared_search
 from tfcompress.search.trial import Opening
 from tfcompress.search.wishes import Wishes
 
@@ -118,7 +118,7 @@ class TestSearch:
         self, found: tuple[tfc.AutoResult, Path], problem: tuple[Path, Path]
     ) -> None:
         out = found[1] / "out"
-        assert not was_interrupted(out)
+        assert interrupted_search(out) == ""
         with pytest.raises(OutputError, match="exists already"):
             tfc.auto(str(problem[0]), str(problem[1]), trials=1, output=out, progress=False)
 
@@ -155,9 +155,21 @@ class TestSearch:
             opening.workbench(judged_by="test", progress=False) as bench,
             pytest.raises((DataError, UsageError), match="--max-drop"),
         ):
-            prepared(bench, Wishes(limits=Limits(drop=0.01), trials=1, train=dataclasses.replace(TRAIN)), None)
+            prepared_search(bench, Wishes(limits=Limits(drop=0.01), trials=1, train=dataclasses.replace(TRAIN)), None)
 
 
 def test_workers_beside_each_other_need_paths() -> None:
     with pytest.raises(UsageError, match="jobs must be 1 for a model or data in memory, got 2"):
         tfc.auto(object(), samples(10, 0), trials=2, jobs=2)
+
+
+def test_a_folder_of_an_interrupted_search_is_known_by_its_key(tmp_path: Path) -> None:
+    assert interrupted_search(tmp_path) == ""
+    for text, key in (
+        ('{"interrupted": true, "key": "abc"}', "abc"),
+        ('{"interrupted": false, "key": "abc"}', ""),
+        ("[]", ""),
+        ('{"interr', ""),
+    ):
+        (tmp_path / FACTS_FILE).write_text(text)
+        assert interrupted_search(tmp_path) == key

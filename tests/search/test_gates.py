@@ -9,8 +9,8 @@ import pytest
 from tests.search.toy_search import LIMITS, toy_space
 from tfcompress.search.gates import GATES, LEAST_PAIRS, SPARED, Gate, spares
 from tfcompress.search.goals import GOALS, Limits, goals_of, preference
-from tfcompress.search.records import TrialRecord
 from tfcompress.search.trial import StepResult
+from tfcompress.search.trial_records import TrialRecord
 
 PART = next(gate for gate in GATES if gate.step == "draft" and gate.goal == "drop")
 SIZE = next(gate for gate in GATES if gate.goal == "size")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tfcompress.search.driver import Plan, Search
+from tfcompress.search.driver import Search, SearchPlan
 from tfcompress.search.executors import DoneStep
 from tfcompress.search.goals import Limits, goals_of
 from tfcompress.search.proposals import Proposals, recipes_by_hand
@@ -29,7 +29,7 @@ def toy_result(step: TrialStep) -> StepResult:
     recipe = step.candidate.recipe
     kinds = [stage.kind for stage in recipe.stages]
     left = {"draft": 4.0, "short": 1.5, "full": 1.0}[step.kind] if kinds else 1.0
-    removed = next((getattr(stage, "remove", 0.0) for stage in recipe.stages), 0.0)
+    removed = next((part for stage in recipe.stages if isinstance(part := getattr(stage, "remove", 0), float)), 0.0)
     saved = DROPS[recipe.export.quantize] * (0.3 if any(stage.scheme for stage in recipe.stages) else 1.0)
     size = round(SIZES[recipe.export.quantize] * (1 - 0.8 * removed))
     points = saved + left * (0.3 * removed + 0.1 * len(kinds))
@@ -97,5 +97,5 @@ def toy_search(
     if not store.facts().get("begun"):
         proposals.enqueue(recipes_by_hand(space))
         store.keep_facts({"begun": True})
-    plan = Plan(limits=limits, goals=goals, trials=trials, seconds=seconds, files=folder, measure=measure)
+    plan = SearchPlan(limits=limits, goals=goals, trials=trials, seconds=seconds, files=folder, measure=measure)
     return Search(plan, space, store, proposals, executor, Unwatched())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,8 @@ from tfcompress.cli.grouping import GroupedCommand, GroupedOption, option_for
 from tfcompress.cli.options import DATA_FLAGS, data_arguments, data_options, loading_options, parse_size
 from tfcompress.errors import UsageError
 from tfcompress.search.goals import Limits
-from tfcompress.search.wishes import EXPORT, TRAINING, Wishes
+from tfcompress.search.space import tried_fields
+from tfcompress.search.wishes import EXPORT, TRAINING, VALIDATION, Wishes
 from tfcompress.settings import Export, Train
 from tfcompress.stages.flags import Flag, flags_of, is_given, naming
 from tfcompress.stages.stage_table import STAGES
@@ -111,6 +112,13 @@ _OPTIONS = (
         help="Try other widths, fewer blocks and smaller kernels of the network, too; the network as it is teaches.",
     ),
     GroupedOption(
+        ["--builder"],
+        group=SEARCH,
+        metavar="MODULE:FUNCTION",
+        default="",
+        help="Try networks that your own build(hp) gives, too, hp as of KerasTuner; MODEL teaches. Needs --trust.",
+    ),
+    GroupedOption(
         ["--without"],
         group=SEARCH,
         type=click.Choice(list(STAGES)),
@@ -142,6 +150,9 @@ _OPTIONS = (
     GroupedOption(["--force"], group=OUTPUT, is_flag=True, help="Replace an existing output folder."),
     GroupedOption(["--json", "as_json"], group=OUTPUT, is_flag=True, help="Print front.json instead of a table."),
 )
+
+_DEFAULTS = {"validation": f"{VALIDATION:g} where there is none"}
+"""What is done where a flag is not given, by its field, where the settings do not say it."""
 
 _NOT_HERE = ("max_drop", "input_range", "packings")
 """Fields of the settings without a flag here: auto has its own, or has no use for them."""
@@ -210,6 +221,7 @@ def read_wishes(flags: Mapping[str, Any], command: str = "") -> Wishes:
         engine=flags["engine"],
         address=flags["address"],
         architecture=flags["architecture"],
+        builder=flags["builder"],
         storage=flags["storage"],
         train=settings[0],
         export=settings[1],
@@ -254,7 +266,26 @@ def _given(kind: type[Train | Export], flags: Mapping[str, Any]) -> tuple[dict[s
 
 
 def _flags(kind: type[Train | Export]) -> list[Flag]:
-    return [flag for flag in flags_of(kind) if not flag.removes and (flag.field not in _NOT_HERE)]
+    """Return the flags of settings, with what auto does where they are not given."""
+    base: Train | Export = TRAINING if kind is Train else EXPORT
+    tried = {name for name, _ in tried_fields(kind)}
+    return [
+        _as_auto_has_it(flag, base, tried)
+        for flag in flags_of(kind)
+        if not flag.removes and flag.field not in _NOT_HERE
+    ]
+
+
+def _as_auto_has_it(flag: Flag, base: Train | Export, tried: Collection[str]) -> Flag:
+    value = getattr(base, flag.field)
+    if flag.field in tried or flag.field in _DEFAULTS:
+        flag = dataclasses.replace(flag, default=_DEFAULTS.get(flag.field, "tried"))
+    elif value != getattr(type(base)(), flag.field):
+        flag = dataclasses.replace(flag, default=str(value))
+    if not flag.option.sets:
+        return flag
+    own = flag.option.help.partition(";")[0].rstrip(".")  # the rest is about what else the flag does in export
+    return dataclasses.replace(flag, option=dataclasses.replace(flag.option, help=f"{own}.", sets=()))
 
 
 def _command(model: str, flags: Mapping[str, Any], loading: Mapping[str, Any], target: Path) -> str:

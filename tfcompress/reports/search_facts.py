@@ -109,6 +109,7 @@ class SearchFacts:
     """A search.
 
     Attributes:
+        key: a hash of all that the results depend on.
         model: the file, or the model's name.
         data: where the samples come from.
         judged: what the search judged by, in words.
@@ -127,6 +128,7 @@ class SearchFacts:
         interrupted: whether Ctrl-C ended it.
     """
 
+    key: str
     model: str
     data: str
     judged: str

@@ -21,14 +21,14 @@ class LaidOut(Protocol):
     """A stage that is made from choices."""
 
     kind: str
-    choices: str
+    code: str
 
     def chosen(self) -> dict[str, Any]:
         """Return what was chosen, by name."""
 
     @classmethod
-    def of_choices(cls, chosen: Mapping[str, Any]) -> Stage:
-        """Return the stage that makes what was chosen."""
+    def of_choices(cls, chosen: Mapping[str, Any], code: str) -> Stage | None:
+        """Return the stage that makes what was chosen; None: that is the network as it is."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,12 @@ class NetworkPart:
     Attributes:
         stage: the class that is made from it.
         choices: what there is to choose.
+        code: ``module:function`` of the user's own builder, where the stage builds by it.
     """
 
     stage: type[LaidOut]
     choices: tuple[NetworkChoice, ...]
+    code: str = ""
 
     @property
     def dimensions(self) -> tuple[Dimension, ...]:
@@ -54,7 +56,12 @@ class NetworkPart:
         return f"{self.stage.kind}.{choice.name}"
 
     def apply_(self, draft: Draft, selection: Selection) -> None:
-        """Put the stage before all others, and a teacher behind them where there is none."""
+        """Put the stage before all others, and a teacher behind them where there is none.
+
+        Of a network that a builder gives, which comes first, there is nothing to choose.
+        """
+        if any(stage.code for stage in draft.stages):
+            return
         chosen = {
             choice.name: selection[self._dimension(choice)]
             for choice in self.choices
@@ -62,8 +69,9 @@ class NetworkPart:
         }
         inside = {choice.name: choice.inside for choice in self.choices}
         left = {name: value for name, value in chosen.items() if not any(chosen.get(b) == 0 for b in inside[name])}
-        if left:
-            draft.stages.insert(0, self.stage.of_choices(left))
+        made = self.stage.of_choices(left, self.code) if left else None
+        if made is not None:
+            draft.stages.insert(0, made)
             if not any(stage.teaches for stage in draft.stages):
                 draft.stages += [stage() for stage in STAGES.values() if stage.teaches][:1]
                 draft.stages.sort(key=lambda stage: list(STAGES).index(stage.kind))
@@ -72,25 +80,32 @@ class NetworkPart:
         """Return what was chosen; None: something that cannot be chosen."""
         found = candidate.recipe.stage(self.stage.kind)
         chosen = {} if found is None else cast("LaidOut", found).chosen()
+        if found is not None and found.code != self.code:
+            return None
         if set(chosen) - {choice.name for choice in self.choices}:
             return None
         return {self._dimension(choice): chosen.get(choice.name, choice.values[0]) for choice in self.choices}
 
 
-def network_parts(model: Any) -> tuple[NetworkPart, ...]:
+def network_parts(model: Any, builder: str = "", *, changes: bool = True) -> tuple[NetworkPart, ...]:
     """Return what can be chosen of a network, a part for each stage of the table that is made from choices.
 
     Args:
         model: a Keras 3 model.
+        builder: ``module:function`` of the user's own that builds other ones; empty: there is none.
+        changes: whether the network itself may be changed.
 
     Raises:
         UnsupportedError: the model has no graph.
+        UsageError: a builder that does not build.
     """
     parts = []
     for stage in STAGES.values():
-        if stage.choices:
-            module, _, name = stage.choices.partition(":")
+        code = builder if stage.builds else ""
+        source = stage.builds if code else stage.choices if changes else ""
+        if source:
+            module, _, name = source.partition(":")
             function: Callable[[Any], tuple[NetworkChoice, ...]] = getattr(importlib.import_module(module), name)
-            if choices := function(model):
-                parts.append(NetworkPart(cast("type[LaidOut]", stage), choices))
+            if choices := function(code or model):
+                parts.append(NetworkPart(cast("type[LaidOut]", stage), choices, code))
     return tuple(parts)

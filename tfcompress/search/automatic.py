@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import shutil
 import tempfile
 import time
@@ -13,13 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from tfcompress import files
-from tfcompress.errors import PromiseError, UsageError
+from tfcompress import files, plain
+from tfcompress.errors import PromiseError, UntrustedCodeError, UsageError
 from tfcompress.progress import Progress, ToldOnce, effective
 from tfcompress.recipe import Recipe
 from tfcompress.search.conclusions import Circumstances, concluded, shortfall
 from tfcompress.search.goals import Limits
-from tfcompress.search.preparation import Prepared, prepared
+from tfcompress.search.preparation import Prepared, prepared_search
 from tfcompress.search.trial import Opening, TrialBench
 from tfcompress.search.wishes import EXPORT, TRAINING, Wishes
 from tfcompress.settings import Export, Train
@@ -40,6 +39,7 @@ FACTS_FILE, PAGE, STUDY = "front.json", "report.html", "study.db"
 """Files of the output, beside its folders."""
 
 _LOG = "workers.txt"
+_HURRIED = 2  # finalists after Ctrl-C: the best, and one that loses least
 _USUAL_SECONDS = 20.0  # of making a file, before one was made
 
 
@@ -88,6 +88,7 @@ def auto(
     engine: Literal["local", "ray"] = "local",
     address: str = "",
     architecture: bool = False,
+    builder: str = "",
     storage: str = "",
     smaller: Literal["size", "download"] = "size",
     train: Train = TRAINING,
@@ -123,6 +124,8 @@ def auto(
         engine: ``local``: workers are processes of this machine; ``ray``: they are those of a cluster.
         address: ``HOST:PORT`` of that cluster.
         architecture: try other widths, fewer blocks and smaller kernels of the network, too.
+        builder: ``module:function`` that takes ``hp`` as of KerasTuner and gives a network with the model's inputs and
+            outputs: what it asks ``hp`` for is tried, too. It is code of yours, and needs *trust*.
         storage: URL of a database; empty: a SQLite file in the output.
         smaller: which bytes are made smaller.
         train: how candidates are trained, but for what is tried.
@@ -151,6 +154,7 @@ def auto(
         engine=engine,
         address=address,
         architecture=architecture,
+        builder=builder,
         storage=storage,
         train=train,
         export=export,
@@ -175,6 +179,7 @@ def opening_of(model: Any, data: Any, loading: Mapping[str, Any], wishes: Wishes
 
     Raises:
         UsageError: several workers for what only this process has.
+        UntrustedCodeError: a builder without trust.
     """
     spec = {"spec": str(data)} if isinstance(data, str | Path) else data
     kept = wishes.kept or files.cache_folder().parent / "stages"
@@ -185,6 +190,9 @@ def opening_of(model: Any, data: Any, loading: Mapping[str, Any], wishes: Wishes
         kept=str(kept),
         kept_bytes=wishes.kept_bytes,
     )
+    if wishes.builder and not loading.get("trust"):
+        msg = f"--builder runs the function {wishes.builder!r}; give --trust if you know what it does"
+        raise UntrustedCodeError(msg)
     if not opening.portable and (wishes.jobs > 1 or wishes.engine != "local"):
         what = f"jobs must be 1 for a model or data in memory, got {wishes.jobs}"
         what = what if wishes.engine == "local" else f"engine {wishes.engine!r} takes no model or data in memory"
@@ -216,18 +224,19 @@ def searched(
     """
     from tfcompress.preconditions import check_preconditions
 
-    check_preconditions(opening.model, Recipe(), has_data=True)
+    earlier = "" if output is None else interrupted_search(output)
+    check_preconditions(opening.model, Recipe(), has_data=True, output=output, force=force or bool(earlier))
     with ExitStack() as stack:
         bench = stack.enter_context(opening.workbench(judged_by="test", progress=ToldOnce(progress), log=log))
         if output is None:
-            ready = prepared(bench, wishes, None)
+            ready = prepared_search(bench, wishes, None)
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tfcompress-")))
             found = _Session(opening, ready, bench, folder, log, watcher).result()
             shown = None
         else:
-            again = force or was_interrupted(output)
+            ready = prepared_search(bench, wishes, output)
+            again = force or earlier == ready.key
             files.check_target(output, force=again)
-            ready = prepared(bench, wishes, output)
             with files.output_folder(output, key=ready.key, force=again) as folder:
                 _take_over(output, folder, ready.key)
                 found = _Session(opening, ready, bench, folder, log, watcher).result()
@@ -240,20 +249,25 @@ def searched(
     return AutoResult(best.result, tuple(each.result for each in judged), facts, shown)
 
 
-def was_interrupted(output: Path) -> bool:
-    """Say whether a folder holds what a search wrote when Ctrl-C ended it: the same command goes on from it."""
+def interrupted_search(output: Path) -> str:
+    """Return the key of the search that wrote a folder when Ctrl-C ended it; empty: none did.
+
+    The same command goes on from there.
+    """
     try:
-        return bool(json.loads((output / FACTS_FILE).read_text("utf-8"))["interrupted"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
+        found = plain.parse_json(plain.read_text(output / FACTS_FILE, plain.JSON_BYTES))
+    except (OSError, ValueError):
+        return ""
+    known = isinstance(found, dict) and found.get("interrupted") is True
+    return str(found.get("key", "")) if known and isinstance(found, dict) else ""
 
 
 def _take_over(output: Path, folder: Path, key: str) -> None:
     """Go on with the study of a search that Ctrl-C ended, where it is the same one."""
     (folder / files.WORK).mkdir(exist_ok=True)
     kept = output / STUDY
-    if was_interrupted(output) and kept.is_file() and not (folder / STUDY).exists():
-        shutil.copyfile(kept, folder / STUDY)  # the study is called by its key: that of another search is not found
+    if interrupted_search(output) == key and kept.is_file() and not (folder / STUDY).exists():
+        shutil.copyfile(kept, folder / STUDY)
 
 
 Concluded = tuple["SearchFacts", list["Finalist"], "Finalist | None"]
@@ -333,12 +347,12 @@ class _Session:
         return InProcessExecutor(stack.enter_context(TrialBench(self._opening, log=self._log)))
 
     def _plan(self, executor: Executor) -> Any:
-        from tfcompress.search.driver import Plan
+        from tfcompress.search.driver import SearchPlan
         from tfcompress.search.finals import MOST_FINALISTS
 
         drafts = self._folder / files.WORK / "drafts"
         drafts.mkdir(parents=True, exist_ok=True)
-        return Plan(
+        return SearchPlan(
             limits=self._ready.wishes.limits,
             goals=self._ready.goals,
             seconds=self._ready.wishes.budget_seconds,
@@ -361,10 +375,10 @@ class _Session:
 
         limits, decides = self._ready.wishes.limits, self._ready.decides
         if not search.finished:
-            why = next((f": {each.name}, {each.reason}" for each in search.records if each.reason), "")
+            why = next((f": {each.name}, {each.reason}" for each in search.trial_records if each.reason), "")
             msg = f"no candidate was run in full{why}; give more time (--budget)"
             raise PromiseError(msg)
-        count = 1 if search.interrupted else MOST_FINALISTS
+        count = _HURRIED if search.interrupted else MOST_FINALISTS
         chosen = finalists(search.front, search.finished, limits, decides, count)
         finals = Finals(self._bench, self._folder, self._meter)
         with self._bench.progress.task("judging on the test split"):
@@ -376,13 +390,12 @@ class _Session:
 
     def _circumstances(self, search: Search) -> Circumstances:
         ready = self._ready
-        folder = "best" if ready.wishes.command else repr(f"{self._folder.name}/best/recipe.toml")
-        command = ready.wishes.command or f"tfcompress.compress(model, {folder}, data)"
         return Circumstances(
             model=ready.model,
             data=ready.data,
             judged=ready.judged,
-            command=command,
+            key=ready.key,
+            command=ready.wishes.command or "tfcompress.compress(model, '.../best/recipe.toml', data)",
             conditions="" if self._meter is None else self._meter.conditions,
             seconds=search.spent_seconds,
             notes=ready.notes,

@@ -12,7 +12,7 @@ from tfcompress.search.driver import Search
 from tfcompress.search.finals import Finalist, score_text
 from tfcompress.search.gates import GATES
 from tfcompress.search.goals import GOALS, Goal, Limits
-from tfcompress.search.records import TrialRecord
+from tfcompress.search.trial_records import TrialRecord
 
 NEAREST = 3
 """Nearest misses that are named."""
@@ -23,6 +23,7 @@ class Circumstances:
     """What a search's conclusions need beside its trials.
 
     Attributes:
+        key: of the search.
         model: name of the model.
         data: where the samples come from.
         judged: what the search judged by, in words.
@@ -32,6 +33,7 @@ class Circumstances:
         notes: further sentences.
     """
 
+    key: str
     model: str
     data: str
     judged: str
@@ -59,6 +61,7 @@ def concluded(
     """
     limits, front = search.plan.limits, search.front
     return SearchFacts(
+        key=around.key,
         model=around.model,
         data=around.data,
         judged=around.judged,
@@ -69,14 +72,14 @@ def concluded(
             for g in search.plan.goals
         ),
         winner=None if winner is None else winner.record.number,
-        tried=tuple(_tried(record, record in front) for record in search.records),
+        tried=tuple(_tried(record, record in front) for record in search.trial_records),
         finals=tuple(_final(each, limits) for each in judged),
         gates=tuple(_gate_facts(search)),
         words=(*_words(search, judged, winner, decides), *around.notes),
         command="" if winner is None else around.command,
         conditions=around.conditions,
         seconds=around.seconds,
-        trained_seconds=sum(record.trained_seconds for record in search.records),
+        trained_seconds=sum(record.trained_seconds for record in search.trial_records),
         interrupted=search.interrupted,
     )
 
@@ -114,11 +117,11 @@ def _gate_facts(search: Search) -> list[GateFacts]:
     return [
         GateFacts(
             name=gate.name,
-            trust="exact" if gate.exact else gate.trust(search.records),
-            pairs=len(gate.pairs(search.records)),
-            correlation=gate.correlation(search.records),
-            stopped=sum(record.reason.startswith(f"{gate.name}: ") for record in search.records),
-            spared=sum(gate.name in record.spared for record in search.records),
+            trust="exact" if gate.exact else gate.trust(search.trial_records),
+            pairs=len(gate.pairs(search.trial_records)),
+            correlation=gate.correlation(search.trial_records),
+            stopped=sum(record.reason.startswith(f"{gate.name}: ") for record in search.trial_records),
+            spared=sum(gate.name in record.spared for record in search.trial_records),
         )
         for gate in GATES
         if gate.goal in names

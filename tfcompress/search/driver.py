@@ -23,10 +23,10 @@ from tfcompress.search.front import front_of
 from tfcompress.search.gates import GATES, spares
 from tfcompress.search.goals import Goal, Limits
 from tfcompress.search.proposals import Proposals
-from tfcompress.search.records import TrialRecord
 from tfcompress.search.space import Candidate, Space
 from tfcompress.search.study_store import FACTS, StudyStore
 from tfcompress.search.trial import SHORT_EPOCHS, StepKind, StepResult, TrialStep, untrained
+from tfcompress.search.trial_records import TrialRecord
 
 TRIES = 2
 """Times that a step is begun whose worker dies of it."""
@@ -51,7 +51,7 @@ class Watcher(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class SearchPlan:
     """What a search goes by.
 
     Attributes:
@@ -85,7 +85,13 @@ class Search:
     """
 
     def __init__(
-        self, plan: Plan, space: Space, store: StudyStore, proposals: Proposals, executor: Executor, watcher: Watcher
+        self,
+        plan: SearchPlan,
+        space: Space,
+        store: StudyStore,
+        proposals: Proposals,
+        executor: Executor,
+        watcher: Watcher,
     ) -> None:
         """Take up what an earlier driver has left in the study."""
         self.plan, self.records = plan, list[TrialRecord]()
@@ -264,6 +270,10 @@ class Search:
             self._measure(record)
         if kind == "draft":
             self._drafts[self._draft_key(record.candidate)] = result
+        if kind == "full" and result.points is None:
+            self._end(record, "refused", "what it loses cannot be told: the validation samples give no such figure")
+            self._check_failures()
+            return
         reason = "" if kind == "full" else self._stopping(record, kind)
         if reason:
             self._end(record, "stopped", reason)

@@ -12,7 +12,7 @@ from tfcompress.progress import Progress
 from tfcompress.reports import wording
 from tfcompress.search.gates import GATES
 from tfcompress.search.goals import GOALS
-from tfcompress.search.preparation import Prepared, prepared, told_space
+from tfcompress.search.preparation import Prepared, prepared_search, told_space
 from tfcompress.search.proposals import recipes_by_hand
 from tfcompress.search.space import Candidate
 from tfcompress.search.trial import Opening, TrialBench, TrialStep
@@ -72,7 +72,7 @@ def estimated(opening: Opening, wishes: Wishes, progress: Progress, log: Path | 
         TfcompressError: what the search would be refused for.
     """
     with opening.workbench(judged_by="test", progress=progress, log=log) as bench:
-        ready = prepared(bench, wishes, None)
+        ready = prepared_search(bench, wishes, None)
         data = bench.data(ready.wishes.train)
         size = 0 if data is None or data.train is None else data.train.count()
     train, space = ready.wishes.train, ready.space

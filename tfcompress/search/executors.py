@@ -118,9 +118,9 @@ class LocalExecutor:
         """
         self._opening, self._jobs, self._log, self._progress = opening, jobs, log, progress
         self._done: queue.Queue[DoneStep] = queue.Queue()
-        self._lock = threading.Lock()
         self._idle: list[_Colleague] = []
         self._busy: dict[int, _Colleague] = {}
+        self._fresh: set[int] = set()  # steps of workers that have yet to take their memory
         self._peak_bytes = 0
         self._told = False
 
@@ -137,7 +137,8 @@ class LocalExecutor:
         if wanted <= 0:
             return 0
         least = 0 if self._busy or self._idle else 1
-        room = max(least, min(wanted, int(available_bytes() / (_ROOM * self._peak_bytes))))
+        left = available_bytes() / (_ROOM * self._peak_bytes) - len(self._fresh)
+        room = max(least, min(wanted, int(left)))
         if room < wanted and not self._told:
             self._told = True
             there = len(self._busy) + len(self._idle) + room
@@ -148,7 +149,11 @@ class LocalExecutor:
 
     def submit(self, number: int, step: TrialStep) -> None:
         """Give the step to a worker that waits, or to a new one."""
-        colleague = self._idle.pop() if self._idle else _Colleague(self._opening, self._jobs, self._log)
+        if self._idle:
+            colleague = self._idle.pop()
+        else:
+            colleague = _Colleague(self._opening, self._jobs, self._log)
+            self._fresh.add(number)
         self._busy[number] = colleague
         thread = threading.Thread(target=self._work, args=(colleague, number, step), daemon=True)
         thread.start()
@@ -171,6 +176,7 @@ class LocalExecutor:
 
     def _settle(self, done: DoneStep) -> None:
         colleague = self._busy.pop(done.number)
+        self._fresh.discard(done.number)
         if done.result is not None:
             self._peak_bytes = max(self._peak_bytes, done.result.peak_bytes)
         if done.died or colleague.has_doubled(done.result):

@@ -21,7 +21,7 @@ from tfcompress.reports.report import Report
 from tfcompress.search.driver import best_of
 from tfcompress.search.goals import Goal, Limits
 from tfcompress.search.metering import Meter, p90_of
-from tfcompress.search.records import TrialRecord
+from tfcompress.search.trial_records import TrialRecord
 from tfcompress.tasks.drop import Drop
 from tfcompress.workbench import Result, Workbench
 

@@ -14,8 +14,8 @@ from typing import Literal
 
 from tfcompress.search.front import rank_correlation
 from tfcompress.search.goals import Goal, Limits
-from tfcompress.search.records import TrialRecord
 from tfcompress.search.trial import StepKind
+from tfcompress.search.trial_records import TrialRecord
 from tfcompress.stages.stage import TrainingStage
 
 LEAST_PAIRS = 5

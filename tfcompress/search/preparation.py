@@ -54,7 +54,7 @@ class Prepared:
     notes: tuple[str, ...]
 
 
-def prepared(bench: Workbench, wishes: Wishes, output: Path | None) -> Prepared:
+def prepared_search(bench: Workbench, wishes: Wishes, output: Path | None) -> Prepared:
     """Look at everything once before a search.
 
     Args:
@@ -92,7 +92,7 @@ def prepared(bench: Workbench, wishes: Wishes, output: Path | None) -> Prepared:
         fixed=wishes.fixed,
         without=wishes.without,
         gains=gains,
-        more=(*wishes.more, *(_network_parts(loaded) if wishes.architecture else ())),
+        more=(*wishes.more, *_network_parts(loaded, wishes)),
     )
     notes += _doctor(loaded)
     for note in notes:
@@ -116,16 +116,19 @@ def prepared(bench: Workbench, wishes: Wishes, output: Path | None) -> Prepared:
     )
 
 
-def _network_parts(loaded: Loaded) -> tuple[SpacePart, ...]:
+def _network_parts(loaded: Loaded, wishes: Wishes) -> tuple[SpacePart, ...]:
     """Return what can be chosen of the network itself.
 
     Raises:
         UnsupportedError: the model has no graph that could be changed, or nothing in it can.
+        UsageError: a builder that does not build.
     """
     from tfcompress.execution import in_keras3
     from tfcompress.search.architecture import network_parts
 
-    parts = network_parts(in_keras3(loaded))
+    if not wishes.architecture and not wishes.builder:
+        return ()
+    parts = network_parts(in_keras3(loaded), wishes.builder, changes=wishes.architecture)
     if not parts:
         msg = f"model {loaded.source!r} has no widths, blocks or kernels that could be others; leave --architecture out"
         raise UnsupportedError(msg)
@@ -143,6 +146,8 @@ def _without_gaps(wishes: Wishes, notes: list[str]) -> tuple[Wishes, Device | No
     if name is None and wishes.limits.p90 is not None:
         name = LOCAL
         notes.append("--max-p90 without --device: latency is measured on this machine")
+    if name == LOCAL and wishes.jobs > 1:
+        notes.append(f"latency is measured here while {wishes.jobs} workers run: it comes out too high")
     return dataclasses.replace(wishes, device=name), None if name is None else find_devices([name])[0]
 
 

@@ -15,9 +15,9 @@ from optuna.samplers import NSGAIISampler, RandomSampler, TPESampler
 
 from tfcompress.errors import RecipeError
 from tfcompress.recipe import Recipe, named
-from tfcompress.search.records import TrialRecord
 from tfcompress.search.space import Candidate, Dimension, Selection, Space
 from tfcompress.search.study_store import FACTS, StudyStore
+from tfcompress.search.trial_records import TrialRecord
 
 BY_HAND = 9
 """Recipes that are tried before the sampler has its turn."""

@@ -268,7 +268,9 @@ def space_of(
     useful = (
         stage
         for stage in STAGES.values()
-        if stage.kind not in without and not stage.choices and any(getattr(stage.gains, name) != "no" for name in gains)
+        if stage.kind not in without
+        and not (stage.choices or stage.builds)  # what there is to choose of a network comes as *more*
+        and any(getattr(stage.gains, name) != "no" for name in gains)
     )
     said: dict[type[Train | Export], frozenset[str]] = {
         owner: frozenset(name.partition(".")[2] for name in fixed if name.startswith(f"{owner.__name__.lower()}."))

@@ -202,7 +202,7 @@ class TrialBench:
         return dataclasses.replace(found, seconds=time.perf_counter() - started, peak_bytes=peak_bytes())
 
     def _draft(self, step: TrialStep) -> StepResult:
-        from tfcompress.execution import Run, rewrite
+        from tfcompress.execution import Run, rewritten_model
         from tfcompress.kept_stages import work_for
 
         bench, recipe = self._bench, untrained(step.candidate.recipe)
@@ -211,7 +211,7 @@ class TrialBench:
         run = Run(recipe, bench.loaded, data, bench.converter, bench.progress)
         kept = None if self._opening.kept is None else KeptStages(Path(self._opening.kept), self._opening.kept_bytes)
         with work_for(kept, None, bench.loaded, data, trust=bool(self._opening.loading.get("trust"))) as work:
-            model = rewrite(run, work)
+            model = rewritten_model(run, work)
         file = bench.export(model, recipe.export, train=recipe.train)
         found = _described(file, step.file)
         if step.most_bytes is not None and file.size_bytes > step.most_bytes:

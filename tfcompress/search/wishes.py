@@ -46,6 +46,7 @@ class Wishes:
         kept_bytes: how large it may become.
         more: further parts of the space.
         architecture: whether the network's own widths, blocks and kernels are tried.
+        builder: ``module:function`` of the user's own that builds other networks; empty: there is none.
         engine: where candidates are made: processes of this machine, or a Ray cluster.
         address: HOST:PORT of the cluster; empty: there is none.
         command: what makes a finalist again, with ``{folder}`` for its folder; empty: a call in Python does.
@@ -66,6 +67,7 @@ class Wishes:
     kept_bytes: int = KEPT_BYTES
     more: tuple[SpacePart, ...] = ()
     architecture: bool = False
+    builder: str = ""
     engine: Literal["local", "ray"] = "local"
     address: str = ""
     command: str = ""

@@ -107,8 +107,8 @@ class Layout(RewritingStage):
         check_value("layout.changes", "at least one NAME=N, or give shrink_kernels", self.changes, ok=asked)
 
     @classmethod
-    def of_choices(cls, chosen: Mapping[str, Any]) -> Layout:
-        """Return the stage that makes what was chosen; see :func:`~tfcompress.blocks.laying_out.choices_of`."""
+    def of_choices(cls, chosen: Mapping[str, Any], code: str = "") -> Layout | None:
+        """Return the stage that makes what was chosen, which is something."""
         changes = tuple(f"{name}={value}" for name, value in sorted(chosen.items()) if name != KERNELS)
         return cls(changes=changes, shrink_kernels=chosen.get(KERNELS))
 

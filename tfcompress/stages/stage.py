@@ -77,6 +77,8 @@ class Stage:
         implementation: ``module:function`` of what does the work of a rewriting stage; empty where the engine does.
         choices: ``module:function`` from a Keras 3 model to what a search may choose of it, each a
             :class:`NetworkChoice`, for a stage that is made from such choices; empty: its fields say what is tried.
+        builds: ``module:function`` like *choices*, but from ``module:function`` of a user's own builder, for a stage
+            that builds by it.
         teaches: whether the model before all stages teaches the one that they give.
         renamed: fields that once had another name: that name -> the one they have now.
     """
@@ -92,6 +94,7 @@ class Stage:
     keeps_wrappers: ClassVar[bool] = False
     implementation: ClassVar[str] = ""
     choices: ClassVar[str] = ""
+    builds: ClassVar[str] = ""
     teaches: ClassVar[bool] = False
     renamed: ClassVar[Mapping[str, str]] = MappingProxyType({})
 
@@ -141,6 +144,11 @@ class Stage:
     def model_files(self) -> tuple[str, ...]:
         """Those of :attr:`sources` that are models."""
         return ()
+
+    @property
+    def code(self) -> str:
+        """``module:function`` of the user's own code that it runs, which needs trust; empty: it runs none."""
+        return ""
 
     @property
     def needs_native(self) -> bool:

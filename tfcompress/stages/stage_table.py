@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from tfcompress.stages.blocks import Blocks as Blocks
+from tfcompress.stages.build import Build as Build
 from tfcompress.stages.channels import Channels as Channels
 from tfcompress.stages.cluster import Cluster as Cluster
 from tfcompress.stages.distill import Distill as Distill
@@ -16,6 +17,6 @@ from tfcompress.stages.qat import QAT as QAT
 from tfcompress.stages.stage import Stage
 
 STAGES: dict[str, type[Stage]] = {
-    stage.kind: stage for stage in (Layout, Blocks, Channels, LowRank, Prune, Cluster, Distill, QAT)
+    stage.kind: stage for stage in (Build, Layout, Blocks, Channels, LowRank, Prune, Cluster, Distill, QAT)
 }
 """Every kind of stage by its name."""
