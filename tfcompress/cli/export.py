@@ -27,6 +27,7 @@ Compress MODEL (.h5, .keras or a SavedModel folder) and write a .tflite file tha
   tfcompress export --qat model.h5 --data data.npz --epochs 3         int8, fine-tuned for it
   tfcompress export model.h5 --prune 0.5 --qat --data data.npz        and half of the weights zero
   tfcompress export model.keras --channels 0.5 --qat --data data.npz  half of the arithmetic really gone
+  tfcompress export model.keras --distill --student width=0.5 --epochs 20 --data data.npz  half as wide, taught by it
   tfcompress export model.h5 --recipe cluster16-int8 --data data.npz  a named recipe
 
 Writes a folder (MODEL-RECIPE by default): the .tflite, report.json and report.html, the recipe, test samples for
