@@ -83,7 +83,7 @@ def check_stages(run: Run) -> None:
         UsageError: numbers that it was not trained for.
         DataError: no data to train on.
         RecipeError: a loss, an epoch to keep or a balance that the data cannot give.
-        TfcompressError: what :func:`tfcompress.training.teaching.teaching_of` raises of teachers and students.
+        TfcompressError: what :func:`tfcompress.training.teaching.teaching_for` raises of teachers and students.
     """
     if run.loaded.qat:
         _check_trained_already(run)
@@ -92,13 +92,13 @@ def check_stages(run: Run) -> None:
             _check_without_data(run.recipe, qat=False, is_object=False)
             return
         from tfcompress.training.choices import check_training
-        from tfcompress.training.teaching import teaching_of
+        from tfcompress.training.teaching import teaching_for
 
         for note in check_training(run.data, run.recipe.train):
             run.warn(note)
         with run.progress.task("asking the teachers"):
             loading = {**run.loading, "loader": run.converter.loader}
-            run.teaching = teaching_of(run.recipe.stages, run.loaded, run.data, run.recipe.train, loading)
+            run.teaching = teaching_for(run.recipe.stages, run.loaded, run.data, run.recipe.train, loading)
         for note in run.teaching.notes:
             run.warn(note)
 

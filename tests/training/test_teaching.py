@@ -14,7 +14,7 @@ from tfcompress.models.loading import Loaded, load_model
 from tfcompress.models.signature import call, signature_of
 from tfcompress.recipe import Train
 from tfcompress.training.averaging import keep_better_
-from tfcompress.training.teaching import Teaching, teaching_of
+from tfcompress.training.teaching import Teaching, teaching_for
 
 keras = pytest.importorskip("keras")
 
@@ -56,7 +56,7 @@ def teaching(loaded: Loaded, *, labels: bool = True, **asked: Any) -> Teaching:
     x, y = samples(384, 0)
     given = {"x_train": x, "y_train": y} if labels else {"x_train": x}
     data = tfc.load_data(given).bind(loaded.signature)
-    return teaching_of((tfc.Distill(**asked),), loaded, data, Train(), {})
+    return teaching_for((tfc.Distill(**asked),), loaded, data, Train(), {})
 
 
 def in_order(model: Any, order: list[int], folder: Path) -> str:

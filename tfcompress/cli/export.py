@@ -31,6 +31,7 @@ Compress MODEL (.h5, .keras or a SavedModel folder) and write a .tflite file tha
   tfcompress export --qat model.h5 --data data.npz --epochs 3         int8, fine-tuned for it
   tfcompress export model.h5 --prune 0.5 --qat --data data.npz        and half of the weights zero
   tfcompress export model.keras --channels 0.5 --qat --data data.npz  half of the arithmetic really gone
+  tfcompress export model.keras --distill --student width=0.5 --epochs 20 --data data.npz  half as wide, taught by it
   tfcompress export model.h5 --recipe cluster16-int8 --data data.npz  a named recipe
   tfcompress export model.h5 --quantize int8 --max-drop 0.5 --data data.npz --epochs 3
                                                                       int8 that loses at most 0.5 points, or an error

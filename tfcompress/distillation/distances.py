@@ -84,7 +84,7 @@ _LOGARITHMS: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
 )
 
 
-def scores(kind: str, outputs: Any) -> Any:
+def unbounded(kind: str, outputs: Any) -> Any:
     """Return outputs as numbers without bounds: the logarithms of probabilities (of yes or no: of their odds).
 
     Args:
@@ -117,7 +117,7 @@ def in_form_of(kind: str, outputs: Any, *, are_shares: bool) -> Any:
     """
     if kind in _SHARES and not are_shares:
         return _SHARES[kind](keras.ops.cast(outputs, "float32"))
-    return scores(_AS_SHARES[kind], outputs) if kind in _AS_SHARES and are_shares else outputs
+    return unbounded(_AS_SHARES[kind], outputs) if kind in _AS_SHARES and are_shares else outputs
 
 
 def distances(kind: str, teacher: Any, student: Any, temperature: float) -> Any:

@@ -23,7 +23,7 @@ MOST_BYTES = 4 << 30
 _DIGEST = 16
 _ROWS, _DIGESTS = ".rows", ".digests"
 
-Run = Callable[[Mapping[str, np.ndarray]], list[np.ndarray]]
+Ask = Callable[[Mapping[str, np.ndarray]], list[np.ndarray]]
 """From inputs by name, shape (samples, ...), to outputs, shape (samples, ...)."""
 
 
@@ -34,16 +34,16 @@ class KeptAnswers:
     leaves what can be read, and two runs at once do not meet.
     """
 
-    def __init__(self, folder: Path, run: Run, outputs: Sequence[TensorSpec], most_bytes: int = MOST_BYTES) -> None:
+    def __init__(self, folder: Path, ask: Ask, outputs: Sequence[TensorSpec], most_bytes: int = MOST_BYTES) -> None:
         """Read what is known already.
 
         Args:
             folder: of this teacher; made where it is not there yet.
-            run: computes what is not known.
+            ask: computes what is not known.
             outputs: specs of the outputs, of fixed sizes.
             most_bytes: most bytes of answers that are kept.
         """
-        self._run, self._most = run, most_bytes
+        self._ask, self._most = ask, most_bytes
         self._shapes = [tuple(int(size or 1) for size in spec.shape) for spec in outputs]
         self._width = sum(int(np.prod(shape)) for shape in self._shapes)
         self._known: dict[bytes, tuple[int, int]] = {}
@@ -92,7 +92,7 @@ class KeptAnswers:
         if all(name in self._known for name in names):
             rows = np.stack([self._row(name) for name in names])
         else:
-            rows = self._flat(self._run(inputs))
+            rows = self._flat(self._ask(inputs))
             self._keep(names, rows)
         ends = np.cumsum([int(np.prod(shape)) for shape in self._shapes])[:-1]
         parts = np.split(rows, ends, axis=1)

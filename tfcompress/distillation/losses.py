@@ -13,7 +13,7 @@ from typing import Any
 
 import keras
 
-from tfcompress.distillation.distances import distances, scores
+from tfcompress.distillation.distances import distances, unbounded
 from tfcompress.stages.lessons import LESSON_LOSSES
 
 LEAST = 1e-12
@@ -62,7 +62,7 @@ def soft(compared: Compared) -> Any:
 
 def cosine(compared: Compared) -> Any:
     """Return one minus the cosine between the vectors of outputs, along the last axis; of classes, of their scores."""
-    teacher, student = (scores(compared.kind, x) for x in (compared.teacher, compared.student))
+    teacher, student = (unbounded(compared.kind, x) for x in (compared.teacher, compared.student))
     return keras.ops.mean(distances("directions", teacher, student, 1.0))
 
 
@@ -73,7 +73,7 @@ def relations(compared: Compared) -> Any:
     between two others (equation 6); both are compared by the Huber loss (equations 5 and 7) and added up, an angle
     counting :data:`ANGLE_SHARE`. Of a large batch, angles are taken between the first :data:`ANGLES` samples.
     """
-    teacher, student = (_flat(scores(compared.kind, x)) for x in (compared.teacher, compared.student))
+    teacher, student = (_flat(unbounded(compared.kind, x)) for x in (compared.teacher, compared.student))
     teacher = keras.ops.stop_gradient(teacher)
     apart = _huber(_mean_distances(teacher), _mean_distances(student))
     turned = _huber(_cosines(teacher[:ANGLES]), _cosines(student[:ANGLES]))

@@ -145,7 +145,8 @@ class TeacherOutside(Teacher):
         shapes = [spec.shape for spec in self._outputs]
         if layers:
             shapes += [tuple(tensor.shape[1:]) for tensor in named_tensors(self.graph, layers)]
-        found = tf.numpy_function(run, list(inputs.values()), [tf.float32] * len(shapes))
+        # Outside a graph, a single output comes without its list.
+        found = tf.nest.flatten(tf.numpy_function(run, list(inputs.values()), [tf.float32] * len(shapes)))
         return [tf.ensure_shape(x, (None, *shape)) for x, shape in zip(found, shapes, strict=True)]
 
 

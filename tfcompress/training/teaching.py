@@ -53,7 +53,7 @@ class Teaching:
             close()
 
 
-def teaching_of(
+def teaching_for(
     stages: Sequence[Stage], loaded: Loaded, data: BoundData, train: Train, loading: Mapping[str, Any]
 ) -> Teaching:
     """Load who is asked for, and see that they fit each other.
