@@ -28,16 +28,16 @@ def nested() -> Any:
     layers = keras.layers
     block = keras.Sequential(
         [
-            layers.Input((8, 8, 4)),
+            layers.Input((8, 8, 16)),
             layers.DepthwiseConv2D(3, padding="same", use_bias=False),
             layers.BatchNormalization(),
             layers.ReLU(6.0),
-            layers.Conv2D(16, 1, activation="relu"),
+            layers.Conv2D(64, 1, activation="relu"),
         ],
         name="block",
     )
     image = layers.Input((8, 8, 3), name="image")
-    x = block(layers.Conv2D(4, 3, padding="same")(image))
+    x = block(layers.Conv2D(16, 3, padding="same")(image))
     x = layers.GlobalAveragePooling2D()(x)
     outputs = [layers.Dense(3, activation="softmax", name="class")(x), layers.Dense(2, name="box")(x)]
     return keras.Model(image, outputs, name="net")

@@ -143,7 +143,7 @@ def test_the_noise_of_single_layers_adds_up_to_that_of_all(files: Files) -> None
         assert 20 < decibels(files.held.noise(process, rounded)) < 80
         assert files.held.noise(process, with_weights(files.in_float, between, between.exact)) < 1e-9
     four = files.mixer.mixed({site.number: "int4" for site in files.mixer.sites}).content
-    assert abs(db(files, four) - decibels(sum(alone))) < 3
+    assert abs(db(files, four) - decibels(sum(alone))) < 6
 
 
 def test_runtimes_compute_what_a_plan_may_use(files: Files) -> None:
