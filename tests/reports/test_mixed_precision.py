@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tfcompress.reports.mixed_precision import layer_rows, mixed_sentences, mixed_tables, plan_rows, planned_floats
+from tfcompress.reports.mixed_precision import choice_rows, mixed_sentences, mixed_tables, plan_rows, planned_floats
 
 
 def plan(layers: dict[str, str], db: float | None, **more: Any) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def test_the_kept_plan_is_told_with_what_was_predicted_and_what_is_not_to_be_had
     ]
     assert planned_floats(found) == 1
     assert [row[2] for row in plan_rows(found)] == ["25.0 dB", "29.0 dB", "-"]
-    assert layer_rows(found)[0][3:5] == ("int8 0.001, float 0", "float +2,500")
+    assert choice_rows(found)[0][3:5] == ("int8 0.001, float 0", "float +2,500")
     page = mixed_tables(found)
     assert all(text in page for text in ("conv&lt;1&gt;", ">kept<", "99.0 %", "int4: no kernel"))
 
@@ -63,6 +63,6 @@ def test_where_all_int8_is_best_that_is_said() -> None:
 
 def test_reports_of_other_files_say_nothing_of_it() -> None:
     for found in ({}, {"mixed": None}):
-        assert list(mixed_sentences(found)) == plan_rows(found) == layer_rows(found) == []
+        assert list(mixed_sentences(found)) == plan_rows(found) == choice_rows(found) == []
         assert mixed_tables(found) == ""
         assert planned_floats(found) == 0

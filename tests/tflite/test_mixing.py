@@ -24,6 +24,8 @@ from tfcompress.tflite.mixed import on_four_bits
 from tfcompress.tflite.mixing import Mixer, codes_of
 from tfcompress.tflite.op_trials import OpTrials
 from tfcompress.tflite.sites import Site, sites_of
+from tfcompress.tflite.tree import Node, Text, parse_tree
+from tfcompress.tflite.tree_writer import write_tree
 from tfcompress.tflite.trouble import known_trouble
 from tfcompress.tflite.weights import kernels
 
@@ -213,7 +215,9 @@ def test_a_kernel_on_its_grid_stays_what_it_is(seed: int, bits: int, axis: int |
     assert np.abs(codes).max() == 2 ** (bits - 1) - 1
 
 
-def test_a_file_that_goes_by_numbers_of_ops_is_left_as_it_is(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tfcompress.tflite.graph_editor._BY_NUMBER", "min_runtime_version")
+def test_a_file_that_goes_by_numbers_of_ops_is_left_as_it_is(files: Files) -> None:
+    model = parse_tree(files.plain)
+    entry = Node("Metadata", {"name": Text(b"model_control_dependencies")})
+    content = write_tree(model.having(metadata=(*model.nodes("metadata"), entry)))
     with pytest.raises(UnsupportedError, match="in which order its ops run, by their numbers"):
-        GraphEditor(files.plain)
+        GraphEditor(content)

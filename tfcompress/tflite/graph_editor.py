@@ -93,7 +93,10 @@ class GraphEditor:
             count += 1
             name = f"{name.rstrip('0123456789') if count > 2 else f'{name}_'}{count}"
         self._names.add(name)
-        fields: dict[str, Value] = {"shape": Numbers(4, np.asarray(shape, "<i4").tobytes()), "name": Text(name.encode())}
+        fields: dict[str, Value] = {
+            "shape": Numbers(4, np.asarray(shape, "<i4").tobytes()),
+            "name": Text(name.encode()),
+        }
         tensor = Node("Tensor", fields).having(type=TENSOR_TYPES[dtype], buffer=buffer, quantization=quantization)
         signature = self.tensors[like].fields.get("shape_signature")
         if not buffer and signature is not None:
