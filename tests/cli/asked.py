@@ -36,6 +36,7 @@ TEXTS = {
     "load_memory": "1GiB",
     "loss": "mae",
     "max_download": "90KB",
+    "max_latency": "2ms",
     "max_p90": "5ms",
     "max_size": "100KB",
     "mean": "0.5",
