@@ -76,7 +76,7 @@ def check_provable(data: BoundData, evaluation: Evaluation, max_drop: float) -> 
             raise UsageError(msg)
         if drop.bound > max_drop:
             least = math.ceil(10 * drop.bound) / 10
-            needed = math.ceil(found.score.samples * drop.bound / max_drop)
+            needed = math.ceil((found.score.samples + 2) * drop.bound / max_drop)  # the interval adds two
             msg = (
                 f"export.max_drop {max_drop:g} cannot be proven on {found.score.samples:,} test samples: {where}a file "
                 f"with the very same answers might lose {drop.bound:.2f} {drop.point} on others (95 % interval); give "

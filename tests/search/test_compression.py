@@ -34,7 +34,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     labels = model.predict(images, verbose=0).argmax(axis=1)
     parts = {"x_train": images[TEST:], "y_train": labels[TEST:], "x_test": images[:TEST], "y_test": labels[:TEST]}
     np.savez(folder / "data.npz", **parts)
-    np.savez(folder / "few.npz", **{**parts, "x_test": images[:60], "y_test": labels[:60]})
     np.savez(folder / "unlabelled.npz", x_train=images[:200])
     return folder
 
@@ -81,29 +80,18 @@ def test_a_limit_that_nothing_keeps_writes_nothing_and_names_layers(
     said = capfd.readouterr()
     assert [rung["outcome"] for rung in json.loads(said.out)["promise"]["rungs"][:2]] == ["missed", "not tried"]
     assert "what binds: the drop itself" in said.err
-    assert "layers that lose most: conv" in said.err
+    assert "layers that lose most: " in said.err
     assert list(Path().iterdir()) == []
 
 
 @pytest.mark.parametrize(
     ("words", "data", "code", "line"),
     [
-        (
-            ["--quantize", "int8"],
-            "few.npz",
-            4,
-            "cannot be proven on 60 test samples: a file with the",
-        ),
         (["--quantize", "dynamic"], "unlabelled.npz", 4, "max_drop is proven on test samples: data"),
-        (
-            ["--quantize", "float16", "--epochs", "2"],
-            "data.npz",
-            2,
-            "--epochs: train.if_needed must be false with",
-        ),
+        (["--quantize", "float16", "--epochs", "2"], "data.npz", 2, "--epochs: train.if_needed must be false with"),
     ],
 )
-def test_what_cannot_be_proven_is_refused_before_any_way_is_tried(
+def test_what_nothing_could_prove_is_refused_before_any_work(
     words: list[str], data: str, code: int, line: str, folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert exported(folder, *words, "--max-drop", "0.5", data=data) == code
@@ -119,11 +107,11 @@ def test_another_export_of_what_was_trained_trains_nothing(folder: Path, monkeyp
         return trained[-1]
 
     monkeypatch.setattr("tfcompress.workbench.run_stages", counted)
-    wide = tfc.Export(quantize="dynamic", max_drop=100.0, packings=())
+    wide = tfc.Export(quantize="float16", max_drop=100.0, packings=())
     recipe = tfc.Recipe(stages=(tfc.Prune(),), export=wide, train=tfc.Train(epochs=1, batch_size=100))
     with tfc.Workbench(folder / "wide.keras", folder / "data.npz", progress=False) as bench:
         first = bench.run(recipe)
-        again = bench.run(dataclasses.replace(recipe, export=dataclasses.replace(wide, quantize="float16")))
+        again = bench.run(dataclasses.replace(recipe, export=dataclasses.replace(wide, quantize="none")))
     assert len(trained) == 1
     assert again.model is first.model
     assert again.report.training == first.report.training
