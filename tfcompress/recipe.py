@@ -20,7 +20,7 @@ from typing import Any
 from tfcompress import plain
 from tfcompress.errors import RecipeError, nearest
 from tfcompress.schema import check_keys, check_type, check_value, fill, pick
-from tfcompress.settings import Export, IOType, Quantize, Train
+from tfcompress.settings import Export, IOType, Quantize
 from tfcompress.stages.blocks import Blocks
 from tfcompress.stages.build import Build
 from tfcompress.stages.channels import Channels
@@ -32,6 +32,7 @@ from tfcompress.stages.qat import QAT
 from tfcompress.stages.sequence import check_sequence, learning_rate_of
 from tfcompress.stages.stage import EngineName, Stage
 from tfcompress.stages.stage_table import STAGES
+from tfcompress.train_settings import Train
 
 __all__ = [
     "FORMAT",

@@ -29,7 +29,7 @@ from tfcompress.progress import Progress, effective
 from tfcompress.recipe import Export, Recipe, Train, load_recipe
 from tfcompress.result import Result as Result
 from tfcompress.resumption import run_key
-from tfcompress.settings import UNDIVIDED, Division
+from tfcompress.train_settings import UNDIVIDED, Division
 
 if TYPE_CHECKING:
     from tfcompress.data.dataset import BoundData, Dataset

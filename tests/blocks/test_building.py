@@ -14,9 +14,10 @@ from tfcompress.preconditions import check_code
 from tfcompress.recipe import QAT, Build, Distill, Recipe, from_toml
 from tfcompress.search.architecture import NetworkPart
 from tfcompress.search.space import space_of
-from tfcompress.settings import Export, Train
+from tfcompress.settings import Export
 from tfcompress.stages.rewriting import RewritingContext
 from tfcompress.stages.stage import NetworkChoice
+from tfcompress.train_settings import Train
 
 keras = pytest.importorskip("keras")
 layers = keras.layers

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from tfcompress.recipe import QAT, Distill, Layout, Recipe
 from tfcompress.search.architecture import NetworkPart
 from tfcompress.search.space import Candidate, Space, StagePart, space_of
-from tfcompress.settings import Export, Train
+from tfcompress.settings import Export
 from tfcompress.stages.stage import NetworkChoice
+from tfcompress.train_settings import Train
 
 CHOICES = (
     NetworkChoice("stem", (16, 8)),

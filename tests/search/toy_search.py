@@ -12,7 +12,8 @@ from tfcompress.search.proposals import Proposals, recipes_by_hand
 from tfcompress.search.space import Space, space_of
 from tfcompress.search.study_store import StudyStore
 from tfcompress.search.trial import StepResult, TrialStep
-from tfcompress.settings import Export, Train
+from tfcompress.settings import Export
+from tfcompress.train_settings import Train
 
 SIZES = {"none": 100_000, "float16": 50_000, "dynamic": 30_000, "int8": 26_000, "int16x8": 27_000}
 DROPS = {"none": 0.0, "float16": 0.0, "dynamic": 0.4, "int8": 0.6, "int16x8": 0.2}

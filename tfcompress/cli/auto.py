@@ -17,9 +17,10 @@ from tfcompress.errors import UsageError
 from tfcompress.search.goals import Limits
 from tfcompress.search.space import tried_fields
 from tfcompress.search.wishes import EXPORT, TRAINING, VALIDATION, Wishes
-from tfcompress.settings import Export, Train
+from tfcompress.settings import Export
 from tfcompress.stages.flags import Flag, flags_of, is_given, naming
 from tfcompress.stages.stage_table import STAGES
+from tfcompress.train_settings import Train
 
 if TYPE_CHECKING:
     from tfcompress.cli.terminal import Terminal

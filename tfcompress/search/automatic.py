@@ -21,7 +21,8 @@ from tfcompress.search.goals import Limits
 from tfcompress.search.preparation import Prepared, prepared_search
 from tfcompress.search.trial import Opening, TrialBench
 from tfcompress.search.wishes import EXPORT, TRAINING, Wishes
-from tfcompress.settings import Export, Train
+from tfcompress.settings import Export
+from tfcompress.train_settings import Train
 
 if TYPE_CHECKING:
     from tfcompress.models.first_load import LoadLimits

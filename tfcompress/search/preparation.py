@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tfcompress.data.dataset import BoundData
     from tfcompress.devices.config import Device
     from tfcompress.models.loading import Loaded
-    from tfcompress.settings import Train
+    from tfcompress.train_settings import Train
     from tfcompress.workbench import Workbench
 
 REMARKS = 5

@@ -13,10 +13,11 @@ from typing import Any, Protocol
 
 from tfcompress.errors import RecipeError
 from tfcompress.recipe import Recipe
-from tfcompress.settings import Export, Train
+from tfcompress.settings import Export
 from tfcompress.stages.option import option_of
 from tfcompress.stages.stage import Stage
 from tfcompress.stages.stage_table import STAGES
+from tfcompress.train_settings import Train
 
 Selection = Mapping[str, Any]
 """A value for some dimensions, by their names; the others have their plain one."""

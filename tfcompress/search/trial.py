@@ -25,9 +25,9 @@ from tfcompress.tasks.drop import points_lost
 if TYPE_CHECKING:
     from tfcompress.data.bound import BoundData
     from tfcompress.progress import Progress
-    from tfcompress.settings import Train
     from tfcompress.tasks.score import Score
     from tfcompress.tflite.export import TFLiteModel
+    from tfcompress.train_settings import Train
     from tfcompress.workbench import Workbench
 
 StepKind = Literal["draft", "short", "full"]

@@ -10,8 +10,9 @@ from tfcompress.errors import UsageError, nearest
 from tfcompress.kept_stages import KEPT_BYTES
 from tfcompress.search.goals import Limits
 from tfcompress.search.space import SpacePart
-from tfcompress.settings import Export, Train
+from tfcompress.settings import Export
 from tfcompress.stages.stage_table import STAGES
+from tfcompress.train_settings import Train
 
 USUAL_DROP = 1.0
 """Points that a file may lose where nobody sets any limit."""

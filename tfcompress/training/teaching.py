@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from tfcompress.distillation.teacher import Teacher
     from tfcompress.models.loading import Loaded
     from tfcompress.models.specs import Signature
-    from tfcompress.settings import Train
     from tfcompress.stages.stage import Stage
+    from tfcompress.train_settings import Train
 
 SAMPLES = 512
 """Training samples by which a teacher is compared with the model before the training."""
