@@ -51,7 +51,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Search, ToyEx
 
 def test_no_candidate_is_tried_twice(undisturbed: tuple[Search, ToyExecutor]) -> None:
     search, executor = undisturbed
-    candidates = [record.candidate for record in search.trial_records]
+    candidates = [record.candidate for record in search.records]
     assert len(candidates) == len(set(candidates)) == TRIALS
     assert max(Counter((step.candidate, step.kind) for _, step in executor.done).values()) == 1
 
@@ -78,7 +78,7 @@ def test_a_limit_on_bytes_stops_before_any_training(undisturbed: tuple[Search, T
     executor = ToyExecutor(lambda step: StepResult(points=0.0, size_bytes=70_000, gzip_bytes=1, seconds=1.0))
     search = toy_search(tmp_path, executor, trials=TRIALS)
     search.run()
-    trained = [record for record in search.trial_records if record.candidate.recipe.stages]
+    trained = [record for record in search.records if record.candidate.recipe.stages]
     settled = [record for record in trained if record.state == "stopped"]
     assert settled
     assert all(list(record.steps) == ["draft"] for record in settled)
@@ -102,11 +102,11 @@ def test_a_killed_driver_is_followed_by_one_that_repeats_at_most_the_step_in_fli
     second = ToyExecutor()
     search = toy_search(tmp_path, second, trials=TRIALS)
     search.run()
-    assert len(search.trial_records) == TRIALS
+    assert len(search.records) == TRIALS
     done = Counter((step.candidate, step.kind) for _, step in [*first.done, *second.done])
     assert sum(count - 1 for count in done.values()) <= 1
     by_hand = [record.candidate for record in undisturbed[0].records if record.source == "by hand"]
-    assert {record.candidate for record in search.trial_records} >= set(by_hand)
+    assert {record.candidate for record in search.records} >= set(by_hand)
 
 
 def test_a_worker_that_dies_is_replaced_once_and_then_the_candidate_is_given_up(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_a_worker_that_dies_is_replaced_once_and_then_the_candidate_is_given_up(
 
     search = toy_search(tmp_path, Frail(), trials=9)
     search.run()
-    states = {record.name: (record.state, record.deaths) for record in search.trial_records}
+    states = {record.name: (record.state, record.deaths) for record in search.records}
     assert states["dynamic"] == ("finished", 1)
     assert states["int16x8"] == ("failed", 2)
 
@@ -208,7 +208,7 @@ def test_latency_is_measured_on_the_first_file_and_once_for_equal_ones(tmp_path:
     limits = Limits(drop=1.0, p90=3.0)
     search = toy_search(tmp_path, ToyExecutor(written), trials=9, limits=limits, measure=measure)
     search.run()
-    first = [next(iter(record.steps.values())).sha256 for record in search.trial_records]
+    first = [next(iter(record.steps.values())).sha256 for record in search.records]
     assert len(measured) == len(set(first)) < len(first)
     assert {record.figures["p90"] for record in search.finished} == {2.0}
     assert list(tmp_path.glob("*.tflite")) == []
@@ -229,7 +229,7 @@ def test_each_step_of_every_worker_beside_another_is_settled(tmp_path: Path) -> 
     executor = ToyExecutor(jobs=3)
     search = toy_search(tmp_path, executor, trials=TRIALS)
     search.run()
-    assert len(search.trial_records) == TRIALS
-    assert all(record.state != "running" for record in search.trial_records)
-    assert isinstance(search.trial_records[0].candidate, Candidate)
+    assert len(search.records) == TRIALS
+    assert all(record.state != "running" for record in search.records)
+    assert isinstance(search.records[0].candidate, Candidate)
     assert Unwatched().notes == []

@@ -376,7 +376,7 @@ class _Session:
 
         limits, decides = self._ready.wishes.limits, self._ready.decides
         if not search.finished:
-            why = next((f": {each.name}, {each.reason}" for each in search.trial_records if each.reason), "")
+            why = next((f": {each.name}, {each.reason}" for each in search.records if each.reason), "")
             msg = f"no candidate was run in full{why}; give more time (--budget)"
             raise PromiseError(msg)
         count = _HURRIED if search.interrupted else MOST_FINALISTS

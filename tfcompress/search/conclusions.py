@@ -72,14 +72,14 @@ def concluded(
             for g in search.plan.goals
         ),
         winner=None if winner is None else winner.record.number,
-        tried=tuple(_tried(record, record in front) for record in search.trial_records),
+        tried=tuple(_tried(record, record in front) for record in search.records),
         finals=tuple(_final(each, limits) for each in judged),
         gates=tuple(_gate_facts(search)),
         words=(*_words(search, judged, winner, decides), *around.notes),
         command="" if winner is None else around.command,
         conditions=around.conditions,
         seconds=around.seconds,
-        trained_seconds=sum(record.trained_seconds for record in search.trial_records),
+        trained_seconds=sum(record.trained_seconds for record in search.records),
         interrupted=search.interrupted,
     )
 
@@ -117,11 +117,11 @@ def _gate_facts(search: Search) -> list[GateFacts]:
     return [
         GateFacts(
             name=gate.name,
-            trust="exact" if gate.exact else gate.trust(search.trial_records),
-            pairs=len(gate.pairs(search.trial_records)),
-            correlation=gate.correlation(search.trial_records),
-            stopped=sum(record.reason.startswith(f"{gate.name}: ") for record in search.trial_records),
-            spared=sum(gate.name in record.spared for record in search.trial_records),
+            trust="exact" if gate.exact else gate.trust(search.records),
+            pairs=len(gate.pairs(search.records)),
+            correlation=gate.correlation(search.records),
+            stopped=sum(record.reason.startswith(f"{gate.name}: ") for record in search.records),
+            spared=sum(gate.name in record.spared for record in search.records),
         )
         for gate in GATES
         if gate.goal in names

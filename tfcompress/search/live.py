@@ -77,7 +77,7 @@ class Lines:
 
     def show(self, search: Search) -> None:
         """Tell of the trials that have ended since the last time."""
-        ended = [record for record in search.trial_records if record.state != "running"]
+        ended = [record for record in search.records if record.state != "running"]
         for record in ended[self._told :]:
             cells = (f"{goal.title} {goal.text(record.figures.get(goal.name))}" for goal in search.plan.goals)
             self._progress.note(f"trial {record.number} {record.name}: {said_of(record)}, {', '.join(cells)}")
@@ -101,7 +101,7 @@ def drawn(search: Search) -> Group:
         table.add_column(title, justify="right" if side == "right" else "left", no_wrap=side == "right")
     table.add_column("", no_wrap=True, overflow="ellipsis", max_width=48)
     running = [record for record, _ in search.running]
-    last = [record for record in reversed(search.trial_records) if record not in front and record not in running]
+    last = [record for record in reversed(search.records) if record not in front and record not in running]
     for record in (*running, *sorted(front, key=lambda each: each.point(goals)), *last)[:ROWS]:
         kept = search.plan.limits.kept_by(record.figures)
         state = f"{at[record.number]}, {record.source}" if record.number in at else said_of(record)
@@ -117,7 +117,7 @@ def drawn(search: Search) -> Group:
 
 
 def _headline(search: Search) -> str:
-    ended = sum(record.state != "running" for record in search.trial_records)
+    ended = sum(record.state != "running" for record in search.records)
     left = search.seconds_left
     parts = [f"{ended} tried", f"{len(search.front)} on the front (★ keeps every limit)"]
     parts.append(f"{wording.seconds(search.spent_seconds)} spent")
