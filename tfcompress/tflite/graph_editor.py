@@ -57,7 +57,7 @@ class GraphEditor:
         self._names = {tensor.text("name") for tensor in self.tensors}
 
     def add_constant(
-        self, values: np.ndarray, dtype: str, like: int, scales: Sequence[float] = (), axis: int = 0
+        self, values: np.ndarray, dtype: str, like: int, scales: Sequence[float] | np.ndarray = (), axis: int = 0
     ) -> int:
         """Add a constant tensor and return its number.
 
@@ -244,7 +244,7 @@ def _indices(numbers: Iterable[int]) -> Numbers:
     return Numbers(4, np.asarray(list(numbers), "<i4").tobytes())
 
 
-def _quantization(scales: Sequence[float], zero_points: Sequence[int], axis: int) -> Node:
+def _quantization(scales: Sequence[float] | np.ndarray, zero_points: Sequence[int], axis: int) -> Node:
     fields = {
         "scale": Numbers(4, np.asarray(scales, "<f4").tobytes()),
         "zero_point": Numbers(8, np.asarray(zero_points, "<i8").tobytes()),
