@@ -54,7 +54,7 @@ def test_the_ladder_ends_where_the_limit_is_kept_and_the_report_says_how(
     report = read_report(Path("out"))
     rungs = report.result.verification["promise"]["rungs"]
     kept = next(rung for rung in rungs if rung["outcome"] == "kept")
-    assert [rung["outcome"] for rung in rungs[: rungs.index(kept)]] == ["missed"] * rungs.index(kept)
+    assert {rung["outcome"] for rung in rungs[: rungs.index(kept)]} <= {"missed", "refused"}
     assert rungs.index(kept) > 0
     assert report.comparison.main is not None
     assert kept["high"] == pytest.approx(-100 * (report.comparison.main.low or 0.0))
