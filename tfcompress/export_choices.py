@@ -17,6 +17,12 @@ RUNTIMES = ("litert", "tflite-runtime", "tensorflow")
 WITHOUT_FOUR_BITS = ("tflite-runtime",)
 """Those that refuse kernels of 4 bits, or compute them wrongly: see :mod:`tfcompress.tflite.trouble`."""
 
+MIXED_WITHOUT_DATA = (
+    "mixed precision needs samples: which layers cost most is measured on some that are held back, and a data-free "
+    "file has none; give --data"
+)
+"""Why there is no mixed file without data."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:

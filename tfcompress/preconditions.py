@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tfcompress import files
 from tfcompress.drop_limit import no_data, no_float
 from tfcompress.errors import DataError, ModelError, UnsupportedError
+from tfcompress.export_choices import MIXED_WITHOUT_DATA
 from tfcompress.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ def _check_without_data(recipe: Recipe, *, qat: bool, is_object: bool) -> None:
             f"{name} trains the model, and needs data: give --data (an .npz with x_train, y_train, x_test, y_test, say)"
         )
         raise DataError(msg)
+    if recipe.export.mixed:
+        raise DataError(MIXED_WITHOUT_DATA)
     data_free = recipe.export.quantize == "int8" and not recipe.export.needs_samples
     if recipe.export.needs_data and not data_free and not qat and not any(stage.scheme for stage in recipe.stages):
         msg = (

@@ -26,6 +26,8 @@ TEXTS = {
     "labels": "y.npy",
     "load_memory": "1GiB",
     "loss": "mae",
+    "max_latency": "2ms",
+    "max_size": "60KB",
     "mean": "0.5",
     "optimizer": "sgd",
     "output": "elsewhere",

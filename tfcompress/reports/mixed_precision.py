@@ -44,7 +44,7 @@ def plan_rows(verification: Mapping[str, Any]) -> list[tuple[str, ...]]:
     ]
 
 
-def layer_rows(verification: Mapping[str, Any]) -> list[tuple[str, ...]]:
+def choice_rows(verification: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """Return a row for each op whose numbers could be chosen: what was chosen, and what each precision costs.
 
     Args:
@@ -75,7 +75,7 @@ def mixed_tables(verification: Mapping[str, Any]) -> str:
         f"{found['held_back']} samples held back; of an op, bytes are what it adds to the plain int8 file."
     )
     plans = html_table(_PLAN_HEAD, plan_rows(verification), roles)
-    return plans + html_table(_LAYER_HEAD, layer_rows(verification), (NAME, NAME, NAME)) + html_note(note)
+    return plans + html_table(_LAYER_HEAD, choice_rows(verification), (NAME, NAME, NAME)) + html_note(note)
 
 
 def mixed_sentences(verification: Mapping[str, Any]) -> Iterator[str]:

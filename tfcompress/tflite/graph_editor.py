@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from tfcompress.errors import UnsupportedError
-from tfcompress.tflite.tree import Node, Numbers, Text, parse_tree
+from tfcompress.tflite.tree import Node, Numbers, Text, Value, parse_tree
 from tfcompress.tflite.tree_writer import write_tree
 
 TENSOR_TYPES: dict[str, int] = {"float32": 0, "int32": 2, "int64": 4, "int16": 7, "int8": 9, "int4": 17}
@@ -93,7 +93,10 @@ class GraphEditor:
             count += 1
             name = f"{name.rstrip('0123456789') if count > 2 else f'{name}_'}{count}"
         self._names.add(name)
-        fields = {"shape": Numbers(4, np.asarray(shape, "<i4").tobytes()), "name": Text(name.encode())}
+        fields: dict[str, Value] = {
+            "shape": Numbers(4, np.asarray(shape, "<i4").tobytes()),
+            "name": Text(name.encode()),
+        }
         tensor = Node("Tensor", fields).having(type=TENSOR_TYPES[dtype], buffer=buffer, quantization=quantization)
         signature = self.tensors[like].fields.get("shape_signature")
         if not buffer and signature is not None:
@@ -252,7 +255,7 @@ def _quantization(scales: Sequence[float], zero_points: Sequence[int], axis: int
 def _stored(values: np.ndarray, dtype: str) -> bytes:
     """Return the bytes of a constant; of 4 bits two share a byte, the first one in its lower half."""
     if dtype != "int4":
-        return values.astype(np.dtype(dtype).newbyteorder("<")).tobytes()
+        return bytes(values.astype(np.dtype(dtype).newbyteorder("<")).tobytes())
     flat = values.astype(np.int8).reshape(-1).view(np.uint8) & 0x0F
     pairs = np.append(flat, np.zeros(len(flat) % 2, np.uint8)).reshape(-1, 2)
-    return (pairs[:, 0] | pairs[:, 1] << 4).astype(np.uint8).tobytes()
+    return bytes((pairs[:, 0] | pairs[:, 1] << 4).astype(np.uint8).tobytes())

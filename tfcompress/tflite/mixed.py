@@ -16,9 +16,8 @@ from typing import Any
 import numpy as np
 
 from tfcompress.errors import DataError, ModelError, UnsupportedError, UsageError
-from tfcompress.export_choices import AFTER_ROUNDING, CORRECTIONS, PACKINGS
+from tfcompress.export_choices import AFTER_ROUNDING, CORRECTIONS, MIXED_WITHOUT_DATA, PACKINGS
 from tfcompress.models.kinds import keras_of
-from tfcompress.quantization.gptq import least_squares_scale
 from tfcompress.recipe import Export
 from tfcompress.tflite.attempt import Mixed, Request
 from tfcompress.tflite.best import best_int8_of
@@ -56,11 +55,7 @@ def made_mixed(model: Any, request: Request) -> Made:
     """
     asked = request.settings
     if request.data is None:
-        msg = (
-            "mixed precision needs samples: which layers cost most is measured on some that are held back, and a "
-            "data-free file has none; give --data"
-        )
-        raise DataError(msg)
+        raise DataError(MIXED_WITHOUT_DATA)
     _check(model)
     drawn = shares(request.data, request.seed, calibration=asked.samples, compared=SAMPLES, hold_back=True)
     if not len(next(iter(drawn.held_back.values()))):
@@ -187,6 +182,8 @@ def on_four_bits(site: Site, few_bits: bytes | None) -> RealWeights:
         site: the op.
         few_bits: the float file of the rounded kernels; None: there is none.
     """
+    from tfcompress.quantization.gptq import least_squares_scale
+
     axis = site.axis if site.per_channel else None
     found = None if few_bits is None else weights_at(few_bits, site)
     kernel = site.exact.kernel

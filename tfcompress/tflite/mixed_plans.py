@@ -11,6 +11,8 @@ from tfcompress.plans.multiple_choice import Assignment
 from tfcompress.recipe import Export
 from tfcompress.tflite.agreement import OutputAgreement
 from tfcompress.tflite.attempt import Mixed
+from tfcompress.tflite.contract import check_size
+from tfcompress.tflite.flatbuffer import read_model_file
 from tfcompress.tflite.interpret import InterpreterProcess
 from tfcompress.tflite.layer_noise import decibels, noise_of
 from tfcompress.tflite.mixed_costs import BYTES, MS, PLAIN, CostMeasurements, Costs
@@ -133,6 +135,8 @@ class PlanTrials:
         try:
             with InterpreterProcess(file.mixture.content) as process:
                 agreement = self._from.held.agreement(process, file.mixture.content)
+            if file.choices:
+                check_size(read_model_file(file.mixture.content), len(self._from.in_float))
         except TfcompressError as error:
             refusal = str(error)
         if file.size_bytes > most_bytes:
