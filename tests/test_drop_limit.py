@@ -13,6 +13,7 @@ from tests.search.test_ladder import reported
 from tfcompress.drop_limit import check_provable, drops_of, judged, kept_or_refused
 from tfcompress.errors import DataError, PromiseError, UsageError
 from tfcompress.recipe import Export, Recipe
+from tfcompress.reports.report import Report
 from tfcompress.tasks.classification import Classification
 from tfcompress.tasks.embedding import Embedding
 from tfcompress.tasks.regression import Regression
@@ -93,8 +94,15 @@ def test_a_single_run_keeps_the_limit_or_is_refused() -> None:
     assert kept_or_refused(plain, Recipe()) is plain
 
 
+def test_a_file_in_float32_is_the_float_file_and_loses_nothing() -> None:
+    recipe = Recipe(export=Export(max_drop=0.01))
+    alone = Report(**{**vars(reported(recipe, 0.0, 0.2)), "baseline": None})
+    (kept,) = kept_or_refused(alone, recipe).result.verification["promise"]["rungs"]
+    assert (kept["outcome"], kept["points"], kept["high"]) == ("kept", 0.0, 0.0)
+
+
 def test_scores_without_a_figure_in_common_prove_nothing() -> None:
     report = reported(INT8, 0.0, 0.2)
-    without = type(report)(**{**vars(report), "baseline": None})
+    without = Report(**{**vars(report), "baseline": None})
     with pytest.raises(UsageError, match="no figure in common"):
         drops_of(without, INT8)

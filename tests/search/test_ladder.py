@@ -226,7 +226,7 @@ def test_the_last_way_trains_for_the_numbers_of_the_file(recipe: Recipe, stages:
     ],
 )
 def test_why_there_is_no_training(recipe: Recipe, reason: str) -> None:
-    assert ladder.trained_recipe(recipe, Bench(None).data(recipe.train)) == reason
+    assert ladder.planned_recipe(RUNGS[-1], recipe, Bench(None).data(recipe.train)) == reason
 
 
 def test_without_training_data_there_is_no_training() -> None:

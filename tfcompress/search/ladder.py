@@ -123,10 +123,7 @@ def trained_recipe(recipe: Recipe, data: BoundData) -> Recipe | str:
     }
     export = dataclasses.replace(recipe.export, **left_open)
     train = dataclasses.replace(recipe.train, if_needed=False)
-    try:
-        return dataclasses.replace(recipe, stages=(*recipe.stages, stage), export=export, train=train)
-    except RecipeError as error:  # an engine that does not have it, say
-        return str(error)
+    return dataclasses.replace(recipe, stages=(*recipe.stages, stage), export=export, train=train)
 
 
 RUNGS: tuple[Rung, ...] = (
@@ -141,6 +138,14 @@ RUNGS: tuple[Rung, ...] = (
     Rung("trained", "Trained for the numbers of the file (--qat), where training is allowed.", trained_recipe),
 )
 """From the cheapest to the dearest."""
+
+
+def planned_recipe(rung: Rung, recipe: Recipe, data: BoundData) -> Recipe | str:
+    """Return what a rung runs, or why it is none: its own reason, or what would contradict the recipe."""
+    try:
+        return rung.recipe(recipe, data)
+    except RecipeError as error:  # an engine that does not have the stage, say
+        return str(error)
 
 
 def climb(
@@ -200,7 +205,7 @@ class _Climb:
         data = self._bench.data(self._recipe.train)
         if data is None:
             raise no_data()
-        planned = [(rung, rung.recipe(self._recipe, data)) for rung in RUNGS]
+        planned = [(rung, planned_recipe(rung, self._recipe, data)) for rung in RUNGS]
         for _, recipe in planned:
             if isinstance(recipe, Recipe):
                 self._bench.check(

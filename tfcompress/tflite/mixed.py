@@ -182,7 +182,7 @@ def on_four_bits(site: Site, few_bits: bytes | None) -> RealWeights:
         site: the op.
         few_bits: the float file of the rounded kernels; None: there is none.
     """
-    from tfcompress.quantization.gptq import least_squares_scale
+    from tfcompress.quantization.weight_fake_quant import least_squares_scale
 
     axis = site.axis if site.per_channel else None
     found = None if few_bits is None else weights_at(few_bits, site)
