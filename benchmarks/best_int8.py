@@ -191,9 +191,8 @@ def processor_seconds() -> float:
     rows = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):  # it ended meanwhile
-            number, _, rest = path.read_text().partition(" (")
-            state = rest.rpartition(") ")[2].split()
-            rows[int(number)] = int(state[1]), sum(map(int, state[11:15])) / os.sysconf("SC_CLK_TCK")
+            state = path.read_text().rpartition(") ")[2].split()
+            rows[int(path.parent.name)] = int(state[1]), sum(map(int, state[11:15])) / os.sysconf("SC_CLK_TCK")
     for number in sorted(rows):  # parents come before their children, but where numbers have begun anew
         parent, seconds = rows[number]
         if number in known or parent in known:

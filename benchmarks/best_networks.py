@@ -84,7 +84,8 @@ def movements(source: Path) -> dict[str, np.ndarray]:
     mean, deviation = x_train.mean(axis=(0, 1)), x_train.std(axis=(0, 1))
 
     def scaled(values: list[Any]) -> np.ndarray:
-        return np.clip((np.stack(values) - mean) / deviation, -FARTHEST, FARTHEST)[:, :, np.newaxis].astype(np.float32)
+        cut = np.clip((np.stack(values) - mean) / deviation, -FARTHEST, FARTHEST)
+        return np.asarray(cut[:, :, np.newaxis], np.float32)
 
     return {
         "x_train": scaled(parts["x_train"]),

@@ -175,7 +175,7 @@ class _Weights:
 
 def _each(sets: np.ndarray, factor: np.ndarray) -> np.ndarray:
     """Return the factor of each channel: 1 where its set is -1."""
-    return np.append(factor, 1.0)[sets]
+    return np.asarray(np.append(factor, 1.0)[sets])
 
 
 def _largest_activations(steps: Steps, found: ScalableChannels, conditions: Conditions) -> np.ndarray:

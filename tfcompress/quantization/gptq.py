@@ -148,7 +148,7 @@ def _one_kernel(
     best = weights + kept * np.asarray(tf.linalg.solve(hessian, lost))
     order = np.argsort(-np.asarray(tf.linalg.diag_part(hessian)), kind="stable")  # what weighs most is rounded first
     rounding = _Rounding(np.asarray(hessian)[np.ix_(order, order)], best[order], kept[order], largest)
-    made = np.empty_like(best)
+    made: np.ndarray = np.empty_like(best)
     made[order] = rounding.result()
     return made
 
