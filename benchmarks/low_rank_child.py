@@ -110,15 +110,14 @@ def factors(
     from tfcompress.models.samples import Samples
     from tfcompress.stages.rewriting import RewritingContext, apply_rewriting
 
-    model = tfc.load_model(Path(output) / f"{name}.keras").keras3
+    model: Any = tfc.load_model(Path(output) / f"{name}.keras").keras3
     _, data, _ = _problem(name, folder, cifar)
     data |= {key: values[: int(tests) or None] for key, values in data.items() if key.endswith("test")}
     stage = tfc.LowRank(target=float(target), method=method, of=of)  # type: ignore[arg-type]  # words of a command line
     drawn = np.random.default_rng(0).permutation(len(data["x_train"]))[:SAMPLES]
     samples = Samples({model.inputs[0].name: data["x_train"][drawn]})
-    told = {"latency_ratio": latency_ratio}
-    made = apply_rewriting(model, stage, RewritingContext(samples=samples, **told))
-    by_weights = apply_rewriting(model, stage, RewritingContext(**told)).model
+    made = apply_rewriting(model, stage, RewritingContext(samples=samples, latency_ratio=latency_ratio))
+    by_weights = apply_rewriting(model, stage, RewritingContext(latency_ratio=latency_ratio)).model
     figures: dict[str, Any] = {
         "before": vars(model_cost(model)),
         "after": vars(model_cost(made.model)),
