@@ -130,16 +130,13 @@ def factors(
     if int(limit):
         train = tfc.Train(epochs=1, learning_rate=RATE / 2, decay="cosine", batch_size=128, limit=int(limit))
         recipe = tfc.Recipe(stages=(stage,), train=train)
-        result = tfc.compress(model, recipe, _dataset(data))
+        path = Path(output) / f"{name}.npz"
+        np.savez(path, **data)
+        result = tfc.compress(model, recipe, tfc.load_data(str(path)))
         assert result.model is not None
         figures["tuned"] = figure(result.model, data)
         figures["bytes"] = result.report.result.size_bytes
     return figures
-
-
-def _dataset(data: Arrays) -> Any:
-    train = (data["x_train"], data["y_train"]) if "y_train" in data else data["x_train"]
-    return train, (data["x_test"], data["y_test"])
 
 
 def figure(model: Any, data: Arrays) -> float:
