@@ -89,9 +89,10 @@ def line(case: Case, figures: dict[str, Any]) -> list[str]:
     def figure(key: str) -> str:
         return f"{FIGURES[case.network]} {percent(figures[key], 2)}" if key in figures else NONE
 
+    ratio = f"{figures['ratio']:.2f}" if "ratio" in figures else NONE
     size = f"{figures['bytes']:,} B" if "bytes" in figures else NONE
     shown = [figure(key) for key in ("whole", "at once", "by weights", "tuned")]
-    return [*head, pair("macs"), pair("parameters"), size, f"{figures['ratio']:.2f}", *shown]
+    return [*head, pair("macs"), pair("parameters"), size, ratio, *shown]
 
 
 def arguments() -> argparse.Namespace:

@@ -110,15 +110,14 @@ def factors(
     from tfcompress.models.samples import Samples
     from tfcompress.stages.rewriting import RewritingContext, apply_rewriting
 
-    model = tfc.load_model(Path(output) / f"{name}.keras").keras3
+    model: Any = tfc.load_model(Path(output) / f"{name}.keras").keras3
     _, data, _ = _problem(name, folder, cifar)
     data |= {key: values[: int(tests) or None] for key, values in data.items() if key.endswith("test")}
     stage = tfc.LowRank(target=float(target), method=method, of=of)  # type: ignore[arg-type]  # words of a command line
     drawn = np.random.default_rng(0).permutation(len(data["x_train"]))[:SAMPLES]
     samples = Samples({model.inputs[0].name: data["x_train"][drawn]})
-    told = {"latency_ratio": latency_ratio}
-    made = apply_rewriting(model, stage, RewritingContext(samples=samples, **told))
-    by_weights = apply_rewriting(model, stage, RewritingContext(**told)).model
+    made = apply_rewriting(model, stage, RewritingContext(samples=samples, latency_ratio=latency_ratio))
+    by_weights = apply_rewriting(model, stage, RewritingContext(latency_ratio=latency_ratio)).model
     figures: dict[str, Any] = {
         "before": vars(model_cost(model)),
         "after": vars(model_cost(made.model)),
@@ -131,16 +130,13 @@ def factors(
     if int(limit):
         train = tfc.Train(epochs=1, learning_rate=RATE / 2, decay="cosine", batch_size=128, limit=int(limit))
         recipe = tfc.Recipe(stages=(stage,), train=train)
-        result = tfc.compress(model, recipe, _dataset(data))
+        path = Path(output) / f"{name}.npz"
+        np.savez(path, **data)
+        result = tfc.compress(model, recipe, tfc.load_data(str(path)))
         assert result.model is not None
         figures["tuned"] = figure(result.model, data)
         figures["bytes"] = result.report.result.size_bytes
     return figures
-
-
-def _dataset(data: Arrays) -> Any:
-    train = (data["x_train"], data["y_train"]) if "y_train" in data else data["x_train"]
-    return train, (data["x_test"], data["y_test"])
 
 
 def figure(model: Any, data: Arrays) -> float:

@@ -31,7 +31,7 @@ CP_CHOICES = 6
 """The same for CP, which has to be computed anew for each."""
 
 LAYER_BYTES = 256
-"""What a further layer takes of a file beside its weights: an operation, two tensors and their names."""
+"""What a further layer takes of a float32 file beside its weights (140 to 272 measured; of an int8 one 390 to 610)."""
 
 WEIGHT_BYTES = 4
 
