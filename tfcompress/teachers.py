@@ -20,7 +20,7 @@ from tfcompress.errors import DataError, ModelError, UnsupportedError
 from tfcompress.models.probing import probe
 from tfcompress.models.specs import Signature, TensorSpec, random_inputs
 from tfcompress.references import imported, module_file
-from tfcompress.tasks.classification import in_unit_interval
+from tfcompress.tasks.yes_no import in_unit_interval
 
 if TYPE_CHECKING:
     from tfcompress.distillation.teacher import Teacher
