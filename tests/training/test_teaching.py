@@ -151,7 +151,6 @@ def test_a_half_width_student_learns_in_place_of_the_model(model: Any, tmp_path:
     result = tfc.compress(model, tfc.Recipe(stages=stages, train=train), data, progress=False)
     assert result.model.count_params() == FEATURES * 8 + 8 + 8 * 3 + 3
     assert (result.model.get_layer("hidden").get_weights()[0] == 0).mean() == pytest.approx(0.5, abs=0.01)
-    assert result.report.result.size_bytes < result.report.baseline.size_bytes  # type: ignore[union-attr]
     said = " ".join(result.report.warnings) + str(result.report.training)
     for words in ("is trained in place of 'net16'", "features of net16 compares", "moving average"):
         assert words in said

@@ -44,7 +44,7 @@ def named_tensors(model: Any, names: Sequence[str]) -> list[Any]:
     known = _tensors(model)
     for name in names:
         if name not in known:
-            msg = f"model {model.name!r} has no layer {name!r} to compare{nearest(name, known)}"
+            msg = f"distill.layers: model {model.name!r} has no layer {name!r} to compare{nearest(name, known)}"
             raise UsageError(msg)
     return [known[name] for name in names]
 
