@@ -44,11 +44,11 @@ def _sessions(recorded: dict[str, Any], people: np.ndarray, count: int, seed: in
     own = np.flatnonzero(np.isin(arms[:, 0], people))
     for steps, labels in zip(x, y, strict=True):
         arm = np.flatnonzero((arms == arms[rng.choice(own)]).all(axis=1))
-        place, end = 0, rng.integers(STEPS // 2, STEPS + 1)
+        place, end = 0, int(rng.integers(STEPS // 2, STEPS + 1))
         while place < end:
             chosen = rng.choice(arm)
             series = recorded["X"][chosen][:: RATE_HZ // STEPS_HZ]
-            length = min(rng.integers(10, 40), end - place)
+            length = int(min(rng.integers(10, 40), end - place))
             start = rng.integers(0, len(series) - length)
             steps[place : place + length] = series[start : start + length]
             labels[place : place + length] = recorded["y"][chosen]
