@@ -14,8 +14,10 @@ from tfcompress.cli.main import group
 from tfcompress.errors import TfcompressError
 
 TEXTS = {
+    "address": "localhost:6380",
     "blocks": "2",
     "build": "nets:build",
+    "builder": "nets:build",
     "budget": "30m",
     "cache": "elsewhere",
     "cache_size": "1GiB",
@@ -28,6 +30,7 @@ TEXTS = {
     "also": "--memory",
     "features": "features.toml",
     "group": "session",
+    "hp": "units=8",
     "input_range": "0,1",
     "kernels": "reference",
     "label": "y",

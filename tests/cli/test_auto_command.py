@@ -36,6 +36,19 @@ def test_what_is_said_of_training_and_file_is_kept_and_not_tried() -> None:
     assert found.smaller == "download"
 
 
+def test_the_network_a_builder_and_a_cluster_are_wished_for() -> None:
+    found = wishes_of("--trials", "3", "--architecture", "--builder", "nets:build")
+    assert (found.architecture, found.builder, found.engine) == (True, "nets:build", "local")
+    found = wishes_of("--trials", "3", "--engine", "ray", "--address", "localhost:6379")
+    assert (found.engine, found.address) == ("ray", "localhost:6379")
+
+
+def test_a_builder_needs_trust(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run_command(["auto", "model.h5", "--data", "d.npz", "--trials", "2", "--builder", "nets:build"]) != 0
+    line = "--builder runs the function 'nets:build'; give --trust if you know what it does"
+    assert line in " ".join(capfd.readouterr().err.split())
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -46,6 +59,8 @@ def test_what_is_said_of_training_and_file_is_kept_and_not_tried() -> None:
         (["--trials", "2", "--max-p90", "5"], "--max-p90 must be a time such as 5ms"),
         (["--trials", "2", "--max-drop", "-1"], "--max-drop must be above 0, got -1"),
         (["--trials", "2", "--jobs", "0"], "--jobs must be above 0, got 0"),
+        (["--trials", "2", "--engine", "ray"], "--engine ray needs --address HOST:PORT of a running cluster"),
+        (["--trials", "2", "--address", "localhost:1"], "--address is for --engine ray"),
     ],
 )
 def test_what_has_no_meaning_is_refused_in_a_line(

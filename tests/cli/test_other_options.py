@@ -180,13 +180,19 @@ def test_the_options_about_data_are_those_that_export_passes_on() -> None:
     assert set(DATA_FLAGS) <= names
 
 
+BESIDE = {"builder": ["--trust"], "address": ["--engine", "ray", "--address", "localhost:1"]}
+"""Words without which an option of auto is refused; --engine goes with --address alone (test_auto_command)."""
+
+
 @everything_of("auto")
 def test_every_option_of_auto(name: str, option: click.Option, calls: Calls, capfd: pytest.CaptureFixture[str]) -> None:
+    if option.name == "engine":
+        return
     facts = SimpleNamespace(to_json=lambda: "{}")
     calls.replace("tfcompress.search.automatic.searched", SimpleNamespace(facts=facts))
     calls.replace("tfcompress.cli.auto.show_search")
     calls.replace("tfcompress.search.estimate.estimated", "an estimate")
     calls.replace("tfcompress.search.estimate.estimate_lines", ["a line"])
     numbers = ["--quantize", "int8"] if option.name in {flag.key for flag in flags_of(Export)} - {"quantize"} else []
-    words = [name, "model.h5", "--data", "data.npz", "--trials", "5", *numbers]
+    words = [name, "model.h5", "--data", "data.npz", "--trials", "5", *numbers, *BESIDE.get(option.name or "", [])]
     assert_does_something(option, words, lambda typed: asked_by(typed, calls, capfd))
