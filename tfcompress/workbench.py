@@ -214,7 +214,7 @@ class Workbench:
         if self.loaded.qat:
             return None
         if select_ops not in self._float:
-            from tfcompress.tflite.recurrent import float_file
+            from tfcompress.tflite.recurrent_forms import float_file
 
             with (
                 self._progress.task("converting the float model"),

@@ -66,7 +66,7 @@ def test_halves_that_reach_apart_are_told_whatever_is_run_at_a_time(
     rising = IMAGES[:100] * np.linspace(0.01, 1, 100, dtype="float32")[:, None, None, None]
     found = []
     for chunk in (7, 1000):
-        monkeypatch.setattr(data_checkup, "_CHUNK", chunk)
+        monkeypatch.setattr(data_checkup, "ROWS_AT_ONCE", chunk)
         found.append(check_calibration(model, bound(model, x_train=rising), 100, 0))
     assert found[0] == found[1]
     assert any("one half of the 100 samples reaches more than 50% further" in str(remark) for remark in found[0])

@@ -14,7 +14,7 @@ import pytest
 
 from tests.search.toy_search import LIMITS, ToyExecutor, Unwatched, toy_result, toy_search
 from tfcompress.errors import OutputError, TfcompressError
-from tfcompress.search.driver import Search, best_of
+from tfcompress.search.driver import Search, best_records
 from tfcompress.search.executors import DoneStep
 from tfcompress.search.goals import GOALS, Goal, Limits
 from tfcompress.search.space import Candidate
@@ -184,7 +184,7 @@ def test_a_storage_that_cannot_be_reached_is_named_without_its_password(tmp_path
 
 def test_what_keeps_the_limits_comes_first_then_what_is_amiss_least(undisturbed: tuple[Search, ToyExecutor]) -> None:
     size: Goal = GOALS["size"]
-    ordered = best_of(undisturbed[0].finished, LIMITS, size)
+    ordered = best_records(undisturbed[0].finished, LIMITS, size)
     violations = [LIMITS.violation(record.figures) for record in ordered]
     assert violations == sorted(violations)
     sizes = [record.figures["size"] for record in ordered if not LIMITS.violation(record.figures)]

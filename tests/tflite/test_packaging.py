@@ -10,7 +10,7 @@ from edge_runner.graph import read_graph
 from edge_runner.package import PackageError, unpack
 from tfcompress.errors import ModelError
 from tfcompress.tflite.kernel_coding import planned_kernels
-from tfcompress.tflite.packaging import make_package, open_package, read_file
+from tfcompress.tflite.packaging import file_content, make_package, open_package
 
 FOLDER = Path(__file__).parents[1] / "data"
 FILES = ("blobs_float", "lstm", "tflite/int8", "tflite/float16", "tflite/int16x8", "tflite/sparse")
@@ -76,6 +76,6 @@ def test_what_is_no_model_is_not_packed():
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(ModelError, match=r"cannot read.*nothing\.tflite"):
-        read_file(tmp_path / "nothing.tflite")
+        file_content(tmp_path / "nothing.tflite")
     with pytest.raises(ModelError, match="no plain file"):
-        read_file(tmp_path)
+        file_content(tmp_path)

@@ -14,6 +14,7 @@ import click
 from tfcompress.cli.grouping import GroupedCommand, GroupedOption, option_for
 from tfcompress.cli.options import DATA_FLAGS, data_arguments, data_options, loading_options, parse_size
 from tfcompress.errors import UsageError
+from tfcompress.kept_stages import KEPT_BYTES
 from tfcompress.search.goals import Limits
 from tfcompress.search.space import tried_fields
 from tfcompress.search.wishes import EXPORT, TRAINING, VALIDATION, Wishes
@@ -230,7 +231,7 @@ def read_wishes(flags: Mapping[str, Any], command: str = "") -> Wishes:
         without=flags["without"],
         kept=None if flags["cache"] is None else Path(flags["cache"]),
         command=command,
-        **({} if flags["cache_size"] is None else {"kept_bytes": _size(flags, "cache_size")}),
+        kept_bytes=_size(flags, "cache_size") or KEPT_BYTES,
     )
 
 

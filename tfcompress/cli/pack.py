@@ -38,9 +38,9 @@ def command(file: str, output: str | None, force: bool, as_json: bool) -> None:
     source = Path(file)
     target = new_file(output or source.with_suffix(".tfz"), (".tfz",), "a package", force=force)
     with terminal() as screen:
-        from tfcompress.tflite.packaging import make_package, read_file
+        from tfcompress.tflite.packaging import file_content, make_package
 
-        content = read_file(source)
+        content = file_content(source)
         package = make_package(content, screen.progress)
         write_atomic(target, package.content)
         if as_json:

@@ -29,10 +29,10 @@ def command(file: str, output: str | None, force: bool) -> None:
     source = Path(file)
     target = new_file(output or source.with_suffix(".tflite"), (".tflite",), "a TFLite file", force=force)
     from tfcompress.cli.terminal import terminal
-    from tfcompress.tflite.packaging import open_package, read_file
+    from tfcompress.tflite.packaging import file_content, open_package
 
     with terminal() as screen:
         with screen.progress.task("unpacking"):
-            content = open_package(read_file(source))
+            content = open_package(file_content(source))
         write_atomic(target, content)
         screen.write(f"{target}: {len(content):,} B\n")

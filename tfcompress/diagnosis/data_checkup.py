@@ -32,7 +32,8 @@ FEWEST = 16
 """Samples that are run whatever that costs."""
 _UNKNOWN_MACS = 100_000_000
 _BATCH = 64
-_CHUNK = 32
+ROWS_AT_ONCE = 32
+"""Samples that layers are looked at together."""
 
 
 @dataclass(frozen=True)
@@ -118,11 +119,11 @@ def _reaches(model: Any, inputs: Mapping[str, np.ndarray]) -> dict[str, tuple[fl
     """Return how far inputs and layers reach on either half of the samples; a few samples are held at a time."""
     samples = len(next(iter(inputs.values())))
     halves: list[dict[str, float]] = [{}, {}]
-    for start in range(0, samples, _CHUNK):
-        rows = slice(start, start + _CHUNK)
+    for start in range(0, samples, ROWS_AT_ONCE):
+        rows = slice(start, start + ROWS_AT_ONCE)
         part = {name: values[rows] for name, values in inputs.items()}
         values = [*part.items(), *((f"{v.path}#{n}", v.values) for n, v in enumerate(layer_values(model, part)))]
-        split = max(0, min(_CHUNK, samples // 2 - start))
+        split = max(0, min(ROWS_AT_ONCE, samples // 2 - start))
         for name, array in values:
             if array.dtype.kind == "f":
                 for seen, half in zip(halves, (array[:split], array[split:]), strict=True):

@@ -9,7 +9,7 @@ from typing import Any
 
 from tfcompress.errors import UsageError
 from tfcompress.low_rank.places import Place, places_of
-from tfcompress.low_rank.rank_options import LAYER_BYTES, WEIGHT_BYTES, Cost, RankOption, whole_cost
+from tfcompress.low_rank.rank_options import LAYER_BYTES, WEIGHT_BYTES, FactorCost, RankOption, whole_cost
 from tfcompress.models.copies import layers_with_kernels
 from tfcompress.models.profile import profile
 from tfcompress.models.scope import listed
@@ -42,14 +42,14 @@ class RankChoice:
         return RankChoice({path: option for path, option in self.options.items() if path not in paths})
 
 
-def model_cost(model: Any) -> Cost:
+def model_cost(model: Any) -> FactorCost:
     """Return what a model costs, of what can be counted; where any size is meant, it is 96."""
     found = profile(model)
     places = places_of(model).found
     macs = sum(layer.macs or 0 for layer in found.layers if layer.name not in places)
     macs += sum(whole_cost(place).macs for place in places.values())
     layers = LAYER_BYTES * len(layers_with_kernels(model))
-    return Cost(macs, found.parameters, WEIGHT_BYTES * found.parameters + layers)
+    return FactorCost(macs, found.parameters, WEIGHT_BYTES * found.parameters + layers)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,11 +70,11 @@ class RankPlan:
     places: Mapping[str, Place]
     options: Mapping[str, Sequence[RankOption]]
     refused: Mapping[str, str]
-    before: Cost
-    whole: Cost
+    before: FactorCost
+    whole: FactorCost
     first: bool
 
-    def cost(self, choice: RankChoice) -> Cost:
+    def cost(self, choice: RankChoice) -> FactorCost:
         """Return what the model costs with a choice."""
         found = self.whole
         for path, option in choice.options.items():
@@ -118,7 +118,7 @@ class RankPlan:
                 cheapest = cost
                 yield Alternative(option.name, option.loss, {of: cost})
 
-    def _of(self, cost: Cost) -> int:
+    def _of(self, cost: FactorCost) -> int:
         return cost.of(self.stage.of)
 
     def _out_of_reach(self) -> UsageError:

@@ -42,7 +42,7 @@ LEAST_KEPT = 1e-9
 
 
 @dataclass(frozen=True)
-class Cost:
+class FactorCost:
     """What a layer, or its factors, or a model costs.
 
     Attributes:
@@ -59,13 +59,13 @@ class Cost:
         """Return what counts: latency is looked for by multiply-accumulates."""
         return int(getattr(self, "macs" if what == "latency" else what))
 
-    def __sub__(self, other: Cost) -> Cost:
+    def __sub__(self, other: FactorCost) -> FactorCost:
         """Return the difference."""
-        return Cost(self.macs - other.macs, self.parameters - other.parameters, self.bytes - other.bytes)
+        return FactorCost(self.macs - other.macs, self.parameters - other.parameters, self.bytes - other.bytes)
 
-    def __add__(self, other: Cost) -> Cost:
+    def __add__(self, other: FactorCost) -> FactorCost:
         """Return the sum."""
-        return Cost(self.macs + other.macs, self.parameters + other.parameters, self.bytes + other.bytes)
+        return FactorCost(self.macs + other.macs, self.parameters + other.parameters, self.bytes + other.bytes)
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class RankOption:
     method: str
     ranks: Ranks
     kept: float
-    cost: Cost
+    cost: FactorCost
 
     @property
     def name(self) -> str:
@@ -98,15 +98,15 @@ class RankOption:
         return -math.log(max(self.kept, LEAST_KEPT))
 
 
-def whole_cost(place: Place) -> Cost:
+def whole_cost(place: Place) -> FactorCost:
     """Return what a layer costs as it is."""
     return cost_of(place, (Outline(place.kernel.size, (True, True)),))
 
 
-def cost_of(place: Place, parts: Sequence[Part]) -> Cost:
+def cost_of(place: Place, parts: Sequence[Part]) -> FactorCost:
     """Return what factors cost in a layer's place; biases and the like, which stay, are not counted."""
     weights = sum(part.weights for part in parts)
-    return Cost(place.macs(parts), weights, WEIGHT_BYTES * weights + LAYER_BYTES * (len(parts) - 1))
+    return FactorCost(place.macs(parts), weights, WEIGHT_BYTES * weights + LAYER_BYTES * (len(parts) - 1))
 
 
 def methods_of(place: Place, method: str) -> tuple[str, ...]:
@@ -179,12 +179,12 @@ def factors_of(place: Place, option: RankOption, response: Response | None) -> t
     return best_factors(judge, option.method, option.ranks, *candidates)[0]
 
 
-def _cheaper(place: Place, method: str, round_to: int) -> Iterator[tuple[Ranks, Cost]]:
+def _cheaper(place: Place, method: str, round_to: int) -> Iterator[tuple[Ranks, FactorCost]]:
     """Give the ranks of a method whose factors take fewer multiply-accumulates, parameters and bytes than the layer."""
     whole, shape = whole_cost(place), place.kernel.shape
     full = full_ranks(method, shape)
 
-    def cheap(ranks: Ranks) -> Cost | None:
+    def cheap(ranks: Ranks) -> FactorCost | None:
         cost = cost_of(place, outlines(method, shape, ranks))
         fewer = cost.macs < whole.macs or place.is_embedding
         return cost if fewer and cost.parameters < whole.parameters and cost.bytes < whole.bytes else None

@@ -14,11 +14,11 @@ import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from edge_runner.comparison import t_quantile
 from tfcompress.reports import wording
 from tfcompress.reports.measurements import EdgeRun
 from tfcompress.reports.report import Report
 from tfcompress.tasks.figures import FRACTION, figure_kind
+from tfcompress.tasks.paired import t_quantile
 from tfcompress.tasks.score import Figure, Score
 
 
@@ -226,7 +226,7 @@ def _conditions(run: EdgeRun) -> tuple[object, ...]:
 
 
 def _turn_ratio(one: EdgeRun, two: EdgeRun) -> tuple[float, float] | None:
-    """Return the 99 % interval of the second's latency over the first's, by the logarithms of their turns' medians."""
+    """Return the 95 % interval of the second's latency over the first's, by the logarithms of their turns' medians."""
     logs = [[math.log(value) for value in run.result.turn_medians_ns if value > 0] for run in (one, two)]
     if min(map(len, logs)) < 2:
         return None

@@ -334,7 +334,7 @@ def _same_file(one: TrialRecord, other: TrialRecord) -> bool:
     return one is not other and first is not None and second is not None and first.sha256 == second.sha256
 
 
-def best_of(records: Sequence[TrialRecord], limits: Limits, decides: Goal) -> list[TrialRecord]:
+def best_records(records: Sequence[TrialRecord], limits: Limits, decides: Goal) -> list[TrialRecord]:
     """Return records with the best first: what keeps the limits by the goal that decides, then by what is amiss."""
 
     def rank(record: TrialRecord) -> tuple[float, float]:

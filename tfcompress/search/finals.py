@@ -18,7 +18,7 @@ from tfcompress.recipe import Recipe
 from tfcompress.reports import edge, wording
 from tfcompress.reports.html import to_html
 from tfcompress.reports.report import Report
-from tfcompress.search.driver import best_of
+from tfcompress.search.driver import best_records
 from tfcompress.search.goals import Goal, Limits
 from tfcompress.search.metering import Meter, p90_of
 from tfcompress.search.trial_records import TrialRecord
@@ -76,13 +76,13 @@ def finalists(
         decides: the goal that decides.
         count: how many at most.
     """
-    ordered = best_of(front or finished, limits, decides)
+    ordered = best_records(front or finished, limits, decides)
     if len(ordered) <= count:
         return ordered
     within = [each for each in ordered if not limits.violation({**each.figures, "drop": 0.0})]
     safe = min(within or ordered, key=lambda record: (record.figures["drop"], record.figures[decides.name]))
     chosen = [each for each in ordered[:count] if each is not safe][: max(0, count - 1)]
-    return best_of([*chosen, safe], limits, decides)
+    return best_records([*chosen, safe], limits, decides)
 
 
 class Finals:

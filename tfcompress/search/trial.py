@@ -160,7 +160,9 @@ def _with_preprocessing(arguments: dict[str, Any]) -> dict[str, Any]:
 
     steps = arguments.get("preprocessing")
     if isinstance(steps, Mapping):
-        listed = {name: tuple(value) if isinstance(value, list) else value for name, value in steps.items()}
+        listed: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in steps.items()
+        }
         arguments = {**arguments, "preprocessing": Preprocessing(**listed)}
     return arguments
 
@@ -228,10 +230,10 @@ class TrialBench:
             _described(result.tflite, step.file),
             points=points,
             main=None if score is None else score.main_figure.value,
-            trained_seconds=report.wall_seconds.get("train", 0.0),
+            trained_seconds=report.wall_seconds.get("train") or 0.0,
         )
 
-    def _scored(self, file: TFLiteModel, train: Train, samples: int | None) -> dict[str, float | None]:
+    def _scored(self, file: TFLiteModel, train: Train, samples: int | None) -> dict[str, Any]:
         """Score a file and the float file on some samples of the validation split."""
         from tfcompress.file_scores import evaluate_file
 

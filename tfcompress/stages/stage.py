@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import Field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeVar
 
@@ -97,6 +98,7 @@ class Stage:
     builds: ClassVar[str] = ""
     teaches: ClassVar[bool] = False
     renamed: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
     def __new__(cls: type[AnyStage], **values: object) -> AnyStage:
         """Refuse a field by the name that it once had, before Python says that there is no such argument."""

@@ -27,7 +27,7 @@ from tfcompress.tflite.lower import Lowered, lower
 from tfcompress.tflite.mixed_record import MixedRecord
 from tfcompress.tflite.pack import add_metadata
 from tfcompress.tflite.packings import pack
-from tfcompress.tflite.recurrent import check_fused, check_loops, float_file
+from tfcompress.tflite.recurrent_forms import check_fused, check_loops, float_file
 from tfcompress.tflite.runtimes import check_runtimes, where_it_runs
 from tfcompress.tflite.shares import SampleSource, Shares, shares
 from tfcompress.tflite.sparse import choose_encoding
@@ -138,7 +138,7 @@ def attempt(model: Any, request: Request, reference: Any, *, fused: bool = False
         model: a Keras 3 or tf_keras model, or the path of a SavedModel.
         request: what is asked.
         reference: the model whose outputs the file must agree with.
-        fused: make LSTM layers of Keras 3 one op each; see :mod:`tfcompress.tflite.recurrent`.
+        fused: make LSTM layers of Keras 3 one op each; see :mod:`tfcompress.tflite.recurrent_forms`.
 
     Raises:
         UsageError: settings that do not fit this model.

@@ -36,7 +36,7 @@ from tfcompress.tflite.flatbuffer import read_model_file
 from tfcompress.tflite.kernel_coding import kernel_bits, planned_kernels
 from tfcompress.tflite.weights import facts
 
-__all__ = ["SUFFIX", "Package", "make_package", "open_package", "read_file"]
+__all__ = ["SUFFIX", "Package", "file_content", "make_package", "open_package"]
 
 _PROPERTIES = ((0, 2, 2), (3, 0, 0), (3, 0, 2), (0, 0, 0), (0, 4, 2), (2, 2, 2))
 """lc, lp and pb of LZMA that are tried: bytes by what is before them, or by their place in a word."""
@@ -104,7 +104,7 @@ def make_package(content: bytes, progress: Progress = SILENT) -> Package:
     )
 
 
-def read_file(path: Path) -> bytes:
+def file_content(path: Path) -> bytes:
     """Return a file's bytes.
 
     Raises:
