@@ -18,7 +18,7 @@ from tfcompress.reports import wording
 from tfcompress.reports.measurements import EdgeRun
 from tfcompress.reports.report import Report
 from tfcompress.tasks.figures import FRACTION, figure_kind
-from tfcompress.tasks.paired import t_quantile
+from tfcompress.tasks.paired import student_quantile
 from tfcompress.tasks.score import Figure, Score
 
 
@@ -236,5 +236,5 @@ def _turn_ratio(one: EdgeRun, two: EdgeRun) -> tuple[float, float] | None:
     if not spread:
         return math.exp(means[1] - means[0]), math.exp(means[1] - means[0])
     freedom = spread**2 / sum(error**2 / (len(each) - 1) for error, each in zip(errors, logs, strict=True))
-    reach = t_quantile(max(1, int(freedom))) * math.sqrt(spread)
+    reach = student_quantile(max(1, int(freedom))) * math.sqrt(spread)
     return math.exp(means[1] - means[0] - reach), math.exp(means[1] - means[0] + reach)
