@@ -131,7 +131,7 @@ def factors(
         train = tfc.Train(epochs=1, learning_rate=RATE / 2, decay="cosine", batch_size=128, limit=int(limit))
         recipe = tfc.Recipe(stages=(stage,), train=train)
         path = Path(output) / f"{name}.npz"
-        np.savez(path, **data)
+        np.savez(path, **data)  # type: ignore[arg-type]  # numpy's stub takes names for options
         result = tfc.compress(model, recipe, tfc.load_data(str(path)))
         assert result.model is not None
         figures["tuned"] = figure(result.model, data)

@@ -154,4 +154,4 @@ def test_a_half_width_student_learns_in_place_of_the_model(model: Any, tmp_path:
     said = " ".join(result.report.warnings) + str(result.report.training)
     for words in ("is trained in place of 'net16'", "features of net16 compares", "moving average"):
         assert words in said
-    assert result.report.result.score.value > 0.8  # type: ignore[union-attr]
+    assert result.report.result.score.main_figure.value > 0.8  # type: ignore[union-attr]
