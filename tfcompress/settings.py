@@ -155,7 +155,7 @@ class Export:
             table=ROUNDINGS,
             default="gptq to 4 bits, else nearest",
             needs="calibration",
-            tries=("nearest", "gptq"),
+            tries=(None, "gptq"),
         ),
     )
     weight_bits: Literal[8, 4] = field(default=8, metadata=option("Bits of a weight of an int8 file.", tries=(8, 4)))
