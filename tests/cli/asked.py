@@ -46,7 +46,7 @@ TEXTS = {
     "optimizer": "sgd",
     "output": "elsewhere",
     "preprocess": "json:loads",
-    "prune": "0.3",
+    "prune": "0.45",
     "prune_block_shape": "4x1",
     "recipe": "dynamic",
     "runtime": "tensorflow",
@@ -128,7 +128,7 @@ class Calls:
 
 
 def _is_plain(value: Any) -> bool:
-    return type(value).__name__ not in ("RichProgress", "Console", "Report")
+    return type(value).__name__ not in ("RichProgress", "Console", "Report", "Terminal")
 
 
 def asked_by(words: list[str], calls: Calls, capfd: pytest.CaptureFixture[str]) -> tuple[list[Any], str]:

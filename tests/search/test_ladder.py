@@ -173,7 +173,7 @@ REASONS = [
     (int8(correct=("bias",)), ["", "calibration, correct or rounding say how already"]),
     (
         int8(weight_bits=4),
-        ["", "of weights of 4 bits, only rounding makes a difference", "", "weight_bits or rounding"],
+        ["", "", "weights of 4 bits are rounded so in every way", "weight_bits or rounding"],
     ),
     (int8(mixed=True), ["", *["mixed precision chooses among corrections itself"] * 2, "it is asked for, so"]),
     (Recipe(export=Export(max_drop=1.0)), ["", *["corrections are for int8, and none"] * 2, "mixed precision is for"]),

@@ -37,6 +37,9 @@ SHORT_FROM = 3
 ALIKE = 3
 """So many first trials that all fail end the search: it would go on for ever like that."""
 
+MOST_KEPT_BACK = 0.4
+"""Part of the time that is kept back for what comes after the trials, at most."""
+
 _PULSE = 0.5  # seconds between two looks at the clock
 
 
@@ -139,7 +142,8 @@ class Search:
         """How long trials may still run; None: there is no such limit."""
         if self.plan.seconds is None:
             return None
-        return self.plan.seconds - self.plan.reserve(self.usual_seconds) - self.spent_seconds
+        kept_back = min(self.plan.reserve(self.usual_seconds), MOST_KEPT_BACK * self.plan.seconds)
+        return self.plan.seconds - kept_back - self.spent_seconds
 
     @property
     def usual_seconds(self) -> float:

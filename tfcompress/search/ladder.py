@@ -79,13 +79,13 @@ def _uncorrectable(recipe: Recipe) -> str:
 
 def corrected_recipe(recipe: Recipe, data: BoundData) -> Recipe | str:
     """Let measurements choose among the cheap corrections."""
-    if not _uncorrectable(recipe) and not recipe.export.tries:
-        return f"of weights of {recipe.export.weight_bits} bits, only rounding makes a difference"
     return _uncorrectable(recipe) or recipe
 
 
 def rounded_recipe(recipe: Recipe, data: BoundData) -> Recipe | str:
     """Round towards the float model's outputs, then correct the biases."""
+    if recipe.export.weight_bits != Export.weight_bits and not _uncorrectable(recipe):
+        return f"weights of {recipe.export.weight_bits} bits are rounded so in every way"
     return _uncorrectable(recipe) or _exporting(recipe, rounding="gptq", correct=("bias",))
 
 

@@ -118,7 +118,8 @@ class Distill(TrainingStage):
         once = len(set(self.teacher)) == len(self.teacher) and all(self.teacher)
         check_value("distill.teacher", "files, each at most once", self.teacher, ok=once)
         allowed = "empty without a loss that compares layers (features, attention)"
-        check_value("distill.layers", allowed, self.layers, ok=self.compares_layers or not self.pairs)
+        pairs = self.pairs
+        check_value("distill.layers", allowed, self.layers, ok=self.compares_layers or not pairs)
         read_student(self.student)
         self._check_outside()
 
