@@ -176,7 +176,7 @@ def engage(source: Any, loading: Mapping[str, Any], about: Schooling) -> Engaged
     opened = open_model(source, loading)
     try:
         return _engaged(opened, about)
-    except BaseException:
+    except BaseException:  # Ctrl-C, too: no child is left behind
         opened.close()
         raise
 

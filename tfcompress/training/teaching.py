@@ -110,7 +110,7 @@ class _Engagement:
                 teachers.append(found.teacher)
                 notes += found.notes
                 _check_order(found.teacher.name, found.outputs, labels, about.labels, self.data)
-        except BaseException:
+        except BaseException:  # Ctrl-C, too: no child is left behind
             for close in closing:
                 close()
             raise
