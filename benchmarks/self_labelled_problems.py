@@ -48,7 +48,7 @@ def _sessions(recorded: dict[str, Any], people: np.ndarray, count: int, seed: in
         while place < end:
             chosen = rng.choice(arm)
             series = recorded["X"][chosen][:: RATE_HZ // STEPS_HZ]
-            length = int(min(rng.integers(10, 40), end - place))
+            length = min(int(rng.integers(10, 40)), end - place)
             start = rng.integers(0, len(series) - length)
             steps[place : place + length] = series[start : start + length]
             labels[place : place + length] = recorded["y"][chosen]

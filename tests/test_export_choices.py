@@ -15,6 +15,7 @@ from tfcompress.export_choices import (
     PACKINGS,
     ROUNDINGS,
     TRIALS,
+    TRIALS_OF_FOUR_BITS,
     Choice,
     Packing,
     default_packings,
@@ -101,3 +102,15 @@ def test_what_is_tried_is_in_the_tables_and_the_first_is_plain() -> None:
     exports = [Export(quantize="int8", calibration=trial.calibration, correct=trial.correct) for trial in TRIALS]
     assert len(set(exports)) == len(TRIALS)
     assert (TRIALS[0].calibration, TRIALS[0].correct) == ("minmax", ())
+
+
+def test_weights_of_four_bits_are_rounded_towards_the_outputs_unless_something_says_how() -> None:
+    plain = Export(quantize="int8", weight_bits=4)
+    assert plain.tries
+    assert (plain.calibrator, plain.rounds, plain.trials) == ("mse", "gptq", TRIALS_OF_FOUR_BITS)
+    assert Export(quantize="int8").rounds == "nearest"
+    chosen = Export(quantize="int8", weight_bits=4, rounding="nearest")
+    assert (chosen.tries, chosen.rounds) == (False, "nearest")
+    assert {trial.rounding for trial in TRIALS_OF_FOUR_BITS} <= set(ROUNDINGS)
+    counts = [each.sample_count for each in (plain, Export(quantize="int8"), Export(quantize="int8", samples=7))]
+    assert counts == [500, 200, 7]

@@ -212,6 +212,7 @@ def _result(
         sha256=tflite.sha256,
         size_bytes=tflite.size_bytes,
         gzip_bytes=tflite.gzip_bytes,
+        package_bytes=len(tflite.package) if recipe.export.optimize_for == "download" else None,
         quantize=recipe.export.quantize,
         parameters=flat.parameters,
         nonzero=flat.nonzero,
@@ -307,8 +308,11 @@ def write_output(
         OutputError: a file cannot be written.
     """
     from tfcompress.reports.html import to_html
+    from tfcompress.tflite.packaging import SUFFIX
 
     tflite.save(folder / made.result.name)
+    if made.result.package_bytes is not None:
+        files.write_atomic((folder / made.result.name).with_suffix(SUFFIX), tflite.package)
     for name, words in (vocabularies or {}).items():
         lines = (word.replace("\\", r"\\").replace("\n", r"\n") for word in words)
         files.write_atomic(folder / f"{name.replace('/', '_')}.vocabulary.txt", "".join(f"{line}\n" for line in lines))

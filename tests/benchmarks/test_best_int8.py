@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from benchmarks import best_int8
 from tests.quantization.scaled import network
@@ -22,6 +25,23 @@ def test_the_network_with_scaled_channels_is_the_same_function_of_other_weights(
     assert np.array_equal(*(np.asarray(each.model(images, training=False)) for each in (given, new)))
     pairs = zip(given.model.get_weights(), new.model.get_weights(), strict=True)
     assert any(not np.array_equal(a, b) for a, b in pairs)
+
+
+def test_what_was_measured_is_kept_and_not_measured_again(tmp_path: Path, capsys) -> None:
+    record = tmp_path / "rows.json"
+    best_int8.Rows(record).measure_("net", "plain", lambda: ("net", "plain", "50 %"))
+    again = best_int8.Rows(record)
+    again.measure_("net", "plain", lambda: pytest.fail("measured again"))
+    again.measure_("net", "auto", lambda: ("net", "auto", "60 %"))
+    assert list(best_int8.Rows(record).by_name.values()) == [("net", "plain", "50 %"), ("net", "auto", "60 %")]
+    assert capsys.readouterr().out == "net | plain | 50 %\nnet | auto | 60 %\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc")
+def test_the_time_of_children_counts() -> None:
+    started = best_int8.processor_seconds()
+    subprocess.run([sys.executable, "-c", "for _ in range(3_000_000): pass"], check=True)
+    assert best_int8.processor_seconds() > started
 
 
 def test_the_ways_are_exports_and_the_table_has_its_place_in_the_docs() -> None:

@@ -104,12 +104,18 @@ def test_a_saturated_layer_is_a_fault(activation: str, ends: float) -> None:
     assert line.startswith(f"fault: conv: it is saturated: 100% of its values stand at the ends of {activation}")
 
 
-def test_dead_channels_are_noted() -> None:
-    conv = L.Conv2D(8, 1, activation="relu", name="conv")
+@pytest.mark.parametrize("activation", ["relu", "relu6"])
+def test_dead_channels_are_noted_and_a_layer_of_nothing_else_is_a_fault(activation: str) -> None:
+    conv = L.Conv2D(8, 1, activation=activation, name="conv")
     model = model_of(conv)
     conv.set_weights([np.ones((1, 1, 3, 8)), np.array([0, 0, 0, 0, -9, -9, -9, -9])])
     x = {"image": np.ones((2, 8, 8, 3), "float32")}
     assert any("50% of its channels are zero on every sample" in line for line in lines(checked(model, x), "conv"))
+    conv.set_weights([np.ones((1, 1, 3, 8)), np.full(8, -9.0)])
+    assert any(
+        line.startswith("fault: conv: it is saturated: all of its channels")
+        for line in lines(checked(model, x), "conv")
+    )
 
 
 def test_odd_widths_are_named_but_for_the_number_of_classes() -> None:

@@ -6,12 +6,14 @@ import pytest
 
 from tests.engines.technique_contract import TechniqueContract
 from tests.engines.tiny_networks import compile_, convolutional, dense, fit_, images, kernel, vectors
+from tfcompress.distillation.teacher import own_teacher
 from tfcompress.engines import native as native_engine
 from tfcompress.engines.native import open_session
 from tfcompress.errors import UnsupportedError, UsageError
 from tfcompress.job import attach
 from tfcompress.models.copies import model_copy
 from tfcompress.models.keras_private import all_layers
+from tfcompress.models.samples import Samples
 from tfcompress.models.transformed_layer import TransformedLayer
 from tfcompress.quantization.fake_quant import FakeQuant
 from tfcompress.recipe import QAT, Cluster, Distill, Prune
@@ -73,7 +75,9 @@ def test_another_teacher_can_be_given():
     (x, y), loss = vectors(), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     losses = []
     for other in (None, teacher):
-        work = open_session(model, [Distill(weight=1.0)], seed=0, teacher=other)
+        work = open_session(
+            model, [Distill(weight=1.0)], seed=0, teachers=[own_teacher(other)] if other is not None else ()
+        )
         work.model.compile(loss=loss)
         losses.append(float(work.model.compute_loss(x, y, work.model(x))))
     assert losses[0] == pytest.approx(0, abs=1e-5)
@@ -86,6 +90,23 @@ def test_samples_set_the_first_ranges():
     first = ranges(model)[0]
     assert float(first.low) == pytest.approx(inputs.min())
     assert float(first.high) == pytest.approx(inputs.max())
+
+
+def test_four_bits_begin_with_rounded_weights_and_learn_where_their_grids_end():
+    model, (inputs, labels) = convolutional(keras), images()
+    work = open_session(model, [QAT(weight_bits=4)], seed=0, samples=Samples({"image": inputs}))
+    assert "qat begins with weights that are rounded to 4 bits towards the float model's outputs" in work.notes
+    wrappers = {layer.name: layer for layer in all_layers(work.model) if isinstance(layer, TransformedLayer)}
+    rounding = {name: wrapper.transforms["kernel"][-1] for name, wrapper in wrappers.items()}
+    ends = {name: np.array(transform.end) for name, transform in rounding.items() if transform.end is not None}
+    assert set(rounding) - set(ends) == {"depthwise"}  # it keeps 8 bits
+    for name in ends:
+        kernel = np.asarray(wrappers[name].layer.kernel)
+        np.testing.assert_allclose(wrappers[name].final("kernel"), kernel, atol=1e-5)
+        assert not np.array_equal(kernel, np.asarray(model.get_layer(name.removesuffix("_inner")).kernel))
+    compile_(keras, work.model)
+    work.model.fit(inputs, labels, epochs=1, verbose=0)
+    assert all(not np.array_equal(end, np.asarray(rounding[name].end)) for name, end in ends.items())
 
 
 def test_ranges_stand_still_for_the_last_part_of_the_training():

@@ -32,6 +32,28 @@ def network(seed: int) -> Any:
     return model
 
 
+def branched(seed: int) -> Any:
+    """Return a network with a residual connection, two that are joined, and weights drawn by *seed*."""
+    import keras
+
+    keras.utils.set_random_seed(seed)
+    draw, layers = np.random.default_rng(seed), keras.layers
+
+    def conv(tensor: Any, name: str, channels: int = 6, size: int = 3) -> Any:
+        tensor = layers.Conv2D(channels, size, padding="same", name=name)(tensor)
+        return layers.BatchNormalization(name=f"{name}_norm")(tensor)
+
+    given = keras.Input((8, 8, 3), name="image")
+    stem = layers.ReLU()(conv(given, "stem"))
+    inner = conv(layers.ReLU()(conv(stem, "first")), "second")
+    total = layers.ReLU()(layers.Add()([stem, inner]))
+    short, deep = conv(total, "short", 4, 1), layers.DepthwiseConv2D(3, padding="same", name="deep")(total)
+    joined = layers.MaxPooling2D(2)(layers.Concatenate()([layers.LeakyReLU(negative_slope=0.25)(short), deep]))
+    model = keras.Model(given, layers.Dense(4, name="scores")(layers.GlobalAveragePooling2D()(joined)))
+    model.set_weights([_varied(weight, draw) for weight in model.weights])
+    return model
+
+
 def _varied(weight: Any, draw: np.random.Generator) -> np.ndarray:
     value = np.asarray(weight)
     if "variance" in weight.path or "gamma" in weight.path:

@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.quantization.scaled import network, rescaled
-from tfcompress.quantization.equalizing import by_activations, by_weights, chains
+from tests.quantization.scaled import branched, network, rescaled
+from tfcompress.quantization.equalizing import by_activations, by_statistics, by_weights
 from tfcompress.quantization.post_training import Conditions, calibrated
-from tfcompress.quantization.steps import read_steps
 
 
 def samples(model: Any, count: int = 16) -> dict[str, np.ndarray]:
@@ -20,15 +19,23 @@ def samples(model: Any, count: int = 16) -> dict[str, np.ndarray]:
     return {t.name: generator.normal(size=(count, *t.shape[1:])).astype(np.float32) for t in model.inputs}
 
 
+def without_samples(model: Any, _: Conditions) -> Any:
+    return by_statistics(model)
+
+
 def run(model: Any, inputs: dict[str, np.ndarray]) -> np.ndarray:
     return np.asarray(model(next(iter(inputs.values())), training=False))
 
 
-@pytest.mark.parametrize("equalize", [by_activations, by_weights])
-@settings(max_examples=3)
+NETWORKS = pytest.mark.parametrize("draw", [network, branched])
+
+
+@NETWORKS
+@pytest.mark.parametrize("equalize", [by_activations, by_weights, without_samples])
+@settings(max_examples=2)
 @given(seed=st.integers(0, 10_000))
-def test_the_function_stays_bit_for_bit(equalize, seed: int) -> None:
-    model = rescaled(network(seed), seed)
+def test_the_function_stays_bit_for_bit(equalize, draw, seed: int) -> None:
+    model = rescaled(draw(seed), seed)
     inputs = samples(model)
     weights = [value.copy() for value in model.get_weights()]
     new = equalize(model, Conditions(inputs=inputs))
@@ -37,20 +44,23 @@ def test_the_function_stays_bit_for_bit(equalize, seed: int) -> None:
     assert any(not np.array_equal(a, b) for a, b in zip(weights, new.get_weights(), strict=True))
 
 
-@settings(max_examples=3)
+@NETWORKS
+@pytest.mark.parametrize("equalize", [by_activations, without_samples])
+@settings(max_examples=2)
 @given(seed=st.integers(0, 10_000))
-def test_channels_scaled_by_powers_of_two_come_to_the_same_weights(seed: int) -> None:
-    model = network(seed)
+def test_channels_scaled_by_powers_of_two_come_to_the_same_weights(equalize, draw, seed: int) -> None:
+    model = draw(seed)
     inputs = samples(model)
     scaled = rescaled(model, seed)
     assert np.array_equal(run(scaled, inputs), run(model, inputs))
     conditions = Conditions(inputs=inputs)
-    for a, b in zip(by_activations(model, conditions).weights, by_activations(scaled, conditions).weights, strict=True):
+    for a, b in zip(equalize(model, conditions).weights, equalize(scaled, conditions).weights, strict=True):
         assert np.array_equal(np.asarray(a), np.asarray(b)), a.path
 
 
-def test_what_scaled_channels_cost_in_eight_bits_is_won_back() -> None:
-    model = network(7)
+@NETWORKS
+def test_what_scaled_channels_cost_in_eight_bits_is_won_back(draw) -> None:
+    model = draw(7)
     inputs, scaled = samples(model, 64), rescaled(model, 7)
     expected = run(model, inputs)
 
@@ -59,20 +69,6 @@ def test_what_scaled_channels_cost_in_eight_bits_is_won_back() -> None:
         return float(10 * np.log10(np.mean(expected**2) / np.mean(error**2)))
 
     assert db(by_activations(scaled, Conditions(inputs=inputs))) > db(scaled) + 10
-
-
-def test_a_chain_ends_where_channels_are_mixed_or_seen(keras) -> None:
-    layers = keras.layers
-    given = keras.Input((8, 8, 3))
-    first = layers.Conv2D(4, 3, padding="same", activation="relu", name="first")(given)
-    second = layers.Conv2D(4, 3, padding="same", name="second")(first)
-    added = layers.Add()([layers.ReLU()(second), second])
-    seen = layers.Conv2D(4, 1, activation="relu", name="seen")(added)
-    sigmoid = layers.Conv2D(4, 1, activation="sigmoid", name="sigmoid")(seen)
-    last = layers.Dense(2, name="last")(layers.Flatten()(sigmoid))
-    model = keras.Model(given, [last, seen])
-    found = [(chain.first.path, [step.path for step, _ in chain.next]) for chain in chains(read_steps(model), model)]
-    assert found == [("first", ["second"])]
 
 
 @pytest.mark.parametrize(("weight", "scaled"), [(0.01, True), (5.0, False)])

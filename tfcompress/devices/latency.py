@@ -13,7 +13,7 @@ from tfcompress.errors import ContractError
 from tfcompress.progress import SILENT, Progress
 from tfcompress.tflite.convert import ConverterProcess
 from tfcompress.tflite.flatbuffer import read_model_file
-from tfcompress.tflite.recurrent import float_file
+from tfcompress.tflite.recurrent_forms import float_file
 
 TIMING = Settings(runs=50, seconds=2.0)
 

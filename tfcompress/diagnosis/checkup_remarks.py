@@ -133,9 +133,12 @@ def _saturation(check: LayerCheck, layer: Any, values: np.ndarray) -> Iterator[R
             f"it is saturated: {part:.0%} of its values stand at the ends of {name}, and say nothing",
             "scale its weights or its input down and train on; no quantization brings back what is lost there",
         )
-    if name == "relu" and values.ndim > 1:
+    if name in ("relu", "relu6") and values.ndim > 1:
         dead = float(np.mean(values.reshape(-1, values.shape[-1]).max(0) <= 0))
-        if dead > DEAD:
+        if dead == 1:
+            what = "it is saturated: all of its channels are zero on every sample, and nothing comes through"
+            yield Remark("fault", check.layer, what, "look at the bias or beta before it, and at the samples' scale")
+        elif dead > DEAD:
             what = f"{dead:.0%} of its channels are zero on every sample"
             yield Remark("note", check.layer, what, "--channels takes them away without loss")
 

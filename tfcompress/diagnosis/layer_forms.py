@@ -63,7 +63,7 @@ def _is_one_op(call: Call) -> bool:
     layer = call.layer
     both = isinstance(layer, keras.layers.Bidirectional)
     sides = [layer.forward_layer, layer.backward_layer] if both else [layer]
-    if not all(isinstance(side, keras.layers.RNN) and not fused_lstm.obstacle(side) for side in sides):
+    if not all(isinstance(side, keras.layers.RNN) and not fused_lstm.why_not_fused(side) for side in sides):
         return False
     tensors = [leaf for leaf in keras.tree.flatten((call.args, call.kwargs)) if is_symbolic(leaf)]
     return len(tensors) == 1 and mask_of(tensors[0]) is None  # no mask, and no state to begin with

@@ -59,7 +59,7 @@ def fused_lstms() -> Iterator[RecurrentForms]:
     plain_call = layer_class.call
 
     def call(layer: Any, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
-        reason = obstacle(layer) or _obstacle_of_call(sequences, initial_state, mask)
+        reason = why_not_fused(layer) or _obstacle_of_call(sequences, initial_state, mask)
         if not reason:
             forms.fused.append(layer.name)
             return _marked_call(layer, sequences)
@@ -74,7 +74,7 @@ def fused_lstms() -> Iterator[RecurrentForms]:
         layer_class.call = plain_call
 
 
-def obstacle(layer: Any) -> str:
+def why_not_fused(layer: Any) -> str:
     """Return why a recurrent layer of Keras 3 can never be one op, however it is called; empty: it can."""
     import keras
 

@@ -46,16 +46,26 @@ def _corrected(model: Any, conditions: Conditions, *, onwards: bool) -> Any:
     targets = {id(layer): own[path] for path, layer in made.layers.items() if path in own}
 
     def visit(seen: Visited) -> Flow:
-        sums, variable = seen.sums, bias_of(targets.get(id(seen.holder)))
+        variable = bias_of(targets.get(id(seen.holder)))
         if variable is None:
-            return sums
-        axes = list(range(len(sums.exact.shape) - 1))
-        off = tf.reduce_mean(sums.exact - sums.rounded, axis=axes)
-        variable.assign_add(off)
-        return Flow(sums.exact, sums.rounded + off) if onwards else sums
+            return seen.sums
+        made_good = corrected_by(variable, seen.sums)
+        return made_good if onwards else seen.sums
 
     SideBySide(made.model, conditions.inputs).run(visit)
     return new
+
+
+def corrected_by(variable: Any, sums: Flow) -> Flow:
+    """Move a bias by what the means of a layer's sums are off, and return the sums with it.
+
+    Args:
+        variable: what :func:`bias_of` gave; shape (channels,).
+        sums: shape (samples, …, channels) each.
+    """
+    off = tf.reduce_mean(sums.exact - sums.rounded, axis=list(range(len(sums.exact.shape) - 1)))
+    variable.assign_add(off)
+    return Flow(sums.exact, sums.rounded + off)
 
 
 def bias_of(layer: Any) -> Any | None:

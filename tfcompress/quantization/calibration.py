@@ -10,10 +10,12 @@ import numpy as np
 import tensorflow as tf
 
 from tfcompress.models.keras_private import all_layers
+from tfcompress.models.transformed_layer import TransformedLayer
 from tfcompress.models.wiring import infer_outputs
 from tfcompress.quantization.batch_norm import FreezableBatchNormalization
 from tfcompress.quantization.calibrators import BINS, OCTAVES, Calibrator, Histogram
 from tfcompress.quantization.fake_quant import LEAST_SPAN, FakeQuant
+from tfcompress.quantization.weight_fake_quant import WeightFakeQuant
 
 
 def calibrate_(
@@ -85,8 +87,14 @@ class Counter:
 
 
 def _observe_(model: Any, layers: Sequence[FakeQuant], inputs: Mapping[str, np.ndarray], batch_size: int) -> None:
-    """Run the model on all samples, its layers measuring and rounding nothing."""
-    for layer in layers:
+    """Run the model on all samples, its layers measuring and rounding nothing, weights neither."""
+    wrappers = [layer for layer in all_layers(model) if isinstance(layer, TransformedLayer)]
+    parts = [part for wrapper in wrappers for chain in wrapper.transforms.values() for part in chain]
+    rounding: list[FakeQuant | WeightFakeQuant] = [
+        *layers,
+        *(part for part in parts if isinstance(part, WeightFakeQuant)),
+    ]
+    for layer in rounding:
         layer.observing = True
     try:
         count = len(next(iter(inputs.values())))
@@ -95,7 +103,7 @@ def _observe_(model: Any, layers: Sequence[FakeQuant], inputs: Mapping[str, np.n
                 model, {name: tf.constant(values[start : start + batch_size]) for name, values in inputs.items()}
             )
     finally:
-        for layer in layers:
+        for layer in rounding:
             layer.observing = False
 
 

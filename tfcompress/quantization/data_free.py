@@ -23,6 +23,7 @@ from tfcompress.models.transformed_layer import TransformedLayer
 from tfcompress.quantization import rules
 from tfcompress.quantization.baking import CHANNEL_AXES
 from tfcompress.quantization.bias_correction import bias_of
+from tfcompress.quantization.equalizing import by_statistics
 from tfcompress.quantization.fake_quant import LEAST_SPAN, FakeQuant
 from tfcompress.quantization.transform import Quantized, quantize
 from tfcompress.recipe import QAT
@@ -101,6 +102,8 @@ class ChannelSpread:
 def without_data(model: Any, input_range: tuple[float, float]) -> Quantized:
     """Return *model* with fake quantization whose ranges, and corrected biases, follow from the model alone.
 
+    Channels are equalized before by what their normalizations promise.
+
     Args:
         model: a functional or sequential Keras 3 model that is built; it is only read.
         input_range: least and largest value of every input.
@@ -108,7 +111,7 @@ def without_data(model: Any, input_range: tuple[float, float]) -> Quantized:
     Raises:
         UnsupportedError: a layer whose outputs nothing bounds; it is named.
     """
-    made = quantize(model, QAT())
+    made = quantize(by_statistics(model, DEVIATIONS), QAT())
     _Reader(made.model, input_range).read()
     return made
 

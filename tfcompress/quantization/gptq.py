@@ -15,13 +15,15 @@ import tensorflow as tf
 
 from tfcompress.models.copies import model_copy
 from tfcompress.models.graph import leaf_layers
+from tfcompress.quantization.bias_correction import bias_of, corrected_by
 from tfcompress.quantization.post_training import Conditions, calibrated
 from tfcompress.quantization.stepwise import Flow, SideBySide, Visited
+from tfcompress.quantization.weight_fake_quant import least_squares_scale
 
 DAMPING = 0.01
 """Of the mean of the Hessian's diagonal, added to it (the paper's section 3.3)."""
-SHRINKING = np.linspace(1.0, 0.4, 25)
-"""Parts of the largest weight that are tried as the end of the grid."""
+SWEEPS = 4
+"""Times that each weight is looked at again."""
 _ROWS = 8192  # places that a layer's inputs are looked at, at most
 _SPARE = 4
 _WIDEST = 4096  # inputs of a sum, at most: the Hessian has as many rows
@@ -52,6 +54,28 @@ def towards_the_output(model: Any, conditions: Conditions) -> Any:
         ModelError: the model was never built.
         UnsupportedError: a subclassed model; or one without a layer to quantize.
     """
+    return _rounded(model, conditions, alone=0)
+
+
+def each_by_itself(model: Any, conditions: Conditions, bits: int) -> Any:
+    """Return a copy of *model* whose kernels lie on a grid of few bits, each rounded as if it alone had so few.
+
+    All layers are fed as where every kernel has the bits of the conditions: for mixed precision, where it is not known
+    yet which kernels will have few.
+
+    Args:
+        model: a functional or sequential Keras 3 model that is built; it is only read.
+        conditions: samples, ranges and bits of the other kernels.
+        bits: of each kernel.
+
+    Raises:
+        ModelError: the model was never built.
+        UnsupportedError: a subclassed model; or one without a layer to quantize.
+    """
+    return _rounded(model, conditions, alone=bits)
+
+
+def _rounded(model: Any, conditions: Conditions, alone: int) -> Any:
     made = calibrated(model, conditions.inputs, conditions.calibrator, conditions.stage)
     new = model_copy(model)
     own = dict(leaf_layers(new))
@@ -62,24 +86,31 @@ def towards_the_output(model: Any, conditions: Conditions) -> Any:
         rounding = seen.wrapper.transforms.get("kernel")
         if target is None or not rounding or type(layer).__name__ not in COLUMNS:
             return seen.sums
-        kernel = kernel_on_grid(layer, seen.given, rounding[-1].largest)
+        bias = None if alone else bias_of(targets.get(id(seen.holder)))
+        largest = float(2 ** (alone - 1) - 1) if alone else rounding[-1].largest
+        kernel = kernel_on_grid(layer, seen.given, largest, centred=bias is not None)
         if kernel is None:
             return seen.sums
-        layer.kernel.assign(kernel)
         target.kernel.assign(kernel)
-        return Flow(seen.sums.exact, seen.again())
+        if alone:
+            return seen.sums
+        layer.kernel.assign(kernel)
+        rounding[-1].fit_(kernel)
+        sums = Flow(seen.sums.exact, seen.again())
+        return sums if bias is None else corrected_by(bias, sums)
 
     SideBySide(made.model, conditions.inputs).run(visit)
     return new
 
 
-def kernel_on_grid(layer: Any, given: Flow, largest: float) -> np.ndarray | None:
+def kernel_on_grid(layer: Any, given: Flow, largest: float, *, centred: bool = False) -> np.ndarray | None:
     """Return the kernel of a layer on its grid, of the same shape; None: its sums are too wide.
 
     Args:
         layer: a Conv2D, DepthwiseConv2D or Dense.
         given: what it is fed with, in the float model and in the rounded one.
         largest: largest integer of the grid.
+        centred: the means of the sums are left to a bias.
     """
     kernel = np.asarray(layer.kernel, np.float64)
     width = int(np.prod(kernel.shape[:-1])) // (kernel.shape[2] if _is_depthwise(layer) else 1)
@@ -89,20 +120,24 @@ def kernel_on_grid(layer: Any, given: Flow, largest: float) -> np.ndarray | None
     exact, inputs = (columns(layer, tensor) for tensor in (given.exact, given.rounded))
     if _is_depthwise(layer):
         channels = [
-            _one_kernel(kernel[:, :, c].reshape(width, -1), exact[:, :, c], inputs[:, :, c], largest)
+            _one_kernel(kernel[:, :, c].reshape(width, -1), exact[:, :, c], inputs[:, :, c], largest, centred=centred)
             for c in range(kernel.shape[2])
         ]
         return np.stack(channels, axis=1).reshape(kernel.shape).astype(np.float32)
-    flat = _one_kernel(kernel.reshape(width, -1), exact, inputs, largest)
+    flat = _one_kernel(kernel.reshape(width, -1), exact, inputs, largest, centred=centred)
     return flat.reshape(kernel.shape).astype(np.float32)
 
 
-def _one_kernel(weights: np.ndarray, exact: np.ndarray, inputs: np.ndarray, largest: float) -> np.ndarray:
+def _one_kernel(
+    weights: np.ndarray, exact: np.ndarray, inputs: np.ndarray, largest: float, *, centred: bool
+) -> np.ndarray:
     """Return weights, shape (inputs, outputs), on the grid.
 
     The least squares of ``inputs @ q - exact @ w`` over *q* are those of ``inputs @ (q - best)``, where *best* is *w*
     moved by what solves ``inputs @ d = (exact - inputs) @ w``.
     """
+    if centred:
+        exact, inputs = exact - exact.mean(axis=0), inputs - inputs.mean(axis=0)
     # TensorFlow's own matrices: those of numpy wait in a busy loop where other processes have the cores.
     hessian = tf.matmul(inputs, inputs, transpose_a=True)
     lost = tf.matmul(tf.matmul(inputs, exact, transpose_a=True) - hessian, weights)
@@ -111,39 +146,66 @@ def _one_kernel(weights: np.ndarray, exact: np.ndarray, inputs: np.ndarray, larg
     )
     kept = weights != 0  # what was pruned stays zero
     best = weights + kept * np.asarray(tf.linalg.solve(hessian, lost))
-    scale = least_squares_scale(best, largest)
-    upper = np.asarray(tf.linalg.cholesky(tf.linalg.inv(hessian))).T  # upper.T @ upper is the inverse
-    steps, left = np.empty_like(best), best.copy()
-    for row in range(len(left)):
-        steps[row] = kept[row] * np.clip(np.round(left[row] / scale), -largest, largest)
-        error = (left[row] - steps[row] * scale) / upper[row, row]
-        left[row + 1 :] -= np.outer(upper[row, row + 1 :], error)
-    _reach_the_end_(steps, best, largest)
-    return np.asarray(steps * scale)
+    order = np.argsort(-np.asarray(tf.linalg.diag_part(hessian)), kind="stable")  # what weighs most is rounded first
+    rounding = _Rounding(np.asarray(hessian)[np.ix_(order, order)], best[order], kept[order], largest)
+    made: np.ndarray = np.empty_like(best)
+    made[order] = rounding.result()
+    return made
 
 
-def _reach_the_end_(steps: np.ndarray, best: np.ndarray, largest: float) -> None:
-    """Put the largest weight of a channel at the end of its grid where no weight is there."""
-    short = np.flatnonzero(np.abs(steps).max(axis=0) < largest)
-    top = np.abs(best[:, short]).argmax(axis=0)
-    steps[top, short] = np.where(best[top, short] < 0, -largest, largest)
+class _Rounding:
+    """The integers and steps of a kernel, with the least error of its sums that is found.
 
-
-def least_squares_scale(weights: np.ndarray, largest: float) -> np.ndarray:
-    """Return for each output the step of the grid that costs least squared error, shape (outputs,).
-
-    Args:
-        weights: shape (inputs, outputs).
-        largest: largest integer of the grid; the grid ends at most at the largest weight.
+    The error of an output is ``(q * scale - best) @ hessian @ (q * scale - best)``.
     """
-    bound = np.abs(weights).max(axis=0)
-    bound = np.where(bound > 0, bound, 1.0)
-    found, least = bound / largest, np.full(bound.shape, np.inf)
-    for part in SHRINKING:
-        scale = part * bound / largest
-        error = np.square(np.clip(np.round(weights / scale), -largest, largest) * scale - weights).sum(axis=0)
-        found, least = np.where(error < least, scale, found), np.minimum(error, least)
-    return np.asarray(found)
+
+    def __init__(self, hessian: np.ndarray, best: np.ndarray, kept: np.ndarray, largest: float) -> None:
+        self._hessian, self._best, self._kept, self._largest = hessian, best, kept, largest
+        top = np.abs(best).argmax(axis=0)
+        self._held = np.zeros(best.shape, bool)  # the largest weight of a channel is at the end of its grid
+        self._held[top, np.arange(best.shape[1])] = True
+        self._ends = np.where(best < 0, -largest, largest)
+
+    def result(self) -> np.ndarray:
+        """Round one weight after the other, then look at each again (Behdin et al. 2023, arXiv:2309.01885)."""
+        scale = least_squares_scale(self._best, self._largest, np.diag(self._hessian))
+        steps = self._in_one_go(scale)
+        for _ in range(SWEEPS):
+            scale = self._scale_of(steps, scale)
+            if not self._improve_(steps, scale):
+                break
+        return np.asarray(steps * scale)
+
+    def _whole(self, row: int, wish: np.ndarray) -> np.ndarray:
+        found = np.clip(np.round(wish), -self._largest, self._largest)
+        return np.asarray(self._kept[row] * np.where(self._held[row], self._ends[row], found))
+
+    def _in_one_go(self, scale: np.ndarray) -> np.ndarray:
+        upper = np.asarray(tf.linalg.cholesky(tf.linalg.inv(self._hessian))).T  # upper.T @ upper is the inverse
+        steps, left = np.empty_like(self._best), self._best.copy()
+        for row in range(len(left)):
+            steps[row] = self._whole(row, left[row] / scale)
+            error = (left[row] - steps[row] * scale) / upper[row, row]
+            left[row + 1 :] -= np.outer(upper[row, row + 1 :], error)
+        return steps
+
+    def _scale_of(self, steps: np.ndarray, scale: np.ndarray) -> np.ndarray:
+        """Return the scale that suits the integers best; shape (outputs,)."""
+        weighed = np.asarray(tf.matmul(self._hessian, steps))
+        over, under = (weighed * self._best).sum(axis=0), (weighed * steps).sum(axis=0)
+        return np.where((over > 0) & (under > 0), over / np.where(under > 0, under, 1.0), scale)
+
+    def _improve_(self, steps: np.ndarray, scale: np.ndarray) -> bool:
+        """Move each weight to where the error is least with all others as they are; returns whether one moved."""
+        slope = np.array(tf.matmul(self._hessian, steps * scale - self._best))
+        moved = False
+        for row in range(len(steps)):
+            change = self._whole(row, steps[row] - slope[row] / (scale * self._hessian[row, row])) - steps[row]
+            if change.any():
+                steps[row] += change
+                slope += np.outer(self._hessian[:, row], change * scale)
+                moved = True
+        return moved
 
 
 def _is_depthwise(layer: Any) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import keras
+import numpy as np
 
 from tfcompress.errors import UnsupportedError
 from tfcompress.models.copies import input_like
@@ -144,12 +145,18 @@ class _Rebuild:
         found: dict[str, list[WeightTransform]] = {}
         for path, axes in rules.kernels(step.op).items():
             first = self._extra.get(f"{step.path}/{path}", self._extra.get(step.path, []))
-            rounding = [WeightFakeQuant(bits=self._bits(step), axes=axes)] if path in weights else []
             variable = variable_at(step.op, path)
+            rounding = [self._rounding(step, variable, axes, clipping=not first)] if path in weights else []
             self._kernels[f"{step.path}/{path}"] = KernelSlot(step.path, variable, list(first))
             if first or rounding:
                 found[path] = [*first, *rounding]
         return found
+
+    def _rounding(self, step: Step, variable: Any, axes: tuple[int, ...], *, clipping: bool) -> WeightFakeQuant:
+        bits = self._bits(step)
+        if bits == 8 or not clipping:
+            return WeightFakeQuant(bits=bits, axes=axes)
+        return WeightFakeQuant.clipping(np.asarray(variable), bits=bits, axes=axes)
 
     def _bits(self, step: Step) -> int:
         """Return the bits that the runtime takes a layer's kernel in."""

@@ -40,4 +40,4 @@ def check_sequence(stages: Sequence[Stage], where: str, error: type[UsageError])
 
 def learning_rate_of(stages: Sequence[Stage]) -> float | None:
     """Return the learning rate of a recipe that gives none: the highest of its stages'; None without stages."""
-    return max((stage.learning_rate for stage in stages), default=None)
+    return max((stage.default_rate for stage in stages), default=None)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from tfcompress.errors import DataError
 from tfcompress.tasks import label_form
 from tfcompress.tasks.label_form import LabelForm, Shape
-from tfcompress.tasks.paired import t_quantile
+from tfcompress.tasks.paired import student_quantile
 from tfcompress.tasks.score import Score
 from tfcompress.tasks.task import NO_INPUTS, Evaluation, Inputs, Task, present
 from tfcompress.tasks.yes_no import in_unit_interval
@@ -282,5 +282,5 @@ def _ratio_interval(right: np.ndarray, steps: np.ndarray) -> tuple[float | None,
         return None, None
     ratio = right.sum() / steps.sum()
     apart = float((right - ratio * steps).std(ddof=1)) / float(steps.mean())
-    spread = t_quantile(len(right) - 1) * apart / math.sqrt(len(right))
+    spread = student_quantile(len(right) - 1) * apart / math.sqrt(len(right))
     return max(0.0, float(ratio) - spread), min(1.0, float(ratio) + spread)

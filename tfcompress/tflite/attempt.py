@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,9 +24,10 @@ from tfcompress.tflite.convert import RETRIES, ConverterProcess, MissingKernelEr
 from tfcompress.tflite.exactness import IntegerModel, in_integers
 from tfcompress.tflite.flatbuffer import read_model_file
 from tfcompress.tflite.lower import Lowered, lower
+from tfcompress.tflite.mixed_record import MixedRecord
 from tfcompress.tflite.pack import add_metadata
 from tfcompress.tflite.packings import pack
-from tfcompress.tflite.recurrent import check_fused, check_loops, float_file
+from tfcompress.tflite.recurrent_forms import check_fused, check_loops, float_file
 from tfcompress.tflite.runtimes import check_runtimes, where_it_runs
 from tfcompress.tflite.shares import SampleSource, Shares, shares
 from tfcompress.tflite.sparse import choose_encoding
@@ -65,6 +66,25 @@ class Attempt:
         return dataclasses.replace(self, verification=found)
 
 
+@dataclass(frozen=True)
+class Mixed:
+    """A file in which ops have other numbers than int8, by choice.
+
+    Attributes:
+        content: the file.
+        islands: names of the tensors that its ops in float make, and of their kernels.
+        record: what was measured and chosen.
+    """
+
+    content: bytes
+    islands: frozenset[str]
+    record: MixedRecord
+
+
+FileMixer = Callable[[bytes], Mixed | None]
+"""Makes a mixed file of a converted one; None: that one is to be refused as it is."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Request:
     """What an attempt is made with; see :func:`tfcompress.tflite.export.export`.
@@ -79,6 +99,7 @@ class Request:
         progress: where progress goes.
         seed: draws the samples.
         shares: samples that were drawn already; None: they are now.
+        mixer: gives ops of the converted file other numbers; None: they keep theirs.
     """
 
     settings: Export
@@ -90,6 +111,7 @@ class Request:
     progress: Progress
     seed: int
     shares: Shares | None = None
+    mixer: FileMixer | None = None
 
     def drawn(self, compared: int = SAMPLES) -> Shares:
         """Return the samples to calibrate and to compare on.
@@ -105,7 +127,7 @@ class Request:
         if self.data is None:
             msg = f"quantize {self.settings.quantize} needs samples to calibrate; give --data"
             raise DataError(msg)
-        wanted = self.settings.samples if self.settings.needs_data else 0
+        wanted = self.settings.sample_count if self.settings.needs_data else 0
         return shares(self.data, self.seed, calibration=wanted, compared=compared)
 
 
@@ -116,7 +138,7 @@ def attempt(model: Any, request: Request, reference: Any, *, fused: bool = False
         model: a Keras 3 or tf_keras model, or the path of a SavedModel.
         request: what is asked.
         reference: the model whose outputs the file must agree with.
-        fused: make LSTM layers of Keras 3 one op each; see :mod:`tfcompress.tflite.recurrent`.
+        fused: make LSTM layers of Keras 3 one op each; see :mod:`tfcompress.tflite.recurrent_forms`.
 
     Raises:
         UsageError: settings that do not fit this model.
@@ -139,20 +161,23 @@ def attempt(model: Any, request: Request, reference: Any, *, fused: bool = False
                 drawn = dataclasses.replace(drawn, inputs=trained.on_grid(drawn.inputs))
             run = ConversionRun(settings, request.converter, lowered, drawn)
             content, keras_outputs = run.convert(reference)
+            mixed = request.mixer(content) if request.mixer else None
             float_size_bytes = request.float_size_bytes
             if float_size_bytes is None:
                 float_size_bytes = run.float_size(request.float_model, folder / "float")
-            content, sparse = run.encode(content)
+            content, sparse = (mixed.content, "") if mixed else run.encode(content)
         with progress.task("checking"):
             if request.metadata is not None:
                 content = add_metadata(content, request.metadata)
-            verification = run.verify(content, keras_outputs, float_size_bytes, trained)
+            islands = mixed.islands if mixed else frozenset()
+            verification = run.verify(content, keras_outputs, float_size_bytes, None if mixed else trained, islands)
             content, verification = run.pack(content, verification)
             in_tensorflow = request.converter.try_in_tensorflow
             verdicts = where_it_runs(content, trials={"litert": _ran, "tensorflow": in_tensorflow})
             check_runtimes(verdicts, settings.runtimes)
+    record = mixed.record if mixed else None
     notes = (*verification.notes, *lowered.recurrent.notes)
-    verification = dataclasses.replace(verification, sparse=sparse, runtimes=verdicts, notes=notes)
+    verification = dataclasses.replace(verification, sparse=sparse, runtimes=verdicts, notes=notes, mixed=record)
     return Attempt(content, lowered.signature, verification, lowered.qat, tuple(lowered.recurrent.fused))
 
 
@@ -267,6 +292,7 @@ class ConversionRun:
         keras_outputs: Mapping[str, np.ndarray],
         float_size_bytes: int | None,
         trained: IntegerModel | None,
+        islands: frozenset[str],
     ) -> Verification:
         """Hold the file against what was asked for."""
         return verify(
@@ -278,6 +304,7 @@ class ConversionRun:
             float_size_bytes=float_size_bytes,
             real_samples=self.samples.real,
             trained=trained,
+            islands=islands,
         )
 
     def pack(self, content: bytes, verification: Verification) -> tuple[bytes, Verification]:

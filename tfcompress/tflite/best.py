@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from tfcompress.errors import ContractError, ConversionError, TfcompressError, UnsupportedError
-from tfcompress.export_choices import TRIALS, Trial
+from tfcompress.export_choices import Trial
 from tfcompress.models.signature import call
 from tfcompress.recipe import Export
 from tfcompress.tflite.agreement import OutputAgreement, agreements
@@ -102,7 +102,9 @@ def best_int8_of(model: Any, request: Request) -> Made:
     """
     if request.data is None or not is_correctable(model):
         return made_as_asked(model, request)
-    drawn = shares(request.data, request.seed, calibration=request.settings.samples, compared=SAMPLES, hold_back=True)
+    drawn = shares(
+        request.data, request.seed, calibration=request.settings.sample_count, compared=SAMPLES, hold_back=True
+    )
     if not len(next(iter(drawn.held_back.values()))):
         return made_as_asked(model, request)  # too few samples to hold any back
     return Contest(model, dataclasses.replace(request, shares=drawn)).result()
@@ -117,10 +119,11 @@ class Contest:
         self._expected = call(model, self._held)
         self._by_our_rules = False
         self._fused: tuple[str, ...] = ()
+        self._trials = request.settings.trials
 
     def result(self) -> Made:
         """Try, choose, and make the file."""
-        plain = self._made(TRIALS[0])
+        plain = self._made(self._trials[0])
         first = self._judged_first(plain)
         judged = [first]
         if not first.enough:
@@ -134,7 +137,7 @@ class Contest:
                 return self._told(made, each.trial, judged)
         if isinstance(plain, TfcompressError):
             raise plain
-        return self._told(plain, TRIALS[0], judged)
+        return self._told(plain, self._trials[0], judged)
 
     def _made(self, trial: Trial, source: ConverterInput | None = None) -> Made | TfcompressError:
         try:
@@ -144,23 +147,23 @@ class Contest:
 
     def _asked(self, trial: Trial) -> Request:
         settings: Export = dataclasses.replace(
-            self._request.settings, calibration=trial.calibration, correct=trial.correct
+            self._request.settings, calibration=trial.calibration, correct=trial.correct, rounding=trial.rounding
         )
         return dataclasses.replace(self._request, settings=settings)
 
     def _judged_first(self, plain: Made | TfcompressError) -> _Judged:
         if isinstance(plain, TfcompressError):
-            return _Judged(TRIALS[0], refusal=str(plain))
+            return _Judged(self._trials[0], refusal=str(plain))
         self._by_our_rules = plain.route == "calibrated by our rules"
         self._fused = plain.attempt.fused
         size = plain.attempt.verification.float_size_bytes  # a rewritten model has no float file of its own
         self._request = dataclasses.replace(self._request, float_size_bytes=size)
-        return _Judged(TRIALS[0], self.agreement(plain.attempt.content))
+        return _Judged(self._trials[0], self.agreement(plain.attempt.content))
 
     def _others(self) -> list[_Judged]:
         started, found = time.perf_counter(), []
-        with self._request.progress.task("trying ways to int8", len(TRIALS) - 1) as task:
-            for trial in TRIALS[1:]:
+        with self._request.progress.task("trying ways to int8", len(self._trials) - 1) as task:
+            for trial in self._trials[1:]:
                 task.describe(trial.label)
                 if time.perf_counter() - started > BUDGET_S:
                     found.append(_Judged(trial, refusal=f"not tried: the others took {BUDGET_S:.0f} s"))
@@ -205,10 +208,9 @@ class Contest:
 
 def _sentence(chosen: Trial, judged: list[_Judged], held: int) -> str:
     by = {each.trial: each for each in judged}
-    first, kept = by[TRIALS[0]], by[chosen]
+    first, kept = judged[0], by[chosen]
     if kept is first:
-        return (
-            f"int8 stays {chosen.label}: none of {len(judged) - 1} other ways agrees better on {held} samples held back"
-        )
+        others = f"none of {len(judged) - 1} other ways agrees" if len(judged) > 2 else "another way does not agree"
+        return f"int8 stays {chosen.label}: {others} better on {held} samples held back"
     before = f"{first.db:.1f} dB" if first.agreement else "no file"
     return f"int8 by {chosen.label}: {kept.db:.1f} dB on {held} samples held back, {first.trial.label} alone {before}"

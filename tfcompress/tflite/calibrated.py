@@ -42,7 +42,23 @@ def prepared_by(model: Any, request: Request) -> Any:
         return plain
     from tfcompress.quantization.post_training import corrected
 
-    return corrected(plain, settings.correct, _conditions(request), settings.rounding)
+    return corrected(plain, settings.correct, _conditions(request), settings.rounds)
+
+
+def with_few_bits(model: Any, request: Request, bits: int) -> Any:
+    """Return a Keras 3 model whose kernels lie on a grid of few bits, each as if it alone had so few.
+
+    Args:
+        model: a Keras 3 or tf_keras model.
+        request: what is asked; what else it asks of weights is not done.
+        bits: of each kernel.
+
+    Raises:
+        UnsupportedError: a model that cannot be rewritten.
+    """
+    from tfcompress.quantization.gptq import each_by_itself
+
+    return each_by_itself(_keras3(model), _conditions(request), bits)
 
 
 def ranged(model: Any, request: Request) -> Quantized:
@@ -97,7 +113,7 @@ def in_place_of_the_converter(model: Any, request: Request) -> Quantized | None:
 def asked_of(settings: Export) -> str:
     """Return in a few words what an export asks for beyond the converter's own: ``mse``, ``minmax + bias``."""
     bits = ("weights of 4 bits",) if settings.weight_bits == 4 else ()
-    rounding = () if settings.rounding == "nearest" else (settings.rounding,)
+    rounding = () if settings.rounds == "nearest" else (settings.rounds,)
     return " + ".join((settings.calibrator, *bits, *rounding, *settings.correct))
 
 
@@ -126,7 +142,7 @@ def _first_asked(settings: Export) -> str:
     """Return the first setting that the converter's own quantization does not have."""
     for name in ("correct", "rounding", "weight_bits"):
         value = getattr(settings, name)
-        if value not in ((), "nearest", 8):
+        if value not in ((), None, "nearest", 8):
             return f"{name} {(value[0] if isinstance(value, tuple) else value)!r}"
     return f"calibration {settings.calibration!r}"
 

@@ -42,11 +42,15 @@ class Made:
         attempt: the file that kept its contract.
         route: how its numbers came about.
         notes: what was done on the way that was not asked for; sentences for the report.
+        settings: what it was made with, where several ways were tried; None: it has no settings of its own.
+        source: what was converted; None: it is not known.
     """
 
     attempt: Attempt
     route: Route
     notes: tuple[str, ...] = ()
+    settings: Export | None = None
+    source: ConverterInput | None = None
 
     def described(self, calibration: str) -> Made:
         """Return the same with words on how its ranges and weights were chosen, for the report."""
@@ -101,7 +105,12 @@ def made_as_asked(model: Any, request: Request, source: ConverterInput | None = 
     Raises:
         TfcompressError: one of its classes.
     """
-    settings, source = request.settings, source or source_of(model, request)
+    source = source or source_of(model, request)
+    return dataclasses.replace(_made_from(source, model, request), settings=request.settings, source=source)
+
+
+def _made_from(source: ConverterInput, model: Any, request: Request) -> Made:
+    settings = request.settings
     if source.rewritten:
         made = Made(attempt(source.model, request, model), "calibrated by our rules", source.notes)
         return made.described(f"{asked_of(settings)}, by the rules of --qat, without training")

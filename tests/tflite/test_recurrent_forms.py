@@ -17,7 +17,7 @@ from tfcompress.tflite.export import export
 from tfcompress.tflite.flatbuffer import read_model_file
 from tfcompress.tflite.lower import Lowered, lower
 from tfcompress.tflite.lstm_scales import CELL, HIDDEN, STATE, with_state_scales
-from tfcompress.tflite.recurrent import check_fused, check_loops, float_file
+from tfcompress.tflite.recurrent_forms import check_fused, check_loops, float_file
 
 pytestmark = pytest.mark.slow
 
