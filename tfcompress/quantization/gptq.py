@@ -54,7 +54,7 @@ def towards_the_output(model: Any, conditions: Conditions) -> Any:
         ModelError: the model was never built.
         UnsupportedError: a subclassed model; or one without a layer to quantize.
     """
-    made = calibrated(model, conditions.inputs, conditions.calibrator, conditions.stage)
+    made = calibrated(model, conditions.inputs, conditions.calibrator, conditions.stage, round_weights=False)
     new = model_copy(model)
     own = dict(leaf_layers(new))
     targets = {id(layer): own[path] for path, layer in made.layers.items() if path in own}
