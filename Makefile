@@ -46,6 +46,7 @@ lint: $(VENV)/.developer
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy --strict benchmarks tools
+	$(BIN)/mypy --strict docs/examples
 	$(BIN)/lint-imports
 
 bench: $(VENV)/.package

@@ -197,6 +197,36 @@ def by_gzip(content: bytes, chance: random.Random) -> bytes:
     return by_cells(content, chance)
 
 
+def by_chunks(content: bytes, chance: random.Random) -> bytes:
+    """Give a WAV another format, or one of its chunks another length, name or place; the whole's length right again."""
+    chunks, place = [], 12
+    while place + 8 <= len(content):
+        name, length = content[place : place + 4], struct.unpack_from("<I", content, place + 4)[0]
+        chunks.append((name, length, content[place + 8 : place + 8 + length]))
+        place += 8 + length + length % 2
+    at = chance.randrange(len(chunks))
+    name, length, body = chunks[at]
+    deed = chance.randrange(5)
+    if deed == 0:
+        length = chance.choice([0, 1, 3, length - 1, length + 1, 16, 40, (1 << 31) - 1, (1 << 32) - 1])
+    elif deed == 1:
+        name = chance.choice([b"fmt ", b"data", b"LIST", b"fact", b"ds64", bytes(4)])
+    elif deed == 2:
+        body = by_bytes(body, chance)
+    elif deed == 3:
+        chunks.insert(chance.randrange(len(chunks) + 1), chance.choice(chunks))
+    else:
+        at = next((number for number, chunk in enumerate(chunks) if chunk[0] == b"fmt "), at)
+        name, length, body = chunks[at]
+        form, size = chance.choice([(0, 2), (2, 2), (4, 4), (12, 2), (14, 2)])
+        most = (1 << 8 * size) - 1
+        number = chance.choice([0, 1, 2, 3, 7, 8, 12, 16, 24, 32, 33, 64, most - 1, most])
+        body = body[:form] + number.to_bytes(size, "little") + body[form + size :]
+    chunks[min(at, len(chunks) - 1)] = name, length, body
+    whole = b"".join(name + struct.pack("<I", length) + body + b"\0" * (len(body) % 2) for name, length, body in chunks)
+    return b"RIFF" + struct.pack("<I", 4 + len(whole)) + b"WAVE" + whole
+
+
 KINDS: dict[str, dict[str, Damage]] = {
     "h5": {"bytes": by_bytes, "configuration": by_h5_configuration},
     "keras": {
@@ -214,7 +244,7 @@ KINDS: dict[str, dict[str, Damage]] = {
     "parquet": {"bytes": by_bytes, "footer": by_footer},
     "tfrecord": {"bytes": by_bytes, "records": by_records},
     "images": {"bytes": by_bytes, "sizes": by_ihdr},
-    "recordings": {"bytes": by_bytes},
+    "recordings": {"bytes": by_bytes, "chunks": by_chunks},
     "masks": {"bytes": by_bytes, "sizes": by_ihdr},
 }
 """By kind of file, the ways in which it is broken."""

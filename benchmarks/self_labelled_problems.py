@@ -1,11 +1,10 @@
-"""Small real problems whose labels lie in the data itself: the next character, the picture again, who is like whom.
+"""Small real problems of the other tasks: what happens at each step, the picture again, who is like whom.
 
-Text is that of Python's own standard library, as it is installed; pictures are Fashion-MNIST's.
+Sessions with a smartwatch are those of the package seglearn; pictures are Fashion-MNIST's.
 """
 
 from __future__ import annotations
 
-import sysconfig
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,8 @@ import numpy as np
 from benchmarks.qat_networks import fashion
 from benchmarks.task_problems import Data, Problem
 
-STEPS, FIRST, LAST = 64, 32, 126
-"""Characters a sequence, and which have a number of their own; every other is number 0."""
+STEPS, STEPS_HZ, RATE_HZ = 64, 12, 50
+"""Steps of a session, about how many there are a second, and how often the watch measures."""
 NORMAL, CODE = 8, 24
 """The class of pictures that an autoencoder sees, bags, and the values it has for one."""
 UNSEEN = 7
@@ -24,32 +23,62 @@ UNSEEN = 7
 TEMPERATURE = 0.1
 
 
-def _characters(part: int, parts: int, count: int) -> np.ndarray:
-    """Return *count* stretches of source text by number, int32, (count, steps + 1); of every *parts*-th module."""
-    modules = sorted(Path(sysconfig.get_paths()["stdlib"]).glob("*.py"))
-    text = "".join(path.read_text("utf-8") for place, path in enumerate(modules) if place % parts == part)
-    codes = np.frombuffer(text.encode("latin-1", "replace"), np.uint8).astype(np.int32)
-    numbers = np.where((codes >= FIRST) & (codes <= LAST), codes - FIRST + 1, 0)
-    starts = np.random.default_rng(part).integers(0, len(numbers) - STEPS, count)
-    stretches: np.ndarray = numbers[starts[:, None] + np.arange(STEPS + 1)]
-    return stretches
+def _sessions(recorded: dict[str, Any], people: np.ndarray, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return what a watch saw of people who go from one exercise to the next, and which exercise each step is of.
+
+    Pieces of recordings of one person and one arm stand one after the other, as the recordings hold one exercise each;
+    what is left at the end is padding.
+
+    Args:
+        recorded: the package's data set: of each recording ``X`` (samples, 6), ``y``, ``subject`` and ``side``.
+        people: whose recordings.
+        count: how many sessions.
+        seed: draws them.
+
+    Returns:
+        float32, (count, steps, 6), and int32, (count, steps), with -1 where there is padding.
+    """
+    rng = np.random.default_rng(seed)
+    x, y = np.zeros((count, STEPS, 6), np.float32), np.full((count, STEPS), -1, np.int32)
+    arms = np.stack([recorded["subject"], recorded["side"]], axis=1).astype(int)
+    own = np.flatnonzero(np.isin(arms[:, 0], people))
+    for steps, labels in zip(x, y, strict=True):
+        arm = np.flatnonzero((arms == arms[rng.choice(own)]).all(axis=1))
+        place, end = 0, int(rng.integers(STEPS // 2, STEPS + 1))
+        while place < end:
+            chosen = rng.choice(arm)
+            series = recorded["X"][chosen][:: RATE_HZ // STEPS_HZ]
+            length = min(int(rng.integers(10, 40)), end - place)
+            start = rng.integers(0, len(series) - length)
+            steps[place : place + length] = series[start : start + length]
+            labels[place : place + length] = recorded["y"][chosen]
+            place += length
+    return x, y
 
 
 def tokens(folder: Path) -> Problem:
-    """Build a net that predicts the next character at each of 64, from those up to it."""
+    """Build a net that tells at each step of a session which exercise it is of.
+
+    The data is seglearn's (1.2.5, on PyPI): ``watch_dataset.npy``, copied out of the installed package into *folder*.
+    Burns et al. 2018, arXiv:1802.01489.
+    """
     import keras
 
+    recorded = np.load(folder / "watch_dataset.npy", allow_pickle=True).item()  # a dict: the package writes it so
     layers, data = keras.layers, Data()
-    for split, part, count in (("train", 0, 4_000), ("test", 1, 800)):
-        numbers = _characters(part, 2, count)
-        data |= {f"x_{split}": numbers[:, :-1], f"y_{split}": numbers[:, 1:]}
-    inputs = keras.Input((STEPS,), dtype="int32")
-    x = layers.Embedding(LAST - FIRST + 2, 32)(inputs)
+    people = np.unique(recorded["subject"])
+    for seed, (split, whose, count) in enumerate((("train", people[:-3], 4_000), ("test", people[-3:], 800))):
+        data[f"x_{split}"], data[f"y_{split}"] = _sessions(recorded, whose, count, seed)
+    scale = layers.Normalization()
+    scale.adapt(data["x_train"])
+    inputs = keras.Input((STEPS, 6))
+    x = scale(inputs)
     for dilation in (1, 2, 4):
-        x = layers.Conv1D(64, 3, padding="causal", dilation_rate=dilation, activation="relu")(x)
-    model = keras.Model(inputs, layers.Dense(LAST - FIRST + 2)(x))
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    return Problem(model, loss, data, 5, 5e-3, "the next character of Python's standard library, other modules to test")
+        x = layers.Conv1D(48, 3, padding="same", dilation_rate=dilation, activation="relu")(x)
+    model = keras.Model(inputs, layers.Dense(len(recorded["y_labels"]))(x))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=-1)
+    about = "which of seven shoulder exercises each step of a session with a watch is of, three other people to test"
+    return Problem(model, loss, data, 5, 2e-3, about)
 
 
 def autoencoder(folder: Path) -> Problem:
@@ -122,4 +151,4 @@ PROBLEMS: dict[str, Callable[[Path], Problem]] = {
     "autoencoder": autoencoder,
     "embedding": embedding,
 }
-"""By task; a function gets the folder that the pictures lie in."""
+"""By task; a function gets the folder that the pictures, and seglearn's recordings, lie in."""

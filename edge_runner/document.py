@@ -18,7 +18,7 @@ from typing import Any
 from edge_runner import arena, environment, flatbuffer, graph, summary, wording
 from edge_runner.arguments import Options
 
-FORMAT = 3
+FORMAT = 4
 """Number of the format. A key that is added, removed or changes its meaning makes a new number.
 
 History:
@@ -30,6 +30,8 @@ History:
        arena, an interval of the energy, heat; of scores the confusion, IoU and area under the curve; of files the ops.
     3: a score has, beside the keys of format 2, those figures of its task that were measured, by the names of
        ``tfcompress.tasks.figures.FIGURES``.
+    4: a model may come in a package, whose codec and size stand in ``package``; hash and size are those of the file
+       in it.
 """
 NOT_ASKED = "not asked for; --energy measures it where something measures power"
 _SCORE = ("task", "samples", "top1", "top1_low", "top1_high", "top5", "mae", "rmse", "threshold", "per_class")
@@ -84,6 +86,7 @@ def entry(path: Path, threads: int = 1, kernels: str = "default") -> dict[str, A
         "sha256": None,
         "size_bytes": None,
         "gzip_bytes": None,
+        "package": None,
         "status": "failed",
         "reason": "not measured",
         "contents": None,

@@ -118,7 +118,8 @@ def tokens(labels: Array, output: Output, options: Mapping[str, Any]) -> Labelle
         allowed = f"class numbers in 0..{output.shape[-1] - 1}, and {PADDING} for padding"
         msg = f"{output.where} must be {allowed}, got {least:g}..{most:g}"
         raise ArrayError(msg)
-    perplexity = bool(options.get("perplexity", False))
+    told = options.get("perplexity")
+    perplexity = told if isinstance(told, bool) else None
     return Labelled(TokenScorer(output.shape[-1], perplexity=perplexity, sample=output.sample), labels)
 
 

@@ -13,6 +13,7 @@ from edge_runner import document, environment, heat, shapes, timing, turns
 from edge_runner.arguments import Options
 from edge_runner.processes import Child
 from edge_runner.subject import Subject, Tell
+from edge_runner.unpacking import Unpacking
 
 MOST_TOGETHER = 8
 """So many models are open at once to be timed in turns; more are measured group by group, for the sake of memory."""
@@ -48,8 +49,12 @@ def subjects_of(options: Options) -> list[Subject]:
     return [Subject(path, number, threads, kernels) for number, (path, threads, kernels) in enumerate(plan)]
 
 
-def looked_at(options: Options) -> list[Subject]:
+def looked_at(options: Options, unpacking: Unpacking) -> list[Subject]:
     """Return what is to be measured, with what the files themselves say; what is no model has failed already.
+
+    Args:
+        options: what was asked for.
+        unpacking: where packages are unpacked.
 
     Raises:
         ShapeError: --shape names an input that no file has.
@@ -57,7 +62,7 @@ def looked_at(options: Options) -> list[Subject]:
     subjects = subjects_of(options)
     memory_bytes = environment.memory_bytes()
     for subject in subjects:
-        subject.read(memory_bytes)
+        subject.read(memory_bytes, unpacking)
     shapes.settle(subjects, options)
     return subjects
 

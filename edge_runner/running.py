@@ -29,6 +29,7 @@ from edge_runner.processes import Child
 from edge_runner.shapes import ShapeError
 from edge_runner.starting import Begun
 from edge_runner.subject import Subject
+from edge_runner.unpacking import Unpacking
 
 ALL_FINE, SOME_FAILED, USAGE, NO_INTERPRETER = 0, 1, 2, 3
 UNWRITTEN = "--outputs: cannot write"
@@ -41,11 +42,16 @@ def run_measurement(options: Options, begun: Begun | None) -> int:
         options: what was asked for.
         begun: a process that was started already.
     """
-    try:
-        result, subjects = document.start(options), measure.looked_at(options)  # while the interpreter loads
-    except ShapeError as error:
-        say(str(error))
-        return USAGE
+    with Unpacking() as unpacking:
+        try:
+            result, subjects = document.start(options), measure.looked_at(options, unpacking)
+        except ShapeError as error:
+            say(str(error))
+            return USAGE
+        return _run_subjects(subjects, options, result, begun)  # while these were looked at, the interpreter loaded
+
+
+def _run_subjects(subjects: list[Subject], options: Options, result: dict[str, Any], begun: Begun | None) -> int:
     chosen = starting.runtime_to_use(options, begun)
     if chosen.runtime is None:
         say(choosing.complaint(chosen.wanting))

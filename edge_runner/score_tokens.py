@@ -29,8 +29,8 @@ class TokenScorer:
 
     Args:
         classes: how many there are.
-        perplexity: report it; without, it is reported where the model is seen to predict the next token, which is where
-            the labels are the model's only input one step later.
+        perplexity: whether to report it; None: where the model is seen to predict the next token, which is where the
+            labels are the model's only input one step later.
         sample: returns the input of a sample by its number; None where that is not known.
     """
 
@@ -38,7 +38,9 @@ class TokenScorer:
     predictions = None
     right = None
 
-    def __init__(self, classes: int, *, perplexity: bool = False, sample: Callable[[int], Array] | None = None) -> None:
+    def __init__(
+        self, classes: int, *, perplexity: bool | None = None, sample: Callable[[int], Array] | None = None
+    ) -> None:
         self.classes = classes
         self.sample = sample
         self.next_token = True
@@ -104,7 +106,7 @@ class TokenScorer:
         steps = sum(self._steps)
         seen = self._true + self._taken
         scores = 2 * self._both[seen > 0] / seen[seen > 0]
-        known = self._asked or (self.next_token and steps > 0)
+        known = self.next_token and steps > 0 if self._asked is None else self._asked
         return {
             **empty(self.task, len(self._steps)),
             "step_accuracy": sum(self._right) / steps if steps else None,

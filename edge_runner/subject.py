@@ -9,7 +9,9 @@ from typing import Any
 
 from edge_runner import document, flatbuffer, table
 from edge_runner.arguments import Options
+from edge_runner.package import PackageError
 from edge_runner.processes import Child, ChildFailed
+from edge_runner.unpacking import Unpacking
 
 Tell = Callable[[str], None]
 
@@ -43,14 +45,15 @@ class Subject:
         """What to call it: the file, and how it is run where that is not the default."""
         return table.label(self.entry)
 
-    def read(self, memory_bytes: int | None) -> None:
-        """Look at the file; what is no model fails here, without an interpreter."""
+    def read(self, memory_bytes: int | None, unpacking: Unpacking) -> None:
+        """Look at the file, unpacked if it is a package; what is no model fails here, without an interpreter."""
         try:
+            self.path, self.entry["package"] = unpacking.file_of(self.path)
             self.facts = document.add_file(self.entry, self.path, memory_bytes)
             self.sound = True
         except OSError as error:
             self.entry["reason"] = f"cannot read the file: {error.strerror or error}"
-        except flatbuffer.ModelFileError as error:
+        except (flatbuffer.ModelFileError, PackageError) as error:
             self.entry["reason"] = str(error)
 
     @property

@@ -21,14 +21,21 @@ settings.load_profile("shared machine")
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Put what trains or converts last, so that a simple mistake shows within seconds; leave out what takes very long.
 
-    That is run by ``pytest -m arm`` (emulated boards), ``-m kills``, ``-m matrix``, ``-m networks``, ``-m payloads``.
+    That is run by ``pytest -m arm`` (emulated boards), ``-m cluster``, ``-m kills``, ``-m matrix``, ``-m networks`` and
+    ``-m payloads``.
     """
-    for marker in ("arm", "kills", "matrix", "networks", "payloads"):
+    for marker in ("arm", "cluster", "kills", "matrix", "networks", "payloads"):
         if marker not in config.option.markexpr:
             left_out = [item for item in items if item.get_closest_marker(marker)]
             config.hook.pytest_deselected(items=left_out)
             items[:] = [item for item in items if item not in left_out]
     items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory):
+    """Keep what tests find out about models and teachers out of the cache of whoever runs them."""
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(scope="session")

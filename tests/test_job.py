@@ -6,7 +6,7 @@ from tests.engines.tiny_networks import convolutional, dense, fit_, images, kern
 from tfcompress.errors import UnsupportedError, UsageError
 from tfcompress.job import attach
 from tfcompress.recipe import QAT, Cluster, Prune, Recipe, Train
-from tfcompress.workbench import compress
+from tfcompress.search.compression import compress
 
 tf = pytest.importorskip("tensorflow")
 
@@ -174,7 +174,10 @@ def test_the_settings_of_a_training_give_epochs_and_seed():
 @pytest.mark.parametrize(
     ("stages", "words"),
     [
-        ((), r"attach needs stages \(Channels, Prune, Cluster, Distill, QAT\) after the model, got none"),
+        (
+            (),
+            r"attach needs stages \(Build, Layout, Blocks, .*, QAT\) after the model, got none",
+        ),
         (("qat",), r"attach needs stages .* after the model, got str"),
         ((QAT(), QAT()), "attach takes each kind at most once, got 'qat' twice"),
         ((QAT(scope=("nothing",)),), "qat.scope matches no layer: 'nothing'"),

@@ -15,7 +15,9 @@ from tfcompress.recipe import STAGES
 pytestmark = [pytest.mark.slow, pytest.mark.matrix]
 
 SETTINGS: dict[str, dict[str, Any]] = {
+    "layout": {"changes": ("first=112",)},
     "channels": {"remove": 0.3, "round_to": 1},
+    "low_rank": {"target": 0.8, "round_to": 1},
     "prune": {"sparsity": 0.5, "frequency": 1},
     "cluster": {"clusters": 8},
 }
@@ -45,6 +47,7 @@ def network(keras: Any) -> Any:
     # Of 1,024 weights and more, without some channels too: the converter quantizes no smaller kernel dynamically.
     x = keras.layers.Dense(128, activation="relu", name="first")(given)
     x = keras.layers.Dense(16, activation="relu", name="second")(x)
+    x = keras.layers.Dense(16, activation="relu", name="third")(x)  # a block that can be left out
     return keras.Model(given, keras.layers.Dense(3, activation="softmax", name="scores")(x))
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tfcompress.errors import RecipeError
 from tfcompress.recipe import (
     QAT,
+    STAGES,
     Channels,
     Cluster,
     Distill,
@@ -21,6 +22,7 @@ from tfcompress.recipe import (
     load_recipe,
     named,
 )
+from tfcompress.stages.low_rank import LowRank
 
 fractions = st.floats(0.01, 0.99)
 prunes = st.builds(
@@ -100,7 +102,14 @@ def test_a_name_is_put_together_from_the_parts() -> None:
             "channels.tune_epochs must be below train.epochs (2), got 2",
         ),
         (lambda: Channels(cycles=0), "channels.cycles must be at least 1, got 0"),
-        (lambda: Channels(max_drop=0), "channels.max_drop must be above 0, got 0"),
+        (lambda: Channels(spare=0), "channels.spare must be above 0, got 0"),
+        (lambda: LowRank(target=1), "low_rank.target must be in (0, 1), got 1"),
+        (lambda: LowRank(round_to=0), "low_rank.round_to must be at least 1, got 0"),
+        (lambda: LowRank(cycles=0), "low_rank.cycles must be at least 1, got 0"),
+        (lambda: LowRank(tune_epochs=-1), "low_rank.tune_epochs must be at least 0, got -1"),
+        (lambda: LowRank(method="tuker"), "(did you mean 'tucker'?), got 'tuker'"),  # type: ignore[arg-type]
+        (lambda: Recipe(stages=(Prune(), LowRank())), "low_rank before prune: low_rank gives another model before"),
+        (lambda: Recipe(stages=(LowRank(cycles=3),)), "low_rank.cycles must be at most train.epochs (2)"),
         (lambda: Prune(scope=(3,)), "prune.scope item must be text, got 3"),  # type: ignore[arg-type]
         (lambda: Cluster(clusters=1), "cluster.clusters must be between 2 and 256, got 1"),
         (lambda: Cluster(init="kmean"), "(did you mean 'kmeans++'?), got 'kmean'"),  # type: ignore[arg-type]
@@ -155,7 +164,7 @@ def test_a_name_is_put_together_from_the_parts() -> None:
         (lambda: from_dict({"train": 3}), "train must be a table, got 3"),
         (lambda: from_dict({"format": 9}), "format must be 1, got 9; a newer tfcompress wrote it"),
         (lambda: from_dict({"stages": {}}), "stages must be a list of [[stages]] tables"),
-        (lambda: from_dict({"stages": [{}]}), "needs a kind, one of channels, prune, cluster, distill, qat"),
+        (lambda: from_dict({"stages": [{}]}), f"needs a kind, one of {', '.join(STAGES)}"),
         (lambda: from_dict({"stages": [{"kind": "purne"}]}), "got 'purne' (did you mean 'prune'?)"),
         (lambda: from_dict({"name": 3}), "recipe: name must be text, got 3"),
         (lambda: from_toml("[[["), "recipe is not TOML"),

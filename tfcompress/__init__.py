@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from tfcompress.errors import MissingDependencyError as MissingDependencyError
     from tfcompress.errors import ModelError as ModelError
     from tfcompress.errors import OutputError as OutputError
+    from tfcompress.errors import PromiseError as PromiseError
     from tfcompress.errors import RecipeError as RecipeError
     from tfcompress.errors import TfcompressError as TfcompressError
     from tfcompress.errors import UnsupportedError as UnsupportedError
@@ -55,17 +56,20 @@ if TYPE_CHECKING:
     from tfcompress.recipe import Train as Train
     from tfcompress.recipe import load_recipe as load_recipe
     from tfcompress.reports.report import Report as Report
+    from tfcompress.search.automatic import AutoResult as AutoResult
+    from tfcompress.search.automatic import auto as auto
+    from tfcompress.search.compression import compress as compress
     from tfcompress.stages.stage import Stage
     from tfcompress.stages.stage_table import *  # noqa: F403  every stage of the table, whichever they are
     from tfcompress.tflite.export import TFLiteModel as TFLiteModel
     from tfcompress.tflite.export import export as export
     from tfcompress.workbench import Result as Result
     from tfcompress.workbench import Workbench as Workbench
-    from tfcompress.workbench import compress as compress
 
     __all__: list[str]
 
 _WHERE = {
+    "AutoResult": "search.automatic",
     "ContractError": "errors",
     "ConversionError": "errors",
     "DataError": "errors",
@@ -77,6 +81,7 @@ _WHERE = {
     "ModelError": "errors",
     "OutputError": "errors",
     "Preprocessing": "data.preprocessing",
+    "PromiseError": "errors",
     "Recipe": "recipe",
     "RecipeError": "errors",
     "Report": "reports.report",
@@ -89,7 +94,8 @@ _WHERE = {
     "UsageError": "errors",
     "Workbench": "workbench",
     "attach": "job",
-    "compress": "workbench",
+    "auto": "search.automatic",
+    "compress": "search.compression",
     "export": "tflite.export",
     "load_data": "data.sources",
     "load_model": "models.loading",

@@ -11,9 +11,12 @@
     ├── UnsupportedError             5   a technique that refuses this model, naming the layers
     ├── ConversionError              6   the TFLite converter failed or died
     ├── ContractError                7   the exported file is not what was asked for; it was not written
+    │   └── InfeasibleError          7   limits that nothing keeps, as is known before anything is made
     ├── OutputError                  8   the output cannot be written where it was asked for
     ├── MissingDependencyError       9   an optional package or runtime is not installed
-    └── DeviceError                 10   a device that cannot be reached, or gave no result
+    ├── DeviceError                 10   a device that cannot be reached, or gave no result
+    ├── PromiseError                11   nothing that was tried keeps what was promised (--max-drop), or was written
+    └── GateError                   12   a condition of `tfcompress compare` holds
     (Ctrl-C                        130)
 
 A message says where, what is allowed, what was given and what to do, in one line.
@@ -22,8 +25,9 @@ A message says where, what is allowed, what was given and what to do, in one lin
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
-from typing import ClassVar
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 INTERRUPTED = 130
 
@@ -87,6 +91,18 @@ class ContractError(TfcompressError):
     exit_code = 7
 
 
+class InfeasibleError(ContractError):
+    """Limits that no choice keeps.
+
+    Attributes:
+        least: name of each limit -> the least that can be had of it, whatever becomes of the others.
+    """
+
+    def __init__(self, message: str, least: Mapping[str, float]) -> None:
+        super().__init__(message)
+        self.least = dict(least)
+
+
 class OutputError(TfcompressError):
     """The output cannot be written where it was asked for."""
 
@@ -103,6 +119,26 @@ class DeviceError(TfcompressError):
     """A device that cannot be reached, or that ended a measurement without a result."""
 
     exit_code = 10
+
+
+class PromiseError(TfcompressError):
+    """What the file was to keep (``max_drop``) is kept by nothing that was tried; nothing was written.
+
+    Attributes:
+        promise: what was tried and how each did, plain values as a report holds them in ``result.verification``.
+    """
+
+    exit_code = 11
+
+    def __init__(self, message: str = "", promise: Mapping[str, Any] = MappingProxyType({})) -> None:
+        super().__init__(message)
+        self.promise = promise
+
+
+class GateError(TfcompressError):
+    """A comparison that fails by a condition it was given."""
+
+    exit_code = 12
 
 
 def one_line(text: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -18,16 +18,18 @@ from tfcompress.errors import DataError, UnsupportedError, UsageError
 from tfcompress.models.own_training import in_class_of, own_training, refuse_own_training
 from tfcompress.progress import Progress
 from tfcompress.recipe import Recipe, Stage
-from tfcompress.resumption import Finished, Work
+from tfcompress.resumption import Finished, Work, model_sha256, sources_sha256
 from tfcompress.stages.stage import RewritingStage, TrainingStage
 
 if TYPE_CHECKING:
     from tfcompress.data.dataset import BoundData
+    from tfcompress.distillation.teacher import Teacher
     from tfcompress.job import Job
     from tfcompress.models.loading import Loaded
     from tfcompress.models.samples import Samples
     from tfcompress.tflite.convert import ConverterProcess
     from tfcompress.training.fit import Training
+    from tfcompress.training.teaching import Teaching
     from tfcompress.weights.promises import Promise
 
 SAMPLES = 256
@@ -42,15 +44,47 @@ TUNING_RATE = 0.05
 
 @dataclass
 class Run:
-    """One run's inputs, and what it has found out so far."""
+    """One run's inputs, and what it has found out so far.
+
+    Attributes:
+        recipe: what is done.
+        loaded: the model.
+        data: the bound data; None: there is none.
+        converter: the converter's process.
+        progress: where progress goes.
+        loading: ``trust``, ``custom`` and ``limits``, for further model files.
+        teaching: who is trained in place of the model, and who teaches; None: it is not known yet.
+        wall_seconds: time of each phase.
+        warnings: lines for the report.
+        closing: lets go of files and processes that the run holds.
+    """
 
     recipe: Recipe
     loaded: Loaded
     data: BoundData | None
     converter: ConverterProcess
     progress: Progress
+    loading: Mapping[str, Any] = field(default_factory=dict)
+    teaching: Teaching | None = None
     wall_seconds: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    closing: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+
+    def close(self) -> None:
+        """Let go of what the run holds beside the model and its data."""
+        self.closing.close()
+        if self.teaching is not None:
+            self.teaching.close()
+
+    @property
+    def student(self) -> Any:
+        """The Keras 3 graph that is trained in place of the model; None: the model itself is."""
+        return None if self.teaching is None else self.teaching.student
+
+    @property
+    def teachers(self) -> tuple[Teacher, ...]:
+        """Whom to learn from; none: the model before compression."""
+        return () if self.teaching is None else self.teaching.teachers
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -109,22 +143,43 @@ def run_stages(run: Run, work: Work) -> Trained:
 def _attached(run: Run, data: BoundData) -> Job:
     """Attach the stages by the first of the engines in question that takes this model."""
     from tfcompress.engines.session import engines_to_try
-    from tfcompress.job import attach
+    from tfcompress.job import attach_to
 
     stages, loaded = run.recipe.stages, run.loaded
+    options: dict[str, Any] = {"train": run.recipe.train, "samples": _samples(run, data)}
+    if run.student is not None:
+        return attach_to(run.student, stages, teachers=run.teachers, **options)
     if not loaded.refusal and "compile" in own_training(loaded.native):
         refuse_own_training(loaded.native, "what it is to be compiled with is not known; use tfcompress.attach")
-    options: dict[str, Any] = {"train": run.recipe.train, "samples": _samples(run, data)}
     first, *others = engines_to_try(stages, loaded.writer)
     if first == "native":
-        return attach(in_keras3(loaded), *stages, **options)
+        model = in_keras3(loaded)
+        return attach_to(model, stages, teachers=_teachers(run, model), **options)
     try:
-        return attach(loaded.for_tfmot(), *stages, **options)
+        return attach_to(loaded.for_tfmot(), stages, **options)
     except UnsupportedError as error:
         if not others or loaded.refusal:
             raise
         run.warn(f"tfmot does not take this model ({error}); the native engine trains it, in Keras 3")
-    return attach(in_keras3(loaded), *stages, **options)
+    return attach_to(in_keras3(loaded), stages, **options)
+
+
+def _teachers(run: Run, whole: Any) -> tuple[Teacher, ...]:
+    """Return whom to learn from: those that were named, else the model before compression."""
+    stage: Any = next((stage for stage in run.recipe.stages if stage.teaches), None)
+    if stage is None or run.teachers:
+        return run.teachers
+    from tfcompress.distillation.teacher import own_teacher
+    from tfcompress.teachers import kept_own_teacher
+    from tfcompress.training.teaching import ANSWERS, can_keep_answers
+
+    again = run.recipe.train.epochs > 1 and can_keep_answers(run.recipe.train)
+    if again and not stage.compares_layers:
+        kept = kept_own_teacher(whole, model_sha256(whole), files.cache_folder(ANSWERS))
+        if kept is not None:
+            run.closing.callback(kept[1])
+            return (kept[0],)
+    return (own_teacher(whole),)
 
 
 def in_keras3(loaded: Loaded) -> Any:
@@ -149,14 +204,56 @@ def _samples(run: Run, data: BoundData, count: int = SAMPLES) -> Samples:
     return Samples(*training_samples(data, run.loaded.native, count, run.recipe.train.seed))
 
 
+def rewritten_model(run: Run, work: Work) -> Any:
+    """Return the model after the recipe's rewriting stages in full, in one part and without any training.
+
+    Args:
+        run: the run; its data has a training split where there are such stages.
+        work: where earlier runs left what they made, and this one leaves it.
+
+    Raises:
+        DataError: there is no data.
+        UnsupportedError: a stage cannot work on this model.
+    """
+    whole = tuple(stage for stage in run.recipe.stages if isinstance(stage, RewritingStage))
+    if not whole:
+        return run.loaded.native
+    if run.data is None:
+        msg = "stages need data"
+        raise DataError(msg)
+    once = tuple(dataclasses.replace(stage, cycles=1, tune_epochs=0) for stage in whole)
+    return _Cycles(run, run.data, once, work).rewritten()
+
+
 Attach = Callable[["BoundData"], "Job"]
 """Prepares the stages of a training."""
 
 
 def _trained(
-    run: Run, data: BoundData, attach: Attach, epochs: int, work: Work, title: str, *, rate: float = 1.0
+    run: Run,
+    data: BoundData,
+    attach: Attach,
+    epochs: int,
+    work: Work,
+    title: str,
+    *,
+    rate: float = 1.0,
+    stages: Sequence[Stage] | None = None,
 ) -> Trained:
-    """Train for so many epochs at a part of the recipe's learning rate, or take what a killed run had finished."""
+    """Train for so many epochs at a part of the recipe's learning rate, or take what was finished before.
+
+    *stages* are those that *attach* prepares; None: the recipe's.
+    """
+    stages = run.recipe.stages if stages is None else stages
+    asked = dataclasses.asdict(run.recipe.train)
+    work.begin(
+        title,
+        [[stage.kind, dataclasses.asdict(stage)] for stage in stages],
+        asked,
+        epochs,
+        rate,
+        sources_sha256(stages),
+    )
     kept = work.finished(title)
     if kept is not None:
         return _taken_up(run, kept)
@@ -186,7 +283,8 @@ def _fitted(run: Run, data: BoundData, job: Job, epochs: int, work: Work, title:
     learning_rate = None if asked.learning_rate is None else rate * asked.learning_rate
     train = dataclasses.replace(asked, epochs=epochs, learning_rate=learning_rate)
     with run.phase("train"):
-        outputs = call(run.loaded.native, data.representative(SAMPLES, train.seed))
+        learner = run.loaded.native if run.student is None else run.student
+        outputs = call(learner, data.representative(SAMPLES, train.seed))
         return fit_(
             job,
             data,
@@ -245,18 +343,28 @@ class _Cycles:
         """
         cycles, tuning = _agreed(self.rewriting, "cycles"), _agreed(self.rewriting, "tune_epochs")
         epochs = self._shared(cycles, tuning)
-        model = whole = in_keras3(self.run.loaded)
+        model = whole = in_keras3(self.run.loaded) if self.run.student is None else self.run.student
         done: list[Trained] = []
+        first: dict[str, Any] = {}
         if tuning:
             done.append(self._tuned(whole, tuning))
             model = whole = done[0].model
         for number, turns in enumerate(epochs, start=1):
             title = "training" if cycles == 1 else f"training, cycle {number} of {cycles}"
             for stage in self.rewriting:
-                model = self._rewritten(model, stage.parts[number - 1], whole, f"{stage.kind} {number}")
+                # What another stage took away before is not this one's to count.
+                original = first.setdefault(stage.kind, model)
+                model = self._rewritten(model, stage.parts[number - 1], original, f"{stage.kind} {number}")
             done.append(self._fine_tuned(model, whole, turns, title, last=number == cycles))
             model = done[-1].model
         return dataclasses.replace(done[-1], training=_joined([each.training for each in done]))
+
+    def rewritten(self) -> Any:
+        """Return the model after the first part of every rewriting stage, with nothing trained."""
+        model = whole = in_keras3(self.run.loaded)
+        for stage in self.rewriting:
+            model = self._rewritten(model, stage.parts[0], whole, f"{stage.kind} 1")
+        return model
 
     def _shared(self, cycles: int, tuning: int) -> list[int]:
         """Return each cycle's epochs; the last one has what is left over."""
@@ -276,12 +384,15 @@ class _Cycles:
         def attach(_: BoundData) -> Job:
             return attach_to(model, (), train=self.run.recipe.train)
 
-        return _trained(self.run, self.data, attach, epochs, self.work, "tuning the whole model", rate=TUNING_RATE)
+        title = "tuning the whole model"
+        return _trained(self.run, self.data, attach, epochs, self.work, title, rate=TUNING_RATE, stages=())
 
     def _rewritten(self, model: Any, stage: RewritingStage, original: Any, title: str) -> Any:
         """Return the model after one part of a rewriting stage."""
         from tfcompress.stages.rewriting import RewritingContext, apply_rewriting
 
+        seed = self.run.recipe.train.seed
+        self.work.begin(title, stage.kind, dataclasses.asdict(stage), seed)
         kept = self.work.finished(title)
         if kept is None:
             context = RewritingContext(
@@ -289,7 +400,7 @@ class _Cycles:
                 original=original,
                 latency_ratio=_latency_ratio,
                 cache=files.cache_folder(),
-                seed=self.run.recipe.train.seed,
+                seed=seed,
                 progress=self.run.progress,
             )
             with self.run.phase(f"rewrite by {stage.kind}"):
@@ -308,12 +419,13 @@ class _Cycles:
 
         def attach(data: BoundData) -> Job:
             samples = _samples(self.run, data)
-            own = in_class_of(model, self.run.loaded.native)
+            own = in_class_of(model, self.run.loaded.native if self.run.student is None else self.run.student)
             # Schedules are laid over this cycle's epochs: over all of the recipe's they would not come to their end.
             train = dataclasses.replace(self.run.recipe.train, epochs=epochs)
-            return attach_to(own, stages, train=train, samples=samples, teacher=teacher)
+            teachers = _teachers(self.run, teacher)
+            return attach_to(own, stages, train=train, samples=samples, teachers=teachers)
 
-        return _trained(self.run, self.data, attach, epochs, self.work, title)
+        return _trained(self.run, self.data, attach, epochs, self.work, title, stages=stages)
 
 
 def _agreed(stages: Sequence[RewritingStage], name: str) -> int:

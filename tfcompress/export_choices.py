@@ -14,6 +14,15 @@ from typing import Any
 RUNTIMES = ("litert", "tflite-runtime", "tensorflow")
 """Runtimes that a file can be asked to run on."""
 
+WITHOUT_FOUR_BITS = ("tflite-runtime",)
+"""Those that refuse kernels of 4 bits, or compute them wrongly: see :mod:`tfcompress.tflite.trouble`."""
+
+MIXED_WITHOUT_DATA = (
+    "mixed precision needs samples: which layers cost most is measured on some that are held back, and a data-free "
+    "file has none; give --data"
+)
+"""Why there is no mixed file without data."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
@@ -43,10 +52,12 @@ class Packing(Choice):
     Attributes:
         runtimes: which runtimes can open what it makes.
         default: whether it is done without being asked for.
+        tried: whether a search tries files with it and without it; what is done by default is always done.
     """
 
     runtimes: tuple[str, ...] = RUNTIMES
     default: bool = False
+    tried: bool = False
 
 
 PACKINGS: dict[str, Packing] = {
@@ -178,3 +189,10 @@ TRIALS_OF_FOUR_BITS: tuple[Trial, ...] = (
 def default_packings() -> tuple[str, ...]:
     """Return the names of the packings that are done without being asked for."""
     return tuple(name for name, packing in PACKINGS.items() if packing.default)
+
+
+def packings_to_try() -> tuple[tuple[str, ...], ...]:
+    """Return the packings that a search tries together: those done by default, then each further one with them."""
+    usual = default_packings()
+    further = (name for name, packing in PACKINGS.items() if packing.tried and not packing.default)
+    return (usual, *(tuple(name for name in PACKINGS if name in (*usual, more)) for more in further))

@@ -46,3 +46,22 @@ def evaluate_file(
     split = data.need_test()
     with InterpreterProcess(content) as interpreter, progress.task(title, split.size) as task:
         return evaluate(interpreter.run, split, data.tasks, **data.figures, orders=orders, progress_task=task)
+
+
+def tuned_by(content: bytes, data: BoundData, seed: int, progress: Progress = SILENT) -> BoundData:
+    """Return the data with tasks that have looked at what a file makes of the training split.
+
+    Args:
+        content: the float file, where there is one.
+        data: the bound data; its tasks learn something there.
+        seed: draws the samples.
+        progress: where to tell how far it is.
+
+    Raises:
+        ContractError: the interpreter refuses the file, or dies of it.
+    """
+    from tfcompress.evaluate.tuning import tuned
+    from tfcompress.tflite.interpret import InterpreterProcess
+
+    with InterpreterProcess(content) as interpreter, progress.task("looking at the training split") as bar:
+        return tuned(interpreter.run, data, seed, bar)

@@ -154,7 +154,8 @@ def check_target(target: Path, *, force: bool) -> None:
     if target.exists() and not force:
         msg = f"{target} exists already; give --force to replace it, or choose another place with -o"
         raise OutputError(msg)
-    if target.exists() and not (target / "report.json").is_file() and any(target.iterdir()):
+    ours = any((target / name).is_file() for name in ("report.json", "front.json"))
+    if target.exists() and not ours and any(target.iterdir()):
         msg = (
             f"{target} holds no report.json: tfcompress did not write it and will not replace it; choose another place"
         )
@@ -193,6 +194,9 @@ def _publish(partial: Path, target: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def cache_folder() -> Path:
-    """Return the folder in which sensitivity analyses are kept: in the user's cache (XDG Base Directory)."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tfcompress" / "sensitivity"
+def cache_folder(what: str = "sensitivity") -> Path:
+    """Return the folder in which sensitivity analyses are kept, or what else is dear to find out, in the user's cache.
+
+    Where that is, the XDG Base Directory specification says.
+    """
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tfcompress" / what

@@ -24,6 +24,7 @@ from tfcompress.stages.stage import RewritingStage
 if TYPE_CHECKING:
     import numpy as np
 
+    from tfcompress.distillation.teacher import Teacher
     from tfcompress.engines.callbacks import Hooks
     from tfcompress.engines.session import Engine, Session
     from tfcompress.models.samples import Samples
@@ -136,7 +137,8 @@ def attach(
         samples: a few hundred training samples, preprocessed: an array of shape (samples, *shape), or one for each
             input by name; or a pair of that and the labels. They set the first activation ranges of QAT, and criteria
             that look at activations or gradients need them; without them ranges start from the first batches.
-        teacher: the Keras 3 model that distillation learns from; None: *model* as it was given.
+        teacher: what distillation learns from in place of *model* as it was given: a model object, a path, what
+            :func:`tfcompress.load_model` gave, or several of these (their mean); None: what the stage says.
 
     Raises:
         UsageError: invalid stages or scopes, or something that is no model object.
@@ -149,8 +151,15 @@ def attach(
     if isinstance(model, Loaded):
         model = model.native
     _check(model, stages)
+    drawn = None if samples is None else _samples(model, samples)
     return attach_to(
-        model, stages, train=train, epochs=epochs, steps_per_epoch=steps_per_epoch, samples=samples, teacher=teacher
+        model,
+        stages,
+        train=train,
+        epochs=epochs,
+        steps_per_epoch=steps_per_epoch,
+        samples=drawn,
+        teachers=_teachers(model, stages, teacher, drawn),
     )
 
 
@@ -161,10 +170,13 @@ def attach_to(
     train: Train | None = None,
     epochs: int | None = None,
     steps_per_epoch: int | None = None,
-    samples: Any = None,
-    teacher: Any | None = None,
+    samples: Samples | None = None,
+    teachers: Sequence[Teacher] = (),
 ) -> Job:
-    """Do what :func:`attach` does, for stages that were checked; without any, a copy is trained as it is (Keras 3)."""
+    """Do what :func:`attach` does, for stages that were checked; without any, a copy is trained as it is (Keras 3).
+
+    *teachers* are loaded already; of none, the model as it was given is learnt from.
+    """
     from tfcompress.engines.callbacks import Hooks
     from tfcompress.engines.session import engine_for
 
@@ -180,16 +192,48 @@ def attach_to(
         refuse_own_training(model, f"engine {engine.NAME!r} trains it in the other Keras")
     _check_outputs(model, stages)
     given = model
-    drawn = None if samples is None else _samples(model, samples)
-    model, notes = _rewritten(model, [stage for stage in stages if isinstance(stage, RewritingStage)], drawn, seed)
+    model, notes = _rewritten(model, [stage for stage in stages if isinstance(stage, RewritingStage)], samples, seed)
     in_training = tuple(stage for stage in stages if stage.phase == "train")
     graph = model if keras == engine.KERAS else _to_keras2(model)
-    session = engine.open_session(graph, in_training, seed=seed, samples=drawn, teacher=teacher or given)
+    if not teachers and model is not given and any(stage.teaches for stage in stages):
+        teachers = _own_teacher(given)
+    session = engine.open_session(graph, in_training, seed=seed, samples=samples, teachers=teachers)
     session.notes[:0] = notes
     known = epochs if epochs is not None else (train.epochs if train else None)
     must_plan = any(stage.step_count == "required" for stage in stages)
     hooks = Hooks(session, epochs=known, steps_per_epoch=steps_per_epoch, must_plan=must_plan)
     return Job(session, engine, model, hooks, stages)
+
+
+def _own_teacher(model: Any) -> tuple[Teacher, ...]:
+    from tfcompress.distillation.teacher import own_teacher
+
+    return (own_teacher(model),)
+
+
+def _teachers(model: Any, stages: Sequence[Stage], given: Any, samples: Samples | None) -> tuple[Teacher, ...]:
+    """Load whom the user, or the stage, named; none: nobody did."""
+    stage: Any = next((stage for stage in stages if stage.teaches), None)
+    if stage is None:
+        return ()
+    if stage.student:
+        msg = (
+            f"{stage.kind}.student is for compress and export; in attach, give the student as the model and what it "
+            "learns from as teacher="
+        )
+        raise UsageError(msg)
+    several = isinstance(given, list | tuple)
+    sources = list(given) if several else [given] if given is not None else list(stage.teacher)
+    if not sources:
+        return ()
+    from tfcompress.data.class_names import read_class_names
+    from tfcompress.models.signature import signature_of
+    from tfcompress.teachers import Schooling, engage
+
+    inputs = None if samples is None else samples.inputs
+    classes = read_class_names(stage.teacher_classes or None)
+    about = Schooling(signature_of(model), inputs, preprocess=stage.teacher_preprocess, classes=classes)
+    return tuple(engage(source, {}, about).teacher for source in sources)
 
 
 def _samples(model: Any, given: Any) -> Samples:

@@ -6,7 +6,7 @@ import functools
 import gzip
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from tfcompress.execution import Trained
     from tfcompress.models.loading import Loaded
     from tfcompress.recipe import Recipe
-    from tfcompress.tasks.score import Difference
-    from tfcompress.tasks.task import Evaluation
+    from tfcompress.tasks.score import Difference, Score
+    from tfcompress.tasks.task import Evaluation, Task
     from tfcompress.tflite.export import TFLiteModel
 
 RUNNER_SAMPLES = 1000
@@ -83,12 +83,17 @@ def report(
 ) -> reports.Report:
     """Put the report together; without scores the result is compared with the float file, where there are samples."""
     likeness = None
-    if data is not None and baseline is not None and not scores:
+    scored = {name: found.score for name, found in scores.items()}
+    if data is not None and baseline is not None and (not scores or _by_likeness(data)):
         from tfcompress.tflite.likeness import likeness_to_float
 
         likeness = likeness_to_float(baseline.content, tflite.content, data, seed=recipe.train.seed)
-    before = None if baseline is None else _baseline(baseline)
-    after = _result(recipe, loaded, trained, tflite, scores.get("result"), likeness)
+        same = {**likeness, "outputs": [{**each, "cosine": each["cosine"] and 1.0} for each in likeness["outputs"]]}
+        for name, found in (("float", same), ("result", likeness)):
+            score = _with_likeness(data, scored.get(name), found)
+            scored |= {} if score is None else {name: score}
+    before = None if baseline is None else _baseline(baseline, scored.get("float"))
+    after = _result(recipe, loaded, trained, tflite, scored.get("result"), likeness)
     return reports.Report(
         tool_version=__version__,
         created_utc=facts.now_utc(),
@@ -109,6 +114,26 @@ def report(
         wall_seconds=dict(wall_seconds),
         warnings=tuple(notes),
     )
+
+
+def _by_likeness(data: BoundData) -> dict[str, Task]:
+    """Return the tasks of outputs, by name, whose scores tell how alike a file and the float file answer."""
+    return {name: task for name, task in {**data.said_tasks, **data.tasks}.items() if task.by_likeness}
+
+
+def _with_likeness(data: BoundData, score: Score | None, likeness: Mapping[str, Any]) -> Score | None:
+    """Return a score with how alike a file answers to the float file, for the tasks that tell it."""
+    tasks, several = _by_likeness(data), len(data.signature.outputs) > 1
+    known = dict(score.outputs) if score is not None and several else {} if score is None else {"": score}
+    for each in likeness["outputs"]:
+        task = tasks.get(each["name"]) or (next(iter(tasks.values())) if tasks and not several else None)
+        name = each["name"] if several else ""
+        found = None if task is None else task.alike(known.get(name), each, likeness["samples"])
+        known |= {} if found is None else {name: found}
+    if not known:
+        return score
+    first = next(iter(known.values()))
+    return replace(first, outputs=known) if several else first
 
 
 def describe_source(loaded: Loaded) -> reports.SourceModel:
@@ -159,12 +184,12 @@ def _profile(loaded: Loaded) -> dict[str, Any]:
     }
 
 
-def _baseline(file: FloatFile) -> reports.Baseline:
+def _baseline(file: FloatFile, score: Score | None) -> reports.Baseline:
     return reports.Baseline(
         size_bytes=file.size_bytes,
         gzip_bytes=file.gzip_bytes,
         sha256=file.sha256,
-        score=file.score.score if file.score else None,
+        score=score or (file.score.score if file.score else None),
     )
 
 
@@ -173,7 +198,7 @@ def _result(
     loaded: Loaded,
     trained: Trained | None,
     tflite: TFLiteModel,
-    score: Evaluation | None,
+    score: Score | None,
     likeness: Mapping[str, Any] | None,
 ) -> reports.ResultFile:
     from tfcompress.tflite.flatbuffer import read_model_file
@@ -187,13 +212,14 @@ def _result(
         sha256=tflite.sha256,
         size_bytes=tflite.size_bytes,
         gzip_bytes=tflite.gzip_bytes,
+        package_bytes=len(tflite.package) if recipe.export.optimize_for == "download" else None,
         quantize=recipe.export.quantize,
         parameters=flat.parameters,
         nonzero=flat.nonzero,
         macs=flat.macs,
         kernels_bytes=sum(kernel.size_bytes for kernel in kernels),
         kernels_entropy_bytes=sum(entropies) if len(entropies) == len(kernels) else None,
-        score=score.score if score else None,
+        score=score,
         operators=flat.op_counts,
         verification=tflite.verification.to_dict() | _known(macs_note=flat.macs_note, likeness=likeness),
         runtimes=tuple(
@@ -282,19 +308,30 @@ def write_output(
         OutputError: a file cannot be written.
     """
     from tfcompress.reports.html import to_html
+    from tfcompress.tflite.packaging import SUFFIX
 
     tflite.save(folder / made.result.name)
+    if made.result.package_bytes is not None:
+        files.write_atomic((folder / made.result.name).with_suffix(SUFFIX), tflite.package)
     for name, words in (vocabularies or {}).items():
         lines = (word.replace("\\", r"\\").replace("\n", r"\n") for word in words)
         files.write_atomic(folder / f"{name.replace('/', '_')}.vocabulary.txt", "".join(f"{line}\n" for line in lines))
     files.write_atomic(folder / "recipe.toml", recipe.to_toml())
     if data is not None and data.test is not None:
-        _write_test_samples(folder / "test-samples.npz", data, test_samples, recipe.export.io_dtype)
+        score = made.result.score
+        told = data if score is None else data.with_tasks(_as_scored(data, score))
+        _write_test_samples(folder / "test-samples.npz", told, test_samples, recipe.export.io_dtype)
     if log is not None and log.is_file():
         with files.output_errors(folder / "log.txt"):
             shutil.copyfile(log, folder / "log.txt")
     files.write_atomic(folder / "report.html", to_html(made))
     made.save(folder / "report.json")
+
+
+def _as_scored(data: BoundData, score: Score) -> dict[str, Task]:
+    """Return tasks that score a part of the test split by the figures that the whole of it was scored by."""
+    found = score.outputs or dict.fromkeys(data.tasks, score)
+    return {name: task.as_scored(found[name]) for name, task in data.tasks.items() if name in found}
 
 
 def _write_test_samples(path: Path, data: BoundData, count: int | None, input_dtype: str | None) -> None:

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfcompress import files
-from tfcompress.errors import DataError, ModelError, UnsupportedError
+from tfcompress.drop_limit import no_data, no_float
+from tfcompress.errors import DataError, ModelError, UnsupportedError, UntrustedCodeError
+from tfcompress.export_choices import MIXED_WITHOUT_DATA
 from tfcompress.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -35,11 +37,24 @@ def check_preconditions(
             msg = f"model {str(model)!r} is a TFLite file already; give the Keras model it was made from"
             raise ModelError(msg)
         qat = info.qat
+    _check_sources(recipe)
+    if recipe.promises and qat:
+        raise no_float()
+    if recipe.promises and not has_data:
+        raise no_data()
     if output is not None:
         files.check_target(output, force=force)
     if not has_data:
         _check_without_data(recipe, qat=qat, is_object=not isinstance(model, str | Path))
     return qat
+
+
+def _check_sources(recipe: Recipe) -> None:
+    """Refuse files of models that are not there, or are none."""
+    from tfcompress.models.probing import probe
+
+    for source in (source for stage in recipe.stages for source in stage.model_files):
+        probe(Path(source))
 
 
 def _check_without_data(recipe: Recipe, *, qat: bool, is_object: bool) -> None:
@@ -49,6 +64,8 @@ def _check_without_data(recipe: Recipe, *, qat: bool, is_object: bool) -> None:
             f"{name} trains the model, and needs data: give --data (an .npz with x_train, y_train, x_test, y_test, say)"
         )
         raise DataError(msg)
+    if recipe.export.mixed:
+        raise DataError(MIXED_WITHOUT_DATA)
     data_free = recipe.export.quantize == "int8" and not recipe.export.needs_samples
     if recipe.export.needs_data and not data_free and not qat and not any(stage.scheme for stage in recipe.stages):
         msg = (
@@ -69,6 +86,7 @@ def check_stages(run: Run) -> None:
         UsageError: numbers that it was not trained for.
         DataError: no data to train on.
         RecipeError: a loss, an epoch to keep or a balance that the data cannot give.
+        TfcompressError: what :func:`tfcompress.training.teaching.teaching_for` raises of teachers and students.
     """
     if run.loaded.qat:
         _check_trained_already(run)
@@ -77,8 +95,14 @@ def check_stages(run: Run) -> None:
             _check_without_data(run.recipe, qat=False, is_object=False)
             return
         from tfcompress.training.choices import check_training
+        from tfcompress.training.teaching import teaching_for
 
         for note in check_training(run.data, run.recipe.train):
+            run.warn(note)
+        with run.progress.task("asking the teachers"):
+            loading = {**run.loading, "loader": run.converter.loader}
+            run.teaching = teaching_for(run.recipe.stages, run.loaded, run.data, run.recipe.train, loading)
+        for note in run.teaching.notes:
             run.warn(note)
 
 
@@ -92,3 +116,38 @@ def _check_trained_already(run: Run) -> None:
     check_bits(run.loaded.native, run.recipe.export)
     if run.recipe.stages:
         run.warn("the model is quantization-aware trained already: it was exported as it is, without training")
+
+
+def calibration_warnings(run: Run, macs: int | None) -> tuple[str, ...]:
+    """Look at the samples that a calibration would take; return what is wrong with them, a line each.
+
+    Args:
+        run: with its model; without data there is nothing to look at.
+        macs: the model's multiply-accumulates of one sample; None: not known.
+
+    Raises:
+        DataError: data that cannot be read.
+    """
+    if run.data is None:
+        return ()
+    from tfcompress.diagnosis.data_checkup import check_calibration
+
+    try:
+        model = run.loaded.keras3
+    except UnsupportedError:  # its layers stay unknown; its samples need not
+        model = None
+    with run.phase("check calibration"), run.progress.task("checking the calibration samples"):
+        remarks = check_calibration(model, run.data, run.recipe.export.sample_count, run.recipe.train.seed, macs=macs)
+    return tuple(map(str, remarks))
+
+
+def check_code(recipe: Recipe, *, trust: bool) -> None:
+    """Refuse a recipe that runs code of somebody's own, unless that is trusted: recipes are passed on like models.
+
+    Raises:
+        UntrustedCodeError: naming the stage and the code.
+    """
+    for stage in recipe.stages:
+        if stage.code and not trust:
+            msg = f"{stage.kind} runs the function {stage.code!r}; give --trust if you know what it does"
+            raise UntrustedCodeError(msg)

@@ -56,6 +56,26 @@ class SilentProgress:
         """Say nothing."""
 
 
+class ToldOnce:
+    """A progress that shows a line once, however often it is told: for several runs on one model."""
+
+    def __init__(self, inner: Progress) -> None:
+        self._inner = inner
+        self._told: set[str] = set()
+
+    @contextmanager
+    def task(self, name: str, total: float | None = None) -> Iterator[ProgressTask]:
+        """Open a task of the inner progress."""
+        with self._inner.task(name, total) as task:
+            yield task
+
+    def note(self, text: str) -> None:
+        """Show a line that was not shown before."""
+        if text not in self._told:
+            self._told.add(text)
+            self._inner.note(text)
+
+
 SILENT = SilentProgress()
 
 

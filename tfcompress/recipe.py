@@ -20,26 +20,33 @@ from typing import Any
 from tfcompress import plain
 from tfcompress.errors import RecipeError, nearest
 from tfcompress.schema import check_keys, check_type, check_value, fill, pick
-from tfcompress.settings import Export, IOType, Quantize, Train
+from tfcompress.settings import Export, IOType, Quantize
+from tfcompress.stages.blocks import Blocks
+from tfcompress.stages.build import Build
 from tfcompress.stages.channels import Channels
 from tfcompress.stages.cluster import Cluster
 from tfcompress.stages.distill import Distill
+from tfcompress.stages.layout import Layout
 from tfcompress.stages.prune import Prune
 from tfcompress.stages.qat import QAT
 from tfcompress.stages.sequence import check_sequence, learning_rate_of
 from tfcompress.stages.stage import EngineName, Stage
 from tfcompress.stages.stage_table import STAGES
+from tfcompress.train_settings import Train
 
 __all__ = [
     "FORMAT",
     "QAT",
     "STAGES",
+    "Blocks",
+    "Build",
     "Channels",
     "Cluster",
     "Distill",
     "EngineName",
     "Export",
     "IOType",
+    "Layout",
     "Prune",
     "Quantize",
     "Recipe",
@@ -83,6 +90,20 @@ class Recipe:
         self._check_engines()
         for stage in self.stages:
             stage.check_against(self)
+        self._check_promise()
+
+    def _check_promise(self) -> None:
+        """Refuse a permission to train that nothing would make use of."""
+        asked, numbers = self.train.if_needed, self.export.quantize
+        check_value("train.if_needed", "false without export.max_drop", asked, ok=not asked or self.promises)
+        trained = any(stage.training_for(self.export) for stage in STAGES.values())
+        allowed = f"false with quantize {numbers!r}, which no stage trains for"
+        check_value("train.if_needed", allowed, asked, ok=not asked or trained)
+
+    @property
+    def promises(self) -> bool:
+        """Whether the file may lose only so much."""
+        return self.export.max_drop is not None
 
     def _check_engines(self) -> None:
         engines = {stage.engine for stage in self.stages} - {"auto"}
@@ -197,7 +218,9 @@ def _stage(entry: object, where: str) -> Stage:
         raise RecipeError(msg)
     values = dict(entry)
     kind = values.pop("kind")
-    return fill(pick(f"{where}: stage kind", STAGES, kind), values, kind)
+    stage = pick(f"{where}: stage kind", STAGES, kind)
+    stage.check_names(values)
+    return fill(stage, values, kind)
 
 
 def from_toml(text: str, where: str = "recipe") -> Recipe:

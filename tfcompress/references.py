@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import importlib.machinery
+import importlib.util
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 from tfcompress.errors import TfcompressError, UsageError
@@ -44,3 +47,16 @@ def imported(reference: str, where: str, *, what: str = "object", error: type[Tf
         msg = f"{where} {reference!r}: {module_name} has no {what} {name!r}; it has {names or 'none'}"
         raise error(msg)
     return found[name]
+
+
+def module_file(reference: str) -> Path | None:
+    """Return the file behind ``module:object``; None: it is in none."""
+    module_name, colon, _ = reference.partition(":")
+    if not colon:
+        return None
+    here = str(os.getcwd())  # noqa: PTH109 - sys.path holds text
+    try:
+        found = importlib.util.find_spec(module_name) or importlib.machinery.PathFinder.find_spec(module_name, [here])
+    except (ImportError, ValueError):
+        return None
+    return Path(found.origin) if found and found.origin and Path(found.origin).is_file() else None

@@ -12,7 +12,7 @@ import importlib.metadata
 import json
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -21,6 +21,7 @@ from tfcompress import files, plain
 from tfcompress._version import __version__
 from tfcompress.errors import TfcompressError
 from tfcompress.models.kinds import graph_of, keras_of
+from tfcompress.references import module_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from tfcompress.data.dataset import BoundData
     from tfcompress.models.loading import Loaded
     from tfcompress.recipe import Recipe
+    from tfcompress.stages.stage import Stage
 
 LIBRARIES = ("tensorflow", "keras", "tf_keras", "tensorflow-model-optimization", "numpy")
 """Packages whose version a training depends on, beside tfcompress's own."""
@@ -52,15 +54,39 @@ def run_key(loaded: Loaded, data: BoundData | None, recipe: Recipe) -> str:
         recipe: what is done; how the result is exported does not count.
     """
     described = recipe.to_dict()
-    parts = {
+    return hash_of([ground_of(loaded, data), described["stages"], described["train"], sources_sha256(recipe.stages)])
+
+
+def ground_of(loaded: Loaded, data: BoundData | None) -> dict[str, Any]:
+    """Return what every training of a model on some data depends on, as plain values; see :func:`run_key`."""
+    return {
         "model": loaded.sha256 or model_sha256(loaded.native),
         "data": None if data is None else data_sha256(data) or uuid.uuid4().hex,
         "bound": None if data is None else _bound(data),
-        "stages": described["stages"],
-        "train": described["train"],
         "versions": {"tfcompress": __version__, **{name: _version(name) for name in LIBRARIES}},
     }
-    return files.sha256(json.dumps(parts, sort_keys=True, default=str).encode())
+
+
+def hash_of(values: object) -> str:
+    """Return the SHA-256 of plain values, as hexadecimal text; what is none counts by its ``str``."""
+    return files.sha256(json.dumps(values, sort_keys=True, default=str).encode())
+
+
+def sources_sha256(stages: Sequence[Stage]) -> list[str]:
+    """Return a hash of each of what stages read besides the model."""
+    return [source_sha256(source) for stage in stages for source in stage.sources]
+
+
+def source_sha256(source: str) -> str:
+    """Return a hash of what a stage reads: a file, all files of a folder, or the module of ``module:function``."""
+    path = Path(source)
+    if path.is_dir():
+        inside = sorted(file for file in path.rglob("*") if file.is_file())
+        return files.sha256("\n".join(f"{file.relative_to(path)} {files.sha256(file)}" for file in inside).encode())
+    if path.is_file():
+        return files.sha256(path)
+    module = module_file(source)
+    return files.sha256(f"{source} {files.sha256(module) if module else ''}".encode())
 
 
 def _bound(data: BoundData) -> dict[str, Any]:
@@ -171,15 +197,29 @@ class Work:
         self._folder = None if folder is None else folder / files.WORK
         self._loaded, self._trust = loaded, trust
 
+    def begin(self, title: str, *settings: Any) -> None:
+        """Say what is about to be looked for, or made, under a title.
+
+        Args:
+            title: of the part.
+            settings: all that it depends on beside the model, the data and the parts that were begun before it; a run's
+                own folder needs no such thing, since it serves that run only.
+        """
+
+    def place(self, title: str) -> Path | None:
+        """Return the folder of a part; None: nothing is kept."""
+        return None if self._folder is None else self._folder / _named(title)
+
     def epochs(self, title: str) -> Path | None:
         """Return the folder for the state after each epoch of a training; None: it is not kept."""
-        return None if self._folder is None else self._folder / f"{_named(title)}{_EPOCHS}"
+        place = self.place(title)
+        return None if place is None else place.with_name(f"{place.name}{_EPOCHS}")
 
     def finished(self, title: str) -> Finished | None:
         """Return what a killed run had finished under this title; None: it had not, or it cannot be read again."""
-        if self._folder is None or not (self._folder / _named(title) / _FACTS).is_file():
+        folder = self.place(title)
+        if folder is None or not (folder / _FACTS).is_file():
             return None
-        folder = self._folder / _named(title)
         try:
             stored = cast("dict[str, Any]", plain.parse_json(plain.read_text(folder / _FACTS, _FACTS_BYTES)))
             path = folder / stored["file"]
@@ -203,11 +243,12 @@ class Work:
         Raises:
             OutputError: the disk is full, or cannot be written.
         """
-        if self._folder is None:
+        target = self.place(title)
+        if target is None:
             return
         from tfcompress.models.saving import save
 
-        target, partial = self._folder / _named(title), self._folder / f"{_named(title)}.partial"
+        partial = target.with_name(f"{target.name}.partial")
         for stale in (target, partial):
             shutil.rmtree(stale, ignore_errors=True)
         with files.output_errors(partial):
@@ -221,7 +262,7 @@ class Work:
         files.write_atomic(partial / _FACTS, json.dumps(stored))
         with files.output_errors(target):
             partial.rename(target)
-        shutil.rmtree(self._folder / f"{_named(title)}{_EPOCHS}", ignore_errors=True)
+        shutil.rmtree(target.with_name(f"{target.name}{_EPOCHS}"), ignore_errors=True)
 
 
 def _named(title: str) -> str:

@@ -7,6 +7,7 @@ Reading is strict, so that a file which was cut or edited by hand is never half 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -47,13 +48,19 @@ def check_value(where: str, allowed: str, value: object, *, ok: bool, error: typ
         raise error(msg)
 
 
+@functools.cache
+def _hints(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind)
+
+
 def check_fields(value: object, where: str) -> None:
     """Check every field of a frozen dataclass against its annotation; a list where a tuple belongs becomes one.
 
     Raises:
         RecipeError: a value that is not of its field's type.
     """
-    for name, hint in get_type_hints(type(value)).items():
+    kind: Any = type(value)
+    for name, hint in _hints(kind).items():
         if get_origin(hint) is ClassVar or not hasattr(value, name):
             continue
         given = getattr(value, name)
@@ -70,9 +77,7 @@ def check_type(where: str, hint: Any, given: object) -> None:
         RecipeError: it is not.
     """
     if get_origin(hint) is Literal:
-        allowed = get_args(hint)
-        hint_text = nearest(str(given), [str(a) for a in allowed])
-        check_value(where, f"one of {', '.join(map(repr, allowed))}{hint_text}", given, ok=given in allowed)
+        _check_choice(where, get_args(hint), given)
     elif isinstance(hint, types.UnionType) and _NONE in get_args(hint):
         if given is not None:
             check_type(where, next(a for a in get_args(hint) if a is not _NONE), given)
@@ -88,6 +93,13 @@ def check_type(where: str, hint: Any, given: object) -> None:
         for value in typing.cast("tuple[object, ...]", given):
             if item in (str, int, float):
                 check_type(f"{where} item", item, value)
+
+
+def _check_choice(where: str, allowed: tuple[object, ...], given: object) -> None:
+    if given in allowed:
+        return  # before the nearest spelling is looked for, which takes longer than all the rest
+    near = nearest(str(given), [str(each) for each in allowed])
+    check_value(where, f"one of {', '.join(map(repr, allowed))}{near}", given, ok=False)
 
 
 def check_keys(where: str, table: Iterable[object], known: Iterable[str], error: type[UsageError]) -> None:
@@ -160,7 +172,7 @@ class _Reader:
             self.refuse(where, self.notation.table, plain)
         fields = {field.name: field for field in _fields(kind)}
         check_keys(where, plain, fields, self.notation.error)
-        hints = get_type_hints(kind)
+        hints = _hints(kind)
         values = {}
         for name, field in fields.items():
             if name in plain:

@@ -1,9 +1,10 @@
-"""How stages are trained, and how the result is lowered: the two settings of a recipe beside its stages."""
+"""How a trained model is lowered, and what the file must satisfy: the settings of an export."""
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -17,10 +18,12 @@ from tfcompress.export_choices import (
     RUNTIMES,
     TRIALS,
     TRIALS_OF_FOUR_BITS,
+    WITHOUT_FOUR_BITS,
     Trial,
     default_packings,
+    packings_to_try,
 )
-from tfcompress.keras_names import LOSSES, OPTIMIZERS
+from tfcompress.limits import LATENCY_UNITS, SIZE_UNITS, read_limit
 from tfcompress.schema import check_fields, check_value, pick
 from tfcompress.stages.option import option
 
@@ -51,8 +54,8 @@ class Export:
             500 where weights have 4 bits, else 200.
         sparse: ``auto`` stores sparse kernels in TFLite's sparse encoding where that makes the file smaller and every
             runtime in *runtimes* runs it; ``never`` keeps them dense.
-        optimize_for: what *sparse* makes smaller: the file's ``size``, or the ``download`` (the file after gzip; sparse
-            encoding helps that rarely).
+        optimize_for: the file's ``size``, or the ``download``: a package of the file (``.tfz``) is written beside it,
+            and *sparse* goes by the file after gzip (sparse encoding helps that rarely).
         runtimes: runtimes the file must run on, e.g. ``litert>=2.1``, ``tflite-runtime>=2.14``, ``tensorflow>=2.20``.
         float_ops: ``refuse`` fails when an op of an int8/int16x8 file stays in float; ``allow`` reports it.
         select_ops: allow TensorFlow (Flex) ops, which only the big runtime has.
@@ -71,13 +74,27 @@ class Export:
             Dense (by the rules of quantization-aware training).
         input_range: least and largest value of the model's inputs, for int8 without data; empty: it follows from a
             Rescaling that comes first.
+        mixed: give ops of an int8 file other numbers where that pays most: float where int8 costs much, kernels of 4
+            bits where they cost little (int16 activations where *max_latency* counts what they take). What each costs
+            is measured on samples held back, an integer programme chooses, and the best *plans* are tried.
+        max_size: the most that a mixed file may have: ``60KB``, or ``1.1x`` the plain int8 file; empty: 1.25x.
+        max_latency: the most that a mixed file may take on this machine, measured with one thread: ``2ms``, or ``1.1x``
+            the plain int8 file; empty: no limit, and ops are not timed.
+        plans: how many plans of a mixed file are made into files and measured.
         packings: passes over the finished bytes that change no number, each proven on the file: ``slim``.
         keep_names: packings keep the names of tensors inside the graph, which no runtime reads.
+        max_drop: points that the file may lose against float on the test split, in every scored output, proven by the
+            upper end of the drop's 95 % interval; see :mod:`tfcompress.tasks.drop` for what a point is. None: whatever
+            it loses is told.
     """
 
     quantize: Quantize = field(
         default="none",
-        metadata=option("Numbers in the file; none is float32.", default="int8 with --qat, else none"),
+        metadata=option(
+            "Numbers in the file; none is float32.",
+            default="int8 with --qat, else none",
+            tries=("none", "dynamic", "float16", "int8", "int16x8"),
+        ),
     )
     io: IOType = field(
         default="auto",
@@ -96,7 +113,10 @@ class Export:
         default="auto", metadata=option("Store sparse kernels encoded where smaller.")
     )
     optimize_for: Literal["size", "download"] = field(
-        default="size", metadata=option("Keep the smaller file, or the one that is smaller after gzip.")
+        default="size",
+        metadata=option(
+            "The file, or its download: a package (.tfz), which edge_runner takes, is written beside the file."
+        ),
     )
     runtimes: tuple[str, ...] = field(
         default=(),
@@ -135,9 +155,10 @@ class Export:
             table=ROUNDINGS,
             default="gptq to 4 bits, else nearest",
             needs="calibration",
+            tries=(None, "gptq"),
         ),
     )
-    weight_bits: Literal[8, 4] = field(default=8, metadata=option("Bits of a weight of an int8 file."))
+    weight_bits: Literal[8, 4] = field(default=8, metadata=option("Bits of a weight of an int8 file.", tries=(8, 4)))
     input_range: tuple[float, ...] = field(
         default=(),
         metadata=option(
@@ -148,14 +169,51 @@ class Export:
             read=_read_range,
         ),
     )
+    mixed: bool = field(
+        default=False,
+        metadata=option(
+            "Layers that int8 costs much become float, those that bear it 4-bit, within --max-size and --max-latency.",
+            needs="calibration",
+        ),
+    )
+    max_size: str = field(
+        default="",
+        metadata=option(
+            "Most bytes of a --mixed file: 60KB, or 1.1x the plain int8 file.", metavar="SIZE", default="1.25x"
+        ),
+    )
+    max_latency: str = field(
+        default="",
+        metadata=option(
+            "Most time of a --mixed file, measured here: 2ms, or 1.1x the plain int8 file.",
+            metavar="TIME",
+            default="no limit",
+        ),
+    )
+    plans: int = field(
+        default=4, metadata=option("Plans of a --mixed file that are made into files and measured.", metavar="N")
+    )
     packings: tuple[str, ...] = field(
         default_factory=default_packings,
         metadata=option(
-            "Pack the finished file's bytes; no number changes, which is proven.", flag="--packing", table=PACKINGS
+            "Pack the finished file's bytes; no number changes, which is proven.",
+            flag="--packing",
+            table=PACKINGS,
+            tries=packings_to_try,
         ),
     )
     keep_names: bool = field(
         default=False, metadata=option("Packings keep the names of tensors inside the file's graph.")
+    )
+    max_drop: float | None = field(
+        default=None,
+        metadata=option(
+            "Lose at most so much against float, proven on the test split: tries one way after the other, cheap ones "
+            "first, training only if --epochs or a stage allows it, and fails if none does. A point is 1 % of a "
+            "fraction or an area (accuracy, AUC), of other figures 1 % of float's (MAE).",
+            metavar="POINTS",
+            default="whatever is lost is told",
+        ),
     )
 
     def __post_init__(self) -> None:
@@ -180,6 +238,7 @@ class Export:
         check_value("export.calibration", f"'minmax' with quantize {self.quantize!r}", self.calibration, ok=chosen)
         self._check_corrections()
         self._check_range()
+        self._check_mixed()
         once = len(set(self.packings)) == len(self.packings)
         check_value("export.packings", "names, each at most once", self.packings, ok=once)
         useful = bool(self.packings) or not self.keep_names
@@ -189,6 +248,8 @@ class Export:
             for text in self.runtimes:
                 allowed = f"one of those that open {name!r} files ({', '.join(opens)})"
                 check_value("export.runtimes item", allowed, text, ok=_runtime_name(text) in opens)
+        possible = self.max_drop is None or 0 < self.max_drop < math.inf
+        check_value("export.max_drop", "above 0", self.max_drop, ok=possible)
 
     def _check_corrections(self) -> None:
         for name in self.correct:
@@ -201,6 +262,10 @@ class Export:
         check_value("export.rounding", f"'nearest' with quantize {self.quantize!r}", self.rounding, ok=useful)
         useful = self.weight_bits == 8 or self.quantize == "int8"
         check_value("export.weight_bits", f"8 with quantize {self.quantize!r}", self.weight_bits, ok=useful)
+        for text in self.runtimes if self.weight_bits == 4 else ():
+            fits = _runtime_name(text) not in WITHOUT_FOUR_BITS
+            allowed = "one that computes kernels of 4 bits rightly with weight_bits 4 (litert or tensorflow)"
+            check_value("export.runtimes item", allowed, text, ok=fits)
         families = [CORRECTIONS[name].family for name in self.correct]
         once = len(set(families)) == len(families)
         check_value("export.correct", "at most one of those that do the same", self.correct, ok=once)
@@ -212,10 +277,27 @@ class Export:
         useful = not ends or self.quantize == "int8"
         check_value("export.input_range", f"empty with quantize {self.quantize!r}", ends, ok=useful)
 
+    def _check_mixed(self) -> None:
+        useful = not self.mixed or self.quantize == "int8"
+        check_value("export.mixed", f"false with quantize {self.quantize!r}", self.mixed, ok=useful)
+        given = {"weight_bits": self.weight_bits != 8, "rounding": self.rounding not in (None, "nearest")}
+        for name, is_given in given.items():
+            allowed = f"left out with mixed, which chooses the {name.replace('_', ' ')} itself"
+            check_value(f"export.{name}", allowed, getattr(self, name), ok=not (self.mixed and is_given))
+        for name, units in (("max_size", SIZE_UNITS), ("max_latency", LATENCY_UNITS)):
+            text = getattr(self, name)
+            check_value(f"export.{name}", "empty without mixed", text, ok=self.mixed or not text)
+            if text:
+                _check_limit(f"export.{name}", text, units)
+        check_value("export.plans", "at least 1", self.plans, ok=self.plans >= 1)
+        useful = self.mixed or self.plans == Export.plans
+        check_value("export.plans", f"{Export.plans} without mixed", self.plans, ok=useful)
+
     @property
     def needs_samples(self) -> bool:
         """Whether what was chosen for the numbers needs samples: without them an int8 file is data-free."""
-        return self.quantize == "int16x8" or self.calibration not in (AUTO, "minmax") or self.prepares
+        chosen = self.calibration not in (AUTO, "minmax") or self.prepares or self.mixed
+        return self.quantize == "int16x8" or chosen
 
     @property
     def calibrator(self) -> str:
@@ -260,139 +342,18 @@ class Export:
         return self.quantize in ("int8", "int16x8")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Train:
-    """How stages are trained.
-
-    Attributes:
-        epochs: passes over the training split.
-        batch_size: samples a step.
-        learning_rate: of the optimizer; None: 1e-3 where channels go, 1e-4 where weights are pruned or have 4 bits,
-            else 1e-5. (ResNet8 on CIFAR-10, two epochs, half pruned with QAT: 86.6 % at 1e-4, 82.5 % at 1e-5; QAT
-            alone: 88.7 % at 1e-5.)
-        optimizer: name of a Keras optimizer. ``muon`` takes convolutions, too (native engine): of the steps of one pass
-            over the data it makes more than ``adam``, at a higher rate of learning (3e-3, say).
-        loss: name of a Keras loss; ``auto`` chooses by the labels and the last activation. For some of several outputs
-            ``OUTPUT=NAME``, separated by commas; a name by itself is for all others.
-        seed: seed of everything random: shuffling, calibration samples, initial centroids.
-        holdout: fraction of the data kept for testing when it comes as one piece without a test split.
-        limit: use at most so many training samples (None: all), chosen by *seed*.
-        decay: ``constant`` keeps the learning rate; ``cosine`` lets it fall to zero along half a cosine
-            (Loshchilov & Hutter 2017, arXiv:1608.03983).
-        augment: how training images are varied, each anew in every epoch: ``none``; ``flip`` (left and right, at
-            random); ``flip-shift`` (and moved by up to an eighth of their sides, edges repeated).
-        keep: whose weights are kept: those of the epoch with the lowest validation loss (``best``) or of the ``last``
-            one; ``auto``: the best where the data has a validation split, else the last. An epoch counts from where
-            the schedules have ended.
-        patience: end the training when the validation loss has not fallen for so many epochs, never before the
-            schedules have ended; None: train for all *epochs*.
-        balance: weigh classes by their inverse frequency in the training split, on top of the data's sample weights.
-    """
-
-    epochs: int = field(default=2, metadata=option("Passes over the training data.", metavar="N", needs="training"))
-    batch_size: int = field(default=64, metadata=option("Samples a training step.", metavar="N", needs="training"))
-    learning_rate: float | None = field(
-        default=None,
-        metadata=option(
-            "Of the optimizer.",
-            metavar="RATE",
-            default="1e-3 with --channels, 1e-4 with --prune or 4 bits, else 1e-5",
-            needs="training",
-        ),
-    )
-    optimizer: str = field(
-        default="adam",
-        metadata=option(
-            "Name of a Keras optimizer; muon makes more of short trainings (Keras 3).",
-            metavar="NAME",
-            needs="training",
-        ),
-    )
-    loss: str = field(
-        default="auto",
-        metadata=option(
-            "Name of a Keras loss; for some of several outputs OUTPUT=NAME, separated by commas.",
-            metavar="NAME",
-            default="by the labels and the outputs",
-            needs="training",
-        ),
-    )
-    seed: int = field(default=0, metadata=option("Seed of everything random.", metavar="N"))
-    holdout: float = field(
-        default=0.2,
-        metadata=option("Part kept for testing where the data has no test split.", metavar="FRACTION", needs="data"),
-    )
-    limit: int | None = field(
-        default=None,
-        metadata=option("Train on N samples only, drawn by the seed.", metavar="N", default="all", needs="training"),
-    )
-    decay: Literal["constant", "cosine"] = field(
-        default="constant", metadata=option("Of the learning rate.", needs="training")
-    )
-    augment: Literal["none", "flip", "flip-shift"] = field(
-        default="none", metadata=option("Vary training images.", needs="training")
-    )
-    keep: Literal["auto", "best", "last"] = field(
-        default="auto",
-        metadata=option(
-            "Keep the weights of the epoch with the lowest validation loss, or of the last one.",
-            default="best where the data has a validation split, else last",
-            needs="training",
-        ),
-    )
-    patience: int | None = field(
-        default=None,
-        metadata=option(
-            "End the training when the validation loss has not fallen for N epochs.",
-            metavar="N",
-            default="never",
-            needs="training",
-        ),
-    )
-    balance: bool = field(default=False, metadata=option("Weigh classes by their inverse frequency.", needs="training"))
-
-    def __post_init__(self) -> None:
-        """Reject values that are out of range or contradict each other."""
-        check_fields(self, "train")
-        check_value("train.epochs", "at least 1", self.epochs, ok=self.epochs >= 1)
-        check_value("train.batch_size", "at least 1", self.batch_size, ok=self.batch_size >= 1)
-        rate = self.learning_rate
-        check_value("train.learning_rate", "above 0", rate, ok=rate is None or 0 < rate < math.inf)
-        optimizer = self.optimizer.lower()
-        allowed = f"the name of a Keras optimizer{nearest(optimizer, OPTIMIZERS)}"
-        check_value("train.optimizer", allowed, self.optimizer, ok=optimizer in OPTIMIZERS or _is_registered(optimizer))
-        for name in self.losses.values():
-            allowed = f"'auto' or the name of a Keras loss{nearest(name, LOSSES)}"
-            check_value("train.loss", allowed, name, ok=name in ("auto", *LOSSES) or _is_registered(name))
-        check_value("train.seed", "between 0 and 2**32 - 1", self.seed, ok=0 <= self.seed < 2**32)
-        check_value("train.holdout", "in (0, 1)", self.holdout, ok=0 < self.holdout < 1)
-        check_value("train.limit", "at least 1", self.limit, ok=self.limit is None or self.limit >= 1)
-        check_value("train.patience", "at least 1", self.patience, ok=self.patience is None or self.patience >= 1)
-
-    @property
-    def losses(self) -> dict[str, str]:
-        """Names of losses by output; under the empty name the one for all others, if there is one."""
-        parts = [part.rpartition("=") for part in self.loss.split(",")]
-        names = {output.strip(): name.strip() for output, _, name in parts}
-        check_value("train.loss", "one name for each output", self.loss, ok=len(names) == len(parts))
-        return names
-
-    def loss_of(self, output: str) -> str:
-        """Return the name of the loss of an output, ``auto`` where none is given."""
-        names = self.losses
-        return names.get(output, names.get("", "auto"))
-
-
-def _is_registered(name: str) -> bool:
-    """Return whether a name is one that Keras gives to a registered class of the user's (``package>name``)."""
-    return ">" in name
-
-
 def _check_runtime(text: str) -> None:
     found = re.fullmatch(r"\s*([A-Za-z_-]+)\s*(?:>=\s*\d+(?:\.\d+)*\s*)?", text)
     name = _runtime_name(text)
     allowed = f"one of {', '.join(f'{known}>=VERSION' for known in RUNTIMES)}{nearest(name, RUNTIMES)}"
     check_value("export.runtimes item", allowed, text, ok=found is not None and name in RUNTIMES)
+
+
+def _check_limit(where: str, text: str, units: Mapping[str, float]) -> None:
+    try:
+        read_limit(text, units)
+    except ValueError as error:
+        check_value(where, str(error), text, ok=False)
 
 
 def _runtime_name(text: str) -> str:

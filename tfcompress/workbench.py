@@ -1,30 +1,35 @@
 """The line that everything runs on: load → stages → export → packings → verify → score → report.
 
 A :class:`Workbench` is opened once for a model and its data, and runs as many recipes on them as are wanted.
-:func:`compress` is one run on a workbench of its own, behind the command line as well as in Python;
+:func:`tfcompress.search.compression.compress` is one run on a workbench of its own, or several until a limit is kept;
 :func:`tfcompress.tflite.export.export` is its second half, and :func:`tfcompress.job.attach` its first for those who
 have a fit loop of their own.
 """
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import functools
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from tfcompress import files, output
+from tfcompress.drop_limit import check_provable, check_test_split, kept_or_refused
 from tfcompress.errors import ConversionError, DataError
 from tfcompress.execution import Run, Trained, run_stages
-from tfcompress.file_scores import class_orders, evaluate_file
-from tfcompress.preconditions import check_preconditions, check_stages
+from tfcompress.file_scores import class_orders, evaluate_file, tuned_by
+from tfcompress.kept_stages import KeptStages, work_for
+from tfcompress.preconditions import calibration_warnings, check_code, check_preconditions, check_stages
 from tfcompress.progress import Progress, effective
 from tfcompress.recipe import Export, Recipe, Train, load_recipe
-from tfcompress.resumption import Work, run_key
+from tfcompress.result import Result as Result
+from tfcompress.resumption import run_key
+from tfcompress.train_settings import UNDIVIDED, Division
 
 if TYPE_CHECKING:
     from tfcompress.data.dataset import BoundData, Dataset
@@ -35,32 +40,6 @@ if TYPE_CHECKING:
     from tfcompress.tasks.task import Evaluation
     from tfcompress.tflite.convert import ConverterProcess
     from tfcompress.tflite.export import TFLiteModel
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a run made.
-
-    Attributes:
-        model: the trained Keras model (for QAT with its fake quantization); the model itself when nothing was trained.
-        tflite: the checked file in memory.
-        report: what was done and what came out.
-        folder: where it was written; None when no output was asked for.
-    """
-
-    model: Any
-    tflite: TFLiteModel
-    report: Report
-    folder: Path | None
-
-    def __repr__(self) -> str:
-        """Say in a line what came out: ``Result(int8: 53,104 B, 92.90 %, in 'net-int8')``."""
-        inside = repr(self.report).removeprefix("Report(").removesuffix(")")
-        return f"Result({inside}{'' if self.folder is None else f', in {str(self.folder)!r}'})"
-
-    def _repr_html_(self) -> str:
-        """Return the float model beside the result, as notebooks show it."""
-        return self.report._repr_html_()
 
 
 class Workbench:
@@ -87,6 +66,8 @@ class Workbench:
         limits: LoadLimits | None = None,
         progress: Progress | bool | None = None,
         log: Path | None = None,
+        judged_by: Literal["test", "val"] = "test",
+        kept: KeptStages | None = None,
     ) -> None:
         """Lay the model and the data ready; nothing is loaded yet.
 
@@ -98,15 +79,20 @@ class Workbench:
             limits: time and memory that loading the file may take; None: the default ones.
             progress: where progress goes; None: bars on a terminal and in a notebook; False: nowhere.
             log: file that TensorFlow's and the converter's words are appended to, copied into every output.
+            judged_by: the split that files are scored on; by ``val`` the test split is never looked at.
+            kept: where what stages have made is kept for other runs; None: each run trains by itself.
         """
         self._model, self._data = model, data
         self._trust, self._custom, self._limits = trust, tuple(custom), limits
         self._progress, self._log = effective(progress), log
         self._converter: ConverterProcess | None = None
         self._load_seconds = 0.0
-        self._bound: dict[tuple[float, int], BoundData] = {}
+        self._judged_by, self._kept = judged_by, kept
+        self._bound: dict[Division, BoundData] = {}
         self._float: dict[bool, bytes | ConversionError] = {}
-        self._float_scores: dict[tuple[bool, float, int], tuple[Evaluation, list[str]]] = {}
+        self._float_scores: dict[tuple[bool, Division], tuple[Evaluation, list[str]]] = {}
+        self._calibrations: dict[tuple[int, Division], tuple[str, ...]] = {}
+        self._last: tuple[Any, Trained, tuple[str, ...]] | None = None
 
     def __enter__(self) -> Workbench:
         return self
@@ -119,6 +105,25 @@ class Workbench:
         if self._converter is not None:
             self._converter.close()
             self._converter = None
+
+    @property
+    def progress(self) -> Progress:
+        """Where progress goes."""
+        return self._progress
+
+    def check(self, recipe: Recipe, *, output: str | Path | None = None, force: bool = False) -> None:
+        """Load the model and the data, and refuse what :meth:`run` would refuse before it works; see there."""
+        self._opened(self._checked(recipe, output, force=force))
+
+    def _checked(self, recipe: Recipe | str | Path, output: str | Path | None, *, force: bool) -> Recipe:
+        """Return a recipe with nothing left open, after what is refused before the model is loaded."""
+        recipe = (recipe if isinstance(recipe, Recipe) else load_recipe(recipe)).resolved()
+        check_code(recipe, trust=self._trust)
+        target = None if output is None else Path(output)
+        trained = check_preconditions(self._model, recipe, has_data=self._data is not None, output=target, force=force)
+        if recipe.stages and self.dataset is not None and not trained:
+            self.dataset.check_trainable()
+        return recipe
 
     @property
     def converter(self) -> ConverterProcess:
@@ -166,7 +171,7 @@ class Workbench:
         """Return the data, bound to the model.
 
         Args:
-            train: its ``holdout`` and ``seed`` divide data that comes in one piece.
+            train: its ``holdout``, ``validation`` and ``seed`` divide data that comes undivided.
 
         Raises:
             DataError: data that does not fit the model.
@@ -175,9 +180,12 @@ class Workbench:
             return None
         from tfcompress.data.arrays import ALL
 
-        key = (train.holdout, train.seed) if ALL in self.dataset.splits else (0.0, 0)
+        key = train.division if ALL in self.dataset.splits or train.validation else UNDIVIDED
         if key not in self._bound:
-            self._bound[key] = self.dataset.bind(self.loaded.signature, holdout=train.holdout, seed=train.seed)
+            holdout, validation, seed = train.division
+            self._bound[key] = self.dataset.bind(
+                self.loaded.signature, holdout=holdout, seed=seed, validation=validation, judged_by=self._judged_by
+            )
         return self._bound[key]
 
     @functools.cached_property
@@ -191,25 +199,31 @@ class Workbench:
         Raises:
             ConversionError: TFLite has no float op for something in it.
         """
+        return self.float_baseline()
+
+    def float_baseline(self, train: Train = Train()) -> output.FloatFile | None:  # noqa: B008 - a frozen value
+        """Return :attr:`baseline` with its score on data that *train* divides."""
         found = self._float_file(select_ops=False)
         if isinstance(found, ConversionError):
             raise found
-        return None if found is None else output.FloatFile(found, self._float_score(found, select_ops=False)[0])
+        if found is None:
+            return None
+        return output.FloatFile(found, self._float_score(found, select_ops=False, train=train)[0])
 
     def _float_file(self, *, select_ops: bool) -> bytes | ConversionError | None:
         if self.loaded.qat:
             return None
         if select_ops not in self._float:
-            from tfcompress.tflite.lower import to_saved_model
+            from tfcompress.tflite.recurrent_forms import float_file
 
             with (
                 self._progress.task("converting the float model"),
                 tempfile.TemporaryDirectory(prefix="tfcompress-") as scratch,
             ):
-                saved = Path(scratch) / "float"
-                to_saved_model(self.loaded.native, saved)
                 try:
-                    self._float[select_ops] = self.converter.convert(saved, Export(select_ops=select_ops), None)
+                    self._float[select_ops] = float_file(
+                        self.loaded.native, Path(scratch), self.converter, select_ops=select_ops
+                    )
                 except ConversionError as refusal:
                     self._float[select_ops] = refusal
         return self._float[select_ops]
@@ -222,7 +236,7 @@ class Workbench:
         train: Train = Train(),  # noqa: B008 - a frozen value
     ) -> tuple[Evaluation | None, list[str]]:
         """Return the float file's score, and a line for each output that fits another order of the classes better."""
-        key = (select_ops, train.holdout, train.seed)
+        key = (select_ops, train.division)
         if key not in self._float_scores:
             data = self.data(train)
             if data is None or data.scored is None:
@@ -294,36 +308,47 @@ class Workbench:
         output: str | Path | None = None,
         force: bool = False,
         test_samples: int | None = None,
+        examine: Callable[[Result], Report] | None = None,
     ) -> Result:
         """Run a recipe, from the model as it came to the report.
+
+        Where the recipe limits what may be lost (``export.max_drop``), this run must keep that; other ways are tried by
+        :func:`tfcompress.search.ladder.climb`.
 
         Args:
             recipe: what to do; a named recipe or a .toml file also by its name.
             output: folder to write; None: nothing is written.
             force: replace an existing output folder.
             test_samples: how many test samples are written for edge_runner; None: 1,000, or as many as fit into 32 MB.
+            examine: takes the result before anything is written, and returns the report to write, or raises; None:
+                what the recipe promises is checked.
 
         Raises:
             TfcompressError: one of its classes (see :mod:`tfcompress.errors`); nothing has been written then.
         """
-        recipe = (recipe if isinstance(recipe, Recipe) else load_recipe(recipe)).resolved()
-        target = None if output is None else Path(output)
-        trained = check_preconditions(self._model, recipe, has_data=self._data is not None, output=target, force=force)
-        if recipe.stages and self.dataset is not None and not trained:
-            self.dataset.check_trainable()
-        run = self._opened(recipe)
-        if target is None:
-            return self._finished(run, None)
-        key = run_key(run.loaded, run.data, recipe)
-        with files.output_folder(target, key=key, force=force) as folder:
-            result = self._finished(run, folder, test_samples)
+        recipe, target = self._checked(recipe, output, force=force), None if output is None else Path(output)
+        examine = examine or (lambda result: kept_or_refused(result.report, recipe))
+        with contextlib.closing(self._opened(recipe)) as run:
+            if target is None:
+                return self._finished(run, None, examine)
+            key = run_key(run.loaded, run.data, recipe)
+            opened = functools.partial(files.output_folder, target, key=key, force=force)
+            if recipe.promises and not recipe.stages:  # what another way has trained stays until this one has succeeded
+                result = self._finished(run, None, examine)
+                with opened() as folder:
+                    self._write(folder, run, result, test_samples)
+            else:
+                with opened() as folder:
+                    result = self._finished(run, folder, examine)
+                    self._write(folder, run, result, test_samples)
         return Result(result.model, result.tflite, result.report, target)
 
     def _opened(self, recipe: Recipe) -> Run:
         """Load the model and the data, and check that they fit each other."""
         fresh = "loaded" not in vars(self)
         converter, dataset = self.converter, self.dataset
-        run = Run(recipe, self.loaded, None, converter, self._progress)
+        loading = {"trust": self._trust, "custom": self._custom, "limits": self._limits}
+        run = Run(recipe, self.loaded, None, converter, self._progress, loading)
         if fresh:
             run.wall_seconds["load"] = self._load_seconds
         for note in run.loaded.notes:
@@ -334,12 +359,23 @@ class Workbench:
                 run.data = self.data(recipe.train)
                 warnings = run.data.lint() if run.data else []
         check_stages(run)
-        for warning in warnings:
+        check_test_split(run)
+        for warning in (*warnings, *self._calibration_warnings(run)):
             run.warn(warning)
         return run
 
-    def _finished(self, run: Run, folder: Path | None, test_samples: int | None = None) -> Result:
-        """Do the line from the loaded model to the report."""
+    def _calibration_warnings(self, run: Run) -> tuple[str, ...]:
+        """Return what is wrong with the samples that a calibration would take; each is looked at once."""
+        export, train = run.recipe.export, run.recipe.train
+        if not export.needs_data or run.loaded.qat:
+            return ()
+        key = (export.sample_count, train.division)
+        if key not in self._calibrations:
+            self._calibrations[key] = calibration_warnings(run, self._source.macs)
+        return self._calibrations[key]
+
+    def _finished(self, run: Run, folder: Path | None, examine: Callable[[Result], Report]) -> Result:
+        """Do the line from the loaded model to the report, which is examined before anybody sees it."""
         recipe = run.recipe
         baseline = self._baseline_of(run)
         if baseline is not None:
@@ -348,8 +384,9 @@ class Workbench:
         model = run.loaded.native if trained is None else trained.model
         with run.phase("export"):
             size = None if baseline is None else len(baseline)
+            settings = dataclasses.replace(recipe.export, max_drop=None)  # is checked by the scores, below
             about = output.metadata(recipe, run.data)
-            tflite = self._exported(model, recipe.export, run.data, size, recipe.train.seed, about)
+            tflite = self._exported(model, settings, run.data, size, recipe.train.seed, about)
         from tfcompress.tflite.promise_check import check_content
 
         for note in (*tflite.notes, *check_content(() if trained is None else trained.promises, tflite.content)):
@@ -369,19 +406,12 @@ class Workbench:
             wall_seconds=run.wall_seconds,
             notes=run.warnings,
         )
-        if folder is not None:
-            with run.progress.task("writing"):
-                output.write_output(
-                    folder,
-                    made,
-                    tflite,
-                    recipe,
-                    data,
-                    self._log,
-                    test_samples=test_samples,
-                    vocabularies=run.loaded.vocabularies,
-                )
-        return Result(model, tflite, made, None)
+        return Result(model, tflite, examine(Result(model, tflite, made, None)), None)
+
+    def _write(self, folder: Path, run: Run, made: Result, test_samples: int | None) -> None:
+        more: dict[str, Any] = {"test_samples": test_samples, "vocabularies": run.loaded.vocabularies}
+        with run.progress.task("writing"):
+            output.write_output(folder, made.report, made.tflite, run.recipe, run.data, self._log, **more)
 
     def _baseline_of(self, run: Run) -> bytes | None:
         """Return the float file that the result is compared with.
@@ -398,7 +428,7 @@ class Workbench:
             found = self._float_file(select_ops=settings.select_ops)
         if not isinstance(found, ConversionError):
             return found
-        if settings.quantize != "int8" or run.loaded.refusal:
+        if settings.quantize != "int8" or run.loaded.refusal or run.recipe.promises:
             raise found
         run.warn(f"there is no float file to compare with: {str(found).partition('; ')[0]}")
         return None
@@ -407,7 +437,7 @@ class Workbench:
         """Do the stages, and keep the model beside the file; None: there is nothing to train."""
         if not run.recipe.stages or run.loaded.qat:
             return None
-        trained = run_stages(run, Work(folder, run.loaded, trust=self._trust))
+        trained = self._stages_done(run, folder)
         for note in trained.notes:
             run.warn(note)
         if folder is not None:
@@ -416,30 +446,41 @@ class Workbench:
             save(trained.model, folder, "trained")
         return trained
 
+    def _stages_done(self, run: Run, folder: Path | None) -> Trained:
+        """Do the stages, or take what the run before had made of the same: another export of it costs no training."""
+        asked = (run.recipe.stages, run.recipe.train)
+        if self._last is not None and self._last[0] == asked:
+            for warning in self._last[2]:
+                run.warn(warning)
+            return self._last[1]
+        told = len(run.warnings)
+        with work_for(self._kept, folder, run.loaded, run.data, trust=self._trust) as work:
+            trained = run_stages(run, work)
+        if run.recipe.promises:
+            self._last = asked, trained, tuple(run.warnings[told:])
+        return trained
+
     def _judge(self, run: Run, baseline: bytes) -> None:
         """Score the float file before any work, so that what cannot be scored as asked for is refused by then."""
         self._tune(run, baseline)
         with run.phase("evaluate"):
             select_ops = run.recipe.export.select_ops
-            _, order_lines = self._float_score(baseline, select_ops=select_ops, train=run.recipe.train)
+            score, order_lines = self._float_score(baseline, select_ops=select_ops, train=run.recipe.train)
+        limit = run.recipe.export.max_drop
+        if limit is not None and score is not None and run.data is not None:
+            check_provable(run.data, score, limit)
         for line in order_lines:
             run.warn(line)
 
     def _tune(self, run: Run, content: bytes) -> None:
         """Let tasks look at what the float file makes of the training split, where that is what they score by."""
-        from tfcompress.evaluate.tuning import needs_tuning, tuned
+        from tfcompress.evaluate.tuning import needs_tuning
 
-        data, train = run.data, run.recipe.train
+        data = run.data
         if data is None or data.scored is None or not needs_tuning(data):
             return
-        from tfcompress.tflite.interpret import InterpreterProcess
-
-        with (
-            run.phase("evaluate"),
-            InterpreterProcess(content) as interpreter,
-            run.progress.task("looking at the training split") as bar,
-        ):
-            run.data = tuned(interpreter.run, data, train.seed, bar)
+        with run.phase("evaluate"):
+            run.data = tuned_by(content, data, run.recipe.train.seed, run.progress)
         self._bound = {key: run.data if kept is data else kept for key, kept in self._bound.items()}
         self._float_scores.clear()
 
@@ -453,41 +494,3 @@ class Workbench:
                 found["float"], _ = self._float_score(baseline, select_ops=run.recipe.export.select_ops, train=train)
             found["result"] = evaluate_file(tflite.content, run.data, "evaluating the result file", self._progress)
         return {name: score for name, score in found.items() if score is not None}
-
-
-def compress(
-    model: Any,
-    recipe: Recipe | str | Path,
-    data: Any = None,
-    *,
-    output: str | Path | None = None,
-    force: bool = False,
-    test_samples: int | None = None,
-    trust: bool = False,
-    custom: Sequence[str] = (),
-    limits: LoadLimits | None = None,
-    progress: Progress | bool | None = None,
-    log: Path | None = None,
-) -> Result:
-    """Take a trained Keras model, make it small and fast, and export a TFLite file that is proven to be what was asked.
-
-    It is one run on a :class:`Workbench`; open one for several recipes.
-
-    Args:
-        model: path of an .h5, .keras or SavedModel, or a model object of Keras 3 or tf_keras (which is left alone).
-        recipe: what to do; a named recipe or a .toml file also by its name.
-        data: what :func:`tfcompress.load_data` takes or gives; needed by stages and by int8.
-        output: folder to write; None: nothing is written.
-        force: replace an existing output folder.
-        test_samples: how many test samples are written for edge_runner; None: 1,000, or as many as fit into 32 MB.
-        trust: run code that the model file holds.
-        custom: ``module:name`` of custom layers or functions that the file needs.
-        limits: time and memory that loading the file may take; None: the default ones.
-        progress: where progress goes; None: bars on a terminal and in a notebook; False: nowhere.
-        log: file that TensorFlow's and the converter's words are appended to, copied into the output.
-
-    Raises:
-        TfcompressError: one of its classes (see :mod:`tfcompress.errors`); nothing has been written then.
-    """
-    with Workbench(model, data, trust=trust, custom=custom, limits=limits, progress=progress, log=log) as bench:
-        return bench.run(recipe, output=output, force=force, test_samples=test_samples)

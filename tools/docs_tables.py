@@ -37,6 +37,14 @@ def short_stages_table() -> str:
     return _table(("stage", "flag", "what it does", "smaller file", "smaller download", "faster"), rows)
 
 
+def lessons_table() -> str:
+    """Return the table of losses by which a student learns."""
+    from tfcompress.stages.lessons import LESSON_LOSSES
+
+    rows = [(f"`{name}`", loss.about, loss.of, loss.source) for name, loss in LESSON_LOSSES.items()]
+    return _table(("`--distill-loss`", "what is compared", "of", "source"), rows)
+
+
 def packings_table() -> str:
     """Return the table of packings."""
     from tfcompress.export_choices import PACKINGS
@@ -66,6 +74,13 @@ def roundings_table() -> str:
     from tfcompress.export_choices import ROUNDINGS
 
     return _table(("`--rounding`", "what it does"), [(f"`{name}`", found.about) for name, found in ROUNDINGS.items()])
+
+
+def rungs_table() -> str:
+    """Return the ways that are tried so that a file loses no more than it may."""
+    from tfcompress.search.ladder import RUNGS
+
+    return _table(("way", "what it does"), ((f"`{rung.name}`", rung.about) for rung in RUNGS))
 
 
 def tasks_table() -> str:
@@ -113,10 +128,12 @@ def _names(kind: str) -> tuple[str, str]:
 TABLES: dict[str, tuple[str, Callable[[], str]]] = {
     "stages": ("docs/stages.md", stages_table),
     "short-stages": ("README.md", short_stages_table),
+    "lessons": ("docs/stages.md", lessons_table),
     "packings": ("docs/export.md", packings_table),
     "calibrators": ("docs/export.md", calibrators_table),
     "roundings": ("docs/export.md", roundings_table),
     "corrections": ("docs/export.md", corrections_table),
+    "rungs": ("docs/export.md", rungs_table),
     "tasks": ("docs/tasks.md", tasks_table),
     "metrics": ("docs/tasks.md", metrics_table),
 }

@@ -29,10 +29,10 @@ KERAS_PRIVATE = re.compile(
 TASK = re.compile(
     r"^(classification|binary|regression|multilabel|segmentation|tokens|autoencoder)$",
 )
-STAGE_CLASSES = frozenset({"Prune", "Cluster", "QAT", "Distill", "Channels"})
-STAGE = re.compile(r"^(prune|cluster|qat|distill|channels)$")
+STAGE_CLASSES = frozenset({"Prune", "Cluster", "QAT", "Distill", "Channels", "Blocks", "Layout", "LowRank", "Build"})
+STAGE = re.compile(r"^(prune|cluster|qat|distill|channels|blocks|layout|low_rank|build)$")
 TASK_ROOMS = ("tasks",)
-STAGE_ROOMS = ("stages", "channels", "weights", "distillation", "quantization", "engines")
+STAGE_ROOMS = ("stages", "blocks", "channels", "low_rank", "weights", "distillation", "quantization", "engines")
 """Where a stage may be known by its name: in the table, and where the work is done."""
 ROWS = {"stages": "Stage", "tasks": "Task"}
 """Rooms with a table of classes, and what the classes extend."""

@@ -177,7 +177,8 @@ def offsets(corners: np.ndarray, anchors: np.ndarray) -> np.ndarray:
     sizes = corners[:, 2:] - corners[:, :2]
     middles = (corners[:, 2:] + corners[:, :2]) / 2
     apart = np.concatenate([(middles - anchors[:, :2]) / anchors[:, 2:], np.log(sizes / anchors[:, 2:])], axis=1)
-    return apart / np.array(SPREAD)
+    found: np.ndarray = apart / np.array(SPREAD)
+    return found
 
 
 def placed(values: np.ndarray, anchors: np.ndarray) -> np.ndarray:
@@ -193,7 +194,8 @@ def overlaps(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     high = np.minimum(first[:, None, 2:], second[None, :, 2:])
     both = np.prod(np.maximum(high - low, 0.0), axis=-1)
     areas = [np.prod(boxes[:, 2:] - boxes[:, :2], axis=-1) for boxes in (first, second)]
-    return both / (areas[0][:, None] + areas[1][None] - both)
+    shares: np.ndarray = both / (areas[0][:, None] + areas[1][None] - both)
+    return shares
 
 
 def not_the_same(boxes: np.ndarray, scores: np.ndarray) -> list[int]:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from benchmarks import file_mutants, file_mutations, wire
+from tests.data_sources.wav_files import write_wav
 
 
 @pytest.fixture
@@ -24,17 +25,17 @@ def origins(tmp_path: Path) -> Path:
 
 
 @pytest.mark.slow
-def test_thirty_broken_data_files_load_or_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_broken_data_files_load_or_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     words = [
         "file_mutations",
         "--count",
-        "30",
+        "42",
         "--seed",
         "3",
         "--parallel",
         "1",
         "--kind",
-        "npz,csv,parquet,tfrecord,images",
+        "npz,csv,parquet,tfrecord,images,recordings,masks",
     ]
     monkeypatch.setattr(sys, "argv", words)
     assert file_mutations.main() == 0
@@ -65,6 +66,15 @@ def test_a_broken_header_lies_in_a_zip_that_is_whole(origins: Path) -> None:
             assert archive.testzip() is None
             changed += archive.read("x.npy")[:128] != content[content.index(b"\x93NUMPY") :][:128]
     assert changed >= 25
+
+
+def test_a_broken_recording_is_still_chunks_in_a_whole_of_the_right_length(tmp_path: Path) -> None:
+    content = write_wav(tmp_path / "a.wav", np.linspace(-0.5, 0.5, 40)).read_bytes()
+    broken = [file_mutants.by_chunks(content, random.Random(seed)) for seed in range(60)]
+    assert len(set(broken)) > 30
+    for each in broken:
+        assert (each[:4], each[8:12]) == (b"RIFF", b"WAVE")
+        assert struct.unpack_from("<I", each, 4)[0] == len(each) - 8
 
 
 def test_json_is_broken_and_still_json() -> None:

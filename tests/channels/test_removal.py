@@ -173,28 +173,28 @@ def test_a_latency_is_found_by_bisection(model):
         remove_channels(model, Channels(of="latency", remove=0.6, round_to=1), measure=measure)
 
 
-def test_max_drop_keeps_a_group_that_the_score_hangs_on(model):
+def test_spare_keeps_a_group_that_the_score_hangs_on(model):
     def evaluate(changed):  # every channel of the block that its end does not read counts a tenth
         return 0.9 - 0.1 * np.count_nonzero(~changed.get_layer("back").kernel.numpy().any((0, 1, 3)))
 
     free = Channels(remove=0.3, round_to=1)
     assert "inner" in remove_channels(model, free).keep
-    found = remove_channels(model, dataclasses.replace(free, max_drop=5.0), evaluate=evaluate)
+    found = remove_channels(model, dataclasses.replace(free, spare=5.0), evaluate=evaluate)
     assert set(found.keep) == {"stem"}
 
 
-def test_max_drop_of_a_regression_is_in_the_unit_of_its_labels(model, samples):
+def test_spare_of_a_regression_is_in_the_unit_of_its_labels(model, samples):
     numbers = Samples(samples.inputs, model(samples.inputs["image"]).numpy())  # its own outputs: no error to begin with
     free = Channels(remove=0.3, round_to=1)
-    loose = remove_channels(model, dataclasses.replace(free, max_drop=0.1), samples=numbers)
+    loose = remove_channels(model, dataclasses.replace(free, spare=0.1), samples=numbers)
     assert loose.after.macs <= 0.7 * loose.before.macs
-    with pytest.raises(UsageError, match=r"with at_most 0\.9 and round_to 1, max_drop 0\.001, got 0\.3"):
-        remove_channels(model, dataclasses.replace(free, max_drop=0.1 / 100), samples=numbers)
+    with pytest.raises(UsageError, match=r"with at_most 0\.9 and round_to 1, spare 0\.001, got 0\.3"):
+        remove_channels(model, dataclasses.replace(free, spare=0.1 / 100), samples=numbers)
 
 
-def test_max_drop_without_labels_is_refused(model):
-    with pytest.raises(UsageError, match=r"channels\.max_drop needs samples with labels, or an evaluate function"):
-        remove_channels(model, Channels(max_drop=1.0))
+def test_spare_without_labels_is_refused(model):
+    with pytest.raises(UsageError, match=r"channels\.spare needs samples with labels, or an evaluate function"):
+        remove_channels(model, Channels(spare=1.0))
 
 
 def test_zeros_where_channels_are_read_are_what_removing_them_computes(model, samples):
@@ -240,7 +240,7 @@ def test_a_fingerprint_tells_models_data_and_settings_apart(model, samples):
 
 def test_a_second_cycle_is_not_served_the_analysis_of_the_first(samples, tmp_path, monkeypatch):
     given, seen = network(), []
-    stage = Channels(remove=0.5, cycles=2, round_to=1, max_drop=50.0)
+    stage = Channels(remove=0.5, cycles=2, round_to=1, spare=50.0)
     real = sensitivity.analyse
 
     def watched(model, *args, **options):

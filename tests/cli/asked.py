@@ -14,29 +14,50 @@ from tfcompress.cli.main import group
 from tfcompress.errors import TfcompressError
 
 TEXTS = {
+    "address": "localhost:6380",
+    "blocks": "2",
+    "build": "nets:build",
+    "builder": "nets:build",
+    "budget": "30m",
+    "cache": "elsewhere",
+    "cache_size": "1GiB",
     "custom": "json:loads",
+    "distill_layers": "conv=conv",
+    "distill_loss": "features",
     "data": "other.npz",
+    "device": "pi5",
     "devices": "ssh://pi@10.0.0.1",
     "also": "--memory",
     "features": "features.toml",
     "group": "session",
+    "hp": "units=8",
     "input_range": "0,1",
     "kernels": "reference",
     "label": "y",
     "labels": "y.npy",
+    "layout": "stem=8",
     "load_memory": "1GiB",
     "loss": "mae",
+    "max_download": "90KB",
+    "max_latency": "2ms",
+    "max_p90": "5ms",
+    "max_size": "100KB",
     "mean": "0.5",
     "optimizer": "sgd",
     "output": "elsewhere",
     "preprocess": "json:loads",
-    "prune": "0.3",
+    "prune": "0.45",
     "prune_block_shape": "4x1",
     "recipe": "dynamic",
     "runtime": "tensorflow",
     "scale": "1/255",
     "split": "train",
     "std": "0.5",
+    "student": "width=0.5",
+    "teacher": "other.keras",
+    "teacher_classes": "a,b",
+    "teacher_preprocess": "json:loads",
+    "storage": "sqlite:///elsewhere.db",
     "vocabulary": "words.txt",
 }
 """Values of options that take text, by name; any other one takes the name of a layer."""
@@ -97,13 +118,17 @@ class Calls:
                 called(self.given[0], recipe, self.given[1], **self.more, **more)
                 return answer
 
+        def climb(bench: Workbench, recipe: Any, **more: Any) -> Any:
+            return bench.run(recipe, **more)
+
         called = calls.recorder("compress")
+        calls.monkeypatch.setattr("tfcompress.search.ladder.climb", climb)
         calls.replace("tfcompress.preconditions.check_preconditions")
         calls.monkeypatch.setattr("tfcompress.workbench.Workbench", Workbench)
 
 
 def _is_plain(value: Any) -> bool:
-    return type(value).__name__ not in ("RichProgress", "Console", "Report")
+    return type(value).__name__ not in ("RichProgress", "Console", "Report", "Terminal")
 
 
 def asked_by(words: list[str], calls: Calls, capfd: pytest.CaptureFixture[str]) -> tuple[list[Any], str]:

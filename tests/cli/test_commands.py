@@ -134,8 +134,8 @@ def test_training_and_export_flags_are_laid_over_a_named_recipe() -> None:
         ({"input_range": "0,1"}, "export.input_range must be empty with quantize 'none'"),
         ({"learn_ranges": True, "quantize": "int8"}, "--learn-ranges would do nothing: there is no --qat"),
         ({"weight_bits": "4", "qat": True, "engine": "tfmot"}, "qat.engine must be 'native'"),
-        ({"of": "bytes"}, "--of would do nothing: there is no --channels"),
-        ({"cycles": 2, "prune": 0.5}, "--cycles would do nothing: there is no --channels"),
+        ({"of": "bytes"}, "--of would do nothing: there is neither --blocks nor --channels"),
+        ({"cycles": 2, "prune": 0.5}, "--cycles would do nothing: there is neither --build nor --layout nor --blocks"),
         ({"threshold": "global", "qat": True}, "--threshold would do nothing: there is no --prune"),
         ({"criterion": "l1"}, "--criterion would do nothing: there is neither --channels nor --prune"),
         (

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
+from pathlib import Path
 
-from tfcompress.cli.evaluate import score_lines
+import numpy as np
+import pytest
+
+from tfcompress.cli.evaluate import score_file, score_lines
+from tfcompress.data.sources import load_data
+from tfcompress.progress import SilentProgress
 from tfcompress.tasks.score import Figure, Score
 
 CLASSES = Score(
@@ -39,3 +46,34 @@ def test_a_model_at_chance_is_said_to_be() -> None:
     name, text = score_lines(dataclasses.replace(CLASSES, chance=0.89))[-1]
     assert name == "!"
     assert text.startswith("no better than always answering the most frequent class: check the labels, their order")
+
+
+class Notes(SilentProgress):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.said.append(text)
+
+
+@pytest.mark.parametrize(
+    ("said", "line"),
+    [
+        (
+            None,
+            ["output 'scores' is of task classification, by its labels; choose otherwise by --task; a .tflite does"],
+        ),
+        ("classification", []),
+    ],
+)
+def test_a_tflite_file_is_scored_by_labels_alone_and_that_is_said(said: str | None, line: list[str]) -> None:
+    file = Path(__file__).parents[1] / "data" / "blobs_int8.tflite"
+    x = np.random.default_rng(0).random((12, 8, 8, 1)).astype(np.float32)
+    notes = Notes()
+    data = load_data({"test": (x, np.arange(12) % 4)}, task=said)
+    score, _ = score_file(file, data, "test", collections.defaultdict(bool), notes)
+    assert (score.task, score.samples) == ("classification", 12)
+    assert [text[: len(begin)] for text, begin in zip(notes.said, line, strict=False)] == line
+    assert any("does not say what it was trained for" in text for text in notes.said) == bool(line)

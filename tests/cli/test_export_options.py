@@ -10,7 +10,7 @@ from typing import Any
 import click
 import pytest
 
-from tests.cli.asked import Calls, asked_by, assert_does_something, options_of, words_for
+from tests.cli.asked import TEXTS, Calls, asked_by, assert_does_something, options_of, words_for
 from tfcompress.cli.export import command
 from tfcompress.cli.main import run_command
 from tfcompress.cli.options import DATA_FLAGS
@@ -36,12 +36,22 @@ def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Calls:
 
 def asking_words(stage: type[Stage]) -> list[str]:
     flag = asking(stage)
-    return [flag.name, *{"switch": [], "integer": ["12"]}.get(flag.value, ["0.4"])]
+    return [flag.name, *{"switch": [], "integer": ["12"]}.get(flag.value, [TEXTS.get(flag.key, "0.4")])]
+
+
+BESIDE = {
+    "teacher_preprocess": ["--distill", "--teacher", "teacher.keras"],
+    "teacher_classes": ["--distill", "--teacher", "teacher.keras"],
+    "distill_layers": ["--distill", "--distill-loss", "attention"],
+}
+"""What has to stand beside an option for it to mean anything, where that is more than its stage."""
 
 
 def context(option: click.Option) -> list[str]:
     """Return a command line on which the option means something."""
     words = ["export", "model.h5"]
+    if option.name in BESIDE:
+        return [*words, *BESIDE[option.name]]
     owners = {flag.key: each for each in stage_flags().values() for flag in each[:1]}
     if option.name in DATA_FLAGS[1:] or option.name in ("holdout", "test_samples"):
         return [*words, "--data", "data.npz"]
@@ -52,6 +62,8 @@ def context(option: click.Option) -> list[str]:
         return [*words, "--prune", "0.4"]
     if option.name == "packing":
         return [*words, "--recipe", "bare.toml"]
+    if option.name in ("max_size", "max_latency", "plans"):
+        return [*words, "--quantize", "int8", "--mixed"]
     if option.name in {flag.key for flag in flags_of(Export)} - {"quantize"}:
         return [*words, "--quantize", "int8"]
     return words
@@ -89,7 +101,7 @@ def recipes_by(option: click.Option, flag: Flag, calls: Calls, capfd: pytest.Cap
     """Return the recipes that values of one flag make, where they are not refused."""
     base = ["export", "model.h5", "--data", "data.npz"]
     if issubclass(flag.owner, Stage):
-        base += [] if flag.option.asks else asking_words(flag.owner)
+        base += BESIDE.get(flag.key, [] if flag.option.asks else asking_words(flag.owner))
         alone = flag.field == ENGINE and len(flag.owner.engines) == 1  # a choice only beside a stage that leaves one
         base += asking_words(Prune) if alone else []
     else:

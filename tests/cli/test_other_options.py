@@ -14,6 +14,8 @@ from tests.cli.asked import Calls, asked_by, assert_does_something, options_of
 from tfcompress import demo
 from tfcompress.cli.options import DATA_FLAGS
 from tfcompress.errors import OutputError, UsageError
+from tfcompress.settings import Export
+from tfcompress.stages.flags import flags_of
 from tfcompress.tasks.score import Figure, Score
 
 
@@ -83,7 +85,7 @@ def test_every_option_of_sensitivity(
         baseline=1.0,
         curves=(ScoreCurve("a", 8, 0.5, ((4, 0.5), (8, 1.0))),),
         pinned=(),
-        max_drop=1.0,
+        spare=1.0,
     )
     calls.replace("tfcompress.cli.sensitivity.analysis", found)
     calls.replace("tfcompress.files.write_atomic")
@@ -176,3 +178,21 @@ def test_the_option_of_runner_says_where(calls: Calls, capfd: pytest.CaptureFixt
 def test_the_options_about_data_are_those_that_export_passes_on() -> None:
     names = {option.name for option in options_of("evaluate")}
     assert set(DATA_FLAGS) <= names
+
+
+BESIDE = {"builder": ["--trust"], "address": ["--engine", "ray", "--address", "localhost:1"]}
+"""Words without which an option of auto is refused; --engine goes with --address alone (test_auto_command)."""
+
+
+@everything_of("auto")
+def test_every_option_of_auto(name: str, option: click.Option, calls: Calls, capfd: pytest.CaptureFixture[str]) -> None:
+    if option.name == "engine":
+        return
+    facts = SimpleNamespace(to_json=lambda: "{}")
+    calls.replace("tfcompress.search.automatic.searched", SimpleNamespace(facts=facts))
+    calls.replace("tfcompress.cli.auto.show_search")
+    calls.replace("tfcompress.search.estimate.estimated", "an estimate")
+    calls.replace("tfcompress.search.estimate.estimate_lines", ["a line"])
+    numbers = ["--quantize", "int8"] if option.name in {flag.key for flag in flags_of(Export)} - {"quantize"} else []
+    words = [name, "model.h5", "--data", "data.npz", "--trials", "5", *numbers, *BESIDE.get(option.name or "", [])]
+    assert_does_something(option, words, lambda typed: asked_by(typed, calls, capfd))

@@ -109,6 +109,41 @@ def test_the_loss_that_a_model_was_compiled_with_tells_the_task_and_the_user_is_
     assert not set(plain.choices) & set(plain.lint())
 
 
+RECONSTRUCTION = (
+    "output 'out' is of task autoencoder, by its shape, which is the input's, and the loss that the model was compiled"
+    " with, {}; choose otherwise by --task"
+)
+PERHAPS = "output 'out' has no labels; if it is of task autoencoder (it has the input's shape), say --task autoencoder"
+
+
+@pytest.mark.parametrize(
+    ("shape", "traits", "line"),
+    [
+        ((4,), {"loss": "MeanSquaredError", "activation": "linear"}, RECONSTRUCTION.format("MeanSquaredError")),
+        ((4,), {"loss": "BinaryCrossentropy", "activation": "sigmoid"}, RECONSTRUCTION.format("BinaryCrossentropy")),
+        ((2, 2, 1), {"loss": "BinaryCrossentropy", "activation": "sigmoid"}, PERHAPS),  # a mask as well as pixels
+        ((4,), {"loss": "MeanSquaredError", "activation": "softmax"}, PERHAPS),
+        ((4,), {"loss": "CategoricalCrossentropy", "activation": "softmax"}, PERHAPS),
+        ((4,), {"activation": "linear"}, PERHAPS),
+        ((3,), {"loss": "MeanSquaredError", "activation": "linear"}, ""),
+    ],
+)
+def test_an_autoencoder_without_labels_is_known_by_its_loss_and_the_user_is_told(
+    shape: tuple[int, ...], traits: dict[str, str], line: str
+) -> None:
+    given = shape if len(shape) > 1 else (4,)
+    signature = Signature(
+        (TensorSpec("v", given, "float32"),), (TensorSpec("out", shape, "float32", OutputTraits(**traits)),)
+    )
+    x = np.zeros((6, *given), np.float32)
+    found = load_data({"train": x, "test": x}).bind(signature)
+    assert found.choices == ([line] if line else [])
+    assert [task.name for task in found.tasks.values()] == (["autoencoder"] if line not in ("", PERHAPS) else [])
+    assert (line in found.lint()) == bool(found.tasks)
+    said = load_data({"train": x, "test": x}, task="regression").bind(signature)
+    assert (said.choices, said.tasks) == ([], {})
+
+
 def test_metrics_are_those_of_the_model_until_the_user_says_others() -> None:
     names = {name: [each.name for each in found] for name, found in load_data(BOTH).bind(TWO).metrics.items()}
     assert names == {"kind": [], "size": ["MeanSquaredError"]}

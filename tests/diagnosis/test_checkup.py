@@ -32,6 +32,17 @@ def lines(found, where: str) -> list[str]:
     return [f"{remark.gravity}: {remark}" for remark in found.remarks if remark.where == where]
 
 
+def test_an_lstm_is_one_op_where_the_op_can_do_it() -> None:
+    x = inputs = keras.Input((70, 3), name="steps")
+    x = L.Bidirectional(L.LSTM(2, return_sequences=True), name="both")(x)
+    x = L.LSTM(2, name="plain", return_sequences=True)(x)
+    x = L.LSTM(2, name="masked")(L.Masking()(x[:, :9]))
+    rows = {row.layer: row for row in checked(keras.Model(inputs, x)).layers}
+    assert rows["both"].becomes == rows["plain"].becomes == ("UNIDIRECTIONAL_SEQUENCE_LSTM",)
+    assert rows["both"].int8 is rows["plain"].int8 is rows["masked"].int8 is True
+    assert len(rows["masked"].becomes) > 9
+
+
 def test_each_layer_says_what_becomes_of_it() -> None:
     layers = [L.Conv2D(8, 3, name="conv"), L.LayerNormalization(name="norm"), Doubling(name="own")]
     found = checked(model_of(*layers, L.Lambda(lambda x: x, name="code"), L.Flatten(name="flat")))

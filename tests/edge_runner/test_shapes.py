@@ -10,6 +10,7 @@ from edge_runner import shapes
 from edge_runner.arguments import Options, parse_arguments
 from edge_runner.shapes import ShapeError
 from edge_runner.subject import Subject
+from edge_runner.unpacking import Unpacking
 
 FOLDER = Path(__file__).parents[1] / "data"
 OPEN, PLAIN = FOLDER / "tflite" / "open_extents.tflite", FOLDER / "two_inputs.tflite"
@@ -18,7 +19,7 @@ OPEN, PLAIN = FOLDER / "tflite" / "open_extents.tflite", FOLDER / "two_inputs.tf
 def settled(*paths, **options):
     subjects = [Subject(path, number) for number, path in enumerate(paths)]
     for subject in subjects:
-        subject.read(None)
+        subject.read(None, Unpacking())
     shapes.settle(subjects, Options(paths, **options))
     return subjects
 

@@ -5,6 +5,7 @@ import pytest
 from edge_runner import throughput
 from edge_runner.arguments import Options
 from edge_runner.subject import Subject
+from edge_runner.unpacking import Unpacking
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -12,7 +13,7 @@ DATA = Path(__file__).parents[1] / "data"
 def measured(name, **options):
     path = DATA / name
     subject = Subject(path, 0)
-    subject.read(None)
+    subject.read(None, Unpacking())
     return throughput.throughput(subject, Options((path,), seconds=0.05, **options), "litert", lambda text: None)
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from tests.engines.technique_contract import TechniqueContract
 from tests.engines.tiny_networks import compile_, convolutional, dense, fit_, images, kernel, vectors
+from tfcompress.distillation.teacher import own_teacher
 from tfcompress.engines import native as native_engine
 from tfcompress.engines.native import open_session
 from tfcompress.errors import UnsupportedError, UsageError
@@ -74,7 +75,9 @@ def test_another_teacher_can_be_given():
     (x, y), loss = vectors(), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     losses = []
     for other in (None, teacher):
-        work = open_session(model, [Distill(weight=1.0)], seed=0, teacher=other)
+        work = open_session(
+            model, [Distill(weight=1.0)], seed=0, teachers=[own_teacher(other)] if other is not None else ()
+        )
         work.model.compile(loss=loss)
         losses.append(float(work.model.compute_loss(x, y, work.model(x))))
     assert losses[0] == pytest.approx(0, abs=1e-5)

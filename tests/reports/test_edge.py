@@ -171,9 +171,9 @@ def test_a_document_with_a_hole_is_refused(report, document, missing):
     ("changes", "message"),
     [
         ({"tool": "tfcompress"}, "is not a measurement by edge_runner; give the file that `edge_runner -o` wrote"),
-        ({"format": 4}, "format must be at most 3, got 4; a newer edge_runner wrote it: upgrade tfcompress"),
-        ({"format": 0}, "format must be a whole number between 1 and 3, got 0"),
-        ({"format": "1"}, "format must be a whole number between 1 and 3, got '1'"),
+        ({"format": 5}, "format must be at most 4, got 5; a newer edge_runner wrote it: upgrade tfcompress"),
+        ({"format": 0}, "format must be a whole number between 1 and 4, got 0"),
+        ({"format": "1"}, "format must be a whole number between 1 and 4, got '1'"),
         ({"models": None}, "models must be a list, got None"),
     ],
 )

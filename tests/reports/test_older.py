@@ -86,9 +86,9 @@ def test_what_stands_beside_the_scores_is_kept() -> None:
     for name in ("recipe", "seeds", "versions", "machine", "data", "training", "wall_seconds", "warnings"):
         assert again[name] == plain[name]
     for section in ("source", "baseline", "result"):
-        assert {k: v for k, v in again[section].items() if k != "score"} == {
-            k: v for k, v in plain[section].items() if k != "score"
-        }
+        known = {k: v for k, v in plain[section].items() if k != "score"}
+        assert {k: v for k, v in again[section].items() if k in known} == known
+        assert not any(v for k, v in again[section].items() if k not in {*known, "score"})  # came later: not measured
     assert report.comparison.size_ratio == plain["comparison"]["size_ratio"]
     assert report.edge[0].result.score is not None
     counted = plain["edge"][0]["result"]["score"]

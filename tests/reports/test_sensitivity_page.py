@@ -107,7 +107,7 @@ def test_beyond_eight_only_the_worst_are_named():
 def test_scores_that_are_no_fractions_are_shown_as_they_are():
     one = analysis(curve("g", -1.0, -2.5, -3.0), percent=False, metric="negative mean squared error", baseline=-0.5)
     assert sensitivity_page.group_rows(one)[0][3:] == ("25 %", "−0.5", "−2", "−2.5")  # noqa: RUF001
-    assert dataclasses.replace(one, max_drop=0.1).limit == pytest.approx(-0.6)
+    assert dataclasses.replace(one, spare=0.1).limit == pytest.approx(-0.6)
     assert "-0.5 on 2,000" in sensitivity_page.to_page(one)
 
 

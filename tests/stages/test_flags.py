@@ -23,6 +23,10 @@ def test_a_flag_is_called_after_its_stage_and_field_unless_the_field_says_otherw
 def test_flags_of_one_name_are_shared_by_stages_and_mean_the_same_field() -> None:
     shared = {name: flags for name, flags in stage_flags().items() if len(flags) > 1}
     assert {name: [flag.owner.__name__ for flag in flags] for name, flags in shared.items()} == {
+        "--cycles": ["Build", "Layout", "Blocks", "Channels", "LowRank"],
+        "--tune-epochs": ["Build", "Layout", "Blocks", "Channels", "LowRank"],
+        "--shrink-kernels": ["Layout", "Blocks"],
+        "--of": ["Blocks", "Channels"],
         "--criterion": ["Channels", "Prune"],
         "--engine": ["Prune", "Cluster", "Distill", "QAT"],
     }

@@ -22,7 +22,7 @@ def test_a_stage_describes_itself(stage: type[Stage]) -> None:
     assert not stage.about.endswith(".")
     assert set(stage.engines) <= set(ENGINES)
     assert sum(flag.option.asks for flag in flags_of(stage)) == 1
-    assert asking(stage).name == f"--{stage.kind}"
+    assert asking(stage).name == f"--{stage.kind.replace('_', '-')}"
     assert issubclass(stage, TrainingStage if stage.phase == "train" else RewritingStage)
 
 

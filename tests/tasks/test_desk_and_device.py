@@ -21,9 +21,12 @@ from tfcompress.data.sources import load_data
 from tfcompress.errors import DataError
 from tfcompress.evaluate.scoring import evaluate
 from tfcompress.models.specs import Signature, TensorSpec
+from tfcompress.tasks.binary import Binary
 from tfcompress.tasks.labelling import labelling_of
+from tfcompress.tasks.score import Figure, Score
 from tfcompress.tasks.task import Task
 from tfcompress.tasks.task_table import TASKS, read_score
+from tfcompress.tasks.tokens import Tokens
 
 SAMPLES = 48
 INPUT = (8,)
@@ -51,6 +54,8 @@ LABELS: dict[str, tuple[np.ndarray, tuple[int, ...]]] = {
     "anomalies": (np.repeat(RNG.integers(0, 2, SAMPLES // 4), 4), (8,)),
 }
 """Labels as users store them, and the shape of the output that they are for."""
+
+SCORE = Score(task="tokens", samples=1, main="step_accuracy", figures={"step_accuracy": Figure(0.5)})
 
 SETTINGS: dict[str, dict[str, Any]] = {"ignore_label": {"ignore_label": 99}, "windows_of": {"windows_of": 4}}
 
@@ -146,3 +151,29 @@ def test_desk_and_device_give_the_same_figures(
     }
     assert there.per_class == here.per_class
     assert found["warnings"] == []
+
+
+@pytest.mark.parametrize(
+    ("labels", "task", "told"),
+    [
+        ("yes or no", Binary(0.25), {"threshold": 0.25}),
+        ("steps with padding", Tokens().as_scored(SCORE), {"perplexity": False}),
+        ("steps with padding", Tokens(perplexity=True), {"perplexity": True}),
+    ],
+)
+def test_what_the_device_is_told_of_a_task_the_desk_reads_again(
+    labels: str, task: Task, told: dict[str, Any], tmp_path: Path
+) -> None:
+    y, shape = LABELS[labels]
+    signature = Signature((TensorSpec("x", INPUT, "float32"),), (TensorSpec("out", shape, "float32"),))
+    data = load_data({"test": (np.zeros((SAMPLES, *INPUT), np.float32), y)}).bind(signature)
+    data.with_tasks({"out": task}).write_for_runner(tmp_path / "test-samples.npz", None)
+    again = load_data(tmp_path / "test-samples.npz").bind(signature, holdout=None)
+    assert again.tasks["out"].options() == told
+    assert again.describe()["task_options"] == {"out": told}
+
+
+@pytest.mark.parametrize("rubbish", [None, "0.5", True, float("nan"), [1], {}])
+def test_what_a_file_tells_wrongly_of_a_task_changes_nothing(rubbish: Any) -> None:
+    assert Binary().as_told({"threshold": rubbish}).options() == {}
+    assert Tokens().as_told({"perplexity": 1 if rubbish is True else rubbish}).options() == {}

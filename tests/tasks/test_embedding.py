@@ -85,3 +85,15 @@ def test_it_is_trained_by_directions(library: str) -> None:
     x = vectors(IDENTITIES, 1.0)
     assert float(loss(x, 3 * x)) == pytest.approx(-1)
     assert trained_by(loss.name) is EMBEDDING
+
+
+def test_the_cosine_to_the_float_file_is_a_figure_and_without_labels_the_main_one() -> None:
+    labelled = evaluated(IDENTITIES, vectors(IDENTITIES, 1.0)).score
+    told = EMBEDDING.alike(labelled, {"cosine": 0.75}, 9)
+    assert told is not None
+    assert (told.main, told.samples, told.figures["cosine_agreement"].value) == ("verification_auc", 80, 0.75)
+    alone = EMBEDDING.alike(None, {"cosine": 0.75}, 9)
+    assert alone is not None
+    assert (alone.main, alone.samples, alone.main_figure.value, alone.chance) == ("cosine_agreement", 9, 0.75, None)
+    assert EMBEDDING.alike(None, {"cosine": None}, 9) is None
+    assert TASKS["regression"].alike(None, {"cosine": 0.75}, 9) is None

@@ -44,10 +44,11 @@ def verification() -> Verification:
 @pytest.fixture
 def contest(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Return a function that has ways compete: by the label of each its agreement and top-1, or what it raises."""
-    seen = SimpleNamespace(settings=[], notes=[], prepared=[])
+    seen = SimpleNamespace(settings=[], notes=[], prepared=[], fused=[])
 
-    def run(results: dict[str, Any], data: Any = None) -> Made:
-        def file_of(_: Any, request: Request) -> bytes:
+    def run(results: dict[str, Any], data: Any = None, fused: tuple[str, ...] = ()) -> Made:
+        def file_of(_: Any, request: Request, *, fused: bool = False) -> bytes:
+            seen.fused.append(fused)
             label = " + ".join((request.settings.calibrator, *request.settings.correct))
             seen.settings.append(request.settings)
             if isinstance(results[label], Exception):
@@ -60,7 +61,8 @@ def contest(monkeypatch: pytest.MonkeyPatch) -> Any:
 
         def made(model: Any, request: Request, ready: ConverterInput | None = None) -> Made:
             assert (ready is None) is (request.settings.correct == ()), "what was tried is made from what is there"
-            return Made(Attempt(file_of(model, request), None, verification(), qat=False), "converter")  # type: ignore[arg-type]
+            content = file_of(model, request, fused=bool(fused))
+            return Made(Attempt(content, None, verification(), qat=False, fused=fused), "converter")  # type: ignore[arg-type]
 
         def agreement(_: Any, content: bytes) -> tuple[OutputAgreement, ...]:
             db, top1 = results[content.decode()]
@@ -85,7 +87,7 @@ def contest(monkeypatch: pytest.MonkeyPatch) -> Any:
             seed=0,
         )
         found = best_int8_of("the model", request)
-        run.notes, run.prepared = seen.notes, seen.prepared  # type: ignore[attr-defined]
+        run.notes, run.prepared, run.fused = seen.notes, seen.prepared, seen.fused  # type: ignore[attr-defined]
         return found
 
     return run
@@ -116,6 +118,13 @@ def test_what_is_worse_than_plain_in_anything_or_hardly_better_is_not_kept(conte
     made = contest(results((20.0, 0.9), others, others, others))
     assert kept(made) == "minmax"
     assert "none of 3 other ways agrees better on 100 samples" in contest.notes[0]
+
+
+def test_what_would_write_an_lstm_out_that_is_one_op_is_not_tried(contest) -> None:
+    made = contest(results((20.0, 0.9), (25.0, 0.95), (22.0, 1.0), RuntimeError()), fused=("first", "second"))
+    assert kept(made) == "minmax + bias"
+    assert made.attempt.verification.trials[3].refusal == "not tried: it would write first, second out step by step"
+    assert contest.fused == [True] * len(contest.fused)
 
 
 def test_of_whole_numbers_the_way_with_the_most_equal_ones_is_kept(contest) -> None:

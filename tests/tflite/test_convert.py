@@ -9,6 +9,7 @@ import pytest
 
 from edge_runner.cursor import Source
 from tests.tflite.make_files import cnn, two_ways
+from tests.tflite.wordless_child import CONVERTED
 from tfcompress.errors import ConversionError
 from tfcompress.recipe import Export
 from tfcompress.tflite.convert import LOOPS, RETRIES, ConverterProcess, MissingKernelError, operations
@@ -40,7 +41,7 @@ def test_a_killed_converter_most_likely_ran_out_of_memory(tmp_path, monkeypatch,
 def test_a_refusal_without_a_word_is_an_accident_and_tried_again(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("WORDLESS_CHILD_REFUSALS", str(RETRIES))
     with ConverterProcess(child="tests.tflite.wordless_child") as converter:
-        assert converter.convert(tmp_path, Export(), None) == b"converted"
+        assert converter.convert(tmp_path, Export(), None) == CONVERTED.read_bytes()
     monkeypatch.setenv("WORDLESS_CHILD_REFUSALS", str(RETRIES + 1))
     with (
         ConverterProcess(child="tests.tflite.wordless_child") as converter,

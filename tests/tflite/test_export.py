@@ -270,7 +270,7 @@ def test_an_unrolled_recurrent_layer_becomes_int8(keras, converter) -> None:
     steps = np.random.default_rng(0).normal(size=(80, 6, 4)).astype("f")
     found = export(model, Export(quantize="int8"), data=steps, converter=converter).verification
     assert set(found.ops_by_dtype) == {"int8"}
-    rolled = keras.Sequential([keras.Input((6, 4), name="steps"), layers.LSTM(8), layers.Dense(3)])
+    rolled = keras.Sequential([keras.Input((6, 4), name="steps"), layers.GRU(8), layers.Dense(3)])
     by_rules = export(rolled, Export(quantize="int8"), data=steps, converter=converter)
     assert by_rules.route == "calibrated by our rules"
     assert [record.name for record in by_rules.verification.packings] == ["slim"]

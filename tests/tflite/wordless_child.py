@@ -10,12 +10,13 @@ from typing import Any
 from tfcompress.serve import serve
 
 COUNT = itertools.count(1)
+CONVERTED = Path(__file__).parents[1] / "data" / "blobs_float.tflite"
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:
     if next(COUNT) <= int(os.environ["WORDLESS_CHILD_REFUSALS"]):
         raise RuntimeError
-    Path(request["target"]).write_bytes(b"converted")
+    Path(request["target"]).write_bytes(CONVERTED.read_bytes())
     return {}
 
 

@@ -82,7 +82,7 @@ def test_every_stage_of_both_engines_goes_without_labels(keras: Any) -> None:
 def test_channels_and_distillation_go_without_labels_and_the_report_has_no_accuracy() -> None:
     import keras
 
-    stages = (tfc.Channels(remove=0.3, round_to=1, criterion="taylor", max_drop=90.0), tfc.Distill(temperature=2.0))
+    stages = (tfc.Channels(remove=0.3, round_to=1, criterion="taylor", spare=90.0), tfc.Distill(temperature=2.0))
     recipe = tfc.Recipe(stages=stages, train=Train(epochs=2, batch_size=16))
     report = tfc.compress(network(keras, out="softmax"), recipe, {"x_train": X}).report
     assert report.training is not None

@@ -8,13 +8,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfcompress.models.call_template import Template, leaves
-from tfcompress.models.graph import calls, is_graph
-from tfcompress.models.keras_private import has_origin
+from tfcompress.models.passage import pass_through
 from tfcompress.models.wiring import wire
-
-Seen = Callable[[str, Any, Any], None]
-"""Called with a layer's path, the layer, and the first tensor that goes into it."""
 
 
 def mean_absolute(rows: Any) -> Any:
@@ -54,11 +49,11 @@ def observe(
         def seen(path: str, layer: Any, tensor: Any) -> None:
             wanted = [each for each in paths if each == path or each.startswith(f"{path}/")]
             if wanted and len(tensor.shape) > 1:
-                value = statistic(_rows(layer, tensor))
+                value = statistic(channel_rows(layer, tensor))
                 for each in wanted:
                     found.setdefault(each, []).append(value)
 
-        _walk(model, [tensors[spec.name] for spec in wire(model).inputs], "", seen)
+        pass_through(model, [tensors[spec.name] for spec in wire(model).inputs], seen)
         return {path: tf.add_n(values) / len(values) for path, values in found.items()}
 
     function = tf.function(run, reduce_retracing=True, autograph=False)
@@ -72,26 +67,8 @@ def observe(
     return totals
 
 
-def _rows(layer: Any, tensor: Any) -> Any:
-    """Return a tensor with its channels along the last of two axes."""
+def channel_rows(layer: Any, tensor: Any) -> Any:
+    """Return what goes into a layer as float32 of shape (samples and positions, channels)."""
     if getattr(layer, "data_format", None) == "channels_first":
         tensor = tf.transpose(tensor, [0, *range(2, len(tensor.shape)), 1])
     return tf.cast(tf.reshape(tensor, [-1, tensor.shape[-1]]), tf.float32)
-
-
-def _walk(model: Any, given: list[Any], prefix: str, seen: Seen) -> list[Any]:
-    """Run a model call by call, nested ones inside too."""
-    values = {id(symbol): value for symbol, value in zip(model.inputs, given, strict=True)}
-    for call in calls(model):
-        template, symbols = Template.of(call.args, call.kwargs, has_origin)
-        fed = [values[id(symbol)] for symbol in symbols]
-        path = prefix + call.layer.name
-        if fed:
-            seen(path, call.layer, fed[0])
-        if hasattr(call.layer, "layers") and is_graph(call.layer):
-            results = _walk(call.layer, fed, f"{path}/", seen)
-        else:
-            args, kwargs = template.fill(fed)
-            results = leaves(call.layer(*args, **kwargs))
-        values.update({id(symbol): value for symbol, value in zip(call.outputs, results, strict=True)})
-    return [values[id(symbol)] for symbol in model.outputs]

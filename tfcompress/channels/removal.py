@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tfcompress.channels.compensation import compensate_
 from tfcompress.channels.criteria import Scores, scores
-from tfcompress.channels.groups import groups
+from tfcompress.channels.groups import analyse_channels, groups
 from tfcompress.channels.ranking import Candidate, ChannelChoice
 from tfcompress.channels.removal_plan import NEAR, ChannelsResult, Measure, RemovalPlan, less_limited
 from tfcompress.channels.sensitivity import Evaluate, Sensitivity, analyse, copy_of, fingerprint
 from tfcompress.channels.statistics import renew_
-from tfcompress.channels.surgery import narrow
+from tfcompress.channels.surgery import kept_atoms, narrow
 from tfcompress.channels.task_loss import main_kind, score_of
 from tfcompress.errors import UsageError
 from tfcompress.models.samples import Samples
@@ -34,7 +34,7 @@ def rewrite(model: Any, stage: Channels, context: RewritingContext) -> Rewritten
         samples=context.samples,
         measure=context.latency_ratio,
         original=context.original,
-        cache=context.cache if stage.max_drop is not None else None,
+        cache=context.cache if stage.spare is not None else None,
         seed=context.seed,
         progress=context.progress,
     )
@@ -61,7 +61,7 @@ def remove_channels(
         samples: representative training data. With it the kernels behind the removed channels, and
             BatchNormalization's averages, are fitted to what is left; the criteria ``taylor`` (with labels) and
             ``activation`` need it.
-        evaluate: gives a model's score, higher is better, for ``max_drop``; None: the main figure of the labels' task
+        evaluate: gives a model's score, higher is better, for ``spare``; None: the main figure of the labels' task
             on *samples*.
         measure: gives the ratio of latencies of a smaller model and the original, for ``of="latency"``.
         original: the model before the first cycle; None: *model*.
@@ -72,7 +72,7 @@ def remove_channels(
     Raises:
         UsageError: a scope that matches nothing, a target that cannot be reached, a latency without *measure*.
         UnsupportedError: nothing in the model can shrink, or the criterion can judge nothing of it.
-        DataError: a criterion, or ``max_drop``, without the data that it needs.
+        DataError: a criterion, or ``spare``, without the data that it needs.
     """
     if stage.of == "latency" and measure is None:
         msg = "channels.of must be 'macs', 'parameters' or 'bytes' where no latency can be measured, got 'latency'"
@@ -81,7 +81,7 @@ def remove_channels(
     with progress.task("scoring channels"):
         judged = scores(model, plan.free, stage.criterion, samples=samples)
     found = None
-    if stage.max_drop is not None:
+    if stage.spare is not None:
         found = _sensitivity(plan, judged, samples, evaluate, cache, progress)
     candidates = plan.candidates(judged, found, _allowed_drop(plan, samples, evaluate))
     with progress.task("choosing channels"):
@@ -92,13 +92,13 @@ def remove_channels(
         )
     plan.check(choice)
     with progress.task("removing channels"):
-        smaller = _smaller(model, choice, samples, seed)
+        smaller = narrowed(model, choice.keep, samples, seed)
     return plan.result(smaller, choice, judged, measure)
 
 
 def _allowed_drop(plan: RemovalPlan, samples: Samples | None, evaluate: Evaluate | None) -> float:
-    """Return ``max_drop`` in the score's own unit: points of a fraction, which a caller's own score is taken for."""
-    drop = plan.stage.max_drop
+    """Return ``spare`` in the score's own unit: points of a fraction, which a caller's own score is taken for."""
+    drop = plan.stage.spare
     if drop is None:
         return 0.0
     if evaluate is not None or samples is None:
@@ -117,9 +117,7 @@ def _sensitivity(
     score = evaluate
     if score is None:
         if samples is None or samples.labels is None:
-            msg = (
-                "channels.max_drop needs samples with labels, or an evaluate function, got neither; give training data"
-            )
+            msg = "channels.spare needs samples with labels, or an evaluate function, got neither; give training data"
             raise UsageError(msg)
         data = samples
 
@@ -164,12 +162,23 @@ def _by_latency(
     return best
 
 
-def _smaller(model: Any, choice: ChannelChoice, samples: Samples | None, seed: int) -> Any:
-    """Remove the chosen channels; with samples, fit what is left."""
-    if samples is None or not choice.keep:
-        return narrow(model, choice.keep)
+def narrowed(model: Any, keep: Mapping[str, Sequence[int]], samples: Samples | None, seed: int = 0) -> Any:
+    """Return a model with fewer channels; with samples, what is left is fitted to what the others said.
+
+    Args:
+        model: a functional or sequential Keras 3 model; it stays as it is.
+        keep: as for :func:`~tfcompress.channels.surgery.narrow`.
+        samples: representative data; None: nothing is fitted.
+        seed: shuffles the samples.
+
+    Raises:
+        UsageError: what :func:`~tfcompress.channels.surgery.narrow` refuses.
+    """
+    if samples is None or not keep:
+        return narrow(model, keep)
+    kept_atoms(analyse_channels(model), keep)  # refused before anything is changed
     copy = copy_of(model)
-    compensate_(groups(copy), choice.keep, copy, samples.inputs)
-    smaller = narrow(copy, choice.keep)
+    compensate_(groups(copy), keep, copy, samples.inputs)
+    smaller = narrow(copy, keep)
     renew_(smaller, samples.inputs, seed=seed)
     return smaller

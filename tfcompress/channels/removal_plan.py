@@ -170,9 +170,9 @@ class RemovalPlan:
             return
         most = math.floor(1000 * (1.0 - choice.least / self.whole)) / 1000
         why = f"at_most {self.stage.at_most:g} and round_to {self.stage.round_to}"
-        why += f", max_drop {self.stage.max_drop:g}" if self.stage.max_drop is not None else ""
-        limited = self.stage.max_drop is not None
-        way_out = "raise max_drop, or ask for less" if limited else less_limited(self.stage)
+        why += f", spare {self.stage.spare:g}" if self.stage.spare is not None else ""
+        limited = self.stage.spare is not None
+        way_out = "raise spare, or ask for less" if limited else less_limited(self.stage)
         stuck = [f"{name!r} ({reason})" for name, reason in self.pinned.items()]
         held = f"; fixed are {listed(stuck)}" if stuck else ""
         msg = (

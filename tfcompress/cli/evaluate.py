@@ -72,7 +72,10 @@ def score_file(
         from tfcompress.tflite.interpret import InterpreterProcess
 
         with InterpreterProcess(model) as interpreter:
-            return _score(data.bind(interpreter.signature, holdout=None), split, interpreter.run, progress), data.source
+            bound = data.bind(interpreter.signature, holdout=None)
+            for line in bound.choices:  # a model file says more than that, so there the surprising ones alone are told
+                progress.note(f"{line}; a .tflite does not say what it was trained for")
+            return _score(bound, split, interpreter.run, progress), data.source
     from tfcompress.models.signature import call
 
     with progress.task("loading the model"):

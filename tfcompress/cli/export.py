@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tfcompress.cli.grouping import GroupedCommand, GroupedOption, option_for
 from tfcompress.cli.options import DATA_FLAGS, data_options, loading_options, open_data, refuse_lonely_flags
-from tfcompress.errors import UsageError
+from tfcompress.errors import PromiseError, UsageError
 from tfcompress.recipe import STAGES, Export, Recipe, Train, load_recipe
 from tfcompress.stages.flags import Flag, asking, flags_of, idle_flags, is_given, naming, read_stages, stage_flags
 from tfcompress.stages.stage import Stage
+
+if TYPE_CHECKING:
+    from tfcompress.cli.terminal import Terminal
 
 HELP = """\
 Compress MODEL (.h5, .keras or a SavedModel folder) and write a .tflite file that was checked to be what you asked for.
@@ -27,10 +31,17 @@ Compress MODEL (.h5, .keras or a SavedModel folder) and write a .tflite file tha
   tfcompress export --qat model.h5 --data data.npz --epochs 3         int8, fine-tuned for it
   tfcompress export model.h5 --prune 0.5 --qat --data data.npz        and half of the weights zero
   tfcompress export model.keras --channels 0.5 --qat --data data.npz  half of the arithmetic really gone
+  tfcompress export model.keras --distill --student width=0.5 --epochs 20 --data data.npz  half as wide, taught by it
   tfcompress export model.h5 --recipe cluster16-int8 --data data.npz  a named recipe
+  tfcompress export model.h5 --quantize int8 --max-drop 0.5 --data data.npz --epochs 3
+                                                                      int8 that loses at most 0.5 points, or an error
 
 Writes a folder (MODEL-RECIPE by default): the .tflite, report.json and report.html, the recipe, test samples for
 edge_runner, and a log. An existing folder is replaced only with --force, the model never.
+
+--max-drop tries cheap ways first, training only where --epochs or a stage allows it, until the upper end of the drop's
+95 % interval on the test split is within it. If none is, nothing is written, exit code 11: the line says the best that
+was reached, what binds, and what to try.
 
 Stages that rewrite the model do so in the order of their flags; the others then train together. A flag that would do
 nothing is refused.
@@ -76,13 +87,22 @@ def run_export(
 
     with terminal() as screen:
         from tfcompress.preconditions import check_preconditions
+        from tfcompress.progress import ToldOnce
+        from tfcompress.search.ladder import climb
         from tfcompress.workbench import Workbench
 
         target = Path(output) if output else default_output(model, recipe)
         check_preconditions(model, recipe, has_data=flags["data"] is not None, output=target, force=force)
         data = None if flags["data"] is None else open_data(**{name: flags[name] for name in DATA_FLAGS})
-        with Workbench(model, data, **loading, progress=screen.progress, log=screen.log) as bench:
-            result = bench.run(recipe, output=target, force=force, test_samples=test_samples)
+        progress = ToldOnce(screen.progress) if recipe.promises else screen.progress
+        for note in _renamed(recipe, flags):
+            progress.note(note)
+        with Workbench(model, data, **loading, progress=progress, log=screen.log) as bench:
+            try:
+                result = climb(bench, recipe, output=target, force=force, test_samples=test_samples)
+            except PromiseError as error:
+                _show_ways(screen, error, as_json=as_json)
+                raise
         if as_json:
             screen.write(result.report.to_json() + "\n")
             return
@@ -90,6 +110,26 @@ def run_export(
 
         print_report(result.report, screen.out)
         screen.out.print(f"written to {target}/", soft_wrap=True, markup=False)
+
+
+def _renamed(recipe: Recipe, flags: Mapping[str, Any]) -> Iterator[str]:
+    """Say of a flag that once meant a stage's field, and now means something else, what it means."""
+    for stage in recipe.stages:
+        for old, new in stage.renamed.items():
+            if is_given(flags.get(old)) and not is_given(flags.get(new)):
+                flag = next(flag.name for flag in flags_of(type(stage)) if flag.field == new)
+                old_flag = f"--{old.replace('_', '-')}"
+                yield f"{old_flag} is about the finished file; what {asking(type(stage)).name} spares is said by {flag}"
+
+
+def _show_ways(screen: Terminal, error: PromiseError, *, as_json: bool) -> None:
+    """Print what was tried before the command fails."""
+    if as_json:
+        screen.write(json.dumps({"promise": error.promise}, indent=1) + "\n")
+        return
+    from tfcompress.reports.printing import print_rungs
+
+    print_rungs(error.promise, screen.out)
 
 
 def make_command() -> click.Command:
@@ -147,6 +187,8 @@ def read_recipe(flags: Mapping[str, Any]) -> Recipe:
     scheme = next((stage.scheme for stage in stages if stage.scheme), None)
     if flags["recipe"] is None and scheme and not is_given(flags["quantize"]):
         export["quantize"] = scheme
+    if not stages and "epochs" in train and export.get("max_drop", base.export.max_drop) is not None:
+        train["if_needed"], by_train["train.if_needed"] = True, "--epochs"
     with naming({**_typed_stage_flags(flags), **by_train, **by_export}):
         recipe = dataclasses.replace(
             base,
@@ -199,7 +241,10 @@ def _refuse_idle_flags(recipe: Recipe, flags: Mapping[str, Any]) -> None:
     """Refuse a flag that would have no effect on this recipe, saying why."""
     there = {
         "": (True, ""),
-        "training": (bool(recipe.stages), "nothing is trained without a stage"),
+        "training": (
+            bool(recipe.stages) or recipe.train.if_needed,
+            "nothing is trained without a stage, or --epochs with --max-drop",
+        ),
         "calibration": (recipe.export.needs_data, "only --quantize int8 and int16x8 calibrate activations"),
         "data": (flags["data"] is not None, "there is no --data"),
         "no data": (

@@ -230,7 +230,24 @@ def refuse_lonely_flags(flags: Mapping[str, Any]) -> None:
 def open_data(
     *, data: str, scale: str | None, mean: str | None, std: str | None, preprocess: str | None, **reading: Any
 ) -> Dataset:
-    """Open the data that the options name.
+    """Open the data that the options name; see :func:`data_arguments` for the arguments.
+
+    Raises:
+        UsageError: invalid preprocessing, or a task or metric that there is not.
+        DataError: data that cannot be read.
+    """
+    from tfcompress.data.preprocessing import Preprocessing
+    from tfcompress.data.sources import load_data
+
+    arguments = data_arguments(data=data, scale=scale, mean=mean, std=std, preprocess=preprocess, **reading)
+    steps = Preprocessing(**arguments.pop("preprocessing"))
+    return load_data(arguments.pop("spec"), preprocessing=steps, **arguments)
+
+
+def data_arguments(
+    *, data: str, scale: str | None, mean: str | None, std: str | None, preprocess: str | None, **reading: Any
+) -> dict[str, Any]:
+    """Return the arguments of :func:`tfcompress.load_data` that the options stand for, as plain values.
 
     Args:
         data: where it is.
@@ -241,20 +258,18 @@ def open_data(
         reading: the options of :data:`READING_FLAGS` and :data:`TASK_FLAGS`.
 
     Raises:
-        UsageError: invalid preprocessing, or a task or metric that there is not.
-        DataError: data that cannot be read.
+        UsageError: invalid preprocessing.
     """
-    from tfcompress.data.preprocessing import Preprocessing, parse_numbers, parse_scale
-    from tfcompress.data.sources import load_data
+    from tfcompress.data.preprocessing import parse_numbers, parse_scale
 
-    steps = Preprocessing(
-        scale=None if scale is None else parse_scale(scale),
-        mean=() if mean is None else parse_numbers(mean, "--mean"),
-        std=() if std is None else parse_numbers(std, "--std"),
-        function=preprocess or "",
-    )
+    steps = {
+        "scale": None if scale is None else parse_scale(scale),
+        "mean": () if mean is None else parse_numbers(mean, "--mean"),
+        "std": () if std is None else parse_numbers(std, "--std"),
+        "function": preprocess or "",
+    }
     named = {name: reading[name] for name in (*READING_FLAGS, *TASK_FLAGS)}
-    return load_data(data, preprocessing=steps, metrics=named.pop("metric"), **named)
+    return {"spec": data, "preprocessing": steps, "metrics": named.pop("metric"), **named}
 
 
 def new_file(output: str | Path, suffixes: Sequence[str], what: str, *, force: bool, any_case: bool = True) -> Path:

@@ -19,6 +19,9 @@ COMMANDS = {
     "export": Command(
         "tfcompress.cli.export", "Compress a Keras model and write a checked .tflite file with its report."
     ),
+    "auto": Command(
+        "tfcompress.cli.auto", "Search for the best .tflite file that keeps limits on accuracy, size and latency."
+    ),
     "inspect": Command(
         "tfcompress.cli.inspect", "Show what is in a Keras or TFLite file: layers, ops, dtypes, MACs, bytes."
     ),
@@ -28,8 +31,11 @@ COMMANDS = {
     ),
     "doctor": Command("tfcompress.cli.doctor", "Check a Keras model before any work, and rewrite what costs nothing."),
     "debug": Command("tfcompress.cli.debug", "Find where a .tflite file goes wrong, tensor by tensor and op by op."),
+    "pack": Command("tfcompress.cli.pack", "Pack a .tflite file for the download; the device unpacks the same bytes."),
+    "unpack": Command("tfcompress.cli.unpack", "Give back the .tflite file that is in a package."),
     "stages": Command("tfcompress.cli.stages", "List what can be done to a model, with its flags, and the tasks."),
     "recipes": Command("tfcompress.cli.recipes", "List the named recipes, or print one as TOML to edit."),
+    "compare": Command("tfcompress.cli.compare", "Compare two reports, and fail a pipeline on conditions of your own."),
     "bench": Command("tfcompress.cli.bench", "Measure files on devices: this one, or any that ssh reaches."),
     "runner": Command("tfcompress.cli.runner", "Put a copy of edge_runner here, to be copied to a device."),
     "demo": Command("tfcompress.cli.demo", "Run the whole job on a small model and data that come with tfcompress."),
@@ -56,7 +62,7 @@ Options:
 
 tfcompress COMMAND --help tells more about each. Exit codes: 0 done, 2 wrong usage, 3 model, 4 data, 5 refused by a
 technique, 6 conversion, 7 the file is not what was asked for, 8 output, 9 something is not installed, 10 a device,
-130 interrupted.
+12 a condition of compare, 130 interrupted.
 """
 
 

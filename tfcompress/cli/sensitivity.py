@@ -35,14 +35,25 @@ Measure what MODEL (.h5, .keras) loses when channels are removed from one group 
   tfcompress sensitivity model.keras --data data.npz --criterion taylor -o sensitivity.svg
 
 Channels that can only be removed together are a group, named by the first layer that makes them. Nothing is
-trained: the page shows where there is room before any training, and what a limit such as max_drop would allow.
+trained: the page shows where there is room before any training, and what --spare would allow.
 """
 
 
 _SUFFIXES = (".html", ".htm", ".svg")
 
 
-@click.command("sensitivity", help=HELP, short_help="Show which channels a model can spare.")
+class _Command(click.Command):
+    """A command that knows the name which one of its options once had."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Refuse that name, with the one of today."""
+        if any(word.partition("=")[0] == "--max-drop" for word in args):
+            msg = "--max-drop of sensitivity is called --spare now, as that of --channels; write --spare POINTS"
+            raise UsageError(msg)
+        return super().parse_args(ctx, args)
+
+
+@click.command("sensitivity", cls=_Command, help=HELP, short_help="Show which channels a model can spare.")
 @click.argument("model", metavar="MODEL")
 @data_options
 @loading_options
@@ -73,7 +84,7 @@ _SUFFIXES = (".html", ".htm", ".svg")
     help="Where they come from.  [default: val, else train, else test]",
 )
 @click.option(
-    "--max-drop",
+    "--spare",
     type=click.FloatRange(min=0.0),
     default=1.0,
     show_default=True,
@@ -152,7 +163,7 @@ def analysis(path: Path, flags: Mapping[str, Any], progress: Progress) -> Sensit
             for curve in measured.curves
         ),
         pinned=tuple((group.name, group.pinned) for group in cost.analysis.groups if group.pinned),
-        max_drop=flags["max_drop"],
+        spare=flags["spare"],
     )
 
 

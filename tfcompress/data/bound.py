@@ -12,7 +12,7 @@ import numpy as np
 
 from tfcompress.data import lint, runner_file
 from tfcompress.data.class_names import first_names
-from tfcompress.data.coding import metrics_of
+from tfcompress.data.coding import metrics_of, unlabelled_choices
 from tfcompress.data.duplicates import Duplicates, duplicates
 from tfcompress.data.labels import LabelCoder
 from tfcompress.data.runner_file import MOST_BYTES
@@ -100,11 +100,19 @@ class BoundData:
         """A line for each output whose task nobody said: which was chosen and by what, and how to choose otherwise."""
         chosen = [f"output {name!r} is of task {c.task.name}, by {c.why}" for name, c in self.coders.items() if c.why]
         lines = [f"{line}; choose otherwise by --task" for line in chosen]
+        lines += unlabelled_choices(self.dataset.labelling, self)
         for spec in self.signature.outputs:
             if spec.traits.unknown:
                 what = ", ".join(dict.fromkeys(spec.traits.unknown))
                 lines.append(f"output {spec.name!r} was compiled with {what}, not used here; see --loss and --metric")
         return lines
+
+    @property
+    def _decided(self) -> bool:
+        """Whether the model told a task that labels alone would not have told."""
+        told = set(self.tasks) - set(self.coders)
+        said = any(self.dataset.labelling.task_for(name) is not None for name in told)
+        return any(coder.decided for coder in self.coders.values()) or (bool(told) and not said)
 
     def with_tasks(self, tasks: Mapping[str, Task]) -> BoundData:
         """Return the same with other tasks for some outputs, by name; what a pass over the data found stays known."""
@@ -224,7 +232,7 @@ class BoundData:
             *self.left_out,
             *self.findings.warnings,
             *self.findings.missing_classes.values(),
-            *(self.choices if any(coder.decided for coder in self.coders.values()) else ()),
+            *(self.choices if self._decided else ()),
         ]
         if self.duplicates is not None:
             warnings.append(self.duplicates.warning)
@@ -239,7 +247,7 @@ class BoundData:
             "sha256": self.dataset.sha256,
             "samples": {name: split.size for name, split in self.splits.items()},
             "preprocessing": self.dataset.preprocessing.to_dict(),
-            "tasks": {name: task.name for name, task in {**self._said, **self.tasks}.items()},
+            "tasks": {name: task.name for name, task in {**self.said_tasks, **self.tasks}.items()},
             "task_options": {name: options for name, task in self.tasks.items() if (options := task.options())},
             "classes": self.classes,
             "labels": list(self.dataset.labels),
@@ -250,7 +258,7 @@ class BoundData:
         }
 
     @property
-    def _said(self) -> dict[str, Task]:
+    def said_tasks(self) -> dict[str, Task]:
         """The tasks that the user said, by output, whether there are labels or not."""
         said = {spec.name: said_task(self.dataset.labelling, spec.name) for spec in self.signature.outputs}
         return {name: task for name, task in said.items() if task is not None}

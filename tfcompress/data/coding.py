@@ -101,8 +101,36 @@ def unlabelled_tasks(
         coders: by split and output; labels of one split tell what an output is in all.
     """
     told = {name: coder.task for split in coders.values() for name, coder in split.items()}
-    said = {spec.name: task_table.said_task(labelling, spec.name) or told.get(spec.name) for spec in signature.outputs}
-    return {name: task for name, task in said.items() if task is not None and not task.needs_labels}
+    shapes = {spec.name: spec.shape for spec in signature.inputs}
+    found = {
+        spec.name: task_table.said_task(labelling, spec.name)
+        or told.get(spec.name)
+        or task_table.unlabelled_task(shapes, spec.shape, labelling, spec.traits)
+        for spec in signature.outputs
+    }
+    return {name: task for name, task in found.items() if task is not None and not task.needs_labels}
+
+
+def unlabelled_choices(labelling: Labelling, data: BoundData) -> list[str]:
+    """Return a line for each output without labels whose task was told by the model alone, or may be told.
+
+    Args:
+        labelling: what the user said.
+        data: bound.
+    """
+    shapes = {spec.name: spec.shape for spec in data.signature.inputs}
+    lines = []
+    for spec in data.signature.outputs:
+        if spec.name in data.coders or labelling.task_for(spec.name) is not None:
+            continue
+        task = data.tasks.get(spec.name)
+        if task is not None:
+            why = task.told_by(shapes, spec.shape, spec.traits)
+            lines.append(f"output {spec.name!r} is of task {task.name}, by {why}; choose otherwise by --task")
+            continue
+        for name, why in task_table.possible_tasks(shapes, spec.shape).items():
+            lines.append(f"output {spec.name!r} has no labels; if it is of task {name} ({why}), say --task {name}")
+    return lines
 
 
 def check_labelling(labelling: Labelling, signature: Signature) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from tfcompress.data.raw import NOTHING_TOLD, Labels, RawSplit, RowSplit
 from tfcompress.data.sessions import check_apart
 from tfcompress.data.soundness import sound_rows
 from tfcompress.data.splits import BoundSplit, Split, StreamSplit, TableSplit
+from tfcompress.data.validation import judged_by_validation, with_validation
 from tfcompress.errors import DataError, UsageError
 from tfcompress.files import sha256
 from tfcompress.tasks.labelling import UNSAID, Labelling
@@ -92,7 +93,15 @@ class Dataset:
         if not {"train", ALL} & set(self.splits):
             raise missing(self.source, "train", self.splits)
 
-    def bind(self, signature: Signature, *, holdout: float | None = 0.2, seed: int = 0) -> BoundData:
+    def bind(
+        self,
+        signature: Signature,
+        *,
+        holdout: float | None = 0.2,
+        seed: int = 0,
+        validation: float = 0.0,
+        judged_by: Literal["test", "val"] = "test",
+    ) -> BoundData:
         """Fit the data to a model; the first samples of each split are read.
 
         Args:
@@ -100,6 +109,8 @@ class Dataset:
             holdout: fraction of unnamed data (``x`` and ``y``) that is kept for testing; None: all of it is the test
                 split.
             seed: chooses what is held out; the same data and seed give the same parts.
+            validation: fraction of the training split that becomes the validation split; 0: none does.
+            judged_by: ``val`` puts the validation split in the test split's place, which then nobody looks at.
 
         Raises:
             DataError: no samples, another shape or dtype than the model wants, labels that make no sense for the model.
@@ -126,7 +137,8 @@ class Dataset:
         data = BoundData(self, signature, bound.get("train"), bound.get("test"), bound.get("val"), note, said)
         data.check_names()
         check_figures(self.labelling, data)
-        return data
+        data = with_validation(data, validation, seed) if validation else data
+        return data if judged_by == "test" else judged_by_validation(data)
 
     def _opened(self, raw: RawSplit, signature: Signature) -> tuple[BoundSplit, Labels]:
         """Return a split whose labels mean nothing yet, and some of its labels."""

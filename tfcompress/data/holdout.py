@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from tfcompress.data.splits import BoundSplit, StreamSplit, TableSplit
+from tfcompress.data.splits import BoundSplit, Keep, StreamSplit, TableSplit
 from tfcompress.errors import DataError
 
 LABEL_BATCH = 8192
@@ -41,8 +41,12 @@ def divided(
     if not isinstance(split, TableSplit):
         _check_order(split)
         return (
-            replace(split, name="train", keep=lambda rows: ~held_out(rows, fraction, seed), _counted=[]),
-            replace(split, name="test", keep=lambda rows: held_out(rows, fraction, seed), _counted=[]),
+            replace(
+                split, name="train", keep=_also(split.keep, lambda rows: ~held_out(rows, fraction, seed)), _counted=[]
+            ),
+            replace(
+                split, name="test", keep=_also(split.keep, lambda rows: held_out(rows, fraction, seed)), _counted=[]
+            ),
             "",
         )
     if split.size < 2:
@@ -61,6 +65,11 @@ def divided(
         mask, how = _by_class(classes, held, rng), ", of each class alike"
     train, test = split.rows[~mask], split.rows[mask]
     return replace(split, name="train", rows=train), replace(split, name="test", rows=test), how
+
+
+def _also(before: Keep | None, now: Keep) -> Keep:
+    """Return what keeps the samples that both keep."""
+    return now if before is None else lambda rows: before(rows) & now(rows)
 
 
 def _classes(split: TableSplit) -> np.ndarray | None:

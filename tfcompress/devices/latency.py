@@ -11,10 +11,9 @@ from typing import Any
 from tfcompress.devices.local import Settings, run_locally
 from tfcompress.errors import ContractError
 from tfcompress.progress import SILENT, Progress
-from tfcompress.recipe import Export
 from tfcompress.tflite.convert import ConverterProcess
 from tfcompress.tflite.flatbuffer import read_model_file
-from tfcompress.tflite.lower import lower
+from tfcompress.tflite.recurrent_forms import float_file
 
 TIMING = Settings(runs=50, seconds=2.0)
 
@@ -36,9 +35,8 @@ def latency_ratio(original: Any, smaller: Any, *, timing: Settings = TIMING, pro
     with tempfile.TemporaryDirectory(prefix="tfcompress-") as name, ConverterProcess() as converter:
         folder = Path(name)
         for label, model in (("original", original), ("smaller", smaller)):
-            lowered = lower(model, folder / label)
             files.append(folder / f"{label}.tflite")
-            files[-1].write_bytes(converter.convert(lowered.folder, Export(), None, batch=lowered.batch))
+            files[-1].write_bytes(float_file(model, folder / label, converter))
         timing = dataclasses.replace(timing, more=(*timing.more, *shapes_of(files[0].read_bytes())))
         before, after = (median_ns(found) for found in run_locally(files, settings=timing, progress=progress)["models"])
     return after / before

@@ -109,35 +109,44 @@ def lint_halves(tensors: Arrays) -> list[Remark]:
         tensors: what inputs or layers hold, arrays of shape (samples, ...) by name.
     """
     floats = {name: values for name, values in tensors.items() if values.dtype.kind == "f" and len(values) > 1}
+    halves = {name: (values[: len(values) // 2], values[len(values) // 2 :]) for name, values in floats.items()}
+    samples = len(next(iter(floats.values()))) if floats else 0
+    return lint_reaches({name: (reach(one), reach(other)) for name, (one, other) in halves.items()}, samples)
+
+
+def lint_reaches(reaches: Mapping[str, tuple[float, float]], samples: int) -> list[Remark]:
+    """Compare how far tensors reach on the two halves of the samples.
+
+    Args:
+        reaches: the largest absolute value of either half, by name.
+        samples: how many there are in both.
+    """
     apart: dict[str, float] = {}
-    for name, values in floats.items():
-        low, high = sorted(reach(half) for half in (values[: len(values) // 2], values[len(values) // 2 :]))
+    for name, pair in reaches.items():
+        low, high = sorted(pair)
         if high > (1 + HALVES) * low:
             apart[name] = high / low if low else np.inf
-    if not floats or len(apart) <= _SHARE * len(floats):
+    if not reaches or len(apart) <= _SHARE * len(reaches):
         return []
     worst = max(apart, key=lambda name: apart[name])
-    samples = len(next(iter(floats.values())))
     what = (
         f"one half of the {samples} samples reaches more than {HALVES:.0%} further than the other in {len(apart)} of "
-        f"{len(floats)} tensors ({worst}: {apart[worst]:.2g} times)"
+        f"{len(reaches)} tensors ({worst}: {apart[worst]:.2g} times)"
     )
     return [Remark("risk", "calibration", what, "calibrate on more samples, and shuffled ones")]
 
 
-def lint_classes(labels: np.ndarray, classes: int) -> list[Remark]:
+def lint_classes(counts: np.ndarray) -> list[Remark]:
     """Name classes of which there is no sample.
 
     Args:
-        labels: numbers of classes, shape (samples, ...).
-        classes: how many there are.
+        counts: how often each class occurs, shape (classes,).
     """
-    counts = np.bincount(labels.reshape(-1).astype(np.int64), minlength=classes)
     missing = np.flatnonzero(counts == 0)
     if not len(missing):
         return []
     shown = ", ".join(map(str, missing[:8])) + (", …" if len(missing) > 8 else "")
-    what = f"no sample of {len(missing)} of {classes} classes ({shown}): their ranges are not seen"
+    what = f"no sample of {len(missing)} of {len(counts)} classes ({shown}): their ranges are not seen"
     return [Remark("risk", "calibration", what, "calibrate on more samples, or on some of each class")]
 
 

@@ -9,9 +9,10 @@ from typing import Any
 import keras
 
 from tfcompress.errors import UnsupportedError
+from tfcompress.models import fused_lstm
 from tfcompress.models.call_template import Template
 from tfcompress.models.graph import Call, calls, is_graph
-from tfcompress.models.keras_private import nodes
+from tfcompress.models.keras_private import mask_of, nodes
 from tfcompress.models.layer_copies import is_symbolic, layer_copy
 from tfcompress.quantization.expand import expansion, obstacle
 from tfcompress.quantization.rules import STAYS_FLOAT, name_of
@@ -43,7 +44,9 @@ def flat_calls(model: Any, prefix: str = "") -> Iterator[tuple[str, Call]]:
 
 
 def form_of(call: Call) -> LayerForm:
-    """Find out what becomes of a layer or operation."""
+    """Find out what becomes of a layer or operation without training; with QAT, LSTMs are written out, too."""
+    if _is_one_op(call):
+        return LayerForm(True, (fused_lstm.OP,))
     try:
         parts = _parts(call)
     except UnsupportedError as refusal:
@@ -53,6 +56,17 @@ def form_of(call: Call) -> LayerForm:
     floats = {name: STAYS_FLOAT[name] for name in map(name_of, parts) if name in STAYS_FLOAT}
     reason = ", ".join(f"{name}: {why}" for name, why in floats.items())
     return LayerForm(not floats, tuple(map(name_of, parts)), reason)
+
+
+def _is_one_op(call: Call) -> bool:
+    """Say whether a call is one of an LSTM, or of one both ways, that the file has an op for."""
+    layer = call.layer
+    both = isinstance(layer, keras.layers.Bidirectional)
+    sides = [layer.forward_layer, layer.backward_layer] if both else [layer]
+    if not all(isinstance(side, keras.layers.RNN) and not fused_lstm.why_not_fused(side) for side in sides):
+        return False
+    tensors = [leaf for leaf in keras.tree.flatten((call.args, call.kwargs)) if is_symbolic(leaf)]
+    return len(tensors) == 1 and mask_of(tensors[0]) is None  # no mask, and no state to begin with
 
 
 def _plain(layer: Any) -> LayerForm:

@@ -79,6 +79,47 @@ SOFTENED = ("softmax", "logits", "sigmoid", "binary logits")
 """Outputs that the temperature softens."""
 
 
+_LOGARITHMS: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
+    {"softmax": _logarithm, "sigmoid": lambda x: _logarithm(x) - _logarithm(1.0 - x)}
+)
+
+
+def unbounded(kind: str, outputs: Any) -> Any:
+    """Return outputs as numbers without bounds: the logarithms of probabilities (of yes or no: of their odds).
+
+    Args:
+        kind: what the outputs are, a key of :data:`WORDS`.
+        outputs: of shape (samples, ...).
+
+    Returns:
+        A tensor of the same shape, float32; *outputs* themselves where they have no bounds.
+    """
+    outputs = keras.ops.cast(outputs, "float32")
+    return _LOGARITHMS[kind](outputs) if kind in _LOGARITHMS else outputs
+
+
+_SHARES: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
+    {"softmax": keras.ops.softmax, "sigmoid": keras.ops.sigmoid}
+)
+_AS_SHARES: Mapping[str, str] = MappingProxyType({"logits": "softmax", "binary logits": "sigmoid"})
+
+
+def in_form_of(kind: str, outputs: Any, *, are_shares: bool) -> Any:
+    """Return a teacher's outputs as the student gives its own: probabilities or logits.
+
+    Args:
+        kind: what the student's outputs are, a key of :data:`WORDS`.
+        outputs: the teacher's, of shape (samples, ..., k).
+        are_shares: whether they are probabilities.
+
+    Returns:
+        A tensor of the same shape; logits made of probabilities are so but for a constant, which no softmax sees.
+    """
+    if kind in _SHARES and not are_shares:
+        return _SHARES[kind](keras.ops.cast(outputs, "float32"))
+    return unbounded(_AS_SHARES[kind], outputs) if kind in _AS_SHARES and are_shares else outputs
+
+
 def distances(kind: str, teacher: Any, student: Any, temperature: float) -> Any:
     """Return how far each output is from the teacher's.
 

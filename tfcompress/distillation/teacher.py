@@ -1,94 +1,160 @@
-"""Letting a model learn from another one's outputs, beside its labels (Hinton et al. 2015, arXiv:1503.02531)."""
+"""Models that a student learns from: computed in the training step, or outside TensorFlow's graph and handed in."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 
-from tfcompress.distillation.distances import distances
-from tfcompress.errors import UsageError
-from tfcompress.models.graph import last_activation
-from tfcompress.recipe import Distill
-from tfcompress.tasks.task_table import trained_by
+from tfcompress.distillation.pairs import named_tensors
+from tfcompress.models.signature import infer_outputs, signature_of
+from tfcompress.models.specs import TensorSpec
+
+OWN = "the model before compression"
+"""What messages call the teacher that nobody named."""
+
+
+class OutputForm(NamedTuple):
+    """How a teacher gives one of its outputs.
+
+    Attributes:
+        shares: whether its classes are probabilities; None: as the student gives its own.
+        order: for each of the student's classes its place among the teacher's; empty: the same order.
+    """
+
+    shares: bool | None = None
+    order: tuple[int, ...] = ()
+
+
+class Answers(NamedTuple):
+    """What a teacher gives for a batch.
+
+    Attributes:
+        outputs: of shape (samples, ...), in the student's order of classes.
+        layers: what the layers that were asked for give, of shape (samples, ..., channels).
+    """
+
+    outputs: list[Any]
+    layers: list[Any]
 
 
 class Teacher:
-    """A frozen model and how a student is compared with it; no layer, so that nothing of it is saved with the student.
+    """A frozen model, of which nothing is saved with the student; subclasses say how it is computed.
 
     Attributes:
-        model: the teacher.
-        stage: temperature and weight.
+        name: what messages call it.
+        graph: its Keras 3 graph; None: only its outputs can be learnt from.
+        in_graph: whether TensorFlow computes it within the training step.
     """
 
-    def __init__(self, model: Any, stage: Distill) -> None:
-        self.model, self.stage = model, stage
+    in_graph = True
 
-    def loss(self, inputs: Any, outputs: Any, task: Any) -> Any:
-        """Return how far a student is from the teacher, scalar; summed over the outputs, averaged over the rest.
+    def __init__(
+        self, name: str, inputs: Sequence[str], forms: Sequence[OutputForm] = (), graph: Any | None = None
+    ) -> None:
+        """Describe the model.
 
         Args:
-            inputs: a batch, as the teacher takes it.
-            outputs: what the student makes of it.
-            task: what was given as loss to the student's ``compile``; tells class scores from other numbers.
+            name: what messages call it.
+            inputs: names of its inputs.
+            forms: how it gives each output; empty: as the student does.
+            graph: its Keras 3 graph, if there is one.
         """
-        ops = keras.ops
-        wanted = keras.tree.flatten(self.model(inputs, training=False))
-        got = keras.tree.flatten(outputs)
-        pairs = zip(wanted, got, self._kinds(task, len(got)), strict=True)
-        return sum(ops.mean(distances(kind, a, b, self.stage.temperature)) for a, b, kind in pairs)
+        self.name, self.graph = name, graph
+        self._inputs, self._forms = tuple(inputs), tuple(forms)
 
-    def _kinds(self, task: Any, count: int) -> list[str]:
-        activations = [last_activation(tensor) for tensor in self.model.outputs]
-        return [_kind(loss, name) for loss, name in zip(_in_order(task, self.model, count), activations, strict=True)]
+    def compute(self, inputs: Mapping[str, Any], layers: Sequence[str]) -> list[Any]:
+        """Return its outputs for tensors by its own names, then what the layers of these names give."""
+        raise NotImplementedError
+
+    def answers(self, inputs: Mapping[str, Any], layers: Sequence[str] = ()) -> Answers:
+        """Return what it gives for a batch.
+
+        Args:
+            inputs: tensors of shape (samples, ...) by the names of the student's inputs.
+            layers: names of layers of its graph.
+        """
+        given = dict(inputs)
+        if len(self._inputs) == 1 == len(given):
+            given = {self._inputs[0]: next(iter(given.values()))}
+        found = self.compute(given, layers)
+        split = len(found) - len(layers)
+        return Answers([self._ordered(place, x) for place, x in enumerate(found[:split])], found[split:])
+
+    def form(self, place: int) -> OutputForm:
+        """Return how it gives an output, by its place."""
+        return self._forms[place] if self._forms else OutputForm()
+
+    def _ordered(self, place: int, outputs: Any) -> Any:
+        order = self.form(place).order
+        return keras.ops.take(outputs, np.asarray(order), axis=-1) if order else outputs
 
 
-def _in_order(task: Any, model: Any, count: int) -> list[Any]:
-    """Return what was given as loss to ``compile`` for each output, in the order in which *model* has them."""
-    if isinstance(task, dict) and set(task) <= set(model.output_names):
-        return [task.get(name) for name in model.output_names]
-    losses = keras.tree.flatten(task) if isinstance(task, (list, tuple, dict)) else [task] * count
-    return losses if len(losses) == count else [None] * count
+class TeacherInStep(Teacher):
+    """A model that is called in the training step: of either Keras, or the path of a SavedModel."""
+
+    def __init__(self, model: Any, name: str, forms: Sequence[OutputForm] = (), graph: Any | None = None) -> None:
+        """Take a model that takes what the student takes; see :class:`Teacher` for the rest."""
+        super().__init__(name, [spec.name for spec in signature_of(model).inputs], forms, graph)
+        self._models: dict[tuple[str, ...], Any] = {(): model}
+
+    def compute(self, inputs: Mapping[str, Any], layers: Sequence[str]) -> list[Any]:
+        """Call the model, or one that gives layers as well."""
+        if tuple(layers) not in self._models:
+            self._models[tuple(layers)] = with_layers(self.graph, layers)
+        return list(infer_outputs(self._models[tuple(layers)], inputs).values())
 
 
-def _kind(loss: Any, activation: str) -> str:
-    """Say what an output is: probabilities, logits, the same of yes or no, directions, or plain numbers."""
-    known = getattr(loss, "teaching", None)
-    if known or activation in ("softmax", "sigmoid"):
-        return str(known or activation)
-    name = (loss if isinstance(loss, str) else getattr(loss, "name", None) or getattr(loss, "__name__", "")) or ""
-    return trained_by(name).teaching
+Compute = Callable[[Mapping[str, np.ndarray], Sequence[str]], list[np.ndarray]]
+"""From inputs by the teacher's names, and names of layers, to outputs and what those layers give."""
 
 
-def learn_from_(model: Any, teacher: Teacher) -> None:
-    """Make the training loss of *model* ``(1 - weight) * task + weight * teacher``; its evaluation stays as it is.
+class TeacherOutside(Teacher):
+    """A model that Python runs in the middle of a step, which XLA then cannot compile.
 
-    The method is replaced on this one model: its class, and with it what a file says of it, stay Keras's own, so that a
-    checkpoint loads as a plain model without a teacher.
-
-    Args:
-        model: functional or Sequential; compiled later, by whoever trains it.
-        teacher: whom to learn from.
+    Its inputs are prepared by somebody's function, its outputs are kept, or it lives in another process.
     """
-    task_loss = model.compute_loss
-    weight = teacher.stage.weight
 
-    def compute_loss(
-        x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
-    ) -> Any:
-        """Return the loss of a batch: of task and teacher in training, of the task alone in evaluation.
+    in_graph = False
 
-        Raises:
-            UsageError: the inputs or outputs are missing.
-        """
-        if not training:
-            return task_loss(x, y, y_pred, sample_weight, training)
-        if x is None or y_pred is None:
-            msg = "compute_loss of a distilled model needs x and y_pred (its teacher looks at x), got None; give both"
-            raise UsageError(msg)
-        from_teacher = weight * teacher.loss(x, y_pred, getattr(model, "loss", None))
-        if weight == 1:
-            return from_teacher
-        return (1.0 - weight) * task_loss(x, y, y_pred, sample_weight, training) + from_teacher
+    def __init__(
+        self,
+        run: Compute,
+        outputs: Sequence[TensorSpec],
+        name: str,
+        inputs: Sequence[str],
+        forms: Sequence[OutputForm] = (),
+        graph: Any | None = None,
+    ) -> None:
+        """Take what runs the model, and the specs of its outputs; see :class:`Teacher` for the rest."""
+        super().__init__(name, inputs, forms, graph)
+        self._run, self._outputs = run, tuple(outputs)
 
-    model.compute_loss = compute_loss
+    def compute(self, inputs: Mapping[str, Any], layers: Sequence[str]) -> list[Any]:
+        """Hand a batch out, and what comes of it in."""
+        import tensorflow as tf
+
+        names = list(inputs)
+
+        def run(*arrays: np.ndarray) -> list[np.ndarray]:
+            found = self._run(dict(zip(names, arrays, strict=True)), layers)
+            return [np.asarray(each, np.float32) for each in found]
+
+        shapes = [spec.shape for spec in self._outputs]
+        if layers:
+            shapes += [tuple(tensor.shape[1:]) for tensor in named_tensors(self.graph, layers)]
+        # Outside a graph, a single output comes without its list.
+        found = tf.nest.flatten(tf.numpy_function(run, list(inputs.values()), [tf.float32] * len(shapes)))
+        return [tf.ensure_shape(x, (None, *shape)) for x, shape in zip(found, shapes, strict=True)]
+
+
+def with_layers(graph: Any, layers: Sequence[str]) -> Any:
+    """Return a Keras 3 model of the same inputs that gives its outputs and then what layers give, by their names."""
+    return keras.Model(graph.inputs, [*graph.outputs, *named_tensors(graph, layers)])
+
+
+def own_teacher(model: Any) -> Teacher:
+    """Return a Keras 3 model as the teacher of what it becomes."""
+    return TeacherInStep(model, OWN, graph=model)

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from tfcompress.distillation.teacher import Teacher, learn_from_
+from tfcompress.distillation.lesson import Lesson, learn_from_
+from tfcompress.distillation.teacher import Teacher, own_teacher
 from tfcompress.engines.checkpoints import was_fitted
 from tfcompress.engines.momentum import Momentum
 from tfcompress.engines.placement import Placement, plain_placement, quantized_placement
@@ -36,6 +37,8 @@ NAME = "native"
 KERAS = "keras3"
 """The Keras whose models :func:`open_session` takes."""
 
+_LESSON = "lesson/"
+
 
 class NativeSession:
     """Stages applied to one Keras 3 model; see :class:`tfcompress.engines.session.Session`.
@@ -46,7 +49,12 @@ class NativeSession:
     """
 
     def __init__(
-        self, model: Any, stages: Sequence[Stage], seed: int, samples: Samples | None, teacher: Any | None
+        self,
+        model: Any,
+        stages: Sequence[Stage],
+        seed: int,
+        samples: Samples | None,
+        teachers: Sequence[Teacher],
     ) -> None:
         """Prepare the stages on a copy of *model*; see :func:`open_session`."""
         self._asked: dict[str, Any] = {stage.kind: stage for stage in stages}
@@ -58,10 +66,7 @@ class NativeSession:
         self._placed = self._place(self._base(model), seed)
         self.notes += self._placed.notes
         self.model = in_class_of(self._placed.model, model)
-        distill: Distill | None = self._asked.get("distill")
-        if distill:
-            refuse_unheard_loss(self.model)
-            learn_from_(self.model, Teacher(model if teacher is None else teacher, distill))
+        self._lesson = self._learn(model, teachers)
         self._pruning = self._prune()
         self._clustering = self._placed.clustering
         self._momentum = Momentum(all_layers(self.model))
@@ -95,6 +100,16 @@ class NativeSession:
         if "qat" in self._asked:
             return quantized_placement(base, to_prune, to_cluster, (self._asked["qat"], cluster), seed)
         return plain_placement(base, to_prune, to_cluster, cluster, seed)
+
+    def _learn(self, model: Any, teachers: Sequence[Teacher]) -> Lesson | None:
+        stage: Distill | None = self._asked.get("distill")
+        if stage is None:
+            return None
+        refuse_unheard_loss(self.model)
+        lesson = Lesson(stage, teachers or [own_teacher(model)], model)
+        learn_from_(self.model, lesson)
+        self.notes += lesson.notes
+        return lesson
 
     def _prune(self) -> pruning.Pruning | None:
         stage: Prune | None = self._asked.get("prune")
@@ -158,13 +173,18 @@ class NativeSession:
             self._pruning.hold_()
 
     def state(self) -> dict[str, np.ndarray]:
-        """Return the masks and scores of pruning; what the other stages remember is among the model's weights."""
-        return {} if self._pruning is None else self._pruning.state()
+        """Return what pruning and the lesson remember; what the other stages do is among the model's weights."""
+        lesson = {} if self._lesson is None else self._lesson.state()
+        named = {f"{_LESSON}{name}": value for name, value in lesson.items()}
+        return {**({} if self._pruning is None else self._pruning.state()), **named}
 
     def restore_(self, state: Mapping[str, np.ndarray]) -> None:
         """Take up what :meth:`state` gave."""
         if self._pruning is not None:
-            self._pruning.restore_(state)
+            self._pruning.restore_({name: x for name, x in state.items() if not name.startswith(_LESSON)})
+        if self._lesson is not None:
+            named = {n.removeprefix(_LESSON): x for n, x in state.items() if n.startswith(_LESSON)}
+            self._lesson.restore_(named)
 
     def _follow_(self) -> None:
         if self._clustering and not self.unfinished and self._clustering.waiting:
@@ -287,7 +307,7 @@ def open_session(
     *,
     seed: int,
     samples: Samples | None = None,
-    teacher: Any | None = None,
+    teachers: Sequence[Teacher] = (),
 ) -> NativeSession:
     """Prepare *stages* on a copy of a Keras 3 model.
 
@@ -296,11 +316,11 @@ def open_session(
         stages: at most one of each kind.
         seed: seed of the initial centroids.
         samples: training data for criteria by gradient and for the first activation ranges.
-        teacher: the model to learn from, where there is a distill stage; None: *model* as it is.
+        teachers: whom to learn from, where there is a distill stage; none: from *model* as it is.
 
     Raises:
         ModelError: the model was never built.
         UsageError: a scope that matches nothing, or a criterion without the samples that it needs.
         UnsupportedError: the model is subclassed, or layers of it cannot be worked on; they are named.
     """
-    return NativeSession(model, stages, seed, samples, teacher)
+    return NativeSession(model, stages, seed, samples, teachers)

@@ -74,9 +74,9 @@ class Engine(Protocol):
         *,
         seed: int,
         samples: Samples | None = None,
-        teacher: Any | None = None,
+        teachers: Sequence[Any] = (),
     ) -> Session:
-        """Prepare *stages* on a copy of *model*, or refuse them; *teacher* is for distillation (None: *model*)."""
+        """Prepare *stages* on a copy of *model*, or refuse them; *teachers* are for distillation (none: *model*)."""
 
 
 ENGINES = {"native": "tfcompress.engines.native", "tfmot": "tfcompress.engines.tfmot.engine"}

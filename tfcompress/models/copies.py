@@ -116,8 +116,8 @@ def rebuilt_model(model: Any, replace: Callable[[str, Any], Any]) -> Any:
 
     Args:
         model: functional or Sequential; it is read only.
-        replace: takes the path of a layer (or raw operation) and itself, gives what is called in its place; asked once
-            for each, however often it is called.
+        replace: takes the path of a layer (or raw operation) and itself, gives what is called in its place, or a tuple
+            of what is called one after the other (empty: nothing); asked once for each, however often it is called.
     """
     return _rebuilt(model, "", replace, {})
 
@@ -133,10 +133,31 @@ def _rebuilt(model: Any, prefix: str, replace: Callable[[str, Any], Any], known:
         return known[id(operation)]
 
     if isinstance(model, keras.Sequential):
-        return keras.Sequential([input_like(model.inputs[0]), *map(stand_in, model.layers)], name=model.name)
+        layers = [each for layer in model.layers for each in _in_a_row(stand_in(layer))]
+        return keras.Sequential([input_like(model.inputs[0]), *layers], name=model.name)
     inputs = keras.tree.map_structure(input_like, model.input)
-    outputs = replayed(model, inputs, stand_in)
+    outputs = replayed(model, inputs, lambda operation: _as_one(_in_a_row(stand_in(operation))))
     return keras.Model(inputs, outputs, name=model.name)
+
+
+def _in_a_row(found: Any) -> tuple[Any, ...]:
+    return found if isinstance(found, tuple) else (found,)
+
+
+def _as_one(operations: tuple[Any, ...]) -> Callable[..., Any]:
+    """Return what calls operations one after the other; the arguments beside the tensor go to the first."""
+    if not operations:
+        return lambda tensor, *_, **__: tensor
+    if len(operations) == 1:
+        return operations[0]  # type: ignore[no-any-return]  # a layer, or an operation
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        tensor = operations[0](*args, **kwargs)
+        for operation in operations[1:]:
+            tensor = operation(tensor)
+        return tensor
+
+    return call
 
 
 def input_like(tensor: Any) -> Any:

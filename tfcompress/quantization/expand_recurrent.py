@@ -35,7 +35,7 @@ def recurrent(layer: Any, expand: Expand) -> Apply | None:
 
 def recurrent_obstacle(layer: Any) -> str:
     """Return why a recurrent layer stays as it is; empty: it is expanded."""
-    cell, steps = layer.cell, layer.get_build_config()["input_shape"][1]
+    cell, steps = layer.cell, _steps(layer)
     if type(cell) not in CELLS:
         return f"its cell {type(cell).__name__} is not one of LSTM, GRU and SimpleRNN"
     if steps is None or steps > STEPS:
@@ -47,6 +47,14 @@ def recurrent_obstacle(layer: Any) -> str:
     if cell.dropout and getattr(cell, "implementation", 2) == 1:
         return "its implementation 1 drops inputs gate by gate"
     return ""
+
+
+def _steps(layer: Any) -> int | None:
+    """Return how many steps a built layer was built for; None: any."""
+    built = layer.get_build_config()  # of a layer that is given states, the shapes of its arguments by name
+    shape: Any = built["input_shape"] if "input_shape" in built else built["shapes_dict"]["sequences_shape"]
+    steps: int | None = shape[1]
+    return steps
 
 
 def _unrolled(layer: Any, cell: Any, x: Any, states: list[Any] | None, mask: Any | None) -> Any:

@@ -54,6 +54,28 @@ def towards_the_output(model: Any, conditions: Conditions) -> Any:
         ModelError: the model was never built.
         UnsupportedError: a subclassed model; or one without a layer to quantize.
     """
+    return _rounded(model, conditions, alone=0)
+
+
+def each_by_itself(model: Any, conditions: Conditions, bits: int) -> Any:
+    """Return a copy of *model* whose kernels lie on a grid of few bits, each rounded as if it alone had so few.
+
+    All layers are fed as where every kernel has the bits of the conditions: for mixed precision, where it is not known
+    yet which kernels will have few.
+
+    Args:
+        model: a functional or sequential Keras 3 model that is built; it is only read.
+        conditions: samples, ranges and bits of the other kernels.
+        bits: of each kernel.
+
+    Raises:
+        ModelError: the model was never built.
+        UnsupportedError: a subclassed model; or one without a layer to quantize.
+    """
+    return _rounded(model, conditions, alone=bits)
+
+
+def _rounded(model: Any, conditions: Conditions, alone: int) -> Any:
     made = calibrated(model, conditions.inputs, conditions.calibrator, conditions.stage, round_weights=False)
     new = model_copy(model)
     own = dict(leaf_layers(new))
@@ -64,13 +86,16 @@ def towards_the_output(model: Any, conditions: Conditions) -> Any:
         rounding = seen.wrapper.transforms.get("kernel")
         if target is None or not rounding or type(layer).__name__ not in COLUMNS:
             return seen.sums
-        bias = bias_of(targets.get(id(seen.holder)))
-        kernel = kernel_on_grid(layer, seen.given, rounding[-1].largest, centred=bias is not None)
+        bias = None if alone else bias_of(targets.get(id(seen.holder)))
+        largest = float(2 ** (alone - 1) - 1) if alone else rounding[-1].largest
+        kernel = kernel_on_grid(layer, seen.given, largest, centred=bias is not None)
         if kernel is None:
+            return seen.sums
+        target.kernel.assign(kernel)
+        if alone:
             return seen.sums
         layer.kernel.assign(kernel)
         rounding[-1].fit_(kernel)
-        target.kernel.assign(kernel)
         sums = Flow(seen.sums.exact, seen.again())
         return sums if bias is None else corrected_by(bias, sums)
 

@@ -10,7 +10,9 @@ from tfcompress.reports import svg, wording
 from tfcompress.reports.findings import conditions
 from tfcompress.reports.markup import html_note, scrolling
 from tfcompress.reports.measurements import EdgeRun
+from tfcompress.reports.mixed_precision import mixed_tables
 from tfcompress.reports.report import Report
+from tfcompress.reports.rungs import rung_table
 from tfcompress.reports.trials import trial_table
 from tfcompress.tasks.figures import FRACTION, figure_kind
 from tfcompress.tasks.score import Figure
@@ -42,7 +44,10 @@ def _size(report: Report) -> str:
         items.append(svg.Bar("float, gzip", before.gzip_bytes, wording.size(before.gzip_bytes), "before soft"))
     items.append(svg.Bar("result", after.size_bytes, wording.size(after.size_bytes), "after"))
     items.append(svg.Bar("result, gzip", after.gzip_bytes, wording.size(after.gzip_bytes), "after soft"))
-    return scrolling(svg.bars(items, "bytes of the files, plain and compressed by gzip"))
+    if after.package_bytes:
+        items.append(svg.Bar("result, package", after.package_bytes, wording.size(after.package_bytes), "after soft"))
+    packed = ", compressed by gzip and packed" if after.package_bytes else " and compressed by gzip"
+    return scrolling(svg.bars(items, f"bytes of the files, plain{packed}"))
 
 
 def _score(report: Report) -> str:
@@ -117,11 +122,17 @@ def _training(report: Report) -> str:
     return drawn + html_note("; ".join(said))
 
 
+def _ways_to_lose_less(report: Report) -> str:
+    return rung_table(report.result.verification.get("promise") or {})
+
+
 CHARTS: dict[str, Chart] = {
     "size": Chart("Size", _size),
     "score": Chart("Score", _score),
     "latency": Chart("Latency", _latency),
     "training": Chart("Training", _training),
     "ways": Chart("Ways to int8 that were tried", lambda report: trial_table(report.result.verification)),
+    "mixed": Chart("Mixed precision", lambda report: mixed_tables(report.result.verification), wide=True),
+    "drop": Chart("Ways that were tried to lose no more", _ways_to_lose_less),
 }
 """By name, in the order in which the page shows them."""

@@ -19,7 +19,7 @@ from tfcompress.reports.report import Report
 from tfcompress.tasks.score import Score
 from tfcompress.tasks.task_table import read_scores
 
-FORMAT = 3
+FORMAT = 4
 """Newest format number this reader knows. It reads every older one too, by rewriting it; 1 is the first."""
 
 Document = dict[str, Any]

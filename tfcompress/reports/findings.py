@@ -10,7 +10,9 @@ from typing import Any
 from tfcompress.reports import wording
 from tfcompress.reports.float_likeness import likeness_sentences
 from tfcompress.reports.measurements import EdgeRun
+from tfcompress.reports.mixed_precision import mixed_sentences, planned_floats
 from tfcompress.reports.report import Report
+from tfcompress.reports.rungs import rung_sentences
 from tfcompress.reports.score_rows import Row, both, score_rows
 from tfcompress.reports.sections import ratio
 from tfcompress.reports.trials import trial_sentences
@@ -137,8 +139,10 @@ def findings(report: Report) -> list[Finding]:
         *(Finding("agreement", text) for text in likeness_sentences(report.result.verification)),
         *_verdicts(report),
         *_promises(report),
+        *_limit(report),
         *_runtimes(report),
         *_packings(report),
+        *(Finding("mixed", text) for text in mixed_sentences(report.result.verification)),
         *(Finding("warning", text, good=False) for text in report.warnings),
         *(
             Finding("warning", text, good=False)
@@ -171,7 +175,9 @@ def _operators(report: Report) -> Iterator[Finding]:
     if "float_ops" not in found or not ops:
         return
     left = list(found["float_ops"])
-    if left:
+    if left and len(left) == planned_floats(found):
+        yield Finding("ops", f"{len(left)} of {ops} compute in float, as planned: {', '.join(left[:_NAMED])}")
+    elif left:
         yield Finding("ops", f"{len(left)} of {ops} compute in float: {', '.join(left[:_NAMED])}", good=False)
     elif report.result.quantize in ("int8", "int16x8"):
         yield Finding("ops", _integer_ops(ops, found.get("ops_by_dtype") or {}, report.result.quantize), good=True)
@@ -325,6 +331,12 @@ def _promises(report: Report) -> Iterator[Finding]:
         span = f", got {_number(min(got))} to {_number(max(got))}" if got else ""
         layers = f"{len(kept)} layer{'s' if len(kept) > 1 else ''}"
         yield Finding("promise", f"{what} kept in {layers}: requested {asked}{span}", good=True)
+
+
+def _limit(report: Report) -> Iterator[Finding]:
+    """Say which way loses no more than may be lost, and how the others did."""
+    for text in rung_sentences(report.result.verification.get("promise") or {}):
+        yield Finding("drop", text, good=True if text.startswith("at most") else None)
 
 
 def _number(value: object) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.table import Table
@@ -13,6 +13,7 @@ from tfcompress.reports import findings as digest
 from tfcompress.reports import wording
 from tfcompress.reports.measurements import faster
 from tfcompress.reports.report import Report
+from tfcompress.reports.rungs import RUNG_TITLES, rung_rows
 from tfcompress.tasks.figures import figure_kind
 
 if TYPE_CHECKING:
@@ -42,6 +43,22 @@ def print_report(report: Report, console: Console) -> None:
         console.print(Text.assemble((f"{mark} ", style), (f"{finding.topic}: ", "dim"), finding.text), soft_wrap=True)
     for run in report.edge:
         console.print(Text(f"latency: {digest.conditions(run)}", style="dim"), soft_wrap=True)
+
+
+def print_rungs(promise: Mapping[str, Any], console: Console) -> None:
+    """Print the ways that were tried to lose no more than may be lost.
+
+    Args:
+        promise: :meth:`tfcompress.reports.rungs.LadderRecord.to_dict`.
+        console: where to.
+    """
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    for place, title in enumerate(RUNG_TITLES):
+        numbers = 0 < place < len(RUNG_TITLES) - 1
+        table.add_column(title, justify="right" if numbers else "left", no_wrap=numbers)
+    for row in rung_rows(promise):
+        table.add_row(*map(Text, row))
+    console.print(table)
 
 
 def print_comparison(reports: Sequence[Report], console: Console) -> None:

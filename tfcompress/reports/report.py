@@ -51,7 +51,7 @@ __all__ = [
     "read_report",
 ]
 
-FORMAT = 4
+FORMAT = 5
 """Number of the JSON format. A key that is added, removed or changes its meaning makes a new number.
 
 History:
@@ -64,6 +64,7 @@ History:
        never filled, are gone.
     4: ``comparison.outputs`` holds the difference of each of several outputs; the main one comes first in
        ``score.outputs``; a score holds the classes that are taken for each other.
+    5: ``result.package_bytes``.
 """
 
 _LOOP = "WHILE"

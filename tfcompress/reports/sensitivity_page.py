@@ -74,7 +74,7 @@ class SensitivityAnalysis:
         baseline: score of the whole model.
         curves: one a group.
         pinned: groups that cannot shrink, with the reason.
-        max_drop: what a group may lose, in percentage points (of a score that is no fraction: in its unit).
+        spare: what a group may lose, in percentage points (of a score that is no fraction: in its unit).
     """
 
     model: str
@@ -86,12 +86,12 @@ class SensitivityAnalysis:
     baseline: float
     curves: tuple[ScoreCurve, ...]
     pinned: tuple[tuple[str, str], ...] = ()
-    max_drop: float = 1.0
+    spare: float = 1.0
 
     @property
     def limit(self) -> float:
         """The lowest score allowed."""
-        return self.baseline - (self.max_drop / 100.0 if self.percent else self.max_drop)
+        return self.baseline - (self.spare / 100.0 if self.percent else self.spare)
 
 
 def removable(curve: ScoreCurve, limit: float) -> float:
@@ -188,8 +188,8 @@ def to_svg(analysis: SensitivityAnalysis) -> str:
 
 
 def _allowed(analysis: SensitivityAnalysis) -> str:
-    unit = f" point{'' if analysis.max_drop == 1 else 's'}" if analysis.percent else ""
-    return f"{analysis.max_drop:g}{unit}"
+    unit = f" point{'' if analysis.spare == 1 else 's'}" if analysis.percent else ""
+    return f"{analysis.spare:g}{unit}"
 
 
 def _figure(analysis: SensitivityAnalysis) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import ClassVar, Literal
 
 from tfcompress.schema import check_fields, check_value
@@ -27,7 +29,7 @@ class Channels(RewritingStage):
         cycles: how often a part is removed and the rest fine-tuned, until everything is removed.
         tune_epochs: how many of the training's epochs the whole model is tuned for first, at a twentieth of the
             learning rate; channels are then taken from the tuned model, and :class:`Distill` learns from it.
-        max_drop: percentage points of accuracy that no group of channels may cost by itself, by a sensitivity analysis
+        spare: percentage points of accuracy that no group of channels may cost by itself, by a sensitivity analysis
             on a part of the data; None: no such limit.
         scope: names of layers whose channels may go, ``*`` and ``?`` allowed; empty: every layer.
     """
@@ -37,6 +39,7 @@ class Channels(RewritingStage):
     gains: ClassVar[Gains] = Gains("yes", "yes", "yes")
     learning_rate: ClassVar[float] = 1e-3
     implementation: ClassVar[str] = "tfcompress.channels.removal:rewrite"
+    renamed: ClassVar[Mapping[str, str]] = MappingProxyType({"max_drop": "spare"})
     remove: float = field(
         default=0.5,
         metadata=option(
@@ -44,10 +47,12 @@ class Channels(RewritingStage):
             flag="--channels",
             metavar="FRACTION",
             asks=True,
+            tries=(0.5, 0.25, 0.7),
         ),
     )
     of: Literal["macs", "parameters", "bytes", "latency"] = field(
-        default="macs", metadata=option("What is counted; latency is measured here.", flag="--of")
+        default="macs",
+        metadata=option("What is counted; latency is measured here.", flag="--of", tries=("macs", "bytes")),
     )
     criterion: Literal["l1", "l2", "bn_gamma", "taylor", "activation"] = field(
         default="l2", metadata=option("What makes a channel dispensable", flag="--criterion")
@@ -69,11 +74,11 @@ class Channels(RewritingStage):
             metavar="N",
         ),
     )
-    max_drop: float | None = field(
+    spare: float | None = field(
         default=None,
         metadata=option(
             "Spare what costs more accuracy than this by itself (measured first, group by group).",
-            flag="--max-drop",
+            flag="--spare",
             metavar="POINTS",
         ),
     )
@@ -89,7 +94,7 @@ class Channels(RewritingStage):
         check_value("channels.at_most", "in (0, 1)", self.at_most, ok=0 < self.at_most < 1)
         check_value("channels.cycles", "at least 1", self.cycles, ok=self.cycles >= 1)
         check_value("channels.tune_epochs", "at least 0", self.tune_epochs, ok=self.tune_epochs >= 0)
-        check_value("channels.max_drop", "above 0", self.max_drop, ok=self.max_drop is None or self.max_drop > 0)
+        check_value("channels.spare", "above 0", self.spare, ok=self.spare is None or self.spare > 0)
 
     @property
     def parts(self) -> tuple[Channels, ...]:

@@ -27,7 +27,9 @@ class Cluster(TrainingStage):
     gains: ClassVar[Gains] = Gains("no", "yes", "no")
     clusters: int = field(
         default=16,
-        metadata=option("Let each kernel hold at most K different values.", flag="--cluster", metavar="K", asks=True),
+        metadata=option(
+            "Let each kernel hold at most K different values.", flag="--cluster", metavar="K", asks=True, tries=(16, 32)
+        ),
     )
     init: Literal["kmeans++", "linear", "density", "random"] = field(
         default="kmeans++", metadata=option("How the first centroids are placed.")

@@ -30,6 +30,8 @@ class Option:
         sets: names of further fields that *read* may set.
         table: what the field can hold, by name; the help says what each is about. Of a field that holds several, the
             flag adds to the others; and each that is there by default has a flag that takes it out (``--no-slim``).
+        tries: values that a search has reason to try, the plain one first, or a function that gives them when they
+            are asked for; empty: a search leaves the field as it is.
     """
 
     help: str
@@ -41,6 +43,12 @@ class Option:
     read: Callable[[str], dict[str, Any]] | None = None
     sets: tuple[str, ...] = ()
     table: Mapping[str, Choice] | None = None
+    tries: tuple[Any, ...] | Callable[[], tuple[Any, ...]] = ()
+
+    @property
+    def worth_trying(self) -> tuple[Any, ...]:
+        """The values that a search has reason to try, as they are now: a table may have got further lines."""
+        return self.tries() if callable(self.tries) else self.tries
 
 
 def option(
@@ -54,6 +62,7 @@ def option(
     read: Callable[[str], dict[str, Any]] | None = None,
     sets: tuple[str, ...] = (),
     table: Mapping[str, Choice] | None = None,
+    tries: tuple[Any, ...] | Callable[[], tuple[Any, ...]] = (),
 ) -> dict[str, Option]:
     """Return metadata for :func:`dataclasses.field`: see :class:`Option` for the arguments."""
     note = Option(
@@ -66,6 +75,7 @@ def option(
         read=read,
         sets=sets,
         table=table,
+        tries=tries,
     )
     return {KEY: note}
 

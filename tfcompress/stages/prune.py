@@ -85,6 +85,7 @@ class Prune(TrainingStage):
             asks=True,
             read=read_amount,
             sets=("pattern",),
+            tries=(0.5, 0.8),
         ),
     )
     schedule: Literal["polynomial", "constant"] = field(

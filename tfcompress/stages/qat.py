@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from tfcompress.schema import check_fields, check_value
 from tfcompress.stages.option import option
 from tfcompress.stages.stage import ENGINE, EngineName, Gains, TrainingStage
+
+if TYPE_CHECKING:
+    from tfcompress.settings import Export
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +38,8 @@ class QAT(TrainingStage):
     step_count: ClassVar[Literal["ignored", "useful", "required"]] = "useful"
     keeps_wrappers: ClassVar[bool] = True
     weight_bits: Literal[8, 4] = field(
-        default=8, metadata=option("Bits of a weight; without --qat of int8 after training.", flag="--weight-bits")
+        default=8,
+        metadata=option("Bits of a weight; without --qat of int8 after training.", flag="--weight-bits", tries=(8, 4)),
     )
     activation_bits: Literal[8, 16] = field(
         default=8, metadata=option("Bits of an activation; 16 makes an int16x8 file.", flag="--activation-bits")
@@ -67,6 +71,14 @@ class QAT(TrainingStage):
         )
         allowed = "'native' (or 'auto') for other than 8 bits, and for learn_ranges, freeze and freeze_statistics"
         check_value("qat.engine", allowed, self.engine, ok=not self.needs_native or self.engine != "tfmot")
+
+    @classmethod
+    def training_for(cls, export: Export) -> QAT | None:
+        """Return the stage for int8 (weights of 8 or 4 bits) and int16x8; other numbers need no training of ranges."""
+        bits: dict[str, Literal[8, 16]] = {"int8": 8, "int16x8": 16}
+        if export.quantize not in bits:
+            return None
+        return cls(weight_bits=export.weight_bits, activation_bits=bits[export.quantize])
 
     @property
     def needs_native(self) -> bool:

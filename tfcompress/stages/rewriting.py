@@ -21,7 +21,7 @@ class RewritingContext:
 
     Attributes:
         samples: representative training data; None: there is none.
-        original: the model before the first cycle; None: the one that is rewritten.
+        original: the model that the stage was given in the first cycle; None: the one that is rewritten.
         latency_ratio: from two Keras models to the second one's latency over the first one's, measured side by side;
             None: no latency can be measured.
         cache: folder that keeps what is dear to find out; None: nothing is kept.

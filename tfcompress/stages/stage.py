@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
+from collections.abc import Iterable, Mapping
+from dataclasses import Field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeVar
 
+from tfcompress.errors import RecipeError
 from tfcompress.export_choices import AUTO
 from tfcompress.schema import check_value
 from tfcompress.stages.option import option
 
 if TYPE_CHECKING:
     from tfcompress.recipe import Recipe
+    from tfcompress.settings import Export
+
+AnyStage = TypeVar("AnyStage", bound="Stage")
 
 EngineName = Literal["auto", "tfmot", "native"]
 
@@ -35,6 +42,20 @@ class Gains(NamedTuple):
     latency: str
 
 
+class NetworkChoice(NamedTuple):
+    """One thing that a search may choose of a network.
+
+    Attributes:
+        name: of a group of channels, a block, or something of the whole network.
+        values: what is tried, what the network has first.
+        inside: names of blocks that it goes with: without one of them there is nothing to choose.
+    """
+
+    name: str
+    values: tuple[Any, ...]
+    inside: tuple[str, ...] = ()
+
+
 class Stage:
     """One kind of stage; its subclasses are frozen dataclasses, one a module, and stand in the table.
 
@@ -55,6 +76,12 @@ class Stage:
             it; ``useful``: it does something at certain steps, and works without; ``ignored``.
         keeps_wrappers: whether a model that was trained with it keeps layers that the export needs.
         implementation: ``module:function`` of what does the work of a rewriting stage; empty where the engine does.
+        choices: ``module:function`` from a Keras 3 model to what a search may choose of it, each a
+            :class:`NetworkChoice`, for a stage that is made from such choices; empty: its fields say what is tried.
+        builds: ``module:function`` like *choices*, but from ``module:function`` of a user's own builder, for a stage
+            that builds by it.
+        teaches: whether the model before all stages teaches the one that they give.
+        renamed: fields that once had another name: that name -> the one they have now.
     """
 
     kind: ClassVar[str]
@@ -67,6 +94,33 @@ class Stage:
     step_count: ClassVar[Literal["ignored", "useful", "required"]] = "ignored"
     keeps_wrappers: ClassVar[bool] = False
     implementation: ClassVar[str] = ""
+    choices: ClassVar[str] = ""
+    builds: ClassVar[str] = ""
+    teaches: ClassVar[bool] = False
+    renamed: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+    def __new__(cls: type[AnyStage], **values: object) -> AnyStage:
+        """Refuse a field by the name that it once had, before Python says that there is no such argument."""
+        cls.check_names(values)
+        return super().__new__(cls)
+
+    @classmethod
+    def check_names(cls, names: Iterable[str]) -> None:
+        """Refuse names of fields that have another one now.
+
+        Raises:
+            RecipeError: with the name of today.
+        """
+        for name in names:
+            if name in cls.renamed:
+                msg = f"{cls.kind}.{name} is called {cls.kind}.{cls.renamed[name]} now; write {cls.renamed[name]}"
+                raise RecipeError(msg)
+
+    @classmethod
+    def training_for(cls, export: Export) -> Stage | None:
+        """Return the stage of this kind that trains for the numbers an export writes; None: it trains for none."""
+        return None
 
     @property
     def default_rate(self) -> float:
@@ -82,6 +136,21 @@ class Stage:
     def label(self) -> str:
         """Short name used in recipe and folder names."""
         return self.kind
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Files and functions that it reads besides the model; their content counts for what a run is."""
+        return ()
+
+    @property
+    def model_files(self) -> tuple[str, ...]:
+        """Those of :attr:`sources` that are models."""
+        return ()
+
+    @property
+    def code(self) -> str:
+        """``module:function`` of the user's own code that it runs, which needs trust; empty: it runs none."""
+        return ""
 
     @property
     def needs_native(self) -> bool:
@@ -109,6 +178,7 @@ class Stage:
             check_value("export.correct", f"empty {trained}", recipe.export.correct, ok=not recipe.export.correct)
             rounding, bits = recipe.export.rounding, recipe.export.weight_bits
             check_value("export.rounding", f"'nearest' {trained}", rounding, ok=rounding in (None, "nearest"))
+            check_value("export.mixed", f"false {trained}", recipe.export.mixed, ok=not recipe.export.mixed)
             check_value("export.weight_bits", f"8 {trained} (it has weight_bits of its own)", bits, ok=bits == 8)
 
 

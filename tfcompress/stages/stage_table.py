@@ -5,12 +5,18 @@
 
 from __future__ import annotations
 
+from tfcompress.stages.blocks import Blocks as Blocks
+from tfcompress.stages.build import Build as Build
 from tfcompress.stages.channels import Channels as Channels
 from tfcompress.stages.cluster import Cluster as Cluster
 from tfcompress.stages.distill import Distill as Distill
+from tfcompress.stages.layout import Layout as Layout
+from tfcompress.stages.low_rank import LowRank as LowRank
 from tfcompress.stages.prune import Prune as Prune
 from tfcompress.stages.qat import QAT as QAT
 from tfcompress.stages.stage import Stage
 
-STAGES: dict[str, type[Stage]] = {stage.kind: stage for stage in (Channels, Prune, Cluster, Distill, QAT)}
+STAGES: dict[str, type[Stage]] = {
+    stage.kind: stage for stage in (Build, Layout, Blocks, Channels, LowRank, Prune, Cluster, Distill, QAT)
+}
 """Every kind of stage by its name."""

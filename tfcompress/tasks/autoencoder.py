@@ -20,6 +20,7 @@ from tfcompress.tasks import label_form, paired
 from tfcompress.tasks.label_form import LabelForm, Shape
 from tfcompress.tasks.score import Difference, Score, untested
 from tfcompress.tasks.task import NO_INPUTS, Evaluation, Inputs, Task, counted_score
+from tfcompress.tasks.traits import ERROR_LOSSES, OutputTraits
 
 if TYPE_CHECKING:
     import numpy as np
@@ -64,6 +65,20 @@ class Autoencoder(Task):
         """Tell whether the output has the shape of the only input."""
         sizes = [size for size in shape if size is not None]
         return list(inputs.values()) == [shape] and len(sizes) == len(shape) and math.prod(sizes) >= _LEAST_VALUES
+
+    def told_by(self, inputs: Mapping[str, Shape], shape: Shape, traits: OutputTraits) -> str:
+        """Tell by a loss of errors, or of bits beside an output without axes.
+
+        A map of bits, or an output of a model that was not compiled, may as well be one of classes.
+        """
+        bits = traits.loss == "BinaryCrossentropy" and len(shape) == 1
+        if not self.suits(inputs, shape) or traits.activation == "softmax" or not (bits or traits.loss in ERROR_LOSSES):
+            return ""
+        return f"its shape, which is the input's, and the loss that the model was compiled with, {traits.loss}"
+
+    def possible(self, inputs: Mapping[str, Shape], shape: Shape) -> str:
+        """Tell that it has the input's shape."""
+        return "it has the input's shape" if self.suits(inputs, shape) else ""
 
     def fits(self, y: np.ndarray, shape: Shape) -> bool:
         """Tell whether there is a 0 or a 1 for each sample."""

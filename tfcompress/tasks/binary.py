@@ -58,6 +58,13 @@ class Binary(Task):
         """Return the threshold that the training split suggests, where it is known."""
         return {} if self.threshold is None else {"threshold": self.threshold}
 
+    def as_told(self, options: Mapping[str, Any]) -> Task:
+        """Return the task with the threshold that was found."""
+        found = options.get("threshold")
+        if not isinstance(found, int | float) or isinstance(found, bool) or not math.isfinite(found):
+            return self
+        return Binary(float(found))
+
     def fits(self, y: np.ndarray, shape: Shape) -> bool:
         """Tell whether there is a 0 or a 1 for an output of one value."""
         if math.prod(size or 2 for size in shape) != 1:

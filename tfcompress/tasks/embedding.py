@@ -16,22 +16,27 @@ from typing import TYPE_CHECKING, Any
 
 from tfcompress.errors import DataError
 from tfcompress.tasks import label_form
+from tfcompress.tasks.figures import figure_kind
 from tfcompress.tasks.label_form import LabelForm, Shape
-from tfcompress.tasks.score import Score
+from tfcompress.tasks.score import Figure, Score
 from tfcompress.tasks.task import NO_INPUTS, Evaluation, Inputs, Task, present
 
 if TYPE_CHECKING:
     import numpy as np
 
 
+_COSINE = "cosine_agreement"
+
+
 class Embedding(Task):
     """See the module's docstring."""
 
     name = "embedding"
-    figures = ("verification_auc", "recall_at_1")
+    figures = ("verification_auc", "recall_at_1", "cosine_agreement")
     teaching = "directions"
     constant = "telling pairs at random"
     taught = True
+    by_likeness = True
 
     def suits(self, inputs: Mapping[str, Shape], shape: Shape) -> bool:
         """Tell that it is never guessed: identities look like classes."""
@@ -77,6 +82,15 @@ class Embedding(Task):
     def score(self, counted: Mapping[str, Any]) -> Score:
         """Return the score; of pairs at random one half is told right."""
         return dataclasses.replace(super().score(counted), chance=0.5)
+
+    def alike(self, score: Score | None, likeness: Mapping[str, Any], samples: int) -> Score | None:
+        """Return the score with the mean cosine; without labels that is the main figure."""
+        if likeness.get("cosine") is None:
+            return score
+        told = {_COSINE: Figure(float(likeness["cosine"]), unit=figure_kind(_COSINE).unit)}
+        if score is None:
+            return Score(task=self.name, samples=samples, main=_COSINE, figures=told)
+        return dataclasses.replace(score, figures={**score.figures, **told})
 
 
 class _Scorer:

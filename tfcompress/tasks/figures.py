@@ -48,6 +48,9 @@ FIGURES: Mapping[str, FigureKind] = MappingProxyType(
         ),
         "verification_auc": FigureKind("verification AUC", "area under the ROC curve of telling pairs", AREA),
         "recall_at_1": FigureKind("recall@1", "samples whose nearest neighbour is of their identity"),
+        "cosine_agreement": FigureKind(
+            "cosine agreement", "mean cosine between its vectors and the float file's", NUMBER
+        ),
         "mse": FigureKind("MSE", "mean squared error", NUMBER, "lower"),
         "pixel_accuracy": FigureKind("pixel accuracy", "share of the pixels that are right"),
         "calibration_error": FigureKind("calibration error", "expected calibration error, 15 bins", FRACTION, "lower"),

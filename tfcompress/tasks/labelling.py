@@ -25,6 +25,8 @@ class Labelling:
         main_output: the output whose figures are compared; None: the first that is scored.
         ignore_label: the label of what does not count (pixels, steps); None: what the task says.
         windows_of: so many samples in a row are the windows of one clip, and scored together; None: each by itself.
+        options: what a data file says of the tasks that it names, by output (``""``: the only one): pairs of
+            :meth:`tfcompress.tasks.task.Task.options`.
     """
 
     task: tuple[Said, ...] = ()
@@ -33,6 +35,7 @@ class Labelling:
     main_output: str | None = None
     ignore_label: int | None = None
     windows_of: int | None = None
+    options: tuple[tuple[str, tuple[tuple[str, Any], ...]], ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what contradicts itself.
@@ -69,6 +72,11 @@ class Labelling:
     def task_for(self, output: str) -> Any:
         """Return the task that was said for an output, its name or itself; None where nothing was."""
         return self.by_output.get(output, self.by_output.get(""))
+
+    def options_for(self, output: str) -> dict[str, Any]:
+        """Return what a data file says of the task of an output."""
+        told = dict(self.options)
+        return dict(told.get(output, told.get("", ())))
 
     def metrics_for(self, output: str) -> list[Any]:
         """Return the metrics that were said for an output or for all, each its name or a function."""

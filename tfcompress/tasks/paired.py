@@ -100,7 +100,7 @@ def of_means(first: np.ndarray, second: np.ndarray) -> Paired:
         return Paired(value, -math.inf, math.inf, 1.0, "paired t")
     error = float(differences.std(ddof=1)) / math.sqrt(len(differences))
     freedom = len(differences) - 1
-    spread = t_quantile(freedom) * error
+    spread = student_quantile(freedom) * error
     p = (0.0 if value else 1.0) if error == 0 else t_p_value(value / error, freedom)
     return Paired(value, value - spread, value + spread, p, "paired t")
 
@@ -164,7 +164,7 @@ def mean_interval(values: np.ndarray) -> tuple[float | None, float | None]:
     if len(values) < 2:
         return None, None
     mean = float(values.mean())
-    spread = t_quantile(len(values) - 1) * float(values.std(ddof=1)) / math.sqrt(len(values))
+    spread = student_quantile(len(values) - 1) * float(values.std(ddof=1)) / math.sqrt(len(values))
     return mean - spread, mean + spread
 
 
@@ -223,7 +223,7 @@ def t_p_value(t: float, freedom: int) -> float:
     return max(0.0, 1.0 - (2 / math.pi * (angle + inside) if odd else inside))
 
 
-def t_quantile(freedom: int) -> float:
+def student_quantile(freedom: int) -> float:
     """Return Student's t for a two-sided interval of 95 %; above 200 degrees by expansion (A & S 26.7.5)."""
     if freedom > 200:
         z, n = Z_95, freedom

@@ -17,6 +17,7 @@ from tfcompress.tasks.figures import FRACTION, FigureKind, figure_kind
 from tfcompress.tasks.label_form import LabelForm, Shape
 from tfcompress.tasks.labelling import Labelling
 from tfcompress.tasks.score import Difference, Figure, Score, untested
+from tfcompress.tasks.traits import OutputTraits
 
 if TYPE_CHECKING:
     import numpy as np
@@ -82,6 +83,7 @@ class Task(ABC):
         taught: whether training always goes by the float model's own outputs, even where there are labels.
         heeds: which of :class:`~tfcompress.tasks.labelling.Labelling`'s ``ignore_label`` and ``windows_of`` change it;
             said to no task that heeds it, they are refused.
+        by_likeness: whether a figure of its score tells how alike a file and the float file answer; see :meth:`alike`.
         unlike: activations that such an output does not end in; one that does is of another task if labels fit that.
     """
 
@@ -92,6 +94,7 @@ class Task(ABC):
     needs_labels: ClassVar[bool] = True
     taught: ClassVar[bool] = False
     heeds: ClassVar[tuple[str, ...]] = ()
+    by_likeness: ClassVar[bool] = False
     unlike: ClassVar[tuple[str, ...]] = ()
 
     @property
@@ -134,6 +137,39 @@ class Task(ABC):
             shape: the output's.
         """
         return True
+
+    def as_told(self, options: Mapping[str, Any]) -> Task:
+        """Return the task with what :meth:`options` gave where the data was written; the default has nothing there.
+
+        Args:
+            options: plain values out of a file; any may be missing, or be of a wrong type.
+        """
+        return self
+
+    def as_scored(self, score: Score) -> Task:
+        """Return the task that scores other samples by the same figures; the default looks at no samples for that.
+
+        Args:
+            score: of the same output on all test samples.
+        """
+        return self
+
+    def told_by(self, inputs: Mapping[str, Shape], shape: Shape, traits: OutputTraits) -> str:
+        """Return in words what tells that an output without labels is of this task; empty: nothing does.
+
+        Args:
+            inputs: as for :meth:`suits`.
+            shape: the output's.
+            traits: what the model tells of it.
+        """
+        return ""
+
+    def possible(self, inputs: Mapping[str, Shape], shape: Shape) -> str:
+        """Return in words why an output without labels might be of this task if it were said; empty: it is not likely.
+
+        See :meth:`suits` for the arguments.
+        """
+        return ""
 
     @abstractmethod
     def fits(self, y: np.ndarray, shape: Shape) -> bool:
@@ -271,6 +307,16 @@ class Task(ABC):
     def score(self, counted: Mapping[str, Any]) -> Score:
         """Return the score that edge_runner's scorers counted, here or on a device; see :func:`counted_score`."""
         return counted_score(counted, self.figures)
+
+    def alike(self, score: Score | None, likeness: Mapping[str, Any], samples: int) -> Score | None:
+        """Return a score with what is known of how alike a file and the float file answer; the default adds nothing.
+
+        Args:
+            score: of the file by labels; None: there are none.
+            likeness: of this output, the fields of :class:`tfcompress.tflite.agreement.OutputAgreement`.
+            samples: that the files were compared on.
+        """
+        return score
 
     def beats_chance(self, score: Score) -> bool | None:
         """Tell whether a score is better than that of the best constant prediction; None where nobody knows."""

@@ -84,6 +84,18 @@ def fitting_tasks(
     return [task for task in wanted if task.fits(y, shape)]
 
 
+def unlabelled_task(
+    inputs: Mapping[str, Shape], shape: Shape, labelling: Labelling = UNSAID, traits: OutputTraits = NO_TRAITS
+) -> Task | None:
+    """Return the task that the model alone tells of an output that nobody labelled; see :func:`task_of`."""
+    return next((t.configured(labelling) for t in TASKS.values() if t.told_by(inputs, shape, traits)), None)
+
+
+def possible_tasks(inputs: Mapping[str, Shape], shape: Shape) -> dict[str, str]:
+    """Return the tasks that an output without labels may be of, by name, each with why; see :meth:`Task.possible`."""
+    return {name: why for name, task in TASKS.items() if (why := task.possible(inputs, shape))}
+
+
 def said_task(labelling: Labelling, output: str) -> Task | None:
     """Return the task that the user said for an output, as the user wants it; None where none was said.
 
@@ -91,7 +103,9 @@ def said_task(labelling: Labelling, output: str) -> Task | None:
         UsageError: there is no such task; or what :meth:`Task.configured` raises.
     """
     said = labelling.task_for(output)
-    return None if said is None else named_task(said).configured(labelling)
+    if said is None:
+        return None
+    return named_task(said).configured(labelling).as_told(labelling.options_for(output))
 
 
 def named_task(said: Any) -> Task:

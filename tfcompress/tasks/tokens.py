@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 from tfcompress.errors import DataError
 from tfcompress.tasks import label_form
 from tfcompress.tasks.label_form import LabelForm, Shape
-from tfcompress.tasks.paired import t_quantile
+from tfcompress.tasks.paired import student_quantile
+from tfcompress.tasks.score import Score
 from tfcompress.tasks.task import NO_INPUTS, Evaluation, Inputs, Task, present
 from tfcompress.tasks.yes_no import in_unit_interval
 
@@ -38,7 +39,7 @@ class Tokens(Task):
 
     Args:
         ignore_label: a label that is padding, beside -1.
-        perplexity: report it even where the labels are not the model's input one step later.
+        perplexity: whether to report it; None: where the labels are the model's input one step later.
     """
 
     name = "tokens"
@@ -47,7 +48,7 @@ class Tokens(Task):
     constant = "always answering the most frequent class"
     heeds = ("ignore_label",)
 
-    def __init__(self, ignore_label: int = PADDING, *, perplexity: bool = False) -> None:
+    def __init__(self, ignore_label: int = PADDING, *, perplexity: bool | None = None) -> None:
         self.ignore_label = ignore_label
         self.perplexity = perplexity
 
@@ -57,11 +58,20 @@ class Tokens(Task):
         if labelling.ignore_label is None and not perplexity:
             return self
         ignored = PADDING if labelling.ignore_label is None else labelling.ignore_label
-        return type(self)(ignored, perplexity=perplexity)
+        return type(self)(ignored, perplexity=perplexity or self.perplexity)
 
     def options(self) -> dict[str, Any]:
-        """Return whether perplexity was asked for; labels go to devices with -1 for padding."""
-        return {"perplexity": True} if self.perplexity else {}
+        """Return whether perplexity is reported, if that is settled; labels go to devices with -1 for padding."""
+        return {} if self.perplexity is None else {"perplexity": self.perplexity}
+
+    def as_told(self, options: Mapping[str, Any]) -> Task:
+        """Return the task that reports perplexity, or does not, as it was settled."""
+        told = options.get("perplexity")
+        return type(self)(self.ignore_label, perplexity=told) if isinstance(told, bool) else self
+
+    def as_scored(self, score: Score) -> Task:
+        """Return the task that reports perplexity where this score does."""
+        return type(self)(self.ignore_label, perplexity="perplexity" in score.figures)
 
     def suits(self, inputs: Mapping[str, Shape], shape: Shape) -> bool:
         """Tell whether the output has an axis of steps, of more than one."""
@@ -272,5 +282,5 @@ def _ratio_interval(right: np.ndarray, steps: np.ndarray) -> tuple[float | None,
         return None, None
     ratio = right.sum() / steps.sum()
     apart = float((right - ratio * steps).std(ddof=1)) / float(steps.mean())
-    spread = t_quantile(len(right) - 1) * apart / math.sqrt(len(right))
+    spread = student_quantile(len(right) - 1) * apart / math.sqrt(len(right))
     return max(0.0, float(ratio) - spread), min(1.0, float(ratio) + spread)

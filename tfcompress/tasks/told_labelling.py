@@ -43,10 +43,13 @@ def _labelling(told: Mapping[str, tuple[str, Mapping[str, Any]]]) -> Labelling:
         named = tuple(task for task, _ in told.values())
     else:
         named = tuple(f"{name}={task}" for name, (task, _) in told.items())
+    options = tuple(
+        (name if len(told) > 1 else "", tuple(sorted(given.items()))) for name, (_, given) in told.items() if given
+    )
     heeded = {
         setting: options[setting]
         for task, options in told.values()
         for setting in _SETTINGS
         if setting in TASKS[task].heeds and isinstance(options.get(setting), int)
     }
-    return Labelling(task=named, **heeded)
+    return Labelling(task=named, options=options, **heeded)

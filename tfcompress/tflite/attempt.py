@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,10 @@ from tfcompress.tflite.convert import RETRIES, ConverterProcess, MissingKernelEr
 from tfcompress.tflite.exactness import IntegerModel, in_integers
 from tfcompress.tflite.flatbuffer import read_model_file
 from tfcompress.tflite.lower import Lowered, lower
+from tfcompress.tflite.mixed_record import MixedRecord
 from tfcompress.tflite.pack import add_metadata
 from tfcompress.tflite.packings import pack
+from tfcompress.tflite.recurrent_forms import check_fused, check_loops, float_file
 from tfcompress.tflite.runtimes import check_runtimes, where_it_runs
 from tfcompress.tflite.shares import SampleSource, Shares, shares
 from tfcompress.tflite.sparse import choose_encoding
@@ -44,12 +46,43 @@ class Attempt:
         signature: inputs and outputs of the model, by name.
         verification: what was checked and found.
         qat: its ranges are those that the model was trained with.
+        fused: LSTM layers of Keras 3 that are one op each in it.
     """
 
     content: bytes
     signature: Signature
     verification: Verification
     qat: bool
+    fused: tuple[str, ...] = ()
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of the file."""
+        return len(self.content)
+
+    def noted(self, note: str) -> Attempt:
+        """Return the same with one more sentence for the report."""
+        found = dataclasses.replace(self.verification, notes=(*self.verification.notes, note))
+        return dataclasses.replace(self, verification=found)
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """A file in which ops have other numbers than int8, by choice.
+
+    Attributes:
+        content: the file.
+        islands: names of the tensors that its ops in float make, and of their kernels.
+        record: what was measured and chosen.
+    """
+
+    content: bytes
+    islands: frozenset[str]
+    record: MixedRecord
+
+
+FileMixer = Callable[[bytes], Mixed | None]
+"""Makes a mixed file of a converted one; None: that one is to be refused as it is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +99,7 @@ class Request:
         progress: where progress goes.
         seed: draws the samples.
         shares: samples that were drawn already; None: they are now.
+        mixer: gives ops of the converted file other numbers; None: they keep theirs.
     """
 
     settings: Export
@@ -77,6 +111,7 @@ class Request:
     progress: Progress
     seed: int
     shares: Shares | None = None
+    mixer: FileMixer | None = None
 
     def drawn(self, compared: int = SAMPLES) -> Shares:
         """Return the samples to calibrate and to compare on.
@@ -96,13 +131,14 @@ class Request:
         return shares(self.data, self.seed, calibration=wanted, compared=compared)
 
 
-def attempt(model: Any, request: Request, reference: Any) -> Attempt:
+def attempt(model: Any, request: Request, reference: Any, *, fused: bool = False) -> Attempt:
     """Lower a model to a file, and check the file.
 
     Args:
         model: a Keras 3 or tf_keras model, or the path of a SavedModel.
         request: what is asked.
         reference: the model whose outputs the file must agree with.
+        fused: make LSTM layers of Keras 3 one op each; see :mod:`tfcompress.tflite.recurrent_forms`.
 
     Raises:
         UsageError: settings that do not fit this model.
@@ -116,7 +152,7 @@ def attempt(model: Any, request: Request, reference: Any) -> Attempt:
         with progress.task("converting"):
             check_wrappers(model)
             check_bits(model, settings)
-            lowered = lower(model, folder / "model")
+            lowered = lower(model, folder / "model", fused=fused)
             if lowered.batch != 1:
                 progress.note(f"the model insists on batches of {lowered.batch}; so will the file")
             trained = in_integers(model)
@@ -125,35 +161,40 @@ def attempt(model: Any, request: Request, reference: Any) -> Attempt:
                 drawn = dataclasses.replace(drawn, inputs=trained.on_grid(drawn.inputs))
             run = ConversionRun(settings, request.converter, lowered, drawn)
             content, keras_outputs = run.convert(reference)
+            mixed = request.mixer(content) if request.mixer else None
             float_size_bytes = request.float_size_bytes
             if float_size_bytes is None:
                 float_size_bytes = run.float_size(request.float_model, folder / "float")
-            content, sparse = run.encode(content)
+            content, sparse = (mixed.content, "") if mixed else run.encode(content)
         with progress.task("checking"):
             if request.metadata is not None:
                 content = add_metadata(content, request.metadata)
-            verification = run.verify(content, keras_outputs, float_size_bytes, trained)
+            islands = mixed.islands if mixed else frozenset()
+            verification = run.verify(content, keras_outputs, float_size_bytes, None if mixed else trained, islands)
             content, verification = run.pack(content, verification)
             in_tensorflow = request.converter.try_in_tensorflow
             verdicts = where_it_runs(content, trials={"litert": _ran, "tensorflow": in_tensorflow})
             check_runtimes(verdicts, settings.runtimes)
-    verification = dataclasses.replace(verification, sparse=sparse, runtimes=verdicts)
-    return Attempt(content, lowered.signature, verification, lowered.qat)
+    record = mixed.record if mixed else None
+    notes = (*verification.notes, *lowered.recurrent.notes)
+    verification = dataclasses.replace(verification, sparse=sparse, runtimes=verdicts, notes=notes, mixed=record)
+    return Attempt(content, lowered.signature, verification, lowered.qat, tuple(lowered.recurrent.fused))
 
 
-def converted(model: Any, request: Request) -> bytes:
+def converted(model: Any, request: Request, *, fused: bool = False) -> bytes:
     """Return the file of a model, unchecked: to find out which of several models gives the best one.
 
     Args:
         model: a Keras 3 or tf_keras model.
         request: what is asked.
+        fused: as for :func:`attempt`.
 
     Raises:
         DataError: settings that need samples, without data.
         ConversionError: the converter refused or died.
     """
     with tempfile.TemporaryDirectory(prefix="tfcompress-") as scratch:
-        lowered = lower(model, Path(scratch) / "model")
+        lowered = lower(model, Path(scratch) / "model", fused=fused)
         run = ConversionRun(request.settings, request.converter, lowered, _draw(request, lowered))
         return run.alone()
 
@@ -178,10 +219,13 @@ class ConversionRun:
         Where an op has no integer kernel the model is converted once more, with that op in float: to be reported where
         ``float_ops`` allows it, and otherwise to find out for the error message which layer it came from.
         """
+        check_loops(self.lowered, self.settings)
         self._start(self.settings)
         keras_outputs = call(reference, self.samples.inputs)
         try:
-            return self.steady_content(self.engine.result()), keras_outputs
+            content = self.steady_content(self.engine.result())
+            check_fused(content, self.lowered)
+            return content, keras_outputs
         except MissingKernelError:
             if self.settings.float_ops == "refuse":
                 lenient = dataclasses.replace(self.settings, io="float32")  # what stays in float may be the last op
@@ -191,6 +235,7 @@ class ConversionRun:
 
     def alone(self) -> bytes:
         """Convert, and do nothing else."""
+        check_loops(self.lowered, self.settings)
         return self.steady_content(self._wait(self.settings))
 
     def steady_content(self, content: bytes) -> bytes:
@@ -224,8 +269,9 @@ class ConversionRun:
         """Convert the float model, for the comparison of sizes."""
         if self.settings.quantize == "none" or (self.lowered.qat and float_model is None):
             return None
-        source = self.lowered if float_model is None else lower(float_model, folder)
-        return len(self.engine.convert(source.folder, Export(select_ops=self.settings.select_ops), None))
+        if float_model is not None:
+            return len(float_file(float_model, folder, self.engine, select_ops=self.settings.select_ops))
+        return len(self.engine.convert(self.lowered.folder, Export(select_ops=self.settings.select_ops), None))
 
     def encode(self, content: bytes) -> tuple[bytes, str]:
         """Use the sparse encoding where that pays."""
@@ -246,6 +292,7 @@ class ConversionRun:
         keras_outputs: Mapping[str, np.ndarray],
         float_size_bytes: int | None,
         trained: IntegerModel | None,
+        islands: frozenset[str],
     ) -> Verification:
         """Hold the file against what was asked for."""
         return verify(
@@ -257,6 +304,7 @@ class ConversionRun:
             float_size_bytes=float_size_bytes,
             real_samples=self.samples.real,
             trained=trained,
+            islands=islands,
         )
 
     def pack(self, content: bytes, verification: Verification) -> tuple[bytes, Verification]:

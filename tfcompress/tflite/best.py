@@ -118,6 +118,7 @@ class Contest:
         self._held = {} if request.shares is None else request.shares.held_back
         self._expected = call(model, self._held)
         self._by_our_rules = False
+        self._fused: tuple[str, ...] = ()
         self._trials = request.settings.trials
 
     def result(self) -> Made:
@@ -154,6 +155,7 @@ class Contest:
         if isinstance(plain, TfcompressError):
             return _Judged(self._trials[0], refusal=str(plain))
         self._by_our_rules = plain.route == "calibrated by our rules"
+        self._fused = plain.attempt.fused
         size = plain.attempt.verification.float_size_bytes  # a rewritten model has no float file of its own
         self._request = dataclasses.replace(self._request, float_size_bytes=size)
         return _Judged(self._trials[0], self.agreement(plain.attempt.content))
@@ -172,11 +174,13 @@ class Contest:
 
     def _tried(self, trial: Trial) -> _Judged:
         started, request = time.perf_counter(), self._asked(trial)
+        if self._fused and request.settings.calibrator != "minmax":
+            return _Judged(trial, refusal=f"not tried: it would write {', '.join(self._fused)} out step by step")
         try:
             source = source_of(self._model, request)
             by_us = self._by_our_rules and not source.rewritten
             model = ranged(source.model, request).model if by_us else source.model
-            agreement = self.agreement(converted(model, request))
+            agreement = self.agreement(converted(model, request, fused=bool(self._fused)))
         except (ContractError, ConversionError, UnsupportedError) as refusal:
             return _Judged(trial, (), time.perf_counter() - started, str(refusal))
         return _Judged(trial, agreement, time.perf_counter() - started, source=source)

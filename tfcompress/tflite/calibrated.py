@@ -45,6 +45,22 @@ def prepared_by(model: Any, request: Request) -> Any:
     return corrected(plain, settings.correct, _conditions(request), settings.rounds)
 
 
+def with_few_bits(model: Any, request: Request, bits: int) -> Any:
+    """Return a Keras 3 model whose kernels lie on a grid of few bits, each as if it alone had so few.
+
+    Args:
+        model: a Keras 3 or tf_keras model.
+        request: what is asked; what else it asks of weights is not done.
+        bits: of each kernel.
+
+    Raises:
+        UnsupportedError: a model that cannot be rewritten.
+    """
+    from tfcompress.quantization.gptq import each_by_itself
+
+    return each_by_itself(_keras3(model), _conditions(request), bits)
+
+
 def ranged(model: Any, request: Request) -> Quantized:
     """Return a Keras 3 model rewritten with the ranges that the export's calibrator chooses.
 

@@ -113,18 +113,22 @@ def float_ops(model: FlatModel) -> tuple[FloatOp, ...]:
     )
 
 
-def check_integer(model: FlatModel, export: Export, *, sampled: bool = True) -> None:
-    """Refuse ops in float in a file that was asked to be int8 or int16x8, unless they are allowed.
+def check_integer(
+    model: FlatModel, export: Export, *, sampled: bool = True, islands: frozenset[str] = frozenset()
+) -> None:
+    """Refuse ops in float in a file that was asked to be int8 or int16x8, unless they are allowed or were asked for.
 
     Args:
         model: the file.
         export: what was asked for.
         sampled: samples were given to calibrate on.
+        islands: names of tensors that ops make which were asked for in float.
 
     Raises:
         FloatOpsError: naming ops and tensors.
     """
-    if export.needs_data and export.float_ops == "refuse" and (found := float_ops(model)):
+    found = [op for op in float_ops(model) if op.tensor not in islands]
+    if export.needs_data and export.float_ops == "refuse" and found:
         ends = _float_ends(model) if export.io_dtype != "float32" else []
         both = f" and --io float32 (they make {shortened(ends)})" if ends else ""
         data = "" if sampled else "give --data, "
@@ -183,11 +187,16 @@ def _check_tensor(kind: str, tensor: IOTensor, spec: TensorSpec, export: Export)
         raise ContractError(msg)
 
 
-def check_weights(model: FlatModel, export: Export) -> None:
+def check_weights(model: FlatModel, export: Export, islands: frozenset[str] = frozenset()) -> None:
     """Check that kernels are stored as asked.
 
     Under ``dynamic`` the converter leaves kernels below :data:`SMALL` elements in float; that at least one became int8
     is asked for all the same.
+
+    Args:
+        model: the file.
+        export: what was asked for.
+        islands: names of kernels of ops that were asked for in float.
 
     Raises:
         ContractError: naming the kernels.
@@ -206,6 +215,7 @@ def check_weights(model: FlatModel, export: Export) -> None:
     if export.needs_data and export.float_ops == "allow":
         return  # what stays in float is reported by op
     fits = {wanted, "int4"} if export.quantize == "int8" else {wanted}  # a model may have been trained for 4 bits
+    found = [k for k in found if k.tensor.name not in islands]
     wrong = [f"{_short(k.tensor.name)} ({k.tensor.dtype})" for k in found if k.tensor.dtype not in fits]
     if wrong:
         msg = f"kernels must be stored as {wanted} with quantize {export.quantize!r}, these are not: {shortened(wrong)}"

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tfcompress.errors import UsageError
 from tfcompress.files import sha256, write_atomic
 from tfcompress.models.loading import prepared
 from tfcompress.models.specs import Signature
@@ -24,6 +25,7 @@ from tfcompress.tflite.best import best_int8_of
 from tfcompress.tflite.calibrated import is_correctable
 from tfcompress.tflite.convert import ConverterProcess
 from tfcompress.tflite.drawing import samples_of
+from tfcompress.tflite.mixed import made_mixed
 from tfcompress.tflite.routes import Made, Route, made_as_asked, made_without_data
 from tfcompress.tflite.runtimes import RuntimeVerdict, parse_requirement
 from tfcompress.tflite.verify import Verification
@@ -76,6 +78,13 @@ class TFLiteModel:
         """SHA-256 of the file, as hexadecimal text."""
         return sha256(self.content)
 
+    @functools.cached_property
+    def package(self) -> bytes:
+        """The file as a package (``.tfz``), which edge_runner takes in its place."""
+        from tfcompress.tflite.packaging import make_package
+
+        return make_package(self.content).content
+
     def save(self, path: str | Path) -> Path:
         """Write the file, whole or not at all.
 
@@ -105,8 +114,9 @@ def export(
     quantization-aware training and calibrated on *data*, without training; :attr:`TFLiteModel.route` and
     :attr:`TFLiteModel.notes` say so. The same is done where *settings* ask for a calibrator that the converter lacks.
     Where they leave the calibration to measurements (``auto``), several ways to int8 are tried on samples that are held
-    back, and the best is kept; ``verification.trials`` of the result says how each did. Without *data*, ranges of an
-    int8 file follow from the model alone, where BatchNormalization and bounds tell them.
+    back, and the best is kept; ``verification.trials`` of the result says how each did. Where they ask for mixed
+    precision, some ops get other numbers than int8; ``verification.mixed`` says which, and what was tried. Without
+    *data*, ranges of an int8 file follow from the model alone, where BatchNormalization and bounds tell them.
 
     Args:
         model: a Keras 3 or tf_keras model (wrapped for quantization-aware training, too), what
@@ -129,6 +139,12 @@ def export(
         ConversionError: the converter refused or died.
         ContractError: the file is not what was asked for.
     """
+    if settings.max_drop is not None:
+        msg = (
+            "export.max_drop is proven on test samples with labels, which an export by itself does not score; "
+            "use tfcompress.compress, or tfcompress export --max-drop"
+        )
+        raise UsageError(msg)
     for text in settings.runtimes:
         parse_requirement(text)  # a name that is misspelt is reported now, not after the conversion
     progress = effective(progress)
@@ -152,6 +168,8 @@ def export(
 
 def _made(model: Any, request: Request) -> Made:
     settings = request.settings
+    if settings.mixed:
+        return made_mixed(model, request)
     if settings.quantize == "int8" and request.data is None and is_correctable(model) and not settings.needs_samples:
         return made_without_data(model, request)
     return best_int8_of(model, request) if settings.tries else made_as_asked(model, request)

@@ -1,18 +1,22 @@
 """The process that holds an interpreter; started by :mod:`tfcompress.tflite.interpret` and by nothing else.
 
-First request: ``open`` (path), ``runtime``, ``reference``, ``threads``, ``workers``, ``stateful``, ``whole`` (a sample
-is all that a tensor holds, its first axis too), ``inputs`` and ``outputs`` (lists of name, index, shape, free (an axis
-is of any size), dtype, scale, zero_point).
+First request, and any later one for another file: ``open`` (path), ``runtime``, ``reference``, ``threads``,
+``workers``, ``stateful``, ``whole`` (a sample is all that a tensor holds, its first axis too), ``inputs`` and
+``outputs`` (lists of name, index, shape, free (an axis is of any size), dtype, scale, zero_point).
 Answer: ``version`` of the runtime.
+``time``: how often to invoke the file again, on what its inputs hold. Answer: ``seconds``, one number an invocation.
 Every other request: ``inputs`` (names), ``source`` (``.npz`` with x0, x1 … of shape (samples, *shape)), ``target``
 (``.npz`` to write y0, y1 … to). Answer: ``{}``.
 """
 
 from __future__ import annotations
 
+import gc
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from importlib.metadata import version
+from itertools import pairwise
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -41,10 +45,10 @@ class _Runner:
         """Run the groups of samples that begin at *starts*; one list of stored outputs a group."""
         rows = []
         for start in starts:
-            if self._spec["stateful"]:
-                self._interpreter.reset_all_variables()  # or the state of one sample leaks into the next
             groups = self._groups(inputs, start)
             self._resize([group.shape for group in groups])
+            if self._spec["stateful"]:  # or the state of one sample leaks into the next; there is none before it fits
+                self._interpreter.reset_all_variables()
             for values, spec in zip(groups, self._spec["inputs"], strict=True):
                 self._interpreter.set_tensor(spec["index"], values)
             self._interpreter.invoke()
@@ -52,6 +56,20 @@ class _Runner:
             whole = self._spec["whole"]
             rows.append([values[np.newaxis] if whole else _batched(values, self._group) for values in outputs])
         return rows
+
+    def timed(self, runs: int) -> list[float]:
+        """Invoke again and again; returns the seconds that each run took."""
+        collecting = gc.isenabled()
+        gc.disable()
+        try:
+            times = [perf_counter()]
+            for _ in range(runs):
+                self._interpreter.invoke()
+                times.append(perf_counter())
+        finally:
+            if collecting:
+                gc.enable()
+        return [after - before for before, after in pairwise(times)]
 
     def _groups(self, inputs: list[np.ndarray], start: int) -> list[np.ndarray]:
         """Return what the inputs are set to: so many samples at a time as the file takes, or one whole tensor each."""
@@ -77,6 +95,8 @@ class _Session:
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         if "open" in request:
             return self._open(request)
+        if "time" in request:
+            return {"seconds": self._runners[0].timed(request["time"])}
         with np.load(request["source"]) as stored:
             given = {name: stored[f"x{place}"] for place, name in enumerate(request["inputs"])}
         outputs = self._run([_stored(given[spec["name"]], spec) for spec in self._spec["inputs"]])
@@ -87,6 +107,7 @@ class _Session:
     def _open(self, request: dict[str, Any]) -> dict[str, Any]:
         module_name, package = _MODULES[request["runtime"]]
         module = import_module(module_name)
+        self._runners = []
         kinds = module.OpResolverType
         for _ in range(request["workers"]):
             interpreter = module.Interpreter(

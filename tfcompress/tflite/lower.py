@@ -7,6 +7,7 @@ of an unknown one, and recurrent layers need it.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from dataclasses import dataclass
@@ -14,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from tfcompress.errors import ConversionError
+from tfcompress.models.fused_lstm import RecurrentForms, fused_lstms
 from tfcompress.models.kinds import graph_of, keras_of
-from tfcompress.models.plain_argmax import plain_argmax
+from tfcompress.models.plain_operations import plain_operations
 from tfcompress.models.precision import float32_policy, in_float32
 from tfcompress.models.signature import signature_of
 from tfcompress.models.specs import Signature
@@ -34,12 +36,14 @@ class Lowered:
         signature: names, shapes (without the batch axis) and dtypes of its inputs and outputs.
         batch: its batch size: 1, or the only one that the model takes.
         qat: it holds fake quantization.
+        recurrent: which LSTM layers the converter is to make one op each, and why not the others; empty: not asked for.
     """
 
     folder: Path
     signature: Signature
     batch: int
     qat: bool
+    recurrent: RecurrentForms
 
 
 def to_saved_model(model: Any, folder: Path) -> Signature:
@@ -47,7 +51,7 @@ def to_saved_model(model: Any, folder: Path) -> Signature:
     return lower(model, folder).signature
 
 
-def lower(model: Any, folder: Path) -> Lowered:
+def lower(model: Any, folder: Path, *, fused: bool = False) -> Lowered:
     """Write *model* into *folder* as a SavedModel with one signature, ``serving_default``, of batch 1.
 
     A model that insists on another batch size (a SavedModel that was signed with one, say) keeps it.
@@ -56,6 +60,8 @@ def lower(model: Any, folder: Path) -> Lowered:
         model: a Keras 3 or tf_keras model (subclassed, under quantization-aware training, or a facade), or the path of
             a SavedModel.
         folder: a folder that does not exist yet, or is empty.
+        fused: write LSTM layers of Keras 3 so that the converter makes one op of each where it can; those of tf_keras
+            are written so anyway.
 
     Raises:
         ConversionError: the model cannot be traced, or uses a resource that it does not hold.
@@ -65,14 +71,14 @@ def lower(model: Any, folder: Path) -> Lowered:
     wanted = wire(graph_of(model)).batch
     batch = 1
     try:
-        _write(model, signature, batch, folder)
+        forms = _write(model, signature, batch, folder, fused=fused)
     except ConversionError:
         if wanted in (None, 1):
             raise
         batch = wanted
-        _write(model, signature, batch, folder)
+        forms = _write(model, signature, batch, folder, fused=fused)
     _keep_order(signature, folder)
-    return Lowered(folder, signature, batch, _holds_fake_quant(folder))
+    return Lowered(folder, signature, batch, _holds_fake_quant(folder), forms)
 
 
 def _baked(model: Any) -> Any:
@@ -87,7 +93,7 @@ def _baked(model: Any) -> Any:
         return baked(model)
 
 
-def _write(model: Any, signature: Signature, batch: int, folder: Path) -> None:
+def _write(model: Any, signature: Signature, batch: int, folder: Path, *, fused: bool) -> RecurrentForms:
     import tensorflow as tf
 
     specs = {s.name: tf.TensorSpec((batch, *s.shape), s.dtype, name=s.name) for s in signature.inputs}
@@ -97,7 +103,7 @@ def _write(model: Any, signature: Signature, batch: int, folder: Path) -> None:
         return {name: tf.identity(value, name=name) for name, value in infer_outputs(model, tensors).items()}
 
     try:
-        with plain_argmax():
+        with plain_operations(), fused_lstms() if fused else contextlib.nullcontext(RecurrentForms()) as forms:
             function = serve.get_concrete_function(**specs)
         module = tf.Module()
         # What the graph touches, not what the model lists: a variable outside a layer's list is saved too, and the
@@ -114,6 +120,7 @@ def _write(model: Any, signature: Signature, batch: int, folder: Path) -> None:
             raise ConversionError(msg) from error
         msg = f"model cannot be traced with a batch of {batch}: {reason}; give it a call() that takes any batch size"
         raise ConversionError(msg) from error
+    return forms
 
 
 def _keep_order(signature: Signature, folder: Path) -> None:

@@ -11,10 +11,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tfcompress.errors import ConversionError, TfcompressError
+from tfcompress.errors import ContractError, ConversionError, TfcompressError
+from tfcompress.models.fused_lstm import has_recurrent
 from tfcompress.models.signature import signature_of
 from tfcompress.models.specs import random_inputs
-from tfcompress.tflite.attempt import Attempt, Request, attempt
+from tfcompress.recipe import Export
+from tfcompress.tflite.attempt import Attempt, Request, activation_bits, attempt
 from tfcompress.tflite.calibrated import asked_of, in_place_of_the_converter, prepared_by, ranged, ranged_without_data
 from tfcompress.tflite.contract import FloatOpsError
 from tfcompress.tflite.shares import Shares
@@ -40,11 +42,15 @@ class Made:
         attempt: the file that kept its contract.
         route: how its numbers came about.
         notes: what was done on the way that was not asked for; sentences for the report.
+        settings: what it was made with, where several ways were tried; None: it has no settings of its own.
+        source: what was converted; None: it is not known.
     """
 
     attempt: Attempt
     route: Route
     notes: tuple[str, ...] = ()
+    settings: Export | None = None
+    source: ConverterInput | None = None
 
     def described(self, calibration: str) -> Made:
         """Return the same with words on how its ranges and weights were chosen, for the report."""
@@ -99,17 +105,53 @@ def made_as_asked(model: Any, request: Request, source: ConverterInput | None = 
     Raises:
         TfcompressError: one of its classes.
     """
-    settings, source = request.settings, source or source_of(model, request)
+    source = source or source_of(model, request)
+    return dataclasses.replace(_made_from(source, model, request), settings=request.settings, source=source)
+
+
+def _made_from(source: ConverterInput, model: Any, request: Request) -> Made:
+    settings = request.settings
     if source.rewritten:
         made = Made(attempt(source.model, request, model), "calibrated by our rules", source.notes)
         return made.described(f"{asked_of(settings)}, by the rules of --qat, without training")
     try:
-        found = attempt(source.model, request, model)
-    except (ConversionError, FloatOpsError) as refusal:
+        found = _attempted(source.model, request, model)
+    except (ConversionError, ContractError) as refusal:
+        if not isinstance(refusal, ConversionError | FloatOpsError) and not fusible(model, settings):
+            raise
         made = _by_our_rules(source.model, model, request, refusal)
     else:
         made = Made(found, "trained ranges" if found.qat else "converter")
     return made.described(f"{asked_of(settings)}, without training") if settings.prepares else made
+
+
+def fusible(model: Any, settings: Export) -> bool:
+    """Say whether LSTM layers of a model may be one op each in such a file.
+
+    Args:
+        model: a Keras 3 or tf_keras model, or the path of a SavedModel.
+        settings: how it is to be exported.
+    """
+    return settings.quantize != "int16x8" and not activation_bits(model) and has_recurrent(model)
+
+
+def _attempted(model: Any, request: Request, reference: Any) -> Attempt:
+    """Make a file with LSTMs as one op each where that can be and is smallest, else as they come."""
+    quantize = request.settings.quantize
+    fused = fusible(model, request.settings)
+    if not fused or quantize == "int8":  # of loops in int8 the converter dies
+        return attempt(model, request, reference, fused=fused)
+    try:
+        found = attempt(model, request, reference, fused=True)
+    except (ConversionError, ContractError) as refusal:
+        return attempt(model, request, reference).noted(f"LSTM layers are loops in the file: as one op each, {refusal}")
+    if quantize != "dynamic" or not found.fused:
+        return found
+    # weights of one op are four kernels, of a loop one: the converter leaves small ones in float
+    other = attempt(model, request, reference)
+    if found.size_bytes <= other.size_bytes:
+        return found
+    return other.noted(f"LSTM layers are loops in the file: as one op each it would have {found.size_bytes:,} bytes")
 
 
 def made_without_data(model: Any, request: Request) -> Made:

@@ -23,6 +23,7 @@ from tfcompress.tflite.agreement import OutputAgreement, agreements, output_step
 from tfcompress.tflite.exactness import Exactness, IntegerModel, check_exact, compare_exactly
 from tfcompress.tflite.flatbuffer import FlatModel, IOTensor, read_model_file
 from tfcompress.tflite.interpret import InterpreterProcess
+from tfcompress.tflite.mixed_record import MixedRecord
 from tfcompress.tflite.packings import PackingRecord
 from tfcompress.tflite.resolution import FINER, resolution_notes
 from tfcompress.tflite.runtimes import RuntimeVerdict
@@ -101,6 +102,7 @@ class Verification:
         trials: how each way to integers did that was tried; empty: only one was asked for.
         held_back: how many samples they were judged by, which none was calibrated on.
         packings: what became of each packing that was asked for.
+        mixed: what each op would cost in other numbers, and which plans were tried; None: all were to be int8.
         tensor_names: what the tensors of each subgraph were called, where a packing took the names out of the file.
     """
 
@@ -129,6 +131,7 @@ class Verification:
     held_back: int = 0
     packings: tuple[PackingRecord, ...] = ()
     tensor_names: tuple[tuple[str, ...], ...] = ()
+    mixed: MixedRecord | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values that JSON can hold."""
@@ -145,6 +148,7 @@ def verify(
     float_size_bytes: int | None,
     real_samples: bool,
     trained: IntegerModel | None = None,
+    islands: frozenset[str] = frozenset(),
 ) -> Verification:
     """Check a written file.
 
@@ -157,13 +161,14 @@ def verify(
         float_size_bytes: size of the float file of the same model; None: this is it, or it is not known.
         real_samples: whether *inputs* are real data.
         trained: the model computed in integers, where quantization-aware training made it.
+        islands: names of the tensors of ops that were asked for in float, and of their kernels.
 
     Raises:
         ContractError: what was written is not what was asked for, or not what was trained.
         ModelError: the Keras model's own outputs are not finite.
     """
     flat = read_model_file(model)
-    size_note = check_structure(flat, export, signature, float_size_bytes, sampled=real_samples)
+    size_note = check_structure(flat, export, signature, float_size_bytes, sampled=real_samples, islands=islands)
     with contextlib.ExitStack() as stack:
         interpreter = stack.enter_context(InterpreterProcess(model))
         reference = None
@@ -208,7 +213,13 @@ def verify(
 
 
 def check_structure(
-    flat: FlatModel, export: Export, signature: Signature, float_size_bytes: int | None, *, sampled: bool = True
+    flat: FlatModel,
+    export: Export,
+    signature: Signature,
+    float_size_bytes: int | None,
+    *,
+    sampled: bool = True,
+    islands: frozenset[str] = frozenset(),
 ) -> str:
     """Check everything that needs no interpreter; returns the note on the file's size.
 
@@ -218,9 +229,9 @@ def check_structure(
     contract.check_all(
         (
             lambda: contract.check_ops(flat, export),
-            lambda: contract.check_integer(flat, export, sampled=sampled),
+            lambda: contract.check_integer(flat, export, sampled=sampled, islands=islands),
             lambda: contract.check_io(flat, export, signature),
-            lambda: contract.check_weights(flat, export),
+            lambda: contract.check_weights(flat, export, islands),
         )
     )
     if float_size_bytes is None or export.quantize == "none":

@@ -12,7 +12,7 @@ from tfcompress.training.targets import own_tasks, taught_outputs
 if TYPE_CHECKING:
     from tfcompress.data.bound import BoundData
     from tfcompress.data.splits import BoundSplit
-    from tfcompress.settings import Train
+    from tfcompress.train_settings import Train
 
 
 def check_training(data: BoundData, train: Train) -> list[str]:

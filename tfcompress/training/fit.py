@@ -13,6 +13,7 @@ import numpy as np
 from tfcompress.errors import DataError, RecipeError, UnsupportedError
 from tfcompress.models.kinds import library_of
 from tfcompress.progress import SILENT, Progress
+from tfcompress.training.averaging import SAMPLES, LastWeights, keep_better_
 from tfcompress.training.balance import class_weights
 from tfcompress.training.best_epoch import BestEpoch
 from tfcompress.training.choices import keeps_best, validation_split
@@ -65,7 +66,7 @@ def fit_(
         job: what :func:`tfcompress.job.attach` gave, for a model of either Keras.
         data: the bound data; its training split is used, and its validation split where there is one.
         train: epochs, batch size, optimizer, learning rate (None: Keras's own) and its decay, loss, augmentation,
-            seed, balance, the epoch to keep.
+            seed, balance, the epoch to keep, the average of the weights.
         outputs: the float model's outputs on a few samples by name, shape (n, k); they tell probabilities from logits.
         teacher: the float model, from which outputs without labels learn; None: all have labels.
         progress: where to tell how far it is.
@@ -89,31 +90,40 @@ def fit_(
     kept = None if backup is None else kept_epochs(backup, job, best)
     done = 0 if kept is None else kept.resume_(job.model)
     current = [done]
-    feed, checks = _feeds(data, train, aims, teacher, _Clock(done, None if _is_keras2(keras) else lambda: current[0]))
+    feeds = _feeds(data, train, aims, teacher, _Clock(done, None if _is_keras2(keras) else lambda: current[0]))
+    last = LastWeights()
     started = time.perf_counter()
     with progress.task(title, None if steps is None else float(steps * train.epochs)) as task:
         callbacks = [_watcher(keras, task, train.epochs, current)]
         callbacks += [best.callback(keras)] if not best.idle else []
+        callbacks += [last.callback(keras)] if train.ema is not None else []
         callbacks += [*job.callbacks, *([kept.callback()] if kept is not None else [])]
         first = {} if _is_keras2(keras) else {"initial_epoch": done}
         history = job.model.fit(
-            feed,
+            feeds.train,
             epochs=train.epochs,
-            validation_data=checks,
+            validation_data=feeds.checks,
             callbacks=callbacks,
             shuffle=False,
             verbose=0,
             **first,
         ).history
     rows = [dict(zip(history, map(float, row), strict=True)) for row in zip(*history.values(), strict=True)]
+    averaged = [np.array(weight) for weight in job.model.get_weights()] if train.ema is not None else []
+    if averaged:
+        job.model.set_weights(last.weights)
     put_back = best.put_back_(job.model, done + len(rows))
+    notes = list(best.words(done + len(rows), put_back=put_back))
+    if averaged:
+        job.model.reset_metrics()
+        notes.append(keep_better_(job.model, averaged, lambda: feeds.loss_of(job.model), feeds.judges))
     return Training(
         history=tuple(rows),
         seconds=time.perf_counter() - started,
         loss=said_of(aims),
         samples=size,
         resumed_at=done,
-        notes=best.words(done + len(rows), put_back=put_back),
+        notes=tuple(notes),
     )
 
 
@@ -147,10 +157,20 @@ class _Clock:
     now: Callable[[], int] | None
 
 
-def _feeds(
-    data: BoundData, train: Train, aims: Mapping[str, Objective], teacher: Any, clock: _Clock
-) -> tuple[Any, Any]:
-    """Return the training samples and the validation samples (None: there are none) as ``fit`` takes them."""
+@dataclass(frozen=True)
+class _Feeds:
+    """Samples as ``fit`` takes them: to train on, to check by (None: there are none), and to judge weights by."""
+
+    train: Any
+    checks: Any
+    judged: Any
+    judges: str
+
+    def loss_of(self, model: Any) -> float:
+        return float(model.evaluate(self.judged, verbose=0, return_dict=True)["loss"])
+
+
+def _feeds(data: BoundData, train: Train, aims: Mapping[str, Objective], teacher: Any, clock: _Clock) -> _Feeds:
     from tfcompress.data.feeding import to_tf
 
     targets = Targets(
@@ -171,19 +191,25 @@ def _feeds(
         epoch_of=clock.now,
     )
     checked = validation_split(data)
-    return feed, None if checked is None else to_tf(checked, train.batch_size, None, complete=targets)
+    if checked is not None:
+        checks = to_tf(checked, train.batch_size, None, complete=targets)
+        return _Feeds(feed, checks, checks, "the validation samples")
+    few = min(SAMPLES, train.limit or SAMPLES)
+    judged = to_tf(data.need_train(), train.batch_size, train.seed, complete=targets, limit=few, epoch_of=lambda: 0)
+    return _Feeds(feed, None, judged, f"{few:,} training samples")
 
 
 def _optimizer(train: Train, keras: Any, steps: int | None) -> Any:
     optimizer = named_optimizer(train.optimizer, keras)
     rate = train.learning_rate
+    more = {} if train.ema is None else {"use_ema": True, "ema_momentum": train.ema}
     if train.decay == "constant":
-        return optimizer if rate is None else type(optimizer)(learning_rate=rate)
+        return type(optimizer)(**({} if rate is None else {"learning_rate": rate}), **more)
     if steps is None:
         msg = "train.decay 'cosine' needs to know the number of training samples, and this source does not tell"
         raise DataError(msg)
     peak = float(optimizer.learning_rate) if rate is None else rate
-    return type(optimizer)(learning_rate=keras.optimizers.schedules.CosineDecay(peak, steps * train.epochs))
+    return type(optimizer)(learning_rate=keras.optimizers.schedules.CosineDecay(peak, steps * train.epochs), **more)
 
 
 def named_optimizer(name: str, keras: Any) -> Any:

@@ -16,9 +16,9 @@ from tfcompress.training.targets import own_tasks
 if TYPE_CHECKING:
     from tfcompress.data.bound import BoundData
     from tfcompress.models.specs import TensorSpec
-    from tfcompress.settings import Train
     from tfcompress.tasks.label_form import Shape
     from tfcompress.tasks.task import Task
+    from tfcompress.train_settings import Train
 
 _OVER_CLASSES = ("CategoricalCrossentropy", "CategoricalFocalCrossentropy", "CategoricalHinge", "KLDivergence")
 _OF_PARTS = ("BinaryCrossentropy", "BinaryFocalCrossentropy", "Dice", "Tversky")

@@ -17,8 +17,8 @@ from tfcompress.training.targets import own_tasks, taught_outputs
 if TYPE_CHECKING:
     from tfcompress.data.bound import BoundData
     from tfcompress.models.specs import TensorSpec
-    from tfcompress.settings import Train
     from tfcompress.tasks.task import Task
+    from tfcompress.train_settings import Train
 
 TEMPERATURE = 4.0
 """By which class scores are softened where the float model's outputs stand in for labels, unless a stage says so."""

@@ -228,7 +228,7 @@ def open_session(
     *,
     seed: int,
     samples: Samples | None = None,
-    teacher: Any | None = None,
+    teachers: Sequence[Any] = (),
 ) -> TfmotSession:
     """Prepare *stages* on a copy of a tf_keras model, which computes in float32 whatever the model does.
 
@@ -237,7 +237,7 @@ def open_session(
         stages: at most one of each kind.
         seed: seed of the initial centroids.
         samples: not looked at: tfmot's ranges and masks come out of the training alone.
-        teacher: not looked at: tfmot has no distillation.
+        teachers: not looked at: tfmot has no distillation.
 
     Raises:
         ModelError: the model was never built.

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from tests.engines.tiny_networks import dense, vectors
-from tfcompress.distillation.teacher import Teacher, learn_from_
+from tfcompress.distillation.lesson import Lesson, learn_from_
+from tfcompress.distillation.teacher import own_teacher
 from tfcompress.errors import UsageError
 from tfcompress.models.copies import model_copy
 from tfcompress.recipe import Distill
@@ -26,7 +27,7 @@ def pair(last=None, outputs=3, temperature=2.0, weight=0.25):
     teacher = keras.Model(given, keras.layers.Dense(outputs, last, name="out")(given))
     student = model_copy(teacher)
     student.set_weights([w + 0.3 * np.random.default_rng(1).normal(size=w.shape) for w in student.get_weights()])
-    learn_from_(student, Teacher(teacher, Distill(temperature=temperature, weight=weight)))
+    learn_from_(student, Lesson(Distill(temperature=temperature, weight=weight), [own_teacher(teacher)], student))
     return teacher, student
 
 
@@ -68,7 +69,7 @@ def test_several_outputs_are_each_compared_in_their_own_way():
     )
     student = model_copy(teacher)
     student.set_weights([w + 0.1 for w in student.get_weights()])
-    learn_from_(student, Teacher(teacher, Distill(weight=1.0, temperature=1.0)))
+    learn_from_(student, Lesson(Distill(weight=1.0, temperature=1.0), [own_teacher(teacher)], student))
     student.compile(loss={"a": keras.losses.SparseCategoricalCrossentropy(from_logits=True), "b": "mse"})
     x, _ = vectors()
     of_teacher, of_student = teacher.predict(x, verbose=0), student.predict(x, verbose=0)
@@ -97,7 +98,7 @@ def test_the_teacher_is_none_of_the_students_weights_and_not_in_its_file(tmp_pat
 def test_a_sequential_student_trains_too():
     model = dense(keras)
     student = model_copy(model)
-    learn_from_(student, Teacher(model, Distill()))
+    learn_from_(student, Lesson(Distill(), [own_teacher(model)], student))
     student.compile(
         optimizer="sgd", loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True), jit_compile=False
     )

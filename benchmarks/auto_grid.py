@@ -1,0 +1,134 @@
+"""Does ``tfcompress auto`` find what an exhaustive grid finds, and with how much less training?
+
+``python -m benchmarks.auto_grid [--seeds 0 1 2] [--epochs 5] [-o FOLDER]`` runs every recipe of a grid in full on the
+demo's network, judged by the same part of the training split as the search; then the search, with its own cache and no
+more trials than a quarter of the grid's training pays for. Printed: the hypervolumes within float's size and a drop of
+five points, and the seconds of training. A grid that was run is kept in FOLDER and not run again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import itertools
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import tfcompress as tfc
+from tfcompress import demo
+from tfcompress.errors import PromiseError, RecipeError
+from tfcompress.search.front import hypervolume
+from tfcompress.search.space import Candidate, Space, space_of
+from tfcompress.search.trial import Opening, TrialBench, TrialStep
+from tfcompress.search.wishes import EXPORT, TRAINING, VALIDATION
+
+WORST_DROP = 5.0
+"""Points beyond which a file counts for nothing."""
+
+VARIED = {
+    "channels": (False, True),
+    "channels.remove": (0.25, 0.5),
+    "prune": (False, True),
+    "distill": (False, True),
+    "qat": (False, True),
+    "train.learning_rate": (3e-4, 1e-3),
+    "export.quantize": ("none", "float16", "dynamic", "int8"),
+}
+"""What the grid varies; every combination that makes sense is run."""
+
+
+def grid_of(space: Space) -> list[Candidate]:
+    """Return every candidate of the grid, once."""
+    found: dict[Candidate, None] = {}
+    for values in itertools.product(*VARIED.values()):
+        selection = dict(zip(VARIED, values, strict=True))
+        try:
+            candidate = space.candidate(selection)
+        except RecipeError:
+            continue
+        scheme = any(stage.scheme for stage in candidate.recipe.stages)
+        if not scheme or candidate.recipe.export.quantize == "int8":
+            found[candidate] = None
+    return list(found)
+
+
+def run_grid(folder: Path, train: tfc.Train) -> list[dict[str, Any]]:
+    """Run the grid, or read what was run before."""
+    file = folder / f"grid-{train.seed}-{train.epochs}.jsonl"
+    done = [json.loads(line) for line in file.read_text("utf-8").splitlines()] if file.is_file() else []
+    candidates = grid_of(space_of(train=train, export=EXPORT))
+    print(f"grid of {len(candidates)} recipes, {len(done)} there already", flush=True)
+    with TrialBench(opening_of(folder / f"grid-cache-{train.seed}")) as bench, file.open("a", encoding="utf-8") as out:
+        for candidate in candidates[len(done) :]:
+            result = bench.run(TrialStep(candidate=candidate, kind="full"))
+            row = {"name": candidate.name, **result.to_dict()}
+            out.write(json.dumps(row) + "\n")
+            out.flush()
+            done.append(row)
+            print(
+                f"  {candidate.name}: {result.points} points, {result.size_bytes} B, {result.seconds:.0f} s", flush=True
+            )
+    return done
+
+
+def opening_of(cache: Path) -> Opening:
+    """Return the demo's network and data."""
+    steps = {"scale": 1 / 255, "mean": (), "std": (), "function": ""}
+    data = {"spec": str(demo.DATA), "preprocessing": steps}
+    return Opening(model=str(demo.MODEL_KERAS3), data=data, loading={}, kept=str(cache))
+
+
+def points_of(rows: Iterator[tuple[float | None, float | None]]) -> list[tuple[float, float]]:
+    """Return the known points of drops and bytes."""
+    return [(drop, size) for drop, size in rows if drop is not None and size is not None]
+
+
+def compare(folder: Path, seed: int, epochs: int) -> None:
+    """Run grid and search of a seed, and print how they compare."""
+    train = dataclasses.replace(TRAINING, epochs=epochs, seed=seed, validation=VALIDATION)
+    rows = run_grid(folder, train)
+    whole = sum(row["trained_seconds"] for row in rows)
+    trials = max(9, len(rows) // 4)
+    try:
+        found = tfc.auto(
+            str(demo.MODEL_KERAS3),
+            tfc.load_data(demo.DATA, preprocessing=tfc.Preprocessing(scale=1 / 255)),
+            max_drop=WORST_DROP,
+            trials=trials,
+            train=train,
+            cache=folder / f"auto-cache-{seed}-{epochs}",
+            output=folder / f"auto-{seed}-{epochs}",
+            force=True,
+        ).facts
+    except PromiseError as error:
+        print(f"seed {seed}: {error}")
+        return
+    largest = max(row["size_bytes"] for row in rows if row["size_bytes"])
+    reference = (WORST_DROP, float(largest))
+    of_grid = hypervolume(points_of((row["points"], row["size_bytes"]) for row in rows), reference)
+    finished = (each.figures for each in found.tried if each.state == "finished")
+    of_auto = hypervolume(points_of((each.get("drop"), each.get("size")) for each in finished), reference)
+    print(
+        f"seed {seed}: hypervolume {of_auto / of_grid:.3f} of the grid's; trained {found.trained_seconds:.0f} s of its "
+        f"{whole:.0f} s ({found.trained_seconds / whole:.2f}; with what it shares between recipes counted once); "
+        f"{len(found.tried)} trials, {len(rows)} recipes",
+        flush=True,
+    )
+
+
+def main() -> None:
+    """Read the command line and run every seed."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("-o", "--output", type=Path, default=Path("auto-grid"))
+    given = parser.parse_args()
+    given.output.mkdir(parents=True, exist_ok=True)
+    for seed in given.seeds:
+        compare(given.output, seed, given.epochs)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""Answers of a teacher are computed once for each sample, and found again by its bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tfcompress.distillation.kept_answers import KeptAnswers
+from tfcompress.models.specs import TensorSpec
+
+OUTPUTS = (TensorSpec("sums", (2,), "float32"), TensorSpec("first", (), "float32"))
+
+
+class Counted:
+    """A teacher that counts the samples it is asked."""
+
+    def __init__(self) -> None:
+        self.samples = 0
+
+    def __call__(self, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        x = inputs["x"]
+        self.samples += len(x)
+        return [np.stack([x.sum(axis=1), x.max(axis=1)], axis=1), x[:, 0]]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("answers")
+
+
+@settings(max_examples=20)
+@given(seeds=st.lists(st.integers(0, 9), min_size=1, max_size=6))
+def test_what_comes_out_is_what_the_teacher_says(folder: Path, seeds: list[int]) -> None:
+    kept, teacher = KeptAnswers(folder, Counted(), OUTPUTS), Counted()
+    x = np.stack([np.random.default_rng(seed).normal(size=5).astype(np.float32) for seed in seeds])
+    for _ in range(2):
+        for got, wanted in zip(kept({"x": x}), teacher({"x": x}), strict=True):
+            assert got.shape == wanted.shape
+            assert np.array_equal(got, wanted)
+    kept.close()
+
+
+def test_a_sample_is_asked_once_in_any_order_and_by_the_next_run_never(tmp_path: Path) -> None:
+    x = np.arange(20, dtype=np.float32).reshape(4, 5)
+    for asked in (4, 0):
+        teacher = Counted()
+        kept = KeptAnswers(tmp_path, teacher, OUTPUTS)
+        for order in ([0, 1], [2, 3], [3, 0, 1, 2]):
+            assert kept({"x": x[order]})[1].tolist() == x[order, 0].tolist()
+        kept.close()
+        assert teacher.samples == asked
+        assert kept.size == 4
+
+
+def test_what_a_killed_run_wrote_in_part_is_left_aside(tmp_path: Path) -> None:
+    x = np.arange(20, dtype=np.float32).reshape(4, 5)
+    kept = KeptAnswers(tmp_path, Counted(), OUTPUTS)
+    kept({"x": x})
+    kept.close()
+    rows = next(tmp_path.glob("*.rows"))
+    rows.write_bytes(rows.read_bytes()[: 2 * 12 + 5])
+    teacher = Counted()
+    again = KeptAnswers(tmp_path, teacher, OUTPUTS)
+    assert again.size == 2
+    assert again({"x": x})[1].tolist() == x[:, 0].tolist()
+    assert again.size == 4
+    again.close()
+
+
+def test_above_the_limit_answers_are_computed_each_time(tmp_path: Path) -> None:
+    teacher = Counted()
+    kept = KeptAnswers(tmp_path, teacher, OUTPUTS, most_bytes=2 * 12)
+    x = np.arange(20, dtype=np.float32).reshape(4, 5)
+    for _ in range(2):
+        assert kept({"x": x})[1].tolist() == x[:, 0].tolist()
+    kept.close()
+    assert (teacher.samples, kept.size) == (8, 0)

@@ -1,0 +1,235 @@
+"""The driver: every candidate once, gates, kills, limits."""
+
+from __future__ import annotations
+
+import dataclasses
+import sqlite3
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.search.toy_search import LIMITS, ToyExecutor, Unwatched, toy_result, toy_search
+from tfcompress.errors import OutputError, TfcompressError
+from tfcompress.search.driver import Search, best_records
+from tfcompress.search.executors import DoneStep
+from tfcompress.search.goals import GOALS, Goal, Limits
+from tfcompress.search.space import Candidate
+from tfcompress.search.study_store import StudyStore
+from tfcompress.search.trial import StepResult, TrialStep
+
+TRIALS = 14
+
+
+class Killed(BaseException):
+    """Stands for a SIGKILL: nothing of the driver runs after it."""
+
+
+def dying(after: int) -> Callable[[TrialStep], StepResult]:
+    """Return a worker that takes the driver along with it at a certain step."""
+    left = [after]
+
+    def result(step: TrialStep) -> StepResult:
+        left[0] -= 1
+        if left[0] < 0:
+            raise Killed
+        return toy_result(step)
+
+    return result
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Search, ToyExecutor]:
+    executor = ToyExecutor()
+    search = toy_search(tmp_path_factory.mktemp("search"), executor, trials=TRIALS)
+    search.run()
+    return search, executor
+
+
+def test_no_candidate_is_tried_twice(undisturbed: tuple[Search, ToyExecutor]) -> None:
+    search, executor = undisturbed
+    candidates = [record.candidate for record in search.records]
+    assert len(candidates) == len(set(candidates)) == TRIALS
+    assert max(Counter((step.candidate, step.kind) for _, step in executor.done).values()) == 1
+
+
+def test_what_is_made_by_hand_comes_first_and_what_trains_nothing_before_what_trains(
+    undisturbed: tuple[Search, ToyExecutor],
+) -> None:
+    sources = [record.source for record in undisturbed[0].records]
+    assert sources == sorted(sources, key=lambda source: source != "by hand")
+    stages = [len(record.candidate.recipe.stages) for record in undisturbed[0].records if record.source == "by hand"]
+    assert stages == sorted(stages)
+    assert {"by hand", "TPE"} <= set(sources)
+
+
+def test_a_candidate_without_training_has_one_step_and_one_with_it_goes_through_all(
+    undisturbed: tuple[Search, ToyExecutor],
+) -> None:
+    for record in undisturbed[0].finished:
+        expected = ["draft", "short", "full"] if record.candidate.recipe.stages else ["full"]
+        assert list(record.steps) == expected
+
+
+def test_a_limit_on_bytes_stops_before_any_training(undisturbed: tuple[Search, ToyExecutor], tmp_path: Path) -> None:
+    executor = ToyExecutor(lambda step: StepResult(points=0.0, size_bytes=70_000, gzip_bytes=1, seconds=1.0))
+    search = toy_search(tmp_path, executor, trials=TRIALS)
+    search.run()
+    trained = [record for record in search.records if record.candidate.recipe.stages]
+    settled = [record for record in trained if record.state == "stopped"]
+    assert settled
+    assert all(list(record.steps) == ["draft"] for record in settled)
+    assert all("allowed are 60,000 B" in record.reason for record in settled)
+
+
+def test_the_front_is_what_no_finished_trial_beats(undisturbed: tuple[Search, ToyExecutor]) -> None:
+    search = undisturbed[0]
+    points = [record.point(search.plan.goals) for record in search.front]
+    others = [record.point(search.plan.goals) for record in search.finished]
+    assert all(not (a[0] <= p[0] and a[1] <= p[1] and a != p) for p in points for a in others)
+
+
+@pytest.mark.parametrize("after", [0, 3, 8, 11, 17])
+def test_a_killed_driver_is_followed_by_one_that_repeats_at_most_the_step_in_flight(
+    after: int, undisturbed: tuple[Search, ToyExecutor], tmp_path: Path
+) -> None:
+    first = ToyExecutor(dying(after))
+    with pytest.raises(Killed):
+        toy_search(tmp_path, first, trials=TRIALS).run()
+    second = ToyExecutor()
+    search = toy_search(tmp_path, second, trials=TRIALS)
+    search.run()
+    assert len(search.records) == TRIALS
+    done = Counter((step.candidate, step.kind) for _, step in [*first.done, *second.done])
+    assert sum(count - 1 for count in done.values()) <= 1
+    by_hand = [record.candidate for record in undisturbed[0].records if record.source == "by hand"]
+    assert {record.candidate for record in search.records} >= set(by_hand)
+
+
+def test_a_worker_that_dies_is_replaced_once_and_then_the_candidate_is_given_up(tmp_path: Path) -> None:
+    class Frail(ToyExecutor):
+        """Dies of some candidates: once, or always."""
+
+        def wait(self, seconds: float) -> tuple[DoneStep, ...]:
+            (found,) = super().wait(seconds)
+            number, step = self.done[-1]
+            before = sum(each == (number, step) for each in self.done)
+            quantize = step.candidate.recipe.export.quantize
+            if quantize == "int16x8" or (quantize == "dynamic" and before == 1):
+                return (DoneStep(number, None, "the worker died: SIGKILL", died=True),)
+            return (found,)
+
+    search = toy_search(tmp_path, Frail(), trials=9)
+    search.run()
+    states = {record.name: (record.state, record.deaths) for record in search.records}
+    assert states["dynamic"] == ("finished", 1)
+    assert states["int16x8"] == ("failed", 2)
+
+
+def test_first_trials_that_all_fail_end_the_search_with_the_reason(tmp_path: Path) -> None:
+    search = toy_search(tmp_path, ToyExecutor(lambda step: StepResult(refusal="DataError: no such thing")), trials=9)
+    with pytest.raises(TfcompressError, match=r"the first 3 candidates all fail; the last one, .*: DataError: no such"):
+        search.run()
+
+
+def test_ctrl_c_ends_the_search_and_keeps_what_it_has(tmp_path: Path) -> None:
+    def interrupted(step: TrialStep) -> StepResult:
+        if step.candidate.recipe.stages:
+            raise KeyboardInterrupt
+        return toy_result(step)
+
+    search = toy_search(tmp_path, ToyExecutor(interrupted), trials=TRIALS)
+    search.run()
+    assert search.interrupted
+    assert len(search.finished) == 5
+
+
+def test_a_search_without_time_still_finishes_one_candidate(tmp_path: Path) -> None:
+    search = toy_search(tmp_path, ToyExecutor(), trials=TRIALS, seconds=1e-6)
+    search.run()
+    assert len(search.finished) == 1
+
+
+def test_time_that_an_earlier_driver_spent_counts(tmp_path: Path) -> None:
+    seen: list[float] = []
+
+    def result(step: TrialStep) -> StepResult:
+        seen.append(first.spent_seconds)
+        return toy_result(step)
+
+    first = toy_search(tmp_path, ToyExecutor(result), trials=2)
+    first.run()
+    assert toy_search(tmp_path, ToyExecutor(), trials=4).spent_seconds > seen[-1] > 0
+
+
+def test_a_study_that_another_process_holds_is_waited_for(tmp_path: Path) -> None:
+    search = toy_search(tmp_path, ToyExecutor(), trials=3)
+    holder = sqlite3.connect(tmp_path / "study.db", check_same_thread=False, isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
+    began = time.monotonic()
+    threading.Timer(1.5, holder.execute, ["ROLLBACK"]).start()
+    search.run()
+    assert time.monotonic() - began >= 1.5
+    assert len(search.finished) == 3
+
+
+def test_a_storage_that_cannot_be_reached_is_named_without_its_password(tmp_path: Path) -> None:
+    url = f"sqlite:////{tmp_path}/no/folder/study.db"
+    with pytest.raises(OutputError, match=r"cannot be written to --storage sqlite:////.*unable to open"):
+        StudyStore(url, "toy", tuple(GOALS.values())[:2], patience_seconds=0.0)
+
+
+def test_what_keeps_the_limits_comes_first_then_what_is_amiss_least(undisturbed: tuple[Search, ToyExecutor]) -> None:
+    size: Goal = GOALS["size"]
+    ordered = best_records(undisturbed[0].finished, LIMITS, size)
+    violations = [LIMITS.violation(record.figures) for record in ordered]
+    assert violations == sorted(violations)
+    sizes = [record.figures["size"] for record in ordered if not LIMITS.violation(record.figures)]
+    assert sizes == sorted(sizes)
+
+
+def test_latency_is_measured_on_the_first_file_and_once_for_equal_ones(tmp_path: Path) -> None:
+    measured: list[Path] = []
+
+    def written(step: TrialStep) -> StepResult:
+        found = toy_result(step)
+        if step.file is not None:
+            Path(step.file).write_bytes(b"a file")
+        return dataclasses.replace(found, sha256=str(found.size_bytes))
+
+    def measure(file: Path) -> float:
+        assert file.read_bytes() == b"a file"
+        measured.append(file)
+        return 2.0
+
+    limits = Limits(drop=1.0, p90=3.0)
+    search = toy_search(tmp_path, ToyExecutor(written), trials=9, limits=limits, measure=measure)
+    search.run()
+    first = [next(iter(record.steps.values())).sha256 for record in search.records]
+    assert len(measured) == len(set(first)) < len(first)
+    assert {record.figures["p90"] for record in search.finished} == {2.0}
+    assert list(tmp_path.glob("*.tflite")) == []
+
+
+def test_a_file_that_is_too_slow_untrained_is_not_trained(tmp_path: Path) -> None:
+    def written(step: TrialStep) -> StepResult:
+        if step.file is not None:
+            Path(step.file).write_bytes(b"a file")
+        return toy_result(step)
+
+    executor = ToyExecutor(written)
+    toy_search(tmp_path, executor, trials=9, limits=Limits(drop=1.0, p90=3.0), measure=lambda file: 4.0).run()
+    assert {step.kind for _, step in executor.done if step.candidate.recipe.stages} == {"draft"}
+
+
+def test_each_step_of_every_worker_beside_another_is_settled(tmp_path: Path) -> None:
+    executor = ToyExecutor(jobs=3)
+    search = toy_search(tmp_path, executor, trials=TRIALS)
+    search.run()
+    assert len(search.records) == TRIALS
+    assert all(record.state != "running" for record in search.records)
+    assert isinstance(search.records[0].candidate, Candidate)
+    assert Unwatched().notes == []

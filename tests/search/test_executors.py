@@ -1,0 +1,135 @@
+"""Workers of this machine: steps come back, deaths are told, and memory decides how many there are."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.search.toy_search import toy_result, toy_space
+from tfcompress.progress import SILENT
+from tfcompress.search import executors
+from tfcompress.search.executors import DoneStep, LocalExecutor, available_bytes
+from tfcompress.search.trial import Opening, TrialStep
+from tfcompress.worker import Worker, WorkerAnswerError, WorkerDiedError
+
+OPENING = Opening(model="model.keras", data={"spec": "data.npz"})
+STEP = TrialStep(candidate=toy_space().candidate({}), kind="full")
+
+
+class ToyWorker:
+    """Stands in for a process; what it does is its class's."""
+
+    act: Callable[[], dict[str, Any]]
+    started = 0
+
+    def __init__(self, module: str, **more: Any) -> None:
+        type(self).started += 1
+        self.opened = False
+
+    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        if "open" in request:
+            self.opened = True
+            return {}
+        return type(self).act()
+
+    def close(self) -> None:
+        pass
+
+
+def fill(executor: LocalExecutor, most: int) -> int:
+    """Submit steps while the executor is free; return how many."""
+    count = 0
+    while executor.free > 0 and count < most:
+        executor.submit(100 + count, STEP)
+        count += 1
+    return count
+
+
+def all_of(executor: LocalExecutor, count: int) -> list[DoneStep]:
+    found: list[DoneStep] = []
+    end = time.monotonic() + 20
+    while len(found) < count and time.monotonic() < end:
+        found += executor.wait(0.2)
+    return found
+
+
+def use(monkeypatch: pytest.MonkeyPatch, act: Callable[[], dict[str, Any]]) -> type[ToyWorker]:
+    kind = type("Used", (ToyWorker,), {"act": staticmethod(act), "started": 0})
+    monkeypatch.setattr(executors, "Worker", kind)
+    return kind
+
+
+def measured(peak_bytes: int) -> dict[str, Any]:
+    return {**toy_result(STEP).to_dict(), "peak_bytes": peak_bytes}
+
+
+def test_the_first_step_runs_alone_and_memory_decides_on_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    kind = use(monkeypatch, lambda: measured(1000))
+    monkeypatch.setattr(executors, "available_bytes", lambda: 2600)
+    executor = LocalExecutor(OPENING, 4, progress=SILENT)
+    assert fill(executor, 9) == 1
+    assert [done.result is not None for done in all_of(executor, 1)] == [True]
+    assert executor.free == 3  # the one that waits, and 2 of 2,600 / 1,250
+    assert fill(executor, 9) == 3
+    assert len(all_of(executor, 3)) == 3
+    assert kind.started == 3
+
+
+@pytest.mark.parametrize(
+    ("error", "died"),
+    [(WorkerDiedError("SIGKILL", ""), True), (WorkerAnswerError("KeyError", "'x'"), False), (OSError("closed"), True)],
+)
+def test_what_goes_wrong_is_told(error: Exception, monkeypatch: pytest.MonkeyPatch, *, died: bool) -> None:
+    def act() -> dict[str, Any]:
+        raise error
+
+    use(monkeypatch, act)
+    executor = LocalExecutor(OPENING, 1, progress=SILENT)
+    executor.submit(7, STEP)
+    (done,) = all_of(executor, 1)
+    assert (done.number, done.result, done.died) == (7, None, died)
+    assert done.failure
+    assert executor.free == 1
+
+
+def test_a_worker_whose_memory_has_doubled_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    peaks = iter([1000, 1500, 2001, 1000])
+    kind = use(monkeypatch, lambda: measured(next(peaks)))
+    executor = LocalExecutor(OPENING, 1, progress=SILENT)
+    for number in range(4):
+        executor.submit(number, STEP)
+        all_of(executor, 1)
+    assert kind.started == 2
+
+
+def test_memory_is_what_the_kernel_says() -> None:
+    assert available_bytes() > 1 << 20
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_is_told_as_dead() -> None:
+    class Doomed(Worker):
+        """Is killed while it imports."""
+
+        def ask(self, request: Any, timeout_seconds: float | None = None) -> dict[str, Any]:
+            self.send(request)
+            for child in Path("/proc/self/task").glob("*/children"):
+                for found in child.read_text().split():
+                    if "trial_child" in Path(f"/proc/{found}/cmdline").read_text():
+                        os.kill(int(found), signal.SIGKILL)
+            return self.receive(timeout_seconds)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(executors, "Worker", Doomed)
+        executor = LocalExecutor(OPENING, 1, progress=SILENT)
+        executor.submit(1, STEP)
+        (done,) = all_of(executor, 1)
+        executor.close()
+    assert done.died
+    assert "SIGKILL" in done.failure

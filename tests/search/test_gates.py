@@ -1,0 +1,111 @@
+"""Gates: what they stop, and that a gate which ranks badly stops nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from tests.search.toy_search import LIMITS, toy_space
+from tfcompress.search.gates import GATES, LEAST_PAIRS, SPARED, Gate, spares
+from tfcompress.search.goals import GOALS, Limits, goals_of, preference
+from tfcompress.search.trial import StepResult
+from tfcompress.search.trial_records import TrialRecord
+
+PART = next(gate for gate in GATES if gate.step == "draft" and gate.goal == "drop")
+SIZE = next(gate for gate in GATES if gate.goal == "size")
+GOAL_LIST = goals_of(LIMITS, smaller="size", measured=False)
+
+
+def record(
+    number: int, early: float, late: float | None, *, size: int = 10_000, selection: Sequence[str] = ("qat",)
+) -> TrialRecord:
+    chosen = dict.fromkeys(selection, True)
+    found = TrialRecord(number, toy_space().candidate(chosen), chosen, "TPE")
+    found.steps["draft"] = StepResult(points=early, size_bytes=size)
+    if late is not None:
+        found.steps["full"] = StepResult(points=late, size_bytes=size)
+        found.state = "finished"
+    return found
+
+
+def finished(pairs: Sequence[tuple[float, float]]) -> list[TrialRecord]:
+    return [record(number, early, late, size=50_000) for number, (early, late) in enumerate(pairs)]
+
+
+GOOD = finished([(1.0 + n, 0.2 + 0.8 * n) for n in range(LEAST_PAIRS)])
+MIDDLING = finished([(1.0, 0.2), (2.0, 3.5), (3.0, 1.0), (4.0, 1.8), (5.0, 3.4)])  # ranks 1 5 2 3 4: 0.4
+BAD = finished([(1.0, 3.4), (2.0, 2.6), (3.0, 1.8), (4.0, 1.0), (5.0, 0.2)])
+
+
+@pytest.mark.parametrize(
+    ("others", "trust"), [([], "watching"), (GOOD[:4], "watching"), (GOOD, "on"), (MIDDLING, "wide"), (BAD, "off")]
+)
+def test_trust_follows_the_rank_correlation(others: list[TrialRecord], trust: str) -> None:
+    assert PART.trust(others) == trust
+
+
+def test_what_cannot_keep_the_limit_even_with_the_usual_gain_is_stopped() -> None:
+    assert PART.allowance(GOOD) == pytest.approx(1.6)  # the last one's: 5.0 - 3.4
+    assert PART.verdict(record(9, 2.7, None), GOOD, LIMITS, GOAL_LIST).endswith("above the limit")
+    assert PART.verdict(record(9, 2.5, None), GOOD, LIMITS, GOAL_LIST) == ""
+
+
+def test_a_gate_that_ranks_badly_stops_nothing() -> None:
+    assert PART.verdict(record(9, 99.0, None), BAD, LIMITS, GOAL_LIST) == ""
+
+
+def test_what_a_finished_one_beats_in_everything_is_stopped() -> None:
+    no_limit = Limits()
+    larger, smaller = record(9, 4.0, None, size=60_000), record(9, 4.0, None, size=40_000)
+    assert "better in everything" in PART.verdict(larger, GOOD, no_limit, GOAL_LIST)
+    assert PART.verdict(smaller, GOOD, no_limit, GOAL_LIST) == ""
+
+
+def test_bytes_are_held_against_the_limit_where_no_training_changes_them() -> None:
+    settled, open_ = record(0, 0.0, None, size=70_000), record(1, 0.0, None, size=70_000, selection=("prune",))
+    assert "70,000 B, allowed are 60,000 B" in SIZE.verdict(settled, [], LIMITS, GOAL_LIST)
+    assert SIZE.verdict(open_, [], LIMITS, GOAL_LIST) == ""
+
+
+def test_now_and_then_one_is_let_through_to_judge_the_gate_by() -> None:
+    def stopped(gate: Gate) -> TrialRecord:
+        found = record(0, 9.0, None)
+        found.state, found.reason = "stopped", f"{gate.name}: too much"
+        return found
+
+    records = [stopped(PART) for _ in range(SPARED - 1)]
+    assert [spares(PART, records[:n]) for n in range(SPARED)] == [False] * (SPARED - 1) + [True]
+    records[0].spared = (PART.name,)
+    assert not spares(PART, records)
+    assert not spares(SIZE, [stopped(SIZE)] * 20)
+
+
+@pytest.mark.parametrize(
+    ("limits", "measured", "decides"),
+    [
+        (Limits(drop=1.0), False, "size"),
+        (Limits(size=1e5), False, "drop"),
+        (Limits(drop=1.0, size=1e5), False, "size"),
+        (Limits(drop=1.0, size=1e5), True, "p90"),
+        (Limits(drop=1.0, p90=5.0), True, "size"),
+    ],
+)
+def test_the_first_goal_without_a_limit_decides(limits: Limits, decides: str, *, measured: bool) -> None:
+    assert preference(limits, goals_of(limits, smaller="size", measured=measured)).name == decides
+
+
+def test_a_figure_that_is_not_known_keeps_no_limit() -> None:
+    limits = Limits(drop=1.0, size=1e5)
+    assert limits.kept_by({"drop": 0.5, "size": 9e4})
+    assert not limits.kept_by({"drop": 0.5})
+    assert not limits.kept_by({"drop": 1.5, "size": 9e4})
+    assert limits.excess({"size": 1.5e5}) == pytest.approx({"size": 0.5})
+
+
+def test_figures_are_written_as_people_read_them() -> None:
+    assert [GOALS["drop"].text(0.5), GOALS["size"].text(1234.0), GOALS["size"].text(None)] == [
+        "0.50 points",
+        "1,234 B",
+        "-",
+    ]

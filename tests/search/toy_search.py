@@ -1,0 +1,102 @@
+"""A search without models: an executor that makes figures up from the recipe, and whatever else a driver needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tfcompress.search.driver import Search, SearchPlan
+from tfcompress.search.executors import DoneStep
+from tfcompress.search.goals import Limits, goals_of
+from tfcompress.search.proposals import Proposals, recipes_by_hand
+from tfcompress.search.space import Space, space_of
+from tfcompress.search.study_store import StudyStore
+from tfcompress.search.trial import StepResult, TrialStep
+from tfcompress.settings import Export
+from tfcompress.train_settings import Train
+
+SIZES = {"none": 100_000, "float16": 50_000, "dynamic": 30_000, "int8": 26_000, "int16x8": 27_000}
+DROPS = {"none": 0.0, "float16": 0.0, "dynamic": 0.4, "int8": 0.6, "int16x8": 0.2}
+LIMITS = Limits(drop=1.0, size=60_000)
+
+
+def toy_space(*, epochs: int = 5) -> Space:
+    """Return the space of a search for small files."""
+    return space_of(train=Train(epochs=epochs, decay="cosine"), export=Export(), gains=("file",))
+
+
+def toy_result(step: TrialStep) -> StepResult:
+    """Return figures that follow from a step's recipe alone: stages cost accuracy, training gets some of it back."""
+    recipe = step.candidate.recipe
+    kinds = [stage.kind for stage in recipe.stages]
+    left = {"draft": 4.0, "short": 1.5, "full": 1.0}[step.kind] if kinds else 1.0
+    removed = next((part for stage in recipe.stages if isinstance(part := getattr(stage, "remove", 0), float)), 0.0)
+    saved = DROPS[recipe.export.quantize] * (0.3 if any(stage.scheme for stage in recipe.stages) else 1.0)
+    size = round(SIZES[recipe.export.quantize] * (1 - 0.8 * removed))
+    points = saved + left * (0.3 * removed + 0.1 * len(kinds))
+    trained = {"draft": 0.0, "short": 1.0, "full": 5.0}[step.kind] if kinds else 0.0
+    return StepResult(
+        points=points, main=0.9, size_bytes=size, gzip_bytes=size // 2, seconds=1.0 + trained, trained_seconds=trained
+    )
+
+
+class ToyExecutor:
+    """Does steps at once, in the order of the calls.
+
+    Attributes:
+        done: every step that was done, with its number.
+    """
+
+    def __init__(self, result: Callable[[TrialStep], StepResult] = toy_result, *, jobs: int = 1) -> None:
+        self.done: list[tuple[int, TrialStep]] = []
+        self._result, self._jobs = result, jobs
+        self._waiting: list[tuple[int, TrialStep]] = []
+
+    @property
+    def free(self) -> int:
+        return self._jobs - len(self._waiting)
+
+    def submit(self, number: int, step: TrialStep) -> None:
+        self._waiting.append((number, step))
+
+    def wait(self, seconds: float) -> tuple[DoneStep, ...]:
+        number, step = self._waiting.pop(0)
+        self.done.append((number, step))
+        return (DoneStep(number, self._result(step)),)
+
+    def close(self) -> None:
+        self._waiting.clear()
+
+
+class Unwatched:
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def show(self, search: Search) -> None:
+        pass
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def toy_search(
+    folder: Path,
+    executor: ToyExecutor,
+    *,
+    trials: int = 20,
+    limits: Limits = LIMITS,
+    seconds: float | None = None,
+    measure: Callable[[Path], float] | None = None,
+) -> Search:
+    """Return a search whose study lies in a folder; another one there goes on with it."""
+    goals = goals_of(limits, smaller="size", measured=measure is not None)
+    space = toy_space()
+    store = StudyStore(f"sqlite:///{folder / 'study.db'}", "toy", goals, patience_seconds=30.0)
+    proposals = Proposals(space, store, seed=0, goals=len(goals), trials=trials)
+    if not store.facts().get("begun"):
+        proposals.enqueue(recipes_by_hand(space))
+        store.keep_facts({"begun": True})
+    plan = SearchPlan(limits=limits, goals=goals, trials=trials, seconds=seconds, files=folder, measure=measure)
+    return Search(plan, space, store, proposals, executor, Unwatched())

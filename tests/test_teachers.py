@@ -1,0 +1,140 @@
+"""Teachers out of files and objects: what they give reaches the student, and what does not fit is refused by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tfcompress as tfc
+from tests.engines.tiny_networks import compile_, dense, vectors
+from tfcompress.errors import DataError, ModelError, UsageError
+from tfcompress.models.signature import call, signature_of
+from tfcompress.references import imported
+from tfcompress.teachers import Schooling, engage
+
+keras = pytest.importorskip("keras")
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    return dense(keras)
+
+
+@pytest.fixture(scope="module")
+def better() -> Any:
+    return dense(keras, seed=2)
+
+
+@pytest.fixture(scope="module")
+def lite(better: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("teacher") / "better.tflite"
+    path.write_bytes(tfc.export(better, data=vectors()[0], progress=False).content)
+    return path
+
+
+def logits(model: Any, x: np.ndarray) -> np.ndarray:
+    return next(iter(call(model, {"vector": x}).values()))
+
+
+def answers(teacher: Any, x: np.ndarray) -> np.ndarray:
+    return np.asarray(teacher.answers({"vector": x}).outputs[0])
+
+
+@pytest.mark.slow
+def test_a_tflite_file_teaches_what_its_keras_model_does(model: Any, better: Any, lite: Path, tmp_path: Path) -> None:
+    x, y = vectors()
+    losses = []
+    for teacher in (better, lite):
+        job = tfc.attach(model, tfc.Distill(weight=1.0), teacher=teacher)
+        compile_(keras, job.model)
+        losses.append(job.model.fit(x, y, batch_size=8, epochs=2, shuffle=False, verbose=0).history["loss"])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+    assert losses[0][1] < losses[0][0]
+    about = Schooling(signature_of(model), {"vector": x}, keep=tmp_path)
+    for _ in range(2):  # the second one reads what the first one kept
+        found = engage(lite, {}, about)
+        assert np.allclose(answers(found.teacher, x[::-1]), logits(better, x[::-1]), atol=1e-4)
+        found.close()
+
+
+def test_probabilities_are_told_from_logits_by_what_a_teacher_gives(model: Any, better: Any) -> None:
+    x, _ = vectors()
+    softened = keras.Model(better.inputs, keras.ops.softmax(better.outputs[0]))
+    losses = []
+    for teacher in (better, softened):
+        job = tfc.attach(model, tfc.Distill(weight=1.0), teacher=teacher)
+        compile_(keras, job.model)
+        losses.append(float(job.model.compute_loss(x, vectors()[1], job.model(x))))
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+
+
+def test_classes_in_another_order_are_put_into_the_models(model: Any, better: Any) -> None:
+    x, _ = vectors()
+    about = Schooling(signature_of(model), {"vector": x}, ("cat", "dog", "owl"), classes=("owl", "cat", "dog"))
+    found = engage(better, {}, about)
+    assert np.allclose(answers(found.teacher, x), logits(better, x)[:, [1, 2, 0]])
+    assert np.allclose(found.outputs["b"], logits(better, x)[:, [1, 2, 0]])
+    assert "another order" in found.notes[0]
+    numbered = Schooling(signature_of(model), {"vector": x}, classes=("2", "0", "1"))
+    assert np.allclose(answers(engage(better, {}, numbered).teacher, x), logits(better, x)[:, [1, 2, 0]])
+    strange = Schooling(signature_of(model), {"vector": x}, ("cat", "dog", "owl"), classes=("owl", "cat", "cow"))
+    with pytest.raises(DataError, match=r"must have the model's 3 classes; .*: unknown cow, missing dog"):
+        engage(better, {}, strange)
+
+
+def halves(x: np.ndarray) -> np.ndarray:
+    return x[:, :8]
+
+
+def failing(x: np.ndarray) -> np.ndarray:
+    msg = "no"
+    raise RuntimeError(msg)
+
+
+def test_inputs_are_made_for_the_teacher_or_it_is_refused(model: Any) -> None:
+    x, _ = vectors()
+    narrow = keras.Sequential([keras.Input((8,), name="narrow"), keras.layers.Dense(3)], name="narrow_net")
+    here = f"{__name__}:"
+    about = Schooling(signature_of(model), {"vector": x}, preprocess=here + "halves")
+    assert imported(about.preprocess, "the test") is not None
+    found = engage(narrow, {}, about)
+    assert np.allclose(answers(found.teacher, x), np.asarray(narrow(x[:, :8])), atol=1e-6)
+    cases: Mapping[str, str] = {
+        "": r"'narrow_net': the model's inputs do not fit it: .* \(samples, 8\), got .*--teacher-preprocess",
+        here + "vectors": "--teacher-preprocess .* failed on a batch of shape",
+        here + "failing": r"failed on a batch of shape \(32, 16\): RuntimeError: no",
+    }
+    for function, words in cases.items():
+        with pytest.raises(DataError, match=words):
+            engage(narrow, {}, Schooling(signature_of(model), {"vector": x}, preprocess=function))
+    with pytest.raises(UsageError, match="has no function 'halfs'"):
+        engage(narrow, {}, Schooling(signature_of(model), {"vector": x}, preprocess=here + "halfs"))
+
+
+def test_outputs_that_are_not_the_models_are_refused(model: Any, better: Any, tmp_path: Path) -> None:
+    about = Schooling(signature_of(model))
+    more = keras.Sequential([keras.Input((16,)), keras.layers.Dense(5)], name="five")
+    two = keras.Model(better.inputs, [better.outputs[0], better.outputs[0] + 1])
+    broken = dense(keras)
+    broken.layers[-1].bias.assign([1e38 * 10, 0, 0])
+    for teacher, error, words in (
+        (
+            more,
+            DataError,
+            r"'five' must give output 'b' in the model's shape \(3,\), got \(5,\): 5 classes",
+        ),
+        (two, DataError, "must have as many outputs as the model, 1, got 2"),
+        (broken, ModelError, "holds infinity"),
+        (tmp_path / "none.keras", ModelError, "no such file"),
+    ):
+        with pytest.raises(error, match=words):
+            engage(teacher, {}, about)
+
+
+def test_in_attach_a_student_is_the_model_itself(model: Any) -> None:
+    with pytest.raises(UsageError, match=r"distill.student is for compress and export; in attach, give the student"):
+        tfc.attach(model, tfc.Distill(student="width=0.5"))

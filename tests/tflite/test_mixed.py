@@ -1,0 +1,153 @@
+"""Mixed precision from the model to the file."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tfcompress.errors import DataError, RecipeError, UnsupportedError
+from tfcompress.recipe import Export
+from tfcompress.reports.mixed_precision import choice_rows, mixed_sentences, mixed_tables, plan_rows, planned_floats
+from tfcompress.tflite.convert import ConverterProcess
+from tfcompress.tflite.export import TFLiteModel, export
+from tfcompress.tflite.flatbuffer import read_model_file
+from tfcompress.tflite.interpret import InterpreterProcess
+from tfcompress.tflite.weights import kernels
+
+MIXED = Export(quantize="int8", mixed=True, calibration="minmax", samples=24, plans=2)
+
+
+@pytest.fixture(scope="module")
+def nested() -> Any:
+    """Return a net of two outputs with depthwise layers in a nested model, one of them normalized."""
+    import keras
+
+    keras.utils.set_random_seed(1)
+    layers = keras.layers
+    block = keras.Sequential(
+        [
+            layers.Input((8, 8, 16)),
+            layers.DepthwiseConv2D(3, padding="same", use_bias=False),
+            layers.BatchNormalization(),
+            layers.ReLU(6.0),
+            layers.Conv2D(64, 1, activation="relu"),
+        ],
+        name="block",
+    )
+    image = layers.Input((8, 8, 3), name="image")
+    x = block(layers.Conv2D(16, 3, padding="same")(image))
+    x = layers.GlobalAveragePooling2D()(x)
+    outputs = [layers.Dense(3, activation="softmax", name="class")(x), layers.Dense(2, name="box")(x)]
+    return keras.Model(image, outputs, name="net")
+
+
+@pytest.fixture(scope="module")
+def images() -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(60, 8, 8, 3)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def wide(nested: Any, images: np.ndarray, converter: ConverterProcess) -> TFLiteModel:
+    """Allow more than int8 takes, and count time."""
+    settings = dataclasses.replace(MIXED, max_size="1.3x", max_latency="1000x")
+    return export(nested, settings, data=images, converter=converter, progress=False)
+
+
+@pytest.fixture(scope="module")
+def narrow(nested: Any, images: np.ndarray, converter: ConverterProcess, wide: TFLiteModel) -> TFLiteModel:
+    """Allow less than int8 takes."""
+    record = wide.verification.mixed
+    assert record is not None
+    settings = dataclasses.replace(MIXED, max_size=f"{record.plans[0].size_bytes - 60}", io="float32")
+    return export(nested, settings, data=images, converter=converter, progress=False)
+
+
+def test_within_a_larger_file_layers_become_float_and_are_named(wide: TFLiteModel, images: np.ndarray) -> None:
+    record = wide.verification.mixed
+    assert record is not None
+    kept = next(plan for plan in record.plans if plan.chosen)
+    assert kept.size_bytes <= record.largest_bytes
+    assert wide.size_bytes == kept.size_bytes
+    chosen = {layer.layer: layer.chosen for layer in record.layers if layer.chosen != "int8"}
+    assert chosen == dict(kept.layers)
+    assert len(wide.verification.float_ops) == sum(name == "float" for name in chosen.values())
+    assert kept.agreement_db is not None
+    assert kept.agreement_db >= (record.plans[0].agreement_db or 0.0)
+    assert abs(kept.predicted_db - kept.agreement_db) < 6
+    with InterpreterProcess(wide.content) as process:
+        assert set(process.run({"image": images[:2]})) == {"class", "box"}
+
+
+def test_ops_are_timed_where_time_is_limited(wide: TFLiteModel) -> None:
+    record = wide.verification.mixed
+    assert record is not None
+    assert record.largest_ms is not None
+    for layer in record.layers:
+        assert set(layer.latency_ms) == set(layer.noise) == {"int8", "int4", "float", "int16"} - set(layer.refused)
+    assert all(plan.latency_ms and plan.latency_ms < record.largest_ms for plan in record.plans)
+
+
+def test_within_a_smaller_file_some_kernels_get_4_bits(narrow: TFLiteModel) -> None:
+    record = narrow.verification.mixed
+    assert record is not None
+    assert "bytes of" in record.plans[0].refusal  # the plain file
+    kept = next(plan for plan in record.plans if plan.chosen)
+    assert "int4" in kept.layers.values()
+    stored = {kernel.tensor.dtype for kernel in kernels(read_model_file(narrow.content).subgraphs)}
+    assert "int4" in stored
+    assert narrow.size_bytes <= record.largest_bytes
+
+
+def test_the_report_says_what_was_planned_and_what_came_of_it(wide: TFLiteModel) -> None:
+    found = wide.verification.to_dict()
+    rows = plan_rows(found)
+    assert rows[0][0] == "all int8"
+    assert sum(row[-1] == "kept" for row in rows) == 1
+    assert len(choice_rows(found)) == len(wide.verification.mixed.layers) if wide.verification.mixed else False
+    assert planned_floats(found) == len(wide.verification.float_ops)
+    assert "samples held back" in next(mixed_sentences(found))
+    page = mixed_tables(found)
+    assert page.count("<table>") == 2
+    assert list(mixed_sentences({})) == plan_rows({}) == choice_rows({}) == []
+    assert mixed_tables({}) == ""
+
+
+def test_without_data_or_with_too_few_samples_it_is_refused_with_the_reason(nested: Any, images: np.ndarray) -> None:
+    with pytest.raises(DataError, match="measured on some that are held back, and a data-free file has none"):
+        export(nested, MIXED, progress=False)
+    with pytest.raises(DataError, match="takes at least 4"):
+        export(nested, MIXED, data=images[:3], progress=False)
+
+
+def test_a_model_without_layers_is_refused(images: np.ndarray, tmp_path: Any) -> None:
+    import keras
+
+    small = keras.Sequential([keras.layers.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(2)])
+    small.export(tmp_path / "saved", verbose=False)
+    with pytest.raises(UnsupportedError, match="a SavedModel holds none"):
+        export(tmp_path / "saved", MIXED, data=images, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"mixed": True}, "export.mixed must be false with quantize 'none'"),
+        ({"quantize": "int8", "max_size": "60KB"}, "export.max_size must be empty without mixed"),
+        ({"quantize": "int8", "mixed": True, "max_size": "60 apples"}, "above 0 with one of B, KB, KiB, MB, MiB, or"),
+        ({"quantize": "int8", "mixed": True, "max_latency": "0ms"}, "above 0 with one of us, ms, s, or with x"),
+        ({"quantize": "int8", "mixed": True, "weight_bits": 4}, "left out with mixed, which chooses the weight bits"),
+        ({"quantize": "int8", "mixed": True, "rounding": "gptq"}, "left out with mixed, which chooses the rounding"),
+        ({"quantize": "int8", "mixed": True, "plans": 0}, "export.plans must be at least 1, got 0"),
+        ({"quantize": "int8", "plans": 9}, "export.plans must be 4 without mixed, got 9"),
+        (
+            {"quantize": "int8", "weight_bits": 4, "runtimes": ("tflite-runtime>=2.14",)},
+            "one that computes kernels of 4 bits rightly with weight_bits 4",
+        ),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused_before_any_work(fields: dict[str, Any], told: str) -> None:
+    with pytest.raises(RecipeError, match=told):
+        Export(**fields)

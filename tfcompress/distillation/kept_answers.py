@@ -1,0 +1,131 @@
+"""A teacher's outputs, computed once for each sample and kept on disk, found again by the sample's bytes.
+
+Samples come in another order in every epoch, from arrays, files or a stream, and mirrored images may be among them; by
+its bytes each is known again wherever it comes from. A file of answers belongs to one teacher and what it is given.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from tfcompress import files
+from tfcompress.models.specs import TensorSpec
+
+MOST_BYTES = 4 << 30
+"""Most bytes of answers that are kept of one teacher; further samples are computed each time."""
+
+_DIGEST = 16
+_ROWS, _DIGESTS = ".rows", ".digests"
+
+Ask = Callable[[Mapping[str, np.ndarray]], list[np.ndarray]]
+"""From inputs by name, shape (samples, ...), to outputs, shape (samples, ...)."""
+
+
+class KeptAnswers:
+    """Outputs by the bytes of the inputs that they are of.
+
+    Every process appends to files of its own, the answers before the digests that tell of them, so that a killed run
+    leaves what can be read, and two runs at once do not meet.
+    """
+
+    def __init__(self, folder: Path, ask: Ask, outputs: Sequence[TensorSpec], most_bytes: int = MOST_BYTES) -> None:
+        """Read what is known already.
+
+        Args:
+            folder: of this teacher; made where it is not there yet.
+            ask: computes what is not known.
+            outputs: specs of the outputs, of fixed sizes.
+            most_bytes: most bytes of answers that are kept.
+        """
+        self._ask, self._most = ask, most_bytes
+        self._shapes = [tuple(int(size or 1) for size in spec.shape) for spec in outputs]
+        self._width = sum(int(np.prod(shape)) for shape in self._shapes)
+        self._known: dict[bytes, tuple[int, int]] = {}
+        self._streams: list[BinaryIO] = []
+        with files.output_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            for digests in sorted(folder.glob(f"*{_DIGESTS}")):
+                self._read(digests)
+            own = folder / os.urandom(8).hex()
+            self._streams.append(own.with_suffix(_ROWS).open("a+b", buffering=0))
+            self._digests = own.with_suffix(_DIGESTS).open("ab", buffering=0)
+        self._written = 0
+
+    def _read(self, digests: Path) -> None:
+        rows = digests.with_suffix(_ROWS)
+        if not rows.is_file():
+            return
+        names = digests.read_bytes()
+        count = min(len(names) // _DIGEST, rows.stat().st_size // (4 * self._width))
+        if count:
+            self._streams.append(rows.open("rb", buffering=0))
+        for number in range(count):
+            self._known[names[number * _DIGEST : (number + 1) * _DIGEST]] = (len(self._streams) - 1, number)
+
+    @property
+    def size(self) -> int:
+        """How many samples have their answers here."""
+        return len(self._known)
+
+    def close(self) -> None:
+        """Close the files."""
+        for stream in (*self._streams, self._digests):
+            stream.close()
+
+    def __call__(self, inputs: Mapping[str, np.ndarray], layers: Sequence[str] = ()) -> list[np.ndarray]:
+        """Return the outputs for a batch, float32, shape (samples, ...) each; what is not known is computed and kept.
+
+        Args:
+            inputs: arrays by name.
+            layers: none: what layers give is not kept.
+
+        Raises:
+            OutputError: the disk is full.
+        """
+        names = _digests(inputs)
+        if all(name in self._known for name in names):
+            rows = np.stack([self._row(name) for name in names])
+        else:
+            rows = self._flat(self._ask(inputs))
+            self._keep(names, rows)
+        ends = np.cumsum([int(np.prod(shape)) for shape in self._shapes])[:-1]
+        parts = np.split(rows, ends, axis=1)
+        return [part.reshape(len(rows), *shape) for part, shape in zip(parts, self._shapes, strict=True)]
+
+    def _flat(self, outputs: Sequence[np.ndarray]) -> np.ndarray:
+        return np.concatenate([np.asarray(x, np.float32).reshape(len(x), -1) for x in outputs], axis=1)
+
+    def _keep(self, names: Sequence[bytes], rows: np.ndarray) -> None:
+        fresh = {name: row for name, row in zip(names, rows, strict=True) if name not in self._known}
+        if (len(self._known) + len(fresh)) * 4 * self._width > self._most:
+            return
+        own = len(self._streams) - 1
+        with files.output_errors(Path(self._digests.name)):
+            self._streams[own].write(b"".join(row.tobytes() for row in fresh.values()))
+            self._digests.write(b"".join(fresh))
+        for name in fresh:
+            self._known[name] = (own, self._written)
+            self._written += 1
+
+    def _row(self, name: bytes) -> np.ndarray:
+        place, number = self._known[name]
+        stored = os.pread(self._streams[place].fileno(), 4 * self._width, number * 4 * self._width)
+        return np.frombuffer(stored, np.float32)
+
+
+def _digests(inputs: Mapping[str, np.ndarray]) -> list[bytes]:
+    """Return a digest of each sample: of its bytes in all inputs, by their names' order."""
+    arrays = [np.ascontiguousarray(inputs[name]) for name in sorted(inputs)]
+    found = []
+    for place in range(len(arrays[0])):
+        digest = hashlib.blake2b(digest_size=_DIGEST)
+        for array in arrays:
+            digest.update(array[place].tobytes())
+        found.append(digest.digest())
+    return found

@@ -1,0 +1,1 @@
+"""What chooses among recipes and runs them: one that keeps a limit, or the best of a space."""

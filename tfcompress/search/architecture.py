@@ -1,0 +1,111 @@
+"""The user's own network as part of a space: its widths, its blocks, its kernels.
+
+A stage that is made from choices (:attr:`~tfcompress.stages.stage.Stage.choices`) says what there is to choose of a
+model. What is chosen stands in the recipe as that stage, so that every candidate starts from the trained network, is
+kept by its content like any other, and can be had again without a search.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+from tfcompress.search.space import Candidate, Dimension, Draft, Selection
+from tfcompress.stages.stage import NetworkChoice, Stage
+from tfcompress.stages.stage_table import STAGES
+
+
+class LaidOut(Protocol):
+    """A stage that is made from choices."""
+
+    kind: str
+    code: str
+
+    def chosen(self) -> dict[str, Any]:
+        """Return what was chosen, by name."""
+
+    @classmethod
+    def of_choices(cls, chosen: Mapping[str, Any], code: str) -> Stage | None:
+        """Return the stage that makes what was chosen; None: that is the network as it is."""
+
+
+@dataclass(frozen=True)
+class NetworkPart:
+    """What is chosen of a network.
+
+    What differs from the network as it is comes first in the recipe, and the network as it was teaches.
+
+    Attributes:
+        stage: the class that is made from it.
+        choices: what there is to choose.
+        code: ``module:function`` of the user's own builder, where the stage builds by it.
+    """
+
+    stage: type[LaidOut]
+    choices: tuple[NetworkChoice, ...]
+    code: str = ""
+
+    @property
+    def dimensions(self) -> tuple[Dimension, ...]:
+        """One a choice, what the network has first."""
+        return tuple(Dimension(self._dimension(choice), choice.values) for choice in self.choices)
+
+    def _dimension(self, choice: NetworkChoice) -> str:
+        return f"{self.stage.kind}.{choice.name}"
+
+    def apply_(self, draft: Draft, selection: Selection) -> None:
+        """Put the stage before all others, and a teacher behind them where there is none.
+
+        Of a network that a builder gives, which comes first, there is nothing to choose.
+        """
+        if any(stage.code for stage in draft.stages):
+            return
+        chosen = {
+            choice.name: selection[self._dimension(choice)]
+            for choice in self.choices
+            if selection.get(self._dimension(choice), choice.values[0]) != choice.values[0]
+        }
+        inside = {choice.name: choice.inside for choice in self.choices}
+        left = {name: value for name, value in chosen.items() if not any(chosen.get(b) == 0 for b in inside[name])}
+        made = self.stage.of_choices(left, self.code) if left else None
+        if made is not None:
+            draft.stages.insert(0, made)
+            if not any(stage.teaches for stage in draft.stages):
+                draft.stages += [stage() for stage in STAGES.values() if stage.teaches][:1]
+                draft.stages.sort(key=lambda stage: list(STAGES).index(stage.kind))
+
+    def selection_of(self, candidate: Candidate) -> Selection | None:
+        """Return what was chosen; None: something that cannot be chosen."""
+        found = candidate.recipe.stage(self.stage.kind)
+        chosen = {} if found is None else cast("LaidOut", found).chosen()
+        if found is not None and found.code != self.code:
+            return None
+        if set(chosen) - {choice.name for choice in self.choices}:
+            return None
+        return {self._dimension(choice): chosen.get(choice.name, choice.values[0]) for choice in self.choices}
+
+
+def network_parts(model: Any, builder: str = "", *, changes: bool = True) -> tuple[NetworkPart, ...]:
+    """Return what can be chosen of a network, a part for each stage of the table that is made from choices.
+
+    Args:
+        model: a Keras 3 model.
+        builder: ``module:function`` of the user's own that builds other ones; empty: there is none.
+        changes: whether the network itself may be changed.
+
+    Raises:
+        UnsupportedError: the model has no graph.
+        UsageError: a builder that does not build.
+    """
+    parts = []
+    for stage in STAGES.values():
+        code = builder if stage.builds else ""
+        source = stage.builds if code else stage.choices if changes else ""
+        if source:
+            module, _, name = source.partition(":")
+            function: Callable[[Any], tuple[NetworkChoice, ...]] = getattr(importlib.import_module(module), name)
+            if choices := function(code or model):
+                parts.append(NetworkPart(cast("type[LaidOut]", stage), choices, code))
+    return tuple(parts)

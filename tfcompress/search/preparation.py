@@ -1,0 +1,205 @@
+"""Before a search: what is bound to fail is refused, the float model measured, and the space laid out."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tfcompress.drop_limit import check_provable, no_data, no_float
+from tfcompress.errors import DataError, TfcompressError, UnsupportedError, UsageError
+from tfcompress.resumption import ground_of, hash_of
+from tfcompress.search.goals import Goal, Limits, goals_of, preference
+from tfcompress.search.space import Space, SpacePart, space_of
+from tfcompress.search.wishes import USUAL_DROP, VALIDATION, Wishes
+
+if TYPE_CHECKING:
+    from tfcompress.data.dataset import BoundData
+    from tfcompress.devices.config import Device
+    from tfcompress.models.loading import Loaded
+    from tfcompress.train_settings import Train
+    from tfcompress.workbench import Workbench
+
+REMARKS = 5
+"""Remarks of the doctor that are told, the gravest first."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A search that can begin.
+
+    Attributes:
+        wishes: with nothing left open.
+        space: what can be tried.
+        goals: what is made smaller.
+        decides: the goal that decides among files that keep the limits.
+        device: where latency is measured; None: nowhere.
+        key: a hash of all that its results depend on.
+        model: name of the model.
+        data: where the samples come from.
+        judged: by what candidates are judged, in words.
+        notes: what was chosen, and what the doctor says; told already.
+    """
+
+    wishes: Wishes
+    space: Space
+    goals: tuple[Goal, ...]
+    decides: Goal
+    device: Device | None
+    key: str
+    model: str
+    data: str
+    judged: str
+    notes: tuple[str, ...]
+
+
+def prepared_search(bench: Workbench, wishes: Wishes, output: Path | None) -> Prepared:
+    """Look at everything once before a search.
+
+    Args:
+        bench: on the model as the user gave it, judging by the test split.
+        wishes: what is asked for.
+        output: where it will be written; searches of one key in different places are different ones.
+
+    Raises:
+        UsageError: a model that was trained for integers already; a limit that cannot be proven.
+        DataError: no data, or splits without which nothing can be trained, judged or proven.
+        ConversionError: the model has no float file.
+    """
+    notes: list[str] = []
+    wishes, device = _without_gaps(wishes, notes)
+    goals = goals_of(wishes.limits, smaller=wishes.smaller, measured=device is not None)
+    loaded = bench.loaded
+    if loaded.qat:
+        raise no_float()
+    data = bench.data(wishes.train)
+    if data is None:
+        raise no_data()
+    train, judged = _judges(data, wishes.train)
+    wishes = dataclasses.replace(wishes, train=train)
+    data = bench.data(train)
+    if data is None:
+        raise no_data()
+    data.need_train()
+    data.need_test()
+    if wishes.limits.drop is not None:
+        _check_drop(bench, data, wishes)
+    gains = [goal.gain for goal in goals if goal.gain]
+    space = space_of(
+        train=train,
+        export=wishes.export,
+        fixed=wishes.fixed,
+        without=wishes.without,
+        gains=gains,
+        more=(*wishes.more, *_network_parts(loaded, wishes)),
+    )
+    notes += _doctor(loaded)
+    for note in notes:
+        bench.progress.note(note)
+    place = "" if output is None else str(output.resolve())
+    named = [[each.name, list(map(str, each.values))] for each in space.dimensions]
+    settings = [dataclasses.asdict(each) for each in (wishes.limits, train, wishes.export)]
+    where = None if device is None else device.name
+    key = hash_of([ground_of(loaded, data), named, settings, [goal.name for goal in goals], where, place])
+    return Prepared(
+        wishes=wishes,
+        space=space,
+        goals=goals,
+        decides=preference(wishes.limits, goals),
+        device=device,
+        key=key,
+        model=Path(loaded.source).name,
+        data=data.dataset.source,
+        judged=judged,
+        notes=tuple(notes),
+    )
+
+
+def _network_parts(loaded: Loaded, wishes: Wishes) -> tuple[SpacePart, ...]:
+    """Return what can be chosen of the network itself.
+
+    Raises:
+        UnsupportedError: the model has no graph that could be changed, or nothing in it can.
+        UsageError: a builder that does not build.
+    """
+    from tfcompress.execution import in_keras3
+    from tfcompress.search.architecture import network_parts
+
+    if not wishes.architecture and not wishes.builder:
+        return ()
+    parts = network_parts(in_keras3(loaded), wishes.builder, changes=wishes.architecture)
+    if not parts:
+        msg = f"model {loaded.source!r} has no widths, blocks or kernels that could be others; leave --architecture out"
+        raise UnsupportedError(msg)
+    return parts
+
+
+def _without_gaps(wishes: Wishes, notes: list[str]) -> tuple[Wishes, Device | None]:
+    """Return wishes with limits and a device, and say what was chosen."""
+    from tfcompress.devices.config import LOCAL, find_devices
+
+    name = wishes.device
+    if not wishes.limits.given:
+        wishes = dataclasses.replace(wishes, limits=Limits(drop=USUAL_DROP))
+        notes.append(f"no limit was given: --max-drop {USUAL_DROP:g} is kept")
+    if name is None and wishes.limits.p90 is not None:
+        name = LOCAL
+        notes.append("--max-p90 without --device: latency is measured on this machine")
+    if name == LOCAL and wishes.jobs > 1:
+        notes.append(f"latency is measured here while {wishes.jobs} workers run: it comes out too high")
+    return dataclasses.replace(wishes, device=name), None if name is None else find_devices([name])[0]
+
+
+def _judges(data: BoundData, train: Train) -> tuple[Train, str]:
+    """Return how candidates are trained so that there is a validation split, and what judges them, in words."""
+    if data.val is not None:
+        return train, "the validation split"
+    if data.train is None:
+        msg = f"data {data.dataset.source!r} must have a training split: candidates are trained and judged"
+        raise DataError(msg)
+    part = train.validation or VALIDATION
+    judged = f"{100 * part:g} % of the training split, kept apart by seed {train.seed}"
+    return dataclasses.replace(train, validation=part), judged
+
+
+def _check_drop(bench: Workbench, data: BoundData, wishes: Wishes) -> None:
+    """Refuse a limit that no file could be proven to keep."""
+    baseline, limit = bench.float_baseline(wishes.train), wishes.limits.drop or USUAL_DROP
+    if baseline is None or baseline.score is None:
+        raise no_float()
+    try:
+        check_provable(data, baseline.score, limit)
+    except (UsageError, DataError) as error:
+        told = str(error).replace("export.max_drop", "--max-drop")
+        raise type(error)(told) from error
+
+
+def _doctor(loaded: Any) -> list[str]:
+    """Return the gravest of what a look at the model finds."""
+    from tfcompress.diagnosis.checkup import check_model
+    from tfcompress.models.precision import in_float32
+    from tfcompress.reports.remark import by_gravity
+
+    if loaded.keras3 is None:
+        return []
+    try:
+        found = check_model(in_float32(loaded.keras3)[0], refused={}, engine="native")
+    except (TfcompressError, AttributeError):  # a model without a graph to look at: the doctor says so himself
+        return []
+    grave = [remark for remark in by_gravity(found.remarks) if remark.gravity != "note"]
+    rest = [f"doctor: {len(grave) - REMARKS} more (tfcompress doctor)"] if len(grave) > REMARKS else []
+    return [*(f"doctor: {remark}" for remark in grave[:REMARKS]), *rest]
+
+
+def told_space(space: Space) -> list[tuple[str, str]]:
+    """Return what is tried, a line a dimension: its name, and its values."""
+    return [(each.name, ", ".join(_value_text(value) for value in each.values)) for each in space.dimensions]
+
+
+def _value_text(value: object) -> str:
+    if value is None:
+        return "by the stages"
+    if isinstance(value, tuple):
+        return "+".join(map(str, value)) or "none"
+    return f"{value:g}" if isinstance(value, float) else str(value).lower() if isinstance(value, bool) else str(value)

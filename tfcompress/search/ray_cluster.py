@@ -1,0 +1,238 @@
+"""Steps of trials as tasks of a Ray cluster.
+
+A task is a step: Ray runs it wherever a processor is free, in a process that it keeps, so that TensorFlow and the
+workbench are there for the next one. A task whose process or machine dies is not run again by Ray: the driver counts
+tries. Model and data travel as bytes through the object store, where they are files; a folder must lie where every
+machine of the cluster sees it. What stages keep lies in the same folder on every machine, shared or not.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from tfcompress import files
+from tfcompress._version import __version__
+from tfcompress.errors import MissingDependencyError, UsageError
+from tfcompress.search.executors import DoneStep, plain_opening
+from tfcompress.search.trial import Opening, StepResult, TrialStep
+from tfcompress.search.trial_child import opened
+
+if TYPE_CHECKING:
+    from tfcompress.devices.config import Device
+    from tfcompress.search.trial import TrialBench
+    from tfcompress.search.wishes import Wishes
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+"""Hosts that only this machine reaches."""
+
+DEVICE = "device:"
+"""What custom resources are called that stand for a device: ``device:pi``, of which a node that reaches it has one."""
+
+_BENCHES: dict[str, TrialBench] = {}
+
+
+def check_address(address: str, environment: Mapping[str, str] | None = None) -> None:
+    """Refuse an address that is none, and a cluster that anybody in the network could use.
+
+    Who reaches a Ray cluster without authentication runs whatever code they like on it.
+
+    Args:
+        address: ``HOST:PORT``.
+        environment: variables of the environment; None: those of this process.
+
+    Raises:
+        UsageError: with what to do.
+    """
+    host, colon, port = address.rpartition(":")
+    if not (colon and host and port.isdigit()):
+        msg = f"--address must be HOST:PORT of a running cluster, got {address!r}"
+        raise UsageError(msg)
+    variables = os.environ if environment is None else environment
+    if host.strip("[]") not in LOOPBACK and variables.get("RAY_AUTH_MODE") != "token":
+        msg = (
+            f"--address {address} is not on this machine: whoever reaches such a cluster runs code on it; start it "
+            "with RAY_AUTH_MODE=token on every machine, and set RAY_AUTH_MODE=token and the token here too"
+        )
+        raise UsageError(msg)
+
+
+class RayExecutor:
+    """Does steps on a Ray cluster; a context manager."""
+
+    def __init__(self, opening: Opening, wishes: Wishes) -> None:
+        """Connect.
+
+        Args:
+            opening: what workers open; portable.
+            wishes: where the cluster is.
+
+        Raises:
+            MissingDependencyError: Ray is not installed.
+            UsageError: no cluster answers, or one without a token off this machine.
+        """
+        check_address(wishes.address)
+        self._ray = _ray()
+        _connect(self._ray, wishes.address)
+        self._opening = self._ray.put(Sent.of(opening))
+        self._task = self._ray.remote(num_cpus=1, max_retries=0)(do_step)
+        self._running: dict[Any, tuple[int, TrialStep]] = {}
+
+    def __enter__(self) -> RayExecutor:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    @property
+    def free(self) -> int:
+        """How many processors of the cluster wait; at least one step is always begun, and waits for one."""
+        waiting = int(self._ray.cluster_resources().get("CPU", 0)) - len(self._running)
+        return max(waiting, 0 if self._running else 1)
+
+    def submit(self, number: int, step: TrialStep) -> None:
+        """Give a step to the cluster."""
+        self._running[self._task.remote(self._opening, step.to_dict())] = (number, step)
+
+    def wait(self, seconds: float) -> tuple[DoneStep, ...]:
+        """Return what has ended; see :class:`~tfcompress.search.executors.Executor`."""
+        if not self._running:
+            return ()
+        ready, _ = self._ray.wait(list(self._running), num_returns=len(self._running), timeout=0)
+        if not ready:
+            ready, _ = self._ray.wait(list(self._running), num_returns=1, timeout=seconds)
+        return tuple(self._settled(each) for each in ready)
+
+    def _settled(self, task: Any) -> DoneStep:
+        number, step = self._running.pop(task)
+        faults = self._ray.exceptions
+        try:
+            plain, content = self._ray.get(task)
+        except faults.RayTaskError as error:
+            return DoneStep(number, None, f"the step failed on the cluster: {error.cause!r}")
+        except faults.RayError as error:
+            return DoneStep(number, None, f"the worker died: {str(error).splitlines()[0]}", died=True)
+        if content is not None and step.file is not None:
+            files.write_atomic(Path(step.file), content)
+        return DoneStep(number, StepResult(**plain))
+
+    def meter(self, device: Device) -> Callable[[Path], float] | None:
+        """Return what measures files on a device that a machine of the cluster reaches; None: no machine says so.
+
+        Such a machine was started with ``--resources '{"device:NAME": 1}'``: with one slot, nothing else is measured on
+        the device meanwhile.
+
+        Args:
+            device: the device.
+        """
+        name = f"{DEVICE}{device.name}"
+        if not self._ray.cluster_resources().get(name):
+            return None
+        task = self._ray.remote(num_cpus=0, resources={name: 1}, max_retries=0)(measure_file)
+
+        def p90_ms(file: Path) -> float:
+            try:
+                return float(self._ray.get(task.remote(file.name, file.read_bytes(), device)))
+            except self._ray.exceptions.RayTaskError as error:
+                raise error.cause from error
+
+        return p90_ms
+
+    def close(self) -> None:
+        """End what still runs, and leave the cluster."""
+        for task in self._running:
+            self._ray.cancel(task, force=True)
+        self._running.clear()
+        self._ray.shutdown()
+
+
+@dataclasses.dataclass(frozen=True)
+class Sent:
+    """An opening on its way: as JSON has it, and the bytes of its files by the key that holds their path."""
+
+    version: str
+    plain: dict[str, Any]
+    contents: dict[str, tuple[str, bytes]]
+
+    @classmethod
+    def of(cls, opening: Opening) -> Sent:
+        """Read the files."""
+        plain = plain_opening(opening)
+        paths = {"model": Path(plain["model"]), "data": Path(plain["data"]["spec"])}
+        contents = {key: (path.name, path.read_bytes()) for key, path in paths.items() if path.is_file()}
+        return cls(__version__, plain, contents)
+
+    def here(self) -> dict[str, Any]:
+        """Write the files where this machine has none of their content, and return the opening with their paths."""
+        plain = {**self.plain, "data": dict(self.plain["data"])}
+        for key, (name, content) in self.contents.items():
+            folder = Path(tempfile.gettempdir()) / f"tfcompress-{os.getuid()}" / hashlib.sha256(content).hexdigest()
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if not (folder / name).is_file():
+                files.write_atomic(folder / name, content)
+            if key == "model":
+                plain["model"] = str(folder / name)
+            else:
+                plain["data"]["spec"] = str(folder / name)
+        return plain
+
+
+def do_step(sent: Sent, step: dict[str, Any]) -> tuple[dict[str, Any], bytes | None]:
+    """Do a step in a process of the cluster.
+
+    Args:
+        sent: the opening; its workbench is kept for the next step.
+        step: as JSON has it.
+
+    Returns:
+        The result as plain values, and the .tflite where one was asked for.
+
+    Raises:
+        UsageError: another version of tfcompress on this machine.
+    """
+    if sent.version != __version__:
+        msg = f"every machine of the cluster must have tfcompress {sent.version}, this one has {__version__}"
+        raise UsageError(msg)
+    key = hashlib.sha256(repr((sent.plain, sorted(sent.contents))).encode()).hexdigest()
+    if key not in _BENCHES:
+        _BENCHES[key] = opened(sent.here())
+    with tempfile.TemporaryDirectory(prefix="tfcompress-") as folder:
+        place = None if step["file"] is None else Path(folder) / Path(step["file"]).name
+        asked = TrialStep.from_dict({**step, "file": None if place is None else str(place)})
+        plain = _BENCHES[key].run(asked).to_dict()
+        content = place.read_bytes() if place is not None and place.is_file() else None
+    return plain, content
+
+
+def measure_file(name: str, content: bytes, device: Device) -> float:
+    """Measure a file on a device, in a process of a machine that reaches it; return the p90 in ms."""
+    from tfcompress.search.metering import Meter
+
+    with tempfile.TemporaryDirectory(prefix="tfcompress-") as folder:
+        file = Path(folder) / name
+        file.write_bytes(content)
+        return Meter(device).p90_ms(file)
+
+
+def _ray() -> Any:
+    try:
+        import ray
+    except ImportError as error:
+        msg = "--engine ray needs Ray: pip install 'tfcompress[ray]'"
+        raise MissingDependencyError(msg) from error
+    return ray
+
+
+def _connect(ray: Any, address: str) -> None:
+    try:
+        ray.init(address=address, log_to_driver=False, configure_logging=False)
+    except (ConnectionError, OSError, RuntimeError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        msg = f"no Ray cluster answers at {address} ({reason}); start one: ray start --head --port PORT"
+        raise UsageError(msg) from error

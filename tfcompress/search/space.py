@@ -1,0 +1,281 @@
+"""The space of a search: which recipes there are, made from what the fields of stages and settings say is worth trying.
+
+Nothing here knows a stage by name: a stage, a packing or a field joins the space by its ``tries``
+(:mod:`tfcompress.stages.option`). What more a candidate can be (another network, say) is a :class:`SpacePart`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from tfcompress.errors import RecipeError
+from tfcompress.recipe import Recipe
+from tfcompress.settings import Export
+from tfcompress.stages.option import option_of
+from tfcompress.stages.stage import Stage
+from tfcompress.stages.stage_table import STAGES
+from tfcompress.train_settings import Train
+
+Selection = Mapping[str, Any]
+"""A value for some dimensions, by their names; the others have their plain one."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What a trial tries.
+
+    Attributes:
+        recipe: what is done to the network.
+        network: what makes another network of it, by name, in the order of the names; empty: the network itself.
+    """
+
+    recipe: Recipe
+    network: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What tables call it: the stages and numbers, without titles."""
+        named = dataclasses.replace(self.recipe, title="").name
+        changed = ",".join(f"{name}={value}" for name, value in self.network)
+        return f"{changed} {named}" if changed else named
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """One thing that candidates differ in.
+
+    Attributes:
+        name: ``prune`` (whether the stage is there), ``prune.sparsity``, ``export.quantize``.
+        values: what is tried, the plain value first.
+    """
+
+    name: str
+    values: tuple[Any, ...]
+
+    @property
+    def labels(self) -> dict[Any, Any]:
+        """The values by what storages can hold: lists as text, everything else as it is."""
+        return {"+".join(map(str, value)) if isinstance(value, tuple) else value: value for value in self.values}
+
+
+@dataclass
+class Draft:
+    """A candidate that is being put together.
+
+    Attributes:
+        stages: in the order of the recipe.
+        train: values of fields of the recipe's training.
+        export: of its export.
+        network: of the network.
+    """
+
+    stages: list[Stage] = field(default_factory=list)
+    train: dict[str, Any] = field(default_factory=dict)
+    export: dict[str, Any] = field(default_factory=dict)
+    network: dict[str, Any] = field(default_factory=dict)
+
+
+class SpacePart(Protocol):
+    """Some dimensions, and what their values make of a candidate."""
+
+    @property
+    def dimensions(self) -> tuple[Dimension, ...]:
+        """What candidates differ in."""
+
+    def apply_(self, draft: Draft, selection: Selection) -> None:
+        """Do to a draft what was selected; parts come in the order of the space.
+
+        Raises:
+            RecipeError: values that contradict each other.
+        """
+
+    def selection_of(self, candidate: Candidate) -> Selection | None:
+        """Return what would be selected to make a candidate; None: this part cannot make it."""
+
+
+def tried_fields(owner: type) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    """Yield the fields of a stage or of settings that are worth trying, with the values, the plain one first."""
+    for each in dataclasses.fields(owner):
+        note = option_of(each)
+        if note is not None and len(note.worth_trying) > 1:
+            yield each.name, note.worth_trying
+
+
+@dataclass(frozen=True)
+class StagePart:
+    """Whether a stage is there, and how.
+
+    Attributes:
+        stage: the class.
+    """
+
+    stage: type[Stage]
+
+    @property
+    def dimensions(self) -> tuple[Dimension, ...]:
+        """The stage itself, then its fields."""
+        kind = self.stage.kind
+        fields = (Dimension(f"{kind}.{name}", values) for name, values in tried_fields(self.stage))
+        return (Dimension(kind, (False, True)), *fields)
+
+    def apply_(self, draft: Draft, selection: Selection) -> None:
+        """Add the stage, where it is there."""
+        kind = self.stage.kind
+        if selection.get(kind, False):
+            values = {name: selection.get(f"{kind}.{name}", tried[0]) for name, tried in tried_fields(self.stage)}
+            draft.stages.append(self.stage(**values))
+
+    def selection_of(self, candidate: Candidate) -> Selection | None:
+        """Return what makes the stage of a candidate."""
+        kind, found = self.stage.kind, candidate.recipe.stage(self.stage.kind)
+        if found is None:
+            return {kind: False}
+        own = {name: getattr(found, name) for name, _ in tried_fields(self.stage)}
+        made = self.stage(**own)
+        return {kind: True, **{f"{kind}.{name}": value for name, value in own.items()}} if made == found else None
+
+
+@dataclass(frozen=True)
+class SettingsPart:
+    """What is tried of the training, or of the export.
+
+    Attributes:
+        owner: the class of the settings.
+        fixed: names of fields that the user has said.
+    """
+
+    owner: type[Train | Export]
+    fixed: frozenset[str] = frozenset()
+
+    @property
+    def name(self) -> str:
+        """What dimensions and drafts call the settings."""
+        return self.owner.__name__.lower()
+
+    @property
+    def dimensions(self) -> tuple[Dimension, ...]:
+        """The fields that nobody has said."""
+        found = tried_fields(self.owner)
+        return tuple(Dimension(f"{self.name}.{name}", values) for name, values in found if name not in self.fixed)
+
+    def apply_(self, draft: Draft, selection: Selection) -> None:
+        """Set what was selected."""
+        if self.owner is Train and not draft.stages:
+            return  # nothing is trained: two such candidates would differ in nothing
+        chosen = {each.name: selection[each.name] for each in self.dimensions if each.name in selection}
+        getattr(draft, self.name).update({name.partition(".")[2]: value for name, value in chosen.items()})
+
+    def selection_of(self, candidate: Candidate) -> Selection | None:
+        """Return the values that a candidate has."""
+        settings = getattr(candidate.recipe, self.name)
+        return {each.name: getattr(settings, each.name.partition(".")[2]) for each in self.dimensions}
+
+
+@dataclass(frozen=True)
+class Space:
+    """All candidates.
+
+    Attributes:
+        parts: in the order in which they are applied.
+        train: what a candidate's training has where nothing is selected.
+        export: likewise of its export.
+    """
+
+    parts: tuple[SpacePart, ...]
+    train: Train = field(default_factory=Train)
+    export: Export = field(default_factory=Export)
+
+    @property
+    def dimensions(self) -> tuple[Dimension, ...]:
+        """Of all parts, in their order."""
+        return tuple(each for part in self.parts for each in part.dimensions)
+
+    def candidate(self, selection: Selection) -> Candidate:
+        """Return what a selection makes.
+
+        Raises:
+            RecipeError: values that contradict each other.
+        """
+        draft = Draft()
+        for part in self.parts:
+            part.apply_(draft, selection)
+        stages = tuple(sorted(draft.stages, key=lambda stage: stage.phase == "train"))
+        scheme = next((stage.scheme for stage in stages if stage.scheme), None)
+        if scheme is not None:
+            draft.export.setdefault("quantize", scheme)
+        recipe = Recipe(
+            stages=stages,
+            train=dataclasses.replace(self.train, **draft.train),
+            export=dataclasses.replace(self.export, **draft.export),
+        )
+        return Candidate(recipe, tuple(sorted(draft.network.items())))
+
+    def open_values(self, dimension: Dimension, selection: Selection) -> tuple[Any, ...]:
+        """Return the values of a dimension that make sense beside what is selected already, and differ in something."""
+        found: dict[Candidate, Any] = {}
+        for value in dimension.values:
+            try:
+                found.setdefault(self.candidate({**selection, dimension.name: value}), value)
+            except RecipeError:
+                continue
+        return tuple(found.values())
+
+    def selection_of(self, candidate: Candidate) -> Selection | None:
+        """Return what would be selected to make a candidate; None: it lies outside the space."""
+        found: dict[str, Any] = {}
+        for part in self.parts:
+            selected = part.selection_of(candidate)
+            if selected is None:
+                return None
+            found |= selected
+        chosen = {each.name: found[each.name] for each in self.dimensions if each.name in found}
+        if any(chosen[each.name] not in each.values for each in self.dimensions if each.name in chosen):
+            return None
+        try:
+            return chosen if self.candidate(chosen) == candidate else None
+        except RecipeError:
+            return None
+
+    def size(self) -> int:
+        """Return an upper bound of the number of candidates: every value of every dimension with every other."""
+        count = 1
+        for each in self.dimensions:
+            count *= len(each.values)
+        return count
+
+
+def space_of(
+    *,
+    train: Train,
+    export: Export,
+    fixed: Sequence[str] = (),
+    without: Sequence[str] = (),
+    gains: Sequence[str] = ("file", "latency"),
+    more: Sequence[SpacePart] = (),
+) -> Space:
+    """Return the space of all stages of the table that can gain something.
+
+    Args:
+        train: what nothing is selected of; its fields in *fixed* are the user's.
+        export: likewise.
+        fixed: ``train.FIELD`` and ``export.FIELD`` that the user has said.
+        without: kinds of stages that are left out.
+        gains: what matters of :class:`~tfcompress.stages.stage.Gains`; a stage that gains nothing of it is left out.
+        more: further parts, applied after the stages.
+    """
+    useful = (
+        stage
+        for stage in STAGES.values()
+        if stage.kind not in without
+        and not (stage.choices or stage.builds)  # what there is to choose of a network comes as *more*
+        and any(getattr(stage.gains, name) != "no" for name in gains)
+    )
+    said: dict[type[Train | Export], frozenset[str]] = {
+        owner: frozenset(name.partition(".")[2] for name in fixed if name.startswith(f"{owner.__name__.lower()}."))
+        for owner in (Train, Export)
+    }
+    settings = (SettingsPart(owner, names) for owner, names in said.items())
+    return Space((*map(StagePart, useful), *more, *settings), train, export)

@@ -1,0 +1,186 @@
+"""Where a search is written down: an Optuna study in a database, which ``optuna-dashboard`` opens as it is.
+
+One driver asks and tells. What the database cannot take at once (it is locked, or restarts) is tried again for a while.
+Importing this module imports Optuna.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import optuna
+import sqlalchemy
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
+
+from tfcompress.errors import MissingDependencyError, OutputError, UsageError
+from tfcompress.search.goals import Goal
+
+PATIENCE_SECONDS = 120.0
+"""How long a database may be away before the search gives up; what is finished by then is kept."""
+
+LOCK_SECONDS = 60.0
+"""How long SQLite waits for another process's lock, before it is tried again."""
+
+FACTS = "tfcompress"
+"""Name of the attribute of a trial, and of the study, that holds what a search knows."""
+
+T = TypeVar("T")
+
+
+class StudyStore:
+    """A study in a database."""
+
+    def __init__(
+        self, url: str, name: str, goals: Sequence[Goal], *, patience_seconds: float = PATIENCE_SECONDS
+    ) -> None:
+        """Open the study, or make it.
+
+        Args:
+            url: as SQLAlchemy has it: ``sqlite:///study.db``, ``postgresql+psycopg://user@host/database``.
+            name: of the study.
+            goals: what is made smaller.
+            patience_seconds: how long to go on trying.
+
+        Raises:
+            UsageError: no such kind of database.
+            MissingDependencyError: its driver is not installed.
+            OutputError: the database cannot be reached.
+        """
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self.url, self._patience = url, patience_seconds
+        self._storage = storage = self._patiently(lambda: _opened(url))
+        self.study = self._patiently(
+            lambda: optuna.create_study(
+                storage=storage, study_name=name, directions=["minimize"] * len(goals), load_if_exists=True
+            )
+        )
+        if len(self.study.directions) != len(goals):
+            msg = f"--storage {url}: study {name!r} has other goals; choose another place"
+            raise UsageError(msg)
+        self._patiently(lambda: self.study.set_metric_names([goal.name for goal in goals]))
+
+    def _patiently(self, call: Callable[[], T]) -> T:
+        """Return what *call* gives, trying again while the database does not answer.
+
+        Raises:
+            OutputError: it does not for too long.
+        """
+        end, pause = time.monotonic() + self._patience, 0.1
+        while True:
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # what is experimental in Optuna, it says at each call
+                    return call()
+            except (optuna.exceptions.StorageInternalError, SQLAlchemyError) as error:
+                if time.monotonic() > end:
+                    cause = error.__cause__ or error
+                    reason = str(cause).splitlines()[0]
+                    msg = f"the search cannot be written to --storage {_shown(self.url)}: {reason}"
+                    raise OutputError(msg) from error
+                time.sleep(pause)
+                pause = min(2.0, 2 * pause)
+
+    def close(self) -> None:
+        """Leave the database; the study can be opened again."""
+        self._storage.remove_session()
+        self._storage.engine.dispose()
+
+    def ask(self, sampler: optuna.samplers.BaseSampler) -> optuna.Trial:
+        """Return the next trial: one that was enqueued, else a new one.
+
+        Args:
+            sampler: chooses its values.
+        """
+        self.study.sampler = sampler
+        return self._patiently(self.study.ask)
+
+    def suggested(self, trial: optuna.Trial, name: str, choices: Sequence[Any]) -> Any:
+        """Return a trial's value of a dimension, one of *choices*."""
+        return self._patiently(lambda: trial.suggest_categorical(name, tuple(choices)))
+
+    def enqueue(self, params: Mapping[str, Any], facts: Mapping[str, Any], *, once: bool = True) -> None:
+        """Have values tried before the sampler is asked, in the order of the calls.
+
+        Args:
+            params: the values.
+            facts: what is known already.
+            once: not if a trial has just these values already.
+        """
+        self._patiently(lambda: self.study.enqueue_trial(dict(params), {FACTS: dict(facts)}, skip_if_exists=once))
+
+    def keep(self, trial: optuna.Trial, facts: Mapping[str, Any]) -> None:
+        """Keep what is known of a trial."""
+        self._patiently(lambda: trial.set_user_attr(FACTS, dict(facts)))
+
+    def tell(self, trial: optuna.Trial, values: Sequence[float] | None, excess: Mapping[str, float]) -> None:
+        """End a trial.
+
+        Args:
+            trial: which.
+            values: of the goals; None: it has failed.
+            excess: of each limit, by how much it is not kept; at most 0 where it is.
+        """
+        for name, value in excess.items():
+            self._patiently(lambda name=name, value=value: trial.set_constraint(name, value))  # type: ignore[misc]
+        state = TrialState.FAIL if values is None else TrialState.COMPLETE
+        told = None if values is None else list(values)
+        self._patiently(lambda: self.study.tell(trial, told, state=state, skip_if_finished=True))
+
+    def fail(self, number: int) -> None:
+        """End a trial of an earlier driver without a result."""
+        self._patiently(lambda: self.study.tell(number, state=TrialState.FAIL, skip_if_finished=True))
+
+    def trials(self, *states: TrialState) -> list[FrozenTrial]:
+        """Return the trials in some states (all without any), in their order."""
+        return self._patiently(lambda: self.study.get_trials(deepcopy=False, states=states or None))
+
+    def facts(self) -> dict[str, Any]:
+        """Return what is known of the search as a whole."""
+        found: dict[str, Any] = self._patiently(lambda: self.study.user_attrs).get(FACTS, {})
+        return dict(found)
+
+    def keep_facts(self, facts: Mapping[str, Any]) -> None:
+        """Keep what is known of the search as a whole."""
+        self._patiently(lambda: self.study.set_user_attr(FACTS, dict(facts)))
+
+
+def _opened(url: str) -> optuna.storages.RDBStorage:
+    lite = url.startswith("sqlite")
+    more: dict[str, Any] = {"connect_args": {"timeout": LOCK_SECONDS}} if lite else {"pool_pre_ping": True}
+    try:
+        storage = optuna.storages.RDBStorage(url, engine_kwargs=more)
+        if lite:
+            sqlalchemy.event.listen(storage.engine, "connect", _quicken)
+            storage.engine.dispose()  # connections from before
+        return storage
+    except ImportError as error:
+        msg = (
+            f"--storage {_shown(url)} needs a driver that is not installed ({error.name or error}); for PostgreSQL: "
+            "pip install 'tfcompress[postgres]', and postgresql+psycopg://..."
+        )
+        raise MissingDependencyError(msg) from error
+    except (ValueError, SQLAlchemyError) as error:
+        if isinstance(error, ValueError) or "parse" in str(error) or "plugin" in str(error):
+            msg = (
+                f"--storage must be a database as SQLAlchemy names it (sqlite:///study.db, "
+                f"postgresql+psycopg://user@host/database), got {_shown(url)!r}"
+            )
+            raise UsageError(msg) from error
+        raise
+
+
+def _quicken(connection: Any, _: object) -> None:
+    """Have SQLite append to a log, which a kill leaves in order, instead of syncing several files a commit."""
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=NORMAL")
+
+
+def _shown(url: str) -> str:
+    """Return a URL without its password."""
+    scheme, slashes, rest = url.partition("://")
+    login, at, place = rest.rpartition("@")
+    return f"{scheme}{slashes}{login.partition(':')[0]}{at}{place}"

@@ -1,0 +1,313 @@
+"""One step of a trial: a candidate made into a file, untrained, after a short training or after the whole one.
+
+Steps are plain values on their way to a worker and back, so that any executor can carry them. Nothing here looks at the
+test split: files are scored on the validation split (:func:`tfcompress.data.validation.judged_by_validation`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import resource
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from tfcompress import files
+from tfcompress.errors import TfcompressError
+from tfcompress.kept_stages import KEPT_BYTES, KeptStages
+from tfcompress.recipe import Recipe, from_dict
+from tfcompress.search.space import Candidate
+from tfcompress.stages.stage import RewritingStage
+from tfcompress.tasks.drop import points_lost
+
+if TYPE_CHECKING:
+    from tfcompress.data.bound import BoundData
+    from tfcompress.progress import Progress
+    from tfcompress.tasks.score import Score
+    from tfcompress.tflite.export import TFLiteModel
+    from tfcompress.train_settings import Train
+    from tfcompress.workbench import Workbench
+
+StepKind = Literal["draft", "short", "full"]
+"""``draft``: rewritten and exported, with nothing trained; ``short``: one epoch; ``full``: the recipe as it is."""
+
+SHORT_EPOCHS = 1
+"""Epochs of a short training."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialStep:
+    """What a worker is asked to do.
+
+    Attributes:
+        candidate: what is tried.
+        kind: how far.
+        samples: of the validation split that a draft is scored on; None: all.
+        most_bytes: a draft that is larger is not scored, since nobody wants it; None: every one is.
+        file: where the .tflite is written; None: nowhere.
+    """
+
+    candidate: Candidate
+    kind: StepKind
+    samples: int | None = None
+    most_bytes: int | None = None
+    file: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, as JSON has them."""
+        return {
+            "recipe": self.candidate.recipe.to_dict(),
+            "network": [list(pair) for pair in self.candidate.network],
+            "kind": self.kind,
+            "samples": self.samples,
+            "most_bytes": self.most_bytes,
+            "file": self.file,
+        }
+
+    @staticmethod
+    def from_dict(plain: Mapping[str, Any]) -> TrialStep:
+        """Read what :meth:`to_dict` wrote."""
+        values = dict(plain)
+        recipe, network = from_dict(values.pop("recipe")), values.pop("network")
+        return TrialStep(candidate=Candidate(recipe, tuple((name, value) for name, value in network)), **values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepResult:
+    """What came of a step; what was not measured is None.
+
+    Attributes:
+        points: what the file loses against float on the samples that were scored (:mod:`tfcompress.tasks.drop`).
+        main: its main figure there.
+        size_bytes: size of the file.
+        gzip_bytes: the same after gzip.
+        macs: multiply-accumulates of the file.
+        ops: ops of the file.
+        sha256: of the file.
+        seconds: wall time of the step.
+        trained_seconds: how much of it was training; 0 where everything was there already.
+        peak_bytes: most memory that the worker and its children have had.
+        refusal: why the candidate cannot be had; empty: it can.
+    """
+
+    points: float | None = None
+    main: float | None = None
+    size_bytes: int | None = None
+    gzip_bytes: int | None = None
+    macs: int | None = None
+    ops: int | None = None
+    sha256: str = ""
+    seconds: float = 0.0
+    trained_seconds: float = 0.0
+    peak_bytes: int = 0
+    refusal: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, as JSON has them."""
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opening:
+    """What a worker needs to open its workbench.
+
+    Attributes:
+        model: path of the model; a model object only for steps in this process.
+        data: arguments of :func:`tfcompress.load_data`, its ``spec`` among them; in this process a data set, too.
+        loading: arguments of :class:`~tfcompress.workbench.Workbench` that say how the model is loaded.
+        kept: the folder in which stages keep what they made; None: nothing is kept.
+        kept_bytes: how large it may become.
+        builder: ``module:function`` that makes other networks of it; empty: there is only the model.
+    """
+
+    model: Any
+    data: Any
+    loading: Mapping[str, Any] = field(default_factory=dict)
+    kept: str | None = None
+    kept_bytes: int = KEPT_BYTES
+    builder: str = ""
+
+    @property
+    def portable(self) -> bool:
+        """Whether another process can open the same."""
+        return isinstance(self.model, str) and isinstance(self.data, Mapping)
+
+    def workbench(self, *, judged_by: Literal["test", "val"] = "val", **more: Any) -> Workbench:
+        """Return a workbench on the model.
+
+        Args:
+            judged_by: the split that files are scored on.
+            more: further arguments of :class:`~tfcompress.workbench.Workbench`.
+
+        Raises:
+            TfcompressError: data that cannot be opened.
+        """
+        from tfcompress.data.sources import load_data
+        from tfcompress.workbench import Workbench
+
+        data = self.data
+        if isinstance(data, Mapping):
+            arguments = dict(data)
+            data = load_data(arguments.pop("spec"), **_with_preprocessing(arguments))
+        kept = None if self.kept is None else KeptStages(Path(self.kept), self.kept_bytes)
+        return Workbench(self.model, data, judged_by=judged_by, kept=kept, **self.loading, **more)
+
+
+def _with_preprocessing(arguments: dict[str, Any]) -> dict[str, Any]:
+    from tfcompress.data.preprocessing import Preprocessing
+
+    steps = arguments.get("preprocessing")
+    if isinstance(steps, Mapping):
+        listed: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in steps.items()
+        }
+        arguments = {**arguments, "preprocessing": Preprocessing(**listed)}
+    return arguments
+
+
+class TrialBench:
+    """A workbench that does the steps of trials, one after the other; a context manager."""
+
+    def __init__(self, opening: Opening, *, progress: Progress | bool = False, log: Path | None = None) -> None:
+        """Lay model and data ready.
+
+        Args:
+            opening: which.
+            progress: where progress goes; False: nowhere.
+            log: file that libraries' words are appended to.
+        """
+        self._opening = opening
+        self._bench = opening.workbench(progress=progress, log=log)
+        self._floats: dict[tuple[Any, int | None], Score] = {}
+
+    def __enter__(self) -> TrialBench:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bench.close()
+
+    def run(self, step: TrialStep) -> StepResult:
+        """Do a step.
+
+        A candidate that this model or data refuses is an answer, not an error.
+
+        Args:
+            step: what to do.
+        """
+        started = time.perf_counter()
+        try:
+            found = self._draft(step) if step.kind == "draft" else self._trained(step)
+        except TfcompressError as error:
+            found = StepResult(refusal=f"{type(error).__name__}: {error}")
+        return dataclasses.replace(found, seconds=time.perf_counter() - started, peak_bytes=peak_bytes())
+
+    def _draft(self, step: TrialStep) -> StepResult:
+        from tfcompress.execution import Run, rewritten_model
+        from tfcompress.kept_stages import work_for
+
+        bench, recipe = self._bench, untrained(step.candidate.recipe)
+        bench.check(recipe)
+        data = bench.data(recipe.train)
+        run = Run(recipe, bench.loaded, data, bench.converter, bench.progress)
+        kept = None if self._opening.kept is None else KeptStages(Path(self._opening.kept), self._opening.kept_bytes)
+        with work_for(kept, None, bench.loaded, data, trust=bool(self._opening.loading.get("trust"))) as work:
+            model = rewritten_model(run, work)
+        file = bench.export(model, recipe.export, train=recipe.train)
+        found = _described(file, step.file)
+        if step.most_bytes is not None and file.size_bytes > step.most_bytes:
+            return found
+        return dataclasses.replace(found, **self._scored(file, recipe.train, step.samples))
+
+    def _trained(self, step: TrialStep) -> StepResult:
+        recipe = shortened(step.candidate.recipe) if step.kind == "short" else step.candidate.recipe
+        result = self._bench.run(recipe)
+        report, score = result.report, result.report.result.score
+        before = None if report.baseline is None else report.baseline.score
+        points = None if score is None else 0.0 if before is None else points_lost(before, score)
+        return dataclasses.replace(
+            _described(result.tflite, step.file),
+            points=points,
+            main=None if score is None else score.main_figure.value,
+            trained_seconds=report.wall_seconds.get("train") or 0.0,
+        )
+
+    def _scored(self, file: TFLiteModel, train: Train, samples: int | None) -> dict[str, Any]:
+        """Score a file and the float file on some samples of the validation split."""
+        from tfcompress.file_scores import evaluate_file
+
+        data = self._bench.data(train)
+        if data is None or data.scored is None:
+            return {}
+        some = sampled(data, samples, train.seed)
+        key = (train.division, samples)
+        if key not in self._floats:
+            baseline = self._bench.float_baseline(train)
+            if baseline is None:
+                return {}
+            self._floats[key] = evaluate_file(baseline.content, some, "evaluating the float file").score
+        score = evaluate_file(file.content, some, "evaluating the file").score
+        return {"points": points_lost(self._floats[key], score), "main": score.main_figure.value}
+
+
+def sampled(data: BoundData, count: int | None, seed: int) -> BoundData:
+    """Return data whose split that is scored holds at most so many samples, drawn by *seed*; what belongs together is.
+
+    Args:
+        data: the bound data, with a split that can be scored.
+        count: how many at most; None: all.
+        seed: draws them.
+    """
+    if count is None or data.test is None:
+        return data
+    together = max((task.together for task in data.tasks.values()), default=1)
+    return dataclasses.replace(data, test=data.test.sample(count, seed, together=together))
+
+
+def untrained(recipe: Recipe) -> Recipe:
+    """Return a recipe with only what rewrites, and one quick way to its numbers.
+
+    What a stage that trains for these numbers says of them, as the export would (bits of a weight), the export does.
+    """
+    rewriting = tuple(stage for stage in recipe.stages if isinstance(stage, RewritingStage))
+    once = tuple(dataclasses.replace(stage, cycles=1, tune_epochs=0) for stage in rewriting)
+    said: dict[str, Any] = {"calibration": recipe.export.calibrator}
+    exports = {each.name for each in dataclasses.fields(recipe.export)}
+    for stage in recipe.stages:
+        own = {each.name for each in dataclasses.fields(stage)} if stage.scheme else set()
+        said |= {name: getattr(stage, name) for name in own & exports}
+    export = dataclasses.replace(recipe.export, **said)
+    return dataclasses.replace(recipe, stages=once, export=export, title="")
+
+
+def shortened(recipe: Recipe) -> Recipe:
+    """Return a recipe with a training of :data:`SHORT_EPOCHS` in one part, and one quick way to its numbers."""
+    stages = tuple(
+        dataclasses.replace(stage, cycles=1, tune_epochs=0) if isinstance(stage, RewritingStage) else stage
+        for stage in recipe.stages
+    )
+    export = dataclasses.replace(recipe.export, calibration=recipe.export.calibrator)
+    train = dataclasses.replace(recipe.train, epochs=SHORT_EPOCHS)
+    return dataclasses.replace(recipe, stages=stages, train=train, export=export, title="")
+
+
+def peak_bytes() -> int:
+    """Return the most memory that this process, or any one of its children that has ended, has had resident."""
+    own = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return 1024 * max(own)
+
+
+def _described(file: TFLiteModel, place: str | None) -> StepResult:
+    from tfcompress.tflite.flatbuffer import read_model_file
+
+    if place is not None:
+        files.write_atomic(Path(place), file.content)
+    flat = read_model_file(file.content)
+    return StepResult(
+        size_bytes=file.size_bytes,
+        gzip_bytes=file.gzip_bytes,
+        macs=flat.macs,
+        ops=sum(flat.op_counts.values()),
+        sha256=file.sha256,
+    )
