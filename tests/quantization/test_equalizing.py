@@ -44,8 +44,9 @@ def test_the_function_stays_bit_for_bit(equalize, draw, seed: int) -> None:
     assert any(not np.array_equal(a, b) for a, b in zip(weights, new.get_weights(), strict=True))
 
 
-@NETWORKS
-@pytest.mark.parametrize("equalize", [by_activations, without_samples])
+@pytest.mark.parametrize(
+    ("equalize", "draw"), [(by_activations, network), (by_activations, branched), (without_samples, branched)]
+)
 @settings(max_examples=2)
 @given(seed=st.integers(0, 10_000))
 def test_channels_scaled_by_powers_of_two_come_to_the_same_weights(equalize, draw, seed: int) -> None:
@@ -56,6 +57,22 @@ def test_channels_scaled_by_powers_of_two_come_to_the_same_weights(equalize, dra
     conditions = Conditions(inputs=inputs)
     for a, b in zip(equalize(model, conditions).weights, equalize(scaled, conditions).weights, strict=True):
         assert np.array_equal(np.asarray(a), np.asarray(b)), a.path
+
+
+def test_without_samples_a_normalization_still_tells_how_far_its_channels_reach(keras) -> None:
+    layers = keras.layers
+    given = keras.Input((4, 4, 3), name="image")
+    tensor = layers.ReLU()(
+        layers.BatchNormalization(scale=False, name="plain")(layers.Conv2D(4, 3, name="first")(given))
+    )
+    tensor = layers.ReLU()(layers.BatchNormalization(name="scaled")(layers.Conv2D(4, 1, name="second")(tensor)))
+    model = keras.Model(given, layers.Dense(2, name="last")(layers.Flatten()(tensor)))
+    draw = np.random.default_rng(0)
+    model.get_layer("scaled").gamma.assign(draw.uniform(0.01, 10.0, 4))
+    new = by_statistics(model)
+    assert np.array_equal(*(np.asarray(each.get_layer("first").kernel) for each in (model, new)))
+    spread = [np.ptp(np.log2(np.asarray(each.get_layer("scaled").gamma))) for each in (model, new)]
+    assert spread[1] < spread[0]
 
 
 @NETWORKS

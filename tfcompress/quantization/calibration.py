@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,12 @@ from tfcompress.quantization.weight_fake_quant import WeightFakeQuant
 
 
 def calibrate_(
-    model: Any, inputs: Mapping[str, np.ndarray], batch_size: int = 32, calibrator: Calibrator | None = None
+    model: Any,
+    inputs: Mapping[str, np.ndarray],
+    batch_size: int = 32,
+    calibrator: Calibrator | None = None,
+    *,
+    round_weights: bool = True,
 ) -> None:
     """Set every range by the values that its tensors take on samples, unrounded.
 
@@ -32,7 +38,14 @@ def calibrate_(
         batch_size: samples at a time.
         calibrator: chooses each range; None: from the least to the largest value. Where it counts values, the samples
             are run a second time: memory holds one batch and the counts.
+        round_weights: the tensors are those of the rounded weights; False: of weights as they are, where it is still to
+            be made good what rounding them does.
     """
+    with contextlib.nullcontext() if round_weights else _unrounded(model):
+        _calibrate_(model, inputs, batch_size, calibrator)
+
+
+def _calibrate_(model: Any, inputs: Mapping[str, np.ndarray], batch_size: int, calibrator: Calibrator | None) -> None:
     layers = [layer for layer in all_layers(model) if isinstance(layer, FakeQuant) and layer.fixed is None]
     for layer in layers:
         for variable in (layer.low, layer.high, layer.seen):
@@ -87,14 +100,8 @@ class Counter:
 
 
 def _observe_(model: Any, layers: Sequence[FakeQuant], inputs: Mapping[str, np.ndarray], batch_size: int) -> None:
-    """Run the model on all samples, its layers measuring and rounding nothing, weights neither."""
-    wrappers = [layer for layer in all_layers(model) if isinstance(layer, TransformedLayer)]
-    parts = [part for wrapper in wrappers for chain in wrapper.transforms.values() for part in chain]
-    rounding: list[FakeQuant | WeightFakeQuant] = [
-        *layers,
-        *(part for part in parts if isinstance(part, WeightFakeQuant)),
-    ]
-    for layer in rounding:
+    """Run the model on all samples, its layers measuring and rounding nothing."""
+    for layer in layers:
         layer.observing = True
     try:
         count = len(next(iter(inputs.values())))
@@ -103,8 +110,23 @@ def _observe_(model: Any, layers: Sequence[FakeQuant], inputs: Mapping[str, np.n
                 model, {name: tf.constant(values[start : start + batch_size]) for name, values in inputs.items()}
             )
     finally:
-        for layer in rounding:
+        for layer in layers:
             layer.observing = False
+
+
+@contextlib.contextmanager
+def _unrounded(model: Any) -> Iterator[None]:
+    """Leave a model's weights as they are for a while."""
+    wrappers = [layer for layer in all_layers(model) if isinstance(layer, TransformedLayer)]
+    parts = [part for wrapper in wrappers for chain in wrapper.transforms.values() for part in chain]
+    rounding = [part for part in parts if isinstance(part, WeightFakeQuant)]
+    for part in rounding:
+        part.observing = True
+    try:
+        yield
+    finally:
+        for part in rounding:
+            part.observing = False
 
 
 def freeze_ranges_(model: Any) -> None:

@@ -47,13 +47,15 @@ def by_activations(model: Any, conditions: Conditions) -> Any:
     steps = read_steps(model)
     found = scalable_channels(steps, model)
     activations = _largest_activations(steps, found, conditions)
-    return _applied(model, found, _balanced(found, _Weights(found), lambda _: activations))
+    return _applied(model, found, _balanced(found, activations, np.ones(found.count, bool)))
 
 
 def by_statistics(model: Any, deviations: float = 6.0) -> Any:
     """Do the same without samples: behind a BatchNormalization a channel reaches ``|beta| + deviations * |gamma|``.
 
-    Where nothing normalizes a channel, it is as large as the largest weight that makes it.
+    Where nothing normalizes a channel, it is as large as the largest weight that makes it times what that is fed with.
+    A channel of a normalization without gamma stays: only its kernel could be scaled, and then the moving variance
+    would tell of another channel.
 
     Args:
         model: a functional or sequential Keras 3 model that is built; it is only read.
@@ -64,8 +66,7 @@ def by_statistics(model: Any, deviations: float = 6.0) -> Any:
         UnsupportedError: a subclassed model.
     """
     found = scalable_channels(read_steps(model), model)
-    weights, promised = _Weights(found), _promised(found, deviations)
-    factor = _balanced(found, weights, lambda f: np.where(promised > 0, promised, weights.made(f) * f))
+    factor = _balanced(found, _promised(found, deviations), _has_own_scale(found))
     return _applied(model, found, factor)
 
 
@@ -108,18 +109,16 @@ def scaled_by(model: Any, steps: Steps, draw: Callable[[int], np.ndarray]) -> An
     return _applied(model, found, np.where(found.bound > 0, 1.0, draw(found.count)))
 
 
-def _balanced(
-    found: ScalableChannels, weights: _Weights, activations_for: Callable[[np.ndarray], np.ndarray]
-) -> np.ndarray:
-    """Return powers of two for channels, from their largest activations where other channels have the factors given."""
+def _balanced(found: ScalableChannels, activations: np.ndarray, free_to_move: np.ndarray) -> np.ndarray:
+    """Return powers of two for channels, from their largest activations; 1 where they are not free to move."""
+    weights = _Weights(found)
     free = weights.is_taken_depthwise_alone()
     factor = np.ones(found.count)
     for _ in range(_SWEEPS):
-        activations = activations_for(factor)
         # A channel that is always zero, or that nothing weighs, must not tell the others what they are: it is left out.
         alive = (activations > 0) & (weights.taken(np.ones(found.count)) > 0)
         new = _balancing(activations, weights.taken(np.where(alive, factor, np.inf)), found.kin, free)
-        new = np.where(_has_room(found, new), new, 1.0)
+        new = np.where(free_to_move & _has_room(found, new), new, 1.0)
         moved = np.abs(np.log2(new / factor)).max(initial=0.0)
         factor = new
         if moved < _STILL:
@@ -127,15 +126,31 @@ def _balanced(
     return _power_of_two(factor)
 
 
-def _promised(found: ScalableChannels, deviations: float) -> np.ndarray:
-    """Return how far each channel reaches by the normalization that makes it, shape (count,); 0: none does."""
-    largest = np.zeros(found.count + 1)
+def _has_own_scale(found: ScalableChannels) -> np.ndarray:
+    """Say which channels can be scaled behind their normalization's variance, shape (count,)."""
+    own = np.ones(found.count + 1, bool)
     for layer in found.layers:
+        if layer.normalization is not None and not layer.normalization.op.scale:
+            own[layer.outs] = False
+    return own[:-1]
+
+
+def _promised(found: ScalableChannels, deviations: float) -> np.ndarray:
+    """Return how far each channel reaches as far as the model tells, shape (count,).
+
+    Scaled channels reach as far in proportion, whatever the others' factors are.
+    """
+    largest = np.zeros(found.count + 1)
+    for layer in found.layers:  # in the model's order: what a layer takes is known
         if layer.normalization is not None:
             norm = layer.normalization.op
             beta = np.abs(np.asarray(norm.beta, np.float64)) if norm.center else 0.0
             deviation = layer.factor * np.sqrt(np.asarray(norm.moving_variance, np.float64))
-            np.maximum.at(largest, layer.outs, beta + deviations * deviation)
+            reached = beta + deviations * deviation
+        else:
+            given = layer.magnitudes() * _each(layer.ins, largest[:-1])[:, np.newaxis]
+            reached = given.reshape(-1) if layer.is_depthwise else given.max(axis=0)
+        np.maximum.at(largest, layer.outs, reached)
     return largest[:-1]
 
 

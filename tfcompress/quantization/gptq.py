@@ -76,7 +76,7 @@ def each_by_itself(model: Any, conditions: Conditions, bits: int) -> Any:
 
 
 def _rounded(model: Any, conditions: Conditions, alone: int) -> Any:
-    made = calibrated(model, conditions.inputs, conditions.calibrator, conditions.stage)
+    made = calibrated(model, conditions.inputs, conditions.calibrator, conditions.stage, round_weights=False)
     new = model_copy(model)
     own = dict(leaf_layers(new))
     targets = {id(layer): own[path] for path, layer in made.layers.items() if path in own}

@@ -39,7 +39,12 @@ Correct = Callable[[Any, Conditions], Any]
 
 
 def calibrated(
-    model: Any, inputs: Mapping[str, np.ndarray], calibrator: Calibrator | None = None, stage: QAT | None = None
+    model: Any,
+    inputs: Mapping[str, np.ndarray],
+    calibrator: Calibrator | None = None,
+    stage: QAT | None = None,
+    *,
+    round_weights: bool = True,
 ) -> Quantized:
     """Return *model* with fake quantization whose ranges are those of samples; the argument stays as it is.
 
@@ -48,13 +53,14 @@ def calibrated(
         inputs: for each input by name an array of shape (samples, *shape), preprocessed as in training.
         calibrator: chooses each range; None: from the least to the largest value.
         stage: bits; None: 8 for all.
+        round_weights: ranges are those of the rounded weights; False: of weights as they are.
 
     Raises:
         ModelError: the model was never built.
         UnsupportedError: a subclassed model; or one without a layer to quantize.
     """
     made = quantize(model, stage or QAT())
-    calibrate_(made.model, inputs, calibrator=calibrator)
+    calibrate_(made.model, inputs, calibrator=calibrator, round_weights=round_weights)
     return made
 
 
