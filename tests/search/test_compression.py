@@ -68,10 +68,10 @@ def test_a_limit_that_nothing_keeps_writes_nothing_and_names_layers(
     words = [
         "--quantize",
         "int8",
-        "--rounding",
-        "gptq",
+        "--calibration",
+        "minmax",
         "--min-agreement-db",
-        "-20",
+        "-99",
         "--max-drop",
         "0.5",
         "--json",
