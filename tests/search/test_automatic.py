@@ -92,7 +92,13 @@ class TestSearch:
         (name,) = optuna.get_all_study_names(f"sqlite:///{folder / 'study.db'}")
         study = optuna.load_study(study_name=name, storage=f"sqlite:///{folder / 'study.db'}")
         assert study.metric_names == ["drop", "size"]
-        assert {each.name for each in folder.iterdir() if not each.name.startswith("study.db-")} == {"best", "front", "front.json", "report.html", "study.db"}
+        assert {each.name for each in folder.iterdir() if not each.name.startswith("study.db-")} == {
+            "best",
+            "front",
+            "front.json",
+            "report.html",
+            "study.db",
+        }
 
     def test_the_winner_is_made_again_by_its_recipe_without_a_search(
         self, found: tuple[tfc.AutoResult, Path], problem: tuple[Path, Path]
