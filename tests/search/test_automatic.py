@@ -92,7 +92,8 @@ class TestSearch:
         (name,) = optuna.get_all_study_names(f"sqlite:///{folder / 'study.db'}")
         study = optuna.load_study(study_name=name, storage=f"sqlite:///{folder / 'study.db'}")
         assert study.metric_names == ["drop", "size"]
-        assert {each.name for each in folder.iterdir() if not each.name.startswith("study.db-")} == {
+        found = {each.name for each in folder.iterdir() if not each.name.startswith("study.db-")}
+        assert found == {"best", "front", "front.json", "report.html", "study.db"}
             "best",
             "front",
             "front.json",
