@@ -94,12 +94,6 @@ class TestSearch:
         assert study.metric_names == ["drop", "size"]
         found = {each.name for each in folder.iterdir() if not each.name.startswith("study.db-")}
         assert found == {"best", "front", "front.json", "report.html", "study.db"}
-            "best",
-            "front",
-            "front.json",
-            "report.html",
-            "study.db",
-        }
 
     def test_the_winner_is_made_again_by_its_recipe_without_a_search(
         self, found: tuple[tfc.AutoResult, Path], problem: tuple[Path, Path]
