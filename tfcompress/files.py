@@ -142,6 +142,10 @@ def output_folder(target: Path, *, key: str, force: bool = False) -> Iterator[Pa
             raise
 
 
+_OURS = ("report.json", "front.json", "firmware.json")
+"""One of these is in every folder that tfcompress wrote."""
+
+
 def check_target(target: Path, *, force: bool) -> None:
     """Refuse a target that exists (unless *force*), is a file, or lies where nothing can be written.
 
@@ -154,7 +158,7 @@ def check_target(target: Path, *, force: bool) -> None:
     if target.exists() and not force:
         msg = f"{target} exists already; give --force to replace it, or choose another place with -o"
         raise OutputError(msg)
-    ours = any((target / name).is_file() for name in ("report.json", "front.json"))
+    ours = any((target / name).is_file() for name in _OURS)
     if target.exists() and not ours and any(target.iterdir()):
         msg = (
             f"{target} holds no report.json: tfcompress did not write it and will not replace it; choose another place"

@@ -33,6 +33,9 @@ COMMANDS = {
     "debug": Command("tfcompress.cli.debug", "Find where a .tflite file goes wrong, tensor by tensor and op by op."),
     "pack": Command("tfcompress.cli.pack", "Pack a .tflite file for the download; the device unpacks the same bytes."),
     "unpack": Command("tfcompress.cli.unpack", "Give back the .tflite file that is in a package."),
+    "firmware": Command(
+        "tfcompress.cli.firmware", "Write a .tflite file as sources for a microcontroller, with a golden test."
+    ),
     "stages": Command("tfcompress.cli.stages", "List what can be done to a model, with its flags, and the tasks."),
     "recipes": Command("tfcompress.cli.recipes", "List the named recipes, or print one as TOML to edit."),
     "compare": Command("tfcompress.cli.compare", "Compare two reports, and fail a pipeline on conditions of your own."),

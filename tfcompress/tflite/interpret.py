@@ -110,7 +110,7 @@ class InterpreterProcess:
     @property
     def signature(self) -> Signature:
         """Inputs and outputs of the file, by name; quantized ones count as float32, as :meth:`run` takes them."""
-        return Signature(*(tuple(map(_real_spec, side)) for side in (self.model.inputs, self.model.outputs)))
+        return signature_of_file(self.model)
 
     def opened(self) -> str:
         """Wait until the file is open and return the runtime's version.
@@ -209,6 +209,11 @@ class InterpreterProcess:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
+
+
+def signature_of_file(model: FlatModel) -> Signature:
+    """Return inputs and outputs of a file, by name; quantized ones count as float32."""
+    return Signature(*(tuple(map(_real_spec, side)) for side in (model.inputs, model.outputs)))
 
 
 def _real_spec(tensor: IOTensor) -> TensorSpec:

@@ -1,0 +1,69 @@
+"""How large the arena of a firmware has to be: measured by TensorFlow Lite Micro, or planned from the file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tfcompress.tflite.flatbuffer import FlatModel
+from tfcompress.tflite.micro_interpreter import MicroArena
+from tfcompress.tflite.planned_arena import planned_arena_bytes
+
+MARGIN = 0.10
+"""Share of a measured arena that is added: kernels for one processor may want more scratch memory than the portable."""
+PLANNED_MARGIN = 0.25
+"""The same for a planned one, which knows nothing of kernels' scratch memory."""
+_ALIGNMENT = 16
+_FIXED_BYTES, _TENSOR_BYTES, _OP_BYTES, _CHANNEL_BYTES = 1536, 32, 160, 12
+"""What lives as long as the interpreter: itself, a tensor, an op, and a channel's multiplier and shift.
+
+Above what the recorder showed for nets of 1 to 16 ops, where pointers take 8 bytes.
+"""
+
+
+@dataclass(frozen=True)
+class ArenaSize:
+    """The size to give an arena.
+
+    Attributes:
+        needed_bytes: found for the file.
+        size_bytes: with the margin, a multiple of 16.
+        measured: by TensorFlow Lite Micro; else planned.
+        how: how it was found, in one sentence without a full stop.
+    """
+
+    needed_bytes: int
+    size_bytes: int
+    measured: bool
+    how: str
+
+
+def measured_size(arena: MicroArena) -> ArenaSize:
+    """Return the size for an arena that was measured."""
+    how = (
+        f"measured in tflite-micro {arena.version} on this machine, whose pointers take 8 bytes: {arena.least_bytes:,} "
+        f"bytes is the least it runs in (it keeps {arena.total_bytes:,}: head {arena.head_bytes:,}, tail "
+        f"{arena.tail_bytes:,}), and {MARGIN:.0%} more"
+    )
+    return ArenaSize(arena.least_bytes, _with(arena.least_bytes, MARGIN), measured=True, how=how)
+
+
+def planned_size(content: bytes, model: FlatModel) -> ArenaSize:
+    """Return the size for a file that could not be measured.
+
+    Args:
+        content: the file.
+        model: the same, read.
+    """
+    planned = planned_arena_bytes(content)
+    channels = sum(len(tensor.scales) for graph in model.subgraphs for tensor in graph.tensors if tensor.constant)
+    tensors = sum(len(graph.tensors) for graph in model.subgraphs)
+    kept = _FIXED_BYTES + _TENSOR_BYTES * tensors + _OP_BYTES * sum(1 for _ in model.ops) + _CHANNEL_BYTES * channels
+    how = (
+        f"not measured, tflite-micro is not installed: {planned:,} bytes planned for activations, {kept:,} allowed for "
+        f"the interpreter's own structures, and {PLANNED_MARGIN:.0%} more; measure it on the device"
+    )
+    return ArenaSize(planned + kept, _with(planned + kept, PLANNED_MARGIN), measured=False, how=how)
+
+
+def _with(size: int, margin: float) -> int:
+    return -(-int(size * (1 + margin)) // _ALIGNMENT) * _ALIGNMENT

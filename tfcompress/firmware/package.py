@@ -1,0 +1,141 @@
+"""All that a firmware needs of a file, made in one go."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from tfcompress import files
+from tfcompress.errors import UnsupportedError, UsageError
+from tfcompress.firmware import golden_source, model_source
+from tfcompress.firmware.arena_size import ArenaSize, measured_size, planned_size
+from tfcompress.firmware.c_text import identifier
+from tfcompress.firmware.golden import GoldenPair, drawn_inputs, golden_pair, stored_inputs
+from tfcompress.firmware.layouts import LAYOUTS
+from tfcompress.firmware.number_types import check_number_types
+from tfcompress.firmware.operators import LOOKUP, registering_methods
+from tfcompress.firmware.ports import Port, ports_of
+from tfcompress.tflite.flatbuffer import FlatModel, read_model_file
+from tfcompress.tflite.micro_interpreter import WITHOUT, MicroInterpreterProcess, has_micro_interpreter
+
+SAMPLES = 1
+"""Golden samples, unless asked otherwise: each takes flash."""
+
+
+@dataclass(frozen=True)
+class Firmware:
+    """What was made of a file.
+
+    Attributes:
+        name: what the names in the sources begin with.
+        size_bytes: of the file.
+        sha256: of the file.
+        methods: of ``MicroMutableOpResolver``, one an op.
+        arena: its size.
+        golden: inputs and outputs.
+        inputs: of the file.
+        outputs: of the file.
+        texts: the files' content by their path in the folder.
+    """
+
+    name: str
+    size_bytes: int
+    sha256: str
+    methods: tuple[str, ...]
+    arena: ArenaSize
+    golden: GoldenPair
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    texts: Mapping[str, str] = field(repr=False)
+
+    def save(self, folder: Path) -> None:
+        """Write the files below *folder*.
+
+        Raises:
+            OutputError: one cannot be written.
+        """
+        for path, text in self.texts.items():
+            target = folder / path
+            with files.output_errors(target):
+                target.parent.mkdir(parents=True, exist_ok=True)
+            files.write_atomic(target, text)
+
+
+def make_firmware(
+    content: bytes,
+    *,
+    name: str = "model",
+    source: str = "model.tflite",
+    samples: int = SAMPLES,
+    seed: int = 0,
+    values: Mapping[str, np.ndarray] | None = None,
+    values_from: str = "",
+    layouts: Sequence[str] = (),
+) -> Firmware:
+    """Make what a firmware needs of a file.
+
+    Args:
+        content: a TFLite file.
+        name: what the files are called, and what the names in them begin with.
+        source: name of the file, for comments.
+        samples: golden samples that are drawn, without *values*.
+        seed: draws them.
+        values: golden inputs by name, real numbers, shape (samples, *shape without the batch axis); None: drawn.
+        values_from: where they come from.
+        layouts: lines of :data:`~tfcompress.firmware.layouts.LAYOUTS`.
+
+    Raises:
+        UsageError: a name that C has no use for.
+        ModelError: not a TFLite file, or a malformed one.
+        UnsupportedError: what TensorFlow Lite Micro does not run, naming the ops or tensors.
+    """
+    if identifier(name) in ("main_test", "golden_test"):
+        msg = f"--name must not be {name!r}, as a file of the folder is called; choose another"
+        raise UsageError(msg)
+    model = read_model_file(content)
+    methods = registering_methods(model)
+    check_number_types(model)
+    inputs, outputs = ports_of(model)
+    if values is None:
+        given, told = drawn_inputs(inputs, samples, seed), f"drawn by seed {seed}"
+    else:
+        given, told = stored_inputs(inputs, values), values_from
+    arena, pair = _run(content, model, (inputs, outputs), given, told)
+    digest = files.sha256(content)
+    about = f"{source}: {len(content):,} bytes, sha256 {digest}"
+    variables = sum(op.name == "VAR_HANDLE" for op in model.ops)
+    texts = {
+        f"{name}.h": model_source.model_header(name, about, len(content), arena, (*inputs, *outputs)),
+        f"{name}.cc": model_source.model_source(name, about, content),
+        f"{name}_ops.h": golden_source.ops_header(name, methods),
+        f"{name}_golden.h": golden_source.golden_header(name, pair),
+        f"{name}_golden_test.h": golden_source.golden_test_header(name, inputs, outputs, variables),
+        "main_test.cc": golden_source.main_source(name),
+    }
+    laid_out = {path: text for layout in layouts for path, text in LAYOUTS[layout](name, texts).items()}
+    return Firmware(name, len(content), digest, methods, arena, pair, inputs, outputs, texts | laid_out)
+
+
+def _run(
+    content: bytes,
+    model: FlatModel,
+    ports: tuple[Sequence[Port], Sequence[Port]],
+    given: tuple[np.ndarray, ...],
+    told: str,
+) -> tuple[ArenaSize, GoldenPair]:
+    """Return the arena's size and the golden pair, by TensorFlow Lite Micro where it is installed."""
+    if not has_micro_interpreter():
+        if any(op.name == LOOKUP for op in model.ops):
+            msg = f"the file holds look-up tables ({LOOKUP}), which TensorFlow Lite Micro alone runs, and {WITHOUT}"
+            raise UnsupportedError(msg)
+        return planned_size(content, model), golden_pair(content, model, ports, given, told, None)
+    with contextlib.ExitStack() as stack:
+        micro = stack.enter_context(MicroInterpreterProcess(content))
+        pair = golden_pair(content, model, ports, given, told, micro)
+        size = measured_size(micro.arena())
+        stack.enter_context(MicroInterpreterProcess(content, arena_bytes=size.size_bytes))  # it fits, or says so
+    return size, pair
