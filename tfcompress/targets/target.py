@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import resources
 from types import MappingProxyType
 from typing import Literal
 
+from tfcompress.errors import nearest
 from tfcompress.limits import read_size
 from tfcompress.schema import check_fields, check_value
 
@@ -89,6 +93,11 @@ class Target:
         beside = not self.accelerator or self.runtime == "tflm"
         check_value("target.runtime", "'tflm' with an accelerator", self.runtime, ok=beside)
 
+        if self.micro:
+            unknown = next((op for op in self.ops if op not in micro_ops()), None)
+            allowed = f"names of TFLM's ops{nearest(unknown or '', micro_ops())}"
+            check_value("target.ops item", allowed, unknown, ok=unknown is None)
+
     @property
     def micro(self) -> bool:
         """Whether TensorFlow Lite Micro runs the file there."""
@@ -115,3 +124,10 @@ class Target:
             return ""
         known = "" if self.micro and not self.accelerator and quantize == "none" else WHY_NOT.get(quantize, "")
         return known or f"the target's own quantize leaves {quantize!r} out"
+
+
+@functools.cache
+def micro_ops() -> frozenset[str]:
+    """Return the ops that TensorFlow Lite Micro has a kernel for, measured by ``tools/probe_micro_ops.py``."""
+    text = (resources.files("tfcompress.targets") / "micro_ops.json").read_text(encoding="utf-8")
+    return frozenset(json.loads(text)["ops"])

@@ -16,7 +16,7 @@ LINUX = "linux"
 """The target of those who name none."""
 
 NPU_WIDTH = 16
-"""Channels that an Ethos-U lays side by side in memory (its bricks): other widths are filled up to the next multiple."""
+"""Channels that an Ethos-U lays side by side in memory; other widths are filled up to the next multiple."""
 
 SUFFIX = ".toml"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from tfcompress.errors import ContractError, TfcompressError
-from tfcompress.targets.micro_ops import MICRO_OPS
+from tfcompress.targets.target import micro_ops
 from tfcompress.tflite.flatbuffer import FlatModel, read_model_file
 from tfcompress.tflite.interpret import InterpreterProcess
 from tfcompress.tflite.micro.arena import ArenaUse, planned_arena_bytes, read_allocations
@@ -88,7 +88,7 @@ def lacking_text(places: OpPlaces, named: Collection[str] = ()) -> str:
         places: of the file.
         named: ops that TFLM itself says it lacks, whatever is known of it.
     """
-    lacking = [name for name in places.flat.op_counts if name in named or name not in MICRO_OPS]
+    lacking = [name for name in places.flat.op_counts if name in named or name not in micro_ops()]
     if not lacking:
         return ""
     where = "; ".join(f"{name} ({places.all_of(name)})" for name in lacking)
