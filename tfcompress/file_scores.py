@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from tfcompress.data.bound import BoundData
     from tfcompress.evaluate.class_order import ClassOrders
     from tfcompress.tasks.task import Evaluation
+    from tfcompress.tflite.micro.record import MicroTest
 
 
 def class_orders(data: BoundData) -> ClassOrders:
@@ -65,3 +66,38 @@ def tuned_by(content: bytes, data: BoundData, seed: int, progress: Progress = SI
 
     with InterpreterProcess(content) as interpreter, progress.task("looking at the training split") as bar:
         return tuned(interpreter.run, data, seed, bar)
+
+
+def tested_in_micro(content: bytes, data: BoundData, seed: int, progress: Progress) -> MicroTest:
+    """Evaluate a TFLite file on test samples in TensorFlow Lite Micro, beside the reference kernels.
+
+    Args:
+        content: the file.
+        data: the bound data, with a test split that can be scored.
+        seed: draws the samples, where the model is too large for all of them.
+        progress: where to tell how far it is.
+
+    Raises:
+        ContractError: TFLM refuses the file, dies on it, or computes something else than the reference kernels.
+        DataError: there is no test split.
+    """
+    from tfcompress.evaluate.scoring import evaluate
+    from tfcompress.tflite.micro.proof import LEAST_TESTED, TESTED, both, sample_count
+    from tfcompress.tflite.micro.record import MicroTest
+
+    split = data.need_test()
+    together = max((task.together for task in data.tasks.values()), default=1)
+    with both(content) as (micro, comparison):
+        drawn = split.sample(sample_count(micro.model, TESTED, LEAST_TESTED), seed, together=together)
+        with progress.task("evaluating it in TensorFlow Lite Micro", drawn.size) as task:
+            score = evaluate(comparison.run, drawn, data.tasks, **data.figures, progress_task=task, batch_size=32).score
+    main = score.figures[score.main]
+    return MicroTest(
+        samples=score.samples,
+        equal=None if comparison.unable else comparison.equal,
+        figure=score.main,
+        value=main.value,
+        low=main.low,
+        high=main.high,
+        unit=main.unit,
+    )

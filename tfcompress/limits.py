@@ -49,3 +49,24 @@ def read_limit(text: str, units: Mapping[str, float]) -> Limit:
         raise ValueError(msg)
     number = float(found[1])
     return Limit(number, relative=True) if unit == RATIO else Limit(number * units[unit], relative=False)
+
+
+def read_size(text: str, units: Mapping[str, float] = SIZE_UNITS) -> float:
+    """Read a limit that is compared with nothing: a number with a unit.
+
+    Args:
+        text: such as ``64KB``.
+        units: as for :func:`read_limit`.
+
+    Raises:
+        ValueError: with what is allowed.
+    """
+    try:
+        limit = read_limit(text, units)
+    except ValueError:
+        limit = Limit(1.0, relative=True)
+    if limit.relative:
+        named = ", ".join(_SPELT.get(unit, unit) for unit in units if unit)
+        msg = f"a number above 0 with one of {named}"
+        raise ValueError(msg)
+    return limit.value

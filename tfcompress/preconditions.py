@@ -10,6 +10,7 @@ from tfcompress.drop_limit import no_data, no_float
 from tfcompress.errors import DataError, ModelError, UnsupportedError, UntrustedCodeError
 from tfcompress.export_choices import MIXED_WITHOUT_DATA
 from tfcompress.recipe import Recipe
+from tfcompress.targets.installed import check_installed
 
 if TYPE_CHECKING:
     from tfcompress.execution import Run
@@ -27,6 +28,7 @@ def check_preconditions(
         ModelError: a file that is no Keras model.
         DataError: stages or int8 without data.
         OutputError: an output that cannot be written.
+        MissingDependencyError: a target whose interpreter or compiler is not installed.
     """
     qat = False
     if isinstance(model, str | Path):
@@ -38,6 +40,7 @@ def check_preconditions(
             raise ModelError(msg)
         qat = info.qat
     _check_sources(recipe)
+    check_installed(recipe.export.deployment)
     if recipe.promises and qat:
         raise no_float()
     if recipe.promises and not has_data:
@@ -139,6 +142,23 @@ def calibration_warnings(run: Run, macs: int | None) -> tuple[str, ...]:
     with run.phase("check calibration"), run.progress.task("checking the calibration samples"):
         remarks = check_calibration(model, run.data, run.recipe.export.sample_count, run.recipe.train.seed, macs=macs)
     return tuple(map(str, remarks))
+
+
+def check_shapes(run: Run) -> None:
+    """Refuse a model without settled shapes for a target that plans its memory once.
+
+    Raises:
+        UnsupportedError: naming the input.
+    """
+    target = run.recipe.export.deployment
+    free = next((spec for spec in run.loaded.signature.inputs if None in spec.shape), None)
+    if target.micro and free is not None:
+        sizes = ", ".join("any" if size is None else str(size) for size in free.shape)
+        msg = (
+            f"target {target.name!r} plans its memory for one shape, and input {free.name!r} has axes of any size "
+            f"({sizes}); give the model a fixed input shape"
+        )
+        raise UnsupportedError(msg)
 
 
 def check_code(recipe: Recipe, *, trust: bool) -> None:

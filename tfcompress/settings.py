@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from tfcompress.errors import nearest
+from tfcompress.errors import RecipeError, nearest
 from tfcompress.export_choices import (
     AUTO,
     CALIBRATIONS,
@@ -23,9 +23,11 @@ from tfcompress.export_choices import (
     default_packings,
     packings_to_try,
 )
-from tfcompress.limits import LATENCY_UNITS, SIZE_UNITS, read_limit
+from tfcompress.limits import LATENCY_UNITS, SIZE_UNITS, read_limit, read_size
 from tfcompress.schema import check_fields, check_value, pick
 from tfcompress.stages.option import option
+from tfcompress.targets.target import Target
+from tfcompress.targets.target_table import LINUX, find_target
 
 Quantize = Literal["none", "dynamic", "float16", "int8", "int16x8"]
 IOType = Literal["auto", "float32", "int8", "uint8", "int16"]
@@ -86,6 +88,11 @@ class Export:
         max_drop: points that the file may lose against float on the test split, in every scored output, proven by the
             upper end of the drop's 95 % interval; see :mod:`tfcompress.tasks.drop` for what a point is. None: whatever
             it loses is told.
+        target: where the file is to run: a line of :data:`tfcompress.targets.target_table.TARGETS`, or the path of a
+            ``.toml`` file. For a microcontroller, the finished file is run in TensorFlow Lite Micro's own interpreter.
+        max_arena: the most that the file's tensor arena may take there, as that interpreter measures it (for an
+            Ethos-U, the memory that Vela estimates): ``64KB``; empty: what the target allows.
+        max_flash: the most bytes that the file may have for such a target; empty: what the target allows.
     """
 
     quantize: Quantize = field(
@@ -215,6 +222,28 @@ class Export:
             default="whatever is lost is told",
         ),
     )
+    target: str = field(
+        default=LINUX,
+        metadata=option(
+            "Where the file is to run: tflm, esp32-s3, ethos-u55-128 and the like run it in TensorFlow Lite Micro, and "
+            "need tfcompress[mcu]; or a .toml file of your own.",
+            metavar="NAME|FILE.toml",
+        ),
+    )
+    max_arena: str = field(
+        default="",
+        metadata=option(
+            "Most memory of the file's tensors on a microcontroller (64KB), measured by TensorFlow Lite Micro.",
+            metavar="SIZE",
+            default="what the target has",
+        ),
+    )
+    max_flash: str = field(
+        default="",
+        metadata=option(
+            "Most bytes of a file for a microcontroller (100KB).", metavar="SIZE", default="what the target has"
+        ),
+    )
 
     def __post_init__(self) -> None:
         """Reject values that are out of range or contradict each other."""
@@ -230,6 +259,38 @@ class Export:
         for runtime in self.runtimes:
             _check_runtime(runtime)
         self._check_choices()
+        self._check_target()
+
+    def _check_target(self) -> None:
+        """Check what the target has, and its limits."""
+        found = self.deployment
+        reason = found.why_not(self.quantize)
+        if reason:
+            msg = (
+                f"export.quantize must be one of {', '.join(map(repr, found.schemes))} with target {self.target!r}, "
+                f"got {self.quantize!r}: {reason}"
+            )
+            raise RecipeError(msg)
+        useful = not (found.micro and self.select_ops)
+        allowed = f"false with target {self.target!r}, which has no TensorFlow ops"
+        check_value("export.select_ops", allowed, self.select_ops, ok=useful)
+        for name in ("max_arena", "max_flash"):
+            text = getattr(self, name)
+            allowed = "empty without a target for microcontrollers (tflm, say)"
+            check_value(f"export.{name}", allowed, text, ok=found.micro or not text)
+            try:
+                read_size(text or "1")
+            except ValueError as error:
+                check_value(f"export.{name}", str(error), text, ok=False)
+
+    @property
+    def deployment(self) -> Target:
+        """The target by its value; a file of the user's own is read each time.
+
+        Raises:
+            RecipeError: no such target, or a file that is none.
+        """
+        return find_target(self.target, "export.target")
 
     def _check_choices(self) -> None:
         """Check what goes by a table's names, and whether it would do anything."""

@@ -22,9 +22,9 @@ from tfcompress import files, output
 from tfcompress.drop_limit import check_provable, check_test_split, kept_or_refused
 from tfcompress.errors import ConversionError, DataError
 from tfcompress.execution import Run, Trained, run_stages
-from tfcompress.file_scores import class_orders, evaluate_file, tuned_by
+from tfcompress.file_scores import class_orders, evaluate_file, tested_in_micro, tuned_by
 from tfcompress.kept_stages import KeptStages, work_for
-from tfcompress.preconditions import calibration_warnings, check_code, check_preconditions, check_stages
+from tfcompress.preconditions import calibration_warnings, check_code, check_preconditions, check_shapes, check_stages
 from tfcompress.progress import Progress, effective
 from tfcompress.recipe import Export, Recipe, Train, load_recipe
 from tfcompress.result import Result as Result
@@ -358,6 +358,7 @@ class Workbench:
             with run.phase("check data"), self._progress.task("checking the data"):
                 run.data = self.data(recipe.train)
                 warnings = run.data.lint() if run.data else []
+        check_shapes(run)
         check_stages(run)
         check_test_split(run)
         for warning in (*warnings, *self._calibration_warnings(run)):
@@ -394,6 +395,7 @@ class Workbench:
         if baseline is None:
             self._tune(run, tflite.content)
         scores, data = self._scores(run, baseline, tflite), run.data
+        tflite = self._tested_in_micro(run, tflite)
         made = output.report(
             recipe=recipe,
             loaded=run.loaded,
@@ -494,3 +496,13 @@ class Workbench:
                 found["float"], _ = self._float_score(baseline, select_ops=run.recipe.export.select_ops, train=train)
             found["result"] = evaluate_file(tflite.content, run.data, "evaluating the result file", self._progress)
         return {name: score for name, score in found.items() if score is not None}
+
+    def _tested_in_micro(self, run: Run, tflite: TFLiteModel) -> TFLiteModel:
+        """Evaluate the result in the interpreter of its microcontroller, where it is for one and can be scored."""
+        proven = tflite.verification.micro
+        if proven is None or run.data is None or run.data.scored is None:
+            return tflite
+        with run.phase("evaluate"):
+            found = tested_in_micro(tflite.content, run.data, run.recipe.train.seed, self._progress)
+        verification = dataclasses.replace(tflite.verification, micro=dataclasses.replace(proven, tested=found))
+        return dataclasses.replace(tflite, verification=verification)

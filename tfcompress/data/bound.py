@@ -16,7 +16,7 @@ from tfcompress.data.coding import metrics_of, unlabelled_choices
 from tfcompress.data.duplicates import Duplicates, duplicates
 from tfcompress.data.labels import LabelCoder
 from tfcompress.data.runner_file import MOST_BYTES
-from tfcompress.data.splits import BoundSplit, Split
+from tfcompress.data.splits import BoundSplit
 from tfcompress.errors import DataError
 from tfcompress.tasks.metric import Metric
 from tfcompress.tasks.task import Task
@@ -164,7 +164,7 @@ class BoundData:
             raise DataError(msg)
         return self.train
 
-    def need_test(self) -> Split:
+    def need_test(self) -> BoundSplit:
         """Return the test split.
 
         Raises:

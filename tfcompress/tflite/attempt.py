@@ -277,6 +277,8 @@ class ConversionRun:
         """Use the sparse encoding where that pays."""
         if self.settings.sparse == "never":
             return content, ""
+        if self.settings.deployment.micro:
+            return content, "kernels are stored dense: TensorFlow Lite Micro reads no sparse encoding"
         return choose_encoding(
             content,
             lambda: self._wait(self.settings, sparse=True, float_ops=self.settings.float_ops == "allow"),

@@ -7,6 +7,7 @@ in :mod:`tfcompress.tflite.best`.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import gzip
 from collections.abc import Mapping
@@ -17,7 +18,8 @@ from typing import Any
 from tfcompress.errors import UsageError
 from tfcompress.files import sha256, write_atomic
 from tfcompress.models.loading import prepared
-from tfcompress.models.specs import Signature
+from tfcompress.models.signature import call, padding_of
+from tfcompress.models.specs import Signature, random_inputs
 from tfcompress.progress import Progress, effective
 from tfcompress.recipe import Export
 from tfcompress.tflite.attempt import Request
@@ -163,6 +165,8 @@ def export(
             seed=seed,
         )
         made = _made(model, request)
+        if settings.deployment.micro:
+            made = _proven(made, model, request)
     return _file(made, settings, notes)
 
 
@@ -173,6 +177,35 @@ def _made(model: Any, request: Request) -> Made:
     if settings.quantize == "int8" and request.data is None and is_correctable(model) and not settings.needs_samples:
         return made_without_data(model, request)
     return best_int8_of(model, request) if settings.tries else made_as_asked(model, request)
+
+
+def _proven(made: Made, model: Any, request: Request) -> Made:
+    """Run the finished file on a microcontroller's interpreter, and keep what was found.
+
+    Raises:
+        ContractError: it does not run there, or takes more than it may.
+        MissingDependencyError: there is no such interpreter.
+    """
+    from tfcompress.tflite.micro.proof import COMPARED, places_of, prove, sample_count
+
+    found = made.attempt
+    places = places_of(found.content, model, found.verification.tensor_names)
+    count = sample_count(places.flat, COMPARED, 1)
+    if request.data is None:
+        inputs = random_inputs(found.signature, count, request.seed, padding=padding_of(model))
+    else:
+        inputs = request.data.representative(count, request.seed)
+    with request.progress.task("running it in TensorFlow Lite Micro"):
+        record = prove(
+            found.content,
+            request.settings,
+            inputs=inputs,
+            keras_outputs=call(model, inputs),
+            real_samples=request.data is not None,
+            places=places,
+        )
+    verification = dataclasses.replace(found.verification, micro=record)
+    return dataclasses.replace(made, attempt=dataclasses.replace(found, verification=verification))
 
 
 def _file(made: Made, settings: Export, notes: tuple[str, ...] = ()) -> TFLiteModel:

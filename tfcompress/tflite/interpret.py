@@ -7,10 +7,10 @@ other half.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal
+from types import MappingProxyType, TracebackType
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -21,14 +21,16 @@ from tfcompress.tflite.flatbuffer import FlatModel, IOTensor, read_model_file
 from tfcompress.worker import Worker, WorkerAnswerError, WorkerDiedError
 
 Runtime = Literal["litert", "tensorflow", "tflite-runtime"]
-PACKAGES: dict[Runtime, str] = {
+PACKAGES: dict[str, str] = {
     "litert": "ai-edge-litert",
     "tensorflow": "tensorflow",
     "tflite-runtime": "tflite-runtime",
+    "tflm": "'tfcompress[mcu]'",
 }
 """What to install for each runtime."""
 _CHILD = "tfcompress.tflite.interpreter_child"
 _ENVIRONMENT = {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2"}
+NO_MORE: Mapping[str, Any] = MappingProxyType({})
 CHUNK_BYTES = 64 << 20
 """What goes through a file at a time: memory stays flat however many samples there are."""
 
@@ -38,19 +40,25 @@ class InterpreterProcess:
 
     It starts at once and opens the file while the caller goes on; a file that cannot be opened is reported by the first
     :meth:`opened` or :meth:`run`.
+
+    Attributes:
+        resizes: whether the runtime can give an axis of any size another size than the file has.
     """
+
+    resizes: ClassVar[bool] = True
 
     def __init__(
         self,
         model: bytes | Path,
         *,
-        runtime: Runtime = "litert",
+        runtime: Runtime | Literal["tflm"] = "litert",
         reference_kernels: bool = False,
         threads: int = 1,
         workers: int = 2,
         whole: bool = False,
         refusal: type[TfcompressError] = ContractError,
         child: str = _CHILD,
+        more: Mapping[str, Any] = NO_MORE,
     ) -> None:
         """Start the child and have it open *model*.
 
@@ -64,6 +72,7 @@ class InterpreterProcess:
                 samples along it. Arrays then have the shape (samples, *all sizes).
             refusal: class of the error when the runtime refuses the file, or dies on it.
             child: module that serves the requests.
+            more: what it is told besides when it opens the file.
 
         Raises:
             ModelError: the content is not a TFLite file.
@@ -72,7 +81,7 @@ class InterpreterProcess:
         self.model: FlatModel = read_model_file(content)
         self._runtime, self._refusal, self._whole, self._count = runtime, refusal, whole, 0
         self._version: str | None = None
-        self._options = {"reference": reference_kernels, "threads": threads, "workers": workers}
+        self._options = {"reference": reference_kernels, "threads": threads, "workers": workers, **more}
         self._worker = Worker(child, environment=_ENVIRONMENT)
         self._open(content)
 
@@ -90,22 +99,25 @@ class InterpreterProcess:
     def _open(self, content: bytes) -> None:
         path = self._worker.folder / f"model{self._count or ''}.tflite"  # one that is open may not be written over
         path.write_bytes(content)
+        graph = self.model.subgraphs[0]
         self._worker.send(
             {
                 **self._options,
                 "open": str(path),
                 "runtime": self._runtime,
                 "whole": self._whole,
-                "inputs": [self._spec(tensor) for tensor in self.model.inputs],
-                "outputs": [self._spec(tensor) for tensor in self.model.outputs],
+                "inputs": [self._spec(tensor, graph.inputs) for tensor in self.model.inputs],
+                "outputs": [self._spec(tensor, graph.outputs) for tensor in self.model.outputs],
                 "stateful": any(t.variable for graph in self.model.subgraphs for t in graph.tensors)
                 or any(op.name == "VAR_HANDLE" for op in self.model.ops),
             }
         )
 
-    def _spec(self, tensor: IOTensor) -> dict[str, Any]:
+    def _spec(self, tensor: IOTensor, side: Sequence[int]) -> dict[str, Any]:
         shape = self.model.subgraphs[0].tensors[tensor.index].shape
-        return {**dataclasses.asdict(tensor), "shape": shape, "free": min(tensor.shape, default=0) < 0}
+        about = {"shape": shape, "free": self.resizes and min(tensor.shape, default=0) < 0}
+        place = side.index(tensor.index) if tensor.index in side else None
+        return {**dataclasses.asdict(tensor), **about, "place": place}
 
     @property
     def signature(self) -> Signature:
@@ -182,6 +194,15 @@ class InterpreterProcess:
         target.unlink()
         return result
 
+    def asked(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Ask the child something of its own, and return its answer.
+
+        Raises:
+            TfcompressError: as :meth:`opened`.
+        """
+        self._worker.send(request)
+        return self._receive()
+
     def _receive(self) -> dict[str, Any]:
         try:
             return self._worker.receive()
@@ -197,8 +218,12 @@ class InterpreterProcess:
             return MissingDependencyError(f"{self._runtime} cannot be imported: {answer.text}; pip install {package}")
         if isinstance(known := getattr(errors, answer.kind, None), type) and issubclass(known, TfcompressError):
             return known(answer.text)
-        text = " ".join(answer.text.split())[:400]  # one tensor after the other, where every one of them is refused
-        return self._refusal(f"{self._runtime} refuses this file: {text}")
+        return self._refusal(self.said(answer.text))
+
+    def said(self, words: str) -> str:
+        """Return what the runtime's words about the open file come down to, for the message of a refusal."""
+        text = " ".join(words.split())[:400]  # one tensor after the other, where every one of them is refused
+        return f"{self._runtime} refuses this file: {text}"
 
     def close(self) -> None:
         """End the child and remove its files."""

@@ -36,7 +36,7 @@ class _Runner:
     def __init__(self, interpreter: Any, spec: dict[str, Any]) -> None:
         if not any(item["free"] for item in spec["inputs"]):  # a convolution cannot be prepared for a size of 1
             interpreter.allocate_tensors()
-        self._interpreter = interpreter
+        self.interpreter = interpreter
         self._spec = spec
         self._shapes = [None if item["free"] else tuple(item["shape"]) for item in spec["inputs"]]
         self._group = group_size(spec)
@@ -48,11 +48,11 @@ class _Runner:
             groups = self._groups(inputs, start)
             self._resize([group.shape for group in groups])
             if self._spec["stateful"]:  # or the state of one sample leaks into the next; there is none before it fits
-                self._interpreter.reset_all_variables()
+                self.interpreter.reset_all_variables()
             for values, spec in zip(groups, self._spec["inputs"], strict=True):
-                self._interpreter.set_tensor(spec["index"], values)
-            self._interpreter.invoke()
-            outputs = [self._interpreter.get_tensor(spec["index"]) for spec in self._spec["outputs"]]
+                self.interpreter.set_tensor(spec["index"], values)
+            self.interpreter.invoke()
+            outputs = [self.interpreter.get_tensor(spec["index"]) for spec in self._spec["outputs"]]
             whole = self._spec["whole"]
             rows.append([values[np.newaxis] if whole else _batched(values, self._group) for values in outputs])
         return rows
@@ -64,7 +64,7 @@ class _Runner:
         try:
             times = [perf_counter()]
             for _ in range(runs):
-                self._interpreter.invoke()
+                self.interpreter.invoke()
                 times.append(perf_counter())
         finally:
             if collecting:
@@ -80,23 +80,29 @@ class _Runner:
     def _resize(self, shapes: list[tuple[int, ...] | None]) -> None:
         if shapes != self._shapes:
             for shape, spec in zip(shapes, self._spec["inputs"], strict=True):
-                self._interpreter.resize_tensor_input(spec["index"], shape)
-            self._interpreter.allocate_tensors()
+                self.interpreter.resize_tensor_input(spec["index"], shape)
+            self.interpreter.allocate_tensors()
             self._shapes = shapes
 
 
-class _Session:
-    """The open file: one interpreter a worker."""
+class Session:
+    """The open file: one interpreter a worker.
+
+    Attributes:
+        runners: those.
+    """
 
     def __init__(self) -> None:
+        """Open nothing yet."""
         self._spec: dict[str, Any] = {}
-        self._runners: list[_Runner] = []
+        self.runners: list[_Runner] = []
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Answer a request; see the module's docstring."""
         if "open" in request:
             return self._open(request)
         if "time" in request:
-            return {"seconds": self._runners[0].timed(request["time"])}
+            return {"seconds": self.runners[0].timed(request["time"])}
         with np.load(request["source"]) as stored:
             given = {name: stored[f"x{place}"] for place, name in enumerate(request["inputs"])}
         outputs = self._run([_stored(given[spec["name"]], spec) for spec in self._spec["inputs"]])
@@ -105,27 +111,34 @@ class _Session:
         return {}
 
     def _open(self, request: dict[str, Any]) -> dict[str, Any]:
+        self.runners = []
+        made, runtime_version = self.interpreters(request)
+        self.runners = [_Runner(interpreter, request) for interpreter in made]
+        self._spec = request
+        return {"version": runtime_version}
+
+    def interpreters(self, request: dict[str, Any]) -> tuple[list[Any], str]:
+        """Open the file; return an interpreter for each worker, and the runtime's version."""
         module_name, package = _MODULES[request["runtime"]]
         module = import_module(module_name)
-        self._runners = []
         kinds = module.OpResolverType
-        for _ in range(request["workers"]):
-            interpreter = module.Interpreter(
+        made = [
+            module.Interpreter(
                 model_path=request["open"],
                 num_threads=request["threads"],
                 experimental_op_resolver_type=kinds.BUILTIN_REF if request["reference"] else kinds.AUTO,
             )
-            self._runners.append(_Runner(interpreter, request))
-        self._spec = request
-        return {"version": version(package)}
+            for _ in range(request["workers"])
+        ]
+        return made, version(package)
 
     def _run(self, inputs: list[np.ndarray]) -> list[np.ndarray]:
         count = len(inputs[0])
         starts = range(0, count, group_size(self._spec))
-        share = -(-len(starts) // len(self._runners))
-        parts = [starts[place * share : (place + 1) * share] for place in range(len(self._runners))]
+        share = -(-len(starts) // len(self.runners))
+        parts = [starts[place * share : (place + 1) * share] for place in range(len(self.runners))]
         with ThreadPoolExecutor(len(parts)) as pool:
-            jobs = [pool.submit(runner.run, inputs, part) for runner, part in zip(self._runners, parts, strict=True)]
+            jobs = [pool.submit(runner.run, inputs, part) for runner, part in zip(self.runners, parts, strict=True)]
             rows = [row for job in jobs for row in job.result()]
         return [
             _real(np.concatenate([row[place] for row in rows])[:count], spec)
@@ -171,4 +184,4 @@ def _real(values: np.ndarray, spec: dict[str, Any]) -> np.ndarray:
 
 def main(requests: int, answers: int, lifeline: int) -> None:
     """Serve."""
-    serve(_Session().answer, requests, answers, lifeline)
+    serve(Session().answer, requests, answers, lifeline)

@@ -23,6 +23,7 @@ from tfcompress.tflite.agreement import OutputAgreement, agreements, output_step
 from tfcompress.tflite.exactness import Exactness, IntegerModel, check_exact, compare_exactly
 from tfcompress.tflite.flatbuffer import FlatModel, IOTensor, read_model_file
 from tfcompress.tflite.interpret import InterpreterProcess
+from tfcompress.tflite.micro.record import MicroRecord
 from tfcompress.tflite.mixed_record import MixedRecord
 from tfcompress.tflite.packings import PackingRecord
 from tfcompress.tflite.resolution import FINER, resolution_notes
@@ -104,6 +105,7 @@ class Verification:
         packings: what became of each packing that was asked for.
         mixed: what each op would cost in other numbers, and which plans were tried; None: all were to be int8.
         tensor_names: what the tensors of each subgraph were called, where a packing took the names out of the file.
+        micro: what was proven for a microcontroller; None: the file is for another target.
     """
 
     ops: Mapping[str, int]
@@ -132,6 +134,7 @@ class Verification:
     packings: tuple[PackingRecord, ...] = ()
     tensor_names: tuple[tuple[str, ...], ...] = ()
     mixed: MixedRecord | None = None
+    micro: MicroRecord | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values that JSON can hold."""

@@ -1,0 +1,26 @@
+"""Whether what proves files for a target is installed, found out without importing it."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from tfcompress.errors import MissingDependencyError
+from tfcompress.targets.target import Target
+
+EXTRA = "pip install 'tfcompress[mcu]'"
+
+
+def check_installed(target: Target) -> None:
+    """Refuse a target that nothing here can prove a file for.
+
+    Raises:
+        MissingDependencyError: saying what to install.
+    """
+    if target.micro and find_spec("tflite_micro") is None:
+        msg = (
+            f"target {target.name!r} is proven by TensorFlow Lite Micro's interpreter, which is not installed: {EXTRA}"
+        )
+        raise MissingDependencyError(msg)
+    if target.accelerator and find_spec("ethosu") is None:
+        msg = f"target {target.name!r} is compiled for by Vela, which is not installed: {EXTRA}"
+        raise MissingDependencyError(msg)

@@ -1,0 +1,149 @@
+"""The proof of a file for a microcontroller: run by its interpreter, compared, measured, and held against limits."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from tfcompress.errors import ContractError
+from tfcompress.limits import read_size
+from tfcompress.models.keras_private import all_layers
+from tfcompress.models.kinds import graph_of, keras_of
+from tfcompress.settings import Export
+from tfcompress.tflite.agreement import agreements
+from tfcompress.tflite.flatbuffer import FlatModel, read_model_file
+from tfcompress.tflite.interpret import InterpreterProcess
+from tfcompress.tflite.micro.arena import planned_arena_bytes
+from tfcompress.tflite.micro.kernels import KernelComparison, ReferenceRefusalError
+from tfcompress.tflite.micro.places import OpPlaces
+from tfcompress.tflite.micro.process import MicroProcess
+from tfcompress.tflite.micro.record import MicroRecord
+
+COMPARED = 64
+"""Samples that TFLM's answers are compared on at the export, at most."""
+TESTED = 1000
+"""Test samples that accuracy in TFLM is measured on, at most."""
+LEAST_TESTED = 200
+"""The same at least, however large the model is, where there are so many."""
+_MACS = 12_500_000_000
+"""Multiply-accumulates that TFLM's plain kernels may spend on accuracy: a minute or so of a PC."""
+
+
+def prove(
+    content: bytes,
+    settings: Export,
+    *,
+    inputs: Mapping[str, np.ndarray],
+    keras_outputs: Mapping[str, np.ndarray],
+    real_samples: bool,
+    places: OpPlaces,
+) -> MicroRecord:
+    """Run a finished file in TFLM, and hold it against the target's limits and those of the settings.
+
+    Args:
+        content: the file.
+        settings: what was asked for.
+        inputs: samples by input name, arrays of shape (samples, *shape), real values.
+        keras_outputs: the Keras model's outputs for them by name, arrays of shape (samples, *shape).
+        real_samples: whether *inputs* are real data.
+        places: what ops are called in messages.
+
+    Raises:
+        ContractError: an op that TFLM lacks or refuses, other outputs than the reference kernels', a limit that is not
+            kept.
+        MissingDependencyError: tflite-micro is not installed.
+    """
+    target = settings.deployment
+    _check_ops(places, target.ops, target.name)
+    with both(content, places) as (micro, comparison):
+        outputs = comparison.run(inputs)
+        found = agreements(micro.model, keras_outputs, outputs)
+        decibels = [each.sqnr_db for each in found if each.sqnr_db is not None]
+        record = MicroRecord(
+            target=target.name,
+            runtime="tflite-micro",
+            version=micro.opened(),
+            arena=micro.arena,
+            planned_arena_bytes=planned_arena_bytes(content),
+            flash_bytes=len(content),
+            samples=len(next(iter(inputs.values()))),
+            equal=comparison.equal,
+            kernel_steps=comparison.steps,
+            kernel_note=comparison.unable,
+            agreement_db=min(decibels, default=None),
+            real_samples=real_samples,
+            most_arena_bytes=_least(settings.max_arena, target.ram_bytes),
+            most_flash_bytes=_least(settings.max_flash, target.flash_bytes),
+        )
+    check_limits(record)
+    return record
+
+
+@contextlib.contextmanager
+def both(content: bytes, places: OpPlaces | None = None) -> Iterator[tuple[MicroProcess, KernelComparison]]:
+    """Open a file in TFLM and with the reference kernels; gives the former, and the comparison of both."""
+    with (
+        MicroProcess(content, places=places) as micro,
+        InterpreterProcess(content, reference_kernels=True, refusal=ReferenceRefusalError) as reference,
+    ):
+        yield micro, KernelComparison(micro, reference)
+
+
+def _check_ops(places: OpPlaces, ops: tuple[str, ...], target: str) -> None:
+    lacking = [name for name in places.flat.op_counts if ops and name not in ops]
+    if lacking:
+        where = "; ".join(f"{name} ({places.all_of(name)})" for name in lacking)
+        msg = f"target {target!r} has no kernel for {where}: replace those layers, or choose another --target"
+        raise ContractError(msg)
+
+
+def _least(text: str, own: float | None) -> float | None:
+    limits = [*([read_size(text)] if text else []), *([own] if own is not None else [])]
+    return min(limits, default=None)
+
+
+def check_limits(record: MicroRecord) -> None:
+    """Refuse a file that takes more than it may.
+
+    Raises:
+        ContractError: with the limit, what it takes, and what to do.
+    """
+    arena, broken = record.arena, []
+    if record.most_arena_bytes is not None and arena.total_bytes > record.most_arena_bytes:
+        broken.append(
+            f"the arena must be at most {record.most_arena_bytes:,.0f} bytes, the file takes {arena.total_bytes:,} "
+            f"(head {arena.head_bytes:,}, tail {arena.tail_bytes:,}, measured on 64 bits)"
+        )
+    if record.most_flash_bytes is not None and record.flash_bytes > record.most_flash_bytes:
+        broken.append(f"the file must be at most {record.most_flash_bytes:,.0f} bytes, it has {record.flash_bytes:,}")
+    if broken:
+        msg = f"target {record.target!r}: {'; '.join(broken)}; take channels away (--channels), or raise the limit"
+        raise ContractError(msg)
+
+
+def sample_count(flat: FlatModel, most: int, least: int) -> int:
+    """Return how many samples TFLM's plain kernels can be asked for: fewer of a large model.
+
+    Args:
+        flat: the file.
+        most: however small it is.
+        least: however large it is.
+    """
+    return max(least, min(most, _MACS // max(1, flat.least_macs)))
+
+
+def places_of(content: bytes, model: Any, tensor_names: tuple[tuple[str, ...], ...] = ()) -> OpPlaces:
+    """Return what the ops of a file are called.
+
+    Args:
+        content: the file.
+        model: the Keras model that it was made from, or the path of a SavedModel.
+        tensor_names: what its tensors were called, where a packing took the names away.
+    """
+    layers: tuple[str, ...] = ()
+    if keras_of(model) != "savedmodel":
+        layers = tuple(layer.name for layer in all_layers(graph_of(model)))
+    return OpPlaces(read_model_file(content), tensor_names, layers)

@@ -1,0 +1,69 @@
+"""What was proven of a file for a microcontroller, as frozen values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tfcompress.tflite.micro.arena import ArenaUse
+
+
+@dataclass(frozen=True, kw_only=True)
+class MicroTest:
+    """How a file did on test samples in TFLM.
+
+    Attributes:
+        samples: drawn from the test split.
+        equal: those of them whose outputs the reference kernels give in every bit; None: they cannot run the file.
+        figure: the main figure's name.
+        value: the main figure; None: it could not be computed.
+        low: lower end of its 95 % interval; None: it has none.
+        high: upper end.
+        unit: of the figure, see :mod:`tfcompress.tasks.figures`.
+    """
+
+    samples: int
+    equal: int | None
+    figure: str
+    value: float | None
+    low: float | None
+    high: float | None
+    unit: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class MicroRecord:
+    """What was proven of a file for a microcontroller.
+
+    Attributes:
+        target: the target's name.
+        runtime: what ran the file.
+        version: of the runtime.
+        arena: what it takes of the tensor arena.
+        planned_arena_bytes: what its tensors need at once by our own plan, computed from the file.
+        flash_bytes: of the file.
+        samples: how many samples were compared.
+        equal: those of them whose outputs the reference kernels give in every bit.
+        kernel_steps: the largest difference from those, in quantization steps of the output.
+        kernel_note: why it was not compared with the reference kernels; mostly empty.
+        agreement_db: with the Keras model on the same samples, the lowest over the outputs; None: not in decibels.
+        real_samples: they were real data, not random numbers.
+        most_arena_bytes: the limit of the arena; None: none.
+        most_flash_bytes: the limit of the file; None: none.
+        tested: accuracy there; None: there are no test samples with labels.
+    """
+
+    target: str
+    runtime: str
+    version: str
+    arena: ArenaUse
+    planned_arena_bytes: int
+    flash_bytes: int
+    samples: int
+    equal: int
+    kernel_steps: float
+    kernel_note: str
+    agreement_db: float | None
+    real_samples: bool
+    most_arena_bytes: float | None
+    most_flash_bytes: float | None
+    tested: MicroTest | None = None
