@@ -20,7 +20,7 @@ FILE = Path(__file__).parents[1] / "data" / "blobs_int8.tflite"
 @pytest.fixture(scope="module")
 def made() -> Firmware:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(package, "has_micro_interpreter", lambda: False)
+        patch.setattr(package, "find_spec", lambda name: None)
         return make_firmware(
             FILE.read_bytes(), source="odd */ name\\\n.tflite", samples=3, layouts=("arduino", "esp-idf")
         )

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tfcompress.tflite.flatbuffer import FlatModel
-from tfcompress.tflite.micro_interpreter import MicroArena
-from tfcompress.tflite.planned_arena import planned_arena_bytes
+from tfcompress.tflite.micro.arena import ArenaUse, planned_arena_bytes
 
 MARGIN = 0.10
 """Share of a measured arena that is added: kernels for one processor may want more scratch memory than the portable."""
@@ -37,14 +36,20 @@ class ArenaSize:
     how: str
 
 
-def measured_size(arena: MicroArena) -> ArenaSize:
-    """Return the size for an arena that was measured."""
+def measured_size(least_bytes: int, kept: ArenaUse, version: str) -> ArenaSize:
+    """Return the size for a file that was run in TensorFlow Lite Micro here, where pointers take 8 bytes.
+
+    Args:
+        least_bytes: the smallest arena that it was set up and run in.
+        kept: what the recorder counts of it.
+        version: of tflite-micro.
+    """
     how = (
-        f"measured in tflite-micro {arena.version} on this machine, whose pointers take 8 bytes: {arena.least_bytes:,} "
-        f"bytes is the least it runs in (it keeps {arena.total_bytes:,}: head {arena.head_bytes:,}, tail "
-        f"{arena.tail_bytes:,}), and {MARGIN:.0%} more"
+        f"measured in tflite-micro {version} on this machine, whose pointers take 8 bytes: {least_bytes:,} bytes is "
+        f"the least it runs in (it keeps {kept.total_bytes:,}: head {kept.head_bytes:,}, tail {kept.tail_bytes:,}), "
+        f"and {MARGIN:.0%} more"
     )
-    return ArenaSize(arena.least_bytes, _with(arena.least_bytes, MARGIN), measured=True, how=how)
+    return ArenaSize(least_bytes, _with(least_bytes, MARGIN), measured=True, how=how)
 
 
 def planned_size(content: bytes, model: FlatModel) -> ArenaSize:

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tfcompress.errors import UnsupportedError
-from tfcompress.firmware.operators import LOOKUP
 from tfcompress.firmware.ports import Port
+from tfcompress.firmware.resolver import LOOKUP
 from tfcompress.tflite.flatbuffer import FlatModel
 from tfcompress.tflite.interpret import InterpreterProcess
-from tfcompress.tflite.micro_interpreter import MicroInterpreterProcess
+from tfcompress.tflite.micro.process import MicroProcess
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def golden_pair(
     ports: tuple[Sequence[Port], Sequence[Port]],
     inputs: tuple[np.ndarray, ...],
     inputs_from: str,
-    micro: MicroInterpreterProcess | None,
+    micro: MicroProcess | None,
 ) -> GoldenPair:
     """Run a file on inputs.
 
@@ -105,27 +105,30 @@ def golden_pair(
     Raises:
         UnsupportedError: the interpreter does not run the file.
     """
-    found = None if micro is None else tuple(micro.run(inputs))
-    if micro is not None and found is not None and any(op.name == LOOKUP for op in model.ops):
-        return GoldenPair(inputs, found, inputs_from, f"tflite-micro {micro.arena().version}, portable kernels")
-    outputs, version = _by_reference(content, ports, inputs)
-    steps = None if found is None else max(map(_apart, found, outputs), default=0.0)
-    return GoldenPair(inputs, outputs, inputs_from, f"LiteRT {version}, reference kernels", steps)
+    by_micro = None if micro is None else _answers(micro, ports, inputs)
+    if micro is not None and by_micro is not None and any(op.name == LOOKUP for op in model.ops):
+        return GoldenPair(inputs, by_micro, inputs_from, f"tflite-micro {micro.opened()}, portable kernels")
+    with InterpreterProcess(content, reference_kernels=True, workers=1, refusal=UnsupportedError) as reference:
+        outputs = _answers(reference, ports, inputs)
+        made_by = f"LiteRT {reference.opened()}, reference kernels"
+    steps = None if by_micro is None else max(map(_apart, by_micro, outputs), default=0.0)
+    return GoldenPair(inputs, outputs, inputs_from, made_by, steps)
 
 
 def _apart(one: np.ndarray, other: np.ndarray) -> float:
-    return float(np.max(np.abs(one.astype(np.float64) - other.astype(np.float64).reshape(one.shape)), initial=0.0))
+    return float(np.max(np.abs(one.astype(np.float64) - other.astype(np.float64)), initial=0.0))
 
 
-def _by_reference(
-    content: bytes, ports: tuple[Sequence[Port], Sequence[Port]], inputs: tuple[np.ndarray, ...]
-) -> tuple[tuple[np.ndarray, ...], str]:
-    given = {port.name: _real(port, values) for port, values in zip(ports[0], inputs, strict=True)}
-    with InterpreterProcess(
-        content, reference_kernels=True, workers=1, whole=True, refusal=UnsupportedError
-    ) as interpreter:
-        made = interpreter.run(given)
-        return tuple(port.stored(made[port.name]) for port in ports[1]), interpreter.opened()
+def _answers(
+    interpreter: InterpreterProcess, ports: tuple[Sequence[Port], Sequence[Port]], inputs: tuple[np.ndarray, ...]
+) -> tuple[np.ndarray, ...]:
+    """Return what an interpreter makes of stored inputs, as the file stores it; each array (samples, *shape)."""
+    given = {
+        port.name: _real(port, values).reshape(-1, *port.shape[1:])
+        for port, values in zip(ports[0], inputs, strict=True)
+    }
+    made = interpreter.run(given)
+    return tuple(port.stored(made[port.name]).reshape(len(inputs[0]), *port.shape) for port in ports[1])
 
 
 def _real(port: Port, values: np.ndarray) -> np.ndarray:

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
 from tfcompress import files
-from tfcompress.errors import UnsupportedError, UsageError
+from tfcompress.errors import MissingDependencyError, UnsupportedError, UsageError
 from tfcompress.firmware import golden_source, model_source
 from tfcompress.firmware.arena_size import ArenaSize, measured_size, planned_size
 from tfcompress.firmware.c_text import identifier
 from tfcompress.firmware.golden import GoldenPair, drawn_inputs, golden_pair, stored_inputs
 from tfcompress.firmware.layouts import LAYOUTS
 from tfcompress.firmware.number_types import check_number_types
-from tfcompress.firmware.operators import LOOKUP, registering_methods
 from tfcompress.firmware.ports import Port, ports_of
+from tfcompress.firmware.resolver import LOOKUP, registering_methods
 from tfcompress.tflite.flatbuffer import FlatModel, read_model_file
-from tfcompress.tflite.micro_interpreter import WITHOUT, MicroInterpreterProcess, has_micro_interpreter
+from tfcompress.tflite.micro.least_arena import least_arena_bytes
+from tfcompress.tflite.micro.process import MicroProcess
 
 SAMPLES = 1
 """Golden samples, unless asked otherwise: each takes flash."""
@@ -92,6 +93,7 @@ def make_firmware(
         UsageError: a name that C has no use for.
         ModelError: not a TFLite file, or a malformed one.
         UnsupportedError: what TensorFlow Lite Micro does not run, naming the ops or tensors.
+        MissingDependencyError: look-up tables, where tflite-micro is not installed.
     """
     if identifier(name) in ("main_test", "golden_test"):
         msg = f"--name must not be {name!r}, as a file of the folder is called; choose another"
@@ -128,14 +130,15 @@ def _run(
     told: str,
 ) -> tuple[ArenaSize, GoldenPair]:
     """Return the arena's size and the golden pair, by TensorFlow Lite Micro where it is installed."""
-    if not has_micro_interpreter():
+    if find_spec("tflite_micro") is None:
         if any(op.name == LOOKUP for op in model.ops):
-            msg = f"the file holds look-up tables ({LOOKUP}), which TensorFlow Lite Micro alone runs, and {WITHOUT}"
-            raise UnsupportedError(msg)
+            msg = (
+                f"the file holds look-up tables ({LOOKUP}), which TensorFlow Lite Micro alone runs, and it is not "
+                "installed: pip install 'tfcompress[mcu]'"
+            )
+            raise MissingDependencyError(msg)
         return planned_size(content, model), golden_pair(content, model, ports, given, told, None)
-    with contextlib.ExitStack() as stack:
-        micro = stack.enter_context(MicroInterpreterProcess(content))
+    with MicroProcess(content, refusal=UnsupportedError) as micro:
         pair = golden_pair(content, model, ports, given, told, micro)
-        size = measured_size(micro.arena())
-        stack.enter_context(MicroInterpreterProcess(content, arena_bytes=size.size_bytes))  # it fits, or says so
-    return size, pair
+        kept, version = micro.arena, micro.opened()
+    return measured_size(least_arena_bytes(content, kept.total_bytes), kept, version), pair

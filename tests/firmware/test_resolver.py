@@ -6,7 +6,7 @@ import pytest
 
 from edge_runner.graph import Operator
 from tfcompress.errors import UnsupportedError
-from tfcompress.firmware.operators import LOOKUP, registering_method, registering_methods
+from tfcompress.firmware.resolver import LOOKUP, registering_method, registering_methods
 from tfcompress.tflite.flatbuffer import FlatModel, read_model_file
 from tfcompress.tflite.tensors import Subgraph
 
@@ -51,5 +51,5 @@ def test_an_op_that_is_lacking_is_named_with_its_layer() -> None:
     graph = read_model_file((DATA / "blobs_float.tflite").read_bytes()).subgraphs[0]
     named = next(tensor for tensor in graph.tensors if tensor.name)
     lacking = Subgraph(graph.tensors, (op("GELU", outputs=(named.index,)), *[op("COMPLEX_ABS")] * 4), (), ())
-    with pytest.raises(UnsupportedError, match=r"no kernel for GELU \(layer '.+'\), COMPLEX_ABS .+ and 2 more"):
+    with pytest.raises(UnsupportedError, match=r"no kernel for GELU \('.+'\); COMPLEX_ABS"):
         registering_methods(FlatModel(0, "", (lacking,), (), {}))

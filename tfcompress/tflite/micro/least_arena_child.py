@@ -1,0 +1,64 @@
+"""The process that tries arenas; started by :mod:`tfcompress.tflite.micro.least_arena` and by nothing else.
+
+Requests: ``file`` (path), ``from`` (bytes that are not enough, or just so). Answer: ``bytes``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tfcompress.serve import serve
+
+STEP = 16
+"""Bytes that an arena's parts lie on multiples of."""
+_MOST_TIMES = 64
+
+
+def smallest(fits: Callable[[int], bool], least: int) -> int:
+    """Return the smallest size from *least* on that fits, to :data:`STEP` bytes.
+
+    Args:
+        fits: tells it of a size; what is larger than one that fits must fit.
+        least: no smaller size is tried.
+
+    Raises:
+        ValueError: none up to 64 times *least* and 64 KiB.
+    """
+    low, high = least - STEP, least
+    while not fits(high):
+        low, high = high, high + max(STEP, 2 * (high - least))
+        if high > _MOST_TIMES * (least + 1024):
+            msg = f"{low:,} bytes are too few"
+            raise ValueError(msg)
+    while high - low > STEP:
+        middle = low + (high - low) // (2 * STEP) * STEP
+        low, high = (low, middle) if fits(middle) else (middle, high)
+    return high
+
+
+def _answer(request: dict[str, Any]) -> dict[str, Any]:
+    from tflite_micro.python.tflite_micro.runtime import Interpreter as Micro
+
+    content = Path(request["file"]).read_bytes()
+
+    def runs_in(arena_bytes: int) -> bool:
+        """Try in a process of its own: too small an arena is answered by an error, or by a signal."""
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                Micro.from_bytes(content, arena_size=arena_bytes).invoke()
+                code = 0
+            finally:
+                os._exit(code)
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+    return {"bytes": smallest(runs_in, -(-request["from"] // STEP) * STEP)}
+
+
+def main(requests: int, answers: int, lifeline: int) -> None:
+    """Serve."""
+    serve(_answer, requests, answers, lifeline)
