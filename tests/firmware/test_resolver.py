@@ -6,8 +6,9 @@ import pytest
 
 from edge_runner.graph import Operator
 from tfcompress.errors import UnsupportedError
-from tfcompress.firmware.resolver import LOOKUP, registering_method, registering_methods
+from tfcompress.firmware.resolver import registering_method, registering_methods
 from tfcompress.tflite.flatbuffer import FlatModel, read_model_file
+from tfcompress.tflite.interpret import LOOKUP
 from tfcompress.tflite.tensors import Subgraph
 
 DATA = Path(__file__).parents[1] / "data"

@@ -9,9 +9,8 @@ import numpy as np
 
 from tfcompress.errors import UnsupportedError
 from tfcompress.firmware.ports import Port
-from tfcompress.firmware.resolver import LOOKUP
 from tfcompress.tflite.flatbuffer import FlatModel
-from tfcompress.tflite.interpret import InterpreterProcess
+from tfcompress.tflite.interpret import LOOKUP, InterpreterProcess
 from tfcompress.tflite.micro.process import MicroProcess
 
 

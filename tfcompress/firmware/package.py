@@ -18,8 +18,9 @@ from tfcompress.firmware.golden import GoldenPair, drawn_inputs, golden_pair, st
 from tfcompress.firmware.layouts import LAYOUTS
 from tfcompress.firmware.number_types import check_number_types
 from tfcompress.firmware.ports import Port, ports_of
-from tfcompress.firmware.resolver import LOOKUP, registering_methods
+from tfcompress.firmware.resolver import registering_methods
 from tfcompress.tflite.flatbuffer import FlatModel, read_model_file
+from tfcompress.tflite.interpret import LOOKUP
 from tfcompress.tflite.micro.least_arena import least_arena_bytes
 from tfcompress.tflite.micro.process import MicroProcess
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from tfcompress.errors import UnsupportedError
 from tfcompress.targets.target import micro_ops
 from tfcompress.tflite.flatbuffer import FlatModel
+from tfcompress.tflite.interpret import LOOKUP
 from tfcompress.tflite.micro.places import OpPlaces
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ _SPELT_OTHERWISE = {
     "PADV2": "PadV2",
     "UNIDIRECTIONAL_SEQUENCE_LSTM": "UnidirectionalSequenceLSTM",
 }
-LOOKUP = "TFLM_DECODE"
-"""The custom op that unpacks a look-up table."""
 _CUSTOM = {
     LOOKUP: "Decode",
     "CIRCULAR_BUFFER": "CircularBuffer",

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from tfcompress import errors
-from tfcompress.errors import ContractError, DataError, MissingDependencyError, TfcompressError
+from tfcompress.errors import ContractError, DataError, MissingDependencyError, TfcompressError, UnsupportedError
 from tfcompress.models.specs import Signature, TensorSpec
 from tfcompress.tflite.flatbuffer import FlatModel, IOTensor, read_model_file
 from tfcompress.worker import Worker, WorkerAnswerError, WorkerDiedError
@@ -30,6 +30,8 @@ PACKAGES: dict[str, str] = {
 """What to install for each runtime."""
 _CHILD = "tfcompress.tflite.interpreter_child"
 _ENVIRONMENT = {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2"}
+LOOKUP = "TFLM_DECODE"
+"""The custom op that unpacks a look-up table of TensorFlow Lite Micro."""
 NO_MORE: Mapping[str, Any] = MappingProxyType({})
 CHUNK_BYTES = 64 << 20
 """What goes through a file at a time: memory stays flat however many samples there are."""
@@ -43,9 +45,11 @@ class InterpreterProcess:
 
     Attributes:
         resizes: whether the runtime can give an axis of any size another size than the file has.
+        unpacks: whether the runtime knows look-up tables of TensorFlow Lite Micro.
     """
 
     resizes: ClassVar[bool] = True
+    unpacks: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -76,9 +80,12 @@ class InterpreterProcess:
 
         Raises:
             ModelError: the content is not a TFLite file.
+            UnsupportedError: it holds look-up tables, which the runtime does not know.
         """
         content = model if isinstance(model, bytes) else model.read_bytes()
         self.model: FlatModel = read_model_file(content)
+        if not self.unpacks:
+            _check_tables(self.model)
         self._runtime, self._refusal, self._whole, self._count = runtime, refusal, whole, 0
         self._version: str | None = None
         self._options = {"reference": reference_kernels, "threads": threads, "workers": workers, **more}
@@ -234,6 +241,15 @@ class InterpreterProcess:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
+
+
+def _check_tables(model: FlatModel) -> None:
+    if any(op.name == LOOKUP for op in model.ops):
+        msg = (
+            f"the file holds look-up tables ({LOOKUP}), which TensorFlow Lite Micro alone runs; give the file that it "
+            "was made of, without -tflm in its name"
+        )
+        raise UnsupportedError(msg)
 
 
 def signature_of_file(model: FlatModel) -> Signature:

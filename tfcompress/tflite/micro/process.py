@@ -29,6 +29,7 @@ class MicroProcess(InterpreterProcess):
     """
 
     resizes: ClassVar[bool] = False
+    unpacks: ClassVar[bool] = True
 
     def __init__(
         self,
