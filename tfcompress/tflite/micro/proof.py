@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,7 @@ from tfcompress.tflite.micro.kernels import KernelComparison, ReferenceRefusalEr
 from tfcompress.tflite.micro.places import OpPlaces
 from tfcompress.tflite.micro.process import MicroProcess
 from tfcompress.tflite.micro.record import MicroRecord
+from tfcompress.tflite.micro.vela import compile_for
 
 COMPARED = 64
 """Samples that TFLM's answers are compared on at the export, at most."""
@@ -32,6 +35,19 @@ _MACS = 12_500_000_000
 """Multiply-accumulates that TFLM's plain kernels may spend on accuracy: a minute or so of a PC."""
 
 
+@dataclass(frozen=True)
+class Proven:
+    """A file that runs on a microcontroller.
+
+    Attributes:
+        record: what was found.
+        compiled: the file that Vela made for the accelerator; empty: there is none.
+    """
+
+    record: MicroRecord
+    compiled: bytes
+
+
 def prove(
     content: bytes,
     settings: Export,
@@ -40,7 +56,7 @@ def prove(
     keras_outputs: Mapping[str, np.ndarray],
     real_samples: bool,
     places: OpPlaces,
-) -> MicroRecord:
+) -> Proven:
     """Run a finished file in TFLM, and hold it against the target's limits and those of the settings.
 
     Args:
@@ -54,7 +70,7 @@ def prove(
     Raises:
         ContractError: an op that TFLM lacks or refuses, other outputs than the reference kernels', a limit that is not
             kept.
-        MissingDependencyError: tflite-micro is not installed.
+        MissingDependencyError: tflite-micro, or Vela for an accelerator, is not installed.
     """
     target = settings.deployment
     _check_ops(places, target.ops, target.name)
@@ -78,8 +94,11 @@ def prove(
             most_arena_bytes=_least(settings.max_arena, target.ram_bytes),
             most_flash_bytes=_least(settings.max_flash, target.flash_bytes),
         )
+    compiled = compile_for(content, target.accelerator, places) if target.accelerator else None
+    if compiled is not None:
+        record = dataclasses.replace(record, npu=compiled.estimate)
     check_limits(record)
-    return record
+    return Proven(record, b"" if compiled is None else compiled.content)
 
 
 @contextlib.contextmanager
@@ -111,14 +130,18 @@ def check_limits(record: MicroRecord) -> None:
     Raises:
         ContractError: with the limit, what it takes, and what to do.
     """
-    arena, broken = record.arena, []
-    if record.most_arena_bytes is not None and arena.total_bytes > record.most_arena_bytes:
+    arena, npu, broken = record.arena, record.npu, []
+    most = record.most_arena_bytes
+    if most is not None and npu is not None and npu.sram_bytes > most:
+        broken.append(f"SRAM must be at most {most:,.0f} bytes, Vela estimates {npu.sram_bytes:,}")
+    if most is not None and npu is None and arena.total_bytes > most:
         broken.append(
-            f"the arena must be at most {record.most_arena_bytes:,.0f} bytes, the file takes {arena.total_bytes:,} "
+            f"the arena must be at most {most:,.0f} bytes, the file takes {arena.total_bytes:,} "
             f"(head {arena.head_bytes:,}, tail {arena.tail_bytes:,}, measured on 64 bits)"
         )
-    if record.most_flash_bytes is not None and record.flash_bytes > record.most_flash_bytes:
-        broken.append(f"the file must be at most {record.most_flash_bytes:,.0f} bytes, it has {record.flash_bytes:,}")
+    size_bytes = record.flash_bytes if npu is None else npu.file_bytes
+    if record.most_flash_bytes is not None and size_bytes > record.most_flash_bytes:
+        broken.append(f"the file must be at most {record.most_flash_bytes:,.0f} bytes, it has {size_bytes:,}")
     if broken:
         msg = f"target {record.target!r}: {'; '.join(broken)}; take channels away (--channels), or raise the limit"
         raise ContractError(msg)
