@@ -32,12 +32,12 @@ def micro_sentences(verification: Mapping[str, Any]) -> Iterator[tuple[str, bool
         yield from npu_sentences(found["npu"])
 
 
-def _run(found: Mapping[str, Any]) -> tuple[str, bool]:
+def _run(found: Mapping[str, Any]) -> tuple[str, bool | None]:
     kind = "real" if found["real_samples"] else "random"
     text = f"runs in TensorFlow Lite Micro ({found['runtime']} {found['version']}): {alike_text(found)}, {kind}"
     if found["agreement_db"] is not None:
         text += f"; {found['agreement_db']:.1f} dB to the Keras model"
-    return text, found["equal"] == found["samples"]
+    return text, True if found["equal"] == found["samples"] else None
 
 
 def alike_text(found: Mapping[str, Any]) -> str:
@@ -82,8 +82,8 @@ def npu_sentences(npu: Mapping[str, Any]) -> Iterator[tuple[str, bool | None]]:
     dram = f", DRAM {wording.size(npu['dram_bytes'])}" if npu["dram_bytes"] else ""
     yield (
         f"estimate for {npu['accelerator']}, not measured: SRAM {wording.size(npu['sram_bytes'])}{dram}, flash "
-        f"{wording.size(npu['flash_bytes'])}, compiled file {wording.size(npu['file_bytes'])}, {npu['cycles']:,} cycles "
-        f"an inference ({wording.duration(npu['inference_ms'])} at {npu['clock_hz'] / 1e6:.0f} MHz; Vela "
+        f"{wording.size(npu['flash_bytes'])}, compiled file {wording.size(npu['file_bytes'])}, {npu['cycles']:,} "
+        f"cycles an inference ({wording.duration(npu['inference_ms'])} at {npu['clock_hz'] / 1e6:.0f} MHz; Vela "
         f"{npu['version']}, {npu['system_config']}, {npu['memory_mode']})",
         None,
     )
