@@ -15,6 +15,7 @@ from tfcompress.limits import read_size
 from tfcompress.models.keras_private import all_layers
 from tfcompress.models.kinds import graph_of, keras_of
 from tfcompress.settings import Export
+from tfcompress.targets.target import Target
 from tfcompress.tflite.agreement import agreements
 from tfcompress.tflite.flatbuffer import FlatModel, read_model_file
 from tfcompress.tflite.interpret import InterpreterProcess
@@ -72,12 +73,50 @@ def prove(
             kept.
         MissingDependencyError: tflite-micro, or Vela for an accelerator, is not installed.
     """
-    target = settings.deployment
+    return measure(
+        content,
+        settings.deployment,
+        inputs=inputs,
+        real_samples=real_samples,
+        keras_outputs=keras_outputs,
+        places=places,
+        most_arena=settings.max_arena,
+        most_flash=settings.max_flash,
+    )
+
+
+def measure(
+    content: bytes,
+    target: Target,
+    *,
+    inputs: Mapping[str, np.ndarray],
+    real_samples: bool,
+    keras_outputs: Mapping[str, np.ndarray] | None = None,
+    places: OpPlaces | None = None,
+    most_arena: str = "",
+    most_flash: str = "",
+) -> Proven:
+    """Run a file in TFLM, compile it for the target's accelerator, and hold it against limits.
+
+    Args:
+        content: the file.
+        target: what it is for.
+        inputs: as for :func:`prove`.
+        real_samples: whether *inputs* are real data.
+        keras_outputs: as for :func:`prove`; None: they are not known.
+        places: what ops are called in messages; None: by the names in the file.
+        most_arena: a limit besides the target's, as the user wrote it; empty: none.
+        most_flash: the same for the file.
+
+    Raises:
+        ContractError: as :func:`prove`.
+        MissingDependencyError: as :func:`prove`.
+    """
+    places = places or OpPlaces(read_model_file(content))
     _check_ops(places, target.ops, target.name)
     with both(content, places) as (micro, comparison):
         outputs = comparison.run(inputs)
-        found = agreements(micro.model, keras_outputs, outputs)
-        decibels = [each.sqnr_db for each in found if each.sqnr_db is not None]
+        found = () if keras_outputs is None else agreements(micro.model, keras_outputs, outputs)
         record = MicroRecord(
             target=target.name,
             runtime="tflite-micro",
@@ -89,10 +128,10 @@ def prove(
             equal=comparison.equal,
             kernel_steps=comparison.steps,
             kernel_note=comparison.unable,
-            agreement_db=min(decibels, default=None),
+            agreement_db=min((each.sqnr_db for each in found if each.sqnr_db is not None), default=None),
             real_samples=real_samples,
-            most_arena_bytes=_least(settings.max_arena, target.ram_bytes),
-            most_flash_bytes=_least(settings.max_flash, target.flash_bytes),
+            most_arena_bytes=_least(most_arena, target.ram_bytes),
+            most_flash_bytes=_least(most_flash, target.flash_bytes),
         )
     compiled = compile_for(content, target.accelerator, places) if target.accelerator else None
     if compiled is not None:
