@@ -91,7 +91,7 @@ def examined(path: Path, desk: Desk, data: Path | None = None) -> Examination:
     """
     check_installed(desk.target, run=desk.run)
     from tfcompress.tflite.flatbuffer import read_model_file
-    from tfcompress.tflite.micro.examination import examine, read_samples
+    from tfcompress.tflite.micro.examination import examine, samples_by_input
 
     if not path.is_file():
         msg = f"{path} is no file; give a .tflite file, or a folder that export wrote"
@@ -99,7 +99,7 @@ def examined(path: Path, desk: Desk, data: Path | None = None) -> Examination:
     content = path.read_bytes()
     samples = None
     if data is not None and desk.run:
-        samples = read_samples(_arrays(data), read_model_file(content), str(data))
+        samples = samples_by_input(_arrays(data), read_model_file(content), str(data))
     return examine(content, desk.target, samples=samples, run=desk.run)
 
 

@@ -109,7 +109,7 @@ def _drawn(tensor: IOTensor, count: int, generator: np.random.Generator) -> np.n
     return generator.integers(0, 2, shape).astype(dtype)
 
 
-def read_samples(content: Mapping[str, np.ndarray], flat: FlatModel, source: str) -> dict[str, np.ndarray]:
+def samples_by_input(content: Mapping[str, np.ndarray], flat: FlatModel, source: str) -> dict[str, np.ndarray]:
     """Return the inputs that a file of test samples holds (``x.NAME``, as an export writes them, or ``NAME``).
 
     Args:

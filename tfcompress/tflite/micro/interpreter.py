@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from tfcompress.serve import serve
-from tfcompress.tflite.interpreter_child import Session
+from tfcompress.tflite.interpreter_child import InterpreterSession
 from tfcompress.tflite.micro.capture import STANDARD_ERROR, printed
 
 _PACKAGE = "tflite-micro"
@@ -56,7 +56,7 @@ class _MicroInterpreter:
         return printed(self._own.print_allocations, STANDARD_ERROR)
 
 
-class _MicroSession(Session):
+class _MicroSession(InterpreterSession):
     """The open file, in TFLM."""
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:

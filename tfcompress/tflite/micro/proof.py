@@ -20,8 +20,8 @@ from tfcompress.tflite.agreement import agreements
 from tfcompress.tflite.flatbuffer import FlatModel, read_model_file
 from tfcompress.tflite.interpret import InterpreterProcess
 from tfcompress.tflite.micro.arena import planned_arena_bytes
-from tfcompress.tflite.micro.kernels import KernelComparison, ReferenceRefusalError
-from tfcompress.tflite.micro.places import OpPlaces
+from tfcompress.tflite.micro.kernel_comparison import KernelComparison, ReferenceRefusalError
+from tfcompress.tflite.micro.op_places import OpPlaces
 from tfcompress.tflite.micro.process import MicroProcess
 from tfcompress.tflite.micro.record import MicroRecord
 from tfcompress.tflite.micro.vela import compile_for
@@ -114,7 +114,7 @@ def measure(
     """
     places = places or OpPlaces(read_model_file(content))
     _check_ops(places, target.ops, target.name)
-    with both(content, places) as (micro, comparison):
+    with opened_in_both(content, places) as (micro, comparison):
         outputs = comparison.run(inputs)
         found = () if keras_outputs is None else agreements(micro.model, keras_outputs, outputs)
         record = MicroRecord(
@@ -141,7 +141,7 @@ def measure(
 
 
 @contextlib.contextmanager
-def both(content: bytes, places: OpPlaces | None = None) -> Iterator[tuple[MicroProcess, KernelComparison]]:
+def opened_in_both(content: bytes, places: OpPlaces | None = None) -> Iterator[tuple[MicroProcess, KernelComparison]]:
     """Open a file in TFLM and with the reference kernels; gives the former, and the comparison of both."""
     with (
         MicroProcess(content, places=places) as micro,

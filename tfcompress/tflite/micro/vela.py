@@ -11,7 +11,7 @@ from pathlib import Path
 from tfcompress.errors import ContractError, MissingDependencyError
 from tfcompress.targets.installed import EXTRA
 from tfcompress.tflite.flatbuffer import read_model_file
-from tfcompress.tflite.micro.places import OpPlaces
+from tfcompress.tflite.micro.op_places import OpPlaces
 from tfcompress.tflite.micro.record import FallenBack, NpuEstimate
 from tfcompress.tflite.tree import Node, Text, parse_tree
 from tfcompress.tflite.tree_writer import write_tree
