@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from tfcompress.data.bound import BoundData
     from tfcompress.evaluate.class_order import ClassOrders
     from tfcompress.tasks.task import Evaluation
-    from tfcompress.tflite.micro.record import MicroTest
+    from tfcompress.tflite.export import TFLiteModel
 
 
 def class_orders(data: BoundData) -> ClassOrders:
@@ -68,31 +69,33 @@ def tuned_by(content: bytes, data: BoundData, seed: int, progress: Progress = SI
         return tuned(interpreter.run, data, seed, bar)
 
 
-def tested_in_micro(content: bytes, data: BoundData, seed: int, progress: Progress) -> MicroTest:
-    """Evaluate a TFLite file on test samples in TensorFlow Lite Micro, beside the reference kernels.
+def tested_in_micro(tflite: TFLiteModel, data: BoundData | None, seed: int, progress: Progress) -> TFLiteModel:
+    """Evaluate a file for a microcontroller on test samples in TensorFlow Lite Micro, beside the reference kernels.
 
     Args:
-        content: the file.
-        data: the bound data, with a test split that can be scored.
+        tflite: a file that runs there.
+        data: the bound data; without test samples that can be scored the file is returned as it is.
         seed: draws the samples, where the model is too large for all of them.
         progress: where to tell how far it is.
 
     Raises:
-        ContractError: TFLM refuses the file, dies on it, or computes something else than the reference kernels.
-        DataError: there is no test split.
+        ContractError: TFLM dies on the file, or computes something else than the reference kernels.
     """
+    proven, split = tflite.verification.micro, None if data is None else data.scored
+    if proven is None or data is None or split is None:
+        return tflite
     from tfcompress.evaluate.scoring import evaluate
-    from tfcompress.tflite.micro.proof import LEAST_TESTED, TESTED, both, sample_count
+    from tfcompress.tflite.micro.proof import LEAST_TESTED, TESTED, opened_in_both, sample_count
     from tfcompress.tflite.micro.record import MicroTest
 
-    split = data.need_test()
     together = max((task.together for task in data.tasks.values()), default=1)
-    with both(content) as (micro, comparison):
+    with opened_in_both(tflite.content) as (micro, comparison):
         drawn = split.sample(sample_count(micro.model, TESTED, LEAST_TESTED), seed, together=together)
         with progress.task("evaluating it in TensorFlow Lite Micro", drawn.size) as task:
-            score = evaluate(comparison.run, drawn, data.tasks, **data.figures, progress_task=task, batch_size=32).score
-    main = score.figures[score.main]
-    return MicroTest(
+            run = comparison.run
+            score = evaluate(run, drawn, data.tasks, **data.figures, progress_task=task, batch_size=32).score
+    main = score.main_figure
+    tested = MicroTest(
         samples=score.samples,
         equal=None if comparison.unable else comparison.equal,
         figure=score.main,
@@ -101,3 +104,5 @@ def tested_in_micro(content: bytes, data: BoundData, seed: int, progress: Progre
         high=main.high,
         unit=main.unit,
     )
+    verification = dataclasses.replace(tflite.verification, micro=dataclasses.replace(proven, tested=tested))
+    return dataclasses.replace(tflite, verification=verification)

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from tfcompress.tasks.task import Evaluation, Task
     from tfcompress.tflite.export import TFLiteModel
 
+COMPILED_SUFFIX = ".vela.tflite"
+"""What a file ends in that Vela made of the one that was proven."""
+
 RUNNER_SAMPLES = 1000
 """Most test samples written for edge_runner, where nobody says how many."""
 
@@ -313,6 +316,8 @@ def write_output(
     tflite.save(folder / made.result.name)
     if made.result.package_bytes is not None:
         files.write_atomic((folder / made.result.name).with_suffix(SUFFIX), tflite.package)
+    if tflite.compiled:
+        files.write_atomic((folder / made.result.name).with_suffix(COMPILED_SUFFIX), tflite.compiled)
     for name, words in (vocabularies or {}).items():
         lines = (word.replace("\\", r"\\").replace("\n", r"\n") for word in words)
         files.write_atomic(folder / f"{name.replace('/', '_')}.vocabulary.txt", "".join(f"{line}\n" for line in lines))

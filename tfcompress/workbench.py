@@ -395,7 +395,9 @@ class Workbench:
         if baseline is None:
             self._tune(run, tflite.content)
         scores, data = self._scores(run, baseline, tflite), run.data
-        tflite = self._tested_in_micro(run, tflite)
+        if tflite.verification.micro is not None:
+            with run.phase("evaluate"):
+                tflite = tested_in_micro(tflite, run.data, recipe.train.seed, self._progress)
         made = output.report(
             recipe=recipe,
             loaded=run.loaded,
@@ -496,13 +498,3 @@ class Workbench:
                 found["float"], _ = self._float_score(baseline, select_ops=run.recipe.export.select_ops, train=train)
             found["result"] = evaluate_file(tflite.content, run.data, "evaluating the result file", self._progress)
         return {name: score for name, score in found.items() if score is not None}
-
-    def _tested_in_micro(self, run: Run, tflite: TFLiteModel) -> TFLiteModel:
-        """Evaluate the result in the interpreter of its microcontroller, where it is for one and can be scored."""
-        proven = tflite.verification.micro
-        if proven is None or run.data is None or run.data.scored is None:
-            return tflite
-        with run.phase("evaluate"):
-            found = tested_in_micro(tflite.content, run.data, run.recipe.train.seed, self._progress)
-        verification = dataclasses.replace(tflite.verification, micro=dataclasses.replace(proven, tested=found))
-        return dataclasses.replace(tflite, verification=verification)

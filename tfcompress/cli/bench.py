@@ -64,10 +64,15 @@ Measure MODEL... (.tflite files, or folders that export wrote) on one device or 
 \b
   tfcompress bench model-int8/ --device ssh://pi@192.168.1.20
   tfcompress bench float.tflite int8.tflite --device pi4 --device pi5 -o edge.json
+  tfcompress bench model-int8/ --device tflm --device vela:u55-128
 
 ssh logs in as it does for you: by key, to hosts it knows. edge_runner and the models are copied once, into one folder
 there; a measurement goes on when the connection is lost, and is fetched when it is back, or by the same command. A
 report.json beside a MODEL gets its measurement.
+
+tflm, esp32-s3, ethos-u55-128 and the like are microcontrollers, tried at the desk: TensorFlow Lite Micro's own
+interpreter runs the file (arena, ops, answers beside the reference kernels'), vela:u55-128 compiles it and tells Vela's
+estimate. Neither measures a latency.
 """
 
 
@@ -80,7 +85,8 @@ report.json beside a MODEL gets its measurement.
     multiple=True,
     default=("local",),
     show_default=True,
-    help="local, ssh://user@host[:port], a name from devices.toml, or a host that ssh knows. May be repeated.",
+    help="local, ssh://user@host[:port], a name from devices.toml, a host that ssh knows; tflm, vela:u55-128 and other "
+    "microcontrollers, at the desk. May be repeated.",
 )
 @click.option("--data", metavar="FILE", help="Samples for accuracy: the .npz that export writes, or an .npy.")
 @click.option("--labels", metavar="FILE.npy", help="The labels that belong to an .npy.")
@@ -101,10 +107,18 @@ def command(
     cancel: bool,
     **runner: Any,
 ) -> None:
+    from tfcompress.cli import micro
     from tfcompress.cli.terminal import terminal
     from tfcompress.devices import config, fleet
 
+    tried = micro.desks(devices)
+    if tried:
+        _refuse_timing(tried[0].word, {**runner, "labels": labels, "output": output, "cancel": cancel})
     workload = workload_of(models, data, labels, runner_arguments(runner))
+    if tried:
+        with terminal() as screen:
+            micro.bench(workload.models, tried, workload.data, screen, as_json=as_json)
+        return
     found = config.find_devices(devices)
     with terminal() as screen:
         if cancel:
@@ -120,6 +134,18 @@ def command(
         else:
             show(outcomes, screen.out)
     complain(outcomes)
+
+
+def _refuse_timing(device: str, given: dict[str, Any]) -> None:
+    """Refuse options that say how to measure what a microcontroller at the desk is not asked for.
+
+    Raises:
+        UsageError: naming the option.
+    """
+    name = next((name for name, value in given.items() if value not in (None, False, "")), None)
+    if name is not None:
+        msg = f"--{name.replace('_', '-')} would do nothing: --device {device} measures no time"
+        raise UsageError(msg)
 
 
 def runner_arguments(runner: dict[str, Any]) -> tuple[str, ...]:

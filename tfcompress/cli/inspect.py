@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tfcompress.cli.micro import Desk, examined, lines_of, micro_target
 from tfcompress.cli.options import loading_options, refuse_loading_flags
+from tfcompress.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,16 +28,24 @@ Show what is in FILE (.tflite, .h5, .keras or a SavedModel): layers or ops, para
 \b
   tfcompress inspect model.h5
   tfcompress inspect model-int8.tflite --json
+  tfcompress inspect model-int8.tflite --target tflm
 
-A .tflite file is only parsed: nothing in it is run or trusted.
+A .tflite file is only parsed: nothing in it is run or trusted. With --target it is run on random samples, in a child
+process: what it takes of a microcontroller's memory, and whether each op is there.
 """
 
 
 @click.command("inspect", help=HELP, short_help="Show what is in a file.")
 @click.argument("model", metavar="FILE")
 @loading_options
+@click.option(
+    "--target",
+    metavar="NAME|FILE.toml",
+    help="Run a .tflite file for a microcontroller: tflm, esp32-s3, ethos-u55-128 …",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(model: str, as_json: bool, loading: dict[str, Any]) -> None:
+def command(model: str, target: str | None, as_json: bool, loading: dict[str, Any]) -> None:
+    desk = None if target is None else Desk(target, micro_target(target))
     from tfcompress.cli.terminal import terminal
 
     with terminal() as screen:
@@ -46,7 +56,12 @@ def command(model: str, as_json: bool, loading: dict[str, Any]) -> None:
         if info.kind == "tflite":
             refuse_loading_flags(loading, path)
             facts, columns, rows = _tflite(path)
+            if desk is not None:
+                facts |= _on_target(path, desk, screen, as_json=as_json)
         else:
+            if desk is not None:
+                msg = f"--target runs .tflite files, and {model} is none; export it with --target {target}"
+                raise UsageError(msg)
             with screen.progress.task("loading the model"):
                 facts, columns, rows = keras_facts(path, info, loading)
         if as_json:
@@ -87,6 +102,15 @@ def keras_facts(path: Path, info: FileInfo, loading: dict[str, Any]) -> Found:
         if costs.not_counted:
             notes.append(f"the multiply-accumulates of {', '.join(costs.not_counted)} are not counted")
     return {**facts, "notes": notes}, columns, rows
+
+
+def _on_target(path: Path, desk: Desk, screen: Terminal, *, as_json: bool) -> dict[str, Any]:
+    """Run a .tflite file for a microcontroller; return what was found, as values or as sentences."""
+    with screen.progress.task(f"trying it for {desk.word}"):
+        found = examined(path, desk)
+    if as_json:
+        return {"on_target": found.to_dict()}
+    return {f"on {found.target}": [text for topic, text in lines_of(found) if topic != "ops"]}
 
 
 def _tflite(path: Path) -> Found:

@@ -10,6 +10,7 @@ from tfcompress.reports import svg, wording
 from tfcompress.reports.findings import conditions
 from tfcompress.reports.markup import html_note, scrolling
 from tfcompress.reports.measurements import EdgeRun
+from tfcompress.reports.microcontroller import micro_table
 from tfcompress.reports.mixed_precision import mixed_tables
 from tfcompress.reports.report import Report
 from tfcompress.reports.rungs import rung_table
@@ -133,6 +134,7 @@ CHARTS: dict[str, Chart] = {
     "training": Chart("Training", _training),
     "ways": Chart("Ways to int8 that were tried", lambda report: trial_table(report.result.verification)),
     "mixed": Chart("Mixed precision", lambda report: mixed_tables(report.result.verification), wide=True),
+    "micro": Chart("Memory on a microcontroller", lambda report: micro_table(report.result.verification)),
     "drop": Chart("Ways that were tried to lose no more", _ways_to_lose_less),
 }
 """By name, in the order in which the page shows them."""

@@ -10,6 +10,7 @@ from typing import Any
 from tfcompress.reports import wording
 from tfcompress.reports.float_likeness import likeness_sentences
 from tfcompress.reports.measurements import EdgeRun
+from tfcompress.reports.microcontroller import micro_sentences
 from tfcompress.reports.mixed_precision import mixed_sentences, planned_floats
 from tfcompress.reports.report import Report
 from tfcompress.reports.rungs import rung_sentences
@@ -142,6 +143,7 @@ def findings(report: Report) -> list[Finding]:
         *_limit(report),
         *_runtimes(report),
         *_packings(report),
+        *(Finding("microcontroller", text, good=good) for text, good in micro_sentences(report.result.verification)),
         *(Finding("mixed", text) for text in mixed_sentences(report.result.verification)),
         *(Finding("warning", text, good=False) for text in report.warnings),
         *(

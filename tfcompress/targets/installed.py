@@ -10,13 +10,17 @@ from tfcompress.targets.target import Target
 EXTRA = "pip install 'tfcompress[mcu]'"
 
 
-def check_installed(target: Target) -> None:
+def check_installed(target: Target, *, run: bool = True) -> None:
     """Refuse a target that nothing here can prove a file for.
+
+    Args:
+        target: what files are for.
+        run: whether they are to be run, too, and not only compiled.
 
     Raises:
         MissingDependencyError: saying what to install.
     """
-    if target.micro and find_spec("tflite_micro") is None:
+    if run and target.micro and find_spec("tflite_micro") is None:
         msg = (
             f"target {target.name!r} is proven by TensorFlow Lite Micro's interpreter, which is not installed: {EXTRA}"
         )

@@ -45,6 +45,7 @@ class TFLiteModel:
         route: how its numbers came about.
         notes: what was done on the way that was not asked for, and why, and what the checks did not refuse but found
             worth telling; sentences for the report.
+        compiled: the same for the target's accelerator, which no runtime here opens; empty: the target has none.
     """
 
     content: bytes = field(repr=False)
@@ -53,6 +54,7 @@ class TFLiteModel:
     verification: Verification = field(repr=False)
     route: Route = "converter"
     notes: tuple[str, ...] = ()
+    compiled: bytes = field(default=b"", repr=False)
 
     def __repr__(self) -> str:
         """Say in a line what it is: ``TFLiteModel(int8: 53,104 B, image → probabilities)``."""
@@ -196,7 +198,7 @@ def _proven(made: Made, model: Any, request: Request) -> Made:
     else:
         inputs = request.data.representative(count, request.seed)
     with request.progress.task("running it in TensorFlow Lite Micro"):
-        record = prove(
+        proven = prove(
             found.content,
             request.settings,
             inputs=inputs,
@@ -204,11 +206,12 @@ def _proven(made: Made, model: Any, request: Request) -> Made:
             real_samples=request.data is not None,
             places=places,
         )
-    verification = dataclasses.replace(found.verification, micro=record)
-    return dataclasses.replace(made, attempt=dataclasses.replace(found, verification=verification))
+    verification = dataclasses.replace(found.verification, micro=proven.record)
+    proven_attempt = dataclasses.replace(found, verification=verification)
+    return dataclasses.replace(made, attempt=proven_attempt, compiled=proven.compiled)
 
 
 def _file(made: Made, settings: Export, notes: tuple[str, ...] = ()) -> TFLiteModel:
     found = made.attempt
     told = (*notes, *made.notes, *found.verification.notes)
-    return TFLiteModel(found.content, settings, found.signature, found.verification, made.route, told)
+    return TFLiteModel(found.content, settings, found.signature, found.verification, made.route, told, made.compiled)

@@ -85,7 +85,7 @@ class _Runner:
             self._shapes = shapes
 
 
-class Session:
+class InterpreterSession:
     """The open file: one interpreter a worker.
 
     Attributes:
@@ -184,4 +184,4 @@ def _real(values: np.ndarray, spec: dict[str, Any]) -> np.ndarray:
 
 def main(requests: int, answers: int, lifeline: int) -> None:
     """Serve."""
-    serve(Session().answer, requests, answers, lifeline)
+    serve(InterpreterSession().answer, requests, answers, lifeline)

@@ -44,6 +44,7 @@ class Made:
         notes: what was done on the way that was not asked for; sentences for the report.
         settings: what it was made with, where several ways were tried; None: it has no settings of its own.
         source: what was converted; None: it is not known.
+        compiled: the file for an accelerator, made of the one that kept its contract; empty: none was asked for.
     """
 
     attempt: Attempt
@@ -51,6 +52,7 @@ class Made:
     notes: tuple[str, ...] = ()
     settings: Export | None = None
     source: ConverterInput | None = None
+    compiled: bytes = b""
 
     def described(self, calibration: str) -> Made:
         """Return the same with words on how its ranges and weights were chosen, for the report."""

@@ -7,9 +7,7 @@ and output its ``place`` among those of the graph. ``allocations`` asks for what
 
 from __future__ import annotations
 
-import os
 import sys
-import tempfile
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -18,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from tfcompress.serve import serve
-from tfcompress.tflite.interpreter_child import Session
+from tfcompress.tflite.interpreter_child import InterpreterSession
+from tfcompress.tflite.micro.capture import STANDARD_ERROR, printed
 
 _PACKAGE = "tflite-micro"
 
@@ -54,10 +53,10 @@ class _MicroInterpreter:
         return np.array(self._own.get_output(self._outputs[index]))
 
     def allocations(self) -> str:
-        return _printed(self._own.print_allocations)
+        return printed(self._own.print_allocations, STANDARD_ERROR)
 
 
-class _MicroSession(Session):
+class _MicroSession(InterpreterSession):
     """The open file, in TFLM."""
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -81,27 +80,11 @@ def _told(act: Callable[[], Any]) -> Any:
         except RuntimeError as error:
             failures.append(error)
 
-    text = _printed(tried)
+    text = printed(tried, STANDARD_ERROR)
     if failures:
         raise RuntimeError(text.strip() or str(failures[0])) from failures[0]
     sys.stderr.write(text)
     return outcome[0]
-
-
-def _printed(act: Callable[[], None]) -> str:
-    """Do something and return what it printed on standard error, whether in Python or in C++."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as stream:
-        os.dup2(stream.fileno(), 2)
-        try:
-            act()
-            sys.stderr.flush()
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
-        stream.seek(0)
-        return stream.read().decode(errors="replace")
 
 
 def main(requests: int, answers: int, lifeline: int) -> None:

@@ -12,7 +12,7 @@ from tfcompress.targets.target import micro_ops
 from tfcompress.tflite.flatbuffer import FlatModel, read_model_file
 from tfcompress.tflite.interpret import InterpreterProcess
 from tfcompress.tflite.micro.arena import ArenaUse, planned_arena_bytes, read_allocations
-from tfcompress.tflite.micro.places import OpPlaces
+from tfcompress.tflite.micro.op_places import OpPlaces
 
 _CHILD = "tfcompress.tflite.micro.interpreter"
 _ARENA_BYTES = 4 << 20

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,14 +15,16 @@ from tfcompress.limits import read_size
 from tfcompress.models.keras_private import all_layers
 from tfcompress.models.kinds import graph_of, keras_of
 from tfcompress.settings import Export
+from tfcompress.targets.target import Target
 from tfcompress.tflite.agreement import agreements
 from tfcompress.tflite.flatbuffer import FlatModel, read_model_file
 from tfcompress.tflite.interpret import InterpreterProcess
 from tfcompress.tflite.micro.arena import planned_arena_bytes
-from tfcompress.tflite.micro.kernels import KernelComparison, ReferenceRefusalError
-from tfcompress.tflite.micro.places import OpPlaces
+from tfcompress.tflite.micro.kernel_comparison import KernelComparison, ReferenceRefusalError
+from tfcompress.tflite.micro.op_places import OpPlaces
 from tfcompress.tflite.micro.process import MicroProcess
 from tfcompress.tflite.micro.record import MicroRecord
+from tfcompress.tflite.micro.vela import compile_for
 
 COMPARED = 64
 """Samples that TFLM's answers are compared on at the export, at most."""
@@ -32,6 +36,19 @@ _MACS = 12_500_000_000
 """Multiply-accumulates that TFLM's plain kernels may spend on accuracy: a minute or so of a PC."""
 
 
+@dataclass(frozen=True)
+class Proven:
+    """A file that runs on a microcontroller.
+
+    Attributes:
+        record: what was found.
+        compiled: the file that Vela made for the accelerator; empty: there is none.
+    """
+
+    record: MicroRecord
+    compiled: bytes
+
+
 def prove(
     content: bytes,
     settings: Export,
@@ -40,7 +57,7 @@ def prove(
     keras_outputs: Mapping[str, np.ndarray],
     real_samples: bool,
     places: OpPlaces,
-) -> MicroRecord:
+) -> Proven:
     """Run a finished file in TFLM, and hold it against the target's limits and those of the settings.
 
     Args:
@@ -54,14 +71,52 @@ def prove(
     Raises:
         ContractError: an op that TFLM lacks or refuses, other outputs than the reference kernels', a limit that is not
             kept.
-        MissingDependencyError: tflite-micro is not installed.
+        MissingDependencyError: tflite-micro, or Vela for an accelerator, is not installed.
     """
-    target = settings.deployment
+    return measure(
+        content,
+        settings.deployment,
+        inputs=inputs,
+        real_samples=real_samples,
+        keras_outputs=keras_outputs,
+        places=places,
+        most_arena=settings.max_arena,
+        most_flash=settings.max_flash,
+    )
+
+
+def measure(
+    content: bytes,
+    target: Target,
+    *,
+    inputs: Mapping[str, np.ndarray],
+    real_samples: bool,
+    keras_outputs: Mapping[str, np.ndarray] | None = None,
+    places: OpPlaces | None = None,
+    most_arena: str = "",
+    most_flash: str = "",
+) -> Proven:
+    """Run a file in TFLM, compile it for the target's accelerator, and hold it against limits.
+
+    Args:
+        content: the file.
+        target: what it is for.
+        inputs: as for :func:`prove`.
+        real_samples: whether *inputs* are real data.
+        keras_outputs: as for :func:`prove`; None: they are not known.
+        places: what ops are called in messages; None: by the names in the file.
+        most_arena: a limit besides the target's, as the user wrote it; empty: none.
+        most_flash: the same for the file.
+
+    Raises:
+        ContractError: as :func:`prove`.
+        MissingDependencyError: as :func:`prove`.
+    """
+    places = places or OpPlaces(read_model_file(content))
     _check_ops(places, target.ops, target.name)
-    with both(content, places) as (micro, comparison):
+    with opened_in_both(content, places) as (micro, comparison):
         outputs = comparison.run(inputs)
-        found = agreements(micro.model, keras_outputs, outputs)
-        decibels = [each.sqnr_db for each in found if each.sqnr_db is not None]
+        found = () if keras_outputs is None else agreements(micro.model, keras_outputs, outputs)
         record = MicroRecord(
             target=target.name,
             runtime="tflite-micro",
@@ -73,17 +128,20 @@ def prove(
             equal=comparison.equal,
             kernel_steps=comparison.steps,
             kernel_note=comparison.unable,
-            agreement_db=min(decibels, default=None),
+            agreement_db=min((each.sqnr_db for each in found if each.sqnr_db is not None), default=None),
             real_samples=real_samples,
-            most_arena_bytes=_least(settings.max_arena, target.ram_bytes),
-            most_flash_bytes=_least(settings.max_flash, target.flash_bytes),
+            most_arena_bytes=_least(most_arena, target.ram_bytes),
+            most_flash_bytes=_least(most_flash, target.flash_bytes),
         )
+    compiled = compile_for(content, target.accelerator, places) if target.accelerator else None
+    if compiled is not None:
+        record = dataclasses.replace(record, npu=compiled.estimate)
     check_limits(record)
-    return record
+    return Proven(record, b"" if compiled is None else compiled.content)
 
 
 @contextlib.contextmanager
-def both(content: bytes, places: OpPlaces | None = None) -> Iterator[tuple[MicroProcess, KernelComparison]]:
+def opened_in_both(content: bytes, places: OpPlaces | None = None) -> Iterator[tuple[MicroProcess, KernelComparison]]:
     """Open a file in TFLM and with the reference kernels; gives the former, and the comparison of both."""
     with (
         MicroProcess(content, places=places) as micro,
@@ -111,14 +169,18 @@ def check_limits(record: MicroRecord) -> None:
     Raises:
         ContractError: with the limit, what it takes, and what to do.
     """
-    arena, broken = record.arena, []
-    if record.most_arena_bytes is not None and arena.total_bytes > record.most_arena_bytes:
+    arena, npu, broken = record.arena, record.npu, []
+    most = record.most_arena_bytes
+    if most is not None and npu is not None and npu.sram_bytes > most:
+        broken.append(f"SRAM must be at most {most:,.0f} bytes, Vela estimates {npu.sram_bytes:,}")
+    if most is not None and npu is None and arena.total_bytes > most:
         broken.append(
-            f"the arena must be at most {record.most_arena_bytes:,.0f} bytes, the file takes {arena.total_bytes:,} "
+            f"the arena must be at most {most:,.0f} bytes, the file takes {arena.total_bytes:,} "
             f"(head {arena.head_bytes:,}, tail {arena.tail_bytes:,}, measured on 64 bits)"
         )
-    if record.most_flash_bytes is not None and record.flash_bytes > record.most_flash_bytes:
-        broken.append(f"the file must be at most {record.most_flash_bytes:,.0f} bytes, it has {record.flash_bytes:,}")
+    size_bytes = record.flash_bytes if npu is None else npu.file_bytes
+    if record.most_flash_bytes is not None and size_bytes > record.most_flash_bytes:
+        broken.append(f"the file must be at most {record.most_flash_bytes:,.0f} bytes, it has {size_bytes:,}")
     if broken:
         msg = f"target {record.target!r}: {'; '.join(broken)}; take channels away (--channels), or raise the limit"
         raise ContractError(msg)

@@ -31,6 +31,58 @@ class MicroTest:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FallenBack:
+    """An op that an Ethos-U leaves to the CPU.
+
+    Attributes:
+        op: its name.
+        where: the op with the layer that it came from.
+        reason: Vela's.
+    """
+
+    op: str
+    where: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class NpuEstimate:
+    """What Vela estimates of a file that it compiled. None of it was measured.
+
+    Attributes:
+        accelerator: what it was compiled for.
+        version: of Vela.
+        system_config: the clock and memories that were assumed, by Vela's name.
+        memory_mode: what lies in which memory, by Vela's name.
+        clock_hz: of the NPU, assumed.
+        sram_bytes: for tensors.
+        dram_bytes: the same, where the memory mode has them there.
+        flash_bytes: weights and the NPU's commands.
+        file_bytes: of the compiled file.
+        cycles: of one inference, with memory.
+        npu_cycles: of these, the NPU's own.
+        inference_ms: the cycles at that clock; what falls back to the CPU takes its time besides.
+        npu_ops: how many operations the NPU does, as Vela takes the file apart.
+        cpu_ops: ops that stay on the CPU.
+    """
+
+    accelerator: str
+    version: str
+    system_config: str
+    memory_mode: str
+    clock_hz: float
+    sram_bytes: int
+    dram_bytes: int
+    flash_bytes: int
+    file_bytes: int
+    cycles: int
+    npu_cycles: int
+    inference_ms: float
+    npu_ops: int
+    cpu_ops: tuple[FallenBack, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class MicroRecord:
     """What was proven of a file for a microcontroller.
 
@@ -50,6 +102,7 @@ class MicroRecord:
         most_arena_bytes: the limit of the arena; None: none.
         most_flash_bytes: the limit of the file; None: none.
         tested: accuracy there; None: there are no test samples with labels.
+        npu: what Vela estimates of the file; None: the target has no accelerator.
     """
 
     target: str
@@ -67,3 +120,4 @@ class MicroRecord:
     most_arena_bytes: float | None
     most_flash_bytes: float | None
     tested: MicroTest | None = None
+    npu: NpuEstimate | None = None

@@ -1,0 +1,128 @@
+"""What was proven of a file for a microcontroller, as sentences and tables: measured, planned, and estimated apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tfcompress.reports import wording
+from tfcompress.reports.markup import NAME, NUMBER, html_note, html_table
+from tfcompress.tasks.figures import figure_kind
+from tfcompress.tasks.score import Figure
+
+ON_64_BITS = "measured on 64 bits; a 32-bit chip's tail is shorter"
+_NAMED = 6
+"""How many ops a sentence names."""
+
+
+def micro_sentences(verification: Mapping[str, Any]) -> Iterator[tuple[str, bool | None]]:
+    """Give sentences on what was proven, each with whether that is good; none of a file for another target.
+
+    Args:
+        verification: of the result, as the report holds it.
+    """
+    found = verification.get("micro")
+    if not found:
+        return
+    yield _run(found)
+    if found.get("tested"):
+        yield tested_text(found["tested"]), None
+    yield arena_text(found), True
+    if found.get("npu"):
+        yield from npu_sentences(found["npu"])
+
+
+def _run(found: Mapping[str, Any]) -> tuple[str, bool | None]:
+    kind = "real" if found["real_samples"] else "random"
+    text = f"runs in TensorFlow Lite Micro ({found['runtime']} {found['version']}): {alike_text(found)}, {kind}"
+    if found["agreement_db"] is not None:
+        text += f"; {found['agreement_db']:.1f} dB to the Keras model"
+    return text, True if found["equal"] == found["samples"] else None
+
+
+def alike_text(found: Mapping[str, Any]) -> str:
+    """Say how TFLM's answers compare with the reference kernels'."""
+    if found["kernel_note"]:
+        return f"{found['samples']:,} samples, {found['kernel_note']}"
+    equal, samples = found["equal"], found["samples"]
+    if equal == samples:
+        return f"outputs equal to the reference kernels' in every bit on {samples:,} samples"
+    steps = f", the others by at most {found['kernel_steps']:.0f} steps" if found["kernel_steps"] else ""
+    return f"outputs equal to the reference kernels' in every bit on {equal:,} of {samples:,} samples{steps}"
+
+
+def tested_text(tested: Mapping[str, Any]) -> str:
+    """Say how the file did on test samples there."""
+    figure = Figure(tested["value"], tested["low"], tested["high"], tested["unit"])
+    interval = f" ({wording.interval(figure)})" if wording.interval(figure) else ""
+    equal = tested["equal"]
+    alike = "" if equal is None else f", {equal:,} of them equal to the reference kernels' in every bit"
+    title = figure_kind(tested["figure"]).title
+    return f"{title} there {wording.figure(figure)}{interval} on {tested['samples']:,} test samples{alike}"
+
+
+def arena_text(found: Mapping[str, Any]) -> str:
+    """Say what the file takes of the arena and of the flash, and the limits."""
+    arena, npu = found["arena"], found.get("npu")
+    text = (
+        f"arena {wording.size(arena['total_bytes'])}: head {wording.size(arena['head_bytes'])}, tail "
+        f"{wording.size(arena['tail_bytes'])} ({ON_64_BITS}); the tensors alone, planned from the file: "
+        f"{wording.size(found['planned_arena_bytes'])}"
+    )
+    if found["most_arena_bytes"] is not None:
+        what = " of Vela's SRAM" if npu else ""
+        text += f"; within the limit{what} of {wording.size(round(found['most_arena_bytes']))}"
+    if found["most_flash_bytes"] is not None:
+        text += f"; file within {wording.size(round(found['most_flash_bytes']))} of flash"
+    return text
+
+
+def npu_sentences(npu: Mapping[str, Any]) -> Iterator[tuple[str, bool | None]]:
+    """Give sentences on what Vela estimates, each with whether that is good."""
+    dram = f", DRAM {wording.size(npu['dram_bytes'])}" if npu["dram_bytes"] else ""
+    yield (
+        f"estimate for {npu['accelerator']}, not measured: SRAM {wording.size(npu['sram_bytes'])}{dram}, flash "
+        f"{wording.size(npu['flash_bytes'])}, compiled file {wording.size(npu['file_bytes'])}, {npu['cycles']:,} "
+        f"cycles an inference ({wording.duration(npu['inference_ms'])} at {npu['clock_hz'] / 1e6:.0f} MHz; Vela "
+        f"{npu['version']}, {npu['system_config']}, {npu['memory_mode']})",
+        None,
+    )
+    left = npu["cpu_ops"]
+    if not left:
+        yield f"all ops run on the {npu['accelerator']}, by Vela's estimate", True
+        return
+    named = "; ".join(
+        f"{op['where']}{f' ({op_reason})' if (op_reason := op['reason']) else ''}" for op in left[:_NAMED]
+    )
+    more = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
+    ops = "1 op stays" if len(left) == 1 else f"{len(left)} ops stay"
+    yield f"{ops} on the CPU, by Vela's estimate: {named}{more}", False
+
+
+def micro_table(verification: Mapping[str, Any]) -> str:
+    """Return the recorder's table as HTML; empty for a file of another target.
+
+    Args:
+        verification: of the result, as the report holds it.
+    """
+    found = verification.get("micro")
+    if not found:
+        return ""
+    arena = found["arena"]
+    rows = [
+        ("all of the arena", wording.size(arena["total_bytes"]), "", ""),
+        ("head: tensors between ops, kernels at work", wording.size(arena["head_bytes"]), "", ""),
+        ("tail: what stays", wording.size(arena["tail_bytes"]), "", ""),
+        *(
+            (
+                part["name"],
+                wording.size(part["used_bytes"]),
+                wording.size(part["requested_bytes"]),
+                f"{part['allocations']:,}",
+            )
+            for part in arena["parts"]
+        ),
+        ("planned for the tensors alone, not measured", wording.size(found["planned_arena_bytes"]), "", ""),
+    ]
+    table = html_table(("memory", "used", "requested", "allocations"), rows, (NAME, NUMBER, NUMBER, NUMBER))
+    return table + html_note(f"By the recorder of TensorFlow Lite Micro, {ON_64_BITS}.")
