@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from edge_runner.cursor import refuse
 from edge_runner.graph import FileSubgraph, FileTensor, Graph
 
+LOOKUP = "TFLM_DECODE"
+"""The custom op that unpacks a look-up table of TensorFlow Lite Micro."""
 _MOST_VERSION = 99
 _MOST_AXES = 32
 _MOST_BYTES = 1 << 48
@@ -30,6 +32,11 @@ def check_can_run(graph: Graph, content: bytes | memoryview, memory_bytes: int |
         ModelFileError: it breaks a rule; the message says where.
     """
     references(graph)
+    if LOOKUP in graph.custom_operators:
+        refuse(
+            f"it holds look-up tables ({LOOKUP}), which TensorFlow Lite Micro alone runs; take the file that it was "
+            "made of, without -tflm in its name"
+        )
     most = _MOST_BYTES if memory_bytes is None else memory_bytes
     for number, subgraph in enumerate(graph.subgraphs):
         where = f" of subgraph {number}" if number else ""

@@ -6,7 +6,7 @@ import functools
 import gzip
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -224,7 +224,8 @@ def _result(
         kernels_entropy_bytes=sum(entropies) if len(entropies) == len(kernels) else None,
         score=score,
         operators=flat.op_counts,
-        verification=tflite.verification.to_dict() | _known(macs_note=flat.macs_note, likeness=likeness),
+        verification=tflite.verification.to_dict()
+        | _known(macs_note=flat.macs_note, likeness=likeness, lookup=_lookup(loaded, recipe, tflite)),
         runtimes=tuple(
             reports.Runtime(
                 runtime=verdict.runtime,
@@ -240,6 +241,29 @@ def _result(
             for p in (() if trained is None else trained.promises)
         ),
     )
+
+
+def lookup_name(name: str) -> str:
+    """Return what the file with look-up tables is called that stands beside a file of a name."""
+    from tfcompress.tflite.lookup_tables import SUFFIX
+
+    return name.removesuffix(".tflite") + SUFFIX
+
+
+def _lookup(loaded: Loaded, recipe: Recipe, tflite: TFLiteModel) -> dict[str, Any] | None:
+    """Return what the report says of the file with look-up tables; None: there is none."""
+    found = tflite.lookup
+    if found is None:
+        return None
+    return {
+        "name": lookup_name(tflite_name(loaded, recipe)),
+        "size_bytes": len(found.content),
+        "sha256": files.sha256(found.content),
+        "tables": [asdict(table) for table in found.tables],
+        "equal_samples": found.samples,
+        "tflite_micro": found.version,
+        "arena_bytes": found.arena_bytes,
+    }
 
 
 def _known(**values: Any) -> dict[str, Any]:
@@ -318,6 +342,8 @@ def write_output(
         files.write_atomic((folder / made.result.name).with_suffix(SUFFIX), tflite.package)
     if tflite.compiled:
         files.write_atomic((folder / made.result.name).with_suffix(COMPILED_SUFFIX), tflite.compiled)
+    if tflite.lookup is not None:
+        files.write_atomic(folder / lookup_name(made.result.name), tflite.lookup.content)
     for name, words in (vocabularies or {}).items():
         lines = (word.replace("\\", r"\\").replace("\n", r"\n") for word in words)
         files.write_atomic(folder / f"{name.replace('/', '_')}.vocabulary.txt", "".join(f"{line}\n" for line in lines))

@@ -10,7 +10,7 @@ from tfcompress.drop_limit import no_data, no_float
 from tfcompress.errors import DataError, ModelError, UnsupportedError, UntrustedCodeError
 from tfcompress.export_choices import MIXED_WITHOUT_DATA
 from tfcompress.recipe import Recipe
-from tfcompress.targets.installed import check_installed
+from tfcompress.targets.installed import check_installed, check_lookup_writer
 
 if TYPE_CHECKING:
     from tfcompress.execution import Run
@@ -28,7 +28,7 @@ def check_preconditions(
         ModelError: a file that is no Keras model.
         DataError: stages or int8 without data.
         OutputError: an output that cannot be written.
-        MissingDependencyError: a target whose interpreter or compiler is not installed.
+        MissingDependencyError: a target whose interpreter or compiler is not installed, or what writes look-up tables.
     """
     qat = False
     if isinstance(model, str | Path):
@@ -41,6 +41,7 @@ def check_preconditions(
         qat = info.qat
     _check_sources(recipe)
     check_installed(recipe.export.deployment)
+    check_lookup_writer(wanted=recipe.export.lookup)
     if recipe.promises and qat:
         raise no_float()
     if recipe.promises and not has_data:

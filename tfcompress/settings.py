@@ -93,6 +93,8 @@ class Export:
         max_arena: the most that the file's tensor arena may take there, as that interpreter measures it (for an
             Ethos-U, the memory that Vela estimates): ``64KB``; empty: what the target allows.
         max_flash: the most bytes that the file may have for such a target; empty: what the target allows.
+        lookup: write a second file beside it, whose int8 kernels with few values are look-up tables that TensorFlow
+            Lite Micro alone runs (``-tflm.tflite``): see :mod:`tfcompress.tflite.lookup_tables`.
     """
 
     quantize: Quantize = field(
@@ -245,6 +247,15 @@ class Export:
         ),
     )
 
+    lookup: bool = field(
+        default=False,
+        metadata=option(
+            "A second file, NAME-tflm.tflite, for TensorFlow Lite Micro alone: int8 kernels with few values "
+            "(--cluster 8 --cluster-per-channel) as look-up tables; needs tfcompress[mcu].",
+            needs="calibration",
+        ),
+    )
+
     def __post_init__(self) -> None:
         """Reject values that are out of range or contradict each other."""
         check_fields(self, "export")
@@ -258,6 +269,8 @@ class Export:
         check_value("export.io", text, self.io, ok=self.io in allowed)
         for runtime in self.runtimes:
             _check_runtime(runtime)
+        allowed = f"false with quantize {self.quantize!r}: look-up tables hold int8 kernels"
+        check_value("export.lookup", allowed, self.lookup, ok=self.quantize == "int8" or not self.lookup)
         self._check_choices()
         self._check_target()
 

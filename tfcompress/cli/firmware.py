@@ -44,6 +44,9 @@ the other (NAME_golden_test.h, main_test.cc). With tflite-micro installed the fi
     help="Golden samples: the first of the test split of --data, or drawn by --seed.",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Draws golden inputs.")
+@click.option(
+    "--lookup", is_flag=True, help="Store kernels with few values as look-up tables first, where that is smaller."
+)
 @click.option("--arduino", is_flag=True, help="An Arduino library, too.")
 @click.option("--esp-idf", is_flag=True, help="An ESP-IDF project with the model as its component, too.")
 @click.option("--force", is_flag=True, help="Replace the folder at -o.")
@@ -54,6 +57,7 @@ def command(
     name: str,
     samples: int,
     seed: int,
+    lookup: bool,
     arduino: bool,
     esp_idf: bool,
     force: bool,
@@ -70,10 +74,14 @@ def command(
     asked = [layout for layout, wanted in (("arduino", arduino), ("esp-idf", esp_idf)) if wanted]
     with terminal() as screen:
         from tfcompress.firmware.package import make_firmware
+        from tfcompress.tflite.lookup_tables import SUFFIX, with_lookup_tables
         from tfcompress.tflite.packaging import file_content
 
         content = file_content(source)
         values, told = (None, "") if flags["data"] is None else golden_samples(content, flags, samples)
+        if lookup:
+            with screen.progress.task("writing look-up tables"):
+                content = with_lookup_tables(content, values, seed=seed).content
         with screen.progress.task("running the golden samples"):
             made = make_firmware(
                 content,
@@ -87,6 +95,8 @@ def command(
             )
         with output_folder(target, key=sha256(content), force=force) as folder:
             made.save(folder)
+            if lookup:
+                write_atomic(folder / f"{source.stem}{SUFFIX}", content)
             facts = json.dumps(_facts(source, target, made), indent=1) + "\n"
             write_atomic(folder / "firmware.json", facts)
         screen.write(facts if as_json else _table(target, made))

@@ -21,6 +21,8 @@ def micro_sentences(verification: Mapping[str, Any]) -> Iterator[tuple[str, bool
     Args:
         verification: of the result, as the report holds it.
     """
+    if verification.get("lookup"):
+        yield lookup_text(verification["lookup"]), True
     found = verification.get("micro")
     if not found:
         return
@@ -38,6 +40,19 @@ def _run(found: Mapping[str, Any]) -> tuple[str, bool | None]:
     if found["agreement_db"] is not None:
         text += f"; {found['agreement_db']:.1f} dB to the Keras model"
     return text, True if found["equal"] == found["samples"] else None
+
+
+def lookup_text(found: Mapping[str, Any]) -> str:
+    """Say what the file with look-up tables is."""
+    bits = sorted({table["bits"] for table in found["tables"]})
+    each = f"{bits[0]}" if len(bits) == 1 else f"{bits[0]} to {bits[-1]}"
+    count = len(found["tables"])
+    return (
+        f"{found['name']}: {wording.size(found['size_bytes'])}, {count} kernel{'s' * (count > 1)} as look-up tables of "
+        f"{each} bits, outputs equal in every bit on {found['equal_samples']:,} samples in TensorFlow Lite Micro "
+        f"{found['tflite_micro']}, which alone runs it (its recorder counts an arena of "
+        f"{wording.size(found['arena_bytes'])})"
+    )
 
 
 def alike_text(found: Mapping[str, Any]) -> str:

@@ -28,3 +28,14 @@ def check_installed(target: Target, *, run: bool = True) -> None:
     if target.accelerator and find_spec("ethosu") is None:
         msg = f"target {target.name!r} is compiled for by Vela, which is not installed: {EXTRA}"
         raise MissingDependencyError(msg)
+
+
+def check_lookup_writer(*, wanted: bool) -> None:
+    """Refuse look-up tables that nothing here can write.
+
+    Raises:
+        MissingDependencyError: saying what to install.
+    """
+    if wanted and find_spec("tflite_micro") is None:
+        msg = f"look-up tables are written and run by tflite-micro, which is not installed: {EXTRA}"
+        raise MissingDependencyError(msg)

@@ -27,6 +27,7 @@ from tfcompress.tflite.best import best_int8_of
 from tfcompress.tflite.calibrated import is_correctable
 from tfcompress.tflite.convert import ConverterProcess
 from tfcompress.tflite.drawing import samples_of
+from tfcompress.tflite.lookup_tables import SAMPLES, LookupFile, with_lookup_tables
 from tfcompress.tflite.mixed import made_mixed
 from tfcompress.tflite.routes import Made, Route, made_as_asked, made_without_data
 from tfcompress.tflite.runtimes import RuntimeVerdict, parse_requirement
@@ -169,7 +170,8 @@ def export(
         made = _made(model, request)
         if settings.deployment.micro:
             made = _proven(made, model, request)
-    return _file(made, settings, notes)
+        lookup = _with_lookup(made, model, request) if settings.lookup else None
+    return dataclasses.replace(_file(made, settings, notes), lookup=lookup)
 
 
 def _made(model: Any, request: Request) -> Made:
@@ -193,10 +195,7 @@ def _proven(made: Made, model: Any, request: Request) -> Made:
     found = made.attempt
     places = places_of(found.content, model, found.verification.tensor_names)
     count = sample_count(places.flat, COMPARED, 1)
-    if request.data is None:
-        inputs = random_inputs(found.signature, count, request.seed, padding=padding_of(model))
-    else:
-        inputs = request.data.representative(count, request.seed)
+    inputs = _inputs_to_prove_on(found.signature, model, request, count)
     with request.progress.task("running it in TensorFlow Lite Micro"):
         proven = prove(
             found.content,
@@ -209,6 +208,26 @@ def _proven(made: Made, model: Any, request: Request) -> Made:
     verification = dataclasses.replace(found.verification, micro=proven.record)
     proven_attempt = dataclasses.replace(found, verification=verification)
     return dataclasses.replace(made, attempt=proven_attempt, compiled=proven.compiled)
+
+
+def _with_lookup(made: Made, model: Any, request: Request) -> LookupFile:
+    """Make the file with look-up tables, proven on samples.
+
+    Raises:
+        UnsupportedError: no kernel is smaller as a table.
+        ContractError: it would not compute the same.
+        MissingDependencyError: what writes and runs it is not installed.
+    """
+    found = made.attempt
+    inputs = _inputs_to_prove_on(found.signature, model, request, SAMPLES)
+    with request.progress.task("writing look-up tables"):
+        return with_lookup_tables(found.content, inputs, keep_names=request.settings.keep_names, seed=request.seed)
+
+
+def _inputs_to_prove_on(signature: Signature, model: Any, request: Request, count: int) -> dict[str, Any]:
+    if request.data is None:
+        return random_inputs(signature, count, request.seed, padding=padding_of(model))
+    return request.data.representative(count, request.seed)
 
 
 def _file(made: Made, settings: Export, notes: tuple[str, ...] = ()) -> TFLiteModel:

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from edge_runner import check
 from tfcompress import errors
 from tfcompress.errors import ContractError, DataError, MissingDependencyError, TfcompressError, UnsupportedError
 from tfcompress.models.specs import Signature, TensorSpec
@@ -30,7 +31,7 @@ PACKAGES: dict[str, str] = {
 """What to install for each runtime."""
 _CHILD = "tfcompress.tflite.interpreter_child"
 _ENVIRONMENT = {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2"}
-LOOKUP = "TFLM_DECODE"
+LOOKUP = check.LOOKUP
 """The custom op that unpacks a look-up table of TensorFlow Lite Micro."""
 NO_MORE: Mapping[str, Any] = MappingProxyType({})
 CHUNK_BYTES = 64 << 20

@@ -22,6 +22,8 @@ from tfcompress.tflite.interpret import LOOKUP, InterpreterProcess
 from tfcompress.tflite.micro.process import MicroProcess
 from tfcompress.tflite.slim import slim
 from tfcompress.tflite.tensors import StoredTensor
+from tfcompress.tflite.tree import parse_tree
+from tfcompress.tflite.tree_writer import write_tree
 from tfcompress.tflite.weights import kernels
 from tfcompress.worker import Worker, WorkerAnswerError, WorkerDiedError
 
@@ -139,7 +141,7 @@ def with_lookup_tables(
         msg = f"the file holds look-up tables already ({LOOKUP}); give the one that it was made of"
         raise UnsupportedError(msg)
     tables = planned_tables(model)
-    packed = slim(_compressed(content, tables), keep_names=keep_names) if tables else content
+    packed = slim(_without_scales(_compressed(content, tables)), keep_names=keep_names) if tables else content
     if len(packed) >= len(content):
         msg = (
             "no kernel of the file is smaller as a look-up table: their channels hold too many values; "
@@ -169,6 +171,21 @@ def _compressed(content: bytes, tables: tuple[KernelTable, ...]) -> bytes:
             msg = f"tflite-micro's compressor refuses the file: {error.text}"
             raise UnsupportedError(msg) from error
         return target.read_bytes()
+
+
+def _without_scales(content: bytes) -> bytes:
+    """Take the kernels' scales off their indices, where the compressor leaves them: bits have no scale."""
+    model = parse_tree(content)
+    codes = {n for n, code in enumerate(model.nodes("operator_codes")) if code.text("custom_code") == LOOKUP}
+    graphs = []
+    for graph in model.nodes("subgraphs"):
+        unpacking = [op for op in graph.nodes("operators") if op.number("opcode_index") in codes]
+        packed = {number for op in unpacking for number in op.numbers("inputs")}
+        tensors = enumerate(graph.nodes("tensors"))
+        graphs.append(
+            graph.having(tensors=tuple(t.having(quantization=None) if n in packed else t for n, t in tensors))
+        )
+    return write_tree(model.having(subgraphs=tuple(graphs)))
 
 
 def _prove(
