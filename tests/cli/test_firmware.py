@@ -4,6 +4,7 @@ import contextlib
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import click
 import numpy as np
@@ -74,12 +75,20 @@ def test_a_mistake_is_one_line(model, tmp_path, capfd, words, code, said):
     assert not list(tmp_path.glob("*-firmware"))
 
 
+@pytest.fixture(scope="module")
+def made():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(package, "find_spec", lambda name: None)
+        return package.make_firmware(FILE.read_bytes())
+
+
 @pytest.mark.parametrize("option", options_of("firmware"), ids=lambda option: option.name)
-def test_every_option(option: click.Option, model, monkeypatch, capfd):
+def test_every_option(option: click.Option, model, made, monkeypatch, capfd):
     calls = Calls(monkeypatch)
     calls.replace("tfcompress.data.sources.load_data", "the data")
     calls.replace("tfcompress.cli.firmware.golden_samples", ({}, "the data"))
-    calls.replace("tfcompress.firmware.package.make_firmware", package.make_firmware(FILE.read_bytes()))
+    calls.replace("tfcompress.firmware.package.make_firmware", made)
+    calls.replace("tfcompress.tflite.lookup_tables.with_lookup_tables", SimpleNamespace(content=b"tables"))
     calls.replace("tfcompress.files.check_target")
     calls.replace("tfcompress.files.output_folder", contextlib.nullcontext(model.parent))
     words = ["firmware", str(model), *(["--data", "d.npz"] if option.name in DATA_FLAGS[1:] else [])]

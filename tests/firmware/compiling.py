@@ -35,12 +35,13 @@ STUBS = {
         #pragma once
         #include <stddef.h>
         #include <stdint.h>
+        #include <stdlib.h>
         #include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
         #include "tensorflow/lite/schema/schema_generated.h"
         #define TFLITE_SCHEMA_VERSION (3)
         struct TfLiteTensor { struct { void* data; } data; size_t bytes; };
         namespace tflite {
-        class MicroInterpreter {  // answers what the golden pair says; wrongly by STUB_WRONG steps
+        class MicroInterpreter {  // answers what the golden pair says; wrongly by as many steps as STUB_WRONG says
          public:
           template <class Resolver>
           MicroInterpreter(const Model*, const Resolver&, uint8_t*, size_t size) : size_(size) {}
@@ -50,7 +51,7 @@ STUBS = {
             for (size_t n = 0; n < sizeof(got_); ++n) got_[n] = 0;
             if (memcmp(given_, model_golden_input_0[sample_], sizeof(given_)) != 0) return kTfLiteError;
             memcpy(got_, model_golden_output_0[sample_++], sizeof(got_));
-            got_[1] = (int8_t)(got_[1] + STUB_WRONG);
+            got_[1] = (int8_t)(got_[1] + atoi(getenv("STUB_WRONG")));
             return kTfLiteOk;
           }
           TfLiteTensor* input(size_t) { return &input_; }
@@ -100,6 +101,6 @@ def build(compiler: str, sources: list[Path], target: Path, *words: str) -> Path
     return target
 
 
-def output_of(program: Path) -> tuple[int, str]:
-    done = subprocess.run([program], capture_output=True, text=True)
+def output_of(program: Path, **environment: str) -> tuple[int, str]:
+    done = subprocess.run([program], capture_output=True, text=True, env=environment)
     return done.returncode, done.stdout

@@ -12,7 +12,7 @@ from tfcompress.errors import UnsupportedError
 from tfcompress.targets.target import micro_ops
 from tfcompress.tflite.flatbuffer import FlatModel
 from tfcompress.tflite.interpret import LOOKUP
-from tfcompress.tflite.micro.places import OpPlaces
+from tfcompress.tflite.micro.op_places import OpPlaces
 
 if TYPE_CHECKING:
     from edge_runner.graph import Operator
