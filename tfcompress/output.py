@@ -344,6 +344,8 @@ def write_output(
         files.write_atomic((folder / made.result.name).with_suffix(COMPILED_SUFFIX), tflite.compiled)
     if tflite.lookup is not None:
         files.write_atomic(folder / lookup_name(made.result.name), tflite.lookup.content)
+    if recipe.export.c_array:
+        _write_firmware(folder / "firmware", made.result.name, tflite, data, recipe.train.seed)
     for name, words in (vocabularies or {}).items():
         lines = (word.replace("\\", r"\\").replace("\n", r"\n") for word in words)
         files.write_atomic(folder / f"{name.replace('/', '_')}.vocabulary.txt", "".join(f"{line}\n" for line in lines))
@@ -357,6 +359,22 @@ def write_output(
             shutil.copyfile(log, folder / "log.txt")
     files.write_atomic(folder / "report.html", to_html(made))
     made.save(folder / "report.json")
+
+
+def _write_firmware(folder: Path, name: str, tflite: TFLiteModel, data: BoundData | None, seed: int) -> None:
+    """Write the file, or the one with look-up tables, as sources for a firmware; golden inputs are a test sample."""
+    from tfcompress.firmware.layouts import LAYOUTS
+    from tfcompress.firmware.package import make_firmware
+
+    values, told = None, ""
+    if data is not None and data.test is not None:
+        values, told = next(iter(data.test.batches(1)))[0], f"a test sample of {data.dataset.source}"
+    content, source = tflite.content, name
+    if tflite.lookup is not None:
+        content, source = tflite.lookup.content, lookup_name(name)
+    make_firmware(content, source=source, values=values, values_from=told, seed=seed, layouts=tuple(LAYOUTS)).save(
+        folder
+    )
 
 
 def _as_scored(data: BoundData, score: Score) -> dict[str, Task]:

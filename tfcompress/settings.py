@@ -95,6 +95,8 @@ class Export:
         max_flash: the most bytes that the file may have for such a target; empty: what the target allows.
         lookup: write a second file beside it, whose int8 kernels with few values are look-up tables that TensorFlow
             Lite Micro alone runs (``-tflm.tflite``): see :mod:`tfcompress.tflite.lookup_tables`.
+        c_array: write the file (with *lookup* the one with tables) as sources for a firmware beside it, too, laid out
+            for Arduino and ESP-IDF as well: see :mod:`tfcompress.firmware.package`.
     """
 
     quantize: Quantize = field(
@@ -256,6 +258,13 @@ class Export:
         ),
     )
 
+    c_array: bool = field(
+        default=False,
+        metadata=option(
+            "Sources for a firmware beside the file (docs/firmware.md), for --target tflm and boards without an NPU."
+        ),
+    )
+
     def __post_init__(self) -> None:
         """Reject values that are out of range or contradict each other."""
         check_fields(self, "export")
@@ -287,6 +296,9 @@ class Export:
         useful = not (found.micro and self.select_ops)
         allowed = f"false with target {self.target!r}, which has no TensorFlow ops"
         check_value("export.select_ops", allowed, self.select_ops, ok=useful)
+        alone = found.micro and not found.accelerator
+        allowed = "false without a target that TensorFlow Lite Micro runs by itself (tflm, say)"
+        check_value("export.c_array", allowed, self.c_array, ok=alone or not self.c_array)
         for name in ("max_arena", "max_flash"):
             text = getattr(self, name)
             allowed = "empty without a target for microcontrollers (tflm, say)"
