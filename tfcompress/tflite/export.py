@@ -47,6 +47,7 @@ class TFLiteModel:
         notes: what was done on the way that was not asked for, and why, and what the checks did not refuse but found
             worth telling; sentences for the report.
         compiled: the same for the target's accelerator, which no runtime here opens; empty: the target has none.
+        lookup: the same with look-up tables, for TensorFlow Lite Micro; None: not asked for.
     """
 
     content: bytes = field(repr=False)
@@ -56,6 +57,7 @@ class TFLiteModel:
     route: Route = "converter"
     notes: tuple[str, ...] = ()
     compiled: bytes = field(default=b"", repr=False)
+    lookup: LookupFile | None = field(default=None, repr=False)
 
     def __repr__(self) -> str:
         """Say in a line what it is: ``TFLiteModel(int8: 53,104 B, image → probabilities)``."""
