@@ -62,6 +62,8 @@ def context(option: click.Option) -> list[str]:
         return [*words, "--prune", "0.4"]
     if option.name == "packing":
         return [*words, "--recipe", "bare.toml"]
+    if option.name == "c_array":
+        return [*words, "--quantize", "int8", "--target", "tflm"]
     if option.name in ("max_size", "max_latency", "plans"):
         return [*words, "--quantize", "int8", "--mixed"]
     if option.name in {flag.key for flag in flags_of(Export)} - {"quantize"}:
@@ -177,6 +179,8 @@ def test_what_trains_trains_together_whatever_the_order_of_the_flags(words: list
         (["--prune", "2:4", "--prune-block-shape", "4x1"], "--prune and --prune-block-shape both say prune.pattern"),
         (["--prune", "0.5", "--prune-block-shape", "4"], "must be rows and columns such as 4x1, got '4'"),
         (["--qat", "--quantize", "dynamic"], "--quantize: export.quantize must be 'int8' after this qat stage"),
+        (["--quantize", "dynamic", "--lookup"], "--lookup: export.lookup must be false with quantize 'dynamic'"),
+        (["--quantize", "int8", "--c-array"], "--c-array: export.c_array must be false without a target"),
         (["--distill-weight", "0.1"], "--distill-weight would do nothing: there is no --distill"),
         (["--recipe", "int8", "--prune-scope", "a"], "--prune-scope would do nothing: --recipe says it"),
         (["--qat"], "qat trains the model, and needs data: give --data"),
