@@ -98,18 +98,24 @@ def golden_pair(
         ports: its inputs and outputs.
         inputs: as stored.
         inputs_from: where they come from, for the record.
-        micro: the file open in TensorFlow Lite Micro: what it makes of the inputs is compared, and where the file holds
-            look-up tables, which LiteRT does not know, taken.
+        micro: the file open in TensorFlow Lite Micro: what it makes of the inputs is compared, and taken where LiteRT
+            does not run the file (look-up tables, ops for signals); None: it is not installed.
 
     Raises:
-        UnsupportedError: the interpreter does not run the file.
+        UnsupportedError: no interpreter at hand runs the file.
     """
     by_micro = None if micro is None else _answers(micro, ports, inputs)
-    if micro is not None and by_micro is not None and any(op.name == LOOKUP for op in model.ops):
-        return GoldenPair(inputs, by_micro, inputs_from, f"tflite-micro {micro.opened()}, portable kernels")
-    with InterpreterProcess(content, reference_kernels=True, workers=1, refusal=UnsupportedError) as reference:
-        outputs = _answers(reference, ports, inputs)
-        made_by = f"LiteRT {reference.opened()}, reference kernels"
+    made_by_micro = "" if micro is None else f"tflite-micro {micro.opened()}, portable kernels"
+    if by_micro is not None and any(op.name == LOOKUP for op in model.ops):
+        return GoldenPair(inputs, by_micro, inputs_from, made_by_micro)
+    try:
+        with InterpreterProcess(content, reference_kernels=True, workers=1, refusal=UnsupportedError) as reference:
+            outputs = _answers(reference, ports, inputs)
+            made_by = f"LiteRT {reference.opened()}, reference kernels"
+    except UnsupportedError:
+        if by_micro is None:
+            raise
+        return GoldenPair(inputs, by_micro, inputs_from, f"{made_by_micro}; LiteRT does not run the file")
     steps = None if by_micro is None else max(map(_apart, by_micro, outputs), default=0.0)
     return GoldenPair(inputs, outputs, inputs_from, made_by, steps)
 

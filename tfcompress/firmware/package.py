@@ -101,6 +101,12 @@ def make_firmware(
         raise UsageError(msg)
     model = read_model_file(content)
     methods = registering_methods(model)
+    if "AddEthosU" in methods:
+        msg = (
+            "the file is compiled for an Ethos-U, which nothing at the desk runs: there would be no golden outputs; "
+            "give the file that it was compiled from"
+        )
+        raise UnsupportedError(msg)
     check_number_types(model)
     inputs, outputs = ports_of(model)
     if values is None:

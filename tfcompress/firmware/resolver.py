@@ -66,6 +66,7 @@ def registering_methods(model: FlatModel) -> tuple[str, ...]:
     if missing:
         places = OpPlaces(model)
         named = "; ".join(f"{name} ({places.all_of(name)})" for name in missing)
-        msg = f"TensorFlow Lite Micro has no kernel for {named}; replace those layers"
+        mend = "export the model with --sparse never" if "DENSIFY" in missing else "replace those layers"
+        msg = f"TensorFlow Lite Micro has no kernel for {named}; {mend}"
         raise UnsupportedError(msg)
     return tuple(sorted(filter(None, {registering_method(op) for op in model.ops})))
