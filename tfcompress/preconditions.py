@@ -144,8 +144,8 @@ def calibration_warnings(run: Run, macs: int | None) -> tuple[str, ...]:
     return tuple(map(str, remarks))
 
 
-def check_shapes(run: Run) -> None:
-    """Refuse a model without settled shapes for a target that plans its memory once.
+def check_target(run: Run) -> None:
+    """Refuse a model without settled shapes for a target that plans its memory once; warn of odd widths.
 
     Raises:
         UnsupportedError: naming the input.
@@ -159,6 +159,25 @@ def check_shapes(run: Run) -> None:
             f"({sizes}); give the model a fixed input shape"
         )
         raise UnsupportedError(msg)
+    for stage in run.recipe.stages:
+        width = getattr(stage, "round_to", target.round_to)
+        if width % target.round_to:
+            run.warn(
+                f"{stage.kind}.round_to {width} leaves widths that the kernels of {target.name} fill up to multiples "
+                f"of {target.round_to}: round_to {target.round_to} uses them whole"
+            )
+
+
+def warn_of_lacking_ops(run: Run, float_file: bytes) -> None:
+    """Tell, before any training, which ops of the float file a microcontroller lacks: few vanish on the way."""
+    if not run.recipe.export.deployment.micro:
+        return
+    from tfcompress.tflite.micro.process import lacking_text
+    from tfcompress.tflite.micro.proof import places_of
+
+    lacking = lacking_text(places_of(float_file, run.loaded.native))
+    if lacking:
+        run.warn(f"{lacking}; found in the float file, the finished file is refused if it still has them")
 
 
 def check_code(recipe: Recipe, *, trust: bool) -> None:

@@ -18,13 +18,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
-from tfcompress import files, output
+from tfcompress import files, output, preconditions
 from tfcompress.drop_limit import check_provable, check_test_split, kept_or_refused
 from tfcompress.errors import ConversionError, DataError
 from tfcompress.execution import Run, Trained, run_stages
 from tfcompress.file_scores import class_orders, evaluate_file, tested_in_micro, tuned_by
 from tfcompress.kept_stages import KeptStages, work_for
-from tfcompress.preconditions import calibration_warnings, check_code, check_preconditions, check_shapes, check_stages
 from tfcompress.progress import Progress, effective
 from tfcompress.recipe import Export, Recipe, Train, load_recipe
 from tfcompress.result import Result as Result
@@ -118,9 +117,11 @@ class Workbench:
     def _checked(self, recipe: Recipe | str | Path, output: str | Path | None, *, force: bool) -> Recipe:
         """Return a recipe with nothing left open, after what is refused before the model is loaded."""
         recipe = (recipe if isinstance(recipe, Recipe) else load_recipe(recipe)).resolved()
-        check_code(recipe, trust=self._trust)
+        preconditions.check_code(recipe, trust=self._trust)
         target = None if output is None else Path(output)
-        trained = check_preconditions(self._model, recipe, has_data=self._data is not None, output=target, force=force)
+        trained = preconditions.check_preconditions(
+            self._model, recipe, has_data=self._data is not None, output=target, force=force
+        )
         if recipe.stages and self.dataset is not None and not trained:
             self.dataset.check_trainable()
         return recipe
@@ -358,8 +359,8 @@ class Workbench:
             with run.phase("check data"), self._progress.task("checking the data"):
                 run.data = self.data(recipe.train)
                 warnings = run.data.lint() if run.data else []
-        check_shapes(run)
-        check_stages(run)
+        preconditions.check_target(run)
+        preconditions.check_stages(run)
         check_test_split(run)
         for warning in (*warnings, *self._calibration_warnings(run)):
             run.warn(warning)
@@ -372,7 +373,7 @@ class Workbench:
             return ()
         key = (export.sample_count, train.division)
         if key not in self._calibrations:
-            self._calibrations[key] = calibration_warnings(run, self._source.macs)
+            self._calibrations[key] = preconditions.calibration_warnings(run, self._source.macs)
         return self._calibrations[key]
 
     def _finished(self, run: Run, folder: Path | None, examine: Callable[[Result], Report]) -> Result:
@@ -380,6 +381,7 @@ class Workbench:
         recipe = run.recipe
         baseline = self._baseline_of(run)
         if baseline is not None:
+            preconditions.warn_of_lacking_ops(run, baseline)
             self._judge(run, baseline)
         trained = self._trained(run, folder)
         model = run.loaded.native if trained is None else trained.model
@@ -395,9 +397,7 @@ class Workbench:
         if baseline is None:
             self._tune(run, tflite.content)
         scores, data = self._scores(run, baseline, tflite), run.data
-        if tflite.verification.micro is not None:
-            with run.phase("evaluate"):
-                tflite = tested_in_micro(tflite, run.data, recipe.train.seed, self._progress)
+        tflite = tested_in_micro(tflite, run)
         made = output.report(
             recipe=recipe,
             loaded=run.loaded,

@@ -22,6 +22,7 @@ from tfcompress.models.signature import call, padding_of
 from tfcompress.models.specs import Signature, random_inputs
 from tfcompress.progress import Progress, effective
 from tfcompress.recipe import Export
+from tfcompress.targets.installed import check_installed
 from tfcompress.tflite.attempt import Request
 from tfcompress.tflite.best import best_int8_of
 from tfcompress.tflite.calibrated import is_correctable
@@ -142,6 +143,7 @@ def export(
         DataError: settings that need samples, without data; or samples that do not fit.
         ConversionError: the converter refused or died.
         ContractError: the file is not what was asked for.
+        MissingDependencyError: what proves files for the target is not installed.
     """
     if settings.max_drop is not None:
         msg = (
@@ -151,6 +153,7 @@ def export(
         raise UsageError(msg)
     for text in settings.runtimes:
         parse_requirement(text)  # a name that is misspelt is reported now, not after the conversion
+    check_installed(settings.deployment)
     progress = effective(progress)
     model, notes = prepared(model)
     for note in notes:
