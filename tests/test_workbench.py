@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import tfcompress as tfc
+from edge_runner.package import unpack
 from tfcompress.cli.main import run_command
 from tfcompress.reports import report as reports
 from tfcompress.tflite import weights
@@ -240,9 +241,14 @@ def test_what_needs_no_data_is_exported_without(quantize: str, dtype: str, folde
 
 def test_json_goes_to_stdout_and_reads_back(folder: Path, here: Path, capfd: pytest.CaptureFixture[str]) -> None:
     capfd.readouterr()
-    assert run_command(["export", str(folder / "net2.h5"), "--quantize", "dynamic", "--json", "-o", "out"]) == 0
+    words = ["--quantize", "dynamic", "--optimize-for", "download", "--json", "-o", "out"]
+    assert run_command(["export", str(folder / "net2.h5"), *words]) == 0
     out, _ = capfd.readouterr()
-    assert reports.from_json(out) == reports.read_report(Path("out"))
+    report = reports.read_report(Path("out"))
+    assert reports.from_json(out) == report
+    package = next(Path("out").glob("*.tfz")).read_bytes()
+    assert len(package) == report.result.package_bytes
+    assert unpack(package) == (Path("out") / report.result.name).read_bytes()
 
 
 def test_evaluate_agrees_between_the_keras_file_and_its_float_export(

@@ -336,12 +336,12 @@ class Workbench:
             if recipe.promises and not recipe.stages:  # what another way has trained stays until this one has succeeded
                 result = self._finished(run, None, examine)
                 with opened() as folder:
-                    self._write(folder, run, result, test_samples)
+                    report = self._write(folder, run, result, test_samples)
             else:
                 with opened() as folder:
                     result = self._finished(run, folder, examine)
-                    self._write(folder, run, result, test_samples)
-        return Result(result.model, result.tflite, result.report, target)
+                    report = self._write(folder, run, result, test_samples)
+        return Result(result.model, result.tflite, report, target)
 
     def _opened(self, recipe: Recipe) -> Run:
         """Load the model and the data, and check that they fit each other."""
@@ -408,10 +408,14 @@ class Workbench:
         )
         return Result(model, tflite, examine(Result(model, tflite, made, None)), None)
 
-    def _write(self, folder: Path, run: Run, made: Result, test_samples: int | None) -> None:
+    def _write(self, folder: Path, run: Run, made: Result, test_samples: int | None) -> Report:
         more: dict[str, Any] = {"test_samples": test_samples, "vocabularies": run.loaded.vocabularies}
+        if run.recipe.export.optimize_for == "download":
+            from tfcompress.tflite.packaging import make_package
+
+            more["package"] = make_package(made.tflite.content, run.progress).content
         with run.progress.task("writing"):
-            output.write_output(folder, made.report, made.tflite, run.recipe, run.data, self._log, **more)
+            return output.write_output(folder, made.report, made.tflite, run.recipe, run.data, self._log, **more)
 
     def _baseline_of(self, run: Run) -> bytes | None:
         """Return the float file that the result is compared with.
