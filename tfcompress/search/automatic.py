@@ -182,11 +182,10 @@ def opening_of(model: Any, data: Any, loading: Mapping[str, Any], wishes: Wishes
         UsageError: several workers for what only this process has.
         UntrustedCodeError: a builder without trust.
     """
-    spec = {"spec": str(data)} if isinstance(data, str | Path) else data
-    kept = wishes.kept or files.cache_folder().parent / "stages"
+    kept = wishes.kept or files.cache_folder("stages")
     opening = Opening(
         model=str(model) if isinstance(model, str | Path) else model,
-        data=spec if isinstance(spec, dict) and "spec" in spec else data,
+        data={"spec": str(data)} if isinstance(data, str | Path) else data,
         loading=loading,
         kept=str(kept),
         kept_bytes=wishes.kept_bytes,
