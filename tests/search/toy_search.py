@@ -36,7 +36,7 @@ def toy_result(step: TrialStep) -> StepResult:
     points = saved + left * (0.3 * removed + 0.1 * len(kinds))
     trained = {"draft": 0.0, "short": 1.0, "full": 5.0}[step.kind] if kinds else 0.0
     return StepResult(
-        points=points, main=0.9, size_bytes=size, gzip_bytes=size // 2, seconds=1.0 + trained, trained_seconds=trained
+        points=points, size_bytes=size, gzip_bytes=size // 2, seconds=1.0 + trained, trained_seconds=trained
     )
 
 

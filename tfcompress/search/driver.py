@@ -103,7 +103,7 @@ class Search:
         self._executor, self._watcher = executor, watcher
         self._trials: dict[int, optuna.Trial] = {}
         self._ready: list[tuple[TrialRecord, StepKind]] = []
-        self._at: dict[int, tuple[TrialRecord, StepKind, Candidate]] = {}
+        self._at: dict[int, tuple[TrialRecord, StepKind]] = {}
         self._drafts: dict[tuple[Candidate, int | None], StepResult] = {}
         self._used_up = False
         self._before = float(store.facts().get("spent_seconds", 0.0))
@@ -111,6 +111,7 @@ class Search:
         self._take_up()
 
     def _take_up(self) -> None:
+        found: dict[Candidate, TrialRecord] = {}
         for trial in self._store.trials():
             facts = trial.user_attrs.get(FACTS, {})
             if trial.state == TrialState.RUNNING:
@@ -118,8 +119,9 @@ class Search:
             elif facts.get("state") in ("finished", "stopped", "refused", "failed"):
                 record = self._read(trial)
                 if record is not None:
-                    self.records.append(record)
+                    found[record.candidate] = record  # the later one, should a driver have died at its very end
                     self._proposals.take(record.candidate)
+        self.records += found.values()
 
     def _read(self, trial: FrozenTrial) -> TrialRecord | None:
         facts = trial.user_attrs[FACTS]
@@ -165,13 +167,13 @@ class Search:
     @property
     def running(self) -> list[tuple[TrialRecord, StepKind]]:
         """What is being done."""
-        return [(record, kind) for record, kind, _ in self._at.values()]
+        return list(self._at.values())
 
     def run(self) -> None:
         """Try candidates until the time, their number or the space is used up, or Ctrl-C.
 
         Raises:
-            TfcompressError: the first trials all fail, in one and the same way.
+            TfcompressError: the first trials all fail.
             OutputError: the database is away for too long.
         """
         try:
@@ -200,8 +202,8 @@ class Search:
 
     def _fill(self) -> None:
         while self._executor.free > 0:
-            if not self._ready and self._may_begin():
-                self._begin()
+            while not self._ready and self._may_begin():
+                self._begin()  # one that an earlier driver had all but ended leaves nothing to do
             if not self._ready:
                 return
             self._submit(*self._ready.pop(0))
@@ -238,11 +240,11 @@ class Search:
             most_bytes=None if size is None else int(size),
             file=str(self._file(record)) if self._is_measured(record, kind) else None,
         )
-        self._at[record.number] = (record, kind, record.candidate)
+        self._at[record.number] = (record, kind)
         self._executor.submit(record.number, step)
 
     def _draft_key(self, candidate: Candidate) -> tuple[Candidate, int | None]:
-        return Candidate(untrained(candidate.recipe), candidate.network), self.plan.samples
+        return Candidate(untrained(candidate.recipe)), self.plan.samples
 
     def _file(self, record: TrialRecord) -> Path:
         return self.plan.files / f"{record.number}.tflite"
@@ -252,7 +254,7 @@ class Search:
         return self.plan.measure is not None and kind == steps_of(record.candidate)[0]
 
     def _settle(self, done: DoneStep) -> None:
-        record, kind, _ = self._at.pop(done.number)
+        record, kind = self._at.pop(done.number)
         if done.result is None:
             record.deaths += 1
             if done.died and record.deaths < TRIES:

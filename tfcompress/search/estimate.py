@@ -108,7 +108,7 @@ def _seconds(trials: TrialBench, candidate: Candidate) -> float:
 def _training_seconds(trials: TrialBench, candidate: Candidate, samples: int) -> float:
     train = dataclasses.replace(candidate.recipe.train, epochs=1, limit=samples)
     recipe = dataclasses.replace(candidate.recipe, train=train)
-    found = trials.run(TrialStep(candidate=Candidate(recipe, candidate.network), kind="full"))
+    found = trials.run(TrialStep(candidate=Candidate(recipe), kind="full"))
     if found.refusal:
         msg = f"a first training fails: {found.refusal}"
         raise PromiseError(msg)

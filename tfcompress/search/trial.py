@@ -59,7 +59,6 @@ class TrialStep:
         """Return plain values, as JSON has them."""
         return {
             "recipe": self.candidate.recipe.to_dict(),
-            "network": [list(pair) for pair in self.candidate.network],
             "kind": self.kind,
             "samples": self.samples,
             "most_bytes": self.most_bytes,
@@ -70,8 +69,7 @@ class TrialStep:
     def from_dict(plain: Mapping[str, Any]) -> TrialStep:
         """Read what :meth:`to_dict` wrote."""
         values = dict(plain)
-        recipe, network = from_dict(values.pop("recipe")), values.pop("network")
-        return TrialStep(candidate=Candidate(recipe, tuple((name, value) for name, value in network)), **values)
+        return TrialStep(candidate=Candidate(from_dict(values.pop("recipe"))), **values)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,11 +78,8 @@ class StepResult:
 
     Attributes:
         points: what the file loses against float on the samples that were scored (:mod:`tfcompress.tasks.drop`).
-        main: its main figure there.
         size_bytes: size of the file.
         gzip_bytes: the same after gzip.
-        macs: multiply-accumulates of the file.
-        ops: ops of the file.
         sha256: of the file.
         seconds: wall time of the step.
         trained_seconds: how much of it was training; 0 where everything was there already.
@@ -93,11 +88,8 @@ class StepResult:
     """
 
     points: float | None = None
-    main: float | None = None
     size_bytes: int | None = None
     gzip_bytes: int | None = None
-    macs: int | None = None
-    ops: int | None = None
     sha256: str = ""
     seconds: float = 0.0
     trained_seconds: float = 0.0
@@ -222,7 +214,6 @@ class TrialBench:
         return dataclasses.replace(
             _described(result.tflite, step.file),
             points=points,
-            main=None if score is None else score.main_figure.value,
             trained_seconds=report.wall_seconds.get("train") or 0.0,
         )
 
@@ -241,7 +232,7 @@ class TrialBench:
                 return {}
             self._floats[key] = evaluate_file(baseline.content, some, "evaluating the float file").score
         score = evaluate_file(file.content, some, "evaluating the file").score
-        return {"points": points_lost(self._floats[key], score), "main": score.main_figure.value}
+        return {"points": points_lost(self._floats[key], score)}
 
 
 def sampled(data: BoundData, count: int | None, seed: int) -> BoundData:
@@ -286,15 +277,6 @@ def shortened(recipe: Recipe) -> Recipe:
 
 
 def _described(file: TFLiteModel, place: str | None) -> StepResult:
-    from tfcompress.tflite.flatbuffer import read_model_file
-
     if place is not None:
         files.write_atomic(Path(place), file.content)
-    flat = read_model_file(file.content)
-    return StepResult(
-        size_bytes=file.size_bytes,
-        gzip_bytes=file.gzip_bytes,
-        macs=flat.macs,
-        ops=sum(flat.op_counts.values()),
-        sha256=file.sha256,
-    )
+    return StepResult(size_bytes=file.size_bytes, gzip_bytes=file.gzip_bytes, sha256=file.sha256)
