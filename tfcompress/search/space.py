@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 from tfcompress.errors import RecipeError
@@ -149,7 +150,7 @@ class SettingsPart:
         """What dimensions and drafts call the settings."""
         return self.owner.__name__.lower()
 
-    @property
+    @cached_property
     def dimensions(self) -> tuple[Dimension, ...]:
         """The fields that nobody has said."""
         found = tried_fields(self.owner)
@@ -182,7 +183,7 @@ class Space:
     train: Train = field(default_factory=Train)
     export: Export = field(default_factory=Export)
 
-    @property
+    @cached_property
     def dimensions(self) -> tuple[Dimension, ...]:
         """Of all parts, in their order."""
         return tuple(each for part in self.parts for each in part.dimensions)
