@@ -237,7 +237,7 @@ def searched(
             again = force or earlier == ready.key
             files.check_target(output, force=again)
             with files.output_folder(output, key=ready.key, force=again) as folder:
-                _take_over(output, folder, ready.key)
+                take_over(output, folder, ready.key)
                 found = _Session(opening, ready, bench, folder, log, watcher).result()
             shown = output
     facts, judged, best = found
@@ -260,7 +260,7 @@ def interrupted_search(output: Path) -> str:
     return str(found.get("key", "")) if isinstance(found, dict) and found.get("interrupted") is True else ""
 
 
-def _take_over(output: Path, folder: Path, key: str) -> None:
+def take_over(output: Path, folder: Path, key: str) -> None:
     """Go on with the study of a search that Ctrl-C ended, where it is the same one."""
     (folder / files.WORK).mkdir(exist_ok=True)
     kept, place = output / STUDY, folder / STUDY

@@ -85,7 +85,7 @@ def estimated(opening: Opening, wishes: Wishes, progress: Progress, log: Path | 
         start = batch = 0.0
         if trained is not None:
             with progress.task("timing a training"):
-                start, batch = _training_costs(trials, trained, size)
+                start, batch = training_costs(trials, trained, size)
     limit = size if train.limit is None else min(size, train.limit)
     return Estimate(
         ready=ready,
@@ -103,7 +103,7 @@ def _seconds(trials: TrialBench, candidate: Candidate) -> float:
     return _done(trials, candidate).seconds
 
 
-def _training_costs(trials: TrialBench, candidate: Candidate, size: int) -> tuple[float, float]:
+def training_costs(trials: TrialBench, candidate: Candidate, size: int) -> tuple[float, float]:
     """Return what a training costs before its first batch, and what a batch costs, by two short ones.
 
     Args:
