@@ -261,7 +261,13 @@ def interrupted_search(output: Path) -> str:
 
 
 def take_over(output: Path, folder: Path, key: str) -> None:
-    """Go on with the study of a search that Ctrl-C ended, where it is the same one."""
+    """Go on with the study of a search that Ctrl-C ended, where it is the same one.
+
+    Args:
+        output: of that search.
+        folder: of this one, while it goes on.
+        key: of this one.
+    """
     (folder / files.WORK).mkdir(exist_ok=True)
     kept, place = output / STUDY, folder / STUDY
     if interrupted_search(output) == key and kept.is_file() and not place.exists():
