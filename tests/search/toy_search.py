@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from tfcompress.search.driver import Search, SearchPlan
+from tfcompress.search.driver import Search, SearchPlan, Watcher
 from tfcompress.search.executors import DoneStep
 from tfcompress.search.goals import Goal, Limits, goals_of
 from tfcompress.search.proposals import Proposals, recipes_by_hand
@@ -107,6 +107,7 @@ def toy_search(
     limits: Limits = LIMITS,
     seconds: float | None = None,
     measure: Callable[[Path], float] | None = None,
+    watcher: Watcher | None = None,
 ) -> Search:
     """Return a search whose study lies in a folder; another one there goes on with it."""
     goals = goals_of(limits, smaller="size", measured=measure is not None)
@@ -116,4 +117,4 @@ def toy_search(
     store = toy_store(folder, goals)
     proposals = Proposals(space, store, seed=0, goals=len(goals), trials=trials)
     plan = SearchPlan(limits=limits, goals=goals, trials=trials, seconds=seconds, files=folder, measure=measure)
-    return Search(plan, space, store, proposals, executor, Unwatched())
+    return Search(plan, space, store, proposals, executor, watcher or Unwatched())
