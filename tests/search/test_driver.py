@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.search.toy_search import LIMITS, ToyExecutor, toy_result, toy_search
-from tfcompress.errors import OutputError, TfcompressError
+from tfcompress.errors import ContractError, OutputError, TfcompressError
 from tfcompress.search.driver import Search, best_records
 from tfcompress.search.executors import DoneStep
 from tfcompress.search.goals import GOALS, Goal, Limits
@@ -228,6 +228,27 @@ def test_latency_is_measured_on_the_first_file_and_once_for_equal_ones(tmp_path:
     assert len(measured) == len(set(first)) < len(first)
     assert {record.figures["p90"] for record in search.finished} == {2.0}
     assert list(tmp_path.glob("*.tflite")) == []
+
+
+def test_a_file_that_the_device_cannot_run_is_refused_and_the_search_goes_on(tmp_path: Path) -> None:
+    def written(step: TrialStep) -> StepResult:
+        if step.file is not None:
+            Path(step.file).write_text(step.candidate.recipe.export.quantize)
+        return dataclasses.replace(toy_result(step), sha256=step.candidate.name)
+
+    def measure(file: Path) -> float:
+        if file.read_text() == "int16x8":
+            msg = "pi cannot time it: no such kernel"
+            raise ContractError(msg)
+        return 2.0
+
+    limits = Limits(drop=1.0, p90=3.0)
+    search = toy_search(tmp_path, ToyExecutor(written), trials=9, limits=limits, measure=measure)
+    search.run()
+    refused = [record for record in search.records if record.state == "refused"]
+    assert {record.candidate.recipe.export.quantize for record in refused} == {"int16x8"}
+    assert {record.reason for record in refused} == {"pi cannot time it: no such kernel"}
+    assert search.finished
 
 
 def test_a_file_that_is_too_slow_untrained_is_not_trained(tmp_path: Path) -> None:

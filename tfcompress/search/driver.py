@@ -17,7 +17,7 @@ from typing import Protocol
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from tfcompress.errors import RecipeError, TfcompressError
+from tfcompress.errors import ContractError, RecipeError, TfcompressError
 from tfcompress.search.executors import DoneStep, Executor
 from tfcompress.search.front import front_of
 from tfcompress.search.gates import GATES, spares
@@ -65,7 +65,8 @@ class SearchPlan:
         trials: how many candidates at most; None: as many as there is time for.
         samples: of the validation split that drafts are scored on; None: all.
         files: folder for the files of drafts that are measured.
-        measure: from a .tflite to the p90 of its latency in ms; None: no device.
+        measure: from a .tflite to the p90 of its latency in ms, or a ContractError where the device cannot run it;
+            None: no device.
     """
 
     limits: Limits
@@ -272,12 +273,13 @@ class Search:
 
     def _passed(self, record: TrialRecord, kind: StepKind, result: StepResult) -> None:
         record.steps[kind] = result
-        if self._is_measured(record, kind):
-            self._measure(record)
         if kind == "draft":
             self._drafts[self._draft_key(record.candidate)] = result
+        refusal = self._measured(record) if self._is_measured(record, kind) else ""
         if kind == "full" and result.points is None:
-            self._end(record, "refused", "what it loses cannot be told: the validation samples give no such figure")
+            refusal = "what it loses cannot be told: the validation samples give no such figure"
+        if refusal:
+            self._end(record, "refused", refusal)
             self._check_failures()
             return
         reason = "" if kind == "full" else self._stopping(record, kind)
@@ -287,13 +289,18 @@ class Search:
         self._store.keep(self._trials[record.number], record.attributes())
         self._go_further(record)
 
-    def _measure(self, record: TrialRecord) -> None:
+    def _measured(self, record: TrialRecord) -> str:
+        """Have the file of a trial measured; return why it cannot be, empty: it was."""
         if self.plan.measure is None or record.last is None:
-            return
+            return ""
         same = (each.p90_ms for each in self.records if each.p90_ms is not None and _same_file(each, record))
         record.p90_ms = next(same, None)
         if record.p90_ms is None and self._file(record).is_file():
-            record.p90_ms = self.plan.measure(self._file(record))
+            try:
+                record.p90_ms = self.plan.measure(self._file(record))
+            except ContractError as refusal:
+                return str(refusal)
+        return ""
 
     def _stopping(self, record: TrialRecord, kind: StepKind) -> str:
         """Return which gate of a step stops a trial, and why; empty: none does."""
