@@ -361,9 +361,9 @@ class _Cycles:
 
     def rewritten(self) -> Any:
         """Return the model after the first part of every rewriting stage, with nothing trained."""
-        model = whole = in_keras3(self.run.loaded)
+        model = in_keras3(self.run.loaded)
         for stage in self.rewriting:
-            model = self._rewritten(model, stage.parts[0], whole, f"{stage.kind} 1")
+            model = self._rewritten(model, stage.parts[0], model, f"{stage.kind} 1")
         return model
 
     def _shared(self, cycles: int, tuning: int) -> list[int]:
@@ -391,8 +391,9 @@ class _Cycles:
         """Return the model after one part of a rewriting stage."""
         from tfcompress.stages.rewriting import RewritingContext, apply_rewriting
 
-        seed = self.run.recipe.train.seed
-        self.work.begin(title, stage.kind, dataclasses.asdict(stage), seed)
+        seed, student = self.run.recipe.train.seed, self.run.student
+        learner = None if student is None else model_sha256(student)
+        self.work.begin(title, stage.kind, dataclasses.asdict(stage), seed, sources_sha256((stage,)), learner)
         kept = self.work.finished(title)
         if kept is None:
             context = RewritingContext(

@@ -80,6 +80,11 @@ class Build(RewritingStage):
         return {name: text for name, _, text in (value.partition("=") for value in self.values)}
 
     @property
+    def sources(self) -> tuple[str, ...]:
+        """The builder: what it gives changes with its module."""
+        return (self.builder,) if self.builder else ()
+
+    @property
     def code(self) -> str:
         """The builder."""
         return self.builder
