@@ -21,7 +21,8 @@ from tfcompress.errors import UsageError
 from tfcompress.execution import Run, rewritten_model, run_stages
 from tfcompress.kept_stages import MADE, KeptStages
 from tfcompress.progress import SILENT
-from tfcompress.recipe import Build, LowRank
+from tfcompress.stages.build import Build
+from tfcompress.stages.low_rank import LowRank
 from tfcompress.stages.rewriting import RewritingContext, Rewritten
 from tfcompress.stages.stage import RewritingStage
 
