@@ -392,7 +392,7 @@ class _Cycles:
         from tfcompress.stages.rewriting import RewritingContext, apply_rewriting
 
         seed = self.run.recipe.train.seed
-        self.work.begin(title, stage.kind, dataclasses.asdict(stage), seed)
+        self.work.begin(title, stage.kind, dataclasses.asdict(stage), seed, sources_sha256((stage,)))
         kept = self.work.finished(title)
         if kept is None:
             context = RewritingContext(

@@ -80,9 +80,9 @@ class Build(RewritingStage):
         return {name: text for name, _, text in (value.partition("=") for value in self.values)}
 
     @property
-    def code(self) -> str:
+    def code(self) -> tuple[str, ...]:
         """The builder."""
-        return self.builder
+        return (self.builder,) if self.builder else ()
 
     @property
     def parts(self) -> tuple[Build, ...]:
