@@ -18,7 +18,7 @@ from tfcompress.errors import DataError, UnsupportedError, UsageError
 from tfcompress.models.own_training import in_class_of, own_training, refuse_own_training
 from tfcompress.progress import Progress
 from tfcompress.recipe import Recipe, Stage
-from tfcompress.resumption import Finished, Work, model_sha256, sources_sha256
+from tfcompress.resumption import Finished, Work, sources_sha256
 from tfcompress.stages.stage import RewritingStage, TrainingStage
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ def _teachers(run: Run, whole: Any) -> tuple[Teacher, ...]:
 
     again = run.recipe.train.epochs > 1 and can_keep_answers(run.recipe.train)
     if again and not stage.compares_layers:
-        kept = kept_own_teacher(whole, model_sha256(whole), files.cache_folder(ANSWERS))
+        kept = kept_own_teacher(whole, run.loading.get("custom", ()), files.cache_folder(ANSWERS))
         if kept is not None:
             run.closing.callback(kept[1])
             return (kept[0],)
