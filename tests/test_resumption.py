@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 import tfcompress as tfc
-from tfcompress.models.fingerprints import LIBRARIES
+from tfcompress.models.fingerprints import LIBRARIES, model_sha256
 from tfcompress.models.loading import load_model
 from tfcompress.models.signature import signature_of
-from tfcompress.resumption import Finished, Work, data_sha256, model_sha256, run_key, sources_sha256
+from tfcompress.resumption import Finished, Work, data_sha256, run_key, sources_sha256
 
 pytestmark = pytest.mark.slow
 

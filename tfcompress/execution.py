@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfcompress import files
 from tfcompress.errors import DataError, UnsupportedError, UsageError
+from tfcompress.models.fingerprints import model_sha256
 from tfcompress.models.own_training import in_class_of, own_training, refuse_own_training
 from tfcompress.progress import Progress
 from tfcompress.recipe import Recipe, Stage
@@ -371,9 +372,9 @@ class _Cycles:
 
     def rewritten(self) -> Any:
         """Return the model after the first part of every rewriting stage, with nothing trained."""
-        model = whole = in_keras3(self.run.loaded)
+        model = in_keras3(self.run.loaded)
         for stage in self.rewriting:
-            model = self._rewritten(model, stage.parts[0], whole, f"{stage.kind} 1")
+            model = self._rewritten(model, stage.parts[0], model, f"{stage.kind} 1")
         return model
 
     def _shared(self, cycles: int, tuning: int) -> list[int]:
@@ -401,8 +402,9 @@ class _Cycles:
         """Return the model after one part of a rewriting stage."""
         from tfcompress.stages.rewriting import RewritingContext, apply_rewriting
 
-        seed = self.run.recipe.train.seed
-        self.work.begin(title, stage.kind, dataclasses.asdict(stage), seed, sources_sha256((stage,)))
+        seed, student = self.run.recipe.train.seed, self.run.student
+        learner = None if student is None else model_sha256(student)
+        self.work.begin(title, stage.kind, dataclasses.asdict(stage), seed, sources_sha256((stage,)), learner)
         kept = self.work.finished(title)
         if kept is None:
             context = RewritingContext(

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from tfcompress import files, output
 from tfcompress.drop_limit import check_provable, check_test_split, kept_or_refused
 from tfcompress.errors import ConversionError, DataError
-from tfcompress.execution import Run, Trained, run_stages
+from tfcompress.execution import Run, Trained, rewritten_model, run_stages
 from tfcompress.file_scores import class_orders, evaluate_file, tuned_by
 from tfcompress.kept_stages import KeptStages, work_for
 from tfcompress.preconditions import calibration_warnings, check_code, check_preconditions, check_stages
@@ -113,7 +113,7 @@ class Workbench:
 
     def check(self, recipe: Recipe, *, output: str | Path | None = None, force: bool = False) -> None:
         """Load the model and the data, and refuse what :meth:`run` would refuse before it works; see there."""
-        self._opened(self._checked(recipe, output, force=force))
+        self._opened(self._checked(recipe, output, force=force)).close()
 
     def _checked(self, recipe: Recipe | str | Path, output: str | Path | None, *, force: bool) -> Recipe:
         """Return a recipe with nothing left open, after what is refused before the model is loaded."""
@@ -245,6 +245,24 @@ class Workbench:
             found = evaluate_file(content, data, "evaluating the float file", self._progress, orders)
             self._float_scores[key] = found, orders.lines(data.dataset.labels)
         return self._float_scores[key]
+
+    def rewritten(self, recipe: Recipe) -> Any:
+        """Return the model after a recipe's rewriting stages in full, with nothing trained.
+
+        What stages have kept is used, and what they make is kept.
+
+        Args:
+            recipe: its stages that train do nothing here.
+
+        Raises:
+            TfcompressError: one of its classes.
+        """
+        recipe = self._checked(recipe, None, force=False)
+        with (
+            contextlib.closing(self._opened(recipe)) as run,
+            work_for(self._kept, None, run.loaded, run.data, trust=self._trust) as work,
+        ):
+            return rewritten_model(run, work)
 
     def score(self, file: TFLiteModel | bytes | str | Path, train: Train = Train()) -> Evaluation:  # noqa: B008 - a frozen value
         """Evaluate a TFLite file on the test split.

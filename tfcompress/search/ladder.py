@@ -206,11 +206,11 @@ class _Climb:
         if data is None:
             raise no_data()
         planned = [(rung, planned_recipe(rung, self._recipe, data)) for rung in RUNGS]
-        for _, recipe in planned:
-            if isinstance(recipe, Recipe):
-                self._bench.check(
-                    recipe, output=target, force=force
-                )  # a mistake in what only the last rung looks at is told before the first
+        seen = [(self._recipe.stages, self._recipe.train)]
+        for _, recipe in planned:  # a mistake in what only the last rung looks at is told before the first
+            if isinstance(recipe, Recipe) and (recipe.stages, recipe.train) not in seen:
+                seen.append((recipe.stages, recipe.train))
+                self._bench.check(recipe, output=target, force=force)
         for place, (rung, recipe) in enumerate(planned):
             if isinstance(recipe, str):
                 self._records.append(RungRecord(name=rung.name, outcome="not tried", reason=recipe))
