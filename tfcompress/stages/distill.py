@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from tfcompress.schema import check_fields, check_value
+from tfcompress.schema import check_value
 from tfcompress.stages.lessons import LESSON_LOSSES, StudentScale, read_layers, read_losses, read_student
 from tfcompress.stages.option import option
 from tfcompress.stages.stage import ENGINE, TrainingStage
@@ -115,7 +115,7 @@ class Distill(TrainingStage):
         for name in ("teacher", "loss", "layers"):
             if isinstance(getattr(self, name), str):  # one by itself, as it is written in Python
                 object.__setattr__(self, name, (getattr(self, name),))
-        check_fields(self, self.kind)
+        super().__post_init__()
         check_value("distill.temperature", "above 0", self.temperature, ok=0 < self.temperature < math.inf)
         check_value("distill.weight", "in (0, 1]", self.weight, ok=0 < self.weight <= 1)
         once = len(set(self.teacher)) == len(self.teacher) and all(self.teacher)
