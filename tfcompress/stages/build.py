@@ -70,11 +70,6 @@ class Build(RewritingStage):
         return (self.builder,) if self.builder else ()
 
     @property
-    def sources(self) -> tuple[str, ...]:
-        """The builder, whose module's content counts for what is built."""
-        return (self.builder,) if self.builder else ()
-
-    @property
     def parts(self) -> tuple[Build, ...]:
         """The stage of each cycle: only the first one builds."""
         return (self, *[dataclasses.replace(self, builder="", values=())] * (self.cycles - 1))
