@@ -16,12 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tfcompress as tfc
-from tfcompress import execution
 from tfcompress.errors import UsageError
 from tfcompress.execution import Run, rewritten_model, run_stages
 from tfcompress.kept_stages import MADE, KeptStages
 from tfcompress.progress import SILENT
-from tfcompress.stages.build import Build
+from tfcompress.recipe import Build
 from tfcompress.stages.low_rank import LowRank
 from tfcompress.stages.rewriting import RewritingContext, Rewritten
 from tfcompress.stages.stage import RewritingStage
@@ -246,7 +245,7 @@ class Prepared:
         if student is not None:
             run.teaching = SimpleNamespace(student=student, teachers=())  # type: ignore[assignment]  # all that is asked
         with pytest.MonkeyPatch.context() as patch, kept.work(self.loaded, self.data) as work:
-            patch.setattr(execution, "_trained", begin)
+            patch.setattr("tfcompress.job.attach_to", begin)
             with pytest.raises(TrainingBeginsError):
                 run_stages(run, work)
 

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from tfcompress import files
 from tfcompress.errors import DataError, UnsupportedError
+from tfcompress.models.fingerprints import model_sha256
 from tfcompress.models.own_training import in_class_of, own_training, refuse_own_training
 from tfcompress.progress import Progress
 from tfcompress.recipe import Recipe, Stage
-from tfcompress.resumption import Finished, Work, model_sha256, sources_sha256
+from tfcompress.resumption import Finished, Work, sources_sha256
 from tfcompress.stages.stage import RewritingStage, TrainingStage
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class Run:
         wall_seconds: time of each phase.
         warnings: lines for the report.
         closing: lets go of files and processes that the run holds.
+        own_teachers: the model before compression, each time that it teaches with answers that are kept.
     """
 
     recipe: Recipe
@@ -73,6 +75,7 @@ class Run:
     wall_seconds: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     closing: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+    own_teachers: list[Teacher] = field(default_factory=list)
 
     def close(self) -> None:
         """Let go of what the run holds beside the model and its data."""
@@ -179,9 +182,10 @@ def _teachers(run: Run, whole: Any) -> tuple[Teacher, ...]:
 
     again = run.recipe.train.epochs > 1 and can_keep_answers(run.recipe.train)
     if again and not stage.compares_layers:
-        kept = kept_own_teacher(whole, model_sha256(whole), files.cache_folder(ANSWERS))
+        kept = kept_own_teacher(whole, run.loading.get("custom", ()), files.cache_folder(ANSWERS))
         if kept is not None:
             run.closing.callback(kept[1])
+            run.own_teachers.append(kept[0])
             return (kept[0],)
     return (own_teacher(whole),)
 
@@ -289,16 +293,23 @@ def _fitted(run: Run, data: BoundData, job: Job, epochs: int, work: Work, title:
     with run.phase("train"):
         learner = run.loaded.native if run.student is None else run.student
         outputs = call(learner, data.representative(SAMPLES, train.seed))
-        return fit_(
-            job,
-            data,
-            train,
-            outputs=outputs,
-            teacher=run.loaded.native,
-            progress=run.progress,
-            backup=work.epochs(title),
-            title=title,
-        )
+        try:
+            return fit_(
+                job,
+                data,
+                train,
+                outputs=outputs,
+                teacher=run.loaded.native,
+                progress=run.progress,
+                backup=work.epochs(title),
+                title=title,
+            )
+        except Exception as error:  # a teacher's own comes through TensorFlow as one of TensorFlow's
+            heard = (*run.teachers, *run.own_teachers)
+            failure = next((teacher.failure for teacher in heard if teacher.failure), None)
+            if failure is None:
+                raise
+            raise failure from error
 
 
 def _facts(made: Trained) -> dict[str, Any]:

@@ -158,9 +158,13 @@ def build(kind: type[T], plain: object, where: str, notation: Notation = JSON) -
     return built
 
 
-@functools.cache
 def fields_of(kind: Any) -> tuple[dataclasses.Field[Any], ...]:
     """Return the fields of a dataclass: its own, then those of what it is derived from."""
+    return _fields(kind)
+
+
+@functools.cache
+def _fields(kind: Any) -> tuple[dataclasses.Field[Any], ...]:
     bases = (dataclasses.fields(base) for base in kind.__mro__[1:] if dataclasses.is_dataclass(base))
     inherited = Counter(each.name for fields in bases for each in fields)
     return tuple(sorted(dataclasses.fields(kind), key=lambda each: inherited[each.name]))

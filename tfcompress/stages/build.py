@@ -65,14 +65,9 @@ class Build(RewritingStage):
         return {name: text for name, _, text in (value.partition("=") for value in self.values)}
 
     @property
-    def sources(self) -> tuple[str, ...]:
-        """The builder: what it gives changes with its module."""
-        return (self.builder,) if self.builder else ()
-
-    @property
-    def code(self) -> str:
+    def code(self) -> tuple[str, ...]:
         """The builder."""
-        return self.builder
+        return (self.builder,) if self.builder else ()
 
     @property
     def parts(self) -> tuple[Build, ...]:

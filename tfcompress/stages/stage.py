@@ -143,7 +143,7 @@ class Stage:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Files and functions that it reads besides the model; their content counts for what a run is."""
+        """Files, or what may be one, that it reads besides the model; their content counts for what a run is."""
         return ()
 
     @property
@@ -152,9 +152,9 @@ class Stage:
         return ()
 
     @property
-    def code(self) -> str:
-        """``module:function`` of the user's own code that it runs, which needs trust; empty: it runs none."""
-        return ""
+    def code(self) -> tuple[str, ...]:
+        """``module:function`` of the user's own code that it runs: it needs trust, and counts for what a run is."""
+        return ()
 
     @property
     def needs_native(self) -> bool:
