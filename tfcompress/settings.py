@@ -280,7 +280,7 @@ class Export:
     def _check_mixed(self) -> None:
         useful = not self.mixed or self.quantize == "int8"
         check_value("export.mixed", f"false with quantize {self.quantize!r}", self.mixed, ok=useful)
-        given = {"weight_bits": self.weight_bits != 8, "rounding": self.rounding not in (None, "nearest")}
+        given = {"weight_bits": self.weight_bits != 8, "rounding": self.rounding is not None}
         for name, is_given in given.items():
             allowed = f"left out with mixed, which chooses the {name.replace('_', ' ')} itself"
             check_value(f"export.{name}", allowed, getattr(self, name), ok=not (self.mixed and is_given))
