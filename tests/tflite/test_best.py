@@ -73,6 +73,7 @@ def contest(monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setattr(BEST, "source_of", source)
         monkeypatch.setattr(BEST, "ranged", lambda model, _: SimpleNamespace(model=model))
         monkeypatch.setattr(BEST, "is_correctable", lambda _: True)
+        monkeypatch.setattr(BEST, "fusible", lambda *_: bool(fused))
         monkeypatch.setattr(BEST, "call", lambda *_: {})
         monkeypatch.setattr(BEST.Contest, "agreement", agreement)
         progress = SimpleNamespace(task=SILENT.task, note=seen.notes.append)
@@ -125,6 +126,12 @@ def test_what_would_write_an_lstm_out_that_is_one_op_is_not_tried(contest) -> No
     assert kept(made) == "minmax + bias"
     assert made.attempt.verification.trials[3].refusal == "not tried: it would write first, second out step by step"
     assert contest.fused == [True] * len(contest.fused)
+
+
+def test_lstms_are_one_op_in_the_other_ways_where_plain_gives_no_file_to_show_it(contest) -> None:
+    made = contest(results(ContractError("too far"), (25.0, 0.95), (22.0, 1.0), (20.0, 0.9)), fused=("only",))
+    assert kept(made) == "minmax + bias"
+    assert contest.fused == [True] * (len(TRIALS) + 1)
 
 
 def test_of_whole_numbers_the_way_with_the_most_equal_ones_is_kept(contest) -> None:
