@@ -99,7 +99,7 @@ class Request:
         float_size_bytes: size of that float file, where it is known already.
         progress: where progress goes.
         seed: draws the samples.
-        shares: samples that were drawn already; None: they are now.
+        shares: samples that were drawn already, some held back; None: they are now.
         mixer: gives ops of the converted file other numbers; None: they keep theirs.
     """
 

@@ -102,7 +102,7 @@ def best_int8_of(model: Any, request: Request) -> Made:
     """
     if request.data is None or not is_correctable(model):
         return made_as_asked(model, request)
-    drawn = shares(
+    drawn = request.shares or shares(
         request.data, request.seed, calibration=request.settings.sample_count, compared=SAMPLES, hold_back=True
     )
     if not len(next(iter(drawn.held_back.values()))):
