@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 from tfcompress.drop_limit import judged, no_data, with_ladder
 from tfcompress.errors import ContractError, ConversionError, DataError, PromiseError, RecipeError, UnsupportedError
-from tfcompress.export_choices import AUTO
 from tfcompress.recipe import STAGES, Recipe
 from tfcompress.reports.rungs import LadderRecord, RungRecord
 from tfcompress.search.shortfall import binding, remedies
@@ -72,7 +71,7 @@ def _uncorrectable(recipe: Recipe) -> str:
         return f"corrections are for int8, and {export.quantize} is asked for"
     if export.mixed:
         return "mixed precision chooses among corrections itself"
-    if export.calibration != AUTO or export.correct or export.rounding != Export.rounding:
+    if not export.tries:
         return "calibration, correct or rounding say how already"
     return ""
 
@@ -84,9 +83,14 @@ def corrected_recipe(recipe: Recipe, data: BoundData) -> Recipe | str:
 
 def rounded_recipe(recipe: Recipe, data: BoundData) -> Recipe | str:
     """Round towards the float model's outputs, then correct the biases."""
-    if recipe.export.weight_bits != Export.weight_bits and not _uncorrectable(recipe):
-        return f"weights of {recipe.export.weight_bits} bits are rounded so in every way"
-    return _uncorrectable(recipe) or _exporting(recipe, rounding="gptq", correct=("bias",))
+    reason, export = _uncorrectable(recipe), recipe.export
+    if reason:
+        return reason
+    if export.weight_bits != Export.weight_bits:
+        return f"weights of {export.weight_bits} bits are rounded so in every way"
+    if export.rounding != Export.rounding:
+        return f"rounding {export.rounding} is asked for"
+    return _exporting(recipe, rounding="gptq", correct=("bias",))
 
 
 def mixed_recipe(recipe: Recipe, data: BoundData) -> Recipe | str:
