@@ -346,7 +346,7 @@ def test_recipes_on_one_workbench_give_what_calls_of_their_own_give(folder: Path
 
 
 def test_what_recipes_share_is_made_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tfcompress import workbench
+    from tfcompress import baselines, workbench
     from tfcompress.models import loading
     from tfcompress.tflite import recurrent_forms
 
@@ -364,6 +364,7 @@ def test_what_recipes_share_is_made_once(folder: Path, monkeypatch: pytest.Monke
     watch(loading, "load_model")
     watch(recurrent_forms, "float_file")
     watch(workbench, "evaluate_file")
+    watch(baselines, "evaluate_file")
     with tfc.Workbench(folder / "net3.keras", folder / "data.npz") as bench:
         for quantize in ("int8", "float16", "dynamic"):
             bench.run(tfc.Recipe(export=tfc.Export(quantize=quantize)))  # type: ignore[arg-type]
