@@ -26,6 +26,11 @@ def test_a_target_is_frozen() -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
+        (
+            {"ram": "64KB"},
+            r"target.ram must be left out with runtime 'litert', which measures no such thing, got '64KB'",
+        ),
+        ({"ops": ("ADD",)}, r"target.ops must be left out with runtime 'litert'"),
         ({"flash": "a lot"}, r"target.flash must be a number above 0 with one of B, KB, KiB, MB, MiB, got 'a lot'"),
         ({"ram": "2x"}, r"target.ram must be a number above 0 with one of B, KB, KiB, MB, MiB, got '2x'"),
         ({"runtime": "tflmm"}, r"target.runtime must be one of 'litert', 'tflm'"),
