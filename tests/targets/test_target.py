@@ -28,7 +28,7 @@ def test_a_target_is_frozen() -> None:
     [
         (
             {"ram": "64KB"},
-            r"target.ram must be left out with runtime 'litert', which measures no such thing, got '64KB'",
+            r"target.ram must be left out with runtime 'litert', which measures no such thing",
         ),
         ({"ops": ("ADD",)}, r"target.ops must be left out with runtime 'litert'"),
         ({"flash": "a lot"}, r"target.flash must be a number above 0 with one of B, KB, KiB, MB, MiB, got 'a lot'"),
