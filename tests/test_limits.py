@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tfcompress.limits import LATENCY_UNITS, SIZE_UNITS, Limit, read_limit
+from tfcompress.limits import LATENCY_UNITS, SIZE_UNITS, Limit, read_limit, read_size
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,11 @@ def test_a_ratio_goes_by_what_it_is_compared_with() -> None:
 def test_what_is_no_size_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="a number above 0 with one of B, KB, KiB, MB, MiB, or with x"):
         read_limit(text, SIZE_UNITS)
+
+
+def test_a_size_that_is_compared_with_nothing_is_in_bytes() -> None:
+    assert read_size("64KB") == 64_000
+    assert read_size("64KiB") == 65_536
+    for text in ("1.1x", "a lot"):
+        with pytest.raises(ValueError, match=r"^a number above 0 with one of B, KB, KiB, MB, MiB$"):
+            read_size(text)

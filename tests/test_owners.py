@@ -15,6 +15,8 @@ OWNERS = {
     r"\b(models|saving)\.load_model\b": {"models/file_reading.py"},
     r"\bTFLiteConverter\.": {"tflite/converter_child.py"},
     r"\bInterpreter\(": {"tflite/converter_child.py", "tflite/interpreter_child.py"},
+    r"\btflite_micro\.": {"tflite/micro/interpreter.py"},
+    r"\bfrom ethosu\.": {"tflite/micro/compiler.py"},
     r"\b(tf|tensorflow)\.keras\b": {"engines/tfmot/names.py"},
 }
 """Pattern -> where it may stand. ``tf.keras`` is one Keras or the other by the order of imports: say which."""

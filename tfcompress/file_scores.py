@@ -11,8 +11,12 @@ from tfcompress.progress import SILENT, Progress
 if TYPE_CHECKING:
     from tfcompress.data.bound import BoundData
     from tfcompress.evaluate.class_order import ClassOrders
+    from tfcompress.execution import Run
     from tfcompress.tasks.task import Evaluation
     from tfcompress.tflite.export import TFLiteModel
+
+_MICRO_BATCH = 32
+"""Samples that TFLM is given before the progress moves."""
 
 
 def class_orders(data: BoundData) -> ClassOrders:
@@ -69,19 +73,18 @@ def tuned_by(content: bytes, data: BoundData, seed: int, progress: Progress = SI
         return tuned(interpreter.run, data, seed, bar)
 
 
-def tested_in_micro(tflite: TFLiteModel, data: BoundData | None, seed: int, progress: Progress) -> TFLiteModel:
+def tested_in_micro(tflite: TFLiteModel, run: Run) -> TFLiteModel:
     """Evaluate a file for a microcontroller on test samples in TensorFlow Lite Micro, beside the reference kernels.
 
     Args:
-        tflite: a file that runs there.
-        data: the bound data; without test samples that can be scored the file is returned as it is.
-        seed: draws the samples, where the model is too large for all of them.
-        progress: where to tell how far it is.
+        tflite: the file; one for another target, or without test samples that can be scored, is returned as it is.
+        run: its data, whose seed draws the samples where the model is too large for all of them.
 
     Raises:
         ContractError: TFLM dies on the file, or computes something else than the reference kernels.
     """
-    proven, split = tflite.verification.micro, None if data is None else data.scored
+    proven, data = tflite.verification.micro, run.data
+    split = None if data is None else data.scored
     if proven is None or data is None or split is None:
         return tflite
     from tfcompress.evaluate.scoring import evaluate
@@ -89,11 +92,12 @@ def tested_in_micro(tflite: TFLiteModel, data: BoundData | None, seed: int, prog
     from tfcompress.tflite.micro.record import MicroTest
 
     together = max((task.together for task in data.tasks.values()), default=1)
-    with opened_in_both(tflite.content) as (micro, comparison):
-        drawn = split.sample(sample_count(micro.model, TESTED, LEAST_TESTED), seed, together=together)
-        with progress.task("evaluating it in TensorFlow Lite Micro", drawn.size) as task:
-            run = comparison.run
-            score = evaluate(run, drawn, data.tasks, **data.figures, progress_task=task, batch_size=32).score
+    with run.phase("evaluate"), opened_in_both(tflite.content) as (micro, comparison):
+        count = sample_count(micro.model, TESTED, LEAST_TESTED)
+        drawn = split.sample(count, run.recipe.train.seed, together=together)
+        with run.progress.task("evaluating it in TensorFlow Lite Micro", drawn.size) as bar:
+            predict, figures = comparison.run, data.figures
+            score = evaluate(predict, drawn, data.tasks, **figures, progress_task=bar, batch_size=_MICRO_BATCH).score
     main = score.main_figure
     tested = MicroTest(
         samples=score.samples,

@@ -145,8 +145,8 @@ def calibration_warnings(run: Run, macs: int | None) -> tuple[str, ...]:
     return tuple(map(str, remarks))
 
 
-def check_shapes(run: Run) -> None:
-    """Refuse a model without settled shapes for a target that plans its memory once.
+def check_target(run: Run) -> None:
+    """Refuse a model without settled shapes for a target that plans its memory once; warn of odd widths.
 
     Raises:
         UnsupportedError: naming the input.
@@ -160,6 +160,25 @@ def check_shapes(run: Run) -> None:
             f"({sizes}); give the model a fixed input shape"
         )
         raise UnsupportedError(msg)
+    for stage in run.recipe.stages:
+        width = getattr(stage, "round_to", target.round_to)
+        if width % target.round_to:
+            run.warn(
+                f"{stage.kind}.round_to {width} leaves widths that the kernels of {target.name} fill up to multiples "
+                f"of {target.round_to}: round_to {target.round_to} uses them whole"
+            )
+
+
+def warn_of_lacking_ops(run: Run, float_file: bytes) -> None:
+    """Tell, before any training, which ops of the float file a microcontroller lacks: few vanish on the way."""
+    if not run.recipe.export.deployment.micro:
+        return
+    from tfcompress.tflite.micro.process import lacking_text
+    from tfcompress.tflite.micro.proof import places_of
+
+    lacking = lacking_text(places_of(float_file, run.loaded.native))
+    if lacking:
+        run.warn(f"{lacking}; found in the float file, the finished file is refused if it still has them")
 
 
 def check_code(recipe: Recipe, *, trust: bool) -> None:
@@ -170,5 +189,5 @@ def check_code(recipe: Recipe, *, trust: bool) -> None:
     """
     for stage in recipe.stages:
         if stage.code and not trust:
-            msg = f"{stage.kind} runs the function {stage.code!r}; give --trust if you know what it does"
+            msg = f"{stage.kind} runs the function {stage.code[0]!r}; give --trust if you know what it does"
             raise UntrustedCodeError(msg)

@@ -83,6 +83,23 @@ def rungs_table() -> str:
     return _table(("way", "what it does"), ((f"`{rung.name}`", rung.about) for rung in RUNGS))
 
 
+def targets_table() -> str:
+    """Return the table of targets."""
+    from tfcompress.targets.target_table import TARGETS
+
+    rows = [
+        (
+            f"`{name}`",
+            target.about,
+            ", ".join("float32" if scheme == "none" else scheme for scheme in target.schemes),
+            target.ram or "-",
+            str(target.round_to),
+        )
+        for name, target in TARGETS.items()
+    ]
+    return _table(("`--target`", "what it is", "numbers", "most arena", "widths go by"), rows)
+
+
 def tasks_table() -> str:
     """Return the table of tasks with their figures, the main one first."""
     from tfcompress.tasks.figures import figure_kind
@@ -134,6 +151,7 @@ TABLES: dict[str, tuple[str, Callable[[], str]]] = {
     "roundings": ("docs/export.md", roundings_table),
     "corrections": ("docs/export.md", corrections_table),
     "rungs": ("docs/export.md", rungs_table),
+    "targets": ("docs/microcontroller.md", targets_table),
     "tasks": ("docs/tasks.md", tasks_table),
     "metrics": ("docs/tasks.md", metrics_table),
 }

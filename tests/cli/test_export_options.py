@@ -66,6 +66,8 @@ def context(option: click.Option) -> list[str]:
         return [*words, "--quantize", "int8", "--target", "tflm"]
     if option.name in ("max_size", "max_latency", "plans"):
         return [*words, "--quantize", "int8", "--mixed"]
+    if option.name in ("max_arena", "max_flash"):
+        return [*words, "--target", "tflm"]
     if option.name in {flag.key for flag in flags_of(Export)} - {"quantize"}:
         return [*words, "--quantize", "int8"]
     return words
@@ -184,6 +186,13 @@ def test_what_trains_trains_together_whatever_the_order_of_the_flags(words: list
         (["--distill-weight", "0.1"], "--distill-weight would do nothing: there is no --distill"),
         (["--recipe", "int8", "--prune-scope", "a"], "--prune-scope would do nothing: --recipe says it"),
         (["--qat"], "qat trains the model, and needs data: give --data"),
+        (["--target", "tflm", "--quantize", "dynamic"], "TFLM's kernels take no int8 weights beside float activations"),
+        (["--target", "tflm", "--quantize", "float16"], "TFLM has no kernel that makes float32 of float16 weights"),
+        (["--target", "ethos-u55-128"], "with target 'ethos-u55-128', got 'none': an Ethos-U computes in integers"),
+        (["--target", "tflmm"], "or the path of a .toml file, got 'tflmm' (did you mean 'tflm'?)"),
+        (["--target", "tflm", "--max-arena", "1.1x"], "--max-arena: export.max_arena must be a number above 0 with"),
+        (["--max-flash", "100KB"], "--max-flash: export.max_flash must be empty without a target for microcontrollers"),
+        (["--target", "tflm", "--select-ops"], "--select-ops: export.select_ops must be false with target 'tflm'"),
     ],
 )
 def test_a_mistake_is_told_before_tensorflow_is_imported_with_the_flag_that_was_typed(

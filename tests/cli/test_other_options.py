@@ -11,6 +11,7 @@ import click
 import pytest
 
 from tests.cli.asked import Calls, asked_by, assert_does_something, options_of
+from tests.tflite.make_files import FOLDER
 from tfcompress import demo
 from tfcompress.cli.options import DATA_FLAGS
 from tfcompress.errors import OutputError, UsageError
@@ -48,7 +49,12 @@ def test_every_option_of_inspect(
     name: str, option: click.Option, calls: Calls, capfd: pytest.CaptureFixture[str]
 ) -> None:
     calls.replace("tfcompress.cli.inspect.keras_facts", ({"file": "model.h5"}, ["name"], []))
-    assert_does_something(option, [name, "model.h5"], lambda typed: asked_by(typed, calls, capfd))
+    if option.name == "target":  # it runs files, and model.h5 is none
+        shutil.copy(FOLDER / "int8.tflite", "model.tflite")
+        calls.replace("tfcompress.cli.inspect.examined", SimpleNamespace(target="tflm", to_dict=dict))
+        calls.replace("tfcompress.cli.inspect.lines_of", [("tflm", "it runs")])
+    model = "model.tflite" if option.name == "target" else "model.h5"
+    assert_does_something(option, [name, model], lambda typed: asked_by(typed, calls, capfd))
 
 
 @everything_of("bench")
@@ -180,7 +186,12 @@ def test_the_options_about_data_are_those_that_export_passes_on() -> None:
     assert set(DATA_FLAGS) <= names
 
 
-BESIDE = {"builder": ["--trust"], "address": ["--engine", "ray", "--address", "localhost:1"]}
+BESIDE = {
+    "builder": ["--trust"],
+    "address": ["--engine", "ray", "--address", "localhost:1"],
+    "max_arena": ["--target", "tflm"],
+    "max_flash": ["--target", "tflm"],
+}
 """Words without which an option of auto is refused; --engine goes with --address alone (test_auto_command)."""
 
 

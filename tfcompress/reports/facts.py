@@ -19,6 +19,8 @@ PACKAGES: Mapping[str, tuple[str, ...]] = {
     "tfmot": ("tensorflow-model-optimization",),
     "litert": ("ai-edge-litert",),
     "numpy": ("numpy",),
+    "tflite-micro": ("tflite-micro",),
+    "vela": ("ethos-u-vela",),
 }
 """Name in the report: distributions that may provide it."""
 

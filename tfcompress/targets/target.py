@@ -58,10 +58,10 @@ class Target:
         about: one sentence on it.
         runtime: the interpreter that proves files for it: ``litert`` (Linux), ``tflm`` (TensorFlow Lite Micro).
         accelerator: what Vela compiles for, one of :data:`ACCELERATORS`; empty: there is no accelerator.
-        flash: the most that the file may take (``1MB``); empty: not limited.
-        ram: the most that the tensor arena may take; empty: not limited.
+        flash: the most that the file may take (``1MB``); empty: not limited, as always with ``litert``.
+        ram: the most that the tensor arena may take; likewise.
         quantize: the numbers that files for it may have; empty: all those of the runtime.
-        ops: the ops that there are, by TFLite's names; empty: all those of the runtime.
+        ops: the ops that there are, by TFLite's names; empty: all those of the runtime, as always with ``litert``.
         round_to: widths that are multiples of this use the target's kernels whole; 1: any width is as good.
     """
 
@@ -84,6 +84,9 @@ class Target:
                 read_size(text or "1")
             except ValueError as error:
                 check_value(f"target.{name}", str(error), text, ok=False)
+        for name in ("flash", "ram", "ops"):
+            given, allowed = getattr(self, name), "left out with runtime 'litert', which measures no such thing"
+            check_value(f"target.{name}", allowed, given, ok=self.micro or not given)
         known = SCHEMES[self.runtime]
         allowed = f"among those of runtime {self.runtime!r} ({', '.join(known)})"
         check_value("target.quantize", allowed, self.quantize, ok=set(self.quantize) <= set(known))

@@ -22,6 +22,7 @@ from tfcompress.models.signature import call, padding_of
 from tfcompress.models.specs import Signature, random_inputs
 from tfcompress.progress import Progress, effective
 from tfcompress.recipe import Export
+from tfcompress.targets.installed import check_installed
 from tfcompress.tflite.attempt import Request
 from tfcompress.tflite.best import best_int8_of
 from tfcompress.tflite.calibrated import is_correctable
@@ -85,13 +86,6 @@ class TFLiteModel:
         """SHA-256 of the file, as hexadecimal text."""
         return sha256(self.content)
 
-    @functools.cached_property
-    def package(self) -> bytes:
-        """The file as a package (``.tfz``), which edge_runner takes in its place."""
-        from tfcompress.tflite.packaging import make_package
-
-        return make_package(self.content).content
-
     def save(self, path: str | Path) -> Path:
         """Write the file, whole or not at all.
 
@@ -145,6 +139,7 @@ def export(
         DataError: settings that need samples, without data; or samples that do not fit.
         ConversionError: the converter refused or died.
         ContractError: the file is not what was asked for.
+        MissingDependencyError: what proves files for the target is not installed.
     """
     if settings.max_drop is not None:
         msg = (
@@ -154,6 +149,7 @@ def export(
         raise UsageError(msg)
     for text in settings.runtimes:
         parse_requirement(text)  # a name that is misspelt is reported now, not after the conversion
+    check_installed(settings.deployment)
     progress = effective(progress)
     model, notes = prepared(model)
     for note in notes:

@@ -59,6 +59,9 @@ class MicroProcess(InterpreterProcess):
             content, runtime="tflm", workers=1, refusal=refusal, child=_CHILD, more={"arena_bytes": arena_bytes}
         )
 
+    def __enter__(self) -> MicroProcess:
+        return self
+
     @property
     def arena(self) -> ArenaUse:
         """What the open file takes of the arena, measured by TFLM's recorder.

@@ -56,8 +56,8 @@ class NpuEstimate:
         memory_mode: what lies in which memory, by Vela's name.
         clock_hz: of the NPU, assumed.
         sram_bytes: for tensors.
-        dram_bytes: the same, where the memory mode has them there.
-        flash_bytes: weights and the NPU's commands.
+        dram_bytes: for tensors, weights and the NPU's commands, where the memory mode has them there.
+        flash_bytes: for weights and the NPU's commands, where it does not.
         file_bytes: of the compiled file.
         cycles: of one inference, with memory.
         npu_cycles: of these, the NPU's own.

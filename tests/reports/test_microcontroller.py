@@ -1,0 +1,107 @@
+"""tfcompress.reports.microcontroller."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tfcompress.reports.microcontroller import micro_sentences, micro_table
+
+ARENA = {
+    "total_bytes": 56_080,
+    "head_bytes": 49_152,
+    "tail_bytes": 6_928,
+    "parts": [{"name": "Persistent buffer data", "used_bytes": 588, "requested_bytes": 536, "allocations": 12}],
+}
+NPU: dict[str, Any] = {
+    "accelerator": "ethos-u55-128",
+    "version": "5.2.0",
+    "system_config": "High_End",
+    "memory_mode": "Shared_Sram",
+    "clock_hz": 5e8,
+    "sram_bytes": 51_840,
+    "dram_bytes": 0,
+    "flash_bytes": 79_296,
+    "file_bytes": 85_408,
+    "cycles": 201_795,
+    "npu_cycles": 190_000,
+    "inference_ms": 0.404,
+    "npu_ops": 41,
+    "cpu_ops": [],
+}
+FOUND: dict[str, Any] = {
+    "target": "tflm",
+    "runtime": "tflite-micro",
+    "version": "0.dev1",
+    "arena": ARENA,
+    "planned_arena_bytes": 52_224,
+    "flash_bytes": 87_104,
+    "samples": 64,
+    "equal": 64,
+    "kernel_steps": 0.0,
+    "kernel_note": "",
+    "agreement_db": 24.51,
+    "real_samples": True,
+    "most_arena_bytes": None,
+    "most_flash_bytes": None,
+    "tested": None,
+    "npu": None,
+}
+
+
+def said(**changed: Any) -> dict[str, bool | None]:
+    return dict(micro_sentences({"micro": {**FOUND, **changed}}))
+
+
+def test_a_file_for_another_target_says_nothing() -> None:
+    assert list(micro_sentences({})) == list(micro_sentences({"micro": None})) == []
+    assert micro_table({"micro": None}) == ""
+
+
+def test_what_runs_says_how_many_samples_are_equal_and_what_it_takes() -> None:
+    assert said() == {
+        "runs in TensorFlow Lite Micro (tflite-micro 0.dev1): outputs equal to the reference kernels' in every bit on "
+        "64 samples, real; 24.5 dB to the Keras model": True,
+        "arena 56,080 B: head 49,152 B, tail 6,928 B (measured on 64 bits; a 32-bit chip's tail is shorter); the "
+        "tensors alone, planned from the file: 52,224 B": True,
+    }
+
+
+def test_samples_that_differ_are_counted_and_are_no_failure() -> None:
+    first, good = next(iter(said(equal=62, kernel_steps=3.0).items()))
+    assert "on 62 of 64 samples, the others by at most 3 steps, real" in first
+    assert good is None
+    assert "64 samples, litert refuses" in next(iter(said(kernel_note="litert refuses this file")))
+
+
+def test_accuracy_and_limits_are_told() -> None:
+    tested = {"samples": 999, "equal": 986, "figure": "top1", "value": 0.8569, "low": 0.834, "high": 0.877}
+    lines = list(said(tested={**tested, "unit": "fraction"}, most_arena_bytes=64e3, most_flash_bytes=1e5))
+    assert lines[1] == (
+        "accuracy there 85.69 % (83.4..87.7) on 999 test samples, 986 of them equal to the reference kernels' in "
+        "every bit"
+    )
+    assert lines[2].endswith("; within the limit of 64,000 B; file within 100,000 B of flash")
+
+
+def test_an_estimate_is_called_one_in_every_sentence() -> None:
+    left = [{"op": "SELECT", "where": "SELECT at layer 'embedding'", "reason": "Unsupported opType"}]
+    for npu, last, good in (
+        (NPU, "all ops run on the ethos-u55-128, by Vela's estimate", True),
+        (
+            {**NPU, "cpu_ops": left},
+            "1 op stays on the CPU, by Vela's estimate: SELECT at layer 'embedding' (Unsupported opType)",
+            False,
+        ),
+    ):
+        found = list(said(npu=npu).items())[2:]
+        assert found[0][0].startswith(
+            "estimate for ethos-u55-128, not measured: SRAM 51,840 B, flash 79,296 B, compiled"
+        )
+        assert "201,795 cycles an inference (0.404 ms at 500 MHz; Vela 5.2.0, High_End, Shared_Sram)" in found[0][0]
+        assert found[1] == (last, good)
+
+
+def test_the_recorder_s_table_is_shown() -> None:
+    table = micro_table({"micro": FOUND})
+    for text in ("56,080 B", "49,152 B", "6,928 B", "52,224 B", "Persistent buffer data", "588 B", "536 B", ">12<"):
+        assert text in table

@@ -1,0 +1,112 @@
+"""tfcompress.tflite.micro.proof: the whole line, from a Keras model to a file that runs on a microcontroller."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tfcompress as tfc
+from tests.tflite.make_files import cnn
+from tfcompress.errors import ContractError, UnsupportedError
+from tfcompress.recipe import Export, Recipe
+from tfcompress.reports.report import read_report
+from tfcompress.tflite.flatbuffer import read_model_file
+from tfcompress.tflite.micro.arena import ArenaUse
+from tfcompress.tflite.micro.proof import check_limits
+from tfcompress.tflite.micro.record import MicroRecord, NpuEstimate
+
+ARENA = ArenaUse(total_bytes=56_080, head_bytes=49_152, tail_bytes=6_928)
+RECORD = MicroRecord(
+    target="tflm",
+    runtime="tflite-micro",
+    version="1",
+    arena=ARENA,
+    planned_arena_bytes=49_152,
+    flash_bytes=87_104,
+    samples=4,
+    equal=4,
+    kernel_steps=0.0,
+    kernel_note="",
+    agreement_db=25.0,
+    real_samples=True,
+    most_arena_bytes=None,
+    most_flash_bytes=None,
+)
+NPU = NpuEstimate(
+    accelerator="ethos-u55-128",
+    version="5",
+    system_config="a",
+    memory_mode="b",
+    clock_hz=1e9,
+    sram_bytes=50_000,
+    dram_bytes=0,
+    flash_bytes=60_000,
+    file_bytes=90_000,
+    cycles=10,
+    npu_cycles=5,
+    inference_ms=1e-5,
+    npu_ops=3,
+    cpu_ops=(),
+)
+
+
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [
+        ({}, ""),
+        ({"most_arena_bytes": 56_080.0, "most_flash_bytes": 87_104.0}, ""),
+        ({"most_arena_bytes": 56_079.0}, r"at most 56,079 bytes, the file takes 56,080 \(head 49,152, tail 6,928, "),
+        ({"most_flash_bytes": 87_103.0}, "the file must be at most 87,103 bytes, it has 87,104"),
+        ({"most_arena_bytes": 50_000.0, "npu": NPU}, ""),
+        ({"most_arena_bytes": 49_999.0, "npu": NPU}, "SRAM must be at most 49,999 bytes, Vela estimates 50,000"),
+        ({"most_flash_bytes": 89_999.0, "npu": NPU}, "the file must be at most 89,999 bytes, it has 90,000"),
+    ],
+)
+def test_limits_hold_to_the_byte_of_what_is_on_the_chip(limits: dict[str, Any], words: str) -> None:
+    record = dataclasses.replace(RECORD, **limits)
+    if words:
+        with pytest.raises(ContractError, match=words):
+            check_limits(record)
+    else:
+        check_limits(record)
+
+
+@pytest.mark.slow
+def test_an_export_for_an_ethos_runs_in_tflm_and_is_compiled(tflm, vela, keras, tmp_path: Path) -> None:
+    keras.utils.set_random_seed(0)
+    generator = np.random.default_rng(0)
+    x, y = generator.normal(size=(420, 8, 8, 3)).astype(np.float32), np.arange(420) % 10
+    data = {"x_train": x[:200], "y_train": y[:200], "x_test": x[200:], "y_test": y[200:]}
+    settings = Export(quantize="int8", calibration="minmax", target="ethos-u55-128", max_arena="64KB")
+    result = tfc.compress(cnn(keras), Recipe(export=settings), data, output=tmp_path / "out", progress=False)
+    found = result.tflite.verification.micro
+    assert found is not None
+    assert found.samples == 64
+    assert found.equal >= 60  # a dense layer rounds some ties otherwise
+    tested, score = found.tested, result.report.result.score
+    assert tested is not None
+    assert tested.equal is not None
+    assert score is not None
+    assert (tested.samples, tested.figure) == (220, "top1")
+    assert tested.equal >= 210
+    assert tested.value == pytest.approx(score.main_figure.value, abs=0.02)
+    assert found.most_arena_bytes == 64_000
+    compiled = next((tmp_path / "out").glob("*.vela.tflite")).read_bytes()
+    assert {op.name for op in read_model_file(compiled).ops} == {"ethos-u"}
+    assert found.npu is not None
+    assert found.npu.file_bytes == len(compiled)
+    told = read_report(tmp_path / "out").result.verification["micro"]
+    assert told["arena"]["total_bytes"] == found.arena.total_bytes
+    assert "kernels are stored dense" in result.tflite.verification.sparse
+
+
+@pytest.mark.slow
+def test_a_model_of_any_size_is_refused_before_it_is_converted(tflm, keras) -> None:
+    entry = keras.Input((None, None, 3), name="photo")
+    outputs = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(2, 3)(entry))
+    with pytest.raises(UnsupportedError, match=r"input 'photo' has axes of any size \(any, any, 3\); give the model a"):
+        tfc.compress(keras.Model(entry, outputs), Recipe(export=Export(target="tflm")), progress=False)
