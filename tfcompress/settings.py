@@ -278,8 +278,8 @@ class Export:
         check_value("export.io", text, self.io, ok=self.io in allowed)
         for runtime in self.runtimes:
             _check_runtime(runtime)
-        allowed = f"false with quantize {self.quantize!r}: look-up tables hold int8 kernels"
-        check_value("export.lookup", allowed, self.lookup, ok=self.quantize == "int8" or not self.lookup)
+        text = f"false with quantize {self.quantize!r}: look-up tables hold int8 kernels"
+        check_value("export.lookup", text, self.lookup, ok=self.quantize == "int8" or not self.lookup)
         self._check_choices()
         self._check_target()
 

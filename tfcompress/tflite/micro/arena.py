@@ -33,7 +33,10 @@ class ArenaPart:
 
 @dataclass(frozen=True, kw_only=True)
 class ArenaUse:
-    """What a file takes of an arena. An arena of *total_bytes* is enough, one that is 16 bytes smaller is not.
+    """What a file keeps in an arena, as the recorder counts it. No arena below *total_bytes* is enough.
+
+    One of just that size is where the head is large; a small net takes more while it is set up, which is given back:
+    see :func:`tfcompress.tflite.micro.least_arena.least_arena_bytes`.
 
     It is measured on a 64-bit machine. A 32-bit one has smaller pointers: its tail is shorter, its head as long.
 
