@@ -1,7 +1,7 @@
 """The smallest arena that TensorFlow Lite Micro sets a file up and runs it in, found by trying.
 
-It may be larger than what the recorder counts: while tensors and ops are prepared, memory is taken and given back. Where
-the head is large it fits in there; an SVDF net of 10,032 bytes by the recorder wanted 12,944.
+It may be larger than what the recorder counts: while tensors and ops are prepared, memory is taken and given back.
+Where the head is large, that fits in there; an SVDF net of 10,032 bytes by the recorder wanted 12,944.
 """
 
 from __future__ import annotations
