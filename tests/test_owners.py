@@ -15,7 +15,11 @@ OWNERS = {
     r"\b(models|saving)\.load_model\b": {"models/file_reading.py"},
     r"\bTFLiteConverter\.": {"tflite/converter_child.py"},
     r"\bInterpreter\(": {"tflite/converter_child.py", "tflite/interpreter_child.py"},
-    r"\btflite_micro\.": {"tflite/micro/interpreter.py"},
+    r"\btflite_micro\.": {  # each a child process
+        "tflite/lookup_child.py",
+        "tflite/micro/interpreter.py",
+        "tflite/micro/least_arena_child.py",
+    },
     r"\bfrom ethosu\.": {"tflite/micro/compiler.py"},
     r"\b(tf|tensorflow)\.keras\b": {"engines/tfmot/names.py"},
 }
