@@ -145,7 +145,7 @@ def calibration_warnings(run: Run, macs: int | None) -> tuple[str, ...]:
     return tuple(map(str, remarks))
 
 
-def check_target(run: Run) -> None:
+def check_deployment(run: Run) -> None:
     """Refuse a model without settled shapes for a target that plans its memory once; warn of odd widths.
 
     Raises:
@@ -174,9 +174,9 @@ def warn_of_lacking_ops(run: Run, float_file: bytes) -> None:
     if not run.recipe.export.deployment.micro:
         return
     from tfcompress.tflite.micro.process import lacking_text
-    from tfcompress.tflite.micro.proof import places_of
+    from tfcompress.tflite.micro.proof import op_places_of
 
-    lacking = lacking_text(places_of(float_file, run.loaded.native))
+    lacking = lacking_text(op_places_of(float_file, run.loaded.native))
     if lacking:
         run.warn(f"{lacking}; found in the float file, the finished file is refused if it still has them")
 

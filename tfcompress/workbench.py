@@ -346,7 +346,7 @@ class Workbench:
             with run.phase("check data"), self._progress.task("checking the data"):
                 run.data = self.data(recipe.train)
                 warnings = run.data.lint() if run.data else []
-        preconditions.check_target(run)
+        preconditions.check_deployment(run)
         preconditions.check_stages(run)
         check_test_split(run)
         for warning in (*warnings, *self._calibration_warnings(run)):

@@ -38,6 +38,7 @@ FOUND: dict[str, Any] = {
     "samples": 64,
     "equal": 64,
     "kernel_steps": 0.0,
+    "kernel_error": 0.0,
     "kernel_note": "",
     "agreement_db": 24.51,
     "real_samples": True,
@@ -68,7 +69,9 @@ def test_what_runs_says_how_many_samples_are_equal_and_what_it_takes() -> None:
 
 def test_samples_that_differ_are_counted_and_are_no_failure() -> None:
     first, good = next(iter(said(equal=62, kernel_steps=3.0).items()))
-    assert "on 62 of 64 samples, the others by at most 3 steps, real" in first
+    assert "on 62 of 64 samples, the others within 3 steps, real" in first
+    assert "within 1 step, real" in next(iter(said(equal=62, kernel_steps=1.0)))
+    assert "within 1.2e-07, real" in next(iter(said(equal=62, kernel_error=1.2e-7)))
     assert good is None
     assert "64 samples, litert refuses" in next(iter(said(kernel_note="litert refuses this file")))
 

@@ -62,8 +62,10 @@ def alike_text(found: Mapping[str, Any]) -> str:
     equal, samples = found["equal"], found["samples"]
     if equal == samples:
         return f"outputs equal to the reference kernels' in every bit on {samples:,} samples"
-    steps = f", the others by at most {found['kernel_steps']:.0f} steps" if found["kernel_steps"] else ""
-    return f"outputs equal to the reference kernels' in every bit on {equal:,} of {samples:,} samples{steps}"
+    steps = found["kernel_steps"]
+    apart = f"{steps:.0f} step{'s' if round(steps) > 1 else ''}" if steps else f"{found['kernel_error']:.2g}"
+    text = f"outputs equal to the reference kernels' in every bit on {equal:,} of {samples:,} samples"
+    return f"{text}, the others within {apart}"
 
 
 def tested_text(tested: Mapping[str, Any]) -> str:

@@ -188,10 +188,10 @@ def _proven(made: Made, model: Any, request: Request) -> Made:
         ContractError: it does not run there, or takes more than it may.
         MissingDependencyError: there is no such interpreter.
     """
-    from tfcompress.tflite.micro.proof import COMPARED, places_of, prove, sample_count
+    from tfcompress.tflite.micro.proof import COMPARED, op_places_of, prove, sample_count
 
     found = made.attempt
-    places = places_of(found.content, model, found.verification.tensor_names)
+    places = op_places_of(found.content, model, found.verification.tensor_names)
     count = sample_count(places.flat, COMPARED, 1)
     inputs = _inputs_to_prove_on(found.signature, model, request, count)
     with request.progress.task("running it in TensorFlow Lite Micro"):

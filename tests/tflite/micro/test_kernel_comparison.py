@@ -36,6 +36,7 @@ def test_equal_samples_and_the_largest_difference_are_counted() -> None:
         assert found.run({})["scores"] is VALUES
     assert (found.samples, found.equal) == (8, 6)
     assert found.steps == pytest.approx(3)
+    assert found.error == pytest.approx(3 * STEP)
 
 
 def test_a_kernel_that_computes_something_else_is_refused() -> None:

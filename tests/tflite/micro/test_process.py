@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -74,17 +75,14 @@ def test_ops_that_are_known_to_be_lacking_are_named_without_asking(file) -> None
     assert "CONV_2D (" in lacking_text(OpPlaces(read_model_file(file("int8"))), ["CONV_2D"])
 
 
-def test_a_package_that_is_not_installed_is_one_line(file) -> None:
-    class Elsewhere(MicroProcess):
-        pass
-
-    process = Elsewhere(file("int8"))
-    process.close()
-    from tfcompress.worker import WorkerAnswerError
-
-    error = process._error(WorkerAnswerError("ModuleNotFoundError", "No module named 'tflite_micro'"))
-    assert isinstance(error, MissingDependencyError)
-    assert str(error).endswith("pip install 'tfcompress[mcu]'")
+def test_a_package_that_is_not_installed_is_one_line(file, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tflite_micro.py").write_text("raise ImportError('there is none')")
+    monkeypatch.syspath_prepend(tmp_path)
+    with (
+        MicroProcess(file("int8")) as micro,
+        pytest.raises(MissingDependencyError, match=r"there is none; pip install 'tfcompress\[mcu\]'$"),
+    ):
+        micro.opened()
 
 
 def test_what_is_no_file_of_tflite_is_refused_before_anything_is_started() -> None:

@@ -30,6 +30,7 @@ RECORD = MicroRecord(
     samples=4,
     equal=4,
     kernel_steps=0.0,
+    kernel_error=0.0,
     kernel_note="",
     agreement_db=25.0,
     real_samples=True,

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tfcompress.errors import ContractError, MissingDependencyError
 from tfcompress.tflite.flatbuffer import read_model_file
-from tfcompress.tflite.micro import vela as vela_module
 from tfcompress.tflite.micro.op_places import OpPlaces
 from tfcompress.tflite.micro.vela import compile_for
 from tfcompress.tflite.slim import slim
-from tfcompress.worker import WorkerAnswerError
 
 
 def test_an_int8_net_runs_on_the_npu_alone(vela, file) -> None:
@@ -35,10 +35,33 @@ def test_what_stays_on_the_cpu_is_named_with_its_layer_even_in_a_slimmed_file(ve
     assert {each.reason for each in left} == {"Unsupported opType"}
 
 
-def test_what_vela_says_is_told_in_a_line() -> None:
-    told = vela_module._error(WorkerAnswerError("RuntimeError", "Warning: No configuration\n\nError: a bad file\n"))
-    assert isinstance(told, ContractError)
-    assert str(told) == "Vela refuses this file: Error: a bad file"
-    missing = vela_module._error(WorkerAnswerError("ModuleNotFoundError", "No module named 'ethosu'"))
-    assert isinstance(missing, MissingDependencyError)
-    assert str(missing).endswith("pip install 'tfcompress[mcu]'")
+@pytest.mark.parametrize(
+    ("does", "error", "message"),
+    [
+        (
+            "print('Warning: No config'); print('Error: a bad file'); sys.exit(1)",
+            ContractError,
+            "Vela refuses this file: E",
+        ),
+        ("os._exit(3)", ContractError, "Vela died by exit code 3 on this file; choose another --target"),
+    ],
+)
+def test_what_goes_wrong_in_vela_is_one_line(
+    does: str, error: type[Exception], message: str, file, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "ethosu" / "vela"
+    package.mkdir(parents=True)
+    for folder in (package.parent, package):
+        (folder / "__init__.py").touch()
+    (package / "vela.py").write_text(f"import os, sys\n\n\ndef main(words):\n    {does}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(error, match=message) as refusal:
+        compile_for(file("int8"), "ethos-u55-128")
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_compiler_that_is_not_installed_is_one_line(file, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "ethosu.py").write_text("raise ImportError('there is none')")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(MissingDependencyError, match=r"there is none; pip install 'tfcompress\[mcu\]'$"):
+        compile_for(file("int8"), "ethos-u55-128")

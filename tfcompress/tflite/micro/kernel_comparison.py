@@ -26,6 +26,7 @@ class KernelComparison:
         samples: that both were given so far.
         equal: those of them whose outputs are the same in every bit.
         steps: the largest difference so far, in quantization steps of its output; 0.0 where outputs are float.
+        error: the largest difference so far, as a value of an output.
         unable: why the reference kernels cannot run the file; empty: they can.
     """
 
@@ -33,7 +34,7 @@ class KernelComparison:
         """Take both, with the file open in them."""
         self._micro, self._reference = micro, reference
         self.samples = self.equal = 0
-        self.steps = 0.0
+        self.steps = self.error = 0.0
         self.unable = ""
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -59,7 +60,7 @@ class KernelComparison:
         self.samples += len(alike[0])
         for found in agreements(self._micro.model, theirs, ours):
             steps = found.max_abs_error / found.step if found.step else 0.0
-            self.steps = max(self.steps, steps)
+            self.steps, self.error = max(self.steps, steps), max(self.error, found.max_abs_error)
             apart = steps > MOST_STEPS if found.step else found.max_abs_error > 0
             if apart and found.sqnr_db is not None and found.sqnr_db < LEAST_DB:
                 by = f"by {steps:.0f} quantization steps" if found.step else f"by {found.max_abs_error:.3g}"

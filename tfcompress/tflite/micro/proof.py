@@ -127,6 +127,7 @@ def measure(
             samples=len(next(iter(inputs.values()))),
             equal=comparison.equal,
             kernel_steps=comparison.steps,
+            kernel_error=comparison.error,
             kernel_note=comparison.unable,
             agreement_db=min((each.sqnr_db for each in found if each.sqnr_db is not None), default=None),
             real_samples=real_samples,
@@ -197,7 +198,7 @@ def sample_count(flat: FlatModel, most: int, least: int) -> int:
     return max(least, min(most, _MACS // max(1, flat.least_macs)))
 
 
-def places_of(content: bytes, model: Any, tensor_names: tuple[tuple[str, ...], ...] = ()) -> OpPlaces:
+def op_places_of(content: bytes, model: Any, tensor_names: tuple[tuple[str, ...], ...] = ()) -> OpPlaces:
     """Return what the ops of a file are called.
 
     Args:

@@ -95,7 +95,8 @@ class MicroRecord:
         flash_bytes: of the file.
         samples: how many samples were compared.
         equal: those of them whose outputs the reference kernels give in every bit.
-        kernel_steps: the largest difference from those, in quantization steps of the output.
+        kernel_steps: the largest difference from those, in quantization steps of the output; 0.0 where it has none.
+        kernel_error: the largest difference from those, as a value of an output.
         kernel_note: why it was not compared with the reference kernels; mostly empty.
         agreement_db: with the Keras model on the same samples, the lowest over the outputs; None: not in decibels.
         real_samples: they were real data, not random numbers.
@@ -114,6 +115,7 @@ class MicroRecord:
     samples: int
     equal: int
     kernel_steps: float
+    kernel_error: float
     kernel_note: str
     agreement_db: float | None
     real_samples: bool
