@@ -21,19 +21,23 @@ class Markup(str):
     __slots__ = ()
 
 
-def html_page(title: str, body: str, css: str = "") -> str:
-    """Return a whole page, which loads nothing from elsewhere.
+def html_page(title: str, body: str, css: str = "", script: str = "") -> str:
+    """Return a whole page, which loads nothing from elsewhere, and which the browser keeps from doing so.
 
     Args:
         title: of the window; plain text.
         body: HTML.
         css: added to the style that all pages have.
+        script: run at the end; empty: the page has none.
     """
+    allowed = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+    allowed += "; script-src 'unsafe-inline'" if script else ""
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{allowed}">\n'
         f"<title>{escape(title)}</title>\n<style>{CSS}{css}</style>\n</head>\n"
-        f"<body>\n<main>\n{body}</main>\n</body>\n</html>\n"
+        f"<body>\n<main>\n{body}</main>\n{f'<script>{script}</script>{chr(10)}' if script else ''}</body>\n</html>\n"
     )
 
 
