@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tfcompress.job import Job
     from tfcompress.models.loading import Loaded
     from tfcompress.models.samples import Samples
+    from tfcompress.tasks.task import Evaluation
     from tfcompress.tflite.convert import ConverterProcess
     from tfcompress.training.fit import Training
     from tfcompress.training.teaching import Teaching
@@ -56,6 +57,8 @@ class Run:
         teaching: who is trained in place of the model, and who teaches; None: it is not known yet.
         wall_seconds: time of each phase.
         warnings: lines for the report.
+        baseline: the float file; None: there is none, or it is not made yet.
+        scores: of the ``float`` file and the ``result``, once they are scored.
         closing: lets go of files and processes that the run holds.
     """
 
@@ -68,6 +71,8 @@ class Run:
     teaching: Teaching | None = None
     wall_seconds: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    baseline: bytes | None = None
+    scores: Mapping[str, Evaluation] = field(default_factory=dict)
     closing: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     def close(self) -> None:

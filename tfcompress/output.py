@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tfcompress.execution import Trained
     from tfcompress.models.loading import Loaded
     from tfcompress.recipe import Recipe
+    from tfcompress.reports.pictures import Pictures
     from tfcompress.tasks.score import Difference, Score
     from tfcompress.tasks.task import Evaluation, Task
     from tfcompress.tflite.export import TFLiteModel
@@ -289,6 +290,7 @@ def write_output(
     *,
     test_samples: int | None,
     vocabularies: Mapping[str, Sequence[str]] | None = None,
+    pictures: Pictures | None = None,
 ) -> None:
     """Write the output folder: the file, the recipe, the report (JSON and HTML), test samples and the log.
 
@@ -303,11 +305,13 @@ def write_output(
             into :data:`~tfcompress.data.runner_file.MOST_BYTES`.
         vocabularies: words that the device has to look up by its own means, by the name of the file's input, or of the
             layer that stood before it: each becomes ``NAME.vocabulary.txt``, a word a line in the order of its number.
+        pictures: what a page of several runs shows of this one beside its report; None: nothing is kept for that.
 
     Raises:
         OutputError: a file cannot be written.
     """
     from tfcompress.reports.html import to_html
+    from tfcompress.reports.pictures import NAME as PICTURES
     from tfcompress.tflite.packaging import SUFFIX
 
     tflite.save(folder / made.result.name)
@@ -324,6 +328,8 @@ def write_output(
     if log is not None and log.is_file():
         with files.output_errors(folder / "log.txt"):
             shutil.copyfile(log, folder / "log.txt")
+    if pictures is not None:
+        files.write_atomic(folder / PICTURES, pictures.to_json())
     files.write_atomic(folder / "report.html", to_html(made))
     made.save(folder / "report.json")
 

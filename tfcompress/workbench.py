@@ -242,7 +242,7 @@ class Workbench:
             if data is None or data.scored is None:
                 return None, []
             orders = class_orders(data)
-            found = evaluate_file(content, data, "evaluating the float file", self._progress, orders)
+            found = evaluate_file(content, data, "evaluating the float file", self._progress, orders, keep_answers=True)
             self._float_scores[key] = found, orders.lines(data.dataset.labels)
         return self._float_scores[key]
 
@@ -394,6 +394,7 @@ class Workbench:
         if baseline is None:
             self._tune(run, tflite.content)
         scores, data = self._scores(run, baseline, tflite), run.data
+        run.scores, run.baseline = scores, baseline
         made = output.report(
             recipe=recipe,
             loaded=run.loaded,
@@ -411,6 +412,14 @@ class Workbench:
     def _write(self, folder: Path, run: Run, made: Result, test_samples: int | None) -> None:
         more: dict[str, Any] = {"test_samples": test_samples, "vocabularies": run.loaded.vocabularies}
         with run.progress.task("writing"):
+            pictures = None
+            if run.baseline is not None:
+                from tfcompress.gallery.run_pictures import run_pictures
+
+                layers = [layer.name for layer in self._source.layers]
+                file, words = made.tflite, run.loaded.vocabularies
+                pictures = run_pictures(file.sha256, run.baseline, file.content, layers, run.data, run.scores, words)
+            more |= {"pictures": pictures}
             output.write_output(folder, made.report, made.tflite, run.recipe, run.data, self._log, **more)
 
     def _baseline_of(self, run: Run) -> bytes | None:
@@ -492,5 +501,7 @@ class Workbench:
         with run.phase("evaluate"):
             if baseline is not None:
                 found["float"], _ = self._float_score(baseline, select_ops=run.recipe.export.select_ops, train=train)
-            found["result"] = evaluate_file(tflite.content, run.data, "evaluating the result file", self._progress)
+            found["result"] = evaluate_file(
+                tflite.content, run.data, "evaluating the result file", self._progress, keep_answers=True
+            )
         return {name: score for name, score in found.items() if score is not None}

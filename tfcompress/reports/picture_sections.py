@@ -13,10 +13,10 @@ from tfcompress.reports.svg import WIDTH, drawing, round_numbers, words
 
 _KERNELS = 12
 """How many kernels are drawn: those with most weights."""
-_PLOT, _FOOT = 96.0, 24.0
+_KERNEL_WIDTH, _PLOT, _FOOT = 320.0, 84.0, 24.0
 _CELLS = 400.0
 _PAIRS = 8
-_VERDICTS = {"lost": "right before, wrong now", "gained": "wrong before, right now", "": ""}
+_VERDICTS = {"lost": "right before, wrong now", "gained": "wrong before, right now"}
 
 
 def weights_part(pictures: Pictures) -> str:
@@ -27,7 +27,9 @@ def weights_part(pictures: Pictures) -> str:
         return ""
     drawn = "".join(f"<figure>{_kernel(one)}</figure>" for one in kept)
     more = len(pictures.weights) - len(kept)
-    note = "Grey: the float file; coloured: the result. Bins without a zero; how many are zero stands beside the name."
+    note = (
+        "Grey: the float file; coloured: the result. Heights are square roots of counts, so that few weights are seen."
+    )
     note += f" {more} smaller kernels are not drawn." if more > 0 else ""
     return f'<div class="small-multiples">{drawn}</div>{html_note(note)}'
 
@@ -35,14 +37,12 @@ def weights_part(pictures: Pictures) -> str:
 def _kernel(one: WeightCounts) -> str:
     bins = len(one.before)
     most = max(*one.before, *one.after, 1)
-    left, room = 8.0, WIDTH - 16.0
+    left, room = 8.0, _KERNEL_WIDTH - 16.0
+    width = room / bins
 
     def outline(counts: Sequence[int]) -> str:
-        width = room / bins
-        steps = [
-            f"L{left + n * width:.1f},{_height(count, most):.1f}L{left + (n + 1) * width:.1f},{_height(count, most):.1f}"
-            for n, count in enumerate(counts)
-        ]
+        heights = [_height(count, most) for count in counts]
+        steps = [f"L{left + n * width:.1f},{y:.1f}L{left + (n + 1) * width:.1f},{y:.1f}" for n, y in enumerate(heights)]
         return f"M{left},{_PLOT}{''.join(steps)}L{left + room},{_PLOT}Z"
 
     parts = [
@@ -54,7 +54,6 @@ def _kernel(one: WeightCounts) -> str:
         parts.append(f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{_PLOT}" y2="{_PLOT + 4}"/>')
         if left + 20 < x < left + room - 20:
             parts.append(words(x, _PLOT + 18, f"{tick:g}", "tick"))
-    width = room / bins
     for n in range(bins):
         start = one.low + (one.high - one.low) * n / bins
         text = f"{start:.3g} and up: {one.before[n]:,} before, {one.after[n]:,} after"
@@ -66,7 +65,7 @@ def _kernel(one: WeightCounts) -> str:
     if one.distinct_after is not None:
         said += f", {one.distinct_after:,} values"
     caption = f"<figcaption><b>{escape(one.name)}</b> {escape(said)}</figcaption>"
-    return caption + scrolling(drawing(_PLOT + _FOOT, f"weights of {one.name}", parts))
+    return caption + scrolling(drawing(_PLOT + _FOOT, f"weights of {one.name}", parts, width=_KERNEL_WIDTH))
 
 
 def _height(count: int, most: int) -> float:

@@ -82,7 +82,7 @@ svg .steps { fill: none; stroke: var(--after); stroke-width: 1.5; opacity: .55; 
 svg .whisker { stroke-width: 1.5; opacity: .4; }
 svg .whisker.before { stroke: var(--before); }
 svg .whisker.after { stroke: var(--after); }
-svg .named { font-size: 12.5px; }
+svg .named { font-size: 12.5px; paint-order: stroke; stroke: var(--card); stroke-width: 3; stroke-linejoin: round; }
 svg .middle { text-anchor: middle; }
 svg .tick.end { text-anchor: end; }
 svg .tick.start { text-anchor: start; }
@@ -110,11 +110,14 @@ details.run > summary span { color: var(--soft); font-size: 13.5px; }
 details.run h3 { margin: 26px 0 8px; font-size: 15px; }
 details.run h4 { margin: 0 0 4px; font-size: 13.5px; font-weight: 500; color: var(--soft); }
 details.run p { margin: 6px 0; }
-.small-multiples { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(300px, 100%), 1fr)); gap: 14px 22px; }
+.small-multiples { display: grid; gap: 14px 22px;
+  grid-template-columns: repeat(auto-fill, minmax(min(300px, 100%), 1fr)); }
+.pair { display: grid; gap: 16px 24px; grid-template-columns: repeat(auto-fill, minmax(min(440px, 100%), 1fr)); }
 figure { margin: 0; min-width: 0; }
 figcaption { font-size: 13px; color: var(--soft); overflow-wrap: anywhere; }
 figcaption b { color: var(--ink); font-weight: 600; }
-.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(230px, 100%), 1fr)); gap: 12px; margin-top: 10px; }
+.cards { display: grid; gap: 12px; margin-top: 10px;
+  grid-template-columns: repeat(auto-fill, minmax(min(230px, 100%), 1fr)); }
 .card { border: 1px solid var(--line); border-radius: 10px; padding: 10px 12px; min-width: 0; }
 .card .shown { display: flex; flex-wrap: wrap; gap: 8px; }
 .card img { width: 84px; height: auto; image-rendering: pixelated; border-radius: 4px; display: block; }

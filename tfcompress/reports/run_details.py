@@ -60,7 +60,8 @@ def run_details(record: RunRecord, anchor: str, *, is_open: bool) -> str:
     if report.edge:
         said.append(f"{wording.duration(report.edge[-1].result.median_ms)} median latency")
     line = f"<b>{escape(record.name)}</b><span>{escape(', '.join(said))}</span>"
-    return f'<details class="run" id="{escape(anchor)}"{" open" if is_open else ""}><summary>{line}</summary>{body}</details>\n'
+    start = f'<details class="run" id="{escape(anchor)}"{" open" if is_open else ""}>'
+    return f"{start}<summary>{line}</summary>{body}</details>\n"
 
 
 def _paid(record: RunRecord) -> str:
@@ -107,7 +108,7 @@ def _training(record: RunRecord) -> str:
         wording.seconds(done.wall_seconds),
         *done.notes,
     ]
-    return (f'<div class="small-multiples">{drawn}</div>' if drawn else "") + html_note("; ".join(said))
+    return (f'<div class="pair">{drawn}</div>' if drawn else "") + html_note("; ".join(said))
 
 
 def _ops(record: RunRecord) -> str:

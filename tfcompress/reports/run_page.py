@@ -81,7 +81,9 @@ def _on_front(group: RunGroup) -> list[object]:
 
 
 def _group(group: RunGroup, anchor: Callable[[object], str], several: bool) -> str:
-    drawn = [html_section(title, content) for title, content in _charts(group)]
+    charts = _charts(group)
+    alone = len(charts) if len(charts) % 2 else 0  # the last of an odd number has no neighbour
+    drawn = [html_section(t, content, wide=n == alone) for n, (t, content) in enumerate(charts, start=1)]
     wide = html_section("All files", _table(group, anchor), wide=True)
     heading = f"<h2>{escape(group.title)}</h2>" if several else ""
     return f'<div class="group">{heading}<div class="grid">{"".join(drawn)}{wide}</div></div>\n'
@@ -171,7 +173,7 @@ def _latencies(group: RunGroup, conditions: str) -> str:
     for name, summary, role in rows[:_LATENCIES]:
         median = summary["median_ms"] or 0.0
         low, high = summary.get("min_ms"), summary.get("p90_ms")
-        label = name if len(name) <= 14 else f"{name[:6]}…{name[-7:]}"
+        label = name if len(name) <= 12 else f"{name[:5]}…{name[-6:]}"
         low, high = (median if low is None else low), (median if high is None else high)
         items.append(svg.Range(label, low, median, high, wording.duration(median), role))
     note = f"Median, from the fastest to the 90th percentile. {conditions}."

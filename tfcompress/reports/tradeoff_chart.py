@@ -16,9 +16,9 @@ _LETTER, _LINE = 7.4, 16.0
 """Room that a letter and a line of text take: that of a phone's larger letters, in the drawing's own pixels."""
 _NAMED = 14
 """Up to so many points all have their names; of more, those of the front."""
-_LOGARITHMIC = 8.0
+_LOGARITHMIC = 5.0
 """From this ratio of the largest to the smallest on, the axis is logarithmic."""
-_DEEP = 4.0
+_DEEP = 30.0
 """The axis ends so many times the distance of the median from the best below the best: ruined files would press all
 others together."""
 _LONGEST = 26
@@ -97,9 +97,11 @@ def _heights(dots: Sequence[TradeDot], sign: float) -> tuple[float, float]:
     merits = sorted((sign * dot.y for dot in dots), reverse=True)
     best, middle = merits[0], merits[len(merits) // 2]
     lowest = max(merits[-1], best - _DEEP * (best - middle)) if best > middle else merits[-1]
-    spread = best - lowest or abs(best) * 0.02 or 1.0
-    ends = sorted((sign * (best + 0.12 * spread), sign * (lowest - 0.12 * spread)))
-    return ends[0], ends[1]
+    kept = [dot for dot in dots if sign * dot.y >= lowest]
+    ends = [end for dot in kept for end in (dot.low, dot.high) if end is not None] if len(dots) <= _NAMED else []
+    known = [*(dot.y for dot in kept), *ends]
+    edge = 0.08 * (max(known) - min(known)) or abs(best) * 0.02 or 1.0
+    return min(known) - edge, max(known) + edge
 
 
 def _horizontal(values: Sequence[float]) -> tuple[Place, list[float]]:
