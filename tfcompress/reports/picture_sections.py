@@ -93,12 +93,10 @@ def confusion_part(report: Report, pictures: Pictures | None) -> str:
 def _matrices(found: Confusions, classes: Sequence[str], samples: int) -> str:
     size = len(found.before)
     names = list(classes) if len(classes) == size else [str(number) for number in range(size)]
-    most = max(
-        (n for m in (found.before, found.after) for i, row in enumerate(m) for j, n in enumerate(row) if i != j),
-        default=1,
-    )
+    wrong = (n for m in (found.before, found.after) for i, row in enumerate(m) for j, n in enumerate(row) if i != j)
+    most = max(wrong, default=0) or 1
     drawn = "".join(
-        f"<figure><figcaption><b>{title}</b></figcaption>{scrolling(_matrix(matrix, other, names, most, title))}</figure>"
+        _figure(title, _matrix(matrix, other, names, most, title))
         for title, matrix, other in (("float", found.before, found.after), ("result", found.after, found.before))
     )
     moves = [
@@ -114,10 +112,12 @@ def _matrices(found: Confusions, classes: Sequence[str], samples: int) -> str:
     ]
     head = ("class", "taken for", "float", "result", "change")
     table = html_table(head, rows, (NAME, NAME, NUMBER, NUMBER, NUMBER)) if rows else ""
-    note = html_note(
-        f"Rows: the label; columns: the answer; {samples:,} test samples. Darker: taken for each other more often."
-    )
-    return f'<div class="small-multiples">{drawn}</div>{note}{table}'
+    note = f"Rows: the label; columns: the answer; {samples:,} test samples. Stronger colour: more often."
+    return f'<div class="pair">{drawn}</div>{html_note(note)}{table}'
+
+
+def _figure(title: str, drawn: str) -> str:
+    return f"<figure><figcaption><b>{escape(title)}</b></figcaption>{scrolling(drawn)}</figure>"
 
 
 def _matrix(
@@ -157,16 +157,12 @@ def answers_part(pictures: Pictures | None) -> str:
             "is a float file to compare with): no weights and no changed answers can be shown."
         )
     said = list(pictures.notes)
+    of = f"{pictures.samples:,} test samples"
     if pictures.samples and pictures.changed is not None:
         share = wording.percent(pictures.changed / pictures.samples)
-        said.insert(
-            0,
-            f"{pictures.changed:,} of {pictures.samples:,} test samples ({share}) are answered otherwise than by the float file",
-        )
+        said.insert(0, f"{pictures.changed:,} of {of} ({share}) are answered otherwise than by the float file")
     elif pictures.samples and pictures.measure:
-        said.insert(
-            0, f"the samples whose answers moved most, by {pictures.measure}, of {pictures.samples:,} test samples"
-        )
+        said.insert(0, f"of {of}, those whose answers moved most, by {pictures.measure}")
     cards = "".join(map(_card, pictures.answers))
     notes = "".join(html_note(f"{line[0].upper()}{line[1:]}.") for line in said)
     return notes + (f'<div class="cards">{cards}</div>' if cards else "")
@@ -176,12 +172,10 @@ def _card(one: ChangedAnswer) -> str:
     shown = "".join(map(_thumbnail, one.shown))
     rows = [("label", one.label), ("float", one.before), ("result", one.after)]
     lines = "".join(f"<dt>{name}</dt><dd>{escape(text)}</dd>" for name, text in rows if text)
-    verdict = (
-        f'<span class="verdict {one.verdict}">{_VERDICTS.get(one.verdict, "")}</span>'
-        if one.verdict in ("lost", "gained")
-        else ""
-    )
-    return f'<div class="card"><div class="shown">{shown}</div><p>test sample {one.number:,} {verdict}</p><dl>{lines}</dl></div>'
+    verdict = _VERDICTS.get(one.verdict, "")
+    told = f' <span class="verdict {one.verdict}">{verdict}</span>' if verdict else ""
+    about = f"<p>test sample {one.number:,}{told}</p>"
+    return f'<div class="card"><div class="shown">{shown}</div>{about}<dl>{lines}</dl></div>'
 
 
 def _thumbnail(one: Thumbnail) -> str:

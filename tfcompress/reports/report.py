@@ -184,17 +184,27 @@ def from_json(text: str, where: str = "report") -> Report:
     except ValueError as error:
         msg = f"{where} is not JSON: {error}"
         raise UsageError(msg) from error
-    if not isinstance(plain, dict) or plain.pop("tool", None) != "tfcompress":
+    return from_values(plain, where)
+
+
+def from_values(plain: object, where: str = "report") -> Report:
+    """Read a report out of parsed JSON; see :func:`from_json`.
+
+    Raises:
+        UsageError: not a tfcompress report, of a newer format, or with keys or values that do not belong.
+    """
+    if not isinstance(plain, dict) or plain.get("tool") != "tfcompress":
         msg = f"{where} is not a report of tfcompress; give the report.json of a run's output folder"
         raise UsageError(msg)
-    number = plain.pop("format", None)
+    number = plain.get("format")
     if type(number) is int and number > FORMAT:
         msg = f"{where}: format must be at most {FORMAT}, got {number}; a newer tfcompress wrote it: upgrade tfcompress"
         raise UsageError(msg)
     if type(number) is not int or number < 1:
         msg = f"{where}: format must be a whole number between 1 and {FORMAT}, got {number!r}"
         raise UsageError(msg)
-    return codec.from_plain(Report, older.upgraded(plain, number, where), where)
+    values = {key: value for key, value in plain.items() if key not in ("tool", "format")}
+    return codec.from_plain(Report, older.upgraded(values, number, where), where)
 
 
 def read_report(path: Path) -> Report:

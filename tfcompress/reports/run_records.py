@@ -13,7 +13,7 @@ from tfcompress.plain import JSON_BYTES, parse_json, read_text
 from tfcompress.reports import edge
 from tfcompress.reports.measurements import MeasuredFile, PerOp
 from tfcompress.reports.pictures import Pictures, read_pictures
-from tfcompress.reports.report import Report, from_json
+from tfcompress.reports.report import Report, from_values
 
 _REPORT, _EDGE = "report.json", "edge.json"
 _HELD = ("*", "front/*")
@@ -120,7 +120,7 @@ def _parsed(file: Path) -> Report | edge.Document:
     if tool != "tfcompress":
         msg = f"{str(file)!r} is neither a report of tfcompress nor a measurement by edge_runner"
         raise UsageError(msg)
-    return from_json(text, str(file))
+    return from_values(plain, str(file))
 
 
 def _names(files: Sequence[Path]) -> dict[Path, str]:
