@@ -416,7 +416,7 @@ class Workbench:
             if run.baseline is not None:
                 from tfcompress.gallery.run_pictures import run_pictures
 
-                layers = [layer.name for layer in self._source.layers]
+                layers = self._source.layers
                 file, words = made.tflite, run.loaded.vocabularies
                 pictures = run_pictures(file.sha256, run.baseline, file.content, layers, run.data, run.scores, words)
             more |= {"pictures": pictures}

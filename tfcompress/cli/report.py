@@ -42,4 +42,6 @@ def command(runs: tuple[str, ...], output: str, force: bool) -> None:
             screen.progress.note(note)
         page = to_run_page(found)
         write_atomic(target, page)
-        screen.write(f"written: {target} ({len(page.encode()):,} B, {len(found.records)} runs)\n")
+        count = len(found.records)
+        runs_written = f"{count:,} run{'' if count == 1 else 's'}"
+        screen.write(f"written: {target} ({len(page.encode()):,} B, {runs_written})\n")

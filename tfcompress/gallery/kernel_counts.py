@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tfcompress.reports.pictures import WeightCounts
+from tfcompress.reports.sections import Layer
 from tfcompress.tflite.flatbuffer import read_model_file
 from tfcompress.tflite.sparse_layout import dense_values
 from tfcompress.tflite.tensors import StoredTensor
@@ -17,13 +18,13 @@ _BINS = 48
 _REAL = ("float32", "float16", "bfloat16")
 
 
-def kernel_counts(before: bytes, after: bytes, layers: Sequence[str]) -> tuple[tuple[WeightCounts, ...], str]:
+def kernel_counts(before: bytes, after: bytes, layers: Sequence[Layer]) -> tuple[tuple[WeightCounts, ...], str]:
     """Count the weights of two files of one model.
 
     Args:
         before: the float file.
         after: the other.
-        layers: the names of the model's layers, that kernels are called by.
+        layers: the model's, that kernels are called by.
 
     Returns:
         A count for each kernel, in the file's order, and what is to be said about those that are not there; kernels
@@ -34,23 +35,42 @@ def kernel_counts(before: bytes, after: bytes, layers: Sequence[str]) -> tuple[t
         return (), (
             f"the result has {len(others)} kernels and the float file {len(ones)}, so their weights cannot be paired"
         )
+    names = _names(ones, layers)
     found, left = [], 0
-    for number, (one, other) in enumerate(zip(ones, others, strict=True), start=1):
+    for name, one, other in zip(names, ones, others, strict=True):
         values = _real_values(one), _real_values(other)
         if values[0] is None or values[1] is None or not values[0].size or not values[1].size:
             left += 1
             continue
         stored = stored_values(other.tensor)
         distinct = None if stored is None or other.tensor.dtype in _REAL else len(np.unique(stored))
-        found.append(_counts(_called(one, layers, number), (values[0], values[1]), distinct))
+        found.append(_counts(name, (values[0], values[1]), distinct))
     return tuple(found), f"the weights of {left} kernels cannot be read as numbers" if left else ""
 
 
-def _called(kernel: Kernel, layers: Sequence[str], number: int) -> str:
-    """Return the layer that a kernel's name in the float file names, else that name."""
-    known = set(layers)
-    parts = [part for part in re.split(r"[/;]", kernel.tensor.name) if part]
-    return next((part for part in parts if part in known), kernel.tensor.name or f"{kernel.op} {number}")
+def _names(found: Sequence[Kernel], layers: Sequence[Layer]) -> list[str]:
+    """Return the names of the layers that kernels are of, or of their tensors where that is not sure.
+
+    The converter numbers the names of layers anew (``conv2d`` becomes ``conv2d_1``), so they are told by their order:
+    each must have as many weights as its layer, or fewer by a bias.
+    """
+    multiplying = [layer for layer in layers if layer.macs and layer.parameters]
+    if len(multiplying) == len(found) and all(map(_may_be_of, found, multiplying)):
+        return [layer.name for layer in multiplying]
+    return [_tensor_name(kernel, number) for number, kernel in enumerate(found, start=1)]
+
+
+def _may_be_of(kernel: Kernel, layer: Layer) -> bool:
+    size, parts = kernel.tensor.elements, re.split(r"[/;]", kernel.tensor.name)
+    own = layer.name.split("/")[-1]
+    named = parts == [""] or any(part == own or part.startswith(f"{own}_") for part in parts)
+    return named and size <= layer.parameters <= size + max(kernel.tensor.shape, default=0)
+
+
+def _tensor_name(kernel: Kernel, number: int) -> str:
+    """Return the part of a tensor's name that tells most: the last but one, before that of the op."""
+    parts = [part for part in kernel.tensor.name.split(";")[0].split("/") if part]
+    return parts[-2] if len(parts) > 1 else parts[0] if parts else f"{kernel.op} {number}"
 
 
 def _counts(name: str, values: tuple[np.ndarray, np.ndarray], distinct: int | None) -> WeightCounts:

@@ -14,6 +14,7 @@ from tfcompress.reports.pictures import ChangedAnswer, Pictures
 
 if TYPE_CHECKING:
     from tfcompress.data.bound import BoundData
+    from tfcompress.reports.sections import Layer
     from tfcompress.tasks.task import Evaluation
 
 SHOWN = 12
@@ -27,7 +28,7 @@ def run_pictures(
     sha256: str,
     before: bytes,
     after: bytes,
-    layers: Sequence[str],
+    layers: Sequence[Layer],
     data: BoundData | None,
     scores: Mapping[str, Evaluation],
     vocabularies: Words,
@@ -38,7 +39,7 @@ def run_pictures(
         sha256: of the result.
         before: the float file.
         after: the result.
-        layers: names of the model's layers.
+        layers: the model's.
         data: the bound data, whose test split was scored; None: there is none.
         scores: of ``float`` and ``result``, with the answers that they kept.
         vocabularies: words by input.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 
+from tfcompress.reports.sensitivity_chart import spread
 from tfcompress.reports.svg import WIDTH, drawing, round_numbers, words
 
 _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 200, 62, 96, 12, 34
@@ -56,8 +57,9 @@ def curve_chart(title: str, curves: Mapping[str, Sequence[tuple[int, float]]]) -
     epochs = range(1, last + 1, every)
     parts += [words(across(epoch), _HEIGHT - _BOTTOM + 18, str(epoch), "tick") for epoch in epochs]
     parts.append(words(WIDTH - _RIGHT + 8, _HEIGHT - _BOTTOM + 18, "epoch", "tick start"))
-    bottom: float | None = None
-    for name, curve in sorted(curves.items(), key=lambda item: down(item[1][-1][1])):
+    ordered = sorted(curves.items(), key=lambda item: down(item[1][-1][1]))
+    ends = spread([down(curve[-1][1]) for _, curve in ordered], _APART, _HEIGHT - _BOTTOM)
+    for (name, curve), end in zip(ordered, ends, strict=True):
         role = "before" if name == "training" and len(curves) > 1 else "after"
         points = [(across(epoch), down(value)) for epoch, value in curve]
         parts.append(f'<polyline class="curve {role}" points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in points)}"/>')
@@ -66,8 +68,7 @@ def curve_chart(title: str, curves: Mapping[str, Sequence[tuple[int, float]]]) -
                 _dot(x, y, f"{title}, {name}, epoch {epoch}: {value:.5g}", role)
                 for (x, y), (epoch, value) in zip(points, curve, strict=True)
             ]
-        bottom = points[-1][1] if bottom is None else max(points[-1][1], bottom + _APART)
-        parts.append(words(points[-1][0] + 8, min(bottom, _HEIGHT - _BOTTOM) + 4, name, f"{role} name"))
+        parts.append(words(points[-1][0] + 8, end + 4, name, f"{role} name"))
     return drawing(_HEIGHT, f"{title} by epoch", parts)
 
 

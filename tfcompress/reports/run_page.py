@@ -20,7 +20,7 @@ MOST_BYTES = 4_500_000
 
 _DETAILED = 40
 """Details of so many runs at most are shown."""
-_LATENCIES = 30
+_LATENCIES = 12
 """Latencies of so many files are drawn beside each other: the fastest."""
 _LONG = 24
 """A table of more lines scrolls in a box of its own."""
