@@ -131,7 +131,7 @@ def answer_pair(
         one, two, classes = before.argmax(axis=-1), after.argmax(axis=-1), before.shape[-1]
         if labels is not None and labels.dtype.kind == "f" and labels.shape == before.shape:
             labels = labels.argmax(axis=-1)
-    elif task.has_classes and before.ndim > 1:
+    elif task.teaching in ("logits", "binary logits") and before.ndim > 1:
         level = 0.5 if before.min() >= 0 and before.max() <= 1 else 0.0
         one, two, classes = before > level, after > level, max(2, before.shape[-1])
         if before.shape[-1] == 1 or task.teaching == "logits":
