@@ -22,14 +22,20 @@ KEPT_BYTES = 16 << 20
 """Most bytes of answers that are kept of a file: all of 10,000 samples of 400 classes, some masks."""
 
 
-class _Kept:
+class AnswerKeeper:
     """Runs a model, and keeps what it gives for the first samples."""
 
     def __init__(self, predict: Predict) -> None:
+        """Keep nothing yet.
+
+        Args:
+            predict: runs it.
+        """
         self._predict, self._room = predict, KEPT_BYTES
         self._batches: list[Mapping[str, np.ndarray]] = []
 
     def __call__(self, inputs: dict[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+        """Run a batch."""
         outputs = self._predict(inputs)
         size = sum(each.nbytes for each in outputs.values())
         if size <= self._room:
@@ -40,6 +46,7 @@ class _Kept:
         return outputs
 
     def answers(self) -> dict[str, np.ndarray]:
+        """Return what was kept, by output, (samples, ...): up to :data:`KEPT_BYTES`."""
         import numpy as np
 
         names = self._batches[0] if self._batches else ()
@@ -81,7 +88,7 @@ def evaluate_file(
 
     split = data.need_test()
     with InterpreterProcess(content) as interpreter, progress.task(title, split.size) as task:
-        kept = _Kept(interpreter.run)
+        kept = AnswerKeeper(interpreter.run)
         predict = kept if keep_answers else interpreter.run
         found = evaluate(predict, split, data.tasks, **data.figures, orders=orders, progress_task=task)
     return dataclasses.replace(found, answers=kept.answers()) if keep_answers else found

@@ -87,7 +87,7 @@ def test_a_file_with_other_kernels_is_not_paired(exported: tuple[Any, Path]) -> 
 
 def test_only_the_first_answers_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(file_scores, "KEPT_BYTES", 50)
-    kept = file_scores._Kept(lambda inputs: {"y": inputs["x"]})
+    kept = file_scores.AnswerKeeper(lambda inputs: {"y": inputs["x"]})
     for size in (8, 4, 1):
         kept({"x": np.zeros(size, np.float32)})
     assert len(kept.answers()["y"]) == 8 + 4  # 48 bytes; another 4 are beyond 50

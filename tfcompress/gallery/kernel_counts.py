@@ -9,13 +9,9 @@ import numpy as np
 
 from tfcompress.reports.pictures import WeightCounts
 from tfcompress.reports.sections import Layer
-from tfcompress.tflite.flatbuffer import read_model_file
-from tfcompress.tflite.sparse_layout import dense_values
-from tfcompress.tflite.tensors import StoredTensor
-from tfcompress.tflite.weights import Kernel, kernels, stored_values
+from tfcompress.tflite.kernel_values import KernelValues, kernel_values
 
 _BINS = 48
-_REAL = ("float32", "float16", "bfloat16")
 
 
 def kernel_counts(before: bytes, after: bytes, layers: Sequence[Layer]) -> tuple[tuple[WeightCounts, ...], str]:
@@ -30,25 +26,21 @@ def kernel_counts(before: bytes, after: bytes, layers: Sequence[Layer]) -> tuple
         A count for each kernel, in the file's order, and what is to be said about those that are not there; kernels
         are told apart by their order, so where the files have not as many, nothing is counted.
     """
-    ones, others = (list(kernels(read_model_file(content).subgraphs)) for content in (before, after))
+    ones, others = kernel_values(before), kernel_values(after)
     if len(ones) != len(others):
         return (), (
             f"the result has {len(others)} kernels and the float file {len(ones)}, so their weights cannot be paired"
         )
-    names = _names(ones, layers)
     found, left = [], 0
-    for name, one, other in zip(names, ones, others, strict=True):
-        values = _real_values(one), _real_values(other)
-        if values[0] is None or values[1] is None or not values[0].size or not values[1].size:
+    for name, one, other in zip(_names(ones, layers), ones, others, strict=True):
+        if one.values is None or other.values is None or not one.values.size or not other.values.size:
             left += 1
-            continue
-        stored = stored_values(other.tensor)
-        distinct = None if stored is None or other.tensor.dtype in _REAL else len(np.unique(stored))
-        found.append(_counts(name, (values[0], values[1]), distinct))
+        else:
+            found.append(_counts(name, (one.values, other.values), other.distinct))
     return tuple(found), f"the weights of {left} kernels cannot be read as numbers" if left else ""
 
 
-def _names(found: Sequence[Kernel], layers: Sequence[Layer]) -> list[str]:
+def _names(found: Sequence[KernelValues], layers: Sequence[Layer]) -> list[str]:
     """Return the names of the layers that kernels are of, or of their tensors where that is not sure.
 
     The converter numbers the names of layers anew (``conv2d`` becomes ``conv2d_1``), so they are told by their order:
@@ -60,16 +52,16 @@ def _names(found: Sequence[Kernel], layers: Sequence[Layer]) -> list[str]:
     return [_tensor_name(kernel, number) for number, kernel in enumerate(found, start=1)]
 
 
-def _may_be_of(kernel: Kernel, layer: Layer) -> bool:
-    size, parts = kernel.tensor.elements, re.split(r"[/;]", kernel.tensor.name)
+def _may_be_of(kernel: KernelValues, layer: Layer) -> bool:
+    size, parts = kernel.elements, re.split(r"[/;]", kernel.tensor)
     own = layer.name.split("/")[-1]
     named = parts == [""] or any(part == own or part.startswith(f"{own}_") for part in parts)
-    return named and size <= layer.parameters <= size + max(kernel.tensor.shape, default=0)
+    return named and size <= layer.parameters <= size + max(kernel.shape, default=0)
 
 
-def _tensor_name(kernel: Kernel, number: int) -> str:
+def _tensor_name(kernel: KernelValues, number: int) -> str:
     """Return the part of a tensor's name that tells most: the last but one, before that of the op."""
-    parts = [part for part in kernel.tensor.name.split(";")[0].split("/") if part]
+    parts = [part for part in kernel.tensor.split(";")[0].split("/") if part]
     return parts[-2] if len(parts) > 1 else parts[0] if parts else f"{kernel.op} {number}"
 
 
@@ -88,29 +80,3 @@ def _counts(name: str, values: tuple[np.ndarray, np.ndarray], distinct: int | No
         zeros_after=zeros[1],
         distinct_after=distinct,
     )
-
-
-def _real_values(kernel: Kernel) -> np.ndarray | None:
-    """Return the numbers that a kernel stands for, flat; None where they are none, or not finite."""
-    tensor = kernel.tensor
-    stored = stored_values(tensor)
-    if stored is None:
-        return None
-    whole = dense_values(tensor, stored) if tensor.sparse else stored.reshape(tensor.shape)
-    if whole is None:
-        return None
-    values = whole.astype(np.float32)
-    if tensor.scales:
-        values = (values - _along(tensor, tensor.zero_points)) * _along(tensor, tensor.scales)
-    flat: np.ndarray = values.reshape(-1)
-    return flat if np.isfinite(flat).all() else None
-
-
-def _along(tensor: StoredTensor, numbers: Sequence[float]) -> np.ndarray:
-    """Return scales or zero points so that they spread over the tensor."""
-    found = np.asarray(numbers, np.float32)
-    if len(found) == 1 or not 0 <= tensor.axis < len(tensor.shape) or len(found) != tensor.shape[tensor.axis]:
-        return found[:1]
-    shape = [1] * len(tensor.shape)
-    shape[tensor.axis] = len(found)
-    return found.reshape(shape)

@@ -104,7 +104,7 @@ def _scaled(values: np.ndarray) -> np.ndarray:
 def _stride(values: np.ndarray, axis: int) -> int:
     """Return every how many-th row or column is kept; both by the longer side, unless the shape is very long."""
     sides = values.shape[:2]
-    longest = max(sides) if max(sides) < 8 * min(sides) else values.shape[axis]
+    longest: int = max(sides) if max(sides) < 8 * min(sides) else values.shape[axis]
     return max(1, -(-longest // _SIDE))
 
 

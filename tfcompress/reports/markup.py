@@ -15,6 +15,13 @@ NAME, NUMBER, VALUE, SHARE = "name", "number", "value", "share"
 paths in columns that are wide enough; a bar."""
 
 
+_POLICY = (
+    "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; "
+    "img-src data:; script-src 'unsafe-inline'\">\n"
+)
+"""Nothing is asked for from anywhere, whatever found its way into a page."""
+
+
 class Markup(str):
     """Text that is HTML already."""
 
@@ -22,7 +29,7 @@ class Markup(str):
 
 
 def html_page(title: str, body: str, css: str = "", script: str = "") -> str:
-    """Return a whole page, which loads nothing from elsewhere, and which the browser keeps from doing so.
+    """Return a whole page, which loads nothing from elsewhere; with a script, the browser keeps it from doing so.
 
     Args:
         title: of the window; plain text.
@@ -30,12 +37,10 @@ def html_page(title: str, body: str, css: str = "", script: str = "") -> str:
         css: added to the style that all pages have.
         script: run at the end; empty: the page has none.
     """
-    allowed = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-    allowed += "; script-src 'unsafe-inline'" if script else ""
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{allowed}">\n'
+        f"{_POLICY if script else ''}"
         f"<title>{escape(title)}</title>\n<style>{CSS}{css}</style>\n</head>\n"
         f"<body>\n<main>\n{body}</main>\n{f'<script>{script}</script>{chr(10)}' if script else ''}</body>\n</html>\n"
     )

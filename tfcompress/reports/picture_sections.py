@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from html import escape
 
@@ -70,7 +71,7 @@ def _kernel(one: WeightCounts) -> str:
 
 def _height(count: int, most: int) -> float:
     """Return how high a bin reaches: by the square root, so that a peak at zero leaves the others visible."""
-    return _PLOT - (_PLOT - 6) * (count / most) ** 0.5
+    return _PLOT - (_PLOT - 6) * math.sqrt(count / most)
 
 
 def confusion_part(report: Report, pictures: Pictures | None) -> str:
@@ -131,7 +132,7 @@ def _matrix(
         for j, count in enumerate(row):
             if not count and not other[i][j]:
                 continue
-            share = 0.08 + 0.92 * (count / most) ** 0.5 if count else 0.0
+            share = 0.08 + 0.92 * math.sqrt(count / most) if count else 0.0
             role = "right" if i == j else "wrong"
             opacity = 0.28 if i == j else min(1.0, share)
             said = f"{names[i]} taken for {names[j]}: {count:,} ({title})" if i != j else f"{names[i]}: {count:,} right"

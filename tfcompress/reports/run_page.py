@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from html import escape
 
@@ -102,7 +103,7 @@ def _charts(group: RunGroup) -> list[tuple[str, str]]:
         timed = [point for point in scored if point.latency_ms(conditions)]
         if len(timed) >= 2 or (timed and len(group.points) == 1):
             across = TradeAxis("median latency", _milliseconds)
-            drawn = _tradeoff(group, timed, across, lambda p, held=conditions: p.latency_ms(held))
+            drawn = _tradeoff(group, timed, across, functools.partial(RunPoint.latency_ms, conditions=conditions))
             found.append((f"{name} against latency", drawn + html_note(conditions)))
         spans = _latencies(group, conditions)
         if spans:
@@ -222,9 +223,9 @@ def _cells(
         figure = point.figure(group.main)
         moved = report.comparison.main if report else None
         cells += [
-            _cell(figure and figure.value, wording.figure(figure)),
-            _cell(figure and figure.low, wording.interval(figure) or wording.NONE),
-            _cell(moved and moved.value, wording.figure_difference(moved)),
+            _cell(figure.value if figure else None, wording.figure(figure)),
+            _cell(figure.low if figure else None, wording.interval(figure) or wording.NONE),
+            _cell(moved.value if moved else None, wording.figure_difference(moved)),
         ]
     if conditions:
         latency = point.latency_ms(conditions)
