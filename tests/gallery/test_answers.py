@@ -18,8 +18,8 @@ def test_a_class_of_several_changes_with_the_largest_output():
     assert pair.kind == "class"
     assert pair.moved.tolist() == [1.0, 0.0]
     assert pair.right(0) == (True, False)
-    assert pair.words(pair.before, 0, before) == "cat 60 %"
-    assert pair.words(pair.after, 0, after) == "dog 60 %"
+    assert pair.words(pair.before, 0, before) == "cat, 60 %"
+    assert pair.words(pair.after, 0, after) == "dog, 60 %"
     assert pair.margins[0] == pytest.approx(0.3)
     found = pair.confusions()
     assert found is not None
@@ -31,7 +31,7 @@ def test_soft_labels_are_the_largest_share():
     soft = np.array([[0.2, 0.5, 0.3]], np.float32)
     pair = answer_pair(ONE_HOT[:1], ONE_HOT[1:2], soft, TASKS["classification"], ())
     assert pair.right(0) == (False, True)
-    assert pair.words(pair.labels, 0) == "1"
+    assert pair.words(pair.labels, 0) == "class 1"
 
 
 @pytest.mark.parametrize("values", [([[0.4], [0.9]], [[0.6], [0.9]]), ([[-1.0], [3.0]], [[2.0], [3.0]])])

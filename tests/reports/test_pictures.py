@@ -29,7 +29,7 @@ def some_pictures() -> Pictures:
         Thumbnail(title="signal", channels=((0.0, 1.0, 0.5), (1.0, 0.0, 0.0))),
         Thumbnail(title="words", text="<script>alert(1)</script>"),
     )
-    answer = ChangedAnswer(number=3, shown=shown, label="a", before="a 90 %", after="b 60 %", verdict="lost")
+    answer = ChangedAnswer(number=3, shown=shown, label="a", before="a, 90 %", after="b, 60 %", verdict="lost")
     return Pictures(
         sha256="ab",
         samples=12,

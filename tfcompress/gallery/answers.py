@@ -82,7 +82,7 @@ class AnswerPair:
         if self.kind == "class":
             text = self.name(int(own))
             sure = None if outputs is None else _confidence(outputs[number : number + 1], int(own))
-            return text if sure is None else f"{text} {100 * sure:.0f} %"
+            return text if sure is None else f"{text}, {100 * sure:.0f} %"
         if self.kind == "tags":
             chosen = [self.name(int(tag)) for tag in np.flatnonzero(own)]
             return ", ".join(chosen[:8]) or "none"
@@ -98,7 +98,7 @@ class AnswerPair:
 
     def name(self, number: int) -> str:
         """Return what a class is called."""
-        return self.names[number] if 0 <= number < len(self.names) else str(number)
+        return self.names[number] if 0 <= number < len(self.names) else f"class {number}"
 
     def masks(self, number: int) -> tuple[Thumbnail, ...]:
         """Return a sample's masks as pictures: the label, the float file's answer, the result's."""

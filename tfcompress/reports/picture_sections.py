@@ -135,7 +135,11 @@ def _matrix(
             share = 0.08 + 0.92 * math.sqrt(count / most) if count else 0.0
             role = "right" if i == j else "wrong"
             opacity = 0.28 if i == j else min(1.0, share)
-            said = f"{names[i]} taken for {names[j]}: {count:,} ({title})" if i != j else f"{names[i]}: {count:,} right"
+            said = (
+                f"{names[i]} taken for {names[j]}: {count:,} ({title})"
+                if i != j
+                else f"{names[i]}: {count:,} right ({title})"
+            )
             box = f'x="{left + j * side:.1f}" y="{top + i * side:.1f}" width="{side - 1:.1f}" height="{side - 1:.1f}"'
             parts.append(
                 f'<g class="mark"><title>{escape(said)}</title>'
