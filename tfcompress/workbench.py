@@ -394,6 +394,8 @@ class Workbench:
         if baseline is None:
             self._tune(run, tflite.content)
         scores, data = self._scores(run, baseline, tflite), run.data
+        with run.phase("layers"), run.progress.task("comparing layers"):
+            layers = output.layer_rows(tflite, model, self._source, data, recipe.train.seed)
         made = output.report(
             recipe=recipe,
             loaded=run.loaded,
@@ -403,6 +405,7 @@ class Workbench:
             baseline=None if baseline is None else output.FloatFile(baseline, scores.get("float")),
             tflite=tflite,
             scores=scores,
+            layers=layers,
             wall_seconds=run.wall_seconds,
             notes=run.warnings,
         )

@@ -104,7 +104,7 @@ def _told(
     if ends:
         return Match(ends[-1], "name")
     chained = {place: close[place] for place in chain if place in close}
-    named = {place: each for place, each in close.items() if _is_named(tensor.name, layers[place].path)}
+    named = {place: each for place, each in close.items() if is_named(tensor.name, layers[place].path)}
     if named:
         both = {place: each for place, each in named.items() if place in chained}
         return Match(_best(both or named, tensor, layers), "name")
@@ -223,7 +223,7 @@ def _is_output(path: str, name: str) -> bool:
     return bool(name) and (path == name or path.startswith(f"{name}/"))
 
 
-def _is_named(name: str, path: str) -> bool:
+def is_named(name: str, path: str) -> bool:
     """Say whether the converter's name of a tensor (``model/conv_1/Relu;model/bn_1/…``) speaks of a layer."""
     layer = path.partition(" (")[0].rpartition("/")[2]
     return any(re.fullmatch(rf"{re.escape(layer)}(_\d+)?", part) for part in _parts(name))

@@ -20,6 +20,7 @@ from tfcompress.reports.measurements import EdgeRun, Measurement
 from tfcompress.reports.sections import (
     Baseline,
     Comparison,
+    FileLayer,
     Layer,
     Machine,
     PromiseRecord,
@@ -36,6 +37,7 @@ __all__ = [
     "Baseline",
     "Comparison",
     "EdgeRun",
+    "FileLayer",
     "Layer",
     "Machine",
     "Measurement",
@@ -51,7 +53,7 @@ __all__ = [
     "read_report",
 ]
 
-FORMAT = 5
+FORMAT = 6
 """Number of the JSON format. A key that is added, removed or changes its meaning makes a new number.
 
 History:
@@ -65,6 +67,8 @@ History:
     4: ``comparison.outputs`` holds the difference of each of several outputs; the main one comes first in
        ``score.outputs``; a score holds the classes that are taken for each other.
     5: ``result.package_bytes``.
+    6: ``result.layers`` and ``result.layers_note``; ``distinct``, ``bits`` and ``size_bytes`` of the source's layers;
+       ``op_ms`` of a measurement.
 """
 
 _LOOP = "WHILE"
