@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tfcompress.diagnosis.layer_values import LayerValue, layer_values
-from tfcompress.diagnosis.tensor_match import FileValue, is_named, match_tensors
+from tfcompress.diagnosis.tensor_match import FUSING, RELUS, FileValue, is_named, match_tensors
 from tfcompress.diagnosis.tensor_statistics import TensorStatistics
 from tfcompress.errors import DataError, TfcompressError
 from tfcompress.models.kinds import graph_of, keras_of
@@ -156,7 +156,7 @@ class _Comparison:
             place = made[number]
             if place in owners:
                 continue
-            owners[place] = _owner(match.place, layers, sizes.get(place, 0))
+            owners[place] = _owner(match.place, layers, sizes.get(place, 0), self._graph.ops[place].name)
             statistics = TensorStatistics(self._graph.tensors[number])
             statistics.add(values[number], layers[match.place].values)
             snr[place] = statistics.snr_db
@@ -171,13 +171,13 @@ def _first(layer: LayerValue, count: int) -> LayerValue:
     return LayerValue(layer.path, layer.kind, layer.values[:count], layer.sources, layer.kernel_size)
 
 
-def _owner(place: int, layers: Sequence[LayerValue], kernel_size: int) -> _Owner:
-    """Return whose op it is that gives a value: with a kernel the layer's that has it, before what is fused into it."""
-    path, merged, at = _layer_of(layers[place]), [], place
-    while kernel_size and layers[at].kernel_size != kernel_size:
-        merged.append(_layer_of(layers[at]))
+def _owner(place: int, layers: Sequence[LayerValue], kernel_size: int, op: str) -> _Owner:
+    """Return whose op gives a value: the layer's that has the kernel or adds, before what is fused into it."""
+    merged, at = [], place
+    while layers[at].kernel_size != kernel_size if kernel_size else op in FUSING and layers[at].kind in RELUS:
         if len(layers[at].sources) != 1:
-            return _Owner(path)
+            return _Owner(_layer_of(layers[place]))
+        merged.append(_layer_of(layers[at]))
         at = layers[at].sources[0]
     own = _layer_of(layers[at])
     return _Owner(own, tuple(name for name in dict.fromkeys(reversed(merged)) if name != own))
@@ -235,7 +235,7 @@ def _rows(
     costs = _Costs(flat, kernels)
     return tuple(
         costs.row("" if name[0] == "\0" else name, places, names, measured.snr_db, tuple(dict.fromkeys(merged[name])))
-        for name, places in groups.items()
+        for name, places in sorted(groups.items(), key=lambda group: group[1][-1])  # what unpacks constants runs first
     )
 
 

@@ -148,7 +148,7 @@ def _sides(
 
     def both(row: LayerChange) -> str:
         one, two = words(of(row.before)), words(of(row.after))
-        return one if one == two else f"{one} → {two}"
+        return one if row.after is None or one == two else f"{one} → {two}"
 
     return (
         LayerColumn(f"{name}_before", title, lambda row: of(row.before), both, spared=spared),
@@ -167,16 +167,16 @@ def _decibels(row: LayerChange) -> str:
 
 LAYER_COLUMNS: tuple[LayerColumn, ...] = (
     LayerColumn("layer", "layer", lambda row: row.name, lambda row: row.name, number=False),
-    LayerColumn("type", "type", _type, _type, number=False, spared=4),
-    LayerColumn("ops", "ops", _became, _became, number=False, spared=2),
-    *_sides("shape", "shape", _shape, spared=6),
+    LayerColumn("type", "type", _type, _type, number=False, spared=8),
+    LayerColumn("ops", "ops", _became, _became, number=False, spared=3),
+    *_sides("shape", "shape", _shape, spared=7),
     *_sides("width", "width", _width, spared=9),
     *_sides("parameters", "parameters", _count("parameters"), words=wording.count),
-    *_sides("zeros_fraction", "zeros", _zeros, spared=3, words=lambda value: wording.percent(value, 0)),
-    *_sides("distinct_values", "values", _count("distinct"), spared=7, words=wording.count),
-    *_sides("bits", "bits", _count("bits"), spared=5),
+    *_sides("zeros_fraction", "zeros", _zeros, spared=4, words=lambda value: wording.percent(value, 0)),
+    *_sides("distinct_values", "values", _count("distinct"), spared=6, words=wording.count),
+    *_sides("bits", "bits", _count("bits"), spared=1),
     *_sides("size_bytes", "bytes", _count("size_bytes"), words=wording.count),
-    *_sides("macs", "MACs", _count("macs"), spared=8, words=wording.count),
+    *_sides("macs", "MACs", _count("macs"), spared=5, words=wording.count),
     LayerColumn("snr_db", "SNR", _snr, _decibels),
     LayerColumn(
         "time_share_fraction", "time", lambda row: row.time_share, lambda row: wording.percent(row.time_share, 1)

@@ -6,16 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from edge_runner.graph import Operator
-from tfcompress.tflite.tensors import BITS, StoredTensor, Subgraph
-from tfcompress.tflite.weights import (
-    Graphs,
-    KernelFacts,
-    constant_behind,
-    is_parameter,
-    nonzero_in,
-    producers_of,
-    unpacks_constant,
-)
+from tfcompress.tflite import weights
+from tfcompress.tflite.tensors import BITS, StoredTensor
+from tfcompress.tflite.weights import Graphs, KernelFacts
+
+Place = tuple[int, int]
+"""Number of a subgraph, and of a tensor in it."""
 
 
 @dataclass(frozen=True)
@@ -40,46 +36,51 @@ class OpParameters:
 def op_parameters(graphs: Graphs, kernels: Sequence[KernelFacts]) -> tuple[OpParameters, ...]:
     """Return what each op of the main subgraph brings along, in the order in which they run.
 
-    A constant that several ops read counts for the first of them, one that is unpacked for whoever computes with it, and
-    what a subgraph holds for the op that runs it. So the sums over the ops are those of the file.
+    A constant that several ops read counts for the first of them, one that is unpacked for whoever computes with it,
+    and what a subgraph holds for the op that runs it. So the sums over the ops are those of the file.
 
     Args:
         graphs: of the file.
         kernels: what :func:`tfcompress.tflite.weights.facts` found in it.
     """
     known = {kernel.place: kernel for kernel in kernels}
-    counted: set[int] = set()
-    return tuple(_of_op(graphs, op, known, counted) for op in graphs[0].ops)
+    constants, counted, rows = _Constants(graphs), set[int](), []
+    for op in graphs[0].ops:
+        found = {t.buffer: (place, t) for place, t in constants.of(0, op) if t.buffer not in counted}
+        counted.update(found)
+        rows.append(_summed(list(found.values()), known))
+    return tuple(rows)
 
 
-def _of_op(graphs: Graphs, op: Operator, known: dict[tuple[int, int], KernelFacts], counted: set[int]) -> OpParameters:
-    found = [(place, tensor) for place, tensor in _constants(graphs, 0, op) if tensor.buffer not in counted]
-    found = list({tensor.buffer: (place, tensor) for place, tensor in reversed(found)}.values())
-    counted.update(tensor.buffer for _, tensor in found)
+def _summed(found: Sequence[tuple[Place, StoredTensor]], known: dict[Place, KernelFacts]) -> OpParameters:
     kernels = [(tensor, known[place]) for place, tensor in found if place in known]
     largest, facts = max(kernels, key=lambda pair: pair[0].elements, default=(None, None))
     return OpParameters(
         parameters=sum(tensor.elements for _, tensor in found),
-        nonzero=sum(nonzero_in(tensor) for _, tensor in found),
+        nonzero=sum(weights.nonzero_in(tensor) for _, tensor in found),
         size_bytes=sum(tensor.data.nbytes for _, tensor in found),
         bits=None if largest is None else BITS.get(largest.dtype),
         distinct=None if facts is None else facts.distinct,
     )
 
 
-def _constants(
-    graphs: Graphs, number: int, op: Operator, seen: frozenset[int] = frozenset()
-) -> Iterator[tuple[tuple[int, int], StoredTensor]]:
-    """Go through the parameters that an op reads, and those of the subgraphs that it runs, with their places."""
-    graph: Subgraph = graphs[number]
-    if unpacks_constant(graph, op):
-        return
-    producers = producers_of(graph)
-    for place in range(len(op.inputs)):
-        tensor = constant_behind(graph, producers, op, place)
-        if tensor is not None and is_parameter(tensor):
-            yield (number, tensor.index), tensor
-    for called in op.calls:
-        if called not in seen:
-            for inner in graphs[called].ops:
-                yield from _constants(graphs, called, inner, seen | {called})
+class _Constants:
+    """The constants of a file that stand for real numbers, by who computes with them."""
+
+    def __init__(self, graphs: Graphs) -> None:
+        self._graphs = graphs
+        self._producers = [weights.producers_of(graph) for graph in graphs]
+
+    def of(self, number: int, op: Operator, seen: frozenset[int] = frozenset()) -> Iterator[tuple[Place, StoredTensor]]:
+        """Go through what an op of subgraph *number* reads, and what the subgraphs hold that it runs."""
+        graph, producers = self._graphs[number], self._producers[number]
+        if weights.unpacks_constant(graph, op):
+            return
+        for place in range(len(op.inputs)):
+            tensor = weights.constant_behind(graph, producers, op, place)
+            if tensor is not None and weights.is_parameter(tensor):
+                yield (number, tensor.index), tensor
+        for called in op.calls:
+            if called not in seen:
+                for inner in self._graphs[called].ops:
+                    yield from self.of(called, inner, seen | {called})
