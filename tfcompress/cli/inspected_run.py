@@ -18,17 +18,20 @@ def is_run(path: Path) -> bool:
 
 
 def show_run(screen: Terminal, report: Report, *, as_json: bool) -> None:
-    """Print a run: as JSON the layers alone, since the report is JSON already."""
+    """Print a run: as JSON what its report leaves to be computed, the metrics and the layers side by side."""
     import json
 
+    from tfcompress.reports.compression_metrics import report_metrics
     from tfcompress.reports.layer_changes import LAYER_COLUMNS, layer_changes
-    from tfcompress.reports.printing import print_layers, print_report
+    from tfcompress.reports.printing import print_layers, print_metrics, print_report
 
     if as_json:
         rows = [{column.name: column.value(row) for column in LAYER_COLUMNS} for row in layer_changes(report)]
-        screen.write(json.dumps({"file": report.result.name, "layers": rows}, indent=1) + "\n")
+        metrics = {name: found._asdict() for name, found in report_metrics(report).items()}
+        screen.write(json.dumps({"file": report.result.name, "metrics": metrics, "layers": rows}, indent=1) + "\n")
         return
     print_report(report, screen.out)
+    print_metrics(report, screen.out)
     print_layers(report, screen.out)
 
 

@@ -93,6 +93,7 @@ class LayerColumn:
         words: writes a value for a person.
         number: whether it holds numbers.
         spared: leaves first where there is no room: the highest goes first; 0 stays.
+        about: what it holds, for the docs.
     """
 
     name: str
@@ -101,6 +102,7 @@ class LayerColumn:
     words: Callable[[LayerChange], str]
     number: bool = True
     spared: int = 0
+    about: str = ""
 
 
 Side = Layer | FileLayer | None
@@ -142,7 +144,12 @@ def _type(row: LayerChange) -> str:
 
 
 def _sides(
-    name: str, title: str, of: Callable[[Side], Any], spared: int = 0, words: Callable[[Any], str] = _text
+    name: str,
+    title: str,
+    of: Callable[[Side], Any],
+    about: str,
+    spared: int = 0,
+    words: Callable[[Any], str] = _text,
 ) -> tuple[LayerColumn, LayerColumn]:
     """Return the columns of a quantity before and after; on a screen the first one holds both."""
 
@@ -150,10 +157,18 @@ def _sides(
         one, two = words(of(row.before)), words(of(row.after))
         return one if row.after is None or one == two else f"{one} → {two}"
 
+    before, after = f"{about}, of the model that was given", f"{about}, of the file"
     return (
-        LayerColumn(f"{name}_before", title, lambda row: of(row.before), both, spared=spared),
-        LayerColumn(f"{name}_after", "", lambda row: of(row.after), lambda _: ""),
+        LayerColumn(f"{name}_before", title, lambda row: of(row.before), both, spared=spared, about=before),
+        LayerColumn(f"{name}_after", "", lambda row: of(row.after), lambda _: "", about=after),
     )
+
+
+_counted = wording.count
+
+
+def _whole_percent(value: float | None) -> str:
+    return wording.percent(value, 0)
 
 
 def _snr(row: LayerChange) -> float | None:
@@ -166,22 +181,33 @@ def _decibels(row: LayerChange) -> str:
 
 
 LAYER_COLUMNS: tuple[LayerColumn, ...] = (
-    LayerColumn("layer", "layer", lambda row: row.name, lambda row: row.name, number=False),
-    LayerColumn("type", "type", _type, _type, number=False, spared=8),
-    LayerColumn("ops", "ops", _became, _became, number=False, spared=3),
-    *_sides("shape", "shape", _shape, spared=7),
-    *_sides("width", "width", _width, spared=9),
-    *_sides("parameters", "parameters", _count("parameters"), words=wording.count),
-    *_sides("zeros_fraction", "zeros", _zeros, spared=4, words=lambda value: wording.percent(value, 0)),
-    *_sides("distinct_values", "values", _count("distinct"), spared=6, words=wording.count),
-    *_sides("bits", "bits", _count("bits"), spared=1),
-    *_sides("size_bytes", "bytes", _count("size_bytes"), words=wording.count),
-    *_sides("macs", "MACs", _count("macs"), spared=5, words=wording.count),
-    LayerColumn("snr_db", "SNR", _snr, _decibels),
     LayerColumn(
-        "time_share_fraction", "time", lambda row: row.time_share, lambda row: wording.percent(row.time_share, 1)
+        "layer", "layer", lambda row: row.name, lambda row: row.name, number=False,
+        about="the layer's name (`model/layer` inside a nested model); of ops without a layer, that of their tensor",
     ),
-)
+    LayerColumn("type", "type", _type, _type, number=False, spared=8, about="its class"),
+    LayerColumn(
+        "ops", "ops", _became, _became, number=False, spared=3,
+        about="the ops of the file that compute it; `in NAME`: those of another layer do",
+    ),
+    *_sides("shape", "shape", _shape, "shape of what comes out, without the batch", 7),
+    *_sides("width", "width", _width, "channels: the last axis of that", 9),
+    *_sides("parameters", "parameters", _count("parameters"), "numbers that it holds", words=_counted),
+    *_sides("zeros_fraction", "zeros", _zeros, "fraction of them that are zero", 4, _whole_percent),
+    *_sides("distinct_values", "values", _count("distinct"), "different values in its largest kernel", 6, _counted),
+    *_sides("bits", "bits", _count("bits"), "bits of a number of that kernel", 1),
+    *_sides("size_bytes", "bytes", _count("size_bytes"), "bytes of all its numbers", words=_counted),
+    *_sides("macs", "MACs", _count("macs"), "multiply-accumulates of one inference", 5, _counted),
+    LayerColumn(
+        "snr_db", "SNR", _snr, _decibels,
+        about="signal to noise of what comes out against the Keras model that was exported, about each channel's mean, "
+        "in dB, on 16 samples at most",
+    ),
+    LayerColumn(
+        "time_share_fraction", "time", lambda row: row.time_share, lambda row: wording.percent(row.time_share, 1),
+        about="share of the time of all ops, where a device has timed them (`--per-op`)",
+    ),
+)  # fmt: skip
 """The columns, from left to right; those without a title are not for a screen."""
 
 

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from tfcompress.reports import findings as digest
 from tfcompress.reports import wording
+from tfcompress.reports.compression_metrics import COMPRESSION_METRICS, metric_words, report_metrics
 from tfcompress.reports.layer_changes import LAYER_COLUMNS, LayerChange, LayerColumn, layer_changes
 from tfcompress.reports.measurements import faster
 from tfcompress.reports.report import Report
@@ -45,6 +46,22 @@ def print_report(report: Report, console: Console) -> None:
         console.print(Text.assemble((f"{mark} ", style), (f"{finding.topic}: ", "dim"), finding.text), soft_wrap=True)
     for run in report.edge:
         console.print(Text(f"latency: {digest.conditions(run)}", style="dim"), soft_wrap=True)
+
+
+def print_metrics(report: Report, console: Console) -> None:
+    """Print every metric that was measured, with its interval and formula; 0 is the float model, 1 the result.
+
+    Args:
+        report: to print.
+        console: where to.
+    """
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    for title in ("metric", "", "value", "is"):
+        table.add_column(title, justify="right" if title == "value" else "left", overflow="fold")
+    for name, found in report_metrics(report).items():
+        metric = COMPRESSION_METRICS[name]
+        table.add_row(*map(Text, (metric.title, metric.short, metric_words(metric, found), metric.formula)))
+    console.print(table)
 
 
 def print_layers(report: Report, console: Console) -> None:

@@ -16,6 +16,7 @@ from tfcompress.errors import UsageError
 from tfcompress.files import write_atomic
 from tfcompress.plain import JSON_BYTES, parse_json, read_text
 from tfcompress.reports import codec, older, wording
+from tfcompress.reports.compression_metrics import Sides, metric_value
 from tfcompress.reports.measurements import EdgeRun, Measurement
 from tfcompress.reports.sections import (
     Baseline,
@@ -70,9 +71,6 @@ History:
     6: ``result.layers`` and ``result.layers_note``; ``distinct``, ``bits`` and ``size_bytes`` of the source's layers;
        ``op_ms`` of a measurement.
 """
-
-_LOOP = "WHILE"
-"""An op that runs a subgraph as often as its data say: a file that has it is not counted whole."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,11 +161,12 @@ def comparison_of(
         main: how the main figure differs, tested on the same samples; None: it is taken from the two scores, untested.
         outputs: the same of each output, by name, where several were scored.
     """
+    sides = Sides(source, baseline, result)
     return Comparison(
-        size_ratio=ratio(baseline.size_bytes, result.size_bytes) if baseline else None,
-        gzip_ratio=ratio(baseline.gzip_bytes, result.gzip_bytes) if baseline else None,
-        parameter_ratio=ratio(source.parameters, result.nonzero),
-        macs_ratio=None if _LOOP in result.operators or source.not_counted else ratio(source.macs, result.macs),
+        size_ratio=metric_value("size_ratio", sides),
+        gzip_ratio=metric_value("gzip_ratio", sides),
+        parameter_ratio=metric_value("parameter_ratio", sides),
+        macs_ratio=metric_value("macs_ratio", sides),
         main=main or untested(baseline.score if baseline else None, result.score),
         outputs=dict(outputs),
     )
