@@ -13,7 +13,7 @@ from tfcompress.errors import CellError, UsageError
 from tfcompress.recipe import load_recipe
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import Console
 
     from tfcompress.cli.terminal import Terminal
     from tfcompress.reports.matrix_record import MatrixRecord
@@ -66,10 +66,8 @@ def run_matrix(
             show_matrix(screen, record)
             screen.out.print(f"written to {output}/", soft_wrap=True, markup=False)
     if record.failed:
-        first = record.failed[0]
-        msg = (
-            f"{len(record.failed)} of {len(record.cells)} cells failed, {first.recipe} on {first.where}: {first.error}"
-        )
+        first, share = record.failed[0], f"{len(record.failed)} of {len(record.cells)} cells failed"
+        msg = f"{share}, first {first.recipe} on {first.where}: {first.error}"
         raise CellError(msg)
 
 
@@ -86,26 +84,34 @@ def show_matrix(screen: Terminal, record: MatrixRecord) -> None:
 
     from tfcompress.reports.matrix_record import cell_rows, summary_rows
 
-    screen.out.print(_table(*cell_rows(record), left=2))
+    _print_table(screen.out, *cell_rows(record))
     titles, rows = summary_rows(record)
     if rows:
-        screen.out.print(_table(titles, rows, left=2))
+        _print_table(screen.out, titles, rows)
+    kept = sum(cell.kept for cell in record.cells)
+    if kept:
+        screen.out.print(Text(f"{kept} of {len(record.cells)} cells were there already", style="dim"), soft_wrap=True)
     for cell in record.failed:
         line = Text.assemble(("! ", "yellow"), f"{cell.recipe} on {cell.where}: {cell.error}")
         screen.out.print(line, soft_wrap=True)
 
 
-def _table(titles: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> Table:
+def _print_table(console: Console, titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table; what is no terminal is as wide as the table is."""
     from rich import box
+    from rich.measure import Measurement
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for place, title in enumerate(titles):
-        table.add_column(title, justify="left" if place < left else "right", overflow="fold")
+        table.add_column(title, justify="left" if place < 2 else "right", overflow="fold")
     for row in rows:
         table.add_row(*map(Text, row))
-    return table
+    if not console.is_terminal:
+        wide = Measurement.get(console, console.options.update_width(10_000), table).maximum
+        console.width = max(console.width, wide)
+    console.print(table)
 
 
 def make_matrix_command() -> click.Command:

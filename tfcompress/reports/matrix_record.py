@@ -20,16 +20,16 @@ from tfcompress.reports.report import Report
 MATRIX_FORMAT = 1
 """Number of the JSON format. History: 1: first."""
 
-SHOWN_METRICS = (
-    "size_ratio",
-    "gzip_ratio",
-    "parameter_ratio",
-    "macs_ratio",
-    "accuracy_loss",
-    "agreement_db",
-    "speedup",
-)
-"""Those that the tables show."""
+SHOWN_METRICS: Mapping[str, str] = {
+    "size_ratio": "smaller",
+    "gzip_ratio": "gzip",
+    "parameter_ratio": "non-zero",
+    "macs_ratio": "MACs",
+    "accuracy_loss": "loss",
+    "agreement_db": "agreement",
+    "speedup": "faster",
+}
+"""Those that the tables show, and their columns' titles."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,7 +199,7 @@ def _mean(values: Sequence[float], *, ratios: bool) -> float:
 def cell_rows(record: MatrixRecord) -> tuple[list[str], list[list[str]]]:
     """Return titles, and a row of texts for each cell; only metrics that some cell has."""
     names = [name for name in SHOWN_METRICS if any(name in cell.metrics for cell in record.cells)]
-    titles = ["on", "recipe", "file", "float", "result", *(COMPRESSION_METRICS[name].title for name in names)]
+    titles = ["on", "recipe", "file", "float", "result", *(SHOWN_METRICS[name] for name in names)]
     rows = []
     for cell in record.cells:
         if cell.error:

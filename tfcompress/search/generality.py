@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -139,20 +139,20 @@ class MatrixRun:
         files.write_atomic(self.folder / RECORD, record.to_json())
         return record
 
-    def _cells(self, pair: MatrixPair, name: str) -> list[MatrixCell]:
+    def _cells(self, pair: MatrixPair, name: str) -> Iterator[MatrixCell]:
         """Make the cells of one pair on one workbench; where there is none, all of them fail for that reason."""
         from tfcompress.workbench import Workbench
 
-        cells: list[MatrixCell] = []
+        waiting = list(self.recipes)
         try:
             data = self.open_data(pair.data) if pair.data else None
             with Workbench(pair.model, data, **self.loading, progress=self.progress, log=self.log) as bench:
-                for recipe in self.recipes:
-                    cells.append(self._cell(bench, pair, recipe, f"{name}/{recipe.name}"))
+                while waiting:
+                    recipe = waiting.pop(0)
+                    yield self._cell(bench, pair, recipe, f"{name}/{recipe.name}")
         except TfcompressError as error:
-            left = self.recipes[len(cells) :]
-            cells.extend(self._failed(error, pair, recipe, f"{name}/{recipe.name}") for recipe in left)
-        return cells
+            for recipe in waiting:
+                yield self._failed(error, pair, recipe, f"{name}/{recipe.name}")
 
     def _cell(self, bench: Workbench, pair: MatrixPair, recipe: Recipe, folder: str) -> MatrixCell:
         from tfcompress.search.ladder import climb
