@@ -75,7 +75,7 @@ class LayerRows:
     note: str
 
 
-def layer_rows(
+def file_layer_rows(
     tflite: TFLiteModel, model: Any, source: reports.SourceModel, data: BoundData | None, seed: int
 ) -> LayerRows:
     """Find what became of each layer in the file.

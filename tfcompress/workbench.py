@@ -395,7 +395,7 @@ class Workbench:
             self._tune(run, tflite.content)
         scores, data = self._scores(run, baseline, tflite), run.data
         with run.phase("layers"), run.progress.task("comparing layers"):
-            layers = output.layer_rows(tflite, model, self._source, data, recipe.train.seed)
+            layers = output.file_layer_rows(tflite, model, self._source, data, recipe.train.seed)
         made = output.report(
             recipe=recipe,
             loaded=run.loaded,

@@ -44,7 +44,7 @@ class _Owner:
 
 
 @dataclass(frozen=True)
-class Measured:
+class _Measured:
     """What running both sides has told.
 
     Attributes:
@@ -86,17 +86,17 @@ def file_layers(
     return _rows(flat, kernels, told, owners, measured, known), measured.note
 
 
-def _measured(content: bytes, model: Any, inputs: Mapping[str, np.ndarray], names: Sequence[str]) -> Measured:
+def _measured(content: bytes, model: Any, inputs: Mapping[str, np.ndarray], names: Sequence[str]) -> _Measured:
     """Run both sides; what cannot be run is told, and costs the table two columns and the export nothing."""
     if keras_of(model) == "savedmodel":
-        return Measured(note="a SavedModel does not tell its layers")
+        return _Measured(note="a SavedModel does not tell its layers")
     from tensorflow.errors import OpError
 
     try:
         return _Comparison(content, _plain(model), inputs, names).measured()
     except (TfcompressError, ValueError, TypeError, KeyError, RuntimeError, OpError) as error:
         reason = " ".join(str(error).split())[:200]
-        return Measured(note=f"the layers could not be run beside the file: {type(error).__name__} {reason}")
+        return _Measured(note=f"the layers could not be run beside the file: {type(error).__name__} {reason}")
 
 
 def _plain(model: Any) -> Any:
@@ -129,7 +129,7 @@ class _Comparison:
             raise DataError(msg)
         return count
 
-    def measured(self) -> Measured:
+    def measured(self) -> _Measured:
         part = self._slicer.whole()
         numbers = {tensor.name: tensor.index for tensor in self._slicer.model.inputs}
         with InterpreterProcess(part.content, whole=True, workers=1) as interpreter:
@@ -139,7 +139,7 @@ class _Comparison:
         values = {number: outputs[name] for name, number in part.outputs.items()}
         return self._judged(values, layers)
 
-    def _judged(self, values: Mapping[int, np.ndarray], layers: Sequence[LayerValue]) -> Measured:
+    def _judged(self, values: Mapping[int, np.ndarray], layers: Sequence[LayerValue]) -> _Measured:
         sizes, made, outputs = kernel_sizes(self._graph), self._slicer.made, self._outputs
         few = [_first(layer, _MATCHED * self._batch) for layer in layers]
         tensors = [
@@ -160,7 +160,7 @@ class _Comparison:
             statistics = TensorStatistics(self._graph.tensors[number])
             statistics.add(values[number], layers[match.place].values)
             snr[place] = statistics.snr_db
-        return Measured(owners, snr)
+        return _Measured(owners, snr)
 
     @property
     def _outputs(self) -> dict[int, str]:
@@ -221,7 +221,7 @@ def _rows(
     kernels: Sequence[KernelFacts],
     names: Sequence[str],
     owners: Mapping[int, _Owner],
-    measured: Measured,
+    measured: _Measured,
     known: Sequence[str],
 ) -> tuple[FileLayer, ...]:
     ours = frozenset(known)

@@ -13,7 +13,7 @@ import tensorflow as tf
 from tfcompress.models.call_template import Template, leaves
 from tfcompress.models.graph import calls, is_graph
 from tfcompress.models.keras_private import has_origin
-from tfcompress.models.kinds import graph_of, is_model
+from tfcompress.models.kinds import graph_of, library_of
 from tfcompress.models.wiring import infer_outputs, unwrapped, wire
 from tfcompress.quantization.rules import name_of
 
@@ -71,12 +71,13 @@ class _Walk:
         self.found: list[LayerValue] = []
 
     def through(self, model: Any, given: list[_Tensor], prefix: str) -> list[_Tensor]:
+        kind = library_of(model).Model
         known = {id(symbol): tensor for symbol, tensor in zip(model.inputs, given, strict=True)}
         for call in calls(model):
             template, symbols = Template.of(call.args, call.kwargs, has_origin)
             fed = [known[id(symbol)] for symbol in symbols]
             path = prefix + call.layer.name
-            if is_model(call.layer) and is_graph(call.layer):
+            if isinstance(call.layer, kind) and is_graph(call.layer):
                 results = self.through(call.layer, fed, f"{path}/")
             else:
                 results = self._called(call.layer, path, template, fed)
