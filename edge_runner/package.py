@@ -13,11 +13,11 @@ import struct
 from collections.abc import Callable
 
 from edge_runner.bit_coding import Decoder
+from edge_runner.cursor import ModelFileError
 from edge_runner.kernel_stream import KernelCoder, KernelPlan, to_bytes
+from edge_runner.unpacking import IDENTIFIER, is_package
 
-IDENTIFIER = b"TFZ1"
 HEADER = struct.Struct("<4sBQ32s")
-SUFFIX = ".tfz"
 MOST_BYTES = 1 << 30
 """The largest file that a package may hold."""
 MOST_ELEMENTS = 1 << 23
@@ -27,13 +27,8 @@ _PROPERTIES = struct.Struct("<BBBQQI")  # of the rest: LZMA's lc, lp, pb, its si
 _DICTIONARY_BYTES = 1 << 24
 
 
-class PackageError(ValueError):
+class PackageError(ModelFileError):
     """The bytes are no whole package, or not a sound one; the message says what is wrong with them."""
-
-
-def is_package(start: bytes) -> bool:
-    """Say whether a file that starts like this is a package."""
-    return start[: len(IDENTIFIER)] == IDENTIFIER
 
 
 def codec_of(content: bytes) -> str:

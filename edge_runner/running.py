@@ -42,7 +42,7 @@ def run_measurement(options: Options, begun: Begun | None) -> int:
         options: what was asked for.
         begun: a process that was started already.
     """
-    with Unpacking() as unpacking:
+    with Unpacking(say) as unpacking:
         try:
             result, subjects = document.start(options), measure.looked_at(options, unpacking)
         except ShapeError as error:

@@ -9,7 +9,6 @@ from typing import Any
 
 from edge_runner import document, flatbuffer, table
 from edge_runner.arguments import Options
-from edge_runner.package import PackageError
 from edge_runner.processes import Child, ChildFailed
 from edge_runner.unpacking import Unpacking
 
@@ -53,7 +52,7 @@ class Subject:
             self.sound = True
         except OSError as error:
             self.entry["reason"] = f"cannot read the file: {error.strerror or error}"
-        except (flatbuffer.ModelFileError, PackageError) as error:
+        except flatbuffer.ModelFileError as error:
             self.entry["reason"] = str(error)
 
     @property

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from edge_runner import package
+IDENTIFIER = b"TFZ1"
+"""What a package begins with; see :mod:`edge_runner.package`, which is loaded only where there is one."""
+
+
+def is_package(start: bytes) -> bool:
+    """Say whether a file that starts like this is a package."""
+    return start[: len(IDENTIFIER)] == IDENTIFIER
 
 
 class Unpacking:
-    """A place for the files that came out of packages; a context manager."""
+    """A place for the files that came out of packages; a context manager.
 
-    def __init__(self) -> None:
+    Args:
+        tell: is told what is being unpacked, which may take seconds.
+    """
+
+    def __init__(self, tell: Callable[[str], None] = lambda text: None) -> None:
+        self._tell = tell
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._done: dict[Path, tuple[Path, dict[str, Any]]] = {}
 
@@ -36,8 +48,11 @@ class Unpacking:
         if not path.is_file():
             return path, None
         with path.open("rb") as stream:
-            if not package.is_package(stream.read(len(package.IDENTIFIER))):
+            if not is_package(stream.read(len(IDENTIFIER))):
                 return path, None
+            from edge_runner import package
+
+            self._tell(f"unpacking {path.name}")
             stream.seek(0)
             content = stream.read(package.MOST_BYTES + package.HEADER.size)
         found = package.unpack(content)

@@ -3,6 +3,7 @@ import re
 import pytest
 
 from tfcompress import errors
+from tfcompress.cli.overview import overview
 
 
 def classes_of(root: type[errors.TfcompressError]) -> list[type[errors.TfcompressError]]:
@@ -20,6 +21,11 @@ def test_sibling_classes_have_exit_codes_of_their_own() -> None:
     siblings = [cls for cls in classes_of(errors.TfcompressError) if cls.__base__ is errors.TfcompressError]
     codes = [cls.exit_code for cls in siblings]
     assert len(set(codes)) == len(codes)
+
+
+def test_the_help_tells_every_exit_code() -> None:
+    told = {int(code) for code in re.findall(r"\b(\d+) [a-z]", overview().partition("Exit codes:")[2])}
+    assert told == {0, errors.INTERRUPTED, *(cls.exit_code for cls in classes_of(errors.TfcompressError))} - {1}
 
 
 @pytest.mark.parametrize(("word", "hint"), [("exprot", " (did you mean 'export'?)"), ("zzz", "")])

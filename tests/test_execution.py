@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import sys
 from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import tfcompress as tfc
 from tfcompress.errors import UsageError
+from tfcompress.execution import Run, rewritten_model, run_stages
+from tfcompress.kept_stages import MADE, KeptStages
+from tfcompress.progress import SILENT
+from tfcompress.recipe import Build
+from tfcompress.stages.low_rank import LowRank
 from tfcompress.stages.rewriting import RewritingContext, Rewritten
 from tfcompress.stages.stage import RewritingStage
 
@@ -123,7 +134,7 @@ def test_attached_channels_are_gone_from_the_model_that_the_user_trains(three: A
     assert all(map(np.array_equal, before, three.get_weights()))
 
 
-SEEN: list[tuple[str, float]] = []
+SEEN: list[tuple[float, float]] = []
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,8 +143,6 @@ class Halved(RewritingStage):
 
     kind: ClassVar[str] = "halved"
     implementation: ClassVar[str] = f"{__name__}:halve"
-    cycles: int = 1
-    tune_epochs: int = 0
     share: float = 0.5
 
     @property
@@ -144,11 +153,11 @@ class Halved(RewritingStage):
 def halve(model: Any, stage: Halved, context: RewritingContext) -> Rewritten:
     import keras
 
-    SEEN.append((stage.kind, stage.share))
+    SEEN.append((stage.share, context.left))
     assert context.samples is not None
     new = keras.models.clone_model(model)
     new.set_weights(model.get_weights())
-    return Rewritten(new, (f"halved {stage.share:g}",))
+    return Rewritten(new, (f"halved {stage.share:g}",), left=1.0 - stage.share / 4.0)
 
 
 def test_several_stages_rewrite_in_the_order_given_a_part_of_each_in_every_cycle(three: Any) -> None:
@@ -158,16 +167,155 @@ def test_several_stages_rewrite_in_the_order_given_a_part_of_each_in_every_cycle
     told = tfc.compress(three, recipe, data()).report.warnings
     parts = [text.partition(":")[0] for text in told if "off what was asked" not in text]
     assert parts == ["halved 0.5", "channels", "halved 1", "channels"]
-    assert SEEN == [("halved", 0.5), ("halved", 1.0)]
+    assert SEEN == [(0.5, 1.0), (1.0, 0.875)]
 
 
-def test_stages_that_rewrite_in_different_numbers_of_cycles_are_refused(three: Any) -> None:
-    stages = (Halved(cycles=1), tfc.Channels(remove=0.4, cycles=2))
+def test_stages_that_rewrite_in_different_numbers_of_cycles_are_refused() -> None:
+    stages = (Halved(cycles=1), tfc.Channels(remove=0.4, cycles=2))  # before anything is loaded
     with pytest.raises(UsageError, match=r"must have the same cycles, got halved\.cycles 1, channels\.cycles 2"):
-        tfc.compress(three, tfc.Recipe(stages=stages, train=tfc.Train(epochs=4)), data())
+        tfc.Recipe(stages=stages, train=tfc.Train(epochs=4))
 
 
 def test_pruning_in_the_last_cycle_comes_to_its_end_in_that_cycle(three: Any) -> None:
     stages = (tfc.Channels(remove=0.4, cycles=2, round_to=1), tfc.Prune(sparsity=0.5, frequency=1))
     report = tfc.compress(three, tfc.Recipe(stages=stages, train=tfc.Train(epochs=4)), data()).report
     assert not any("training stopped at" in text for text in report.warnings)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leant(RewritingStage):
+    """A toy whose result depends on the model that it counts from."""
+
+    kind: ClassVar[str] = "leant"
+    implementation: ClassVar[str] = f"{__name__}:lean"
+    cycles: int = 1
+    tune_epochs: int = 0
+    share: float = 0.5
+
+    @property
+    def parts(self) -> tuple[Leant, ...]:
+        return (self,) * self.cycles
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeantAgain(Leant):
+    """Another one."""
+
+    kind: ClassVar[str] = "leant-again"
+
+
+def lean(model: Any, stage: Leant, context: RewritingContext) -> Rewritten:
+    import keras
+
+    new = keras.models.clone_model(model)
+    before = model if context.original is None else context.original
+    new.set_weights(
+        [w + stage.share * (1.0 + old) for w, old in zip(model.get_weights(), before.get_weights(), strict=True)]
+    )
+    return Rewritten(new)
+
+
+class TrainingBeginsError(Exception):
+    """All rewriting is done."""
+
+
+class Prepared:
+    """A network and its data, of which a run's rewriting stages are done, in full or as a draft."""
+
+    def __init__(self, model: Any) -> None:
+        self.bench = tfc.Workbench(model, data(), progress=False)
+        self.loaded, self.data = self.bench.loaded, self.bench.data()
+        self.bench.close()
+
+    def run(self, *stages: Any) -> Run:
+        recipe = tfc.Recipe(stages=stages, train=tfc.Train(epochs=1))
+        return Run(recipe, self.loaded, self.data, None, SILENT)  # type: ignore[arg-type]  # nothing is converted
+
+    def draft(self, kept: KeptStages, *stages: Any) -> Any:
+        with kept.work(self.loaded, self.data) as work:
+            return rewritten_model(self.run(*stages), work)
+
+    def full(self, kept: KeptStages, *stages: Any, student: Any = None) -> None:
+        """Do a full run up to its training."""
+
+        def begin(*_: Any, **__: Any) -> None:
+            raise TrainingBeginsError
+
+        run = self.run(*stages)
+        if student is not None:
+            run.teaching = SimpleNamespace(student=student, teachers=())  # type: ignore[assignment]  # all that is asked
+        with pytest.MonkeyPatch.context() as patch, kept.work(self.loaded, self.data) as work:
+            patch.setattr("tfcompress.job.attach_to", begin)
+            with pytest.raises(TrainingBeginsError):
+                run_stages(run, work)
+
+
+@pytest.fixture(scope="module")
+def prepared(three: Any) -> Prepared:
+    return Prepared(three)
+
+
+def made(kept: KeptStages) -> list[tuple[str, list[np.ndarray]]]:
+    """Return the key and the weights of each part that was made, in their order."""
+    import keras
+
+    keys = [json.loads(line)["key"] for line in (kept.folder / MADE).read_text("utf-8").splitlines()]
+    return [(key, keras.models.load_model(kept.folder / key / "model.keras").get_weights()) for key in keys]
+
+
+def check_draft_is_full(prepared: Prepared, folder: Path, *stages: Any) -> None:
+    drafts, fresh = KeptStages(folder / "drafts"), KeptStages(folder / "fresh")
+    draft = prepared.draft(drafts, *stages)
+    prepared.full(fresh, *stages)
+    one, other = made(drafts), made(fresh)
+    assert [key for key, _ in one] == [key for key, _ in other]
+    assert len(one) == len(stages)
+    assert all(all(map(np.array_equal, first, second)) for (_, first), (_, second) in zip(one, other, strict=True))
+    assert all(map(np.array_equal, draft.get_weights(), other[-1][1]))
+    prepared.full(drafts, *stages)
+    assert len(made(drafts)) == len(stages)  # all was there
+
+
+@given(
+    kinds=st.permutations([Leant, LeantAgain, Halved]),
+    count=st.integers(1, 3),
+    share=st.sampled_from([0.25, 0.5]),
+)
+@settings(max_examples=6, deadline=None)
+def test_a_kept_draft_is_what_a_fresh_full_run_rewrites(
+    prepared: Prepared, tmp_path_factory: pytest.TempPathFactory, kinds: Any, count: int, share: float
+) -> None:
+    stages = [kind(share=share) for kind in kinds[:count]]
+    check_draft_is_full(prepared, tmp_path_factory.mktemp("kept"), *stages)
+
+
+def test_channels_and_low_rank_of_a_draft_are_those_of_a_full_run(prepared: Prepared, tmp_path: Path) -> None:
+    stages = (tfc.Channels(remove=0.4, round_to=1), LowRank(target=0.7, round_to=1))
+    check_draft_is_full(prepared, tmp_path, *stages)
+
+
+def test_what_another_student_would_learn_in_is_made_anew(prepared: Prepared, tmp_path: Path) -> None:
+    import keras
+
+    kept, students = KeptStages(tmp_path), [keras.models.clone_model(prepared.loaded.keras3) for _ in range(2)]
+    for student in (None, *students, *students):
+        prepared.full(kept, Leant(), student=student)
+    assert len({key for key, _ in made(kept)}) == len(made(kept)) == 3
+
+
+def test_what_a_builder_gives_is_made_anew_when_its_module_changes(
+    prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    module, stage = tmp_path / "own_toy_nets.py", Build(builder="own_toy_nets:build")
+    text = """import keras
+def build(hp):
+    given = keras.Input((8, 8, 1), name="image")
+    x = keras.layers.Dense({width}, name="wide")(keras.layers.Flatten()(given))
+    return keras.Model(given, keras.layers.Dense(3, activation="softmax", name="scores")(x))
+"""
+    for width in (4, 16):
+        module.write_text(text.format(width=width))
+        monkeypatch.delitem(sys.modules, "own_toy_nets", raising=False)
+        found = prepared.draft(KeptStages(tmp_path / "kept"), stage)
+        assert found.get_layer("wide").units == width

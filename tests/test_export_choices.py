@@ -82,6 +82,11 @@ def test_the_default_is_slim_and_an_old_recipe_gets_it() -> None:
     assert from_toml("format = 1\n[export]\nquantize = 'int8'\n").export.packings == ("slim",)
 
 
+def test_a_recipe_that_was_written_with_every_default_still_has_several_ways_tried() -> None:
+    text = "format = 1\n[export]\nquantize = 'int8'\ncalibration = 'auto'\nrounding = 'nearest'\nweight_bits = 8\n"
+    assert from_toml(text).export.tries
+
+
 @pytest.mark.parametrize(
     "choice", [*PACKINGS.values(), *CALIBRATIONS.values(), *CORRECTIONS.values(), *ROUNDINGS.values()]
 )
@@ -94,6 +99,7 @@ def test_several_ways_are_tried_for_int8_unless_something_says_which() -> None:
     assert Export(quantize="int8").tries
     assert not Export(quantize="int8", calibration="minmax").tries
     assert not Export(quantize="int8", correct=("bias",)).tries
+    assert not Export(quantize="int8", rounding="gptq").tries
     assert not Export(quantize="int16x8").tries
     assert {Export(calibration=name, quantize="int8").calibrator for name in CALIBRATIONS} == set(CALIBRATORS)
 

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 import tfcompress as tfc
-from tfcompress import resumption
+from tfcompress.models.fingerprints import LIBRARIES, model_sha256
 from tfcompress.models.loading import load_model
 from tfcompress.models.signature import signature_of
-from tfcompress.resumption import Finished, Work, data_sha256, model_sha256, run_key
+from tfcompress.resumption import Finished, Work, data_sha256, run_key, sources_sha256
 
 pytestmark = pytest.mark.slow
 
@@ -109,11 +109,37 @@ def test_what_the_training_depends_on_makes_another_run(keras: Any, changed: dic
     assert (run_key(loaded, values, other) == run_key(loaded, values, RECIPE)) is same
 
 
+@pytest.mark.parametrize(
+    "stage_of",
+    [
+        lambda name: tfc.Build(builder=name),
+        lambda name: tfc.Distill(student=name),
+        lambda name: tfc.Distill(teacher="none.keras", teacher_preprocess=name),
+    ],
+)
+def test_other_code_of_the_users_makes_another_run(
+    stage_of: Callable[[str], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    module = tmp_path / "code_of_mine.py"
+    module.write_text("def work(x):\n    return x\n")
+    before = sources_sha256((stage_of("code_of_mine:work"),))
+    assert sources_sha256((stage_of("code_of_mine:work"),)) == before
+    module.write_text("def work(x):\n    return 2 * x\n")
+    assert sources_sha256((stage_of("code_of_mine:work"),)) != before
+
+
+def test_names_of_many_classes_are_no_file() -> None:
+    names = [",".join(f"class {number}" for number in range(count)) for count in (999, 1000)]
+    hashes = [sources_sha256((tfc.Distill(teacher="none.keras", teacher_classes=each),)) for each in names]
+    assert hashes[0] != hashes[1]
+
+
 def test_another_version_of_a_library_makes_another_run(keras: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     model = network(keras)
     loaded, values = load_model(model), bound(data(), model)
     before = run_key(loaded, values, RECIPE)
-    for name in resumption.LIBRARIES:
+    for name in LIBRARIES:
         monkeypatch.setattr(importlib.metadata, "version", lambda package, name=name: "0" if package == name else "1")
         assert run_key(loaded, values, RECIPE) != before
         before = run_key(loaded, values, RECIPE)

@@ -11,10 +11,12 @@ import pytest
 
 import tfcompress as tfc
 from tests.engines.tiny_networks import compile_, dense, vectors
-from tfcompress.errors import DataError, ModelError, UsageError
+from tfcompress.distillation.kept_answers import KeptAnswers
+from tfcompress.errors import DataError, ModelError, OutputError, UsageError
+from tfcompress.job import attach_to
 from tfcompress.models.signature import call, signature_of
 from tfcompress.references import imported
-from tfcompress.teachers import Schooling, engage
+from tfcompress.teachers import Schooling, engage, kept_own_teacher
 
 keras = pytest.importorskip("keras")
 
@@ -113,6 +115,87 @@ def test_inputs_are_made_for_the_teacher_or_it_is_refused(model: Any) -> None:
             engage(narrow, {}, Schooling(signature_of(model), {"vector": x}, preprocess=function))
     with pytest.raises(UsageError, match="has no function 'halfs'"):
         engage(narrow, {}, Schooling(signature_of(model), {"vector": x}, preprocess=here + "halfs"))
+
+
+class Doubled(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no types
+    def call(self, inputs: Any) -> Any:
+        return 2 * inputs
+
+
+def test_answers_are_kept_by_all_that_they_depend_on(
+    model: Any, better: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, _ = vectors()
+
+    def kept(teacher: Any, preprocess: str = "") -> set[str]:
+        about = Schooling(signature_of(model), {"vector": x}, preprocess=preprocess, keep=tmp_path)
+        engage(teacher, {}, about).close()
+        return {path.name for path in tmp_path.iterdir()}
+
+    first = kept(better)
+    assert len(first) == 1
+    assert kept(keras.models.clone_model(better)) != first  # other weights
+    both = kept(better)
+    prepared = kept(better, f"{__name__}:same")
+    assert (len(both), len(prepared)) == (2, 3)
+    for package in ("keras", "numpy"):
+        monkeypatch.setattr("importlib.metadata.version", lambda name, old=package: "0" if name == old else "1")
+        before = {path.name for path in tmp_path.iterdir()}
+        assert len(kept(better) - before) == 1
+
+
+def test_answers_of_layers_whose_code_is_in_no_file_are_not_kept(model: Any, better: Any, tmp_path: Path) -> None:
+    own = keras.Model(better.inputs, Doubled()(better.outputs[0]))
+    about = Schooling(signature_of(model), {"vector": vectors()[0]}, keep=tmp_path)
+    assert engage(own, {}, about).teacher.in_graph
+    assert list(tmp_path.iterdir()) == []
+    assert kept_own_teacher(own, (), tmp_path) is None
+
+
+def test_a_teacher_that_fails_within_a_step_leaves_its_own_error(model: Any) -> None:
+    x, y = vectors()
+    about = Schooling(signature_of(model), {"vector": x}, preprocess=f"{__name__}:of_many")
+    teacher = engage(dense(keras, seed=2), {}, about).teacher
+    job = attach_to(model, (tfc.Distill(),), teachers=(teacher,))
+    compile_(keras, job.model)
+    job.model.fit(x, y, batch_size=8, verbose=0)
+    assert teacher.failure is None
+    with pytest.raises(Exception, match="a small batch"):
+        job.model.fit(x[:12], y[:12], batch_size=8, verbose=0)
+    assert isinstance(teacher.failure, DataError)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("named", [True, False], ids=["a named teacher", "the model before compression"])
+def test_a_run_ends_with_the_error_of_its_teacher(named: bool, lite: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        msg = "no space left"
+        raise OutputError(msg)
+
+    stage, error, words = tfc.Distill(), OutputError, "^no space left$"
+    if named:
+        stage = tfc.Distill(teacher=(str(lite),), teacher_preprocess=f"{__name__}:of_many")
+        error, words = (
+            DataError,
+            r"^--teacher-preprocess '.*:of_many' failed on a batch of shape \(4, 16\): RuntimeError",
+        )
+    else:
+        monkeypatch.setattr(KeptAnswers, "__call__", full)
+    recipe = tfc.Recipe(stages=(stage,), train=tfc.Train(epochs=2, batch_size=4))
+    x, y = vectors()
+    with pytest.raises(error, match=words):
+        tfc.compress(dense(keras), recipe, {"x_train": x, "y_train": y}, trust=True, progress=False)
+
+
+def same(x: np.ndarray) -> np.ndarray:
+    return x
+
+
+def of_many(x: np.ndarray) -> np.ndarray:
+    if len(x) < 8:
+        msg = "a small batch"
+        raise RuntimeError(msg)
+    return x
 
 
 def test_outputs_that_are_not_the_models_are_refused(model: Any, better: Any, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import tfcompress as tfc
+from edge_runner.package import unpack
 from tfcompress.cli.main import run_command
 from tfcompress.reports import report as reports
 from tfcompress.tflite import weights
@@ -163,7 +164,7 @@ def sequence_network(kind: str) -> Any:
     if kind == "volume":
         x = layers.MaxPooling3D(2)(layers.Conv3D(4, 3, activation="relu")(layers.Reshape((4, 4, 4, 1))(inputs)))
         return keras.Model(inputs, layers.Dense(CLASSES, activation="softmax", name="scores")(layers.Flatten()(x)))
-    x = layers.Dense(6, name="first")(layers.Reshape((8, 8))(inputs))
+    x = layers.Dense(6, name="first")(layers.Reshape((2, 32) if kind == "gru" else (8, 8))(inputs))
     x = layers.GRU(4, name="gated")(x) if kind == "gru" else layers.Flatten()(layers.LayerNormalization()(x))
     return keras.Model(inputs, layers.Dense(CLASSES, activation="softmax", name="scores")(x))
 
@@ -245,9 +246,14 @@ def test_what_needs_no_data_is_exported_without(quantize: str, dtype: str, folde
 
 def test_json_goes_to_stdout_and_reads_back(folder: Path, here: Path, capfd: pytest.CaptureFixture[str]) -> None:
     capfd.readouterr()
-    assert run_command(["export", str(folder / "net2.h5"), "--quantize", "dynamic", "--json", "-o", "out"]) == 0
+    words = ["--quantize", "dynamic", "--optimize-for", "download", "--json", "-o", "out"]
+    assert run_command(["export", str(folder / "net2.h5"), *words]) == 0
     out, _ = capfd.readouterr()
-    assert reports.from_json(out) == reports.read_report(Path("out"))
+    report = reports.read_report(Path("out"))
+    assert reports.from_json(out) == report
+    package = next(Path("out").glob("*.tfz")).read_bytes()
+    assert len(package) == report.result.package_bytes
+    assert unpack(package) == (Path("out") / report.result.name).read_bytes()
 
 
 def test_evaluate_agrees_between_the_keras_file_and_its_float_export(
@@ -345,9 +351,9 @@ def test_recipes_on_one_workbench_give_what_calls_of_their_own_give(folder: Path
 
 
 def test_what_recipes_share_is_made_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tfcompress import workbench
+    from tfcompress import baselines, workbench
     from tfcompress.models import loading
-    from tfcompress.tflite import lower
+    from tfcompress.tflite import recurrent_forms
 
     calls: list[str] = []
 
@@ -361,16 +367,17 @@ def test_what_recipes_share_is_made_once(folder: Path, monkeypatch: pytest.Monke
         monkeypatch.setattr(module, name, watched)
 
     watch(loading, "load_model")
-    watch(lower, "to_saved_model")
+    watch(recurrent_forms, "float_file")
     watch(workbench, "evaluate_file")
+    watch(baselines, "evaluate_file")
     with tfc.Workbench(folder / "net3.keras", folder / "data.npz") as bench:
         for quantize in ("int8", "float16", "dynamic"):
             bench.run(tfc.Recipe(export=tfc.Export(quantize=quantize)))  # type: ignore[arg-type]
-        assert (calls.count("to_saved_model"), calls.count("evaluate_file")) == (1, 1 + 3)
+        assert (calls.count("float_file"), calls.count("evaluate_file")) == (1, 1 + 3)
         assert bench.baseline is not None
         assert bench.baseline.score.score == bench.score(bench.baseline.content).score
         bench.run(tfc.Recipe(export=tfc.Export(quantize="dynamic", select_ops=True)))
-        assert calls.count("to_saved_model") == 2  # another float file
+        assert calls.count("float_file") == 2  # another float file
     assert calls.count("load_model") == 1
 
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
-from tfcompress.schema import check_fields, check_value
+from tfcompress.schema import check_value
 from tfcompress.stages.option import option
 from tfcompress.stages.rewriting import RewritingContext, Rewritten
 from tfcompress.stages.stage import Gains, RewritingStage
@@ -34,15 +34,13 @@ class Behead(RewritingStage):
     implementation: ClassVar[str] = "behead:work"
     layers: int = field(default=1, metadata=option("Take N layers away.", flag="--behead", metavar="N", asks=True))
     way: Literal["gently", "fast"] = field(default="gently", metadata=option("How."))
-    cycles: int = 1
-    tune_epochs: int = 0
 
     @property
     def parts(self) -> tuple[Behead, ...]:
         return (self,)
 
     def __post_init__(self) -> None:
-        check_fields(self, self.kind)
+        super().__post_init__()
         check_value("behead.layers", "at least 1", self.layers, ok=self.layers >= 1)
 
 

@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tfcompress import files
-from tfcompress.errors import DataError, UnsupportedError, UsageError
+from tfcompress.errors import DataError, UnsupportedError
+from tfcompress.models.fingerprints import model_sha256
 from tfcompress.models.own_training import in_class_of, own_training, refuse_own_training
 from tfcompress.progress import Progress
 from tfcompress.recipe import Recipe, Stage
-from tfcompress.resumption import Finished, Work, model_sha256, sources_sha256
+from tfcompress.resumption import Finished, Work, sources_sha256
 from tfcompress.stages.stage import RewritingStage, TrainingStage
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from tfcompress.job import Job
     from tfcompress.models.loading import Loaded
     from tfcompress.models.samples import Samples
+    from tfcompress.stages.rewriting import Rewritten
     from tfcompress.tflite.convert import ConverterProcess
     from tfcompress.training.fit import Training
     from tfcompress.training.teaching import Teaching
@@ -37,6 +39,9 @@ SAMPLES = 256
 
 JUDGED = 2000
 """Training samples by which a rewriting stage judges, and on which a sensitivity analysis measures accuracy."""
+
+_LEFT = "left"
+"""What is kept of a rewriting stage beside its model: see :attr:`tfcompress.stages.rewriting.Rewritten.left`."""
 
 TUNING_RATE = 0.05
 """Share of the learning rate at which a whole model is tuned before it is rewritten: it is trained already."""
@@ -57,6 +62,7 @@ class Run:
         wall_seconds: time of each phase.
         warnings: lines for the report.
         closing: lets go of files and processes that the run holds.
+        own_teachers: the model before compression, each time that it teaches with answers that are kept.
     """
 
     recipe: Recipe
@@ -69,6 +75,7 @@ class Run:
     wall_seconds: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     closing: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+    own_teachers: list[Teacher] = field(default_factory=list)
 
     def close(self) -> None:
         """Let go of what the run holds beside the model and its data."""
@@ -175,9 +182,10 @@ def _teachers(run: Run, whole: Any) -> tuple[Teacher, ...]:
 
     again = run.recipe.train.epochs > 1 and can_keep_answers(run.recipe.train)
     if again and not stage.compares_layers:
-        kept = kept_own_teacher(whole, model_sha256(whole), files.cache_folder(ANSWERS))
+        kept = kept_own_teacher(whole, run.loading.get("custom", ()), files.cache_folder(ANSWERS))
         if kept is not None:
             run.closing.callback(kept[1])
+            run.own_teachers.append(kept[0])
             return (kept[0],)
     return (own_teacher(whole),)
 
@@ -285,16 +293,23 @@ def _fitted(run: Run, data: BoundData, job: Job, epochs: int, work: Work, title:
     with run.phase("train"):
         learner = run.loaded.native if run.student is None else run.student
         outputs = call(learner, data.representative(SAMPLES, train.seed))
-        return fit_(
-            job,
-            data,
-            train,
-            outputs=outputs,
-            teacher=run.loaded.native,
-            progress=run.progress,
-            backup=work.epochs(title),
-            title=title,
-        )
+        try:
+            return fit_(
+                job,
+                data,
+                train,
+                outputs=outputs,
+                teacher=run.loaded.native,
+                progress=run.progress,
+                backup=work.epochs(title),
+                title=title,
+            )
+        except Exception as error:  # a teacher's own comes through TensorFlow as one of TensorFlow's
+            heard = (*run.teachers, *run.own_teachers)
+            failure = next((teacher.failure for teacher in heard if teacher.failure), None)
+            if failure is None:
+                raise
+            raise failure from error
 
 
 def _facts(made: Trained) -> dict[str, Any]:
@@ -336,44 +351,37 @@ class _Cycles:
     work: Work
 
     def done(self) -> Trained:
-        """Do all cycles.
-
-        Raises:
-            UsageError: stages that want different numbers of cycles or of epochs before them, or more than there are.
-        """
-        cycles, tuning = _agreed(self.rewriting, "cycles"), _agreed(self.rewriting, "tune_epochs")
+        """Do all cycles, of which every stage has as many as the others: the recipe refuses what differs."""
+        cycles, tuning = self.rewriting[0].cycles, self.rewriting[0].tune_epochs
         epochs = self._shared(cycles, tuning)
         model = whole = in_keras3(self.run.loaded) if self.run.student is None else self.run.student
         done: list[Trained] = []
         first: dict[str, Any] = {}
+        left: dict[str, float] = {}
         if tuning:
             done.append(self._tuned(whole, tuning))
             model = whole = done[0].model
         for number, turns in enumerate(epochs, start=1):
             title = "training" if cycles == 1 else f"training, cycle {number} of {cycles}"
             for stage in self.rewriting:
-                # What another stage took away before is not this one's to count.
-                original = first.setdefault(stage.kind, model)
-                model = self._rewritten(model, stage.parts[number - 1], original, f"{stage.kind} {number}")
+                part, kind = stage.parts[number - 1], stage.kind
+                original, before = first.setdefault(kind, model), left.get(kind, 1.0)
+                made = self._rewritten(model, part, f"{kind} {number}", original=original, left=before)
+                model, left[kind] = made.model, made.left
             done.append(self._fine_tuned(model, whole, turns, title, last=number == cycles))
             model = done[-1].model
         return dataclasses.replace(done[-1], training=_joined([each.training for each in done]))
 
     def rewritten(self) -> Any:
         """Return the model after the first part of every rewriting stage, with nothing trained."""
-        model = whole = in_keras3(self.run.loaded)
+        model = in_keras3(self.run.loaded)
         for stage in self.rewriting:
-            model = self._rewritten(model, stage.parts[0], whole, f"{stage.kind} 1")
+            model = self._rewritten(model, stage.parts[0], f"{stage.kind} 1", original=model).model
         return model
 
     def _shared(self, cycles: int, tuning: int) -> list[int]:
         """Return each cycle's epochs; the last one has what is left over."""
         epochs = self.run.recipe.train.epochs - tuning
-        if cycles > epochs:
-            kind = next(stage.kind for stage in self.rewriting if stage.cycles == cycles)
-            left = f"train.epochs - {kind}.tune_epochs" if tuning else "train.epochs"
-            msg = f"{kind}.cycles must be at most {left} ({epochs}): each cycle fine-tunes, got {cycles}"
-            raise UsageError(msg)
         each = epochs // cycles
         return [each] * (cycles - 1) + [epochs - each * (cycles - 1)]
 
@@ -387,17 +395,21 @@ class _Cycles:
         title = "tuning the whole model"
         return _trained(self.run, self.data, attach, epochs, self.work, title, rate=TUNING_RATE, stages=())
 
-    def _rewritten(self, model: Any, stage: RewritingStage, original: Any, title: str) -> Any:
+    def _rewritten(
+        self, model: Any, stage: RewritingStage, title: str, *, original: Any, left: float = 1.0
+    ) -> Rewritten:
         """Return the model after one part of a rewriting stage."""
-        from tfcompress.stages.rewriting import RewritingContext, apply_rewriting
+        from tfcompress.stages.rewriting import RewritingContext, Rewritten, apply_rewriting
 
-        seed = self.run.recipe.train.seed
-        self.work.begin(title, stage.kind, dataclasses.asdict(stage), seed)
+        seed, student = self.run.recipe.train.seed, self.run.student
+        learner = None if student is None else model_sha256(student)
+        self.work.begin(title, stage.kind, dataclasses.asdict(stage), seed, sources_sha256((stage,)), learner)
         kept = self.work.finished(title)
-        if kept is None:
+        if kept is None or _LEFT not in kept.facts:
             context = RewritingContext(
                 samples=_samples(self.run, self.data, JUDGED),
                 original=original,
+                left=left,
                 latency_ratio=_latency_ratio,
                 cache=files.cache_folder(),
                 seed=seed,
@@ -405,11 +417,11 @@ class _Cycles:
             )
             with self.run.phase(f"rewrite by {stage.kind}"):
                 found = apply_rewriting(model, stage, context)
-            kept = Finished(found.model, {}, tuple(found.notes))
+            kept = Finished(found.model, {_LEFT: found.left}, tuple(found.notes))
             self.work.keep(title, kept)
         for note in kept.warnings:
             self.run.warn(note)
-        return kept.model
+        return Rewritten(kept.model, kept.warnings, kept.facts[_LEFT])
 
     def _fine_tuned(self, model: Any, teacher: Any, epochs: int, title: str, *, last: bool) -> Trained:
         from tfcompress.job import attach_to
@@ -426,20 +438,6 @@ class _Cycles:
             return attach_to(own, stages, train=train, samples=samples, teachers=teachers)
 
         return _trained(self.run, self.data, attach, epochs, self.work, title, stages=stages)
-
-
-def _agreed(stages: Sequence[RewritingStage], name: str) -> int:
-    """Return the number of cycles, or of epochs before them, that all rewriting stages ask for.
-
-    Raises:
-        UsageError: they ask for different ones.
-    """
-    asked: dict[str, int] = {stage.kind: getattr(stage, name) for stage in stages}
-    if len(set(asked.values())) > 1:
-        got = ", ".join(f"{kind}.{name} {number}" for kind, number in asked.items())
-        msg = f"stages that rewrite the model go in turns and must have the same {name}, got {got}"
-        raise UsageError(msg)
-    return next(iter(asked.values()))
 
 
 def _latency_ratio(original: Any, smaller: Any) -> float:

@@ -136,8 +136,6 @@ class KeptWork(Work):
         self._keys: dict[str, str] = {}
         self._lock: IO[str] | None = None
         self._begun = 0.0
-        self.made: list[tuple[str, float]] = []
-        """Title and seconds of each part that was not there and had to be made."""
 
     def begin(self, title: str, *settings: Any) -> None:
         """Go on to the next part, and wait while somebody else makes the same."""
@@ -164,7 +162,6 @@ class KeptWork(Work):
         seconds = time.monotonic() - self._begun
         super().keep(title, made)
         self._kept.tell(self._keys[title], title, seconds)
-        self.made.append((title, seconds))
         self.leave()
         self._kept.trim()
 

@@ -258,7 +258,6 @@ def _result(
         sha256=tflite.sha256,
         size_bytes=tflite.size_bytes,
         gzip_bytes=tflite.gzip_bytes,
-        package_bytes=len(tflite.package) if recipe.export.optimize_for == "download" else None,
         quantize=recipe.export.quantize,
         parameters=flat.parameters,
         nonzero=flat.nonzero,
@@ -337,7 +336,8 @@ def write_output(
     *,
     test_samples: int | None,
     vocabularies: Mapping[str, Sequence[str]] | None = None,
-) -> None:
+    package: bytes | None = None,
+) -> reports.Report:
     """Write the output folder: the file, the recipe, the report (JSON and HTML), test samples and the log.
 
     Args:
@@ -351,16 +351,20 @@ def write_output(
             into :data:`~tfcompress.data.runner_file.MOST_BYTES`.
         vocabularies: words that the device has to look up by its own means, by the name of the file's input, or of the
             layer that stood before it: each becomes ``NAME.vocabulary.txt``, a word a line in the order of its number.
+        package: the file in fewer bytes, written beside it; None: it is not.
+
+    Returns:
+        The report as it was written.
 
     Raises:
         OutputError: a file cannot be written.
     """
     from tfcompress.reports.html import to_html
-    from tfcompress.tflite.packaging import SUFFIX
 
     tflite.save(folder / made.result.name)
-    if made.result.package_bytes is not None:
-        files.write_atomic((folder / made.result.name).with_suffix(SUFFIX), tflite.package)
+    if package is not None:
+        files.write_atomic((folder / made.result.name).with_suffix(".tfz"), package)
+        made = replace(made, result=replace(made.result, package_bytes=len(package)))
     for name, words in (vocabularies or {}).items():
         lines = (word.replace("\\", r"\\").replace("\n", r"\n") for word in words)
         files.write_atomic(folder / f"{name.replace('/', '_')}.vocabulary.txt", "".join(f"{line}\n" for line in lines))
@@ -374,6 +378,7 @@ def write_output(
             shutil.copyfile(log, folder / "log.txt")
     files.write_atomic(folder / "report.html", to_html(made))
     made.save(folder / "report.json")
+    return made
 
 
 def _as_scored(data: BoundData, score: Score) -> dict[str, Task]:

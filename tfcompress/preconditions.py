@@ -149,5 +149,5 @@ def check_code(recipe: Recipe, *, trust: bool) -> None:
     """
     for stage in recipe.stages:
         if stage.code and not trust:
-            msg = f"{stage.kind} runs the function {stage.code!r}; give --trust if you know what it does"
+            msg = f"{stage.kind} runs the function {stage.code[0]!r}; give --trust if you know what it does"
             raise UntrustedCodeError(msg)

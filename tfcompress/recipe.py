@@ -19,7 +19,7 @@ from typing import Any
 
 from tfcompress import plain
 from tfcompress.errors import RecipeError, nearest
-from tfcompress.schema import check_keys, check_type, check_value, fill, pick
+from tfcompress.schema import check_keys, check_type, check_value, fields_of, fill, pick
 from tfcompress.settings import Export, IOType, Quantize
 from tfcompress.stages.blocks import Blocks
 from tfcompress.stages.build import Build
@@ -163,8 +163,9 @@ def _short(value: object) -> str:
         return f"({', '.join(map(_short, value))}{',' * (len(value) == 1)})"
     if not dataclasses.is_dataclass(value) or isinstance(value, type):
         return repr(value)
-    given = ((each.name, getattr(value, each.name)) for each in dataclasses.fields(value))
-    defaults = {each.name: _default(each) for each in dataclasses.fields(value)}
+    fields = fields_of(type(value))
+    given = ((each.name, getattr(value, each.name)) for each in fields)
+    defaults = {each.name: _default(each) for each in fields}
     said = ", ".join(f"{name}={_short(own)}" for name, own in given if own != defaults[name])
     return f"{type(value).__name__}({said})"
 
@@ -174,7 +175,7 @@ def _default(each: dataclasses.Field[Any]) -> Any:
 
 
 def _plain(value: Any) -> dict[str, Any]:
-    pairs = ((f.name, getattr(value, f.name)) for f in dataclasses.fields(value))
+    pairs = ((f.name, getattr(value, f.name)) for f in fields_of(type(value)))
     return {name: list(v) if isinstance(v, tuple) else v for name, v in pairs if v is not None}
 
 

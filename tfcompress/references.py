@@ -50,13 +50,18 @@ def imported(reference: str, where: str, *, what: str = "object", error: type[Tf
 
 
 def module_file(reference: str) -> Path | None:
-    """Return the file behind ``module:object``; None: it is in none."""
+    """Return the file behind ``module:object``, without importing anything; None: it is in none."""
     module_name, colon, _ = reference.partition(":")
     if not colon:
         return None
+    first, *rest = module_name.split(".")
     here = str(os.getcwd())  # noqa: PTH109 - sys.path holds text
     try:
-        found = importlib.util.find_spec(module_name) or importlib.machinery.PathFinder.find_spec(module_name, [here])
+        found = importlib.util.find_spec(first) or importlib.machinery.PathFinder.find_spec(first, [here])
+        for place in range(len(rest)):  # find_spec would import the packages that a module lies in
+            inside = found.submodule_search_locations if found else None
+            name = ".".join((first, *rest[: place + 1]))
+            found = importlib.machinery.PathFinder.find_spec(name, inside) if inside else None
     except (ImportError, ValueError):
         return None
     return Path(found.origin) if found and found.origin and Path(found.origin).is_file() else None

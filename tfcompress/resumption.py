@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import importlib.metadata
 import json
 import shutil
 import uuid
@@ -18,10 +17,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from tfcompress import files, plain
-from tfcompress._version import __version__
 from tfcompress.errors import TfcompressError
-from tfcompress.models.kinds import graph_of, keras_of
-from tfcompress.references import module_file
+from tfcompress.models.fingerprints import (
+    add_array_,
+    code_sha256,
+    library_versions,
+    model_sha256,
+    own_classes,
+    source_sha256,
+)
+from tfcompress.models.kinds import keras_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,12 +36,8 @@ if TYPE_CHECKING:
     from tfcompress.recipe import Recipe
     from tfcompress.stages.stage import Stage
 
-LIBRARIES = ("tensorflow", "keras", "tf_keras", "tensorflow-model-optimization", "numpy")
-"""Packages whose version a training depends on, beside tfcompress's own."""
-
 _PIECE = 256  # samples that are hashed at a time
 _LABELS = 1 << 14  # labels that are
-_LIBRARY = ("keras.", "tf_keras.", "tfcompress.", "tensorflow_model_optimization.")
 _EPOCHS = "-epochs"
 _FACTS = "facts.json"
 _FACTS_BYTES = 64 << 20
@@ -63,7 +64,7 @@ def ground_of(loaded: Loaded, data: BoundData | None) -> dict[str, Any]:
         "model": loaded.sha256 or model_sha256(loaded.native),
         "data": None if data is None else data_sha256(data) or uuid.uuid4().hex,
         "bound": None if data is None else _bound(data),
-        "versions": {"tfcompress": __version__, **{name: _version(name) for name in LIBRARIES}},
+        "versions": library_versions(),
     }
 
 
@@ -73,54 +74,17 @@ def hash_of(values: object) -> str:
 
 
 def sources_sha256(stages: Sequence[Stage]) -> list[str]:
-    """Return a hash of each of what stages read besides the model."""
-    return [source_sha256(source) for stage in stages for source in stage.sources]
-
-
-def source_sha256(source: str) -> str:
-    """Return a hash of what a stage reads: a file, all files of a folder, or the module of ``module:function``."""
-    path = Path(source)
-    if path.is_dir():
-        inside = sorted(file for file in path.rglob("*") if file.is_file())
-        return files.sha256("\n".join(f"{file.relative_to(path)} {files.sha256(file)}" for file in inside).encode())
-    if path.is_file():
-        return files.sha256(path)
-    module = module_file(source)
-    return files.sha256(f"{source} {files.sha256(module) if module else ''}".encode())
+    """Return a hash of each of what stages read besides the model, and of the user's code that they run."""
+    found = []
+    for stage in stages:
+        found += [*map(source_sha256, stage.sources), *map(code_sha256, stage.code)]
+    return found
 
 
 def _bound(data: BoundData) -> dict[str, Any]:
     dataset = data.dataset
     labelling = dataclasses.asdict(dataset.labelling)
     return {"preprocessing": dataset.preprocessing.to_dict(), "h": data.holdout, "labelling": labelling}
-
-
-def _version(package: str) -> str:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return ""
-
-
-def model_sha256(model: Any) -> str:
-    """Return a hash of a model object: its class, its graph, and every weight.
-
-    Args:
-        model: a Keras 3 or tf_keras model.
-    """
-    graph = graph_of(model)
-    digest = hashlib.sha256(f"{type(model).__module__}.{type(model).__qualname__}\n".encode())
-    digest.update(_configuration(graph).encode())
-    for weight in graph.get_weights():
-        _add(digest, weight)
-    return digest.hexdigest()
-
-
-def _configuration(model: Any) -> str:
-    try:
-        return str(model.to_json())
-    except (NotImplementedError, TypeError, ValueError):  # a subclassed model need not say what it is made of
-        return str(model.name)
 
 
 def data_sha256(data: BoundData) -> str | None:
@@ -139,7 +103,7 @@ def data_sha256(data: BoundData) -> str | None:
             return None
         digest.update(f"\n{name} {split.size}\n".encode())
         for values in _made_of(split, whole=data.dataset.sha256 is None, labels=known):
-            _add(digest, values)
+            add_array_(digest, values)
     return digest.hexdigest()
 
 
@@ -159,13 +123,6 @@ def _arrays(*values: Any) -> Iterator[np.ndarray]:
     for each in values:
         named = each if isinstance(each, Mapping) else {"": each}
         yield from (np.asarray(part) for _, part in sorted(named.items()) if part is not None)
-
-
-def _add(digest: Any, array: np.ndarray) -> None:
-    import numpy as np
-
-    digest.update(f"{array.dtype.str}{array.shape}".encode())
-    digest.update(repr(array.tolist()).encode() if array.dtype.hasobject else np.ascontiguousarray(array).tobytes())
 
 
 @dataclass(frozen=True)
@@ -271,9 +228,4 @@ def _named(title: str) -> str:
 
 def _own_classes(loaded: Loaded) -> dict[str, Any]:
     """Return the classes of a model's layers that are not Keras's own, by name: a kept model may hold them."""
-    from tfcompress.models.keras_private import all_layers
-
-    if keras_of(loaded.native) == "savedmodel" or loaded.refusal:
-        return {}
-    layers = all_layers(loaded.native)
-    return {type(each).__name__: type(each) for each in layers if not type(each).__module__.startswith(_LIBRARY)}
+    return {} if keras_of(loaded.native) == "savedmodel" or loaded.refusal else own_classes(loaded.native)

@@ -10,6 +10,7 @@ import dataclasses
 import functools
 import types
 import typing
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NoReturn, TypeVar, get_args, get_origin, get_type_hints
@@ -136,7 +137,7 @@ def fill(kind: type[T], table: object, where: str, notation: Notation = TOML) ->
     if not isinstance(table, Mapping):
         msg = f"{where} must be {notation.table}, got {table!r}"
         raise notation.error(msg)
-    check_keys(where, table, [field.name for field in _fields(kind)], notation.error)
+    check_keys(where, table, [field.name for field in fields_of(kind)], notation.error)
     return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in table.items()})
 
 
@@ -157,8 +158,16 @@ def build(kind: type[T], plain: object, where: str, notation: Notation = JSON) -
     return built
 
 
+def fields_of(kind: Any) -> tuple[dataclasses.Field[Any], ...]:
+    """Return the fields of a dataclass: its own, then those of what it is derived from."""
+    return _fields(kind)
+
+
+@functools.cache
 def _fields(kind: Any) -> tuple[dataclasses.Field[Any], ...]:
-    return dataclasses.fields(kind)
+    bases = (dataclasses.fields(base) for base in kind.__mro__[1:] if dataclasses.is_dataclass(base))
+    inherited = Counter(each.name for fields in bases for each in fields)
+    return tuple(sorted(dataclasses.fields(kind), key=lambda each: inherited[each.name]))
 
 
 class _Reader:
@@ -170,7 +179,7 @@ class _Reader:
     def record(self, kind: Any, plain: object, where: str) -> Any:
         if not isinstance(plain, Mapping):
             self.refuse(where, self.notation.table, plain)
-        fields = {field.name: field for field in _fields(kind)}
+        fields = {field.name: field for field in fields_of(kind)}
         check_keys(where, plain, fields, self.notation.error)
         hints = _hints(kind)
         values = {}

@@ -64,8 +64,8 @@ class Export:
         calibration: how an int8 file's ranges follow from the samples: ``minmax``, ``percentile``, ``mse``. The last
             two rewrite the model by the rules of quantization-aware training, without training. ``auto`` tries several
             ways, with corrections, and keeps what agrees best with float on samples that are held back; where
-            *correct* or *rounding* say what to do, and for other numbers than int8, it is ``minmax`` (``mse`` where
-            weights have 4 bits).
+            *correct* or *rounding* say what to do (``nearest`` to 8 bits, as in all these ways, does not), and for
+            other numbers than int8, it is ``minmax`` (``mse`` where weights have 4 bits).
         correct: how the weights of an int8 file are prepared for rounding, without training: ``equalize``,
             ``equalize-weights``, ``bias``, ``bias-once``.
         rounding: how the weights of an int8 file are rounded: ``nearest``, ``gptq``; None: ``gptq`` where they have 4
@@ -280,7 +280,7 @@ class Export:
     def _check_mixed(self) -> None:
         useful = not self.mixed or self.quantize == "int8"
         check_value("export.mixed", f"false with quantize {self.quantize!r}", self.mixed, ok=useful)
-        given = {"weight_bits": self.weight_bits != 8, "rounding": self.rounding not in (None, "nearest")}
+        given = {"weight_bits": self.weight_bits != 8, "rounding": self.rounding is not None}
         for name, is_given in given.items():
             allowed = f"left out with mixed, which chooses the {name.replace('_', ' ')} itself"
             check_value(f"export.{name}", allowed, getattr(self, name), ok=not (self.mixed and is_given))
@@ -322,8 +322,12 @@ class Export:
 
     @property
     def tries(self) -> bool:
-        """Whether several ways to int8 are tried, where the model was not trained for it."""
-        chosen = self.correct or self.rounding is not None or self.calibration != AUTO
+        """Whether several ways to int8 are tried, where the model was not trained for it.
+
+        A rounding of 8 bits to the nearest leaves that open: all ways have it, and older recipes that were written
+        with every default name it.
+        """
+        chosen = self.calibration != AUTO or self.correct or (self.rounding is not None and self.prepares)
         return self.quantize == "int8" and not chosen
 
     @property

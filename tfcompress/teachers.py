@@ -17,12 +17,14 @@ import numpy as np
 from tfcompress import files
 from tfcompress.data.class_names import LISTED
 from tfcompress.errors import DataError, ModelError, UnsupportedError
+from tfcompress.models.fingerprints import code_sha256, library_versions, model_sha256, own_classes
 from tfcompress.models.probing import probe
 from tfcompress.models.specs import Signature, TensorSpec, random_inputs
-from tfcompress.references import imported, module_file
+from tfcompress.references import imported
 from tfcompress.tasks.yes_no import in_unit_interval
 
 if TYPE_CHECKING:
+    from tfcompress.distillation.kept_answers import KeptAnswers
     from tfcompress.distillation.teacher import Teacher
 
 PROBED = 64
@@ -37,7 +39,7 @@ class OutsideModel:
         name: its path, or the name of an object.
         signature: what it takes and gives.
         run: runs it on arrays by the names of its inputs; gives what it makes of them, in its order.
-        key: hash of its bytes; empty where they are not known.
+        key: hash of all that its answers depend on; empty where some of that is not known.
         native: the model as it was loaded, to be called in a step; None: it runs elsewhere.
         graph: its Keras 3 graph; None: it has none.
         classes: names of its classes in the order of its outputs, where it tells them.
@@ -99,7 +101,8 @@ def open_model(source: Any, loading: Mapping[str, Any]) -> OutsideModel:
 
     signature = signature_of(native)
     any_batch = wire(graph_of(native)).batch is None
-    return OutsideModel(loaded.source, signature, run, loaded.sha256 or "", native, graph, any_batch=any_batch)
+    key = _key(loaded.native, loaded.sha256, loading.get("custom", ()))
+    return OutsideModel(loaded.source, signature, run, key, native, graph, any_batch=any_batch)
 
 
 def _open_tflite(path: Path) -> OutsideModel:
@@ -116,7 +119,27 @@ def _open_tflite(path: Path) -> OutsideModel:
         found = process.run(inputs)
         return [found[name] for name in names]
 
-    return OutsideModel(str(path), process.signature, run, files.sha256(content), classes=classes, close=process.close)
+    key = _hash_of(files.sha256(content))
+    return OutsideModel(str(path), process.signature, run, key, classes=classes, close=process.close)
+
+
+def _key(model: Any, sha256: str | None, custom: Sequence[str]) -> str:
+    """Return a hash of a model, the versions that compute it, and what the user named; empty: it runs other code, too.
+
+    Args:
+        model: of either Keras, or the path of a SavedModel, which holds all that it computes.
+        sha256: of its file; None: it is an object.
+        custom: as for :func:`tfcompress.models.loading.load_model`.
+    """
+    if isinstance(model, str | Path):
+        return _hash_of(sha256)
+    if own_classes(model, itself=True):
+        return ""
+    return _hash_of(sha256 or model_sha256(model), *map(code_sha256, custom))
+
+
+def _hash_of(*parts: str | None) -> str:
+    return files.sha256(json.dumps([library_versions(), *parts], sort_keys=True).encode())
 
 
 @dataclass(frozen=True)
@@ -194,10 +217,11 @@ def _engaged(opened: OutsideModel, about: Schooling) -> Engaged:
     aligned = [x[..., list(each)] if each else x for x, each in zip(given, orders, strict=True)]
     outputs = {spec.name: x for spec, x in zip(about.signature.outputs, aligned, strict=True)}
     notes = (f"teacher {opened.name!r} gives the classes in another order: put into the model's",) if order else ()
-    if opened.native is not None and not about.preprocess and about.keep is None and opened.any_batch:
+    kept_in = about.keep if _can_be_kept(opened) else None
+    if opened.native is not None and not about.preprocess and kept_in is None and opened.any_batch:
         teacher: Teacher = TeacherInStep(opened.native, opened.name, forms, opened.graph)
         return Engaged(teacher, outputs, notes, opened.close)
-    run, close = _runner(opened, about, prepare)
+    run, close = _runner(opened, about.preprocess, prepare, kept_in)
     specs = [TensorSpec(spec.name, x.shape[1:], "float32") for spec, x in zip(opened.outputs, given, strict=True)]
     names = [spec.name for spec in about.signature.inputs]
     return Engaged(TeacherOutside(run, specs, opened.name, names, forms, opened.graph), outputs, notes, close)
@@ -282,9 +306,14 @@ def _class_order(opened: OutsideModel, about: Schooling) -> tuple[int, ...]:
     return () if order == tuple(range(len(order))) else order
 
 
-def _runner(opened: OutsideModel, about: Schooling, prepare: Prepare) -> tuple[Any, Callable[[], None]]:
+def _can_be_kept(opened: OutsideModel) -> bool:
+    return bool(opened.key) and all(size is not None for spec in opened.outputs for size in spec.shape)
+
+
+def _runner(
+    opened: OutsideModel, preprocess: str, prepare: Prepare, keep: Path | None
+) -> tuple[Any, Callable[[], None]]:
     """Return what runs a teacher on batches of the model's, and what lets go of it."""
-    from tfcompress.distillation.kept_answers import KeptAnswers
     from tfcompress.distillation.teacher import with_layers
     from tfcompress.models.signature import call
 
@@ -297,12 +326,9 @@ def _runner(opened: OutsideModel, about: Schooling, prepare: Prepare) -> tuple[A
             wider[tuple(layers)] = with_layers(opened.graph, layers)
         return list(call(wider[tuple(layers)], prepare(inputs)).values())
 
-    known = all(size is not None for spec in opened.outputs for size in spec.shape)
-    if about.keep is None or not opened.key or not known:
+    if keep is None:
         return run, opened.close
-    module = module_file(about.preprocess)
-    told = json.dumps([opened.key, about.preprocess, files.sha256(module) if module else ""])
-    kept = KeptAnswers(about.keep / files.sha256(told.encode()), run, opened.outputs)
+    kept = _kept(opened, run, keep, preprocess)
 
     def close() -> None:
         kept.close()
@@ -311,28 +337,33 @@ def _runner(opened: OutsideModel, about: Schooling, prepare: Prepare) -> tuple[A
     return kept, close
 
 
-def kept_own_teacher(model: Any, key: str, folder: Path) -> tuple[Teacher, Callable[[], None]] | None:
+def _kept(opened: OutsideModel, run: Any, folder: Path, preprocess: str = "") -> KeptAnswers:
+    from tfcompress.distillation.kept_answers import KeptAnswers
+
+    told = [opened.key, code_sha256(preprocess) if preprocess else ""]
+    return KeptAnswers(folder / files.sha256(json.dumps(told).encode()), run, opened.outputs)
+
+
+def kept_own_teacher(model: Any, custom: Sequence[str], folder: Path) -> tuple[Teacher, Callable[[], None]] | None:
     """Return a Keras 3 model as a teacher whose answers are kept, and what lets go of them.
 
     Args:
         model: the model before compression.
-        key: hash of its bytes.
+        custom: as for :func:`tfcompress.models.loading.load_model`.
         folder: where answers are kept.
 
     Returns:
-        None where its outputs have no fixed size.
+        None where its outputs have no fixed size, or layers of it run code that is not Keras's or ours.
     """
-    from tfcompress.distillation.kept_answers import KeptAnswers
     from tfcompress.distillation.teacher import OWN, TeacherOutside
     from tfcompress.models.signature import call, signature_of
-
-    signature = signature_of(model)
-    if any(size is None for spec in signature.outputs for size in spec.shape):
-        return None
 
     def run(inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         return list(call(model, inputs).values())
 
-    kept = KeptAnswers(folder / key, run, signature.outputs)
-    names = [spec.name for spec in signature.inputs]
-    return TeacherOutside(kept, signature.outputs, OWN, names, graph=model), kept.close
+    opened = OutsideModel(OWN, signature_of(model), run, _key(model, None, custom), model, model)
+    if not _can_be_kept(opened):
+        return None
+    kept = _kept(opened, run, folder)
+    names = [spec.name for spec in opened.inputs]
+    return TeacherOutside(kept, opened.outputs, OWN, names, graph=model), kept.close

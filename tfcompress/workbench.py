@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,10 +18,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from tfcompress import files, output
+from tfcompress.baselines import Baselines
 from tfcompress.drop_limit import check_provable, check_test_split, kept_or_refused
 from tfcompress.errors import ConversionError, DataError
-from tfcompress.execution import Run, Trained, run_stages
-from tfcompress.file_scores import class_orders, evaluate_file, tuned_by
+from tfcompress.execution import Run, Trained, rewritten_model, run_stages
+from tfcompress.file_scores import evaluate_file, tuned_by
 from tfcompress.kept_stages import KeptStages, work_for
 from tfcompress.preconditions import calibration_warnings, check_code, check_preconditions, check_stages
 from tfcompress.progress import Progress, effective
@@ -89,8 +89,7 @@ class Workbench:
         self._load_seconds = 0.0
         self._judged_by, self._kept = judged_by, kept
         self._bound: dict[Division, BoundData] = {}
-        self._float: dict[bool, bytes | ConversionError] = {}
-        self._float_scores: dict[tuple[bool, Division], tuple[Evaluation, list[str]]] = {}
+        self._baselines = Baselines(self._progress)
         self._calibrations: dict[tuple[int, Division], tuple[str, ...]] = {}
         self._last: tuple[Any, Trained, tuple[str, ...]] | None = None
 
@@ -113,7 +112,7 @@ class Workbench:
 
     def check(self, recipe: Recipe, *, output: str | Path | None = None, force: bool = False) -> None:
         """Load the model and the data, and refuse what :meth:`run` would refuse before it works; see there."""
-        self._opened(self._checked(recipe, output, force=force))
+        self._opened(self._checked(recipe, output, force=force)).close()
 
     def _checked(self, recipe: Recipe | str | Path, output: str | Path | None, *, force: bool) -> Recipe:
         """Return a recipe with nothing left open, after what is refused before the model is loaded."""
@@ -208,43 +207,31 @@ class Workbench:
             raise found
         if found is None:
             return None
-        return output.FloatFile(found, self._float_score(found, select_ops=False, train=train)[0])
+        return output.FloatFile(found, self._float_score(found, train, select_ops=False)[0])
 
     def _float_file(self, *, select_ops: bool) -> bytes | ConversionError | None:
-        if self.loaded.qat:
-            return None
-        if select_ops not in self._float:
-            from tfcompress.tflite.recurrent_forms import float_file
+        return self._baselines.file(self.loaded, self.converter, select_ops=select_ops)
 
-            with (
-                self._progress.task("converting the float model"),
-                tempfile.TemporaryDirectory(prefix="tfcompress-") as scratch,
-            ):
-                try:
-                    self._float[select_ops] = float_file(
-                        self.loaded.native, Path(scratch), self.converter, select_ops=select_ops
-                    )
-                except ConversionError as refusal:
-                    self._float[select_ops] = refusal
-        return self._float[select_ops]
+    def _float_score(self, content: bytes, train: Train, *, select_ops: bool) -> tuple[Evaluation | None, list[str]]:
+        return self._baselines.score(content, self.data(train), train.division, select_ops=select_ops)
 
-    def _float_score(
-        self,
-        content: bytes,
-        *,
-        select_ops: bool,
-        train: Train = Train(),  # noqa: B008 - a frozen value
-    ) -> tuple[Evaluation | None, list[str]]:
-        """Return the float file's score, and a line for each output that fits another order of the classes better."""
-        key = (select_ops, train.division)
-        if key not in self._float_scores:
-            data = self.data(train)
-            if data is None or data.scored is None:
-                return None, []
-            orders = class_orders(data)
-            found = evaluate_file(content, data, "evaluating the float file", self._progress, orders)
-            self._float_scores[key] = found, orders.lines(data.dataset.labels)
-        return self._float_scores[key]
+    def rewritten(self, recipe: Recipe) -> Any:
+        """Return the model after a recipe's rewriting stages in full, with nothing trained.
+
+        What stages have kept is used, and what they make is kept.
+
+        Args:
+            recipe: its stages that train do nothing here.
+
+        Raises:
+            TfcompressError: one of its classes.
+        """
+        recipe = self._checked(recipe, None, force=False)
+        with (
+            contextlib.closing(self._opened(recipe)) as run,
+            work_for(self._kept, None, run.loaded, run.data, trust=self._trust) as work,
+        ):
+            return rewritten_model(run, work)
 
     def score(self, file: TFLiteModel | bytes | str | Path, train: Train = Train()) -> Evaluation:  # noqa: B008 - a frozen value
         """Evaluate a TFLite file on the test split.
@@ -336,12 +323,12 @@ class Workbench:
             if recipe.promises and not recipe.stages:  # what another way has trained stays until this one has succeeded
                 result = self._finished(run, None, examine)
                 with opened() as folder:
-                    self._write(folder, run, result, test_samples)
+                    report = self._write(folder, run, result, test_samples)
             else:
                 with opened() as folder:
                     result = self._finished(run, folder, examine)
-                    self._write(folder, run, result, test_samples)
-        return Result(result.model, result.tflite, result.report, target)
+                    report = self._write(folder, run, result, test_samples)
+        return Result(result.model, result.tflite, report, target)
 
     def _opened(self, recipe: Recipe) -> Run:
         """Load the model and the data, and check that they fit each other."""
@@ -411,10 +398,14 @@ class Workbench:
         )
         return Result(model, tflite, examine(Result(model, tflite, made, None)), None)
 
-    def _write(self, folder: Path, run: Run, made: Result, test_samples: int | None) -> None:
+    def _write(self, folder: Path, run: Run, made: Result, test_samples: int | None) -> Report:
         more: dict[str, Any] = {"test_samples": test_samples, "vocabularies": run.loaded.vocabularies}
+        if run.recipe.export.optimize_for == "download":
+            from tfcompress.tflite.packaging import make_package
+
+            more["package"] = make_package(made.tflite.content, run.progress).content
         with run.progress.task("writing"):
-            output.write_output(folder, made.report, made.tflite, run.recipe, run.data, self._log, **more)
+            return output.write_output(folder, made.report, made.tflite, run.recipe, run.data, self._log, **more)
 
     def _baseline_of(self, run: Run) -> bytes | None:
         """Return the float file that the result is compared with.
@@ -467,8 +458,7 @@ class Workbench:
         """Score the float file before any work, so that what cannot be scored as asked for is refused by then."""
         self._tune(run, baseline)
         with run.phase("evaluate"):
-            select_ops = run.recipe.export.select_ops
-            score, order_lines = self._float_score(baseline, select_ops=select_ops, train=run.recipe.train)
+            score, order_lines = self._float_score(baseline, run.recipe.train, select_ops=run.recipe.export.select_ops)
         limit = run.recipe.export.max_drop
         if limit is not None and score is not None and run.data is not None:
             check_provable(run.data, score, limit)
@@ -485,7 +475,7 @@ class Workbench:
         with run.phase("evaluate"):
             run.data = tuned_by(content, data, run.recipe.train.seed, run.progress)
         self._bound = {key: run.data if kept is data else kept for key, kept in self._bound.items()}
-        self._float_scores.clear()
+        self._baselines.forget_scores()
 
     def _scores(self, run: Run, baseline: bytes | None, tflite: TFLiteModel) -> dict[str, Evaluation]:
         """Evaluate the float file and the result on the test split, in the interpreter."""
@@ -494,6 +484,6 @@ class Workbench:
             return {}
         with run.phase("evaluate"):
             if baseline is not None:
-                found["float"], _ = self._float_score(baseline, select_ops=run.recipe.export.select_ops, train=train)
+                found["float"], _ = self._float_score(baseline, train, select_ops=run.recipe.export.select_ops)
             found["result"] = evaluate_file(tflite.content, run.data, "evaluating the result file", self._progress)
         return {name: score for name, score in found.items() if score is not None}

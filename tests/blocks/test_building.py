@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,7 +12,8 @@ from tests.blocks.residual_models import network
 from tfcompress.blocks.building import Answers, choices_of, rewrite
 from tfcompress.errors import RecipeError, UntrustedCodeError, UsageError
 from tfcompress.preconditions import check_code
-from tfcompress.recipe import QAT, Build, Distill, Recipe, from_toml
+from tfcompress.recipe import QAT, Build, Channels, Distill, Recipe, from_toml
+from tfcompress.resumption import sources_sha256
 from tfcompress.search.architecture import NetworkPart
 from tfcompress.search.space import space_of
 from tfcompress.settings import Export
@@ -113,6 +115,25 @@ def test_somebodys_own_code_needs_trust() -> None:
         check_code(recipe, trust=False)
     check_code(recipe, trust=True)
     assert from_toml(recipe.to_toml()) == recipe
+
+
+def test_what_a_builder_says_counts_for_what_was_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    stage = Build(builder="changing_nets:build", cycles=2)
+    (tmp_path / "changing_nets.py").write_text("width = 4")
+    before = sources_sha256((stage,))
+    (tmp_path / "changing_nets.py").write_text("width = 8")
+    assert len(before) == 1
+    assert sources_sha256((stage,)) != before
+    assert sources_sha256(stage.parts[1:]) == []
+
+
+def test_what_another_stage_made_is_not_thrown_away_by_a_network_built_anew() -> None:
+    built = Build(builder="own_nets:build")
+    with pytest.raises(RecipeError, match=r"must hold build before channels: .*; got build after channels"):
+        Recipe(stages=(Channels(), built))
+    assert Recipe(stages=(built, Channels())).stages[0] is built
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 
 import numpy as np
 import pytest
@@ -108,7 +109,7 @@ def test_a_latency_is_measured_until_it_is_reached(model):
 def test_shares_are_counted_from_the_original(model):
     first, second = Blocks(target=0.5, cycles=2).parts
     part = leave_out_blocks(model, first, samples=SAMPLES)
-    rest = leave_out_blocks(part.model, second, samples=SAMPLES, original=model)
+    rest = leave_out_blocks(part.model, second, samples=SAMPLES, left=1.0 - part.removed)
     assert rest.removed == pytest.approx(1 - cost_of(rest.model).macs / cost_of(model).macs)
     assert rest.removed >= 0.48
 
@@ -234,4 +235,8 @@ def test_blocks_go_in_cycles_before_channels_and_pruning_in_one_recipe():
     notes = [note for note in result.report.warnings if note.startswith("blocks: left out 'sum")]
     assert len(notes) == 2
     assert result.report.source.macs is not None
-    assert 0.1 < (result.report.result.macs or 0) / result.report.source.macs <= 0.2
+    assert (result.report.result.macs or 0) / result.report.source.macs <= 0.2
+    told = re.findall(r"(blocks|channels): [^;]*; ([\d,]+) → ([\d,]+) multiply", "\n".join(result.report.warnings))
+    assert [kind for kind, *_ in told] == ["blocks", "channels"] * 2
+    lefts = [int(after.replace(",", "")) / int(before.replace(",", "")) for _, before, after in told]
+    assert 0.1 < lefts[1] * lefts[3] <= 0.2  # what the blocks took is not the channels' to count

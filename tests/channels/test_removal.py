@@ -97,10 +97,10 @@ def test_samples_repair_a_part_of_the_damage(model, samples):
 def test_cycles_share_the_target_evenly_and_end_where_one_cycle_would(model):
     stage = Channels(remove=0.75, cycles=2, round_to=1)
     assert [part.remove for part in stage.parts] == pytest.approx([0.5, 0.75])
-    current = model
+    current, left = model, 1.0
     for part in stage.parts:
-        found = remove_channels(current, part, original=model)
-        current = found.model
+        found = remove_channels(current, part, original=model, left=left)
+        current, left = found.model, 1.0 - found.removed
     assert 0.75 <= 1 - profile(current).macs / profile(model).macs < 0.8
     assert found.removed == pytest.approx(1 - profile(current).macs / profile(model).macs)
 
@@ -109,7 +109,7 @@ def test_floors_count_from_the_original_over_all_cycles(model):
     stage = Channels(remove=0.5, at_most=0.5, round_to=1)
     once = remove_channels(model, stage)
     with pytest.raises(UsageError, match=r"channels\.remove must be at most"):
-        remove_channels(once.model, dataclasses.replace(stage, remove=0.9), original=model)
+        remove_channels(once.model, dataclasses.replace(stage, remove=0.9), original=model, left=1.0 - once.removed)
 
 
 def test_a_ratio_that_would_empty_layers_is_refused(model):
@@ -250,13 +250,14 @@ def test_a_second_cycle_is_not_served_the_analysis_of_the_first(samples, tmp_pat
 
     monkeypatch.setattr("tfcompress.channels.removal.analyse", watched)
     first = remove_channels(given, stage.parts[0], samples=samples, cache=tmp_path)
-    remove_channels(first.model, stage.parts[1], samples=samples, original=given, cache=tmp_path)
-    remove_channels(first.model, stage.parts[1], samples=samples, original=given, cache=tmp_path)
-    (whole, *one), (smaller, *two), (_, *again) = seen
+    again = {"samples": samples, "original": given, "left": 1.0 - first.removed, "cache": tmp_path}
+    remove_channels(first.model, stage.parts[1], **again)
+    remove_channels(first.model, stage.parts[1], **again)
+    (whole, *one), (smaller, *two), (_, *three) = seen
     assert smaller < whole
     assert (one[0], two[0]) == (0, 0)
     assert one[1] != two[1]
-    assert again[0] > 0
+    assert three[0] > 0
 
 
 def test_removable_ends_at_the_first_score_below_the_limit():
@@ -329,7 +330,7 @@ def test_a_residual_stream_counts_by_the_kernels_that_its_work_is_spread_over():
     model = keras.Model(given, keras.layers.Dense(2)(keras.layers.Flatten()(x)))
     kernel, area = 3 * 3 * 32 * 32, 6 * 6
     stem, dense = 3 * 3 * 16 * 32, area * 32 * 2
-    found = RemovalPlan.of(model, Channels(), model).worths()
+    found = RemovalPlan.of(model, Channels(), model, 1.0).worths()
     # The stream is made by four layers with a bias and read by four: seven kernels of the 3x3 kind, nearly.
     parameters = stem + 6 * kernel + dense + 4 * 32
     assert found["stem"] == pytest.approx(worth(parameters, [stem * area, *[kernel * area] * 6, dense]))

@@ -10,7 +10,7 @@ import pytest
 
 from tfcompress.cli.main import run_command
 from tfcompress.tflite.flatbuffer import read_model_file
-from tfcompress.tflite.lower import to_saved_model
+from tfcompress.tflite.lower import lower
 from tfcompress.tflite.tree import Numbers, parse_tree
 from tfcompress.tflite.tree_writer import write_tree
 
@@ -30,7 +30,7 @@ def saved(folder, name: str, pooled) -> None:
     x = pooled(L.Dropout(0.2, name="drop")(x))
     model = keras.Model(image, L.Dense(4, name="logits")(x))
     model.save(folder / f"{name}.keras")
-    to_saved_model(model, folder / name)
+    lower(model, folder / name)
     images = np.load(folder / "data.npz")["x"]
     converter = tf.lite.TFLiteConverter.from_saved_model(str(folder / name))
     converter.optimizations = [tf.lite.Optimize.DEFAULT]

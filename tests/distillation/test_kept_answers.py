@@ -57,6 +57,29 @@ def test_a_sample_is_asked_once_in_any_order_and_by_the_next_run_never(tmp_path:
         assert kept.size == 4
 
 
+def test_samples_of_the_same_bytes_in_another_shape_or_type_are_others(tmp_path: Path) -> None:
+    def first(inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        x = inputs["x"].reshape(len(inputs["x"]), -1)
+        return [x[:, :2].astype(np.float32) + inputs["x"].ndim, x[:, 0].astype(np.float32)]
+
+    kept = KeptAnswers(tmp_path, first, OUTPUTS)
+    x = np.arange(12, dtype=np.float32).reshape(1, 3, 4)
+    for sample in (x, x.reshape(1, 4, 3), x.reshape(1, 12), x.view(np.int32)):
+        for got, wanted in zip(kept({"x": sample}), first({"x": sample}), strict=True):
+            assert np.array_equal(got, wanted)
+    assert kept.size == 4
+    kept.close()
+
+
+def test_a_run_that_finds_all_answers_leaves_no_files(tmp_path: Path) -> None:
+    x = np.arange(20, dtype=np.float32).reshape(4, 5)
+    for _ in range(3):
+        kept = KeptAnswers(tmp_path, Counted(), OUTPUTS)
+        kept({"x": x})
+        kept.close()
+        assert len(list(tmp_path.iterdir())) == 2
+
+
 def test_what_a_killed_run_wrote_in_part_is_left_aside(tmp_path: Path) -> None:
     x = np.arange(20, dtype=np.float32).reshape(4, 5)
     kept = KeptAnswers(tmp_path, Counted(), OUTPUTS)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfcompress.distillation.losses import ANGLE_SHARE, Compared, loss_named
+from tfcompress.distillation.losses import ANGLE_SHARE, Compared
 from tfcompress.stages.lessons import LESSON_LOSSES
 
 
@@ -18,7 +18,7 @@ def values(seed: int, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def number(name: str, teacher: Any, student: Any, **more: Any) -> float:
-    return float(loss_named(name)(Compared(np.float32(teacher), np.float32(student), **more)))
+    return float(LESSON_LOSSES[name].load()(Compared(np.float32(teacher), np.float32(student), **more)))
 
 
 @pytest.mark.parametrize("name", LESSON_LOSSES)
@@ -40,7 +40,9 @@ def test_gradients_reach_the_student_and_not_the_teacher(name: str) -> None:
     kind = "" if LESSON_LOSSES[name].of == "layers" else "softmax"
     teacher, student = (tf.Variable(tf.nn.softmax(values(seed, shape))) for seed in (0, 1))
     with tf.GradientTape() as tape:
-        loss = loss_named(name)(Compared(tf.convert_to_tensor(teacher), tf.convert_to_tensor(student), kind=kind))
+        loss = LESSON_LOSSES[name].load()(
+            Compared(tf.convert_to_tensor(teacher), tf.convert_to_tensor(student), kind=kind)
+        )
     of_teacher, of_student = tape.gradient(loss, [teacher, student])
     assert of_teacher is None or not np.any(of_teacher)
     assert np.isfinite(of_student).all()

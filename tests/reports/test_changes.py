@@ -116,6 +116,20 @@ def test_latencies_are_compared_on_one_device_only():
     assert outcome("median_latency > 1.5x", a_report(edge=[fast]), a_report(edge=[elsewhere])) == "not measured"
 
 
+def test_a_percentile_has_an_interval_of_its_own():
+    """Every turn's slowest inferences take thrice as long; the medians stay."""
+    calm = a_run([1.0, 1.01, 0.99, 1.0])
+    samples = tuple(3 * value if place % 9 > 6 else value for place, value in enumerate(calm.result.samples_ns))
+    slow = dataclasses.replace(
+        calm, result=dataclasses.replace(calm.result, samples_ns=samples, summary={"median_ms": 1.0, "p90_ms": 3.0})
+    )
+    before, after = a_report(edge=[calm]), a_report(edge=[slow])
+    assert outcome("p90_latency > 1.5x", before, after) == "fails"
+    assert outcome("median_latency > 1.5x", before, after) == "passes"
+    median, p90 = (next(c for c in changes(before, after) if c.name == f"{n}_latency") for n in ("median", "p90"))
+    assert median.ratio[1] < 1.1 < 2.5 < p90.ratio[0]
+
+
 def test_latencies_that_scatter_cannot_be_told_apart():
     one, two = a_run([1.0, 1.6, 0.8, 1.3]), a_run([1.1, 1.5, 0.9, 1.5])
     assert outcome("median_latency > 1.05x", a_report(edge=[one]), a_report(edge=[two])) == "indistinguishable"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import pytest
 import tfcompress as tfc
 from tfcompress.errors import DataError, OutputError, PromiseError, UsageError
 from tfcompress.recipe import load_recipe
-from tfcompress.search.automatic import FACTS_FILE, interrupted_search
+from tfcompress.search.automatic import FACTS_FILE, STUDY, interrupted_search, opening_of, take_over
 from tfcompress.search.estimate import estimate_lines, estimated
 from tfcompress.search.goals import Limits
 from tfcompress.search.preparation import prepared_search
@@ -103,9 +105,7 @@ class TestSearch:
         assert again.tflite.size_bytes == result.best.tflite.size_bytes
         assert again.report.result.score == result.best.report.result.score
 
-    def test_the_finals_train_nothing_and_a_second_search_neither(
-        self, found: tuple[tfc.AutoResult, Path], problem: tuple[Path, Path]
-    ) -> None:
+    def test_no_part_is_made_twice_so_that_the_finals_train_nothing(self, found: tuple[tfc.AutoResult, Path]) -> None:
         result, folder = found
         made = (folder / "cache" / "made.jsonl").read_text("utf-8").splitlines()
         keys = [json.loads(line)["key"] for line in made]
@@ -162,6 +162,31 @@ class TestSearch:
 def test_workers_beside_each_other_need_paths() -> None:
     with pytest.raises(UsageError, match="jobs must be 1 for a model or data in memory, got 2"):
         tfc.auto(object(), samples(10, 0), trials=2, jobs=2)
+
+
+@pytest.mark.parametrize("data", [{"x_train": [[0.0]], "y_train": [0]}, samples(4, 0)])
+def test_arrays_are_opened_in_this_process_as_they_are(data: Any) -> None:
+    opening = opening_of("model.keras", data, {}, Wishes(limits=Limits(), trials=1))
+    assert not opening.portable
+    assert opening.workbench().dataset is not None
+    assert opening_of("model.keras", "data.npz", {}, Wishes(limits=Limits(), trials=1)).portable
+
+
+def test_a_study_is_taken_over_with_what_stands_in_its_log(tmp_path: Path) -> None:
+    out, folder = tmp_path / "out", tmp_path / "next"
+    out.mkdir()
+    (out / FACTS_FILE).write_text('{"interrupted": true, "key": "abc"}')
+    with contextlib.closing(sqlite3.connect(out / STUDY)) as study:
+        study.execute("PRAGMA journal_mode=WAL")
+        study.execute("CREATE TABLE trials (number)")
+        study.execute("INSERT INTO trials VALUES (7)")
+        study.commit()
+        for key, rows in (("other", None), ("abc", [(7,)])):
+            folder.mkdir(exist_ok=True)
+            take_over(out, folder, key)
+            assert (folder / STUDY).exists() == (rows is not None)
+    with contextlib.closing(sqlite3.connect(folder / STUDY)) as study:
+        assert study.execute("SELECT number FROM trials").fetchall() == [(7,)]
 
 
 def test_a_folder_of_an_interrupted_search_is_known_by_its_key(tmp_path: Path) -> None:

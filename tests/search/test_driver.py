@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import sqlite3
 import threading
@@ -12,12 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.search.toy_search import LIMITS, ToyExecutor, Unwatched, toy_result, toy_search
-from tfcompress.errors import OutputError, TfcompressError
+from tests.search.toy_search import LIMITS, ToyExecutor, toy_result, toy_search
+from tfcompress.errors import ContractError, OutputError, TfcompressError
 from tfcompress.search.driver import Search, best_records
 from tfcompress.search.executors import DoneStep
 from tfcompress.search.goals import GOALS, Goal, Limits
-from tfcompress.search.space import Candidate
 from tfcompress.search.study_store import StudyStore
 from tfcompress.search.trial import StepResult, TrialStep
 
@@ -107,6 +107,22 @@ def test_a_killed_driver_is_followed_by_one_that_repeats_at_most_the_step_in_fli
     assert sum(count - 1 for count in done.values()) <= 1
     by_hand = [record.candidate for record in undisturbed[0].records if record.source == "by hand"]
     assert {record.candidate for record in search.records} >= set(by_hand)
+
+
+def test_a_trial_whose_driver_died_at_its_very_end_counts_once_and_ends_no_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise Killed
+
+    for told in (killed, killed, StudyStore.tell):
+        monkeypatch.setattr(StudyStore, "tell", told)
+        search = toy_search(tmp_path, ToyExecutor(), trials=TRIALS)
+        with contextlib.suppress(Killed):
+            search.run()
+    again = toy_search(tmp_path, ToyExecutor(), trials=TRIALS)
+    for each in (search, again):
+        assert len({record.candidate for record in each.records}) == len(each.records) == TRIALS
 
 
 def test_a_worker_that_dies_is_replaced_once_and_then_the_candidate_is_given_up(tmp_path: Path) -> None:
@@ -214,6 +230,27 @@ def test_latency_is_measured_on_the_first_file_and_once_for_equal_ones(tmp_path:
     assert list(tmp_path.glob("*.tflite")) == []
 
 
+def test_a_file_that_the_device_cannot_run_is_refused_and_the_search_goes_on(tmp_path: Path) -> None:
+    def written(step: TrialStep) -> StepResult:
+        if step.file is not None:
+            Path(step.file).write_text(step.candidate.recipe.export.quantize)
+        return dataclasses.replace(toy_result(step), sha256=step.candidate.name)
+
+    def measure(file: Path) -> float:
+        if file.read_text() == "int16x8":
+            msg = "pi cannot time it: no such kernel"
+            raise ContractError(msg)
+        return 2.0
+
+    limits = Limits(drop=1.0, p90=3.0)
+    search = toy_search(tmp_path, ToyExecutor(written), trials=9, limits=limits, measure=measure)
+    search.run()
+    refused = [record for record in search.records if record.state == "refused"]
+    assert {record.candidate.recipe.export.quantize for record in refused} == {"int16x8"}
+    assert {record.reason for record in refused} == {"pi cannot time it: no such kernel"}
+    assert search.finished
+
+
 def test_a_file_that_is_too_slow_untrained_is_not_trained(tmp_path: Path) -> None:
     def written(step: TrialStep) -> StepResult:
         if step.file is not None:
@@ -231,5 +268,3 @@ def test_each_step_of_every_worker_beside_another_is_settled(tmp_path: Path) -> 
     search.run()
     assert len(search.records) == TRIALS
     assert all(record.state != "running" for record in search.records)
-    assert isinstance(search.records[0].candidate, Candidate)
-    assert Unwatched().notes == []

@@ -62,6 +62,11 @@ def test_what_a_finished_one_beats_in_everything_is_stopped() -> None:
     assert PART.verdict(smaller, GOOD, no_limit, GOAL_LIST) == ""
 
 
+def test_what_training_may_make_smaller_is_not_beaten_by_bytes_before_it() -> None:
+    pruned = record(9, 4.0, None, size=60_000, selection=("prune",))
+    assert PART.verdict(pruned, GOOD, Limits(), GOAL_LIST) == ""
+
+
 def test_bytes_are_held_against_the_limit_where_no_training_changes_them() -> None:
     settled, open_ = record(0, 0.0, None, size=70_000), record(1, 0.0, None, size=70_000, selection=("prune",))
     assert "70,000 B, allowed are 60,000 B" in SIZE.verdict(settled, [], LIMITS, GOAL_LIST)

@@ -171,6 +171,7 @@ def test_without_a_limit_there_is_one_run() -> None:
 REASONS = [
     (int8(calibration="minmax"), ["", *["calibration, correct or rounding say how already"] * 2, ""]),
     (int8(correct=("bias",)), ["", "calibration, correct or rounding say how already"]),
+    (int8(rounding="nearest"), ["", "", "rounding nearest is asked for", "weight_bits or rounding"]),
     (
         int8(weight_bits=4),
         ["", "", "weights of 4 bits are rounded so in every way", "weight_bits or rounding"],

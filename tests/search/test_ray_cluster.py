@@ -53,7 +53,7 @@ def test_engine_and_address_go_together() -> None:
 
 
 def test_files_travel_and_lie_once_by_their_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ray_cluster.tempfile, "gettempdir", lambda: str(tmp_path / "there"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "there"))
     model, data = tmp_path / "model.keras", tmp_path / "data.npz"
     model.write_bytes(b"a model")
     data.write_bytes(b"samples")

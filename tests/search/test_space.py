@@ -113,5 +113,5 @@ def test_an_untrained_candidate_keeps_what_rewrites_and_the_bits_that_training_w
 
 def test_a_step_comes_back_from_json_as_it_was(tmp_path: Path) -> None:
     recipe = Recipe(stages=(QAT(),), export=Export(quantize="int8"))
-    step = TrialStep(candidate=Candidate(recipe, (("width", 8),)), kind="draft", samples=5, file=str(tmp_path))
+    step = TrialStep(candidate=Candidate(recipe), kind="draft", samples=5, file=str(tmp_path))
     assert TrialStep.from_dict(step.to_dict()) == step

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from tfcompress.search.driver import Search, SearchPlan
+from tfcompress.search.driver import Search, SearchPlan, Watcher
 from tfcompress.search.executors import DoneStep
-from tfcompress.search.goals import Limits, goals_of
+from tfcompress.search.goals import Goal, Limits, goals_of
 from tfcompress.search.proposals import Proposals, recipes_by_hand
 from tfcompress.search.space import Space, space_of
 from tfcompress.search.study_store import StudyStore
@@ -17,12 +19,28 @@ from tfcompress.train_settings import Train
 
 SIZES = {"none": 100_000, "float16": 50_000, "dynamic": 30_000, "int8": 26_000, "int16x8": 27_000}
 DROPS = {"none": 0.0, "float16": 0.0, "dynamic": 0.4, "int8": 0.6, "int16x8": 0.2}
+STUDY = "study.db"
 LIMITS = Limits(drop=1.0, size=60_000)
 
 
 def toy_space(*, epochs: int = 5) -> Space:
     """Return the space of a search for small files."""
     return space_of(train=Train(epochs=epochs, decay="cosine"), export=Export(), gains=("file",))
+
+
+@functools.cache
+def begun_study(goals: tuple[Goal, ...]) -> bytes:
+    """Return the database of a study that knows what comes first, and nothing else yet; made once for all tests."""
+    with tempfile.TemporaryDirectory() as folder:
+        space, store = toy_space(), toy_store(Path(folder), goals)
+        Proposals(space, store, seed=0, goals=len(goals), trials=None).enqueue(recipes_by_hand(space))
+        store.close()
+        return (Path(folder) / STUDY).read_bytes()
+
+
+def toy_store(folder: Path, goals: tuple[Goal, ...]) -> StudyStore:
+    """Return the study in a folder."""
+    return StudyStore(f"sqlite:///{folder / STUDY}", "toy", goals, patience_seconds=30.0)
 
 
 def toy_result(step: TrialStep) -> StepResult:
@@ -36,7 +54,7 @@ def toy_result(step: TrialStep) -> StepResult:
     points = saved + left * (0.3 * removed + 0.1 * len(kinds))
     trained = {"draft": 0.0, "short": 1.0, "full": 5.0}[step.kind] if kinds else 0.0
     return StepResult(
-        points=points, main=0.9, size_bytes=size, gzip_bytes=size // 2, seconds=1.0 + trained, trained_seconds=trained
+        points=points, size_bytes=size, gzip_bytes=size // 2, seconds=1.0 + trained, trained_seconds=trained
     )
 
 
@@ -89,14 +107,14 @@ def toy_search(
     limits: Limits = LIMITS,
     seconds: float | None = None,
     measure: Callable[[Path], float] | None = None,
+    watcher: Watcher | None = None,
 ) -> Search:
     """Return a search whose study lies in a folder; another one there goes on with it."""
     goals = goals_of(limits, smaller="size", measured=measure is not None)
     space = toy_space()
-    store = StudyStore(f"sqlite:///{folder / 'study.db'}", "toy", goals, patience_seconds=30.0)
+    if not (folder / STUDY).exists():
+        (folder / STUDY).write_bytes(begun_study(goals))
+    store = toy_store(folder, goals)
     proposals = Proposals(space, store, seed=0, goals=len(goals), trials=trials)
-    if not store.facts().get("begun"):
-        proposals.enqueue(recipes_by_hand(space))
-        store.keep_facts({"begun": True})
     plan = SearchPlan(limits=limits, goals=goals, trials=trials, seconds=seconds, files=folder, measure=measure)
-    return Search(plan, space, store, proposals, executor, Unwatched())
+    return Search(plan, space, store, proposals, executor, watcher or Unwatched())

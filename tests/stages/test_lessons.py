@@ -25,7 +25,8 @@ def test_a_student_is_a_size_a_file_or_a_function() -> None:
     assert Distill(student="small.keras").student_scale is None
     assert Distill(student="small.keras").model_files == ("small.keras",)
     assert Distill(student="mine:small").model_files == ()
-    assert Distill(student="mine:small").sources == ("mine:small",)
+    assert Distill(student="mine:small").code == ("mine:small",)
+    assert Distill(student="c:/small.h5").model_files == ("c:/small.h5",)
     assert Distill(student="width=0.5").sources == ()
 
 

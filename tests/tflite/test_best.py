@@ -20,6 +20,7 @@ from tfcompress.tflite.attempt import Attempt, Request
 from tfcompress.tflite.best import best_int8_of
 from tfcompress.tflite.export import export
 from tfcompress.tflite.routes import ConverterInput, Made
+from tfcompress.tflite.shares import Shares
 from tfcompress.tflite.verify import Verification
 
 BEST = sys.modules["tfcompress.tflite.best"]
@@ -46,7 +47,9 @@ def contest(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Return a function that has ways compete: by the label of each its agreement and top-1, or what it raises."""
     seen = SimpleNamespace(settings=[], notes=[], prepared=[], fused=[])
 
-    def run(results: dict[str, Any], data: Any = None, fused: tuple[str, ...] = ()) -> Made:
+    def run(
+        results: dict[str, Any], data: Any = None, fused: tuple[str, ...] = (), drawn: Shares | None = None
+    ) -> Made:
         def file_of(_: Any, request: Request, *, fused: bool = False) -> bytes:
             seen.fused.append(fused)
             label = " + ".join((request.settings.calibrator, *request.settings.correct))
@@ -73,6 +76,7 @@ def contest(monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setattr(BEST, "source_of", source)
         monkeypatch.setattr(BEST, "ranged", lambda model, _: SimpleNamespace(model=model))
         monkeypatch.setattr(BEST, "is_correctable", lambda _: True)
+        monkeypatch.setattr(BEST, "fusible", lambda *_: bool(fused))
         monkeypatch.setattr(BEST, "call", lambda *_: {})
         monkeypatch.setattr(BEST.Contest, "agreement", agreement)
         progress = SimpleNamespace(task=SILENT.task, note=seen.notes.append)
@@ -85,6 +89,7 @@ def contest(monkeypatch: pytest.MonkeyPatch) -> Any:
             float_size_bytes=None,
             progress=progress,  # type: ignore[arg-type]
             seed=0,
+            shares=drawn,
         )
         found = best_int8_of("the model", request)
         run.notes, run.prepared, run.fused = seen.notes, seen.prepared, seen.fused  # type: ignore[attr-defined]
@@ -125,6 +130,18 @@ def test_what_would_write_an_lstm_out_that_is_one_op_is_not_tried(contest) -> No
     assert kept(made) == "minmax + bias"
     assert made.attempt.verification.trials[3].refusal == "not tried: it would write first, second out step by step"
     assert contest.fused == [True] * len(contest.fused)
+
+
+def test_lstms_are_one_op_in_the_other_ways_where_plain_gives_no_file_to_show_it(contest) -> None:
+    made = contest(results(ContractError("too far"), (25.0, 0.95), (22.0, 1.0), (20.0, 0.9)), fused=("only",))
+    assert kept(made) == "minmax + bias"
+    assert contest.fused == [True] * (len(TRIALS) + 1)
+
+
+def test_samples_that_were_drawn_already_are_not_drawn_again(contest) -> None:
+    held = {"x": np.zeros((7, 1), np.float32)}
+    made = contest(results((20.0, 0.9), *[(25.0, 0.95)] * 3), drawn=Shares({}, held, {}))
+    assert made.attempt.verification.held_back == 7
 
 
 def test_of_whole_numbers_the_way_with_the_most_equal_ones_is_kept(contest) -> None:

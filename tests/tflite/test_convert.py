@@ -15,7 +15,7 @@ from tfcompress.recipe import Export
 from tfcompress.tflite.convert import LOOPS, RETRIES, ConverterProcess, MissingKernelError, operations
 from tfcompress.tflite.flatbuffer import read_model_file
 from tfcompress.tflite.interpret import InterpreterProcess
-from tfcompress.tflite.lower import lower, to_saved_model
+from tfcompress.tflite.lower import lower
 
 
 def test_death_by_signal_names_the_signal_the_scheme_and_the_remedy(tmp_path) -> None:
@@ -170,7 +170,7 @@ def test_the_remedy_fits_what_the_model_holds(keras, tmp_path) -> None:
     plain = keras.Sequential([keras.Input((6, 4)), layers.Flatten(), layers.Dense(3, activation="relu")])
     recurrent = keras.Sequential([keras.Input((6, 4)), layers.GRU(3)])
     for name, model in (("plain", plain), ("recurrent", recurrent)):
-        to_saved_model(model, tmp_path / name)
+        lower(model, tmp_path / name)
     assert {"MatMul", "Relu"} <= operations(tmp_path / "plain")
     assert not LOOPS & operations(tmp_path / "plain")
     assert LOOPS & operations(tmp_path / "recurrent")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import gzip
 import json
 import sys
 import types
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +43,8 @@ from tfcompress.tflite.weights import facts
 pytestmark = pytest.mark.slow
 
 ATTEMPT = sys.modules["tfcompress.tflite.attempt"]
+BEST = sys.modules["tfcompress.tflite.best"]
+PLAIN = Export(quantize="int8", calibration="minmax")
 
 
 @pytest.fixture(scope="module")
@@ -54,12 +58,28 @@ def samples() -> np.ndarray:
     return np.random.default_rng(0).normal(size=(300, 8, 8, 3)).astype(np.float32)
 
 
+@pytest.fixture(scope="module")
+def exported(network, samples, converter) -> Callable[[Export], TFLiteModel]:
+    """Export the network with its samples; with the same settings once for all tests."""
+    return functools.cache(lambda settings: export(network, settings, data=samples, converter=converter))
+
+
+@pytest.fixture
+def first_way_is_enough(monkeypatch) -> None:
+    """Have the first of several ways to int8 be good enough, so that no other is tried beside what a test is about."""
+    monkeypatch.setattr(BEST, "ENOUGH_DB", -np.inf)
+    monkeypatch.setattr(BEST, "ENOUGH_TOP1", 0.0)
+
+
 @pytest.mark.parametrize("flavour", ["keras", "tf_keras"])
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_every_scheme_keeps_its_contract_for_both_keras(flavour, scheme, request, samples, converter) -> None:
-    made = request.getfixturevalue(flavour)
-    made.utils.set_random_seed(0)
-    result = export(cnn(made), Export(quantize=scheme), data=samples, converter=converter)
+    if flavour == "keras":
+        result = request.getfixturevalue("exported")(Export(quantize=scheme))
+    else:
+        made = request.getfixturevalue(flavour)
+        made.utils.set_random_seed(0)
+        result = export(cnn(made), Export(quantize=scheme), data=samples, converter=converter)
     found = result.verification
     (agreement,) = found.agreement
     assert agreement.sqnr_db is not None
@@ -76,6 +96,7 @@ def test_every_scheme_keeps_its_contract_for_both_keras(flavour, scheme, request
     assert json.loads(json.dumps(found.to_dict(), allow_nan=False))["macs"] == 8 * 8 * 8 * 27 + 6 * 6 * 8 * 9 + 2880
 
 
+@pytest.mark.usefixtures("first_way_is_enough")
 @pytest.mark.parametrize("io", ["float32", "int8", "uint8"])
 def test_inputs_and_outputs_of_int8_files_have_the_dtype_that_was_asked_for(network, samples, converter, io) -> None:
     found = export(network, Export(quantize="int8", io=io), data={"image": samples}, converter=converter).verification
@@ -85,13 +106,15 @@ def test_inputs_and_outputs_of_int8_files_have_the_dtype_that_was_asked_for(netw
     assert found.agreement[0].step == pytest.approx(1 / 256)
 
 
-def test_the_same_export_gives_the_same_bytes(network, samples, converter) -> None:
-    settings = Export(quantize="int8", samples=20)
-    one, other, third = (export(network, settings, data=samples, converter=converter, seed=seed) for seed in (3, 3, 4))
+def test_the_same_export_gives_the_same_bytes(network, samples, converter, exported) -> None:
+    one = exported(Export(quantize="int8"))
+    other = export(network, Export(quantize="int8"), data=samples, converter=converter)
+    assert len(other.verification.trials) > 1
     assert one.content == other.content
     assert one.sha256 == sha256(one.content)
     assert one.gzip_bytes == len(gzip.compress(one.content, 9))
-    assert one.content != third.content  # the seed draws other samples
+    third = export(network, PLAIN, data=samples, converter=converter, seed=4)
+    assert exported(PLAIN).content != third.content  # the seed draws other samples
 
 
 def test_a_file_is_saved_whole_with_its_metadata(network, samples, converter, tmp_path: Path) -> None:
@@ -104,6 +127,7 @@ def test_a_file_is_saved_whole_with_its_metadata(network, samples, converter, tm
         result.save(tmp_path / "no such folder" / "net.tflite")
 
 
+@pytest.mark.usefixtures("first_way_is_enough")
 def test_the_file_is_slimmed_and_proven_and_the_record_keeps_its_names(network, samples, converter) -> None:
     about = {"labels": ["a", "b"]}
     settings = Export(quantize="int8")
@@ -129,13 +153,15 @@ def test_the_file_is_slimmed_and_proven_and_the_record_keeps_its_names(network, 
 
 @pytest.mark.parametrize("flavour", ["keras", "tf_keras"])
 def test_ranges_are_those_of_the_calibrator_that_was_asked_for(flavour, request, samples, converter) -> None:
-    made = request.getfixturevalue(flavour)
-    made.utils.set_random_seed(0)
-    model = cnn(made)
-    files = {
-        name: export(model, Export(quantize="int8", calibration=name), data=samples, converter=converter)
-        for name in ("minmax", "percentile")
-    }
+    files = {}
+    for name in ("minmax", "percentile"):
+        settings = Export(quantize="int8", calibration=name)
+        if flavour == "keras":
+            files[name] = request.getfixturevalue("exported")(settings)
+        else:
+            made = request.getfixturevalue(flavour)
+            made.utils.set_random_seed(0)
+            files[name] = export(cnn(made), settings, data=samples, converter=converter)
     found = {name: file.verification for name, file in files.items()}
     assert found["minmax"].calibration == ""
     assert found["percentile"].calibration == "percentile, by the rules of --qat, without training"
@@ -185,11 +211,9 @@ def test_int8_without_data_is_marked_so_everywhere(flavour, request, converter) 
     assert (found.agreement[0].sqnr_db or 0) > LEAST_DB["int8"] + 10
 
 
-def test_weights_of_four_bits_are_smaller_and_rounded_towards_the_outputs(network, samples, converter) -> None:
-    settings = Export(quantize="int8", calibration="minmax")
-    eight = export(network, settings, data=samples, converter=converter)
-    four = dataclasses.replace(settings, weight_bits=4, rounding="gptq", correct=("bias",))
-    result = export(network, four, data=samples, converter=converter)
+def test_weights_of_four_bits_are_smaller_and_rounded_towards_the_outputs(exported) -> None:
+    eight = exported(PLAIN)
+    result = exported(dataclasses.replace(PLAIN, weight_bits=4, rounding="gptq", correct=("bias",)))
     assert result.verification.weights_bytes["int4"] > 0
     assert sum(result.verification.weights_bytes.values()) < sum(eight.verification.weights_bytes.values())
     chosen = "minmax + weights of 4 bits + gptq + bias, by the rules of --qat, without training"
@@ -210,6 +234,7 @@ def test_data_that_does_not_fit_is_refused(network, converter, data, message) ->
         export(network, Export(quantize="int8"), data=data, converter=converter)
 
 
+@pytest.mark.usefixtures("first_way_is_enough")
 def test_bound_data_is_asked_for_samples_by_seed(network, samples, converter) -> None:
     class Bound:
         asked: tuple[int, int] = (0, 0)
@@ -323,6 +348,7 @@ def test_tensorflow_ops_are_refused_unless_selected(keras, converter) -> None:
         export(model, converter=converter)
 
 
+@pytest.mark.usefixtures("first_way_is_enough")
 def test_a_runtime_as_a_condition_names_the_ops_that_it_lacks(network, samples, converter) -> None:
     settings = Export(quantize="dynamic", runtimes=("litert>=2.1", "tflite-runtime>=2.14"))
     with pytest.raises(
@@ -368,7 +394,7 @@ def test_weights_that_are_not_numbers_are_the_models_fault(keras, converter) -> 
 
 
 def test_too_little_agreement_is_refused_with_the_numbers(network, samples, converter) -> None:
-    settings = Export(quantize="int8", min_agreement_db=90)
+    settings = dataclasses.replace(PLAIN, min_agreement_db=90)
     with pytest.raises(ContractError) as caught:
         export(network, settings, data=samples * 3, converter=converter)
     text = str(caught.value)
@@ -477,6 +503,7 @@ def test_a_training_op_in_the_file_is_refused(keras, converter, tmp_path) -> Non
         )  # fmt: skip
 
 
+@pytest.mark.usefixtures("first_way_is_enough")
 def test_zeros_are_encoded_where_that_pays(keras, samples, converter) -> None:
     keras.utils.set_random_seed(0)
     model = cnn(keras)
@@ -502,7 +529,7 @@ def test_nothing_stays_behind_whether_it_works_or_not(network, samples, tmp_path
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     export(network, Export(quantize="int8"), data=samples)
     with pytest.raises(ContractError):
-        export(network, Export(quantize="int8", min_agreement_db=190), data=samples * 5)
+        export(network, dataclasses.replace(PLAIN, min_agreement_db=190), data=samples * 5)
     CHILDREN.close()  # the one that waits for the next export
     assert list(tmp_path.iterdir()) == []
 
@@ -515,8 +542,8 @@ def test_a_converter_that_dies_leaves_a_clear_error_and_no_result(network, sampl
         export(network, Export(quantize="float16"), data=samples, converter=broken)
 
 
-def test_a_result_shows_no_bytes_when_printed(network, samples, converter) -> None:
-    result = export(network, Export(quantize="float16"), data=samples, converter=converter)
+def test_a_result_shows_no_bytes_when_printed(exported) -> None:
+    result = exported(Export(quantize="float16"))
     assert isinstance(result, TFLiteModel)
     assert len(repr(result)) < 500
 

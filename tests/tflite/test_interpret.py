@@ -123,9 +123,29 @@ def test_a_runtime_that_refuses_a_file_says_why(file) -> None:
     struct.pack_into("<i", changed, place, 99)  # the version of the first operator code
     with (
         InterpreterProcess(bytes(changed)) as interpreter,
-        pytest.raises(ContractError, match=r"litert refuses this file: .*version '99'"),
+        pytest.raises(ContractError, match=r"litert refuses this file: .*version '99'") as refusal,
     ):
         interpreter.opened()
+    with pytest.raises(ContractError) as again:  # no answer is waited for that has come already
+        interpreter.reopen(file("int8"))
+    assert again.value is refusal.value
+
+
+def test_a_file_is_opened_in_the_place_of_another_and_nothing_of_that_stays(
+    file, images, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with InterpreterProcess(file("none")) as interpreter:
+        expected = interpreter.run(images)["scores"]
+        for scheme in ("int8", "none"):
+            interpreter.reopen(file(scheme))
+            assert interpreter.model.inputs[0].dtype == {"int8": "int8", "none": "float32"}[scheme]
+            found = interpreter.run(images)["scores"]
+            assert np.array_equal(found, expected) == (scheme == "none")
+            assert {p.name for p in tmp_path.glob("*/*")} == {"log.txt", "model.tflite"}
+        with pytest.raises(ModelError, match="not a TFLite file"):
+            interpreter.reopen(b"something else")
+        assert np.array_equal(interpreter.run(images)["scores"], expected)
 
 
 def test_a_death_by_signal_becomes_the_error_that_was_asked_for(file, images) -> None:

@@ -8,7 +8,7 @@ import pytest
 from tests.tflite.make_files import cnn, two_ways
 from tfcompress.errors import ConversionError
 from tfcompress.models.signature import call
-from tfcompress.tflite.lower import lower, to_saved_model
+from tfcompress.tflite.lower import lower
 
 pytestmark = pytest.mark.slow
 
@@ -27,7 +27,7 @@ def test_names_batch_and_weights_are_those_of_the_model(flavour: str, request, t
     import tensorflow as tf
 
     model = two_ways(request.getfixturevalue(flavour))
-    signature = to_saved_model(model, tmp_path / "saved")
+    signature = lower(model, tmp_path / "saved").signature
     function, _loaded = serving(tmp_path / "saved")
     specs = function.structured_input_signature[1]
     assert {name: tuple(s.shape) for name, s in specs.items()} == {"image": (1, 6, 6, 1), "facts": (1, 4)}

@@ -140,6 +140,7 @@ def test_a_model_without_layers_is_refused(images: np.ndarray, tmp_path: Any) ->
         ({"quantize": "int8", "mixed": True, "max_latency": "0ms"}, "above 0 with one of us, ms, s, or with x"),
         ({"quantize": "int8", "mixed": True, "weight_bits": 4}, "left out with mixed, which chooses the weight bits"),
         ({"quantize": "int8", "mixed": True, "rounding": "gptq"}, "left out with mixed, which chooses the rounding"),
+        ({"quantize": "int8", "mixed": True, "rounding": "nearest"}, "left out with mixed, which chooses the rounding"),
         ({"quantize": "int8", "mixed": True, "plans": 0}, "export.plans must be at least 1, got 0"),
         ({"quantize": "int8", "plans": 9}, "export.plans must be 4 without mixed, got 9"),
         (

@@ -11,7 +11,6 @@ from tfcompress.job import attach
 from tfcompress.quantization.post_training import calibrated
 from tfcompress.recipe import QAT, Export
 from tfcompress.tflite import attempt
-from tfcompress.tflite.convert import ConverterProcess
 from tfcompress.tflite.export import export
 from tfcompress.tflite.flatbuffer import read_model_file
 from tfcompress.tflite.interpret import InterpreterProcess
@@ -19,12 +18,6 @@ from tfcompress.tflite.interpret import InterpreterProcess
 keras = pytest.importorskip("keras")
 L = keras.layers
 X = np.random.default_rng(0).normal(size=(300, 8, 8, 3)).astype(np.float32)
-
-
-@pytest.fixture(scope="module")
-def converter():
-    with ConverterProcess() as process:
-        yield process
 
 
 def network():
@@ -56,9 +49,14 @@ def trained(model, stage=QAT()):  # noqa: B008 - a frozen value
     return made
 
 
+@pytest.fixture(scope="module")
+def model():
+    """Return the network as it was trained, for tests that change nothing of it."""
+    return trained(network())
+
+
 @pytest.mark.slow
-def test_every_op_is_integer_without_samples_and_the_file_computes_what_the_model_does(converter):
-    model = trained(network())
+def test_every_op_is_integer_without_samples_and_the_file_computes_what_the_model_does(model, converter):
     file = export(model, Export(quantize="int8"), data=X, converter=converter)
     found = file.verification
     assert found.float_ops == ()
@@ -79,10 +77,10 @@ def test_every_op_is_integer_without_samples_and_the_file_computes_what_the_mode
 
 
 @pytest.mark.slow
-def test_a_file_of_another_scale_than_was_trained_is_refused_or_said_to_be(converter, monkeypatch):
+def test_a_file_of_another_scale_than_was_trained_is_refused_or_said_to_be(model, converter, monkeypatch):
     from tfcompress.quantization import baking as bake
 
-    model, constant = trained(network()), bake.constant_of
+    constant = bake.constant_of
 
     def export_wider(factor, **settings):
         def wider(layer, least_step):

@@ -12,7 +12,9 @@ import pytest
 from edge_runner.cursor import Source
 from tfcompress.errors import ConversionError
 from tfcompress.models.fused_lstm import OP, RecurrentForms
+from tfcompress.progress import SILENT
 from tfcompress.recipe import Export
+from tfcompress.tflite.attempt import Request, attempt
 from tfcompress.tflite.export import export
 from tfcompress.tflite.flatbuffer import read_model_file
 from tfcompress.tflite.lower import Lowered, lower
@@ -69,6 +71,24 @@ def test_lstms_are_one_op_each_and_compute_what_keras_does(files, scheme, least_
     if scheme == "int8":
         assert found.float_ops == ()
         assert found.kernel_steps == 0  # LiteRT's fast kernels and its reference kernels agree
+
+
+def test_of_tf_keras_too_it_is_known_that_lstms_are_one_op_each(tf_keras, converter) -> None:
+    """Or a way to int8 that writes them out would be tried beside one that does not."""
+    steps = tf_keras.Input((3, 2), name="steps")
+    for layer, fused in ((tf_keras.layers.LSTM(2), ("its LSTMs",)), (tf_keras.layers.Flatten(), ())):
+        request = Request(
+            settings=Export(packings=()),
+            data=None,
+            metadata=None,
+            converter=converter,
+            float_model=None,
+            float_size_bytes=None,
+            progress=SILENT,
+            seed=0,
+        )
+        model = tf_keras.Model(steps, layer(steps))
+        assert attempt(model, request, model).fused == fused
 
 
 def test_the_same_network_gives_the_same_bytes(network, samples, converter, files) -> None:

@@ -15,6 +15,7 @@ from tfcompress.blocks.finding import Block, BlockAnalysis, find_blocks
 from tfcompress.blocks.gating import Inputs, distance, gated_distances, outputs_of
 from tfcompress.blocks.refitting import cross_moments, readers_behind, refit_
 from tfcompress.channels.cost import Cost
+from tfcompress.channels.removal_plan import Measure
 from tfcompress.channels.statistics import renew_
 from tfcompress.errors import DataError, UnsupportedError, UsageError, nearest
 from tfcompress.models.copies import check_graph, model_copy, set_weights_
@@ -40,9 +41,6 @@ TRACE = 1e-6
 """Added to how far outputs move, so that of blocks that change nothing the largest goes first."""
 
 _UNITS = {"macs": "multiply-accumulates", "parameters": "parameters", "latency": "latency"}
-
-Measure = Callable[[Any, Any], float]
-"""From two Keras 3 models to the second one's latency over the first one's, measured side by side."""
 
 
 @dataclass(frozen=True)
@@ -76,11 +74,11 @@ def rewrite(model: Any, stage: Blocks, context: RewritingContext) -> Rewritten:
         stage,
         samples=context.samples,
         measure=context.latency_ratio,
-        original=context.original,
+        left=context.left,
         seed=context.seed,
         progress=context.progress,
     )
-    return Rewritten(found.model, found.notes)
+    return Rewritten(found.model, found.notes, 1.0 - found.removed)
 
 
 def leave_out_blocks(
@@ -89,7 +87,7 @@ def leave_out_blocks(
     *,
     samples: Samples | None,
     measure: Measure | None = None,
-    original: Any | None = None,
+    left: float = 1.0,
     seed: int = 0,
     progress: Progress = SILENT,
 ) -> BlocksResult:
@@ -103,8 +101,8 @@ def leave_out_blocks(
         model: a functional or sequential Keras 3 model; it stays as it is.
         stage: what is asked. Its ``cycles`` do not count here: call once a cycle, with one of its ``parts``.
         samples: representative data; labels are not looked at.
-        measure: gives the ratio of latencies of a smaller model and the original, for ``of="latency"``.
-        original: the model before the first cycle; None: *model*.
+        measure: gives the ratio of latencies of a smaller model and a larger one, for ``of="latency"``.
+        left: share that earlier cycles left, of which ``target`` counts.
         seed: of everything random.
         progress: where progress goes.
 
@@ -120,7 +118,7 @@ def leave_out_blocks(
     if samples is None or not samples.inputs:
         msg = "blocks needs samples to tell which block costs least, got none; give training data"
         raise DataError(msg)
-    plan = _Plan(model, original or model, stage, measure, dict(samples.inputs), seed, progress)
+    plan = _Plan(model, left, stage, measure, dict(samples.inputs), seed, progress)
     return plan.done()
 
 
@@ -136,7 +134,7 @@ def leave_out_named(model: Any, names: Sequence[str], samples: Samples, *, seed:
     Raises:
         UsageError: a block that is not there, or no longer.
     """
-    plan = _Plan(model, model, Blocks(remove=len(names)), None, dict(samples.inputs), seed, SILENT)
+    plan = _Plan(model, 1.0, Blocks(remove=len(names)), None, dict(samples.inputs), seed, SILENT)
     return plan.without_named(model, names)
 
 
@@ -145,7 +143,7 @@ class _Plan:
     """One removal: what is asked, and what has gone so far."""
 
     model: Any
-    original: Any
+    left: float
     stage: Blocks
     measure: Measure | None
     inputs: Inputs
@@ -160,7 +158,7 @@ class _Plan:
         self.judged_on = {name: values[first::2][:most] for name, values in self.inputs.items()}
         self.reference = outputs_of(self.model, self.judged_on)
         self.of = "macs" if self.stage.of == "latency" else self.stage.of
-        self.whole = self._amount(self.original)
+        self.whole = self._amount(self.model) / self.left
 
     def _amount(self, model: Any, blocks: Sequence[Block] = ()) -> float:
         cost = cost_of(model, bypass_of(blocks))
@@ -265,17 +263,18 @@ class _Plan:
         target = self.stage.target
         if target is None:
             return len(gone) >= self.stage.remove
-        if self.stage.of == "latency" and self.measure is not None:
-            return bool(gone) and self.measure(self.original, current) <= 1.0 - target + NEAR
-        return self._amount(current) <= (1.0 - target + NEAR) * self.whole
+        return self._ratio(current) <= 1.0 - target + NEAR
+
+    def _ratio(self, current: Any) -> float:
+        """Return the share of what is to shrink that a model has left, counted from before the first cycle."""
+        if self.stage.target is None or self.stage.of != "latency" or self.measure is None:
+            return self._amount(current) / self.whole
+        return self.left if current is self.model else self.left * self.measure(self.model, current)
 
     def _run_out(self, current: Any, gone: Sequence[Block]) -> NoReturn:
         if self.stage.target is None:
             self._refuse_number(len(gone), ())
-        ratio = self._amount(current) / self.whole
-        if self.stage.of == "latency" and self.measure is not None:
-            ratio = self.measure(self.original, current)
-        self._refuse_target(1.0 - ratio)
+        self._refuse_target(1.0 - self._ratio(current))
 
     def _next(self, current: Any, blocks: Sequence[Block]) -> tuple[Block, Any]:
         """Return the block that goes next, and the model without it."""
@@ -330,9 +329,7 @@ class _Plan:
 
     def _result(self, model: Any, gone: Sequence[Block], more: Sequence[str]) -> BlocksResult:
         stage, before, after = self.stage, cost_of(self.model), cost_of(model)
-        removed = 1.0 - self._amount(model) / self.whole
-        if stage.target is not None and stage.of == "latency" and self.measure is not None:
-            removed = 1.0 - self.measure(self.original, model)
+        removed = 1.0 - self._ratio(model)
         moved = self._moved(model)
         notes = []
         if gone:

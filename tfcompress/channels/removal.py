@@ -34,11 +34,12 @@ def rewrite(model: Any, stage: Channels, context: RewritingContext) -> Rewritten
         samples=context.samples,
         measure=context.latency_ratio,
         original=context.original,
+        left=context.left,
         cache=context.cache if stage.spare is not None else None,
         seed=context.seed,
         progress=context.progress,
     )
-    return Rewritten(found.model, found.notes)
+    return Rewritten(found.model, found.notes, 1.0 - found.removed)
 
 
 def remove_channels(
@@ -49,6 +50,7 @@ def remove_channels(
     evaluate: Evaluate | None = None,
     measure: Measure | None = None,
     original: Any | None = None,
+    left: float = 1.0,
     cache: Path | None = None,
     seed: int = 0,
     progress: Progress = SILENT,
@@ -64,7 +66,8 @@ def remove_channels(
         evaluate: gives a model's score, higher is better, for ``spare``; None: the main figure of the labels' task
             on *samples*.
         measure: gives the ratio of latencies of a smaller model and the original, for ``of="latency"``.
-        original: the model before the first cycle; None: *model*.
+        original: the model before the first cycle, of which ``at_most`` counts; None: *model*.
+        left: share that earlier cycles left, of which ``remove`` counts.
         cache: folder that keeps sensitivity analyses; None: none is kept.
         seed: of everything random.
         progress: where progress goes.
@@ -77,7 +80,7 @@ def remove_channels(
     if stage.of == "latency" and measure is None:
         msg = "channels.of must be 'macs', 'parameters' or 'bytes' where no latency can be measured, got 'latency'"
         raise UsageError(msg)
-    plan = RemovalPlan.of(model, stage, original or model)
+    plan = RemovalPlan.of(model, stage, original or model, left)
     with progress.task("scoring channels"):
         judged = scores(model, plan.free, stage.criterion, samples=samples)
     found = None
@@ -142,7 +145,7 @@ def _by_latency(
     """
     goal, low, high = 1.0 - plan.stage.remove, 0.0, 1.0 - plan.choose(candidates, 1.0).least / plan.whole
     best = plan.choose(candidates, high)
-    ratio = measure(plan.original, narrow(plan.model, best.keep))
+    ratio = plan.ratio(narrow(plan.model, best.keep), measure)
     if ratio > goal:
         msg = (
             f"channels.remove must be at most {1.0 - ratio:.2f} of the latency of this model here, got "
@@ -152,7 +155,7 @@ def _by_latency(
     for _ in range(LATENCY_ROUNDS):
         middle = (low + high) / 2.0
         choice = plan.choose(candidates, middle)
-        ratio = measure(plan.original, narrow(plan.model, choice.keep))
+        ratio = plan.ratio(narrow(plan.model, choice.keep), measure)
         if ratio <= goal:
             best, high = choice, middle
         else:

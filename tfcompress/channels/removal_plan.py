@@ -9,7 +9,7 @@ from typing import Any
 
 from tfcompress.channels.cost import Cost, CostModel
 from tfcompress.channels.criteria import Scores
-from tfcompress.channels.groups import Group
+from tfcompress.channels.groups import Group, groups
 from tfcompress.channels.ranking import Candidate, ChannelChoice, best_of, choose_channels
 from tfcompress.channels.sensitivity import Sensitivity
 from tfcompress.errors import UnsupportedError, UsageError
@@ -55,23 +55,25 @@ class RemovalPlan:
     Attributes:
         model: the model that shrinks.
         stage: what was asked.
-        original: the model before the first cycle; shares are counted from it.
+        original: the model before the first cycle.
+        left: share of what was asked to shrink that earlier cycles left.
         groups: all groups of channels of *model*.
         cost: what *model* costs at any widths.
-        whole: what *original* costs, in what was asked to shrink.
+        whole: what *model* would cost without earlier cycles, in what was asked to shrink; shares are counted from it.
         widths: channels of each group of *original*.
     """
 
     model: Any
     stage: Channels
     original: Any
+    left: float
     groups: tuple[Group, ...]
     cost: CostModel
     whole: float
     widths: Mapping[str, int]
 
     @classmethod
-    def of(cls, model: Any, stage: Channels, original: Any) -> RemovalPlan:
+    def of(cls, model: Any, stage: Channels, original: Any, left: float) -> RemovalPlan:
         """Find the groups.
 
         Raises:
@@ -79,17 +81,18 @@ class RemovalPlan:
             UnsupportedError: not one group can shrink.
         """
         cost = CostModel.of(model)
-        first = cost if original is model else CostModel.of(original)
         found = cost.analysis.groups
+        first = found if original is model else groups(original)
         check_scope("channels", stage.scope, [path for g in found for path in g.producers], "layer that makes channels")
         plan = cls(
             model,
             stage,
             original,
+            left,
             found,
             cost,
-            _amount(first.of_kept({}), stage.of),
-            {group.name: group.channels for group in first.analysis.groups},
+            _amount(cost.of_kept({}), stage.of) / left,
+            {group.name: group.channels for group in first},
         )
         if not plan.free:
             reasons = listed([f"{name}: {reason}" for name, reason in plan.pinned.items()]) or "it has no kernels"
@@ -159,6 +162,10 @@ class RemovalPlan:
             candidates, lambda keep: _amount(self.cost.of_kept(keep), of), (1.0 - remove) * self.whole
         )
 
+    def ratio(self, smaller: Any, measure: Measure) -> float:
+        """Return the share of the latency that is left, earlier cycles included."""
+        return self.left * measure(self.model, smaller)
+
     def check(self, choice: ChannelChoice) -> None:
         """Refuse a target that the floors do not reach.
 
@@ -185,7 +192,7 @@ class RemovalPlan:
         """Put together what came out."""
         before, after = self.cost.of_kept({}), self.cost.of_kept(choice.keep)
         if self.stage.of == "latency" and measure is not None:
-            removed = 1.0 - measure(self.original, smaller)
+            removed = 1.0 - self.ratio(smaller, measure)
         else:
             removed = 1.0 - _amount(after, self.stage.of) / self.whole
         notes = list(self._notes(before, after, removed, choice))

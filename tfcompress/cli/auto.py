@@ -198,7 +198,7 @@ def read_wishes(flags: Mapping[str, Any], command: str = "") -> Wishes:
 
     Args:
         flags: what was given for each option, by its name.
-        command: what makes a finalist again.
+        command: what makes the best file again without a search.
 
     Raises:
         UsageError: a text that is no size or time, or wishes that contradict each other.
@@ -317,7 +317,8 @@ def show_search(found: SearchFacts, target: Path, screen: Terminal) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from tfcompress.reports.search_page import goal_text
+    from tfcompress.reports import wording
+    from tfcompress.reports.search_page import drop_interval
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     titles = ("", "recipe", *(goal.title for goal in found.goals), "drop, 95 %", "score")
@@ -325,11 +326,8 @@ def show_search(found: SearchFacts, target: Path, screen: Terminal) -> None:
         table.add_column(title, justify="left" if place < 2 else "right", overflow="fold", no_wrap=place > 1)
     for each in found.finals:
         mark = "best" if each.number == found.winner else "" if not each.misses else "misses"
-        ends = (
-            "-" if each.drop_low is None or each.drop_high is None else f"{each.drop_low:.2f} .. {each.drop_high:.2f}"
-        )
-        cells = (goal_text(goal, each.figures.get(goal.name)) for goal in found.goals)
-        table.add_row(*map(Text, (mark, each.name, *cells, ends, each.score)))
+        cells = (wording.of_unit(each.figures.get(goal.name), goal.unit) for goal in found.goals)
+        table.add_row(*map(Text, (mark, each.name, *cells, drop_interval(each), each.score)))
     screen.out.print(table)
     for line in found.words:
         screen.out.print(Text(line), soft_wrap=True)

@@ -63,7 +63,7 @@ Options:
 
 tfcompress COMMAND --help tells more about each. Exit codes: 0 done, 2 wrong usage, 3 model, 4 data, 5 refused by a
 technique, 6 conversion, 7 the file is not what was asked for, 8 output, 9 something is not installed, 10 a device,
-12 a condition of compare, 13 a cell of matrix, 130 interrupted.
+11 nothing keeps the limits, 12 a condition of compare, 13 a cell of matrix failed, 130 interrupted.
 """
 
 

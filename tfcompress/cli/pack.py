@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,40 +39,42 @@ def command(file: str, output: str | None, force: bool, as_json: bool) -> None:
     source = Path(file)
     target = new_file(output or source.with_suffix(".tfz"), (".tfz",), "a package", force=force)
     with terminal() as screen:
-        from tfcompress.tflite.packaging import file_content, make_package
+        from tfcompress.tflite.flatbuffer import read_model_file
+        from tfcompress.tflite.packaging import file_content, make_package, other_codecs
+        from tfcompress.tflite.weights import facts
 
         content = file_content(source)
         package = make_package(content, screen.progress)
         write_atomic(target, package.content)
+        sizes = {**package.codec_bytes, **other_codecs(content)}
+        kernels = facts(read_model_file(content).subgraphs)
+        stored = sum(each.size_bytes for each in kernels)
+        bound = sum(each.size_bytes if each.entropy_bytes is None else each.entropy_bytes for each in kernels)
         if as_json:
-            screen.write(json.dumps(_facts(source, target, package, sha256(content)), indent=1) + "\n")
+            told = {
+                "file": str(source),
+                "sha256": sha256(content),
+                "package": str(target),
+                "codec": package.codec,
+                "size_bytes": package.raw_bytes,
+                "package_bytes": len(package.content),
+                "codec_bytes": sizes,
+                "kernel_bytes": stored,
+                "entropy_bytes": bound,
+            }
+            screen.write(json.dumps(told, indent=1) + "\n")
             return
-        screen.write(_table(target, package))
+        screen.write(_table(package, sizes))
+        screen.write(
+            f"kernels: {stored:,} B in the file; told by the frequencies of their values alone, {bound:,} B at best\n"
+        )
+        screen.write(f"{target}: {len(package.content):,} B\n")
 
 
-def _facts(source: Path, target: Path, package: Package, sha256: str) -> dict[str, object]:
-    return {
-        "file": str(source),
-        "sha256": sha256,
-        "package": str(target),
-        "codec": package.codec,
-        "size_bytes": package.raw_bytes,
-        "package_bytes": len(package.content),
-        "codec_bytes": package.codec_bytes,
-        "kernel_bytes": package.kernel_bytes,
-        "entropy_bytes": package.entropy_bytes,
-    }
-
-
-def _table(target: Path, package: Package) -> str:
+def _table(package: Package, sizes: Mapping[str, int]) -> str:
     """Return what a person reads: each codec's size and its share of the file, the one kept marked."""
     rows = [("as it is", package.raw_bytes, "")]
-    for name, size in sorted(package.codec_bytes.items(), key=lambda item: -item[1]):
+    for name, size in sorted(sizes.items(), key=lambda item: -item[1]):
         if name != "stored":
             rows.append((name, size, "  kept" if name == package.codec else ""))
-    lines = [f"{name:>10}  {size:>12,} B  {size / package.raw_bytes:>6.1%}{note}\n" for name, size, note in rows]
-    bound = (
-        f"kernels: {package.kernel_bytes:,} B in the file; told by the frequencies of their values alone, "
-        f"{package.entropy_bytes:,} B at best\n"
-    )
-    return "".join(lines) + bound + f"{target}: {len(package.content):,} B\n"
+    return "".join(f"{name:>10}  {size:>12,} B  {size / package.raw_bytes:>6.1%}{note}\n" for name, size, note in rows)

@@ -1,4 +1,4 @@
-"""What fits into memory, asked before it is taken."""
+"""What fits into memory, asked before it is taken, and what has been taken."""
 
 from __future__ import annotations
 
@@ -18,6 +18,26 @@ def available_bytes() -> int:
         return next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:"))
     except (OSError, StopIteration):
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def peak_bytes() -> int:
+    """Return the most memory that this process and each of its children that live have had resident, in sum.
+
+    It is an upper bound of what they had at one time; 0 where the kernel doesn't say. (``getrusage`` would count the
+    memory of the process that started this one: it goes on across an exec.)
+    """
+    return _peak_with_children("self")
+
+
+def _peak_with_children(process: str) -> int:
+    folder = Path("/proc", process)
+    try:
+        lines = (folder / "status").read_text("utf-8").splitlines()
+        children = [child for task in folder.glob("task/*/children") for child in task.read_text("ascii").split()]
+    except OSError:  # it has just ended, or there is no such folder
+        return 0
+    own = next((int(line.split()[1]) << 10 for line in lines if line.startswith("VmHWM:")), 0)
+    return own + sum(map(_peak_with_children, children))
 
 
 def need(size_bytes: int, what: str) -> None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
@@ -30,8 +30,8 @@ Ask = Callable[[Mapping[str, np.ndarray]], list[np.ndarray]]
 class KeptAnswers:
     """Outputs by the bytes of the inputs that they are of.
 
-    Every process appends to files of its own, the answers before the digests that tell of them, so that a killed run
-    leaves what can be read, and two runs at once do not meet.
+    Each appends to files of its own, made with its first new answer, and answers go before the digests that tell of
+    them: a killed run leaves what can be read, and two runs at once do not meet.
     """
 
     def __init__(self, folder: Path, ask: Ask, outputs: Sequence[TensorSpec], most_bytes: int = MOST_BYTES) -> None:
@@ -46,16 +46,14 @@ class KeptAnswers:
         self._ask, self._most = ask, most_bytes
         self._shapes = [tuple(int(size or 1) for size in spec.shape) for spec in outputs]
         self._width = sum(int(np.prod(shape)) for shape in self._shapes)
-        self._known: dict[bytes, tuple[int, int]] = {}
-        self._streams: list[BinaryIO] = []
+        self._known: dict[bytes, tuple[FileIO, int]] = {}
+        self._streams: list[FileIO] = []
+        self._own: tuple[FileIO, FileIO] | None = None
+        self._folder, self._written = folder, 0
         with files.output_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
             for digests in sorted(folder.glob(f"*{_DIGESTS}")):
                 self._read(digests)
-            own = folder / os.urandom(8).hex()
-            self._streams.append(own.with_suffix(_ROWS).open("a+b", buffering=0))
-            self._digests = own.with_suffix(_DIGESTS).open("ab", buffering=0)
-        self._written = 0
 
     def _read(self, digests: Path) -> None:
         rows = digests.with_suffix(_ROWS)
@@ -63,10 +61,23 @@ class KeptAnswers:
             return
         names = digests.read_bytes()
         count = min(len(names) // _DIGEST, rows.stat().st_size // (4 * self._width))
-        if count:
-            self._streams.append(rows.open("rb", buffering=0))
+        if not count:
+            return
+        stream = rows.open("rb", buffering=0)
+        self._streams.append(stream)
         for number in range(count):
-            self._known[names[number * _DIGEST : (number + 1) * _DIGEST]] = (len(self._streams) - 1, number)
+            self._known[names[number * _DIGEST : (number + 1) * _DIGEST]] = (stream, number)
+
+    def _opened(self) -> tuple[FileIO, FileIO]:
+        """Return the files of its own, for rows and for digests."""
+        if self._own is None:
+            path = self._folder / os.urandom(8).hex()
+            self._own = (
+                path.with_suffix(_ROWS).open("a+b", buffering=0),
+                path.with_suffix(_DIGESTS).open("ab", buffering=0),
+            )
+            self._streams += self._own
+        return self._own
 
     @property
     def size(self) -> int:
@@ -75,7 +86,7 @@ class KeptAnswers:
 
     def close(self) -> None:
         """Close the files."""
-        for stream in (*self._streams, self._digests):
+        for stream in self._streams:
             stream.close()
 
     def __call__(self, inputs: Mapping[str, np.ndarray], layers: Sequence[str] = ()) -> list[np.ndarray]:
@@ -105,26 +116,34 @@ class KeptAnswers:
         fresh = {name: row for name, row in zip(names, rows, strict=True) if name not in self._known}
         if (len(self._known) + len(fresh)) * 4 * self._width > self._most:
             return
-        own = len(self._streams) - 1
-        with files.output_errors(Path(self._digests.name)):
-            self._streams[own].write(b"".join(row.tobytes() for row in fresh.values()))
-            self._digests.write(b"".join(fresh))
+        with files.output_errors(self._folder):
+            rows_of, digests_of = self._opened()
+            _write(rows_of, b"".join(row.tobytes() for row in fresh.values()))
+            _write(digests_of, b"".join(fresh))
         for name in fresh:
-            self._known[name] = (own, self._written)
+            self._known[name] = (rows_of, self._written)
             self._written += 1
 
     def _row(self, name: bytes) -> np.ndarray:
-        place, number = self._known[name]
-        stored = os.pread(self._streams[place].fileno(), 4 * self._width, number * 4 * self._width)
+        stream, number = self._known[name]
+        stored = os.pread(stream.fileno(), 4 * self._width, number * 4 * self._width)
         return np.frombuffer(stored, np.float32)
 
 
+def _write(stream: FileIO, content: bytes) -> None:
+    """Write all of it: a file without a buffer takes what fits on the disk, and says how much that was."""
+    left = memoryview(content)
+    while left:
+        left = left[stream.write(left) or 0 :]
+
+
 def _digests(inputs: Mapping[str, np.ndarray]) -> list[bytes]:
-    """Return a digest of each sample: of its bytes in all inputs, by their names' order."""
+    """Return a digest of each sample: of its type, shape and bytes in all inputs, by their names' order."""
     arrays = [np.ascontiguousarray(inputs[name]) for name in sorted(inputs)]
+    form = hashlib.blake2b(repr([(x.dtype.str, x.shape[1:]) for x in arrays]).encode(), digest_size=_DIGEST)
     found = []
     for place in range(len(arrays[0])):
-        digest = hashlib.blake2b(digest_size=_DIGEST)
+        digest = form.copy()
         for array in arrays:
             digest.update(array[place].tobytes())
         found.append(digest.digest())

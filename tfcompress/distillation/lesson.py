@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from tfcompress.distillation.distances import in_form_of
-from tfcompress.distillation.losses import Compared, loss_named
+from tfcompress.distillation.losses import Compared
 from tfcompress.distillation.pairs import Pair, check_layers_known, check_pairs, found_pairs, named_tensors
 from tfcompress.distillation.placed import PlacedLayers
 from tfcompress.distillation.projection import Projection
@@ -119,7 +119,7 @@ class Lesson:
             shares = teacher.form(place).shares
             alike = wanted if shares is None else in_form_of(kind, wanted, are_shares=shares)
             compared = Compared(_float(alike), _float(own), kind, self.stage.temperature)
-            total += sum(weight * loss_named(name)(compared) for name, weight in self._of_outputs.items())
+            total += sum(weight * LESSON_LOSSES[name].load()(compared) for name, weight in self._of_outputs.items())
         return total
 
     def _by_name(self, inputs: Any) -> dict[str, Any]:
@@ -168,7 +168,7 @@ def _from_layers(parts: Sequence[_Layers], wanted: Mapping[str, Any], got: Mappi
     """Return the losses of layers, each averaged over its pairs."""
     total = 0.0
     for part in parts:
-        loss = loss_named(part.loss)
+        loss = LESSON_LOSSES[part.loss].load()
         of_pairs = [
             loss(Compared(_float(wanted[pair.teacher]), _float(got[pair.student]), project=project))
             for pair, project in zip(part.pairs, part.projections, strict=True)

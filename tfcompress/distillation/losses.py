@@ -6,7 +6,6 @@ and lets no gradient through to the teacher.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +13,6 @@ from typing import Any
 import keras
 
 from tfcompress.distillation.distances import distances, unbounded
-from tfcompress.stages.lessons import LESSON_LOSSES
 
 LEAST = 1e-12
 """What stands for a square that is zero where it is divided by."""
@@ -43,13 +41,6 @@ class Compared:
     kind: str = ""
     temperature: float = 1.0
     project: Callable[[Any, Any], Any] | None = None
-
-
-def loss_named(name: str) -> Callable[[Compared], Any]:
-    """Return the function of a loss of the table."""
-    module, _, function = LESSON_LOSSES[name].implementation.partition(":")
-    found: Callable[[Compared], Any] = getattr(importlib.import_module(module), function)
-    return found
 
 
 def soft(compared: Compared) -> Any:

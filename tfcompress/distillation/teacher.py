@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from tfcompress.distillation.pairs import named_tensors
+from tfcompress.errors import TfcompressError
 from tfcompress.models.signature import infer_outputs, signature_of
 from tfcompress.models.specs import TensorSpec
 
@@ -47,9 +48,12 @@ class Teacher:
         name: what messages call it.
         graph: its Keras 3 graph; None: only its outputs can be learnt from.
         in_graph: whether TensorFlow computes it within the training step.
+        failure: what it could not answer a batch for; None: it always could. Out of a step, TensorFlow lets only its
+            own errors through.
     """
 
     in_graph = True
+    failure: TfcompressError | None = None
 
     def __init__(
         self, name: str, inputs: Sequence[str], forms: Sequence[OutputForm] = (), graph: Any | None = None
@@ -139,7 +143,11 @@ class TeacherOutside(Teacher):
         names = list(inputs)
 
         def run(*arrays: np.ndarray) -> list[np.ndarray]:
-            found = self._run(dict(zip(names, arrays, strict=True)), layers)
+            try:
+                found = self._run(dict(zip(names, arrays, strict=True)), layers)
+            except TfcompressError as error:
+                self.failure = error
+                raise
             return [np.asarray(each, np.float32) for each in found]
 
         shapes = [spec.shape for spec in self._outputs]

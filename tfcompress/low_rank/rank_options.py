@@ -140,9 +140,7 @@ def why_not(place: Place, method: str, of: str, *, projected: bool) -> str:
     return ""
 
 
-def options_of(
-    place: Place, method: str, round_to: int, response: Response | None, *, of: str = "macs"
-) -> list[RankOption]:
+def options_of(place: Place, method: str, round_to: int, response: Response | None) -> list[RankOption]:
     """Return every way to take a layer apart that is cheaper than the layer, judged.
 
     Args:
@@ -150,7 +148,6 @@ def options_of(
         method: one of :data:`~tfcompress.low_rank.decompositions.METHODS`, or ``auto``.
         round_to: ranks are multiples of this, where one is small enough.
         response: the layer's moments on samples; None: its weights judge.
-        of: what is to shrink.
     """
     judge, candidates = kernels_of(place, response)
     energy = judge.energy

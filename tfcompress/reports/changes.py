@@ -3,8 +3,8 @@
 Sizes and counts are exact. Figures of a score and latencies carry chance: of two scores the interval of the difference
 follows from their own intervals (Zou and Donner 2008, Statistics in Medicine 27:1693, "MOVER"), as of samples drawn
 apart; models scored on the same samples differ by less, so the interval errs on the careful side. Latencies of two runs
-are compared by the logarithms of their turns' medians (Welch 1947), where device, runtime, threads and kernels are the
-same.
+are compared by the logarithms of the same percentile of each turn (Welch 1947), where device, runtime, threads and
+kernels are the same.
 """
 
 from __future__ import annotations
@@ -179,13 +179,21 @@ def _least_db(report: Report) -> float | None:
     return min((db for db in found if db is not None), default=None)
 
 
+_LATENCIES = (
+    ("median_latency", "median_ms", 0.5),
+    ("p90_latency", "p90_ms", 0.9),
+    ("p99_latency", "p99_ms", 0.99),
+)
+"""Names of latencies, of edge_runner's statistics, and the part of the inferences that take no longer."""
+
+
 def _device(before: Report, after: Report) -> Iterator[Change]:
     runs = comparable_runs(before, after)
     if runs is None:
         return
     one, two = runs
     where = f" on {two.device or two.architecture or 'the device'}"
-    for name, key in (("median_latency", "median_ms"), ("p90_latency", "p90_ms"), ("p99_latency", "p99_ms")):
+    for name, key, share in _LATENCIES:
         yield Change(
             name=name,
             title=f"{name.removesuffix('_latency')} latency{where}",
@@ -193,7 +201,7 @@ def _device(before: Report, after: Report) -> Iterator[Change]:
             after=two.result.summary.get(key),
             words=wording.duration,
             kind="milliseconds",
-            ratio=_turn_ratio(one, two),
+            ratio=_turn_ratio(one, two, share),
             chance=True,
         )
     for name, title, pair in (
@@ -225,9 +233,9 @@ def _conditions(run: EdgeRun) -> tuple[object, ...]:
     return run.device, run.cpu, run.architecture, run.runtime, run.runtime_version, run.delegate, run.threads, kernels
 
 
-def _turn_ratio(one: EdgeRun, two: EdgeRun) -> tuple[float, float] | None:
-    """Return the 95 % interval of the second's latency over the first's, by the logarithms of their turns' medians."""
-    logs = [[math.log(value) for value in run.result.turn_medians_ns if value > 0] for run in (one, two)]
+def _turn_ratio(one: EdgeRun, two: EdgeRun, share: float) -> tuple[float, float] | None:
+    """Return the 95 % interval of the second's percentile over the first's, by the logarithms of those of turns."""
+    logs = [[math.log(value) for value in run.result.turn_percentiles_ns(share) if value > 0] for run in (one, two)]
     if min(map(len, logs)) < 2:
         return None
     means = [statistics.fmean(each) for each in logs]

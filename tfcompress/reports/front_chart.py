@@ -15,6 +15,9 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 76, 20, 26, 44
 _MOST = 1.6
 """The axis of the drop ends at so many limits, or medians: a few ruined files would press all others together."""
 
+_ABOVE = ("finished", "front", "winner")
+"""Roles whose dots are drawn last, those on top at the end."""
+
 Axis = tuple[str, str, float | None]
 """Title, unit (``points``, ``bytes``, ``ms``), and the limit (None: there is none)."""
 
@@ -54,18 +57,12 @@ def front_chart(dots: Sequence[Dot], across: Axis, up: Axis) -> str:
     parts = _grid(across, (low_x, high_x), up, (low_y, high_y))
     parts += _limits(across, (low_x, high_x), up, (low_y, high_y))
     parts.append(_steps([place(dot) for dot in dots if dot.role in ("front", "winner")]))
-    for dot in sorted(
-        dots, key=lambda each: ("winner", "front", "finished").index(each.role) if _is_known(each) else 9
-    )[::-1]:
+    for dot in sorted(dots, key=lambda each: _ABOVE.index(each.role) if each.role in _ABOVE else -1):
         x, y = place(dot)
         size = 7 if dot.role == "winner" else 5 if dot.role == "front" else 3.5
         title = f"<title>{escape(dot.text)}</title>"
         parts.append(f'<circle class="dot {dot.role}" cx="{x:.1f}" cy="{y:.1f}" r="{size}">{title}</circle>')
     return drawing(HEIGHT, f"{up[0]} against {across[0]}", parts, width=WIDTH)
-
-
-def _is_known(dot: Dot) -> bool:
-    return dot.role in ("winner", "front", "finished")
 
 
 def _highest(values: Sequence[float], limit: float | None) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from edge_runner.summary import median
+from edge_runner.summary import median, percentile
 from tfcompress.reports import wording
 from tfcompress.reports.sections import ratio
 from tfcompress.tasks.score import Score
@@ -57,10 +57,13 @@ class Measurement:
     @property
     def turn_medians_ns(self) -> list[float]:
         """Median latency of each turn, in nanoseconds."""
+        return self.turn_percentiles_ns(0.5)
+
+    def turn_percentiles_ns(self, fraction: float) -> list[float]:
+        """Return for each turn the latency, in nanoseconds, below which *fraction* of its inferences lie."""
         ends = list(itertools.accumulate(self.blocks))
-        return [
-            median(self.samples_ns[end - count : end]) for end, count in zip(ends, self.blocks, strict=True) if count
-        ]
+        turns = (self.samples_ns[end - count : end] for end, count in zip(ends, self.blocks, strict=True) if count)
+        return [percentile(sorted(turn), fraction) for turn in turns]
 
 
 def faster(before: Measurement | None, after: Measurement | None) -> float | None:

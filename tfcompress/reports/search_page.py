@@ -56,18 +56,9 @@ def _title(found: SearchFacts) -> str:
 
 
 def _header(found: SearchFacts) -> str:
-    limits = ", ".join(f"{g.flag} {goal_text(g, g.limit)}" for g in found.goals if g.limit is not None)
+    limits = ", ".join(f"{g.flag} {wording.of_unit(g.limit, g.unit)}" for g in found.goals if g.limit is not None)
     about = f"{limits or 'no limits'}; {found.data}, judged by {found.judged}; tfcompress {found.tool_version}, "
     return f"<header><p>{escape(about + found.created_utc)}</p><h1>{escape(_title(found))}</h1></header>"
-
-
-def goal_text(goal: GoalFacts, value: float | None) -> str:
-    """Return a figure as people read it."""
-    if value is None:
-        return wording.NONE
-    if goal.unit == "points":
-        return f"{value:.2f} points"
-    return wording.size(round(value)) if goal.unit == "bytes" else wording.duration(value)
 
 
 def _charts(found: SearchFacts) -> str:
@@ -105,7 +96,7 @@ def _said(each: TriedFacts, goals: Sequence[GoalFacts]) -> str:
 
 
 def _cells(figures: Mapping[str, float], goals: Sequence[GoalFacts]) -> list[str]:
-    return [goal_text(goal, figures.get(goal.name)) for goal in goals]
+    return [wording.of_unit(figures.get(goal.name), goal.unit) for goal in goals]
 
 
 def _judged(found: SearchFacts) -> str:
@@ -115,7 +106,7 @@ def _judged(found: SearchFacts) -> str:
         (
             f"{each.name}{' (the best)' if each.number == found.winner else ''}",
             *_cells(each.figures, found.goals),
-            _interval(each),
+            drop_interval(each),
             each.score,
             each.interval,
             "kept" if not each.misses else f"not kept: {', '.join(each.misses)}",
@@ -128,7 +119,8 @@ def _judged(found: SearchFacts) -> str:
     return html_table(titles, rows, roles) + html_note(note) + conditions
 
 
-def _interval(each: FinalFacts) -> str:
+def drop_interval(each: FinalFacts) -> str:
+    """Return the ends of the 95 % interval of what a file loses, in points, as people read them."""
     if each.drop_low is None or each.drop_high is None:
         return wording.NONE
     return f"{each.drop_low:.2f} .. {each.drop_high:.2f}"

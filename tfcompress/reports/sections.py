@@ -192,7 +192,7 @@ class ResultFile:
         sha256: of the file; device measurements join by it.
         size_bytes: of the file.
         gzip_bytes: of the same, compressed by gzip -9.
-        package_bytes: of the package (``.tfz``) that was written beside it; None: none was asked for.
+        package_bytes: of the package (``.tfz``) that was written beside it; None: none was.
         kernels_bytes: of its kernels as stored.
         kernels_entropy_bytes: the fewest that a code of single values could hold them in (the sum over the kernels).
         quantize: the scheme: ``none``, ``dynamic``, ``float16``, ``int8``, ``int16x8``.

@@ -48,6 +48,15 @@ def duration(value_ms: float | None) -> str:
     return f"{value_ms:.3g} ms" if value_ms >= 0.1 else f"{value_ms * 1000:.3g} µs"
 
 
+def of_unit(value: float | None, unit: str) -> str:
+    """What a search makes small: ``points``, ``bytes``, or ``ms``."""
+    if value is None:
+        return NONE
+    if unit == "points":
+        return f"{value:.2f} points"
+    return size(round(value)) if unit == "bytes" else duration(value)
+
+
 def joules(value_joules: float | None) -> str:
     """Joules, in millijoules."""
     return NONE if value_joules is None else f"{value_joules * 1000:.3g} mJ"

@@ -60,7 +60,7 @@ class NetworkPart:
 
         Of a network that a builder gives, which comes first, there is nothing to choose.
         """
-        if any(stage.code for stage in draft.stages):
+        if any(stage.builds for stage in draft.stages):
             return
         chosen = {
             choice.name: selection[self._dimension(choice)]
@@ -80,7 +80,7 @@ class NetworkPart:
         """Return what was chosen; None: something that cannot be chosen."""
         found = candidate.recipe.stage(self.stage.kind)
         chosen = {} if found is None else cast("LaidOut", found).chosen()
-        if found is not None and found.code != self.code:
+        if found is not None and found.code != ((self.code,) if self.code else ()):
             return None
         if set(chosen) - {choice.name for choice in self.choices}:
             return None

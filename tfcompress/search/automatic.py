@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import functools
-import shutil
+import sqlite3
 import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -27,7 +26,7 @@ from tfcompress.train_settings import Train
 if TYPE_CHECKING:
     from tfcompress.models.first_load import LoadLimits
     from tfcompress.reports.search_facts import SearchFacts
-    from tfcompress.search.driver import Search, Watcher
+    from tfcompress.search.driver import Search, SearchPlan, Watcher
     from tfcompress.search.executors import Executor
     from tfcompress.search.finals import Finalist
     from tfcompress.search.metering import Meter
@@ -182,11 +181,10 @@ def opening_of(model: Any, data: Any, loading: Mapping[str, Any], wishes: Wishes
         UsageError: several workers for what only this process has.
         UntrustedCodeError: a builder without trust.
     """
-    spec = {"spec": str(data)} if isinstance(data, str | Path) else data
-    kept = wishes.kept or files.cache_folder().parent / "stages"
+    kept = wishes.kept or files.cache_folder("stages")
     opening = Opening(
         model=str(model) if isinstance(model, str | Path) else model,
-        data=spec if isinstance(spec, dict) and "spec" in spec else data,
+        data={"spec": str(data)} if isinstance(data, str | Path) else data,
         loading=loading,
         kept=str(kept),
         kept_bytes=wishes.kept_bytes,
@@ -239,7 +237,7 @@ def searched(
             again = force or earlier == ready.key
             files.check_target(output, force=again)
             with files.output_folder(output, key=ready.key, force=again) as folder:
-                _take_over(output, folder, ready.key)
+                take_over(output, folder, ready.key)
                 found = _Session(opening, ready, bench, folder, log, watcher).result()
             shown = output
     facts, judged, best = found
@@ -259,16 +257,26 @@ def interrupted_search(output: Path) -> str:
         found = plain.parse_json(plain.read_text(output / FACTS_FILE, plain.JSON_BYTES))
     except (OSError, ValueError):
         return ""
-    known = isinstance(found, dict) and found.get("interrupted") is True
-    return str(found.get("key", "")) if known and isinstance(found, dict) else ""
+    return str(found.get("key", "")) if isinstance(found, dict) and found.get("interrupted") is True else ""
 
 
-def _take_over(output: Path, folder: Path, key: str) -> None:
-    """Go on with the study of a search that Ctrl-C ended, where it is the same one."""
+def take_over(output: Path, folder: Path, key: str) -> None:
+    """Go on with the study of a search that Ctrl-C ended, where it is the same one.
+
+    Args:
+        output: of that search.
+        folder: of this one, while it goes on.
+        key: of this one.
+    """
     (folder / files.WORK).mkdir(exist_ok=True)
-    kept = output / STUDY
-    if interrupted_search(output) == key and kept.is_file() and not (folder / STUDY).exists():
-        shutil.copyfile(kept, folder / STUDY)
+    kept, place = output / STUDY, folder / STUDY
+    if interrupted_search(output) == key and kept.is_file() and not place.exists():
+        partial = folder / files.WORK / STUDY
+        partial.unlink(missing_ok=True)
+        # Not a copy of the file: what was written last may stand in the log beside it, if somebody else has it open.
+        with closing(sqlite3.connect(kept)) as source, closing(sqlite3.connect(partial)) as copy:
+            source.backup(copy)
+        partial.rename(place)
 
 
 Concluded = tuple["SearchFacts", list["Finalist"], "Finalist | None"]
@@ -288,7 +296,6 @@ class _Session:
     ) -> None:
         self._opening, self._ready, self._bench, self._folder = opening, ready, bench, folder
         self._log, self._watcher = log, watcher
-        self._began = time.monotonic()
         self._meter = self._made_meter()
 
     def _made_meter(self) -> Meter | None:
@@ -347,7 +354,7 @@ class _Session:
             return LocalExecutor(self._opening, self._ready.wishes.jobs, log=log, progress=self._bench.progress)
         return InProcessExecutor(stack.enter_context(TrialBench(self._opening, log=self._log)))
 
-    def _plan(self, executor: Executor) -> Any:
+    def _plan(self, executor: Executor) -> SearchPlan:
         from tfcompress.search.driver import SearchPlan
         from tfcompress.search.finals import MOST_FINALISTS
 
@@ -380,7 +387,7 @@ class _Session:
             msg = f"no candidate was run in full{why}; give more time (--budget)"
             raise PromiseError(msg)
         count = _HURRIED if search.interrupted else MOST_FINALISTS
-        chosen = finalists(search.front, search.finished, limits, decides, count)
+        chosen = finalists(search.front, limits, decides, count)
         finals = Finals(self._bench, self._folder, self._meter)
         with self._bench.progress.task("judging on the test split"):
             judged = judge_all(finals, chosen)

@@ -27,7 +27,7 @@ class Circumstances:
         model: name of the model.
         data: where the samples come from.
         judged: what the search judged by, in words.
-        command: what makes a finalist again, from its folder; the folder stands as ``{folder}``.
+        command: what makes the best file again without a search.
         conditions: of the device; empty: none.
         seconds: how long everything took.
         notes: further sentences.
@@ -140,13 +140,13 @@ def _words(search: Search, judged: Sequence[Finalist], winner: Finalist | None, 
 
 def _binding(search: Search, judged: Sequence[Finalist], winner: Finalist, decides: Goal) -> list[str]:
     """Say of each limit what a file that breaks only it would give."""
-    limits, best, said = search.plan.limits, winner.figures[decides.name], []
+    limits, best, said = search.plan.limits, winner.figures.get(decides.name, float("inf")), []
     known = {each.record.number: each.figures for each in judged}
     for name, limit in limits.given.items():
         goal = GOALS[name]
         others = []
         for record in search.finished:
-            figures = known.get(record.number, record.figures)
+            figures = {**record.figures, **known.get(record.number, {})}
             excess = limits.excess(figures)
             alone = excess.get(name, 0.0) > 0 and all(each <= 0 for other, each in excess.items() if other != name)
             gains = figures[decides.name] < best if name != decides.name else False

@@ -17,7 +17,7 @@ from typing import Protocol
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from tfcompress.errors import RecipeError, TfcompressError
+from tfcompress.errors import ContractError, RecipeError, TfcompressError
 from tfcompress.search.executors import DoneStep, Executor
 from tfcompress.search.front import front_of
 from tfcompress.search.gates import GATES, spares
@@ -65,7 +65,8 @@ class SearchPlan:
         trials: how many candidates at most; None: as many as there is time for.
         samples: of the validation split that drafts are scored on; None: all.
         files: folder for the files of drafts that are measured.
-        measure: from a .tflite to the p90 of its latency in ms; None: no device.
+        measure: from a .tflite to the p90 of its latency in ms, or a ContractError where the device cannot run it;
+            None: no device.
     """
 
     limits: Limits
@@ -103,7 +104,7 @@ class Search:
         self._executor, self._watcher = executor, watcher
         self._trials: dict[int, optuna.Trial] = {}
         self._ready: list[tuple[TrialRecord, StepKind]] = []
-        self._at: dict[int, tuple[TrialRecord, StepKind, Candidate]] = {}
+        self._at: dict[int, tuple[TrialRecord, StepKind]] = {}
         self._drafts: dict[tuple[Candidate, int | None], StepResult] = {}
         self._used_up = False
         self._before = float(store.facts().get("spent_seconds", 0.0))
@@ -111,6 +112,7 @@ class Search:
         self._take_up()
 
     def _take_up(self) -> None:
+        found: dict[Candidate, TrialRecord] = {}
         for trial in self._store.trials():
             facts = trial.user_attrs.get(FACTS, {})
             if trial.state == TrialState.RUNNING:
@@ -118,8 +120,9 @@ class Search:
             elif facts.get("state") in ("finished", "stopped", "refused", "failed"):
                 record = self._read(trial)
                 if record is not None:
-                    self.records.append(record)
+                    found[record.candidate] = record  # the later one, should a driver have died at its very end
                     self._proposals.take(record.candidate)
+        self.records += found.values()
 
     def _read(self, trial: FrozenTrial) -> TrialRecord | None:
         facts = trial.user_attrs[FACTS]
@@ -165,13 +168,13 @@ class Search:
     @property
     def running(self) -> list[tuple[TrialRecord, StepKind]]:
         """What is being done."""
-        return [(record, kind) for record, kind, _ in self._at.values()]
+        return list(self._at.values())
 
     def run(self) -> None:
         """Try candidates until the time, their number or the space is used up, or Ctrl-C.
 
         Raises:
-            TfcompressError: the first trials all fail, in one and the same way.
+            TfcompressError: the first trials all fail.
             OutputError: the database is away for too long.
         """
         try:
@@ -200,8 +203,8 @@ class Search:
 
     def _fill(self) -> None:
         while self._executor.free > 0:
-            if not self._ready and self._may_begin():
-                self._begin()
+            while not self._ready and self._may_begin():
+                self._begin()  # one that an earlier driver had all but ended leaves nothing to do
             if not self._ready:
                 return
             self._submit(*self._ready.pop(0))
@@ -238,11 +241,11 @@ class Search:
             most_bytes=None if size is None else int(size),
             file=str(self._file(record)) if self._is_measured(record, kind) else None,
         )
-        self._at[record.number] = (record, kind, record.candidate)
+        self._at[record.number] = (record, kind)
         self._executor.submit(record.number, step)
 
     def _draft_key(self, candidate: Candidate) -> tuple[Candidate, int | None]:
-        return Candidate(untrained(candidate.recipe), candidate.network), self.plan.samples
+        return Candidate(untrained(candidate.recipe)), self.plan.samples
 
     def _file(self, record: TrialRecord) -> Path:
         return self.plan.files / f"{record.number}.tflite"
@@ -252,7 +255,7 @@ class Search:
         return self.plan.measure is not None and kind == steps_of(record.candidate)[0]
 
     def _settle(self, done: DoneStep) -> None:
-        record, kind, _ = self._at.pop(done.number)
+        record, kind = self._at.pop(done.number)
         if done.result is None:
             record.deaths += 1
             if done.died and record.deaths < TRIES:
@@ -270,12 +273,13 @@ class Search:
 
     def _passed(self, record: TrialRecord, kind: StepKind, result: StepResult) -> None:
         record.steps[kind] = result
-        if self._is_measured(record, kind):
-            self._measure(record)
         if kind == "draft":
             self._drafts[self._draft_key(record.candidate)] = result
+        refusal = self._measured(record) if self._is_measured(record, kind) else ""
         if kind == "full" and result.points is None:
-            self._end(record, "refused", "what it loses cannot be told: the validation samples give no such figure")
+            refusal = "what it loses cannot be told: the validation samples give no such figure"
+        if refusal:
+            self._end(record, "refused", refusal)
             self._check_failures()
             return
         reason = "" if kind == "full" else self._stopping(record, kind)
@@ -285,13 +289,18 @@ class Search:
         self._store.keep(self._trials[record.number], record.attributes())
         self._go_further(record)
 
-    def _measure(self, record: TrialRecord) -> None:
+    def _measured(self, record: TrialRecord) -> str:
+        """Have the file of a trial measured; return why it cannot be, empty: it was."""
         if self.plan.measure is None or record.last is None:
-            return
+            return ""
         same = (each.p90_ms for each in self.records if each.p90_ms is not None and _same_file(each, record))
         record.p90_ms = next(same, None)
         if record.p90_ms is None and self._file(record).is_file():
-            record.p90_ms = self.plan.measure(self._file(record))
+            try:
+                record.p90_ms = self.plan.measure(self._file(record))
+            except ContractError as refusal:
+                return str(refusal)
+        return ""
 
     def _stopping(self, record: TrialRecord, kind: StepKind) -> str:
         """Return which gate of a step stops a trial, and why; empty: none does."""

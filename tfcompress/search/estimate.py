@@ -15,7 +15,7 @@ from tfcompress.search.goals import GOALS
 from tfcompress.search.preparation import Prepared, prepared_search, told_space
 from tfcompress.search.proposals import recipes_by_hand
 from tfcompress.search.space import Candidate
-from tfcompress.search.trial import Opening, TrialBench, TrialStep
+from tfcompress.search.trial import Opening, StepResult, TrialBench, TrialStep
 from tfcompress.search.wishes import Wishes
 
 FEW, MORE = 4, 24
@@ -82,17 +82,16 @@ def estimated(opening: Opening, wishes: Wishes, progress: Progress, log: Path | 
     with TrialBench(dataclasses.replace(opening, kept=None), log=log) as trials:
         with progress.task("timing a file"):
             file_seconds = _seconds(trials, plain)
-        few = more = 0.0
+        start = batch = 0.0
         if trained is not None:
             with progress.task("timing a training"):
-                few, more = (_training_seconds(trials, trained, count * train.batch_size) for count in (FEW, MORE))
-    batch = max(0.0, (more - few) / (MORE - FEW))
+                start, batch = training_costs(trials, trained, size)
     limit = size if train.limit is None else min(size, train.limit)
     return Estimate(
         ready=ready,
         by_hand=tuple(each.name for each in by_hand),
         file_seconds=file_seconds,
-        start_seconds=max(0.0, few - FEW * batch),
+        start_seconds=start,
         batch_seconds=batch,
         batches=train.epochs * math.ceil(limit / train.batch_size),
     )
@@ -100,19 +99,41 @@ def estimated(opening: Opening, wishes: Wishes, progress: Progress, log: Path | 
 
 def _seconds(trials: TrialBench, candidate: Candidate) -> float:
     """Return how long a candidate takes that trains nothing; the second time, when everything is warm."""
-    step = TrialStep(candidate=candidate, kind="full")
-    trials.run(step)
-    return trials.run(step).seconds
+    _done(trials, candidate)
+    return _done(trials, candidate).seconds
+
+
+def training_costs(trials: TrialBench, candidate: Candidate, size: int) -> tuple[float, float]:
+    """Return what a training costs before its first batch, and what a batch costs, by two short ones.
+
+    Args:
+        trials: keeps nothing.
+        candidate: trains.
+        size: samples that there are; where that is little, the longer one has fewer batches, or is no longer.
+    """
+    train = candidate.recipe.train
+    counts = [min(count, math.ceil(size / train.batch_size)) for count in (FEW, MORE)]
+    few, more = (_training_seconds(trials, candidate, count * train.batch_size) for count in counts)
+    batch = max(0.0, more - few) / (counts[1] - counts[0]) if counts[1] > counts[0] else 0.0
+    return max(0.0, few - counts[0] * batch), batch
 
 
 def _training_seconds(trials: TrialBench, candidate: Candidate, samples: int) -> float:
     train = dataclasses.replace(candidate.recipe.train, epochs=1, limit=samples)
-    recipe = dataclasses.replace(candidate.recipe, train=train)
-    found = trials.run(TrialStep(candidate=Candidate(recipe, candidate.network), kind="full"))
+    return _done(trials, Candidate(dataclasses.replace(candidate.recipe, train=train))).trained_seconds
+
+
+def _done(trials: TrialBench, candidate: Candidate) -> StepResult:
+    """Return what came of a candidate in full.
+
+    Raises:
+        PromiseError: it is refused.
+    """
+    found = trials.run(TrialStep(candidate=candidate, kind="full"))
     if found.refusal:
-        msg = f"a first training fails: {found.refusal}"
+        msg = f"a first candidate ({candidate.name}) fails: {found.refusal}"
         raise PromiseError(msg)
-    return found.trained_seconds
+    return found
 
 
 def estimate_lines(found: Estimate) -> list[str]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from tfcompress.data.memory import available_bytes
 from tfcompress.progress import Progress
 from tfcompress.search.trial import Opening, StepResult, TrialBench, TrialStep
 from tfcompress.worker import Worker, WorkerAnswerError, WorkerDiedError
@@ -241,13 +242,4 @@ def plain_opening(opening: Opening) -> dict[str, Any]:
         "loading": {name: list(value) if isinstance(value, tuple) else value for name, value in loading.items()},
         "kept": opening.kept,
         "kept_bytes": opening.kept_bytes,
-        "builder": opening.builder,
     }
-
-
-def available_bytes() -> int:
-    """Return how much memory programs can still have, as the kernel estimates it."""
-    for line in Path("/proc/meminfo").read_text("ascii").splitlines():
-        if line.startswith("MemAvailable:"):
-            return 1024 * int(line.split()[1])
-    return 0

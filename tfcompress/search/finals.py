@@ -22,7 +22,7 @@ from tfcompress.search.driver import best_records
 from tfcompress.search.goals import Goal, Limits
 from tfcompress.search.metering import Meter, p90_of
 from tfcompress.search.trial_records import TrialRecord
-from tfcompress.tasks.drop import Drop
+from tfcompress.tasks.drop import Drop, points_lost
 from tfcompress.workbench import Result, Workbench
 
 MOST_FINALISTS = 6
@@ -39,9 +39,10 @@ class Finalist:
     Attributes:
         record: the candidate.
         folder: of its export, within the output.
-        result: of the export; without one where a killed search had exported it and nothing else is known.
+        result: of the export.
         drop: on the test split; None: it has no meaning or no interval.
-        figures: of the finished file by the names of goals, the drop at the upper end of its interval.
+        figures: of the finished file by the names of goals, the drop at the upper end of its interval; as measured
+            where it has none.
     """
 
     record: TrialRecord
@@ -57,26 +58,24 @@ class Finalist:
 
     def misses(self, limits: Limits) -> tuple[str, ...]:
         """Return the names of goals whose limits the file does not keep, or is not known to."""
-        excess = limits.excess(self.figures)
+        proven = {name: value for name, value in self.figures.items() if name != "drop" or self.drop is not None}
+        excess = limits.excess(proven)
         return tuple(name for name in limits.given if excess.get(name, 1.0) > 0)
 
 
-def finalists(
-    front: Sequence[TrialRecord], finished: Sequence[TrialRecord], limits: Limits, decides: Goal, count: int
-) -> list[TrialRecord]:
+def finalists(front: Sequence[TrialRecord], limits: Limits, decides: Goal, count: int) -> list[TrialRecord]:
     """Return who is judged on the test split.
 
     From the front, the best by the goal that decides, and one that loses least, should the others not be proven to keep
     the limit; where there is room, others of the front.
 
     Args:
-        front: of the search.
-        finished: all that were run in full.
+        front: of the search; not empty.
         limits: what must be kept.
         decides: the goal that decides.
         count: how many at most.
     """
-    ordered = best_records(front or finished, limits, decides)
+    ordered = best_records(front, limits, decides)
     if len(ordered) <= count:
         return ordered
     within = [each for each in ordered if not limits.violation({**each.figures, "drop": 0.0})]
@@ -98,6 +97,10 @@ class Finals:
         """
         self._bench, self._folder, self._meter = bench, folder, meter
 
+    def tell(self, text: str) -> None:
+        """Tell a line to whoever watches."""
+        self._bench.progress.note(text)
+
     def judged(self, record: TrialRecord) -> Finalist:
         """Export a candidate into the front's folder, and judge it.
 
@@ -110,8 +113,9 @@ class Finals:
         result = self._bench.run(record.candidate.recipe, output=target, force=True)
         drop = drop_on_test(result.report, record.candidate.recipe)
         figures = {"size": float(result.tflite.size_bytes), "download": float(result.tflite.gzip_bytes)}
-        if drop is not None:
-            figures["drop"] = drop.bound
+        points = drop.bound if drop is not None else _measured_points(result.report)
+        if points is not None:
+            figures["drop"] = points
         if self._meter is not None:
             figures["p90"] = self._measured(result.report, target)
         return Finalist(record, place, result, drop, figures)
@@ -143,14 +147,25 @@ def drop_on_test(report: Report, recipe: Recipe) -> Drop | None:
     return max(drops.values(), key=lambda drop: drop.bound)
 
 
+def _measured_points(report: Report) -> float | None:
+    """Return what a file loses on the test split as a search measures it, without an interval; None: nobody knows."""
+    before, after = None if report.baseline is None else report.baseline.score, report.result.score
+    return None if before is None or after is None else points_lost(before, after)
+
+
 def winner_of(judged: Sequence[Finalist], limits: Limits, decides: Goal) -> Finalist | None:
     """Return the best finalist that keeps all limits; None: none does."""
     keeping = [each for each in judged if not each.misses(limits)]
-    return min(keeping, key=lambda each: (each.figures[decides.name], each.figures.get("drop", 0.0)), default=None)
+    worst = float("inf")
+
+    def rank(each: Finalist) -> tuple[float, float]:
+        return each.figures.get(decides.name, worst), each.figures.get("drop", worst)
+
+    return min(keeping, key=rank, default=None)
 
 
 def judge_all(finals: Finals, records: Sequence[TrialRecord]) -> list[Finalist]:
-    """Judge candidates; one whose export fails now is left out.
+    """Judge candidates; one whose export fails now is left out, and that is told.
 
     Raises:
         TfcompressError: every one fails; the last one's reason.
@@ -161,6 +176,7 @@ def judge_all(finals: Finals, records: Sequence[TrialRecord]) -> list[Finalist]:
             found.append(finals.judged(record))
         except TfcompressError as error:
             refusal = error
+            finals.tell(f"{record.name} is not judged: {error}")
     if refusal is not None and not found:
         raise refusal
     return found

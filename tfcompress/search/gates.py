@@ -112,6 +112,10 @@ class Gate:
         return self._beaten(record, records, goals, hoped)
 
     def _beaten(self, record: TrialRecord, records: Sequence[TrialRecord], goals: Sequence[Goal], hoped: float) -> str:
+        """Say which finished trial is nowhere worse than this one can become; empty: none is, or nobody can know."""
+        others = [goal.name for goal in goals if goal.name != self.goal]
+        if self.step == "draft" and not all(is_settled(record, name) for name in others):
+            return ""
         own = {**record.figures, self.goal: hoped}
         others = [goal.name for goal in goals if goal.name in own]
         for other in records:

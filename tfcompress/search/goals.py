@@ -35,11 +35,7 @@ class Goal:
 
     def text(self, value: float | None) -> str:
         """Return a value as people read it."""
-        if value is None:
-            return wording.NONE
-        if self.unit == "points":
-            return f"{value:.2f} points"
-        return wording.size(round(value)) if self.unit == "bytes" else wording.duration(value)
+        return wording.of_unit(value, self.unit)
 
 
 GOALS: dict[str, Goal] = {

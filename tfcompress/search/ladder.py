@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 from tfcompress.drop_limit import judged, no_data, with_ladder
 from tfcompress.errors import ContractError, ConversionError, DataError, PromiseError, RecipeError, UnsupportedError
-from tfcompress.export_choices import AUTO
 from tfcompress.recipe import STAGES, Recipe
 from tfcompress.reports.rungs import LadderRecord, RungRecord
 from tfcompress.search.shortfall import binding, remedies
@@ -72,7 +71,7 @@ def _uncorrectable(recipe: Recipe) -> str:
         return f"corrections are for int8, and {export.quantize} is asked for"
     if export.mixed:
         return "mixed precision chooses among corrections itself"
-    if export.calibration != AUTO or export.correct or export.rounding != Export.rounding:
+    if not export.tries:
         return "calibration, correct or rounding say how already"
     return ""
 
@@ -84,9 +83,14 @@ def corrected_recipe(recipe: Recipe, data: BoundData) -> Recipe | str:
 
 def rounded_recipe(recipe: Recipe, data: BoundData) -> Recipe | str:
     """Round towards the float model's outputs, then correct the biases."""
-    if recipe.export.weight_bits != Export.weight_bits and not _uncorrectable(recipe):
-        return f"weights of {recipe.export.weight_bits} bits are rounded so in every way"
-    return _uncorrectable(recipe) or _exporting(recipe, rounding="gptq", correct=("bias",))
+    reason, export = _uncorrectable(recipe), recipe.export
+    if reason:
+        return reason
+    if export.weight_bits != Export.weight_bits:
+        return f"weights of {export.weight_bits} bits are rounded so in every way"
+    if export.rounding != Export.rounding:
+        return f"rounding {export.rounding} is asked for"
+    return _exporting(recipe, rounding="gptq", correct=("bias",))
 
 
 def mixed_recipe(recipe: Recipe, data: BoundData) -> Recipe | str:
@@ -206,11 +210,11 @@ class _Climb:
         if data is None:
             raise no_data()
         planned = [(rung, planned_recipe(rung, self._recipe, data)) for rung in RUNGS]
-        for _, recipe in planned:
-            if isinstance(recipe, Recipe):
-                self._bench.check(
-                    recipe, output=target, force=force
-                )  # a mistake in what only the last rung looks at is told before the first
+        seen = [(self._recipe.stages, self._recipe.train)]
+        for _, recipe in planned:  # a mistake in what only the last rung looks at is told before the first
+            if isinstance(recipe, Recipe) and (recipe.stages, recipe.train) not in seen:
+                seen.append((recipe.stages, recipe.train))
+                self._bench.check(recipe, output=target, force=force)
         for place, (rung, recipe) in enumerate(planned):
             if isinstance(recipe, str):
                 self._records.append(RungRecord(name=rung.name, outcome="not tried", reason=recipe))

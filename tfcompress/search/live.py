@@ -67,7 +67,7 @@ class Lines:
             progress: gets the lines.
         """
         self._progress = progress
-        self._told = 0
+        self._told: set[int] = set()
 
     def __enter__(self) -> Lines:
         return self
@@ -77,11 +77,11 @@ class Lines:
 
     def show(self, search: Search) -> None:
         """Tell of the trials that have ended since the last time."""
-        ended = [record for record in search.records if record.state != "running"]
-        for record in ended[self._told :]:
+        ended = [each for each in search.records if each.state != "running" and each.number not in self._told]
+        for record in ended:
             cells = (f"{goal.title} {goal.text(record.figures.get(goal.name))}" for goal in search.plan.goals)
             self._progress.note(f"trial {record.number} {record.name}: {said_of(record)}, {', '.join(cells)}")
-        self._told = len(ended)
+        self._told |= {record.number for record in ended}
 
     def note(self, text: str) -> None:
         """Tell a line."""

@@ -10,7 +10,7 @@ from tfcompress.devices.config import Device
 from tfcompress.devices.fleet import measure_on_devices
 from tfcompress.devices.local import Settings
 from tfcompress.devices.rows import device_conditions, device_rows
-from tfcompress.errors import DeviceError, TfcompressError
+from tfcompress.errors import ContractError, TfcompressError
 from tfcompress.progress import SILENT, Progress
 
 TIMING = Settings(runs=50, seconds=1.0)
@@ -54,7 +54,7 @@ class Meter:
         """Return what nine of ten inferences take at most, in ms.
 
         Raises:
-            DeviceError: the device cannot run the file.
+            ContractError: the device cannot run the file.
             TfcompressError: see :meth:`document`.
         """
         return p90_of(self.document(file), self.device)
@@ -64,10 +64,10 @@ def p90_of(document: dict[str, Any], device: Device) -> float:
     """Return the p90 of the first model of a document, in ms.
 
     Raises:
-        DeviceError: it was not timed; with edge_runner's reason.
+        ContractError: it was not timed; with edge_runner's reason.
     """
     row = device_rows(document)[0]
     if row.failure or row.p90_ms is None:
         msg = f"{device.name} cannot time {row.model}: {row.failure or 'no timing'}"
-        raise DeviceError(msg)
+        raise ContractError(msg)
     return row.p90_ms

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfcompress.drop_limit import check_provable, no_data, no_float
 from tfcompress.errors import DataError, TfcompressError, UnsupportedError, UsageError
+from tfcompress.models.fingerprints import code_sha256
 from tfcompress.resumption import ground_of, hash_of
 from tfcompress.search.goals import Goal, Limits, goals_of, preference
 from tfcompress.search.space import Space, SpacePart, space_of
@@ -101,7 +102,8 @@ def prepared_search(bench: Workbench, wishes: Wishes, output: Path | None) -> Pr
     named = [[each.name, list(map(str, each.values))] for each in space.dimensions]
     settings = [dataclasses.asdict(each) for each in (wishes.limits, train, wishes.export)]
     where = None if device is None else device.name
-    key = hash_of([ground_of(loaded, data), named, settings, [goal.name for goal in goals], where, place])
+    code = code_sha256(wishes.builder) if wishes.builder else ""
+    key = hash_of([ground_of(loaded, data), named, settings, [goal.name for goal in goals], where, place, code])
     return Prepared(
         wishes=wishes,
         space=space,

@@ -44,15 +44,16 @@ def recipes_by_hand(space: Space, count: int = BY_HAND) -> list[Selection]:
     Returns:
         Selections, those that train least first.
     """
-    left = [(recipe, selection) for recipe in named().values() if (selection := _within(space, recipe)) is not None]
+    inside = [(recipe, _within(space, recipe)) for recipe in named().values()]
+    left = [(len(recipe.stages), found, _pairs(space, found)) for recipe, found in inside if found is not None]
     seen: set[tuple[str, Any]] = set()
-    chosen: list[tuple[Recipe, Selection]] = []
+    chosen: list[tuple[int, Selection]] = []
     while left and len(chosen) < count:
-        best = max(left, key=lambda pair: (not pair[0].stages, len(_pairs(space, pair[1]) - seen)))
+        best = max(left, key=lambda each: (not each[0], len(each[2] - seen)))
         left.remove(best)
-        chosen.append(best)
-        seen |= _pairs(space, best[1])
-    chosen.sort(key=lambda pair: len(pair[0].stages))
+        chosen.append(best[:2])
+        seen |= best[2]
+    chosen.sort(key=lambda each: each[0])
     return [selection for _, selection in chosen]
 
 

@@ -9,7 +9,6 @@ machine of the cluster sees it. What stages keep lies in the same folder on ever
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Mapping
@@ -172,8 +171,8 @@ class Sent:
         """Write the files where this machine has none of their content, and return the opening with their paths."""
         plain = {**self.plain, "data": dict(self.plain["data"])}
         for key, (name, content) in self.contents.items():
-            folder = Path(tempfile.gettempdir()) / f"tfcompress-{os.getuid()}" / hashlib.sha256(content).hexdigest()
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            folder = files.cache_folder("sent") / files.sha256(content)
+            folder.mkdir(parents=True, exist_ok=True)
             if not (folder / name).is_file():
                 files.write_atomic(folder / name, content)
             if key == "model":
@@ -199,7 +198,7 @@ def do_step(sent: Sent, step: dict[str, Any]) -> tuple[dict[str, Any], bytes | N
     if sent.version != __version__:
         msg = f"every machine of the cluster must have tfcompress {sent.version}, this one has {__version__}"
         raise UsageError(msg)
-    key = hashlib.sha256(repr((sent.plain, sorted(sent.contents))).encode()).hexdigest()
+    key = files.sha256(repr((sent.plain, sorted(sent.contents))).encode())
     if key not in _BENCHES:
         _BENCHES[key] = opened(sent.here())
     with tempfile.TemporaryDirectory(prefix="tfcompress-") as folder:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 from tfcompress.errors import RecipeError
@@ -29,18 +30,14 @@ class Candidate:
 
     Attributes:
         recipe: what is done to the network.
-        network: what makes another network of it, by name, in the order of the names; empty: the network itself.
     """
 
     recipe: Recipe
-    network: tuple[tuple[str, Any], ...] = ()
 
     @property
     def name(self) -> str:
         """What tables call it: the stages and numbers, without titles."""
-        named = dataclasses.replace(self.recipe, title="").name
-        changed = ",".join(f"{name}={value}" for name, value in self.network)
-        return f"{changed} {named}" if changed else named
+        return dataclasses.replace(self.recipe, title="").name
 
 
 @dataclass(frozen=True)
@@ -69,13 +66,11 @@ class Draft:
         stages: in the order of the recipe.
         train: values of fields of the recipe's training.
         export: of its export.
-        network: of the network.
     """
 
     stages: list[Stage] = field(default_factory=list)
     train: dict[str, Any] = field(default_factory=dict)
     export: dict[str, Any] = field(default_factory=dict)
-    network: dict[str, Any] = field(default_factory=dict)
 
 
 class SpacePart(Protocol):
@@ -155,7 +150,7 @@ class SettingsPart:
         """What dimensions and drafts call the settings."""
         return self.owner.__name__.lower()
 
-    @property
+    @cached_property
     def dimensions(self) -> tuple[Dimension, ...]:
         """The fields that nobody has said."""
         found = tried_fields(self.owner)
@@ -188,7 +183,7 @@ class Space:
     train: Train = field(default_factory=Train)
     export: Export = field(default_factory=Export)
 
-    @property
+    @cached_property
     def dimensions(self) -> tuple[Dimension, ...]:
         """Of all parts, in their order."""
         return tuple(each for part in self.parts for each in part.dimensions)
@@ -211,7 +206,7 @@ class Space:
             train=dataclasses.replace(self.train, **draft.train),
             export=dataclasses.replace(self.export, **draft.export),
         )
-        return Candidate(recipe, tuple(sorted(draft.network.items())))
+        return Candidate(recipe)
 
     def open_values(self, dimension: Dimension, selection: Selection) -> tuple[Any, ...]:
         """Return the values of a dimension that make sense beside what is selected already, and differ in something."""

@@ -134,9 +134,9 @@ class StudyStore:
         """End a trial of an earlier driver without a result."""
         self._patiently(lambda: self.study.tell(number, state=TrialState.FAIL, skip_if_finished=True))
 
-    def trials(self, *states: TrialState) -> list[FrozenTrial]:
-        """Return the trials in some states (all without any), in their order."""
-        return self._patiently(lambda: self.study.get_trials(deepcopy=False, states=states or None))
+    def trials(self) -> list[FrozenTrial]:
+        """Return all trials, in their order."""
+        return self._patiently(lambda: self.study.get_trials(deepcopy=False))
 
     def facts(self) -> dict[str, Any]:
         """Return what is known of the search as a whole."""

@@ -7,7 +7,6 @@ test split: files are scored on the validation split (:func:`tfcompress.data.val
 from __future__ import annotations
 
 import dataclasses
-import resource
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tfcompress import files
+from tfcompress.data.memory import peak_bytes
 from tfcompress.errors import TfcompressError
 from tfcompress.kept_stages import KEPT_BYTES, KeptStages
 from tfcompress.recipe import Recipe, from_dict
@@ -59,7 +59,6 @@ class TrialStep:
         """Return plain values, as JSON has them."""
         return {
             "recipe": self.candidate.recipe.to_dict(),
-            "network": [list(pair) for pair in self.candidate.network],
             "kind": self.kind,
             "samples": self.samples,
             "most_bytes": self.most_bytes,
@@ -70,8 +69,7 @@ class TrialStep:
     def from_dict(plain: Mapping[str, Any]) -> TrialStep:
         """Read what :meth:`to_dict` wrote."""
         values = dict(plain)
-        recipe, network = from_dict(values.pop("recipe")), values.pop("network")
-        return TrialStep(candidate=Candidate(recipe, tuple((name, value) for name, value in network)), **values)
+        return TrialStep(candidate=Candidate(from_dict(values.pop("recipe"))), **values)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,24 +78,18 @@ class StepResult:
 
     Attributes:
         points: what the file loses against float on the samples that were scored (:mod:`tfcompress.tasks.drop`).
-        main: its main figure there.
         size_bytes: size of the file.
         gzip_bytes: the same after gzip.
-        macs: multiply-accumulates of the file.
-        ops: ops of the file.
         sha256: of the file.
         seconds: wall time of the step.
         trained_seconds: how much of it was training; 0 where everything was there already.
-        peak_bytes: most memory that the worker and its children have had.
+        peak_bytes: most memory that the worker and its children have had (:func:`tfcompress.data.memory.peak_bytes`).
         refusal: why the candidate cannot be had; empty: it can.
     """
 
     points: float | None = None
-    main: float | None = None
     size_bytes: int | None = None
     gzip_bytes: int | None = None
-    macs: int | None = None
-    ops: int | None = None
     sha256: str = ""
     seconds: float = 0.0
     trained_seconds: float = 0.0
@@ -115,11 +107,11 @@ class Opening:
 
     Attributes:
         model: path of the model; a model object only for steps in this process.
-        data: arguments of :func:`tfcompress.load_data`, its ``spec`` among them; in this process a data set, too.
+        data: arguments of :func:`tfcompress.load_data`, its ``spec`` (a path or a name) among them; in this process
+            whatever that takes or gives, too.
         loading: arguments of :class:`~tfcompress.workbench.Workbench` that say how the model is loaded.
         kept: the folder in which stages keep what they made; None: nothing is kept.
         kept_bytes: how large it may become.
-        builder: ``module:function`` that makes other networks of it; empty: there is only the model.
     """
 
     model: Any
@@ -127,12 +119,15 @@ class Opening:
     loading: Mapping[str, Any] = field(default_factory=dict)
     kept: str | None = None
     kept_bytes: int = KEPT_BYTES
-    builder: str = ""
 
     @property
     def portable(self) -> bool:
         """Whether another process can open the same."""
-        return isinstance(self.model, str) and isinstance(self.data, Mapping)
+        return isinstance(self.model, str) and self._names_data
+
+    @property
+    def _names_data(self) -> bool:
+        return isinstance(self.data, Mapping) and isinstance(self.data.get("spec"), str)
 
     def workbench(self, *, judged_by: Literal["test", "val"] = "val", **more: Any) -> Workbench:
         """Return a workbench on the model.
@@ -148,7 +143,7 @@ class Opening:
         from tfcompress.workbench import Workbench
 
         data = self.data
-        if isinstance(data, Mapping):
+        if self._names_data:
             arguments = dict(data)
             data = load_data(arguments.pop("spec"), **_with_preprocessing(arguments))
         kept = None if self.kept is None else KeptStages(Path(self.kept), self.kept_bytes)
@@ -178,7 +173,6 @@ class TrialBench:
             progress: where progress goes; False: nowhere.
             log: file that libraries' words are appended to.
         """
-        self._opening = opening
         self._bench = opening.workbench(progress=progress, log=log)
         self._floats: dict[tuple[Any, int | None], Score] = {}
 
@@ -204,17 +198,8 @@ class TrialBench:
         return dataclasses.replace(found, seconds=time.perf_counter() - started, peak_bytes=peak_bytes())
 
     def _draft(self, step: TrialStep) -> StepResult:
-        from tfcompress.execution import Run, rewritten_model
-        from tfcompress.kept_stages import work_for
-
-        bench, recipe = self._bench, untrained(step.candidate.recipe)
-        bench.check(recipe)
-        data = bench.data(recipe.train)
-        run = Run(recipe, bench.loaded, data, bench.converter, bench.progress)
-        kept = None if self._opening.kept is None else KeptStages(Path(self._opening.kept), self._opening.kept_bytes)
-        with work_for(kept, None, bench.loaded, data, trust=bool(self._opening.loading.get("trust"))) as work:
-            model = rewritten_model(run, work)
-        file = bench.export(model, recipe.export, train=recipe.train)
+        recipe = untrained(step.candidate.recipe)
+        file = self._bench.export(self._bench.rewritten(recipe), recipe.export, train=recipe.train)
         found = _described(file, step.file)
         if step.most_bytes is not None and file.size_bytes > step.most_bytes:
             return found
@@ -229,7 +214,6 @@ class TrialBench:
         return dataclasses.replace(
             _described(result.tflite, step.file),
             points=points,
-            main=None if score is None else score.main_figure.value,
             trained_seconds=report.wall_seconds.get("train") or 0.0,
         )
 
@@ -248,7 +232,7 @@ class TrialBench:
                 return {}
             self._floats[key] = evaluate_file(baseline.content, some, "evaluating the float file").score
         score = evaluate_file(file.content, some, "evaluating the file").score
-        return {"points": points_lost(self._floats[key], score), "main": score.main_figure.value}
+        return {"points": points_lost(self._floats[key], score)}
 
 
 def sampled(data: BoundData, count: int | None, seed: int) -> BoundData:
@@ -292,22 +276,7 @@ def shortened(recipe: Recipe) -> Recipe:
     return dataclasses.replace(recipe, stages=stages, train=train, export=export, title="")
 
 
-def peak_bytes() -> int:
-    """Return the most memory that this process, or any one of its children that has ended, has had resident."""
-    own = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return 1024 * max(own)
-
-
 def _described(file: TFLiteModel, place: str | None) -> StepResult:
-    from tfcompress.tflite.flatbuffer import read_model_file
-
     if place is not None:
         files.write_atomic(Path(place), file.content)
-    flat = read_model_file(file.content)
-    return StepResult(
-        size_bytes=file.size_bytes,
-        gzip_bytes=file.gzip_bytes,
-        macs=flat.macs,
-        ops=sum(flat.op_counts.values()),
-        sha256=file.sha256,
-    )
+    return StepResult(size_bytes=file.size_bytes, gzip_bytes=file.gzip_bytes, sha256=file.sha256)

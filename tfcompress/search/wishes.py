@@ -50,7 +50,7 @@ class Wishes:
         builder: ``module:function`` of the user's own that builds other networks; empty: there is none.
         engine: where candidates are made: processes of this machine, or a Ray cluster.
         address: HOST:PORT of the cluster; empty: there is none.
-        command: what makes a finalist again, with ``{folder}`` for its folder; empty: a call in Python does.
+        command: what makes the best file again without a search; empty: a call in Python does.
     """
 
     limits: Limits

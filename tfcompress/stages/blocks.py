@@ -6,9 +6,10 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from tfcompress.schema import check_fields, check_value
+from tfcompress.schema import check_value
+from tfcompress.stages.kernel_cutting import KernelCutting
 from tfcompress.stages.option import option
-from tfcompress.stages.stage import Gains, RewritingStage
+from tfcompress.stages.stage import Gains
 
 if TYPE_CHECKING:
     from tfcompress.recipe import Recipe
@@ -28,7 +29,7 @@ def read_blocks(text: str) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Blocks(RewritingStage):
+class Blocks(KernelCutting):
     """Leave out whole blocks: residual branches, and layers that give what has the shape of what they take.
 
     Attributes:
@@ -36,10 +37,7 @@ class Blocks(RewritingStage):
         target: fraction of *of* that goes, in (0, 1), in as few blocks as it takes; None: a number of them goes.
         of: what *target* counts: multiply-accumulates (``macs``), ``parameters``, or the measured ``latency`` on this
             machine.
-        shrink_kernels: kernels of convolutions that are larger than this odd size are cut to their centre; None: none.
         cycles: how often some blocks are left out and the rest fine-tuned, until all have gone.
-        tune_epochs: how many of the training's epochs the whole model is tuned for first, at a twentieth of the
-            learning rate.
         scope: names of layers that may go, ``*`` and ``?`` allowed; a block goes only if all of its layers with weights
             may; empty: every layer.
     """
@@ -65,40 +63,20 @@ class Blocks(RewritingStage):
     of: Literal["macs", "parameters", "latency"] = field(
         default="macs", metadata=option("What is counted; latency is measured here.", flag="--of")
     )
-    shrink_kernels: int | None = field(
-        default=None,
-        metadata=option(
-            "Cut kernels that are larger than this odd size to their centre.", flag="--shrink-kernels", metavar="SIZE"
-        ),
-    )
-    cycles: int = field(
-        default=1, metadata=option("Remove in N parts, each of them fine-tuned.", flag="--cycles", metavar="N")
-    )
-    tune_epochs: int = field(
-        default=0,
-        metadata=option(
-            "Tune the whole model for N of the epochs first; --distill learns from that.",
-            flag="--tune-epochs",
-            metavar="N",
-        ),
-    )
     scope: tuple[str, ...] = field(
         default=(), metadata=option("Layers that may go, * and ? allowed.", metavar="NAME", default="all")
     )
 
     def __post_init__(self) -> None:
         """Reject values that are out of range or contradict each other."""
-        check_fields(self, self.kind)
+        super().__post_init__()
         check_value("blocks.remove", "at least 0", self.remove, ok=self.remove >= 0)
         check_value("blocks.target", "in (0, 1)", self.target, ok=self.target is None or 0 < self.target < 1)
         allowed = "left out where blocks.target says how much goes"
         check_value("blocks.remove", allowed, self.remove, ok=self.target is None or self.remove == Blocks.remove)
-        size = self.shrink_kernels
-        check_value("blocks.shrink_kernels", "an odd size", size, ok=size is None or (size >= 1 and size % 2 == 1))
-        check_value("blocks.cycles", "at least 1", self.cycles, ok=self.cycles >= 1)
-        check_value("blocks.tune_epochs", "at least 0", self.tune_epochs, ok=self.tune_epochs >= 0)
         allowed = "at least 1, since nothing else is asked (see shrink_kernels)"
-        check_value("blocks.remove", allowed, self.remove, ok=self.remove > 0 or size is not None or self.cycles > 1)
+        asked = self.remove > 0 or self.shrink_kernels is not None
+        check_value("blocks.remove", allowed, self.remove, ok=asked or self.cycles > 1)
 
     @property
     def parts(self) -> tuple[Blocks, ...]:
@@ -126,8 +104,7 @@ class Blocks(RewritingStage):
     def label(self) -> str:
         """Short name used in recipe and folder names."""
         of = "" if self.of == "macs" or self.target is None else f"-{self.of}"
-        size = "" if self.shrink_kernels is None else f"-kernels{self.shrink_kernels}"
-        return f"blocks{self.remove if self.target is None else format(self.target, 'g')}{of}{size}"
+        return f"blocks{self.remove if self.target is None else format(self.target, 'g')}{of}{self.kernels_label}"
 
     def check_against(self, recipe: Recipe) -> None:
         """Refuse what :class:`RewritingStage` refuses, and cycles in which nothing would go."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from tfcompress.schema import check_fields, check_value
+from tfcompress.schema import check_value
 from tfcompress.stages.option import option
 from tfcompress.stages.stage import Gains, RewritingStage
 
@@ -29,8 +29,6 @@ class Build(RewritingStage):
             only with trust. Its weights are fresh.
         values: ``NAME=VALUE``: what ``hp`` answers; what is not named has its default.
         cycles: how often it is trained; it is built before the first.
-        tune_epochs: how many of the training's epochs the model is tuned for first, at a twentieth of the learning
-            rate.
     """
 
     kind: ClassVar[str] = "build"
@@ -51,28 +49,15 @@ class Build(RewritingStage):
     values: tuple[str, ...] = field(
         default=(), metadata=option("What hp answers; may be repeated.", flag="--hp", metavar="NAME=VALUE")
     )
-    cycles: int = field(
-        default=1, metadata=option("Remove in N parts, each of them fine-tuned.", flag="--cycles", metavar="N")
-    )
-    tune_epochs: int = field(
-        default=0,
-        metadata=option(
-            "Tune the whole model for N of the epochs first; --distill learns from that.",
-            flag="--tune-epochs",
-            metavar="N",
-        ),
-    )
 
     def __post_init__(self) -> None:
         """Reject values that are out of range or contradict each other."""
-        check_fields(self, self.kind)
+        super().__post_init__()
         for value in self.values:
             check_value("build.values", "NAME=VALUE each", value, ok=bool(value.partition("=")[0]) and "=" in value)
         names = [value.partition("=")[0] for value in self.values]
         twice = next((name for name in names if names.count(name) > 1), "")
         check_value("build.values", "one for each name", twice, ok=not twice)
-        check_value("build.cycles", "at least 1", self.cycles, ok=self.cycles >= 1)
-        check_value("build.tune_epochs", "at least 0", self.tune_epochs, ok=self.tune_epochs >= 0)
 
     @property
     def answers(self) -> dict[str, str]:
@@ -80,9 +65,9 @@ class Build(RewritingStage):
         return {name: text for name, _, text in (value.partition("=") for value in self.values)}
 
     @property
-    def code(self) -> str:
+    def code(self) -> tuple[str, ...]:
         """The builder."""
-        return self.builder
+        return (self.builder,) if self.builder else ()
 
     @property
     def parts(self) -> tuple[Build, ...]:

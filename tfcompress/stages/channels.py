@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import ClassVar, Literal
 
-from tfcompress.schema import check_fields, check_value
+from tfcompress.schema import check_value
 from tfcompress.stages.option import option
 from tfcompress.stages.stage import Gains, RewritingStage
 
@@ -27,8 +27,6 @@ class Channels(RewritingStage):
         round_to: widths become multiples of this (8 or 16 suit NPUs; 1 for none), where a layer is wide enough.
         at_most: largest fraction of one layer's channels that may go, in (0, 1).
         cycles: how often a part is removed and the rest fine-tuned, until everything is removed.
-        tune_epochs: how many of the training's epochs the whole model is tuned for first, at a twentieth of the
-            learning rate; channels are then taken from the tuned model, and :class:`Distill` learns from it.
         spare: percentage points of accuracy that no group of channels may cost by itself, by a sensitivity analysis
             on a part of the data; None: no such limit.
         scope: names of layers whose channels may go, ``*`` and ``?`` allowed; empty: every layer.
@@ -63,17 +61,6 @@ class Channels(RewritingStage):
     at_most: float = field(
         default=0.9, metadata=option("Largest part of one layer's channels that may go.", metavar="FRACTION")
     )
-    cycles: int = field(
-        default=1, metadata=option("Remove in N parts, each of them fine-tuned.", flag="--cycles", metavar="N")
-    )
-    tune_epochs: int = field(
-        default=0,
-        metadata=option(
-            "Tune the whole model for N of the epochs first; --distill learns from that.",
-            flag="--tune-epochs",
-            metavar="N",
-        ),
-    )
     spare: float | None = field(
         default=None,
         metadata=option(
@@ -88,12 +75,10 @@ class Channels(RewritingStage):
 
     def __post_init__(self) -> None:
         """Reject values that are out of range or contradict each other."""
-        check_fields(self, self.kind)
+        super().__post_init__()
         check_value("channels.remove", "in (0, 1)", self.remove, ok=0 < self.remove < 1)
         check_value("channels.round_to", "at least 1", self.round_to, ok=self.round_to >= 1)
         check_value("channels.at_most", "in (0, 1)", self.at_most, ok=0 < self.at_most < 1)
-        check_value("channels.cycles", "at least 1", self.cycles, ok=self.cycles >= 1)
-        check_value("channels.tune_epochs", "at least 0", self.tune_epochs, ok=self.tune_epochs >= 0)
         check_value("channels.spare", "above 0", self.spare, ok=self.spare is None or self.spare > 0)
 
     @property

@@ -6,13 +6,16 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from tfcompress.schema import check_fields, check_value
+from tfcompress.schema import check_value
 from tfcompress.stages.lessons import LESSON_LOSSES, StudentScale, read_layers, read_losses, read_student
 from tfcompress.stages.option import option
 from tfcompress.stages.stage import ENGINE, TrainingStage
 
 if TYPE_CHECKING:
     from tfcompress.recipe import Recipe
+
+MODEL_FILES = (".keras", ".h5", ".hdf5")
+"""What the name of a Keras file ends in: such a student is no function, whatever its path looks like."""
 
 FRESH_RATE = 1e-3
 """Learning rate where the student is another model, which has more to learn than one that was trained already."""
@@ -30,7 +33,7 @@ class Distill(TrainingStage):
         teacher: files of the models to learn from, each a Keras file, a SavedModel or a ``.tflite``; of several, the
             mean counts. Empty: the model before compression.
         teacher_preprocess: ``module:function`` that makes what the teachers take from a batch of what the model takes
-            (samples along the first axis); empty: they take the same.
+            (samples along the first axis), run only with trust; empty: they take the same.
         teacher_classes: names of the classes in the order of the teachers' outputs, separated by commas or in a file
             with one a line; empty: the order of the model's, or the one that a ``.tflite`` of ours tells.
         temperature: T, above 0; higher ones show more of what the teacher thinks of the wrong classes.
@@ -39,8 +42,8 @@ class Distill(TrainingStage):
         layers: for losses that compare layers, ``STUDENT=TEACHER`` each; empty: the last layer of each size that both
             models have.
         student: what is trained in place of the model, which then is the teacher (unless others are named): a Keras
-            file, ``module:function`` that gives a model, or ``width=0.5,depth=0.5`` to make one of the model's own kind
-            with fresh weights; empty: the model itself.
+            file, ``module:function`` that gives a model (run only with trust), or ``width=0.5,depth=0.5`` to make one
+            of the model's own kind with fresh weights; empty: the model itself.
         engine: who does the work: only ``native`` can.
     """
 
@@ -62,7 +65,7 @@ class Distill(TrainingStage):
     teacher_preprocess: str = field(
         default="",
         metadata=option(
-            "Makes a batch for the teachers from one of the model's inputs.",
+            "Makes a batch for the teachers from one of the model's inputs; needs --trust.",
             flag="--teacher-preprocess",
             metavar="MODULE:FUNCTION",
         ),
@@ -99,8 +102,8 @@ class Distill(TrainingStage):
     student: str = field(
         default="",
         metadata=option(
-            "Train this in place of MODEL, which becomes its teacher: a Keras file, a function that gives a model, or "
-            "width=0.5,depth=0.5: a smaller MODEL with fresh weights.",
+            "Train this in place of MODEL, which becomes its teacher: a Keras file, a function that gives a model "
+            "(needs --trust), or width=0.5,depth=0.5: a smaller MODEL with fresh weights.",
             flag="--student",
             metavar="FILE|MODULE:FUNCTION|SIZE",
         ),
@@ -112,7 +115,7 @@ class Distill(TrainingStage):
         for name in ("teacher", "loss", "layers"):
             if isinstance(getattr(self, name), str):  # one by itself, as it is written in Python
                 object.__setattr__(self, name, (getattr(self, name),))
-        check_fields(self, self.kind)
+        super().__post_init__()
         check_value("distill.temperature", "above 0", self.temperature, ok=0 < self.temperature < math.inf)
         check_value("distill.weight", "in (0, 1]", self.weight, ok=0 < self.weight <= 1)
         once = len(set(self.teacher)) == len(self.teacher) and all(self.teacher)
@@ -166,16 +169,30 @@ class Distill(TrainingStage):
         return FRESH_RATE if self.student else self.learning_rate
 
     @property
+    def student_function(self) -> str:
+        """``module:function`` that gives the student; empty: it comes otherwise."""
+        is_function = self.student_scale is None and ":" in self.student
+        return self.student if is_function and not self.student.endswith(MODEL_FILES) else ""
+
+    @property
+    def student_file(self) -> str:
+        """The student's file; empty: it comes otherwise."""
+        return "" if self.student_function or self.student_scale is not None else self.student
+
+    @property
+    def code(self) -> tuple[str, ...]:
+        """What prepares the teachers' batches, and what gives the student."""
+        return tuple(filter(None, (self.teacher_preprocess, self.student_function)))
+
+    @property
     def sources(self) -> tuple[str, ...]:
-        """Files and functions that are read besides the model; their content counts for what a run is."""
-        student = (self.student,) if self.student and self.student_scale is None else ()
-        return tuple(filter(None, (*self.teacher, *student, self.teacher_preprocess, self.teacher_classes)))
+        """The models, and where the names of the teachers' classes may stand."""
+        return tuple(filter(None, (*self.model_files, self.teacher_classes)))
 
     @property
     def model_files(self) -> tuple[str, ...]:
         """Those of :attr:`sources` that are models."""
-        student = () if ":" in self.student or self.student_scale is not None else (self.student,)
-        return tuple(filter(None, (*self.teacher, *student)))
+        return tuple(filter(None, (*self.teacher, self.student_file)))
 
     @property
     def label(self) -> str:

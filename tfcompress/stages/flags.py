@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from tfcompress.errors import RecipeError, UsageError
+from tfcompress.schema import fields_of
 from tfcompress.stages.option import Option, option_of
 from tfcompress.stages.stage import Stage
 from tfcompress.stages.stage_table import STAGES
@@ -96,7 +97,7 @@ def _flags_of(owner: Any) -> tuple[Flag, ...]:
     if issubclass(owner, Stage) and owner.switch:
         note = Option(help=owner.switch, asks=True)
         found.append(Flag(name=f"--{owner.kind}", owner=owner, field="", option=note, value="switch"))
-    for field in dataclasses.fields(owner):
+    for field in fields_of(owner):
         note_or_none = option_of(field)
         if note_or_none is not None:
             flag = _flag(owner, field, note_or_none, hints[field.name], prefix)

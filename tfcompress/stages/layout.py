@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from tfcompress.schema import check_fields, check_value
+from tfcompress.schema import check_value
+from tfcompress.stages.kernel_cutting import KernelCutting
 from tfcompress.stages.option import option
-from tfcompress.stages.stage import Gains, RewritingStage
+from tfcompress.stages.stage import Gains
 
 if TYPE_CHECKING:
     from tfcompress.recipe import Recipe
@@ -22,7 +23,7 @@ KERNELS = "kernels"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Layout(RewritingStage):
+class Layout(KernelCutting):
     """Give a network the widths and blocks that were said; the weights that stay are kept.
 
     ``Channels`` and ``Blocks`` find out by themselves what costs least; this one does what it is told, by a search say.
@@ -30,10 +31,7 @@ class Layout(RewritingStage):
     Attributes:
         changes: ``NAME=N``: of the channels of group NAME (``tfcompress sensitivity`` names them) the N of the largest
             norm stay; ``NAME=0``: block NAME is left out.
-        shrink_kernels: kernels of convolutions that are larger than this odd size are cut to their centre; None: none.
         cycles: how often the rest is fine-tuned; all changes are made before the first.
-        tune_epochs: how many of the training's epochs the whole model is tuned for first, at a twentieth of the
-            learning rate.
     """
 
     kind: ClassVar[str] = "layout"
@@ -51,36 +49,15 @@ class Layout(RewritingStage):
             asks=True,
         ),
     )
-    shrink_kernels: int | None = field(
-        default=None,
-        metadata=option(
-            "Cut kernels that are larger than this odd size to their centre.", flag="--shrink-kernels", metavar="SIZE"
-        ),
-    )
-    cycles: int = field(
-        default=1, metadata=option("Remove in N parts, each of them fine-tuned.", flag="--cycles", metavar="N")
-    )
-    tune_epochs: int = field(
-        default=0,
-        metadata=option(
-            "Tune the whole model for N of the epochs first; --distill learns from that.",
-            flag="--tune-epochs",
-            metavar="N",
-        ),
-    )
 
     def __post_init__(self) -> None:
         """Reject values that are out of range or contradict each other."""
-        check_fields(self, self.kind)
+        super().__post_init__()
         for change in self.changes:
             check_value("layout.changes", "NAME=N each", change, ok=_CHANGE.fullmatch(change) is not None)
         names = [change.rpartition("=")[0] for change in self.changes]
         twice = next((name for name in names if names.count(name) > 1), "")
         check_value("layout.changes", "one for each name", twice, ok=not twice)
-        size = self.shrink_kernels
-        check_value("layout.shrink_kernels", "an odd size", size, ok=size is None or (size >= 1 and size % 2 == 1))
-        check_value("layout.cycles", "at least 1", self.cycles, ok=self.cycles >= 1)
-        check_value("layout.tune_epochs", "at least 0", self.tune_epochs, ok=self.tune_epochs >= 0)
 
     @property
     def widths(self) -> dict[str, int]:
@@ -97,8 +74,7 @@ class Layout(RewritingStage):
     def label(self) -> str:
         """Short name used in recipe and folder names."""
         numbers = list(self.widths.values())
-        size = "" if self.shrink_kernels is None else f"-kernels{self.shrink_kernels}"
-        return f"layout{sum(number > 0 for number in numbers)}w{numbers.count(0)}b{size}"
+        return f"layout{sum(number > 0 for number in numbers)}w{numbers.count(0)}b{self.kernels_label}"
 
     def check_against(self, recipe: Recipe) -> None:
         """Refuse what :class:`RewritingStage` refuses, and a layout that changes nothing."""

@@ -6,24 +6,21 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tfcompress.errors import RecipeError, nearest
+from tfcompress.export_choices import Choice
 from tfcompress.schema import check_value, pick
 
 
-@dataclass(frozen=True)
-class LessonLoss:
-    """A loss by which a student learns from a teacher.
+@dataclass(frozen=True, kw_only=True)
+class LessonLoss(Choice):
+    """A loss by which a student learns from a teacher, computed as :mod:`tfcompress.distillation.losses` says.
 
     Attributes:
-        about: one sentence on it, without its full stop.
         of: what it compares: ``outputs``, or what ``layers`` give.
-        implementation: ``module:function`` that computes it, as :mod:`tfcompress.distillation.losses` says.
         least_axes: fewest axes, besides that of the samples, that what is compared must have.
         source: the paper.
     """
 
-    about: str
     of: Literal["outputs", "layers"]
-    implementation: str
     least_axes: int = 1
     source: str = ""
 

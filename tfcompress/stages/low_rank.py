@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from tfcompress.schema import check_fields, check_value
+from tfcompress.schema import check_value
 from tfcompress.stages.option import option
 from tfcompress.stages.stage import Gains, RewritingStage
 
@@ -27,8 +27,6 @@ class LowRank(RewritingStage):
             ``spatial`` of what has a window along one axis only is ``svd``.
         round_to: ranks are multiples of this, where a layer is large enough for that; 1: any rank.
         cycles: how often ranks are lowered by a part and the model fine-tuned, until the target is reached.
-        tune_epochs: how many of the training's epochs the whole model is tuned for first, at a twentieth of the
-            learning rate.
         scope: names of layers that may be taken apart, ``*`` and ``?`` allowed; empty: every layer.
     """
 
@@ -60,17 +58,6 @@ class LowRank(RewritingStage):
     round_to: int = field(
         default=4, metadata=option("Choose ranks that are multiples of N.", flag="--low-rank-round-to", metavar="N")
     )
-    cycles: int = field(
-        default=1, metadata=option("Lower the ranks in N parts, each of them fine-tuned.", flag="--cycles", metavar="N")
-    )
-    tune_epochs: int = field(
-        default=0,
-        metadata=option(
-            "Tune the whole model for N of the epochs first; --distill learns from that.",
-            flag="--tune-epochs",
-            metavar="N",
-        ),
-    )
     scope: tuple[str, ...] = field(
         default=(),
         metadata=option(
@@ -80,11 +67,9 @@ class LowRank(RewritingStage):
 
     def __post_init__(self) -> None:
         """Reject values that are out of range or contradict each other."""
-        check_fields(self, self.kind)
+        super().__post_init__()
         check_value("low_rank.target", "in (0, 1)", self.target, ok=0 < self.target < 1)
         check_value("low_rank.round_to", "at least 1", self.round_to, ok=self.round_to >= 1)
-        check_value("low_rank.cycles", "at least 1", self.cycles, ok=self.cycles >= 1)
-        check_value("low_rank.tune_epochs", "at least 0", self.tune_epochs, ok=self.tune_epochs >= 0)
 
     @property
     def parts(self) -> tuple[LowRank, ...]:

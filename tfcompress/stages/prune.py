@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from tfcompress.schema import check_fields, check_value
+from tfcompress.schema import check_value
 from tfcompress.stages.option import option
 from tfcompress.stages.stage import ENGINE, EngineName, Gains, TrainingStage
 
@@ -140,7 +140,7 @@ class Prune(TrainingStage):
 
     def __post_init__(self) -> None:
         """Reject values that are out of range or contradict each other."""
-        check_fields(self, self.kind)
+        super().__post_init__()
         check_value("prune.sparsity", "in (0, 1)", self.sparsity, ok=0 < self.sparsity < 1)
         check_value("prune.begin_epoch", "at least 0", self.begin_epoch, ok=self.begin_epoch >= 0)
         check_value("prune.power", "above 0", self.power, ok=self.power > 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from tfcompress.schema import check_fields, check_value
+from tfcompress.schema import check_value
 from tfcompress.stages.option import option
 from tfcompress.stages.stage import ENGINE, EngineName, Gains, TrainingStage
 
@@ -62,7 +62,7 @@ class QAT(TrainingStage):
 
     def __post_init__(self) -> None:
         """Reject values that are out of range or contradict each other."""
-        check_fields(self, self.kind)
+        super().__post_init__()
         for name, share in (("freeze", self.freeze), ("freeze_statistics", self.freeze_statistics)):
             check_value(f"qat.{name}", "in [0, 1)", share, ok=0 <= share < 1)
         allowed = "8 with 4-bit weights: no runtime has a kernel for weights of 4 bits and activations of 16"

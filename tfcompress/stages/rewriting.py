@@ -22,6 +22,8 @@ class RewritingContext:
     Attributes:
         samples: representative training data; None: there is none.
         original: the model that the stage was given in the first cycle; None: the one that is rewritten.
+        left: of what the stage shrinks, the share that its own earlier cycles left; what others took in between is not
+            its to count.
         latency_ratio: from two Keras models to the second one's latency over the first one's, measured side by side;
             None: no latency can be measured.
         cache: folder that keeps what is dear to find out; None: nothing is kept.
@@ -31,6 +33,7 @@ class RewritingContext:
 
     samples: Samples | None = None
     original: Any | None = None
+    left: float = 1.0
     latency_ratio: Callable[[Any, Any], float] | None = None
     cache: Path | None = None
     seed: int = 0
@@ -44,10 +47,12 @@ class Rewritten:
     Attributes:
         model: the new model, not compiled; the given one is as it was.
         notes: sentences for the report.
+        left: of what the stage shrinks, the share that this cycle and its earlier ones left; 1 where nothing counts it.
     """
 
     model: Any
     notes: tuple[str, ...] = ()
+    left: float = 1.0
 
 
 def apply_rewriting(model: Any, stage: RewritingStage, context: RewritingContext) -> Rewritten:

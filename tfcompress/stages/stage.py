@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import Field
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeVar
 
 from tfcompress.errors import RecipeError
 from tfcompress.export_choices import AUTO
-from tfcompress.schema import check_value
+from tfcompress.schema import check_fields, check_value
 from tfcompress.stages.option import option
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ class NetworkChoice(NamedTuple):
     inside: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, kw_only=True)
 class Stage:
     """One kind of stage; its subclasses are frozen dataclasses, one a module, and stand in the table.
 
@@ -98,12 +99,15 @@ class Stage:
     builds: ClassVar[str] = ""
     teaches: ClassVar[bool] = False
     renamed: ClassVar[Mapping[str, str]] = MappingProxyType({})
-    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
     def __new__(cls: type[AnyStage], **values: object) -> AnyStage:
         """Refuse a field by the name that it once had, before Python says that there is no such argument."""
         cls.check_names(values)
         return super().__new__(cls)
+
+    def __post_init__(self) -> None:
+        """Reject values that are not of their fields' types; subclasses go on with what is out of range."""
+        check_fields(self, self.kind)
 
     @classmethod
     def check_names(cls, names: Iterable[str]) -> None:
@@ -139,7 +143,7 @@ class Stage:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Files and functions that it reads besides the model; their content counts for what a run is."""
+        """Files, or what may be one, that it reads besides the model; their content counts for what a run is."""
         return ()
 
     @property
@@ -148,9 +152,9 @@ class Stage:
         return ()
 
     @property
-    def code(self) -> str:
-        """``module:function`` of the user's own code that it runs, which needs trust; empty: it runs none."""
-        return ""
+    def code(self) -> tuple[str, ...]:
+        """``module:function`` of the user's own code that it runs: it needs trust, and counts for what a run is."""
+        return ()
 
     @property
     def needs_native(self) -> bool:
@@ -182,6 +186,7 @@ class Stage:
             check_value("export.weight_bits", f"8 {trained} (it has weight_bits of its own)", bits, ok=bits == 8)
 
 
+@dataclass(frozen=True, kw_only=True)
 class TrainingStage(Stage):
     """A stage that works while the model trains, together with the other ones.
 
@@ -193,18 +198,39 @@ class TrainingStage(Stage):
     in_every_cycle: ClassVar[bool] = False
 
 
+@dataclass(frozen=True, kw_only=True)
 class RewritingStage(Stage):
     """A stage that gives another model, which is then fine-tuned.
 
     Attributes:
-        cycles: how often a part is done and the rest fine-tuned.
-        tune_epochs: how many of the training's epochs the whole model is tuned for before the first part.
+        cycles: how often a part is done and the rest fine-tuned; what has no parts is done in the first cycle.
+        tune_epochs: how many of the training's epochs the whole model is tuned for before the first part, at a
+            twentieth of the learning rate; what the stage takes, it takes from the tuned model, and :class:`Distill`
+            learns from that one.
     """
 
     phase = "rewrite"
     engines = ("native",)
-    cycles: int
-    tune_epochs: int
+    cycles: int = field(
+        default=1,
+        metadata=option(
+            "Rewrite and fine-tune in N turns; what has no parts is done in the first.", flag="--cycles", metavar="N"
+        ),
+    )
+    tune_epochs: int = field(
+        default=0,
+        metadata=option(
+            "Tune the whole model for N of the epochs first; --distill learns from that.",
+            flag="--tune-epochs",
+            metavar="N",
+        ),
+    )
+
+    def __post_init__(self) -> None:
+        """Reject values that are out of range."""
+        super().__post_init__()
+        check_value(f"{self.kind}.cycles", "at least 1", self.cycles, ok=self.cycles >= 1)
+        check_value(f"{self.kind}.tune_epochs", "at least 0", self.tune_epochs, ok=self.tune_epochs >= 0)
 
     @property
     def parts(self) -> tuple[RewritingStage, ...]:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from tfcompress.errors import ContractError, DataError, UsageError
+from tfcompress.models.fused_lstm import OP
 from tfcompress.models.keras_private import all_layers
 from tfcompress.models.kinds import graph_of, keras_of
 from tfcompress.models.signature import call, padding_of
@@ -46,7 +47,7 @@ class Attempt:
         signature: inputs and outputs of the model, by name.
         verification: what was checked and found.
         qat: its ranges are those that the model was trained with.
-        fused: LSTM layers of Keras 3 that are one op each in it.
+        fused: LSTM layers that are one op each in it; those of tf_keras have no names here, only a word for all.
     """
 
     content: bytes
@@ -98,7 +99,7 @@ class Request:
         float_size_bytes: size of that float file, where it is known already.
         progress: where progress goes.
         seed: draws the samples.
-        shares: samples that were drawn already; None: they are now.
+        shares: samples that were drawn already, some held back; None: they are now.
         mixer: gives ops of the converted file other numbers; None: they keep theirs.
     """
 
@@ -178,7 +179,8 @@ def attempt(model: Any, request: Request, reference: Any, *, fused: bool = False
     record = mixed.record if mixed else None
     notes = (*verification.notes, *lowered.recurrent.notes)
     verification = dataclasses.replace(verification, sparse=sparse, runtimes=verdicts, notes=notes, mixed=record)
-    return Attempt(content, lowered.signature, verification, lowered.qat, tuple(lowered.recurrent.fused))
+    unnamed = ("its LSTMs",) if OP in verification.ops else ()
+    return Attempt(content, lowered.signature, verification, lowered.qat, tuple(lowered.recurrent.fused) or unnamed)
 
 
 def converted(model: Any, request: Request, *, fused: bool = False) -> bytes:

@@ -25,7 +25,7 @@ from tfcompress.tflite.attempt import Request, converted
 from tfcompress.tflite.calibrated import is_correctable, ranged
 from tfcompress.tflite.flatbuffer import read_model_file
 from tfcompress.tflite.interpret import InterpreterProcess
-from tfcompress.tflite.routes import ConverterInput, Made, made_as_asked, source_of
+from tfcompress.tflite.routes import ConverterInput, Made, fusible, made_as_asked, source_of
 from tfcompress.tflite.shares import shares
 from tfcompress.tflite.verify import SAMPLES, TrialRecord
 
@@ -102,7 +102,7 @@ def best_int8_of(model: Any, request: Request) -> Made:
     """
     if request.data is None or not is_correctable(model):
         return made_as_asked(model, request)
-    drawn = shares(
+    drawn = request.shares or shares(
         request.data, request.seed, calibration=request.settings.sample_count, compared=SAMPLES, hold_back=True
     )
     if not len(next(iter(drawn.held_back.values()))):
@@ -180,7 +180,7 @@ class Contest:
             source = source_of(self._model, request)
             by_us = self._by_our_rules and not source.rewritten
             model = ranged(source.model, request).model if by_us else source.model
-            agreement = self.agreement(converted(model, request, fused=bool(self._fused)))
+            agreement = self.agreement(converted(model, request, fused=fusible(model, request.settings)))
         except (ContractError, ConversionError, UnsupportedError) as refusal:
             return _Judged(trial, (), time.perf_counter() - started, str(refusal))
         return _Judged(trial, agreement, time.perf_counter() - started, source=source)

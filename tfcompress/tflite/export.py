@@ -78,13 +78,6 @@ class TFLiteModel:
         """SHA-256 of the file, as hexadecimal text."""
         return sha256(self.content)
 
-    @functools.cached_property
-    def package(self) -> bytes:
-        """The file as a package (``.tfz``), which edge_runner takes in its place."""
-        from tfcompress.tflite.packaging import make_package
-
-        return make_package(self.content).content
-
     def save(self, path: str | Path) -> Path:
         """Write the file, whole or not at all.
 

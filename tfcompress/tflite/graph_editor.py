@@ -6,25 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from edge_runner.opnames import BUILTIN, TYPES
 from tfcompress.errors import UnsupportedError
 from tfcompress.tflite.tree import Node, Numbers, Text, Value, parse_tree
 from tfcompress.tflite.tree_writer import write_tree
 
-TENSOR_TYPES: dict[str, int] = {"float32": 0, "int32": 2, "int64": 4, "int16": 7, "int8": 9, "int4": 17}
-"""``TensorType`` of the schema, of what is written here."""
-BUILTINS: dict[str, int] = {
-    "CONV_2D": 3,
-    "DEPTHWISE_CONV_2D": 4,
-    "DEQUANTIZE": 6,
-    "FULLY_CONNECTED": 9,
-    "TRANSPOSE_CONV": 67,
-    "QUANTIZE": 114,
-}
-"""``BuiltinOperator`` of the schema, of what is written here."""
 _REFERENCES = ("inputs", "outputs", "intermediates")
 _SIDES = ("inputs", "outputs")
 _BY_NUMBER = "model_control_dependencies"  # metadata that goes by numbers of ops
-_SOFTMAX = 25
 _OLD_CODES = 127  # what deprecated_builtin_code can hold
 
 
@@ -63,7 +52,7 @@ class GraphEditor:
 
         Args:
             values: of any shape; whole numbers where *scales* are given.
-            dtype: a key of :data:`TENSOR_TYPES`.
+            dtype: NumPy's name, or ``int4``.
             like: number of the tensor that it stands for, whose name it gets.
             scales: one, or one a place along *axis*; zero points are 0.
             axis: that the scales run along.
@@ -77,7 +66,7 @@ class GraphEditor:
 
         Args:
             like: number of the tensor whose shape and name it gets.
-            dtype: a key of :data:`TENSOR_TYPES`.
+            dtype: NumPy's name, or ``int4``.
             scale: its quantization scale; 0: it is not quantized.
             zero_point: the stored number that stands for 0.0.
         """
@@ -97,7 +86,9 @@ class GraphEditor:
             "shape": Numbers(4, np.asarray(shape, "<i4").tobytes()),
             "name": Text(name.encode()),
         }
-        tensor = Node("Tensor", fields).having(type=TENSOR_TYPES[dtype], buffer=buffer, quantization=quantization)
+        tensor = Node("Tensor", fields).having(
+            type=TYPES.index(dtype.upper()), buffer=buffer, quantization=quantization
+        )
         signature = self.tensors[like].fields.get("shape_signature")
         if not buffer and signature is not None:
             tensor = tensor.having(shape_signature=signature)
@@ -108,10 +99,10 @@ class GraphEditor:
         """Return the name of a tensor."""
         return self.tensors[tensor].text("name")
 
-    def code(self, op: str, version: int) -> int:
+    def _code(self, op: str, version: int) -> int:
         """Return the number of an operator code, which is added where there is none."""
-        number = BUILTINS[op]
-        for place in sorted(self._codes_of(number)):
+        number = BUILTIN.index(op)
+        for place in sorted(self._codes_of(op)):
             if self._codes[place].number("version") == version:
                 return place
         code = Node("OperatorCode", {}).having(
@@ -126,7 +117,7 @@ class GraphEditor:
 
     def placed(self, node: Node, op: str, version: int, inputs: Iterable[int], outputs: Iterable[int]) -> Node:
         """Return an op like *node*, with its options, between other tensors."""
-        return node.having(opcode_index=self.code(op, version), inputs=_indices(inputs), outputs=_indices(outputs))
+        return node.having(opcode_index=self._code(op, version), inputs=_indices(inputs), outputs=_indices(outputs))
 
     def placed_as(self, node: Node, inputs: Iterable[int], outputs: Iterable[int]) -> Node:
         """Return the same op between other tensors."""
@@ -139,8 +130,7 @@ class GraphEditor:
         comes before are of all samples.
         """
         makers = {number: op for op in self.ops for number in op.numbers("outputs")}
-        softmax = self._codes_of(_SOFTMAX)
-        casts = self._codes_of(BUILTINS["QUANTIZE"]) | self._codes_of(BUILTINS["DEQUANTIZE"])
+        softmax, casts = self._codes_of("SOFTMAX"), self._codes_of("QUANTIZE") | self._codes_of("DEQUANTIZE")
         found: dict[int, int] = {}
         for output in self._graph.numbers("outputs"):
             number, op = output, makers.get(output)
@@ -151,9 +141,10 @@ class GraphEditor:
                 found[output] = op.numbers("inputs")[0]
         return self._redirect_(found)
 
-    def _codes_of(self, builtin: int) -> set[int]:
-        """Return the numbers of the operator codes of an op, one a version."""
-        return {place for place, code in enumerate(self._codes) if _builtin(code) == builtin}
+    def _codes_of(self, op: str) -> set[int]:
+        """Return the numbers of the operator codes of a builtin op, one a version."""
+        number = BUILTIN.index(op)
+        return {place for place, code in enumerate(self._codes) if _number(code) == number}
 
     def _redirect_(self, tensors: Mapping[int, int]) -> tuple[str, ...]:
         """Let outputs be other tensors, by number; returns their names in the signature."""
@@ -233,10 +224,8 @@ def _renumbered_signature(signature: Node, numbers: Mapping[int, int]) -> Node:
     return signature.having(**sides)
 
 
-def _builtin(code: Node) -> int:
-    """Return the number of the op that an operator code stands for; -1: a custom one."""
-    if code.text("custom_code"):
-        return -1
+def _number(code: Node) -> int:
+    """Return the number of the op that an operator code stands for."""
     return max(code.number("builtin_code"), code.number("deprecated_builtin_code"))
 
 

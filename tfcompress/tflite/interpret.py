@@ -72,8 +72,10 @@ class InterpreterProcess:
         self.model: FlatModel = read_model_file(content)
         self._runtime, self._refusal, self._whole, self._count = runtime, refusal, whole, 0
         self._version: str | None = None
+        self._refused: TfcompressError | None = None
         self._options = {"reference": reference_kernels, "threads": threads, "workers": workers}
         self._worker = Worker(child, environment=_ENVIRONMENT)
+        self._path = self._worker.folder / "model.tflite"
         self._open(content)
 
     def reopen(self, content: bytes) -> None:
@@ -81,19 +83,19 @@ class InterpreterProcess:
 
         Raises:
             ModelError: the content is not a TFLite file.
+            TfcompressError: as :meth:`opened`, of the file before.
         """
         self.opened()
         self.model, self._version = read_model_file(content), None
-        self._count += 1
+        self._path.unlink()  # what is open keeps its bytes until it is closed; written over, it would not
         self._open(content)
 
     def _open(self, content: bytes) -> None:
-        path = self._worker.folder / f"model{self._count or ''}.tflite"  # one that is open may not be written over
-        path.write_bytes(content)
+        self._path.write_bytes(content)
         self._worker.send(
             {
                 **self._options,
-                "open": str(path),
+                "open": str(self._path),
                 "runtime": self._runtime,
                 "whole": self._whole,
                 "inputs": [self._spec(tensor) for tensor in self.model.inputs],
@@ -119,8 +121,14 @@ class InterpreterProcess:
             TfcompressError: of the class *refusal*: the runtime refuses the file, or died on it.
             MissingDependencyError: the runtime is not installed, or cannot be imported.
         """
+        if self._refused is not None:  # it is answered once; to wait for that again would be for ever
+            raise self._refused
         if self._version is None:
-            self._version = str(self._receive()["version"])
+            try:
+                self._version = str(self._receive()["version"])
+            except TfcompressError as refusal:
+                self._refused = refusal
+                raise
         return self._version
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -46,11 +46,6 @@ class Lowered:
     recurrent: RecurrentForms
 
 
-def to_saved_model(model: Any, folder: Path) -> Signature:
-    """Write *model* into *folder*; see :func:`lower`."""
-    return lower(model, folder).signature
-
-
 def lower(model: Any, folder: Path, *, fused: bool = False) -> Lowered:
     """Write *model* into *folder* as a SavedModel with one signature, ``serving_default``, of batch 1.
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import struct
 
 from edge_runner.cursor import Source, Table
+from edge_runner.opnames import BUILTIN
 from tfcompress.models.fused_lstm import OP
 from tfcompress.tflite.flatbuffer import read_model_file
 
@@ -25,6 +26,7 @@ STATE, CELL, HIDDEN = 18, 19, 4
 CELL_SCALES = (2.0**-15, 2.0**-9)
 """Least and largest scale of the cell's state that the kernels can compute with."""
 
+_CODES, _OLD_BUILTIN, _BUILTIN = 1, 0, 3  # of Model, and OperatorCode
 _SUBGRAPHS, _TENSORS, _QUANTIZATION, _SCALE, _ZERO_POINT = 2, 0, 4, 2, 3  # of Model, SubGraph, Tensor, and its scales
 
 
@@ -35,11 +37,14 @@ def with_state_scales(content: bytes) -> bytes:
         content: a TFLite file as the converter wrote it.
 
     Returns:
-        The file, or *content* itself where nothing is to be changed.
+        The file; *content* itself where it has no LSTM.
     """
-    model, made = read_model_file(content), bytearray(content)
-    tables = Source(memoryview(content)).root().tables(_SUBGRAPHS)
-    for graph, table in zip(model.subgraphs, tables, strict=True):
+    root = Source(memoryview(content)).root()
+    kinds = {max(code.number(_OLD_BUILTIN, "b"), code.number(_BUILTIN, "i")) for code in root.tables(_CODES)}
+    if BUILTIN.index(OP) not in kinds:
+        return content  # of most files the rest need not be read
+    made = bytearray(content)
+    for graph, table in zip(read_model_file(content).subgraphs, root.tables(_SUBGRAPHS), strict=True):
         wanted: dict[int, tuple[float, int]] = {}
         for op in graph.ops:
             output = graph.tensors[op.outputs[0]] if op.name == OP else None

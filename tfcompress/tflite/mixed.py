@@ -25,11 +25,11 @@ from tfcompress.tflite.calibrated import is_correctable, prepared_by, with_few_b
 from tfcompress.tflite.contract import float_ops
 from tfcompress.tflite.flatbuffer import read_model_file
 from tfcompress.tflite.layer_noise import HeldBack, weights_at
-from tfcompress.tflite.lower import lower
 from tfcompress.tflite.mixed_costs import CostMeasurements
 from tfcompress.tflite.mixed_plans import PlanTrials
 from tfcompress.tflite.mixing import Mixer, Precision, codes_of
 from tfcompress.tflite.op_trials import OpTrials
+from tfcompress.tflite.recurrent_forms import float_file
 from tfcompress.tflite.routes import Made, made_as_asked
 from tfcompress.tflite.shares import shares
 from tfcompress.tflite.sites import RealWeights, Site, is_rounded_of, sites_of
@@ -72,7 +72,7 @@ def made_mixed(model: Any, request: Request) -> Made:
     )
     plain_request = dataclasses.replace(request, settings=lenient, shares=drawn)
     plain = best_int8_of(model, plain_request) if lenient.tries else made_as_asked(model, plain_request)
-    chosen = lenient if plain.settings is None else plain.settings
+    chosen = plain.settings or lenient
     found = plain.attempt.verification
     final = dataclasses.replace(
         request,
@@ -157,15 +157,16 @@ class _Choice:
         with self._request.progress.task("rounding to 4 bits"):
             try:
                 few = with_few_bits(self._prepared(), self._as_prepared(), 4)
-            except (ModelError, UnsupportedError):
+            except (ModelError, UnsupportedError) as refusal:
+                self._request.progress.note(f"kernels of 4 bits are rounded to the nearest step, as {refusal}")
                 return None
         return self._converted(few)
 
     def _converted(self, model: Any) -> bytes:
         with tempfile.TemporaryDirectory(prefix="tfcompress-") as scratch:
-            lowered = lower(model, Path(scratch) / "model")
-            settings = Export(select_ops=self._request.settings.select_ops)
-            return self._request.converter.convert(lowered.folder, settings, None)
+            return float_file(
+                model, Path(scratch), self._request.converter, select_ops=self._request.settings.select_ops
+            )
 
 
 def _precisions(asked: Export) -> tuple[Precision, ...]:

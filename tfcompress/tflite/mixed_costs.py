@@ -65,13 +65,11 @@ class Costs:
         ops: number of an op -> what its precisions cost.
         links: between neighbours.
         rest: noise of the plain file that no op and no link explains.
-        plain_noise: of the plain int8 file.
     """
 
     ops: Mapping[int, OpCosts]
     links: tuple[LinkCosts, ...]
     rest: float
-    plain_noise: float
 
     def knapsack(self, limits: Mapping[str, float], fixed: Mapping[str, float]) -> Knapsack:
         """Return what is to be chosen.
@@ -158,7 +156,7 @@ class CostMeasurements:
                 found.append(self._link(first, second, ops, process, plain_bytes))
                 task.advance()
         told = sum(costs.noise[PLAIN] for costs in ops.values()) + sum(link.noise for link in found)
-        return Costs(ops, tuple(found), max(0.0, plain_noise - told), plain_noise)
+        return Costs(ops, tuple(found), max(0.0, plain_noise - told))
 
     def _op(self, site: Site, process: InterpreterProcess, plain_bytes: int) -> OpCosts:
         costs = OpCosts()

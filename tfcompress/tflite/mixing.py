@@ -15,6 +15,7 @@ import numpy as np
 from tfcompress.tflite.flatbuffer import read_model_file
 from tfcompress.tflite.graph_editor import GraphEditor
 from tfcompress.tflite.sites import SLOTS, RealWeights, Site
+from tfcompress.tflite.tensors import Subgraph
 from tfcompress.tflite.tree import Node
 
 Precision = Literal["int8", "int4", "float", "int16"]
@@ -84,7 +85,7 @@ class Mixer:
         Args:
             choices: number of an op -> its precision; others keep theirs.
         """
-        writer = _Writer(self._content, self._graph.outputs)
+        writer = _Writer(self._content, self._graph)
         by_number = {site.number: site for site in self.sites}
         for number, node in enumerate(writer.take_ops()):
             precision = choices.get(number, "int8")
@@ -102,13 +103,13 @@ class Mixer:
             precision: its numbers.
             wide: store a kernel of 4 bits in 8, the same numbers on the same grid.
         """
-        writer = _Writer(self._content, self._graph.outputs)
+        writer = _Writer(self._content, self._graph)
         node = writer.take_ops()[site.number]
         return writer.one_op(node, site, precision, self.weights(site, precision), wide=wide)
 
     def cast_alone(self, tensor: int, before: str, behind: str) -> bytes:
         """Return a file of one op that changes the numbers of a tensor from one dtype to another."""
-        return _Writer(self._content, self._graph.outputs).one_cast(tensor, before, behind)
+        return _Writer(self._content, self._graph).one_cast(tensor, before, behind)
 
     def weights(self, site: Site, precision: Precision) -> RealWeights:
         """Return what an op computes with in a precision, in real numbers."""
@@ -150,10 +151,8 @@ class Mixer:
 class _Writer:
     """One file being written: which forms of a tensor there are, and the ops so far."""
 
-    def __init__(self, content: bytes, outputs: Sequence[int]) -> None:
-        self._editor = GraphEditor(content)
-        self._graph = read_model_file(content).subgraphs[0]
-        self._outputs = set(outputs)
+    def __init__(self, content: bytes, graph: Subgraph) -> None:
+        self._editor, self._graph = GraphEditor(content), graph
         self._forms: dict[int, dict[str, int]] = {}
         self._islands: set[str] = set()
 
@@ -176,7 +175,7 @@ class _Writer:
         made = site.made if dtype == "int8" else self._new_form(site.made, dtype)
         self._forms[site.made] = {dtype: made}
         self._editor.ops.append(self._switched(node, site, precision, weights, given, made))
-        if site.made in self._outputs:
+        if site.made in self._graph.outputs:
             self._form(site.made, "int8")
 
     def mixture(self) -> Mixture:

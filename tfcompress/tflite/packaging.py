@@ -18,25 +18,22 @@ from pathlib import Path
 from edge_runner.graph import read_graph
 from edge_runner.package import (
     HEADER,
-    IDENTIFIER,
     KERNELS,
     LZMA,
     MOST_BYTES,
     STORED,
-    SUFFIX,
     PackageError,
-    is_package,
     kernel_payload,
     lzma_filters,
     unpack,
 )
+from edge_runner.unpacking import IDENTIFIER, is_package
 from tfcompress.errors import ModelError
 from tfcompress.progress import SILENT, Progress
 from tfcompress.tflite.flatbuffer import read_model_file
 from tfcompress.tflite.kernel_coding import kernel_bits, planned_kernels
-from tfcompress.tflite.weights import facts
 
-__all__ = ["SUFFIX", "Package", "file_content", "make_package", "open_package"]
+__all__ = ["Package", "file_content", "make_package", "open_package", "other_codecs"]
 
 _PROPERTIES = ((0, 2, 2), (3, 0, 0), (3, 0, 2), (0, 0, 0), (0, 4, 2), (2, 2, 2))
 """lc, lp and pb of LZMA that are tried: bytes by what is before them, or by their place in a word."""
@@ -50,17 +47,13 @@ class Package:
         content: the package's bytes.
         codec: name of the codec that was kept.
         raw_bytes: size of the file in it.
-        codec_bytes: size by codec; those that are only measured hold no header.
-        entropy_bytes: the fewest bytes in which the kernels could be told by the frequencies of their values alone.
-        kernel_bytes: that the kernels take in the file.
+        codec_bytes: size by codec of what was tried for it.
     """
 
     content: bytes
     codec: str
     raw_bytes: int
     codec_bytes: dict[str, int]
-    entropy_bytes: int
-    kernel_bytes: int
 
 
 def make_package(content: bytes, progress: Progress = SILENT) -> Package:
@@ -79,7 +72,7 @@ def make_package(content: bytes, progress: Progress = SILENT) -> Package:
     if len(content) > MOST_BYTES:
         msg = f"a package holds files up to {MOST_BYTES:,} bytes, and this one has {len(content):,}"
         raise ModelError(msg)
-    model = read_model_file(content)
+    read_model_file(content)  # what is no model is not packed
     header = (len(content), hashlib.sha256(content).digest())
     made: dict[str, bytes] = {}
     with progress.task("packing", len(_OURS)) as task:
@@ -93,14 +86,11 @@ def make_package(content: bytes, progress: Progress = SILENT) -> Package:
     if unpack(made[best]) != content:
         msg = f"the package by {best} does not give the file back"
         raise AssertionError(msg)
-    found = facts(model.subgraphs)
     return Package(
         content=made[best],
         codec=best,
         raw_bytes=len(content),
-        codec_bytes={**{name: len(made[name]) for name in made}, **_others(content)},
-        entropy_bytes=sum(each.entropy_bytes or each.size_bytes for each in found),
-        kernel_bytes=sum(each.size_bytes for each in found),
+        codec_bytes={name: len(made[name]) for name in made},
     )
 
 
@@ -166,8 +156,8 @@ def _squeezed(content: bytes) -> tuple[tuple[int, int, int], bytes]:
     return min(made.items(), key=lambda item: len(item[1]))
 
 
-def _others(content: bytes) -> dict[str, int]:
-    """Return what codecs come to that are not used in packages, those that are installed here."""
+def other_codecs(content: bytes) -> dict[str, int]:
+    """Return the bytes that codecs which packages do not use would make of a file, of those that are installed here."""
     found = {"gzip": len(zlib.compress(content, 9)) + 12, "bz2": len(bz2.compress(content, 9))}
     for name, module, squeeze in _FOREIGN:
         try:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tfcompress.errors import ContractError, ConversionError, TfcompressError
+from tfcompress.errors import ContractError, ConversionError, InfeasibleError, TfcompressError
 from tfcompress.models.fused_lstm import has_recurrent
 from tfcompress.models.signature import signature_of
 from tfcompress.models.specs import random_inputs
@@ -42,8 +42,8 @@ class Made:
         attempt: the file that kept its contract.
         route: how its numbers came about.
         notes: what was done on the way that was not asked for; sentences for the report.
-        settings: what it was made with, where several ways were tried; None: it has no settings of its own.
-        source: what was converted; None: it is not known.
+        settings: what it was made with, of several ways that were tried the one that was kept; None: without data.
+        source: what was converted in the model's place; None: without data.
     """
 
     attempt: Attempt
@@ -116,6 +116,8 @@ def _made_from(source: ConverterInput, model: Any, request: Request) -> Made:
         return made.described(f"{asked_of(settings)}, by the rules of --qat, without training")
     try:
         found = _attempted(source.model, request, model)
+    except InfeasibleError:
+        raise  # limits that no file of any route keeps better
     except (ConversionError, ContractError) as refusal:
         if not isinstance(refusal, ConversionError | FloatOpsError) and not fusible(model, settings):
             raise

@@ -227,7 +227,10 @@ def named_optimizer(name: str, keras: Any) -> Any:
     except ValueError as error:
         msg = f"train.optimizer must be the name of a Keras optimizer, got {name!r}"
         if name.lower() == "muon":
-            msg = "train.optimizer 'muon' trains Keras 3 models (the native engine), and this one is trained in Keras 2"
+            msg = (
+                "train.optimizer 'muon' trains Keras 3 models, and this one is trained in Keras 2; give --engine native"
+                " or another optimizer"
+            )
         raise RecipeError(msg) from error
 
 

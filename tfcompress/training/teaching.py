@@ -12,6 +12,7 @@ import numpy as np
 from tfcompress import files
 from tfcompress.errors import DataError, UnsupportedError, UsageError
 from tfcompress.references import imported
+from tfcompress.stages.distill import MODEL_FILES
 from tfcompress.teachers import Schooling, engage
 from tfcompress.training.targets import taught_outputs, training_samples
 
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 SAMPLES = 512
 """Training samples by which a teacher is compared with the model before the training."""
-
-_MODEL_FILES = (".keras", ".h5", ".hdf5")
 
 ANSWERS = "answers"
 """Folder of the user's cache in which answers of teachers are kept."""
@@ -171,13 +170,12 @@ def _student(stage: Any, loaded: Loaded, seed: int, loading: Mapping[str, Any]) 
     if loaded.keras3 is None:
         msg = f"model {loaded.source!r} cannot be exchanged for a student: {loaded.refusal}"
         raise UnsupportedError(msg)
+    keras.utils.set_random_seed(seed)
     if stage.student_scale is not None:
         from tfcompress.distillation.students import smaller
 
-        keras.utils.set_random_seed(seed)
         return smaller(loaded.keras3, stage.student_scale)
-    keras.utils.set_random_seed(seed)
-    given = _given_student(stage.student, loading)
+    given = _given_student(stage, loading)
     if given.keras3 is None:
         msg = f"student {stage.student!r} cannot be trained: {given.refusal}"
         raise UnsupportedError(msg)
@@ -185,19 +183,19 @@ def _student(stage: Any, loaded: Loaded, seed: int, loading: Mapping[str, Any]) 
     return named_like(given.keras3, loaded)
 
 
-def _given_student(text: str, loading: Mapping[str, Any]) -> Loaded:
+def _given_student(stage: Any, loading: Mapping[str, Any]) -> Loaded:
     from tfcompress.models.loading import load_model
 
-    if Path(text).suffix in _MODEL_FILES or Path(text).exists():
-        return load_model(text, **loading)
-    if ":" not in text:
-        msg = f"--student must be a Keras file, module:function, or a size such as width=0.5, got {text!r}"
-        raise UsageError(msg)
-    make = imported(text, "--student", what="function")
+    if not stage.student_function:
+        if not (stage.student.endswith(MODEL_FILES) or Path(stage.student).exists()):
+            msg = f"--student must be a Keras file, module:function, or a size such as width=0.5, got {stage.student!r}"
+            raise UsageError(msg)
+        return load_model(stage.student, **loading)
+    make = imported(stage.student_function, "--student", what="function")
     try:
         made = make()
     except Exception as error:  # the user's function may fail in any way
-        msg = f"--student {text!r} failed: {type(error).__name__}: {error}"
+        msg = f"--student {stage.student!r} failed: {type(error).__name__}: {error}"
         raise UsageError(msg) from error
     return load_model(made)
 
