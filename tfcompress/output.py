@@ -87,7 +87,8 @@ def file_layer_rows(
         data: samples are drawn of it; None: they are random.
         seed: draws them.
     """
-    from tfcompress.diagnosis.file_layers import SAMPLES, file_layers
+    from tfcompress.diagnosis.file_layers import file_layers
+    from tfcompress.diagnosis.two_sides import SAMPLES
     from tfcompress.models.specs import random_inputs
     from tfcompress.tflite.flatbuffer import read_model_file
     from tfcompress.tflite.weights import facts

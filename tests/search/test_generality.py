@@ -149,7 +149,7 @@ def test_a_folder_that_is_no_matrix_stays_as_it_is(here: Path) -> None:
 def test_recipes_and_pairs_are_given_once(here: Path) -> None:
     with pytest.raises(UsageError, match="recipe must be given once each, got 'float16' twice"):
         matrix(("a.h5", ""), recipes=("float16", "float32", "float16"))
-    with pytest.raises(UsageError, match=r"--on must be given once each, got 'a\.h5' twice"):
+    with pytest.raises(UsageError, match=r"--on must be given once each, got 'a\.h5:x' twice"):
         matrix(("a.h5", "x"), ("a.h5", "x"))
 
 

@@ -109,7 +109,7 @@ def _speedup(sides: Sides) -> MetricValue | None:
     if run is None or run.speedup is None:
         return None
     compared = run.compared if run.baseline else None
-    return MetricValue(run.speedup, compared and compared.low, compared and compared.high)
+    return MetricValue(run.speedup) if compared is None else MetricValue(run.speedup, compared.low, compared.high)
 
 
 def _rate(sides: Sides) -> MetricValue | None:

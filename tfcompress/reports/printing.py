@@ -80,13 +80,13 @@ def print_layers(report: Report, console: Console) -> None:
     gone: list[str] = []
     if not console.is_terminal:
         console.width = max(console.width, _width(console, _layer_table(shown, rows)))
-    while (table := _layer_table(shown, rows)) and _width(console, table) > console.width:
+    while _width(console, _layer_table(shown, rows)) > console.width:
         last = max(shown, key=lambda column: column.spared)
         if not last.spared:
             break
         shown.remove(last)
         gone.append(last.title)
-    console.print(table)
+    console.print(_layer_table(shown, rows))
     if report.result.layers_note:
         console.print(Text(report.result.layers_note, style="dim"), soft_wrap=True)
     if gone:

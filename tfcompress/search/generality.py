@@ -106,11 +106,11 @@ class MatrixRun:
             UsageError: recipes or pairs that are given twice.
             OutputError: the folder holds something else than a matrix.
         """
-        for what, names in (("recipe", [each.name for each in self.recipes]), ("--on", self.pairs)):
+        pairs = [f"{pair.model}:{pair.data}" if pair.data else pair.model for pair in self.pairs]
+        for what, names in (("recipe", [each.name for each in self.recipes]), ("--on", pairs)):
             twice = next((name for place, name in enumerate(names) if name in names[:place]), None)
             if twice is not None:
-                said = twice if isinstance(twice, str) else twice.model
-                msg = f"{what} must be given once each, got {said!r} twice"
+                msg = f"{what} must be given once each, got {twice!r} twice"
                 raise UsageError(msg)
         record = self.folder / RECORD
         if record.is_file():

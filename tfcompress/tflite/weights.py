@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -224,19 +224,19 @@ def _most_per_channel(values: np.ndarray, axis: int) -> int:
     return int((rows[:, 1:] != rows[:, :-1]).sum(axis=1).max()) + 1
 
 
-def _constants(graphs: Graphs) -> Iterator[StoredTensor]:
-    """Go through all constants, each buffer once."""
+def _constants(graphs: Graphs, wanted: Callable[[StoredTensor], bool]) -> Iterator[StoredTensor]:
+    """Go through the constants that are wanted, each buffer once."""
     seen: set[int] = set()
     for graph in graphs:
         for tensor in graph.tensors:
-            if tensor.constant and tensor.buffer not in seen:
+            if tensor.constant and tensor.buffer not in seen and wanted(tensor):
                 seen.add(tensor.buffer)
                 yield tensor
 
 
 def _parameters(graphs: Graphs) -> Iterator[StoredTensor]:
-    """Go through the constants that stand for real numbers."""
-    return (tensor for tensor in _constants(graphs) if is_parameter(tensor))
+    """Go through the constants that stand for real numbers; zeros may share their buffer with whole ones."""
+    return _constants(graphs, is_parameter)
 
 
 def is_parameter(tensor: StoredTensor) -> bool:
@@ -275,7 +275,7 @@ def float_bytes(graphs: Graphs) -> int:
 def bytes_by_dtype(graphs: Graphs) -> dict[str, int]:
     """Sum the bytes of all constants by dtype, each buffer once."""
     total: Counter[str] = Counter()
-    for tensor in _constants(graphs):
+    for tensor in _constants(graphs, lambda _: True):
         total[tensor.dtype] += tensor.data.nbytes
     return dict(total)
 
