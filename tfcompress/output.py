@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from tfcompress.tasks.score import Difference, Score
     from tfcompress.tasks.task import Evaluation, Task
     from tfcompress.tflite.export import TFLiteModel
+    from tfcompress.tflite.flatbuffer import FlatModel
+    from tfcompress.tflite.weights import KernelFacts
 
 RUNNER_SAMPLES = 1000
 """Most test samples written for edge_runner, where nobody says how many."""
@@ -57,6 +59,50 @@ class FloatFile:
         return files.sha256(self.content)
 
 
+@dataclass(frozen=True)
+class LayerRows:
+    """A file by the layers that it computes.
+
+    Attributes:
+        flat: the file.
+        kernels: its kernels.
+        rows: the layers.
+        note: why a column of them is empty; mostly empty itself.
+    """
+
+    flat: FlatModel
+    kernels: tuple[KernelFacts, ...]
+    rows: tuple[reports.FileLayer, ...]
+    note: str
+
+
+def file_layer_rows(
+    tflite: TFLiteModel, model: Any, source: reports.SourceModel, data: BoundData | None, seed: int
+) -> LayerRows:
+    """Find what became of each layer in the file.
+
+    Args:
+        tflite: the file.
+        model: what was exported.
+        source: the model as it came: rows go by the names of its layers.
+        data: samples are drawn of it; None: they are random.
+        seed: draws them.
+    """
+    from tfcompress.diagnosis.file_layers import file_layers
+    from tfcompress.diagnosis.two_sides import SAMPLES
+    from tfcompress.models.specs import random_inputs
+    from tfcompress.tflite.flatbuffer import read_model_file
+    from tfcompress.tflite.weights import facts
+
+    flat = read_model_file(tflite.content)
+    kernels = facts(flat.subgraphs)
+    drawn = random_inputs(tflite.signature, SAMPLES, seed) if data is None else data.representative(SAMPLES, seed)
+    names = (tflite.verification.tensor_names or flat.tensor_names)[0]
+    known = [layer.name for layer in source.layers]
+    rows, note = file_layers(tflite.content, kernels, model, drawn, names=names, known=known)
+    return LayerRows(flat, kernels, rows, note)
+
+
 def metadata(recipe: Recipe, data: BoundData | None) -> dict[str, Any]:
     """Return what is put into the .tflite itself: who made it, how, and how its inputs are to be prepared."""
     described = {} if data is None else data.describe()
@@ -79,6 +125,7 @@ def report(
     baseline: FloatFile | None,
     tflite: TFLiteModel,
     scores: Mapping[str, Evaluation],
+    layers: LayerRows,
     wall_seconds: Mapping[str, float],
     notes: Sequence[str],
 ) -> reports.Report:
@@ -94,7 +141,7 @@ def report(
             score = _with_likeness(data, scored.get(name), found)
             scored |= {} if score is None else {name: score}
     before = None if baseline is None else _baseline(baseline, scored.get("float"))
-    after = _result(recipe, loaded, trained, tflite, scored.get("result"), likeness)
+    after = _result(recipe, loaded, trained, tflite, scored.get("result"), likeness, layers)
     return reports.Report(
         tool_version=__version__,
         created_utc=facts.now_utc(),
@@ -163,7 +210,7 @@ def _profile(loaded: Loaded) -> dict[str, Any]:
         from tfcompress.quantization.baking import baked, is_fake_quant
 
         model = baked(model) if is_fake_quant(model) else model
-    found = profile(model)
+    found = profile(model, distinct=True)
     layers = tuple(
         reports.Layer(
             name=layer.name,
@@ -173,6 +220,9 @@ def _profile(loaded: Loaded) -> dict[str, Any]:
             nonzero=layer.nonzero,
             macs=layer.macs,
             dtype=layer.dtype,
+            distinct=layer.distinct,
+            bits=layer.bits,
+            size_bytes=layer.size_bytes,
         )
         for layer in found.layers
     )
@@ -201,12 +251,9 @@ def _result(
     tflite: TFLiteModel,
     score: Score | None,
     likeness: Mapping[str, Any] | None,
+    layers: LayerRows,
 ) -> reports.ResultFile:
-    from tfcompress.tflite.flatbuffer import read_model_file
-    from tfcompress.tflite.weights import facts
-
-    flat = read_model_file(tflite.content)
-    kernels = facts(flat.subgraphs)
+    flat, kernels = layers.flat, layers.kernels
     entropies = [kernel.entropy_bytes for kernel in kernels if kernel.entropy_bytes is not None]
     return reports.ResultFile(
         name=tflite_name(loaded, recipe),
@@ -236,6 +283,8 @@ def _result(
             reports.PromiseRecord(layer=p.layer, what=p.what, asked=p.asked, got=p.got)
             for p in (() if trained is None else trained.promises)
         ),
+        layers=layers.rows,
+        layers_note=layers.note,
     )
 
 

@@ -383,6 +383,8 @@ class Workbench:
             self._tune(run, tflite.content)
         scores, data = self._scores(run, baseline, tflite), run.data
         run.scores, run.baseline = scores, baseline
+        with run.phase("layers"), run.progress.task("comparing layers"):
+            layers = output.file_layer_rows(tflite, model, self._source, data, recipe.train.seed)
         made = output.report(
             recipe=recipe,
             loaded=run.loaded,
@@ -392,6 +394,7 @@ class Workbench:
             baseline=None if baseline is None else output.FloatFile(baseline, scores.get("float")),
             tflite=tflite,
             scores=scores,
+            layers=layers,
             wall_seconds=run.wall_seconds,
             notes=run.warnings,
         )

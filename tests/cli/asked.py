@@ -54,6 +54,7 @@ TEXTS = {
     "split": "train",
     "std": "0.5",
     "student": "width=0.5",
+    "table": "layers.csv",
     "teacher": "other.keras",
     "teacher_classes": "a,b",
     "teacher_preprocess": "json:loads",

@@ -48,7 +48,17 @@ def test_every_option_of_inspect(
     name: str, option: click.Option, calls: Calls, capfd: pytest.CaptureFixture[str]
 ) -> None:
     calls.replace("tfcompress.cli.inspect.keras_facts", ({"file": "model.h5"}, ["name"], []))
-    assert_does_something(option, [name, "model.h5"], lambda typed: asked_by(typed, calls, capfd))
+    calls.replace("tfcompress.files.write_atomic")
+    Path("there.csv").touch()
+
+    def run(words: list[str]) -> Any:
+        try:
+            return asked_by(words, calls, capfd)
+        except OutputError as error:  # without --force
+            return str(error)
+
+    words = [name, "model.h5", *(["--csv", "there.csv"] if option.name == "force" else [])]
+    assert_does_something(option, words, run)
 
 
 @everything_of("bench")

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tfcompress.cli.options import loading_options, refuse_loading_flags
+from tfcompress.cli.inspected_run import is_run, run_csv, show_run
+from tfcompress.cli.options import loading_options, new_file, refuse_loading_flags
+from tfcompress.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,11 +23,13 @@ if TYPE_CHECKING:
 
 
 HELP = """\
-Show what is in FILE (.tflite, .h5, .keras or a SavedModel): layers or ops, parameters, MACs, dtypes, bytes.
+Show what is in FILE (.tflite, .h5, .keras or a SavedModel): layers or ops, parameters, MACs, dtypes, bytes. Of a run
+(a folder that export wrote, or its report.json) its report, and each layer before and after.
 
 \b
-  tfcompress inspect model.h5
+  tfcompress inspect model.h5 --csv layers.csv
   tfcompress inspect model-int8.tflite --json
+  tfcompress inspect model-int8/ --csv layers.csv
 
 A .tflite file is only parsed: nothing in it is run or trusted.
 """
@@ -34,28 +38,78 @@ A .tflite file is only parsed: nothing in it is run or trusted.
 @click.command("inspect", help=HELP, short_help="Show what is in a file.")
 @click.argument("model", metavar="FILE")
 @loading_options
+@click.option("--csv", "table", metavar="FILE.csv", help="Write the table of layers (of a .tflite: of ops) to a file.")
+@click.option("-f", "--force", is_flag=True, help="Replace an existing FILE.csv.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(model: str, as_json: bool, loading: dict[str, Any]) -> None:
+def command(model: str, table: str | None, force: bool, as_json: bool, loading: dict[str, Any]) -> None:
     from tfcompress.cli.terminal import terminal
 
+    if force and table is None:
+        msg = "--force would do nothing: there is no --csv"
+        raise UsageError(msg)
+    target = None if table is None else new_file(table, (".csv",), "a table", force=force, flag="--csv")
+    path = Path(model)
     with terminal() as screen:
-        from tfcompress.models.loading import probe
+        show = _run if is_run(path) else _model
+        text = show(screen, path, loading, as_json=as_json, wants_table=target is not None)
+        if target is not None:
+            from tfcompress.files import write_atomic
 
-        path = Path(model)
-        info = probe(path)
-        if info.kind == "tflite":
-            refuse_loading_flags(loading, path)
-            facts, columns, rows = _tflite(path)
-        else:
-            with screen.progress.task("loading the model"):
-                facts, columns, rows = keras_facts(path, info, loading)
-        if as_json:
-            listed = [dict(zip(columns, row, strict=True)) for row in rows]
-            screen.write(
-                json.dumps({**facts, "kernels" if info.kind == "tflite" else "layers": listed}, indent=1) + "\n"
-            )
-            return
+            write_atomic(target, text)
+            if not as_json:
+                screen.out.print(f"written: {target}", markup=False, soft_wrap=True)
+
+
+def _run(screen: Terminal, path: Path, loading: dict[str, Any], *, as_json: bool, wants_table: bool) -> str:
+    """Show a run; return its layers as CSV where they are wanted."""
+    from tfcompress.reports.report import read_report
+
+    refuse_loading_flags(loading, path, "a run")
+    report = read_report(path)
+    text = run_csv(report) if wants_table else ""
+    show_run(screen, report, as_json=as_json)
+    return text
+
+
+def _model(screen: Terminal, path: Path, loading: dict[str, Any], *, as_json: bool, wants_table: bool) -> str:
+    """Show a file; return its layers or ops as CSV where they are wanted."""
+    from tfcompress.models.loading import probe
+    from tfcompress.reports.layer_changes import to_csv
+
+    info = probe(path)
+    if info.kind == "tflite":
+        refuse_loading_flags(loading, path)
+        facts, columns, rows = _tflite(path)
+    else:
+        with screen.progress.task("loading the model"):
+            facts, columns, rows = keras_facts(path, info, loading)
+    if as_json:
+        listed = [dict(zip(columns, row, strict=True)) for row in rows]
+        screen.write(json.dumps({**facts, "kernels" if info.kind == "tflite" else "layers": listed}, indent=1) + "\n")
+    else:
         print_found(screen, facts, columns, rows)
+    if not wants_table:
+        return ""
+    if info.kind == "tflite":
+        columns, rows = _ops(path)
+    return to_csv(columns, [[_text(cell) if isinstance(cell, tuple) else cell for cell in row] for row in rows])
+
+
+def _ops(path: Path) -> tuple[list[str], list[list[Any]]]:
+    """Return a row for each op of the main subgraph of a .tflite file."""
+    from tfcompress.tflite import weights
+    from tfcompress.tflite.flatbuffer import read_model_file
+    from tfcompress.tflite.op_parameters import op_parameters
+
+    flat = read_model_file(path.read_bytes())
+    held = op_parameters(flat.subgraphs, weights.facts(flat.subgraphs))
+    columns = ["place", "op", "version", "output", "shape", "dtype", "parameters", "nonzero", "macs"]
+    rows = []
+    for place, (op, own) in enumerate(zip(flat.table(), held, strict=True)):
+        shape = tuple(None if size < 0 else size for size in op.shape)
+        head = [place, op.op, op.version, op.output, shape, op.dtype, own.parameters, own.nonzero, op.macs]
+        rows.append([*head, own.distinct, own.bits, own.size_bytes])
+    return [*columns, "distinct_values", "bits", "size_bytes"], rows
 
 
 Found = tuple[dict[str, Any], list[str], list[list[Any]]]

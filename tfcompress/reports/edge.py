@@ -234,4 +234,5 @@ def _measurement(model: Mapping[str, Any], like: Score | None) -> Measurement:
         energy_joules=energy["joules_per_inference"] if energy.get("kind") == "measured" else None,
         score=read_scores(accuracy["outputs"], like),
         warnings=tuple(model["warnings"]),
+        op_ms=tuple(node["median_ms"] for node in (model.get("per_op") or {"nodes": ()})["nodes"]),
     )

@@ -31,6 +31,8 @@ class Measurement:
         energy_joules: of one inference, measured; an assumed power makes none.
         score: on the device's data; None without data, and for a model of several scored outputs.
         warnings: what to know before trusting these numbers.
+        op_ms: median time of each op of the main subgraph, cut out and run alone; None: that one could not be timed.
+            Empty: ``--per-op`` was not asked for.
     """
 
     sha256: str
@@ -45,6 +47,7 @@ class Measurement:
     energy_joules: float | None = None
     score: Score | None = None
     warnings: tuple[str, ...] = ()
+    op_ms: tuple[float | None, ...] = field(default=(), repr=False)
 
     @property
     def median_ms(self) -> float | None:
