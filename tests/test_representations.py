@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 
 import tfcompress as tfc
 from tests.reports.test_html import DOCUMENT, Reader, a_report
+from tests.reports.test_search_page import FOUND
 from tfcompress.models.specs import Signature, TensorSpec
 from tfcompress.recipe import named
 from tfcompress.reports import edge
+from tfcompress.search.automatic import AutoResult
 from tfcompress.tasks.score import Figure, Score
 from tfcompress.tasks.task import Evaluation
 from tfcompress.tflite.export import TFLiteModel
@@ -93,4 +95,25 @@ def test_a_notebook_shows_the_comparison_as_a_small_table(value: Any) -> None:
     assert "a&amp;b.h5 → a&amp;b.tflite" in cell
     assert "4,000 B" in cell
     assert len(cell) < 10_000
+    assert "<html" not in cell
+
+
+def test_a_notebook_shows_the_splits_of_a_data_set_without_reading_them() -> None:
+    arrays = {"x_train": np.zeros((8, 2), np.float32), "y_train": np.zeros(8, int), "x_test": np.zeros((1500, 2))}
+    data = tfc.load_data(arrays, classes=["<a>", "b"], preprocessing=tfc.Preprocessing(scale=0.5))
+    cell = data._repr_html_()
+    reader = Reader()
+    reader.feed(cell)
+    assert reader.open == []
+    for text in ("8 samples", "1,500 samples", "scale 0.5", "&lt;a&gt;, b"):
+        assert text in cell
+
+
+def test_a_notebook_shows_the_front_of_a_search() -> None:
+    cell = AutoResult(RESULT, (RESULT,), FOUND, None)._repr_html_()
+    reader = Reader()
+    reader.feed(cell)
+    assert reader.open == []
+    assert cell.count('class="dot winner"') == 1
+    assert "recipe&lt;1&gt; (the best)" in cell
     assert "<html" not in cell

@@ -88,6 +88,11 @@ def test_post_training_int8_of_every_kind_of_file(model: str, folder: Path, here
     assert report.result.score is not None
     assert report.result.score.samples == TEST
     assert (report.result.score.main_figure.value or 0) >= 0.9
+    assert sum(layer.parameters for layer in report.result.layers) == report.result.parameters
+    assert sum(layer.macs or 0 for layer in report.result.layers) == report.result.macs
+    measured = {layer.name: layer.snr_db or 0.0 for layer in report.result.layers if layer.name}
+    assert bool(report.result.layers_note) == (model == "saved")
+    assert model == "saved" or min(measured[name] for name in ("stem", "branch", "add", "scores")) > 20
     assert report.baseline is not None
     assert report.result.size_bytes == (here / "out" / report.result.name).stat().st_size
     assert report.comparison.size_ratio == report.baseline.size_bytes / report.result.size_bytes

@@ -70,7 +70,7 @@ class Baselines:
             if data is None or data.scored is None:
                 return None, []
             orders = class_orders(data)
-            found = evaluate_file(content, data, "evaluating the float file", self._progress, orders)
+            found = evaluate_file(content, data, "evaluating the float file", self._progress, orders, keep_answers=True)
             self._scores[key] = found, orders.lines(data.dataset.labels)
         return self._scores[key]
 

@@ -16,7 +16,8 @@
     ├── MissingDependencyError       9   an optional package or runtime is not installed
     ├── DeviceError                 10   a device that cannot be reached, or gave no result
     ├── PromiseError                11   nothing that was tried keeps what was promised (--max-drop), or was written
-    └── GateError                   12   a condition of `tfcompress compare` holds
+    ├── GateError                   12   a condition of `tfcompress compare` holds
+    └── CellError                   13   a cell of `tfcompress matrix` failed; the others were made
     (Ctrl-C                        130)
 
 A message says where, what is allowed, what was given and what to do, in one line.
@@ -139,6 +140,12 @@ class GateError(TfcompressError):
     """A comparison that fails by a condition it was given."""
 
     exit_code = 12
+
+
+class CellError(TfcompressError):
+    """A cell of a matrix failed; all others were made and written."""
+
+    exit_code = 13
 
 
 def one_line(text: str) -> str:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tfcompress.models.loading import Loaded
     from tfcompress.models.samples import Samples
     from tfcompress.stages.rewriting import Rewritten
+    from tfcompress.tasks.task import Evaluation
     from tfcompress.tflite.convert import ConverterProcess
     from tfcompress.training.fit import Training
     from tfcompress.training.teaching import Teaching
@@ -61,6 +62,8 @@ class Run:
         teaching: who is trained in place of the model, and who teaches; None: it is not known yet.
         wall_seconds: time of each phase.
         warnings: lines for the report.
+        baseline: the float file; None: there is none, or it is not made yet.
+        scores: of the ``float`` file and the ``result``, once they are scored.
         closing: lets go of files and processes that the run holds.
         own_teachers: the model before compression, each time that it teaches with answers that are kept.
     """
@@ -74,6 +77,8 @@ class Run:
     teaching: Teaching | None = None
     wall_seconds: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    baseline: bytes | None = None
+    scores: Mapping[str, Evaluation] = field(default_factory=dict)
     closing: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     own_teachers: list[Teacher] = field(default_factory=list)
 

@@ -3,20 +3,59 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfcompress.progress import SILENT, Progress
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from tfcompress.data.bound import BoundData
     from tfcompress.evaluate.class_order import ClassOrders
+    from tfcompress.evaluate.scoring import Predict
     from tfcompress.execution import Run
     from tfcompress.tasks.task import Evaluation
     from tfcompress.tflite.export import TFLiteModel
 
 _MICRO_BATCH = 32
 """Samples that TFLM is given before the progress moves."""
+
+
+KEPT_BYTES = 16 << 20
+"""Most bytes of answers that are kept of a file: all of 10,000 samples of 400 classes, some masks."""
+
+
+class AnswerKeeper:
+    """Runs a model, and keeps what it gives for the first samples."""
+
+    def __init__(self, predict: Predict) -> None:
+        """Keep nothing yet.
+
+        Args:
+            predict: runs it.
+        """
+        self._predict, self._room = predict, KEPT_BYTES
+        self._batches: list[Mapping[str, np.ndarray]] = []
+
+    def __call__(self, inputs: dict[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+        """Run a batch."""
+        outputs = self._predict(inputs)
+        size = sum(each.nbytes for each in outputs.values())
+        if size <= self._room:
+            self._room -= size
+            self._batches.append({name: each.copy() for name, each in outputs.items()})
+        else:
+            self._room = -1  # the samples that are kept are the first ones
+        return outputs
+
+    def answers(self) -> dict[str, np.ndarray]:
+        """Return what was kept, by output, (samples, ...): up to :data:`KEPT_BYTES`."""
+        import numpy as np
+
+        names = self._batches[0] if self._batches else ()
+        return {name: np.concatenate([batch[name] for batch in self._batches]) for name in names}
 
 
 def class_orders(data: BoundData) -> ClassOrders:
@@ -32,6 +71,8 @@ def evaluate_file(
     title: str,
     progress: Progress = SILENT,
     orders: ClassOrders | None = None,
+    *,
+    keep_answers: bool = False,
 ) -> Evaluation:
     """Evaluate a TFLite file on the test split.
 
@@ -41,6 +82,7 @@ def evaluate_file(
         title: what the progress calls it.
         progress: where to tell how far it is.
         orders: look on as well; None: nobody does.
+        keep_answers: the evaluation holds what the file gave for the first samples, up to :data:`KEPT_BYTES`.
 
     Raises:
         ContractError: the interpreter refuses the file, or dies of it.
@@ -51,7 +93,10 @@ def evaluate_file(
 
     split = data.need_test()
     with InterpreterProcess(content) as interpreter, progress.task(title, split.size) as task:
-        return evaluate(interpreter.run, split, data.tasks, **data.figures, orders=orders, progress_task=task)
+        kept = AnswerKeeper(interpreter.run)
+        predict = kept if keep_answers else interpreter.run
+        found = evaluate(predict, split, data.tasks, **data.figures, orders=orders, progress_task=task)
+    return dataclasses.replace(found, answers=kept.answers()) if keep_answers else found
 
 
 def tuned_by(content: bytes, data: BoundData, seed: int, progress: Progress = SILENT) -> BoundData:

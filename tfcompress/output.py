@@ -20,9 +20,12 @@ if TYPE_CHECKING:
     from tfcompress.execution import Trained
     from tfcompress.models.loading import Loaded
     from tfcompress.recipe import Recipe
+    from tfcompress.reports.pictures import Pictures
     from tfcompress.tasks.score import Difference, Score
     from tfcompress.tasks.task import Evaluation, Task
     from tfcompress.tflite.export import TFLiteModel
+    from tfcompress.tflite.flatbuffer import FlatModel
+    from tfcompress.tflite.weights import KernelFacts
 
 COMPILED_SUFFIX = ".vela.tflite"
 """What a file ends in that Vela made of the one that was proven."""
@@ -59,6 +62,50 @@ class FloatFile:
         return files.sha256(self.content)
 
 
+@dataclass(frozen=True)
+class LayerRows:
+    """A file by the layers that it computes.
+
+    Attributes:
+        flat: the file.
+        kernels: its kernels.
+        rows: the layers.
+        note: why a column of them is empty; mostly empty itself.
+    """
+
+    flat: FlatModel
+    kernels: tuple[KernelFacts, ...]
+    rows: tuple[reports.FileLayer, ...]
+    note: str
+
+
+def file_layer_rows(
+    tflite: TFLiteModel, model: Any, source: reports.SourceModel, data: BoundData | None, seed: int
+) -> LayerRows:
+    """Find what became of each layer in the file.
+
+    Args:
+        tflite: the file.
+        model: what was exported.
+        source: the model as it came: rows go by the names of its layers.
+        data: samples are drawn of it; None: they are random.
+        seed: draws them.
+    """
+    from tfcompress.diagnosis.file_layers import file_layers
+    from tfcompress.diagnosis.two_sides import SAMPLES
+    from tfcompress.models.specs import random_inputs
+    from tfcompress.tflite.flatbuffer import read_model_file
+    from tfcompress.tflite.weights import facts
+
+    flat = read_model_file(tflite.content)
+    kernels = facts(flat.subgraphs)
+    drawn = random_inputs(tflite.signature, SAMPLES, seed) if data is None else data.representative(SAMPLES, seed)
+    names = (tflite.verification.tensor_names or flat.tensor_names)[0]
+    known = [layer.name for layer in source.layers]
+    rows, note = file_layers(tflite.content, kernels, model, drawn, names=names, known=known)
+    return LayerRows(flat, kernels, rows, note)
+
+
 def metadata(recipe: Recipe, data: BoundData | None) -> dict[str, Any]:
     """Return what is put into the .tflite itself: who made it, how, and how its inputs are to be prepared."""
     described = {} if data is None else data.describe()
@@ -81,6 +128,7 @@ def report(
     baseline: FloatFile | None,
     tflite: TFLiteModel,
     scores: Mapping[str, Evaluation],
+    layers: LayerRows,
     wall_seconds: Mapping[str, float],
     notes: Sequence[str],
 ) -> reports.Report:
@@ -96,7 +144,7 @@ def report(
             score = _with_likeness(data, scored.get(name), found)
             scored |= {} if score is None else {name: score}
     before = None if baseline is None else _baseline(baseline, scored.get("float"))
-    after = _result(recipe, loaded, trained, tflite, scored.get("result"), likeness)
+    after = _result(recipe, loaded, trained, tflite, scored.get("result"), likeness, layers)
     return reports.Report(
         tool_version=__version__,
         created_utc=facts.now_utc(),
@@ -165,7 +213,7 @@ def _profile(loaded: Loaded) -> dict[str, Any]:
         from tfcompress.quantization.baking import baked, is_fake_quant
 
         model = baked(model) if is_fake_quant(model) else model
-    found = profile(model)
+    found = profile(model, distinct=True)
     layers = tuple(
         reports.Layer(
             name=layer.name,
@@ -175,6 +223,9 @@ def _profile(loaded: Loaded) -> dict[str, Any]:
             nonzero=layer.nonzero,
             macs=layer.macs,
             dtype=layer.dtype,
+            distinct=layer.distinct,
+            bits=layer.bits,
+            size_bytes=layer.size_bytes,
         )
         for layer in found.layers
     )
@@ -203,12 +254,9 @@ def _result(
     tflite: TFLiteModel,
     score: Score | None,
     likeness: Mapping[str, Any] | None,
+    layers: LayerRows,
 ) -> reports.ResultFile:
-    from tfcompress.tflite.flatbuffer import read_model_file
-    from tfcompress.tflite.weights import facts
-
-    flat = read_model_file(tflite.content)
-    kernels = facts(flat.subgraphs)
+    flat, kernels = layers.flat, layers.kernels
     entropies = [kernel.entropy_bytes for kernel in kernels if kernel.entropy_bytes is not None]
     return reports.ResultFile(
         name=tflite_name(loaded, recipe),
@@ -239,6 +287,8 @@ def _result(
             reports.PromiseRecord(layer=p.layer, what=p.what, asked=p.asked, got=p.got)
             for p in (() if trained is None else trained.promises)
         ),
+        layers=layers.rows,
+        layers_note=layers.note,
     )
 
 
@@ -316,6 +366,7 @@ def write_output(
     test_samples: int | None,
     vocabularies: Mapping[str, Sequence[str]] | None = None,
     package: bytes | None = None,
+    pictures: Pictures | None = None,
 ) -> reports.Report:
     """Write the output folder: the file, the recipe, the report (JSON and HTML), test samples and the log.
 
@@ -331,6 +382,7 @@ def write_output(
         vocabularies: words that the device has to look up by its own means, by the name of the file's input, or of the
             layer that stood before it: each becomes ``NAME.vocabulary.txt``, a word a line in the order of its number.
         package: the file in fewer bytes, written beside it; None: it is not.
+        pictures: what a page of several runs shows of this one beside its report; None: nothing is kept for that.
 
     Returns:
         The report as it was written.
@@ -339,6 +391,7 @@ def write_output(
         OutputError: a file cannot be written.
     """
     from tfcompress.reports.html import to_html
+    from tfcompress.reports.pictures import NAME as PICTURES
 
     tflite.save(folder / made.result.name)
     if package is not None:
@@ -361,6 +414,8 @@ def write_output(
     if log is not None and log.is_file():
         with files.output_errors(folder / "log.txt"):
             shutil.copyfile(log, folder / "log.txt")
+    if pictures is not None:
+        files.write_atomic(folder / PICTURES, pictures.to_json())
     files.write_atomic(folder / "report.html", to_html(made))
     made.save(folder / "report.json")
     return made

@@ -110,6 +110,8 @@ def _check_depth(value: Any) -> None:
 
 def _parts(item: Any) -> list[Any]:
     values = item.values() if isinstance(item, dict) else item if isinstance(item, list) else ()
+    if {dict, list}.isdisjoint(map(type, values)):
+        return []  # most lists are of many numbers
     return [part for part in values if isinstance(part, dict | list)]
 
 

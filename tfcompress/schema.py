@@ -207,6 +207,8 @@ class _Reader:
             if not isinstance(plain, list):
                 self.refuse(where, "a list", plain)
             item = get_args(hint)[0]
+            if set(map(type, plain)) == {item} and item in _NAMES:
+                return tuple(plain)  # ten thousand measurements are not looked at one by one
             return tuple(self.value(item, entry, f"{where}[{index}]") for index, entry in enumerate(plain))
         if origin in (dict, Mapping):
             if not isinstance(plain, Mapping):

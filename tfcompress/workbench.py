@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from tfcompress.data.dataset import BoundData, Dataset
     from tfcompress.models.first_load import LoadLimits
     from tfcompress.models.loading import Loaded
+    from tfcompress.reports.pictures import Pictures
     from tfcompress.reports.report import Report
     from tfcompress.reports.sections import SourceModel
     from tfcompress.tasks.task import Evaluation
@@ -385,6 +386,9 @@ class Workbench:
             self._tune(run, tflite.content)
         scores, data = self._scores(run, baseline, tflite), run.data
         tflite = tested_in_micro(tflite, run)
+        run.scores, run.baseline = scores, baseline
+        with run.phase("layers"), run.progress.task("comparing layers"):
+            layers = output.file_layer_rows(tflite, model, self._source, data, recipe.train.seed)
         made = output.report(
             recipe=recipe,
             loaded=run.loaded,
@@ -394,6 +398,7 @@ class Workbench:
             baseline=None if baseline is None else output.FloatFile(baseline, scores.get("float")),
             tflite=tflite,
             scores=scores,
+            layers=layers,
             wall_seconds=run.wall_seconds,
             notes=run.warnings,
         )
@@ -406,7 +411,16 @@ class Workbench:
 
             more["package"] = make_package(made.tflite.content, run.progress).content
         with run.progress.task("writing"):
+            more |= {"pictures": self._pictures(run, made.tflite)}
             return output.write_output(folder, made.report, made.tflite, run.recipe, run.data, self._log, **more)
+
+    def _pictures(self, run: Run, file: TFLiteModel) -> Pictures | None:
+        if run.baseline is None:
+            return None
+        from tfcompress.gallery.run_pictures import run_pictures
+
+        known = run.loaded.vocabularies
+        return run_pictures(file.sha256, run.baseline, file.content, self._source.layers, run.data, run.scores, known)
 
     def _baseline_of(self, run: Run) -> bytes | None:
         """Return the float file that the result is compared with.
@@ -486,5 +500,7 @@ class Workbench:
         with run.phase("evaluate"):
             if baseline is not None:
                 found["float"], _ = self._float_score(baseline, train, select_ops=run.recipe.export.select_ops)
-            found["result"] = evaluate_file(tflite.content, run.data, "evaluating the result file", self._progress)
+            found["result"] = evaluate_file(
+                tflite.content, run.data, "evaluating the result file", self._progress, keep_answers=True
+            )
         return {name: score for name, score in found.items() if score is not None}

@@ -133,6 +133,33 @@ def metrics_table() -> str:
     return _table(("`--metric`", "what it is", "better", "it compares"), rows)
 
 
+def compression_metrics_table() -> str:
+    """Return the table of what compression is judged by."""
+    from tfcompress.reports.compression_metrics import COMPRESSION_METRICS
+
+    units = {"times": "times", "fraction": "fraction", "points": "percentage points, or the figure's unit"}
+    rows = [
+        (
+            f"`{name}`",
+            each.title + (f" ({each.short})" if each.short else ""),
+            each.formula,
+            units.get(each.unit, each.unit),
+            each.better,
+            each.interval or "none",
+            each.source,
+        )
+        for name, each in COMPRESSION_METRICS.items()
+    ]
+    return _table(("name", "metric", "formula", "unit", "better", "interval", "source"), rows)
+
+
+def layer_columns_table() -> str:
+    """Return the table of what is told of each layer."""
+    from tfcompress.reports.layer_changes import LAYER_COLUMNS
+
+    return _table(("column", "what it holds"), ((f"`{each.name}`", each.about) for each in LAYER_COLUMNS))
+
+
 def _names(kind: str) -> tuple[str, str]:
     from tfcompress.stages.flags import asking
     from tfcompress.stages.stage_table import STAGES
@@ -154,6 +181,8 @@ TABLES: dict[str, tuple[str, Callable[[], str]]] = {
     "targets": ("docs/microcontroller.md", targets_table),
     "tasks": ("docs/tasks.md", tasks_table),
     "metrics": ("docs/tasks.md", metrics_table),
+    "compression-metrics": ("docs/metrics.md", compression_metrics_table),
+    "layer-columns": ("docs/metrics.md", layer_columns_table),
 }
 """Name -> the file that it stands in, and what makes it."""
 

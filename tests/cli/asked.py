@@ -56,6 +56,7 @@ TEXTS = {
     "split": "train",
     "std": "0.5",
     "student": "width=0.5",
+    "table": "layers.csv",
     "target": "tflm",
     "teacher": "other.keras",
     "teacher_classes": "a,b",

@@ -49,12 +49,22 @@ def test_every_option_of_inspect(
     name: str, option: click.Option, calls: Calls, capfd: pytest.CaptureFixture[str]
 ) -> None:
     calls.replace("tfcompress.cli.inspect.keras_facts", ({"file": "model.h5"}, ["name"], []))
+    calls.replace("tfcompress.files.write_atomic")
+    Path("there.csv").touch()
     if option.name == "target":  # it runs files, and model.h5 is none
         shutil.copy(FOLDER / "int8.tflite", "model.tflite")
         calls.replace("tfcompress.cli.inspect.examined", SimpleNamespace(target="tflm", to_dict=dict))
         calls.replace("tfcompress.cli.inspect.lines_of", [("tflm", "it runs")])
     model = "model.tflite" if option.name == "target" else "model.h5"
-    assert_does_something(option, [name, model], lambda typed: asked_by(typed, calls, capfd))
+
+    def run(words: list[str]) -> Any:
+        try:
+            return asked_by(words, calls, capfd)
+        except OutputError as error:  # without --force
+            return str(error)
+
+    words = [name, model, *(["--csv", "there.csv"] if option.name == "force" else [])]
+    assert_does_something(option, words, run)
 
 
 @everything_of("bench")

@@ -329,12 +329,14 @@ def test_a_file_that_grew_is_warned_of():
     assert not any(found.topic == "size" for found in digest.findings(a_report()))
 
 
-def test_the_arithmetic_of_a_loop_is_not_compared():
+def test_the_arithmetic_of_a_loop_is_compared_where_it_was_counted():
     report = a_report()
     result = dataclasses.replace(report.result, macs=1000)
     assert r.comparison_of(report.source, report.baseline, result).macs_ratio == 5_000_000 / 1000
-    looped = dataclasses.replace(result, operators={"WHILE": 1})
-    assert r.comparison_of(report.source, report.baseline, looped).macs_ratio is None
+    counted = dataclasses.replace(result, operators={"WHILE": 1})
+    assert r.comparison_of(report.source, report.baseline, counted).macs_ratio == 5_000_000 / 1000
+    unknown = dataclasses.replace(counted, macs=None)
+    assert r.comparison_of(report.source, report.baseline, unknown).macs_ratio is None
 
 
 def test_the_arithmetic_of_a_part_is_not_compared_and_the_parts_are_named():

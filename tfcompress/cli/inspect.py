@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tfcompress.cli.inspected_run import is_run, run_csv, show_run
 from tfcompress.cli.micro import Desk, examined, lines_of, micro_target
-from tfcompress.cli.options import loading_options, refuse_loading_flags
+from tfcompress.cli.options import loading_options, new_file, refuse_loading_flags
 from tfcompress.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,12 +24,14 @@ if TYPE_CHECKING:
 
 
 HELP = """\
-Show what is in FILE (.tflite, .h5, .keras or a SavedModel): layers or ops, parameters, MACs, dtypes, bytes.
+Show what is in FILE (.tflite, .h5, .keras or a SavedModel): layers or ops, parameters, MACs, dtypes, bytes. Of a run
+(a folder that export wrote, or its report.json) its report, and each layer before and after.
 
 \b
-  tfcompress inspect model.h5
+  tfcompress inspect model.h5 --csv layers.csv
   tfcompress inspect model-int8.tflite --json
   tfcompress inspect model-int8.tflite --target tflm
+  tfcompress inspect model-int8/ --csv layers.csv
 
 A .tflite file is only parsed: nothing in it is run or trusted. With --target it is run on random samples, in a child
 process: what it takes of a microcontroller's memory, and whether each op is there.
@@ -43,34 +46,96 @@ process: what it takes of a microcontroller's memory, and whether each op is the
     metavar="NAME|FILE.toml",
     help="Run a .tflite file for a microcontroller: tflm, esp32-s3, ethos-u55-128 …",
 )
+@click.option("--csv", "table", metavar="FILE.csv", help="Write the table of layers (of a .tflite: of ops) to a file.")
+@click.option("-f", "--force", is_flag=True, help="Replace an existing FILE.csv.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(model: str, target: str | None, as_json: bool, loading: dict[str, Any]) -> None:
+def command(
+    model: str, target: str | None, table: str | None, force: bool, as_json: bool, loading: dict[str, Any]
+) -> None:
     desk = None if target is None else Desk(target, micro_target(target))
     from tfcompress.cli.terminal import terminal
 
+    if force and table is None:
+        msg = "--force would do nothing: there is no --csv"
+        raise UsageError(msg)
+    written = None if table is None else new_file(table, (".csv",), "a table", force=force, flag="--csv")
+    path = Path(model)
     with terminal() as screen:
-        from tfcompress.models.loading import probe
-
-        path = Path(model)
-        info = probe(path)
-        if info.kind == "tflite":
-            refuse_loading_flags(loading, path)
-            facts, columns, rows = _tflite(path)
-            if desk is not None:
-                facts |= _on_target(path, desk, screen, as_json=as_json)
+        if is_run(path):
+            _refuse_target(desk, path)
+            text = _run(screen, path, loading, as_json=as_json, wants_table=written is not None)
         else:
-            if desk is not None:
-                msg = f"--target runs .tflite files, and {model} is none; export it with --target {target}"
-                raise UsageError(msg)
-            with screen.progress.task("loading the model"):
-                facts, columns, rows = keras_facts(path, info, loading)
-        if as_json:
-            listed = [dict(zip(columns, row, strict=True)) for row in rows]
-            screen.write(
-                json.dumps({**facts, "kernels" if info.kind == "tflite" else "layers": listed}, indent=1) + "\n"
-            )
-            return
+            text = _model(screen, path, loading, desk, as_json=as_json, wants_table=written is not None)
+        if written is not None:
+            from tfcompress.files import write_atomic
+
+            write_atomic(written, text)
+            if not as_json:
+                screen.out.print(f"written: {written}", markup=False, soft_wrap=True)
+
+
+def _refuse_target(desk: Desk | None, path: Path) -> None:
+    """Refuse ``--target`` for what is no .tflite file."""
+    if desk is not None:
+        msg = f"--target runs .tflite files, and {path} is none; export it with --target {desk.word}"
+        raise UsageError(msg)
+
+
+def _run(screen: Terminal, path: Path, loading: dict[str, Any], *, as_json: bool, wants_table: bool) -> str:
+    """Show a run; return its layers as CSV where they are wanted."""
+    from tfcompress.reports.report import read_report
+
+    refuse_loading_flags(loading, path, "a run")
+    report = read_report(path)
+    text = run_csv(report) if wants_table else ""
+    show_run(screen, report, as_json=as_json)
+    return text
+
+
+def _model(
+    screen: Terminal, path: Path, loading: dict[str, Any], desk: Desk | None, *, as_json: bool, wants_table: bool
+) -> str:
+    """Show a file; return its layers or ops as CSV where they are wanted."""
+    from tfcompress.models.loading import probe
+    from tfcompress.reports.layer_changes import to_csv
+
+    info = probe(path)
+    if info.kind == "tflite":
+        refuse_loading_flags(loading, path)
+        facts, columns, rows = _tflite(path)
+        if desk is not None:
+            facts |= _on_target(path, desk, screen, as_json=as_json)
+    else:
+        _refuse_target(desk, path)
+        with screen.progress.task("loading the model"):
+            facts, columns, rows = keras_facts(path, info, loading)
+    if as_json:
+        listed = [dict(zip(columns, row, strict=True)) for row in rows]
+        screen.write(json.dumps({**facts, "kernels" if info.kind == "tflite" else "layers": listed}, indent=1) + "\n")
+    else:
         print_found(screen, facts, columns, rows)
+    if not wants_table:
+        return ""
+    if info.kind == "tflite":
+        columns, rows = _ops(path)
+    return to_csv(columns, [[_text(cell) if isinstance(cell, tuple) else cell for cell in row] for row in rows])
+
+
+def _ops(path: Path) -> tuple[list[str], list[list[Any]]]:
+    """Return a row for each op of the main subgraph of a .tflite file."""
+    from tfcompress.tflite import weights
+    from tfcompress.tflite.flatbuffer import read_model_file
+    from tfcompress.tflite.op_parameters import op_parameters
+
+    flat = read_model_file(path.read_bytes())
+    held = op_parameters(flat.subgraphs, weights.facts(flat.subgraphs))
+    columns = ["place", "op", "version", "output", "shape", "dtype", "parameters", "nonzero", "macs"]
+    rows = []
+    for place, (op, own) in enumerate(zip(flat.table(), held, strict=True)):
+        shape = tuple(None if size < 0 else size for size in op.shape)
+        head = [place, op.op, op.version, op.output, shape, op.dtype, own.parameters, own.nonzero, op.macs]
+        rows.append([*head, own.distinct, own.bits, own.size_bytes])
+    return [*columns, "distinct_values", "bits", "size_bytes"], rows
 
 
 Found = tuple[dict[str, Any], list[str], list[list[Any]]]

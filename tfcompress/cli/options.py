@@ -191,8 +191,8 @@ def parse_size(text: str, flag: str) -> int:
     return size
 
 
-def refuse_loading_flags(loading: Mapping[str, Any], path: Path) -> None:
-    """Refuse the options of :func:`loading_options` for a TFLite file, which is never loaded by a Keras.
+def refuse_loading_flags(loading: Mapping[str, Any], path: Path, what: str = "a TFLite file") -> None:
+    """Refuse the options of :func:`loading_options` for *what* is never loaded by a Keras.
 
     Raises:
         UsageError: naming the option.
@@ -200,7 +200,7 @@ def refuse_loading_flags(loading: Mapping[str, Any], path: Path) -> None:
     names = {"trust": "--trust", "custom": "--custom", "limits": "--load-seconds and --load-memory"}
     idle = next((flag for name, flag in names.items() if loading[name]), None)
     if idle:
-        msg = f"{idle} says how a Keras model is loaded, and has no meaning for {str(path)!r}, a TFLite file"
+        msg = f"{idle} says how a Keras model is loaded, and has no meaning for {str(path)!r}, {what}"
         raise UsageError(msg)
 
 
@@ -272,7 +272,9 @@ def data_arguments(
     return {"spec": data, "preprocessing": steps, "metrics": named.pop("metric"), **named}
 
 
-def new_file(output: str | Path, suffixes: Sequence[str], what: str, *, force: bool, any_case: bool = True) -> Path:
+def new_file(
+    output: str | Path, suffixes: Sequence[str], what: str, *, force: bool, any_case: bool = True, flag: str = "-o"
+) -> Path:
     """Return where a command writes its file, before any work.
 
     Args:
@@ -281,6 +283,7 @@ def new_file(output: str | Path, suffixes: Sequence[str], what: str, *, force: b
         what: what is written, for the message.
         force: a file that is there is replaced.
         any_case: capital letters in the ending are as good.
+        flag: by which it was typed.
 
     Raises:
         UsageError: the name promises something else.
@@ -288,9 +291,9 @@ def new_file(output: str | Path, suffixes: Sequence[str], what: str, *, force: b
     """
     target = Path(output)
     if (target.suffix.lower() if any_case else target.suffix) not in suffixes:
-        msg = f"-o must end in {', '.join(suffixes)}: {what} is written, got {str(target)!r}"
+        msg = f"{flag} must end in {', '.join(suffixes)}: {what} is written, got {str(target)!r}"
         raise UsageError(msg)
     if target.exists() and not force:
-        msg = f"{target} exists already; give --force to replace it, or choose another place with -o"
+        msg = f"{target} exists already; give --force to replace it, or choose another place with {flag}"
         raise OutputError(msg)
     return target

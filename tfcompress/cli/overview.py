@@ -31,6 +31,7 @@ COMMANDS = {
     ),
     "doctor": Command("tfcompress.cli.doctor", "Check a Keras model before any work, and rewrite what costs nothing."),
     "debug": Command("tfcompress.cli.debug", "Find where a .tflite file goes wrong, tensor by tensor and op by op."),
+    "matrix": Command("tfcompress.cli.matrix", "Run the same recipes on several models and data sets: mean and worst."),
     "pack": Command("tfcompress.cli.pack", "Pack a .tflite file for the download; the device unpacks the same bytes."),
     "unpack": Command("tfcompress.cli.unpack", "Give back the .tflite file that is in a package."),
     "firmware": Command(
@@ -39,6 +40,7 @@ COMMANDS = {
     "stages": Command("tfcompress.cli.stages", "List what can be done to a model, with its flags, and the tasks."),
     "recipes": Command("tfcompress.cli.recipes", "List the named recipes, or print one as TOML to edit."),
     "compare": Command("tfcompress.cli.compare", "Compare two reports, and fail a pipeline on conditions of your own."),
+    "report": Command("tfcompress.cli.report", "Draw runs beside each other as one page that needs no network."),
     "bench": Command("tfcompress.cli.bench", "Measure files on devices: this one, or any that ssh reaches."),
     "runner": Command("tfcompress.cli.runner", "Put a copy of edge_runner here, to be copied to a device."),
     "demo": Command("tfcompress.cli.demo", "Run the whole job on a small model and data that come with tfcompress."),
@@ -65,7 +67,7 @@ Options:
 
 tfcompress COMMAND --help tells more about each. Exit codes: 0 done, 2 wrong usage, 3 model, 4 data, 5 refused by a
 technique, 6 conversion, 7 the file is not what was asked for, 8 output, 9 something is not installed, 10 a device,
-11 nothing keeps the limits, 12 a condition of compare, 130 interrupted.
+11 nothing keeps the limits, 12 a condition of compare, 13 a cell of matrix failed, 130 interrupted.
 """
 
 

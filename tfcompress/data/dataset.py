@@ -15,6 +15,7 @@ from tfcompress.data import memory
 from tfcompress.data.adapt import Adapter
 from tfcompress.data.arrays import ALL
 from tfcompress.data.bound import BoundData, missing, sizes_text
+from tfcompress.data.cell import data_cell
 from tfcompress.data.class_names import first_names
 from tfcompress.data.coding import check_figures, check_labelling, coders_for, unlabelled_tasks
 from tfcompress.data.holdout import divided
@@ -73,6 +74,13 @@ class Dataset:
         sizes = {name: getattr(split, "size", None) for name, split in self.splits.items()}
         named = f"; classes {first_names(self.labels)}" if self.labels else ""
         return f"Dataset({self.source!r}: {sizes_text(sizes)}{named:.200})"
+
+    def _repr_html_(self) -> str:
+        """Return its splits and what is done to them, as notebooks show it; nothing is read for that."""
+        sizes = {name: getattr(split, "size", None) for name, split in self.splits.items()}
+        steps = self.preprocessing
+        done = {"scale": steps.scale, "mean": steps.mean, "std": steps.std, "function": steps.function}
+        return data_cell(self.source, sizes, done, self.labels, self.warnings)
 
     @cached_property
     def sha256(self) -> str | None:

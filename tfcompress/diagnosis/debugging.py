@@ -29,8 +29,8 @@ from tfcompress.reports.debug_facts import DebugFacts, SampleRow, TensorRow
 from tfcompress.tflite.agreement import CAP_DB
 from tfcompress.tflite.interpret import InterpreterProcess, Runtime
 from tfcompress.tflite.slices import Slicer
-from tfcompress.tflite.tensors import StoredTensor, Subgraph
-from tfcompress.tflite.weights import KERNEL_INPUTS, constant_behind, producers_of
+from tfcompress.tflite.tensors import StoredTensor
+from tfcompress.tflite.weights import kernel_sizes
 
 WORST = 5
 """Samples that are named."""
@@ -99,7 +99,7 @@ class _Debugging:
         self._errors: list[np.ndarray] = []
         self._tops: list[np.ndarray] = []
         self._kept: dict[int, np.ndarray] = {}
-        self._kernels = _kernel_sizes(self._graph)
+        self._kernels = kernel_sizes(self._graph)
         self._differences: dict[int, KernelDifference] = {}
         self._fast: dict[int, np.ndarray] = {}  # XNNPACK's values where they are otherwise than the reference kernels'
         self._run = runner(subject.runtime, CHILD)
@@ -294,17 +294,6 @@ class _Debugging:
         tops = np.concatenate(self._tops) if self._tops else None
         order = np.argsort(-errors, kind="stable")[:WORST]
         return tuple(SampleRow(int(n), float(errors[n]), None if tops is None else bool(tops[n])) for n in order)
-
-
-def _kernel_sizes(graph: Subgraph) -> dict[int, int]:
-    """Return how many weights the kernel of each dense or convolutional op has, by the op's place."""
-    producers, found = producers_of(graph), {}
-    for place, op in enumerate(graph.ops):
-        wanted = KERNEL_INPUTS.get(op.name, ())
-        kernel = constant_behind(graph, producers, op, wanted[0]) if len(wanted) == 1 else None
-        if kernel is not None:
-            found[place] = kernel.elements
-    return found
 
 
 def _batch_of(slicer: Slicer) -> int:

@@ -1,4 +1,4 @@
-"""What every layer of a Keras 3 model gives on samples, nested models taken apart."""
+"""What every layer of a model of either Keras gives on samples, nested models taken apart."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from tfcompress.models.call_template import Template, leaves
 from tfcompress.models.graph import calls, is_graph
 from tfcompress.models.keras_private import has_origin
-from tfcompress.models.wiring import infer_outputs, wire
+from tfcompress.models.kinds import graph_of, library_of
+from tfcompress.models.wiring import infer_outputs, unwrapped, wire
 from tfcompress.quantization.rules import name_of
 
 
@@ -45,15 +45,16 @@ def layer_values(model: Any, inputs: Mapping[str, np.ndarray]) -> list[LayerValu
     A layer with an activation inside counts twice, before and after it: a file's op may end at either place.
 
     Args:
-        model: a Keras 3 model; of a subclassed one only the outputs are seen.
+        model: a Keras 3 or tf_keras model; of a subclassed one only the outputs are seen.
         inputs: an array of shape (samples, ...) for each input by name.
     """
     tensors = {name: tf.constant(values) for name, values in inputs.items()}
-    if not is_graph(model):
+    if not is_graph(graph_of(model)):
         outputs = infer_outputs(model, tensors)
         return [LayerValue(name, type(model).__name__, value.numpy()) for name, value in outputs.items()]
     walk = _Walk()
-    walk.through(model, [_Tensor(tensors[spec.name], None) for spec in wire(model).inputs], "")
+    graph = graph_of(model)
+    walk.through(graph, [_Tensor(tensors[spec.name], None) for spec in wire(graph).inputs], "")
     return walk.found
 
 
@@ -70,12 +71,13 @@ class _Walk:
         self.found: list[LayerValue] = []
 
     def through(self, model: Any, given: list[_Tensor], prefix: str) -> list[_Tensor]:
+        kind = library_of(model).Model
         known = {id(symbol): tensor for symbol, tensor in zip(model.inputs, given, strict=True)}
         for call in calls(model):
             template, symbols = Template.of(call.args, call.kwargs, has_origin)
             fed = [known[id(symbol)] for symbol in symbols]
             path = prefix + call.layer.name
-            if isinstance(call.layer, keras.Model) and is_graph(call.layer):
+            if isinstance(call.layer, kind) and is_graph(call.layer):
                 results = self.through(call.layer, fed, f"{path}/")
             else:
                 results = self._called(call.layer, path, template, fed)
@@ -95,32 +97,45 @@ class _Walk:
         return [self._keep(layer, path, activation(before), (len(self.found) - 1,))]
 
     def _keep(self, layer: Any, path: str, value: Any, sources: tuple[int, ...], size: int = 0) -> _Tensor:
-        array = keras.ops.convert_to_numpy(value)
+        array = np.asarray(value)
         self.found.append(LayerValue(path, name_of(layer), array, sources, size))
         return _Tensor(value, len(self.found) - 1)
 
 
 def _is_weighted(layer: Any) -> bool:
-    """Say whether a layer is dense or convolutional, and no loop over time."""
-    named = isinstance(layer, keras.layers.Dense) or type(layer).__name__.startswith(("Conv", "Depthwise"))
-    return named and not hasattr(layer, "cell")
+    """Say whether a layer is dense or convolutional, and no loop over time; wrapped for training, too."""
+    layer = unwrapped(layer)
+    dense = any(each.__name__ == "Dense" for each in type(layer).__mro__)
+    named = dense or type(layer).__name__.startswith(("Conv", "Depthwise"))
+    return named and not hasattr(layer, "cell") and _kernel(layer) is not None
+
+
+def _kernel(layer: Any) -> Any:
+    """Return the kernel of a layer; tf_keras calls a depthwise one otherwise."""
+    layer = unwrapped(layer)
+    kernel = getattr(layer, "kernel", None)
+    return getattr(layer, "depthwise_kernel", None) if kernel is None else kernel
 
 
 def _kernel_size(layer: Any) -> int:
-    return int(np.prod(layer.kernel.shape)) if _is_weighted(layer) else 0
+    return int(np.prod(_kernel(layer).shape)) if _is_weighted(layer) else 0
 
 
 def _inner_activation(layer: Any) -> Any:
     """Return the activation that a dense or convolutional layer ends in; None: it ends in none."""
     activation = getattr(layer, "activation", None) if _is_weighted(layer) else None
-    return None if activation in (None, keras.activations.linear) else activation
+    return None if activation is None or getattr(activation, "__name__", "") == "linear" else activation
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
 
 
 @contextlib.contextmanager
 def _linear_(layer: Any) -> Iterator[None]:
     """Hold a layer's activation back for a while."""
     activation = layer.activation
-    layer.activation = keras.activations.linear
+    layer.activation = _as_it_is
     try:
         yield
     finally:

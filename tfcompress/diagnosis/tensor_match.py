@@ -19,7 +19,9 @@ from tfcompress.diagnosis.layer_values import LayerValue
 SURE = 0.9
 """Least correlation that tells by itself."""
 _TIE = 0.002  # of the correlation: a layer and what merely scales it
-_FUSED = frozenset({"BatchNormalization", "ReLU", "relu", "relu6"})
+RELUS = frozenset({"ReLU", "relu", "relu6"})
+"""Kinds of layers that ops have inside."""
+_FUSED = RELUS | {"BatchNormalization"}
 _FUSED_INSIDE = ("relu", "relu6")
 _KINDS = {
     "ADD": ("Add",),
@@ -36,7 +38,7 @@ _KINDS = {
     "LOGISTIC": ("sigmoid", "Dense", "Conv"),
 }
 """Op -> how the classes begin whose values it mostly gives; of any other op nothing is known."""
-_FUSING = frozenset({"ADD", "SUB", "MUL"})
+FUSING = frozenset({"ADD", "SUB", "MUL"})
 """Of these, the ops that may have a ReLU inside."""
 _MOST = 1 << 16  # values that are compared of each tensor
 
@@ -104,7 +106,7 @@ def _told(
     if ends:
         return Match(ends[-1], "name")
     chained = {place: close[place] for place in chain if place in close}
-    named = {place: each for place, each in close.items() if _is_named(tensor.name, layers[place].path)}
+    named = {place: each for place, each in close.items() if is_named(tensor.name, layers[place].path)}
     if named:
         both = {place: each for place, each in named.items() if place in chained}
         return Match(_best(both or named, tensor, layers), "name")
@@ -213,7 +215,7 @@ def _of_kind(op: str, close: Mapping[int, _Closeness], layers: Sequence[LayerVal
     if kinds is None:
         return {}
     places = [place for place, layer in enumerate(layers) if layer.kind.startswith(kinds)]
-    if op in _FUSING:
+    if op in FUSING:
         places = [place for first in places for place in _chain(first, layers)]
     return {place: close[place] for place in places if place in close}
 
@@ -223,7 +225,7 @@ def _is_output(path: str, name: str) -> bool:
     return bool(name) and (path == name or path.startswith(f"{name}/"))
 
 
-def _is_named(name: str, path: str) -> bool:
+def is_named(name: str, path: str) -> bool:
     """Say whether the converter's name of a tensor (``model/conv_1/Relu;model/bn_1/…``) speaks of a layer."""
     layer = path.partition(" (")[0].rpartition("/")[2]
     return any(re.fullmatch(rf"{re.escape(layer)}(_\d+)?", part) for part in _parts(name))

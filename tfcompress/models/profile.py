@@ -28,6 +28,9 @@ class LayerProfile:
         nonzero: how many of them are not zero.
         macs: multiply-accumulates for one sample, over all its calls; None: not counted.
         dtype: type of what comes out.
+        size_bytes: of these weights.
+        bits: of a number of the largest of them; None: it has none.
+        distinct: different values in that one; None: it has none, or they were not asked for.
     """
 
     name: str
@@ -37,6 +40,9 @@ class LayerProfile:
     nonzero: int
     macs: int | None
     dtype: str
+    size_bytes: int = 0
+    bits: int | None = None
+    distinct: int | None = None
 
 
 @dataclass(frozen=True)
@@ -67,14 +73,15 @@ class ModelProfile:
         return tuple(layer.name for layer in self.layers if layer.macs is None)
 
 
-def profile(model: Any) -> ModelProfile:
+def profile(model: Any, *, distinct: bool = False) -> ModelProfile:
     """Profile a model of either Keras, nested models layer by layer, without running it.
 
     Args:
         model: a Keras 3 or tf_keras model, or a carrier. Of a layer in a training wrapper the layer is counted, without
             what the wrapper adds.
+        distinct: count the different values of weights, too (a sort of each layer's largest).
     """
-    sheet = _Sheet()
+    sheet = _Sheet(distinct)
     graph = graph_of(model)
     if is_graph(graph):
         sheet.walk(graph)
@@ -86,6 +93,7 @@ def profile(model: Any) -> ModelProfile:
 
 @dataclass
 class _Sheet:
+    distinct: bool
     rows: dict[int, dict[str, Any]] = field(default_factory=dict)
     counted: set[int] = field(default_factory=set)
 
@@ -111,26 +119,30 @@ class _Sheet:
         if row is not None:  # called before: its weights are counted, its work is not
             row["macs"] = None if macs is None or row["macs"] is None else row["macs"] + macs
             return
-        parameters, nonzero = self._count(_weights(layer if call is None else call.layer))
+        counted = self._count(_weights(layer if call is None else call.layer))
         self.rows[id(layer)] = {
             "name": name,
             "type": type(layer).__name__,
             "output_shape": shapes.output,
-            "parameters": parameters,
-            "nonzero": nonzero,
             "macs": macs,
             "dtype": dtype,
+            **counted,
         }
 
-    def _count(self, weights: Iterable[Any]) -> tuple[int, int]:
-        parameters = nonzero = 0
+    def _count(self, weights: Iterable[Any]) -> dict[str, int | None]:
+        values = []
         for weight in weights:
             if id(weight) not in self.counted:
                 self.counted.add(id(weight))
-                value = np.asarray(weight.numpy())
-                parameters += value.size
-                nonzero += int(np.count_nonzero(value))
-        return parameters, nonzero
+                values.append(np.asarray(weight.numpy()))
+        largest = max(values, key=lambda value: value.size, default=None)
+        return {
+            "parameters": sum(value.size for value in values),
+            "nonzero": sum(int(np.count_nonzero(value)) for value in values),
+            "size_bytes": sum(value.nbytes for value in values),
+            "bits": None if largest is None else 8 * largest.itemsize,
+            "distinct": len(np.unique(largest)) if self.distinct and largest is not None else None,
+        }
 
 
 def _weights(layer: Any) -> list[Any]:

@@ -14,7 +14,7 @@ from typing import Any
 from edge_runner.summary import median
 from tfcompress import plain
 from tfcompress.errors import UsageError
-from tfcompress.reports.measurements import Compared, EdgeRun, Measurement
+from tfcompress.reports.measurements import Compared, EdgeRun, MeasuredFile, Measurement, OpTime, PerOp
 from tfcompress.reports.report import Report
 from tfcompress.tasks.score import Score
 from tfcompress.tasks.task_table import read_scores
@@ -133,6 +133,12 @@ def _edge_run(report: Report, document: Document, where: str) -> EdgeRun:
         msg = f"{where}: measuring {report.result.name} failed on that device: {result['reason']}"
         raise UsageError(msg)
     float_place = places.get(report.baseline.sha256) if report.baseline and report.baseline.sha256 else None
+    return _run_of(document, place, float_place, report.result.score)
+
+
+def _run_of(document: Document, place: int, float_place: int | None, like: Score | None) -> EdgeRun:
+    """Return what was measured of the model at *place*, beside the float file at *float_place*."""
+    result = document["models"][place]
     baseline = None if float_place is None else document["models"][float_place]
     facts, runtime, settings = document["environment"], document["runtime"], result["settings"]
     return EdgeRun(
@@ -145,10 +151,56 @@ def _edge_run(report: Report, document: Document, where: str) -> EdgeRun:
         delegate=result["delegate"],
         threads=settings["threads"],
         environment={**facts, "kernels": settings["kernels"], "options": document["options"]},
-        result=_measurement(result, report.result.score),
-        baseline=_measurement(baseline, report.result.score) if baseline and baseline["status"] == "ok" else None,
+        result=_measurement(result, like),
+        baseline=_measurement(baseline, like) if baseline and baseline["status"] == "ok" else None,
         compared=None if float_place is None else _compared(document["comparisons"], float_place, place),
         warnings=tuple(document["warnings"]),
+    )
+
+
+def measured_files(document: Document, where: str = "the measurement") -> list[MeasuredFile]:
+    """Return every file that a document holds measurements of, in its order; those that failed are left out.
+
+    Args:
+        document: what edge_runner wrote.
+        where: how messages call it.
+
+    Raises:
+        UsageError: the document is broken.
+    """
+    try:
+        checked = check_measurement(document, where)
+        return [
+            MeasuredFile(
+                name=model["file"],
+                size_bytes=model["size_bytes"],
+                run=_run_of(checked, place, None, None),
+                per_op=_per_op(model.get("per_op")),
+            )
+            for place, model in enumerate(checked["models"])
+            if model["status"] == "ok" and model["timing"] is not None
+        ]
+    except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
+        raise UsageError(_not_whole(where, error)) from error
+
+
+def _per_op(entry: Mapping[str, Any] | None) -> PerOp | None:
+    if entry is None or not entry["nodes"]:
+        return None
+    return PerOp(
+        method=str(entry["method"]),
+        sum_ms=entry["sum_ms"],
+        whole_ms=entry["whole_ms"],
+        nodes=tuple(
+            OpTime(
+                op=str(node["op"]),
+                output=str(node["output"]),
+                median_ms=node["median_ms"],
+                share=node["share"],
+                reason=node["reason"],
+            )
+            for node in entry["nodes"]
+        ),
     )
 
 
@@ -182,4 +234,5 @@ def _measurement(model: Mapping[str, Any], like: Score | None) -> Measurement:
         energy_joules=energy["joules_per_inference"] if energy.get("kind") == "measured" else None,
         score=read_scores(accuracy["outputs"], like),
         warnings=tuple(model["warnings"]),
+        op_ms=tuple(node["median_ms"] for node in (model.get("per_op") or {"nodes": ()})["nodes"]),
     )

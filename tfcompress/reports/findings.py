@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tfcompress.reports import wording
+from tfcompress.reports.compression_metrics import Sides, metric_value
 from tfcompress.reports.float_likeness import likeness_sentences
 from tfcompress.reports.measurements import EdgeRun
 from tfcompress.reports.microcontroller import micro_sentences
@@ -66,6 +67,9 @@ def _sizes(report: Report) -> Iterator[Row]:
     yield Row("non-zero parameters", *both(wording.count, (source.nonzero, after.nonzero)), fewer)
     counted = wording.at_least(source.macs) if source.not_counted else wording.count(source.macs)
     yield Row("multiply-accumulates", counted, wording.count(after.macs), _fewer_macs(report))
+    if after.package_bytes is not None:
+        smaller = changed("smaller", "larger", metric_value("package_ratio", Sides(source, before, after)))
+        yield Row("download package", "", wording.size(after.package_bytes), smaller)
     if after.kernels_entropy_bytes is not None:
         yield Row("kernels", "", wording.size(after.kernels_bytes), "")
         yield Row("kernels, entropy bound", "", wording.size(after.kernels_entropy_bytes), "")
@@ -97,6 +101,9 @@ def _device(run: EdgeRun) -> Iterator[Row]:
     yield Row(f"latency on {device}", *both(wording.duration, pair), _faster(run))
     pair = (before.summary.get("p90_ms") if before else None, after.summary.get("p90_ms"))
     yield Row("latency, 90th percentile", *both(wording.duration, pair), "")
+    arena = (before.planned_arena_bytes if before else None, after.planned_arena_bytes)
+    if arena[1] is not None:
+        yield Row("planned arena", *both(wording.size, arena), changed("smaller", "larger", ratio(*arena)))
     memory = (before.peak_memory_bytes if before else None, after.peak_memory_bytes)
     yield Row("peak memory on the device", *both(wording.size, memory), "")
     energy = (before.energy_joules if before else None, after.energy_joules)

@@ -15,25 +15,34 @@ NAME, NUMBER, VALUE, SHARE = "name", "number", "value", "share"
 paths in columns that are wide enough; a bar."""
 
 
+_POLICY = (
+    "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; "
+    "img-src data:; script-src 'unsafe-inline'\">\n"
+)
+"""Nothing is asked for from anywhere, whatever found its way into a page."""
+
+
 class Markup(str):
     """Text that is HTML already."""
 
     __slots__ = ()
 
 
-def html_page(title: str, body: str, css: str = "") -> str:
-    """Return a whole page, which loads nothing from elsewhere.
+def html_page(title: str, body: str, css: str = "", script: str = "") -> str:
+    """Return a whole page, which loads nothing from elsewhere; with a script, the browser keeps it from doing so.
 
     Args:
         title: of the window; plain text.
         body: HTML.
         css: added to the style that all pages have.
+        script: run at the end; empty: the page has none.
     """
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"{_POLICY if script else ''}"
         f"<title>{escape(title)}</title>\n<style>{CSS}{css}</style>\n</head>\n"
-        f"<body>\n<main>\n{body}</main>\n</body>\n</html>\n"
+        f"<body>\n<main>\n{body}</main>\n{f'<script>{script}</script>{chr(10)}' if script else ''}</body>\n</html>\n"
     )
 
 

@@ -31,6 +31,8 @@ class Measurement:
         energy_joules: of one inference, measured; an assumed power makes none.
         score: on the device's data; None without data, and for a model of several scored outputs.
         warnings: what to know before trusting these numbers.
+        op_ms: median time of each op of the main subgraph, cut out and run alone; None: that one could not be timed.
+            Empty: ``--per-op`` was not asked for.
     """
 
     sha256: str
@@ -45,6 +47,7 @@ class Measurement:
     energy_joules: float | None = None
     score: Score | None = None
     warnings: tuple[str, ...] = ()
+    op_ms: tuple[float | None, ...] = field(default=(), repr=False)
 
     @property
     def median_ms(self) -> float | None:
@@ -140,3 +143,65 @@ class EdgeRun:
     def speedup(self) -> float | None:
         """How many times faster than the float file the result is; None unless both ran in this run."""
         return self.compared.ratio if self.compared and self.baseline else faster(self.baseline, self.result)
+
+    @property
+    def conditions(self) -> str:
+        """Say on what, and by what, it was measured, in a line: what is to be compared has the same."""
+        kernels = self.environment.get("kernels") or "default"
+        by = "reference kernels" if kernels == "reference" else self.delegate or "delegate not known"
+        threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
+        runtime = f"{self.runtime} {self.runtime_version or ''}".strip()
+        return f"{self.device or self.cpu or self.architecture or 'device not known'}, {runtime}, {threads}, {by}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpTime:
+    """How long one op takes, cut out of its file and run alone.
+
+    Attributes:
+        op: its name.
+        output: name of the tensor that it makes.
+        median_ms: its time; None: it could not be timed.
+        share: of the sum over the ops that could.
+        reason: why not; None where it was.
+    """
+
+    op: str
+    output: str
+    median_ms: float | None = None
+    share: float | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PerOp:
+    """The ops of a file as edge_runner timed them, in the file's order.
+
+    Attributes:
+        method: how.
+        sum_ms: of all that could be timed.
+        whole_ms: an inference of the whole file, in the same turns.
+        nodes: one entry an op.
+    """
+
+    method: str
+    sum_ms: float | None
+    whole_ms: float | None
+    nodes: tuple[OpTime, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasuredFile:
+    """A file in a document of edge_runner, whether or not there is a report of it.
+
+    Attributes:
+        name: of the file.
+        size_bytes: of the file.
+        run: what was measured, without a float file beside it.
+        per_op: time by op; None: not asked for.
+    """
+
+    name: str
+    size_bytes: int | None
+    run: EdgeRun
+    per_op: PerOp | None = None

@@ -6,11 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich import box
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
 from tfcompress.reports import findings as digest
 from tfcompress.reports import wording
+from tfcompress.reports.compression_metrics import COMPRESSION_METRICS, metric_words, report_metrics
+from tfcompress.reports.layer_changes import LAYER_COLUMNS, LayerChange, LayerColumn, layer_changes
 from tfcompress.reports.measurements import faster
 from tfcompress.reports.report import Report
 from tfcompress.reports.rungs import RUNG_TITLES, rung_rows
@@ -43,6 +46,64 @@ def print_report(report: Report, console: Console) -> None:
         console.print(Text.assemble((f"{mark} ", style), (f"{finding.topic}: ", "dim"), finding.text), soft_wrap=True)
     for run in report.edge:
         console.print(Text(f"latency: {digest.conditions(run)}", style="dim"), soft_wrap=True)
+
+
+def print_metrics(report: Report, console: Console) -> None:
+    """Print every metric that was measured, with its interval and formula; 0 is the float model, 1 the result.
+
+    Args:
+        report: to print.
+        console: where to.
+    """
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    for title in ("metric", "", "value", "is"):
+        table.add_column(title, justify="right" if title == "value" else "left", overflow="fold")
+    for name, found in report_metrics(report).items():
+        metric = COMPRESSION_METRICS[name]
+        table.add_row(*map(Text, (metric.title, metric.short, metric_words(metric, found), metric.formula)))
+    console.print(table)
+
+
+def print_layers(report: Report, console: Console) -> None:
+    """Print each layer before and after, without the columns that a narrow terminal has no room for.
+
+    Args:
+        report: to print.
+        console: where to.
+    """
+    rows = layer_changes(report)
+    if not rows:
+        console.print(Text("no layers: this report is older than format 6; export again to have them", style="dim"))
+        return
+    timed = any(row.time_share is not None for row in rows)
+    shown = [each for each in LAYER_COLUMNS if each.title and (timed or each.name != "time_share_fraction")]
+    gone: list[str] = []
+    if not console.is_terminal:
+        console.width = max(console.width, _width(console, _layer_table(shown, rows)))
+    while _width(console, _layer_table(shown, rows)) > console.width:
+        last = max(shown, key=lambda column: column.spared)
+        if not last.spared:
+            break
+        shown.remove(last)
+        gone.append(last.title)
+    console.print(_layer_table(shown, rows))
+    if report.result.layers_note:
+        console.print(Text(report.result.layers_note, style="dim"), soft_wrap=True)
+    if gone:
+        console.print(Text(f"no room for {', '.join(gone)}: --csv has all columns", style="dim"))
+
+
+def _layer_table(columns: Sequence[LayerColumn], rows: Sequence[LayerChange]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True, title="layer by layer, before → after")
+    for column in columns:
+        table.add_column(column.title, justify="right" if column.number else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(column.words(row)) for column in columns))
+    return table
+
+
+def _width(console: Console, table: Table) -> int:
+    return Measurement.get(console, console.options.update_width(10_000), table).maximum
 
 
 def print_rungs(promise: Mapping[str, Any], console: Console) -> None:

@@ -16,10 +16,12 @@ from tfcompress.errors import UsageError
 from tfcompress.files import write_atomic
 from tfcompress.plain import JSON_BYTES, parse_json, read_text
 from tfcompress.reports import codec, older, wording
+from tfcompress.reports.compression_metrics import Sides, metric_value
 from tfcompress.reports.measurements import EdgeRun, Measurement
 from tfcompress.reports.sections import (
     Baseline,
     Comparison,
+    FileLayer,
     Layer,
     Machine,
     PromiseRecord,
@@ -36,6 +38,7 @@ __all__ = [
     "Baseline",
     "Comparison",
     "EdgeRun",
+    "FileLayer",
     "Layer",
     "Machine",
     "Measurement",
@@ -51,7 +54,7 @@ __all__ = [
     "read_report",
 ]
 
-FORMAT = 5
+FORMAT = 6
 """Number of the JSON format. A key that is added, removed or changes its meaning makes a new number.
 
 History:
@@ -65,10 +68,9 @@ History:
     4: ``comparison.outputs`` holds the difference of each of several outputs; the main one comes first in
        ``score.outputs``; a score holds the classes that are taken for each other.
     5: ``result.package_bytes``.
+    6: ``result.layers`` and ``result.layers_note``; ``distinct``, ``bits`` and ``size_bytes`` of the source's layers;
+       ``op_ms`` of a measurement.
 """
-
-_LOOP = "WHILE"
-"""An op that runs a subgraph as often as its data say: a file that has it is not counted whole."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,11 +161,12 @@ def comparison_of(
         main: how the main figure differs, tested on the same samples; None: it is taken from the two scores, untested.
         outputs: the same of each output, by name, where several were scored.
     """
+    sides = Sides(source, baseline, result)
     return Comparison(
-        size_ratio=ratio(baseline.size_bytes, result.size_bytes) if baseline else None,
-        gzip_ratio=ratio(baseline.gzip_bytes, result.gzip_bytes) if baseline else None,
-        parameter_ratio=ratio(source.parameters, result.nonzero),
-        macs_ratio=None if _LOOP in result.operators or source.not_counted else ratio(source.macs, result.macs),
+        size_ratio=metric_value("size_ratio", sides),
+        gzip_ratio=metric_value("gzip_ratio", sides),
+        parameter_ratio=metric_value("parameter_ratio", sides),
+        macs_ratio=metric_value("macs_ratio", sides),
         main=main or untested(baseline.score if baseline else None, result.score),
         outputs=dict(outputs),
     )
@@ -184,17 +187,27 @@ def from_json(text: str, where: str = "report") -> Report:
     except ValueError as error:
         msg = f"{where} is not JSON: {error}"
         raise UsageError(msg) from error
-    if not isinstance(plain, dict) or plain.pop("tool", None) != "tfcompress":
+    return from_values(plain, where)
+
+
+def from_values(plain: object, where: str = "report") -> Report:
+    """Read a report out of parsed JSON; see :func:`from_json`.
+
+    Raises:
+        UsageError: not a tfcompress report, of a newer format, or with keys or values that do not belong.
+    """
+    if not isinstance(plain, dict) or plain.get("tool") != "tfcompress":
         msg = f"{where} is not a report of tfcompress; give the report.json of a run's output folder"
         raise UsageError(msg)
-    number = plain.pop("format", None)
+    number = plain.get("format")
     if type(number) is int and number > FORMAT:
         msg = f"{where}: format must be at most {FORMAT}, got {number}; a newer tfcompress wrote it: upgrade tfcompress"
         raise UsageError(msg)
     if type(number) is not int or number < 1:
         msg = f"{where}: format must be a whole number between 1 and {FORMAT}, got {number!r}"
         raise UsageError(msg)
-    return codec.from_plain(Report, older.upgraded(plain, number, where), where)
+    values = {key: value for key, value in plain.items() if key not in ("tool", "format")}
+    return codec.from_plain(Report, older.upgraded(values, number, where), where)
 
 
 def read_report(path: Path) -> Report:

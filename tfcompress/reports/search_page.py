@@ -33,6 +33,23 @@ svg .limit-name { fill: var(--soft); }
 """
 
 
+_CELL = "tfcompress-search"
+"""CSS class of what a notebook shows; it brings colours of its own, which are seen on light and on dark."""
+_CELL_CSS = f"""
+.{_CELL} {{ --before: #8b98a9; --after: #12978a; --card: transparent; --soft: #7b8999; --line: #8886; }}
+.{_CELL} .number {{ text-align: right; }} .{_CELL} .name, .{_CELL} .value {{ text-align: left; }}
+.{_CELL} .scroll {{ overflow-x: auto; }} .{_CELL} .note {{ color: var(--soft); font-size: 12px; }}
+.{_CELL} svg {{ max-width: 640px; width: 100%; height: auto; font-size: 13px; fill: currentColor; }}
+.{_CELL} svg .label, .{_CELL} svg .tick, .{_CELL} svg .limit-name {{ fill: var(--soft); }}
+.{_CELL} svg .end {{ text-anchor: end; }} .{_CELL} svg .tick {{ text-anchor: middle; }}
+.{_CELL} svg .grid {{ stroke: var(--line); }} .{_CELL} svg .limit {{ stroke: var(--soft); stroke-dasharray: 5 4; }}
+.{_CELL} svg .steps {{ fill: none; stroke: var(--after); opacity: .6; }}
+.{_CELL} svg .dot {{ fill: var(--before); opacity: .55; }}
+.{_CELL} svg .dot.finished {{ fill: var(--after); }} .{_CELL} svg .dot.front {{ fill: var(--after); opacity: 1; }}
+.{_CELL} svg .dot.winner {{ fill: #e8710a; opacity: 1; }}
+"""
+
+
 def to_search_page(found: SearchFacts) -> str:
     """Return the page; it needs no network and no scripts.
 
@@ -48,6 +65,16 @@ def to_search_page(found: SearchFacts) -> str:
         html_section("Everything that was tried", _tried(found)),
     ]
     return html_page(_title(found), f"{_header(found)}\n{''.join(parts)}", _CSS)
+
+
+def to_search_cell(found: SearchFacts) -> str:
+    """Return the front and the files that were judged, for the cell of a notebook.
+
+    Args:
+        found: the search.
+    """
+    title = f"<b>{escape(_title(found))}</b>"
+    return f'<div class="{_CELL}"><style>{_CELL_CSS}</style>{title}{_charts(found)}{_judged(found)}</div>'
 
 
 def _title(found: SearchFacts) -> str:

@@ -26,6 +26,9 @@ class Layer:
         nonzero: how many of them are not zero.
         macs: multiply-accumulates of one inference; None: not counted.
         dtype: dtype of its output.
+        distinct: different values in its largest weight; None: not counted, or it has no weights.
+        bits: of a number of that weight; None: it has no weights.
+        size_bytes: of all its weights; None: not known (reports before format 6).
     """
 
     name: str
@@ -35,6 +38,48 @@ class Layer:
     nonzero: int = 0
     macs: int | None = None
     dtype: str = ""
+    distinct: int | None = None
+    bits: int | None = None
+    size_bytes: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileLayer:
+    """What became of a layer in the file: the ops that compute it, and what they cost.
+
+    Attributes:
+        name: the layer's name in the model that was given; a name of its own where a stage put it in; empty: these ops
+            belong to no layer that is known.
+        tensor: name of the tensor that comes out last.
+        ops: the ops, in the order in which they run.
+        places: where each of them stands among the ops of the main subgraph.
+        merged: layers that the same ops compute as well: a normalization folded into a kernel, a fused activation.
+        output_shape: of what comes out last, without the batch; None for an open extent.
+        dtype: of what comes out last.
+        parameters: numbers that the file holds for these ops.
+        nonzero: how many of them are not zero.
+        distinct: different values in the largest kernel; None: there is none, or they are not known.
+        bits: of a number of the largest kernel, as stored; None: there is none.
+        size_bytes: of all these numbers, as stored.
+        macs: multiply-accumulates of one inference; None: the file does not tell.
+        snr_db: signal to noise of what comes out last against the Keras model that was exported, about the mean of each
+            channel, in dB; None: not measured.
+    """
+
+    name: str
+    tensor: str = ""
+    ops: tuple[str, ...] = ()
+    places: tuple[int, ...] = ()
+    merged: tuple[str, ...] = ()
+    output_shape: tuple[int | None, ...] = ()
+    dtype: str = ""
+    parameters: int = 0
+    nonzero: int = 0
+    distinct: int | None = None
+    bits: int | None = None
+    size_bytes: int = 0
+    macs: int | None = None
+    snr_db: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,6 +204,8 @@ class ResultFile:
         verification: what was checked before the file was written, and what came out.
         runtimes: where it runs.
         promises: what the stages promised and kept.
+        layers: its ops, by the layer that they compute, in the order in which they run.
+        layers_note: why a column of *layers* is empty; mostly empty itself.
     """
 
     name: str
@@ -177,6 +224,8 @@ class ResultFile:
     verification: Mapping[str, Any] = field(default_factory=dict, repr=False)
     runtimes: tuple[Runtime, ...] = field(default=(), repr=False)
     promises: tuple[PromiseRecord, ...] = field(default=(), repr=False)
+    layers: tuple[FileLayer, ...] = field(default=(), repr=False)
+    layers_note: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -100,7 +100,7 @@ def ranges(items: Sequence[Range], title: str, unit: str) -> str:
             f' y1="{middle}" y2="{middle}"/>'
         )
         parts.append(f'<circle class="{item.role}" cx="{place(item.value):.1f}" cy="{middle}" r="6"/>')
-        parts.append(words(WIDTH - 66, middle + 4, item.text, "value"))
+        parts.append(words(WIDTH - 2, middle + 4, item.text, "value end"))
     return drawing(height + 26, title, parts)
 
 

@@ -70,6 +70,12 @@ class AutoResult:
         """Say in a line what won."""
         return f"AutoResult({self.best!r}, {len(self.front)} on the front)"
 
+    def _repr_html_(self) -> str:
+        """Return the front and what was judged on it, as notebooks show it."""
+        from tfcompress.reports.search_page import to_search_cell
+
+        return to_search_cell(self.facts)
+
 
 def auto(
     model: Any,

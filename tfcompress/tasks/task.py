@@ -48,11 +48,13 @@ class Evaluation:
         outcomes: the main figure of each sample, shape (samples,): bool where it is right or wrong, else float; None
             where it is none of single samples (a rank, an area, a function's), so that nothing can be tested.
         outputs: of each scored output of a model of several, by name, the main one first.
+        answers: what the model gave for the first samples, by output, (samples, ...); empty where nobody asked.
     """
 
     score: Score
     outcomes: np.ndarray | None = field(repr=False)
     outputs: Mapping[str, Evaluation] = field(default_factory=dict, repr=False, kw_only=True)
+    answers: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False, kw_only=True)
 
 
 class Scorer(Protocol):

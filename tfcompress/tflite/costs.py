@@ -1,7 +1,8 @@
 """What each op of a ``.tflite`` file costs: weights, zeros among them, multiply-accumulates.
 
-A number that the file does not tell is None, with the reason: a loop runs as often as its data say, and an extent that
-the file leaves open stands in it as 1.
+A number that the file does not tell is None, with the reason: a loop mostly runs as often as its data say (where it
+counts up to a constant, as recurrent layers do, it is counted), and an extent that the file leaves open stands in it as
+1.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from edge_runner.graph import Operator
+from tfcompress.tflite.loops import trips
 from tfcompress.tflite.tensors import StoredTensor, Subgraph
 from tfcompress.tflite.weights import KERNEL_INPUTS, Graphs, constant_behind, nonzero_in, producers_of
 
@@ -88,10 +90,10 @@ def counts(graphs: Graphs) -> tuple[int | None, ...]:
     """
     whole: dict[int, int | None] = {}
     for number in _callees_first(graphs):
-        found = _counts_of(graphs[number], whole)
+        found = _counts_of(graphs, graphs[number], whole)
         known = [count for count in found if count is not None]
         whole[number] = sum(known) if len(known) == len(found) else None
-    return _counts_of(graphs[0], whole)
+    return _counts_of(graphs, graphs[0], whole)
 
 
 def uncounted(graphs: Graphs, names: Mapping[int, str] = MappingProxyType({})) -> str:
@@ -139,17 +141,17 @@ def _callees_first(graphs: Graphs) -> list[int]:
     return order
 
 
-def _counts_of(graph: Subgraph, whole: Mapping[int, int | None]) -> tuple[int | None, ...]:
+def _counts_of(graphs: Graphs, graph: Subgraph, whole: Mapping[int, int | None]) -> tuple[int | None, ...]:
     """Count every op of a subgraph, given the counts of those that it runs."""
     unsettled = _unsettled(graph)
     found = []
     for op in graph.ops:
-        count = _called(op, whole) if op.calls else macs(graph, op)
+        count = _called(graphs, graph, op, whole) if op.calls else macs(graph, op)
         found.append(None if count and unsettled.intersection(op.inputs + op.outputs) else count)
     return tuple(found)
 
 
-def _called(op: Operator, whole: Mapping[int, int | None]) -> int | None:
+def _called(graphs: Graphs, graph: Subgraph, op: Operator, whole: Mapping[int, int | None]) -> int | None:
     """Count what an op runs in other subgraphs; None where the data decide how often, or which of them."""
     if op.name in _ONCE:
         return 0
@@ -157,7 +159,10 @@ def _called(op: Operator, whole: Mapping[int, int | None]) -> int | None:
     known = [count for count in bodies if count is not None]
     if len(known) < len(bodies):
         return None
-    return None if any(known) and op.name in _LOOPS | _BRANCHES else sum(known)
+    if not any(known) or op.name not in _LOOPS | _BRANCHES:
+        return sum(known)
+    count = trips(graphs, graph, op)
+    return None if count is None else known[0] * (count + 1) + known[1] * count  # the condition fails once
 
 
 def _unsettled(graph: Subgraph) -> set[int]:

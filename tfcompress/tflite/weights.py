@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,11 +43,13 @@ class Kernel:
         op: name of the op.
         tensor: the constant as stored.
         axis: axis of the output channels.
+        graph: number of the subgraph.
     """
 
     op: str
     tensor: StoredTensor
     axis: int
+    graph: int = 0
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ class KernelFacts:
         sparse: stored in TFLite's sparse encoding.
         entropy_bytes: the fewest bytes in which a code that treats every stored value alike can hold them (Shannon
             1948: elements times the entropy of the values' frequencies); None where the values are not known.
+        place: number of the subgraph, and of the tensor in it.
     """
 
     name: str
@@ -79,6 +82,7 @@ class KernelFacts:
     distinct_per_channel: int | None
     sparse: bool
     entropy_bytes: int | None = None
+    place: tuple[int, int] = (0, -1)
 
 
 def kernels(graphs: Graphs) -> Iterator[Kernel]:
@@ -91,7 +95,7 @@ def kernels(graphs: Graphs) -> Iterator[Kernel]:
                 tensor = constant_behind(graph, producers, op, place)
                 if tensor is not None and (number, tensor.index) not in seen:
                     seen.add((number, tensor.index))
-                    yield Kernel(op.name, tensor, _CHANNEL_AXIS.get(op.name, 0))
+                    yield Kernel(op.name, tensor, _CHANNEL_AXIS.get(op.name, 0), number)
 
 
 def producers_of(graph: Subgraph) -> dict[int, Operator]:
@@ -113,6 +117,22 @@ def constant_behind(graph: Subgraph, producers: dict[int, Operator], op: Operato
             return None
         number = producer.inputs[0]
     return None
+
+
+def unpacks_constant(graph: Subgraph, op: Operator) -> bool:
+    """Say whether an op does nothing but unpack a constant, or what was unpacked of one."""
+    return op.name in _STORAGE and constant_behind(graph, producers_of(graph), op, 0) is not None
+
+
+def kernel_sizes(graph: Subgraph) -> dict[int, int]:
+    """Return how many weights the kernel of each dense or convolutional op has, by the op's place."""
+    producers, found = producers_of(graph), {}
+    for place, op in enumerate(graph.ops):
+        wanted = KERNEL_INPUTS.get(op.name, ())
+        kernel = constant_behind(graph, producers, op, wanted[0]) if len(wanted) == 1 else None
+        if kernel is not None:
+            found[place] = kernel.elements
+    return found
 
 
 def facts(graphs: Graphs) -> tuple[KernelFacts, ...]:
@@ -175,6 +195,7 @@ def _facts(kernel: Kernel) -> KernelFacts:
         per_channel,
         tensor.sparse,
         entropy,
+        (kernel.graph, tensor.index),
     )
 
 
@@ -203,19 +224,24 @@ def _most_per_channel(values: np.ndarray, axis: int) -> int:
     return int((rows[:, 1:] != rows[:, :-1]).sum(axis=1).max()) + 1
 
 
-def _constants(graphs: Graphs) -> Iterator[StoredTensor]:
-    """Go through all constants, each buffer once."""
+def _constants(graphs: Graphs, wanted: Callable[[StoredTensor], bool]) -> Iterator[StoredTensor]:
+    """Go through the constants that are wanted, each buffer once."""
     seen: set[int] = set()
     for graph in graphs:
         for tensor in graph.tensors:
-            if tensor.constant and tensor.buffer not in seen:
+            if tensor.constant and tensor.buffer not in seen and wanted(tensor):
                 seen.add(tensor.buffer)
                 yield tensor
 
 
 def _parameters(graphs: Graphs) -> Iterator[StoredTensor]:
-    """Go through the constants that stand for real numbers: floats, and whole numbers with a scale."""
-    return (t for t in _constants(graphs) if t.scales or t.dtype.startswith(("float", "bfloat")))
+    """Go through the constants that stand for real numbers; zeros may share their buffer with whole ones."""
+    return _constants(graphs, is_parameter)
+
+
+def is_parameter(tensor: StoredTensor) -> bool:
+    """Say whether a constant stands for real numbers: floats, and whole numbers with a scale."""
+    return tensor.constant and bool(tensor.scales or tensor.dtype.startswith(("float", "bfloat")))
 
 
 def parameters(graphs: Graphs) -> int:
@@ -249,7 +275,7 @@ def float_bytes(graphs: Graphs) -> int:
 def bytes_by_dtype(graphs: Graphs) -> dict[str, int]:
     """Sum the bytes of all constants by dtype, each buffer once."""
     total: Counter[str] = Counter()
-    for tensor in _constants(graphs):
+    for tensor in _constants(graphs, lambda _: True):
         total[tensor.dtype] += tensor.data.nbytes
     return dict(total)
 

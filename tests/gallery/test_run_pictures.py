@@ -1,0 +1,100 @@
+"""A run, and what it leaves to be looked at; then the page that shows it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tfcompress as tfc
+from tfcompress import file_scores
+from tfcompress.gallery.kernel_counts import kernel_counts
+from tfcompress.reports.pictures import Pictures, read_pictures
+from tfcompress.reports.run_page import to_run_page
+from tfcompress.reports.run_records import read_runs
+
+TEST = 60
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
+    """An int8 export of a small network on 60 test samples, and its folder."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    inputs = keras.Input((8, 8, 1), name="picture")
+    x = layers.Flatten(name="flat")(layers.Conv2D(4, 3, activation="relu", name="conv")(inputs))
+    model = keras.Model(inputs, layers.Dense(3, activation="softmax", name="scores")(x))
+    rng = np.random.default_rng(0)
+    data = {
+        "x_train": rng.normal(size=(80, 8, 8, 1)).astype(np.float32),
+        "y_train": rng.integers(0, 3, 80),
+        "x_test": rng.normal(size=(TEST, 8, 8, 1)).astype(np.float32),
+        "y_test": rng.integers(0, 3, TEST),
+    }
+    folder = tmp_path_factory.mktemp("runs") / "int8"
+    result = tfc.compress(model, "int8", tfc.load_data(data, classes=("a", "b", "<c>")), output=folder)
+    return result, folder
+
+
+@pytest.fixture(scope="module")
+def pictures(exported: tuple[Any, Path]) -> Pictures:
+    result, folder = exported
+    found = read_pictures(folder, result.report.result.sha256)
+    assert found is not None
+    return found
+
+
+def test_the_weights_of_every_kernel_are_counted_by_layer(pictures: Pictures) -> None:
+    assert [(one.name, sum(one.before), sum(one.after)) for one in pictures.weights] == [
+        ("conv", 3 * 3 * 4, 3 * 3 * 4),
+        ("scores", 6 * 6 * 4 * 3, 6 * 6 * 4 * 3),
+    ]
+    assert all(2 <= (one.distinct_after or 0) <= 255 for one in pictures.weights)
+
+
+def test_confusion_counts_every_sample_once(pictures: Pictures) -> None:
+    assert pictures.samples == TEST
+    assert pictures.confusions is not None
+    for matrix in (pictures.confusions.before, pictures.confusions.after):
+        assert sum(map(sum, matrix)) == TEST
+
+
+def test_the_score_and_the_matrix_agree(exported: tuple[Any, Path], pictures: Pictures) -> None:
+    assert pictures.confusions is not None
+    right = sum(row[number] for number, row in enumerate(pictures.confusions.after))
+    assert exported[0].report.result.score.main_figure.value == pytest.approx(right / TEST)
+
+
+def test_the_page_shows_them(exported: tuple[Any, Path]) -> None:
+    page = to_run_page(read_runs([exported[1]]))
+    assert "Weights before and after" in page
+    assert "&lt;c&gt; taken for a" in page or "&lt;c&gt;: " in page
+    assert not re.search(r"https?:", page)
+
+
+def test_a_file_with_other_kernels_is_not_paired(exported: tuple[Any, Path]) -> None:
+    content = exported[0].tflite.content
+    other = (Path(__file__).parents[1] / "data" / "segmentation_int8.tflite").read_bytes()
+    counts, said = kernel_counts(other, content, ())
+    assert counts == ()
+    assert "cannot be paired" in said
+
+
+def test_only_the_first_answers_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file_scores, "KEPT_BYTES", 50)
+    kept = file_scores.AnswerKeeper(lambda inputs: {"y": inputs["x"]})
+    for size in (8, 4, 1):
+        kept({"x": np.zeros(size, np.float32)})
+    assert len(kept.answers()["y"]) == 8 + 4  # 48 bytes; another 4 are beyond 50
+
+
+def test_changed_answers_are_of_samples_that_are_there(pictures: Pictures) -> None:
+    assert pictures.changed is not None
+    assert len(pictures.answers) == min(12, pictures.changed)
+    assert all(0 <= answer.number < TEST for answer in pictures.answers)
+    assert all(answer.shown[0].png for answer in pictures.answers)

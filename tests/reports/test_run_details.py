@@ -1,0 +1,53 @@
+"""One run on the page: its recipe as TOML, the command, and the parts that it has."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from tests.reports.test_html import a_report
+from tests.reports.test_run_page import PER_OP, a_record
+from tfcompress.recipe import from_toml, named
+from tfcompress.reports.run_details import PARTS, again, per_op_table, recipe_toml, run_details
+from tfcompress.reports.run_records import RunRecord
+
+
+@pytest.mark.parametrize("recipe", named().values(), ids=lambda recipe: recipe.name)
+def test_a_recipe_comes_back_from_its_toml(recipe):
+    assert from_toml(recipe_toml({**recipe.to_dict(), "nothing": None})) == recipe
+
+
+def test_the_command_says_what_the_report_tells():
+    data = {
+        "source": "my data.npz",
+        "preprocessing": {"scale": 1 / 255, "mean": [0.5, 0.25], "std": [], "function": "mine:prepare"},
+    }
+    record = dataclasses.replace(a_record(), report=a_report(data=data))
+    assert again(record) == [
+        "tfcompress", "export", "a&b.h5", "--recipe", "runs/one/recipe.toml", "--data", "my data.npz",
+        "--scale", repr(1 / 255), "--mean", "0.5,0.25", "--preprocess", "mine:prepare",
+    ]  # fmt: skip
+
+
+def test_without_data_there_is_nothing_said_of_it():
+    record = dataclasses.replace(a_record(), report=a_report(data=None))
+    assert again(record)[-1] == "runs/one/recipe.toml"
+
+
+def test_a_part_without_content_has_no_heading():
+    whole = run_details(a_record(), "x", is_open=False)
+    bare = RunRecord(name="bare", report=a_report(training=None), folder=Path("bare"))
+    less = run_details(bare, "x", is_open=False)
+    for name in ("training", "ops", "weights"):
+        assert f"<h3>{PARTS[name].title}</h3>" in whole
+        assert f"<h3>{PARTS[name].title}</h3>" not in less
+
+
+def test_ops_are_listed_from_the_slowest():
+    shown = per_op_table(PER_OP)
+    assert shown.index("CONV_<wbr>2D") < shown.index("ADD")
+    assert "All ops 0.3 ms, the whole file 0.25 ms. Each alone." in shown
+    many = dataclasses.replace(PER_OP, nodes=PER_OP.nodes * 20)
+    assert "10 faster ones are not listed" in per_op_table(many)

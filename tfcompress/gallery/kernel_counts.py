@@ -1,0 +1,82 @@
+"""The weights of a file beside those of the float file, kernel by kernel."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from tfcompress.reports.pictures import WeightCounts
+from tfcompress.reports.sections import Layer
+from tfcompress.tflite.kernel_values import KernelValues, kernel_values
+
+_BINS = 48
+
+
+def kernel_counts(before: bytes, after: bytes, layers: Sequence[Layer]) -> tuple[tuple[WeightCounts, ...], str]:
+    """Count the weights of two files of one model.
+
+    Args:
+        before: the float file.
+        after: the other.
+        layers: the model's, that kernels are called by.
+
+    Returns:
+        A count for each kernel, in the file's order, and what is to be said about those that are not there; kernels
+        are told apart by their order, so where the files have not as many, nothing is counted.
+    """
+    ones, others = kernel_values(before), kernel_values(after)
+    if len(ones) != len(others):
+        return (), (
+            f"the result has {len(others)} kernels and the float file {len(ones)}, so their weights cannot be paired"
+        )
+    found, left = [], 0
+    for name, one, other in zip(_names(ones, layers), ones, others, strict=True):
+        if one.values is None or other.values is None or not one.values.size or not other.values.size:
+            left += 1
+        else:
+            found.append(_counts(name, (one.values, other.values), other.distinct))
+    return tuple(found), f"the weights of {left} kernels cannot be read as numbers" if left else ""
+
+
+def _names(found: Sequence[KernelValues], layers: Sequence[Layer]) -> list[str]:
+    """Return the names of the layers that kernels are of, or of their tensors where that is not sure.
+
+    The converter numbers the names of layers anew (``conv2d`` becomes ``conv2d_1``), so they are told by their order:
+    each must have as many weights as its layer, or fewer by a bias.
+    """
+    multiplying = [layer for layer in layers if layer.macs and layer.parameters]
+    if len(multiplying) == len(found) and all(map(_may_be_of, found, multiplying)):
+        return [layer.name for layer in multiplying]
+    return [_tensor_name(kernel, number) for number, kernel in enumerate(found, start=1)]
+
+
+def _may_be_of(kernel: KernelValues, layer: Layer) -> bool:
+    size, parts = kernel.elements, re.split(r"[/;]", kernel.tensor)
+    own = layer.name.split("/")[-1]
+    named = parts == [""] or any(part == own or part.startswith(f"{own}_") for part in parts)
+    return named and size <= layer.parameters <= size + max(kernel.shape, default=0)
+
+
+def _tensor_name(kernel: KernelValues, number: int) -> str:
+    """Return the part of a tensor's name that tells most: the last but one, before that of the op."""
+    parts = [part for part in kernel.tensor.split(";")[0].split("/") if part]
+    return parts[-2] if len(parts) > 1 else parts[0] if parts else f"{kernel.op} {number}"
+
+
+def _counts(name: str, values: tuple[np.ndarray, np.ndarray], distinct: int | None) -> WeightCounts:
+    low, high = min(float(v.min()) for v in values), max(float(v.max()) for v in values)
+    low, high = (low - 0.5, high + 0.5) if low == high else (low, high)
+    one, two = (tuple(np.histogram(v, _BINS, (low, high))[0].tolist()) for v in values)
+    zeros = [float(np.mean(v == 0)) for v in values]
+    return WeightCounts(
+        name=name,
+        low=low,
+        high=high,
+        before=one,
+        after=two,
+        zeros_before=zeros[0],
+        zeros_after=zeros[1],
+        distinct_after=distinct,
+    )
