@@ -13,6 +13,7 @@ from tfcompress.train_settings import Division
 
 if TYPE_CHECKING:
     from tfcompress.data.dataset import BoundData
+    from tfcompress.execution import Run
     from tfcompress.models.loading import Loaded
     from tfcompress.tasks.task import Evaluation
     from tfcompress.tflite.convert import ConverterProcess
@@ -73,6 +74,30 @@ class Baselines:
             found = evaluate_file(content, data, "evaluating the float file", self._progress, orders, keep_answers=True)
             self._scores[key] = found, orders.lines(data.dataset.labels)
         return self._scores[key]
+
+    def compared_with(self, run: Run) -> bytes | None:
+        """Return the float file that the result of a run is compared with.
+
+        None where the result itself is that, where float was trained away, or where TFLite has no float op for it: an
+        int8 file of it may be had all the same.
+
+        Args:
+            run: of this model; it is told in a warning where there is none to compare with.
+
+        Raises:
+            ConversionError: there is none, and without it nothing of the run can be had or proven.
+        """
+        settings = run.recipe.export
+        if run.loaded.qat or (settings.quantize == "none" and not run.recipe.stages):
+            return None
+        with run.phase("float baseline"):
+            found = self.file(run.loaded, run.converter, select_ops=settings.select_ops)
+        if not isinstance(found, ConversionError):
+            return found
+        if settings.quantize != "int8" or run.loaded.refusal or run.recipe.promises:
+            raise found
+        run.warn(f"there is no float file to compare with: {str(found).partition('; ')[0]}")
+        return None
 
     def forget_scores(self) -> None:
         """Score anew from now on: the data's tasks are others."""

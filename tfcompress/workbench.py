@@ -367,7 +367,7 @@ class Workbench:
     def _finished(self, run: Run, folder: Path | None, examine: Callable[[Result], Report]) -> Result:
         """Do the line from the loaded model to the report, which is examined before anybody sees it."""
         recipe = run.recipe
-        baseline = self._baseline_of(run)
+        baseline = self._baselines.compared_with(run)
         if baseline is not None:
             preconditions.warn_of_lacking_ops(run, baseline)
             self._judge(run, baseline)
@@ -421,26 +421,6 @@ class Workbench:
 
         known = run.loaded.vocabularies
         return run_pictures(file.sha256, run.baseline, file.content, self._source.layers, run.data, run.scores, known)
-
-    def _baseline_of(self, run: Run) -> bytes | None:
-        """Return the float file that the result is compared with.
-
-        None where the result itself is that, where float was trained away, or where TFLite has no float op for it: an
-        int8 file of it may be had all the same.
-        """
-        settings = run.recipe.export
-        if settings.quantize == "none" and not run.recipe.stages:
-            return None
-        if run.loaded.qat:
-            return None
-        with run.phase("float baseline"):
-            found = self._float_file(select_ops=settings.select_ops)
-        if not isinstance(found, ConversionError):
-            return found
-        if settings.quantize != "int8" or run.loaded.refusal or run.recipe.promises:
-            raise found
-        run.warn(f"there is no float file to compare with: {str(found).partition('; ')[0]}")
-        return None
 
     def _trained(self, run: Run, folder: Path | None) -> Trained | None:
         """Do the stages, and keep the model beside the file; None: there is nothing to train."""
