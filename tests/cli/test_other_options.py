@@ -201,6 +201,7 @@ BESIDE = {
     "address": ["--engine", "ray", "--address", "localhost:1"],
     "max_arena": ["--target", "tflm"],
     "max_flash": ["--target", "tflm"],
+    "c_array": ["--target", "tflm"],
 }
 """Words without which an option of auto is refused; --engine goes with --address alone (test_auto_command)."""
 
