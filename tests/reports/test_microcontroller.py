@@ -75,8 +75,6 @@ def test_samples_that_differ_are_counted_and_are_no_failure() -> None:
     assert good is None
     text = next(iter(said(kernel_note="litert refuses this file")))
     assert "64 samples, not compared with the reference kernels (litert refuses this file), real" in text
-        iter(said(kernel_note="litert refuses this file"))
-    )
 
 
 def test_accuracy_and_limits_are_told() -> None:
