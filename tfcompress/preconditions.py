@@ -164,8 +164,8 @@ def check_deployment(run: Run) -> None:
         width = getattr(stage, "round_to", target.round_to)
         if width % target.round_to:
             run.warn(
-                f"{stage.kind}.round_to {width} leaves widths that the kernels of {target.name} fill up to multiples "
-                f"of {target.round_to}: round_to {target.round_to} uses them whole"
+                f"widths for target {target.name!r} go by {target.round_to}, and {stage.kind}.round_to {width} leaves "
+                f"others: round_to {target.round_to} suits its kernels"
             )
 
 

@@ -18,8 +18,8 @@ LINUX = "linux"
 NPU_WIDTH = 16
 """Channels that an Ethos-U lays side by side; other widths are filled up to the next multiple.
 
-By Vela's estimate for the U55-128, three 3x3 convolutions of 18, 20, 24, 28 and 32 channels take 62 to 67 thousand cycles,
-of 16 channels 25 thousand.
+By Vela's estimate for the U55-128, three 3x3 convolutions of 18, 20, 24, 28 and 32 channels take 62 to 67 thousand
+cycles, of 16 channels 25 thousand.
 """
 
 SUFFIX = ".toml"
