@@ -58,7 +58,7 @@ def lookup_text(found: Mapping[str, Any]) -> str:
 def alike_text(found: Mapping[str, Any]) -> str:
     """Say how TFLM's answers compare with the reference kernels'."""
     if found["kernel_note"]:
-        return f"{found['samples']:,} samples, {found['kernel_note']}"
+        return f"{found['samples']:,} samples, not compared with the reference kernels ({found['kernel_note']})"
     equal, samples = found["equal"], found["samples"]
     if equal == samples:
         return f"outputs equal to the reference kernels' in every bit on {samples:,} samples"

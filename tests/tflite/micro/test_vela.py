@@ -8,7 +8,8 @@ import pytest
 
 from tfcompress.errors import ContractError, MissingDependencyError
 from tfcompress.tflite.flatbuffer import read_model_file
-from tfcompress.tflite.micro.op_places import OpPlaces
+from tfcompress.tflite.micro.op_places import NPU_OP, OpPlaces
+from tfcompress.tflite.micro.process import MicroProcess
 from tfcompress.tflite.micro.vela import compile_for
 from tfcompress.tflite.slim import slim
 
@@ -23,7 +24,12 @@ def test_an_int8_net_runs_on_the_npu_alone(vela, file) -> None:
     assert estimate.cycles >= estimate.npu_cycles > 0
     assert estimate.inference_ms == pytest.approx(1e3 * estimate.cycles / estimate.clock_hz)
     assert estimate.file_bytes == len(compiled.content)
-    assert {op.name for op in read_model_file(compiled.content).ops} == {"ethos-u"}
+    assert {op.name for op in read_model_file(compiled.content).ops} == {NPU_OP}
+    with pytest.raises(ContractError, match="compiled for an Ethos-U already; give the file that Vela was given"):
+        compile_for(compiled.content, "ethos-u55-128")
+    words = "Failed to get registration from op code CUSTOM"
+    with MicroProcess(compiled.content) as micro:
+        assert micro.said(words).startswith("this file was compiled for an Ethos-U, which no interpreter runs")
 
 
 def test_what_stays_on_the_cpu_is_named_with_its_layer_even_in_a_slimmed_file(vela, file) -> None:

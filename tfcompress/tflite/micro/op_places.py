@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 from tfcompress.tflite.flatbuffer import FlatModel
 
+NPU_OP = "ethos-u"
+"""The custom op that stands for what Vela compiled."""
+
 _SHOWN = 5
 _COPY = re.compile(r"_\d+$")
 

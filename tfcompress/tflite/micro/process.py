@@ -12,13 +12,14 @@ from tfcompress.targets.target import micro_ops
 from tfcompress.tflite.flatbuffer import FlatModel, read_model_file
 from tfcompress.tflite.interpret import InterpreterProcess
 from tfcompress.tflite.micro.arena import ArenaUse, planned_arena_bytes, read_allocations
-from tfcompress.tflite.micro.op_places import OpPlaces
+from tfcompress.tflite.micro.op_places import NPU_OP, OpPlaces
 
 _CHILD = "tfcompress.tflite.micro.interpreter"
 _ARENA_BYTES = 4 << 20
 _ARENA_TIMES = 8  # some kernels keep several copies of a tensor beside it while they run
 _LACKING = re.compile(r"Didn't find op for builtin opcode '(\w+)'")
 _FAILED = re.compile(r"Node (\w+) \(number (\d+)\)")
+_CUSTOM = "Failed to get registration from op code CUSTOM"
 _NOISE = re.compile(r"^(Node \w+ \(number \d+f?\) .*|Failed to get registration.*|tensorflow/lite/\S+ )", re.MULTILINE)
 
 
@@ -79,10 +80,18 @@ class MicroProcess(InterpreterProcess):
         lacking, failed = _LACKING.search(words), _FAILED.search(words)
         if lacking:
             return lacking_text(self._places, [lacking[1]])
+        if _CUSTOM in words:
+            return self._custom_text()
         reason = " ".join(_NOISE.sub("", words).split())[:300].rstrip(".")
         if failed:
             return f"TFLM refuses {self._places.of(int(failed[2]), failed[1])}: {reason or words.strip()[:300]}"
         return f"TFLM refuses this file: {reason or words.strip()[:300]}"
+
+    def _custom_text(self) -> str:
+        custom = sorted({op.name for op in self.model.ops if op.custom})
+        if custom == [NPU_OP]:
+            return "this file was compiled for an Ethos-U, which no interpreter runs; give the file that Vela was given"
+        return f"TensorFlow Lite Micro lacks a custom op of this file ({', '.join(custom)}); replace it"
 
 
 def lacking_text(places: OpPlaces, named: Collection[str] = ()) -> str:
@@ -92,7 +101,8 @@ def lacking_text(places: OpPlaces, named: Collection[str] = ()) -> str:
         places: of the file.
         named: ops that TFLM itself says it lacks, whatever is known of it.
     """
-    lacking = [name for name in places.flat.op_counts if name in named or name not in micro_ops()]
+    custom = {op.name for op in places.flat.ops if op.custom}  # it has some of those, and which is not known
+    lacking = [n for n in places.flat.op_counts if n in named or (n not in micro_ops() and n not in custom)]
     if not lacking:
         return ""
     where = "; ".join(f"{name} ({places.all_of(name)})" for name in lacking)

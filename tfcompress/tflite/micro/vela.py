@@ -11,7 +11,7 @@ from pathlib import Path
 from tfcompress.errors import ContractError, MissingDependencyError
 from tfcompress.targets.installed import EXTRA
 from tfcompress.tflite.flatbuffer import read_model_file
-from tfcompress.tflite.micro.op_places import OpPlaces
+from tfcompress.tflite.micro.op_places import NPU_OP, OpPlaces
 from tfcompress.tflite.micro.record import FallenBack, NpuEstimate
 from tfcompress.tflite.tree import Node, Text, parse_tree
 from tfcompress.tflite.tree_writer import write_tree
@@ -19,7 +19,6 @@ from tfcompress.worker import Worker, WorkerAnswerError, WorkerDiedError, Worker
 
 _CHILD = "tfcompress.tflite.micro.compiler"
 _SECONDS = 600.0
-_NPU_OP = "ethos-u"
 _REASON = re.compile(r"operator: \w+, ofm: '(?P<name>[^']*)'\s*\nReason: (?P<reason>[^\n]*)")
 _OURS = re.compile(r" \(op\d+\w*\)$")
 _COUNTS = re.compile(r"(CPU|NPU) operators = (\d+)")
@@ -54,6 +53,9 @@ def compile_for(content: bytes, accelerator: str, places: OpPlaces | None = None
         UnsupportedError: a file that holds what this version does not know.
     """
     places = places or OpPlaces(read_model_file(content))
+    if NPU_OP in places.flat.op_counts:
+        msg = "this file was compiled for an Ethos-U already; give the file that Vela was given"
+        raise ContractError(msg)
     named, numbers = _numbered(content)
     with Worker(_CHILD) as worker:
         source, folder = worker.folder / "model.tflite", worker.folder / "compiled"
@@ -124,7 +126,7 @@ class _Fallen:
         reasons = {found["name"]: _OURS.sub("", found["reason"].strip()) for found in _REASON.finditer(self.text)}
         graph = read_model_file(compiled).subgraphs[0]
         for op in graph.ops:
-            if op.name == _NPU_OP:
+            if op.name == NPU_OP:
                 continue
             name = graph.tensors[op.outputs[0]].name
             number = self.numbers.get(name)
