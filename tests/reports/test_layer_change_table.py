@@ -9,7 +9,10 @@ from tfcompress.reports.layer_change_table import layer_change_table
 from tfcompress.reports.sections import FileLayer, Layer
 
 BEFORE = (
-    Layer(name="conv", type="Conv2D", output_shape=(8, 8, 4), parameters=40, nonzero=40, macs=100, bits=32, size_bytes=160),
+    Layer(
+        name="conv", type="Conv2D", output_shape=(8, 8, 4), parameters=40, nonzero=40, macs=100, bits=32,
+        size_bytes=160,
+    ),
     Layer(name="<norm>", type="BatchNormalization", output_shape=(8, 8, 4), parameters=8, nonzero=8),
 )  # fmt: skip
 AFTER = (
