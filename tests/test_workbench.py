@@ -126,7 +126,7 @@ def test_clusters_are_counted_in_the_file(folder: Path, here: Path) -> None:
 def test_the_output_folder_holds_all_that_was_said(folder: Path, here: Path) -> None:
     report = exported(folder, "net2.h5", "--qat", "--epochs", "1", "--seed", "7")
     names = sorted(path.name for path in (here / "out").iterdir())
-    beside = ["recipe.toml", "report.html", "report.json", "test-samples.npz", "trained.h5"]
+    beside = ["pictures.json", "recipe.toml", "report.html", "report.json", "test-samples.npz", "trained.h5"]
     assert names == ["log.txt", "net2-qat-int8.tflite", *beside]
     assert tfc.load_recipe(here / "out" / "recipe.toml").to_dict() == report.recipe
     assert report.seeds == {"seed": 7}

@@ -52,14 +52,20 @@ def _row(branch: Branch, layers: Sequence[Layer]) -> list[str]:
         "x".join("?" if extent is None else str(extent) for extent in own[0].output_shape) if branch.is_layer else "",
         wording.percent(1 - nonzero / parameters, 0) if parameters else wording.NONE,
         wording.count(parameters),
-        _share(parameters, [layer.parameters for layer in layers], bar=branch.is_layer),
+        share_cell(parameters, [layer.parameters for layer in layers], bar=branch.is_layer),
         wording.count(macs),
-        _share(macs or 0, [layer.macs or 0 for layer in layers], bar=branch.is_layer),
+        share_cell(macs or 0, [layer.macs or 0 for layer in layers], bar=branch.is_layer),
     ]
 
 
-def _share(value: int, every: Sequence[int], *, bar: bool) -> Markup:
-    """Return the share of a layer in percent behind a bar that is full for the largest layer; a model has no bar."""
+def share_cell(value: int, every: Sequence[int], *, bar: bool = True) -> Markup:
+    """Return the share of a layer in percent behind a bar that is full for the largest layer.
+
+    Args:
+        value: of the layer.
+        every: of all layers.
+        bar: draw it; a nested model's line has none.
+    """
     if not value:
         return Markup("")
     width = _BAR * value / max(every) if bar else 0

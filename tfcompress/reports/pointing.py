@@ -68,6 +68,7 @@ SCRIPT = """
 """
 
 CSS = """
+main { max-width: 1240px; }
 .pointed { position: fixed; z-index: 9; max-width: min(320px, 90vw); padding: 7px 10px; border-radius: 8px;
   background: var(--ink); color: var(--page); font-size: 13px; line-height: 1.45; white-space: pre-line;
   pointer-events: none; font-variant-numeric: tabular-nums; }

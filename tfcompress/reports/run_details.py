@@ -12,6 +12,7 @@ from tfcompress.reports import wording
 from tfcompress.reports.charts import CHARTS
 from tfcompress.reports.curve_chart import curve_chart, curve_families
 from tfcompress.reports.findings import findings, quantities
+from tfcompress.reports.layer_change_table import layer_change_table
 from tfcompress.reports.layer_table import layer_table
 from tfcompress.reports.markup import NAME, NUMBER, VALUE, html_note, html_table, scrolling
 from tfcompress.reports.measurements import PerOp
@@ -83,12 +84,12 @@ def _layers(record: RunRecord) -> str:
     promised = record.report.result.promises
     rows = [(p.layer, p.what, _value(p.asked), _value(p.got)) for p in promised]
     kept = html_table(("layer", "promised", "asked", "got"), rows, (NAME, NAME, NUMBER, NUMBER)) if rows else ""
-    table = layer_table(record.report.source.layers)
-    return (
-        table
-        + (html_note("Above, the model as it was given; below, what the stages promised of it.") if kept else "")
-        + kept
-    )
+    table = layer_change_table(record.report)
+    if table:
+        return table + kept
+    given = layer_table(record.report.source.layers)
+    note = html_note("The model as it was given: this report is older than the table of what became of its layers.")
+    return (given + note if given else "") + kept
 
 
 def _value(value: object) -> str:
