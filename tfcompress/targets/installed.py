@@ -22,7 +22,7 @@ def check_installed(target: Target, *, run: bool = True) -> None:
     """
     if run and target.micro and find_spec("tflite_micro") is None:
         msg = (
-            f"target {target.name!r} is proven by TensorFlow Lite Micro's interpreter, which is not installed: {EXTRA}"
+            f"target {target.name!r} is proven in TensorFlow Lite Micro (Linux on x86-64), which is not installed: {EXTRA}"
         )
         raise MissingDependencyError(msg)
     if target.accelerator and find_spec("ethosu") is None:
