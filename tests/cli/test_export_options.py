@@ -62,11 +62,9 @@ def context(option: click.Option) -> list[str]:
         return [*words, "--prune", "0.4"]
     if option.name == "packing":
         return [*words, "--recipe", "bare.toml"]
-    if option.name == "c_array":
-        return [*words, "--quantize", "int8", "--target", "tflm"]
     if option.name in ("max_size", "max_latency", "plans"):
         return [*words, "--quantize", "int8", "--mixed"]
-    if option.name in ("max_arena", "max_flash"):
+    if option.name in ("c_array", "max_arena", "max_flash"):
         return [*words, "--target", "tflm"]
     if option.name in {flag.key for flag in flags_of(Export)} - {"quantize"}:
         return [*words, "--quantize", "int8"]
