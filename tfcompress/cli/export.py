@@ -35,6 +35,8 @@ Compress MODEL (.h5, .keras or a SavedModel folder) and write a .tflite file tha
   tfcompress export model.h5 --recipe cluster16-int8 --data data.npz  a named recipe
   tfcompress export model.h5 --quantize int8 --max-drop 0.5 --data data.npz --epochs 3
                                                                       int8 that loses at most 0.5 points, or an error
+  tfcompress export model.h5 --quantize int8 --data data.npz --target tflm --max-arena 64KB
+                                                                      int8 that runs on a microcontroller, or an error
 
 Writes a folder (MODEL-RECIPE by default): the .tflite, report.json and report.html, the recipe, test samples for
 edge_runner, and a log. An existing folder is replaced only with --force, the model never.

@@ -21,9 +21,7 @@ def check_installed(target: Target, *, run: bool = True) -> None:
         MissingDependencyError: saying what to install.
     """
     if run and target.micro and find_spec("tflite_micro") is None:
-        msg = (
-            f"target {target.name!r} is proven by TensorFlow Lite Micro's interpreter, which is not installed: {EXTRA}"
-        )
+        msg = f"target {target.name!r} runs in TensorFlow Lite Micro (Linux on x86-64), which is not installed: {EXTRA}"
         raise MissingDependencyError(msg)
     if target.accelerator and find_spec("ethosu") is None:
         msg = f"target {target.name!r} is compiled for by Vela, which is not installed: {EXTRA}"
