@@ -299,6 +299,8 @@ class Export:
         alone = found.micro and not found.accelerator
         allowed = "false without a target that TensorFlow Lite Micro runs by itself (tflm, say)"
         check_value("export.c_array", allowed, self.c_array, ok=alone or not self.c_array)
+        allowed = f"false with target {self.target!r}, whose compiler packs kernels itself"
+        check_value("export.lookup", allowed, self.lookup, ok=not (found.accelerator and self.lookup))
         for name in ("max_arena", "max_flash"):
             text = getattr(self, name)
             allowed = "empty without a target for microcontrollers (tflm, say)"

@@ -62,11 +62,9 @@ def context(option: click.Option) -> list[str]:
         return [*words, "--prune", "0.4"]
     if option.name == "packing":
         return [*words, "--recipe", "bare.toml"]
-    if option.name == "c_array":
-        return [*words, "--quantize", "int8", "--target", "tflm"]
     if option.name in ("max_size", "max_latency", "plans"):
         return [*words, "--quantize", "int8", "--mixed"]
-    if option.name in ("max_arena", "max_flash"):
+    if option.name in ("c_array", "max_arena", "max_flash"):
         return [*words, "--target", "tflm"]
     if option.name in {flag.key for flag in flags_of(Export)} - {"quantize"}:
         return [*words, "--quantize", "int8"]
@@ -182,6 +180,10 @@ def test_what_trains_trains_together_whatever_the_order_of_the_flags(words: list
         (["--prune", "0.5", "--prune-block-shape", "4"], "must be rows and columns such as 4x1, got '4'"),
         (["--qat", "--quantize", "dynamic"], "--quantize: export.quantize must be 'int8' after this qat stage"),
         (["--quantize", "dynamic", "--lookup"], "--lookup: export.lookup must be false with quantize 'dynamic'"),
+        (
+            ["--quantize", "int8", "--lookup", "--target", "ethos-u55-128"],
+            "--lookup: export.lookup must be false with target 'ethos-u55-128', whose compiler packs kernels itself",
+        ),
         (["--quantize", "int8", "--c-array"], "--c-array: export.c_array must be false without a target"),
         (["--distill-weight", "0.1"], "--distill-weight would do nothing: there is no --distill"),
         (["--recipe", "int8", "--prune-scope", "a"], "--prune-scope would do nothing: --recipe says it"),

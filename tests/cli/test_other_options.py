@@ -199,6 +199,7 @@ def test_the_options_about_data_are_those_that_export_passes_on() -> None:
 BESIDE = {
     "builder": ["--trust"],
     "address": ["--engine", "ray", "--address", "localhost:1"],
+    "c_array": ["--target", "tflm"],
     "max_arena": ["--target", "tflm"],
     "max_flash": ["--target", "tflm"],
     "c_array": ["--target", "tflm"],

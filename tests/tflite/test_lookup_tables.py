@@ -16,7 +16,7 @@ from tfcompress.tflite import lookup_tables
 from tfcompress.tflite.flatbuffer import read_model_file
 from tfcompress.tflite.interpret import LOOKUP, InterpreterProcess
 from tfcompress.tflite.kernel_coding import planned_kernels
-from tfcompress.tflite.lookup_tables import LookupFile, planned_tables, with_lookup_tables
+from tfcompress.tflite.lookup_tables import LookupFile, check_lookup_limits, planned_tables, with_lookup_tables
 
 FILE = Path(__file__).parents[1] / "data" / "tflite" / "int8.tflite"
 VALUES = 8
@@ -74,6 +74,16 @@ def test_a_file_without_few_values_is_refused_before_anything_is_started() -> No
 def test_what_writes_tables_may_be_missing(clustered: bytes) -> None:
     with pytest.raises(MissingDependencyError, match=r"look-up tables are written by tflite-micro.*tfcompress\[mcu\]"):
         with_lookup_tables(clustered)
+
+
+def test_limits_hold_for_what_is_on_the_chip() -> None:
+    made = LookupFile(bytes(1000), 2000, (), 16, "0", 3000)
+    check_lookup_limits(made, "1000B", "3KB")
+    check_lookup_limits(made, "", "")
+    with pytest.raises(ContractError, match="look-up tables must be at most 999B, it takes 1,000 bytes"):
+        check_lookup_limits(made, "999B", "")
+    with pytest.raises(ContractError, match="unpacked, must be at most 2KB, it takes 3,000 bytes"):
+        check_lookup_limits(made, "", "2KB")
 
 
 @needs_micro

@@ -28,7 +28,7 @@ from tfcompress.tflite.best import best_int8_of
 from tfcompress.tflite.calibrated import is_correctable
 from tfcompress.tflite.convert import ConverterProcess
 from tfcompress.tflite.drawing import samples_of
-from tfcompress.tflite.lookup_tables import SAMPLES, LookupFile, with_lookup_tables
+from tfcompress.tflite.lookup_tables import SAMPLES, LookupFile, check_lookup_limits, with_lookup_tables
 from tfcompress.tflite.mixed import made_mixed
 from tfcompress.tflite.routes import Made, Route, made_as_asked, made_without_data
 from tfcompress.tflite.runtimes import RuntimeVerdict, parse_requirement
@@ -194,10 +194,11 @@ def _proven(made: Made, model: Any, request: Request) -> Made:
     places = op_places_of(found.content, model, found.verification.tensor_names)
     count = sample_count(places.flat, COMPARED, 1)
     inputs = _inputs_to_prove_on(found.signature, model, request, count)
+    settings = request.settings  # the flash is to hold the file with tables, where there is one
     with request.progress.task("running it in TensorFlow Lite Micro"):
         proven = prove(
             found.content,
-            request.settings,
+            dataclasses.replace(settings, max_flash="") if settings.lookup else settings,
             inputs=inputs,
             keras_outputs=call(model, inputs),
             real_samples=request.data is not None,
@@ -213,13 +214,15 @@ def _with_lookup(made: Made, model: Any, request: Request) -> LookupFile:
 
     Raises:
         UnsupportedError: no kernel is smaller as a table.
-        ContractError: it would not compute the same.
+        ContractError: it would not compute the same, or takes more than it may.
         MissingDependencyError: what writes and runs it is not installed.
     """
-    found = made.attempt
+    found, settings = made.attempt, request.settings
     inputs = _inputs_to_prove_on(found.signature, model, request, SAMPLES)
     with request.progress.task("writing look-up tables"):
-        return with_lookup_tables(found.content, inputs, keep_names=request.settings.keep_names, seed=request.seed)
+        lookup = with_lookup_tables(found.content, inputs, keep_names=settings.keep_names, seed=request.seed)
+    check_lookup_limits(lookup, settings.max_flash, settings.max_arena)
+    return lookup
 
 
 def _inputs_to_prove_on(signature: Signature, model: Any, request: Request, count: int) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tfcompress.errors import ContractError, MissingDependencyError, UnsupportedError
+from tfcompress.limits import read_size
 from tfcompress.tflite.flatbuffer import FlatModel, read_model_file
 from tfcompress.tflite.interpret import LOOKUP, InterpreterProcess
 from tfcompress.tflite.micro.process import MicroProcess
@@ -150,6 +151,29 @@ def with_lookup_tables(
         raise UnsupportedError(msg)
     samples, version, arena_bytes = _prove(content, packed, model, inputs or {}, seed)
     return LookupFile(packed, len(content), tables, samples, version, arena_bytes)
+
+
+def check_lookup_limits(made: LookupFile, max_flash: str, max_arena: str) -> None:
+    """Refuse a file that takes more than it may.
+
+    Args:
+        made: the file.
+        max_flash: the most bytes that it may have, as the user wrote it; empty: any.
+        max_arena: the same for the arena, as TensorFlow Lite Micro's recorder counts it.
+
+    Raises:
+        ContractError: saying what it takes.
+    """
+    for what, limit, size_bytes in (
+        ("the file with look-up tables", max_flash, len(made.content)),
+        ("the arena of the file with look-up tables, into which kernels are unpacked,", max_arena, made.arena_bytes),
+    ):
+        if limit and size_bytes > read_size(limit):
+            msg = (
+                f"{what} must be at most {limit}, it takes {size_bytes:,} bytes; give it more, or fewer values "
+                "(--cluster 4) or channels"
+            )
+            raise ContractError(msg)
 
 
 def _compressed(content: bytes, tables: tuple[KernelTable, ...]) -> bytes:
