@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from html import escape
 
@@ -125,8 +126,8 @@ def _tradeoff(
             TradeDot(
                 x=value,
                 y=scale * figure.value,
-                low=None if figure.low is None else scale * figure.low,
-                high=None if figure.high is None else scale * figure.high,
+                low=_drawn(figure.low, scale),
+                high=_drawn(figure.high, scale),
                 name=point.name,
                 text=_told(point, group),
                 role=point.role,
@@ -136,6 +137,10 @@ def _tradeoff(
     chart = scrolling(tradeoff_chart(dots, across, up, lower_is_better=kind.better == "lower"))
     bars = " Thin bars: 95 % intervals." if len(dots) <= 14 and any(dot.low is not None for dot in dots) else ""
     return chart + html_note(f"Grey: float; coloured: results; the line: the front.{bars} Point at a dot to read it.")
+
+
+def _drawn(value: float | None, scale: float) -> float | None:
+    return None if value is None or not math.isfinite(value) else scale * value
 
 
 def _bytes(value: float) -> str:

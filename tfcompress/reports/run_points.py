@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -42,7 +43,7 @@ class RunPoint:
     def figure(self, name: str) -> Figure | None:
         """Return a figure of the score, if it has that and it has a value."""
         found = self.score.figures.get(name) if self.score else None
-        return found if found is not None and found.value is not None else None
+        return found if found is not None and found.value is not None and math.isfinite(found.value) else None
 
 
 @dataclass(frozen=True, kw_only=True)
