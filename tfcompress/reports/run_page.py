@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable, Sequence
 from html import escape
 
@@ -12,7 +11,7 @@ from tfcompress.reports import pointing, svg, wording
 from tfcompress.reports.markup import NAME, NUMBER, html_note, html_page, html_section, scrolling
 from tfcompress.reports.measurements import MeasuredFile
 from tfcompress.reports.run_details import per_op_table, run_details
-from tfcompress.reports.run_points import RESULT, RunGroup, RunPoint, front, run_groups
+from tfcompress.reports.run_points import LARGEST, RESULT, RunGroup, RunPoint, front, run_groups
 from tfcompress.reports.run_records import RunSet
 from tfcompress.reports.tradeoff_chart import TradeAxis, TradeDot, tradeoff_chart
 from tfcompress.tasks.figures import FRACTION, figure_kind
@@ -140,7 +139,7 @@ def _tradeoff(
 
 
 def _drawn(value: float | None, scale: float) -> float | None:
-    return None if value is None or not math.isfinite(value) else scale * value
+    return None if value is None or not abs(value) < LARGEST else scale * value
 
 
 def _bytes(value: float) -> str:

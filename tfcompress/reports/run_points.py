@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,9 @@ from tfcompress.tasks.score import Figure, Score
 
 FLOAT, RESULT = "before", "after"
 """Roles of a point, which are CSS classes: the float file that results are compared with, and a result."""
+
+LARGEST = 1e30
+"""A figure that is not below this is a mistake, and not drawn."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +45,7 @@ class RunPoint:
     def figure(self, name: str) -> Figure | None:
         """Return a figure of the score, if it has that and it has a value."""
         found = self.score.figures.get(name) if self.score else None
-        return found if found is not None and found.value is not None and math.isfinite(found.value) else None
+        return found if found is not None and found.value is not None and abs(found.value) < LARGEST else None
 
 
 @dataclass(frozen=True, kw_only=True)
