@@ -79,5 +79,23 @@ def test_what_is_no_json_is_refused(tmp_path):
 def test_a_picture_that_would_break_out_of_its_attribute_is_refused(tmp_path):
     text = some_pictures().to_json().replace("iVBORw0KGgo=", 'x\\" onerror=\\"alert(1)')
     (tmp_path / NAME).write_text(text)
-    with pytest.raises(UsageError, match="the picture of sample 3 is not base64"):
+    with pytest.raises(UsageError, match="the picture of 'image' is not base64"):
+        read_pictures(tmp_path, "ab")
+
+
+@pytest.mark.parametrize(
+    ("part", "broken", "said"),
+    [
+        ("weights", {"after": [1, 2]}, "must be as many before as after"),
+        ("weights", {"before": [1, -4, 1]}, "from 0 on"),
+        ("weights", {"low": 1.0}, "between finite ends"),
+        ("confusions", {"before": [[1, 2]]}, "must be square matrices of one size"),
+        ("confusions", {"after": [[1, 2], [3]]}, "must be square matrices of one size"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(tmp_path, part, broken, said):
+    plain = json.loads(some_pictures().to_json())
+    (plain[part][0] if part == "weights" else plain[part]).update(broken)
+    (tmp_path / NAME).write_text(json.dumps(plain))
+    with pytest.raises(UsageError, match=said):
         read_pictures(tmp_path, "ab")

@@ -9,6 +9,7 @@ import pytest
 
 from tests.reports.test_html import a_report
 from tests.reports.test_run_page import PER_OP, a_record
+from tfcompress.errors import UsageError
 from tfcompress.recipe import from_toml, named
 from tfcompress.reports.run_details import PARTS, again, per_op_table, recipe_toml, run_details
 from tfcompress.reports.run_records import RunRecord
@@ -51,3 +52,10 @@ def test_ops_are_listed_from_the_slowest():
     assert "All ops 0.3 ms, the whole file 0.25 ms. Each alone." in shown
     many = dataclasses.replace(PER_OP, nodes=PER_OP.nodes * 20)
     assert "10 faster ones are not listed" in per_op_table(many)
+
+
+def test_a_report_that_was_edited_by_hand_is_refused_in_a_line():
+    result = dataclasses.replace(a_report().result, verification={"agreement": 7})
+    record = dataclasses.replace(a_record(), report=a_report(result=result))
+    with pytest.raises(UsageError, match="'runs/one': the report of one is not whole: TypeError"):
+        run_details(record, "x", is_open=False)

@@ -6,6 +6,7 @@ its data or numpy. Nothing here imports numpy.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -50,6 +51,13 @@ class WeightCounts:
     zeros_after: float
     distinct_after: int | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse what cannot be drawn."""
+        whole = len(self.before) == len(self.after) > 0 and min(*self.before, *self.after) >= 0
+        if not whole or not math.isfinite(self.high - self.low) or not self.low < self.high:
+            msg = f"the counts of {self.name!r} must be as many before as after, from 0 on, between finite ends"
+            raise ValueError(msg)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Confusions:
@@ -62,6 +70,13 @@ class Confusions:
 
     before: tuple[tuple[int, ...], ...] = field(repr=False)
     after: tuple[tuple[int, ...], ...] = field(repr=False)
+
+    def __post_init__(self) -> None:
+        """Refuse what is no pair of matrices of one size."""
+        rows, size = (*self.before, *self.after), len(self.before)
+        if len(rows) != 2 * size or any(len(row) != size or min(row) < 0 for row in rows):
+            msg = "before and after must be square matrices of one size, of counts from 0 on"
+            raise ValueError(msg)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +94,15 @@ class Thumbnail:
     png: str = field(default="", repr=False)
     channels: tuple[tuple[float, ...], ...] = field(default=(), repr=False)
     text: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be drawn, or would break out of the page."""
+        if self.png and not _BASE64.fullmatch(self.png):
+            msg = f"the picture of {self.title!r} is not base64"
+            raise ValueError(msg)
+        if not all(channel and all(map(math.isfinite, channel)) for channel in self.channels):
+            msg = f"the signal of {self.title!r} must hold finite values"
+            raise ValueError(msg)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,10 +188,4 @@ def _read(plain: Any, where: str) -> Pictures:
         msg = f"{where}: format must be a whole number between 1 and {FORMAT}, got {number!r}; upgrade tfcompress"
         raise UsageError(msg)
     rest = {key: value for key, value in plain.items() if key not in ("format", "tool", "kind")}
-    found = codec.from_plain(Pictures, rest, where)
-    for answer in found.answers:
-        for shown in answer.shown:
-            if shown.png and not _BASE64.fullmatch(shown.png):
-                msg = f"{where}: the picture of sample {answer.number} is not base64"
-                raise UsageError(msg)
-    return found
+    return codec.from_plain(Pictures, rest, where)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+from tfcompress.errors import UsageError
 from tfcompress.reports import wording
 from tfcompress.reports.charts import CHARTS
 from tfcompress.reports.curve_chart import curve_chart, curve_families
@@ -48,9 +49,16 @@ def run_details(record: RunRecord, anchor: str, *, is_open: bool) -> str:
         record: the run.
         anchor: what links to it use.
         is_open: whether it is shown from the start.
+
+    Raises:
+        UsageError: what the report tells of its verification is not what a run writes there.
     """
     report = record.report
-    parts = ((part.title, part.content(record)) for part in PARTS.values())
+    try:
+        parts = [(part.title, part.content(record)) for part in PARTS.values()]
+    except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
+        msg = f"{str(record.folder)!r}: the report of {record.name} is not whole: {type(error).__name__} {error}"
+        raise UsageError(msg) from error
     body = "".join(f"<h3>{escape(title)}</h3>{content}" for title, content in parts if content)
     said = [wording.size(report.result.size_bytes)]
     if report.result.score:

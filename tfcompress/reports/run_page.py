@@ -11,7 +11,7 @@ from tfcompress.reports import pointing, svg, wording
 from tfcompress.reports.markup import NAME, NUMBER, html_note, html_page, html_section, scrolling
 from tfcompress.reports.measurements import MeasuredFile
 from tfcompress.reports.run_details import per_op_table, run_details
-from tfcompress.reports.run_points import RESULT, RunGroup, RunPoint, front, run_groups
+from tfcompress.reports.run_points import LARGEST, RESULT, RunGroup, RunPoint, front, run_groups
 from tfcompress.reports.run_records import RunSet
 from tfcompress.reports.tradeoff_chart import TradeAxis, TradeDot, tradeoff_chart
 from tfcompress.tasks.figures import FRACTION, figure_kind
@@ -125,8 +125,8 @@ def _tradeoff(
             TradeDot(
                 x=value,
                 y=scale * figure.value,
-                low=None if figure.low is None else scale * figure.low,
-                high=None if figure.high is None else scale * figure.high,
+                low=_drawn(figure.low, scale),
+                high=_drawn(figure.high, scale),
                 name=point.name,
                 text=_told(point, group),
                 role=point.role,
@@ -136,6 +136,10 @@ def _tradeoff(
     chart = scrolling(tradeoff_chart(dots, across, up, lower_is_better=kind.better == "lower"))
     bars = " Thin bars: 95 % intervals." if len(dots) <= 14 and any(dot.low is not None for dot in dots) else ""
     return chart + html_note(f"Grey: float; coloured: results; the line: the front.{bars} Point at a dot to read it.")
+
+
+def _drawn(value: float | None, scale: float) -> float | None:
+    return None if value is None or not abs(value) < LARGEST else scale * value
 
 
 def _bytes(value: float) -> str:

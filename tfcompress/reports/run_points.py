@@ -14,6 +14,9 @@ from tfcompress.tasks.score import Figure, Score
 FLOAT, RESULT = "before", "after"
 """Roles of a point, which are CSS classes: the float file that results are compared with, and a result."""
 
+LARGEST = 1e30
+"""A figure that is not below this is a mistake, and not drawn."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunPoint:
@@ -42,7 +45,7 @@ class RunPoint:
     def figure(self, name: str) -> Figure | None:
         """Return a figure of the score, if it has that and it has a value."""
         found = self.score.figures.get(name) if self.score else None
-        return found if found is not None and found.value is not None else None
+        return found if found is not None and found.value is not None and abs(found.value) < LARGEST else None
 
 
 @dataclass(frozen=True, kw_only=True)
