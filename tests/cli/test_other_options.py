@@ -202,7 +202,6 @@ BESIDE = {
     "c_array": ["--target", "tflm"],
     "max_arena": ["--target", "tflm"],
     "max_flash": ["--target", "tflm"],
-    "c_array": ["--target", "tflm"],
 }
 """Words without which an option of auto is refused; --engine goes with --address alone (test_auto_command)."""
 
