@@ -7,6 +7,7 @@ import pytest
 
 pytest.importorskip("keras")
 
+from tests.models.small_models import GRAPHS, build
 from tests.tflite.make_files import FOLDER, cnn
 from tfcompress.diagnosis.file_layers import file_layers
 from tfcompress.diagnosis.layer_values import layer_values
@@ -103,3 +104,19 @@ def test_both_kerases_give_the_same_values_layer_by_layer(keras, tf_keras) -> No
     assert [value.kernel_size for value in one] == [value.kernel_size for value in two]
     for here, there in zip(one, two, strict=True):
         np.testing.assert_allclose(here.values, there.values, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.networks
+@pytest.mark.parametrize("kind", GRAPHS, ids=lambda kind: kind.__name__)
+def test_no_layer_of_a_float_file_is_taken_for_another(keras_module, kind) -> None:
+    from tfcompress.errors import TfcompressError
+    from tfcompress.workbench import Workbench
+
+    with Workbench(build(kind, keras_module), progress=False) as bench:
+        try:
+            result = bench.run("float32").report.result
+        except TfcompressError as refusal:
+            pytest.skip(f"no float file of it: {refusal}")
+    errors = [layer.snr_db for layer in result.layers if layer.snr_db is not None]
+    assert min(errors) > 60
+    assert sum(layer.parameters for layer in result.layers) == result.parameters

@@ -158,6 +158,7 @@ def test_every_metric_that_was_measured_is_printed_with_its_formula() -> None:
         ("accuracy_loss", MetricValue(1.0, -0.5, 3.0), "1.00 pt (-0.50..3.00)"),
         ("accuracy_loss", MetricValue(0.123456, plain=True), "0.1235"),
         ("fps", MetricValue(250.0, 240.0, 260.0), "250/s (240..260)"),
+        ("fps", MetricValue(4870.4, 4780.0, 4970.0), "4,870/s (4,780..4,970)"),
         ("agreement_db", MetricValue(30.04), "30 dB"),
     ],
 )

@@ -16,6 +16,7 @@ from tfcompress.reports.sections import FileLayer
 from tfcompress.tflite.costs import counts
 from tfcompress.tflite.flatbuffer import FlatModel, read_model_file
 from tfcompress.tflite.op_parameters import op_parameters
+from tfcompress.tflite.tensors import Subgraph
 from tfcompress.tflite.weights import KernelFacts, kernel_sizes, unpacks_constant
 
 _PREFIXES = ("quant_", "prune_low_magnitude_", "cluster_")
@@ -68,16 +69,20 @@ def _owners(flat: FlatModel, names: Sequence[str], sides: TwoSides, known: Seque
     graph, sizes = flat.subgraphs[0], kernel_sizes(flat.subgraphs[0])
     paths = list(dict.fromkeys([*map(layer_of, sides.layers), *known]))
     owners: dict[int, _Owner] = {}
+    doubtful: dict[int, set[str]] = {}
     for place, op in enumerate(graph.ops):
         number = next((n for n in op.outputs if n >= 0), None)
         if number is None:
             continue
-        scope, match = _scope(names[number], paths), sides.matches.get(number)
+        scopes, match = _scopes(names[number], paths), sides.matches.get(number)
         owner = None if match is None else _owner(match.place, sides.layers, sizes.get(place, 0), op.name)
-        if scope and (owner is None or scope not in (owner.path, *owner.merged)):
-            owner = _Owner(scope)
+        if len(scopes) == 1 and (owner is None or not scopes & {owner.path, *owner.merged}):
+            owner = _Owner(next(iter(scopes)))
         if owner is not None:
             owners[place] = owner
+        elif scopes:
+            doubtful[place] = scopes
+    _ask_neighbours(graph, owners, doubtful)
     for place in reversed([place for place, op in enumerate(graph.ops) if unpacks_constant(graph, op)]):
         readers = (n for n, op in enumerate(graph.ops) if graph.ops[place].outputs[0] in op.inputs)
         reader = owners.get(next(readers, -1))
@@ -87,11 +92,12 @@ def _owners(flat: FlatModel, names: Sequence[str], sides: TwoSides, known: Seque
     return owners
 
 
-def _scope(name: str, paths: Sequence[str]) -> str:
-    """Return the one layer in whose scope a tensor is, by its name; empty: there is none, or more than one.
+def _scopes(name: str, paths: Sequence[str]) -> set[str]:
+    """Return the layers in whose scope a tensor may be, by its name.
 
     A layer's own ops stand below it: ``model/attention/key/add`` is the layer ``attention``'s, and not ``add``'s. A
-    name that the converter made of several (``model/relu;model/conv/BiasAdd``) speaks of several.
+    name that the converter made of several (``model/relu;model/conv/BiasAdd``) speaks of several, and ``norm_1`` may be
+    what Keras calls the layer ``norm`` there.
     """
     found: set[str] = set()
     for piece in name.split(";"):
@@ -100,7 +106,26 @@ def _scope(name: str, paths: Sequence[str]) -> str:
             if inside:
                 found |= inside
                 break
-    return found.pop() if len(found) == 1 else ""
+    return found
+
+
+def _ask_neighbours(graph: Subgraph, owners: dict[int, _Owner], doubtful: Mapping[int, set[str]]) -> None:
+    """Give ops that may be one of several layers' to the one that reads what they give, or gives what they read."""
+    made = {number: place for place, op in enumerate(graph.ops) for number in op.outputs}
+    readers: dict[int, list[int]] = {}
+    for place, op in enumerate(graph.ops):
+        for number in op.inputs:
+            readers.setdefault(made.get(number, -1), []).append(place)
+    for place in sorted(doubtful, reverse=True):
+        _adopt(place, readers.get(place, ()), owners, doubtful[place])
+    for place in sorted(set(doubtful) - set(owners)):
+        _adopt(place, [made.get(number, -1) for number in graph.ops[place].inputs], owners, doubtful[place])
+
+
+def _adopt(place: int, neighbours: Sequence[int], owners: dict[int, _Owner], scopes: set[str]) -> None:
+    found = {owners[other].path for other in neighbours if other in owners} & scopes
+    if len(found) == 1:
+        owners[place] = _Owner(found.pop())
 
 
 def _owner(place: int, layers: Sequence[LayerValue], kernel_size: int, op: str) -> _Owner:

@@ -98,7 +98,7 @@ class _Walk:
 
     def _keep(self, layer: Any, path: str, value: Any, sources: tuple[int, ...], size: int = 0) -> _Tensor:
         array = np.asarray(value)
-        self.found.append(LayerValue(path, name_of(layer), array, sources, size))
+        self.found.append(LayerValue(path, name_of(unwrapped(layer)), array, sources, size))
         return _Tensor(value, len(self.found) - 1)
 
 

@@ -321,7 +321,8 @@ def report_metrics(report: Report) -> dict[str, MetricValue]:
 def metric_words(metric: CompressionMetric, found: MetricValue) -> str:
     """Return a value for a person, with its interval where it has one."""
     scale, digits = (100, ".2f") if metric.unit == "fraction" else (1, ".2f" if metric.unit == "points" else ".3g")
-    digits = ".4g" if found.plain else digits
+    if found.plain or metric.unit == "1/s":
+        digits = ",.0f" if abs(found.value) >= 1000 else ".4g"
     unit = "" if found.plain else _UNITS[metric.unit]
     ends = ""
     if found.low is not None and found.high is not None:
