@@ -50,6 +50,8 @@ def test_ops_are_listed_from_the_slowest():
     shown = per_op_table(PER_OP)
     assert shown.index("CONV_<wbr>2D") < shown.index("ADD")
     assert "All ops 0.3 ms, the whole file 0.25 ms. Each alone." in shown
+    assert "a&lt;b" in shown
+    assert "conv&lt;1&gt;" in per_op_table(PER_OP, {0: "conv<1>"})
     many = dataclasses.replace(PER_OP, nodes=PER_OP.nodes * 20)
     assert "10 faster ones are not listed" in per_op_table(many)
 

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from html import escape
+from types import MappingProxyType
 from typing import Any
 
 from tfcompress.errors import UsageError
@@ -121,24 +122,30 @@ def _training(record: RunRecord) -> str:
 
 
 def _ops(record: RunRecord) -> str:
-    return "".join(f"<h4>{escape(conditions)}</h4>{per_op_table(ops)}" for conditions, ops in record.per_op)
+    layers = {place: each.name or each.tensor for each in record.report.result.layers for place in each.places}
+    return "".join(f"<h4>{escape(conditions)}</h4>{per_op_table(ops, layers)}" for conditions, ops in record.per_op)
 
 
-def per_op_table(found: PerOp) -> str:
-    """Return the slowest ops with their times and shares."""
-    slowest = sorted(found.nodes, key=lambda node: -(node.median_ms or 0.0))
+def per_op_table(found: PerOp, layers: Mapping[int, str] = MappingProxyType({})) -> str:
+    """Return the slowest ops with their times and shares.
+
+    Args:
+        found: the ops.
+        layers: names of the layers that ops belong to, by the op's place; of others the tensor that it makes is named.
+    """
+    slowest = sorted(enumerate(found.nodes), key=lambda item: -(item[1].median_ms or 0.0))
     rows = [
         (
             node.op,
-            node.output,
+            layers.get(place) or node.output,
             wording.duration(node.median_ms) if node.median_ms is not None else wording.NONE,
             wording.percent(node.share, 1) if node.share is not None else (node.reason or wording.NONE),
         )
-        for node in slowest[:_OPS]
+        for place, node in slowest[:_OPS]
     ]
     more = f" {len(slowest) - _OPS} faster ones are not listed." if len(slowest) > _OPS else ""
     whole = f"All ops {wording.duration(found.sum_ms)}, the whole file {wording.duration(found.whole_ms)}."
-    table = html_table(("op", "makes", "median", "share"), rows, (NAME, VALUE, NUMBER, NUMBER))
+    table = html_table(("op", "layer, or what it makes", "median", "share"), rows, (NAME, VALUE, NUMBER, NUMBER))
     return table + html_note(f"{whole}{more} {found.method[0].upper()}{found.method[1:]}.")
 
 

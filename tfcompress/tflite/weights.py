@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -82,7 +82,7 @@ class KernelFacts:
     distinct_per_channel: int | None
     sparse: bool
     entropy_bytes: int | None = None
-    place: tuple[int, int] = (0, -1)
+    place: tuple[int, int] = field(default=(0, -1), compare=False)
 
 
 def kernels(graphs: Graphs) -> Iterator[Kernel]:
