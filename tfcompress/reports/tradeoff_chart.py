@@ -138,7 +138,8 @@ def _grid(
         parts.append(f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP}" y2="{HEIGHT - _BOTTOM}"/>')
         if x - last >= _LETTER * len(text) + 10:
             last = x
-            parts.append(words(x, HEIGHT - _BOTTOM + 18, text, "tick"))
+            inside = min(x, WIDTH - _LETTER * len(text) / 2 - 2)
+            parts.append(words(inside, HEIGHT - _BOTTOM + 18, text, "tick"))
     for tick in ticks_y:
         y = place_y(tick)
         parts.append(f'<line class="grid" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
