@@ -39,7 +39,7 @@ demo: $(VENV)/.package
 	$(BIN)/tfcompress demo --output demo-output --force
 
 test: $(VENV)/.developer
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal --durations 40
 
 lint: $(VENV)/.developer
 	$(BIN)/ruff check .
