@@ -50,7 +50,7 @@ def lookup_text(found: Mapping[str, Any]) -> str:
     return (
         f"{found['name']}: {wording.size(found['size_bytes'])}, {count} kernel{'s' * (count > 1)} as look-up tables of "
         f"{each} bits, outputs equal in every bit on {found['equal_samples']:,} samples in TensorFlow Lite Micro "
-        f"{found['tflite_micro']}, which alone runs it (its recorder counts an arena of "
+        f"{found['tflite_micro']}, which alone runs it (in an arena of at least "
         f"{wording.size(found['arena_bytes'])})"
     )
 
@@ -82,9 +82,9 @@ def arena_text(found: Mapping[str, Any]) -> str:
     """Say what the file takes of the arena and of the flash, and the limits."""
     arena, npu = found["arena"], found.get("npu")
     text = (
-        f"arena {wording.size(arena['total_bytes'])}: head {wording.size(arena['head_bytes'])}, tail "
-        f"{wording.size(arena['tail_bytes'])} ({ON_64_BITS}); the tensors alone, planned from the file: "
-        f"{wording.size(found['planned_arena_bytes'])}"
+        f"runs in an arena of {wording.size(found['least_arena_bytes'])}, keeps head "
+        f"{wording.size(arena['head_bytes'])}, tail {wording.size(arena['tail_bytes'])} ({ON_64_BITS}); the "
+        f"tensors alone, planned from the file: {wording.size(found['planned_arena_bytes'])}"
     )
     if found["most_arena_bytes"] is not None:
         what = " of Vela's SRAM" if npu else ""
@@ -127,7 +127,8 @@ def micro_table(verification: Mapping[str, Any]) -> str:
         return ""
     arena = found["arena"]
     rows = [
-        ("all of the arena", wording.size(arena["total_bytes"]), "", ""),
+        ("the smallest arena that it runs in", wording.size(found["least_arena_bytes"]), "", ""),
+        ("of it kept", wording.size(arena["total_bytes"]), "", ""),
         ("head: tensors between ops, kernels at work", wording.size(arena["head_bytes"]), "", ""),
         ("tail: what stays", wording.size(arena["tail_bytes"]), "", ""),
         *(

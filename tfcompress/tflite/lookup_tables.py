@@ -20,6 +20,7 @@ from tfcompress.errors import ContractError, MissingDependencyError, Unsupported
 from tfcompress.limits import read_size
 from tfcompress.tflite.flatbuffer import FlatModel, read_model_file
 from tfcompress.tflite.interpret import LOOKUP, InterpreterProcess
+from tfcompress.tflite.micro.least_arena import least_arena_bytes
 from tfcompress.tflite.micro.process import MicroProcess
 from tfcompress.tflite.slim import slim
 from tfcompress.tflite.tensors import StoredTensor
@@ -75,7 +76,7 @@ class LookupFile:
         tables: its tables.
         samples: on which all outputs of both were equal, bit by bit.
         version: of tflite-micro, which ran them.
-        arena_bytes: that its recorder counts for the file; kernels are unpacked there.
+        arena_bytes: of the smallest arena that the file runs in; kernels are unpacked there.
     """
 
     content: bytes = field(repr=False)
@@ -159,7 +160,7 @@ def check_lookup_limits(made: LookupFile, max_flash: str, max_arena: str) -> Non
     Args:
         made: the file.
         max_flash: the most bytes that it may have, as the user wrote it; empty: any.
-        max_arena: the same for the arena, as TensorFlow Lite Micro's recorder counts it.
+        max_arena: the same for the smallest arena that it runs in.
 
     Raises:
         ContractError: saying what it takes.
@@ -233,7 +234,8 @@ def _prove(
                 )
                 raise ContractError(msg)
             samples += len(next(iter(given.values())))
-        return samples, other.opened(), other.arena.total_bytes
+        version, kept_bytes = other.opened(), other.arena.total_bytes
+    return samples, version, least_arena_bytes(after, kept_bytes)
 
 
 def over_the_range(interpreter: InterpreterProcess, count: int, seed: int) -> dict[str, np.ndarray]:

@@ -44,19 +44,23 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
 
     content = Path(request["file"]).read_bytes()
 
-    def runs_in(arena_bytes: int) -> bool:
+    def works(arena_bytes: int, *, runs: bool) -> bool:
         """Try in a process of its own: too small an arena is answered by an error, or by a signal."""
         child = os.fork()
         if child == 0:
             code = 1
             try:
-                Micro.from_bytes(content, arena_size=arena_bytes).invoke()
+                interpreter = Micro.from_bytes(content, arena_size=arena_bytes)
+                if runs:
+                    interpreter.invoke()
                 code = 0
             finally:
                 os._exit(code)
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
-    return {"bytes": smallest(runs_in, -(-request["from"] // STEP) * STEP)}
+    # Ops ask for their memory while they are set up, which takes no time; that it runs there, too, is seen once.
+    enough = smallest(lambda size: works(size, runs=False), -(-request["from"] // STEP) * STEP)
+    return {"bytes": smallest(lambda size: works(size, runs=True), enough)}
 
 
 def main(requests: int, answers: int, lifeline: int) -> None:

@@ -90,7 +90,8 @@ class MicroRecord:
         target: the target's name.
         runtime: what ran the file.
         version: of the runtime.
-        arena: what it takes of the tensor arena.
+        arena: what it keeps in the tensor arena.
+        least_arena_bytes: the smallest arena in which it is set up and runs: what a chip must give it.
         planned_arena_bytes: what its tensors need at once by our own plan, computed from the file.
         flash_bytes: of the file.
         samples: how many samples were compared.
@@ -110,6 +111,7 @@ class MicroRecord:
     runtime: str
     version: str
     arena: ArenaUse
+    least_arena_bytes: int
     planned_arena_bytes: int
     flash_bytes: int
     samples: int
