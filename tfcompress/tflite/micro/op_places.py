@@ -30,7 +30,7 @@ class OpPlaces:
     layers: tuple[str, ...] = ()
 
     def of(self, number: int, op: str = "") -> str:
-        """Return what op *number* of the main graph is called: ``SELECT at layer 'embedding'``."""
+        """Return what op *number* of the main graph is called: ``SELECT at layer 'words'``."""
         ops = self.flat.subgraphs[0].ops
         if number >= len(ops):
             return f"{op or 'an op'} (number {number})"
