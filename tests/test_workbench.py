@@ -90,7 +90,8 @@ def test_post_training_int8_of_every_kind_of_file(model: str, folder: Path, here
     assert (report.result.score.main_figure.value or 0) >= 0.9
     assert sum(layer.parameters for layer in report.result.layers) == report.result.parameters
     assert sum(layer.macs or 0 for layer in report.result.layers) == report.result.macs
-    measured = {layer.name: layer.snr_db or 0.0 for layer in report.result.layers if layer.name}
+    # Keras numbers what has no name of its own: the second model of a process has add_1
+    measured = {re.sub(r"_\d+$", "", layer.name): layer.snr_db or 0.0 for layer in report.result.layers if layer.name}
     assert bool(report.result.layers_note) == (model == "saved")
     assert model == "saved" or min(measured[name] for name in ("stem", "branch", "add", "scores")) > 20
     assert report.baseline is not None

@@ -44,7 +44,7 @@ def counting(start: int, limit: int, step: int, *, ends: str = "LESS", grows: st
         (number(0), matrix(1, 1, 5), number(2, limit), number(3)), (op(ends, pair, (3,)),), (0, 1), (3,)
     )
     body = Subgraph(
-        (*given, number(2, step), number(3), matrix(4, 5, 5), matrix(5, 1, 5)),
+        (number(0), matrix(1, 1, 5), number(2, step), number(3), matrix(4, 5, 5), matrix(5, 1, 5)),
         (op(grows, (0, 2), (3,)), op("FULLY_CONNECTED", (1, 4), (5,))),
         (0, 1),
         (3, 5),

@@ -104,13 +104,16 @@ def examined(path: Path, desk: Desk, data: Path | None = None) -> Examination:
 
 
 def _arrays(path: Path) -> Mapping[str, np.ndarray]:
+    import zipfile
+    import zlib
+
     import numpy as np
 
     try:
         with path.open("rb") as stream:
-            found = np.load(stream, allow_pickle=False)
+            found = np.load(stream)  # Python objects are refused
             return {"x": found} if isinstance(found, np.ndarray) else dict(found)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         msg = f"--data {str(path)!r} cannot be read: {error}; give the .npz that export writes, or an .npy"
         raise DataError(msg) from error
 
