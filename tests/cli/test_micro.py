@@ -91,3 +91,15 @@ def test_bench_tries_a_file_on_real_samples(tmp_path: Path, capfd: pytest.Captur
     assert "outputs equal to the reference kernels' in every bit on 20 samples, real" in text
     assert "ops: CONV_2D 1, " in text
     assert "no latency" in text
+
+
+@pytest.mark.parametrize("cut", [True, False], ids=["cut short", "overwritten"])
+def test_damaged_samples_are_one_line(cut: bool, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("tflite_micro", reason="tflite-micro is not installed: pip install 'tfcompress[mcu]'")
+    path = tmp_path / "samples.npz"
+    np.savez(path, x=np.ones((20, 8, 8, 3), np.float32))
+    content = path.read_bytes()
+    path.write_bytes(content[:2000] if cut else content[:2000] + bytes(100) + content[2100:])
+    assert run_command(["bench", FILE, "--device", "tflm", "--data", str(path)]) == 4
+    (line,) = capfd.readouterr().err.splitlines()
+    assert "samples.npz' cannot be read: " in line
