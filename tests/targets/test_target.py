@@ -13,6 +13,9 @@ from tfcompress.targets.target import ACCELERATORS, SCHEMES, Target, micro_ops
 def test_limits_are_read_as_people_write_them() -> None:
     target = Target(runtime="tflm", flash="1MB", ram="256KiB")
     assert target.flash_bytes == 1_000_000
+    assert [target.most_flash_bytes(asked) for asked in ("", "2MB", "20KB")] == [1_000_000, 1_000_000, 20_000]
+    assert [target.most_arena_bytes(asked) for asked in ("", "1MB", "64KB")] == [2**18, 2**18, 64_000]
+    assert (Target().most_flash_bytes(""), Target().most_arena_bytes("")) == (None, None)
     assert target.ram_bytes == 256 * 1024
     assert Target().flash_bytes is None
     assert Target().ram_bytes is None

@@ -78,12 +78,12 @@ def test_what_writes_tables_may_be_missing(clustered: bytes) -> None:
 
 def test_limits_hold_for_what_is_on_the_chip() -> None:
     made = LookupFile(bytes(1000), 2000, (), 16, "0", 3000)
-    check_lookup_limits(made, "1000B", "3KB")
-    check_lookup_limits(made, "", "")
-    with pytest.raises(ContractError, match="look-up tables must be at most 999B, it takes 1,000 bytes"):
-        check_lookup_limits(made, "999B", "")
-    with pytest.raises(ContractError, match="unpacked, must be at most 2KB, it takes 3,000 bytes"):
-        check_lookup_limits(made, "", "2KB")
+    check_lookup_limits(made, 1000, 3000)
+    check_lookup_limits(made, None, None)
+    with pytest.raises(ContractError, match="look-up tables must be at most 999 bytes, it takes 1,000;"):
+        check_lookup_limits(made, 999, None)
+    with pytest.raises(ContractError, match="unpacked, must be at most 2,000 bytes, it takes 3,000;"):
+        check_lookup_limits(made, None, 2000)
 
 
 @needs_micro

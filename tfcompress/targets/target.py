@@ -95,8 +95,7 @@ class Target:
         check_value("target.accelerator", f"empty or one of {', '.join(ACCELERATORS)}", self.accelerator, ok=fits)
         beside = not self.accelerator or self.runtime == "tflm"
         check_value("target.runtime", "'tflm' with an accelerator", self.runtime, ok=beside)
-
-        if self.micro:
+        if self.ops:  # else TFLM's need not be read, which every command would pay for
             unknown = next((op for op in self.ops if op not in micro_ops()), None)
             allowed = f"names of TFLM's ops{nearest(unknown or '', micro_ops())}"
             check_value("target.ops item", allowed, unknown, ok=unknown is None)
@@ -121,12 +120,25 @@ class Target:
         """The most that the tensor arena may take, in bytes; None: not limited."""
         return read_size(self.ram) if self.ram else None
 
+    def most_flash_bytes(self, asked: str) -> float | None:
+        """Return the most that the file may take where *asked* (a size; empty: any) is a limit besides."""
+        return _least(asked, self.flash_bytes)
+
+    def most_arena_bytes(self, asked: str) -> float | None:
+        """Return the same for the tensor arena."""
+        return _least(asked, self.ram_bytes)
+
     def why_not(self, quantize: str) -> str:
         """Return why files for it may not have such numbers; empty: they may."""
         if quantize in self.schemes:
             return ""
         known = "" if self.micro and not self.accelerator and quantize == "none" else WHY_NOT.get(quantize, "")
         return known or f"the target's own quantize leaves {quantize!r} out"
+
+
+def _least(text: str, own: float | None) -> float | None:
+    limits = [*([read_size(text)] if text else []), *([own] if own is not None else [])]
+    return min(limits, default=None)
 
 
 @functools.cache

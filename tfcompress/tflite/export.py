@@ -194,11 +194,10 @@ def _proven(made: Made, model: Any, request: Request) -> Made:
     places = op_places_of(found.content, model, found.verification.tensor_names)
     count = sample_count(places.flat, COMPARED, 1)
     inputs = _inputs_to_prove_on(found.signature, model, request, count)
-    settings = request.settings  # the flash is to hold the file with tables, where there is one
     with request.progress.task("running it in TensorFlow Lite Micro"):
         proven = prove(
             found.content,
-            dataclasses.replace(settings, max_flash="") if settings.lookup else settings,
+            request.settings,
             inputs=inputs,
             keras_outputs=call(model, inputs),
             real_samples=request.data is not None,
@@ -221,7 +220,10 @@ def _with_lookup(made: Made, model: Any, request: Request) -> LookupFile:
     inputs = _inputs_to_prove_on(found.signature, model, request, SAMPLES)
     with request.progress.task("writing look-up tables"):
         lookup = with_lookup_tables(found.content, inputs, keep_names=settings.keep_names, seed=request.seed)
-    check_lookup_limits(lookup, settings.max_flash, settings.max_arena)
+    target = settings.deployment
+    check_lookup_limits(
+        lookup, target.most_flash_bytes(settings.max_flash), target.most_arena_bytes(settings.max_arena)
+    )
     return lookup
 
 

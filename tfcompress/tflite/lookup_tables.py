@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tfcompress.errors import ContractError, MissingDependencyError, UnsupportedError
-from tfcompress.limits import read_size
 from tfcompress.tflite.flatbuffer import FlatModel, read_model_file
 from tfcompress.tflite.interpret import LOOKUP, InterpreterProcess
 from tfcompress.tflite.micro.least_arena import least_arena_bytes
@@ -154,24 +153,24 @@ def with_lookup_tables(
     return LookupFile(packed, len(content), tables, samples, version, arena_bytes)
 
 
-def check_lookup_limits(made: LookupFile, max_flash: str, max_arena: str) -> None:
+def check_lookup_limits(made: LookupFile, most_flash_bytes: float | None, most_arena_bytes: float | None) -> None:
     """Refuse a file that takes more than it may.
 
     Args:
         made: the file.
-        max_flash: the most bytes that it may have, as the user wrote it; empty: any.
-        max_arena: the same for the smallest arena that it runs in.
+        most_flash_bytes: that it may have; None: any.
+        most_arena_bytes: of the smallest arena that it runs in; None: any.
 
     Raises:
         ContractError: saying what it takes.
     """
     for what, limit, size_bytes in (
-        ("the file with look-up tables", max_flash, len(made.content)),
-        ("the arena of the file with look-up tables, into which kernels are unpacked,", max_arena, made.arena_bytes),
+        ("the file with look-up tables", most_flash_bytes, len(made.content)),
+        ("the arena of that file, into which kernels are unpacked,", most_arena_bytes, made.arena_bytes),
     ):
-        if limit and size_bytes > read_size(limit):
+        if limit is not None and size_bytes > limit:
             msg = (
-                f"{what} must be at most {limit}, it takes {size_bytes:,} bytes; give it more, or fewer values "
+                f"{what} must be at most {limit:,.0f} bytes, it takes {size_bytes:,}; give it more, or fewer values "
                 "(--cluster 4) or channels"
             )
             raise ContractError(msg)

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from tfcompress.errors import ContractError
-from tfcompress.limits import read_size
 from tfcompress.models.keras_private import all_layers
 from tfcompress.models.kinds import graph_of, keras_of
 from tfcompress.settings import Export
@@ -63,7 +62,7 @@ def prove(
 
     Args:
         content: the file.
-        settings: what was asked for.
+        settings: what was asked for; with look-up tables, the flash is to hold the file that has them.
         inputs: samples by input name, arrays of shape (samples, *shape), real values.
         keras_outputs: the Keras model's outputs for them by name, arrays of shape (samples, *shape).
         real_samples: whether *inputs* are real data.
@@ -74,15 +73,16 @@ def prove(
             kept.
         MissingDependencyError: tflite-micro, or Vela for an accelerator, is not installed.
     """
+    target = settings.deployment
     return measure(
         content,
-        settings.deployment,
+        dataclasses.replace(target, flash="") if settings.lookup else target,
         inputs=inputs,
         real_samples=real_samples,
         keras_outputs=keras_outputs,
         places=places,
         most_arena=settings.max_arena,
-        most_flash=settings.max_flash,
+        most_flash="" if settings.lookup else settings.max_flash,
     )
 
 
@@ -133,8 +133,8 @@ def measure(
             kernel_note=comparison.unable,
             agreement_db=min((each.sqnr_db for each in found if each.sqnr_db is not None), default=None),
             real_samples=real_samples,
-            most_arena_bytes=_least(most_arena, target.ram_bytes),
-            most_flash_bytes=_least(most_flash, target.flash_bytes),
+            most_arena_bytes=target.most_arena_bytes(most_arena),
+            most_flash_bytes=target.most_flash_bytes(most_flash),
         )
     compiled = compile_for(content, target.accelerator, places) if target.accelerator else None
     if compiled is not None:
@@ -159,11 +159,6 @@ def _check_ops(places: OpPlaces, ops: tuple[str, ...], target: str) -> None:
         where = "; ".join(f"{name} ({places.all_of(name)})" for name in lacking)
         msg = f"target {target!r} has no kernel for {where}: replace those layers, or choose another --target"
         raise ContractError(msg)
-
-
-def _least(text: str, own: float | None) -> float | None:
-    limits = [*([read_size(text)] if text else []), *([own] if own is not None else [])]
-    return min(limits, default=None)
 
 
 def check_limits(record: MicroRecord) -> None:
