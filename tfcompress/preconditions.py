@@ -154,10 +154,11 @@ def check_deployment(run: Run) -> None:
     target = run.recipe.export.deployment
     free = next((spec for spec in run.loaded.signature.inputs if None in spec.shape), None)
     if target.micro and free is not None:
-        sizes = ", ".join("any" if size is None else str(size) for size in free.shape)
+        from tfcompress.tflite.micro.process import shape_text
+
         msg = (
             f"target {target.name!r} plans its memory for one shape, and input {free.name!r} has axes of any size "
-            f"({sizes}); give the model a fixed input shape"
+            f"({shape_text(free.shape)}); give the model a fixed input shape"
         )
         raise UnsupportedError(msg)
     for stage in run.recipe.stages:

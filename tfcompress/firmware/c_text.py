@@ -27,12 +27,6 @@ def identifier(name: str) -> str:
     return name
 
 
-def as_identifier(text: str) -> str:
-    """Return the identifier nearest to any text: ``net-int8`` becomes ``net_int8``."""
-    plain = re.sub(r"[^A-Za-z0-9_]+", "_", text)[:60].strip("_")
-    return plain if plain[:1].isalpha() else f"model_{plain}".rstrip("_")
-
-
 def comment(text: str) -> str:
     """Return text that ends no comment and starts no other line, whatever a file's name holds."""
     printed = "".join(letter if letter.isascii() and letter.isprintable() else "?" for letter in " ".join(text.split()))
