@@ -83,6 +83,17 @@ class Job:
         """
         return self._session.promises() if self._finished is None else list(self._finished)
 
+    def loss_terms(self) -> dict[str, float]:
+        """Return what ``task`` and ``teacher`` added to the loss of a step, on average since this was asked last.
+
+        Empty without distillation: the loss is what the model was compiled with.
+        """
+        return self._session.loss_terms()
+
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """Return the least and largest value of each activation range of the model in training, by its layer's name."""
+        return self._session.ranges()
+
     def state(self) -> dict[str, np.ndarray]:
         """Return what the stages remember beside the weights of ``job.model``, for a training that may be killed."""
         return self._session.state()
