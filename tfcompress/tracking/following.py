@@ -118,3 +118,7 @@ class FollowedRun:
     def _tell(self, action: Callable[[TrackedRun], None]) -> None:
         for place, run in self._runs.items():
             self._following.told(place, lambda r=run: action(r))
+
+
+NOBODY = Following((), lambda text: None)
+"""Where nobody follows."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from tfcompress.recipe import Recipe
     from tfcompress.reports.report import Report
     from tfcompress.result import Result
+    from tfcompress.stages.stage import Stage
     from tfcompress.tasks.score import Score
     from tfcompress.tflite.export import TFLiteModel
     from tfcompress.tracking.following import FollowedRun
@@ -32,11 +34,20 @@ _COUNTS = ("size_bytes", "gzip_bytes", "package_bytes", "parameters", "nonzero",
 
 def settings_of(recipe: Recipe) -> dict[str, Any]:
     """Return a recipe's values by their places: ``train.epochs``, ``prune.sparsity``; several values as a text."""
-    plain = recipe.to_dict()
-    found: dict[str, Any] = {"recipe": recipe.name}
-    parts = {stage["kind"]: stage for stage in plain["stages"]} | {name: plain[name] for name in ("train", "export")}
+    own = {"train": recipe.train, "export": recipe.export}
+    return {"recipe": recipe.name, **stage_settings(recipe.stages), **_settings(own)}
+
+
+def stage_settings(stages: Sequence[Stage]) -> dict[str, Any]:
+    """Return the values of stages by kind and field: ``prune.sparsity``."""
+    return _settings({stage.kind: stage for stage in stages})
+
+
+def _settings(parts: Mapping[str, Any]) -> dict[str, Any]:
+    found = {}
     for part, values in parts.items():
-        found |= {f"{part}.{name}": _simple(value) for name, value in values.items() if name != "kind"}
+        pairs = ((field.name, getattr(values, field.name)) for field in dataclasses.fields(values))
+        found |= {f"{part}.{name}": _simple(value) for name, value in pairs if value is not None}
     return found
 
 
