@@ -72,9 +72,8 @@ def command(
     checked_file(folder, report)
     with terminal() as screen:
         with output_folder(target, key=report.result.sha256, force=force) as partial:
-            write_repository(
-                partial, folder, report, title=title or Path(report.result.name).stem, license_id=license_id
-            )
+            called = title or Path(report.result.name).stem
+            write_repository(partial, folder, report, title=called, license_id=license_id)
         screen.write(f"written: {target}/\n")
         if repository:
             screen.write(f"pushed: {push(target, repository, private=not public)}\n")

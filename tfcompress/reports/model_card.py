@@ -124,8 +124,9 @@ def _about(report: Report) -> str:
     numbers = "float32" if result.quantize == "none" else result.quantize
     return (
         f"`{_code(result.name)}` is a TFLite file ({wording.size(result.size_bytes)}, {numbers}) made of the Keras "
-        f"model `{_code(PurePath(source.name).name)}` by tfcompress {report.tool_version}. SHA-256: `{result.sha256}`. Figures are those of its report, `report.json`: of the "
-        "finished file, run in its own interpreter."
+        f"model `{_code(PurePath(source.name).name)}` by tfcompress {report.tool_version}. "
+        f"SHA-256: `{result.sha256}`. Figures are those of its report, `report.json`: of the finished file, run in its "
+        "own interpreter."
     )
 
 
