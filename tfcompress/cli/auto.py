@@ -186,10 +186,10 @@ def run_auto(
     target = Path(output) if output else Path(f"{Path(model).stem or 'model'}-auto")
     data = data_arguments(**{name: flags[name] for name in DATA_FLAGS})
     wishes = read_wishes(flags, _command(model, flags, loading, target))
-    check_trackers(track)
     from tfcompress.cli.terminal import terminal
 
     with terminal() as screen:
+        check_trackers(track)
         from tfcompress.search.automatic import opening_of, searched
         from tfcompress.tracking.following import Following
 

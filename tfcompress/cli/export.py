@@ -43,6 +43,8 @@ Compress MODEL (.h5, .keras or a SavedModel folder) and write a .tflite file tha
   tfcompress export model.h5 --recipe cluster16-int8 --data data.npz  a named recipe
   tfcompress export model.h5 --quantize int8 --max-drop 0.5 --data data.npz --epochs 3
                                                                       int8 that loses at most 0.5 points, or an error
+  tfcompress export model.h5 --prune 0.5 --data data.npz --track tensorboard --track mlflow:runs
+                                                                      followed by both, epoch by epoch
   tfcompress export model.h5 --quantize int8 --data data.npz --target tflm --max-arena 64KB
                                                                       int8 that runs on a microcontroller, or an error
 
@@ -95,10 +97,10 @@ def run_export(
     if test_samples is not None and flags["data"] is None:
         msg = "--test-samples would do nothing: there is no --data"
         raise UsageError(msg)
-    check_trackers(track)
     from tfcompress.cli.terminal import terminal
 
     with terminal() as screen:
+        check_trackers(track)
         from tfcompress.preconditions import check_preconditions
         from tfcompress.progress import ToldOnce
         from tfcompress.search.ladder import climb

@@ -12,7 +12,7 @@ import click
 
 from tfcompress.cli.grouping import GroupedOption
 from tfcompress.errors import OutputError, UsageError
-from tfcompress.tracking.tracker_table import TRACKERS
+from tfcompress.tracking.tracker_table import TRACKERS, read_tracker
 
 if TYPE_CHECKING:
     from tfcompress.data.dataset import Dataset
@@ -168,10 +168,18 @@ def track_option(group: str) -> GroupedOption:
         ["--track"],
         group=group,
         multiple=True,
+        callback=_named_trackers,
         metavar="NAME[:WHERE]",
         help=f"Have the run followed by {', '.join(TRACKERS)}, each an extra (pip install tfcompress[NAME]). WHERE is "
         f"for {places}. May be repeated.",
     )
+
+
+def _named_trackers(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse names of no tracker where the line is read; whether one is installed is asked when the work begins."""
+    for text in value:
+        read_tracker(text)
+    return value
 
 
 def loading_options(command: Callable[..., Any]) -> Callable[..., Any]:
