@@ -141,10 +141,9 @@ def _use(report: Report) -> Iterator[str]:
     yield (
         "```python\n"
         "import numpy as np\n"
-        "from ai_edge_litert.interpreter import Interpreter\n\n"
+        "from ai_edge_litert.interpreter import Interpreter as Runtime\n\n"
         f"file = {json.dumps(report.result.name)}\n"
-        "runner = Interpreter"
-        "(file).get_signature_runner()\n"
+        "runner = Runtime(file).get_signature_runner()\n"
         "inputs = {name: np.zeros(d['shape'], d['dtype']) for name, d in runner.get_input_details().items()}\n"
         "print(runner(**inputs))\n"
         "```"
