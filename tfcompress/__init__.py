@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from tfcompress.stages.stage_table import *  # noqa: F403  every stage of the table, whichever they are
     from tfcompress.tflite.export import TFLiteModel as TFLiteModel
     from tfcompress.tflite.export import export as export
+    from tfcompress.tracking.tracker import Tracker as Tracker
     from tfcompress.workbench import Result as Result
     from tfcompress.workbench import Workbench as Workbench
 
@@ -88,6 +89,7 @@ _WHERE = {
     "Result": "workbench",
     "TFLiteModel": "tflite.export",
     "TfcompressError": "errors",
+    "Tracker": "tracking.tracker",
     "Train": "recipe",
     "UnsupportedError": "errors",
     "UntrustedCodeError": "errors",

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from tfcompress.stages.rewriting import Rewritten
     from tfcompress.tasks.task import Evaluation
     from tfcompress.tflite.convert import ConverterProcess
+    from tfcompress.tracking.following import FollowedRun
     from tfcompress.training.fit import Training
     from tfcompress.training.teaching import Teaching
     from tfcompress.weights.promises import Promise
@@ -66,6 +67,7 @@ class Run:
         scores: of the ``float`` file and the ``result``, once they are scored.
         closing: lets go of files and processes that the run holds.
         own_teachers: the model before compression, each time that it teaches with answers that are kept.
+        followed: the run as trackers follow it; None: none does.
     """
 
     recipe: Recipe
@@ -81,6 +83,7 @@ class Run:
     scores: Mapping[str, Evaluation] = field(default_factory=dict)
     closing: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     own_teachers: list[Teacher] = field(default_factory=list)
+    followed: FollowedRun | None = None
 
     def close(self) -> None:
         """Let go of what the run holds beside the model and its data."""
@@ -308,6 +311,7 @@ def _fitted(run: Run, data: BoundData, job: Job, epochs: int, work: Work, title:
                 progress=run.progress,
                 backup=work.epochs(title),
                 title=title,
+                tell=_teller(run, job),
             )
         except Exception as error:  # a teacher's own comes through TensorFlow as one of TensorFlow's
             heard = (*run.teachers, *run.own_teachers)
@@ -315,6 +319,21 @@ def _fitted(run: Run, data: BoundData, job: Job, epochs: int, work: Work, title:
             if failure is None:
                 raise
             raise failure from error
+
+
+def _teller(run: Run, job: Job) -> Callable[[int, Mapping[str, Any]], None] | None:
+    """Return what tells trackers of each epoch; None: none follows the run."""
+    followed = run.followed
+    if followed is None:
+        return None
+    from tfcompress.tracking.epoch_values import logged, reached
+
+    before = followed.steps
+
+    def tell(epoch: int, logs: Mapping[str, Any]) -> None:
+        followed.log({**logged(logs), **reached(job)}, before + epoch + 1)
+
+    return tell
 
 
 def _facts(made: Trained) -> dict[str, Any]:
@@ -334,6 +353,12 @@ def _taken_up(run: Run, kept: Finished) -> Trained:
     for text in kept.warnings:
         run.warn(text)
     facts, training = kept.facts, dict(kept.facts["training"])
+    if run.followed is not None:
+        from tfcompress.tracking.epoch_values import logged
+
+        begun = run.followed.steps + int(training.get("resumed_at", 0))
+        for place, row in enumerate(training["history"], start=1):
+            run.followed.log(logged(row), begun + place)
     return Trained(
         kept.model,
         facts["engine"],
