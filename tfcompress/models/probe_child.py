@@ -185,10 +185,10 @@ def _limit_memory(path: Path) -> None:
 
 def main(requests: int, answers: int, lifeline: int) -> None:
     """Serve."""
-    serve(answer, requests, answers, lifeline)
+    serve(_looked, requests, answers, lifeline)
 
 
-def answer(request: dict[str, Any]) -> dict[str, Any]:
+def _looked(request: dict[str, Any]) -> dict[str, Any]:
     """Return what :func:`look` finds, or what is wrong with the file as ``fault``."""
     path = Path(request["look"])
     try:
