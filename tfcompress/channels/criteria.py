@@ -7,6 +7,7 @@ order and the shares of the scores inside one group mean something (:mod:`tfcomp
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -131,19 +132,25 @@ def _readers(group: Group) -> list[Slice]:
 
 def _activation(model: Any, groups: Sequence[Group], samples: Samples) -> dict[str, np.ndarray | None]:
     """Mean absolute activation on samples where layers read the channels (Molchanov et al. 2017, arXiv:1611.06440)."""
-    paths = {m.layer for group in groups for m in _readers(group)}
+    paths = {m.place for group in groups for m in _readers(group)}
     means = observe(model, samples.inputs, paths, mean_absolute)
     return {
-        group.name: joined([_by_channel(m, means[m.layer], group) for m in _measured(group, means)]) for group in groups
+        group.name: joined([_by_channel(m, means[m.place], group) for m in _measured(group, means)]) for group in groups
     }
 
 
 def _measured(group: Group, means: dict[str, np.ndarray]) -> list[Slice]:
-    """Return the readers whose input has its channels along the axis that the weight has them along."""
-    return [m for m in _readers(group) if m.layer in means and len(means[m.layer]) == len(m.channel_of)]
+    """Return the readers whose input has its channels along the axes that the weight sums over."""
+    return [m for m in _readers(group) if len(means.get(m.place, ())) == math.prod(_read_sizes(m))]
+
+
+def _read_sizes(member: Slice) -> tuple[int, ...]:
+    return tuple(int(member.variable.shape[axis]) for axis in member.reading_axes)
 
 
 def _by_channel(member: Slice, means: np.ndarray, group: Group) -> np.ndarray:
+    by_axis = np.moveaxis(means.reshape(_read_sizes(member)), member.reading_axes.index(member.axis), 0)
+    means = by_axis.reshape(len(member.channel_of), -1).mean(axis=1)
     here = member.channel_of >= 0
     sums = np.bincount(member.channel_of[here], weights=means[here], minlength=group.channels)
     counts = np.bincount(member.channel_of[here], minlength=group.channels)
