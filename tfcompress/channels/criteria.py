@@ -11,14 +11,12 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import keras
 import numpy as np
 
 from tfcompress.channels.activity import mean_absolute, observe
 from tfcompress.channels.groups import Group, Slice
 from tfcompress.channels.task_loss import gradients
 from tfcompress.errors import DataError, UnsupportedError
-from tfcompress.models.keras_private import all_layers
 from tfcompress.models.samples import Samples
 from tfcompress.models.scope import listed
 
@@ -156,33 +154,3 @@ def _by_channel(member: Slice, means: np.ndarray, group: Group) -> np.ndarray:
     counts = np.bincount(member.channel_of[here], minlength=group.channels)
     result: np.ndarray = sums / np.maximum(counts, 1)
     return result
-
-
-def add_slimming_(model: Any, strength: float = 1e-4) -> int:
-    """Add the L1 term of network slimming to the loss: ``strength * sum(abs(gamma))`` over all BatchNormalizations.
-
-    Train the model with it for a while, then remove channels with the criterion ``bn_gamma``: the scales of channels
-    that are not needed have gone towards zero (Liu et al. 2017, arXiv:1708.06519, eq. 1).
-
-    Args:
-        model: a Keras 3 model; the regularizer is put on its layers, and saved with them.
-        strength: factor of the term.
-
-    Returns:
-        The number of BatchNormalizations that have it.
-
-    Raises:
-        UnsupportedError: the model has no BatchNormalization with a scale.
-    """
-    layers = [
-        layer
-        for layer in all_layers(model)
-        if isinstance(layer, keras.layers.BatchNormalization) and layer.gamma is not None
-    ]
-    if not layers:
-        msg = f"model {model.name!r} has no BatchNormalization with a scale; use another criterion than 'bn_gamma'"
-        raise UnsupportedError(msg)
-    for layer in layers:
-        layer.gamma_regularizer = keras.regularizers.L1(strength)
-        layer.gamma.regularizer = layer.gamma_regularizer
-    return len(layers)
