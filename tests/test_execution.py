@@ -114,7 +114,10 @@ def test_a_whole_model_that_is_tuned_first_takes_its_epochs_and_teaches(three: A
 
 
 def test_channels_are_driven_towards_zero_before_they_go_and_what_came_of_it_is_in_the_report(three: Any) -> None:
-    stages = (tfc.Channels(remove=0.4, round_to=1, cycles=2, regularize="group-norm", regularize_epochs=2), tfc.Distill())
+    stages = (
+        tfc.Channels(remove=0.4, round_to=1, cycles=2, regularize="group-norm", regularize_epochs=2),
+        tfc.Distill(),
+    )
     train = tfc.Train(epochs=4, learning_rate=1e-3)
     report = tfc.compress(three, tfc.Recipe(stages=stages, train=train), data()).report
     assert report.training is not None
@@ -125,7 +128,9 @@ def test_channels_are_driven_towards_zero_before_they_go_and_what_came_of_it_is_
 
 
 def test_a_penalty_without_a_training_before_the_removal_is_refused_in_attach(three: Any) -> None:
-    words = r"channels\.regularize 'group-norm' asks for a training before .* tfcompress\.channels\.group_sparsity\.penal"
+    words = (
+        r"channels\.regularize 'group-norm' asks for a training before .* tfcompress\.channels\.group_sparsity\.penal"
+    )
     with pytest.raises(UsageError, match=words):
         tfc.attach(three, tfc.Channels(regularize="group-norm"))
 

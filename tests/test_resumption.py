@@ -345,7 +345,9 @@ def test_what_a_rewriting_stage_decided_is_kept(turn: int, cycles: Bench, tmp_pa
 
 
 def test_a_strength_goes_on_growing_where_a_killed_run_left_it(cycles: Bench, tmp_path: Path) -> None:
-    place = "tfcompress.training.kept_epochs:_KeptByKeras3._keep"  # only this training has an epoch that is not its last
+    place = (
+        "tfcompress.training.kept_epochs:_KeptByKeras3._keep"  # only this training has an epoch that is not its last
+    )
     cycles.killed_and_run_again(lambda patch: kill_at(patch, place, 1, after=True), tmp_path / "out")
 
 

@@ -1,4 +1,4 @@
-"""Heads, key sizes and value sizes of attention, and the width between two dense layers, as channels of a Transformer."""
+"""Heads, key and value sizes of attention, and the width between two dense layers, as channels of a Transformer."""
 
 from __future__ import annotations
 
@@ -134,7 +134,9 @@ def test_what_does_nothing_inside_a_block_goes_with_equal_outputs(block: Block, 
     expected = answers(model, inputs)
     smaller = narrow(model, keep)
     assert (profile(smaller).macs, smaller.count_params()) == (reckoned.macs, reckoned.parameters)
-    np.testing.assert_allclose(answers(smaller, inputs), expected, rtol=1e-4, atol=1e-5 * max(1, np.abs(expected).max()))
+    np.testing.assert_allclose(
+        answers(smaller, inputs), expected, rtol=1e-4, atol=1e-5 * max(1, np.abs(expected).max())
+    )
 
 
 def test_the_stream_stays_and_what_is_inside_the_blocks_goes() -> None:
@@ -230,4 +232,6 @@ def test_a_layer_that_bears_the_name_of_the_last_projection_is_not_taken_for_it(
     (reader,) = [member for member in body.members if member.role == "reads"]
     assert reader.reading_axes == (1,)
     model = transformer(replace(Block(), seed=1))
-    assert {m.reading_axes for g in groups(model) for m in g.members if m.weight == "attention_output/kernel"} == {(0, 1)}
+    assert {m.reading_axes for g in groups(model) for m in g.members if m.weight == "attention_output/kernel"} == {
+        (0, 1)
+    }

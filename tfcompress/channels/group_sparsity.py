@@ -24,15 +24,14 @@ from tfcompress.models.scope import in_scope
 from tfcompress.recipe import Channels
 
 STEEPNESS = 4.0
-"""The weakest channel of a group is pressed ``2 ** 4`` times as hard as the strongest (Fang et al. 2023, section 3.3)."""
+"""The weakest channel of a group is pressed ``2 ** 4`` times as hard as the strongest (Fang et al. 2023)."""
 
 
 def penalize_(model: Any, stage: Channels, tell: Callable[[str], None] = lambda _: None) -> list[Any]:
     """Add the penalty that a stage asks for to the loss that a model is trained with.
 
     Args:
-        model: a functional or sequential Keras 3 model; its ``compute_loss`` is changed, for training alone. Its weights
-            are as they were until it is trained.
+        model: a functional or sequential Keras 3 model; its ``compute_loss`` is changed, for training alone.
         stage: says how to regularize, how strongly, and which layers.
         tell: is told at the end of the training, in a sentence, what came of it.
 
@@ -180,7 +179,8 @@ class _Growth(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
         """Say what came of it."""
         what = "squared norms" if self.penalty.squared else "scales"
+        share, stage = self.penalty.least_half(), self.stage
         self.tell(
-            f"channels: trained with {self.stage.regularize}, of a strength that grew to {self.stage.strength:g}, before "
-            f"channels went: the weaker half of a group's channels came to {self.penalty.least_half():.1%} of its {what}"
+            f"channels: trained with {stage.regularize}, of a strength that grew to {stage.strength:g}, before any "
+            f"went: the weaker half of a group's channels came to {share:.1%} of its {what}"
         )

@@ -18,7 +18,6 @@ from tfcompress.channels.layer_rules import RULES
 from tfcompress.channels.ledger import Atoms
 from tfcompress.channels.trace import Trace
 
-
 OVER_HEADS = ("MultiHeadAttention", "GroupedQueryAttention")
 """Layers that attend over heads: their last projection reads all numbers of all heads."""
 

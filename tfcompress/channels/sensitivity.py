@@ -1,9 +1,9 @@
 """What a model scores with a part of one group's channels gone, group by group; nothing is trained in between.
 
 A channel is taken away by zeros in every kernel that reads it (in those that make it, where none does: a number of
-attention's keys), in a copy of the model: what the smaller model would compute, without building and tracing a model for
-every point. As in the stage, the channels that stay say what the
-others said as far as they can (:mod:`tfcompress.channels.compensation`).
+attention's keys), in a copy of the model: what the smaller model would compute, without building and tracing a model
+for every point. As in the stage, the channels that stay say what the others said as far as they can
+(:mod:`tfcompress.channels.compensation`).
 """
 
 from __future__ import annotations
