@@ -125,7 +125,7 @@ def test_a_name_is_put_together_from_the_parts() -> None:
         ),
         (
             lambda: Channels(regularize="slimming", criterion="l2"),
-            "channels.criterion must be 'bn_gamma', 'taylor' or 'activation' with regularize 'slimming', which only",
+            "channels.criterion must be 'auto', 'bn_gamma', 'taylor' or 'activation' with regularize 'slimming', which",
         ),
         (
             lambda: Recipe(stages=(Channels(regularize="slimming"),), train=Train(epochs=1)),

@@ -23,8 +23,8 @@ class Channels(RewritingStage):
             ``latency`` on this machine.
         criterion: what makes a channel dispensable: a small ``l1`` or ``l2`` norm of its weights; a small scale in the
             BatchNormalization behind it (``bn_gamma``; Liu et al. 2017, arXiv:1708.06519); little change of the loss
-            without it (``taylor``; Molchanov et al. 2019, arXiv:1906.10771); a small mean ``activation``. None: ``l2``,
-            and ``bn_gamma`` after slimming.
+            without it (``taylor``; Molchanov et al. 2019, arXiv:1906.10771); a small mean ``activation``. ``auto``:
+            ``l2``, and ``bn_gamma`` after slimming.
         round_to: widths become multiples of this (8 or 16 suit NPUs; 1 for none), where a layer is wide enough.
         at_most: largest fraction of one layer's channels that may go, in (0, 1).
         cycles: how often a part is removed and the rest fine-tuned, until everything is removed.
@@ -60,10 +60,12 @@ class Channels(RewritingStage):
         default="macs",
         metadata=option("What is counted; latency is measured here.", flag="--of", tries=("macs", "bytes")),
     )
-    criterion: Literal["l1", "l2", "bn_gamma", "taylor", "activation"] | None = field(
-        default=None,
+    criterion: Literal["auto", "l1", "l2", "bn_gamma", "taylor", "activation"] = field(
+        default="auto",
         metadata=option(
-            "What makes a channel dispensable", flag="--criterion", default="l2; bn_gamma with --regularize slimming"
+            "What makes a channel dispensable",
+            flag="--criterion",
+            default="auto: l2, and bn_gamma with --regularize slimming",
         ),
     )
     round_to: int = field(
@@ -124,14 +126,15 @@ class Channels(RewritingStage):
             for name, value in (("strength", strength), ("epochs", epochs)):
                 allowed = "left out without regularize ('slimming' or 'group-norm')"
                 check_value(f"channels.regularize_{name}", allowed, value, ok=value is None)
-        allowed = "'bn_gamma', 'taylor' or 'activation' with regularize 'slimming', which only lowers scales"
+        allowed = "'auto', 'bn_gamma', 'taylor' or 'activation' with regularize 'slimming', which only lowers scales"
         blind = method == "slimming" and self.criterion in ("l1", "l2")
         check_value("channels.criterion", allowed, self.criterion, ok=not blind)
 
     @property
     def judged_by(self) -> str:
-        """The criterion, where none was given that which goes with :attr:`regularize`."""
-        return self.criterion or ("bn_gamma" if self.regularize == "slimming" else "l2")
+        """The criterion; for ``auto`` that which goes with :attr:`regularize`."""
+        by_itself = "bn_gamma" if self.regularize == "slimming" else "l2"
+        return by_itself if self.criterion == "auto" else self.criterion
 
     @property
     def strength(self) -> float:
