@@ -18,8 +18,9 @@ from tfcompress.errors import DataError, UnsupportedError
 from tfcompress.models.fingerprints import model_sha256
 from tfcompress.models.own_training import in_class_of, own_training, refuse_own_training
 from tfcompress.progress import Progress
-from tfcompress.recipe import Recipe, Stage
+from tfcompress.recipe import Recipe, Stage, Train
 from tfcompress.resumption import Finished, Work, sources_sha256
+from tfcompress.stages.rewriting import prepare_training_
 from tfcompress.stages.stage import RewritingStage, TrainingStage
 
 if TYPE_CHECKING:
@@ -237,7 +238,7 @@ def rewritten_model(run: Run, work: Work) -> Any:
     if run.data is None:
         msg = "stages need data"
         raise DataError(msg)
-    once = tuple(dataclasses.replace(stage, cycles=1, tune_epochs=0) for stage in whole)
+    once = tuple(dataclasses.replace(stage.unprepared, cycles=1, tune_epochs=0) for stage in whole)
     return _Cycles(run, run.data, once, work).rewritten()
 
 
@@ -255,16 +256,18 @@ def _trained(
     *,
     rate: float = 1.0,
     stages: Sequence[Stage] | None = None,
+    ready_for: Sequence[RewritingStage] = (),
 ) -> Trained:
     """Train for so many epochs at a part of the recipe's learning rate, or take what was finished before.
 
-    *stages* are those that *attach* prepares; None: the recipe's.
+    *stages* are those that *attach* prepares; None: the recipe's. *ready_for* are those whose next part comes after
+    this training, which makes the model ready for it: then its last epoch counts, not its best one.
     """
     stages = run.recipe.stages if stages is None else stages
     asked = dataclasses.asdict(run.recipe.train)
     work.begin(
         title,
-        [[stage.kind, dataclasses.asdict(stage)] for stage in stages],
+        [[stage.kind, dataclasses.asdict(stage)] for stage in (*stages, *ready_for)],
         asked,
         epochs,
         rate,
@@ -277,7 +280,12 @@ def _trained(
     _seed_(run.recipe.train.seed)
     with run.phase("attach stages"), run.progress.task("preparing the stages"):
         job = attach(data)
-    training = _fitted(run, data, job, epochs, work, title, rate)
+        for stage in ready_for:
+            job.callbacks += prepare_training_(job.model, stage, run.warn)
+    train = dataclasses.replace(run.recipe.train, epochs=epochs)
+    if ready_for:
+        train = dataclasses.replace(train, keep="last", patience=None)
+    training = _fitted(run, data, job, train, work, title, rate)
     with run.phase("finish stages"):
         made = Trained(job.finish(), job.engine, tuple(job.notes), tuple(job.promises()), training)
         work.keep(title, Finished(made.model, _facts(made), tuple(run.warnings[told:])))
@@ -291,13 +299,12 @@ def _seed_(seed: int) -> None:
     keras.utils.set_random_seed(seed)
 
 
-def _fitted(run: Run, data: BoundData, job: Job, epochs: int, work: Work, title: str, rate: float) -> Training:
+def _fitted(run: Run, data: BoundData, job: Job, train: Train, work: Work, title: str, rate: float) -> Training:
     from tfcompress.models.signature import call
     from tfcompress.training.fit import fit_
 
-    asked = run.recipe.train
-    learning_rate = None if asked.learning_rate is None else rate * asked.learning_rate
-    train = dataclasses.replace(asked, epochs=epochs, learning_rate=learning_rate)
+    learning_rate = None if train.learning_rate is None else rate * train.learning_rate
+    train = dataclasses.replace(train, learning_rate=learning_rate)
     with run.phase("train"):
         learner = run.loaded.native if run.student is None else run.student
         outputs = call(learner, data.representative(SAMPLES, train.seed))
@@ -373,6 +380,8 @@ class _Cycles:
     """Rewriting and fine-tuning, in turns.
 
     Each cycle does one part of every rewriting stage, in the order given; what trains by itself trains in the last one.
+    Where a stage wants the model made ready, every training that a part of it follows does that: one before the first
+    cycle, and those between two of them.
     """
 
     run: Run
@@ -383,7 +392,9 @@ class _Cycles:
     def done(self) -> Trained:
         """Do all cycles, of which every stage has as many as the others: the recipe refuses what differs."""
         cycles, tuning = self.rewriting[0].cycles, self.rewriting[0].tune_epochs
-        epochs = self._shared(cycles, tuning)
+        getting_ready = [stage for stage in self.rewriting if stage.preparation]
+        before = max((stage.preparing_epochs(self.run.recipe.train.epochs) for stage in getting_ready), default=0)
+        epochs = self._shared(cycles, tuning + before)
         model = whole = in_keras3(self.run.loaded) if self.run.student is None else self.run.student
         done: list[Trained] = []
         first: dict[str, Any] = {}
@@ -391,6 +402,10 @@ class _Cycles:
         if tuning:
             done.append(self._tuned(whole, tuning))
             model = whole = done[0].model
+        if before:
+            title = "training before the model is rewritten"
+            done.append(self._fine_tuned(model, whole, before, title, last=False, ready_for=getting_ready))
+            model = done[-1].model
         for number, turns in enumerate(epochs, start=1):
             title = "training" if cycles == 1 else f"training, cycle {number} of {cycles}"
             for stage in self.rewriting:
@@ -398,7 +413,9 @@ class _Cycles:
                 original, before = first.setdefault(kind, model), left.get(kind, 1.0)
                 made = self._rewritten(model, part, f"{kind} {number}", original=original, left=before)
                 model, left[kind] = made.model, made.left
-            done.append(self._fine_tuned(model, whole, turns, title, last=number == cycles))
+            last = number == cycles
+            later = () if last else getting_ready
+            done.append(self._fine_tuned(model, whole, turns, title, last=last, ready_for=later))
             model = done[-1].model
         return dataclasses.replace(done[-1], training=_joined([each.training for each in done]))
 
@@ -409,9 +426,9 @@ class _Cycles:
             model = self._rewritten(model, stage.parts[0], f"{stage.kind} 1", original=model).model
         return model
 
-    def _shared(self, cycles: int, tuning: int) -> list[int]:
-        """Return each cycle's epochs; the last one has what is left over."""
-        epochs = self.run.recipe.train.epochs - tuning
+    def _shared(self, cycles: int, before: int) -> list[int]:
+        """Return each cycle's epochs, of those that are left; the last one has what is left over."""
+        epochs = self.run.recipe.train.epochs - before
         each = epochs // cycles
         return [each] * (cycles - 1) + [epochs - each * (cycles - 1)]
 
@@ -453,7 +470,16 @@ class _Cycles:
             self.run.warn(note)
         return Rewritten(kept.model, kept.warnings, kept.facts[_LEFT])
 
-    def _fine_tuned(self, model: Any, teacher: Any, epochs: int, title: str, *, last: bool) -> Trained:
+    def _fine_tuned(
+        self,
+        model: Any,
+        teacher: Any,
+        epochs: int,
+        title: str,
+        *,
+        last: bool,
+        ready_for: Sequence[RewritingStage] = (),
+    ) -> Trained:
         from tfcompress.job import attach_to
 
         training = [stage for stage in self.run.recipe.stages if isinstance(stage, TrainingStage)]
@@ -467,7 +493,7 @@ class _Cycles:
             teachers = _teachers(self.run, teacher)
             return attach_to(own, stages, train=train, samples=samples, teachers=teachers)
 
-        return _trained(self.run, self.data, attach, epochs, self.work, title, stages=stages)
+        return _trained(self.run, self.data, attach, epochs, self.work, title, stages=stages, ready_for=ready_for)
 
 
 def _latency_ratio(original: Any, smaller: Any) -> float:

@@ -307,6 +307,13 @@ def _rewritten(
                 "attach; or let tfcompress.compress do both"
             )
             raise UsageError(msg)
+        if stage.preparation:
+            msg = (
+                f"{stage.preparation} asks for a training before the model is rewritten, which attach does not do: add "
+                f"the callbacks of {stage.prepares.replace(':', '.')}(model, stage) to your own fit, then attach "
+                "without it; or let tfcompress.compress do both"
+            )
+            raise UsageError(msg)
     for stage in stages:
         found = apply_rewriting(model, stage, RewritingContext(samples=samples, seed=seed))
         model = in_class_of(found.model, model)

@@ -105,7 +105,7 @@ class NativeSession:
         stage: Distill | None = self._asked.get("distill")
         if stage is None:
             return None
-        refuse_unheard_loss(self.model)
+        refuse_unheard_loss(self.model, stage.kind)
         lesson = Lesson(stage, teachers or [own_teacher(model)], model)
         learn_from_(self.model, lesson)
         self.notes += lesson.notes
