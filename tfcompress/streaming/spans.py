@@ -99,10 +99,11 @@ def upkeep(needed: Iterable[Span], line: Timeline, new: int) -> Upkeep:
     rest = hull(Span(max(s.start, line.head), s.stop) for s in spans)
     if rest is None:
         return Upkeep(head, None, None)
-    steady = min(rest.stop, line.steady.stop)
+    # Up to the newest steady frame, needed or not: what is computed late would have to be kept where it comes from.
+    steady = line.steady.stop
     if steady - new > rest.start:
         kept = Span(rest.start, steady - new)
-        return Upkeep(head, kept, Span(steady - new, rest.stop), Span(rest.start + new, steady))
+        return Upkeep(head, kept, Span(steady - new, max(rest.stop, steady)), Span(rest.start + new, steady))
     if head is not None and head.stop == rest.start:
         return Upkeep(None, None, Span(head.start, rest.stop))
     return Upkeep(head, None, rest)
