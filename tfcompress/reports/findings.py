@@ -12,6 +12,7 @@ from tfcompress.reports.compression_metrics import Sides, metric_value
 from tfcompress.reports.float_likeness import likeness_sentences
 from tfcompress.reports.measurements import EdgeRun
 from tfcompress.reports.microcontroller import micro_sentences
+from tfcompress.reports.streaming import streaming_sentences
 from tfcompress.reports.mixed_precision import mixed_sentences, planned_floats
 from tfcompress.reports.report import Report
 from tfcompress.reports.rungs import rung_sentences
@@ -151,6 +152,7 @@ def findings(report: Report) -> list[Finding]:
         *_runtimes(report),
         *_packings(report),
         *(Finding("microcontroller", text, good=good) for text, good in micro_sentences(report.result.verification)),
+        *(Finding("streaming", text, good=good) for text, good in streaming_sentences(report.result.verification)),
         *(Finding("mixed", text) for text in mixed_sentences(report.result.verification)),
         *(Finding("warning", text, good=False) for text in report.warnings),
         *(

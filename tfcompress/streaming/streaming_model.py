@@ -58,6 +58,12 @@ class StreamingModel:
         return math.ceil(self.frames_seen / self.hop)
 
     @property
+    def gives_frames(self) -> bool:
+        """Whether an output has frames of its own, of which a step gives the new ones."""
+        made = {spec.name: spec.shape for spec in signature_of(self.model).outputs}
+        return any(made[spec.name] != spec.shape for spec in self.signature.outputs)
+
+    @property
     def state_elements(self) -> int:
         """Numbers that are kept from step to step."""
         return sum(math.prod(state.shape) for state in self.states)

@@ -32,6 +32,7 @@ from tfcompress.tflite.lookup_tables import SAMPLES, LookupFile, check_lookup_li
 from tfcompress.tflite.mixed import made_mixed
 from tfcompress.tflite.routes import Made, Route, made_as_asked, made_without_data
 from tfcompress.tflite.runtimes import RuntimeVerdict, parse_requirement
+from tfcompress.tflite.streaming_file import StreamingFile, check_streamable, with_streaming
 from tfcompress.tflite.verify import Verification
 
 
@@ -49,6 +50,7 @@ class TFLiteModel:
             worth telling; sentences for the report.
         compiled: the same for the target's accelerator, which no runtime here opens; empty: the target has none.
         lookup: the same with look-up tables, for TensorFlow Lite Micro; None: not asked for.
+        streaming: the same for new frames at a time; None: not asked for.
     """
 
     content: bytes = field(repr=False)
@@ -59,6 +61,7 @@ class TFLiteModel:
     notes: tuple[str, ...] = ()
     compiled: bytes = field(default=b"", repr=False)
     lookup: LookupFile | None = field(default=None, repr=False)
+    streaming: StreamingFile | None = field(default=None, repr=False)
 
     def __repr__(self) -> str:
         """Say in a line what it is: ``TFLiteModel(int8: 53,104 B, image → probabilities)``."""
@@ -154,6 +157,8 @@ def export(
     model, notes = prepared(model)
     for note in notes:
         progress.note(note)
+    if settings.streaming:
+        check_streamable(model, hop=settings.hop)
     with contextlib.ExitStack() as stack:
         request = Request(
             settings=settings,
@@ -169,7 +174,10 @@ def export(
         if settings.deployment.micro:
             made = _proven(made, model, request)
         lookup = _with_lookup(made, model, request) if settings.lookup else None
-    return dataclasses.replace(_file(made, settings, notes), lookup=lookup)
+        streaming = with_streaming(made, model, request) if settings.streaming else None
+        if streaming is not None:
+            notes = (*notes, *streaming.notes)
+    return dataclasses.replace(_file(made, settings, notes), lookup=lookup, streaming=streaming)
 
 
 def _made(model: Any, request: Request) -> Made:
