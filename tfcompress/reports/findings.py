@@ -12,12 +12,12 @@ from tfcompress.reports.compression_metrics import Sides, metric_value
 from tfcompress.reports.float_likeness import likeness_sentences
 from tfcompress.reports.measurements import EdgeRun
 from tfcompress.reports.microcontroller import micro_sentences
-from tfcompress.reports.streaming import streaming_sentences
 from tfcompress.reports.mixed_precision import mixed_sentences, planned_floats
 from tfcompress.reports.report import Report
 from tfcompress.reports.rungs import rung_sentences
 from tfcompress.reports.score_rows import Row, both, score_rows
 from tfcompress.reports.sections import ratio
+from tfcompress.reports.streaming import streaming_sentences
 from tfcompress.reports.trials import trial_sentences
 from tfcompress.tasks.figures import figure_kind
 from tfcompress.tasks.score import Difference

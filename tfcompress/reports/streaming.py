@@ -29,10 +29,11 @@ def streaming_sentences(verification: Mapping[str, Any]) -> Iterator[tuple[str, 
     )
     if found["micro"]:
         micro = found["micro"]
+        beside = alike(micro["reference"], "the reference kernels")
         told = f" (states of {wording.size(micro['state_bytes'])} among it)" if micro["state_bytes"] else ""
         yield (
-            f"in TensorFlow Lite Micro {micro['version']}: {alike(micro['reference'], 'the reference kernels')}; runs in "
-            f"an arena of {wording.size(micro['least_arena_bytes'])}{told}",
+            f"in TensorFlow Lite Micro {micro['version']}: {beside}; runs in an arena of "
+            f"{wording.size(micro['least_arena_bytes'])}{told}",
             micro["reference"]["equal"] == micro["reference"]["windows"],
         )
     if found["tested"]:

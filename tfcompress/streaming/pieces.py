@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 
-from tfcompress.models.layer_copies import layer_copy
+from tfcompress.models.layer_copies import layer_copy, unbuilt_copy
 from tfcompress.streaming.spans import Span
 
 Sides = tuple[int, int]
@@ -23,7 +23,7 @@ class Pieces:
             taken: names that no layer may have, such as those of inputs and outputs.
         """
         self._names = set(taken)
-        self._copies: dict[tuple[int, str], Any] = {}
+        self._copies: dict[tuple[int, str], Callable[..., Any]] = {}
 
     def name(self, wanted: str) -> str:
         """Return a name that no other layer has."""
@@ -33,11 +33,12 @@ class Pieces:
         self._names.add(found)
         return found
 
-    def copy(self, layer: Any, path: str, **changed: Any) -> Any:
+    def copy(self, layer: Any, path: str, **changed: Any) -> Callable[..., Any]:
         """Return a copy of a layer of the model, with its weights; the same one for the same changes."""
         key = id(layer), repr(sorted(changed.items()))
         if key not in self._copies:
-            self._copies[key] = layer_copy(layer, self.name(path), **changed)
+            name = self.name(path)
+            self._copies[key] = _changed(layer, name, changed) if changed else layer_copy(layer, name)
         return self._copies[key]
 
     def cut(self, tensor: Any, held: Span, wanted: Span) -> Any:
@@ -82,6 +83,20 @@ class Pieces:
 
     def _new(self, kind: Any, role: str, *args: Any, **options: Any) -> Any:
         return kind(*args, name=self.name(f"frames_{role}"), **options)
+
+
+def _changed(layer: Any, name: str, changed: dict[str, Any]) -> Callable[[Any], Any]:
+    """Return a copy that is built by what it is called on: changed, it may not take what the layer itself does."""
+    new = unbuilt_copy(layer, name=name, **changed)
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        fresh = not new.built
+        outputs = new(*args, **kwargs)
+        if fresh and layer.weights:
+            new.set_weights(layer.get_weights())
+        return outputs
+
+    return call
 
 
 def _of_axes(sides: Sides, rank: int, others: Sequence[Sides] = ()) -> Any:

@@ -11,6 +11,9 @@ from tfcompress.streaming.reading import FlatGraph, LayerCall, StreamTensor
 from tfcompress.streaming.rules import TimeRule, WholeWindow, merged, rule_of
 from tfcompress.streaming.spans import Span, Timeline, Upkeep, hull, upkeep
 
+ONE = Span(0, 1)
+"""All there is of a tensor without frames."""
+
 
 @dataclass(frozen=True, eq=False)
 class Work:
@@ -26,7 +29,7 @@ class Work:
     call: LayerCall
     rule: TimeRule | None = None
     given: Timeline | None = None
-    whole: Span = Span(0, 1)
+    whole: Span = ONE
 
 
 @dataclass(eq=False)
@@ -141,7 +144,7 @@ def _frames_seen(made: StreamPlan) -> int:
 def _asked(tensor: StreamTensor, made: StreamPlan) -> Span:
     """Return what a step gives of an output: the new frames, or all of one that has none."""
     line = made.lines.get(tensor)
-    return Span(0, 1) if line is None else Span(line.frames - made.hop // line.rate, line.frames)
+    return ONE if line is None else Span(line.frames - made.hop // line.rate, line.frames)
 
 
 def _work_back_(made: StreamPlan) -> None:
@@ -158,7 +161,7 @@ def _work_back_(made: StreamPlan) -> None:
         for span in _spans(work, made, needed):
             for tensor in work.call.inputs:
                 wanted = work.rule.needed(span, work.given) if work.rule and work.given else span
-                needed.setdefault(tensor, []).append(wanted if made.is_stream(tensor) else Span(0, 1))
+                needed.setdefault(tensor, []).append(wanted if made.is_stream(tensor) else ONE)
     made.work = kept[::-1]
     made.notes = list(dict.fromkeys(_notes(made.work)))
     _keep_input_(made, needed)

@@ -40,12 +40,15 @@ class EachFrame:
     """Every frame is made of the same frame of each input."""
 
     def line(self, given: Timeline) -> Timeline:
+        """Return what comes out along time."""
         return given
 
     def needed(self, span: Span, given: Timeline) -> Span:
+        """Return the frames that some of what comes out are made of."""
         return span
 
     def make(self, pieces: Pieces, call: LayerCall, tensors: Sequence[Any], span: Span, given: Timeline) -> Any:
+        """Make frames that come out."""
         args, kwargs = call.template.fill(tensors)
         changed = {}
         if isinstance(call.layer, keras.layers.Reshape):
@@ -64,12 +67,15 @@ class WholeWindow:
     costly: bool = False
 
     def line(self, given: Timeline) -> None:
-        return None
+        """Return what comes out along time."""
+        return
 
     def needed(self, span: Span, given: Timeline) -> Span:
+        """Return the frames that some of what comes out are made of."""
         return Span(0, given.frames)
 
     def make(self, pieces: Pieces, call: LayerCall, tensors: Sequence[Any], span: Span, given: Timeline) -> Any:
+        """Make frames that come out."""
         args, kwargs = call.template.fill(tensors)
         return pieces.copy(call.layer, call.path)(*args, **kwargs)
 
@@ -87,12 +93,15 @@ class OneFrame:
     key: tuple[Any, ...]
 
     def line(self, given: Timeline) -> None:
-        return None
+        """Return what comes out along time."""
+        return
 
     def needed(self, span: Span, given: Timeline) -> Span:
+        """Return the frames that some of what comes out are made of."""
         return Span(self.place, self.place + 1)
 
     def make(self, pieces: Pieces, call: LayerCall, tensors: Sequence[Any], span: Span, given: Timeline) -> Any:
+        """Make frames that come out."""
         return tensors[0][self.key]
 
 
@@ -121,6 +130,7 @@ class Windowed:
         return self.gap * (self.size - 1) + 1
 
     def line(self, given: Timeline) -> Timeline:
+        """Return what comes out along time."""
         count = (given.frames + self.before + self.after - self.extent) // self.stride + 1
         first = max(0, -(-(given.head + self.before) // self.stride))
         last = (given.frames - 1 - given.tail - self.extent + 1 + self.before) // self.stride
@@ -132,11 +142,13 @@ class Windowed:
         return Span(start, self.stride * (span.stop - 1) - self.before + self.extent)
 
     def needed(self, span: Span, given: Timeline) -> Span:
+        """Return the frames that some of what comes out are made of."""
         reach = self.reach(span)
         start = min(max(0, reach.start), given.frames - 1)
         return Span(start, max(start + 1, min(reach.stop, given.frames)))
 
     def make(self, pieces: Pieces, call: LayerCall, tensors: Sequence[Any], span: Span, given: Timeline) -> Any:
+        """Make frames that come out."""
         raise NotImplementedError
 
 
@@ -145,6 +157,7 @@ class Convolution(Windowed):
     """A convolution, of zeros where there are no frames."""
 
     def make(self, pieces: Pieces, call: LayerCall, tensors: Sequence[Any], span: Span, given: Timeline) -> Any:
+        """Make frames that come out."""
         layer, reach = call.layer, self.reach(span)
         sides = max(0, -reach.start), max(0, reach.stop - given.frames)
         everything = span == Span(0, call.outputs[0].shape[0] or 0) and self.needed(span, given).size == given.frames
@@ -163,6 +176,7 @@ class Pooling(Windowed):
     """A pooling, over the frames that there are."""
 
     def make(self, pieces: Pieces, call: LayerCall, tensors: Sequence[Any], span: Span, given: Timeline) -> Any:
+        """Make frames that come out."""
         layer, reach = call.layer, self.reach(span)
         inside = Span(0, given.frames).holds(reach)
         if span == Span(0, call.outputs[0].shape[0] or 0) and self.needed(span, given).size == given.frames:
@@ -201,6 +215,7 @@ class Borders(Windowed):
     key: tuple[Any, ...] | None = None
 
     def make(self, pieces: Pieces, call: LayerCall, tensors: Sequence[Any], span: Span, given: Timeline) -> Any:
+        """Make frames that come out."""
         reach, held = self.reach(span), self.needed(span, given)
         tensor = tensors[0]
         if self.key is not None:

@@ -126,13 +126,7 @@ def to_streaming(model: Any, *, hop: int | None = None) -> StreamingModel:
         UnsupportedError: its layers are not known, or its input is no window.
         UsageError: a hop that does not fit.
     """
-    model, _ = prepared(model)
-    if keras_of(model) == "savedmodel":
-        msg = "streaming needs the model's layers, and a SavedModel holds none; give a .keras"
-        raise UnsupportedError(msg)
-    whole = model if keras_of(model) == "keras3" else to_keras3(model)
-    if is_fake_quant(whole):
-        whole = baked(whole)
+    whole = _layers_of(model)
     signature, graph = signature_of(whole), read_graph(whole)
     found = plan(graph, hop)
     made = build(found, whole.name, [spec.name for spec in signature.outputs])
@@ -147,3 +141,22 @@ def to_streaming(model: Any, *, hop: int | None = None) -> StreamingModel:
         whole_macs=profile(whole).macs,
         notes=tuple(found.notes),
     )
+
+
+def check_window(model: Any, *, hop: int | None = None) -> None:
+    """Refuse what :func:`to_streaming` would refuse, and build nothing.
+
+    Raises:
+        TfcompressError: as :func:`to_streaming`.
+    """
+    plan(read_graph(_layers_of(model)), hop)
+
+
+def _layers_of(model: Any) -> Any:
+    """Return a Keras 3 model without what only trains."""
+    model, _ = prepared(model)
+    if keras_of(model) == "savedmodel":
+        msg = "streaming needs the model's layers, and a SavedModel holds none; give a .keras"
+        raise UnsupportedError(msg)
+    whole = model if keras_of(model) == "keras3" else to_keras3(model)
+    return baked(whole) if is_fake_quant(whole) else whole

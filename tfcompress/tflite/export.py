@@ -13,7 +13,7 @@ import gzip
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tfcompress.errors import UsageError
 from tfcompress.files import sha256, write_atomic
@@ -32,8 +32,10 @@ from tfcompress.tflite.lookup_tables import SAMPLES, LookupFile, check_lookup_li
 from tfcompress.tflite.mixed import made_mixed
 from tfcompress.tflite.routes import Made, Route, made_as_asked, made_without_data
 from tfcompress.tflite.runtimes import RuntimeVerdict, parse_requirement
-from tfcompress.tflite.streaming_file import StreamingFile, check_streamable, with_streaming
 from tfcompress.tflite.verify import Verification
+
+if TYPE_CHECKING:
+    from tfcompress.tflite.streaming_file import StreamingFile
 
 
 @dataclass(frozen=True)
@@ -158,6 +160,8 @@ def export(
     for note in notes:
         progress.note(note)
     if settings.streaming:
+        from tfcompress.tflite.streaming_file import check_streamable
+
         check_streamable(model, hop=settings.hop)
     with contextlib.ExitStack() as stack:
         request = Request(
@@ -174,10 +178,9 @@ def export(
         if settings.deployment.micro:
             made = _proven(made, model, request)
         lookup = _with_lookup(made, model, request) if settings.lookup else None
-        streaming = with_streaming(made, model, request) if settings.streaming else None
-        if streaming is not None:
-            notes = (*notes, *streaming.notes)
-    return dataclasses.replace(_file(made, settings, notes), lookup=lookup, streaming=streaming)
+        streaming = _with_streaming(made, model, request) if settings.streaming else None
+    told = notes if streaming is None else (*notes, *streaming.notes)
+    return dataclasses.replace(_file(made, settings, told), lookup=lookup, streaming=streaming)
 
 
 def _made(model: Any, request: Request) -> Made:
@@ -233,6 +236,12 @@ def _with_lookup(made: Made, model: Any, request: Request) -> LookupFile:
         lookup, target.most_flash_bytes(settings.max_flash), target.most_arena_bytes(settings.max_arena)
     )
     return lookup
+
+
+def _with_streaming(made: Made, model: Any, request: Request) -> StreamingFile:
+    from tfcompress.tflite.streaming_file import with_streaming
+
+    return with_streaming(made, model, request)
 
 
 def _inputs_to_prove_on(signature: Signature, model: Any, request: Request, count: int) -> dict[str, Any]:

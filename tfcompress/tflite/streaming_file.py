@@ -18,7 +18,7 @@ from tfcompress.errors import ContractError, UnsupportedError
 from tfcompress.models.kinds import graph_of, keras_of
 from tfcompress.models.signature import call, padding_of, signature_of
 from tfcompress.models.specs import random_inputs
-from tfcompress.streaming.streaming_model import StreamingModel, to_streaming
+from tfcompress.streaming.streaming_model import StreamingModel, check_window, to_streaming
 from tfcompress.targets.target import Target
 from tfcompress.tflite.agreement import agreements
 from tfcompress.tflite.attempt import Request, activation_bits, attempt, converted
@@ -103,7 +103,7 @@ def with_streaming(made: Made, model: Any, request: Request) -> StreamingFile:
             micro = _in_micro(content, streaming, windows, state_bytes=record.state_bytes if kept == "internal" else 0)
             check_streaming_limits(len(content), micro, settings.deployment, settings.max_arena, settings.max_flash)
             record = dataclasses.replace(record, micro=micro)
-    return StreamingFile(content, streaming, record, (*streaming.notes, *found.verification.notes))
+    return StreamingFile(content, streaming, record, streaming.notes)
 
 
 def check_streamable(model: Any, *, hop: int | None) -> None:
@@ -119,7 +119,7 @@ def check_streamable(model: Any, *, hop: int | None) -> None:
     """
     if keras_of(graph_of(model)) == "keras2" and activation_bits(model):
         raise not_of_tfmot()
-    to_streaming(model, hop=hop)
+    check_window(model, hop=hop)
 
 
 def not_of_tfmot() -> UnsupportedError:
