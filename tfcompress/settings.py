@@ -95,6 +95,12 @@ class Export:
         max_flash: the most bytes that the file may have for such a target; empty: what the target allows.
         lookup: write a second file beside it, whose int8 kernels with few values are look-up tables that TensorFlow
             Lite Micro alone runs (``-tflm.tflite``): see :mod:`tfcompress.tflite.lookup_tables`.
+        streaming: write a second file beside it (``-streaming.tflite``) that takes new frames, keeps what it needs of
+            those before, and answers as the file of the whole window does on the last one: see
+            :func:`tfcompress.to_streaming`. Limits of a microcontroller then hold for it.
+        hop: new frames that a streaming file takes at a time; None: as few as the model's strides in time allow.
+        state: who keeps what a streaming file needs of earlier frames: ``external``, the caller, from outputs to
+            inputs; ``internal``, the file, in resource variables.
         c_array: write the file (with *lookup* the one with tables) as sources for a firmware beside it, too, laid out
             for Arduino and ESP-IDF as well: see :mod:`tfcompress.firmware.package`.
     """
@@ -258,6 +264,24 @@ class Export:
         ),
     )
 
+    streaming: bool = field(
+        default=False,
+        metadata=option(
+            "A second file, NAME-streaming.tflite, for a window that slides (docs/streaming.md): it takes new frames, "
+            "keeps state, and answers as the model does on its whole window."
+        ),
+    )
+    hop: int | None = field(
+        default=None,
+        metadata=option(
+            "New frames that the --streaming file takes at a time.", metavar="N", default="as few as the strides allow"
+        ),
+    )
+    state: Literal["external", "internal"] = field(
+        default="external",
+        metadata=option("Who keeps the --streaming file's state: the caller, or the file, in resource variables."),
+    )
+
     c_array: bool = field(
         default=False,
         metadata=option(
@@ -282,6 +306,26 @@ class Export:
         check_value("export.lookup", text, self.lookup, ok=self.quantize == "int8" or not self.lookup)
         self._check_choices()
         self._check_target()
+        self._check_streaming()
+
+    def _check_streaming(self) -> None:
+        """Check what a streaming file can be."""
+        allowed = "false with quantize 'int16x8': states would have two scales"
+        check_value("export.streaming", allowed, self.streaming, ok=not (self.streaming and self.quantize == "int16x8"))
+        others = {
+            "mixed": self.mixed,
+            "lookup": self.lookup,
+            "weight_bits": self.weight_bits != 8,
+            "an accelerator": bool(self.deployment.accelerator),
+        }
+        clash = next((name for name, given in others.items() if given), "")
+        allowed = f"false with {clash}, which is for the file of the whole window alone"
+        check_value("export.streaming", allowed, self.streaming, ok=not (self.streaming and clash))
+        useful = self.streaming or self.hop is None
+        check_value("export.hop", "left out without streaming", self.hop, ok=useful)
+        check_value("export.hop", "at least 1", self.hop, ok=self.hop is None or self.hop >= 1)
+        useful = self.streaming or self.state == "external"
+        check_value("export.state", "'external' without streaming", self.state, ok=useful)
 
     def _check_target(self) -> None:
         """Check what the target has, and its limits."""

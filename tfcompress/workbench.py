@@ -22,7 +22,7 @@ from tfcompress.baselines import Baselines
 from tfcompress.drop_limit import check_provable, check_test_split, kept_or_refused
 from tfcompress.errors import ConversionError, DataError
 from tfcompress.execution import Run, Trained, rewritten_model, run_stages
-from tfcompress.file_scores import evaluate_file, tested_in_micro, tuned_by
+from tfcompress.file_scores import evaluate_file, tested_frame_by_frame, tested_in_micro, tuned_by
 from tfcompress.kept_stages import KeptStages, work_for
 from tfcompress.progress import Progress, effective
 from tfcompress.recipe import Export, Recipe, Train, load_recipe
@@ -369,6 +369,7 @@ class Workbench:
                 warnings = run.data.lint() if run.data else []
         preconditions.check_deployment(run)
         preconditions.check_stages(run)
+        preconditions.check_streaming(run)
         check_test_split(run)
         for warning in (*warnings, *self._calibration_warnings(run)):
             run.warn(warning)
@@ -405,7 +406,7 @@ class Workbench:
         if baseline is None:
             self._tune(run, tflite.content)
         scores, data = self._scores(run, baseline, tflite), run.data
-        tflite = tested_in_micro(tflite, run)
+        tflite = tested_frame_by_frame(tested_in_micro(tflite, run), run)
         run.scores, run.baseline = scores, baseline
         with run.phase("layers"), run.progress.task("comparing layers"):
             layers = output.file_layer_rows(tflite, model, self._source, data, recipe.train.seed)
