@@ -77,6 +77,8 @@ class Stage:
             it; ``useful``: it does something at certain steps, and works without; ``ignored``.
         keeps_wrappers: whether a model that was trained with it keeps layers that the export needs.
         implementation: ``module:function`` of what does the work of a rewriting stage; empty where the engine does.
+        planning: ``module:function`` of what measures, before a training stage begins, what was left open (see
+            :mod:`tfcompress.stages.planning`); empty: nothing is.
         choices: ``module:function`` from a Keras 3 model to what a search may choose of it, each a
             :class:`NetworkChoice`, for a stage that is made from such choices; empty: its fields say what is tried.
         builds: ``module:function`` like *choices*, but from ``module:function`` of a user's own builder, for a stage
@@ -95,6 +97,7 @@ class Stage:
     step_count: ClassVar[Literal["ignored", "useful", "required"]] = "ignored"
     keeps_wrappers: ClassVar[bool] = False
     implementation: ClassVar[str] = ""
+    planning: ClassVar[str] = ""
     choices: ClassVar[str] = ""
     builds: ClassVar[str] = ""
     teaches: ClassVar[bool] = False
@@ -165,6 +168,15 @@ class Stage:
     def scheme(self) -> str:
         """The ``quantize`` of the export that it trains for; empty: any."""
         return ""
+
+    @property
+    def undecided(self) -> bool:
+        """Whether :attr:`planning` has something to find out."""
+        return False
+
+    def resolved_for(self, export: Export) -> Stage:
+        """Return the stage with what was left open and follows from the export alone."""
+        return self
 
     def check_against(self, recipe: Recipe) -> None:
         """Refuse a recipe that this stage cannot be part of.
