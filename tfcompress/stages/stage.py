@@ -165,7 +165,7 @@ class Stage:
         return "tfmot" not in self.engines
 
     @property
-    def scheme(self) -> str:
+    def numbers(self) -> str:
         """The ``quantize`` of the export that it trains for; empty: any."""
         return ""
 
@@ -184,9 +184,9 @@ class Stage:
         Raises:
             RecipeError: naming the value that does not fit.
         """
-        if self.scheme:
-            allowed = f"{self.scheme!r} after this {self.kind} stage (it trains for {self.scheme})"
-            check_value("export.quantize", allowed, recipe.export.quantize, ok=recipe.export.quantize == self.scheme)
+        if self.numbers:
+            allowed = f"{self.numbers!r} after this {self.kind} stage (it trains for {self.numbers})"
+            check_value("export.quantize", allowed, recipe.export.quantize, ok=recipe.export.quantize == self.numbers)
             allowed = f"'minmax' after a {self.kind} stage, which trains with ranges of its own"
             calibration = recipe.export.calibration
             check_value("export.calibration", allowed, calibration, ok=calibration in (AUTO, "minmax"))
