@@ -129,11 +129,10 @@ class Recipe:
 
     def resolved(self) -> Recipe:
         """Return the recipe with what was left open filled in: what a run of it does, and what its report says."""
-        stages = tuple(stage.resolved_for(self.export) for stage in self.stages)
-        rate = self.train.learning_rate
-        if rate is None and stages:
-            rate = learning_rate_of(stages)
-        return dataclasses.replace(self, stages=stages, train=dataclasses.replace(self.train, learning_rate=rate))
+        if self.train.learning_rate is not None or not self.stages:
+            return self
+        rate = learning_rate_of(self.stages)
+        return dataclasses.replace(self, train=dataclasses.replace(self.train, learning_rate=rate))
 
     def stage(self, kind: str) -> Stage | None:
         """Return the stage of that kind, or None."""

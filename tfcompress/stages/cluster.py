@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import fnmatch
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -13,7 +12,9 @@ from tfcompress.stages.option import option
 from tfcompress.stages.stage import ENGINE, EngineName, Gains, TrainingStage
 
 if TYPE_CHECKING:
-    from tfcompress.settings import Export
+    from collections.abc import Callable
+
+    from tfcompress.recipe import Recipe
 
 _PER: dict[str, bool | None] = {"auto": None, "kernel": False, "channel": True}
 
@@ -154,13 +155,23 @@ class Cluster(TrainingStage):
         """Whether something is left to be measured before the training."""
         return self.per_channel is None or bool(self.budget)
 
-    def resolved_for(self, export: Export) -> Cluster:
-        """Return the stage with what an export's target decides: one code book a channel, or one a kernel."""
-        if self.per_channel is not None:
-            return self
-        if export.deployment.accelerator:  # its compiler codes a kernel whole
-            return dataclasses.replace(self, per_channel=False)
-        return dataclasses.replace(self, per_channel=True) if export.lookup else self
+    def check_against(self, recipe: Recipe) -> None:
+        """Refuse a budget for a file that is not written."""
+        super().check_against(recipe)
+        export = recipe.export
+        allowed = "empty without export.lookup or export.optimize_for 'download', which write the file that it is for"
+        written = export.lookup or export.optimize_for == "download"
+        check_value("cluster.budget", allowed, self.budget, ok=written or not self.budget)
+
+    def remark_on(self, size_bytes: Callable[[], int]) -> str:
+        """Return that the file takes more than its budget: training moves the values that occur."""
+        size = size_bytes() if self.budget else 0
+        if not self.budget or size <= read_size(self.budget):
+            return ""
+        return (
+            f"cluster.budget is {self.budget}, and the finished file takes {size:,} bytes: what it would take was "
+            "computed before the training; ask for a smaller one"
+        )
 
     @property
     def label(self) -> str:

@@ -12,6 +12,7 @@ from tfcompress.progress import SILENT, Progress
 
 if TYPE_CHECKING:
     from tfcompress.models.samples import Samples
+    from tfcompress.settings import Export
     from tfcompress.stages.stage import Stage
 
 
@@ -21,18 +22,17 @@ class PlanningContext:
 
     Attributes:
         samples: representative training data; None: there is none.
-        tables: whether the file that is to be small holds look-up tables; else it is a package.
-        value_bits: that a value takes where it is stored once.
-        rest_bytes: from a Keras model and the sizes of kernels, in elements, to the bytes of that file without their
-            values; None: no file is made.
+        export: how the trained model will be lowered; None: it is not known.
+        rest_bytes: from a Keras model, and how many kernels there are by the number of their elements, to the bytes of
+            the file without the values of these kernels: of that with look-up tables where one is asked for, else of
+            the package; None: no file is made.
         beside: the stages that train together with it.
         seed: of everything random.
         progress: where progress goes.
     """
 
     samples: Samples | None = None
-    tables: bool = False
-    value_bits: int = 6
+    export: Export | None = None
     rest_bytes: Callable[[Any, Mapping[int, int]], int] | None = None
     beside: tuple[Stage, ...] = ()
     seed: int = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeVar
@@ -174,9 +174,13 @@ class Stage:
         """Whether :attr:`planning` has something to find out."""
         return False
 
-    def resolved_for(self, export: Export) -> Stage:
-        """Return the stage with what was left open and follows from the export alone."""
-        return self
+    def remark_on(self, size_bytes: Callable[[], int]) -> str:
+        """Return what there is to say of a finished file that takes more than was asked for; empty: nothing.
+
+        Args:
+            size_bytes: gives the bytes of the file with look-up tables where there is one, else of the package.
+        """
+        return ""
 
     def check_against(self, recipe: Recipe) -> None:
         """Refuse a recipe that this stage cannot be part of.

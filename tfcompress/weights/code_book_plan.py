@@ -34,6 +34,9 @@ COUNTS = (2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 _BETTER_DB = 1.0
 """What one code book a channel has to gain over one a kernel to be worth more bytes."""
 
+VALUE_BITS = {"none": 32, "float16": 16, "int8": 6}
+"""``quantize`` -> bits of a value that a package stores once, about; neighbours among int8 values are coded together."""
+
 _MARGIN = 0.01
 """Part of a budget that is left free: training moves the numbers of values that occur, and so what is stored."""
 
@@ -52,14 +55,31 @@ def planned(model: Any, stage: Cluster, context: PlanningContext) -> Planned:
         InfeasibleError: a budget that is too small even for the fewest values; with what that takes.
         UnsupportedError: there is nothing to cluster.
     """
+    stage, notes = _as_target_stores(stage, context)
+    if not stage.undecided:
+        return Planned(stage, notes)
     work = _Trial.of(model, context)
-    notes: tuple[str, ...] = ()
     if stage.per_channel is None:
-        stage, notes = _with_books(stage, work)
+        stage, told = _with_books(stage, work)
+        notes += told
     if stage.budget:
         stage, told = _within_budget(stage, work)
         notes += told
     return Planned(stage, notes)
+
+
+def _as_target_stores(stage: Cluster, context: PlanningContext) -> tuple[Cluster, tuple[str, ...]]:
+    """Decide for what the target stores in fewer bytes, where it is known."""
+    if stage.per_channel is not None or context.export is None:
+        return stage, ()
+    target = context.export.deployment
+    if target.accelerator:
+        note = f"cluster takes one code book a kernel: the compiler for {target.name!r} codes a kernel whole"
+        return dataclasses.replace(stage, per_channel=False), (note,)
+    if context.export.lookup:
+        note = "cluster takes one code book a channel: look-up tables have one for each"
+        return dataclasses.replace(stage, per_channel=True), (note,)
+    return stage, ()
 
 
 @dataclass(frozen=True)
@@ -105,9 +125,13 @@ class _Trial:
             raise DataError(msg)
         return self.context.samples.inputs
 
-    def storage(self, stage: Cluster) -> Storage:
-        """Return how values are stored."""
-        return Storage(tables=self.context.tables, value_bits=self.context.value_bits)
+    @property
+    def storage(self) -> Storage:
+        """How values are stored."""
+        export = self.context.export
+        if export is None:
+            return Storage()
+        return Storage(tables=export.lookup, value_bits=VALUE_BITS.get(export.quantize, VALUE_BITS["int8"]))
 
 
 def _with_books(stage: Cluster, work: _Trial) -> tuple[Cluster, tuple[str, ...]]:
@@ -138,7 +162,7 @@ def _measured(stage: Cluster, work: _Trial) -> _Measured:
     clustering = Clustering(stage, slots, (), work.context.seed)
     kernels = [(slot.variable, value) for slot, value in zip(slots, clustering.current().values(), strict=True)]
     size = sum(
-        stored_bytes(value, stage.count_of(slot.layer), clustering.axis_of(slot), work.storage(stage))
+        stored_bytes(value, stage.count_of(slot.layer), clustering.axis_of(slot), work.storage)
         for slot, (_, value) in zip(slots, kernels, strict=True)
     )
     if not work.outputs:
@@ -175,7 +199,7 @@ def _within_budget(stage: Cluster, work: _Trial) -> tuple[Cluster, tuple[str, ..
         least = error.least["bytes"] / (1.0 - _MARGIN)
         msg = f"cluster.budget must be at least {least:,.0f} bytes for this model, got {stage.budget!r}"
         raise InfeasibleError(msg, {"bytes": least}) from error
-    what = "the file with look-up tables" if context.tables else "the package"
+    what = "the file with look-up tables" if work.storage.tables else "the package"
     counts = tuple(f"{path}={plan.choices[path]}" for path in layers)
     note = f"cluster gives so many values: {', '.join(counts)}; {what} then takes about {plan.amounts['bytes']:,.0f} bytes"
     return dataclasses.replace(stage, layers=counts, budget=""), (note,)
@@ -195,7 +219,7 @@ def _fewest(stage: Cluster, context: PlanningContext) -> int:
 
 def _options(path: str, slots: Sequence[Slot], stage: Cluster, work: _Trial) -> Iterator[Alternative]:
     """Yield what each number of values costs in a layer, and what its kernels take then."""
-    counts = [2**bits for bits in range(1, 9)] if work.context.tables else list(COUNTS)
+    counts = [2**bits for bits in range(1, 9)] if work.storage.tables else list(COUNTS)
     least = _fewest(stage, work.context)
     tried = sorted({count for count in (*counts, stage.clusters) if least <= count <= stage.clusters})
     best = float("inf")
@@ -204,7 +228,7 @@ def _options(path: str, slots: Sequence[Slot], stage: Cluster, work: _Trial) -> 
         clustering = Clustering(asked, slots, (), work.context.seed)
         kernels = [(slot.variable, value) for slot, value in zip(slots, clustering.current().values(), strict=True)]
         size = sum(
-            stored_bytes(value, count, clustering.axis_of(slot), work.storage(stage))
+            stored_bytes(value, count, clustering.axis_of(slot), work.storage)
             for slot, (_, value) in zip(slots, kernels, strict=True)
         )
         best = min(best, divergence(work.outputs, work.outputs_with(kernels)))  # samples are few, and noise has its luck
