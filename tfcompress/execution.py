@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -63,6 +64,7 @@ class Run:
         loading: ``trust``, ``custom`` and ``limits``, for further model files.
         teaching: who is trained in place of the model, and who teaches; None: it is not known yet.
         wall_seconds: time of each phase.
+        metadata: what is stored in the file for whoever opens it.
         warnings: lines for the report.
         baseline: the float file; None: there is none, or it is not made yet.
         scores: of the ``float`` file and the ``result``, once they are scored.
@@ -79,6 +81,7 @@ class Run:
     loading: Mapping[str, Any] = field(default_factory=dict)
     teaching: Teaching | None = None
     wall_seconds: dict[str, float] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     baseline: bytes | None = None
     scores: Mapping[str, Evaluation] = field(default_factory=dict)
@@ -161,8 +164,9 @@ def _attached(run: Run, data: BoundData) -> Job:
     from tfcompress.engines.session import engines_to_try
     from tfcompress.job import attach_to
 
-    stages, loaded = run.recipe.stages, run.loaded
-    options: dict[str, Any] = {"train": run.recipe.train, "samples": _samples(run, data)}
+    loaded, samples = run.loaded, _samples(run, data)
+    stages = _decided(run, data, run.recipe.stages, samples)
+    options: dict[str, Any] = {"train": run.recipe.train, "samples": samples}
     if run.student is not None:
         return attach_to(run.student, stages, teachers=run.teachers, **options)
     if not loaded.refusal and "compile" in own_training(loaded.native):
@@ -178,6 +182,34 @@ def _attached(run: Run, data: BoundData) -> Job:
             raise
         run.warn(f"tfmot does not take this model ({error}); the native engine trains it, in Keras 3")
     return attach_to(in_keras3(loaded), stages, **options)
+
+
+def _decided(
+    run: Run, data: BoundData, stages: tuple[Stage, ...], samples: Samples, model: Any | None = None
+) -> tuple[Stage, ...]:
+    """Return stages with what was left open measured on the model that they will train; None: the run's own."""
+    from tfcompress.stages.planning import PlanningContext, plan_stages
+    from tfcompress.tflite.kernel_rest import untrained_rest_bytes
+
+    if not any(stage.undecided for stage in stages):
+        return stages
+    learner = run.student if run.student is not None else run.loaded.keras3
+    learner = learner if model is None else model
+    if learner is None:
+        return stages
+    about = {"recipe": run.recipe, "data": data, "metadata": run.metadata, "converter": run.converter}
+    context = PlanningContext(
+        samples=samples,
+        export=run.recipe.export,
+        rest_bytes=functools.partial(untrained_rest_bytes, **about),
+        seed=run.recipe.train.seed,
+        progress=run.progress,
+    )
+    with run.phase("plan stages"):
+        decided, notes = plan_stages(learner, stages, context)
+    for note in notes:
+        run.warn(note)
+    return decided
 
 
 def _teachers(run: Run, whole: Any) -> tuple[Teacher, ...]:
@@ -491,7 +523,8 @@ class _Cycles:
             # Schedules are laid over this cycle's epochs: over all of the recipe's they would not come to their end.
             train = dataclasses.replace(self.run.recipe.train, epochs=epochs)
             teachers = _teachers(self.run, teacher)
-            return attach_to(own, stages, train=train, samples=samples, teachers=teachers)
+            decided = _decided(self.run, self.data, stages, samples, model)
+            return attach_to(own, decided, train=train, samples=samples, teachers=teachers)
 
         return _trained(self.run, self.data, attach, epochs, self.work, title, stages=stages, ready_for=ready_for)
 

@@ -72,7 +72,7 @@ def _check_without_data(recipe: Recipe, *, qat: bool, is_object: bool) -> None:
     if recipe.export.mixed:
         raise DataError(MIXED_WITHOUT_DATA)
     data_free = recipe.export.quantize == "int8" and not recipe.export.needs_samples
-    if recipe.export.needs_data and not data_free and not qat and not any(stage.scheme for stage in recipe.stages):
+    if recipe.export.needs_data and not data_free and not qat and not any(stage.numbers for stage in recipe.stages):
         msg = (
             f"quantize {recipe.export.quantize!r} needs samples to calibrate activation ranges: give --data, "
             "or use 'int8' as it is, 'dynamic' or 'float16', which need none"
@@ -114,7 +114,7 @@ def check_stages(run: Run) -> None:
 def _check_trained_already(run: Run) -> None:
     from tfcompress.tflite.attempt import check_bits
 
-    others = [stage.kind for stage in run.recipe.stages if not stage.scheme]
+    others = [stage.kind for stage in run.recipe.stages if not stage.numbers]
     if others:
         msg = f"the model is quantization-aware trained already; {others[0]} has to come before that"
         raise UnsupportedError(msg)

@@ -12,7 +12,7 @@ import contextlib
 import dataclasses
 import functools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
@@ -284,7 +284,7 @@ class Workbench:
         data: BoundData | None,
         float_size_bytes: int | None,
         seed: int,
-        metadata: dict[str, Any] | None = None,
+        metadata: Mapping[str, Any] | None = None,
     ) -> TFLiteModel:
         from tfcompress.tflite.export import export
 
@@ -367,6 +367,7 @@ class Workbench:
             with run.phase("check data"), self._progress.task("checking the data"):
                 run.data = self.data(recipe.train)
                 warnings = run.data.lint() if run.data else []
+        run.metadata = output.metadata(recipe, run.data)
         preconditions.check_deployment(run)
         preconditions.check_stages(run)
         preconditions.check_streaming(run)
@@ -397,12 +398,14 @@ class Workbench:
         with run.phase("export"):
             size = None if baseline is None else len(baseline)
             settings = dataclasses.replace(recipe.export, max_drop=None)  # is checked by the scores, below
-            about = output.metadata(recipe, run.data)
-            tflite = self._exported(model, settings, run.data, size, recipe.train.seed, about)
+            tflite = self._exported(model, settings, run.data, size, recipe.train.seed, run.metadata)
+        from tfcompress.tflite.kernel_rest import size_remarks
         from tfcompress.tflite.promise_check import check_content
 
         for note in (*tflite.notes, *check_content(() if trained is None else trained.promises, tflite.content)):
             run.warn(note)
+        for remark in size_remarks(recipe, tflite):
+            run.warn(remark)
         if baseline is None:
             self._tune(run, tflite.content)
         scores, data = self._scores(run, baseline, tflite), run.data
