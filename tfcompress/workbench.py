@@ -277,6 +277,7 @@ class Workbench:
         seed: int,
         metadata: dict[str, Any] | None = None,
     ) -> TFLiteModel:
+        from tfcompress.devices.stopwatch import stopwatch_for
         from tfcompress.tflite.export import export
 
         return export(
@@ -288,6 +289,7 @@ class Workbench:
             float_size_bytes=float_size_bytes,
             progress=self._progress,
             seed=seed,
+            stopwatch=stopwatch_for(settings.device, progress=self._progress),
         )
 
     def run(

@@ -27,6 +27,7 @@ from tfcompress.tflite.micro.vela import compile_for
 from tfcompress.tflite.weights import facts
 
 _SMALLER = "take channels away (--channels), or choose another target"
+_SHOWN = 5
 _INTEGERS = ("int8", "int16x8")
 
 
@@ -178,9 +179,13 @@ class _Look:
         estimate = compiled.estimate
         self._settle(estimate.sram_bytes, "Vela")
         self._check = dataclasses.replace(self._check, file_bytes=estimate.file_bytes)
-        for op in estimate.cpu_ops:
-            reason = f": {op.reason}" if op.reason else ""
-            self._say("risk", op.where, f"the accelerator leaves it to the CPU{reason}", "replace the layer")
+        places: dict[tuple[str, str], list[str]] = {}
+        for fallen in estimate.cpu_ops:
+            places.setdefault((fallen.op, fallen.reason), []).append(fallen.where.removeprefix(f"{fallen.op} at "))
+        for (op, reason), found in places.items():
+            shown = ", ".join(found[:_SHOWN]) + (f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else "")
+            what = f"the accelerator leaves it to the CPU at {shown}{f': {reason}' if reason else ''}"
+            self._say("risk", op, what, "replace the layer")
 
     def _beyond(self) -> Iterator[Remark]:
         """Say which limits the draft would not keep."""
