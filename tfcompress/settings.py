@@ -80,8 +80,10 @@ class Export:
             bits where they cost little (int16 activations where *max_latency* counts what they take). What each costs
             is measured on samples held back, an integer programme chooses, and the best *plans* are tried.
         max_size: the most that a mixed file may have: ``60KB``, or ``1.1x`` the plain int8 file; empty: 1.25x.
-        max_latency: the most that a mixed file may take on this machine, measured with one thread: ``2ms``, or ``1.1x``
+        max_latency: the most that a mixed file may take on *device*, measured with one thread: ``2ms``, or ``1.1x``
             the plain int8 file; empty: no limit, and ops are not timed.
+        device: where what *max_latency* limits is measured: ``local`` (this machine), ``ssh://user@host``, a name from
+            devices.toml (docs/devices.md).
         plans: how many plans of a mixed file are made into files and measured.
         packings: passes over the finished bytes that change no number, each proven on the file: ``slim``.
         keep_names: packings keep the names of tensors inside the graph, which no runtime reads.
@@ -202,9 +204,17 @@ class Export:
     max_latency: str = field(
         default="",
         metadata=option(
-            "Most time of a --mixed file, measured here: 2ms, or 1.1x the plain int8 file.",
+            "Most time of a --mixed file, measured on --device: 2ms, or 1.1x the plain int8 file.",
             metavar="TIME",
             default="no limit",
+        ),
+    )
+    device: str = field(
+        default="local",
+        metadata=option(
+            "Where --max-latency is measured, ops and finished files alike: local, ssh://user@host[:port], or a name "
+            "from devices.toml.",
+            metavar="DEVICE",
         ),
     )
     plans: int = field(
@@ -421,6 +431,8 @@ class Export:
             check_value(f"export.{name}", "empty without mixed", text, ok=self.mixed or not text)
             if text:
                 _check_limit(f"export.{name}", text, units)
+        useful = bool(self.max_latency) or self.device == Export.device
+        check_value("export.device", f"{Export.device!r} without max_latency", self.device, ok=useful)
         check_value("export.plans", "at least 1", self.plans, ok=self.plans >= 1)
         useful = self.mixed or self.plans == Export.plans
         check_value("export.plans", f"{Export.plans} without mixed", self.plans, ok=useful)

@@ -286,6 +286,7 @@ class Workbench:
         seed: int,
         metadata: Mapping[str, Any] | None = None,
     ) -> TFLiteModel:
+        from tfcompress.devices.stopwatch import stopwatch_for
         from tfcompress.tflite.export import export
 
         return export(
@@ -297,6 +298,7 @@ class Workbench:
             float_size_bytes=float_size_bytes,
             progress=self._progress,
             seed=seed,
+            stopwatch=stopwatch_for(settings.device, progress=self._progress),
         )
 
     def run(
