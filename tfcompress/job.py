@@ -18,6 +18,7 @@ from tfcompress.errors import DataError, TfcompressError, UnsupportedError, Usag
 from tfcompress.models.kinds import keras_of
 from tfcompress.models.own_training import in_class_of, refuse_own_training
 from tfcompress.recipe import STAGES, Stage, Train
+from tfcompress.stages.planning import PlanningContext, plan_stages
 from tfcompress.stages.rewriting import RewritingContext, apply_rewriting
 from tfcompress.stages.sequence import check_sequence
 from tfcompress.stages.stage import RewritingStage
@@ -221,6 +222,9 @@ def attach_to(
     given = model
     model, notes = _rewritten(model, [stage for stage in stages if isinstance(stage, RewritingStage)], samples, seed)
     in_training = tuple(stage for stage in stages if stage.phase == "train")
+    if keras == "keras3":
+        in_training, told = plan_stages(model, in_training, PlanningContext(samples=samples, seed=seed))
+        notes += told
     graph = model if keras == engine.KERAS else _to_keras2(model)
     if not teachers and model is not given and any(stage.teaches for stage in stages):
         teachers = _own_teacher(given)
@@ -305,6 +309,13 @@ def _rewritten(
             msg = (
                 f"{stage.kind}.tune_epochs must be 0 in attach, got {stage.tune_epochs}: train the model before you "
                 "attach; or let tfcompress.compress do both"
+            )
+            raise UsageError(msg)
+        if stage.preparation:
+            msg = (
+                f"{stage.preparation} asks for a training before the model is rewritten, which attach does not do: add "
+                f"the callbacks of {stage.prepares.replace(':', '.')}(model, stage) to your own fit, then attach "
+                "without it; or let tfcompress.compress do both"
             )
             raise UsageError(msg)
     for stage in stages:

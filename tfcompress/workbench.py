@@ -12,7 +12,7 @@ import contextlib
 import dataclasses
 import functools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,13 +21,14 @@ from tfcompress import files, output, preconditions
 from tfcompress.baselines import Baselines
 from tfcompress.drop_limit import check_provable, check_test_split, kept_or_refused
 from tfcompress.errors import ConversionError, DataError
-from tfcompress.execution import Run, Trained, rewritten_model, run_stages
-from tfcompress.file_scores import evaluate_file, tested_in_micro, tuned_by
+from tfcompress.execution import rewritten_model, run_stages
+from tfcompress.file_scores import evaluate_file, tested_frame_by_frame, tested_in_micro, tuned_by
 from tfcompress.kept_stages import KeptStages, work_for
 from tfcompress.progress import Progress, effective
 from tfcompress.recipe import Export, Recipe, Train, load_recipe
 from tfcompress.result import Result as Result
 from tfcompress.resumption import run_key
+from tfcompress.run import Run, Trained
 from tfcompress.tracking.following import Following
 from tfcompress.tracking.run_values import start_of, tell_end
 from tfcompress.tracking.tracker_table import open_trackers
@@ -284,8 +285,9 @@ class Workbench:
         data: BoundData | None,
         float_size_bytes: int | None,
         seed: int,
-        metadata: dict[str, Any] | None = None,
+        metadata: Mapping[str, Any] | None = None,
     ) -> TFLiteModel:
+        from tfcompress.devices.stopwatch import stopwatch_for
         from tfcompress.tflite.export import export
 
         return export(
@@ -297,6 +299,7 @@ class Workbench:
             float_size_bytes=float_size_bytes,
             progress=self._progress,
             seed=seed,
+            stopwatch=stopwatch_for(settings.device, progress=self._progress),
         )
 
     def run(
@@ -367,8 +370,10 @@ class Workbench:
             with run.phase("check data"), self._progress.task("checking the data"):
                 run.data = self.data(recipe.train)
                 warnings = run.data.lint() if run.data else []
+        run.metadata = output.metadata(recipe, run.data)
         preconditions.check_deployment(run)
         preconditions.check_stages(run)
+        preconditions.check_streaming(run)
         check_test_split(run)
         for warning in (*warnings, *self._calibration_warnings(run)):
             run.warn(warning)
@@ -396,16 +401,18 @@ class Workbench:
         with run.phase("export"):
             size = None if baseline is None else len(baseline)
             settings = dataclasses.replace(recipe.export, max_drop=None)  # is checked by the scores, below
-            about = output.metadata(recipe, run.data)
-            tflite = self._exported(model, settings, run.data, size, recipe.train.seed, about)
+            tflite = self._exported(model, settings, run.data, size, recipe.train.seed, run.metadata)
+        from tfcompress.tflite.kernel_rest import size_remarks
         from tfcompress.tflite.promise_check import check_content
 
         for note in (*tflite.notes, *check_content(() if trained is None else trained.promises, tflite.content)):
             run.warn(note)
+        for remark in size_remarks(recipe, tflite):
+            run.warn(remark)
         if baseline is None:
             self._tune(run, tflite.content)
         scores, data = self._scores(run, baseline, tflite), run.data
-        tflite = tested_in_micro(tflite, run)
+        tflite = tested_frame_by_frame(tested_in_micro(tflite, run), run)
         run.scores, run.baseline = scores, baseline
         with run.phase("layers"), run.progress.task("comparing layers"):
             layers = output.file_layer_rows(tflite, model, self._source, data, recipe.train.seed)

@@ -63,6 +63,8 @@ def context(option: click.Option) -> list[str]:
         return [*words, "--prune", "0.4"]
     if option.name == "packing":
         return [*words, "--recipe", "bare.toml"]
+    if option.name == "device":
+        return [*words, "--quantize", "int8", "--mixed", "--max-latency", "2ms"]
     if option.name in ("max_size", "max_latency", "plans"):
         return [*words, "--quantize", "int8", "--mixed"]
     if option.name in ("c_array", "max_arena", "max_flash"):

@@ -165,7 +165,7 @@ _OPTIONS = (
 _DEFAULTS = {"validation": f"{VALIDATION:g} where there is none"}
 """What is done where a flag is not given, by its field, where the settings do not say it."""
 
-_NOT_HERE = ("max_drop", "max_size", "max_latency", "mixed", "plans", "input_range", "packings")
+_NOT_HERE = ("max_drop", "max_size", "max_latency", "device", "mixed", "plans", "input_range", "packings")
 """Fields of the settings without a flag here: auto has its own, or has no use for them."""
 
 

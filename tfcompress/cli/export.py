@@ -199,7 +199,7 @@ def read_recipe(flags: Mapping[str, Any]) -> Recipe:
     stages = base.stages if flags["recipe"] is not None else read_stages(flags)
     train, by_train = _settings(base.train, flags)
     export, by_export = _settings(base.export, {key: None if key in _taken(stages) else v for key, v in flags.items()})
-    scheme = next((stage.scheme for stage in stages if stage.scheme), None)
+    scheme = next((stage.numbers for stage in stages if stage.numbers), None)
     if flags["recipe"] is None and scheme and not is_given(flags["quantize"]):
         export["quantize"] = scheme
     if not stages and "epochs" in train and export.get("max_drop", base.export.max_drop) is not None:

@@ -105,7 +105,7 @@ class NativeSession:
         stage: Distill | None = self._asked.get("distill")
         if stage is None:
             return None
-        refuse_unheard_loss(self.model)
+        refuse_unheard_loss(self.model, stage.kind)
         lesson = Lesson(stage, teachers or [own_teacher(model)], model)
         learn_from_(self.model, lesson)
         self.notes += lesson.notes
@@ -283,8 +283,8 @@ def _check_free(model: Any) -> None:
 
 def _check_stages(asked: Mapping[str, Any]) -> None:
     prune, cluster = asked.get("prune"), asked.get("cluster")
-    if prune and cluster and cluster.clusters < 3:
-        msg = f"cluster.clusters must be at least 3 together with prune (zero is one of them), got {cluster.clusters}"
+    if prune and cluster and cluster.fewest < 3:
+        msg = f"cluster.clusters must be at least 3 together with prune (zero is one of them), got {cluster.fewest}"
         raise UsageError(msg)
 
 
