@@ -333,27 +333,23 @@ class Workbench:
             if target is None:
                 result = self._finished(run, None, examine)
             else:
-                key = run_key(run.loaded, run.data, recipe)
-                opened = functools.partial(files.output_folder, target, key=key, force=force)
-                result = dataclasses.replace(self._written(run, opened, test_samples, examine), folder=target)
+                result = self._written(run, examine, target, force=force, test_samples=test_samples)
             tell_end(run.followed, result)
         return result
 
     def _written(
-        self,
-        run: Run,
-        opened: Callable[[], contextlib.AbstractContextManager[Path]],
-        test_samples: int | None,
-        examine: Callable[[Result], Report],
+        self, run: Run, examine: Callable[[Result], Report], target: Path, *, force: bool, test_samples: int | None
     ) -> Result:
-        """Do the line and write what came out into the folder that *opened* opens."""
+        """Do the line, and write what came out into a folder."""
+        key = run_key(run.loaded, run.data, run.recipe)
+        opened = functools.partial(files.output_folder, target, key=key, force=force)
         # What another way has trained stays in the folder until this one is done.
         late = run.recipe.promises and not run.recipe.stages
         with contextlib.ExitStack() as stack:
             folder = None if late else stack.enter_context(opened())
             result = self._finished(run, folder, examine)
             report = self._write(folder or stack.enter_context(opened()), run, result, test_samples)
-        return dataclasses.replace(result, report=report)
+        return dataclasses.replace(result, report=report, folder=target)
 
     def _opened(self, recipe: Recipe) -> Run:
         """Load the model and the data, and check that they fit each other."""
