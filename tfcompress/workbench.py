@@ -87,9 +87,6 @@ class Workbench:
             judged_by: the split that files are scored on; by ``val`` the test split is never looked at.
             kept: where what stages have made is kept for other runs; None: each run trains by itself.
             trackers: who follows each run: ``NAME[:WHERE]`` (docs/integrations.md), or a ``tfcompress.Tracker``.
-
-        Raises:
-            TfcompressError: of a tracker that there is not, that is not installed, or that cannot be made ready.
         """
         self._model, self._data = model, data
         self._trust, self._custom, self._limits = trust, tuple(custom), limits
