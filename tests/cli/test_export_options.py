@@ -64,6 +64,8 @@ def context(option: click.Option) -> list[str]:
         return [*words, "--recipe", "bare.toml"]
     if option.name in ("max_size", "max_latency", "plans"):
         return [*words, "--quantize", "int8", "--mixed"]
+    if option.name in ("hop", "state"):
+        return [*words, "--streaming"]
     if option.name in ("c_array", "max_arena", "max_flash"):
         return [*words, "--target", "tflm"]
     if option.name in {flag.key for flag in flags_of(Export)} - {"quantize"}:

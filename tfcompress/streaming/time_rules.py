@@ -9,9 +9,9 @@ from typing import Any, ClassVar, Protocol
 
 import keras
 
-from tfcompress.streaming.pieces import Pieces, Sides
-from tfcompress.streaming.reading import LayerCall
+from tfcompress.streaming.flat_graph import LayerCall
 from tfcompress.streaming.spans import Span, Timeline
+from tfcompress.streaming.step_pieces import Pieces, Sides
 
 
 class TimeRule(Protocol):
