@@ -276,15 +276,15 @@ def pooling_rule(call: LayerCall) -> TimeRule:
 def padding_rule(call: LayerCall) -> TimeRule:
     """Return how a padding with zeros treats time."""
     padding = call.layer.padding
-    sides, *others = [padding] if isinstance(padding[0], int) else padding
-    return Borders(1, 1, 1, *map(int, sides), others=tuple((int(a), int(b)) for a, b in others))
+    (before, after), *others = [padding] if isinstance(padding[0], int) else padding
+    return Borders(before=int(before), after=int(after), others=tuple((int(a), int(b)) for a, b in others))
 
 
 def cropping_rule(call: LayerCall) -> TimeRule:
     """Return how a cropping treats time."""
     cropping = call.layer.cropping
-    sides, *others = [cropping] if isinstance(cropping[0], int) else cropping
-    return Borders(1, 1, 1, *(-int(n) for n in sides), others=tuple((-int(a), -int(b)) for a, b in others))
+    (before, after), *others = [cropping] if isinstance(cropping[0], int) else cropping
+    return Borders(before=-int(before), after=-int(after), others=tuple((-int(a), -int(b)) for a, b in others))
 
 
 def index_rule(call: LayerCall) -> TimeRule:
@@ -303,7 +303,7 @@ def index_rule(call: LayerCall) -> TimeRule:
     if step != 1 or stop <= start:
         return WholeWindow(costly=True)
     rest = (key[0], slice(None), *key[2:]) if key[2:] else None
-    return Borders(1, 1, 1, -start, stop - frames, key=rest)
+    return Borders(before=-start, after=stop - frames, key=rest)
 
 
 _WINDOWED: Mapping[str, Any] = {
