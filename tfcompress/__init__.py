@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from tfcompress.streaming.streaming_model import to_streaming as to_streaming
     from tfcompress.tflite.export import TFLiteModel as TFLiteModel
     from tfcompress.tflite.export import export as export
+    from tfcompress.tracking.tracker import Tracker as Tracker
     from tfcompress.workbench import Result as Result
     from tfcompress.workbench import Workbench as Workbench
 
@@ -91,6 +92,7 @@ _WHERE = {
     "StreamingModel": "streaming.streaming_model",
     "TFLiteModel": "tflite.export",
     "TfcompressError": "errors",
+    "Tracker": "tracking.tracker",
     "Train": "recipe",
     "UnsupportedError": "errors",
     "UntrustedCodeError": "errors",

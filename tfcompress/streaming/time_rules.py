@@ -291,7 +291,7 @@ def index_rule(call: LayerCall) -> TimeRule:
     """Return how an index (``x[:, -1]``) treats time."""
     frames = call.inputs[0].shape[0] or 0
     key = call.template.args[1] if len(call.template.args) > 1 else call.template.kwargs.get("key")
-    key = key if isinstance(key, tuple) else (key,)
+    key = tuple(key) if isinstance(key, tuple | list) else (key,)  # a list in a model that was saved and read
     plain = all(isinstance(part, int | slice) for part in key)
     if not plain or key[0] != slice(None):
         return WholeWindow(costly=True)

@@ -30,6 +30,7 @@ from tfcompress.tflite.convert import ConverterProcess
 from tfcompress.tflite.drawing import samples_of
 from tfcompress.tflite.lookup_tables import SAMPLES, LookupFile, check_lookup_limits, with_lookup_tables
 from tfcompress.tflite.mixed import made_mixed
+from tfcompress.tflite.op_trials import Stopwatch
 from tfcompress.tflite.routes import Made, Route, made_as_asked, made_without_data
 from tfcompress.tflite.runtimes import RuntimeVerdict, parse_requirement
 from tfcompress.tflite.verify import Verification
@@ -113,6 +114,7 @@ def export(
     float_size_bytes: int | None = None,
     progress: Progress | bool | None = None,
     seed: int = 0,
+    stopwatch: Stopwatch | None = None,
 ) -> TFLiteModel:
     """Lower a trained model to a TFLite file and check that the file is what was asked for.
 
@@ -138,6 +140,8 @@ def export(
         float_size_bytes: size of that float file, where the caller has it already.
         progress: where progress goes; None: bars on a terminal and in a notebook; False: nowhere.
         seed: draws the samples.
+        stopwatch: times files on the device that *settings* name, where that is not this machine:
+            ``tfcompress.devices.stopwatch.stopwatch_for(settings.device)``.
 
     Raises:
         UsageError: settings that do not fit this model.
@@ -150,6 +154,12 @@ def export(
         msg = (
             "export.max_drop is proven on test samples with labels, which an export by itself does not score; "
             "use tfcompress.compress, or tfcompress export --max-drop"
+        )
+        raise UsageError(msg)
+    if settings.device != Export.device and stopwatch is None:
+        msg = (
+            f"export.device {settings.device!r} is measured on by tfcompress.compress and tfcompress export; an export "
+            "by itself needs a stopwatch (tfcompress.devices.stopwatch.stopwatch_for)"
         )
         raise UsageError(msg)
     for text in settings.runtimes:
@@ -173,6 +183,7 @@ def export(
             float_size_bytes=float_size_bytes,
             progress=progress,
             seed=seed,
+            stopwatch=stopwatch,
         )
         made = _made(model, request)
         if settings.deployment.micro:

@@ -17,6 +17,7 @@ import numpy as np
 from edge_runner import check
 from tfcompress import errors
 from tfcompress.errors import ContractError, DataError, MissingDependencyError, TfcompressError, UnsupportedError
+from tfcompress.fork_server import ForkServer
 from tfcompress.models.specs import Signature, TensorSpec
 from tfcompress.tflite.flatbuffer import FlatModel, IOTensor, read_model_file
 from tfcompress.worker import Worker, WorkerAnswerError, WorkerDiedError
@@ -30,6 +31,8 @@ PACKAGES: dict[str, str] = {
 }
 """What to install for each runtime."""
 _CHILD = "tfcompress.tflite.interpreter_child"
+FORKS = ForkServer(_CHILD, ["ai_edge_litert.interpreter"])
+"""What starts the processes that open a file in LiteRT: it has imported that, and no other runtime beside it."""
 _ENVIRONMENT = {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2"}
 LOOKUP = check.LOOKUP
 """The custom op that unpacks a look-up table of TensorFlow Lite Micro."""
@@ -95,7 +98,8 @@ class InterpreterProcess:
         self._refused: TfcompressError | None = None
         workers = 1 if continuous else workers
         self._options = {"reference": reference_kernels, "threads": threads, "workers": workers, **more}
-        self._worker = Worker(child, environment=_ENVIRONMENT)
+        forked = child == _CHILD and runtime == "litert"
+        self._worker = Worker(FORKS if forked else child, environment=_ENVIRONMENT)
         self._path = self._worker.folder / "model.tflite"
         self._open(content)
 
