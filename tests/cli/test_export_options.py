@@ -44,6 +44,8 @@ BESIDE = {
     "teacher_preprocess": ["--distill", "--teacher", "teacher.keras"],
     "teacher_classes": ["--distill", "--teacher", "teacher.keras"],
     "distill_layers": ["--distill", "--distill-loss", "attention"],
+    "hop": ["--streaming"],
+    "state": ["--streaming"],
 }
 """What has to stand beside an option for it to mean anything, where that is more than its stage."""
 
@@ -67,8 +69,6 @@ def context(option: click.Option) -> list[str]:
         return [*words, "--quantize", "int8", "--mixed", "--max-latency", "2ms"]
     if option.name in ("max_size", "max_latency", "plans"):
         return [*words, "--quantize", "int8", "--mixed"]
-    if option.name in ("hop", "state"):
-        return [*words, "--streaming"]
     if option.name in ("c_array", "max_arena", "max_flash"):
         return [*words, "--target", "tflm"]
     if option.name in {flag.key for flag in flags_of(Export)} - {"quantize"}:

@@ -318,7 +318,7 @@ _EACH = frozenset(
     {
         *("Activation", "ReLU", "LeakyReLU", "ELU", "Identity", "Rescaling", "ActivityRegularization"),
         *("Dropout", "SpatialDropout1D", "SpatialDropout2D", "GaussianNoise", "GaussianDropout", "AlphaDropout"),
-        *("ConstantFakeQuant", "TimeDistributed"),
+        *("ConstantFakeQuant", "TimeDistributed", "Embedding"),
         *("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Divide", "TrueDivide", "Power"),
         *("Relu", "Relu6", "Sigmoid", "Silu", "Tanh", "Gelu", "Elu", "Selu", "HardSigmoid", "HardSilu", "Softplus"),
         *("Abs", "Absolute", "Negative", "Exp", "Log", "Sqrt", "Rsqrt", "Square", "Clip", "Cast"),
