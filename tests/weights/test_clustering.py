@@ -108,7 +108,9 @@ def test_layers_may_hold_different_numbers_of_values():
 
 def test_a_layer_that_is_not_there_is_refused_with_the_nearest_name():
     stage = Cluster(layers=("frist=4",))
-    with pytest.raises(UsageError, match=r"cluster.layers matches no layer with a kernel: 'frist' \(did you mean 'first'"):
+    with pytest.raises(
+        UsageError, match=r"cluster.layers matches no layer with a kernel: 'frist' \(did you mean 'first'"
+    ):
         kernels_to_cluster(stage, layers_with_kernels(convolutional(keras)))
 
 

@@ -45,7 +45,11 @@ def test_what_nothing_is_left_open_of_is_given_back(network):
     ("export", "per_channel", "words"),
     [
         (TABLES, True, "one code book a channel: look-up tables have one for each"),
-        (Export(quantize="int8", target="ethos-u55-128"), False, "one code book a kernel: the compiler for 'ethos-u55-128'"),
+        (
+            Export(quantize="int8", target="ethos-u55-128"),
+            False,
+            "one code book a kernel: the compiler for 'ethos-u55-128'",
+        ),
     ],
 )
 def test_the_target_decides_where_it_knows(network, export, per_channel, words):
@@ -61,7 +65,9 @@ def test_else_both_ways_are_measured_and_told(samples):
     gamma.assign(4.0 ** np.arange(8))
     found, (note,) = planned(uneven, Cluster(clusters=4), samples=samples, export=Export(quantize="int8"))
     assert found.per_channel is True
-    assert "one a channel:" in note and "one a kernel:" in note and note.endswith("takes one a channel")
+    assert "one a channel:" in note
+    assert "one a kernel:" in note
+    assert note.endswith("takes one a channel")
     assert note.count("dB of the outputs") == 2
 
 
@@ -82,7 +88,8 @@ def test_a_budget_is_kept_and_what_more_of_it_buys_is_never_worse(network, sampl
         stage = Cluster(clusters=8, per_channel=True, budget=f"{size}B")
         found, notes = planned(network, stage, samples=samples, export=export, rest_bytes=lambda *_: REST)
         assert told_bytes(notes) <= size
-        assert found.budget == "" and not found.undecided
+        assert found.budget == ""
+        assert not found.undecided
         assert [name for name, _ in found.counts] == ["first", "second", "hidden", "logits"]
         costs.append(sum(count for _, count in found.counts))
         if export is TABLES:
@@ -98,7 +105,9 @@ def test_the_rest_of_the_file_is_asked_for_by_the_kernels_that_are_clustered(net
         asked.append(dict(sizes))
         return REST
 
-    planned(network, Cluster(clusters=4, per_channel=True, budget="2KB"), samples=samples, export=TABLES, rest_bytes=rest)
+    planned(
+        network, Cluster(clusters=4, per_channel=True, budget="2KB"), samples=samples, export=TABLES, rest_bytes=rest
+    )
     assert asked == [{3 * 3 * 4 * 8: 1, 8 * 8: 1, 8 * 16: 1, 16 * 3: 1}]
 
 
@@ -113,7 +122,9 @@ def test_pruned_layers_and_powers_of_two_get_no_fewer_than_three(network, sample
 
 def test_budgets_that_cannot_be_kept_are_refused_in_a_line(network, samples):
     stage = Cluster(clusters=4, per_channel=True, budget="1001B")
-    with pytest.raises(InfeasibleError, match=r"cluster.budget must be at least 1,\d\d\d bytes for this model, got '1001B'"):
+    with pytest.raises(
+        InfeasibleError, match=r"cluster.budget must be at least 1,\d\d\d bytes for this model, got '1001B'"
+    ):
         planned(network, stage, samples=samples, export=TABLES, rest_bytes=lambda *_: REST)
     with pytest.raises(DataError, match="what layers cost on samples"):
         planned(network, stage, export=TABLES, rest_bytes=lambda *_: REST)
@@ -124,7 +135,9 @@ def test_budgets_that_cannot_be_kept_are_refused_in_a_line(network, samples):
 def test_probabilities_diverge_by_kullback_leibler_and_numbers_by_their_variance():
     even = {"p": np.full((4, 2), 0.5)}
     assert divergence(even, even) == 0
-    assert divergence(even, {"p": np.tile([0.25, 0.75], (4, 1))}) == pytest.approx(0.5 * np.log(2) + 0.5 * np.log(2 / 3))
+    assert divergence(even, {"p": np.tile([0.25, 0.75], (4, 1))}) == pytest.approx(
+        0.5 * np.log(2) + 0.5 * np.log(2 / 3)
+    )
     numbers = np.array([[0.0], [2.0], [4.0], [6.0]])
     assert divergence({"y": numbers}, {"y": numbers + 1}) == pytest.approx(1 / 5)  # the variance of 0, 2, 4, 6 is 5
     assert agreement_db({"y": numbers}, {"y": numbers * 1.1}) == pytest.approx(20)

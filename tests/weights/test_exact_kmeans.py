@@ -10,9 +10,13 @@ from tfcompress.weights import exact_kmeans, kmeans
 from tfcompress.weights.exact_kmeans import best_centroids
 
 ROWS = some.arrays(
-    np.float64, st.tuples(st.integers(1, 3), st.integers(1, 8)), elements=st.sampled_from(np.linspace(-2, 2, 9).tolist())
+    np.float64,
+    st.tuples(st.integers(1, 3), st.integers(1, 8)),
+    elements=st.sampled_from(np.linspace(-2, 2, 9).tolist()),
 )
-REAL_ROWS = some.arrays(np.float64, st.tuples(st.integers(1, 3), st.integers(1, 8)), elements=st.floats(-4, 4, width=32))
+REAL_ROWS = some.arrays(
+    np.float64, st.tuples(st.integers(1, 3), st.integers(1, 8)), elements=st.floats(-4, 4, width=32)
+)
 
 
 def squared_error(values, centroids):
@@ -68,9 +72,7 @@ def test_channels_together_get_what_each_gets_alone(skip_zeros):
     kernel = np.random.default_rng(1).normal(size=(3, 3, 2, 5))
     kernel[np.abs(kernel) < 0.3] = 0.0
     together = kmeans.initial_centroids(kernel, 4, "exact", 0, -1, skip_zeros=skip_zeros)
-    alone = [
-        kmeans.initial_centroids(kernel[..., n], 4, "exact", 0, None, skip_zeros=skip_zeros) for n in range(5)
-    ]
+    alone = [kmeans.initial_centroids(kernel[..., n], 4, "exact", 0, None, skip_zeros=skip_zeros) for n in range(5)]
     for n in range(5):
         kept = kernel[..., n][kernel[..., n] != 0] if skip_zeros else kernel[..., n].reshape(-1)
         assert squared_error(kept, together[n]) == pytest.approx(squared_error(kept, alone[n]), rel=1e-4)

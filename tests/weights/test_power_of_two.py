@@ -41,7 +41,9 @@ def test_a_row_of_zeros_stays_that():
 @given(st.integers(0, 2**16), st.sampled_from([None, -1]), st.booleans())
 def test_a_lookup_trains_the_scale_alone(seed, axis, keep_zeros):
     weights = np.random.default_rng(seed).normal(size=(3, 2, 4)).astype(np.float32)
-    made = ClusterLookup(6, channels=None if axis is None else 4, axis=axis or -1, keep_zeros=keep_zeros, scheme="power_of_two")
+    made = ClusterLookup(
+        6, channels=None if axis is None else 4, axis=axis or -1, keep_zeros=keep_zeros, scheme="power_of_two"
+    )
     made.start_(made.placed(weights, "exact", 0))
     looked_up = np.asarray(made(weights))
     assert np.array_equal(looked_up, made.final(weights))
@@ -51,4 +53,6 @@ def test_a_lookup_trains_the_scale_alone(seed, axis, keep_zeros):
     assert np.isin(parts, [0, 0.5, 1]).all()
     with tf.GradientTape() as tape:
         total = tf.reduce_sum(made(weights))
-    assert tape.gradient(total, made.centroids.value).shape == made.centroids.shape == ((1,) if axis is None else (4, 1))
+    assert (
+        tape.gradient(total, made.centroids.value).shape == made.centroids.shape == ((1,) if axis is None else (4, 1))
+    )

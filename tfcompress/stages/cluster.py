@@ -41,8 +41,8 @@ class Cluster(TrainingStage):
             there is; the others by Lloyd's algorithm from there.
         scheme: ``kmeans``: any values; ``power_of_two``: 0 and a trained scale times +-1, +-1/2, +-1/4 and so on
             (Miyashita et al. 2016, arXiv:1603.01025; Zhou et al. 2017, arXiv:1702.03044).
-        per_channel: cluster each output channel of a convolution apart (per-channel int8 scales then keep the count), or
-            the kernel whole; None: as the target stores it best, else what is measured to be better.
+        per_channel: cluster each output channel of a convolution apart (per-channel int8 scales then keep the count),
+            or the kernel whole; None: as the target stores it best, else what is measured to be better.
         layers: ``NAME=K``: values allowed in layers of that name, ``*`` and ``?`` allowed, in the place of *clusters*;
             of several that match, the first counts.
         budget: most bytes of the file with look-up tables, where the export writes one, else of its package (.tfz):
@@ -92,8 +92,8 @@ class Cluster(TrainingStage):
     budget: str = field(
         default="",
         metadata=option(
-            "Choose how many values each layer gets, at most K, so that the file with look-up tables (--lookup), or else "
-            "the package, takes at most SIZE (40KB).",
+            "Choose how many values each layer gets, at most K, so that the file with look-up tables (--lookup), or "
+            "else the package, takes at most SIZE (40KB).",
             flag="--cluster-bytes",
             metavar="SIZE",
             default="K for every layer",
