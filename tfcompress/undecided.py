@@ -9,9 +9,9 @@ from tfcompress.stages.planning import PlanningContext, plan_stages
 
 if TYPE_CHECKING:
     from tfcompress.data.dataset import BoundData
-    from tfcompress.execution import Run
     from tfcompress.models.samples import Samples
     from tfcompress.recipe import Stage
+    from tfcompress.run import Run
 
 
 def decided_stages(

@@ -223,10 +223,13 @@ class RewritingStage(Stage):
         tune_epochs: how many of the training's epochs the whole model is tuned for before the first part, at a
             twentieth of the learning rate; what the stage takes, it takes from the tuned model, and :class:`Distill`
             learns from that one.
+        prepares: ``module:function`` of what makes a model ready in every training that is followed by a part of the
+            stage; empty: nothing does. See :func:`tfcompress.stages.rewriting.prepare_training_`.
     """
 
     phase = "rewrite"
     engines = ("native",)
+    prepares: ClassVar[str] = ""
     cycles: int = field(
         default=1,
         metadata=option(
@@ -253,11 +256,30 @@ class RewritingStage(Stage):
         """The stage of each cycle, in order."""
         raise NotImplementedError
 
+    @property
+    def preparation(self) -> str:
+        """The field and value that ask for a training before the first part; empty: there is none."""
+        return ""
+
+    @property
+    def unprepared(self) -> RewritingStage:
+        """The stage without what asks for a training before the first part."""
+        return self
+
+    def preparing_epochs(self, epochs: int) -> int:
+        """Return how many of a training's epochs make the model ready for the first part, after the tuning."""
+        return 0
+
     def check_against(self, recipe: Recipe) -> None:
-        """Refuse more tuning and more cycles than the training has epochs for."""
+        """Refuse more tuning, more preparing and more cycles than the training has epochs for."""
         super().check_against(recipe)
         epochs, tuned = recipe.train.epochs, self.tune_epochs
         check_value(f"{self.kind}.tune_epochs", f"below train.epochs ({epochs})", tuned, ok=not tuned or tuned < epochs)
-        left = f"train.epochs - {self.kind}.tune_epochs" if tuned else "train.epochs"
-        allowed = f"at most {left} ({epochs - tuned}), since each cycle fine-tunes"
-        check_value(f"{self.kind}.cycles", allowed, self.cycles, ok=self.cycles <= epochs - tuned)
+        left, ready = epochs - tuned, self.preparing_epochs(epochs)
+        words = f"train.epochs - {self.kind}.tune_epochs" if tuned else "train.epochs"
+        if ready:
+            allowed = f"fewer than {words} ({left}), since what is left is fine-tuned"
+            check_value(f"epochs for {self.preparation}", allowed, ready, ok=ready < left)
+            words += f" - {ready} for {self.preparation}"
+        allowed = f"at most {words} ({left - ready}), since each cycle fine-tunes"
+        check_value(f"{self.kind}.cycles", allowed, self.cycles, ok=self.cycles <= left - ready)

@@ -178,6 +178,14 @@ class TfmotSession:
         """Compare every kernel as it is now with what was asked."""
         return [p for kernel in self._trainable.kernels for p in kernel.promises(kernel.current())]
 
+    def loss_terms(self) -> dict[str, float]:
+        """Return nothing: no stage of tfmot's adds to the loss."""
+        return {}
+
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """Return the least and largest value of each activation range, by the name of its layer."""
+        return tfmot_qat.ranges_of(self.model) if self._stages.qat else {}
+
     def finish(self) -> tuple[Any, list[Promise]]:
         """Return a finished model, apart from the one under training, and its promises.
 
