@@ -37,13 +37,13 @@ def decided_stages(
         learner = run.loaded.keras3 if run.student is None else run.student
     if learner is None:
         return stages
-    from tfcompress.tflite.kernel_rest import untrained_rest_bytes
+    from tfcompress.tflite.kernel_rest import measured_file
 
     about: dict[str, Any] = {"data": data, "metadata": run.metadata, "converter": run.converter}
     context = PlanningContext(
         samples=samples,
         export=run.recipe.export,
-        rest_bytes=functools.partial(untrained_rest_bytes, recipe=run.recipe, **about),
+        measure_file=functools.partial(measured_file, recipe=run.recipe, **about),
         seed=run.recipe.train.seed,
         progress=run.progress,
     )

@@ -66,6 +66,8 @@ def test_a_budget_is_for_a_file_that_is_written() -> None:
 
 
 def test_a_file_that_takes_more_than_its_budget_is_remarked_on() -> None:
-    assert Cluster(budget="40KB").remark_on(lambda: 40_000) == ""
-    assert Cluster().remark_on(lambda: 40_000) == ""
-    assert "40KB, and the finished file takes 40,001 bytes" in Cluster(budget="40KB").remark_on(lambda: 40_001)
+    assert Cluster(budget="40KB").remark_on(lambda: 40_000, 80_000) == ""
+    assert Cluster(budget="0.5x").remark_on(lambda: 40_000, 80_000) == ""
+    assert Cluster(budget="0.5x").remark_on(lambda: 40_000, 79_999)
+    assert Cluster().remark_on(lambda: 40_000, 80_000) == ""
+    assert "40KB, and the finished file takes 40,001 bytes" in Cluster(budget="40KB").remark_on(lambda: 40_001, 80_000)

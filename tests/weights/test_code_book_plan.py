@@ -7,7 +7,7 @@ from tests.engines.tiny_networks import convolutional, dense, images
 from tfcompress.errors import DataError, InfeasibleError, UsageError
 from tfcompress.models.samples import Samples
 from tfcompress.recipe import QAT, Cluster, Export, Prune
-from tfcompress.stages.planning import PlanningContext, plan_stages
+from tfcompress.stages.planning import FileRest, PlanningContext, plan_stages
 from tfcompress.weights.code_book_plan import agreement_db, divergence
 
 keras = pytest.importorskip("keras")
@@ -86,7 +86,9 @@ def test_a_budget_is_kept_and_what_more_of_it_buys_is_never_worse(network, sampl
     costs, before = [], network.get_weights()
     for size in (1420, 1500):
         stage = Cluster(clusters=8, per_channel=True, budget=f"{size}B")
-        found, notes = planned(network, stage, samples=samples, export=export, rest_bytes=lambda *_: REST)
+        found, notes = planned(
+            network, stage, samples=samples, export=export, measure_file=lambda *_: FileRest(REST, 4 * REST)
+        )
         assert told_bytes(notes) <= size
         assert found.budget == ""
         assert not found.undecided
@@ -103,19 +105,19 @@ def test_the_rest_of_the_file_is_asked_for_by_the_kernels_that_are_clustered(net
 
     def rest(_, sizes):
         asked.append(dict(sizes))
-        return REST
+        return FileRest(REST, 4 * REST)
 
     planned(
-        network, Cluster(clusters=4, per_channel=True, budget="2KB"), samples=samples, export=TABLES, rest_bytes=rest
+        network, Cluster(clusters=4, per_channel=True, budget="2KB"), samples=samples, export=TABLES, measure_file=rest
     )
     assert asked == [{3 * 3 * 4 * 8: 1, 8 * 8: 1, 8 * 16: 1, 16 * 3: 1}]
 
 
 def test_pruned_layers_and_powers_of_two_get_no_fewer_than_three(network, samples):
-    context = {"samples": samples, "export": PACKAGE, "rest_bytes": lambda *_: REST}
+    context = {"samples": samples, "export": PACKAGE, "measure_file": lambda *_: FileRest(REST, 4 * REST)}
     stage = Cluster(clusters=4, per_channel=True, budget="1130B")
     assert planned(network, stage, **context)[0].fewest == 2
-    stage = dataclasses.replace(stage, budget="1170B")
+    stage = dataclasses.replace(stage, budget="0.2925x")  # of 4,000 bytes
     assert planned(network, stage, (Prune(sparsity=0.5),), **context)[0].fewest == 3
     assert planned(network, dataclasses.replace(stage, scheme="power_of_two"), **context)[0].fewest == 3
 
@@ -125,9 +127,9 @@ def test_budgets_that_cannot_be_kept_are_refused_in_a_line(network, samples):
     with pytest.raises(
         InfeasibleError, match=r"cluster.budget must be at least 1,\d\d\d bytes for this model, got '1001B'"
     ):
-        planned(network, stage, samples=samples, export=TABLES, rest_bytes=lambda *_: REST)
+        planned(network, stage, samples=samples, export=TABLES, measure_file=lambda *_: FileRest(REST, 4 * REST))
     with pytest.raises(DataError, match="what layers cost on samples"):
-        planned(network, stage, export=TABLES, rest_bytes=lambda *_: REST)
+        planned(network, stage, export=TABLES, measure_file=lambda *_: FileRest(REST, 4 * REST))
     with pytest.raises(UsageError, match="which attach does not know"):
         planned(network, stage, samples=samples)
 

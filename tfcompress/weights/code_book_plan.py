@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from tfcompress.errors import DataError, InfeasibleError, UsageError
-from tfcompress.limits import read_size
 from tfcompress.models.copies import Slot, layers_with_kernels, model_copy
 from tfcompress.models.signature import call
 from tfcompress.plans.knapsack import best_assignments
@@ -175,7 +174,7 @@ def _measured(stage: Cluster, work: _Trial) -> _Measured:
 def _within_budget(stage: Cluster, work: _Trial) -> tuple[Cluster, tuple[str, ...]]:
     """Choose the number of values of each layer."""
     context = work.context
-    if context.rest_bytes is None:
+    if context.measure_file is None:
         msg = (
             "cluster.budget is about the bytes of the finished file, which attach does not know; give it to "
             "tfcompress.compress or export, or say cluster.layers"
@@ -184,16 +183,16 @@ def _within_budget(stage: Cluster, work: _Trial) -> tuple[Cluster, tuple[str, ..
     layers = _by_layer(work.slots(dataclasses.replace(stage, clusters=_fewest(stage, context))))
     sizes = Counter(int(np.prod(slot.variable.shape)) for slots in layers.values() for slot in slots)
     with context.progress.task("measuring how many values each layer needs", len(layers)) as task:
-        rest = context.rest_bytes(work.model, sizes)
+        rest = context.measure_file(work.model, sizes)
         items = []
         for path, slots in layers.items():
             task.describe(path)
             items.append(Item(path, tuple(_options(path, slots, stage, work))))
             task.advance()
-    budget = read_size(stage.budget)
+    budget = stage.budget_bytes(rest.plain_bytes)
     try:
         (plan, *_) = best_assignments(
-            Knapsack(tuple(items), limits={"bytes": budget * (1.0 - _MARGIN)}, fixed={"bytes": float(rest)})
+            Knapsack(tuple(items), limits={"bytes": budget * (1.0 - _MARGIN)}, fixed={"bytes": float(rest.rest_bytes)})
         )
     except InfeasibleError as error:
         least = error.least["bytes"] / (1.0 - _MARGIN)
