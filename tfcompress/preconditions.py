@@ -163,7 +163,7 @@ def check_streaming(run: Run) -> None:
 
     check_streamable(run.loaded.native, hop=export.hop)
     trained = tuple(stage for stage in run.recipe.stages if isinstance(stage, TrainingStage))
-    if any(stage.scheme for stage in trained):
+    if any(stage.numbers for stage in trained):
         from tfcompress.engines.session import engine_for
         from tfcompress.models.kinds import keras_of
 
