@@ -70,9 +70,7 @@ def check_model(
     return found
 
 
-def _check(
-    path: str, call: Call, engine: str, form: LayerForm, behind: Any, value: LayerValue | None
-) -> LayerCheck:
+def _check(path: str, call: Call, engine: str, form: LayerForm, behind: Any, value: LayerValue | None) -> LayerCheck:
     shape = tuple(call.outputs[0].shape[1:])
     layer = call.layer
     check = LayerCheck(

@@ -86,7 +86,9 @@ def fused_lstms(unread: Collection[int] = ()) -> Iterator[RecurrentForms]:
     plain_call = layer_class.call
 
     def call(layer: Any, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
-        reason = why_not_fused(layer, cell_is_read=id(layer) not in unread) or _obstacle_of_call(sequences, initial_state, mask)
+        reason = why_not_fused(layer, cell_is_read=id(layer) not in unread) or _obstacle_of_call(
+            sequences, initial_state, mask
+        )
         if not reason:
             forms.fused.append(layer.name)
             return _marked_call(layer, sequences)
