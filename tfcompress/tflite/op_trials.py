@@ -143,7 +143,7 @@ class OpTrials:
             self._elsewhere.update(zip(unknown, found, strict=True))
 
     def refusal_elsewhere(self, content: bytes) -> str:
-        """Return why a file that was timed does not run on the machine that times; empty: it does, or it is this one."""
+        """Return why a file that was timed does not run on the machine that times; empty: it does, or is here."""
         found = self._elsewhere.get(content, 0.0)
         return f"{self._stopwatch.name}: {found}" if isinstance(found, str) and self._stopwatch else ""
 
