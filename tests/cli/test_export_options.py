@@ -28,6 +28,7 @@ def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Calls:
     monkeypatch.chdir(tmp_path)
     found = Calls(monkeypatch)
     found.replace("tfcompress.data.sources.load_data", "the data")
+    found.replace("tfcompress.cli.export.check_trackers")
     found.replace_workbench(SimpleNamespace(report=SimpleNamespace(to_json=lambda: "{}")))
     Path("bare.toml").write_text(Recipe(export=BARE).to_toml())
     found.replace("tfcompress.reports.printing.print_report")

@@ -13,7 +13,7 @@ import gzip
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tfcompress.errors import UsageError
 from tfcompress.files import sha256, write_atomic
@@ -35,6 +35,9 @@ from tfcompress.tflite.routes import Made, Route, made_as_asked, made_without_da
 from tfcompress.tflite.runtimes import RuntimeVerdict, parse_requirement
 from tfcompress.tflite.verify import Verification
 
+if TYPE_CHECKING:
+    from tfcompress.tflite.streaming_file import StreamingFile
+
 
 @dataclass(frozen=True)
 class TFLiteModel:
@@ -50,6 +53,7 @@ class TFLiteModel:
             worth telling; sentences for the report.
         compiled: the same for the target's accelerator, which no runtime here opens; empty: the target has none.
         lookup: the same with look-up tables, for TensorFlow Lite Micro; None: not asked for.
+        streaming: the same for new frames at a time; None: not asked for.
     """
 
     content: bytes = field(repr=False)
@@ -60,6 +64,7 @@ class TFLiteModel:
     notes: tuple[str, ...] = ()
     compiled: bytes = field(default=b"", repr=False)
     lookup: LookupFile | None = field(default=None, repr=False)
+    streaming: StreamingFile | None = field(default=None, repr=False)
 
     def __repr__(self) -> str:
         """Say in a line what it is: ``TFLiteModel(int8: 53,104 B, image → probabilities)``."""
@@ -164,6 +169,10 @@ def export(
     model, notes = prepared(model)
     for note in notes:
         progress.note(note)
+    if settings.streaming:
+        from tfcompress.tflite.streaming_file import check_streamable
+
+        check_streamable(model, hop=settings.hop)
     with contextlib.ExitStack() as stack:
         request = Request(
             settings=settings,
@@ -180,7 +189,9 @@ def export(
         if settings.deployment.micro:
             made = _proven(made, model, request)
         lookup = _with_lookup(made, model, request) if settings.lookup else None
-    return dataclasses.replace(_file(made, settings, notes), lookup=lookup)
+        streaming = _with_streaming(made, model, request) if settings.streaming else None
+    told = notes if streaming is None else (*notes, *streaming.notes)
+    return dataclasses.replace(_file(made, settings, told), lookup=lookup, streaming=streaming)
 
 
 def _made(model: Any, request: Request) -> Made:
@@ -236,6 +247,12 @@ def _with_lookup(made: Made, model: Any, request: Request) -> LookupFile:
         lookup, target.most_flash_bytes(settings.max_flash), target.most_arena_bytes(settings.max_arena)
     )
     return lookup
+
+
+def _with_streaming(made: Made, model: Any, request: Request) -> StreamingFile:
+    from tfcompress.tflite.streaming_file import with_streaming
+
+    return with_streaming(made, model, request)
 
 
 def _inputs_to_prove_on(signature: Signature, model: Any, request: Request, count: int) -> dict[str, Any]:
