@@ -186,6 +186,7 @@ class Export:
         metadata=option(
             "Layers that int8 costs much become float, those that bear it 4-bit, within --max-size and --max-latency.",
             needs="calibration",
+            tries=(False, True),
         ),
     )
     max_size: str = field(
