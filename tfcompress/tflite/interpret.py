@@ -64,6 +64,7 @@ class InterpreterProcess:
         threads: int = 1,
         workers: int = 2,
         whole: bool = False,
+        continuous: bool = False,
         refusal: type[TfcompressError] = ContractError,
         child: str = _CHILD,
         more: Mapping[str, Any] = NO_MORE,
@@ -78,6 +79,7 @@ class InterpreterProcess:
             workers: interpreters that share the samples.
             whole: a sample is all that a tensor holds, its first axis too: tensors inside a graph need not have the
                 samples along it. Arrays then have the shape (samples, *all sizes).
+            continuous: samples are steps of one stream: variables in the file keep what one leaves to the next.
             refusal: class of the error when the runtime refuses the file, or dies on it.
             child: module that serves the requests.
             more: what it is told besides when it opens the file.
@@ -91,8 +93,10 @@ class InterpreterProcess:
         if not self.unpacks:
             _check_tables(self.model)
         self._runtime, self._refusal, self._whole, self._count = runtime, refusal, whole, 0
+        self._continuous = continuous
         self._version: str | None = None
         self._refused: TfcompressError | None = None
+        workers = 1 if continuous else workers
         self._options = {"reference": reference_kernels, "threads": threads, "workers": workers, **more}
         forked = child == _CHILD and runtime == "litert"
         self._worker = Worker(FORKS if forked else child, environment=_ENVIRONMENT)
@@ -122,8 +126,11 @@ class InterpreterProcess:
                 "whole": self._whole,
                 "inputs": [self._spec(tensor, graph.inputs) for tensor in self.model.inputs],
                 "outputs": [self._spec(tensor, graph.outputs) for tensor in self.model.outputs],
-                "stateful": any(t.variable for graph in self.model.subgraphs for t in graph.tensors)
-                or any(op.name == "VAR_HANDLE" for op in self.model.ops),
+                "stateful": not self._continuous
+                and (
+                    any(t.variable for graph in self.model.subgraphs for t in graph.tensors)
+                    or any(op.name == "VAR_HANDLE" for op in self.model.ops)
+                ),
             }
         )
 
