@@ -109,6 +109,16 @@ def test_what_the_training_depends_on_makes_another_run(keras: Any, changed: dic
     assert (run_key(loaded, values, other) == run_key(loaded, values, RECIPE)) is same
 
 
+def test_another_activation_of_the_users_makes_another_run(keras: Any) -> None:
+    def key(factor: float) -> str:
+        keras.utils.set_random_seed(0)
+        given = keras.Input((4,), name="vector")
+        scores = keras.layers.Dense(3, activation=lambda x: factor * x, name="scores")(given)
+        return run_key(load_model(keras.Model(given, scores, name="own")), None, RECIPE)
+
+    assert key(1.0) == key(1.0) != key(2.0)
+
+
 @pytest.mark.parametrize(
     "stage_of",
     [

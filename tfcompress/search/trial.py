@@ -259,7 +259,7 @@ def untrained(recipe: Recipe) -> Recipe:
     said: dict[str, Any] = {"calibration": recipe.export.calibrator}
     exports = {each.name for each in dataclasses.fields(recipe.export)}
     for stage in recipe.stages:
-        own = {each.name for each in dataclasses.fields(stage)} if stage.scheme else set()
+        own = {each.name for each in dataclasses.fields(stage)} if stage.numbers else set()
         said |= {name: getattr(stage, name) for name in own & exports}
     export = dataclasses.replace(recipe.export, **said)
     return dataclasses.replace(recipe, stages=once, export=export, title="")
