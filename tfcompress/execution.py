@@ -167,8 +167,8 @@ class _Cycles:
         """Do all cycles, of which every stage has as many as the others: the recipe refuses what differs."""
         cycles, tuning = self.rewriting[0].cycles, self.rewriting[0].tune_epochs
         getting_ready = [stage for stage in self.rewriting if stage.preparation]
-        before = max((stage.preparing_epochs(self.run.recipe.train.epochs) for stage in getting_ready), default=0)
-        epochs = self._shared(cycles, tuning + before)
+        ready = max((stage.preparing_epochs(self.run.recipe.train.epochs) for stage in getting_ready), default=0)
+        epochs = self._shared(cycles, tuning + ready)
         model = whole = in_keras3(self.run.loaded) if self.run.student is None else self.run.student
         done: list[Trained] = []
         first: dict[str, Any] = {}
@@ -176,9 +176,9 @@ class _Cycles:
         if tuning:
             done.append(self._tuned(whole, tuning))
             model = whole = done[0].model
-        if before:
+        if ready:
             title = "training before the model is rewritten"
-            done.append(self._fine_tuned(model, whole, before, title, last=False, ready_for=getting_ready))
+            done.append(self._fine_tuned(model, whole, ready, title, last=False, ready_for=getting_ready))
             model = done[-1].model
         for number, turns in enumerate(epochs, start=1):
             title = "training" if cycles == 1 else f"training, cycle {number} of {cycles}"
