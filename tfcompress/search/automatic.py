@@ -227,8 +227,9 @@ def searched(
         log: file that libraries' words are appended to.
         watcher: makes what the search is shown to; None: a line a trial, to *progress*.
     """
-    from tfcompress.preconditions import check_preconditions
+    from tfcompress.preconditions import check_preconditions, need_keras
 
+    need_keras(opening.model)
     earlier = "" if output is None else interrupted_search(output)
     check_preconditions(opening.model, Recipe(), has_data=True, output=output, force=force or bool(earlier))
     with ExitStack() as stack:
