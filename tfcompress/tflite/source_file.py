@@ -130,7 +130,8 @@ def check_float(flat: FlatModel, where: str) -> None:
         raise UnsupportedError(msg)
     others = [each.key for each in flat.signatures if each.subgraph != 0]
     if others:
-        msg = f"{where} has several signatures ({', '.join(each.key for each in flat.signatures)}); give one of them alone"
+        keys = ", ".join(each.key for each in flat.signatures)
+        msg = f"{where} has several signatures ({keys}); give a file of one of them alone"
         raise UnsupportedError(msg)
 
 
@@ -162,8 +163,7 @@ def _with_activations(flat: FlatModel) -> Signature:
     signature, graph = signature_of_file(flat), flat.subgraphs[0]
     made = {number: op.name for op in graph.ops for number in op.outputs}
     traits = {
-        tensor.name: OutputTraits(activation=_ACTIVATIONS.get(made.get(tensor.index, ""), None))
-        for tensor in flat.outputs
+        tensor.name: OutputTraits(activation=_ACTIVATIONS.get(made.get(tensor.index, ""))) for tensor in flat.outputs
     }
     return signature.with_traits({name: each for name, each in traits.items() if each.activation})
 
