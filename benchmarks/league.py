@@ -1,6 +1,6 @@
 """tfcompress beside other systems that make networks small: same networks, images and machine.
 
-    python -m benchmarks.league resnet8.h5:cifar10.npz:1:calibration.npy mobile.keras:cifar10.npz:1/255 --output FOLDER \
+    python -m benchmarks.league resnet8.h5:cifar10.npz:1:numbers.npy mobile.keras:cifar10.npz:1/255 --output FOLDER \
         [--peers onnxruntime openvino …] [--images 10000] [--rounds 200] [--latency] [--update docs/league.md]
 
 A network is MODEL:DATA.npz:SCALE, with the numbers of its calibration images in x_train behind a third colon where they
@@ -70,7 +70,7 @@ PEERS: dict[str, Peer] = {
     ),
     "openvino": Peer("NNCF post-training int8, fast and full bias correction", ("openvino>=2025", "nncf>=3", "numpy")),
     "mnn": Peer("weights of 8 and of 4 bits", ("MNN>=3", "numpy")),
-    "thop": Peer("multiply-accumulates", ("thop", "torch", "numpy"), source="float.onnx"),
+    "thop": Peer("multiply-accumulates", ("thop", "torch", "onnx>=1.16", "numpy"), source="float.onnx"),
 }
 """Every peer by its name."""
 EXPORTER = ("tf2onnx>=1.16", "onnx>=1.16", "requests", "ml_dtypes")

@@ -1,9 +1,9 @@
-"""One peer of :mod:`benchmarks.league`, in an environment of its own: of tfcompress, only its own peer imports anything.
+"""One peer of :mod:`benchmarks.league`, in an environment of its own: tfcompress itself is imported for one alone.
 
     python league_peers.py make|serve NAME FOLDER MODEL
 
-``make`` writes the peer's files into FOLDER, scores them there on test.npy, and leaves NAME.made.json. ``serve`` answers
-lines of JSON, ``{"file": …, "runs": …}``, with the seconds that each of so many runs of one image took.
+``make`` writes the peer's files into FOLDER, scores them there on test.npy, and leaves NAME.made.json. ``serve``
+answers lines of JSON, ``{"file": …, "runs": …}``, with the seconds that each of so many runs of one image took.
 """
 
 from __future__ import annotations
@@ -286,10 +286,8 @@ VERSIONS = {
 
 def accuracy(run: Run, images: np.ndarray, labels: np.ndarray) -> float:
     """Return the part of images whose highest score is their class's."""
-    hits = [
-        int(run(image[np.newaxis]).reshape(-1).argmax()) == label for image, label in zip(images, labels, strict=True)
-    ]
-    return float(np.mean(hits))
+    found = np.array([run(image[np.newaxis]).reshape(-1).argmax() for image in images])
+    return float(np.mean(found == labels))
 
 
 def make(name: str, folder: Path, model: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from benchmarks.native_qat import percent, table
 
 HEAD = ("system", "file", "top-1", "bytes", "time / float TFLite", "CPU seconds to make")
-NONE = "–"
+NONE = "-"
 
 
 def league_page(about: Mapping[str, str], results: Mapping[str, Mapping[str, Any]]) -> str:
@@ -47,7 +47,7 @@ def ratio_text(row: Mapping[str, Any]) -> str:
     """Return a ratio of latencies with the quarters around it."""
     if row.get("ratio") is None:
         return NONE
-    return f"{row['ratio']:.2f} ({row['ratio_low']:.2f}–{row['ratio_high']:.2f})"
+    return f"{row['ratio']:.2f} ({row['ratio_low']:.2f} to {row['ratio_high']:.2f})"
 
 
 def refusals(found: Mapping[str, Any]) -> list[str]:
@@ -66,8 +66,8 @@ def notes(found: Mapping[str, Any]) -> list[str]:
     if timed is not None:
         low, high = timed["load"]
         lines.append(
-            f"Time: median (and quarters) over {timed['rounds']} rounds of the ratio to the float TFLite file in the same "
-            f"round, one thread; the machine's load was {low} before and {high} after ({timed['at']})."
+            f"Time: median (and quarters) over {timed['rounds']} rounds of the ratio to the float TFLite file in the "
+            f"same round, one thread; the machine's load was {low} before and {high} after ({timed['at']})."
         )
     versions = {package: text for made in found.values() for package, text in made.get("versions", {}).items()}
     lines.append(", ".join(f"{package} {text}" for package, text in versions.items()) + ".")

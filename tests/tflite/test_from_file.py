@@ -85,7 +85,11 @@ def test_int8_without_samples_is_refused(source) -> None:
     ("recipe", "error", "why"),
     [
         (Recipe(stages=(QAT(),), export=Export(quantize="int8")), UnsupportedError, "qat rewrites or trains"),
-        (Recipe(stages=(Prune(sparsity=0.5),)), UnsupportedError, "prune rewrites or trains a Keras model, and '.*none.tflite'"),
+        (
+            Recipe(stages=(Prune(sparsity=0.5),)),
+            UnsupportedError,
+            "prune rewrites or trains a Keras model, and '.*none.tflite'",
+        ),
         (
             Recipe(export=Export(quantize="int8", max_drop=1.0), train=Train(if_needed=True)),
             UnsupportedError,
@@ -127,13 +131,13 @@ def test_compress_writes_the_same_folder_as_for_a_keras_model(installed, tmp_pat
     pixels = np.random.default_rng(0).normal(size=(80, 8, 8, 3)).astype(np.float32)
     labels = np.arange(80) % 10
     np.savez(tmp_path / "data.npz", x_train=pixels[:40], y_train=labels[:40], x_test=pixels[40:], y_test=labels[40:])
-    recipe = Recipe(export=Export(quantize="dynamic"), name="dynamic")
+    recipe = Recipe(export=Export(quantize="dynamic"))
     made = tfc.compress(FLOAT, recipe, str(tmp_path / "data.npz"), output=tmp_path / "out", progress=False)
     report = made.report
     assert report.source.writer == "tflite"
     assert report.baseline.size_bytes == FLOAT.stat().st_size
     assert report.result.score.samples == report.baseline.score.samples == 40
-    assert {"none-dynamic.tflite", "report.json", "report.html", "test-samples.npz"} <= {
+    assert {report.result.name, "report.json", "report.html", "test-samples.npz"} <= {
         path.name for path in (tmp_path / "out").iterdir()
     }
     assert any("litert-quantizer" in warning for warning in report.warnings)
