@@ -109,6 +109,16 @@ def test_what_the_training_depends_on_makes_another_run(keras: Any, changed: dic
     assert (run_key(loaded, values, other) == run_key(loaded, values, RECIPE)) is same
 
 
+def test_another_activation_of_the_users_makes_another_run(keras: Any) -> None:
+    def key(factor: float) -> str:
+        keras.utils.set_random_seed(0)
+        given = keras.Input((4,), name="vector")
+        scores = keras.layers.Dense(3, activation=lambda x: factor * x, name="scores")(given)
+        return run_key(load_model(keras.Model(given, scores, name="own")), None, RECIPE)
+
+    assert key(1.0) == key(1.0) != key(2.0)
+
+
 @pytest.mark.parametrize(
     "stage_of",
     [
@@ -227,8 +237,12 @@ PLAIN = dataclasses.replace(
     stages=(tfc.Prune(sparsity=0.5, end_epoch=1, frequency=1), tfc.Cluster(clusters=6), tfc.QAT()),
 )
 CYCLES = tfc.Recipe(
-    stages=(tfc.Channels(remove=0.4, cycles=2, tune_epochs=1, round_to=1), tfc.Distill(), tfc.Prune(sparsity=0.5)),
-    train=tfc.Train(epochs=3, batch_size=16, learning_rate=0.01),
+    stages=(
+        tfc.Channels(remove=0.4, cycles=2, tune_epochs=1, round_to=1, regularize="group-norm", regularize_epochs=2),
+        tfc.Distill(),
+        tfc.Prune(sparsity=0.5),
+    ),
+    train=tfc.Train(epochs=5, batch_size=16, learning_rate=0.01),
     title="cycles",
 )
 
@@ -335,9 +349,16 @@ def test_a_killed_run_without_labels_gives_what_an_unkilled_one_gives(
     assert "val_loss" in report.training.history
 
 
-@pytest.mark.parametrize("turn", [2, *(pytest.param(turn, marks=pytest.mark.kills) for turn in (1, 3))])
+@pytest.mark.parametrize("turn", [3, *(pytest.param(turn, marks=pytest.mark.kills) for turn in (1, 2, 4))])
 def test_what_a_rewriting_stage_decided_is_kept(turn: int, cycles: Bench, tmp_path: Path) -> None:
     cycles.killed_and_run_again(lambda patch: kill_at(patch, "tfcompress.execution:_fitted", turn), tmp_path / "out")
+
+
+def test_a_strength_goes_on_growing_where_a_killed_run_left_it(cycles: Bench, tmp_path: Path) -> None:
+    place = (
+        "tfcompress.training.kept_epochs:_KeptByKeras3._keep"  # only this training has an epoch that is not its last
+    )
+    cycles.killed_and_run_again(lambda patch: kill_at(patch, place, 1, after=True), tmp_path / "out")
 
 
 def test_widths_chosen_by_latency_do_not_change_when_the_run_goes_on(

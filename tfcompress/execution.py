@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,8 +19,9 @@ from tfcompress.errors import DataError, UnsupportedError
 from tfcompress.models.fingerprints import model_sha256
 from tfcompress.models.own_training import in_class_of, own_training, refuse_own_training
 from tfcompress.progress import Progress
-from tfcompress.recipe import Recipe, Stage
+from tfcompress.recipe import Recipe, Stage, Train
 from tfcompress.resumption import Finished, Work, sources_sha256
+from tfcompress.stages.rewriting import prepare_training_
 from tfcompress.stages.stage import RewritingStage, TrainingStage
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from tfcompress.stages.rewriting import Rewritten
     from tfcompress.tasks.task import Evaluation
     from tfcompress.tflite.convert import ConverterProcess
+    from tfcompress.tracking.following import FollowedRun
     from tfcompress.training.fit import Training
     from tfcompress.training.teaching import Teaching
     from tfcompress.weights.promises import Promise
@@ -61,11 +64,13 @@ class Run:
         loading: ``trust``, ``custom`` and ``limits``, for further model files.
         teaching: who is trained in place of the model, and who teaches; None: it is not known yet.
         wall_seconds: time of each phase.
+        metadata: what is stored in the file for whoever opens it.
         warnings: lines for the report.
         baseline: the float file; None: there is none, or it is not made yet.
         scores: of the ``float`` file and the ``result``, once they are scored.
         closing: lets go of files and processes that the run holds.
         own_teachers: the model before compression, each time that it teaches with answers that are kept.
+        followed: the run as trackers follow it; None: none does.
     """
 
     recipe: Recipe
@@ -76,11 +81,13 @@ class Run:
     loading: Mapping[str, Any] = field(default_factory=dict)
     teaching: Teaching | None = None
     wall_seconds: dict[str, float] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     baseline: bytes | None = None
     scores: Mapping[str, Evaluation] = field(default_factory=dict)
     closing: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     own_teachers: list[Teacher] = field(default_factory=list)
+    followed: FollowedRun | None = None
 
     def close(self) -> None:
         """Let go of what the run holds beside the model and its data."""
@@ -157,8 +164,9 @@ def _attached(run: Run, data: BoundData) -> Job:
     from tfcompress.engines.session import engines_to_try
     from tfcompress.job import attach_to
 
-    stages, loaded = run.recipe.stages, run.loaded
-    options: dict[str, Any] = {"train": run.recipe.train, "samples": _samples(run, data)}
+    loaded, samples = run.loaded, _samples(run, data)
+    stages = _decided(run, data, run.recipe.stages, samples)
+    options: dict[str, Any] = {"train": run.recipe.train, "samples": samples}
     if run.student is not None:
         return attach_to(run.student, stages, teachers=run.teachers, **options)
     if not loaded.refusal and "compile" in own_training(loaded.native):
@@ -174,6 +182,34 @@ def _attached(run: Run, data: BoundData) -> Job:
             raise
         run.warn(f"tfmot does not take this model ({error}); the native engine trains it, in Keras 3")
     return attach_to(in_keras3(loaded), stages, **options)
+
+
+def _decided(
+    run: Run, data: BoundData, stages: tuple[Stage, ...], samples: Samples, model: Any | None = None
+) -> tuple[Stage, ...]:
+    """Return stages with what was left open measured on the model that they will train; None: the run's own."""
+    from tfcompress.stages.planning import PlanningContext, plan_stages
+    from tfcompress.tflite.kernel_rest import untrained_rest_bytes
+
+    if not any(stage.undecided for stage in stages):
+        return stages
+    learner = run.student if run.student is not None else run.loaded.keras3
+    learner = learner if model is None else model
+    if learner is None:
+        return stages
+    about = {"recipe": run.recipe, "data": data, "metadata": run.metadata, "converter": run.converter}
+    context = PlanningContext(
+        samples=samples,
+        export=run.recipe.export,
+        rest_bytes=functools.partial(untrained_rest_bytes, **about),
+        seed=run.recipe.train.seed,
+        progress=run.progress,
+    )
+    with run.phase("plan stages"):
+        decided, notes = plan_stages(learner, stages, context)
+    for note in notes:
+        run.warn(note)
+    return decided
 
 
 def _teachers(run: Run, whole: Any) -> tuple[Teacher, ...]:
@@ -234,7 +270,7 @@ def rewritten_model(run: Run, work: Work) -> Any:
     if run.data is None:
         msg = "stages need data"
         raise DataError(msg)
-    once = tuple(dataclasses.replace(stage, cycles=1, tune_epochs=0) for stage in whole)
+    once = tuple(dataclasses.replace(stage.unprepared, cycles=1, tune_epochs=0) for stage in whole)
     return _Cycles(run, run.data, once, work).rewritten()
 
 
@@ -252,16 +288,18 @@ def _trained(
     *,
     rate: float = 1.0,
     stages: Sequence[Stage] | None = None,
+    ready_for: Sequence[RewritingStage] = (),
 ) -> Trained:
     """Train for so many epochs at a part of the recipe's learning rate, or take what was finished before.
 
-    *stages* are those that *attach* prepares; None: the recipe's.
+    *stages* are those that *attach* prepares; None: the recipe's. *ready_for* are those whose next part comes after
+    this training, which makes the model ready for it: then its last epoch counts, not its best one.
     """
     stages = run.recipe.stages if stages is None else stages
     asked = dataclasses.asdict(run.recipe.train)
     work.begin(
         title,
-        [[stage.kind, dataclasses.asdict(stage)] for stage in stages],
+        [[stage.kind, dataclasses.asdict(stage)] for stage in (*stages, *ready_for)],
         asked,
         epochs,
         rate,
@@ -274,7 +312,12 @@ def _trained(
     _seed_(run.recipe.train.seed)
     with run.phase("attach stages"), run.progress.task("preparing the stages"):
         job = attach(data)
-    training = _fitted(run, data, job, epochs, work, title, rate)
+        for stage in ready_for:
+            job.callbacks += prepare_training_(job.model, stage, run.warn)
+    train = dataclasses.replace(run.recipe.train, epochs=epochs)
+    if ready_for:
+        train = dataclasses.replace(train, keep="last", patience=None)
+    training = _fitted(run, data, job, train, work, title, rate)
     with run.phase("finish stages"):
         made = Trained(job.finish(), job.engine, tuple(job.notes), tuple(job.promises()), training)
         work.keep(title, Finished(made.model, _facts(made), tuple(run.warnings[told:])))
@@ -288,13 +331,12 @@ def _seed_(seed: int) -> None:
     keras.utils.set_random_seed(seed)
 
 
-def _fitted(run: Run, data: BoundData, job: Job, epochs: int, work: Work, title: str, rate: float) -> Training:
+def _fitted(run: Run, data: BoundData, job: Job, train: Train, work: Work, title: str, rate: float) -> Training:
     from tfcompress.models.signature import call
     from tfcompress.training.fit import fit_
 
-    asked = run.recipe.train
-    learning_rate = None if asked.learning_rate is None else rate * asked.learning_rate
-    train = dataclasses.replace(asked, epochs=epochs, learning_rate=learning_rate)
+    learning_rate = None if train.learning_rate is None else rate * train.learning_rate
+    train = dataclasses.replace(train, learning_rate=learning_rate)
     with run.phase("train"):
         learner = run.loaded.native if run.student is None else run.student
         outputs = call(learner, data.representative(SAMPLES, train.seed))
@@ -308,6 +350,7 @@ def _fitted(run: Run, data: BoundData, job: Job, epochs: int, work: Work, title:
                 progress=run.progress,
                 backup=work.epochs(title),
                 title=title,
+                tell=_teller(run, job),
             )
         except Exception as error:  # a teacher's own comes through TensorFlow as one of TensorFlow's
             heard = (*run.teachers, *run.own_teachers)
@@ -315,6 +358,21 @@ def _fitted(run: Run, data: BoundData, job: Job, epochs: int, work: Work, title:
             if failure is None:
                 raise
             raise failure from error
+
+
+def _teller(run: Run, job: Job) -> Callable[[int, Mapping[str, Any]], None] | None:
+    """Return what tells trackers of each epoch; None: none follows the run."""
+    followed = run.followed
+    if followed is None:
+        return None
+    from tfcompress.tracking.epoch_values import logged, reached
+
+    before = followed.steps
+
+    def tell(epoch: int, logs: Mapping[str, Any]) -> None:
+        followed.log({**logged(logs), **reached(job)}, before + epoch + 1)
+
+    return tell
 
 
 def _facts(made: Trained) -> dict[str, Any]:
@@ -334,6 +392,12 @@ def _taken_up(run: Run, kept: Finished) -> Trained:
     for text in kept.warnings:
         run.warn(text)
     facts, training = kept.facts, dict(kept.facts["training"])
+    if run.followed is not None:
+        from tfcompress.tracking.epoch_values import logged
+
+        begun = run.followed.steps + int(training.get("resumed_at", 0))
+        for place, row in enumerate(training["history"], start=1):
+            run.followed.log(logged(row), begun + place)
     return Trained(
         kept.model,
         facts["engine"],
@@ -348,6 +412,8 @@ class _Cycles:
     """Rewriting and fine-tuning, in turns.
 
     Each cycle does one part of every rewriting stage, in the order given; what trains by itself trains in the last one.
+    Where a stage wants the model made ready, every training that a part of it follows does that: one before the first
+    cycle, and those between two of them.
     """
 
     run: Run
@@ -358,7 +424,9 @@ class _Cycles:
     def done(self) -> Trained:
         """Do all cycles, of which every stage has as many as the others: the recipe refuses what differs."""
         cycles, tuning = self.rewriting[0].cycles, self.rewriting[0].tune_epochs
-        epochs = self._shared(cycles, tuning)
+        getting_ready = [stage for stage in self.rewriting if stage.preparation]
+        before = max((stage.preparing_epochs(self.run.recipe.train.epochs) for stage in getting_ready), default=0)
+        epochs = self._shared(cycles, tuning + before)
         model = whole = in_keras3(self.run.loaded) if self.run.student is None else self.run.student
         done: list[Trained] = []
         first: dict[str, Any] = {}
@@ -366,6 +434,10 @@ class _Cycles:
         if tuning:
             done.append(self._tuned(whole, tuning))
             model = whole = done[0].model
+        if before:
+            title = "training before the model is rewritten"
+            done.append(self._fine_tuned(model, whole, before, title, last=False, ready_for=getting_ready))
+            model = done[-1].model
         for number, turns in enumerate(epochs, start=1):
             title = "training" if cycles == 1 else f"training, cycle {number} of {cycles}"
             for stage in self.rewriting:
@@ -373,7 +445,9 @@ class _Cycles:
                 original, before = first.setdefault(kind, model), left.get(kind, 1.0)
                 made = self._rewritten(model, part, f"{kind} {number}", original=original, left=before)
                 model, left[kind] = made.model, made.left
-            done.append(self._fine_tuned(model, whole, turns, title, last=number == cycles))
+            last = number == cycles
+            later = () if last else getting_ready
+            done.append(self._fine_tuned(model, whole, turns, title, last=last, ready_for=later))
             model = done[-1].model
         return dataclasses.replace(done[-1], training=_joined([each.training for each in done]))
 
@@ -384,9 +458,9 @@ class _Cycles:
             model = self._rewritten(model, stage.parts[0], f"{stage.kind} 1", original=model).model
         return model
 
-    def _shared(self, cycles: int, tuning: int) -> list[int]:
-        """Return each cycle's epochs; the last one has what is left over."""
-        epochs = self.run.recipe.train.epochs - tuning
+    def _shared(self, cycles: int, before: int) -> list[int]:
+        """Return each cycle's epochs, of those that are left; the last one has what is left over."""
+        epochs = self.run.recipe.train.epochs - before
         each = epochs // cycles
         return [each] * (cycles - 1) + [epochs - each * (cycles - 1)]
 
@@ -428,7 +502,16 @@ class _Cycles:
             self.run.warn(note)
         return Rewritten(kept.model, kept.warnings, kept.facts[_LEFT])
 
-    def _fine_tuned(self, model: Any, teacher: Any, epochs: int, title: str, *, last: bool) -> Trained:
+    def _fine_tuned(
+        self,
+        model: Any,
+        teacher: Any,
+        epochs: int,
+        title: str,
+        *,
+        last: bool,
+        ready_for: Sequence[RewritingStage] = (),
+    ) -> Trained:
         from tfcompress.job import attach_to
 
         training = [stage for stage in self.run.recipe.stages if isinstance(stage, TrainingStage)]
@@ -440,9 +523,10 @@ class _Cycles:
             # Schedules are laid over this cycle's epochs: over all of the recipe's they would not come to their end.
             train = dataclasses.replace(self.run.recipe.train, epochs=epochs)
             teachers = _teachers(self.run, teacher)
-            return attach_to(own, stages, train=train, samples=samples, teachers=teachers)
+            decided = _decided(self.run, self.data, stages, samples, model)
+            return attach_to(own, decided, train=train, samples=samples, teachers=teachers)
 
-        return _trained(self.run, self.data, attach, epochs, self.work, title, stages=stages)
+        return _trained(self.run, self.data, attach, epochs, self.work, title, stages=stages, ready_for=ready_for)
 
 
 def _latency_ratio(original: Any, smaller: Any) -> float:

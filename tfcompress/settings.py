@@ -80,8 +80,10 @@ class Export:
             bits where they cost little (int16 activations where *max_latency* counts what they take). What each costs
             is measured on samples held back, an integer programme chooses, and the best *plans* are tried.
         max_size: the most that a mixed file may have: ``60KB``, or ``1.1x`` the plain int8 file; empty: 1.25x.
-        max_latency: the most that a mixed file may take on this machine, measured with one thread: ``2ms``, or ``1.1x``
+        max_latency: the most that a mixed file may take on *device*, measured with one thread: ``2ms``, or ``1.1x``
             the plain int8 file; empty: no limit, and ops are not timed.
+        device: where what *max_latency* limits is measured: ``local`` (this machine), ``ssh://user@host``, a name from
+            devices.toml (docs/devices.md).
         plans: how many plans of a mixed file are made into files and measured.
         packings: passes over the finished bytes that change no number, each proven on the file: ``slim``.
         keep_names: packings keep the names of tensors inside the graph, which no runtime reads.
@@ -95,6 +97,12 @@ class Export:
         max_flash: the most bytes that the file may have for such a target; empty: what the target allows.
         lookup: write a second file beside it, whose int8 kernels with few values are look-up tables that TensorFlow
             Lite Micro alone runs (``-tflm.tflite``): see :mod:`tfcompress.tflite.lookup_tables`.
+        streaming: write a second file beside it (``-streaming.tflite``) that takes new frames, keeps what it needs of
+            those before, and answers as the file of the whole window does on the last one: see
+            :func:`tfcompress.to_streaming`. Limits of a microcontroller then hold for it.
+        hop: new frames that a streaming file takes at a time; None: as few as the model's strides in time allow.
+        state: who keeps what a streaming file needs of earlier frames: ``external``, the caller, from outputs to
+            inputs; ``internal``, the file, in resource variables.
         c_array: write the file (with *lookup* the one with tables) as sources for a firmware beside it, too, laid out
             for Arduino and ESP-IDF as well: see :mod:`tfcompress.firmware.package`.
     """
@@ -196,9 +204,17 @@ class Export:
     max_latency: str = field(
         default="",
         metadata=option(
-            "Most time of a --mixed file, measured here: 2ms, or 1.1x the plain int8 file.",
+            "Most time of a --mixed file, measured on --device: 2ms, or 1.1x the plain int8 file.",
             metavar="TIME",
             default="no limit",
+        ),
+    )
+    device: str = field(
+        default="local",
+        metadata=option(
+            "Where --max-latency is measured, ops and finished files alike: local, ssh://user@host[:port], or a name "
+            "from devices.toml.",
+            metavar="DEVICE",
         ),
     )
     plans: int = field(
@@ -258,6 +274,24 @@ class Export:
         ),
     )
 
+    streaming: bool = field(
+        default=False,
+        metadata=option(
+            "A second file, NAME-streaming.tflite, for a window that slides (docs/streaming.md): it takes new frames, "
+            "keeps state, and answers as the model does on its whole window."
+        ),
+    )
+    hop: int | None = field(
+        default=None,
+        metadata=option(
+            "New frames that the --streaming file takes at a time.", metavar="N", default="as few as the strides allow"
+        ),
+    )
+    state: Literal["external", "internal"] = field(
+        default="external",
+        metadata=option("Who keeps the --streaming file's state: the caller, or the file, in resource variables."),
+    )
+
     c_array: bool = field(
         default=False,
         metadata=option(
@@ -282,6 +316,26 @@ class Export:
         check_value("export.lookup", text, self.lookup, ok=self.quantize == "int8" or not self.lookup)
         self._check_choices()
         self._check_target()
+        self._check_streaming()
+
+    def _check_streaming(self) -> None:
+        """Check what a streaming file can be."""
+        allowed = "false with quantize 'int16x8': states would have two scales"
+        check_value("export.streaming", allowed, self.streaming, ok=not (self.streaming and self.quantize == "int16x8"))
+        others = {
+            "mixed": self.mixed,
+            "lookup": self.lookup,
+            "weight_bits": self.weight_bits != 8,
+            "an accelerator": bool(self.deployment.accelerator),
+        }
+        clash = next((name for name, given in others.items() if given), "")
+        allowed = f"false with {clash}, which is for the file of the whole window alone"
+        check_value("export.streaming", allowed, self.streaming, ok=not (self.streaming and clash))
+        useful = self.streaming or self.hop is None
+        check_value("export.hop", "left out without streaming", self.hop, ok=useful)
+        check_value("export.hop", "at least 1", self.hop, ok=self.hop is None or self.hop >= 1)
+        useful = self.streaming or self.state == "external"
+        check_value("export.state", "'external' without streaming", self.state, ok=useful)
 
     def _check_target(self) -> None:
         """Check what the target has, and its limits."""
@@ -377,6 +431,8 @@ class Export:
             check_value(f"export.{name}", "empty without mixed", text, ok=self.mixed or not text)
             if text:
                 _check_limit(f"export.{name}", text, units)
+        useful = bool(self.max_latency) or self.device == Export.device
+        check_value("export.device", f"{Export.device!r} without max_latency", self.device, ok=useful)
         check_value("export.plans", "at least 1", self.plans, ok=self.plans >= 1)
         useful = self.mixed or self.plans == Export.plans
         check_value("export.plans", f"{Export.plans} without mixed", self.plans, ok=useful)

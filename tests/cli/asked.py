@@ -62,6 +62,7 @@ TEXTS = {
     "teacher_classes": "a,b",
     "teacher_preprocess": "json:loads",
     "storage": "sqlite:///elsewhere.db",
+    "track": "tensorboard",
     "vocabulary": "words.txt",
 }
 """Values of options that take text, by name; any other one takes the name of a layer."""

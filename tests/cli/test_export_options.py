@@ -28,6 +28,7 @@ def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Calls:
     monkeypatch.chdir(tmp_path)
     found = Calls(monkeypatch)
     found.replace("tfcompress.data.sources.load_data", "the data")
+    found.replace("tfcompress.cli.export.check_trackers")
     found.replace_workbench(SimpleNamespace(report=SimpleNamespace(to_json=lambda: "{}")))
     Path("bare.toml").write_text(Recipe(export=BARE).to_toml())
     found.replace("tfcompress.reports.printing.print_report")
@@ -62,6 +63,8 @@ def context(option: click.Option) -> list[str]:
         return [*words, "--prune", "0.4"]
     if option.name == "packing":
         return [*words, "--recipe", "bare.toml"]
+    if option.name == "device":
+        return [*words, "--quantize", "int8", "--mixed", "--max-latency", "2ms"]
     if option.name in ("max_size", "max_latency", "plans"):
         return [*words, "--quantize", "int8", "--mixed"]
     if option.name in ("c_array", "max_arena", "max_flash"):

@@ -105,8 +105,6 @@ def test_the_names_page_has_every_public_name_but_the_version() -> None:
 
 
 def test_examples_end_where_two_spaces_begin_what_is_said_of_them() -> None:
-    text = (
-        "Do it.\n\n\b\n  tfcompress export a.h5 --x 1   and so on\n  tfcompress recipes > b.toml\n\nMore: tfcompress x"
-    )
+    text = "Do it.\n\n\b\n  tfcompress export a.h5 --x 1   and so on\n  tfcompress recipes > b.toml\n\nMore: x"
     words = [["tfcompress", "export", "a.h5", "--x", "1"], ["tfcompress", "recipes", ">", "b.toml"]]
     assert docs_reference.examples_of(text) == words

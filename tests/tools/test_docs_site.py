@@ -41,11 +41,11 @@ def test_a_notebook_is_text_and_blocks_of_python() -> None:
     ("name", "text", "wanted"),
     [
         ("export", "[s](../SECURITY.md)", "[s](reference/security.md)"),
-        ("tutorials/auto", "[s](../../SECURITY.md#what-is-promised)", "[s](../reference/security.md#what-is-promised)"),
+        ("tutorials/auto", "[s](../../SECURITY.md#a-b)", "[s](../reference/security.md#a-b)"),
         (
             "extending",
-            "[c](../CONTRIBUTING.md) [t](../tools/x.py)",
-            "[c](reference/contributing.md) [t](../tools/x.py)",
+            "[c](../CONTRIBUTING.md) [t](../x.py)",
+            "[c](reference/contributing.md) [t](../x.py)",
         ),
         ("adr/0001-x", "[r](../../README.md)", "[r](../index.md)"),
     ],

@@ -21,6 +21,7 @@ from tfcompress.models.layer_copies import is_symbolic
 from tfcompress.quantization.steps import folds
 from tfcompress.reports.checkup_facts import LayerCheck
 from tfcompress.reports.remark import Remark
+from tfcompress.targets.target import Target
 
 
 @dataclass
@@ -37,7 +38,12 @@ class Checkup:
 
 
 def check_model(
-    model: Any, *, refused: Mapping[str, str], engine: str, inputs: Mapping[str, np.ndarray] | None = None
+    model: Any,
+    *,
+    refused: Mapping[str, str],
+    engine: str,
+    inputs: Mapping[str, np.ndarray] | None = None,
+    target: Target | None = None,
 ) -> Checkup:
     """Look at every layer of a model.
 
@@ -46,6 +52,7 @@ def check_model(
         refused: layers that the first engine does not take, with the reason; the native engine takes those.
         engine: name of the first engine.
         inputs: samples by input name, of shape (samples, *shape); None: there are none.
+        target: whose kernels the widths are to suit; None: no particular one.
     """
     found = Checkup()
     values = {} if inputs is None else {value.path: value for value in layer_values(model, inputs)}
@@ -57,7 +64,7 @@ def check_model(
         found.layers.append(check)
         found.remarks += layer_remarks(check, normalized.get(path), refused.get(path, ""))
         found.remarks += value_remarks(check, call.layer, values.get(path), values)
-    found.remarks += width_remarks(listed, {tensor.shape[-1] for tensor in model.outputs})
+    found.remarks += width_remarks(listed, {tensor.shape[-1] for tensor in model.outputs}, target)
     return found
 
 
