@@ -60,7 +60,6 @@ def untrained_rest_bytes(
 
 def size_remarks(recipe: Recipe, file: TFLiteModel) -> Iterator[str]:
     """Yield what the stages of a recipe have to say of a file's size."""
-
     def size_bytes() -> int:
         return len(make_package(file.content).content if file.lookup is None else file.lookup.content)
 

@@ -201,9 +201,7 @@ def _within_budget(stage: Cluster, work: _Trial) -> tuple[Cluster, tuple[str, ..
         raise InfeasibleError(msg, {"bytes": least}) from error
     what = "the file with look-up tables" if work.storage.tables else "the package"
     counts = tuple(f"{path}={plan.choices[path]}" for path in layers)
-    note = (
-        f"cluster gives so many values: {', '.join(counts)}; {what} then takes about {plan.amounts['bytes']:,.0f} bytes"
-    )
+    note = f"cluster gives so many values: {', '.join(counts)}; {what} then takes about {plan.amounts['bytes']:,.0f} bytes"
     return dataclasses.replace(stage, layers=counts, budget=""), (note,)
 
 
@@ -233,9 +231,7 @@ def _options(path: str, slots: Sequence[Slot], stage: Cluster, work: _Trial) -> 
             stored_bytes(value, count, clustering.axis_of(slot), work.storage)
             for slot, (_, value) in zip(slots, kernels, strict=True)
         )
-        best = min(
-            best, divergence(work.outputs, work.outputs_with(kernels))
-        )  # samples are few, and noise has its luck
+        best = min(best, divergence(work.outputs, work.outputs_with(kernels)))  # samples are few, and noise has its luck
         yield Alternative(str(count), best, {"bytes": size})
 
 
@@ -249,18 +245,11 @@ def divergence(expected: Mapping[str, np.ndarray], got: Mapping[str, np.ndarray]
         expected: an array of shape (samples, ...) for each output by name.
         got: the same of another model.
     """
-    return sum(
-        _moved(np.asarray(values, np.float64), np.asarray(got[name], np.float64)) for name, values in expected.items()
-    )
+    return sum(_moved(np.asarray(values, np.float64), np.asarray(got[name], np.float64)) for name, values in expected.items())
 
 
 def _moved(expected: np.ndarray, got: np.ndarray) -> float:
-    if (
-        expected.ndim > 1
-        and expected.shape[-1] > 1
-        and (expected >= 0).all()
-        and np.allclose(expected.sum(-1), 1, atol=1e-3)
-    ):
+    if expected.ndim > 1 and expected.shape[-1] > 1 and (expected >= 0).all() and np.allclose(expected.sum(-1), 1, atol=1e-3):
         one, other = (np.maximum(values, 1e-9) for values in (expected, got))
         return float((one * np.log(one / other)).sum(axis=-1).mean())
     variance = float(np.var(expected, axis=0).mean())

@@ -40,9 +40,7 @@ def _best(rows: np.ndarray, most: int, skip_zeros: bool) -> list[np.ndarray]:
     possible = min(most, points.count)
     starts = list(_starts(points, possible))
     found = [_means(points, starts[:count]) for count in range(1, possible + 1)]
-    found += [
-        np.pad(found[-1], ((0, 0), (0, count - possible)), mode="edge") for count in range(possible + 1, most + 1)
-    ]
+    found += [np.pad(found[-1], ((0, 0), (0, count - possible)), mode="edge") for count in range(possible + 1, most + 1)]
     return [each.astype(np.float32) for each in found]
 
 
