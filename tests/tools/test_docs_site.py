@@ -76,6 +76,23 @@ def test_links_between_pages_lead_somewhere(path: Path) -> None:
     assert lost == []
 
 
+def anchors(path: Path) -> set[str]:
+    """Return the names by which a page's headings can be linked to."""
+    headings = re.findall(r"^#+ (.*)$", path.read_text("utf-8"), re.MULTILINE)
+    plain = [re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading) for heading in headings]
+    return {re.sub(r"[^\w -]", "", heading.lower()).strip().replace(" ", "-") for heading in plain}
+
+
+MARKDOWN = [path for path in docs_site.pages() if path.suffix == ".md"]
+
+
+@pytest.mark.parametrize("path", MARKDOWN, ids=lambda path: path.name)
+def test_links_to_headings_lead_to_one(path: Path) -> None:
+    links = re.findall(r"\]\((?!\w+://)([^)#\s]*\.md|)#([^)\s]+)\)", path.read_text("utf-8"))
+    lost = [f"{file}#{name}" for file, name in links if name not in anchors(path.parent / file if file else path)]
+    assert lost == []
+
+
 @pytest.mark.parametrize("path", sorted(docs_site.DOCS.rglob("*.ipynb")), ids=lambda path: path.name)
 def test_notebooks_are_kept_without_outputs(path: Path) -> None:
     book = json.loads(path.read_text("utf-8"))
