@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 
 import tfcompress as tfc
 from tfcompress.errors import UsageError
-from tfcompress.execution import Run, rewritten_model, run_stages
+from tfcompress.execution import rewritten_model, run_stages
 from tfcompress.kept_stages import MADE, KeptStages
 from tfcompress.progress import SILENT
 from tfcompress.recipe import Build
+from tfcompress.run import Run
 from tfcompress.stages.low_rank import LowRank
 from tfcompress.stages.rewriting import RewritingContext, Rewritten
 from tfcompress.stages.stage import RewritingStage

@@ -6,22 +6,20 @@ trains goes in the last fine-tuning, or is all there is. What each part has fini
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tfcompress import files
 from tfcompress.errors import DataError, UnsupportedError
 from tfcompress.models.fingerprints import model_sha256
 from tfcompress.models.own_training import in_class_of, own_training, refuse_own_training
-from tfcompress.progress import Progress
-from tfcompress.recipe import Recipe, Stage, Train
+from tfcompress.recipe import Stage
 from tfcompress.resumption import Finished, Work, sources_sha256
-from tfcompress.stages.rewriting import prepare_training_
+from tfcompress.run import Run, Trained
+from tfcompress.stage_training import SAMPLES, trained
 from tfcompress.stages.stage import RewritingStage, TrainingStage
 
 if TYPE_CHECKING:
@@ -31,15 +29,7 @@ if TYPE_CHECKING:
     from tfcompress.models.loading import Loaded
     from tfcompress.models.samples import Samples
     from tfcompress.stages.rewriting import Rewritten
-    from tfcompress.tasks.task import Evaluation
-    from tfcompress.tflite.convert import ConverterProcess
-    from tfcompress.tracking.following import FollowedRun
     from tfcompress.training.fit import Training
-    from tfcompress.training.teaching import Teaching
-    from tfcompress.weights.promises import Promise
-
-SAMPLES = 256
-"""Training samples that a stage may look at before the training: for ranges, and for criteria by gradient."""
 
 JUDGED = 2000
 """Training samples by which a rewriting stage judges, and on which a sensitivity analysis measures accuracy."""
@@ -49,93 +39,6 @@ _LEFT = "left"
 
 TUNING_RATE = 0.05
 """Share of the learning rate at which a whole model is tuned before it is rewritten: it is trained already."""
-
-
-@dataclass
-class Run:
-    """One run's inputs, and what it has found out so far.
-
-    Attributes:
-        recipe: what is done.
-        loaded: the model.
-        data: the bound data; None: there is none.
-        converter: the converter's process.
-        progress: where progress goes.
-        loading: ``trust``, ``custom`` and ``limits``, for further model files.
-        teaching: who is trained in place of the model, and who teaches; None: it is not known yet.
-        wall_seconds: time of each phase.
-        metadata: what is stored in the file for whoever opens it.
-        warnings: lines for the report.
-        baseline: the float file; None: there is none, or it is not made yet.
-        scores: of the ``float`` file and the ``result``, once they are scored.
-        closing: lets go of files and processes that the run holds.
-        own_teachers: the model before compression, each time that it teaches with answers that are kept.
-        followed: the run as trackers follow it; None: none does.
-    """
-
-    recipe: Recipe
-    loaded: Loaded
-    data: BoundData | None
-    converter: ConverterProcess
-    progress: Progress
-    loading: Mapping[str, Any] = field(default_factory=dict)
-    teaching: Teaching | None = None
-    wall_seconds: dict[str, float] = field(default_factory=dict)
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
-    baseline: bytes | None = None
-    scores: Mapping[str, Evaluation] = field(default_factory=dict)
-    closing: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
-    own_teachers: list[Teacher] = field(default_factory=list)
-    followed: FollowedRun | None = None
-
-    def close(self) -> None:
-        """Let go of what the run holds beside the model and its data."""
-        self.closing.close()
-        if self.teaching is not None:
-            self.teaching.close()
-
-    @property
-    def student(self) -> Any:
-        """The Keras 3 graph that is trained in place of the model; None: the model itself is."""
-        return None if self.teaching is None else self.teaching.student
-
-    @property
-    def teachers(self) -> tuple[Teacher, ...]:
-        """Whom to learn from; none: the model before compression."""
-        return () if self.teaching is None else self.teaching.teachers
-
-    @contextlib.contextmanager
-    def phase(self, name: str) -> Iterator[None]:
-        """Time a phase of the run."""
-        started = time.perf_counter()
-        yield
-        self.wall_seconds[name] = self.wall_seconds.get(name, 0.0) + time.perf_counter() - started
-
-    def warn(self, text: str) -> None:
-        """Keep a warning for the report, and tell it now."""
-        if text not in self.warnings:
-            self.warnings.append(text)
-            self.progress.note(text)
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A model after a training of its stages.
-
-    Attributes:
-        model: the finished Keras model.
-        engine: name of the engine that did the work.
-        notes: what was left as it is and why, and what became of the schedules.
-        promises: what each stage promised about each kernel, and what the kernel has.
-        training: the training, or all trainings so far together.
-    """
-
-    model: Any
-    engine: str
-    notes: tuple[str, ...]
-    promises: tuple[Promise, ...]
-    training: Training
 
 
 def run_stages(run: Run, work: Work) -> Trained:
@@ -156,7 +59,7 @@ def run_stages(run: Run, work: Work) -> Trained:
     rewriting = tuple(stage for stage in run.recipe.stages if isinstance(stage, RewritingStage))
     if rewriting:
         return _Cycles(run, run.data, rewriting, work).done()
-    return _trained(run, run.data, lambda data: _attached(run, data), run.recipe.train.epochs, work, "training")
+    return trained(run, run.data, lambda data: _attached(run, data), run.recipe.train.epochs, work, "training")
 
 
 def _attached(run: Run, data: BoundData) -> Job:
@@ -274,139 +177,6 @@ def rewritten_model(run: Run, work: Work) -> Any:
     return _Cycles(run, run.data, once, work).rewritten()
 
 
-Attach = Callable[["BoundData"], "Job"]
-"""Prepares the stages of a training."""
-
-
-def _trained(
-    run: Run,
-    data: BoundData,
-    attach: Attach,
-    epochs: int,
-    work: Work,
-    title: str,
-    *,
-    rate: float = 1.0,
-    stages: Sequence[Stage] | None = None,
-    ready_for: Sequence[RewritingStage] = (),
-) -> Trained:
-    """Train for so many epochs at a part of the recipe's learning rate, or take what was finished before.
-
-    *stages* are those that *attach* prepares; None: the recipe's. *ready_for* are those whose next part comes after
-    this training, which makes the model ready for it: then its last epoch counts, not its best one.
-    """
-    stages = run.recipe.stages if stages is None else stages
-    asked = dataclasses.asdict(run.recipe.train)
-    work.begin(
-        title,
-        [[stage.kind, dataclasses.asdict(stage)] for stage in (*stages, *ready_for)],
-        asked,
-        epochs,
-        rate,
-        sources_sha256(stages),
-    )
-    kept = work.finished(title)
-    if kept is not None:
-        return _taken_up(run, kept)
-    told = len(run.warnings)
-    _seed_(run.recipe.train.seed)
-    with run.phase("attach stages"), run.progress.task("preparing the stages"):
-        job = attach(data)
-        for stage in ready_for:
-            job.callbacks += prepare_training_(job.model, stage, run.warn)
-    train = dataclasses.replace(run.recipe.train, epochs=epochs)
-    if ready_for:
-        train = dataclasses.replace(train, keep="last", patience=None)
-    training = _fitted(run, data, job, train, work, title, rate)
-    with run.phase("finish stages"):
-        made = Trained(job.finish(), job.engine, tuple(job.notes), tuple(job.promises()), training)
-        work.keep(title, Finished(made.model, _facts(made), tuple(run.warnings[told:])))
-    return made
-
-
-def _seed_(seed: int) -> None:
-    """Seed what layers that are copied draw their own seeds from."""
-    import keras
-
-    keras.utils.set_random_seed(seed)
-
-
-def _fitted(run: Run, data: BoundData, job: Job, train: Train, work: Work, title: str, rate: float) -> Training:
-    from tfcompress.models.signature import call
-    from tfcompress.training.fit import fit_
-
-    learning_rate = None if train.learning_rate is None else rate * train.learning_rate
-    train = dataclasses.replace(train, learning_rate=learning_rate)
-    with run.phase("train"):
-        learner = run.loaded.native if run.student is None else run.student
-        outputs = call(learner, data.representative(SAMPLES, train.seed))
-        try:
-            return fit_(
-                job,
-                data,
-                train,
-                outputs=outputs,
-                teacher=run.loaded.native,
-                progress=run.progress,
-                backup=work.epochs(title),
-                title=title,
-                tell=_teller(run, job),
-            )
-        except Exception as error:  # a teacher's own comes through TensorFlow as one of TensorFlow's
-            heard = (*run.teachers, *run.own_teachers)
-            failure = next((teacher.failure for teacher in heard if teacher.failure), None)
-            if failure is None:
-                raise
-            raise failure from error
-
-
-def _teller(run: Run, job: Job) -> Callable[[int, Mapping[str, Any]], None] | None:
-    """Return what tells trackers of each epoch; None: none follows the run."""
-    followed = run.followed
-    if followed is None:
-        return None
-    from tfcompress.tracking.epoch_values import logged, reached
-
-    before = followed.steps
-
-    def tell(epoch: int, logs: Mapping[str, Any]) -> None:
-        followed.log({**logged(logs), **reached(job)}, before + epoch + 1)
-
-    return tell
-
-
-def _facts(made: Trained) -> dict[str, Any]:
-    return {
-        "engine": made.engine,
-        "notes": list(made.notes),
-        "promises": [dataclasses.asdict(promise) for promise in made.promises],
-        "training": dataclasses.asdict(made.training),
-    }
-
-
-def _taken_up(run: Run, kept: Finished) -> Trained:
-    """Return a training that a killed run had finished."""
-    from tfcompress.training.fit import Training
-    from tfcompress.weights.promises import Promise
-
-    for text in kept.warnings:
-        run.warn(text)
-    facts, training = kept.facts, dict(kept.facts["training"])
-    if run.followed is not None:
-        from tfcompress.tracking.epoch_values import logged
-
-        begun = run.followed.steps + int(training.get("resumed_at", 0))
-        for place, row in enumerate(training["history"], start=1):
-            run.followed.log(logged(row), begun + place)
-    return Trained(
-        kept.model,
-        facts["engine"],
-        tuple(facts["notes"]),
-        tuple(Promise(**each) for each in facts["promises"]),
-        Training(**{**training, "history": tuple(training["history"]), "notes": tuple(training.get("notes", ()))}),
-    )
-
-
 @dataclass(frozen=True)
 class _Cycles:
     """Rewriting and fine-tuning, in turns.
@@ -472,7 +242,7 @@ class _Cycles:
             return attach_to(model, (), train=self.run.recipe.train)
 
         title = "tuning the whole model"
-        return _trained(self.run, self.data, attach, epochs, self.work, title, rate=TUNING_RATE, stages=())
+        return trained(self.run, self.data, attach, epochs, self.work, title, rate=TUNING_RATE, stages=())
 
     def _rewritten(
         self, model: Any, stage: RewritingStage, title: str, *, original: Any, left: float = 1.0
@@ -526,7 +296,7 @@ class _Cycles:
             decided = _decided(self.run, self.data, stages, samples, model)
             return attach_to(own, decided, train=train, samples=samples, teachers=teachers)
 
-        return _trained(self.run, self.data, attach, epochs, self.work, title, stages=stages, ready_for=ready_for)
+        return trained(self.run, self.data, attach, epochs, self.work, title, stages=stages, ready_for=ready_for)
 
 
 def _latency_ratio(original: Any, smaller: Any) -> float:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tfcompress.data.bound import BoundData
     from tfcompress.evaluate.class_order import ClassOrders
     from tfcompress.evaluate.scoring import Predict
-    from tfcompress.execution import Run
+    from tfcompress.run import Run
     from tfcompress.tasks.task import Evaluation
     from tfcompress.tflite.export import TFLiteModel
 

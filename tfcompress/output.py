@@ -17,10 +17,10 @@ from tfcompress.reports import report as reports
 
 if TYPE_CHECKING:
     from tfcompress.data.dataset import BoundData
-    from tfcompress.execution import Trained
     from tfcompress.models.loading import Loaded
     from tfcompress.recipe import Recipe
     from tfcompress.reports.pictures import Pictures
+    from tfcompress.run import Trained
     from tfcompress.tasks.score import Difference, Score
     from tfcompress.tasks.task import Evaluation, Task
     from tfcompress.tflite.export import TFLiteModel

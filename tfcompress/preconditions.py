@@ -15,7 +15,7 @@ from tfcompress.stages.stage import TrainingStage
 from tfcompress.targets.installed import check_installed, check_lookup_writer
 
 if TYPE_CHECKING:
-    from tfcompress.execution import Run
+    from tfcompress.run import Run
 
 
 def check_preconditions(

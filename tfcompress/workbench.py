@@ -21,13 +21,14 @@ from tfcompress import files, output, preconditions
 from tfcompress.baselines import Baselines
 from tfcompress.drop_limit import check_provable, check_test_split, kept_or_refused
 from tfcompress.errors import ConversionError, DataError
-from tfcompress.execution import Run, Trained, rewritten_model, run_stages
+from tfcompress.execution import rewritten_model, run_stages
 from tfcompress.file_scores import evaluate_file, tested_frame_by_frame, tested_in_micro, tuned_by
 from tfcompress.kept_stages import KeptStages, work_for
 from tfcompress.progress import Progress, effective
 from tfcompress.recipe import Export, Recipe, Train, load_recipe
 from tfcompress.result import Result as Result
 from tfcompress.resumption import run_key
+from tfcompress.run import Run, Trained
 from tfcompress.tracking.following import Following
 from tfcompress.tracking.run_values import start_of, tell_end
 from tfcompress.tracking.tracker_table import open_trackers

@@ -14,8 +14,8 @@ from tfcompress.reports.pictures import ChangedAnswer, Pictures
 
 if TYPE_CHECKING:
     from tfcompress.data.bound import BoundData
-    from tfcompress.execution import Run
     from tfcompress.reports.sections import Layer
+    from tfcompress.run import Run
     from tfcompress.tasks.task import Evaluation
     from tfcompress.tflite.export import TFLiteModel
 

@@ -13,11 +13,11 @@ from tfcompress.reports.compression_metrics import report_metrics
 from tfcompress.tracking.tracker import TensorForm, TrackedEnd, TrackedStart
 
 if TYPE_CHECKING:
-    from tfcompress.execution import Run
     from tfcompress.models.specs import TensorSpec
     from tfcompress.recipe import Recipe
     from tfcompress.reports.report import Report
     from tfcompress.result import Result
+    from tfcompress.run import Run
     from tfcompress.stages.stage import Stage
     from tfcompress.tasks.score import Score
     from tfcompress.tflite.export import TFLiteModel
