@@ -135,9 +135,9 @@ def export(
             :func:`tfcompress.load_model` gives, or the path of a file or SavedModel; the path of a float ``.tflite``
             file, too, which litert-quantizer quantizes (see :mod:`tfcompress.tflite.from_file`).
         settings: how to lower it, and what the file must satisfy.
-        data: samples to calibrate and to compare on: an array of shape (samples, *shape) for each input by name, or one
-            array for a model of one input, preprocessed as in training; or whatever :func:`tfcompress.load_data` takes
-            or gives, such as ``(x, y)`` or a ``tf.data.Dataset``.
+        data: samples to calibrate and to compare on: an array of shape ``(samples, *shape)`` for each input by name,
+            or one array for a model of one input, preprocessed as in training; or whatever
+            :func:`tfcompress.load_data` takes or gives, such as ``(x, y)`` or a ``tf.data.Dataset``.
         metadata: stored in the file, for whoever opens it; anything that JSON can hold.
         converter: a converter process that was started earlier; None: one is started now.
         float_model: the model before quantization-aware training, whose float file the size is compared with; None:
