@@ -77,7 +77,8 @@ class Workbench:
         """Lay the model and the data ready; nothing is loaded yet.
 
         Args:
-            model: path of an .h5, .keras or SavedModel, or a model object of Keras 3 or tf_keras (left alone).
+            model: path of an .h5, .keras or SavedModel, of a float .tflite file (which is quantized as it is), or a
+                model object of Keras 3 or tf_keras (left alone).
             data: what :func:`tfcompress.load_data` takes or gives; needed by stages and by int8.
             trust: run code that the model file holds.
             custom: ``module:name`` of custom layers or functions that the file needs.
@@ -153,9 +154,12 @@ class Workbench:
         converter = self.converter  # imports TensorFlow while we do, and loads the file first
         from tfcompress.models.loading import load_model
         from tfcompress.models.signature import check_finite
+        from tfcompress.tflite.source_file import is_tflite, load_source
 
         started = time.perf_counter()
         with self._progress.task("loading the model"):
+            if is_tflite(self._model):
+                return load_source(Path(self._model))
             loaded = load_model(
                 self._model, trust=self._trust, custom=self._custom, limits=self._limits, loader=converter.loader
             )
