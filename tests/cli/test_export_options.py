@@ -41,6 +41,7 @@ def asking_words(stage: type[Stage]) -> list[str]:
 
 
 BESIDE = {
+    "cluster_bytes": ["--cluster", "12", "--optimize-for", "download"],
     "teacher_preprocess": ["--distill", "--teacher", "teacher.keras"],
     "teacher_classes": ["--distill", "--teacher", "teacher.keras"],
     "distill_layers": ["--distill", "--distill-loss", "attention"],
