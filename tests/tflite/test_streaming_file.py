@@ -14,9 +14,9 @@ from tfcompress.errors import ContractError, UnsupportedError, UsageError
 from tfcompress.targets.target_table import find_target
 from tfcompress.tflite.export import TFLiteModel
 from tfcompress.tflite.flatbuffer import read_model_file
-from tfcompress.tflite.state_variables import with_state_variables
+from tfcompress.tflite.state_variables import keeps_states, with_state_variables
 from tfcompress.tflite.stream_feeding import answers_of, steps_of
-from tfcompress.tflite.streaming_file import StreamingFile, check_streaming_limits, keeps_states, opened_stream
+from tfcompress.tflite.streaming_file import StreamingFile, check_streaming_limits, opened_stream
 from tfcompress.tflite.streaming_record import MicroStream
 
 keras = pytest.importorskip("keras")
