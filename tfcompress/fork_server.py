@@ -204,6 +204,8 @@ def main(arguments: str) -> None:
             import_module(name)
         except ImportError:  # the child says so, to who asks it
             continue
+    sys.path[:] = [str(Path(folder).absolute()) for folder in sys.path]
+    os.chdir("/")  # whoever started it may remove the folder that he was in
     gc.collect()
     gc.freeze()
     with socket.socket(fileno=number) as link:
