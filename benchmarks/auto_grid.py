@@ -49,7 +49,7 @@ def grid_of(space: Space) -> list[Candidate]:
             candidate = space.candidate(selection)
         except RecipeError:
             continue
-        scheme = any(stage.scheme for stage in candidate.recipe.stages)
+        scheme = any(stage.numbers for stage in candidate.recipe.stages)
         if not scheme or candidate.recipe.export.quantize == "int8":
             found[candidate] = None
     return list(found)

@@ -38,6 +38,20 @@ def own_cache(tmp_path_factory):
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def patient_children():
+    """Keep children that imported TensorFlow for seconds until a later test needs one; a command waits for a minute."""
+    from tfcompress.models import first_load
+    from tfcompress.tflite import convert
+    from tfcompress.worker import KeptWorkers
+
+    for module, child in ((first_load, first_load.CHILD), (convert, "tfcompress.tflite.converter_child")):
+        module.CHILDREN = KeptWorkers(child, first_load.ENVIRONMENT, idle_seconds=3600.0)
+    yield
+    for module in (first_load, convert):
+        module.CHILDREN.close()
+
+
 @pytest.fixture(scope="session")
 def keras():
     """Return Keras 3."""

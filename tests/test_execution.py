@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 
 import tfcompress as tfc
 from tfcompress.errors import UsageError
-from tfcompress.execution import Run, rewritten_model, run_stages
+from tfcompress.execution import rewritten_model, run_stages
 from tfcompress.kept_stages import MADE, KeptStages
 from tfcompress.progress import SILENT
 from tfcompress.recipe import Build
+from tfcompress.run import Run
 from tfcompress.stages.low_rank import LowRank
 from tfcompress.stages.rewriting import RewritingContext, Rewritten
 from tfcompress.stages.stage import RewritingStage
@@ -111,6 +112,28 @@ def test_a_whole_model_that_is_tuned_first_takes_its_epochs_and_teaches(three: A
     assert report.result.score is not None
     assert report.result.score.main_figure.value == 1.0
     assert all(map(np.array_equal, before, three.get_weights()))
+
+
+def test_channels_are_driven_towards_zero_before_they_go_and_what_came_of_it_is_in_the_report(three: Any) -> None:
+    stages = (
+        tfc.Channels(remove=0.4, round_to=1, cycles=2, regularize="group-norm", regularize_epochs=2),
+        tfc.Distill(),
+    )
+    train = tfc.Train(epochs=4, learning_rate=1e-3)
+    report = tfc.compress(three, tfc.Recipe(stages=stages, train=train), data()).report
+    assert report.training is not None
+    assert len(report.training.history["loss"]) == 4
+    said = [text for text in report.warnings if text.startswith("channels: trained with group-norm")]
+    assert len(said) == 2  # before the first part, and between the two: never behind the last one
+    assert report.recipe["stages"][0]["regularize"] == "group-norm"
+
+
+def test_a_penalty_without_a_training_before_the_removal_is_refused_in_attach(three: Any) -> None:
+    words = (
+        r"channels\.regularize 'group-norm' asks for a training before .* tfcompress\.channels\.group_sparsity\.penal"
+    )
+    with pytest.raises(UsageError, match=words):
+        tfc.attach(three, tfc.Channels(regularize="group-norm"))
 
 
 @pytest.mark.parametrize("more", [{"cycles": 2}, {"tune_epochs": 1}])

@@ -15,6 +15,7 @@ from tfcompress.recipe import STAGES
 pytestmark = [pytest.mark.slow, pytest.mark.matrix]
 
 SETTINGS: dict[str, dict[str, Any]] = {
+    "build": {"builder": "tests.test_matrix:build"},
     "layout": {"changes": ("first=112",)},
     "channels": {"remove": 0.3, "round_to": 1},
     "low_rank": {"target": 0.8, "round_to": 1},
@@ -51,13 +52,20 @@ def network(keras: Any) -> Any:
     return keras.Model(given, keras.layers.Dense(3, activation="softmax", name="scores")(x))
 
 
+def build(_: Any) -> Any:
+    """Build the same network anew, as a builder of the user's own may."""
+    import keras
+
+    return network(keras)
+
+
 @pytest.fixture(scope="module")
 def benches() -> Iterator[dict[str, tfc.Workbench]]:
     import keras
     import tf_keras
 
     made = {
-        name: tfc.Workbench(network(module), (samples(96, 0), samples(48, 1)))
+        name: tfc.Workbench(network(module), (samples(96, 0), samples(48, 1)), trust=True)
         for name, module in (("native", keras), ("tfmot", tf_keras))
     }
     yield made

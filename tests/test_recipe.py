@@ -103,6 +103,38 @@ def test_a_name_is_put_together_from_the_parts() -> None:
         ),
         (lambda: Channels(cycles=0), "channels.cycles must be at least 1, got 0"),
         (lambda: Channels(spare=0), "channels.spare must be above 0, got 0"),
+        (
+            lambda: Channels(regularize="slimmer"),  # type: ignore[arg-type]
+            "'none', 'slimming', 'group-norm' (did you mean 'slimming'?), got 'slimmer'",
+        ),
+        (
+            lambda: Channels(regularize_strength=1e-3),
+            "channels.regularize_strength must be left out without regularize ('slimming' or 'group-norm'), got 0.001",
+        ),
+        (
+            lambda: Channels(regularize_epochs=2),
+            "channels.regularize_epochs must be left out without regularize ('slimming' or 'group-norm'), got 2",
+        ),
+        (
+            lambda: Channels(regularize="slimming", regularize_strength=0),
+            "channels.regularize_strength must be above 0, got 0",
+        ),
+        (
+            lambda: Channels(regularize="slimming", regularize_epochs=0),
+            "channels.regularize_epochs must be at least 1, got 0",
+        ),
+        (
+            lambda: Channels(regularize="slimming", criterion="l2"),
+            "channels.criterion must be 'auto', 'bn_gamma', 'taylor' or 'activation' with regularize 'slimming', which",
+        ),
+        (
+            lambda: Recipe(stages=(Channels(regularize="slimming"),), train=Train(epochs=1)),
+            "epochs for channels.regularize 'slimming' must be fewer than train.epochs (1), since what is left is",
+        ),
+        (
+            lambda: Recipe(stages=(Channels(regularize="group-norm", cycles=3),), train=Train(epochs=4)),
+            "channels.cycles must be at most train.epochs - 2 for channels.regularize 'group-norm' (2), since each",
+        ),
         (lambda: LowRank(target=1), "low_rank.target must be in (0, 1), got 1"),
         (lambda: LowRank(round_to=0), "low_rank.round_to must be at least 1, got 0"),
         (lambda: LowRank(cycles=0), "low_rank.cycles must be at least 1, got 0"),

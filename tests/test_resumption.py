@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,16 @@ def test_what_the_training_depends_on_makes_another_run(keras: Any, changed: dic
     loaded, values = load_model(model), bound(data(), model)
     other = dataclasses.replace(RECIPE, **changed)
     assert (run_key(loaded, values, other) == run_key(loaded, values, RECIPE)) is same
+
+
+def test_another_activation_of_the_users_makes_another_run(keras: Any) -> None:
+    def key(factor: float) -> str:
+        keras.utils.set_random_seed(0)
+        given = keras.Input((4,), name="vector")
+        scores = keras.layers.Dense(3, activation=lambda x: factor * x, name="scores")(given)
+        return run_key(load_model(keras.Model(given, scores, name="own")), None, RECIPE)
+
+    assert key(1.0) == key(1.0) != key(2.0)
 
 
 @pytest.mark.parametrize(
@@ -227,8 +238,12 @@ PLAIN = dataclasses.replace(
     stages=(tfc.Prune(sparsity=0.5, end_epoch=1, frequency=1), tfc.Cluster(clusters=6), tfc.QAT()),
 )
 CYCLES = tfc.Recipe(
-    stages=(tfc.Channels(remove=0.4, cycles=2, tune_epochs=1, round_to=1), tfc.Distill(), tfc.Prune(sparsity=0.5)),
-    train=tfc.Train(epochs=3, batch_size=16, learning_rate=0.01),
+    stages=(
+        tfc.Channels(remove=0.4, cycles=2, tune_epochs=1, round_to=1, regularize="group-norm", regularize_epochs=2),
+        tfc.Distill(),
+        tfc.Prune(sparsity=0.5),
+    ),
+    train=tfc.Train(epochs=5, batch_size=16, learning_rate=0.01),
     title="cycles",
 )
 
@@ -335,9 +350,16 @@ def test_a_killed_run_without_labels_gives_what_an_unkilled_one_gives(
     assert "val_loss" in report.training.history
 
 
-@pytest.mark.parametrize("turn", [2, *(pytest.param(turn, marks=pytest.mark.kills) for turn in (1, 3))])
+@pytest.mark.parametrize("turn", [3, *(pytest.param(turn, marks=pytest.mark.kills) for turn in (1, 2, 4))])
 def test_what_a_rewriting_stage_decided_is_kept(turn: int, cycles: Bench, tmp_path: Path) -> None:
     cycles.killed_and_run_again(lambda patch: kill_at(patch, "tfcompress.execution:_fitted", turn), tmp_path / "out")
+
+
+def test_a_strength_goes_on_growing_where_a_killed_run_left_it(cycles: Bench, tmp_path: Path) -> None:
+    place = (
+        "tfcompress.training.kept_epochs:_KeptByKeras3._keep"  # only this training has an epoch that is not its last
+    )
+    cycles.killed_and_run_again(lambda patch: kill_at(patch, place, 1, after=True), tmp_path / "out")
 
 
 def test_widths_chosen_by_latency_do_not_change_when_the_run_goes_on(
@@ -367,19 +389,34 @@ def test_widths_chosen_by_latency_do_not_change_when_the_run_goes_on(
     assert again.tflite.content == whole.tflite.content
 
 
-def test_what_a_killed_run_of_one_model_left_does_not_serve_another(tmp_path: Path, keras: Any) -> None:
+@pytest.fixture(scope="module")
+def left(tmp_path_factory: pytest.TempPathFactory, keras: Any) -> Path:
+    """Return what a run that was killed after its training left."""
+    folder = tmp_path_factory.mktemp("left")
     with pytest.MonkeyPatch.context() as patch:
         kill_at(patch, "tfcompress.tflite.export:export", 1)
         with pytest.raises(Killed):
-            tfc.compress(network(keras), PLAIN, data(), output=tmp_path / "out")
-    other = tfc.compress(network(keras, seed=1), PLAIN, data(), output=tmp_path / "out")
-    assert other.tflite.content == tfc.compress(network(keras, seed=1), PLAIN, data()).tflite.content
+            tfc.compress(network(keras), PRUNED, data(), output=folder / "out")
+    assert (folder / ".out.partial").is_dir()
+    return folder
 
 
-def test_what_a_killed_run_on_some_data_left_does_not_serve_other_data(tmp_path: Path, keras: Any) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        kill_at(patch, "tfcompress.tflite.export:export", 1)
-        with pytest.raises(Killed):
-            tfc.compress(network(keras), PLAIN, data(), output=tmp_path / "out")
-    other = tfc.compress(network(keras), PLAIN, data(seed=5), output=tmp_path / "out")
-    assert other.tflite.content == tfc.compress(network(keras), PLAIN, data(seed=5)).tflite.content
+PRUNED = tfc.Recipe(stages=(tfc.Prune(sparsity=0.5, frequency=1),), train=tfc.Train(epochs=1, batch_size=16))
+
+
+def test_what_a_killed_run_left_serves_the_same_run(
+    left: Path, tmp_path: Path, keras: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(left, tmp_path, dirs_exist_ok=True)
+    monkeypatch.setattr("tfcompress.execution._fitted", pytest.fail)
+    tfc.compress(network(keras), PRUNED, data(), output=tmp_path / "out")
+
+
+@pytest.mark.parametrize(("model_seed", "data_seed"), [(1, 0), (0, 5)], ids=["another model", "other data"])
+def test_what_a_killed_run_left_serves_no_other(
+    model_seed: int, data_seed: int, left: Path, tmp_path: Path, keras: Any
+) -> None:
+    shutil.copytree(left, tmp_path, dirs_exist_ok=True)
+    model, values = network(keras, seed=model_seed), data(seed=data_seed)
+    other = tfc.compress(model, PRUNED, values, output=tmp_path / "out")
+    assert other.tflite.content == tfc.compress(model, PRUNED, values).tflite.content

@@ -13,9 +13,20 @@ from pathlib import Path
 
 import pytest
 
+from tfcompress.fork_server import ForkServer
 from tfcompress.worker import KeptWorkers, Worker, WorkerAnswerError, WorkerDiedError, WorkerTimeoutError
 
 ROOT = Path(__file__).parents[1]
+Child = str | ForkServer
+
+
+@pytest.fixture(params=["fresh", "forked"])
+def child(request: pytest.FixtureRequest) -> Child:
+    """Return what serves: a Python of its own each time, and forks of one."""
+    return "tests.tflite.fake_child" if request.param == "fresh" else FORKS
+
+
+FORKS = ForkServer("tests.tflite.fake_child")
 
 
 def alive(pid: int) -> bool:
@@ -33,8 +44,8 @@ def wait_for_end(pid: int, seconds: float = 10) -> bool:
     return not alive(pid)
 
 
-def test_requests_are_answered_in_order_by_one_process() -> None:
-    with Worker("tests.tflite.fake_child") as worker:
+def test_requests_are_answered_in_order_by_one_process(child: Child) -> None:
+    with Worker(child) as worker:
         for number in range(3):
             worker.send({"echo": number})
         answers = [worker.receive() for _ in range(3)]
@@ -42,8 +53,8 @@ def test_requests_are_answered_in_order_by_one_process() -> None:
     assert len({a["pid"] for a in answers}) == 1
 
 
-def test_an_exception_in_the_child_is_an_answer_and_the_child_lives_on() -> None:
-    with Worker("tests.tflite.fake_child") as worker:
+def test_an_exception_in_the_child_is_an_answer_and_the_child_lives_on(child: Child) -> None:
+    with Worker(child) as worker:
         with pytest.raises(WorkerAnswerError, match="this op is not supported") as caught:
             worker.ask({"raise": "this op is not supported"})
         assert caught.value.kind == "ValueError"
@@ -52,15 +63,15 @@ def test_an_exception_in_the_child_is_an_answer_and_the_child_lives_on() -> None
 
 
 @pytest.mark.parametrize("name", ["SIGSEGV", "SIGABRT", "SIGKILL"])
-def test_death_by_a_signal_is_told_by_its_name(name: str) -> None:
-    with Worker("tests.tflite.fake_child") as worker, pytest.raises(WorkerDiedError) as caught:
+def test_death_by_a_signal_is_told_by_its_name(name: str, child: Child) -> None:
+    with Worker(child) as worker, pytest.raises(WorkerDiedError) as caught:
         worker.ask({"kill": name, "print": "last words"})
     assert caught.value.reason == name
     assert caught.value.tail.count("last words") == 2
 
 
-def test_an_early_end_is_told_by_its_exit_code() -> None:
-    with Worker("tests.tflite.fake_child") as worker, pytest.raises(WorkerDiedError, match="exit code 3"):
+def test_an_early_end_is_told_by_its_exit_code(child: Child) -> None:
+    with Worker(child) as worker, pytest.raises(WorkerDiedError, match="exit code 3"):
         worker.ask({"exit": 3})
 
 
@@ -70,17 +81,17 @@ def test_a_child_that_cannot_start_is_told_with_what_it_printed() -> None:
     assert "no_such_module" in caught.value.tail
 
 
-def test_what_the_child_prints_goes_to_the_log_and_nowhere_else(tmp_path, capfd) -> None:
+def test_what_the_child_prints_goes_to_the_log_and_nowhere_else(tmp_path, capfd, child: Child) -> None:
     log = tmp_path / "log.txt"
     log.write_text("before\n")
-    with Worker("tests.tflite.fake_child", log=log) as worker:
+    with Worker(child, log=log) as worker:
         worker.ask({"print": "from C++, too"})
     assert log.read_text() == "before\nfrom C++, too\nfrom C++, too\n"
     assert capfd.readouterr() == ("", "")
 
 
-def test_closing_ends_the_child_and_removes_its_folder() -> None:
-    worker = Worker("tests.tflite.fake_child")
+def test_closing_ends_the_child_and_removes_its_folder(child: Child) -> None:
+    worker = Worker(child)
     pid, folder = worker.ask({})["pid"], worker.folder
     worker.close()
     worker.close()
@@ -88,8 +99,8 @@ def test_closing_ends_the_child_and_removes_its_folder() -> None:
     assert not folder.exists()
 
 
-def test_a_forgotten_worker_ends_too() -> None:
-    worker = Worker("tests.tflite.fake_child")
+def test_a_forgotten_worker_ends_too(child: Child) -> None:
+    worker = Worker(child)
     pid, folder = worker.ask({})["pid"], worker.folder
     del worker
     gc.collect()
@@ -97,9 +108,13 @@ def test_a_forgotten_worker_ends_too() -> None:
     assert not folder.exists()
 
 
-def test_a_worker_that_was_never_closed_ends_with_its_program(tmp_path) -> None:
+SPELT = ["'tests.tflite.fake_child'", "ForkServer('tests.tflite.fake_child')"]
+
+
+@pytest.mark.parametrize("child", SPELT)
+def test_a_worker_that_was_never_closed_ends_with_its_program(tmp_path, child: str) -> None:
     script = tmp_path / "script.py"
-    script.write_text(SCRIPT.format(root=str(ROOT), runs=str(tmp_path / "runs")).replace("60", "0"))
+    script.write_text(SCRIPT.format(root=str(ROOT), runs=str(tmp_path / "runs"), child=child).replace("60", "0"))
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, env=environment, check=True)
     assert done.stderr == ""
@@ -108,8 +123,8 @@ def test_a_worker_that_was_never_closed_ends_with_its_program(tmp_path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # of Python 3.12: it has threads, the fork none
-def test_a_fork_of_the_program_leaves_the_worker_alone() -> None:
-    with Worker("tests.tflite.fake_child") as worker:
+def test_a_fork_of_the_program_leaves_the_worker_alone(child: Child) -> None:
+    with Worker(child) as worker:
         pid = worker.ask({})["pid"]
         fork = os.fork()
         if fork == 0:
@@ -120,11 +135,11 @@ def test_a_fork_of_the_program_leaves_the_worker_alone() -> None:
         assert worker.ask({"echo": 1})["echo"] == 1
 
 
-def test_ctrl_c_while_waiting_ends_the_child() -> None:
+def test_ctrl_c_while_waiting_ends_the_child(child: Child) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    worker = Worker("tests.tflite.fake_child")
+    worker = Worker(child)
     pid = worker.ask({})["pid"]
     before = signal.signal(signal.SIGALRM, interrupt)
     try:
@@ -137,8 +152,8 @@ def test_ctrl_c_while_waiting_ends_the_child() -> None:
     assert not alive(pid)
 
 
-def test_a_child_that_does_not_answer_in_time_is_ended() -> None:
-    with Worker("tests.tflite.fake_child") as worker:
+def test_a_child_that_does_not_answer_in_time_is_ended(child: Child) -> None:
+    with Worker(child) as worker:
         pid = worker.ask({})["pid"]
         worker.send({"sleep": 60})
         with pytest.raises(WorkerTimeoutError):
@@ -146,8 +161,8 @@ def test_a_child_that_does_not_answer_in_time_is_ended() -> None:
         assert not alive(pid)
 
 
-def test_an_answer_in_time_is_given_whatever_its_length() -> None:
-    with Worker("tests.tflite.fake_child") as worker:
+def test_an_answer_in_time_is_given_whatever_its_length(child: Child) -> None:
+    with Worker(child) as worker:
         assert worker.ask({"echo": "x" * 1_000_000}, timeout_seconds=30)["echo"] == "x" * 1_000_000
 
 
@@ -155,35 +170,39 @@ SCRIPT = """
 import sys, pathlib
 sys.path.insert(0, {root!r})
 pathlib.Path({runs!r}).open("a").write("run ")
+from tfcompress.fork_server import ForkServer
 from tfcompress.worker import Worker
-worker = Worker("tests.tflite.fake_child")
+worker = Worker({child})
 print(worker.ask({{}})["pid"], flush=True)
 worker.send({{"sleep": 60}})
 worker.receive()
 """
 
 
-def test_the_child_ends_when_its_parent_is_killed_even_while_it_holds_the_interpreter_lock(tmp_path) -> None:
+@pytest.mark.parametrize("child", SPELT)
+def test_the_child_ends_when_its_parent_is_killed_even_while_it_holds_the_interpreter_lock(
+    tmp_path, child: str
+) -> None:
     runs = tmp_path / "runs"
     script = tmp_path / "script.py"
-    script.write_text(SCRIPT.format(root=str(ROOT), runs=str(runs)))
+    script.write_text(SCRIPT.format(root=str(ROOT), runs=str(runs), child=child))
     # In a folder of its own for temporary files, since a killed parent cannot remove the child's.
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, env=environment) as parent:
         assert parent.stdout is not None
-        child = int(parent.stdout.readline())
+        pid = int(parent.stdout.readline())
         time.sleep(0.2)
-        assert alive(child)
+        assert alive(pid)
         parent.kill()
         parent.wait()
-    assert wait_for_end(child)
+    assert wait_for_end(pid)
     assert runs.read_text() == "run "  # a script without `if __name__ == "__main__"` ran once
 
 
-def test_modules_of_the_working_folder_do_not_shadow_the_childs(tmp_path, monkeypatch) -> None:
+def test_modules_of_the_working_folder_do_not_shadow_the_childs(tmp_path, monkeypatch, child: Child) -> None:
     (tmp_path / "json.py").write_text("raise SystemExit('shadowed')")
     monkeypatch.chdir(tmp_path)
-    with Worker("tests.tflite.fake_child") as worker:
+    with Worker(child) as worker:
         assert worker.ask({"echo": 1})["echo"] == 1
 
 

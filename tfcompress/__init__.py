@@ -61,8 +61,11 @@ if TYPE_CHECKING:
     from tfcompress.search.compression import compress as compress
     from tfcompress.stages.stage import Stage
     from tfcompress.stages.stage_table import *  # noqa: F403  every stage of the table, whichever they are
+    from tfcompress.streaming.streaming_model import StreamingModel as StreamingModel
+    from tfcompress.streaming.streaming_model import to_streaming as to_streaming
     from tfcompress.tflite.export import TFLiteModel as TFLiteModel
     from tfcompress.tflite.export import export as export
+    from tfcompress.tracking.tracker import Tracker as Tracker
     from tfcompress.workbench import Result as Result
     from tfcompress.workbench import Workbench as Workbench
 
@@ -86,8 +89,10 @@ _WHERE = {
     "RecipeError": "errors",
     "Report": "reports.report",
     "Result": "workbench",
+    "StreamingModel": "streaming.streaming_model",
     "TFLiteModel": "tflite.export",
     "TfcompressError": "errors",
+    "Tracker": "tracking.tracker",
     "Train": "recipe",
     "UnsupportedError": "errors",
     "UntrustedCodeError": "errors",
@@ -100,6 +105,7 @@ _WHERE = {
     "load_data": "data.sources",
     "load_model": "models.loading",
     "load_recipe": "recipe",
+    "to_streaming": "streaming.streaming_model",
 }
 """Public name -> the module that holds it; stages are in their table."""
 

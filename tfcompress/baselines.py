@@ -13,8 +13,8 @@ from tfcompress.train_settings import Division
 
 if TYPE_CHECKING:
     from tfcompress.data.dataset import BoundData
-    from tfcompress.execution import Run
     from tfcompress.models.loading import Loaded
+    from tfcompress.run import Run
     from tfcompress.tasks.task import Evaluation
     from tfcompress.tflite.convert import ConverterProcess
 

@@ -12,9 +12,9 @@ from tfcompress.tasks.drop import Drop, drop_of, nothing_lost
 
 if TYPE_CHECKING:
     from tfcompress.data.bound import BoundData
-    from tfcompress.execution import Run
     from tfcompress.recipe import Recipe
     from tfcompress.reports.report import Report
+    from tfcompress.run import Run
     from tfcompress.tasks.task import Evaluation
 
 

@@ -6,21 +6,21 @@ trains goes in the last fine-tuning, or is all there is. What each part has fini
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tfcompress import files
 from tfcompress.errors import DataError, UnsupportedError
 from tfcompress.models.fingerprints import model_sha256
 from tfcompress.models.own_training import in_class_of, own_training, refuse_own_training
-from tfcompress.progress import Progress
-from tfcompress.recipe import Recipe, Stage
+from tfcompress.recipe import Stage
 from tfcompress.resumption import Finished, Work, sources_sha256
+from tfcompress.run import Run, Trained
+from tfcompress.stage_training import SAMPLES, trained
 from tfcompress.stages.stage import RewritingStage, TrainingStage
+from tfcompress.undecided import decided_stages
 
 if TYPE_CHECKING:
     from tfcompress.data.dataset import BoundData
@@ -29,14 +29,7 @@ if TYPE_CHECKING:
     from tfcompress.models.loading import Loaded
     from tfcompress.models.samples import Samples
     from tfcompress.stages.rewriting import Rewritten
-    from tfcompress.tasks.task import Evaluation
-    from tfcompress.tflite.convert import ConverterProcess
     from tfcompress.training.fit import Training
-    from tfcompress.training.teaching import Teaching
-    from tfcompress.weights.promises import Promise
-
-SAMPLES = 256
-"""Training samples that a stage may look at before the training: for ranges, and for criteria by gradient."""
 
 JUDGED = 2000
 """Training samples by which a rewriting stage judges, and on which a sensitivity analysis measures accuracy."""
@@ -46,89 +39,6 @@ _LEFT = "left"
 
 TUNING_RATE = 0.05
 """Share of the learning rate at which a whole model is tuned before it is rewritten: it is trained already."""
-
-
-@dataclass
-class Run:
-    """One run's inputs, and what it has found out so far.
-
-    Attributes:
-        recipe: what is done.
-        loaded: the model.
-        data: the bound data; None: there is none.
-        converter: the converter's process.
-        progress: where progress goes.
-        loading: ``trust``, ``custom`` and ``limits``, for further model files.
-        teaching: who is trained in place of the model, and who teaches; None: it is not known yet.
-        wall_seconds: time of each phase.
-        warnings: lines for the report.
-        baseline: the float file; None: there is none, or it is not made yet.
-        scores: of the ``float`` file and the ``result``, once they are scored.
-        closing: lets go of files and processes that the run holds.
-        own_teachers: the model before compression, each time that it teaches with answers that are kept.
-    """
-
-    recipe: Recipe
-    loaded: Loaded
-    data: BoundData | None
-    converter: ConverterProcess
-    progress: Progress
-    loading: Mapping[str, Any] = field(default_factory=dict)
-    teaching: Teaching | None = None
-    wall_seconds: dict[str, float] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
-    baseline: bytes | None = None
-    scores: Mapping[str, Evaluation] = field(default_factory=dict)
-    closing: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
-    own_teachers: list[Teacher] = field(default_factory=list)
-
-    def close(self) -> None:
-        """Let go of what the run holds beside the model and its data."""
-        self.closing.close()
-        if self.teaching is not None:
-            self.teaching.close()
-
-    @property
-    def student(self) -> Any:
-        """The Keras 3 graph that is trained in place of the model; None: the model itself is."""
-        return None if self.teaching is None else self.teaching.student
-
-    @property
-    def teachers(self) -> tuple[Teacher, ...]:
-        """Whom to learn from; none: the model before compression."""
-        return () if self.teaching is None else self.teaching.teachers
-
-    @contextlib.contextmanager
-    def phase(self, name: str) -> Iterator[None]:
-        """Time a phase of the run."""
-        started = time.perf_counter()
-        yield
-        self.wall_seconds[name] = self.wall_seconds.get(name, 0.0) + time.perf_counter() - started
-
-    def warn(self, text: str) -> None:
-        """Keep a warning for the report, and tell it now."""
-        if text not in self.warnings:
-            self.warnings.append(text)
-            self.progress.note(text)
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A model after a training of its stages.
-
-    Attributes:
-        model: the finished Keras model.
-        engine: name of the engine that did the work.
-        notes: what was left as it is and why, and what became of the schedules.
-        promises: what each stage promised about each kernel, and what the kernel has.
-        training: the training, or all trainings so far together.
-    """
-
-    model: Any
-    engine: str
-    notes: tuple[str, ...]
-    promises: tuple[Promise, ...]
-    training: Training
 
 
 def run_stages(run: Run, work: Work) -> Trained:
@@ -149,7 +59,7 @@ def run_stages(run: Run, work: Work) -> Trained:
     rewriting = tuple(stage for stage in run.recipe.stages if isinstance(stage, RewritingStage))
     if rewriting:
         return _Cycles(run, run.data, rewriting, work).done()
-    return _trained(run, run.data, lambda data: _attached(run, data), run.recipe.train.epochs, work, "training")
+    return trained(run, run.data, lambda data: _attached(run, data), run.recipe.train.epochs, work, "training")
 
 
 def _attached(run: Run, data: BoundData) -> Job:
@@ -157,8 +67,9 @@ def _attached(run: Run, data: BoundData) -> Job:
     from tfcompress.engines.session import engines_to_try
     from tfcompress.job import attach_to
 
-    stages, loaded = run.recipe.stages, run.loaded
-    options: dict[str, Any] = {"train": run.recipe.train, "samples": _samples(run, data)}
+    loaded, samples = run.loaded, _samples(run, data)
+    stages = decided_stages(run, data, run.recipe.stages, samples)
+    options: dict[str, Any] = {"train": run.recipe.train, "samples": samples}
     if run.student is not None:
         return attach_to(run.student, stages, teachers=run.teachers, **options)
     if not loaded.refusal and "compile" in own_training(loaded.native):
@@ -234,113 +145,8 @@ def rewritten_model(run: Run, work: Work) -> Any:
     if run.data is None:
         msg = "stages need data"
         raise DataError(msg)
-    once = tuple(dataclasses.replace(stage, cycles=1, tune_epochs=0) for stage in whole)
+    once = tuple(dataclasses.replace(stage.unprepared, cycles=1, tune_epochs=0) for stage in whole)
     return _Cycles(run, run.data, once, work).rewritten()
-
-
-Attach = Callable[["BoundData"], "Job"]
-"""Prepares the stages of a training."""
-
-
-def _trained(
-    run: Run,
-    data: BoundData,
-    attach: Attach,
-    epochs: int,
-    work: Work,
-    title: str,
-    *,
-    rate: float = 1.0,
-    stages: Sequence[Stage] | None = None,
-) -> Trained:
-    """Train for so many epochs at a part of the recipe's learning rate, or take what was finished before.
-
-    *stages* are those that *attach* prepares; None: the recipe's.
-    """
-    stages = run.recipe.stages if stages is None else stages
-    asked = dataclasses.asdict(run.recipe.train)
-    work.begin(
-        title,
-        [[stage.kind, dataclasses.asdict(stage)] for stage in stages],
-        asked,
-        epochs,
-        rate,
-        sources_sha256(stages),
-    )
-    kept = work.finished(title)
-    if kept is not None:
-        return _taken_up(run, kept)
-    told = len(run.warnings)
-    _seed_(run.recipe.train.seed)
-    with run.phase("attach stages"), run.progress.task("preparing the stages"):
-        job = attach(data)
-    training = _fitted(run, data, job, epochs, work, title, rate)
-    with run.phase("finish stages"):
-        made = Trained(job.finish(), job.engine, tuple(job.notes), tuple(job.promises()), training)
-        work.keep(title, Finished(made.model, _facts(made), tuple(run.warnings[told:])))
-    return made
-
-
-def _seed_(seed: int) -> None:
-    """Seed what layers that are copied draw their own seeds from."""
-    import keras
-
-    keras.utils.set_random_seed(seed)
-
-
-def _fitted(run: Run, data: BoundData, job: Job, epochs: int, work: Work, title: str, rate: float) -> Training:
-    from tfcompress.models.signature import call
-    from tfcompress.training.fit import fit_
-
-    asked = run.recipe.train
-    learning_rate = None if asked.learning_rate is None else rate * asked.learning_rate
-    train = dataclasses.replace(asked, epochs=epochs, learning_rate=learning_rate)
-    with run.phase("train"):
-        learner = run.loaded.native if run.student is None else run.student
-        outputs = call(learner, data.representative(SAMPLES, train.seed))
-        try:
-            return fit_(
-                job,
-                data,
-                train,
-                outputs=outputs,
-                teacher=run.loaded.native,
-                progress=run.progress,
-                backup=work.epochs(title),
-                title=title,
-            )
-        except Exception as error:  # a teacher's own comes through TensorFlow as one of TensorFlow's
-            heard = (*run.teachers, *run.own_teachers)
-            failure = next((teacher.failure for teacher in heard if teacher.failure), None)
-            if failure is None:
-                raise
-            raise failure from error
-
-
-def _facts(made: Trained) -> dict[str, Any]:
-    return {
-        "engine": made.engine,
-        "notes": list(made.notes),
-        "promises": [dataclasses.asdict(promise) for promise in made.promises],
-        "training": dataclasses.asdict(made.training),
-    }
-
-
-def _taken_up(run: Run, kept: Finished) -> Trained:
-    """Return a training that a killed run had finished."""
-    from tfcompress.training.fit import Training
-    from tfcompress.weights.promises import Promise
-
-    for text in kept.warnings:
-        run.warn(text)
-    facts, training = kept.facts, dict(kept.facts["training"])
-    return Trained(
-        kept.model,
-        facts["engine"],
-        tuple(facts["notes"]),
-        tuple(Promise(**each) for each in facts["promises"]),
-        Training(**{**training, "history": tuple(training["history"]), "notes": tuple(training.get("notes", ()))}),
-    )
 
 
 @dataclass(frozen=True)
@@ -348,6 +154,8 @@ class _Cycles:
     """Rewriting and fine-tuning, in turns.
 
     Each cycle does one part of every rewriting stage, in the order given; what trains by itself trains in the last one.
+    Where a stage wants the model made ready, every training that a part of it follows does that: one before the first
+    cycle, and those between two of them.
     """
 
     run: Run
@@ -358,7 +166,9 @@ class _Cycles:
     def done(self) -> Trained:
         """Do all cycles, of which every stage has as many as the others: the recipe refuses what differs."""
         cycles, tuning = self.rewriting[0].cycles, self.rewriting[0].tune_epochs
-        epochs = self._shared(cycles, tuning)
+        getting_ready = [stage for stage in self.rewriting if stage.preparation]
+        ready = max((stage.preparing_epochs(self.run.recipe.train.epochs) for stage in getting_ready), default=0)
+        epochs = self._shared(cycles, tuning + ready)
         model = whole = in_keras3(self.run.loaded) if self.run.student is None else self.run.student
         done: list[Trained] = []
         first: dict[str, Any] = {}
@@ -366,6 +176,10 @@ class _Cycles:
         if tuning:
             done.append(self._tuned(whole, tuning))
             model = whole = done[0].model
+        if ready:
+            title = "training before the model is rewritten"
+            done.append(self._fine_tuned(model, whole, ready, title, last=False, ready_for=getting_ready))
+            model = done[-1].model
         for number, turns in enumerate(epochs, start=1):
             title = "training" if cycles == 1 else f"training, cycle {number} of {cycles}"
             for stage in self.rewriting:
@@ -373,7 +187,9 @@ class _Cycles:
                 original, before = first.setdefault(kind, model), left.get(kind, 1.0)
                 made = self._rewritten(model, part, f"{kind} {number}", original=original, left=before)
                 model, left[kind] = made.model, made.left
-            done.append(self._fine_tuned(model, whole, turns, title, last=number == cycles))
+            last = number == cycles
+            later = () if last else getting_ready
+            done.append(self._fine_tuned(model, whole, turns, title, last=last, ready_for=later))
             model = done[-1].model
         return dataclasses.replace(done[-1], training=_joined([each.training for each in done]))
 
@@ -384,9 +200,9 @@ class _Cycles:
             model = self._rewritten(model, stage.parts[0], f"{stage.kind} 1", original=model).model
         return model
 
-    def _shared(self, cycles: int, tuning: int) -> list[int]:
-        """Return each cycle's epochs; the last one has what is left over."""
-        epochs = self.run.recipe.train.epochs - tuning
+    def _shared(self, cycles: int, before: int) -> list[int]:
+        """Return each cycle's epochs, of those that are left; the last one has what is left over."""
+        epochs = self.run.recipe.train.epochs - before
         each = epochs // cycles
         return [each] * (cycles - 1) + [epochs - each * (cycles - 1)]
 
@@ -398,7 +214,7 @@ class _Cycles:
             return attach_to(model, (), train=self.run.recipe.train)
 
         title = "tuning the whole model"
-        return _trained(self.run, self.data, attach, epochs, self.work, title, rate=TUNING_RATE, stages=())
+        return trained(self.run, self.data, attach, epochs, self.work, title, rate=TUNING_RATE, stages=())
 
     def _rewritten(
         self, model: Any, stage: RewritingStage, title: str, *, original: Any, left: float = 1.0
@@ -428,7 +244,16 @@ class _Cycles:
             self.run.warn(note)
         return Rewritten(kept.model, kept.warnings, kept.facts[_LEFT])
 
-    def _fine_tuned(self, model: Any, teacher: Any, epochs: int, title: str, *, last: bool) -> Trained:
+    def _fine_tuned(
+        self,
+        model: Any,
+        teacher: Any,
+        epochs: int,
+        title: str,
+        *,
+        last: bool,
+        ready_for: Sequence[RewritingStage] = (),
+    ) -> Trained:
         from tfcompress.job import attach_to
 
         training = [stage for stage in self.run.recipe.stages if isinstance(stage, TrainingStage)]
@@ -440,9 +265,10 @@ class _Cycles:
             # Schedules are laid over this cycle's epochs: over all of the recipe's they would not come to their end.
             train = dataclasses.replace(self.run.recipe.train, epochs=epochs)
             teachers = _teachers(self.run, teacher)
-            return attach_to(own, stages, train=train, samples=samples, teachers=teachers)
+            decided = decided_stages(self.run, self.data, stages, samples, model)
+            return attach_to(own, decided, train=train, samples=samples, teachers=teachers)
 
-        return _trained(self.run, self.data, attach, epochs, self.work, title, stages=stages)
+        return trained(self.run, self.data, attach, epochs, self.work, title, stages=stages, ready_for=ready_for)
 
 
 def _latency_ratio(original: Any, smaller: Any) -> float:

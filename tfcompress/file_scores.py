@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,10 +16,12 @@ if TYPE_CHECKING:
     from tfcompress.data.bound import BoundData
     from tfcompress.evaluate.class_order import ClassOrders
     from tfcompress.evaluate.scoring import Predict
-    from tfcompress.execution import Run
+    from tfcompress.run import Run
     from tfcompress.tasks.task import Evaluation
     from tfcompress.tflite.export import TFLiteModel
 
+_FED = 1000
+"""Test samples that are fed frame by frame, at most."""
 _MICRO_BATCH = 32
 """Samples that TFLM is given before the progress moves."""
 
@@ -116,6 +119,47 @@ def tuned_by(content: bytes, data: BoundData, seed: int, progress: Progress = SI
 
     with InterpreterProcess(content) as interpreter, progress.task("looking at the training split") as bar:
         return tuned(interpreter.run, data, seed, bar)
+
+
+def tested_frame_by_frame(tflite: TFLiteModel, run: Run) -> TFLiteModel:
+    """Evaluate a streaming file on test samples, each of which is fed frame by frame; its last answer counts.
+
+    Args:
+        tflite: the file of the whole window; one without a streaming file, or without test samples that can be scored,
+            is returned as it is.
+        run: its data, whose seed draws the samples where there are many.
+
+    Raises:
+        ContractError: the interpreter dies on the file.
+    """
+    found, data = tflite.streaming, run.data
+    split = None if data is None else data.scored
+    if found is None or data is None or split is None or found.model.gives_frames:
+        return tflite
+    from tfcompress.evaluate.scoring import evaluate
+    from tfcompress.tflite.stream_feeding import answers_of
+    from tfcompress.tflite.streaming_file import opened_stream
+    from tfcompress.tflite.streaming_record import StreamTest
+
+    together = max((task.together for task in data.tasks.values()), default=1)
+    drawn = split.sample(_FED, run.recipe.train.seed, together=together)
+    with run.phase("evaluate"), opened_stream(found.content) as process:
+        version = process.opened()
+        predict = functools.partial(answers_of, process, found.model)
+        with run.progress.task("evaluating it frame by frame", drawn.size) as bar:
+            score = evaluate(predict, drawn, data.tasks, **data.figures, progress_task=bar).score
+    main = score.main_figure
+    tested = StreamTest(
+        runtime=f"LiteRT {version}",
+        samples=score.samples,
+        figure=score.main,
+        value=main.value,
+        low=main.low,
+        high=main.high,
+        unit=main.unit,
+    )
+    record = dataclasses.replace(found.record, tested=tested)
+    return dataclasses.replace(tflite, streaming=dataclasses.replace(found, record=record))
 
 
 def tested_in_micro(tflite: TFLiteModel, run: Run) -> TFLiteModel:

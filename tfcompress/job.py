@@ -10,6 +10,7 @@ Example::
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +18,13 @@ from tfcompress.errors import DataError, TfcompressError, UnsupportedError, Usag
 from tfcompress.models.kinds import keras_of
 from tfcompress.models.own_training import in_class_of, refuse_own_training
 from tfcompress.recipe import STAGES, Stage, Train
+from tfcompress.stages.planning import PlanningContext, plan_stages
 from tfcompress.stages.rewriting import RewritingContext, apply_rewriting
 from tfcompress.stages.sequence import check_sequence
 from tfcompress.stages.stage import RewritingStage
+from tfcompress.tracking.epoch_values import fit_follower
+from tfcompress.tracking.following import Following
+from tfcompress.tracking.tracker_table import open_trackers
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,6 +33,7 @@ if TYPE_CHECKING:
     from tfcompress.engines.callbacks import Hooks
     from tfcompress.engines.session import Engine, Session
     from tfcompress.models.samples import Samples
+    from tfcompress.tracking.tracker import Tracker
     from tfcompress.weights.promises import Promise
 
 TOLERANCE = 1e-4
@@ -83,6 +89,17 @@ class Job:
         """
         return self._session.promises() if self._finished is None else list(self._finished)
 
+    def loss_terms(self) -> dict[str, float]:
+        """Return what ``task`` and ``teacher`` added to the loss of a step, on average since this was asked last.
+
+        Empty without distillation: the loss is what the model was compiled with.
+        """
+        return self._session.loss_terms()
+
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """Return the least and largest value of each activation range of the model in training, by its layer's name."""
+        return self._session.ranges()
+
     def state(self) -> dict[str, np.ndarray]:
         """Return what the stages remember beside the weights of ``job.model``, for a training that may be killed."""
         return self._session.state()
@@ -119,6 +136,7 @@ def attach(
     steps_per_epoch: int | None = None,
     samples: Any = None,
     teacher: Any | None = None,
+    trackers: Sequence[Tracker | str] = (),
 ) -> Job:
     """Prepare stages on a copy of a model, to be trained by an existing ``fit`` call or training loop.
 
@@ -134,11 +152,13 @@ def attach(
         epochs: epochs of the training; None: what ``fit`` says when it begins.
         steps_per_epoch: training steps an epoch; None: what ``fit`` says. A training loop without Keras's callbacks has
             to give both numbers when it prunes, and to call ``on_train_batch_end(step)`` of each of ``job.callbacks``.
-        samples: a few hundred training samples, preprocessed: an array of shape (samples, *shape), or one for each
+        samples: a few hundred training samples, preprocessed: an array of shape ``(samples, *shape)``, or one for each
             input by name; or a pair of that and the labels. They set the first activation ranges of QAT, and criteria
             that look at activations or gradients need them; without them ranges start from the first batches.
         teacher: what distillation learns from in place of *model* as it was given: a model object, a path, what
             :func:`tfcompress.load_model` gave, or several of these (their mean); None: what the stage says.
+        trackers: who follows each ``fit`` that gets ``job.callbacks``: losses, sparsity and ranges by epoch; as of
+            :func:`tfcompress.compress`.
 
     Raises:
         UsageError: invalid stages or scopes, or something that is no model object.
@@ -151,8 +171,9 @@ def attach(
     if isinstance(model, Loaded):
         model = model.native
     _check(model, stages)
+    following = Following(open_trackers(trackers), _told)
     drawn = None if samples is None else _samples(model, samples)
-    return attach_to(
+    job = attach_to(
         model,
         stages,
         train=train,
@@ -161,6 +182,13 @@ def attach(
         samples=drawn,
         teachers=_teachers(model, stages, teacher, drawn),
     )
+    if following.active:
+        job.callbacks.append(fit_follower(_keras(model), job, following))
+    return job
+
+
+def _told(text: str) -> None:
+    warnings.warn(text, stacklevel=2)
 
 
 def attach_to(
@@ -194,6 +222,9 @@ def attach_to(
     given = model
     model, notes = _rewritten(model, [stage for stage in stages if isinstance(stage, RewritingStage)], samples, seed)
     in_training = tuple(stage for stage in stages if stage.phase == "train")
+    if keras == "keras3":
+        in_training, told = plan_stages(model, in_training, PlanningContext(samples=samples, seed=seed))
+        notes += told
     graph = model if keras == engine.KERAS else _to_keras2(model)
     if not teachers and model is not given and any(stage.teaches for stage in stages):
         teachers = _own_teacher(given)
@@ -278,6 +309,13 @@ def _rewritten(
             msg = (
                 f"{stage.kind}.tune_epochs must be 0 in attach, got {stage.tune_epochs}: train the model before you "
                 "attach; or let tfcompress.compress do both"
+            )
+            raise UsageError(msg)
+        if stage.preparation:
+            msg = (
+                f"{stage.preparation} asks for a training before the model is rewritten, which attach does not do: add "
+                f"the callbacks of {stage.prepares.replace(':', '.')}(model, stage) to your own fit, then attach "
+                "without it; or let tfcompress.compress do both"
             )
             raise UsageError(msg)
     for stage in stages:

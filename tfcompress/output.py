@@ -17,10 +17,10 @@ from tfcompress.reports import report as reports
 
 if TYPE_CHECKING:
     from tfcompress.data.dataset import BoundData
-    from tfcompress.execution import Trained
     from tfcompress.models.loading import Loaded
     from tfcompress.recipe import Recipe
     from tfcompress.reports.pictures import Pictures
+    from tfcompress.run import Trained
     from tfcompress.tasks.score import Difference, Score
     from tfcompress.tasks.task import Evaluation, Task
     from tfcompress.tflite.export import TFLiteModel
@@ -282,7 +282,8 @@ def _result(
         score=score,
         operators=flat.op_counts,
         verification=tflite.verification.to_dict()
-        | _known(macs_note=flat.macs_note, likeness=likeness, lookup=_lookup(loaded, recipe, tflite)),
+        | _known(macs_note=flat.macs_note, likeness=likeness, lookup=_lookup(loaded, recipe, tflite))
+        | _known(streaming=_streaming(loaded, recipe, tflite)),
         runtimes=tuple(
             reports.Runtime(
                 runtime=verdict.runtime,
@@ -323,6 +324,26 @@ def _lookup(loaded: Loaded, recipe: Recipe, tflite: TFLiteModel) -> dict[str, An
         "tflite_micro": found.version,
         "arena_bytes": found.arena_bytes,
     }
+
+
+def streaming_name(name: str) -> str:
+    """Return what the streaming file is called that stands beside a file of a name."""
+    from tfcompress.tflite.streaming_file import SUFFIX
+
+    return name.removesuffix(".tflite") + SUFFIX
+
+
+def _streaming(loaded: Loaded, recipe: Recipe, tflite: TFLiteModel) -> dict[str, Any] | None:
+    """Return what the report says of the streaming file; None: there is none."""
+    found = tflite.streaming
+    if found is None:
+        return None
+    about = {
+        "name": streaming_name(tflite_name(loaded, recipe)),
+        "size_bytes": len(found.content),
+        "sha256": files.sha256(found.content),
+    }
+    return about | found.record.to_dict()
 
 
 def _known(**values: Any) -> dict[str, Any]:
@@ -411,6 +432,8 @@ def write_output(
         files.write_atomic((folder / made.result.name).with_suffix(COMPILED_SUFFIX), tflite.compiled)
     if tflite.lookup is not None:
         files.write_atomic(folder / lookup_name(made.result.name), tflite.lookup.content)
+    if tflite.streaming is not None:
+        files.write_atomic(folder / streaming_name(made.result.name), tflite.streaming.content)
     if recipe.export.c_array:
         _write_firmware(folder / "firmware", made.result.name, tflite, data, recipe.train.seed)
     for name, words in (vocabularies or {}).items():

@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfcompress import files
+from tfcompress.devices.config import find_timing_device
 from tfcompress.drop_limit import no_data, no_float
 from tfcompress.errors import DataError, ModelError, UnsupportedError, UntrustedCodeError
 from tfcompress.export_choices import MIXED_WITHOUT_DATA
 from tfcompress.recipe import Recipe
+from tfcompress.stages.stage import TrainingStage
 from tfcompress.targets.installed import check_installed, check_lookup_writer
 
 if TYPE_CHECKING:
-    from tfcompress.execution import Run
+    from tfcompress.run import Run
 
 
 def check_preconditions(
@@ -31,6 +33,7 @@ def check_preconditions(
         DataError: stages or int8 without data.
         OutputError: an output that cannot be written.
         MissingDependencyError: a target whose interpreter or compiler is not installed, or what writes look-up tables.
+        UsageError: a device that there cannot be, or that measures no time.
     """
     qat = False
     if isinstance(model, str | Path):
@@ -43,6 +46,7 @@ def check_preconditions(
     _check_sources(recipe)
     check_installed(recipe.export.deployment)
     check_lookup_writer(wanted=recipe.export.lookup)
+    find_timing_device(recipe.export.device)
     if recipe.promises and qat:
         raise no_float()
     if recipe.promises and not has_data:
@@ -118,7 +122,7 @@ def _check_without_data(recipe: Recipe, *, qat: bool, is_object: bool) -> None:
     if recipe.export.mixed:
         raise DataError(MIXED_WITHOUT_DATA)
     data_free = recipe.export.quantize == "int8" and not recipe.export.needs_samples
-    if recipe.export.needs_data and not data_free and not qat and not any(stage.scheme for stage in recipe.stages):
+    if recipe.export.needs_data and not data_free and not qat and not any(stage.numbers for stage in recipe.stages):
         msg = (
             f"quantize {recipe.export.quantize!r} needs samples to calibrate activation ranges: give --data, "
             "or use 'int8' as it is, 'dynamic' or 'float16', which need none"
@@ -160,7 +164,7 @@ def check_stages(run: Run) -> None:
 def _check_trained_already(run: Run) -> None:
     from tfcompress.tflite.attempt import check_bits
 
-    others = [stage.kind for stage in run.recipe.stages if not stage.scheme]
+    others = [stage.kind for stage in run.recipe.stages if not stage.numbers]
     if others:
         msg = f"the model is quantization-aware trained already; {others[0]} has to come before that"
         raise UnsupportedError(msg)
@@ -190,6 +194,28 @@ def calibration_warnings(run: Run, macs: int | None) -> tuple[str, ...]:
     with run.phase("check calibration"), run.progress.task("checking the calibration samples"):
         remarks = check_calibration(model, run.data, run.recipe.export.sample_count, run.recipe.train.seed, macs=macs)
     return tuple(map(str, remarks))
+
+
+def check_streaming(run: Run) -> None:
+    """Refuse, before any training, a model that cannot be made one that streams.
+
+    Raises:
+        UnsupportedError: naming what cannot.
+        UsageError: a hop that does not fit it.
+    """
+    export = run.recipe.export
+    if not export.streaming:
+        return
+    from tfcompress.tflite.streaming_file import check_streamable, not_of_tfmot
+
+    check_streamable(run.loaded.native, hop=export.hop)
+    trained = tuple(stage for stage in run.recipe.stages if isinstance(stage, TrainingStage))
+    if any(stage.numbers for stage in trained):
+        from tfcompress.engines.session import engine_for
+        from tfcompress.models.kinds import keras_of
+
+        if engine_for(trained, keras_of(run.loaded.native)).KERAS == "keras2":
+            raise not_of_tfmot()
 
 
 def check_deployment(run: Run) -> None:

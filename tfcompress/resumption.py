@@ -27,6 +27,7 @@ from tfcompress.models.fingerprints import (
     source_sha256,
 )
 from tfcompress.models.kinds import keras_of
+from tfcompress.models.own_code import own_code_sha256
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,6 +63,7 @@ def ground_of(loaded: Loaded, data: BoundData | None) -> dict[str, Any]:
     """Return what every training of a model on some data depends on, as plain values; see :func:`run_key`."""
     return {
         "model": loaded.sha256 or model_sha256(loaded.native),
+        "code": "" if loaded.refusal else own_code_sha256(loaded.native),
         "data": None if data is None else data_sha256(data) or uuid.uuid4().hex,
         "bound": None if data is None else _bound(data),
         "versions": library_versions(),

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from tfcompress.errors import RecipeError, nearest
+from tfcompress.export_checks import check_export
 from tfcompress.export_choices import (
     AUTO,
     CALIBRATIONS,
     CORRECTIONS,
     PACKINGS,
     ROUNDINGS,
-    RUNTIMES,
     TRIALS,
     TRIALS_OF_FOUR_BITS,
-    WITHOUT_FOUR_BITS,
     Trial,
     default_packings,
     packings_to_try,
 )
-from tfcompress.limits import LATENCY_UNITS, SIZE_UNITS, read_limit, read_size
-from tfcompress.schema import check_fields, check_value, pick
 from tfcompress.stages.option import option
 from tfcompress.targets.target import Target
 from tfcompress.targets.target_table import LINUX, find_target
@@ -80,8 +73,10 @@ class Export:
             bits where they cost little (int16 activations where *max_latency* counts what they take). What each costs
             is measured on samples held back, an integer programme chooses, and the best *plans* are tried.
         max_size: the most that a mixed file may have: ``60KB``, or ``1.1x`` the plain int8 file; empty: 1.25x.
-        max_latency: the most that a mixed file may take on this machine, measured with one thread: ``2ms``, or ``1.1x``
+        max_latency: the most that a mixed file may take on *device*, measured with one thread: ``2ms``, or ``1.1x``
             the plain int8 file; empty: no limit, and ops are not timed.
+        device: where what *max_latency* limits is measured: ``local`` (this machine), ``ssh://user@host``, a name from
+            devices.toml (docs/devices.md).
         plans: how many plans of a mixed file are made into files and measured.
         packings: passes over the finished bytes that change no number, each proven on the file: ``slim``.
         keep_names: packings keep the names of tensors inside the graph, which no runtime reads.
@@ -95,6 +90,12 @@ class Export:
         max_flash: the most bytes that the file may have for such a target; empty: what the target allows.
         lookup: write a second file beside it, whose int8 kernels with few values are look-up tables that TensorFlow
             Lite Micro alone runs (``-tflm.tflite``): see :mod:`tfcompress.tflite.lookup_tables`.
+        streaming: write a second file beside it (``-streaming.tflite``) that takes new frames, keeps what it needs of
+            those before, and answers as the file of the whole window does on the last one: see
+            :func:`tfcompress.to_streaming`. Limits of a microcontroller then hold for it.
+        hop: new frames that a streaming file takes at a time; None: as few as the model's strides in time allow.
+        state: who keeps what a streaming file needs of earlier frames: ``external``, the caller, from outputs to
+            inputs; ``internal``, the file, in resource variables.
         c_array: write the file (with *lookup* the one with tables) as sources for a firmware beside it, too, laid out
             for Arduino and ESP-IDF as well: see :mod:`tfcompress.firmware.package`.
     """
@@ -185,6 +186,7 @@ class Export:
         metadata=option(
             "Layers that int8 costs much become float, those that bear it 4-bit, within --max-size and --max-latency.",
             needs="calibration",
+            tries=(False, True),
         ),
     )
     max_size: str = field(
@@ -196,9 +198,17 @@ class Export:
     max_latency: str = field(
         default="",
         metadata=option(
-            "Most time of a --mixed file, measured here: 2ms, or 1.1x the plain int8 file.",
+            "Most time of a --mixed file, measured on --device: 2ms, or 1.1x the plain int8 file.",
             metavar="TIME",
             default="no limit",
+        ),
+    )
+    device: str = field(
+        default="local",
+        metadata=option(
+            "Where --max-latency is measured, ops and finished files alike: local, ssh://user@host[:port], or a name "
+            "from devices.toml.",
+            metavar="DEVICE",
         ),
     )
     plans: int = field(
@@ -253,9 +263,27 @@ class Export:
         default=False,
         metadata=option(
             "A second file, NAME-tflm.tflite, for TensorFlow Lite Micro alone: int8 kernels with few values "
-            "(--cluster 8 --cluster-per-channel) as look-up tables; needs tfcompress[mcu].",
+            "(--cluster 8) as look-up tables; needs tfcompress[mcu].",
             needs="calibration",
         ),
+    )
+
+    streaming: bool = field(
+        default=False,
+        metadata=option(
+            "A second file, NAME-streaming.tflite, for a window that slides (docs/streaming.md): it takes new frames, "
+            "keeps state, and answers as the model does on its whole window."
+        ),
+    )
+    hop: int | None = field(
+        default=None,
+        metadata=option(
+            "New frames that the --streaming file takes at a time.", metavar="N", default="as few as the strides allow"
+        ),
+    )
+    state: Literal["external", "internal"] = field(
+        default="external",
+        metadata=option("Who keeps the --streaming file's state: the caller, or the file, in resource variables."),
     )
 
     c_array: bool = field(
@@ -267,48 +295,7 @@ class Export:
 
     def __post_init__(self) -> None:
         """Reject values that are out of range or contradict each other."""
-        check_fields(self, "export")
-        check_value("export.samples", "at least 1", self.samples, ok=self.samples is None or self.samples >= 1)
-        possible: dict[str, tuple[str, ...]] = {
-            "int8": ("auto", "float32", "int8", "uint8"),
-            "int16x8": ("auto", "float32", "int16"),
-        }
-        allowed = possible.get(self.quantize, ("auto", "float32"))
-        text = f"one of {', '.join(map(repr, allowed))} with quantize {self.quantize!r}"
-        check_value("export.io", text, self.io, ok=self.io in allowed)
-        for runtime in self.runtimes:
-            _check_runtime(runtime)
-        text = f"false with quantize {self.quantize!r}: look-up tables hold int8 kernels"
-        check_value("export.lookup", text, self.lookup, ok=self.quantize == "int8" or not self.lookup)
-        self._check_choices()
-        self._check_target()
-
-    def _check_target(self) -> None:
-        """Check what the target has, and its limits."""
-        found = self.deployment
-        reason = found.why_not(self.quantize)
-        if reason:
-            msg = (
-                f"export.quantize must be one of {', '.join(map(repr, found.schemes))} with target {self.target!r}, "
-                f"got {self.quantize!r}: {reason}"
-            )
-            raise RecipeError(msg)
-        useful = not (found.micro and self.select_ops)
-        allowed = f"false with target {self.target!r}, which has no TensorFlow ops"
-        check_value("export.select_ops", allowed, self.select_ops, ok=useful)
-        alone = found.micro and not found.accelerator
-        allowed = "false without a target that TensorFlow Lite Micro runs by itself (tflm, say)"
-        check_value("export.c_array", allowed, self.c_array, ok=alone or not self.c_array)
-        allowed = f"false with target {self.target!r}, whose compiler packs kernels itself"
-        check_value("export.lookup", allowed, self.lookup, ok=not (found.accelerator and self.lookup))
-        for name in ("max_arena", "max_flash"):
-            text = getattr(self, name)
-            allowed = "empty without a target for microcontrollers (tflm, say)"
-            check_value(f"export.{name}", allowed, text, ok=found.micro or not text)
-            try:
-                read_size(text or "1")
-            except ValueError as error:
-                check_value(f"export.{name}", str(error), text, ok=False)
+        check_export(self)
 
     @property
     def deployment(self) -> Target:
@@ -318,68 +305,6 @@ class Export:
             RecipeError: no such target, or a file that is none.
         """
         return find_target(self.target, "export.target")
-
-    def _check_choices(self) -> None:
-        """Check what goes by a table's names, and whether it would do anything."""
-        pick("export.calibration", CALIBRATIONS, self.calibration)
-        chosen = self.calibration in (AUTO, "minmax") or self.quantize == "int8"
-        check_value("export.calibration", f"'minmax' with quantize {self.quantize!r}", self.calibration, ok=chosen)
-        self._check_corrections()
-        self._check_range()
-        self._check_mixed()
-        once = len(set(self.packings)) == len(self.packings)
-        check_value("export.packings", "names, each at most once", self.packings, ok=once)
-        useful = bool(self.packings) or not self.keep_names
-        check_value("export.keep_names", "false without packings", self.keep_names, ok=useful)
-        for name in self.packings:
-            opens = pick("export.packings item", PACKINGS, name).runtimes
-            for text in self.runtimes:
-                allowed = f"one of those that open {name!r} files ({', '.join(opens)})"
-                check_value("export.runtimes item", allowed, text, ok=_runtime_name(text) in opens)
-        possible = self.max_drop is None or 0 < self.max_drop < math.inf
-        check_value("export.max_drop", "above 0", self.max_drop, ok=possible)
-
-    def _check_corrections(self) -> None:
-        for name in self.correct:
-            pick("export.correct item", CORRECTIONS, name)
-        useful = not self.correct or self.quantize == "int8"
-        check_value("export.correct", f"empty with quantize {self.quantize!r}", self.correct, ok=useful)
-        if self.rounding is not None:
-            pick("export.rounding", ROUNDINGS, self.rounding)
-        useful = self.rounding in (None, "nearest") or self.quantize == "int8"
-        check_value("export.rounding", f"'nearest' with quantize {self.quantize!r}", self.rounding, ok=useful)
-        useful = self.weight_bits == 8 or self.quantize == "int8"
-        check_value("export.weight_bits", f"8 with quantize {self.quantize!r}", self.weight_bits, ok=useful)
-        for text in self.runtimes if self.weight_bits == 4 else ():
-            fits = _runtime_name(text) not in WITHOUT_FOUR_BITS
-            allowed = "one that computes kernels of 4 bits rightly with weight_bits 4 (litert or tensorflow)"
-            check_value("export.runtimes item", allowed, text, ok=fits)
-        families = [CORRECTIONS[name].family for name in self.correct]
-        once = len(set(families)) == len(families)
-        check_value("export.correct", "at most one of those that do the same", self.correct, ok=once)
-
-    def _check_range(self) -> None:
-        ends = self.input_range
-        rising = not ends or (len(ends) == 2 and -math.inf < ends[0] < ends[1] < math.inf)
-        check_value("export.input_range", "empty, or two numbers that rise", ends, ok=rising)
-        useful = not ends or self.quantize == "int8"
-        check_value("export.input_range", f"empty with quantize {self.quantize!r}", ends, ok=useful)
-
-    def _check_mixed(self) -> None:
-        useful = not self.mixed or self.quantize == "int8"
-        check_value("export.mixed", f"false with quantize {self.quantize!r}", self.mixed, ok=useful)
-        given = {"weight_bits": self.weight_bits != 8, "rounding": self.rounding is not None}
-        for name, is_given in given.items():
-            allowed = f"left out with mixed, which chooses the {name.replace('_', ' ')} itself"
-            check_value(f"export.{name}", allowed, getattr(self, name), ok=not (self.mixed and is_given))
-        for name, units in (("max_size", SIZE_UNITS), ("max_latency", LATENCY_UNITS)):
-            text = getattr(self, name)
-            check_value(f"export.{name}", "empty without mixed", text, ok=self.mixed or not text)
-            if text:
-                _check_limit(f"export.{name}", text, units)
-        check_value("export.plans", "at least 1", self.plans, ok=self.plans >= 1)
-        useful = self.mixed or self.plans == Export.plans
-        check_value("export.plans", f"{Export.plans} without mixed", self.plans, ok=useful)
 
     @property
     def needs_samples(self) -> bool:
@@ -432,21 +357,3 @@ class Export:
     def needs_data(self) -> bool:
         """Whether activation ranges have to be calibrated on samples."""
         return self.quantize in ("int8", "int16x8")
-
-
-def _check_runtime(text: str) -> None:
-    found = re.fullmatch(r"\s*([A-Za-z_-]+)\s*(?:>=\s*\d+(?:\.\d+)*\s*)?", text)
-    name = _runtime_name(text)
-    allowed = f"one of {', '.join(f'{known}>=VERSION' for known in RUNTIMES)}{nearest(name, RUNTIMES)}"
-    check_value("export.runtimes item", allowed, text, ok=found is not None and name in RUNTIMES)
-
-
-def _check_limit(where: str, text: str, units: Mapping[str, float]) -> None:
-    try:
-        read_limit(text, units)
-    except ValueError as error:
-        check_value(where, str(error), text, ok=False)
-
-
-def _runtime_name(text: str) -> str:
-    return text.partition(">")[0].strip().replace("_", "-")

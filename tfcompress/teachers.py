@@ -18,6 +18,7 @@ from tfcompress import files
 from tfcompress.data.class_names import LISTED
 from tfcompress.errors import DataError, ModelError, UnsupportedError
 from tfcompress.models.fingerprints import code_sha256, library_versions, model_sha256, own_classes
+from tfcompress.models.own_code import own_code_sha256
 from tfcompress.models.probing import probe
 from tfcompress.models.specs import Signature, TensorSpec, random_inputs
 from tfcompress.references import imported
@@ -135,7 +136,7 @@ def _key(model: Any, sha256: str | None, custom: Sequence[str]) -> str:
         return _hash_of(sha256)
     if own_classes(model, itself=True):
         return ""
-    return _hash_of(sha256 or model_sha256(model), *map(code_sha256, custom))
+    return _hash_of(sha256 or model_sha256(model), own_code_sha256(model), *map(code_sha256, custom))
 
 
 def _hash_of(*parts: str | None) -> str:

@@ -12,7 +12,7 @@ import contextlib
 import dataclasses
 import functools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,25 +21,29 @@ from tfcompress import files, output, preconditions
 from tfcompress.baselines import Baselines
 from tfcompress.drop_limit import check_provable, check_test_split, kept_or_refused
 from tfcompress.errors import ConversionError, DataError
-from tfcompress.execution import Run, Trained, rewritten_model, run_stages
-from tfcompress.file_scores import evaluate_file, tested_in_micro, tuned_by
+from tfcompress.execution import rewritten_model, run_stages
+from tfcompress.file_scores import evaluate_file, tested_frame_by_frame, tested_in_micro, tuned_by
 from tfcompress.kept_stages import KeptStages, work_for
 from tfcompress.progress import Progress, effective
 from tfcompress.recipe import Export, Recipe, Train, load_recipe
 from tfcompress.result import Result as Result
 from tfcompress.resumption import run_key
+from tfcompress.run import Run, Trained
+from tfcompress.tracking.following import Following
+from tfcompress.tracking.run_values import start_of, tell_end
+from tfcompress.tracking.tracker_table import open_trackers
 from tfcompress.train_settings import UNDIVIDED, Division
 
 if TYPE_CHECKING:
     from tfcompress.data.dataset import BoundData, Dataset
     from tfcompress.models.first_load import LoadLimits
     from tfcompress.models.loading import Loaded
-    from tfcompress.reports.pictures import Pictures
     from tfcompress.reports.report import Report
     from tfcompress.reports.sections import SourceModel
     from tfcompress.tasks.task import Evaluation
     from tfcompress.tflite.convert import ConverterProcess
     from tfcompress.tflite.export import TFLiteModel
+    from tfcompress.tracking.tracker import Tracker
 
 
 class Workbench:
@@ -68,6 +72,7 @@ class Workbench:
         log: Path | None = None,
         judged_by: Literal["test", "val"] = "test",
         kept: KeptStages | None = None,
+        trackers: Sequence[Tracker | str] = (),
     ) -> None:
         """Lay the model and the data ready; nothing is loaded yet.
 
@@ -82,6 +87,7 @@ class Workbench:
             log: file that TensorFlow's and the converter's words are appended to, copied into every output.
             judged_by: the split that files are scored on; by ``val`` the test split is never looked at.
             kept: where what stages have made is kept for other runs; None: each run trains by itself.
+            trackers: who follows each run: ``NAME[:WHERE]`` (docs/integrations.md), or a ``tfcompress.Tracker``.
         """
         self._model, self._data = model, data
         self._trust, self._custom, self._limits = trust, tuple(custom), limits
@@ -89,6 +95,7 @@ class Workbench:
         self._converter: ConverterProcess | None = None
         self._load_seconds = 0.0
         self._judged_by, self._kept = judged_by, kept
+        self._following = Following(open_trackers(trackers), self._progress.note)
         self._bound: dict[Division, BoundData] = {}
         self._baselines = Baselines(self._progress)
         self._calibrations: dict[tuple[int, Division], tuple[str, ...]] = {}
@@ -279,8 +286,9 @@ class Workbench:
         data: BoundData | None,
         float_size_bytes: int | None,
         seed: int,
-        metadata: dict[str, Any] | None = None,
+        metadata: Mapping[str, Any] | None = None,
     ) -> TFLiteModel:
+        from tfcompress.devices.stopwatch import stopwatch_for
         from tfcompress.tflite.export import export
 
         return export(
@@ -292,6 +300,7 @@ class Workbench:
             float_size_bytes=float_size_bytes,
             progress=self._progress,
             seed=seed,
+            stopwatch=stopwatch_for(settings.device, progress=self._progress),
         )
 
     def run(
@@ -321,20 +330,27 @@ class Workbench:
         """
         recipe, target = self._checked(recipe, output, force=force), None if output is None else Path(output)
         examine = examine or (lambda result: kept_or_refused(result.report, recipe))
-        with contextlib.closing(self._opened(recipe)) as run:
+        with contextlib.closing(self._opened(recipe)) as run, self._following.run(start_of(run)) as run.followed:
             if target is None:
-                return self._finished(run, None, examine)
-            key = run_key(run.loaded, run.data, recipe)
-            opened = functools.partial(files.output_folder, target, key=key, force=force)
-            if recipe.promises and not recipe.stages:  # what another way has trained stays until this one has succeeded
                 result = self._finished(run, None, examine)
-                with opened() as folder:
-                    report = self._write(folder, run, result, test_samples)
             else:
-                with opened() as folder:
-                    result = self._finished(run, folder, examine)
-                    report = self._write(folder, run, result, test_samples)
-        return Result(result.model, result.tflite, report, target)
+                result = self._written(run, examine, target, force=force, test_samples=test_samples)
+            tell_end(run.followed, result)
+        return result
+
+    def _written(
+        self, run: Run, examine: Callable[[Result], Report], target: Path, *, force: bool, test_samples: int | None
+    ) -> Result:
+        """Do the line, and write what came out into a folder."""
+        key = run_key(run.loaded, run.data, run.recipe)
+        opened = functools.partial(files.output_folder, target, key=key, force=force)
+        # What another way has trained stays in the folder until this one is done.
+        late = run.recipe.promises and not run.recipe.stages
+        with contextlib.ExitStack() as stack:
+            folder = None if late else stack.enter_context(opened())
+            result = self._finished(run, folder, examine)
+            report = self._write(folder or stack.enter_context(opened()), run, result, test_samples)
+        return dataclasses.replace(result, report=report, folder=target)
 
     def _opened(self, recipe: Recipe) -> Run:
         """Load the model and the data, and check that they fit each other."""
@@ -351,8 +367,10 @@ class Workbench:
             with run.phase("check data"), self._progress.task("checking the data"):
                 run.data = self.data(recipe.train)
                 warnings = run.data.lint() if run.data else []
+        run.metadata = output.metadata(recipe, run.data)
         preconditions.check_deployment(run)
         preconditions.check_stages(run)
+        preconditions.check_streaming(run)
         check_test_split(run)
         for warning in (*warnings, *self._calibration_warnings(run)):
             run.warn(warning)
@@ -380,16 +398,18 @@ class Workbench:
         with run.phase("export"):
             size = None if baseline is None else len(baseline)
             settings = dataclasses.replace(recipe.export, max_drop=None)  # is checked by the scores, below
-            about = output.metadata(recipe, run.data)
-            tflite = self._exported(model, settings, run.data, size, recipe.train.seed, about)
+            tflite = self._exported(model, settings, run.data, size, recipe.train.seed, run.metadata)
+        from tfcompress.tflite.kernel_rest import size_remarks
         from tfcompress.tflite.promise_check import check_content
 
         for note in (*tflite.notes, *check_content(() if trained is None else trained.promises, tflite.content)):
             run.warn(note)
+        for remark in size_remarks(recipe, tflite):
+            run.warn(remark)
         if baseline is None:
             self._tune(run, tflite.content)
         scores, data = self._scores(run, baseline, tflite), run.data
-        tflite = tested_in_micro(tflite, run)
+        tflite = tested_frame_by_frame(tested_in_micro(tflite, run), run)
         run.scores, run.baseline = scores, baseline
         with run.phase("layers"), run.progress.task("comparing layers"):
             layers = output.file_layer_rows(tflite, model, self._source, data, recipe.train.seed)
@@ -409,22 +429,16 @@ class Workbench:
         return Result(model, tflite, examine(Result(model, tflite, made, None)), None)
 
     def _write(self, folder: Path, run: Run, made: Result, test_samples: int | None) -> Report:
+        from tfcompress.gallery.run_pictures import pictures_of
+
         more: dict[str, Any] = {"test_samples": test_samples, "vocabularies": run.loaded.vocabularies}
         if run.recipe.export.optimize_for == "download":
             from tfcompress.tflite.packaging import make_package
 
             more["package"] = make_package(made.tflite.content, run.progress).content
         with run.progress.task("writing"):
-            more |= {"pictures": self._pictures(run, made.tflite)}
+            more |= {"pictures": pictures_of(run, made.tflite, self._source.layers)}
             return output.write_output(folder, made.report, made.tflite, run.recipe, run.data, self._log, **more)
-
-    def _pictures(self, run: Run, file: TFLiteModel) -> Pictures | None:
-        if run.baseline is None:
-            return None
-        from tfcompress.gallery.run_pictures import run_pictures
-
-        known = run.loaded.vocabularies
-        return run_pictures(file.sha256, run.baseline, file.content, self._source.layers, run.data, run.scores, known)
 
     def _trained(self, run: Run, folder: Path | None) -> Trained | None:
         """Do the stages, and keep the model beside the file; None: there is nothing to train."""

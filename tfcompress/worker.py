@@ -1,8 +1,9 @@
 """Child processes for what may die by signal, or never end: first loads, the TFLite converter and the interpreters.
 
-A child is a fresh Python (never a fork, which breaks TensorFlow; never multiprocessing's spawn, which runs the user's
-script again). Requests and answers are lines of JSON on two pipes of their own, arrays are ``.npz`` files in a private
-folder, and whatever the child prints goes to a log: TensorFlow prints from C++, whatever its environment asks for.
+A child is a fresh Python, or a fork of one that has only imported (:mod:`tfcompress.fork_server`): never a fork of this
+process, which breaks TensorFlow; never multiprocessing's spawn, which runs the user's script again. Requests and
+answers are lines of JSON on two pipes of their own, arrays are ``.npz`` files in a private folder, and whatever the
+child prints goes to a log: TensorFlow prints from C++, whatever its environment asks for.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
+from tfcompress.fork_server import ForkServer, Process, child_paths
 from tfcompress.serve import PRINT_TO
 
 _BOOT = "import sys,json;sys.path[:]=json.loads(sys.argv[1]);from {module} import main;main(*map(int,sys.argv[2:]))"
@@ -73,11 +75,18 @@ class Worker:
         spent: whoever set it left something in the child that nobody else should meet; :class:`KeptWorkers` ends it.
     """
 
-    def __init__(self, module: str, *, log: Path | None = None, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        module: str | ForkServer,
+        *,
+        log: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         """Start the child.
 
         Args:
-            module: its ``main(requests, answers, lifeline)`` serves requests, see :mod:`tfcompress.serve`.
+            module: its ``main(requests, answers, lifeline)`` serves requests, see :mod:`tfcompress.serve`; or what
+                forks children that serve by one.
             log: file that what the child prints is appended to; None: a private one.
             environment: variables to add to the environment.
         """
@@ -89,18 +98,13 @@ class Worker:
         answers, child_answers = os.pipe()
         child_lifeline, lifeline = os.pipe()
         ends = (child_requests, child_answers, child_lifeline)
-        root = str(Path(__file__).resolve().parents[1])
-        paths = json.dumps([*filter(None, sys.path), *([] if root in sys.path else [root])])
+        variables = {**os.environ, **(environment or {})}
         try:
             with self.log.open("ab") as output:
-                self._process = subprocess.Popen(
-                    [sys.executable, "-I", "-c", _BOOT.format(module=module), paths, *map(str, ends)],
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=output,
-                    pass_fds=ends,
-                    env={**os.environ, **(environment or {})},
-                    start_new_session=True,  # Ctrl-C is the caller's; it ends the child itself
+                self._process = (
+                    module.start(ends, output.fileno(), variables)
+                    if isinstance(module, ForkServer)
+                    else _started(module, ends, output, variables)
                 )
         finally:
             for end in ends:
@@ -271,7 +275,19 @@ class KeptWorkers:
         worker.close()
 
 
-def _end(owner: int, process: subprocess.Popen[bytes], streams: Sequence[IO[Any]], lifeline: int, folder: Path) -> None:
+def _started(module: str, ends: Sequence[int], output: IO[bytes], variables: Mapping[str, str]) -> Process:
+    return subprocess.Popen(
+        [sys.executable, "-I", "-c", _BOOT.format(module=module), child_paths(), *map(str, ends)],
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        pass_fds=ends,
+        env=variables,
+        start_new_session=True,  # Ctrl-C is the caller's; it ends the child itself
+    )
+
+
+def _end(owner: int, process: Process, streams: Sequence[IO[Any]], lifeline: int, folder: Path) -> None:
     if os.getpid() != owner:  # a fork of the caller's process is not the one to end its parent's child
         return
     process.kill()

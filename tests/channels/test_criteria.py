@@ -102,15 +102,6 @@ def test_a_criterion_that_can_judge_nothing_is_refused():
         criteria.scores(model, free(model), "bn_gamma")
 
 
-def test_slimming_adds_the_l1_norm_of_every_scale_to_the_loss():
-    model = network()
-    model.get_layer("norm").gamma.assign([1.0, -2.0, 0.0, 0.5])
-    assert criteria.add_slimming_(model, 0.1) == 1
-    assert sum(float(loss) for loss in model.losses) == pytest.approx(0.1 * 3.5)
-    with pytest.raises(UnsupportedError, match="has no BatchNormalization with a scale"):
-        criteria.add_slimming_(keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]))
-
-
 def test_what_goes_into_layers_is_seen_inside_nested_models_too():
     inner = keras.Sequential([keras.Input((4, 4, 3)), keras.layers.Conv2D(2, 1, name="conv")], name="inner")
     given = keras.Input((4, 4, 3), name="image")

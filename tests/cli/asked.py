@@ -20,6 +20,9 @@ TEXTS = {
     "builder": "nets:build",
     "budget": "30m",
     "cache": "elsewhere",
+    "cluster_bytes": "90KB",
+    "cluster_layer": "conv=4",
+    "cluster_per": "kernel",
     "cache_size": "1GiB",
     "custom": "json:loads",
     "distill_layers": "conv=conv",
@@ -62,6 +65,7 @@ TEXTS = {
     "teacher_classes": "a,b",
     "teacher_preprocess": "json:loads",
     "storage": "sqlite:///elsewhere.db",
+    "track": "tensorboard",
     "vocabulary": "words.txt",
 }
 """Values of options that take text, by name; any other one takes the name of a layer."""

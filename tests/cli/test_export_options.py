@@ -28,6 +28,7 @@ def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Calls:
     monkeypatch.chdir(tmp_path)
     found = Calls(monkeypatch)
     found.replace("tfcompress.data.sources.load_data", "the data")
+    found.replace("tfcompress.cli.export.check_trackers")
     found.replace_workbench(SimpleNamespace(report=SimpleNamespace(to_json=lambda: "{}")))
     Path("bare.toml").write_text(Recipe(export=BARE).to_toml())
     found.replace("tfcompress.reports.printing.print_report")
@@ -40,9 +41,12 @@ def asking_words(stage: type[Stage]) -> list[str]:
 
 
 BESIDE = {
+    "cluster_bytes": ["--cluster", "12", "--optimize-for", "download"],
     "teacher_preprocess": ["--distill", "--teacher", "teacher.keras"],
     "teacher_classes": ["--distill", "--teacher", "teacher.keras"],
     "distill_layers": ["--distill", "--distill-loss", "attention"],
+    "hop": ["--streaming"],
+    "state": ["--streaming"],
 }
 """What has to stand beside an option for it to mean anything, where that is more than its stage."""
 
@@ -62,6 +66,8 @@ def context(option: click.Option) -> list[str]:
         return [*words, "--prune", "0.4"]
     if option.name == "packing":
         return [*words, "--recipe", "bare.toml"]
+    if option.name == "device":
+        return [*words, "--quantize", "int8", "--mixed", "--max-latency", "2ms"]
     if option.name in ("max_size", "max_latency", "plans"):
         return [*words, "--quantize", "int8", "--mixed"]
     if option.name in ("c_array", "max_arena", "max_flash"):

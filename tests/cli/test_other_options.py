@@ -202,6 +202,8 @@ BESIDE = {
     "c_array": ["--target", "tflm"],
     "max_arena": ["--target", "tflm"],
     "max_flash": ["--target", "tflm"],
+    "hop": ["--streaming"],
+    "state": ["--streaming"],
 }
 """Words without which an option of auto is refused; --engine goes with --address alone (test_auto_command)."""
 
@@ -211,6 +213,8 @@ def test_every_option_of_auto(name: str, option: click.Option, calls: Calls, cap
     if option.name == "engine":
         return
     facts = SimpleNamespace(to_json=lambda: "{}")
+    calls.replace("tfcompress.cli.auto.check_trackers")
+    calls.replace("tfcompress.cli.auto.open_trackers", ["opened"])
     calls.replace("tfcompress.search.automatic.searched", SimpleNamespace(facts=facts))
     calls.replace("tfcompress.cli.auto.show_search")
     calls.replace("tfcompress.search.estimate.estimated", "an estimate")

@@ -1,4 +1,4 @@
-"""A child that answers that it is ready and then does to a file what its name says."""
+"""A child that answers that it is ready, and then does to a file that it is given what its name says."""
 
 import os
 import signal
@@ -12,8 +12,9 @@ def main(requests, answers, lifeline):
 
 
 def answer(request):
-    if "load" in request:
-        name = os.path.basename(request["load"])  # noqa: PTH119
+    path = request.get("load") or request.get("look")
+    if path:
+        name = os.path.basename(path)  # noqa: PTH119
         if name == "hangs":
             time.sleep(60)
         if name == "crashes":

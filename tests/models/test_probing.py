@@ -1,6 +1,5 @@
 import json
 import os
-import signal
 import zipfile
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import numpy as np
 import pytest
 
 from tfcompress.errors import ModelError
+from tfcompress.fork_server import ForkServer
 from tfcompress.models import probing
 from tfcompress.models.probing import FileInfo, probe
 from tfcompress.safety.configuration import Name, find_names
@@ -202,33 +202,20 @@ def test_a_file_that_may_not_be_read_is_one_clear_line(tmp_path, monkeypatch):
         probe(tmp_path / "m.h5")
 
 
-def stand_in(monkeypatch, code):
-    """Let another program take the place of the reading process."""
-    run = probing.subprocess.run
-
-    def other(command, **options):
-        return run([command[0], "-c", code], **options)
-
-    monkeypatch.setattr(probing.subprocess, "run", other)
-
-
-def test_a_reader_that_dies_is_one_clear_line(tmp_path, monkeypatch):
-    stand_in(monkeypatch, f"import os; os.kill(os.getpid(), {int(signal.SIGSEGV)})")
-    with pytest.raises(ModelError, match=r"reading it killed the reading process \(SIGSEGV\); the file is damaged"):
-        probe(write_h5(tmp_path / "m.h5"))
-
-
-def test_a_reader_that_fails_is_one_clear_line(tmp_path, monkeypatch):
-    stand_in(monkeypatch, "raise MemoryError('too much')")
-    with pytest.raises(ModelError, match="reading it failed: MemoryError: too much"):
-        probe(write_h5(tmp_path / "m.h5"))
-
-
-def test_a_reader_that_hangs_is_one_clear_line(tmp_path, monkeypatch):
-    stand_in(monkeypatch, "import time; time.sleep(60)")
-    monkeypatch.setattr(probing, "TIMEOUT_SECONDS", 0.3)
-    with pytest.raises(ModelError, match="reading it takes forever; the file is damaged"):
-        probe(write_h5(tmp_path / "m.h5"))
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("crashes", r"reading it killed the reading process \(SIGSEGV\); the file is damaged"),
+        ("fails", "reading it failed: LookupError: first line$"),
+        ("hungers", "reading it failed: MemoryError$"),
+        ("hangs", "reading it takes forever; the file is damaged"),
+    ],
+)
+def test_what_goes_wrong_in_the_reading_process_is_one_clear_line(name, message, tmp_path, monkeypatch):
+    monkeypatch.setattr(probing, "FORKS", ForkServer("tests.models.sleepy_load_child"))
+    monkeypatch.setattr(probing, "TIMEOUT_SECONDS", 0.3 if name == "hangs" else 60.0)
+    with pytest.raises(ModelError, match=message):
+        probe(write_h5(tmp_path / name))
 
 
 def test_the_reading_process_imports_no_tensorflow(tmp_path):

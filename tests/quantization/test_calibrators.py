@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfcompress.export_choices import CALIBRATORS
-from tfcompress.quantization.calibration import Counter, calibrate_
+from tfcompress.quantization.calibration import Counter, calibrate_, fitting_batch
 from tfcompress.quantization.calibrators import (
     BINS,
     LEFT_OUT,
@@ -147,3 +147,17 @@ def test_the_samples_are_run_once_for_minmax_and_twice_for_counts(model, monkeyp
     for calibrator in (None, MinMax(), Percentile()):
         calibrate_(model, {"x": np.ones((10, 50), np.float32)}, batch_size=4, calibrator=calibrator)
     assert runs == 4 * [4, 4, 2]
+
+
+@pytest.mark.parametrize(
+    ("shapes", "expected"),
+    [
+        ([(8, 8, 1)], 512),  # 256 B: 4096 of them would fit
+        ([(28, 28, 1)], (1 << 20) // (4 * 28 * 28)),
+        ([(28, 28, 1), (2,)], (1 << 20) // (4 * (28 * 28 + 2))),
+        ([(224, 224, 3)], 32),  # 588 KiB: one would fit
+    ],
+)
+def test_small_samples_are_run_many_at_a_time(shapes, expected):
+    inputs = {f"x{place}": np.zeros((2, *shape), np.float32) for place, shape in enumerate(shapes)}
+    assert fitting_batch(inputs) == expected

@@ -8,7 +8,14 @@ from tfcompress.reports.mixed_precision import choice_rows, mixed_sentences, mix
 
 
 def plan(layers: dict[str, str], db: float | None, **more: Any) -> dict[str, Any]:
-    found = {"layers": layers, "predicted_db": 30.0, "agreement_db": db, "top1": None, "predicted_bytes": 1000}
+    found = {
+        "layers": layers,
+        "predicted_db": 30.0,
+        "agreement_db": db,
+        "top1": None,
+        "predicted_bytes": 1000,
+        "predicted_top1": 0.98,
+    }
     return {
         **found,
         "size_bytes": 1010,
@@ -46,6 +53,8 @@ def test_the_kept_plan_is_told_with_what_was_predicted_and_what_is_not_to_be_had
     assert list(mixed_sentences(found)) == [
         "1 op in float, best of 2 plans within 2,000 B (size 2KB): 29.0 dB (predicted 30.0) on 100 samples held back, "
         "all int8 25.0 dB",
+        "predictions from single layers miss what 2 files measured by at most 5.0 dB, and changed top-1 by at most 1.0 "
+        "points",
         "no int4 for conv2, conv3: no kernel",
         "CONV_2D at 'odd' stays as it is: its kernel is stored sparse",
     ]
@@ -53,7 +62,7 @@ def test_the_kept_plan_is_told_with_what_was_predicted_and_what_is_not_to_be_had
     assert [row[2] for row in plan_rows(found)] == ["25.0 dB", "29.0 dB", "-"]
     assert choice_rows(found)[0][3:5] == ("int8 0.001, float 0", "float +2,500")
     page = mixed_tables(found)
-    assert all(text in page for text in ("conv&lt;1&gt;", ">kept<", "99.0 %", "int4: no kernel"))
+    assert all(text in page for text in ("conv&lt;1&gt;", ">kept<", "1.0 pt", "2.0 pt", "int4: no kernel"))
 
 
 def test_where_all_int8_is_best_that_is_said() -> None:

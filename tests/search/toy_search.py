@@ -49,7 +49,7 @@ def toy_result(step: TrialStep) -> StepResult:
     kinds = [stage.kind for stage in recipe.stages]
     left = {"draft": 4.0, "short": 1.5, "full": 1.0}[step.kind] if kinds else 1.0
     removed = next((part for stage in recipe.stages if isinstance(part := getattr(stage, "remove", 0), float)), 0.0)
-    saved = DROPS[recipe.export.quantize] * (0.3 if any(stage.scheme for stage in recipe.stages) else 1.0)
+    saved = DROPS[recipe.export.quantize] * (0.3 if any(stage.numbers for stage in recipe.stages) else 1.0)
     size = round(SIZES[recipe.export.quantize] * (1 - 0.8 * removed))
     points = saved + left * (0.3 * removed + 0.1 * len(kinds))
     trained = {"draft": 0.0, "short": 1.0, "full": 5.0}[step.kind] if kinds else 0.0

@@ -24,7 +24,8 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
         os._exit(request["exit"])
     if request.get("sleep"):
         ctypes.PyDLL(None).sleep(request["sleep"])  # holds the interpreter lock, as the converter does
-    return {"pid": os.getpid(), "echo": request.get("echo")}
+    variables = [os.environ.get(name) for name in request.get("variables", ())]
+    return {"pid": os.getpid(), "echo": request.get("echo"), "variables": variables}
 
 
 def main(requests: int, answers: int, lifeline: int) -> None:

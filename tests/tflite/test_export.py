@@ -28,9 +28,10 @@ from tfcompress.files import sha256
 from tfcompress.models.signature import call
 from tfcompress.quantization.post_training import calibrated
 from tfcompress.recipe import Export
+from tfcompress.tflite import convert
 from tfcompress.tflite.attempt import ConversionRun
 from tfcompress.tflite.contract import FloatOp
-from tfcompress.tflite.convert import CHILDREN, ConverterProcess
+from tfcompress.tflite.convert import ConverterProcess
 from tfcompress.tflite.export import TFLiteModel, export
 from tfcompress.tflite.flatbuffer import read_model_file
 from tfcompress.tflite.lower import lower
@@ -525,12 +526,12 @@ def test_zeros_are_encoded_where_that_pays(keras, samples, converter) -> None:
 
 
 def test_nothing_stays_behind_whether_it_works_or_not(network, samples, tmp_path, monkeypatch) -> None:
-    CHILDREN.close()
+    convert.CHILDREN.close()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     export(network, Export(quantize="int8"), data=samples)
     with pytest.raises(ContractError):
         export(network, dataclasses.replace(PLAIN, min_agreement_db=190), data=samples * 5)
-    CHILDREN.close()  # the one that waits for the next export
+    convert.CHILDREN.close()  # the one that waits for the next export
     assert list(tmp_path.iterdir()) == []
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tfcompress.errors import DataError, RecipeError, UnsupportedError
+from tfcompress.errors import DataError, RecipeError, UnsupportedError, UsageError
 from tfcompress.recipe import Export
 from tfcompress.reports.mixed_precision import choice_rows, mixed_sentences, mixed_tables, plan_rows, planned_floats
 from tfcompress.tflite.convert import ConverterProcess
@@ -88,6 +89,51 @@ def test_ops_are_timed_where_time_is_limited(wide: TFLiteModel) -> None:
     for layer in record.layers:
         assert set(layer.latency_ms) == set(layer.noise) == {"int8", "int4", "float", "int16"} - set(layer.refused)
     assert all(plan.latency_ms and plan.latency_ms < record.largest_ms for plan in record.plans)
+
+
+class Elsewhere:
+    """A machine on which float takes ten times as long as integers, and 4 bits do not run."""
+
+    name = "pi5"
+
+    def __init__(self) -> None:
+        self.visits: list[int] = []
+
+    def seconds(self, contents: Sequence[bytes], *, in_turns: bool) -> tuple[float | str, ...]:
+        self.visits.append(len(contents))
+        return tuple(map(self._seconds, contents))
+
+    @staticmethod
+    def _seconds(content: bytes) -> float | str:
+        flat = read_model_file(content)
+        if any(kernel.tensor.dtype == "int4" for kernel in kernels(flat.subgraphs)):
+            return "int4 is not supported"
+        floats = [op for op in flat.subgraphs[0].ops if flat.subgraphs[0].tensors[op.outputs[0]].dtype == "float32"]
+        return 1e-3 * (len(flat.subgraphs[0].ops) + 9 * len(floats))
+
+
+def test_time_of_another_machine_decides_and_what_it_cannot_run_is_named(converter: ConverterProcess) -> None:
+    import keras
+
+    keras.utils.set_random_seed(1)
+    layers = [keras.layers.Dense(24, activation="relu") for _ in range(3)]
+    net = keras.Sequential([keras.Input((12,)), *layers, keras.layers.Dense(3)])
+    net.layers[-1].bias.assign([4.0, 5.0, 6.0])  # so that the outputs' range is no symmetric one
+    data = np.random.default_rng(0).normal(size=(60, 12)).astype(np.float32)
+    settings = dataclasses.replace(MIXED, max_size="4x", max_latency="1.5x", device="pi5")
+    with pytest.raises(UsageError, match="an export by itself needs a stopwatch"):
+        export(net, settings, data=data, converter=converter, progress=False)
+    there = Elsewhere()
+    found = export(net, settings, data=data, converter=converter, progress=False, stopwatch=there)
+    record = found.verification.mixed
+    assert record is not None
+    assert (record.device, len(there.visits)) == ("pi5", 3)  # ops and casts, the plain file, the plans
+    for layer in record.layers:
+        assert layer.refused == {"int4": "pi5: int4 is not supported"}
+        assert layer.latency_ms["float"] > 9
+    assert record.plans[0].latency_ms == pytest.approx(4.0)
+    assert all(plan.latency_ms is None or plan.latency_ms <= 6.0 or plan.refusal for plan in record.plans)
+    assert found.verification.float_ops == ()
 
 
 def test_within_a_smaller_file_some_kernels_get_4_bits(narrow: TFLiteModel) -> None:

@@ -1,7 +1,8 @@
-"""What multi-head attention does to channels: a head is a channel, and so is a number of every head's values."""
+"""What attention over heads does to channels: a head is one, and so is a number of every head's keys, or values."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,7 @@ from tfcompress.models.macs import macs_of_call
 
 
 def multi_head(step: Step) -> list[Marks]:
-    """Projections read the channels; heads and value sizes are made; the last projection makes the output's channels.
-
-    Key sizes stay: scores are divided by their root, so that a smaller one would scale them.
-    """
+    """Projections read the channels; heads, key and value sizes are made; the last projection makes the output's."""
     layer = step.layer
     bound = _bound(step)
     if (
@@ -27,32 +25,32 @@ def multi_head(step: Step) -> list[Marks]:
         return pinned_whole(step)
     for marks in bound.values():
         step.pin_but(marks, -1)
-    query, value = bound["query"], bound["value"]
     projections = attention_projections(layer)
-    heads = step.produce(projections["value"].kernel, 1, ":heads")
-    values = step.produce(projections["value"].kernel, 2, ":values")
-    given = {"query": query, "key": bound.get("key", value), "value": value, "gate": query}
-    for name, marks in given.items():
-        dense = projections.get(name)
-        if dense is None:
-            continue
-        step.read(dense.kernel, 0, marks[-1])
-        _project(step, dense, heads, values if name in ("value", "gate") else None)
+    count = layer.num_heads
+    heads = step.produce(projections["value"].kernel, 1, ":heads", span=layer.value_dim)
+    values = step.produce(projections["value"].kernel, 2, ":values", span=count)
+    keys = step.produce(projections["query"].kernel, 2, ":keys", span=count)
+    _read_all(step, bound)
+    for name, dense in projections.items():
+        if name != "output":
+            _project(step, dense, heads, values if name in ("value", "gate") else keys)
+    _scale_queries(step, projections["query"], keys)
     last = projections["output"]
     out = step.produce(last.kernel, 2)
     step.read(last.kernel, 0, AxisChannels.zero(heads))
     step.read(last.kernel, 1, AxisChannels.zero(values))
     if last.bias is not None:
         step.claim(last.bias, 0, out, "makes")
-    step.configure(num_heads=heads, value_dim=values, output_shape=out)
-    _count(step, heads, values)
-    marks_out: Marks = (None, None, AxisChannels.zero(out))
-    scores: Marks = (None, AxisChannels.zero(heads).becoming(np.nan), None, None)
-    return [marks_out, scores][: len(step.outputs)]
+    step.configure(num_heads=heads, key_dim=keys, value_dim=values, output_shape=out)
+    _count(step, (heads, keys), (heads, values))
+    return _made(step, heads, out)
 
 
 def grouped_query(step: Step) -> list[Marks]:
-    """A key-value head is a channel, with all the query heads that use it; output, query and value have one width."""
+    """A key-value head is a channel, with all the query heads that use it; output, query and value have one width.
+
+    The size of the heads stays: one setting has it for queries, keys and values.
+    """
     layer, bound = step.layer, _bound(step)
     if {"query", "value"} - set(bound) or any(len(marks) != 3 for marks in bound.values()):
         return pinned_whole(step)
@@ -60,13 +58,11 @@ def grouped_query(step: Step) -> list[Marks]:
         step.pin_but(marks, -1)
     query, value = bound["query"], bound["value"]
     projections = attention_projections(layer)
-    heads = step.produce(projections["value"].kernel, 1, ":heads")
+    heads = step.produce(projections["value"].kernel, 1, ":heads", span=layer.head_dim)
     asking = np.repeat(heads, layer.num_repeats)
-    given = {"query": query, "key": bound.get("key", value), "value": value, "gate": query}
-    for name, marks in given.items():
-        dense = projections.get(name)
-        if dense is not None:
-            step.read(dense.kernel, 0, marks[-1])
+    _read_all(step, bound)
+    for name, dense in projections.items():
+        if name != "output":
             _project(step, dense, asking if name in ("query", "gate") else heads, None)
     last = projections["output"]
     out = step.produce(last.kernel, 2)
@@ -79,9 +75,26 @@ def grouped_query(step: Step) -> list[Marks]:
     if last.bias is not None:
         step.claim(last.bias, 0, out, "makes")
     step.configure(num_query_heads=asking, num_key_value_heads=heads)
-    scores: Marks = (None, AxisChannels.zero(asking).becoming(np.nan), None, None)
+    _count(step, (asking,), (asking,))
+    return _made(step, asking, out)
+
+
+def _made(step: Step, heads: Atoms, out: Atoms) -> list[Marks]:
+    """Return what is known of the output, and of the scores where they come out too."""
     made: Marks = (None, None, AxisChannels.zero(out))
+    scores: Marks = (None, AxisChannels.zero(heads).becoming(np.nan), None, None)
     return [made, scores][: len(step.outputs)]
+
+
+def _scale_queries(step: Step, dense: Any, keys: Atoms) -> None:
+    """Have queries make up for what scores are divided by: the root of the size of the keys, which is less now.
+
+    ``q k / sqrt(K) = (sqrt(c / K) q) k / sqrt(c)``, *c* of *K* numbers kept (Vaswani et al. 2017, equation 1).
+    """
+    total = len(keys)
+    for variable in (dense.kernel, dense.bias):
+        if variable is not None:
+            step.adjust(variable, lambda values, count: values * math.sqrt(count(keys) / total))
 
 
 def _bound(step: Step) -> dict[str, Marks]:
@@ -92,28 +105,37 @@ def _bound(step: Step) -> dict[str, Marks]:
     return {name: known[id(given[name])] for name in names if id(given.get(name)) in known}
 
 
-def _project(step: Step, dense: Any, heads: Atoms, values: Atoms | None) -> None:
-    """Claim a projection's weights: kernel (channels, heads, size), bias (heads, size)."""
+def _read_all(step: Step, bound: dict[str, Marks]) -> None:
+    """Let every projection read the channels of its argument."""
+    given = {"key": bound["value"], "gate": bound["query"], **bound}
+    for name, dense in attention_projections(step.layer).items():
+        if name != "output":
+            step.read(dense.kernel, 0, given[name][-1])
+
+
+def _project(step: Step, dense: Any, heads: Atoms, sizes: Atoms | None) -> None:
+    """Claim what a projection makes: kernel (channels, heads, size), bias (heads, size)."""
     step.claim(dense.kernel, 1, heads, "makes")
-    if values is not None:
-        step.claim(dense.kernel, 2, values, "makes")
+    if sizes is not None:
+        step.claim(dense.kernel, 2, sizes, "makes")
     if dense.bias is not None:
         step.claim(dense.bias, 0, heads, "makes")
-        if values is not None:
-            step.claim(dense.bias, 1, values, "makes")
+        if sizes is not None:
+            step.claim(dense.bias, 1, sizes, "makes")
 
 
-def _count(step: Step, heads: Atoms, values: Atoms) -> None:
-    """Projections cost what their kernels hold, by the length; scores and weighted sums go with the heads."""
-    layer, shapes = step.layer, step.shapes
-    if macs_of_call(layer, shapes) is None:
+def _count(step: Step, scored: tuple[Atoms, ...], summed: tuple[Atoms, ...]) -> None:
+    """Projections cost what their kernels hold, by the length; scores and weighted sums go with these axes."""
+    if macs_of_call(step.layer, step.shapes) is None:
         step.product(None)
         return
-    asking, asked = shapes.inputs[0][0] or 0, shapes.inputs[1][0] or 0
-    step.multiply(layer.query_dense.kernel, layer.output_dense.kernel, each=asking)
-    step.multiply(layer.key_dense.kernel, layer.value_dense.kernel, each=asked)
-    step.product(asking * asked * layer.num_heads * layer.key_dim, heads)
-    step.product(asking * asked * layer.num_heads * layer.value_dim, heads, values)
+    kernels = {name: dense.kernel for name, dense in attention_projections(step.layer).items()}
+    asking, asked = step.shapes.inputs[0][0] or 0, step.shapes.inputs[1][0] or 0
+    step.multiply(*(kernels[name] for name in ("query", "gate", "output") if name in kernels), each=asking)
+    step.multiply(kernels["key"], kernels["value"], each=asked)
+    (_, heads, key_size), value_size = kernels["query"].shape, kernels["value"].shape[2]
+    step.product(asking * asked * heads * key_size, *scored)
+    step.product(asking * asked * heads * value_size, *summed)
 
 
 def scored(step: Step) -> list[Marks]:

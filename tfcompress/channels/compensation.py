@@ -9,6 +9,7 @@ so ``W_K + M W_R`` in place of ``W_K`` gives what the layer would compute from t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +20,8 @@ from tfcompress.channels.activity import observe, second_moments
 from tfcompress.channels.groups import Group, Slice
 
 LINEAR = ("Conv1D", "Conv2D", "Conv3D", "Dense")
-"""Layers whose kernel is linear in what they read, with the channels along one axis."""
+"""Layers whose kernel is linear in what they read, with the channels along one axis; of an attention over heads the
+last projection is, along two."""
 
 LARGEST = 2048
 """More channels than this are not fitted: a Dense after Flatten, say."""
@@ -34,7 +36,7 @@ class Cut:
 
     Attributes:
         reader: where it reads channels of one group.
-        alive: which indices along its axis stay, bool, shape (size of the axis,).
+        alive: which numbers of what it reads stay, bool, of the sizes of the axes that it reads along.
     """
 
     reader: Slice
@@ -55,19 +57,25 @@ def compensate_(groups: Sequence[Group], keep: Mapping[str, Sequence[int]], mode
     """
     cuts = list(_cuts(groups, keep))
     moments = moments_of(model, [cut.reader for cut in cuts], inputs)
-    fitting = [cut for cut in cuts if cut.reader.layer in moments]
+    fitting = [cut for cut in cuts if cut.reader.place in moments]
     for cut in fitting:
-        cut.reader.variable.assign(merged(cut.reader, cut.alive, moments[cut.reader.layer]))
+        cut.reader.variable.assign(merged(cut.reader, cut.alive, moments[cut.reader.place]))
     return len(fitting)
 
 
 def is_linear(reader: Slice) -> bool:
     """Tell whether a weight reads channels in a way that can be compensated."""
-    return reader.role == "reads" and reader.kind in LINEAR and len(reader.channel_of) <= LARGEST
+    linear = reader.kind in LINEAR or len(reader.reading_axes) > 1
+    return reader.role == "reads" and linear and math.prod(_sizes(reader)) <= LARGEST
+
+
+def _sizes(reader: Slice) -> tuple[int, ...]:
+    """Return the sizes of the axes that a kernel reads along."""
+    return tuple(int(reader.variable.shape[axis]) for axis in reader.reading_axes)
 
 
 def moments_of(model: Any, readers: Sequence[Slice], inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return the mean products of any two channels that go into layers, where they are those of the kernel's axis.
+    """Return the mean products of any two channels that go into layers, where they are those of the kernel's axes.
 
     Args:
         model: the readers' model.
@@ -75,11 +83,26 @@ def moments_of(model: Any, readers: Sequence[Slice], inputs: Mapping[str, np.nda
         inputs: samples, an array of shape (samples, ...) for each input by name.
 
     Returns:
-        Path of a layer -> shape (channels, channels).
+        :attr:`~tfcompress.channels.groups.Slice.place` of a reader -> shape (channels, channels).
     """
-    sizes = {reader.layer: len(reader.channel_of) for reader in readers if is_linear(reader)}
+    sizes = {reader.place: math.prod(_sizes(reader)) for reader in readers if is_linear(reader)}
     found = observe(model, inputs, sizes, second_moments) if sizes else {}
     return {path: moments for path, moments in found.items() if len(moments) == sizes[path]}
+
+
+def staying(reader: Slice, gone: np.ndarray) -> np.ndarray:
+    """Return which numbers of what a kernel reads stay without some channels of its group.
+
+    Args:
+        reader: the kernel.
+        gone: numbers of the channels.
+
+    Returns:
+        Bool, of the sizes of the axes that it reads along.
+    """
+    sizes, place = _sizes(reader), reader.reading_axes.index(reader.axis)
+    here = ~np.isin(reader.channel_of, gone)
+    return np.broadcast_to(here.reshape([-1 if axis == place else 1 for axis in range(len(sizes))]), sizes)
 
 
 def _cuts(groups: Sequence[Group], keep: Mapping[str, Sequence[int]]) -> Iterator[Cut]:
@@ -94,8 +117,7 @@ def _cuts(groups: Sequence[Group], keep: Mapping[str, Sequence[int]]) -> Iterato
             if is_linear(member):
                 number = id(member.variable)
                 readers[number] = member
-                mask = alive.setdefault(number, np.ones(len(member.channel_of), np.bool_))
-                mask &= ~np.isin(member.channel_of, gone)
+                alive[number] = staying(member, gone) & alive.get(number, True)
     for number, member in readers.items():
         if not alive[number].all():
             yield Cut(member, alive[number])
@@ -106,20 +128,20 @@ def merged(reader: Slice, alive: np.ndarray, moments: np.ndarray) -> np.ndarray:
 
     Args:
         reader: the kernel, with its values.
-        alive: which indices along its axis stay, bool, shape (size of the axis,).
-        moments: of what it reads, shape (size of the axis, size of the axis).
+        alive: which numbers of what it reads stay, bool, of the sizes of the axes that it reads along.
+        moments: of what it reads, shape (alive.size, alive.size).
 
     Returns:
         An array of the kernel's shape and dtype.
     """
     given: np.ndarray = reader.variable.numpy()
-    values = np.array(given, np.float64)
-    rows = np.moveaxis(values, reader.axis, 0)
-    flat = rows.reshape(len(alive), -1)
-    kept = flat[alive] + combination(moments, alive) @ flat[~alive]
-    rows[alive] = kept.reshape(-1, *rows.shape[1:])
-    rows[~alive] = 0.0
-    return values.astype(given.dtype)
+    axes, stays = reader.reading_axes, alive.ravel()
+    first = np.moveaxis(given.astype(np.float64), axes, range(len(axes)))
+    rows = first.reshape(len(stays), -1)
+    kept = rows[stays] + combination(moments, stays) @ rows[~stays]
+    rows = np.zeros_like(rows)
+    rows[stays] = kept
+    return np.moveaxis(rows.reshape(first.shape), range(len(axes)), axes).astype(given.dtype)
 
 
 def combination(moments: np.ndarray, alive: np.ndarray) -> np.ndarray:

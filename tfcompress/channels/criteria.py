@@ -7,17 +7,16 @@ order and the shares of the scores inside one group mean something (:mod:`tfcomp
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
-import keras
 import numpy as np
 
 from tfcompress.channels.activity import mean_absolute, observe
 from tfcompress.channels.groups import Group, Slice
 from tfcompress.channels.task_loss import gradients
 from tfcompress.errors import DataError, UnsupportedError
-from tfcompress.models.keras_private import all_layers
 from tfcompress.models.samples import Samples
 from tfcompress.models.scope import listed
 
@@ -131,51 +130,27 @@ def _readers(group: Group) -> list[Slice]:
 
 def _activation(model: Any, groups: Sequence[Group], samples: Samples) -> dict[str, np.ndarray | None]:
     """Mean absolute activation on samples where layers read the channels (Molchanov et al. 2017, arXiv:1611.06440)."""
-    paths = {m.layer for group in groups for m in _readers(group)}
+    paths = {m.place for group in groups for m in _readers(group)}
     means = observe(model, samples.inputs, paths, mean_absolute)
     return {
-        group.name: joined([_by_channel(m, means[m.layer], group) for m in _measured(group, means)]) for group in groups
+        group.name: joined([_by_channel(m, means[m.place], group) for m in _measured(group, means)]) for group in groups
     }
 
 
 def _measured(group: Group, means: dict[str, np.ndarray]) -> list[Slice]:
-    """Return the readers whose input has its channels along the axis that the weight has them along."""
-    return [m for m in _readers(group) if m.layer in means and len(means[m.layer]) == len(m.channel_of)]
+    """Return the readers whose input has its channels along the axes that the weight sums over."""
+    return [m for m in _readers(group) if len(means.get(m.place, ())) == math.prod(_read_sizes(m))]
+
+
+def _read_sizes(member: Slice) -> tuple[int, ...]:
+    return tuple(int(member.variable.shape[axis]) for axis in member.reading_axes)
 
 
 def _by_channel(member: Slice, means: np.ndarray, group: Group) -> np.ndarray:
+    by_axis = np.moveaxis(means.reshape(_read_sizes(member)), member.reading_axes.index(member.axis), 0)
+    means = by_axis.reshape(len(member.channel_of), -1).mean(axis=1)
     here = member.channel_of >= 0
     sums = np.bincount(member.channel_of[here], weights=means[here], minlength=group.channels)
     counts = np.bincount(member.channel_of[here], minlength=group.channels)
     result: np.ndarray = sums / np.maximum(counts, 1)
     return result
-
-
-def add_slimming_(model: Any, strength: float = 1e-4) -> int:
-    """Add the L1 term of network slimming to the loss: ``strength * sum(abs(gamma))`` over all BatchNormalizations.
-
-    Train the model with it for a while, then remove channels with the criterion ``bn_gamma``: the scales of channels
-    that are not needed have gone towards zero (Liu et al. 2017, arXiv:1708.06519, eq. 1).
-
-    Args:
-        model: a Keras 3 model; the regularizer is put on its layers, and saved with them.
-        strength: factor of the term.
-
-    Returns:
-        The number of BatchNormalizations that have it.
-
-    Raises:
-        UnsupportedError: the model has no BatchNormalization with a scale.
-    """
-    layers = [
-        layer
-        for layer in all_layers(model)
-        if isinstance(layer, keras.layers.BatchNormalization) and layer.gamma is not None
-    ]
-    if not layers:
-        msg = f"model {model.name!r} has no BatchNormalization with a scale; use another criterion than 'bn_gamma'"
-        raise UnsupportedError(msg)
-    for layer in layers:
-        layer.gamma_regularizer = keras.regularizers.L1(strength)
-        layer.gamma.regularizer = layer.gamma_regularizer
-    return len(layers)

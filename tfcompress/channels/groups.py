@@ -18,6 +18,9 @@ from tfcompress.channels.layer_rules import RULES
 from tfcompress.channels.ledger import Atoms
 from tfcompress.channels.trace import Trace
 
+OVER_HEADS = ("MultiHeadAttention", "GroupedQueryAttention")
+"""Layers that attend over heads: their last projection reads all numbers of all heads."""
+
 
 @dataclass(frozen=True, eq=False)
 class Slice:
@@ -41,6 +44,21 @@ class Slice:
     role: Role
     kind: str
     variable: Any
+
+    @property
+    def place(self) -> str:
+        """Path of the layer that has the weight itself, which may be inside :attr:`layer`: ``attention/query``."""
+        inside = self.weight.rpartition("/")[0]
+        return f"{self.layer}/{inside}" if inside else self.layer
+
+    @property
+    def reading_axes(self) -> tuple[int, ...]:
+        """The axes of the weight that what goes into :attr:`place` is summed over, this one's among them.
+
+        The last projection of an attention sums over heads and values, each of which may go.
+        """
+        last = self.kind in OVER_HEADS and self.weight == "attention_output/kernel"
+        return (0, 1) if last else (self.axis,)
 
     def total(self, values: Any, channels: int) -> NDArray[np.float64]:
         """Sum an array of the weight's shape over everything that belongs to each channel.
@@ -66,7 +84,8 @@ class Group:
         members: where they sit in the weights.
         producers: layers that make them.
         pinned: why none of them can be removed; empty: they can.
-        unit: numbers that one channel is in the first producer's output (1, but for grouped convolutions and the like).
+        unit: numbers that one channel is in what the first producer makes: 1, but for heads, grouped convolutions and
+            the like.
         emits: where a dead channel is not zero and the next layer reads it (after a sigmoid, say), so that removing it
             changes that layer's outputs by a constant; empty: nowhere.
         parts: sets of channels, fewer than all, of which one has to stay each: the only ones that some layer makes or
@@ -141,7 +160,11 @@ def analyse_channels(model: Any) -> ChannelAnalysis:
         for n, members in enumerate(gathered)
     )
     found = tuple(
-        replace(group, parts=tuple(p for p in parts.get(n, ()) if len(p) < group.channels))
+        replace(
+            group,
+            parts=tuple(p for p in parts.get(n, ()) if len(p) < group.channels),
+            unit=group.unit * trace.spans.get(group.name, 1),
+        )
         for n, group in enumerate(found)
     )
     return ChannelAnalysis(trace, found, group_of, channel_of)
@@ -181,9 +204,10 @@ def _slices(trace: Trace, claim: Claim, group_of: Atoms, channel_of: Atoms) -> I
 
 def weight_name(layer: Any, variable: Any) -> str:
     """Return the name of a layer's variable inside the layer."""
-    path: str = variable.path
-    _, found, rest = path.rpartition(f"{layer.name}/")
-    return rest if found else variable.name
+    parts: list[str] = variable.path.split("/")
+    if layer.name not in parts[:-1]:
+        return str(variable.name)
+    return "/".join(parts[len(parts) - parts[-2::-1].index(layer.name) - 1 :])
 
 
 def _parts(trace: Trace, group_of: Atoms, channel_of: Atoms) -> dict[int, list[tuple[int, ...]]]:

@@ -82,7 +82,7 @@ def remove_channels(
         raise UsageError(msg)
     plan = RemovalPlan.of(model, stage, original or model, left)
     with progress.task("scoring channels"):
-        judged = scores(model, plan.free, stage.criterion, samples=samples)
+        judged = scores(model, plan.free, stage.judged_by, samples=samples)
     found = None
     if stage.spare is not None:
         found = _sensitivity(plan, judged, samples, evaluate, cache, progress)
@@ -129,7 +129,7 @@ def _sensitivity(
 
     place = None
     if cache is not None and evaluate is None and samples is not None:
-        settings = {"criterion": plan.stage.criterion, "figure": main_kind(plan.original, samples).title}
+        settings = {"criterion": plan.stage.judged_by, "figure": main_kind(plan.original, samples).title}
         place = cache / f"{fingerprint(plan.model, samples, settings)}.json"
     inputs = None if samples is None else samples.inputs
     return analyse(plan.model, judged, score, inputs=inputs, cache=place, progress=progress)

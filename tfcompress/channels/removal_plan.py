@@ -199,7 +199,7 @@ class RemovalPlan:
         unjudged = [repr(g.name) for g in self.free if g.name not in judged]
         if unjudged:
             notes.append(
-                f"channels: {listed(unjudged)} stay whole: criterion {self.stage.criterion!r} cannot judge them"
+                f"channels: {listed(unjudged)} stay whole: criterion {self.stage.judged_by!r} cannot judge them"
             )
         return ChannelsResult(smaller, choice.keep, tuple(notes), before, after, removed, self.pinned)
 

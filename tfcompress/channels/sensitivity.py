@@ -1,8 +1,9 @@
 """What a model scores with a part of one group's channels gone, group by group; nothing is trained in between.
 
-A channel is taken away by zeros in every kernel that reads it, in a copy of the model: what the smaller model would
-compute, without building and tracing a model for every point. As in the stage, the channels that stay say what the
-others said as far as they can (:mod:`tfcompress.channels.compensation`).
+A channel is taken away by zeros in every kernel that reads it (in those that make it, where none does: a number of
+attention's keys), in a copy of the model: what the smaller model would compute, without building and tracing a model
+for every point. As in the stage, the channels that stay say what the others said as far as they can
+(:mod:`tfcompress.channels.compensation`).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import tensorflow as tf
 
 from tfcompress import plain
 from tfcompress._version import __version__
-from tfcompress.channels.compensation import is_linear, merged, moments_of
+from tfcompress.channels.compensation import is_linear, merged, moments_of, staying
 from tfcompress.channels.groups import Group, Slice, groups
 from tfcompress.files import output_errors, write_atomic
 from tfcompress.models.copies import input_like
@@ -185,25 +186,26 @@ def _without(
 
     def measured() -> float:
         gone = np.argsort(scores, kind="stable")[: min(group.channels - 1, round(fraction * group.channels))]
-        readers = [member for member in group.members if member.role == "reads"]
-        before = [member.variable.numpy() for member in readers]
+        users = [member for member in group.members if member.role == "reads"]
+        users = users or [member for member in group.members if member.role == "makes"]
+        before = [(member.variable, member.variable.numpy()) for member in users]
         try:
-            for member in readers:
-                member.variable.assign(_blind(member, np.isin(member.channel_of, gone), moments.get(member.layer)))
+            for member in users:
+                member.variable.assign(_blind(member, gone, moments.get(member.place)))
             return evaluate(model)
         finally:
-            for member, values in zip(readers, before, strict=True):
-                member.variable.assign(values)
+            for variable, values in reversed(before):
+                variable.assign(values)
 
     return measured
 
 
-def _blind(reader: Slice, gone: np.ndarray, moments: np.ndarray | None) -> np.ndarray:
-    """Return a kernel that reads nothing of the channels which are gone."""
-    if moments is not None and is_linear(reader):
-        return merged(reader, ~gone, moments)
-    values = np.array(reader.variable.numpy())
-    np.moveaxis(values, reader.axis, 0)[gone] = 0
+def _blind(user: Slice, gone: np.ndarray, moments: np.ndarray | None) -> np.ndarray:
+    """Return a weight with nothing in it of the channels which are gone."""
+    if moments is not None and is_linear(user):
+        return merged(user, staying(user, gone), moments)
+    values = np.array(user.variable.numpy())
+    np.moveaxis(values, user.axis, 0)[np.isin(user.channel_of, gone)] = 0
     return values
 
 

@@ -103,13 +103,18 @@ class Step:
             self.trace.inexact.append((channels.atoms[channels.dead != 0], f"read by {self.named}"))
         self.claim(variable, axis, None if channels is None else channels.atoms, "reads")
 
-    def produce(self, variable: Any, axis: int, suffix: str = "") -> Atoms:
-        """Return the atoms of the channels that a weight makes along an axis; the same ones at every call."""
+    def produce(self, variable: Any, axis: int, suffix: str = "", *, span: int = 1) -> Atoms:
+        """Return the atoms of the channels that a weight makes along an axis; the same ones at every call.
+
+        *span*: how many numbers each of them is, where the weight makes further axes with it: those of a head, say.
+        """
         key = (id(variable), axis % len(variable.shape))
         if key not in self.trace.claims:
             atoms = self.trace.ledger.fresh(int(variable.shape[axis]))
             self.claim(variable, axis, atoms, "makes")
-            self.trace.producers.append((self.path + self.suffix + suffix, self.path, atoms))
+            name = self.path + self.suffix + suffix
+            self.trace.producers.append((name, self.path, atoms))
+            self.trace.spans[name] = span
         atoms_known = self.trace.claims[key].atoms
         if atoms_known is None:
             return self.fixed(int(variable.shape[axis]), f"layer {self.named} cannot be narrowed").atoms
@@ -197,6 +202,7 @@ class Trace:
         ledger: which channels are tied, and which must stay.
         claims: (id of a weight, axis) -> the channels along it.
         producers: name of the group to be, path of the layer, atoms; of every axis that makes channels.
+        spans: name of the group to be -> how many numbers each index of its first producer stands for.
         configs: id of a layer -> where in its configuration -> what changes it.
         rewrites: id of a call's first output -> what changes its arguments.
         adjustments: id of a weight -> what changes its numbers.
@@ -214,6 +220,7 @@ class Trace:
     ledger: Ledger = field(default_factory=Ledger)
     claims: dict[tuple[int, int], Claim] = field(default_factory=dict)
     producers: list[tuple[str, str, Atoms]] = field(default_factory=list)
+    spans: dict[str, int] = field(default_factory=dict)
     configs: dict[int, dict[tuple[str, ...], ConfigEdit]] = field(default_factory=dict)
     rewrites: dict[int, CallEdit] = field(default_factory=dict)
     adjustments: dict[int, ValueEdit] = field(default_factory=dict)

@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tfcompress.cli.grouping import GroupedCommand, GroupedOption, option_for
-from tfcompress.cli.options import DATA_FLAGS, data_arguments, data_options, loading_options, parse_size
+from tfcompress.cli.options import (
+    DATA_FLAGS,
+    data_arguments,
+    data_options,
+    loading_options,
+    parse_size,
+    track_option,
+)
 from tfcompress.errors import UsageError
 from tfcompress.kept_stages import KEPT_BYTES
 from tfcompress.search.goals import Limits
@@ -21,6 +28,7 @@ from tfcompress.search.wishes import EXPORT, TRAINING, VALIDATION, Wishes
 from tfcompress.settings import Export
 from tfcompress.stages.flags import Flag, flags_of, is_given, naming
 from tfcompress.stages.stage_table import STAGES
+from tfcompress.tracking.tracker_table import check_trackers, open_trackers
 from tfcompress.train_settings import Train
 
 if TYPE_CHECKING:
@@ -149,6 +157,7 @@ _OPTIONS = (
         help="Print what would be tried, the gates, and how long it would take by the cost of a few steps.",
     ),
     GroupedOption(["-o", "--output"], group=OUTPUT, metavar="FOLDER", help="Where to write. [default: MODEL-auto]"),
+    track_option(OUTPUT),
     GroupedOption(["--force"], group=OUTPUT, is_flag=True, help="Replace an existing output folder."),
     GroupedOption(["--json", "as_json"], group=OUTPUT, is_flag=True, help="Print front.json instead of a table."),
 )
@@ -156,12 +165,19 @@ _OPTIONS = (
 _DEFAULTS = {"validation": f"{VALIDATION:g} where there is none"}
 """What is done where a flag is not given, by its field, where the settings do not say it."""
 
-_NOT_HERE = ("max_drop", "max_size", "max_latency", "mixed", "plans", "input_range", "packings")
+_NOT_HERE = ("max_drop", "max_size", "max_latency", "device", "mixed", "plans", "input_range", "packings")
 """Fields of the settings without a flag here: auto has its own, or has no use for them."""
 
 
 def run_auto(
-    model: str, output: str | None, force: bool, as_json: bool, dry_run: bool, loading: dict[str, Any], **flags: Any
+    model: str,
+    output: str | None,
+    force: bool,
+    as_json: bool,
+    dry_run: bool,
+    loading: dict[str, Any],
+    track: tuple[str, ...],
+    **flags: Any,
 ) -> None:
     """Search as the command line asks, and print what was found."""
     if flags["data"] is None:
@@ -173,14 +189,18 @@ def run_auto(
     from tfcompress.cli.terminal import terminal
 
     with terminal() as screen:
+        check_trackers(track)
         from tfcompress.search.automatic import opening_of, searched
+        from tfcompress.tracking.following import Following
 
         opening = opening_of(model, data, loading, wishes)
         if dry_run:
             _estimate(screen, opening, wishes)
             return
         more = {} if not screen.err.is_terminal else {"watcher": _live(screen)}
-        found = searched(opening, wishes, output=target, force=force, progress=screen.progress, log=screen.log, **more)
+        more |= {"progress": screen.progress, "log": screen.log}
+        following = Following(open_trackers(track), screen.progress.note)
+        found = searched(opening, wishes, output=target, force=force, following=following, **more)
         if as_json:
             screen.write(found.facts.to_json())
             return

@@ -11,11 +11,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tfcompress.cli.grouping import GroupedCommand, GroupedOption, option_for
-from tfcompress.cli.options import DATA_FLAGS, data_options, loading_options, open_data, refuse_lonely_flags
+from tfcompress.cli.options import (
+    DATA_FLAGS,
+    data_options,
+    loading_options,
+    open_data,
+    refuse_lonely_flags,
+    track_option,
+)
 from tfcompress.errors import PromiseError, UsageError
 from tfcompress.recipe import STAGES, Export, Recipe, Train, load_recipe
 from tfcompress.stages.flags import Flag, asking, flags_of, idle_flags, is_given, naming, read_stages, stage_flags
 from tfcompress.stages.stage import Stage
+from tfcompress.tracking.tracker_table import check_trackers
 
 if TYPE_CHECKING:
     from tfcompress.cli.terminal import Terminal
@@ -36,6 +44,8 @@ A float .tflite is quantized as it is.
   tfcompress export model.h5 --recipe cluster16-int8 --data data.npz  a named recipe
   tfcompress export model.h5 --quantize int8 --max-drop 0.5 --data data.npz --epochs 3
                                                                       int8 that loses at most 0.5 points, or an error
+  tfcompress export model.h5 --prune 0.5 --data data.npz --track tensorboard --track mlflow:runs
+                                                                      followed by both, epoch by epoch
   tfcompress export model.h5 --quantize int8 --data data.npz --target tflm --max-arena 64KB
                                                                       int8 that runs on a microcontroller, or an error
   tfcompress export float.tflite --quantize int8 --data data.npz      a file from elsewhere, by litert-quantizer
@@ -63,6 +73,7 @@ _OUTPUT = (
         metavar="N",
         help="Test samples written for edge_runner, drawn at random. [default: 1000, or as many as fit into 32 MB]",
     ),
+    track_option(OUTPUT),
     GroupedOption(["--force"], group=OUTPUT, is_flag=True, help="Replace an existing output folder."),
     GroupedOption(
         ["--json", "as_json"], group=OUTPUT, is_flag=True, help="Print the report as JSON instead of a table."
@@ -79,6 +90,7 @@ def run_export(
     as_json: bool,
     loading: dict[str, Any],
     test_samples: int | None,
+    track: tuple[str, ...],
     **flags: Any,
 ) -> None:
     """Do what the command line asks for, and print the report."""
@@ -90,6 +102,7 @@ def run_export(
     from tfcompress.cli.terminal import terminal
 
     with terminal() as screen:
+        check_trackers(track)
         from tfcompress.preconditions import check_preconditions
         from tfcompress.progress import ToldOnce
         from tfcompress.search.ladder import climb
@@ -101,7 +114,7 @@ def run_export(
         progress = ToldOnce(screen.progress) if recipe.promises else screen.progress
         for note in _renamed(recipe, flags):
             progress.note(note)
-        with Workbench(model, data, **loading, progress=progress, log=screen.log) as bench:
+        with Workbench(model, data, **loading, trackers=track, progress=progress, log=screen.log) as bench:
             try:
                 result = climb(bench, recipe, output=target, force=force, test_samples=test_samples)
             except PromiseError as error:
@@ -188,7 +201,7 @@ def read_recipe(flags: Mapping[str, Any]) -> Recipe:
     stages = base.stages if flags["recipe"] is not None else read_stages(flags)
     train, by_train = _settings(base.train, flags)
     export, by_export = _settings(base.export, {key: None if key in _taken(stages) else v for key, v in flags.items()})
-    scheme = next((stage.scheme for stage in stages if stage.scheme), None)
+    scheme = next((stage.numbers for stage in stages if stage.numbers), None)
     if flags["recipe"] is None and scheme and not is_given(flags["quantize"]):
         export["quantize"] = scheme
     if not stages and "epochs" in train and export.get("max_drop", base.export.max_drop) is not None:

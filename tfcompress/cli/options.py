@@ -12,6 +12,7 @@ import click
 
 from tfcompress.cli.grouping import GroupedOption
 from tfcompress.errors import OutputError, UsageError
+from tfcompress.tracking.tracker_table import TRACKERS, read_tracker
 
 if TYPE_CHECKING:
     from tfcompress.data.dataset import Dataset
@@ -154,6 +155,31 @@ _TASK = (
         help="So many samples in a row are the windows of one clip, and scored together.",
     ),
 )
+
+
+def track_option(group: str) -> GroupedOption:
+    """Return ``--track``, which names trackers of the table.
+
+    Args:
+        group: its heading.
+    """
+    places = "; ".join(f"{name}: {choice.where}" for name, choice in TRACKERS.items())
+    return GroupedOption(
+        ["--track"],
+        group=group,
+        multiple=True,
+        callback=_named_trackers,
+        metavar="NAME[:WHERE]",
+        help=f"Have the run followed by {', '.join(TRACKERS)}, each an extra (pip install tfcompress[NAME]). WHERE is "
+        f"for {places}. May be repeated.",
+    )
+
+
+def _named_trackers(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse names of no tracker where the line is read; whether one is installed is asked when the work begins."""
+    for text in value:
+        read_tracker(text)
+    return value
 
 
 def loading_options(command: Callable[..., Any]) -> Callable[..., Any]:

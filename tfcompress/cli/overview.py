@@ -41,6 +41,10 @@ COMMANDS = {
     "recipes": Command("tfcompress.cli.recipes", "List the named recipes, or print one as TOML to edit."),
     "compare": Command("tfcompress.cli.compare", "Compare two reports, and fail a pipeline on conditions of your own."),
     "report": Command("tfcompress.cli.report", "Draw runs beside each other as one page that needs no network."),
+    "explore": Command(
+        "tfcompress.cli.explore", "Write a run's error, time and bits by op for Model Explorer to colour its graph by."
+    ),
+    "card": Command("tfcompress.cli.card", "Write a run as a Hugging Face repository: model card, file and report."),
     "bench": Command("tfcompress.cli.bench", "Measure files on devices: this one, or any that ssh reaches."),
     "runner": Command("tfcompress.cli.runner", "Put a copy of edge_runner here, to be copied to a device."),
     "demo": Command("tfcompress.cli.demo", "Run the whole job on a small model and data that come with tfcompress."),

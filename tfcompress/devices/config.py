@@ -27,6 +27,7 @@ from urllib.parse import urlsplit
 from tfcompress import plain
 from tfcompress.errors import UnsupportedError, UsageError, nearest
 from tfcompress.schema import check_keys, check_value
+from tfcompress.targets.target_table import TARGETS
 
 LOCAL = "local"
 _NAME = r"[A-Za-z0-9_][A-Za-z0-9._-]*"
@@ -80,6 +81,23 @@ def find_devices(words: Iterable[str]) -> tuple[Device, ...]:
         msg = f"--device {twice} is given twice; measurements on one device would disturb each other"
         raise UsageError(msg)
     return devices
+
+
+def find_timing_device(word: str) -> Device:
+    """Return the one device that the user named to have files timed on.
+
+    Raises:
+        UsageError: as :func:`find_devices`, and a microcontroller, which is tried at the desk and measures no time.
+        UnsupportedError: a way to a device that there is not.
+    """
+    known = load_devices(config_file())
+    if word not in known and (word.startswith("vela:") or (word in TARGETS and TARGETS[word].micro)):
+        msg = (
+            f"--device {word} measures no time: it is a microcontroller, whose files run here in its interpreter; "
+            "give local, ssh://user@host, or a name from devices.toml"
+        )
+        raise UsageError(msg)
+    return parse_device(word, known)
 
 
 def parse_device(word: str, known: Mapping[str, Device]) -> Device:

@@ -15,6 +15,7 @@ from tfcompress.models.graph import Call
 from tfcompress.quantization.rules import FOLDS_NORMALIZATION, name_of
 from tfcompress.reports.checkup_facts import LayerCheck
 from tfcompress.reports.remark import Remark
+from tfcompress.targets.target import Target
 
 SPREAD = 16.0
 """A channel that reaches so much further than the middle one leaves the others 4 of 8 bits."""
@@ -151,21 +152,28 @@ def _activation(layer: Any) -> str:
     return str(getattr(inside, "__name__", name)) if type(layer).__name__ in FOLDS_NORMALIZATION else name
 
 
-def width_remarks(listed: Sequence[tuple[str, Call]], given: Collection[int | None]) -> Iterator[Remark]:
+def width_remarks(
+    listed: Sequence[tuple[str, Call]], given: Collection[int | None], target: Target | None = None
+) -> Iterator[Remark]:
     """Name the layers whose number of output channels leaves tiles of the int8 kernels half empty.
 
     Args:
         listed: calls by path.
         given: sizes that the model's outputs have, which nobody can choose.
+        target: whose kernels; None, or one that says nothing of widths: XNNPACK's.
     """
+    width, whose = (WIDTH, "the int8 kernels") if target is None else (target.round_to, f"{target.name}'s kernels")
+    if width == 1:
+        width, whose = WIDTH, "the int8 kernels"
     odd = [
         f"{path} ({call.outputs[0].shape[-1]})"
         for path, call in listed
         if type(call.layer).__name__ in FOLDS_NORMALIZATION
-        and (call.outputs[0].shape[-1] or 0) % WIDTH
+        and (call.outputs[0].shape[-1] or 0) % width
         and call.outputs[0].shape[-1] not in given
     ]
     if odd:
         shown = ", ".join(odd[:6]) + (f" and {len(odd) - 6} more" if len(odd) > 6 else "")
-        what = f"{shown}: output channels that are no multiple of {WIDTH} leave lanes of the int8 kernels empty"
-        yield Remark("note", "widths", what, f"choose multiples of {WIDTH}, or at least of 4")
+        what = f"{shown}: output channels that are no multiple of {width} leave lanes of {whose} empty"
+        least = ", or at least of 4" if width > 4 and (target is None or not target.accelerator) else ""
+        yield Remark("note", "widths", what, f"choose multiples of {width}{least} (--channels with --round-to {width})")

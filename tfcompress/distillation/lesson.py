@@ -64,6 +64,7 @@ class Lesson:
         self._of_outputs = {n: w for n, w in stage.losses.items() if LESSON_LOSSES[n].of == "outputs"}
         _check_outputs(self._names, student.outputs, self._of_outputs)
         self._of_layers = [self._layers(student, teacher) for teacher in self._teachers]
+        self._terms = {name: keras.metrics.Mean(name) for name in ("task", "teacher")}
 
     def _layers(self, student: Any, teacher: Teacher) -> list[_Layers]:
         found = []
@@ -135,6 +136,18 @@ class Lesson:
     def _projections(self) -> list[Projection]:
         found = [each for parts in self._of_layers for part in parts for each in part.projections]
         return [each for each in found if each is not None]
+
+    def count_(self, **terms: Any) -> None:
+        """Count what each of ``task`` and ``teacher`` adds to the loss of a step, scalar."""
+        for name, value in terms.items():
+            self._terms[name].update_state(value)
+
+    def terms(self) -> dict[str, float]:
+        """Return the means of what was counted since this was asked last; what was not counted is left out."""
+        found = {name: float(mean.result()) for name, mean in self._terms.items() if float(mean.count)}
+        for mean in self._terms.values():
+            mean.reset_state()
+        return found
 
     def state(self) -> dict[str, np.ndarray]:
         """Return what is learnt beside the student, as arrays by name, for a training that may be killed."""
@@ -231,8 +244,11 @@ def learn_from_(model: Any, lesson: Lesson) -> None:
             msg = "compute_loss of a distilled model needs x and y_pred (its teacher looks at x), got None; give both"
             raise UsageError(msg)
         from_teacher = weight * lesson.loss(x, y_pred, getattr(model, "loss", None), placed.given())
+        lesson.count_(teacher=from_teacher)
         if weight == 1:
             return from_teacher
-        return (1.0 - weight) * task_loss(x, y, y_pred, sample_weight, training) + from_teacher
+        from_task = (1.0 - weight) * task_loss(x, y, y_pred, sample_weight, training)
+        lesson.count_(task=from_task)
+        return from_task + from_teacher
 
     model.compute_loss = compute_loss

@@ -105,7 +105,7 @@ class NativeSession:
         stage: Distill | None = self._asked.get("distill")
         if stage is None:
             return None
-        refuse_unheard_loss(self.model)
+        refuse_unheard_loss(self.model, stage.kind)
         lesson = Lesson(stage, teachers or [own_teacher(model)], model)
         learn_from_(self.model, lesson)
         self.notes += lesson.notes
@@ -199,6 +199,15 @@ class NativeSession:
         values = self._pruning.current() if self._pruning else {}
         return self._compared({**values, **(self._clustering.current() if self._clustering else {})})
 
+    def loss_terms(self) -> dict[str, float]:
+        """Return what task and teacher added to the loss of a step, on average since this was asked last."""
+        return {} if self._lesson is None else self._lesson.terms()
+
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """Return the least and largest value of each activation range that was measured, by the name of its layer."""
+        layers = [layer for layer in all_layers(self.model) if isinstance(layer, FakeQuant) and layer.fixed is None]
+        return {layer.name: (float(layer.low), float(layer.high)) for layer in layers if float(layer.seen)}
+
     def _compared(self, values: Mapping[int, np.ndarray]) -> list[Promise]:
         of_prune = self._pruning.promises(values) if self._pruning else []
         return [*of_prune, *(self._clustering.promises(values) if self._clustering else [])]
@@ -274,8 +283,8 @@ def _check_free(model: Any) -> None:
 
 def _check_stages(asked: Mapping[str, Any]) -> None:
     prune, cluster = asked.get("prune"), asked.get("cluster")
-    if prune and cluster and cluster.clusters < 3:
-        msg = f"cluster.clusters must be at least 3 together with prune (zero is one of them), got {cluster.clusters}"
+    if prune and cluster and cluster.fewest < 3:
+        msg = f"cluster.clusters must be at least 3 together with prune (zero is one of them), got {cluster.fewest}"
         raise UsageError(msg)
 
 

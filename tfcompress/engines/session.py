@@ -57,6 +57,15 @@ class Session(Protocol):
     def promises(self) -> list[Promise]:
         """Compare every kernel as it is now with what was asked."""
 
+    def loss_terms(self) -> dict[str, float]:
+        """Return the parts of the loss by name, averaged over the training steps since this was asked last.
+
+        Empty where the loss has one part: what was compiled.
+        """
+
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """Return the least and largest value of each activation range as it is now, by the name of its layer."""
+
     def finish(self) -> tuple[Any, list[Promise]]:
         """Return a finished model apart from the one under training, and its promises (all of them kept)."""
 

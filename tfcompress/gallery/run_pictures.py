@@ -15,13 +15,28 @@ from tfcompress.reports.pictures import ChangedAnswer, Pictures
 if TYPE_CHECKING:
     from tfcompress.data.bound import BoundData
     from tfcompress.reports.sections import Layer
+    from tfcompress.run import Run
     from tfcompress.tasks.task import Evaluation
+    from tfcompress.tflite.export import TFLiteModel
 
 SHOWN = 12
 """So many samples are shown."""
 _MEASURE = "the RMS of the difference over the spread of the float file's answers"
 
 Words = Mapping[str, Sequence[str]]
+
+
+def pictures_of(run: Run, file: TFLiteModel, layers: Sequence[Layer]) -> Pictures | None:
+    """Gather what a page shows of a run beside its report; None where there is no float file to compare with.
+
+    Args:
+        run: with its float file and the scores of both.
+        file: that it made.
+        layers: the model's.
+    """
+    if run.baseline is None:
+        return None
+    return run_pictures(file.sha256, run.baseline, file.content, layers, run.data, run.scores, run.loaded.vocabularies)
 
 
 def run_pictures(

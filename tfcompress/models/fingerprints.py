@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,7 +69,9 @@ def model_sha256(model: Any) -> str:
 
 def _configuration(model: Any) -> str:
     try:
-        return str(model.to_json())
+        with warnings.catch_warnings():  # of what is unsafe to load: nothing is saved here
+            warnings.simplefilter("ignore")
+            return str(model.to_json())
     except (NotImplementedError, TypeError, ValueError):  # a subclassed model need not say what it is made of
         return str(model.name)
 

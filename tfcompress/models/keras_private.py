@@ -6,6 +6,7 @@ way to the same, that is taken instead. Neither Keras is imported before a funct
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import pkgutil
@@ -142,6 +143,27 @@ def attention_projections(layer: Any) -> dict[str, Any]:
     """
     found = {name: getattr(layer, f"_{name}_dense", None) for name in ("query", "key", "value", "gate", "output")}
     return {name: dense for name, dense in found.items() if dense is not None}
+
+
+@contextlib.contextmanager
+def overheard(layer: Any, heard: Callable[[Any], None]) -> Iterator[None]:
+    """Have a function told of what a Keras 3 layer is called with, by a layer around it too, as long as this lasts.
+
+    Args:
+        layer: of one argument.
+        heard: called with that argument, before the layer.
+    """
+    own = layer.call
+
+    def call(inputs: Any, **options: Any) -> Any:
+        heard(inputs)
+        return own(inputs, **options)
+
+    layer.call = call
+    try:
+        yield
+    finally:
+        del layer.call  # of the object: what its class has is there again
 
 
 def adjusts_moments(layer_class: LayerClass) -> LayerClass:

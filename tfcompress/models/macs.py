@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tfcompress.models.keras_private import attention_projections
+
 Shape = tuple[int | None, ...]
 
 
@@ -97,22 +99,19 @@ def _time_distributed(layer: Any, shapes: Shapes) -> int | None:
     return _times(shapes.inputs[0][0], _of_layer(layer.layer, step))
 
 
-def _multi_head_attention(layer: Any, shapes: Shapes) -> int | None:
+def _attention_over_heads(layer: Any, shapes: Shapes) -> int | None:
     """Projections of query, key and value, their products by heads, and the projection out (Vaswani et al. 2017)."""
     query, value = shapes.inputs[0], shapes.inputs[1]
-    key = shapes.inputs[2] if len(shapes.inputs) > 2 else value
     if len(query) != 2 or len(value) != 2:
         return None
-    (asking, width_q), (asked, width_v), width_k = query, value, key[-1]
-    config = layer.get_config()  # tf_keras has no public attributes for these
-    keys, values = (config["num_heads"] * config[size] for size in ("key_dim", "value_dim"))
+    kernels = {name: tuple(dense.kernel.shape) for name, dense in attention_projections(layer).items()}
+    _, heads, key_size = kernels["query"]
+    at_queries = sum(math.prod(kernels[name]) for name in ("query", "gate", "output") if name in kernels)
+    at_values = math.prod(kernels["key"]) + math.prod(kernels["value"])
     parts = (
-        _times(asking, width_q, keys),
-        _times(asked, width_k, keys),
-        _times(asked, width_v, values),
-        _times(asking, asked, keys),
-        _times(asking, asked, values),
-        _times(asking, values, shapes.output[-1]),
+        _times(query[0], at_queries),
+        _times(value[0], at_values),
+        _times(query[0], value[0], heads * (key_size + kernels["value"][2])),
     )
     return None if None in parts else sum(n for n in parts if n is not None)
 
@@ -152,7 +151,7 @@ RULES: Mapping[str, Callable[[Any, Shapes], int | None]] = {
     "EinsumDense": _einsum_dense,
     "Bidirectional": _bidirectional,
     "TimeDistributed": _time_distributed,
-    "MultiHeadAttention": _multi_head_attention,
+    **dict.fromkeys(("MultiHeadAttention", "GroupedQueryAttention"), _attention_over_heads),
     "Attention": _attention,
 }
 """Class of a layer -> how its multiply-accumulates are counted; others count as nothing if they have no weights."""

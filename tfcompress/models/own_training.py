@@ -84,15 +84,19 @@ def refuse_own_training(model: Any, why: str) -> None:
         raise _refusal(model, why)
 
 
-def refuse_unheard_loss(model: Any) -> None:
+def refuse_unheard_loss(model: Any, what: str) -> None:
     """Refuse to add to the loss of a model whose own ``train_step`` does not ask ``compute_loss`` for it.
+
+    Args:
+        model: of either Keras.
+        what: adds to it, for the message.
 
     Raises:
         UnsupportedError: it does not.
     """
     step = type(model).train_step
     if "train_step" in own_training(model) and "compute_loss" not in step.__code__.co_names:
-        raise _refusal(model, "distill adds to compute_loss, and its train_step does not call that")
+        raise _refusal(model, f"{what} adds to compute_loss, and its train_step does not call that")
 
 
 def _refusal(model: Any, why: str) -> UnsupportedError:

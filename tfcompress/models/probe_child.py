@@ -1,5 +1,6 @@
-"""The process that looks into a model file: ``python -m tfcompress.models.probe_child FILE`` prints JSON.
+"""The process that looks into a model file; started by :mod:`tfcompress.models.probing`, anew for each file.
 
+Request: ``look`` (the file). Answer: what was found, see :func:`look`, or ``fault``.
 HDF5 and zip readers can crash on a damaged or hostile file; here that costs nobody anything. Everything is read once,
 so that a truncated file is found out now.
 """
@@ -10,12 +11,11 @@ import io
 import json
 import resource
 import shutil
-import sys
 import tempfile
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, BinaryIO
+from typing import IO, Any
 
 import h5py
 
@@ -23,6 +23,7 @@ from tfcompress.safety.configuration import find_names
 from tfcompress.safety.configuration_graph import find_fault
 from tfcompress.safety.hdf5_weights import UnreadableError, Weights, read_weights
 from tfcompress.safety.proportions import find_excess
+from tfcompress.serve import serve
 
 MEMORY_BYTES = 2 << 30
 """Memory that this process may use beside the size of the file: HDF5's and NumPy's own, and a configuration."""
@@ -182,28 +183,30 @@ def _limit_memory(path: Path) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
 
 
-def main(path: str, out: BinaryIO) -> None:
-    """Write what :func:`look` finds, or ``{"error": …}``, as JSON."""
+def main(requests: int, answers: int, lifeline: int) -> None:
+    """Serve."""
+    serve(_looked, requests, answers, lifeline)
+
+
+def _looked(request: dict[str, Any]) -> dict[str, Any]:
+    """Return what :func:`look` finds, or what is wrong with the file as ``fault``."""
+    path = Path(request["look"])
     try:
-        _limit_memory(Path(path))
-        facts = look(Path(path))
+        _limit_memory(path)
+        return look(path)
     except UnreadableError as error:
-        facts = {"error": str(error)}
+        fault = str(error)
     except MemoryError:
-        facts = {"error": "reading it takes more memory than its size warrants"}
+        fault = "reading it takes more memory than its size warrants"
     except RecursionError:
-        facts = {"error": "its parts are nested without end"}
+        fault = "its parts are nested without end"
     except (zipfile.BadZipFile, zlib.error) as error:
-        facts = {"error": _damage(error)}
+        fault = _damage(error)
     except (OSError, RuntimeError, KeyError, ValueError, TypeError, EOFError, NotImplementedError) as error:
-        facts = {"error": _damage(error)}
-    out.write(json.dumps(facts).encode())
+        fault = _damage(error)
+    return {"fault": fault}
 
 
 def _damage(error: Exception) -> str:
     lines = str(error).splitlines()
     return f"it is truncated or damaged ({lines[0] if lines else type(error).__name__})"
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], sys.stdout.buffer)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
-import signal
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from tfcompress.errors import ModelError
+from tfcompress.fork_server import ForkServer
 from tfcompress.safety.configuration import NATIVE_QUANTIZERS, QUANTIZERS, Name
+from tfcompress.worker import Worker, WorkerAnswerError, WorkerDiedError, WorkerTimeoutError
+
+FORKS = ForkServer("tfcompress.models.probe_child")
+"""What starts the processes that look into a file."""
 
 TIMEOUT_SECONDS = 60.0
 BYTES_PER_SECOND = 10e6
@@ -101,8 +102,8 @@ def probe(path: Path) -> FileInfo:
     if not start.startswith((HDF5, ZIP)):
         raise _not_a_model(path, _what(start))
     facts = _in_child(path, size)
-    if "error" in facts:
-        raise _not_a_model(path, facts["error"])
+    if "fault" in facts:
+        raise _not_a_model(path, facts["fault"])
     version = facts["version"]
     return FileInfo(
         kind=facts["kind"],
@@ -148,18 +149,14 @@ def _what(start: bytes) -> str:
 
 
 def _in_child(path: Path, size: int) -> dict[str, Any]:
-    command = [sys.executable, "-m", "tfcompress.models.probe_child", str(path.resolve())]
-    try:
-        done = subprocess.run(
-            command, capture_output=True, timeout=TIMEOUT_SECONDS + size / BYTES_PER_SECOND, check=False
-        )
-    except subprocess.TimeoutExpired as error:
-        raise _not_a_model(path, "reading it takes forever; the file is damaged") from error
-    if done.returncode < 0:
-        name = signal.Signals(-done.returncode).name
-        raise _not_a_model(path, f"reading it killed the reading process ({name}); the file is damaged")
-    if done.returncode > 0:
-        lines = done.stderr.decode(errors="replace").strip().splitlines()
-        raise _not_a_model(path, f"reading it failed: {lines[-1] if lines else 'no reason given'}")
-    facts: dict[str, Any] = json.loads(done.stdout)
-    return facts
+    with Worker(FORKS) as worker:
+        try:
+            return worker.ask({"look": str(path.resolve())}, TIMEOUT_SECONDS + size / BYTES_PER_SECOND)
+        except WorkerTimeoutError as error:
+            raise _not_a_model(path, "reading it takes forever; the file is damaged") from error
+        except WorkerDiedError as death:
+            why = f"reading it killed the reading process ({death.reason}); the file is damaged"
+            raise _not_a_model(path, why) from death
+        except WorkerAnswerError as answer:
+            lines = answer.text.strip().splitlines()
+            raise _not_a_model(path, f"reading it failed: {': '.join([answer.kind, *lines[:1]])}") from answer

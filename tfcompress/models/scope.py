@@ -18,7 +18,7 @@ def in_scope(path: str, scope: Iterable[str]) -> bool:
     return not patterns or any(fnmatch.fnmatchcase(name, pattern) for name in names for pattern in patterns)
 
 
-def check_scope(kind: str, scope: Iterable[str], paths: Iterable[str], what: str) -> None:
+def check_scope(kind: str, scope: Iterable[str], paths: Iterable[str], what: str, *, field: str = "scope") -> None:
     """Refuse a pattern that matches nothing.
 
     Args:
@@ -26,6 +26,7 @@ def check_scope(kind: str, scope: Iterable[str], paths: Iterable[str], what: str
         scope: its patterns.
         paths: paths of the layers that could be meant.
         what: words for those layers.
+        field: the stage's field that holds the patterns.
 
     Raises:
         UsageError: naming the pattern and the nearest layer.
@@ -33,7 +34,7 @@ def check_scope(kind: str, scope: Iterable[str], paths: Iterable[str], what: str
     known = list(paths)
     for pattern in scope:
         if not any(in_scope(path, [pattern]) for path in known):
-            msg = f"{kind}.scope matches no {what}: {pattern!r}{nearest(pattern, known)}; there are {listed(known)}"
+            msg = f"{kind}.{field} matches no {what}: {pattern!r}{nearest(pattern, known)}; there are {listed(known)}"
             raise UsageError(msg)
 
 

@@ -18,11 +18,15 @@ from tfcompress.quantization.calibrators import BINS, OCTAVES, Calibrator, Histo
 from tfcompress.quantization.fake_quant import LEAST_SPAN, FakeQuant
 from tfcompress.quantization.weight_fake_quant import WeightFakeQuant
 
+BYTES_AT_A_TIME = 1 << 20
+"""Input that calibration runs at a time: what a large network makes of it still fits into memory."""
+LEAST_AT_A_TIME, MOST_AT_A_TIME = 32, 512
+
 
 def calibrate_(
     model: Any,
     inputs: Mapping[str, np.ndarray],
-    batch_size: int = 32,
+    batch_size: int | None = None,
     calibrator: Calibrator | None = None,
     *,
     round_weights: bool = True,
@@ -35,14 +39,26 @@ def calibrate_(
     Args:
         model: what :func:`tfcompress.quantization.transform.quantize` made.
         inputs: for each input by name an array of shape (samples, *shape), preprocessed as in training.
-        batch_size: samples at a time.
+        batch_size: samples at a time; None: as many as fit into 1 MiB, from 32 to 512 of them.
         calibrator: chooses each range; None: from the least to the largest value. Where it counts values, the samples
             are run a second time: memory holds one batch and the counts.
         round_weights: the tensors are those of the rounded weights; False: of weights as they are, where it is still to
             be made good what rounding them does.
     """
     with contextlib.nullcontext() if round_weights else _unrounded(model):
-        _calibrate_(model, inputs, batch_size, calibrator)
+        _calibrate_(model, inputs, batch_size or fitting_batch(inputs), calibrator)
+
+
+def fitting_batch(inputs: Mapping[str, np.ndarray]) -> int:
+    """Return how many samples to run at a time.
+
+    The layers run one by one from Python: for small samples that takes longer than what they compute.
+
+    Args:
+        inputs: an array of shape (samples, *shape) each.
+    """
+    per_sample = max(1, sum(values[:1].nbytes for values in inputs.values()))
+    return min(MOST_AT_A_TIME, max(LEAST_AT_A_TIME, BYTES_AT_A_TIME // per_sample))
 
 
 def _calibrate_(model: Any, inputs: Mapping[str, np.ndarray], batch_size: int, calibrator: Calibrator | None) -> None:

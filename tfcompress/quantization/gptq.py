@@ -61,7 +61,8 @@ def each_by_itself(model: Any, conditions: Conditions, bits: int) -> Any:
     """Return a copy of *model* whose kernels lie on a grid of few bits, each rounded as if it alone had so few.
 
     All layers are fed as where every kernel has the bits of the conditions: for mixed precision, where it is not known
-    yet which kernels will have few.
+    yet which kernels will have few. So each bias takes back what its own kernel moves the means of the sums by, and
+    nothing of what comes in.
 
     Args:
         model: a functional or sequential Keras 3 model that is built; it is only read.
@@ -86,18 +87,17 @@ def _rounded(model: Any, conditions: Conditions, alone: int) -> Any:
         rounding = seen.wrapper.transforms.get("kernel")
         if target is None or not rounding or type(layer).__name__ not in COLUMNS:
             return seen.sums
-        bias = None if alone else bias_of(targets.get(id(seen.holder)))
+        bias = bias_of(targets.get(id(seen.holder)))
         largest = float(2 ** (alone - 1) - 1) if alone else rounding[-1].largest
         kernel = kernel_on_grid(layer, seen.given, largest, centred=bias is not None)
         if kernel is None:
             return seen.sums
         target.kernel.assign(kernel)
-        if alone:
-            return seen.sums
         layer.kernel.assign(kernel)
         rounding[-1].fit_(kernel)
-        sums = Flow(seen.sums.exact, seen.again())
-        return sums if bias is None else corrected_by(bias, sums)
+        sums = Flow(seen.sums.rounded if alone else seen.sums.exact, seen.again())
+        corrected = sums if bias is None else corrected_by(bias, sums)
+        return seen.sums if alone else corrected
 
     SideBySide(made.model, conditions.inputs).run(visit)
     return new
@@ -107,7 +107,7 @@ def kernel_on_grid(layer: Any, given: Flow, largest: float, *, centred: bool = F
     """Return the kernel of a layer on its grid, of the same shape; None: its sums are too wide.
 
     Args:
-        layer: a Conv2D, DepthwiseConv2D or Dense.
+        layer: a Conv1D, Conv2D, DepthwiseConv2D or Dense.
         given: what it is fed with, in the float model and in the rounded one.
         largest: largest integer of the grid.
         centred: the means of the sums are left to a bias.
@@ -221,20 +221,37 @@ def _rows(values: Any) -> np.ndarray:
 def _patches(layer: Any, tensor: Any) -> Any:
     """Return what each place of a convolution sees, shape (places, height, width, channels)."""
     height, width = layer.kernel_size
-    places = math.prod(-(-int(size) // stride) for size, stride in zip(tensor.shape[1:3], layer.strides, strict=True))
+    return _places_of(tensor, (height, width), layer.strides, layer.dilation_rate, layer.padding)
+
+
+def _places_of(
+    tensor: Any, size: tuple[int, int], strides: tuple[int, int], dilation: tuple[int, int], padding: str
+) -> Any:
+    height, width = size
+    places = math.prod(-(-int(size) // stride) for size, stride in zip(tensor.shape[1:3], strides, strict=True))
     tensor = tensor[: max(1, -(-_SPARE * _ROWS // places))]  # as many samples as give enough places to choose from
     found = tf.image.extract_patches(
         tensor,
         [1, height, width, 1],
-        [1, *layer.strides, 1],
-        [1, *layer.dilation_rate, 1],
-        layer.padding.upper(),
+        [1, *strides, 1],
+        [1, *dilation, 1],
+        padding.upper(),
     )
     return tf.reshape(found, (-1, height, width, tensor.shape[-1]))
 
 
 def _of_convolution(layer: Any, tensor: Any) -> np.ndarray:
     patches = _patches(layer, tensor)
+    return _rows(tf.reshape(patches, (patches.shape[0], -1)))
+
+
+def _of_line(layer: Any, tensor: Any) -> np.ndarray:
+    """Lay out what a convolution along a line sees: that of an image of one row."""
+    (length,), (stride,), (dilation,) = layer.kernel_size, layer.strides, layer.dilation_rate
+    padding = layer.padding
+    if padding == "causal":
+        tensor, padding = tf.pad(tensor, ((0, 0), (dilation * (length - 1), 0), (0, 0))), "valid"
+    patches = _places_of(tensor[:, tf.newaxis], (1, length), (1, stride), (1, dilation), padding)
     return _rows(tf.reshape(patches, (patches.shape[0], -1)))
 
 
@@ -247,5 +264,5 @@ def _of_dense(_: Any, tensor: Any) -> np.ndarray:
     return _rows(tf.reshape(tensor, (-1, tensor.shape[-1])))
 
 
-COLUMNS = {"Conv2D": _of_convolution, "DepthwiseConv2D": _of_depthwise, "Dense": _of_dense}
+COLUMNS = {"Conv1D": _of_line, "Conv2D": _of_convolution, "DepthwiseConv2D": _of_depthwise, "Dense": _of_dense}
 """For each class of layer, what lays its inputs out so that its outputs are their product with the kernel."""

@@ -61,6 +61,31 @@ class RewriteOffer:
     proven: bool
 
 
+@dataclass(frozen=True, kw_only=True)
+class TargetCheck:
+    """What a draft of the file would be on the target: exported with quick settings, only to be looked at.
+
+    Attributes:
+        name: the target's.
+        quantize: numbers of the draft, as ``--quantize`` calls them.
+        schemes: numbers that files for the target may have.
+        file_bytes: of the draft, packed; what Vela made of it where that was asked.
+        most_file_bytes: that the target has for it; None: not limited.
+        arena_bytes: memory of its tensors; None: the target plans none, or it cannot be known.
+        arena_by: who says so: ``planned`` from the file, ``TensorFlow Lite Micro`` measured, ``Vela`` estimated.
+        most_arena_bytes: that the target has for them; None: not limited.
+    """
+
+    name: str
+    quantize: str
+    schemes: tuple[str, ...]
+    file_bytes: int
+    most_file_bytes: float | None
+    arena_bytes: int | None = None
+    arena_by: str = ""
+    most_arena_bytes: float | None
+
+
 @dataclass(frozen=True)
 class CheckupFacts:
     """All of it.
@@ -73,6 +98,7 @@ class CheckupFacts:
         rewrites: what can be rewritten without changing a number.
         remarks: what was found, faults first.
         written: the rewritten model; empty: none was asked for.
+        target: what the target would make of it; None: none was named, or no file could be made.
     """
 
     model: str
@@ -82,3 +108,4 @@ class CheckupFacts:
     rewrites: tuple[RewriteOffer, ...]
     remarks: tuple[Remark, ...]
     written: str = ""
+    target: TargetCheck | None = None

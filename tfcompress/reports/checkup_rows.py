@@ -51,3 +51,19 @@ def offer_lines(facts: CheckupFacts) -> Iterator[str]:
         yield f"written: {facts.written}"
     elif any(offer.proven for offer in facts.rewrites):
         yield "give --rewrite -o OUT.keras to have it done, for export: what acts in training only is gone then"
+
+
+def target_lines(facts: CheckupFacts) -> Iterator[str]:
+    """Give a line on what the file would be on the target, where one was named."""
+    found = facts.target
+    if found is None:
+        return
+    parts = [f"a file of {_of(found.file_bytes, found.most_file_bytes)} (quantize {found.quantize})"]
+    if found.arena_bytes is not None:
+        by = "planned from the file" if found.arena_by == "planned" else f"by {found.arena_by}"
+        parts.append(f"tensors of {_of(found.arena_bytes, found.most_arena_bytes)} ({by})")
+    yield f"on {found.name}: {', '.join(parts)}; files for it may be {', '.join(found.schemes)}"
+
+
+def _of(size_bytes: int, most: float | None) -> str:
+    return f"{size_bytes:,} bytes" if most is None else f"{size_bytes:,} of {most:,.0f} bytes"

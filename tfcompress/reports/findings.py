@@ -17,6 +17,7 @@ from tfcompress.reports.report import Report
 from tfcompress.reports.rungs import rung_sentences
 from tfcompress.reports.score_rows import Row, both, score_rows
 from tfcompress.reports.sections import ratio
+from tfcompress.reports.streaming import streaming_sentences
 from tfcompress.reports.trials import trial_sentences
 from tfcompress.tasks.figures import figure_kind
 from tfcompress.tasks.score import Difference
@@ -151,6 +152,7 @@ def findings(report: Report) -> list[Finding]:
         *_runtimes(report),
         *_packings(report),
         *(Finding("microcontroller", text, good=good) for text, good in micro_sentences(report.result.verification)),
+        *(Finding("streaming", text, good=good) for text, good in streaming_sentences(report.result.verification)),
         *(Finding("mixed", text) for text in mixed_sentences(report.result.verification)),
         *(Finding("warning", text, good=False) for text in report.warnings),
         *(

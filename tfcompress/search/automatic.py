@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import sqlite3
 import tempfile
@@ -16,11 +17,15 @@ from tfcompress.errors import PromiseError, UntrustedCodeError, UsageError
 from tfcompress.progress import Progress, ToldOnce, effective
 from tfcompress.recipe import Recipe
 from tfcompress.search.conclusions import Circumstances, concluded, shortfall
+from tfcompress.search.followed_search import FollowedSearch, start_of_search
 from tfcompress.search.goals import Limits
 from tfcompress.search.preparation import Prepared, prepared_search
 from tfcompress.search.trial import Opening, TrialBench
 from tfcompress.search.wishes import EXPORT, TRAINING, Wishes
 from tfcompress.settings import Export
+from tfcompress.tracking.following import NOBODY, FollowedRun, Following
+from tfcompress.tracking.run_values import tell_end
+from tfcompress.tracking.tracker_table import open_trackers
 from tfcompress.train_settings import Train
 
 if TYPE_CHECKING:
@@ -30,6 +35,7 @@ if TYPE_CHECKING:
     from tfcompress.search.executors import Executor
     from tfcompress.search.finals import Finalist
     from tfcompress.search.metering import Meter
+    from tfcompress.tracking.tracker import Tracker
     from tfcompress.workbench import Result, Workbench
 
 PART_SAMPLES = 1000
@@ -107,6 +113,7 @@ def auto(
     limits: LoadLimits | None = None,
     progress: Progress | bool | None = None,
     log: Path | None = None,
+    trackers: Sequence[Tracker | str] = (),
 ) -> AutoResult:
     """Search recipes for the best file that keeps some limits.
 
@@ -144,6 +151,7 @@ def auto(
         limits: time and memory that loading the file may take; None: the default ones.
         progress: where progress goes; None: bars on a terminal and in a notebook; False: nowhere.
         log: file that libraries' words are appended to.
+        trackers: who follows the search, with a run for each candidate; as of :func:`tfcompress.compress`.
 
     Raises:
         PromiseError: nothing that was tried keeps every limit; it says what comes nearest. *output* was written all
@@ -170,8 +178,9 @@ def auto(
     )
     loading = {"trust": trust, "custom": tuple(custom), "limits": limits}
     opening = opening_of(model, data, loading, wishes)
-    target = None if output is None else Path(output)
-    return searched(opening, wishes, output=target, force=force, progress=effective(progress), log=log)
+    target, shown = None if output is None else Path(output), effective(progress)
+    following = Following(open_trackers(trackers), shown.note)
+    return searched(opening, wishes, output=target, force=force, progress=shown, log=log, following=following)
 
 
 def opening_of(model: Any, data: Any, loading: Mapping[str, Any], wishes: Wishes) -> Opening:
@@ -215,6 +224,7 @@ def searched(
     progress: Progress,
     log: Path | None = None,
     watcher: WatcherContext | None = None,
+    following: Following = NOBODY,
 ) -> AutoResult:
     """Search; see :func:`auto`.
 
@@ -226,32 +236,35 @@ def searched(
         progress: where progress goes.
         log: file that libraries' words are appended to.
         watcher: makes what the search is shown to; None: a line a trial, to *progress*.
+        following: the trackers.
     """
     from tfcompress.preconditions import check_preconditions, need_keras
+    from tfcompress.search.finals import BEST
 
     need_keras(opening.model)
     earlier = "" if output is None else interrupted_search(output)
     check_preconditions(opening.model, Recipe(), has_data=True, output=output, force=force or bool(earlier))
     with ExitStack() as stack:
         bench = stack.enter_context(opening.workbench(judged_by="test", progress=ToldOnce(progress), log=log))
+        ready = prepared_search(bench, wishes, output)
+        followed = stack.enter_context(following.run(start_of_search(ready, output)))
         if output is None:
-            ready = prepared_search(bench, wishes, None)
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tfcompress-")))
-            found = _Session(opening, ready, bench, folder, log, watcher).result()
+            found = _Session(opening, ready, bench, folder, log, watcher, followed).result()
             shown = None
         else:
-            ready = prepared_search(bench, wishes, output)
             again = force or earlier == ready.key
             files.check_target(output, force=again)
             with files.output_folder(output, key=ready.key, force=again) as folder:
                 take_over(output, folder, ready.key)
-                found = _Session(opening, ready, bench, folder, log, watcher).result()
+                found = _Session(opening, ready, bench, folder, log, watcher, followed).result()
             shown = output
-    facts, judged, best = found
-    if best is None:
-        where = "" if shown is None else f"; {shown}/{PAGE} shows everything that was tried"
-        msg = f"{shortfall(judged, ready.wishes.limits)}{where}"
-        raise PromiseError(msg, facts.to_dict())
+        facts, judged, best = found
+        if best is None:
+            where = "" if shown is None else f"; {shown}/{PAGE} shows everything that was tried"
+            msg = f"{shortfall(judged, ready.wishes.limits)}{where}"
+            raise PromiseError(msg, facts.to_dict())
+        tell_end(followed, dataclasses.replace(best.result, folder=None if shown is None else shown / BEST))
     return AutoResult(best.result, tuple(each.result for each in judged), facts, shown)
 
 
@@ -300,9 +313,10 @@ class _Session:
         folder: Path,
         log: Path | None,
         watcher: WatcherContext | None,
+        followed: FollowedRun,
     ) -> None:
         self._opening, self._ready, self._bench, self._folder = opening, ready, bench, folder
-        self._log, self._watcher = log, watcher
+        self._log, self._watcher, self._followed = log, watcher, followed
         self._meter = self._made_meter()
 
     def _made_meter(self) -> Meter | None:
@@ -338,15 +352,15 @@ class _Session:
             executor = self._executor(stack)
             search = Search(self._plan(executor), ready.space, store, proposals, executor, watcher)
             search.run()
+            watcher.show(search)
         store.close()
         return search
 
     def _shown(self) -> AbstractContextManager[Watcher]:
-        if self._watcher is not None:
-            return self._watcher()
         from tfcompress.search.live import Lines
 
-        return Lines(self._bench.progress)
+        shown = Lines(self._bench.progress) if self._watcher is None else self._watcher()
+        return FollowedSearch(shown, self._followed) if self._followed.followed else shown
 
     def _executor(self, stack: ExitStack) -> Executor:
         from tfcompress.search.executors import InProcessExecutor, LocalExecutor

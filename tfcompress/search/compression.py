@@ -14,6 +14,7 @@ from tfcompress.workbench import Result, Workbench
 
 if TYPE_CHECKING:
     from tfcompress.models.first_load import LoadLimits
+    from tfcompress.tracking.tracker import Tracker
 
 
 def compress(
@@ -30,6 +31,7 @@ def compress(
     limits: LoadLimits | None = None,
     progress: Progress | bool | None = None,
     log: Path | None = None,
+    trackers: Sequence[Tracker | str] = (),
 ) -> Result:
     """Take a trained Keras model, make it small and fast, and export a TFLite file that is proven to be what was asked.
 
@@ -51,6 +53,8 @@ def compress(
         limits: time and memory that loading the file may take; None: the default ones.
         progress: where progress goes; None: bars on a terminal and in a notebook; False: nowhere.
         log: file that TensorFlow's and the converter's words are appended to, copied into the output.
+        trackers: who follows each run: ``NAME[:WHERE]`` (docs/integrations.md), or anything of the shape of
+            :class:`~tfcompress.tracking.tracker.Tracker`.
 
     Raises:
         PromiseError: nothing that was tried loses as little as it may; it says what was tried.
@@ -60,5 +64,6 @@ def compress(
     if max_drop is not None:
         recipe = dataclasses.replace(recipe, export=dataclasses.replace(recipe.export, max_drop=max_drop))
     shown: Progress = ToldOnce(effective(progress)) if recipe.promises else effective(progress)
-    with Workbench(model, data, trust=trust, custom=custom, limits=limits, progress=shown, log=log) as bench:
+    opening: dict[str, Any] = {"trust": trust, "custom": custom, "limits": limits, "trackers": trackers}
+    with Workbench(model, data, **opening, progress=shown, log=log) as bench:
         return climb(bench, recipe, output=output, force=force, test_samples=test_samples)

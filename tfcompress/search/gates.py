@@ -141,7 +141,7 @@ def is_settled(record: TrialRecord, goal: str) -> bool:
         return True  # kernels do not look at the weights
     training = [stage for stage in record.candidate.recipe.stages if isinstance(stage, TrainingStage)]
     gain = {"size": "file", "download": "download"}[goal]
-    return all(stage.scheme or getattr(stage.gains, gain) in ("no", "-") for stage in training)
+    return all(stage.numbers or getattr(stage.gains, gain) in ("no", "-") for stage in training)
 
 
 def spares(gate: Gate, records: Sequence[TrialRecord]) -> bool:

@@ -53,7 +53,7 @@ def _exporting(recipe: Recipe, **choices: Any) -> Recipe:
 
 def _trains_for_numbers(recipe: Recipe) -> Stage | None:
     """Return the stage that trains for what the export writes; None: the recipe has none."""
-    return next((stage for stage in recipe.stages if stage.scheme), None)
+    return next((stage for stage in recipe.stages if stage.numbers), None)
 
 
 def plain_recipe(recipe: Recipe, data: BoundData) -> Recipe | str:

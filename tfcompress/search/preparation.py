@@ -139,7 +139,7 @@ def _network_parts(loaded: Loaded, wishes: Wishes) -> tuple[SpacePart, ...]:
 
 def _without_gaps(wishes: Wishes, notes: list[str]) -> tuple[Wishes, Device | None]:
     """Return wishes with limits and a device, and say what was chosen."""
-    from tfcompress.devices.config import LOCAL, find_devices
+    from tfcompress.devices.config import LOCAL, find_timing_device
 
     name = wishes.device
     if not wishes.limits.given:
@@ -150,7 +150,7 @@ def _without_gaps(wishes: Wishes, notes: list[str]) -> tuple[Wishes, Device | No
         notes.append("--max-p90 without --device: latency is measured on this machine")
     if name == LOCAL and wishes.jobs > 1:
         notes.append(f"latency is measured here while {wishes.jobs} workers run: it comes out too high")
-    return dataclasses.replace(wishes, device=name), None if name is None else find_devices([name])[0]
+    return dataclasses.replace(wishes, device=name), None if name is None else find_timing_device(name)
 
 
 def _judges(data: BoundData, train: Train) -> tuple[Train, str]:

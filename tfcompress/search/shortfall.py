@@ -123,7 +123,7 @@ def remedies(recipe: Recipe, best: RungRecord | None) -> list[str]:
         found.append("--weight-bits 8")
     elif not _fixed(recipe):
         found += [f"--quantize {name}" for name in FINER.get(recipe.export.quantize, ())]
-    found += [f"less of {asking(type(stage)).name}" for stage in recipe.stages if not stage.scheme]
+    found += [f"less of {asking(type(stage)).name}" for stage in recipe.stages if not stage.numbers]
     if best is not None:
         found.append(f"--max-drop {rounded_up(100 * (best.high or limit)) / 100:g}, which {best.name} keeps")
     return found
@@ -131,4 +131,4 @@ def remedies(recipe: Recipe, best: RungRecord | None) -> list[str]:
 
 def _fixed(recipe: Recipe) -> bool:
     """Say whether a stage says which numbers the file holds."""
-    return any(stage.scheme for stage in recipe.stages)
+    return any(stage.numbers for stage in recipe.stages)

@@ -198,7 +198,7 @@ class Space:
         for part in self.parts:
             part.apply_(draft, selection)
         stages = tuple(sorted(draft.stages, key=lambda stage: stage.phase == "train"))
-        scheme = next((stage.scheme for stage in stages if stage.scheme), None)
+        scheme = next((stage.numbers for stage in stages if stage.numbers), None)
         if scheme is not None:
             draft.export.setdefault("quantize", scheme)
         recipe = Recipe(

@@ -255,11 +255,11 @@ def untrained(recipe: Recipe) -> Recipe:
     What a stage that trains for these numbers says of them, as the export would (bits of a weight), the export does.
     """
     rewriting = tuple(stage for stage in recipe.stages if isinstance(stage, RewritingStage))
-    once = tuple(dataclasses.replace(stage, cycles=1, tune_epochs=0) for stage in rewriting)
+    once = tuple(dataclasses.replace(stage.unprepared, cycles=1, tune_epochs=0) for stage in rewriting)
     said: dict[str, Any] = {"calibration": recipe.export.calibrator}
     exports = {each.name for each in dataclasses.fields(recipe.export)}
     for stage in recipe.stages:
-        own = {each.name for each in dataclasses.fields(stage)} if stage.scheme else set()
+        own = {each.name for each in dataclasses.fields(stage)} if stage.numbers else set()
         said |= {name: getattr(stage, name) for name in own & exports}
     export = dataclasses.replace(recipe.export, **said)
     return dataclasses.replace(recipe, stages=once, export=export, title="")
@@ -268,7 +268,7 @@ def untrained(recipe: Recipe) -> Recipe:
 def shortened(recipe: Recipe) -> Recipe:
     """Return a recipe with a training of :data:`SHORT_EPOCHS` in one part, and one quick way to its numbers."""
     stages = tuple(
-        dataclasses.replace(stage, cycles=1, tune_epochs=0) if isinstance(stage, RewritingStage) else stage
+        dataclasses.replace(stage.unprepared, cycles=1, tune_epochs=0) if isinstance(stage, RewritingStage) else stage
         for stage in recipe.stages
     )
     export = dataclasses.replace(recipe.export, calibration=recipe.export.calibrator)

@@ -92,7 +92,7 @@ class QAT(TrainingStage):
         return 1e-4 if self.weight_bits == 4 else self.learning_rate
 
     @property
-    def scheme(self) -> str:
+    def numbers(self) -> str:
         """The ``quantize`` of the export that it trains for."""
         return "int8" if self.activation_bits == 8 else "int16x8"
 

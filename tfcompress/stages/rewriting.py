@@ -66,7 +66,29 @@ def apply_rewriting(model: Any, stage: RewritingStage, context: RewritingContext
     Raises:
         TfcompressError: what the stage's own function raises.
     """
-    module, _, name = stage.implementation.partition(":")
-    implementation: Callable[[Any, RewritingStage, RewritingContext], Rewritten]
-    implementation = getattr(importlib.import_module(module), name)
+    implementation: Callable[[Any, RewritingStage, RewritingContext], Rewritten] = _named(stage.implementation)
     return implementation(model, stage, context)
+
+
+def prepare_training_(model: Any, stage: RewritingStage, tell: Callable[[str], None]) -> list[Any]:
+    """Make a model ready for a training that is followed by a part of a stage, by the function that its class names.
+
+    Args:
+        model: the Keras 3 model that is trained; how it trains is changed.
+        stage: what asks for it (:attr:`~tfcompress.stages.stage.RewritingStage.preparation`).
+        tell: is told sentences for the report.
+
+    Returns:
+        Callbacks for ``fit``.
+
+    Raises:
+        TfcompressError: what the stage's own function raises.
+    """
+    prepare: Callable[[Any, RewritingStage, Callable[[str], None]], list[Any]] = _named(stage.prepares)
+    return prepare(model, stage, tell)
+
+
+def _named(place: str) -> Any:
+    """Return what ``module:function`` names."""
+    module, _, name = place.partition(":")
+    return getattr(importlib.import_module(module), name)

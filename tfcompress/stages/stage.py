@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeVar
@@ -77,6 +77,8 @@ class Stage:
             it; ``useful``: it does something at certain steps, and works without; ``ignored``.
         keeps_wrappers: whether a model that was trained with it keeps layers that the export needs.
         implementation: ``module:function`` of what does the work of a rewriting stage; empty where the engine does.
+        planning: ``module:function`` of what measures, before a training stage begins, what was left open (see
+            :mod:`tfcompress.stages.planning`); empty: nothing is.
         choices: ``module:function`` from a Keras 3 model to what a search may choose of it, each a
             :class:`NetworkChoice`, for a stage that is made from such choices; empty: its fields say what is tried.
         builds: ``module:function`` like *choices*, but from ``module:function`` of a user's own builder, for a stage
@@ -95,6 +97,7 @@ class Stage:
     step_count: ClassVar[Literal["ignored", "useful", "required"]] = "ignored"
     keeps_wrappers: ClassVar[bool] = False
     implementation: ClassVar[str] = ""
+    planning: ClassVar[str] = ""
     choices: ClassVar[str] = ""
     builds: ClassVar[str] = ""
     teaches: ClassVar[bool] = False
@@ -162,8 +165,22 @@ class Stage:
         return "tfmot" not in self.engines
 
     @property
-    def scheme(self) -> str:
+    def numbers(self) -> str:
         """The ``quantize`` of the export that it trains for; empty: any."""
+        return ""
+
+    @property
+    def undecided(self) -> bool:
+        """Whether :attr:`planning` has something to find out."""
+        return False
+
+    def remark_on(self, size_bytes: Callable[[], int], plain_bytes: int) -> str:
+        """Return what there is to say of a finished file that takes more than was asked for; empty: nothing.
+
+        Args:
+            size_bytes: gives the bytes of the file with look-up tables where there is one, else of the package.
+            plain_bytes: of the file as it is.
+        """
         return ""
 
     def check_against(self, recipe: Recipe) -> None:
@@ -172,9 +189,9 @@ class Stage:
         Raises:
             RecipeError: naming the value that does not fit.
         """
-        if self.scheme:
-            allowed = f"{self.scheme!r} after this {self.kind} stage (it trains for {self.scheme})"
-            check_value("export.quantize", allowed, recipe.export.quantize, ok=recipe.export.quantize == self.scheme)
+        if self.numbers:
+            allowed = f"{self.numbers!r} after this {self.kind} stage (it trains for {self.numbers})"
+            check_value("export.quantize", allowed, recipe.export.quantize, ok=recipe.export.quantize == self.numbers)
             allowed = f"'minmax' after a {self.kind} stage, which trains with ranges of its own"
             calibration = recipe.export.calibration
             check_value("export.calibration", allowed, calibration, ok=calibration in (AUTO, "minmax"))
@@ -207,10 +224,13 @@ class RewritingStage(Stage):
         tune_epochs: how many of the training's epochs the whole model is tuned for before the first part, at a
             twentieth of the learning rate; what the stage takes, it takes from the tuned model, and :class:`Distill`
             learns from that one.
+        prepares: ``module:function`` of what makes a model ready in every training that is followed by a part of the
+            stage; empty: nothing does. See :func:`tfcompress.stages.rewriting.prepare_training_`.
     """
 
     phase = "rewrite"
     engines = ("native",)
+    prepares: ClassVar[str] = ""
     cycles: int = field(
         default=1,
         metadata=option(
@@ -237,11 +257,30 @@ class RewritingStage(Stage):
         """The stage of each cycle, in order."""
         raise NotImplementedError
 
+    @property
+    def preparation(self) -> str:
+        """The field and value that ask for a training before the first part; empty: there is none."""
+        return ""
+
+    @property
+    def unprepared(self) -> RewritingStage:
+        """The stage without what asks for a training before the first part."""
+        return self
+
+    def preparing_epochs(self, epochs: int) -> int:
+        """Return how many of a training's epochs make the model ready for the first part, after the tuning."""
+        return 0
+
     def check_against(self, recipe: Recipe) -> None:
-        """Refuse more tuning and more cycles than the training has epochs for."""
+        """Refuse more tuning, more preparing and more cycles than the training has epochs for."""
         super().check_against(recipe)
         epochs, tuned = recipe.train.epochs, self.tune_epochs
         check_value(f"{self.kind}.tune_epochs", f"below train.epochs ({epochs})", tuned, ok=not tuned or tuned < epochs)
-        left = f"train.epochs - {self.kind}.tune_epochs" if tuned else "train.epochs"
-        allowed = f"at most {left} ({epochs - tuned}), since each cycle fine-tunes"
-        check_value(f"{self.kind}.cycles", allowed, self.cycles, ok=self.cycles <= epochs - tuned)
+        left, ready = epochs - tuned, self.preparing_epochs(epochs)
+        words = f"train.epochs - {self.kind}.tune_epochs" if tuned else "train.epochs"
+        if ready:
+            allowed = f"fewer than {words} ({left}), since what is left is fine-tuned"
+            check_value(f"epochs for {self.preparation}", allowed, ready, ok=ready < left)
+            words += f" - {ready} for {self.preparation}"
+        allowed = f"at most {words} ({left - ready}), since each cycle fine-tunes"
+        check_value(f"{self.kind}.cycles", allowed, self.cycles, ok=self.cycles <= left - ready)

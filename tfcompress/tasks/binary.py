@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from tfcompress.errors import DataError
@@ -37,6 +38,7 @@ class Binary(Task):
 
     name = "binary"
     figures = ("top1", "auc", "f1", "tuned_top1")
+    pipelines = MappingProxyType({1: "tabular-classification", 3: "image-classification"})
     teaching = "binary logits"
     constant = "always giving the more frequent answer"
 

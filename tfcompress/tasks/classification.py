@@ -12,6 +12,7 @@ Soft labels are what training compares outputs with; a score takes the class wit
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from tfcompress.errors import DataError
@@ -43,6 +44,7 @@ class Classification(Task):
 
     name = "classification"
     figures = ("top1", "top5", "calibration_error")
+    pipelines = MappingProxyType({1: "tabular-classification", 3: "image-classification"})
     teaching = "logits"
     constant = "always answering the most frequent class"
     unlike = ("sigmoid",)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from tfcompress.errors import DataError
@@ -33,6 +34,7 @@ class Embedding(Task):
 
     name = "embedding"
     figures = ("verification_auc", "recall_at_1", "cosine_agreement")
+    pipelines = MappingProxyType({1: "feature-extraction", 3: "image-feature-extraction"})
     teaching = "directions"
     constant = "telling pairs at random"
     taught = True

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from tfcompress.errors import DataError
@@ -39,6 +40,7 @@ class MultiLabel(Task):
 
     name = "multi-label"
     figures = ("macro_f1", "micro_f1", "mean_ap")
+    pipelines = MappingProxyType({1: "tabular-classification", 3: "image-classification"})
     teaching = "binary logits"
     constant = "always giving every tag"
     unlike = ("softmax",)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from tfcompress.errors import DataError, ModelError
@@ -31,6 +32,7 @@ class Regression(Task):
 
     name = "regression"
     figures = ("mae", "rmse", "r2", "largest_error")
+    pipelines = MappingProxyType({1: "tabular-regression"})
     teaching = "numbers"
     constant = "always predicting the median of the labels"
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from tfcompress.errors import DataError
@@ -46,6 +47,7 @@ class Segmentation(Task):
 
     name = "segmentation"
     figures = ("mean_iou", "pixel_accuracy")
+    pipelines = MappingProxyType({3: "image-segmentation"})
     teaching = "logits"
     constant = "guessing classes without looking at the picture"
     heeds = ("ignore_label",)

@@ -26,6 +26,7 @@ from tfcompress.tflite.exactness import IntegerModel, in_integers
 from tfcompress.tflite.flatbuffer import read_model_file
 from tfcompress.tflite.lower import Lowered, lower
 from tfcompress.tflite.mixed_record import MixedRecord
+from tfcompress.tflite.op_trials import Stopwatch
 from tfcompress.tflite.pack import add_metadata
 from tfcompress.tflite.packings import pack
 from tfcompress.tflite.recurrent_forms import check_fused, check_loops, float_file
@@ -101,6 +102,7 @@ class Request:
         seed: draws the samples.
         shares: samples that were drawn already, some held back; None: they are now.
         mixer: gives ops of the converted file other numbers; None: they keep theirs.
+        stopwatch: times files on another machine; None: they are timed here.
     """
 
     settings: Export
@@ -113,6 +115,7 @@ class Request:
     seed: int
     shares: Shares | None = None
     mixer: FileMixer | None = None
+    stopwatch: Stopwatch | None = None
 
     def drawn(self, compared: int = SAMPLES) -> Shares:
         """Return the samples to calibrate and to compare on.

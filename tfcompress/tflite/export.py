@@ -13,7 +13,7 @@ import gzip
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tfcompress.errors import UsageError
 from tfcompress.files import sha256, write_atomic
@@ -33,10 +33,14 @@ from tfcompress.tflite.from_file import made_from_file
 from tfcompress.tflite.interpret import InterpreterProcess
 from tfcompress.tflite.lookup_tables import SAMPLES, LookupFile, check_lookup_limits, with_lookup_tables
 from tfcompress.tflite.mixed import made_mixed
+from tfcompress.tflite.op_trials import Stopwatch
 from tfcompress.tflite.routes import Made, Route, made_as_asked, made_without_data
 from tfcompress.tflite.runtimes import RuntimeVerdict, parse_requirement
 from tfcompress.tflite.source_file import check_settings, is_tflite, load_source
 from tfcompress.tflite.verify import Verification
+
+if TYPE_CHECKING:
+    from tfcompress.tflite.streaming_file import StreamingFile
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,7 @@ class TFLiteModel:
             worth telling; sentences for the report.
         compiled: the same for the target's accelerator, which no runtime here opens; empty: the target has none.
         lookup: the same with look-up tables, for TensorFlow Lite Micro; None: not asked for.
+        streaming: the same for new frames at a time; None: not asked for.
     """
 
     content: bytes = field(repr=False)
@@ -63,6 +68,7 @@ class TFLiteModel:
     notes: tuple[str, ...] = ()
     compiled: bytes = field(default=b"", repr=False)
     lookup: LookupFile | None = field(default=None, repr=False)
+    streaming: StreamingFile | None = field(default=None, repr=False)
 
     def __repr__(self) -> str:
         """Say in a line what it is: ``TFLiteModel(int8: 53,104 B, image → probabilities)``."""
@@ -112,6 +118,7 @@ def export(
     float_size_bytes: int | None = None,
     progress: Progress | bool | None = None,
     seed: int = 0,
+    stopwatch: Stopwatch | None = None,
 ) -> TFLiteModel:
     """Lower a trained model to a TFLite file and check that the file is what was asked for.
 
@@ -128,9 +135,9 @@ def export(
             :func:`tfcompress.load_model` gives, or the path of a file or SavedModel; the path of a float ``.tflite``
             file, too, which litert-quantizer quantizes (see :mod:`tfcompress.tflite.from_file`).
         settings: how to lower it, and what the file must satisfy.
-        data: samples to calibrate and to compare on: an array of shape (samples, *shape) for each input by name, or one
-            array for a model of one input, preprocessed as in training; or whatever :func:`tfcompress.load_data` takes
-            or gives, such as ``(x, y)`` or a ``tf.data.Dataset``.
+        data: samples to calibrate and to compare on: an array of shape ``(samples, *shape)`` for each input by name,
+            or one array for a model of one input, preprocessed as in training; or whatever
+            :func:`tfcompress.load_data` takes or gives, such as ``(x, y)`` or a ``tf.data.Dataset``.
         metadata: stored in the file, for whoever opens it; anything that JSON can hold.
         converter: a converter process that was started earlier; None: one is started now.
         float_model: the model before quantization-aware training, whose float file the size is compared with; None:
@@ -138,6 +145,8 @@ def export(
         float_size_bytes: size of that float file, where the caller has it already.
         progress: where progress goes; None: bars on a terminal and in a notebook; False: nowhere.
         seed: draws the samples.
+        stopwatch: times files on the device that *settings* name, where that is not this machine:
+            ``tfcompress.devices.stopwatch.stopwatch_for(settings.device)``.
 
     Raises:
         UsageError: settings that do not fit this model.
@@ -152,6 +161,12 @@ def export(
             "use tfcompress.compress, or tfcompress export --max-drop"
         )
         raise UsageError(msg)
+    if settings.device != Export.device and stopwatch is None:
+        msg = (
+            f"export.device {settings.device!r} is measured on by tfcompress.compress and tfcompress export; an export "
+            "by itself needs a stopwatch (tfcompress.devices.stopwatch.stopwatch_for)"
+        )
+        raise UsageError(msg)
     for text in settings.runtimes:
         parse_requirement(text)  # a name that is misspelt is reported now, not after the conversion
     check_installed(settings.deployment)
@@ -159,6 +174,10 @@ def export(
     model, notes = _opened(model, settings)
     for note in notes:
         progress.note(note)
+    if settings.streaming:
+        from tfcompress.tflite.streaming_file import check_streamable
+
+        check_streamable(model, hop=settings.hop)
     with contextlib.ExitStack() as stack:
         request = Request(
             settings=settings,
@@ -169,12 +188,15 @@ def export(
             float_size_bytes=float_size_bytes,
             progress=progress,
             seed=seed,
+            stopwatch=stopwatch,
         )
         made = _made(model, request)
         if settings.deployment.micro:
             made = _proven(made, model, request)
         lookup = _with_lookup(made, model, request) if settings.lookup else None
-    return dataclasses.replace(_file(made, settings, notes), lookup=lookup)
+        streaming = _with_streaming(made, model, request) if settings.streaming else None
+    told = notes if streaming is None else (*notes, *streaming.notes)
+    return dataclasses.replace(_file(made, settings, told), lookup=lookup, streaming=streaming)
 
 
 def _opened(model: Any, settings: Export) -> tuple[Any, tuple[str, ...]]:
@@ -249,6 +271,12 @@ def _with_lookup(made: Made, model: Any, request: Request) -> LookupFile:
         lookup, target.most_flash_bytes(settings.max_flash), target.most_arena_bytes(settings.max_arena)
     )
     return lookup
+
+
+def _with_streaming(made: Made, model: Any, request: Request) -> StreamingFile:
+    from tfcompress.tflite.streaming_file import with_streaming
+
+    return with_streaming(made, model, request)
 
 
 def _inputs_to_prove_on(signature: Signature, model: Any, request: Request, count: int) -> dict[str, Any]:

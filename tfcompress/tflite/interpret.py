@@ -17,6 +17,7 @@ import numpy as np
 from edge_runner import check
 from tfcompress import errors
 from tfcompress.errors import ContractError, DataError, MissingDependencyError, TfcompressError, UnsupportedError
+from tfcompress.fork_server import ForkServer
 from tfcompress.models.specs import Signature, TensorSpec
 from tfcompress.tflite.flatbuffer import FlatModel, IOTensor, read_model_file
 from tfcompress.worker import Worker, WorkerAnswerError, WorkerDiedError
@@ -30,6 +31,8 @@ PACKAGES: dict[str, str] = {
 }
 """What to install for each runtime."""
 _CHILD = "tfcompress.tflite.interpreter_child"
+FORKS = ForkServer(_CHILD, ["ai_edge_litert.interpreter"])
+"""What starts the processes that open a file in LiteRT: it has imported that, and no other runtime beside it."""
 _ENVIRONMENT = {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2"}
 LOOKUP = check.LOOKUP
 """The custom op that unpacks a look-up table of TensorFlow Lite Micro."""
@@ -61,6 +64,7 @@ class InterpreterProcess:
         threads: int = 1,
         workers: int = 2,
         whole: bool = False,
+        continuous: bool = False,
         refusal: type[TfcompressError] = ContractError,
         child: str = _CHILD,
         more: Mapping[str, Any] = NO_MORE,
@@ -75,6 +79,7 @@ class InterpreterProcess:
             workers: interpreters that share the samples.
             whole: a sample is all that a tensor holds, its first axis too: tensors inside a graph need not have the
                 samples along it. Arrays then have the shape (samples, *all sizes).
+            continuous: samples are steps of one stream: variables in the file keep what one leaves to the next.
             refusal: class of the error when the runtime refuses the file, or dies on it.
             child: module that serves the requests.
             more: what it is told besides when it opens the file.
@@ -88,10 +93,13 @@ class InterpreterProcess:
         if not self.unpacks:
             _check_tables(self.model)
         self._runtime, self._refusal, self._whole, self._count = runtime, refusal, whole, 0
+        self._continuous = continuous
         self._version: str | None = None
         self._refused: TfcompressError | None = None
+        workers = 1 if continuous else workers
         self._options = {"reference": reference_kernels, "threads": threads, "workers": workers, **more}
-        self._worker = Worker(child, environment=_ENVIRONMENT)
+        forked = child == _CHILD and runtime == "litert"
+        self._worker = Worker(FORKS if forked else child, environment=_ENVIRONMENT)
         self._path = self._worker.folder / "model.tflite"
         self._open(content)
 
@@ -118,8 +126,11 @@ class InterpreterProcess:
                 "whole": self._whole,
                 "inputs": [self._spec(tensor, graph.inputs) for tensor in self.model.inputs],
                 "outputs": [self._spec(tensor, graph.outputs) for tensor in self.model.outputs],
-                "stateful": any(t.variable for graph in self.model.subgraphs for t in graph.tensors)
-                or any(op.name == "VAR_HANDLE" for op in self.model.ops),
+                "stateful": not self._continuous
+                and (
+                    any(t.variable for graph in self.model.subgraphs for t in graph.tensors)
+                    or any(op.name == "VAR_HANDLE" for op in self.model.ops)
+                ),
             }
         )
 

@@ -8,6 +8,7 @@ the noise of all others.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ from tfcompress.tflite.graph_editor import GraphEditor
 from tfcompress.tflite.interpret import InterpreterProcess
 from tfcompress.tflite.sites import SLOTS, RealWeights, Site
 
+_DRAWS = 64
 NEXT_TO_NOTHING = 1e-20
 """Noise that counts as none: agreement ends at 200 dB."""
 
@@ -75,6 +77,33 @@ class HeldBack:
     def noise(self, process: InterpreterProcess, content: bytes) -> float:
         """Return the noise of a file's outputs; see :meth:`agreement` and :func:`noise_of`."""
         return noise_of(self.agreement(process, content))
+
+    def same_top1(self, noise: float) -> float | None:
+        """Return the fraction of samples whose top-1 should stay where the outputs have so much noise.
+
+        Gaussian noise of that power is drawn over the float file's outputs, by a seed. Of several outputs it is the
+        lowest.
+
+        Args:
+            noise: its power over what the outputs vary by, as :func:`noise_of` gives it.
+
+        Returns:
+            The fraction; None: no output has classes.
+        """
+        found = [_swapped(values, noise) for values in self.expected.values() if _has_classes(values)]
+        return 1.0 - max(found) if found else None
+
+
+def _has_classes(values: np.ndarray) -> bool:
+    return values.dtype.kind == "f" and values.ndim > 1 and values.shape[-1] > 1
+
+
+def _swapped(values: np.ndarray, noise: float) -> float:
+    rows = values.reshape(-1, values.shape[-1]).astype(np.float64)
+    sigma = math.sqrt(noise * float(rows.var(axis=0).mean()))
+    generator, top1 = np.random.default_rng(0), rows.argmax(axis=-1)
+    drawn = [(rows + generator.normal(scale=sigma, size=rows.shape)).argmax(axis=-1) for _ in range(_DRAWS)]
+    return float(np.mean(np.stack(drawn) != top1))
 
 
 def judged_by(content: bytes) -> tuple[bytes, tuple[str, ...]]:

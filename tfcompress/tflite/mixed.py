@@ -67,6 +67,7 @@ def made_mixed(model: Any, request: Request) -> Made:
         mixed=False,
         max_size=bare.max_size,
         max_latency=bare.max_latency,
+        device=bare.device,
         plans=bare.plans,
         min_agreement_db=_ANYTHING_DB,
     )
@@ -114,7 +115,8 @@ class _Choice:
             msg = f"mixed precision finds no op to choose for: {'; '.join(notes) or 'none has a kernel'}"
             raise UnsupportedError(msg)
         mixer = Mixer(content, sites, {site.number: on_four_bits(site, None) for site in sites})
-        with OpTrials(mixer, request.settings.runtimes, request.converter.try_in_tensorflow, request.seed) as trials:
+        runtimes, in_tensorflow = request.settings.runtimes, request.converter.try_in_tensorflow
+        with OpTrials(mixer, runtimes, in_tensorflow, request.seed, request.stopwatch) as trials:
             if not all(trials.refusal(site, "int4") for site in sites):
                 few_bits = self._few_bits()
                 mixer.four_bits.update({site.number: on_four_bits(site, few_bits) for site in sites})

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from tfcompress.errors import ContractError
 from tfcompress.plans.knapsack import best_assignments
 from tfcompress.plans.multiple_choice import Alternative, Assignment, Item, Knapsack, Switch
 from tfcompress.progress import Progress
@@ -146,6 +148,9 @@ class CostMeasurements:
         sites, links = self.mixer.sites, self.mixer.links()
         plain_bytes = self.size(plain)
         task_of = self.progress.task("measuring layers", len(sites) + len(links))
+        if self.timed:
+            with self.progress.task("timing ops"):
+                self.trials.time_ahead(sites, (PLAIN, *self.precisions))
         with task_of as task, InterpreterProcess(plain) as process:
             plain_noise = self.held.noise(process, plain)
             ops, found = {}, []
@@ -160,9 +165,18 @@ class CostMeasurements:
 
     def _op(self, site: Site, process: InterpreterProcess, plain_bytes: int) -> OpCosts:
         costs = OpCosts()
+        unable = self.trials.op_refusal_elsewhere(site, PLAIN) if self.timed else ""
+        if unable:
+            msg = f"{site.op} at {site.name!r} as plain int8 cannot be timed on {unable}; choose another --device"
+            raise ContractError(msg)
         as_plain = self.trials.op_seconds(site, PLAIN) if self.timed else 0.0
         for precision in (PLAIN, *self.precisions):
             refusal = "" if precision == PLAIN else self.trials.refusal(site, precision)
+            refusal = refusal or (self.trials.op_refusal_elsewhere(site, precision) if self.timed else "")
+            seconds = 0.0
+            if self.timed and not refusal and precision != PLAIN:
+                seconds = self._seconds(site, precision) - as_plain
+                refusal = "" if math.isfinite(seconds) else "the device cannot change numbers before or behind it"
             if refusal:
                 costs.refused[precision] = refusal
                 continue
@@ -176,7 +190,7 @@ class CostMeasurements:
             alone = self.mixer.mixed({site.number: precision}).content
             costs.size_bytes[precision] = self.size(alone) - plain_bytes if precision != PLAIN else 0
             if self.timed:
-                costs.seconds[precision] = 0.0 if precision == PLAIN else self._seconds(site, precision) - as_plain
+                costs.seconds[precision] = seconds
         return costs
 
     def _seconds(self, site: Site, precision: Precision) -> float:
@@ -201,12 +215,13 @@ class CostMeasurements:
         if same is not None:
             together = self.size(self.mixer.mixed({first.number: same, second.number: same}).content)
             spared = one.size_bytes[same] + other.size_bytes[same] + plain_bytes - together
-        seconds = {}
+        seconds: dict[tuple[Precision, Precision], float] = {}
         if self.timed:
             for pair in itertools.product(both, [p for p in both if p in other.noise]):
-                seconds[pair] = (
+                spares = (
                     self.trials.cast_seconds(first.made, pair[0], PLAIN)
                     + self.trials.cast_seconds(first.made, PLAIN, pair[1])
                     - self.trials.cast_seconds(first.made, *pair)
                 )
+                seconds |= {pair: spares} if math.isfinite(spares) else {}
         return LinkCosts(first.number, second.number, noise, spared, seconds)

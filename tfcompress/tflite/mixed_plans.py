@@ -74,7 +74,7 @@ class PlanTrials:
             ContractError: none of the files does, measured.
         """
         costs = self._from.costs(self._plain)
-        plain_seconds = self._from.trials.seconds([self._plain])[0] if self._from.timed else None
+        plain_seconds = self._plain_seconds() if self._from.timed else None
         limits = self._limits(plain_seconds)
         fixed = {BYTES: float(self._plain_bytes)} | ({} if plain_seconds is None else {MS: 1e3 * plain_seconds})
         with self._from.progress.task("trying plans"):
@@ -88,6 +88,14 @@ class PlanTrials:
         best = min(kept, key=lambda each: (each.noise, each.size_bytes))
         self._from.progress.note(_sentence(best, tried[0], len(plans), self._from.held.count))
         return Mixed(best.mixture.content, best.mixture.islands, self._record(costs, tried, best, limits))
+
+    def _plain_seconds(self) -> float:
+        found = self._from.trials.seconds([self._plain])[0]
+        unable = self._from.trials.refusal_elsewhere(self._plain)
+        if unable:
+            msg = f"the plain int8 file does not run on {unable}; choose another --device"
+            raise ContractError(msg)
+        return found
 
     def _within(self, costs: Costs, limits: dict[str, float], fixed: dict[str, float]) -> list[_Tried]:
         """Plan and write files; once more, a little tighter, where some are too large, and larger than reckoned."""
@@ -143,20 +151,25 @@ class PlanTrials:
             refusal = f"{file.size_bytes:,} bytes of {most_bytes:,}"
         if seconds is not None and plain is not None:
             most_ms = read_limit(self._asked.max_latency, LATENCY_UNITS).beside(1e3 * plain)
-            if 1e3 * seconds > most_ms:
+            unable = self._from.trials.refusal_elsewhere(file.mixture.content)
+            if unable:
+                refusal, seconds = f"it does not run on {unable}", None
+            elif 1e3 * seconds > most_ms:
                 refusal = f"{1e3 * seconds:.3g} ms of {most_ms:.3g} ms, measured"
         return _Tried(file.choices, file.plan, file.mixture, file.size_bytes, agreement, seconds, refusal)
 
     def _record(self, costs: Costs, tried: Sequence[_Tried], best: _Tried, limits: dict[str, float]) -> MixedRecord:
         asked = self._asked
         size = asked.max_size or f"{DEFAULT_SIZE}, as no limit was given"
-        latency = f", latency {asked.max_latency}" if asked.max_latency else ""
+        where = f" on {asked.device}" if asked.device != Export.device else ""
+        latency = f", latency {asked.max_latency}{where}" if asked.max_latency else ""
         return MixedRecord(
             layers=tuple(self._layers(costs, best)),
             plans=tuple(self._plan(costs, each, chosen=each is best) for each in tried),
             largest_bytes=int(limits[BYTES]),
             largest_ms=limits.get(MS),
             limit=f"size {size}{latency}",
+            device=asked.device if asked.max_latency else "",
             held_back=self._from.held.count,
             seconds=0.0,
         )
@@ -187,6 +200,7 @@ class PlanTrials:
             layers={names[number]: str(precision) for number, precision in tried.choices.items()},
             predicted_db=decibels(costs.predicted_noise(plan)),
             agreement_db=decibels(tried.noise) if tried.agreement else None,
+            predicted_top1=self._from.held.same_top1(costs.predicted_noise(plan)),
             top1=min(top1, default=None),
             predicted_bytes=round(plan.amounts[BYTES]),
             size_bytes=tried.size_bytes,

@@ -40,11 +40,13 @@ class MixedPlan:
         predicted_db: agreement with the float file on the samples held back, as the single layers predict it; of
             outputs of a softmax that of what it takes.
         agreement_db: the same, measured; None: the file does not run.
-        top1: fraction of these samples with the same top-1, the lowest over the outputs; None: no output has classes.
+        predicted_top1: fraction of these samples whose top-1 should be the same, by the predicted noise and the margins
+            of the float file's answers; None: no output has classes.
+        top1: the same, measured, the lowest over the outputs; None: no output has classes.
         predicted_bytes: size of the file, as the single layers predict it.
         size_bytes: of the file.
         predicted_ms: latency, as one-op files predict it; None: no limit asked for it.
-        latency_ms: measured on this machine, one thread; None: no limit asked for it.
+        latency_ms: measured on the record's device, one thread; None: no limit asked for it.
         refusal: the limit that it does not keep; empty: it keeps all.
         chosen: whether it is the one that was kept.
     """
@@ -55,6 +57,7 @@ class MixedPlan:
     top1: float | None
     predicted_bytes: int
     size_bytes: int
+    predicted_top1: float | None = None
     predicted_ms: float | None = None
     latency_ms: float | None = None
     refusal: str = ""
@@ -71,6 +74,7 @@ class MixedRecord:
         largest_bytes: most that the file may have.
         largest_ms: most that its latency may be; None: it was not limited.
         limit: where the limits come from, in words.
+        device: where times were measured, as the user called it; empty: none were.
         held_back: samples that noise and agreement were measured on.
         seconds: that measuring and trying took.
         notes: ops that had to stay as they are, and why.
@@ -83,4 +87,5 @@ class MixedRecord:
     limit: str
     held_back: int
     seconds: float
+    device: str = ""
     notes: tuple[str, ...] = ()

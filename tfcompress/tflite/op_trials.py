@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import TypeVar, get_args
+from typing import Protocol, TypeVar, get_args
 
 import numpy as np
 
@@ -29,10 +29,33 @@ _ROUNDS, _SECONDS, _RUNS = 3, 0.02, (5, 200)
 Result = TypeVar("Result")
 
 
+class Stopwatch(Protocol):
+    """Times files on another machine."""
+
+    @property
+    def name(self) -> str:
+        """What messages call the machine."""
+
+    def seconds(self, contents: Sequence[bytes], *, in_turns: bool) -> Sequence[float | str]:
+        """Return the median time of an inference of each file, one thread, or why it does not run there.
+
+        Args:
+            contents: files, with whose inputs nothing is wrong.
+            in_turns: they are to be compared, so that each gets its share of whatever else the machine does.
+        """
+
+
 class OpTrials:
     """Runs small files in one process, and in a new one where a file ends it; a context manager."""
 
-    def __init__(self, mixer: Mixer, runtimes: Sequence[str], in_tensorflow: Trial, seed: int) -> None:
+    def __init__(
+        self,
+        mixer: Mixer,
+        runtimes: Sequence[str],
+        in_tensorflow: Trial,
+        seed: int,
+        stopwatch: Stopwatch | None = None,
+    ) -> None:
         """Begin.
 
         Args:
@@ -40,8 +63,10 @@ class OpTrials:
             runtimes: requirements such as ``litert>=2.1`` that the finished file must keep.
             in_tensorflow: tries a file in TensorFlow's interpreter.
             seed: draws what the ops are run on.
+            stopwatch: times files elsewhere; None: they are timed here.
         """
         self._mixer, self._runtimes, self._seed = mixer, tuple(runtimes), seed
+        self._stopwatch, self._elsewhere = stopwatch, dict[bytes, float | str]()
         wanted = {parse_requirement(text).runtime for text in runtimes}
         tried: dict[Runtime, Trial] = {"tensorflow": in_tensorflow} if "tensorflow" in wanted else {}
         self._trials = {name: _not_asked for name in get_args(Runtime) if name not in wanted} | tried
@@ -74,7 +99,8 @@ class OpTrials:
                 return self._away(found, self._outputs(self._mixer.alone(site, "int4", wide=True), site), site)
             if precision == "int16":
                 expected = self._outputs(self._mixer.alone(site, "float"), site)
-                return _unlike(found, np.clip(expected, *self._mixer.range_of(site.made)))
+                most = max(map(abs, self._mixer.range_of(site.made)))  # numbers of 16 bits end alike on both sides
+                return _unlike(found, np.clip(expected, -most, most))
         except TfcompressError as refusal:
             return str(refusal)
         return "" if np.isfinite(found).all() else "it gives NaN or infinity"
@@ -89,6 +115,42 @@ class OpTrials:
         flat = read_model_file(content)
         drawn = np.random.default_rng(self._seed).uniform(low, high, (_SAMPLES, *self._mixer.shape_of(site.given)[1:]))
         return self._in_process(content, lambda process: _only(process.run({flat.inputs[0].name: drawn.astype("f4")})))
+
+    def time_ahead(self, sites: Sequence[Site], precisions: Sequence[Precision]) -> None:
+        """Have all that plans are reckoned from timed at once, where each call to another machine takes its time.
+
+        Args:
+            sites: ops.
+            precisions: that they are to be had in; those that are refused here are left out.
+        """
+        if self._stopwatch is None:
+            return
+        ops = {(site.number, each): site for site in sites for each in precisions if not self.refusal(site, each)}
+        files = [self._mixer.alone(site, precision) for (_, precision), site in ops.items()]
+        used = {ACTIVATIONS[precision] for _, precision in ops}
+        pairs = [pair for pair in CASTS if used.issuperset(pair)]
+        shapes = {self._mixer.shape_of(tensor): tensor for site in sites for tensor in (site.given, site.made)}
+        casts = {
+            (shape, *pair): self._mixer.cast_alone(tensor, *pair) for shape, tensor in shapes.items() for pair in pairs
+        }
+        self._measure_elsewhere([*files, *casts.values()], in_turns=False)
+        self._casts |= {key: self.seconds([file])[0] for key, file in casts.items()}
+
+    def _measure_elsewhere(self, contents: Sequence[bytes], *, in_turns: bool) -> None:
+        """Have those files timed on the other machine that were not yet."""
+        unknown = list(dict.fromkeys(content for content in contents if content not in self._elsewhere))
+        if unknown and self._stopwatch is not None:
+            found = self._stopwatch.seconds(unknown, in_turns=in_turns)
+            self._elsewhere.update(zip(unknown, found, strict=True))
+
+    def refusal_elsewhere(self, content: bytes) -> str:
+        """Return why a file that was timed does not run on the machine that times; empty: it does, or is here."""
+        found = self._elsewhere.get(content, 0.0)
+        return f"{self._stopwatch.name}: {found}" if isinstance(found, str) and self._stopwatch else ""
+
+    def op_refusal_elsewhere(self, site: Site, precision: Precision) -> str:
+        """Return the same for an op in a precision."""
+        return "" if self._stopwatch is None else self.refusal_elsewhere(self._mixer.alone(site, precision))
 
     def op_seconds(self, site: Site, precision: Precision) -> float:
         """Return how long an op takes in a precision, without what changes numbers before and behind it."""
@@ -107,11 +169,18 @@ class OpTrials:
     def seconds(self, contents: Sequence[bytes]) -> tuple[float, ...]:
         """Return how long files take, one thread, the least median of several rounds in turns.
 
+        Files that another machine cannot run take forever there; see :meth:`refusal_elsewhere`.
+
         Raises:
-            TfcompressError: a file does not run.
+            TfcompressError: a file does not run here.
+            DeviceError: another machine cannot be reached.
         """
-        found = [[self._in_process(content, _median) for content in contents] for _ in range(_ROUNDS)]
-        return tuple(map(min, zip(*found, strict=True)))
+        if self._stopwatch is not None:
+            self._measure_elsewhere(contents, in_turns=len(contents) > 1)
+            found = [self._elsewhere[content] for content in contents]
+            return tuple(np.inf if isinstance(each, str) else each for each in found)
+        rounds = [[self._in_process(content, _median) for content in contents] for _ in range(_ROUNDS)]
+        return tuple(map(min, zip(*rounds, strict=True)))
 
     def _in_process(self, content: bytes, do: Callable[[InterpreterProcess], Result]) -> Result:
         try:

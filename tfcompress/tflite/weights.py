@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -96,6 +97,17 @@ def kernels(graphs: Graphs) -> Iterator[Kernel]:
                 if tensor is not None and (number, tensor.index) not in seen:
                     seen.add((number, tensor.index))
                     yield Kernel(op.name, tensor, _CHANNEL_AXIS.get(op.name, 0), number)
+
+
+def bits_by_op(graph: Subgraph) -> dict[int, int]:
+    """Return the bits of a number of the largest kernel of each op that has one, by the op's place."""
+    producers, found = producers_of(graph), {}
+    for number, op in enumerate(graph.ops):
+        behind = (constant_behind(graph, producers, op, place) for place in KERNEL_INPUTS.get(op.name, ()))
+        held = [tensor for tensor in behind if tensor is not None and tensor.dtype in BITS]
+        if held:
+            found[number] = BITS[max(held, key=lambda tensor: math.prod(tensor.shape)).dtype]
+    return found
 
 
 def producers_of(graph: Subgraph) -> dict[int, Operator]:

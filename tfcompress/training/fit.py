@@ -13,6 +13,7 @@ import numpy as np
 from tfcompress.errors import DataError, RecipeError, UnsupportedError
 from tfcompress.models.kinds import library_of
 from tfcompress.progress import SILENT, Progress
+from tfcompress.tracking.epoch_values import teller
 from tfcompress.training.averaging import SAMPLES, LastWeights, keep_better_
 from tfcompress.training.balance import class_weights
 from tfcompress.training.best_epoch import BestEpoch
@@ -59,6 +60,7 @@ def fit_(
     progress: Progress = SILENT,
     backup: Path | None = None,
     title: str = "training",
+    tell: Callable[[int, Mapping[str, Any]], None] | None = None,
 ) -> Training:
     """Train ``job.model`` in place.
 
@@ -72,6 +74,7 @@ def fit_(
         progress: where to tell how far it is.
         backup: folder for the state after each epoch, from which a killed run goes on; None: nothing is kept.
         title: what the progress calls it.
+        tell: called after each epoch, with its number from 0 and what Keras reports of it; None: nobody is.
 
     Raises:
         RecipeError: an optimizer or loss that Keras does not know.
@@ -97,6 +100,7 @@ def fit_(
         callbacks = [_watcher(keras, task, train.epochs, current)]
         callbacks += [best.callback(keras)] if not best.idle else []
         callbacks += [last.callback(keras)] if train.ema is not None else []
+        callbacks += [] if tell is None else [teller(keras, tell)]
         callbacks += [*job.callbacks, *([kept.callback()] if kept is not None else [])]
         first = {} if _is_keras2(keras) else {"initial_epoch": done}
         history = job.model.fit(

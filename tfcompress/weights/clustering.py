@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tfcompress.models.copies import Slot, slots_of
+from tfcompress.models.scope import check_scope
 from tfcompress.recipe import Cluster
 from tfcompress.weights.code_book import ClusterLookup
 from tfcompress.weights.constraints import numpy_of
@@ -39,12 +40,14 @@ def kernels_to_cluster(stage: Cluster, layers: Mapping[str, Any]) -> KernelChoic
         UnsupportedError: layers asked for that cannot be clustered; or nothing to cluster.
     """
     paths = {id(layer): path for path, layer in layers.items()}
+    patterns = [name for name, _ in stage.counts]
+    check_scope(stage.kind, patterns, layers, "layer with a kernel", field="layers")
     chosen = choose_layers(stage, layers, lambda layer: _verdict(stage, paths[id(layer)], layer))
     for path, layer in chosen.layers.items():
         taken = clusterable(path, layer)
         left = [s.name for s in slots_of(path, layer) if id(s.variable) not in {id(t.variable) for t in taken}]
         chosen.notes.extend(f"cluster leaves {name} as it is: it holds a filter for each channel" for name in left)
-        if stage.per_channel and not all(type(slot.owner).__name__ in CHANNEL_AXES for slot in taken):
+        if stage.per_channel is not False and not all(type(slot.owner).__name__ in CHANNEL_AXES for slot in taken):
             chosen.notes.append(f"cluster takes {path} whole: channels are clustered apart in convolutions only")
     return chosen
 
@@ -58,13 +61,14 @@ def _verdict(stage: Cluster, path: str, layer: Any) -> Verdict:
     if not all(slot.attribute for slot in slots):
         return Verdict("refuse", "its kernels are not attributes of it, or of layers that are")
     sizes = [math.prod(s.variable.shape) // (_channels(stage, s) or 1) for s in slots]
-    if max(sizes) <= stage.clusters:
-        return Verdict("leave", f"its {max(sizes)} weights cannot hold more than {stage.clusters} values")
+    count = stage.count_of(path)
+    if max(sizes) <= count:
+        return Verdict("leave", f"its {max(sizes)} weights cannot hold more than {count} values")
     return Verdict("take")
 
 
 def _axis(stage: Cluster, slot: Slot) -> int | None:
-    return CHANNEL_AXES.get(type(slot.owner).__name__) if stage.per_channel else None
+    return CHANNEL_AXES.get(type(slot.owner).__name__) if stage.per_channel is not False else None
 
 
 def _channels(stage: Cluster, slot: Slot) -> int | None:
@@ -95,11 +99,19 @@ class Clustering:
         self._start_(lambda lookup: not lookup.keep_zeros)
         self._waiting = True
 
+    def axis_of(self, slot: Slot) -> int | None:
+        """Return the axis of the channels of a kernel that have centroids of their own; None: it is taken whole."""
+        return _axis(self.stage, slot)
+
     def _lookup(self, slot: Slot, *, pruned: bool) -> ClusterLookup:
         channels, axis = _channels(self.stage, slot), _axis(self.stage, slot)
-        count = self.stage.clusters - (1 if pruned else 0)
+        stage = self.stage
+        zeros_apart = pruned and stage.scheme == "kmeans"  # powers of two have a 0 among them
+        count = stage.count_of(slot.layer) - (1 if zeros_apart else 0)
         name = f"{slot.name.replace('/', '_')}_clusters"
-        return ClusterLookup(count, channels=channels, axis=axis or -1, keep_zeros=pruned, name=name)
+        return ClusterLookup(
+            count, channels=channels, axis=axis or -1, keep_zeros=pruned, scheme=stage.scheme, name=name
+        )
 
     @property
     def waiting(self) -> bool:
@@ -146,5 +158,8 @@ class Clustering:
 
     def promises(self, values: Mapping[int, np.ndarray]) -> list[Promise]:
         """Compare values of the kernels, by the id of their variable, with what the stage promises."""
-        stage = self.stage
-        return [values_promise(s.name, values[id(s.variable)], stage, channel_axis=_axis(stage, s)) for s in self.slots]
+        stage, slots = self.stage, self.slots
+        return [
+            values_promise(s.name, values[id(s.variable)], stage.count_of(s.layer), channel_axis=_axis(stage, s))
+            for s in slots
+        ]

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfcompress.models.transformed_layer import WeightTransform
-from tfcompress.weights import kmeans
+from tfcompress.weights import kmeans, power_of_two
 from tfcompress.weights.constraints import numpy_of
 
 
@@ -25,17 +25,30 @@ class ClusterLookup(WeightTransform):
         channels: channels that have centroids of their own; None: all weights share them.
         axis: axis of these channels.
         keep_zeros: weights that are 0 stay 0, beside the centroids.
-        centroids: variable of shape (clusters,), or (channels, clusters).
+        scheme: ``kmeans``, or ``power_of_two``: centroids are a scale times
+            :func:`tfcompress.weights.power_of_two.levels`.
+        centroids: variable of shape (clusters,), or (channels, clusters); of powers of two their scale, shape (1,) or
+            (channels, 1).
         active: 1.0 once the centroids are placed, variable of shape (); until then the kernel passes as it is.
     """
 
     def __init__(
-        self, clusters: int, *, channels: int | None = None, axis: int = -1, keep_zeros: bool = False, **options: Any
+        self,
+        clusters: int,
+        *,
+        channels: int | None = None,
+        axis: int = -1,
+        keep_zeros: bool = False,
+        scheme: str = "kmeans",
+        **options: Any,
     ) -> None:
         """Create the variables; see the class."""
         super().__init__(**options)
         self.clusters, self.channels, self.axis, self.keep_zeros = clusters, channels, axis, keep_zeros
-        shape = (clusters,) if channels is None else (channels, clusters)
+        self.scheme = scheme
+        self._levels = power_of_two.levels(clusters) if scheme == "power_of_two" else None
+        held = clusters if self._levels is None else 1
+        shape = (held,) if channels is None else (channels, held)
         self.centroids = self.add_weight(name="centroids", shape=shape, initializer="zeros", dtype="float32")
         self.active = self.add_weight(
             name="active", shape=(), initializer="zeros", trainable=False, dtype="float32", aggregation="mean"
@@ -50,7 +63,11 @@ class ClusterLookup(WeightTransform):
             init: as for :func:`tfcompress.weights.kmeans.centroids`.
             seed: seed of the draws.
         """
-        return kmeans.initial_centroids(kernel, self.clusters, init, seed, self._axis, skip_zeros=self.keep_zeros)
+        if self._levels is None:
+            return kmeans.initial_centroids(kernel, self.clusters, init, seed, self._axis, skip_zeros=self.keep_zeros)
+        rows = kernel.reshape(1, -1) if self.channels is None else np.moveaxis(kernel, self.axis, 0)
+        found = power_of_two.scales(rows.reshape(len(rows), -1), self.clusters)
+        return found[0] if self.channels is None else found
 
     def start_(self, centroids: np.ndarray) -> None:
         """Look weights up among *centroids* from now on."""
@@ -75,7 +92,8 @@ class ClusterLookup(WeightTransform):
         return tf.where(self.active.value > 0, looked_up + (value - tf.stop_gradient(value)), value)
 
     def _looked_up(self, value: Any) -> Any:
-        rising = tf.sort(self.centroids.value, axis=-1)
+        held = self.centroids.value
+        rising = tf.sort(held if self._levels is None else held * self._levels, axis=-1)
         middles = tf.stop_gradient((rising[..., 1:] + rising[..., :-1]) / 2)
         if self.channels is None:
             index = tf.searchsorted(middles, tf.reshape(value, [-1]))
@@ -91,10 +109,11 @@ class ClusterLookup(WeightTransform):
 
     def snapped(self, weights: np.ndarray, centroids: np.ndarray) -> np.ndarray:
         """Return *weights* with each one at its nearest of *centroids*, of the shape of :attr:`centroids`."""
-        found = kmeans.snapped(weights, np.sort(centroids, axis=-1), self._axis)
+        values = centroids if self._levels is None else centroids * self._levels
+        found = kmeans.snapped(weights, np.sort(values, axis=-1), self._axis)
         return np.where(weights == 0, 0, found).astype(weights.dtype) if self.keep_zeros else found
 
     def get_config(self) -> dict[str, Any]:
         """Describe the transform."""
-        own = {name: getattr(self, name) for name in ("clusters", "channels", "axis", "keep_zeros")}
+        own = {name: getattr(self, name) for name in ("clusters", "channels", "axis", "keep_zeros", "scheme")}
         return {**super().get_config(), **own}

@@ -24,7 +24,7 @@ class KernelInTraining:
         current: gives the kernel as the forward pass uses it now.
         final: gives the kernel with every promise kept; changes nothing.
         prune: the stage that prunes it, if any.
-        cluster: the stage that clusters it, if any.
+        clusters: values that it may hold; None: it is not clustered.
         channel_axis: axis whose slices are clustered apart; None: the kernel is clustered whole.
     """
 
@@ -33,14 +33,14 @@ class KernelInTraining:
     current: Callable[[], np.ndarray]
     final: Callable[[], np.ndarray]
     prune: Prune | None = None
-    cluster: Cluster | None = None
+    clusters: int | None = None
     channel_axis: int | None = None
 
     def promises(self, value: np.ndarray) -> list[Promise]:
         """Compare *value* with what the stages promise about this kernel."""
         found = sparsity_promises(self.name, value, self.prune) if self.prune else []
-        if self.cluster:
-            found.append(values_promise(self.name, value, self.cluster, channel_axis=self.channel_axis))
+        if self.clusters is not None:
+            found.append(values_promise(self.name, value, self.clusters, channel_axis=self.channel_axis))
         return found
 
 

@@ -9,6 +9,11 @@ from collections.abc import Callable
 
 import numpy as np
 
+from tfcompress.weights.exact_kmeans import MOST_POINTS, best_centroids
+
+EXACT = "exact"
+"""The placement that needs no rounds."""
+
 ROUNDS = 100
 """Rounds of Lloyd's algorithm at most; it stops by itself when nothing moves."""
 
@@ -19,7 +24,8 @@ def centroids(values: np.ndarray, count: int, init: str, seed: int) -> np.ndarra
     Args:
         values: any shape, finite, not empty.
         count: how many; where there are no more different values than that, these are returned, the last one repeated.
-        init: where the search starts: ``kmeans++`` (Arthur & Vassilvitskii 2007), ``linear`` (evenly between least and
+        init: ``exact``: those of least squared error (of more than :data:`MOST_POINTS` values nearly so); or where the
+            search starts: ``kmeans++`` (Arthur & Vassilvitskii 2007), ``linear`` (evenly between least and
             greatest), ``density`` (evenly among the ranks), ``random`` (uniformly between least and greatest).
         seed: seed of the draws.
     """
@@ -27,6 +33,9 @@ def centroids(values: np.ndarray, count: int, init: str, seed: int) -> np.ndarra
     distinct = np.unique(flat)
     if distinct.size <= count:
         return np.pad(distinct, (0, count - distinct.size), mode="edge").astype(np.float32)
+    if init == EXACT:
+        found = best_centroids(flat[None], count)[-1][0]
+        return found if flat.size <= MOST_POINTS else refined(flat, found)
     start = _PLACEMENTS[init](flat, count, np.random.default_rng(seed))
     return refined(flat, start)
 
@@ -65,11 +74,22 @@ def initial_centroids(
     Returns:
         float32 of shape (count,); with *axis*, of shape (channels, count).
     """
+    if init == EXACT and axis is not None:
+        return _exact_by_channel(np.moveaxis(kernel, axis, 0), count, skip_zeros=skip_zeros)
     found = []
     for channel in [kernel] if axis is None else np.moveaxis(kernel, axis, 0):
         kept = channel[channel != 0] if skip_zeros else channel
         found.append(centroids(kept, count, init, seed) if kept.size else np.zeros(count, np.float32))
     return found[0] if axis is None else np.stack(found)
+
+
+def _exact_by_channel(channels: np.ndarray, count: int, *, skip_zeros: bool) -> np.ndarray:
+    rows = channels.reshape(len(channels), -1)
+    found = best_centroids(rows, count, skip_zeros=skip_zeros)[-1]
+    if rows.shape[1] <= MOST_POINTS:
+        return found
+    kept = [row[row != 0] if skip_zeros else row for row in rows]
+    return np.stack([refined(row, start) if row.size else start for row, start in zip(kept, found, strict=True)])
 
 
 def snapped(values: np.ndarray, rising: np.ndarray, axis: int | None = None) -> np.ndarray:

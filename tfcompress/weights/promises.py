@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from tfcompress.errors import ContractError
-from tfcompress.recipe import Cluster, Prune
+from tfcompress.recipe import Prune
 
 What = Literal["sparsity", "2:4 groups", "4:8 groups", "distinct values"]
 
@@ -90,17 +90,17 @@ def sparsity_promises(layer: str, kernel: np.ndarray, stage: Prune, *, input_axi
     return promises
 
 
-def values_promise(layer: str, kernel: np.ndarray, stage: Cluster, *, channel_axis: int | None = None) -> Promise:
+def values_promise(layer: str, kernel: np.ndarray, count: int, *, channel_axis: int | None = None) -> Promise:
     """Compare a kernel with what a cluster stage promises.
 
     Args:
         layer: name for the promise.
         kernel: the weights, of any shape.
-        stage: what was asked.
+        count: values that it may hold.
         channel_axis: axis of the output channels where these were clustered apart, or quantized apart (int8 codes with
-            a scale for each channel hold at most *clusters* values in a channel, and more in all).
+            a scale for each channel hold at most *count* values in a channel, and more in all).
     """
-    return Promise(layer, "distinct values", stage.clusters, distinct_values(kernel, channel_axis), kernel.size)
+    return Promise(layer, "distinct values", count, distinct_values(kernel, channel_axis), kernel.size)
 
 
 def check_promises(promises: Iterable[Promise]) -> None:

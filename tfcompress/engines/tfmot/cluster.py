@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 from typing import Any
@@ -15,6 +16,7 @@ from tfcompress.engines.tfmot.names import (
     ClusterWeights,
     cluster_weights,
 )
+from tfcompress.models.scope import check_scope
 from tfcompress.recipe import Cluster
 from tfcompress.weights import kmeans
 from tfcompress.weights.kernels import KernelChoice, KernelInTraining, Verdict, choose_layers
@@ -24,7 +26,7 @@ PER_CHANNEL_LAYERS = ("Conv2D",)
 convolution the wrong axis."""
 
 
-def verdict(stage: Cluster, layer: Any) -> Verdict:
+def verdict(stage: Cluster, path: str, layer: Any) -> Verdict:
     """Say whether tfmot clusters *layer* as *stage* asks."""
     kind = type(layer).__name__
     if not layer.trainable_weights:
@@ -35,8 +37,9 @@ def verdict(stage: Cluster, layer: Any) -> Verdict:
     if not kernels:
         return Verdict("leave", f"tfmot does not cluster the kernel of {kind}")
     sizes = [math.prod(k.shape) // (k.shape[-1] if per_channel(stage, layer) else 1) for k in kernels]
-    if max(sizes) <= stage.clusters:
-        return Verdict("leave", f"its {max(sizes)} weights cannot hold more than {stage.clusters} values")
+    count = stage.count_of(path)
+    if max(sizes) <= count:
+        return Verdict("leave", f"its {max(sizes)} weights cannot hold more than {count} values")
     return Verdict("take")
 
 
@@ -46,8 +49,12 @@ def clusterable_kernels(layer: Any) -> list[Any]:
 
 
 def per_channel(stage: Cluster, layer: Any) -> bool:
-    """Tell whether the output channels of *layer* are clustered apart."""
-    return stage.per_channel and type(layer).__name__ in PER_CHANNEL_LAYERS and layer.data_format == "channels_last"
+    """Tell whether the output channels of *layer* are clustered apart: they are, where that was left open."""
+    return (
+        stage.per_channel is not False
+        and type(layer).__name__ in PER_CHANNEL_LAYERS
+        and layer.data_format == "channels_last"
+    )
 
 
 def layers_to_cluster(stage: Cluster, layers: dict[str, Any]) -> KernelChoice:
@@ -57,14 +64,22 @@ def layers_to_cluster(stage: Cluster, layers: dict[str, Any]) -> KernelChoice:
         UsageError: a pattern of the scope matches nothing.
         UnsupportedError: layers that tfmot cannot cluster; or nothing to cluster.
     """
-    chosen = choose_layers(stage, layers, functools.partial(verdict, stage))
+    patterns = [name for name, _ in stage.counts]
+    check_scope(stage.kind, patterns, layers, "layer with a kernel", field="layers")
+    paths = {id(layer): path for path, layer in layers.items()}
+    chosen = choose_layers(stage, layers, lambda layer: verdict(stage, paths[id(layer)], layer))
     for path, layer in chosen.layers.items():
         taken = {id(kernel) for kernel in clusterable_kernels(layer)}
         left = [kernel_name(path, k, alone=False) for k in kernels_of(layer) if id(k) not in taken]
         chosen.notes.extend(f"cluster leaves {name} as it is: tfmot does not cluster that part" for name in left)
-        if stage.per_channel and not per_channel(stage, layer):
+        if stage.per_channel is not False and not per_channel(stage, layer):
             chosen.notes.append(f"cluster takes {path} whole: channels are clustered apart in Conv2D only")
     return chosen
+
+
+def counted(stage: Cluster, path: str) -> Cluster:
+    """Return the stage for one layer alone, as many values as it is allowed."""
+    return dataclasses.replace(stage, clusters=stage.count_of(path), layers=())
 
 
 def wrap(model: Any, stage: Cluster, chosen: KernelChoice, seed: int) -> tuple[Clone, list[KernelInTraining]]:
@@ -84,12 +99,14 @@ def wrap(model: Any, stage: Cluster, chosen: KernelChoice, seed: int) -> tuple[C
     def replace(path: str, layer: Any) -> Any | None:
         if path not in chosen.layers:
             return None
-        wrappers[path] = _wrapper(stage, layer)
+        wrappers[path] = _wrapper(counted(stage, path), layer)
         return wrappers[path]
 
     # tfmot swaps a layer's kernel for a tensor when the wrapper is called, so what stands for what is looked up first.
     result = clone_with(model, replace)
-    kernels = [kernel for path, wrapper in wrappers.items() for kernel in _kernels(path, wrapper, stage, seed)]
+    kernels = [
+        kernel for path, wrapper in wrappers.items() for kernel in _kernels(path, wrapper, counted(stage, path), seed)
+    ]
     return result, kernels
 
 
@@ -112,7 +129,7 @@ def _kernels(path: str, wrapper: Any, stage: Cluster, seed: int) -> list[KernelI
         centroids.assign(kmeans.initial_centroids(weight.numpy(), stage.clusters, stage.init, seed, axis))
         value = functools.partial(_snapped, weight, centroids, axis)
         label = kernel_name(path, weight, alone=len(weights) == 1)
-        found.append(KernelInTraining(label, weight, value, value, cluster=stage, channel_axis=axis))
+        found.append(KernelInTraining(label, weight, value, value, clusters=stage.clusters, channel_axis=axis))
     return found
 
 

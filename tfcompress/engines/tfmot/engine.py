@@ -178,6 +178,14 @@ class TfmotSession:
         """Compare every kernel as it is now with what was asked."""
         return [p for kernel in self._trainable.kernels for p in kernel.promises(kernel.current())]
 
+    def loss_terms(self) -> dict[str, float]:
+        """Return nothing: no stage of tfmot's adds to the loss."""
+        return {}
+
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """Return the least and largest value of each activation range, by the name of its layer."""
+        return tfmot_qat.ranges_of(self.model) if self._stages.qat else {}
+
     def finish(self) -> tuple[Any, list[Promise]]:
         """Return a finished model, apart from the one under training, and its promises.
 
@@ -298,7 +306,8 @@ def _install_(
     cluster = None
     if stages.cluster and to_cluster:
         axis = -1 if tfmot_cluster.per_channel(stages.cluster, wrapper.layer) else None
-        cluster = ClusterTransform(wrapper, kernel, stages.cluster, axis=axis, prune=prune, seed=stages.seed)
+        asked = tfmot_cluster.counted(stages.cluster, path)
+        cluster = ClusterTransform(wrapper, kernel, asked, axis=axis, prune=prune, seed=stages.seed)
     set_weight_quantizer_(wrapper, TransformedQuantizer(prune, cluster, quantizer))
     last = cluster or prune
     if last is None:
@@ -309,7 +318,7 @@ def _install_(
         current=last.current,
         final=last.final,
         prune=stages.prune if prune else None,
-        cluster=stages.cluster if cluster else None,
+        clusters=stages.cluster.count_of(path) if stages.cluster and cluster else None,
         channel_axis=cluster.axis if cluster else None,
     )
     waiting = [(prune, cluster)] if prune and cluster else []

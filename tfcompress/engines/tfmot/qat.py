@@ -227,6 +227,22 @@ def wrappers_with_kernels(model: Any) -> list[Any]:
     return [layer for layer in model.layers if isinstance(layer, QuantizeWrapper) and weight_quantizers(layer)]
 
 
+def ranges_of(model: Any) -> dict[str, tuple[float, float]]:
+    """Return the least and largest value of each activation range of *model*, by the name of its layer.
+
+    Where a layer has several, the rest of the variable's name is behind it; ranges of single channels are weights'.
+    """
+    found = {}
+    for layer in model.layers:
+        if isinstance(layer, QuantizeLayer | QuantizeWrapper):
+            scalars = {v.name.rpartition("/")[2].partition(":")[0]: v for v in layer.weights if not v.shape.rank}
+            ends = [name.removesuffix("_min") for name in scalars if name.endswith("_min")]
+            for end in ends:
+                own = layer.name if len(ends) == 1 else f"{layer.name}/{end}"
+                found[own] = (float(scalars[f"{end}_min"]), float(scalars[f"{end}_max"]))
+    return found
+
+
 def freeze_(model: Any) -> None:
     """Keep the kernels of frozen layers out of training: tfmot's wrapper lists every kernel as trainable."""
     for wrapper in wrappers_with_kernels(model):

@@ -82,3 +82,13 @@ def planned_arena_bytes(content: bytes) -> int:
         content: the file; :func:`tfcompress.tflite.flatbuffer.read_model_file` has read it.
     """
     return arena.planned_bytes(arena.lifetimes(graph.read_graph(content).subgraphs[0]))
+
+
+def widest_op(content: bytes) -> int:
+    """Return the number of the op of the main graph beside which most bytes live; 0 in a file without ops."""
+    subgraph = graph.read_graph(content).subgraphs[0]
+    living = [0] * max(1, len(subgraph.operators))
+    for tensor in arena.lifetimes(subgraph):
+        for place in range(tensor.first, min(tensor.last + 1, len(living))):
+            living[place] += tensor.size_bytes
+    return living.index(max(living))

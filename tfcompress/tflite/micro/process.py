@@ -37,6 +37,7 @@ class MicroProcess(InterpreterProcess):
         model: bytes | Path,
         *,
         places: OpPlaces | None = None,
+        continuous: bool = False,
         refusal: type[TfcompressError] = ContractError,
     ) -> None:
         """Start the child and have it open *model*.
@@ -44,6 +45,7 @@ class MicroProcess(InterpreterProcess):
         Args:
             model: a TFLite file, or its content.
             places: tell what ops are called in messages; None: by the names in the file.
+            continuous: samples are steps of one stream.
             refusal: class of the error when TFLM refuses the file, or dies on it.
 
         Raises:
@@ -56,8 +58,9 @@ class MicroProcess(InterpreterProcess):
         self._places = places or OpPlaces(flat)
         self._arena: ArenaUse | None = None
         arena_bytes = _ARENA_BYTES + _ARENA_TIMES * planned_arena_bytes(content)
+        more = {"arena_bytes": arena_bytes}
         super().__init__(
-            content, runtime="tflm", workers=1, refusal=refusal, child=_CHILD, more={"arena_bytes": arena_bytes}
+            content, runtime="tflm", workers=1, continuous=continuous, refusal=refusal, child=_CHILD, more=more
         )
 
     def __enter__(self) -> MicroProcess:

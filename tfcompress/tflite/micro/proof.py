@@ -62,7 +62,8 @@ def prove(
 
     Args:
         content: the file.
-        settings: what was asked for; with look-up tables, the flash is to hold the file that has them.
+        settings: what was asked for; with look-up tables, the flash is to hold the file that has them, and for
+            a window that slides, the chip the file that streams.
         inputs: samples by input name, arrays of shape (samples, *shape), real values.
         keras_outputs: the Keras model's outputs for them by name, arrays of shape (samples, *shape).
         real_samples: whether *inputs* are real data.
@@ -74,15 +75,17 @@ def prove(
         MissingDependencyError: tflite-micro, or Vela for an accelerator, is not installed.
     """
     target = settings.deployment
+    if settings.lookup or settings.streaming:
+        target = dataclasses.replace(target, flash="", ram="" if settings.streaming else target.ram)
     return measure(
         content,
-        dataclasses.replace(target, flash="") if settings.lookup else target,
+        target,
         inputs=inputs,
         real_samples=real_samples,
         keras_outputs=keras_outputs,
         places=places,
-        most_arena=settings.max_arena,
-        most_flash="" if settings.lookup else settings.max_flash,
+        most_arena="" if settings.streaming else settings.max_arena,
+        most_flash="" if settings.lookup or settings.streaming else settings.max_flash,
     )
 
 

@@ -1,0 +1,162 @@
+"""``tfcompress card`` and ``explore``: what is written of a run, what is refused, and a push to a made-up Hub."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.reports.test_layer_changes import report_of
+from tests.tflite.make_files import FOLDER
+from tfcompress.cli import card
+from tfcompress.cli.main import run_command
+from tfcompress.files import sha256
+from tfcompress.reports.report import read_report
+
+MODEL = FOLDER / "int8.tflite"
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Write a run's folder, with what a card leaves where it is."""
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "run"
+    folder.mkdir()
+    report = report_of()
+    result = dataclasses.replace(report.result, name="net.tflite", sha256=sha256(MODEL.read_bytes()))
+    dataclasses.replace(report, result=result).save(folder / "report.json")
+    shutil.copy(MODEL, folder / "net.tflite")
+    for name in ("net.tfz", "trained.keras", "test-samples.npz", "log.txt", "text.vocabulary.txt"):
+        (folder / name).write_text("x")
+    return folder
+
+
+def test_the_folder_is_laid_out_as_the_hub_has_it(run: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run_command(["card", "run", "-o", "hub", "--license", "mit", "--title", "My net"]) == 0
+    assert capfd.readouterr().out == "written: hub/\n"
+    names = {path.name for path in Path("hub").iterdir()}
+    goes_along = {"net.tflite", "net.tfz", "text.vocabulary.txt", "recipe.toml", "report.json"}
+    assert names == {"README.md", ".gitattributes", *goes_along}
+    text = Path("hub/README.md").read_text()
+    assert "license: mit\n" in text
+    assert "# My net\n" in text
+    assert read_report(Path("hub")).result == read_report(run).result
+
+
+class Hub:
+    """Stands for huggingface_hub's HfApi, and keeps what it is asked."""
+
+    asked: list[dict[str, Any]] = []  # noqa: RUF012  of the class: the command makes its own
+    failure: Exception | None = None
+
+    def create_repo(self, repository: str, **more: Any) -> Any:
+        if self.failure is not None:
+            raise self.failure
+        self.asked.append({"repository": repository, **more})
+        return SimpleNamespace(repo_id=f"me/{repository}")
+
+    def upload_folder(self, **more: Any) -> str:
+        self.asked.append({**more, "files": sorted(path.name for path in Path(more["folder_path"]).iterdir())})
+        return f"made-up-hub/{more['repo_id']}"
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> type[Hub]:
+    module = ModuleType("huggingface_hub")
+    module.HfApi = Hub  # type: ignore[attr-defined]  # a module that is made up
+    monkeypatch.setitem(sys.modules, "huggingface_hub", module)
+    monkeypatch.setattr(card, "find_spec", lambda name: name)
+    monkeypatch.setattr(Hub, "asked", [])
+    monkeypatch.setattr(Hub, "failure", None)
+    return Hub
+
+
+def test_the_folder_is_pushed_to_a_repository_of_ones_own(
+    run: Path, hub: type[Hub], capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command(["card", "run", "-o", "hub", "--push", "net"]) == 0
+    made, sent = hub.asked
+    assert (made["repository"], made["private"], made["exist_ok"], made["repo_type"]) == ("net", True, True, "model")
+    assert (sent["repo_id"], sent["repo_type"]) == ("me/net", "model")
+    assert {"README.md", "net.tflite"} <= set(sent["files"])
+    assert capfd.readouterr().out == "written: hub/\npushed: made-up-hub/me/net\n"
+    assert run_command(["card", "run", "-o", "hub", "--push", "net", "--public", "--force"]) == 0
+    assert hub.asked[2]["private"] is False
+
+
+def test_a_push_that_fails_is_one_line_and_the_folder_stays(
+    run: Path, hub: type[Hub], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(hub, "failure", OSError("401 Unauthorized\nlog in first"))
+    assert run_command(["card", "run", "-o", "hub", "--push", "net"]) == 8
+    said = "tfcompress: net was not pushed, hub/ is written: OSError: 401 Unauthorized log in first\n"
+    assert capfd.readouterr().err == said
+    assert Path("hub/README.md").is_file()
+
+
+def test_a_missing_package_is_told_before_anything_is_written(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(card, "find_spec", lambda name: None)
+    assert run_command(["card", "run", "-o", "hub", "--push", "net"]) == 9
+    said = "tfcompress: --push needs a package that is not installed: pip install 'tfcompress[hub]'\n"
+    assert capfd.readouterr().err == said
+    assert not Path("hub").exists()
+
+
+def test_what_is_known_of_each_op_is_written(run: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run_command(["explore", "run"]) == 0
+    assert capfd.readouterr().out == (
+        "written: run-explore/error.json, run-explore/bits.json\n"
+        "to look at: model-explorer run/net.tflite --node_data_paths run-explore/error.json,run-explore/bits.json\n"
+    )
+    assert json.loads(Path("run-explore/error.json").read_text())["main"]["results"] == {"1": {"value": 35.25}}
+    assert run_command(["explore", "run"]) == 8
+    assert "run-explore/error.json exists already; give --force" in capfd.readouterr().err
+    assert run_command(["explore", "run", "--force"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["card", "nowhere"], 2, "cannot be read: No such file"),
+        (["card", "run", "-o", "run"], 2, "is the run itself"),
+        (["card", "run", "--public"], 2, "--public would do nothing: there is no --push"),
+        (["card", "run", "-o", "full"], 8, "full exists already"),
+        (["card", "run", "-o", "full", "--force"], 8, "tfcompress did not write it"),
+        (["explore", "nowhere"], 2, "cannot be read: No such file"),
+        (["explore", "run", "-o", "full/a"], 8, "a part of the path is a file"),
+    ],
+)
+def test_a_mistake_is_one_line(
+    run: Path, words: list[str], code: int, said: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    Path("full").mkdir()
+    Path("full/a").touch()
+    assert run_command(words) == code
+    told = capfd.readouterr().err
+    assert said in told
+    assert told.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["card", "explore"])
+def test_another_file_than_the_reports_is_refused(name: str, run: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (run / "net.tflite").write_bytes((FOLDER / "none.tflite").read_bytes())
+    assert run_command([name, "run"]) == 2
+    assert "is not the file that its report is about" in capfd.readouterr().err
+    (run / "net.tflite").unlink()
+    assert run_command([name, "run"]) == 2
+    assert "cannot be read: No such file" in capfd.readouterr().err
+
+
+def test_two_runs_at_once_are_not_explored(run: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(run, "runs/one")
+    shutil.copytree(run, "runs/two")
+    assert run_command(["explore", "runs"]) == 2
+    assert "explore is about one run, and 'runs' holds 2" in capfd.readouterr().err

@@ -1,0 +1,133 @@
+"""tfcompress.tflite.streaming_file: the file of a step answers as that of the whole window, frame by frame."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tfcompress as tfc
+from tests.streaming.test_streaming_model import with_random_weights
+from tfcompress.errors import ContractError, UnsupportedError, UsageError
+from tfcompress.targets.target_table import find_target
+from tfcompress.tflite.export import TFLiteModel
+from tfcompress.tflite.flatbuffer import read_model_file
+from tfcompress.tflite.state_variables import with_state_variables
+from tfcompress.tflite.stream_feeding import answers_of, steps_of
+from tfcompress.tflite.streaming_file import StreamingFile, check_streaming_limits, keeps_states, opened_stream
+from tfcompress.tflite.streaming_record import MicroStream
+
+keras = pytest.importorskip("keras")
+layers = keras.layers
+
+
+def small_net() -> Any:
+    given = keras.Input((16, 4), name="sound")
+    tensor = layers.Conv1D(4, 3, activation="relu", padding="same")(given)
+    tensor = layers.MaxPooling1D(2)(tensor)
+    branch = layers.Conv1D(4, 3, dilation_rate=2, activation="relu")(tensor)
+    tensor = layers.Add()([layers.Cropping1D((4, 0))(tensor), branch])
+    return with_random_weights(keras.Model(given, layers.Dense(3)(layers.Flatten()(tensor))))
+
+
+@pytest.fixture(scope="module")
+def windows() -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(40, 16, 4)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def made(windows: np.ndarray) -> TFLiteModel:
+    settings = tfc.Export(quantize="int8", calibration="mse", packings=(), streaming=True)
+    return tfc.export(small_net(), settings, data=windows, float_size_bytes=100_000, progress=False)
+
+
+@pytest.fixture(scope="module")
+def stream(made: TFLiteModel) -> StreamingFile:
+    assert made.streaming is not None
+    return made.streaming
+
+
+def test_an_int8_file_answers_as_that_of_the_whole_window_in_every_bit(stream: StreamingFile) -> None:
+    record = stream.record
+    assert (record.whole.windows, record.whole.equal, record.whole.error) == (40, 40, 0.0)
+    assert record.keras.agreement_db is not None
+    assert record.keras.agreement_db > 20
+    assert (record.hop, record.window, record.first_answer, record.kept) == (2, 16, 8, "external")
+    assert record.real_samples
+
+
+def test_states_have_one_grid_where_they_go_in_and_come_out(stream: StreamingFile) -> None:
+    flat = read_model_file(stream.content)
+    assert [t.name for t in flat.inputs] == ["sound", *(state.name for state in stream.record.states)]
+    assert [t.name for t in flat.outputs][1:] == [state.next_name for state in stream.record.states]
+    for before, after in zip(flat.inputs[1:], flat.outputs[1:], strict=True):
+        assert (before.dtype, before.scale, before.zero_point) == (after.dtype, after.scale, after.zero_point)
+        assert before.dtype == "int8"
+    assert stream.record.state_bytes == sum(int(np.prod(state.shape)) for state in stream.record.states)
+
+
+def test_states_inside_give_the_same_answers_without_being_told(stream: StreamingFile, windows: np.ndarray) -> None:
+    inside = with_state_variables(stream.content, {s.name: s.next_name for s in stream.record.states})
+    assert keeps_states(inside)
+    assert not keeps_states(stream.content)
+    assert [tensor.name for tensor in read_model_file(inside).inputs] == ["sound"]
+    with opened_stream(stream.content) as outside, opened_stream(inside) as kept:
+        expected = answers_of(outside, stream.model, {"sound": windows})
+        found = answers_of(kept, stream.model, {"sound": windows})
+    assert all(np.array_equal(expected[name], found[name]) for name in expected)
+
+
+def test_both_kinds_run_in_tensorflow_lite_micro(stream: StreamingFile, windows: np.ndarray) -> None:
+    pytest.importorskip("tflite_micro", reason="TFLM's interpreter has wheels for x86-64 alone")
+    from tfcompress.tflite.micro.process import MicroProcess
+
+    inside = with_state_variables(stream.content, {s.name: s.next_name for s in stream.record.states})
+    with opened_stream(stream.content, reference_kernels=True) as reference:
+        expected = answers_of(reference, stream.model, {"sound": windows})
+    for content in (stream.content, inside):
+        with MicroProcess(content, continuous=keeps_states(content)) as micro:
+            found = answers_of(micro, stream.model, {"sound": windows})
+        for name, values in expected.items():
+            step = next(t.scale for t in read_model_file(content).outputs if t.name == name)
+            assert step is not None
+            assert np.abs(found[name] - values).max() <= 1.01 * step, "TFLM's dense layer rounds some ties otherwise"
+
+
+def test_a_float_file_streams_with_a_longer_hop_and_keeps_its_states(windows: np.ndarray) -> None:
+    settings = tfc.Export(packings=(), streaming=True, hop=4, state="internal")
+    made = tfc.export(small_net(), settings, data=windows, progress=False)
+    assert made.streaming is not None
+    record = made.streaming.record
+    assert record.kept == "internal"
+    assert keeps_states(made.streaming.content)
+    assert record.first_answer == 4
+    assert record.whole.agreement_db is not None
+    assert record.whole.agreement_db > 100
+
+
+def test_windows_are_cut_oldest_first_with_zeros_before(stream: StreamingFile, windows: np.ndarray) -> None:
+    steps = steps_of(stream.model, windows)
+    assert steps.shape == (8, 40, 2, 4)
+    assert np.array_equal(np.concatenate(list(steps), axis=1), windows)
+
+
+def test_what_cannot_stream_is_refused_before_any_work(windows: np.ndarray) -> None:
+    with pytest.raises(UsageError, match="hop must be a multiple of 2"):
+        tfc.export(small_net(), tfc.Export(streaming=True, hop=3), data=windows, progress=False)
+    free = keras.Sequential([keras.Input((None, 4)), layers.Conv1D(2, 3)])
+    with pytest.raises(UnsupportedError, match="a fixed number of frames"):
+        tfc.export(free, tfc.Export(streaming=True), progress=False)
+
+
+def test_limits_hold_for_the_file_that_streams(stream: StreamingFile) -> None:
+    micro = MicroStream("1", stream.record.whole, least_arena_bytes=5000, state_bytes=0)
+    target = find_target("tflm", "target")
+    check_streaming_limits(900, micro, target, "5000", "900")
+    with pytest.raises(ContractError, match=r"streaming file: the arena must be at most 4,999 bytes, it takes 5,000"):
+        check_streaming_limits(900, micro, target, "4999", "899")
+
+
+def test_a_file_whose_states_are_not_its_own_is_refused(stream: StreamingFile) -> None:
+    with pytest.raises(UnsupportedError, match="state 'memory' is not the same tensor"):
+        with_state_variables(stream.content, {"memory": "memory_next"})

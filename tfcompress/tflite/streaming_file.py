@@ -1,0 +1,335 @@
+"""A streaming file beside that of the whole window: made of the same numbers, and proven frame by frame.
+
+An int8 file has the ranges of the whole window's: its answers can be compared with that file's bit by bit. No range
+is measured of a stream; a state has the grid of the tensor whose frames it keeps, at the input and at the output.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tfcompress.errors import ContractError, UnsupportedError
+from tfcompress.models.kinds import graph_of, keras_of
+from tfcompress.models.signature import call, padding_of, signature_of
+from tfcompress.models.specs import random_inputs
+from tfcompress.streaming.streaming_model import StreamingModel, check_window, to_streaming
+from tfcompress.targets.target import Target
+from tfcompress.tflite.agreement import agreements
+from tfcompress.tflite.attempt import Request, activation_bits, attempt, converted
+from tfcompress.tflite.calibrated import prepared_by, ranged, ranged_without_data
+from tfcompress.tflite.flatbuffer import FlatModel, IOTensor, read_model_file
+from tfcompress.tflite.interpret import InterpreterProcess
+from tfcompress.tflite.micro.kernel_comparison import LEAST_DB, MOST_STEPS
+from tfcompress.tflite.routes import Made
+from tfcompress.tflite.shares import Shares
+from tfcompress.tflite.state_variables import with_state_variables
+from tfcompress.tflite.stream_feeding import answers_of, newest, steps_of
+from tfcompress.tflite.streaming_record import MicroStream, StateRecord, StreamAgreement, StreamingRecord
+
+SUFFIX = "-streaming.tflite"
+"""What the names of such files end in."""
+WINDOWS = 64
+"""Windows that are fed frame by frame for the proof, at most."""
+_ROWS = 64
+"""Steps on which the file is compared with the Keras model of a step."""
+
+
+@dataclass(frozen=True)
+class StreamingFile:
+    """A file that takes a hop of frames at a time.
+
+    Attributes:
+        content: the file.
+        model: the model that it was made of.
+        record: what was proven and measured.
+        notes: sentences for the report.
+    """
+
+    content: bytes = field(repr=False)
+    model: StreamingModel = field(repr=False)
+    record: StreamingRecord
+    notes: tuple[str, ...] = ()
+
+    @property
+    def continuous(self) -> bool:
+        """Whether the file keeps its states itself, so that its runs are steps of one stream."""
+        return self.record.kept == "internal"
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What the streaming file is made of, and the file of the whole window with the same numbers."""
+
+    model: Any
+    whole: bytes
+
+
+def with_streaming(made: Made, model: Any, request: Request) -> StreamingFile:
+    """Make the streaming file, and prove it.
+
+    Args:
+        made: the file of the whole window.
+        model: the Keras model that it was made of.
+        request: what is asked.
+
+    Raises:
+        UnsupportedError: a model that cannot be made one that streams.
+        UsageError: a hop that does not fit it.
+        ConversionError: the converter refused or died.
+        ContractError: the file is not what was asked for, or answers otherwise than the file of the whole window.
+        MissingDependencyError: what proves files for the target is not installed.
+    """
+    settings = request.settings
+    with request.progress.task("making the streaming file"):
+        source = _source(made, model, request)
+        streaming = to_streaming(source.model, hop=settings.hop)
+        windows = _windows(model, request)
+        found = _attempted(streaming, windows, request)
+        content = found.content
+        states = tuple(_states(read_model_file(content), streaming))
+        if settings.state == "internal" and states:
+            content = with_state_variables(content, {state.name: state.next_name for state in states})
+    with request.progress.task("feeding it frame by frame"):
+        kept = "internal" if settings.state == "internal" and states else "external"
+        record = _proven(content, source.whole, streaming, windows, call(model, windows))
+        record = dataclasses.replace(record, kept=kept, states=states, real_samples=request.data is not None)
+        if settings.deployment.micro:
+            micro = _in_micro(content, streaming, windows, state_bytes=record.state_bytes if kept == "internal" else 0)
+            check_streaming_limits(len(content), micro, settings.deployment, settings.max_arena, settings.max_flash)
+            record = dataclasses.replace(record, micro=micro)
+    return StreamingFile(content, streaming, record, streaming.notes)
+
+
+def check_streamable(model: Any, *, hop: int | None) -> None:
+    """Refuse, before any work, a model that cannot be made one that streams.
+
+    Args:
+        model: a model of either Keras, or the path of a SavedModel.
+        hop: new frames a step; None: as few as can be.
+
+    Raises:
+        UnsupportedError: naming what cannot.
+        UsageError: a hop that does not fit it.
+    """
+    if keras_of(graph_of(model)) == "keras2" and activation_bits(model):
+        raise not_of_tfmot()
+    check_window(model, hop=hop)
+
+
+def not_of_tfmot() -> UnsupportedError:
+    """Return the refusal of a model that tfmot trains for int8."""
+    msg = (
+        "streaming takes models that the native engine trains for int8, and tfmot's wrappers cannot be taken apart: "
+        "give the model as Keras 3 (.keras), with engine 'native', or leave --qat out"
+    )
+    return UnsupportedError(msg)
+
+
+def _source(made: Made, model: Any, request: Request) -> _Source:
+    if request.settings.quantize != "int8":
+        return _Source(model, made.attempt.content)
+    if activation_bits(model):
+        return _Source(graph_of(model), made.attempt.content)
+    if made.source is not None and made.source.rewritten:
+        return _Source(made.source.model, made.attempt.content)
+    if request.data is None:
+        return _Source(ranged_without_data(model, request)[0].model, made.attempt.content)
+    asked = dataclasses.replace(request, settings=made.settings or request.settings)
+    rewritten = ranged(prepared_by(model, asked), asked).model
+    return _Source(rewritten, converted(rewritten, request))
+
+
+def _windows(model: Any, request: Request) -> dict[str, np.ndarray]:
+    """Return windows to feed, by the name of the input."""
+    if request.shares is not None and request.shares.compared:
+        drawn = request.shares.compared
+    elif request.data is None:
+        drawn = random_inputs(signature_of(model), WINDOWS, request.seed, padding=padding_of(model))
+    else:
+        drawn = request.drawn(WINDOWS).compared
+    return {name: values[:WINDOWS] for name, values in drawn.items()}
+
+
+def _attempted(streaming: StreamingModel, windows: Mapping[str, np.ndarray], request: Request) -> Any:
+    """Convert the model of a step, and hold the file to its contract on steps of the windows."""
+    told = {
+        "hop": streaming.hop,
+        "window": streaming.window,
+        "first_answer": streaming.first_answer,
+        "states": [[state.name, state.next_name] for state in streaming.states],
+    }
+    metadata = None if request.metadata is None else {**request.metadata, "streaming": told}
+    rows = _rows(streaming, windows, request.seed)
+    asked = dataclasses.replace(
+        request,
+        metadata=metadata,
+        float_model=None,
+        float_size_bytes=None,
+        shares=Shares(rows, {}, rows),
+        mixer=None,
+    )
+    return attempt(streaming.model, asked, streaming.model)
+
+
+def _rows(streaming: StreamingModel, windows: Mapping[str, np.ndarray], seed: int) -> dict[str, np.ndarray]:
+    """Return inputs of the model of a step as they come when windows are fed, some of all steps."""
+    name = streaming.signature.inputs[0].name
+    steps = steps_of(streaming, windows[name])
+    states = streaming.zeros(steps.shape[1])
+    seen: dict[str, list[np.ndarray]] = {}
+    for frames in steps:
+        given = {name: frames, **states}
+        for key, values in given.items():
+            seen.setdefault(key, []).append(values)
+        outputs = call(streaming.model, given)
+        states = {state.name: outputs[state.next_name] for state in streaming.states}
+    joined = {key: np.concatenate(values) for key, values in seen.items()}
+    total = len(joined[name])
+    order = np.random.default_rng(seed).permutation(total)[: max(_ROWS, 1)]
+    return {key: values[order] for key, values in joined.items()}
+
+
+def _states(flat: FlatModel, streaming: StreamingModel) -> Iterator[StateRecord]:
+    """Give the states as the file has them.
+
+    Raises:
+        ContractError: one that has another grid at the output than at the input.
+    """
+    given, left = ({tensor.name: tensor for tensor in side} for side in (flat.inputs, flat.outputs))
+    for state in streaming.states:
+        before, after = given[state.name], left[state.next_name]
+        if _grid(before) != _grid(after):
+            msg = (
+                f"state {state.name!r} must have one scale, the file has {_grid(before)} where it takes it and "
+                f"{_grid(after)} where it gives it; choose another --quantize"
+            )
+            raise ContractError(msg)
+        size = int(np.prod(state.shape)) * np.dtype(before.dtype).itemsize
+        yield StateRecord(state.name, state.next_name, state.shape, before.dtype, before.scale, before.zero_point, size)
+
+
+def _grid(tensor: IOTensor) -> tuple[Any, ...]:
+    return tensor.dtype, tensor.scale, tensor.zero_point
+
+
+def _proven(
+    content: bytes,
+    whole: bytes,
+    streaming: StreamingModel,
+    windows: Mapping[str, np.ndarray],
+    keras_outputs: Mapping[str, np.ndarray],
+) -> StreamingRecord:
+    """Feed windows, and compare the last answers with those of the file of the whole window.
+
+    Raises:
+        ContractError: they differ by more than rounding.
+    """
+    with opened_stream(content) as process, InterpreterProcess(whole) as reference:
+        answers = answers_of(process, streaming, windows)
+        beside = compared(process.model, newest(reference.run(windows), answers), answers)
+        keras = compared(process.model, newest(keras_outputs, answers), answers)
+    _check(beside, "the file of the whole window")
+    return StreamingRecord(
+        hop=streaming.hop,
+        window=streaming.window,
+        frames_seen=streaming.frames_seen,
+        first_answer=streaming.first_answer,
+        kept="external",
+        states=(),
+        macs=streaming.macs,
+        whole_macs=streaming.whole_macs,
+        real_samples=False,
+        whole=beside,
+        keras=keras,
+    )
+
+
+@contextmanager
+def opened_stream(content: bytes, *, reference_kernels: bool = False) -> Iterator[InterpreterProcess]:
+    """Open a streaming file in LiteRT; where it keeps its states, runs are steps of one stream."""
+    with InterpreterProcess(content, reference_kernels=reference_kernels, continuous=keeps_states(content)) as process:
+        yield process
+
+
+def keeps_states(content: bytes) -> bool:
+    """Say whether a file keeps states in resource variables."""
+    return any(op.name == "VAR_HANDLE" for op in read_model_file(content).ops)
+
+
+def compared(
+    model: FlatModel, references: Mapping[str, np.ndarray], answers: Mapping[str, np.ndarray]
+) -> StreamAgreement:
+    """Compare last answers of windows.
+
+    Args:
+        model: the streaming file.
+        references: by output, shape (windows, …).
+        answers: the same.
+    """
+    alike = [np.all((references[n] == answers[n]).reshape(len(answers[n]), -1), axis=1) for n in answers]
+    found = agreements(model, references, answers)
+    return StreamAgreement(
+        windows=len(alike[0]),
+        equal=int(np.all(alike, axis=0).sum()),
+        steps=max(each.max_abs_error / each.step if each.step else 0.0 for each in found),
+        error=max(each.max_abs_error for each in found),
+        agreement_db=min((each.sqnr_db for each in found if each.sqnr_db is not None), default=None),
+    )
+
+
+def _check(found: StreamAgreement, what: str) -> None:
+    far = found.agreement_db is not None and found.agreement_db < LEAST_DB
+    if far and (found.steps > MOST_STEPS or not found.steps):
+        by = f"{found.steps:.0f} quantization steps" if found.steps else f"{found.error:.3g}"
+        msg = (
+            f"the streaming file must answer as {what} does, {found.windows - found.equal} of {found.windows} windows "
+            f"differ by up to {by} ({found.agreement_db:.1f} dB); choose another --quantize"
+        )
+        raise ContractError(msg)
+
+
+def _in_micro(
+    content: bytes, streaming: StreamingModel, windows: Mapping[str, np.ndarray], *, state_bytes: int
+) -> MicroStream:
+    """Feed windows to TensorFlow Lite Micro, and compare with the reference kernels.
+
+    Raises:
+        ContractError: it refuses the file, or answers otherwise.
+        MissingDependencyError: it is not installed.
+    """
+    from tfcompress.tflite.micro.least_arena import least_arena_bytes
+    from tfcompress.tflite.micro.process import MicroProcess
+
+    with (
+        MicroProcess(content, continuous=keeps_states(content)) as micro,
+        opened_stream(content, reference_kernels=True) as reference,
+    ):
+        version = micro.opened()
+        answers = answers_of(micro, streaming, windows)
+        found = compared(micro.model, answers_of(reference, streaming, windows), answers)
+        _check(found, "it does with the reference kernels")
+        least = least_arena_bytes(content, micro.arena.total_bytes)
+    return MicroStream(version, found, least, state_bytes)
+
+
+def check_streaming_limits(size_bytes: int, micro: MicroStream, target: Target, max_arena: str, max_flash: str) -> None:
+    """Refuse a streaming file that takes more than it may.
+
+    Raises:
+        ContractError: with the limit and what it takes.
+    """
+    broken = []
+    most_arena, most_flash = target.most_arena_bytes(max_arena), target.most_flash_bytes(max_flash)
+    if most_arena is not None and micro.least_arena_bytes > most_arena:
+        broken.append(f"the arena must be at most {most_arena:,.0f} bytes, it takes {micro.least_arena_bytes:,}")
+    if most_flash is not None and size_bytes > most_flash:
+        broken.append(f"the file must be at most {most_flash:,.0f} bytes, it has {size_bytes:,}")
+    if broken:
+        msg = f"target {target.name!r}, streaming file: {'; '.join(broken)}; take channels away, or raise the limit"
+        raise ContractError(msg)

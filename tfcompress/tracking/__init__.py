@@ -1,0 +1,1 @@
+"""Trackers: what follows runs for others to look at, each one module behind an extra of its own."""

@@ -1,0 +1,148 @@
+"""k-means of numbers on a line without a search: the partition of least squared error, by dynamic programming.
+
+On sorted values a cluster is a run, and where the last run begins moves only to the right as values are added, so that
+one more cluster costs O(n log n) by divide and conquer (Wang & Song 2011, "Ckmeans.1d.dp"; Grønlund et al. 2017,
+arXiv:1701.07204, section 2). Many rows are partitioned at once, each for itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+MOST_POINTS = 1024
+"""Values of a row up to which the result is exact; of more, neighbours go together in so many groups."""
+
+_AT_ONCE = 1 << 20
+
+
+def best_centroids(rows: np.ndarray, most: int, *, skip_zeros: bool = False) -> list[np.ndarray]:
+    """Return the centroids of least squared error for 1, 2, … *most* clusters of each row.
+
+    Args:
+        rows: values, shape (rows, values), finite, at least one in a row.
+        most: greatest number of clusters, at least 1.
+        skip_zeros: values that are 0 count for nothing; a row without others gets zeros.
+
+    Returns:
+        *most* arrays, the one for k clusters of shape (rows, k), rising in a row, float32. Where a row has fewer values
+        than clusters, its last centroid is repeated.
+    """
+    size = max(1, _AT_ONCE // min(rows.shape[1], MOST_POINTS))
+    parts = [_best(rows[start : start + size], most, skip_zeros) for start in range(0, len(rows), size)]
+    return [np.concatenate(each) for each in zip(*parts, strict=True)]
+
+
+def _best(rows: np.ndarray, most: int, skip_zeros: bool) -> list[np.ndarray]:
+    points = _Points.of(rows, skip_zeros)
+    possible = min(most, points.count)
+    starts = list(_starts(points, possible))
+    found = [_means(points, starts[:count]) for count in range(1, possible + 1)]
+    found += [
+        np.pad(found[-1], ((0, 0), (0, count - possible)), mode="edge") for count in range(possible + 1, most + 1)
+    ]
+    return [each.astype(np.float32) for each in found]
+
+
+@dataclass(frozen=True)
+class _Points:
+    """Sorted values with their weights, as running sums that begin with 0, each of shape (rows, values + 1).
+
+    Attributes:
+        weights: of the weights.
+        sums: of the values about the row's middle, times their weights.
+        middles: what was taken off, shape (rows,).
+        least: smallest value of each point, shape (rows, values).
+        greatest: the largest.
+    """
+
+    weights: np.ndarray
+    sums: np.ndarray
+    middles: np.ndarray
+    least: np.ndarray
+    greatest: np.ndarray
+
+    @classmethod
+    def of(cls, rows: np.ndarray, skip_zeros: bool) -> _Points:
+        ordered = np.sort(rows, axis=1).astype(np.float64)
+        weights = (ordered != 0).astype(np.float64) if skip_zeros else np.ones_like(ordered)
+        total = weights.sum(axis=1)
+        middles = np.divide((ordered * weights).sum(axis=1), total, out=np.zeros(len(rows)), where=total > 0)
+        sums = (ordered - middles[:, None]) * weights
+        least = greatest = ordered
+        if ordered.shape[1] > MOST_POINTS:
+            first = np.linspace(0, ordered.shape[1], MOST_POINTS, endpoint=False).astype(np.int64)
+            weights, sums = (np.add.reduceat(each, first, axis=1) for each in (weights, sums))
+            least, greatest = ordered[:, first], ordered[:, np.append(first[1:], ordered.shape[1]) - 1]
+        running = (np.pad(np.cumsum(each, axis=1), ((0, 0), (1, 0))) for each in (weights, sums))
+        return cls(*running, middles, least, greatest)
+
+    @property
+    def count(self) -> int:
+        return self.sums.shape[1] - 1
+
+    def gain(self, row: np.ndarray, start: np.ndarray, stop: np.ndarray) -> np.ndarray:
+        """Return how much the points from *start* to before *stop* lessen the squared error as one cluster.
+
+        The error is the sum of squares, which is the same for every partition, less ``sum**2 / weight`` of each run.
+        """
+        weight = self.weights[row, stop] - self.weights[row, start]
+        total = self.sums[row, stop] - self.sums[row, start]
+        return np.divide(total * total, weight, out=np.zeros(weight.shape), where=weight > 0)
+
+
+def _starts(points: _Points, most: int) -> Iterator[np.ndarray]:
+    """Yield for 1, 2, … clusters where the last one of each prefix of each row begins, shape (rows, values + 1)."""
+    rows, width = points.sums.shape
+    row, stop = (each.reshape(-1) for each in np.indices((rows, width)))
+    best = points.gain(row, np.zeros_like(stop), stop).reshape(rows, width)
+    yield np.zeros((rows, width), np.int64)
+    for count in range(2, most + 1):
+        best, start = _with_one_more(points, best, count)
+        yield start
+
+
+def _with_one_more(points: _Points, before: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return what prefixes gain by *count* clusters, and where the last one begins; *before* is of one cluster less."""
+    rows, width = before.shape
+    best, starts = np.full_like(before, -np.inf), np.zeros(before.shape, np.int64)
+    # Intervals of prefixes that are yet to be done, and between which starts theirs lie.
+    row = np.arange(rows)
+    low, high = np.full(rows, count), np.full(rows, width - 1)
+    least, greatest = np.full(rows, count - 1), np.full(rows, width - 2)
+    while row.size:
+        middle = (low + high) // 2
+        lengths = np.minimum(greatest, middle - 1) - least + 1
+        begins = np.cumsum(lengths) - lengths
+        tried = np.arange(lengths.sum()) + np.repeat(least - begins, lengths)
+        in_row = np.repeat(row, lengths)
+        gains = before[in_row, tried] + points.gain(in_row, tried, np.repeat(middle, lengths))
+        most = np.maximum.reduceat(gains, begins)
+        hits = np.flatnonzero(gains == np.repeat(most, lengths))
+        found = tried[hits[np.searchsorted(hits, begins)]]
+        best[row, middle], starts[row, middle] = most, found
+        row = np.concatenate([row, row])
+        low, high = np.concatenate([low, middle + 1]), np.concatenate([middle - 1, high])
+        least, greatest = np.concatenate([least, found]), np.concatenate([found, greatest])
+        left = low <= high
+        row, low, high, least, greatest = (each[left] for each in (row, low, high, least, greatest))
+    return best, starts
+
+
+def _means(points: _Points, starts: list[np.ndarray]) -> np.ndarray:
+    """Return the means of the runs, shape (rows, clusters)."""
+    row = np.arange(len(points.sums))
+    stop = np.full(len(row), points.count)
+    means = []
+    for start_of in reversed(starts):
+        start = start_of[row, stop]
+        weight = points.weights[row, stop] - points.weights[row, start]
+        total = points.sums[row, stop] - points.sums[row, start]
+        mean = np.divide(total, weight, out=np.zeros(len(row)), where=weight > 0)
+        # Equal values are their own mean, and means rise, but for the rounding.
+        mean = np.clip(mean + points.middles, points.least[row, start], points.greatest[row, stop - 1])
+        means.append(np.where(weight > 0, mean, 0.0))
+        stop = start
+    return np.stack(means[::-1], axis=1)
