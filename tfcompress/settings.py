@@ -262,7 +262,7 @@ class Export:
         default=False,
         metadata=option(
             "A second file, NAME-tflm.tflite, for TensorFlow Lite Micro alone: int8 kernels with few values "
-            "(--cluster 8 --cluster-per-channel) as look-up tables; needs tfcompress[mcu].",
+            "(--cluster 8 --cluster-per channel) as look-up tables; needs tfcompress[mcu].",
             needs="calibration",
         ),
     )
