@@ -34,7 +34,7 @@ def known() -> set[str]:
     found = {flag for _, _, command in docs_reference.commands() for each in command.params for flag in each.opts}
     scripts = [path for folder in ("benchmarks", "edge_runner", "tools") for path in (ROOT / folder).glob("*.py")]
     for path in scripts:
-        found |= {text.strip('"') for text in re.findall(r'"--[a-z][\w-]*"', path.read_text("utf-8"))}
+        found |= {*FLAG.findall(path.read_text("utf-8"))}
     return found | {"--help", "--version"} | OF_OTHER_PROGRAMS | OF_EXAMPLES
 
 
