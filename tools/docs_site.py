@@ -87,7 +87,7 @@ def setup(app: Any) -> dict[str, bool]:
     """Tell Sphinx what is done here, and when."""
     from myst_parser.parsers.sphinx_ import MystParser
 
-    class Notebook(MystParser):
+    class Notebook(MystParser):  # type: ignore[misc]  # it comes without types
         """A notebook, read as the Markdown that it is."""
 
         supported = ("notebook",)

@@ -191,9 +191,15 @@ def _parts(words: list[str]) -> Iterator[list[str]]:
     yield part
 
 
+EXPORTED = shlex.split("tfcompress export model.keras --quantize int8 --data data.npz --scale 1/255")
+"""The command that several pages begin with: it is run once, and its folder is at hand for every page."""
+
+
 def run_shell(block: Block, names: dict[str, Any]) -> None:
     """Run each ``tfcompress`` of a block in this process, and whatever else it may hold as a process of its own."""
     for words in command_lines(block):
+        if words == EXPORTED and Path("model-int8/report.json").is_file():
+            continue
         if words[0] == "tfcompress":
             again = ["--force"] if words[1] == "export" and "--force" not in words else []  # the props have its folder
             code = run_command(expanded(words[1:]) + again)

@@ -95,8 +95,9 @@ def props(tmp_path_factory: pytest.TempPathFactory, keras: Any) -> Path:
         model.fit(x / np.float32(255), y, epochs=4, verbose=0)
         model.save(folder / name)
     listening(keras).save(folder / "wakeword.keras")
-    words = ["--data", str(folder / "data.npz"), "--scale", "1/255", "-o", str(folder / "model-int8")]
-    assert run_command(["export", str(folder / "model.keras"), "--quantize", "int8", *words]) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert run_command(code_blocks.EXPORTED[1:]) == 0
     for name in ("model-qat-int8", "main-int8", "branch-int8", "runs/first", "baseline"):
         shutil.copytree(folder / "model-int8", folder / name)
     shutil.copy(folder / "model-int8" / "model-int8.tflite", folder / "model.tflite")
