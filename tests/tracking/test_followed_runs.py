@@ -98,11 +98,11 @@ def refuse(result: tfc.Result) -> Report:
     raise ContractError(msg)
 
 
-def test_somebodys_own_fit_is_a_run_each_time(either_keras: Any) -> None:
+def test_somebodys_own_fit_is_a_run_each_time(keras: Any) -> None:
     recorder = Recorder()
     x, y = vectors()
-    job = tfc.attach(dense(either_keras), tfc.Prune(sparsity=0.5), trackers=[recorder])
-    fit_(either_keras, job, (x, y), validation_split=0.25)
+    job = tfc.attach(dense(keras), tfc.Prune(sparsity=0.5), trackers=[recorder])
+    fit_(keras, job, (x, y), validation_split=0.25)
     (run,) = recorder.runs
     assert sorted(run.rows) == [1, 2]
     assert {"training/loss", "training/val_loss", "sparsity/a"} <= set(run.rows[2])
