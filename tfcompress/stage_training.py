@@ -76,7 +76,7 @@ def trained(
     train = dataclasses.replace(run.recipe.train, epochs=epochs)
     if ready_for:
         train = dataclasses.replace(train, keep="last", patience=None)
-    training = _fitted(run, data, job, train, work, title, rate)
+    training = fitted(run, data, job, train, work, title, rate)
     with run.phase("finish stages"):
         made = Trained(job.finish(), job.engine, tuple(job.notes), tuple(job.promises()), training)
         work.keep(title, Finished(made.model, _facts(made), tuple(run.warnings[told:])))
@@ -90,7 +90,12 @@ def _seed_(seed: int) -> None:
     keras.utils.set_random_seed(seed)
 
 
-def _fitted(run: Run, data: BoundData, job: Job, train: Train, work: Work, title: str, rate: float) -> Training:
+def fitted(run: Run, data: BoundData, job: Job, train: Train, work: Work, title: str, rate: float) -> Training:
+    """Fit what a job has prepared, at a part of the recipe's learning rate; see :func:`trained`.
+
+    Raises:
+        TfcompressError: what a teacher says of itself.
+    """
     from tfcompress.models.signature import call
     from tfcompress.training.fit import fit_
 
