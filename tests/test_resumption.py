@@ -352,7 +352,9 @@ def test_a_killed_run_without_labels_gives_what_an_unkilled_one_gives(
 
 @pytest.mark.parametrize("turn", [3, *(pytest.param(turn, marks=pytest.mark.kills) for turn in (1, 2, 4))])
 def test_what_a_rewriting_stage_decided_is_kept(turn: int, cycles: Bench, tmp_path: Path) -> None:
-    cycles.killed_and_run_again(lambda patch: kill_at(patch, "tfcompress.stage_training:fitted", turn), tmp_path / "out")
+    cycles.killed_and_run_again(
+        lambda patch: kill_at(patch, "tfcompress.stage_training:fitted", turn), tmp_path / "out"
+    )
 
 
 def test_a_strength_goes_on_growing_where_a_killed_run_left_it(cycles: Bench, tmp_path: Path) -> None:
