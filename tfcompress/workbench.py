@@ -215,15 +215,12 @@ class Workbench:
 
     def float_baseline(self, train: Train = Train()) -> output.FloatFile | None:  # noqa: B008 - a frozen value
         """Return :attr:`baseline` with its score on data that *train* divides."""
-        found = self._float_file(select_ops=False)
+        found = self._baselines.file(self.loaded, self.converter, select_ops=False)
         if isinstance(found, ConversionError):
             raise found
         if found is None:
             return None
         return output.FloatFile(found, self._float_score(found, train, select_ops=False)[0])
-
-    def _float_file(self, *, select_ops: bool) -> bytes | ConversionError | None:
-        return self._baselines.file(self.loaded, self.converter, select_ops=select_ops)
 
     def _float_score(self, content: bytes, train: Train, *, select_ops: bool) -> tuple[Evaluation | None, list[str]]:
         return self._baselines.score(content, self.data(train), train.division, select_ops=select_ops)
@@ -275,7 +272,7 @@ class Workbench:
         Raises:
             TfcompressError: one of its classes.
         """
-        found = self._float_file(select_ops=settings.select_ops)
+        found = self._baselines.file(self.loaded, self.converter, select_ops=settings.select_ops)
         size = len(found) if isinstance(found, bytes) else None
         return self._exported(trained, settings, self.data(train), size, train.seed)
 
@@ -402,10 +399,9 @@ class Workbench:
         from tfcompress.tflite.kernel_rest import size_remarks
         from tfcompress.tflite.promise_check import check_content
 
-        for note in (*tflite.notes, *check_content(() if trained is None else trained.promises, tflite.content)):
+        kept = check_content(() if trained is None else trained.promises, tflite.content)
+        for note in (*tflite.notes, *kept, *size_remarks(recipe, tflite)):
             run.warn(note)
-        for remark in size_remarks(recipe, tflite):
-            run.warn(remark)
         if baseline is None:
             self._tune(run, tflite.content)
         scores, data = self._scores(run, baseline, tflite), run.data
@@ -492,13 +488,13 @@ class Workbench:
 
     def _scores(self, run: Run, baseline: bytes | None, tflite: TFLiteModel) -> dict[str, Evaluation]:
         """Evaluate the float file and the result on the test split, in the interpreter."""
-        train, found = run.recipe.train, {}
         if run.data is None or run.data.scored is None:
             return {}
+        found = {}
         with run.phase("evaluate"):
             if baseline is not None:
-                found["float"], _ = self._float_score(baseline, train, select_ops=run.recipe.export.select_ops)
-            found["result"] = evaluate_file(
-                tflite.content, run.data, "evaluating the result file", self._progress, keep_answers=True
-            )
+                select_ops = run.recipe.export.select_ops
+                found["float"], _ = self._float_score(baseline, run.recipe.train, select_ops=select_ops)
+            title = "evaluating the result file"
+            found["result"] = evaluate_file(tflite.content, run.data, title, self._progress, keep_answers=True)
         return {name: score for name, score in found.items() if score is not None}
