@@ -18,7 +18,7 @@ from tfcompress.errors import DataError, TfcompressError, UnsupportedError, Usag
 from tfcompress.models.kinds import keras_of
 from tfcompress.models.own_training import in_class_of, refuse_own_training
 from tfcompress.recipe import STAGES, Stage, Train
-from tfcompress.stages.planning import PlanningContext, plan_stages
+from tfcompress.stages.decisions import PlanningContext, plan_stages
 from tfcompress.stages.rewriting import RewritingContext, apply_rewriting
 from tfcompress.stages.sequence import check_sequence
 from tfcompress.stages.stage import RewritingStage

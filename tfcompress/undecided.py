@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
-from tfcompress.stages.planning import PlanningContext, plan_stages
+from tfcompress.stages.decisions import PlanningContext, plan_stages
 
 if TYPE_CHECKING:
     from tfcompress.data.dataset import BoundData

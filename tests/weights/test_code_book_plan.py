@@ -7,7 +7,7 @@ from tests.engines.tiny_networks import convolutional, dense, images
 from tfcompress.errors import DataError, InfeasibleError, UsageError
 from tfcompress.models.samples import Samples
 from tfcompress.recipe import QAT, Cluster, Export, Prune
-from tfcompress.stages.planning import FileRest, PlanningContext, plan_stages
+from tfcompress.stages.decisions import FileRest, PlanningContext, plan_stages
 from tfcompress.weights.code_book_plan import agreement_db, divergence
 
 keras = pytest.importorskip("keras")

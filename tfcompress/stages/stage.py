@@ -78,7 +78,7 @@ class Stage:
         keeps_wrappers: whether a model that was trained with it keeps layers that the export needs.
         implementation: ``module:function`` of what does the work of a rewriting stage; empty where the engine does.
         planning: ``module:function`` of what measures, before a training stage begins, what was left open (see
-            :mod:`tfcompress.stages.planning`); empty: nothing is.
+            :mod:`tfcompress.stages.decisions`); empty: nothing is.
         choices: ``module:function`` from a Keras 3 model to what a search may choose of it, each a
             :class:`NetworkChoice`, for a stage that is made from such choices; empty: its fields say what is tried.
         builds: ``module:function`` like *choices*, but from ``module:function`` of a user's own builder, for a stage

@@ -9,7 +9,7 @@ from typing import Any
 
 from edge_runner.graph import read_graph
 from tfcompress.recipe import Recipe
-from tfcompress.stages.planning import FileRest
+from tfcompress.stages.decisions import FileRest
 from tfcompress.tflite.convert import ConverterProcess
 from tfcompress.tflite.export import TFLiteModel, export
 from tfcompress.tflite.packaging import make_package

@@ -22,7 +22,7 @@ from tfcompress.models.signature import call
 from tfcompress.plans.knapsack import best_assignments
 from tfcompress.plans.multiple_choice import Alternative, Item, Knapsack
 from tfcompress.recipe import Cluster, Prune
-from tfcompress.stages.planning import Planned, PlanningContext
+from tfcompress.stages.decisions import Planned, PlanningContext
 from tfcompress.weights.clustering import Clustering, clusterable, kernels_to_cluster
 from tfcompress.weights.code_book_sizes import Storage, stored_bytes
 from tfcompress.weights.constraints import numpy_of
