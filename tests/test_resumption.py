@@ -410,7 +410,7 @@ def test_what_a_killed_run_left_serves_the_same_run(
     left: Path, tmp_path: Path, keras: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(left, tmp_path, dirs_exist_ok=True)
-    monkeypatch.setattr("tfcompress.stage_training.fitted", pytest.fail)
+    kill_at(monkeypatch, "tfcompress.stage_training:fitted", 1)
     tfc.compress(network(keras), PRUNED, data(), output=tmp_path / "out")
 
 

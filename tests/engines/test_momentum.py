@@ -1,6 +1,6 @@
 import pytest
 
-from tests.engines.tiny_networks import convolutional, fit_, images
+from tests.engines.tiny_networks import CLASSES, IMAGE, fit_, images
 from tfcompress.engines.momentum import Momentum, fitting
 from tfcompress.job import attach
 from tfcompress.recipe import QAT, Prune
@@ -34,6 +34,22 @@ def test_the_layers_own_momentum_is_given_back_even_after_an_error():
     assert (seen, layer.momentum) == ([0.99], 0.9)
 
 
+def normalizing(keras):
+    """Return a network with one BatchNormalization, as little as fit takes seconds to trace."""
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            keras.Input(IMAGE, name="image"),
+            layers.Conv2D(4, 3, use_bias=False, name="conv"),
+            layers.BatchNormalization(name="norm"),
+            layers.ReLU(name="act"),
+            layers.GlobalAveragePooling2D(name="pool"),
+            layers.Dense(CLASSES, name="logits"),
+        ]
+    )
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("stages", [(Prune(),), (Prune(), QAT())], ids=["prune", "prune+qat"])
 def test_pruning_shortens_it_in_training_and_not_in_the_finished_model(stages):
@@ -43,7 +59,7 @@ def test_pruning_shortens_it_in_training_and_not_in_the_finished_model(stages):
         inner = [getattr(layer, "layer", layer) for layer in model.layers]
         return {layer.momentum for layer in inner if isinstance(layer, tf_keras.layers.BatchNormalization)}
 
-    job = attach(convolutional(tf_keras), *stages)
+    job = attach(normalizing(tf_keras), *stages)
     fit_(tf_keras, job, images())
     assert momenta(job.model) == {0.9}
     assert momenta(job.finish()) == {0.99}
