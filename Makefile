@@ -11,13 +11,14 @@ WORKERS ?= 2
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: help venv demo test lint bench clean
+.PHONY: help venv demo test lint docs bench clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo   run the main job on the model and data that come with the repository"
 	@echo "make test   run the tests, fast ones first"
 	@echo "make lint   run ruff, mypy and import-linter"
+	@echo "make docs   build the site into docs/site; a warning fails it"
 	@echo "make bench  measure tfcompress against the plain tools used by hand, and print the table"
 	@echo "make venv   make $(VENV) with everything a developer needs"
 	@echo "make clean  remove what the other targets made"
@@ -49,8 +50,16 @@ lint: $(VENV)/.developer
 	$(BIN)/mypy --strict docs/examples
 	$(BIN)/lint-imports
 
+# -n would ask for a page of every type that a signature names; links between pages are checked without it.
+$(VENV)/.docs: $(VENV)/.package
+	$(BIN)/python -m pip install --quiet --use-pep517 --editable '.[docs]'
+	@touch $@
+
+docs: $(VENV)/.docs
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet --builder html docs docs/site
+
 bench: $(VENV)/.package
 	$(BIN)/python -m benchmarks.by_hand
 
 clean:
-	rm -rf .venv* build dist demo-output *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv* build dist demo-output docs/site docs/reference *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

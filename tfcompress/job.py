@@ -152,7 +152,7 @@ def attach(
         epochs: epochs of the training; None: what ``fit`` says when it begins.
         steps_per_epoch: training steps an epoch; None: what ``fit`` says. A training loop without Keras's callbacks has
             to give both numbers when it prunes, and to call ``on_train_batch_end(step)`` of each of ``job.callbacks``.
-        samples: a few hundred training samples, preprocessed: an array of shape (samples, *shape), or one for each
+        samples: a few hundred training samples, preprocessed: an array of shape ``(samples, *shape)``, or one for each
             input by name; or a pair of that and the labels. They set the first activation ranges of QAT, and criteria
             that look at activations or gradients need them; without them ranges start from the first batches.
         teacher: what distillation learns from in place of *model* as it was given: a model object, a path, what

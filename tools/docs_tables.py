@@ -14,6 +14,8 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from tools import docs_reference
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -160,6 +162,21 @@ def layer_columns_table() -> str:
     return _table(("column", "what it holds"), ((f"`{each.name}`", each.about) for each in LAYER_COLUMNS))
 
 
+def exits_table() -> str:
+    """Return the table of exit codes."""
+    from tfcompress import errors
+
+    rows: dict[int, list[type[errors.TfcompressError]]] = {}
+    for kind in vars(errors).values():
+        if isinstance(kind, type) and issubclass(kind, errors.TfcompressError):
+            rows.setdefault(kind.exit_code, []).append(kind)
+    told = [
+        (str(code), ", ".join(f"`{kind.__name__}`" for kind in kinds), (kinds[0].__doc__ or "").splitlines()[0])
+        for code, kinds in sorted(rows.items())
+    ]
+    return _table(("exit code", "in Python", "what it means"), [*told, (str(errors.INTERRUPTED), "", "Ctrl-C.")])
+
+
 def _names(kind: str) -> tuple[str, str]:
     from tfcompress.stages.flags import asking
     from tfcompress.stages.stage_table import STAGES
@@ -183,6 +200,9 @@ TABLES: dict[str, tuple[str, Callable[[], str]]] = {
     "metrics": ("docs/tasks.md", metrics_table),
     "compression-metrics": ("docs/metrics.md", compression_metrics_table),
     "layer-columns": ("docs/metrics.md", layer_columns_table),
+    "exits": ("docs/troubleshooting.md", exits_table),
+    "recipe": ("docs/recipe.md", docs_reference.recipe_text),
+    "report": ("docs/report-format.md", docs_reference.report_text),
 }
 """Name -> the file that it stands in, and what makes it."""
 
