@@ -1,4 +1,4 @@
-"""What Sphinx is told. `make docs` builds the site, and a warning fails it: adr/0028-the-site-is-built-by-sphinx.md."""
+"""What Sphinx is told. `make docs` builds the site, and a warning fails it: adr/0029-the-site-is-built-by-sphinx.md."""
 
 import sys
 from pathlib import Path

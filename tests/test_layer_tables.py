@@ -250,7 +250,9 @@ TABLES = {
     "quantization.four_bits": Table(
         four_bits.FOUR_BIT_LAYERS,
         layers={
-            "TFLite has no 4-bit kernel for it": ALL_BUT_KERNELS | LAYERS["convolutions"] - {"Conv2D"} | {"EinsumDense"}
+            "TFLite has no 4-bit kernel for it": (
+                ALL_BUT_KERNELS | LAYERS["convolutions"] - {"Conv1D", "Conv2D"} | {"EinsumDense"}
+            )
         },
     ),
     "quantization.steps": Table(

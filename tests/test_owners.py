@@ -20,6 +20,7 @@ OWNERS = {
         "tflite/micro/interpreter.py",
         "tflite/micro/least_arena_child.py",
     },
+    r"\bfrom litert_quantizer\b": {"tflite/quantizer_child.py"},
     r"\bfrom ethosu\.": {"tflite/micro/compiler.py"},
     r"\b(tf|tensorflow)\.keras\b": {"engines/tfmot/names.py"},
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -388,19 +389,34 @@ def test_widths_chosen_by_latency_do_not_change_when_the_run_goes_on(
     assert again.tflite.content == whole.tflite.content
 
 
-def test_what_a_killed_run_of_one_model_left_does_not_serve_another(tmp_path: Path, keras: Any) -> None:
+@pytest.fixture(scope="module")
+def left(tmp_path_factory: pytest.TempPathFactory, keras: Any) -> Path:
+    """Return what a run that was killed after its training left."""
+    folder = tmp_path_factory.mktemp("left")
     with pytest.MonkeyPatch.context() as patch:
         kill_at(patch, "tfcompress.tflite.export:export", 1)
         with pytest.raises(Killed):
-            tfc.compress(network(keras), PLAIN, data(), output=tmp_path / "out")
-    other = tfc.compress(network(keras, seed=1), PLAIN, data(), output=tmp_path / "out")
-    assert other.tflite.content == tfc.compress(network(keras, seed=1), PLAIN, data()).tflite.content
+            tfc.compress(network(keras), PRUNED, data(), output=folder / "out")
+    assert (folder / ".out.partial").is_dir()
+    return folder
 
 
-def test_what_a_killed_run_on_some_data_left_does_not_serve_other_data(tmp_path: Path, keras: Any) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        kill_at(patch, "tfcompress.tflite.export:export", 1)
-        with pytest.raises(Killed):
-            tfc.compress(network(keras), PLAIN, data(), output=tmp_path / "out")
-    other = tfc.compress(network(keras), PLAIN, data(seed=5), output=tmp_path / "out")
-    assert other.tflite.content == tfc.compress(network(keras), PLAIN, data(seed=5)).tflite.content
+PRUNED = tfc.Recipe(stages=(tfc.Prune(sparsity=0.5, frequency=1),), train=tfc.Train(epochs=1, batch_size=16))
+
+
+def test_what_a_killed_run_left_serves_the_same_run(
+    left: Path, tmp_path: Path, keras: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(left, tmp_path, dirs_exist_ok=True)
+    monkeypatch.setattr("tfcompress.execution._fitted", pytest.fail)
+    tfc.compress(network(keras), PRUNED, data(), output=tmp_path / "out")
+
+
+@pytest.mark.parametrize(("model_seed", "data_seed"), [(1, 0), (0, 5)], ids=["another model", "other data"])
+def test_what_a_killed_run_left_serves_no_other(
+    model_seed: int, data_seed: int, left: Path, tmp_path: Path, keras: Any
+) -> None:
+    shutil.copytree(left, tmp_path, dirs_exist_ok=True)
+    model, values = network(keras, seed=model_seed), data(seed=data_seed)
+    other = tfc.compress(model, PRUNED, values, output=tmp_path / "out")
+    assert other.tflite.content == tfc.compress(model, PRUNED, values).tflite.content

@@ -42,6 +42,8 @@ class Baselines:
         """
         if loaded.qat:
             return None
+        if loaded.tflite is not None:
+            return loaded.tflite.content
         if select_ops not in self._files:
             from tfcompress.tflite.recurrent_forms import float_file
 

@@ -7,7 +7,6 @@ trains goes in the last fine-tuning, or is all there is. What each part has fini
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,7 @@ from tfcompress.resumption import Finished, Work, sources_sha256
 from tfcompress.run import Run, Trained
 from tfcompress.stage_training import SAMPLES, trained
 from tfcompress.stages.stage import RewritingStage, TrainingStage
+from tfcompress.undecided import decided_stages
 
 if TYPE_CHECKING:
     from tfcompress.data.dataset import BoundData
@@ -68,7 +68,7 @@ def _attached(run: Run, data: BoundData) -> Job:
     from tfcompress.job import attach_to
 
     loaded, samples = run.loaded, _samples(run, data)
-    stages = _decided(run, data, run.recipe.stages, samples)
+    stages = decided_stages(run, data, run.recipe.stages, samples)
     options: dict[str, Any] = {"train": run.recipe.train, "samples": samples}
     if run.student is not None:
         return attach_to(run.student, stages, teachers=run.teachers, **options)
@@ -85,34 +85,6 @@ def _attached(run: Run, data: BoundData) -> Job:
             raise
         run.warn(f"tfmot does not take this model ({error}); the native engine trains it, in Keras 3")
     return attach_to(in_keras3(loaded), stages, **options)
-
-
-def _decided(
-    run: Run, data: BoundData, stages: tuple[Stage, ...], samples: Samples, model: Any | None = None
-) -> tuple[Stage, ...]:
-    """Return stages with what was left open measured on the model that they will train; None: the run's own."""
-    from tfcompress.stages.planning import PlanningContext, plan_stages
-    from tfcompress.tflite.kernel_rest import untrained_rest_bytes
-
-    if not any(stage.undecided for stage in stages):
-        return stages
-    learner = run.student if run.student is not None else run.loaded.keras3
-    learner = learner if model is None else model
-    if learner is None:
-        return stages
-    about = {"recipe": run.recipe, "data": data, "metadata": run.metadata, "converter": run.converter}
-    context = PlanningContext(
-        samples=samples,
-        export=run.recipe.export,
-        rest_bytes=functools.partial(untrained_rest_bytes, **about),
-        seed=run.recipe.train.seed,
-        progress=run.progress,
-    )
-    with run.phase("plan stages"):
-        decided, notes = plan_stages(learner, stages, context)
-    for note in notes:
-        run.warn(note)
-    return decided
 
 
 def _teachers(run: Run, whole: Any) -> tuple[Teacher, ...]:
@@ -195,8 +167,8 @@ class _Cycles:
         """Do all cycles, of which every stage has as many as the others: the recipe refuses what differs."""
         cycles, tuning = self.rewriting[0].cycles, self.rewriting[0].tune_epochs
         getting_ready = [stage for stage in self.rewriting if stage.preparation]
-        before = max((stage.preparing_epochs(self.run.recipe.train.epochs) for stage in getting_ready), default=0)
-        epochs = self._shared(cycles, tuning + before)
+        ready = max((stage.preparing_epochs(self.run.recipe.train.epochs) for stage in getting_ready), default=0)
+        epochs = self._shared(cycles, tuning + ready)
         model = whole = in_keras3(self.run.loaded) if self.run.student is None else self.run.student
         done: list[Trained] = []
         first: dict[str, Any] = {}
@@ -204,9 +176,9 @@ class _Cycles:
         if tuning:
             done.append(self._tuned(whole, tuning))
             model = whole = done[0].model
-        if before:
+        if ready:
             title = "training before the model is rewritten"
-            done.append(self._fine_tuned(model, whole, before, title, last=False, ready_for=getting_ready))
+            done.append(self._fine_tuned(model, whole, ready, title, last=False, ready_for=getting_ready))
             model = done[-1].model
         for number, turns in enumerate(epochs, start=1):
             title = "training" if cycles == 1 else f"training, cycle {number} of {cycles}"
@@ -293,7 +265,7 @@ class _Cycles:
             # Schedules are laid over this cycle's epochs: over all of the recipe's they would not come to their end.
             train = dataclasses.replace(self.run.recipe.train, epochs=epochs)
             teachers = _teachers(self.run, teacher)
-            decided = _decided(self.run, self.data, stages, samples, model)
+            decided = decided_stages(self.run, self.data, stages, samples, model)
             return attach_to(own, decided, train=train, samples=samples, teachers=teachers)
 
         return trained(self.run, self.data, attach, epochs, self.work, title, stages=stages, ready_for=ready_for)

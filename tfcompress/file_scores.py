@@ -137,7 +137,7 @@ def tested_frame_by_frame(tflite: TFLiteModel, run: Run) -> TFLiteModel:
     if found is None or data is None or split is None or found.model.gives_frames:
         return tflite
     from tfcompress.evaluate.scoring import evaluate
-    from tfcompress.tflite.feeding import answers_of
+    from tfcompress.tflite.stream_feeding import answers_of
     from tfcompress.tflite.streaming_file import opened_stream
     from tfcompress.tflite.streaming_record import StreamTest
 

@@ -206,6 +206,8 @@ def _profile(loaded: Loaded) -> dict[str, Any]:
     """Return parameters, MACs and layers; nothing for a SavedModel, whose layers are not known."""
     if loaded.saved_model is not None:
         return {}
+    if loaded.tflite is not None:
+        return _file_profile(loaded.tflite.content)
     from tfcompress.models.profile import profile
 
     model = loaded.native
@@ -236,6 +238,14 @@ def _profile(loaded: Loaded) -> dict[str, Any]:
         "not_counted": tuple(found.not_counted),
         "layers": layers,
     }
+
+
+def _file_profile(content: bytes) -> dict[str, Any]:
+    """Return parameters and MACs of a float file; its ops belong to layers that nobody knows."""
+    from tfcompress.tflite.flatbuffer import read_model_file
+
+    flat = read_model_file(content)
+    return {"parameters": flat.parameters, "nonzero": flat.nonzero, "macs": flat.macs}
 
 
 def _baseline(file: FloatFile, score: Score | None) -> reports.Baseline:
@@ -343,7 +353,7 @@ def _known(**values: Any) -> dict[str, Any]:
 def tflite_name(loaded: Loaded, recipe: Recipe) -> str:
     """Return the file's name, ``<model>-<recipe>.tflite``."""
     path = Path(loaded.source)
-    stem = path.stem if path.suffix in (".h5", ".hdf5", ".keras") else path.name
+    stem = path.stem if path.suffix in (".h5", ".hdf5", ".keras", ".tflite") else path.name
     return f"{stem or 'model'}-{recipe.name}.tflite"
 
 

@@ -27,7 +27,9 @@ def check_preconditions(
         Whether the model is a file that is quantization-aware trained already.
 
     Raises:
-        ModelError: a file that is no Keras model.
+        ModelError: a file that is no model.
+        UnsupportedError: stages for a ``.tflite`` file, or one that is quantized already.
+        UsageError: settings that are not for such a file.
         DataError: stages or int8 without data.
         OutputError: an output that cannot be written.
         MissingDependencyError: a target whose interpreter or compiler is not installed, or what writes look-up tables.
@@ -39,8 +41,7 @@ def check_preconditions(
 
         info = probe(Path(model))
         if info.kind == "tflite":
-            msg = f"model {str(model)!r} is a TFLite file already; give the Keras model it was made from"
-            raise ModelError(msg)
+            _check_file(Path(model), recipe, has_data=has_data)
         qat = info.qat
     _check_sources(recipe)
     check_installed(recipe.export.deployment)
@@ -55,6 +56,52 @@ def check_preconditions(
     if not has_data:
         _check_without_data(recipe, qat=qat, is_object=not isinstance(model, str | Path))
     return qat
+
+
+def _check_file(model: Path, recipe: Recipe, *, has_data: bool) -> None:
+    """Refuse what cannot be done to a ``.tflite`` file that is given in a model's place.
+
+    Raises:
+        UnsupportedError: stages or training, or a file that is no plain float32 file.
+        UsageError: settings that are for Keras models.
+        DataError: int8 or int16x8 without data.
+        MissingDependencyError: what quantizes files is not installed.
+        ModelError: a malformed file.
+    """
+    from tfcompress.tflite.flatbuffer import read_model_file
+    from tfcompress.tflite.quantizer import check_quantizer
+    from tfcompress.tflite.source_file import check_float, check_settings
+
+    if recipe.stages or recipe.train.if_needed:
+        what = f"{recipe.stages[0].kind} rewrites or trains" if recipe.stages else "--epochs trains"
+        msg = (
+            f"{what} a Keras model, and {str(model)!r} is a TFLite file, which can only be quantized (--quantize int8, "
+            "say); give the Keras model it was made from"
+        )
+        raise UnsupportedError(msg)
+    check_settings(recipe.export)
+    check_float(read_model_file(model.read_bytes()), f"model {str(model)!r}")
+    if recipe.export.needs_data and not has_data:
+        msg = (
+            f"quantize {recipe.export.quantize!r} of a .tflite file needs samples to calibrate activation ranges: give "
+            "--data, or use 'dynamic' or 'float16', which need none"
+        )
+        raise DataError(msg)
+    if recipe.export.quantize != "none":
+        check_quantizer()
+
+
+def need_keras(model: Any) -> None:
+    """Refuse a ``.tflite`` file where a Keras model is trained or taken apart.
+
+    Raises:
+        ModelError: it is one.
+    """
+    from tfcompress.models.probing import probe
+
+    if isinstance(model, str | Path) and probe(Path(model)).kind == "tflite":
+        msg = f"model {str(model)!r} is a TFLite file already; give the Keras model it was made from"
+        raise ModelError(msg)
 
 
 def _check_sources(recipe: Recipe) -> None:
@@ -90,7 +137,7 @@ def check_stages(run: Run) -> None:
         run: with its model and data.
 
     Raises:
-        UnsupportedError: stages on a model that is quantization-aware trained already.
+        UnsupportedError: stages on a model that is quantization-aware trained already, or on a file.
         UsageError: numbers that it was not trained for.
         DataError: no data to train on.
         RecipeError: a loss, an epoch to keep or a balance that the data cannot give.
@@ -163,7 +210,7 @@ def check_streaming(run: Run) -> None:
 
     check_streamable(run.loaded.native, hop=export.hop)
     trained = tuple(stage for stage in run.recipe.stages if isinstance(stage, TrainingStage))
-    if any(stage.scheme for stage in trained):
+    if any(stage.numbers for stage in trained):
         from tfcompress.engines.session import engine_for
         from tfcompress.models.kinds import keras_of
 

@@ -186,6 +186,7 @@ class Export:
         metadata=option(
             "Layers that int8 costs much become float, those that bear it 4-bit, within --max-size and --max-latency.",
             needs="calibration",
+            tries=(False, True),
         ),
     )
     max_size: str = field(
@@ -262,7 +263,7 @@ class Export:
         default=False,
         metadata=option(
             "A second file, NAME-tflm.tflite, for TensorFlow Lite Micro alone: int8 kernels with few values "
-            "(--cluster 8 --cluster-per channel) as look-up tables; needs tfcompress[mcu].",
+            "(--cluster 8) as look-up tables; needs tfcompress[mcu].",
             needs="calibration",
         ),
     )

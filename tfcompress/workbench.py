@@ -77,7 +77,8 @@ class Workbench:
         """Lay the model and the data ready; nothing is loaded yet.
 
         Args:
-            model: path of an .h5, .keras or SavedModel, or a model object of Keras 3 or tf_keras (left alone).
+            model: path of an .h5, .keras or SavedModel, of a float .tflite file (which is quantized as it is), or a
+                model object of Keras 3 or tf_keras (left alone).
             data: what :func:`tfcompress.load_data` takes or gives; needed by stages and by int8.
             trust: run code that the model file holds.
             custom: ``module:name`` of custom layers or functions that the file needs.
@@ -87,9 +88,6 @@ class Workbench:
             judged_by: the split that files are scored on; by ``val`` the test split is never looked at.
             kept: where what stages have made is kept for other runs; None: each run trains by itself.
             trackers: who follows each run: ``NAME[:WHERE]`` (docs/integrations.md), or a ``tfcompress.Tracker``.
-
-        Raises:
-            TfcompressError: of a tracker that there is not, that is not installed, or that cannot be made ready.
         """
         self._model, self._data = model, data
         self._trust, self._custom, self._limits = trust, tuple(custom), limits
@@ -156,9 +154,12 @@ class Workbench:
         converter = self.converter  # imports TensorFlow while we do, and loads the file first
         from tfcompress.models.loading import load_model
         from tfcompress.models.signature import check_finite
+        from tfcompress.tflite.source_file import is_tflite, load_source
 
         started = time.perf_counter()
         with self._progress.task("loading the model"):
+            if is_tflite(self._model):
+                return load_source(Path(self._model))
             loaded = load_model(
                 self._model, trust=self._trust, custom=self._custom, limits=self._limits, loader=converter.loader
             )
@@ -333,27 +334,23 @@ class Workbench:
             if target is None:
                 result = self._finished(run, None, examine)
             else:
-                key = run_key(run.loaded, run.data, recipe)
-                opened = functools.partial(files.output_folder, target, key=key, force=force)
-                result = dataclasses.replace(self._written(run, opened, test_samples, examine), folder=target)
+                result = self._written(run, examine, target, force=force, test_samples=test_samples)
             tell_end(run.followed, result)
         return result
 
     def _written(
-        self,
-        run: Run,
-        opened: Callable[[], contextlib.AbstractContextManager[Path]],
-        test_samples: int | None,
-        examine: Callable[[Result], Report],
+        self, run: Run, examine: Callable[[Result], Report], target: Path, *, force: bool, test_samples: int | None
     ) -> Result:
-        """Do the line and write what came out into the folder that *opened* opens."""
+        """Do the line, and write what came out into a folder."""
+        key = run_key(run.loaded, run.data, run.recipe)
+        opened = functools.partial(files.output_folder, target, key=key, force=force)
         # What another way has trained stays in the folder until this one is done.
         late = run.recipe.promises and not run.recipe.stages
         with contextlib.ExitStack() as stack:
             folder = None if late else stack.enter_context(opened())
             result = self._finished(run, folder, examine)
             report = self._write(folder or stack.enter_context(opened()), run, result, test_samples)
-        return dataclasses.replace(result, report=report)
+        return dataclasses.replace(result, report=report, folder=target)
 
     def _opened(self, recipe: Recipe) -> Run:
         """Load the model and the data, and check that they fit each other."""

@@ -235,3 +235,11 @@ def test_a_layer_that_bears_the_name_of_the_last_projection_is_not_taken_for_it(
     assert {m.reading_axes for g in groups(model) for m in g.members if m.weight == "attention_output/kernel"} == {
         (0, 1)
     }
+
+
+def test_heads_that_are_projected_by_hand_are_as_wide_too() -> None:
+    given = keras.Input((6, 8))
+    x = layers.EinsumDense("btd,dhk->bthk", (None, 4, 5), name="query")(given)
+    x = layers.EinsumDense("bthk,hkd->btd", (None, 8), name="back")(x)
+    units = {group.name: group.unit for group in groups(keras.Model(given, layers.Dense(2)(x)))}
+    assert (units["query:h"], units["query"], units["back"]) == (5, 4, 1)

@@ -41,9 +41,12 @@ def asking_words(stage: type[Stage]) -> list[str]:
 
 
 BESIDE = {
+    "cluster_bytes": ["--cluster", "12", "--optimize-for", "download"],
     "teacher_preprocess": ["--distill", "--teacher", "teacher.keras"],
     "teacher_classes": ["--distill", "--teacher", "teacher.keras"],
     "distill_layers": ["--distill", "--distill-loss", "attention"],
+    "hop": ["--streaming"],
+    "state": ["--streaming"],
 }
 """What has to stand beside an option for it to mean anything, where that is more than its stage."""
 

@@ -202,6 +202,8 @@ BESIDE = {
     "c_array": ["--target", "tflm"],
     "max_arena": ["--target", "tflm"],
     "max_flash": ["--target", "tflm"],
+    "hop": ["--streaming"],
+    "state": ["--streaming"],
 }
 """Words without which an option of auto is refused; --engine goes with --address alone (test_auto_command)."""
 

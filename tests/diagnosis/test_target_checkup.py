@@ -87,4 +87,6 @@ def test_without_a_file_of_integers_one_in_float_is_looked_at_and_the_reason_is_
     monkeypatch.setattr("tfcompress.tflite.export.export", refusing)
     found = draft_for(model, HERE, None, None, seed=0, progress=SILENT)
     assert found.quantize == "none"
-    assert lines(HERE, found, model)[0].startswith("fault file: no file with quantize 'int8' can be made: the converter")
+    assert lines(HERE, found, model)[0].startswith(
+        "fault file: no file with quantize 'int8' can be made: the converter"
+    )

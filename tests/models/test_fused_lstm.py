@@ -9,7 +9,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from tfcompress.models.fused_lstm import fused_lstms, has_recurrent
+from tfcompress.models.fused_lstm import fused_lstms, has_recurrent, unread_cells
 
 STEPS, FEATURES = 5, 3
 LSTM = st.fixed_dictionaries(
@@ -33,7 +33,7 @@ def traced(model: Any, x: Any) -> tuple[np.ndarray, Any]:
 
     inputs = x if isinstance(x, list) else [x]
 
-    with fused_lstms() as forms:
+    with fused_lstms(unread_cells(model)) as forms:
         function = tf.function(lambda *x: model(list(x), training=False), autograph=False)
         concrete = function.get_concrete_function(*(tf.TensorSpec(x.shape, x.dtype) for x in inputs))
     return concrete(*map(tf.constant, inputs)).numpy(), forms
@@ -78,9 +78,35 @@ def test_a_layer_that_is_called_twice_and_one_inside_another_model_are_marked(ke
     ]
 
 
+@pytest.mark.parametrize("sequences", [False, True])
+@pytest.mark.parametrize("nested", [False, True])
+def test_an_lstm_whose_cell_nobody_reads_is_marked_though_it_returns_its_states(keras, sequences, nested) -> None:
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    inputs = keras.Input((STEPS, FEATURES))
+    lstm = layers.LSTM(2, return_sequences=sequences, return_state=True, name="r", bias_initializer="random_normal")
+    each, last, _ = lstm(inputs)
+    x = layers.Concatenate()([layers.Flatten()(each), last])
+    model = keras.Model([inputs], x)
+    if nested:
+        model = keras.Model([inputs], model(inputs))
+    x = np.random.default_rng(0).normal(size=(1, STEPS, FEATURES)).astype("f")
+    found, forms = traced(model, x)
+    np.testing.assert_allclose(found, expected(model, x), atol=1e-5)
+    assert (forms.fused, forms.loops) == (["r"], {})
+
+
+def test_one_that_is_called_twice_and_read_once_is_a_loop(keras) -> None:
+    inputs, other = keras.Input((STEPS, FEATURES)), keras.Input((STEPS, FEATURES))
+    lstm = keras.layers.LSTM(2, return_state=True)
+    model = keras.Model([inputs, other], [lstm(inputs)[0], lstm(other)[2]])
+    assert unread_cells(model) == frozenset()
+    assert unread_cells(keras.Model([inputs, other], [lstm(inputs)[0], lstm(other)[1]])) == {id(lstm)}
+
+
 LOOPS = {
     "its steps are masked": lambda layers, x: layers.LSTM(2, name="r")(layers.Masking()(x)),
-    "it returns its state": lambda layers, x: layers.LSTM(2, return_state=True, name="r")(x)[1],
+    "the state of its cell is read, or may be": lambda layers, x: layers.LSTM(2, return_state=True, name="r")(x)[2],
     "its activations are tanh and hard_sigmoid, not tanh and sigmoid": lambda layers, x: layers.LSTM(
         2, recurrent_activation="hard_sigmoid", name="r"
     )(x),

@@ -105,7 +105,9 @@ def test_four_bits_lose_less_when_rounded_towards_the_outputs() -> None:
 
 def test_a_kernel_rounded_by_itself_leaves_the_mean_of_its_sums_to_its_own_bias(keras) -> None:
     draw = np.random.default_rng(0)
-    net = keras.Sequential([keras.Input((6,), name="x"), keras.layers.Dense(5, name="a"), keras.layers.Dense(4, name="b")])
+    net = keras.Sequential(
+        [keras.Input((6,), name="x"), keras.layers.Dense(5, name="a"), keras.layers.Dense(4, name="b")]
+    )
     net.set_weights([draw.normal(size=weight.shape) for weight in net.get_weights()])
     x = draw.uniform(1, 3, size=(200, 6)).astype(np.float32)  # far from a mean of zero
     few = gptq.each_by_itself(net, Conditions(inputs={"x": x}, stage=QAT()), 4)

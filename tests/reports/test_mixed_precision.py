@@ -8,7 +8,14 @@ from tfcompress.reports.mixed_precision import choice_rows, mixed_sentences, mix
 
 
 def plan(layers: dict[str, str], db: float | None, **more: Any) -> dict[str, Any]:
-    found = {"layers": layers, "predicted_db": 30.0, "agreement_db": db, "top1": None, "predicted_bytes": 1000, "predicted_top1": 0.98}
+    found = {
+        "layers": layers,
+        "predicted_db": 30.0,
+        "agreement_db": db,
+        "top1": None,
+        "predicted_bytes": 1000,
+        "predicted_top1": 0.98,
+    }
     return {
         **found,
         "size_bytes": 1010,

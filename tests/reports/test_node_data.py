@@ -13,7 +13,7 @@ from tests.reports.test_layer_changes import report_of, timed
 from tests.tflite.make_files import FOLDER
 from tfcompress.reports.node_data import NODE_QUANTITIES, node_data
 from tfcompress.tflite.flatbuffer import read_model_file
-from tfcompress.tflite.weights import kernel_bits
+from tfcompress.tflite.weights import bits_by_op
 
 
 def values(text: str) -> dict[str, float]:
@@ -38,7 +38,7 @@ def test_what_nothing_is_known_of_has_no_file() -> None:
 @pytest.mark.parametrize(("name", "bits"), [("int8", 8), ("none", 32), ("float16", 16)])
 def test_bits_are_those_of_the_kernels_in_the_file(name: str, bits: int) -> None:
     graph = read_model_file((FOLDER / f"{name}.tflite").read_bytes()).subgraphs[0]
-    found = kernel_bits(graph)
+    found = bits_by_op(graph)
     assert found
     assert set(found.values()) == {bits}
     assert all(graph.ops[place].name in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED") for place in found)
@@ -56,13 +56,13 @@ def test_model_explorer_finds_each_op_and_reads_the_values_back() -> None:
 
     file = FOLDER / "int8.tflite"
     graph = read_model_file(file.read_bytes()).subgraphs[0]
-    (text,) = node_data(report_of(after=()), kernel_bits(graph)).values()
+    (text,) = node_data(report_of(after=()), bits_by_op(graph)).values()
     collection = plain(BuiltinTfliteFlatbufferAdapter().convert(str(file), {})["graphCollections"][0])
     (theirs,) = (each for each in map(plain, collection["graphs"]) if each["id"] == "main")
     labels = {node["id"]: node["label"] for node in map(plain, theirs["nodes"])}
     found = json.loads(text)["main"]
     assert {place: labels[place].upper() for place in found["results"]} == {
-        str(place): graph.ops[place].name for place in kernel_bits(graph)
+        str(place): graph.ops[place].name for place in bits_by_op(graph)
     }
     results = {place: node_data_builder.NodeDataResult(**value) for place, value in found["results"].items()}
     gradient = [node_data_builder.GradientItem(**stop) for stop in found["gradient"]]

@@ -1,9 +1,12 @@
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.engines.tiny_networks import convolutional, dense
-from tfcompress.errors import UnsupportedError
+from tfcompress.errors import UnsupportedError, UsageError
 from tfcompress.models.copies import layers_with_kernels
+from tfcompress.quantization.weight_fake_quant import WeightFakeQuant
 from tfcompress.recipe import Cluster
 from tfcompress.weights.clustering import Clustering, clusterable, kernels_to_cluster
 from tfcompress.weights.code_book import ClusterLookup
@@ -89,6 +92,40 @@ def test_frozen_layers_are_refused_by_name():
     model.get_layer("a").trainable = False
     with pytest.raises(UnsupportedError, match=r"cluster cannot work on a \(Dense: it is frozen, .*scope = \['b'\]"):
         kernels_to_cluster(Cluster(clusters=4), layers_with_kernels(model))
+
+
+def test_layers_may_hold_different_numbers_of_values():
+    model = convolutional(keras)
+    stage = Cluster(clusters=8, per_channel=True, layers=("first=4", "*den=3"))
+    chosen = kernels_to_cluster(stage, layers_with_kernels(model))
+    work = Clustering(stage, [s for path, layer in chosen.layers.items() for s in clusterable(path, layer)], (), seed=0)
+    assert {p.layer: (p.asked, p.got) for p in work.promises(work.current())} == {
+        "first": (4, 4),
+        "hidden": (3, 3),
+        "logits": (8, 8),
+    }
+
+
+def test_a_layer_that_is_not_there_is_refused_with_the_nearest_name():
+    stage = Cluster(layers=("frist=4",))
+    with pytest.raises(
+        UsageError, match=r"cluster.layers matches no layer with a kernel: 'frist' \(did you mean 'first'"
+    ):
+        kernels_to_cluster(stage, layers_with_kernels(convolutional(keras)))
+
+
+@given(st.integers(0, 2**16), st.integers(2, 20), st.sampled_from(["kmeans", "power_of_two"]), st.booleans())
+@settings(max_examples=25, deadline=None)
+def test_int8_rounding_behind_a_lookup_leaves_no_more_values_than_asked(seed, count, scheme, pruned):
+    weights = kernel(seed=seed)
+    weights[np.abs(weights) < 0.5] *= 0 if pruned else 1
+    made = ClusterLookup(max(count, 3), channels=6, keep_zeros=pruned, scheme=scheme)
+    made.start_(made.placed(weights, "exact", 0) * np.float32(1.1))  # as training moves them
+    rounding = WeightFakeQuant(axes=(3,))
+    clustered = made.final(weights)
+    codes = np.rint(rounding.final(clustered) / rounding.scale(clustered))
+    assert distinct_values(codes, -1) <= max(count, 3) + (pruned and scheme == "kmeans")
+    assert not pruned or (codes[weights == 0] == 0).all()
 
 
 def test_pruned_kernels_wait_and_count_zero_among_their_values():

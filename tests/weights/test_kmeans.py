@@ -6,7 +6,7 @@ from hypothesis import given
 
 from tfcompress.weights import kmeans
 
-INITS = ["kmeans++", "linear", "density", "random"]
+INITS = ["exact", "kmeans++", "linear", "density", "random"]
 VALUES = some.arrays(np.float32, st.integers(1, 60), elements=st.floats(-4, 4, width=32))
 
 

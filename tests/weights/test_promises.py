@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tfcompress.errors import ContractError
-from tfcompress.recipe import Cluster, Prune
+from tfcompress.recipe import Prune
 from tfcompress.weights.promises import (
     Promise,
     check_promises,
@@ -46,9 +46,9 @@ def test_two_of_four_counts_groups_along_the_input_channels_of_either_layout():
 
 
 def test_a_clustered_kernel_may_hold_fewer_values_but_not_more():
-    assert values_promise("a", np.array([1.0, 2.0]), Cluster(clusters=3)).kept
-    assert not values_promise("a", np.arange(4.0), Cluster(clusters=3)).kept
-    assert values_promise("a", np.arange(4.0).reshape(2, 2), Cluster(clusters=2), channel_axis=0).kept
+    assert values_promise("a", np.array([1.0, 2.0]), 3).kept
+    assert not values_promise("a", np.arange(4.0), 3).kept
+    assert values_promise("a", np.arange(4.0).reshape(2, 2), 2, channel_axis=0).kept
 
 
 def test_check_names_the_first_broken_promises_and_counts_the_rest():

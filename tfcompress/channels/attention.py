@@ -133,7 +133,7 @@ def _count(step: Step, scored: tuple[Atoms, ...], summed: tuple[Atoms, ...]) -> 
     asking, asked = step.shapes.inputs[0][0] or 0, step.shapes.inputs[1][0] or 0
     step.multiply(*(kernels[name] for name in ("query", "gate", "output") if name in kernels), each=asking)
     step.multiply(kernels["key"], kernels["value"], each=asked)
-    heads, key_size, value_size = *kernels["query"].shape[1:], kernels["value"].shape[2]
+    (_, heads, key_size), value_size = kernels["query"].shape, kernels["value"].shape[2]
     step.product(asking * asked * heads * key_size, *scored)
     step.product(asking * asked * heads * value_size, *summed)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import string
 from collections.abc import Sequence
 from typing import Any
@@ -43,7 +44,9 @@ def einsum_dense(step: Step) -> list[Marks]:
     for axis, letter in enumerate(kernel):
         if letter in made:
             suffix = "" if letter == made[-1] else f":{letter}"
-            found[letter] = AxisChannels.zero(step.produce(layer.kernel, axis, suffix))
+            span = math.prod(size for each, size in zip(kernel, layer.kernel.shape, strict=True) if each in made)
+            span //= layer.kernel.shape[axis]
+            found[letter] = AxisChannels.zero(step.produce(layer.kernel, axis, suffix, span=span))
         elif letter not in out:
             step.read(layer.kernel, axis, here[letter])
         else:

@@ -61,7 +61,7 @@ def _texts(record: RunRecord) -> tuple[Path, dict[str, str]]:
     from tfcompress.files import sha256
     from tfcompress.reports.node_data import node_data
     from tfcompress.tflite.flatbuffer import read_model_file
-    from tfcompress.tflite.weights import kernel_bits
+    from tfcompress.tflite.weights import bits_by_op
 
     result = record.report.result
     file = record.folder / result.name
@@ -76,7 +76,7 @@ def _texts(record: RunRecord) -> tuple[Path, dict[str, str]]:
     if not result.layers:
         msg = f"the report of {result.name} was written before reports had layers (format 6); export again"
         raise UsageError(msg)
-    return file, node_data(record.report, kernel_bits(read_model_file(content).subgraphs[0]))
+    return file, node_data(record.report, bits_by_op(read_model_file(content).subgraphs[0]))
 
 
 def _write(target: Path, texts: dict[str, str], *, force: bool) -> None:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 HELP = """\
 Compress MODEL (.h5, .keras or a SavedModel folder) and write a .tflite file that was checked to be what you asked for.
+A float .tflite is quantized as it is.
 
 \b
   tfcompress export model.keras                                       float32, checked
@@ -47,6 +48,7 @@ Compress MODEL (.h5, .keras or a SavedModel folder) and write a .tflite file tha
                                                                       followed by both, epoch by epoch
   tfcompress export model.h5 --quantize int8 --data data.npz --target tflm --max-arena 64KB
                                                                       int8 that runs on a microcontroller, or an error
+  tfcompress export float.tflite --quantize int8 --data data.npz      a file from elsewhere, by litert-quantizer
 
 Writes a folder (MODEL-RECIPE by default): the .tflite, report.json and report.html, the recipe, test samples for
 edge_runner, and a log. An existing folder is replaced only with --force, the model never.
@@ -283,7 +285,7 @@ def _refuse_idle_flags(recipe: Recipe, flags: Mapping[str, Any]) -> None:
 def default_output(model: str, recipe: Recipe) -> Path:
     """Return ``<model>-<recipe>`` in the current directory."""
     path = Path(model)
-    stem = path.stem if path.suffix in (".h5", ".hdf5", ".keras") else path.name
+    stem = path.stem if path.suffix in (".h5", ".hdf5", ".keras", ".tflite") else path.name
     return Path(f"{stem or 'model'}-{recipe.name}")
 
 

@@ -22,7 +22,7 @@ Pack FILE.tflite for the way to the device; edge_runner takes FILE.tfz as it is,
   tfcompress pack model.tflite -o model.tfz --json
 
 The file that comes out again is the same byte by byte, held by its sha256. Kernels are told by the numbers of the
-values that occur in them, so clustered and pruned files gain most (`export --cluster 8 --cluster-per channel --qat`).
+values that occur in them, so clustered and pruned files gain most (`export --cluster 8 --qat`).
 What other codecs would make of the file stands beside it.
 """
 

@@ -12,10 +12,11 @@ import keras
 import numpy as np
 
 from tfcompress.diagnosis.checkup_remarks import Normalized, layer_remarks, value_remarks, width_remarks
-from tfcompress.diagnosis.layer_forms import flat_calls, form_of
+from tfcompress.diagnosis.layer_forms import LayerForm, flat_calls, form_of
 from tfcompress.diagnosis.layer_values import LayerValue, layer_values
 from tfcompress.diagnosis.range_figures import kernel_of, kurtosis, spread
 from tfcompress.models.call_template import Template
+from tfcompress.models.fused_lstm import unread_cells
 from tfcompress.models.graph import Call
 from tfcompress.models.layer_copies import is_symbolic
 from tfcompress.quantization.steps import folds
@@ -57,10 +58,11 @@ def check_model(
     found = Checkup()
     values = {} if inputs is None else {value.path: value for value in layer_values(model, inputs)}
     listed = list(dict(flat_calls(model)).items())
+    unread = unread_cells(model)
     behind, normalized = _normalizations(model)
     for path, call in listed:
         chosen = "native" if path.partition("/")[0] in refused else engine
-        check = _check(path, call, chosen, behind.get(id(call.layer)), values.get(path))
+        check = _check(path, call, chosen, form_of(call, unread), behind.get(id(call.layer)), values.get(path))
         found.layers.append(check)
         found.remarks += layer_remarks(check, normalized.get(path), refused.get(path, ""))
         found.remarks += value_remarks(check, call.layer, values.get(path), values)
@@ -68,8 +70,7 @@ def check_model(
     return found
 
 
-def _check(path: str, call: Call, engine: str, behind: Any, value: LayerValue | None) -> LayerCheck:
-    form = form_of(call)
+def _check(path: str, call: Call, engine: str, form: LayerForm, behind: Any, value: LayerValue | None) -> LayerCheck:
     shape = tuple(call.outputs[0].shape[1:])
     layer = call.layer
     check = LayerCheck(

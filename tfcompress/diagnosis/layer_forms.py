@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,9 +43,14 @@ def flat_calls(model: Any, prefix: str = "") -> Iterator[tuple[str, Call]]:
             yield path, call
 
 
-def form_of(call: Call) -> LayerForm:
-    """Find out what becomes of a layer or operation without training; with QAT, LSTMs are written out, too."""
-    if _is_one_op(call):
+def form_of(call: Call, unread: Collection[int] = ()) -> LayerForm:
+    """Find out what becomes of a layer or operation without training; with QAT, LSTMs are written out, too.
+
+    Args:
+        call: of the layer or operation.
+        unread: what :func:`tfcompress.models.fused_lstm.unread_cells` gives of its model.
+    """
+    if _is_one_op(call, unread):
         return LayerForm(True, (fused_lstm.OP,))
     try:
         parts = _parts(call)
@@ -58,12 +63,14 @@ def form_of(call: Call) -> LayerForm:
     return LayerForm(not floats, tuple(map(name_of, parts)), reason)
 
 
-def _is_one_op(call: Call) -> bool:
+def _is_one_op(call: Call, unread: Collection[int]) -> bool:
     """Say whether a call is one of an LSTM, or of one both ways, that the file has an op for."""
     layer = call.layer
     both = isinstance(layer, keras.layers.Bidirectional)
     sides = [layer.forward_layer, layer.backward_layer] if both else [layer]
-    if not all(isinstance(side, keras.layers.RNN) and not fused_lstm.why_not_fused(side) for side in sides):
+    if not all(isinstance(side, keras.layers.RNN) for side in sides):
+        return False
+    if any(fused_lstm.why_not_fused(side, cell_is_read=id(side) not in unread) for side in sides):
         return False
     tensors = [leaf for leaf in keras.tree.flatten((call.args, call.kwargs)) if is_symbolic(leaf)]
     return len(tensors) == 1 and mask_of(tensors[0]) is None  # no mask, and no state to begin with

@@ -12,7 +12,7 @@ from tfcompress.diagnosis.layer_values import LayerValue, layer_values
 from tfcompress.diagnosis.tensor_match import FileValue, Match, match_tensors
 from tfcompress.diagnosis.tensor_statistics import TensorStatistics
 from tfcompress.errors import DataError, TfcompressError
-from tfcompress.models.kinds import graph_of, keras_of
+from tfcompress.models.kinds import graph_of, has_layers, keras_of
 from tfcompress.models.precision import in_float32
 from tfcompress.tflite.interpret import InterpreterProcess
 from tfcompress.tflite.slices import Slicer
@@ -93,8 +93,9 @@ def run_both(content: bytes, model: Any, inputs: Mapping[str, np.ndarray], names
         inputs: samples by the model's input names, arrays of shape (samples, *shape).
         names: of the tensors of the main subgraph.
     """
-    if keras_of(model) == "savedmodel":
-        return TwoSides(note="a SavedModel does not tell its layers")
+    if not has_layers(model):
+        kind = "a SavedModel" if keras_of(model) == "savedmodel" else "a .tflite file"
+        return TwoSides(note=f"{kind} does not tell its layers")
     from tensorflow.errors import OpError
 
     try:

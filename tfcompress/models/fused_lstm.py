@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import contextlib
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from tfcompress.models.graph import calls, is_graph
 from tfcompress.models.keras_private import all_layers
 from tfcompress.models.kinds import graph_of, keras_of
 
@@ -50,16 +51,44 @@ def has_recurrent(model: Any) -> bool:
     return any(isinstance(layer, keras.layers.RNN) for layer in all_layers(graph_of(model), itself=True))
 
 
+def unread_cells(model: Any) -> frozenset[int]:
+    """Return the ids of the LSTM layers that return their states, but whose cell's state nobody reads.
+
+    The op tells no state of a cell; the other state is its last output.
+
+    Args:
+        model: any model of Keras 3, with its nested ones; of one without a graph nothing is known.
+    """
+    import keras
+
+    graphs = [each for each in all_layers(model, itself=True) if isinstance(each, keras.Model) and is_graph(each)]
+    found, read = set[int](), set[int]()
+    for graph in graphs:
+        listed = list(calls(graph))
+        used = {id(leaf) for call in listed for leaf in keras.tree.flatten((call.args, call.kwargs))}
+        used |= {id(tensor) for tensor in graph.outputs}
+        for call in listed:
+            if getattr(call.layer, "return_state", False) and isinstance(call.layer, keras.layers.RNN):
+                (read if id(call.outputs[-1]) in used else found).add(id(call.layer))
+    return frozenset(found - read)
+
+
 @contextlib.contextmanager
-def fused_lstms() -> Iterator[RecurrentForms]:
-    """Have Keras 3 trace LSTM layers as marked functions; it is changed for as long as this lasts."""
+def fused_lstms(unread: Collection[int] = ()) -> Iterator[RecurrentForms]:
+    """Have Keras 3 trace LSTM layers as marked functions; it is changed for as long as this lasts.
+
+    Args:
+        unread: what :func:`unread_cells` gives of the model.
+    """
     import keras
 
     layer_class, forms = keras.layers.RNN, RecurrentForms()
     plain_call = layer_class.call
 
     def call(layer: Any, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
-        reason = why_not_fused(layer) or _obstacle_of_call(sequences, initial_state, mask)
+        reason = why_not_fused(layer, cell_is_read=id(layer) not in unread) or _obstacle_of_call(
+            sequences, initial_state, mask
+        )
         if not reason:
             forms.fused.append(layer.name)
             return _marked_call(layer, sequences)
@@ -74,8 +103,13 @@ def fused_lstms() -> Iterator[RecurrentForms]:
         layer_class.call = plain_call
 
 
-def why_not_fused(layer: Any) -> str:
-    """Return why a recurrent layer of Keras 3 can never be one op, however it is called; empty: it can."""
+def why_not_fused(layer: Any, *, cell_is_read: bool = True) -> str:
+    """Return why a recurrent layer of Keras 3 can never be one op, however it is called; empty: it can.
+
+    Args:
+        layer: the layer.
+        cell_is_read: where it returns its states, somebody reads that of its cell.
+    """
     import keras
 
     cell, known = layer.cell, keras.activations
@@ -86,8 +120,8 @@ def why_not_fused(layer: Any) -> str:
         return f"its activations are {' and '.join(names)}, not tanh and sigmoid"
     if layer.stateful:
         return "it is stateful"
-    if layer.return_state:
-        return "it returns its state"
+    if layer.return_state and cell_is_read:
+        return "the state of its cell is read, or may be"
     return "" if layer.compute_dtype == "float32" else f"it computes in {layer.compute_dtype}"
 
 
@@ -120,8 +154,9 @@ def _marked_call(layer: Any, sequences: Any) -> Any:
     zeros = tf.zeros((batch, cell.units))
     bias = tf.zeros(4 * cell.units) if cell.bias is None else tf.convert_to_tensor(cell.bias)
     kernels = (tf.convert_to_tensor(kernel) for kernel in (cell.kernel, cell.recurrent_kernel))
-    last, each, *_ = function(sequences, zeros, zeros, *kernels, bias)
-    return each if layer.return_sequences else last
+    last, each, _, carry, _ = function(sequences, zeros, zeros, *kernels, bias)
+    made = each if layer.return_sequences else last
+    return (made, last, carry) if layer.return_state else made  # where states are returned, nobody reads *carry*
 
 
 def _loop(x: Any, h: Any, c: Any, kernel: Any, recurrent_kernel: Any, bias: Any) -> tuple[Any, ...]:

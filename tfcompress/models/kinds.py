@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tfcompress.errors import UsageError
+from tfcompress.models.tflite_source import TFLiteSource
 
-Kind = Literal["keras2", "keras3", "savedmodel"]
+Kind = Literal["keras2", "keras3", "savedmodel", "tflite"]
 
 
 def _is_model_of(package: str, model: Any) -> bool:
@@ -36,7 +37,7 @@ def check_backend() -> None:
 
 
 def keras_of(model: Any) -> Kind:
-    """Say whether *model* is a Keras 3 model, a tf_keras (Keras 2) model, or the path of a SavedModel folder.
+    """Say whether *model* is a Keras 3 model, a tf_keras (Keras 2) model, the path of a SavedModel folder, or a file.
 
     Raises:
         UsageError: it is none of them, or a Keras 3 model on another backend than TensorFlow.
@@ -48,6 +49,8 @@ def keras_of(model: Any) -> Kind:
         return "keras3"
     if isinstance(model, str | Path):
         return "savedmodel"
+    if isinstance(model, TFLiteSource):
+        return "tflite"
     msg = f"model must be a Keras 3 model, a tf_keras model or the path of one, got {type(model).__name__}"
     raise UsageError(msg)
 
@@ -84,3 +87,12 @@ def graph_of(model: Any) -> Any:
     model that it runs (quantization-aware training of a Keras 3 model in tfmot's graph, for one).
     """
     return getattr(model, "tfcompress_graph", model)
+
+
+def has_layers(model: Any) -> bool:
+    """Say whether a model tells its layers: the path of a SavedModel and a ``.tflite`` file do not.
+
+    Raises:
+        UsageError: it is no model.
+    """
+    return keras_of(model) not in ("savedmodel", "tflite")

@@ -28,6 +28,7 @@ from tfcompress.models.saved_layers import rebuild
 from tfcompress.models.savedmodel import check_trusted
 from tfcompress.models.signature import signature_of
 from tfcompress.models.specs import Signature
+from tfcompress.models.tflite_source import TFLiteSource
 from tfcompress.safety.configuration import NATIVE_QUANTIZERS, QUANTIZERS, TRAINING_WRAPPERS
 
 __all__ = ["FileInfo", "LoadLimits", "Loaded", "keras_of", "load_model", "native_of", "probe"]
@@ -44,8 +45,8 @@ class Loaded:
     Attributes:
         source: the file it came from, or the model object's name.
         sha256: of the file (of a folder: of its files' names and hashes); None for an object.
-        writer: the Keras it belongs to, or ``savedmodel``.
-        native: the object as loaded: a Keras 3 or tf_keras model, or the SavedModel's path.
+        writer: the Keras it belongs to, or ``savedmodel``, or ``tflite``.
+        native: the object as loaded: a Keras 3 or tf_keras model, the SavedModel's path, or a float file in its place.
         refusal: why stages cannot be applied; empty if they can.
         writer_version: the version of the Keras that wrote the file, where it says so.
         vocabularies: of look-up layers that stood in front of it and were left to the device: the words of each, by
@@ -74,6 +75,8 @@ class Loaded:
             ModelError: the model was never built, or the SavedModel has no ``serving_default``.
             UnsupportedError: an input has no known rank, or is a nested structure.
         """
+        if self.tflite is not None:
+            return self.tflite.signature
         found = signature_of(self.native)
         return found.with_traits(traits_of(self.native, [spec.name for spec in found.outputs], self.compiled))
 
@@ -86,6 +89,11 @@ class Loaded:
     def saved_model(self) -> Path | None:
         """The SavedModel's folder, when that is what was given."""
         return self.native if self.writer == "savedmodel" else None
+
+    @property
+    def tflite(self) -> TFLiteSource | None:
+        """The float file, when that is what was given."""
+        return self.native if self.writer == "tflite" else None
 
     @functools.cached_property
     def keras3(self) -> Any | None:

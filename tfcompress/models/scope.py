@@ -34,9 +34,7 @@ def check_scope(kind: str, scope: Iterable[str], paths: Iterable[str], what: str
     known = list(paths)
     for pattern in scope:
         if not any(in_scope(path, [pattern]) for path in known):
-            msg = (
-                f"{kind}.{field} matches no {what}: {pattern!r}{nearest(pattern, known)}; there are {listed(known)}"
-            )
+            msg = f"{kind}.{field} matches no {what}: {pattern!r}{nearest(pattern, known)}; there are {listed(known)}"
             raise UsageError(msg)
 
 

@@ -1,7 +1,8 @@
 """Kernels of 4 bits in a model made for export.
 
 The converter stores a kernel in 4 bits only where it sees fake quantization of 4 bits on it, and per channel only on a
-convolution's (on a dense layer's it fails: "mismatched quantized axes"). So a dense layer goes as a convolution of 1x1.
+convolution's (on a dense layer's it fails: "mismatched quantized axes"). So a dense layer goes as a convolution of 1x1,
+and one along a line as one of an image of one row, as which the converter writes it anyway.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import tensorflow as tf
 
 from tfcompress.models.transformed_layer import TransformedLayer, WeightTransform
 
-FOUR_BIT_LAYERS = frozenset({"Conv2D", "Dense"})
+FOUR_BIT_LAYERS = frozenset({"Conv1D", "Conv2D", "Dense"})
 """Layers whose kernel the runtime takes in 4 bits."""
 
 
@@ -83,12 +84,45 @@ class PointwiseDense(keras.layers.Layer):  # type: ignore[misc]
         return cls(**{**config, "convolution": keras.saving.deserialize_keras_object(config["convolution"])})
 
 
+@keras.saving.register_keras_serializable("tfcompress")
+class RowConvolution(keras.layers.Layer):  # type: ignore[misc]
+    """A convolution along a line, computed by one of an image of one row.
+
+    Attributes:
+        convolution: what computes it, a layer of its own.
+        before: steps of zeros that are put in front.
+    """
+
+    def __init__(self, convolution: Any, before: int = 0, **options: Any) -> None:
+        super().__init__(**options)
+        self.convolution, self.before = convolution, before
+        self.built = True
+
+    def call(self, inputs: Any) -> Any:
+        """Take *inputs* of shape (batch, steps, channels); give (batch, steps, filters)."""
+        ops = keras.ops
+        padded = ops.pad(inputs, ((0, 0), (self.before, 0), (0, 0))) if self.before else inputs
+        return ops.squeeze(self.convolution(ops.expand_dims(padded, 1)), 1)
+
+    def get_config(self) -> dict[str, Any]:
+        """Describe the layer."""
+        own = {"convolution": keras.saving.serialize_keras_object(self.convolution), "before": self.before}
+        return {**super().get_config(), **own}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> RowConvolution:
+        """Build the layer from what :meth:`get_config` gave."""
+        return cls(**{**config, "convolution": keras.saving.deserialize_keras_object(config["convolution"])})
+
+
 def in_four_bits(layer: Any) -> Any:
     """Return a layer like *layer*, whose kernel the converter stores in 4 bits.
 
     Args:
-        layer: a Conv2D or Dense that holds its final weights.
+        layer: a Conv1D, Conv2D or Dense that holds its final weights.
     """
+    if type(layer).__name__ == "Conv1D":
+        return _of_one_row(layer)
     if type(layer).__name__ == "Conv2D":
         return TransformedLayer(layer, {"kernel": [FourBitGrid.of(np.asarray(layer.kernel))]})
     inside = keras.layers.Conv2D(
@@ -98,3 +132,24 @@ def in_four_bits(layer: Any) -> Any:
     inside.build((None, None, 1, kernel.shape[0]))
     inside.set_weights([kernel[np.newaxis, np.newaxis], *bias])
     return PointwiseDense(TransformedLayer(inside, {"kernel": [FourBitGrid.of(kernel)]}), name=layer.name)
+
+
+def _of_one_row(layer: Any) -> RowConvolution:
+    causal = layer.padding == "causal"
+    inside = keras.layers.Conv2D(
+        layer.filters,
+        (1, *layer.kernel_size),
+        strides=layer.strides * 2,  # of one row any stride across gives one
+        padding="valid" if causal else layer.padding,
+        dilation_rate=(1, *layer.dilation_rate),
+        groups=layer.groups,
+        activation=layer.activation,
+        use_bias=layer.use_bias,
+        name=f"{layer.name}_row",
+    )
+    kernel, *bias = layer.get_weights()
+    inside.build((None, 1, None, kernel.shape[1] * layer.groups))
+    inside.set_weights([kernel[np.newaxis], *bias])
+    before = layer.dilation_rate[0] * (layer.kernel_size[0] - 1) if causal else 0
+    grid = FourBitGrid.of(kernel)
+    return RowConvolution(TransformedLayer(inside, {"kernel": [grid]}), before, name=layer.name)

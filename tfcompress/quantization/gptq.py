@@ -107,7 +107,7 @@ def kernel_on_grid(layer: Any, given: Flow, largest: float, *, centred: bool = F
     """Return the kernel of a layer on its grid, of the same shape; None: its sums are too wide.
 
     Args:
-        layer: a Conv2D, DepthwiseConv2D or Dense.
+        layer: a Conv1D, Conv2D, DepthwiseConv2D or Dense.
         given: what it is fed with, in the float model and in the rounded one.
         largest: largest integer of the grid.
         centred: the means of the sums are left to a bias.
@@ -221,20 +221,37 @@ def _rows(values: Any) -> np.ndarray:
 def _patches(layer: Any, tensor: Any) -> Any:
     """Return what each place of a convolution sees, shape (places, height, width, channels)."""
     height, width = layer.kernel_size
-    places = math.prod(-(-int(size) // stride) for size, stride in zip(tensor.shape[1:3], layer.strides, strict=True))
+    return _places_of(tensor, (height, width), layer.strides, layer.dilation_rate, layer.padding)
+
+
+def _places_of(
+    tensor: Any, size: tuple[int, int], strides: tuple[int, int], dilation: tuple[int, int], padding: str
+) -> Any:
+    height, width = size
+    places = math.prod(-(-int(size) // stride) for size, stride in zip(tensor.shape[1:3], strides, strict=True))
     tensor = tensor[: max(1, -(-_SPARE * _ROWS // places))]  # as many samples as give enough places to choose from
     found = tf.image.extract_patches(
         tensor,
         [1, height, width, 1],
-        [1, *layer.strides, 1],
-        [1, *layer.dilation_rate, 1],
-        layer.padding.upper(),
+        [1, *strides, 1],
+        [1, *dilation, 1],
+        padding.upper(),
     )
     return tf.reshape(found, (-1, height, width, tensor.shape[-1]))
 
 
 def _of_convolution(layer: Any, tensor: Any) -> np.ndarray:
     patches = _patches(layer, tensor)
+    return _rows(tf.reshape(patches, (patches.shape[0], -1)))
+
+
+def _of_line(layer: Any, tensor: Any) -> np.ndarray:
+    """Lay out what a convolution along a line sees: that of an image of one row."""
+    (length,), (stride,), (dilation,) = layer.kernel_size, layer.strides, layer.dilation_rate
+    padding = layer.padding
+    if padding == "causal":
+        tensor, padding = tf.pad(tensor, ((0, 0), (dilation * (length - 1), 0), (0, 0))), "valid"
+    patches = _places_of(tensor[:, tf.newaxis], (1, length), (1, stride), (1, dilation), padding)
     return _rows(tf.reshape(patches, (patches.shape[0], -1)))
 
 
@@ -247,5 +264,5 @@ def _of_dense(_: Any, tensor: Any) -> np.ndarray:
     return _rows(tf.reshape(tensor, (-1, tensor.shape[-1])))
 
 
-COLUMNS = {"Conv2D": _of_convolution, "DepthwiseConv2D": _of_depthwise, "Dense": _of_dense}
+COLUMNS = {"Conv1D": _of_line, "Conv2D": _of_convolution, "DepthwiseConv2D": _of_depthwise, "Dense": _of_dense}
 """For each class of layer, what lays its inputs out so that its outputs are their product with the kernel."""

@@ -162,9 +162,12 @@ class _Rebuild:
         """Return the bits that the runtime takes a layer's kernel in."""
         kind = type(step.op).__name__
         if self._stage.weight_bits == 4 and kind not in FOUR_BIT_LAYERS:
-            self._notes.append(f"qat keeps 8 bits in {step.path} ({kind}): only Conv2D and Dense kernels can have 4")
+            self._notes.append(f"{step.path} ({kind}) keeps 8 bits: only kernels of {_FOUR_BITS} can have 4")
             return 8
         return self._stage.weight_bits
+
+
+_FOUR_BITS = ", ".join(sorted(FOUR_BIT_LAYERS))
 
 
 class _OutputNames:

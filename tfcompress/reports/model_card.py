@@ -60,9 +60,10 @@ def front_matter(report: Report, *, title: str, license_id: str = "") -> dict[st
 def _pipeline(report: Report) -> str:
     """Return the Hub's name of what the model does, by the task of its main output and what goes in; empty: none."""
     score = report.result.score
-    inputs = (report.data or {}).get("inputs") or {}
     task = TASKS.get(score.task) if score is not None else None
-    shape = next(iter(inputs.values()), {}).get("shape") if isinstance(inputs, Mapping) else None
+    inputs = (report.data or {}).get("inputs")
+    first = next(iter(inputs.values()), None) if isinstance(inputs, Mapping) else None
+    shape = first.get("shape") if isinstance(first, Mapping) else None
     return "" if task is None or shape is None else task.pipelines.get(len(shape), "")
 
 
@@ -140,9 +141,9 @@ def _use(report: Report) -> Iterator[str]:
     yield (
         "```python\n"
         "import numpy as np\n"
-        "from ai_edge_litert.interpreter import Interpreter\n\n"
-        f"interpreter = Interpreter({json.dumps(report.result.name)})\n"
-        "runner = interpreter.get_signature_runner()\n"
+        "from ai_edge_litert.interpreter import Interpreter as Runtime\n\n"
+        f"file = {json.dumps(report.result.name)}\n"
+        "runner = Runtime(file).get_signature_runner()\n"
         "inputs = {name: np.zeros(d['shape'], d['dtype']) for name, d in runner.get_input_details().items()}\n"
         "print(runner(**inputs))\n"
         "```"

@@ -88,7 +88,7 @@ class SourceModel:
 
     Attributes:
         name: its file name, or its class for an object in memory.
-        writer: what wrote it: ``keras2``, ``keras3``, ``savedmodel``.
+        writer: what wrote it: ``keras2``, ``keras3``, ``savedmodel``; ``tflite`` for a float file.
         sha256: of the file; None for a folder or an object.
         writer_version: version of Keras or TensorFlow that wrote it.
         size_bytes: of the file.

@@ -238,9 +238,10 @@ def searched(
         watcher: makes what the search is shown to; None: a line a trial, to *progress*.
         following: the trackers.
     """
-    from tfcompress.preconditions import check_preconditions
+    from tfcompress.preconditions import check_preconditions, need_keras
     from tfcompress.search.finals import BEST
 
+    need_keras(opening.model)
     earlier = "" if output is None else interrupted_search(output)
     check_preconditions(opening.model, Recipe(), has_data=True, output=output, force=force or bool(earlier))
     with ExitStack() as stack:

@@ -6,7 +6,7 @@ import fnmatch
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from tfcompress.limits import read_size
+from tfcompress.limits import SIZE_UNITS, read_limit
 from tfcompress.schema import check_value
 from tfcompress.stages.option import option
 from tfcompress.stages.stage import ENGINE, EngineName, Gains, TrainingStage
@@ -41,12 +41,13 @@ class Cluster(TrainingStage):
             there is; the others by Lloyd's algorithm from there.
         scheme: ``kmeans``: any values; ``power_of_two``: 0 and a trained scale times +-1, +-1/2, +-1/4 and so on
             (Miyashita et al. 2016, arXiv:1603.01025; Zhou et al. 2017, arXiv:1702.03044).
-        per_channel: cluster each output channel of a convolution apart (per-channel int8 scales then keep the count), or
-            the kernel whole; None: as the target stores it best, else what is measured to be better.
+        per_channel: cluster each output channel of a convolution apart (per-channel int8 scales then keep the count),
+            or the kernel whole; None: as the target stores it best, else what is measured to be better.
         layers: ``NAME=K``: values allowed in layers of that name, ``*`` and ``?`` allowed, in the place of *clusters*;
             of several that match, the first counts.
         budget: most bytes of the file with look-up tables, where the export writes one, else of its package (.tfz):
-            layers get as many values as cost the outputs least within it; empty: *clusters* each.
+            layers get as many values as cost the outputs least within it; in bytes (``40KB``), or relative to the file
+            without tables (``0.5x``); empty: *clusters* each.
         scope: names of layers to cluster, ``*`` and ``?`` allowed; empty: every layer with a kernel.
         engine: who does the work: ``native`` (Keras 3), ``tfmot`` (Keras 2), or ``auto``.
     """
@@ -92,8 +93,8 @@ class Cluster(TrainingStage):
     budget: str = field(
         default="",
         metadata=option(
-            "Choose how many values each layer gets, at most K, so that the file with look-up tables (--lookup), or else "
-            "the package, takes at most SIZE (40KB).",
+            "Choose how many values each layer gets, at most K, so that the file with look-up tables (--lookup), or "
+            "else the package, takes at most SIZE (40KB, or 0.5x the plain file).",
             flag="--cluster-bytes",
             metavar="SIZE",
             default="K for every layer",
@@ -113,7 +114,7 @@ class Cluster(TrainingStage):
             ok = bool(name) and number.isdecimal() and 2 <= int(number) <= 256
             check_value("cluster.layers", "NAME=K each, K between 2 and 256", text, ok=ok)
         try:
-            read_size(self.budget or "1")
+            read_limit(self.budget or "1", SIZE_UNITS)
         except ValueError as error:
             check_value("cluster.budget", str(error), self.budget, ok=False)
         allowed = "empty with a budget, which chooses for each layer"
@@ -150,6 +151,14 @@ class Cluster(TrainingStage):
         parts = [count for pattern, count in self.counts if path.startswith(f"{pattern}_")]
         return next(iter([*own, *parts]), self.clusters)
 
+    def budget_bytes(self, plain_bytes: int) -> float:
+        """Return the budget in bytes.
+
+        Args:
+            plain_bytes: of the file as it is, which a budget like ``0.5x`` is relative to.
+        """
+        return read_limit(self.budget, SIZE_UNITS).beside(plain_bytes)
+
     @property
     def undecided(self) -> bool:
         """Whether something is left to be measured before the training."""
@@ -163,10 +172,10 @@ class Cluster(TrainingStage):
         written = export.lookup or export.optimize_for == "download"
         check_value("cluster.budget", allowed, self.budget, ok=written or not self.budget)
 
-    def remark_on(self, size_bytes: Callable[[], int]) -> str:
+    def remark_on(self, size_bytes: Callable[[], int], plain_bytes: int) -> str:
         """Return that the file takes more than its budget: training moves the values that occur."""
         size = size_bytes() if self.budget else 0
-        if not self.budget or size <= read_size(self.budget):
+        if not self.budget or size <= self.budget_bytes(plain_bytes):
             return ""
         return (
             f"cluster.budget is {self.budget}, and the finished file takes {size:,} bytes: what it would take was "

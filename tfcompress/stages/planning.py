@@ -6,7 +6,7 @@ import dataclasses
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tfcompress.progress import SILENT, Progress
 
@@ -16,6 +16,19 @@ if TYPE_CHECKING:
     from tfcompress.stages.stage import Stage
 
 
+class FileRest(NamedTuple):
+    """What the file of a model takes that was not trained.
+
+    Attributes:
+        rest_bytes: without the values of some kernels: of the file with look-up tables where one is asked for, else of
+            the package.
+        plain_bytes: of the file as it is.
+    """
+
+    rest_bytes: int
+    plain_bytes: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class PlanningContext:
     """What planning may use.
@@ -23,9 +36,8 @@ class PlanningContext:
     Attributes:
         samples: representative training data; None: there is none.
         export: how the trained model will be lowered; None: it is not known.
-        rest_bytes: from a Keras model, and how many kernels there are by the number of their elements, to the bytes of
-            the file without the values of these kernels: of that with look-up tables where one is asked for, else of
-            the package; None: no file is made.
+        measure_file: from a Keras model, and how many kernels there are by the number of their elements, to what its
+            file takes; None: no file is made.
         beside: the stages that train together with it.
         seed: of everything random.
         progress: where progress goes.
@@ -33,7 +45,7 @@ class PlanningContext:
 
     samples: Samples | None = None
     export: Export | None = None
-    rest_bytes: Callable[[Any, Mapping[int, int]], int] | None = None
+    measure_file: Callable[[Any, Mapping[int, int]], FileRest] | None = None
     beside: tuple[Stage, ...] = ()
     seed: int = 0
     progress: Progress = SILENT

@@ -174,11 +174,12 @@ class Stage:
         """Whether :attr:`planning` has something to find out."""
         return False
 
-    def remark_on(self, size_bytes: Callable[[], int]) -> str:
+    def remark_on(self, size_bytes: Callable[[], int], plain_bytes: int) -> str:
         """Return what there is to say of a finished file that takes more than was asked for; empty: nothing.
 
         Args:
             size_bytes: gives the bytes of the file with look-up tables where there is one, else of the package.
+            plain_bytes: of the file as it is.
         """
         return ""
 

@@ -7,16 +7,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from tfcompress.errors import UnsupportedError, UsageError
-from tfcompress.streaming.reading import FlatGraph, LayerCall, StreamTensor
-from tfcompress.streaming.rules import TimeRule, WholeWindow, merged, rule_of
+from tfcompress.streaming.flat_graph import FlatGraph, LayerCall, StreamTensor
 from tfcompress.streaming.spans import Span, Timeline, Upkeep, hull, upkeep
+from tfcompress.streaming.time_rules import TimeRule, WholeWindow, merged, rule_of
 
 ONE = Span(0, 1)
 """All there is of a tensor without frames."""
 
 
 @dataclass(frozen=True, eq=False)
-class Work:
+class PlannedCall:
     """A call, and how it treats time.
 
     Attributes:
@@ -51,7 +51,7 @@ class StreamPlan:
     hop: int
     window: int
     frames_seen: int = 0
-    work: list[Work] = field(default_factory=list)
+    work: list[PlannedCall] = field(default_factory=list)
     lines: dict[StreamTensor, Timeline] = field(default_factory=dict)
     upkeep: dict[StreamTensor, Upkeep] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -61,7 +61,7 @@ class StreamPlan:
         return tensor in self.lines
 
 
-def plan(graph: FlatGraph, hop: int | None) -> StreamPlan:
+def plan_steps(graph: FlatGraph, hop: int | None) -> StreamPlan:
     """Plan the steps of a streaming model.
 
     Args:
@@ -99,16 +99,16 @@ def _window(graph: FlatGraph) -> int:
     return frames
 
 
-def _work(call: LayerCall, made: StreamPlan) -> Work:
+def _work(call: LayerCall, made: StreamPlan) -> PlannedCall:
     lines = [made.lines.get(tensor) for tensor in call.inputs]
     if not any(lines):
-        return Work(call)
+        return PlannedCall(call)
     rule, given = rule_of(call, lines), merged(lines)
     line = rule.line(given)
     if line is not None and line.frames > 1 and line.steady.size > 0:
         made.lines[call.outputs[0]] = line
-        return Work(call, rule, given)
-    return Work(call, rule, given, Span(0, 1 if line is None else line.frames))
+        return PlannedCall(call, rule, given)
+    return PlannedCall(call, rule, given, Span(0, 1 if line is None else line.frames))
 
 
 def _checked_hop(hop: int | None, made: StreamPlan) -> int:
@@ -152,7 +152,7 @@ def _work_back_(made: StreamPlan) -> None:
     needed: dict[StreamTensor, list[Span]] = {}
     for tensor in made.graph.outputs:
         needed.setdefault(tensor, []).append(_asked(tensor, made))
-    kept: list[Work] = []
+    kept: list[PlannedCall] = []
     for work in reversed(made.work):
         asked = [tensor for tensor in work.call.outputs if tensor in needed]
         if not asked:
@@ -167,7 +167,7 @@ def _work_back_(made: StreamPlan) -> None:
     _keep_input_(made, needed)
 
 
-def _spans(work: Work, made: StreamPlan, needed: dict[StreamTensor, list[Span]]) -> Sequence[Span]:
+def _spans(work: PlannedCall, made: StreamPlan, needed: dict[StreamTensor, list[Span]]) -> Sequence[Span]:
     """Return the spans of a call's output that are computed at each step."""
     output = work.call.outputs[0]
     line = made.lines.get(output)
@@ -189,7 +189,7 @@ def _keep_input_(made: StreamPlan, needed: dict[StreamTensor, list[Span]]) -> No
     made.upkeep[source] = found
 
 
-def _notes(work: Sequence[Work]) -> Iterator[str]:
+def _notes(work: Sequence[PlannedCall]) -> Iterator[str]:
     for each in work:
         if isinstance(each.rule, WholeWindow) and each.rule.costly:
             kind = type(each.call.layer).__name__

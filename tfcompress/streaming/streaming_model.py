@@ -16,9 +16,9 @@ from tfcompress.models.profile import profile
 from tfcompress.models.signature import call, signature_of
 from tfcompress.models.specs import Signature
 from tfcompress.quantization.baking import baked, is_fake_quant
-from tfcompress.streaming.building import StreamState, build
-from tfcompress.streaming.planning import plan
-from tfcompress.streaming.reading import read_graph
+from tfcompress.streaming.flat_graph import read_flat_graph
+from tfcompress.streaming.planning import plan_steps
+from tfcompress.streaming.step_building import StreamState, build_step
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,9 +127,9 @@ def to_streaming(model: Any, *, hop: int | None = None) -> StreamingModel:
         UsageError: a hop that does not fit.
     """
     whole = _layers_of(model)
-    signature, graph = signature_of(whole), read_graph(whole)
-    found = plan(graph, hop)
-    made = build(found, whole.name, [spec.name for spec in signature.outputs])
+    signature, graph = signature_of(whole), read_flat_graph(whole)
+    found = plan_steps(graph, hop)
+    made = build_step(found, whole.name, [spec.name for spec in signature.outputs])
     return StreamingModel(
         model=made.model,
         signature=signature,
@@ -149,7 +149,7 @@ def check_window(model: Any, *, hop: int | None = None) -> None:
     Raises:
         TfcompressError: as :func:`to_streaming`.
     """
-    plan(read_graph(_layers_of(model)), hop)
+    plan_steps(read_flat_graph(_layers_of(model)), hop)
 
 
 def _layers_of(model: Any) -> Any:

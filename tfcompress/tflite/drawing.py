@@ -14,6 +14,7 @@ from tfcompress.data.sources import load_data
 from tfcompress.errors import DataError
 from tfcompress.models.signature import signature_of
 from tfcompress.models.specs import Signature
+from tfcompress.models.tflite_source import TFLiteSource
 from tfcompress.tflite.shares import SampleSource
 
 
@@ -31,7 +32,7 @@ def samples_of(data: Any, model: Any) -> SampleSource | None:
     if data is None or hasattr(data, "representative"):
         found: SampleSource | None = data
         return found
-    signature = signature_of(model)
+    signature = model.signature if isinstance(model, TFLiteSource) else signature_of(model)
     if isinstance(data, tuple) and len(data) == 2 and not any(isinstance(part, tuple) for part in data):
         data = data[0]  # samples and their labels, which an export has no use for
     if hasattr(data, "__array__"):

@@ -20,6 +20,7 @@ from tfcompress.files import sha256, write_atomic
 from tfcompress.models.loading import prepared
 from tfcompress.models.signature import call, padding_of
 from tfcompress.models.specs import Signature, random_inputs
+from tfcompress.models.tflite_source import TFLiteSource
 from tfcompress.progress import Progress, effective
 from tfcompress.recipe import Export
 from tfcompress.targets.installed import check_installed
@@ -28,11 +29,14 @@ from tfcompress.tflite.best import best_int8_of
 from tfcompress.tflite.calibrated import is_correctable
 from tfcompress.tflite.convert import ConverterProcess
 from tfcompress.tflite.drawing import samples_of
+from tfcompress.tflite.from_file import made_from_file
+from tfcompress.tflite.interpret import InterpreterProcess
 from tfcompress.tflite.lookup_tables import SAMPLES, LookupFile, check_lookup_limits, with_lookup_tables
 from tfcompress.tflite.mixed import made_mixed
 from tfcompress.tflite.op_trials import Stopwatch
 from tfcompress.tflite.routes import Made, Route, made_as_asked, made_without_data
 from tfcompress.tflite.runtimes import RuntimeVerdict, parse_requirement
+from tfcompress.tflite.source_file import check_settings, is_tflite, load_source
 from tfcompress.tflite.verify import Verification
 
 if TYPE_CHECKING:
@@ -128,7 +132,8 @@ def export(
 
     Args:
         model: a Keras 3 or tf_keras model (wrapped for quantization-aware training, too), what
-            :func:`tfcompress.load_model` gives, or the path of a file or SavedModel.
+            :func:`tfcompress.load_model` gives, or the path of a file or SavedModel; the path of a float ``.tflite``
+            file, too, which litert-quantizer quantizes (see :mod:`tfcompress.tflite.from_file`).
         settings: how to lower it, and what the file must satisfy.
         data: samples to calibrate and to compare on: an array of shape ``(samples, *shape)`` for each input by name,
             or one array for a model of one input, preprocessed as in training; or whatever
@@ -166,7 +171,7 @@ def export(
         parse_requirement(text)  # a name that is misspelt is reported now, not after the conversion
     check_installed(settings.deployment)
     progress = effective(progress)
-    model, notes = prepared(model)
+    model, notes = _opened(model, settings)
     for note in notes:
         progress.note(note)
     if settings.streaming:
@@ -194,8 +199,20 @@ def export(
     return dataclasses.replace(_file(made, settings, told), lookup=lookup, streaming=streaming)
 
 
+def _opened(model: Any, settings: Export) -> tuple[Any, tuple[str, ...]]:
+    """Return the model as it is exported, and what was done for it: one sentence each."""
+    if isinstance(model, TFLiteSource):
+        return model, ()
+    if not is_tflite(model):
+        return prepared(model)
+    check_settings(settings)
+    return load_source(Path(model)).native, ()
+
+
 def _made(model: Any, request: Request) -> Made:
     settings = request.settings
+    if isinstance(model, TFLiteSource):
+        return made_from_file(model, request)
     if settings.mixed:
         return made_mixed(model, request)
     if settings.quantize == "int8" and request.data is None and is_correctable(model) and not settings.needs_samples:
@@ -221,13 +238,20 @@ def _proven(made: Made, model: Any, request: Request) -> Made:
             found.content,
             request.settings,
             inputs=inputs,
-            keras_outputs=call(model, inputs),
+            keras_outputs=_outputs_of(model, inputs),
             real_samples=request.data is not None,
             places=places,
         )
     verification = dataclasses.replace(found.verification, micro=proven.record)
     proven_attempt = dataclasses.replace(found, verification=verification)
     return dataclasses.replace(made, attempt=proven_attempt, compiled=proven.compiled)
+
+
+def _outputs_of(model: Any, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
+    if not isinstance(model, TFLiteSource):
+        return call(model, inputs)
+    with InterpreterProcess(model.content) as interpreter:
+        return interpreter.run(inputs)
 
 
 def _with_lookup(made: Made, model: Any, request: Request) -> LookupFile:
@@ -257,7 +281,8 @@ def _with_streaming(made: Made, model: Any, request: Request) -> StreamingFile:
 
 def _inputs_to_prove_on(signature: Signature, model: Any, request: Request, count: int) -> dict[str, Any]:
     if request.data is None:
-        return random_inputs(signature, count, request.seed, padding=padding_of(model))
+        padding = None if isinstance(model, TFLiteSource) else padding_of(model)
+    return random_inputs(signature, count, request.seed, padding=padding)
     return request.data.representative(count, request.seed)
 
 

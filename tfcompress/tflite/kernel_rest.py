@@ -9,6 +9,7 @@ from typing import Any
 
 from edge_runner.graph import read_graph
 from tfcompress.recipe import Recipe
+from tfcompress.stages.planning import FileRest
 from tfcompress.tflite.convert import ConverterProcess
 from tfcompress.tflite.export import TFLiteModel, export
 from tfcompress.tflite.packaging import make_package
@@ -18,7 +19,7 @@ from tfcompress.tflite.weights import kernels
 _ANYTHING_DB = -1000.0  # the file may agree as badly as it likes: only its size is looked at
 
 
-def untrained_rest_bytes(
+def measured_file(
     model: Any,
     sizes: Mapping[int, int],
     *,
@@ -26,8 +27,8 @@ def untrained_rest_bytes(
     data: Any,
     metadata: Mapping[str, Any],
     converter: ConverterProcess,
-) -> int:
-    """Return :func:`rest_bytes` of the file that a recipe's export makes of a model without any training.
+) -> FileRest:
+    """Measure the file that a recipe's export makes of a model without any training.
 
     Args:
         model: a Keras 3 model.
@@ -55,15 +56,16 @@ def untrained_rest_bytes(
     )
     about: dict[str, Any] = {"data": data, "metadata": metadata, "converter": converter}
     made = export(model, settings, progress=False, seed=recipe.train.seed, **about)
-    return rest_bytes(made.content, sizes, packed=not asked.lookup)
+    return FileRest(rest_bytes(made.content, sizes, packed=not asked.lookup), made.size_bytes)
 
 
 def size_remarks(recipe: Recipe, file: TFLiteModel) -> Iterator[str]:
     """Yield what the stages of a recipe have to say of a file's size."""
+
     def size_bytes() -> int:
         return len(make_package(file.content).content if file.lookup is None else file.lookup.content)
 
-    yield from filter(None, (stage.remark_on(size_bytes) for stage in recipe.stages))
+    yield from filter(None, (stage.remark_on(size_bytes, file.size_bytes) for stage in recipe.stages))
 
 
 def rest_bytes(content: bytes, sizes: Mapping[int, int], *, packed: bool) -> int:

@@ -146,7 +146,7 @@ def with_lookup_tables(
     if len(packed) >= len(content):
         msg = (
             "no kernel of the file is smaller as a look-up table: their channels hold too many values; "
-            "train with --cluster 8 --cluster-per-channel --qat"
+            "train with --cluster 8 --cluster-per channel --qat"
         )
         raise UnsupportedError(msg)
     samples, version, arena_bytes = _prove(content, packed, model, inputs or {}, seed)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tfcompress.errors import ConversionError
-from tfcompress.models.fused_lstm import RecurrentForms, fused_lstms
+from tfcompress.models.fused_lstm import RecurrentForms, fused_lstms, unread_cells
 from tfcompress.models.kinds import graph_of, keras_of
 from tfcompress.models.plain_operations import plain_operations
 from tfcompress.models.precision import float32_policy, in_float32
@@ -98,7 +98,8 @@ def _write(model: Any, signature: Signature, batch: int, folder: Path, *, fused:
         return {name: tf.identity(value, name=name) for name, value in infer_outputs(model, tensors).items()}
 
     try:
-        with plain_operations(), fused_lstms() if fused else contextlib.nullcontext(RecurrentForms()) as forms:
+        marked = fused_lstms(unread_cells(graph_of(model))) if fused else contextlib.nullcontext(RecurrentForms())
+        with plain_operations(), marked as forms:
             function = serve.get_concrete_function(**specs)
         module = tf.Module()
         # What the graph touches, not what the model lists: a variable outside a layer's list is saved too, and the

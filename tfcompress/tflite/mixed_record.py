@@ -42,7 +42,7 @@ class MixedPlan:
         agreement_db: the same, measured; None: the file does not run.
         predicted_top1: fraction of these samples whose top-1 should be the same, by the predicted noise and the margins
             of the float file's answers; None: no output has classes.
-        top1: the same, measured: fraction of these samples with the same top-1, the lowest over the outputs; None: no output has classes.
+        top1: the same, measured, the lowest over the outputs; None: no output has classes.
         predicted_bytes: size of the file, as the single layers predict it.
         size_bytes: of the file.
         predicted_ms: latency, as one-op files predict it; None: no limit asked for it.

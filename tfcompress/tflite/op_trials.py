@@ -99,7 +99,8 @@ class OpTrials:
                 return self._away(found, self._outputs(self._mixer.alone(site, "int4", wide=True), site), site)
             if precision == "int16":
                 expected = self._outputs(self._mixer.alone(site, "float"), site)
-                return _unlike(found, np.clip(expected, *self._mixer.range_of(site.made)))
+                most = max(map(abs, self._mixer.range_of(site.made)))  # numbers of 16 bits end alike on both sides
+                return _unlike(found, np.clip(expected, -most, most))
         except TfcompressError as refusal:
             return str(refusal)
         return "" if np.isfinite(found).all() else "it gives NaN or infinity"
@@ -143,7 +144,7 @@ class OpTrials:
             self._elsewhere.update(zip(unknown, found, strict=True))
 
     def refusal_elsewhere(self, content: bytes) -> str:
-        """Return why a file that was timed does not run on the machine that times; empty: it does, or it is this one."""
+        """Return why a file that was timed does not run on the machine that times; empty: it does, or is here."""
         found = self._elsewhere.get(content, 0.0)
         return f"{self._stopwatch.name}: {found}" if isinstance(found, str) and self._stopwatch else ""
 

@@ -21,9 +21,9 @@ from tfcompress.tflite.calibrated import asked_of, in_place_of_the_converter, pr
 from tfcompress.tflite.contract import FloatOpsError
 from tfcompress.tflite.shares import Shares
 
-Route = Literal["converter", "trained ranges", "calibrated by our rules", "data-free"]
+Route = Literal["converter", "trained ranges", "calibrated by our rules", "data-free", "litert-quantizer"]
 """How a file's numbers came about: by the converter alone, by training for it, or by its rules without training: with
-samples, or from the model alone."""
+samples, or from the model alone; or by litert-quantizer, of a float file."""
 
 DATA_FREE = (
     "data-free: no sample was seen, ranges follow from BatchNormalization and from bounds; "

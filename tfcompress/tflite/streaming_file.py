@@ -23,13 +23,13 @@ from tfcompress.targets.target import Target
 from tfcompress.tflite.agreement import agreements
 from tfcompress.tflite.attempt import Request, activation_bits, attempt, converted
 from tfcompress.tflite.calibrated import prepared_by, ranged, ranged_without_data
-from tfcompress.tflite.feeding import answers_of, newest, steps_of
 from tfcompress.tflite.flatbuffer import FlatModel, IOTensor, read_model_file
 from tfcompress.tflite.interpret import InterpreterProcess
 from tfcompress.tflite.micro.kernel_comparison import LEAST_DB, MOST_STEPS
 from tfcompress.tflite.routes import Made
 from tfcompress.tflite.shares import Shares
 from tfcompress.tflite.state_variables import with_state_variables
+from tfcompress.tflite.stream_feeding import answers_of, newest, steps_of
 from tfcompress.tflite.streaming_record import MicroStream, StateRecord, StreamAgreement, StreamingRecord
 
 SUFFIX = "-streaming.tflite"

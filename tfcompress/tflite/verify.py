@@ -30,6 +30,8 @@ from tfcompress.tflite.resolution import FINER, resolution_notes
 from tfcompress.tflite.runtimes import RuntimeVerdict
 from tfcompress.tflite.weights import bytes_by_dtype, ops_by_dtype
 
+KERAS_MODEL = "the Keras model"
+"""What messages call that which files are compared with."""
 SAMPLES = 256
 """Samples that agreement is measured on, at most."""
 QAT_SAMPLES = 1000
@@ -152,6 +154,7 @@ def verify(
     real_samples: bool,
     trained: IntegerModel | None = None,
     islands: frozenset[str] = frozenset(),
+    reference_name: str = KERAS_MODEL,
 ) -> Verification:
     """Check a written file.
 
@@ -165,6 +168,7 @@ def verify(
         real_samples: whether *inputs* are real data.
         trained: the model computed in integers, where quantization-aware training made it.
         islands: names of the tensors of ops that were asked for in float, and of their kernels.
+        reference_name: what messages call that which gave *keras_outputs*.
 
     Raises:
         ContractError: what was written is not what was asked for, or not what was trained.
@@ -180,13 +184,22 @@ def verify(
         outputs = interpreter.run(inputs)
         found = agreements(flat, keras_outputs, outputs)
         least = LEAST_DB[export.quantize] if export.min_agreement_db is None else export.min_agreement_db
-        mend = what_to_do(export, real_samples=real_samples, trained=trained is not None)
+        mend = what_to_do(
+            export,
+            real_samples=real_samples,
+            trained=trained is not None,
+            trainable=reference_name == KERAS_MODEL,
+        )
         contract.check_all(
-            functools.partial(check_agreement, flat, keras_outputs[item.name], item, least, export, mend)
+            functools.partial(
+                check_agreement, flat, keras_outputs[item.name], item, least, export, mend, reference_name
+            )
             for item in found
         )
         if real_samples and export.min_agreement_db is None:
-            contract.check_all(functools.partial(check_varies, flat, keras_outputs[i.name], i) for i in found)
+            contract.check_all(
+                functools.partial(check_varies, flat, keras_outputs[i.name], i, reference_name) for i in found
+            )
         steps, kernel_note = compare_kernels(reference, inputs, outputs) if reference else (None, "")
         exact = None
         if trained and reference and not kernel_note:
@@ -243,7 +256,13 @@ def check_structure(
 
 
 def check_agreement(
-    flat: FlatModel, reference: np.ndarray, found: OutputAgreement, least: float, export: Export, mend: str
+    flat: FlatModel,
+    reference: np.ndarray,
+    found: OutputAgreement,
+    least: float,
+    export: Export,
+    mend: str,
+    reference_name: str = KERAS_MODEL,
 ) -> None:
     """Check that one output is near enough to the Keras model's.
 
@@ -254,16 +273,17 @@ def check_agreement(
         least: what was asked, in dB.
         export: what was asked for.
         mend: what to do where it is not.
+        reference_name: what messages call that which gave *reference*.
 
     Raises:
         ContractError: with the numbers and the likely causes.
     """
     fixed = output_step(flat, found.name)[1]
     rounded = export.min_agreement_db is None and within_steps(reference, found, fixed=fixed)
-    wanted = f"output {found.name!r} of the file must agree with the Keras model by at least {least:g} dB"
+    wanted = f"output {found.name!r} of the file must agree with {reference_name} by at least {least:g} dB"
     if reference.dtype.kind != "f":
         near = (found.top1 or 0.0) >= _LEAST_EQUAL
-        wanted = f"output {found.name!r} of the file must equal the Keras model's in {_LEAST_EQUAL:.0%} of its values"
+        wanted = f"output {found.name!r} of the file must equal {reference_name}'s in {_LEAST_EQUAL:.0%} of its values"
         got = f"{found.top1 or 0.0:.0%}"
     elif found.sqnr_db is None:
         near = rounded or found.max_abs_error < _NOTHING
@@ -276,7 +296,9 @@ def check_agreement(
         raise ContractError(msg)
 
 
-def check_varies(flat: FlatModel, reference: np.ndarray, found: OutputAgreement) -> None:
+def check_varies(
+    flat: FlatModel, reference: np.ndarray, found: OutputAgreement, reference_name: str = KERAS_MODEL
+) -> None:
     """Check that an output tells samples apart, as far as no op such as softmax fixes its range.
 
     Values far from zero that differ by less than a step all become one, while their ratio of signal to noise, whose
@@ -286,6 +308,7 @@ def check_varies(flat: FlatModel, reference: np.ndarray, found: OutputAgreement)
         flat: the file.
         reference: the Keras model's output, of shape (samples, *shape).
         found: how it compares.
+        reference_name: what messages call that which gave *reference*.
 
     Raises:
         ContractError: it is the same for all samples; with its step, and the spread that it should have.
@@ -298,15 +321,16 @@ def check_varies(flat: FlatModel, reference: np.ndarray, found: OutputAgreement)
     spread, mean = rows[:, widest].std(), rows[:, widest].mean()
     grid = f", whose step is {step:.3g}" if step else ""
     msg = (
-        f"output {found.name!r} of the file must tell samples apart, as the Keras model's does (it spreads by "
+        f"output {found.name!r} of the file must tell samples apart, as {reference_name}'s does (it spreads by "
         f"{spread:.3g} around {mean:.6g}), got the same values{grid} for all {len(reference)} samples; {FINER}, or "
         "accept it with --min-agreement-db"
     )
     raise ContractError(msg)
 
 
-def what_to_do(export: Export, *, real_samples: bool, trained: bool) -> str:
+def what_to_do(export: Export, *, real_samples: bool, trained: bool, trainable: bool = True) -> str:
     """Say what to do about outputs that do not agree, of what has not been done yet."""
+    further = "otherwise train with --qat" if trainable else "otherwise quantize the Keras model it was made from"
     ways = ["accept it with --min-agreement-db"]
     if export.quantize != "none":
         ways.insert(0, "choose another --quantize")
@@ -315,7 +339,7 @@ def what_to_do(export: Export, *, real_samples: bool, trained: bool) -> str:
     if trained:
         ways.insert(0, "train it for longer, or at a lower --learning-rate")
     elif export.needs_data:
-        ways[:0] = ["check that the calibration samples are preprocessed as in training; otherwise train with --qat"]
+        ways[:0] = [f"check that the calibration samples are preprocessed as in training; {further}"]
     return ", ".join(ways[:-1]) + (", or " if len(ways) > 1 else "") + ways[-1]
 
 

@@ -99,7 +99,7 @@ def kernels(graphs: Graphs) -> Iterator[Kernel]:
                     yield Kernel(op.name, tensor, _CHANNEL_AXIS.get(op.name, 0), number)
 
 
-def kernel_bits(graph: Subgraph) -> dict[int, int]:
+def bits_by_op(graph: Subgraph) -> dict[int, int]:
     """Return the bits of a number of the largest kernel of each op that has one, by the op's place."""
     producers, found = producers_of(graph), {}
     for number, op in enumerate(graph.ops):

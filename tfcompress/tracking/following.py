@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from tfcompress.errors import TfcompressError, one_line
-from tfcompress.tracking.tracker import TrackedEnd, TrackedRun, TrackedStart, Tracker
+from tfcompress.tracking.tracker import Outcome, TrackedEnd, TrackedRun, TrackedStart, Tracker
 
 T = TypeVar("T")
 
@@ -41,7 +42,7 @@ class Following:
         try:
             yield begun
         except BaseException as error:  # Ctrl-C, too: it is told how the run ended, and raised again
-            outcome = "failed" if isinstance(error, Exception) else "interrupted"
+            outcome: Outcome = "failed" if isinstance(error, Exception) else "interrupted"
             reason = one_line(str(error) or type(error).__name__)[:LONGEST_REASON]
             begun.end(TrackedEnd(outcome=outcome, reason=reason))
             raise
@@ -49,7 +50,7 @@ class Following:
 
     def begin(self, start: TrackedStart) -> FollowedRun:
         """Begin a run that somebody else ends."""
-        found = {place: self.told(place, lambda t=tracker: t.begin(start)) for place, tracker in self._each()}
+        found = {place: self.told(place, functools.partial(tracker.begin, start)) for place, tracker in self._each()}
         return FollowedRun(self, start, {place: run for place, run in found.items() if run is not None})
 
     def _each(self) -> list[tuple[int, Tracker]]:
@@ -97,7 +98,9 @@ class FollowedRun:
 
     def child(self, start: TrackedStart) -> FollowedRun:
         """Begin a run that is a part of this one."""
-        begun = {place: self._following.told(place, lambda r=run: r.child(start)) for place, run in self._runs.items()}
+        begun = {
+            place: self._following.told(place, functools.partial(run.child, start)) for place, run in self._runs.items()
+        }
         return FollowedRun(self._following, start, {place: run for place, run in begun.items() if run is not None})
 
     def end(self, end: TrackedEnd) -> None:
@@ -117,7 +120,7 @@ class FollowedRun:
 
     def _tell(self, action: Callable[[TrackedRun], None]) -> None:
         for place, run in self._runs.items():
-            self._following.told(place, lambda r=run: action(r))
+            self._following.told(place, functools.partial(action, run))
 
 
 NOBODY = Following((), lambda text: None)

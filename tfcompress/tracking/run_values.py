@@ -44,7 +44,7 @@ def stage_settings(stages: Sequence[Stage]) -> dict[str, Any]:
 
 
 def _settings(parts: Mapping[str, Any]) -> dict[str, Any]:
-    found = {}
+    found: dict[str, Any] = {}
     for part, values in parts.items():
         pairs = ((field.name, getattr(values, field.name)) for field in dataclasses.fields(values))
         found |= {f"{part}.{name}": _simple(value) for name, value in pairs if value is not None}

@@ -109,7 +109,9 @@ class Clustering:
         zeros_apart = pruned and stage.scheme == "kmeans"  # powers of two have a 0 among them
         count = stage.count_of(slot.layer) - (1 if zeros_apart else 0)
         name = f"{slot.name.replace('/', '_')}_clusters"
-        return ClusterLookup(count, channels=channels, axis=axis or -1, keep_zeros=pruned, scheme=stage.scheme, name=name)
+        return ClusterLookup(
+            count, channels=channels, axis=axis or -1, keep_zeros=pruned, scheme=stage.scheme, name=name
+        )
 
     @property
     def waiting(self) -> bool:

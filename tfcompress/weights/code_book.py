@@ -25,7 +25,8 @@ class ClusterLookup(WeightTransform):
         channels: channels that have centroids of their own; None: all weights share them.
         axis: axis of these channels.
         keep_zeros: weights that are 0 stay 0, beside the centroids.
-        scheme: ``kmeans``, or ``power_of_two``: centroids are :func:`tfcompress.weights.power_of_two.levels` times a scale.
+        scheme: ``kmeans``, or ``power_of_two``: centroids are a scale times
+            :func:`tfcompress.weights.power_of_two.levels`.
         centroids: variable of shape (clusters,), or (channels, clusters); of powers of two their scale, shape (1,) or
             (channels, 1).
         active: 1.0 once the centroids are placed, variable of shape (); until then the kernel passes as it is.

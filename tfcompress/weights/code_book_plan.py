@@ -1,8 +1,9 @@
-"""What is left open of a cluster stage, measured before the training: one code book a channel or one a kernel, and how
-many values each layer gets within a budget of bytes.
+"""What is left open of a cluster stage, measured before the training.
 
-Each layer is clustered by itself in a copy of the model, at several numbers of values, and what that does to the
-outputs on samples is its cost; what it takes in the file is computed from the indices. An integer programme chooses.
+That is whether there is one code book a channel or one a kernel, and how many values each layer gets within a budget of
+bytes. For that each layer is clustered by itself in a copy of the model, at several numbers of values, and what that
+does to the outputs on samples is its cost; what it takes in the file is computed from the indices. An integer programme
+chooses.
 """
 
 from __future__ import annotations
@@ -16,16 +17,14 @@ from typing import Any
 import numpy as np
 
 from tfcompress.errors import DataError, InfeasibleError, UsageError
-from tfcompress.limits import read_size
 from tfcompress.models.copies import Slot, layers_with_kernels, model_copy
 from tfcompress.models.signature import call
 from tfcompress.plans.knapsack import best_assignments
 from tfcompress.plans.multiple_choice import Alternative, Item, Knapsack
 from tfcompress.recipe import Cluster, Prune
 from tfcompress.stages.planning import Planned, PlanningContext
-from tfcompress.weights.code_book import ClusterLookup
-from tfcompress.weights.code_book_sizes import Storage, stored_bytes
 from tfcompress.weights.clustering import Clustering, clusterable, kernels_to_cluster
+from tfcompress.weights.code_book_sizes import Storage, stored_bytes
 from tfcompress.weights.constraints import numpy_of
 
 COUNTS = (2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
@@ -35,7 +34,7 @@ _BETTER_DB = 1.0
 """What one code book a channel has to gain over one a kernel to be worth more bytes."""
 
 VALUE_BITS = {"none": 32, "float16": 16, "int8": 6}
-"""``quantize`` -> bits of a value that a package stores once, about; neighbours among int8 values are coded together."""
+"""``quantize`` -> bits of a value that a package stores once, about; int8 values are coded one after the other."""
 
 _MARGIN = 0.01
 """Part of a budget that is left free: training moves the numbers of values that occur, and so what is stored."""
@@ -175,7 +174,7 @@ def _measured(stage: Cluster, work: _Trial) -> _Measured:
 def _within_budget(stage: Cluster, work: _Trial) -> tuple[Cluster, tuple[str, ...]]:
     """Choose the number of values of each layer."""
     context = work.context
-    if context.rest_bytes is None:
+    if context.measure_file is None:
         msg = (
             "cluster.budget is about the bytes of the finished file, which attach does not know; give it to "
             "tfcompress.compress or export, or say cluster.layers"
@@ -184,16 +183,16 @@ def _within_budget(stage: Cluster, work: _Trial) -> tuple[Cluster, tuple[str, ..
     layers = _by_layer(work.slots(dataclasses.replace(stage, clusters=_fewest(stage, context))))
     sizes = Counter(int(np.prod(slot.variable.shape)) for slots in layers.values() for slot in slots)
     with context.progress.task("measuring how many values each layer needs", len(layers)) as task:
-        rest = context.rest_bytes(work.model, sizes)
+        rest = context.measure_file(work.model, sizes)
         items = []
         for path, slots in layers.items():
             task.describe(path)
             items.append(Item(path, tuple(_options(path, slots, stage, work))))
             task.advance()
-    budget = read_size(stage.budget)
+    budget = stage.budget_bytes(rest.plain_bytes)
     try:
         (plan, *_) = best_assignments(
-            Knapsack(tuple(items), limits={"bytes": budget * (1.0 - _MARGIN)}, fixed={"bytes": float(rest)})
+            Knapsack(tuple(items), limits={"bytes": budget * (1.0 - _MARGIN)}, fixed={"bytes": float(rest.rest_bytes)})
         )
     except InfeasibleError as error:
         least = error.least["bytes"] / (1.0 - _MARGIN)
@@ -201,7 +200,9 @@ def _within_budget(stage: Cluster, work: _Trial) -> tuple[Cluster, tuple[str, ..
         raise InfeasibleError(msg, {"bytes": least}) from error
     what = "the file with look-up tables" if work.storage.tables else "the package"
     counts = tuple(f"{path}={plan.choices[path]}" for path in layers)
-    note = f"cluster gives so many values: {', '.join(counts)}; {what} then takes about {plan.amounts['bytes']:,.0f} bytes"
+    note = (
+        f"cluster gives so many values: {', '.join(counts)}; {what} then takes about {plan.amounts['bytes']:,.0f} bytes"
+    )
     return dataclasses.replace(stage, layers=counts, budget=""), (note,)
 
 
@@ -231,25 +232,34 @@ def _options(path: str, slots: Sequence[Slot], stage: Cluster, work: _Trial) -> 
             stored_bytes(value, count, clustering.axis_of(slot), work.storage)
             for slot, (_, value) in zip(slots, kernels, strict=True)
         )
-        best = min(best, divergence(work.outputs, work.outputs_with(kernels)))  # samples are few, and noise has its luck
+        best = min(
+            best, divergence(work.outputs, work.outputs_with(kernels))
+        )  # samples are few, and noise has its luck
         yield Alternative(str(count), best, {"bytes": size})
 
 
 def divergence(expected: Mapping[str, np.ndarray], got: Mapping[str, np.ndarray]) -> float:
     """Return how far outputs moved, summed over them; of one layer after the other it adds up, about.
 
-    Of probabilities it is the mean Kullback-Leibler divergence from the expected ones, of other numbers the mean squared
-    difference over their variance.
+    Of probabilities it is the mean Kullback-Leibler divergence from the expected ones, of other numbers the mean
+    squared difference over their variance.
 
     Args:
         expected: an array of shape (samples, ...) for each output by name.
         got: the same of another model.
     """
-    return sum(_moved(np.asarray(values, np.float64), np.asarray(got[name], np.float64)) for name, values in expected.items())
+    return sum(
+        _moved(np.asarray(values, np.float64), np.asarray(got[name], np.float64)) for name, values in expected.items()
+    )
 
 
 def _moved(expected: np.ndarray, got: np.ndarray) -> float:
-    if expected.ndim > 1 and expected.shape[-1] > 1 and (expected >= 0).all() and np.allclose(expected.sum(-1), 1, atol=1e-3):
+    if (
+        expected.ndim > 1
+        and expected.shape[-1] > 1
+        and (expected >= 0).all()
+        and np.allclose(expected.sum(-1), 1, atol=1e-3)
+    ):
         one, other = (np.maximum(values, 1e-9) for values in (expected, got))
         return float((one * np.log(one / other)).sum(axis=-1).mean())
     variance = float(np.var(expected, axis=0).mean())

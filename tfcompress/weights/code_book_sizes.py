@@ -19,8 +19,8 @@ class Storage:
     """How values are stored.
 
     Attributes:
-        tables: as look-up tables of TensorFlow Lite Micro, whose indices have whole bits; else in a package, which codes
-            them by their frequencies.
+        tables: as look-up tables of TensorFlow Lite Micro, whose indices have whole bits; else in a package, which
+            codes them by their frequencies.
         value_bits: that a value itself takes in a package's code book.
     """
 

@@ -40,7 +40,9 @@ def _best(rows: np.ndarray, most: int, skip_zeros: bool) -> list[np.ndarray]:
     possible = min(most, points.count)
     starts = list(_starts(points, possible))
     found = [_means(points, starts[:count]) for count in range(1, possible + 1)]
-    found += [np.pad(found[-1], ((0, 0), (0, count - possible)), mode="edge") for count in range(possible + 1, most + 1)]
+    found += [
+        np.pad(found[-1], ((0, 0), (0, count - possible)), mode="edge") for count in range(possible + 1, most + 1)
+    ]
     return [each.astype(np.float32) for each in found]
 
 
@@ -52,11 +54,15 @@ class _Points:
         weights: of the weights.
         sums: of the values about the row's middle, times their weights.
         middles: what was taken off, shape (rows,).
+        least: smallest value of each point, shape (rows, values).
+        greatest: the largest.
     """
 
     weights: np.ndarray
     sums: np.ndarray
     middles: np.ndarray
+    least: np.ndarray
+    greatest: np.ndarray
 
     @classmethod
     def of(cls, rows: np.ndarray, skip_zeros: bool) -> _Points:
@@ -65,10 +71,13 @@ class _Points:
         total = weights.sum(axis=1)
         middles = np.divide((ordered * weights).sum(axis=1), total, out=np.zeros(len(rows)), where=total > 0)
         sums = (ordered - middles[:, None]) * weights
+        least = greatest = ordered
         if ordered.shape[1] > MOST_POINTS:
             first = np.linspace(0, ordered.shape[1], MOST_POINTS, endpoint=False).astype(np.int64)
             weights, sums = (np.add.reduceat(each, first, axis=1) for each in (weights, sums))
-        return cls(*(np.pad(np.cumsum(each, axis=1), ((0, 0), (1, 0))) for each in (weights, sums)), middles)
+            least, greatest = ordered[:, first], ordered[:, np.append(first[1:], ordered.shape[1]) - 1]
+        running = (np.pad(np.cumsum(each, axis=1), ((0, 0), (1, 0))) for each in (weights, sums))
+        return cls(*running, middles, least, greatest)
 
     @property
     def count(self) -> int:
@@ -132,6 +141,8 @@ def _means(points: _Points, starts: list[np.ndarray]) -> np.ndarray:
         weight = points.weights[row, stop] - points.weights[row, start]
         total = points.sums[row, stop] - points.sums[row, start]
         mean = np.divide(total, weight, out=np.zeros(len(row)), where=weight > 0)
-        means.append(np.where(weight > 0, mean + points.middles, 0.0))
+        # Equal values are their own mean, and means rise, but for the rounding.
+        mean = np.clip(mean + points.middles, points.least[row, start], points.greatest[row, stop - 1])
+        means.append(np.where(weight > 0, mean, 0.0))
         stop = start
     return np.stack(means[::-1], axis=1)

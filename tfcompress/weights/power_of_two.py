@@ -1,7 +1,7 @@
 """Values that are 0 and a scale times powers of two: logarithmic quantization.
 
-Miyashita et al. 2016, arXiv:1603.01025, section 3.1, and Zhou et al. 2017, arXiv:1702.03044, equation 1; there the scale
-is a power of two itself, here it is free, as TFLite's scales are.
+Miyashita et al. 2016, arXiv:1603.01025, section 3.1, and Zhou et al. 2017, arXiv:1702.03044, equation 1; there the
+scale is a power of two itself, here it is free, as TFLite's scales are.
 """
 
 from __future__ import annotations

@@ -50,7 +50,11 @@ def clusterable_kernels(layer: Any) -> list[Any]:
 
 def per_channel(stage: Cluster, layer: Any) -> bool:
     """Tell whether the output channels of *layer* are clustered apart: they are, where that was left open."""
-    return stage.per_channel is not False and type(layer).__name__ in PER_CHANNEL_LAYERS and layer.data_format == "channels_last"
+    return (
+        stage.per_channel is not False
+        and type(layer).__name__ in PER_CHANNEL_LAYERS
+        and layer.data_format == "channels_last"
+    )
 
 
 def layers_to_cluster(stage: Cluster, layers: dict[str, Any]) -> KernelChoice:
@@ -100,7 +104,9 @@ def wrap(model: Any, stage: Cluster, chosen: KernelChoice, seed: int) -> tuple[C
 
     # tfmot swaps a layer's kernel for a tensor when the wrapper is called, so what stands for what is looked up first.
     result = clone_with(model, replace)
-    kernels = [kernel for path, wrapper in wrappers.items() for kernel in _kernels(path, wrapper, counted(stage, path), seed)]
+    kernels = [
+        kernel for path, wrapper in wrappers.items() for kernel in _kernels(path, wrapper, counted(stage, path), seed)
+    ]
     return result, kernels
 
 

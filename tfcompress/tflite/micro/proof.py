@@ -12,7 +12,7 @@ import numpy as np
 
 from tfcompress.errors import ContractError
 from tfcompress.models.keras_private import all_layers
-from tfcompress.models.kinds import graph_of, keras_of
+from tfcompress.models.kinds import graph_of, has_layers
 from tfcompress.settings import Export
 from tfcompress.targets.target import Target
 from tfcompress.tflite.agreement import agreements
@@ -203,10 +203,10 @@ def op_places_of(content: bytes, model: Any, tensor_names: tuple[tuple[str, ...]
 
     Args:
         content: the file.
-        model: the Keras model that it was made from, or the path of a SavedModel.
+        model: the Keras model that it was made from, the path of a SavedModel, or a float file.
         tensor_names: what its tensors were called, where a packing took the names away.
     """
     layers: tuple[str, ...] = ()
-    if keras_of(model) != "savedmodel":
+    if has_layers(model):
         layers = tuple(layer.name for layer in all_layers(graph_of(model)))
     return OpPlaces(read_model_file(content), tensor_names, layers)

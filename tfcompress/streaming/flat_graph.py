@@ -67,7 +67,7 @@ class FlatGraph:
     calls: list[LayerCall]
 
 
-def read_graph(model: Any) -> FlatGraph:
+def read_flat_graph(model: Any) -> FlatGraph:
     """Read a Keras 3 model.
 
     Raises:

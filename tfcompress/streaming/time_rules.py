@@ -9,9 +9,9 @@ from typing import Any, ClassVar, Protocol
 
 import keras
 
-from tfcompress.streaming.pieces import Pieces, Sides
-from tfcompress.streaming.reading import LayerCall
+from tfcompress.streaming.flat_graph import LayerCall
 from tfcompress.streaming.spans import Span, Timeline
+from tfcompress.streaming.step_pieces import Pieces, Sides
 
 
 class TimeRule(Protocol):
@@ -276,22 +276,22 @@ def pooling_rule(call: LayerCall) -> TimeRule:
 def padding_rule(call: LayerCall) -> TimeRule:
     """Return how a padding with zeros treats time."""
     padding = call.layer.padding
-    sides, *others = [padding] if isinstance(padding[0], int) else padding
-    return Borders(1, 1, 1, *map(int, sides), others=tuple((int(a), int(b)) for a, b in others))
+    (before, after), *others = [padding] if isinstance(padding[0], int) else padding
+    return Borders(before=int(before), after=int(after), others=tuple((int(a), int(b)) for a, b in others))
 
 
 def cropping_rule(call: LayerCall) -> TimeRule:
     """Return how a cropping treats time."""
     cropping = call.layer.cropping
-    sides, *others = [cropping] if isinstance(cropping[0], int) else cropping
-    return Borders(1, 1, 1, *(-int(n) for n in sides), others=tuple((-int(a), -int(b)) for a, b in others))
+    (before, after), *others = [cropping] if isinstance(cropping[0], int) else cropping
+    return Borders(before=-int(before), after=-int(after), others=tuple((-int(a), -int(b)) for a, b in others))
 
 
 def index_rule(call: LayerCall) -> TimeRule:
     """Return how an index (``x[:, -1]``) treats time."""
     frames = call.inputs[0].shape[0] or 0
     key = call.template.args[1] if len(call.template.args) > 1 else call.template.kwargs.get("key")
-    key = key if isinstance(key, tuple) else (key,)
+    key = tuple(key) if isinstance(key, tuple | list) else (key,)  # a list in a model that was saved and read
     plain = all(isinstance(part, int | slice) for part in key)
     if not plain or key[0] != slice(None):
         return WholeWindow(costly=True)
@@ -303,7 +303,7 @@ def index_rule(call: LayerCall) -> TimeRule:
     if step != 1 or stop <= start:
         return WholeWindow(costly=True)
     rest = (key[0], slice(None), *key[2:]) if key[2:] else None
-    return Borders(1, 1, 1, -start, stop - frames, key=rest)
+    return Borders(before=-start, after=stop - frames, key=rest)
 
 
 _WINDOWED: Mapping[str, Any] = {
@@ -318,7 +318,7 @@ _EACH = frozenset(
     {
         *("Activation", "ReLU", "LeakyReLU", "ELU", "Identity", "Rescaling", "ActivityRegularization"),
         *("Dropout", "SpatialDropout1D", "SpatialDropout2D", "GaussianNoise", "GaussianDropout", "AlphaDropout"),
-        *("ConstantFakeQuant", "TimeDistributed"),
+        *("ConstantFakeQuant", "TimeDistributed", "Embedding"),
         *("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Divide", "TrueDivide", "Power"),
         *("Relu", "Relu6", "Sigmoid", "Silu", "Tanh", "Gelu", "Elu", "Selu", "HardSigmoid", "HardSilu", "Softplus"),
         *("Abs", "Absolute", "Negative", "Exp", "Log", "Sqrt", "Rsqrt", "Square", "Clip", "Cast"),

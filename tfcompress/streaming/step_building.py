@@ -11,10 +11,10 @@ import keras
 from tfcompress.models.keras_private import origin
 from tfcompress.models.layer_copies import layer_copy
 from tfcompress.models.specs import unique_names
-from tfcompress.streaming.pieces import Pieces
-from tfcompress.streaming.planning import StreamPlan, Work
-from tfcompress.streaming.reading import StreamTensor
+from tfcompress.streaming.flat_graph import StreamTensor
+from tfcompress.streaming.planning import PlannedCall, StreamPlan
 from tfcompress.streaming.spans import Span
+from tfcompress.streaming.step_pieces import Pieces
 
 _SAME_RANGE = frozenset(
     {
@@ -71,7 +71,7 @@ class _Frames:
         return pieces.joined(found)
 
 
-def build(plan: StreamPlan, name: str, answers: Sequence[str]) -> StepModel:
+def build_step(plan: StreamPlan, name: str, answers: Sequence[str]) -> StepModel:
     """Build the model of a step.
 
     Args:
@@ -111,14 +111,14 @@ class _Builder:
         found = self._plan.upkeep[tensor].fresh
         return found or Span(0, 0)
 
-    def _make(self, work: Work) -> None:
+    def _make(self, work: PlannedCall) -> None:
         outputs = work.call.outputs
         if outputs[0] in self._plan.lines:
             self._keep(outputs[0], [(span, self._made(work, span)) for span in self._plan.upkeep[outputs[0]].computed])
         else:
             self._others.update(zip(outputs, keras.tree.flatten(self._made(work, work.whole)), strict=True))
 
-    def _made(self, work: Work, span: Span) -> Any:
+    def _made(self, work: PlannedCall, span: Span) -> Any:
         if work.rule is None or work.given is None:
             args, kwargs = work.call.template.fill([self._others[tensor] for tensor in work.call.inputs])
             return self._pieces.copy(work.call.layer, work.call.path)(*args, **kwargs)
