@@ -235,11 +235,11 @@ def _serving(name: str, place: Place, output: Path) -> Iterator[subprocess.Popen
         text=True,
         env=_environment(),
     )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def latencies(place: Place, found: Mapping[str, Any], output: Path, rounds: int, *, again: bool) -> None:

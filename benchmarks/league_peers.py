@@ -133,7 +133,7 @@ def make_onnxruntime(folder: Path, model: str) -> list[Row]:
     quantization = imported("onnxruntime.quantization")
     shape_inference = imported("onnxruntime.quantization.shape_inference")
     plain, rows = folder / "float.prepared.onnx", [row("float32", folder / "float.onnx", 0.0)]
-    shape_inference.quant_pre_process(str(folder / "float.onnx"), str(plain))
+    shape_inference.quant_pre_process(str(folder / "float.onnx"), str(plain), skip_symbolic_shape=True)
     name = onnx_input(plain)
 
     class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]  # of the peer's environment

@@ -43,6 +43,17 @@ def test_each_child_has_the_variables_of_its_caller(forks: ForkServer, monkeypat
     assert told == ["2", "2", os.environ.get("OPENBLAS_NUM_THREADS")]
 
 
+def test_the_folder_of_whoever_came_first_may_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    forks = ForkServer(CHILD)
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        with Worker(forks) as worker:
+            assert Path(f"/proc/{parent_of(worker.ask({})['pid'])}/cwd").resolve() == Path("/")
+        monkeypatch.undo()
+        (tmp_path / name).rmdir()
+
+
 def test_one_that_was_ended_is_replaced(forks: ForkServer) -> None:
     with Worker(forks) as worker:
         first = parent_of(worker.ask({})["pid"])

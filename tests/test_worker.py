@@ -290,3 +290,14 @@ def test_a_fork_takes_no_child_of_its_parent(kept: KeptWorkers) -> None:
             os._exit(0 if own.ask({})["pid"] != pid else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(fork, 0)[1]) == 0
     assert kept.take().ask({})["pid"] == pid
+
+
+def test_a_child_tells_what_cpu_time_it_has_taken(child: Child) -> None:
+    with Worker(child) as worker:
+        before = worker.cpu_seconds()
+        worker.ask({"echo": 1})
+        found = worker.cpu_seconds()
+    if Path("/proc/self/stat").exists():
+        assert before is not None
+        assert found is not None
+        assert 0 <= before <= found < 60

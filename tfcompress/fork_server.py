@@ -36,6 +36,10 @@ _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 class Process(Protocol):
     """A child process, as far as its parent asks for it."""
 
+    @property
+    def pid(self) -> int:
+        """Its number."""
+
     def poll(self) -> int | None:
         """Return how it ended, as :meth:`wait` does; None: it has not."""
 
@@ -157,7 +161,7 @@ class _Fork:
     """A child of the process that forks, asked about there: only its own parent is told how a process ended."""
 
     def __init__(self, link: _Link, number: int) -> None:
-        self._link, self._number = link, number
+        self._link, self.pid = link, number
         self._code: int | None = None
 
     def poll(self) -> int | None:
@@ -174,7 +178,7 @@ class _Fork:
     def _asked(self, what: str) -> int | None:
         if self._code is None:
             try:
-                self._code = self._link.ask({"do": what, "child": self._number})
+                self._code = self._link.ask({"do": what, "child": self.pid})
             except OSError:  # who forked it was ended; its lifeline ends it
                 self._code = -signal.SIGKILL
         return self._code
@@ -200,6 +204,8 @@ def main(arguments: str) -> None:
             import_module(name)
         except ImportError:  # the child says so, to who asks it
             continue
+    sys.path[:] = [str(Path(folder).absolute()) for folder in sys.path]
+    os.chdir("/")  # whoever started it may remove the folder that he was in
     gc.collect()
     gc.freeze()
     with socket.socket(fileno=number) as link:

@@ -187,6 +187,15 @@ class Worker:
         """Whether the child can still answer."""
         return self._end.alive and self._process.poll() is None
 
+    def cpu_seconds(self) -> float | None:
+        """Return the CPU time that the child has taken so far; None where that is not told (other than on Linux)."""
+        try:
+            stat = Path(f"/proc/{self._process.pid}/stat").read_text(encoding="ascii", errors="replace")
+        except OSError:
+            return None
+        user, system = stat.rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
     def close(self) -> None:
         """End the child and remove its folder; may be called twice."""
         self._end()

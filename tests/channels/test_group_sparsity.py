@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tfcompress.channels.criteria import scores
-from tfcompress.channels.group_sparsity import factors_of, penalize_
+from tfcompress.channels.group_sparsity import penalize_, pressures_of
 from tfcompress.channels.groups import groups
 from tfcompress.distillation.lesson import Lesson, learn_from_
 from tfcompress.distillation.teacher import own_teacher
@@ -72,11 +72,11 @@ def test_the_group_norm_adds_the_squares_of_all_that_makes_or_reads_a_channel_we
     norm = model.get_layer("norm")
     squares = np.square(model.get_layer("first").kernel.numpy()).sum(0) + np.square(norm.gamma.numpy())
     squares += np.square(norm.beta.numpy()) + np.square(model.get_layer("logits").kernel.numpy()).sum(1)
-    assert added(model, plain) == pytest.approx(0.1 * float(factors_of(squares) @ squares), rel=1e-4)
+    assert added(model, plain) == pytest.approx(0.1 * float(pressures_of(squares) @ squares), rel=1e-4)
 
 
 def test_channels_that_are_all_alike_are_pressed_alike() -> None:
-    np.testing.assert_array_equal(factors_of(np.full(3, 2.0)), np.ones(3))
+    np.testing.assert_array_equal(pressures_of(np.full(3, 2.0)), np.ones(3))
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,8 @@ BESIDE = {
     "distill_layers": ["--distill", "--distill-loss", "attention"],
     "hop": ["--streaming"],
     "state": ["--streaming"],
+    "regularize_strength": ["--channels", "0.4", "--regularize", "slimming"],
+    "regularize_epochs": ["--channels", "0.4", "--regularize", "slimming"],
 }
 """What has to stand beside an option for it to mean anything, where that is more than its stage."""
 

@@ -44,7 +44,7 @@ def nothing_installed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def lines(target: Target, draft, model) -> list[str]:
-    return [f"{remark.gravity} {remark}" for remark in target_checkup.check_target(target, draft, model)[1]]
+    return [f"{remark.gravity} {remark}" for remark in target_checkup.check_on_target(target, draft, model)[1]]
 
 
 def test_an_op_that_the_target_lacks_is_told_by_the_layer_that_computes_it(model, draft) -> None:
@@ -60,7 +60,7 @@ def test_limits_are_told_where_the_draft_takes_more_and_only_there(model, draft)
     file_bytes, arena_bytes = draft.size_bytes, planned_arena_bytes(draft.content)
     for spare, faults in ((0, 0), (-1, 2)):
         exact = dataclasses.replace(HERE, ops=(), flash=f"{file_bytes + spare}B", ram=f"{arena_bytes + spare}B")
-        check, remarks = target_checkup.check_target(exact, draft, model)
+        check, remarks = target_checkup.check_on_target(exact, draft, model)
         told = [remark for remark in remarks if remark.gravity == "fault"]
         assert (check.file_bytes, check.arena_bytes, check.arena_by) == (file_bytes, arena_bytes, "planned")
         assert [remark.where for remark in told] == ["flash", "ram"][:faults]
@@ -68,7 +68,7 @@ def test_limits_are_told_where_the_draft_takes_more_and_only_there(model, draft)
 
 
 def test_linux_has_every_op_and_no_arena(model, draft) -> None:
-    check, remarks = target_checkup.check_target(TARGETS["linux"], draft, model)
+    check, remarks = target_checkup.check_on_target(TARGETS["linux"], draft, model)
     assert (remarks, check.arena_bytes, check.most_file_bytes) == ([], None, None)
     assert len(draft.content) > check.file_bytes > np.prod((3, 3, 3, 8))
 

@@ -41,10 +41,11 @@ REASONS = {
     "install": "it changes what is installed on a machine",
     "mcu": "it needs the extra mcu; where that is installed, it is run",
     "tensorboard": "it needs the extra tensorboard; where that is installed, it is run",
+    "quantizer": "it needs the extra litert-quantizer; where that is installed, it is run",
 }
 """Why a block is checked and not run: ```` ```sh checked=minutes ````."""
 
-MODULES = {"mcu": ("tflite_micro", "ethosu"), "tensorboard": ("tensorboard",)}
+MODULES = {"mcu": ("tflite_micro", "ethosu"), "tensorboard": ("tensorboard",), "quantizer": ("litert_quantizer",)}
 """Of a reason that is an extra, the modules that it installs."""
 
 
@@ -368,7 +369,7 @@ COMMANDS: Mapping[str, Callable[[list[str], str], None]] = {
     "ssh": _check_ssh,
     "venv": _nothing,
     **dict.fromkeys((".", "apt", "cd", "cp", "docker", "echo", "export", "git", "ls", "mkdir"), _nothing),
-    **dict.fromkeys(("pre-commit", "ray", "scp", "tee", ".ci/run"), _nothing),
+    **dict.fromkeys(("onnx2tf", "pre-commit", "ray", "scp", "tee", ".ci/run"), _nothing),
 }
 """What is known of a command that is only checked."""
 

@@ -165,9 +165,9 @@ def test_a_layer_that_would_take_terabytes_takes_none(chain):
 
 @pytest.mark.slow
 def test_a_limit_on_memory_holds_and_may_be_raised(chain):
-    def widen(layers):  # a kernel of 1 GiB
-        layers[0]["config"]["batch_shape"] = [None, 1 << 14]
-        layers[1]["config"]["units"] = 1 << 14
+    def widen(layers):  # a kernel of 256 MiB
+        layers[0]["config"]["batch_shape"] = [None, 1 << 13]
+        layers[1]["config"]["units"] = 1 << 13
         del layers[1]["build_config"]
 
     with pytest.raises(ModelError, match=r"loading it takes more than 200 MiB of memory; give more --load-memory"):

@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import tfcompress as tfc
 from tfcompress.errors import UsageError
 
 keras = pytest.importorskip("keras")
+tf = pytest.importorskip("tensorflow")
 
 from tfcompress.quantization.fake_quant import MOMENTUM, WARM_UP, ConstantFakeQuant, FakeQuant  # noqa: E402
 
@@ -208,3 +210,19 @@ def test_the_range_of_what_a_relu_made_is_the_same_traced_or_not():
         eager(keras.ops.relu(x), training=True), tf.function(lambda v: traced(keras.ops.relu(v), training=True))(x)
     )
     assert ends(eager) == ends(traced) == (0.0, 4.0)
+
+
+@pytest.mark.parametrize("learn", [False, True])
+def test_a_variance_that_is_rounded_to_zero_leaves_a_normalization_finite_in_training(learn: bool) -> None:
+    inputs = keras.Input((2, 4))
+    model = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.LayerNormalization()(inputs)))
+    x = np.zeros((8, 2, 4), "float32")  # the first of two positions is at rest, whose variance is nothing beside 2,500
+    x[:, 1] = [50.0, -50.0, 50.0, -50.0]
+    job = tfc.attach(model, tfc.QAT(learn_ranges=learn), samples=x)
+    with tf.GradientTape() as tape:
+        outputs = job.model(x, training=True)
+        loss = tf.reduce_sum(tf.square(outputs))
+    gradients = tape.gradient(loss, [v.value for v in job.model.trainable_variables])
+    assert np.isfinite(outputs.numpy()).all()
+    assert all(np.isfinite(gradient.numpy()).all() for gradient in gradients if gradient is not None)
+    assert np.isfinite(job.model(x, training=False).numpy()).all()

@@ -133,7 +133,7 @@ def bounded():
 
 
 class ChildrenMemory:
-    """Watches how much memory each child of this process fills, beyond what it has filled before.
+    """Watches how much memory each child of this process, and each of theirs, fills, beyond what it has filled before.
 
     The resource usage of ended children would do for a child that serves one file; ours serves many, and ends with any.
     """
@@ -161,12 +161,14 @@ class ChildrenMemory:
                 self.most_bytes = max(self.most_bytes, more)
 
 
-def child_processes():
+def child_processes(process="self"):
+    """Return the children of a process, theirs among them: some of ours are forked by another."""
     found = []
-    for task in Path("/proc/self/task").iterdir():
-        with suppress(OSError):  # the thread has ended
-            found += (task / "children").read_text().split()
-    return [int(child) for child in found]
+    with suppress(OSError):  # the process has ended
+        for task in Path(f"/proc/{process}/task").iterdir():
+            with suppress(OSError):  # the thread has ended
+                found += map(int, (task / "children").read_text().split())
+    return [*found, *(each for child in found for each in child_processes(child))]
 
 
 def filled_bytes(process):

@@ -84,7 +84,7 @@ def contest(monkeypatch: pytest.MonkeyPatch) -> Any:
             settings=Export(quantize="int8"),
             data=data or Samples(1000),
             metadata=None,
-            converter=None,  # type: ignore[arg-type]
+            converter=SimpleNamespace(cpu_seconds=None),  # type: ignore[arg-type]
             float_model=None,
             float_size_bytes=None,
             progress=progress,  # type: ignore[arg-type]

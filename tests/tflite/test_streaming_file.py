@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,9 @@ from tfcompress.errors import ContractError, UnsupportedError, UsageError
 from tfcompress.targets.target_table import find_target
 from tfcompress.tflite.export import TFLiteModel
 from tfcompress.tflite.flatbuffer import read_model_file
-from tfcompress.tflite.state_variables import with_state_variables
+from tfcompress.tflite.state_variables import keeps_states, with_state_variables
 from tfcompress.tflite.stream_feeding import answers_of, steps_of
-from tfcompress.tflite.streaming_file import StreamingFile, check_streaming_limits, keeps_states, opened_stream
+from tfcompress.tflite.streaming_file import StreamingFile, check_streaming_limits, opened_stream
 from tfcompress.tflite.streaming_record import MicroStream
 
 keras = pytest.importorskip("keras")
@@ -94,16 +95,19 @@ def test_both_kinds_run_in_tensorflow_lite_micro(stream: StreamingFile, windows:
             assert np.abs(found[name] - values).max() <= 1.01 * step, "TFLM's dense layer rounds some ties otherwise"
 
 
-def test_a_float_file_streams_with_a_longer_hop_and_keeps_its_states(windows: np.ndarray) -> None:
-    settings = tfc.Export(packings=(), streaming=True, hop=4, state="internal")
-    made = tfc.export(small_net(), settings, data=windows, progress=False)
-    assert made.streaming is not None
-    record = made.streaming.record
-    assert record.kept == "internal"
-    assert keeps_states(made.streaming.content)
-    assert record.first_answer == 4
-    assert record.whole.agreement_db is not None
-    assert record.whole.agreement_db > 100
+def test_a_run_writes_the_file_that_streams_and_scores_it_frame_by_frame(windows: np.ndarray, tmp_path: Path) -> None:
+    recipe = tfc.Recipe(export=tfc.Export(packings=(), streaming=True, hop=4, state="internal"))
+    labels = np.random.default_rng(1).integers(0, 3, len(windows))
+    report = tfc.compress(small_net(), recipe, (windows, labels), output=tmp_path / "out", progress=False).report
+    found = report.result.verification["streaming"]
+    content = (tmp_path / "out" / found["name"]).read_bytes()
+    assert found["name"].endswith("-streaming.tflite")
+    assert keeps_states(content)
+    assert (found["size_bytes"], found["kept"], found["first_answer"]) == (len(content), "internal", 4)
+    assert found["whole"]["agreement_db"] > 100
+    assert report.result.score is not None
+    assert found["tested"]["samples"] == report.result.score.samples
+    assert found["tested"]["value"] == report.result.score.main_figure.value
 
 
 def test_windows_are_cut_oldest_first_with_zeros_before(stream: StreamingFile, windows: np.ndarray) -> None:

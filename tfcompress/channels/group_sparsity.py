@@ -122,7 +122,7 @@ class _Penalty:
     def weigh_(self) -> None:
         """Take the factors of channels anew from the weights as they are; slimming presses all alike."""
         for each in self.pressed if self.squared else ():
-            factors = factors_of(self.sizes(each))
+            factors = pressures_of(self.sizes(each))
             for term in each.terms:
                 here = term.place.channel_of
                 term.factors.assign(np.where(here >= 0, factors[here], 0.0))
@@ -136,7 +136,7 @@ class _Penalty:
         return float(np.mean(shares))
 
 
-def factors_of(norms: np.ndarray) -> np.ndarray:
+def pressures_of(norms: np.ndarray) -> np.ndarray:
     """Return how hard channels are pressed: ``2 ** (4 (max - n) / (max - min))``; 1 where all are alike.
 
     Args:
@@ -146,7 +146,7 @@ def factors_of(norms: np.ndarray) -> np.ndarray:
         Shape (channels,): 1 for the strongest, 16 for the weakest.
 
     Example:
-        >>> factors_of(np.array([1.0, 3.0, 5.0])).tolist()
+        >>> pressures_of(np.array([1.0, 3.0, 5.0])).tolist()
         [16.0, 4.0, 1.0]
     """
     span = float(norms.max() - norms.min())

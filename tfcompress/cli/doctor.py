@@ -142,7 +142,7 @@ def _on_target(
 ) -> tuple[TargetCheck | None, list[Remark]]:
     """Make a draft of the file, and hold it against the target."""
     from tfcompress.cli.drafts import draft_for
-    from tfcompress.diagnosis.target_checkup import check_target
+    from tfcompress.diagnosis.target_checkup import check_on_target
     from tfcompress.reports.remark import Remark
     from tfcompress.tflite.convert import ConverterProcess
 
@@ -151,7 +151,7 @@ def _on_target(
     if isinstance(draft, str):
         return None, [Remark("fault", "file", draft)]
     with screen.progress.task(f"asking target {target.name}"):
-        return check_target(target, draft, network)
+        return check_on_target(target, draft, network)
 
 
 def _engine(loaded: Loaded) -> tuple[str, dict[str, str]]:

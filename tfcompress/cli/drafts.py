@@ -12,7 +12,7 @@ from tfcompress.settings import Export
 if TYPE_CHECKING:
     import numpy as np
 
-    from tfcompress.diagnosis.target_checkup import Draft
+    from tfcompress.diagnosis.target_checkup import TargetDraft
     from tfcompress.progress import Progress
     from tfcompress.targets.target import Target
     from tfcompress.tflite.convert import ConverterProcess
@@ -29,7 +29,7 @@ def draft_for(
     *,
     seed: int,
     progress: Progress,
-) -> Draft | str:
+) -> TargetDraft | str:
     """Return a draft of a model's file: int8 where the target takes that; in float where there is none.
 
     Args:
@@ -44,7 +44,7 @@ def draft_for(
     Returns:
         The draft, or why there is none.
     """
-    from tfcompress.diagnosis.target_checkup import Draft
+    from tfcompress.diagnosis.target_checkup import TargetDraft
     from tfcompress.models.signature import padding_of, signature_of
     from tfcompress.models.specs import random_inputs
     from tfcompress.tflite.export import export
@@ -52,9 +52,10 @@ def draft_for(
     samples = inputs or random_inputs(signature_of(network), _SAMPLES, seed, padding=padding_of(network))
     quantize: Any = "int8" if "int8" in target.schemes else target.schemes[0]
     refusal = ""
+    integers: dict[str, Any] = {"calibration": "minmax", "float_ops": "allow"}
     for wanted in dict.fromkeys((quantize, "none")):
         try:
-            chosen = {"calibration": "minmax", "float_ops": "allow"} if wanted in ("int8", "int16x8") else {}
+            chosen = integers if wanted in ("int8", "int16x8") else {}
             settings = Export(quantize=wanted, packings=(), min_agreement_db=_ANYTHING_DB, **chosen)
             with progress.task(f"drafting a file ({wanted})"):
                 content = export(
@@ -63,7 +64,9 @@ def draft_for(
         except TfcompressError as error:
             refusal = refusal or f"no file with quantize {wanted!r} can be made: {error}"
             continue
-        return Draft(content, _packed_size(content), wanted, {name: x[:_RUN] for name, x in samples.items()}, refusal)
+        return TargetDraft(
+            content, _packed_size(content), wanted, {name: x[:_RUN] for name, x in samples.items()}, refusal
+        )
     return refusal
 
 

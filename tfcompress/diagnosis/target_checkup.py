@@ -32,7 +32,7 @@ _INTEGERS = ("int8", "int16x8")
 
 
 @dataclass(frozen=True)
-class Draft:
+class TargetDraft:
     """A file of the model as it would be for the target, made only to be looked at.
 
     Attributes:
@@ -50,7 +50,7 @@ class Draft:
     refusal: str = ""
 
 
-def check_target(target: Target, draft: Draft, model: Any) -> tuple[TargetCheck, list[Remark]]:
+def check_on_target(target: Target, draft: TargetDraft, model: Any) -> tuple[TargetCheck, list[Remark]]:
     """Find out what a target would make of a model.
 
     Where TensorFlow Lite Micro and Vela are installed, they are asked; else memory is planned from the file, and what
@@ -69,7 +69,7 @@ def check_target(target: Target, draft: Draft, model: Any) -> tuple[TargetCheck,
 class _Look:
     """One draft on one target."""
 
-    def __init__(self, target: Target, draft: Draft, places: OpPlaces, owners: Mapping[int, str]) -> None:
+    def __init__(self, target: Target, draft: TargetDraft, places: OpPlaces, owners: Mapping[int, str]) -> None:
         self._target, self._draft, self._places, self._owners = target, draft, places, owners
         self._remarks: list[Remark] = []
         self._check = TargetCheck(

@@ -39,6 +39,7 @@ class FakeQuant(keras.layers.Layer):  # type: ignore[misc]
         fixed: the range (low, high), where the runtime knows only one (softmax, tanh …); None: it is measured.
         learn: train the range by gradient, once it is measured; see :func:`learnt`.
         nonnegative: every tensor that it is called on comes out of a ReLU or ReLU6: the range begins at zero.
+        inverted: an inverse root is taken of what is rounded: in training nothing of it becomes zero.
         observing: the layer only measures, and changes nothing; see :mod:`tfcompress.quantization.calibration`.
         counter: what counts the values while it is observing, in place of the range; None: nothing does.
         low: least value, shape ().
@@ -54,6 +55,7 @@ class FakeQuant(keras.layers.Layer):  # type: ignore[misc]
         fixed: Sequence[float] | None = None,
         learn: bool = False,
         nonnegative: bool = False,
+        inverted: bool = False,
         **options: Any,
     ) -> None:
         """Create the layer; see the class.
@@ -68,6 +70,7 @@ class FakeQuant(keras.layers.Layer):  # type: ignore[misc]
             raise UsageError(msg)
         self.bits, self.learn = bits, learn and fixed is None
         self.nonnegative = nonnegative and bits == 8 and not learn
+        self.inverted = inverted
         self.fixed = None if fixed is None else (float(fixed[0]), float(fixed[1]))
         self.supports_masking = True
         self.observing = False
@@ -105,12 +108,19 @@ class FakeQuant(keras.layers.Layer):  # type: ignore[misc]
             rounded = on_grid if self.learn else trained_on_grid  # the one has gradients of the range
             quantized = rounded(x, self.low.value, self.high.value, self.bits)
             return tf.cast(tf.where(self.seen.value > 0.0, quantized, x), inputs.dtype)
-        if self.learn:
-            return tf.cast(learnt(x, *self._begin_(x), self.bits), inputs.dtype)
+        return tf.cast(self._trained_(x, inputs), inputs.dtype)
+
+    def _trained_(self, x: Any, inputs: Any) -> Any:
+        """Return *x* rounded as in a training step."""
         if self.nonnegative:
             x, largest, kind = _before_relu(inputs)
-            return tf.cast(trained_on_grid(x, *self._follow_(None, largest), self.bits, kind), inputs.dtype)
-        return tf.cast(trained_on_grid(x, *self._follow_(*_span(x)), self.bits), inputs.dtype)
+            return trained_on_grid(x, *self._follow_(None, largest), self.bits, kind)
+        ends = self._begin_(x) if self.learn else self._follow_(*_span(x))
+        rounded = (learnt if self.learn else trained_on_grid)(x, *ends, self.bits)
+        if not self.inverted:
+            return rounded
+        # The runtime's RSQRT gives its largest number for zero; here it would be infinite, and so would its range.
+        return tf.maximum(rounded, tf.stop_gradient((ends[1] - ends[0]) / (2.0 * (2**self.bits - 1))))
 
     def _follow_(self, least: Any | None, largest: Any) -> tuple[Any, Any]:
         """Move the range towards that of this batch; without *least* its lower end stays at zero.
@@ -156,8 +166,8 @@ class FakeQuant(keras.layers.Layer):  # type: ignore[misc]
 
     def get_config(self) -> dict[str, Any]:
         """Describe the layer."""
-        own = {"bits": self.bits, "fixed": self.fixed, "learn": self.learn, "nonnegative": self.nonnegative}
-        return {**super().get_config(), **own}
+        names = ("bits", "fixed", "learn", "nonnegative", "inverted")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
 @keras.saving.register_keras_serializable("tfcompress")

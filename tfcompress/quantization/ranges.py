@@ -42,6 +42,8 @@ class Ranges:
         self._values = [*steps.inputs, *(output for step in steps.steps for output in step.outputs)]
         self._fixed = self._fixed_groups()
         self._signed = {self._root(value) for value in self._values if not _is_nonnegative(value)}
+        rooted = [value for value in self._values if any(type(user.op).__name__ == "Rsqrt" for user in value.users)]
+        self._inverted = {self._root(value) for value in rooted}
         self.notes = list(dict.fromkeys(_float_note(step) for step in steps.steps if rules.kind_of(step.op) == "float"))
 
     def of(self, value: Value) -> FakeQuant | None:
@@ -108,6 +110,7 @@ class Ranges:
                 fixed=fixed,
                 learn=self._stage.learn_ranges,
                 nonnegative=self._root(value) not in self._signed,
+                inverted=self._root(value) in self._inverted,
                 name=f"{name}_range{len(self._layers)}",
             )
         return self._layers[key]

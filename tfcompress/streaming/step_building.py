@@ -12,9 +12,9 @@ from tfcompress.models.keras_private import origin
 from tfcompress.models.layer_copies import layer_copy
 from tfcompress.models.specs import unique_names
 from tfcompress.streaming.flat_graph import StreamTensor
-from tfcompress.streaming.planning import PlannedCall, StreamPlan
 from tfcompress.streaming.spans import Span
 from tfcompress.streaming.step_pieces import Pieces
+from tfcompress.streaming.step_planning import PlannedCall, StreamPlan
 
 _SAME_RANGE = frozenset(
     {

@@ -17,8 +17,8 @@ from tfcompress.models.signature import call, signature_of
 from tfcompress.models.specs import Signature
 from tfcompress.quantization.baking import baked, is_fake_quant
 from tfcompress.streaming.flat_graph import read_flat_graph
-from tfcompress.streaming.planning import plan_steps
 from tfcompress.streaming.step_building import StreamState, build_step
+from tfcompress.streaming.step_planning import plan_steps
 
 
 @dataclass(frozen=True, eq=False)

@@ -73,6 +73,11 @@ class ConverterProcess:
         """The child, for the first load of a model: it has TensorFlow, and nothing to convert yet."""
         return self._worker
 
+    @property
+    def cpu_seconds(self) -> float | None:
+        """CPU time that the child has taken so far; None: not told here."""
+        return self._worker.cpu_seconds()
+
     def _replace_worker(self) -> None:
         """Let the next request find a living child."""
         self._worker.close()

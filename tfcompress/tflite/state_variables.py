@@ -13,6 +13,7 @@ import numpy as np
 
 from edge_runner.opnames import BUILTIN, TYPES
 from tfcompress.errors import UnsupportedError
+from tfcompress.tflite.flatbuffer import read_model_file
 from tfcompress.tflite.tree import Node, Numbers, Text, Value, parse_tree, schema
 from tfcompress.tflite.tree_writer import write_tree
 
@@ -38,6 +39,11 @@ def with_state_variables(content: bytes, states: Mapping[str, str]) -> bytes:
         UnsupportedError: it has several subgraphs, or a state is no input and output of it, or changes its scale.
     """
     return _Inside(parse_tree(content), states).content()
+
+
+def keeps_states(content: bytes) -> bool:
+    """Say whether a file keeps states in resource variables, which LiteRT never resets."""
+    return any(op.name == "VAR_HANDLE" for op in read_model_file(content).ops)
 
 
 class _Inside:

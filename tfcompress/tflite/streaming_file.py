@@ -28,7 +28,7 @@ from tfcompress.tflite.interpret import InterpreterProcess
 from tfcompress.tflite.micro.kernel_comparison import LEAST_DB, MOST_STEPS
 from tfcompress.tflite.routes import Made
 from tfcompress.tflite.shares import Shares
-from tfcompress.tflite.state_variables import with_state_variables
+from tfcompress.tflite.state_variables import keeps_states, with_state_variables
 from tfcompress.tflite.stream_feeding import answers_of, newest, steps_of
 from tfcompress.tflite.streaming_record import MicroStream, StateRecord, StreamAgreement, StreamingRecord
 
@@ -255,11 +255,6 @@ def opened_stream(content: bytes, *, reference_kernels: bool = False) -> Iterato
     """Open a streaming file in LiteRT; where it keeps its states, runs are steps of one stream."""
     with InterpreterProcess(content, reference_kernels=reference_kernels, continuous=keeps_states(content)) as process:
         yield process
-
-
-def keeps_states(content: bytes) -> bool:
-    """Say whether a file keeps states in resource variables."""
-    return any(op.name == "VAR_HANDLE" for op in read_model_file(content).ops)
 
 
 def compared(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,22 @@ MODEL = "model"
 _AT_ONCE = 90
 """Parameters and metrics of one request: MLflow takes 100 parameters."""
 
+PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
+"""How long a server is waited for, unless the user's environment says: MLflow's own seven tries take minutes."""
+
 _STATES = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
+
+
+@contextlib.contextmanager
+def patient() -> Iterator[None]:
+    """Wait for a server as :data:`PATIENCE` says within the block; the environment is as it was after it."""
+    added = {name: value for name, value in PATIENCE.items() if name not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            os.environ.pop(name, None)
 
 
 class MLflow:
@@ -54,7 +70,8 @@ class MLflow:
             folder.mkdir(parents=True, exist_ok=True)
             where = f"sqlite:///{folder / 'mlflow.db'}"
         self._client: Any = MlflowClient(tracking_uri=where)
-        self._experiment = self._found(folder)
+        with patient():
+            self._experiment = self._found(folder)
 
     def _found(self, folder: Path | None) -> str:
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT
@@ -86,20 +103,23 @@ class MLflowRun:
         self._client, self._experiment, self._step = client, experiment, 0
         tags = {"mlflow.runName": start.name, "mlflow.source.name": "tfcompress", "tfcompress.version": __version__}
         tags |= {"mlflow.parentRunId": parent} if parent else {}
-        self._id: str = client.create_run(experiment, tags=tags).info.run_id
         settings = [Param(_key(name), str(value)) for name, value in start.settings.items()]
-        for some in _parts(settings):
-            client.log_batch(self._id, params=some)
-        if start.recipe:
-            client.log_text(self._id, start.recipe, "recipe.toml")
+        with patient():
+            self._id: str = client.create_run(experiment, tags=tags).info.run_id
+            for some in _parts(settings):
+                client.log_batch(self._id, params=some)
+            if start.recipe:
+                client.log_text(self._id, start.recipe, "recipe.toml")
 
     def log(self, values: Mapping[str, float], step: int) -> None:
         """Log metrics."""
         from mlflow.entities import Metric
 
         self._step, now = max(self._step, step), int(time.time() * 1000)
-        for some in _parts([Metric(_key(name), value, now, step) for name, value in values.items()]):
-            self._client.log_batch(self._id, metrics=some)
+        rows = [Metric(_key(name), value, now, step) for name, value in values.items()]
+        with patient():
+            for some in _parts(rows):
+                self._client.log_batch(self._id, metrics=some)
 
     def child(self, start: TrackedStart) -> MLflowRun:
         """Begin a run within this one."""
@@ -108,6 +128,10 @@ class MLflowRun:
     def end(self, end: TrackedEnd) -> None:
         """Log the figures, the files and the model, and end the run."""
         self.log(end.figures, self._step)
+        with patient():
+            self._end(end)
+
+    def _end(self, end: TrackedEnd) -> None:
         if end.reason:
             self._client.set_tag(self._id, "tfcompress.reason", end.reason)
         for path in end.files.values():

@@ -47,7 +47,7 @@ def kernels_to_cluster(stage: Cluster, layers: Mapping[str, Any]) -> KernelChoic
         taken = clusterable(path, layer)
         left = [s.name for s in slots_of(path, layer) if id(s.variable) not in {id(t.variable) for t in taken}]
         chosen.notes.extend(f"cluster leaves {name} as it is: it holds a filter for each channel" for name in left)
-        if stage.per_channel is not False and not all(type(slot.owner).__name__ in CHANNEL_AXES for slot in taken):
+        if stage.per_channel and not all(type(slot.owner).__name__ in CHANNEL_AXES for slot in taken):
             chosen.notes.append(f"cluster takes {path} whole: channels are clustered apart in convolutions only")
     return chosen
 

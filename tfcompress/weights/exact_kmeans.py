@@ -76,12 +76,11 @@ class _Points:
             first = np.linspace(0, ordered.shape[1], MOST_POINTS, endpoint=False).astype(np.int64)
             weights, sums = (np.add.reduceat(each, first, axis=1) for each in (weights, sums))
             least, greatest = ordered[:, first], ordered[:, np.append(first[1:], ordered.shape[1]) - 1]
-        running = (np.pad(np.cumsum(each, axis=1), ((0, 0), (1, 0))) for each in (weights, sums))
-        return cls(*running, middles, least, greatest)
+        return cls(_running(weights), _running(sums), middles, least, greatest)
 
     @property
     def count(self) -> int:
-        return self.sums.shape[1] - 1
+        return int(self.sums.shape[1]) - 1
 
     def gain(self, row: np.ndarray, start: np.ndarray, stop: np.ndarray) -> np.ndarray:
         """Return how much the points from *start* to before *stop* lessen the squared error as one cluster.
@@ -90,7 +89,12 @@ class _Points:
         """
         weight = self.weights[row, stop] - self.weights[row, start]
         total = self.sums[row, stop] - self.sums[row, start]
-        return np.divide(total * total, weight, out=np.zeros(weight.shape), where=weight > 0)
+        return np.asarray(np.divide(total * total, weight, out=np.zeros(weight.shape), where=weight > 0))
+
+
+def _running(values: np.ndarray) -> np.ndarray:
+    """Return the sums of what comes before each place of each row, and of the whole row."""
+    return np.pad(np.cumsum(values, axis=1), ((0, 0), (1, 0)))
 
 
 def _starts(points: _Points, most: int) -> Iterator[np.ndarray]:

@@ -72,7 +72,7 @@ def layers_to_cluster(stage: Cluster, layers: dict[str, Any]) -> KernelChoice:
         taken = {id(kernel) for kernel in clusterable_kernels(layer)}
         left = [kernel_name(path, k, alone=False) for k in kernels_of(layer) if id(k) not in taken]
         chosen.notes.extend(f"cluster leaves {name} as it is: tfmot does not cluster that part" for name in left)
-        if stage.per_channel is not False and not per_channel(stage, layer):
+        if stage.per_channel and not per_channel(stage, layer):
             chosen.notes.append(f"cluster takes {path} whole: channels are clustered apart in Conv2D only")
     return chosen
 

@@ -25,6 +25,7 @@ from tfcompress.tflite.micro.op_places import OpPlaces
 from tfcompress.tflite.micro.process import MicroProcess
 from tfcompress.tflite.micro.record import MicroRecord
 from tfcompress.tflite.micro.vela import compile_for
+from tfcompress.tflite.state_variables import keeps_states
 
 COMPARED = 64
 """Samples that TFLM's answers are compared on at the export, at most."""
@@ -148,10 +149,16 @@ def measure(
 
 @contextlib.contextmanager
 def opened_in_both(content: bytes, places: OpPlaces | None = None) -> Iterator[tuple[MicroProcess, KernelComparison]]:
-    """Open a file in TFLM and with the reference kernels; gives the former, and the comparison of both."""
+    """Open a file in TFLM and with the reference kernels; gives the former, and the comparison of both.
+
+    Samples are steps of one stream to a file that keeps states: LiteRT cannot forget them between two samples.
+    """
+    stream = keeps_states(content)
     with (
-        MicroProcess(content, places=places) as micro,
-        InterpreterProcess(content, reference_kernels=True, refusal=ReferenceRefusalError) as reference,
+        MicroProcess(content, places=places, continuous=stream) as micro,
+        InterpreterProcess(
+            content, reference_kernels=True, continuous=stream, refusal=ReferenceRefusalError
+        ) as reference,
     ):
         yield micro, KernelComparison(micro, reference)
 
