@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass
-from importlib.util import find_spec
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +140,10 @@ def has_extra(reason: str) -> bool:
 
 def run_python(block: Block, names: dict[str, Any]) -> None:
     """Execute a block; a block that begins with ``# NAME.py`` is that file, and imported."""
-    write_file(block, ".py")
+    file = write_file(block, ".py")
+    if file:
+        import_file(Path(file))
+        return
     tree = ast.parse(block.text, str(block))
     last = tree.body[-1] if tree.body else None
     if isinstance(last, ast.Expr):
@@ -150,6 +153,19 @@ def run_python(block: Block, names: dict[str, Any]) -> None:
         exec(code, names)
         if isinstance(last, ast.Expr):
             show(eval(compile(ast.Expression(last.value), str(block), "eval"), names))
+
+
+def import_file(path: Path) -> None:
+    """Import a module from its file, and forget it: whoever needs it finds the file."""
+    spec = spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    sys.modules[path.stem] = module
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        del sys.modules[path.stem]
 
 
 def show(value: object) -> None:
@@ -443,6 +459,9 @@ def in_folder(folder: Path) -> Iterator[None]:
     yield
     sys.path.remove(str(folder))
     os.chdir(before)
+    for name, module in [*sys.modules.items()]:
+        if (getattr(module, "__file__", None) or "").startswith(str(folder)):
+            del sys.modules[name]
 
 
 def measure(model: Path, output: Path) -> None:
