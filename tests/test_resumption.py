@@ -352,7 +352,8 @@ def test_a_killed_run_without_labels_gives_what_an_unkilled_one_gives(
 
 @pytest.mark.parametrize("turn", [3, *(pytest.param(turn, marks=pytest.mark.kills) for turn in (1, 2, 4))])
 def test_what_a_rewriting_stage_decided_is_kept(turn: int, cycles: Bench, tmp_path: Path) -> None:
-    cycles.killed_and_run_again(lambda patch: kill_at(patch, "tfcompress.execution:_fitted", turn), tmp_path / "out")
+    begins = "tfcompress.stage_training:_fitted"
+    cycles.killed_and_run_again(lambda patch: kill_at(patch, begins, turn), tmp_path / "out")
 
 
 def test_a_strength_goes_on_growing_where_a_killed_run_left_it(cycles: Bench, tmp_path: Path) -> None:
@@ -380,7 +381,7 @@ def test_widths_chosen_by_latency_do_not_change_when_the_run_goes_on(
     )
     whole = tfc.compress(network(keras), recipe, data())
     with pytest.MonkeyPatch.context() as patch:
-        kill_at(patch, "tfcompress.execution:_fitted", 1)
+        kill_at(patch, "tfcompress.stage_training:_fitted", 1)
         with pytest.raises(Killed):
             tfc.compress(network(keras), recipe, data(), output=tmp_path / "out")
     asked[0] = 0.9
@@ -408,7 +409,7 @@ def test_what_a_killed_run_left_serves_the_same_run(
     left: Path, tmp_path: Path, keras: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(left, tmp_path, dirs_exist_ok=True)
-    kill_at(monkeypatch, "tfcompress.execution:_fitted", 1)
+    kill_at(monkeypatch, "tfcompress.stage_training:_fitted", 1)
     tfc.compress(network(keras), PRUNED, data(), output=tmp_path / "out")
 
 
