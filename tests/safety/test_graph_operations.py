@@ -78,22 +78,35 @@ def marked(kind):
     return pytest.param(kind, marks=pytest.mark.slow if kind in QUICK else pytest.mark.networks)
 
 
+def check_is_in_the_table(folder):
+    assert operations(folder) - SAVERS <= GRAPH_OPERATIONS
+    check_trusted(folder, trust=False)
+    assert saved_signature(folder)[0].structured_outputs
+
+
 @pytest.mark.parametrize("kind", list(map(marked, small_models.GRAPHS)))
 def test_what_either_keras_writes_of_every_small_model_is_in_the_table(kind, keras_module, tmp_path):
     model = build(kind, keras_module)
-    folders = [tmp_path / "own"]
     if keras_module.__name__ == "keras":
-        model.export(folders[0], verbose=False)
+        model.export(tmp_path / "own", verbose=False)
     else:
-        import tensorflow as tf
+        model.save(tmp_path / "own")
+    check_is_in_the_table(tmp_path / "own")
 
-        model.save(folders[0])
-        folders.append(tmp_path / "plain")
-        tf.saved_model.save(model, str(folders[1]))
-    for folder in folders:
-        assert operations(folder) - SAVERS <= GRAPH_OPERATIONS
-        check_trusted(folder, trust=False)
-        assert saved_signature(folder)[0].structured_outputs
+
+PLAIN = [
+    kind if kind is not small_models.tokens else pytest.param(kind, marks=pytest.mark.networks)  # traces for seconds
+    for kind in QUICK
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [*PLAIN, *(marked(kind) for kind in small_models.GRAPHS if kind not in QUICK)])
+def test_what_tensorflow_writes_of_every_small_model_of_keras_2_is_in_the_table(kind, tf_keras, tmp_path):
+    import tensorflow as tf
+
+    tf.saved_model.save(build(kind, tf_keras), str(tmp_path / "plain"))
+    check_is_in_the_table(tmp_path / "plain")
 
 
 @pytest.mark.networks
