@@ -282,7 +282,7 @@ def _with_streaming(made: Made, model: Any, request: Request) -> StreamingFile:
 def _inputs_to_prove_on(signature: Signature, model: Any, request: Request, count: int) -> dict[str, Any]:
     if request.data is None:
         padding = None if isinstance(model, TFLiteSource) else padding_of(model)
-    return random_inputs(signature, count, request.seed, padding=padding)
+        return random_inputs(signature, count, request.seed, padding=padding)
     return request.data.representative(count, request.seed)
 
 
