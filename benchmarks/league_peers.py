@@ -34,7 +34,7 @@ def imported(name: str) -> Any:
 
 def calibration_of(folder: Path) -> np.ndarray:
     """Return the images to calibrate on."""
-    return np.load(folder / "calibration.npy")
+    return np.asarray(np.load(folder / "calibration.npy"))
 
 
 def cpu_seconds() -> float:
@@ -76,7 +76,7 @@ def make_ours(folder: Path, model: str) -> list[Row]:
     """Export in the ways of tfcompress."""
     tfc = imported("tfcompress")
     images, rows = calibration_of(folder), []
-    ways = {
+    ways: dict[str, tuple[str, dict[str, Any]]] = {
         "int8": (model, {"quantize": "int8", "samples": len(images)}),
         "int8, plain": (model, {"quantize": "int8", "samples": len(images), "calibration": "minmax"}),
         "dynamic": (model, {"quantize": "dynamic"}),
@@ -136,7 +136,9 @@ def make_onnxruntime(folder: Path, model: str) -> list[Row]:
     shape_inference.quant_pre_process(str(folder / "float.onnx"), str(plain), skip_symbolic_shape=True)
     name = onnx_input(plain)
 
-    class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]  # of the peer's environment
+    base: Any = quantization.CalibrationDataReader
+
+    class Reader(base):  # type: ignore[misc]  # of the peer's environment
         def __init__(self) -> None:
             self._images = iter(calibration_of(folder))
 
@@ -216,7 +218,7 @@ def mnn_runner(path: Path) -> Run:
     interpreter = mnn.Interpreter(str(path))
     session = interpreter.createSession({"numThread": 1})
     given, made = interpreter.getSessionInput(session), interpreter.getSessionOutput(session)
-    layout = mnn.Tensor_DimensionType_Tensorflow
+    layout = mnn.Tensor_DimensionType_Caffe  # the order of the ONNX file, whatever its axes mean
 
     def run(image: np.ndarray) -> np.ndarray:
         flat = np.ascontiguousarray(image, np.float32)
