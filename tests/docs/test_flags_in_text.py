@@ -23,6 +23,7 @@ OF_OTHER_PROGRAMS = {
     "--resources",
     "--rm",
     "--system-site-packages",
+    "--tflite",
     "--watts",
 }
 OF_EXAMPLES = {"--behead"}

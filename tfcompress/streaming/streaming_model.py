@@ -73,7 +73,7 @@ class StreamingModel:
         self._kept.clear()
 
     def zeros(self, batch: int = 1) -> dict[str, np.ndarray]:
-        """Return states before the first frame, by name, each of shape (batch, *shape)."""
+        """Return states before the first frame, by name, each of shape ``(batch, *shape)``."""
         dtypes = {spec.name: spec.dtype for spec in signature_of(self.model).inputs}
         return {state.name: np.zeros((batch, *state.shape), dtypes[state.name]) for state in self.states}
 
