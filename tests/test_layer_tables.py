@@ -214,7 +214,7 @@ TABLES = {
             | named("Activation ELU LeakyReLU ReLU Softmax Rescaling"),
             "called by others only": LAYERS["cells"] | {"Wrapper"},
             "weights, and so not known how to count": of_ranks("ConvLSTM{}D")
-            | named("ReversibleEmbedding GroupedQueryAttention SpectralNormalization"),
+            | named("ReversibleEmbedding SpectralNormalization"),
             "its inside is not known": LAYERS["code"] - {"Lambda"},
         },
     ),

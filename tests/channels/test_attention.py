@@ -75,7 +75,8 @@ def transformer(block: Block) -> Any:
     elif block.mask == "causal" and not block.across:
         options = {"use_causal_mask": True}
     if block.grouped:
-        attention = layers.GroupQueryAttention(block.keys, 2 * block.heads, block.heads, name="attention")
+        # Heads of one number, as many as there are tokens: there Keras 3.15 itself answers wrongly.
+        attention = layers.GroupQueryAttention(max(2, block.keys), 2 * block.heads, block.heads, name="attention")
     else:
         sizes = {"key_dim": block.keys, "value_dim": block.values, "use_bias": block.bias}
         attention = layers.MultiHeadAttention(block.heads, **sizes, name="attention")

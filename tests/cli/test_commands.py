@@ -142,7 +142,7 @@ def test_training_and_export_flags_are_laid_over_a_named_recipe() -> None:
             {"criterion": "l1", "prune": 0.5},
             "--criterion must be one of magnitude, movement, .* with --prune, got 'l1'",
         ),
-        ({"criterion": "movement", "channels": 0.5}, "--criterion must be one of l1, l2, .* with --channels"),
+        ({"criterion": "movement", "channels": 0.5}, "--criterion must be one of auto, l1, l2, .* with --channels"),
         ({"engine": "native"}, "--engine would do nothing: nothing is trained without a stage"),
         ({"engine": "native", "recipe": "qat-int8"}, "--engine would do nothing: --recipe says it"),
         (

@@ -102,8 +102,8 @@ def props(tmp_path_factory: pytest.TempPathFactory, keras: Any) -> Path:
         shutil.copytree(folder / "model-int8", folder / name)
     shutil.copy(folder / "model-int8" / "model-int8.tflite", folder / "model.tflite")
     shutil.copy(folder / "model.tflite", folder / "theirs.tflite")
-    assert run_command(["export", str(folder / "model.keras"), "-o", str(folder / "model-none")]) == 0
-    shutil.copy(folder / "model-none" / "model-none.tflite", folder / "float.tflite")
+    assert run_command(["export", str(folder / "model.keras"), "-o", str(folder / "model-float32")]) == 0
+    shutil.copy(folder / "model-float32" / "model-float32.tflite", folder / "float.tflite")
     shutil.copy(folder / "model.tflite", folder / "model-int8.tflite")
     code_blocks.measure(folder / "model.tflite", folder / "pi.json")
     return folder

@@ -245,21 +245,25 @@ def test_custom_objects_that_are_not_there_are_refused(custom, message, keras):
         load_model(build(small_models.mlp, keras), custom=[custom])
 
 
+KERAS = "is a TFLite file already; give the Keras model it was made from"
+MALFORMED = "malformed TFLite file"
+
+
 @pytest.mark.parametrize(
-    "way",
+    ("way", "line"),
     [
-        load_model,
-        tfc.load_model,
-        tfc.export,
-        lambda path: tfc.compress(path, tfc.Recipe(), progress=False),
-        lambda path: tfc.Workbench(path, progress=False).loaded,
+        (load_model, KERAS),
+        (tfc.load_model, KERAS),
+        (tfc.export, MALFORMED),
+        (lambda path: tfc.compress(path, tfc.Recipe(), progress=False), MALFORMED),
+        (lambda path: tfc.Workbench(path, progress=False).loaded, MALFORMED),
     ],
     ids=["load", "load_model", "export", "compress", "Workbench"],
 )
-def test_a_tflite_file_given_as_a_model_is_one_class_of_error_wherever_it_is_given(way, tmp_path):
+def test_a_malformed_tflite_file_is_one_class_of_error_wherever_it_is_given(way, line, tmp_path):
     path = tmp_path / "model.tflite"
     path.write_bytes(b"\x1c\0\0\0TFL3" + bytes(100))
-    with pytest.raises(ModelError, match="is a TFLite file already; give the Keras model it was made from"):
+    with pytest.raises(ModelError, match=line):
         way(str(path))
 
 

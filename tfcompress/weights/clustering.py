@@ -67,6 +67,11 @@ def _verdict(stage: Cluster, path: str, layer: Any) -> Verdict:
     return Verdict("take")
 
 
+def clusters_apart(slot: Slot) -> bool:
+    """Say whether the channels of a kernel can have centroids of their own."""
+    return type(slot.owner).__name__ in CHANNEL_AXES
+
+
 def _axis(stage: Cluster, slot: Slot) -> int | None:
     return CHANNEL_AXES.get(type(slot.owner).__name__) if stage.per_channel is not False else None
 

@@ -23,7 +23,7 @@ from tfcompress.plans.knapsack import best_assignments
 from tfcompress.plans.multiple_choice import Alternative, Item, Knapsack
 from tfcompress.recipe import Cluster, Prune
 from tfcompress.stages.decisions import Planned, PlanningContext
-from tfcompress.weights.clustering import Clustering, clusterable, kernels_to_cluster
+from tfcompress.weights.clustering import Clustering, clusterable, clusters_apart, kernels_to_cluster
 from tfcompress.weights.code_book_sizes import Storage, stored_bytes
 from tfcompress.weights.constraints import numpy_of
 
@@ -134,7 +134,9 @@ class _Trial:
 
 
 def _with_books(stage: Cluster, work: _Trial) -> tuple[Cluster, tuple[str, ...]]:
-    """Decide for one code book a channel, or one a kernel."""
+    """Decide for one code book a channel, or one a kernel; where no kernel has channels apart, both are the same."""
+    if not any(clusters_apart(slot) for slot in work.slots(stage)):
+        return dataclasses.replace(stage, per_channel=False), ()
     ways = {name: dataclasses.replace(stage, per_channel=per) for name, per in (("channel", True), ("kernel", False))}
     found = {name: _measured(way, work) for name, way in ways.items()}
     best_db = max(each.agreement_db for each in found.values())
