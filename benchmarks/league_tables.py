@@ -22,7 +22,7 @@ def league_page(about: Mapping[str, str], results: Mapping[str, Mapping[str, Any
     for network, found in results.items():
         rows = [line for name, made in found.items() for line in lines_of(name, made)]
         images = max((made.get("images", 0) for made in found.values()), default=0)
-        parts += [f"### {network}, {images:,} test images", table(HEAD, rows), *refusals(found), *notes(found)]
+        parts += [f"## {network}, {images:,} test images", table(HEAD, rows), *refusals(found), *notes(found)]
     parts.append("\n".join(f"- *{name}*: {text}." for name, text in about.items()))
     return "\n\n".join(parts)
 
