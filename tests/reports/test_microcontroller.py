@@ -62,7 +62,7 @@ def test_a_file_for_another_target_says_nothing() -> None:
 def test_what_runs_says_how_many_samples_are_equal_and_what_it_takes() -> None:
     assert said() == {
         "runs in TensorFlow Lite Micro (tflite-micro 0.dev1): outputs equal to the reference kernels' in every bit on "
-        "64 samples, real; 24.5 dB to the Keras model": True,
+        "64 samples, real; 24.5 dB to the model": True,
         "runs in an arena of 56,096 B, keeps head 49,152 B, tail 6,928 B (measured on 64 bits; a 32-bit "
         "chip's tail is shorter); the tensors alone, planned from the file: 52,224 B": True,
     }

@@ -163,7 +163,7 @@ def _agreement(before: Report, after: Report) -> Iterator[Change]:
     pair = _least_db(before), _least_db(after)
     yield Change(
         name="agreement",
-        title="agreement with Keras",
+        title="agreement with the model",
         before=pair[0],
         after=pair[1],
         words=_decibels,

@@ -286,18 +286,18 @@ COMPRESSION_METRICS: dict[str, CompressionMetric] = {
         of=_memory(lambda one: one.planned_arena_bytes),
     ),
     "agreement_db": CompressionMetric(
-        title="agreement with Keras",
+        title="agreement with the model",
         short="SQNR",
-        formula="10 log10(sum(k^2) / sum((k - f)^2)), k: outputs of the Keras model, f: of the file; the lowest output",
+        formula="10 log10(sum(k^2) / sum((k - f)^2)), k: outputs of the model, f: of the file; the lowest output",
         unit="dB",
         source="signal-to-quantization-noise ratio",
         of=_least_agreement("sqnr_db"),
     ),
     "agreement_top1": CompressionMetric(
-        title="same answer as Keras",
+        title="same answer as the model",
         formula="samples whose largest output is at the same place / samples; the lowest output",
         unit="fraction",
-        source="the file against the Keras model on the same samples",
+        source="the file against the model that it was made from, on the same samples",
         of=_least_agreement("top1"),
     ),
 }

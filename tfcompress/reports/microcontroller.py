@@ -38,7 +38,7 @@ def _run(found: Mapping[str, Any]) -> tuple[str, bool | None]:
     kind = "real" if found["real_samples"] else "random"
     text = f"runs in TensorFlow Lite Micro ({found['runtime']} {found['version']}): {alike_text(found)}, {kind}"
     if found["agreement_db"] is not None:
-        text += f"; {found['agreement_db']:.1f} dB to the Keras model"
+        text += f"; {found['agreement_db']:.1f} dB to the model"
     return text, True if found["equal"] == found["samples"] else None
 
 
