@@ -162,6 +162,7 @@ class _Fork:
 
     def __init__(self, link: _Link, number: int) -> None:
         self._link, self.pid = link, number
+        self._lock = threading.Lock()  # of two who ask at once, the second would ask for what is forgotten there
         self._code: int | None = None
 
     def poll(self) -> int | None:
@@ -176,12 +177,13 @@ class _Fork:
         self._asked("kill")
 
     def _asked(self, what: str) -> int | None:
-        if self._code is None:
-            try:
-                self._code = self._link.ask({"do": what, "child": self.pid})
-            except OSError:  # who forked it was ended; its lifeline ends it
-                self._code = -signal.SIGKILL
-        return self._code
+        with self._lock:
+            if self._code is None:
+                try:
+                    self._code = self._link.ask({"do": what, "child": self.pid})
+                except OSError:  # who forked it was ended; its lifeline ends it
+                    self._code = -signal.SIGKILL
+            return self._code
 
 
 def _received(link: socket.socket) -> tuple[Any, list[int]]:

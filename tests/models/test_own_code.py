@@ -77,6 +77,48 @@ def test_a_function_that_a_layer_keeps_counts(keras: Any, layer_of: Callable[[An
     assert found[0] == found[2] != found[1]
 
 
+WAYS = {
+    "partial": "functools.partial(power, by={0})",
+    "function of TensorFlow": "tf.function(lambda x: {0} * x)",
+    "cached": "functools.lru_cache(lambda x: {0} * x)",
+    "array": "lambda x: x * ARRAY",
+    "decorated": "decorated",
+}
+OWN = """
+import functools
+import numpy as np
+import tensorflow as tf
+ARRAY = np.array([{0}])
+def power(x, by):
+    return x ** by
+def decorator(function):
+    @functools.wraps(function)
+    def inner(x):
+        return {0} * function(x)
+    return inner
+@decorator
+def decorated(x):
+    return x
+class Own(layers.Layer):
+    def __init__(self):
+        super().__init__()
+        self.steps = [{1}]
+    def call(self, x):
+        return x
+def network():
+    given = keras.Input((4,))
+    return keras.Model(given, Own()(given))
+"""
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_code_counts_behind_whatever_calls_it(keras: Any, way: str) -> None:
+    def found(number: float) -> str:
+        return own_code_sha256(network_of(keras, OWN.format(number, WAYS[way].format(number))))
+
+    assert found(2.0) == found(2.0) != found(3.0)
+
+
 def test_a_network_of_keras_alone_has_no_code_of_its_own(keras: Any) -> None:
     given = keras.Input((8, 8, 1))
     x = keras.layers.Conv2D(2, 3, activation="relu", kernel_regularizer="l2")(given)

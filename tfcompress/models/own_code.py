@@ -9,9 +9,12 @@ import sys
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
-from types import CodeType, FunctionType, MethodType, ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
+import numpy as np
+
+from tfcompress.models.fingerprints import add_array_
 from tfcompress.models.keras_private import all_layers
 from tfcompress.models.kinds import keras_of
 
@@ -53,17 +56,16 @@ class _Code:
         self.add_(type(part))
         for _, value in sorted(vars(part).items()):
             for each in _members(value):
-                is_code = isinstance(each, type | FunctionType | MethodType | functools.partial)
-                self.add_(each if is_code else type(each))
+                self.add_(each)
 
     def add_(self, found: Any) -> None:
-        """Count a class or function, unless it is an installed package's, and all code that it names."""
+        """Count a function or class, or that of an object, unless it is an installed package's, and what it names."""
         if isinstance(found, functools.partial):
-            self._say(*[repr(value) for value in (*found.args, *found.keywords.items()) if isinstance(value, _PLAIN)])
-            found = found.func
-        if isinstance(found, MethodType):
-            found = found.__func__
-        if not isinstance(found, type | FunctionType) or id(found) in self._known or _is_installed(found.__module__):
+            self._say(*found.keywords)
+            for value in (*found.args, *found.keywords.values()):
+                self._add_value_(value)
+        found = _code_of(found)
+        if id(found) in self._known or _is_installed(found.__module__):
             return
         self._known.add(id(found))
         self._empty = False
@@ -77,12 +79,10 @@ class _Code:
         for base in found.__bases__:
             self.add_(base)
         for name, value in sorted(vars(found).items()):
-            held = value.fget if isinstance(value, property) else getattr(value, "__func__", value)
-            held = getattr(held, "__wrapped__", held)  # Keras wraps some methods of every class of layers
-            if isinstance(held, FunctionType | type):
-                self._say(name)
+            held = value.fget if isinstance(value, property) else value
+            if not isinstance(held, _PLAIN):
                 self.add_(held)
-            elif isinstance(held, _PLAIN) and not name.startswith("__"):
+            elif not name.startswith("__"):
                 self._say(name, repr(held))
 
     def _add_function_(self, found: FunctionType) -> None:
@@ -109,6 +109,8 @@ class _Code:
         for each in _members(value):
             if isinstance(each, _PLAIN):
                 self._say(repr(each))
+            elif isinstance(each, np.ndarray):
+                add_array_(self._digest, each)
             else:
                 self.add_(each)
 
@@ -117,11 +119,19 @@ class _Code:
             self._digest.update(f"{text}\n".encode())
 
 
+def _code_of(found: Any) -> Any:
+    """Return the function behind what calls it (a method, ``partial``, ``tf.function``, a cache), else a class."""
+    for inside in ("func", "python_function", "__func__", "__wrapped__"):
+        if not isinstance(found, type | FunctionType):
+            found = getattr(found, inside, found)
+    return found if isinstance(found, type | FunctionType) else type(found)
+
+
 def _members(value: Any) -> Iterator[Any]:
-    """Yield a value, or those in a plain list, tuple or dictionary."""
-    if type(value) in (list, tuple):
+    """Yield a value, or those in a list, tuple or dictionary: Keras has classes of its own for those of layers."""
+    if isinstance(value, list | tuple):
         yield from value
-    elif type(value) is dict:
+    elif isinstance(value, dict):
         yield from value.values()
     else:
         yield value
