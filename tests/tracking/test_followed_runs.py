@@ -12,7 +12,9 @@ import tfcompress as tfc
 from tests.engines.tiny_networks import compile_, dense, fit_, vectors
 from tests.tracking.recorder import Record, Recorder
 from tfcompress.errors import ContractError
+from tfcompress.job import Job
 from tfcompress.reports.report import Report
+from tfcompress.tracking import epoch_values
 
 pytestmark = pytest.mark.slow
 
@@ -132,3 +134,15 @@ def test_ranges_of_tfmot_have_names_and_grow_to_what_they_see(tf_keras: Any) -> 
 def test_trackers_are_refused_before_anything_is_loaded(tmp_path: Path) -> None:
     with pytest.raises(tfc.UsageError, match="--track must be NAME"):
         tfc.compress(tmp_path / "no.keras", "int8", trackers=["tensorbord"])
+
+
+def test_a_run_that_nobody_follows_looks_at_no_kernel_between_epochs(
+    keras: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Job] = []
+    monkeypatch.setattr(epoch_values, "reached", lambda job: asked.append(job) or {})
+    x, y = vectors()
+    data = {"x_train": x, "y_train": y, "x_test": x, "y_test": y}
+    recipe = tfc.Recipe(stages=(tfc.Prune(sparsity=0.5),), train=tfc.Train(epochs=2, batch_size=8))
+    tfc.compress(dense(keras), recipe, data, trackers=[Recorder("begin")], progress=False)
+    assert asked == []
