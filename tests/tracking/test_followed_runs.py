@@ -113,6 +113,31 @@ def test_somebodys_own_fit_is_a_run_each_time(keras: Any) -> None:
     assert len(run.ends) == 1
 
 
+def test_a_metric_with_a_number_for_each_class_ends_nobodys_fit(keras: Any) -> None:
+    recorder = Recorder()
+    x, y = vectors()
+    job = tfc.attach(dense(keras), tfc.Prune(sparsity=0.5), trackers=[recorder])
+    job.model.compile("adam", "categorical_crossentropy", metrics=[keras.metrics.F1Score(average=None)])
+    job.model.fit(x, np.eye(3, dtype="float32")[y], epochs=1, verbose=0, callbacks=job.callbacks)
+    (run,) = recorder.runs
+    assert [name for name in run.rows[1] if name.startswith("training/")] == ["training/loss"]
+
+
+def test_a_fit_that_was_ended_by_an_exception_is_interrupted_when_the_next_one_begins(keras: Any) -> None:
+    class CtrlC(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            raise KeyboardInterrupt
+
+    recorder = Recorder()
+    x, y = vectors()
+    job = tfc.attach(dense(keras), tfc.Prune(sparsity=0.5), trackers=[recorder])
+    compile_(keras, job.model)
+    with pytest.raises(KeyboardInterrupt):
+        job.model.fit(x, y, epochs=1, verbose=0, callbacks=[*job.callbacks, CtrlC()])
+    job.model.fit(x, y, epochs=1, verbose=0, callbacks=job.callbacks)
+    assert [[end.outcome for end in run.ends] for run in recorder.runs] == [["interrupted"], ["finished"]]
+
+
 def test_a_teacher_and_the_task_are_told_apart(keras: Any) -> None:
     recorder = Recorder()
     job = tfc.attach(dense(keras), tfc.Distill(weight=0.5), trackers=[recorder])
