@@ -27,7 +27,6 @@ from tfcompress.models.fingerprints import (
     source_sha256,
 )
 from tfcompress.models.kinds import keras_of
-from tfcompress.models.own_code import own_code_sha256
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,6 +60,8 @@ def run_key(loaded: Loaded, data: BoundData | None, recipe: Recipe) -> str:
 
 def ground_of(loaded: Loaded, data: BoundData | None) -> dict[str, Any]:
     """Return what every training of a model on some data depends on, as plain values; see :func:`run_key`."""
+    from tfcompress.models.own_code import own_code_sha256  # knows Keras's layers, which a --help need not
+
     return {
         "model": loaded.sha256 or model_sha256(loaded.native),
         "code": "" if loaded.refusal else own_code_sha256(loaded.native),

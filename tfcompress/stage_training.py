@@ -127,14 +127,15 @@ def fitted(run: Run, data: BoundData, job: Job, train: Train, work: Work, title:
 def _teller(run: Run, job: Job) -> Callable[[int, Mapping[str, Any]], None] | None:
     """Return what tells trackers of each epoch; None: none follows the run."""
     followed = run.followed
-    if followed is None:
+    if followed is None or not followed.followed:
         return None
     from tfcompress.tracking.epoch_values import logged, reached
 
     before = followed.steps
 
     def tell(epoch: int, logs: Mapping[str, Any]) -> None:
-        followed.log({**logged(logs), **reached(job)}, before + epoch + 1)
+        if followed.followed:  # what was reached takes a look at every kernel
+            followed.log({**logged(logs), **reached(job)}, before + epoch + 1)
 
     return tell
 

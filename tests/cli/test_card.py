@@ -17,6 +17,7 @@ from tests.tflite.make_files import FOLDER
 from tfcompress.cli import card
 from tfcompress.cli.main import run_command
 from tfcompress.files import sha256
+from tfcompress.output import COMPILED_SUFFIX, lookup_name, streaming_name
 from tfcompress.reports.report import read_report
 
 MODEL = FOLDER / "int8.tflite"
@@ -47,6 +48,14 @@ def test_the_folder_is_laid_out_as_the_hub_has_it(run: Path, capfd: pytest.Captu
     assert "license: mit\n" in text
     assert "# My net\n" in text
     assert read_report(Path("hub")).result == read_report(run).result
+
+
+def test_every_file_that_stands_beside_the_tflite_goes_along(run: Path) -> None:
+    beside = [lookup_name("net.tflite"), streaming_name("net.tflite"), f"net{COMPILED_SUFFIX}"]
+    for name in beside:
+        (run / name).write_text("x")
+    assert run_command(["card", "run", "-o", "hub"]) == 0
+    assert {*beside, "net.tfz"} <= {path.name for path in Path("hub").iterdir()}
 
 
 class Hub:

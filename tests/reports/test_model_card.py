@@ -70,6 +70,28 @@ def test_each_output_is_an_entry() -> None:
     assert [row["task"]["name"] for row in rows] == ["classification (digit)", "classification (colour)"]
 
 
+def test_an_output_is_called_by_its_own_task() -> None:
+    age = Score(task="regression", samples=10, main="mae", figures={"mae": Figure(0.5)})
+    found = front_matter(scored([8], accuracy(outputs={"kind": accuracy(), "age": age})), title="net")
+    kinds = [row["task"]["type"] for row in found["model-index"][0]["results"]]
+    assert kinds == ["tabular-classification", "tabular-regression"]
+    assert found["pipeline_tag"] == "tabular-classification"
+
+
+@pytest.mark.parametrize(("writer", "called"), [("keras3", "Keras model"), ("tflite", "float file")])
+def test_what_a_file_was_made_of_is_called_what_it_is(writer: str, called: str) -> None:
+    report = report_of()
+    source = dataclasses.replace(report.source, writer=writer)
+    assert f"made of the {called} `" in model_card(dataclasses.replace(report, source=source), title="net")
+
+
+@pytest.mark.parametrize("title", ["Grüße \U0001f600", "a\tb", 'say "yes"\\', "no", "1e5", "- a: b # c"])
+def test_any_title_is_read_back(title: str) -> None:
+    yaml = pytest.importorskip("yaml", reason="PyYAML reads the front matter")
+    front, _ = parts(model_card(scored([8], accuracy()), title=title))
+    assert yaml.safe_load(front)["model-index"][0]["name"] == title
+
+
 def test_no_path_to_the_data_is_published() -> None:
     report = scored([8], accuracy())
     assert "private" not in model_card(report, title="net")

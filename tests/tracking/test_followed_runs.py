@@ -12,7 +12,9 @@ import tfcompress as tfc
 from tests.engines.tiny_networks import compile_, dense, fit_, vectors
 from tests.tracking.recorder import Record, Recorder
 from tfcompress.errors import ContractError
+from tfcompress.job import Job
 from tfcompress.reports.report import Report
+from tfcompress.tracking import epoch_values
 
 pytestmark = pytest.mark.slow
 
@@ -111,6 +113,31 @@ def test_somebodys_own_fit_is_a_run_each_time(keras: Any) -> None:
     assert len(run.ends) == 1
 
 
+def test_a_metric_with_a_number_for_each_class_ends_nobodys_fit(keras: Any) -> None:
+    recorder = Recorder()
+    x, y = vectors()
+    job = tfc.attach(dense(keras), tfc.Prune(sparsity=0.5), trackers=[recorder])
+    job.model.compile("adam", "categorical_crossentropy", metrics=[keras.metrics.F1Score(average=None)])
+    job.model.fit(x, np.eye(3, dtype="float32")[y], epochs=1, verbose=0, callbacks=job.callbacks)
+    (run,) = recorder.runs
+    assert [name for name in run.rows[1] if name.startswith("training/")] == ["training/loss"]
+
+
+def test_a_fit_that_was_ended_by_an_exception_is_interrupted_when_the_next_one_begins(keras: Any) -> None:
+    class CtrlC(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            raise KeyboardInterrupt
+
+    recorder = Recorder()
+    x, y = vectors()
+    job = tfc.attach(dense(keras), tfc.Prune(sparsity=0.5), trackers=[recorder])
+    compile_(keras, job.model)
+    with pytest.raises(KeyboardInterrupt):
+        job.model.fit(x, y, epochs=1, verbose=0, callbacks=[*job.callbacks, CtrlC()])
+    job.model.fit(x, y, epochs=1, verbose=0, callbacks=job.callbacks)
+    assert [[end.outcome for end in run.ends] for run in recorder.runs] == [["interrupted"], ["finished"]]
+
+
 def test_a_teacher_and_the_task_are_told_apart(keras: Any) -> None:
     recorder = Recorder()
     job = tfc.attach(dense(keras), tfc.Distill(weight=0.5), trackers=[recorder])
@@ -132,3 +159,15 @@ def test_ranges_of_tfmot_have_names_and_grow_to_what_they_see(tf_keras: Any) -> 
 def test_trackers_are_refused_before_anything_is_loaded(tmp_path: Path) -> None:
     with pytest.raises(tfc.UsageError, match="--track must be NAME"):
         tfc.compress(tmp_path / "no.keras", "int8", trackers=["tensorbord"])
+
+
+def test_a_run_that_nobody_follows_looks_at_no_kernel_between_epochs(
+    keras: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Job] = []
+    monkeypatch.setattr(epoch_values, "reached", lambda job: asked.append(job) or {})
+    x, y = vectors()
+    data = {"x_train": x, "y_train": y, "x_test": x, "y_test": y}
+    recipe = tfc.Recipe(stages=(tfc.Prune(sparsity=0.5),), train=tfc.Train(epochs=2, batch_size=8))
+    tfc.compress(dense(keras), recipe, data, trackers=[Recorder("begin")], progress=False)
+    assert asked == []

@@ -27,7 +27,7 @@ of samples are not taken along, and the data is named without its path; look thr
 `hf auth login`); a repository that does not exist is made, private unless --public is given.
 """
 
-BESIDE = ("-tflm.tflite", ".vela.tflite", ".tfz")
+BESIDE = ("-tflm.tflite", "-streaming.tflite", ".vela.tflite", ".tfz")
 """Ends of names of files that stand for the file elsewhere, and go along with it."""
 
 ATTRIBUTES = "*.tflite filter=lfs diff=lfs merge=lfs -text\n*.tfz filter=lfs diff=lfs merge=lfs -text\n"
@@ -60,6 +60,7 @@ def command(
     from tfcompress.cli.terminal import terminal
     from tfcompress.files import check_target, output_folder
     from tfcompress.reports.report import read_report
+    from tfcompress.reports.run_records import read_result_file
 
     source = Path(run)
     target = Path(output) if output else Path(f"{source.resolve().name}-card")
@@ -69,7 +70,7 @@ def command(
         msg = f"-o {target} is the run itself; choose another place"
         raise UsageError(msg)
     check_target(target, force=force)
-    checked_file(folder, report)
+    read_result_file(folder, report)
     with terminal() as screen:
         with output_folder(target, key=report.result.sha256, force=force) as partial:
             called = title or Path(report.result.name).stem
@@ -77,26 +78,6 @@ def command(
         screen.write(f"written: {target}/\n")
         if repository:
             screen.write(f"pushed: {push(target, repository, private=not public)}\n")
-
-
-def checked_file(folder: Path, report: Report) -> Path:
-    """Return the run's file.
-
-    Raises:
-        UsageError: it is not there, or is another one than the report is about.
-    """
-    from tfcompress.files import sha256
-
-    file = folder / report.result.name
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        msg = f"{str(file)!r} cannot be read: {error.strerror}; give the folder as export wrote it"
-        raise UsageError(msg) from error
-    if sha256(content) != report.result.sha256:
-        msg = f"{str(file)!r} is not the file that its report is about; give the folder as export wrote it"
-        raise UsageError(msg)
-    return file
 
 
 def write_repository(target: Path, folder: Path, report: Report, *, title: str, license_id: str) -> None:

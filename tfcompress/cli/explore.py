@@ -58,25 +58,18 @@ def _texts(record: RunRecord) -> tuple[Path, dict[str, str]]:
     Raises:
         UsageError: no file beside the report, another one, or a report without layers.
     """
-    from tfcompress.files import sha256
     from tfcompress.reports.node_data import node_data
+    from tfcompress.reports.run_records import read_result_file
     from tfcompress.tflite.flatbuffer import read_model_file
     from tfcompress.tflite.weights import bits_by_op
 
     result = record.report.result
-    file = record.folder / result.name
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        msg = f"{str(file)!r} cannot be read: {error.strerror}; explore needs the file beside its report"
-        raise UsageError(msg) from error
-    if sha256(content) != result.sha256:
-        msg = f"{str(file)!r} is not the file that its report is about; give the folder as export wrote it"
-        raise UsageError(msg)
+    content = read_result_file(record.folder, record.report)
     if not result.layers:
         msg = f"the report of {result.name} was written before reports had layers (format 6); export again"
         raise UsageError(msg)
-    return file, node_data(record.report, bits_by_op(read_model_file(content).subgraphs[0]))
+    bits = bits_by_op(read_model_file(content).subgraphs[0])
+    return record.folder / result.name, node_data(record.report, bits)
 
 
 def _write(target: Path, texts: dict[str, str], *, force: bool) -> None:

@@ -242,7 +242,7 @@ def _agreement(report: Report) -> Iterator[Finding]:
         if output.get("near") is not None:
             parts.append(f"{wording.percent(output['near'], 2)} of the values at most 2 steps apart")
         if parts:
-            given = "float file" if report.source.writer == "tflite" else "Keras model"
+            given = report.source.kind_words
             text = f"{output.get('name')} against the {given}, {found.get('samples')} {kind} samples: "
             yield Finding("agreement", text + ", ".join(parts), good=fine)
 

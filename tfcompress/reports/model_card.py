@@ -47,19 +47,18 @@ def front_matter(report: Report, *, title: str, license_id: str = "") -> dict[st
     found: dict[str, Any] = {"library_name": LIBRARY}
     if license_id:
         found["license"] = license_id
-    pipeline = _pipeline(report)
+    pipeline = _pipeline(report, result.score)
     if pipeline:
         found["pipeline_tag"] = pipeline
     found["tags"] = list(dict.fromkeys(["tflite", "litert", "tfcompress", *kinds, *stages]))
-    rows = list(_results(report, pipeline))
+    rows = list(_results(report))
     if rows:
         found["model-index"] = [{"name": title, "results": rows}]
     return found
 
 
-def _pipeline(report: Report) -> str:
-    """Return the Hub's name of what the model does, by the task of its main output and what goes in; empty: none."""
-    score = report.result.score
+def _pipeline(report: Report, score: Score | None) -> str:
+    """Return the Hub's name of what is scored, by its task (the main output's) and what goes in; empty: none."""
     task = TASKS.get(score.task) if score is not None else None
     inputs = (report.data or {}).get("inputs")
     first = next(iter(inputs.values()), None) if isinstance(inputs, Mapping) else None
@@ -67,7 +66,7 @@ def _pipeline(report: Report) -> str:
     return "" if task is None or shape is None else task.pipelines.get(len(shape), "")
 
 
-def _results(report: Report, pipeline: str) -> Iterator[dict[str, Any]]:
+def _results(report: Report) -> Iterator[dict[str, Any]]:
     """Yield an entry for each scored output."""
     score = report.result.score
     if score is None:
@@ -76,7 +75,7 @@ def _results(report: Report, pipeline: str) -> Iterator[dict[str, Any]]:
     name = data_name(report) or "unknown"
     for output, own in (score.outputs or {"": score}).items():
         yield {
-            "task": {"type": pipeline or own.task, "name": f"{own.task}{f' ({output})' if output else ''}"},
+            "task": {"type": _pipeline(report, own) or own.task, "name": f"{own.task}{f' ({output})' if output else ''}"},
             "dataset": {"name": name, "type": name, "split": "test", "args": {"sha256": data.get("sha256")}},
             "metrics": list(_metrics(own)),
         }
@@ -124,8 +123,8 @@ def _about(report: Report) -> str:
     source, result = report.source, report.result
     numbers = "float32" if result.quantize == "none" else result.quantize
     return (
-        f"`{_code(result.name)}` is a TFLite file ({wording.size(result.size_bytes)}, {numbers}) made of the Keras "
-        f"model `{_code(PurePath(source.name).name)}` by tfcompress {report.tool_version}. "
+        f"`{_code(result.name)}` is a TFLite file ({wording.size(result.size_bytes)}, {numbers}) made of the "
+        f"{source.kind_words} `{_code(PurePath(source.name).name)}` by tfcompress {report.tool_version}. "
         f"SHA-256: `{result.sha256}`. Figures are those of its report, `report.json`: of the finished file, run in its "
         "own interpreter."
     )
@@ -232,5 +231,6 @@ def _word(value: Any) -> str:
     """Return a scalar: a plain word as it is, other text quoted."""
     if isinstance(value, str):
         plain = _PLAIN.fullmatch(value) and value[0].isalpha() and value.lower() not in _RESERVED
-        return value if plain else json.dumps(value)
+        # YAML takes JSON's pair of escapes for one character beyond 16 bits as two characters.
+        return value if plain else json.dumps(value, ensure_ascii=False)
     return json.dumps(value)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tfcompress.errors import UsageError
+from tfcompress.files import sha256
 from tfcompress.plain import JSON_BYTES, parse_json, read_text
 from tfcompress.reports import edge
 from tfcompress.reports.measurements import MeasuredFile, PerOp
@@ -86,6 +87,28 @@ def read_runs(places: Sequence[Path]) -> RunSet:
         beside_a_report = file.name == _EDGE and file.parent / _REPORT in reports and file not in places
         rest += [] if beside_a_report else left
     return RunSet(tuple(records.values()), tuple(rest), tuple(notes))
+
+
+def read_result_file(folder: Path, report: Report) -> bytes:
+    """Return the file that a report is about.
+
+    Args:
+        folder: where it lies.
+        report: of its run.
+
+    Raises:
+        UsageError: it is not there, or is another one.
+    """
+    file = folder / report.result.name
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        msg = f"{str(file)!r} cannot be read: {error.strerror}; give the folder as export wrote it"
+        raise UsageError(msg) from error
+    if sha256(content) != report.result.sha256:
+        msg = f"{str(file)!r} is not the file that its report is about; give the folder as export wrote it"
+        raise UsageError(msg)
+    return content
 
 
 def _files(place: Path) -> list[Path]:

@@ -110,6 +110,11 @@ class SourceModel:
     not_counted: tuple[str, ...] = ()
     layers: tuple[Layer, ...] = field(default=(), repr=False)
 
+    @property
+    def kind_words(self) -> str:
+        """What sentences call it."""
+        return "float file" if self.writer == "tflite" else "Keras model"
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingRecord:

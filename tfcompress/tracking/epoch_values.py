@@ -10,7 +10,7 @@ from tfcompress.tracking.tracker import TrackedEnd, TrackedStart
 
 if TYPE_CHECKING:
     from tfcompress.job import Job
-    from tfcompress.tracking.following import Following
+    from tfcompress.tracking.following import FollowedRun, Following
 
 TRAINING, LOSS, RANGE = "training", "loss", "range"
 """First parts of names: what Keras reports, parts of the loss, and the ends of activation ranges."""
@@ -25,8 +25,14 @@ PROMISED = {
 
 
 def logged(logs: Mapping[str, Any] | None) -> dict[str, float]:
-    """Return what Keras reports of an epoch, by the names that trackers are told."""
-    return {f"{TRAINING}/{name}": float(value) for name, value in (logs or {}).items() if value is not None}
+    """Return what Keras reports of an epoch, by the names that trackers are told.
+
+    Only single numbers are: a metric may give one for each class.
+    """
+    import numpy as np
+
+    numbers = {name: value for name, value in (logs or {}).items() if value is not None and np.ndim(value) == 0}
+    return {f"{TRAINING}/{name}": float(value) for name, value in numbers.items()}
 
 
 def reached(job: Job) -> dict[str, float]:
@@ -70,19 +76,23 @@ def fit_follower(keras: Any, job: Job, following: Following) -> Any:
     class FitFollower(keras.callbacks.Callback):  # type: ignore[misc]  # of either Keras
         # tf_keras would fetch every step's metrics from the device for a callback that does not say so.
         _supports_tf_logs = True
+        followed: FollowedRun | None = None
 
         def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-            """Begin a run."""
+            """Begin a run. Keras calls nobody where an exception, or Ctrl-C, ends a ``fit``."""
+            if self.followed is not None:
+                self.followed.end(TrackedEnd(outcome="interrupted", reason="the next fit began before its end"))
             self.followed = following.begin(start_of_fit(job, self.params))
 
         def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
             """Tell of the epoch."""
-            if self.followed.followed:
+            if self.followed is not None and self.followed.followed:
                 self.followed.log({**logged(logs), **reached(job)}, epoch + 1)
 
         def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
             """End the run."""
-            self.followed.end(TrackedEnd())
+            if self.followed is not None:
+                self.followed.end(TrackedEnd())
 
     return FitFollower()
 

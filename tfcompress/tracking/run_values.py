@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfcompress.reports.compression_metrics import report_metrics
 from tfcompress.tracking.tracker import TensorForm, TrackedEnd, TrackedStart
 
 if TYPE_CHECKING:
@@ -74,6 +73,8 @@ def figures_of(report: Report) -> dict[str, float]:
     Sizes and counts of both files, the metrics of docs/metrics.md, every figure of the task with the ends of its
     interval, and the median and p90 latency of the last measurement.
     """
+    from tfcompress.reports.compression_metrics import report_metrics
+
     found: dict[str, float | None] = {f"{RESULT}/{name}": getattr(report.result, name) for name in _COUNTS}
     if report.baseline is not None:
         found |= {f"{FLOAT}/{name}": getattr(report.baseline, name) for name in ("size_bytes", "gzip_bytes")}

@@ -2,35 +2,32 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.util import find_spec
 
 from tfcompress.errors import MissingDependencyError, OutputError, TfcompressError, UsageError, nearest
+from tfcompress.export_choices import Choice
 from tfcompress.tracking.tracker import Tracker
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrackerChoice:
-    """One line of the table.
+class TrackerChoice(Choice):
+    """A tracker.
+
+    Its implementation is a class, which takes WHERE, and makes ready what it writes to.
 
     Attributes:
-        about: what it follows, in one sentence.
         where: what WHERE means, and what it is where it is left out.
         package: what it imports; without it the tracker is refused before any work.
-        implementation: ``module:class``; the class takes WHERE, and makes ready what it writes to.
     """
 
-    about: str
     where: str
     package: str
-    implementation: str
 
     def opened(self, where: str) -> Tracker:
         """Import the tracker and make it ready."""
-        module, _, name = self.implementation.partition(":")
-        made: Tracker = getattr(importlib.import_module(module), name)(where)
+        made: Tracker = self.load()(where)
         return made
 
 
