@@ -110,6 +110,28 @@ def test_what_the_training_depends_on_makes_another_run(keras: Any, changed: dic
     assert (run_key(loaded, values, other) == run_key(loaded, values, RECIPE)) is same
 
 
+@pytest.mark.parametrize(
+    ("stage", "export", "same"),
+    [
+        (tfc.Cluster(), {"lookup": True}, False),
+        (tfc.Cluster(), {"target": "ethos-u55-128"}, False),
+        (tfc.Cluster(), {"calibration": "minmax"}, True),
+        (tfc.Cluster(per_channel=True), {"lookup": True}, True),
+        (tfc.Cluster(per_channel=True, budget="9KB"), {"lookup": True}, False),
+    ],
+)
+def test_an_export_that_decides_what_a_stage_leaves_open_makes_another_run(
+    keras: Any, stage: tfc.Cluster, export: dict[str, Any], same: bool
+) -> None:
+    loaded = load_model(network(keras))
+    given = tfc.Export(quantize="int8", optimize_for="download")
+    keys = {
+        run_key(loaded, None, dataclasses.replace(RECIPE, stages=(stage,), export=each))
+        for each in (given, dataclasses.replace(given, **export))
+    }
+    assert (len(keys) == 1) is same
+
+
 def test_another_activation_of_the_users_makes_another_run(keras: Any) -> None:
     def key(factor: float) -> str:
         keras.utils.set_random_seed(0)

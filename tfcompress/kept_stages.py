@@ -2,8 +2,9 @@
 
 A part of a run (a model after a rewriting stage, after a training) is known by a hash of the model, the data and the
 versions it began with, of the parts before it, and of its own settings. Runs that begin alike share what they have in
-common; how a result is exported does not count. A part is there whole or not at all, one whose file does not have the
-hash that was noted is made again, and what was used longest ago goes when the folder becomes too large.
+common; how a result is exported counts only as far as stages are decided by it. A part is there whole or not at all,
+one whose file does not have the hash that was noted is made again, and what was used longest ago goes when the folder
+becomes too large.
 """
 
 from __future__ import annotations

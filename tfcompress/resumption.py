@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from tfcompress.data.dataset import BoundData
     from tfcompress.models.loading import Loaded
     from tfcompress.recipe import Recipe
+    from tfcompress.settings import Export
     from tfcompress.stages.stage import Stage
 
 _PIECE = 256  # samples that are hashed at a time
@@ -52,10 +53,11 @@ def run_key(loaded: Loaded, data: BoundData | None, recipe: Recipe) -> str:
     Args:
         loaded: the model.
         data: the bound data.
-        recipe: what is done; how the result is exported does not count.
+        recipe: what is done; how the result is exported counts only as far as stages are decided by it.
     """
-    described = recipe.to_dict()
-    return hash_of([ground_of(loaded, data), described["stages"], described["train"], sources_sha256(recipe.stages)])
+    described, stages = recipe.to_dict(), recipe.stages
+    decided = decided_by(stages, recipe.export)
+    return hash_of([ground_of(loaded, data), described["stages"], described["train"], sources_sha256(stages), decided])
 
 
 def ground_of(loaded: Loaded, data: BoundData | None) -> dict[str, Any]:
@@ -74,6 +76,11 @@ def ground_of(loaded: Loaded, data: BoundData | None) -> dict[str, Any]:
 def hash_of(values: object) -> str:
     """Return the SHA-256 of plain values, as hexadecimal text; what is none counts by its ``str``."""
     return files.sha256(json.dumps(values, sort_keys=True, default=str).encode())
+
+
+def decided_by(stages: Sequence[Stage], export: Export) -> list[Any]:
+    """Return what of an export decides what stages leave open: none of a stage that leaves nothing open."""
+    return [found for stage in stages if (found := stage.decided_by(export)) is not None]
 
 
 def sources_sha256(stages: Sequence[Stage]) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tfcompress.recipe import Stage, Train
-from tfcompress.resumption import Finished, Work, sources_sha256
+from tfcompress.resumption import Finished, Work, decided_by, sources_sha256
 from tfcompress.run import Run, Trained
 from tfcompress.stages.rewriting import prepare_training_
 from tfcompress.stages.stage import RewritingStage
@@ -63,6 +63,7 @@ def trained(
         epochs,
         rate,
         sources_sha256(stages),
+        decided_by(stages, run.recipe.export),
     )
     kept = work.finished(title)
     if kept is not None:

@@ -27,7 +27,7 @@ from tfcompress.kept_stages import KeptStages, work_for
 from tfcompress.progress import Progress, effective
 from tfcompress.recipe import Export, Recipe, Train, load_recipe
 from tfcompress.result import Result as Result
-from tfcompress.resumption import run_key
+from tfcompress.resumption import decided_by, run_key
 from tfcompress.run import Run, Trained
 from tfcompress.tracking.following import Following
 from tfcompress.tracking.run_values import start_of, tell_end
@@ -451,7 +451,7 @@ class Workbench:
 
     def _stages_done(self, run: Run, folder: Path | None) -> Trained:
         """Do the stages, or take what the run before had made of the same: another export of it costs no training."""
-        asked = (run.recipe.stages, run.recipe.train)
+        asked = (run.recipe.stages, run.recipe.train, decided_by(run.recipe.stages, run.recipe.export))
         if self._last is not None and self._last[0] == asked:
             for warning in self._last[2]:
                 run.warn(warning)

@@ -145,6 +145,20 @@ def test_kernels_of_layers_that_quantization_takes_apart_are_found_again():
     assert len([p for p in work.promises() if p.what == "distinct values"]) == 8
 
 
+def test_numbers_of_values_are_those_of_the_layer_that_was_named_and_not_of_one_with_a_longer_name():
+    given = keras.Input((6, 8), name="steps")
+    x = layers.MultiHeadAttention(2, 4, name="attention")(given, given)
+    x = layers.MultiHeadAttention(2, 4, name="attention_1")(x, x)
+    model = keras.Model(given, layers.Dense(8, name="attention_2")(x))
+    counts = {"attention": 4, "attention_1": 8, "attention_2": 16}
+    named = tuple(f"{name}={count}" for name, count in counts.items())
+    for more in ((), (QAT(),)):
+        work = open_session(model, [Cluster(clusters=32, layers=named, per_channel=False), *more], seed=0)
+        assert [p.asked for p in work.promises()] == [4] * 4 + [8] * 4 + [16]
+    only = open_session(model, [Cluster(clusters=4, layers=("attention=3",), scope=("attention",)), QAT()], seed=0)
+    assert [p.asked for p in only.promises()] == [3] * 4
+
+
 def test_a_custom_layer_in_the_model_is_refused_together_with_quantization_where_it_is_to_be_clustered():
     class Own(layers.Dense):
         pass

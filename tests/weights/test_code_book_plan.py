@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.engines.tiny_networks import convolutional, dense, images
-from tfcompress.errors import DataError, InfeasibleError, UsageError
+from tfcompress.errors import DataError, InfeasibleError, UnsupportedError, UsageError
 from tfcompress.models.samples import Samples
 from tfcompress.recipe import QAT, Cluster, Export, Prune
 from tfcompress.stages.decisions import FileRest, PlanningContext, plan_stages
@@ -79,6 +79,45 @@ def test_dense_kernels_have_one_code_book_whatever_is_measured():
     found, notes = planned(dense(keras), Cluster(clusters=4))
     assert found.per_channel is False
     assert notes == ()
+
+
+def test_outputs_that_are_infinite_are_compared_where_they_are_not(samples):
+    given = keras.Input((8, 8, 4), name="image")
+    pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(8, 3)(given))
+    masked = keras.Model(given, keras.ops.log(keras.ops.relu(pooled)))
+    inputs = Samples({"image": np.random.default_rng(0).normal(size=(8, 8, 8, 4)).astype(np.float32)})
+    assert not np.isfinite(masked(inputs.inputs["image"])).all()
+    found, (note,) = planned(masked, Cluster(clusters=4), samples=inputs)
+    assert found.per_channel is not None
+    assert "nan" not in note
+    with np.errstate(invalid="raise"):
+        one = {"y": np.array([[-np.inf, 1.0]])}
+        assert agreement_db(one, {"y": np.array([[-np.inf, 1.1]])}) == pytest.approx(20)
+        assert agreement_db(one, {"y": np.array([[-np.inf, -np.inf]])}) == -120
+        assert divergence(one, one) == 0
+
+
+def test_a_model_without_a_graph_of_layers_is_refused():
+    class Own(keras.Model):
+        def call(self, x):
+            return x
+
+    with pytest.raises(UnsupportedError, match="stages need its graph of layers"):
+        planned(Own(), Cluster(clusters=4))
+
+
+def test_a_layer_inside_another_model_has_a_number_of_its_own_beside_one_of_its_name(samples):
+    inner = keras.Sequential([keras.Input((8, 8, 4)), keras.layers.Conv2D(8, 3, name="conv")], name="inner")
+    given = keras.Input((8, 8, 4), name="image")
+    nested = keras.Model(given, inner(keras.layers.Conv2D(4, 3, padding="same", name="conv")(given)))
+    inputs = Samples({"image": np.random.default_rng(0).normal(size=(8, 8, 8, 4)).astype(np.float32)})
+    stage = Cluster(clusters=8, per_channel=True, budget="1200B")
+    context = {"samples": inputs, "export": PACKAGE, "measure_file": lambda *_: FileRest(REST, 4 * REST)}
+    found, (note,) = planned(nested, stage, **context)
+    told = dict(each.split("=") for each in note.partition("values: ")[2].partition(";")[0].split(", "))
+    assert set(told) == {"conv", "inner/conv"}
+    assert {path: str(found.count_of(path)) for path in told} == told
+    assert found.layers[0].startswith("inner/")
 
 
 @pytest.mark.parametrize("export", [TABLES, PACKAGE])

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 
+from tfcompress.errors import ModelError
 from tfcompress.weights import kmeans
 
 INITS = ["exact", "kmeans++", "linear", "density", "random"]
@@ -55,3 +56,12 @@ def test_channels_have_centroids_of_their_own_and_zeros_can_be_left_out():
     assert rising.tolist() == [[1.0, 3.0], [5.0, 7.0]]
     assert kmeans.snapped(kernel, rising, axis=-1).tolist() == [[1.0, 5.0], [1.0, 5.0], [3.0, 7.0]]
     assert kmeans.initial_centroids(np.zeros((3, 1)), 2, "linear", 0, axis=-1, skip_zeros=True).tolist() == [[0.0, 0.0]]
+
+
+@pytest.mark.parametrize("axis", [None, -1])
+@pytest.mark.parametrize("init", INITS)
+def test_weights_that_are_not_finite_are_refused_in_a_line(init, axis):
+    kernel = np.ones((3, 4), np.float32)
+    kernel[0, 0] = np.nan
+    with pytest.raises(ModelError, match=r"kernel of shape \(3, 4\) with weights that are not finite"):
+        kmeans.initial_centroids(kernel, 2, init, 0, axis)

@@ -142,12 +142,17 @@ def _same(result: Quantized, layers: Mapping[str, Any], slot: Slot) -> list[Slot
 
 
 def _parts(result: Quantized, layers: Mapping[str, Any], slot: Slot, others: set[str]) -> list[Slot]:
-    """Return the kernels of the layers that a composite one was taken apart into: their names begin with its name."""
+    """Return the kernels of the layers that a composite one was taken apart into: their names begin with its name.
+
+    Where another layer's longer name fits, too, they are that one's (``attention_1_query`` is none of ``attention``).
+    """
+    start, longer = f"{slot.layer}_", tuple(f"{path}_" for path in others if path.startswith(f"{slot.layer}_"))
     found = []
     for key, kernel in result.kernels.items():
         owner = layers.get(kernel.name.replace("/", "_")) or layers.get(kernel.name.rpartition("/")[2])
         depthwise = type(owner).__name__ in DEPTHWISE
-        if kernel.name.startswith(f"{slot.layer}_") and kernel.name not in others and not depthwise:
+        own = kernel.name.startswith(start) and not kernel.name.startswith(longer)
+        if own and kernel.name not in others and not depthwise:
             attribute = key.removeprefix(f"{kernel.name}/")
-            found.append(Slot(kernel.name, kernel.name, owner, kernel.variable, attribute))
+            found.append(Slot(kernel.name, kernel.name, owner, kernel.variable, attribute, part_of=slot.layer))
     return found

@@ -46,6 +46,7 @@ class Slot:
         owner: the layer, inside that one or itself, that made the variable.
         variable: the kernel.
         attribute: path of attributes from the layer to the variable, e.g. ``cell/kernel``; empty: there is none.
+        part_of: path of the composite layer that this one is a part of, in the model as it came; empty: of none.
     """
 
     name: str
@@ -53,6 +54,12 @@ class Slot:
     owner: Any
     variable: Any
     attribute: str
+    part_of: str = ""
+
+    @property
+    def asked_as(self) -> str:
+        """Path by which the model's user knows the layer."""
+        return self.part_of or self.layer
 
     @property
     def depthwise(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import fnmatch
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tfcompress.recipe import Recipe
+    from tfcompress.settings import Export
 
 _PER: dict[str, bool | None] = {"auto": None, "kernel": False, "channel": True}
 
@@ -141,15 +143,10 @@ class Cluster(TrainingStage):
         return min([self.clusters, *(count for _, count in self.counts)])
 
     def count_of(self, path: str) -> int:
-        """Return how many values the kernel of a layer may hold.
-
-        Args:
-            path: of the layer, or of a part that a composite one was taken apart into, whose name begins with its name.
-        """
+        """Return how many values the kernel of a layer may hold, by its path in the model as it came."""
         names = (path, path.rpartition("/")[2])
-        own = [count for pattern, count in self.counts if any(fnmatch.fnmatchcase(name, pattern) for name in names)]
-        parts = [count for pattern, count in self.counts if path.startswith(f"{pattern}_")]
-        return next(iter([*own, *parts]), self.clusters)
+        found = (count for pattern, count in self.counts if any(fnmatch.fnmatchcase(name, pattern) for name in names))
+        return next(found, self.clusters)
 
     def budget_bytes(self, plain_bytes: int) -> float:
         """Return the budget in bytes.
@@ -163,6 +160,13 @@ class Cluster(TrainingStage):
     def undecided(self) -> bool:
         """Whether something is left to be measured before the training."""
         return self.per_channel is None or bool(self.budget)
+
+    def decided_by(self, export: Export) -> Any:
+        """Return what code books go by: how values are stored, and for a budget all that makes the file."""
+        if self.budget:
+            return dataclasses.asdict(export)
+        apart = [export.lookup, bool(export.deployment.accelerator), export.quantize]
+        return apart if self.per_channel is None else None
 
     def check_against(self, recipe: Recipe) -> None:
         """Refuse a budget for a file that is not written."""

@@ -174,6 +174,10 @@ class Stage:
         """Whether :attr:`planning` has something to find out."""
         return False
 
+    def decided_by(self, export: Export) -> Any:
+        """Return what of an export :attr:`planning` goes by, as plain values: another one is trained for otherwise."""
+        return None
+
     def remark_on(self, size_bytes: Callable[[], int], plain_bytes: int) -> str:
         """Return what there is to say of a finished file that takes more than was asked for; empty: nothing.
 

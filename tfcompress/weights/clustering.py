@@ -47,7 +47,7 @@ def kernels_to_cluster(stage: Cluster, layers: Mapping[str, Any]) -> KernelChoic
         taken = clusterable(path, layer)
         left = [s.name for s in slots_of(path, layer) if id(s.variable) not in {id(t.variable) for t in taken}]
         chosen.notes.extend(f"cluster leaves {name} as it is: it holds a filter for each channel" for name in left)
-        if stage.per_channel and not all(type(slot.owner).__name__ in CHANNEL_AXES for slot in taken):
+        if stage.per_channel and not all(map(clusters_apart, taken)):
             chosen.notes.append(f"cluster takes {path} whole: channels are clustered apart in convolutions only")
     return chosen
 
@@ -112,7 +112,7 @@ class Clustering:
         channels, axis = _channels(self.stage, slot), _axis(self.stage, slot)
         stage = self.stage
         zeros_apart = pruned and stage.scheme == "kmeans"  # powers of two have a 0 among them
-        count = stage.count_of(slot.layer) - (1 if zeros_apart else 0)
+        count = stage.count_of(slot.asked_as) - (1 if zeros_apart else 0)
         name = f"{slot.name.replace('/', '_')}_clusters"
         return ClusterLookup(
             count, channels=channels, axis=axis or -1, keep_zeros=pruned, scheme=stage.scheme, name=name
@@ -165,6 +165,6 @@ class Clustering:
         """Compare values of the kernels, by the id of their variable, with what the stage promises."""
         stage, slots = self.stage, self.slots
         return [
-            values_promise(s.name, values[id(s.variable)], stage.count_of(s.layer), channel_axis=_axis(stage, s))
+            values_promise(s.name, values[id(s.variable)], stage.count_of(s.asked_as), channel_axis=_axis(stage, s))
             for s in slots
         ]

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from tfcompress.errors import DataError, InfeasibleError, UsageError
-from tfcompress.models.copies import Slot, layers_with_kernels, model_copy
+from tfcompress.models.copies import Slot, check_graph, layers_with_kernels, model_copy
 from tfcompress.models.signature import call
 from tfcompress.plans.knapsack import best_assignments
 from tfcompress.plans.multiple_choice import Alternative, Item, Knapsack
@@ -36,6 +36,10 @@ _BETTER_DB = 1.0
 VALUE_BITS = {"none": 32, "float16": 16, "int8": 6}
 """``quantize`` -> bits of a value that a package stores once, about; int8 values are coded one after the other."""
 
+_CAP_DB = 120.0
+
+_FAR = 1e30  # stands for an output that became infinite
+
 _MARGIN = 0.01
 """Part of a budget that is left free: training moves the numbers of values that occur, and so what is stored."""
 
@@ -52,9 +56,10 @@ def planned(model: Any, stage: Cluster, context: PlanningContext) -> Planned:
         DataError: a budget without samples.
         UsageError: a budget where no file is made.
         InfeasibleError: a budget that is too small even for the fewest values; with what that takes.
-        UnsupportedError: there is nothing to cluster.
+        UnsupportedError: there is nothing to cluster, or no graph of layers.
     """
-    stage, notes = _as_target_stores(stage, context)
+    check_graph(model)
+    stage, notes = _without_measuring(model, stage, context)
     if not stage.undecided:
         return Planned(stage, notes)
     work = _Trial.of(model, context)
@@ -67,9 +72,13 @@ def planned(model: Any, stage: Cluster, context: PlanningContext) -> Planned:
     return Planned(stage, notes)
 
 
-def _as_target_stores(stage: Cluster, context: PlanningContext) -> tuple[Cluster, tuple[str, ...]]:
-    """Decide for what the target stores in fewer bytes, where it is known."""
-    if stage.per_channel is not None or context.export is None:
+def _without_measuring(model: Any, stage: Cluster, context: PlanningContext) -> tuple[Cluster, tuple[str, ...]]:
+    """Decide where no kernel has channels apart, so that it is all the same, or for what the target stores in less."""
+    if stage.per_channel is not None:
+        return stage, ()
+    if not any(map(clusters_apart, _slots(model, stage))):
+        return dataclasses.replace(stage, per_channel=False), ()
+    if context.export is None:
         return stage, ()
     target = context.export.deployment
     if target.accelerator:
@@ -79,6 +88,12 @@ def _as_target_stores(stage: Cluster, context: PlanningContext) -> tuple[Cluster
         note = "cluster takes one code book a channel: look-up tables have one for each"
         return dataclasses.replace(stage, per_channel=True), (note,)
     return stage, ()
+
+
+def _slots(model: Any, stage: Cluster) -> list[Slot]:
+    """Return the kernels of a model that a stage clusters."""
+    chosen = kernels_to_cluster(stage, layers_with_kernels(model)).layers
+    return [slot for path, layer in chosen.items() for slot in clusterable(path, layer)]
 
 
 @dataclass(frozen=True)
@@ -100,11 +115,6 @@ class _Trial:
         copied = model_copy(model)
         given = context.samples
         return cls(copied, context, {} if given is None else call(copied, given.inputs))
-
-    def slots(self, stage: Cluster) -> list[Slot]:
-        """Return the kernels that a stage clusters."""
-        chosen = kernels_to_cluster(stage, layers_with_kernels(self.model)).layers
-        return [slot for path, layer in chosen.items() for slot in clusterable(path, layer)]
 
     def outputs_with(self, kernels: Sequence[tuple[Any, np.ndarray]]) -> Mapping[str, np.ndarray]:
         """Return what the model gives with other values in some variables, which get their own back."""
@@ -134,9 +144,7 @@ class _Trial:
 
 
 def _with_books(stage: Cluster, work: _Trial) -> tuple[Cluster, tuple[str, ...]]:
-    """Decide for one code book a channel, or one a kernel; where no kernel has channels apart, both are the same."""
-    if not any(clusters_apart(slot) for slot in work.slots(stage)):
-        return dataclasses.replace(stage, per_channel=False), ()
+    """Decide for one code book a channel, or one a kernel."""
     ways = {name: dataclasses.replace(stage, per_channel=per) for name, per in (("channel", True), ("kernel", False))}
     found = {name: _measured(way, work) for name, way in ways.items()}
     best_db = max(each.agreement_db for each in found.values())
@@ -159,7 +167,7 @@ class _Measured:
 
 def _measured(stage: Cluster, work: _Trial) -> _Measured:
     """Return what all kernels take that a stage clusters, and how the model agrees with itself then, untrained."""
-    slots = work.slots(stage)
+    slots = _slots(work.model, stage)
     clustering = Clustering(stage, slots, (), work.context.seed)
     kernels = [(slot.variable, value) for slot, value in zip(slots, clustering.current().values(), strict=True)]
     size = sum(
@@ -182,7 +190,7 @@ def _within_budget(stage: Cluster, work: _Trial) -> tuple[Cluster, tuple[str, ..
             "tfcompress.compress or export, or say cluster.layers"
         )
         raise UsageError(msg)
-    layers = _by_layer(work.slots(dataclasses.replace(stage, clusters=_fewest(stage, context))))
+    layers = _by_layer(_slots(work.model, dataclasses.replace(stage, clusters=_fewest(stage, context))))
     sizes = Counter(int(np.prod(slot.variable.shape)) for slots in layers.values() for slot in slots)
     with context.progress.task("measuring how many values each layer needs", len(layers)) as task:
         rest = context.measure_file(work.model, sizes)
@@ -205,7 +213,9 @@ def _within_budget(stage: Cluster, work: _Trial) -> tuple[Cluster, tuple[str, ..
     note = (
         f"cluster gives so many values: {', '.join(counts)}; {what} then takes about {plan.amounts['bytes']:,.0f} bytes"
     )
-    return dataclasses.replace(stage, layers=counts, budget=""), (note,)
+    # A name alone is also that of a layer inside another model, whose whole path has to be looked at first.
+    inner_first = tuple(sorted(counts, key=lambda text: -text.count("/")))
+    return dataclasses.replace(stage, layers=inner_first, budget=""), (note,)
 
 
 def _by_layer(slots: Sequence[Slot]) -> dict[str, list[Slot]]:
@@ -250,9 +260,14 @@ def divergence(expected: Mapping[str, np.ndarray], got: Mapping[str, np.ndarray]
         expected: an array of shape (samples, ...) for each output by name.
         got: the same of another model.
     """
-    return sum(
-        _moved(np.asarray(values, np.float64), np.asarray(got[name], np.float64)) for name, values in expected.items()
-    )
+    return sum(_moved(*_comparable(values, got[name])) for name, values in expected.items())
+
+
+def _comparable(expected: np.ndarray, got: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return both with 0 where what is expected is infinite (a mask, say), which nothing can be compared with."""
+    finite = np.isfinite(expected)
+    one, other = (np.where(finite, values, 0.0).astype(np.float64) for values in (expected, got))
+    return one, np.nan_to_num(other, nan=_FAR, posinf=_FAR, neginf=-_FAR)
 
 
 def _moved(expected: np.ndarray, got: np.ndarray) -> float:
@@ -269,11 +284,16 @@ def _moved(expected: np.ndarray, got: np.ndarray) -> float:
 
 
 def agreement_db(expected: Mapping[str, np.ndarray], got: Mapping[str, np.ndarray]) -> float:
-    """Return the power of outputs over that of their difference, in decibels, at most 120."""
-    power = sum(float(np.square(np.asarray(values, np.float64)).sum()) for values in expected.values())
-    noise = sum(float(np.square(np.asarray(got[n], np.float64) - values).sum()) for n, values in expected.items())
+    """Return the power of outputs over that of their difference, in decibels, from -120 to 120."""
+    power = noise = 0.0
+    for name, values in expected.items():
+        one, other = _comparable(values, got[name])
+        power += float(np.square(one).sum())
+        noise += float(np.square(other - one).sum())
     return _decibels(noise, power)
 
 
 def _decibels(noise: float, power: float) -> float:
-    return 120.0 if noise <= power * 1e-12 else 10.0 * float(np.log10(power / noise)) if power else 0.0
+    if not noise:
+        return _CAP_DB
+    return float(np.clip(10.0 * np.log10(power / noise), -_CAP_DB, _CAP_DB)) if power else 0.0

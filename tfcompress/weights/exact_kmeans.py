@@ -15,35 +15,31 @@ import numpy as np
 MOST_POINTS = 1024
 """Values of a row up to which the result is exact; of more, neighbours go together in so many groups."""
 
-_AT_ONCE = 1 << 20
+_AT_ONCE = 1 << 16
 
 
-def best_centroids(rows: np.ndarray, most: int, *, skip_zeros: bool = False) -> list[np.ndarray]:
-    """Return the centroids of least squared error for 1, 2, … *most* clusters of each row.
+def best_centroids(rows: np.ndarray, count: int, *, skip_zeros: bool = False) -> np.ndarray:
+    """Return the centroids of least squared error of each row.
 
     Args:
         rows: values, shape (rows, values), finite, at least one in a row.
-        most: greatest number of clusters, at least 1.
+        count: number of clusters, at least 1.
         skip_zeros: values that are 0 count for nothing; a row without others gets zeros.
 
     Returns:
-        *most* arrays, the one for k clusters of shape (rows, k), rising in a row, float32. Where a row has fewer values
-        than clusters, its last centroid is repeated.
+        Shape (rows, count), rising in a row, float32. Where a row has fewer values than clusters, its last centroid is
+        repeated.
     """
     size = max(1, _AT_ONCE // min(rows.shape[1], MOST_POINTS))
-    parts = [_best(rows[start : start + size], most, skip_zeros) for start in range(0, len(rows), size)]
-    return [np.concatenate(each) for each in zip(*parts, strict=True)]
+    parts = [_best(rows[start : start + size], count, skip_zeros) for start in range(0, len(rows), size)]
+    return np.concatenate(parts).astype(np.float32)
 
 
-def _best(rows: np.ndarray, most: int, skip_zeros: bool) -> list[np.ndarray]:
+def _best(rows: np.ndarray, count: int, skip_zeros: bool) -> np.ndarray:
     points = _Points.of(rows, skip_zeros)
-    possible = min(most, points.count)
-    starts = list(_starts(points, possible))
-    found = [_means(points, starts[:count]) for count in range(1, possible + 1)]
-    found += [
-        np.pad(found[-1], ((0, 0), (0, count - possible)), mode="edge") for count in range(possible + 1, most + 1)
-    ]
-    return [each.astype(np.float32) for each in found]
+    possible = min(count, points.count)
+    found = _means(points, list(_starts(points, possible)))
+    return np.pad(found, ((0, 0), (0, count - possible)), mode="edge")
 
 
 @dataclass(frozen=True)
@@ -82,14 +78,19 @@ class _Points:
     def count(self) -> int:
         return int(self.sums.shape[1]) - 1
 
-    def gain(self, row: np.ndarray, start: np.ndarray, stop: np.ndarray) -> np.ndarray:
+    def gain(self, start: np.ndarray, stop: np.ndarray, times: np.ndarray | int = 1) -> np.ndarray:
         """Return how much the points from *start* to before *stop* lessen the squared error as one cluster.
 
         The error is the sum of squares, which is the same for every partition, less ``sum**2 / weight`` of each run.
+
+        Args:
+            start: places in the running sums of all rows, one row behind the other.
+            stop: the same, each for as many of *start* in turn as *times* says.
+            times: that.
         """
-        weight = self.weights[row, stop] - self.weights[row, start]
-        total = self.sums[row, stop] - self.sums[row, start]
-        return np.asarray(np.divide(total * total, weight, out=np.zeros(weight.shape), where=weight > 0))
+        weight = np.repeat(self.weights.take(stop), times) - self.weights.take(start)
+        total = np.repeat(self.sums.take(stop), times) - self.sums.take(start)
+        return np.asarray(total * total / np.maximum(weight, 1.0))  # weights are whole; of none the total is 0
 
 
 def _running(values: np.ndarray) -> np.ndarray:
@@ -100,8 +101,8 @@ def _running(values: np.ndarray) -> np.ndarray:
 def _starts(points: _Points, most: int) -> Iterator[np.ndarray]:
     """Yield for 1, 2, … clusters where the last one of each prefix of each row begins, shape (rows, values + 1)."""
     rows, width = points.sums.shape
-    row, stop = (each.reshape(-1) for each in np.indices((rows, width)))
-    best = points.gain(row, np.zeros_like(stop), stop).reshape(rows, width)
+    place = np.arange(rows * width)
+    best = points.gain(place - place % width, place).reshape(rows, width)
     yield np.zeros((rows, width), np.int64)
     for count in range(2, most + 1):
         best, start = _with_one_more(points, best, count)
@@ -113,20 +114,19 @@ def _with_one_more(points: _Points, before: np.ndarray, count: int) -> tuple[np.
     rows, width = before.shape
     best, starts = np.full_like(before, -np.inf), np.zeros(before.shape, np.int64)
     # Intervals of prefixes that are yet to be done, and between which starts theirs lie.
-    row = np.arange(rows)
+    row = np.arange(rows) * width
     low, high = np.full(rows, count), np.full(rows, width - 1)
     least, greatest = np.full(rows, count - 1), np.full(rows, width - 2)
     while row.size:
         middle = (low + high) // 2
         lengths = np.minimum(greatest, middle - 1) - least + 1
         begins = np.cumsum(lengths) - lengths
-        tried = np.arange(lengths.sum()) + np.repeat(least - begins, lengths)
-        in_row = np.repeat(row, lengths)
-        gains = before[in_row, tried] + points.gain(in_row, tried, np.repeat(middle, lengths))
+        tried = np.arange(lengths.sum()) + np.repeat(row + least - begins, lengths)
+        gains = before.take(tried) + points.gain(tried, row + middle, lengths)
         most = np.maximum.reduceat(gains, begins)
         hits = np.flatnonzero(gains == np.repeat(most, lengths))
-        found = tried[hits[np.searchsorted(hits, begins)]]
-        best[row, middle], starts[row, middle] = most, found
+        found = tried[hits[np.searchsorted(hits, begins)]] - row
+        best.reshape(-1)[row + middle], starts.reshape(-1)[row + middle] = most, found
         row = np.concatenate([row, row])
         low, high = np.concatenate([low, middle + 1]), np.concatenate([middle - 1, high])
         least, greatest = np.concatenate([least, found]), np.concatenate([found, greatest])

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from tfcompress.errors import ModelError
 from tfcompress.weights.exact_kmeans import MOST_POINTS, best_centroids
 
 EXACT = "exact"
@@ -34,7 +35,7 @@ def centroids(values: np.ndarray, count: int, init: str, seed: int) -> np.ndarra
     if distinct.size <= count:
         return np.pad(distinct, (0, count - distinct.size), mode="edge").astype(np.float32)
     if init == EXACT:
-        found = best_centroids(flat[None], count)[-1][0]
+        found = best_centroids(flat[None], count)[0]
         return found if flat.size <= MOST_POINTS else refined(flat, found)
     start = _PLACEMENTS[init](flat, count, np.random.default_rng(seed))
     return refined(flat, start)
@@ -73,7 +74,16 @@ def initial_centroids(
 
     Returns:
         float32 of shape (count,); with *axis*, of shape (channels, count).
+
+    Raises:
+        ModelError: a weight that is not finite.
     """
+    if not np.isfinite(kernel).all():
+        msg = (
+            f"cluster finds a kernel of shape {kernel.shape} with weights that are not finite (NaN or infinite), which "
+            "no values stand for; train with a lower learning rate, or repair the model"
+        )
+        raise ModelError(msg)
     if init == EXACT and axis is not None:
         return _exact_by_channel(np.moveaxis(kernel, axis, 0), count, skip_zeros=skip_zeros)
     found = []
@@ -85,7 +95,7 @@ def initial_centroids(
 
 def _exact_by_channel(channels: np.ndarray, count: int, *, skip_zeros: bool) -> np.ndarray:
     rows = channels.reshape(len(channels), -1)
-    found = best_centroids(rows, count, skip_zeros=skip_zeros)[-1]
+    found = best_centroids(rows, count, skip_zeros=skip_zeros)
     if rows.shape[1] <= MOST_POINTS:
         return found
     kept = [row[row != 0] if skip_zeros else row for row in rows]

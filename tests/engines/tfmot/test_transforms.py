@@ -138,5 +138,6 @@ def test_a_layer_that_is_pruned_has_to_be_quantized_too():
 
 
 def test_two_values_are_too_few_when_zero_is_one_of_them():
-    with pytest.raises(UsageError, match=r"cluster\.clusters must be at least 3 together with prune .* got 2"):
-        attach(dense(tf_keras), Prune(), Cluster(clusters=2))
+    for cluster in (Cluster(clusters=2), Cluster(clusters=4, layers=("a=2",))):
+        with pytest.raises(UsageError, match=r"cluster\.clusters must be at least 3 together with prune .* got 2"):
+            attach(dense(tf_keras), Prune(), cluster)

@@ -272,8 +272,8 @@ def _check_stages(stages: _Stages) -> None:
         given = f"got {prune.begin_epoch:g}"
         msg = f"prune.begin_epoch must be 0 with pattern '2:4' (tfmot sets those masks at the first step), {given}"
         raise UsageError(msg)
-    if prune and cluster and cluster.clusters < 3:
-        msg = f"cluster.clusters must be at least 3 together with prune (zero is one of them), got {cluster.clusters}"
+    if prune and cluster and cluster.fewest < 3:
+        msg = f"cluster.clusters must be at least 3 together with prune (zero is one of them), got {cluster.fewest}"
         raise UsageError(msg)
 
 
