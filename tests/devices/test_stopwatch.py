@@ -25,6 +25,17 @@ def test_this_machine_needs_none_and_a_microcontroller_measures_no_time() -> Non
             stopwatch.stopwatch_for(word)
 
 
+def test_who_stays_here_is_not_stopped_by_a_broken_list_of_devices(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "tfcompress").mkdir()
+    (tmp_path / "tfcompress" / "devices.toml").write_text("[pi5")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    assert stopwatch.stopwatch_for("local") is None
+    with pytest.raises(UsageError, match=r"devices\.toml is not TOML"):
+        stopwatch.stopwatch_for("pi5")
+
+
 def test_what_runs_has_a_time_and_what_does_not_a_reason() -> None:
     here = stopwatch.DeviceStopwatch(parse_device("local", {}))
     timed, refused = here.seconds([INT8, b"no model"], in_turns=False)

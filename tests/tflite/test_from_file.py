@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -74,6 +76,30 @@ def test_a_recurrence_is_refused_in_a_line(installed, name: str) -> None:
     with ConverterProcess() as converter, pytest.raises((ConversionError, ContractError)) as refusal:
         tfc.export(given, Export(quantize="int8"), data=data, converter=converter, progress=False)
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_the_proof_sees_the_samples_that_were_given(source, converter, monkeypatch, given: bool) -> None:
+    seen: dict[str, Any] = {}
+
+    def prove(content: bytes, settings: Export, **about: Any) -> SimpleNamespace:
+        seen.update(about)
+        return SimpleNamespace(record=None, compiled=b"")
+
+    monkeypatch.setattr("tfcompress.tflite.micro.proof.prove", prove)
+    monkeypatch.setattr("tfcompress.tflite.export.check_installed", lambda target: None)
+    data = random_inputs(source.signature, 40, 7)
+    asked = {"data": data if given else None, "converter": converter, "progress": False}
+    tfc.export(source, Export(target="tflm"), **asked)
+    (name,) = data
+    real = {row.tobytes() for row in data[name]}
+    assert seen["real_samples"] is given
+    assert [row.tobytes() in real for row in seen["inputs"][name]] == [given] * len(seen["inputs"][name])
+    with InterpreterProcess(source.content) as interpreter:
+        expected = interpreter.run(seen["inputs"])
+    assert {each: values.tobytes() for each, values in seen["keras_outputs"].items()} == {
+        each: values.tobytes() for each, values in expected.items()
+    }
 
 
 def test_int8_without_samples_is_refused(source) -> None:

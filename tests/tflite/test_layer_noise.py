@@ -26,6 +26,21 @@ def test_noise_swaps_two_classes_as_often_as_their_distance_says(seed: int, nois
     assert held(scores).same_top1(noise) == pytest.approx(1 - swapped, abs=0.005)
 
 
+def test_outputs_of_many_places_are_drawn_over_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[int] = []
+    generator = np.random.default_rng(0)
+
+    class Counting:
+        def normal(self, *, scale: float, size: tuple[int, int]) -> np.ndarray:
+            drawn.append(size[0] * size[1])
+            return generator.normal(scale=scale, size=size)
+
+    scores = np.random.default_rng(1).normal(size=(4, 512, 512, 4))
+    monkeypatch.setattr(np.random, "default_rng", lambda seed: Counting())
+    assert 0.9 < (held(scores).same_top1(1e-3) or 0.0) < 1.0
+    assert drawn == [scores.size]
+
+
 def test_without_noise_all_stay_and_without_classes_there_is_nothing_to_say() -> None:
     scores = np.random.default_rng(0).normal(size=(50, 3))
     assert held(scores).same_top1(0.0) == 1.0

@@ -97,10 +97,10 @@ class Elsewhere:
     name = "pi5"
 
     def __init__(self) -> None:
-        self.visits: list[int] = []
+        self.visits: list[tuple[bool, int]] = []
 
     def seconds(self, contents: Sequence[bytes], *, in_turns: bool) -> tuple[float | str, ...]:
-        self.visits.append(len(contents))
+        self.visits.append((in_turns, len(contents)))
         return tuple(map(self._seconds, contents))
 
     @staticmethod
@@ -128,6 +128,7 @@ def test_time_of_another_machine_decides_and_what_it_cannot_run_is_named(convert
     record = found.verification.mixed
     assert record is not None
     assert (record.device, len(there.visits)) == ("pi5", 3)  # ops and casts, the plain file, the plans
+    assert there.visits[1:] == [(False, 1), (True, len(record.plans))]  # the plain file among them
     for layer in record.layers:
         assert layer.refused == {"int4": "pi5: int4 is not supported"}
         assert layer.latency_ms["float"] > 9

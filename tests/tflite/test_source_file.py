@@ -104,6 +104,7 @@ def test_only_paths_of_files_are_files(tmp_path: Path) -> None:
         (Export(quantize="int8", io="uint8"), "litert-quantizer writes no uint8"),
         (Export(select_ops=True), "--select-ops is for"),
         (Export(sparse="never"), "--sparse is for"),
+        (Export(streaming=True, hop=2), "--streaming takes a Keras model apart"),
     ],
 )
 def test_what_is_for_keras_models_is_refused(settings: Export, why: str) -> None:

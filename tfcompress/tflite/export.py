@@ -201,12 +201,10 @@ def export(
 
 def _opened(model: Any, settings: Export) -> tuple[Any, tuple[str, ...]]:
     """Return the model as it is exported, and what was done for it: one sentence each."""
-    if isinstance(model, TFLiteSource):
-        return model, ()
-    if not is_tflite(model):
-        return prepared(model)
-    check_settings(settings)
-    return load_source(Path(model)).native, ()
+    if isinstance(model, TFLiteSource) or is_tflite(model):
+        check_settings(settings)
+        return model if isinstance(model, TFLiteSource) else load_source(Path(model)).native, ()
+    return prepared(model)
 
 
 def _made(model: Any, request: Request) -> Made:

@@ -20,7 +20,8 @@ from tfcompress.tflite.graph_editor import GraphEditor
 from tfcompress.tflite.interpret import InterpreterProcess
 from tfcompress.tflite.sites import SLOTS, RealWeights, Site
 
-_DRAWS = 64
+_DRAWS, _DRAWN = 64, 1 << 22
+"""How often noise is drawn over the outputs, and how many values in all, about, where one draw is not more."""
 NEXT_TO_NOTHING = 1e-20
 """Noise that counts as none: agreement ends at 200 dB."""
 
@@ -102,8 +103,9 @@ def _swapped(values: np.ndarray, noise: float) -> float:
     rows = values.reshape(-1, values.shape[-1]).astype(np.float64)
     sigma = math.sqrt(noise * float(rows.var(axis=0).mean()))
     generator, top1 = np.random.default_rng(0), rows.argmax(axis=-1)
-    drawn = [(rows + generator.normal(scale=sigma, size=rows.shape)).argmax(axis=-1) for _ in range(_DRAWS)]
-    return float(np.mean(np.stack(drawn) != top1))
+    draws = max(1, min(_DRAWS, _DRAWN // rows.size))
+    noisy = ((rows + generator.normal(scale=sigma, size=rows.shape)).argmax(axis=-1) for _ in range(draws))
+    return float(np.mean([np.mean(each != top1) for each in noisy]))
 
 
 def judged_by(content: bytes) -> tuple[bytes, tuple[str, ...]]:

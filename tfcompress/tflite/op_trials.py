@@ -137,11 +137,11 @@ class OpTrials:
         self._casts |= {key: self.seconds([file])[0] for key, file in casts.items()}
 
     def _measure_elsewhere(self, contents: Sequence[bytes], *, in_turns: bool) -> None:
-        """Have those files timed on the other machine that were not yet."""
-        unknown = list(dict.fromkeys(content for content in contents if content not in self._elsewhere))
-        if unknown and self._stopwatch is not None:
-            found = self._stopwatch.seconds(unknown, in_turns=in_turns)
-            self._elsewhere.update(zip(unknown, found, strict=True))
+        """Have those files timed on the other machine that were not yet; all, where they are to be compared."""
+        asked = list(dict.fromkeys(each for each in contents if in_turns or each not in self._elsewhere))
+        if asked and self._stopwatch is not None:
+            found = self._stopwatch.seconds(asked, in_turns=in_turns)
+            self._elsewhere.update(zip(asked, found, strict=True))
 
     def refusal_elsewhere(self, content: bytes) -> str:
         """Return why a file that was timed does not run on the machine that times; empty: it does, or is here."""
