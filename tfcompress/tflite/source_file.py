@@ -36,6 +36,7 @@ _KERAS_ALONE: Mapping[str, str] = {
     "mixed": "--mixed measures a Keras model's layers",
     "input_range": "--input-range needs ranges that follow from a Keras model's layers",
     "select_ops": "--select-ops is for what TensorFlow's converter writes",
+    "streaming": "--streaming takes a Keras model's layers apart",
     "sparse": "--sparse is for what TensorFlow's converter writes",
 }
 """Fields of an export that a file has no use for, and why."""
