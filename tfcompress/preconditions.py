@@ -208,13 +208,14 @@ def check_streaming(run: Run) -> None:
         return
     from tfcompress.tflite.streaming_file import check_streamable, not_of_tfmot
 
-    check_streamable(run.loaded.native, hop=export.hop)
+    model = run.loaded.native if run.student is None else run.student
+    check_streamable(model, hop=export.hop)
     trained = tuple(stage for stage in run.recipe.stages if isinstance(stage, TrainingStage))
     if any(stage.numbers for stage in trained):
         from tfcompress.engines.session import engine_for
         from tfcompress.models.kinds import keras_of
 
-        if engine_for(trained, keras_of(run.loaded.native)).KERAS == "keras2":
+        if engine_for(trained, keras_of(model)).KERAS == "keras2":
             raise not_of_tfmot()
 
 

@@ -22,6 +22,7 @@ FOUND: dict[str, Any] = {
     "real_samples": True,
     "whole": WHOLE,
     "keras": WHOLE,
+    "written": None,
     "micro": None,
     "tested": None,
 }
@@ -55,6 +56,16 @@ def test_what_differs_by_rounding_is_neither_good_nor_bad() -> None:
     assert told(whole=apart)[2][1] is None
     assert alike(apart, "it").endswith("in every bit on 60 of 64 windows, the others within 1 step")
     assert alike({**apart, "steps": 0.0, "error": 0.0123}, "it").endswith("within 0.012")
+
+
+def test_a_file_of_the_whole_window_with_other_numbers_is_told_apart() -> None:
+    proof, written = told(written={**WHOLE, "equal": 3, "steps": 4.0})[2:]
+    assert proof[0].endswith("to those of a file of the whole window with the same numbers in every bit on 64 windows")
+    assert written == (
+        "the file of the whole window written beside it has other numbers: answers equal to those of that file in "
+        "every bit on 3 of 64 windows, the others within 4 steps",
+        None,
+    )
 
 
 def test_a_stream_without_state_or_count_of_work() -> None:

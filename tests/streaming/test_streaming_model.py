@@ -143,6 +143,44 @@ def test_each_kind_of_layer_over_time() -> None:
         assert largest_difference(model, to_streaming(model)) < 1e-5, name
 
 
+def test_what_only_bears_the_name_of_a_layer_takes_the_whole_window() -> None:
+    class Dropout(layers.Layer):
+        def call(self, inputs: Any) -> Any:
+            return inputs - keras.ops.mean(inputs, axis=1, keepdims=True)
+
+    def of(shape: tuple[int, ...], step: Any) -> Any:
+        given = keras.Input(shape)
+        return with_random_weights(keras.Model(given, layers.Dense(2)(layers.Flatten()(step(given)))))
+
+    models = {
+        "an activation across frames": row((20,), layers.Activation("sparsemax"), layers.Dense(2)),
+        "a scale for each frame": row((5, 3), layers.Rescaling(np.arange(15.0).reshape(5, 3)), layers.Conv1D(2, 2)),
+        "somebody's own layer": of((9, 3), Dropout()),
+        "a mean": of((9, 3), lambda tensor: keras.ops.average(tensor, axis=1)),
+        "another shape": of((9, 4), lambda tensor: layers.Conv2D(2, (3, 2))(keras.ops.reshape(tensor, (-1, 9, 4, 1)))),
+    }
+    for name, model in models.items():
+        assert largest_difference(model, to_streaming(model)) < 1e-5, name
+
+
+def test_an_activation_of_ones_own_is_done_frame_by_frame_where_it_can_be() -> None:
+    def halved(tensor: Any) -> Any:
+        return tensor / 2
+
+    with keras.saving.custom_object_scope({"halved": halved}):
+        found = to_streaming(row((12, 2), layers.Conv1D(3, 3, activation=halved)))
+    assert found.macs == 3 * 2 * 3
+    assert found.notes == ()
+
+
+def test_a_step_gives_all_frames_of_an_output_that_has_fewer_than_are_new() -> None:
+    model = row((10, 3), layers.Conv1D(2, 5))
+    streaming = to_streaming(model, hop=10)
+    assert streaming.step(np.zeros((10, 3))).shape == (6, 2)
+    assert not streaming.gives_frames
+    assert largest_difference(model, streaming) < 1e-5
+
+
 @functools.cache
 def keyword_net() -> Any:
     return row(

@@ -16,7 +16,7 @@ from tfcompress.tflite.export import TFLiteModel
 from tfcompress.tflite.flatbuffer import read_model_file
 from tfcompress.tflite.state_variables import keeps_states, with_state_variables
 from tfcompress.tflite.stream_feeding import answers_of, steps_of
-from tfcompress.tflite.streaming_file import StreamingFile, check_streaming_limits, opened_stream
+from tfcompress.tflite.streaming_file import StreamingFile, check_streaming_limits, held, opened_stream
 from tfcompress.tflite.streaming_record import MicroStream
 
 keras = pytest.importorskip("keras")
@@ -135,3 +135,43 @@ def test_limits_hold_for_the_file_that_streams(stream: StreamingFile) -> None:
 def test_a_file_whose_states_are_not_its_own_is_refused(stream: StreamingFile) -> None:
     with pytest.raises(UnsupportedError, match="state 'memory' is not the same tensor"):
         with_state_variables(stream.content, {"memory": "memory_next"})
+
+
+def test_an_answer_that_a_state_is_made_of_stays_an_answer_where_the_file_keeps_it(windows: np.ndarray) -> None:
+    given = keras.Input((16, 4), name="sound")
+    frames = layers.Conv1D(3, 3)(given)
+    outputs = {"frames": layers.Identity(name="frames")(frames), "next": layers.Conv1D(2, 2, name="next")(frames)}
+    settings = tfc.Export(quantize="none", packings=(), streaming=True, state="internal")
+    model = with_random_weights(keras.Model(given, outputs))
+    made = tfc.export(model, settings, data=windows, float_size_bytes=100_000, progress=False)
+    assert made.streaming is not None
+    assert {tensor.name for tensor in read_model_file(made.streaming.content).outputs} == {"frames", "next"}
+    assert made.streaming.record.whole.equal == 40
+
+
+def test_numbers_of_the_converters_own_are_told_from_those_of_the_stream(windows: np.ndarray) -> None:
+    settings = tfc.Export(quantize="int8", calibration="minmax", packings=(), streaming=True)
+    made = tfc.export(small_net(), settings, data=windows, float_size_bytes=100_000, progress=False)
+    assert made.route == "converter"
+    assert made.streaming is not None
+    record = made.streaming.record
+    assert record.whole.equal == 40
+    assert record.written is not None
+    assert record.written.equal < 40
+
+
+def test_answers_of_whole_numbers_or_of_zeros_are_held_too(stream: StreamingFile) -> None:
+    flat = read_model_file(stream.content)
+    name = flat.outputs[0].name
+    for other in (np.zeros((8, 3), np.int32), np.zeros((8, 3), np.float32)):
+        assert held(flat, {name: other}, {name: other}, "it").equal == 8
+        with pytest.raises(ContractError, match="must answer as it does, 8 of 8 windows differ by up to"):
+            held(flat, {name: other}, {name: other + 9_000}, "it")
+
+
+def test_a_file_in_a_models_place_is_refused(tmp_path: Path, made: TFLiteModel) -> None:
+    path = made.save(tmp_path / "float.tflite")
+    with pytest.raises(
+        UsageError, match=r"--streaming takes a Keras model's layers apart, and a .tflite file was given"
+    ):
+        tfc.export(path, tfc.Export(quantize="dynamic", streaming=True), progress=False)

@@ -21,12 +21,15 @@ def streaming_sentences(verification: Mapping[str, Any]) -> Iterator[tuple[str, 
         return
     yield _about(found), None
     yield _work(found), None
-    whole = found["whole"]
+    whole, written = found["whole"], found["written"]
     kind = "real" if found["real_samples"] else "random"
-    yield (
-        f"fed frame by frame ({kind} windows): {alike(whole, 'the file of the whole window')}",
-        _good(whole),
-    )
+    what = "a file of the whole window with the same numbers" if written else "the file of the whole window"
+    yield f"fed frame by frame ({kind} windows): {alike(whole, what)}", _good(whole)
+    if written:
+        yield (
+            f"the file of the whole window written beside it has other numbers: {alike(written, 'that file')}",
+            _good(written),
+        )
     if found["micro"]:
         micro = found["micro"]
         beside = alike(micro["reference"], "the reference kernels")

@@ -157,8 +157,7 @@ class _Builder:
     def _answer(self, tensor: StreamTensor) -> Any:
         if tensor not in self._streams:
             return self._others[tensor]
-        line = self._plan.lines[tensor]
-        return self._streams[tensor].get(Span(line.frames - self._plan.hop // line.rate, line.frames), self._pieces)
+        return self._streams[tensor].get(self._plan.answered(tensor), self._pieces)
 
 
 def _range_of(tensor: StreamTensor) -> Any | None:

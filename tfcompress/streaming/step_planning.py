@@ -60,6 +60,11 @@ class StreamPlan:
         """Say whether a tensor has frames that are kept apart."""
         return tensor in self.lines
 
+    def answered(self, tensor: StreamTensor) -> Span:
+        """Return what a step gives of an output: the new frames, or all of one that has none or fewer."""
+        line = self.lines.get(tensor)
+        return ONE if line is None else Span(max(0, line.frames - self.hop // line.rate), line.frames)
+
 
 def plan_steps(graph: FlatGraph, hop: int | None) -> StreamPlan:
     """Plan the steps of a streaming model.
@@ -128,7 +133,7 @@ def _checked_hop(hop: int | None, made: StreamPlan) -> int:
 
 def _frames_seen(made: StreamPlan) -> int:
     """Return how many frames the newest answer is made of, whatever is kept of them."""
-    needed = {tensor: _asked(tensor, made) for tensor in made.graph.outputs}
+    needed = {tensor: made.answered(tensor) for tensor in made.graph.outputs}
     for work in reversed(made.work):
         span = hull(needed.get(tensor) for tensor in work.call.outputs)
         if span is None:
@@ -141,17 +146,11 @@ def _frames_seen(made: StreamPlan) -> int:
     return 0 if first is None else made.window - first.start
 
 
-def _asked(tensor: StreamTensor, made: StreamPlan) -> Span:
-    """Return what a step gives of an output: the new frames, or all of one that has none."""
-    line = made.lines.get(tensor)
-    return ONE if line is None else Span(line.frames - made.hop // line.rate, line.frames)
-
-
 def _work_back_(made: StreamPlan) -> None:
     """Find what is needed of each tensor, from the last call to the first."""
     needed: dict[StreamTensor, list[Span]] = {}
     for tensor in made.graph.outputs:
-        needed.setdefault(tensor, []).append(_asked(tensor, made))
+        needed.setdefault(tensor, []).append(made.answered(tensor))
     kept: list[PlannedCall] = []
     for work in reversed(made.work):
         asked = [tensor for tensor in work.call.outputs if tensor in needed]

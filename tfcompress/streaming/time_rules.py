@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 import keras
+import numpy as np
 
 from tfcompress.streaming.flat_graph import LayerCall
 from tfcompress.streaming.spans import Span, Timeline
@@ -325,6 +326,8 @@ _EACH = frozenset(
     }
 )
 """Layers and operations that work number by number, or frame by frame."""
+_LAYERS_ALONE = frozenset({"Average", "Reshape"})
+"""Kinds of layers beside which there is an operation of the same name that takes frames together."""
 _CHEAP = frozenset({"Flatten", "Reshape", "Permute", "RepeatVector"})
 
 
@@ -339,10 +342,35 @@ def rule_of(call: LayerCall, lines: Sequence[Timeline | None]) -> TimeRule:
     costly = not (kind in _CHEAP or (kind.startswith("Global") and "Pooling" in kind))
     if len(set(lines)) > 1 and not _alike(lines):
         return WholeWindow(costly)
+    if not _is_known(call):
+        return WholeWindow(costly)
     last = getattr(call.layer, "data_format", "channels_last") in ("channels_last", None)
     if len(call.inputs) == len(call.outputs) == 1 and kind in _WINDOWED and last:
         return _WINDOWED[kind](call)  # type: ignore[no-any-return]  # a rule
     return EachFrame() if len(call.outputs) == 1 and _frame_by_frame(call, kind) else WholeWindow(costly)
+
+
+def _is_known(call: LayerCall) -> bool:
+    """Say whether a call does what the tables say of its kind: others may bear the name, or end in another function."""
+    layer = call.layer
+    if not type(layer).__module__.startswith(("keras.", "tfcompress.")):
+        return False
+    if type(layer).__name__ in _LAYERS_ALONE and not isinstance(layer, keras.layers.Layer):
+        return False
+    activation = getattr(layer, "activation", None)
+    return activation is None or _keeps_frames_apart(activation, call.outputs[0].shape)
+
+
+def _keeps_frames_apart(activation: Any, shape: tuple[int | None, ...]) -> bool:
+    """Say whether a function makes each frame of the same frame alone: it is tried, since anyone may have written it.
+
+    Args:
+        activation: the function, or a layer.
+        shape: what it is called on, WITHOUT the batch axis.
+    """
+    values = np.random.default_rng(0).normal(size=(1, *shape)).astype(np.float32)
+    whole, newest = (keras.ops.convert_to_numpy(activation(keras.ops.array(x))) for x in (values, values[:, -1:]))
+    return whole.shape == values.shape and bool(np.allclose(whole[:, -1:], newest, atol=1e-5))
 
 
 def _alike(lines: Sequence[Timeline | None]) -> bool:
@@ -371,8 +399,9 @@ def _frame_by_frame(call: LayerCall, kind: str) -> bool:
     if kind in ("BatchNormalization", "LayerNormalization", "RMSNormalization", "Concatenate", "Softmax"):
         axes = layer.axis if isinstance(layer.axis, list | tuple) else [layer.axis]
         return 1 not in {axis % rank for axis in axes}
-    softmax = getattr(getattr(layer, "activation", None), "__name__", "") in ("softmax", "log_softmax")
-    return kind in _EACH and not (softmax and rank == 2)
+    if kind == "Rescaling":
+        return all(np.ndim(values) <= rank - 2 for values in (layer.scale, layer.offset))
+    return kind in _EACH
 
 
 def _scalar_arguments(call: LayerCall) -> bool:

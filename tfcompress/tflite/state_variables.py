@@ -7,6 +7,7 @@ the first step fills it with zeros. No op that computes is touched. Field names 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -57,6 +58,7 @@ class _Inside:
         self._buffers = list(model.nodes("buffers"))
         self._tensors = list(self._graph.nodes("tensors"))
         self._filled: list[Node] = []
+        self._names = dict(states)
         named = [{e.text("name"): e.number("tensor_index") for e in self._signature.nodes(s)} for s in _SIDES]
         self._pairs = [(name, named[0].get(name, -1), named[1].get(after, -1)) for name, after in states.items()]
         for name, given, left in self._pairs:
@@ -78,19 +80,12 @@ class _Inside:
             after.append(self._op("ASSIGN_VARIABLE", [handle, left], []))
             start += self._filling(name, self._tensors[given])
         ops = (*before, *self._graph.nodes("operators"), *after)
-        gone = {given for _, given, _ in self._pairs}, {left for _, _, left in self._pairs}
-        ends = {
-            side: _indices(number for number in self._graph.numbers(side) if number not in inside)
-            for side, inside in zip(_SIDES, gone, strict=True)
-        }
+        told = {side: tuple(self._told(side)) for side in _SIDES}
+        ends = {side: _indices(_ends(self._graph.numbers(side), entries)) for side, entries in told.items()}
         main = self._graph.having(tensors=tuple(self._tensors), operators=ops, **ends)
         init = Node("SubGraph", {"name": Text(_INIT.encode())}).having(
             tensors=tuple(self._filled), operators=tuple(start)
         )
-        told = {
-            side: tuple(e for e in self._signature.nodes(side) if e.number("tensor_index") not in inside)
-            for side, inside in zip(_SIDES, gone, strict=True)
-        }
         return write_tree(
             self._model.having(
                 subgraphs=(main, init),
@@ -99,6 +94,11 @@ class _Inside:
                 signature_defs=(self._signature.having(**told),),
             )
         )
+
+    def _told(self, side: str) -> Iterator[Node]:
+        """Give the signature's entries that are no states; an answer may be the same tensor as a state."""
+        states = self._names if side == "inputs" else set(self._names.values())
+        return (entry for entry in self._signature.nodes(side) if entry.text("name") not in states)
 
     def _filling(self, name: str, like: Node) -> Iterator[Node]:
         """Give the ops that fill a variable with zeros."""
@@ -135,6 +135,15 @@ class _Inside:
 
 
 _SIDES = ("inputs", "outputs")
+
+
+def _ends(numbers: Sequence[int], entries: Sequence[Node]) -> Iterator[int]:
+    """Give those of a graph's inputs or outputs that a signature has entries of, as often as it has them."""
+    left = Counter(entry.number("tensor_index") for entry in entries)
+    for number in numbers:
+        if left[number]:
+            left[number] -= 1
+            yield number
 
 
 def _meaning(tensor: Node) -> tuple[object, ...]:

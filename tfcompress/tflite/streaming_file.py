@@ -20,7 +20,7 @@ from tfcompress.models.signature import call, padding_of, signature_of
 from tfcompress.models.specs import random_inputs
 from tfcompress.streaming.streaming_model import StreamingModel, check_window, to_streaming
 from tfcompress.targets.target import Target
-from tfcompress.tflite.agreement import agreements
+from tfcompress.tflite.agreement import OutputAgreement, agreements
 from tfcompress.tflite.attempt import Request, activation_bits, attempt, converted
 from tfcompress.tflite.calibrated import prepared_by, ranged, ranged_without_data
 from tfcompress.tflite.flatbuffer import FlatModel, IOTensor, read_model_file
@@ -31,6 +31,7 @@ from tfcompress.tflite.shares import Shares
 from tfcompress.tflite.state_variables import keeps_states, with_state_variables
 from tfcompress.tflite.stream_feeding import answers_of, newest, steps_of
 from tfcompress.tflite.streaming_record import MicroStream, StateRecord, StreamAgreement, StreamingRecord
+from tfcompress.tflite.verify import LEAST_EQUAL, NOTHING
 
 SUFFIX = "-streaming.tflite"
 """What the names of such files end in."""
@@ -64,10 +65,17 @@ class StreamingFile:
 
 @dataclass(frozen=True)
 class _Source:
-    """What the streaming file is made of, and the file of the whole window with the same numbers."""
+    """What the streaming file is made of.
+
+    Attributes:
+        model: the Keras model.
+        written: the file of the whole window that is written beside it.
+        whole: one with the same numbers, where that one has others; None: it has the same.
+    """
 
     model: Any
-    whole: bytes
+    written: bytes
+    whole: bytes | None = None
 
 
 def with_streaming(made: Made, model: Any, request: Request) -> StreamingFile:
@@ -97,7 +105,7 @@ def with_streaming(made: Made, model: Any, request: Request) -> StreamingFile:
             content = with_state_variables(content, {state.name: state.next_name for state in states})
     with request.progress.task("feeding it frame by frame"):
         kept = "internal" if settings.state == "internal" and states else "external"
-        record = _proven(content, source.whole, streaming, windows, call(model, windows))
+        record = _proven(content, source, streaming, windows, call(model, windows))
         record = dataclasses.replace(record, kept=kept, states=states, real_samples=request.data is not None)
         if settings.deployment.micro:
             micro = _in_micro(content, streaming, windows, state_bytes=record.state_bytes if kept == "internal" else 0)
@@ -132,17 +140,18 @@ def not_of_tfmot() -> UnsupportedError:
 
 
 def _source(made: Made, model: Any, request: Request) -> _Source:
+    written = made.attempt.content
     if request.settings.quantize != "int8":
-        return _Source(model, made.attempt.content)
+        return _Source(model, written)
     if activation_bits(model):
-        return _Source(graph_of(model), made.attempt.content)
+        return _Source(graph_of(model), written)
     if made.source is not None and made.source.rewritten:
-        return _Source(made.source.model, made.attempt.content)
+        return _Source(made.source.model, written)
     if request.data is None:
-        return _Source(ranged_without_data(model, request)[0].model, made.attempt.content)
+        return _Source(ranged_without_data(model, request)[0].model, written)
     asked = dataclasses.replace(request, settings=made.settings or request.settings)
     rewritten = ranged(prepared_by(model, asked), asked).model
-    return _Source(rewritten, converted(rewritten, request))
+    return _Source(rewritten, written, converted(rewritten, request))
 
 
 def _windows(model: Any, request: Request) -> dict[str, np.ndarray]:
@@ -220,21 +229,21 @@ def _grid(tensor: IOTensor) -> tuple[Any, ...]:
 
 def _proven(
     content: bytes,
-    whole: bytes,
+    source: _Source,
     streaming: StreamingModel,
     windows: Mapping[str, np.ndarray],
     keras_outputs: Mapping[str, np.ndarray],
 ) -> StreamingRecord:
-    """Feed windows, and compare the last answers with those of the file of the whole window.
+    """Feed windows, and compare the last answers with those of a file of the whole window.
 
     Raises:
-        ContractError: they differ by more than rounding.
+        ContractError: they differ by more than rounding from one with the same numbers.
     """
-    with opened_stream(content) as process, InterpreterProcess(whole) as reference:
-        answers = answers_of(process, streaming, windows)
-        beside = compared(process.model, newest(reference.run(windows), answers), answers)
-        keras = compared(process.model, newest(keras_outputs, answers), answers)
-    _check(beside, "the file of the whole window")
+    with opened_stream(content) as process:
+        answers, flat = answers_of(process, streaming, windows), process.model
+    written = newest(_answers_of_whole(source.written, windows), answers)
+    whole = written if source.whole is None else newest(_answers_of_whole(source.whole, windows), answers)
+    found = held(flat, whole, answers, "the file of the whole window")
     return StreamingRecord(
         hop=streaming.hop,
         window=streaming.window,
@@ -245,9 +254,15 @@ def _proven(
         macs=streaming.macs,
         whole_macs=streaming.whole_macs,
         real_samples=False,
-        whole=beside,
-        keras=keras,
+        whole=found,
+        keras=compared(flat, newest(keras_outputs, answers), answers),
+        written=None if source.whole is None else compared(flat, written, answers),
     )
+
+
+def _answers_of_whole(content: bytes, windows: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    with InterpreterProcess(content) as process:
+        return process.run(windows)
 
 
 @contextmanager
@@ -278,15 +293,41 @@ def compared(
     )
 
 
-def _check(found: StreamAgreement, what: str) -> None:
-    far = found.agreement_db is not None and found.agreement_db < LEAST_DB
-    if far and (found.steps > MOST_STEPS or not found.steps):
+def held(
+    model: FlatModel, references: Mapping[str, np.ndarray], answers: Mapping[str, np.ndarray], what: str
+) -> StreamAgreement:
+    """Compare last answers of windows, and refuse what is more than rounding.
+
+    Args:
+        model: the streaming file.
+        references: as for :func:`compared`.
+        answers: the same.
+        what: gave the references, for the message.
+
+    Raises:
+        ContractError: they differ by more.
+    """
+    found = compared(model, references, answers)
+    outputs = agreements(model, references, answers)
+    if any(_is_far(each, references[each.name].dtype.kind) for each in outputs):
         by = f"{found.steps:.0f} quantization steps" if found.steps else f"{found.error:.3g}"
+        decibels = "" if found.agreement_db is None else f" ({found.agreement_db:.1f} dB)"
         msg = (
             f"the streaming file must answer as {what} does, {found.windows - found.equal} of {found.windows} windows "
-            f"differ by up to {by} ({found.agreement_db:.1f} dB); choose another --quantize"
+            f"differ by up to {by}{decibels}; choose another --quantize"
         )
         raise ContractError(msg)
+    return found
+
+
+def _is_far(found: OutputAgreement, kind: str) -> bool:
+    """Say whether an output differs by more than rounding; *kind* is that of its dtype."""
+    steps = found.max_abs_error / found.step if found.step else None
+    if kind != "f":
+        return (found.top1 or 0.0) < LEAST_EQUAL
+    if found.sqnr_db is None:  # zero throughout
+        return found.max_abs_error > NOTHING if steps is None else steps > MOST_STEPS
+    return found.sqnr_db < LEAST_DB and (steps is None or steps > MOST_STEPS)
 
 
 def _in_micro(
@@ -307,8 +348,7 @@ def _in_micro(
     ):
         version = micro.opened()
         answers = answers_of(micro, streaming, windows)
-        found = compared(micro.model, answers_of(reference, streaming, windows), answers)
-        _check(found, "it does with the reference kernels")
+        found = held(micro.model, answers_of(reference, streaming, windows), answers, "the reference kernels make it")
         least = least_arena_bytes(content, micro.arena.total_bytes)
     return MicroStream(version, found, least, state_bytes)
 

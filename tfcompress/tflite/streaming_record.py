@@ -105,6 +105,8 @@ class StreamingRecord:
         real_samples: whether the windows that were compared are real data.
         whole: answers beside those of the whole-window file with the same numbers.
         keras: answers beside those of the Keras model of a window.
+        written: answers beside those of the file of the whole window that is written, where that one has other numbers;
+            None: it has the same.
         micro: what TensorFlow Lite Micro made of it; None: the target is another.
         tested: how it did on test samples; None: there are none, or it was not asked.
     """
@@ -120,6 +122,7 @@ class StreamingRecord:
     real_samples: bool
     whole: StreamAgreement
     keras: StreamAgreement
+    written: StreamAgreement | None = None
     micro: MicroStream | None = None
     tested: StreamTest | None = None
 

@@ -45,8 +45,8 @@ float32 125 to 200 dB, float16 63 to 90, dynamic 38 to 85, int8 30 to 51, int16x
 CIFAR-10: 123, 55, 32, 25 and 32; on random images: 117, 49, 24, 19 and 26. Calibrated on samples scaled wrongly (x 255
 or / 255, eight cases), int8 gave -7 to 3 dB, and in one case, whose inputs survived being rounded to 0 and 1, 34.
 """
-_LEAST_EQUAL = 0.5
-_NOTHING = 1e-5  # what counts as 0.0 where the Keras model gives 0.0 throughout
+LEAST_EQUAL = 0.5
+NOTHING = 1e-5  # what counts as 0.0 where the Keras model gives 0.0 throughout
 _KERNEL_STEPS = 8.0
 _KERNEL_DB = 10.0
 _REFERENCE_SAMPLES = 4
@@ -282,11 +282,11 @@ def check_agreement(
     rounded = export.min_agreement_db is None and within_steps(reference, found, fixed=fixed)
     wanted = f"output {found.name!r} of the file must agree with {reference_name} by at least {least:g} dB"
     if reference.dtype.kind != "f":
-        near = (found.top1 or 0.0) >= _LEAST_EQUAL
-        wanted = f"output {found.name!r} of the file must equal {reference_name}'s in {_LEAST_EQUAL:.0%} of its values"
+        near = (found.top1 or 0.0) >= LEAST_EQUAL
+        wanted = f"output {found.name!r} of the file must equal {reference_name}'s in {LEAST_EQUAL:.0%} of its values"
         got = f"{found.top1 or 0.0:.0%}"
     elif found.sqnr_db is None:
-        near = rounded or found.max_abs_error < _NOTHING
+        near = rounded or found.max_abs_error < NOTHING
         got = f"{found.max_abs_error:.3g} where it gives 0 throughout"
     else:
         near = rounded or found.sqnr_db >= least
