@@ -58,6 +58,11 @@ class WorkerAnswerError(Exception):
         self.kind = kind
         self.text = text
 
+    @property
+    def not_installed(self) -> bool:
+        """Whether the child could not import something."""
+        return self.kind in ("ImportError", "ModuleNotFoundError")
+
 
 class WorkerTimeoutError(Exception):
     """The child did not answer in time; it was ended."""

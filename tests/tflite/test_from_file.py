@@ -16,6 +16,7 @@ from tfcompress.models.specs import random_inputs
 from tfcompress.preconditions import check_preconditions, need_keras
 from tfcompress.recipe import QAT, Export, Prune, Recipe, Train
 from tfcompress.tflite import quantizer
+from tfcompress.tflite.agreement import agreements
 from tfcompress.tflite.convert import ConverterProcess
 from tfcompress.tflite.interpret import InterpreterProcess
 from tfcompress.tflite.quantizer import QuantizerRequest, check_quantizer, quantized
@@ -67,6 +68,23 @@ def test_ranges_hold_what_is_rare(installed, source, samples) -> None:
     with InterpreterProcess(quantized(source.named, QuantizerRequest(scheme="int8"), {name: rare})) as interpreter:
         given = interpreter.model.inputs[0]
     assert given.scale * 255 >= np.ptp(rare) * 0.99
+
+
+def test_inputs_of_any_size_stay_so(installed, converter, tmp_path: Path) -> None:
+    """A window of 3 fits into no image of the size 1, at which such a file is opened."""
+    import keras
+
+    image = keras.Input((None, None, 2), name="image")
+    net = keras.Model(image, keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3)(image)))
+    tfc.export(net, converter=converter, progress=False).save(tmp_path / "free.tflite")
+    free = load_source(tmp_path / "free.tflite").native
+    small, large = (np.random.default_rng(0).normal(size=(8, n, n + 1, 2)).astype(np.float32) for n in (9, 14))
+    content = quantized(free.named, QuantizerRequest(scheme="int8", float_ends=True), {"image": small})
+    with InterpreterProcess(content) as interpreter, InterpreterProcess(free.content) as plain:
+        assert [each.shape for each in interpreter.signature.inputs] == [(None, None, 2)]
+        found = agreements(interpreter.model, plain.run({"image": large}), interpreter.run({"image": large}))
+    assert found[0].sqnr_db is not None
+    assert found[0].sqnr_db > 20
 
 
 @pytest.mark.parametrize("name", ["loop", "lstm"])

@@ -240,7 +240,7 @@ class InterpreterProcess:
             raise self._error(answer) from answer
 
     def _error(self, answer: WorkerAnswerError) -> TfcompressError:
-        if answer.kind in ("ImportError", "ModuleNotFoundError"):
+        if answer.not_installed:
             package = PACKAGES[self._runtime]
             return MissingDependencyError(f"{self._runtime} cannot be imported: {answer.text}; pip install {package}")
         if isinstance(known := getattr(errors, answer.kind, None), type) and issubclass(known, TfcompressError):

@@ -189,7 +189,7 @@ def _compressed(content: bytes, tables: tuple[KernelTable, ...]) -> bytes:
             msg = f"tflite-micro's compressor died by {error.reason}"
             raise UnsupportedError(msg) from error
         except WorkerAnswerError as error:
-            if error.kind in ("ImportError", "ModuleNotFoundError"):
+            if error.not_installed:
                 msg = f"look-up tables are written by tflite-micro, and {error.text}: pip install 'tfcompress[mcu]'"
                 raise MissingDependencyError(msg) from error
             msg = f"tflite-micro's compressor refuses the file: {error.text}"

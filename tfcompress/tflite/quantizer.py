@@ -6,7 +6,7 @@ are the least and largest value of all samples, as the converter's are.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
@@ -15,6 +15,8 @@ import numpy as np
 
 from tfcompress.errors import ConversionError, MissingDependencyError
 from tfcompress.tflite.flatbuffer import read_model_file
+from tfcompress.tflite.tree import Numbers, parse_tree
+from tfcompress.tflite.tree_writer import write_tree
 from tfcompress.worker import Worker, WorkerAnswerError, WorkerDiedError
 
 _CHILD = "tfcompress.tflite.quantizer_child"
@@ -72,13 +74,23 @@ def quantized(content: bytes, request: QuantizerRequest, samples: Mapping[str, n
     """
     check_quantizer()
     flat = read_model_file(content)
+    if samples is None:
+        return _made(content, request, None)
+    group = max(1, flat.inputs[0].shape[0]) if flat.inputs[0].shape else 1
+    runs = {tensor.name: _in_runs(samples[tensor.name], group) for tensor in flat.inputs}
+    if all(-1 not in tensor.shape[1:] for tensor in flat.inputs):
+        return _made(content, request, runs)
+    made = _made(_sized(content, {name: arrays.shape[1:] for name, arrays in runs.items()}), request, runs)
+    return _sized(made, {tensor.name: flat.subgraphs[0].tensors[tensor.index].shape for tensor in flat.inputs})
+
+
+def _made(content: bytes, request: QuantizerRequest, runs: Mapping[str, np.ndarray] | None) -> bytes:
+    flat = read_model_file(content)
     with Worker(_CHILD, environment=_ENVIRONMENT) as worker:
         source, target, stored = (worker.folder / name for name in ("float.tflite", "made.tflite", "samples.npz"))
         source.write_bytes(content)
-        names = [tensor.name for tensor in flat.inputs]
-        if samples is not None:
-            group = max(1, flat.inputs[0].shape[0]) if flat.inputs[0].shape else 1
-            arrays = {f"x{place}": _in_runs(samples[name], group) for place, name in enumerate(names)}
+        if runs is not None:
+            arrays = {f"x{place}": values for place, values in enumerate(runs.values())}
             np.savez(stored, **arrays)  # type: ignore[arg-type]  # names for options
         key = next((each.key for each in flat.signatures if each.subgraph == 0), None)
         asked = {
@@ -88,8 +100,8 @@ def quantized(content: bytes, request: QuantizerRequest, samples: Mapping[str, n
             "weights": WEIGHTS[request.weights],
             "float_ends": request.float_ends,
             "signature": key,
-            "samples": None if samples is None else str(stored),
-            "inputs": names,
+            "samples": None if runs is None else str(stored),
+            "inputs": list(runs or ()),
         }
         _asked(worker, asked)
         return target.read_bytes()
@@ -103,12 +115,27 @@ def _asked(worker: Worker, request: Mapping[str, object]) -> None:
         msg = f"{_PACKAGE} died by {death.reason} on this file; choose another --quantize"
         raise ConversionError(msg) from death
     except WorkerAnswerError as answer:
-        if answer.kind in ("ImportError", "ModuleNotFoundError"):
+        if answer.not_installed:
             msg = f"{_PACKAGE} cannot be imported: {answer.text}; pip install 'tfcompress[{_PACKAGE}]'"
             raise MissingDependencyError(msg) from answer
         words = " ".join(answer.text.split())[:300]
         msg = f"{_PACKAGE} cannot quantize this file: {words or answer.kind}; choose another --quantize"
         raise ConversionError(msg) from answer
+
+
+def _sized(content: bytes, shapes: Mapping[str, Sequence[int]]) -> bytes:
+    """Return a file whose inputs have other sizes until they are told some.
+
+    litert-quantizer opens the file before it feeds it: at the size of 1 that one of any size has, no window fits.
+    """
+    sizes = {tensor.index: shapes[tensor.name] for tensor in read_model_file(content).inputs}
+    model = parse_tree(content)
+    main, *others = model.nodes("subgraphs")
+    tensors = (
+        tensor.having(shape=Numbers(4, np.asarray(sizes[number], "<i4").tobytes())) if number in sizes else tensor
+        for number, tensor in enumerate(main.nodes("tensors"))
+    )
+    return write_tree(model.having(subgraphs=(main.having(tensors=tuple(tensors)), *others)))
 
 
 def _in_runs(values: np.ndarray, group: int) -> np.ndarray:

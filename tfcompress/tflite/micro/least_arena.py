@@ -30,7 +30,7 @@ def least_arena_bytes(content: bytes, recorded_bytes: int) -> int:
         try:
             return int(worker.receive()["bytes"])
         except WorkerAnswerError as error:
-            if error.kind in ("ImportError", "ModuleNotFoundError"):
+            if error.not_installed:
                 msg = f"tflite-micro cannot be imported: {error.text}; pip install 'tfcompress[mcu]'"
                 raise MissingDependencyError(msg) from error
             msg = f"TensorFlow Lite Micro does not run the file in any arena that was tried: {error.text}"

@@ -76,7 +76,7 @@ def compile_for(content: bytes, accelerator: str, places: OpPlaces | None = None
 
 
 def _error(refusal: WorkerAnswerError) -> ContractError | MissingDependencyError:
-    if refusal.kind in ("ImportError", "ModuleNotFoundError"):
+    if refusal.not_installed:
         return MissingDependencyError(f"Vela cannot be imported: {refusal.text}; {EXTRA}")
     lines = [line for line in refusal.text.splitlines() if line.strip() and not line.startswith("Warning: No ")]
     return ContractError(f"Vela refuses this file: {' '.join(lines[-3:])[:400]}")
