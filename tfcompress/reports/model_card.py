@@ -75,7 +75,10 @@ def _results(report: Report) -> Iterator[dict[str, Any]]:
     name = data_name(report) or "unknown"
     for output, own in (score.outputs or {"": score}).items():
         yield {
-            "task": {"type": _pipeline(report, own) or own.task, "name": f"{own.task}{f' ({output})' if output else ''}"},
+            "task": {
+                "type": _pipeline(report, own) or own.task,
+                "name": f"{own.task}{f' ({output})' if output else ''}",
+            },
             "dataset": {"name": name, "type": name, "split": "test", "args": {"sha256": data.get("sha256")}},
             "metrics": list(_metrics(own)),
         }

@@ -366,9 +366,10 @@ def _keeps_frames_apart(activation: Any, shape: tuple[int | None, ...]) -> bool:
 
     Args:
         activation: the function, or a layer.
-        shape: what it is called on, WITHOUT the batch axis.
+        shape: what it is called on, WITHOUT the batch axis; an open size counts as 8.
     """
-    values = np.random.default_rng(0).normal(size=(1, *shape)).astype(np.float32)
+    sizes = [8 if size is None else size for size in shape]
+    values = np.random.default_rng(0).normal(size=(1, *sizes)).astype(np.float32)
     whole, newest = (keras.ops.convert_to_numpy(activation(keras.ops.array(x))) for x in (values, values[:, -1:]))
     return whole.shape == values.shape and bool(np.allclose(whole[:, -1:], newest, atol=1e-5))
 
