@@ -29,8 +29,25 @@ KINDS = {
 """Units that a quantity of a kind may be compared in."""
 
 FACTORS = {
-    **{"B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 2**10, "MiB": 2**20, "K": 1e3, "M": 1e6, "G": 1e9},
-    **{"ms": 1, "us": 1e-3, "s": 1e3, "J": 1, "mJ": 1e-3, "uJ": 1e-6, "dB": 1, "%": 0.01, "pt": 0.01, "": 1},
+    "B": 1,
+    "KB": 1e3,
+    "MB": 1e6,
+    "GB": 1e9,
+    "KiB": 2**10,
+    "MiB": 2**20,
+    "K": 1e3,
+    "M": 1e6,
+    "G": 1e9,
+    "ms": 1,
+    "us": 1e-3,
+    "s": 1e3,
+    "J": 1,
+    "mJ": 1e-3,
+    "uJ": 1e-6,
+    "dB": 1,
+    "%": 0.01,
+    "pt": 0.01,
+    "": 1,
 }
 
 values = st.floats(0.001, 1e6)
