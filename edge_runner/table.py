@@ -165,8 +165,8 @@ def _energy(energy: dict[str, Any]) -> str:
     joules, low = energy["joules_per_inference"], energy["low"]
     if joules is None:
         return "-"
-    interval = "" if low is None else f" ({low * 1000:.4g}..{energy['high'] * 1000:.4g})"
-    return f"{joules * 1000:.4g} mJ{interval}{' (assumed)' if energy['kind'] == 'assumed' else ''}"
+    interval = "" if low is None else f" ({wording.digits(low * 1000, 4)}..{wording.digits(energy['high'] * 1000, 4)})"
+    return f"{wording.digits(joules * 1000, 4)} mJ{interval}{' (assumed)' if energy['kind'] == 'assumed' else ''}"
 
 
 def _no_energy(models: Sequence[dict[str, Any]]) -> list[str]:
@@ -182,7 +182,7 @@ def _short(reason: str) -> str:
 def _ms(value: float | None) -> str:
     if value is None:
         return "-"
-    return f"{value:.4g} ms" if value >= 0.1 else f"{value * 1000:.4g} µs"
+    return f"{wording.digits(value, 4)} ms" if value >= 0.1 else f"{wording.digits(value * 1000, 4)} µs"
 
 
 def _bytes(value: int | None) -> str:

@@ -38,6 +38,17 @@ def _escaped(sign: str) -> str:
     return f"\\x{byte:02x}" if 0x80 <= byte <= 0xFF else sign.encode("unicode_escape").decode("ascii")
 
 
+def digits(value: float, places: int, *, sign: str = "") -> str:
+    """Return a number rounded to so many digits: in full up to 15 of them, without a power of ten behind it.
+
+    Args:
+        value: the number.
+        places: digits that count; those behind them are zeros.
+        sign: ``+``: numbers above 0 have a sign, too.
+    """
+    return f"{float(f'{value:.{places}g}'):{sign},.15g}"
+
+
 def accuracy(measured: dict[str, Any] | None) -> str:
     """Return the scores of a model's outputs in a few words; ``-`` when there are none."""
     if measured is None:
@@ -54,7 +65,7 @@ def _score(score: dict[str, Any]) -> str:
         parts.append(f"top-5 {score['top5']:.2%}")
     parts += [f"{title} {score[name]:.4f}" for name, title in _FIGURES.items() if score.get(name) is not None]
     if score["mae"] is not None and score["auc"] is None:
-        parts.append(f"MAE {score['mae']:.4g}")
+        parts.append(f"MAE {digits(score['mae'], 4)}")
     return ", ".join(parts) or "not a number"
 
 

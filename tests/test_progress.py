@@ -7,6 +7,7 @@ import os
 import pty
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -121,4 +122,17 @@ def test_a_notebook_without_widgets_gets_a_line_for_each_piece_of_work(monkeypat
     with shown.task("loading the model"), shown.task("inner", 3) as inner:
         inner.advance()
     shown.note("kept")
-    assert said == ["loading the model …", "[yellow]note:[/] kept"]
+    assert said == ["loading the model …", "note: kept"]
+
+
+@pytest.mark.parametrize("name", ["loss of out[/x]", "[red]trial", "reading a[1].npz", "[/]"])
+def test_a_name_with_square_brackets_is_shown_as_it_is(name: str) -> None:
+    stream = io.StringIO()
+    shown = RichProgress(Console(file=stream, force_terminal=True, width=120, highlight=False, color_system=None))
+    with shown.task(name, 2) as task:
+        task.describe(f"at {name}")
+        time.sleep(0.25)  # bars are drawn ten times a second
+        shown.note(f"note of {name}")
+    assert f"note: note of {name}" in stream.getvalue()
+    assert name in stream.getvalue().replace(f"note of {name}", "")
+    assert f"at {name}" in stream.getvalue()

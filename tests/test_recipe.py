@@ -62,7 +62,7 @@ def test_a_name_is_put_together_from_the_parts() -> None:
         (lambda: Prune(sparsity=0), "prune.sparsity must be in (0, 1), got 0"),
         (lambda: Prune(sparsity=1), "prune.sparsity must be in (0, 1), got 1"),
         (lambda: Prune(sparsity=1.5), "prune.sparsity must be in (0, 1), got 1.5"),
-        (lambda: Prune(sparsity=float("nan")), "prune.sparsity must be in (0, 1), got nan"),
+        (lambda: Prune(sparsity=float("nan")), "prune.sparsity must be a finite number, got nan"),
         (lambda: Prune(sparsity="half"), "prune.sparsity must be a number, got 'half'"),  # type: ignore[arg-type]
         (lambda: Prune(sparsity=True), "prune.sparsity must be a number, got True"),
         (lambda: Prune(begin_epoch=-1), "prune.begin_epoch must be at least 0, got -1"),

@@ -98,7 +98,7 @@ def bars() -> Progress:
 
     from tfcompress.progress_bars import RichProgress
 
-    return RichProgress(Console(stderr=True, highlight=False))
+    return RichProgress(Console(stderr=True, highlight=False, markup=False))
 
 
 def effective(asked: Progress | bool | None) -> Progress:

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     SpinnerColumn,
@@ -18,6 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.progress import Progress as Bars
+from rich.text import Text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -46,7 +46,7 @@ class RichProgress:
         if shown:
             bars.start()
         elif outermost and self._console.is_jupyter:
-            self._console.print(f"{escape(name)} …", style="dim")
+            self._console.print(Text(f"{name} …", style="dim"))
         try:
             yield RichTask(bars, task)
         finally:
@@ -58,17 +58,17 @@ class RichProgress:
 
     def note(self, text: str) -> None:
         """Print one line that stays."""
-        self._console.print(f"[yellow]note:[/] {escape(text)}", soft_wrap=True)
+        self._console.print(Text.assemble(("note:", "yellow"), f" {text}"), soft_wrap=True)
 
     def _new_bars(self) -> Bars:
         columns = (
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=28),
             TaskProgressColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            TextColumn("[dim]{task.fields[text]}"),
+            TextColumn("{task.fields[text]}", style="dim", markup=False),
         )
         console = self._console
         redraws = console.is_terminal or (console.is_jupyter and find_spec("ipywidgets") is not None)

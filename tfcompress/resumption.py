@@ -74,8 +74,20 @@ def ground_of(loaded: Loaded, data: BoundData | None) -> dict[str, Any]:
 
 
 def hash_of(values: object) -> str:
-    """Return the SHA-256 of plain values, as hexadecimal text; what is none counts by its ``str``."""
-    return files.sha256(json.dumps(values, sort_keys=True, default=str).encode())
+    """Return the SHA-256 of plain values, as hexadecimal text; what is none counts by its ``str``.
+
+    Equal values have one hash: 1 and 1.0, which recipes and command lines write for the same number, and lists and
+    tuples.
+    """
+    return files.sha256(json.dumps(_alike(values), sort_keys=True, default=str).encode())
+
+
+def _alike(values: Any) -> Any:
+    if isinstance(values, Mapping):
+        return {key: _alike(value) for key, value in values.items()}
+    if isinstance(values, list | tuple):
+        return [_alike(value) for value in values]
+    return int(values) if isinstance(values, float) and values.is_integer() else values
 
 
 def decided_by(stages: Sequence[Stage], export: Export) -> list[Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import types
 import typing
 from collections import Counter
@@ -84,6 +85,7 @@ def check_type(where: str, hint: Any, given: object) -> None:
             check_type(where, next(a for a in get_args(hint) if a is not _NONE), given)
     elif hint is float:
         check_value(where, _NAMES[float], given, ok=isinstance(given, int | float) and not isinstance(given, bool))
+        check_value(where, "a finite number", given, ok=_is_finite(typing.cast("float", given)))
     elif hint is int:
         check_value(where, _NAMES[int], given, ok=isinstance(given, int) and not isinstance(given, bool))
     elif hint in (str, bool):
@@ -96,8 +98,15 @@ def check_type(where: str, hint: Any, given: object) -> None:
                 check_type(f"{where} item", item, value)
 
 
+def _is_finite(number: float) -> bool:
+    try:
+        return math.isfinite(number)
+    except OverflowError:  # a whole number beyond all floating-point ones
+        return False
+
+
 def _check_choice(where: str, allowed: tuple[object, ...], given: object) -> None:
-    if given in allowed:
+    if any(given == each and type(given) is type(each) for each in allowed):  # 8.0 is no number of bits
         return  # before the nearest spelling is looked for, which takes longer than all the rest
     near = nearest(str(given), [str(each) for each in allowed])
     check_value(where, f"one of {', '.join(map(repr, allowed))}{near}", given, ok=False)
@@ -200,7 +209,7 @@ class _Reader:
         if origin in (types.UnionType, typing.Union):
             return self.union(get_args(hint), plain, where)
         if origin is Literal:
-            if plain not in get_args(hint):
+            if not any(plain == each and type(plain) is type(each) for each in get_args(hint)):
                 self.refuse(where, f"one of {', '.join(map(str, get_args(hint)))}", plain)
             return plain
         if origin is tuple:

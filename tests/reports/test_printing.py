@@ -395,3 +395,42 @@ def test_a_ratio_is_said_in_words(value, words):
 )
 def test_numbers_are_written_with_their_units(text, expected):
     assert text == expected
+
+
+HOSTILE = ("a[/b]", "[red]a", "a[bold]b", "[link=http://b]a", "\\[a]", "naïve 模型", "a\x1b[31mb", "[/]", "a\udce9")
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_names_are_printed_as_they_are_wherever_they_stand(name):
+    """Square brackets are no commands to the terminal, and end no run with an error at its last line."""
+    layers = tuple(
+        r.Layer(name=each, type="Conv2D", output_shape=(None, 8), parameters=1, nonzero=1) for each in (name, "b")
+    )
+    report = a_report(recipe_name=name, warnings=(f"about {name}",))
+    report = dataclasses.replace(
+        report,
+        source=dataclasses.replace(report.source, name=f"{name}.h5", layers=layers, not_counted=(name,)),
+        result=dataclasses.replace(
+            report.result, name=f"{name}.tflite", layers=(r.FileLayer(name=name, ops=("CONV_2D",)),), layers_note=name
+        ),
+    )
+    seen = name.replace("\x1b", r"\x1b").replace("\udce9", r"\xe9")  # a terminal's commands, and what is no UTF-8
+    whole = printed(printing.print_report, report, width=160)
+    assert f"{seen}.h5 → {seen}.tflite" in whole
+    assert f"warning: about {seen}" in whole
+    assert f"those of {seen} in the model" in whole
+    assert seen in whole.splitlines()[2]
+    beside = printed(printing.print_comparison, [report, report], width=160)
+    assert beside.count(f"{seen}: about {seen}") == 2
+    by_layer = printed(printing.print_layers, report, width=300)
+    assert seen in by_layer
+
+
+@pytest.mark.parametrize("figure", ["top1", "own[/figure]", "own[red]figure"])
+def test_a_figure_of_the_users_own_heads_its_column_whatever_it_is_called(figure):
+    own = Score(task="classification", samples=10, main=figure, figures={figure: Figure(0.75)})
+    report = a_report()
+    report = dataclasses.replace(report, result=dataclasses.replace(report.result, score=own))
+    title = {"top1": "accuracy"}.get(figure, figure)
+    assert title in printed(printing.print_comparison, [report], width=200)
+    assert title in printed(printing.print_report, report, width=200)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from tests.search.toy_search import LIMITS, ToyExecutor, toy_search
@@ -63,3 +65,14 @@ def test_the_table_shows_what_runs_the_front_and_what_is_left(tmp_path: Path) ->
     assert f"{TRIALS} tried, {len(search.front)} on the front" in pages[-1]
     assert pages[-1].count("★") == sum(LIMITS.kept_by(record.figures) for record in search.front) + 1  # the legend's
     assert "left; Ctrl-C ends with the best so far" in pages[-1]
+
+
+@pytest.mark.parametrize("words", ["a[/b]", "[red]a", "input [None, 3]"])
+def test_names_and_reasons_with_square_brackets_are_shown_as_they_are(words: str, tmp_path: Path) -> None:
+    search = toy_search(tmp_path, Backwards(jobs=3), trials=TRIALS)
+    search.run()
+    search.records[:] = [dataclasses.replace(record, reason=words) for record in search.records]
+    console = Console(width=160, file=io.StringIO(), record=True)
+    console.print(drawn(search))
+    page = console.export_text()
+    assert page.count(f"({words})") == TRIALS

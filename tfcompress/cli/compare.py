@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edge_runner.wording import printable
 from tfcompress.errors import GateError, UsageError
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def _plain(before: str, after: str, found: Sequence[Change], judged: Sequence[Ju
 
 def _rows(found: Sequence[Change]) -> list[tuple[str, str, str, str, str]]:
     return [
-        (change.title, change.words(change.before), change.words(change.after), change.text, change.verdict)
+        (printable(change.title), change.words(change.before), change.words(change.after), change.text, change.verdict)
         for change in found
     ]
 

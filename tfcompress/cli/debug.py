@@ -77,7 +77,7 @@ def command(file: str, model: str, output: str | None, force: bool, as_json: boo
             screen.write(json.dumps({"page": str(target), **dataclasses.asdict(facts)}, indent=1) + "\n")
             return
         _show(screen, facts)
-        screen.out.print(f"written: {target}")
+        screen.out.print(f"written: {target}", markup=False, soft_wrap=True)
 
 
 def debugging(file: Path, model: Path, flags: Mapping[str, Any], progress: Progress) -> DebugFacts:

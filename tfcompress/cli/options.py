@@ -206,10 +206,10 @@ def parse_size(text: str, flag: str) -> int:
     Raises:
         UsageError: it is none; naming the flag.
     """
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?\s*", text, re.IGNORECASE)
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(?:([KMGT])(i?))?B?\s*", text, re.IGNORECASE)
     size = 0
     if found:
-        power = " KMGT".index(found[2].upper() or " ")
+        power = " KMGT".index((found[2] or " ").upper())
         size = round(float(found[1]) * (1024 if found[3] else 1000) ** power)
     if size <= 0:
         msg = f"{flag} must be a size such as 512MB or 16GiB, got {text!r}"

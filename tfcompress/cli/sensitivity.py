@@ -120,7 +120,7 @@ def command(model: str, output: str | None, force: bool, as_json: bool, **flags:
         for row in group_rows(found):
             table.add_row(*row)
         screen.out.print(table)
-        screen.out.print(f"written: {target}")
+        screen.out.print(f"written: {target}", markup=False, soft_wrap=True)
 
 
 def analysis(path: Path, flags: Mapping[str, Any], progress: Progress) -> SensitivityAnalysis:

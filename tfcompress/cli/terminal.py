@@ -27,8 +27,8 @@ class Terminal:
 
     def __init__(self, out: IO[str], err: IO[str], log: Path) -> None:
         wide = None if out.isatty() else 110
-        self.out = Console(file=out, soft_wrap=False, width=wide, highlight=False)
-        self.err = Console(file=err, highlight=False)
+        self.out = Console(file=out, soft_wrap=False, width=wide, highlight=False, markup=False)
+        self.err = Console(file=err, highlight=False, markup=False)
         self.log = log
         self.progress = RichProgress(self.err)
 

@@ -76,8 +76,8 @@ class Change:
         if self.kind == "fraction":
             return f"{100 * (self.after - self.before):+.2f} pt"
         if self.kind in ("number", "decibels"):
-            return f"{self.after - self.before:+.4g}"
-        return f"{self.after / self.before:.3g}x" if self.before else ""
+            return wording.digits(self.after - self.before, 4, sign="+")
+        return wording.times(self.after / self.before) if self.before else ""
 
 
 def changes(before: Report, after: Report) -> list[Change]:
@@ -95,7 +95,7 @@ def _count(value: float | None) -> str:
 
 
 def _number(value: float | None) -> str:
-    return wording.NONE if value is None else f"{value:.4g}"
+    return wording.NONE if value is None else wording.digits(value, 4)
 
 
 def _decibels(value: float | None) -> str:

@@ -352,7 +352,7 @@ def _limit(report: Report) -> Iterator[Finding]:
 
 
 def _number(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return wording.digits(value, 4) if isinstance(value, float) else str(value)
 
 
 def _runtimes(report: Report) -> Iterator[Finding]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from edge_runner.wording import digits
 from tfcompress.errors import UsageError, nearest
 from tfcompress.reports.changes import Change
 from tfcompress.tasks.figures import FIGURES
@@ -99,7 +101,7 @@ class Condition:
         """Return the number that is compared, and its interval."""
         before, after = change.before or 0.0, change.after or 0.0
         if self.relative:
-            return (after / before if before else float("inf")), change.ratio
+            return (after / before if before else math.inf if after else 1.0), change.ratio
         if self.drop:
             sign = 1 if change.lower_is_better else -1
             ends = change.difference and (sign * change.difference[0], sign * change.difference[1])
@@ -118,7 +120,7 @@ class Condition:
 
     def _told(self, value: float, change: Change) -> str:
         if self.relative:
-            return f"{value:.4g}x"
+            return f"{digits(value, 4)}x"
         if self.drop and change.kind == "fraction":
             return f"{100 * value:.2f} pt"
         return change.words(value)

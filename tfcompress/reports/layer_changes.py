@@ -214,9 +214,11 @@ LAYER_COLUMNS: tuple[LayerColumn, ...] = (
 def to_csv(names: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Return rows as CSV text (RFC 4180 with plain line ends); what is not known is empty."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(names)
-    writer.writerows([["" if value is None else value for value in row] for row in rows])
+    plain, quoted = (csv.writer(text, lineterminator="\n", quoting=way) for way in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL))
+    for row in (names, *rows):
+        cells = ["" if value is None else value for value in row]
+        # Python before 3.13 leaves a carriage return without quotes, and takes it for the end of a row itself.
+        (quoted if any("\r" in str(cell) for cell in cells) else plain).writerow(cells)
     return text.getvalue()
 
 

@@ -235,5 +235,12 @@ def _word(value: Any) -> str:
     if isinstance(value, str):
         plain = _PLAIN.fullmatch(value) and value[0].isalpha() and value.lower() not in _RESERVED
         # YAML takes JSON's pair of escapes for one character beyond 16 bits as two characters.
-        return value if plain else json.dumps(value, ensure_ascii=False)
+        return value if plain else "".join(map(_yaml_sign, json.dumps(value, ensure_ascii=False)))
     return json.dumps(value)
+
+
+def _yaml_sign(sign: str) -> str:
+    """Return a character as a quoted text of YAML may hold it: control characters and line breaks are escaped."""
+    if sign.isprintable():
+        return sign
+    return f"\\u{ord(sign):04x}" if ord(sign) < 1 << 16 else f"\\U{ord(sign):08x}"

@@ -10,6 +10,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from edge_runner.wording import printable
 from tfcompress.reports import findings as digest
 from tfcompress.reports import wording
 from tfcompress.reports.compression_metrics import COMPRESSION_METRICS, metric_words, report_metrics
@@ -25,6 +26,16 @@ if TYPE_CHECKING:
 _MARKS = {True: ("✓", "green"), False: ("!", "yellow"), None: ("·", "dim")}
 
 
+def safe_text(text: str, style: str = "") -> Text:
+    """Return what a report says for a terminal: no markup, and what would be a command to it is escaped.
+
+    Args:
+        text: may come from anybody's file.
+        style: rich's.
+    """
+    return Text(printable(text), style=style)
+
+
 def print_report(report: Report, console: Console) -> None:
     """Print one report: the float model beside the result, then what was found.
 
@@ -33,19 +44,22 @@ def print_report(report: Report, console: Console) -> None:
         console: where to.
     """
     source, result = report.source, report.result
-    table = Table(box=box.SIMPLE_HEAD, title=f"{source.name} → {result.name}", title_justify="left", title_style="bold")
+    title = safe_text(f"{source.name} → {result.name}", style="bold")
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left")
     table.add_column("")
     table.add_column("float", justify="right")
-    table.add_column(report.recipe_name, justify="right", style="bold")
+    table.add_column(safe_text(report.recipe_name), justify="right", style="bold")
     table.add_column("", justify="right")
     for row in digest.quantities(report):
-        table.add_row(*(Text(text) for text in (row.name, row.before, row.after, row.change)))
+        table.add_row(*(safe_text(text) for text in (row.name, row.before, row.after, row.change)))
     console.print(table)
     for finding in digest.findings(report):
         mark, style = _MARKS[finding.good]
-        console.print(Text.assemble((f"{mark} ", style), (f"{finding.topic}: ", "dim"), finding.text), soft_wrap=True)
+        console.print(
+            Text.assemble((f"{mark} ", style), (f"{finding.topic}: ", "dim"), safe_text(finding.text)), soft_wrap=True
+        )
     for run in report.edge:
-        console.print(Text(f"latency: {digest.conditions(run)}", style="dim"), soft_wrap=True)
+        console.print(safe_text(f"latency: {digest.conditions(run)}", style="dim"), soft_wrap=True)
 
 
 def print_metrics(report: Report, console: Console) -> None:
@@ -57,10 +71,10 @@ def print_metrics(report: Report, console: Console) -> None:
     """
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for title in ("metric", "", "value", "is"):
-        table.add_column(title, justify="right" if title == "value" else "left", overflow="fold")
+        table.add_column(safe_text(title), justify="right" if title == "value" else "left", overflow="fold")
     for name, found in report_metrics(report).items():
         metric = COMPRESSION_METRICS[name]
-        table.add_row(*map(Text, (metric.title, metric.short, metric_words(metric, found), metric.formula)))
+        table.add_row(*map(safe_text, (metric.title, metric.short, metric_words(metric, found), metric.formula)))
     console.print(table)
 
 
@@ -88,7 +102,7 @@ def print_layers(report: Report, console: Console) -> None:
         gone.append(last.title)
     console.print(_layer_table(shown, rows))
     if report.result.layers_note:
-        console.print(Text(report.result.layers_note, style="dim"), soft_wrap=True)
+        console.print(safe_text(report.result.layers_note, style="dim"), soft_wrap=True)
     if gone:
         console.print(Text(f"no room for {', '.join(gone)}: --csv has all columns", style="dim"))
 
@@ -96,9 +110,9 @@ def print_layers(report: Report, console: Console) -> None:
 def _layer_table(columns: Sequence[LayerColumn], rows: Sequence[LayerChange]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True, title="layer by layer, before → after")
     for column in columns:
-        table.add_column(column.title, justify="right" if column.number else "left", overflow="fold")
+        table.add_column(safe_text(column.title), justify="right" if column.number else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(column.words(row)) for column in columns))
+        table.add_row(*(safe_text(column.words(row)) for column in columns))
     return table
 
 
@@ -118,7 +132,7 @@ def print_rungs(promise: Mapping[str, Any], console: Console) -> None:
         numbers = 0 < place < len(RUNG_TITLES) - 1
         table.add_column(title, justify="right" if numbers else "left", no_wrap=numbers)
     for row in rung_rows(promise):
-        table.add_row(*map(Text, row))
+        table.add_row(*map(safe_text, row))
     console.print(table)
 
 
@@ -137,16 +151,18 @@ def print_comparison(reports: Sequence[Report], console: Console) -> None:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for title in shown:
         first = title == "recipe"
-        table.add_column(title, justify="left" if first else "right", style="bold" if first else None, no_wrap=first)
+        table.add_column(
+            safe_text(title), justify="left" if first else "right", style="bold" if first else None, no_wrap=first
+        )
     for report in reports:
-        table.add_row(*(Text(text) for text in _cells(report, reports[0], named=len(mains) > 1)[: len(shown)]))
+        table.add_row(*(safe_text(text) for text in _cells(report, reports[0], named=len(mains) > 1)[: len(shown)]))
     console.print(table)
     runs = {digest.conditions(run): None for report in reports for run in report.edge[-1:]}
     for text in runs:
-        console.print(Text(f"latency: {text}", style="dim"), soft_wrap=True)
+        console.print(safe_text(f"latency: {text}", style="dim"), soft_wrap=True)
     for report in reports:
         for text in (*(finding.text for finding in digest.growth(report)), *report.warnings):
-            console.print(Text.assemble(("! ", "yellow"), f"{report.recipe_name}: {text}"), soft_wrap=True)
+            console.print(Text.assemble(("! ", "yellow"), safe_text(f"{report.recipe_name}: {text}")), soft_wrap=True)
 
 
 def _cells(report: Report, first: Report, *, named: bool) -> list[str]:

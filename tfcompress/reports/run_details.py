@@ -102,7 +102,7 @@ def _layers(record: RunRecord) -> str:
 
 
 def _value(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else "" if value is None else str(value)
+    return wording.digits(value, 4) if isinstance(value, float) else "" if value is None else str(value)
 
 
 def _training(record: RunRecord) -> str:

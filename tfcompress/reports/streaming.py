@@ -67,7 +67,8 @@ def _work(found: Mapping[str, Any]) -> str:
     step, whole = found["macs"], found["whole_macs"]
     if not step or not whole:
         return "multiply-accumulates of a step: not known"
-    return f"a step takes {step:,} multiply-accumulates, the whole window {whole:,}: {whole / step:.3g} times as many"
+    times = wording.digits(whole / step, 3)
+    return f"a step takes {step:,} multiply-accumulates, the whole window {whole:,}: {times} times as many"
 
 
 def alike(found: Mapping[str, Any], what: str) -> str:

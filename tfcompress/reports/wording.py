@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edge_runner.wording import digits
 from tfcompress.tasks.figures import FRACTION, figure_kind
 from tfcompress.tasks.score import Difference, Figure, Score
 
@@ -22,7 +23,7 @@ def count(value: int | None) -> str:
         return NONE
     for limit, unit in ((10**9, "G"), (10**6, "M")):
         if value >= limit:
-            return f"{value / limit:.4g} {unit}"
+            return f"{digits(value / limit, 4)} {unit}"
     return f"{value:,}"
 
 
@@ -38,14 +39,14 @@ def percent(value: float | None, digits: int = 2) -> str:
 
 def times(value: float | None) -> str:
     """A ratio."""
-    return NONE if value is None else f"{value:.3g}x"
+    return NONE if value is None else f"{digits(value, 3)}x"
 
 
 def duration(value_ms: float | None) -> str:
     """Milliseconds, or microseconds below a tenth of one."""
     if value_ms is None:
         return NONE
-    return f"{value_ms:.3g} ms" if value_ms >= 0.1 else f"{value_ms * 1000:.3g} µs"
+    return f"{digits(value_ms, 3)} ms" if value_ms >= 0.1 else f"{digits(value_ms * 1000, 3)} µs"
 
 
 def of_unit(value: float | None, unit: str) -> str:
@@ -59,14 +60,14 @@ def of_unit(value: float | None, unit: str) -> str:
 
 def joules(value_joules: float | None) -> str:
     """Joules, in millijoules."""
-    return NONE if value_joules is None else f"{value_joules * 1000:.3g} mJ"
+    return NONE if value_joules is None else f"{digits(value_joules * 1000, 3)} mJ"
 
 
 def seconds(value: float | None) -> str:
     """Seconds, with minutes from two on."""
     if value is None:
         return NONE
-    return f"{value:.1f} s" if value < 120 else f"{value // 60:.0f} min {value % 60:.0f} s"
+    return f"{value:.1f} s" if round(value, 1) < 120 else f"{round(value) // 60} min {round(value) % 60} s"
 
 
 def main_figure(found: Score | None) -> str:
@@ -81,7 +82,7 @@ def figure(found: Figure | None) -> str:
     """A figure in its unit."""
     if found is None or found.value is None:
         return NONE
-    return percent(found.value) if found.unit == FRACTION else f"{found.value:.4g}"
+    return percent(found.value) if found.unit == FRACTION else digits(found.value, 4)
 
 
 def interval(found: Figure | None) -> str:
@@ -92,14 +93,14 @@ def interval(found: Figure | None) -> str:
 
 
 def _span(low: float, high: float, unit: str) -> str:
-    return f"{100 * low:.1f}..{100 * high:.1f}" if unit == FRACTION else f"{low:.4g}..{high:.4g}"
+    return f"{100 * low:.1f}..{100 * high:.1f}" if unit == FRACTION else f"{digits(low, 4)}..{digits(high, 4)}"
 
 
 def figure_difference(found: Difference | None) -> str:
     """A difference of two figures: percentage points of fractions, else in the figure's unit."""
     if found is None:
         return NONE
-    return f"{100 * found.value:+.2f} pt" if found.unit == FRACTION else f"{found.value:+.4g}"
+    return f"{100 * found.value:+.2f} pt" if found.unit == FRACTION else digits(found.value, 4, sign="+")
 
 
 def difference_interval(found: Difference) -> str:
@@ -108,7 +109,7 @@ def difference_interval(found: Difference) -> str:
         return ""
     if found.unit == FRACTION:
         return f"{100 * found.low:+.2f} and {100 * found.high:+.2f} pt"
-    return f"{found.low:+.4g} and {found.high:+.4g}"
+    return f"{digits(found.low, 4, sign='+')} and {digits(found.high, 4, sign='+')}"
 
 
 def probability(value: float | None) -> str:

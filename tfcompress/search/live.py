@@ -98,7 +98,7 @@ def drawn(search: Search) -> Group:
     goals, front, at = search.plan.goals, search.front, {record.number: kind for record, kind in search.running}
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for title, side in (("trial", "right"), ("recipe", "left"), *((goal.title, "right") for goal in goals)):
-        table.add_column(title, justify="right" if side == "right" else "left", no_wrap=side == "right")
+        table.add_column(Text(title), justify="right" if side == "right" else "left", no_wrap=side == "right")
     table.add_column("", no_wrap=True, overflow="ellipsis", max_width=48)
     running = [record for record, _ in search.running]
     last = [record for record in reversed(search.records) if record not in front and record not in running]
@@ -108,9 +108,9 @@ def drawn(search: Search) -> Group:
         mark = ("★ " if kept else "☆ ") if record in front else ""
         table.add_row(
             str(record.number),
-            record.name,
+            Text(record.name),
             *(goal.text(record.figures.get(goal.name)) for goal in goals),
-            f"{mark}{state}",
+            Text(f"{mark}{state}"),
             style=_STYLES[record.state],
         )
     return Group(table, Text(_headline(search), style="dim"))

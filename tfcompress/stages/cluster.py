@@ -190,5 +190,5 @@ class Cluster(TrainingStage):
     def label(self) -> str:
         """Short name used in recipe and folder names."""
         scheme = "" if self.scheme == "kmeans" else "-p2"
-        size = f"-{self.budget.replace(' ', '').replace('.', 'p')}" if self.budget else ""
+        size = f"-{''.join(self.budget.split()).replace('.', 'p')}" if self.budget else ""
         return f"cluster{self.clusters}{scheme}{size}"

@@ -184,9 +184,10 @@ class Prune(TrainingStage):
             check_value("prune.end_epoch", allowed, self.end_epoch, ok=self.end_epoch > self.begin_epoch)
 
     def check_against(self, recipe: Recipe) -> None:
-        """Refuse a schedule that ends after the training."""
+        """Refuse a schedule that begins or ends after the training."""
         super().check_against(recipe)
-        epochs, end = recipe.train.epochs, self.end_epoch
+        epochs, begin, end = recipe.train.epochs, self.begin_epoch, self.end_epoch
+        check_value("prune.begin_epoch", f"below train.epochs ({epochs})", begin, ok=begin < epochs)
         check_value("prune.end_epoch", f"at most train.epochs ({epochs})", end, ok=end is None or end <= epochs)
 
     @property

@@ -1,0 +1,117 @@
+"""Weights of two files side by side: which kernels are paired, what they are called, how they are counted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from tfcompress.gallery import kernel_counts as module
+from tfcompress.gallery.kernel_counts import kernel_counts
+from tfcompress.reports.pictures import WeightCounts
+from tfcompress.reports.sections import Layer
+from tfcompress.tflite.kernel_values import KernelValues
+
+
+def kernel(values: Any, tensor: str = "", op: str = "CONV_2D", distinct: int | None = None) -> KernelValues:
+    array = None if values is None else np.asarray(values, np.float32).ravel()
+    shape = (4,) if array is None else (array.size,)
+    return KernelValues(op, tensor, shape, array, distinct)
+
+
+def layer(name: str, parameters: int, macs: int | None = 10) -> Layer:
+    return Layer(name=name, type="Conv2D", output_shape=(None, 4), parameters=parameters, macs=macs)
+
+
+def counted(
+    before: list[KernelValues], after: list[KernelValues], *layers: Layer
+) -> tuple[tuple[WeightCounts, ...], str]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "kernel_values", {b"before": before, b"after": after}.__getitem__)
+        return kernel_counts(b"before", b"after", layers)
+
+
+arrays = hnp.arrays(np.float32, st.integers(1, 40), elements=st.floats(-4, 4, width=32))
+
+
+@given(arrays, arrays)
+@settings(max_examples=30)
+def test_every_weight_is_counted_once_between_the_ends_of_both(one: np.ndarray, two: np.ndarray) -> None:
+    (found,), note = counted([kernel(one)], [kernel(two, distinct=7)])
+    assert note == ""
+    assert (sum(found.before), sum(found.after)) == (one.size, two.size)
+    assert len(found.before) == len(found.after)
+    both = np.concatenate([one, two])
+    assert found.low <= both.min()
+    assert both.max() <= found.high
+    assert found.low < found.high
+    assert found.zeros_before == pytest.approx(np.mean(one == 0))
+    assert found.zeros_after == pytest.approx(np.mean(two == 0))
+    assert found.distinct_after == 7
+
+
+def test_weights_that_are_all_alike_have_a_width_to_be_drawn_in() -> None:
+    (found,), _ = counted([kernel([2.0, 2.0])], [kernel([2.0])])
+    assert (found.low, found.high) == (1.5, 2.5)
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_files_of_other_numbers_of_kernels_are_not_paired(count: int) -> None:
+    found, note = counted([kernel([1.0])] * 2, [kernel([1.0])] * count)
+    assert found == ()
+    assert note == f"the result has {count} kernels and the float file 2, so their weights cannot be paired"
+
+
+def test_kernels_without_numbers_are_left_out_and_said() -> None:
+    ones = [kernel([1.0]), kernel(None), kernel([]), kernel([3.0])]
+    others = [kernel(None), kernel([1.0]), kernel([1.0]), kernel([2.0], "a/last/op")]
+    found, note = counted(ones, others)
+    assert [each.name for each in found] == ["CONV_2D 4"]
+    assert note == "the weights of 3 kernels cannot be read as numbers"
+    assert counted([], []) == ((), "")
+
+
+@pytest.mark.parametrize(
+    ("tensor", "name"),
+    [
+        ("net/conv_1/Conv2D;net/bias", "conv_1"),
+        ("conv_1", "conv_1"),
+        ("a/b/c/d", "c"),
+        ("/a//b/", "a"),
+        ("", "CONV_2D 1"),
+        (";", "CONV_2D 1"),
+    ],
+)
+def test_a_kernel_without_a_sure_layer_is_called_by_what_its_tensor_tells(tensor: str, name: str) -> None:
+    (found,), _ = counted([kernel([1.0, 2.0], tensor)], [kernel([1.0, 2.0])])
+    assert found.name == name
+
+
+@pytest.mark.parametrize(
+    ("parameters", "name", "sure"),
+    [
+        (4, "conv", True),  # as many as its kernel has
+        (8, "conv", True),  # and a bias
+        (9, "conv", False),
+        (3, "conv", False),
+        (4, "net/conv", True),  # in a nested model
+        (4, "dense", False),  # another name
+    ],
+)
+def test_a_kernel_is_a_layers_where_name_and_number_of_weights_fit(parameters: int, name: str, sure: bool) -> None:
+    given_kernel = kernel([1.0, 2.0, 3.0, 4.0], "x/conv_1/Conv2D")
+    (found,), _ = counted([given_kernel], [given_kernel], layer("in", 0), layer(name, parameters), layer("pool", 0))
+    assert found.name == (name if sure else "conv_1")
+
+
+def test_layers_that_multiply_nothing_are_not_counted_among_the_kernels() -> None:
+    kernels = [kernel([1.0] * 4, "first/a/x"), kernel([1.0] * 6, "second/b/x")]
+    layers = (layer("first", 4), layer("norm", 8, macs=None), layer("idle", 8, macs=0), layer("second", 6))
+    found, _ = counted(kernels, kernels, *layers)
+    assert [each.name for each in found] == ["first", "second"]
+    swapped, _ = counted(kernels, kernels, layers[3], layers[0])
+    assert [each.name for each in swapped] == ["a", "b"]
