@@ -15,15 +15,17 @@ X = {"x": np.random.default_rng(0).normal(size=(3, 6, 6, 2)).astype("float32")}
 def network(keras: Any) -> Any:
     """Return a net with a nested model, a layer that is called twice, and activations inside and outside of layers."""
     keras.utils.set_random_seed(0)
-    L = keras.layers
-    inside = keras.Sequential([L.Conv2D(4, 1, activation="tanh", name="deep"), L.ReLU(name="cut")], name="inside")
+    layers = keras.layers
+    inside = keras.Sequential(
+        [layers.Conv2D(4, 1, activation="tanh", name="deep"), layers.ReLU(name="cut")], name="inside"
+    )
     given = keras.Input((6, 6, 2), name="x")
-    shared = L.Conv2D(4, 3, padding="same", name="shared")
+    shared = layers.Conv2D(4, 3, padding="same", name="shared")
     first = shared(given)
-    again = L.Conv2D(2, 1, name="back")(first)
-    x = L.Add(name="sum")([first, shared(again)])
-    x = L.DepthwiseConv2D(3, name="each")(inside(x))
-    return keras.Model(given, L.Dense(3, activation="softmax", name="scores")(L.Flatten(name="flat")(x)))
+    again = layers.Conv2D(2, 1, name="back")(first)
+    x = layers.Add(name="sum")([first, shared(again)])
+    x = layers.DepthwiseConv2D(3, name="each")(inside(x))
+    return keras.Model(given, layers.Dense(3, activation="softmax", name="scores")(layers.Flatten(name="flat")(x)))
 
 
 @pytest.fixture(scope="module")

@@ -91,10 +91,10 @@ def under_training() -> Any:
     import keras
 
     keras.utils.set_random_seed(0)
-    L = keras.layers
+    layers = keras.layers
     given = keras.Input((4,), name="x")
-    x = L.Activation("gelu")(L.BatchNormalization(name="norm")(given))
-    return quantize(keras.Model(given, L.Dense(3, name="sums")(x)), QAT()).model
+    x = layers.Activation("gelu")(layers.BatchNormalization(name="norm")(given))
+    return quantize(keras.Model(given, layers.Dense(3, name="sums")(x)), QAT()).model
 
 
 def test_frozen_ranges_and_statistics_stand_still_while_others_move(under_training: Any) -> None:
