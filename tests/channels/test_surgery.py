@@ -17,7 +17,7 @@ from tests.channels.channel_models import (
     sequential,
     split_channels,
 )
-from tests.channels.dead_channels import kill_
+from tests.channels.dead_channels import choose_and_kill_, free_groups, kill_, outputs_of
 from tfcompress.channels.cost import CostModel
 from tfcompress.channels.groups import groups
 from tfcompress.channels.surgery import narrow
@@ -29,35 +29,6 @@ tf = pytest.importorskip("tensorflow")
 layers = keras.layers
 
 BUILDERS = [*(pytest.param(lambda t=t: model_of(t), id=t.__name__) for t in TOPOLOGIES), *WHOLE_MODELS]
-
-
-def outputs_of(model):
-    def call(samples):
-        return keras.tree.flatten(model(samples, training=False))
-
-    # A CPU has no kernel for channels-first convolutions, unless XLA compiles one, or oneDNN is there and switched on.
-    compiled = tf.function(call, jit_compile=True) if model.name == "channels_first" else call
-    return [np.asarray(tensor) for tensor in compiled(samples_for(model))]
-
-
-def free_groups(model):
-    return [group for group in groups(model) if not group.pinned]
-
-
-def choose_and_kill_(model, rng):
-    """Choose some channels of every group that can shrink, at least one to stay and one to go, and kill the others.
-
-    A layer that makes a part of its group's channels keeps one of them, and so does a piece of a split.
-    """
-    keep = {}
-    for group in free_groups(model):
-        chosen = set(rng.choice(group.channels, rng.integers(1, group.channels), replace=False).tolist())
-        for part in group.parts:
-            if not chosen.intersection(part):
-                chosen.add(part[0])
-        keep[group.name] = sorted(chosen)
-        kill_(group, sorted(set(range(group.channels)) - chosen))
-    return keep
 
 
 @pytest.mark.parametrize("build", BUILDERS)

@@ -12,6 +12,7 @@ from tfcompress.diagnosis.calibration_lint import (
     lint_halves,
     lint_overlap,
     lint_ranges,
+    lint_reaches,
     looks_reversed,
     scale_between,
 )
@@ -77,3 +78,47 @@ def test_classes_without_a_sample_are_named() -> None:
 def test_every_sample_in_both_splits_is_counted(count: int) -> None:
     found = lint_overlap({"image": IMAGES}, {"image": np.concatenate([IMAGES[:count], IMAGES + 1])})
     assert [remark.what.split()[0] for remark in found] == ([str(count)] if count else [])
+
+
+@given(st.integers(0, 50), st.sampled_from([(3,), (4, 4, 3), (2, 5)]))
+def test_a_set_is_never_told_from_itself_and_a_scaled_one_always(seed: int, shape: tuple[int, ...]) -> None:
+    draw = np.random.default_rng(seed)
+    values = (draw.normal(size=(8, *shape)) * draw.uniform(0.1, 9)).astype("float32")
+    assert lint_ranges({"x": values}, {"x": values}) == []
+    for factor in (255.0, 127.5):
+        found = lint_ranges({"x": values}, {"x": values * np.float32(factor)}, ("a", "b"))
+        back = lint_ranges({"x": values * np.float32(factor)}, {"x": values}, ("a", "b"))
+        assert [remark.gravity for remark in (*found, *back)] == ["fault", "fault"]
+        assert f"{factor:g} times as far" in found[0].what
+        assert f"1/{factor:g} as far" in back[0].what
+
+
+def test_inputs_of_one_side_alone_and_of_words_are_not_compared() -> None:
+    assert lint_ranges({"x": IMAGES}, {"y": IMAGES * 255}) == []
+    words = np.array([["a", "b"]])
+    assert lint_ranges({"x": words}, {"x": words}) == []
+
+
+@given(st.lists(st.tuples(st.floats(0.0, 10.0), st.floats(0.0, 10.0)), min_size=1, max_size=30))
+def test_halves_are_told_where_a_tenth_of_the_tensors_reach_half_as_far_again(pairs: list[tuple[float, float]]) -> None:
+    apart = [max(a, b) > 1.5 * min(a, b) for a, b in pairs]
+    found = lint_reaches({str(number): pair for number, pair in enumerate(pairs)}, 10)
+    assert bool(found) is (sum(apart) > 0.1 * len(pairs))
+    if found:
+        assert f"in {sum(apart)} of {len(pairs)} tensors" in found[0].what
+
+
+@given(st.lists(st.integers(0, 2), min_size=1, max_size=20))
+def test_every_missing_class_is_counted_and_eight_are_named(counts: list[int]) -> None:
+    missing = [number for number, count in enumerate(counts) if not count]
+    found = lint_classes(np.array(counts))
+    assert bool(found) is bool(missing)
+    if missing:
+        named = ", ".join(map(str, missing[:8])) + (", …" if len(missing) > 8 else "")
+        assert f"no sample of {len(missing)} of {len(counts)} classes ({named})" in found[0].what
+
+
+def test_overlap_needs_all_inputs_of_a_sample_to_be_equal() -> None:
+    one = {"a": np.float32([[1], [2]]), "b": np.float32([[3], [4]])}
+    assert lint_overlap(one, {"a": one["a"], "b": one["b"][::-1]}) == []
+    assert lint_overlap(one, {"a": one["a"][::-1], "b": one["b"][::-1]})[0].what.startswith("2 of 2 calibration")

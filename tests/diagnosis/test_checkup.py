@@ -134,3 +134,17 @@ def test_layers_of_nested_models_have_their_path() -> None:
     inner = keras.Sequential([L.Conv2D(8, 3, name="conv")], name="inner")
     found = checked(model_of(inner, L.Flatten(name="flat")), {"image": np.ones((2, 8, 8, 3), "float32")})
     assert [row.layer for row in found.layers] == ["inner/conv", "flat"]
+
+
+@pytest.mark.parametrize(("scale", "part"), [(1000.0, "75.0%"), (float("inf"), "100.0%")])
+def test_values_that_are_no_numbers_are_a_fault_of_the_layer_that_makes_them(scale: float, part: str) -> None:
+    dense = L.Dense(4, activation="relu", name="dense")
+    ending = [L.Rescaling(scale, name="scaled"), L.Activation("exponential", name="power")]
+    model = keras.Sequential([keras.Input((4,), name="x"), dense, *ending])
+    dense.set_weights([np.eye(4), np.zeros(4)])
+    found = checked(model, {"x": np.tile(np.float32([[0.0, 1.0, 2.0, 3.0]]), (2, 1))})
+    where = "power" if scale == 1000 else "scaled"  # exp(0) is 1, and zero times infinity no number
+    (line,) = [line for line in lines(found, where) if "NaN or Inf" in line]
+    assert line.startswith(f"fault: {where}: {part} of its values on samples are NaN or Inf")
+    assert not any("NaN" in line for line in lines(found, "dense"))
+    assert found.layers[-1].value_spread is None

@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("keras")
 
 from tfcompress.diagnosis.layer_values import LayerValue
-from tfcompress.diagnosis.tensor_match import FileValue, match_tensors
+from tfcompress.diagnosis.tensor_match import FileValue, is_named, match_tensors
 
 DRAW = np.random.default_rng(0)
 CONV, OTHER = (DRAW.normal(size=(4, 5, 3)).astype("float32") for _ in range(2))
@@ -80,3 +80,44 @@ def test_an_addition_ends_at_the_relu_behind_it() -> None:
 
 def test_a_tensor_of_another_size_has_no_layer() -> None:
     assert paths(tensor(1, np.ones((4, 7), "float32"))) == {}
+
+
+@pytest.mark.parametrize("name", ["", "model/conv/BiasAdd"])
+@pytest.mark.parametrize("spoilt", [np.nan, np.inf])
+def test_a_tensor_of_no_numbers_is_found_by_name_or_kernel_and_like_nothing_by_its_values(
+    name: str, spoilt: float
+) -> None:
+    values = CONV.copy()
+    values[0, 0] = spoilt
+    assert paths(tensor(1, values, op="ANY")) == {}
+    found = paths(tensor(1, values, name=name, kernel_size=27), tensor(2, noisy(OTHER), kernel_size=9))
+    assert found[1] == (("conv" if name else "relu"), "name" if name else "place")
+    assert found[2] == ("other", "values")
+
+
+def test_a_layer_of_no_numbers_is_passed_over() -> None:
+    broken = LayerValue("broken", "Conv2D", np.full_like(CONV, np.nan))
+    (match,) = match_tensors([tensor(1, noisy(CONV), op="ANY")], [broken, LayerValue("conv", "Conv2D", CONV)]).values()
+    assert (match.place, match.how) == (1, "values")
+
+
+def test_the_sign_of_values_tells_two_layers_apart() -> None:
+    layers = [LayerValue("minus", "Lambda", -CONV), LayerValue("plus", "Lambda", CONV)]
+    found = match_tensors([tensor(1, noisy(CONV), op="ANY"), tensor(2, noisy(-CONV), op="ANY")], layers)
+    assert {number: match.place for number, match in found.items()} == {1: 1, 2: 0}
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "speaks"),
+    [
+        ("model/conv_1/Relu;model/bn", "conv", True),
+        ("model/conv_1/Relu;model/bn", "inner/bn", True),
+        ("model/conv_1/Relu", "conv (before relu)", True),
+        ("model/conv_one/Relu", "conv", False),
+        ("model/conv2/Relu", "conv", False),
+        ("", "conv", False),
+        ("a.b", "a?b", False),
+    ],
+)
+def test_names_of_the_converter_speak_of_whole_parts(name: str, path: str, speaks: bool) -> None:
+    assert is_named(name, path) is speaks

@@ -161,3 +161,76 @@ def test_the_samples_are_run_once_for_minmax_and_twice_for_counts(model, monkeyp
 def test_small_samples_are_run_many_at_a_time(shapes, expected):
     inputs = {f"x{place}": np.zeros((2, *shape), np.float32) for place, shape in enumerate(shapes)}
     assert fitting_batch(inputs) == expected
+
+
+@settings(max_examples=8)
+@given(seed=st.integers(0, 1000), exponent=st.integers(-30, 30), one_sided=st.booleans())
+def test_a_range_scales_with_the_values_whatever_their_unit(seed: int, exponent: int, one_sided: bool) -> None:
+    values = np.abs(with_outliers(seed)[:2000]) if one_sided else with_outliers(seed)[:2000]
+    unit = np.float32(2.0**exponent)
+    for calibrator in (MinMax(), Percentile(), LeastSquares()):
+        plain, scaled = (np.array(calibrator.range(counted(each))) for each in (values, values * unit))
+        np.testing.assert_allclose(scaled, plain * float(unit), rtol=0.04)  # a bin is 2 ** (20 / 1280), 1.1 %
+
+
+@settings(max_examples=6)
+@given(seed=st.integers(0, 1000))
+def test_a_range_turns_with_the_values(seed: int) -> None:
+    values = with_outliers(seed)
+    for calibrator in (MinMax(), Percentile(), LeastSquares()):
+        low, high = calibrator.range(counted(values))
+        assert calibrator.range(counted(-values)) == pytest.approx((-high, -low), rel=1e-6)
+
+
+@settings(max_examples=20)
+@given(zeros=st.integers(1, 400_000), value=st.floats(1e-3, 1e3), negative=st.booleans())
+def test_a_percentile_that_would_leave_nothing_but_zeros_leaves_nothing_out(
+    zeros: int, value: float, negative: bool
+) -> None:
+    counts, none = np.zeros(BINS, np.int64), np.zeros(BINS, np.int64)
+    counts[-1] = 3  # of a heat map, say, in which hardly a place is lit
+    low, high = (-value, 0.0) if negative else (0.0, value)
+    seen = Histogram(low, high, counts if negative else none, none if negative else counts, zeros + 3)
+    assert Percentile().range(seen) == pytest.approx((low, high))
+
+
+@settings(max_examples=40)
+@given(
+    seed=st.integers(0, 1000),
+    size=st.integers(1, 40_000),
+    spread=st.sampled_from([0.1, 1.0, 3.0]),
+)
+def test_percentile_is_the_quantile_of_the_sorted_values_to_a_bin(seed: int, size: int, spread: float) -> None:
+    values = np.float32(np.exp(np.random.default_rng(seed).normal(0, spread, size)))
+    _, high = Percentile().range(counted(values))
+    allowed = int(LEFT_OUT * size)  # so many of the largest may lie beyond
+    expected = float(np.sort(values)[-1 - allowed])
+    assert expected * 0.999 <= high <= expected * 2 ** (20 / BINS) * 1.001
+
+
+@settings(max_examples=12)
+@given(seed=st.integers(0, 1000), low=st.integers(0, 40), high=st.integers(0, 40))
+def test_no_pair_of_ends_that_least_squares_tries_costs_less_than_the_one_it_takes(
+    seed: int, low: int, high: int
+) -> None:
+    """The cost written out over the values themselves: cut off, rounded to zero, or inside."""
+    values = with_outliers(seed)[:3000].astype(np.float64)
+
+    def cost(ends: tuple[float, float]) -> float:
+        step = (ends[1] - ends[0]) / 255
+        beyond = values - np.clip(values, *ends)
+        small = np.abs(values) < step / 2
+        inside = (beyond == 0) & ~small & (values != 0)
+        return float((beyond**2).sum() + (values[small] ** 2).sum() + inside.sum() * step**2 / 12)
+
+    found = LeastSquares().range(counted(values.astype(np.float32)))
+    other = (float(values.min()) * 2 ** (-low / 8), float(values.max()) * 2 ** (-high / 8))
+    assert cost(found) <= 1.03 * cost(other)  # values count as the middles of their bins there
+
+
+@pytest.mark.parametrize("value", [1e-38, 1e-3, 1.0, 3e38])
+@pytest.mark.parametrize("sign", [-1.0, 1.0])
+def test_a_tensor_of_one_value_has_that_as_its_end(value: float, sign: float) -> None:
+    for calibrator in (MinMax(), Percentile(), LeastSquares()):
+        ends = calibrator.range(counted(np.full(5, sign * value, np.float32)))
+        assert ends == pytest.approx((-value, 0.0) if sign < 0 else (0.0, value), rel=1e-6)

@@ -89,3 +89,74 @@ def test_the_range_of_inputs_is_known_from_a_rescaling_of_bytes(keras, scale, of
     else:
         with pytest.raises(UsageError, match="needs the range of the model's inputs: give --input-range LOW,HIGH"):
             range_of_inputs(model)
+
+
+def ends_of(made: Any, name: str) -> tuple[float, float]:
+    (layer,) = (layer for layer in made.layers if isinstance(layer, FakeQuant) and layer.name.startswith(name))
+    return float(layer.low), float(layer.high)
+
+
+@pytest.mark.parametrize("flat", [False, True])
+def test_an_input_that_is_joined_to_features_keeps_its_own_range(keras, flat: bool) -> None:
+    """One range is known of all its channels: joined, it is that of each of them."""
+    layers = keras.layers
+    given = keras.Input((3, 4), name="x")
+    features = layers.Dense(8, name="small")(given)
+    joined = layers.Concatenate(name="both")([given, features])
+    joined = layers.Flatten()(joined) if flat else joined
+    model = keras.Model(given, layers.Dense(2, use_bias=False, name="sums")(joined))
+    model.get_layer("small").set_weights([np.full((4, 8), 0.001), np.zeros(8)])
+    kernel = np.zeros((36 if flat else 12, 2), np.float32)
+    kernel[:4] = 1.0  # the four channels of the input, at one place or at each
+    model.get_layer("sums").set_weights([kernel])
+    x = np.random.default_rng(0).uniform(0, 100, (500, 3, 4)).astype(np.float32)
+    outputs = np.asarray(model(x))
+    low, high = ends_of(without_data(model, (0.0, 100.0)).model, "sums")
+    assert low <= outputs.min()
+    assert outputs.max() <= high <= 400.0 * 1.01  # four numbers of up to 100
+
+
+@settings(max_examples=3)
+@given(
+    seed=st.integers(0, 1000), kinds=st.lists(st.sampled_from(["Add", "Subtract", "Multiply", "Maximum"]), max_size=2)
+)
+def test_sums_of_merged_tensors_stay_inside_their_ranges(seed: int, kinds: list[str]) -> None:
+    import keras
+
+    keras.utils.set_random_seed(seed)
+    layers = keras.layers
+    given = keras.Input((6,), name="x")
+    first, second = layers.Dense(5, activation="relu")(given), layers.Dense(5, activation="tanh")(given)
+    for kind in kinds:
+        first = getattr(layers, kind)()([first, second])
+    model = keras.Model(given, layers.Dense(3, name="sums")(layers.Concatenate()([first, given, second])))
+    x = np.random.default_rng(seed).uniform(-2, 3, (2000, 6)).astype(np.float32)
+    outputs = np.asarray(model(x))
+    low, high = ends_of(without_data(model, (-2.0, 3.0)).model, "sums")
+    assert low <= outputs.min()
+    assert outputs.max() <= high
+
+
+@settings(max_examples=60)
+@given(
+    low=st.floats(-10, 0),
+    span=st.floats(0.1, 20),
+    name=st.sampled_from(["relu", "tanh", "square", "negative", "identity"]),
+)
+def test_a_function_of_evenly_spread_values_keeps_them_between_its_least_and_largest(
+    low: float, span: float, name: str
+) -> None:
+    function = {
+        "relu": lambda x: np.maximum(x, 0.0),
+        "tanh": np.tanh,
+        "square": np.square,
+        "negative": np.negative,
+        "identity": lambda x: x,
+    }[name]
+    given_spread = ChannelSpread.of_range(low, low + span)
+    found = given_spread.through(function)
+    values = function(np.linspace(low, low + span, 1001))
+    assert found.low[0] == pytest.approx(values.min(), abs=1e-3 * span**2)
+    assert found.high[0] == pytest.approx(values.max(), abs=1e-9 + 1e-9 * abs(values.max()))
+    assert found.low[0] <= found.mean[0] <= found.high[0]
+    assert found.deviation[0] <= (found.high[0] - found.low[0]) / 2 + 1e-9  # of anything between two ends (Popoviciu)

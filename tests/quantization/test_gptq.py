@@ -120,3 +120,67 @@ def test_a_kernel_rounded_by_itself_leaves_the_mean_of_its_sums_to_its_own_bias(
         left, without = (np.abs((each - exact).mean(axis=0)).max() for each in (sums, sums - moved))
         assert left < without / 4  # inputs are rounded to 8 bits there
         inputs = exact
+
+
+@pytest.mark.parametrize("largest", [7.0, 127.0])
+@pytest.mark.parametrize("centred", [False, True])
+@pytest.mark.parametrize("kind", ["zeros", "constant", "one row", "one input dead"])
+def test_inputs_that_tell_nothing_leave_each_weight_within_a_step(largest: float, centred: bool, kind: str) -> None:
+    draw = np.random.default_rng(0)
+    kernel, inputs = draw.normal(size=(6, 4)), draw.normal(size=(50, 6))
+    kernel[:, 1] = 0.0  # a channel that was pruned away
+    inputs = {
+        "zeros": inputs * 0,
+        "constant": inputs * 0 + 3.0,
+        "one row": inputs[:1],
+        "one input dead": inputs * (np.arange(6) != 2),
+    }[kind]
+    made = gptq.kernel_on_grid(Dense(kernel), Flow(inputs, inputs), largest, centred=centred)
+    assert made is not None
+    assert np.isfinite(made).all()
+    assert not made[:, 1].any()
+    off = np.abs(made - kernel).max(axis=0)
+    assert (off <= 1.6 * np.abs(kernel).max(axis=0) / largest * 3).all()  # sums are made good across three weights
+
+
+@settings(max_examples=10)
+@given(seed=st.integers(0, 10_000), unit=st.integers(-20, 20))
+def test_the_unit_of_weights_and_inputs_changes_no_integer(seed: int, unit: int) -> None:
+    draw = np.random.default_rng(seed)
+    kernel, inputs = draw.normal(size=(6, 3)), draw.normal(size=(100, 6))
+    one = gptq.kernel_on_grid(Dense(kernel), Flow(inputs, inputs), 7.0)
+    other = gptq.kernel_on_grid(Dense(kernel * 2.0**unit), Flow(inputs * 4.0, inputs * 4.0), 7.0)
+    np.testing.assert_allclose(other, one * 2.0**unit, rtol=1e-4, atol=1e-7 * 2.0**unit)
+
+
+def test_a_depthwise_kernel_is_rounded_channel_by_channel(keras) -> None:
+    layer = keras.layers.DepthwiseConv2D(3, depth_multiplier=2, use_bias=False)
+    x = np.random.default_rng(0).normal(size=(20, 6, 6, 4)).astype(np.float32)
+    layer(x)
+    whole = gptq.kernel_on_grid(layer, Flow(x, x), 7.0)
+    assert whole is not None
+    for channel in range(4):
+        alone = keras.layers.DepthwiseConv2D(3, depth_multiplier=2, use_bias=False)
+        part = x[..., channel : channel + 1]
+        alone(part)
+        alone.kernel.assign(np.asarray(layer.kernel)[:, :, channel : channel + 1])
+        np.testing.assert_allclose(gptq.kernel_on_grid(alone, Flow(part, part), 7.0)[:, :, 0], whole[:, :, channel])
+
+
+def test_groups_and_sums_that_are_too_wide_are_left_to_rounding(keras) -> None:
+    x = np.zeros((1, 5, 5, 4), np.float32)
+    grouped = keras.layers.Conv2D(4, 3, groups=2)
+    grouped.build(x.shape)
+    assert gptq.kernel_on_grid(grouped, Flow(x, x), 7.0) is None
+    wide = np.zeros((4097, 1))
+    assert gptq.kernel_on_grid(Dense(wide), Flow(wide.T, wide.T), 7.0) is None
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize("dilation", [1, 2])
+def test_columns_of_a_dilated_convolution_are_its_sums(keras, padding: str, dilation: int) -> None:
+    images = np.random.default_rng(0).normal(size=(2, 9, 7, 2)).astype(np.float32)
+    layer = keras.layers.Conv2D(3, (3, 2), dilation_rate=dilation, padding=padding, use_bias=False)
+    sums = np.asarray(layer(images)).reshape(-1, 3)
+    columns = gptq.COLUMNS["Conv2D"](layer, images) @ np.asarray(layer.kernel).reshape(-1, 3)
+    np.testing.assert_allclose(columns, sums, atol=1e-5)

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfcompress.quantization.weight_fake_quant import WeightFakeQuant, least_squares_scale
+from tfcompress.errors import UsageError
+from tfcompress.quantization.weight_fake_quant import SHRINKING, WeightFakeQuant, least_squares_scale
 
 
 @settings(max_examples=30)
@@ -56,3 +57,56 @@ def test_without_an_end_of_its_own_nothing_is_fitted() -> None:
     transform.fit_(np.ones((2, 2), np.float32))
     assert transform.weights == []
     assert WeightFakeQuant.from_config(transform.get_config()).clip is None
+
+
+@settings(max_examples=30)
+@given(
+    seed=st.integers(0, 10_000),
+    bits=st.sampled_from([4, 8]),
+    axes=st.sampled_from([(), (0,), (2,), (1, 2)]),
+    dead=st.booleans(),
+)
+def test_rounding_is_to_the_nearest_of_a_grid_that_ends_at_the_largest_weight(
+    seed: int, bits: int, axes: tuple[int, ...], dead: bool
+) -> None:
+    weights = np.random.default_rng(seed).normal(size=(3, 4, 5)).astype(np.float32)
+    if dead:
+        weights[:, :, 2] = 0
+    transform = WeightFakeQuant(bits=bits, axes=axes)
+    made, largest = transform.final(weights), 2 ** (bits - 1) - 1
+    others = tuple(axis for axis in range(3) if axis not in axes)
+    bound = np.abs(weights).max(axis=others, keepdims=True)
+    step = np.where(bound > 0, bound, 1.0) / largest
+    assert np.abs(made - weights).max() <= 0.501 * step.max()
+    assert (np.abs(made - weights) <= 0.501 * step).all()
+    np.testing.assert_allclose(np.abs(made).max(axis=others, keepdims=True), bound, rtol=1e-5)
+    np.testing.assert_allclose(made, np.asarray(transform(weights)), rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(transform.final(made), made, rtol=1e-5)
+    assert len(np.unique(np.round(made / step))) <= 2 * largest + 1
+
+
+@settings(max_examples=20)
+@given(seed=st.integers(0, 10_000), outlier=st.floats(1.0, 100.0))
+def test_the_scale_of_least_squares_is_that_of_brute_force_over_the_parts_it_tries(seed: int, outlier: float) -> None:
+    weights = np.random.default_rng(seed).normal(size=(30, 1))
+    weights[0] = outlier
+    found = least_squares_scale(weights, 7.0)[0]
+    bound = np.abs(weights).max()
+
+    def error(scale: float) -> float:
+        return float(np.square(np.clip(np.round(weights / scale), -7, 7) * scale - weights).sum())
+
+    tried = [part * bound / 7 for part in SHRINKING]
+    assert found in tried
+    assert error(found) == min(error(scale) for scale in tried)
+
+
+def test_channels_of_zeros_have_a_scale_and_stay_zero() -> None:
+    assert least_squares_scale(np.zeros((4, 2)), 7.0).tolist() == [1 / 7, 1 / 7]
+    weights = np.zeros((2, 2), np.float32)
+    assert not WeightFakeQuant.clipping(weights, bits=4, axes=(1,)).final(weights).any()
+
+
+def test_bits_that_no_kernel_has_are_refused() -> None:
+    with pytest.raises(UsageError, match="WeightFakeQuant bits must be 4 or 8, got 16; choose one of them"):
+        WeightFakeQuant(bits=16)

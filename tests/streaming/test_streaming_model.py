@@ -22,7 +22,8 @@ def with_random_weights(model: Any, seed: int = 0) -> Any:
     rng = np.random.default_rng(seed)
     for variable in model.weights:
         values = rng.normal(0.0, 0.3, variable.shape)
-        variable.assign(np.abs(values) + 0.5 if "variance" in variable.path else values)
+        name = getattr(variable, "path", variable.name)  # tf_keras has names alone
+        variable.assign(np.abs(values) + 0.5 if "variance" in name else values)
     return model
 
 
@@ -259,3 +260,32 @@ def test_a_model_trained_with_fake_quantization_streams_on_its_grid() -> None:
     job.model.fit(rng.normal(size=(32, 12, 4)), rng.normal(size=(32, 4)), verbose=0)
     trained = job.finish()
     assert largest_difference(trained, to_streaming(trained)) < 1e-5
+
+
+@pytest.mark.parametrize("hop", [2, 6])
+def test_a_model_of_either_keras_with_two_outputs_and_a_nested_model_streams(either_keras: Any, hop: int) -> None:
+    """Two outputs (frames and classes) x nested x hops of one and of three strides x both Kerases."""
+    own = either_keras.layers
+    inside = either_keras.Sequential([own.Conv1D(4, 3, strides=2), own.ReLU()], name="inside")
+    given = either_keras.Input((24, 3), name="sound")
+    shared = inside(given)  # 11 frames, one for two
+    outputs = {
+        "frames": own.Conv1D(2, 2, padding="causal", name="frames")(shared),
+        "kind": own.Dense(3, name="kind")(own.GlobalAveragePooling1D()(shared)),
+    }
+    model = with_random_weights(either_keras.Model(given, outputs))
+    streaming = to_streaming(model, hop=hop)
+    assert (streaming.hop, streaming.gives_frames) == (hop, True)
+    sound = np.random.default_rng(0).normal(size=(2, 48, 3)).astype(np.float32)
+    for step in range(48 // hop):
+        answer = streaming.step(sound[:, step * hop : (step + 1) * hop])
+        seen = (step + 1) * hop
+        if seen < 24:
+            continue
+        whole = {n: np.asarray(v) for n, v in model(sound[:, seen - 24 : seen], training=False).items()}
+        np.testing.assert_allclose(answer["kind"], whole["kind"], rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(answer["frames"], whole["frames"][:, -(hop // 2) :], rtol=1e-4, atol=1e-5)
+    streaming.reset()
+    fresh = streaming.step(sound[:, :hop])["kind"]
+    assert not np.allclose(fresh, answer["kind"])
+    np.testing.assert_array_equal(fresh, to_streaming(model, hop=hop).step(sound[:, :hop])["kind"])

@@ -10,13 +10,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.tflite.make_files import FOLDER
-from tests.tflite.model_files import made, models, packed, plain, unpacked
+from tests.tflite.model_files import made, meaning, models, packed, plain, unpacked
 from tfcompress.errors import ModelError, UnsupportedError
 from tfcompress.tflite import tree
+from tfcompress.tflite.flatbuffer import read_model_file
+from tfcompress.tflite.pack import add_metadata, read_metadata
+from tfcompress.tflite.rearrange import with_unique_names
+from tfcompress.tflite.slim import slim
 from tfcompress.tflite.tree import Node, Numbers, Text, parse_tree
 from tfcompress.tflite.tree_writer import write_tree
 
 MANY = settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
+FEW = settings(MANY, max_examples=20)
 
 
 @MANY
@@ -113,3 +118,46 @@ def test_the_table_knows_every_field_of_the_installed_schema() -> None:
         assert known["tables"][name][: len(fields)] == fields
     for name, members in installed["unions"].items():
         assert known["unions"][name].items() >= members.items()
+
+
+@FEW
+@given(content=models(), data=st.data())
+def test_a_damaged_file_is_read_or_refused_in_one_line(content: bytes, data: st.DataObject) -> None:
+    """Cut off anywhere, or with bytes of another value: whatever comes out, it is no traceback."""
+    damaged = bytearray(content[: data.draw(st.integers(8, len(content)))])
+    for place in data.draw(st.lists(st.integers(0, len(damaged) - 1), max_size=3)):
+        damaged[place] = data.draw(st.integers(0, 255))
+    for read in (parse_tree, slim, with_unique_names, lambda file: add_metadata(file, {"a": 1})):
+        try:
+            read(bytes(damaged))
+        except (ModelError, UnsupportedError) as error:
+            assert "\n" not in str(error)
+            assert len(str(error)) > 20
+
+
+@FEW
+@given(content=models(), keep_names=st.booleans())
+def test_what_is_slim_stays_as_it_is(content: bytes, keep_names: bool) -> None:
+    once = slim(content, keep_names=keep_names)
+    assert slim(once, keep_names=keep_names) == once
+    assert write_tree(parse_tree(once)) == once
+    assert meaning(once, names=keep_names) == meaning(content, names=keep_names)
+
+
+@FEW
+@given(content=models())
+def test_metadata_and_new_names_change_nothing_else_of_any_file(content: bytes) -> None:
+    own = meaning(content)[1]
+    told = add_metadata(content, {"version": 2})
+    graph, kept = meaning(told)
+    assert graph == meaning(content)[0]
+    ours = b"TFCOMPRESS_METADATA"
+    assert {name: value for name, value in kept.items() if name != ours} == {n: v for n, v in own.items() if n != ours}
+    assert read_metadata(told) == {"version": 2}
+    named = with_unique_names(content)
+    for before, after in zip(read_model_file(content).tensor_names, read_model_file(named).tensor_names, strict=True):
+        given_names = [name for name in after if name]
+        assert len(set(given_names)) == len(given_names)
+        assert all(new == old or new.startswith(f"{old}_") for old, new in zip(before, after, strict=True))
+        assert {name for name in before if name} <= set(after), "the first of each name keeps it"
+    assert with_unique_names(named) == named

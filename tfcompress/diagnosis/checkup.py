@@ -86,7 +86,7 @@ def _check(path: str, call: Call, engine: str, form: LayerForm, behind: Any, val
     weights = kernel_of(layer, None if behind is None else _factor(behind))
     if weights is not None:
         check = dataclasses.replace(check, kernel_kurtosis=kurtosis(weights[0]), kernel_spread=spread(weights[1]))
-    if value is not None and value.values.dtype.kind == "f":
+    if value is not None and value.values.dtype.kind == "f" and np.isfinite(value.values).all():
         rows = np.abs(value.values.reshape(-1, value.values.shape[-1]))
         many = value.values.ndim > 1
         check = dataclasses.replace(

@@ -102,6 +102,13 @@ def value_remarks(
             what = f"by |beta| + 3 |gamma| one channel reaches {check.value_spread:,.0f} times as far as the middle one"
             yield Remark("risk", check.layer, f"{what}, which leaves the others few of 256 steps", _EQUALIZE)
         return
+    finite = np.isfinite(value.values)
+    if not finite.all():
+        what = f"{1 - float(finite.mean()):.1%} of its values on samples are NaN or Inf, and no range holds those"
+        yield Remark(
+            "fault", check.layer, what, "look at what it divides by, takes the root or power of, or masks with"
+        )
+        return
     yield from _saturation(check, layer, value.values)
     ratio = grid_ratio_db(value.values)
     if ratio is not None and ratio < LEAST_DB:

@@ -222,7 +222,7 @@ class _Debugging:
             rows = layer.reshape(len(layer), -1).astype(np.float64)
             other = values[number].reshape(rows.shape)
             spread = float(np.sqrt(np.mean(rows.var(axis=0)))) or 1.0
-            errors.append(np.sqrt(np.mean((rows - other) ** 2, axis=1)) / spread)
+            errors.append(np.nan_to_num(np.sqrt(np.mean((rows - other) ** 2, axis=1)) / spread, nan=np.inf))
             if layer.ndim == 2 and layer.shape[1] > 1:
                 tops.append(rows.argmax(1) == other.argmax(1))
         if errors:
@@ -243,8 +243,8 @@ class _Debugging:
             return ""
         fast, plain = self._fast[number], self._kept[number]
         layer = self._first[self._matches[number].place].values[: len(fast) * self._batch].reshape(fast.shape)
-        errors = [float(np.mean((values - layer) ** 2)) for values in (fast, plain)]
-        if max(errors) < 4 * min(errors):
+        errors = [float(np.nan_to_num(np.mean((values - layer) ** 2), nan=np.inf)) for values in (fast, plain)]
+        if max(errors) < 4 * min(errors) or errors[0] == errors[1]:
             return ""
         return "XNNPACK" if errors[0] < errors[1] else "reference"
 

@@ -167,6 +167,8 @@ def _sampled(values: np.ndarray, rows: int) -> np.ndarray:
 
 
 def _compared(tensor: np.ndarray, layer: np.ndarray) -> _Closeness:
+    if not (np.isfinite(tensor).all() and np.isfinite(layer).all()):
+        return _Closeness(0.0, np.inf)  # what is no number is like nothing
     a, b = tensor - tensor.mean(), layer - layer.mean()
     power = float(b @ b)
     scale = float(np.sqrt(float(a @ a) * power))

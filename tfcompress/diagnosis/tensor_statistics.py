@@ -62,15 +62,20 @@ class TensorStatistics:
 
     @property
     def snr_db(self) -> float | None:
-        """Spread about each channel's mean against the error, in decibels, at most CAP_DB; None: not known."""
+        """Spread about each channel's mean against the error, in decibels, at most CAP_DB; None: not known.
+
+        It is -CAP_DB where the file holds what is no number, and the layer none of that.
+        """
         if not self._moments:
             return None
         count = self._values / len(self._moments[0])
         spread = float(np.mean(self._moments[1] / count - (self._moments[0] / count) ** 2))
         power = float(np.mean(self._moments[1] / count))
-        if spread <= 1e-12 * power:
+        if not math.isfinite(power) or spread <= 1e-12 * power:
             return None
         error = self._error / self._values
+        if not math.isfinite(error):
+            return -CAP_DB
         return min(CAP_DB, 10 * math.log10(spread / error)) if error else CAP_DB
 
     @property

@@ -67,7 +67,8 @@ class Response:
         numbers = kernel[..., 0].size
         seen = self.rows / (self.rows + PRIOR * numbers)
         metric = seen * self.metric(place)
-        unseen = (1.0 - seen) * self.power
+        # A bias takes up the mean: however large, it must not make what nobody saw outweigh what was seen.
+        unseen = (1.0 - seen) * (self.power - (float(np.mean(self.mean**2)) if place.has_bias else 0.0))
         if self.of_outputs:
             matrix = as_matrix(kernel)
             return ProjectedKernel(kernel, None, metric + unseen * (matrix.T @ matrix))
@@ -105,17 +106,16 @@ def responses(
     """
     by_layer = {id(place.layer): place for place in places}
     chosen = _drawn(len(next(iter(inputs.values()))), list(by_layer.values()), seed)
-    shares = {place.path: _share(place, len(chosen)) for place in by_layer.values()}
+    by_path = {place.path: place for place in by_layer.values()}
+    shares = {path: _share(place, len(chosen)) for path, place in by_path.items()}
 
-    def run(tensors: dict[str, Any], number: Any) -> dict[str, list[Any]]:
-        found: dict[str, list[Any]] = {}
+    def run(tensors: dict[str, Any], number: Any) -> dict[str, list[list[Any]]]:
+        found: dict[str, list[list[Any]]] = {}
 
         def seen(_: str, layer: Any, tensor: Any) -> None:
             place = by_layer.get(id(layer))
             if place is not None:
-                sums = _sums(place, tensor, shares[place.path], [seed, number])
-                known = found.get(place.path)
-                found[place.path] = sums if known is None else [a + b for a, b in zip(known, sums, strict=True)]
+                found.setdefault(place.path, []).append(_moments(place, tensor, shares[place.path], [seed, number]))
 
         pass_through(model, [tensors[spec.name] for spec in wire(model).inputs], seen)
         return found
@@ -124,10 +124,11 @@ def responses(
     totals: dict[str, list[Values]] = {}
     for number, start in enumerate(range(0, len(chosen), batch_size)):
         part = {name: tf.constant(values[chosen[start : start + batch_size]]) for name, values in inputs.items()}
-        for path, sums in function(part, tf.constant(number)).items():
-            arrays = [each.numpy().astype(np.float64) for each in sums]
-            totals[path] = [a + b for a, b in zip(totals[path], arrays, strict=True)] if path in totals else arrays
-    return {place.path: _response(place, totals[place.path]) for place in by_layer.values() if place.path in totals}
+        for path, of_calls in function(part, tf.constant(number)).items():
+            for moments in of_calls:
+                sums = _sums(by_path[path], *(each.numpy().astype(np.float64) for each in moments))
+                totals[path] = [a + b for a, b in zip(totals[path], sums, strict=True)] if path in totals else sums
+    return {path: _response(place, totals[path]) for path, place in by_path.items() if path in totals}
 
 
 def _drawn(count: int, places: list[Place], seed: int) -> np.ndarray:
@@ -156,20 +157,34 @@ def is_projected(place: Place) -> bool:
     return place.is_embedding or place.kernel[..., 0].size > LARGEST
 
 
-def _sums(place: Place, tensor: Any, share: float, seed: list[Any]) -> list[Any]:
-    """Return the number of patches, the sum of their squares, their sum, and the sum of their products."""
+def _moments(place: Place, tensor: Any, share: float, seed: list[Any]) -> list[Any]:
+    """Return the number of patches, their mean, and about it the sum of their squares and of their products.
+
+    About the mean, since float32 holds no small spread beside the square of a large mean. Of a look-up, which has no
+    mean, all is about zero.
+    """
     if place.is_embedding:
         ids = tf.cast(tf.reshape(tensor, [-1]), tf.int32)
         rows = tf.gather(tf.cast(tf.convert_to_tensor(place.core.embeddings.value), tf.float32), ids)
-        # A look-up takes one row of the unit matrix.
-        return [*[tf.cast(tf.shape(ids)[0], tf.float32)] * 2, tf.zeros([1]), _products(rows)]
+        count = tf.cast(tf.shape(ids)[0], tf.float32)
+        return [count, tf.zeros([1]), count, _products(rows)]  # a look-up takes one row of the unit matrix
     rows = _patches(place, tensor)
     if share < 1.0:
         draws = tf.random.stateless_uniform([tf.shape(rows)[0]], seed)
         rows = tf.boolean_mask(rows, draws < share)
-    given = rows @ tf.constant(as_matrix(place.kernel), tf.float32) if is_projected(place) else rows
     count = tf.cast(tf.shape(rows)[0], tf.float32)
-    return [count, tf.reduce_sum(rows**2), tf.reduce_sum(rows, 0), _products(given)]
+    mean = tf.reduce_sum(rows, 0) / tf.maximum(count, 1.0)
+    rows -= mean
+    given = rows @ tf.constant(as_matrix(place.kernel), tf.float32) if is_projected(place) else rows
+    return [count, mean, tf.reduce_sum(rows**2), _products(given)]
+
+
+def _sums(place: Place, count: Values, mean: Values, squares: Values, products: Values) -> list[Values]:
+    """Return the number of patches, the sum of their squares, their sum, and the sum of their products, about zero."""
+    if place.is_embedding:
+        return [count, squares, mean, products]
+    centre = mean @ as_matrix(place.kernel) if is_projected(place) else mean
+    return [count, squares + count * (mean**2).sum(), count * mean, products + count * np.outer(centre, centre)]
 
 
 def _products(rows: Any) -> Any:

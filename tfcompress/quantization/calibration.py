@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfcompress.errors import ModelError
 from tfcompress.models.keras_private import all_layers
 from tfcompress.models.transformed_layer import TransformedLayer
 from tfcompress.models.wiring import infer_outputs
@@ -44,6 +45,9 @@ def calibrate_(
             are run a second time: memory holds one batch and the counts.
         round_weights: the tensors are those of the rounded weights; False: of weights as they are, where it is still to
             be made good what rounding them does.
+
+    Raises:
+        ModelError: a tensor that holds NaN or Inf on the samples.
     """
     with contextlib.nullcontext() if round_weights else _unrounded(model):
         _calibrate_(model, inputs, batch_size or fitting_batch(inputs), calibrator)
@@ -67,6 +71,7 @@ def _calibrate_(model: Any, inputs: Mapping[str, np.ndarray], batch_size: int, c
         for variable in (layer.low, layer.high, layer.seen):
             variable.assign(0.0)
     _observe_(model, layers, inputs, batch_size)
+    _check_finite(layers)
     if calibrator is None or not calibrator.counts:
         return
     counters = {layer: Counter(float(layer.low), float(layer.high)) for layer in layers if float(layer.seen)}
@@ -81,6 +86,18 @@ def _calibrate_(model: Any, inputs: Mapping[str, np.ndarray], batch_size: int, c
         low, high = calibrator.range(counter.histogram())
         layer.low.assign(low)
         layer.high.assign(max(high, low + LEAST_SPAN))
+
+
+def _check_finite(layers: Sequence[FakeQuant]) -> None:
+    """Refuse ranges that no grid has."""
+    largest = float(np.finfo(np.float32).max)
+    bad = [layer.name for layer in layers if not float(layer.high) - float(layer.low) <= largest]
+    if bad:
+        msg = (
+            f"calibration must see finite numbers that float32 can tell apart, got others at {bad[0]} ({len(bad)} of "
+            f"{len(layers)} ranges); mend what the layer before it computes, or drop the samples"
+        )
+        raise ModelError(msg)
 
 
 class Counter:

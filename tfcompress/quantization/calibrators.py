@@ -78,12 +78,16 @@ class MinMax(Calibrator):
 
 
 class Percentile(Calibrator):
-    """Cuts off a fraction (:data:`LEFT_OUT`) of the values at either end."""
+    """Cuts off a fraction (:data:`LEFT_OUT`) of the values at either end.
+
+    Where so few values are not zero that all would be cut off, nothing is: the tensor would hold nothing but zeros.
+    """
 
     def range(self, seen: Histogram) -> tuple[float, float]:
         """Return the quantiles :data:`LEFT_OUT` and ``1 - LEFT_OUT``, to a bin."""
         allowed = LEFT_OUT * seen.total
-        return -_quantile(-seen.low, seen.negative, allowed), _quantile(seen.high, seen.positive, allowed)
+        low, high = -_quantile(-seen.low, seen.negative, allowed), _quantile(seen.high, seen.positive, allowed)
+        return (low, high) if low < high else (seen.low, seen.high)
 
 
 class LeastSquares(Calibrator):

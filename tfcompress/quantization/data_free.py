@@ -45,6 +45,10 @@ _MOVING = frozenset(
 """What hands channels on, each as it is; a mean of many lies in the range of one."""
 
 
+_ALL_OF = (np.min, np.max, np.mean, np.max)
+"""What is told of all channels together, where they are not told apart: least, largest, mean, deviation."""
+
+
 @dataclass(frozen=True)
 class ChannelSpread:
     """What is known of a tensor's values: arrays of shape (channels,), or () where channels are not told apart.
@@ -172,7 +176,8 @@ class _Reader:
         if name == "FreezableBatchNormalization":
             return self._normalized(layer, tensors[0])
         if name in _MERGING and len(given) > 1:
-            return _merged(name, given, last=getattr(layer, "axis", -1) in (-1, len(tensors[0].shape) - 1))
+            last = getattr(layer, "axis", -1) in (-1, len(tensors[0].shape) - 1)
+            return _merged(name, given, [int(tensor.shape[-1]) for tensor in tensors] if last else [])
         if name in _MOVING:
             return _with_zero(given[0]) if name.startswith("ZeroPadding") else given[0]
         if name in ("Flatten", "Reshape"):
@@ -198,7 +203,8 @@ class _Reader:
         layer, kernel = wrapper.layer, np.asarray(wrapper.layer.kernel, np.float64)
         kind = type(layer).__name__
         total = _totals(kind, kernel, channels)
-        mean, low, high = (_per_channel(x, channels) for x in (given.mean, given.low, given.high))
+        mean = _per_channel(given.mean, channels)
+        low, high = _per_channel(given.low, channels, np.min), _per_channel(given.high, channels, np.max)
         low, high = np.minimum(low, 0.0), np.maximum(high, 0.0)  # at the edges, zeros stand for some of the inputs
         variance = _per_channel(given.deviation, channels) ** 2
         off = total(kernel - np.asarray(wrapper.final("kernel"), np.float64), mean)
@@ -249,8 +255,8 @@ def _is_elementwise(layer: Any) -> bool:
     return known or (type(layer).__name__ in names and rules.name_of(layer) != "softmax")
 
 
-def _per_channel(value: np.ndarray, channels: int) -> np.ndarray:
-    return np.broadcast_to(value, (channels,)) if np.size(value) in (1, channels) else np.full(channels, np.mean(value))
+def _per_channel(value: np.ndarray, channels: int, all_of: Callable[[np.ndarray], Any] = np.mean) -> np.ndarray:
+    return np.broadcast_to(value, (channels,)) if np.size(value) in (1, channels) else np.full(channels, all_of(value))
 
 
 def _totals(kind: str, kernel: np.ndarray, channels: int) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
@@ -271,10 +277,20 @@ def _totals(kind: str, kernel: np.ndarray, channels: int) -> Callable[[np.ndarra
     return depthwise if kind.startswith("Depthwise") else transposed if kind.endswith("Transpose") else plain
 
 
-def _merged(name: str, given: list[ChannelSpread], *, last: bool) -> ChannelSpread:
-    if name == "Concatenate" and last:
-        joined = [np.concatenate([np.atleast_1d(getattr(s, part)) for s in given]) for part in vars(given[0])]
-        return ChannelSpread(*joined)
+def _merged(name: str, given: list[ChannelSpread], channels: list[int]) -> ChannelSpread:
+    """Return the spread of several tensors together.
+
+    Args:
+        name: class of the layer.
+        given: of each tensor.
+        channels: how many each has, where they could be joined one behind the other; empty: along another axis.
+    """
+    if name == "Concatenate" and channels:
+        told = [
+            [_per_channel(part, count, all_of) for part, all_of in zip(vars(each).values(), _ALL_OF, strict=True)]
+            for each, count in zip(given, channels, strict=True)
+        ]
+        return ChannelSpread(*(np.concatenate(parts) for parts in zip(*told, strict=True)))
     first, *rest = given
     for other in rest:
         first = _pair(name, first, other)
