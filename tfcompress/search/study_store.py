@@ -52,6 +52,7 @@ class StudyStore:
         """
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.url, self._patience = url, patience_seconds
+        self._given, self._lost = set[int](), False
         self._storage = storage = self._patiently(lambda: _opened(url))
         self.study = self._patiently(
             lambda: optuna.create_study(
@@ -96,21 +97,47 @@ class StudyStore:
             sampler: chooses its values.
         """
         self.study.sampler = sampler
-        return self._patiently(self.study.ask)
+        trial = self._patiently(self._asked)
+        self._given.add(trial.number)
+        return trial
+
+    def _asked(self) -> optuna.Trial:
+        """Ask once; what an attempt before this one began, and could not give for want of the database, is given now."""
+        for trial in self.trials() if self._lost else ():
+            if trial.state == TrialState.RUNNING and trial.number not in self._given:
+                return self._begun(trial.number)
+        self._lost = True
+        found = self.study.ask()
+        self._lost = False
+        return found
+
+    def take_up(self, number: int, sampler: optuna.samplers.BaseSampler) -> optuna.Trial:
+        """Return a trial that an earlier driver did not end, with what was kept of it.
+
+        Args:
+            number: of the trial.
+            sampler: chooses the values that it has not got yet.
+        """
+        self.study.sampler = sampler
+        self._given.add(number)
+        return self._patiently(lambda: self._begun(number))
+
+    def _begun(self, number: int) -> optuna.Trial:
+        study_id = self._storage.get_study_id_from_name(self.study.study_name)
+        return optuna.Trial(self.study, self._storage.get_trial_id_from_study_id_trial_number(study_id, number))
 
     def suggested(self, trial: optuna.Trial, name: str, choices: Sequence[Any]) -> Any:
         """Return a trial's value of a dimension, one of *choices*."""
         return self._patiently(lambda: trial.suggest_categorical(name, tuple(choices)))
 
-    def enqueue(self, params: Mapping[str, Any], facts: Mapping[str, Any], *, once: bool = True) -> None:
-        """Have values tried before the sampler is asked, in the order of the calls.
+    def enqueue(self, params: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+        """Have values tried before the sampler is asked, in the order of the calls, unless a trial has just these.
 
         Args:
             params: the values.
             facts: what is known already.
-            once: not if a trial has just these values already.
         """
-        self._patiently(lambda: self.study.enqueue_trial(dict(params), {FACTS: dict(facts)}, skip_if_exists=once))
+        self._patiently(lambda: self.study.enqueue_trial(dict(params), {FACTS: dict(facts)}, skip_if_exists=True))
 
     def keep(self, trial: optuna.Trial, facts: Mapping[str, Any]) -> None:
         """Keep what is known of a trial."""
@@ -129,10 +156,6 @@ class StudyStore:
         state = TrialState.FAIL if values is None else TrialState.COMPLETE
         told = None if values is None else list(values)
         self._patiently(lambda: self.study.tell(trial, told, state=state, skip_if_finished=True))
-
-    def fail(self, number: int) -> None:
-        """End a trial of an earlier driver without a result."""
-        self._patiently(lambda: self.study.tell(number, state=TrialState.FAIL, skip_if_finished=True))
 
     def trials(self) -> list[FrozenTrial]:
         """Return all trials, in their order."""
