@@ -14,7 +14,7 @@ import optuna
 import pytest
 
 import tfcompress as tfc
-from tfcompress.errors import DataError, OutputError, PromiseError, UsageError
+from tfcompress.errors import DataError, DeviceError, OutputError, PromiseError, UsageError
 from tfcompress.recipe import load_recipe
 from tfcompress.search.automatic import FACTS_FILE, STUDY, interrupted_search, opening_of, take_over
 from tfcompress.search.estimate import estimate_lines, estimated
@@ -157,6 +157,15 @@ class TestSearch:
             pytest.raises((DataError, UsageError), match="--max-drop"),
         ):
             prepared_search(bench, Wishes(limits=Limits(drop=0.01), trials=1, train=dataclasses.replace(TRAIN)), None)
+
+
+def test_a_device_that_nobody_reaches_is_told_before_the_model_is_opened() -> None:
+    class Unopened:
+        """A workbench that may not be looked at yet."""
+
+    wishes = Wishes(limits=Limits(p90=5.0), trials=1, device="ssh://pi@127.0.0.1:1")
+    with pytest.raises(DeviceError, match=r"device pi@127\.0\.0\.1:1 cannot be reached: "):
+        prepared_search(Unopened(), wishes, None)  # type: ignore[arg-type]
 
 
 def test_workers_beside_each_other_need_paths() -> None:

@@ -128,9 +128,10 @@ def test_what_a_driver_knew_of_a_trial_that_it_could_not_end_any_more_is_not_don
             raise Killed
 
     first, second = ToyExecutor(), ToyExecutor()
-    with monkeypatch.context() as patched, pytest.raises(Killed):
+    with monkeypatch.context() as patched:
         patched.setattr(StudyStore, "keep", killed_after)
-        toy_search(tmp_path, first, trials=TRIALS).run()
+        with pytest.raises(Killed):
+            toy_search(tmp_path, first, trials=TRIALS).run()
     search = toy_search(tmp_path, second, trials=TRIALS)
     search.run()
     assert state in {record.state for record in search.records}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import threading
 import time
@@ -24,6 +25,43 @@ FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 30.0
 _STEADY_SECONDS = 5.0
 """A connection that lasted so long worked; one that breaks sooner, again and again, does not."""
 _SPARE_BYTES = 1_000_000  # for the result
+
+
+@functools.cache
+def check_reachable(device: Device) -> None:
+    """Refuse a device that cannot be reached, written to or that has no room, before anything slow is done for it.
+
+    Once it was reached, it is not called again for this.
+
+    Args:
+        device: which; this machine always is there.
+
+    Raises:
+        DeviceError: nobody answers, or no login.
+        OutputError: its disk is full or cannot be written.
+        MissingDependencyError: it has no fitting Python.
+    """
+    if device.local:
+        return
+    try:
+        with Connection(device) as session:
+            _check_room(device, session.ask("hello", folder=device.folder), 0)
+    except DroppedError as error:
+        raise _unreachable(device, error) from error
+
+
+def _unreachable(device: Device, error: DroppedError) -> DeviceError:
+    return DeviceError(f"device {device.name} cannot be reached: {error}")
+
+
+def _check_room(device: Device, hello: Mapping[str, Any], size_bytes: int) -> None:
+    wanted = size_bytes + _SPARE_BYTES
+    if wanted > hello["free_bytes"]:
+        msg = (
+            f"device {device.name}: {hello['folder']} must have {wanted / 1e6:.1f} MB free, "
+            f"got {hello['free_bytes'] / 1e6:.1f} MB; free some space there, or set another folder in devices.toml"
+        )
+        raise OutputError(msg)
 
 
 class Remote:
@@ -93,8 +131,7 @@ class Remote:
         if self._stopped.is_set():
             raise error
         if lost is None:
-            msg = f"device {name} cannot be reached: {error}"
-            raise DeviceError(msg) from error
+            raise _unreachable(self.device, error) from error
         if time.monotonic() + pause - lost > self.patience:
             goes_on = "; the measurement goes on there: the same command fetches it" if self.started else ""
             msg = f"device {name} was not reached again for {self.patience:.0f} s ({error}){goes_on}"
@@ -138,12 +175,7 @@ class Remote:
         """Send what is not there yet."""
         missing = session.ask("missing", hashes=sorted(set(hashes)))["missing"]
         total = sum(self.bundle.sources[digest].stat().st_size for digest in missing)
-        if total + _SPARE_BYTES > hello["free_bytes"]:
-            msg = (
-                f"device {self.device.name}: {hello['folder']} must have {(total + _SPARE_BYTES) / 1e6:.1f} MB free, "
-                f"got {hello['free_bytes'] / 1e6:.1f} MB; free some space there, or set another folder in devices.toml"
-            )
-            raise OutputError(msg)
+        _check_room(self.device, hello, total)
         done, shown = 0, ""
 
         def sent(size: int) -> None:

@@ -341,7 +341,7 @@ class _Session:
 
         ready, wishes = self._ready, self._ready.wishes
         url = wishes.storage or f"sqlite:///{(self._folder / STUDY).absolute()}"
-        store = StudyStore(url, f"tfcompress-{ready.key[:16]}", ready.goals)
+        store = StudyStore(url, f"tfcompress-{ready.key[:16]}", ready.goals, note=self._bench.progress.note)
         proposals = Proposals(ready.space, store, seed=wishes.train.seed, goals=len(ready.goals), trials=wishes.trials)
         if not store.facts().get("begun"):
             proposals.enqueue(recipes_by_hand(ready.space))
