@@ -146,6 +146,27 @@ def test_a_device_that_stays_away_is_an_error_that_says_the_run_goes_on(
     assert log.read_text().split() == ["start", "end"]
 
 
+def test_a_device_that_was_reached_before_is_waited_for_where_it_is_away_just_now(
+    device: Device, workload: Workload, tmp_path: Path
+) -> None:
+    (tmp_path / "sshd").mkdir()
+    server = Sshd(tmp_path / "sshd")
+    away = dataclasses.replace(device, ssh_config=str(server.client_config))
+    with pytest.raises(DeviceError, match=r"cannot be reached: .*Connection refused"):
+        measure(away, workload)
+    timer = threading.Timer(0.5, server.__enter__)
+    timer.start()
+    try:
+        heard = Heard()
+        assert measure(away, workload, heard, reached=True)["models"]
+    finally:
+        timer.join()
+        server.__exit__()
+    assert any("Connection refused); trying again in" in note for note in heard.notes)
+    with pytest.raises(DeviceError, match=r"device pi was not reached again for 0 s \(.*Connection refused\)"):
+        measure(away, workload, patience=0.0, reached=True)
+
+
 def test_a_connection_that_always_breaks_at_once_is_given_up(
     server: Sshd, device: Device, long: Workload, end: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,7 +20,7 @@ from tfcompress.search.automatic import FACTS_FILE, STUDY, interrupted_search, o
 from tfcompress.search.estimate import estimate_lines, estimated
 from tfcompress.search.goals import Limits
 from tfcompress.search.preparation import prepared_search
-from tfcompress.search.trial import Opening
+from tfcompress.search.trial import Opening, TrialBench
 from tfcompress.search.wishes import Wishes
 
 TRAIN = tfc.Train(epochs=1, batch_size=128)
@@ -139,6 +139,19 @@ class TestSearch:
             )
         assert json.loads((tmp_path / "out" / "front.json").read_text("utf-8"))["winner"] is None
         assert not (tmp_path / "out" / "best").exists()
+
+    def test_ctrl_c_before_anything_is_finished_is_no_limit_that_nothing_keeps(
+        self, problem: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def interrupted(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(TrialBench, "run", interrupted)
+        data = tfc.load_data(problem[1])
+        with pytest.raises(KeyboardInterrupt):
+            tfc.auto(str(problem[0]), data, trials=2, train=TRAIN, output=tmp_path / "out", progress=False)
+        assert not (tmp_path / "out").exists()
+        assert (tmp_path / ".out.partial" / STUDY).is_file()
 
     def test_a_dry_run_says_what_would_be_tried_and_for_how_long(self, problem: tuple[Path, Path]) -> None:
         opening = Opening(model=str(problem[0]), data={"spec": str(problem[1])}, loading={})

@@ -72,11 +72,21 @@ class Remote:
         bundle: what, and how.
         progress: where notes go.
         patience: seconds to go on trying when a connection that worked is gone.
+        reached: whether one did before, so that the device is waited for from the start.
         started: whether the measurement runs there, as far as is known.
     """
 
-    def __init__(self, device: Device, bundle: Bundle, *, progress: Progress = SILENT, patience: float = 600.0) -> None:
+    def __init__(
+        self,
+        device: Device,
+        bundle: Bundle,
+        *,
+        progress: Progress = SILENT,
+        patience: float = 600.0,
+        reached: bool = False,
+    ) -> None:
         self.device, self.bundle, self.progress, self.patience = device, bundle, progress, patience
+        self.reached = reached
         self._stopped = threading.Event()
         self._session: Connection | None = None
         self.started = False
@@ -111,7 +121,7 @@ class Remote:
 
     def _steadily(self, visit: Callable[[Connection], T]) -> T:
         """Connect and *visit*, again if the connection is lost after it had once worked."""
-        lost: float | None = None
+        lost = time.monotonic() if self.reached else None
         pause = FIRST_PAUSE_SECONDS
         while True:
             began, connected = time.monotonic(), False
