@@ -12,7 +12,8 @@ import pytest
 
 import tfcompress as tfc
 from tests.tflite.make_files import FOLDER
-from tfcompress.errors import MissingDependencyError, UnsupportedError, UntrustedCodeError
+from tfcompress.devices.config import Device
+from tfcompress.errors import DeviceError, MissingDependencyError, UnsupportedError, UntrustedCodeError
 from tfcompress.models.specs import Signature, TensorSpec
 from tfcompress.preconditions import check_code, check_deployment, check_preconditions, warn_of_lacking_ops
 from tfcompress.recipe import Channels, Distill, Export, Recipe, Train, from_toml
@@ -103,3 +104,14 @@ def test_an_interpreter_that_is_not_installed_is_told_at_once(monkeypatch: pytes
     monkeypatch.setattr("tfcompress.targets.installed.find_spec", lambda _: None)
     with pytest.raises(MissingDependencyError, match=r"pip install 'tfcompress\[mcu\]'"):
         check_preconditions(object(), Recipe(export=Export(target="tflm")), has_data=False)
+
+
+def test_a_device_is_called_before_anything_slow_where_a_file_is_timed_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(device: Device) -> None:
+        msg = f"device {device.host} cannot be reached"
+        raise DeviceError(msg)
+
+    monkeypatch.setattr("tfcompress.preconditions.check_reachable", unreachable)
+    export = Export(quantize="int8", mixed=True, max_latency="2ms", device="ssh://pi@192.0.2.7")
+    with pytest.raises(DeviceError, match=r"device 192\.0\.2\.7 cannot be reached"):
+        check_preconditions(object(), Recipe(export=export), has_data=True)

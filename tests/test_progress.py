@@ -78,6 +78,27 @@ def test_what_is_given_is_taken() -> None:
     assert progress.effective(mine) is mine
 
 
+def test_notes_alone_come_through_where_tasks_would_disturb() -> None:
+    class Heard(progress.SilentProgress):
+        """Keeps what it is told."""
+
+        told: list[str] = []  # noqa: RUF012 - of this one test
+
+        @contextmanager
+        def task(self, name: str, total: float | None = None) -> Iterator[progress.ProgressTask]:
+            self.told.append(name)
+            yield progress.SilentTask()
+
+        def note(self, text: str) -> None:
+            self.told.append(text)
+
+    shown = progress.NotesAlone(Heard())
+    with shown.task("measuring on pi", 3) as task:
+        task.describe("sending")
+    shown.note("connection lost")
+    assert Heard.told == ["connection lost"]
+
+
 def test_no_standard_error_at_all_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", None)
     assert progress.default() is progress.SILENT

@@ -148,7 +148,8 @@ def _check_range(export: Export) -> None:
 
 def _check_mixed(export: Export) -> None:
     useful = not export.mixed or export.quantize == "int8"
-    check_value("export.mixed", f"false with quantize {export.quantize!r}", export.mixed, ok=useful)
+    allowed = f"false with quantize {export.quantize!r}: it gives ops of an 'int8' file other numbers"
+    check_value("export.mixed", allowed, export.mixed, ok=useful)
     given = {"weight_bits": export.weight_bits != 8, "rounding": export.rounding is not None}
     for name, is_given in given.items():
         allowed = f"left out with mixed, which chooses the {name.replace('_', ' ')} itself"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfcompress import files
 from tfcompress.devices.config import find_timing_device
+from tfcompress.devices.remote import check_reachable
 from tfcompress.drop_limit import no_data, no_float
 from tfcompress.errors import DataError, ModelError, UnsupportedError, UntrustedCodeError
 from tfcompress.export_choices import MIXED_WITHOUT_DATA
@@ -34,6 +35,7 @@ def check_preconditions(
         OutputError: an output that cannot be written.
         MissingDependencyError: a target whose interpreter or compiler is not installed, or what writes look-up tables.
         UsageError: a device that there cannot be, or that measures no time.
+        DeviceError: one that files are timed on cannot be reached.
     """
     qat = False
     if isinstance(model, str | Path):
@@ -46,7 +48,7 @@ def check_preconditions(
     _check_sources(recipe)
     check_installed(recipe.export.deployment)
     check_lookup_writer(wanted=recipe.export.lookup)
-    find_timing_device(recipe.export.device)
+    check_reachable(find_timing_device(recipe.export.device))
     if recipe.promises and qat:
         raise no_float()
     if recipe.promises and not has_data:

@@ -76,6 +76,17 @@ class ToldOnce:
             self._inner.note(text)
 
 
+class NotesAlone(SilentProgress):
+    """A progress that shows lines and no tasks, for what is done many times beside what is shown already."""
+
+    def __init__(self, inner: Progress) -> None:
+        self._inner = inner
+
+    def note(self, text: str) -> None:
+        """Show a line."""
+        self._inner.note(text)
+
+
 SILENT = SilentProgress()
 
 

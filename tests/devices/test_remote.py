@@ -19,8 +19,8 @@ import pytest
 
 from tfcompress.devices import local, remote
 from tfcompress.devices.bundle import Workload, bundle_of
-from tfcompress.devices.config import Device
-from tfcompress.devices.remote import Remote
+from tfcompress.devices.config import Device, find_timing_device
+from tfcompress.devices.remote import Remote, check_reachable
 from tfcompress.devices.ssh import DroppedError
 from tfcompress.errors import DeviceError, MissingDependencyError, OutputError, TfcompressError, UsageError
 from tfcompress.files import sha256
@@ -146,6 +146,27 @@ def test_a_device_that_stays_away_is_an_error_that_says_the_run_goes_on(
     assert log.read_text().split() == ["start", "end"]
 
 
+def test_a_device_that_was_reached_before_is_waited_for_where_it_is_away_just_now(
+    device: Device, workload: Workload, tmp_path: Path
+) -> None:
+    (tmp_path / "sshd").mkdir()
+    server = Sshd(tmp_path / "sshd")
+    away = dataclasses.replace(device, ssh_config=str(server.client_config))
+    with pytest.raises(DeviceError, match=r"cannot be reached: .*Connection refused"):
+        measure(away, workload)
+    timer = threading.Timer(0.5, server.__enter__)
+    timer.start()
+    try:
+        heard = Heard()
+        assert measure(away, workload, heard, reached=True)["models"]
+    finally:
+        timer.join()
+        server.__exit__()
+    assert any("Connection refused); trying again in" in note for note in heard.notes)
+    with pytest.raises(DeviceError, match=r"device pi was not reached again for 0 s \(.*Connection refused\)"):
+        measure(away, workload, patience=0.0, reached=True)
+
+
 def test_a_connection_that_always_breaks_at_once_is_given_up(
     server: Sshd, device: Device, long: Workload, end: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -246,6 +267,21 @@ def test_a_login_that_is_refused_names_the_remedy(
 def test_a_closed_port_is_an_error_at_once(device: Device, workload: Workload) -> None:
     with pytest.raises(DeviceError, match=r"device pi cannot be reached: .*Connection refused"):
         measure(dataclasses.replace(device, port=1), workload)
+
+
+def test_a_device_is_tried_before_anything_slow_is_done_for_it(device: Device, small_disk: Path) -> None:
+    check_reachable(device)
+    assert Path(device.folder).is_dir()
+    check_reachable(find_timing_device("local"))
+    with pytest.raises(DeviceError, match=r"device pi cannot be reached: .*Connection refused"):
+        check_reachable(dataclasses.replace(device, port=1))
+    with pytest.raises(DeviceError, match=r"device pi is neither in .* nor a host that ssh knows"):
+        check_reachable(dataclasses.replace(device, host="no.such.invalid"))
+    with pytest.raises(MissingDependencyError, match=r"no-python must be Python 3.9 or later"):
+        check_reachable(dataclasses.replace(device, python="no-python"))
+    remount(small_disk, "size=900k")
+    with pytest.raises(OutputError, match=r"/device must have 1.0 MB free, got 0.\d MB; free some space there"):
+        check_reachable(dataclasses.replace(device, folder=str(small_disk / "device")))
 
 
 def test_a_device_without_python_says_what_to_do(device: Device, workload: Workload) -> None:

@@ -14,13 +14,13 @@ import optuna
 import pytest
 
 import tfcompress as tfc
-from tfcompress.errors import DataError, OutputError, PromiseError, UsageError
+from tfcompress.errors import DataError, DeviceError, OutputError, PromiseError, UsageError
 from tfcompress.recipe import load_recipe
 from tfcompress.search.automatic import FACTS_FILE, STUDY, interrupted_search, opening_of, take_over
 from tfcompress.search.estimate import estimate_lines, estimated
 from tfcompress.search.goals import Limits
 from tfcompress.search.preparation import prepared_search
-from tfcompress.search.trial import Opening
+from tfcompress.search.trial import Opening, TrialBench
 from tfcompress.search.wishes import Wishes
 
 TRAIN = tfc.Train(epochs=1, batch_size=128)
@@ -140,6 +140,19 @@ class TestSearch:
         assert json.loads((tmp_path / "out" / "front.json").read_text("utf-8"))["winner"] is None
         assert not (tmp_path / "out" / "best").exists()
 
+    def test_ctrl_c_before_anything_is_finished_is_no_limit_that_nothing_keeps(
+        self, problem: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def interrupted(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(TrialBench, "run", interrupted)
+        data = tfc.load_data(problem[1])
+        with pytest.raises(KeyboardInterrupt):
+            tfc.auto(str(problem[0]), data, trials=2, train=TRAIN, output=tmp_path / "out", progress=False)
+        assert not (tmp_path / "out").exists()
+        assert (tmp_path / ".out.partial" / STUDY).is_file()
+
     def test_a_dry_run_says_what_would_be_tried_and_for_how_long(self, problem: tuple[Path, Path]) -> None:
         opening = Opening(model=str(problem[0]), data={"spec": str(problem[1])}, loading={})
         wishes = Wishes(limits=Limits(drop=2.0), budget_seconds=3600.0, train=TRAIN)
@@ -157,6 +170,15 @@ class TestSearch:
             pytest.raises((DataError, UsageError), match="--max-drop"),
         ):
             prepared_search(bench, Wishes(limits=Limits(drop=0.01), trials=1, train=dataclasses.replace(TRAIN)), None)
+
+
+def test_a_device_that_nobody_reaches_is_told_before_the_model_is_opened() -> None:
+    class Unopened:
+        """A workbench that may not be looked at yet."""
+
+    wishes = Wishes(limits=Limits(p90=5.0), trials=1, device="ssh://pi@127.0.0.1:1")
+    with pytest.raises(DeviceError, match=r"device pi@127\.0\.0\.1:1 cannot be reached: "):
+        prepared_search(Unopened(), wishes, None)  # type: ignore[arg-type]
 
 
 def test_workers_beside_each_other_need_paths() -> None:

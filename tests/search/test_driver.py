@@ -8,9 +8,11 @@ import sqlite3
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
+import optuna
 import pytest
 
 from tests.search.toy_search import LIMITS, ToyExecutor, toy_result, toy_search
@@ -18,6 +20,7 @@ from tfcompress.errors import ContractError, OutputError, TfcompressError
 from tfcompress.search.driver import Search, best_records
 from tfcompress.search.executors import DoneStep
 from tfcompress.search.goals import GOALS, Goal, Limits
+from tfcompress.search.space import Candidate
 from tfcompress.search.study_store import StudyStore
 from tfcompress.search.trial import StepResult, TrialStep
 
@@ -39,6 +42,11 @@ def dying(after: int) -> Callable[[TrialStep], StepResult]:
         return toy_result(step)
 
     return result
+
+
+def ends_of(search: Search) -> dict[Candidate, tuple[str, str, dict[str, float]]]:
+    """Return what became of each candidate."""
+    return {record.candidate: (record.state, record.reason, record.figures) for record in search.records}
 
 
 @pytest.fixture(scope="module")
@@ -105,8 +113,30 @@ def test_a_killed_driver_is_followed_by_one_that_repeats_at_most_the_step_in_fli
     assert len(search.records) == TRIALS
     done = Counter((step.candidate, step.kind) for _, step in [*first.done, *second.done])
     assert sum(count - 1 for count in done.values()) <= 1
-    by_hand = [record.candidate for record in undisturbed[0].records if record.source == "by hand"]
-    assert {record.candidate for record in search.records} >= set(by_hand)
+    assert ends_of(search) == ends_of(undisturbed[0])
+
+
+@pytest.mark.parametrize("state", ["stopped", "finished"])
+def test_what_a_driver_knew_of_a_trial_that_it_could_not_end_any_more_is_not_done_again(
+    state: str, undisturbed: tuple[Search, ToyExecutor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep = StudyStore.keep
+
+    def killed_after(store: StudyStore, trial: optuna.Trial, facts: Mapping[str, Any]) -> None:
+        keep(store, trial, facts)
+        if facts["state"] == state:
+            raise Killed
+
+    first, second = ToyExecutor(), ToyExecutor()
+    with monkeypatch.context() as patched:
+        patched.setattr(StudyStore, "keep", killed_after)
+        with pytest.raises(Killed):
+            toy_search(tmp_path, first, trials=TRIALS).run()
+    search = toy_search(tmp_path, second, trials=TRIALS)
+    search.run()
+    assert state in {record.state for record in search.records}
+    assert ends_of(search) == ends_of(undisturbed[0])
+    assert [step for _, step in first.done + second.done] == [step for _, step in undisturbed[1].done]
 
 
 def test_a_trial_whose_driver_died_at_its_very_end_counts_once_and_ends_no_search(

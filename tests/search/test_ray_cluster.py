@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import ipaddress
 import json
 import os
+import socket
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -73,6 +75,25 @@ def test_another_version_on_a_machine_of_the_cluster_is_refused() -> None:
         ray_cluster.do_step(sent, {})
 
 
+@pytest.mark.parametrize(("here", "in_network", "expected"), [(True, True, ""), (True, False, "0"), (False, True, "")])
+def test_a_cluster_that_is_on_loopback_alone_is_not_looked_for_in_the_network(
+    fake: FakeRay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, here: bool, in_network: bool, expected: str
+) -> None:
+    monkeypatch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "")
+    monkeypatch.setattr(ray_cluster, "own_host", lambda: "192.0.2.7")
+    monkeypatch.setattr(ray_cluster, "listens", lambda host, port: in_network if host == "192.0.2.7" else here)
+    ray_cluster.RayExecutor(_opening(tmp_path), wishes()).close()
+    assert os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] == expected
+
+
+def test_who_listens_is_told() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        assert ray_cluster.listens("127.0.0.1", port)
+    assert not ray_cluster.listens("127.0.0.1", port)
+    ipaddress.ip_address(ray_cluster.own_host())
+
+
 class FakeRay:
     """Stands in for Ray: tasks are done when somebody waits for them, and some of them die."""
 
@@ -134,6 +155,7 @@ class FakeRay:
 def fake(monkeypatch: pytest.MonkeyPatch) -> FakeRay:
     made = FakeRay()
     monkeypatch.setitem(__import__("sys").modules, "ray", made)
+    monkeypatch.setattr(ray_cluster, "listens", lambda host, port: port != 9)
     return made
 
 
@@ -201,6 +223,10 @@ def test_no_cluster_and_no_ray_are_said_in_a_line(
 ) -> None:
     with pytest.raises(UsageError, match=r"no Ray cluster answers at localhost:1 \(Could not connect\); start one"):
         ray_cluster.RayExecutor(_opening(tmp_path), wishes("localhost:1"))
+    began = time.monotonic()
+    with pytest.raises(UsageError, match=r"no Ray cluster answers at \[::1\]:9 \(nobody listens there\); start one"):
+        ray_cluster.RayExecutor(_opening(tmp_path), wishes("[::1]:9"))
+    assert time.monotonic() - began < 5.0  # Ray itself goes on for minutes
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
     with pytest.raises(MissingDependencyError, match=r"--engine ray needs Ray: pip install 'tfcompress\[ray\]'"):
         ray_cluster.RayExecutor(_opening(tmp_path), wishes())
@@ -241,6 +267,7 @@ def searched(executor: Any, folder: Path) -> set[tuple[float, ...]]:
 def test_a_search_goes_on_when_a_machine_dies_and_finds_the_same_front(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # as what connects to a cluster of loopback alone
     pytest.importorskip("ray")
     from ray.cluster_utils import Cluster
 

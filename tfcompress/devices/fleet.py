@@ -31,7 +31,12 @@ class Outcome:
 
 
 def measure_on_devices(
-    devices: Sequence[Device], workload: Workload, *, progress: Progress = SILENT, patience: float = 600.0
+    devices: Sequence[Device],
+    workload: Workload,
+    *,
+    progress: Progress = SILENT,
+    patience: float = 600.0,
+    reached: bool = False,
 ) -> tuple[Outcome, ...]:
     """Measure *workload* on every device, all at the same time.
 
@@ -40,6 +45,7 @@ def measure_on_devices(
         workload: what.
         progress: where progress goes.
         patience: seconds to go on trying when a connection that worked is gone.
+        reached: whether all of them were there before: who is not there now is waited for.
 
     Returns:
         One outcome a device, in their order.
@@ -51,7 +57,9 @@ def measure_on_devices(
     """
     bundle = bundle_of(workload)
     remotes = {
-        device: Remote(device, bundle, progress=progress, patience=patience) for device in devices if not device.local
+        device: Remote(device, bundle, progress=progress, patience=patience, reached=reached)
+        for device in devices
+        if not device.local
     }
 
     def one(device: Device) -> edge.Document:

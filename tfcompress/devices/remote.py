@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import threading
 import time
@@ -26,6 +27,43 @@ _STEADY_SECONDS = 5.0
 _SPARE_BYTES = 1_000_000  # for the result
 
 
+@functools.cache
+def check_reachable(device: Device) -> None:
+    """Refuse a device that cannot be reached, written to or that has no room, before anything slow is done for it.
+
+    Once it was reached, it is not called again for this.
+
+    Args:
+        device: which; this machine always is there.
+
+    Raises:
+        DeviceError: nobody answers, or no login.
+        OutputError: its disk is full or cannot be written.
+        MissingDependencyError: it has no fitting Python.
+    """
+    if device.local:
+        return
+    try:
+        with Connection(device) as session:
+            _check_room(device, session.ask("hello", folder=device.folder), 0)
+    except DroppedError as error:
+        raise _unreachable(device, error) from error
+
+
+def _unreachable(device: Device, error: DroppedError) -> DeviceError:
+    return DeviceError(f"device {device.name} cannot be reached: {error}")
+
+
+def _check_room(device: Device, hello: Mapping[str, Any], size_bytes: int) -> None:
+    wanted = size_bytes + _SPARE_BYTES
+    if wanted > hello["free_bytes"]:
+        msg = (
+            f"device {device.name}: {hello['folder']} must have {wanted / 1e6:.1f} MB free, "
+            f"got {hello['free_bytes'] / 1e6:.1f} MB; free some space there, or set another folder in devices.toml"
+        )
+        raise OutputError(msg)
+
+
 class Remote:
     """A measurement on a device that ssh reaches.
 
@@ -34,11 +72,21 @@ class Remote:
         bundle: what, and how.
         progress: where notes go.
         patience: seconds to go on trying when a connection that worked is gone.
+        reached: whether one did before, so that the device is waited for from the start.
         started: whether the measurement runs there, as far as is known.
     """
 
-    def __init__(self, device: Device, bundle: Bundle, *, progress: Progress = SILENT, patience: float = 600.0) -> None:
+    def __init__(
+        self,
+        device: Device,
+        bundle: Bundle,
+        *,
+        progress: Progress = SILENT,
+        patience: float = 600.0,
+        reached: bool = False,
+    ) -> None:
         self.device, self.bundle, self.progress, self.patience = device, bundle, progress, patience
+        self.reached = reached
         self._stopped = threading.Event()
         self._session: Connection | None = None
         self.started = False
@@ -73,7 +121,7 @@ class Remote:
 
     def _steadily(self, visit: Callable[[Connection], T]) -> T:
         """Connect and *visit*, again if the connection is lost after it had once worked."""
-        lost: float | None = None
+        lost = time.monotonic() if self.reached else None
         pause = FIRST_PAUSE_SECONDS
         while True:
             began, connected = time.monotonic(), False
@@ -93,8 +141,7 @@ class Remote:
         if self._stopped.is_set():
             raise error
         if lost is None:
-            msg = f"device {name} cannot be reached: {error}"
-            raise DeviceError(msg) from error
+            raise _unreachable(self.device, error) from error
         if time.monotonic() + pause - lost > self.patience:
             goes_on = "; the measurement goes on there: the same command fetches it" if self.started else ""
             msg = f"device {name} was not reached again for {self.patience:.0f} s ({error}){goes_on}"
@@ -138,12 +185,7 @@ class Remote:
         """Send what is not there yet."""
         missing = session.ask("missing", hashes=sorted(set(hashes)))["missing"]
         total = sum(self.bundle.sources[digest].stat().st_size for digest in missing)
-        if total + _SPARE_BYTES > hello["free_bytes"]:
-            msg = (
-                f"device {self.device.name}: {hello['folder']} must have {(total + _SPARE_BYTES) / 1e6:.1f} MB free, "
-                f"got {hello['free_bytes'] / 1e6:.1f} MB; free some space there, or set another folder in devices.toml"
-            )
-            raise OutputError(msg)
+        _check_room(self.device, hello, total)
         done, shown = 0, ""
 
         def sent(size: int) -> None:

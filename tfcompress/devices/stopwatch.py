@@ -38,7 +38,7 @@ def stopwatch_for(word: str, *, progress: Progress = SILENT) -> DeviceStopwatch 
 
 @dataclass(frozen=True)
 class DeviceStopwatch:
-    """Times files on one device: a :class:`tfcompress.tflite.op_trials.Stopwatch`.
+    """Times files on one device that was reached before: a :class:`tfcompress.tflite.op_trials.Stopwatch`.
 
     Attributes:
         device: which.
@@ -69,7 +69,7 @@ class DeviceStopwatch:
             for file, content in zip(files, contents, strict=True):
                 file.write_bytes(content)
             workload = Workload(models=files, settings=IN_TURNS if in_turns else APART)
-            outcome = measure_on_devices((self.device,), workload, progress=self.progress)[0]
+            outcome = measure_on_devices((self.device,), workload, progress=self.progress, reached=True)[0]
         if outcome.document is None:
             raise outcome.error or TfcompressError
         return tuple(map(_seconds, outcome.document["models"]))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from tfcompress import files, plain
 from tfcompress.errors import PromiseError, UntrustedCodeError, UsageError
-from tfcompress.progress import Progress, ToldOnce, effective
+from tfcompress.progress import NotesAlone, Progress, ToldOnce, effective
 from tfcompress.recipe import Recipe
 from tfcompress.search.conclusions import Circumstances, concluded, shortfall
 from tfcompress.search.followed_search import FollowedSearch, start_of_search
@@ -156,6 +156,7 @@ def auto(
     Raises:
         PromiseError: nothing that was tried keeps every limit; it says what comes nearest. *output* was written all
             the same, without a best file.
+        KeyboardInterrupt: Ctrl-C before any candidate was run in full.
         TfcompressError: one of its classes.
     """
     wishes = Wishes(
@@ -324,7 +325,7 @@ class _Session:
             return None
         from tfcompress.search.metering import Meter
 
-        return Meter(self._ready.device)
+        return Meter(self._ready.device, progress=NotesAlone(self._bench.progress), reached=True)
 
     def result(self) -> Concluded:
         """Search, judge, and write."""
@@ -341,7 +342,7 @@ class _Session:
 
         ready, wishes = self._ready, self._ready.wishes
         url = wishes.storage or f"sqlite:///{(self._folder / STUDY).absolute()}"
-        store = StudyStore(url, f"tfcompress-{ready.key[:16]}", ready.goals)
+        store = StudyStore(url, f"tfcompress-{ready.key[:16]}", ready.goals, note=self._bench.progress.note)
         proposals = Proposals(ready.space, store, seed=wishes.train.seed, goals=len(ready.goals), trials=wishes.trials)
         if not store.facts().get("begun"):
             proposals.enqueue(recipes_by_hand(ready.space))
@@ -404,6 +405,8 @@ class _Session:
 
         limits, decides = self._ready.wishes.limits, self._ready.decides
         if not search.finished:
+            if search.interrupted:
+                raise KeyboardInterrupt  # there is nothing to write yet; the study stays for the same command
             why = next((f": {each.name}, {each.reason}" for each in search.records if each.reason), "")
             msg = f"no candidate was run in full{why}; give more time (--budget)"
             raise PromiseError(msg)

@@ -116,7 +116,7 @@ class Search:
         for trial in self._store.trials():
             facts = trial.user_attrs.get(FACTS, {})
             if trial.state == TrialState.RUNNING:
-                self._proposals.again(trial)
+                self._proposals.again(trial.number)
             elif facts.get("state") in ("finished", "stopped", "refused", "failed"):
                 record = self._read(trial)
                 if record is not None:
@@ -217,6 +217,9 @@ class Search:
         trial, record = found
         self._trials[record.number] = trial
         self.records.append(record)
+        if record.state != "running":
+            self._end(record, record.state, record.reason)  # an earlier driver had come so far
+            return
         self._store.keep(trial, record.attributes())
         self._go_further(record)
 

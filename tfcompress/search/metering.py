@@ -25,16 +25,19 @@ class Meter:
         conditions: without which a latency means nothing, once something was measured; empty before.
     """
 
-    def __init__(self, device: Device, *, timing: Settings = TIMING, progress: Progress = SILENT) -> None:
+    def __init__(
+        self, device: Device, *, timing: Settings = TIMING, progress: Progress = SILENT, reached: bool = False
+    ) -> None:
         """Measure nothing yet.
 
         Args:
             device: which.
             timing: how files are timed.
             progress: where progress goes.
+            reached: whether the device was there before, so that it is waited for.
         """
         self.device, self.conditions = device, ""
-        self._timing, self._progress = timing, progress
+        self._timing, self._progress, self._reached = timing, progress, reached
 
     def document(self, file: Path) -> dict[str, Any]:
         """Return edge_runner's document on a file.
@@ -44,9 +47,10 @@ class Meter:
             TfcompressError: what else came of it.
         """
         workload = Workload(models=(file,), settings=self._timing)
-        outcome = measure_on_devices((self.device,), workload, progress=self._progress)[0]
+        outcome = measure_on_devices((self.device,), workload, progress=self._progress, reached=self._reached)[0]
         if outcome.document is None:
             raise outcome.error or TfcompressError
+        self._reached = True
         self.conditions = device_conditions(outcome.document)
         return dict(outcome.document)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tfcompress.devices.remote import check_reachable
 from tfcompress.drop_limit import check_provable, no_data, no_float
 from tfcompress.errors import DataError, TfcompressError, UnsupportedError, UsageError
 from tfcompress.models.fingerprints import code_sha256
@@ -67,9 +68,12 @@ def prepared_search(bench: Workbench, wishes: Wishes, output: Path | None) -> Pr
         UsageError: a model that was trained for integers already; a limit that cannot be proven.
         DataError: no data, or splits without which nothing can be trained, judged or proven.
         ConversionError: the model has no float file.
+        DeviceError: the device cannot be reached.
     """
     notes: list[str] = []
     wishes, device = _without_gaps(wishes, notes)
+    if device is not None:
+        check_reachable(device)
     goals = goals_of(wishes.limits, smaller=wishes.smaller, measured=device is not None)
     loaded = bench.loaded
     if loaded.qat:

@@ -97,6 +97,7 @@ class Proposals:
         self._space, self._store, self._seed = space, store, seed
         self._evolves = goals > 2 and trials is not None and trials >= EVOLUTION_TRIALS
         self._known: set[Candidate] = set()
+        self._left: list[int] = []
 
     @property
     def method(self) -> str:
@@ -109,10 +110,9 @@ class Proposals:
             params = self._labelled(selection)
             self._store.enqueue(params, {"source": source})
 
-    def again(self, trial: optuna.trial.FrozenTrial) -> None:
-        """Have a trial that an earlier driver did not end tried again, with what it had found out."""
-        self._store.fail(trial.number)
-        self._store.enqueue(trial.params, trial.user_attrs.get(FACTS, {}), once=False)
+    def again(self, number: int) -> None:
+        """Have a trial that an earlier driver did not end tried before all others, with what it had found out."""
+        self._left.append(number)
 
     def take(self, candidate: Candidate) -> None:
         """Count a candidate as tried."""
@@ -121,7 +121,7 @@ class Proposals:
     def next(self) -> tuple[optuna.Trial, TrialRecord] | None:
         """Return a candidate that was not tried yet; None: none was found, the space is as good as used up."""
         for draw in range(REDRAWS + RANDOM_DRAWS):
-            trial = self._store.ask(self._sampler(at_random=draw >= REDRAWS))
+            trial = self._begun(at_random=draw >= REDRAWS)
             kept: Mapping[str, Any] = trial.user_attrs.get(FACTS, {})
             found = self._drawn(trial)
             if found is not None and found[0] not in self._known:
@@ -165,8 +165,14 @@ class Proposals:
                 before[dimension.name] = possible[0]
         return found
 
-    def _sampler(self, *, at_random: bool) -> optuna.samplers.BaseSampler:
-        seed = (1_000_003 * self._seed + len(self._store.trials())) % 2**32
+    def _begun(self, *, at_random: bool) -> optuna.Trial:
+        if self._left:
+            number = self._left.pop(0)
+            return self._store.take_up(number, self._sampler(number, at_random=at_random))
+        return self._store.ask(self._sampler(len(self._store.trials()), at_random=at_random))
+
+    def _sampler(self, number: int, *, at_random: bool) -> optuna.samplers.BaseSampler:
+        seed = (1_000_003 * self._seed + number) % 2**32
         if at_random:
             return RandomSampler(seed=seed)
         if self._evolves:

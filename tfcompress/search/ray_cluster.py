@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import socket
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -33,6 +34,10 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 DEVICE = "device:"
 """What custom resources are called that stand for a device: ``device:pi``, of which a node that reaches it has one."""
+
+_CONNECT_SECONDS = 10.0
+_LOOPBACK_ONLY = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+"""Variable of Ray, which reads it when it is imported: with 0, this machine's address is loopback's, on Linux too."""
 
 _BENCHES: dict[str, TrialBench] = {}
 
@@ -77,6 +82,7 @@ class RayExecutor:
             UsageError: no cluster answers, or one without a token off this machine.
         """
         check_address(wishes.address)
+        _check_listening(wishes.address)
         self._ray = _ray()
         _connect(self._ray, wishes.address)
         self._opening = self._ray.put(Sent.of(opening))
@@ -219,6 +225,48 @@ def measure_file(name: str, content: bytes, device: Device) -> float:
         return Meter(device).p90_ms(file)
 
 
+def listens(host: str, port: int) -> bool:
+    """Say whether anything takes connections there."""
+    try:
+        socket.create_connection((host, port), timeout=_CONNECT_SECONDS).close()
+    except OSError:
+        return False
+    return True
+
+
+def own_host() -> str:
+    """Return the address of this machine in its network, as Ray finds it; loopback's where there is no network."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("203.0.113.1", 53))  # nobody has it; nothing is sent
+        except OSError:
+            return LOOPBACK[0]
+        return str(probe.getsockname()[0])
+
+
+def _check_listening(address: str) -> None:
+    """Refuse an address at which nobody listens, which Ray would call for minutes, and keep to loopback where that is.
+
+    Ray takes an address of loopback for this machine's in its network: a cluster that was started with
+    ``--node-ip-address 127.0.0.1`` is not there.
+
+    Raises:
+        UsageError: nobody listens.
+    """
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]")
+    if host in LOOPBACK and listens(own_host(), int(port)):
+        return
+    if not listens(host, int(port)):
+        raise _no_cluster(address, "nobody listens there")
+    if host in LOOPBACK:
+        os.environ[_LOOPBACK_ONLY] = "0"
+
+
+def _no_cluster(address: str, reason: str) -> UsageError:
+    return UsageError(f"no Ray cluster answers at {address} ({reason}); start one: ray start --head --port PORT")
+
+
 def _ray() -> Any:
     try:
         import ray
@@ -233,5 +281,4 @@ def _connect(ray: Any, address: str) -> None:
         ray.init(address=address, log_to_driver=False, configure_logging=False)
     except (ConnectionError, OSError, RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        msg = f"no Ray cluster answers at {address} ({reason}); start one: ray start --head --port PORT"
-        raise UsageError(msg) from error
+        raise _no_cluster(address, reason) from error

@@ -22,8 +22,13 @@ from tfcompress.search.goals import Goal
 PATIENCE_SECONDS = 120.0
 """How long a database may be away before the search gives up; what is finished by then is kept."""
 
+OPENING_SECONDS = 20.0
+"""How long it may be away when a search begins: most often its address is wrong."""
+
 LOCK_SECONDS = 60.0
 """How long SQLite waits for another process's lock, before it is tried again."""
+
+_TOLD_FROM = 0.4  # the pause before which somebody is told that there will be more of them
 
 FACTS = "tfcompress"
 """Name of the attribute of a trial, and of the study, that holds what a search knows."""
@@ -35,7 +40,13 @@ class StudyStore:
     """A study in a database."""
 
     def __init__(
-        self, url: str, name: str, goals: Sequence[Goal], *, patience_seconds: float = PATIENCE_SECONDS
+        self,
+        url: str,
+        name: str,
+        goals: Sequence[Goal],
+        *,
+        patience_seconds: float = PATIENCE_SECONDS,
+        note: Callable[[str], None] | None = None,
     ) -> None:
         """Open the study, or make it.
 
@@ -44,6 +55,7 @@ class StudyStore:
             name: of the study.
             goals: what is made smaller.
             patience_seconds: how long to go on trying.
+            note: is told when the database does not answer, and when it does again.
 
         Raises:
             UsageError: no such kind of database.
@@ -51,7 +63,8 @@ class StudyStore:
             OutputError: the database cannot be reached.
         """
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self.url, self._patience = url, patience_seconds
+        self.url, self._patience, self._note = url, min(patience_seconds, OPENING_SECONDS), note
+        self._given, self._lost = set[int](), False
         self._storage = storage = self._patiently(lambda: _opened(url))
         self.study = self._patiently(
             lambda: optuna.create_study(
@@ -62,6 +75,7 @@ class StudyStore:
             msg = f"--storage {url}: study {name!r} has other goals; choose another place"
             raise UsageError(msg)
         self._patiently(lambda: self.study.set_metric_names([goal.name for goal in goals]))
+        self._patience = patience_seconds
 
     def _patiently(self, call: Callable[[], T]) -> T:
         """Return what *call* gives, trying again while the database does not answer.
@@ -69,20 +83,30 @@ class StudyStore:
         Raises:
             OutputError: it does not for too long.
         """
-        end, pause = time.monotonic() + self._patience, 0.1
+        began, pause = time.monotonic(), 0.1
         while True:
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")  # what is experimental in Optuna, it says at each call
-                    return call()
+                    found = call()
             except (optuna.exceptions.StorageInternalError, SQLAlchemyError) as error:
-                if time.monotonic() > end:
-                    cause = error.__cause__ or error
-                    reason = str(cause).splitlines()[0]
-                    msg = f"the search cannot be written to --storage {_shown(self.url)}: {reason}"
+                away = time.monotonic() - began
+                reason = f"{_shown(self.url)}: {str(error.__cause__ or error).splitlines()[0]}"
+                if away > self._patience:
+                    msg = f"the search cannot be written to --storage {reason}"
                     raise OutputError(msg) from error
+                if pause == _TOLD_FROM:
+                    self._tell(f"--storage {reason}; trying again for up to {self._patience:.0f} s")
                 time.sleep(pause)
                 pause = min(2.0, 2 * pause)
+            else:
+                if pause > _TOLD_FROM:
+                    self._tell(f"--storage {_shown(self.url)} answers again")
+                return found
+
+    def _tell(self, text: str) -> None:
+        if self._note is not None:
+            self._note(text)
 
     def close(self) -> None:
         """Leave the database; the study can be opened again."""
@@ -96,21 +120,47 @@ class StudyStore:
             sampler: chooses its values.
         """
         self.study.sampler = sampler
-        return self._patiently(self.study.ask)
+        trial = self._patiently(self._asked)
+        self._given.add(trial.number)
+        return trial
+
+    def _asked(self) -> optuna.Trial:
+        """Ask once; a trial that an attempt before this one began, and could not give, is given now."""
+        for trial in self.trials() if self._lost else ():
+            if trial.state == TrialState.RUNNING and trial.number not in self._given:
+                return self._begun(trial.number)
+        self._lost = True
+        found = self.study.ask()
+        self._lost = False
+        return found
+
+    def take_up(self, number: int, sampler: optuna.samplers.BaseSampler) -> optuna.Trial:
+        """Return a trial that an earlier driver did not end, with what was kept of it.
+
+        Args:
+            number: of the trial.
+            sampler: chooses the values that it has not got yet.
+        """
+        self.study.sampler = sampler
+        self._given.add(number)
+        return self._patiently(lambda: self._begun(number))
+
+    def _begun(self, number: int) -> optuna.Trial:
+        study_id = self._storage.get_study_id_from_name(self.study.study_name)
+        return optuna.Trial(self.study, self._storage.get_trial_id_from_study_id_trial_number(study_id, number))
 
     def suggested(self, trial: optuna.Trial, name: str, choices: Sequence[Any]) -> Any:
         """Return a trial's value of a dimension, one of *choices*."""
         return self._patiently(lambda: trial.suggest_categorical(name, tuple(choices)))
 
-    def enqueue(self, params: Mapping[str, Any], facts: Mapping[str, Any], *, once: bool = True) -> None:
-        """Have values tried before the sampler is asked, in the order of the calls.
+    def enqueue(self, params: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+        """Have values tried before the sampler is asked, in the order of the calls, unless a trial has just these.
 
         Args:
             params: the values.
             facts: what is known already.
-            once: not if a trial has just these values already.
         """
-        self._patiently(lambda: self.study.enqueue_trial(dict(params), {FACTS: dict(facts)}, skip_if_exists=once))
+        self._patiently(lambda: self.study.enqueue_trial(dict(params), {FACTS: dict(facts)}, skip_if_exists=True))
 
     def keep(self, trial: optuna.Trial, facts: Mapping[str, Any]) -> None:
         """Keep what is known of a trial."""
@@ -129,10 +179,6 @@ class StudyStore:
         state = TrialState.FAIL if values is None else TrialState.COMPLETE
         told = None if values is None else list(values)
         self._patiently(lambda: self.study.tell(trial, told, state=state, skip_if_finished=True))
-
-    def fail(self, number: int) -> None:
-        """End a trial of an earlier driver without a result."""
-        self._patiently(lambda: self.study.tell(number, state=TrialState.FAIL, skip_if_finished=True))
 
     def trials(self) -> list[FrozenTrial]:
         """Return all trials, in their order."""
