@@ -76,7 +76,7 @@ def test_what_feeds_a_layer_without_op_is_cut_off_with_it(keras_module) -> None:
     model = keras_module.Model(ages, layers.Dense(2)(found))
     split = behind_lookups(model)
     x = np.array([[-3.0, 70.0], [20.0, 20.0]], np.float32)
-    assert np.allclose(split.model(split.front([x])), model([x]))
+    assert np.allclose(split.model(split.front([x])), model(x))
     assert split.notes[0].startswith("TFLite has no op for 'look' (CategoryEncoding): the file, and the data for it,")
 
 
@@ -90,8 +90,8 @@ def test_a_model_that_only_prepares_is_cut_off_as_a_whole(keras_module) -> None:
     text = keras_module.Input((1,), dtype="string")
     model = keras_module.Model(text, layers.Dense(2)(prepare(text)))
     split = behind_lookups(model)
-    rain = [tf.constant([["rain"]])]
-    assert np.allclose(split.model(split.front(rain)), model(rain))
+    rain = tf.constant([["rain"]])
+    assert np.allclose(split.model(split.front([rain])), model(rain))
     assert split.vocabularies == {"words": ("[UNK]", "sun", "rain")}
     assert [spec.name for spec in signature_of(split.model).inputs] == ["prepare"]
 
