@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tfcompress as tfc
-from tfcompress.errors import UsageError
+from tfcompress.errors import DataError, UsageError
 from tfcompress.execution import rewritten_model, run_stages
 from tfcompress.kept_stages import MADE, KeptStages
 from tfcompress.progress import SILENT
@@ -342,3 +342,14 @@ def build(hp):
         monkeypatch.delitem(sys.modules, "own_toy_nets", raising=False)
         found = prepared.draft(KeptStages(tmp_path / "kept"), stage)
         assert found.get_layer("wide").units == width
+
+
+def test_training_data_that_the_model_cannot_look_up_is_refused_in_a_line(keras: Any) -> None:
+    tokens = keras.Input((4,), dtype="int32", name="tokens")
+    rows = keras.layers.Flatten()(keras.layers.Embedding(5, 4)(tokens))
+    model = keras.Model(tokens, keras.layers.Dense(2, name="answer")(rows))
+    good, labels = np.arange(40 * 4).reshape(40, 4) % 5, np.arange(40) % 2
+    splits = {"x_train": good + 1, "y_train": labels, "x_test": good, "y_test": labels}
+    recipe = tfc.Recipe(stages=(tfc.Prune(sparsity=0.5),), train=tfc.Train(epochs=1))
+    with pytest.raises(DataError, match=r"cannot compute these samples: indices\[\d+,\d+\] = 5 is not in \[0, 5\)"):
+        tfc.compress(model, recipe, splits, progress=False)

@@ -15,6 +15,7 @@ from tfcompress import files
 from tfcompress.errors import DataError, UnsupportedError
 from tfcompress.models.fingerprints import model_sha256
 from tfcompress.models.own_training import in_class_of, own_training, refuse_own_training
+from tfcompress.models.signature import samples_at_fault
 from tfcompress.recipe import Stage
 from tfcompress.resumption import Finished, Work, sources_sha256
 from tfcompress.run import Run, Trained
@@ -49,7 +50,7 @@ def run_stages(run: Run, work: Work) -> Trained:
         work: what a killed run of the same key has left behind, and what this one leaves.
 
     Raises:
-        DataError: there is no data.
+        DataError: there is no data, or the model cannot compute some of it.
         UsageError: invalid stages.
         UnsupportedError: a stage cannot work on this model.
     """
@@ -57,9 +58,10 @@ def run_stages(run: Run, work: Work) -> Trained:
         msg = "stages need data"
         raise DataError(msg)
     rewriting = tuple(stage for stage in run.recipe.stages if isinstance(stage, RewritingStage))
-    if rewriting:
-        return _Cycles(run, run.data, rewriting, work).done()
-    return trained(run, run.data, lambda data: _attached(run, data), run.recipe.train.epochs, work, "training")
+    with samples_at_fault():
+        if rewriting:
+            return _Cycles(run, run.data, rewriting, work).done()
+        return trained(run, run.data, lambda data: _attached(run, data), run.recipe.train.epochs, work, "training")
 
 
 def _attached(run: Run, data: BoundData) -> Job:

@@ -66,3 +66,57 @@ def test_a_lookup_in_the_middle_is_refused_by_name(keras) -> None:
     model = keras.Model(x, keras.layers.Flatten()(keras.layers.Embedding(4, 2)(looked)))
     with pytest.raises(UnsupportedError, match=r"layer 'look' \(IntegerLookup\), and it takes what other layers have"):
         behind_lookups(model)
+
+
+def test_what_feeds_a_layer_without_op_is_cut_off_with_it(keras_module) -> None:
+    layers = keras_module.layers
+    ages = keras_module.Input((2,), name="ages")
+    binned = layers.Discretization(bin_boundaries=[0.0, 18.0, 65.0], name="binned")(ages)
+    found = layers.CategoryEncoding(num_tokens=4, output_mode="multi_hot", name="look")(binned)
+    model = keras_module.Model(ages, layers.Dense(2)(found))
+    split = behind_lookups(model)
+    x = np.array([[-3.0, 70.0], [20.0, 20.0]], np.float32)
+    assert np.allclose(split.model(split.front([x])), model(x))
+    assert split.notes[0].startswith("TFLite has no op for 'look' (CategoryEncoding): the file, and the data for it,")
+
+
+def test_a_model_that_only_prepares_is_cut_off_as_a_whole(keras_module) -> None:
+    import tensorflow as tf
+
+    layers = keras_module.layers
+    given = keras_module.Input((1,), dtype="string")
+    words = layers.StringLookup(vocabulary=["sun", "rain"], name="words")(given)
+    prepare = keras_module.Model(given, layers.CategoryEncoding(3, output_mode="one_hot")(words), name="prepare")
+    text = keras_module.Input((1,), dtype="string")
+    model = keras_module.Model(text, layers.Dense(2)(prepare(text)))
+    split = behind_lookups(model)
+    rain = tf.constant([["rain"]])
+    assert np.allclose(split.model(split.front([rain])), model(rain))
+    assert split.vocabularies == {"words": ("[UNK]", "sun", "rain")}
+    assert [spec.name for spec in signature_of(split.model).inputs] == ["prepare"]
+
+
+def test_a_lookup_beside_trained_layers_in_a_nested_model_is_refused_by_name(keras_module) -> None:
+    inner = reading(keras_module, "StringLookup")
+    text = keras_module.Input((4,), dtype="string")
+    model = keras_module.Model(text, keras_module.layers.Dense(2)(inner(text)))
+    with pytest.raises(UnsupportedError, match=rf"layer {inner.name}/look \(StringLookup\), which stands in one model"):
+        behind_lookups(model)
+
+
+def test_a_table_that_is_asked_twice_gives_two_inputs(keras_module) -> None:
+    layers = keras_module.layers
+    first, second = keras_module.Input((1,), dtype="string"), keras_module.Input((1,), dtype="string")
+    look, embed = layers.StringLookup(vocabulary=["sun"], name="look"), layers.Embedding(3, 2)
+    both = layers.Concatenate()([embed(look(first)), embed(look(second))])
+    split = behind_lookups(keras_module.Model([first, second], layers.Dense(1)(layers.Flatten()(both))))
+    assert [spec.name for spec in signature_of(split.model).inputs] == ["look", "look_1"]
+
+
+def test_layers_that_were_trained_are_not_cut_off_frozen_or_not(keras) -> None:
+    x = keras.Input((4,))
+    dense = keras.layers.Dense(4, trainable=False)
+    place = keras.ops.argmax(dense(x), axis=-1, keepdims=True)
+    model = keras.Model(x, keras.layers.Dense(2)(keras.layers.CategoryEncoding(4, name="look")(place)))
+    with pytest.raises(UnsupportedError, match=r"layer 'look' \(CategoryEncoding\), and it takes what other layers have"):
+        behind_lookups(model)

@@ -8,7 +8,7 @@ import pytest
 from tfcompress.errors import UnsupportedError
 from tfcompress.models.loading import load_model, native_of
 from tfcompress.models.precision import float32_policy, in_float32, other_precisions
-from tfcompress.models.signature import call
+from tfcompress.models.signature import call, signature_of
 
 POLICIES = ["mixed_float16", "mixed_bfloat16", "float16"]
 
@@ -123,3 +123,18 @@ def test_the_policies_of_this_process_are_put_back(keras, tf_keras, policy) -> N
     assert (
         keras.layers.Dense(1).compute_dtype == tf_keras.layers.Dense(1).compute_dtype == policy.removeprefix("mixed_")
     )
+
+
+@pytest.mark.parametrize("sequential", [False, True])
+@pytest.mark.parametrize("dtype", ["float16", "float64"])
+def test_inputs_are_float32_in_the_file_too(keras_module, dtype, sequential) -> None:
+    layers = keras_module.layers
+    x = keras_module.Input((3,), dtype=dtype, name="x")
+    head = layers.Dense(2, name="head")
+    model = keras_module.Sequential([x, head]) if sequential else keras_module.Model(x, head(x))
+    made, note = in_float32(model)
+    assert [(spec.name, spec.dtype) for spec in signature_of(made).inputs] == [("x", "float32")]
+    assert "float32" in note
+    values = {"x": np.ones((2, 3), np.float32)}
+    (before,), (after,) = (call(each, values).values() for each in (model, made))
+    assert np.allclose(before, after, atol=1e-2)

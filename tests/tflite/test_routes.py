@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tfcompress.errors import ContractError, ConversionError, InfeasibleError
+from tfcompress.errors import ContractError, ConversionError, InfeasibleError, UnsupportedError
+from tfcompress.progress import SILENT
 from tfcompress.recipe import Export
 from tfcompress.tflite.routes import made_as_asked
 
@@ -40,3 +41,20 @@ def test_the_model_is_rewritten_where_that_may_give_a_better_file(
         made_as_asked("the model", request)
     assert raised.value is refusal
     assert seen == ["rewritten"] * rewritten
+
+
+@pytest.mark.parametrize("where", ["in_place_of_the_converter", "attempt"])
+def test_advice_that_was_tried_in_vain_is_not_given(monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    refusals = iter([ConversionError("it cannot quantize loops; train with --qat"), UnsupportedError("it masks by -1")])
+
+    def refused(*_: Any, **__: Any) -> None:
+        raise next(refusals)
+
+    monkeypatch.setattr(ROUTES, "attempt", refused)
+    rewritten = SimpleNamespace(model="rewritten", notes=[])
+    monkeypatch.setattr(ROUTES, "in_place_of_the_converter", refused if where != "attempt" else lambda *_: rewritten)
+    monkeypatch.setattr(ROUTES, "fusible", lambda *_: False)
+    request: Any = SimpleNamespace(settings=Export(quantize="int8", calibration="minmax"), progress=SILENT)
+    expected = "^it cannot quantize loops; the rules of --qat cannot do it, either: it masks by -1$"
+    with pytest.raises(ConversionError, match=expected):
+        made_as_asked("the model", request)

@@ -14,6 +14,7 @@ from tfcompress.models.call_template import Template, leaves
 from tfcompress.models.graph import calls, is_graph
 from tfcompress.models.keras_private import has_origin
 from tfcompress.models.kinds import graph_of, library_of
+from tfcompress.models.signature import samples_at_fault
 from tfcompress.models.wiring import infer_outputs, unwrapped, wire
 from tfcompress.quantization.rules import name_of
 
@@ -47,7 +48,15 @@ def layer_values(model: Any, inputs: Mapping[str, np.ndarray]) -> list[LayerValu
     Args:
         model: a Keras 3 or tf_keras model; of a subclassed one only the outputs are seen.
         inputs: an array of shape (samples, ...) for each input by name.
+
+    Raises:
+        DataError: numbers that the model cannot look up.
     """
+    with samples_at_fault():
+        return _layer_values(model, inputs)
+
+
+def _layer_values(model: Any, inputs: Mapping[str, np.ndarray]) -> list[LayerValue]:
     tensors = {name: tf.constant(values) for name, values in inputs.items()}
     if not is_graph(graph_of(model)):
         outputs = infer_outputs(model, tensors)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tfcompress.models.call_template import leaves
+from tfcompress.models.call_template import leaves, map_structure
 from tfcompress.models.keras_private import functional, has_graph, nodes, origin
 from tfcompress.models.kinds import is_model, keras_of, library_of
 
@@ -60,6 +60,27 @@ def calls(model: Any) -> Iterator[Call]:
             layer, args, kwargs = node.layer, node.call_args, node.call_kwargs
         if type(layer).__name__ != "InputLayer":
             yield Call(layer, args, dict(kwargs), leaves(node.outputs))
+
+
+def called_again(found: Iterable[Call], tensors: Mapping[int, Any]) -> dict[int, Any]:
+    """Make calls again on other tensors.
+
+    Args:
+        found: what is called, in an order in which it can be made.
+        tensors: what stands in for symbolic tensors that go into them, by the identity of each.
+
+    Returns:
+        *tensors*, and what stands in for the tensors that come out of *found*.
+    """
+    known = dict(tensors)
+
+    def swap(structure: Any) -> Any:
+        return map_structure(lambda leaf: known.get(id(leaf), leaf), structure)
+
+    for call in found:
+        outputs = call.layer(*swap(call.args), **swap(call.kwargs))
+        known.update(zip(map(id, call.outputs), leaves(outputs), strict=True))
+    return known
 
 
 def last_activation(tensor: Any) -> str:

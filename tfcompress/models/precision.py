@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from tfcompress.errors import UnsupportedError
-from tfcompress.models.graph import is_graph
-from tfcompress.models.keras_private import all_layers
+from tfcompress.models.call_template import leaves, map_structure
+from tfcompress.models.graph import called_again, calls, is_graph, is_sequential
+from tfcompress.models.keras_private import all_layers, origin
 from tfcompress.models.kinds import graph_of, keras_of, library
 from tfcompress.models.signature import call, signature_of
 from tfcompress.models.specs import random_inputs
@@ -61,21 +62,53 @@ def in_float32(model: Any) -> tuple[Any, str]:
     Raises:
         UnsupportedError: it cannot be built again; or it would compute something else.
     """
+    if graph_of(model) is not model or keras_of(model) == "savedmodel":
+        return model, ""
     halves = other_precisions(model)
-    if not halves or graph_of(model) is not model:
+    inputs = _other_inputs(model)
+    if not halves and not inputs:
         return model, ""
     with float32_policy():
-        made = _rebuilt(model)
+        made = _rebuilt(model) if halves else model
+        made = _taking_float32(made) if inputs and made is not None else made
     left = made is None or other_precisions(made)
     if left:
         raise _cannot(model, halves)
-    difference = _compare(model, made, halves)
+    difference = _compare(model, made, {**halves, **inputs})
+    if not halves:
+        taken = ", ".join(f"{name!r} ({dtype})" for name, dtype in inputs.items())
+        return made, f"TFLite computes in float32: the model's inputs are float32 in the file, too: {taken}"
     kinds = "/".join(sorted(set(halves.values())))
     note = (
         f"the model computes in {kinds}, TFLite in float32: it was rebuilt in float32 with the same weights (its "
         f"outputs differ by at most {difference:.2g} of the largest one)"
     )
     return made, note
+
+
+def _other_inputs(model: Any) -> dict[str, str]:
+    """Return the inputs of a model with a graph that are numbers of another precision: name -> dtype."""
+    if not is_graph(model):
+        return {}
+    dtypes = {origin(tensor).name: getattr(tensor.dtype, "name", tensor.dtype) for tensor in model.inputs}
+    return {name: str(dtype) for name, dtype in dtypes.items() if str(dtype) in _OTHERS}
+
+
+def _taking_float32(model: Any) -> Any:
+    """Return a model with the same layers on inputs of float32 in the place of other precisions."""
+    keras = library("keras3" if keras_of(model) == "keras3" else "keras2")
+    others = _other_inputs(model)
+
+    def taken(tensor: Any) -> Any:
+        name, dtype = origin(tensor).name, getattr(tensor.dtype, "name", tensor.dtype)
+        return keras.Input(batch_shape=tuple(tensor.shape), dtype=FLOAT32 if name in others else dtype, name=name)
+
+    sequential = is_sequential(model)  # which Keras 3 has never called
+    inputs = map_structure(taken, model.inputs[0] if sequential else model.input)
+    given = dict(zip(map(id, model.inputs), leaves(inputs), strict=True))
+    tensors = called_again(calls(model), given)
+    outputs = map_structure(lambda tensor: tensors[id(tensor)], model.outputs[0] if sequential else model.output)
+    return keras.Model(inputs, outputs, name=model.name)
 
 
 @contextlib.contextmanager

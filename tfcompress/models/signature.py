@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import re
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tfcompress.errors import ModelError
+from tfcompress.errors import DataError, ModelError
 from tfcompress.models.keras_private import all_layers
 from tfcompress.models.kinds import graph_of, keras_of
 from tfcompress.models.samples import by_input_name
@@ -26,10 +28,13 @@ __all__ = [
     "infer_outputs",
     "padding_of",
     "random_inputs",
+    "samples_at_fault",
     "signature_of",
     "unique_names",
 ]
 
+_OUTSIDE = re.compile(r"indices\[[\d,]*\] = -?\d+ is not in \[0, \d+\)|[^\n]*\bmust be in the range\b[^\n\[]*")
+"""What TensorFlow says of a number that is too large for a table or a number of categories."""
 _FUNCTIONS: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
 
 
@@ -123,8 +128,28 @@ def call(model: Any, inputs: Mapping[str, np.ndarray], batch_size: int = 64) -> 
 def _run(function: Any, batch: Mapping[str, np.ndarray]) -> dict[str, Any]:
     import tensorflow as tf
 
-    outputs: dict[str, Any] = function({name: tf.constant(piece) for name, piece in batch.items()})
+    with samples_at_fault():
+        outputs: dict[str, Any] = function({name: tf.constant(piece) for name, piece in batch.items()})
     return outputs
+
+
+@contextlib.contextmanager
+def samples_at_fault() -> Iterator[None]:
+    """Say of numbers that a model cannot look up, such as words beyond its table, that the samples are at fault.
+
+    Raises:
+        DataError: in place of TensorFlow's error, which is of many lines on where.
+    """
+    import tensorflow as tf
+
+    try:
+        yield
+    except tf.errors.InvalidArgumentError as error:
+        found = _OUTSIDE.search(error.message)
+        if not found:
+            raise
+        msg = f"data: the model cannot compute these samples: {found[0]}; give the numbers that it was trained on"
+        raise DataError(msg) from error
 
 
 def padding_of(model: Any) -> float | None:

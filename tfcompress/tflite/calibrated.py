@@ -98,16 +98,17 @@ def ranged_without_data(model: Any, request: Request) -> tuple[Quantized, tuple[
 
 
 def in_place_of_the_converter(model: Any, request: Request) -> Quantized | None:
-    """Rewrite a model that the converter cannot quantize to int8; None: it cannot be rewritten, either."""
+    """Rewrite a model that the converter cannot quantize to int8; None: there is nothing to rewrite it by.
+
+    Raises:
+        UnsupportedError: it cannot be rewritten, either.
+    """
     if request.settings.quantize != "int8" or request.data is None:
         return None
     if keras_of(model) == "savedmodel" or load_model(model).refusal:
         return None
     request.progress.note("the converter cannot quantize this model; trying it by the rules of --qat, without training")
-    try:
-        return ranged(_keras3(model), request)
-    except UnsupportedError:
-        return None
+    return ranged(_keras3(model), request)
 
 
 def asked_of(settings: Export) -> str:

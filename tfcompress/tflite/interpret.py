@@ -31,6 +31,7 @@ PACKAGES: dict[str, str] = {
 }
 """What to install for each runtime."""
 _CHILD = "tfcompress.tflite.interpreter_child"
+_OUTSIDE_TABLE = "gather index out of bounds"  # what runtimes say of a number that a table does not have
 FORKS = ForkServer(_CHILD, ["ai_edge_litert.interpreter"])
 """What starts the processes that open a file in LiteRT: it has imported that, and no other runtime beside it."""
 _ENVIRONMENT = {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2"}
@@ -245,6 +246,9 @@ class InterpreterProcess:
             return MissingDependencyError(f"{self._runtime} cannot be imported: {answer.text}; pip install {package}")
         if isinstance(known := getattr(errors, answer.kind, None), type) and issubclass(known, TfcompressError):
             return known(answer.text)
+        if _OUTSIDE_TABLE in answer.text:
+            msg = "data: a sample holds a number outside the table that this file looks it up in; give those it was made for"
+            return DataError(msg)
         return self._refusal(self.said(answer.text))
 
     def said(self, words: str) -> str:

@@ -190,16 +190,25 @@ def _by_our_rules(source: Any, model: Any, request: Request, refusal: Tfcompress
     Raises:
         TfcompressError: *refusal*, where our rules cannot do it either.
     """
-    rewritten = in_place_of_the_converter(source, request)
-    if rewritten is None:
-        raise refusal
     try:
+        rewritten = in_place_of_the_converter(source, request)
+        if rewritten is None:
+            raise refusal
         found = attempt(rewritten.model, request, model)
     except TfcompressError as second:
+        if second is refusal:
+            raise
         request.progress.note(f"they cannot, either: {second}")
-        raise refusal from None
+        raise _neither(refusal, second) from None
     why = f"{_why(refusal)}: so the model was rewritten as for --qat, and calibrated without training"
     return Made(found, "calibrated by our rules", (why, *rewritten.notes))
+
+
+def _neither(refusal: TfcompressError, second: TfcompressError) -> TfcompressError:
+    """Return the refusal of a model that neither the converter nor our rules can do, without advising what failed."""
+    if "--qat" not in str(refusal):
+        return refusal
+    return ConversionError(f"{str(refusal).partition('; ')[0]}; the rules of --qat cannot do it, either: {second}")
 
 
 def _why(refusal: TfcompressError) -> str:
