@@ -1,10 +1,11 @@
 """``tfcompress compare``: tables, Markdown, JSON, and exit codes."""
 
 import json
+import re
 
 import pytest
 
-from tests.reports.test_changes import a_report, a_score
+from tests.reports.test_changes import a_report, a_run, a_score
 from tfcompress.cli.main import run_command
 
 
@@ -65,3 +66,38 @@ def test_json_holds_the_numbers(runs, capfd):
 def test_a_mistake_is_one_line(runs, words, said, capfd):
     assert run_command(["compare", *runs, *words]) == 2
     assert said in capfd.readouterr().err
+
+
+HOSTILE = "\x1b]0;gone\x07 <b>|`[x]"
+
+
+@pytest.fixture
+def hostile(tmp_path):
+    for name, value in (("old", 0.9), ("new", 0.8)):
+        folder = tmp_path / name
+        folder.mkdir()
+        score = a_score(value, 0.01, name=HOSTILE)
+        a_report(1000, score, [a_run([1.0, 1.1], device=HOSTILE)]).save(folder / "report.json")
+    return [str(tmp_path / "old"), str(tmp_path / "new")]
+
+
+@pytest.mark.parametrize("form", [[], ["--md"], ["--json"]])
+def test_names_out_of_a_report_are_no_commands_to_the_terminal(hostile, form, capfd):
+    assert run_command(["compare", *hostile, *form]) == 0
+    shown = capfd.readouterr().out
+    assert "\x1b" not in shown
+    assert "\x07" not in shown
+    if form == ["--json"]:
+        assert HOSTILE in [change["name"] for change in json.loads(shown)["changes"]]
+    else:
+        assert shown.count("x1b]0;gone" if not form else "x1b\\]0;gone") == 3  # the figure, and two latencies
+
+
+def test_a_table_of_markdown_is_read_back_whatever_stands_in_it(hostile, capfd):
+    assert run_command(["compare", *hostile, "--md"]) == 0
+    rows = [re.split(r"(?<!\\)\|", line)[1:-1] for line in capfd.readouterr().out.splitlines()]
+    assert {len(row) for row in rows} == {5}
+    read = [re.sub(r"\\([\\`*_<>|\[\]])", r"\1", row[0]).strip() for row in rows[2:]]
+    escaped = HOSTILE.replace("\x1b", r"\x1b").replace("\x07", r"\x07")
+    assert escaped in read
+    assert {f"{name} latency on {escaped}" for name in ("median", "p90")} <= set(read)

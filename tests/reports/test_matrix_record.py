@@ -6,7 +6,7 @@ import json
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.reports.test_printing import a_report
@@ -103,3 +103,50 @@ def test_json_comes_back_and_anything_else_is_refused() -> None:
     ):
         with pytest.raises(UsageError, match=message):
             matrix_from_json(text, "matrix.json")
+
+
+cells = st.builds(
+    MatrixCell,
+    recipe=st.sampled_from(["int8", "qat", "a|b"]),
+    model=st.text(max_size=6),
+    data=st.sampled_from(["", "d.npz"]),
+    folder=st.text(max_size=6),
+    error=st.sampled_from(["", "", "", "no kernel"]),
+    size_bytes=st.none() | st.integers(0, 10**9),
+    figure=st.sampled_from(["top1", "mae"]),
+    metrics=st.dictionaries(
+        st.sampled_from(["size_ratio", "macs_ratio", "accuracy_loss", "agreement_db", "speedup"]),
+        st.builds(CellMetric, value=st.floats(0.01, 100), low=st.none() | st.floats(0, 1), plain=st.booleans()),
+        max_size=4,
+    ),
+)
+
+
+@given(st.lists(cells, max_size=6))
+@settings(max_examples=60)
+def test_any_matrix_is_read_back_and_summed_up_between_its_best_and_its_worst(found: list[MatrixCell]) -> None:
+    whole = record(*found)
+    assert matrix_from_json(whole.to_json(), "matrix.json") == whole
+    assert whole.failed == tuple(each for each in found if each.error)
+    titles, rows = cell_rows(whole)
+    assert {len(row) for row in rows} <= {len(titles)}
+    assert [row[:2] for row in rows] == [[each.where, each.recipe] for each in found]
+    titles, rows = summary_rows(whole)
+    assert {len(row) for row in rows} <= {len(titles)}
+    for summary in whole.summaries:
+        having = [each for each in found if each.recipe == summary.recipe and summary.metric in each.metrics]
+        values = [each.metrics[summary.metric].value for each in having]
+        assert summary.cells == len(values) > 0
+        if summary.mean is None or summary.worst is None:
+            assert (summary.mean, summary.worst, summary.worst_on) == (None, None, "")
+            continue
+        assert min(values) * (1 - 1e-9) <= summary.mean <= max(values) * (1 + 1e-9)
+        assert summary.worst == (max(values) if summary.metric == "accuracy_loss" else min(values))
+        assert summary.worst_on in [each.where for each in having]
+
+
+@pytest.mark.parametrize("number", [0, 2, "1", None, True, 1.0])
+def test_a_matrix_of_another_format_is_refused(number: object) -> None:
+    plain = {**json.loads(record(cell("a", size_ratio=2.0)).to_json()), "format": number}
+    with pytest.raises(UsageError, match=r"matrix\.json: format must be a whole number between 1 and 1, got "):
+        matrix_from_json(json.dumps(plain), "matrix.json")

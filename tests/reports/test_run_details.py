@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
 
 from tests.reports.test_html import a_report
 from tests.reports.test_run_page import PER_OP, a_record
+from tests.stages.drawn import recipes
 from tfcompress.errors import UsageError
-from tfcompress.recipe import from_toml, named
+from tfcompress.recipe import Recipe, from_toml, named
 from tfcompress.reports.run_details import PARTS, again, per_op_table, recipe_toml, run_details
 from tfcompress.reports.run_records import RunRecord
 
@@ -61,3 +64,14 @@ def test_a_report_that_was_edited_by_hand_is_refused_in_a_line():
     record = dataclasses.replace(a_record(), report=a_report(result=result))
     with pytest.raises(UsageError, match="'runs/one': the report of one is not whole: TypeError"):
         run_details(record, "x", is_open=False)
+
+
+@given(recipes())
+@settings(max_examples=40)
+def test_the_recipe_of_any_report_is_read_back_from_its_toml(recipe: Recipe) -> None:
+    stored = json.loads(json.dumps(recipe.to_dict()))
+    assert from_toml(recipe_toml(stored)) == recipe
+    holes = {**stored, "about": None, "train": {**stored["train"], "limit": None}}
+    assert from_toml(recipe_toml(holes)) == dataclasses.replace(
+        recipe, about="", train=dataclasses.replace(recipe.train, limit=None)
+    )

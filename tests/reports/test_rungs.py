@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from tfcompress.reports.rungs import LadderRecord, RungRecord, rung_rows, rung_sentences, rung_table
 
 MISSED = RungRecord(
@@ -41,3 +46,50 @@ def test_the_way_that_was_kept_is_said_with_its_bound() -> None:
 def test_a_report_without_a_limit_has_no_table() -> None:
     assert rung_table({}) == ""
     assert ">rounded<" in rung_table(PROMISE)
+
+
+texts = st.text(max_size=12)
+numbers = st.none() | st.floats(-50, 50)
+rungs = st.builds(
+    RungRecord,
+    name=texts,
+    outcome=st.sampled_from(["kept", "missed", "refused", "not tried"]),
+    reason=texts,
+    output=texts,
+    points=numbers,
+    high=numbers,
+    point=st.just("percentage points of accuracy"),
+    samples=st.integers(0, 10**6),
+    size_bytes=st.none() | st.integers(0, 10**9),
+    seconds=st.floats(0, 1e5),
+)
+
+
+@given(st.lists(rungs, max_size=5), st.floats(0.01, 9))
+@settings(max_examples=50)
+def test_any_ladder_has_a_row_a_way_and_says_what_each_lost(found: list[RungRecord], limit: float) -> None:
+    promise = json.loads(json.dumps(LadderRecord(max_drop=limit, rungs=tuple(found)).to_dict()))
+    rows = rung_rows(promise)
+    assert [row[0] for row in rows] == [rung.name for rung in found]
+    for row, rung in zip(rows, found, strict=True):
+        assert row[1] == ("-" if rung.points is None else f"{rung.points:.2f}")
+        assert row[2] == ("-" if rung.high is None else f"{rung.high:.2f}")
+        assert row[5].startswith(rung.outcome)
+        assert (row[4] == "") == (rung.seconds == 0)
+    assert (rung_table(promise) == "") == (not found)
+    said = list(rung_sentences(promise))
+    silent = sum(rung.outcome in ("refused", "not tried") and not rung.reason for rung in found)
+    assert len(said) == len(found) - silent
+    assert [text.startswith("at most ") for text in said if f"at most {limit:g} may be lost" in text] == [True] * sum(
+        rung.outcome == "kept" for rung in found
+    )
+
+
+@given(rungs)
+def test_what_was_lost_is_said_with_its_bound_and_a_gain_is_no_loss(rung: RungRecord) -> None:
+    if rung.points is None or rung.high is None:
+        assert rung.said == rung.reason
+        return
+    assert f"up to {rung.high:.2f} by its 95 % interval, on {rung.samples:,} test samples" in rung.said
+    assert rung.said.startswith("nothing lost") == (rung.points <= 0)
+    assert (f"by output {rung.output}" in rung.said) == (bool(rung.output) and rung.points > 0) or not rung.output

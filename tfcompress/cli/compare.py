@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge_runner.wording import printable
 from tfcompress.errors import GateError, UsageError
 
 if TYPE_CHECKING:
@@ -92,7 +91,7 @@ def _plain(before: str, after: str, found: Sequence[Change], judged: Sequence[Ju
 
 def _rows(found: Sequence[Change]) -> list[tuple[str, str, str, str, str]]:
     return [
-        (printable(change.title), change.words(change.before), change.words(change.after), change.text, change.verdict)
+        (change.title, change.words(change.before), change.words(change.after), change.text, change.verdict)
         for change in found
     ]
 

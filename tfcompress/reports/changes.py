@@ -14,6 +14,7 @@ import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from edge_runner.wording import digits, printable
 from tfcompress.reports import wording
 from tfcompress.reports.measurements import EdgeRun
 from tfcompress.reports.report import Report
@@ -76,7 +77,7 @@ class Change:
         if self.kind == "fraction":
             return f"{100 * (self.after - self.before):+.2f} pt"
         if self.kind in ("number", "decibels"):
-            return wording.digits(self.after - self.before, 4, sign="+")
+            return digits(self.after - self.before, 4, sign="+")
         return wording.times(self.after / self.before) if self.before else ""
 
 
@@ -95,7 +96,7 @@ def _count(value: float | None) -> str:
 
 
 def _number(value: float | None) -> str:
-    return wording.NONE if value is None else wording.digits(value, 4)
+    return wording.NONE if value is None else digits(value, 4)
 
 
 def _decibels(value: float | None) -> str:
@@ -136,7 +137,7 @@ def _figure_change(name: str, title: str, pair: tuple[Figure | None, Figure | No
     one, two = pair
     return Change(
         name=name,
-        title=title,
+        title=printable(title),  # a metric of somebody's own is called as he likes
         before=one.value if one else None,
         after=two.value if two else None,
         words=wording.percent if known.unit == FRACTION else _number,
@@ -192,7 +193,7 @@ def _device(before: Report, after: Report) -> Iterator[Change]:
     if runs is None:
         return
     one, two = runs
-    where = f" on {two.device or two.architecture or 'the device'}"
+    where = f" on {printable(two.device or two.architecture or 'the device')}"
     for name, key, share in _LATENCIES:
         yield Change(
             name=name,

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from edge_runner.wording import digits
 from tfcompress.reports import wording
 from tfcompress.reports.compression_metrics import Sides, metric_value
 from tfcompress.reports.float_likeness import likeness_sentences
@@ -352,7 +353,7 @@ def _limit(report: Report) -> Iterator[Finding]:
 
 
 def _number(value: object) -> str:
-    return wording.digits(value, 4) if isinstance(value, float) else str(value)
+    return digits(value, 4) if isinstance(value, float) else str(value)
 
 
 def _runtimes(report: Report) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ from html import escape
 from types import MappingProxyType
 from typing import Any
 
+from edge_runner.wording import digits
 from tfcompress.errors import UsageError
 from tfcompress.reports import wording
 from tfcompress.reports.charts import CHARTS
@@ -102,7 +103,7 @@ def _layers(record: RunRecord) -> str:
 
 
 def _value(value: object) -> str:
-    return wording.digits(value, 4) if isinstance(value, float) else "" if value is None else str(value)
+    return digits(value, 4) if isinstance(value, float) else "" if value is None else str(value)
 
 
 def _training(record: RunRecord) -> str:

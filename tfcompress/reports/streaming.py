@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from edge_runner.wording import digits
 from tfcompress.reports import wording
 from tfcompress.tasks.figures import figure_kind
 from tfcompress.tasks.score import Figure
@@ -67,7 +68,7 @@ def _work(found: Mapping[str, Any]) -> str:
     step, whole = found["macs"], found["whole_macs"]
     if not step or not whole:
         return "multiply-accumulates of a step: not known"
-    times = wording.digits(whole / step, 3)
+    times = digits(whole / step, 3)
     return f"a step takes {step:,} multiply-accumulates, the whole window {whole:,}: {times} times as many"
 
 
