@@ -58,6 +58,19 @@ def test_the_users_own_training_step_trains_the_attached_copy(stages: Any, keras
     np.testing.assert_allclose(finished.sum(1), 1.0, atol=0.05)
 
 
+def test_a_model_that_was_trained_before_keeps_its_class(keras_module: Any) -> None:
+    base = keras_module.Model
+    model = counting(keras_module, train_step=lambda self, data: base.train_step(self, data))
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    x, y = samples()
+    model.fit(x, y, validation_data=(x, y), verbose=0)
+    model.evaluate(x, y, verbose=0)
+    model.predict(x, verbose=0)
+    job = tfc.attach(model, tfc.Prune())
+    assert type(job.model) is type(model)
+    assert getattr(job.model, "optimizer", None) is not model.optimizer
+
+
 def test_compress_trains_by_the_users_own_loss_through_every_cycle() -> None:
     import keras
 
