@@ -107,7 +107,11 @@ def test_labels_that_fit_no_task_are_refused(y: Any, shape: tuple[int, ...], mes
 
 @pytest.mark.parametrize(
     ("shape", "loss", "meant"),
-    [((1,), "BinaryCrossentropy", "binary"), ((3,), "BinaryCrossentropy", "multi-label"), ((1,), "MeanSquaredError", "")],
+    [
+        ((1,), "BinaryCrossentropy", "binary"),
+        ((3,), "BinaryCrossentropy", "multi-label"),
+        ((1,), "MeanSquaredError", ""),
+    ],
 )
 def test_smoothed_labels_of_yes_and_no_are_scored_as_numbers_and_it_is_told(shape: Any, loss: str, meant: str) -> None:
     traits = OutputTraits(activation="sigmoid", loss=loss)

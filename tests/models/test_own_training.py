@@ -107,6 +107,9 @@ def test_distillation_that_a_training_step_would_not_hear_of_is_refused() -> Non
 def test_a_training_that_would_change_its_keras_is_refused(keras: Any) -> None:
     with pytest.raises(UnsupportedError, match="engine 'tfmot' trains it in the other Keras"):
         tfc.attach(counting(keras, train_step=lambda self, data: {}), tfc.Prune(engine="tfmot"))
+    model = counting(keras, train_step=lambda self, data: {})
+    with pytest.raises(UnsupportedError, match="engine 'tfmot' trains it in the other Keras"):
+        tfc.compress(model, tfc.Recipe(stages=(tfc.Prune(engine="tfmot"),)), samples(), progress=False)
 
 
 def test_what_compress_cannot_compile_is_refused(keras: Any) -> None:
