@@ -93,7 +93,7 @@ def _as_input(values: Any, chosen: np.ndarray, spec: TensorSpec) -> np.ndarray:
         drawn = np.asarray(values)[chosen]
         if drawn.dtype.kind not in _NUMBERS:
             raise _no_numbers(spec, f"they are {drawn.dtype}")
-        cast = drawn.astype(spec.dtype)
+        cast: np.ndarray = drawn.astype(spec.dtype)
     except (TypeError, ValueError) as error:
         raise _no_numbers(spec, str(error)) from error
     if cast.dtype.kind in "iu" and drawn.dtype.kind == "f" and not np.array_equal(cast, drawn):
