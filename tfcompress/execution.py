@@ -81,6 +81,8 @@ def _attached(run: Run, data: BoundData) -> Job:
         model = in_keras3(loaded)
         return attach_to(model, stages, teachers=_teachers(run, model), **options)
     try:
+        if loaded.writer == "keras3" and not loaded.refusal:
+            refuse_own_training(loaded.native, f"engine {first!r} trains it in the other Keras")
         return attach_to(loaded.for_tfmot(), stages, **options)
     except UnsupportedError as error:
         if not others or loaded.refusal:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tfcompress.data.labels import LabelCoder, infer_labels
 from tfcompress.errors import DataError
 from tfcompress.models.specs import TensorSpec
+from tfcompress.tasks.traits import OutputTraits
 
 
 def coder(y: Any, shape: tuple[int | None, ...]) -> LabelCoder:
@@ -102,3 +103,20 @@ def test_labels_out_of_range_are_refused(y: Any, shape: tuple[int, ...], like: A
 def test_labels_that_fit_no_task_are_refused(y: Any, shape: tuple[int, ...], message: str) -> None:
     with pytest.raises(DataError, match=message):
         coder(y, shape)
+
+
+@pytest.mark.parametrize(
+    ("shape", "loss", "meant"),
+    [
+        ((1,), "BinaryCrossentropy", "binary"),
+        ((3,), "BinaryCrossentropy", "multi-label"),
+        ((1,), "MeanSquaredError", ""),
+    ],
+)
+def test_smoothed_labels_of_yes_and_no_are_scored_as_numbers_and_it_is_told(shape: Any, loss: str, meant: str) -> None:
+    traits = OutputTraits(activation="sigmoid", loss=loss)
+    y = np.where(np.arange(12).reshape(12, 1) % 3 + np.arange(shape[0]) > 1, 0.95, 0.05)
+    found = infer_labels(y, TensorSpec("out", shape, "float32", traits), "y")
+    assert found.task.name == "regression"
+    assert (f"(0 and 1 alone would be {meant}, as {loss} trains it)" in found.why) == bool(meant)
+    assert found.decided == bool(meant)

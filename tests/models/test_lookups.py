@@ -118,5 +118,7 @@ def test_layers_that_were_trained_are_not_cut_off_frozen_or_not(keras) -> None:
     dense = keras.layers.Dense(4, trainable=False)
     place = keras.ops.argmax(dense(x), axis=-1, keepdims=True)
     model = keras.Model(x, keras.layers.Dense(2)(keras.layers.CategoryEncoding(4, name="look")(place)))
-    with pytest.raises(UnsupportedError, match=r"layer 'look' \(CategoryEncoding\), and it takes what other layers have"):
+    with pytest.raises(
+        UnsupportedError, match=r"layer 'look' \(CategoryEncoding\), and it takes what other layers have"
+    ):
         behind_lookups(model)

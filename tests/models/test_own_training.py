@@ -58,6 +58,19 @@ def test_the_users_own_training_step_trains_the_attached_copy(stages: Any, keras
     np.testing.assert_allclose(finished.sum(1), 1.0, atol=0.05)
 
 
+def test_a_model_that_was_trained_before_keeps_its_class(keras_module: Any) -> None:
+    base = keras_module.Model
+    model = counting(keras_module, train_step=lambda self, data: base.train_step(self, data))
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    x, y = samples()
+    model.fit(x, y, validation_data=(x, y), verbose=0)
+    model.evaluate(x, y, verbose=0)
+    model.predict(x, verbose=0)
+    job = tfc.attach(model, tfc.Prune())
+    assert type(job.model) is type(model)
+    assert getattr(job.model, "optimizer", None) is not model.optimizer
+
+
 def test_compress_trains_by_the_users_own_loss_through_every_cycle() -> None:
     import keras
 
@@ -94,6 +107,9 @@ def test_distillation_that_a_training_step_would_not_hear_of_is_refused() -> Non
 def test_a_training_that_would_change_its_keras_is_refused(keras: Any) -> None:
     with pytest.raises(UnsupportedError, match="engine 'tfmot' trains it in the other Keras"):
         tfc.attach(counting(keras, train_step=lambda self, data: {}), tfc.Prune(engine="tfmot"))
+    model = counting(keras, train_step=lambda self, data: {})
+    with pytest.raises(UnsupportedError, match="engine 'tfmot' trains it in the other Keras"):
+        tfc.compress(model, tfc.Recipe(stages=(tfc.Prune(engine="tfmot"),)), samples(), progress=False)
 
 
 def test_what_compress_cannot_compile_is_refused(keras: Any) -> None:

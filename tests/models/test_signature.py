@@ -196,6 +196,8 @@ def test_nan_in_a_saved_model_is_found(tmp_path, keras_module):
 def test_numbers_beyond_a_table_are_the_samples_fault(keras_module):
     tokens = keras_module.Input((4,), dtype="int32", name="tokens")
     model = keras_module.Model(tokens, keras_module.layers.Embedding(5, 2)(tokens))
-    message = r"cannot compute these samples: indices\[0,1\] = 7 is not in \[0, 5\); give the numbers that it was trained"
+    message = (
+        r"cannot compute these samples: indices\[0,1\] = 7 is not in \[0, 5\); give the numbers that it was trained"
+    )
     with pytest.raises(DataError, match=message):
         call(model, {"tokens": np.array([[0, 7, 1, 2]])})

@@ -11,7 +11,7 @@ import numpy as np
 
 from tfcompress.errors import DataError
 from tfcompress.tasks import task_table
-from tfcompress.tasks.label_form import LabelForm
+from tfcompress.tasks.label_form import LabelForm, without_ones
 from tfcompress.tasks.labelling import UNSAID, Labelling
 from tfcompress.tasks.task import Task
 
@@ -96,8 +96,24 @@ def infer_labels(
             f"{output.shape}; give {task_table.allowed(output.shape, shapes)}"
         )
         raise DataError(msg)
+    meant = _meant(task, y, output)
+    if meant is not None:
+        loss = output.traits.loss
+        why = f"its labels, which lie between 0 and 1 (0 and 1 alone would be {meant.name}, as {loss} trains it)"
+        return _coder(task, y, output, where, why=why, decided=True)
     first = task_table.task_of(y, output.shape, shapes, labelling)
     return _coder(task, y, output, where, why=_why(task, output), decided=first is not None and first.name != task.name)
+
+
+def _meant(task: Task, y: np.ndarray, output: TensorSpec) -> Task | None:
+    """Return the task of smoothed or mixed labels of yes and no, were they decided; None: they are none."""
+    telling = output.traits.telling_loss
+    if telling is None or task.classes(output.shape) or len(without_ones(output.shape)) > 1:
+        return None
+    if not y.size or y.dtype.kind != "f" or not (np.abs(y - 0.5) <= 0.5).all():
+        return None
+    decided = task_table.task_of(np.rint(y), output.shape, traits=output.traits)
+    return decided if decided is not None and decided.name != task.name and decided.trained_by(telling) else None
 
 
 def _why(task: Task, output: TensorSpec) -> str:

@@ -20,6 +20,9 @@ METHODS = (
 )
 """Methods of a model by which a class says how it is trained and compiled."""
 
+_OF_A_TRAINING = frozenset({"optimizer", "history", "stop_training", "stop_evaluating", "stop_predicting"})
+"""What ``compile`` and ``fit`` of Keras leave on a model; another training makes its own."""
+
 _LIBRARIES = ("keras.", "tf_keras.", "tfcompress.")
 
 
@@ -55,7 +58,7 @@ def in_class_of(model: Any, original: Any) -> Any:
         raise _refusal(original, "methods were put on the object itself")
     made = model if type(model) is type(original) else _built(model, original)
     for name, value in vars(original).items():
-        if name in vars(made) or name.startswith("_"):
+        if name in vars(made) or name in _OF_A_TRAINING or name.startswith("_"):
             continue
         if _is_tracked(value):
             raise _refusal(original, f"its attribute {name!r} holds weights that are not in its graph")

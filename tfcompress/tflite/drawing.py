@@ -17,7 +17,6 @@ from tfcompress.models.specs import Signature, TensorSpec
 from tfcompress.models.tflite_source import TFLiteSource
 from tfcompress.tflite.shares import SampleSource
 
-
 _NUMBERS = "biufVO"
 """Kinds of arrays that hold numbers: V is bfloat16, and objects may be."""
 
@@ -93,14 +92,10 @@ def _as_input(values: Any, chosen: np.ndarray, spec: TensorSpec) -> np.ndarray:
     try:
         drawn = np.asarray(values)[chosen]
         if drawn.dtype.kind not in _NUMBERS:
-            raise TypeError(f"they are {drawn.dtype}")
-        cast = drawn.astype(spec.dtype)
+            raise _no_numbers(spec, f"they are {drawn.dtype}")
+        cast: np.ndarray = drawn.astype(spec.dtype)
     except (TypeError, ValueError) as error:
-        msg = (
-            f"data: input {spec.name!r} takes numbers of {spec.dtype}, which these samples are not ({error}); give "
-            "them as the model takes them, behind what looks words up"
-        )
-        raise DataError(msg) from error
+        raise _no_numbers(spec, str(error)) from error
     if cast.dtype.kind in "iu" and drawn.dtype.kind == "f" and not np.array_equal(cast, drawn):
         msg = f"data: input {spec.name!r} takes whole numbers of {spec.dtype}, got {drawn[cast != drawn][0]}"
         raise DataError(msg)
@@ -109,6 +104,13 @@ def _as_input(values: Any, chosen: np.ndarray, spec: TensorSpec) -> np.ndarray:
         msg = f"data: input {spec.name!r} holds NaN or Inf at sample {row:,}; leave such samples out"
         raise DataError(msg)
     return cast
+
+
+def _no_numbers(spec: TensorSpec, why: str) -> DataError:
+    return DataError(
+        f"data: input {spec.name!r} takes numbers of {spec.dtype}, which these samples are not ({why}); give them as "
+        "the model takes them, behind what looks words up"
+    )
 
 
 def _size(values: Any, name: str) -> int:

@@ -247,7 +247,7 @@ class InterpreterProcess:
         if isinstance(known := getattr(errors, answer.kind, None), type) and issubclass(known, TfcompressError):
             return known(answer.text)
         if _OUTSIDE_TABLE in answer.text:
-            msg = "data: a sample holds a number outside the table that this file looks it up in; give those it was made for"
+            msg = "data: a sample holds a number outside the table that the file looks it up in; give those it knows"
             return DataError(msg)
         return self._refusal(self.said(answer.text))
 
