@@ -72,6 +72,8 @@ def test_an_output_that_is_one_value_for_all_samples_is_refused_unless_that_is_a
 @pytest.mark.slow
 def test_features_of_very_different_scale_under_one_input_scale_are_named() -> None:
     model, x, y = regression(0.0, (1000.0, 1.0))
+    with pytest.raises(tfc.ContractError, match=r"got .* dB .*; input 'row' has one step of .* normalize the samples"):
+        tfc.export(model, tfc.Export(quantize="int8"), data=x)
     settings = tfc.Export(quantize="int8", min_agreement_db=-100.0)  # the error is refused where nobody accepts it
     report = tfc.compress(model, tfc.Recipe(export=settings), (x, y)).report
     (note,) = [text for text in report.warnings if text.startswith("input")]

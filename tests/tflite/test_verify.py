@@ -155,3 +155,5 @@ def test_what_to_do_names_nothing_that_was_done() -> None:
     assert "--data" not in what_to_do(Export(quantize="int8"), real_samples=True, trained=False)
     assert "give --data (it was" in what_to_do(Export(quantize="float16"), real_samples=False, trained=False)
     assert what_to_do(Export(), real_samples=True, trained=False) == "accept it with --min-agreement-db"
+    told = what_to_do(Export(quantize="int8"), real_samples=True, trained=False, coarse=("input 'row' is coarse",))
+    assert told == "input 'row' is coarse, or accept it with --min-agreement-db"

@@ -184,11 +184,13 @@ def verify(
         outputs = interpreter.run(inputs)
         found = agreements(flat, keras_outputs, outputs)
         least = LEAST_DB[export.quantize] if export.min_agreement_db is None else export.min_agreement_db
+        coarse = tuple(resolution_notes(flat, inputs, keras_outputs)) if real_samples and export.needs_data else ()
         mend = what_to_do(
             export,
             real_samples=real_samples,
             trained=trained is not None,
             trainable=reference_name == KERAS_MODEL,
+            coarse=coarse,
         )
         contract.check_all(
             functools.partial(
@@ -224,7 +226,7 @@ def verify(
         kernel_steps=steps,
         kernel_note=kernel_note,
         exact=exact,
-        notes=tuple(resolution_notes(flat, inputs, keras_outputs)) if real_samples and export.needs_data else (),
+        notes=coarse,
     )
 
 
@@ -328,8 +330,20 @@ def check_varies(
     raise ContractError(msg)
 
 
-def what_to_do(export: Export, *, real_samples: bool, trained: bool, trainable: bool = True) -> str:
-    """Say what to do about outputs that do not agree, of what has not been done yet."""
+def what_to_do(
+    export: Export, *, real_samples: bool, trained: bool, trainable: bool = True, coarse: Sequence[str] = ()
+) -> str:
+    """Say what to do about outputs that do not agree, of what has not been done yet.
+
+    Args:
+        export: what was asked for.
+        real_samples: whether they were compared on real data.
+        trained: whether quantization-aware training made the file.
+        trainable: whether it can.
+        coarse: inputs and outputs of too few steps, with their remedies: where there are some, they are the cause.
+    """
+    if coarse:
+        return f"{'; '.join(coarse)}, or accept it with --min-agreement-db"
     further = "otherwise train with --qat" if trainable else "otherwise quantize the Keras model it was made from"
     ways = ["accept it with --min-agreement-db"]
     if export.quantize != "none":
