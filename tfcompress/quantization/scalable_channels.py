@@ -292,8 +292,8 @@ def _is_part_that_commutes(step: Step) -> bool:
     """
     name, shapes = type(step.op).__name__, [value.symbol.shape for value in (*step.inputs, *step.outputs)]
     if name == "Multiply":
-        return len(shapes) == 2 and shapes[0] == shapes[1]
-    return name == "Resize" and step.op.interpolation == "nearest"
+        return len(shapes) == 2 and bool(shapes[0] == shapes[1])
+    return name == "Resize" and bool(step.op.interpolation == "nearest")
 
 
 def _reshaped(numbers: np.ndarray, step: Step) -> np.ndarray | None:
