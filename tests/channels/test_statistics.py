@@ -58,6 +58,6 @@ def test_momenta_come_back_where_the_samples_do_not_fit() -> None:
     model = network(0.7)
     with pytest.raises(KeyError):
         renew_(model, {"y": np.ones((4, 3), "float32")})
-    with pytest.raises(Exception, match="shape|dimension|incompatible"):
+    with pytest.raises(Exception, match=r"shape|dimension|incompatible"):
         renew_(model, {"x": np.ones((4, 5), "float32")})
     assert model.get_layer("first").momentum == 0.7

@@ -82,3 +82,13 @@ def test_ratios_are_capped_and_nan_is_the_worst() -> None:
     assert ratio_db(ones, ones * 1.1) == pytest.approx(20.0)
     assert ratio_db(ones, ones * np.nan) == -CAP_DB
     assert ratio_db(0 * ones, ones) == -CAP_DB
+
+
+@pytest.mark.parametrize("spoilt", [np.nan, np.inf, -np.inf])
+def test_kernels_that_give_the_same_do_not_differ_though_it_is_no_number(spoilt: float) -> None:
+    one, other = np.float32([spoilt, 1.0, 2.0]), np.float32([1.0, spoilt, 2.0])
+    assert ratio_db(one, one) == CAP_DB
+    assert ratio_db(one, other) == -CAP_DB
+    assert ratio_db(np.float32([1.0, 1.0, 2.0]), one) == -CAP_DB
+    near = one + np.float32([0.0, 0.1, 0.2])
+    assert ratio_db(one, near) == pytest.approx(20.0, abs=0.01)  # of those that are numbers

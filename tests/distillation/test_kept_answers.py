@@ -103,3 +103,50 @@ def test_above_the_limit_answers_are_computed_each_time(tmp_path: Path) -> None:
         assert kept({"x": x})[1].tolist() == x[:, 0].tolist()
     kept.close()
     assert (teacher.samples, kept.size) == (8, 0)
+
+
+@settings(max_examples=15)
+@given(orders=st.lists(st.lists(st.integers(0, 5), min_size=1, max_size=5), min_size=1, max_size=5))
+def test_two_runs_at_once_in_one_folder_answer_right_whatever_either_asks(
+    tmp_path_factory: pytest.TempPathFactory, orders: list[list[int]]
+) -> None:
+    """Interleaved, with samples twice in a batch: what each wrote is read by the next run, and nothing else."""
+    folder = tmp_path_factory.mktemp("two")
+    x = np.random.default_rng(0).normal(size=(6, 5)).astype(np.float32)
+    runs = [KeptAnswers(folder, Counted(), OUTPUTS) for _ in range(2)]
+    for number, order in enumerate(orders):
+        kept = runs[number % 2]
+        for got, wanted in zip(kept({"x": x[order]}), Counted()({"x": x[order]}), strict=True):
+            assert np.array_equal(got, wanted)
+        asked = {sample for earlier in orders[number % 2 : number + 1 : 2] for sample in earlier}
+        assert kept.size == len(asked)
+    for kept in runs:
+        kept.close()
+    teacher = Counted()
+    after = KeptAnswers(folder, teacher, OUTPUTS)
+    everything = sorted({sample for order in orders for sample in order})
+    assert after.size == len(everything)
+    assert np.array_equal(after({"x": x[everything]})[1], x[everything, 0])
+    assert teacher.samples == 0
+    after.close()
+
+
+@settings(max_examples=15)
+@given(cut=st.integers(0, 200), which=st.sampled_from([".rows", ".digests"]))
+def test_a_file_that_ends_anywhere_gives_right_answers(
+    tmp_path_factory: pytest.TempPathFactory, cut: int, which: str
+) -> None:
+    folder = tmp_path_factory.mktemp("cut")
+    x = np.random.default_rng(0).normal(size=(6, 5)).astype(np.float32)
+    first = KeptAnswers(folder, Counted(), OUTPUTS)
+    first({"x": x})
+    first.close()
+    (path,) = folder.glob(f"*{which}")
+    left = path.read_bytes()[:cut]
+    path.write_bytes(left)
+    again = KeptAnswers(folder, Counted(), OUTPUTS)
+    whole = len(left) // (12 if which == ".rows" else 16)  # three numbers of 4 bytes; a digest of 16
+    assert again.size == min(6, whole)
+    for got, wanted in zip(again({"x": x}), Counted()({"x": x}), strict=True):
+        assert np.array_equal(got, wanted)
+    again.close()

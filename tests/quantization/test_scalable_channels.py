@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 
 pytest.importorskip("keras")
 
 from tests.quantization.scaled import branched
+from tfcompress.quantization.equalizing import scaled_by
 from tfcompress.quantization.scalable_channels import ScalableChannels, scalable_channels
 from tfcompress.quantization.steps import read_steps
 
@@ -81,3 +85,60 @@ def test_weights_are_those_of_the_file_and_every_channel_has_its_place() -> None
     assert np.array_equal(np.sort(by_name["scores"].ins), np.sort(np.concatenate([by_name["short"].outs, deep.outs])))
     assert set(stem.ins) == {-1}  # pictures come as they are
     assert found.bound.tolist() == [0.0] * found.count
+
+
+BETWEEN: dict[str, tuple[Callable[[Any], Any], bool]] = {
+    "relu": (lambda layers: layers.ReLU(), True),
+    "leaky": (lambda layers: layers.LeakyReLU(negative_slope=0.3), True),
+    "relu with a threshold": (lambda layers: layers.ReLU(threshold=0.5), False),
+    "relu to three": (lambda layers: layers.ReLU(3.0), False),
+    "leaky relu to six": (lambda layers: layers.ReLU(6.0, negative_slope=0.1), False),
+    "prelu": (lambda layers: layers.PReLU(alpha_initializer="ones", shared_axes=[1]), True),
+    "elu": (lambda layers: layers.ELU(), False),
+    "mean": (lambda layers: layers.AveragePooling1D(2, padding="same"), True),
+    "zeros": (lambda layers: layers.ZeroPadding1D(1), True),
+    "wider": (lambda layers: layers.UpSampling1D(2), True),
+    "turned": (lambda layers: layers.Permute((2, 1)), False),
+    "softmax": (lambda layers: layers.Softmax(), False),
+    "shifted": (lambda layers: layers.Rescaling(2.0, 1.0), False),
+}
+"""What lies between two layers, and whether it commutes with a positive factor as it is known to."""
+
+
+@pytest.fixture(scope="module")
+def branches() -> tuple[Any, dict[str, bool]]:
+    """Return one model of a branch for each of these, its channels of unlike size, and which of them may be scaled."""
+    import keras
+
+    layers, draw = keras.layers, np.random.default_rng(0)
+    given_tensor = keras.Input((4, 3), name="x")
+    unlike, outputs, commute = 8.0 ** np.arange(-2, 2), {}, {}
+
+    def first(name: str) -> Any:
+        return layers.Conv1D(4, 1, name=name)(given_tensor)
+
+    for number, (make, commutes) in enumerate(BETWEEN.values()):
+        outputs[f"{number}"] = layers.Conv1D(2, 1, name=f"last_{number}")(make(layers)(first(f"first_{number}")))
+        commute[f"first_{number}"] = commutes
+    for kind in ("Subtract", "Average", "Multiply"):
+        both = getattr(layers, kind)()([first(f"{kind}_one"), first(f"{kind}_other")])
+        outputs[kind] = layers.Conv1D(2, 1, name=f"last_{kind}")(both)
+        commute |= dict.fromkeys((f"{kind}_one", f"{kind}_other"), kind != "Multiply")
+    model = keras.Model(given_tensor, outputs)
+    for name in commute:
+        model.get_layer(name).set_weights([draw.normal(size=(1, 3, 4)) * unlike, draw.normal(size=4) * unlike])
+    return model, commute
+
+
+def test_whatever_lies_between_two_layers_the_function_stays_and_what_commutes_is_scaled(branches: Any) -> None:
+    model, commute = branches
+    x = np.random.default_rng(3).normal(size=(8, 4, 3)).astype(np.float32)
+    draw = np.random.default_rng(1)
+    new = scaled_by(model, read_steps(model), lambda count: 2.0 ** draw.choice([-3, -1, 2, 4], count))
+    expected, got = (each(x, training=False) for each in (model, new))
+    for name, values in expected.items():
+        np.testing.assert_array_equal(np.asarray(got[name]), np.asarray(values), err_msg=name)
+    factors = {n: np.asarray(new.get_layer(n).kernel) / np.asarray(model.get_layer(n).kernel) for n in commute}
+    assert {name: bool((factor != 1.0).any()) for name, factor in factors.items()} == commute
+    for kind in ("Subtract", "Average"):
+        assert np.array_equal(factors[f"{kind}_one"], factors[f"{kind}_other"]), "what is merged has one factor"

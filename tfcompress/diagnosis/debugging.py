@@ -243,7 +243,10 @@ class _Debugging:
             return ""
         fast, plain = self._fast[number], self._kept[number]
         layer = self._first[self._matches[number].place].values[: len(fast) * self._batch].reshape(fast.shape)
-        errors = [float(np.nan_to_num(np.mean((values - layer) ** 2), nan=np.inf)) for values in (fast, plain)]
+        errors = [
+            float(np.nan_to_num(np.mean((values - layer.astype(np.float64)) ** 2), nan=np.inf))
+            for values in (fast, plain)
+        ]
         if max(errors) < 4 * min(errors) or errors[0] == errors[1]:
             return ""
         return "XNNPACK" if errors[0] < errors[1] else "reference"

@@ -76,7 +76,7 @@ class TensorStatistics:
         error = self._error / self._values
         if not math.isfinite(error):
             return -CAP_DB
-        return min(CAP_DB, 10 * math.log10(spread / error)) if error else CAP_DB
+        return max(-CAP_DB, min(CAP_DB, 10 * math.log10(spread / error))) if error else CAP_DB
 
     @property
     def clipped(self) -> float | None:

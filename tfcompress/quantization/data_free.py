@@ -45,7 +45,7 @@ _MOVING = frozenset(
 """What hands channels on, each as it is; a mean of many lies in the range of one."""
 
 
-_ALL_OF = (np.min, np.max, np.mean, np.max)
+_ALL_OF: tuple[Callable[[np.ndarray], Any], ...] = (np.min, np.max, np.mean, np.max)
 """What is told of all channels together, where they are not told apart: least, largest, mean, deviation."""
 
 

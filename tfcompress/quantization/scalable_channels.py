@@ -228,7 +228,8 @@ class _Search:
         name, given = type(step.op).__name__, [self._numbers[value] for value in step.inputs]
         if getattr(step.op, "data_format", "channels_last") == "channels_first":
             return None
-        if len(given) == 1 and (name in _COMMUTES or step in self._normalizations or _is_relu(step)):
+        commutes = name in _COMMUTES or step in self._normalizations or _is_relu(step) or _is_part_that_commutes(step)
+        if len(given) == 1 and commutes:
             if _is_relu(step) and rules.bounds_at_six(step.op):
                 self._marks.capped.append(given[0])
             return given[0]
@@ -282,6 +283,17 @@ def _families(count: int, layers: list[ScalableLayer], tensors: list[tuple[Value
 
 def _is_relu(step: Step) -> bool:
     return rules.kind_of(step.op) == "relu"
+
+
+def _is_part_that_commutes(step: Step) -> bool:
+    """Say whether a step is what a layer that commutes is written out as.
+
+    A mean of several tensors ends in a product with a constant, and enlarging by repetition is a resize.
+    """
+    name, shapes = type(step.op).__name__, [value.symbol.shape for value in (*step.inputs, *step.outputs)]
+    if name == "Multiply":
+        return len(shapes) == 2 and bool(shapes[0] == shapes[1])
+    return name == "Resize" and bool(step.op.interpolation == "nearest")
 
 
 def _reshaped(numbers: np.ndarray, step: Step) -> np.ndarray | None:
