@@ -98,9 +98,15 @@ def results(folder: Path) -> list[tuple[Any, ...]]:
 
 def results_in(url: str) -> list[tuple[Any, ...]]:
     """Return the same of the one study in a database."""
-    (name,) = optuna.get_all_study_names(url)
+    storage = optuna.storages.RDBStorage(url)
+    try:
+        (name,) = optuna.get_all_study_names(storage)
+        trials = optuna.load_study(study_name=name, storage=storage).get_trials()
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
     found = []
-    for trial in optuna.load_study(study_name=name, storage=url).get_trials():
+    for trial in trials:
         facts = trial.user_attrs["tfcompress"]
         steps = {kind: (step["points"], step["sha256"], step["refusal"]) for kind, step in facts["steps"].items()}
         found.append((trial.number, trial.state.name, facts["state"], facts["selection"], steps))
