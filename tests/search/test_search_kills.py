@@ -98,13 +98,24 @@ def results(folder: Path) -> list[tuple[Any, ...]]:
 
 def results_in(url: str) -> list[tuple[Any, ...]]:
     """Return the same of the one study in a database."""
-    (name,) = optuna.get_all_study_names(url)
     found = []
-    for trial in optuna.load_study(study_name=name, storage=url).get_trials():
+    for trial in trials_in(url):
         facts = trial.user_attrs["tfcompress"]
         steps = {kind: (step["points"], step["sha256"], step["refusal"]) for kind, step in facts["steps"].items()}
         found.append((trial.number, trial.state.name, facts["state"], facts["selection"], steps))
     return found
+
+
+def trials_in(url: str) -> list[optuna.trial.FrozenTrial]:
+    """Return the trials of the one study in a database that were begun."""
+    storage = optuna.storages.RDBStorage(url)
+    try:
+        (name,) = optuna.get_all_study_names(storage)
+        trials = optuna.load_study(study_name=name, storage=storage).get_trials()
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
+    return [trial for trial in trials if trial.state != optuna.trial.TrialState.WAITING]
 
 
 def made(folder: Path) -> Counter[str]:
@@ -219,7 +230,7 @@ def test_a_killed_worker_a_locked_study_and_a_truncated_part_cost_a_step_each(
     assert "the worker died: SIGKILL; once more" in said(tmp_path)
 
 
-def test_two_workers_of_which_one_is_killed_again_and_again_make_no_part_twice(
+def test_two_workers_of_which_one_is_killed_three_times_make_no_part_twice(
     start: Start, undisturbed: Path, tmp_path: Path
 ) -> None:
     process, kills = start(tmp_path, "--jobs", "2"), 3
@@ -228,8 +239,12 @@ def test_two_workers_of_which_one_is_killed_again_and_again_make_no_part_twice(
         os.kill(workers_of(process)[-1], signal.SIGKILL)
     assert process.wait(PATIENCE_SECONDS) == 0, said(tmp_path)
     assert max(made(tmp_path).values()) == 1
+    facts = [trial.user_attrs["tfcompress"] for trial in trials_in(f"sqlite:///{study_of(tmp_path)}")]
+    assert len(facts) == TRIALS
+    assert 1 <= sum(each["deaths"] for each in facts) <= kills  # one that idles to the end is not missed
+    assert all(each["deaths"] == 2 for each in facts if each["state"] == "failed")  # the same one was hit again
     by_hand = [each[3] for each in results(undisturbed)][:5]
-    assert set(by_hand) <= {each[3] for each in results(tmp_path) if each[2] != "failed"}
+    assert set(by_hand) <= {each["selection"] for each in facts}
 
 
 def test_ctrl_c_writes_the_best_so_far_and_the_same_command_goes_on(
