@@ -176,6 +176,7 @@ def verify(
     """
     flat = read_model_file(model)
     size_note = check_structure(flat, export, signature, float_size_bytes, sampled=real_samples, islands=islands)
+    least = LEAST_DB[export.quantize] if export.min_agreement_db is None else export.min_agreement_db
     with contextlib.ExitStack() as stack:
         interpreter = stack.enter_context(InterpreterProcess(model))
         reference = None
@@ -183,7 +184,6 @@ def verify(
             reference = stack.enter_context(InterpreterProcess(model, reference_kernels=True))
         outputs = interpreter.run(inputs)
         found = agreements(flat, keras_outputs, outputs)
-        least = LEAST_DB[export.quantize] if export.min_agreement_db is None else export.min_agreement_db
         coarse = tuple(resolution_notes(flat, inputs, keras_outputs)) if real_samples and export.needs_data else ()
         mend = what_to_do(
             export,
@@ -192,16 +192,7 @@ def verify(
             trainable=reference_name == KERAS_MODEL,
             coarse=coarse,
         )
-        contract.check_all(
-            functools.partial(
-                check_agreement, flat, keras_outputs[item.name], item, least, export, mend, reference_name
-            )
-            for item in found
-        )
-        if real_samples and export.min_agreement_db is None:
-            contract.check_all(
-                functools.partial(check_varies, flat, keras_outputs[i.name], i, reference_name) for i in found
-            )
+        _check_outputs(flat, keras_outputs, found, export, least, mend, reference_name, varied=real_samples)
         steps, kernel_note = compare_kernels(reference, inputs, outputs) if reference else (None, "")
         exact = None
         if trained and reference and not kernel_note:
@@ -255,6 +246,27 @@ def check_structure(
     if float_size_bytes is None or export.quantize == "none":
         return ""
     return contract.check_size(flat, float_size_bytes)
+
+
+def _check_outputs(
+    flat: FlatModel,
+    references: Mapping[str, np.ndarray],
+    found: Sequence[OutputAgreement],
+    export: Export,
+    least: float,
+    mend: str,
+    reference_name: str,
+    *,
+    varied: bool,
+) -> None:
+    contract.check_all(
+        functools.partial(check_agreement, flat, references[each.name], each, least, export, mend, reference_name)
+        for each in found
+    )
+    if varied and export.min_agreement_db is None:
+        contract.check_all(
+            functools.partial(check_varies, flat, references[each.name], each, reference_name) for each in found
+        )
 
 
 def check_agreement(
