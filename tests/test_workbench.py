@@ -14,6 +14,7 @@ import pytest
 import tfcompress as tfc
 from edge_runner.package import unpack
 from tfcompress.cli.main import run_command
+from tfcompress.recipe import from_dict
 from tfcompress.reports import report as reports
 from tfcompress.tflite import weights
 from tfcompress.tflite.flatbuffer import read_model_file
@@ -135,7 +136,10 @@ def test_the_output_folder_holds_all_that_was_said(folder: Path, here: Path) -> 
         assert samples["x.image"].shape == (TEST, 8, 8, 1)
     about = read_metadata((here / "out" / report.result.name).read_bytes())
     assert about is not None
-    assert about["recipe"] == report.recipe
+    assert about == {"tool": "tfcompress", "version": tfc.__version__, "recipe": about["recipe"]}
+    chosen = {"train": {"epochs": 1, "learning_rate": 1e-5, "seed": 7}, "export": {"quantize": "int8"}}
+    assert about["recipe"] == {"format": 1, "stages": [{"kind": "qat"}], **chosen}
+    assert from_dict(about["recipe"]).to_dict() == report.recipe
 
 
 def test_as_many_test_samples_are_written_as_were_asked_for(folder: Path, here: Path) -> None:

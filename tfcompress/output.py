@@ -107,15 +107,19 @@ def file_layer_rows(
 
 
 def metadata(recipe: Recipe, data: BoundData | None) -> dict[str, Any]:
-    """Return what is put into the .tflite itself: who made it, how, and how its inputs are to be prepared."""
+    """Return what is put into the .tflite itself: who made it, how, and how its inputs are to be prepared.
+
+    Every byte of it is in the file, so that what goes without saying is left out: default settings of this version,
+    labels that nobody named, preprocessing that does nothing.
+    """
     described = {} if data is None else data.describe()
-    return {
-        "tool": "tfcompress",
-        "version": __version__,
-        "recipe": recipe.to_dict(),
-        "labels": list(described.get("labels") or ()),
-        "preprocessing": described.get("preprocessing"),
-    }
+    labels, prepared = list(described.get("labels") or ()), described.get("preprocessing") or {}
+    told: dict[str, Any] = {"tool": "tfcompress", "version": __version__, "recipe": recipe.to_dict(defaults=False)}
+    if labels:
+        told["labels"] = labels
+    if any(prepared.values()):
+        told["preprocessing"] = prepared
+    return told
 
 
 def report(

@@ -138,17 +138,23 @@ class Recipe:
         """Return the stage of that kind, or None."""
         return next((stage for stage in self.stages if stage.kind == kind), None)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values, as in the TOML file; None-valued keys are left out."""
+    def to_dict(self, *, defaults: bool = True) -> dict[str, Any]:
+        """Return plain values, as in the TOML file; None-valued keys are left out.
+
+        Args:
+            defaults: whether values that are the default ones are among them; without, the recipe is as short as it
+                can be and still be read back.
+        """
         out: dict[str, Any] = {"format": FORMAT}
         if self.title:
             out["name"] = self.title
         if self.about:
             out["about"] = self.about
-        out["stages"] = [{"kind": stage.kind, **_plain(stage)} for stage in self.stages]
-        out["train"] = _plain(self.train)
-        out["export"] = _plain(self.export)
-        return out
+        plain = _plain if defaults else _chosen
+        out["stages"] = [{"kind": stage.kind, **plain(stage)} for stage in self.stages]
+        out["train"] = plain(self.train)
+        out["export"] = plain(self.export)
+        return out if defaults else {key: value for key, value in out.items() if value}
 
     def to_toml(self) -> str:
         """Return the recipe as TOML text that :func:`from_toml` reads back to an equal recipe."""
@@ -177,6 +183,12 @@ def _default(each: dataclasses.Field[Any]) -> Any:
 def _plain(value: Any) -> dict[str, Any]:
     pairs = ((f.name, getattr(value, f.name)) for f in fields_of(type(value)))
     return {name: list(v) if isinstance(v, tuple) else v for name, v in pairs if v is not None}
+
+
+def _chosen(value: Any) -> dict[str, Any]:
+    """Return those plain values that are not the default ones."""
+    same = {each.name for each in fields_of(type(value)) if getattr(value, each.name) == _default(each)}
+    return {name: own for name, own in _plain(value).items() if name not in same}
 
 
 def _check_title(title: str) -> None:

@@ -33,6 +33,7 @@ def test_any_recipe_is_read_back_from_toml_from_json_and_from_its_repr_with_one_
     ways = {
         "toml": from_toml(recipe.to_toml()),
         "json": from_dict(json.loads(json.dumps(recipe.to_dict()))),
+        "without defaults": from_dict(json.loads(json.dumps(recipe.to_dict(defaults=False)))),
         "repr": eval(repr(recipe), dict(NAMES)),
     }
     for way, again in ways.items():

@@ -97,7 +97,7 @@ def test_what_is_no_tflite_file_takes_no_metadata() -> None:
 
 def test_metadata_that_is_nested_beyond_reason_is_an_error_and_not_a_crash(file) -> None:
     text = "x" * 200_000
-    nested = add_metadata(file("int8"), {"a": text}).replace(f'{{"a": "{text}"}}'.encode(), b"[" * (len(text) + 9))
+    nested = add_metadata(file("int8"), {"a": text}).replace(f'{{"a":"{text}"}}'.encode(), b"[" * (len(text) + 8))
     with pytest.raises(ModelError, match="must be JSON"):
         read_metadata(nested)
 

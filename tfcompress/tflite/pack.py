@@ -52,7 +52,7 @@ def add_metadata(content: bytes, values: Mapping[str, Any]) -> bytes:
     Raises:
         ModelError: not a TFLite file, a malformed one, or one above 2 GB.
     """
-    data = json.dumps(values, sort_keys=True, allow_nan=False).encode()
+    data = json.dumps(values, sort_keys=True, allow_nan=False, separators=(",", ":")).encode()
     content = _without_ours(content)
     with reading_errors():
         root = Source(memoryview(content)).root()
