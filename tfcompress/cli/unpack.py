@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
 
 from tfcompress.cli.options import new_file
+from tfcompress.errors import ModelError
 
 HELP = """\
 Give back the .tflite file that `tfcompress pack` put into FILE.tfz.
@@ -24,15 +26,22 @@ It is the same file byte by byte, or none is written: its sha256 stands in the p
 @click.option("-o", "--output", metavar="FILE.tflite", help="Where to write. [default: beside FILE, as .tflite]")
 @click.option("--force", is_flag=True, help="Replace the file at -o.")
 def command(file: str, output: str | None, force: bool) -> None:
+    from edge_runner.unpacking import is_package
     from tfcompress.files import write_atomic
 
     source = Path(file)
-    target = new_file(output or source.with_suffix(".tflite"), (".tflite",), "a TFLite file", force=force)
+    checked_target = partial(new_file, output or source.with_suffix(".tflite"), (".tflite",), "a TFLite file")
+    checked_target(force=True)  # the name alone: whether the file is there is asked of a package only
     from tfcompress.cli.terminal import terminal
     from tfcompress.tflite.packaging import file_content, open_package
 
+    packed = file_content(source)
+    if not is_package(packed):
+        msg = f"{source} is no package: `tfcompress pack` writes those, and unpack reads nothing else"
+        raise ModelError(msg)
+    target = checked_target(force=force)
     with terminal() as screen:
         with screen.progress.task("unpacking"):
-            content = open_package(file_content(source))
+            content = open_package(packed)
         write_atomic(target, content)
         screen.write(f"{target}: {len(content):,} B\n")
