@@ -133,6 +133,13 @@ CSV = {
     "an open quote": Hostile(written("d.csv", b'a,b,label\n1,"2,0\n3,4,1\n'), "cannot be read as a table|EOF"),
     "null bytes": Hostile(written("d.csv", b"a,b,label\n1,\0,0\n"), "no value|must hold numbers"),
     "more values than names": Hostile(written("d.csv", b"a,b,label\n1,2,3,0\n"), "more values than there are column"),
+    "a row of a million values": Hostile(  # of which pandas would make an index of a million levels
+        written("d.csv", b"a,b,label\n" + b"1," * 1_000_000 + b"0\n"), "more values than there are column"
+    ),
+    "a row of a million values below a long header": Hostile(
+        written("d.csv", b"a" * 300_000 + b",b,label\n" + b"1," * 1_000_000 + b"0\n"),
+        "more values than there are column",
+    ),
     "rows of several lengths": Hostile(written("d.csv", _ROWS + b"1,2,3,4,5\n"), "cannot be read as a table"),
     "only a header": Hostile(written("d.csv", b"a,b,label\n"), "zero samples"),
     "no columns": Hostile(written("d.csv", b"\n\n"), "cannot be read as a table|no columns"),
