@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 
 from tfcompress.cli.options import new_file
-from tfcompress.errors import ModelError
 
 HELP = """\
 Give back the .tflite file that `tfcompress pack` put into FILE.tfz.
@@ -26,19 +25,15 @@ It is the same file byte by byte, or none is written: its sha256 stands in the p
 @click.option("-o", "--output", metavar="FILE.tflite", help="Where to write. [default: beside FILE, as .tflite]")
 @click.option("--force", is_flag=True, help="Replace the file at -o.")
 def command(file: str, output: str | None, force: bool) -> None:
-    from edge_runner.unpacking import is_package
     from tfcompress.files import write_atomic
 
     source = Path(file)
     checked_target = partial(new_file, output or source.with_suffix(".tflite"), (".tflite",), "a TFLite file")
     checked_target(force=True)  # the name alone: whether the file is there is asked of a package only
     from tfcompress.cli.terminal import terminal
-    from tfcompress.tflite.packaging import file_content, open_package
+    from tfcompress.tflite.packaging import open_package, read_package
 
-    packed = file_content(source)
-    if not is_package(packed):
-        msg = f"{source} is no package: `tfcompress pack` writes those, and unpack reads nothing else"
-        raise ModelError(msg)
+    packed = read_package(source)
     target = checked_target(force=force)
     with terminal() as screen:
         with screen.progress.task("unpacking"):

@@ -51,7 +51,9 @@ def find_excess(config: Any, weights: int) -> str:
         if entry in WEIGHT_EXTENTS and isinstance(value, int | float) and value > max(weights, FREE_EXTENT):
             return f"its layer {layer!r} says {entry}={value:,}, but the file holds {weights:,} weights in all"
         if entry in ("input_layers", "output_layers") and isinstance(value, list) and len(value) > MOST_ENDS:
-            return f"its model {layer!r} says that it has {len(value):,} {entry.split('_')[0]}s, more than {MOST_ENDS:,}"
+            return (
+                f"its model {layer!r} says that it has {len(value):,} {entry.split('_')[0]}s, more than {MOST_ENDS:,}"
+            )
         if entry in SHAPES and _extent(value) > LARGEST_TENSOR:
             return f"its layer {layer!r} says {entry}={value}, a tensor of over {LARGEST_TENSOR:,} numbers"
     return ""
