@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -162,6 +163,51 @@ def test_another_file_than_the_reports_is_refused(name: str, run: Path, capfd: p
     (run / "net.tflite").unlink()
     assert run_command([name, "run"]) == 2
     assert "cannot be read: No such file" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "../net.tflite", "..", "", "net.tflite\n", "a/net.tflite"])
+@pytest.mark.parametrize("command", ["card", "explore", "compare"])
+def test_a_report_names_no_file_elsewhere(
+    command: str, name: str, run: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    values = json.loads((run / "report.json").read_text())
+    values["result"]["name"] = name
+    (run / "report.json").write_text(json.dumps(values))
+    assert run_command([command, "run", *(["run"] if command == "compare" else [])]) == 2
+    assert "result.name must be the name of a file beside the report" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["net.tfz", "other.vocabulary.txt"])
+def test_a_link_to_a_file_elsewhere_is_not_published(name: str, run: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    Path("secret.txt").write_text("a secret")
+    (run / name).unlink(missing_ok=True)
+    (run / name).symlink_to(Path("secret.txt").resolve())
+    assert run_command(["card", "run", "-o", "hub"]) == 2
+    assert "is no file of the run's folder but a link" in capfd.readouterr().err
+    assert not Path("hub").exists()
+
+
+@pytest.mark.parametrize("command", ["card", "explore"])
+def test_a_pipe_in_place_of_the_file_does_not_hang(command: str, run: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (run / "net.tflite").unlink()
+    os.mkfifo(run / "net.tflite")
+    assert run_command([command, "run"]) == 2
+    assert "it is a pipe or a device, not a file" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("ops_by_dtype", 7), ("packings", 1e308), ("likeness", {"outputs": [1]}), ("kernel_note", [None])],
+)
+def test_a_report_that_no_run_wrote_is_one_line(
+    key: str, value: object, run: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    values = json.loads((run / "report.json").read_text())
+    values["result"]["verification"][key] = value
+    (run / "report.json").write_text(json.dumps(values))
+    assert run_command(["card", "run", "-o", "hub"]) == 2
+    assert "its report is not whole" in capfd.readouterr().err
+    assert not Path("hub").exists()
 
 
 def test_two_runs_at_once_are_not_explored(run: Path, capfd: pytest.CaptureFixture[str]) -> None:

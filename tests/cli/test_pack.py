@@ -30,6 +30,16 @@ def test_a_file_goes_there_and_back(model, capfd):
     assert back.read_bytes() == model.read_bytes()
 
 
+@pytest.mark.parametrize("words", [[], ["--force"], ["-o", "back.tflite"]])
+def test_what_is_no_package_is_called_so_and_nothing_is_written(model, words, capfd, monkeypatch):
+    monkeypatch.chdir(model.parent)
+    before = model.read_bytes()
+    assert run_command(["unpack", model.name, *words]) == 3
+    assert "net.tflite is no package" in capfd.readouterr().err
+    assert [path.name for path in model.parent.iterdir()] == [model.name]
+    assert model.read_bytes() == before
+
+
 def test_the_table_says_what_each_codec_comes_to(model, capfd):
     assert run_command(["pack", str(model)]) == 0
     shown = capfd.readouterr().out

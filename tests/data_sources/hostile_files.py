@@ -18,14 +18,20 @@ from tests.data_sources.hostile_kit import Bomb, Hostile, changed, written
 from tests.data_sources.hostile_npz import GOOD, NPZ
 
 
-def png(width: int, height: int) -> bytes:
-    """Return a PNG that claims a size and holds nothing."""
+def png(width: int, height: int, packed: bytes = zlib.compress(bytes(100)), kind: int = 0) -> bytes:
+    """Return a PNG that claims a size, and holds nothing or what is *packed*."""
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
-    size = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + size + chunk(b"IDAT", zlib.compress(bytes(100))) + chunk(b"IEND", b"")
+    size = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, kind, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + size + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
+
+
+def packed_zeros(megabytes: int) -> bytes:
+    """Return so many megabytes of nothing, packed a thousandfold."""
+    squeeze = zlib.compressobj(9)
+    return b"".join(squeeze.compress(bytes(1 << 20)) for _ in range(megabytes)) + squeeze.flush()
 
 
 def gif(frames: int, side: int) -> bytes:
@@ -46,6 +52,7 @@ def image(content: bytes, name: str = "0.png") -> Callable[[Path], Path]:
 
 
 _BMP = b"BM" + bytes(16) + struct.pack("<iiHH", 60_000, -60_000, 1, 24) + bytes(24)
+_RLE = b"BM" + bytes(12) + struct.pack("<IiiHHI", 40, 8, 8, 1, 24, 1) + bytes(300)
 _JPEG = b"\xff\xd8\xff\xe0\x00\x04ab\xff\xc2\x00\x11\x08" + struct.pack(">HH", 60_000, 60_000) + bytes(20)
 _WEBP = b"RIFF\x30\0\0\0WEBPVP8X\x0a\0\0\0\0\0\0\0\xff\xff\x0f\xff\xff\x0f" + bytes(20)
 IMAGES = {
@@ -55,6 +62,10 @@ IMAGES = {
     "a JPEG of 60,000 x 60,000": Hostile(image(_JPEG, "0.jpg"), "claims 60,000 x 60,000 pixels"),
     "a WebP of 2^20 x 2^20": Hostile(image(_WEBP), "claims 1,048,576 x 1,048,576 pixels"),
     "a GIF of a thousand frames": Hostile(image(gif(1000, 1000)), "1,000 x 1,000 pixels in 1,001 frames"),
+    "a PNG of 8 x 8 with 128 MB packed in it": Hostile(
+        image(png(8, 8, packed_zeros(128), 2)), "far more than the 8 x 8"
+    ),
+    "a BMP with a coding of its own": Hostile(image(_RLE, "0.bmp"), "coding of its own"),
     "a PNG of nothing": Hostile(image(png(0, 5)), "cannot be decoded"),
     "a PNG cut in its header": Hostile(image(png(5, 5)[:20]), "it is cut short"),
     "a JPEG without a size": Hostile(image(b"\xff\xd8\xff" + b"\xd0\xff" * 20_000), "without a size|cut short"),
@@ -108,6 +119,7 @@ def masks(content: bytes) -> Callable[[Path], Path]:
 
 
 MASKS = {
+    "128 MB packed into 8 x 8": Hostile(masks(png(8, 8, packed_zeros(128))), "far more than the 8 x 8"),
     "60,000 x 60,000": Hostile(masks(png(60_000, 60_000)), "claims 60,000 x 60,000 pixels|not class numbers"),
     "a chunk of 4 GB": Hostile(
         masks(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\4\0\0\0\4\b" + bytes(8) + b"\xff\xff\xff\xffIDAT"),
@@ -133,6 +145,13 @@ CSV = {
     "an open quote": Hostile(written("d.csv", b'a,b,label\n1,"2,0\n3,4,1\n'), "cannot be read as a table|EOF"),
     "null bytes": Hostile(written("d.csv", b"a,b,label\n1,\0,0\n"), "no value|must hold numbers"),
     "more values than names": Hostile(written("d.csv", b"a,b,label\n1,2,3,0\n"), "more values than there are column"),
+    "a row of a million values": Hostile(  # of which pandas would make an index of a million levels
+        written("d.csv", b"a,b,label\n" + b"1," * 1_000_000 + b"0\n"), "more values than there are column"
+    ),
+    "a row of a million values below a long header": Hostile(
+        written("d.csv", b"a" * 300_000 + b",b,label\n" + b"1," * 1_000_000 + b"0\n"),
+        "more values than there are column",
+    ),
     "rows of several lengths": Hostile(written("d.csv", _ROWS + b"1,2,3,4,5\n"), "cannot be read as a table"),
     "only a header": Hostile(written("d.csv", b"a,b,label\n"), "zero samples"),
     "no columns": Hostile(written("d.csv", b"\n\n"), "cannot be read as a table|no columns"),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.data_sources.test_images import model
-from tfcompress.data import decoding
+from tfcompress.data import decoding, image_header
 from tfcompress.data.sources import load_data
 
 SIZES = ((37, 53), (16, 16), (5, 9))
@@ -86,3 +86,34 @@ def test_records_decode_exactly_and_the_report_says_so(tmp_path: Path) -> None:
     data = load_data(tmp_path / "d.tfrecord", features=tmp_path / "f.toml").bind(model((8, 8, 3)), holdout=None)
     assert np.array_equal(data.representative(1, 0)["image"][0], by_pillow(content, "RGB"))
     assert decoding.NOTE in data.describe()["notes"]
+
+
+@pytest.mark.parametrize(("mode", "channels"), [("L", 3), ("RGB", 3), ("RGBA", 3)])
+def test_a_bmp_is_decoded_as_pillow_decodes_it(mode: str, channels: int, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        picture((8, 8), mode).save(tmp_path / name / "0.bmp")
+    data = load_data(tmp_path).bind(model((8, 8, channels)), holdout=None)
+    x, _ = next(data.need_test().batches(1))
+    wanted = np.asarray(picture((8, 8), mode).convert("L" if channels == 1 else "RGB")).reshape(8, 8, channels)
+    assert np.array_equal(x["image"][0], wanted)
+
+
+@pytest.mark.parametrize("mode", ["P", "1"])
+def test_a_bmp_whose_pixels_are_places_in_a_palette_is_refused(mode: str, tmp_path: Path) -> None:
+    path = tmp_path / "0.bmp"
+    picture((16, 16), "RGB").convert(mode).save(path)
+    with path.open("rb") as stream, pytest.raises(ValueError, match="palette or a coding of its own; save it as a PNG"):
+        image_header.pixels(stream)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "RGB", "RGBA", "I;16"])
+def test_noise_that_does_not_pack_is_no_bomb(mode: str, tmp_path: Path) -> None:
+    from PIL import Image
+
+    noise = np.random.default_rng(0).integers(0, 256, (700, 500, 4), np.uint8)
+    grey = np.random.default_rng(1).integers(0, 1 << 16, (700, 500)).astype(np.uint16)
+    image = Image.fromarray(grey) if mode == "I;16" else Image.fromarray(noise).convert(mode)
+    image.save(tmp_path / "0.png", compress_level=0)
+    with (tmp_path / "0.png").open("rb") as stream:
+        assert image_header.pixels(stream) == 700 * 500

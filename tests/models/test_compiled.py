@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 import pytest
 
 from tfcompress.models.compiled import compile_config, compile_config_of, traits_of
@@ -100,3 +101,22 @@ def test_nonsense_in_a_file_tells_nothing(config: str, tmp_path: Path, keras: An
     found = traits_of(two_outputs(keras), ["kind", "size"], compile_config(tmp_path / "model.h5", "h5"))
     assert found["size"].loss is None
     assert compile_config(tmp_path / "absent.keras", "keras") == {}
+
+
+@pytest.mark.parametrize(
+    "said", [np.zeros(5), 7, h5py.Empty("f"), b"\xff"], ids=["numbers", "a number", "nothing", "no text"]
+)
+def test_what_is_no_text_in_a_file_tells_nothing(said: object, tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "model.h5", "w") as file:
+        file.attrs["training_config"] = said
+    assert compile_config(tmp_path / "model.h5", "h5") == {}
+
+
+@pytest.mark.parametrize("number", ["1e999", "NaN", "1" + "0" * 400], ids=["infinity", "nan", "a long one"])
+def test_numbers_that_are_none_are_no_weight_and_no_setting(number: str, tmp_path: Path, keras: Any) -> None:
+    loss = f'{{"class_name": "Huber", "module": "keras.losses", "config": {{"delta": {number}}}}}'
+    with h5py.File(tmp_path / "model.h5", "w") as file:
+        file.attrs["training_config"] = f'{{"loss": {{"size": {loss}}}, "loss_weights": {{"size": {number}}}}}'
+    size = traits_of(two_outputs(keras), ["kind", "size"], compile_config(tmp_path / "model.h5", "h5"))["size"]
+    assert (size.loss, size.loss_settings, size.weight) == (None, {}, 1.0)
+    assert size.unknown == ("Huber",)

@@ -1,6 +1,6 @@
 import pytest
 
-from tfcompress.safety.proportions import FREE_EXTENT, LARGEST_TENSOR, find_excess
+from tfcompress.safety.proportions import FREE_EXTENT, LARGEST_TENSOR, MOST_ENDS, find_excess
 
 
 def layer(**config):
@@ -51,3 +51,13 @@ def test_a_tensor_of_billions_of_numbers_is_out_of_proportion(entry, value):
 )
 def test_honest_sizes_are_in_proportion(entry, value):
     assert find_excess(layer(**{entry: value}), 1000) == ""
+
+
+@pytest.mark.parametrize("ends", ["input", "output"])
+def test_a_model_of_countless_inputs_or_outputs_is_out_of_proportion(ends):
+    model = {"class_name": "Functional", "config": {"name": "net", f"{ends}_layers": [["one", 0, 0]] * MOST_ENDS}}
+    assert find_excess(model, 1000) == ""
+    model["config"][f"{ends}_layers"].append(["one", 0, 0])
+    assert find_excess({"config": {"layers": [model]}}, 1000) == (
+        f"its model 'net' says that it has 10,001 {ends}s, more than 10,000"
+    )

@@ -89,6 +89,9 @@ def write_repository(target: Path, folder: Path, report: Report, *, title: str, 
         report: of the run.
         title: what the card calls the model.
         license_id: as the Hub calls it; empty: none is said.
+
+    Raises:
+        UsageError: a report that no run wrote, or a file beside it that is none of the folder's.
     """
     from tfcompress.files import write_atomic
     from tfcompress.reports.model_card import model_card, published
@@ -96,10 +99,20 @@ def write_repository(target: Path, folder: Path, report: Report, *, title: str, 
 
     file = folder / report.result.name
     beside = [file.with_name(file.stem + end) for end in BESIDE]
-    for path in (file, *(each for each in beside if each.is_file()), *sorted(folder.glob("*.vocabulary.txt"))):
+    others = [*(each for each in beside if each.is_file()), *sorted(folder.glob("*.vocabulary.txt"))]
+    for path in others:
+        if not path.is_file() or path.resolve().parent != folder.resolve():  # it would be published
+            msg = f"{str(path)!r} is no file of the run's folder but a link; put the file itself there, or remove it"
+            raise UsageError(msg)
+    for path in (file, *others):
         shutil.copyfile(path, target / path.name)
-    write_atomic(target / "README.md", model_card(report, title=title, license_id=license_id))
-    write_atomic(target / "recipe.toml", recipe_toml(report.recipe))
+    try:
+        card, recipe = model_card(report, title=title, license_id=license_id), recipe_toml(report.recipe)
+    except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
+        msg = f"{str(folder)!r}: its report is not whole: {type(error).__name__} {error}"
+        raise UsageError(msg) from error
+    write_atomic(target / "README.md", card)
+    write_atomic(target / "recipe.toml", recipe)
     write_atomic(target / ".gitattributes", ATTRIBUTES)
     published(report).save(target / "report.json")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
@@ -27,12 +28,15 @@ def command(file: str, output: str | None, force: bool) -> None:
     from tfcompress.files import write_atomic
 
     source = Path(file)
-    target = new_file(output or source.with_suffix(".tflite"), (".tflite",), "a TFLite file", force=force)
+    checked_target = partial(new_file, output or source.with_suffix(".tflite"), (".tflite",), "a TFLite file")
+    checked_target(force=True)  # the name alone: whether the file is there is asked of a package only
     from tfcompress.cli.terminal import terminal
-    from tfcompress.tflite.packaging import file_content, open_package
+    from tfcompress.tflite.packaging import open_package, read_package
 
+    packed = read_package(source)
+    target = checked_target(force=force)
     with terminal() as screen:
         with screen.progress.task("unpacking"):
-            content = open_package(file_content(source))
+            content = open_package(packed)
         write_atomic(target, content)
         screen.write(f"{target}: {len(content):,} B\n")

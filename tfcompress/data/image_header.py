@@ -14,6 +14,16 @@ PIXELS = 100_000_000
 SEGMENTS = 10_000
 """Most pieces that are passed over on the way to a size: an honest JPEG has tens, a long animation thousands."""
 
+SPARE = 64 << 10
+"""What packing may add to the pixels of a PNG: nothing that counts; a packed bomb is told by it."""
+
+_SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+"""Of a pixel, by the kind of a PNG's colours."""
+
+_BY_MASKS = 3
+_MASKS = struct.pack("<3I", 0xFF0000, 0xFF00, 0xFF)
+"""Where red, green and blue lie in a BMP's pixels, as TensorFlow has it."""
+
 _NO_SIZE = frozenset((0xC4, 0xC8, 0xCC))
 """Of the markers 0xC0 to 0xCF, which begin a frame, those that do not."""
 
@@ -56,18 +66,66 @@ def _checked(stream: BinaryIO) -> list[tuple[int, int]]:
 
 def _sizes(start: bytes, stream: BinaryIO) -> list[tuple[int, int]]:
     if start.startswith(b"\x89PNG\r\n\x1a\n"):
-        return [struct.unpack_from(">II", start, 16)]
+        return [_png(start, stream)]
     if start.startswith(b"\xff\xd8\xff"):
         return [_jpeg(stream)]
     if start.startswith(b"BM"):
-        width, height = struct.unpack_from("<ii", start, 18)
-        return [(abs(width), abs(height))]
+        return [_bmp(stream)]
     if start.startswith((b"GIF87a", b"GIF89a")):
         return _gif(start, stream)
     if start.startswith(b"RIFF") and start[8:12] == b"WEBP":
         return [_webp(start)]
     msg = "it is an empty file" if not start else "it is no PNG, JPEG, BMP, GIF or WebP"
     raise ValueError(msg)
+
+
+def png_room(width: int, height: int, bits: int, kind: int) -> int:
+    """Return the most bytes that a PNG's packed pixels can need: more would be unpacked for hours, for nothing.
+
+    Args:
+        width: in pixels.
+        height: in pixels.
+        bits: of a sample.
+        kind: of the colours, as the header says.
+    """
+    return 2 * height * (1 + (width * bits * _SAMPLES.get(kind, 4) + 7) // 8) + SPARE
+
+
+def _png(start: bytes, stream: BinaryIO) -> tuple[int, int]:
+    width, height, bits, kind = struct.unpack_from(">IIBB", start, 16)
+    room, packed, place = png_room(width, height, bits, kind), 0, 8
+    end = stream.seek(0, 2)
+    if end <= room:
+        return width, height
+    for _ in range(SEGMENTS):
+        stream.seek(place)
+        piece = stream.read(8)
+        if len(piece) < 8:
+            return width, height
+        length, name = struct.unpack(">I4s", piece)
+        packed += length if name == b"IDAT" else 0
+        if packed > room:
+            msg = f"it holds far more than the {width:,} x {height:,} pixels that it claims"
+            raise ValueError(msg)
+        place += 12 + length
+    msg = f"it is a PNG of more than {SEGMENTS:,} pieces"
+    raise ValueError(msg)
+
+
+def _bmp(stream: BinaryIO) -> tuple[int, int]:
+    """Read a BMP's size; TensorFlow takes its pixels as they lie, whatever the header says of coding and palette."""
+    stream.seek(14)
+    length, width, height, bits, coding, colours = struct.unpack("<Iii2xHI12xI4x", stream.read(40))
+    rest = stream.read(12) if coding == _BY_MASKS else b""
+    plain = coding == 0 or rest == _MASKS
+    if bits == 8 and plain:
+        stream.seek(14 + length)
+        palette = stream.read(4 * min(colours or 256, 256))
+        plain = all(palette[place::4] == bytes(range(len(palette) // 4)) for place in range(3))
+    if bits not in (8, 24, 32) or not plain:
+        msg = f"it is a BMP of {bits} bits a pixel with a palette or a coding of its own; save it as a PNG"
+        raise ValueError(msg)
+    return abs(width), abs(height)
 
 
 def _jpeg(stream: BinaryIO) -> tuple[int, int]:

@@ -92,6 +92,7 @@ def _as_grey(content: bytes, header: MaskHeader) -> bytes:
     """Return the same pixels under the header of a grey image, without what is no pixel."""
     height, width = header.size
     rest = bytes([_GREY]) + header.rest[1:]
+    room = image_header.png_room(width, height, header.bits, _GREY)
     kept = [_SIGNATURE, _chunk(b"IHDR", struct.pack(">IIB", width, height, header.bits) + rest)]
     place = len(_SIGNATURE)
     while place + 8 <= len(content):
@@ -102,7 +103,11 @@ def _as_grey(content: bytes, header: MaskHeader) -> bytes:
             raise ValueError(msg)
         if name == b"IDAT":
             kept.append(content[place:end])
+            room -= length
         place = end
+    if room < 0:
+        msg = f"it holds far more than the {width:,} x {height:,} pixels that it claims"
+        raise ValueError(msg)
     return b"".join([*kept, _chunk(b"IEND", b"")])
 
 

@@ -109,10 +109,17 @@ def _dialect(path: Path) -> Dialect:
     with _Text(path) as text:
         lines = text.first_lines()
     try:
-        return delimiters.detect(lines, "\t" if path.name.endswith((".tsv", ".tsv.gz")) else ",")
+        found = delimiters.detect(lines, "\t" if path.name.endswith((".tsv", ".tsv.gz")) else ",")
     except ValueError as error:
         msg = f"data {str(path)!r} cannot be read as a table: {error}"
         raise DataError(msg) from error
+    if any(line.count(found.separator) > COLUMNS for line in lines[1:]):  # pandas would make an index of each value
+        raise _too_wide(path)
+    return found
+
+
+def _too_wide(path: Path) -> DataError:
+    return DataError(f"data {str(path)!r} has rows of more values than there are column names; name every column")
 
 
 def _csv_names(path: Path) -> tuple[str, ...]:
@@ -133,8 +140,7 @@ def _csv(path: Path, columns: Sequence[str]) -> Iterator[Any]:
         with pd.read_csv(text.lines, chunksize=_chunk_rows(len(header)), **options) as reader:
             for frame in reader:
                 if not isinstance(frame.index, pd.RangeIndex):
-                    msg = f"data {str(path)!r} has rows of more values than there are column names; name every column"
-                    raise DataError(msg)
+                    raise _too_wide(path)
                 text.taken = 0
                 chosen = frame.iloc[:, wanted]
                 chosen.columns = list(columns)
@@ -174,14 +180,14 @@ class _Text(io.RawIOBase):
         self.lines = io.TextIOWrapper(io.BufferedReader(self), "utf-8-sig", newline="")
 
     def first_lines(self) -> list[str]:
-        """Read some whole lines, at least the first that is not empty."""
+        """Read some whole lines, at least two where there are as many."""
         lines: list[str] = []
         held = 0
         for line in self.lines:
             lines.append(line)
             held += len(line)
             self.taken, self.at_most = 0, PIECE_BYTES
-            if held > SAMPLE_BYTES or len(lines) > 2 * delimiters.ROWS:
+            if (held > SAMPLE_BYTES and len(lines) > 1) or len(lines) > 2 * delimiters.ROWS:
                 break
         return lines
 

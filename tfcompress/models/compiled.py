@@ -7,6 +7,7 @@ its settings only numbers do.
 from __future__ import annotations
 
 import json
+import sys
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -70,7 +71,7 @@ def _from_h5(path: Path) -> Any:
 
     with h5py.File(path, "r") as file:
         text = file.attrs.get("training_config")
-    return {} if text is None or len(text) > MOST_BYTES else json.loads(text)
+    return json.loads(text) if isinstance(text, str | bytes) and len(text) <= MOST_BYTES else {}
 
 
 def _from_zip(path: Path) -> Any:
@@ -104,7 +105,7 @@ def traits_of(model: Any, outputs: Sequence[str], config: Mapping[str, Any]) -> 
             activation=activations[place],
             loss=loss,
             loss_settings=settings,
-            weight=float(weight) if isinstance(weight, int | float) and weight > 0 else 1.0,
+            weight=float(weight) if _is_number(weight) and weight > 0 else 1.0,
             metrics=tuple(dict.fromkeys(name for each in metrics if (name := _metric(each)))),
             unknown=(*unknown, *(_name(each) for each in metrics if _metric(each) is None)),
         )
@@ -162,12 +163,15 @@ def _loss(value: Any) -> tuple[str | None, dict[str, float]]:
     if isinstance(config, str):  # a function
         return loss_class(config), {}
     found = config if isinstance(config, Mapping) else {}
-    settings = {
-        key: float(found[key])
-        for key, default in SETTINGS.items()
-        if isinstance(found.get(key), int | float) and float(found[key]) != default
-    }
-    return loss_class(_name(value)), settings
+    said = {key: found[key] for key in SETTINGS if isinstance(found.get(key), int | float)}
+    if not all(map(_is_number, said.values())):
+        return None, {}
+    return loss_class(_name(value)), {key: float(said[key]) for key in said if said[key] != SETTINGS[key]}
+
+
+def _is_number(value: Any) -> bool:
+    """Whether it is a number that a float holds; JSON tells integers of any length, NaN and infinity too."""
+    return isinstance(value, int | float) and abs(value) <= sys.float_info.max
 
 
 def _metric(value: Any) -> str | None:

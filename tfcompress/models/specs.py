@@ -54,16 +54,16 @@ def unique_names(names: Iterable[str]) -> list[str]:
         >>> unique_names(["block/out", "dense", "dense"])
         ['block_out', 'dense', 'dense_1']
     """
-    result: list[str] = []
+    counts: dict[str, int] = {}
+    taken: dict[str, None] = {}
     for name in names:
         valid = re.sub(r"\W", "_", name, flags=re.ASCII)
-        valid = valid if valid[:1].isalnum() else f"t{valid}"
-        taken, number, valid_once = set(result), 1, valid
+        valid = valid_once = valid if valid[:1].isalnum() else f"t{valid}"
         while valid in taken:
-            valid = f"{valid_once}_{number}"
-            number += 1
-        result.append(valid)
-    return result
+            counts[valid_once] = counts.get(valid_once, 0) + 1
+            valid = f"{valid_once}_{counts[valid_once]}"
+        taken[valid] = None
+    return list(taken)
 
 
 def random_inputs(

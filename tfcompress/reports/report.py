@@ -207,7 +207,12 @@ def from_values(plain: object, where: str = "report") -> Report:
         msg = f"{where}: format must be a whole number between 1 and {FORMAT}, got {number!r}"
         raise UsageError(msg)
     values = {key: value for key, value in plain.items() if key not in ("tool", "format")}
-    return codec.from_plain(Report, older.upgraded(values, number, where), where)
+    found = codec.from_plain(Report, older.upgraded(values, number, where), where)
+    name = found.result.name
+    if name in ("", "..") or Path(name).name != name or not name.isprintable():
+        msg = f"{where}: result.name must be the name of a file beside the report, got {name!r:.80}"
+        raise UsageError(msg)
+    return found
 
 
 def read_report(path: Path) -> Report:

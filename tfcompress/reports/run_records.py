@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tfcompress.errors import UsageError
 from tfcompress.files import sha256
-from tfcompress.plain import JSON_BYTES, parse_json, read_text
+from tfcompress.plain import JSON_BYTES, open_regular, parse_json, read_text
 from tfcompress.reports import edge
 from tfcompress.reports.measurements import MeasuredFile, PerOp
 from tfcompress.reports.pictures import Pictures, read_pictures
@@ -101,7 +101,8 @@ def read_result_file(folder: Path, report: Report) -> bytes:
     """
     file = folder / report.result.name
     try:
-        content = file.read_bytes()
+        with open_regular(file) as stream:
+            content = stream.read()
     except OSError as error:
         msg = f"{str(file)!r} cannot be read: {error.strerror}; give the folder as export wrote it"
         raise UsageError(msg) from error

@@ -36,6 +36,10 @@ LARGEST_TENSOR = 1 << 31
 """Numbers in a tensor of one sample: 8 GiB in float32, which nothing at the edge has."""
 
 
+MOST_ENDS = 10_000
+"""Inputs or outputs of a model; nothing that is shipped has a thousandth of them."""
+
+
 def find_excess(config: Any, weights: int) -> str:
     """Say which size in a model's configuration is out of proportion; empty: none is.
 
@@ -46,6 +50,10 @@ def find_excess(config: Any, weights: int) -> str:
     for layer, entry, value in _entries(config):
         if entry in WEIGHT_EXTENTS and isinstance(value, int | float) and value > max(weights, FREE_EXTENT):
             return f"its layer {layer!r} says {entry}={value:,}, but the file holds {weights:,} weights in all"
+        if entry in ("input_layers", "output_layers") and isinstance(value, list) and len(value) > MOST_ENDS:
+            return (
+                f"its model {layer!r} says that it has {len(value):,} {entry.split('_')[0]}s, more than {MOST_ENDS:,}"
+            )
         if entry in SHAPES and _extent(value) > LARGEST_TENSOR:
             return f"its layer {layer!r} says {entry}={value}, a tensor of over {LARGEST_TENSOR:,} numbers"
     return ""

@@ -33,7 +33,7 @@ from tfcompress.progress import SILENT, Progress
 from tfcompress.tflite.flatbuffer import read_model_file
 from tfcompress.tflite.kernel_coding import kernel_bits, planned_kernels
 
-__all__ = ["Package", "file_content", "make_package", "open_package", "other_codecs"]
+__all__ = ["Package", "file_content", "make_package", "open_package", "other_codecs", "read_package"]
 
 _PROPERTIES = ((0, 2, 2), (3, 0, 0), (3, 0, 2), (0, 0, 0), (0, 4, 2), (2, 2, 2))
 """lc, lp and pb of LZMA that are tried: bytes by what is before them, or by their place in a word."""
@@ -108,6 +108,19 @@ def file_content(path: Path) -> bytes:
     except OSError as error:
         msg = f"cannot read {str(path)!r}: {error.strerror or error}"
         raise ModelError(msg) from error
+
+
+def read_package(path: Path) -> bytes:
+    """Return the bytes of a package.
+
+    Raises:
+        ModelError: what :func:`file_content` refuses, and a file of another kind.
+    """
+    content = file_content(path)
+    if not is_package(content):
+        msg = f"{path} is no package: `tfcompress pack` writes those, and unpack reads nothing else"
+        raise ModelError(msg)
+    return content
 
 
 def open_package(content: bytes) -> bytes:
