@@ -165,7 +165,7 @@ def test_another_file_than_the_reports_is_refused(name: str, run: Path, capfd: p
     assert "cannot be read: No such file" in capfd.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["/etc/passwd", "../net.tflite", "..", "", "net.tflite\n", "a/net.tflite"])
+@pytest.mark.parametrize("name", ["/etc/passwd", "../net.tflite", "..", "", "net.tflite\0", "a/net.tflite"])
 @pytest.mark.parametrize("command", ["card", "explore", "compare"])
 def test_a_report_names_no_file_elsewhere(
     command: str, name: str, run: Path, capfd: pytest.CaptureFixture[str]

@@ -30,8 +30,12 @@ SCORES = st.builds(
     RATIOS,
     st.dictionaries(NAMES, st.floats(0, 1), max_size=2),
 )
+FILES = st.text(st.characters(exclude_characters="/", exclude_categories=("C", "Zl", "Zp", "Zs")), min_size=1).filter(
+    lambda name: name not in (".", "..")
+)
 RESULTS = st.builds(
     r.ResultFile,
+    name=FILES,
     score=st.none() | SCORES,
     parameters=COUNTS,
     verification=JSON,
@@ -189,7 +193,7 @@ def test_what_is_not_a_report_is_refused(text, message):
 def test_a_promise_holds_text_or_a_number_and_nothing_else():
     kept = r.PromiseRecord(layer="dense", what="sparsity", asked=0.5, got=1)
     report = a_report(
-        result=r.ResultFile(name="", sha256="", size_bytes=1, gzip_bytes=1, quantize="", promises=(kept,))
+        result=r.ResultFile(name="a", sha256="", size_bytes=1, gzip_bytes=1, quantize="", promises=(kept,))
     )
     assert r.from_json(report.to_json()).result.promises == (kept,)
     plain = report.to_dict()

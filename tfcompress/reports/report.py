@@ -209,7 +209,7 @@ def from_values(plain: object, where: str = "report") -> Report:
     values = {key: value for key, value in plain.items() if key not in ("tool", "format")}
     found = codec.from_plain(Report, older.upgraded(values, number, where), where)
     name = found.result.name
-    if name in ("", "..") or Path(name).name != name or not name.isprintable():
+    if name in ("", "..") or Path(name).name != name or "\0" in name:
         msg = f"{where}: result.name must be the name of a file beside the report, got {name!r:.80}"
         raise UsageError(msg)
     return found
