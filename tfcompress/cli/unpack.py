@@ -33,9 +33,9 @@ def command(file: str, output: str | None, force: bool) -> None:
     from tfcompress.cli.terminal import terminal
     from tfcompress.tflite.packaging import open_package, read_package
 
-    packed = read_package(source)
-    target = checked_target(force=force)
     with terminal() as screen:
+        packed = read_package(source)
+        target = checked_target(force=force)
         with screen.progress.task("unpacking"):
             content = open_package(packed)
         write_atomic(target, content)
