@@ -244,7 +244,7 @@ def test_without_training_data_there_is_no_training() -> None:
             "train.if_needed must be false with quantize 'float16', which no stage trains for, got True",
         ),
         ("[export]\nmax_drop = 0", "export.max_drop must be above 0, got 0"),
-        ("[export]\nmax_drop = inf", "export.max_drop must be above 0, got inf"),
+        ("[export]\nmax_drop = inf", "export.max_drop must be a finite number, got inf"),
         ('stages = [{kind = "channels", max_drop = 1.0}]', "channels.max_drop is called channels.spare now"),
     ],
 )
