@@ -107,10 +107,12 @@ class Sshd:
 
     def cut(self) -> int:
         """Kill every connection, as a pulled cable would end it; return how many processes held them."""
-        connections = self._children()
-        for connection in connections:
-            os.kill(connection, signal.SIGKILL)
-        return len(connections)
+        cut = 0
+        for connection in self._children():
+            with contextlib.suppress(ProcessLookupError):  # it ended by itself a moment ago
+                os.kill(connection, signal.SIGKILL)
+                cut += 1
+        return cut
 
     def _children(self) -> list[int]:
         """Return the processes that hold a connection each; what a user runs below them is left alone."""

@@ -149,7 +149,7 @@ def test_several_outputs_have_rows_of_their_own_the_main_one_first(task: str) ->
 def test_hostile_names_are_text_in_every_rendering(task: str, name: str) -> None:
     yaml = pytest.importorskip("yaml", reason="PyYAML reads the front matter")
     score = score_of(task, 0.5, 0.01, (name, "other"))
-    report = dataclasses.replace(report_with(score, score, name), recipe_name=name, warnings=(name,))
+    report = dataclasses.replace(report_with(score, score, name.replace("/", "")), recipe_name=name, warnings=(name,))
     assert r.from_json(report.to_json()) == report
     printed(report)
     page = html.to_html(report)
