@@ -14,7 +14,7 @@ from tfcompress import plain
 from tfcompress.data.records import read_description
 from tfcompress.devices import config
 from tfcompress.errors import DataError, RecipeError, UsageError
-from tfcompress.recipe import load_recipe
+from tfcompress.recipe import Cluster, Recipe, from_toml, load_recipe
 from tfcompress.reports import edge, report
 
 SECONDS = 20
@@ -24,6 +24,8 @@ TEXTS = {
     "deep TOML": "a = " + "[" * 4_000,
     "deep JSON": "[" * DEEP,
     "a digit too many": "a = " + "1" * 4_050 + "1" * 10,
+    "a key of many parts behind strings": "a = ['x\"', {" + ".".join(['"b"'] * 30_000) + " = 1}]",
+    "a key of many parts between strings of several lines": 'a = ["""\n""", {' + ".".join("b" * 30_000) + ' = 1}, ""]',
     "a number of 5,000 digits": "1" * 5_000,
     "a key of many parts": ".".join("a" * 30_000) + " = 1",
     "not text": "\udcff",
@@ -71,6 +73,12 @@ def test_any_text_is_toml_and_json_or_a_value_error(text: str) -> None:
             parse(text)
         except ValueError:
             continue
+
+
+@given(st.text(max_size=40), st.integers(0, 500))
+def test_a_recipe_with_a_long_text_is_read_as_it_is_written(text: str, times: int) -> None:
+    recipe = Recipe(stages=(Cluster(scope=(text * times + "x",)),), about=text * times)
+    assert from_toml(recipe.to_toml()) == recipe
 
 
 @pytest.mark.parametrize(

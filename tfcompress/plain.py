@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import stat
 import sys
 from pathlib import Path
@@ -23,7 +24,11 @@ TOML_BYTES = 256 << 10
 """Largest TOML file: a recipe takes 2 KB, a fleet of a thousand devices 100 KB."""
 
 TOML_LINE = 4_096
-"""Longest line of a TOML file, characters: the parser's time grows with the square of a key's parts (64 KB: 30 s)."""
+"""Longest line of a TOML file without its strings, characters: the parser's time grows with the square of a key's parts
+(64 KB: 30 s)."""
+
+_STRING = re.compile(r"""\"{3}|'{3}|"(?:[^"\\]|\\.)*(?:"|$)|'[^']*(?:'|$)""")
+"""What begins a string of several lines; or one of a single line, or the rest of a line where it does not end."""
 
 JSON_BYTES = 256 << 20
 """Largest JSON file: a report with a million single measurements takes 10 MB."""
@@ -73,7 +78,7 @@ def parse_toml(text: str) -> dict[str, Any]:
     Raises:
         ValueError: not TOML, or with lines, numbers or nesting that no honest file has.
     """
-    longest = max(map(len, text.splitlines()), default=0)
+    longest = max(map(len, _without_strings(text).splitlines()), default=0)
     if longest > TOML_LINE:
         msg = f"a line of {longest:,} characters; at most {TOML_LINE:,} are read"
         raise ValueError(msg)
@@ -83,6 +88,14 @@ def parse_toml(text: str) -> dict[str, Any]:
         raise _too_deep() from None
     _check_depth(table)
     return table
+
+
+def _without_strings(text: str) -> str:
+    """Return TOML text without the strings in it; as it is where one of several lines may hide what is none."""
+    lines = text.splitlines()
+    if any(found in ('"""', "'''") for line in lines for found in _STRING.findall(line)):
+        return text
+    return "\n".join(_STRING.sub("", line) for line in lines)
 
 
 def parse_json(text: str) -> Any:

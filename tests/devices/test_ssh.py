@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 import subprocess
 from pathlib import Path
@@ -30,6 +31,20 @@ def test_ssh_never_asks_and_keeps_its_own_host_checks() -> None:
 def test_without_settings_ssh_s_own_configuration_decides() -> None:
     words = connection_command(Device(name="pi", host="pi"), 10)
     assert not {"-F", "-l", "-p"} & set(words)
+
+
+@pytest.mark.parametrize(
+    ("place", "reason"), [("/dev/zero", "a pipe or a device"), ("missing", "no such file"), (".", "is a directory")]
+)
+def test_a_configuration_that_ssh_cannot_read_or_never_ends_is_refused_at_once(
+    place: str, reason: str, tmp_path
+) -> None:
+    device = dataclasses.replace(PI, ssh_config=str(tmp_path / place))
+    with (
+        pytest.raises(DeviceError, match=rf"device pi: ssh_config '.*' cannot be read: .*{reason}"),
+        Connection(device),
+    ):
+        pytest.fail("connected")
 
 
 @given(st.text(st.characters(blacklist_characters="\0", blacklist_categories=["Cs"]), min_size=1))
@@ -88,7 +103,7 @@ def test_a_misspelt_name_gets_the_nearest_one(tmp_path: Path, monkeypatch: pytes
 def test_a_desk_without_ssh_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(MissingDependencyError, match="ssh is not installed here; install OpenSSH's client"):
-        Connection(PI).__enter__()
+        Connection(dataclasses.replace(PI, ssh_config=None)).__enter__()
 
 
 def test_what_answers_without_the_agent_s_language_is_an_error(device: Device) -> None:

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 import warnings
+import zipfile
 
 import h5py
 import numpy as np
@@ -92,6 +93,18 @@ def test_sequential_configs_of_keras_2_1_are_read(tf_keras, tmp_path):
     np.testing.assert_allclose(
         next(iter(outputs(loaded.keras3).values())), next(iter(outputs(model).values())), atol=1e-6
     )
+
+
+def test_a_name_registered_as_something_else_is_refused_by_both_names(keras, tmp_path):
+    path = save(build(small_models.mlp, keras), tmp_path / "model.keras")
+    with zipfile.ZipFile(path) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    files["config.json"] = files["config.json"].replace(b'"registered_name": null', b'"registered_name": "shop>Evil"')
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    with pytest.raises(UntrustedCodeError, match=r"names 'keras.*', registered as 'shop>Evil', in layer"):
+        load_model(path)
 
 
 def test_a_saved_model_can_be_exported_only(keras_module, tmp_path):

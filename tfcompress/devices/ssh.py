@@ -17,6 +17,7 @@ from typing import IO, Any
 
 from tfcompress.devices.config import LOCAL, Device, config_file, load_devices
 from tfcompress.errors import DeviceError, MissingDependencyError, OutputError, TfcompressError, nearest
+from tfcompress.plain import open_regular
 
 Told = Callable[[dict[str, Any]], None]
 _AGENT = Path(__file__).with_name("agent.py")
@@ -63,6 +64,7 @@ class Connection:
         """
         source = _AGENT.read_bytes()
         try:
+            _check_configuration(self.device)
             self._process = subprocess.Popen(
                 connection_command(self.device, len(source)),
                 stdin=subprocess.PIPE,
@@ -173,6 +175,18 @@ class Connection:
         self._errors.seek(0)
         said = self._errors.read().decode("utf-8", "replace")
         return connection_error(self.device, code, said)
+
+
+def _check_configuration(device: Device) -> None:
+    """Refuse a client configuration that ssh would read without end, or cannot read at all."""
+    if not device.ssh_config:
+        return
+    try:
+        open_regular(Path(device.ssh_config).expanduser()).close()
+    except OSError as error:
+        what = (error.strerror or str(error)).lower()
+        msg = f"device {device.name}: ssh_config {device.ssh_config!r} cannot be read: {what}; name another file"
+        raise DeviceError(msg) from error
 
 
 def connection_command(device: Device, size: int) -> list[str]:

@@ -123,9 +123,11 @@ def _check_names(path: Path, info: FileInfo, objects: Mapping[str, Any], *, trus
             raise _needs_custom(path, short, name.module or "module")
         if not trust:
             what = f"{name.module}.{short}" if name.module else short
+            registered = name.registered or short
+            other = f", registered as {registered!r}," if registered.rpartition(">")[2] != short else ""
             msg = (
-                f"model {str(path)!r} names {what!r} in layer {name.layer!r}, which is no layer, activation or the like"
-                " of Keras's; load it with --trust if you know where it comes from"
+                f"model {str(path)!r} names {what!r}{other} in layer {name.layer!r}, which is no layer, activation or"
+                " the like of Keras's; load it with --trust if you know where it comes from"
             )
             raise UntrustedCodeError(msg)
 

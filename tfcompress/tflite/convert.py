@@ -21,6 +21,7 @@ from tfcompress.recipe import Export
 from tfcompress.tflite.flatbuffer import read_model_file
 from tfcompress.tflite.lower import ORDER
 from tfcompress.tflite.lstm_scales import with_state_scales
+from tfcompress.tflite.one_hot_scales import with_one_hot_scales
 from tfcompress.tflite.rearrange import for_any_batch, in_order, with_unique_names
 from tfcompress.worker import KeptWorkers, Worker, WorkerAnswerError, WorkerDiedError
 
@@ -156,7 +157,7 @@ class ConverterProcess:
         """
         folder = Path(self._waiting[2]["saved_model"]) if self._waiting else None
         target = self._finish()
-        content = with_state_scales(target.read_bytes())
+        content = with_one_hot_scales(with_state_scales(target.read_bytes()))
         target.unlink()
         return self._rearranged(content, folder)
 

@@ -13,11 +13,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from edge_runner import check, graph
-from edge_runner.cursor import ModelFileError
+from edge_runner.cursor import ModelFileError, Source
 from edge_runner.graph import IDENTIFIER, FileSignature, Operator
+from edge_runner.opnames import BUILTIN
 from tfcompress.errors import ModelError
 from tfcompress.tflite import costs, weights
 from tfcompress.tflite.tensors import StoredTensor, Subgraph, with_values
+
+_CODES, _OLD_BUILTIN, _BUILTIN = 1, 0, 3  # of Model, and OperatorCode
 
 
 @dataclass(frozen=True)
@@ -150,6 +153,17 @@ def reading_errors() -> Iterator[None]:
     except ModelFileError as error:
         msg = f"malformed TFLite file: {error}; convert the model again, or fetch the file again"
         raise ModelError(msg) from error
+
+
+def holds_op(content: bytes, op: str) -> bool:
+    """Say whether a TFLite file that a converter has just written has an op, without reading the rest of it.
+
+    Args:
+        content: the whole file.
+        op: a builtin op's name.
+    """
+    codes = Source(memoryview(content)).root().tables(_CODES)
+    return BUILTIN.index(op) in {max(code.number(_OLD_BUILTIN, "b"), code.number(_BUILTIN, "i")) for code in codes}
 
 
 def read_model_file(content: bytes) -> FlatModel:

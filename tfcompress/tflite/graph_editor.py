@@ -46,7 +46,13 @@ class GraphEditor:
         self._names = {tensor.text("name") for tensor in self.tensors}
 
     def add_constant(
-        self, values: np.ndarray, dtype: str, like: int, scales: Sequence[float] | np.ndarray = (), axis: int = 0
+        self,
+        values: np.ndarray,
+        dtype: str,
+        like: int,
+        scales: Sequence[float] | np.ndarray = (),
+        axis: int = 0,
+        zero_points: Sequence[int] = (),
     ) -> int:
         """Add a constant tensor and return its number.
 
@@ -54,11 +60,12 @@ class GraphEditor:
             values: of any shape; whole numbers where *scales* are given.
             dtype: NumPy's name, or ``int4``.
             like: number of the tensor that it stands for, whose name it gets.
-            scales: one, or one a place along *axis*; zero points are 0.
+            scales: one, or one a place along *axis*.
             axis: that the scales run along.
+            zero_points: as many as scales; empty: 0 for each.
         """
         self._buffers.append(Node("Buffer", {"data": Numbers(1, _stored(values, dtype))}))
-        quantization = _quantization(scales, [0] * len(scales), axis) if len(scales) else None
+        quantization = _quantization(scales, zero_points or [0] * len(scales), axis) if len(scales) else None
         return self._add_tensor(values.shape, dtype, like, quantization, buffer=len(self._buffers) - 1)
 
     def add_like(self, like: int, dtype: str, scale: float = 0.0, zero_point: int = 0) -> int:

@@ -16,9 +16,8 @@ from __future__ import annotations
 import struct
 
 from edge_runner.cursor import Source, Table
-from edge_runner.opnames import BUILTIN
 from tfcompress.models.fused_lstm import OP
-from tfcompress.tflite.flatbuffer import read_model_file
+from tfcompress.tflite.flatbuffer import holds_op, read_model_file
 
 STATE, CELL, HIDDEN = 18, 19, 4
 """Where an op has its two states among its inputs, and ``hidden`` among its intermediate tensors."""
@@ -26,7 +25,6 @@ STATE, CELL, HIDDEN = 18, 19, 4
 CELL_SCALES = (2.0**-15, 2.0**-9)
 """Least and largest scale of the cell's state that the kernels can compute with."""
 
-_CODES, _OLD_BUILTIN, _BUILTIN = 1, 0, 3  # of Model, and OperatorCode
 _SUBGRAPHS, _TENSORS, _QUANTIZATION, _SCALE, _ZERO_POINT = 2, 0, 4, 2, 3  # of Model, SubGraph, Tensor, and its scales
 
 
@@ -39,10 +37,9 @@ def with_state_scales(content: bytes) -> bytes:
     Returns:
         The file; *content* itself where it has no LSTM.
     """
+    if not holds_op(content, OP):
+        return content
     root = Source(memoryview(content)).root()
-    kinds = {max(code.number(_OLD_BUILTIN, "b"), code.number(_BUILTIN, "i")) for code in root.tables(_CODES)}
-    if BUILTIN.index(OP) not in kinds:
-        return content  # of most files the rest need not be read
     made = bytearray(content)
     for graph, table in zip(read_model_file(content).subgraphs, root.tables(_SUBGRAPHS), strict=True):
         wanted: dict[int, tuple[float, int]] = {}
