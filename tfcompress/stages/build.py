@@ -47,7 +47,7 @@ class Build(RewritingStage):
         ),
     )
     values: tuple[str, ...] = field(
-        default=(), metadata=option("What hp answers; may be repeated.", flag="--hp", metavar="NAME=VALUE")
+        default=(), metadata=option("What hp answers.", flag="--hp", metavar="NAME=VALUE")
     )
 
     def __post_init__(self) -> None:

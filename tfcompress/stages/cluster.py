@@ -87,7 +87,7 @@ class Cluster(TrainingStage):
     layers: tuple[str, ...] = field(
         default=(),
         metadata=option(
-            "At most K values in layer NAME, * and ? allowed; may be repeated.",
+            "At most K values in layer NAME, * and ? allowed.",
             flag="--cluster-layer",
             metavar="NAME=K",
         ),

@@ -56,7 +56,7 @@ class Distill(TrainingStage):
     teacher: tuple[str, ...] = field(
         default=(),
         metadata=option(
-            "Learn from this model: a Keras file, SavedModel or .tflite. May be repeated: their mean.",
+            "Learn from this model: a Keras file, SavedModel or .tflite. Of several, their mean.",
             flag="--teacher",
             metavar="FILE",
             default="MODEL as it is",
@@ -87,14 +87,14 @@ class Distill(TrainingStage):
     loss: tuple[str, ...] = field(
         default=("soft",),
         metadata=option(
-            f"What is compared: {', '.join(LESSON_LOSSES)}; =WEIGHT behind a name weighs it. May be repeated.",
+            f"What is compared: {', '.join(LESSON_LOSSES)}; =WEIGHT behind a name weighs it.",
             metavar="NAME[=WEIGHT]",
         ),
     )
     layers: tuple[str, ...] = field(
         default=(),
         metadata=option(
-            "Layers that features and attention compare. May be repeated.",
+            "Layers that features and attention compare.",
             metavar="STUDENT=TEACHER",
             default="found by their sizes, and said",
         ),

@@ -43,7 +43,7 @@ class Layout(KernelCutting):
     changes: tuple[str, ...] = field(
         default=(),
         metadata=option(
-            "Leave N channels in a group, or no block of that name (N is 0); may be repeated.",
+            "Leave N channels in a group, or no block of that name (N is 0).",
             flag="--layout",
             metavar="NAME=N",
             asks=True,
