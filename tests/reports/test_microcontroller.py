@@ -88,6 +88,15 @@ def test_accuracy_and_limits_are_told() -> None:
     assert lines[2].endswith("; within the limit of 64,000 B; file within 100,000 B of flash")
 
 
+def test_another_form_of_what_stays_on_the_cpu_is_told_once() -> None:
+    left = [
+        {"op": op, "where": f"{op} at layer 'a'", "reason": "r", "rewrite": advice}
+        for op, advice in (("SELECT", "a sum of halves"), ("GREATER", "a sum of halves"), ("LOG", ""))
+    ]
+    sentences = said(npu={**NPU, "cpu_ops": left})
+    assert list(sentences)[-1] == "the NPU would take another form of SELECT, GREATER: a sum of halves"
+
+
 def test_an_estimate_is_called_one_in_every_sentence() -> None:
     left = [{"op": "SELECT", "where": "SELECT at layer 'embedding'", "reason": "Unsupported opType"}]
     for npu, last, good in (

@@ -179,13 +179,14 @@ class _Look:
         estimate = compiled.estimate
         self._settle(estimate.sram_bytes, "Vela")
         self._check = dataclasses.replace(self._check, file_bytes=estimate.file_bytes)
-        places: dict[tuple[str, str], list[str]] = {}
+        places: dict[tuple[str, str, str], list[str]] = {}
         for fallen in estimate.cpu_ops:
-            places.setdefault((fallen.op, fallen.reason), []).append(fallen.where.removeprefix(f"{fallen.op} at "))
-        for (op, reason), found in places.items():
+            kind = (fallen.op, fallen.reason, fallen.rewrite)
+            places.setdefault(kind, []).append(fallen.where.removeprefix(f"{fallen.op} at "))
+        for (op, reason, rewrite), found in places.items():
             shown = ", ".join(found[:_SHOWN]) + (f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else "")
             what = f"the accelerator leaves it to the CPU at {shown}{f': {reason}' if reason else ''}"
-            self._say("risk", op, what, "replace the layer")
+            self._say("risk", op, what, rewrite or "replace the layer")
 
     def _beyond(self) -> Iterator[Remark]:
         """Say which limits the draft would not keep."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tfcompress.reports import wording
@@ -108,12 +108,18 @@ def npu_sentences(npu: Mapping[str, Any]) -> Iterator[tuple[str, bool | None]]:
     if not left:
         yield f"all ops run on the {npu['accelerator']}, by Vela's estimate", True
         return
-    named = "; ".join(
-        f"{op['where']}{f' ({op_reason})' if (op_reason := op['reason']) else ''}" for op in left[:_NAMED]
-    )
+    named = "; ".join(f"{op['where']}{f' ({reason})' if (reason := op['reason']) else ''}" for op in left[:_NAMED])
     more = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
     ops = "1 op stays" if len(left) == 1 else f"{len(left)} ops stay"
     yield f"{ops} on the CPU, by Vela's estimate: {named}{more}", False
+    for advice in dict.fromkeys(op.get("rewrite", "") for op in left):
+        if advice:
+            yield f"the NPU would take another form of {_ops_of(left, advice)}: {advice}", None
+
+
+def _ops_of(left: Sequence[Mapping[str, Any]], advice: str) -> str:
+    """Return the kinds of ops that an advice is about."""
+    return ", ".join(dict.fromkeys(str(op["op"]) for op in left if op.get("rewrite") == advice))
 
 
 def micro_table(verification: Mapping[str, Any]) -> str:

@@ -46,9 +46,7 @@ class Build(RewritingStage):
             asks=True,
         ),
     )
-    values: tuple[str, ...] = field(
-        default=(), metadata=option("What hp answers.", flag="--hp", metavar="NAME=VALUE")
-    )
+    values: tuple[str, ...] = field(default=(), metadata=option("What hp answers.", flag="--hp", metavar="NAME=VALUE"))
 
     def __post_init__(self) -> None:
         """Reject values that are out of range or contradict each other."""

@@ -30,7 +30,7 @@ class MicroTest:
     unit: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class FallenBack:
     """An op that an Ethos-U leaves to the CPU.
 
@@ -38,11 +38,13 @@ class FallenBack:
         op: its name.
         where: the op with the layer that it came from.
         reason: Vela's.
+        rewrite: what computes the same on the NPU; empty: nothing that is known.
     """
 
     op: str
     where: str
     reason: str
+    rewrite: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from tfcompress.errors import ContractError, MissingDependencyError
 from tfcompress.targets.installed import EXTRA
-from tfcompress.tflite.flatbuffer import read_model_file
+from tfcompress.tflite.flatbuffer import FlatModel, read_model_file
+from tfcompress.tflite.micro.npu_rewrites import npu_rewrite
 from tfcompress.tflite.micro.op_places import NPU_OP, OpPlaces
 from tfcompress.tflite.micro.record import FallenBack, NpuEstimate
 from tfcompress.tflite.tree import Node, Text, parse_tree
@@ -23,6 +24,7 @@ _REASON = re.compile(r"operator: \w+, ofm: '(?P<name>[^']*)'\s*\nReason: (?P<rea
 _OURS = re.compile(r" \(op\d+\w*\)$")
 _COUNTS = re.compile(r"(CPU|NPU) operators = (\d+)")
 _KIB = 1024
+_FEW_BITS = ("int4", "int2")
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ def compile_for(content: bytes, accelerator: str, places: OpPlaces | None = None
     if NPU_OP in places.flat.op_counts:
         msg = "this file was compiled for an Ethos-U already; give the file that Vela was given"
         raise ContractError(msg)
+    _check_bits(places.flat)
     named, numbers = _numbered(content)
     with Worker(_CHILD) as worker:
         source, folder = worker.folder / "model.tflite", worker.folder / "compiled"
@@ -73,6 +76,15 @@ def compile_for(content: bytes, accelerator: str, places: OpPlaces | None = None
         row = _summary(next(folder.glob("*_summary_*.csv")))
     estimate = _estimate(row, answer["text"], answer["version"], compiled, _Fallen(places, numbers, answer["text"]))
     return Compiled(compiled, estimate)
+
+
+def _check_bits(flat: FlatModel) -> None:
+    """Refuse weights that no Ethos-U computes with, on which Vela 5.2 dies by a signal."""
+    few = sum(tensor.dtype in _FEW_BITS for graph in flat.subgraphs for tensor in graph.tensors)
+    if few:
+        what = "1 tensor has fewer" if few == 1 else f"{few} tensors have fewer"
+        msg = f"an Ethos-U computes with weights of 8 bits, and {what} in this file; make it with weights of 8 bits"
+        raise ContractError(msg)
 
 
 def _error(refusal: WorkerAnswerError) -> ContractError | MissingDependencyError:
@@ -131,7 +143,9 @@ class _Fallen:
             name = graph.tensors[op.outputs[0]].name
             number = self.numbers.get(name)
             where = f"{op.name} at {name!r}" if number is None else self.places.of(number)
-            yield FallenBack(op=op.name, where=where, reason=reasons.get(name, ""))
+            constants = {place for place, n in enumerate(op.inputs) if n >= 0 and len(graph.tensors[n].data)}
+            reason = reasons.get(name, "")
+            yield FallenBack(op.name, where, reason, npu_rewrite(op.name, reason, constants))
 
 
 def _summary(path: Path) -> dict[str, str]:
