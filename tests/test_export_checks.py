@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.stages.drawn import widened
 from tfcompress.errors import RecipeError
 from tfcompress.export_choices import CALIBRATIONS, CORRECTIONS, PACKINGS, ROUNDINGS, RUNTIMES, WITHOUT_FOUR_BITS
-from tfcompress.recipe import Export, Recipe, Train
+from tfcompress.recipe import QAT, Export, Recipe, Train
 from tfcompress.targets.target import SCHEMES
 
 SCHEME = SCHEMES["litert"]
@@ -113,6 +113,16 @@ def test_of_corrections_that_do_the_same_one_is_enough(pair: tuple[str, str]) ->
             continue
         with pytest.raises(RecipeError, match=r"^export\.correct must be at most one of those that do the same, got "):
             Export(quantize="int8", correct=order)
+
+
+@pytest.mark.parametrize("target", ["ethos-u55-128", "ethos-u85-256"])
+def test_an_accelerator_computes_with_weights_of_eight_bits(target: str) -> None:
+    for name, value in (("weight_bits", 4), ("mixed", True)):
+        with pytest.raises(RecipeError, match=rf"^export.{name} must be .* with target '{target}', which computes"):
+            Export(quantize="int8", target=target, **{name: value})
+    with pytest.raises(RecipeError, match=rf"^qat.weight_bits must be 8 with target '{target}'"):
+        Recipe(stages=(QAT(weight_bits=4),), export=Export(quantize="int8", target=target))
+    assert Export(quantize="int8", target="tflm", weight_bits=4).weight_bits == 4
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)

@@ -87,6 +87,11 @@ def _check_target(export: Export) -> None:
     check_value("export.c_array", allowed, export.c_array, ok=alone or not export.c_array)
     allowed = f"false with target {export.target!r}, whose compiler packs kernels itself"
     check_value("export.lookup", allowed, export.lookup, ok=not (found.accelerator and export.lookup))
+    eight = f"with target {export.target!r}, which computes with weights of 8 bits"
+    wide = export.weight_bits == 8 or not found.accelerator
+    check_value("export.weight_bits", f"8 {eight}", export.weight_bits, ok=wide)
+    allowed = f"false {eight}, and floats not at all"
+    check_value("export.mixed", allowed, export.mixed, ok=not (found.accelerator and export.mixed))
     for name in ("max_arena", "max_flash"):
         text = getattr(export, name)
         allowed = "empty without a target for microcontrollers (tflm, say)"

@@ -104,6 +104,8 @@ def mixed_recipe(recipe: Recipe, data: BoundData) -> Recipe | str:
         return "it is asked for, so the first way was mixed already"
     if export.weight_bits != Export.weight_bits or export.rounding != Export.rounding:
         return "weight_bits or rounding say how already"
+    if export.deployment.accelerator:
+        return f"target {export.target} computes with weights of 8 bits alone"
     return _exporting(recipe, mixed=True)
 
 

@@ -10,6 +10,7 @@ from tfcompress.stages.option import option
 from tfcompress.stages.stage import ENGINE, EngineName, Gains, TrainingStage
 
 if TYPE_CHECKING:
+    from tfcompress.recipe import Recipe
     from tfcompress.settings import Export
 
 
@@ -71,6 +72,14 @@ class QAT(TrainingStage):
         )
         allowed = "'native' (or 'auto') for other than 8 bits, and for learn_ranges, freeze and freeze_statistics"
         check_value("qat.engine", allowed, self.engine, ok=not self.needs_native or self.engine != "tfmot")
+
+    def check_against(self, recipe: Recipe) -> None:
+        """Refuse 4 bits for a target that computes with 8, too."""
+        super().check_against(recipe)
+        target = recipe.export.target
+        fits = self.weight_bits == 8 or not recipe.export.deployment.accelerator
+        allowed = f"8 with target {target!r}, which computes with weights of 8 bits"
+        check_value("qat.weight_bits", allowed, self.weight_bits, ok=fits)
 
     @classmethod
     def training_for(cls, export: Export) -> QAT | None:
