@@ -459,7 +459,7 @@ def write_output(
 
 
 def _write_firmware(folder: Path, name: str, tflite: TFLiteModel, data: BoundData | None, seed: int) -> None:
-    """Write the file, or the one with look-up tables, as sources for a firmware; golden inputs are a test sample."""
+    """Write the file for the chip (with look-up tables, or streaming) as sources; golden inputs are a test sample."""
     from tfcompress.firmware.layouts import LAYOUTS
     from tfcompress.firmware.package import make_firmware
 
@@ -469,6 +469,8 @@ def _write_firmware(folder: Path, name: str, tflite: TFLiteModel, data: BoundDat
     content, source = tflite.content, name
     if tflite.lookup is not None:
         content, source = tflite.lookup.content, lookup_name(name)
+    if tflite.streaming is not None:  # whose inputs are new frames: golden ones are drawn
+        content, source, values = tflite.streaming.content, streaming_name(name), None
     make_firmware(content, source=source, values=values, values_from=told, seed=seed, layouts=tuple(LAYOUTS)).save(
         folder
     )

@@ -251,9 +251,10 @@ def warn_of_lacking_ops(run: Run, float_file: bytes) -> None:
     if not run.recipe.export.deployment.micro:
         return
     from tfcompress.tflite.micro.process import lacking_text
-    from tfcompress.tflite.micro.proof import op_places_of
+    from tfcompress.tflite.micro.proof import op_places_of, unlisted_text
 
-    lacking = lacking_text(op_places_of(float_file, run.loaded.native))
+    places = op_places_of(float_file, run.loaded.native)
+    lacking = lacking_text(places) or unlisted_text(places, run.recipe.export.deployment)
     if lacking:
         run.warn(f"{lacking}; found in the float file, the finished file is refused if it still has them")
 

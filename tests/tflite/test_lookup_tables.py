@@ -12,11 +12,13 @@ import pytest
 from edge_runner.graph import read_graph
 from tfcompress.cli.main import run_command
 from tfcompress.errors import ContractError, MissingDependencyError, UnsupportedError
+from tfcompress.targets.target_table import TARGETS
 from tfcompress.tflite import lookup_tables
 from tfcompress.tflite.flatbuffer import read_model_file
 from tfcompress.tflite.interpret import LOOKUP, InterpreterProcess
 from tfcompress.tflite.kernel_coding import planned_kernels
 from tfcompress.tflite.lookup_tables import LookupFile, check_lookup_limits, planned_tables, with_lookup_tables
+from tfcompress.tflite.micro.examination import examine
 
 FILE = Path(__file__).parents[1] / "data" / "tflite" / "int8.tflite"
 VALUES = 8
@@ -129,3 +131,13 @@ def test_a_firmware_registers_what_unpacks_the_tables(
     assert "resolver.AddDecode()" in (folder / "model_ops.h").read_text()
     assert (folder / "net-tflm.tflite").stat().st_size < len(clustered)
     assert "tflite-micro" in (folder / "model_golden.h").read_text()
+
+
+@needs_micro
+def test_the_file_is_examined_in_the_interpreter_that_runs_it(made: LookupFile) -> None:
+    found = examine(made.content, TARGETS["tflm"])
+    assert found.micro is not None
+    assert found.micro.kernel_note == f"it holds look-up tables ({LOOKUP}), which TensorFlow Lite Micro alone runs"
+    assert found.micro.least_arena_bytes == made.arena_bytes
+    with pytest.raises(ContractError, match="Vela does not know look-up tables"):
+        examine(made.content, TARGETS["ethos-u55-128"])

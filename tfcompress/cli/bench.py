@@ -80,6 +80,7 @@ estimate. Neither measures a latency.
 @click.argument("models", metavar="MODEL...", nargs=-1, required=True)
 @click.option(
     "--device",
+    "--target",
     "devices",
     metavar="DEVICE",
     multiple=True,

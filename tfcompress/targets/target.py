@@ -141,8 +141,12 @@ def _least(text: str, own: float | None) -> float | None:
     return min(limits, default=None)
 
 
+_OWN_OPS = ("TFLM_DECODE",)
+"""Ops of TensorFlow Lite Micro's own: what unpacks a look-up table."""
+
+
 @functools.cache
 def micro_ops() -> frozenset[str]:
-    """Return the ops that TensorFlow Lite Micro has a kernel for, measured by ``tools/probe_micro_ops.py``."""
+    """Return the ops that TFLM has a kernel for: its own, and those that ``tools/probe_micro_ops.py`` measured."""
     text = (resources.files("tfcompress.targets") / "micro_ops.json").read_text(encoding="utf-8")
-    return frozenset(json.loads(text)["ops"])
+    return frozenset((*json.loads(text)["ops"], *_OWN_OPS))

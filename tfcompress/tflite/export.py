@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfcompress.errors import UsageError
+from tfcompress.errors import ContractError, MissingDependencyError, UnsupportedError, UsageError
 from tfcompress.files import sha256, write_atomic
 from tfcompress.models.loading import prepared
 from tfcompress.models.signature import call, padding_of
@@ -29,9 +29,16 @@ from tfcompress.tflite.best import best_int8_of
 from tfcompress.tflite.calibrated import is_correctable
 from tfcompress.tflite.convert import ConverterProcess
 from tfcompress.tflite.drawing import samples_of
+from tfcompress.tflite.flatbuffer import read_model_file
 from tfcompress.tflite.from_file import made_from_file
 from tfcompress.tflite.interpret import InterpreterProcess
-from tfcompress.tflite.lookup_tables import SAMPLES, LookupFile, check_lookup_limits, with_lookup_tables
+from tfcompress.tflite.lookup_tables import (
+    SAMPLES,
+    LookupFile,
+    check_lookup_limits,
+    planned_tables,
+    with_lookup_tables,
+)
 from tfcompress.tflite.mixed import made_mixed
 from tfcompress.tflite.op_trials import Stopwatch
 from tfcompress.tflite.routes import Made, Route, made_as_asked, made_without_data
@@ -56,7 +63,7 @@ class TFLiteModel:
         notes: what was done on the way that was not asked for, and why, and what the checks did not refuse but found
             worth telling; sentences for the report.
         compiled: the same for the target's accelerator, which no runtime here opens; empty: the target has none.
-        lookup: the same with look-up tables, for TensorFlow Lite Micro; None: not asked for.
+        lookup: the same with look-up tables, for TensorFlow Lite Micro; None: neither asked for nor smaller there.
         streaming: the same for new frames at a time; None: not asked for.
     """
 
@@ -194,6 +201,9 @@ def export(
         if settings.deployment.micro:
             made = _proven(made, model, request)
         lookup = _with_lookup(made, model, request) if settings.lookup else None
+        if settings.deployment.micro and not settings.lookup and not settings.streaming:
+            lookup, found = _lookup_if_smaller(made, model, request)
+            notes = (*notes, *found)
         streaming = _with_streaming(made, model, request) if settings.streaming else None
     told = notes if streaming is None else (*notes, *streaming.notes)
     return dataclasses.replace(_file(made, settings, told), lookup=lookup, streaming=streaming)
@@ -260,15 +270,31 @@ def _with_lookup(made: Made, model: Any, request: Request) -> LookupFile:
         ContractError: it would not compute the same, or takes more than it may.
         MissingDependencyError: what writes and runs it is not installed.
     """
+    from tfcompress.tflite.micro.op_places import OpPlaces
+    from tfcompress.tflite.micro.proof import check_ops
+
     found, settings = made.attempt, request.settings
     inputs = _inputs_to_prove_on(found.signature, model, request, SAMPLES)
     with request.progress.task("writing look-up tables"):
         lookup = with_lookup_tables(found.content, inputs, keep_names=settings.keep_names, seed=request.seed)
     target = settings.deployment
+    check_ops(OpPlaces(read_model_file(lookup.content)), target)
     check_lookup_limits(
         lookup, target.most_flash_bytes(settings.max_flash), target.most_arena_bytes(settings.max_arena)
     )
     return lookup
+
+
+def _lookup_if_smaller(made: Made, model: Any, request: Request) -> tuple[LookupFile | None, tuple[str, ...]]:
+    """Make the file with look-up tables where a microcontroller's flash gains by it; also say why not."""
+    content, target = made.attempt.content, request.settings.deployment
+    if target.accelerator or not planned_tables(read_model_file(content)):
+        return None, ()
+    try:
+        lookup = _with_lookup(made, model, request)
+    except (ContractError, MissingDependencyError, UnsupportedError) as refusal:
+        return None, (f"look-up tables would be smaller, and were left out: {refusal}",)
+    return (lookup, ()) if len(lookup.content) < len(content) else (None, ())
 
 
 def _with_streaming(made: Made, model: Any, request: Request) -> StreamingFile:

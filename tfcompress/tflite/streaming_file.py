@@ -26,6 +26,8 @@ from tfcompress.tflite.calibrated import prepared_by, ranged, ranged_without_dat
 from tfcompress.tflite.flatbuffer import FlatModel, IOTensor, read_model_file
 from tfcompress.tflite.interpret import InterpreterProcess
 from tfcompress.tflite.micro.kernel_comparison import LEAST_DB, MOST_STEPS
+from tfcompress.tflite.micro.op_places import OpPlaces
+from tfcompress.tflite.micro.proof import check_ops
 from tfcompress.tflite.routes import Made
 from tfcompress.tflite.shares import Shares
 from tfcompress.tflite.state_variables import keeps_states, with_state_variables
@@ -108,6 +110,7 @@ def with_streaming(made: Made, model: Any, request: Request) -> StreamingFile:
         record = _proven(content, source, streaming, windows, call(model, windows))
         record = dataclasses.replace(record, kept=kept, states=states, real_samples=request.data is not None)
         if settings.deployment.micro:
+            check_ops(OpPlaces(read_model_file(content)), settings.deployment)
             micro = _in_micro(content, streaming, windows, state_bytes=record.state_bytes if kept == "internal" else 0)
             check_streaming_limits(len(content), micro, settings.deployment, settings.max_arena, settings.max_flash)
             record = dataclasses.replace(record, micro=micro)

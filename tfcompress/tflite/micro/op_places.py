@@ -50,9 +50,11 @@ class OpPlaces:
         return repr(name) if name else f"op {number} of {len(self.flat.subgraphs[0].ops)}"
 
     def tensor_name(self, number: int) -> str:
-        """Return what the first output of an op is called; empty: nobody knows."""
+        """Return what the first output of an op is called, or its input where it only stores; empty: nobody knows."""
         graph = self.flat.subgraphs[0]
-        output = graph.ops[number].outputs[0]
+        output = (*graph.ops[number].outputs, *graph.ops[number].inputs, None)[0]
+        if output is None:
+            return ""
         if self.tensor_names and output < len(self.tensor_names[0]):
             name = self.tensor_names[0][output]
         else:

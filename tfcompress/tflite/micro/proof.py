@@ -17,7 +17,7 @@ from tfcompress.settings import Export
 from tfcompress.targets.target import Target
 from tfcompress.tflite.agreement import agreements
 from tfcompress.tflite.flatbuffer import FlatModel, read_model_file
-from tfcompress.tflite.interpret import InterpreterProcess
+from tfcompress.tflite.interpret import LOOKUP, InterpreterProcess
 from tfcompress.tflite.micro.arena import planned_arena_bytes
 from tfcompress.tflite.micro.kernel_comparison import KernelComparison, ReferenceRefusalError
 from tfcompress.tflite.micro.least_arena import least_arena_bytes
@@ -118,7 +118,7 @@ def measure(
         MissingDependencyError: as :func:`prove`.
     """
     places = places or OpPlaces(read_model_file(content))
-    _check_ops(places, target.ops, target.name)
+    check_ops(places, target)
     with opened_in_both(content, places) as (micro, comparison):
         outputs = comparison.run(inputs)
         found = () if keras_outputs is None else agreements(micro.model, keras_outputs, outputs)
@@ -154,20 +154,32 @@ def opened_in_both(content: bytes, places: OpPlaces | None = None) -> Iterator[t
     Samples are steps of one stream to a file that keeps states: LiteRT cannot forget them between two samples.
     """
     stream = keeps_states(content)
-    with (
-        MicroProcess(content, places=places, continuous=stream) as micro,
-        InterpreterProcess(
-            content, reference_kernels=True, continuous=stream, refusal=ReferenceRefusalError
-        ) as reference,
-    ):
-        yield micro, KernelComparison(micro, reference)
+    with contextlib.ExitStack() as stack:
+        micro = stack.enter_context(MicroProcess(content, places=places, continuous=stream))
+        if LOOKUP in read_model_file(content).op_counts:
+            yield micro, KernelComparison(micro, None)
+            return
+        started = InterpreterProcess(content, reference_kernels=True, continuous=stream, refusal=ReferenceRefusalError)
+        yield micro, KernelComparison(micro, stack.enter_context(started))
 
 
-def _check_ops(places: OpPlaces, ops: tuple[str, ...], target: str) -> None:
-    lacking = [name for name in places.flat.op_counts if ops and name not in ops]
-    if lacking:
-        where = "; ".join(f"{name} ({places.all_of(name)})" for name in lacking)
-        msg = f"target {target!r} has no kernel for {where}: replace those layers, or choose another --target"
+def unlisted_text(places: OpPlaces, target: Target) -> str:
+    """Say which ops of a file a target's own list leaves out, and where they are; empty: none."""
+    lacking = [name for name in places.flat.op_counts if target.ops and name not in target.ops]
+    if not lacking:
+        return ""
+    where = "; ".join(f"{name} ({places.all_of(name)})" for name in lacking)
+    return f"target {target.name!r} has no kernel for {where}: replace those layers, or choose another --target"
+
+
+def check_ops(places: OpPlaces, target: Target) -> None:
+    """Refuse a file with ops that a target's own list leaves out.
+
+    Raises:
+        ContractError: naming them with their layers.
+    """
+    msg = unlisted_text(places, target)
+    if msg:
         raise ContractError(msg)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from tfcompress.errors import ContractError, MissingDependencyError
 from tfcompress.targets.installed import EXTRA
 from tfcompress.tflite.flatbuffer import FlatModel, read_model_file
+from tfcompress.tflite.interpret import LOOKUP
 from tfcompress.tflite.micro.npu_rewrites import npu_rewrite
 from tfcompress.tflite.micro.op_places import NPU_OP, OpPlaces
 from tfcompress.tflite.micro.record import FallenBack, NpuEstimate
@@ -57,6 +58,9 @@ def compile_for(content: bytes, accelerator: str, places: OpPlaces | None = None
     places = places or OpPlaces(read_model_file(content))
     if NPU_OP in places.flat.op_counts:
         msg = "this file was compiled for an Ethos-U already; give the file that Vela was given"
+        raise ContractError(msg)
+    if LOOKUP in places.flat.op_counts:
+        msg = f"Vela does not know look-up tables ({LOOKUP}); give the file that this one was made of"
         raise ContractError(msg)
     _check_bits(places.flat)
     named, numbers = _numbered(content)
