@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -165,56 +168,73 @@ def test_what_trains_trains_together_whatever_the_order_of_the_flags(words: list
     assert recipe_from(words, calls).stages == (Channels(), Cluster(clusters=8), QAT())
 
 
-@pytest.mark.parametrize(
-    ("words", "line"),
-    [
-        (["--prune", "1.5"], "--prune: prune.sparsity must be in (0, 1), got 1.5"),
-        (["--qat", "--qat-freeze", "1"], "--qat-freeze: qat.freeze must be in [0, 1), got 1.0"),
-        (
-            ["--channels", "0.5", "--tune-epochs", "2"],
-            "--tune-epochs: channels.tune_epochs must be below train.epochs (2)",
-        ),
-        (
-            ["--qat", "--optimizer", "adm"],
-            "--optimizer: train.optimizer must be the name of a Keras optimizer (did you",
-        ),
-        (["--qat", "--loss", "meann"], "--loss: train.loss must be 'auto' or the name of a Keras loss"),
-        (["--runtime", "litert>2"], "--runtime: export.runtimes item must be one of litert>=VERSION"),
-        (
-            ["--qat", "--weight-bits", "4", "--activation-bits", "16"],
-            "--activation-bits: qat.activation_bits must be 8",
-        ),
-        (["--prune", "2:4", "--prune-block-shape", "4x1"], "--prune and --prune-block-shape both say prune.pattern"),
-        (["--prune", "0.5", "--prune-block-shape", "4"], "must be rows and columns such as 4x1, got '4'"),
-        (["--qat", "--quantize", "dynamic"], "--quantize: export.quantize must be 'int8' after this qat stage"),
-        (["--quantize", "dynamic", "--lookup"], "--lookup: export.lookup must be false with quantize 'dynamic'"),
-        (
-            ["--quantize", "int8", "--lookup", "--target", "ethos-u55-128"],
-            "--lookup: export.lookup must be false with target 'ethos-u55-128', whose compiler packs kernels itself",
-        ),
-        (["--quantize", "int8", "--c-array"], "--c-array: export.c_array must be false without a target"),
-        (["--distill-weight", "0.1"], "--distill-weight would do nothing: there is no --distill"),
-        (["--recipe", "int8", "--prune-scope", "a"], "--prune-scope would do nothing: --recipe says it"),
-        (["--qat"], "qat trains the model, and needs data: give --data"),
-        (["--target", "tflm", "--quantize", "dynamic"], "TFLM's kernels take no int8 weights beside float activations"),
-        (["--target", "tflm", "--quantize", "float16"], "TFLM has no kernel that makes float32 of float16 weights"),
-        (["--target", "ethos-u55-128"], "with target 'ethos-u55-128', got 'none': an Ethos-U computes in integers"),
-        (["--target", "tflmm"], "or the path of a .toml file, got 'tflmm' (did you mean 'tflm'?)"),
-        (["--target", "tflm", "--max-arena", "1.1x"], "--max-arena: export.max_arena must be a number above 0 with"),
-        (["--max-flash", "100KB"], "--max-flash: export.max_flash must be empty without a target for microcontrollers"),
-        (["--target", "tflm", "--select-ops"], "--select-ops: export.select_ops must be false with target 'tflm'"),
-    ],
-)
+def model_file(folder: Path) -> Path:
+    """Write a file that has to be looked into to be found wanting."""
+    import h5py
+
+    with h5py.File(folder / "model.h5", "w") as file:
+        file.attrs["model_config"] = '{"class_name": "Functional", "config": {}}'
+        file.create_group("model_weights")
+    return folder / "model.h5"
+
+
+MISTAKES = [
+    (["--prune", "1.5"], "--prune: prune.sparsity must be in (0, 1), got 1.5"),
+    (["--qat", "--qat-freeze", "1"], "--qat-freeze: qat.freeze must be in [0, 1), got 1.0"),
+    (
+        ["--channels", "0.5", "--tune-epochs", "2"],
+        "--tune-epochs: channels.tune_epochs must be below train.epochs (2)",
+    ),
+    (
+        ["--qat", "--optimizer", "adm"],
+        "--optimizer: train.optimizer must be the name of a Keras optimizer (did you",
+    ),
+    (["--qat", "--loss", "meann"], "--loss: train.loss must be 'auto' or the name of a Keras loss"),
+    (["--runtime", "litert>2"], "--runtime: export.runtimes item must be one of litert>=VERSION"),
+    (
+        ["--qat", "--weight-bits", "4", "--activation-bits", "16"],
+        "--activation-bits: qat.activation_bits must be 8",
+    ),
+    (["--prune", "2:4", "--prune-block-shape", "4x1"], "--prune and --prune-block-shape both say prune.pattern"),
+    (["--prune", "0.5", "--prune-block-shape", "4"], "must be rows and columns such as 4x1, got '4'"),
+    (["--qat", "--quantize", "dynamic"], "--quantize: export.quantize must be 'int8' after this qat stage"),
+    (["--quantize", "dynamic", "--lookup"], "--lookup: export.lookup must be false with quantize 'dynamic'"),
+    (
+        ["--quantize", "int8", "--lookup", "--target", "ethos-u55-128"],
+        "--lookup: export.lookup must be false with target 'ethos-u55-128', whose compiler packs kernels itself",
+    ),
+    (["--quantize", "int8", "--c-array"], "--c-array: export.c_array must be false without a target"),
+    (["--distill-weight", "0.1"], "--distill-weight would do nothing: there is no --distill"),
+    (["--recipe", "int8", "--prune-scope", "a"], "--prune-scope would do nothing: --recipe says it"),
+    (["--qat"], "qat trains the model, and needs data: give --data"),
+    (["--target", "tflm", "--quantize", "dynamic"], "TFLM's kernels take no int8 weights beside float activations"),
+    (["--target", "tflm", "--quantize", "float16"], "TFLM has no kernel that makes float32 of float16 weights"),
+    (["--target", "ethos-u55-128"], "with target 'ethos-u55-128', got 'none': an Ethos-U computes in integers"),
+    (["--target", "tflmm"], "or the path of a .toml file, got 'tflmm' (did you mean 'tflm'?)"),
+    (["--target", "tflm", "--max-arena", "1.1x"], "--max-arena: export.max_arena must be a number above 0 with"),
+    (["--max-flash", "100KB"], "--max-flash: export.max_flash must be empty without a target for microcontrollers"),
+    (["--target", "tflm", "--select-ops"], "--select-ops: export.select_ops must be false with target 'tflm'"),
+]
+"""What is typed behind ``export MODEL``, and a part of the line that it gets."""
+
+
+@pytest.mark.parametrize(("words", "line"), MISTAKES)
 def test_a_mistake_is_told_before_tensorflow_is_imported_with_the_flag_that_was_typed(
     words: list[str], line: str, tmp_path: Any, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    import h5py
-
-    with h5py.File(tmp_path / "model.h5", "w") as file:
-        file.attrs["model_config"] = '{"class_name": "Functional", "config": {}}'
-        file.create_group("model_weights")
-    assert run_command(["export", str(tmp_path / "model.h5"), *words]) in (2, 4)
+    assert run_command(["export", str(model_file(tmp_path)), *words]) in (2, 4)
     assert line in capfd.readouterr().err
+
+
+def test_no_such_mistake_costs_the_import_of_tensorflow(tmp_path: Path) -> None:
+    script = (
+        "import json, sys\nfrom tfcompress.cli.main import run_command\n"
+        "for words in json.loads(sys.argv[1]):\n    assert run_command(['export', sys.argv[2], *words]) in (2, 4)\n"
+        "print(json.dumps([n for n in ('tensorflow', 'keras', 'tf_keras', 'ai_edge_litert') if n in sys.modules]))"
+    )
+    given = [json.dumps([words for words, _ in MISTAKES]), str(model_file(tmp_path))]
+    done = subprocess.run([sys.executable, "-c", script, *given], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout.splitlines()[-1]) == []
 
 
 def test_the_help_has_a_group_for_each_stage_and_teaches_the_defaults(capsys: pytest.CaptureFixture[str]) -> None:

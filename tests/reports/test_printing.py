@@ -310,6 +310,15 @@ def test_a_regression_is_not_said_to_have_the_same_top_1():
         assert printed(printing.print_report, made).count("the same top-1") == said
 
 
+@pytest.mark.parametrize(("task", "said"), [("regression", "equal in 98.4 % of the values"), (None, "the same top-1")])
+def test_an_output_of_whole_numbers_is_said_to_be_equal(task: str | None, said: str) -> None:
+    output = {"name": "places", "sqnr_db": None, "top1": 0.984, "near": None, "cosine": None}
+    report = a_report()
+    result = dataclasses.replace(report.result, verification={"samples": 9, "agreement": [output]})
+    made = dataclasses.replace(report, result=result, data={"tasks": {"places": task} if task else {}})
+    assert said in printed(printing.print_report, made)
+
+
 def test_a_float_model_at_chance_is_said_first_and_loudly():
     report = scored(score(0.105, chance=0.1), score(0.104, chance=0.1))
     first, *_ = digest.findings(report)

@@ -238,6 +238,8 @@ def _agreement(report: Report) -> Iterator[Finding]:
             parts.append(ratio)
         if output.get("top1") is not None and _has_classes(report, str(output.get("name"))):
             parts.append(f"the same top-1 on {wording.percent(output['top1'], 1)}")
+        elif output.get("top1") is not None and not ratio:  # whole numbers
+            parts.append(f"equal in {wording.percent(output['top1'], 1)} of the values")
         if output.get("cosine") is not None and _teaching(report, str(output.get("name"))) == "directions":
             parts.append(f"a mean cosine of {output['cosine']:.5f}")
         if output.get("near") is not None:

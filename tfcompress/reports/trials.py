@@ -38,7 +38,13 @@ def trial_sentences(verification: Mapping[str, Any]) -> Iterator[str]:
     """Say which of several ways was kept, and how each did."""
     rows, held = trial_rows(verification), verification.get("held_back") or 0
     if len(rows) == 1:
-        yield f"{rows[0][0]} agrees by {rows[0][1]} on {held} samples held back: no other way was tried"
+        name, ratio, same, *_ = rows[0]
+        how = (
+            f"agrees by {ratio}"
+            if verification["trials"][0]["agreement_db"] is not None
+            else f"gives the same on {same}"
+        )
+        yield f"{name} {how} on {held} samples held back: no other way was tried"
     elif rows:
         told = ", ".join(f"{name} {db}{' (kept)' if last == 'kept' else ''}" for name, db, _, _, last in rows)
         yield f"best of {len(rows)} ways on {held} samples held back: {told}"
