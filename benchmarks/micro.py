@@ -4,7 +4,8 @@
 
 A network is ``demo``, or MODEL:DATA.npz:SCALE (what the samples are multiplied by). Each is exported by the command
 line for ``--target tflm``, which runs the file in TensorFlow Lite Micro's interpreter, and compiled by Vela for an
-Ethos-U55-128, whose cycles are an estimate. A file that is there is not made again.
+Ethos-U55-128, whose cycles are an estimate. Flash and arena are those of the file with look-up tables where there is
+one, Vela's figures those of the file beside it. A file that is there is not made again.
 """
 
 from __future__ import annotations
@@ -64,12 +65,15 @@ def row(network: str, way: str, output: Path) -> tuple[str, ...]:
     report = json.loads((folder / "report.json").read_text())
     verified = report["result"]["verification"]
     micro, (plain,) = verified["micro"], folder.glob("*-int8.tflite")
-    tested = micro["tested"]
+    tested, lookup = micro["tested"], verified.get("lookup")
+    flash, arena = micro["flash_bytes"], micro["least_arena_bytes"]
+    if lookup:
+        flash, arena = lookup["size_bytes"], lookup["arena_bytes"]
     return (
         Path(model).stem,
         way,
-        f"{micro['flash_bytes']:,} B",
-        f"{micro['least_arena_bytes']:,} B",
+        f"{flash:,} B",
+        f"{arena:,} B",
         f"{percent(tested['value'], 2)} ({percent(tested['low'])} to {percent(tested['high'])})",
         f"{tested['equal']:,} of {tested['samples']:,}",
         estimate(plain),

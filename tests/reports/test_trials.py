@@ -37,7 +37,7 @@ def test_where_one_way_was_enough_there_is_a_sentence_and_no_table() -> None:
 def test_places_of_the_largest_agree_by_how_many_are_the_same() -> None:
     found = {"trials": [trial("minmax", None, top1=0.985, chosen=True)], "held_back": 50}
     (sentence,) = trial_sentences(found)
-    assert sentence == "minmax gives the same on 98.5 % on 50 samples held back: no other way was tried"
+    assert sentence == "minmax gives the same on 98.5 % of 50 samples held back: no other way was tried"
 
 
 def test_reports_without_trials_say_nothing_of_them() -> None:

@@ -39,12 +39,9 @@ def trial_sentences(verification: Mapping[str, Any]) -> Iterator[str]:
     rows, held = trial_rows(verification), verification.get("held_back") or 0
     if len(rows) == 1:
         name, ratio, same, *_ = rows[0]
-        how = (
-            f"agrees by {ratio}"
-            if verification["trials"][0]["agreement_db"] is not None
-            else f"gives the same on {same}"
-        )
-        yield f"{name} {how} on {held} samples held back: no other way was tried"
+        whole = verification["trials"][0]["agreement_db"] is None
+        how = f"gives the same on {same} of" if whole else f"agrees by {ratio} on"
+        yield f"{name} {how} {held} samples held back: no other way was tried"
     elif rows:
         told = ", ".join(f"{name} {db}{' (kept)' if last == 'kept' else ''}" for name, db, _, _, last in rows)
         yield f"best of {len(rows)} ways on {held} samples held back: {told}"
