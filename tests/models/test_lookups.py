@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import tfcompress as tfc
 from tfcompress.errors import UnsupportedError
 from tfcompress.models.loading import load_model
 from tfcompress.models.lookups import behind_lookups
@@ -50,6 +51,18 @@ def test_a_file_with_its_words_inside_needs_no_trust(keras_module, tmp_path) -> 
     loaded = load_model(tmp_path / "model.keras")
     assert loaded.vocabularies == {"look": ("[UNK]", "sun", "rain")}
     assert [spec.name for spec in signature_of(loaded.native).inputs] == ["look"]
+
+
+@pytest.mark.slow
+def test_the_words_are_written_beside_the_file_one_a_line(keras, tmp_path) -> None:
+    given = keras.Input((4,), dtype="string", name="text")
+    words = ["sun", "two words", "back\\slash", "line\nbreak"]
+    looked = keras.layers.StringLookup(vocabulary=words, name="look")(given)
+    flat = keras.layers.Flatten()(keras.layers.Embedding(8, 3)(looked))
+    model = keras.Model(given, keras.layers.Dense(2, name="answer")(flat))
+    tfc.compress(model, tfc.Recipe(), output=tmp_path / "out", progress=False)
+    written = (tmp_path / "out" / "look.vocabulary.txt").read_text("utf-8").splitlines()
+    assert written == ["[UNK]", "sun", "two words", r"back\\slash", r"line\nbreak"]
 
 
 def test_a_model_without_lookups_is_given_back_itself(keras_module) -> None:
