@@ -14,9 +14,10 @@ from tests.tflite.make_files import cnn
 from tfcompress.errors import ContractError, UnsupportedError
 from tfcompress.recipe import Export, Recipe
 from tfcompress.reports.report import read_report
+from tfcompress.tflite.export import export
 from tfcompress.tflite.flatbuffer import read_model_file
 from tfcompress.tflite.micro.arena import ArenaUse
-from tfcompress.tflite.micro.proof import check_limits
+from tfcompress.tflite.micro.proof import check_limits, op_places_of
 from tfcompress.tflite.micro.record import MicroRecord, NpuEstimate
 
 ARENA = ArenaUse(total_bytes=56_080, head_bytes=49_152, tail_bytes=6_928)
@@ -115,3 +116,15 @@ def test_a_model_of_any_size_is_refused_before_it_is_converted(tflm, keras) -> N
     outputs = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(2, 3)(entry))
     with pytest.raises(UnsupportedError, match=r"input 'photo' has axes of any size \(any, any, 3\); give the model a"):
         tfc.compress(keras.Model(entry, outputs), Recipe(export=Export(target="tflm")), progress=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("operation", ["sort", "cumsum"])
+def test_an_operation_of_keras_is_named_as_a_layer_is(keras, tflm, operation: str) -> None:
+    given = keras.Input((8,), name="x")
+    worked = getattr(keras.ops, operation)(keras.layers.Dense(8, name="before")(given), axis=-1)
+    model = keras.Model(given, keras.layers.Dense(2, name="after")(worked))
+    (name,) = (each.name for each in model.operations if type(each).__module__ == "keras.src.ops.numpy")
+    file = export(model, Export(), progress=False)
+    places = op_places_of(file.content, model, file.verification.tensor_names)
+    assert any(f"layer {name!r}" in places.all_of(op) for op in places.flat.op_counts)

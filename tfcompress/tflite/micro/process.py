@@ -87,7 +87,9 @@ class MicroProcess(InterpreterProcess):
             return self._custom_text()
         reason = " ".join(_NOISE.sub("", words).split())[:300].rstrip(".")
         if failed:
-            return f"TFLM refuses {self._places.of(int(failed[2]), failed[1])}: {reason or words.strip()[:300]}"
+            where = self._places.of(int(failed[2]), failed[1])
+            remedy = "replace that layer, or choose another --target"
+            return f"TFLM refuses {where}: {reason or words.strip()[:300]}; {remedy}"
         return f"TFLM refuses this file: {reason or words.strip()[:300]}"
 
     def _custom_text(self) -> str:

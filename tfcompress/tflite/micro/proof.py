@@ -227,5 +227,7 @@ def op_places_of(content: bytes, model: Any, tensor_names: tuple[tuple[str, ...]
     """
     layers: tuple[str, ...] = ()
     if has_layers(model):
-        layers = tuple(layer.name for layer in all_layers(graph_of(model)))
+        graph = graph_of(model)
+        named = (*all_layers(graph), *getattr(graph, "operations", ()))  # keras.ops.sort(x) is no layer, and has a name
+        layers = tuple(dict.fromkeys(each.name for each in named))
     return OpPlaces(read_model_file(content), tensor_names, layers)
