@@ -119,12 +119,14 @@ def test_a_model_of_any_size_is_refused_before_it_is_converted(tflm, keras) -> N
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("operation", ["sort", "cumsum"])
+@pytest.mark.parametrize("operation", ["sort", "argsort"])
 def test_an_operation_of_keras_is_named_as_a_layer_is(keras, tflm, operation: str) -> None:
     given = keras.Input((8,), name="x")
-    worked = getattr(keras.ops, operation)(keras.layers.Dense(8, name="before")(given), axis=-1)
+    worked = keras.ops.cast(
+        getattr(keras.ops, operation)(keras.layers.Dense(8, name="before")(given), axis=-1), "float32"
+    )
     model = keras.Model(given, keras.layers.Dense(2, name="after")(worked))
-    (name,) = (each.name for each in model.operations if type(each).__module__ == "keras.src.ops.numpy")
+    (name,) = (each.name for each in model.operations if type(each).__name__.lower() == operation)
     file = export(model, Export(), progress=False)
     places = op_places_of(file.content, model, file.verification.tensor_names)
     assert any(f"layer {name!r}" in places.all_of(op) for op in places.flat.op_counts)
