@@ -130,3 +130,20 @@ def test_an_operation_of_keras_is_named_as_a_layer_is(keras, tflm, operation: st
     file = export(model, Export(), progress=False)
     places = op_places_of(file.content, model, file.verification.tensor_names)
     assert any(f"layer {name!r}" in places.all_of(op) for op in places.flat.op_counts)
+
+
+@pytest.mark.slow
+def test_kernels_of_four_bits_answer_in_every_bit_as_the_reference_kernels_do(keras, tflm) -> None:
+    keras.utils.set_random_seed(0)
+    given = keras.Input((8, 8, 3))
+    inner = keras.layers.Conv2D(8, 3, activation="relu")(given)
+    inner = keras.layers.DepthwiseConv2D(3, activation="relu")(inner)
+    model = keras.Model(given, keras.layers.Dense(10)(keras.layers.Flatten()(inner)))
+    x = np.random.default_rng(0).normal(size=(64, 8, 8, 3)).astype(np.float32)
+    settings = Export(quantize="int8", weight_bits=4, target="tflm", min_agreement_db=5.0)
+    found = export(model, settings, data=x, progress=False)
+    few = [tensor for tensor in read_model_file(found.content).subgraphs[0].tensors if tensor.dtype == "int4"]
+    assert len(few) == 2  # depthwise kernels keep 8 bits
+    micro = found.verification.micro
+    assert micro is not None
+    assert micro.equal == micro.samples > 0
