@@ -127,10 +127,10 @@ class ChildSession:
         found = timing.timed(self.model.invoke, runs, seconds, self._beat)
         return {"runs": found.runs, "median_ns": median(found.samples)}
 
-    def time(self, *, runs: int, seconds: float, settle: float, most: int, full_time: bool) -> dict[str, Any]:
-        """Run untimed for *settle* seconds, at least once, unless that is 0; then timed."""
-        if settle:
-            timing.timed(self.model.invoke, 1, settle, self._beat)
+    def time(self, *, runs: int, seconds: float, untimed_seconds: float, most: int, full_time: bool) -> dict[str, Any]:
+        """Run untimed for *untimed_seconds*, at least once, unless that is 0; then timed."""
+        if untimed_seconds:
+            timing.timed(self.model.invoke, 1, untimed_seconds, self._beat)
         found = timing.timed(self.model.invoke, runs, seconds, self._beat, most, full_time=full_time)
         peak = environment.peak_memory_bytes()
         return {

@@ -16,7 +16,7 @@ NO_BOOK, ONE_BOOK, BOOK_A_CHANNEL = range(3)
 MOST_IN_BOOK = 256
 _REMEMBERED = 24  # bits that a kernel's frequencies count for in the next one
 
-Channels = list[list[int]]
+ChannelElements = list[list[int]]
 """Of each channel its elements, as whole numbers from 0 up; signed ones of 4 and 8 bits are told from the least up."""
 
 
@@ -69,7 +69,7 @@ class KernelCoder:
         self._coder = coder
         self._trees: dict[int, Tree] = {}
 
-    def code(self, plan: KernelPlan, given: Channels | None = None) -> Channels:
+    def code(self, plan: KernelPlan, given: ChannelElements | None = None) -> ChannelElements:
         """Write or read a kernel.
 
         Args:
@@ -101,7 +101,7 @@ class KernelCoder:
         )
         return found
 
-    def _books(self, plan: KernelPlan, given: Channels | None) -> Channels:
+    def _books(self, plan: KernelPlan, given: ChannelElements | None) -> ChannelElements:
         """Write or read the books: how many values each has, the least, and the steps from one to the next."""
         lengths = Tree(8)
         steps = [_Steps(self._numbers, plan.width) for _ in range(2)]
@@ -136,7 +136,7 @@ class _Steps:
         return found
 
 
-def to_bytes(plan: KernelPlan, channels: Channels) -> bytes:
+def to_bytes(plan: KernelPlan, channels: ChannelElements) -> bytes:
     """Return a kernel as it lies in the file."""
     if plan.interleaved:
         elements = [value for row in zip(*channels) for value in row]

@@ -12,7 +12,7 @@ import numpy as np
 from tfcompress.blocks.bypassing import bypass_of, cost_of, without
 from tfcompress.blocks.centres import shrink_kernels
 from tfcompress.blocks.finding import Block, BlockAnalysis, find_blocks
-from tfcompress.blocks.gating import Inputs, distance, gated_distances, outputs_of
+from tfcompress.blocks.gating import InputArrays, distance, gated_distances, outputs_of
 from tfcompress.blocks.refitting import cross_moments, readers_behind, refit_
 from tfcompress.channels.cost import Cost
 from tfcompress.channels.removal_plan import Measure
@@ -146,7 +146,7 @@ class _Plan:
     left: float
     stage: Blocks
     measure: Measure | None
-    inputs: Inputs
+    inputs: InputArrays
     seed: int
     progress: Progress
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from tfcompress.devices.bundle import Workload
     from tfcompress.devices.config import Device
-    from tfcompress.devices.fleet import Outcome
+    from tfcompress.devices.fleet import DeviceMeasurement
     from tfcompress.devices.rows import DeviceRow
     from tfcompress.progress import Progress
     from tfcompress.reports.report import Report
@@ -238,7 +238,7 @@ def check_output(output: str, devices: Sequence[Device], workload: Workload) -> 
             raise OutputError(msg) from error
 
 
-def keep(outcomes: Sequence[Outcome], output: str | None, progress: Progress) -> None:
+def keep(outcomes: Sequence[DeviceMeasurement], output: str | None, progress: Progress) -> None:
     """Write each device's document, as edge_runner wrote it.
 
     Raises:
@@ -253,7 +253,7 @@ def keep(outcomes: Sequence[Outcome], output: str | None, progress: Progress) ->
             progress.note(f"wrote {path}")
 
 
-def join(outcomes: Sequence[Outcome], models: Sequence[Path], progress: Progress) -> None:
+def join(outcomes: Sequence[DeviceMeasurement], models: Sequence[Path], progress: Progress) -> None:
     """Put the measurements into the reports that lie beside the models and are about them.
 
     Raises:
@@ -290,7 +290,7 @@ def _measured(document: dict[str, Any], sha256: str) -> bool:
     return any(model["sha256"] == sha256 and model["status"] == "ok" for model in document["models"])
 
 
-def _plain(outcome: Outcome) -> dict[str, Any]:
+def _plain(outcome: DeviceMeasurement) -> dict[str, Any]:
     return {
         "device": outcome.device.name,
         "error": None if outcome.error is None else str(outcome.error),
@@ -298,7 +298,7 @@ def _plain(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def show(outcomes: Sequence[Outcome], console: Console) -> None:
+def show(outcomes: Sequence[DeviceMeasurement], console: Console) -> None:
     """Print one table of all devices, then the conditions of each."""
     from rich import box
     from rich.table import Table
@@ -346,7 +346,7 @@ def _against(row: DeviceRow) -> str:
     return f"{wording.times(row.against[0])}{interval} {row.against[1]}".strip()
 
 
-def complain(outcomes: Sequence[Outcome]) -> None:
+def complain(outcomes: Sequence[DeviceMeasurement]) -> None:
     """Raise for the first device or model that failed, once everything that worked is written and shown.
 
     Raises:

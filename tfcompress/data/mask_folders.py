@@ -16,7 +16,7 @@ from tfcompress.data.class_names import Named, said
 from tfcompress.data.decoding import NOTE
 from tfcompress.data.images import ImageSplit, ImageTable, is_jpeg
 from tfcompress.data.mask_pixels import MaskHeader
-from tfcompress.data.raw import Labels, Stored, Told, Weights
+from tfcompress.data.raw import Labels, SampleWeights, Stored, Told
 from tfcompress.errors import DataError
 from tfcompress.plain import open_regular
 
@@ -195,7 +195,7 @@ class MaskTable:
             raise DataError(msg)
         return np.stack(masks) if masks else np.zeros((0, *self._size((0, 0))), np.uint8)
 
-    def weights(self, rows: np.ndarray) -> Weights:
+    def weights(self, rows: np.ndarray) -> SampleWeights:
         """Return None: all images count alike."""
 
     def doubtful(self, rows: np.ndarray, *, changed: bool) -> np.ndarray:

@@ -66,7 +66,7 @@ def by_statistics(model: Any, deviations: float = 6.0) -> Any:
         UnsupportedError: a subclassed model.
     """
     found = scalable_channels(read_steps(model), model)
-    factor = _balanced(found, _promised(found, deviations), _has_own_scale(found))
+    factor = _balanced(found, _expected_ranges(found, deviations), _has_own_scale(found))
     return _applied(model, found, factor)
 
 
@@ -135,8 +135,8 @@ def _has_own_scale(found: ScalableChannels) -> np.ndarray:
     return own[:-1]
 
 
-def _promised(found: ScalableChannels, deviations: float) -> np.ndarray:
-    """Return how far each channel reaches as far as the model tells, shape (count,).
+def _expected_ranges(found: ScalableChannels, deviations: float) -> np.ndarray:
+    """Return how far each channel is expected to reach, from the weights of the model alone, shape (count,).
 
     Scaled channels reach as far in proportion, whatever the others' factors are.
     """

@@ -91,8 +91,8 @@ def _found(record: RunRecord) -> str:
 
 
 def _layers(record: RunRecord) -> str:
-    promised = record.report.result.promises
-    rows = [(p.layer, p.what, _value(p.asked), _value(p.got)) for p in promised]
+    promises = record.report.result.promises
+    rows = [(p.layer, p.what, _value(p.asked), _value(p.got)) for p in promises]
     kept = html_table(("layer", "promised", "asked", "got"), rows, (NAME, NAME, NUMBER, NUMBER)) if rows else ""
     table = layer_change_table(record.report)
     if table:

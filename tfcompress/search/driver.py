@@ -183,7 +183,7 @@ class Search:
                 if not self._at:
                     break
                 for done in self._executor.wait(_PULSE):
-                    self._settle(done)
+                    self._take_result(done)
                 self._watcher.show(self)
         except KeyboardInterrupt:
             self.interrupted = True
@@ -257,7 +257,7 @@ class Search:
         """Say whether a step's file goes to the device: the first one, since kernels do not look at the weights."""
         return self.plan.measure is not None and kind == steps_of(record.candidate)[0]
 
-    def _settle(self, done: DoneStep) -> None:
+    def _take_result(self, done: DoneStep) -> None:
         record, kind = self._at.pop(done.number)
         if done.result is None:
             record.deaths += 1

@@ -172,10 +172,10 @@ class LocalExecutor:
         except queue.Empty:
             pass
         for done in found:
-            self._settle(done)
+            self._free_worker(done)
         return tuple(found)
 
-    def _settle(self, done: DoneStep) -> None:
+    def _free_worker(self, done: DoneStep) -> None:
         colleague = self._busy.pop(done.number)
         self._fresh.discard(done.number)
         if done.result is not None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfcompress.search.trial_records import STEPS
 from tfcompress.tracking.run_values import settings_of
-from tfcompress.tracking.tracker import Outcome, TrackedEnd, TrackedStart
+from tfcompress.tracking.tracker import RunEnding, TrackedEnd, TrackedStart
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -24,7 +24,7 @@ NAMES = {"drop": "drop_points", "size": "size_bytes", "download": "gzip_bytes", 
 CANDIDATE = "candidate"
 """First part of those names: they are of the validation split."""
 
-_OUTCOMES: dict[State, Outcome] = {"finished": "finished", "stopped": "interrupted", "refused": "failed"}
+_OUTCOMES: dict[State, RunEnding] = {"finished": "finished", "stopped": "interrupted", "refused": "failed"}
 
 
 def start_of_search(ready: Prepared, output: Path | None) -> TrackedStart:

@@ -22,7 +22,7 @@ from tfcompress.tasks.traits import OutputTraits
 if TYPE_CHECKING:
     import numpy as np
 
-Teaching = Literal["logits", "binary logits", "numbers", "directions"]
+TeachingForm = Literal["logits", "binary logits", "numbers", "directions"]
 """What the outputs of a model are to one that learns from them."""
 
 Inputs = Mapping[str, "np.ndarray"]
@@ -92,7 +92,7 @@ class Task(ABC):
 
     name: ClassVar[str]
     figures: ClassVar[tuple[str, ...]]
-    teaching: ClassVar[Teaching]
+    teaching: ClassVar[TeachingForm]
     constant: ClassVar[str]
     needs_labels: ClassVar[bool] = True
     taught: ClassVar[bool] = False

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from tfcompress.errors import TfcompressError, one_line
-from tfcompress.tracking.tracker import Outcome, TrackedEnd, TrackedRun, TrackedStart, Tracker
+from tfcompress.tracking.tracker import RunEnding, TrackedEnd, TrackedRun, TrackedStart, Tracker
 
 T = TypeVar("T")
 
@@ -42,7 +42,7 @@ class Following:
         try:
             yield begun
         except BaseException as error:  # Ctrl-C, too: it is told how the run ended, and raised again
-            outcome: Outcome = "failed" if isinstance(error, Exception) else "interrupted"
+            outcome: RunEnding = "failed" if isinstance(error, Exception) else "interrupted"
             reason = one_line(str(error) or type(error).__name__)[:LONGEST_REASON]
             begun.end(TrackedEnd(outcome=outcome, reason=reason))
             raise

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-Outcome = Literal["finished", "failed", "interrupted"]
+RunEnding = Literal["finished", "failed", "interrupted"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ class TrackedEnd:
         outputs: its outputs.
     """
 
-    outcome: Outcome = "finished"
+    outcome: RunEnding = "finished"
     reason: str = ""
     figures: Mapping[str, float] = field(default_factory=dict)
     files: Mapping[str, Path] = field(default_factory=dict)
