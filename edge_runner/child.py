@@ -33,7 +33,7 @@ class ChildSession:
         self.nodes: Any = None
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Do what ``request["do"]`` says and return what there is to tell."""
+        """Do what ``request["do"]`` says and return what there is to report."""
         steps: dict[str, Callable[..., dict[str, Any]]] = {
             "probe": self.probe,
             "open": self.open,
@@ -121,7 +121,7 @@ class ChildSession:
         return self.feed.check(self.model.inputs, expects)
 
     def warm(self, *, runs: int, seconds: float) -> dict[str, Any]:
-        """Run without keeping the durations; tell how many times, and their median, which is a first idea."""
+        """Run without keeping the durations; return how many times, and their median, which is a first idea."""
         if not runs:
             return {"runs": 0, "median_ns": None}
         found = timing.timed(self.model.invoke, runs, seconds, self._beat)

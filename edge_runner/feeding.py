@@ -114,7 +114,7 @@ class Feed:
         Args:
             inputs: the model's.
             expects: by the index of an input that is not quantized, as text: the least and largest real value that it
-                is made for, and how the file tells.
+                is made for, and how the file says so.
 
         Raises:
             DataError: NaN or infinity among them.

@@ -82,7 +82,7 @@ def measure_subjects(
         options: what was asked for.
         runtime: the interpreter that was chosen.
         folder: where the models' outputs are put, ``MODEL'S NUMBER/OUTPUT'S NUMBER.npy``; None: nowhere.
-        tell: told what is under way.
+        tell: takes a line about what is under way.
         spare: a process that was started already, for the first model.
     """
     sound = [subject for subject in subjects if subject.sound]

@@ -116,7 +116,7 @@ def leave_out_blocks(
         msg = "blocks.of must be 'macs' or 'parameters' where no latency can be measured, got 'latency'"
         raise UsageError(msg)
     if samples is None or not samples.inputs:
-        msg = "blocks needs samples to tell which block costs least, got none; give training data"
+        msg = "blocks needs samples to find which block costs least, got none; give training data"
         raise DataError(msg)
     plan = _Plan(model, left, stage, measure, dict(samples.inputs), seed, progress)
     return plan.done()

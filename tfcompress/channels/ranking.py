@@ -127,7 +127,7 @@ def choose_channels(candidates: Sequence[Candidate], cost: CostOfKept, target: f
 
     Args:
         candidates: the groups that may shrink.
-        cost: tells what is left; must not grow when channels go.
+        cost: computes what is left; must not grow when channels go.
         target: largest cost allowed, in the unit of *cost*.
 
     Returns:

@@ -71,8 +71,8 @@ there; a measurement goes on when the connection is lost, and is fetched when it
 report.json beside a MODEL gets its measurement.
 
 tflm, esp32-s3, ethos-u55-128 and the like are microcontrollers, tried at the desk: TensorFlow Lite Micro's own
-interpreter runs the file (arena, ops, answers beside the reference kernels'), vela:u55-128 compiles it and tells Vela's
-estimate. Neither measures a latency.
+interpreter runs the file (arena, ops, answers beside the reference kernels'), vela:u55-128 compiles it and reports
+Vela's estimate. Neither measures a latency.
 """
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from tfcompress.diagnosis.layer_values import LayerValue
 
 SURE = 0.9
-"""Least correlation that tells by itself."""
+"""Least correlation that is conclusive by itself."""
 _TIE = 0.002  # of the correlation: a layer and what merely scales it
 RELUS = frozenset({"ReLU", "relu", "relu6"})
 """Kinds of layers that ops have inside."""
@@ -49,7 +49,7 @@ class Match:
 
     Attributes:
         place: of the layer's value in the list of values.
-        how: what told.
+        how: what decided.
     """
 
     place: int

@@ -50,12 +50,12 @@ RESHAPES = frozenset({"Flatten", "Reshape"})
 
 
 _ALL_OF: tuple[Callable[[np.ndarray], Any], ...] = (np.min, np.max, np.mean, np.max)
-"""What is told of all channels together, where they are not told apart: least, largest, mean, deviation."""
+"""What is known of all channels together, where they are not kept apart: least, largest, mean, deviation."""
 
 
 @dataclass(frozen=True)
 class ChannelSpread:
-    """What is known of a tensor's values: arrays of shape (channels,), or () where channels are not told apart.
+    """What is known of a tensor's values: arrays of shape (channels,), or () where channels are not kept apart.
 
     Attributes:
         low: least value.

@@ -38,7 +38,7 @@ def by_activations(model: Any, conditions: Conditions) -> Any:
 
     Args:
         model: a functional or sequential Keras 3 model that is built; it is only read.
-        conditions: its samples tell the largest activations.
+        conditions: its samples give the largest activations.
 
     Raises:
         ModelError: the model was never built.
@@ -55,7 +55,7 @@ def by_statistics(model: Any, deviations: float = 6.0) -> Any:
 
     Where nothing normalizes a channel, it is as large as the largest weight that makes it times what that is fed with.
     A channel of a normalization without gamma stays: only its kernel could be scaled, and then the moving variance
-    would tell of another channel.
+    would be that of another channel.
 
     Args:
         model: a functional or sequential Keras 3 model that is built; it is only read.
@@ -115,7 +115,7 @@ def _balanced(found: ScalableChannels, activations: np.ndarray, free_to_move: np
     free = weights.is_taken_depthwise_alone()
     factor = np.ones(found.count)
     for _ in range(_SWEEPS):
-        # A channel that is always zero, or that nothing weighs, must not tell the others what they are: it is left out.
+        # A channel that is always zero, or that nothing weighs, must not decide the others' factors: it is left out.
         alive = (activations > 0) & (weights.taken(np.ones(found.count)) > 0)
         new = _balancing(activations, weights.taken(np.where(alive, factor, np.inf)), found.kin, free)
         new = np.where(free_to_move & _has_room(found, new), new, 1.0)

@@ -50,7 +50,7 @@ class Watcher(Protocol):
         """Look at the search; called about twice a second."""
 
     def note(self, text: str) -> None:
-        """Be told something in a line."""
+        """Take a line to show."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -280,7 +280,7 @@ class Search:
             self._drafts[self._draft_key(record.candidate)] = result
         refusal = self._measured(record) if self._is_measured(record, kind) else ""
         if kind == "full" and result.points is None:
-            refusal = "what it loses cannot be told: the validation samples give no such figure"
+            refusal = "what it loses cannot be determined: the validation samples give no such figure"
         if refusal:
             self._end(record, "refused", refusal)
             self._check_failures()

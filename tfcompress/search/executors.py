@@ -115,7 +115,7 @@ class LocalExecutor:
             opening: what workers open; portable.
             jobs: workers at most.
             log: file that what they print is appended to.
-            progress: is told where memory allows fewer.
+            progress: shows a line where memory allows fewer.
         """
         self._opening, self._jobs, self._log, self._progress = opening, jobs, log, progress
         self._done: queue.Queue[DoneStep] = queue.Queue()

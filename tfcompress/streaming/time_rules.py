@@ -30,7 +30,7 @@ class TimeRule(Protocol):
         Args:
             pieces: makes layers.
             call: what is called.
-            tensors: the frames that :meth:`needed` tells, of each of the call's inputs.
+            tensors: the frames that :meth:`needed` gives, of each of the call's inputs.
             span: the frames to make.
             given: what goes in.
         """
@@ -62,7 +62,7 @@ class WholeWindow:
     """Everything is made of all frames.
 
     Attributes:
-        costly: the work is done again at each step, which is worth telling.
+        costly: the work is done again at each step, which is worth reporting.
     """
 
     costly: bool = False

@@ -83,7 +83,7 @@ class InterpreterProcess:
             continuous: samples are steps of one stream: variables in the file keep what one leaves to the next.
             refusal: class of the error when the runtime refuses the file, or dies on it.
             child: module that serves the requests.
-            more: what it is told besides when it opens the file.
+            more: what it is given besides when it opens the file.
 
         Raises:
             ModelError: the content is not a TFLite file.

@@ -117,7 +117,7 @@ class OpTrials:
         return self._in_process(content, lambda process: _only(process.run({flat.inputs[0].name: drawn.astype("f4")})))
 
     def time_ahead(self, sites: Sequence[Site], precisions: Sequence[Precision]) -> None:
-        """Have all that plans are reckoned from timed at once, where each call to another machine takes its time.
+        """Have all that plans are estimated from timed at once, where each call to another machine takes its time.
 
         Args:
             sites: ops.

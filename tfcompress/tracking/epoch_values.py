@@ -25,7 +25,7 @@ PROMISE_NAMES = {
 
 
 def logged(logs: Mapping[str, Any] | None) -> dict[str, float]:
-    """Return what Keras reports of an epoch, by the names that trackers are told.
+    """Return what Keras reports of an epoch, by the names that trackers receive.
 
     Only single numbers are: a metric may give one for each class.
     """
