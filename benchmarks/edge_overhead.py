@@ -86,7 +86,7 @@ def same_interpreter(model: Path, blocks: int) -> str:
     invoke = session.model.interpreter.invoke
     turns: list[Callable[[], None]] = [
         lambda: ours.extend(
-            session.time(runs=runs, seconds=0.0, settle=0.003, most=runs, full_time=False)["samples_ns"]
+            session.time(runs=runs, seconds=0.0, untimed_seconds=0.003, most=runs, full_time=False)["samples_ns"]
         ),
         lambda: bare.extend(bare_loop(invoke, runs, 1)),
         lambda: chunked.extend(bare_loop(invoke, runs // CHUNK, CHUNK)),
@@ -108,8 +108,8 @@ def _against(ours: list[float], bare: list[float], around: str) -> str:
 
 def bare_loop(invoke: Callable[[], Any], chunks: int, size: int) -> list[float]:
     """Return nanoseconds a call, each the mean of a chunk of *size* calls with nothing between them."""
-    settled = time.perf_counter() + 0.003  # as long as edge_runner's own turn settles
-    while time.perf_counter() < settled:
+    ready = time.perf_counter() + 0.003  # as long as a turn of edge_runner itself runs untimed
+    while time.perf_counter() < ready:
         invoke()
     found = []
     for _ in range(chunks):

@@ -113,7 +113,7 @@ def scorer(
             task that needs none.
         output: what is scored.
         task: one of :data:`TASKS`; ``auto`` takes what labels and output look like.
-        options: what the task was told where the data was written (:meth:`tfcompress.tasks.task.Task.options`).
+        options: what the task was given where the data was written (:meth:`tfcompress.tasks.task.Task.options`).
 
     Raises:
         ArrayError: labels that do not fit, or a class number that the model has no output for.

@@ -189,7 +189,7 @@ def _parser() -> _Parser:
         const=_STDOUT,
         type=Path,
         metavar="FILE",
-        help="write the JSON here, or (-) to standard output though that is a terminal; with --doctor, tell it as JSON",
+        help="write the JSON here, or (-) to standard output though that is a terminal; with --doctor, print JSON",
     )
     add("--force", action="store_true", help="let -o and --outputs replace files that edge_runner did not write")
     add("--doctor", action="store_true", help="say which interpreters work here and what to install; measure nothing")
@@ -266,7 +266,7 @@ def _accuracy(group: argparse._ArgumentGroup) -> None:
     add(
         "--task",
         choices=TASKS,
-        help="what the labels mean (default: what the data says, else told by their shape)",
+        help="what the labels mean (default: what the data says, else what their shape suggests)",
     )
     add("--limit", type=_count, metavar="N", help="score only the first N samples")
     add("--predictions", action="store_true", help="keep each sample's predicted class in the JSON")

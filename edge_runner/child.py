@@ -33,7 +33,7 @@ class ChildSession:
         self.nodes: Any = None
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Do what ``request["do"]`` says and return what there is to tell."""
+        """Do what ``request["do"]`` says and return what there is to report."""
         steps: dict[str, Callable[..., dict[str, Any]]] = {
             "probe": self.probe,
             "open": self.open,
@@ -121,16 +121,16 @@ class ChildSession:
         return self.feed.check(self.model.inputs, expects)
 
     def warm(self, *, runs: int, seconds: float) -> dict[str, Any]:
-        """Run without keeping the durations; tell how many times, and their median, which is a first idea."""
+        """Run without keeping the durations; return how many times, and their median, which is a first idea."""
         if not runs:
             return {"runs": 0, "median_ns": None}
         found = timing.timed(self.model.invoke, runs, seconds, self._beat)
         return {"runs": found.runs, "median_ns": median(found.samples)}
 
-    def time(self, *, runs: int, seconds: float, settle: float, most: int, full_time: bool) -> dict[str, Any]:
-        """Run untimed for *settle* seconds, at least once, unless that is 0; then timed."""
-        if settle:
-            timing.timed(self.model.invoke, 1, settle, self._beat)
+    def time(self, *, runs: int, seconds: float, untimed_seconds: float, most: int, full_time: bool) -> dict[str, Any]:
+        """Run untimed for *untimed_seconds*, at least once, unless that is 0; then timed."""
+        if untimed_seconds:
+            timing.timed(self.model.invoke, 1, untimed_seconds, self._beat)
         found = timing.timed(self.model.invoke, runs, seconds, self._beat, most, full_time=full_time)
         peak = environment.peak_memory_bytes()
         return {

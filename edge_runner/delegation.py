@@ -12,7 +12,7 @@ DELEGATE = "DELEGATE"
 
 
 def delegate_name(nodes: Sequence[PlannedOp] | None) -> str | None:
-    """Return ``XNNPACK`` when a delegate took ops, ``none`` when none did, None when the runtime does not tell.
+    """Return ``XNNPACK`` when a delegate took ops, ``none`` when none did, None when the runtime does not say.
 
     XNNPACK is the only delegate that the runtimes apply by themselves.
     """
@@ -50,7 +50,7 @@ def _mark(delegate: PlannedOp, own: Sequence[PlannedOp], producer: dict[int, int
 
 
 def coverage(nodes: Sequence[PlannedOp] | None) -> dict[str, Any] | None:
-    """Return how many nodes there are and how many a delegate took; None where the runtime does not tell."""
+    """Return how many nodes there are and how many a delegate took; None where the runtime does not say."""
     if nodes is None:
         return None
     delegated = taken(nodes)

@@ -162,7 +162,7 @@ def examination_text(found: dict[str, Any]) -> str:
 
 
 def _named(names: Sequence[str]) -> str:
-    return ", ".join(f"{name} ({FEATURES[name]})" for name in names) or "no vector instructions that it tells of"
+    return ", ".join(f"{name} ({FEATURES[name]})" for name in names) or "no vector instructions that it reports"
 
 
 def _megabytes(size: int | None) -> str:

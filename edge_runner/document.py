@@ -170,7 +170,7 @@ def add_compressed(model: dict[str, Any], path: Path) -> None:
 
 
 def add_opened(model: dict[str, Any], opened: dict[str, Any], start_to_first_ns: int) -> None:
-    """Fill in what opening the model told, in the first of its processes or a later one."""
+    """Fill in what opening the model reported, in the first of its processes or a later one."""
     if model["timing"] is None:
         model["inputs"] = opened["inputs"]
         model["outputs"] = [{**tensor, "range": None} for tensor in opened["outputs"]]

@@ -20,7 +20,7 @@ from edge_runner.subject import Subject, Tell
 
 WINDOWS = 5
 WINDOW_SECONDS = 1.0
-SETTLE_SECONDS = 0.3
+REST_SECONDS = 0.3
 _T95 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776}
 """Student's t for 95 %, two-sided, by degrees of freedom."""
 
@@ -115,7 +115,7 @@ def _windows(meter: PowerSource, subject: Subject, options: Options, runtime: st
         "do": "time",
         "runs": 1,
         "seconds": WINDOW_SECONDS,
-        "settle": 0.0,
+        "untimed_seconds": 0.0,
         "most": 1,
         "full_time": True,
     }
@@ -124,7 +124,7 @@ def _windows(meter: PowerSource, subject: Subject, options: Options, runtime: st
         child.ask(subject.opening(options, runtime))
         for number in range(WINDOWS):
             tell(f"{subject.label}: energy, window {number + 1} of {WINDOWS}")
-            time.sleep(SETTLE_SECONDS)
+            time.sleep(REST_SECONDS)
             _, idle_joules, idle_seconds = meter.measure(_idle)
             block, joules, seconds = meter.measure(_asking(child, request))
             if not watch.throttled():

@@ -66,7 +66,7 @@ class Feed:
         self.ranges: dict[str, dict[str, Any]] = {}
 
     def fit(self, model: Model) -> None:
-        """Resize inputs whose open extents the samples settle, and allocate; refuse samples that cannot fit."""
+        """Resize inputs whose open extents the samples decide, and allocate; refuse samples that cannot fit."""
         resized = False
         for tensor in model.inputs:
             sample = self.arrays[tensor.name].shape[1:]
@@ -114,7 +114,7 @@ class Feed:
         Args:
             inputs: the model's.
             expects: by the index of an input that is not quantized, as text: the least and largest real value that it
-                is made for, and how the file tells.
+                is made for, and how the file says so.
 
         Raises:
             DataError: NaN or infinity among them.

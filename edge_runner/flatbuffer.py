@@ -29,7 +29,7 @@ _RAW = 255.0
 
 
 class Expected(NamedTuple):
-    """The range of real values that an input is made for, and how the file tells."""
+    """The range of real values that an input is made for, and how the file says so."""
 
     low: float
     high: float
@@ -52,7 +52,7 @@ class FileFacts:
         inputs: by input name, the tensor's index; empty without a signature.
         outputs: likewise.
         shapes: by input name (the tensor's own without a signature), its extents, -1 for those that are left open.
-        expects: by the index of an input's tensor, the real values it is made for, where the file tells.
+        expects: by the index of an input's tensor, the real values it is made for, where the file says so.
     """
 
     version: int
@@ -134,13 +134,13 @@ def op_remarks(model: Graph) -> tuple[str, ...]:
 
 
 def expected_ranges(model: Graph, content: bytes | memoryview) -> dict[int, Expected]:
-    """Return what float inputs are made for: told by the QUANTIZE op behind, or by the preprocessing in the file."""
+    """Return what float inputs are made for: given by the QUANTIZE op behind, or by the preprocessing in the file."""
     main = model.subgraphs[0]
     told = _preprocessed(model, content)
     found = {}
     for index in main.inputs:
         if main.tensors[index].type != "FLOAT32":
-            continue  # a quantized input tells by its own scale
+            continue  # a quantized input has its own scale
         behind = [op.outputs[0] for op in main.operators if op.name == "QUANTIZE" and index in op.inputs and op.outputs]
         tensor = main.tensors[behind[0]] if behind and behind[0] >= 0 else None
         scales = tensor.quantization.scales if tensor else ()

@@ -130,7 +130,7 @@ class FileTensor:
 
     @property
     def size_bytes(self) -> int | None:
-        """Bytes of all elements; None for strings and resources, whose size no shape tells."""
+        """Bytes of all elements; None for strings and resources, whose size no shape gives."""
         bits = opnames.ELEMENT_BITS[self.type]
         return -(-self.elements * bits // 8) if bits else None
 

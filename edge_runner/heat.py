@@ -58,7 +58,7 @@ def rest(
     Args:
         seconds: None: no rest, or with *celsius* at most 300.
         celsius: None: the whole of *seconds*; so too on a machine without sensors.
-        tell: told what is under way.
+        tell: takes a line about what is under way.
         root: where /sys hangs.
         sleep: waits.
 

@@ -1,8 +1,8 @@
 """Kernels of a model as a stream of bits: the values of each channel by number in a book of those that occur.
 
-A kernel whose weights were clustered holds few values; which of them stands where is what is left to be told (Han et
+A kernel whose weights were clustered holds few values; which of them stands where is what is left to be encoded (Han et
 al., *Deep Compression*, ICLR 2016, with arithmetic coding in the place of Huffman's). Trained weights do not depend on
-their neighbours: contexts beyond the kernel itself were tried on real files, and cost more than they told.
+their neighbours: contexts beyond the kernel itself were tried on real files, and cost more than they saved.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from typing import Any, NamedTuple
 from edge_runner.bit_coding import Tree
 
 NO_BOOK, ONE_BOOK, BOOK_A_CHANNEL = range(3)
-"""Values are told as they are; by number in a book of the kernel; by number in a book of their channel."""
+"""Values are encoded as they are; by number in a book of the kernel; by number in a book of their channel."""
 MOST_IN_BOOK = 256
 _REMEMBERED = 24  # bits that a kernel's frequencies count for in the next one
 
-Channels = list[list[int]]
-"""Of each channel its elements, as whole numbers from 0 up; signed ones of 4 and 8 bits are told from the least up."""
+ChannelElements = list[list[int]]
+"""Of each channel its elements, as whole numbers from 0 up; signed ones of 4 and 8 bits count from the least up."""
 
 
 class KernelPlan(NamedTuple):
-    """Where a kernel lies in the file, and how it is told.
+    """Where a kernel lies in the file, and how it is encoded.
 
     Attributes:
         gap: bytes between the kernel before it and this one.
@@ -49,11 +49,11 @@ class KernelPlan(NamedTuple):
     def problem(self) -> str:
         """Return why there is no such kernel; empty: there may be."""
         if self.width not in (4, 8, 16, 32) or self.book not in (NO_BOOK, ONE_BOOK, BOOK_A_CHANNEL):
-            return "a kernel is told in an unknown way"
+            return "a kernel is encoded in an unknown way"
         if not 1 <= self.channels <= self.elements or self.elements % self.channels:
             return "a kernel's channels do not divide it"
         if self.book == NO_BOOK:
-            return "" if self.width <= 8 and not self.longest else "a kernel is told in an unknown way"
+            return "" if self.width <= 8 and not self.longest else "a kernel is encoded in an unknown way"
         return "" if 1 <= self.longest <= MOST_IN_BOOK else "a kernel's book is too long"
 
 
@@ -69,7 +69,7 @@ class KernelCoder:
         self._coder = coder
         self._trees: dict[int, Tree] = {}
 
-    def code(self, plan: KernelPlan, given: Channels | None = None) -> Channels:
+    def code(self, plan: KernelPlan, given: ChannelElements | None = None) -> ChannelElements:
         """Write or read a kernel.
 
         Args:
@@ -101,7 +101,7 @@ class KernelCoder:
         )
         return found
 
-    def _books(self, plan: KernelPlan, given: Channels | None) -> Channels:
+    def _books(self, plan: KernelPlan, given: ChannelElements | None) -> ChannelElements:
         """Write or read the books: how many values each has, the least, and the steps from one to the next."""
         lengths = Tree(8)
         steps = [_Steps(self._numbers, plan.width) for _ in range(2)]
@@ -136,7 +136,7 @@ class _Steps:
         return found
 
 
-def to_bytes(plan: KernelPlan, channels: Channels) -> bytes:
+def to_bytes(plan: KernelPlan, channels: ChannelElements) -> bytes:
     """Return a kernel as it lies in the file."""
     if plan.interleaved:
         elements = [value for row in zip(*channels) for value in row]

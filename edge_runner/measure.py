@@ -19,7 +19,7 @@ MOST_TOGETHER = 8
 """So many models are open at once to be timed in turns; more are measured group by group, for the sake of memory."""
 WARM_SECONDS = 0.2
 """Warm-up lasts at least so long, for the processor's frequency to rise."""
-SETTLE_SECONDS = 0.003
+UNTIMED_SECONDS = 0.003
 """Untimed at the start of a turn: after another model's turn the caches are cold and branches mispredicted."""
 IO_RUNS, IO_SECONDS = 50, 0.1
 
@@ -63,7 +63,7 @@ def looked_at(options: Options, unpacking: Unpacking) -> list[Subject]:
     memory_bytes = environment.memory_bytes()
     for subject in subjects:
         subject.read(memory_bytes, unpacking)
-    shapes.settle(subjects, options)
+    shapes.set_shapes(subjects, options)
     return subjects
 
 
@@ -82,7 +82,7 @@ def measure_subjects(
         options: what was asked for.
         runtime: the interpreter that was chosen.
         folder: where the models' outputs are put, ``MODEL'S NUMBER/OUTPUT'S NUMBER.npy``; None: nowhere.
-        tell: told what is under way.
+        tell: takes a line about what is under way.
         spare: a process that was started already, for the first model.
     """
     sound = [subject for subject in subjects if subject.sound]
@@ -181,7 +181,7 @@ class TimedGroup:
             "runs": 1 if windows else max(-(-options.runs // blocks), min(most, usual)),
             "seconds": seconds,
             "most": most,
-            "settle": min(SETTLE_SECONDS, seconds / 4) if len(self.subjects) > 1 else 0.0,
+            "untimed_seconds": min(UNTIMED_SECONDS, seconds / 4) if len(self.subjects) > 1 else 0.0,
             "full_time": True,
         }
 

@@ -21,7 +21,7 @@ HEADER = struct.Struct("<4sBQ32s")
 MOST_BYTES = 1 << 30
 """The largest file that a package may hold."""
 MOST_ELEMENTS = 1 << 23
-"""Of kernels whose values are told one by one; reading them takes a microsecond or a few for each bit."""
+"""Of kernels whose values are encoded one by one; reading them takes a microsecond or a few for each bit."""
 _PLAN = struct.Struct("<QIIBBBH")
 _PROPERTIES = struct.Struct("<BBBQQI")  # of the rest: LZMA's lc, lp, pb, its size, its size packed; how many kernels
 _DICTIONARY_BYTES = 1 << 24

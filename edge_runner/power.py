@@ -1,6 +1,6 @@
 """Whatever measures power on this machine, each kind as a small class.
 
-Some count joules, most tell watts at this moment; those are asked again and again while something runs. Every class
+Some count joules, most report watts at this moment; those are asked again and again while something runs. Every class
 takes the place where /sys hangs, so that tests can give another one.
 """
 
@@ -143,7 +143,7 @@ def _hwmon_watts(chip: Path) -> float | None:
 
 
 def battery(root: Path = ROOT) -> PowerSource | None:
-    """Return the gauge of a battery that is discharging (one on the mains tells nothing), or None."""
+    """Return the gauge of a battery that is discharging (one on the mains says nothing), or None."""
     for supply in sorted((root / "sys/class/power_supply").glob("*")):
         discharging = system_text(supply / "type") == "Battery" and system_text(supply / "status") == "Discharging"
         if discharging and _battery_watts(supply) is not None:
@@ -186,19 +186,19 @@ def pmic() -> PowerSource | None:
 
 
 def pmic_watts(said: str) -> float:
-    """Return the sum of current times voltage over the rails that tell both.
+    """Return the sum of current times voltage over the rails that report both.
 
     Args:
         said: lines such as ``VDD_CORE_A current(7)=1.19000A`` and ``VDD_CORE_V volt(15)=0.8800V``.
 
     Raises:
-        PowerError: no rail tells both.
+        PowerError: no rail reports both.
     """
     amperes = {name: float(value) for name, value in re.findall(r"(\w+)_A\s+current\(\d+\)=([\d.]+)A", said)}
     volts = {name: float(value) for name, value in re.findall(r"(\w+)_V\s+volt\(\d+\)=([\d.]+)V", said)}
     rails = amperes.keys() & volts.keys()
     if not rails:
-        msg = "vcgencmd pmic_read_adc told no rail's current and voltage"
+        msg = "vcgencmd pmic_read_adc reported no rail's current and voltage"
         raise PowerError(msg)
     return sum(amperes[rail] * volts[rail] for rail in rails)
 

@@ -27,7 +27,7 @@ HINTS = {
 CHILD = (sys.executable, os.path.dirname(os.path.realpath(__file__)), "--child")  # noqa: PTH120 - see __main__
 
 
-class ChildFailed(Exception):  # noqa: N818 - what happened, told to the reader as a reason
+class ChildFailed(Exception):  # noqa: N818 - what happened, shown to the reader as a reason
     """A model's process refused, died, or fell silent; the message is the reason."""
 
 
@@ -68,7 +68,7 @@ class Child:
 
         Args:
             request: with the key ``do``.
-            alive: told what the child says between request and answer.
+            alive: called with what the child says between request and answer.
 
         Raises:
             ChildFailed: it refused, died, or stayed silent for too long.

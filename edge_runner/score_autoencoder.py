@@ -1,4 +1,4 @@
-"""How well a model's reconstruction error tells what is unlike the samples that it was trained on."""
+"""How well a model's reconstruction error shows what is unlike the samples that it was trained on."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST_FALSE_ALARMS = 0.1
 
 
 class AutoencoderScorer(RegressionScorer):
-    """Reconstruction errors, the mean square over a sample, and how well they tell class 1 from class 0.
+    """Reconstruction errors, the mean square over a sample, and how well they distinguish class 1 from class 0.
 
     Args:
         sample: returns the real-valued input of a sample by its number, which its output is compared with.
@@ -66,7 +66,7 @@ class AutoencoderScorer(RegressionScorer):
         return int(mixed[0]) if len(mixed) else None
 
     def result(self) -> dict[str, Any]:
-        """Return the errors, and the areas under the curve of telling anomalies by them; samples are clips."""
+        """Return the errors, and the areas under the curve of detecting anomalies by them; samples are clips."""
         found, truth, errors = super().result(), self.truth, self.errors
         mse = math.fsum(self._square) / self.values
         known = truth is not None and math.isfinite(mse)

@@ -1,4 +1,4 @@
-"""How well a model's vectors tell who is who: faces, speakers, products, places.
+"""How well a model's vectors identify who is who: faces, speakers, products, places.
 
 Vectors are compared by the cosine of the angle between them; a vector of zeros has the cosine 0 with every other.
 """
@@ -59,7 +59,7 @@ class EmbeddingScorer:
         return found
 
     def result(self) -> dict[str, Any]:
-        """Return how well pairs of one identity are told from pairs of two, and how often the nearest is the same.
+        """Return how well pairs of one identity differ from pairs of two, and how often the nearest is the same.
 
         ``verification_auc`` is the area under the ROC curve of the cosines of pairs. ``recall_at_1`` is the fraction of
         the samples whose nearest other sample has their identity, among those whose identity occurs again.

@@ -14,7 +14,7 @@ from edge_runner.scorers import empty
 THRESHOLDS = (0.5, 0.0)
 """What an output must exceed to give its tag: a probability, a logit."""
 MOST_RANKED = 1 << 24
-"""So many outputs are kept to be put in order; of more, average precision is not told."""
+"""So many outputs are kept to be put in order; of more, average precision is not reported."""
 
 
 def average_precision(scores: Array, truth: Array) -> float | None:

@@ -166,7 +166,7 @@ class BinaryScorer:
 
     Args:
         tuned: a threshold found on other samples (:func:`edge_runner.thresholds.best_threshold`), by which the fraction
-            right is told, too.
+            right is reported, too.
     """
 
     task = "binary"

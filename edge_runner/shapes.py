@@ -1,4 +1,4 @@
-"""Shapes of inputs whose extents a file leaves open: given, told by the data, or the model is not measured.
+"""Shapes of inputs whose extents a file leaves open: given, taken from the data, or the model is not measured.
 
 In the file an open extent stands as 1. Timing a network that takes images of any size on one of 1 x 1 would give a
 figure that is true of nothing.
@@ -16,7 +16,7 @@ class ShapeError(ValueError):
     """--shape names an input that no file has."""
 
 
-def settle(subjects: Sequence[Subject], options: Options) -> None:
+def set_shapes(subjects: Sequence[Subject], options: Options) -> None:
     """Set the shapes asked for of every file that was read; a file that does not take them, or needs some, fails.
 
     Raises:

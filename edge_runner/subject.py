@@ -85,7 +85,7 @@ class Subject:
             self.first_done_ns = self.first_done_ns or opened["first_done_ns"]
             started = spare.started_ns if spare else start
             self.taken = opened["taken"]
-            if self.open_inputs:  # the data settle them; whatever runs without data takes them from here
+            if self.open_inputs:  # the data decide them; whatever runs without data takes them from here
                 self.shapes = {tensor["name"]: tensor["shape"] for tensor in opened["inputs"]}
             document.add_opened(self.entry, opened, opened["first_done_ns"] - started)
 

@@ -50,7 +50,7 @@ def measured_throughput(request: dict[str, Any], interpreters: int, batch: int, 
 
 def _at_once(children: list[Child], seconds: float) -> list[dict[str, Any]]:
     """Let all run for the same time; each answers at its end."""
-    request = {"do": "time", "runs": 1, "seconds": seconds, "settle": 0.0, "most": 1, "full_time": True}
+    request = {"do": "time", "runs": 1, "seconds": seconds, "untimed_seconds": 0.0, "most": 1, "full_time": True}
     for child in children:
         child.send(request)
     with ThreadPoolExecutor(len(children)) as waiting:

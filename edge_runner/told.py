@@ -53,7 +53,7 @@ def told_tasks(data: Mapping[str, Array]) -> dict[str, Told]:
 
 
 def told_for(name: str, outputs: int, told: Mapping[str, Told]) -> Told | None:
-    """Return what was told of output *name*, one of *outputs*; a single one may go by another name in the file."""
+    """Return what was said about output *name*, one of *outputs*; a single one may go by another name in the file."""
     if name in told:
         return told[name]
     return next(iter(told.values())) if outputs == len(told) == 1 else None

@@ -21,7 +21,7 @@ class Unpacking:
     """A place for the files that came out of packages; a context manager.
 
     Args:
-        tell: is told what is being unpacked, which may take seconds.
+        tell: takes a line about what is being unpacked, which may take seconds.
     """
 
     def __init__(self, tell: Callable[[str], None] = lambda text: None) -> None:

@@ -55,9 +55,9 @@ def test_every_loss_that_a_keras_knows_can_be_named_and_no_other() -> None:
 def test_the_runtimes_that_a_recipe_may_name_are_those_that_are_measured() -> None:
     from typing import get_args
 
-    from tfcompress.tflite.interpret import Runtime
+    from tfcompress.tflite.interpret import RuntimeName
 
-    assert set(RUNTIMES) == set(get_args(Runtime))
+    assert set(RUNTIMES) == set(get_args(RuntimeName))
 
 
 def test_every_data_set_of_keras_can_be_named_and_no_other() -> None:

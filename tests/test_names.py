@@ -51,6 +51,35 @@ def test_two_packages_that_call_different_things_the_same_clash() -> None:
 
 
 @pytest.mark.parametrize(
+    "other",
+    [
+        'Outcome = Literal["kept", "missed"]',
+        'Outcome: TypeAlias = Literal["kept", "missed"]',
+        'Outcome = TypeVar("Outcome")',
+        "class Outcome: ...",
+    ],
+)
+def test_a_type_that_two_modules_define_clashes_with_a_class_or_type_of_its_name(other: str) -> None:
+    texts = {
+        "tfcompress/devices/fleet.py": "class Outcome: ...",
+        "tfcompress/reports/gate.py": other,
+        "tfcompress/cli/bench.py": "from tfcompress.devices.fleet import Outcome",
+    }
+    assert structure.two_meanings(modules(texts)) == {
+        "Outcome": ["tfcompress.devices.fleet", "tfcompress.reports.gate"]
+    }
+
+
+def test_a_constant_of_two_modules_is_no_type() -> None:
+    texts = {
+        "tfcompress/devices/fleet.py": "SAMPLES = 8",
+        "tfcompress/reports/gate.py": "SAMPLES = 16",
+        "tfcompress/cli/bench.py": "from tfcompress.devices.fleet import SAMPLES",
+    }
+    assert structure.two_meanings(modules(texts)) == {}
+
+
+@pytest.mark.parametrize(
     ("texts", "found"),
     [
         ({"tfcompress/data/rules.py": "", "tfcompress/channels/rules.py": ""}, ["rules.py"]),

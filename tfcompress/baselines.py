@@ -84,7 +84,7 @@ class Baselines:
         int8 file of it may be had all the same.
 
         Args:
-            run: of this model; it is told in a warning where there is none to compare with.
+            run: of this model; a warning says so where there is none to compare with.
 
         Raises:
             ConversionError: there is none, and without it nothing of the run can be had or proven.

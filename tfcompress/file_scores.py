@@ -62,7 +62,7 @@ class AnswerKeeper:
 
 
 def class_orders(data: BoundData) -> ClassOrders:
-    """Return what tells whether a model numbers the classes of this data otherwise."""
+    """Return what shows whether a model numbers the classes of this data otherwise."""
     from tfcompress.evaluate.class_order import ClassOrders
 
     return ClassOrders(data.tasks, {name: coder.classes for name, coder in data.coders.items()})
@@ -83,7 +83,7 @@ def evaluate_file(
         content: the file, or its path.
         data: the bound data.
         title: what the progress calls it.
-        progress: where to tell how far it is.
+        progress: where progress is shown.
         orders: look on as well; None: nobody does.
         keep_answers: the evaluation holds what the file gave for the first samples, up to :data:`KEPT_BYTES`.
 
@@ -109,7 +109,7 @@ def tuned_by(content: bytes, data: BoundData, seed: int, progress: Progress = SI
         content: the float file, where there is one.
         data: the bound data; its tasks learn something there.
         seed: draws the samples.
-        progress: where to tell how far it is.
+        progress: where progress is shown.
 
     Raises:
         ContractError: the interpreter refuses the file, or dies of it.

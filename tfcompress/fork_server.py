@@ -158,7 +158,7 @@ def _end(owner: int, process: subprocess.Popen[bytes], link: socket.socket, life
 
 
 class _Fork:
-    """A child of the process that forks, asked about there: only its own parent is told how a process ended."""
+    """A child of the process that forks, asked about there: only its own parent learns how a process ended."""
 
     def __init__(self, link: _Link, number: int) -> None:
         self._link, self.pid = link, number

@@ -63,7 +63,7 @@ class Job:
         self._session, self._given = session, given
         self._finished: list[Promise] | None = None
         self._crossed = keras_of(given) != engine.KERAS
-        self.model: Any = _facade(session.model, given) if self._crossed else session.model
+        self.model: Any = _carried_by_keras3(session.model, given) if self._crossed else session.model
         plans = any(stage.step_count != "ignored" for stage in stages)
         self.callbacks: list[Any] = callbacks(hooks, _keras(given), plans=plans)
         self._hooks = hooks
@@ -124,7 +124,7 @@ class Job:
         if not self._crossed:
             return model
         if any(stage.keeps_wrappers for stage in self.stages):
-            return _facade(model, self._given)
+            return _carried_by_keras3(model, self._given)
         return _in_keras3(model, self._given)
 
 
@@ -374,7 +374,7 @@ def _to_keras2(model: Any) -> Any:
     return to_keras2(model)
 
 
-def _facade(graph: Any, given: Any) -> Any:
+def _carried_by_keras3(graph: Any, given: Any) -> Any:
     from tfcompress.engines.tfmot.carrier import carrier_model
 
     return carrier_model(graph, given)

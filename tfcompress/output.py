@@ -172,12 +172,12 @@ def report(
 
 
 def _by_likeness(data: BoundData) -> dict[str, Task]:
-    """Return the tasks of outputs, by name, whose scores tell how alike a file and the float file answer."""
+    """Return the tasks of outputs, by name, whose scores say how alike a file and the float file answer."""
     return {name: task for name, task in {**data.said_tasks, **data.tasks}.items() if task.by_likeness}
 
 
 def _with_likeness(data: BoundData, score: Score | None, likeness: Mapping[str, Any]) -> Score | None:
-    """Return a score with how alike a file answers to the float file, for the tasks that tell it."""
+    """Return a score with how alike a file answers to the float file, for the tasks that report it."""
     tasks, several = _by_likeness(data), len(data.signature.outputs) > 1
     known = dict(score.outputs) if score is not None and several else {} if score is None else {"": score}
     for each in likeness["outputs"]:

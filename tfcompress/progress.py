@@ -57,7 +57,7 @@ class SilentProgress:
 
 
 class ToldOnce:
-    """A progress that shows a line once, however often it is told: for several runs on one model."""
+    """A progress that shows a line once, however often it is given: for several runs on one model."""
 
     def __init__(self, inner: Progress) -> None:
         self._inner = inner

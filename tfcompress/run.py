@@ -85,7 +85,7 @@ class Run:
         self.wall_seconds[name] = self.wall_seconds.get(name, 0.0) + time.perf_counter() - started
 
     def warn(self, text: str) -> None:
-        """Keep a warning for the report, and tell it now."""
+        """Keep a warning for the report, and show it now."""
         if text not in self.warnings:
             self.warnings.append(text)
             self.progress.note(text)

@@ -82,7 +82,7 @@ class Export:
         keep_names: packings keep the names of tensors inside the graph, which no runtime reads.
         max_drop: points that the file may lose against float on the test split, in every scored output, proven by the
             upper end of the drop's 95 % interval; see :mod:`tfcompress.tasks.drop` for what a point is. None: whatever
-            it loses is told.
+            it loses is reported.
         target: where the file is to run: a line of :data:`tfcompress.targets.target_table.TARGETS`, or the path of a
             ``.toml`` file. For a microcontroller, the finished file is run in TensorFlow Lite Micro's own interpreter.
         max_arena: the most that the file's tensor arena may take there, as that interpreter measures it (for an
@@ -233,7 +233,7 @@ class Export:
             "first, training only if --epochs or a stage allows it, and fails if none does. A point is 1 % of a "
             "fraction or an area (accuracy, AUC), of other figures 1 % of float's (MAE).",
             metavar="POINTS",
-            default="whatever is lost is told",
+            default="whatever is lost is reported",
         ),
     )
     target: str = field(

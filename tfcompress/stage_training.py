@@ -126,7 +126,7 @@ def fitted(run: Run, data: BoundData, job: Job, train: Train, work: Work, title:
 
 
 def _teller(run: Run, job: Job) -> Callable[[int, Mapping[str, Any]], None] | None:
-    """Return what tells trackers of each epoch; None: none follows the run."""
+    """Return what reports each epoch to trackers; None: none follows the run."""
     followed = run.followed
     if followed is None or not followed.followed:
         return None

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tfcompress.distillation.teacher import Teacher
 
 PROBED = 64
-"""Random samples by which a teacher's outputs are told to be probabilities, where there are no others."""
+"""Random samples by which a teacher's outputs are recognized as probabilities, where there are no others."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class OutsideModel:
         key: hash of all that its answers depend on; empty where some of that is not known.
         native: the model as it was loaded, to be called in a step; None: it runs elsewhere.
         graph: its Keras 3 graph; None: it has none.
-        classes: names of its classes in the order of its outputs, where it tells them.
+        classes: names of its classes in the order of its outputs, where it names them.
         any_batch: whether it takes any number of samples at a time.
         close: lets go of what it holds.
     """
@@ -145,7 +145,7 @@ def _hash_of(*parts: str | None) -> str:
 
 @dataclass(frozen=True)
 class Schooling:
-    """What a teacher is told about the model that learns.
+    """What a teacher is given about the model that learns.
 
     Attributes:
         signature: of that model.

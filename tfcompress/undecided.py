@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def decided_stages(
     run: Run, data: BoundData, stages: tuple[Stage, ...], samples: Samples, model: Any | None = None
 ) -> tuple[Stage, ...]:
-    """Return stages with what was left open measured; what was found is told and kept for the report.
+    """Return stages with what was left open measured; what was found is shown and kept for the report.
 
     Args:
         run: the run.

@@ -193,7 +193,7 @@ class Worker:
         return self._end.alive and self._process.poll() is None
 
     def cpu_seconds(self) -> float | None:
-        """Return the CPU time that the child has taken so far; None where that is not told (other than on Linux)."""
+        """Return the CPU time that the child has taken so far; None where it is not known (other than on Linux)."""
         try:
             stat = Path(f"/proc/{self._process.pid}/stat").read_text(encoding="ascii", errors="replace")
         except OSError:

@@ -142,10 +142,10 @@ def _mirror() -> str:
 
 
 def make(root: Path, arch: str, suite: str, mirror: str) -> None:
-    """Unpack, settle, install and try, in an empty folder."""
+    """Unpack, configure, install and try, in an empty folder."""
     print(f"Debian {suite} for {arch}", flush=True)
     unpack(root, arch, suite, mirror)
-    settle(root, arch)
+    configure(root, arch)
     if ARCHITECTURES[arch].cpuinfo:
         show_a_pi(root, ARCHITECTURES[arch].cpuinfo)
     for name, wanted in RUNTIMES[arch, suite].items():
@@ -167,7 +167,7 @@ def unpack(root: Path, arch: str, suite: str, mirror: str) -> None:
     subprocess.run([*command, suite, str(root), *([mirror] if mirror else [])], check=True)
 
 
-def settle(root: Path, arch: str) -> None:
+def configure(root: Path, arch: str) -> None:
     """Make what the packages' scripts would have made, as far as Python needs it."""
     for name in ("proc", "sys", "dev", "run", "tmp", "mnt", "opt", "root", "home/pi"):
         (root / name).mkdir(parents=True, exist_ok=True)

@@ -26,6 +26,8 @@ KERAS_PRIVATE = re.compile(
     r"|regularizer|losses|metrics_lock|feed_input_names|saved_model_inputs_spec|set_save_spec|should_compute_mask)$"
 )
 """Attributes of Keras's objects that are none of ours."""
+TYPE_NAME = re.compile(r"^[A-Z][A-Za-z0-9]*[a-z]")
+"""How a public type is written; a constant that is none has no small letter."""
 TASK = re.compile(
     r"^(classification|binary|regression|multilabel|segmentation|tokens|autoencoder)$",
 )
@@ -85,6 +87,15 @@ class Module:
         for node in self.tree.body:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and node.name[0] != "_":
                 yield node
+
+    @property
+    def public_types(self) -> Iterator[str]:
+        """Names of the module's own public type aliases and type variables: ``Shape = tuple[int | None, ...]``."""
+        for node in self.tree.body:
+            targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+            for target in targets:
+                if isinstance(target, ast.Name) and TYPE_NAME.match(target.id):
+                    yield target.id
 
 
 def _docstring_lines(node: ast.AST, *, blank: bool = True) -> int:
@@ -167,7 +178,7 @@ def _is_broad(kind: ast.expr | None) -> bool:
 
 
 def two_meanings(code: Sequence[Module]) -> dict[str, list[str]]:
-    """Return the public classes and functions that two modules define and another room takes from one of them.
+    """Return the public classes, functions and types that two modules define and another room takes from one of them.
 
     Taken is what is imported by name or asked of the imported module. What every module of a kind must have (the
     ``command`` of a command line's module, the ``main`` of a child process, ``open_session`` of an engine) is looked up
@@ -176,8 +187,8 @@ def two_meanings(code: Sequence[Module]) -> dict[str, list[str]]:
     by_name = {module.name: module for module in code}
     defined: dict[str, set[str]] = defaultdict(set)
     for name, module in by_name.items():
-        for public in module.public:
-            defined[public.name].add(name)
+        for public in (*(node.name for node in module.public), *module.public_types):
+            defined[public].add(name)
     crossing = {
         taken
         for name, module in by_name.items()

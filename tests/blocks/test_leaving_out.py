@@ -143,7 +143,7 @@ def test_what_cannot_be_is_refused_with_the_reason(model):
             leave_out_blocks(model, stage, samples=SAMPLES)
     with pytest.raises(UnsupportedError, match=r"\(no block lies whole in blocks\.scope\)"):
         leave_out_blocks(model, Blocks(scope=("b0_conv",)), samples=SAMPLES)
-    with pytest.raises(DataError, match="blocks needs samples to tell which block costs least, got none"):
+    with pytest.raises(DataError, match="blocks needs samples to find which block costs least, got none"):
         leave_out_blocks(model, Blocks(), samples=None)
 
 

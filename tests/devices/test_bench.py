@@ -15,7 +15,7 @@ from tfcompress.cli.main import run_command
 from tfcompress.devices import config, fleet, rows
 from tfcompress.devices.bundle import Workload, bundle_of
 from tfcompress.devices.config import Device
-from tfcompress.devices.fleet import Outcome
+from tfcompress.devices.fleet import DeviceMeasurement
 from tfcompress.errors import DataError, DeviceError, ModelError, UsageError
 from tfcompress.files import sha256
 from tfcompress.progress import SILENT
@@ -179,7 +179,7 @@ def test_one_device_s_error_is_the_command_s(named: Device, runner: Path, capfd:
 
 @pytest.mark.parametrize("golden", GOLDEN, ids=lambda path: path.stem)
 def test_a_measurement_is_joined_to_the_report_beside_the_model(folder: Path, golden: Path) -> None:
-    outcome = Outcome(device=HERE, document=edge.read_measurement(golden))
+    outcome = DeviceMeasurement(device=HERE, document=edge.read_measurement(golden))
     bench.join([outcome], [folder / INT8.name], SILENT)
     (joined,) = report.read_report(folder).edge
     assert joined.result.sha256 == sha256(INT8)
@@ -189,14 +189,16 @@ def test_a_measurement_is_joined_to_the_report_beside_the_model(folder: Path, go
 def test_a_report_of_another_file_is_left_alone(folder: Path) -> None:
     (folder / INT8.name).write_bytes(b"changed since")
     before = (folder / "report.json").read_bytes()
-    bench.join([Outcome(device=HERE, document=edge.read_measurement(GOLDEN[-1]))], [folder / INT8.name], SILENT)
+    bench.join(
+        [DeviceMeasurement(device=HERE, document=edge.read_measurement(GOLDEN[-1]))], [folder / INT8.name], SILENT
+    )
     assert (folder / "report.json").read_bytes() == before
 
 
 def test_a_model_that_failed_is_told_at_the_end(folder: Path) -> None:
     document = edge.read_measurement(GOLDEN[-1])
     document["models"][1].update(status="failed", reason="it died")
-    outcome = Outcome(device=HERE, document=document)
+    outcome = DeviceMeasurement(device=HERE, document=document)
     bench.join([outcome], [folder / INT8.name], SILENT)
     assert report.read_report(folder).edge == ()
     with pytest.raises(DeviceError, match=r"measuring blobs_int8.tflite on local failed: it died"):

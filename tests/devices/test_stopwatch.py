@@ -8,7 +8,7 @@ import pytest
 
 from tfcompress.devices import stopwatch
 from tfcompress.devices.config import Device, parse_device
-from tfcompress.devices.fleet import Outcome
+from tfcompress.devices.fleet import DeviceMeasurement
 from tfcompress.errors import DeviceError, UsageError
 
 INT8 = (Path(__file__).parents[1] / "data" / "tflite" / "int8.tflite").read_bytes()
@@ -47,7 +47,7 @@ def test_what_runs_has_a_time_and_what_does_not_a_reason() -> None:
 def test_a_device_that_gives_nothing_is_its_own_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def nobody(devices, workload, **_):
         assert [len(path.read_bytes()) for path in workload.models] == [len(INT8)]
-        return (Outcome(device=devices[0], error=DeviceError("device pi5 cannot be reached")),)
+        return (DeviceMeasurement(device=devices[0], error=DeviceError("device pi5 cannot be reached")),)
 
     monkeypatch.setattr(stopwatch, "measure_on_devices", nobody)
     with pytest.raises(DeviceError, match="cannot be reached"):

@@ -66,7 +66,7 @@ def test_every_layer_of_either_keras_has_its_ops_numbers_and_error(keras_module,
 def test_the_rows_sum_up_to_the_file(file: str) -> None:
     flat = read_model_file(content(file))
     rows, note = file_layers(content(file), facts(flat.subgraphs), "a SavedModel", {})
-    assert note == "a SavedModel does not tell its layers"
+    assert note == "a SavedModel does not list its layers"
     assert sum(row.parameters for row in rows) == flat.parameters
     assert sum(row.nonzero for row in rows) == flat.nonzero
     assert sum(row.macs or 0 for row in rows) == flat.macs

@@ -133,5 +133,5 @@ def test_what_the_system_does_not_say_is_unknown(works, capsys, monkeypatch):
     monkeypatch.setattr("platform.libc_ver", lambda: ("", ""))
     assert doctor.doctor() == 0
     said = capsys.readouterr().out
-    for unknown in ("unknown libc", "no vector instructions that it tells of", "available unknown", "governor unknown"):
+    for unknown in ("unknown libc", "no vector instructions that it reports", "available unknown", "governor unknown"):
         assert unknown in said

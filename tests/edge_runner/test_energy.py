@@ -27,7 +27,7 @@ def subject():
 @pytest.fixture(autouse=True)
 def short_windows(monkeypatch):
     monkeypatch.setattr(energy, "WINDOW_SECONDS", 0.1)
-    monkeypatch.setattr(energy, "SETTLE_SECONDS", 0.01)
+    monkeypatch.setattr(energy, "REST_SECONDS", 0.01)
 
 
 def test_what_the_machine_uses_anyway_is_taken_off():

@@ -48,10 +48,10 @@ def test_a_window_lasts_its_whole_time():
 
 
 def test_only_turns_beside_others_settle_first():
-    assert group(seconds=2.0).turn_request(5, None, windows=False)["settle"] == measure.SETTLE_SECONDS
+    assert group(seconds=2.0).turn_request(5, None, windows=False)["untimed_seconds"] == measure.UNTIMED_SECONDS
     asked = Options(MODELS[:1])
     alone = measure.TimedGroup(measure.subjects_of(asked), asked, "litert", lambda text: None, None)
-    assert alone.turn_request(5, None, windows=False)["settle"] == 0
+    assert alone.turn_request(5, None, windows=False)["untimed_seconds"] == 0
 
 
 def test_outputs_that_cannot_be_collected_leave_no_file(tmp_path):

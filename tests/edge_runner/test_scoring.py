@@ -131,7 +131,7 @@ def test_warming_up_and_timing_say_what_they_did(tmp_path):
     opened = session(tmp_path, "blobs_float.tflite", {})
     assert opened.answer({"do": "warm", "runs": 0, "seconds": 0.0})["runs"] == 0
     assert opened.answer({"do": "warm", "runs": 3, "seconds": 0.0})["runs"] == 3
-    request = {"do": "time", "runs": 7, "seconds": 0.0, "settle": 0.0, "most": 100, "full_time": False}
+    request = {"do": "time", "runs": 7, "seconds": 0.0, "untimed_seconds": 0.0, "most": 100, "full_time": False}
     block = opened.answer(request)
     assert len(block["samples_ns"]) == 7
     assert min(block["samples_ns"]) > 0

@@ -293,7 +293,7 @@ def test_masking_by_zero_is_told_from_the_numbers_that_are_rounded() -> None:
 
 def test_masking_by_a_value_that_8_bits_do_not_hold_is_refused_before_any_training() -> None:
     model = keras.Sequential([keras.Input((4, 2)), L.Masking(-1.0, name="padding"), L.LSTM(3)])
-    with pytest.raises(UnsupportedError, match=r"'padding' tells padding by the value -1, .* pad with zeros"):
+    with pytest.raises(UnsupportedError, match=r"'padding' marks padding by the value -1, .* pad with zeros"):
         quantize(model, QAT())
 
 

@@ -292,7 +292,7 @@ def test_a_file_that_is_too_slow_untrained_is_not_trained(tmp_path: Path) -> Non
     assert {step.kind for _, step in executor.done if step.candidate.recipe.stages} == {"draft"}
 
 
-def test_each_step_of_every_worker_beside_another_is_settled(tmp_path: Path) -> None:
+def test_each_step_of_every_worker_beside_another_is_taken(tmp_path: Path) -> None:
     executor = ToyExecutor(jobs=3)
     search = toy_search(tmp_path, executor, trials=TRIALS)
     search.run()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tfcompress.devices.config import find_timing_device
-from tfcompress.devices.fleet import Outcome
+from tfcompress.devices.fleet import DeviceMeasurement
 from tfcompress.errors import DeviceError
 from tfcompress.search import metering
 from tfcompress.search.metering import Meter
@@ -20,11 +20,13 @@ def test_a_device_is_waited_for_from_its_first_answer_on(
 ) -> None:
     asked: list[bool] = []
 
-    def measured(devices: tuple[Any, ...], workload: object, *, progress: object, reached: bool) -> tuple[Outcome, ...]:
+    def measured(
+        devices: tuple[Any, ...], workload: object, *, progress: object, reached: bool
+    ) -> tuple[DeviceMeasurement, ...]:
         asked.append(reached)
         if len(asked) == 1:
-            return (Outcome(device=devices[0], error=DeviceError("device pi cannot be reached")),)
-        return (Outcome(device=devices[0], document={"models": []}),)
+            return (DeviceMeasurement(device=devices[0], error=DeviceError("device pi cannot be reached")),)
+        return (DeviceMeasurement(device=devices[0], document={"models": []}),)
 
     monkeypatch.setattr(metering, "measure_on_devices", measured)
     monkeypatch.setattr(metering, "device_conditions", lambda document: "1 thread")

@@ -72,7 +72,7 @@ def test_the_long_recipes_make_the_most_of_their_epochs(name: str, epochs: int) 
         (lambda: Distill(student="width=1"), "distill.student must be smaller than the model in width or depth"),
         (
             lambda: Recipe(stages=(Channels(), Distill(student="width=0.5"))),
-            "distill.student must be a trained model beside channels: fresh weights do not tell what may go",
+            "distill.student must be a trained model beside channels: fresh weights do not show what may go",
         ),
         (lambda: Train(ema=1.0), r"train.ema must be in \(0, 1\), got 1.0"),
     ],

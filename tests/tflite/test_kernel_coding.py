@@ -80,11 +80,11 @@ def test_values_drawn_alike_take_their_logarithm_in_bits_and_little_more(values:
 @pytest.mark.parametrize(
     ("changed", "problem"),
     [
-        ({"width": 5}, "told in an unknown way"),
-        ({"book": 3}, "told in an unknown way"),
+        ({"width": 5}, "encoded in an unknown way"),
+        ({"book": 3}, "encoded in an unknown way"),
         ({"channels": 5}, "channels do not divide it"),
         ({"channels": 0}, "channels do not divide it"),
-        ({"book": NO_BOOK}, "told in an unknown way"),
+        ({"book": NO_BOOK}, "encoded in an unknown way"),
         ({"longest": 257}, "book is too long"),
         ({"longest": 0}, "book is too long"),
     ],

@@ -30,7 +30,7 @@ def test_values_within_each_channel_of_a_kernel_that_is_stored_sparse_are_counte
 
 
 def test_a_sparse_kernel_whose_layout_cannot_be_read_is_told_of() -> None:
-    told = ["distinct values of dense were checked in Keras only: where their values are stored is not told"]
+    told = ["distinct values of dense were checked in Keras only: where their values are stored is not known"]
     assert check_file([FOUR], [stored_sparse(None)]) == told
 
 

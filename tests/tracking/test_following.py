@@ -92,7 +92,7 @@ def test_figures_that_cannot_be_put_together_end_the_run_without_them() -> None:
     with Following([recorder], notes.append).run(START) as run:
         run.end_by(broken)
     assert [end.figures for end in recorder.runs[0].ends] == [{}]
-    assert notes == [f"trackers are not told what came out: OSError: [Errno 28] {DISK_FULL}"]
+    assert notes == [f"trackers do not receive the results: OSError: [Errno 28] {DISK_FULL}"]
 
 
 def test_nobody_follows_nothing() -> None:

@@ -3,7 +3,7 @@ import pytest
 from tfcompress.errors import UnsupportedError, UsageError
 from tfcompress.models.scope import check_scope, in_scope, listed
 from tfcompress.recipe import Prune
-from tfcompress.weights.kernels import Verdict, choose_layers
+from tfcompress.weights.kernels import LayerVerdict, choose_layers
 
 
 class Dense:
@@ -15,7 +15,7 @@ class Odd:
 
 
 def verdict(layer):
-    return Verdict("take") if isinstance(layer, Dense) else Verdict("refuse", "it is odd")
+    return LayerVerdict("take") if isinstance(layer, Dense) else LayerVerdict("refuse", "it is odd")
 
 
 def test_patterns_match_the_path_or_the_name_and_no_pattern_matches_everything():
@@ -48,7 +48,7 @@ def test_a_model_without_a_kernel_to_work_on_is_refused():
 
 def test_what_is_left_is_noted_unless_it_was_asked_for_by_name():
     def leave(layer):
-        return Verdict("take") if isinstance(layer, Dense) else Verdict("leave", "too small")
+        return LayerVerdict("take") if isinstance(layer, Dense) else LayerVerdict("leave", "too small")
 
     layers = {"a": Dense(), "b": Odd()}
     assert choose_layers(Prune(), layers, leave).notes == ["prune leaves b as it is: too small"]

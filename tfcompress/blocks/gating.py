@@ -16,7 +16,7 @@ from tfcompress.blocks.finding import Block
 from tfcompress.models.passage import pass_through
 from tfcompress.models.wiring import infer_outputs, wire
 
-Inputs = Mapping[str, np.ndarray]
+InputArrays = Mapping[str, np.ndarray]
 """An array of shape (samples, ...) for each input by name."""
 
 
@@ -40,13 +40,13 @@ def distance(reference: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> 
     return total if np.isfinite(total) else float("inf")
 
 
-def outputs_of(model: Any, inputs: Inputs, *, batch_size: int = 64) -> list[np.ndarray]:
+def outputs_of(model: Any, inputs: InputArrays, *, batch_size: int = 64) -> list[np.ndarray]:
     """Return a model's outputs on samples, in its order; nothing is traced, which takes longer than a few batches."""
     steps = [list(infer_outputs(model, part).values()) for part in batches(inputs, batch_size)]
     return [np.concatenate([np.asarray(step) for step in found]) for found in zip(*steps, strict=True)]
 
 
-def gated_distances(model: Any, blocks: Sequence[Block], inputs: Inputs, *, batch_size: int = 64) -> list[float]:
+def gated_distances(model: Any, blocks: Sequence[Block], inputs: InputArrays, *, batch_size: int = 64) -> list[float]:
     """Return how far the outputs move without each block.
 
     Args:
@@ -81,13 +81,15 @@ def gated_distances(model: Any, blocks: Sequence[Block], inputs: Inputs, *, batc
     return [distance(reference, outputs(row)) for row in np.eye(len(blocks), dtype=np.float32)]
 
 
-def batches(inputs: Inputs, size: int) -> Iterator[dict[str, Any]]:
+def batches(inputs: InputArrays, size: int) -> Iterator[dict[str, Any]]:
     """Give samples in batches, as tensors."""
     for start in range(0, len(next(iter(inputs.values()))), size):
         yield {name: tf.constant(values[start : start + size]) for name, values in inputs.items()}
 
 
-def _fits(model: Any, blocks: Sequence[Block], inputs: Inputs, batch_size: int) -> list[tuple[np.ndarray, np.ndarray]]:
+def _fits(
+    model: Any, blocks: Sequence[Block], inputs: InputArrays, batch_size: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return scale and shift by channel of each block's entry, each of shape (size of the last axis,)."""
     place = {id(block.exit): number for number, block in enumerate(blocks)}
 

@@ -12,7 +12,7 @@ import numpy as np
 from tfcompress.blocks.bypassing import bypass_of, cost_of, without
 from tfcompress.blocks.centres import shrink_kernels
 from tfcompress.blocks.finding import Block, BlockAnalysis, find_blocks
-from tfcompress.blocks.gating import Inputs, distance, gated_distances, outputs_of
+from tfcompress.blocks.gating import InputArrays, distance, gated_distances, outputs_of
 from tfcompress.blocks.refitting import cross_moments, readers_behind, refit_
 from tfcompress.channels.cost import Cost
 from tfcompress.channels.removal_plan import Measure
@@ -116,7 +116,7 @@ def leave_out_blocks(
         msg = "blocks.of must be 'macs' or 'parameters' where no latency can be measured, got 'latency'"
         raise UsageError(msg)
     if samples is None or not samples.inputs:
-        msg = "blocks needs samples to tell which block costs least, got none; give training data"
+        msg = "blocks needs samples to find which block costs least, got none; give training data"
         raise DataError(msg)
     plan = _Plan(model, left, stage, measure, dict(samples.inputs), seed, progress)
     return plan.done()
@@ -146,7 +146,7 @@ class _Plan:
     left: float
     stage: Blocks
     measure: Measure | None
-    inputs: Inputs
+    inputs: InputArrays
     seed: int
     progress: Progress
 

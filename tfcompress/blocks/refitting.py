@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfcompress.blocks.finding import holds_model, tensors_of
-from tfcompress.blocks.gating import Inputs, batches
+from tfcompress.blocks.gating import InputArrays, batches
 from tfcompress.channels.activity import channel_rows
 from tfcompress.channels.compensation import LARGEST, LINEAR, RIDGE
 from tfcompress.models.graph import calls, leaf_layers
@@ -81,7 +81,7 @@ def is_reader(layer: Any) -> bool:
 
 
 def cross_moments(
-    before: Any, after: Any, inputs: Inputs, paths: Sequence[str], *, batch_size: int = 64
+    before: Any, after: Any, inputs: InputArrays, paths: Sequence[str], *, batch_size: int = 64
 ) -> dict[str, CrossMoments]:
     """Run two models side by side and compare what goes into layers of the same path.
 

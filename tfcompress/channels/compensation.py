@@ -64,7 +64,7 @@ def compensate_(groups: Sequence[Group], keep: Mapping[str, Sequence[int]], mode
 
 
 def is_linear(reader: Slice) -> bool:
-    """Tell whether a weight reads channels in a way that can be compensated."""
+    """Say whether a weight reads channels in a way that can be compensated."""
     linear = reader.kind in LINEAR or len(reader.reading_axes) > 1
     return reader.role == "reads" and linear and math.prod(_sizes(reader)) <= LARGEST
 

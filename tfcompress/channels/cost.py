@@ -155,7 +155,7 @@ class CostModel:
         return numbers
 
     def of_kept(self, keep: Keep) -> Cost:
-        """Reckon the cost with what is kept.
+        """Compute the cost with what is kept.
 
         Raises:
             UsageError: an unknown group.

@@ -33,7 +33,7 @@ def penalize_(model: Any, stage: Channels, tell: Callable[[str], None] = lambda 
     Args:
         model: a functional or sequential Keras 3 model; its ``compute_loss`` is changed, for training alone.
         stage: says how to regularize, how strongly, and which layers.
-        tell: is told at the end of the training, in a sentence, what came of it.
+        tell: takes a sentence at the end of the training about what came of it.
 
     Returns:
         Callbacks for ``fit``, which let the strength grow; without them there is no penalty.

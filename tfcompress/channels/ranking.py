@@ -23,7 +23,7 @@ import numpy as np
 Keep = Mapping[str, Sequence[int]]
 """Group -> the channels that stay, rising."""
 
-Cost = Callable[[Keep], float]
+CostOfKept = Callable[[Keep], float]
 """What the model would cost with these channels; a group that is not named keeps all of its channels."""
 
 STEPS = 32
@@ -122,12 +122,12 @@ def best_of(parts: Sequence[Sequence[int]], scores: np.ndarray) -> tuple[int, ..
     return tuple(sorted(found))
 
 
-def choose_channels(candidates: Sequence[Candidate], cost: Cost, target: float) -> ChannelChoice:
+def choose_channels(candidates: Sequence[Candidate], cost: CostOfKept, target: float) -> ChannelChoice:
     """Remove the channels that matter least until the cost is at most *target*, and no more than that takes.
 
     Args:
         candidates: the groups that may shrink.
-        cost: tells what is left; must not grow when channels go.
+        cost: computes what is left; must not grow when channels go.
         target: largest cost allowed, in the unit of *cost*.
 
     Returns:
@@ -153,7 +153,7 @@ class Widths:
         cost_now: what the model costs with them, in the unit of the cost function.
     """
 
-    def __init__(self, candidates: Sequence[Candidate], cost: Cost) -> None:
+    def __init__(self, candidates: Sequence[Candidate], cost: CostOfKept) -> None:
         self._candidates = {candidate.name: candidate for candidate in candidates}
         self._cost = cost
         self.now = {candidate.name: candidate.channels for candidate in candidates}

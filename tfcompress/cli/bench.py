@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from tfcompress.devices.bundle import Workload
     from tfcompress.devices.config import Device
-    from tfcompress.devices.fleet import Outcome
+    from tfcompress.devices.fleet import DeviceMeasurement
     from tfcompress.devices.rows import DeviceRow
     from tfcompress.progress import Progress
     from tfcompress.reports.report import Report
@@ -71,8 +71,8 @@ there; a measurement goes on when the connection is lost, and is fetched when it
 report.json beside a MODEL gets its measurement.
 
 tflm, esp32-s3, ethos-u55-128 and the like are microcontrollers, tried at the desk: TensorFlow Lite Micro's own
-interpreter runs the file (arena, ops, answers beside the reference kernels'), vela:u55-128 compiles it and tells Vela's
-estimate. Neither measures a latency.
+interpreter runs the file (arena, ops, answers beside the reference kernels'), vela:u55-128 compiles it and reports
+Vela's estimate. Neither measures a latency.
 """
 
 
@@ -239,7 +239,7 @@ def check_output(output: str, devices: Sequence[Device], workload: Workload) -> 
             raise OutputError(msg) from error
 
 
-def keep(outcomes: Sequence[Outcome], output: str | None, progress: Progress) -> None:
+def keep(outcomes: Sequence[DeviceMeasurement], output: str | None, progress: Progress) -> None:
     """Write each device's document, as edge_runner wrote it.
 
     Raises:
@@ -254,7 +254,7 @@ def keep(outcomes: Sequence[Outcome], output: str | None, progress: Progress) ->
             progress.note(f"wrote {path}")
 
 
-def join(outcomes: Sequence[Outcome], models: Sequence[Path], progress: Progress) -> None:
+def join(outcomes: Sequence[DeviceMeasurement], models: Sequence[Path], progress: Progress) -> None:
     """Put the measurements into the reports that lie beside the models and are about them.
 
     Raises:
@@ -291,7 +291,7 @@ def _measured(document: dict[str, Any], sha256: str) -> bool:
     return any(model["sha256"] == sha256 and model["status"] == "ok" for model in document["models"])
 
 
-def _plain(outcome: Outcome) -> dict[str, Any]:
+def _plain(outcome: DeviceMeasurement) -> dict[str, Any]:
     return {
         "device": outcome.device.name,
         "error": None if outcome.error is None else str(outcome.error),
@@ -299,7 +299,7 @@ def _plain(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def show(outcomes: Sequence[Outcome], console: Console) -> None:
+def show(outcomes: Sequence[DeviceMeasurement], console: Console) -> None:
     """Print one table of all devices, then the conditions of each."""
     from rich import box
     from rich.table import Table
@@ -347,7 +347,7 @@ def _against(row: DeviceRow) -> str:
     return f"{wording.times(row.against[0])}{interval} {row.against[1]}".strip()
 
 
-def complain(outcomes: Sequence[Outcome]) -> None:
+def complain(outcomes: Sequence[DeviceMeasurement]) -> None:
     """Raise for the first device or model that failed, once everything that worked is written and shown.
 
     Raises:

@@ -31,7 +31,7 @@ BESIDE = ("-tflm.tflite", "-streaming.tflite", ".vela.tflite", ".tfz")
 """Ends of names of files that stand for the file elsewhere, and go along with it."""
 
 ATTRIBUTES = "*.tflite filter=lfs diff=lfs merge=lfs -text\n*.tfz filter=lfs diff=lfs merge=lfs -text\n"
-"""What tells git that these are large files."""
+"""What marks these as large files for git."""
 
 
 @click.command("card", help=HELP, short_help="Write a run as a Hugging Face repository.")

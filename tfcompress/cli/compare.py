@@ -42,7 +42,7 @@ _MARKS = {"fails": "✗", "passes": "✓", "indistinguishable": "≈", "not meas
 @click.option(
     "--fail-if", "conditions", multiple=True, metavar="CONDITION", help="Fail where it holds. May be repeated."
 )
-@click.option("--strict", is_flag=True, help="Fail on what cannot be told and on what was not measured, too.")
+@click.option("--strict", is_flag=True, help="Fail on what cannot be decided and on what was not measured, too.")
 @click.option("--md", "as_markdown", is_flag=True, help="Print Markdown, for a pull request.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(

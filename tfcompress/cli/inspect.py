@@ -138,10 +138,10 @@ def _ops(path: Path) -> tuple[list[str], list[list[Any]]]:
     return [*columns, "distinct_values", "bits", "size_bytes"], rows
 
 
-Found = tuple[dict[str, Any], list[str], list[list[Any]]]
+Inspection = tuple[dict[str, Any], list[str], list[list[Any]]]
 
 
-def keras_facts(path: Path, info: FileInfo, loading: dict[str, Any]) -> Found:
+def keras_facts(path: Path, info: FileInfo, loading: dict[str, Any]) -> Inspection:
     """Load a Keras model; return its facts, and a row for each of its layers."""
     from tfcompress.models.loading import load_model
     from tfcompress.models.profile import profile
@@ -178,7 +178,7 @@ def _on_target(path: Path, desk: Desk, screen: Terminal, *, as_json: bool) -> di
     return {f"on {found.target}": [text for topic, text in lines_of(found) if topic != "ops"]}
 
 
-def _tflite(path: Path) -> Found:
+def _tflite(path: Path) -> Inspection:
     from tfcompress.tflite import weights
     from tfcompress.tflite.flatbuffer import read_model_file
     from tfcompress.tflite.pack import read_metadata

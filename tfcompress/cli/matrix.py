@@ -26,7 +26,7 @@ worst.
   tfcompress matrix int8 qat-int8 --on net.h5:digits.npz --on other.keras:photos/ --scale 1/255
   tfcompress matrix int8 mine.toml --on net.h5:a.npz --on net.h5:b.npz -o matrix --json
 
-Every cell is a run with its own folder, as export writes it; matrix.json holds all of them. A cell that fails is told,
+Every cell is a run with its own folder, as export writes it; matrix.json holds all of them. A cell that fails is named,
 and the others go on. The same command again takes up what is there, and makes only what is missing or has changed. The
 options about data hold for all of it; what differs goes into a Python function (module:function in place of DATA).
 

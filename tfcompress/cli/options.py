@@ -131,7 +131,7 @@ _TASK = (
         "--task",
         metavar="NAME|OUTPUT=NAME",
         multiple=True,
-        help="A task of docs/tasks.md, or MODULE:OBJECT. May be repeated, for each output. [default: told by the "
+        help="A task of docs/tasks.md, or MODULE:OBJECT. May be repeated, for each output. [default: inferred from the "
         "labels and the model, and said]",
     ),
     _option(

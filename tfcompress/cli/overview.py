@@ -69,7 +69,7 @@ Options:
   --version   Print the version.
   -h, --help  Print this.
 
-tfcompress COMMAND --help tells more about each. Exit codes: 0 done, 2 wrong usage, 3 model, 4 data, 5 refused by a
+tfcompress COMMAND --help says more about each. Exit codes: 0 done, 2 wrong usage, 3 model, 4 data, 5 refused by a
 technique, 6 conversion, 7 the file is not what was asked for, 8 output, 9 something is not installed, 10 a device,
 11 nothing keeps the limits, 12 a condition of compare, 13 a cell of matrix failed, 130 interrupted.
 """

@@ -21,7 +21,7 @@ Pack FILE.tflite for the way to the device; edge_runner takes FILE.tfz as it is,
   tfcompress pack model-int8/model-int8.tflite
   tfcompress pack model.tflite -o model.tfz --json
 
-The file that comes out again is the same byte by byte, held by its sha256. Kernels are told by the numbers of the
+The file that comes out again is the same byte by byte, held by its sha256. Kernels are stored as the numbers of the
 values that occur in them, so clustered and pruned files gain most (`export --cluster 8 --qat`).
 What other codecs would make of the file stands beside it.
 """
@@ -66,7 +66,7 @@ def command(file: str, output: str | None, force: bool, as_json: bool) -> None:
             return
         screen.write(_table(package, sizes))
         screen.write(
-            f"kernels: {stored:,} B in the file; told by the frequencies of their values alone, {bound:,} B at best\n"
+            f"kernels: {stored:,} B in the file; coded by the frequencies of their values alone, {bound:,} B at best\n"
         )
         screen.write(f"{target}: {len(package.content):,} B\n")
 

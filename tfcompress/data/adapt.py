@@ -12,7 +12,7 @@ import numpy as np
 from tfcompress.data.arrays import WEIGHTS
 from tfcompress.data.labels import LabelCoder
 from tfcompress.data.preprocessing import Preprocessing
-from tfcompress.data.raw import Inputs, Labels, Weights
+from tfcompress.data.raw import Labels, RawInputs, SampleWeights
 from tfcompress.errors import DataError
 from tfcompress.tasks.label_form import shapes_match
 from tfcompress.tasks.task import Task
@@ -48,7 +48,7 @@ class Adapter:
     coders: Mapping[str, LabelCoder]
     unlabelled: Mapping[str, Task] = field(default_factory=dict)
 
-    def inputs(self, stored: Inputs) -> dict[str, np.ndarray]:
+    def inputs(self, stored: RawInputs) -> dict[str, np.ndarray]:
         """Return one batch by input name, preprocessed, in the model's shapes and dtypes.
 
         Raises:
@@ -71,7 +71,7 @@ class Adapter:
         encoded = {name: self.coders[name].encode(y, rows) for name, y in named.items()}
         return encoded if len(self.signature.outputs) > 1 else next(iter(encoded.values()))
 
-    def weights(self, stored: Weights, rows: np.ndarray) -> Weights:
+    def weights(self, stored: SampleWeights, rows: np.ndarray) -> SampleWeights:
         """Return one batch of sample weights, float32: as the labels an array, or by output name; None without.
 
         Raises:
@@ -108,7 +108,7 @@ class Adapter:
         return DataError(f"data: {self.weights_name} is 0 for every sample, so that nothing is learnt; leave it out")
 
     def adapted(
-        self, x: Inputs, y: Labels, weights: Weights, rows: np.ndarray
+        self, x: RawInputs, y: Labels, weights: SampleWeights, rows: np.ndarray
     ) -> tuple[dict[str, np.ndarray], Any, Any]:
         """Return inputs, labels and weights of one batch as the model takes them.
 
@@ -132,7 +132,7 @@ class Adapter:
         """What messages call the labels of output *name*."""
         return f"{self.y_name}.{name}" if isinstance(stored, dict) else self.y_name
 
-    def notes(self, stored: Inputs) -> list[str]:
+    def notes(self, stored: RawInputs) -> list[str]:
         """Say what is done to samples like *stored* beyond preprocessing: an axis added, an input ignored."""
         notes = []
         for spec in self.signature.inputs:
@@ -143,7 +143,7 @@ class Adapter:
         extra = [] if len(known) == len(stored) == 1 else [name for name in stored if name not in known]
         return notes + [f"{self.x_name}.{name}: not an input of the model, ignored" for name in extra]
 
-    def _by_input(self, stored: Inputs) -> Inputs:
+    def _by_input(self, stored: RawInputs) -> RawInputs:
         names = [spec.name for spec in self.signature.inputs]
         if len(names) == 1 and len(stored) == 1:
             return {names[0]: next(iter(stored.values()))}

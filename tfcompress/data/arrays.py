@@ -11,7 +11,7 @@ import numpy as np
 from tfcompress.data.elements import as_array
 from tfcompress.data.labels import is_text
 from tfcompress.data.ondisk import InMemory, Rows
-from tfcompress.data.raw import NOTHING_TOLD, Labels, RawSplit, Stored, Told, Weights
+from tfcompress.data.raw import NOTHING_TOLD, Labels, RawSplit, SampleWeights, Stored, Told
 from tfcompress.errors import DataError
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class ArraySplit:
         """Return the labels of *rows*, copied."""
         return _taken(self.y, rows)
 
-    def weights(self, rows: np.ndarray) -> Weights:
+    def weights(self, rows: np.ndarray) -> SampleWeights:
         """Return the sample weights of *rows*, copied."""
         return _taken(self.sample_weight, rows)
 

@@ -39,7 +39,7 @@ def augmented(x: np.ndarray, augment: str, seed: tuple[int, int, int]) -> np.nda
         augment: ``flip`` mirrors every image left to right with probability 1/2; ``alternating-flip`` in every other
             epoch, by the image's bytes which; with ``-shift`` it is also moved, each way by up to an eighth of its
             side, repeating the edge.
-        seed: tells everything that is random: a seed, the epoch, and the number of the block in it.
+        seed: determines everything that is random: a seed, the epoch, and the number of the block in it.
 
     Returns:
         An array of the same shape and dtype; the argument is left alone.

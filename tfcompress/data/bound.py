@@ -109,7 +109,7 @@ class BoundData:
 
     @property
     def _decided(self) -> bool:
-        """Whether the model told a task that labels alone would not have told."""
+        """Whether the model decided a task that labels alone would not have decided."""
         told = set(self.tasks) - set(self.coders)
         said = any(self.dataset.labelling.task_for(name) is not None for name in told)
         return any(coder.decided for coder in self.coders.values()) or (bool(told) and not said)

@@ -243,7 +243,7 @@ class CodedRows:
 
 @dataclass(frozen=True)
 class NamedSplit:
-    """A split whose labels may be names, which its elements tell only when they are read.
+    """A split whose labels may be names, which is known only when its elements are read.
 
     Attributes:
         split: as the user gave it.

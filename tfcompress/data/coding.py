@@ -98,7 +98,7 @@ def unlabelled_tasks(
     Args:
         labelling: what the user said.
         signature: the model's.
-        coders: by split and output; labels of one split tell what an output is in all.
+        coders: by split and output; labels of one split decide what an output is in all.
     """
     told = {name: coder.task for split in coders.values() for name, coder in split.items()}
     shapes = {spec.name: spec.shape for spec in signature.inputs}
@@ -112,7 +112,7 @@ def unlabelled_tasks(
 
 
 def unlabelled_choices(labelling: Labelling, data: BoundData) -> list[str]:
-    """Return a line for each output without labels whose task was told by the model alone, or may be told.
+    """Return a line for each output without labels whose task was inferred from the model alone, or may be given.
 
     Args:
         labelling: what the user said.

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from tfcompress.models.specs import Signature
 
 PEEK = 1024
-"""Labels that are looked at to tell what they mean, spread over the split."""
+"""Labels that are looked at to infer what they mean, spread over the split."""
 
 
 PEEK_BYTES = 64 << 20

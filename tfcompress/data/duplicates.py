@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tfcompress.data.raw import Inputs
+from tfcompress.data.raw import RawInputs
 from tfcompress.data.splits import BoundSplit, TableSplit
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ class _Prints:
         """Whether the samples are images."""
         return bool(len(self.thumbnails))
 
-    def _pieces(self) -> Iterator[tuple[Inputs, np.ndarray]]:
+    def _pieces(self) -> Iterator[tuple[RawInputs, np.ndarray]]:
         split = self.split
         if not isinstance(split, TableSplit):
             left = STREAM_SAMPLES
@@ -179,7 +179,7 @@ def is_image(signature: Signature) -> bool:
     return len(shape) == 3 and shape[2] in (1, 3, 4) and all(size is None or size >= SIDE for size in shape[:2])
 
 
-def _hashes(x: Inputs) -> tuple[np.ndarray, np.ndarray]:
+def _hashes(x: RawInputs) -> tuple[np.ndarray, np.ndarray]:
     """Return 64 bits of each sample, and whether its values are all alike."""
     parts = [np.ascontiguousarray(part).reshape(len(part), -1) for part in x.values()]
     hashes = np.empty(len(parts[0]), np.uint64)

@@ -15,7 +15,7 @@ SEGMENTS = 10_000
 """Most pieces that are passed over on the way to a size: an honest JPEG has tens, a long animation thousands."""
 
 SPARE = 64 << 10
-"""What packing may add to the pixels of a PNG: nothing that counts; a packed bomb is told by it."""
+"""What packing may add to the pixels of a PNG: nothing that counts; a packed bomb is recognized by it."""
 
 _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 """Of a pixel, by the kind of a PNG's colours."""

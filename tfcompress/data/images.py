@@ -14,7 +14,7 @@ from tfcompress.data import image_header, memory
 from tfcompress.data.class_names import Named
 from tfcompress.data.decoding import NOTE, decoded
 from tfcompress.data.folders import ClassFiles
-from tfcompress.data.raw import NOTHING_TOLD, Labels, Stored, Told, Weights
+from tfcompress.data.raw import NOTHING_TOLD, Labels, SampleWeights, Stored, Told
 from tfcompress.data.streams import reason_of
 from tfcompress.errors import DataError
 from tfcompress.plain import open_regular
@@ -89,7 +89,7 @@ class ImageTable:
         numbers: np.ndarray = self.split.classes[rows]
         return numbers
 
-    def weights(self, rows: np.ndarray) -> Weights:
+    def weights(self, rows: np.ndarray) -> SampleWeights:
         """Return None: all images count alike."""
 
     def doubtful(self, rows: np.ndarray, *, changed: bool) -> np.ndarray:

@@ -122,7 +122,7 @@ class PythonSplit:
     Attributes:
         elements: begins a pass.
         name: what messages call it.
-        batched: whether each element is a batch; None: the first one tells, by the shape of the model's first input.
+        batched: whether each element is a batch; None: the first one decides, by the shape of the model's first input.
     """
 
     elements: Callable[[], Iterable[Any]]

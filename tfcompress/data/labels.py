@@ -26,8 +26,8 @@ class LabelCoder:
     Attributes:
         task: what they mean.
         form: how they come.
-        why: what told the task, for people; empty where the user said it.
-        decided: whether the model decided, where labels alone tell another task.
+        why: what decided the task, for people; empty where the user said it.
+        decided: whether the model decided, where labels alone suggest another task.
     """
 
     task: Task
@@ -117,7 +117,7 @@ def _meant(task: Task, y: np.ndarray, output: TensorSpec) -> Task | None:
 
 
 def _why(task: Task, output: TensorSpec) -> str:
-    """Return in words what told the task of an output that nobody said."""
+    """Return in words what decided the task of an output that nobody gave."""
     traits = output.traits
     if traits.telling_loss is not None and task.compiled_with(traits.telling_loss):
         return f"its labels and the loss that the model was compiled with, {traits.loss}"

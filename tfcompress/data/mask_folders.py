@@ -16,7 +16,7 @@ from tfcompress.data.class_names import Named, said
 from tfcompress.data.decoding import NOTE
 from tfcompress.data.images import ImageSplit, ImageTable, is_jpeg
 from tfcompress.data.mask_pixels import MaskHeader
-from tfcompress.data.raw import Labels, Stored, Told, Weights
+from tfcompress.data.raw import Labels, SampleWeights, Stored, Told
 from tfcompress.errors import DataError
 from tfcompress.plain import open_regular
 
@@ -30,7 +30,7 @@ MASKS = (".png",)
 """Files that count as masks: what loses nothing."""
 
 PEEK = 100
-"""Masks that are looked at to tell whether 255 stands for 1."""
+"""Masks that are looked at to decide whether 255 stands for 1."""
 
 
 def has_masks(folder: Path) -> bool:
@@ -111,7 +111,7 @@ class MaskSplit:
         folder: the split's folder, for messages.
         images: the images.
         masks: the mask of each.
-        looked_at: masks of all splits, that tell whether 255 stands for 1.
+        looked_at: masks of all splits, which decide whether 255 stands for 1.
     """
 
     folder: Path
@@ -195,7 +195,7 @@ class MaskTable:
             raise DataError(msg)
         return np.stack(masks) if masks else np.zeros((0, *self._size((0, 0))), np.uint8)
 
-    def weights(self, rows: np.ndarray) -> Weights:
+    def weights(self, rows: np.ndarray) -> SampleWeights:
         """Return None: all images count alike."""
 
     def doubtful(self, rows: np.ndarray, *, changed: bool) -> np.ndarray:
@@ -226,7 +226,7 @@ class MaskTable:
 
     @property
     def _resized(self) -> int:
-        """How many masks are not of their own size; what cannot be read is told where it is read."""
+        """How many masks are not of their own size; unreadable ones are reported where they are read."""
         found = 0
         for path in self.split.masks:
             with contextlib.suppress(DataError):
@@ -236,7 +236,7 @@ class MaskTable:
 
     @cached_property
     def _is_black_and_white(self) -> bool:
-        """Whether masks hold 0 and 255 alone, as black-and-white drawings do; what cannot be read is told elsewhere."""
+        """Whether masks hold 0 and 255 alone, as black-and-white drawings do; others are reported elsewhere."""
         values: set[int] = set()
         for path in self.split.looked_at:
             with contextlib.suppress(DataError):

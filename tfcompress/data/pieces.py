@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tfcompress.data.raw import Inputs, Labels, Stored, Weights
+from tfcompress.data.raw import Labels, RawInputs, SampleWeights, Stored
 from tfcompress.errors import DataError
 
 SHUFFLE_SAMPLES = 10_000
@@ -27,10 +27,10 @@ class Piece(NamedTuple):
         weights: sample weights.
     """
 
-    x: Inputs
+    x: RawInputs
     y: Labels
     rows: np.ndarray
-    weights: Weights = None
+    weights: SampleWeights = None
 
     def select(self, chosen: np.ndarray) -> Piece:
         """Return a copy of the *chosen* samples (indices or a mask)."""

@@ -15,13 +15,13 @@ import numpy as np
 if TYPE_CHECKING:
     from tfcompress.models.specs import Signature
 
-Inputs = dict[str, np.ndarray]
+RawInputs = dict[str, np.ndarray]
 """Arrays by name, samples along the first axis; ``""`` names the only input of data that has no names."""
 
 Labels = np.ndarray | dict[str, np.ndarray] | None
 """An array, one by output name, or None where there are no labels."""
 
-Weights = np.ndarray | dict[str, np.ndarray] | None
+SampleWeights = np.ndarray | dict[str, np.ndarray] | None
 """How much each sample counts in training: shape (samples, ...), one array or one by output name; None: all alike."""
 
 
@@ -34,9 +34,9 @@ class Stored(NamedTuple):
         weights: sample weights.
     """
 
-    x: Inputs
+    x: RawInputs
     y: Labels = None
-    weights: Weights = None
+    weights: SampleWeights = None
 
 
 class Told(NamedTuple):
@@ -69,7 +69,7 @@ class RowSplit(Protocol):
     def labels(self, rows: np.ndarray) -> Labels:
         """Return the labels of *rows* without touching the inputs."""
 
-    def weights(self, rows: np.ndarray) -> Weights:
+    def weights(self, rows: np.ndarray) -> SampleWeights:
         """Return the sample weights of *rows* without touching the inputs."""
 
     def doubtful(self, rows: np.ndarray, *, changed: bool) -> np.ndarray:

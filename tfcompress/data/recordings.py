@@ -13,7 +13,7 @@ import numpy as np
 from tfcompress.data import memory, wav
 from tfcompress.data.class_names import Named
 from tfcompress.data.folders import ClassFiles
-from tfcompress.data.raw import Labels, Stored, Told, Weights
+from tfcompress.data.raw import Labels, SampleWeights, Stored, Told
 from tfcompress.data.wav import WavFormat
 from tfcompress.errors import DataError, UsageError
 from tfcompress.plain import open_regular
@@ -115,7 +115,7 @@ class RecordingTable:
         numbers: np.ndarray = self.split.classes[rows]
         return numbers
 
-    def weights(self, rows: np.ndarray) -> Weights:
+    def weights(self, rows: np.ndarray) -> SampleWeights:
         """Return None: all recordings count alike."""
 
     def doubtful(self, rows: np.ndarray, *, changed: bool) -> np.ndarray:

@@ -21,7 +21,7 @@ NARROW = ("uint8", "float16")
 """What float32 inputs may be stored in, narrowest first."""
 
 PEEK = 16
-"""Samples that tell how many bytes each takes."""
+"""Samples that show how many bytes each takes."""
 
 MOST_BYTES = 32 << 20
 """What a file may take unless asked otherwise: it is copied to each device."""

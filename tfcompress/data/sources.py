@@ -62,7 +62,7 @@ def load_data(
         classes: names of the classes in the order of the model's outputs, or a file with one a line; None: those that
             the data holds (``labels`` in an ``.npz``), else alphabetical, which is said.
         preprocessing: what is done to the inputs; None: nothing.
-        task: what the labels mean, where labels and model don't tell: a name of
+        task: what the labels mean, where labels and model don't show it: a name of
             :data:`tfcompress.tasks.task_table.TASKS`, ``module:object`` or a :class:`~tfcompress.tasks.task.Task`; for
             several outputs a dict of those by output, or ``OUTPUT=NAME`` in a list.
         metrics: figures besides the task's own, likewise: of Keras (:data:`tfcompress.tasks.metric.KERAS_METRICS`) by

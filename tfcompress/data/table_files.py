@@ -30,7 +30,7 @@ HEADER_BYTES = 4 << 20
 """Longest line of column names: 200,000 names of 20 characters."""
 
 SAMPLE_BYTES = 256 << 10
-"""Text that is looked at to tell how a table is written; more only where its first line is longer."""
+"""Text that is looked at to find how a table is written; more only where its first line is longer."""
 
 PIECE_BYTES = 512 << 20
 """Most text that a piece may take: 4,000,000 numbers of 25 characters take 100 MB, an open quote all that follows."""

@@ -11,7 +11,7 @@ import numpy as np
 from tfcompress.data import memory
 from tfcompress.data.arrays import ArraySplit
 from tfcompress.data.ondisk import Rows
-from tfcompress.data.raw import Labels, RawSplit, Stored, Told, Weights
+from tfcompress.data.raw import Labels, RawSplit, SampleWeights, Stored, Told
 from tfcompress.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ class WindowTable:
     starts: np.ndarray
     group: np.ndarray
     y: Labels = None
-    sample_weight: Weights = None
+    sample_weight: SampleWeights = None
     told: Told = field(default_factory=Told)
 
     @property
@@ -198,7 +198,7 @@ class WindowTable:
         """Return the labels of *rows*, copied."""
         return _taken(self.y, rows)
 
-    def weights(self, rows: np.ndarray) -> Weights:
+    def weights(self, rows: np.ndarray) -> SampleWeights:
         """Return the sample weights of *rows*, copied."""
         return _taken(self.sample_weight, rows)
 

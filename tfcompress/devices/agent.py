@@ -345,7 +345,7 @@ def _watch(folder: Path, command: list[str], measuring: Path) -> None:
 
 
 def run_on_terminal(command: list[str], folder: Path, said: BinaryIO) -> int:
-    """Run *command* with a terminal for its standard error, so that it tells its progress; return its exit code."""
+    """Run *command* with a terminal for its standard error, so that it shows its progress; return its exit code."""
     try:
         ours, theirs = os.openpty()
     except OSError:  # a machine without terminals: it is silent until its end

@@ -16,7 +16,7 @@ from tfcompress.reports import edge
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class DeviceMeasurement:
     """What became of one device: a document, or the error.
 
     Attributes:
@@ -37,7 +37,7 @@ def measure_on_devices(
     progress: Progress = SILENT,
     patience: float = 600.0,
     reached: bool = False,
-) -> tuple[Outcome, ...]:
+) -> tuple[DeviceMeasurement, ...]:
     """Measure *workload* on every device, all at the same time.
 
     Args:
@@ -83,11 +83,11 @@ def measure_on_devices(
             raise
 
 
-def _outcome(device: Device, future: Future[edge.Document]) -> Outcome:
+def _outcome(device: Device, future: Future[edge.Document]) -> DeviceMeasurement:
     try:
-        return Outcome(device=device, document=future.result())
+        return DeviceMeasurement(device=device, document=future.result())
     except TfcompressError as error:
-        return Outcome(device=device, error=error)
+        return DeviceMeasurement(device=device, error=error)
 
 
 def cancel(devices: Sequence[Device], workload: Workload) -> None:

@@ -43,7 +43,7 @@ def latency_ratio(original: Any, smaller: Any, *, timing: Settings = TIMING, pro
 
 
 def shapes_of(content: bytes) -> list[str]:
-    """Return how edge_runner is told the shapes of inputs that the file leaves open beyond the batch.
+    """Return how edge_runner is given the shapes of inputs that the file leaves open beyond the batch.
 
     Where any size is meant, it is 96, as everywhere in tfcompress where inputs are made up.
     """

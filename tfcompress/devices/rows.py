@@ -23,7 +23,7 @@ class DeviceRow:
         peak_bytes: peak memory of a fresh process.
         joules: of one inference.
         assumed: whether they come from a power that somebody assumed.
-        against: how many times as fast as the first model, and the verdict (empty if one process could not tell).
+        against: how many times as fast as the first model, and the verdict (empty if one process could not decide).
         interval: of the former.
         score: of the first scored output.
     """

@@ -94,7 +94,7 @@ def looks_reversed(means: np.ndarray, others: np.ndarray, deviation: float) -> b
     Args:
         means: shape (channels,), three channels or more.
         others: the same of other samples.
-        deviation: of the values; means that differ by less than a tenth of it tell nothing.
+        deviation: of the values; means that differ by less than a tenth of it mean nothing.
     """
     if len(means) < 3 or len(means) != len(others):
         return False

@@ -24,9 +24,9 @@ KURTOSIS = 50.0
 LEAST_DB = 20.0
 """Ratio of a tensor to the rounding of its grid below which a tenth of the signal is error."""
 SATURATED = 0.5
-"""Part of the values at the ends of a bounded activation that is told."""
+"""Part of the values at the ends of a bounded activation from which it is reported."""
 DEAD = 0.25
-"""Part of the channels that are zero throughout which is told."""
+"""Part of the channels that are zero throughout from which it is reported."""
 WIDTH = 8
 """Channels that int8 kernels compute together: rows of XNNPACK's tiles on ARM (NEON, 8) and x86 (AVX2, 8)."""
 _BOUNDS = {"sigmoid": (0.01, 0.99), "tanh": (-0.99, 0.99), "relu6": (None, 5.999), "hard_sigmoid": (0.001, 0.999)}

@@ -82,7 +82,7 @@ def check_calibration(
 ) -> tuple[Remark, ...]:
     """Look at samples as an export's calibration draws them, in a fraction of the time that the export takes.
 
-    What :meth:`BoundData.lint` has told already is left out: copies of test samples in the training split, and
+    What :meth:`BoundData.lint` has reported already is left out: copies of test samples in the training split, and
     classes that occur nowhere in it. Layers run on as many samples as :data:`MOST_MACS` allow.
 
     Args:

@@ -13,7 +13,7 @@ CLIPPED = 0.005
 SELDOM_USED = 0.25
 """Fraction of the grid that the float values take, below which it is a risk: two bits are lost."""
 LOSS_DB = 10.0
-"""Least loss within one op that is told."""
+"""Least loss within one op that is reported."""
 GOOD_DB = 20.0
 """Ratio of what goes into an op from which on its loss is its own."""
 FINE_DB = 30.0

@@ -27,7 +27,7 @@ from tfcompress.models.signature import signature_of
 from tfcompress.progress import SILENT, Progress
 from tfcompress.reports.debug_facts import DebugFacts, SampleRow, TensorRow
 from tfcompress.tflite.agreement import CAP_DB
-from tfcompress.tflite.interpret import InterpreterProcess, Runtime
+from tfcompress.tflite.interpret import InterpreterProcess, RuntimeName
 from tfcompress.tflite.slices import Slicer
 from tfcompress.tflite.tensors import StoredTensor
 from tfcompress.tflite.weights import kernel_sizes
@@ -64,7 +64,7 @@ class DebugSubject:
     file: str = "file"
     model_name: str = "model"
     data: str = "data"
-    runtime: Runtime = "litert"
+    runtime: RuntimeName = "litert"
 
 
 def debug_file(subject: DebugSubject, progress: Progress = SILENT) -> DebugFacts:

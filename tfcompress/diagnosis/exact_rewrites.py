@@ -39,7 +39,8 @@ TRAINING_ONLY = frozenset(
     }
 )
 """Classes of layers that give what they are given, but for training; whether they do is proven each time."""
-_FOLDS_INTO = ("Conv1D", "Conv2D", "DepthwiseConv2D", "Dense")
+FOLDS_INTO = ("Conv1D", "Conv2D", "DepthwiseConv2D", "Dense")
+"""Layers whose kernel and bias can take an affine function in front of them."""
 
 
 @dataclass(frozen=True)
@@ -175,7 +176,7 @@ def _is_last(axis: Any, layer: Any) -> bool:
 
 def can_fold(affine: Affine, layer: Any) -> bool:
     """Say whether a kernel can take an affine function in front of it exactly."""
-    if type(layer).__name__ not in _FOLDS_INTO or getattr(layer, "data_format", "channels_last") != "channels_last":
+    if type(layer).__name__ not in FOLDS_INTO or getattr(layer, "data_format", "channels_last") != "channels_last":
         return False
     if getattr(layer, "groups", 1) != 1:
         return False

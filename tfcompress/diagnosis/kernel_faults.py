@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tfcompress.tflite.agreement import CAP_DB
-from tfcompress.tflite.interpret import InterpreterProcess, Runtime
+from tfcompress.tflite.interpret import InterpreterProcess, RuntimeName
 from tfcompress.tflite.slices import FileSlice, Slicer
 
 MOST_STEPS = 2.5
@@ -23,7 +23,7 @@ LEAST_DB = 30.0
 """Least ratio of an op's values in float to their difference; of the outputs of the whole file, too."""
 _HALF_DB = 6.0  # with less of the error gone, the op that makes it is still among those that XNNPACK runs
 
-Run = Callable[[FileSlice, Mapping[int, np.ndarray], bool], dict[int, np.ndarray]]
+RunSlice = Callable[[FileSlice, Mapping[int, np.ndarray], bool], dict[int, np.ndarray]]
 """Runs a slice on tensors by number, in the reference kernels or not; gives its outputs by number."""
 
 
@@ -45,7 +45,7 @@ class KernelDifference:
         return self.ratio_db < LEAST_DB if self.steps is None else self.steps > MOST_STEPS
 
 
-def runner(runtime: Runtime, child: str) -> Run:
+def runner(runtime: RuntimeName, child: str) -> RunSlice:
     """Return a function that runs slices in child processes.
 
     Args:
@@ -81,7 +81,7 @@ def ratio_db(reference: np.ndarray, other: np.ndarray) -> float:
 
 
 def op_differences(
-    slicer: Slicer, given: Mapping[int, np.ndarray], run: Run
+    slicer: Slicer, given: Mapping[int, np.ndarray], run: RunSlice
 ) -> tuple[dict[int, KernelDifference], dict[int, np.ndarray]]:
     """Run every op alone, in XNNPACK and in the reference kernels.
 
@@ -107,7 +107,7 @@ def op_differences(
     return found, {number: fast[number] for number, each in found.items() if each.wrong}
 
 
-def outputs_db(slicer: Slicer, given: Mapping[int, np.ndarray], run: Run, first: int = 0) -> float:
+def outputs_db(slicer: Slicer, given: Mapping[int, np.ndarray], run: RunSlice, first: int = 0) -> float:
     """Return the worst ratio of an output to XNNPACK's difference, the ops before *first* done by the reference."""
     part = slicer.rest(first)
     if not part.outputs:
@@ -116,7 +116,7 @@ def outputs_db(slicer: Slicer, given: Mapping[int, np.ndarray], run: Run, first:
     return min(ratio_db(given[number], values) for number, values in fast.items())
 
 
-def bisect_ops(slicer: Slicer, given: Mapping[int, np.ndarray], run: Run, whole_db: float) -> int:
+def bisect_ops(slicer: Slicer, given: Mapping[int, np.ndarray], run: RunSlice, whole_db: float) -> int:
     """Return the number of the op that parts XNNPACK's outputs from the reference kernels'.
 
     Args:

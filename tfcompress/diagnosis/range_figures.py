@@ -1,4 +1,4 @@
-"""Figures that tell how kindly a tensor takes to a grid of 256 numbers."""
+"""Figures of how well a tensor fits a grid of 256 numbers."""
 
 from __future__ import annotations
 

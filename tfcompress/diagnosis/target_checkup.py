@@ -148,7 +148,7 @@ class _Look:
         except TfcompressError as refusal:
             self._say("fault", "file", str(refusal))
             return
-        self._settle(planned_arena_bytes(self._draft.content), "planned")
+        self._set_arena(planned_arena_bytes(self._draft.content), "planned")
         asks_vela = bool(self._target.accelerator) and find_spec("ethosu") is not None
         asks_micro = find_spec("tflite_micro") is not None
         if runs and asks_micro:
@@ -159,14 +159,14 @@ class _Look:
             what = "memory is planned from the file, without what kernels need while they run, and nothing ran there"
             self._say("note", "target", what, EXTRA)
 
-    def _settle(self, size_bytes: int, by: str) -> None:
+    def _set_arena(self, size_bytes: int, by: str) -> None:
         self._check = dataclasses.replace(self._check, arena_bytes=size_bytes, arena_by=by)
 
     def _run(self) -> None:
         try:
             with MicroProcess(self._draft.content, places=self._places) as process:
                 kept = process.arena.total_bytes
-            self._settle(least_arena_bytes(self._draft.content, kept), "TensorFlow Lite Micro")
+            self._set_arena(least_arena_bytes(self._draft.content, kept), "TensorFlow Lite Micro")
         except TfcompressError as refusal:
             self._say("fault", "file", str(refusal))
 
@@ -177,7 +177,7 @@ class _Look:
             self._say("fault", "file", str(refusal))
             return
         estimate = compiled.estimate
-        self._settle(estimate.sram_bytes, "Vela")
+        self._set_arena(estimate.sram_bytes, "Vela")
         self._check = dataclasses.replace(self._check, file_bytes=estimate.file_bytes)
         places: dict[tuple[str, str, str], list[str]] = {}
         for fallen in estimate.cpu_ops:

@@ -17,13 +17,13 @@ import numpy as np
 from tfcompress.diagnosis.layer_values import LayerValue
 
 SURE = 0.9
-"""Least correlation that tells by itself."""
+"""Least correlation that is conclusive by itself."""
 _TIE = 0.002  # of the correlation: a layer and what merely scales it
 RELUS = frozenset({"ReLU", "relu", "relu6"})
 """Kinds of layers that ops have inside."""
 _FUSED = RELUS | {"BatchNormalization"}
 _FUSED_INSIDE = ("relu", "relu6")
-_KINDS = {
+KINDS = {
     "ADD": ("Add",),
     "SUB": ("Subtract",),
     "MUL": ("Multiply", "Rescaling", "Normalization"),
@@ -49,7 +49,7 @@ class Match:
 
     Attributes:
         place: of the layer's value in the list of values.
-        how: what told.
+        how: what decided.
     """
 
     place: int
@@ -213,7 +213,7 @@ def _by_place(
 
 def _of_kind(op: str, close: Mapping[int, _Closeness], layers: Sequence[LayerValue]) -> dict[int, _Closeness]:
     """Return what layers of the kinds give that an op mostly stands for; nothing where nothing is known of the op."""
-    kinds = _KINDS.get(op)
+    kinds = KINDS.get(op)
     if kinds is None:
         return {}
     places = [place for place, layer in enumerate(layers) if layer.kind.startswith(kinds)]

@@ -23,7 +23,7 @@ from tfcompress.models.layer_copies import is_symbolic
 from tfcompress.reports.remark import Remark
 
 FAR = 4.0
-"""Distance of samples from training that is told: as if every variance were 50 times off."""
+"""Distance of samples from training from which it is reported: as if every variance were 50 times off."""
 DOUBTFUL, NEAR_AGAIN, BETTER = 0.5, 1.0, 4.0
 """Distance from which on changes are tried; how near, and how many times nearer, one must come to be named."""
 _FLAT, _WIDE = 0.02, 20.0

@@ -85,7 +85,7 @@ def layer_of(value: LayerValue) -> str:
 
 
 def run_both(content: bytes, model: Any, inputs: Mapping[str, np.ndarray], names: Sequence[str]) -> TwoSides:
-    """Run a file and its model; what cannot be run is told, and costs a table two columns and an export nothing.
+    """Run a file and its model; what cannot be run is reported, and costs a table two columns and an export nothing.
 
     Args:
         content: the file.
@@ -95,7 +95,7 @@ def run_both(content: bytes, model: Any, inputs: Mapping[str, np.ndarray], names
     """
     if not has_layers(model):
         kind = "a SavedModel" if keras_of(model) == "savedmodel" else "a .tflite file"
-        return TwoSides(note=f"{kind} does not tell its layers")
+        return TwoSides(note=f"{kind} does not list its layers")
     from tensorflow.errors import OpError
 
     try:

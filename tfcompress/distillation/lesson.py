@@ -98,7 +98,7 @@ class Lesson:
         Args:
             inputs: a batch, as the student takes it.
             outputs: what the student makes of it.
-            task: what was given as loss to the student's ``compile``; tells class scores from other numbers.
+            task: what was given as loss to the student's ``compile``; distinguishes class scores from other numbers.
             layers: what the student's layers gave for it, by their names.
         """
         given = self._by_name(inputs)

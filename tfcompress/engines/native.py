@@ -248,7 +248,7 @@ class NativeSession:
             self._note(f"no training was left after pruning to fit the clusters: {what_to_do}")
 
     def _warn(self, note: str) -> None:
-        """Keep a note, and say it at once where the model was trained: what it tells of costs accuracy."""
+        """Keep a note, and say it at once where the model was trained: what it describes costs accuracy."""
         if note not in self.notes and was_fitted(self.model):
             warnings.warn(note, stacklevel=5)
         self._note(note)

@@ -34,7 +34,7 @@ class OtherOrder:
     after: float
 
     def line(self, output: str, names: Sequence[str]) -> str:
-        """Return what people are told of it.
+        """Return the sentence that users read about it.
 
         Args:
             output: the output's name.

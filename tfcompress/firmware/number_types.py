@@ -1,4 +1,4 @@
-"""Which files TensorFlow Lite Micro cannot compute for the types of their numbers, told without running them."""
+"""Which files TensorFlow Lite Micro cannot compute for the types of their numbers, found without running them."""
 
 from __future__ import annotations
 

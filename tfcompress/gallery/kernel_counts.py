@@ -24,7 +24,7 @@ def kernel_counts(before: bytes, after: bytes, layers: Sequence[Layer]) -> tuple
 
     Returns:
         A count for each kernel, in the file's order, and what is to be said about those that are not there; kernels
-        are told apart by their order, so where the files have not as many, nothing is counted.
+        are matched by their order, so where the files have not as many, nothing is counted.
     """
     ones, others = kernel_values(before), kernel_values(after)
     if len(ones) != len(others):
@@ -43,7 +43,7 @@ def kernel_counts(before: bytes, after: bytes, layers: Sequence[Layer]) -> tuple
 def _names(found: Sequence[KernelValues], layers: Sequence[Layer]) -> list[str]:
     """Return the names of the layers that kernels are of, or of their tensors where that is not sure.
 
-    The converter numbers the names of layers anew (``conv2d`` becomes ``conv2d_1``), so they are told by their order:
+    The converter renumbers the names of layers (``conv2d`` becomes ``conv2d_1``), so they are matched by their order:
     each must have as many weights as its layer, or fewer by a bias.
     """
     multiplying = [layer for layer in layers if layer.macs and layer.parameters]
@@ -60,7 +60,7 @@ def _may_be_of(kernel: KernelValues, layer: Layer) -> bool:
 
 
 def _tensor_name(kernel: KernelValues, number: int) -> str:
-    """Return the part of a tensor's name that tells most: the last but one, before that of the op."""
+    """Return the part of a tensor's name that says most: the last but one, before that of the op."""
     parts = [part for part in kernel.tensor.split(";")[0].split("/") if part]
     return parts[-2] if len(parts) > 1 else parts[0] if parts else f"{kernel.op} {number}"
 

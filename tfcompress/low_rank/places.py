@@ -23,7 +23,8 @@ ANY_SIZE = 96
 KINDS = (keras.layers.Dense, keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Embedding)
 """Layers that can be taken apart; those of a class of somebody's own may compute anything."""
 
-_SEPARABLE = ("SeparableConv1D", "SeparableConv2D")
+SEPARABLE = ("SeparableConv1D", "SeparableConv2D")
+"""Layers of two kernels that stand for a convolution already."""
 
 Pair = tuple[int, int]
 
@@ -196,7 +197,7 @@ def _holders(model: Any) -> list[Any]:
 def _refusal(layer: Any, holders: Counter[int]) -> str:
     """Return why a layer cannot be taken apart; empty: it can."""
     core, kind = core_of(layer), type(core_of(layer)).__name__
-    if kind in DEPTHWISE or kind in _SEPARABLE:
+    if kind in DEPTHWISE or kind in SEPARABLE:
         return "depthwise: few weights, and each of them counts"
     if type(core) not in KINDS:
         inside = core is not layer and isinstance(core, keras.Model)

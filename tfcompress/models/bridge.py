@@ -27,7 +27,7 @@ from tfcompress.models.raw_operations import (
 )
 from tfcompress.models.signature import signature_of
 from tfcompress.models.specs import Signature, random_inputs
-from tfcompress.models.translation import TITLES, Target, make_layer
+from tfcompress.models.translation import TITLES, KerasName, make_layer
 from tfcompress.models.wiring import infer_outputs, wire
 from tfcompress.safety.configuration import TRAINING_WRAPPERS
 
@@ -70,7 +70,7 @@ def to_keras3(model: Any) -> Any:
     return _carry(model, "keras3")
 
 
-def _carry(model: Any, target: Target) -> Any:
+def _carry(model: Any, target: KerasName) -> Any:
     carrier = _Carrier(target)
     model, _ = in_float32(model)
     with float32_policy():
@@ -84,7 +84,7 @@ def _carry(model: Any, target: Target) -> Any:
 class _Carrier:
     """One crossing of the bridge, with what has been rebuilt so far."""
 
-    target: Target
+    target: KerasName
     rebuilt: dict[int, Any] = field(default_factory=dict)
     models: list[tuple[Any, Any]] = field(default_factory=list)
     layers: list[tuple[Any, Any]] = field(default_factory=list)
@@ -203,7 +203,7 @@ def _legal_names(model: Any) -> dict[str, str]:
     return legal
 
 
-def _compare(old: Any, new: Any, target: Target) -> None:
+def _compare(old: Any, new: Any, target: KerasName) -> None:
     """Check that both models give the same on random input."""
     import tensorflow as tf
 

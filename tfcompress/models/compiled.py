@@ -1,4 +1,4 @@
-"""The losses and metrics that a model was compiled with, as its file or the object itself tells.
+"""The losses and metrics that a model was compiled with, as its file or the object itself says.
 
 They are read as plain values and never deserialized: a loss or metric counts only if its name is one of Keras's, and of
 its settings only numbers do.
@@ -52,7 +52,7 @@ def compile_config(path: Path, kind: str) -> Mapping[str, Any]:
 
 
 def compile_config_of(model: Any) -> Mapping[str, Any]:
-    """Return how a model object was compiled, as plain values; empty where it was not, or cannot tell.
+    """Return how a model object was compiled, as plain values; empty where it was not, or does not say.
 
     Args:
         model: of either Keras.
@@ -82,7 +82,7 @@ def _from_zip(path: Path) -> Any:
 
 
 def traits_of(model: Any, outputs: Sequence[str], config: Mapping[str, Any]) -> dict[str, OutputTraits]:
-    """Return what a model tells of its outputs.
+    """Return what a model says about its outputs.
 
     Args:
         model: of either Keras, or the path of a SavedModel.
@@ -170,7 +170,7 @@ def _loss(value: Any) -> tuple[str | None, dict[str, float]]:
 
 
 def _is_number(value: Any) -> bool:
-    """Whether it is a number that a float holds; JSON tells integers of any length, NaN and infinity too."""
+    """Whether it is a number that a float holds; JSON holds integers of any length, NaN and infinity too."""
     return isinstance(value, int | float) and abs(value) <= sys.float_info.max
 
 

@@ -54,7 +54,7 @@ def has_recurrent(model: Any) -> bool:
 def unread_cells(model: Any) -> frozenset[int]:
     """Return the ids of the LSTM layers that return their states, but whose cell's state nobody reads.
 
-    The op tells no state of a cell; the other state is its last output.
+    The op returns no state of a cell; the other state is its last output.
 
     Args:
         model: any model of Keras 3, with its nested ones; of one without a graph nothing is known.

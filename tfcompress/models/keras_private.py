@@ -147,7 +147,7 @@ def attention_projections(layer: Any) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def overheard(layer: Any, heard: Callable[[Any], None]) -> Iterator[None]:
-    """Have a function told of what a Keras 3 layer is called with, by a layer around it too, as long as this lasts.
+    """Have a function called with what a Keras 3 layer is called with, by a layer around it too, as long as this lasts.
 
     Args:
         layer: of one argument.

@@ -90,7 +90,7 @@ def graph_of(model: Any) -> Any:
 
 
 def has_layers(model: Any) -> bool:
-    """Say whether a model tells its layers: the path of a SavedModel and a ``.tflite`` file do not.
+    """Say whether a model lists its layers: the path of a SavedModel and a ``.tflite`` file do not.
 
     Raises:
         UsageError: it is no model.

@@ -52,7 +52,7 @@ class Loaded:
         vocabularies: of look-up layers that stood in front of it and were left to the device: the words of each, by
             the layer's name; see :mod:`tfcompress.models.lookups`.
         qat: whether it holds quantization-aware layers, of tfmot or of tfcompress.
-        notes: what was done to it on the way in, worth telling.
+        notes: what was done to it on the way in, worth reporting.
         compiled: how it was compiled, as plain values; empty where nothing says so.
     """
 
@@ -69,7 +69,7 @@ class Loaded:
 
     @functools.cached_property
     def signature(self) -> Signature:
-        """Inputs and outputs, with what the model tells of the latter.
+        """Inputs and outputs, with what the model says about the latter.
 
         Raises:
             ModelError: the model was never built, or the SavedModel has no ``serving_default``.

@@ -22,7 +22,8 @@ TABLES = ("StringLookup", "IntegerLookup", "TextVectorization")
 
 WITHOUT_OP = frozenset({*TABLES, "Hashing", "CategoryEncoding", "HashedCrossing"})
 """Layers in front of a model whose operations no TFLite runtime has."""
-_UNTRAINED = frozenset({*WITHOUT_OP, "Discretization", "Normalization"})  # their weights count what data holds
+UNTRAINED = frozenset({*WITHOUT_OP, "Discretization", "Normalization"})
+"""Layers whose weights count what data holds: no training changes them."""
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,7 @@ def _without_op(layer: Any) -> bool:
 
 
 def _is_trained(layer: Any) -> bool:
-    return any(getattr(part, "weights", ()) and type(part).__name__ not in _UNTRAINED for part in _parts(layer))
+    return any(getattr(part, "weights", ()) and type(part).__name__ not in UNTRAINED for part in _parts(layer))
 
 
 def _parts(layer: Any) -> list[Any]:

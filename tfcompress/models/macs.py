@@ -14,7 +14,7 @@ from typing import Any
 
 from tfcompress.models.keras_private import attention_projections
 
-Shape = tuple[int | None, ...]
+TensorShape = tuple[int | None, ...]
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class Shapes:
         output: of the first tensor that comes out.
     """
 
-    inputs: tuple[Shape, ...]
-    output: Shape
+    inputs: tuple[TensorShape, ...]
+    output: TensorShape
 
 
 def _product(sizes: Sequence[int | None]) -> int | None:
@@ -42,7 +42,7 @@ def _size(weight: Any) -> int:
     return math.prod(int(size) for size in weight.shape)
 
 
-def _spatial(layer: Any, shape: Shape) -> Shape:
+def _spatial(layer: Any, shape: TensorShape) -> TensorShape:
     return shape[1:] if layer.data_format == "channels_first" else shape[:-1]
 
 

@@ -25,7 +25,7 @@ def pass_through(
     Args:
         model: a functional or sequential Keras 3 model; it runs for inference.
         given: a tensor for each input, in the model's order.
-        seen: told of every call that takes a tensor.
+        seen: called with every call that takes a tensor.
         prefix: what stands before the paths.
         instead: may put another value in the place of what a call made; None: nothing is replaced.
 

@@ -1,7 +1,7 @@
 """Operations of Keras 3 as ops that every TFLite runtime has.
 
-``argmax`` and ``argmin`` tell -0.0 from 0.0, by way of the sign's bit: operations that no TFLite runtime has. Every
-runtime takes the first of equal numbers, and -0.0 equals 0.0: only there is the answer another one.
+``argmax`` and ``argmin`` distinguish -0.0 from 0.0, by way of the sign's bit: operations that no TFLite runtime has.
+Every runtime takes the first of equal numbers, and -0.0 equals 0.0: only there is the answer another one.
 
 ``flip`` is REVERSE_V2, which few runtimes have for integers, and whose input and output the converter may give two
 scales, between which the op does not convert (TensorFlow 2.21, before a CONCATENATION). A slice with the stride -1 has

@@ -20,7 +20,7 @@ class Samples:
     Attributes:
         inputs: an array of shape (samples, ...) for each of the model's inputs by name, preprocessed.
         labels: what goes with them: one array, one for each output by name, or None where there are none.
-        tasks: what the labels of each output are, by name; of one that is not here, they tell themselves.
+        tasks: what the labels of each output are, by name; of one that is not here, the labels decide.
     """
 
     inputs: Mapping[str, np.ndarray]

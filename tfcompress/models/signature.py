@@ -153,7 +153,7 @@ def samples_at_fault() -> Iterator[None]:
 
 
 def padding_of(model: Any) -> float | None:
-    """Return the value by which a model tells padding in sequences of floats (``Masking``); None: it tells none."""
+    """Return the value by which a model marks padding in sequences of floats (``Masking``); None: it marks none."""
     graph = graph_of(model)
     if keras_of(graph) == "savedmodel":
         return None

@@ -25,7 +25,7 @@ class TensorSpec:
         name: its name, as described above.
         shape: sizes WITHOUT the batch axis; None: any size.
         dtype: NumPy's name of its type, e.g. ``float32``.
-        traits: what the model tells of an output.
+        traits: what the model says about an output.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Signature:
     outputs: tuple[TensorSpec, ...]
 
     def with_traits(self, traits: Mapping[str, OutputTraits]) -> Signature:
-        """Return the same, with what the model tells of its outputs, by name."""
+        """Return the same, with what the model says about its outputs, by name."""
         told = tuple(replace(spec, traits=traits.get(spec.name, spec.traits)) for spec in self.outputs)
         return Signature(self.inputs, told)
 
@@ -78,7 +78,7 @@ def random_inputs(
         signature: of the model.
         count: how many samples.
         seed: draws them.
-        padding: what tells that a step of a sequence is none: the last steps of every sequence of floats hold it, one
+        padding: what marks a step of a sequence as none: the last steps of every sequence of floats hold it, one
             to a tenth of them; None: no step does.
 
     Raises:

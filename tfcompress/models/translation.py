@@ -17,7 +17,7 @@ import numpy as np
 from tfcompress.errors import UnsupportedError
 from tfcompress.models.kinds import library
 
-Target = Literal["keras2", "keras3"]
+KerasName = Literal["keras2", "keras3"]
 TITLES = {"keras2": "Keras 2 (tf_keras)", "keras3": "Keras 3"}
 
 
@@ -35,7 +35,7 @@ class Rule:
 
     layer: str
     entry: str
-    target: Target
+    target: KerasName
     change: Callable[[Any], dict[str, Any]]
     why: str
 
@@ -112,7 +112,7 @@ def _policy2(name: Any) -> Any:
     return name
 
 
-def _refuse(layer: str, what: str, target: Target) -> UnsupportedError:
+def _refuse(layer: str, what: str, target: KerasName) -> UnsupportedError:
     return UnsupportedError(f"layer {layer!r} cannot be carried to {TITLES[target]}: {what}")
 
 
@@ -144,7 +144,7 @@ def plain(value: Any) -> Any:
     return value
 
 
-def make_layer(class_name: str, config: Mapping[str, Any], target: Target) -> Any:
+def make_layer(class_name: str, config: Mapping[str, Any], target: KerasName) -> Any:
     """Build, with the *target* Keras, the layer that *class_name* and *config* of the other one describe.
 
     Raises:
@@ -159,7 +159,7 @@ def make_layer(class_name: str, config: Mapping[str, Any], target: Target) -> An
 
 
 def _entries(
-    name: str, class_name: str, config: Mapping[str, Any], target: Target, accepted: frozenset[str]
+    name: str, class_name: str, config: Mapping[str, Any], target: KerasName, accepted: frozenset[str]
 ) -> dict[str, Any]:
     entries: dict[str, Any] = {}
     for entry, value in config.items():
@@ -173,14 +173,14 @@ def _entries(
     return entries
 
 
-def _changed(class_name: str, entry: str, value: Any, target: Target) -> dict[str, Any]:
+def _changed(class_name: str, entry: str, value: Any, target: KerasName) -> dict[str, Any]:
     for rule in RULES:
         if rule.target == target and rule.entry == entry and rule.layer in ("*", class_name):
             return rule.change(value)
     return {entry: value}
 
 
-def _value(layer: str, key: str, value: Any, target: Target) -> Any:
+def _value(layer: str, key: str, value: Any, target: KerasName) -> Any:
     if key.endswith("activation"):
         return activation(layer, value, target)
     if not isinstance(value, dict) or "class_name" not in value:
@@ -194,7 +194,7 @@ def _value(layer: str, key: str, value: Any, target: Target) -> Any:
     return make_layer(value["class_name"], value["config"], target)
 
 
-def activation(layer: str, value: Any, target: Target) -> Any:
+def activation(layer: str, value: Any, target: KerasName) -> Any:
     """Return what the *target* Keras takes for an activation of the other one.
 
     Args:

@@ -225,7 +225,7 @@ def _bits(wrapper: TransformedLayer) -> int:
 
 
 def constant_of(layer: FakeQuant, least_step: float) -> Any | None:
-    """Return the range as it is now; None: the export's samples have to tell it.
+    """Return the range as it is now; None: the export's samples have to give it.
 
     That is so where it never saw anything; and for 16 bits, where the converter writes biases that no kernel takes
     (INT32 where it wants INT64) unless it measures the ranges itself.

@@ -2,7 +2,7 @@
 
 For each output channel the mean of a layer's sums over samples and places is taken in the float model and in the
 rounded one, and the difference added to the bias (Nagel et al. 2019, arXiv:1906.04721, section 4.2; with samples: its
-appendix D). Samples need no labels, and few will do: they only tell means.
+appendix D). Samples need no labels, and few will do: they only give means.
 """
 
 from __future__ import annotations

@@ -34,8 +34,9 @@ LOOSE_DEVIATIONS = 8.0
 """The same of sums that nothing normalizes: their inputs are taken for independent, and are not."""
 _NEAR = 0.02
 _PLACES = 257  # where a function of one number is looked at
-_MERGING = frozenset({"Add", "Subtract", "Multiply", "Maximum", "Minimum", "Concatenate"})
-_MOVING = frozenset(
+MERGING = frozenset({"Add", "Subtract", "Multiply", "Maximum", "Minimum", "Concatenate"})
+"""Of several tensors: what comes out lies in a range that follows from theirs."""
+MOVING = frozenset(
     {
         *(f"{kind}Pooling{rank}D" for kind in ("Max", "Average", "GlobalMax", "GlobalAverage") for rank in (1, 2)),
         *("ZeroPadding1D", "ZeroPadding2D", "Cropping1D", "Cropping2D", "Dropout", "SpatialDropout1D"),
@@ -43,15 +44,18 @@ _MOVING = frozenset(
     }
 )
 """What hands channels on, each as it is; a mean of many lies in the range of one."""
+ELEMENTWISE = frozenset({"ReLU", "LeakyReLU", "PReLU", "ELU", "Activation", "Softmax", "GELU"})
+"""Layers that are a function of one number, but for some of their options."""
+RESHAPES = frozenset({"Flatten", "Reshape"})
 
 
 _ALL_OF: tuple[Callable[[np.ndarray], Any], ...] = (np.min, np.max, np.mean, np.max)
-"""What is told of all channels together, where they are not told apart: least, largest, mean, deviation."""
+"""What is known of all channels together, where they are not kept apart: least, largest, mean, deviation."""
 
 
 @dataclass(frozen=True)
 class ChannelSpread:
-    """What is known of a tensor's values: arrays of shape (channels,), or () where channels are not told apart.
+    """What is known of a tensor's values: arrays of shape (channels,), or () where channels are not kept apart.
 
     Attributes:
         low: least value.
@@ -175,12 +179,12 @@ class _Reader:
             return self._weighed(call, given[0], int(tensors[0].shape[-1]))
         if name == "FreezableBatchNormalization":
             return self._normalized(layer, tensors[0])
-        if name in _MERGING and len(given) > 1:
+        if name in MERGING and len(given) > 1:
             last = getattr(layer, "axis", -1) in (-1, len(tensors[0].shape) - 1)
             return _merged(name, given, [int(tensor.shape[-1]) for tensor in tensors] if last else [])
-        if name in _MOVING:
+        if name in MOVING:
             return _with_zero(given[0]) if name.startswith("ZeroPadding") else given[0]
-        if name in ("Flatten", "Reshape"):
+        if name in RESHAPES:
             return _reshaped(given[0], tensors[0].shape, call.outputs[0].shape)
         if len(given) == 1 and tuple(call.outputs[0].shape) == tuple(tensors[0].shape) and _is_elementwise(layer):
             return self._through(layer, template, tensors[0], given[0])
@@ -247,12 +251,11 @@ class _Reader:
 
 
 def _is_elementwise(layer: Any) -> bool:
-    names = ("ReLU", "LeakyReLU", "PReLU", "ELU", "Activation", "Softmax", "GELU")
     inside = getattr(layer, "alpha", None)
     if type(layer).__name__ == "PReLU" and inside is not None and np.ndim(inside) > 1:
         return all(size == 1 for size in np.shape(inside)[:-1])
     known = rules.kind_of(layer) == "relu" or not isinstance(layer, keras.layers.Layer)
-    return known or (type(layer).__name__ in names and rules.name_of(layer) != "softmax")
+    return known or (type(layer).__name__ in ELEMENTWISE and rules.name_of(layer) != "softmax")
 
 
 def _per_channel(value: np.ndarray, channels: int, all_of: Callable[[np.ndarray], Any] = np.mean) -> np.ndarray:

@@ -38,7 +38,7 @@ def by_activations(model: Any, conditions: Conditions) -> Any:
 
     Args:
         model: a functional or sequential Keras 3 model that is built; it is only read.
-        conditions: its samples tell the largest activations.
+        conditions: its samples give the largest activations.
 
     Raises:
         ModelError: the model was never built.
@@ -55,7 +55,7 @@ def by_statistics(model: Any, deviations: float = 6.0) -> Any:
 
     Where nothing normalizes a channel, it is as large as the largest weight that makes it times what that is fed with.
     A channel of a normalization without gamma stays: only its kernel could be scaled, and then the moving variance
-    would tell of another channel.
+    would be that of another channel.
 
     Args:
         model: a functional or sequential Keras 3 model that is built; it is only read.
@@ -66,7 +66,7 @@ def by_statistics(model: Any, deviations: float = 6.0) -> Any:
         UnsupportedError: a subclassed model.
     """
     found = scalable_channels(read_steps(model), model)
-    factor = _balanced(found, _promised(found, deviations), _has_own_scale(found))
+    factor = _balanced(found, _expected_ranges(found, deviations), _has_own_scale(found))
     return _applied(model, found, factor)
 
 
@@ -115,7 +115,7 @@ def _balanced(found: ScalableChannels, activations: np.ndarray, free_to_move: np
     free = weights.is_taken_depthwise_alone()
     factor = np.ones(found.count)
     for _ in range(_SWEEPS):
-        # A channel that is always zero, or that nothing weighs, must not tell the others what they are: it is left out.
+        # A channel that is always zero, or that nothing weighs, must not decide the others' factors: it is left out.
         alive = (activations > 0) & (weights.taken(np.ones(found.count)) > 0)
         new = _balancing(activations, weights.taken(np.where(alive, factor, np.inf)), found.kin, free)
         new = np.where(free_to_move & _has_room(found, new), new, 1.0)
@@ -135,8 +135,8 @@ def _has_own_scale(found: ScalableChannels) -> np.ndarray:
     return own[:-1]
 
 
-def _promised(found: ScalableChannels, deviations: float) -> np.ndarray:
-    """Return how far each channel reaches as far as the model tells, shape (count,).
+def _expected_ranges(found: ScalableChannels, deviations: float) -> np.ndarray:
+    """Return how far each channel is expected to reach, from the weights of the model alone, shape (count,).
 
     Scaled channels reach as far in proportion, whatever the others' factors are.
     """

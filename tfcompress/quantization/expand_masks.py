@@ -18,7 +18,7 @@ def masking(layer: Any, expand: Expand) -> Apply:
     """
     if layer.mask_value:
         msg = (
-            f"layer {layer.name!r} tells padding by the value {layer.mask_value:g}, which an 8-bit input rounds to "
+            f"layer {layer.name!r} marks padding by the value {layer.mask_value:g}, which an 8-bit input rounds to "
             "another one; pad with zeros (mask_value=0) and train the model so, or quantize 'dynamic' or 'float16' "
             "without --qat"
         )

@@ -32,12 +32,12 @@ class Ranges:
         self._parent: dict[Value, Value] = {}
         self._layers: dict[Any, FakeQuant] = {}
         self._rescalings = 0
-        self._twins = _twins(steps)
+        self._duplicates = _duplicates(steps)
         for step in steps.steps:
             if rules.kind_of(step.op) in ("same", "unchanged"):
                 self._join([v for v in (*step.inputs, *step.outputs) if v.is_float])
-        for step, twin in self._twins.items():
-            for pair in zip(twin.outputs, step.outputs, strict=True):
+        for step, original in self._duplicates.items():
+            for pair in zip(original.outputs, step.outputs, strict=True):
                 self._join(list(pair))
         self._values = [*steps.inputs, *(output for step in steps.steps for output in step.outputs)]
         self._fixed = self._fixed_groups()
@@ -84,7 +84,7 @@ class Ranges:
 
     def _is_fused(self, value: Value) -> bool:
         """Say whether the op that makes *value* also does what follows: nothing is rounded in between."""
-        users = {self._twins.get(user, user) for user in value.users}
+        users = {self._duplicates.get(user, user) for user in value.users}
         if value.is_output or len(users) != 1 or value.maker is None:
             return False
         user, name = users.pop(), type(value.maker.op).__name__
@@ -135,8 +135,8 @@ class Ranges:
                 self._parent[second] = first
 
 
-def _twins(steps: Steps) -> dict[Step, Step]:
-    """Return, for a step that does what one before it did to the same tensors, that one.
+def _duplicates(steps: Steps) -> dict[Step, Step]:
+    """Return, for a step that does what an earlier one did to the same tensors, the earlier one.
 
     The converter merges the two, and knows one range for what comes out.
     """
@@ -148,10 +148,10 @@ def _twins(steps: Steps) -> dict[Step, Step]:
         if what is None:
             continue
         inputs = tuple(first.get(value, value) for value in step.inputs)
-        twin = known.setdefault((what, inputs), step)
-        if twin is not step:
-            first.update(zip(step.outputs, twin.outputs, strict=True))
-            found[step] = twin
+        original = known.setdefault((what, inputs), step)
+        if original is not step:
+            first.update(zip(step.outputs, original.outputs, strict=True))
+            found[step] = original
     return found
 
 

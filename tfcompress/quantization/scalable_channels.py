@@ -22,7 +22,7 @@ from tfcompress.quantization.steps import Step, Steps, Value
 IN_AXES: dict[str, int] = {"Conv1D": 1, "Conv2D": 2, "Dense": 0, "DepthwiseConv1D": 1, "DepthwiseConv2D": 2}
 """Layers whose channels can be scaled -> the axis of their kernel that is their input's channels."""
 
-_COMMUTES = frozenset(
+COMMUTES = frozenset(
     {
         *("MaxPooling1D", "MaxPooling2D", "AveragePooling1D", "AveragePooling2D"),
         *("GlobalMaxPooling1D", "GlobalMaxPooling2D", "GlobalAveragePooling1D", "GlobalAveragePooling2D"),
@@ -31,9 +31,9 @@ _COMMUTES = frozenset(
     }
 )
 """Of one tensor, each channel by itself."""
-_MERGES = frozenset({"Add", "Subtract", "Average", "Maximum", "Minimum"})
-"""Of several tensors that have one factor: then what comes out has it, too."""
-_RESHAPES = frozenset({"Flatten", "Reshape"})
+MERGES = frozenset({"Add", "Subtract", "Average", "Maximum", "Minimum", "Concatenate"})
+"""Of several tensors that have one factor, or are joined along the channels: what comes out has theirs."""
+RESHAPES = frozenset({"Flatten", "Reshape"})
 _CLUSTERED = 4  # so many weights a distinct value, at least, are no accident
 _NONE = -1
 
@@ -228,17 +228,16 @@ class _Search:
         name, given = type(step.op).__name__, [self._numbers[value] for value in step.inputs]
         if getattr(step.op, "data_format", "channels_last") == "channels_first":
             return None
-        commutes = name in _COMMUTES or step in self._normalizations or _is_relu(step) or _is_part_that_commutes(step)
+        commutes = name in COMMUTES or step in self._normalizations or _is_relu(step) or _is_part_that_commutes(step)
         if len(given) == 1 and commutes:
             if _is_relu(step) and rules.bounds_at_six(step.op):
                 self._marks.capped.append(given[0])
             return given[0]
-        if name in _RESHAPES and len(given) == 1:
+        if name in RESHAPES and len(given) == 1:
             return _reshaped(given[0], step)
         if name == "Concatenate" and len(given) > 1 and _is_last(step):
             return np.concatenate(given)
-        merges = name in _MERGES or name == "Concatenate"
-        if len(given) > 1 and merges and len({len(numbers) for numbers in given}) == 1:
+        if len(given) > 1 and name in MERGES and len({len(numbers) for numbers in given}) == 1:
             for other in given[1:]:
                 self._sets.join(given[0], other)
             self._marks.merged.append(given[0])

@@ -244,7 +244,8 @@ def _is_of_one_value(op: Any, shape: tuple[int | None, ...]) -> bool:
     return bool(axes) and None not in shape[1:] and all(shape[axis] == 1 for axis in axes)
 
 
-_BEFORE = FOLDS_NORMALIZATION | {"SeparableConv1D", "SeparableConv2D"}  # these end in a convolution once expanded
+BEFORE_NORMALIZATION = FOLDS_NORMALIZATION | {"SeparableConv1D", "SeparableConv2D"}
+"""Layers that take a normalization behind them into their kernel; the last two end in a convolution once expanded."""
 
 
 def _lone_normalizations(graph: Any) -> set[Any]:
@@ -268,7 +269,9 @@ def _lone_normalizations(graph: Any) -> set[Any]:
 
 def folds(before: Any, normalization: Any) -> bool:
     """Say whether a BatchNormalization after the layer *before* disappears in its kernel and bias."""
-    if type(before).__name__ not in _BEFORE or getattr(before, "data_format", "channels_last") != "channels_last":
+    if type(before).__name__ not in BEFORE_NORMALIZATION:
+        return False
+    if getattr(before, "data_format", "channels_last") != "channels_last":
         return False
     linear = before.activation in (None, keras.activations.linear)
     return linear and normalization.axis in (-1, len(normalization.get_build_config()["input_shape"]) - 1)

@@ -13,7 +13,7 @@ from tfcompress.errors import UsageError, nearest
 from tfcompress.reports.changes import Change
 from tfcompress.tasks.figures import FIGURES
 
-Outcome = Literal["fails", "passes", "indistinguishable", "not measured"]
+GateOutcome = Literal["fails", "passes", "indistinguishable", "not measured"]
 
 NAMES = (
     *("size", "gzip", "package", "kernels", "parameters", "nonzero", "macs", "agreement"),
@@ -138,7 +138,7 @@ class Judged:
     """
 
     condition: Condition
-    outcome: Outcome
+    outcome: GateOutcome
     told: str
 
 

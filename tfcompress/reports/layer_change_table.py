@@ -12,11 +12,11 @@ _MOST = 120
 
 
 _SPARED = 8
-"""Columns that are spared so early have no room on a page: others tell what they tell."""
+"""Columns that are spared so early have no room on a page: others say what they say."""
 
 
 def layer_change_table(report: Report) -> str:
-    """Return the table; empty for reports before format 6, which don't tell what became of layers.
+    """Return the table; empty for reports before format 6, which don't say what became of layers.
 
     Args:
         report: its source and its result are put beside each other.

@@ -18,7 +18,7 @@ from tfcompress.tasks.score import Score
 from tfcompress.tasks.task_table import TASKS
 
 LIBRARY = "tflite"
-"""What the Hub is told that loads the file."""
+"""The library that the Hub names for loading the file."""
 
 METRIC_TYPES = {
     "top1": "accuracy",

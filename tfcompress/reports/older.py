@@ -9,7 +9,7 @@ from typing import Any
 from tfcompress.errors import UsageError
 from tfcompress.reports import codec
 from tfcompress.tasks.figures import figure_kind
-from tfcompress.tasks.score import SIGNIFICANT, Difference, Verdict
+from tfcompress.tasks.score import SIGNIFICANT, Difference, DifferenceVerdict
 from tfcompress.tasks.task_table import read_score
 
 Plain = dict[str, Any]
@@ -77,6 +77,6 @@ def _compared(old: Mapping[str, Any], score: Mapping[str, Any] | None) -> Plain:
     kind = figure_kind(figure)
     found = Difference(figure=figure, value=value, unit=kind.unit, better=kind.better)
     if p is not None:
-        verdict: Verdict = "cannot tell" if p >= SIGNIFICANT else "better" if found.gain else "worse"
+        verdict: DifferenceVerdict = "cannot tell" if p >= SIGNIFICANT else "better" if found.gain else "worse"
         found = dataclasses.replace(found, p=p, test="McNemar", verdict=verdict)
     return {**kept, "main": codec.to_plain(found)}

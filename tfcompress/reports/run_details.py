@@ -53,7 +53,7 @@ def run_details(record: RunRecord, anchor: str, *, is_open: bool) -> str:
         is_open: whether it is shown from the start.
 
     Raises:
-        UsageError: what the report tells of its verification is not what a run writes there.
+        UsageError: what the report says about its verification is not what a run writes there.
     """
     report = record.report
     try:
@@ -91,8 +91,8 @@ def _found(record: RunRecord) -> str:
 
 
 def _layers(record: RunRecord) -> str:
-    promised = record.report.result.promises
-    rows = [(p.layer, p.what, _value(p.asked), _value(p.got)) for p in promised]
+    promises = record.report.result.promises
+    rows = [(p.layer, p.what, _value(p.asked), _value(p.got)) for p in promises]
     kept = html_table(("layer", "promised", "asked", "got"), rows, (NAME, NAME, NUMBER, NUMBER)) if rows else ""
     table = layer_change_table(record.report)
     if table:
@@ -175,7 +175,7 @@ def _recipe(record: RunRecord) -> str:
     text = recipe_toml(record.report.recipe)
     command = shlex.join(again(record))
     note = html_note(
-        "As far as the report tells: how the data is read (columns, windows, a vocabulary) and --trust are to be "
+        "As far as the report says: how the data is read (columns, windows, a vocabulary) and --trust are to be "
         "added where they were given."
     )
     again_part = f"<pre><code>{escape(command)}</code></pre>{note}"
@@ -198,7 +198,7 @@ def _without_none(value: Any) -> Any:
 
 
 def again(record: RunRecord) -> list[str]:
-    """Return the command that makes the file again, as far as the report tells, a word each."""
+    """Return the command that makes the file again, as far as the report says, a word each."""
     report = record.report
     words = ["tfcompress", "export", report.source.name, "--recipe", str(record.folder / "recipe.toml")]
     data = report.data or {}

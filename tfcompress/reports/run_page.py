@@ -151,7 +151,7 @@ def _milliseconds(value: float) -> str:
 
 
 def _told(point: RunPoint, group: RunGroup) -> str:
-    """Return what pointing at a dot tells."""
+    """Return what pointing at a dot shows."""
     lines = [point.name]
     figure = point.figure(group.main)
     if figure is not None:

@@ -61,7 +61,7 @@ class FileLayer:
         distinct: different values in the largest kernel; None: there is none, or they are not known.
         bits: of a number of the largest kernel, as stored; None: there is none.
         size_bytes: of all these numbers, as stored.
-        macs: multiply-accumulates of one inference; None: the file does not tell.
+        macs: multiply-accumulates of one inference; None: the file does not say.
         snr_db: signal to noise of what comes out last against the Keras model that was exported, about the mean of each
             channel, in dB; None: not measured.
     """

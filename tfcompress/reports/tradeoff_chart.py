@@ -37,7 +37,7 @@ class TradeDot:
         low: lower end of y's interval; None: it has none.
         high: upper end.
         name: written beside it.
-        text: what pointing at it tells, a line each.
+        text: what pointing at it shows, a line each.
         role: CSS class.
     """
 

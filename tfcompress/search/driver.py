@@ -50,7 +50,7 @@ class Watcher(Protocol):
         """Look at the search; called about twice a second."""
 
     def note(self, text: str) -> None:
-        """Be told something in a line."""
+        """Take a line to show."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,7 +183,7 @@ class Search:
                 if not self._at:
                     break
                 for done in self._executor.wait(_PULSE):
-                    self._settle(done)
+                    self._take_result(done)
                 self._watcher.show(self)
         except KeyboardInterrupt:
             self.interrupted = True
@@ -257,7 +257,7 @@ class Search:
         """Say whether a step's file goes to the device: the first one, since kernels do not look at the weights."""
         return self.plan.measure is not None and kind == steps_of(record.candidate)[0]
 
-    def _settle(self, done: DoneStep) -> None:
+    def _take_result(self, done: DoneStep) -> None:
         record, kind = self._at.pop(done.number)
         if done.result is None:
             record.deaths += 1
@@ -280,7 +280,7 @@ class Search:
             self._drafts[self._draft_key(record.candidate)] = result
         refusal = self._measured(record) if self._is_measured(record, kind) else ""
         if kind == "full" and result.points is None:
-            refusal = "what it loses cannot be told: the validation samples give no such figure"
+            refusal = "what it loses cannot be determined: the validation samples give no such figure"
         if refusal:
             self._end(record, "refused", refusal)
             self._check_failures()

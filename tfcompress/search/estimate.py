@@ -19,7 +19,7 @@ from tfcompress.search.trial import Opening, StepResult, TrialBench, TrialStep
 from tfcompress.search.wishes import Wishes
 
 FEW, MORE = 4, 24
-"""Batches of the two short trainings whose difference tells what a batch costs."""
+"""Batches of the two short trainings whose difference is what a batch costs."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -115,7 +115,7 @@ class LocalExecutor:
             opening: what workers open; portable.
             jobs: workers at most.
             log: file that what they print is appended to.
-            progress: is told where memory allows fewer.
+            progress: shows a line where memory allows fewer.
         """
         self._opening, self._jobs, self._log, self._progress = opening, jobs, log, progress
         self._done: queue.Queue[DoneStep] = queue.Queue()
@@ -172,10 +172,10 @@ class LocalExecutor:
         except queue.Empty:
             pass
         for done in found:
-            self._settle(done)
+            self._free_worker(done)
         return tuple(found)
 
-    def _settle(self, done: DoneStep) -> None:
+    def _free_worker(self, done: DoneStep) -> None:
         colleague = self._busy.pop(done.number)
         self._fresh.discard(done.number)
         if done.result is not None:

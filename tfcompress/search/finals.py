@@ -165,7 +165,7 @@ def winner_of(judged: Sequence[Finalist], limits: Limits, decides: Goal) -> Fina
 
 
 def judge_all(finals: Finals, records: Sequence[TrialRecord]) -> list[Finalist]:
-    """Judge candidates; one whose export fails now is left out, and that is told.
+    """Judge candidates; one whose export fails now is left out, and that is reported.
 
     Raises:
         TfcompressError: every one fails; the last one's reason.

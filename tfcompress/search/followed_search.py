@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfcompress.search.trial_records import STEPS
 from tfcompress.tracking.run_values import settings_of
-from tfcompress.tracking.tracker import Outcome, TrackedEnd, TrackedStart
+from tfcompress.tracking.tracker import RunEnding, TrackedEnd, TrackedStart
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from tfcompress.tracking.following import FollowedRun
 
 NAMES = {"drop": "drop_points", "size": "size_bytes", "download": "gzip_bytes", "p90": "p90_ms"}
-"""What trackers are told the figures of candidates as, by the names of goals."""
+"""The names under which trackers receive the figures of candidates, by the names of goals."""
 
 CANDIDATE = "candidate"
 """First part of those names: they are of the validation split."""
 
-_OUTCOMES: dict[State, Outcome] = {"finished": "finished", "stopped": "interrupted", "refused": "failed"}
+_OUTCOMES: dict[State, RunEnding] = {"finished": "finished", "stopped": "interrupted", "refused": "failed"}
 
 
 def start_of_search(ready: Prepared, output: Path | None) -> TrackedStart:
@@ -49,7 +49,7 @@ def start_of_search(ready: Prepared, output: Path | None) -> TrackedStart:
 
 
 class FollowedSearch:
-    """Shows a search to another watcher, and tells trackers what has come of each candidate; a context manager."""
+    """Shows a search to another watcher, and reports to trackers what has come of each candidate; a context manager."""
 
     def __init__(self, inner: AbstractContextManager[Watcher], followed: FollowedRun) -> None:
         """Tell nothing yet.
@@ -109,6 +109,6 @@ class FollowedSearch:
 
 
 def figures_of_candidate(record: TrialRecord) -> dict[str, float]:
-    """Return what is known of a candidate's file, as trackers are told it."""
+    """Return what is known of a candidate's file, as trackers receive it."""
     known = {f"{CANDIDATE}/{NAMES[name]}": value for name, value in record.figures.items()}
     return {**known, f"{CANDIDATE}/trained_seconds": record.trained_seconds}

@@ -102,7 +102,7 @@ class Gate:
         if goal is None:
             return ""
         if self.exact:
-            over = limit is not None and value > limit and is_settled(record, self.goal)
+            over = limit is not None and value > limit and is_final(record, self.goal)
             return f"{goal.title} {goal.text(value)}, allowed are {goal.text(limit)}" if over else ""
         if self.trust(records) in ("watching", "off"):
             return ""
@@ -114,7 +114,7 @@ class Gate:
     def _beaten(self, record: TrialRecord, records: Sequence[TrialRecord], goals: Sequence[Goal], hoped: float) -> str:
         """Say which finished trial is nowhere worse than this one can become; empty: none is, or nobody can know."""
         others = [goal.name for goal in goals if goal.name != self.goal]
-        if self.step == "draft" and not all(is_settled(record, name) for name in others):
+        if self.step == "draft" and not all(is_final(record, name) for name in others):
             return ""
         own = {**record.figures, self.goal: hoped}
         others = [goal.name for goal in goals if goal.name in own]
@@ -135,7 +135,7 @@ GATES: tuple[Gate, ...] = (
 """From the cheapest to the dearest."""
 
 
-def is_settled(record: TrialRecord, goal: str) -> bool:
+def is_final(record: TrialRecord, goal: str) -> bool:
     """Say whether a figure of the untrained file is that of the trained one: no stage of the training changes it."""
     if goal == "p90":
         return True  # kernels do not look at the weights

@@ -1,6 +1,6 @@
 """The same recipes over several models and data sets: how general what they bring is.
 
-Every cell is a run of its own with a folder of its own. One that fails is told, and the others go on; one that an
+Every cell is a run of its own with a folder of its own. One that fails is reported, and the others go on; one that an
 earlier run of the same matrix has made of the same model, data, recipe and versions is not made again.
 """
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tfcompress.workbench import Workbench
 
 REMARKS = 5
-"""Remarks of the doctor that are told, the gravest first."""
+"""Remarks of the doctor that are shown, the gravest first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,7 @@ class Prepared:
         model: name of the model.
         data: where the samples come from.
         judged: by what candidates are judged, in words.
-        notes: what was chosen, and what the doctor says; told already.
+        notes: what was chosen, and what the doctor says; shown already.
     """
 
     wishes: Wishes

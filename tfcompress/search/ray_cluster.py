@@ -112,9 +112,9 @@ class RayExecutor:
         ready, _ = self._ray.wait(list(self._running), num_returns=len(self._running), timeout=0)
         if not ready:
             ready, _ = self._ray.wait(list(self._running), num_returns=1, timeout=seconds)
-        return tuple(self._settled(each) for each in ready)
+        return tuple(self._result_of(each) for each in ready)
 
-    def _settled(self, task: Any) -> DoneStep:
+    def _result_of(self, task: Any) -> DoneStep:
         number, step = self._running.pop(task)
         faults = self._ray.exceptions
         try:

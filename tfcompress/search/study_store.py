@@ -28,7 +28,7 @@ OPENING_SECONDS = 20.0
 LOCK_SECONDS = 60.0
 """How long SQLite waits for another process's lock, before it is tried again."""
 
-_TOLD_FROM = 0.4  # the pause before which somebody is told that there will be more of them
+_TOLD_FROM = 0.4  # the pause before which a line says that there will be more of them
 
 FACTS = "tfcompress"
 """Name of the attribute of a trial, and of the study, that holds what a search knows."""
@@ -55,7 +55,7 @@ class StudyStore:
             name: of the study.
             goals: what is made smaller.
             patience_seconds: how long to go on trying.
-            note: is told when the database does not answer, and when it does again.
+            note: takes a line when the database does not answer, and when it does again.
 
         Raises:
             UsageError: no such kind of database.

@@ -35,7 +35,7 @@ class Distill(TrainingStage):
         teacher_preprocess: ``module:function`` that makes what the teachers take from a batch of what the model takes
             (samples along the first axis), run only with trust; empty: they take the same.
         teacher_classes: names of the classes in the order of the teachers' outputs, separated by commas or in a file
-            with one a line; empty: the order of the model's, or the one that a ``.tflite`` of ours tells.
+            with one a line; empty: the order of the model's, or the one that a ``.tflite`` of ours holds.
         temperature: T, above 0; higher ones show more of what the teacher thinks of the wrong classes.
         weight: share of the teacher in the loss, in (0, 1].
         loss: what is compared, names of the table of losses, each ``NAME`` or ``NAME=WEIGHT``.
@@ -140,7 +140,7 @@ class Distill(TrainingStage):
         super().check_against(recipe)
         rewriting = next((stage.kind for stage in recipe.stages if stage.phase == "rewrite"), None)
         if self.student_scale is not None and rewriting is not None:
-            allowed = f"a trained model beside {rewriting}: fresh weights do not tell what may go"
+            allowed = f"a trained model beside {rewriting}: fresh weights do not show what may go"
             check_value("distill.student", allowed, self.student, ok=False)
 
     @property

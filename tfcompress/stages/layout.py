@@ -26,7 +26,7 @@ KERNELS = "kernels"
 class Layout(KernelCutting):
     """Give a network the widths and blocks that were said; the weights that stay are kept.
 
-    ``Channels`` and ``Blocks`` find out by themselves what costs least; this one does what it is told, by a search say.
+    ``Channels`` and ``Blocks`` find out by themselves what costs least; this one does what a search, say, has found.
 
     Attributes:
         changes: ``NAME=N``: of the channels of group NAME (``tfcompress sensitivity`` names them) the N of the largest

@@ -76,7 +76,7 @@ def prepare_training_(model: Any, stage: RewritingStage, tell: Callable[[str], N
     Args:
         model: the Keras 3 model that is trained; how it trains is changed.
         stage: what asks for it (:attr:`~tfcompress.stages.stage.RewritingStage.preparation`).
-        tell: is told sentences for the report.
+        tell: takes sentences for the report.
 
     Returns:
         Callbacks for ``fit``.

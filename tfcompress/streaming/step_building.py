@@ -16,7 +16,7 @@ from tfcompress.streaming.spans import Span
 from tfcompress.streaming.step_pieces import Pieces
 from tfcompress.streaming.step_planning import PlannedCall, StreamPlan
 
-_SAME_RANGE = frozenset(
+SAME_RANGE = frozenset(
     {
         *("MaxPooling1D", "MaxPooling2D", "AveragePooling1D", "AveragePooling2D", "Reshape", "Identity", "Dropout"),
         *("Cropping1D", "Cropping2D", "ZeroPadding1D", "ZeroPadding2D", "SpatialDropout1D", "SpatialDropout2D"),
@@ -168,4 +168,4 @@ def _range_of(tensor: StreamTensor) -> Any | None:
     kind = type(maker.layer).__name__
     if kind == "ConstantFakeQuant":
         return maker.layer
-    return _range_of(maker.inputs[0]) if kind in _SAME_RANGE and maker.inputs else None
+    return _range_of(maker.inputs[0]) if kind in SAME_RANGE and maker.inputs else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -30,7 +30,7 @@ class TimeRule(Protocol):
         Args:
             pieces: makes layers.
             call: what is called.
-            tensors: the frames that :meth:`needed` tells, of each of the call's inputs.
+            tensors: the frames that :meth:`needed` gives, of each of the call's inputs.
             span: the frames to make.
             given: what goes in.
         """
@@ -62,7 +62,7 @@ class WholeWindow:
     """Everything is made of all frames.
 
     Attributes:
-        costly: the work is done again at each step, which is worth telling.
+        costly: the work is done again at each step, which is worth reporting.
     """
 
     costly: bool = False
@@ -307,7 +307,7 @@ def index_rule(call: LayerCall) -> TimeRule:
     return Borders(before=-start, after=stop - frames, key=rest)
 
 
-_WINDOWED: Mapping[str, Any] = {
+WINDOWED: Mapping[str, Any] = {
     **dict.fromkeys(("Conv1D", "Conv2D", "DepthwiseConv1D", "DepthwiseConv2D"), convolution_rule),
     **dict.fromkeys(("SeparableConv1D", "SeparableConv2D"), convolution_rule),
     **dict.fromkeys(("MaxPooling1D", "MaxPooling2D", "AveragePooling1D", "AveragePooling2D"), pooling_rule),
@@ -315,9 +315,10 @@ _WINDOWED: Mapping[str, Any] = {
     **dict.fromkeys(("Cropping1D", "Cropping2D"), cropping_rule),
     "GetItem": index_rule,
 }
-_EACH = frozenset(
+"""Layer or operation -> its rule: they take several frames together, or leave some out."""
+EACH_FRAME = frozenset(
     {
-        *("Activation", "ReLU", "LeakyReLU", "ELU", "Identity", "Rescaling", "ActivityRegularization"),
+        *("Activation", "ReLU", "LeakyReLU", "ELU", "Identity", "ActivityRegularization"),
         *("Dropout", "SpatialDropout1D", "SpatialDropout2D", "GaussianNoise", "GaussianDropout", "AlphaDropout"),
         *("ConstantFakeQuant", "TimeDistributed", "Embedding"),
         *("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Divide", "TrueDivide", "Power"),
@@ -326,9 +327,46 @@ _EACH = frozenset(
     }
 )
 """Layers and operations that work number by number, or frame by frame."""
-_LAYERS_ALONE = frozenset({"Average", "Reshape"})
+
+
+def _is_along_other_axes(call: LayerCall, rank: int) -> bool:
+    axis = call.layer.axis
+    return 1 not in {each % rank for each in (axis if isinstance(axis, list | tuple) else [axis])}
+
+
+def _is_normalized_frame_by_frame(call: LayerCall, rank: int) -> bool:
+    return rank > 2 and 1 not in {axis % rank for axis in call.layer.axis or ()}
+
+
+def _has_no_scale_by_frame(call: LayerCall, rank: int) -> bool:
+    return all(np.ndim(values) <= rank - 2 for values in (call.layer.scale, call.layer.offset))
+
+
+def _has_no_slope_by_frame(call: LayerCall, _: int) -> bool:
+    return int(call.layer.alpha.shape[0]) == 1
+
+
+def _keeps_frames(call: LayerCall, _: int) -> bool:
+    return call.outputs[0].shape[:1] == call.inputs[0].shape[:1]
+
+
+FRAMES_APART: Mapping[str, Callable[[LayerCall, int], bool]] = {
+    "BatchNormalization": _is_along_other_axes,
+    "Concatenate": _is_along_other_axes,
+    "Dense": lambda _, rank: rank > 2,
+    "LayerNormalization": _is_along_other_axes,
+    "Normalization": _is_normalized_frame_by_frame,
+    "PReLU": _has_no_slope_by_frame,
+    "RMSNormalization": _is_along_other_axes,
+    "Rescaling": _has_no_scale_by_frame,
+    "Reshape": _keeps_frames,
+    "Softmax": _is_along_other_axes,
+}
+"""Layer or operation -> whether a call works frame by frame; takes the call and the rank of its inputs."""
+LAYERS_ALONE = frozenset({"Average", "Reshape"})
 """Kinds of layers beside which there is an operation of the same name that takes frames together."""
-_CHEAP = frozenset({"Flatten", "Reshape", "Permute", "RepeatVector"})
+CHEAP = frozenset({"Flatten", "Reshape", "Permute", "RepeatVector"})
+"""Layers that only move numbers, beside the global poolings: doing so anew for each window costs little."""
 
 
 def rule_of(call: LayerCall, lines: Sequence[Timeline | None]) -> TimeRule:
@@ -339,14 +377,14 @@ def rule_of(call: LayerCall, lines: Sequence[Timeline | None]) -> TimeRule:
         lines: its inputs along time; None: one without frames.
     """
     kind = type(call.layer).__name__
-    costly = not (kind in _CHEAP or (kind.startswith("Global") and "Pooling" in kind))
+    costly = not (kind in CHEAP or (kind.startswith("Global") and "Pooling" in kind))
     if len(set(lines)) > 1 and not _alike(lines):
         return WholeWindow(costly)
     if not _is_known(call):
         return WholeWindow(costly)
     last = getattr(call.layer, "data_format", "channels_last") in ("channels_last", None)
-    if len(call.inputs) == len(call.outputs) == 1 and kind in _WINDOWED and last:
-        return _WINDOWED[kind](call)  # type: ignore[no-any-return]  # a rule
+    if len(call.inputs) == len(call.outputs) == 1 and kind in WINDOWED and last:
+        return WINDOWED[kind](call)  # type: ignore[no-any-return]  # a rule
     return EachFrame() if len(call.outputs) == 1 and _frame_by_frame(call, kind) else WholeWindow(costly)
 
 
@@ -355,7 +393,7 @@ def _is_known(call: LayerCall) -> bool:
     layer = call.layer
     if not type(layer).__module__.startswith(("keras.", "tfcompress.")):
         return False
-    if type(layer).__name__ in _LAYERS_ALONE and not isinstance(layer, keras.layers.Layer):
+    if type(layer).__name__ in LAYERS_ALONE and not isinstance(layer, keras.layers.Layer):
         return False
     activation = getattr(layer, "activation", None)
     return activation is None or _keeps_frames_apart(activation, call.outputs[0].shape)
@@ -386,23 +424,10 @@ def merged(lines: Sequence[Timeline | None]) -> Timeline:
 
 
 def _frame_by_frame(call: LayerCall, kind: str) -> bool:
-    layer, rank = call.layer, len(call.inputs[0].shape) + 1
+    rank = len(call.inputs[0].shape) + 1
     if any(len(tensor.shape) + 1 != rank for tensor in call.inputs) or not _scalar_arguments(call):
         return False
-    if kind == "Reshape":
-        return call.outputs[0].shape[:1] == call.inputs[0].shape[:1]
-    if kind == "Dense":
-        return rank > 2
-    if kind == "PReLU":
-        return int(layer.alpha.shape[0]) == 1
-    if kind == "Normalization":
-        return rank > 2 and 1 not in {axis % rank for axis in layer.axis or ()}
-    if kind in ("BatchNormalization", "LayerNormalization", "RMSNormalization", "Concatenate", "Softmax"):
-        axes = layer.axis if isinstance(layer.axis, list | tuple) else [layer.axis]
-        return 1 not in {axis % rank for axis in axes}
-    if kind == "Rescaling":
-        return all(np.ndim(values) <= rank - 2 for values in (layer.scale, layer.offset))
-    return kind in _EACH
+    return FRAMES_APART[kind](call, rank) if kind in FRAMES_APART else kind in EACH_FRAME
 
 
 def _scalar_arguments(call: LayerCall) -> bool:

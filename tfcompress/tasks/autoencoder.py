@@ -41,7 +41,7 @@ class Autoencoder(Task):
     name = "autoencoder"
     figures = ("auc", "partial_auc", "mse")
     teaching = "numbers"
-    constant = "telling anomalies at random"
+    constant = "detecting anomalies at random"
     needs_labels = False
     heeds = ("windows_of",)
 
@@ -176,7 +176,7 @@ class _Scorer:
             msg = f"task autoencoder needs outputs of the input's shape {self._batch.shape}, got {outputs.shape}"
             raise ModelError(msg)
         if not np.isfinite(outputs).all():
-            msg = "the model predicts NaN or Inf, so its error cannot be told; check its weights and the preprocessing"
+            msg = "the model predicts NaN or Inf, so it has no error; check its weights and the preprocessing"
             raise ModelError(msg)
         self._errors.add(labels, outputs)
         self._samples += len(outputs)

@@ -33,7 +33,7 @@ class Binary(Task):
     Outputs are decided at 0.5 where all lie in [0, 1] (probabilities), else at 0 (logits).
 
     Args:
-        threshold: another one, found on the training split (:meth:`tuned`), by which the accuracy is told, too.
+        threshold: another one, found on the training split (:meth:`tuned`), at which the accuracy is reported, too.
     """
 
     name = "binary"

@@ -1,4 +1,4 @@
-"""Vectors whose directions tell who is who: faces, speakers, products, places.
+"""Vectors whose directions identify who is who: faces, speakers, products, places.
 
 ========================  =====================================  ==============================
 output, without batch     labels                                 their one form
@@ -36,7 +36,7 @@ class Embedding(Task):
     figures = ("verification_auc", "recall_at_1", "cosine_agreement")
     pipelines = MappingProxyType({1: "feature-extraction", 3: "image-feature-extraction"})
     teaching = "directions"
-    constant = "telling pairs at random"
+    constant = "judging pairs at random"
     taught = True
     by_likeness = True
 
@@ -82,7 +82,7 @@ class Embedding(Task):
         return _Scorer(self)
 
     def score(self, counted: Mapping[str, Any]) -> Score:
-        """Return the score; of pairs at random one half is told right."""
+        """Return the score; of pairs at random one half is judged right."""
         return dataclasses.replace(super().score(counted), chance=0.5)
 
     def alike(self, score: Score | None, likeness: Mapping[str, Any], samples: int) -> Score | None:

@@ -46,7 +46,7 @@ FIGURES: Mapping[str, FigureKind] = MappingProxyType(
         "partial_auc": FigureKind(
             "partial AUC", "area under the ROC curve up to 10 % false alarms, standardized", AREA
         ),
-        "verification_auc": FigureKind("verification AUC", "area under the ROC curve of telling pairs", AREA),
+        "verification_auc": FigureKind("verification AUC", "area under the ROC curve of judging pairs", AREA),
         "recall_at_1": FigureKind("recall@1", "samples whose nearest neighbour is of their identity"),
         "cosine_agreement": FigureKind(
             "cosine agreement", "mean cosine between its vectors and the float file's", NUMBER

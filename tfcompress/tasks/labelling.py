@@ -137,4 +137,4 @@ def _parts(said: Said) -> tuple[str, Any]:
 
 
 UNSAID = Labelling()
-"""Nothing was said: labels tell."""
+"""Nothing was said: labels decide."""

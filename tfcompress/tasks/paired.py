@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tfcompress.tasks.figures import Better
-from tfcompress.tasks.score import SIGNIFICANT, Verdict
+from tfcompress.tasks.score import SIGNIFICANT, DifferenceVerdict
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,7 +41,7 @@ class Paired:
     p: float
     test: str
 
-    def verdict(self, better: Better, margin: float) -> Verdict:
+    def verdict(self, better: Better, margin: float) -> DifferenceVerdict:
         """Say what follows for the second.
 
         Args:

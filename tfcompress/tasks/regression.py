@@ -96,7 +96,7 @@ class _Scorer:
             msg = f"predictions of shape {outputs.shape} do not fit targets of shape {labels.shape}"
             raise DataError(msg)
         if not np.isfinite(outputs).all():
-            msg = "the model predicts NaN or Inf, so its error cannot be told; check its weights and the preprocessing"
+            msg = "the model predicts NaN or Inf, so it has no error; check its weights and the preprocessing"
             raise ModelError(msg)
         self._errors.add(labels, outputs)
         self._median.add(labels)

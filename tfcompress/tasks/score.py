@@ -11,7 +11,7 @@ from typing import Literal
 
 from tfcompress.tasks.figures import FRACTION, Better
 
-Verdict = Literal["better", "worse", "same", "cannot tell"]
+DifferenceVerdict = Literal["better", "worse", "same", "cannot tell"]
 """Of a paired test: a significant difference, one that is too small to matter, or too few samples to say."""
 
 SIGNIFICANT = 0.05
@@ -116,7 +116,7 @@ class Difference:
     high: float | None = None
     p: float | None = None
     test: str = ""
-    verdict: Verdict | None = None
+    verdict: DifferenceVerdict | None = None
 
     @property
     def gain(self) -> bool:

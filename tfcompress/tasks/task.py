@@ -22,7 +22,7 @@ from tfcompress.tasks.traits import OutputTraits
 if TYPE_CHECKING:
     import numpy as np
 
-Teaching = Literal["logits", "binary logits", "numbers", "directions"]
+TeachingForm = Literal["logits", "binary logits", "numbers", "directions"]
 """What the outputs of a model are to one that learns from them."""
 
 Inputs = Mapping[str, "np.ndarray"]
@@ -32,7 +32,7 @@ NO_INPUTS: Inputs = MappingProxyType({})
 """For scorers that look at outputs and labels only."""
 
 MOST_CONFUSED = 10
-"""So many pairs of classes are told that are taken for each other."""
+"""So many pairs of classes that are taken for each other are reported."""
 _MARGIN = 0.01
 """A difference of at most one percentage point does not matter."""
 _RELATIVE_MARGIN = 0.05
@@ -85,14 +85,14 @@ class Task(ABC):
         taught: whether training always goes by the float model's own outputs, even where there are labels.
         heeds: which of :class:`~tfcompress.tasks.labelling.Labelling`'s ``ignore_label`` and ``windows_of`` change it;
             said to no task that heeds it, they are refused.
-        by_likeness: whether a figure of its score tells how alike a file and the float file answer; see :meth:`alike`.
+        by_likeness: whether a figure of its score says how alike a file and the float file answer; see :meth:`alike`.
         unlike: activations that such an output does not end in; one that does is of another task if labels fit that.
         pipelines: what model hubs call it, by how many axes an input has without the batch: 3 for images.
     """
 
     name: ClassVar[str]
     figures: ClassVar[tuple[str, ...]]
-    teaching: ClassVar[Teaching]
+    teaching: ClassVar[TeachingForm]
     constant: ClassVar[str]
     needs_labels: ClassVar[bool] = True
     taught: ClassVar[bool] = False
@@ -130,7 +130,7 @@ class Task(ABC):
         return self
 
     def options(self) -> dict[str, Any]:
-        """Return what :mod:`edge_runner` must be told to score alike, as plain values for JSON."""
+        """Return what :mod:`edge_runner` must be given to score alike, as plain values for JSON."""
         return {}
 
     def suits(self, inputs: Mapping[str, Shape], shape: Shape) -> bool:
@@ -159,12 +159,12 @@ class Task(ABC):
         return self
 
     def told_by(self, inputs: Mapping[str, Shape], shape: Shape, traits: OutputTraits) -> str:
-        """Return in words what tells that an output without labels is of this task; empty: nothing does.
+        """Return in words what shows that an output without labels is of this task; empty: nothing does.
 
         Args:
             inputs: as for :meth:`suits`.
             shape: the output's.
-            traits: what the model tells of it.
+            traits: what the model says about it.
         """
         return ""
 
@@ -187,7 +187,7 @@ class Task(ABC):
     def takes(self, y: np.ndarray, shape: Shape) -> bool:
         """Tell whether labels may be of this task, by their shape; asked where the user said the task.
 
-        What is wrong with single samples is told by :meth:`encode`, so that the message can name them. See
+        What is wrong with single samples is reported by :meth:`encode`, so that the message can name them. See
         :meth:`fits` for the arguments.
         """
         return self.fits(y, shape)
@@ -282,7 +282,7 @@ class Task(ABC):
         """Return the loss that trains such an output.
 
         Args:
-            outputs: the model's outputs on some samples, shape (samples, ..., k); they tell probabilities from logits.
+            outputs: the model's outputs on some samples, shape (samples, ..., k), to know probabilities from logits.
             keras: the module ``keras`` or ``tf_keras``.
         """
 
@@ -333,7 +333,7 @@ class Task(ABC):
     def compare(self, before: Evaluation, after: Evaluation) -> Difference | None:
         """Test the difference of two scored models on the same samples; None where a main figure is not known.
 
-        Without outcomes the difference is told and not tested.
+        Without outcomes the difference is reported and not tested.
 
         Samples that are right or wrong are compared by McNemar's test, others by a paired t of each sample's figure.
         """

@@ -57,7 +57,7 @@ def task_of(
     labelling: Labelling = UNSAID,
     traits: OutputTraits = NO_TRAITS,
 ) -> Task | None:
-    """Return the task that labels and model tell, as the user wants it; None where labels fit none.
+    """Return the task that labels and model suggest, as the user wants it; None where labels fit none.
 
     Of several that labels fit, it is the first whose outputs are such as the loss trains that the model was compiled
     with; else the first whose outputs may end in the activation that the model ends in; else the first.
@@ -67,7 +67,7 @@ def task_of(
         shape: the output's, without the batch axis.
         inputs: the shapes of the model's inputs by name, without the batch axis.
         labelling: what the user said.
-        traits: what the model tells of the output.
+        traits: what the model says about the output.
     """
     fitting = fitting_tasks(y, shape, inputs, labelling)
     loss, activation = traits.telling_loss, traits.activation
@@ -87,7 +87,7 @@ def fitting_tasks(
 def unlabelled_task(
     inputs: Mapping[str, Shape], shape: Shape, labelling: Labelling = UNSAID, traits: OutputTraits = NO_TRAITS
 ) -> Task | None:
-    """Return the task that the model alone tells of an output that nobody labelled; see :func:`task_of`."""
+    """Return the task that the model alone suggests for an output that nobody labelled; see :func:`task_of`."""
     return next((t.configured(labelling) for t in TASKS.values() if t.told_by(inputs, shape, traits)), None)
 
 

@@ -1,4 +1,4 @@
-"""What a model itself tells of its outputs."""
+"""What a model itself says about its outputs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ERROR_LOSSES = (
 
 @dataclass(frozen=True, kw_only=True)
 class OutputTraits:
-    """What a model tells of one of its outputs.
+    """What a model says about one of its outputs.
 
     Attributes:
         activation: of its last layer, in small letters; None where that is not known.
@@ -38,7 +38,7 @@ class OutputTraits:
 
     @property
     def telling_loss(self) -> str | None:
-        """The loss as :meth:`tfcompress.tasks.task.Task.trained_by` takes it, where it tells one task from another."""
+        """The loss as :meth:`tfcompress.tasks.task.Task.trained_by` takes it, where it decides between tasks."""
         telling = self.loss is not None and (self.loss in ERROR_LOSSES or self.loss.endswith("entropy"))
         return self.loss.lower() if self.loss is not None and telling else None
 

@@ -17,7 +17,7 @@ def crossentropy(outputs: np.ndarray, keras: Any) -> Any:
     """Return the cross-entropy of yes and no.
 
     Args:
-        outputs: the model's on some samples, (samples, ...); they tell probabilities from logits.
+        outputs: the model's on some samples, (samples, ...); they distinguish probabilities from logits.
         keras: the module ``keras`` or ``tf_keras``.
     """
     return keras.losses.BinaryCrossentropy(from_logits=not in_unit_interval(outputs))

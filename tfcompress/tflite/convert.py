@@ -76,7 +76,7 @@ class ConverterProcess:
 
     @property
     def cpu_seconds(self) -> float | None:
-        """CPU time that the child has taken so far; None: not told here."""
+        """CPU time that the child has taken so far; None: not reported here."""
         return self._worker.cpu_seconds()
 
     def _replace_worker(self) -> None:

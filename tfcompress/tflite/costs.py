@@ -1,6 +1,6 @@
 """What each op of a ``.tflite`` file costs: weights, zeros among them, multiply-accumulates.
 
-A number that the file does not tell is None, with the reason: a loop mostly runs as often as its data say (where it
+A number that the file does not give is None, with the reason: a loop mostly runs as often as its data say (where it
 counts up to a constant, as recurrent layers do, it is counted), and an extent that the file leaves open stands in it as
 1.
 """
@@ -45,7 +45,7 @@ class OpFacts:
         dtype: of that output.
         weights: elements of its kernels.
         zeros: fraction of them that stand for 0.0; None: it has no kernel.
-        macs: multiply-accumulates; None: the file does not tell.
+        macs: multiply-accumulates; None: the file does not say.
     """
 
     op: str
@@ -86,7 +86,7 @@ def _op_facts(graph: Subgraph, producers: dict[int, Operator], op: Operator, cou
 def counts(graphs: Graphs) -> tuple[int | None, ...]:
     """Count the multiply-accumulates of each op of the first subgraph, with those of the subgraphs that it runs.
 
-    None for an op of which the file does not tell: see :func:`uncounted`.
+    None for an op whose work the file does not state: see :func:`uncounted`.
     """
     whole: dict[int, int | None] = {}
     for number in _callees_first(graphs):
@@ -121,7 +121,7 @@ def uncounted(graphs: Graphs, names: Mapping[int, str] = MappingProxyType({})) -
         if _multiplies_otherwise(op):
             return f"what {op.name} multiplies is not known"
         if op.calls:
-            return f"a subgraph that {op.name} runs has ops of which the file does not tell"
+            return f"a subgraph that {op.name} runs has ops whose work the file does not state"
     return f"the shapes at {unknown[0].name} are settled only when the file runs"
 
 

@@ -104,7 +104,7 @@ def compare_exactly(
         reference: has the file open in the reference kernels.
         inputs: samples by input name, arrays of shape (samples, *shape), real values.
         fast: what the file gives for them under XNNPACK, arrays of shape (samples, *shape) by output name.
-        clock: tells the time in seconds.
+        clock: returns the time in seconds.
 
     Raises:
         ContractError: the runtime refuses the file, or dies on it.

@@ -61,7 +61,7 @@ class TFLiteModel:
         verification: what was checked and found.
         route: how its numbers came about.
         notes: what was done on the way that was not asked for, and why, and what the checks did not refuse but found
-            worth telling; sentences for the report.
+            worth reporting; sentences for the report.
         compiled: the same for the target's accelerator, which no runtime here opens; empty: the target has none.
         lookup: the same with look-up tables, for TensorFlow Lite Micro; None: neither asked for nor smaller there.
         streaming: the same for new frames at a time; None: not asked for.
@@ -135,7 +135,7 @@ def export(
     Where they leave the calibration to measurements (``auto``), several ways to int8 are tried on samples that are held
     back, and the best is kept; ``verification.trials`` of the result says how each did. Where they ask for mixed
     precision, some ops get other numbers than int8; ``verification.mixed`` says which, and what was tried. Without
-    *data*, ranges of an int8 file follow from the model alone, where BatchNormalization and bounds tell them.
+    *data*, ranges of an int8 file follow from the model alone, where BatchNormalization and bounds give them.
 
     Args:
         model: a Keras 3 or tf_keras model (wrapped for quantization-aware training, too), what

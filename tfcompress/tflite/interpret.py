@@ -22,7 +22,7 @@ from tfcompress.models.specs import Signature, TensorSpec
 from tfcompress.tflite.flatbuffer import FlatModel, IOTensor, read_model_file
 from tfcompress.worker import Worker, WorkerAnswerError, WorkerDiedError
 
-Runtime = Literal["litert", "tensorflow", "tflite-runtime"]
+RuntimeName = Literal["litert", "tensorflow", "tflite-runtime"]
 PACKAGES: dict[str, str] = {
     "litert": "ai-edge-litert",
     "tensorflow": "tensorflow",
@@ -60,7 +60,7 @@ class InterpreterProcess:
         self,
         model: bytes | Path,
         *,
-        runtime: Runtime | Literal["tflm"] = "litert",
+        runtime: RuntimeName | Literal["tflm"] = "litert",
         reference_kernels: bool = False,
         threads: int = 1,
         workers: int = 2,
@@ -83,7 +83,7 @@ class InterpreterProcess:
             continuous: samples are steps of one stream: variables in the file keep what one leaves to the next.
             refusal: class of the error when the runtime refuses the file, or dies on it.
             child: module that serves the requests.
-            more: what it is told besides when it opens the file.
+            more: what it is given besides when it opens the file.
 
         Raises:
             ModelError: the content is not a TFLite file.

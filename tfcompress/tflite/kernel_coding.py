@@ -20,7 +20,7 @@ _LONGEST_SHARED, _LONGEST_OWN = 64, 32  # books of a kernel and of a channel tha
 
 
 class PlannedKernel(NamedTuple):
-    """A kernel and how it is told.
+    """A kernel and how it is encoded.
 
     Attributes:
         start: byte of the file that it starts at.
@@ -74,7 +74,7 @@ class Encoder:
 
 
 def planned_kernels(graph: Graph, content: bytes) -> list[PlannedKernel]:
-    """Return the kernels of a file that can be told one by one, in the order of the file.
+    """Return the kernels of a file that can be encoded one by one, in the order of the file.
 
     What cannot is left among the rest: kernels in the sparse encoding, and floats of more than 256 values.
     """
@@ -118,7 +118,7 @@ def _planned(kernel: Kernel, start: int) -> PlannedKernel | None:
 
 
 def _cheapest_book(rows: np.ndarray, width: int) -> tuple[int, int] | None:
-    """Return which book tells a kernel in the fewest bits, about, and how long it is; None: none can.
+    """Return which book encodes a kernel in the fewest bits, about, and how long it is; None: none can.
 
     Args:
         rows: elements by channel, an array of shape (channels, elements).

@@ -30,7 +30,7 @@ def likeness_to_float(
         after: the other file, of the same inputs and outputs.
         data: the bound data; the test split is looked at, else the validation split, else the training split.
         seed: draws the samples where there are more than :data:`SAMPLES`.
-        progress: where to tell how far it is.
+        progress: where progress is shown.
 
     Returns:
         Plain values for the report: ``split``, ``samples``, and for each ``outputs`` the fields of

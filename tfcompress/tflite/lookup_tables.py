@@ -102,7 +102,7 @@ def planned_tables(model: FlatModel) -> tuple[KernelTable, ...]:
 
 
 def _ways(op: str, tensor: StoredTensor, axis: int) -> Iterator[KernelTable]:
-    """Yield how a kernel can be told; one table alone where there is one scale: see the module's docstring."""
+    """Yield how a kernel can be encoded; one table alone where there is one scale: see the module's docstring."""
     values = tensor.data.view(np.int8)
     if values.size != tensor.elements or values.size == 0:
         return

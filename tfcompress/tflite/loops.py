@@ -1,4 +1,4 @@
-"""How often a WHILE of a ``.tflite`` file runs, where the file tells: a counter that runs up to a constant.
+"""How often a WHILE of a ``.tflite`` file runs, where the file says: a counter that runs up to a constant.
 
 That is what recurrent layers become which no op stands for: ``while (step < 28 and time < 28)``, each counter starting
 at a constant and growing by one in the body. A loop that may end for any other reason runs as often as its data say.
@@ -16,7 +16,7 @@ _MOST_CONDITIONS = 64
 
 
 def trips(graphs: Graphs, graph: Subgraph, op: Operator) -> int | None:
-    """Return how often the body of a loop runs; None: the file does not tell.
+    """Return how often the body of a loop runs; None: the file does not say.
 
     Args:
         graphs: of the file.

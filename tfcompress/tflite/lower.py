@@ -52,8 +52,8 @@ def lower(model: Any, folder: Path, *, fused: bool = False) -> Lowered:
     A model that insists on another batch size (a SavedModel that was signed with one, say) keeps it.
 
     Args:
-        model: a Keras 3 or tf_keras model (subclassed, under quantization-aware training, or a facade), or the path of
-            a SavedModel.
+        model: a Keras 3 or tf_keras model (subclassed, under quantization-aware training, or one of tfmot that Keras 3
+            runs), or the path of a SavedModel.
         folder: a folder that does not exist yet, or is empty.
         fused: write LSTM layers of Keras 3 so that the converter makes one op of each where it can; those of tf_keras
             are written so anyway.

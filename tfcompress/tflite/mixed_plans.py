@@ -98,7 +98,7 @@ class PlanTrials:
         return found
 
     def _within(self, costs: Costs, limits: dict[str, float], fixed: dict[str, float]) -> list[_Tried]:
-        """Plan and write files; once more, a little tighter, where some are too large, and larger than reckoned."""
+        """Plan and write files; once more, a little tighter, where some are too large, and larger than estimated."""
         files = [self._written(plan) for plan in costs.plans(limits, fixed, self._asked.plans)]
         if all(file.size_bytes <= limits[BYTES] for file in files):
             return files

@@ -15,9 +15,9 @@ import numpy as np
 
 from tfcompress.errors import TfcompressError
 from tfcompress.tflite.flatbuffer import FlatModel, read_model_file
-from tfcompress.tflite.interpret import InterpreterProcess, Runtime
+from tfcompress.tflite.interpret import InterpreterProcess, RuntimeName
 from tfcompress.tflite.mixing import ACTIVATIONS, CASTS, Mixer, Precision
-from tfcompress.tflite.runtimes import Trial, check_runtimes, parse_requirement, where_it_runs
+from tfcompress.tflite.runtimes import TryModel, check_runtimes, parse_requirement, where_it_runs
 from tfcompress.tflite.sites import Site
 
 MOST_STEPS = 2.0
@@ -26,7 +26,7 @@ LEAST_DB = 20.0
 """What int16 activations agree with float by, at least: what computes something else has 0 dB or less."""
 _SAMPLES = 4
 _ROUNDS, _SECONDS, _RUNS = 3, 0.02, (5, 200)
-Result = TypeVar("Result")
+Returned = TypeVar("Returned")
 
 
 class Stopwatch(Protocol):
@@ -52,7 +52,7 @@ class OpTrials:
         self,
         mixer: Mixer,
         runtimes: Sequence[str],
-        in_tensorflow: Trial,
+        in_tensorflow: TryModel,
         seed: int,
         stopwatch: Stopwatch | None = None,
     ) -> None:
@@ -68,8 +68,8 @@ class OpTrials:
         self._mixer, self._runtimes, self._seed = mixer, tuple(runtimes), seed
         self._stopwatch, self._elsewhere = stopwatch, dict[bytes, float | str]()
         wanted = {parse_requirement(text).runtime for text in runtimes}
-        tried: dict[Runtime, Trial] = {"tensorflow": in_tensorflow} if "tensorflow" in wanted else {}
-        self._trials = {name: _not_asked for name in get_args(Runtime) if name not in wanted} | tried
+        tried: dict[RuntimeName, TryModel] = {"tensorflow": in_tensorflow} if "tensorflow" in wanted else {}
+        self._trials = {name: _not_asked for name in get_args(RuntimeName) if name not in wanted} | tried
         self._process: InterpreterProcess | None = None
         self._refused: dict[tuple[str, Precision, bool], str] = {}
         self._casts: dict[tuple[tuple[int, ...], str, str], float] = {}
@@ -117,7 +117,7 @@ class OpTrials:
         return self._in_process(content, lambda process: _only(process.run({flat.inputs[0].name: drawn.astype("f4")})))
 
     def time_ahead(self, sites: Sequence[Site], precisions: Sequence[Precision]) -> None:
-        """Have all that plans are reckoned from timed at once, where each call to another machine takes its time.
+        """Have all that plans are estimated from timed at once, where each call to another machine takes its time.
 
         Args:
             sites: ops.
@@ -182,7 +182,7 @@ class OpTrials:
         rounds = [[self._in_process(content, _median) for content in contents] for _ in range(_ROUNDS)]
         return tuple(map(min, zip(*rounds, strict=True)))
 
-    def _in_process(self, content: bytes, do: Callable[[InterpreterProcess], Result]) -> Result:
+    def _in_process(self, content: bytes, do: Callable[[InterpreterProcess], Returned]) -> Returned:
         try:
             if self._process is None:
                 self._process = InterpreterProcess(content, workers=1)

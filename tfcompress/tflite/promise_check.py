@@ -44,7 +44,7 @@ def check_file(promises: Sequence[Promise], kernels: Iterable[KernelFacts]) -> l
         if len(got) < count:
             notes.append(f"{what} of {layers} was checked in Keras only: the converter cut these kernels up")
         elif len(kept) < count and what == "distinct values" and None in got:
-            notes.append(f"{what} of {layers} were checked in Keras only: where their values are stored is not told")
+            notes.append(f"{what} of {layers} were checked in Keras only: where their values are stored is not known")
         elif len(kept) < count:
             has = ", ".join("?" if value is None else f"{value:.6g}" for value in got)
             msg = f"the file must keep {what} {asked:g} in {layers} ({elements:,} weights each), it has {has}"

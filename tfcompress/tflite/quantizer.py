@@ -124,7 +124,7 @@ def _asked(worker: Worker, request: Mapping[str, object]) -> None:
 
 
 def _sized(content: bytes, shapes: Mapping[str, Sequence[int]]) -> bytes:
-    """Return a file whose inputs have other sizes until they are told some.
+    """Return a file whose inputs have other sizes until they are given some.
 
     litert-quantizer opens the file before it feeds it: at the size of 1 that one of any size has, no window fits.
     """

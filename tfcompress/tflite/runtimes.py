@@ -18,10 +18,10 @@ import numpy as np
 
 from tfcompress.errors import ContractError, TfcompressError, UsageError, nearest
 from tfcompress.tflite.flatbuffer import FlatModel, read_model_file
-from tfcompress.tflite.interpret import PACKAGES, InterpreterProcess, Runtime
+from tfcompress.tflite.interpret import PACKAGES, InterpreterProcess, RuntimeName
 from tfcompress.tflite.trouble import Version, known_trouble
 
-Trial = Callable[[bytes], str]
+TryModel = Callable[[bytes], str]
 """Opens and runs a file; returns why it does not run, or an empty string."""
 
 
@@ -53,7 +53,7 @@ class RuntimeVerdict:
 class Requirement:
     """A runtime that a file must run on, from *version* up; an empty version: the newest one known."""
 
-    runtime: Runtime
+    runtime: RuntimeName
     version: Version
 
 
@@ -65,12 +65,12 @@ def parse_requirement(text: str) -> Requirement:
     """
     found = re.fullmatch(r"\s*([a-z_-]+)\s*(?:>=\s*(\d+(?:\.\d+)*)\s*)?", text)
     name = found[1].replace("_", "-") if found else text
-    known = get_args(Runtime)
+    known = get_args(RuntimeName)
     if found is None or name not in known:
         allowed = ", ".join(f"'{runtime}>=VERSION'" for runtime in known)
         msg = f"runtime must be one of {allowed}, got {text!r}{nearest(name.partition('>')[0], known)}"
         raise UsageError(msg)
-    runtime = cast("Runtime", name)
+    runtime = cast("RuntimeName", name)
     wanted = _version(found[2]) if found[2] else ()
     measured = sorted(map(_version, measured_table()[runtime]))
     if wanted and wanted < measured[0][: len(wanted)]:
@@ -80,7 +80,7 @@ def parse_requirement(text: str) -> Requirement:
     return Requirement(runtime, wanted)
 
 
-def where_it_runs(model: bytes, *, trials: Mapping[Runtime, Trial] | None = None) -> tuple[RuntimeVerdict, ...]:
+def where_it_runs(model: bytes, *, trials: Mapping[RuntimeName, TryModel] | None = None) -> tuple[RuntimeVerdict, ...]:
     """Find out where a file runs.
 
     Args:
@@ -91,7 +91,7 @@ def where_it_runs(model: bytes, *, trials: Mapping[Runtime, Trial] | None = None
         One verdict for each runtime installed, and one for each other version that was measured.
     """
     flat, verdicts = read_model_file(model), []
-    for runtime in get_args(Runtime):
+    for runtime in get_args(RuntimeName):
         installed = _installed(runtime)
         if installed is not None:
             trial = (trials or {}).get(runtime) or functools.partial(_try, runtime)
@@ -104,7 +104,7 @@ def where_it_runs(model: bytes, *, trials: Mapping[Runtime, Trial] | None = None
     return tuple(verdicts)
 
 
-def _tried(flat: FlatModel, runtime: Runtime, version: str, refusal: str) -> RuntimeVerdict:
+def _tried(flat: FlatModel, runtime: RuntimeName, version: str, refusal: str) -> RuntimeVerdict:
     if refusal:
         return RuntimeVerdict(runtime, version, "refuses", "tried", refusal)
     trouble = known_trouble(flat, runtime, _version(version))
@@ -155,27 +155,27 @@ def measured_table() -> dict[str, dict[str, dict[str, int]]]:
     return {name: {v: row["ops"] for v, row in rows.items()} for name, rows in json.loads(text)["runtimes"].items()}
 
 
-def _installed(runtime: Runtime) -> str | None:
+def _installed(runtime: RuntimeName) -> str | None:
     try:
         return metadata.version(PACKAGES[runtime])
     except metadata.PackageNotFoundError:
         return None
 
 
-def installed_version(runtime: Runtime) -> Version | None:
+def installed_version(runtime: RuntimeName) -> Version | None:
     """Return the version of a runtime that is installed here; None: it is not."""
     text = _installed(runtime)
     return None if text is None else _version(text)
 
 
-def refusal_by_table(flat: FlatModel, runtime: Runtime) -> str:
+def refusal_by_table(flat: FlatModel, runtime: RuntimeName) -> str:
     """Return why the newest measured version of a runtime should refuse a file; empty: it should run it."""
     newest = max(measured_table()[runtime], key=_version)
     reason = _by_table(flat, runtime, newest)
     return f"{runtime} {newest} refuses it: {reason}" if reason else ""
 
 
-def _by_table(flat: FlatModel, runtime: Runtime, version: str) -> str:
+def _by_table(flat: FlatModel, runtime: RuntimeName, version: str) -> str:
     accepted = measured_table()[runtime][version]
     missing = dict.fromkeys(
         f"{op.name} version {op.version}" for op in flat.ops if not op.custom and accepted.get(op.name, 0) < op.version
@@ -188,7 +188,7 @@ def _by_table(flat: FlatModel, runtime: Runtime, version: str) -> str:
     return known_trouble(flat, runtime, _version(version))
 
 
-def _try(runtime: Runtime, model: bytes) -> str:
+def _try(runtime: RuntimeName, model: bytes) -> str:
     """Open and run a file once, on zeros."""
     try:
         with InterpreterProcess(model, runtime=runtime, workers=1) as interpreter:

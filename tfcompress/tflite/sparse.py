@@ -10,7 +10,7 @@ import numpy as np
 from tfcompress.errors import ConversionError, TfcompressError
 from tfcompress.tflite.agreement import agreements, within_steps
 from tfcompress.tflite.flatbuffer import read_model_file
-from tfcompress.tflite.interpret import InterpreterProcess, Runtime
+from tfcompress.tflite.interpret import InterpreterProcess, RuntimeName
 from tfcompress.tflite.runtimes import installed_version, parse_requirement, refusal_by_table
 from tfcompress.tflite.weights import facts
 
@@ -71,7 +71,7 @@ def _gzipped(content: bytes) -> int:
     return len(gzip.compress(content, 9, mtime=0))
 
 
-def _differs(runtime: Runtime, dense: bytes, encoded: bytes, inputs: Mapping[str, np.ndarray]) -> str:
+def _differs(runtime: RuntimeName, dense: bytes, encoded: bytes, inputs: Mapping[str, np.ndarray]) -> str:
     """Say why the encoded file cannot stand for the dense one in a runtime; empty where it can."""
     if installed_version(runtime) is None:
         return refusal_by_table(read_model_file(encoded), runtime)

@@ -86,7 +86,7 @@ class Verification:
         inputs: as the file has them.
         outputs: as the file has them.
         weights_bytes: bytes of constants by dtype.
-        macs: multiply-accumulates of one inference; None: the file does not tell (loops, open extents).
+        macs: multiply-accumulates of one inference; None: the file does not say (loops, open extents).
         size_bytes: of the file.
         float_size_bytes: of the float file of the same model; None: not converted.
         size_note: why the file may be larger than the float file; mostly empty.

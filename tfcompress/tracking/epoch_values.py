@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 TRAINING, LOSS, RANGE = "training", "loss", "range"
 """First parts of names: what Keras reports, parts of the loss, and the ends of activation ranges."""
 
-PROMISED = {
+PROMISE_NAMES = {
     "sparsity": "sparsity",
     "distinct values": "distinct_values",
     "2:4 groups": "groups_2_4",
@@ -25,7 +25,7 @@ PROMISED = {
 
 
 def logged(logs: Mapping[str, Any] | None) -> dict[str, float]:
-    """Return what Keras reports of an epoch, by the names that trackers are told.
+    """Return what Keras reports of an epoch, by the names that trackers receive.
 
     Only single numbers are: a metric may give one for each class.
     """
@@ -39,7 +39,7 @@ def reached(job: Job) -> dict[str, float]:
     """Return the parts of the loss, what was promised of each kernel as it is now, and the ends of each range."""
     found = {f"{LOSS}/{name}": value for name, value in job.loss_terms().items()}
     for promise in job.promises():
-        found[f"{PROMISED[promise.what]}/{promise.layer}"] = float(promise.got)
+        found[f"{PROMISE_NAMES[promise.what]}/{promise.layer}"] = float(promise.got)
     for name, (low, high) in job.ranges().items():
         found |= {f"{RANGE}/{name}/low": low, f"{RANGE}/{name}/high": high}
     return found

@@ -1,4 +1,4 @@
-"""A command's runs as its trackers follow them: a tracker that fails is told of in a line, and no run is lost by it."""
+"""A command's runs as its trackers follow them: a tracker that fails costs a line, and no run."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from tfcompress.errors import TfcompressError, one_line
-from tfcompress.tracking.tracker import Outcome, TrackedEnd, TrackedRun, TrackedStart, Tracker
+from tfcompress.tracking.tracker import RunEnding, TrackedEnd, TrackedRun, TrackedStart, Tracker
 
 T = TypeVar("T")
 
 LONGEST_REASON = 500
-"""Characters of an error that are told, and kept as the reason of a run that failed."""
+"""Characters of an error that are shown, and kept as the reason of a run that failed."""
 
 
 class Following:
@@ -25,7 +25,7 @@ class Following:
 
         Args:
             trackers: ready to follow runs.
-            note: tells the user a line.
+            note: shows the user a line.
         """
         self._trackers, self._note = list(trackers), note
         self._lost: set[int] = set()
@@ -41,8 +41,8 @@ class Following:
         begun = self.begin(start)
         try:
             yield begun
-        except BaseException as error:  # Ctrl-C, too: it is told how the run ended, and raised again
-            outcome: Outcome = "failed" if isinstance(error, Exception) else "interrupted"
+        except BaseException as error:  # Ctrl-C, too: the tracker learns how the run ended, and it is raised again
+            outcome: RunEnding = "failed" if isinstance(error, Exception) else "interrupted"
             reason = one_line(str(error) or type(error).__name__)[:LONGEST_REASON]
             begun.end(TrackedEnd(outcome=outcome, reason=reason))
             raise
@@ -57,7 +57,7 @@ class Following:
         return [(place, tracker) for place, tracker in enumerate(self._trackers) if place not in self._lost]
 
     def told(self, place: int, call: Callable[[], T]) -> T | None:
-        """Call a tracker, unless it has failed before; None where it fails, which is told."""
+        """Call a tracker, unless it has failed before; None where it fails, which is reported."""
         if place in self._lost:
             return None
         try:
@@ -77,7 +77,7 @@ class FollowedRun:
 
     Attributes:
         name: of the run.
-        steps: epochs told so far.
+        steps: epochs reported so far.
     """
 
     def __init__(self, following: Following, start: TrackedStart, runs: Mapping[int, TrackedRun]) -> None:
@@ -104,7 +104,7 @@ class FollowedRun:
         return FollowedRun(self._following, start, {place: run for place, run in begun.items() if run is not None})
 
     def end(self, end: TrackedEnd) -> None:
-        """Tell how it ended; what comes later is not told."""
+        """Report how it ended; what comes later is not reported."""
         if not self._ended:
             self._ended = True
             self._tell(lambda run: run.end(end))
@@ -114,7 +114,7 @@ class FollowedRun:
         try:
             end = make()
         except (TfcompressError, OSError) as error:
-            self._following.tell("trackers are not told what came out", error)
+            self._following.tell("trackers do not receive the results", error)
             end = TrackedEnd()
         self.end(end)
 

@@ -1,4 +1,4 @@
-"""What trackers are told of a run: its recipe as settings, its figures and its files, all out of its report."""
+"""What trackers receive of a run: its recipe as settings, its figures and its files, all out of its report."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RESULT, FLOAT = "result", "float"
 """First parts of names: of the file that was made, and of the float file beside it."""
 
 SENT = ("report.json", "report.html", "recipe.toml")
-"""What of an output folder is told beside the ``.tflite``: test samples and trained models stay where they are."""
+"""What of an output folder is reported beside the ``.tflite``: test samples and trained models stay where they are."""
 
 _COUNTS = ("size_bytes", "gzip_bytes", "package_bytes", "parameters", "nonzero", "macs")
 
@@ -103,7 +103,7 @@ def _score(side: str, score: Score | None) -> Mapping[str, float | None]:
 
 
 def tell_end(followed: FollowedRun, result: Result) -> None:
-    """Tell what came out of a run that is finished; what goes wrong with that is told in a line.
+    """Tell what came out of a run that is finished; what goes wrong with that is reported in a line.
 
     Args:
         followed: the run.

@@ -1,4 +1,4 @@
-"""What a tracker is, and what it is told of a run."""
+"""What a tracker is, and what it receives of a run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-Outcome = Literal["finished", "failed", "interrupted"]
+RunEnding = Literal["finished", "failed", "interrupted"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +17,7 @@ class TrackedStart:
     Attributes:
         name: what people call it; several may have the same.
         settings: what is done, by the place in the recipe (``train.epochs``): text, numbers, yes and no.
-        recipe: the same as TOML text, or another text that tells it.
+        recipe: the same as TOML text, or another text that states it.
         parent: name of the run that this one is a part of; empty: of none.
     """
 
@@ -56,7 +56,7 @@ class TrackedEnd:
         outputs: its outputs.
     """
 
-    outcome: Outcome = "finished"
+    outcome: RunEnding = "finished"
     reason: str = ""
     figures: Mapping[str, float] = field(default_factory=dict)
     files: Mapping[str, Path] = field(default_factory=dict)
@@ -75,13 +75,13 @@ class TrackedRun(Protocol):
         """Begin a run that is a part of this one: a candidate of a search."""
 
     def end(self, end: TrackedEnd) -> None:
-        """Take what came out; nothing is told any more. The files are there for as long as this call lasts."""
+        """Take what came out; nothing more is reported. The files are there for as long as this call lasts."""
 
 
 class Tracker(Protocol):
     """Follows runs; whatever of this shape is passed as one of ``trackers``.
 
-    Where it raises, that is told in a line, and the run goes on without it.
+    Where it raises, that is reported in a line, and the run goes on without it.
 
     Attributes:
         name: what messages call it.

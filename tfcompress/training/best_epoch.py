@@ -28,7 +28,7 @@ class BestEpoch:
         """Begin without any epoch.
 
         Args:
-            unfinished: tells whether a schedule is not over yet.
+            unfinished: says whether a schedule is not over yet.
             keep: whether weights are remembered to be put back.
             patience: epochs without a lower validation loss after which training ends; None: it runs to its end.
         """

@@ -37,7 +37,7 @@ class Training:
         history: one dict an epoch, with the loss and metrics that Keras reported.
         seconds: wall time of the fit.
         loss: what the loss was, in words.
-        samples: training samples an epoch; None when the source does not tell.
+        samples: training samples an epoch; None when the source does not say.
         resumed_at: epochs that an earlier, killed run had done already; they are not in *history*.
         notes: what became of the epochs: which one was kept, whether the training ended early.
     """
@@ -69,9 +69,9 @@ def fit_(
         data: the bound data; its training split is used, and its validation split where there is one.
         train: epochs, batch size, optimizer, learning rate (None: Keras's own) and its decay, loss, augmentation,
             seed, balance, the epoch to keep, the average of the weights.
-        outputs: the float model's outputs on a few samples by name, shape (n, k); they tell probabilities from logits.
+        outputs: the float model's outputs on a few samples by name, shape (n, k), to know probabilities from logits.
         teacher: the float model, from which outputs without labels learn; None: all have labels.
-        progress: where to tell how far it is.
+        progress: where progress is shown.
         backup: folder for the state after each epoch, from which a killed run goes on; None: nothing is kept.
         title: what the progress calls it.
         tell: called after each epoch, with its number from 0 and what Keras reports of it; None: nobody is.
@@ -155,7 +155,7 @@ def _compile(
 
 @dataclass(frozen=True)
 class _Clock:
-    """Which epoch is fed: the first one, and what tells the others where Keras begins one more than it trains on."""
+    """Which epoch is fed: the first one, and the count of the others where Keras begins one more than it trains on."""
 
     first: int
     now: Callable[[], int] | None
@@ -210,7 +210,7 @@ def _optimizer(train: Train, keras: Any, steps: int | None) -> Any:
     if train.decay == "constant":
         return type(optimizer)(**({} if rate is None else {"learning_rate": rate}), **more)
     if steps is None:
-        msg = "train.decay 'cosine' needs to know the number of training samples, and this source does not tell"
+        msg = "train.decay 'cosine' needs to know the number of training samples, and this source does not give it"
         raise DataError(msg)
     peak = float(optimizer.learning_rate) if rate is None else rate
     return type(optimizer)(learning_rate=keras.optimizers.schedules.CosineDecay(peak, steps * train.epochs), **more)

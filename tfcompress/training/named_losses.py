@@ -133,7 +133,7 @@ def named_loss(
     """Return the loss called *name*, for labels in the one form of their task.
 
     Class numbers become vectors with a single 1 for losses that compare vectors; labels that are no class (padding, a
-    void class) do not count; a loss that can take logits is told whether the outputs are.
+    void class) do not count; a loss that can take logits is configured for what the outputs are.
 
     Args:
         name: as Keras knows it, as a class or as a function, or a registered one of the user's own.

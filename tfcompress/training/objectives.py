@@ -32,7 +32,7 @@ class Objective:
 
     Attributes:
         loss: a Keras loss.
-        metrics: what the history tells beside it.
+        metrics: what the history records beside it.
         words: what the loss is, for people.
         taught: whether the float model's outputs are the target.
     """
@@ -97,8 +97,8 @@ def _name_of(loss: Any) -> str:
 def kind_of_output(data: BoundData, teacher: Any, name: str, own: np.ndarray) -> str:
     """Return what an output is to a model that learns from it: a key of ``tfcompress.distillation.distances.WORDS``.
 
-    The task decides where it is known: said by the user, or told by labels of another split or by the loss that the
-    model was compiled with. Else the last activation.
+    The task decides where it is known: by the user, or inferred from labels of another split or from the loss that
+    the model was compiled with. Else the last activation.
 
     Args:
         data: the bound data.
@@ -143,7 +143,7 @@ def _distance(kind: str, own: np.ndarray, keras: Any, temperature: float) -> Any
     scale = 1.0 / spread if spread > 0 else 1.0
 
     class FromTheFloatModel(keras.losses.Loss):  # type: ignore[misc]  # of either Keras
-        """The distance to the float model's outputs; *teaching* tells a distilling model what the outputs are."""
+        """The distance to the float model's outputs; *teaching* says what the outputs are to a distilling model."""
 
         teaching = kind
 
@@ -154,7 +154,7 @@ def _distance(kind: str, own: np.ndarray, keras: Any, temperature: float) -> Any
 
 
 def _agreement(kind: str, keras: Any) -> list[Any]:
-    """Return the metric that tells how often the answer is the float model's."""
+    """Return the metric of how often the answer is the float model's."""
     threshold = {"sigmoid": 0.5, "binary logits": 0.0}.get(kind)
     if threshold is not None:
 

@@ -61,7 +61,7 @@ def teaching_for(
         stages: of the recipe.
         loaded: the model.
         data: the bound data; it has a training split.
-        train: augmentation tells whether answers can be kept; the seed draws samples and weights.
+        train: augmentation decides whether answers can be kept; the seed draws samples and weights.
         loading: ``trust``, ``custom`` and ``limits`` for files.
 
     Raises:

@@ -13,7 +13,7 @@ from tfcompress.models.scope import check_scope
 from tfcompress.recipe import Cluster
 from tfcompress.weights.code_book import ClusterLookup
 from tfcompress.weights.constraints import numpy_of
-from tfcompress.weights.kernels import KernelChoice, Verdict, choose_layers
+from tfcompress.weights.kernels import KernelChoice, LayerVerdict, choose_layers
 from tfcompress.weights.promises import Promise, values_promise
 
 CHANNEL_AXES = {
@@ -52,19 +52,19 @@ def kernels_to_cluster(stage: Cluster, layers: Mapping[str, Any]) -> KernelChoic
     return chosen
 
 
-def _verdict(stage: Cluster, path: str, layer: Any) -> Verdict:
+def _verdict(stage: Cluster, path: str, layer: Any) -> LayerVerdict:
     if not layer.trainable:
-        return Verdict("refuse", "it is frozen, and clustering trains the values; set its trainable to True")
+        return LayerVerdict("refuse", "it is frozen, and clustering trains the values; set its trainable to True")
     slots = clusterable(path, layer)
     if not slots:
-        return Verdict("leave", f"the kernel of {type(layer).__name__} holds a filter for each channel")
+        return LayerVerdict("leave", f"the kernel of {type(layer).__name__} holds a filter for each channel")
     if not all(slot.attribute for slot in slots):
-        return Verdict("refuse", "its kernels are not attributes of it, or of layers that are")
+        return LayerVerdict("refuse", "its kernels are not attributes of it, or of layers that are")
     sizes = [math.prod(s.variable.shape) // (_channels(stage, s) or 1) for s in slots]
     count = stage.count_of(path)
     if max(sizes) <= count:
-        return Verdict("leave", f"its {max(sizes)} weights cannot hold more than {count} values")
-    return Verdict("take")
+        return LayerVerdict("leave", f"its {max(sizes)} weights cannot hold more than {count} values")
+    return LayerVerdict("take")
 
 
 def clusters_apart(slot: Slot) -> bool:

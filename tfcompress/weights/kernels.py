@@ -45,7 +45,7 @@ class KernelInTraining:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class LayerVerdict:
     """What a technique says about one layer with a kernel: take it, leave it as it is, or refuse the model."""
 
     what: Literal["take", "leave", "refuse"]
@@ -65,7 +65,9 @@ class KernelChoice:
     notes: list[str] = field(default_factory=list)
 
 
-def choose_layers(stage: Prune | Cluster, layers: Mapping[str, Any], verdict: Callable[[Any], Verdict]) -> KernelChoice:
+def choose_layers(
+    stage: Prune | Cluster, layers: Mapping[str, Any], verdict: Callable[[Any], LayerVerdict]
+) -> KernelChoice:
     """Choose the layers for a stage among those with a kernel.
 
     Args:

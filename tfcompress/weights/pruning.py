@@ -10,7 +10,7 @@ import numpy as np
 from tfcompress.models.copies import Slot, slots_of
 from tfcompress.recipe import Prune
 from tfcompress.weights.constraints import Masked, Moving, numpy_of
-from tfcompress.weights.kernels import KernelChoice, Verdict, choose_layers
+from tfcompress.weights.kernels import KernelChoice, LayerVerdict, choose_layers
 from tfcompress.weights.masks import keep_mask, keep_masks, pruning_obstacle
 from tfcompress.weights.promises import GROUPS, Promise, sparsity, sparsity_promises
 from tfcompress.weights.schedule import Plan, sparsity_at
@@ -45,14 +45,16 @@ def kernels_to_prune(stage: Prune, layers: Mapping[str, Any]) -> KernelChoice:
     return chosen
 
 
-def _verdict(stage: Prune, path: str, layer: Any) -> Verdict:
+def _verdict(stage: Prune, path: str, layer: Any) -> LayerVerdict:
     slots = prunable(stage, path, layer)
     if not slots:
-        return Verdict("leave", f"the kernel of {type(layer).__name__} holds a filter for each channel")
+        return LayerVerdict("leave", f"the kernel of {type(layer).__name__} holds a filter for each channel")
     if stage.criterion == "movement" and not layer.trainable:
-        return Verdict("refuse", "it is frozen, and criterion 'movement' looks at training; set its trainable to True")
+        return LayerVerdict(
+            "refuse", "it is frozen, and criterion 'movement' looks at training; set its trainable to True"
+        )
     problems = [problem for slot in slots if (problem := _problem(stage, slot))]
-    return Verdict("leave", problems[0]) if problems else Verdict("take")
+    return LayerVerdict("leave", problems[0]) if problems else LayerVerdict("take")
 
 
 def _problem(stage: Prune, slot: Slot) -> str:

@@ -19,28 +19,28 @@ from tfcompress.engines.tfmot.names import (
 from tfcompress.models.scope import check_scope
 from tfcompress.recipe import Cluster
 from tfcompress.weights import kmeans
-from tfcompress.weights.kernels import KernelChoice, KernelInTraining, Verdict, choose_layers
+from tfcompress.weights.kernels import KernelChoice, KernelInTraining, LayerVerdict, choose_layers
 
 PER_CHANNEL_LAYERS = ("Conv2D",)
 """Layers whose output channels can be clustered apart: tfmot takes subclasses of Conv2D too, and for a transposed
 convolution the wrong axis."""
 
 
-def verdict(stage: Cluster, path: str, layer: Any) -> Verdict:
+def verdict(stage: Cluster, path: str, layer: Any) -> LayerVerdict:
     """Say whether tfmot clusters *layer* as *stage* asks."""
     kind = type(layer).__name__
     if not layer.trainable_weights:
-        return Verdict("refuse", "it is frozen, and tfmot trains what it clusters; set its trainable to True")
+        return LayerVerdict("refuse", "it is frozen, and tfmot trains what it clusters; set its trainable to True")
     if not ClusteringRegistry.supports(layer):
-        return Verdict("refuse", f"tfmot does not cluster {kind}")
+        return LayerVerdict("refuse", f"tfmot does not cluster {kind}")
     kernels = clusterable_kernels(layer)
     if not kernels:
-        return Verdict("leave", f"tfmot does not cluster the kernel of {kind}")
+        return LayerVerdict("leave", f"tfmot does not cluster the kernel of {kind}")
     sizes = [math.prod(k.shape) // (k.shape[-1] if per_channel(stage, layer) else 1) for k in kernels]
     count = stage.count_of(path)
     if max(sizes) <= count:
-        return Verdict("leave", f"its {max(sizes)} weights cannot hold more than {count} values")
-    return Verdict("take")
+        return LayerVerdict("leave", f"its {max(sizes)} weights cannot hold more than {count} values")
+    return LayerVerdict("take")
 
 
 def clusterable_kernels(layer: Any) -> list[Any]:

@@ -140,7 +140,7 @@ class TfmotSession:
     def plan_(self, *, epochs: int, steps_per_epoch: int, done_steps: int = 0) -> None:
         """Lay the pruning schedule over a training; nothing to do without one.
 
-        Where it stands in there, tfmot's own counters tell, which come with the weights: *done_steps* is not needed.
+        Where it stands in there, tfmot's own counters say, which come with the weights: *done_steps* is not needed.
 
         Raises:
             UsageError: the schedule does not fit into the training.
@@ -220,7 +220,7 @@ class TfmotSession:
             )
 
     def _warn(self, note: str) -> None:
-        """Keep a note, and say it at once where the model was trained: what it tells of costs accuracy."""
+        """Keep a note, and say it at once where the model was trained: what it describes costs accuracy."""
         if note not in self.notes and was_fitted(self.model):
             warnings.warn(note, stacklevel=5)
         self._note(note)

@@ -14,7 +14,7 @@ from tfcompress.engines.tfmot.clocked_schedule import Clock, ClockedSchedule
 from tfcompress.engines.tfmot.cloning import Clone, clone_with, kernel_name, kernels_of
 from tfcompress.engines.tfmot.names import PruneRegistry, prune_low_magnitude, set_constraint_
 from tfcompress.recipe import Prune
-from tfcompress.weights.kernels import KernelChoice, KernelInTraining, Verdict, choose_layers
+from tfcompress.weights.kernels import KernelChoice, KernelInTraining, LayerVerdict, choose_layers
 from tfcompress.weights.masks import pruned, pruning_obstacle
 
 TWO_OF_FOUR = (2, 4)
@@ -23,20 +23,20 @@ TWO_OF_FOUR_LAYERS = ("Conv2D", "Dense", "SeparableConv2D")
 """Layers whose kernels tfmot reads in the order of TFLite; for others its groups would lie along another axis."""
 
 
-def verdict(stage: Prune, layer: Any) -> Verdict:
+def verdict(stage: Prune, layer: Any) -> LayerVerdict:
     """Say whether tfmot prunes *layer* as *stage* asks."""
     kind = type(layer).__name__
     if not PruneRegistry.supports(layer):
-        return Verdict("refuse", f"tfmot does not prune {kind}")
+        return LayerVerdict("refuse", f"tfmot does not prune {kind}")
     kernels = prunable_kernels(layer)
     if not kernels:
-        return Verdict("leave", f"tfmot does not prune the kernel of {kind}")
+        return LayerVerdict("leave", f"tfmot does not prune the kernel of {kind}")
     if stage.pattern == "2:4" and kind not in TWO_OF_FOUR_LAYERS:
-        return Verdict("refuse", f"tfmot has the 2:4 pattern for {', '.join(TWO_OF_FOUR_LAYERS)} only")
+        return LayerVerdict("refuse", f"tfmot has the 2:4 pattern for {', '.join(TWO_OF_FOUR_LAYERS)} only")
     if stage.pattern == "block" and any(k.shape.rank != 2 for k in kernels):
-        return Verdict("refuse", "tfmot prunes blocks in matrices only")
+        return LayerVerdict("refuse", "tfmot prunes blocks in matrices only")
     problems = [problem for k in kernels if (problem := pruning_obstacle(tuple(k.shape), stage))]
-    return Verdict("leave", problems[0]) if problems else Verdict("take")
+    return LayerVerdict("leave", problems[0]) if problems else LayerVerdict("take")
 
 
 def prunable_kernels(layer: Any) -> list[Any]:

@@ -21,7 +21,7 @@ def smallest(fits: Callable[[int], bool], least: int) -> int:
     """Return the smallest size from *least* on that fits, to :data:`STEP` bytes.
 
     Args:
-        fits: tells it of a size; what is larger than one that fits must fit.
+        fits: says so of a size; what is larger than one that fits must fit.
         least: no smaller size is tried.
 
     Raises:

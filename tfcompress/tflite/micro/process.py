@@ -44,7 +44,7 @@ class MicroProcess(InterpreterProcess):
 
         Args:
             model: a TFLite file, or its content.
-            places: tell what ops are called in messages; None: by the names in the file.
+            places: what ops are called in messages; None: by the names in the file.
             continuous: samples are steps of one stream.
             refusal: class of the error when TFLM refuses the file, or dies on it.
 

@@ -101,7 +101,7 @@ def _error(refusal: WorkerAnswerError) -> ContractError | MissingDependencyError
 def _numbered(content: bytes) -> tuple[bytes, dict[str, int]]:
     """Return the file with a name for the first output of each op of the main graph, and the ops by these names.
 
-    Slimmed files have no names inside, and Vela tells what it leaves to the CPU by them. Inputs and outputs keep
+    Slimmed files have no names inside, and Vela names what it leaves to the CPU by them. Inputs and outputs keep
     theirs.
     """
     model = parse_tree(content)

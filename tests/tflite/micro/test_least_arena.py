@@ -12,7 +12,7 @@ from tfcompress.tflite.micro.least_arena import least_arena_bytes
 from tfcompress.tflite.micro.least_arena_child import STEP, smallest
 from tfcompress.tflite.micro.process import MicroProcess
 
-FILE = Path(__file__).parents[1] / "data" / "blobs_int8.tflite"
+FILE = Path(__file__).parents[2] / "data" / "blobs_int8.tflite"
 
 
 @given(st.integers(1, 5000), st.integers(0, 5000))
