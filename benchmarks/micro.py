@@ -31,7 +31,7 @@ WAYS: dict[str, tuple[str, ...]] = {
 }
 """Name of a line -> what ``tfcompress export`` is told for it."""
 
-HEAD = ("network", "file", "flash", "arena", "top-1 in TFLM", "equal there", "Vela: cycles, flash", "told")
+HEAD = ("network", "file", "flash", "arena", "top-1 in TFLM", "equal there", "Vela: cycles, flash", "flags")
 NPU = "vela:u55-128"
 
 
