@@ -205,7 +205,8 @@ class RecordSplit:
                 raise DataError(msg)
         dataset = tf.data.TFRecordDataset([str(path) for path in self.files])
         parsed = dataset.map(_parser(self.description, shapes), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        stream = TfStream(parsed.batch(CHUNK).prefetch(2), ", ".join(path.name for path in self.files[:3]), signature)
+        name = ", ".join(path.name for path in self.files[:3])
+        stream = TfStream(parsed.batch(CHUNK).prefetch(2), name, signature, ends=True)
         label = self.description.label
         return NamedStream(stream, self.names, self.y_name) if label and label.kind == "text" else stream
 
