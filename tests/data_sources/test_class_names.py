@@ -238,6 +238,22 @@ def test_a_misspelt_name_of_a_step_is_refused_with_the_nearest_one(form: Any) ->
         load_data(given_, classes=["O", "B", "Insid", "E", "S"]).bind(STEPS, holdout=None).lint()
 
 
+def test_records_may_hold_a_name_for_each_step(tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    with tf.io.TFRecordWriter(str(tmp_path / "d.tfrecord")) as writer:
+        for row in WORDS:
+            features = {
+                "x": tf.train.Feature(float_list=tf.train.FloatList(value=[0.0] * 4)),
+                "tag": tf.train.Feature(bytes_list=tf.train.BytesList(value=[word.encode() for word in row])),
+            }
+            writer.write(tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString())
+    text = "[features.x]\nkind = 'float'\nshape = [4]\n[label]\nkey = 'tag'\nkind = 'text'\nshape = [4]\n"
+    (tmp_path / "f.toml").write_text(text)
+    data = load_data(tmp_path / "d.tfrecord", classes=TAGS, features=tmp_path / "f.toml").bind(STEPS, holdout=None)
+    assert next(data.need_test().batches(9))[1].tolist() == TOKENS.tolist()
+
+
 TWO = Signature(
     (TensorSpec("x", (2,), "float32"),),
     (TensorSpec("ripe", (1,), "float32"), TensorSpec("kind", (2,), "float32")),

@@ -103,3 +103,15 @@ def test_identities_may_be_text() -> None:
     names = np.array(["p7", "p1", "p7", "p3"])
     data = load_data((np.zeros((4, 4, 4, 3), np.float32), names), task="embedding").bind(EMBEDDING, holdout=None)
     assert next(data.need_test().batches(9))[1].tolist() == [2, 0, 2, 1]
+
+
+def test_names_are_those_of_the_output_that_can_have_them() -> None:
+    import tensorflow as tf
+
+    outputs = (*AUTOENCODER.outputs, TensorSpec("kind", (3,), "float32"))
+    y = {"rec": np.array([0, 1, 0]), "kind": np.array(["b", "c", "a"])}
+    stream = tf.data.Dataset.from_tensor_slices((np.zeros((3, 4, 4, 3), np.float32), y)).batch(2)
+    task = {"rec": "autoencoder", "kind": "classification"}
+    data = load_data(stream, task=task, classes="a,b,c").bind(Signature(PICTURE, outputs), holdout=None)
+    _, labels = next(data.need_test().batches(9))
+    assert (labels["rec"].tolist(), labels["kind"].tolist()) == ([0, 1, 0], [1, 2, 0])

@@ -132,7 +132,7 @@ class Dataset:
         opened = {name: self._opened(raw, signature) for name, raw in self.splits.items()}
         check_apart({name: split.groups() for name, (split, _) in opened.items()})
         check_labelling(self.labelling, signature)
-        numbering.check_said(self, signature)
+        numbering.check_numbering(self, signature)
         peeks = {name: (split.adapter, labels) for name, (split, labels) in opened.items()}
         dataset, coders = numbering.numbered(self, coders_for(peeks, self.labelling), signature)
         unlabelled = unlabelled_tasks(self.labelling, signature, coders)

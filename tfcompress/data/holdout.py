@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from tfcompress.data import shares
+from tfcompress.data import stratification
 from tfcompress.data.splits import BoundSplit, Keep, StreamSplit, TableSplit
 from tfcompress.errors import DataError
 
@@ -67,7 +67,7 @@ def divided(
         mask, how = np.zeros(split.size, bool), ""
         mask[rng.permutation(split.size)[:held]] = True
     else:
-        draw = shares.of_classes if kinds.ndim == 1 else shares.of_marks
+        draw = stratification.of_classes if kinds.ndim == 1 else stratification.of_marks
         mask, how = draw(kinds, held, rng), f", of each {word} alike"
     train, test = split.rows[~mask], split.rows[mask]
     return replace(split, name="train", rows=train), replace(split, name="test", rows=test), how

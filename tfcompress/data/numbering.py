@@ -20,7 +20,7 @@ Coders = Mapping[str, Mapping[str, LabelCoder]]
 """How labels are coded, by split and output."""
 
 
-def check_said(dataset: Dataset, signature: Signature) -> None:
+def check_numbering(dataset: Dataset, signature: Signature) -> None:
     """Refuse names that the task which the user said of an output cannot number, before labels are looked at.
 
     Raises:
@@ -28,7 +28,8 @@ def check_said(dataset: Dataset, signature: Signature) -> None:
         UsageError: a task that there is not.
     """
     shapes = {spec.name: spec.shape for spec in signature.outputs}
-    for name in (_named(dataset, signature) or shapes) if dataset.labels else ():
+    alone = list(shapes) if len(shapes) == 1 else []
+    for name in (_named(dataset, signature) or alone) if dataset.labels else ():
         task = said_task(dataset.labelling, name)
         if task is not None:
             task.numbering(dataset.labels, shapes[name], given=not dataset.alphabetical)
@@ -53,14 +54,11 @@ def numbered(dataset: Dataset, coders: Coders, signature: Signature) -> tuple[Da
     if not dataset.labels or not told:
         return dataset, coders
     named = [name for name in _named(dataset, signature) if name in told]
-    found = {
-        name: told[name].task.numbering(dataset.labels, told[name].form.shape, given=not dataset.alphabetical)
-        for name in named or told
-    }
-    fitting = {name: numbering for name, numbering in found.items() if numbering is not None}
-    if not fitting or (named and len(fitting) < len(found)):
-        name = next(name for name in found if name not in fitting)
-        raise _refusal(dataset, name, told[name])
+    found = {name: _numbering(dataset, name, told[name]) for name in named or told}
+    fitting = {name: numbering for name, numbering in found.items() if isinstance(numbering, Numbering)}
+    refusals = [refusal for refusal in found.values() if isinstance(refusal, DataError)]
+    if not fitting or (named and refusals):
+        raise refusals[0]
     first = next(iter(fitting.values()))
     places = tuple(map(first.names.index, dataset.labels)) if first.names != dataset.labels else ()
     changed = set(named or list(fitting)[:1])
@@ -91,8 +89,15 @@ def _reordered(dataset: Dataset, numbering: Numbering) -> Dataset:
     return changed
 
 
-def _refusal(dataset: Dataset, output: str, coder: LabelCoder) -> DataError:
+def _numbering(dataset: Dataset, output: str, coder: LabelCoder) -> Numbering | DataError:
+    """Return which numbers the names have as labels of an output, or why they can be none of it."""
     names = dataset.labels
+    try:
+        found = coder.task.numbering(names, coder.form.shape, given=not dataset.alphabetical)
+    except DataError as error:
+        return error
+    if found is not None:
+        return found
     if coder.classes is None:
         return DataError(
             f"data {dataset.source!r} has labels with names ({first_names(names)}), the model's output {output!r} of "

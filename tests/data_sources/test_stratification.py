@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfcompress.data import shares
+from tfcompress.data import stratification
 
 
 def lacking(marks: np.ndarray, drawn: np.ndarray) -> int:
@@ -21,7 +21,7 @@ def test_every_mark_is_in_both_parts_where_any_draw_could_do_that(samples: int, 
     rng = np.random.default_rng(seed)
     given_ = rng.random((samples, marks)) < rng.random(marks)
     held = int(rng.integers(1, samples))
-    drawn = shares.of_marks(given_, held, rng)
+    drawn = stratification.of_marks(given_, held, rng)
     assert drawn.sum() == held
     draws = (np.isin(np.arange(samples), chosen) for chosen in combinations(range(samples), held))
     if any(lacking(given_, draw) == 0 for draw in draws):
@@ -31,10 +31,10 @@ def test_every_mark_is_in_both_parts_where_any_draw_could_do_that(samples: int, 
 def test_common_marks_are_drawn_by_their_share() -> None:
     rng = np.random.default_rng(0)
     marks = rng.random((5_000, 20)) < rng.uniform(0.02, 0.5, 20)
-    drawn = shares.of_marks(marks, 1_000, rng)
+    drawn = stratification.of_marks(marks, 1_000, rng)
     assert np.abs(marks[drawn].mean(axis=0) - marks.mean(axis=0)).max() < 0.03
 
 
 def test_samples_without_any_mark_are_drawn_too() -> None:
-    drawn = shares.of_marks(np.zeros((10, 3), bool), 4, np.random.default_rng(0))
+    drawn = stratification.of_marks(np.zeros((10, 3), bool), 4, np.random.default_rng(0))
     assert drawn.sum() == 4
