@@ -194,3 +194,123 @@ def test_of_a_thousand_names_the_line_lists_the_first_and_the_last() -> None:
     line = class_names.numbered([f"c{number:03}" for number in range(1000)])
     assert line.startswith("0 = c000, 1 = c001")
     assert line.endswith("8 = c008, ..., 999 = c999")
+
+
+STEPS = Signature((TensorSpec("x", (4,), "float32"),), (TensorSpec("tag", (4, 5), "float32"),))
+TAGS = list("OBIES")
+TOKENS = np.array([[0, 1, 2, 3], [4, 0, 0, 1], [2, 2, -1, -1]])
+WORDS = np.array([[TAGS[number] if number >= 0 else "" for number in row] for row in TOKENS])
+
+
+def tf_data(*parts: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.data.Dataset.from_tensor_slices(parts).batch(2)
+
+
+FORMS = pytest.mark.parametrize(
+    "form",
+    [
+        lambda x, y: (x, y),
+        lambda x, y: {"x": x, "y": y},
+        lambda x, y: ([x], y),
+        tf_data,
+        lambda x, y: lambda: iter([(x, y)]),
+    ],
+    ids=["arrays", "a dict", "lists", "tf.data", "a generator"],
+)
+
+
+@FORMS
+@pytest.mark.parametrize("words", [WORDS, WORDS.astype("S")], ids=["text", "bytes"])
+def test_names_for_each_step_are_numbers_and_no_name_is_padding(form: Any, words: np.ndarray) -> None:
+    data = load_data(form(np.zeros((3, 4), np.float32), words), classes=TAGS).bind(STEPS, holdout=None)
+    assert np.concatenate([y for _, y in data.need_test().batches(9)]).tolist() == TOKENS.tolist()
+    assert data.dataset.labels == tuple(TAGS)
+    assert [task.name for task in data.tasks.values()] == ["tokens"]
+
+
+@FORMS
+def test_a_misspelt_name_of_a_step_is_refused_with_the_nearest_one(form: Any) -> None:
+    words = np.where(WORDS == "I", "Inside", WORDS)
+    given_ = form(np.zeros((3, 4), np.float32), words)
+    with pytest.raises(DataError, match=r"holds the class 'Inside', .* \(did you mean 'Insid'\?\)"):
+        load_data(given_, classes=["O", "B", "Insid", "E", "S"]).bind(STEPS, holdout=None).lint()
+
+
+def test_records_may_hold_a_name_for_each_step(tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    with tf.io.TFRecordWriter(str(tmp_path / "d.tfrecord")) as writer:
+        for row in WORDS:
+            features = {
+                "x": tf.train.Feature(float_list=tf.train.FloatList(value=[0.0] * 4)),
+                "tag": tf.train.Feature(bytes_list=tf.train.BytesList(value=[word.encode() for word in row])),
+            }
+            writer.write(tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString())
+    text = "[features.x]\nkind = 'float'\nshape = [4]\n[label]\nkey = 'tag'\nkind = 'text'\nshape = [4]\n"
+    (tmp_path / "f.toml").write_text(text)
+    data = load_data(tmp_path / "d.tfrecord", classes=TAGS, features=tmp_path / "f.toml").bind(STEPS, holdout=None)
+    assert next(data.need_test().batches(9))[1].tolist() == TOKENS.tolist()
+
+
+TWO = Signature(
+    (TensorSpec("x", (2,), "float32"),),
+    (TensorSpec("ripe", (1,), "float32"), TensorSpec("kind", (2,), "float32")),
+)
+RIPE = np.array([0, 1, 1, 0])
+KIND = np.array(["pear", "apple", "apple", "pear"])
+
+
+@pytest.mark.parametrize(
+    "named", [{"ripe": RIPE, "kind": KIND}, [RIPE, KIND], (RIPE, KIND)], ids=["dict", "list", "tuple"]
+)
+@pytest.mark.parametrize("classes", [("pear", "apple"), None], ids=["given", "alphabetical"])
+def test_names_of_one_of_several_outputs_are_its_classes(named: Any, classes: Any) -> None:
+    data = load_data((np.zeros((4, 2)), named), classes=classes).bind(TWO, holdout=None)
+    _, y = next(data.need_test().batches(9))
+    order = classes or ("apple", "pear")
+    assert (data.dataset.labels, y["kind"].tolist()) == (order, [order.index(name) for name in KIND])
+    assert y["ripe"].reshape(-1).tolist() == RIPE.tolist()
+    assert any("alphabetical" in line for line in data.lint()) == (classes is None)
+
+
+def test_names_of_one_output_of_a_stream_become_numbers() -> None:
+    data = load_data(tf_data(np.zeros((4, 2), np.float32), {"ripe": RIPE, "kind": KIND}), classes="pear,apple")
+    _, y = next(data.bind(TWO, holdout=None).need_test().batches(9))
+    assert y["kind"].tolist() == [0, 1, 1, 0]
+    assert y["ripe"].reshape(-1).tolist() == RIPE.tolist()
+
+
+def test_the_classes_of_the_named_output_are_counted() -> None:
+    named = {"ripe": RIPE, "kind": np.array(["pear", "apple", "fig", "pear"])}
+    with pytest.raises(DataError, match=r"has 3 classes \(apple, fig, pear\), the model's output 2"):
+        load_data((np.zeros((4, 2)), named)).bind(TWO)
+
+
+@pytest.mark.parametrize("table", [False, True])
+def test_two_outputs_of_other_names_each_have_no_common_order(table: bool, tmp_path: Path) -> None:
+    yes = np.where(RIPE == 1, "yes", "no")
+    lines = "".join(f"0,0,{a},{b}\n" for a, b in zip(yes, KIND, strict=True))
+    (tmp_path / "d.csv").write_text(f"a,b,ripe,kind\n{lines}")
+    given_ = tmp_path / "d.csv" if table else (np.zeros((4, 2)), {"ripe": yes, "kind": KIND})
+    with pytest.raises(DataError, match=r"ripe.* .*kind.*, of other classes each; give those of one output as names"):
+        load_data(given_, label="ripe,kind" if table else None).bind(TWO)
+
+
+@pytest.mark.parametrize("classes", [("pear", "apple"), None])
+def test_a_table_may_name_the_classes_of_one_of_its_label_columns(classes: Any, tmp_path: Path) -> None:
+    lines = "".join(f"0,0,{a},{b}\n" for a, b in zip(RIPE, KIND, strict=True))
+    (tmp_path / "d.csv").write_text(f"a,b,ripe,kind\n{lines}")
+    data = load_data(tmp_path / "d.csv", label=["ripe", "kind"], classes=classes).bind(TWO, holdout=None)
+    _, y = next(data.need_test().batches(9))
+    order = classes or ("apple", "pear")
+    assert (data.dataset.labels, y["kind"].tolist()) == (order, [order.index(name) for name in KIND])
+    assert y["ripe"].reshape(-1).tolist() == RIPE.tolist()
+
+
+def test_label_columns_of_a_table_may_hold_the_names_of_steps(tmp_path: Path) -> None:
+    lines = "".join(f"0,0,0,0,{','.join(row)}\n" for row in WORDS[:2])
+    (tmp_path / "d.csv").write_text(f"a,b,c,d,t0,t1,t2,t3\n{lines}")
+    data = load_data(tmp_path / "d.csv", label="t0,t1,t2,t3", classes=TAGS).bind(STEPS, holdout=None)
+    assert next(data.need_test().batches(9))[1].tolist() == TOKENS[:2].tolist()

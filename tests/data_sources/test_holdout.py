@@ -91,6 +91,53 @@ def test_groups_are_chosen_so_that_training_keeps_every_class() -> None:
         assert test.sum() == 20
 
 
+def labels_of(task: str, y: np.ndarray, output: tuple[int, ...], seed: int, **more: Any) -> tuple[Any, Any, str]:
+    """Return the labels of the training and the test part of data of a task, and what is said of them."""
+    signature = Signature((TensorSpec("v", output, "float32"),), (TensorSpec("out", output, "float32"),))
+    x = np.arange(len(y))[:, None].repeat(output[0], axis=1)
+    group = {"group": next(iter(more))} if more else {}
+    data = load_data({"x": x, "y": y, **more}, task=task, **group).bind(signature, seed=seed)
+    parts = {name: np.concatenate([part for _, part in split.batches(64)]) for name, split in data.splits.items()}
+    return parts["train"], parts["test"], data.holdout
+
+
+@given(st.integers(2, 12), st.integers(0, 99))
+def test_anomalies_are_held_out_by_their_share_and_at_least_one(anomalies: int, seed: int) -> None:
+    y = (np.arange(300) >= 300 - anomalies).astype(int)
+    _, test, said = labels_of("autoencoder", y, (3,), seed)
+    assert (len(test), test.sum()) == (60, max(1, round(0.2 * anomalies)))
+    assert said.endswith(", of each kind alike")
+
+
+@given(st.integers(0, 99))
+def test_anomalous_clips_are_held_out_too(seed: int) -> None:
+    clips = np.repeat(np.arange(50), 6)
+    _, test, _ = labels_of("autoencoder", (clips >= 44).astype(int), (3,), seed, clip=clips)
+    assert 0 < test.sum() < 36
+
+
+@given(st.lists(st.integers(5, 15), min_size=2, max_size=6), st.integers(0, 99))
+def test_of_each_identity_its_share_is_held_out(counts: list[int], seed: int) -> None:
+    train, test, said = labels_of("embedding", np.repeat(np.arange(len(counts)), counts), (4,), seed)
+    for who, count in enumerate(counts):
+        assert abs((test == who).sum() - 0.2 * count) < 1
+        assert (train == who).sum() + (test == who).sum() == count
+    assert said.endswith(", of each identity alike")
+
+
+@given(st.integers(0, 10_000))
+def test_each_tag_that_occurs_twice_is_in_both_parts(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    tags = rng.random((60, 6)) < np.array([0.5, 0.3, 0.1, 0.05, 0.05, 0.02])
+    train, test, said = labels_of("multi-label", tags.astype(int), (6,), seed)
+    assert len(test) == 12
+    several = tags.sum(axis=0) >= 2
+    assert (train.sum(axis=0) > 0)[several].all()
+    assert (test.sum(axis=0) > 0)[several].all()
+    assert np.abs(test.sum(axis=0) - 0.2 * tags.sum(axis=0)).max() < 4
+    assert said.endswith(", of each tag alike")
+
+
 def test_one_group_cannot_be_divided() -> None:
     with pytest.raises(DataError, match=r"x is one group .*; give --group with more groups, or a test split"):
         classes_of([0, 1] * 5, 0.2, person=np.zeros(10))

@@ -8,7 +8,7 @@ import pytest
 
 from tfcompress.data import table_files
 from tfcompress.data.sources import load_data
-from tfcompress.errors import DataError, MissingDependencyError
+from tfcompress.errors import DataError, MissingDependencyError, UsageError
 from tfcompress.models.specs import Signature, TensorSpec
 
 
@@ -76,6 +76,20 @@ def test_several_label_columns_go_to_the_outputs_of_their_names(tmp_path: Path) 
     data = load_data(path, label="kind, size").bind(Signature(model().inputs, outputs), holdout=None)
     _, y = next(data.need_test().batches(2))
     assert {name: part.tolist() for name, part in y.items()} == {"kind": [1, 0], "size": [[7.5], [2.0]]}
+
+
+@pytest.mark.parametrize("label", [["lat", "lon"], ("lat", "lon"), "lat, lon"])
+def test_label_columns_may_come_in_a_list(label: Any, tmp_path: Path) -> None:
+    path = write(tmp_path / "d.csv", "a,b,lat,lon\n1,2,0.5,7.5\n")
+    data = load_data(path, label=label).bind(model(), holdout=None)
+    assert next(data.need_test().batches(1))[1].tolist() == [[0.5, 7.5]]
+
+
+@pytest.mark.parametrize("label", [3, [], ["lat", 3], ["lat", "lat"], {"lat"}, b"lat"])
+def test_what_names_no_columns_is_refused(label: Any, tmp_path: Path) -> None:
+    path = write(tmp_path / "d.csv", "a,b,lat,lon\n1,2,0.5,7.5\n")
+    with pytest.raises(UsageError, match=r"label must name (a column, several|different columns)"):
+        load_data(path, label=label)
 
 
 def test_text_labels_are_numbered_in_sorted_order_over_all_splits(tmp_path: Path) -> None:

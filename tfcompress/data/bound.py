@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tfcompress.data import lint, runner_file
-from tfcompress.data.class_names import first_names
 from tfcompress.data.coding import metrics_of, unlabelled_choices
 from tfcompress.data.duplicates import Duplicates, duplicates
 from tfcompress.data.labels import LabelCoder
@@ -126,29 +125,6 @@ class BoundData:
     def classes(self) -> int | None:
         """Number of classes of the first output; None in regression or without labels."""
         return next(iter(self.coders.values())).classes if self.coders else None
-
-    def check_names(self) -> None:
-        """Refuse class names (of folders, of text labels) that are not as many as the model's classes.
-
-        Raises:
-            DataError: naming both counts; a missing class would shift the numbers of the others.
-        """
-        names = self.dataset.labels
-        if not names or not self.coders:
-            return
-        if self.classes is None:
-            msg = (
-                f"data {self.dataset.source!r} has labels with names ({first_names(names)}), the model's output "
-                f"{self.signature.outputs[0].name!r} of shape {self.signature.outputs[0].shape} gives no classes"
-            )
-            raise DataError(msg)
-        if len(names) != self.classes:
-            msg = (
-                f"data {self.dataset.source!r} has {len(names)} classes ({first_names(names)}), the model's output "
-                f"{self.classes}; classes are numbered in the order of their names, so every one must be there (an "
-                "empty folder will do), or be named by --classes"
-            )
-            raise DataError(msg)
 
     def need_train(self) -> BoundSplit:
         """Return the training split, with labels or without.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,8 +13,10 @@ import numpy as np
 
 from tfcompress import plain
 from tfcompress.data.arrays import CLASS_NAME_BYTES, CLASSES, ArraySplit
+from tfcompress.data.elements import as_array, is_listed
 from tfcompress.data.labels import is_text
-from tfcompress.data.ondisk import Rows
+from tfcompress.data.objects import ListedSplit
+from tfcompress.data.ondisk import InMemory, Rows
 from tfcompress.data.raw import RawSplit, RowSplit, Stored, Stream
 from tfcompress.errors import DataError, UsageError, nearest
 
@@ -23,8 +26,19 @@ if TYPE_CHECKING:
 LISTED = 10
 """Most names that a line lists."""
 
+PADDING = -1
+"""The number of no name at all, behind the last step of a shorter sample."""
+
 BLOCK = 65_536
 """Labels that are looked at together."""
+
+Output = str | int
+"""An output's name, its place in a list, or ``""`` for the only one."""
+
+Found = Mapping[str, Mapping[Output, Rows]]
+"""Labels that are names, by split and output."""
+
+_InMemory = (ArraySplit, ListedSplit)
 
 
 def read_class_names(given: str | Path | Sequence[str] | None) -> tuple[str, ...]:
@@ -131,18 +145,37 @@ class Named:
         names: of the classes, in the order of their numbers; ``()`` where they have none.
         warnings: lines that a user must see.
         notes: lines for the report.
+        alphabetical: what the names come from, where nobody gave their order; else empty.
+        outputs: whose labels hold the names, where there are several and that is known; by name or place.
     """
 
     splits: dict[str, RawSplit]
     names: tuple[str, ...]
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    alphabetical: str = ""
+    outputs: tuple[Output, ...] = ()
+
+
+def ordered(named: Named, what: str, given: Sequence[str]) -> Named:
+    """Return *named* with a warning on the alphabet's order, where nobody gave another.
+
+    Args:
+        named: with the names in order.
+        what: where they come from: ``class folders``.
+        given: what was given of them; ``()``: nothing.
+    """
+    if given or not named.names:
+        return named
+    return replace(named, warnings=(*named.warnings, alphabet_warning(what, named.names)), alphabetical=what)
 
 
 def coded(splits: Mapping[str, RawSplit], given: Sequence[str], stored: Sequence[str], source: str) -> Named:
     """Turn labels that are names into numbers, in every split of arrays.
 
-    Whole numbers count as names where the names given are whole numbers themselves: ``--classes 3,1,2``.
+    Labels are names by their outputs, one a sample or one for each step; no text at all is the padding behind the last
+    step, -1. Whole numbers, one a sample, count as names where the names given are whole numbers themselves:
+    ``--classes 3,1,2``.
 
     Args:
         splits: arrays, and what is read from front to back; names in the latter become numbers only by *given*.
@@ -151,46 +184,70 @@ def coded(splits: Mapping[str, RawSplit], given: Sequence[str], stored: Sequence
         source: what messages call the data.
 
     Raises:
-        DataError: a label that is none of the names; too many different labels to be classes.
+        DataError: a label that is none of the names; too many different labels to be classes; outputs with other names
+            each, whose order nobody gave.
     """
     names = tuple(given or stored)
     as_numbers = bool(given) and all(name.isdecimal() for name in given)
-    found = {name: rows for name, split in splits.items() if (rows := _labels(split, as_numbers)) is not None}
+    found = {name: rows for name, split in splits.items() if (rows := _labels(split, as_numbers))}
     if given:
         splits = {
-            name: split if isinstance(split, ArraySplit) else NamedSplit(split, tuple(given), as_numbers)
+            name: split if isinstance(split, _InMemory) else NamedSplit(split, tuple(given), as_numbers)
             for name, split in splits.items()
         }
     if not found:
         return Named(dict(splits), names, notes=said(given))
     _check_forms(splits, found, source)
-    present = {text for rows in found.values() for text in _different(rows, source)}
-    order = in_order(present, names, f"{source!r} (its labels)")
+    order = _order(splits, found, names, source)
+    replaced = {
+        name: _with_labels(splits[name], {output: CodedRows(rows, order) for output, rows in named.items()})
+        for name, named in found.items()
+    }
+    outputs = tuple(dict.fromkeys(output for named in found.values() for output in named if output != ""))
+    named = Named({**splits, **replaced}, order, notes=said(names), outputs=outputs)
+    return ordered(named, "labels that are names", names)
+
+
+def _order(splits: Mapping[str, RawSplit], found: Found, names: Sequence[str], source: str) -> tuple[str, ...]:
+    """Return the names in the order of their numbers, where those of all outputs can be in one."""
+    present: dict[Output, set[str]] = {}
+    for named in found.values():
+        for output, rows in named.items():
+            present.setdefault(output, set()).update(_different(rows, source))
+    if not names and len({frozenset(texts) for texts in present.values()}) > 1:
+        split = next(splits[name] for name in found)
+        called = " and ".join(_where(split, output) for output in present)
+        msg = (
+            f"data {source!r} has labels that are names in {called}, of other classes each; give those of one output "
+            "as names and the others as whole numbers 0..k-1"
+        )
+        raise DataError(msg)
+    order = in_order(set().union(*present.values()), names, f"{source!r} (its labels)")
     if len(order) > CLASSES or sum(map(len, order)) > CLASS_NAME_BYTES:
         msg = f"data {source!r} holds too many different labels to be classes: {len(order):,}"
         raise DataError(msg)
-    replaced = {name: replace(splits[name], y=CodedRows(rows, order)) for name, rows in found.items()}  # type: ignore[type-var]
-    warnings = () if names else (alphabet_warning("labels that are names", order),)
-    return Named({**splits, **replaced}, order, warnings, said(names))
+    return order
 
 
-def _check_forms(splits: Mapping[str, RawSplit], found: Mapping[str, Rows], source: str) -> None:
+def _check_forms(splits: Mapping[str, RawSplit], found: Found, source: str) -> None:
     """Refuse names in one split and numbers in another."""
-    others = [
-        name
-        for name, split in splits.items()
-        if isinstance(split, ArraySplit) and split.y is not None and name not in found
-    ]
-    if others:
-        msg = (
-            f"data {source!r} has labels that are names in {_called(splits, found)} and numbers in "
-            f"{_called(splits, others)}; give them alike"
-        )
-        raise DataError(msg)
+    for output in {output for named in found.values() for output in named}:
+        others = [
+            _where(split, output)
+            for name, split in splits.items()
+            if output in _parts(split) and output not in found.get(name, {})
+        ]
+        if others:
+            called = ", ".join(_where(splits[name], output) for name, named in found.items() if output in named)
+            msg = (
+                f"data {source!r} has labels that are names in {called} and numbers in {', '.join(others)}; give them "
+                "alike"
+            )
+            raise DataError(msg)
 
 
-def _called(splits: Mapping[str, RawSplit], chosen: Iterable[str]) -> str:
-    return ", ".join(splits[name].y_name for name in chosen)
+def _where(split: RawSplit, output: Output) -> str:
+    return split.y_name if output == "" else f"{split.y_name}.{output}"
 
 
 def said(names: Sequence[str]) -> tuple[str, ...]:
@@ -198,25 +255,65 @@ def said(names: Sequence[str]) -> tuple[str, ...]:
     return (f"classes: {numbered(names)}",) if names else ()
 
 
-def _labels(split: RawSplit, as_numbers: bool) -> Rows | None:
-    """Return the labels of a split where they are names."""
-    rows = split.y if isinstance(split, ArraySplit) else None
-    if rows is None or isinstance(rows, Mapping) or len(rows.shape) != 1:
-        return None
-    return rows if rows.dtype.kind in ("USiu" if as_numbers else "US") else None
+def _parts(split: RawSplit) -> dict[Output, Rows]:
+    """Return the labels of a split in memory by output; none of what is read from front to back."""
+    if isinstance(split, ListedSplit):
+        return {output: InMemory(as_array(part, _where(split, output))) for output, part in _listed(split.y).items()}
+    y = split.y if isinstance(split, ArraySplit) else None
+    by_output: dict[Output, Rows] = {}
+    if y is not None:
+        by_output.update(y if isinstance(y, Mapping) else {"": y})
+    return by_output
+
+
+def _listed(y: Any) -> dict[Output, Any]:
+    """Return the labels of a :class:`ListedSplit` by output."""
+    if isinstance(y, Mapping):
+        return dict(y)
+    return dict(enumerate(y)) if is_listed(y) else {} if y is None else {"": y}
+
+
+def _with_labels(split: RawSplit, coded_labels: Mapping[Output, CodedRows]) -> RawSplit:
+    """Return a split in memory with numbers for the labels of some outputs."""
+    if isinstance(split, ListedSplit):
+        arrays = {output: rows.take(np.arange(rows.shape[0])) for output, rows in coded_labels.items()}
+        if isinstance(split.y, Mapping):
+            return replace(split, y={**split.y, **arrays})
+        if is_listed(split.y):
+            return replace(split, y=[arrays.get(place, part) for place, part in enumerate(split.y)])
+        return replace(split, y=arrays[""])
+    if isinstance(split, ArraySplit) and isinstance(split.y, Mapping):
+        named = {str(output): rows for output, rows in coded_labels.items()}
+        return replace(split, y={**split.y, **named})
+    return replace(split, y=coded_labels[""])  # type: ignore[type-var]  # an ArraySplit
+
+
+def _labels(split: RawSplit, as_numbers: bool) -> dict[Output, Rows]:
+    """Return the labels of a split that are names, by output."""
+    parts = _parts(split)
+    kinds = "USiu" if as_numbers and len(parts) == 1 else "US"
+    return {
+        output: rows for output, rows in parts.items() if rows.dtype.kind in (kinds if len(rows.shape) == 1 else "US")
+    }
+
+
+def _has_steps(shape: Sequence[int]) -> bool:
+    """Whether labels of this shape, (samples, ...), are several a sample, so that some may be padding."""
+    return any(size != 1 for size in shape[1:])
 
 
 def _different(rows: Rows, source: str) -> set[str]:
     found: set[str] = set()
-    for start in range(0, rows.shape[0], BLOCK):
-        block = rows.take(np.arange(start, min(start + BLOCK, rows.shape[0])))
+    block_rows = max(1, BLOCK // max(1, math.prod(rows.shape[1:])))
+    for start in range(0, rows.shape[0], block_rows):
+        block = rows.take(np.arange(start, min(start + block_rows, rows.shape[0])))
         if not is_text(block):
             msg = f"data {source!r}: labels must be names or numbers, their characters are none; write them again"
             raise DataError(msg)
         found.update(map(_text, np.unique(block)))
         if len(found) > CLASSES:
             break
-    return found
+    return found - {""} if _has_steps(rows.shape) else found
 
 
 def _text(value: object) -> str:
@@ -236,9 +333,15 @@ class CodedRows:
 
     def take(self, rows: np.ndarray) -> np.ndarray:
         """Return the numbers of *rows*, int64."""
-        values, inverse = np.unique(self._rows.take(rows), return_inverse=True)
-        places = np.array([self._places[_text(value)] for value in values], np.int64)
-        return np.asarray(places[inverse.reshape(len(rows))])
+        return _numbers(self._rows.take(rows), self._places)
+
+
+def _numbers(labels: np.ndarray, places: Mapping[str, int]) -> np.ndarray:
+    """Return the place of each name, int64, as *labels*; -1 for padding."""
+    values, inverse = np.unique(labels, return_inverse=True)
+    known = {"": PADDING, **places} if _has_steps(labels.shape) else places
+    found = np.array([known[_text(value)] for value in values], np.int64)
+    return np.asarray(found[inverse.reshape(labels.shape)])
 
 
 @dataclass(frozen=True)
@@ -281,6 +384,8 @@ class NamedSplit:
 class NamedStream:
     """A stream whose labels are class names, as numbers; labels of other kinds stay what they are.
 
+    See :func:`coded` for what is a name.
+
     Attributes:
         stream: gives the names as text or bytes.
         names: in the order of their numbers.
@@ -301,12 +406,22 @@ class NamedStream:
         """
         places = {name: place for place, name in enumerate(self.names)}
         for chunk in self.stream.chunks():
-            named = (
-                isinstance(chunk.y, np.ndarray) and chunk.y.dtype.kind in self.kinds and chunk.y.shape[1:] in ((), (1,))
-            )
-            yield chunk._replace(y=self._numbers(chunk.y, places)) if named else chunk
+            if isinstance(chunk.y, np.ndarray):
+                yield chunk._replace(y=self._coded(chunk.y, self.where, places, self.kinds))
+            elif chunk.y is None:
+                yield chunk
+            else:
+                kinds = self.kinds if len(chunk.y) == 1 else "US"
+                parts = {
+                    output: self._coded(labels, f"{self.where}.{output}", places, kinds)
+                    for output, labels in chunk.y.items()
+                }
+                yield chunk._replace(y=parts)
 
-    def _numbers(self, labels: Any, places: Mapping[str, int]) -> np.ndarray:
-        texts = [_text(label) for label in labels.reshape(-1).tolist()]
-        in_order(texts, self.names, self.where)
-        return np.array([places[text] for text in texts], np.int64)
+    def _coded(self, labels: np.ndarray, where: str, places: Mapping[str, int], kinds: str) -> np.ndarray:
+        steps = _has_steps(labels.shape)
+        if labels.dtype.kind not in ("US" if steps else kinds):
+            return labels
+        texts = set(map(_text, np.unique(labels)))
+        in_order(texts - {""} if steps else texts, self.names, where)
+        return _numbers(labels, places)

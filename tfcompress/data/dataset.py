@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from tfcompress.data import memory
+from tfcompress.data import memory, numbering
 from tfcompress.data.adapt import Adapter
 from tfcompress.data.arrays import ALL
 from tfcompress.data.bound import BoundData, missing, sizes_text
 from tfcompress.data.cell import data_cell
-from tfcompress.data.class_names import first_names
+from tfcompress.data.class_names import Output, first_names
 from tfcompress.data.coding import check_figures, check_labelling, coders_for, unlabelled_tasks
 from tfcompress.data.holdout import divided
 from tfcompress.data.labels import LabelCoder
@@ -57,6 +57,9 @@ class Dataset:
         remarks: what the report says about how it was read, one line each.
         skip_corrupt: leave out samples that cannot be read, or hold NaN, and say which.
         labelling: what the user said about the tasks of the model's outputs.
+        alphabetical: what the names of the classes come from (``class folders``), where nobody gave their order, so
+            that it is the alphabet's; else empty.
+        named: the outputs whose labels hold the names, where that is known and there are several; by name or place.
     """
 
     source: str
@@ -68,6 +71,8 @@ class Dataset:
     remarks: tuple[str, ...] = ()
     skip_corrupt: bool = False
     labelling: Labelling = UNSAID
+    alphabetical: str = ""
+    named: tuple[Output, ...] = ()
 
     def __repr__(self) -> str:
         """Say in a line what it is."""
@@ -127,7 +132,9 @@ class Dataset:
         opened = {name: self._opened(raw, signature) for name, raw in self.splits.items()}
         check_apart({name: split.groups() for name, (split, _) in opened.items()})
         check_labelling(self.labelling, signature)
-        coders = coders_for({name: (split.adapter, labels) for name, (split, labels) in opened.items()}, self.labelling)
+        numbering.check_numbering(self, signature)
+        peeks = {name: (split.adapter, labels) for name, (split, labels) in opened.items()}
+        dataset, coders = numbering.numbered(self, coders_for(peeks, self.labelling), signature)
         unlabelled = unlabelled_tasks(self.labelling, signature, coders)
         bound = {name: _coded(name, split, coders[name], unlabelled) for name, (split, _) in opened.items()}
         note = ""
@@ -142,8 +149,7 @@ class Dataset:
         parts = {name: learnt_part(bound[name]) for name in ("train", "val") if name in bound}
         bound |= {name: part for name, (part, _) in parts.items()}
         said = tuple(words for _, words in parts.values() if words)
-        data = BoundData(self, signature, bound.get("train"), bound.get("test"), bound.get("val"), note, said)
-        data.check_names()
+        data = BoundData(dataset, signature, bound.get("train"), bound.get("test"), bound.get("val"), note, said)
         check_figures(self.labelling, data)
         data = with_validation(data, validation, seed) if validation else data
         return data if judged_by == "test" else judged_by_validation(data)

@@ -11,7 +11,7 @@ import numpy as np
 
 from tfcompress.data import hidden
 from tfcompress.data.arrays import ALL
-from tfcompress.data.class_names import Named, alphabet_warning, in_order, said
+from tfcompress.data.class_names import Named, in_order, ordered, said
 from tfcompress.data.objects import SPLIT_NAMES
 from tfcompress.errors import DataError
 
@@ -84,8 +84,7 @@ def class_files(folder: Path, given: Sequence[str] = ()) -> tuple[dict[str, Clas
         for path in split.paths:
             check_name(path)
     notes = (*said(given), *hidden.note(sum(left_out for _, left_out in searched.values())))
-    warnings = () if given else (alphabet_warning("class folders", names),)
-    return files, Named({}, names, warnings, notes)
+    return files, ordered(Named({}, names, notes=notes), "class folders", given)
 
 
 def _check_kind(folder: Path, files: Mapping[str, ClassFiles]) -> None:

@@ -6,11 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 
+from tfcompress.data import stratification
 from tfcompress.data.splits import BoundSplit, Keep, StreamSplit, TableSplit
 from tfcompress.errors import DataError
 
 LABEL_BATCH = 8192
 """Labels that are looked at together."""
+
+MARKS = 500_000_000
+"""Most values of a table of kinds: samples by tags, a byte each."""
 
 DRAWS = 100
 """Ways of dividing groups that are drawn, of which the best is taken."""
@@ -24,9 +28,10 @@ def divided(
 ) -> tuple[BoundSplit, BoundSplit, str]:
     """Return the parts for training and for testing, and what kept them alike, in words.
 
-    Of a table, exactly ``round(fraction * size)`` rows are drawn by *seed*, at least one, as many of each class as its
-    share is; the last sample of a class stays in training as long as others can go. Rows with groups go by whole
-    groups: of :data:`DRAWS` ways, the one whose size and classes come nearest to it. Samples of a stream are held out
+    Of a table, exactly ``round(fraction * size)`` rows are drawn by *seed*, at least one, as many of each class (or
+    identity, tag: :meth:`Task.kinds`) as its share is; the last sample of a class stays in training as long as others
+    can go, and of tags, each that occurs twice is in both parts where that can be. Rows with groups go by whole groups:
+    of :data:`DRAWS` ways, the one whose size and classes come nearest to it. Samples of a stream are held out
     by a hash of their number and *seed*: about *fraction* of them, whatever their class.
 
     Args:
@@ -53,16 +58,17 @@ def divided(
         msg = f"data: {split.adapter.x_name} must hold at least 2 samples to be divided into train and test, got 1"
         raise DataError(msg)
     held = min(max(1, round(fraction * split.size)), split.size - 1)
-    rng, groups, classes = np.random.default_rng(seed), split.groups(), _classes(split)
+    rng, groups, (kinds, word) = np.random.default_rng(seed), split.groups(), _kinds(split)
     if groups is None and windows_of is not None:
         groups = split.rows // windows_of
     if groups is not None:
-        mask, how = _by_group(groups, classes, held, rng, split.adapter.x_name)
-    elif classes is None:
+        mask, how = _by_group(groups, kinds, held, rng, split.adapter.x_name)
+    elif kinds is None:
         mask, how = np.zeros(split.size, bool), ""
         mask[rng.permutation(split.size)[:held]] = True
     else:
-        mask, how = _by_class(classes, held, rng), ", of each class alike"
+        draw = stratification.of_classes if kinds.ndim == 1 else stratification.of_marks
+        mask, how = draw(kinds, held, rng), f", of each {word} alike"
     train, test = split.rows[~mask], split.rows[mask]
     return replace(split, name="train", rows=train), replace(split, name="test", rows=test), how
 
@@ -72,48 +78,27 @@ def _also(before: Keep | None, now: Keep) -> Keep:
     return now if before is None else lambda rows: before(rows) & now(rows)
 
 
-def _classes(split: TableSplit) -> np.ndarray | None:
-    """Return the class of each sample, shape (samples,); None where samples have none, or several."""
-    name = next((name for name, coder in split.adapter.coders.items() if coder.task.has_classes), None)
-    if name is None:
-        return None
-    found = []
-    for encoded in split.labels(1):
-        if _of_output(encoded, name).size != 1:
-            return None
-        break
-    for encoded in split.labels(LABEL_BATCH):
-        found.append(_of_output(encoded, name).reshape(-1))
-    return np.concatenate(found).astype(np.int64)
+def _kinds(split: TableSplit) -> tuple[np.ndarray | None, str]:
+    """Return what both parts should have their share of, as :meth:`Task.kinds` tells it, and what it is in a word.
+
+    It is that of the first output that has any; None where none has, or where it would take too much memory.
+    """
+    for name, coder in split.adapter.coders.items():
+        first = next((coder.task.kinds(_of_output(encoded, name)) for encoded in split.labels(1)), None)
+        if first is None or first.size * split.size > MARKS:
+            continue
+        labels = (_of_output(encoded, name) for encoded in split.labels(split.label_batch(LABEL_BATCH)))
+        parts = [part for each in labels if (part := coder.task.kinds(each)) is not None]
+        return np.concatenate(parts), coder.task.kind
+    return None, ""
 
 
 def _of_output(encoded: object, name: str) -> np.ndarray:
     return np.asarray(encoded[name] if isinstance(encoded, dict) else encoded)
 
 
-def _by_class(classes: np.ndarray, held: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw *held* of the samples, of each class its share, the rest to the largest remainders; return a mask."""
-    _, codes, counts = np.unique(classes, return_inverse=True, return_counts=True)
-    order = rng.permutation(len(codes))
-    exact = held * counts / len(codes)
-    most = counts - 1  # one of each class is to stay
-    taken = np.minimum(np.floor(exact).astype(np.int64), most)
-    ranking = np.lexsort((rng.random(len(counts)), taken - exact))
-    while taken.sum() < held:
-        open_classes = [place for place in ranking if taken[place] < most[place]]
-        if not open_classes:
-            most = counts
-            continue
-        taken[open_classes[: held - int(taken.sum())]] += 1
-    by_class = order[np.argsort(codes[order], kind="stable")]
-    place = np.arange(len(codes)) - np.repeat(np.cumsum(counts) - counts, counts)
-    mask = np.zeros(len(codes), bool)
-    mask[by_class[place < np.repeat(taken, counts)]] = True
-    return mask
-
-
 def _by_group(
-    groups: np.ndarray, classes: np.ndarray | None, held: int, rng: np.random.Generator, where: str
+    groups: np.ndarray, kinds: np.ndarray | None, held: int, rng: np.random.Generator, where: str
 ) -> tuple[np.ndarray, str]:
     """Draw whole groups of together about *held* samples; return a mask, and what was done in words."""
     different, codes, sizes = np.unique(groups, return_inverse=True, return_counts=True)
@@ -123,9 +108,10 @@ def _by_group(
             "train and test; give --group with more groups, or a test split"
         )
         raise DataError(msg)
-    _, kinds = (None, np.zeros(len(codes), np.int64)) if classes is None else np.unique(classes, return_inverse=True)
-    pairs, pair_counts = np.unique(np.stack([codes, kinds]), axis=1, return_counts=True)
-    totals = np.bincount(kinds)
+    rows, present = _occurring(kinds, len(codes))
+    pairs, pair_counts = np.unique(np.stack([codes.reshape(-1)[rows], present]), axis=1, return_counts=True)
+    totals = np.bincount(present)
+    spread = (np.bincount(pairs[1]) > 1) & (kinds is not None and kinds.ndim > 1)  # marks that both parts may have
     wanted = held * totals / len(codes)
     best, chosen = np.inf, np.zeros(len(different), bool)
     for _ in range(max(1, min(DRAWS, DRAWN_GROUPS // len(different)))):
@@ -135,11 +121,22 @@ def _by_group(
         inside[order[: int(np.argmin(np.abs(sums - held))) + 1]] = True
         tested = np.bincount(pairs[1], weights=pair_counts * inside[pairs[0]], minlength=len(totals))
         # A class that training would lack is worse than any difference in size.
-        cost = np.abs(tested - wanted).sum() + abs(tested.sum() - held) + 4 * len(codes) * (tested == totals).sum()
+        lost = 4 * (tested == totals).sum() + 2 * (spread & (tested == 0)).sum()
+        cost = np.abs(tested - wanted).sum() + abs(sizes[inside].sum() - held) + len(codes) * lost
         if cost < best:
             best, chosen = cost, inside
     mask = chosen[codes.reshape(-1)]
     return mask, f", by whole groups: {chosen.sum():,} of {len(different):,}, {mask.sum():,} samples"
+
+
+def _occurring(kinds: np.ndarray | None, samples: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the sample, and the number of the kind, of each time that a kind occurs, int64."""
+    if kinds is not None and kinds.ndim > 1:
+        rows, marks = np.nonzero(np.column_stack([kinds, ~kinds.any(axis=1)]))  # what has no mark is a kind, too
+        return rows, np.unique(marks, return_inverse=True)[1].reshape(-1)
+    if kinds is None:
+        return np.arange(samples), np.zeros(samples, np.int64)
+    return np.arange(samples), np.unique(kinds, return_inverse=True)[1].reshape(-1)
 
 
 def _check_order(split: StreamSplit) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,17 +30,26 @@ def split_of(value: Any, name: str) -> PythonSplit | None:
 
     Args:
         value: a ``PyDataset`` or ``Sequence``; an object with a length that can be iterated again and again; a function
-            that gives an iterator each time; or an iterator, which is read once and kept.
+            that gives an iterator each time; or an iterator, which is read once and kept. What has a length is read so
+            far and no further.
         name: what messages call it.
     """
     if _is_sequence(value):
-        return PythonSplit(lambda: _elements(value, name), name, batched=True)
+        return PythonSplit(lambda: _Batches(value, name), name, batched=True)
     if isinstance(value, Iterator):
         kept = _Kept(value, name)
-        return PythonSplit(kept.elements, name)
+        return PythonSplit(lambda: kept, name)
     if hasattr(value, "__iter__") and hasattr(value, "__len__") and _is_foreign(value):
-        return PythonSplit(lambda: iter(value), name)
+        return PythonSplit(lambda: value, name)
     return None
+
+
+def _length(value: Any) -> int | None:
+    """Return how many elements *value* says that it has; None where it does not say, or cannot tell."""
+    try:
+        return len(value)
+    except (NotImplementedError, TypeError, AttributeError):
+        return None
 
 
 def _is_sequence(value: Any) -> bool:
@@ -54,27 +65,50 @@ def _is_foreign(value: Any) -> bool:
     )
 
 
-def _elements(sequence: Any, name: str) -> Iterator[Any]:
-    try:
-        count = len(sequence)
-    except (NotImplementedError, TypeError, AttributeError) as error:
-        msg = f"data: {name} must say how many batches it has (__len__), {type(sequence).__name__} does not"
-        raise DataError(msg) from error
-    for number in range(count):
-        element = sequence[number]
-        yield tuple(element) if isinstance(element, list) else element  # as Keras unpacks it
+class _Batches:
+    """The batches of a ``PyDataset`` or ``Sequence``, as many as ``fit`` takes of it."""
+
+    def __init__(self, sequence: Any, name: str) -> None:
+        self._sequence = sequence
+        self._count = self._said()
+        if self._count is None:
+            kind = type(sequence).__name__
+            msg = f"data: {name} must say how many batches it has (num_batches or __len__), {kind} does not"
+            raise DataError(msg)
+
+    def __len__(self) -> int:
+        return self._count or 0
+
+    def __iter__(self) -> Iterator[Any]:
+        for number in range(len(self)):
+            element = self._sequence[number]
+            yield tuple(element) if isinstance(element, list) else element  # as Keras unpacks it
+
+    def _said(self) -> int | None:
+        try:
+            count = self._sequence.num_batches  # of a PyDataset, which Keras asks; it asks for the length by itself
+        except (NotImplementedError, TypeError, AttributeError):
+            return _length(self._sequence)
+        return None if count is None else int(count)
 
 
 class _Kept:
     """The elements of an iterator, which gives them once, for every pass."""
 
     def __init__(self, iterator: Iterator[Any], name: str) -> None:
-        self._iterator = iterator
+        self._count = _length(iterator)
+        self._iterator = islice(iterator, self._count)
         self._name = name
         self._elements: list[Any] = []
         self._held = 0
 
-    def elements(self) -> Iterator[Any]:
+    def __len__(self) -> int:
+        if self._count is None:
+            msg = "nobody knows how many there will be"
+            raise TypeError(msg)
+        return self._count
+
+    def __iter__(self) -> Iterator[Any]:
         number = 0
         while number < len(self._elements) or self._take():
             yield self._elements[number]
@@ -165,13 +199,15 @@ class PythonStream:
         """
         batched, given = self.split.batched, 0
         waiting: list[Stored] = []
-        repetition = Repetition(self.split.name)
-        for element in self._elements():
+        elements, ends = self._elements()
+        repetition = None if ends else Repetition(self.split.name, "__len__")
+        for element in self._read(elements):
             part = stored(element, self.signature, self.split.name)
             if batched is None:
                 batched = is_batched(self._first(part).shape, self.signature.inputs[0].shape)
             given += _check_batch(part, self.split.name) if batched else 1
-            repetition.check(self._first(part), given)
+            if repetition is not None:
+                repetition.check(self._first(part), given)
             if batched:
                 yield part
                 continue
@@ -186,9 +222,22 @@ class PythonStream:
     def _first(self, part: Stored) -> np.ndarray:
         return part.x.get(self.signature.inputs[0].name, next(iter(part.x.values())))
 
-    def _elements(self) -> Iterator[Any]:
+    def _elements(self) -> tuple[Iterable[Any], bool]:
+        """Return what gives the elements, no more than its length says, and whether that says when it ends."""
+        with self._failing():
+            elements = self.split.elements()
+            count = _length(elements)
+            return islice(elements, count), count is not None
+
+    def _read(self, elements: Iterable[Any]) -> Iterator[Any]:
+        with self._failing():
+            yield from elements
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        """Say in a line what the user's code raises."""
         try:
-            yield from self.split.elements()
+            yield
         except TfcompressError:
             raise
         except Exception as error:  # the user's code may fail in any way

@@ -28,12 +28,15 @@ class LabelCoder:
         form: how they come.
         why: what decided the task, for people; empty where the user said it.
         decided: whether the model decided, where labels alone suggest another task.
+        places: the number that the task gives to each number as stored, where they are the places of names; empty: the
+            same.
     """
 
     task: Task
     form: LabelForm
     why: str = ""
     decided: bool = False
+    places: tuple[int, ...] = ()
 
     @property
     def where(self) -> str:
@@ -60,6 +63,8 @@ class LabelCoder:
             DataError: text, values out of range or not finite, a shape that does not fit.
         """
         check_numbers(y, self.where)
+        if self.places:
+            y = np.asarray(self.places)[y.astype(np.int64)]
         return self.task.encode(y, rows, self.form)
 
 
@@ -150,7 +155,10 @@ def check_numbers(y: np.ndarray, where: str) -> None:
     """
     if y.dtype.kind in "USOT":
         example = f" such as {str(y.reshape(-1)[0])!r:.80}" if y.size and is_text(y[:1]) else ""
-        msg = f"data: {where} holds labels as strings{example}; give whole numbers 0..k-1, as the model's outputs go"
+        msg = (
+            f"data: {where} holds labels as strings{example}; give whole numbers 0..k-1, as the model's outputs go, or "
+            "all the names in that order by --classes A,B,..."
+        )
         raise DataError(msg)
     if y.dtype.kind not in "biuf":
         msg = f"data: {where} must hold numbers, got dtype {y.dtype}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import NamedTuple
@@ -44,12 +45,34 @@ MEANINGS = {
 """By the name of the option."""
 
 
+def label_columns(given: str | Sequence[str] | None) -> tuple[str, ...] | None:
+    """Return the names of the label columns; None where none were given.
+
+    Args:
+        given: a name, several separated by commas, or a list of names.
+
+    Raises:
+        UsageError: anything else, or a name that comes twice.
+    """
+    if given is None:
+        return None
+    names = tuple(part.strip() for part in given.split(",")) if isinstance(given, str) else given
+    if not isinstance(names, list | tuple) or not names or not all(isinstance(name, str) for name in names):
+        msg = f"label must name a column, several separated by commas, or be a list of names, got {given!r:.200}"
+        raise UsageError(msg)
+    twice = next((name for place, name in enumerate(names) if name in names[:place]), None)
+    if twice is not None:
+        msg = f"label must name different columns, {twice!r} is there twice"
+        raise UsageError(msg)
+    return tuple(names)
+
+
 @dataclass(frozen=True)
 class Reading:
     """The options.
 
     Attributes:
-        label: label column of a table, or several separated by commas.
+        label: label columns of a table.
         features: TOML file that says what TFRecord files hold.
         window: rows that make a sample; None: each row is one.
         stride: rows between the starts of two windows; None: as many as a window has.
@@ -61,7 +84,7 @@ class Reading:
         UsageError: a window or stride below 1; a stride without a window, or longer than it.
     """
 
-    label: str | None = None
+    label: tuple[str, ...] | None = None
     features: Path | None = None
     window: int | None = None
     stride: int | None = None

@@ -12,7 +12,7 @@ The description is a TOML file::
 
     [label]
     key = "label"
-    kind = "int"            # or "float", then with a shape; or "text", a class name, with --classes
+    kind = "int"            # or "float", then with a shape; or "text", class names, with --classes
 """
 
 from __future__ import annotations
@@ -205,7 +205,8 @@ class RecordSplit:
                 raise DataError(msg)
         dataset = tf.data.TFRecordDataset([str(path) for path in self.files])
         parsed = dataset.map(_parser(self.description, shapes), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        stream = TfStream(parsed.batch(CHUNK).prefetch(2), ", ".join(path.name for path in self.files[:3]), signature)
+        name = ", ".join(path.name for path in self.files[:3])
+        stream = TfStream(parsed.batch(CHUNK).prefetch(2), name, signature, ends=True)
         label = self.description.label
         return NamedStream(stream, self.names, self.y_name) if label and label.kind == "text" else stream
 
@@ -251,7 +252,7 @@ def _parser(description: Description, shapes: Mapping[str, tuple[int | None, ...
     kinds = {"image": tf.string, "bytes": tf.string, "text": tf.string, "float": tf.float32, "int": tf.int64}
     features = [*description.inputs, *([description.label] if description.label else [])]
     stored = {
-        f.key: tf.io.FixedLenFeature(() if kinds[f.kind] == tf.string else f.shape, kinds[f.kind]) for f in features
+        f.key: tf.io.FixedLenFeature(() if f.kind in ("image", "bytes") else f.shape, kinds[f.kind]) for f in features
     }
 
     def value_of(feature: Feature, value: Any) -> Any:

@@ -27,10 +27,12 @@ class Repetition:
 
     Args:
         name: what messages call the data.
+        length: how it can say how long it is, in words; what says so ends, and is not watched.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, length: str) -> None:
         self._name = name
+        self._length = length
         self._prints = array("Q")
         self._ends = array("q", [0])
         self._alike = True
@@ -51,7 +53,10 @@ class Repetition:
         if not again and given <= PASS_SAMPLES:
             return
         how = "begins again from its start" if again else "does not end"
-        msg = f"data: {self._name} {how} after {given:,} samples; give one pass over them, without repeating"
+        msg = (
+            f"data: {self._name} {how} after {given:,} samples; give one pass over them, without repeating, or say how "
+            f"many there are ({self._length})"
+        )
         raise DataError(msg)
 
     def _matched(self, x: np.ndarray) -> int:

@@ -32,7 +32,7 @@ POSSIBLE = (
 def load_data(
     spec: Any,
     *,
-    label: str | None = None,
+    label: str | Sequence[str] | None = None,
     features: str | Path | None = None,
     classes: str | Path | Sequence[str] | None = None,
     preprocessing: Preprocessing | None = None,
@@ -57,7 +57,7 @@ def load_data(
             a dict of splits ``{"train": (x, y), "test": …}`` or of arrays called ``x_train``, ``y_train``,
             ``sample_weight_train``, ``x_test``, … (or ``x``, ``y``); a dict of inputs by the model's names; or what
             this function gave before.
-        label: label column of a table, or several separated by commas.
+        label: label column of a table; several: a list of them, or separated by commas.
         features: TOML file that says what TFRecord files hold; see :mod:`tfcompress.data.records`.
         classes: names of the classes in the order of the model's outputs, or a file with one a line; None: those that
             the data holds (``labels`` in an ``.npz``), else alphabetical, which is said.
@@ -97,7 +97,9 @@ def load_data(
     if isinstance(spec, Dataset):
         _refuse_for_opened(label, features, classes, preprocessing, window, stride, group, vocabulary, skip_corrupt)
         return spec if said == UNSAID else replace(spec, labelling=said)
-    how = Reading(label, _path(features), window, stride, group, _path(vocabulary), bool(skip_corrupt))
+    how = Reading(
+        reading.label_columns(label), _path(features), window, stride, group, _path(vocabulary), bool(skip_corrupt)
+    )
     opened = _opened(spec, classes, preprocessing or Preprocessing(), how)
     return replace(opened, labelling=said.over(opened.labelling))
 
@@ -157,7 +159,16 @@ def _from_name(spec: str, steps: Preprocessing, given: Sequence[str], how: Readi
 
 def _dataset(source: str, named: Named, steps: Preprocessing, how: Reading, files: tuple[Path, ...] = ()) -> Dataset:
     return Dataset(
-        source, named.splits, steps, named.names, files, named.warnings, named.notes, skip_corrupt=how.skip_corrupt
+        source,
+        named.splits,
+        steps,
+        named.names,
+        files,
+        named.warnings,
+        named.notes,
+        how.skip_corrupt,
+        alphabetical=named.alphabetical,
+        named=named.outputs,
     )
 
 

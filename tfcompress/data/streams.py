@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 CHUNK = 128
 """Samples that are taken together from a data set that is not batched."""
 
+LENGTH = "tf.data.experimental.assert_cardinality"
+"""How a ``tf.data.Dataset`` says how long it is, where TensorFlow cannot tell."""
+
 
 def is_tf_dataset(value: Any) -> bool:
     """Tell a ``tf.data.Dataset`` without importing TensorFlow: whoever made one has imported it."""
@@ -70,7 +73,8 @@ class TfSplit:
         if self.resize and len(wanted) == 3 and None not in wanted:
             dataset = dataset.map(lambda x, y: (tf.image.resize(x, wanted[:2]), y), num_parallel_calls=tf.data.AUTOTUNE)
         batched = is_batched(tuple(first.shape), wanted)
-        return TfStream((dataset if batched else dataset.batch(CHUNK)).prefetch(2), self.name, signature)
+        ends = bool(self.dataset.cardinality() >= 0)  # else it is not known
+        return TfStream((dataset if batched else dataset.batch(CHUNK)).prefetch(2), self.name, signature, ends)
 
 
 def _first_input(x: Any, signature: Signature) -> Any:
@@ -109,11 +113,13 @@ class TfStream:
         dataset: gives ``x``, ``(x, y)`` or ``(x, y, sample_weight)``.
         name: what messages call it.
         signature: the model's, which names parts that come in a list.
+        ends: whether it is known to end, however often its samples come again.
     """
 
     dataset: Any
     name: str
     signature: Signature
+    ends: bool = False
 
     def chunks(self) -> Iterator[Stored]:
         """Yield the batches, copied.
@@ -124,14 +130,15 @@ class TfStream:
         """
         import tensorflow as tf
 
-        repetition, given = Repetition(self.name), 0
+        repetition, given = None if self.ends else Repetition(self.name, LENGTH), 0
         first = self.signature.inputs[0].name
         try:
             for element in self.dataset:
                 part = stored(element, self.signature, self.name)
                 x = part.x.get(first, next(iter(part.x.values())))
                 given += len(x)
-                repetition.check(x, given)
+                if repetition is not None:
+                    repetition.check(x, given)
                 yield part
         except (tf.errors.OpError, UnicodeDecodeError) as error:
             msg = f"data: {self.name} cannot be read on: {reason_of(error)}"

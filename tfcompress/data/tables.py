@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ import numpy as np
 
 from tfcompress.data import table_files
 from tfcompress.data.arrays import CLASS_NAME_BYTES, CLASSES, ArraySplit
-from tfcompress.data.class_names import Named, alphabet_warning, in_order, said
+from tfcompress.data.class_names import Named, in_order, ordered, said
 from tfcompress.data.ondisk import Rows
 from tfcompress.data.raw import RawSplit, Told
 from tfcompress.data.reading import Reading
@@ -38,6 +38,9 @@ class TableFile:
         path: the file.
         label_columns: columns that hold labels or targets.
         names: class names in the order of their numbers, when labels are text.
+        named: the label columns that are text.
+        unlike: whether they hold other names each, of which nobody said the order: then they can be one output's steps,
+            and not the classes of several outputs.
         assumed: whether the label column is the last one because nothing says which it is.
         group: the column that says which rows belong together; None: there is none.
         vocabulary: numbers the words of text columns; None: there are none.
@@ -47,6 +50,8 @@ class TableFile:
     path: Path
     label_columns: tuple[str, ...]
     names: tuple[str, ...]
+    named: tuple[str, ...] = ()
+    unlike: bool = False
     assumed: bool = False
     group: str | None = None
     vocabulary: Vocabulary | None = None
@@ -125,10 +130,19 @@ class TableFile:
         return max(1, *(len(str(text).split()) for frame in frames for text in frame[name].dropna()))
 
     def _labels(self, signature: Signature) -> dict[str, Columns]:
-        cells = Cells(self.names, None, self.lenient)
         if len(signature.outputs) == 1:
-            return {"": Columns(None, self.label_columns, cells)}
-        return {name: Columns(None, (name,), cells) for name in self.label_columns}
+            return {"": Columns(None, self.label_columns, self._cells(self.label_columns))}
+        if self.unlike:
+            msg = (
+                f"data: {self.path.name} has labels that are names in columns {', '.join(self.named)}, of other "
+                "classes each; give those of one output as names and the others as whole numbers 0..k-1"
+            )
+            raise DataError(msg)
+        return {name: Columns(None, (name,), self._cells((name,))) for name in self.label_columns}
+
+    def _cells(self, columns: tuple[str, ...]) -> Cells:
+        """Return how the cells of label columns become numbers: by their names where all of them are text."""
+        return Cells(self.names if set(columns) <= set(self.named) else (), None, self.lenient)
 
     def _chosen(self, signature: Signature, features: list[str]) -> dict[TensorSpec, tuple[str, ...]]:
         chosen = {}
@@ -167,8 +181,8 @@ def open_tables(files: Mapping[str, Path], how: Reading, given: Sequence[str] = 
 
     Args:
         files: the files by split.
-        how: the options: the label column, or several separated by commas (else one of :data:`DEFAULT_LABELS`, else the
-            last), windows, groups, the vocabulary.
+        how: the options: the label columns (else one of :data:`DEFAULT_LABELS`, else the last), windows, groups, the
+            vocabulary.
         given: names of the classes in the order of their numbers; ``()``: alphabetical, where labels are text.
 
     Returns:
@@ -187,20 +201,23 @@ def open_tables(files: Mapping[str, Path], how: Reading, given: Sequence[str] = 
         msg = f"data: every split must have the same label column, found {listed}; choose one with --label"
         raise DataError(msg)
     as_numbers = bool(given) and all(name.isdecimal() for name in given)
-    texts = {text for name, path in files.items() for text in _texts(path, columns[name], as_numbers=as_numbers)}
     first = next(iter(columns.values()))
-    where = f"column {', '.join(first)} of {', '.join(path.name for path in files.values())}"
-    names = in_order(texts, given, where) if texts else ()
+    texts = _texts(files.values(), first, as_numbers=as_numbers)
+    where = f"column {', '.join(tuple(texts) or first)} of {', '.join(path.name for path in files.values())}"
+    names = in_order(set().union(*texts.values()), given, where) if texts else ()
+    unlike = not given and len(set(map(frozenset, texts.values()))) > 1
     assumed = how.label is None and first[0] not in DEFAULT_LABELS
     splits: dict[str, RawSplit] = {
-        name: TableFile(path, columns[name], names, assumed, how.group, vocabulary, how.skip_corrupt)
+        name: TableFile(path, first, names, tuple(texts), unlike, assumed, how.group, vocabulary, how.skip_corrupt)
         for name, path in files.items()
     }
     if how.window is not None:
         splits = {name: WindowedSplit(split, how.window, how.stride or how.window) for name, split in splits.items()}
     words = (vocabulary.note,) if vocabulary else ()
-    warnings = (alphabet_warning(f"labels of {where}", names),) if names and not given else ()
-    return Named(splits, names or tuple(given), warnings, (*said(given), *_decimals(files), *words))
+    outputs = tuple(texts) if len(first) > 1 else ()
+    notes = (*said(given), *_decimals(files), *words)
+    named = Named(splits, names or tuple(given), notes=notes, outputs=outputs)
+    return ordered(named, f"labels of {where}", given)
 
 
 def _decimals(files: Mapping[str, Path]) -> list[str]:
@@ -218,7 +235,7 @@ def _check_columns(path: Path, how: Reading) -> None:
     if all(is_number(name) for name in names):
         msg = f"data {str(path)!r} must start with a line of column names, it starts with {', '.join(names[:5])}"
         raise DataError(msg)
-    wanted = [] if how.label is None else [part.strip() for part in how.label.split(",")]
+    wanted = how.label or ()
     for part in [*wanted, *([how.group] if how.group is not None else [])]:
         if part not in names:
             msg = f"data {str(path)!r} has no column {part!r}{nearest(part, names)}; it has {', '.join(names[:20])}"
@@ -230,7 +247,7 @@ def _check_columns(path: Path, how: Reading) -> None:
 
 def _label_columns(path: Path, how: Reading) -> tuple[str, ...]:
     if how.label is not None:
-        return tuple(part.strip() for part in how.label.split(","))
+        return how.label
     names = [name for name in table_files.names(path) if name != how.group]
     if not names:
         msg = f"data {str(path)!r} has no column beside the group {how.group!r}; give one for the label and each value"
@@ -238,22 +255,35 @@ def _label_columns(path: Path, how: Reading) -> tuple[str, ...]:
     return (next((name for name in DEFAULT_LABELS if name in names), names[-1]),)
 
 
-def _texts(path: Path, columns: tuple[str, ...], *, as_numbers: bool) -> set[str]:
-    """Return the different labels of a file whose only label column holds text; *as_numbers*: or whole numbers."""
+def _texts(paths: Iterable[Path], columns: tuple[str, ...], *, as_numbers: bool) -> dict[str, set[str]]:
+    """Return the different labels of all files by column, of those columns that hold text.
+
+    Args:
+        paths: of the files.
+        columns: that hold labels.
+        as_numbers: whether whole numbers count as text, where there is one column.
+    """
+    found: dict[str, set[str]] = {}
+    numbers = as_numbers and len(columns) == 1
+    for path in paths:
+        for column in columns:
+            texts = _texts_of(path, column, as_numbers=numbers)
+            if texts:
+                found.setdefault(column, set()).update(texts)
+    return found
+
+
+def _texts_of(path: Path, column: str, *, as_numbers: bool) -> set[str]:
     import pandas as pd
 
     found: set[str] = set()
-    if len(columns) > 1:
-        return found
-    for frame in table_files.frames(path, columns):
-        series = frame[columns[0]]
+    for frame in table_files.frames(path, [column]):
+        series = frame[column]
         numeric = pd.api.types.is_numeric_dtype(series) or pd.api.types.is_bool_dtype(series)
         if numeric and not (as_numbers and pd.api.types.is_integer_dtype(series)):
             return found  # numbers; should text follow, reading the column says so
         found.update(map(str, series.dropna().unique()))
         if len(found) > CLASSES or sum(map(len, found)) > CLASS_NAME_BYTES:
-            msg = (
-                f"data {str(path)!r} column {columns[0]!r} holds too many different texts to be classes; choose --label"
-            )
+            msg = f"data {str(path)!r} column {column!r} holds too many different texts to be classes; choose --label"
             raise DataError(msg)
     return found

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tfcompress.errors import DataError, ModelError
 from tfcompress.tasks import label_form, paired
-from tfcompress.tasks.label_form import LabelForm, Shape
+from tfcompress.tasks.label_form import LabelForm, Numbering, Shape
 from tfcompress.tasks.score import Difference, Score, untested
 from tfcompress.tasks.task import NO_INPUTS, Evaluation, Inputs, Task, counted_score
 from tfcompress.tasks.traits import ERROR_LOSSES, OutputTraits
@@ -29,6 +29,12 @@ if TYPE_CHECKING:
 
 _LEAST_VALUES = 3
 """An output of fewer values is rather one of classes."""
+
+_LISTED = 10
+"""Most names that a message lists."""
+
+_NORMAL = ("normal", "good", "ok")
+"""What normal samples are called, whatever the case of the letters."""
 
 
 class Autoencoder(Task):
@@ -44,6 +50,7 @@ class Autoencoder(Task):
     constant = "detecting anomalies at random"
     needs_labels = False
     heeds = ("windows_of",)
+    kind = "kind"
 
     def __init__(self, windows_of: int = 1) -> None:
         self.windows_of = windows_of
@@ -97,10 +104,46 @@ class Autoencoder(Task):
         """Return them in words."""
         return "none, or 0 (normal) and 1 (anomalous), one a sample"
 
+    def numbering(self, names: Sequence[str], shape: Shape, *, given: bool) -> Numbering:
+        """Take two names, that of the normal samples first, or that alone; without an order the name itself may tell.
+
+        Raises:
+            DataError: other names than two; nobody, or none of them alone, says which is the normal one; or it comes
+                second.
+        """
+        found = ", ".join(names[:_LISTED]) + (", ..." if len(names) > _LISTED else "")
+        normal = [name for name in names if name.strip().casefold() in _NORMAL]
+        if len(names) > 2 or not (len(normal) == 1 or (given and len(names) == 2)):
+            msg = (
+                f"data: task {self.name} takes labels of two names, normal and anomalous, got {found}; give "
+                "--classes normal,anomaly, the name of the normal samples first"
+                + (" (all anomalies under one name)" if len(names) > 2 else "")
+            )
+            raise DataError(msg)
+        order = sorted(names, key=lambda name: name not in normal) if len(normal) == 1 else list(names)
+        if not given:
+            said = ", ".join(
+                f"{name!r} {what}" for name, what in zip(order, ("normal (0)", "anomalous (1)"), strict=False)
+            )
+            return Numbering(tuple(order), ordered=False, line=f"by their names, samples are taken for: {said}")
+        if order != list(names):
+            msg = (
+                f"data: task {self.name} numbers normal samples 0, so their name comes first, got {found}; give "
+                f"--classes {','.join(order)}"
+            )
+            raise DataError(msg)
+        return Numbering(tuple(order), ordered=False)
+
     def learnt(self, labels: np.ndarray) -> np.ndarray:
         """Tell which samples are normal, so that training may look at them; (samples,) bool."""
         found: np.ndarray = labels == 0
         return found
+
+    def kinds(self, labels: np.ndarray) -> np.ndarray:
+        """Return which samples are normal and which anomalous, (samples, 2) bool: there may be few of either."""
+        import numpy as np
+
+        return np.stack([labels == 0, labels != 0], axis=-1)
 
     def targets(self, inputs: Inputs, labels: np.ndarray | None) -> np.ndarray:
         """Return the input."""

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from tfcompress.errors import DataError
 from tfcompress.tasks import label_form
 from tfcompress.tasks.figures import figure_kind
-from tfcompress.tasks.label_form import LabelForm, Shape
+from tfcompress.tasks.label_form import LabelForm, Numbering, Shape
 from tfcompress.tasks.score import Figure, Score
 from tfcompress.tasks.task import NO_INPUTS, Evaluation, Inputs, Task, present
 
@@ -38,6 +38,7 @@ class Embedding(Task):
     teaching = "directions"
     constant = "judging pairs at random"
     taught = True
+    kind = "identity"
     by_likeness = True
 
     def suits(self, inputs: Mapping[str, Shape], shape: Shape) -> bool:
@@ -68,6 +69,14 @@ class Embedding(Task):
     def allowed(self, shape: Shape) -> str | None:
         """Return them in words."""
         return "whole numbers that say who it is, one a sample" if math.prod(n or 2 for n in shape) > 1 else None
+
+    def numbering(self, names: Sequence[str], shape: Shape, *, given: bool) -> Numbering:
+        """Take any names for identities: their order means nothing."""
+        return Numbering(tuple(names), ordered=False)
+
+    def kinds(self, labels: np.ndarray) -> np.ndarray:
+        """Return who each is, (samples,)."""
+        return labels
 
     def trained_by(self, loss: str) -> bool:
         """Tell whether it looks at directions alone."""

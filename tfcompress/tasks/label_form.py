@@ -33,6 +33,21 @@ class LabelForm:
     on: int = 1
 
 
+@dataclass(frozen=True)
+class Numbering:
+    """Which number each name of labels has.
+
+    Attributes:
+        names: in the order of their numbers.
+        ordered: whether another order would be another meaning, so that one that nobody gave is told.
+        line: what is said of how they are numbered; empty: nothing.
+    """
+
+    names: tuple[str, ...]
+    ordered: bool = True
+    line: str = ""
+
+
 def shapes_match(given: Shape, wanted: Shape) -> bool:
     """Whether *given* is *wanted*, where None stands for any size."""
     return len(given) == len(wanted) and all(w is None or g == w for g, w in zip(given, wanted, strict=True))

@@ -44,6 +44,7 @@ class MultiLabel(Task):
     teaching = "binary logits"
     constant = "always giving every tag"
     unlike = ("softmax",)
+    kind = "tag"
 
     @property
     def has_classes(self) -> bool:
@@ -76,6 +77,11 @@ class MultiLabel(Task):
             )
             raise DataError(msg)
         return y.astype(np.float32).reshape(shape)
+
+    def kinds(self, labels: np.ndarray) -> np.ndarray:
+        """Return the tags of each sample, (samples, tags) bool; of several positions, those that occur at one."""
+        found: np.ndarray = (labels != 0).reshape(len(labels), -1, labels.shape[-1]).any(axis=1)
+        return found
 
     def classes(self, shape: Shape) -> int | None:
         """Return the number of tags, the extent of the last axis; None where it is not known or a single value."""

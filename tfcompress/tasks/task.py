@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 from tfcompress.errors import DataError
 from tfcompress.tasks import paired
 from tfcompress.tasks.figures import FRACTION, FigureKind, figure_kind
-from tfcompress.tasks.label_form import LabelForm, Shape
+from tfcompress.tasks.label_form import LabelForm, Numbering, Shape
 from tfcompress.tasks.labelling import Labelling
 from tfcompress.tasks.score import Difference, Figure, Score, untested
 from tfcompress.tasks.traits import OutputTraits
@@ -86,6 +86,7 @@ class Task(ABC):
         heeds: which of :class:`~tfcompress.tasks.labelling.Labelling`'s ``ignore_label`` and ``windows_of`` change it;
             said to no task that heeds it, they are refused.
         by_likeness: whether a figure of its score says how alike a file and the float file answer; see :meth:`alike`.
+        kind: what :meth:`kinds` tells apart, in a word.
         unlike: activations that such an output does not end in; one that does is of another task if labels fit that.
         pipelines: what model hubs call it, by how many axes an input has without the batch: 3 for images.
     """
@@ -97,6 +98,7 @@ class Task(ABC):
     needs_labels: ClassVar[bool] = True
     taught: ClassVar[bool] = False
     heeds: ClassVar[tuple[str, ...]] = ()
+    kind: ClassVar[str] = "class"
     by_likeness: ClassVar[bool] = False
     unlike: ClassVar[tuple[str, ...]] = ()
     pipelines: ClassVar[Mapping[int, str]] = MappingProxyType({})
@@ -217,6 +219,21 @@ class Task(ABC):
         """Return the number of classes of an output of this shape; None for a task without classes."""
         return None
 
+    def numbering(self, names: Sequence[str], shape: Shape, *, given: bool) -> Numbering | None:
+        """Return which numbers labels that are names have; None where they cannot be such an output's.
+
+        The default takes a name for each class, in the order that they come in.
+
+        Args:
+            names: of all that occur or were given, each once.
+            shape: the output's, without the batch axis.
+            given: whether somebody gave their order; else it is the alphabet's.
+
+        Raises:
+            DataError: names that need an order, or are too many.
+        """
+        return Numbering(tuple(names)) if len(names) == self.classes(shape) else None
+
     def occurring(self, y: np.ndarray, shape: Shape) -> np.ndarray | None:
         """Return how often each class occurs, int64, (classes,); None where nothing is amiss if one never does.
 
@@ -252,6 +269,22 @@ class Task(ABC):
             bool, (samples,).
         """
         return None
+
+    def kinds(self, labels: np.ndarray) -> np.ndarray | None:
+        """Return what both parts of divided data should have their share of; None: nothing.
+
+        The default is the class, where a sample has one.
+
+        Args:
+            labels: in the task's one form, (samples, ...).
+
+        Returns:
+            Whole numbers, (samples,): of each sample its class, someone's identity; or bool, (samples, marks): marks
+            that may be rare, each of which both parts should have wherever it occurs twice.
+        """
+        import numpy as np
+
+        return labels.reshape(-1).astype(np.int64) if self.has_classes and labels.size == len(labels) else None
 
     def for_runner(self, y: np.ndarray) -> np.ndarray:
         """Return encoded labels as edge_runner takes them."""
