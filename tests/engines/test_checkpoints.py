@@ -127,11 +127,14 @@ def test_whatever_comes_back_every_stage_keeps_its_promises(
 def test_centroids_that_are_gone_with_the_weights_are_told_and_placed_anew(keras: Any) -> None:
     job = tfc.attach(dense(keras), STAGE, STAGES["cluster"], epochs=4)
     job.model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    fit(job, [Back(keras), *job.callbacks])
-    with pytest.warns(UserWarning, match="from before their centroids were placed were put back into a, b"):
-        job.finish()
-    fit(job, job.callbacks)
+    with pytest.warns(UserWarning, match="were put back") as told:
+        fitted_and_finished(job, [Back(keras), *job.callbacks])
+    words = "weights from before their centroids were placed were put back into a, b, by EarlyStopping"
+    assert [str(each.message).startswith(words) for each in told] == [False, True]
+    fit(job, job.callbacks)  # the next training begins with what was put back, and clusters it
+    job.finish()
     assert all(promise.kept for promise in job.promises())
+    assert sum("put back" in note for note in job.notes) == 2
 
 
 def test_a_best_model_that_was_saved_before_pruning_had_ended_is_noticed(keras_module: Any, tmp_path: Path) -> None:
