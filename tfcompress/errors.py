@@ -75,9 +75,17 @@ class DataError(TfcompressError):
 
 
 class UnsupportedError(TfcompressError):
-    """A technique that refuses this model; the message names the layers and what to do."""
+    """A technique that refuses this model; the message names the layers and what to do.
+
+    Attributes:
+        reason: the message without what to do: of no use where another technique takes over.
+    """
 
     exit_code = 5
+
+    def __init__(self, message: str = "", remedy: str = "") -> None:
+        super().__init__(f"{message}; {remedy}" if remedy else message)
+        self.reason = one_line(message)
 
 
 class ConversionError(TfcompressError):

@@ -87,7 +87,7 @@ def _attached(run: Run, data: BoundData) -> Job:
     except UnsupportedError as error:
         if not others or loaded.refusal:
             raise
-        run.warn(f"tfmot does not take this model ({error}); the native engine trains it, in Keras 3")
+        run.warn(f"tfmot does not take this model ({error.reason}); the native engine trains it, in Keras 3")
     return attach_to(in_keras3(loaded), stages, **options)
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfcompress.errors import DataError, TfcompressError, UnsupportedError, UsageError
 from tfcompress.models.kinds import keras_of
+from tfcompress.models.own_call import refuse_own_call
 from tfcompress.models.own_training import in_class_of, refuse_own_training
 from tfcompress.recipe import STAGES, Stage, Train
 from tfcompress.stages.decisions import PlanningContext, plan_stages
@@ -208,6 +209,7 @@ def attach_to(
     from tfcompress.engines.callbacks import Hooks
     from tfcompress.engines.session import engine_for
 
+    refuse_own_call(model)
     keras, seed = keras_of(model), train.seed if train else 0
     engine = engine_for(stages, keras)
     if keras == "keras2" and engine.KERAS == "keras3":

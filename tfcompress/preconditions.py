@@ -139,7 +139,7 @@ def check_stages(run: Run) -> None:
         run: with its model and data.
 
     Raises:
-        UnsupportedError: stages on a model that is quantization-aware trained already, or on a file.
+        UnsupportedError: stages on a model that is quantization-aware trained already, or whose graph is not known.
         UsageError: numbers that it was not trained for.
         DataError: no data to train on.
         RecipeError: a loss, an epoch to keep or a balance that the data cannot give.
@@ -151,6 +151,9 @@ def check_stages(run: Run) -> None:
         if run.data is None:
             _check_without_data(run.recipe, qat=False, is_object=False)
             return
+        if run.loaded.refusal:
+            msg = f"model {run.loaded.source!r}: {run.loaded.refusal}"
+            raise UnsupportedError(msg)
         from tfcompress.training.choices import check_training
         from tfcompress.training.teaching import teaching_for
 

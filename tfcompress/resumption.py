@@ -66,7 +66,7 @@ def ground_of(loaded: Loaded, data: BoundData | None) -> dict[str, Any]:
 
     return {
         "model": loaded.sha256 or model_sha256(loaded.native),
-        "code": "" if loaded.refusal else own_code_sha256(loaded.native),
+        "code": own_code_sha256(loaded.native),
         "data": None if data is None else data_sha256(data) or uuid.uuid4().hex,
         "bound": None if data is None else _bound(data),
         "versions": library_versions(),

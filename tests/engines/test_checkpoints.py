@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,72 @@ def test_weights_that_are_loaded_after_the_training_are_noticed(keras: Any, tmp_
     job.model.load_weights(str(tmp_path / "first.weights.h5"))
     with pytest.warns(UserWarning, match="weights of an earlier step were put back after pruning"):
         job.finish()
+
+
+STAGES: dict[str, Any] = {
+    "prune": STAGE,
+    "cluster": tfc.Cluster(clusters=4),
+    "qat": tfc.QAT(),
+    "distill": tfc.Distill(),
+}
+
+COMBINATIONS = [kinds for count in (2, 3, 4) for kinds in itertools.combinations(STAGES, count)]
+
+WAYS = ("EarlyStopping", "ModelCheckpoint", "load_weights")
+
+
+def first_put_back(job: Any, keras: Any, way: str, path: str) -> None:
+    """Train, and bring the weights of the first epoch back at the end."""
+
+    class Saving(keras.callbacks.Callback):  # type: ignore[misc]  # of either Keras
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            if epoch == 0:
+                self.model.save_weights(path)
+
+    best: dict[str, Any] = {"monitor": "loss", "mode": "max"}
+    saving = {
+        "EarlyStopping": lambda: keras.callbacks.EarlyStopping(**best, patience=100, restore_best_weights=True),
+        "ModelCheckpoint": lambda: keras.callbacks.ModelCheckpoint(
+            path, save_best_only=True, save_weights_only=True, **best
+        ),
+        "load_weights": Saving,
+    }
+    fit(job, [saving[way](), *job.callbacks])
+    if way != "EarlyStopping":
+        job.model.load_weights(path)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("kinds", COMBINATIONS, ids="-".join)
+def test_whatever_comes_back_every_stage_keeps_its_promises(
+    kinds: tuple[str, ...], way: str, keras_module: Any, tmp_path: Path
+) -> None:
+    if "distill" in kinds and keras_module.__name__ == "tf_keras":
+        pytest.skip("tfmot has no distillation")
+    job = tfc.attach(dense(keras_module), *(STAGES[kind] for kind in kinds), epochs=4)
+    job.model.compile("adam", keras_module.losses.SparseCategoricalCrossentropy(from_logits=True))
+    first_put_back(job, keras_module, way, str(tmp_path / "kept.weights.h5"))
+    job.finish()
+    promises = job.promises()
+    assert all(promise.kept for promise in promises)
+    asked = {what for kind, what in (("prune", "sparsity"), ("cluster", "distinct values")) if kind in kinds}
+    assert {promise.what for promise in promises} == asked
+    if "prune" in kinds:
+        assert any("put back" in note for note in job.notes)
+
+
+def test_centroids_that_are_gone_with_the_weights_are_told_and_placed_anew(keras: Any) -> None:
+    job = tfc.attach(dense(keras), STAGE, STAGES["cluster"], epochs=4)
+    job.model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    with pytest.warns(UserWarning, match="were put back") as told:
+        fitted_and_finished(job, [Back(keras), *job.callbacks])
+    words = "weights from before their centroids were placed were put back into a, b, by EarlyStopping"
+    assert [str(each.message).startswith(words) for each in told] == [False, True]
+    fit(job, job.callbacks)  # the next training begins with what was put back, and clusters it
+    job.finish()
+    assert all(promise.kept for promise in job.promises())
+    assert sum("put back" in note for note in job.notes) == 2
 
 
 def test_a_best_model_that_was_saved_before_pruning_had_ended_is_noticed(keras_module: Any, tmp_path: Path) -> None:

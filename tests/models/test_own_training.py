@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -102,6 +103,43 @@ def test_distillation_that_a_training_step_would_not_hear_of_is_refused() -> Non
     model = counting(keras, train_step=lambda self, data: {})
     with pytest.raises(UnsupportedError, match="distill adds to compute_loss, and its train_step does not call that"):
         tfc.attach(model, tfc.Distill())
+
+
+def test_a_traced_step_that_hands_on_hears_of_distillation(keras: Any) -> None:
+    import tensorflow as tf
+
+    class Traced(keras.Model):  # type: ignore[misc]  # Keras ships no types
+        @tf.function
+        def train_step(self, data: Any) -> Any:
+            return super().train_step(data)
+
+    class ByHelper(keras.Model):  # type: ignore[misc]  # Keras ships no types
+        def train_step(self, data: Any) -> Any:
+            return self.stepped(data)
+
+        def stepped(self, data: Any) -> Any:
+            return {"loss": self.compute_loss(data[0], data[1], self(data[0]))}
+
+    for kind in (Traced, ByHelper, type("Below", (Traced,), {})):
+        given = keras.Input((6,), name="vector")
+        model = kind(given, keras.layers.Dense(3, activation="softmax", name="scores")(given))
+        assert type(tfc.attach(model, tfc.Distill()).model) is kind
+
+
+@pytest.mark.parametrize("wrapped", ["traced", "partial", "decorated", "compiled"])
+def test_a_wrapped_step_that_distillation_would_not_reach_is_refused(wrapped: str, keras: Any) -> None:
+    import tensorflow as tf
+
+    def step(self: Any, data: Any) -> Any:
+        return {}
+
+    @functools.wraps(step)
+    def decorated(*args: Any) -> Any:
+        return step(*args)
+
+    steps = {"traced": tf.function(step), "partial": functools.partial(step), "decorated": decorated, "compiled": dict}
+    with pytest.raises(UnsupportedError, match="distill adds to compute_loss, and its train_step does not call that"):
+        tfc.attach(counting(keras, train_step=steps[wrapped]), tfc.Distill())
 
 
 def test_a_training_that_would_change_its_keras_is_refused(keras: Any) -> None:

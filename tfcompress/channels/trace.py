@@ -17,6 +17,7 @@ from tfcompress.models.graph import calls, is_graph
 from tfcompress.models.keras_private import has_origin, origin
 from tfcompress.models.kinds import keras_of
 from tfcompress.models.macs import Shapes, macs_of_call
+from tfcompress.models.own_call import refuse_own_call
 
 
 @dataclass(eq=False)
@@ -237,8 +238,9 @@ class Trace:
         """Walk a whole model.
 
         Raises:
-            UnsupportedError: not a functional or sequential Keras 3 model.
+            UnsupportedError: not a functional or sequential Keras 3 model, or one that computes in its own way.
         """
+        refuse_own_call(model)
         if keras_of(model) != "keras3" or not is_graph(model):
             msg = (
                 f"channels can be removed from functional and sequential Keras 3 models that are built, got "

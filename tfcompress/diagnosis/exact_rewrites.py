@@ -20,6 +20,7 @@ from tfcompress.models.copies import input_like, model_copy
 from tfcompress.models.graph import Call, calls, is_graph
 from tfcompress.models.keras_private import input_structure, output_structure
 from tfcompress.models.layer_copies import is_symbolic, layer_copy
+from tfcompress.models.own_call import refuse_own_call
 from tfcompress.models.signature import signature_of
 from tfcompress.models.specs import random_inputs
 from tfcompress.models.wiring import infer_outputs
@@ -77,7 +78,11 @@ def rewritten(model: Any) -> tuple[Any, tuple[RewriteOffer, ...]]:
     Args:
         model: a functional or sequential Keras 3 model; it stays as it is. The result is functional, its layers keep
             their names.
+
+    Raises:
+        UnsupportedError: it computes something else than its graph says.
     """
+    refuse_own_call(model)
     done: list[RewriteOffer] = []
     tried: set[str] = set()
     current = model

@@ -143,6 +143,8 @@ class NativeSession:
             self._freezing = [(round((1 - share) * total), freeze_) for share, freeze_ in shares if share]
         if self._pruning is not None:
             self._plan_pruning_(self._pruning, epochs, steps_per_epoch)
+        if self._clustering:
+            self._clustering.look_again_()
         self._follow_()
 
     def _plan_pruning_(self, work: pruning.Pruning, epochs: int, steps_per_epoch: int) -> None:
@@ -165,7 +167,8 @@ class NativeSession:
     def after_training_(self) -> None:
         """Put masks on weights that an optimizer with a moving average (``use_ema``) has put in at the end.
 
-        Others that come in at the end are those of an earlier epoch, with fewer zeros: that is reported.
+        Others that come in at the end are those of an earlier epoch, with fewer zeros: that is reported, as are those
+        from before the centroids were placed.
         """
         if self._pruning is not None:
             if not getattr(getattr(self.model, "optimizer", None), "use_ema", False):
@@ -235,6 +238,9 @@ class NativeSession:
         found = {} if self._pruning is None else self._pruning.put_back()
         if found:
             self._warn(words_put_back(found))
+        unplaced = self._clustering.put_back() if self._clustering else []
+        if unplaced:
+            self._warn(words_placed_anew(unplaced))
 
     def _note_unfinished(self) -> None:
         if self._pruning is None or self._pruning.over:
@@ -256,6 +262,16 @@ class NativeSession:
     def _note(self, note: str) -> None:
         if note not in self.notes:
             self.notes.append(note)
+
+
+def words_placed_anew(kernels: Sequence[str]) -> str:
+    """Return in a sentence what happened to kernels from before their centroids were placed, and what to do."""
+    return (
+        f"weights from before their centroids were placed were put back into {listed(kernels)}, by "
+        "EarlyStopping(restore_best_weights), load_weights or the like; new ones were placed without training after "
+        "it, which costs accuracy: let such a callback begin when the pruning schedule is over (start_from_epoch), or "
+        "leave it out"
+    )
 
 
 def words_put_back(found: Mapping[str, tuple[float, float]]) -> str:

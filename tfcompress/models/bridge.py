@@ -17,6 +17,7 @@ from tfcompress.models.call_template import leaves, map_structure
 from tfcompress.models.graph import Call, calls, is_graph, is_sequential
 from tfcompress.models.keras_private import has_graph, origin
 from tfcompress.models.kinds import library
+from tfcompress.models.own_call import refuse_own_call
 from tfcompress.models.precision import float32_policy, in_float32
 from tfcompress.models.raw_operations import (
     TENSORFLOW_LAYERS,
@@ -71,6 +72,7 @@ def to_keras3(model: Any) -> Any:
 
 
 def _carry(model: Any, target: KerasName) -> Any:
+    refuse_own_call(model)
     carrier = _Carrier(target)
     model, _ = in_float32(model)
     with float32_policy():

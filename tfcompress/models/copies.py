@@ -25,6 +25,7 @@ from tfcompress.models.keras_private import (
     replayed,
 )
 from tfcompress.models.layer_copies import unbuilt_copy
+from tfcompress.models.own_call import refuse_own_call
 
 KERNELS = frozenset({"kernel", "recurrent_kernel", "pointwise_kernel", "depthwise_kernel", "embeddings"})
 """What Keras's own layers call their kernels."""
@@ -72,8 +73,9 @@ def check_graph(model: Any) -> None:
 
     Raises:
         ModelError: the model was never built.
-        UnsupportedError: a subclassed model, or one inside it; it is named.
+        UnsupportedError: a subclassed model, or one that computes in its own way, or one inside it; it is named.
     """
+    refuse_own_call(model)
     if isinstance(model, keras.Sequential):
         if not model.built or not model.inputs:
             msg = f"model {model.name!r} was never built, its shapes are unknown; call it once on a sample"
@@ -125,7 +127,11 @@ def rebuilt_model(model: Any, replace: Callable[[str, Any], Any]) -> Any:
         model: functional or Sequential; it is read only.
         replace: takes the path of a layer (or raw operation) and itself, gives what is called in its place, or a tuple
             of what is called one after the other (empty: nothing); asked once for each, however often it is called.
+
+    Raises:
+        UnsupportedError: the model, or one in it, computes something else than its graph says.
     """
+    refuse_own_call(model)
     return _rebuilt(model, "", replace, {})
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from tfcompress.models.call_template import leaves, map_structure
 from tfcompress.models.keras_private import functional, has_graph, nodes, origin
 from tfcompress.models.kinds import is_model, keras_of, library_of
+from tfcompress.models.own_call import own_call
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,12 @@ def is_sequential(model: Any) -> bool:
 
 
 def is_graph(model: Any) -> bool:
-    """Say whether a model is functional or sequential and built, so that its calls are known."""
-    return bool(model.built and model.inputs) if is_sequential(model) else has_graph(model)
+    """Say whether a model is functional or sequential and built, so that its calls are known.
+
+    They are not where its class has a ``call`` of its own, of which the graph tells nothing.
+    """
+    known = bool(model.built and model.inputs) if is_sequential(model) else has_graph(model)
+    return known and not own_call(model)
 
 
 def calls(model: Any) -> Iterator[Call]:

@@ -22,6 +22,7 @@ from tfcompress.models.graph import is_graph
 from tfcompress.models.keras_private import all_layers
 from tfcompress.models.kinds import Kind, check_backend, graph_of, keras_of
 from tfcompress.models.lookups import SplitModel, behind_lookups
+from tfcompress.models.own_call import WAY_OUT, refuse_own_call, told_own_call, with_own_call
 from tfcompress.models.precision import in_float32
 from tfcompress.models.probing import FileInfo, probe
 from tfcompress.models.saved_layers import rebuild
@@ -260,6 +261,10 @@ def _has_native_quantizers(model: Any) -> bool:
 def _refusal(model: Any, *, qat: bool) -> str:
     if qat:
         return QUANTIZED
+    own = with_own_call(model)
+    if own is not None:
+        where = "" if own is model else f"model {own.name!r} in it: "
+        return f"{where}{told_own_call(own)}; {WAY_OUT}"
     return "" if is_graph(model) else SUBCLASSED
 
 
@@ -280,8 +285,14 @@ def _ready(model: Any, wrappers: Sequence[str]) -> tuple[SplitModel, tuple[str, 
 
 
 def _without_training_wrappers(model: Any, wrappers: Sequence[str]) -> tuple[Any, tuple[str, ...]]:
-    """Take off pruning and clustering wrappers: exported with them, a model is twice as big and slow."""
+    """Take off pruning and clustering wrappers: exported with them, a model is twice as big and slow.
+
+    Raises:
+        UnsupportedError: tfmot would build a model anew that computes something else than its graph says.
+    """
     notes = []
+    if wrappers:
+        refuse_own_call(model)
     if "PruneLowMagnitude" in wrappers:
         import tensorflow_model_optimization as tfmot
 

@@ -16,7 +16,8 @@ import numpy as np
 
 from tfcompress.models.fingerprints import add_array_
 from tfcompress.models.keras_private import all_layers
-from tfcompress.models.kinds import keras_of
+from tfcompress.models.kinds import has_layers
+from tfcompress.models.own_methods import function_behind
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None))
 
@@ -30,9 +31,9 @@ def own_code_sha256(model: Any) -> str:
     hash.
 
     Args:
-        model: a Keras 3 or tf_keras model, or the path of a SavedModel, which holds all that it computes.
+        model: a Keras 3 or tf_keras model; the path of a SavedModel, or a file, which hold all that they compute.
     """
-    if keras_of(model) == "savedmodel":
+    if not has_layers(model):
         return ""
     seen = _Code()
     for part in all_layers(model, itself=True):
@@ -121,10 +122,7 @@ class _Code:
 
 def _code_of(found: Any) -> Any:
     """Return the function behind what calls it (a method, ``partial``, ``tf.function``, a cache), else a class."""
-    for inside in ("func", "python_function", "__func__", "__wrapped__"):
-        if not isinstance(found, type | FunctionType):
-            found = getattr(found, inside, found)
-    return found if isinstance(found, type | FunctionType) else type(found)
+    return found if isinstance(found, type) else function_behind(found) or type(found)
 
 
 def _members(value: Any) -> Iterator[Any]:

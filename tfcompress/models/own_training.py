@@ -7,6 +7,7 @@ from typing import Any
 
 from tfcompress.errors import UnsupportedError
 from tfcompress.models.kinds import keras_of
+from tfcompress.models.own_methods import code_of, implementations, is_own
 
 METHODS = (
     "train_step",
@@ -23,8 +24,6 @@ METHODS = (
 _OF_A_TRAINING = frozenset({"optimizer", "history", "stop_training", "stop_evaluating", "stop_predicting"})
 """What ``compile`` and ``fit`` of Keras leave on a model; another training makes its own."""
 
-_LIBRARIES = ("keras.", "tf_keras.", "tfcompress.")
-
 
 def own_training(model: Any) -> tuple[str, ...]:
     """Return which of :data:`METHODS` a model or its class has replaced.
@@ -32,12 +31,7 @@ def own_training(model: Any) -> tuple[str, ...]:
     Args:
         model: a Keras 3 or tf_keras model.
     """
-    return tuple(name for name in METHODS if name in vars(model) or not _is_librarys(type(model), name))
-
-
-def _is_librarys(kind: type, name: str) -> bool:
-    owner = next((each for each in kind.__mro__ if name in vars(each)), kind)
-    return f"{owner.__module__}.".startswith(_LIBRARIES)
+    return tuple(name for name in METHODS if name in vars(model) or is_own(model, name))
 
 
 def in_class_of(model: Any, original: Any) -> Any:
@@ -97,15 +91,40 @@ def refuse_unheard_loss(model: Any, what: str) -> None:
     Raises:
         UnsupportedError: it does not.
     """
-    step = type(model).train_step
-    if "train_step" in own_training(model) and "compute_loss" not in step.__code__.co_names:
+    if not _hears(model):
         raise _refusal(model, f"{what} adds to compute_loss, and its train_step does not call that")
+
+
+def _hears(model: Any) -> bool:
+    """Say whether a training step asks ``compute_loss``: by itself, by way of its helpers, or in the class above.
+
+    A step that nobody can look into, as one of compiled code, does not.
+    """
+    put_on = [vars(model)["train_step"]] if "train_step" in vars(model) else []
+    for step in (*put_on, *implementations(type(model), "train_step")):
+        names = _names(type(model), step)
+        if "compute_loss" in names:
+            return True
+        if "train_step" not in names:
+            return False
+    return True  # Keras's own does
+
+
+def _names(kind: type, found: Any) -> set[str]:
+    """Return the names that code uses, and those of the methods of *kind* that it calls and that are somebody's own."""
+    names: set[str] = set()
+    waiting = [found]
+    while waiting:
+        new = {name for code in code_of(waiting.pop()) for name in code.co_names} - names
+        names |= new
+        waiting += [each for name in new if name != "train_step" for each in implementations(kind, name)]
+    return names
 
 
 def _refusal(model: Any, why: str) -> UnsupportedError:
     kind, names = type(model).__name__, ", ".join(own_training(model))
     base = importlib.import_module("keras" if keras_of(model) == "keras3" else "tf_keras").__name__
     return UnsupportedError(
-        f"model {model.name!r} trains in its own way ({kind} has its own {names}), which stages cannot keep: {why}; "
-        f"give {kind} a constructor that takes (inputs, outputs), or build the model as a plain {base}.Model"
+        f"model {model.name!r} trains in its own way ({kind} has its own {names}), which stages cannot keep: {why}",
+        f"give {kind} a constructor that takes (inputs, outputs), or build the model as a plain {base}.Model",
     )

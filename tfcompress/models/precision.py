@@ -18,6 +18,7 @@ from tfcompress.models.call_template import leaves, map_structure
 from tfcompress.models.graph import called_again, calls, is_graph, is_sequential
 from tfcompress.models.keras_private import all_layers, origin
 from tfcompress.models.kinds import graph_of, keras_of, library
+from tfcompress.models.own_call import refuse_own_call
 from tfcompress.models.signature import call, signature_of
 from tfcompress.models.specs import random_inputs
 from tfcompress.models.wiring import wire
@@ -150,6 +151,8 @@ def _subclassed(model: Any) -> Any:
 
 def _keras2(model: Any) -> Any:
     tf_keras = library("keras2")
+
+    refuse_own_call(model)
 
     def fresh(layer: Any) -> Any:
         if isinstance(layer, tf_keras.Model):

@@ -10,6 +10,7 @@ from typing import Any
 from tfcompress.errors import ModelError, UnsupportedError
 from tfcompress.models.keras_private import build_shapes, origin
 from tfcompress.models.kinds import graph_of, keras_of
+from tfcompress.models.own_call import own_call
 from tfcompress.models.savedmodel import SERVING as SERVING
 from tfcompress.models.savedmodel import saved_signature
 from tfcompress.models.specs import TensorSpec, unique_names
@@ -83,7 +84,7 @@ def _wire_keras3(model: Any) -> Wiring:
         fed = keras.tree.map_structure(lambda t: by_name[origin(t).name], structure)
         return model(fed, training=False)
 
-    outputs = tuple(unique_names(origin(t).name for t in model.outputs))
+    outputs = None if own_call(model) else tuple(unique_names(origin(t).name for t in model.outputs))
     return Wiring(tensor_specs(names, tensors), _batch(tensors), infer, outputs)
 
 
@@ -109,7 +110,7 @@ def _wire_keras2(model: Any) -> Wiring:
     def infer(model: Any, values: list[Any]) -> Any:
         return model(tf.nest.pack_sequence_as(model.input, values), training=False)
 
-    outputs = tuple(unique_names(unwrapped(origin(t)).name for t in model.outputs))
+    outputs = None if own_call(model) else tuple(unique_names(unwrapped(origin(t)).name for t in model.outputs))
     return Wiring(tensor_specs(model.input_names, model.inputs), _batch(model.inputs), infer, outputs)
 
 

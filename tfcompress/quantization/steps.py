@@ -17,6 +17,7 @@ from tfcompress.models.call_template import Template
 from tfcompress.models.graph import calls, is_graph, is_sequential
 from tfcompress.models.keras_private import functional, nodes, origin
 from tfcompress.models.layer_copies import is_symbolic, layer_copy
+from tfcompress.models.own_call import refuse_own_call
 from tfcompress.quantization.batch_norm import FreezableBatchNormalization
 from tfcompress.quantization.expand import expansion, obstacle, standalone
 from tfcompress.quantization.rules import FOLDS_NORMALIZATION
@@ -100,6 +101,7 @@ def read_steps(model: Any) -> Steps:
     if is_sequential(model) and not (model.built and model.inputs):
         msg = f"model {model.name!r} was never built, its shapes are unknown; call it once on a sample"
         raise ModelError(msg)
+    refuse_own_call(model)
     if not is_graph(model):
         msg = (
             f"model {model.name!r} is subclassed ({type(model).__name__}): stages need its graph of layers; "

@@ -101,6 +101,7 @@ class Clustering:
         """
         self.stage, self.slots, self._seed = stage, list(slots), seed
         self.lookups = [self._lookup(slot, pruned=id(slot.variable) in pruned) for slot in self.slots]
+        self._once_placed: set[int] = set()  # ids of lookups
         self._start_(lambda lookup: not lookup.keep_zeros)
         self._waiting = True
 
@@ -125,6 +126,15 @@ class Clustering:
             self._waiting = any(not lookup.started for lookup in self.lookups)
         return self._waiting
 
+    def look_again_(self) -> None:
+        """Let :attr:`waiting` be found out anew: weights from before the centroids were placed may have come back."""
+        self._waiting = True
+
+    def put_back(self) -> list[str]:
+        """Return the kernels whose centroids were placed here, and are not any more."""
+        named = zip(self.slots, self.lookups, strict=True)
+        return [slot.name for slot, lookup in named if id(lookup) in self._once_placed and not lookup.started]
+
     def start_(self) -> None:
         """Place the centroids that wait, among the weights as they are now."""
         self._start_(lambda lookup: lookup.keep_zeros and not lookup.started)
@@ -133,6 +143,7 @@ class Clustering:
         for slot, lookup in zip(self.slots, self.lookups, strict=True):
             if due(lookup):
                 lookup.start_(lookup.placed(numpy_of(slot.variable), self.stage.init, self._seed))
+                self._once_placed.add(id(lookup))
 
     def attached(self) -> dict[str, dict[str, list[ClusterLookup]]]:
         """Return the lookups by the path of their layer and, below, by the path of attributes to their kernel."""
@@ -155,10 +166,10 @@ class Clustering:
         found = {}
         for slot, lookup in zip(self.slots, self.lookups, strict=True):
             value = values[id(slot.variable)] if id(slot.variable) in values else numpy_of(slot.variable)
-            if self.waiting and lookup.keep_zeros:
-                found[id(slot.variable)] = lookup.snapped(value, lookup.placed(value, self.stage.init, self._seed))
-            else:
+            if lookup.started:
                 found[id(slot.variable)] = lookup.final(value)
+            else:
+                found[id(slot.variable)] = lookup.snapped(value, lookup.placed(value, self.stage.init, self._seed))
         return found
 
     def promises(self, values: Mapping[int, np.ndarray]) -> list[Promise]:

@@ -85,15 +85,16 @@ def choose_layers(
     taken = {path: layers[path] for path, v in verdicts.items() if v.what == "take"}
     asked_by_name = {path for path in verdicts if path in stage.scope or path.rpartition("/")[2] in stage.scope}
     refused = [p for p, v in verdicts.items() if v.what == "refuse" or (v.what == "leave" and p in asked_by_name)]
+    without = f"leave the {stage.kind} stage out"
     if refused:
         words = listed([f"{p} ({type(layers[p]).__name__}: {verdicts[p].reason})" for p in refused])
         rest = f"choose the others: {stage.kind}.scope = [{listed([repr(p) for p in taken])}]"
-        msg = f"{stage.kind} cannot work on {words}; {rest if taken else f'leave the {stage.kind} stage out'}"
-        raise UnsupportedError(msg)
+        msg = f"{stage.kind} cannot work on {words}"
+        raise UnsupportedError(msg, rest if taken else without)
     if not taken:
         reasons = listed([f"{p}: {v.reason}" for p, v in verdicts.items()]) or "no layer has a kernel"
-        msg = f"{stage.kind} finds nothing to work on ({reasons}); leave the {stage.kind} stage out"
-        raise UnsupportedError(msg)
+        msg = f"{stage.kind} finds nothing to work on ({reasons})"
+        raise UnsupportedError(msg, without)
     notes = [f"{stage.kind} leaves {p} as it is: {v.reason}" for p, v in verdicts.items() if v.what == "leave"]
     return KernelChoice(taken, notes)
 

@@ -16,6 +16,7 @@ import tf_keras
 from tfcompress.errors import ModelError, UnsupportedError
 from tfcompress.models import keras_private
 from tfcompress.models.graph import leaf_layers
+from tfcompress.models.own_call import refuse_own_call
 
 KERNELS = frozenset({"kernel", "recurrent_kernel", "pointwise_kernel", "depthwise_kernel", "embeddings"})
 """What tf_keras's own layers call their kernels."""
@@ -39,23 +40,22 @@ def check_clonable(model: Any) -> None:
 
     Raises:
         ModelError: the model was never built.
-        UnsupportedError: a subclassed model, or mixed precision; names the model or the layers.
+        UnsupportedError: a subclassed model, one that computes in its own way, or mixed precision; names the model or
+            the layers.
     """
+    refuse_own_call(model)
     for each in (model, *_nested(model)):
         if isinstance(each, tf_keras.Sequential) and not each.built:
             msg = f"model {each.name!r} was never built, its shapes are unknown; call it once on a sample"
             raise ModelError(msg)
         if not isinstance(each, tf_keras.Sequential) and not keras_private.is_network(each):
-            msg = (
-                f"model {each.name!r} is subclassed ({type(each).__name__}): stages need its graph of layers; "
-                "build it with the functional API, or export it without stages"
-            )
-            raise UnsupportedError(msg)
+            msg = f"model {each.name!r} is subclassed ({type(each).__name__}): stages need its graph of layers"
+            raise UnsupportedError(msg, "build it with the functional API, or export it without stages")
     mixed = [path for path, layer in leaf_layers(model) if layer.weights and layer.compute_dtype != "float32"]
     if mixed:
         where = ", ".join(mixed[:5])
-        msg = f"layers must compute in float32, got mixed precision in {where}; load the model under policy 'float32'"
-        raise UnsupportedError(msg)
+        msg = f"layers must compute in float32, got mixed precision in {where}"
+        raise UnsupportedError(msg, "load the model under policy 'float32'")
 
 
 def _nested(model: Any) -> Iterator[Any]:

@@ -262,8 +262,8 @@ def open_session(
 def _check_plain(model: Any) -> None:
     wrapped = [path for path, layer in leaf_layers(model) if type(layer).__name__.startswith(WRAPPERS)]
     if wrapped:
-        msg = f"model already holds tfmot's wrappers ({listed(wrapped)}); attach the stages to the plain model"
-        raise UnsupportedError(msg)
+        msg = f"model already holds tfmot's wrappers ({listed(wrapped)})"
+        raise UnsupportedError(msg, "attach the stages to the plain model")
 
 
 def _check_stages(stages: _Stages) -> None:
@@ -281,9 +281,8 @@ def _check_combinable(layers: Mapping[str, Any]) -> None:
     kinds = {path: type(layer).__name__ for path, layer in layers.items()}
     others = [f"{path} ({kind})" for path, kind in kinds.items() if kind not in COMBINABLE]
     if others:
-        what_to_do = "choose other layers with scope, or give one stage alone"
-        msg = f"several stages together cannot work on {listed(others)}; {what_to_do}"
-        raise UnsupportedError(msg)
+        msg = f"several stages together cannot work on {listed(others)}"
+        raise UnsupportedError(msg, "choose other layers with scope, or give one stage alone")
 
 
 def _plain(template: Any, slots: Sequence[Any], result: Clone) -> Finish:
@@ -394,6 +393,6 @@ def _hosts(model: Any, values: Mapping[str, np.ndarray]) -> dict[str, Any]:
     missing = [path for path in values if path not in found]
     if missing:
         what = "qat must quantize every layer that is pruned or clustered with it"
-        msg = f"{what}, but leaves out {listed(missing)}; widen qat.scope, or narrow the other's"
-        raise UnsupportedError(msg)
+        msg = f"{what}, but leaves out {listed(missing)}"
+        raise UnsupportedError(msg, "widen qat.scope, or narrow the other's")
     return found

@@ -96,17 +96,15 @@ def check_quantizable(model: Any, stage: QAT) -> None:
     """
     nested = [layer.name for layer in model.layers if isinstance(layer, tf_keras.Model)]
     if nested:
-        msg = (
-            f"qat cannot quantize models inside the model ({listed(nested)}): tfmot needs one flat graph; {WHAT_TO_DO}"
-        )
-        raise UnsupportedError(msg)
+        msg = f"qat cannot quantize models inside the model ({listed(nested)}): tfmot needs one flat graph"
+        raise UnsupportedError(msg, WHAT_TO_DO)
     layers = {layer.name: layer for layer in model.layers if not isinstance(layer, tf_keras.layers.InputLayer)}
     check_scope(stage.kind, stage.scope, layers, "layer")
     reasons = {name: reason for name in annotated(model, stage) if (reason := _reason(layers[name]))}
     if reasons:
         words = listed([f"{name} ({reason})" for name, reason in reasons.items()])
-        msg = f"qat cannot quantize {len(reasons)} of {len(layers)} layers: {words}; {WHAT_TO_DO}"
-        raise UnsupportedError(msg)
+        msg = f"qat cannot quantize {len(reasons)} of {len(layers)} layers: {words}"
+        raise UnsupportedError(msg, WHAT_TO_DO)
 
 
 def unquantizable_layers(model: Any) -> dict[str, str]:
@@ -194,8 +192,8 @@ def quantized(annotated_model: Any) -> Any:
         with quantize_scope():
             result = quantize_apply(annotated_model)
     except (ValueError, RuntimeError, TypeError, AttributeError, NotImplementedError, KeyError) as error:
-        msg = f"qat: tfmot cannot quantize this model: {_first_line(error)}; {WHAT_TO_DO}"
-        raise UnsupportedError(msg) from error
+        msg = f"qat: tfmot cannot quantize this model: {_first_line(error)}"
+        raise UnsupportedError(msg, WHAT_TO_DO) from error
     refresh_(result)
     return result
 
