@@ -105,9 +105,8 @@ def best_int8_of(model: Any, request: Request) -> Made:
     """
     if request.data is None or not is_correctable(model):
         made = made_as_asked(model, request)
-        return (
-            made if has_layers(model) else made.noted(_untried(request.settings, "a SavedModel holds no Keras layers"))
-        )
+        no_layers = _untried(request.settings, "a SavedModel holds no Keras layers")
+        return made if has_layers(model) else made.noted(no_layers)
     drawn = request.shares or shares(
         request.data, request.seed, calibration=request.settings.sample_count, compared=SAMPLES, hold_back=True
     )
