@@ -212,6 +212,26 @@ def test_int8_without_data_is_marked_so_everywhere(flavour, request, converter) 
     assert (found.agreement[0].sqnr_db or 0) > LEAST_DB["int8"] + 10
 
 
+@pytest.mark.parametrize("pays", [False, True])
+def test_weights_of_four_bits_that_make_no_smaller_file_are_warned_of(keras, converter, pays: bool) -> None:
+    """Depthwise kernels keep 8 bits: where there is little else, only what goes with the rewritten model is left."""
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    body = [layers.Conv2D(48, 3, activation="relu")] if pays else [layers.DepthwiseConv2D(5, activation="relu")]
+    chain = [layers.Conv2D(8, 1, activation="relu"), *body, layers.GlobalAveragePooling2D(), layers.Dense(4)]
+    model = keras.Sequential([keras.Input((8, 8, 3), name="image"), *chain])
+    data = np.random.default_rng(0).normal(size=(60, 8, 8, 3)).astype(np.float32)
+    plain = {"quantize": "int8", "min_agreement_db": -100.0}
+    eight = export(model, Export(**plain, calibration="minmax"), data=data, converter=converter)
+    four = export(model, Export(**plain, weight_bits=4, rounding="nearest"), data=data, converter=converter)
+    assert (four.size_bytes < eight.size_bytes) == pays
+    said = [note for note in four.notes if "do not pay" in note]
+    assert bool(said) != pays
+    assert all(
+        f"{four.size_bytes:,} bytes, with weights of 8 bits it has {eight.size_bytes:,}" in note for note in said
+    )
+
+
 def test_without_data_each_input_is_rounded_in_its_own_range(keras, converter) -> None:
     keras.utils.set_random_seed(0)
     layers = keras.layers
