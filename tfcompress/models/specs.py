@@ -69,6 +69,13 @@ def unique_names(names: Iterable[str]) -> list[str]:
     return list(taken)
 
 
+def _floats(generator: np.random.Generator, shape: tuple[int, ...], within: Range | None) -> np.ndarray:
+    """Draw from the standard normal distribution, or evenly from a range."""
+    if within is None:
+        return generator.standard_normal(shape, dtype=np.float32)
+    return generator.uniform(within[0], within[1], shape)
+
+
 def _whole_ends(spec: TensorSpec, ends: Range) -> tuple[int, int]:
     """Return the least and the largest whole number of a range that an input of whole numbers can hold."""
     if spec.dtype == "bool":
@@ -108,9 +115,7 @@ def random_inputs(
         size = 96 if len(spec.shape) <= 3 else 32
         shape = (count, *(size if s is None else s for s in spec.shape))
         if spec.dtype.startswith(("float", "bfloat")):
-            within = ranges.get(spec.name)
-            normal = within is None
-            values = generator.standard_normal(shape, dtype=np.float32) if normal else generator.uniform(*within, shape)
+            values = _floats(generator, shape, ranges.get(spec.name))
             if padding is not None and len(spec.shape) > 1:
                 lengths = shape[1] - generator.integers(1, max(1, shape[1] // 10) + 1, count)
                 values[np.arange(shape[1]) >= lengths[:, None]] = padding
