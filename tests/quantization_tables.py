@@ -64,7 +64,7 @@ QUANTIZATION = {
             "computes on a scale of its own, unless TFLite has no int8 op for it": of(LAYERS, "adaptive poolings")
             | named("AdditiveAttention Attention GroupedQueryAttention ReversibleEmbedding SpectralNormalization")
             | named("ConvLSTM3D CenterCrop Cropping3D UpSampling3D ZeroPadding3D"),
-            "augments, and is taken for a computation": NEW_AUGMENTATION,
+            "augments, and is taken for a computation": NEW_AUGMENTATION - rules.AUGMENTING,
             "comes before what is exported": of(LAYERS, "features", "spectrograms"),
             "its inside is not known": LAYERS["code"] - {"Lambda"},
         },
@@ -103,7 +103,7 @@ QUANTIZATION = {
             | named("ELU Average Dot UpSampling1D AveragePooling3D MaxPooling3D"),
             "called by others only, or nothing to compute": of(LAYERS, "cells", "no computation"),
             "rounded in float instead": of(LAYERS, "adaptive poolings", "features", "spectrograms", "code")
-            | NEW_AUGMENTATION
+            | (NEW_AUGMENTATION - rules.AUGMENTING)
             | named("CenterCrop Cropping3D UpSampling3D ZeroPadding3D GlobalAveragePooling3D GlobalMaxPooling3D")
             | named("ActivityRegularization Masking RandomCrop"),
         },

@@ -17,6 +17,7 @@ from tfcompress.export_choices import (
     RUNTIMES,
     WITHOUT_FOUR_BITS,
 )
+from tfcompress.input_ranges import read_input_ranges
 from tfcompress.limits import LATENCY_UNITS, SIZE_UNITS, read_limit, read_size
 from tfcompress.schema import check_fields, check_value, pick
 
@@ -144,11 +145,13 @@ def _check_corrections(export: Export) -> None:
 
 
 def _check_range(export: Export) -> None:
-    ends = export.input_range
-    rising = not ends or (len(ends) == 2 and -math.inf < ends[0] < ends[1] < math.inf)
-    check_value("export.input_range", "empty, or two numbers that rise", ends, ok=rising)
-    useful = not ends or export.quantize == "int8"
-    check_value("export.input_range", f"empty with quantize {export.quantize!r}", ends, ok=useful)
+    given = export.input_range
+    try:
+        read_input_ranges(given)
+    except ValueError as error:
+        check_value("export.input_range", str(error), given, ok=False)
+    useful = not given or export.quantize == "int8"
+    check_value("export.input_range", f"empty with quantize {export.quantize!r}", given, ok=useful)
 
 
 def _check_mixed(export: Export) -> None:

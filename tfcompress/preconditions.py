@@ -11,6 +11,7 @@ from tfcompress.devices.remote import check_reachable
 from tfcompress.drop_limit import no_data, no_float
 from tfcompress.errors import DataError, ModelError, UnsupportedError, UntrustedCodeError
 from tfcompress.export_choices import MIXED_WITHOUT_DATA
+from tfcompress.input_ranges import read_input_ranges
 from tfcompress.recipe import Recipe
 from tfcompress.stages.stage import TrainingStage
 from tfcompress.targets.installed import check_installed, check_lookup_writer
@@ -199,6 +200,22 @@ def calibration_warnings(run: Run, macs: int | None) -> tuple[str, ...]:
     with run.phase("check calibration"), run.progress.task("checking the calibration samples"):
         remarks = check_calibration(model, run.data, run.recipe.export.sample_count, run.recipe.train.seed, macs=macs)
     return tuple(map(str, remarks))
+
+
+def check_input_ranges(run: Run) -> None:
+    """Refuse, before any work, an int8 export without data whose inputs' ranges are not known.
+
+    Raises:
+        UsageError: naming the inputs.
+        UnsupportedError: a tf_keras model that cannot be carried over to Keras 3.
+    """
+    export = run.recipe.export
+    data_free = run.data is None and export.quantize == "int8" and not export.needs_samples
+    if not data_free or run.recipe.stages or run.loaded.keras3 is None:
+        return
+    from tfcompress.quantization.known_inputs import ranges_of_inputs
+
+    ranges_of_inputs(run.loaded.keras3, read_input_ranges(export.input_range))
 
 
 def check_streaming(run: Run) -> None:

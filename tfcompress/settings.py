@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -18,6 +19,7 @@ from tfcompress.export_choices import (
     default_packings,
     packings_to_try,
 )
+from tfcompress.input_ranges import read_range_flags
 from tfcompress.stages.option import option
 from tfcompress.targets.target import Target
 from tfcompress.targets.target_table import LINUX, find_target
@@ -26,14 +28,9 @@ Quantize = Literal["none", "dynamic", "float16", "int8", "int16x8"]
 IOType = Literal["auto", "float32", "int8", "uint8", "int16"]
 
 
-def _read_range(text: str) -> dict[str, tuple[float, ...]]:
-    """Read ``LOW,HIGH``."""
-    try:
-        low, high = map(float, text.split(","))
-    except ValueError:
-        msg = f"must be LOW,HIGH, two numbers with a comma between them (0,1), got {text!r}"
-        raise ValueError(msg) from None
-    return {"input_range": (low, high)}
+def _read_ranges(texts: Sequence[str]) -> dict[str, tuple[float | str, ...]]:
+    """Read ``LOW,HIGH`` and ``NAME=LOW,HIGH``."""
+    return {"input_range": read_range_flags(texts)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,8 +64,9 @@ class Export:
             bits, else ``nearest``.
         weight_bits: bits of a weight of an int8 file that was not trained for it: 8, or 4 in the kernels of Conv2D and
             Dense (by the rules of quantization-aware training).
-        input_range: least and largest value of the model's inputs, for int8 without data; empty: it follows from a
-            Rescaling that comes first.
+        input_range: least and largest value of the model's inputs, for int8 without data: two numbers for all of them,
+            ``NAME=LOW,HIGH`` for one, or both; of an input of which nothing is said it follows from the Rescaling that
+            reads it.
         mixed: give ops of an int8 file other numbers where that pays most: float where int8 costs much, kernels of 4
             bits where they cost little (int16 activations where *max_latency* counts what they take). What each costs
             is measured on samples held back, an integer programme chooses, and the best *plans* are tried.
@@ -171,14 +169,15 @@ class Export:
         ),
     )
     weight_bits: Literal[8, 4] = field(default=8, metadata=option("Bits of a weight of an int8 file.", tries=(8, 4)))
-    input_range: tuple[float, ...] = field(
+    input_range: tuple[float | str, ...] = field(
         default=(),
         metadata=option(
-            "Range of the inputs, for int8 without --data.",
-            metavar="LOW,HIGH",
-            default="0,255 where a Rescaling that comes first says so",
+            "Range of the inputs, or of the one called NAME, for int8 without --data.",
+            metavar="[NAME=]LOW,HIGH",
+            default="0,255 of an input whose Rescaling says so",
             needs="no data",
-            read=_read_range,
+            read=_read_ranges,
+            repeated=True,
         ),
     )
     mixed: bool = field(

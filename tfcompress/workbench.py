@@ -367,6 +367,7 @@ class Workbench:
         run.metadata = output.metadata(recipe, run.data)
         preconditions.check_deployment(run)
         preconditions.check_stages(run)
+        preconditions.check_input_ranges(run)
         preconditions.check_streaming(run)
         check_test_split(run)
         for warning in (*warnings, *self._calibration_warnings(run)):

@@ -104,7 +104,12 @@ def test_every_public_function_says_what_it_does(name: str) -> None:
             Export(quantize="int8", weight_bits=4, rounding="gptq", correct=("equalize", "bias")),
         ),
         ({"qat": True, "weight_bits": "4"}, (QAT(weight_bits=4),), Export(quantize="int8")),
-        ({"quantize": "int8", "input_range": "-1,1"}, (), Export(quantize="int8", input_range=(-1.0, 1.0))),
+        ({"quantize": "int8", "input_range": ("-1,1",)}, (), Export(quantize="int8", input_range=(-1.0, 1.0))),
+        (
+            {"quantize": "int8", "input_range": ("age=0,1", "-1,1")},
+            (),
+            Export(quantize="int8", input_range=(-1.0, 1.0, "age=0,1")),
+        ),
     ],
 )
 def test_flags_become_a_recipe(flags: dict[str, Any], stages: tuple[Any, ...], export: Export) -> None:
@@ -130,8 +135,8 @@ def test_training_and_export_flags_are_laid_over_a_named_recipe() -> None:
         ({"io": "int8"}, "export.io must be one of 'auto', 'float32' with quantize 'none'"),
         ({"weight_bits": "4"}, "--weight-bits: export.weight_bits must be 8 with quantize 'none', got 4"),
         ({"weight_bits": "4", "recipe": "qat-int8"}, "--weight-bits would do nothing: --recipe says it"),
-        ({"input_range": "0,1", "quantize": "int8", "data": "d.npz"}, "--input-range would do nothing: it is for"),
-        ({"input_range": "0,1"}, "export.input_range must be empty with quantize 'none'"),
+        ({"input_range": ("0,1",), "quantize": "int8", "data": "d.npz"}, "--input-range would do nothing: it is for"),
+        ({"input_range": ("0,1",)}, "export.input_range must be empty with quantize 'none'"),
         ({"learn_ranges": True, "quantize": "int8"}, "--learn-ranges would do nothing: there is no --qat"),
         ({"weight_bits": "4", "qat": True, "engine": "tfmot"}, "qat.engine must be 'native'"),
         ({"of": "bytes"}, "--of would do nothing: there is neither --blocks nor --channels"),

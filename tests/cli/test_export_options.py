@@ -284,3 +284,24 @@ def test_an_error_that_no_flag_made_is_as_it_was() -> None:
 def test_test_samples_without_data_are_refused(calls: Calls) -> None:
     with pytest.raises(UsageError, match="--test-samples would do nothing: there is no --data"):
         command.main(args=["model.h5", "--test-samples", "5"], prog_name="export", standalone_mode=False)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--channels", "0.3", "--max-drop", "5"], True),
+        (["--channels", "0.3", "--max-drop", "5", "--spare", "5"], False),
+        (["--channels", "0.3", "--spare", "5"], False),
+        (["--prune", "0.3", "--max-drop", "5"], False),
+    ],
+)
+def test_a_flag_that_meant_something_else_once_names_the_one_that_means_that_now(
+    words: list[str], told: bool, calls: Calls, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A limit with --channels is one of the file; the note says so, as it was the channels' own once."""
+    assert run_command(["export", "model.h5", "--data", "data.npz", *words]) == 0
+    said = "--max-drop is about the finished file; what --channels spares is said by --spare"
+    assert (said in capfd.readouterr().err) == told
+    recipe = next(values[1] for name, values, _ in calls.made if name == "compress")
+    assert recipe.export.max_drop == (5.0 if "--max-drop" in words else None)
+    assert getattr(recipe.stages[0], "spare", None) == (5.0 if "--spare" in words else None)

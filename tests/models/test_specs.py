@@ -50,3 +50,20 @@ def test_random_sequences_end_in_padding_where_the_model_tells_it():
 def test_random_inputs_refuse_what_is_not_numeric():
     with pytest.raises(UnsupportedError, match="input 'text' must hold numbers, it holds string"):
         random_inputs(Signature((TensorSpec("text", (), "string"),), ()), 1, 0)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "uint8", "int32", "bool"])
+@pytest.mark.parametrize("ends", [(0.0, 255.0), (-3.5, 2.5), (0.2, 0.8)])
+def test_random_inputs_fill_the_ranges_that_they_are_given(dtype: str, ends: tuple[float, float]) -> None:
+    signature = Signature((TensorSpec("x", (500,), dtype), TensorSpec("y", (500,), "float32")), ())
+    drawn = random_inputs(signature, 4, 0, ranges={"x": ends})
+    assert drawn["x"].dtype == dtype
+    assert abs(drawn["y"].std() - 1) < 0.1  # of it nothing is said
+    if dtype.startswith("float"):
+        low, high = float(drawn["x"].min()), float(drawn["x"].max())
+        assert ends[0] <= low < ends[0] + 0.02 * (ends[1] - ends[0])
+        assert ends[1] - 0.02 * (ends[1] - ends[0]) < high <= ends[1]
+    elif dtype == "uint8":
+        assert drawn["x"].max() <= max(1, ends[1])
+    elif dtype == "int32" and ends[1] > 1:
+        assert (drawn["x"].min(), drawn["x"].max()) == (np.ceil(ends[0]), np.floor(ends[1]))

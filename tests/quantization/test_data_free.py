@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfcompress.errors import UnsupportedError, UsageError
-from tfcompress.quantization.data_free import DEVIATIONS, ChannelSpread, range_of_inputs, without_data
+from tfcompress.errors import UnsupportedError
+from tfcompress.quantization.data_free import DEVIATIONS, ChannelSpread, without_data
 from tfcompress.quantization.fake_quant import FakeQuant
 
 
@@ -53,7 +53,7 @@ def samples() -> np.ndarray:
 
 def test_ranges_follow_from_the_normalization_and_the_outputs_agree(normalized) -> None:
     before = [value.copy() for value in normalized.get_weights()]
-    made = without_data(normalized, (0.0, 1.0)).model
+    made = without_data(normalized, {"image": (0.0, 1.0)}).model
     ranges = [(float(r.low), float(r.high)) for r in made.layers if isinstance(r, FakeQuant)]
     assert ranges[0] == (0.0, 1.0)
     assert all(low == 0.0 and 0 < high <= 6.0 for low, high in ranges[1:-1])
@@ -64,7 +64,7 @@ def test_ranges_follow_from_the_normalization_and_the_outputs_agree(normalized) 
 
 
 def test_no_value_leaves_its_range(normalized) -> None:
-    made = without_data(normalized, (0.0, 1.0)).model
+    made = without_data(normalized, {"image": (0.0, 1.0)}).model
     last = [layer for layer in made.layers if isinstance(layer, FakeQuant)][-1]
     outputs = np.asarray(normalized(samples(), training=False))
     assert float(last.low) <= outputs.min()
@@ -72,23 +72,11 @@ def test_no_value_leaves_its_range(normalized) -> None:
 
 
 def test_what_nothing_bounds_is_named(keras) -> None:
-    model = keras.Sequential([keras.Input((4, 8)), keras.layers.Dense(8), keras.layers.LayerNormalization(name="norm")])
+    model = keras.Sequential(
+        [keras.Input((4, 8), name="x"), keras.layers.Dense(8), keras.layers.LayerNormalization(name="norm")]
+    )
     with pytest.raises(UnsupportedError, match=r"layer 'norm_.* has outputs that nothing bounds without samples"):
-        without_data(model, (0.0, 1.0))
-
-
-@pytest.mark.parametrize(
-    ("scale", "offset", "expected"), [(1 / 255, 0.0, (0.0, 255.0)), (1 / 127.5, -1.0, (0.0, 255.0)), (0.5, 0.0, None)]
-)
-def test_the_range_of_inputs_is_known_from_a_rescaling_of_bytes(keras, scale, offset, expected) -> None:
-    layers = keras.layers
-    model = keras.Sequential([keras.Input((4,)), layers.Rescaling(scale, offset), layers.Dense(2)])
-    assert range_of_inputs(model, (-1.0, 1.0)) == (-1.0, 1.0)
-    if expected:
-        assert range_of_inputs(model) == expected
-    else:
-        with pytest.raises(UsageError, match="needs the range of the model's inputs: give --input-range LOW,HIGH"):
-            range_of_inputs(model)
+        without_data(model, {"x": (0.0, 1.0)})
 
 
 def ends_of(made: Any, name: str) -> tuple[float, float]:
@@ -111,7 +99,7 @@ def test_an_input_that_is_joined_to_features_keeps_its_own_range(keras, flat: bo
     model.get_layer("sums").set_weights([kernel])
     x = np.random.default_rng(0).uniform(0, 100, (500, 3, 4)).astype(np.float32)
     outputs = np.asarray(model(x))
-    low, high = ends_of(without_data(model, (0.0, 100.0)).model, "sums")
+    low, high = ends_of(without_data(model, {"x": (0.0, 100.0)}).model, "sums")
     assert low <= outputs.min()
     assert outputs.max() <= high <= 400.0 * 1.01  # four numbers of up to 100
 
@@ -132,7 +120,7 @@ def test_sums_of_merged_tensors_stay_inside_their_ranges(seed: int, kinds: list[
     model = keras.Model(given, layers.Dense(3, name="sums")(layers.Concatenate()([first, given, second])))
     x = np.random.default_rng(seed).uniform(-2, 3, (2000, 6)).astype(np.float32)
     outputs = np.asarray(model(x))
-    low, high = ends_of(without_data(model, (-2.0, 3.0)).model, "sums")
+    low, high = ends_of(without_data(model, {"x": (-2.0, 3.0)}).model, "sums")
     assert low <= outputs.min()
     assert outputs.max() <= high
 

@@ -9,7 +9,18 @@ from typing import Any
 
 import pytest
 
-from tfcompress.errors import ContractError, DataError, PromiseError, RecipeError, UnsupportedError
+from tfcompress.errors import (
+    ContractError,
+    DataError,
+    MissingDependencyError,
+    ModelError,
+    OutputError,
+    PromiseError,
+    RecipeError,
+    UnsupportedError,
+    UsageError,
+)
+from tfcompress.models.loading import SAVED_MODEL
 from tfcompress.progress import SILENT
 from tfcompress.recipe import QAT, Cluster, Export, Prune, Recipe, Train, from_toml
 from tfcompress.reports.report import Comparison, Machine, Report, ResultFile, SourceModel
@@ -17,6 +28,7 @@ from tfcompress.reports.sections import Baseline
 from tfcompress.search import ladder
 from tfcompress.search.ladder import RUNGS, climb
 from tfcompress.tasks.score import Difference, Figure, Score
+from tfcompress.tflite.source_file import NO_LAYERS
 
 SAMPLES = 1000
 
@@ -47,12 +59,14 @@ def reported(recipe: Recipe, lost: float, spread: float) -> Report:
 class Bench:
     """Stands in for a workbench; what a recipe loses is said by a function."""
 
-    def __init__(self, loses: Any, spread: float = 0.2, *, trains: bool = True) -> None:
+    def __init__(self, loses: Any, spread: float = 0.2, *, trains: bool = True, source: Any = ("keras3", "")) -> None:
         self.loses, self.spread, self.trains = loses, spread, trains
         self.ran: list[Recipe] = []
         self.options: list[Mapping[str, Any]] = []
         self.progress = SILENT
-        self.loaded = SimpleNamespace(keras3=None)
+        writer, refusal = source
+        has_layers = writer.startswith("keras")
+        self.loaded: Any = SimpleNamespace(keras3=None, writer=writer, refusal=refusal, has_layers=has_layers)
 
     def check(self, recipe: Recipe, **more: Any) -> None:
         assert recipe.promises
@@ -162,6 +176,48 @@ def test_a_mistake_ends_the_climb_at_once() -> None:
     assert len(bench.ran) == 1
 
 
+OTHERS = [
+    DataError("mixed precision judges by samples held back; give more --data"),
+    UsageError("it would do nothing"),
+    ModelError("the weights are NaN after training"),
+    MissingDependencyError("scipy is not installed"),
+]
+
+
+@pytest.mark.parametrize("error", OTHERS)
+@pytest.mark.parametrize("fails", ["corrected", "rounded", "mixed", "trained"])
+def test_what_a_later_way_asks_for_beyond_the_first_does_not_end_the_climb(fails: str, error: Exception) -> None:
+    bench = Bench(lambda recipe: error if way(recipe) == fails else 2.0)
+    with pytest.raises(PromiseError) as failed:
+        climb(bench, Recipe(export=int8().export, train=Train(if_needed=True)))  # type: ignore[arg-type]
+    outcomes = {rung["name"]: rung["outcome"] for rung in failed.value.promise["rungs"]}
+    assert outcomes == {rung.name: "refused" if rung.name == fails else "missed" for rung in RUNGS}
+    assert str(error) in {rung["reason"] for rung in failed.value.promise["rungs"]}
+
+
+def test_an_output_that_cannot_be_written_ends_the_climb_at_any_way() -> None:
+    bench = Bench(lambda recipe: OutputError("the disk is full") if way(recipe) == "rounded" else 2.0)
+    with pytest.raises(OutputError, match="full"):
+        climb(bench, int8())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("source", "ways"),
+    [(("tflite", NO_LAYERS), ["plain", "corrected"]), (("savedmodel", SAVED_MODEL), ["plain"])],
+)
+def test_of_a_source_without_layers_only_what_needs_none_is_tried(source: tuple[str, str], ways: list[str]) -> None:
+    bench = Bench(lambda recipe: 2.0, source=source)
+    with pytest.raises(PromiseError) as error:
+        climb(bench, int8())  # type: ignore[arg-type]
+    assert [way(recipe) for recipe in bench.ran] == ways
+    rungs = error.value.promise["rungs"]
+    assert [rung["name"] for rung in rungs] == [rung.name for rung in RUNGS]
+    reason = {"tflite": "a .tflite file holds no Keras layers", "savedmodel": "a SavedModel holds no Keras layers"}
+    assert {rung["reason"] for rung in rungs[len(ways) :]} == {reason[source[0]]}
+    assert "try the Keras model that it was made from, " in str(error.value)
+    assert "--epochs" not in str(error.value)
+
+
 def test_without_a_limit_there_is_one_run() -> None:
     bench = Bench(lambda recipe: 50.0)
     assert climb(bench, Recipe(), output="here", force=True).report.result.score  # type: ignore[arg-type]
@@ -227,7 +283,8 @@ def test_the_last_way_trains_for_the_numbers_of_the_file(recipe: Recipe, stages:
     ],
 )
 def test_why_there_is_no_training(recipe: Recipe, reason: str) -> None:
-    assert ladder.planned_recipe(RUNGS[-1], recipe, Bench(None).data(recipe.train)) == reason
+    bench = Bench(None)
+    assert ladder.planned_recipe(RUNGS[-1], recipe, bench.data(recipe.train), bench.loaded) == reason
 
 
 def test_without_training_data_there_is_no_training() -> None:

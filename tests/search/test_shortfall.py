@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +13,8 @@ from tfcompress.recipe import QAT, Export, Prune, Recipe, Train
 from tfcompress.reports.debug_facts import DebugFacts, TensorRow
 from tfcompress.reports.rungs import RungRecord
 from tfcompress.search.shortfall import listed_losses, remedies, samples_needed
+
+KERAS: Any = SimpleNamespace(has_layers=True)
 
 
 def test_half_the_way_to_the_limit_needs_four_times_the_samples() -> None:
@@ -43,11 +48,11 @@ def asked(*stages: object, if_needed: bool = False, **export: object) -> Recipe:
     ],
 )
 def test_what_may_help_comes_first(recipe: Recipe, points: float, said: list[str]) -> None:
-    assert remedies(recipe, best(points, 1.234))[: len(said)] == said
+    assert remedies(recipe, best(points, 1.234), KERAS)[: len(said)] == said
 
 
 def test_a_stage_may_be_asked_for_less_but_its_numbers_stay() -> None:
-    found = remedies(asked(Prune(), QAT(), quantize="int8"), best(0.9, 1.0))
+    found = remedies(asked(Prune(), QAT(), quantize="int8"), best(0.9, 1.0), KERAS)
     assert "less of --prune" in found
     assert not any(words.startswith("--quantize") for words in found)
 

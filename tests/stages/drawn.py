@@ -18,7 +18,7 @@ TEXTS: dict[str, tuple[Any, ...]] = {
     "builder": ("nets:make",),
     "changes": (("stem=8",), ("stem=8", "block_2/add=0"), ("ä b=07",)),
     "correct": (("bias",), ("equalize", "bias-once")),
-    "input_range": ((0.0, 1.0), (-1, 1)),
+    "input_range": ((0.0, 1.0), (-1, 1), ("age=0,1",), (0, 1, "x=-2,2")),
     "layers": (("conv=4",), ("conv*=8", "a/b=256"), ("stem=top",)),
     "loss": (("soft",), ("features=2", "soft"), "mae", "huber"),
     "max_arena": ("64KB",),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tfcompress.errors import ContractError, ModelError
-from tfcompress.tflite.agreement import CAP_DB, compare_outputs, output_step, within_steps
+from tfcompress.tflite.agreement import CAP_DB, OutputAgreement, any_worse, compare_outputs, output_step, within_steps
 from tfcompress.tflite.flatbuffer import read_model_file
 
 
@@ -125,3 +126,23 @@ def test_the_cosine_is_the_mean_over_samples_of_that_between_vectors() -> None:
     assert compare_outputs("y", reference, output, None).cosine == pytest.approx((3 / 5 + 1) / 2)
     assert compare_outputs("y", reference[:, :1], output[:, :1], None).cosine is None
     assert compare_outputs("y", np.zeros((2, 3)), np.ones((2, 3)), None).cosine is None
+
+
+@pytest.mark.parametrize(
+    ("own", "worse"),
+    [
+        ({"a": (30.0, 0.9), "b": (30.0, 0.9)}, False),
+        ({"a": (29.95, 0.9), "b": (50.0, 1.0)}, False),  # a tenth of a decibel is none
+        ({"a": (29.8, 0.9), "b": (50.0, 1.0)}, True),
+        ({"a": (50.0, 0.89), "b": (50.0, 1.0)}, True),
+        ({"b": (30.0, 0.9), "a": (30.0, 0.9)}, False),  # by name, in any order
+        ({"b": (30.0, 0.9), "a": (20.0, 0.9)}, True),
+        ({"a": (None, 0.9), "b": (30.0, None)}, True),  # no top-1 where there was one
+        ({}, False),
+    ],
+)
+def test_a_file_is_worse_where_one_of_its_outputs_is(own: Any, worse: bool) -> None:
+    def outputs(found: Any) -> list[OutputAgreement]:
+        return [OutputAgreement(name, db, 0.0, 0.0, top1, None) for name, (db, top1) in found.items()]
+
+    assert any_worse(outputs(own), outputs({"a": (30.0, 0.9), "b": (30.0, 0.9)}), 0.1) == worse

@@ -68,8 +68,11 @@ def contest(monkeypatch: pytest.MonkeyPatch) -> Any:
             return Made(Attempt(content, None, verification(), qat=False, fused=fused), "converter")  # type: ignore[arg-type]
 
         def agreement(_: Any, content: bytes) -> tuple[OutputAgreement, ...]:
-            db, top1 = results[content.decode()]
-            return (OutputAgreement("y", db, 0.0, 0.0, top1, None, None, db),)
+            found = results[content.decode()]
+            found = found if isinstance(found, list) else [found]
+            return tuple(
+                OutputAgreement(f"y{n}", db, 0.0, 0.0, top1, None, None, db) for n, (db, top1) in enumerate(found)
+            )
 
         monkeypatch.setattr(BEST, "made_as_asked", made)
         monkeypatch.setattr(BEST, "converted", file_of)
@@ -125,6 +128,27 @@ def test_what_is_worse_than_plain_in_anything_or_hardly_better_is_not_kept(conte
     assert "none of 3 other ways agrees better on 100 samples" in contest.notes[0]
 
 
+@pytest.mark.parametrize(
+    "other",
+    [[(25.0, 0.9), (39.0, 1.0)], [(25.0, 0.9), (20.5, 1.0)], [(25.0, 0.9), (45.0, 0.95)], [(25, 0.8), (45, 1.0)]],
+)
+def test_no_output_pays_for_what_the_worst_one_gains(contest, other) -> None:
+    made = contest(results([(20.0, 0.9), (40.0, 1.0)], other, other, other))
+    assert kept(made) == "minmax"
+
+
+@pytest.mark.parametrize("other", [[(25.0, 0.9), (40.0, 1.0)], [(22.0, 0.95), (39.95, 1.0)], [(25, 0.9), (50, 1.0)]])
+def test_the_worst_output_gains_where_no_other_loses(contest, other) -> None:
+    made = contest(results([(20.0, 0.9), (40.0, 1.0)], [(60.0, 1.0), (5.0, 0.1)], other, [(20.0, 0.9), (40.0, 1.0)]))
+    assert kept(made) == "minmax + equalize + bias"
+
+
+def test_an_output_of_whole_numbers_may_not_have_fewer_equal_ones(contest) -> None:
+    first = [(20.0, None), (None, 0.9)]
+    fewer, same = [(30.0, None), (None, 0.8)], [(25.0, None), (None, 0.9)]
+    assert kept(contest(results(first, fewer, same, fewer))) == "minmax + equalize + bias"
+
+
 def test_what_would_write_an_lstm_out_that_is_one_op_is_not_tried(contest) -> None:
     made = contest(results((20.0, 0.9), (25.0, 0.95), (22.0, 1.0), RuntimeError()), fused=("first", "second"))
     assert kept(made) == "minmax + bias"
@@ -175,7 +199,18 @@ def test_no_way_is_begun_once_the_time_is_up(contest, monkeypatch: pytest.Monkey
 
 
 def test_one_sample_cannot_be_held_back(contest) -> None:
-    assert contest(results((5.0, 0.1), *[RuntimeError()] * 3), Samples(1)).attempt.verification.trials == ()
+    made = contest(results((5.0, 0.1), *[RuntimeError()] * 3), Samples(1))
+    assert made.attempt.verification.trials == ()
+    assert made.notes == (
+        "int8 is minmax alone, no other way was tried: too few samples to hold any back, which takes at least 4",
+    )
+
+
+def test_of_a_saved_model_one_way_is_made_and_a_note_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BEST, "made_as_asked", lambda *_: Made(SimpleNamespace(), "converter"))  # type: ignore[arg-type]
+    request: Any = SimpleNamespace(data=Samples(1000), settings=Export(quantize="int8"))
+    said = "int8 is minmax alone, no other way was tried: a SavedModel holds no Keras layers"
+    assert best_int8_of("a SavedModel", request).notes == (said,)
 
 
 @pytest.mark.slow

@@ -212,6 +212,41 @@ def test_int8_without_data_is_marked_so_everywhere(flavour, request, converter) 
     assert (found.agreement[0].sqnr_db or 0) > LEAST_DB["int8"] + 10
 
 
+@pytest.mark.parametrize("pays", [False, True])
+def test_weights_of_four_bits_that_make_no_smaller_file_are_warned_of(keras, converter, pays: bool) -> None:
+    """Depthwise kernels keep 8 bits: where there is little else, only what goes with the rewritten model is left."""
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    body = [layers.Conv2D(48, 3, activation="relu")] if pays else [layers.DepthwiseConv2D(5, activation="relu")]
+    chain = [layers.Conv2D(8, 1, activation="relu"), *body, layers.GlobalAveragePooling2D(), layers.Dense(4)]
+    model = keras.Sequential([keras.Input((8, 8, 3), name="image"), *chain])
+    data = np.random.default_rng(0).normal(size=(60, 8, 8, 3)).astype(np.float32)
+    plain = {"quantize": "int8", "min_agreement_db": -100.0}
+    eight = export(model, Export(**plain, calibration="minmax"), data=data, converter=converter)
+    four = export(model, Export(**plain, weight_bits=4, rounding="nearest"), data=data, converter=converter)
+    assert (four.size_bytes < eight.size_bytes) == pays
+    said = [note for note in four.notes if "do not pay" in note]
+    assert bool(said) != pays
+    assert all(
+        f"{four.size_bytes:,} bytes, with weights of 8 bits it has {eight.size_bytes:,}" in note for note in said
+    )
+
+
+def test_without_data_each_input_is_rounded_in_its_own_range(keras, converter) -> None:
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    image, age = keras.Input((8, 8, 3), name="image"), keras.Input((3,), name="age")
+    x = layers.Conv2D(4, 3, activation="relu")(layers.Rescaling(1 / 255)(layers.RandomFlip()(image)))
+    x = layers.Concatenate()([layers.GlobalAveragePooling2D()(x), layers.Dense(4, activation="relu")(age)])
+    model = keras.Model([image, age], layers.Dense(3, name="out")(x))
+    result = export(model, Export(quantize="int8", input_range=("age=-2,2",)), converter=converter)
+    found = result.verification
+    scales = {tensor.name: tensor.scale for tensor in found.inputs}
+    assert scales == {"image": pytest.approx(1.0), "age": pytest.approx(4 / 255)}
+    assert found.calibration == "data-free: the model alone, inputs image in [0, 255], age in [-2, 2]"
+    assert (found.agreement[0].sqnr_db or 0) > LEAST_DB["int8"]
+
+
 def test_weights_of_four_bits_are_smaller_and_rounded_towards_the_outputs(exported) -> None:
     eight = exported(PLAIN)
     result = exported(dataclasses.replace(PLAIN, weight_bits=4, rounding="gptq", correct=("bias",)))

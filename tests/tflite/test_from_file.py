@@ -11,7 +11,14 @@ import pytest
 
 import tfcompress as tfc
 from tests.tflite.make_files import FOLDER
-from tfcompress.errors import ContractError, ConversionError, DataError, MissingDependencyError, UnsupportedError
+from tfcompress.errors import (
+    ContractError,
+    ConversionError,
+    DataError,
+    MissingDependencyError,
+    PromiseError,
+    UnsupportedError,
+)
 from tfcompress.models.specs import random_inputs
 from tfcompress.preconditions import check_preconditions, need_keras
 from tfcompress.recipe import QAT, Export, Prune, Recipe, Train
@@ -185,3 +192,19 @@ def test_compress_writes_the_same_folder_as_for_a_keras_model(installed, tmp_pat
         path.name for path in (tmp_path / "out").iterdir()
     }
     assert any("litert-quantizer" in warning for warning in report.warnings)
+
+
+@pytest.mark.slow
+def test_a_limit_that_no_file_keeps_is_told_with_the_ways_that_were_tried(installed, source, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).normal(size=(1040, 8, 8, 3)).astype(np.float32)
+    with InterpreterProcess(FLOAT.read_bytes()) as interpreter:
+        (answers,) = interpreter.run({source.signature.inputs[0].name: pixels}).values()
+    labels = answers.argmax(axis=1)
+    np.savez(tmp_path / "data.npz", x_train=pixels[:40], y_train=labels[:40], x_test=pixels[40:], y_test=labels[40:])
+    recipe = Recipe(export=Export(quantize="int8", max_drop=0.2))
+    with pytest.raises(PromiseError, match="the Keras model that it was made from") as error:
+        tfc.compress(FLOAT, recipe, str(tmp_path / "data.npz"), output=tmp_path / "out", progress=False)
+    rungs = error.value.promise["rungs"]
+    assert [rung["outcome"] for rung in rungs] == [*["missed"] * 2, *["not tried"] * 3]
+    assert {rung["reason"] for rung in rungs[2:]} == {"a .tflite file holds no Keras layers"}
+    assert not (tmp_path / "out").exists()

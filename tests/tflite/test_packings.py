@@ -138,3 +138,29 @@ def test_tensorflow_itself_sees_a_difference(file, converter) -> None:
     assert refusal == ""
     assert converter.digest_in_tensorflow(slim(content)) == (one, "")
     assert converter.digest_in_tensorflow(with_another_constant(content))[0] != one
+
+
+@pytest.mark.parametrize("honest", [True, False])
+def test_a_tflite_runtime_at_hand_is_asked_too(file, images, tmp_path, monkeypatch, honest: bool) -> None:
+    """A package of that name stands in: LiteRT's interpreter, or one that adds the size of the file to its outputs."""
+    (tmp_path / "tflite_runtime").mkdir()
+    (tmp_path / "tflite_runtime-2.14.0.dist-info").mkdir()
+    (tmp_path / "tflite_runtime-2.14.0.dist-info" / "METADATA").write_text("Name: tflite-runtime\nVersion: 2.14.0\n")
+    lines = [
+        "import os",
+        "from ai_edge_litert.interpreter import *",
+        "from ai_edge_litert import interpreter as litert",
+        "class Interpreter(litert.Interpreter):",
+        "    def __init__(self, model_path, **more):",
+        "        super().__init__(model_path, **more)",
+        "        self.size = os.path.getsize(model_path)",
+        "    def get_tensor(self, index):",
+        f"        return super().get_tensor(index) + ({not honest} and self.size)",
+    ]
+    (tmp_path / "tflite_runtime" / "__init__.py").touch()
+    (tmp_path / "tflite_runtime" / "interpreter.py").write_text("\n".join(lines))
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
+    proven, difference = prove(file("none"), slim(file("none")), images, runtimes=export_choices.RUNTIMES)
+    assert ("tflite-runtime" in proven) == honest
+    assert difference == ("" if honest else "in tflite-runtime output 'scores' differs")

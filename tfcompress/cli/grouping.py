@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tfcompress.stages.flags import Flag, asking
+from tfcompress.stages.flags import Flag, asking, is_given
 
 OTHER = "Other"
 """The heading of an option that names none."""
@@ -82,9 +82,9 @@ def _checked(flag: Flag) -> Any:
     if flag.option.read is None:
         return None
 
-    def check(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    def check(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
         try:
-            if value is not None:
+            if is_given(value):
                 flag.values(value)
         except ValueError as error:
             raise click.BadParameter(str(error), context, parameter) from error

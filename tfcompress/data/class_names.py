@@ -32,10 +32,10 @@ PADDING = -1
 BLOCK = 65_536
 """Labels that are looked at together."""
 
-Output = str | int
+OutputKey = str | int
 """An output's name, its place in a list, or ``""`` for the only one."""
 
-Found = Mapping[str, Mapping[Output, Rows]]
+NamesFound = Mapping[str, Mapping[OutputKey, Rows]]
 """Labels that are names, by split and output."""
 
 _InMemory = (ArraySplit, ListedSplit)
@@ -154,7 +154,7 @@ class Named:
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     alphabetical: str = ""
-    outputs: tuple[Output, ...] = ()
+    outputs: tuple[OutputKey, ...] = ()
 
 
 def ordered(named: Named, what: str, given: Sequence[str]) -> Named:
@@ -208,9 +208,9 @@ def coded(splits: Mapping[str, RawSplit], given: Sequence[str], stored: Sequence
     return ordered(named, "labels that are names", names)
 
 
-def _order(splits: Mapping[str, RawSplit], found: Found, names: Sequence[str], source: str) -> tuple[str, ...]:
+def _order(splits: Mapping[str, RawSplit], found: NamesFound, names: Sequence[str], source: str) -> tuple[str, ...]:
     """Return the names in the order of their numbers, where those of all outputs can be in one."""
-    present: dict[Output, set[str]] = {}
+    present: dict[OutputKey, set[str]] = {}
     for named in found.values():
         for output, rows in named.items():
             present.setdefault(output, set()).update(_different(rows, source))
@@ -229,7 +229,7 @@ def _order(splits: Mapping[str, RawSplit], found: Found, names: Sequence[str], s
     return order
 
 
-def _check_forms(splits: Mapping[str, RawSplit], found: Found, source: str) -> None:
+def _check_forms(splits: Mapping[str, RawSplit], found: NamesFound, source: str) -> None:
     """Refuse names in one split and numbers in another."""
     for output in {output for named in found.values() for output in named}:
         others = [
@@ -246,7 +246,7 @@ def _check_forms(splits: Mapping[str, RawSplit], found: Found, source: str) -> N
             raise DataError(msg)
 
 
-def _where(split: RawSplit, output: Output) -> str:
+def _where(split: RawSplit, output: OutputKey) -> str:
     return split.y_name if output == "" else f"{split.y_name}.{output}"
 
 
@@ -255,25 +255,25 @@ def said(names: Sequence[str]) -> tuple[str, ...]:
     return (f"classes: {numbered(names)}",) if names else ()
 
 
-def _parts(split: RawSplit) -> dict[Output, Rows]:
+def _parts(split: RawSplit) -> dict[OutputKey, Rows]:
     """Return the labels of a split in memory by output; none of what is read from front to back."""
     if isinstance(split, ListedSplit):
         return {output: InMemory(as_array(part, _where(split, output))) for output, part in _listed(split.y).items()}
     y = split.y if isinstance(split, ArraySplit) else None
-    by_output: dict[Output, Rows] = {}
+    by_output: dict[OutputKey, Rows] = {}
     if y is not None:
         by_output.update(y if isinstance(y, Mapping) else {"": y})
     return by_output
 
 
-def _listed(y: Any) -> dict[Output, Any]:
+def _listed(y: Any) -> dict[OutputKey, Any]:
     """Return the labels of a :class:`ListedSplit` by output."""
     if isinstance(y, Mapping):
         return dict(y)
     return dict(enumerate(y)) if is_listed(y) else {} if y is None else {"": y}
 
 
-def _with_labels(split: RawSplit, coded_labels: Mapping[Output, CodedRows]) -> RawSplit:
+def _with_labels(split: RawSplit, coded_labels: Mapping[OutputKey, CodedRows]) -> RawSplit:
     """Return a split in memory with numbers for the labels of some outputs."""
     if isinstance(split, ListedSplit):
         arrays = {output: rows.take(np.arange(rows.shape[0])) for output, rows in coded_labels.items()}
@@ -288,7 +288,7 @@ def _with_labels(split: RawSplit, coded_labels: Mapping[Output, CodedRows]) -> R
     return replace(split, y=coded_labels[""])  # type: ignore[type-var]  # an ArraySplit
 
 
-def _labels(split: RawSplit, as_numbers: bool) -> dict[Output, Rows]:
+def _labels(split: RawSplit, as_numbers: bool) -> dict[OutputKey, Rows]:
     """Return the labels of a split that are names, by output."""
     parts = _parts(split)
     kinds = "USiu" if as_numbers and len(parts) == 1 else "US"

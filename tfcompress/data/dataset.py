@@ -16,7 +16,7 @@ from tfcompress.data.adapt import Adapter
 from tfcompress.data.arrays import ALL
 from tfcompress.data.bound import BoundData, missing, sizes_text
 from tfcompress.data.cell import data_cell
-from tfcompress.data.class_names import Output, first_names
+from tfcompress.data.class_names import OutputKey, first_names
 from tfcompress.data.coding import check_figures, check_labelling, coders_for, unlabelled_tasks
 from tfcompress.data.holdout import divided
 from tfcompress.data.labels import LabelCoder
@@ -72,7 +72,7 @@ class Dataset:
     skip_corrupt: bool = False
     labelling: Labelling = UNSAID
     alphabetical: str = ""
-    named: tuple[Output, ...] = ()
+    named: tuple[OutputKey, ...] = ()
 
     def __repr__(self) -> str:
         """Say in a line what it is."""

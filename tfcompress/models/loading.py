@@ -20,7 +20,7 @@ from tfcompress.models.file_reading import import_keras, read_file
 from tfcompress.models.first_load import FirstLoad, Loader, LoadLimits
 from tfcompress.models.graph import is_graph
 from tfcompress.models.keras_private import all_layers
-from tfcompress.models.kinds import Kind, check_backend, graph_of, keras_of
+from tfcompress.models.kinds import Kind, check_backend, graph_of, has_layers, keras_of
 from tfcompress.models.lookups import SplitModel, behind_lookups
 from tfcompress.models.own_call import WAY_OUT, refuse_own_call, told_own_call, with_own_call
 from tfcompress.models.precision import in_float32
@@ -95,6 +95,11 @@ class Loaded:
     def tflite(self) -> TFLiteSource | None:
         """The float file, when that is what was given."""
         return self.native if self.writer == "tflite" else None
+
+    @property
+    def has_layers(self) -> bool:
+        """Whether it tells its Keras layers; one loaded as a graph of operations, and a TFLite file, do not."""
+        return has_layers(self.native)
 
     @functools.cached_property
     def keras3(self) -> Any | None:

@@ -7,13 +7,16 @@ character that a signature cannot hold replaced by ``_``, and with ``_1``, ``_2`
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 import numpy as np
 
 from tfcompress.errors import UnsupportedError
+from tfcompress.input_ranges import InputRange
 from tfcompress.tasks.traits import NO_TRAITS, OutputTraits
 
 
@@ -66,8 +69,29 @@ def unique_names(names: Iterable[str]) -> list[str]:
     return list(taken)
 
 
+def _floats(generator: np.random.Generator, shape: tuple[int, ...], within: InputRange | None) -> np.ndarray:
+    """Draw from the standard normal distribution, or evenly from a range."""
+    if within is None:
+        return generator.standard_normal(shape, dtype=np.float32)
+    return generator.uniform(within[0], within[1], shape)
+
+
+def _whole_ends(spec: TensorSpec, ends: InputRange) -> tuple[int, int]:
+    """Return the least and the largest whole number of a range that an input of whole numbers can hold."""
+    if spec.dtype == "bool":
+        return 0, 1
+    kind = np.iinfo(spec.dtype)
+    low = min(max(math.ceil(ends[0]), int(kind.min)), int(kind.max))
+    return low, max(low, min(math.floor(ends[1]), int(kind.max)))
+
+
 def random_inputs(
-    signature: Signature, count: int, seed: int, *, padding: float | None = None
+    signature: Signature,
+    count: int,
+    seed: int,
+    *,
+    padding: float | None = None,
+    ranges: Mapping[str, InputRange] = MappingProxyType({}),
 ) -> dict[str, np.ndarray]:
     """Draw *count* samples by *seed*: floats from the standard normal distribution, whole numbers 0 or 1.
 
@@ -80,6 +104,7 @@ def random_inputs(
         seed: draws them.
         padding: what marks a step of a sequence as none: the last steps of every sequence of floats hold it, one
             to a tenth of them; None: no step does.
+        ranges: least and largest value of inputs that are drawn evenly from between the two, by name.
 
     Raises:
         UnsupportedError: an input that is not numeric.
@@ -90,13 +115,14 @@ def random_inputs(
         size = 96 if len(spec.shape) <= 3 else 32
         shape = (count, *(size if s is None else s for s in spec.shape))
         if spec.dtype.startswith(("float", "bfloat")):
-            values = generator.standard_normal(shape, dtype=np.float32)
+            values = _floats(generator, shape, ranges.get(spec.name))
             if padding is not None and len(spec.shape) > 1:
                 lengths = shape[1] - generator.integers(1, max(1, shape[1] // 10) + 1, count)
                 values[np.arange(shape[1]) >= lengths[:, None]] = padding
             drawn[spec.name] = values.astype(spec.dtype)
         elif spec.dtype.startswith(("int", "uint", "bool")):
-            drawn[spec.name] = generator.integers(0, 2, shape).astype(spec.dtype)
+            low, high = _whole_ends(spec, ranges.get(spec.name, (0.0, 1.0)))
+            drawn[spec.name] = generator.integers(low, high + 1, shape).astype(spec.dtype)
         else:
             msg = f"input {spec.name!r} must hold numbers, it holds {spec.dtype}"
             raise UnsupportedError(msg)

@@ -8,17 +8,19 @@ inputs taken for independent, and never leave what interval arithmetic allows.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
 
-from tfcompress.errors import UnsupportedError, UsageError
+from tfcompress.errors import UnsupportedError
+from tfcompress.input_ranges import InputRange
 from tfcompress.models.call_template import Template
-from tfcompress.models.graph import calls, leaf_layers
+from tfcompress.models.graph import calls
 from tfcompress.models.layer_copies import is_symbolic
+from tfcompress.models.signature import signature_of
 from tfcompress.models.transformed_layer import TransformedLayer
 from tfcompress.quantization import rules
 from tfcompress.quantization.baking import CHANNEL_AXES
@@ -32,7 +34,6 @@ DEVIATIONS = 6.0
 """Of a Gaussian, at either side of its mean: what counts as its range."""
 LOOSE_DEVIATIONS = 8.0
 """The same of sums that nothing normalizes: their inputs are taken for independent, and are not."""
-_NEAR = 0.02
 _PLACES = 257  # where a function of one number is looked at
 MERGING = frozenset({"Add", "Subtract", "Multiply", "Maximum", "Minimum", "Concatenate"})
 """Of several tensors: what comes out lies in a range that follows from theirs."""
@@ -47,7 +48,7 @@ MOVING = frozenset(
 ELEMENTWISE = frozenset({"ReLU", "LeakyReLU", "PReLU", "ELU", "Activation", "Softmax", "GELU"})
 """Layers that are a function of one number, but for some of their options."""
 RESHAPES = frozenset({"Flatten", "Reshape"})
-
+_WRITING_ZEROS = ("ZeroPadding", "Masking")
 
 _ALL_OF: tuple[Callable[[np.ndarray], Any], ...] = (np.min, np.max, np.mean, np.max)
 """What is known of all channels together, where they are not kept apart: least, largest, mean, deviation."""
@@ -107,53 +108,28 @@ class ChannelSpread:
         return ChannelSpread(values.min(axis=0), values.max(axis=0), average, spread)
 
 
-def without_data(model: Any, input_range: tuple[float, float]) -> Quantized:
+def without_data(model: Any, ranges: Mapping[str, InputRange]) -> Quantized:
     """Return *model* with fake quantization whose ranges, and corrected biases, follow from the model alone.
 
     Channels are equalized before by what their normalizations promise.
 
     Args:
         model: a functional or sequential Keras 3 model that is built; it is only read.
-        input_range: least and largest value of every input.
+        ranges: least and largest value of each input, by name.
 
     Raises:
         UnsupportedError: a layer whose outputs nothing bounds; it is named.
     """
     made = quantize(by_statistics(model, DEVIATIONS), QAT())
-    _Reader(made.model, input_range).read()
+    _Reader(made.model, ranges).read()
     return made
-
-
-def range_of_inputs(model: Any, asked: tuple[float, ...] = ()) -> tuple[float, float]:
-    """Return the range of a model's inputs.
-
-    Args:
-        model: a Keras 3 model with layers.
-        asked: what the user said; empty: it follows from a Rescaling that comes first and takes the values of bytes to
-            [0, 1] or [-1, 1].
-
-    Raises:
-        UsageError: it is not known.
-    """
-    if asked:
-        return float(asked[0]), float(asked[1])
-    layers = [layer for _, layer in leaf_layers(model) if type(layer).__name__ != "InputLayer"]
-    if layers and type(layers[0]).__name__ == "Rescaling" and np.size(layers[0].scale) == 1:
-        span = abs(255.0 * float(np.ravel(layers[0].scale)[0]))
-        if min(abs(span - 1.0), abs(span - 2.0)) < _NEAR:
-            return 0.0, 255.0
-    msg = (
-        "int8 without data needs the range of the model's inputs: give --input-range LOW,HIGH "
-        "(0,1 for images scaled by 1/255), or --data"
-    )
-    raise UsageError(msg)
 
 
 class _Reader:
     """Goes through a model with fake quantization, and sets its ranges and biases."""
 
-    def __init__(self, model: Any, input_range: tuple[float, float]) -> None:
-        self._model, self._input = model, ChannelSpread.of_range(*input_range)
+    def __init__(self, model: Any, ranges: Mapping[str, InputRange]) -> None:
+        self._model, self._ranges = model, ranges
         self._calls = list(calls(model))
         self._templates = [Template.of(call.args, call.kwargs, is_symbolic) for call in self._calls]
         self._seen: dict[int, tuple[FakeQuant, float, float]] = {}
@@ -161,7 +137,11 @@ class _Reader:
 
     def read(self) -> None:
         """Set every range."""
-        known = {id(tensor): self._input for tensor in self._model.inputs}
+        names = (spec.name for spec in signature_of(self._model).inputs)
+        known = {
+            id(tensor): ChannelSpread.of_range(*self._ranges[name])
+            for name, tensor in zip(names, self._model.inputs, strict=True)
+        }
         for call, (template, tensors) in zip(self._calls, self._templates, strict=True):
             given = [known[id(tensor)] for tensor in tensors]
             found = self._spread(call, template, tensors, given)
@@ -182,8 +162,8 @@ class _Reader:
         if name in MERGING and len(given) > 1:
             last = getattr(layer, "axis", -1) in (-1, len(tensors[0].shape) - 1)
             return _merged(name, given, [int(tensor.shape[-1]) for tensor in tensors] if last else [])
-        if name in MOVING:
-            return _with_zero(given[0]) if name.startswith("ZeroPadding") else given[0]
+        if name in MOVING or rules.kind_of(layer) == "unchanged":
+            return _with_zero(given[0]) if name.startswith(_WRITING_ZEROS) else given[0]
         if name in RESHAPES:
             return _reshaped(given[0], tensors[0].shape, call.outputs[0].shape)
         if len(given) == 1 and tuple(call.outputs[0].shape) == tuple(tensors[0].shape) and _is_elementwise(layer):

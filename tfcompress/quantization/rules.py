@@ -43,11 +43,20 @@ SAME_SCALE = frozenset(
 ROUNDS = frozenset({"AveragePooling1D", "AveragePooling2D", "AveragePool", "UpSampling2D", "Resizing", "Resize"})
 """Those of :data:`SAME_SCALE` that give new values, and so round; the others move values, or drop some."""
 
-UNCHANGED = frozenset(
+AUGMENTING = frozenset(
+    {
+        *("RandomFlip", "RandomRotation", "RandomZoom", "RandomTranslation", "RandomShear", "RandomPerspective"),
+        *("RandomContrast", "RandomBrightness", "RandomHue", "RandomSaturation", "RandomSharpness", "RandomInvert"),
+        *("RandomColorDegeneration", "RandomColorJitter", "RandomGrayscale", "RandomPosterization", "RandomErasing"),
+        *("RandomElasticTransform", "RandomGaussianBlur", "AugMix", "RandAugment"),
+    }
+)
+"""Layers that change images in training only."""
+
+UNCHANGED = AUGMENTING | frozenset(
     {
         *("Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "AlphaDropout", "GaussianDropout"),
         *("GaussianNoise", "ActivityRegularization", "Identity", "Masking", "StopGradient", "Cast"),
-        *("RandomFlip", "RandomRotation", "RandomZoom", "RandomTranslation", "RandomContrast", "RandomBrightness"),
         *("RandomCrop", "StochasticDepth"),
     }
 )

@@ -15,7 +15,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfcompress.drop_limit import judged, no_data, with_ladder
-from tfcompress.errors import ContractError, ConversionError, DataError, PromiseError, RecipeError, UnsupportedError
+from tfcompress.errors import (
+    ContractError,
+    ConversionError,
+    DataError,
+    MissingDependencyError,
+    ModelError,
+    PromiseError,
+    RecipeError,
+    UnsupportedError,
+    UsageError,
+)
 from tfcompress.recipe import STAGES, Recipe
 from tfcompress.reports.rungs import LadderRecord, RungRecord
 from tfcompress.search.shortfall import binding, remedies
@@ -25,11 +35,15 @@ from tfcompress.workbench import Result, Workbench
 
 if TYPE_CHECKING:
     from tfcompress.data.bound import BoundData
+    from tfcompress.models.loading import Loaded
     from tfcompress.reports.report import Report
     from tfcompress.stages.stage import Stage
 
 REFUSALS = (ContractError, ConversionError, UnsupportedError)
 """What a rung may end in and the next one be tried all the same."""
+
+LATER_REFUSALS = (*REFUSALS, UsageError, DataError, ModelError, MissingDependencyError)
+"""The same of the rungs behind the first: what they ask for beyond that, the ladder chose and not the user."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +54,13 @@ class Rung:
         name: what reports call it.
         about: what it does, in one sentence.
         recipe: from what was asked and the data to what is run; or why that would be no other way, in half a sentence.
+        layerless: the sources without Keras layers for which it is a way of its own, too.
     """
 
     name: str
     about: str
     recipe: Callable[[Recipe, BoundData], Recipe | str]
+    layerless: frozenset[str] = frozenset()
 
 
 def _exporting(recipe: Recipe, **choices: Any) -> Recipe:
@@ -133,8 +149,18 @@ def trained_recipe(recipe: Recipe, data: BoundData) -> Recipe | str:
 
 
 RUNGS: tuple[Rung, ...] = (
-    Rung("plain", "What was asked for; of several ways to int8 the first.", plain_recipe),
-    Rung("corrected", "The best of several cheap calibrations and corrections (--calibration auto).", corrected_recipe),
+    Rung(
+        "plain",
+        "What was asked for; of several ways to int8 the first.",
+        plain_recipe,
+        frozenset({"savedmodel", "tflite"}),
+    ),
+    Rung(
+        "corrected",
+        "The best of several cheap calibrations and corrections (--calibration auto).",
+        corrected_recipe,
+        frozenset({"tflite"}),
+    ),
     Rung(
         "rounded",
         "Weights towards the float outputs, biases corrected (--rounding gptq --correct bias).",
@@ -146,8 +172,10 @@ RUNGS: tuple[Rung, ...] = (
 """From the cheapest to the dearest."""
 
 
-def planned_recipe(rung: Rung, recipe: Recipe, data: BoundData) -> Recipe | str:
-    """Return what a rung runs, or why it is none: its own reason, or what would contradict the recipe."""
+def planned_recipe(rung: Rung, recipe: Recipe, data: BoundData, loaded: Loaded) -> Recipe | str:
+    """Return what a rung runs, or why it is none: a model without layers, its own reason, or a contradiction."""
+    if not loaded.has_layers and loaded.writer not in rung.layerless:
+        return loaded.refusal.partition(";")[0]
     try:
         return rung.recipe(recipe, data)
     except RecipeError as error:  # an engine that does not have the stage, say
@@ -211,7 +239,7 @@ class _Climb:
         data = self._bench.data(self._recipe.train)
         if data is None:
             raise no_data()
-        planned = [(rung, planned_recipe(rung, self._recipe, data)) for rung in RUNGS]
+        planned = [(rung, planned_recipe(rung, self._recipe, data, self._bench.loaded)) for rung in RUNGS]
         seen = [(self._recipe.stages, self._recipe.train)]
         for _, recipe in planned:  # a mistake in what only the last rung looks at is told before the first
             if isinstance(recipe, Recipe) and (recipe.stages, recipe.train) not in seen:
@@ -244,7 +272,7 @@ class _Climb:
             self._missed.append(missed)
             self._records.append(missed.record)
             self._tell(missed.record)
-        except REFUSALS as refusal:
+        except self._passed_over as refusal:
             self._refused.append(refusal)
             seconds = time.perf_counter() - started
             record = RungRecord(
@@ -253,6 +281,11 @@ class _Climb:
             self._records.append(record)
             self._tell(self._records[-1])
         return None
+
+    @property
+    def _passed_over(self) -> tuple[type[Exception], ...]:
+        """What the rung that is tried now may end in."""
+        return LATER_REFUSALS if self._missed or self._refused else REFUSALS
 
     def _tell(self, record: RungRecord) -> None:
         verdict = {"kept": "within", "missed": "above"}.get(record.outcome)
@@ -265,7 +298,7 @@ class _Climb:
             return self._no_file()
         best = min(self._missed, key=lambda missed: missed.record.high or 0.0)
         why = tuple(binding(self._bench, self._recipe, best.record, best.result))
-        next_ways = remedies(self._recipe, best.record)
+        next_ways = remedies(self._recipe, best.record, self._bench.loaded)
         tried = len(self._missed) + len(self._refused)
         msg = (
             f"max_drop {self._limit:g} is not kept, and nothing was written: the best of {tried} way"
@@ -281,7 +314,7 @@ class _Climb:
         if not any(isinstance(refusal, ContractError) for refusal in self._refused):
             return self._refused[0]
         ways = "; ".join(f"{name}: {reason}" for name, reason in told)
-        next_ways = ", ".join(remedies(self._recipe, None))
+        next_ways = ", ".join(remedies(self._recipe, None, self._bench.loaded))
         msg = (
             f"max_drop {self._limit:g} is not kept, and nothing was written: no way gives a file that is what was "
             f"asked for ({ways}); try {next_ways}"

@@ -13,6 +13,7 @@ from tfcompress.reports.rungs import RungRecord
 from tfcompress.stages.flags import asking
 
 if TYPE_CHECKING:
+    from tfcompress.models.loading import Loaded
     from tfcompress.reports.debug_facts import DebugFacts
     from tfcompress.workbench import Result, Workbench
 
@@ -101,12 +102,13 @@ def listed_losses(facts: DebugFacts) -> str:
     return ", ".join(f"{layer} ({lost[layer]:.0f} dB)" for layer in worst)
 
 
-def remedies(recipe: Recipe, best: RungRecord | None) -> list[str]:
+def remedies(recipe: Recipe, best: RungRecord | None, loaded: Loaded) -> list[str]:
     """Return what may help, in a few words each, the likeliest first.
 
     Args:
         recipe: what was asked.
         best: the best that was tried; None: no file came of anything.
+        loaded: the model; where it holds no Keras layers, the Keras model behind it allows more.
     """
     found, limit = [], recipe.export.max_drop or 0.0
     if best is not None and (best.points or 0.0) < limit:
@@ -115,7 +117,9 @@ def remedies(recipe: Recipe, best: RungRecord | None) -> list[str]:
     if chosen and recipe.export.quantize == "int8":
         found.append("--calibration, --correct and --rounding left open")
     allowed = bool(recipe.stages) or recipe.train.if_needed
-    if not allowed and any(kind.training_for(recipe.export) for kind in STAGES.values()):
+    if not loaded.has_layers:
+        found.append("the Keras model that it was made from")
+    elif not allowed and any(kind.training_for(recipe.export) for kind in STAGES.values()):
         found.append("--epochs N, which allows training")
     elif allowed:
         found.append(f"more than {recipe.train.epochs} epochs (--epochs), or another --learning-rate")

@@ -114,7 +114,7 @@ def _flag(owner: type, field: dataclasses.Field[Any], note: Option, hint: Any, p
         option=note,
         value="text" if note.read else value,
         choices=choices,
-        many=get_origin(hint) is tuple and note.read is None,
+        many=note.repeated or (get_origin(hint) is tuple and note.read is None),
         default="" if note.asks else note.default or _text(_default_of(field)),
     )
 

@@ -28,6 +28,7 @@ class Option:
         read: makes values of fields, by their names, from the text; None: the text is the field's value. Raises
             ValueError with what is allowed, for a text that is none.
         sets: names of further fields that *read* may set.
+        repeated: the flag may be given several times; *read* takes all its texts at once, a tuple.
         table: what the field can hold, by name; the help says what each is about. Of a field that holds several, the
             flag adds to the others; and each that is there by default has a flag that takes it out (``--no-slim``).
         tries: values that a search has reason to try, the plain one first, or a function that gives them when they
@@ -40,8 +41,9 @@ class Option:
     default: str = ""
     asks: bool = False
     needs: Need = ""
-    read: Callable[[str], dict[str, Any]] | None = None
+    read: Callable[[Any], dict[str, Any]] | None = None
     sets: tuple[str, ...] = ()
+    repeated: bool = False
     table: Mapping[str, Choice] | None = None
     tries: tuple[Any, ...] | Callable[[], tuple[Any, ...]] = ()
 
@@ -59,8 +61,9 @@ def option(
     default: str = "",
     asks: bool = False,
     needs: Need = "",
-    read: Callable[[str], dict[str, Any]] | None = None,
+    read: Callable[[Any], dict[str, Any]] | None = None,
     sets: tuple[str, ...] = (),
+    repeated: bool = False,
     table: Mapping[str, Choice] | None = None,
     tries: tuple[Any, ...] | Callable[[], tuple[Any, ...]] = (),
 ) -> dict[str, Option]:
@@ -74,6 +77,7 @@ def option(
         needs=needs,
         read=read,
         sets=sets,
+        repeated=repeated,
         table=table,
         tries=tries,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,6 +53,29 @@ class OutputAgreement:
     spread_db: float | None = None
     stuck: bool = False
     cosine: float | None = None
+
+    @property
+    def ratio_db(self) -> float | None:
+        """The ratio by which ways are judged: about the mean where anything varies, else the plain one."""
+        return self.spread_db if self.spread_db is not None else self.sqnr_db
+
+    def is_worse_than(self, other: OutputAgreement, tolerance_db: float) -> bool:
+        """Say whether another file's same output agrees better: in the top-1, or by more than so many dB."""
+        own, theirs = self.ratio_db, other.ratio_db
+        farther = own is not None and theirs is not None and own < theirs - tolerance_db
+        return farther or (self.top1 or 0.0) < (other.top1 or 0.0)
+
+
+def any_worse(found: Sequence[OutputAgreement], than: Sequence[OutputAgreement], tolerance_db: float) -> bool:
+    """Say whether any output of a file agrees worse than the same output of another one.
+
+    Args:
+        found: one entry an output.
+        than: of the other file; outputs are told apart by their names.
+        tolerance_db: a ratio that is lower by no more counts as the same.
+    """
+    others = {each.name: each for each in than}
+    return any(each.is_worse_than(others[each.name], tolerance_db) for each in found if each.name in others)
 
 
 def compare_outputs(name: str, reference: np.ndarray, output: np.ndarray, step: float | None) -> OutputAgreement:

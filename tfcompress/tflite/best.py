@@ -2,8 +2,8 @@
 
 The first way of :data:`tfcompress.export_choices.TRIALS` is the converter's own. Where it agrees with the float model
 already, nothing else is tried. Otherwise each of the others is converted, run on the samples held back, and the best is
-kept: the one with the highest ratio of signal to noise among those that agree in the top-1 at least as often as the
-first. So the file is never worse than the first one there, by either measure.
+kept: of those that are better than the first in the output that agrees worst, and in no output worse, by the ratio of
+signal to noise or in the top-1, the one whose worst output has the highest ratio.
 """
 
 from __future__ import annotations
@@ -19,15 +19,16 @@ import numpy as np
 
 from tfcompress.errors import ContractError, ConversionError, TfcompressError, UnsupportedError
 from tfcompress.export_choices import Trial
+from tfcompress.models.kinds import has_layers
 from tfcompress.models.signature import call
 from tfcompress.recipe import Export
-from tfcompress.tflite.agreement import OutputAgreement, agreements
+from tfcompress.tflite.agreement import OutputAgreement, agreements, any_worse
 from tfcompress.tflite.attempt import Request, converted
 from tfcompress.tflite.calibrated import is_correctable, ranged
 from tfcompress.tflite.flatbuffer import read_model_file
 from tfcompress.tflite.interpret import InterpreterProcess
 from tfcompress.tflite.routes import ConverterInput, Made, fusible, made_as_asked, source_of
-from tfcompress.tflite.shares import shares
+from tfcompress.tflite.shares import NONE_HELD_BACK, shares
 from tfcompress.tflite.verify import SAMPLES, TrialRecord
 
 ENOUGH_DB = 30.0
@@ -35,7 +36,7 @@ ENOUGH_DB = 30.0
 ENOUGH_TOP1 = 0.99
 """the same top-1 in this fraction of the samples."""
 LEAST_GAIN_DB = 0.1
-"""What another way must agree better by."""
+"""What another way must agree better by in its worst output, and may agree worse by in any other."""
 BUDGET_S = 60.0
 """CPU seconds that all other ways may take together, about: after them none is begun.
 
@@ -64,8 +65,7 @@ class _Judged:
     @property
     def db(self) -> float:
         """Lowest ratio over the outputs."""
-        ratios = [each.spread_db if each.spread_db is not None else each.sqnr_db for each in self.agreement]
-        return min((ratio for ratio in ratios if ratio is not None), default=-np.inf)
+        return min((each.ratio_db for each in self.agreement if each.ratio_db is not None), default=-np.inf)
 
     @property
     def top1(self) -> float | None:
@@ -73,13 +73,12 @@ class _Judged:
         return min((each.top1 for each in self.agreement if each.top1 is not None), default=None)
 
     def beats(self, first: _Judged) -> bool:
-        """Say whether it is better than the first way, and worse in nothing."""
-        if not self.agreement:
+        """Say whether it is better than the first way in its worst output, and worse in none."""
+        if not self.agreement or any_worse(self.agreement, first.agreement, LEAST_GAIN_DB):
             return False
-        own, theirs = self.top1 or 0.0, first.top1 or 0.0
         if np.isinf(self.db) and np.isinf(first.db):  # whole numbers: only how many are equal is known
-            return own > theirs
-        return self.db >= first.db + LEAST_GAIN_DB and own >= theirs
+            return (self.top1 or 0.0) > (first.top1 or 0.0)
+        return self.db >= first.db + LEAST_GAIN_DB
 
     @property
     def enough(self) -> bool:
@@ -105,13 +104,19 @@ def best_int8_of(model: Any, request: Request) -> Made:
         TfcompressError: one of its classes: what the first way raised, where no other works.
     """
     if request.data is None or not is_correctable(model):
-        return made_as_asked(model, request)
+        made = made_as_asked(model, request)
+        no_layers = _untried(request.settings, "a SavedModel holds no Keras layers")
+        return made if has_layers(model) else made.noted(no_layers)
     drawn = request.shares or shares(
         request.data, request.seed, calibration=request.settings.sample_count, compared=SAMPLES, hold_back=True
     )
     if not len(next(iter(drawn.held_back.values()))):
-        return made_as_asked(model, request)  # too few samples to hold any back
+        return made_as_asked(model, request).noted(_untried(request.settings, NONE_HELD_BACK))
     return Contest(model, dataclasses.replace(request, shares=drawn)).result()
+
+
+def _untried(settings: Export, reason: str) -> str:
+    return f"int8 is {settings.trials[0].label} alone, no other way was tried: {reason}"
 
 
 class Contest:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfcompress.errors import DataError, UnsupportedError, UsageError
 from tfcompress.export_choices import CALIBRATORS
+from tfcompress.input_ranges import InputRange, read_input_ranges
 from tfcompress.models.kinds import keras_of
 from tfcompress.models.loading import load_model
 from tfcompress.recipe import QAT
@@ -77,8 +78,8 @@ def ranged(model: Any, request: Request) -> Quantized:
     return calibrated(model, conditions.inputs, conditions.calibrator, conditions.stage)
 
 
-def ranged_without_data(model: Any, request: Request) -> tuple[Quantized, tuple[float, float]]:
-    """Return a Keras 3 model rewritten with ranges that follow from the model alone, and the range of its inputs.
+def ranged_without_data(model: Any, request: Request) -> tuple[Quantized, dict[str, InputRange]]:
+    """Return a Keras 3 model rewritten with ranges that follow from the model alone, and those of its inputs, by name.
 
     Args:
         model: a Keras 3 or tf_keras model.
@@ -89,12 +90,13 @@ def ranged_without_data(model: Any, request: Request) -> tuple[Quantized, tuple[
         UnsupportedError: a model that cannot be rewritten, or a layer whose outputs nothing bounds.
         ContractError: a model that still wears wrappers of its training.
     """
-    from tfcompress.quantization.data_free import range_of_inputs, without_data
+    from tfcompress.quantization.data_free import without_data
+    from tfcompress.quantization.known_inputs import ranges_of_inputs
 
     check_wrappers(model)
     plain = _keras3(model)
-    ends = range_of_inputs(plain, request.settings.input_range)
-    return without_data(plain, ends), ends
+    ranges = ranges_of_inputs(plain, read_input_ranges(request.settings.input_range))
+    return without_data(plain, ranges), ranges
 
 
 def in_place_of_the_converter(model: Any, request: Request) -> Quantized | None:

@@ -29,6 +29,7 @@ from tfcompress.tflite.best import best_int8_of
 from tfcompress.tflite.calibrated import is_correctable
 from tfcompress.tflite.convert import ConverterProcess
 from tfcompress.tflite.drawing import samples_of
+from tfcompress.tflite.eight_bits import warned_of_size
 from tfcompress.tflite.flatbuffer import read_model_file
 from tfcompress.tflite.from_file import made_from_file
 from tfcompress.tflite.interpret import InterpreterProcess
@@ -225,7 +226,8 @@ def _made(model: Any, request: Request) -> Made:
         return made_mixed(model, request)
     if settings.quantize == "int8" and request.data is None and is_correctable(model) and not settings.needs_samples:
         return made_without_data(model, request)
-    return best_int8_of(model, request) if settings.tries else made_as_asked(model, request)
+    made = best_int8_of(model, request) if settings.tries else made_as_asked(model, request)
+    return made if settings.weight_bits == Export.weight_bits else warned_of_size(made, model, request)
 
 
 def _proven(made: Made, model: Any, request: Request) -> Made:

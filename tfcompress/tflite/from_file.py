@@ -15,8 +15,9 @@ import numpy as np
 from tfcompress.errors import ModelError
 from tfcompress.models.specs import Signature, random_inputs
 from tfcompress.models.tflite_source import TFLiteSource
-from tfcompress.tflite.agreement import agreements
+from tfcompress.tflite.agreement import OutputAgreement, agreements, any_worse
 from tfcompress.tflite.attempt import Attempt, Request
+from tfcompress.tflite.best import LEAST_GAIN_DB
 from tfcompress.tflite.flatbuffer import read_model_file
 from tfcompress.tflite.interpret import InterpreterProcess
 from tfcompress.tflite.pack import add_metadata
@@ -24,7 +25,7 @@ from tfcompress.tflite.packings import pack
 from tfcompress.tflite.quantizer import WEIGHTS, QuantizerRequest, quantized, quantizer_version
 from tfcompress.tflite.routes import Made
 from tfcompress.tflite.runtimes import check_runtimes, where_it_runs
-from tfcompress.tflite.shares import Shares, shares
+from tfcompress.tflite.shares import NONE_HELD_BACK, Shares, shares
 from tfcompress.tflite.verify import SAMPLES, TrialRecord, Verification, verify
 
 FLOAT_FILE = "the float file"
@@ -81,6 +82,8 @@ def made_from_file(source: TFLiteSource, request: Request) -> Made:
         calibration=_told(chosen, _count(drawn.calibration)),
     )
     notes = () if chosen is None else (f"quantized by litert-quantizer {quantizer_version()}",)
+    if chosen is not None and settings.tries and not _count(drawn.held_back):
+        notes = (*notes, f"{chosen.name} alone, no other way was tried: {NONE_HELD_BACK}")
     return Made(Attempt(content, source.signature, verification, qat=False), "litert-quantizer", notes)
 
 
@@ -118,35 +121,36 @@ def _finite(outputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 def _contest(
     source: TFLiteSource, request: Request, drawn: Shares, expected: Mapping[str, np.ndarray]
 ) -> tuple[bytes, tuple[TrialRecord, ...]]:
-    """Return the file whose outputs are nearest to float's on the samples held back, and how each way did."""
+    """Return the file whose worst output is nearest to float's on the samples held back, and how each way did.
+
+    One that is worse than the first way in any output is not kept.
+    """
     settings = request.settings
     if settings.quantize == "none":
         return source.content, ()
     ways = tuple(WEIGHTS) if settings.tries and expected else tuple(WEIGHTS)[:1]
     made: list[tuple[bytes, TrialRecord]] = []
+    judged: list[tuple[OutputAgreement, ...]] = []
     for way in ways:
         started = time.perf_counter()
         asked = QuantizerRequest(scheme=settings.quantize, float_ends=settings.io_dtype == "float32", weights=way)
         content = quantized(source.named, asked, drawn.calibration if settings.needs_data else None)
-        db, top1 = _judged(content, drawn.held_back, expected) if len(ways) > 1 else (None, None)
-        name = f"weights by {way}"
-        made.append((content, TrialRecord(name, db, top1, time.perf_counter() - started)))
-    best = max(range(len(made)), key=lambda place: (made[place][1].agreement_db or 0.0, -place))
+        judged.append(_judged(content, drawn.held_back, expected) if len(ways) > 1 else ())
+        db = min((each.ratio_db for each in judged[-1] if each.ratio_db is not None), default=None)
+        top1 = min((each.top1 for each in judged[-1] if each.top1 is not None), default=None)
+        made.append((content, TrialRecord(f"weights by {way}", db, top1, time.perf_counter() - started)))
+    sound = [place for place, found in enumerate(judged) if not any_worse(found, judged[0], LEAST_GAIN_DB)]
+    best = max(sound, key=lambda place: (made[place][1].agreement_db or 0.0, -place))
     records = tuple(dataclasses.replace(record, chosen=place == best) for place, (_, record) in enumerate(made))
     return made[best][0], records
 
 
 def _judged(
     content: bytes, samples: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]
-) -> tuple[float | None, float | None]:
-    """Return the least agreement with float over the outputs: its ratio in dB, and the part of equal top-1."""
+) -> tuple[OutputAgreement, ...]:
+    """Return how near each output is to float."""
     with InterpreterProcess(content) as interpreter:
-        found = agreements(read_model_file(content), expected, interpreter.run(samples))
-    ratios = (each.spread_db if each.spread_db is not None else each.sqnr_db for each in found)
-    return (
-        min((ratio for ratio in ratios if ratio is not None), default=None),
-        min((each.top1 for each in found if each.top1 is not None), default=None),
-    )
+        return agreements(read_model_file(content), expected, interpreter.run(samples))
 
 
 def _packed(

@@ -8,6 +8,7 @@ file, the packing is dropped, and the report says why.
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,11 +16,18 @@ import numpy as np
 
 from tfcompress.errors import TfcompressError, UnsupportedError
 from tfcompress.export_choices import PACKINGS, Packing
-from tfcompress.tflite.interpret import InterpreterProcess
+from tfcompress.tflite.interpret import InterpreterProcess, RuntimeName
 
 SAMPLES = 16
 """Samples that the files are compared on, at most."""
 _REFERENCE_MACS = 500_000_000  # that the reference kernels are given: they are slow
+
+_INTERPRETERS: tuple[tuple[str, RuntimeName, bool], ...] = (
+    ("LiteRT", "litert", False),
+    ("LiteRT's reference kernels", "litert", True),
+    ("tflite-runtime", "tflite-runtime", False),
+)
+"""Where files are compared: what reports call it, the runtime, and whether by its reference kernels."""
 
 Digest = Callable[[bytes], tuple[str, str]]
 """Runs a file on inputs of its own; returns a digest of the outputs, and why it does not run (empty: it does)."""
@@ -103,7 +111,9 @@ def prove(
     runtimes: Sequence[str] = ("litert",),
     digests: Mapping[str, Digest] | None = None,
 ) -> tuple[tuple[str, ...], str]:
-    """Compare two files bit by bit in LiteRT, by its default and its reference kernels, and by *digests*.
+    """Compare two files bit by bit in LiteRT, by its default and its reference kernels, and what else is at hand.
+
+    That is tflite-runtime where it is installed, and *digests*.
 
     Args:
         before: one file.
@@ -117,9 +127,10 @@ def prove(
         that does not run the first file is not asked about the second.
     """
     proven = []
-    for reference in (False, True) if "litert" in runtimes else ():
-        ran, difference = _compare(before, after, inputs, reference=reference)
-        where = "LiteRT's reference kernels" if reference else "LiteRT"
+    for where, runtime, reference in _INTERPRETERS:
+        if runtime not in runtimes or not _is_installed(runtime):
+            continue
+        ran, difference = _compare(before, after, inputs, runtime, reference=reference)
         if difference:
             return (), f"in {where} {difference}"
         proven += [where] if ran else []
@@ -132,11 +143,17 @@ def prove(
     return tuple(proven), "" if proven else "no interpreter here runs the file: it cannot be proven"
 
 
-def _compare(before: bytes, after: bytes, inputs: Mapping[str, np.ndarray], *, reference: bool) -> tuple[bool, str]:
+def _is_installed(runtime: RuntimeName) -> bool:
+    return runtime == "litert" or importlib.util.find_spec(runtime.replace("-", "_")) is not None
+
+
+def _compare(
+    before: bytes, after: bytes, inputs: Mapping[str, np.ndarray], runtime: RuntimeName, *, reference: bool
+) -> tuple[bool, str]:
     """Return whether the first file ran, and how the second one differs; empty: it does not."""
     with contextlib.ExitStack() as stack:
-        one = stack.enter_context(InterpreterProcess(before, reference_kernels=reference, workers=1))
-        other = stack.enter_context(InterpreterProcess(after, reference_kernels=reference, workers=1))
+        one = stack.enter_context(InterpreterProcess(before, runtime=runtime, reference_kernels=reference, workers=1))
+        other = stack.enter_context(InterpreterProcess(after, runtime=runtime, reference_kernels=reference, workers=1))
         macs = max(1, one.model.macs or 1)
         count = max(1, min(SAMPLES, _REFERENCE_MACS // macs)) if reference else SAMPLES
         few = {name: values[:count] for name, values in inputs.items()}

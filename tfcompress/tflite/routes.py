@@ -9,9 +9,8 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
-
 from tfcompress.errors import ContractError, ConversionError, InfeasibleError, TfcompressError
+from tfcompress.input_ranges import ranges_text
 from tfcompress.models.fused_lstm import has_recurrent
 from tfcompress.models.signature import signature_of
 from tfcompress.models.specs import random_inputs
@@ -53,6 +52,10 @@ class Made:
     settings: Export | None = None
     source: ConverterInput | None = None
     compiled: bytes = b""
+
+    def noted(self, note: str) -> Made:
+        """Return the same with one more sentence for the report."""
+        return dataclasses.replace(self, notes=(*self.notes, note))
 
     def described(self, calibration: str) -> Made:
         """Return the same with words on how its ranges and weights were chosen, for the report."""
@@ -161,7 +164,7 @@ def _attempted(model: Any, request: Request, reference: Any) -> Attempt:
 def made_without_data(model: Any, request: Request) -> Made:
     """Make an int8 file whose ranges follow from the model alone.
 
-    It is compared with the model on random inputs that fill the range of the input evenly.
+    It is compared with the model on random inputs that each fill the range of their input evenly.
 
     Args:
         model: a Keras 3 or tf_keras model.
@@ -173,15 +176,11 @@ def made_without_data(model: Any, request: Request) -> Made:
         TfcompressError: one of its classes.
     """
     with request.progress.task("finding ranges without data"):
-        rewritten, (low, high) = ranged_without_data(model, request)
-    generator = np.random.default_rng(request.seed)
-    drawn = {
-        name: generator.uniform(low, high, values.shape).astype(values.dtype) if values.dtype.kind == "f" else values
-        for name, values in random_inputs(signature_of(model), _RANDOM, request.seed).items()
-    }
+        rewritten, ranges = ranged_without_data(model, request)
+    drawn = random_inputs(signature_of(model), _RANDOM, request.seed, ranges=ranges)
     given = dataclasses.replace(request, shares=Shares({}, {}, drawn))
     made = Made(attempt(rewritten.model, given, model), "data-free", (DATA_FREE, *rewritten.notes))
-    return made.described(f"data-free: the model alone, inputs in [{low:g}, {high:g}]")
+    return made.described(f"data-free: the model alone, {ranges_text(ranges)}")
 
 
 def _by_our_rules(source: Any, model: Any, request: Request, refusal: TfcompressError) -> Made:

@@ -10,6 +10,8 @@ import numpy as np
 HELD_BACK = 100
 """Samples by which one of several ways to quantize is chosen, where there are so many."""
 _QUARTER = 4
+NONE_HELD_BACK = f"too few samples to hold any back, which takes at least {_QUARTER}"
+"""Why nothing can be chosen by samples."""
 
 
 class SampleSource(Protocol):

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from tfcompress.models.call_template import SLOT, Template
+from tfcompress.quantization import rules
 from tfcompress.quantization.exact import arithmetic
 from tfcompress.quantization.exact.call import Emulated, Exact, Maker
 from tfcompress.quantization.exact.values import LARGEST, Bounds, Grid, Held, Sums, Waiting
@@ -245,11 +246,7 @@ def _passed(call: Emulated) -> list[Exact] | None:
     return [call.given[0]]
 
 
-AUGMENTING = (
-    *("RandomFlip", "RandomRotation", "RandomZoom", "RandomTranslation", "RandomContrast", "RandomBrightness"),
-    *("GaussianNoise", "GaussianDropout", "AlphaDropout", "SpatialDropout3D"),
-)
-"""Layers that change what they are given in training only."""
+_NOISE = ("Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "GaussianNoise", "GaussianDropout")
 
 EXACT: dict[str, Maker] = {
     "TransformedLayer": transformed,
@@ -274,7 +271,7 @@ EXACT: dict[str, Maker] = {
     **dict.fromkeys(("Exp", "Log", "Gelu"), _tabled),
     **dict.fromkeys(("GlobalAveragePooling1D", "GlobalAveragePooling2D"), _mean),
     **dict.fromkeys(("AveragePooling1D", "AveragePooling2D"), _pooled),
-    **dict.fromkeys(("Dropout", "SpatialDropout1D", "SpatialDropout2D", "Identity", *AUGMENTING), _passed),
+    **dict.fromkeys(("Identity", "AlphaDropout", *_NOISE, *rules.AUGMENTING), _passed),
     **dict.fromkeys(
         (
             *("MaxPooling1D", "MaxPooling2D", "GlobalMaxPooling1D", "GlobalMaxPooling2D", "Maximum", "Minimum"),
