@@ -87,6 +87,7 @@ class Task(ABC):
             said to no task that heeds it, they are refused.
         by_likeness: whether a figure of its score tells how alike a file and the float file answer; see :meth:`alike`.
         unlike: activations that such an output does not end in; one that does is of another task if labels fit that.
+        any_numbers: whether labels of any value fit, so that labels of no other task are of this one.
         pipelines: what model hubs call it, by how many axes an input has without the batch: 3 for images.
     """
 
@@ -99,6 +100,7 @@ class Task(ABC):
     heeds: ClassVar[tuple[str, ...]] = ()
     by_likeness: ClassVar[bool] = False
     unlike: ClassVar[tuple[str, ...]] = ()
+    any_numbers: ClassVar[bool] = False
     pipelines: ClassVar[Mapping[int, str]] = MappingProxyType({})
 
     @property

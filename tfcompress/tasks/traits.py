@@ -15,6 +15,8 @@ ERROR_LOSSES = (
 )
 """Losses that only numbers are trained by."""
 
+_BY_ACTIVATION = {"softmax": "categoricalcrossentropy", "sigmoid": "binarycrossentropy"}
+
 
 @dataclass(frozen=True, kw_only=True)
 class OutputTraits:
@@ -41,6 +43,22 @@ class OutputTraits:
         """The loss as :meth:`tfcompress.tasks.task.Task.trained_by` takes it, where it tells one task from another."""
         telling = self.loss is not None and (self.loss in ERROR_LOSSES or self.loss.endswith("entropy"))
         return self.loss.lower() if self.loss is not None and telling else None
+
+    @property
+    def answering_loss(self) -> str | None:
+        """The cross-entropy that trains the output, in the same form: the compiled one, else that of its activation.
+
+        None where neither says that the output answers a question and gives no numbers.
+        """
+        telling = self.telling_loss
+        if telling is not None and "entropy" in telling:
+            return telling
+        return _BY_ACTIVATION.get(self.activation or "")
+
+    @property
+    def gives_shares(self) -> bool:
+        """Whether the output's own numbers lie in [0, 1], and no cross-entropy says what for."""
+        return self.activation == "sigmoid" and "entropy" not in (self.telling_loss or "")
 
 
 NO_TRAITS = OutputTraits()
