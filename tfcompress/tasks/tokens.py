@@ -48,6 +48,7 @@ class Tokens(Task):
     teaching = "logits"
     constant = "always answering the most frequent class"
     heeds = ("ignore_label",)
+    pads = True
 
     def __init__(self, ignore_label: int = PADDING, *, perplexity: bool | None = None) -> None:
         self.ignore_label = ignore_label
@@ -153,6 +154,12 @@ class Tokens(Task):
             "that they are steps without a tag"
         )
 
+    def padded(self, y: np.ndarray, padding: np.ndarray) -> np.ndarray:
+        """Return class numbers, int32, (samples, steps), :data:`PADDING` for the steps that are padding, too."""
+        import numpy as np
+
+        return np.where(padding, np.int32(PADDING), y)
+
     def classes(self, shape: Shape) -> int | None:
         """Return the extent of the last axis; None where it is not known or a single value."""
         return shape[-1] if shape and (shape[-1] or 0) > 1 else None
@@ -203,7 +210,8 @@ def _step_cross_entropy(keras: Any, *, from_logits: bool) -> Any:
 
             if sample_weight is not None:
                 sample_weight = tf.reshape(sample_weight, [tf.shape(y_true)[0], -1])
-            return super().__call__(y_true, y_pred, sample_weight)
+            # a copy has no mask of Keras's, by which it would average once more: labels tell padding
+            return super().__call__(y_true, tf.identity(y_pred), sample_weight)
 
         def call(self, y_true: Any, y_pred: Any) -> Any:
             import tensorflow as tf

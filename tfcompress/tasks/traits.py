@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
 
 ERROR_LOSSES = (
     "MeanSquaredError",
@@ -18,6 +22,30 @@ ERROR_LOSSES = (
 _BY_ACTIVATION = {"softmax": "categoricalcrossentropy", "sigmoid": "binarycrossentropy"}
 
 
+@dataclass(frozen=True)
+class StepMask:
+    """How a model tells the steps of a sequence that it does not look at.
+
+    Attributes:
+        input: whose values tell; None: the model masks steps of this output by another rule.
+        value: steps at which that input holds nothing else are masked.
+    """
+
+    input: str | None
+    value: float = 0.0
+
+    def masked(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray | None:
+        """Return which steps are masked, bool, (samples, steps); None where the rule is not known.
+
+        Args:
+            inputs: of the model, by name, (samples, steps, ...) each.
+        """
+        if self.input is None:
+            return None
+        held: np.ndarray = inputs[self.input] == self.value
+        return held.reshape(*held.shape[:2], -1).all(axis=-1)
+
+
 @dataclass(frozen=True, kw_only=True)
 class OutputTraits:
     """What a model tells of one of its outputs.
@@ -29,6 +57,7 @@ class OutputTraits:
         weight: of its loss among those of several outputs.
         metrics: classes of Keras's that it was compiled with, made with their defaults.
         unknown: what it was compiled with that is not Keras's, by name.
+        mask: how the model tells steps that it masks; None: the output has no mask.
     """
 
     activation: str | None = None
@@ -37,6 +66,7 @@ class OutputTraits:
     weight: float = 1.0
     metrics: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
+    mask: StepMask | None = None
 
     @property
     def telling_loss(self) -> str | None:
