@@ -128,7 +128,8 @@ class Adapter:
         """Return encoded labels of an output with padding where the model masks steps, or they have no weight."""
         task, spec = self.coders[name].task, next(spec for spec in self.signature.outputs if spec.name == name)
         masked = None if spec.traits.mask is None else spec.traits.mask.masked(inputs)
-        idle = weights == 0 if isinstance(weights, np.ndarray) and weights.shape == y.shape else None
+        each = isinstance(weights, np.ndarray) and weights.ndim > 1 and weights.size == y.size
+        idle = np.reshape(weights == 0, y.shape) if each else None
         for padding in (masked, idle):
             if padding is not None and padding.shape == y.shape:
                 y = task.padded(y, padding)

@@ -174,6 +174,8 @@ def _coded(inner: Any, keras: Any, *, over_classes: bool, sparse: bool, pads: bo
         def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
             import tensorflow as tf
 
+            if pads and sample_weight is not None:
+                sample_weight = tf.reshape(sample_weight, [tf.shape(y_true)[0], -1])
             # a copy has no mask of Keras's, by which it would average once more where labels tell padding
             return super().__call__(y_true, tf.identity(y_pred) if pads else y_pred, sample_weight)
 
