@@ -131,19 +131,49 @@ OF_CLASSES = ("CategoricalCrossentropy", "SparseCategoricalCrossentropy", "softm
 @pytest.mark.parametrize(
     ("y", "shape", "kinds", "task", "message"),
     [
-        (SHARES * 0.98, (4,), OF_CLASSES, "classification", r"sum to 1, sample 0 sums to 0\.98; divide each label by its"),
+        (
+            SHARES * 0.98,
+            (4,),
+            OF_CLASSES,
+            "classification",
+            r"sum to 1, sample 0 sums to 0\.98; divide each label by its",
+        ),
         (SHARES * 7 - 2, (4,), OF_CLASSES, "classification", r"holds a negative share; .* or say --task regression"),
         (np.rint(SHARES * 100).astype(int), (4,), OF_CLASSES, "classification", "divide each label by 100 if"),
         (np.rint(SHARES * 100), (4,), OF_CLASSES, "classification", "divide each label by 100 if"),
         (np.ones((9, 4)) - np.eye(9, 4), (4,), OF_CLASSES, "classification", "sample 0 sums to 3; divide each"),
         (np.stack([SHARES * 0.9] * 3, 1), (3, 4), OF_CLASSES, "classification", r"sample 0 sums to 0\.9"),
         (np.where(STEPS.any(0), STEPS, 0) * 2, (6, 4), OF_CLASSES, "classification", r"sample 0 sums to 2"),
-        (np.array([1, -1] * 6), (1,), YES_OR_NO, "binary", r"whole numbers in 0\.\.1 .*, sample 1 is -1; .*--task regress"),
+        (
+            np.array([1, -1] * 6),
+            (1,),
+            YES_OR_NO,
+            "binary",
+            r"whole numbers in 0\.\.1 .*, sample 1 is -1; .*--task regress",
+        ),
         (np.array([0, 7] * 6), (1,), YES_OR_NO, "binary", r"in 0\.\.1 .*, sample 1 is 7; .*; --task regression takes"),
         (SMOOTHED, (1,), YES_OR_NO[:2], "binary", r"sample 0 is 0\.05; the model was compiled with Binary"),
-        (SMOOTHED + [[0, 0, 0.01]], (3,), YES_OR_NO[:2], "multi-label", r"sample 0 holds 0\.05; .*--task regression"),
-        (SMOOTHED * 2 + [[0, 0, 1]], (3,), YES_OR_NO, "multi-label", r"sample 0 holds 0\.1; .*--task regression"),
-        (HALF, (4, 5, 1), YES_OR_NO[:2], "segmentation", r"sample 0 is 0\.5; .*--ignore-label says; .*--task regression"),
+        (
+            SMOOTHED + np.array([0, 0, 0.01]),
+            (3,),
+            YES_OR_NO[:2],
+            "multi-label",
+            r"sample 0 holds 0\.05; .*--task regression",
+        ),
+        (
+            SMOOTHED * 2 + np.array([0, 0, 1]),
+            (3,),
+            YES_OR_NO,
+            "multi-label",
+            r"sample 0 holds 0\.1; .*--task regression",
+        ),
+        (
+            HALF,
+            (4, 5, 1),
+            YES_OR_NO[:2],
+            "segmentation",
+            r"sample 0 is 0\.5; .*--ignore-label says; .*--task regression",
+        ),
         (MASKS * 7, (4, 5, 1), YES_OR_NO, "segmentation", r"in 0\.\.1 .*, sample 0 is 7"),
         (np.rint(HALF * 255), (4, 5, 1), YES_OR_NO, "segmentation", r"in 0\.\.1 .*, sample 0 is 128"),
     ],
@@ -219,5 +249,5 @@ def test_steps_of_zeros_among_one_hot_ones_are_padding_and_it_is_told(traits: An
     assert "steps of zeros alone, which were taken for padding" in str(found.task.doubt(found.form, whole=True))
     plain = infer_labels(STEPS, spec((6, 4), **traits), "y")
     assert plain.task.doubt(plain.form, whole=True) is None
-    with pytest.raises(DataError, match="must be one-hot at each step .* sample 2 is not"):
+    with pytest.raises(DataError, match=r"must be one-hot at each step .* sample 2 is not"):
         plain.encode(y, np.arange(len(y)))

@@ -117,7 +117,9 @@ class BoundData:
                 continue
             where = f"output {spec.name!r}: the model masks steps"
             if mask.input is None:
-                lines.append(f"{where} by a rule that is not read; label them -1, or what --ignore-label says, as padding")
+                lines.append(
+                    f"{where} by a rule that is not read; label them -1, or what --ignore-label says, as padding"
+                )
             else:
                 lines.append(f"{where} where input {mask.input!r} is {mask.value:g}; they are taken for padding")
         return lines

@@ -144,7 +144,14 @@ def _said(task: Task, y: np.ndarray, output: TensorSpec, where: str) -> LabelCod
 
 
 def _coder(
-    task: Task, y: np.ndarray, output: TensorSpec, where: str, *, why: str = "", decided: bool = False, otherwise: str = ""
+    task: Task,
+    y: np.ndarray,
+    output: TensorSpec,
+    where: str,
+    *,
+    why: str = "",
+    decided: bool = False,
+    otherwise: str = "",
 ) -> LabelCoder:
     form = task.form(y, output.shape, where)
     return LabelCoder(task.formed(form), form, why, decided, otherwise)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,8 @@ from tfcompress.models.specs import Signature, TensorSpec, random_inputs
 from tfcompress.models.wiring import infer_outputs, wire
 from tfcompress.tasks.traits import StepMask
 
-SAMPLES = 4
-"""Sequences that are tried."""
+SAMPLES = 32
+"""Sequences that are tried: so many that of two inputs each is the longer one in some of them."""
 
 
 def step_masks(model: Any, signature: Signature) -> dict[str, StepMask]:
@@ -34,16 +34,26 @@ def step_masks(model: Any, signature: Signature) -> dict[str, StepMask]:
     if keras_of(graph) == "savedmodel" or not _has_masks(graph):
         return {}
     value = padding_of(graph)
-    inputs = _padded(signature, wire(graph).batch or SAMPLES, 0.0 if value is None else value)
+    batch = wire(graph).batch or SAMPLES
+    inputs = _padded(signature, batch * -(-SAMPLES // batch), 0.0 if value is None else value)
+    skipped: dict[str, list[np.ndarray]] = {}
+    for start in range(0, len(next(iter(inputs.values()))), batch):
+        part = {name: tf.constant(x[start : start + batch]) for name, x in inputs.items()}
+        for name, tensor in infer_outputs(graph, part).items():
+            mask = mask_of(tensor)
+            if mask is not None:
+                skipped.setdefault(name, []).append(~np.asarray(mask))
     known = [StepMask(spec.name, _padding(spec, value)) for spec in signature.inputs if spec.shape]
-    found = {}
-    for name, tensor in infer_outputs(graph, {key: tf.constant(x) for key, x in inputs.items()}).items():
-        mask = mask_of(tensor)
-        if mask is not None:
-            skipped = ~np.asarray(mask)
-            same = (each for each in known if np.array_equal(each.masked(inputs), skipped))
-            found[name] = next(same, StepMask(None))
-    return found
+    return {name: _telling(known, inputs, np.concatenate(parts)) for name, parts in skipped.items()}
+
+
+def _telling(known: Iterable[StepMask], inputs: Mapping[str, np.ndarray], skipped: np.ndarray) -> StepMask:
+    """Return which of *known* masks the steps that were, bool, (samples, steps); an unknown one where none does."""
+    for each in known:
+        masked = each.masked(inputs)
+        if masked is not None and np.array_equal(masked, skipped):
+            return each
+    return StepMask(None)
 
 
 def _has_masks(graph: Any) -> bool:

@@ -150,8 +150,8 @@ class Tokens(Task):
         if not form.padded:
             return None
         return (
-            f"{form.where} is one-hot but for steps of zeros alone, which were taken for padding; --task multi-label says "
-            "that they are steps without a tag"
+            f"{form.where} is one-hot but for steps of zeros alone, which were taken for padding; --task multi-label "
+            "says that they are steps without a tag"
         )
 
     def padded(self, y: np.ndarray, padding: np.ndarray) -> np.ndarray:

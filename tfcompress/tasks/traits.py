@@ -42,8 +42,9 @@ class StepMask:
         """
         if self.input is None:
             return None
-        held: np.ndarray = inputs[self.input] == self.value
-        return held.reshape(*held.shape[:2], -1).all(axis=-1)
+        x = inputs[self.input]
+        held: np.ndarray = (x == self.value).reshape(*x.shape[:2], -1).all(axis=-1)
+        return held
 
 
 @dataclass(frozen=True, kw_only=True)
