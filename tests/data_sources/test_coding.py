@@ -127,8 +127,8 @@ def test_steps_that_the_model_masks_and_steps_without_weight_are_padding_and_it_
     assert told == {
         StepMask("v", 0.0): ["output 'out': the model masks steps where input 'v' is 0; they are taken for padding"],
         StepMask(None): [
-            "output 'out': the model masks steps by a rule that is not read; label them -1, or what --ignore-label says, "
-            "as padding"
+            "output 'out': the model masks steps by a rule that is not read; label them -1, or what --ignore-label "
+            "says, as padding"
         ],
         None: [],
     }
