@@ -494,8 +494,8 @@ class Workbench:
         found = {}
         with run.phase("evaluate"):
             if baseline is not None:
-                select_ops = run.recipe.export.select_ops
-                found["float"], _ = self._float_score(baseline, run.recipe.train, select_ops=select_ops)
-            title = "evaluating the result file"
-            found["result"] = evaluate_file(tflite.content, run.data, title, self._progress, keep_answers=True)
+                ops = run.recipe.export.select_ops
+                found["float"], _ = self._float_score(baseline, run.recipe.train, select_ops=ops)
+            what = "evaluating the result file"
+            found["result"] = evaluate_file(tflite.content, run.data, what, self._progress, keep_answers=True)
         return {name: score for name, score in found.items() if score is not None}

@@ -77,3 +77,16 @@ def test_a_tflite_file_is_scored_by_labels_alone_and_that_is_said(said: str | No
     assert (score.task, score.samples) == ("classification", 12)
     assert [text[: len(begin)] for text, begin in zip(notes.said, line, strict=False)] == line
     assert any("does not say what it was trained for" in text for text in notes.said) == bool(line)
+
+
+def test_a_model_file_is_scored_by_a_task_that_is_said_once(tmp_path: Path) -> None:
+    import keras
+
+    layers = [keras.layers.Input((2,)), keras.layers.Dense(1, activation="sigmoid", name="out")]
+    keras.Sequential(layers).save(tmp_path / "model.keras")
+    x = np.random.default_rng(0).random((9, 2), np.float32)
+    for y, task in ((x[:, 0], "regression"), (x[:, 0] > 0.5, "binary")):
+        notes = Notes()
+        score_file(tmp_path / "model.keras", load_data({"test": (x, y)}), "test", {}, notes)
+        line = f"output 'out' is of task {task}, by its labels and its activation, sigmoid; choose otherwise by --task"
+        assert notes.said.count(line) == 1

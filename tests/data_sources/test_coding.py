@@ -9,7 +9,7 @@ import pytest
 from tfcompress.data.sources import load_data
 from tfcompress.errors import DataError, UsageError
 from tfcompress.models.specs import Signature, TensorSpec
-from tfcompress.tasks.traits import OutputTraits
+from tfcompress.tasks.traits import OutputTraits, StepMask
 
 X = np.zeros((6, 2), np.float32)
 NUMBERS = np.array([0, 1, 2, 0, 1, 2])
@@ -107,6 +107,38 @@ def test_the_loss_that_a_model_was_compiled_with_tells_the_task_and_the_user_is_
     assert "output 'out' is of task regression, by its labels and the loss that the model was compiled with" in line
     assert line in compiled.lint()
     assert not set(plain.choices) & set(plain.lint())
+
+
+def test_steps_that_the_model_masks_and_steps_without_weight_are_padding_and_it_is_told() -> None:
+    tokens, y = np.array([[1, 2, 0], [3, 0, 0]]), np.array([[0, 1, 0], [1, 0, 0]])
+    of = {
+        mask: spec("out", 3, 2, mask=mask, activation="softmax") for mask in (StepMask("v", 0.0), StepMask(None), None)
+    }
+    found = {
+        mask: load_data({"train": (tokens, y, np.array([[1, 0, 1], [1, 1, 1]]))}).bind(
+            Signature((TensorSpec("v", (3,), "int32"),), (out,))
+        )
+        for mask, out in of.items()
+    }
+    labels = {mask: next(data.need_train().batches(9))[1].tolist() for mask, data in found.items()}
+    assert labels[StepMask("v", 0.0)] == [[0, -1, -1], [1, -1, -1]]
+    assert labels[StepMask(None)] == labels[None] == [[0, -1, 0], [1, 0, 0]]
+    told = {mask: [line for line in data.lint() if "masks steps" in line] for mask, data in found.items()}
+    assert told == {
+        StepMask("v", 0.0): ["output 'out': the model masks steps where input 'v' is 0; they are taken for padding"],
+        StepMask(None): [
+            "output 'out': the model masks steps by a rule that is not read; label them -1, or what --ignore-label "
+            "says, as padding"
+        ],
+        None: [],
+    }
+    assert all(any("steps of weight 0 never" in line for line in data.lint()) for data in found.values())
+
+
+def test_weights_of_samples_pad_no_steps() -> None:
+    y = np.array([[0, 1, 0], [1, 0, 0]])
+    data = load_data({"train": (np.ones((2, 2)), y, np.array([0.0, 1.0]))}).bind(model(spec("out", 3, 2)))
+    assert next(data.need_train().batches(9))[1].tolist() == y.tolist()
 
 
 RECONSTRUCTION = (

@@ -27,6 +27,7 @@ from tfcompress.tasks.score import Figure, Score
 from tfcompress.tasks.task import Task
 from tfcompress.tasks.task_table import TASKS, read_score
 from tfcompress.tasks.tokens import Tokens
+from tfcompress.tasks.traits import OutputTraits, StepMask
 
 SAMPLES = 48
 INPUT = (8,)
@@ -151,6 +152,41 @@ def test_desk_and_device_give_the_same_figures(
     }
     assert there.per_class == here.per_class
     assert found["warnings"] == []
+
+
+@pytest.mark.parametrize("told_by", ["the model's mask", "weights of steps", "both"])
+def test_steps_that_are_padding_are_so_at_the_desk_and_on_the_device(told_by: str, tmp_path: Path) -> None:
+    y, (steps, classes) = RNG.integers(0, 5, (SAMPLES, 6)), (6, 5)
+    lengths, ends = RNG.integers(1, 7, (2, SAMPLES, 1))
+    x = np.where(np.arange(steps) < lengths, RNG.integers(1, 9, y.shape), 0).astype(np.int32)
+    weights = np.where(np.arange(steps) < ends, 0.5, 0)
+    outputs = softmax(np.random.default_rng(3).normal(size=(SAMPLES, steps, classes))).astype(np.float32)
+    masks, weighted = told_by != "weights of steps", told_by != "the model's mask"
+    traits = OutputTraits(mask=StepMask("x", 0.0) if masks else None)
+    signature = Signature(
+        (TensorSpec("x", (steps,), "int32"),), (TensorSpec("out", (steps, classes), "float32", traits),)
+    )
+    data = load_data({"test": (x, y, weights) if weighted else (x, y)}).bind(signature)
+    counted = (x > 0 if masks else True) & (weights > 0 if weighted else np.full(y.shape, True))
+    here = evaluate(Replay(outputs, x).predict, data.need_test(), data.tasks, batch_size=20).score
+    assert here.figures["step_accuracy"].value == pytest.approx((outputs.argmax(-1) == y)[counted].mean())
+
+    data.write_for_runner(tmp_path / "test-samples.npz", None)
+    arrays, model = open_npz(tmp_path / "test-samples.npz"), Replay(outputs, x)
+    assert np.array_equal(arrays["y"], np.where(counted, y, -1))
+    found = scoring.score(
+        model,  # type: ignore[arg-type]
+        Feed(model.inputs, arrays),
+        arrays,
+        limit=None,
+        predictions=False,
+        folder=None,
+        alive=lambda text: None,
+    )
+    there = read_score(next(iter(found["outputs"].values())))
+    assert {name: figure.value for name, figure in there.figures.items()} == {
+        name: figure.value for name, figure in here.figures.items()
+    }
 
 
 @pytest.mark.parametrize(

@@ -73,9 +73,8 @@ def score_file(
 
         with InterpreterProcess(model) as interpreter:
             bound = data.bind(interpreter.signature, holdout=None)
-            for line in bound.choices:  # a model file says more than that, so there the surprising ones alone are told
-                progress.note(f"{line}; a .tflite does not say what it was trained for")
-            return _score(bound, split, interpreter.run, progress), data.source
+            says = "; a .tflite does not say what it was trained for"
+            return _score(bound, split, interpreter.run, progress, says), data.source
     from tfcompress.models.signature import call
 
     with progress.task("loading the model"):
@@ -84,15 +83,19 @@ def score_file(
     return _score(bound, split, lambda inputs: call(loaded.native, inputs), progress), data.source
 
 
-def _score(bound: BoundData, split: str, predict: Any, progress: Progress) -> Score:
+def _score(bound: BoundData, split: str, predict: Any, progress: Progress, says: str = "") -> Score:
     from tfcompress.evaluate.scoring import evaluate as measure
     from tfcompress.file_scores import class_orders
 
     if split not in bound.splits:
         msg = f"--split must be one of {', '.join(bound.splits)} (what the data holds), got {split!r}"
         raise UsageError(msg)
-    for warning in bound.lint():
-        progress.note(warning)
+    warnings = bound.lint()
+    for line in bound.choices:
+        progress.note(f"{line}{says}")
+    for line in warnings:
+        if line not in bound.choices:
+            progress.note(line)
     samples = bound.splits[split]
     with progress.task("evaluating", samples.size) as task:
         orders = class_orders(bound)

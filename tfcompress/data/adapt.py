@@ -115,7 +115,25 @@ class Adapter:
         Raises:
             DataError: what :meth:`inputs`, :meth:`labels` and :meth:`weights` raise.
         """
-        return self.inputs(x), self.labels(y, rows), self.weights(weights, rows)
+        inputs, labels, weighed = self.inputs(x), self.labels(y, rows), self.weights(weights, rows)
+        if not any(coder.task.pads for coder in self.coders.values()) or labels is None:
+            return inputs, labels, weighed
+        if isinstance(labels, dict):
+            of = weighed if isinstance(weighed, dict) else {}
+            padded: Any = {name: self._padded(name, y, inputs, of.get(name)) for name, y in labels.items()}
+            return inputs, padded, weighed
+        return inputs, self._padded(next(iter(self.coders)), labels, inputs, weighed), weighed
+
+    def _padded(self, name: str, y: np.ndarray, inputs: dict[str, np.ndarray], weights: SampleWeights) -> np.ndarray:
+        """Return encoded labels of an output with padding where the model masks steps, or they have no weight."""
+        task, spec = self.coders[name].task, next(spec for spec in self.signature.outputs if spec.name == name)
+        masked = None if spec.traits.mask is None else spec.traits.mask.masked(inputs)
+        each = isinstance(weights, np.ndarray) and weights.ndim > 1 and weights.size == y.size
+        idle = np.reshape(weights == 0, y.shape) if each else None
+        for padding in (masked, idle):
+            if padding is not None and padding.shape == y.shape:
+                y = task.padded(y, padding)
+        return y
 
     def with_coders(self, coders: Mapping[str, LabelCoder], unlabelled: Mapping[str, Task] = NO_TASKS) -> Adapter:
         """Return the same for labels coded like this, and outputs that need none."""

@@ -96,14 +96,31 @@ class BoundData:
 
     @cached_property
     def choices(self) -> list[str]:
-        """A line for each output whose task nobody said: which was chosen and by what, and how to choose otherwise."""
+        """What was chosen that nobody said, a line each: an output's task, by what, and how to choose otherwise."""
         chosen = [f"output {name!r} is of task {c.task.name}, by {c.why}" for name, c in self.coders.items() if c.why]
         lines = [f"{line}; choose otherwise by --task" for line in chosen]
-        lines += unlabelled_choices(self.dataset.labelling, self)
+        lines += [*self._masks, *unlabelled_choices(self.dataset.labelling, self)]
         for spec in self.signature.outputs:
             if spec.traits.unknown:
                 what = ", ".join(dict.fromkeys(spec.traits.unknown))
                 lines.append(f"output {spec.name!r} was compiled with {what}, not used here; see --loss and --metric")
+        return lines
+
+    @property
+    def _masks(self) -> list[str]:
+        """A line for each output of whose steps the model masks some: which are padding."""
+        lines = []
+        for spec in self.signature.outputs:
+            mask, coder = spec.traits.mask, self.coders.get(spec.name)
+            if mask is None or coder is None or not coder.task.pads:
+                continue
+            where = f"output {spec.name!r}: the model masks steps"
+            if mask.input is None:
+                lines.append(
+                    f"{where} by a rule that is not read; label them -1, or what --ignore-label says, as padding"
+                )
+            else:
+                lines.append(f"{where} where input {mask.input!r} is {mask.value:g}; they are taken for padding")
         return lines
 
     @property
@@ -181,9 +198,10 @@ class BoundData:
         found = lint.examine_splits(self.splits, self.dataset.labels)
         weighted = [name for name, split in self.splits.items() if split.check_weights(WEIGHT_BATCH)]
         if weighted:
+            steps = ", steps of weight 0 never" if any(task.pads for task in self.tasks.values()) else ""
             found.warnings.append(
                 f"sample weights ({', '.join(weighted)}) weigh the loss in training; calibration and evaluation count "
-                "every sample once"
+                f"every sample once{steps}"
             )
         return found
 
@@ -208,7 +226,7 @@ class BoundData:
             *self.left_out,
             *self.findings.warnings,
             *self.findings.missing_classes.values(),
-            *(self.choices if self._decided else ()),
+            *(self.choices if self._decided else self._masks),
         ]
         if self.duplicates is not None:
             warnings.append(self.duplicates.warning)

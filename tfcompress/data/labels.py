@@ -11,12 +11,13 @@ import numpy as np
 
 from tfcompress.errors import DataError
 from tfcompress.tasks import task_table
-from tfcompress.tasks.label_form import LabelForm, without_ones
+from tfcompress.tasks.label_form import LabelForm
 from tfcompress.tasks.labelling import UNSAID, Labelling
 from tfcompress.tasks.task import Task
 
 if TYPE_CHECKING:
     from tfcompress.models.specs import TensorSpec
+    from tfcompress.tasks.traits import OutputTraits
 
 
 @dataclass(frozen=True)
@@ -27,9 +28,11 @@ class LabelCoder:
         task: what they mean.
         form: how they come.
         why: what decided the task, for people; empty where the user said it.
-        decided: whether the model decided, where labels alone suggest another task.
+        decided: whether the model decided, where labels alone suggest another task, or would have, had they
+            fitted.
         places: the number that the task gives to each number as stored, where they are the places of names; empty: the
             same.
+        otherwise: what to say where labels are refused that are none of the task that the model is for.
     """
 
     task: Task
@@ -37,6 +40,7 @@ class LabelCoder:
     why: str = ""
     decided: bool = False
     places: tuple[int, ...] = ()
+    otherwise: str = ""
 
     @property
     def where(self) -> str:
@@ -65,7 +69,13 @@ class LabelCoder:
         check_numbers(y, self.where)
         if self.places:
             y = np.asarray(self.places)[y.astype(np.int64)]
-        return self.task.encode(y, rows, self.form)
+        try:
+            return self.task.encode(y, rows, self.form)
+        except DataError as error:
+            if not self.otherwise or "--task" in str(error):
+                raise
+            msg = f"{error}; {self.otherwise}"
+            raise DataError(msg) from None
 
 
 def infer_labels(
@@ -101,24 +111,21 @@ def infer_labels(
             f"{output.shape}; give {task_table.allowed(output.shape, shapes)}"
         )
         raise DataError(msg)
-    meant = _meant(task, y, output)
+    meant = task_table.task_of_outputs(y, output.shape, shapes, labelling, output.traits) if task.any_numbers else None
     if meant is not None:
-        loss = output.traits.loss
-        why = f"its labels, which lie between 0 and 1 (0 and 1 alone would be {meant.name}, as {loss} trains it)"
-        return _coder(task, y, output, where, why=why, decided=True)
+        otherwise = f"{_for(output.traits)}; --task {task.name} takes other numbers"
+        return _coder(meant, y, output, where, why=_why(meant, output), otherwise=otherwise)
     first = task_table.task_of(y, output.shape, shapes, labelling)
-    return _coder(task, y, output, where, why=_why(task, output), decided=first is not None and first.name != task.name)
+    answering = task.any_numbers and output.traits.answering_loss is not None
+    decided = answering or (first is not None and first.name != task.name)
+    return _coder(task, y, output, where, why=_why(task, output), decided=decided)
 
 
-def _meant(task: Task, y: np.ndarray, output: TensorSpec) -> Task | None:
-    """Return the task of smoothed or mixed labels of yes and no, were they decided; None: they are none."""
-    telling = output.traits.telling_loss
-    if telling is None or task.classes(output.shape) or len(without_ones(output.shape)) > 1:
-        return None
-    if not y.size or y.dtype.kind != "f" or not (np.abs(y - 0.5) <= 0.5).all():
-        return None
-    decided = task_table.task_of(np.rint(y), output.shape, traits=output.traits)
-    return decided if decided is not None and decided.name != task.name and decided.trained_by(telling) else None
+def _for(traits: OutputTraits) -> str:
+    """Return in words what tells that an output answers a question and gives no numbers."""
+    if traits.loss is not None and traits.loss.lower() == traits.answering_loss:
+        return f"the model was compiled with {traits.loss}"
+    return f"the model ends in {traits.activation}"
 
 
 def _why(task: Task, output: TensorSpec) -> str:
@@ -126,6 +133,8 @@ def _why(task: Task, output: TensorSpec) -> str:
     traits = output.traits
     if traits.telling_loss is not None and task.compiled_with(traits.telling_loss):
         return f"its labels and the loss that the model was compiled with, {traits.loss}"
+    if traits.telling_loss is not None and task.any_numbers:
+        return f"its labels, which are of no task that {traits.loss} trains"
     return f"its labels{f' and its activation, {traits.activation}' if traits.activation else ''}"
 
 
@@ -141,10 +150,17 @@ def _said(task: Task, y: np.ndarray, output: TensorSpec, where: str) -> LabelCod
 
 
 def _coder(
-    task: Task, y: np.ndarray, output: TensorSpec, where: str, *, why: str = "", decided: bool = False
+    task: Task,
+    y: np.ndarray,
+    output: TensorSpec,
+    where: str,
+    *,
+    why: str = "",
+    decided: bool = False,
+    otherwise: str = "",
 ) -> LabelCoder:
     form = task.form(y, output.shape, where)
-    return LabelCoder(task.formed(form), form, why, decided)
+    return LabelCoder(task.formed(form), form, why, decided, otherwise=otherwise)
 
 
 def check_numbers(y: np.ndarray, where: str) -> None:

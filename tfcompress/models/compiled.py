@@ -11,6 +11,7 @@ import sys
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from tfcompress.errors import ModelError
@@ -18,13 +19,16 @@ from tfcompress.keras_names import loss_class
 from tfcompress.models.graph import is_graph, last_activation
 from tfcompress.models.kinds import graph_of
 from tfcompress.tasks.metric import KERAS_METRICS
-from tfcompress.tasks.traits import OutputTraits
+from tfcompress.tasks.traits import OutputTraits, StepMask
 
 MOST_BYTES = 64 << 20
 """Largest configuration that is read: one of ten thousand layers takes 10 MB."""
 
 SETTINGS: Mapping[str, float] = {"label_smoothing": 0.0, "delta": 1.0, "gamma": 2.0, "alpha": 0.25, "beta": 0.5}
 """Settings of losses that count, and their defaults."""
+
+NO_MASKS: Mapping[str, StepMask] = MappingProxyType({})
+"""No output has one."""
 
 _OWN = {"accuracy", "acc", "binary_accuracy", "categorical_accuracy", "sparse_categorical_accuracy"}
 _OWN |= {"mae", "meanabsoluteerror", "mean_absolute_error", "rootmeansquarederror", "root_mean_squared_error"}
@@ -81,13 +85,16 @@ def _from_zip(path: Path) -> Any:
         return json.loads(archive.read("config.json")).get("compile_config") or {}
 
 
-def traits_of(model: Any, outputs: Sequence[str], config: Mapping[str, Any]) -> dict[str, OutputTraits]:
+def traits_of(
+    model: Any, outputs: Sequence[str], config: Mapping[str, Any], masks: Mapping[str, StepMask] = NO_MASKS
+) -> dict[str, OutputTraits]:
     """Return what a model says about its outputs.
 
     Args:
         model: of either Keras, or the path of a SavedModel.
         outputs: their names, in the model's order (:func:`tfcompress.models.signature.signature_of`).
         config: how it was compiled; see :func:`compile_config`.
+        masks: how it tells steps that it masks, by output (:func:`tfcompress.models.step_masks.step_masks`).
     """
     activations = _activations(model, len(outputs))
     known = [str(name) for name in getattr(model, "output_names", None) or ()]
@@ -108,6 +115,7 @@ def traits_of(model: Any, outputs: Sequence[str], config: Mapping[str, Any]) -> 
             weight=float(weight) if _is_number(weight) and weight > 0 else 1.0,
             metrics=tuple(dict.fromkeys(name for each in metrics if (name := _metric(each)))),
             unknown=(*unknown, *(_name(each) for each in metrics if _metric(each) is None)),
+            mask=masks.get(output),
         )
     return traits
 

@@ -29,6 +29,7 @@ from tfcompress.models.saved_layers import rebuild
 from tfcompress.models.savedmodel import check_trusted
 from tfcompress.models.signature import signature_of
 from tfcompress.models.specs import Signature
+from tfcompress.models.step_masks import step_masks
 from tfcompress.models.tflite_source import TFLiteSource
 from tfcompress.safety.configuration import NATIVE_QUANTIZERS, QUANTIZERS, TRAINING_WRAPPERS
 
@@ -79,7 +80,8 @@ class Loaded:
         if self.tflite is not None:
             return self.tflite.signature
         found = signature_of(self.native)
-        return found.with_traits(traits_of(self.native, [spec.name for spec in found.outputs], self.compiled))
+        masks = step_masks(self.native, found)
+        return found.with_traits(traits_of(self.native, [spec.name for spec in found.outputs], self.compiled, masks))
 
     @property
     def keras2(self) -> Any | None:

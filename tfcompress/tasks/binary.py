@@ -69,10 +69,12 @@ class Binary(Task):
 
     def fits(self, y: np.ndarray, shape: Shape) -> bool:
         """Tell whether there is a 0 or a 1 for an output of one value."""
-        if math.prod(size or 2 for size in shape) != 1:
-            return False
-        same = label_form.shapes_match(label_form.without_ones(y.shape[1:]), label_form.without_ones(shape))
-        return same and bool(((y == 0) | (y == 1)).all())
+        return self.takes(y, shape) and label_form.zeros_and_ones(y)
+
+    def takes(self, y: np.ndarray, shape: Shape) -> bool:
+        """Tell whether there is a label for an output of one value."""
+        one = math.prod(size or 2 for size in shape) == 1
+        return one and label_form.shapes_match(label_form.without_ones(y.shape[1:]), label_form.without_ones(shape))
 
     def encode(self, y: np.ndarray, rows: np.ndarray, form: LabelForm) -> np.ndarray:
         """Return 0 and 1, float32, of the output's shape."""

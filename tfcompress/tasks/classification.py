@@ -34,6 +34,15 @@ MOSTLY = 0.9
 SUM_TOLERANCE = 1e-3
 """So far may the shares of a soft label sum from 1: they may have been rounded to float16."""
 
+DIGITS = (2, 3, 4)
+"""Digits behind the point that shares may have been rounded to, as the eye tells them."""
+
+MOST_LOST = 0.1
+"""So much of a label may be lost by rounding; where it may be more, little is left of the shares."""
+
+PERCENT = (90.0, 110.0)
+"""What whole percentages sum to."""
+
 
 class Classification(Task):
     """See the module's docstring.
@@ -74,13 +83,16 @@ class Classification(Task):
         if self._numbered(y, shape):
             return LabelForm(shape, where)
         one_hot = bool(label_form.is_one_hot(y).all())
-        return LabelForm(shape, where, one_hot=one_hot, soft=not one_hot)
+        return LabelForm(shape, where, one_hot=one_hot, soft=not one_hot, digits=None if one_hot else _digits(y))
 
     def doubt(self, form: LabelForm, *, whole: bool) -> str | None:
         """Say how soft labels are taken."""
         if not form.soft:
             return None
-        return f"{form.where} holds soft labels: training compares all shares, scores take the class with the largest"
+        said = f"{form.where} holds soft labels: training compares all shares, scores take the class with the largest"
+        if form.digits is None:
+            return said
+        return f"{said}; they are rounded to {form.digits} digits, so each is divided by its sum"
 
     def encode(self, y: np.ndarray, rows: np.ndarray, form: LabelForm) -> np.ndarray:
         """Return class numbers, int32, shape (samples, ...) without the axis of classes, or soft labels, float32."""
@@ -188,9 +200,9 @@ def _numbers(labels: np.ndarray) -> np.ndarray:
     return labels.argmax(axis=-1).astype(np.int32) if labels.dtype.kind == "f" else labels
 
 
-def _are_shares(y: np.ndarray) -> np.ndarray:
+def _are_shares(y: np.ndarray, tolerance: float = SUM_TOLERANCE) -> np.ndarray:
     """Tell for each vector along the last axis whether it holds shares that sum to 1; shape ``y.shape[:-1]``, bool."""
-    found: np.ndarray = (y >= 0).all(axis=-1) & (abs(y.sum(axis=-1, dtype=float) - 1) <= SUM_TOLERANCE)
+    found: np.ndarray = (y >= 0).all(axis=-1) & (abs(y.sum(axis=-1, dtype=float) - 1) <= tolerance)
     return found
 
 
@@ -198,7 +210,30 @@ def _mostly_shares(y: np.ndarray) -> bool:
     """Tell whether vectors are one-hot, each of them, or shares but for a few that were mistaken."""
     if label_form.zeros_and_ones(y):
         return bool(label_form.is_one_hot(y).all())
-    return float(_are_shares(y).mean()) >= MOSTLY
+    return float(_are_shares(y).mean()) >= MOSTLY or _digits(y) is not None
+
+
+def _digits(y: np.ndarray) -> int | None:
+    """Return to how many digits shares were rounded, if that is why some of them fail to sum to 1; else None.
+
+    Args:
+        y: vectors along the last axis, (samples, ..., k).
+    """
+    import numpy as np
+
+    if y.dtype.kind != "f" or bool(_are_shares(y).all()):
+        return None
+    for digits in DIGITS:
+        scaled = y.astype(float) * 10**digits
+        slack = 2 * 10**digits * float(np.finfo(y.dtype).eps)  # of the dtype that holds the rounded number
+        if slack < 0.25 and bool((abs(scaled - np.rint(scaled)) <= slack).all()):
+            return digits if bool(_are_shares(y, _lost(digits, y.shape[-1])).all()) else None
+    return None
+
+
+def _lost(digits: int, classes: int) -> float:
+    """Return how far from 1 shares of *classes* classes sum at most that were rounded to *digits* digits."""
+    return SUM_TOLERANCE + min(MOST_LOST, classes * 0.5 * 10.0**-digits)
 
 
 def _shares(y: np.ndarray, rows: np.ndarray, form: LabelForm) -> np.ndarray:
@@ -210,17 +245,29 @@ def _shares(y: np.ndarray, rows: np.ndarray, form: LabelForm) -> np.ndarray:
     import numpy as np
 
     shares = y.astype(np.float32).reshape(label_form.full_shape(y, form))
-    good = _are_shares(shares).reshape(len(y), -1)
+    tolerance = SUM_TOLERANCE if form.digits is None else _lost(form.digits, shares.shape[-1])
+    good = _are_shares(shares, tolerance).reshape(len(y), -1)
     bad = np.flatnonzero(~good.all(axis=1))
     if len(bad):
         vector = shares[bad[0]].reshape(-1, shares.shape[-1])[~good[bad[0]]][0]
-        got = "holds a negative share" if (vector < 0).any() else f"sums to {vector.sum(dtype=float):.4g}"
-        msg = (
-            f"data: {form.where} must hold shares of the classes that sum to 1, sample {rows[bad[0]]:,} {got}; "
-            "divide each label by its sum, or say --task regression if it means other numbers"
-        )
-        raise DataError(msg)
-    return shares
+        raise _no_shares(vector, int(rows[bad[0]]), form)
+    if form.digits is None:
+        return shares
+    whole: np.ndarray = shares / shares.sum(axis=-1, keepdims=True, dtype=np.float32)
+    return whole
+
+
+def _no_shares(vector: np.ndarray, row: int, form: LabelForm) -> DataError:
+    """Return the error for a label of sample *row* that holds no shares that sum to 1."""
+    total = float(vector.sum(dtype=float))
+    negative = bool((vector < 0).any())
+    got = "holds a negative share" if negative else f"sums to {total:.4g}"
+    percent = not negative and PERCENT[0] <= total <= PERCENT[1]
+    mend = "divide each label by 100 if it holds percentages" if percent else "divide each label by its sum"
+    return DataError(
+        f"data: {form.where} must hold shares of the classes that sum to 1, sample {row:,} {got}; "
+        f"{mend}, or say --task regression if it means other numbers"
+    )
 
 
 def are_probabilities(outputs: np.ndarray) -> bool:

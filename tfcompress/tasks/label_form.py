@@ -24,6 +24,8 @@ class LabelForm:
         one_hot: whether they come one-hot.
         soft: whether they come as shares of the classes.
         on: the number that means yes where labels are 0 and that number.
+        digits: how many digits behind the point the shares of soft labels were rounded to; None: to none that matters.
+        padded: whether one-hot vectors of zeros stand for what does not count.
     """
 
     shape: Shape
@@ -31,6 +33,8 @@ class LabelForm:
     one_hot: bool = False
     soft: bool = False
     on: int = 1
+    digits: int | None = None
+    padded: bool = False
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ class Regression(Task):
     pipelines = MappingProxyType({1: "tabular-regression"})
     teaching = "numbers"
     constant = "always predicting the median of the labels"
+    any_numbers = True
 
     def fits(self, y: np.ndarray, shape: Shape) -> bool:
         """Tell whether there is a number for each value of the output."""
@@ -68,8 +69,8 @@ class Regression(Task):
         )
 
     def trained_by(self, loss: str) -> bool:
-        """Tell that any other loss compares numbers."""
-        return True
+        """Tell that any loss but a cross-entropy compares numbers, which the tasks of other losses are asked before."""
+        return "entropy" not in loss
 
     def loss(self, outputs: np.ndarray, keras: Any) -> Any:
         """Return the mean squared error."""

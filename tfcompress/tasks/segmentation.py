@@ -64,6 +64,10 @@ class Segmentation(Task):
         """Return the label of pixels that don't count."""
         return {"ignore_label": self.void}
 
+    def suits(self, inputs: Mapping[str, Shape], shape: Shape) -> bool:
+        """Tell whether the output is a plane with an axis of classes."""
+        return len(shape) == 3
+
     def fits(self, y: np.ndarray, shape: Shape) -> bool:
         """Tell whether there is a class for each pixel of a plane with an axis of classes."""
         import numpy as np

@@ -88,6 +88,8 @@ class Task(ABC):
         by_likeness: whether a figure of its score says how alike a file and the float file answer; see :meth:`alike`.
         kind: what :meth:`kinds` tells apart, in a word.
         unlike: activations that such an output does not end in; one that does is of another task if labels fit that.
+        any_numbers: whether labels of any value fit, so that labels of no other task are of this one.
+        pads: whether some steps of an output may be padding, which a label of its own marks; see :meth:`padded`.
         pipelines: what model hubs call it, by how many axes an input has without the batch: 3 for images.
     """
 
@@ -101,6 +103,8 @@ class Task(ABC):
     kind: ClassVar[str] = "class"
     by_likeness: ClassVar[bool] = False
     unlike: ClassVar[tuple[str, ...]] = ()
+    any_numbers: ClassVar[bool] = False
+    pads: ClassVar[bool] = False
     pipelines: ClassVar[Mapping[int, str]] = MappingProxyType({})
 
     @property
@@ -285,6 +289,15 @@ class Task(ABC):
         import numpy as np
 
         return labels.reshape(-1).astype(np.int64) if self.has_classes and labels.size == len(labels) else None
+
+    def padded(self, y: np.ndarray, padding: np.ndarray) -> np.ndarray:
+        """Return encoded labels of which some steps are padding; the default has no steps.
+
+        Args:
+            y: in the task's one form, (samples, steps).
+            padding: which steps don't count, bool, (samples, steps).
+        """
+        return y
 
     def for_runner(self, y: np.ndarray) -> np.ndarray:
         """Return encoded labels as edge_runner takes them."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from tfcompress.errors import UsageError, nearest
+from tfcompress.errors import DataError, UsageError, nearest
 from tfcompress.references import imported
 from tfcompress.tasks.autoencoder import Autoencoder
 from tfcompress.tasks.binary import Binary
@@ -24,6 +24,7 @@ from tfcompress.tasks.segmentation import Segmentation
 from tfcompress.tasks.task import Task, counted_score
 from tfcompress.tasks.tokens import Tokens
 from tfcompress.tasks.traits import NO_TRAITS, OutputTraits
+from tfcompress.tasks.yes_no import in_unit_interval
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,7 +61,8 @@ def task_of(
     """Return the task that labels and model suggest, as the user wants it; None where labels fit none.
 
     Of several that labels fit, it is the first whose outputs are such as the loss trains that the model was compiled
-    with; else the first whose outputs may end in the activation that the model ends in; else the first.
+    with, and where that trains none of them, that of any numbers. Without a loss that tells, it is the first whose
+    outputs may end in the activation that the model ends in; else the first.
 
     Args:
         y: some labels as stored, numbers, shape (samples, ...).
@@ -71,9 +73,44 @@ def task_of(
     """
     fitting = fitting_tasks(y, shape, inputs, labelling)
     loss, activation = traits.telling_loss, traits.activation
-    if loss is not None and (trained := [task for task in fitting if task.compiled_with(loss)]):
-        return trained[0]
+    if loss is not None:
+        trained = [task for task in fitting if task.compiled_with(loss)]
+        trained += [task for task in fitting if task.any_numbers]
+        if trained:
+            return trained[0]
     return next((task for task in fitting if activation not in task.unlike), fitting[0] if fitting else None)
+
+
+def task_of_outputs(
+    y: np.ndarray,
+    shape: Shape,
+    inputs: Mapping[str, Shape] = NO_SHAPES,
+    labelling: Labelling = UNSAID,
+    traits: OutputTraits = NO_TRAITS,
+) -> Task | None:
+    """Return the task that the model is for, where its loss or activation tells one and labels are none of that.
+
+    Its :meth:`~tfcompress.tasks.task.Task.encode` says what is wrong with them. None where nothing is: the model tells
+    nothing, a task takes the labels, no task is for labels of their shape, or they lie in [0, 1] as the outputs of a
+    sigmoid do that no cross-entropy trains. See :func:`task_of` for the arguments.
+    """
+    import numpy as np
+
+    loss = traits.answering_loss
+    if loss is None or (traits.gives_shares and in_unit_interval(y)):
+        return None
+    rows, refusing = np.arange(len(y)), []
+    for task in TASKS.values():
+        wanted = task.configured(labelling)
+        if not (task.suits(inputs, shape) and wanted.takes(y, shape) and task.compiled_with(loss)):
+            continue
+        try:
+            wanted.encode(y, rows, wanted.form(y, shape, ""))
+        except DataError:
+            refusing.append(wanted)
+            continue
+        return None
+    return refusing[0] if refusing else None
 
 
 def fitting_tasks(

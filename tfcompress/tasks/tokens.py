@@ -4,7 +4,8 @@
 output, without batch     labels                                 their one form
 ========================  =====================================  ==============================
 ``(steps, k)``, k > 1     whole numbers ``(steps)``, some of     int32 ``(steps)``, padding -1
-                          them padding, or one-hot
+                          them padding, or one-hot, zeros
+                          alone for padding
 ========================  =====================================  ==============================
 """
 
@@ -47,6 +48,7 @@ class Tokens(Task):
     teaching = "logits"
     constant = "always answering the most frequent class"
     heeds = ("ignore_label",)
+    pads = True
 
     def __init__(self, ignore_label: int = PADDING, *, perplexity: bool | None = None) -> None:
         self.ignore_label = ignore_label
@@ -84,7 +86,7 @@ class Tokens(Task):
         if len(shape) != 2 or self.classes(shape) is None:
             return False
         if label_form.shapes_match(y.shape[1:], shape):
-            return bool(label_form.is_one_hot(y).all())
+            return _are_one_hot(y)
         whole = y.dtype.kind != "f" or bool(np.all((y == np.floor(y)) | np.isnan(y)))
         return whole and self._numbers(y, shape)
 
@@ -105,7 +107,8 @@ class Tokens(Task):
                 f"label padding {PADDING}, or 0 where the model masks zero"
             )
             raise DataError(msg)
-        return LabelForm(shape, where, one_hot=not self._numbers(y, shape))
+        one_hot = not self._numbers(y, shape)
+        return LabelForm(shape, where, one_hot=one_hot, padded=one_hot and bool((~y.any(axis=-1)).any()))
 
     def encode(self, y: np.ndarray, rows: np.ndarray, form: LabelForm) -> np.ndarray:
         """Return class numbers, int32, shape (samples, steps), :data:`PADDING` for steps that do not count."""
@@ -131,7 +134,8 @@ class Tokens(Task):
     def _of_one_hot(self, y: np.ndarray, rows: np.ndarray, form: LabelForm) -> np.ndarray:
         import numpy as np
 
-        bad = np.flatnonzero(~label_form.is_one_hot(y).all(axis=1))
+        padding = ~y.any(axis=-1) & form.padded
+        bad = np.flatnonzero(~(label_form.is_one_hot(y) | padding).all(axis=1))
         if len(bad):
             msg = (
                 f"data: {form.where} must be one-hot at each step (a single 1, else 0), sample {rows[bad[0]]:,} is "
@@ -139,7 +143,22 @@ class Tokens(Task):
             )
             raise DataError(msg)
         numbers: np.ndarray = np.argmax(y, axis=-1).astype(np.int32)
-        return np.where(numbers == self.ignore_label, np.int32(PADDING), numbers)
+        return np.where(padding | (numbers == self.ignore_label), np.int32(PADDING), numbers)
+
+    def doubt(self, form: LabelForm, *, whole: bool) -> str | None:
+        """Say that vectors of zeros were taken for padding."""
+        if not form.padded:
+            return None
+        return (
+            f"{form.where} is one-hot but for steps of zeros alone, which were taken for padding; --task multi-label "
+            "says that they are steps without a tag"
+        )
+
+    def padded(self, y: np.ndarray, padding: np.ndarray) -> np.ndarray:
+        """Return class numbers, int32, (samples, steps), :data:`PADDING` for the steps that are padding, too."""
+        import numpy as np
+
+        return np.where(padding, np.int32(PADDING), y)
 
     def classes(self, shape: Shape) -> int | None:
         """Return the extent of the last axis; None where it is not known or a single value."""
@@ -173,6 +192,12 @@ class Tokens(Task):
         return _Scorer(self)
 
 
+def _are_one_hot(y: np.ndarray) -> bool:
+    """Tell whether the vectors of all steps are one-hot but for padding, which may be zeros alone."""
+    one_hot = label_form.is_one_hot(y)
+    return bool(one_hot.any() or not y.size) and bool((one_hot | ~y.any(axis=-1)).all())
+
+
 def _step_cross_entropy(keras: Any, *, from_logits: bool) -> Any:
     """Return a loss of either Keras: the cross-entropy of each step, whose mean is that over the steps that count.
 
@@ -185,7 +210,8 @@ def _step_cross_entropy(keras: Any, *, from_logits: bool) -> Any:
 
             if sample_weight is not None:
                 sample_weight = tf.reshape(sample_weight, [tf.shape(y_true)[0], -1])
-            return super().__call__(y_true, y_pred, sample_weight)
+            # a copy has no mask of Keras's, by which it would average once more: labels tell padding
+            return super().__call__(y_true, tf.identity(y_pred), sample_weight)
 
         def call(self, y_true: Any, y_pred: Any) -> Any:
             import tensorflow as tf

@@ -159,17 +159,26 @@ def named_loss(
         return kind(**options)
     over_classes = task.teaching == "logits" and outputs.shape[-1] > 1
     inner = kind(reduction="none", **options)
-    return _coded(inner, keras, over_classes=over_classes, sparse=known == "SparseCategoricalCrossentropy")
+    sparse = known == "SparseCategoricalCrossentropy"
+    return _coded(inner, keras, over_classes=over_classes, sparse=sparse, pads=task.pads)
 
 
 def _are_logits(known: str, outputs: np.ndarray) -> bool:
     return not (_in_unit_interval if known.startswith("Binary") else are_probabilities)(outputs)
 
 
-def _coded(inner: Any, keras: Any, *, over_classes: bool, sparse: bool) -> Any:
+def _coded(inner: Any, keras: Any, *, over_classes: bool, sparse: bool, pads: bool) -> Any:
     """Return a loss that gives *inner* labels in the coding that it wants, and counts those alone that are classes."""
 
     class Coded(keras.losses.Loss):  # type: ignore[misc]  # of either Keras
+        def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+            import tensorflow as tf
+
+            if pads and sample_weight is not None:
+                sample_weight = tf.reshape(sample_weight, [tf.shape(y_true)[0], -1])
+            # a copy has no mask of Keras's, by which it would average once more where labels tell padding
+            return super().__call__(y_true, tf.identity(y_pred) if pads else y_pred, sample_weight)
+
         def call(self, y_true: Any, y_pred: Any) -> Any:
             given, counted = (_numbers if over_classes else _yes_or_no)(y_true, y_pred)
             if over_classes and not sparse:

@@ -85,6 +85,8 @@ def _by_itself(spec: TensorSpec, task: Task, own: np.ndarray, keras: Any) -> Obj
         return Objective(loss, metrics, _name_of(loss))
     if not fits(traits.loss, spec, task):
         return Objective(loss, metrics, f"{_name_of(loss)} (not {traits.loss}, which no {task.name} is trained by)")
+    if traits.loss == f"Sparse{type(loss).__name__}":
+        return Objective(loss, metrics, f"{_name_of(loss)} (not {traits.loss}, which takes class numbers, no shares)")
     compiled = named_loss(traits.loss, task, own, keras, traits.loss_settings)
     settings = "".join(f", {key} {value:g}" for key, value in traits.loss_settings.items())
     return Objective(compiled, metrics, f"{_name_of(compiled)}{settings} (which the model was compiled with)")
