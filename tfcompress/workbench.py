@@ -479,8 +479,7 @@ class Workbench:
         """Let tasks look at what the float file makes of the training split, where that is what they score by."""
         from tfcompress.evaluate.tuning import needs_tuning
 
-        data = run.data
-        if data is None or data.scored is None or not needs_tuning(data):
+        if (data := run.data) is None or data.scored is None or not needs_tuning(data):
             return
         with run.phase("evaluate"):
             run.data = tuned_by(content, data, run.recipe.train.seed, run.progress)
@@ -494,8 +493,8 @@ class Workbench:
         found = {}
         with run.phase("evaluate"):
             if baseline is not None:
-                ops = run.recipe.export.select_ops
-                found["float"], _ = self._float_score(baseline, run.recipe.train, select_ops=ops)
+                recipe = run.recipe
+                found["float"], _ = self._float_score(baseline, recipe.train, select_ops=recipe.export.select_ops)
             what = "evaluating the result file"
             found["result"] = evaluate_file(tflite.content, run.data, what, self._progress, keep_answers=True)
         return {name: score for name, score in found.items() if score is not None}
