@@ -310,6 +310,15 @@ def test_a_regression_is_not_said_to_have_the_same_top_1():
         assert printed(printing.print_report, made).count("the same top-1") == said
 
 
+@pytest.mark.parametrize(("task", "said"), [("regression", True), ("classification", False)])
+def test_a_regression_says_how_many_different_values_its_file_gives(task: str, said: bool) -> None:
+    output = {"name": "y", "sqnr_db": 30.0, "top1": None, "near": 1.0, "distinct": 1187}
+    report = a_report()
+    result = dataclasses.replace(report.result, verification={"samples": 9, "agreement": [output]})
+    made = dataclasses.replace(report, result=result, data={"tasks": {"y": task}})
+    assert ("1,187 different values" in printed(printing.print_report, made)) == said
+
+
 @pytest.mark.parametrize(("task", "said"), [("regression", "equal in 98.4 % of the values"), (None, "the same top-1")])
 def test_an_output_of_whole_numbers_is_said_to_be_equal(task: str | None, said: str) -> None:
     output = {"name": "places", "sqnr_db": None, "top1": 0.984, "near": None, "cosine": None}

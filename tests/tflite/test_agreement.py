@@ -51,6 +51,14 @@ def test_an_output_of_zeros_has_no_ratio() -> None:
     assert found.max_abs_error == 0.5
 
 
+@given(st.integers(1, 40), st.integers(1, 40), st.sampled_from([0.004, 0.25, 3.0]))
+def test_different_values_are_counted_in_the_channel_with_the_fewest(few: int, many: int, step: float) -> None:
+    output = np.stack([np.arange(80) % count * step for count in (few, many)], axis=-1).astype(np.float32)
+    assert compare_outputs("y", output, output, None).distinct is None
+    assert compare_outputs("y", output, output, step).distinct == min(few, many)
+    assert compare_outputs("y", output[:, 0], output[:, 0], step).distinct == few
+
+
 def test_values_up_to_two_steps_apart_are_near() -> None:
     reference = np.zeros((1, 4), np.float32)
     output = np.array([[0.0, 0.5, -1.0, 1.5]], np.float32)  # 0, 1, 2 and 3 steps

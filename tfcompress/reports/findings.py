@@ -244,6 +244,8 @@ def _agreement(report: Report) -> Iterator[Finding]:
             parts.append(f"a mean cosine of {output['cosine']:.5f}")
         if output.get("near") is not None:
             parts.append(f"{wording.percent(output['near'], 2)} of the values at most 2 steps apart")
+        if output.get("distinct") is not None and _teaching(report, str(output.get("name"))) == "numbers":
+            parts.append(f"{output['distinct']:,} different values")
         if parts:
             given = report.source.kind_words
             text = f"{output.get('name')} against the {given}, {found.get('samples')} {kind} samples: "

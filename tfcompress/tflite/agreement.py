@@ -41,6 +41,8 @@ class OutputAgreement:
         stuck: the file gives every sample the same values, and the Keras model does not.
         cosine: mean over the samples of the cosine between the two vectors; None: whole numbers, fewer than two values
             a sample, or vectors of zeros alone.
+        distinct: different values that the file gives, of the channel (last axis) with the fewest; None: it is not
+            quantized.
     """
 
     name: str
@@ -53,6 +55,7 @@ class OutputAgreement:
     spread_db: float | None = None
     stuck: bool = False
     cosine: float | None = None
+    distinct: int | None = None
 
     @property
     def ratio_db(self) -> float | None:
@@ -108,7 +111,8 @@ def compare_outputs(name: str, reference: np.ndarray, output: np.ndarray, step: 
     near = float(np.mean(np.abs(noise) <= (NEAR_STEPS + _SLACK) * step)) if step else None
     top1, stuck = _same_top(reference, output), _tells_apart(signal, _LEAST_DIFFERENCE) and not _tells_apart(output, 0)
     largest, cosine = float(np.abs(noise).max()), _mean_cosine(signal, signal + noise)
-    return OutputAgreement(name, sqnr, largest, math.sqrt(error), top1, step, near, spread, stuck, cosine)
+    distinct = _fewest_values(output, step) if step else None
+    return OutputAgreement(name, sqnr, largest, math.sqrt(error), top1, step, near, spread, stuck, cosine, distinct)
 
 
 def _decibels(power: float, error: float) -> float | None:
@@ -122,6 +126,14 @@ def _spread(signal: np.ndarray) -> float:
     rows = signal.reshape(-1, signal.shape[-1] if signal.ndim > 1 else 1)
     spread = float(rows.var(axis=0).mean())
     return spread if spread > 1e-12 * float(np.mean(signal**2)) else 0.0  # less is what rounding of float32 leaves
+
+
+def _fewest_values(output: np.ndarray, step: float) -> int:
+    """Return how many different steps the values of a channel lie on, of the channel with the fewest."""
+    rows = np.sort(
+        np.round(output.astype(np.float64).reshape(-1, output.shape[-1] if output.ndim > 1 else 1) / step), 0
+    )
+    return int((np.diff(rows, axis=0) > 0).sum(axis=0).min()) + 1
 
 
 def _tells_apart(values: np.ndarray, least: float) -> bool:
