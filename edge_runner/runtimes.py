@@ -9,7 +9,7 @@ from __future__ import annotations
 import platform
 import struct
 import sys
-from importlib import util
+from importlib import metadata, util
 from pathlib import Path
 from typing import NamedTuple
 
@@ -110,9 +110,17 @@ def here() -> Machine:
         glibc=platform.libc_ver()[0] == "glibc",
         managed=not own and (Path(sysconfig.get_path("stdlib")) / "EXTERNALLY-MANAGED").is_file(),
         venv=util.find_spec("ensurepip") is not None,
-        pip=own or util.find_spec("pip") is not None,
+        pip=own or _has_pip(),
         executable=sys.executable or "python3",
     )
+
+
+def _has_pip() -> bool:
+    try:  # looking for the module would have setuptools put distutils into the place of Python's, with a warning
+        metadata.version("pip")
+    except metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def advice(machine: Machine | None = None) -> str:

@@ -131,10 +131,10 @@ def test_what_does_nothing_inside_a_block_goes_with_equal_outputs(block: Block, 
         keep[group.name] = sorted(stays)
         gone = sorted(set(range(group.channels)) - stays)
         forget_(model, group, gone) if by_readers else kill_(group, gone)
-    expected = CostModel.of(model).of_kept(keep)
+    costs = CostModel.of(model).of_kept(keep)
     expected = answers(model, inputs)
     smaller = narrow(model, keep)
-    assert (profile(smaller).macs, smaller.count_params()) == (expected.macs, expected.parameters)
+    assert (profile(smaller).macs, smaller.count_params()) == (costs.macs, costs.parameters)
     np.testing.assert_allclose(
         answers(smaller, inputs), expected, rtol=1e-4, atol=1e-5 * max(1, np.abs(expected).max())
     )
