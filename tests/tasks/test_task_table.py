@@ -6,9 +6,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from tfcompress.tasks.task_table import TASKS, at_chance, read_score, read_scores, trained_by
+from tfcompress.tasks.task_table import TASKS, at_chance, read_score, read_scores, task_of_outputs, trained_by
+from tfcompress.tasks.traits import OutputTraits
 
 PACKAGE = Path(__file__).parents[2] / "tfcompress"
 
@@ -93,3 +95,21 @@ def test_a_devices_outputs_are_one_score_whose_main_output_and_figure_are_those_
     single = read_scores({"kind": outputs["kind"]})
     assert single is not None
     assert single.outputs == {}
+
+
+@pytest.mark.parametrize(("inputs", "task"), [({"x": (6, 6, 1)}, None), ({"x": (6, 6, 3)}, "segmentation")])
+def test_what_a_model_reconstructs_of_its_input_is_no_answer(inputs: dict[str, Any], task: str | None) -> None:
+    pictures = np.random.default_rng(0).random((40, 6, 6, 1)).astype(np.float32)
+    pictures[:, :3] = 0
+    traits = OutputTraits(activation="sigmoid", loss="BinaryCrossentropy")
+    meant = task_of_outputs(pictures, (6, 6, 1), inputs, traits=traits)
+    assert (meant and meant.name) == task
+
+
+def test_a_mask_that_was_resized_is_no_picture() -> None:
+    masks = np.repeat(np.arange(2.0), 18).reshape(1, 6, 6, 1).repeat(40, axis=0)
+    masks[:, 2, :2, 0] = np.random.default_rng(0).random((40, 2))
+    traits = OutputTraits(activation="sigmoid", loss="BinaryCrossentropy")
+    meant = task_of_outputs(masks, (6, 6, 1), {"x": (6, 6, 1)}, traits=traits)
+    assert meant is not None
+    assert meant.name == "segmentation"

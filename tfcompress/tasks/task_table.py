@@ -81,6 +81,10 @@ def task_of(
     return next((task for task in fitting if activation not in task.unlike), fitting[0] if fitting else None)
 
 
+_INNER, _DIFFERENT = 0.1, 100
+"""Part of the labels that lies between 0 and 1, and different numbers among them, that only a picture or signal has."""
+
+
 def task_of_outputs(
     y: np.ndarray,
     shape: Shape,
@@ -91,13 +95,13 @@ def task_of_outputs(
     """Return the task that the model is for, where its loss or activation tells one and labels are none of that.
 
     Its :meth:`~tfcompress.tasks.task.Task.encode` says what is wrong with them. None where nothing is: the model tells
-    nothing, a task takes the labels, no task is for labels of their shape, or they lie in [0, 1] as the outputs of a
-    sigmoid do that no cross-entropy trains. See :func:`task_of` for the arguments.
+    nothing, a task takes the labels, no task is for labels of their shape, they lie in [0, 1] as the outputs of a
+    sigmoid do that no cross-entropy trains, or the model reconstructs its input. See :func:`task_of` for the arguments.
     """
     import numpy as np
 
     loss = traits.answering_loss
-    if loss is None or (traits.gives_shares and in_unit_interval(y)):
+    if loss is None or (traits.gives_shares and in_unit_interval(y)) or _reconstructs(y, shape, inputs):
         return None
     rows, refusing = np.arange(len(y)), []
     for task in TASKS.values():
@@ -111,6 +115,19 @@ def task_of_outputs(
             continue
         return None
     return refusing[0] if refusing else None
+
+
+def _reconstructs(y: np.ndarray, shape: Shape, inputs: Mapping[str, Shape]) -> bool:
+    """Whether labels are what a model's only input may hold: numbers in [0, 1] of its shape, and no mask among them.
+
+    A mask that was resized holds fractions, too, at its edges.
+    """
+    import numpy as np
+
+    if list(inputs.values()) != [shape] or y.shape[1:] != shape or not in_unit_interval(y):
+        return False
+    inner = y[(y > 0) & (y < 1)]
+    return inner.size > _INNER * y.size and np.unique(inner).size > _DIFFERENT
 
 
 def fitting_tasks(
