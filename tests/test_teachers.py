@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -180,11 +183,69 @@ def test_a_run_ends_with_the_error_of_its_teacher(named: bool, lite: Path, monke
             r"^--teacher-preprocess '.*:of_many' failed on a batch of shape \(4, 16\): RuntimeError",
         )
     else:
-        monkeypatch.setattr(KeptAnswers, "__call__", full)
+        monkeypatch.setattr(KeptAnswers, "keep", full)
     recipe = tfc.Recipe(stages=(stage,), train=tfc.Train(epochs=2, batch_size=4))
     x, y = vectors()
     with pytest.raises(error, match=words):
         tfc.compress(dense(keras), recipe, {"x_train": x, "y_train": y}, trust=True, progress=False)
+
+
+@pytest.mark.parametrize("samples", [1, 3, 4, 5, 11])
+def test_a_teacher_of_a_fixed_batch_answers_any_number_of_samples_in_the_step(
+    model: Any, better: Any, samples: int
+) -> None:
+    x = vectors()[0][:samples]
+    given = keras.Input(batch_shape=(4, 16), name="four")
+    four = keras.Model(given, keras.layers.Activation("linear", name="after")(better(given)))
+    found = engage(four, {}, Schooling(signature_of(model), {"vector": x}))
+    told = found.teacher.answers({"vector": x}, ("after",))
+    for each in (*told.outputs, *told.layers):
+        assert np.allclose(np.asarray(each), logits(better, x), atol=1e-6)
+    found.close()
+
+
+_ONE_THREAD = """
+import sys, numpy as np, keras, tf_keras
+import tfcompress as tfc
+from tfcompress.models.signature import signature_of
+from tfcompress.job import attach_to
+from tfcompress.teachers import Schooling, engage, kept_own_teacher
+from pathlib import Path
+
+def net(k, seed):
+    k.utils.set_random_seed(seed)
+    return k.Sequential([k.Input((16,), name="vector"), k.layers.Dense(8, activation="relu"), k.layers.Dense(3)])
+
+def same(x):
+    return x
+
+x = np.random.default_rng(0).normal(size=(24, 16)).astype(np.float32)
+y = np.arange(24) % 3
+folder = Path(sys.argv[1])
+net(tf_keras, 2).export(folder / "saved")
+student = net(keras, 0)
+sources = [net(keras, 1), net(tf_keras, 1), folder / "saved"]
+about = Schooling(signature_of(student), {"vector": x}, keep=folder / "kept")
+other = Schooling(signature_of(student), {"vector": x}, preprocess="__main__:same")
+teachers = [engage(source, {}, each).teacher for source in sources for each in (about, other)]
+teachers.append(kept_own_teacher(student, (), folder / "own")[0])
+for some in ([teacher] for teacher in teachers), [teachers]:
+    for each in some:
+        job = attach_to(student, (tfc.Distill(),), teachers=tuple(each))
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        job.model.compile("adam", loss)
+        job.model.fit(x, y, batch_size=8, epochs=2, verbose=0)
+print("taught by", len(teachers))
+"""
+
+
+@pytest.mark.slow
+def test_teachers_teach_where_tensorflow_has_one_thread(tmp_path: Path) -> None:
+    """As on a machine of one core: Python within a step that waited for that thread would wait for ever."""
+    alone = {**os.environ, "TF_NUM_INTEROP_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1"}
+    command = [sys.executable, "-c", _ONE_THREAD, str(tmp_path)]
+    done = subprocess.run(command, env=alone, capture_output=True, text=True, timeout=300, check=False)
+    assert done.stdout.endswith("taught by 7\n"), done.stderr
 
 
 def same(x: np.ndarray) -> np.ndarray:

@@ -206,26 +206,46 @@ def engage(source: Any, loading: Mapping[str, Any], about: Schooling) -> Engaged
 
 
 def _engaged(opened: OutsideModel, about: Schooling) -> Engaged:
-    from tfcompress.distillation.teacher import OutputForm, TeacherInStep, TeacherOutside
+    from tfcompress.distillation.teacher import (
+        OutputForm,
+        TeacherInStep,
+        TeacherKept,
+        TeacherOfPrepared,
+        TeacherOutside,
+    )
 
     prepare = _preparation(opened, about)
     drawn = about.inputs if about.inputs is not None else random_inputs(about.signature, PROBED, seed=0)
-    given = opened.run(prepare(drawn))
+    prepared = prepare(drawn)
+    given = opened.run(prepared)
     _check_outputs(opened, about.signature, given)
     order = _class_order(opened, about)
     orders = [order if len(order) == x.shape[-1] else () for x in given]
     forms = [OutputForm(in_unit_interval(x), each) for x, each in zip(given, orders, strict=True)]
     aligned = [x[..., list(each)] if each else x for x, each in zip(given, orders, strict=True)]
     outputs = {spec.name: x for spec, x in zip(about.signature.outputs, aligned, strict=True)}
-    notes = (f"teacher {opened.name!r} gives the classes in another order: put into the model's",) if order else ()
-    kept_in = about.keep if _can_be_kept(opened) else None
-    if opened.native is not None and not about.preprocess and kept_in is None and opened.any_batch:
-        teacher: Teacher = TeacherInStep(opened.native, opened.name, forms, opened.graph)
-        return Engaged(teacher, outputs, notes, opened.close)
-    run, close = _runner(opened, about.preprocess, prepare, kept_in)
     specs = [TensorSpec(spec.name, x.shape[1:], "float32") for spec, x in zip(opened.outputs, given, strict=True)]
-    names = [spec.name for spec in about.signature.inputs]
-    return Engaged(TeacherOutside(run, specs, opened.name, names, forms, opened.graph), outputs, notes, close)
+    notes = (f"teacher {opened.name!r} gives the classes in another order: put into the model's",) if order else ()
+    kept = None
+    if about.keep is not None and _can_be_kept(opened.key, opened.outputs):
+        kept = _kept(opened.key, opened.outputs, about.keep, about.preprocess)
+    inner = () if kept else forms
+    if opened.native is None:
+        teacher: Teacher = TeacherOutside(lambda x: opened.run(prepare(x)), specs, opened.name, inner)
+    elif about.preprocess:
+        ready = [TensorSpec(spec.name, prepared[spec.name].shape[1:], spec.dtype) for spec in opened.inputs]
+        in_step = TeacherInStep(opened.native, opened.name, graph=opened.graph)
+        teacher = TeacherOfPrepared(in_step, prepare, ready, inner)
+    else:
+        teacher = TeacherInStep(opened.native, opened.name, inner, opened.graph)
+    if kept is None:
+        return Engaged(teacher, outputs, notes, opened.close)
+
+    def close() -> None:
+        kept.close()
+        opened.close()
+
+    return Engaged(TeacherKept(teacher, kept, specs, forms), outputs, notes, close)
 
 
 def _preparation(opened: OutsideModel, about: Schooling) -> Prepare:
@@ -307,42 +327,15 @@ def _class_order(opened: OutsideModel, about: Schooling) -> tuple[int, ...]:
     return () if order == tuple(range(len(order))) else order
 
 
-def _can_be_kept(opened: OutsideModel) -> bool:
-    return bool(opened.key) and all(size is not None for spec in opened.outputs for size in spec.shape)
+def _can_be_kept(key: str, outputs: Sequence[TensorSpec]) -> bool:
+    return bool(key) and all(size is not None for spec in outputs for size in spec.shape)
 
 
-def _runner(
-    opened: OutsideModel, preprocess: str, prepare: Prepare, keep: Path | None
-) -> tuple[Any, Callable[[], None]]:
-    """Return what runs a teacher on batches of the model's, and what lets go of it."""
-    from tfcompress.distillation.teacher import with_layers
-    from tfcompress.models.signature import call
-
-    wider: dict[tuple[str, ...], Any] = {}
-
-    def run(inputs: Mapping[str, np.ndarray], layers: Sequence[str] = ()) -> list[np.ndarray]:
-        if not layers:
-            return opened.run(prepare(inputs))
-        if tuple(layers) not in wider:
-            wider[tuple(layers)] = with_layers(opened.graph, layers)
-        return list(call(wider[tuple(layers)], prepare(inputs)).values())
-
-    if keep is None:
-        return run, opened.close
-    kept = _kept(opened, run, keep, preprocess)
-
-    def close() -> None:
-        kept.close()
-        opened.close()
-
-    return kept, close
-
-
-def _kept(opened: OutsideModel, run: Any, folder: Path, preprocess: str = "") -> KeptAnswers:
+def _kept(key: str, outputs: Sequence[TensorSpec], folder: Path, preprocess: str = "") -> KeptAnswers:
     from tfcompress.distillation.kept_answers import KeptAnswers
 
-    told = [opened.key, code_sha256(preprocess) if preprocess else ""]
-    return KeptAnswers(folder / files.sha256(json.dumps(told).encode()), run, opened.outputs)
+    told = [key, code_sha256(preprocess) if preprocess else ""]
+    return KeptAnswers(folder / files.sha256(json.dumps(told).encode()), outputs)
 
 
 def kept_own_teacher(model: Any, custom: Sequence[str], folder: Path) -> tuple[Teacher, Callable[[], None]] | None:
@@ -356,15 +349,11 @@ def kept_own_teacher(model: Any, custom: Sequence[str], folder: Path) -> tuple[T
     Returns:
         None where its outputs have no fixed size, or layers of it run code that is not Keras's or ours.
     """
-    from tfcompress.distillation.teacher import OWN, TeacherOutside
-    from tfcompress.models.signature import call, signature_of
+    from tfcompress.distillation.teacher import TeacherKept, own_teacher
+    from tfcompress.models.signature import signature_of
 
-    def run(inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-        return list(call(model, inputs).values())
-
-    opened = OutsideModel(OWN, signature_of(model), run, _key(model, None, custom), model, model)
-    if not _can_be_kept(opened):
+    key, outputs = _key(model, None, custom), signature_of(model).outputs
+    if not _can_be_kept(key, outputs):
         return None
-    kept = _kept(opened, run, folder)
-    names = [spec.name for spec in opened.inputs]
-    return TeacherOutside(kept, opened.outputs, OWN, names, graph=model), kept.close
+    kept = _kept(key, outputs, folder)
+    return TeacherKept(own_teacher(model), kept, outputs), kept.close

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from io import FileIO
 from pathlib import Path
 
@@ -23,9 +23,6 @@ MOST_BYTES = 4 << 30
 _DIGEST = 16
 _ROWS, _DIGESTS = ".rows", ".digests"
 
-Ask = Callable[[Mapping[str, np.ndarray]], list[np.ndarray]]
-"""From inputs by name, shape (samples, ...), to outputs, shape (samples, ...)."""
-
 
 class KeptAnswers:
     """Outputs by the bytes of the inputs that they are of.
@@ -34,16 +31,15 @@ class KeptAnswers:
     them: a killed run leaves what can be read, and two runs at once do not meet.
     """
 
-    def __init__(self, folder: Path, ask: Ask, outputs: Sequence[TensorSpec], most_bytes: int = MOST_BYTES) -> None:
+    def __init__(self, folder: Path, outputs: Sequence[TensorSpec], most_bytes: int = MOST_BYTES) -> None:
         """Read what is known already.
 
         Args:
             folder: of this teacher; made where it is not there yet.
-            ask: computes what is not known.
             outputs: specs of the outputs, of fixed sizes.
             most_bytes: most bytes of answers that are kept.
         """
-        self._ask, self._most = ask, most_bytes
+        self._most = most_bytes
         self._shapes = [tuple(int(size or 1) for size in spec.shape) for spec in outputs]
         self._width = sum(int(np.prod(shape)) for shape in self._shapes)
         self._known: dict[bytes, tuple[FileIO, int]] = {}
@@ -89,30 +85,31 @@ class KeptAnswers:
         for stream in self._streams:
             stream.close()
 
-    def __call__(self, inputs: Mapping[str, np.ndarray], layers: Sequence[str] = ()) -> list[np.ndarray]:
-        """Return the outputs for a batch, float32, shape (samples, ...) each; what is not known is computed and kept.
+    def look_up(self, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray] | None:
+        """Return the outputs for a batch, float32, shape (samples, ...) each; None: not all of them are known.
 
         Args:
-            inputs: arrays by name.
-            layers: none: what layers give is not kept.
-
-        Raises:
-            OutputError: the disk is full.
+            inputs: arrays by name, shape (samples, ...).
         """
         names = _digests(inputs)
-        if all(name in self._known for name in names):
-            rows = np.stack([self._row(name) for name in names])
-        else:
-            rows = self._flat(self._ask(inputs))
-            self._keep(names, rows)
+        if not all(name in self._known for name in names):
+            return None
+        rows = np.stack([self._row(name) for name in names])
         ends = np.cumsum([int(np.prod(shape)) for shape in self._shapes])[:-1]
         parts = np.split(rows, ends, axis=1)
         return [part.reshape(len(rows), *shape) for part, shape in zip(parts, self._shapes, strict=True)]
 
-    def _flat(self, outputs: Sequence[np.ndarray]) -> np.ndarray:
-        return np.concatenate([np.asarray(x, np.float32).reshape(len(x), -1) for x in outputs], axis=1)
+    def keep(self, inputs: Mapping[str, np.ndarray], outputs: Sequence[np.ndarray]) -> None:
+        """Keep the outputs of a batch, as far as there is room.
 
-    def _keep(self, names: Sequence[bytes], rows: np.ndarray) -> None:
+        Args:
+            inputs: arrays by name, shape (samples, ...).
+            outputs: what a teacher makes of them, shape (samples, ...) each.
+
+        Raises:
+            OutputError: the disk is full.
+        """
+        names, rows = _digests(inputs), self._flat(outputs)
         fresh = {name: row for name, row in zip(names, rows, strict=True) if name not in self._known}
         if (len(self._known) + len(fresh)) * 4 * self._width > self._most:
             return
@@ -123,6 +120,9 @@ class KeptAnswers:
         for name in fresh:
             self._known[name] = (rows_of, self._written)
             self._written += 1
+
+    def _flat(self, outputs: Sequence[np.ndarray]) -> np.ndarray:
+        return np.concatenate([np.asarray(x, np.float32).reshape(len(x), -1) for x in outputs], axis=1)
 
     def _row(self, name: bytes) -> np.ndarray:
         stream, number = self._known[name]
