@@ -1,10 +1,11 @@
 """Does ``tfcompress auto`` find what an exhaustive grid finds, and with how much less training?
 
-``python -m benchmarks.auto_grid [--seeds 0 1 2] [--epochs 5] [-o FOLDER]`` runs every recipe of a grid in full on the
-demo's network, judged by the same part of the training split as the search; then the search, with its own cache and a
-quarter as many trials as the grid has recipes (nine at least: those by hand). Printed: the hypervolumes within float's
-size and a drop of five points, and the seconds of training: of the grid with each recipe by itself, and with what
-recipes share trained once. A grid that was run is kept in FOLDER and not run again.
+``python -m benchmarks.auto_grid [--seeds 0 1 2] [--epochs 5] [-o FOLDER] [--update FILE]`` runs every recipe of a grid
+in full on the demo's network, judged by the same part of the training split as the search; then the search, with its
+own cache and a quarter as many trials as the grid has recipes (nine at least: those by hand). Printed as a Markdown
+table: the hypervolumes within float's size and a drop of five points, and the seconds of training: of the grid with
+each recipe by itself, and with what recipes share trained once. A grid that was run is kept in FOLDER and not run
+again. With ``--update`` the table replaces what stands between the markers ``search: grid`` of a file.
 """
 
 from __future__ import annotations
@@ -13,11 +14,14 @@ import argparse
 import dataclasses
 import itertools
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import tfcompress as tfc
+from benchmarks.by_hand import processor
+from benchmarks.native_qat import NONE, table, update
 from tfcompress import demo
 from tfcompress.errors import PromiseError, RecipeError
 from tfcompress.search.front import hypervolume
@@ -27,6 +31,16 @@ from tfcompress.search.wishes import EXPORT, TRAINING, VALIDATION
 
 WORST_DROP = 5.0
 """Points beyond which a file counts for nothing."""
+
+HEAD = (
+    "seed",
+    "grid",
+    "search",
+    "hypervolume of the grid's",
+    "trained for the grid, each recipe by itself / what is shared once",
+    "trained for the search",
+    "ratio",
+)
 
 VARIED = {
     "channels": (False, True),
@@ -87,8 +101,8 @@ def points_of(rows: Iterator[tuple[float | None, float | None]]) -> list[tuple[f
     return [(drop, size) for drop, size in rows if drop is not None and size is not None]
 
 
-def compare(folder: Path, seed: int, epochs: int) -> None:
-    """Run grid and search of a seed, and print how they compare."""
+def compared(folder: Path, seed: int, epochs: int) -> list[str]:
+    """Run grid and search of a seed, and return its row of the table."""
     train = dataclasses.replace(TRAINING, epochs=epochs, seed=seed, validation=VALIDATION)
     rows = run_grid(folder, train)
     shared = sum(row["trained_seconds"] for row in rows)
@@ -107,19 +121,21 @@ def compare(folder: Path, seed: int, epochs: int) -> None:
             force=True,
         ).facts
     except PromiseError as error:
-        print(f"seed {seed}: {error}")
-        return
+        return [str(seed), f"{len(rows)} recipes", str(error), *[NONE] * (len(HEAD) - 3)]
     largest = max(row["size_bytes"] for row in rows if row["size_bytes"])
     reference = (WORST_DROP, float(largest))
     of_grid = hypervolume(points_of((row["points"], row["size_bytes"]) for row in rows), reference)
     finished = (each.figures for each in found.tried if each.state == "finished")
     of_auto = hypervolume(points_of((each.get("drop"), each.get("size")) for each in finished), reference)
-    print(
-        f"seed {seed}: hypervolume {of_auto / of_grid:.3f} of the grid's; trained {found.trained_seconds:.0f} s; grid "
-        f"{whole:.0f} s, each recipe by itself ({found.trained_seconds / whole:.2f}), {shared:.0f} s with what recipes "
-        f"share trained once ({found.trained_seconds / shared:.2f}); {len(found.tried)} trials, {len(rows)} recipes",
-        flush=True,
-    )
+    return [
+        str(seed),
+        f"{len(rows)} recipes",
+        f"{len(found.tried)} trials",
+        f"{100 * of_auto / of_grid:.1f} %",
+        f"{whole:.0f} s / {shared:.0f} s",
+        f"{found.trained_seconds:.0f} s",
+        f"{found.trained_seconds / whole:.2f} / {found.trained_seconds / shared:.2f}",
+    ]
 
 
 def main() -> None:
@@ -128,10 +144,17 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("-o", "--output", type=Path, default=Path("auto-grid"))
+    parser.add_argument("--update", type=Path, metavar="FILE", help="put the table between the markers of this file")
     given = parser.parse_args()
     given.output.mkdir(parents=True, exist_ok=True)
+    rows = []
     for seed in given.seeds:
-        compare(given.output, seed, given.epochs)
+        rows.append(compared(given.output, seed, given.epochs))
+        print(" | ".join(rows[-1]), flush=True)
+    shown = f"{table(HEAD, rows)}\n\n{given.epochs} epochs a training. {processor()}, {os.cpu_count()} cores."
+    print(shown)
+    if given.update:
+        given.update.write_text(update(given.update.read_text(), "grid", shown, "search"))
 
 
 if __name__ == "__main__":
