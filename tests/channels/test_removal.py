@@ -292,12 +292,12 @@ def test_averages_are_taken_anew_over_all_batches(samples):
 
 
 def test_the_score_is_the_main_figure_and_more_is_better(model, samples):
-    assert task_loss.score_of(model, samples) == 1.0
-    assert task_loss.main_kind(model, samples).title == "accuracy"
+    score = task_loss.score_of(model, samples)
+    assert (score.main, task_loss.merit_of(score)) == ("top1", 1.0)
     targets = Samples(samples.inputs, np.zeros((96, 3), "float32") + 0.5)
     expected = -np.abs(model(samples.inputs["image"]).numpy() - 0.5).mean()
-    assert task_loss.score_of(model, targets) == pytest.approx(expected, rel=1e-5)
-    assert task_loss.main_kind(model, targets).title == "MAE"
+    score = task_loss.score_of(model, targets)
+    assert (score.main, task_loss.merit_of(score)) == ("mae", pytest.approx(expected, rel=1e-5))
     with pytest.raises(DataError, match="a score needs samples with labels"):
         task_loss.score_of(model, Samples(samples.inputs))
 

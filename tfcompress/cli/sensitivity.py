@@ -88,7 +88,7 @@ class _Command(click.Command):
     type=click.FloatRange(min=0.0),
     default=1.0,
     show_default=True,
-    help="Percentage points that a group may cost; drawn as a line.",
+    help="Percentage points (hundredths of an area) that a group may cost; drawn as a line.",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the samples.")
 @click.option(
@@ -134,7 +134,7 @@ def analysis(path: Path, flags: Mapping[str, Any], progress: Progress) -> Sensit
     from tfcompress.channels.cost import CostModel
     from tfcompress.evaluate.scoring import HeldSamples
     from tfcompress.reports.sensitivity_page import ScoreCurve, SensitivityAnalysis
-    from tfcompress.tasks.figures import FRACTION, figure_kind
+    from tfcompress.tasks.figures import AREA, FRACTION, figure_kind
 
     loaded = _loaded(path, flags, progress)
     model = loaded.keras3
@@ -163,7 +163,7 @@ def analysis(path: Path, flags: Mapping[str, Any], progress: Progress) -> Sensit
             for curve in measured.curves
         ),
         pinned=tuple((group.name, group.pinned) for group in cost.analysis.groups if group.pinned),
-        spare=flags["spare"],
+        spare=flags["spare"] / (100.0 if main.unit == AREA else 1.0),
     )
 
 
