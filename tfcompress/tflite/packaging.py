@@ -21,6 +21,8 @@ from edge_runner.package import (
     KERNELS,
     LZMA,
     MOST_BYTES,
+    MOST_ELEMENTS_A_BYTE,
+    MOST_RATIO,
     STORED,
     PackageError,
     kernel_payload,
@@ -79,7 +81,7 @@ def make_package(content: bytes, progress: Progress = SILENT) -> Package:
         for name, (number, codec) in _OURS.items():
             task.describe(name)
             payload = codec(content)
-            if payload is not None:
+            if payload is not None and len(content) <= MOST_RATIO * len(payload):
                 made[name] = HEADER.pack(IDENTIFIER, number, *header) + payload
             task.advance()
     best = min(made, key=lambda name: len(made[name]))
@@ -154,7 +156,9 @@ def _by_kernels(content: bytes) -> bytes | None:
         pieces.append(content[end : each.start])
         end = each.start + each.plan.size_bytes
     rest = b"".join((*pieces, content[end:]))
-    return kernel_payload([each.plan for each in planned], rest, _squeezed, kernel_bits(planned))
+    made = kernel_payload([each.plan for each in planned], rest, _squeezed, kernel_bits(planned))
+    elements = sum(each.plan.elements for each in planned)
+    return made if elements <= MOST_ELEMENTS_A_BYTE * len(made) else None
 
 
 def _squeezed(content: bytes) -> tuple[tuple[int, int, int], bytes]:
