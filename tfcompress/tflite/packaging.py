@@ -173,14 +173,14 @@ def _squeezed(content: bytes) -> tuple[tuple[int, int, int], bytes]:
     return min(made.items(), key=lambda item: len(item[1]))
 
 
-def other_codecs(content: bytes) -> dict[str, int]:
-    """Return the bytes that codecs which packages do not use would make of a file, of those that are installed here."""
-    found = {"gzip": len(zlib.compress(content, 9)) + 12, "bz2": len(bz2.compress(content, 9))}
+def other_codecs(content: bytes) -> dict[str, int | None]:
+    """Return the bytes that codecs which packages do not use would make of a file; None: it is not installed here."""
+    found: dict[str, int | None] = {"gzip": len(zlib.compress(content, 9)) + 12, "bz2": len(bz2.compress(content, 9))}
     for name, module, squeeze in _FOREIGN:
         try:
             found[name] = len(squeeze(importlib.import_module(module), content))
         except ImportError:
-            continue
+            found[name] = None
     return found
 
 
