@@ -1,6 +1,6 @@
 """Each technique by itself and in chains, on one network: what the file loses, weighs and takes.
 
-    python -m benchmarks.families NETWORK.keras DATA.npz --output FOLDER [--epochs 2] [--update docs/benchmarks.md]
+    python -m benchmarks.families NETWORK.keras DATA.npz --output FOLDER [--ways QAT …] [--update docs/benchmarks.md]
 
 The command line makes every file, with a package beside it, and edge_runner times each in turns with the float file.
 What was exported is kept under ``--output`` and not made again. With ``--update`` the table replaces what stands
@@ -49,11 +49,13 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("network", type=Path, help="a Keras file")
     parser.add_argument("data", type=Path, help="its data, as an .npz")
     parser.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="where files go")
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS), metavar="NAME", help="only these lines")
     parser.add_argument("--epochs", type=int, default=2, help="of each that trains (default 2)")
     parser.add_argument("--update", type=Path, metavar="FILE", help="put the table between the markers of this file")
     options = parser.parse_args(given)
     options.output.mkdir(parents=True, exist_ok=True)
-    commands = {way: command(options.network, options.data, way, options.epochs) for way in WAYS}
+    ways = [way for way in WAYS if way in {FLOAT, *options.ways}]
+    commands = {way: command(options.network, options.data, way, options.epochs) for way in ways}
     reports = {way: exported(options.output / folder(way), words) for way, words in commands.items()}
     ratios = latencies(options.output, reports)
     rows = [row(way, report, ratios[way], commands[way]) for way, report in reports.items()]

@@ -109,7 +109,7 @@ def _aims(model: Any, samples: Samples, batch_size: int, purpose: str) -> Sequen
         return samples.aims()
     labels = labels_by_output(model, samples, purpose)
     some = call(model, {name: values[:batch_size] for name, values in samples.inputs.items()})
-    found = []
+    found: list[Aim | None] = []
     for name, own in some.items():
         if name not in labels:
             found.append(None)

@@ -84,7 +84,8 @@ def planned_kernels(graph: Graph, content: bytes) -> list[PlannedKernel]:
         planned = None if kernel.tensor.sparse else _planned(kernel, start)
         if planned and planned.plan.size_bytes == size:
             found[start] = planned
-    ordered, end, elements = [], 0, 0
+    ordered: list[PlannedKernel] = []
+    end = elements = 0
     for start, planned in sorted(found.items()):
         elements += planned.plan.elements
         if start >= end and elements <= MOST_ELEMENTS and len(ordered) < MOST_KERNELS:

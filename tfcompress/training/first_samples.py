@@ -18,7 +18,7 @@ import numpy as np
 
 from tfcompress.models.samples import Aim, Samples
 from tfcompress.tasks.task_table import TASKS
-from tfcompress.training.objectives import TEMPERATURE, kind_of_output, objectives, spread_of
+from tfcompress.training.objectives import TEMPERATURE, distance, kind_of_output, objectives, spread_of
 from tfcompress.training.targets import own_tasks, taught_outputs
 
 if TYPE_CHECKING:
@@ -74,6 +74,39 @@ def training_samples(data: BoundData, teacher: Any, train: Train, count: int) ->
         {**of_numbers, **split.adapter.tasks},
         functools.cache(lambda: _aims(data, teacher, train, Samples(inputs, given), own, kinds)),
     )
+
+
+def own_answers(data: BoundData, teacher: Any, inputs: Mapping[str, np.ndarray]) -> Samples:
+    """Return samples whose labels are what a model itself gives for them, of all its outputs of floats.
+
+    Args:
+        data: the bound data.
+        teacher: the model.
+        inputs: arrays of shape (samples, ...) by name.
+    """
+    from tfcompress.models.signature import call
+
+    names = [spec.name for spec in data.signature.outputs if "float" in spec.dtype]
+    own = call(teacher, inputs)
+    kinds = {name: kind_of_output(data, teacher, name, own[name]) for name in names}
+    labels = {name: _answers(kind, own[name]) for name, kind in kinds.items()}
+    return Samples(
+        inputs,
+        labels if len(data.signature.outputs) > 1 else next(iter(labels.values()), None),
+        {name: _TASKS_OF_NUMBERS[kind] for name, kind in kinds.items() if kind in _TASKS_OF_NUMBERS},
+        functools.cache(lambda: _own_aims(data, own, kinds)),
+    )
+
+
+def _own_aims(data: BoundData, own: Mapping[str, np.ndarray], kinds: Mapping[str, str]) -> Sequence[Aim | None]:
+    import keras
+
+    drawn, aims = np.random.default_rng(0), []
+    for spec in data.signature.outputs:
+        kind = kinds.get(spec.name)
+        loss = None if kind is None else distance(kind, own[spec.name], keras, TEMPERATURE)
+        aims.append(None if kind is None else _taught(kind, own[spec.name], loss, drawn))
+    return aims
 
 
 def _answers(kind: str, outputs: np.ndarray) -> np.ndarray:

@@ -135,7 +135,7 @@ def _taught(kind: str, own: np.ndarray, keras: Any, temperature: float) -> Objec
     softened = f" at temperature {temperature:g}" if kind in SOFTENED else ""
     scaled = " over the variance of the outputs" if kind == "numbers" else ""
     words = f"{WORDS[kind]} from the float model's{softened}{scaled}"
-    return Objective(_distance(kind, own, keras, temperature), _agreement(kind, keras), words, taught=True)
+    return Objective(distance(kind, own, keras, temperature), _agreement(kind, keras), words, taught=True)
 
 
 def spread_of(own: np.ndarray) -> float:
@@ -144,7 +144,15 @@ def spread_of(own: np.ndarray) -> float:
     return spread if spread > 0 else 1.0
 
 
-def _distance(kind: str, own: np.ndarray, keras: Any, temperature: float) -> Any:
+def distance(kind: str, own: np.ndarray, keras: Any, temperature: float) -> Any:
+    """Return the loss of an output that learns from the float model's own.
+
+    Args:
+        kind: what the output is, a key of ``tfcompress.distillation.distances.WORDS``.
+        own: the float model's on a few samples, shape (n, ..., k), for the scale of numbers.
+        keras: the module ``keras`` or ``tf_keras``.
+        temperature: softens classes.
+    """
     from tfcompress.distillation.distances import distances
 
     scale = 1.0 / spread_of(own) if kind == "numbers" else 1.0
