@@ -128,7 +128,7 @@ def in_keras3(loaded: Loaded) -> Any:
 def _samples(run: Run, data: BoundData, count: int = SAMPLES) -> Samples:
     from tfcompress.training.first_samples import training_samples
 
-    return training_samples(data, run.loaded.native, run.recipe.train, count)
+    return training_samples(data, run.loaded.native, run.recipe.train, count, run.student)
 
 
 def rewritten_model(run: Run, work: Work) -> Any:

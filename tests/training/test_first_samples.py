@@ -121,3 +121,11 @@ def test_an_output_that_nothing_trains_has_no_aim() -> None:
     first, second = drawn(model).aims()
     assert first is not None
     assert second is None
+
+
+def test_a_student_that_gives_logits_is_told_from_a_model_that_gives_probabilities() -> None:
+    model, student = network(out="softmax"), network(out=None)
+    data = tfc.load_data({"x_train": X, "y_train": np.arange(64) % 2}).bind(signature_of(model))
+    (of_model,) = training_samples(data, model, Train(), 64).aims()  # type: ignore[misc]
+    (of_student,) = training_samples(data, model, Train(), 64, student).aims()  # type: ignore[misc]
+    assert (of_model.loss.get_config()["from_logits"], of_student.loss.get_config()["from_logits"]) == (False, True)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tfcompress.models.samples import Aim, Samples
+from tfcompress.tasks.task import Task
 from tfcompress.tasks.task_table import TASKS
 from tfcompress.training.objectives import TEMPERATURE, distance, kind_of_output, objectives, spread_of
 from tfcompress.training.targets import own_tasks, taught_outputs
@@ -38,11 +39,11 @@ _ANSWERED_BY: Mapping[str, tuple[str, bool]] = MappingProxyType(
 )
 """Keras's loss of the answers that outputs give, by what they are, and whether it is told that they are logits."""
 
-_TASKS_OF_NUMBERS = {"numbers": TASKS["regression"], "directions": TASKS["embedding"]}
+_TASKS_OF_NUMBERS: Mapping[str, Task] = {"numbers": TASKS["regression"], "directions": TASKS["embedding"]}
 """What scores outputs that have no labels by how near they stay to the float model's, by what they are."""
 
 
-def training_samples(data: BoundData, teacher: Any, train: Train, count: int) -> Samples:
+def training_samples(data: BoundData, teacher: Any, train: Train, count: int, learner: Any = None) -> Samples:
     """Return training samples for what looks at some before the training begins.
 
     Their labels are those of the training split, and where an output has none there, the float model's own: its answers
@@ -53,26 +54,30 @@ def training_samples(data: BoundData, teacher: Any, train: Train, count: int) ->
         teacher: the float model.
         train: its seed draws the samples; it says losses by name, where it does.
         count: how many samples, at most.
+        learner: what is trained; None: the float model.
     """
     from tfcompress.models.signature import call
 
     split = data.need_train()
     inputs, labels = next(split.batches(count, seed=train.seed, limit=count))
     taught = taught_outputs(data)
-    names = sorted(
-        (spec.name for spec in data.signature.outputs), key=lambda n: n != data.dataset.labelling.main_output
-    )
-    own = call(teacher, inputs if taught else {name: values[:FEW] for name, values in inputs.items()})
+    names, main = [spec.name for spec in data.signature.outputs], data.dataset.labelling.main_output
+    names.sort(key=lambda name: name != main)
+    own = call(teacher, inputs) if taught else {}
     kinds = {name: kind_of_output(data, teacher, name, own[name]) for name in taught}
     given = labels if isinstance(labels, Mapping) else {} if labels is None else {names[0]: labels}
     answers = {name: _answers(kinds[name], own[name]) for name in taught}
     found = {name: given.get(name, answers.get(name)) for name in names if name in given or name in answers}
-    of_numbers = {name: _TASKS_OF_NUMBERS[kind] for name, kind in kinds.items() if kind in _TASKS_OF_NUMBERS}
+
+    def aims() -> Sequence[Aim | None]:
+        some = call(learner or teacher, {name: values[:FEW] for name, values in inputs.items()})
+        return _aims(data, teacher, train, Samples(inputs, given), {**some, **own}, kinds)
+
     return Samples(
         inputs,
         (found or None) if len(names) > 1 else next(iter(found.values()), None),
-        {**of_numbers, **split.adapter.tasks},
-        functools.cache(lambda: _aims(data, teacher, train, Samples(inputs, given), own, kinds)),
+        {**_of_numbers(kinds), **split.adapter.tasks},
+        functools.cache(aims),
     )
 
 
@@ -93,9 +98,14 @@ def own_answers(data: BoundData, teacher: Any, inputs: Mapping[str, np.ndarray])
     return Samples(
         inputs,
         labels if len(data.signature.outputs) > 1 else next(iter(labels.values()), None),
-        {name: _TASKS_OF_NUMBERS[kind] for name, kind in kinds.items() if kind in _TASKS_OF_NUMBERS},
+        _of_numbers(kinds),
         functools.cache(lambda: _own_aims(data, own, kinds)),
     )
+
+
+def _of_numbers(kinds: Mapping[str, str]) -> dict[str, Task]:
+    """Return what scores outputs that are no classes, by name, by how near they stay to the float model's."""
+    return {name: _TASKS_OF_NUMBERS[kind] for name, kind in kinds.items() if kind in _TASKS_OF_NUMBERS}
 
 
 def _own_aims(data: BoundData, own: Mapping[str, np.ndarray], kinds: Mapping[str, str]) -> Sequence[Aim | None]:
