@@ -39,7 +39,9 @@ _ANSWERED_BY: Mapping[str, tuple[str, bool]] = MappingProxyType(
 )
 """Keras's loss of the answers that outputs give, by what they are, and whether it is told that they are logits."""
 
-_TASKS_OF_NUMBERS: Mapping[str, Task] = {"numbers": TASKS["regression"], "directions": TASKS["embedding"]}
+_TASKS_OF_NUMBERS: Mapping[str, Task] = MappingProxyType(
+    {task.teaching: task for task in TASKS.values() if task.any_numbers or task.teaching == "directions"}
+)
 """What scores outputs that have no labels by how near they stay to the float model's, by what they are."""
 
 
