@@ -19,6 +19,7 @@ from tfcompress.models.profile import profile
 from tfcompress.models.samples import Samples
 from tfcompress.models.signature import signature_of
 from tfcompress.recipe import Channels
+from tfcompress.tasks.task_table import TASKS
 
 keras = pytest.importorskip("keras")
 
@@ -190,6 +191,16 @@ def test_spare_of_a_regression_is_in_the_unit_of_its_labels(model, samples):
     assert loose.after.macs <= 0.7 * loose.before.macs
     with pytest.raises(UsageError, match=r"with at_most 0\.9 and round_to 1, spare 0\.001, got 0\.3"):
         remove_channels(model, dataclasses.replace(free, spare=0.1 / 100), samples=numbers)
+
+
+def test_spare_of_directions_is_in_hundredths_of_their_cosine(model, samples):
+    outputs = model(samples.inputs["image"]).numpy()
+    vectors = Samples(samples.inputs, outputs, {"logits": TASKS["embedding"]})
+    assert task_loss.merit_of(task_loss.score_of(model, vectors)) == pytest.approx(1.0)
+    free = Channels(remove=0.8, round_to=1)
+    assert remove_channels(model, dataclasses.replace(free, spare=100.0), samples=vectors).removed >= 0.8
+    with pytest.raises(UsageError, match=r"spare 0\.01, got 0\.8"):
+        remove_channels(model, dataclasses.replace(free, spare=0.01), samples=vectors)
 
 
 def test_spare_without_labels_is_refused(model):
