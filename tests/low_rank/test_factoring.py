@@ -7,7 +7,7 @@ import pytest
 
 from tfcompress.errors import UnsupportedError, UsageError
 from tfcompress.low_rank.decompositions import METHODS, full_ranks, outlines
-from tfcompress.low_rank.factoring import factored, rewrite
+from tfcompress.low_rank.factoring import check_factorable, factored, rewrite
 from tfcompress.low_rank.places import Place, places_of
 from tfcompress.low_rank.rank_choice import model_cost
 from tfcompress.low_rank.rank_options import RankOption, cost_of, methods_of, why_not
@@ -218,6 +218,16 @@ def test_more_is_kept_where_more_is_left(whole: Any) -> None:
 def test_what_cannot_be_done_is_said(stage: LowRank, error: type[Exception], message: str, whole: Any) -> None:
     with pytest.raises(error, match=message):
         rewrite(whole, stage, RewritingContext())
+
+
+def test_a_look_at_the_model_finds_what_the_work_would_not(whole: Any) -> None:
+    check_factorable(whole, LowRank())
+    for stage, message in (
+        (LowRank(scope=("each",)), "depthwise"),
+        (LowRank(scope=("height",), method="cp"), "no rank"),
+    ):
+        with pytest.raises(UnsupportedError, match=f"finds nothing to take apart .*{message}"):
+            check_factorable(whole, stage)
 
 
 def test_by_latency_only_what_is_faster_by_itself_is_taken_apart(whole: Any) -> None:

@@ -174,7 +174,9 @@ class TestSearch:
 
 def test_a_device_that_nobody_reaches_is_told_before_the_model_is_opened() -> None:
     class Unopened:
-        """A workbench that may not be looked at yet."""
+        """A workbench of which nothing may be looked at yet."""
+
+        progress = tfc.progress.SILENT
 
     wishes = Wishes(limits=Limits(p90=5.0), trials=1, device="ssh://pi@127.0.0.1:1")
     with pytest.raises(DeviceError, match=r"device pi@127\.0\.0\.1:1 cannot be reached: "):

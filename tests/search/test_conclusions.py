@@ -30,7 +30,7 @@ def finalist(found: TrialRecord, bound: float) -> Finalist:
 
 
 def words(limits: Limits, records: list[TrialRecord], bounds: dict[int, float], winner: int | None) -> tuple[str, ...]:
-    goals = goals_of(limits, smaller="size", measured=False)
+    goals = goals_of(limits, smaller="size")
     plan = SimpleNamespace(limits=limits, goals=goals)
     search: Any = SimpleNamespace(plan=plan, records=records, finished=records, front=records, interrupted=False)
     judged = [finalist(each, bounds[each.number]) for each in records if each.number in bounds]

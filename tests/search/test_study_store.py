@@ -17,7 +17,7 @@ from tfcompress.search.goals import goals_of
 def test_a_trial_that_was_begun_when_the_database_went_away_is_the_next_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = toy_store(tmp_path, goals_of(LIMITS, smaller="size", measured=False))
+    store = toy_store(tmp_path, goals_of(LIMITS, smaller="size"))
     for value in ("first", "second"):
         store.enqueue({"x": value}, {})
     ask, failures = store.study.ask, [1]
@@ -37,7 +37,7 @@ def test_a_trial_that_was_begun_when_the_database_went_away_is_the_next_one(
 
 
 def test_a_trial_that_is_taken_up_has_the_values_that_it_had(tmp_path: Path) -> None:
-    goals = goals_of(LIMITS, smaller="size", measured=False)
+    goals = goals_of(LIMITS, smaller="size")
     store, choices = toy_store(tmp_path, goals), tuple(range(100))
     trial = store.ask(RandomSampler(seed=0))
     values = [store.suggested(trial, name, choices) for name in ("a", "b")]

@@ -12,7 +12,7 @@ from tfcompress.errors import UnsupportedError, UsageError
 from tfcompress.low_rank.factors import Values, as_matrix, composed, with_even_spread
 from tfcompress.low_rank.places import Place, Places, places_of
 from tfcompress.low_rank.rank_choice import RankChoice, RankPlan, model_cost
-from tfcompress.low_rank.rank_options import RankOption, factors_of, options_of, why_not
+from tfcompress.low_rank.rank_options import RankOption, factors_of, has_options, options_of, why_not
 from tfcompress.low_rank.recomposition import recomposed
 from tfcompress.low_rank.replacing import Replacement, names_in, replaced, replacement
 from tfcompress.low_rank.response import Response, is_projected, responses
@@ -27,6 +27,8 @@ LATENCY_ROUNDS = 6
 
 NEAR = 0.02
 """A latency this near to what was asked is near enough to stop looking."""
+
+_NO_RANK = "no rank takes fewer multiply-accumulates and fewer bytes"
 
 
 def rewrite(model: Any, stage: LowRank, context: RewritingContext) -> Rewritten:
@@ -54,6 +56,24 @@ def rewrite(model: Any, stage: LowRank, context: RewritingContext) -> Rewritten:
     with context.progress.task("taking layers apart"):
         made = work.built(choice)
     return Rewritten(made, tuple(plan.notes(choice, sampled=context.samples is not None, ratio=work.ratio(made))))
+
+
+def check_factorable(model: Any, stage: LowRank) -> None:
+    """Refuse a model in which nothing can be taken apart so that it becomes smaller.
+
+    Args:
+        model: a functional or sequential Keras 3 model.
+        stage: what would be asked.
+
+    Raises:
+        UsageError: a scope that matches nothing.
+        UnsupportedError: there is nothing.
+    """
+    check_graph(model)
+    work = _Work.of(model, stage, RewritingContext())
+    found = work.places.found.items()
+    if not any(has_options(place, stage.method, stage.round_to) for _, place in found):
+        raise work.nothing({**work.places.refused, **{path: _NO_RANK for path, _ in found}})
 
 
 def factored(model: Any, options: Mapping[str, RankOption], moments: Mapping[str, Response] | None = None) -> Any:
@@ -143,16 +163,20 @@ class _Work:
                 if found:
                     options[path] = found
                 else:
-                    refused[path] = "no rank takes fewer multiply-accumulates and fewer bytes"
+                    refused[path] = _NO_RANK
                 task.advance()
         if not options:
-            reasons = listed([f"{path!r}: {why}" for path, why in refused.items()]) or "it has no kernels"
-            msg = f"low_rank finds nothing to take apart in model {self.given.name!r} ({reasons}); leave low_rank out"
-            raise UnsupportedError(msg)
+            raise self.nothing(refused)
         first = self.context.original is None or self.context.original is self.given
         before = model_cost(self.given)
         whole = before if self.model is self.given else model_cost(self.model)
         return RankPlan(self.stage, self.places.found, options, refused, before, whole, first)
+
+    def nothing(self, refused: Mapping[str, str]) -> UnsupportedError:
+        """Return the error for a model in which nothing can be taken apart, for these reasons by path."""
+        reasons = listed([f"{path!r}: {why}" for path, why in refused.items()]) or "it has no kernels"
+        msg = f"low_rank finds nothing to take apart in model {self.given.name!r} ({reasons})"
+        return UnsupportedError(msg, "leave low_rank out")
 
     def built(self, choice: RankChoice) -> Any:
         """Return the model of a choice."""

@@ -162,6 +162,11 @@ def options_of(place: Place, method: str, round_to: int, response: Response | No
     return found
 
 
+def has_options(place: Place, method: str, round_to: int) -> bool:
+    """Say whether :func:`options_of` would give any, without judging one."""
+    return any(True for each in methods_of(place, method) for _ in _cheaper(place, each, round_to))
+
+
 def kernels_of(place: Place, response: Response | None) -> tuple[Kernel, tuple[Kernel, ...]]:
     """Return a layer's kernel as it is judged, and as it is taken apart: by its weights, and by the samples."""
     plain = Kernel(place.kernel)

@@ -139,7 +139,7 @@ def _done(trials: TrialBench, candidate: Candidate) -> StepResult:
 def estimate_lines(found: Estimate) -> list[str]:
     """Return an estimate as lines for people."""
     ready, goals = found.ready, ", ".join(goal.title for goal in found.ready.goals)
-    limits = [f"{GOALS[name].flag} {limit:g}" for name, limit in ready.wishes.limits.given.items()]
+    limits = [f"{GOALS[name].flag} {GOALS[name].text(limit)}" for name, limit in ready.wishes.limits.given.items()]
     least, most = found.trials
     number = f"{least:,}" if least == most else f"{least:,} (all trained in full) to {most:,} (none)"
     lines = [

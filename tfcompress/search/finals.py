@@ -20,9 +20,10 @@ from tfcompress.reports.html import to_html
 from tfcompress.reports.report import Report
 from tfcompress.search.driver import best_records
 from tfcompress.search.goals import Goal, Limits
-from tfcompress.search.metering import Meter, p90_of
+from tfcompress.search.metering import DeviceFigures, Meter
 from tfcompress.search.trial_records import TrialRecord
 from tfcompress.tasks.drop import Drop, points_lost
+from tfcompress.tflite.micro.needs import needs_of
 from tfcompress.workbench import Result, Workbench
 
 MOST_FINALISTS = 6
@@ -113,22 +114,24 @@ class Finals:
         result = self._bench.run(record.candidate.recipe, output=target, force=True)
         drop = drop_on_test(result.report, record.candidate.recipe)
         figures = {"size": float(result.tflite.size_bytes), "download": float(result.tflite.gzip_bytes)}
+        needs = needs_of(result.tflite)
+        if needs is not None:
+            figures |= {"flash": float(needs.flash_bytes), "arena": float(needs.arena_bytes)}
         points = drop.bound if drop is not None else _measured_points(result.report)
         if points is not None:
             figures["drop"] = points
         if self._meter is not None:
-            figures["p90"] = self._measured(result.report, target)
+            found = self._measured(self._meter, result.report, target)
+            figures |= {"p90": found.p90_ms} | ({} if found.joules is None else {"energy": found.joules})
         return Finalist(record, place, result, drop, figures)
 
-    def _measured(self, report: Report, folder: Path) -> float:
-        """Return the p90 of a finished file, and put the measurement into its report."""
-        if self._meter is None:
-            return float("inf")
-        document = self._meter.document(folder / report.result.name)
-        joined = edge.join_measurement(report, document, f"the measurement on {self._meter.device.name}")
+    def _measured(self, meter: Meter, report: Report, folder: Path) -> DeviceFigures:
+        """Return what the device says of a finished file, and put the measurement into its report."""
+        document = meter.document(folder / report.result.name)
+        joined = edge.join_measurement(report, document, f"the measurement on {meter.device.name}")
         write_atomic(folder / "report.html", to_html(joined))
         joined.save(folder / "report.json")
-        return p90_of(document, self._meter.device)
+        return meter.figures_in(document)
 
     def crown(self, winner: Finalist) -> Path:
         """Copy the winner's export to where the best one is, and return that folder."""

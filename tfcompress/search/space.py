@@ -7,7 +7,7 @@ Nothing here knows a stage by name: a stage, a packing or a field joins the spac
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
@@ -91,6 +91,15 @@ class SpacePart(Protocol):
         """Return what would be selected to make a candidate; None: this part cannot make it."""
 
 
+Refusal = Callable[[Stage], str]
+"""Says why a stage cannot be done to the model; empty: it can, as far as is known."""
+
+
+def never(stage: Stage) -> str:
+    """Refuse no stage: the model is not known."""
+    return ""
+
+
 def tried_fields(owner: type) -> Iterator[tuple[str, tuple[Any, ...]]]:
     """Yield the fields of a stage or of settings that are worth trying, with the values, the plain one first."""
     for each in dataclasses.fields(owner):
@@ -105,22 +114,41 @@ class StagePart:
 
     Attributes:
         stage: the class.
+        fields: of it that are tried, with the values, the plain one first.
     """
 
     stage: type[Stage]
+    fields: tuple[tuple[str, tuple[Any, ...]], ...]
+
+    @classmethod
+    def of(cls, stage: type[Stage], refusal: Refusal = never) -> StagePart | None:
+        """Return the part of a stage with what is worth trying and possible; None: nothing is.
+
+        Args:
+            stage: the class.
+            refusal: why a stage cannot be done to the model.
+        """
+        if not any(True for _ in tried_fields(stage)):
+            return None if refusal(stage()) else cls(stage, ())
+        found = []
+        for name, values in tried_fields(stage):
+            possible = tuple(value for value in values if not refusal(stage(**{name: value})))
+            if not possible:
+                return None
+            found.append((name, possible))
+        return cls(stage, tuple(found))
 
     @property
     def dimensions(self) -> tuple[Dimension, ...]:
         """The stage itself, then its fields."""
         kind = self.stage.kind
-        fields = (Dimension(f"{kind}.{name}", values) for name, values in tried_fields(self.stage))
-        return (Dimension(kind, (False, True)), *fields)
+        return (Dimension(kind, (False, True)), *(Dimension(f"{kind}.{name}", values) for name, values in self.fields))
 
     def apply_(self, draft: Draft, selection: Selection) -> None:
         """Add the stage, where it is there."""
         kind = self.stage.kind
         if selection.get(kind, False):
-            values = {name: selection.get(f"{kind}.{name}", tried[0]) for name, tried in tried_fields(self.stage)}
+            values = {name: selection.get(f"{kind}.{name}", tried[0]) for name, tried in self.fields}
             draft.stages.append(self.stage(**values))
 
     def selection_of(self, candidate: Candidate) -> Selection | None:
@@ -128,7 +156,7 @@ class StagePart:
         kind, found = self.stage.kind, candidate.recipe.stage(self.stage.kind)
         if found is None:
             return {kind: False}
-        own = {name: getattr(found, name) for name, _ in tried_fields(self.stage)}
+        own = {name: getattr(found, name) for name, _ in self.fields}
         made = self.stage(**own)
         return {kind: True, **{f"{kind}.{name}": value for name, value in own.items()}} if made == found else None
 
@@ -250,6 +278,7 @@ def space_of(
     without: Sequence[str] = (),
     gains: Sequence[str] = ("file", "latency"),
     more: Sequence[SpacePart] = (),
+    refusal: Refusal = never,
 ) -> Space:
     """Return the space of all stages of the table that can gain something.
 
@@ -260,6 +289,8 @@ def space_of(
         without: kinds of stages that are left out.
         gains: what matters of :class:`~tfcompress.stages.stage.Gains`; a stage that gains nothing of it is left out.
         more: further parts, applied after the stages.
+        refusal: why a stage cannot be done to the model; values of fields that cannot be, and stages that cannot be
+            at all, are left out.
     """
     useful = (
         stage
@@ -273,4 +304,5 @@ def space_of(
         for owner in (Train, Export)
     }
     settings = (SettingsPart(owner, names) for owner, names in said.items())
-    return Space((*map(StagePart, useful), *more, *settings), train, export)
+    stages = (part for part in (StagePart.of(stage, refusal) for stage in useful) if part is not None)
+    return Space((*stages, *more, *settings), train, export)
