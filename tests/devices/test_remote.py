@@ -295,6 +295,7 @@ def test_a_device_that_hangs_up_on_the_first_call_is_called_again_and_that_is_sa
         def __enter__(self) -> Connection:
             Torn.left -= 1
             if Torn.left == 0:
+                self.__exit__()
                 msg = "kex_exchange_identification: Connection closed by remote host"
                 raise DroppedError(msg)
             return super().__enter__()
@@ -319,6 +320,7 @@ def test_a_device_that_always_hangs_up_is_given_up(device: Device, monkeypatch: 
         """Never gets to the login."""
 
         def __enter__(self) -> Connection:
+            self.__exit__()
             msg = "Connection reset by peer"
             raise DroppedError(msg)
 

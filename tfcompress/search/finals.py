@@ -68,7 +68,8 @@ def finalists(front: Sequence[TrialRecord], limits: Limits, decides: Goal, count
     """Return who is judged on the test split.
 
     From the front, the best by the goal that decides, and one that loses least, should the others not be proven to keep
-    the limit; where there is room, others of the front.
+    the limit; where there is room, others of the front. What is known not to keep another limit than the drop's is only
+    judged where nothing else is there.
 
     Args:
         front: of the search; not empty.
@@ -76,11 +77,11 @@ def finalists(front: Sequence[TrialRecord], limits: Limits, decides: Goal, count
         decides: the goal that decides.
         count: how many at most.
     """
-    ordered = best_records(front, limits, decides)
+    within = [each for each in front if not limits.violation({**each.figures, "drop": 0.0})]
+    ordered = best_records(within or front, limits, decides)
     if len(ordered) <= count:
         return ordered
-    within = [each for each in ordered if not limits.violation({**each.figures, "drop": 0.0})]
-    safe = min(within or ordered, key=lambda record: (record.figures["drop"], record.figures[decides.name]))
+    safe = min(ordered, key=lambda record: (record.figures["drop"], record.figures[decides.name]))
     chosen = [each for each in ordered[:count] if each is not safe][: max(0, count - 1)]
     return best_records([*chosen, safe], limits, decides)
 

@@ -75,7 +75,7 @@ def prepared_search(bench: Workbench, wishes: Wishes, output: Path | None) -> Pr
         DeviceError: the device cannot be reached.
     """
     notes: list[str] = []
-    wishes, device = _without_gaps(wishes, notes)
+    wishes, device = settled_wishes(wishes, notes)
     if device is not None:
         check_reachable(device, bench.progress)
     known = (*wishes.measured, *(("arena",) if wishes.export.deployment.micro else ()))
@@ -174,10 +174,14 @@ def _refusal_by(loaded: Loaded, notes: list[str]) -> Refusal:
     return refusal
 
 
-def _without_gaps(wishes: Wishes, notes: list[str]) -> tuple[Wishes, Device | None]:
-    """Return wishes with limits and a device, and say what was chosen.
+def settled_wishes(wishes: Wishes, notes: list[str]) -> tuple[Wishes, Device | None]:
+    """Return wishes with limits and a device, and the device.
 
     What a microcontroller has, and what was said of that (``max_arena``, ``max_flash``), are limits like any other.
+
+    Args:
+        wishes: what is asked for.
+        notes: get what was chosen, a sentence each.
     """
     from tfcompress.devices.config import LOCAL, find_timing_device
 
