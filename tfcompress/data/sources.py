@@ -19,7 +19,7 @@ from tfcompress.data.streams import TfSplit
 from tfcompress.data.task_member import labelling_in
 from tfcompress.data.windows import WindowedSplit
 from tfcompress.errors import DataError, UsageError
-from tfcompress.tasks.labelling import UNSAID, Labelling, labelling_of
+from tfcompress.tasks.labelling import UNSAID, Labelling, labelling_of, said_text
 from tfcompress.tasks.task_table import check_said
 
 POSSIBLE = (
@@ -110,7 +110,7 @@ def _said_of(how: Reading, classes: str | Path | Sequence[str] | None, said: Lab
     given: dict[str, Any] = {
         **{each.name: getattr(how, each.name) for each in fields(how)},
         "classes": classes,
-        **{name: [value for value in values if isinstance(value, str)] for name, values in many.items()},
+        **{name: list(filter(None, map(said_text, values))) for name, values in many.items()},
         **{name: getattr(said, name) for name in ("main_metric", "main_output", "ignore_label", "windows_of")},
     }
     plain = {name: str(value) if isinstance(value, Path) else value for name, value in given.items()}
