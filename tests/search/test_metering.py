@@ -11,7 +11,7 @@ import pytest
 from tfcompress.devices.config import find_timing_device
 from tfcompress.devices.fleet import DeviceMeasurement
 from tfcompress.devices.local import Settings
-from tfcompress.errors import DeviceError
+from tfcompress.errors import ContractError, DeviceError
 from tfcompress.search import metering
 from tfcompress.search.metering import DeviceFigures, Meter
 
@@ -60,13 +60,16 @@ def test_energy_is_what_was_measured_and_nothing_else() -> None:
             "not measured: 4 W",
         ),
         (document(joules_per_inference=None, reason="nothing here measures power"), "nothing here measures power"),
-        (document(joules_per_inference=-0.001, kind="measured", reason="the interval holds zero"), "holds zero"),
         (document(), "it reports none"),
     ):
         with pytest.raises(
             DeviceError, match=rf"device local measures no energy: .*{reason}.*; say what does \(--also"
         ):
             meter.figures_in(found)
+    with pytest.raises(
+        ContractError, match=r"local cannot tell the energy of a\.tflite from none: the interval holds zero"
+    ):
+        meter.figures_in(document(joules_per_inference=-1e-3, kind="measured", reason="the interval holds zero"))
 
 
 @pytest.mark.slow

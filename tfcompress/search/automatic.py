@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from tfcompress import files, plain
 from tfcompress.errors import PromiseError, UntrustedCodeError, UsageError
-from tfcompress.progress import NotesAlone, Progress, ToldOnce, effective
+from tfcompress.progress import Progress, ToldOnce, effective
 from tfcompress.recipe import Recipe
 from tfcompress.search.conclusions import Circumstances, concluded, shortfall
 from tfcompress.search.followed_search import FollowedSearch, start_of_search
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from tfcompress.search.driver import Search, SearchPlan, Watcher
     from tfcompress.search.executors import Executor
     from tfcompress.search.finals import Finalist
-    from tfcompress.search.metering import Meter
     from tfcompress.tracking.tracker import Tracker
     from tfcompress.workbench import Result, Workbench
 
@@ -361,16 +360,7 @@ class _Session:
         self._opening, self._ready, self._bench, self._folder = opening, ready, bench, folder
         self._log, self._watcher, self._followed = log, watcher, followed
         self._output, self._began = output, began
-        self._meter = self._made_meter()
-
-    def _made_meter(self) -> Meter | None:
-        if self._ready.device is None:
-            return None
-        from tfcompress.search.metering import Meter
-
-        wishes = self._ready.wishes
-        asked: dict[str, Any] = {"energy": "energy" in wishes.measured, "more": wishes.also}
-        return Meter(self._ready.device, progress=NotesAlone(self._bench.progress), reached=True, **asked)
+        self._meter = ready.meter(bench.progress)
 
     def result(self) -> Concluded:
         """Search, judge, and write."""

@@ -91,7 +91,7 @@ class Meter:
         """Return what nine of ten inferences take at most, and the energy of one where that is asked for.
 
         Raises:
-            ContractError: the device cannot run the file.
+            ContractError: the device cannot run the file, or tell its energy from none.
             DeviceError: it measures no energy.
             TfcompressError: see :meth:`document`.
         """
@@ -120,15 +120,19 @@ def joules_of(document: dict[str, Any], device: Device) -> float:
     """Return the energy of an inference of the first model of a document, in J.
 
     Raises:
-        DeviceError: it was not measured; with edge_runner's reason.
+        DeviceError: the device measures none; with edge_runner's reason.
+        ContractError: it is too little to be told from nothing.
     """
-    found = document["models"][0].get("energy") or {}
-    joules = found.get("joules_per_inference")
-    if found.get("kind") != "measured" or joules is None or joules <= 0:
-        reason = found.get("reason") or "it reports none"
+    model = document["models"][0]
+    found = model.get("energy") or {}
+    joules, reason = found.get("joules_per_inference"), found.get("reason")
+    if found.get("kind") != "measured" or joules is None:
         msg = (
-            f"device {device.name} measures no energy: {reason}; say what does (--also '--power-command ...', or --ina "
-            "likewise), or leave --energy and --max-energy out"
+            f"device {device.name} measures no energy: {reason or 'it reports none'}; say what does (--also "
+            "'--power-command ...', or --ina likewise), or leave --energy and --max-energy out"
         )
         raise DeviceError(msg)
+    if joules <= 0:
+        msg = f"{device.name} cannot tell the energy of {model['file']} from none: {reason or 'it is below idle'}"
+        raise ContractError(msg)
     return float(joules)

@@ -12,7 +12,7 @@ from tfcompress.devices.remote import check_reachable
 from tfcompress.drop_limit import check_provable, no_data, no_float
 from tfcompress.errors import DataError, TfcompressError, UnsupportedError, UsageError
 from tfcompress.models.fingerprints import code_sha256
-from tfcompress.progress import NotesAlone
+from tfcompress.progress import NotesAlone, Progress
 from tfcompress.resumption import ground_of, hash_of
 from tfcompress.search.goals import Goal, Limits, goals_of, preference
 from tfcompress.search.metering import Meter
@@ -58,6 +58,14 @@ class Prepared:
     data: str
     judged: str
     notes: tuple[str, ...]
+
+    def meter(self, progress: Progress) -> Meter | None:
+        """Return what measures files on the device; None: there is none.
+
+        Args:
+            progress: where its notes go.
+        """
+        return None if self.device is None else _meter_on(self.device, self.wishes, progress)
 
 
 def prepared_search(bench: Workbench, wishes: Wishes, output: Path | None) -> Prepared:
@@ -240,7 +248,12 @@ def _check_power(bench: Workbench, wishes: Wishes, device: Device) -> None:
     with tempfile.TemporaryDirectory(prefix="tfcompress-") as folder, bench.progress.task("asking for the energy"):
         file = Path(folder) / "float.tflite"
         file.write_bytes(baseline.content)
-        Meter(device, energy=True, more=wishes.also, progress=NotesAlone(bench.progress), reached=True).figures(file)
+        _meter_on(device, wishes, bench.progress).figures(file)
+
+
+def _meter_on(device: Device, wishes: Wishes, progress: Progress) -> Meter:
+    energy = "energy" in wishes.measured
+    return Meter(device, energy=energy, more=wishes.also, progress=NotesAlone(progress), reached=True)
 
 
 def _doctor(loaded: Any) -> list[str]:
