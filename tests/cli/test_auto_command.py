@@ -10,7 +10,7 @@ import pytest
 
 from tfcompress.cli.auto import command, parse_time, read_wishes
 from tfcompress.cli.main import run_command
-from tfcompress.errors import UsageError
+from tfcompress.errors import RecipeError, UsageError
 from tfcompress.search.goals import Limits
 from tfcompress.search.wishes import Wishes
 
@@ -79,6 +79,24 @@ def test_what_is_said_of_training_and_file_is_kept_and_not_tried() -> None:
     assert (found.train.epochs, found.train.decay, found.export.quantize) == (7, "cosine", "int8")
     assert set(found.fixed) == {"train.epochs", "export.quantize", "export.optimize_for"}
     assert found.smaller == "download"
+
+
+@pytest.mark.parametrize(
+    ("words", "quantize"),
+    [
+        (["--target", "ethos-u55-128"], "int8"),
+        (["--target", "tflm"], "none"),
+        (["--rounding", "gptq"], "int8"),
+        (["--lookup"], "int8"),
+        (["--io", "int16"], "int16x8"),
+    ],
+)
+def test_what_goes_with_some_numbers_alone_is_begun_with_those(words: list[str], quantize: str) -> None:
+    found = wishes_of("--trials", "3", *words)
+    assert found.export.quantize == quantize
+    assert "export.quantize" not in found.fixed
+    with pytest.raises(RecipeError):
+        wishes_of("--trials", "3", *words, "--quantize", "dynamic", "--io", "int8")
 
 
 def test_the_network_a_builder_and_a_cluster_are_wished_for() -> None:

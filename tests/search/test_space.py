@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.search.toy_search import toy_space
+from tfcompress.errors import RecipeError
 from tfcompress.export_choices import PACKINGS, Packing, default_packings
 from tfcompress.recipe import QAT, STAGES, Export, Recipe, Train, named
 from tfcompress.search.proposals import recipes_by_hand
@@ -106,6 +109,30 @@ def test_what_the_model_cannot_have_is_no_part_of_the_space() -> None:
     assert len({each.values for each in whole.dimensions if each.name == "blocks.remove"} & {(1, 2, 3)}) == 1
     names = {stage.kind for each in recipes_by_hand(space) for stage in space.candidate(each).recipe.stages}
     assert "channels" not in names
+
+
+@pytest.mark.parametrize(
+    ("settings", "values"),
+    [
+        ({"target": "tflm"}, ("none", "int8", "int16x8")),
+        ({"target": "ethos-u55-128", "quantize": "int8"}, ("int8", "int16x8")),
+        ({"rounding": "gptq", "quantize": "int8"}, ("int8",)),
+    ],
+)
+def test_what_nothing_goes_with_is_not_said_to_be_tried(settings: dict[str, Any], values: tuple[str, ...]) -> None:
+    space = space_of(train=Train(), export=Export(**settings), fixed=("export.rounding",))
+    found = {each.name: each.values for each in space.dimensions}
+    assert found.get("export.quantize", ("int8",)) == values
+    assert "export.weight_bits" in found or "accelerator" in str(Export(**settings).deployment)
+    for name, possible in found.items():
+        for value in possible if name.startswith("export.") else ():
+            field = name.partition(".")[2]
+            numbers = ("none", "dynamic", "float16", "int8", "int16x8")
+            made = []
+            for quantize in (value,) if field == "quantize" else numbers:
+                with contextlib.suppress(RecipeError):
+                    made.append(dataclasses.replace(space.export, **{"quantize": quantize, field: value}))
+            assert made
 
 
 def test_recipes_by_hand_are_named_ones_and_lie_in_the_space() -> None:

@@ -21,7 +21,7 @@ from tfcompress.cli.options import (
     parse_size,
     track_option,
 )
-from tfcompress.errors import UsageError
+from tfcompress.errors import RecipeError, UsageError
 from tfcompress.kept_stages import KEPT_BYTES
 from tfcompress.search.goals import Limits
 from tfcompress.search.space import tried_fields
@@ -248,7 +248,7 @@ def read_wishes(flags: Mapping[str, Any], command: str = "") -> Wishes:
     train, by_train = _given(Train, flags)
     export, by_export = _given(Export, flags)
     with naming({**by_train, **by_export}):
-        settings = dataclasses.replace(TRAINING, **train), dataclasses.replace(EXPORT, **export)
+        settings = dataclasses.replace(TRAINING, **train), _export_with(export)
     return Wishes(
         limits=Limits(
             drop=flags["max_drop"],
@@ -277,6 +277,22 @@ def read_wishes(flags: Mapping[str, Any], command: str = "") -> Wishes:
         command=command,
         kept_bytes=_size(flags, "cache_size") or KEPT_BYTES,
     )
+
+
+def _export_with(given: Mapping[str, Any]) -> Export:
+    """Return an export with what was given, and numbers that go with it where none were: others are tried, too.
+
+    Raises:
+        RecipeError: it goes with no numbers.
+    """
+    numbers = (given.get("quantize"),) if "quantize" in given else dict(tried_fields(Export))["quantize"]
+    refusals = []
+    for each in numbers:
+        try:
+            return dataclasses.replace(EXPORT, **{**given, "quantize": each})
+        except RecipeError as refusal:
+            refusals.append(refusal)
+    raise refusals[0]
 
 
 def _size(flags: Mapping[str, Any], name: str) -> int | None:

@@ -80,8 +80,14 @@ def prepared_search(bench: Workbench, wishes: Wishes, output: Path | None) -> Pr
         UsageError: a model that was trained for integers already; a limit that cannot be proven.
         DataError: no data, or splits without which nothing can be trained, judged or proven.
         ConversionError: the model has no float file.
-        DeviceError: the device cannot be reached.
+        DeviceError: the device cannot be reached, or measures no energy.
+        MissingDependencyError: the database's driver is not installed.
+        OutputError: the database cannot be reached.
     """
+    if wishes.storage:
+        from tfcompress.search.study_store import check_storage
+
+        check_storage(wishes.storage, note=bench.progress.note)
     notes: list[str] = []
     wishes, device = settled_wishes(wishes, notes)
     if device is not None:

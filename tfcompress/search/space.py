@@ -167,11 +167,28 @@ class SettingsPart:
 
     Attributes:
         owner: the class of the settings.
-        fixed: names of fields that the user has said.
+        fields: of it that nobody has said, with the values that are tried.
     """
 
     owner: type[Train | Export]
-    fixed: frozenset[str] = frozenset()
+    fields: tuple[tuple[str, tuple[Any, ...]], ...]
+
+    @classmethod
+    def of(cls, settings: Train | Export, fixed: frozenset[str]) -> SettingsPart:
+        """Return what is worth trying of settings and possible beside what the user has said.
+
+        Args:
+            settings: what holds where nothing is selected.
+            fixed: names of fields that the user has said.
+        """
+        tried = [(name, values) for name, values in tried_fields(type(settings)) if name not in fixed]
+        beside = [{}, *({name: value} for name, values in tried for value in values)]
+        found = [
+            (name, tuple(value for value in values if any(_can_be(settings, {**each, name: value}) for each in beside)))
+            for name, values in tried
+        ]
+        own = {name: (getattr(settings, name),) for name, _ in tried}
+        return cls(type(settings), tuple((name, values) for name, values in found if values != own[name]))
 
     @property
     def name(self) -> str:
@@ -180,9 +197,8 @@ class SettingsPart:
 
     @cached_property
     def dimensions(self) -> tuple[Dimension, ...]:
-        """The fields that nobody has said."""
-        found = tried_fields(self.owner)
-        return tuple(Dimension(f"{self.name}.{name}", values) for name, values in found if name not in self.fixed)
+        """One a field."""
+        return tuple(Dimension(f"{self.name}.{name}", values) for name, values in self.fields)
 
     def apply_(self, draft: Draft, selection: Selection) -> None:
         """Set what was selected."""
@@ -195,6 +211,14 @@ class SettingsPart:
         """Return the values that a candidate has."""
         settings = getattr(candidate.recipe, self.name)
         return {each.name: getattr(settings, each.name.partition(".")[2]) for each in self.dimensions}
+
+
+def _can_be(settings: Train | Export, values: Mapping[str, Any]) -> bool:
+    try:
+        dataclasses.replace(settings, **values)
+    except RecipeError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)
@@ -303,6 +327,6 @@ def space_of(
         owner: frozenset(name.partition(".")[2] for name in fixed if name.startswith(f"{owner.__name__.lower()}."))
         for owner in (Train, Export)
     }
-    settings = (SettingsPart(owner, names) for owner, names in said.items())
+    settings = (SettingsPart.of(each, said[type(each)]) for each in (train, export))
     stages = (part for part in (StagePart.of(stage, refusal) for stage in useful) if part is not None)
     return Space((*stages, *more, *settings), train, export)
