@@ -178,7 +178,8 @@ def _refusal_by(loaded: Loaded, notes: list[str]) -> Refusal:
         try:
             check_model(model, stage)
         except UnsupportedError as error:
-            line = f"{stage.kind} is not tried: {error.reason}"
+            what, _, _ = error.reason.partition(" (")
+            line = f"{stage.kind} is not tried: {what}"
             notes.extend([] if line in notes else [line])
             return error.reason
         except UsageError as error:
