@@ -10,7 +10,7 @@ from pathlib import Path
 from tfcompress.search.driver import Search, SearchPlan, Watcher
 from tfcompress.search.executors import DoneStep, GoOn, always
 from tfcompress.search.goals import Goal, Limits, goals_of
-from tfcompress.search.metering import Measure
+from tfcompress.search.metering import MeasureFile
 from tfcompress.search.proposals import Proposals, recipes_by_hand
 from tfcompress.search.space import Space, space_of
 from tfcompress.search.study_store import StudyStore
@@ -107,7 +107,7 @@ def toy_search(
     trials: int = 20,
     limits: Limits = LIMITS,
     seconds: float | None = None,
-    measure: Measure | None = None,
+    measure: MeasureFile | None = None,
     watcher: Watcher | None = None,
 ) -> Search:
     """Return a search whose study lies in a folder; another one there goes on with it."""

@@ -22,7 +22,7 @@ from tfcompress.search.executors import DoneStep, Executor
 from tfcompress.search.front import front_of
 from tfcompress.search.gates import GATES, spares
 from tfcompress.search.goals import Goal, Limits
-from tfcompress.search.metering import Measure
+from tfcompress.search.metering import MeasureFile
 from tfcompress.search.proposals import Proposals
 from tfcompress.search.space import Candidate, Space
 from tfcompress.search.study_store import FACTS, StudyStore
@@ -78,7 +78,7 @@ class SearchPlan:
     trials: int | None = None
     samples: int | None = None
     files: Path
-    measure: Measure | None = None
+    measure: MeasureFile | None = None
     prepared_seconds: float = 0.0
 
 

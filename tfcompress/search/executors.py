@@ -23,7 +23,7 @@ from tfcompress.search.trial import Opening, StepResult, TrialBench, TrialStep
 from tfcompress.worker import Worker, WorkerAnswerError, WorkerDiedError
 
 if TYPE_CHECKING:
-    from tfcompress.search.metering import Measure, Meter
+    from tfcompress.search.metering import MeasureFile, Meter
 
 _CHILD = "tfcompress.search.trial_child"
 _LOOK_SECONDS = 0.5
@@ -121,7 +121,7 @@ class Executor(Protocol):
             go_on: says whether there is time left.
         """
 
-    def measure(self, meter: Meter) -> Measure | None:
+    def measure(self, meter: Meter) -> MeasureFile | None:
         """Return what measures files as a meter does, where a worker's machine reaches its device; None: none does."""
 
     def close(self) -> None:

@@ -33,7 +33,7 @@ class DeviceFigures:
     joules: float | None = None
 
 
-Measure = Callable[[Path], DeviceFigures]
+MeasureFile = Callable[[Path], DeviceFigures]
 """Measures a .tflite, or raises a ContractError where the device cannot run it."""
 
 
@@ -57,7 +57,7 @@ class Meter:
         progress: Progress = SILENT,
         reached: bool = False,
     ) -> None:
-        """Measure nothing yet.
+        """MeasureFile nothing yet.
 
         Args:
             device: which.

@@ -165,7 +165,7 @@ def _network_parts(loaded: Loaded, wishes: Wishes) -> tuple[SpacePart, ...]:
 
 def _refusal_by(loaded: Loaded, notes: list[str]) -> Refusal:
     """Return what says why a stage cannot be done to the model, and notes which are left out for that."""
-    from tfcompress.stages.rewriting import check_model
+    from tfcompress.stages.rewriting import check_rewritable
 
     try:
         model = loaded.keras3
@@ -176,7 +176,7 @@ def _refusal_by(loaded: Loaded, notes: list[str]) -> Refusal:
         if model is None or not isinstance(stage, RewritingStage):
             return ""
         try:
-            check_model(model, stage)
+            check_rewritable(model, stage)
         except UnsupportedError as error:
             what, _, _ = error.reason.partition(" (")
             line = f"{stage.kind} is not tried: {what}"

@@ -27,7 +27,7 @@ from tfcompress.search.trial_child import opened
 
 if TYPE_CHECKING:
     from tfcompress.devices.config import Device
-    from tfcompress.search.metering import Measure
+    from tfcompress.search.metering import MeasureFile
     from tfcompress.search.trial import TrialBench
     from tfcompress.search.wishes import Wishes
 
@@ -129,7 +129,7 @@ class RayExecutor:
             files.write_atomic(Path(step.file), content)
         return DoneStep(number, StepResult(**plain))
 
-    def measure(self, meter: Meter) -> Measure | None:
+    def measure(self, meter: Meter) -> MeasureFile | None:
         """Return what measures files on a device that a machine of the cluster reaches; None: no machine says so.
 
         Such a machine was started with ``--resources '{"device:NAME": 1}'``: with one slot, nothing else is measured on
@@ -221,7 +221,7 @@ def do_step(sent: Sent, step: dict[str, Any]) -> tuple[dict[str, Any], bytes | N
 def measure_file(
     name: str, content: bytes, device: Device, energy: bool, more: Sequence[str]
 ) -> tuple[float, float | None]:
-    """Measure a file on a device, in a process of a machine that reaches it; return the p90 in ms, and the joules.
+    """MeasureFile a file on a device, in a process of a machine that reaches it; return the p90 in ms, and the joules.
 
     The driver has reached the device before, so that it is waited for.
     """

@@ -88,7 +88,7 @@ def prepare_training_(model: Any, stage: RewritingStage, tell: Callable[[str], N
     return prepare(model, stage, tell)
 
 
-def check_model(model: Any, stage: RewritingStage) -> None:
+def check_rewritable(model: Any, stage: RewritingStage) -> None:
     """Refuse what a stage cannot do to a model, as far as a look at the model shows that.
 
     Args:

@@ -229,7 +229,7 @@ class RewritingStage(Stage):
             twentieth of the learning rate; what the stage takes, it takes from the tuned model, and :class:`Distill`
             learns from that one.
         checks: ``module:function`` of what refuses, by a look at a Keras 3 model alone, what the stage cannot do to it;
-            empty: only its work shows that. See :func:`tfcompress.stages.rewriting.check_model`.
+            empty: only its work shows that. See :func:`tfcompress.stages.rewriting.check_rewritable`.
         prepares: ``module:function`` of what makes a model ready in every training that is followed by a part of the
             stage; empty: nothing does. See :func:`tfcompress.stages.rewriting.prepare_training_`.
     """
