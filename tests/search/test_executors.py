@@ -121,7 +121,7 @@ def test_a_step_in_this_process_ends_when_its_time_is_up(monkeypatch: pytest.Mon
                     task.advance()
             return toy_result(step)
 
-    monkeypatch.setattr(executors, "_LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(executors, "LOOK_SECONDS", 0.0)
     clock = Clock()
     bench: Any = Bench(clock)
     executor = InProcessExecutor(bench, clock)

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from tfcompress.search.metering import MeasureFile, Meter
 
 _CHILD = "tfcompress.search.trial_child"
-_LOOK_SECONDS = 0.5
+LOOK_SECONDS = 0.5
+"""Between two looks at the clock while a step works in this process."""
+
 _ROOM = 1.25
 """Memory that a further worker must find, in peaks of those that run."""
 
@@ -86,7 +88,7 @@ class Clock(SilentProgress):
             TimeUpError: there is none.
         """
         now = time.monotonic()
-        if now - self._asked >= _LOOK_SECONDS:
+        if now - self._asked >= LOOK_SECONDS:
             self._asked = now
             if not self.go_on():
                 raise TimeUpError
