@@ -95,6 +95,8 @@ class TestSearch:
         folder = found[1] / "out"
         facts = json.loads((folder / "front.json").read_text("utf-8"))
         assert all((folder / each["folder"] / "recipe.toml").is_file() for each in facts["finals"])
+        places = [found[0].best.folder, *(each.folder for each in found[0].front)]
+        assert places == [folder / "best", *(folder / each["folder"] for each in facts["finals"])]
         page = (folder / "report.html").read_text("utf-8")
         assert "<svg" in page
         assert "http" not in page.replace("http://www.w3.org", "")

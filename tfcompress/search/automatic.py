@@ -285,8 +285,14 @@ def searched(
             where = "" if shown is None else f"; {shown}/{PAGE} shows everything that was tried"
             msg = f"{shortfall(judged, ready.wishes.limits)}{where}"
             raise PromiseError(msg, facts.to_dict())
-        tell_end(followed, dataclasses.replace(best.result, folder=None if shown is None else shown / BEST))
-    return AutoResult(best.result, tuple(each.result for each in judged), facts, shown)
+        winner = _result_in(best, shown, BEST)
+        tell_end(followed, winner)
+    return AutoResult(winner, tuple(_result_in(each, shown, each.folder) for each in judged), facts, shown)
+
+
+def _result_in(finalist: Finalist, output: Path | None, place: str) -> Result:
+    """Return a finalist's result with the folder that it has in a search's output."""
+    return dataclasses.replace(finalist.result, folder=None if output is None else output / place)
 
 
 def interrupted_search(output: Path) -> str:
