@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -221,7 +222,15 @@ def test_what_cannot_be_done_is_said(stage: LowRank, error: type[Exception], mes
 
 
 def test_a_look_at_the_model_finds_what_the_work_would_not(whole: Any) -> None:
-    check_factorable(whole, LowRank())
+    check_factorable(whole, LowRank(target=0.9))
+    for target in (0.001, 0.2, 0.5):
+        try:
+            rewrite(whole, LowRank(target=target), RewritingContext())
+        except UsageError as refusal:
+            with pytest.raises(UsageError, match=f"^{re.escape(str(refusal))}$"):
+                check_factorable(whole, LowRank(target=target))
+        else:
+            check_factorable(whole, LowRank(target=target))
     for stage, message in (
         (LowRank(scope=("each",)), "depthwise"),
         (LowRank(scope=("height",), method="cp"), "no rank"),

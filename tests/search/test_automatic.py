@@ -212,9 +212,13 @@ class TestSearch:
             ready = prepared_search(bench, Wishes(limits=Limits(drop=2.0), trials=1, train=TRAIN), None)
         kinds = {each.name.partition(".")[0] for each in ready.space.dimensions}
         assert "blocks" not in kinds
-        assert {"channels", "low_rank"} <= kinds
-        (note,) = (note for note in ready.notes if "is not tried" in note)
-        assert note.startswith("blocks is not tried: blocks finds nothing that can be left out of model ")
+        assert {"channels", "prune"} <= kinds
+        assert "low_rank" not in kinds
+        told = [note.partition(" of ")[0] for note in ready.notes if "is not tried" in note]
+        assert told == [
+            "blocks is not tried: blocks finds nothing that can be left out",
+            "low_rank is not tried: low_rank.target must be at least 0.667",
+        ]
 
     def test_a_step_whose_time_is_up_ends_in_the_middle_and_the_bench_is_good_for_the_next(
         self, problem: tuple[Path, Path]

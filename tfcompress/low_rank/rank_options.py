@@ -162,9 +162,10 @@ def options_of(place: Place, method: str, round_to: int, response: Response | No
     return found
 
 
-def has_options(place: Place, method: str, round_to: int) -> bool:
-    """Say whether :func:`options_of` would give any, without judging one."""
-    return any(True for each in methods_of(place, method) for _ in _cheaper(place, each, round_to))
+def unjudged_options(place: Place, method: str, round_to: int) -> list[RankOption]:
+    """Return what :func:`options_of` gives where nothing is known of samples, as if nothing were lost: at once."""
+    methods = methods_of(place, method)
+    return [RankOption(each, ranks, 1.0, cost) for each in methods for ranks, cost in _cheaper(place, each, round_to)]
 
 
 def kernels_of(place: Place, response: Response | None) -> tuple[Kernel, tuple[Kernel, ...]]:

@@ -112,6 +112,7 @@ def prepared_search(bench: Workbench, wishes: Wishes, output: Path | None) -> Pr
     if device is not None and "energy" in wishes.measured:
         _check_power(bench, wishes, device)
     gains = [goal.gain for goal in goals if goal.gain]
+    refused: dict[str, str] = {}
     space = space_of(
         train=train,
         export=wishes.export,
@@ -119,8 +120,10 @@ def prepared_search(bench: Workbench, wishes: Wishes, output: Path | None) -> Pr
         without=wishes.without,
         gains=gains,
         more=(*wishes.more, *_network_parts(loaded, wishes)),
-        refusal=_refusal_by(loaded, notes),
+        refusal=_refusal_by(loaded, refused),
     )
+    there = {each.name for each in space.dimensions}
+    notes += [f"{kind} is not tried: {reason}" for kind, reason in refused.items() if kind not in there]
     notes += _doctor(loaded)
     for note in notes:
         bench.progress.note(note)
@@ -163,8 +166,8 @@ def _network_parts(loaded: Loaded, wishes: Wishes) -> tuple[SpacePart, ...]:
     return parts
 
 
-def _refusal_by(loaded: Loaded, notes: list[str]) -> Refusal:
-    """Return what says why a stage cannot be done to the model, and notes which are left out for that."""
+def _refusal_by(loaded: Loaded, refused: dict[str, str]) -> Refusal:
+    """Return what says why a stage cannot be done to the model, and keeps the reason by the stage's kind."""
     from tfcompress.stages.rewriting import check_rewritable
 
     try:
@@ -177,13 +180,9 @@ def _refusal_by(loaded: Loaded, notes: list[str]) -> Refusal:
             return ""
         try:
             check_rewritable(model, stage)
-        except UnsupportedError as error:
-            what, _, _ = error.reason.partition(" (")
-            line = f"{stage.kind} is not tried: {what}"
-            notes.extend([] if line in notes else [line])
-            return error.reason
-        except UsageError as error:
-            return str(error)
+        except (UnsupportedError, UsageError) as error:
+            refused[stage.kind] = str(error).partition("; ")[0].partition(" (")[0]
+            return refused[stage.kind]
         return ""
 
     return refusal
