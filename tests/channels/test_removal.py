@@ -11,7 +11,7 @@ from tests.channels.dead_channels import kill_
 from tfcompress.channels import compensation, sensitivity, statistics, task_loss
 from tfcompress.channels.cost import CostModel
 from tfcompress.channels.groups import groups
-from tfcompress.channels.removal import remove_channels
+from tfcompress.channels.removal import check_removable, remove_channels
 from tfcompress.channels.removal_plan import RemovalPlan, breadth, worth
 from tfcompress.channels.surgery import narrow
 from tfcompress.errors import DataError, UnsupportedError, UsageError
@@ -151,6 +151,9 @@ def test_a_model_with_nothing_to_remove_is_refused():
     single = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="only")])
     with pytest.raises(UnsupportedError, match=r"channels finds nothing that can shrink .*only"):
         remove_channels(single, Channels())
+    with pytest.raises(UnsupportedError, match=r"channels finds nothing that can shrink .*only"):
+        check_removable(single, Channels())
+    check_removable(network(), Channels())
 
 
 def test_a_scope_that_matches_nothing_is_refused(model):

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.search.toy_search import toy_space
+from tfcompress.errors import RecipeError
 from tfcompress.export_choices import PACKINGS, Packing, default_packings
 from tfcompress.recipe import QAT, STAGES, Export, Recipe, Train, named
 from tfcompress.search.proposals import recipes_by_hand
 from tfcompress.search.space import Candidate, space_of, tried_fields
 from tfcompress.search.trial import TrialStep, shortened, untrained
 from tfcompress.stages.option import option_of
+from tfcompress.stages.stage import Stage
 
 
 @pytest.mark.parametrize("owner", [*STAGES.values(), Train, Export])
@@ -88,6 +92,47 @@ def test_a_packing_joins_the_space_by_its_line(monkeypatch: pytest.MonkeyPatch) 
     (found,) = (each for each in space.dimensions if each.name not in before)
     assert (found.name, found.values) == ("export.packings", (default_packings(), (*default_packings(), "short")))
     assert space.candidate({"export.packings": found.values[1]}).recipe.export.packings[-1] == "short"
+
+
+def test_what_the_model_cannot_have_is_no_part_of_the_space() -> None:
+    def refusal(stage: Stage) -> str:
+        if stage.kind == "channels":
+            return "no channels"
+        return "one block" if getattr(stage, "remove", 0) in (2, 3) else ""
+
+    whole = toy_space()
+    space = space_of(train=whole.train, export=whole.export, gains=("file",), refusal=refusal)
+    values = {each.name: each.values for each in space.dimensions}
+    left_out = {each.name for each in whole.dimensions} - set(values)
+    assert {name.partition(".")[0] for name in left_out} == {"channels"}
+    assert values["blocks.remove"] == (1,)
+    assert len({each.values for each in whole.dimensions if each.name == "blocks.remove"} & {(1, 2, 3)}) == 1
+    names = {stage.kind for each in recipes_by_hand(space) for stage in space.candidate(each).recipe.stages}
+    assert "channels" not in names
+
+
+@pytest.mark.parametrize(
+    ("settings", "values"),
+    [
+        ({"target": "tflm"}, ("none", "int8", "int16x8")),
+        ({"target": "ethos-u55-128", "quantize": "int8"}, ("int8", "int16x8")),
+        ({"rounding": "gptq", "quantize": "int8"}, ("int8",)),
+    ],
+)
+def test_what_nothing_goes_with_is_not_said_to_be_tried(settings: dict[str, Any], values: tuple[str, ...]) -> None:
+    space = space_of(train=Train(), export=Export(**settings), fixed=("export.rounding",))
+    found = {each.name: each.values for each in space.dimensions}
+    assert found.get("export.quantize", ("int8",)) == values
+    assert "export.weight_bits" in found or "accelerator" in str(Export(**settings).deployment)
+    for name, possible in found.items():
+        for value in possible if name.startswith("export.") else ():
+            field = name.partition(".")[2]
+            numbers = ("none", "dynamic", "float16", "int8", "int16x8")
+            made = []
+            for quantize in (value,) if field == "quantize" else numbers:
+                with contextlib.suppress(RecipeError):
+                    made.append(dataclasses.replace(space.export, **{"quantize": quantize, field: value}))
+            assert made
 
 
 def test_recipes_by_hand_are_named_ones_and_lie_in_the_space() -> None:

@@ -42,6 +42,20 @@ def rewrite(model: Any, stage: Channels, context: RewritingContext) -> Rewritten
     return Rewritten(found.model, found.notes, 1.0 - found.removed)
 
 
+def check_removable(model: Any, stage: Channels) -> None:
+    """Refuse a model of which no channel can go.
+
+    Args:
+        model: a functional or sequential Keras 3 model.
+        stage: what would be asked.
+
+    Raises:
+        UsageError: a scope that matches nothing.
+        UnsupportedError: nothing in the model can shrink.
+    """
+    RemovalPlan.of(model, stage, model, 1.0)
+
+
 def remove_channels(
     model: Any,
     stage: Channels,

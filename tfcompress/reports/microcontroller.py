@@ -29,7 +29,7 @@ def micro_sentences(verification: Mapping[str, Any]) -> Iterator[tuple[str, bool
     yield _run(found)
     if found.get("tested"):
         yield tested_text(found["tested"]), None
-    yield arena_text(found), True
+    yield arena_text(found), all(taken <= most for taken, most in _limits(found) if most is not None)
     if found.get("npu"):
         yield from npu_sentences(found["npu"])
 
@@ -86,12 +86,21 @@ def arena_text(found: Mapping[str, Any]) -> str:
         f"{wording.size(arena['head_bytes'])}, tail {wording.size(arena['tail_bytes'])} ({ON_64_BITS}); the "
         f"tensors alone, planned from the file: {wording.size(found['planned_arena_bytes'])}"
     )
-    if found["most_arena_bytes"] is not None:
+    (taken, most), (file_bytes, most_file) = _limits(found)
+    if most is not None:
         what = " of Vela's SRAM" if npu else ""
-        text += f"; within the limit{what} of {wording.size(round(found['most_arena_bytes']))}"
-    if found["most_flash_bytes"] is not None:
-        text += f"; file within {wording.size(round(found['most_flash_bytes']))} of flash"
+        text += f"; {'within' if taken <= most else 'above'} the limit{what} of {wording.size(round(most))}"
+    if most_file is not None:
+        text += f"; file {'within' if file_bytes <= most_file else 'above'} {wording.size(round(most_file))} of flash"
     return text
+
+
+def _limits(found: Mapping[str, Any]) -> tuple[tuple[int, float | None], tuple[int, float | None]]:
+    """Return what the file takes of the arena and of the flash, each with its limit; None: there is none."""
+    npu = found.get("npu")
+    arena, flash = ("sram_bytes", "file_bytes") if npu else ("least_arena_bytes", "flash_bytes")
+    own = npu or found
+    return (own[arena], found["most_arena_bytes"]), (own[flash], found["most_flash_bytes"])
 
 
 def npu_sentences(npu: Mapping[str, Any]) -> Iterator[tuple[str, bool | None]]:

@@ -7,7 +7,7 @@ Nothing here knows a stage by name: a stage, a packing or a field joins the spac
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
@@ -91,6 +91,15 @@ class SpacePart(Protocol):
         """Return what would be selected to make a candidate; None: this part cannot make it."""
 
 
+Refusal = Callable[[Stage], str]
+"""Says why a stage cannot be done to the model; empty: it can, as far as is known."""
+
+
+def never(stage: Stage) -> str:
+    """Refuse no stage: the model is not known."""
+    return ""
+
+
 def tried_fields(owner: type) -> Iterator[tuple[str, tuple[Any, ...]]]:
     """Yield the fields of a stage or of settings that are worth trying, with the values, the plain one first."""
     for each in dataclasses.fields(owner):
@@ -105,22 +114,41 @@ class StagePart:
 
     Attributes:
         stage: the class.
+        fields: of it that are tried, with the values, the plain one first.
     """
 
     stage: type[Stage]
+    fields: tuple[tuple[str, tuple[Any, ...]], ...]
+
+    @classmethod
+    def of(cls, stage: type[Stage], refusal: Refusal = never) -> StagePart | None:
+        """Return the part of a stage with what is worth trying and possible; None: nothing is.
+
+        Args:
+            stage: the class.
+            refusal: why a stage cannot be done to the model.
+        """
+        if not any(True for _ in tried_fields(stage)):
+            return None if refusal(stage()) else cls(stage, ())
+        found = []
+        for name, values in tried_fields(stage):
+            possible = tuple(value for value in values if not refusal(stage(**{name: value})))
+            if not possible:
+                return None
+            found.append((name, possible))
+        return cls(stage, tuple(found))
 
     @property
     def dimensions(self) -> tuple[Dimension, ...]:
         """The stage itself, then its fields."""
         kind = self.stage.kind
-        fields = (Dimension(f"{kind}.{name}", values) for name, values in tried_fields(self.stage))
-        return (Dimension(kind, (False, True)), *fields)
+        return (Dimension(kind, (False, True)), *(Dimension(f"{kind}.{name}", values) for name, values in self.fields))
 
     def apply_(self, draft: Draft, selection: Selection) -> None:
         """Add the stage, where it is there."""
         kind = self.stage.kind
         if selection.get(kind, False):
-            values = {name: selection.get(f"{kind}.{name}", tried[0]) for name, tried in tried_fields(self.stage)}
+            values = {name: selection.get(f"{kind}.{name}", tried[0]) for name, tried in self.fields}
             draft.stages.append(self.stage(**values))
 
     def selection_of(self, candidate: Candidate) -> Selection | None:
@@ -128,7 +156,7 @@ class StagePart:
         kind, found = self.stage.kind, candidate.recipe.stage(self.stage.kind)
         if found is None:
             return {kind: False}
-        own = {name: getattr(found, name) for name, _ in tried_fields(self.stage)}
+        own = {name: getattr(found, name) for name, _ in self.fields}
         made = self.stage(**own)
         return {kind: True, **{f"{kind}.{name}": value for name, value in own.items()}} if made == found else None
 
@@ -139,11 +167,28 @@ class SettingsPart:
 
     Attributes:
         owner: the class of the settings.
-        fixed: names of fields that the user has said.
+        fields: of it that nobody has said, with the values that are tried.
     """
 
     owner: type[Train | Export]
-    fixed: frozenset[str] = frozenset()
+    fields: tuple[tuple[str, tuple[Any, ...]], ...]
+
+    @classmethod
+    def of(cls, settings: Train | Export, fixed: frozenset[str]) -> SettingsPart:
+        """Return what is worth trying of settings and possible beside what the user has said.
+
+        Args:
+            settings: what holds where nothing is selected.
+            fixed: names of fields that the user has said.
+        """
+        tried = [(name, values) for name, values in tried_fields(type(settings)) if name not in fixed]
+        beside = [{}, *({name: value} for name, values in tried for value in values)]
+        found = [
+            (name, tuple(value for value in values if any(_can_be(settings, {**each, name: value}) for each in beside)))
+            for name, values in tried
+        ]
+        own = {name: (getattr(settings, name),) for name, _ in tried}
+        return cls(type(settings), tuple((name, values) for name, values in found if values != own[name]))
 
     @property
     def name(self) -> str:
@@ -152,9 +197,8 @@ class SettingsPart:
 
     @cached_property
     def dimensions(self) -> tuple[Dimension, ...]:
-        """The fields that nobody has said."""
-        found = tried_fields(self.owner)
-        return tuple(Dimension(f"{self.name}.{name}", values) for name, values in found if name not in self.fixed)
+        """One a field."""
+        return tuple(Dimension(f"{self.name}.{name}", values) for name, values in self.fields)
 
     def apply_(self, draft: Draft, selection: Selection) -> None:
         """Set what was selected."""
@@ -167,6 +211,14 @@ class SettingsPart:
         """Return the values that a candidate has."""
         settings = getattr(candidate.recipe, self.name)
         return {each.name: getattr(settings, each.name.partition(".")[2]) for each in self.dimensions}
+
+
+def _can_be(settings: Train | Export, values: Mapping[str, Any]) -> bool:
+    try:
+        dataclasses.replace(settings, **values)
+    except RecipeError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)
@@ -250,6 +302,7 @@ def space_of(
     without: Sequence[str] = (),
     gains: Sequence[str] = ("file", "latency"),
     more: Sequence[SpacePart] = (),
+    refusal: Refusal = never,
 ) -> Space:
     """Return the space of all stages of the table that can gain something.
 
@@ -260,6 +313,8 @@ def space_of(
         without: kinds of stages that are left out.
         gains: what matters of :class:`~tfcompress.stages.stage.Gains`; a stage that gains nothing of it is left out.
         more: further parts, applied after the stages.
+        refusal: why a stage cannot be done to the model; values of fields that cannot be, and stages that cannot be
+            at all, are left out.
     """
     useful = (
         stage
@@ -272,5 +327,6 @@ def space_of(
         owner: frozenset(name.partition(".")[2] for name in fixed if name.startswith(f"{owner.__name__.lower()}."))
         for owner in (Train, Export)
     }
-    settings = (SettingsPart(owner, names) for owner, names in said.items())
-    return Space((*map(StagePart, useful), *more, *settings), train, export)
+    settings = (SettingsPart.of(each, said[type(each)]) for each in (train, export))
+    stages = (part for part in (StagePart.of(stage, refusal) for stage in useful) if part is not None)
+    return Space((*stages, *more, *settings), train, export)

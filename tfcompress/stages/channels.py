@@ -45,6 +45,7 @@ class Channels(RewritingStage):
     gains: ClassVar[Gains] = Gains("yes", "yes", "yes")
     learning_rate: ClassVar[float] = 1e-3
     implementation: ClassVar[str] = "tfcompress.channels.removal:rewrite"
+    checks: ClassVar[str] = "tfcompress.channels.removal:check_removable"
     prepares: ClassVar[str] = "tfcompress.channels.group_sparsity:penalize_"
     renamed: ClassVar[Mapping[str, str]] = MappingProxyType({"max_drop": "spare"})
     remove: float = field(

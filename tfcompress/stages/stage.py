@@ -228,12 +228,15 @@ class RewritingStage(Stage):
         tune_epochs: how many of the training's epochs the whole model is tuned for before the first part, at a
             twentieth of the learning rate; what the stage takes, it takes from the tuned model, and :class:`Distill`
             learns from that one.
+        checks: ``module:function`` of what refuses, by a look at a Keras 3 model alone, what the stage cannot do to it;
+            empty: only its work shows that. See :func:`tfcompress.stages.rewriting.check_rewritable`.
         prepares: ``module:function`` of what makes a model ready in every training that is followed by a part of the
             stage; empty: nothing does. See :func:`tfcompress.stages.rewriting.prepare_training_`.
     """
 
     phase = "rewrite"
     engines = ("native",)
+    checks: ClassVar[str] = ""
     prepares: ClassVar[str] = ""
     cycles: int = field(
         default=1,

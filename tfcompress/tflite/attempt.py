@@ -103,6 +103,7 @@ class Request:
         shares: samples that were drawn already, some held back; None: they are now.
         mixer: gives ops of the converted file other numbers; None: they keep theirs.
         stopwatch: times files on another machine; None: they are timed here.
+        bounded: whether what takes more of a microcontroller than it may is refused.
     """
 
     settings: Export
@@ -116,6 +117,7 @@ class Request:
     shares: Shares | None = None
     mixer: FileMixer | None = None
     stopwatch: Stopwatch | None = None
+    bounded: bool = True
 
     def drawn(self, compared: int = SAMPLES) -> Shares:
         """Return the samples to calibrate and to compare on.

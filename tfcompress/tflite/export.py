@@ -127,6 +127,7 @@ def export(
     progress: Progress | bool | None = None,
     seed: int = 0,
     stopwatch: Stopwatch | None = None,
+    bounded: bool = True,
 ) -> TFLiteModel:
     """Lower a trained model to a TFLite file and check that the file is what was asked for.
 
@@ -155,6 +156,8 @@ def export(
         seed: draws the samples.
         stopwatch: times files on the device that *settings* name, where that is not this machine:
             ``tfcompress.devices.stopwatch.stopwatch_for(settings.device)``.
+        bounded: whether a file that takes more flash or arena than the target or *settings* allow is refused; without,
+            ``verification`` says what it takes, for whoever holds several files against the limits.
 
     Raises:
         UsageError: settings that do not fit this model.
@@ -197,11 +200,12 @@ def export(
             progress=progress,
             seed=seed,
             stopwatch=stopwatch,
+            bounded=bounded,
         )
         made = _made(model, request)
         if settings.deployment.micro:
             made = _proven(made, model, request)
-        lookup = _with_lookup(made, model, request) if settings.lookup else None
+        lookup = _with_lookup(made, model, request, bounded=bounded) if settings.lookup else None
         if settings.deployment.micro and not settings.lookup and not settings.streaming:
             lookup, found = _lookup_if_smaller(made, model, request)
             notes = (*notes, *found)
@@ -251,6 +255,7 @@ def _proven(made: Made, model: Any, request: Request) -> Made:
             keras_outputs=_outputs_of(model, inputs),
             real_samples=request.data is not None,
             places=places,
+            bounded=request.bounded,
         )
     verification = dataclasses.replace(found.verification, micro=proven.record)
     proven_attempt = dataclasses.replace(found, verification=verification)
@@ -264,7 +269,7 @@ def _outputs_of(model: Any, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
         return interpreter.run(inputs)
 
 
-def _with_lookup(made: Made, model: Any, request: Request) -> LookupFile:
+def _with_lookup(made: Made, model: Any, request: Request, *, bounded: bool = True) -> LookupFile:
     """Make the file with look-up tables, proven on samples.
 
     Raises:
@@ -281,9 +286,10 @@ def _with_lookup(made: Made, model: Any, request: Request) -> LookupFile:
         lookup = with_lookup_tables(found.content, inputs, keep_names=settings.keep_names, seed=request.seed)
     target = settings.deployment
     check_ops(OpPlaces(read_model_file(lookup.content)), target)
-    check_lookup_limits(
-        lookup, target.most_flash_bytes(settings.max_flash), target.most_arena_bytes(settings.max_arena)
-    )
+    if bounded:
+        check_lookup_limits(
+            lookup, target.most_flash_bytes(settings.max_flash), target.most_arena_bytes(settings.max_arena)
+        )
     return lookup
 
 

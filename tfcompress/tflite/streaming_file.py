@@ -112,7 +112,8 @@ def with_streaming(made: Made, model: Any, request: Request) -> StreamingFile:
         if settings.deployment.micro:
             check_ops(OpPlaces(read_model_file(content)), settings.deployment)
             micro = _in_micro(content, streaming, windows, state_bytes=record.state_bytes if kept == "internal" else 0)
-            check_streaming_limits(len(content), micro, settings.deployment, settings.max_arena, settings.max_flash)
+            if request.bounded:
+                check_streaming_limits(len(content), micro, settings.deployment, settings.max_arena, settings.max_flash)
             record = dataclasses.replace(record, micro=micro)
     return StreamingFile(content, streaming, record, streaming.notes)
 
