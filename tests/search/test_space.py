@@ -160,3 +160,29 @@ def test_a_step_comes_back_from_json_as_it_was(tmp_path: Path) -> None:
     recipe = Recipe(stages=(QAT(),), export=Export(quantize="int8"))
     step = TrialStep(candidate=Candidate(recipe), kind="draft", samples=5, file=str(tmp_path))
     assert TrialStep.from_dict(step.to_dict()) == step
+
+
+def test_a_stage_that_gains_nothing_in_a_file_of_some_numbers_is_not_tried_with_them() -> None:
+    """LiteRT runs no sparse int8 kernels, so that zeros leave such a file as large as it was; its download shrinks."""
+    for gains, with_int8 in ((("file",), False), (("file", "download"), True), (("file", "latency"), False)):
+        space = space_of(train=Train(), export=Export(), gains=gains)
+        numbers = next(each for each in space.dimensions if each.name == "export.quantize")
+        left = space.open_values(numbers, {"prune": True})
+        assert ("int8" in left) == with_int8
+        assert "none" in left
+        assert "int8" in space.open_values(numbers, {"channels": True})
+        trained = next(each for each in space.dimensions if each.name == "qat")
+        assert (True in space.open_values(trained, {"prune": True})) == with_int8
+
+
+def test_candidates_of_other_bits_have_other_names() -> None:
+    names = [Candidate(Recipe(export=Export(quantize="int8", weight_bits=bits))).name for bits in (8, 4)]
+    assert names == ["int8", "int8-weights4"]
+    stage = (QAT(weight_bits=4),)
+    assert Candidate(Recipe(stages=stage, export=Export(quantize="int8"))).name == "qatw4a8-int8"
+
+
+def test_weights_of_4_bits_are_among_the_recipes_by_hand() -> None:
+    space = space_of(train=Train(), export=Export(), gains=("file",))
+    by_hand = [space.candidate(selection).name for selection in recipes_by_hand(space)]
+    assert {"int8", "int8-weights4", "qatw4a8-int8"} <= set(by_hand)

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from tfcompress.errors import RecipeError
 from tfcompress.recipe import Recipe
+from tfcompress.references import imported
 from tfcompress.settings import Export
 from tfcompress.stages.option import option_of
 from tfcompress.stages.stage import Stage
@@ -36,8 +37,10 @@ class Candidate:
 
     @property
     def name(self) -> str:
-        """What tables call it: the stages and numbers, without titles."""
-        return dataclasses.replace(self.recipe, title="").name
+        """What tables call it: the stages and numbers, without titles; weights of 4 bits that no stage tells of."""
+        name, export = dataclasses.replace(self.recipe, title="").name, self.recipe.export
+        told = export.weight_bits == 8 or any(stage.numbers for stage in self.recipe.stages)
+        return name if told else f"{name}-weights{export.weight_bits}"
 
 
 @dataclass(frozen=True)
@@ -229,11 +232,14 @@ class Space:
         parts: in the order in which they are applied.
         train: what a candidate's training has where nothing is selected.
         export: likewise of its export.
+        gains: what matters of :class:`~tfcompress.stages.stage.Gains`: a stage that gains nothing of it in a file of
+            the candidate's numbers contradicts them; empty: nobody asks.
     """
 
     parts: tuple[SpacePart, ...]
     train: Train = field(default_factory=Train)
     export: Export = field(default_factory=Export)
+    gains: tuple[str, ...] = ()
 
     @cached_property
     def dimensions(self) -> tuple[Dimension, ...]:
@@ -258,6 +264,10 @@ class Space:
             train=dataclasses.replace(self.train, **draft.train),
             export=dataclasses.replace(self.export, **draft.export),
         )
+        for stage in stages if self.gains else ():
+            if not _gains_something(stage, recipe.export, self.gains):
+                msg = f"{stage.kind} gains nothing in a file of {recipe.export.quantize}"
+                raise RecipeError(msg)
         return Candidate(recipe)
 
     def open_values(self, dimension: Dimension, selection: Selection) -> tuple[Any, ...]:
@@ -294,6 +304,15 @@ class Space:
         return count
 
 
+def _gains_something(stage: Stage, export: Export, gains: Sequence[str]) -> bool:
+    """Say whether a stage brings any of what matters in such a file."""
+    brought = {name for name in gains if getattr(stage.gains, name) != "no"}
+    if brought == {"file"} and stage.shrinks:
+        shrinks: Callable[[Export], bool] = imported(stage.shrinks, stage.kind, what="function")
+        return shrinks(export)
+    return bool(brought)
+
+
 def space_of(
     *,
     train: Train,
@@ -311,7 +330,8 @@ def space_of(
         export: likewise.
         fixed: ``train.FIELD`` and ``export.FIELD`` that the user has said.
         without: kinds of stages that are left out.
-        gains: what matters of :class:`~tfcompress.stages.stage.Gains`; a stage that gains nothing of it is left out.
+        gains: what matters of :class:`~tfcompress.stages.stage.Gains`; a stage that gains nothing of it is left out,
+            in all candidates or in those of certain numbers.
         more: further parts, applied after the stages.
         refusal: why a stage cannot be done to the model; values of fields that cannot be, and stages that cannot be
             at all, are left out.
@@ -329,4 +349,4 @@ def space_of(
     }
     settings = (SettingsPart.of(each, said[type(each)]) for each in (train, export))
     stages = (part for part in (StagePart.of(stage, refusal) for stage in useful) if part is not None)
-    return Space((*stages, *more, *settings), train, export)
+    return Space((*stages, *more, *settings), train, export, tuple(gains))

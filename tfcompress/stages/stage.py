@@ -67,6 +67,8 @@ class Stage:
         kind: its name in recipes, reports and the table.
         about: one sentence on what it does, without its full stop: for help, lists and docs.
         gains: what it brings.
+        shrinks: ``module:function`` from an :class:`~tfcompress.settings.Export` to whether the file of such numbers
+            can become smaller by it, for a stage whose *gains* hold for some files only; empty: they hold for all.
         phase: ``rewrite``: it gives another model before the training; ``train``: it works while the model trains.
         engines: names of the engines that have it.
         learning_rate: the optimizer's, where a recipe gives none and :attr:`default_rate` does not say otherwise; the
@@ -90,6 +92,7 @@ class Stage:
     kind: ClassVar[str]
     about: ClassVar[str]
     gains: ClassVar[Gains] = Gains("-", "-", "-")
+    shrinks: ClassVar[str] = ""
     phase: ClassVar[Literal["rewrite", "train"]]
     engines: ClassVar[tuple[str, ...]] = ("native", "tfmot")
     learning_rate: ClassVar[float] = 1e-5
