@@ -128,7 +128,7 @@ def with_lookup_tables(
         content: a file that TensorFlow Lite Micro runs.
         inputs: samples by input name, real numbers of shape (samples, *shape without the batch axis); others are drawn
             over the inputs' whole range.
-        keep_names: keep the names of tensors inside the graph.
+        keep_names: keep the names of graphs and of tensors inside them.
         seed: draws them.
 
     Raises:
