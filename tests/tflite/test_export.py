@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edge_runner.flatbuffer import read_facts
 from tests.tflite.make_files import SCHEMES, cnn, tokens, two_ways
 from tfcompress.errors import (
     ContractError,
@@ -35,7 +36,7 @@ from tfcompress.tflite.convert import ConverterProcess
 from tfcompress.tflite.export import TFLiteModel, export
 from tfcompress.tflite.flatbuffer import read_model_file
 from tfcompress.tflite.lower import lower
-from tfcompress.tflite.pack import read_metadata
+from tfcompress.tflite.pack import data_free, read_metadata
 from tfcompress.tflite.shares import HELD_BACK
 from tfcompress.tflite.slim import slim
 from tfcompress.tflite.verify import LEAST_DB, verify
@@ -206,6 +207,11 @@ def test_int8_without_data_is_marked_so_everywhere(flavour, request, converter) 
     assert result.route == "data-free"
     assert found.calibration == "data-free: the model alone, inputs in [-4, 4]"
     assert any(note.startswith("data-free: no sample was seen") for note in result.notes)
+    assert read_metadata(result.content) == {"calibration": found.calibration}
+    assert data_free(result.content) == found.calibration
+    assert read_facts(result.content).remarks == (
+        f"its int8 ranges were not measured on samples ({found.calibration})",
+    )
     assert not found.real_samples
     assert found.float_ops == ()
     assert found.inputs[0].scale == pytest.approx(8 / 255)
