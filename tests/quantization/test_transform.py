@@ -254,7 +254,7 @@ def test_what_stays_in_float_is_named_with_the_reason():
 
 def test_a_loop_that_is_written_out_is_named_with_its_steps():
     notes = quantize(model_of((5, 2), lambda x: L.Dense(2)(L.GRU(3, name="loop")(x))), QAT()).notes
-    assert any(note.startswith("qat writes loop (GRU) out as 5 steps: TFLite has no int8 kernel") for note in notes)
+    assert any(note.startswith("qat writes loop (GRU) out as 5 steps: the converter has no 8-bit") for note in notes)
 
 
 @pytest.mark.slow
