@@ -31,6 +31,7 @@ from tfcompress.quantization.post_training import calibrated
 from tfcompress.recipe import Export
 from tfcompress.tflite import convert
 from tfcompress.tflite.attempt import ConversionRun
+from tfcompress.tflite.calibrated import check_input_range
 from tfcompress.tflite.contract import FloatOp
 from tfcompress.tflite.convert import ConverterProcess
 from tfcompress.tflite.export import TFLiteModel, export
@@ -216,6 +217,17 @@ def test_int8_without_data_is_marked_so_everywhere(flavour, request, converter) 
     assert found.float_ops == ()
     assert found.inputs[0].scale == pytest.approx(8 / 255)
     assert (found.agreement[0].sqnr_db or 0) > LEAST_DB["int8"] + 10
+
+
+def test_ranges_of_inputs_that_would_do_nothing_are_refused_with_the_reason(network, tmp_path) -> None:
+    settings = Export(quantize="int8", input_range=(-4.0, 4.0))
+    data = np.zeros((8, *network.inputs[0].shape[1:]), np.float32)
+    with pytest.raises(UsageError, match=r"--input-range .* would do nothing: ranges are measured on the samples"):
+        export(network, settings, data=data)
+    with pytest.raises(UsageError, match="would do nothing: the model was trained with ranges of its own"):
+        export(calibrated(network, {network.inputs[0].name: data}).model, settings)
+    with pytest.raises(UsageError, match=r"a SavedModel holds no layers .* give a .keras, or --data"):
+        check_input_range(tmp_path, settings, has_data=False)
 
 
 @pytest.mark.parametrize("pays", [False, True])

@@ -27,7 +27,7 @@ from tfcompress.recipe import Export
 from tfcompress.targets.installed import check_installed
 from tfcompress.tflite.attempt import Request
 from tfcompress.tflite.best import best_int8_of
-from tfcompress.tflite.calibrated import is_correctable
+from tfcompress.tflite.calibrated import check_input_range, is_correctable
 from tfcompress.tflite.convert import ConverterProcess
 from tfcompress.tflite.drawing import samples_of
 from tfcompress.tflite.eight_bits import warned_of_size
@@ -189,6 +189,8 @@ def export(
     model, notes = _opened(model, settings)
     for note in notes:
         progress.note(note)
+    if not isinstance(model, TFLiteSource):
+        check_input_range(model, settings, has_data=data is not None)
     if settings.streaming:
         from tfcompress.tflite.streaming_file import check_streamable
 
