@@ -37,7 +37,7 @@ from tfcompress.tflite.convert import ConverterProcess
 from tfcompress.tflite.export import TFLiteModel, export
 from tfcompress.tflite.flatbuffer import read_model_file
 from tfcompress.tflite.lower import lower
-from tfcompress.tflite.pack import data_free, read_metadata
+from tfcompress.tflite.pack import data_free_note, read_metadata
 from tfcompress.tflite.shares import HELD_BACK
 from tfcompress.tflite.slim import slim
 from tfcompress.tflite.verify import LEAST_DB, verify
@@ -209,7 +209,7 @@ def test_int8_without_data_is_marked_so_everywhere(flavour, request, converter) 
     assert found.calibration == "data-free: the model alone, inputs in [-4, 4]"
     assert any(note.startswith("data-free: no sample was seen") for note in result.notes)
     assert read_metadata(result.content) == {"calibration": found.calibration}
-    assert data_free(result.content) == found.calibration
+    assert data_free_note(result.content) == found.calibration
     assert read_facts(result.content).remarks == (
         f"its int8 ranges were not measured on samples ({found.calibration})",
     )

@@ -1,4 +1,4 @@
-"""tfcompress.tflite.rolling and repetition: a loop answers as the steps that it stands for."""
+"""tfcompress.tflite.rolling and equal_steps: a loop answers as the steps that it stands for."""
 
 from __future__ import annotations
 

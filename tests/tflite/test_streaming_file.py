@@ -15,7 +15,7 @@ from tfcompress.targets.target_table import find_target
 from tfcompress.tflite import streaming_file
 from tfcompress.tflite.export import TFLiteModel
 from tfcompress.tflite.flatbuffer import read_model_file
-from tfcompress.tflite.pack import data_free
+from tfcompress.tflite.pack import data_free_note
 from tfcompress.tflite.state_variables import keeps_states, with_state_variables
 from tfcompress.tflite.stream_feeding import answers_of, steps_of
 from tfcompress.tflite.streaming_file import StreamingFile, check_streaming_limits, held, opened_stream
@@ -190,5 +190,5 @@ def test_without_data_windows_are_drawn_from_the_range_of_the_input_and_the_file
     assert made.streaming is not None
     assert all(windows.min() >= 2.0 and windows.max() <= 3.0 for windows in fed)
     assert len(fed) >= 1
-    assert data_free(made.streaming.content) == "data-free: the model alone, inputs in [2, 3]"
+    assert data_free_note(made.streaming.content) == "data-free: the model alone, inputs in [2, 3]"
     assert not made.streaming.record.real_samples

@@ -56,13 +56,13 @@ def command(
         raise UsageError(msg)
     from tfcompress.cli.terminal import terminal
     from tfcompress.reports.changes import changes
-    from tfcompress.reports.findings import data_free
+    from tfcompress.reports.findings import ranges_without_data
     from tfcompress.reports.gate import read_condition
     from tfcompress.reports.report import read_report
 
     one, two = read_report(Path(before)), read_report(Path(after))
     found = changes(one, two)
-    marks = {side: told for side, report in (("old", one), ("new", two)) if (told := data_free(report))}
+    marks = {side: told for side, report in (("old", one), ("new", two)) if (told := ranges_without_data(report))}
     judged = [read_condition(text, [change.name for change in found]).judge(found) for text in conditions]
     with terminal() as screen:
         if as_json:

@@ -70,9 +70,9 @@ def score_file(
     if probe(model).kind == "tflite":
         refuse_loading_flags(loading, model)
         from tfcompress.tflite.interpret import InterpreterProcess
-        from tfcompress.tflite.pack import data_free
+        from tfcompress.tflite.pack import data_free_note
 
-        if told := data_free(model.read_bytes()):
+        if told := data_free_note(model.read_bytes()):
             progress.note(told)
         with InterpreterProcess(model) as interpreter:
             bound = data.bind(interpreter.signature, holdout=None)

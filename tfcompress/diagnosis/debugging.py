@@ -29,7 +29,7 @@ from tfcompress.reports.debug_facts import DebugFacts, SampleRow, TensorRow
 from tfcompress.reports.remark import Remark
 from tfcompress.tflite.agreement import CAP_DB
 from tfcompress.tflite.interpret import InterpreterProcess, RuntimeName
-from tfcompress.tflite.pack import data_free
+from tfcompress.tflite.pack import data_free_note
 from tfcompress.tflite.slices import Slicer
 from tfcompress.tflite.tensors import StoredTensor
 from tfcompress.tflite.weights import kernel_sizes
@@ -332,5 +332,5 @@ def _on_grid(values: np.ndarray, tensor: StoredTensor) -> np.ndarray:
 
 def _without_samples(content: bytes) -> Iterator[Remark]:
     """Say that the ranges of a file saw no sample."""
-    if told := data_free(content):
+    if told := data_free_note(content):
         yield Remark("note", "ranges", told, "a few unlabelled samples as --data of export would measure them")

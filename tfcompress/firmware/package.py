@@ -23,7 +23,7 @@ from tfcompress.tflite.flatbuffer import FlatModel, read_model_file
 from tfcompress.tflite.interpret import LOOKUP
 from tfcompress.tflite.micro.least_arena import least_arena_bytes
 from tfcompress.tflite.micro.process import MicroProcess
-from tfcompress.tflite.pack import data_free
+from tfcompress.tflite.pack import data_free_note
 
 SAMPLES = 1
 """Golden samples, unless asked otherwise: each takes flash."""
@@ -116,7 +116,7 @@ def make_firmware(
         given, told = stored_inputs(inputs, values), values_from
     arena, pair = _run(content, model, (inputs, outputs), given, told)
     digest = files.sha256(content)
-    told = data_free(content)
+    told = data_free_note(content)
     about = f"{source}: {len(content):,} bytes, sha256 {digest}{f'; {told}' if told else ''}"
     variables = sum(op.name == "VAR_HANDLE" for op in model.ops)
     texts = {

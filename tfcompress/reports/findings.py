@@ -165,7 +165,7 @@ def findings(report: Report) -> list[Finding]:
     ]
 
 
-def data_free(report: Report) -> str:
+def ranges_without_data(report: Report) -> str:
     """Return how the ranges of an int8 file were chosen that no sample was seen for; empty: of any other file."""
     told = str(report.result.verification.get("calibration") or "")
     return told if told.startswith(DATA_FREE) else ""
@@ -219,8 +219,8 @@ def _integer_ops(ops: int, by_dtype: Mapping[str, int], scheme: str) -> str:
 
 def _packings(report: Report) -> Iterator[Finding]:
     found = report.result.verification
-    if data_free(report):
-        yield Finding("ranges", data_free(report), good=False)
+    if ranges_without_data(report):
+        yield Finding("ranges", ranges_without_data(report), good=False)
     elif found.get("calibration"):
         yield Finding("ranges", f"chosen by {found['calibration']}")
     yield from (Finding("ranges", text) for text in trial_sentences(found))

@@ -16,7 +16,7 @@ from tfcompress.errors import UsageError
 from tfcompress.plain import parse_json
 from tfcompress.reports import codec, wording
 from tfcompress.reports.compression_metrics import COMPRESSION_METRICS, MetricValue, metric_words, report_metrics
-from tfcompress.reports.findings import data_free
+from tfcompress.reports.findings import ranges_without_data
 from tfcompress.reports.report import Report
 
 MATRIX_FORMAT = 2
@@ -165,7 +165,7 @@ def cell_of(report: Report, *, model: str, data: str, folder: str, kept: bool) -
         before=wording.figure(before.main_figure if before else None),
         after=wording.figure(score.main_figure if score else None),
         metrics=metrics,
-        data_free=data_free(report),
+        data_free=ranges_without_data(report),
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from edge_runner.opnames import BUILTIN, TYPES
 from tfcompress.errors import UnsupportedError
-from tfcompress.tflite.repetition import Ops
+from tfcompress.tflite.equal_steps import Ops
 from tfcompress.tflite.tree import Node, Numbers, Text, Value, parse_tree, schema
 from tfcompress.tflite.tree_writer import write_tree
 

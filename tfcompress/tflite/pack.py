@@ -42,7 +42,7 @@ def read_metadata(content: bytes) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def data_free(content: bytes) -> str:
+def data_free_note(content: bytes) -> str:
     """Return how the ranges of an int8 file were chosen that no sample was seen for; empty: of any other file.
 
     Raises:

@@ -14,10 +14,10 @@ import numpy as np
 from edge_runner.opnames import TYPES
 from tfcompress.errors import UnsupportedError
 from tfcompress.export_choices import RUNTIMES
+from tfcompress.tflite.equal_steps import Repetition, repetitions
 from tfcompress.tflite.flatbuffer import read_model_file
 from tfcompress.tflite.graph_editor import GraphEditor, numbers_of, with_options
 from tfcompress.tflite.packings import Digest, prove
-from tfcompress.tflite.repetition import Repetition, repetitions
 from tfcompress.tflite.slim import slim
 from tfcompress.tflite.tree import Node, Text, Value
 
