@@ -23,6 +23,7 @@ from tfcompress.tflite.flatbuffer import FlatModel, read_model_file
 from tfcompress.tflite.interpret import LOOKUP
 from tfcompress.tflite.micro.least_arena import least_arena_bytes
 from tfcompress.tflite.micro.process import MicroProcess
+from tfcompress.tflite.pack import data_free_note
 
 SAMPLES = 1
 """Golden samples, unless asked otherwise: each takes flash."""
@@ -115,7 +116,8 @@ def make_firmware(
         given, told = stored_inputs(inputs, values), values_from
     arena, pair = _run(content, model, (inputs, outputs), given, told)
     digest = files.sha256(content)
-    about = f"{source}: {len(content):,} bytes, sha256 {digest}"
+    told = data_free_note(content)
+    about = f"{source}: {len(content):,} bytes, sha256 {digest}{f'; {told}' if told else ''}"
     variables = sum(op.name == "VAR_HANDLE" for op in model.ops)
     texts = {
         f"{name}.h": model_source.model_header(name, about, len(content), arena, (*inputs, *outputs)),

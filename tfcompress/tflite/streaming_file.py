@@ -28,7 +28,7 @@ from tfcompress.tflite.interpret import InterpreterProcess
 from tfcompress.tflite.micro.kernel_comparison import LEAST_DB, MOST_STEPS
 from tfcompress.tflite.micro.op_places import OpPlaces
 from tfcompress.tflite.micro.proof import check_ops
-from tfcompress.tflite.routes import Made
+from tfcompress.tflite.routes import Made, marked
 from tfcompress.tflite.shares import Shares
 from tfcompress.tflite.state_variables import keeps_states, with_state_variables
 from tfcompress.tflite.stream_feeding import answers_of, newest, steps_of
@@ -99,8 +99,8 @@ def with_streaming(made: Made, model: Any, request: Request) -> StreamingFile:
     with request.progress.task("making the streaming file"):
         source = _source(made, model, request)
         streaming = to_streaming(source.model, hop=settings.hop)
-        windows = _windows(model, request)
-        found = _attempted(streaming, windows, request)
+        windows = _windows(made, model, request)
+        found = _attempted(streaming, windows, made, request)
         content = found.content
         states = tuple(_states(read_model_file(content), streaming))
         if settings.state == "internal" and states:
@@ -158,18 +158,19 @@ def _source(made: Made, model: Any, request: Request) -> _Source:
     return _Source(rewritten, written, converted(rewritten, request))
 
 
-def _windows(model: Any, request: Request) -> dict[str, np.ndarray]:
-    """Return windows to feed, by the name of the input."""
+def _windows(made: Made, model: Any, request: Request) -> dict[str, np.ndarray]:
+    """Return windows to feed, by the name of the input; without data they are drawn, from the ranges that are known."""
     if request.shares is not None and request.shares.compared:
         drawn = request.shares.compared
     elif request.data is None:
-        drawn = random_inputs(signature_of(model), WINDOWS, request.seed, padding=padding_of(model))
+        padding = padding_of(model)
+        drawn = random_inputs(signature_of(model), WINDOWS, request.seed, padding=padding, ranges=made.ranges)
     else:
         drawn = request.drawn(WINDOWS).compared
     return {name: values[:WINDOWS] for name, values in drawn.items()}
 
 
-def _attempted(streaming: StreamingModel, windows: Mapping[str, np.ndarray], request: Request) -> Any:
+def _attempted(streaming: StreamingModel, windows: Mapping[str, np.ndarray], made: Made, request: Request) -> Any:
     """Convert the model of a step, and hold the file to its contract on steps of the windows."""
     told = {
         "hop": streaming.hop,
@@ -178,6 +179,8 @@ def _attempted(streaming: StreamingModel, windows: Mapping[str, np.ndarray], req
         "states": [[state.name, state.next_name] for state in streaming.states],
     }
     metadata = None if request.metadata is None else {**request.metadata, "streaming": told}
+    if made.route == "data-free":
+        metadata = marked(metadata, made.attempt.verification.calibration)
     rows = _rows(streaming, windows, request.seed)
     asked = dataclasses.replace(
         request,
