@@ -57,6 +57,17 @@ def test_the_weights_of_every_kernel_are_counted_by_layer(pictures: Pictures) ->
     assert all(2 <= (one.distinct_after or 0) <= 255 for one in pictures.weights)
 
 
+def test_what_comes_out_of_every_layer_is_counted_on_both_sides(pictures: Pictures) -> None:
+    counts = {one.name: one for one in pictures.activations}
+    conv, scores = counts["conv"], counts["scores"]
+    assert (sum(conv.before), sum(conv.after)) == (16 * 6 * 6 * 4,) * 2
+    assert (sum(scores.before), sum(scores.after)) == (16 * 3,) * 2
+    assert scores.grid == pytest.approx((-0.5 / 256, 255.5 / 256))  # a softmax of int8: scale 1/256, zero point -128
+    assert 0 < conv.zeros_before < conv.zeros_after < 1  # a ReLU, whose small values are rounded to 0
+    assert pictures.activations_on == "16 samples of 'train'"
+    assert not any("comes out" in note for note in pictures.notes)
+
+
 def test_confusion_counts_every_sample_once(pictures: Pictures) -> None:
     assert pictures.samples == TEST
     assert pictures.confusions is not None
@@ -73,6 +84,7 @@ def test_the_score_and_the_matrix_agree(exported: tuple[Any, Path], pictures: Pi
 def test_the_page_shows_them(exported: tuple[Any, Path]) -> None:
     page = to_run_page(read_runs([exported[1]]))
     assert "Weights before and after" in page
+    assert "Activations before and after" in page
     assert "&lt;c&gt; taken for a" in page or "&lt;c&gt;: " in page
     assert not re.search(r"https?:", page)
 

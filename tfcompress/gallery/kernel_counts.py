@@ -5,16 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-import numpy as np
-
-from tfcompress.reports.pictures import WeightCounts
+from tfcompress.gallery.value_counts import value_counts
+from tfcompress.reports.pictures import ValueCounts
 from tfcompress.reports.sections import Layer
 from tfcompress.tflite.kernel_values import KernelValues, kernel_values
 
-_BINS = 48
 
-
-def kernel_counts(before: bytes, after: bytes, layers: Sequence[Layer]) -> tuple[tuple[WeightCounts, ...], str]:
+def kernel_counts(before: bytes, after: bytes, layers: Sequence[Layer]) -> tuple[tuple[ValueCounts, ...], str]:
     """Count the weights of two files of one model.
 
     Args:
@@ -36,7 +33,7 @@ def kernel_counts(before: bytes, after: bytes, layers: Sequence[Layer]) -> tuple
         if one.values is None or other.values is None or not one.values.size or not other.values.size:
             left += 1
         else:
-            found.append(_counts(name, (one.values, other.values), other.distinct))
+            found.append(value_counts(name, one.values, other.values, other.distinct))
     return tuple(found), f"the weights of {left} kernels cannot be read as numbers" if left else ""
 
 
@@ -63,20 +60,3 @@ def _tensor_name(kernel: KernelValues, number: int) -> str:
     """Return the part of a tensor's name that says most: the last but one, before that of the op."""
     parts = [part for part in kernel.tensor.split(";")[0].split("/") if part]
     return parts[-2] if len(parts) > 1 else parts[0] if parts else f"{kernel.op} {number}"
-
-
-def _counts(name: str, values: tuple[np.ndarray, np.ndarray], distinct: int | None) -> WeightCounts:
-    low, high = min(float(v.min()) for v in values), max(float(v.max()) for v in values)
-    low, high = (low - 0.5, high + 0.5) if low == high else (low, high)
-    one, two = (tuple(np.histogram(v, _BINS, (low, high))[0].tolist()) for v in values)
-    zeros = [float(np.mean(v == 0)) for v in values]
-    return WeightCounts(
-        name=name,
-        low=low,
-        high=high,
-        before=one,
-        after=two,
-        zeros_before=zeros[0],
-        zeros_after=zeros[1],
-        distinct_after=distinct,
-    )

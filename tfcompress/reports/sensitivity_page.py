@@ -31,7 +31,6 @@ svg .curve.rest { stroke: var(--before); stroke-width: 1; opacity: .4; }
 svg circle.curve { stroke: var(--card); stroke-width: 1.5; }
 svg circle.whole { fill: var(--ink); stroke: var(--card); stroke-width: 1.5; }
 svg .name { font-weight: 600; }
-svg .limit { stroke: var(--soft); stroke-dasharray: 5 4; }
 svg .limit-name { fill: var(--soft); }
 :root { --c0: #c2255c; --c1: #e8710a; --c2: #1769aa; --c3: #2b8a3e; --c4: #7048e8; --c5: #0b8f8f; --c6: #a07800;
   --c7: #5c6b7d; }

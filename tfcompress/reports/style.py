@@ -57,6 +57,7 @@ svg .label, svg .tick { fill: var(--soft); }
 svg .end { text-anchor: end; }
 svg .tick { text-anchor: middle; font-size: 11.5px; }
 svg .grid { stroke: var(--line); }
+svg .limit { stroke: var(--soft); stroke-dasharray: 5 4; }
 svg .before { fill: var(--before); }
 svg .after { fill: var(--after); }
 svg .soft { opacity: .55; }
