@@ -143,7 +143,11 @@ class Export:
     select_ops: bool = field(default=False, metadata=option("Allow TensorFlow (Flex) ops, which need the big runtime."))
     min_agreement_db: float | None = field(
         default=None,
-        metadata=option("Least agreement with the Keras model, or with the float file where that is what was given.", metavar="DB", default="by --quantize"),
+        metadata=option(
+            "Least agreement with the Keras model, or with the float file where that is what was given.",
+            metavar="DB",
+            default="by --quantize",
+        ),
     )
     calibration: str = field(
         default=AUTO,
