@@ -19,7 +19,7 @@ from tfcompress.tflite.slices import Slicer
 from tfcompress.tflite.tensors import StoredTensor, Subgraph
 from tfcompress.tflite.weights import kernel_sizes
 
-Found = TypeVar("Found")
+T = TypeVar("T")
 
 SAMPLES = 16
 """Samples that are run, at most."""
@@ -137,7 +137,7 @@ def run_alone(model: Any, inputs: Mapping[str, np.ndarray]) -> tuple[list[LayerV
     return found or [], reason
 
 
-def _tried(run: Callable[[], Found]) -> tuple[Found | None, str]:
+def _tried(run: Callable[[], T]) -> tuple[T | None, str]:
     """Run what a table and a picture may do without, and return what came of it, or why nothing did."""
     from tensorflow.errors import OpError
 

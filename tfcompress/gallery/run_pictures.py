@@ -40,7 +40,7 @@ def pictures_of(run: Run, made: Result, layers: Sequence[Layer]) -> Pictures | N
         return None
     return run_pictures(
         made.tflite.sha256,
-        kernel_counts(run.baseline, made.tflite.content, layers),
+        kernel_counts(run.baseline, made.tflite.content, layers, () if run.compared is None else run.compared.rows),
         _activations(run, made, layers),
         run.data,
         run.scores,

@@ -45,12 +45,14 @@ class Kernel:
         tensor: the constant as stored.
         axis: axis of the output channels.
         graph: number of the subgraph.
+        place: of the op in it.
     """
 
     op: str
     tensor: StoredTensor
     axis: int
     graph: int = 0
+    place: int = 0
 
 
 @dataclass(frozen=True)
@@ -91,12 +93,12 @@ def kernels(graphs: Graphs) -> Iterator[Kernel]:
     seen: set[tuple[int, int]] = set()
     for number, graph in enumerate(graphs):
         producers = producers_of(graph)
-        for op in graph.ops:
+        for at, op in enumerate(graph.ops):
             for place in KERNEL_INPUTS.get(op.name, ()):
                 tensor = constant_behind(graph, producers, op, place)
                 if tensor is not None and (number, tensor.index) not in seen:
                     seen.add((number, tensor.index))
-                    yield Kernel(op.name, tensor, _CHANNEL_AXIS.get(op.name, 0), number)
+                    yield Kernel(op.name, tensor, _CHANNEL_AXIS.get(op.name, 0), number, at)
 
 
 def bits_by_op(graph: Subgraph) -> dict[int, int]:
