@@ -16,7 +16,7 @@ _KERNELS = 12
 """How many kernels are drawn: those with most weights."""
 _LAYERS = 9
 """Of how many layers it is drawn what comes out: those where it moved most."""
-_ROOTS = "Heights are square roots of counts, so that few are seen."
+_ROOTS = "Heights are square roots of counts, so that rare values are seen."
 _KERNEL_WIDTH, _PLOT, _FOOT = 320.0, 84.0, 24.0
 _CELLS = 400.0
 _PAIRS = 8
