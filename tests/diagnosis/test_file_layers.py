@@ -69,6 +69,7 @@ def test_the_rows_sum_up_to_the_file(file: str) -> None:
     found = file_layers(content(file), facts(flat.subgraphs), "a SavedModel", {})
     rows = found.rows
     assert (found.note, found.outputs, found.inputs) == ("a SavedModel does not list its layers", {}, {})
+    assert found.paths == frozenset()
     assert sum(row.parameters for row in rows) == flat.parameters
     assert sum(row.nonzero for row in rows) == flat.nonzero
     assert sum(row.macs or 0 for row in rows) == flat.macs

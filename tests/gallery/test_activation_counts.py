@@ -34,9 +34,13 @@ def output(path: str, start: float = 0.0, *, turn: int = 0, scale: float | None 
 
 
 def counted(
-    outputs: dict[str, LayerOutput], source: list[LayerValue] | None = None, reason: str = "", note: str = ""
+    outputs: dict[str, LayerOutput],
+    source: list[LayerValue] | None = None,
+    reason: str = "",
+    note: str = "",
+    paths: frozenset[str] = frozenset(),
 ) -> tuple[tuple[ValueCounts, ...], str]:
-    found = FileLayers((), outputs, {"image": np.zeros((4, 2))}, note)
+    found = FileLayers((), outputs, paths, {"image": np.zeros((4, 2))}, note)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "run_alone", lambda model, inputs: (source or [], reason))
         return activation_counts(found, None if source is None else "the model", KNOWN)
@@ -58,6 +62,21 @@ def test_after_a_training_a_layer_is_compared_with_itself_as_it_came() -> None:
     assert note == ""
     assert (found.low, found.high) == (0.0, 111.0)
     assert (found.before[0], found.after[0]) == (0, 3)
+
+
+@pytest.mark.parametrize(
+    ("paths", "start"), [({"quant_conv", "norm_range1"}, 50.0), ({"quant_conv", "quant_norm"}, 0.0)]
+)
+def test_behind_a_normalization_that_was_folded_is_what_it_gave(paths: set[str], start: float) -> None:
+    source = [
+        LayerValue("conv", "Conv2D", values(0.0)),
+        LayerValue("norm", "BatchNormalization", values(50.0), sources=(0,)),
+        LayerValue("scores", "Dense", values(90.0), sources=(1,)),
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tests.gallery.test_activation_counts.KNOWN", ("conv", "norm", "scores"))
+        (found,), _ = counted({"conv": output("quant_conv", start)}, source, paths=frozenset(paths))
+    assert found.before == found.after
 
 
 def test_a_layer_that_is_called_twice_is_compared_call_by_call() -> None:

@@ -110,3 +110,36 @@ def test_changed_answers_are_of_samples_that_are_there(pictures: Pictures) -> No
     assert len(pictures.answers) == min(12, pictures.changed)
     assert all(0 <= answer.number < TEST for answer in pictures.answers)
     assert all(answer.shown[0].png for answer in pictures.answers)
+
+
+@pytest.mark.slow
+def test_a_layer_whose_normalization_was_folded_is_compared_with_what_that_gave(tmp_path: Path) -> None:
+    import keras
+
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((8, 8, 1), name="picture")
+    x = keras.layers.Conv2D(4, 3, use_bias=False, name="conv")(inputs)
+    x = keras.layers.BatchNormalization(name="norm")(x)
+    x = keras.layers.Flatten(name="flat")(x)
+    model = keras.Model(inputs, keras.layers.Dense(3, activation="softmax", name="scores")(x))
+    gamma, beta, mean, variance = (np.full(4, value, np.float32) for value in (20.0, 50.0, 0.0, 1.0))
+    model.get_layer("norm").set_weights([gamma, beta, mean, variance])
+    rng = np.random.default_rng(0)
+    data = {
+        part: value
+        for split, size in (("train", 64), ("test", 32))
+        for part, value in (
+            (f"x_{split}", rng.normal(size=(size, 8, 8, 1)).astype(np.float32)),
+            (f"y_{split}", rng.integers(0, 3, size)),
+        )
+    }
+    recipe = tfc.Recipe(stages=(tfc.QAT(),), export=tfc.Export(quantize="int8"), train=tfc.Train(epochs=1, limit=16))
+    result = tfc.compress(model, recipe, tfc.load_data(data), output=tmp_path / "qat")
+    found = read_pictures(tmp_path / "qat", result.report.result.sha256)
+    assert found is not None
+    conv = next(one for one in found.activations if one.name.startswith("conv"))
+    middles = [
+        conv.low + (conv.high - conv.low) * (np.dot(counts, np.arange(48)) / sum(counts) + 0.5) / 48
+        for counts in (conv.before, conv.after)
+    ]
+    assert middles == pytest.approx([50.0, 50.0], abs=5.0)  # of the convolution alone it is about 0

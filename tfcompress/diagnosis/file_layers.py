@@ -41,12 +41,14 @@ class FileLayers:
         rows: what became of each layer.
         outputs: what comes out of a row's ops beside what the model that was exported has there, by the row's name;
             rows of which that is not known are not there.
+        paths: of the layers of that model; empty: it did not run.
         inputs: that both were given, by the model's input names, arrays of shape (samples, *shape); empty: neither ran.
         note: why a column is empty; mostly empty itself.
     """
 
     rows: tuple[FileLayer, ...]
     outputs: Mapping[str, LayerOutput]
+    paths: frozenset[str]
     inputs: Mapping[str, np.ndarray]
     note: str
 
@@ -81,7 +83,7 @@ def file_layers(
         rows.append(costs.row(name, places, merged, None if output is None else output.snr_db))
         if output is not None:
             outputs[name] = output
-    return FileLayers(tuple(rows), outputs, sides.inputs, sides.note)
+    return FileLayers(tuple(rows), outputs, frozenset(map(layer_of, sides.layers)), sides.inputs, sides.note)
 
 
 def _owners(flat: FlatModel, names: Sequence[str], sides: TwoSides, known: Sequence[str]) -> dict[int, _Owner]:
@@ -160,11 +162,16 @@ def _owner(place: int, layers: Sequence[LayerValue], kernel_size: int, op: str) 
     return _Owner(own, tuple(name for name in dict.fromkeys(reversed(merged)) if name != own))
 
 
+def names_within(path: str) -> tuple[str, ...]:
+    """Return the names that a layer may have in the model as it came: its own, and that of what a wrapper holds."""
+    head, slash, last = path.rpartition("/")
+    return tuple(f"{head}{slash}{name}" for name in (last, *(last.removeprefix(prefix) for prefix in _PREFIXES)))
+
+
 def given_name(path: str, known: frozenset[str]) -> str:
     """Return the name of the layer of the model that was given which a layer is, or is a part of."""
-    head, slash, last = path.rpartition("/")
-    names = [last, *(last.removeprefix(prefix) for prefix in _PREFIXES)]
-    found = (f"{head}{slash}{name}" for name in (*names, *(_PART.sub("", name) for name in names)))
+    names = names_within(path)
+    found = (*names, *(_PART.sub("", name) for name in names))
     return next((name for name in found if name in known), path)
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from tfcompress.diagnosis.file_layers import FileLayers, given_name
+from tfcompress.diagnosis.file_layers import FileLayers, given_name, names_within
 from tfcompress.diagnosis.layer_values import LayerValue
 from tfcompress.diagnosis.tensor_statistics import TensorStatistics
 from tfcompress.diagnosis.two_sides import LayerOutput, layer_of, run_alone
@@ -37,10 +37,11 @@ def activation_counts(
         values, reason = run_alone(source, found.inputs)
         if reason:
             return (), f"the layers of the model as it came could not be run: {reason}"
-        before = _calls(values, frozenset(known))
+        names = frozenset(known)
+        before = _Before(values, names, frozenset(name for path in found.paths for name in names_within(path)))
     counts, left = [], 0
     for name, output in found.outputs.items():
-        given = output.layer.values if before is None else _given(output, before, frozenset(known))
+        given = output.layer.values if before is None else before.of(output)
         if given is None or not given.size or not (np.isfinite(given).all() and np.isfinite(output.values).all()):
             left += 1
         else:
@@ -49,29 +50,40 @@ def activation_counts(
     return tuple(counts), note if left else ""
 
 
-_Calls = Mapping[str, Sequence[np.ndarray]]
-"""What each call of a layer gave, by the layer's path with the note on an activation that was held back."""
+class _Before:
+    """What the layers of the model as it came give, found by what became of them.
 
+    Args:
+        values: of its layers, in the order of the calls.
+        known: names of its layers.
+        exported: those of the layers that the model which was exported has; a part made of a layer is another one.
+    """
 
-def _calls(values: Sequence[LayerValue], known: frozenset[str]) -> _Calls:
-    found: dict[str, list[np.ndarray]] = {}
-    for value in values:
-        found.setdefault(_key(value, known), []).append(value.values)
-    return found
+    def __init__(self, values: Sequence[LayerValue], known: frozenset[str], exported: frozenset[str]) -> None:
+        self._values, self._known, self._exported = values, known, exported
+        self._calls: dict[str, list[int]] = {}
+        for place, value in enumerate(values):
+            self._calls.setdefault(self._key(value), []).append(place)
 
+    def _key(self, value: LayerValue) -> str:
+        """Return the layer's path, with the note on an activation that was held back."""
+        path = layer_of(value)
+        return given_name(path, self._known) + value.path.removeprefix(path)
 
-def _key(value: LayerValue, known: frozenset[str]) -> str:
-    path = layer_of(value)
-    return given_name(path, known) + value.path.removeprefix(path)
+    def of(self, output: LayerOutput) -> np.ndarray | None:
+        """Return what stands in the place of an output; None: nothing that can be compared."""
+        calls = self._calls.get(self._key(output.layer), ())
+        if output.turn >= len(calls):
+            return None
+        values = self._values[self._behind_folded(calls[output.turn])].values
+        return values if values.ndim == output.layer.values.ndim and values.dtype.kind == "f" else None
 
-
-def _given(output: LayerOutput, before: _Calls, known: frozenset[str]) -> np.ndarray | None:
-    """Return what the model as it came has in the place of an output; None: nothing that can be compared."""
-    calls = before.get(_key(output.layer, known), ())
-    if output.turn >= len(calls):
-        return None
-    values = calls[output.turn]
-    return values if values.ndim == output.layer.values.ndim and values.dtype.kind == "f" else None
+    def _behind_folded(self, place: int) -> int:
+        """Go on to what a normalization gives that a stage has folded into the layer before it."""
+        users = [number for number, value in enumerate(self._values) if place in value.sources]
+        if len(users) != 1 or self._values[users[0]].kind != "BatchNormalization":
+            return place
+        return place if layer_of(self._values[users[0]]) in self._exported else users[0]
 
 
 def _title(name: str, layer: LayerValue) -> str:
