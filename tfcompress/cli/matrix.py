@@ -29,7 +29,7 @@ worst.
 \b
   tfcompress matrix int8 qat-int8 --on net.h5:digits.npz --on other.keras:photos/ --scale 1/255
   tfcompress matrix int8 mine.toml --on net.h5:a.npz --on net.h5:b.npz -o matrix --json
-  tfcompress matrix qat-int8 prune-qat-int8 --on net.h5:digits.npz --epochs 5 --limit 20000
+  tfcompress matrix qat-int8 prune50-qat-int8 --on net.h5:digits.npz --epochs 5 --limit 20000
 
 Every cell is a run with its own folder, as export writes it; matrix.json holds all of them. A cell that fails is named,
 and the others go on. The same command again takes up what is there, and makes only what is missing or has changed. The
