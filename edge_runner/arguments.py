@@ -92,6 +92,8 @@ class Options:
 _STDOUT = Path("-")
 QUICK = {"runs": 10, "seconds": 0.3, "warmup": 2, "processes": 1}
 WINDOW_SECONDS = 10.0
+WARM_SECONDS = 0.2
+"""Warm-up lasts at least so long, for the processor's frequency to rise."""
 
 
 class _Parser(argparse.ArgumentParser):

@@ -10,15 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from edge_runner import document, environment, heat, shapes, timing, turns
-from edge_runner.arguments import Options
+from edge_runner.arguments import WARM_SECONDS, Options
 from edge_runner.processes import Child
 from edge_runner.subject import Subject, Tell
 from edge_runner.unpacking import Unpacking
 
 MOST_TOGETHER = 8
 """So many models are open at once to be timed in turns; more are measured group by group, for the sake of memory."""
-WARM_SECONDS = 0.2
-"""Warm-up lasts at least so long, for the processor's frequency to rise."""
 UNTIMED_SECONDS = 0.003
 """Untimed at the start of a turn: after another model's turn the caches are cold and branches mispredicted."""
 IO_RUNS, IO_SECONDS = 50, 0.1

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from edge_runner.confidence import CalibrationError
+from edge_runner.distinct import DistinctValues
 from edge_runner.ndarray import Array
 from edge_runner.spread import Spread
 from edge_runner.summary import wilson
@@ -239,6 +240,7 @@ class RegressionScorer:
 
     def __init__(self) -> None:
         self.values = 0
+        self._distinct = DistinctValues()
         self._each = array("d")  # how many values a sample has
         self._absolute = array("d")
         self._square = array("d")
@@ -252,6 +254,7 @@ class RegressionScorer:
         error = outputs.reshape(count, -1).astype(np.float64) - truth
         self._largest = max(self._largest, float(np.abs(error).max(initial=0.0)))
         self._spread.add(truth)
+        self._distinct.add(outputs)
         self.values += error.size
         self._each.extend([error.shape[1]] * count)
         self._absolute.frombytes(np.abs(error).sum(axis=1).tobytes())
@@ -272,6 +275,8 @@ class RegressionScorer:
     def result(self) -> dict[str, Any]:
         """Return mean absolute, root mean square and largest error over all values, and R²; None when not finite.
 
+        ``distinct`` is how many different values the output gives, of the channel with the fewest.
+
         R² is the part of the labels' variance that is explained, ``1 - sum of squared errors / sum of squared distances
         from each value's mean over the samples``, of several values together; None where the labels don't vary.
         """
@@ -286,6 +291,7 @@ class RegressionScorer:
             "rmse": math.sqrt(squares / self.values),
             "r2": 1 - squares / spread if spread else None,
             "largest_error": self._largest,
+            "distinct": self._distinct.fewest,
         }
 
 

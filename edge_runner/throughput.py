@@ -5,12 +5,11 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from edge_runner.arguments import Options
+from edge_runner.arguments import WARM_SECONDS, Options
 from edge_runner.processes import Child, ChildFailed
 from edge_runner.subject import Subject, Tell
 
 SECONDS = 1.0
-WARM_SECONDS = 0.2
 
 
 def throughput(subject: Subject, options: Options, runtime: str, tell: Tell) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ from tfcompress.reports import report as reports
 
 if TYPE_CHECKING:
     from tfcompress.data.dataset import BoundData
+    from tfcompress.diagnosis.file_layers import FileLayers
     from tfcompress.models.loading import Loaded
     from tfcompress.recipe import Recipe
     from tfcompress.reports.pictures import Pictures
@@ -69,14 +70,12 @@ class LayerRows:
     Attributes:
         flat: the file.
         kernels: its kernels.
-        rows: the layers.
-        note: why a column of them is empty; mostly empty itself.
+        found: the layers.
     """
 
     flat: FlatModel
     kernels: tuple[KernelFacts, ...]
-    rows: tuple[reports.FileLayer, ...]
-    note: str
+    found: FileLayers
 
 
 def file_layer_rows(
@@ -105,8 +104,7 @@ def file_layer_rows(
         drawn = data.representative(SAMPLES, seed)
     names = (tflite.verification.tensor_names or flat.tensor_names)[0]
     known = [layer.name for layer in source.layers]
-    rows, note = file_layers(tflite.content, kernels, model, drawn, names=names, known=known)
-    return LayerRows(flat, kernels, rows, note)
+    return LayerRows(flat, kernels, file_layers(tflite.content, kernels, model, drawn, names=names, known=known))
 
 
 def metadata(recipe: Recipe, data: BoundData | None) -> dict[str, Any]:
@@ -305,8 +303,8 @@ def _result(
             reports.PromiseRecord(layer=p.layer, what=p.what, asked=p.asked, got=p.got)
             for p in (() if trained is None else trained.promises)
         ),
-        layers=layers.rows,
-        layers_note=layers.note,
+        layers=layers.found.rows,
+        layers_note=layers.found.note,
     )
 
 

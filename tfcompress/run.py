@@ -13,6 +13,7 @@ from tfcompress.recipe import Recipe
 
 if TYPE_CHECKING:
     from tfcompress.data.dataset import BoundData
+    from tfcompress.diagnosis.file_layers import FileLayers
     from tfcompress.distillation.teacher import Teacher
     from tfcompress.models.loading import Loaded
     from tfcompress.tasks.task import Evaluation
@@ -40,6 +41,7 @@ class Run:
         warnings: lines for the report.
         baseline: the float file; None: there is none, or it is not made yet.
         scores: of the ``float`` file and the ``result``, once they are scored.
+        compared: what came out of the layers of the file and of the model that was exported; None: they have not run.
         closing: lets go of files and processes that the run holds.
         own_teachers: the model before compression, each time that it teaches with answers that are kept.
         followed: the run as trackers follow it; None: none does.
@@ -57,6 +59,7 @@ class Run:
     warnings: list[str] = field(default_factory=list)
     baseline: bytes | None = None
     scores: Mapping[str, Evaluation] = field(default_factory=dict)
+    compared: FileLayers | None = None
     closing: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     own_teachers: list[Teacher] = field(default_factory=list)
     followed: FollowedRun | None = None

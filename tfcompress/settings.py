@@ -51,8 +51,8 @@ class Export:
         runtimes: runtimes the file must run on, e.g. ``litert>=2.1``, ``tflite-runtime>=2.14``, ``tensorflow>=2.20``.
         float_ops: ``refuse`` fails when an op of an int8/int16x8 file stays in float; ``allow`` reports it.
         select_ops: allow TensorFlow (Flex) ops, which only the big runtime has.
-        min_agreement_db: least signal-to-noise ratio between the Keras model's outputs and the file's, on real samples,
-            in dB; None: the default of the scheme.
+        min_agreement_db: least signal-to-noise ratio between the outputs of the Keras model (of the float file, where
+            that is what was given) and the file's, on real samples, in dB; None: the default of the scheme.
         calibration: how an int8 file's ranges follow from the samples: ``minmax``, ``percentile``, ``mse``. The last
             two rewrite the model by the rules of quantization-aware training, without training. ``auto`` tries several
             ways, with corrections, and keeps what agrees best with float on samples that are held back; where
@@ -143,7 +143,11 @@ class Export:
     select_ops: bool = field(default=False, metadata=option("Allow TensorFlow (Flex) ops, which need the big runtime."))
     min_agreement_db: float | None = field(
         default=None,
-        metadata=option("Least agreement with the Keras model.", metavar="DB", default="by --quantize"),
+        metadata=option(
+            "Least agreement with the Keras model, or with the float file where that is what was given.",
+            metavar="DB",
+            default="by --quantize",
+        ),
     )
     calibration: str = field(
         default=AUTO,

@@ -407,9 +407,9 @@ class Workbench:
             self._tune(run, tflite.content)
         scores, data = self._scores(run, baseline, tflite), run.data
         tflite = tested_frame_by_frame(tested_in_micro(tflite, run), run)
-        run.scores, run.baseline = scores, baseline
         with run.phase("layers"), run.progress.task("comparing layers"):
             layers = output.file_layer_rows(tflite, model, self._source, data, recipe.train.seed)
+        run.scores, run.baseline, run.compared = scores, baseline, layers.found
         made = output.report(
             recipe=recipe,
             loaded=run.loaded,
@@ -434,7 +434,7 @@ class Workbench:
 
             more["package"] = make_package(made.tflite.content, run.progress).content
         with run.progress.task("writing"):
-            more |= {"pictures": pictures_of(run, made.tflite, self._source.layers)}
+            more |= {"pictures": pictures_of(run, made, self._source.layers)}
             return output.write_output(folder, made.report, made.tflite, run.recipe, run.data, self._log, **more)
 
     def _trained(self, run: Run, folder: Path | None) -> Trained | None:

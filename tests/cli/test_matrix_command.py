@@ -44,7 +44,7 @@ def test_every_option_of_matrix(
             return MatrixRecord(tool_version="1", cells=())
 
     monkeypatch.setattr("tfcompress.search.generality.MatrixRun", Run)
-    words = ["matrix", "int8", "--on", "model.h5:x.npz"]
+    words = ["matrix", "int8", "qat-int8", "--on", "model.h5:x.npz"]
     assert_does_something(option, words, lambda typed: asked_by(typed, calls, capfd))
 
 
@@ -53,6 +53,15 @@ def test_an_option_about_data_without_any_is_refused(here: Path) -> None:
 
     with pytest.raises(UsageError, match="--scale says something about data, but no --on has any"):
         group.main(["matrix", "dynamic", "--on", "model.h5", "--scale", "1/255"], standalone_mode=False)
+
+
+def test_a_flag_of_training_is_refused_before_any_work_where_no_recipe_trains(here: Path) -> None:
+    from tfcompress.cli.main import group
+
+    words = ["matrix", "int8", "float16", "--on", "model.h5:x.npz", "--epochs", "3"]
+    with pytest.raises(UsageError, match="--epochs would do nothing: no RECIPE has a stage that is trained"):
+        group.main(words, standalone_mode=False)
+    assert not (here / "matrix").exists()
 
 
 @pytest.mark.slow

@@ -41,7 +41,8 @@ def network(keras):
 
 def layers_of(file: str, model, **more):
     flat = read_model_file(content(file))
-    return file_layers(content(file), facts(flat.subgraphs), model, IMAGES, **{"known": KNOWN, **more})
+    found = file_layers(content(file), facts(flat.subgraphs), model, IMAGES, **{"known": KNOWN, **more})
+    return found.rows, found.note
 
 
 @pytest.mark.parametrize(("file", "bits", "least_db"), [("none", 32, 100), ("int8", 8, 25), ("float16", 16, 40)])
@@ -65,8 +66,10 @@ def test_every_layer_of_either_keras_has_its_ops_numbers_and_error(keras_module,
 )
 def test_the_rows_sum_up_to_the_file(file: str) -> None:
     flat = read_model_file(content(file))
-    rows, note = file_layers(content(file), facts(flat.subgraphs), "a SavedModel", {})
-    assert note == "a SavedModel does not list its layers"
+    found = file_layers(content(file), facts(flat.subgraphs), "a SavedModel", {})
+    rows = found.rows
+    assert (found.note, found.outputs, found.inputs) == ("a SavedModel does not list its layers", {}, {})
+    assert found.paths == frozenset()
     assert sum(row.parameters for row in rows) == flat.parameters
     assert sum(row.nonzero for row in rows) == flat.nonzero
     assert sum(row.macs or 0 for row in rows) == flat.macs
@@ -92,8 +95,9 @@ def test_parts_that_stages_made_of_a_layer_are_counted_with_it(keras) -> None:
 def test_samples_of_another_shape_cost_two_columns_and_say_so(keras) -> None:
     flat = read_model_file(content("int8"))
     odd = {"image": np.zeros((4, 7, 7, 3), np.float32)}
-    rows, note = file_layers(content("int8"), facts(flat.subgraphs), network(keras), odd, known=KNOWN)
-    assert note.startswith("the layers could not be run beside the file: ")
+    found = file_layers(content("int8"), facts(flat.subgraphs), network(keras), odd, known=KNOWN)
+    rows = found.rows
+    assert found.note.startswith("the layers could not be run beside the file: ")
     assert {row.snr_db for row in rows} == {None}
     assert sum(row.parameters for row in rows) == flat.parameters
 

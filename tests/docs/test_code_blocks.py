@@ -17,7 +17,7 @@ from tfcompress.cli.main import run_command
 from tools import docs_reference
 
 PAGES = code_blocks.all_pages()
-ONLY_CHECKED = {"device": 8, "install": 12, "minutes": 20, "network": 0, "mcu": 1, "tensorboard": 2, "quantizer": 2}
+ONLY_CHECKED = {"device": 8, "install": 13, "minutes": 20, "network": 0, "mcu": 1, "tensorboard": 2, "quantizer": 2}
 """The most blocks that are checked and not run, by why. Run one that can be; one more needs a larger number here."""
 
 

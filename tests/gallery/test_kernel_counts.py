@@ -6,21 +6,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
 from tfcompress.gallery import kernel_counts as module
 from tfcompress.gallery.kernel_counts import kernel_counts
-from tfcompress.reports.pictures import WeightCounts
-from tfcompress.reports.sections import Layer
+from tfcompress.reports.pictures import ValueCounts
+from tfcompress.reports.sections import FileLayer, Layer
 from tfcompress.tflite.kernel_values import KernelValues
 
 
-def kernel(values: Any, tensor: str = "", op: str = "CONV_2D", distinct: int | None = None) -> KernelValues:
+def kernel(
+    values: Any, tensor: str = "", op: str = "CONV_2D", distinct: int | None = None, place: int | None = None
+) -> KernelValues:
     array = None if values is None else np.asarray(values, np.float32).ravel()
     shape = (4,) if array is None else (array.size,)
-    return KernelValues(op, tensor, shape, array, distinct)
+    return KernelValues(op, tensor, shape, array, distinct, place)
 
 
 def layer(name: str, parameters: int, macs: int | None = 10) -> Layer:
@@ -28,30 +27,18 @@ def layer(name: str, parameters: int, macs: int | None = 10) -> Layer:
 
 
 def counted(
-    before: list[KernelValues], after: list[KernelValues], *layers: Layer
-) -> tuple[tuple[WeightCounts, ...], str]:
+    before: list[KernelValues], after: list[KernelValues], *layers: Layer, rows: tuple[FileLayer, ...] = ()
+) -> tuple[tuple[ValueCounts, ...], str]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "kernel_values", {b"before": before, b"after": after}.__getitem__)
-        return kernel_counts(b"before", b"after", layers)
+        return kernel_counts(b"before", b"after", layers, rows)
 
 
-arrays = hnp.arrays(np.float32, st.integers(1, 40), elements=st.floats(-4, 4, width=32))
-
-
-@given(arrays, arrays)
-@settings(max_examples=30)
-def test_every_weight_is_counted_once_between_the_ends_of_both(one: np.ndarray, two: np.ndarray) -> None:
-    (found,), note = counted([kernel(one)], [kernel(two, distinct=7)])
+def test_the_values_of_a_pair_are_counted_side_by_side() -> None:
+    (found,), note = counted([kernel([0.0, 1.0])], [kernel([0.0, 0.0, 1.0], distinct=2)])
     assert note == ""
-    assert (sum(found.before), sum(found.after)) == (one.size, two.size)
-    assert len(found.before) == len(found.after)
-    both = np.concatenate([one, two])
-    assert found.low <= both.min()
-    assert both.max() <= found.high
-    assert found.low < found.high
-    assert found.zeros_before == pytest.approx(np.mean(one == 0))
-    assert found.zeros_after == pytest.approx(np.mean(two == 0))
-    assert found.distinct_after == 7
+    assert (sum(found.before), sum(found.after)) == (2, 3)
+    assert (found.zeros_before, found.zeros_after, found.distinct_after) == (1 / 2, 2 / 3, 2)
 
 
 def test_weights_that_are_all_alike_have_a_width_to_be_drawn_in() -> None:
@@ -63,7 +50,25 @@ def test_weights_that_are_all_alike_have_a_width_to_be_drawn_in() -> None:
 def test_files_of_other_numbers_of_kernels_are_not_paired(count: int) -> None:
     found, note = counted([kernel([1.0])] * 2, [kernel([1.0])] * count)
     assert found == ()
-    assert note == f"the result has {count} kernels and the float file 2, so their weights cannot be paired"
+    assert note == f"the result has {count} kernels and the float file 2, so none can be compared"
+
+
+def row(name: str, *places: int) -> FileLayer:
+    return FileLayer(name=name, tensor="", ops=("CONV_2D",) * len(places), places=places)
+
+
+def test_where_one_file_has_more_kernels_those_of_one_layer_are_paired() -> None:
+    ones = [kernel([1.0, 2.0], "a"), kernel([3.0, 4.0], "b"), kernel([5.0, 6.0], "c")]
+    layers = (layer("a", 2), layer("b", 2), layer("c", 2))
+    scaled = [kernel([9.0], place=0), kernel([1.0, 1.0], place=1), kernel([2.0], place=2), kernel([3.0, 3.0], place=3)]
+    rows = (row("", 0), row("a", 1), row("b", 2), row("c", 3))
+    found, note = counted(ones, scaled, *layers, rows=rows)
+    assert [(one.name, sum(one.before), sum(one.after)) for one in found] == [("a", 2, 2), ("b", 2, 1), ("c", 2, 2)]
+    assert note == ""
+    factors = (row("a", 0), row("b", 1, 2), row("c", 3))
+    found, note = counted(ones, scaled, *layers, rows=factors)
+    assert [one.name for one in found] == ["a", "c"]
+    assert note == "the result has 4 kernels and the float file 3; 1 of the latter are not compared"
 
 
 def test_kernels_without_numbers_are_left_out_and_said() -> None:

@@ -57,6 +57,17 @@ def test_the_weights_of_every_kernel_are_counted_by_layer(pictures: Pictures) ->
     assert all(2 <= (one.distinct_after or 0) <= 255 for one in pictures.weights)
 
 
+def test_what_comes_out_of_every_layer_is_counted_on_both_sides(pictures: Pictures) -> None:
+    counts = {one.name: one for one in pictures.activations}
+    conv, scores = counts["conv"], counts["scores"]
+    assert (sum(conv.before), sum(conv.after)) == (16 * 6 * 6 * 4,) * 2
+    assert (sum(scores.before), sum(scores.after)) == (16 * 3,) * 2
+    assert scores.grid == pytest.approx((-0.5 / 256, 255.5 / 256))  # a softmax of int8: scale 1/256, zero point -128
+    assert 0 < conv.zeros_before < conv.zeros_after < 1  # a ReLU, whose small values are rounded to 0
+    assert pictures.activations_on == "16 samples of 'train'"
+    assert not any("comes out" in note for note in pictures.notes)
+
+
 def test_confusion_counts_every_sample_once(pictures: Pictures) -> None:
     assert pictures.samples == TEST
     assert pictures.confusions is not None
@@ -73,6 +84,7 @@ def test_the_score_and_the_matrix_agree(exported: tuple[Any, Path], pictures: Pi
 def test_the_page_shows_them(exported: tuple[Any, Path]) -> None:
     page = to_run_page(read_runs([exported[1]]))
     assert "Weights before and after" in page
+    assert "Activations before and after" in page
     assert "&lt;c&gt; taken for a" in page or "&lt;c&gt;: " in page
     assert not re.search(r"https?:", page)
 
@@ -82,7 +94,7 @@ def test_a_file_with_other_kernels_is_not_paired(exported: tuple[Any, Path]) -> 
     other = (Path(__file__).parents[1] / "data" / "segmentation_int8.tflite").read_bytes()
     counts, said = kernel_counts(other, content, ())
     assert counts == ()
-    assert "cannot be paired" in said
+    assert "none can be compared" in said
 
 
 def test_only_the_first_answers_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,3 +110,36 @@ def test_changed_answers_are_of_samples_that_are_there(pictures: Pictures) -> No
     assert len(pictures.answers) == min(12, pictures.changed)
     assert all(0 <= answer.number < TEST for answer in pictures.answers)
     assert all(answer.shown[0].png for answer in pictures.answers)
+
+
+@pytest.mark.slow
+def test_a_layer_whose_normalization_was_folded_is_compared_with_what_that_gave(tmp_path: Path) -> None:
+    import keras
+
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((8, 8, 1), name="picture")
+    x = keras.layers.Conv2D(4, 3, use_bias=False, name="conv")(inputs)
+    x = keras.layers.BatchNormalization(name="norm")(x)
+    x = keras.layers.Flatten(name="flat")(x)
+    model = keras.Model(inputs, keras.layers.Dense(3, activation="softmax", name="scores")(x))
+    gamma, beta, mean, variance = (np.full(4, value, np.float32) for value in (20.0, 50.0, 0.0, 1.0))
+    model.get_layer("norm").set_weights([gamma, beta, mean, variance])
+    rng = np.random.default_rng(0)
+    data = {
+        part: value
+        for split, size in (("train", 64), ("test", 32))
+        for part, value in (
+            (f"x_{split}", rng.normal(size=(size, 8, 8, 1)).astype(np.float32)),
+            (f"y_{split}", rng.integers(0, 3, size)),
+        )
+    }
+    recipe = tfc.Recipe(stages=(tfc.QAT(),), export=tfc.Export(quantize="int8"), train=tfc.Train(epochs=1, limit=16))
+    result = tfc.compress(model, recipe, tfc.load_data(data), output=tmp_path / "qat")
+    found = read_pictures(tmp_path / "qat", result.report.result.sha256)
+    assert found is not None
+    conv = next(one for one in found.activations if one.name.startswith("conv"))
+    middles = [
+        conv.low + (conv.high - conv.low) * (np.dot(counts, np.arange(48)) / sum(counts) + 0.5) / 48
+        for counts in (conv.before, conv.after)
+    ]
+    assert middles == pytest.approx([50.0, 50.0], abs=5.0)  # of the convolution alone it is about 0

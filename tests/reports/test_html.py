@@ -122,7 +122,7 @@ def test_many_layers_are_cut_and_the_rest_is_pointed_to():
 
 def test_light_and_dark_follow_the_readers_setting():
     assert "color-scheme: light dark" in style.CSS
-    assert "@media (prefers-color-scheme: dark)" in style.CSS
+    assert "@media screen and (prefers-color-scheme: dark)" in style.CSS
 
 
 @pytest.mark.parametrize(("ends", "charts"), [((None, None), 0), ((0.25, 0.75), 1)])

@@ -75,6 +75,18 @@ def test_a_hash_breaks_anywhere_in_a_column_wide_enough() -> None:
     assert style_of(PAGES["report"], ".value") == {"min-width": "12em", "overflow-wrap": "anywhere"}
 
 
+@any_page
+def test_on_paper_nothing_has_to_be_scrolled_and_nothing_is_dark(page: str) -> None:
+    """A browser showed that paper cut the tables off, and that of a dark page the title was white on white."""
+    printed = page[page.index("@media print {") :]
+    rules = dict(re.findall(r"^  ([^{}]+) \{ ([^}]*) \}$", printed, re.MULTILINE))
+    assert "overflow: visible" in rules[".scroll"]
+    assert "white-space: pre-wrap" in rules["pre, pre code"]
+    assert "position: static" in rules["td.first, th.first"]
+    schemes = re.findall(r"@media ([^{]*)\(prefers-color-scheme: dark\)", page)
+    assert set(schemes) == {"screen and "}
+
+
 def test_an_image_is_drawn_alike_at_any_width() -> None:
     """The width that media queries ask for is the image's own, where it is shown as one."""
     image = to_svg(analysis())

@@ -10,7 +10,7 @@ import pytest
 
 from tests.reports.test_html import a_report
 from tests.reports.test_pictures import some_pictures
-from tfcompress.reports.picture_sections import answers_part, confusion_part, weights_part
+from tfcompress.reports.picture_sections import activations_part, answers_part, confusion_part, weights_part
 from tfcompress.reports.pictures import Confusions
 
 
@@ -59,6 +59,27 @@ def test_the_largest_kernels_are_drawn_and_the_rest_counted():
     assert "8 smaller kernels are not drawn" in shown
     assert "<b>k8</b>" in shown
     assert "<b>k7</b>" not in shown
+
+
+def test_activations_are_drawn_with_the_ends_of_the_files_numbers():
+    shown = activations_part(some_pictures())
+    assert "<b>relu</b> zeros 0 % → 50 %, 7 values, 12.5 % beyond the file&#x27;s numbers" in shown
+    assert shown.count('<line class="limit"') == 1  # of -0.5 and 2, one lies between -1 and 1
+    assert "on 16 samples of &#x27;train&#x27;. Grey: the model as it came" in shown
+    assert activations_part(dataclasses.replace(some_pictures(), activations=())) == ""
+
+
+def test_the_layers_whose_values_moved_most_are_drawn_in_the_models_order():
+    one = some_pictures().activations[0]
+    many = tuple(dataclasses.replace(one, name=f"r{n}", before=(n, 0, 12 - n), after=(0, 0, 12)) for n in range(12))
+    shown = activations_part(dataclasses.replace(some_pictures(), activations=many))
+    assert re.findall(r"<b>(r\d+)</b>", shown) == [f"r{n}" for n in range(3, 12)]
+    assert "The 9 of 12 layers whose values moved most." in shown
+
+
+def test_bins_without_values_have_nothing_to_point_at():
+    one = dataclasses.replace(some_pictures().weights[0], before=(1, 0, 0), after=(1, 0, 2))
+    assert weights_part(dataclasses.replace(some_pictures(), weights=(one,))).count('class="mark bin"') == 2
 
 
 def test_changed_answers_are_cards():

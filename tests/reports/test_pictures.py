@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
@@ -13,14 +14,14 @@ from tfcompress.reports.pictures import (
     Confusions,
     Pictures,
     Thumbnail,
-    WeightCounts,
+    ValueCounts,
     read_pictures,
 )
 
 
 def some_pictures() -> Pictures:
     """One of everything."""
-    weights = WeightCounts(
+    weights = ValueCounts(
         name="<conv>", low=-1.0, high=1.0, before=(1, 4, 1), after=(0, 6, 0), zeros_before=0.0, zeros_after=0.5,
         distinct_after=7,
     )  # fmt: skip
@@ -30,12 +31,15 @@ def some_pictures() -> Pictures:
         Thumbnail(title="words", text="<script>alert(1)</script>"),
     )
     answer = ChangedAnswer(number=3, shown=shown, label="a", before="a, 90 %", after="b, 60 %", verdict="lost")
+    activations = dataclasses.replace(weights, name="relu", grid=(-0.5, 2.0), beyond=0.125)
     return Pictures(
         sha256="ab",
         samples=12,
         changed=1,
         classes=("a", "b"),
         weights=(weights,),
+        activations=(activations,),
+        activations_on="16 samples of 'train'",
         confusions=Confusions(before=((5, 1), (0, 6)), after=((4, 2), (0, 6))),
         answers=(answer,),
         notes=("something is missing",),
@@ -45,6 +49,14 @@ def some_pictures() -> Pictures:
 def test_what_is_written_is_read_back(tmp_path):
     (tmp_path / NAME).write_text(some_pictures().to_json())
     assert read_pictures(tmp_path, "ab") == some_pictures()
+
+
+def test_a_file_of_format_1_has_no_activations(tmp_path):
+    plain = json.loads(some_pictures().to_json()) | {"format": 1}
+    weights = [{key: value for key, value in one.items() if key not in ("grid", "beyond")} for one in plain["weights"]]
+    older = {key: value for key, value in plain.items() if not key.startswith("activations")} | {"weights": weights}
+    (tmp_path / NAME).write_text(json.dumps(older))
+    assert read_pictures(tmp_path, "ab") == dataclasses.replace(some_pictures(), activations=(), activations_on="")
 
 
 def test_pictures_of_another_file_are_none(tmp_path):
@@ -57,7 +69,7 @@ def test_pictures_of_another_file_are_none(tmp_path):
     ("change", "said"),
     [
         ({"kind": "other"}, "does not hold the pictures of a run"),
-        ({"format": 99}, "format must be a whole number between 1 and 1, got 99"),
+        ({"format": 99}, "format must be a whole number between 1 and 2, got 99"),
         ({"format": True}, "got True"),
         ({"more": 1}, "has no key 'more'"),
         ({"samples": "12"}, "samples must be a whole number"),

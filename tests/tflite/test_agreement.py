@@ -89,12 +89,12 @@ def test_values_that_are_not_finite_are_refused_on_either_side(bad: float) -> No
     good, broken = np.ones((2, 2)), np.array([[1.0, bad], [1.0, 1.0]])
     with pytest.raises(ContractError, match="output 'y' of the file must be finite, it holds NaN or infinity"):
         compare_outputs("y", good, broken, None)
-    with pytest.raises(ModelError, match="output 'y' of the Keras model must be finite"):
+    with pytest.raises(ModelError, match="output 'y' of the model must be finite"):
         compare_outputs("y", broken, good, None)
 
 
 def test_another_shape_is_refused() -> None:
-    with pytest.raises(ContractError, match=r"must have the Keras model's shape \(2, 3\), it has \(2, 4\)"):
+    with pytest.raises(ContractError, match=r"must have the model's shape \(2, 3\), it has \(2, 4\)"):
         compare_outputs("y", np.ones((2, 3)), np.ones((2, 4)), None)
 
 

@@ -443,7 +443,7 @@ def test_weights_that_are_not_numbers_are_the_models_fault(keras, converter) -> 
     model = cnn(keras)
     kernel, bias = model.get_layer("scores").get_weights()
     model.get_layer("scores").set_weights([np.full_like(kernel, np.nan), bias])
-    with pytest.raises(ModelError, match="output 'scores' of the Keras model must be finite"):
+    with pytest.raises(ModelError, match="output 'scores' of the model must be finite"):
         export(model, converter=converter)
 
 

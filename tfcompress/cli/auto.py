@@ -21,6 +21,7 @@ from tfcompress.cli.options import (
     parse_size,
     track_option,
 )
+from tfcompress.cli.recipe_flags import alone
 from tfcompress.errors import RecipeError, UsageError
 from tfcompress.kept_stages import KEPT_BYTES
 from tfcompress.search.goals import Limits
@@ -352,10 +353,7 @@ def _as_auto_has_it(flag: Flag, base: Train | Export, tried: Collection[str]) ->
         flag = dataclasses.replace(flag, default=_DEFAULTS.get(flag.field, "tried"))
     elif value != getattr(type(base)(), flag.field):
         flag = dataclasses.replace(flag, default=str(value))
-    if not flag.option.sets:
-        return flag
-    own = flag.option.help.partition(";")[0].rstrip(".")  # the rest is about what else the flag does in export
-    return dataclasses.replace(flag, option=dataclasses.replace(flag.option, help=f"{own}.", sets=()))
+    return alone(flag)
 
 
 def _command(model: str, flags: Mapping[str, Any], loading: Mapping[str, Any], target: Path) -> str:

@@ -19,9 +19,10 @@ from tfcompress.cli.options import (
     refuse_lonely_flags,
     track_option,
 )
+from tfcompress.cli.recipe_flags import NOTHING_TRAINED, settings_over, training_over
 from tfcompress.errors import PromiseError, UsageError
 from tfcompress.recipe import STAGES, Export, Recipe, Train, load_recipe
-from tfcompress.stages.flags import Flag, asking, flags_of, idle_flags, is_given, naming, read_stages, stage_flags
+from tfcompress.stages.flags import asking, flags_of, idle_flags, is_given, naming, read_stages, stage_flags
 from tfcompress.stages.stage import Stage
 from tfcompress.tracking.tracker_table import check_trackers
 
@@ -199,13 +200,14 @@ def read_recipe(flags: Mapping[str, Any]) -> Recipe:
     """
     base = Recipe() if flags["recipe"] is None else _named(flags)
     stages = base.stages if flags["recipe"] is not None else read_stages(flags)
-    train, by_train = _settings(base.train, flags)
-    export, by_export = _settings(base.export, {key: None if key in _taken(stages) else v for key, v in flags.items()})
+    export, by_export = settings_over(
+        base.export, {key: None if key in _taken(stages) else v for key, v in flags.items()}
+    )
+    on_demand = not stages and export.get("max_drop", base.export.max_drop) is not None
+    train, by_train = training_over(base.train, flags, on_demand=on_demand)
     scheme = next((stage.numbers for stage in stages if stage.numbers), None)
     if flags["recipe"] is None and scheme and not is_given(flags["quantize"]):
         export["quantize"] = scheme
-    if not stages and "epochs" in train and export.get("max_drop", base.export.max_drop) is not None:
-        train["if_needed"], by_train["train.if_needed"] = True, "--epochs"
     with naming({**_typed_stage_flags(flags), **by_train, **by_export}):
         recipe = dataclasses.replace(
             base,
@@ -231,20 +233,6 @@ def _named(flags: Mapping[str, Any]) -> Recipe:
     return load_recipe(flags["recipe"])
 
 
-def _settings(base: Train | Export, flags: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the values that flags give over *base*, by field, and the flags, by the place of a value in messages."""
-    given: list[Flag] = [flag for flag in flags_of(type(base)) if is_given(flags[flag.key])]
-    values: dict[str, Any] = {}
-    for flag in given:
-        for adding in given if flag.removes else ():
-            if adding.field == flag.field and not adding.removes and flag.removes in flags[adding.key]:
-                msg = f"{adding.name} {flag.removes} and {flag.name} contradict each other; give one of them"
-                raise UsageError(msg)
-        before = values.get(flag.field, getattr(base, flag.field))
-        values |= flag.values_over(before, flags[flag.key])
-    return values, {f"{type(base).__name__.lower()}.{flag.field}": flag.name for flag in given}
-
-
 def _typed_stage_flags(flags: Mapping[str, Any]) -> dict[str, str]:
     return {
         f"{flag.owner.kind}.{flag.field}": flag.name  # type: ignore[attr-defined]  # a stage
@@ -260,7 +248,7 @@ def _refuse_idle_flags(recipe: Recipe, flags: Mapping[str, Any]) -> None:
         "": (True, ""),
         "training": (
             bool(recipe.stages) or recipe.train.if_needed,
-            "nothing is trained without a stage, or --epochs with --max-drop",
+            NOTHING_TRAINED,
         ),
         "calibration": (recipe.export.needs_data, "only --quantize int8 and int16x8 calibrate activations"),
         "data": (flags["data"] is not None, "there is no --data"),

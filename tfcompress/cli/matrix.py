@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from tfcompress.cli.options import DATA_FLAGS, data_options, loading_options, open_data
+from tfcompress.cli.grouping import GroupedCommand, GroupedOption, option_for
+from tfcompress.cli.options import DATA, DATA_FLAGS, data_options, loading_options, open_data
+from tfcompress.cli.recipe_flags import alone, trained_alike
 from tfcompress.errors import CellError, UsageError
-from tfcompress.recipe import load_recipe
+from tfcompress.recipe import Train, load_recipe
+from tfcompress.stages.flags import flags_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,13 +29,17 @@ worst.
 \b
   tfcompress matrix int8 qat-int8 --on net.h5:digits.npz --on other.keras:photos/ --scale 1/255
   tfcompress matrix int8 mine.toml --on net.h5:a.npz --on net.h5:b.npz -o matrix --json
+  tfcompress matrix qat-int8 prune50-qat-int8 --on net.h5:digits.npz --epochs 5 --limit 20000
 
 Every cell is a run with its own folder, as export writes it; matrix.json holds all of them. A cell that fails is named,
 and the others go on. The same command again takes up what is there, and makes only what is missing or has changed. The
 options about data hold for all of it; what differs goes into a Python function (module:function in place of DATA).
+Those about training are put in place of what each RECIPE that trains says.
 
 MODEL alone will do for recipes that need no data. Exit code 13: a cell failed.
 """
+
+TRAINING, OUTPUT = "Training (in place of what a RECIPE says)", "Output"
 
 
 def run_matrix(
@@ -47,14 +55,16 @@ def run_matrix(
     from tfcompress.cli.terminal import terminal
     from tfcompress.search.generality import MatrixRun, read_pair
 
-    asked, read = [load_recipe(name) for name in recipes], [read_pair(text) for text in pairs]
-    _refuse_idle(flags, any(pair.data for pair in read))
+    read = [read_pair(text) for text in pairs]
+    has_data = any(pair.data for pair in read)
+    _refuse_idle(flags, has_data)
+    asked = trained_alike([load_recipe(name) for name in recipes], flags, has_data=has_data)
     with terminal() as screen:
         record = MatrixRun(
             recipes=asked,
             pairs=read,
             folder=Path(output),
-            open_data=lambda spec: open_data(**{**flags, "data": spec}),
+            open_data=lambda spec: open_data(data=spec, **{name: flags[name] for name in DATA_FLAGS[1:]}),
             loading=loading,
             force=force,
             progress=screen.progress,
@@ -117,27 +127,37 @@ def _print_table(console: Console, titles: Sequence[str], rows: Sequence[Sequenc
 def make_matrix_command() -> click.Command:
     """Return the command: the data stand with the models, so that ``--data`` is not among its options."""
     body = data_options(loading_options(run_matrix))
-    shared = [option for option in reversed(body.__click_params__) if option.name != "data"]  # type: ignore[attr-defined]  # click keeps them there
-    return click.Command(
+    shared = {option.name: option for option in reversed(body.__click_params__)}  # type: ignore[attr-defined]  # click keeps them there
+    about_data = [shared[name] for name in DATA_FLAGS[1:]]
+    loading = [option for name, option in shared.items() if name not in DATA_FLAGS]
+    return GroupedCommand(
         "matrix",
         help=HELP,
         short_help="Run recipes on several models.",
         callback=body,
         params=[
             click.Argument(["recipes"], metavar="RECIPE...", nargs=-1, required=True),
-            click.Option(
+            GroupedOption(
                 ["--on", "pairs"],
+                group=DATA,
                 multiple=True,
                 required=True,
                 metavar="MODEL:DATA",
                 help="A model and its data. May be repeated.",
             ),
-            *shared,
-            click.Option(
-                ["-o", "--output"], default="matrix", show_default=True, metavar="FOLDER", help="Where to write."
+            *about_data,
+            *(option_for([dataclasses.replace(alone(flag), default="")], TRAINING) for flag in flags_of(Train)),
+            GroupedOption(
+                ["-o", "--output"],
+                group=OUTPUT,
+                default="matrix",
+                show_default=True,
+                metavar="FOLDER",
+                help="Where to write.",
             ),
-            click.Option(["--force"], is_flag=True, help="Make every cell again."),
-            click.Option(["--json", "as_json"], is_flag=True, help="Print JSON."),
+            GroupedOption(["--force"], group=OUTPUT, is_flag=True, help="Make every cell again."),
+            GroupedOption(["--json", "as_json"], group=OUTPUT, is_flag=True, help="Print JSON."),
+            *loading,
         ],
     )
 

@@ -7,11 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from tfcompress.data import stratification
-from tfcompress.data.splits import BoundSplit, Keep, StreamSplit, TableSplit
+from tfcompress.data.splits import LABEL_BATCH, BoundSplit, Keep, StreamSplit, TableSplit
 from tfcompress.errors import DataError
-
-LABEL_BATCH = 8192
-"""Labels that are looked at together."""
 
 MARKS = 500_000_000
 """Most values of a table of kinds: samples by tags, a byte each."""

@@ -10,11 +10,10 @@ import numpy as np
 
 from tfcompress.data.adapt import Adapter
 from tfcompress.data.labels import LabelCoder
-from tfcompress.data.splits import BoundSplit, TableSplit
+from tfcompress.data.splits import LABEL_BATCH, BoundSplit, TableSplit
 from tfcompress.errors import DataError
 
 BATCH = 256
-LABEL_BATCH = 8192
 
 
 @dataclass

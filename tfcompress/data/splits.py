@@ -12,6 +12,9 @@ from tfcompress.data.adapt import Adapter
 from tfcompress.data.pieces import Piece, numbered, rebatched, shuffled
 from tfcompress.data.raw import NOTHING_TOLD, RowSplit, Stream, Told
 
+LABEL_BATCH = 8192
+"""Labels that are looked at together, where they are not large."""
+
 LABEL_BYTES = 64 << 20
 """Most bytes of labels that :meth:`TableSplit.label_batch` takes together."""
 

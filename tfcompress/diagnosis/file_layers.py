@@ -11,7 +11,7 @@ import numpy as np
 
 from tfcompress.diagnosis.layer_values import LayerValue
 from tfcompress.diagnosis.tensor_match import FUSING, RELUS, is_named
-from tfcompress.diagnosis.two_sides import TwoSides, layer_of, run_both
+from tfcompress.diagnosis.two_sides import LayerOutput, TwoSides, layer_of, run_both
 from tfcompress.reports.sections import FileLayer
 from tfcompress.tflite.costs import counts
 from tfcompress.tflite.flatbuffer import FlatModel, read_model_file
@@ -33,6 +33,26 @@ class _Owner:
     merged: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class FileLayers:
+    """A file by its layers.
+
+    Attributes:
+        rows: what became of each layer.
+        outputs: what comes out of a row's ops beside what the model that was exported has there, by the row's name;
+            rows of which that is not known are not there.
+        paths: of the layers of that model; empty: it did not run.
+        inputs: that both were given, by the model's input names, arrays of shape (samples, *shape); empty: neither ran.
+        note: why a column is empty; mostly empty itself.
+    """
+
+    rows: tuple[FileLayer, ...]
+    outputs: Mapping[str, LayerOutput]
+    paths: frozenset[str]
+    inputs: Mapping[str, np.ndarray]
+    note: str
+
+
 def file_layers(
     content: bytes,
     kernels: Sequence[KernelFacts],
@@ -41,8 +61,8 @@ def file_layers(
     *,
     names: Sequence[str] = (),
     known: Sequence[str] = (),
-) -> tuple[tuple[FileLayer, ...], str]:
-    """Return what became of the layers of a model in a file, and why a column is empty (mostly an empty string).
+) -> FileLayers:
+    """Return what became of the layers of a model in a file.
 
     Args:
         content: the file.
@@ -57,11 +77,13 @@ def file_layers(
     sides = run_both(content, model, inputs, told)
     owners = _owners(flat, told, sides, known)
     costs = _Costs(flat, kernels, told)
-    rows = [
-        costs.row(name, places, merged, sides.error_db(flat.subgraphs[0], places, paths))
-        for name, places, merged, paths in _groups(flat, owners, frozenset(known))
-    ]
-    return tuple(rows), sides.note
+    rows, outputs = [], {}
+    for name, places, merged, paths in _groups(flat, owners, frozenset(known)):
+        output = sides.output_of(flat.subgraphs[0], places, paths)
+        rows.append(costs.row(name, places, merged, None if output is None else output.snr_db))
+        if output is not None:
+            outputs[name] = output
+    return FileLayers(tuple(rows), outputs, frozenset(map(layer_of, sides.layers)), sides.inputs, sides.note)
 
 
 def _owners(flat: FlatModel, names: Sequence[str], sides: TwoSides, known: Sequence[str]) -> dict[int, _Owner]:
@@ -140,11 +162,16 @@ def _owner(place: int, layers: Sequence[LayerValue], kernel_size: int, op: str) 
     return _Owner(own, tuple(name for name in dict.fromkeys(reversed(merged)) if name != own))
 
 
-def _called(path: str, known: frozenset[str]) -> str:
-    """Return the name of the layer of the model that was given which a layer is, or is a part of."""
+def names_within(path: str) -> tuple[str, ...]:
+    """Return the names that a layer may have in the model as it came: its own, and that of what a wrapper holds."""
     head, slash, last = path.rpartition("/")
-    names = [last, *(last.removeprefix(prefix) for prefix in _PREFIXES)]
-    found = (f"{head}{slash}{name}" for name in (*names, *(_PART.sub("", name) for name in names)))
+    return tuple(f"{head}{slash}{name}" for name in (last, *(last.removeprefix(prefix) for prefix in _PREFIXES)))
+
+
+def given_name(path: str, known: frozenset[str]) -> str:
+    """Return the name of the layer of the model that was given which a layer is, or is a part of."""
+    names = names_within(path)
+    found = (*names, *(_PART.sub("", name) for name in names))
     return next((name for name in found if name in known), path)
 
 
@@ -157,12 +184,12 @@ def _groups(flat: FlatModel, owners: Mapping[int, _Owner], known: frozenset[str]
     found: dict[str | int, list[int]] = {}
     for place in range(len(flat.subgraphs[0].ops)):
         owner = owners.get(place)
-        found.setdefault(_called(owner.path, known) if owner else place, []).append(place)
+        found.setdefault(given_name(owner.path, known) if owner else place, []).append(place)
     groups: list[_Group] = []
     for name, places in sorted(found.items(), key=lambda group: group[1][-1]):  # what unpacks constants runs first
         own = [owners[place] for place in places if place in owners]
         merged = dict.fromkeys(path for owner in own for path in owner.merged)
-        called = tuple(_called(path, known) for path in merged)
+        called = tuple(given_name(path, known) for path in merged)
         paths = [*(owner.path for owner in own), *merged]
         groups.append(("" if isinstance(name, int) else name, places, called, paths))
     return groups

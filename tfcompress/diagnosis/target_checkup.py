@@ -61,7 +61,7 @@ def check_on_target(target: Target, draft: TargetDraft, model: Any) -> tuple[Tar
         draft: the file.
         model: the Keras model that it was made of.
     """
-    rows, _ = file_layers(draft.content, facts(read_model_file(draft.content).subgraphs), model, draft.inputs)
+    rows = file_layers(draft.content, facts(read_model_file(draft.content).subgraphs), model, draft.inputs).rows
     owners = {place: row.name for row in rows for place in row.places}
     return _Look(target, draft, op_places_of(draft.content, model), owners).result()
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -16,8 +16,10 @@ from tfcompress.models.kinds import graph_of, has_layers, keras_of
 from tfcompress.models.precision import in_float32
 from tfcompress.tflite.interpret import InterpreterProcess
 from tfcompress.tflite.slices import Slicer
-from tfcompress.tflite.tensors import Subgraph
+from tfcompress.tflite.tensors import StoredTensor, Subgraph
 from tfcompress.tflite.weights import kernel_sizes
+
+T = TypeVar("T")
 
 SAMPLES = 16
 """Samples that are run, at most."""
@@ -29,24 +31,45 @@ _FLOAT_DB = 40.0
 """Where nothing in a file is quantized, an error beyond this is no error: another quantity is compared."""
 
 
+@dataclass(frozen=True, eq=False)
+class LayerOutput:
+    """What some ops of a file give to others, beside what the layer that they compute gives.
+
+    Attributes:
+        tensor: that they make.
+        values: its real values, of shape (runs, *shape).
+        layer: the layer's value, as many numbers.
+        turn: of which call of that layer it is, from 0.
+        snr_db: the layer's spread against the error, in decibels; None: it has none.
+    """
+
+    tensor: StoredTensor
+    values: np.ndarray
+    layer: LayerValue
+    turn: int
+    snr_db: float | None
+
+
 @dataclass(frozen=True)
 class TwoSides:
     """What running both sides gave.
 
     Attributes:
+        inputs: what both were given, by the model's input names, arrays of shape (samples, *shape).
         layers: what the layers give, in the order of the calls.
         matches: number of a tensor -> the layer's value that it seems to be.
         values: number of a tensor -> its real values, of shape (runs, *shape).
         note: why nothing was run; mostly empty.
     """
 
+    inputs: Mapping[str, np.ndarray] = field(default_factory=dict)
     layers: Sequence[LayerValue] = ()
     matches: Mapping[int, Match] = field(default_factory=dict)
     values: Mapping[int, np.ndarray] = field(default_factory=dict)
     note: str = ""
 
-    def error_db(self, graph: Subgraph, places: Sequence[int], paths: Sequence[str]) -> float | None:
-        """Return the signal to noise of what some ops give to others; None: that is no value of their layers.
+    def output_of(self, graph: Subgraph, places: Sequence[int], paths: Sequence[str]) -> LayerOutput | None:
+        """Return what some ops give to others; None: that is no value of their layers.
 
         Args:
             graph: the main subgraph.
@@ -61,11 +84,14 @@ class TwoSides:
             return None
         match = self.matches.get(number)
         place = match.place if match is not None and match.place in fitting else fitting[-1]
+        layer = self.layers[place]
         statistics = TensorStatistics(graph.tensors[number])
-        statistics.add(self.values[number], self.layers[place].values)
+        statistics.add(self.values[number], layer.values)
         found = statistics.snr_db
-        quantized = any(tensor.scales for tensor in graph.tensors)
-        return found if quantized or found is None or found >= _FLOAT_DB else None
+        if found is not None and found < _FLOAT_DB and not any(tensor.scales for tensor in graph.tensors):
+            return None
+        turn = sum(each.path == layer.path for each in self.layers[:place])
+        return LayerOutput(graph.tensors[number], self.values[number], layer, turn, found)
 
     def _fits(self, number: int, layer: LayerValue) -> bool:
         return layer.values.size == self.values[number].size and layer.values.dtype.kind == "f"
@@ -96,17 +122,33 @@ def run_both(content: bytes, model: Any, inputs: Mapping[str, np.ndarray], names
     if not has_layers(model):
         kind = "a SavedModel" if keras_of(model) == "savedmodel" else "a .tflite file"
         return TwoSides(note=f"{kind} does not list its layers")
+    found, reason = _tried(lambda: _Comparison(content, _as_lowered(model), inputs, names).run())
+    return found or TwoSides(note=f"the layers could not be run beside the file: {reason}")
+
+
+def run_alone(model: Any, inputs: Mapping[str, np.ndarray]) -> tuple[list[LayerValue], str]:
+    """Return what the layers of a model give, in the form in which it is lowered, and why nothing (mostly empty).
+
+    Args:
+        model: the model, of either Keras, with layers.
+        inputs: samples by the model's input names, arrays of shape (samples, *shape).
+    """
+    found, reason = _tried(lambda: layer_values(_as_lowered(model), inputs))
+    return found or [], reason
+
+
+def _tried(run: Callable[[], T]) -> tuple[T | None, str]:
+    """Run what a table and a picture may do without, and return what came of it, or why nothing did."""
     from tensorflow.errors import OpError
 
     try:
-        return _Comparison(content, _plain(model), inputs, names).run()
+        return run(), ""
     except (TfcompressError, ValueError, TypeError, KeyError, RuntimeError, OpError) as error:
-        reason = " ".join(str(error).split())[:200]
-        return TwoSides(note=f"the layers could not be run beside the file: {type(error).__name__} {reason}")
+        return None, f"{type(error).__name__} {' '.join(str(error).split())[:200]}"
 
 
-def _plain(model: Any) -> Any:
-    """Return the model in the form in which it is lowered: in float32, fake quantization of ours baked in."""
+def _as_lowered(model: Any) -> Any:
+    """Return a model in the form in which it is lowered: in float32, fake quantization of ours baked in."""
     model = in_float32(model)[0]
     if keras_of(graph_of(model)) != "keras3":
         return model
@@ -143,7 +185,7 @@ class _Comparison:
             given = {numbers[n]: v.reshape(self._count, self._batch, *v.shape[1:]) for n, v in self._inputs.items()}
             outputs = interpreter.run({name: given[number] for name, number in part.inputs.items()})
         values = {number: outputs[name] for name, number in part.outputs.items()}
-        return TwoSides(layers, self._matches(values, layers), values)
+        return TwoSides(self._inputs, layers, self._matches(values, layers), values)
 
     def _matches(self, values: Mapping[int, np.ndarray], layers: Sequence[LayerValue]) -> dict[int, Match]:
         sizes, made = kernel_sizes(self._graph), self._slicer.made

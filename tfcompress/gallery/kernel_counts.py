@@ -5,39 +5,66 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-import numpy as np
-
-from tfcompress.reports.pictures import WeightCounts
-from tfcompress.reports.sections import Layer
+from tfcompress.gallery.value_counts import value_counts
+from tfcompress.reports.pictures import ValueCounts
+from tfcompress.reports.sections import FileLayer, Layer
 from tfcompress.tflite.kernel_values import KernelValues, kernel_values
 
-_BINS = 48
 
-
-def kernel_counts(before: bytes, after: bytes, layers: Sequence[Layer]) -> tuple[tuple[WeightCounts, ...], str]:
+def kernel_counts(
+    before: bytes, after: bytes, layers: Sequence[Layer], rows: Sequence[FileLayer] = ()
+) -> tuple[tuple[ValueCounts, ...], str]:
     """Count the weights of two files of one model.
 
     Args:
         before: the float file.
         after: the other.
         layers: the model's, that kernels are called by.
+        rows: the ops of the other file by the layer that they compute.
 
     Returns:
         A count for each kernel, in the file's order, and what is to be said about those that are not there; kernels
-        are matched by their order, so where the files have not as many, nothing is counted.
+        are matched by their order, where the files have not as many by the layers that have one kernel in both.
     """
     ones, others = kernel_values(before), kernel_values(after)
+    names = _names(ones, layers)
+    pairs = list(zip(names, ones, others, strict=False))
+    alone = ""
     if len(ones) != len(others):
-        return (), (
-            f"the result has {len(others)} kernels and the float file {len(ones)}, so their weights cannot be paired"
-        )
-    found, left = [], 0
-    for name, one, other in zip(_names(ones, layers), ones, others, strict=True):
+        pairs = _of_one_layer(names, ones, others, rows)
+        alone = _alone(len(ones), len(others), len(pairs))
+    found, unreadable = [], 0
+    for name, one, other in pairs:
         if one.values is None or other.values is None or not one.values.size or not other.values.size:
-            left += 1
+            unreadable += 1
         else:
-            found.append(_counts(name, (one.values, other.values), other.distinct))
-    return tuple(found), f"the weights of {left} kernels cannot be read as numbers" if left else ""
+            found.append(value_counts(name, one.values, other.values, other.distinct))
+    unread = f"the weights of {unreadable} kernels cannot be read as numbers" if unreadable else ""
+    return tuple(found), "; ".join(filter(None, (alone, unread)))
+
+
+def _alone(ones: int, others: int, pairs: int) -> str:
+    if pairs == ones:
+        return ""
+    counts = f"the result has {others} kernels and the float file {ones}"
+    rest = f"; {ones - pairs} of the latter are not compared" if pairs else ", so none can be compared"
+    return counts + rest
+
+
+def _of_one_layer(
+    names: Sequence[str], ones: Sequence[KernelValues], others: Sequence[KernelValues], rows: Sequence[FileLayer]
+) -> list[tuple[str, KernelValues, KernelValues]]:
+    """Pair kernels of the layers that have one in each file; a layer that was taken apart has several."""
+    owners = {place: row.name for row in rows if row.name for place in row.places}
+    named: dict[str, list[KernelValues]] = {}
+    for other in others:
+        if other.place in owners:
+            named.setdefault(owners[other.place], []).append(other)
+    return [
+        (name, one, named[name][0])
+        for name, one in zip(names, ones, strict=True)
+        if names.count(name) == 1 and len(named.get(name, ())) == 1
+    ]
 
 
 def _names(found: Sequence[KernelValues], layers: Sequence[Layer]) -> list[str]:
@@ -63,20 +90,3 @@ def _tensor_name(kernel: KernelValues, number: int) -> str:
     """Return the part of a tensor's name that says most: the last but one, before that of the op."""
     parts = [part for part in kernel.tensor.split(";")[0].split("/") if part]
     return parts[-2] if len(parts) > 1 else parts[0] if parts else f"{kernel.op} {number}"
-
-
-def _counts(name: str, values: tuple[np.ndarray, np.ndarray], distinct: int | None) -> WeightCounts:
-    low, high = min(float(v.min()) for v in values), max(float(v.max()) for v in values)
-    low, high = (low - 0.5, high + 0.5) if low == high else (low, high)
-    one, two = (tuple(np.histogram(v, _BINS, (low, high))[0].tolist()) for v in values)
-    zeros = [float(np.mean(v == 0)) for v in values]
-    return WeightCounts(
-        name=name,
-        low=low,
-        high=high,
-        before=one,
-        after=two,
-        zeros_before=zeros[0],
-        zeros_after=zeros[1],
-        distinct_after=distinct,
-    )

@@ -1,23 +1,25 @@
-"""The pictures of a run put together: weights, confusion, and samples whose answer changed."""
+"""The pictures of a run put together: weights, activations, confusion, and samples whose answer changed."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tfcompress.gallery.activation_counts import activation_counts
 from tfcompress.gallery.answers import MOST_CLASSES, AnswerPair, answer_pair
 from tfcompress.gallery.kernel_counts import kernel_counts
 from tfcompress.gallery.thumbnails import thumbnail
-from tfcompress.reports.pictures import ChangedAnswer, Pictures
+from tfcompress.reports.pictures import ChangedAnswer, Pictures, ValueCounts
 
 if TYPE_CHECKING:
     from tfcompress.data.bound import BoundData
     from tfcompress.reports.sections import Layer
+    from tfcompress.result import Result
     from tfcompress.run import Run
     from tfcompress.tasks.task import Evaluation
-    from tfcompress.tflite.export import TFLiteModel
 
 SHOWN = 12
 """So many samples are shown."""
@@ -26,45 +28,74 @@ _MEASURE = "the RMS of the difference over the spread of the float file's answer
 Words = Mapping[str, Sequence[str]]
 
 
-def pictures_of(run: Run, file: TFLiteModel, layers: Sequence[Layer]) -> Pictures | None:
+def pictures_of(run: Run, made: Result, layers: Sequence[Layer]) -> Pictures | None:
     """Gather what a page shows of a run beside its report; None where there is no float file to compare with.
 
     Args:
-        run: with its float file and the scores of both.
-        file: that it made.
-        layers: the model's.
+        run: with its float file, the scores of both, and what came out of the layers.
+        made: the model that was exported, and its file.
+        layers: those of the model as it came.
     """
     if run.baseline is None:
         return None
-    return run_pictures(file.sha256, run.baseline, file.content, layers, run.data, run.scores, run.loaded.vocabularies)
+    return run_pictures(
+        made.tflite.sha256,
+        kernel_counts(run.baseline, made.tflite.content, layers, () if run.compared is None else run.compared.rows),
+        _activations(run, made, layers),
+        run.data,
+        run.scores,
+        run.loaded.vocabularies,
+    )
+
+
+@dataclass(frozen=True)
+class _Activations:
+    """What came out of layers: the counts, what they were computed on, and what is not there."""
+
+    counts: tuple[ValueCounts, ...] = ()
+    on: str = ""
+    note: str = ""
+
+
+def _activations(run: Run, made: Result, layers: Sequence[Layer]) -> _Activations:
+    if run.compared is None:
+        return _Activations()
+    source = None if made.model is run.loaded.native else run.loaded.native
+    counts, note = activation_counts(run.compared, source, [layer.name for layer in layers])
+    size = len(next(iter(run.compared.inputs.values()), ()))
+    split = "random inputs" if run.data is None else f"samples of {run.data.representative_split.name!r}"
+    return _Activations(counts, f"{size} {split}" if counts else "", note)
 
 
 def run_pictures(
     sha256: str,
-    before: bytes,
-    after: bytes,
-    layers: Sequence[Layer],
+    weights: tuple[tuple[ValueCounts, ...], str],
+    activations: _Activations,
     data: BoundData | None,
     scores: Mapping[str, Evaluation],
     vocabularies: Words,
 ) -> Pictures:
-    """Gather what a page shows of a run beside its report.
+    """Put together what a page shows of a run beside its report.
 
     Args:
         sha256: of the result.
-        before: the float file.
-        after: the result.
-        layers: the model's.
+        weights: what :func:`tfcompress.gallery.kernel_counts.kernel_counts` gave.
+        activations: what came out of layers.
         data: the bound data, whose test split was scored; None: there is none.
         scores: of ``float`` and ``result``, with the answers that they kept.
         vocabularies: words by input.
     """
-    weights, note = kernel_counts(before, after, layers)
-    notes = [note] if note else []
+    counted: dict[str, Any] = {
+        "sha256": sha256,
+        "weights": weights[0],
+        "activations": activations.counts,
+        "activations_on": activations.on,
+    }
+    notes = [note for note in (weights[1], activations.note) if note]
     found = _pair(data, scores)
     if data is None or found is None:
         notes.append("no test samples were scored by both files, so no answers are compared")
-        return Pictures(sha256=sha256, weights=weights, notes=tuple(notes))
+        return Pictures(**counted, notes=tuple(notes))
     pair, total = found
     size = len(pair.before)
     if size < total:
@@ -72,12 +103,11 @@ def run_pictures(
     if pair.classes > MOST_CLASSES and pair.kind != "tags":
         notes.append(f"{pair.classes:,} classes are too many for a matrix of which is taken for which")
     return Pictures(
-        sha256=sha256,
+        **counted,
         samples=size,
         changed=None if pair.kind == "numbers" else int(np.count_nonzero(pair.moved)),
         measure=_MEASURE if pair.kind == "numbers" else "",
         classes=pair.names,
-        weights=weights,
         confusions=pair.confusions(),
         answers=_changed(pair, data, vocabularies),
         notes=tuple(notes),

@@ -27,6 +27,7 @@ from tfcompress.quantization.baking import CHANNEL_AXES
 from tfcompress.quantization.bias_correction import bias_of
 from tfcompress.quantization.equalizing import by_statistics
 from tfcompress.quantization.fake_quant import LEAST_SPAN, FakeQuant
+from tfcompress.quantization.scalable_channels import RESHAPES
 from tfcompress.quantization.transform import Quantized, quantize
 from tfcompress.recipe import QAT
 
@@ -47,7 +48,6 @@ MOVING = frozenset(
 """What hands channels on, each as it is; a mean of many lies in the range of one."""
 ELEMENTWISE = frozenset({"ReLU", "LeakyReLU", "PReLU", "ELU", "Activation", "Softmax", "GELU"})
 """Layers that are a function of one number, but for some of their options."""
-RESHAPES = frozenset({"Flatten", "Reshape"})
 _WRITING_ZEROS = ("ZeroPadding", "Masking")
 
 _ALL_OF: tuple[Callable[[np.ndarray], Any], ...] = (np.min, np.max, np.mean, np.max)

@@ -34,6 +34,7 @@ COMMUTES = frozenset(
 MERGES = frozenset({"Add", "Subtract", "Average", "Maximum", "Minimum", "Concatenate"})
 """Of several tensors that have one factor, or are joined along the channels: what comes out has theirs."""
 RESHAPES = frozenset({"Flatten", "Reshape"})
+"""What lays values out otherwise, and changes none."""
 _CLUSTERED = 4  # so many weights a distinct value, at least, are no accident
 _NONE = -1
 

@@ -1,4 +1,4 @@
-"""Weights, confusion and changed answers as parts of a page."""
+"""Weights, activations, confusion and changed answers as parts of a page."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from html import escape
 
 from tfcompress.reports import wording
 from tfcompress.reports.markup import NAME, NUMBER, html_note, html_table, scrolling
-from tfcompress.reports.pictures import ChangedAnswer, Confusions, Pictures, Thumbnail, WeightCounts
+from tfcompress.reports.pictures import ChangedAnswer, Confusions, Pictures, Thumbnail, ValueCounts
 from tfcompress.reports.report import Report
 from tfcompress.reports.svg import WIDTH, drawing, round_numbers, words
 
 _KERNELS = 12
 """How many kernels are drawn: those with most weights."""
+_LAYERS = 9
+"""Of how many layers it is drawn what comes out: those where it moved most."""
+_ROOTS = "Heights are square roots of counts, so that rare values are seen."
 _KERNEL_WIDTH, _PLOT, _FOOT = 320.0, 84.0, 24.0
 _CELLS = 400.0
 _PAIRS = 8
@@ -24,22 +27,45 @@ def weights_part(pictures: Pictures) -> str:
     """Return the histograms of the largest kernels before and after; empty where there are none."""
     largest = sorted(pictures.weights, key=lambda one: -sum(one.before))[:_KERNELS]
     kept = [one for one in pictures.weights if one in largest]
-    if not kept:
-        return ""
-    drawn = "".join(f"<figure>{_kernel(one)}</figure>" for one in kept)
     more = len(pictures.weights) - len(kept)
+    left = f" {more} smaller kernels are not drawn." if more > 0 else ""
+    return _histograms(kept, "weights of", f"Grey: the float file; coloured: the result. {_ROOTS}{left}")
+
+
+def activations_part(pictures: Pictures) -> str:
+    """Return the histograms of what comes out of the layers where it moved most; empty where there are none."""
+    moved = sorted(pictures.activations, key=_moved, reverse=True)[:_LAYERS]
+    kept = [one for one in pictures.activations if one in moved]
+    more = len(pictures.activations) - len(kept)
     note = (
-        "Grey: the float file; coloured: the result. Heights are square roots of counts, so that few weights are seen."
+        f"What comes out of layers, on {pictures.activations_on}. Grey: the model as it came; coloured: the result. "
+        f"{_ROOTS} Dashed: where the numbers of an integer file end."
     )
-    note += f" {more} smaller kernels are not drawn." if more > 0 else ""
+    note += f" The {len(kept)} of {len(pictures.activations)} layers whose values moved most." if more > 0 else ""
+    return _histograms(kept, "what comes out of", note)
+
+
+def _moved(one: ValueCounts) -> float:
+    """Return the part of the values that would have to go into other bins (total variation distance)."""
+    before, after = (max(1, sum(counts)) for counts in (one.before, one.after))
+    return sum(abs(b / before - a / after) for b, a in zip(one.before, one.after, strict=True)) / 2
+
+
+def _histograms(counts: Sequence[ValueCounts], what: str, note: str) -> str:
+    if not counts:
+        return ""
+    drawn = "".join(f"<figure>{_histogram(one, what)}</figure>" for one in counts)
     return f'<div class="small-multiples">{drawn}</div>{html_note(note)}'
 
 
-def _kernel(one: WeightCounts) -> str:
+def _histogram(one: ValueCounts, what: str) -> str:
     bins = len(one.before)
     most = max(*one.before, *one.after, 1)
     left, room = 8.0, _KERNEL_WIDTH - 16.0
     width = room / bins
+
+    def place(value: float) -> float:
+        return left + room * (value - one.low) / ((one.high - one.low) or 1)
 
     def outline(counts: Sequence[int]) -> str:
         heights = [_height(count, most) for count in counts]
@@ -51,22 +77,32 @@ def _kernel(one: WeightCounts) -> str:
         f'<path class="after area" d="{outline(one.after)}"/>',
     ]
     for tick in round_numbers(one.low, one.high):
-        x = left + room * (tick - one.low) / ((one.high - one.low) or 1)
+        x = place(tick)
         parts.append(f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{_PLOT}" y2="{_PLOT + 4}"/>')
         if left + 20 < x < left + room - 20:
             parts.append(words(x, _PLOT + 18, f"{tick:g}", "tick"))
-    for n in range(bins):
-        start = one.low + (one.high - one.low) * n / bins
-        text = f"{start:.3g} and up: {one.before[n]:,} before, {one.after[n]:,} after"
-        parts.append(
-            f'<g class="mark bin"><title>{escape(text)}</title>'
-            f'<rect class="reach" x="{left + n * width:.1f}" y="0" width="{width:.1f}" height="{_PLOT}"/></g>'
-        )
-    said = f"zeros {wording.percent(one.zeros_before, 0)} → {wording.percent(one.zeros_after, 0)}"
+    for end in one.grid or ():
+        if one.low < end < one.high:
+            parts.append(f'<line class="limit" x1="{place(end):.1f}" x2="{place(end):.1f}" y1="0" y2="{_PLOT}"/>')
+    for n, (before, after) in enumerate(zip(one.before, one.after, strict=True)):
+        if before or after:
+            start = one.low + (one.high - one.low) * n / bins
+            text = f"{start:.3g} and up: {before:,} before, {after:,} after"
+            parts.append(
+                f'<g class="mark bin"><title>{escape(text)}</title>'
+                f'<rect class="reach" x="{left + n * width:.1f}" y="0" width="{width:.1f}" height="{_PLOT}"/></g>'
+            )
+    caption = f"<figcaption><b>{escape(one.name)}</b> {escape(_said(one))}</figcaption>"
+    return caption + scrolling(drawing(_PLOT + _FOOT, f"{what} {one.name}", parts, width=_KERNEL_WIDTH))
+
+
+def _said(one: ValueCounts) -> str:
+    parts = [f"zeros {wording.percent(one.zeros_before, 0)} → {wording.percent(one.zeros_after, 0)}"]
     if one.distinct_after is not None:
-        said += f", {one.distinct_after:,} values"
-    caption = f"<figcaption><b>{escape(one.name)}</b> {escape(said)}</figcaption>"
-    return caption + scrolling(drawing(_PLOT + _FOOT, f"weights of {one.name}", parts, width=_KERNEL_WIDTH))
+        parts.append(f"{one.distinct_after:,} values")
+    if one.beyond:
+        parts.append(f"{wording.percent(one.beyond, 1)} beyond the file's numbers")
+    return ", ".join(parts)
 
 
 def _height(count: int, most: int) -> float:

@@ -20,26 +20,29 @@ from tfcompress.reports import codec
 NAME = "pictures.json"
 """Of the file in a run's folder."""
 
-FORMAT = 1
-"""Number of its format. History: 1: first."""
+FORMAT = 2
+"""Number of its format. History: 1: first; 2: activations (a file of format 1 has none)."""
 
 _KIND = "pictures of a run"
 _BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
 
 
 @dataclass(frozen=True, kw_only=True)
-class WeightCounts:
-    """How often the weights of one kernel take which value, before and after.
+class ValueCounts:
+    """How often the weights of a kernel, or what comes out of a layer, take which value, before and after.
 
     Attributes:
         name: of the layer, or of the tensor where that is not known.
         low: lower end of the first bin.
         high: upper end of the last.
-        before: how many weights of the float file lie in each of the equally wide bins.
+        before: how many values of the float model lie in each of the equally wide bins.
         after: of the result.
         zeros_before: fraction of exact zeros.
         zeros_after: likewise.
         distinct_after: different values in the result; None: not known.
+        grid: the smallest and the largest number that is rounded to one which the result can hold; None: it holds real
+            numbers, or (of weights) is made for these.
+        beyond: fraction of the values before that lie outside; None: there is no grid.
     """
 
     name: str
@@ -50,6 +53,8 @@ class WeightCounts:
     zeros_before: float
     zeros_after: float
     distinct_after: int | None = None
+    grid: tuple[float, float] | None = None
+    beyond: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be drawn."""
@@ -137,6 +142,8 @@ class Pictures:
         measure: what says how far an answer moved, for answers that are no classes.
         classes: names of the classes, in the order of their numbers; empty where they have none.
         weights: one entry a kernel.
+        activations: one entry a layer of which it is known what comes out, on both sides.
+        activations_on: what they were computed on, in words.
         confusions: None where there are no classes, or too many to be shown.
         answers: some of the samples whose answer changed, those that changed most first.
         notes: what is not there, and why.
@@ -147,7 +154,9 @@ class Pictures:
     changed: int | None = None
     measure: str = ""
     classes: tuple[str, ...] = ()
-    weights: tuple[WeightCounts, ...] = field(default=(), repr=False)
+    weights: tuple[ValueCounts, ...] = field(default=(), repr=False)
+    activations: tuple[ValueCounts, ...] = field(default=(), repr=False)
+    activations_on: str = ""
     confusions: Confusions | None = None
     answers: tuple[ChangedAnswer, ...] = field(default=(), repr=False)
     notes: tuple[str, ...] = ()

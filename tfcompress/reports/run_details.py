@@ -19,7 +19,7 @@ from tfcompress.reports.layer_change_table import layer_change_table
 from tfcompress.reports.layer_table import layer_table
 from tfcompress.reports.markup import NAME, NUMBER, VALUE, html_note, html_table, scrolling
 from tfcompress.reports.measurements import PerOp
-from tfcompress.reports.picture_sections import answers_part, confusion_part, weights_part
+from tfcompress.reports.picture_sections import activations_part, answers_part, confusion_part, weights_part
 from tfcompress.reports.report import Report
 from tfcompress.reports.run_records import RunRecord
 
@@ -242,6 +242,10 @@ def _weights(record: RunRecord) -> str:
     return weights_part(record.pictures) if record.pictures else ""
 
 
+def _activations(record: RunRecord) -> str:
+    return activations_part(record.pictures) if record.pictures else ""
+
+
 def _answers(record: RunRecord) -> str:
     return "" if _is_float(record.report) else answers_part(record.pictures)
 
@@ -258,6 +262,7 @@ PARTS |= {
     "ops": Part("Time by op", _ops),
     "training": Part("Training", _training),
     "weights": Part("Weights before and after", _weights),
+    "activations": Part("Activations before and after", _activations),
     "confusion": Part("Confusion before and after", _confusion),
     "answers": Part("Samples whose answer changed", _answers),
     "ways": Part("Ways to int8 that were tried", _chart("ways")),

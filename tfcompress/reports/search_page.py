@@ -28,7 +28,6 @@ svg .dot.finished { fill: var(--after); opacity: .55; }
 svg .dot.front { fill: var(--after); opacity: 1; stroke: var(--card); stroke-width: 1.5; }
 svg .dot.winner { fill: #e8710a; opacity: 1; stroke: var(--card); stroke-width: 1.5; }
 svg .steps { fill: none; stroke: var(--after); stroke-width: 1.5; opacity: .6; }
-svg .limit { stroke: var(--soft); stroke-dasharray: 5 4; }
 svg .limit-name { fill: var(--soft); }
 """
 

@@ -31,11 +31,10 @@ svg .curve.rest { stroke: var(--before); stroke-width: 1; opacity: .4; }
 svg circle.curve { stroke: var(--card); stroke-width: 1.5; }
 svg circle.whole { fill: var(--ink); stroke: var(--card); stroke-width: 1.5; }
 svg .name { font-weight: 600; }
-svg .limit { stroke: var(--soft); stroke-dasharray: 5 4; }
 svg .limit-name { fill: var(--soft); }
 :root { --c0: #c2255c; --c1: #e8710a; --c2: #1769aa; --c3: #2b8a3e; --c4: #7048e8; --c5: #0b8f8f; --c6: #a07800;
   --c7: #5c6b7d; }
-@media (prefers-color-scheme: dark) { :root { --c0: #ff7aa8; --c1: #ffa94d; --c2: #6cb6f5; --c3: #69db7c;
+@media screen and (prefers-color-scheme: dark) { :root { --c0: #ff7aa8; --c1: #ffa94d; --c2: #6cb6f5; --c3: #69db7c;
   --c4: #b197fc; --c5: #4fd1c5; --c6: #e0c04a; --c7: #b6c2d0; } }
 section + section, header + section { margin-top: 14px; }
 td.number, th.number { padding: 6px 8px; }

@@ -3,8 +3,9 @@
 CSS = """
 :root { color-scheme: light dark; --page: #f6f7f9; --card: #fff; --ink: #16202c; --soft: #5c6b7d; --line: #e2e6ec;
   --before: #8b98a9; --after: #0b7f74; --good: #12805c; --bad: #b4540a; --bar: #d9efec; }
-@media (prefers-color-scheme: dark) { :root { --page: #0f141a; --card: #182029; --ink: #e8edf3; --soft: #9aa9ba;
-  --line: #2a3542; --before: #8594a6; --after: #35c2b3; --good: #4ecb9b; --bad: #f0a35e; --bar: #173f3c; } }
+@media screen and (prefers-color-scheme: dark) { :root { --page: #0f141a; --card: #182029; --ink: #e8edf3;
+  --soft: #9aa9ba; --line: #2a3542; --before: #8594a6; --after: #35c2b3; --good: #4ecb9b; --bad: #f0a35e;
+  --bar: #173f3c; } }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--page); color: var(--ink); line-height: 1.5;
   font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }
@@ -57,6 +58,7 @@ svg .label, svg .tick { fill: var(--soft); }
 svg .end { text-anchor: end; }
 svg .tick { text-anchor: middle; font-size: 11.5px; }
 svg .grid { stroke: var(--line); }
+svg .limit { stroke: var(--soft); stroke-dasharray: 5 4; }
 svg .before { fill: var(--before); }
 svg .after { fill: var(--after); }
 svg .soft { opacity: .55; }
@@ -79,5 +81,18 @@ svg .line { fill: none; stroke: var(--after); stroke-width: 2; stroke-linejoin: 
   svg { font-size: 15px; }
   svg .tick { font-size: 13.5px; }
 }
-@media print { body { background: #fff; } section, .tile { break-inside: avoid; } }
+@media print {
+  body { background: #fff; font-size: 12px; }
+  main { max-width: none; padding: 0; }
+  section, .tile { break-inside: avoid; }
+  h2, h3, h4, summary { break-after: avoid; }
+  .scroll { overflow: visible; }
+  table { font-size: 10px; }
+  table th { font-size: 9.5px; }
+  th, td { padding: 3px 5px 3px 0; }
+  td.name, th.name { min-width: 4em; white-space: normal; overflow-wrap: anywhere; }
+  table td.number { white-space: normal; }
+  td.first, th.first { position: static; }
+  pre, pre code { white-space: pre-wrap; }
+}
 """

@@ -58,6 +58,7 @@ FIGURES: Mapping[str, FigureKind] = MappingProxyType(
         "rmse": FigureKind("RMSE", "root mean square error", LABEL, "lower"),
         "r2": FigureKind("R²", "share of the labels' variance that is explained", NUMBER),
         "largest_error": FigureKind("largest error", "largest absolute error of a single value", LABEL, "lower"),
+        "distinct": FigureKind("different values", "different values of the channel that gives the fewest", NUMBER),
     }
 )
 """By the name that edge_runner gives them, in the order in which one is the main figure of a task not known here."""

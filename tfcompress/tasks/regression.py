@@ -31,7 +31,7 @@ class Regression(Task):
     """See the module's docstring."""
 
     name = "regression"
-    figures = ("mae", "rmse", "r2", "largest_error")
+    figures = ("mae", "rmse", "r2", "largest_error", "distinct")
     pipelines = MappingProxyType({1: "tabular-regression"})
     teaching = "numbers"
     constant = "always predicting the median of the labels"

@@ -38,7 +38,7 @@ class OutputAgreement:
         near: fraction of the values that are at most :data:`NEAR_STEPS` steps apart; None: it is not quantized.
         spread_db: the same ratio about the mean of each channel, 10 log10(sum((reference - mean)^2) /
             sum((reference - output)^2)): what a constant adds to the signal does not count; None: nothing varies.
-        stuck: the file gives every sample the same values, and the Keras model does not.
+        stuck: the file gives every sample the same values, and the reference does not.
         cosine: mean over the samples of the cosine between the two vectors; None: whole numbers, fewer than two values
             a sample, or vectors of zeros alone.
         distinct: different values that the file gives, of the channel (last axis) with the fewest; None: it is not
@@ -86,7 +86,7 @@ def compare_outputs(name: str, reference: np.ndarray, output: np.ndarray, step: 
 
     Args:
         name: of the output.
-        reference: the Keras model's values, shape (samples, …).
+        reference: values of the Keras model, or of the float file, shape (samples, …).
         output: the file's real values, of the same shape.
         step: quantization step of the output.
 
@@ -95,13 +95,13 @@ def compare_outputs(name: str, reference: np.ndarray, output: np.ndarray, step: 
         ModelError: the model's own values are not finite.
     """
     if not np.isfinite(reference).all():
-        msg = f"output {name!r} of the Keras model must be finite, it holds NaN or infinity; mend the model or the data"
+        msg = f"output {name!r} of the model must be finite, it holds NaN or infinity; mend the model or the data"
         raise ModelError(msg)
     if not np.isfinite(output).all():
         msg = f"output {name!r} of the file must be finite, it holds NaN or infinity; quantize in another way"
         raise ContractError(msg)
     if reference.shape != output.shape:
-        msg = f"output {name!r} of the file must have the Keras model's shape {reference.shape}, it has {output.shape}"
+        msg = f"output {name!r} of the file must have the model's shape {reference.shape}, it has {output.shape}"
         raise ContractError(msg)
     if reference.dtype.kind != "f":
         return _compare_whole(name, reference, output)

@@ -25,6 +25,7 @@ class KernelValues:
         shape: its shape.
         values: its elements as real numbers, float32, flat; None: they are no numbers, or not finite.
         distinct: different stored values; None for a kernel of reals, and where they are not known.
+        place: of the op in the main subgraph; None: it is in another one.
     """
 
     op: str
@@ -32,6 +33,7 @@ class KernelValues:
     shape: tuple[int, ...]
     values: np.ndarray | None = field(repr=False, compare=False)
     distinct: int | None
+    place: int | None = None
 
     @property
     def elements(self) -> int:
@@ -51,7 +53,8 @@ def kernel_values(content: bytes) -> list[KernelValues]:
         stored = stored_values(tensor)
         distinct = None if stored is None or tensor.dtype in _REAL else len(np.unique(stored))
         values = None if stored is None else _real(tensor, stored)
-        found.append(KernelValues(kernel.op, tensor.name, tensor.shape, values, distinct))
+        place = None if kernel.graph else kernel.place
+        found.append(KernelValues(kernel.op, tensor.name, tensor.shape, values, distinct, place))
     return found
 
 

@@ -1,7 +1,7 @@
 """The export contract: reopen what was written, and hold it against what was asked for.
 
 By structure (:mod:`tfcompress.tflite.contract`) and by numbers (:mod:`tfcompress.tflite.agreement`): the file is run in
-LiteRT on real samples and compared with the Keras model's own outputs.
+LiteRT on real samples and compared with the outputs of what was exported: the Keras model, or a float file.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ class TrialRecord:
 
     Attributes:
         name: how ranges and weights were chosen: ``minmax + bias``.
-        agreement_db: ratio of signal to noise against the Keras model on the samples held back, about the mean, the
-            lowest over the outputs, in dB; None: no file came of it.
+        agreement_db: ratio of signal to noise against the model (or the float file that was given) on the samples held
+            back, about the mean, the lowest over the outputs, in dB; None: no file came of it.
         top1: fraction of these samples with the same top-1, the lowest over the outputs; None: no output has classes.
         seconds: that correcting, converting and running took; 0.0 for the first, whose file was made anyway.
         refusal: why no file came of it; empty: one did.
@@ -161,9 +161,9 @@ def verify(
     Args:
         model: the file.
         export: what was asked for.
-        signature: of the Keras model.
+        signature: of what was exported, the Keras model or a float file.
         inputs: samples by input name, arrays of shape (samples, *shape), real values.
-        keras_outputs: the Keras model's outputs for them by name, arrays of shape (samples, *shape).
+        keras_outputs: its outputs for them by name, arrays of shape (samples, *shape).
         float_size_bytes: size of the float file of the same model; None: this is it, or it is not known.
         real_samples: whether *inputs* are real data.
         trained: the model computed in integers, where quantization-aware training made it.
@@ -172,7 +172,7 @@ def verify(
 
     Raises:
         ContractError: what was written is not what was asked for, or not what was trained.
-        ModelError: the Keras model's own outputs are not finite.
+        ModelError: the outputs of what was exported are not finite.
     """
     flat = read_model_file(model)
     size_note = check_structure(flat, export, signature, float_size_bytes, sampled=real_samples, islands=islands)

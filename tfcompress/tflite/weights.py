@@ -45,12 +45,14 @@ class Kernel:
         tensor: the constant as stored.
         axis: axis of the output channels.
         graph: number of the subgraph.
+        place: of the op in it.
     """
 
     op: str
     tensor: StoredTensor
     axis: int
     graph: int = 0
+    place: int = 0
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ def kernels(graphs: Graphs) -> Iterator[Kernel]:
     graph_of: dict[tuple[object, ...], int] = {}
     for number, graph in enumerate(graphs):
         producers = producers_of(graph)
-        for op in graph.ops:
+        for at, op in enumerate(graph.ops):
             for place in KERNEL_INPUTS.get(op.name, ()):
                 tensor = constant_behind(graph, producers, op, place)
                 if tensor is None or (number, tensor.index) in seen:
@@ -103,7 +105,7 @@ def kernels(graphs: Graphs) -> Iterator[Kernel]:
                 seen.add((number, tensor.index))
                 same = (tensor.buffer, tensor.shape, tensor.dtype, tensor.scales, tensor.zero_points)
                 if graph_of.setdefault(same, number) == number:
-                    yield Kernel(op.name, tensor, _CHANNEL_AXIS.get(op.name, 0), number)
+                    yield Kernel(op.name, tensor, _CHANNEL_AXIS.get(op.name, 0), number, at)
 
 
 def bits_by_op(graph: Subgraph) -> dict[int, int]:
