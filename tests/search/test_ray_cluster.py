@@ -252,7 +252,7 @@ def searched(executor: Any, folder: Path) -> set[tuple[float, ...]]:
     from tfcompress.search.study_store import StudyStore
 
     goals = goals_of(Limits(drop=100.0), smaller="size")
-    space = Space((SettingsPart(Export),))
+    space = Space((SettingsPart.of(Export(), frozenset()),))
     folder.mkdir()
     store = StudyStore(f"sqlite:///{folder}/study.db", "tfcompress-test", goals)
     proposals = Proposals(space, store, seed=0, goals=2, trials=12)

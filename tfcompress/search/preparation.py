@@ -84,11 +84,8 @@ def prepared_search(bench: Workbench, wishes: Wishes, output: Path | None) -> Pr
         MissingDependencyError: the database's driver is not installed.
         OutputError: the database cannot be reached.
     """
-    if wishes.storage:
-        from tfcompress.search.study_store import check_storage
-
-        check_storage(wishes.storage, note=bench.progress.note)
     notes: list[str] = []
+    _check_storage(bench, wishes)
     wishes, device = settled_wishes(wishes, notes)
     if device is not None:
         check_reachable(device, bench.progress)
@@ -145,6 +142,14 @@ def prepared_search(bench: Workbench, wishes: Wishes, output: Path | None) -> Pr
         judged=judged,
         notes=tuple(notes),
     )
+
+
+def _check_storage(bench: Workbench, wishes: Wishes) -> None:
+    """Refuse a database that cannot hold the study, where one is named."""
+    if wishes.storage:
+        from tfcompress.search.study_store import check_storage
+
+        check_storage(wishes.storage, note=bench.progress.note)
 
 
 def _network_parts(loaded: Loaded, wishes: Wishes) -> tuple[SpacePart, ...]:

@@ -209,15 +209,14 @@ def export(
             bounded=bounded,
         )
         made = _made(model, request)
-        if settings.deployment.micro:
-            made = _proven(made, model, request)
+        made = _proven(made, model, request) if settings.deployment.micro else made
         lookup = _with_lookup(made, model, request, bounded=bounded) if settings.lookup else None
         if settings.deployment.micro and not settings.lookup and not settings.streaming:
             lookup, found = _lookup_if_smaller(made, model, request)
             notes = (*notes, *found)
         streaming = _with_streaming(made, model, request) if settings.streaming else None
-    told = notes if streaming is None else (*notes, *streaming.notes)
-    return dataclasses.replace(_file(made, settings, told), lookup=lookup, streaming=streaming)
+    notes = (*notes, *(() if streaming is None else streaming.notes))
+    return dataclasses.replace(_file(made, settings, notes), lookup=lookup, streaming=streaming)
 
 
 def _opened(model: Any, settings: Export) -> tuple[Any, tuple[str, ...]]:
