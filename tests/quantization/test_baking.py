@@ -98,13 +98,27 @@ def test_a_model_trained_in_half_precision_is_exported_in_float32():
 
 @pytest.mark.parametrize("seams", [False, True])
 def test_without_rounding_it_computes_what_the_model_did_before(seams: bool):
-    model = network()
+    model, draw = network(), np.random.default_rng(1)
+    model.set_weights([draw.uniform(0.5, 1.5, size=weight.shape) for weight in model.get_weights()])
     bare = without_rounding(quantize(model, QAT()).model, seams=seams)
     assert not is_fake_quant(bare)
     np.testing.assert_allclose(bare.predict(X, verbose=0), model.predict(X, verbose=0), atol=1e-6)
     kinds = [type(layer).__name__ for layer in bare.layers]
     assert kinds.count("_Seam") == (4 if seams else 0)  # behind input, ReLU, pooling and sums: not at the end
     assert kinds.count("BatchNormalization") == 1
+
+
+def test_a_normalization_that_is_not_folded_keeps_its_weights():
+    given, draw = keras.Input((6, 6, 2), name="image"), np.random.default_rng(1)
+    shared, norm = keras.layers.Conv2D(2, 1, name="shared"), keras.layers.BatchNormalization(name="norm")
+    outputs = keras.layers.Add(name="sum")([norm(shared(given)), shared(keras.layers.ReLU()(given))])
+    model = keras.Model(given, outputs)
+    model.set_weights([draw.uniform(0.5, 1.5, size=weight.shape) for weight in model.get_weights()])
+    made = quantize(model, QAT()).model
+    calibrate_(made, {"image": X})
+    expected = model.predict(X, verbose=0)
+    error = np.abs(baked(made).predict(X, verbose=0) - expected).max()
+    assert error < 0.05 * np.abs(expected).max()
 
 
 def test_kernels_of_4_bits_are_baked_once_and_stay_so():

@@ -158,8 +158,9 @@ class _Bare:
             return _Seam(name=layer.name) if layer in self._seams else None
         if isinstance(layer, TransformedLayer):
             return _in_float32(layer.layer, layer.name)
-        kind = keras.layers.BatchNormalization if isinstance(layer, FreezableBatchNormalization) else None
-        return _in_float32(layer, layer.name, kind=kind)
+        if isinstance(layer, FreezableBatchNormalization):
+            return _unfrozen(layer)
+        return _in_float32(layer, layer.name)
 
 
 def _followed(model: Any) -> set[Any]:
@@ -298,6 +299,13 @@ def constant_of(layer: FakeQuant, least_step: float) -> Any | None:
 def _in_float32(layer: Any, name: str, **changed: Any) -> Any:
     """Copy a layer, or an operation; a layer computes in float32, also where it was trained in mixed precision."""
     return layer_copy(layer, name, **changed, dtype="float32")
+
+
+def _unfrozen(layer: FreezableBatchNormalization) -> Any:
+    """Return the normalization of Keras itself: the same without the weight that says whether it is frozen."""
+    new = _in_float32(layer, layer.name, kind=keras.layers.BatchNormalization)
+    new.set_weights(layer.get_weights()[: len(new.weights)])
+    return new
 
 
 def _name(tensor: Any) -> str:

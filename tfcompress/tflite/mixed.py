@@ -25,6 +25,7 @@ from tfcompress.tflite.calibrated import is_correctable, prepared_by, with_few_b
 from tfcompress.tflite.contract import float_ops
 from tfcompress.tflite.flatbuffer import read_model_file
 from tfcompress.tflite.layer_noise import HeldBack, weights_at
+from tfcompress.tflite.means import correct_
 from tfcompress.tflite.mixed_costs import CostMeasurements
 from tfcompress.tflite.mixed_plans import PlanTrials
 from tfcompress.tflite.mixing import Mixer, Precision, codes_of
@@ -121,6 +122,8 @@ class _Choice:
             if not all(trials.refusal(site, "int4") for site in sites):
                 few_bits = self._few_bits(model, rewritten=rewritten)
                 mixer.four_bits.update({site.number: on_four_bits(site, few_bits) for site in sites})
+            with request.progress.task("correcting biases"):
+                correct_(mixer, content, request.drawn().calibration)
             measurements = CostMeasurements(
                 mixer=mixer,
                 in_float=in_float,

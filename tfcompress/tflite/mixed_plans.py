@@ -133,8 +133,24 @@ class PlanTrials:
             chosen = next(p for p in self._precisions if plan and p == plan.choices[str(site.number)])
             if chosen != PLAIN:
                 choices[site.number] = chosen
-        mixture = self._from.mixer.mixed(choices) if choices else Mixture(self._plain, frozenset())
+        mixture = self._mixed(choices) if choices else Mixture(self._plain, frozenset())
         return _Tried(choices, plan, mixture, self._from.size(mixture.content) + self._added)
+
+    def _mixed(self, choices: dict[int, Precision]) -> Mixture:
+        """Return the file of a plan, with the biases that are the better ones.
+
+        What the int8 file's biases make good came from ops that may have other numbers in this plan.
+        """
+        mixer = self._from.mixer
+        files = [mixer.mixed(choices, incoming=kept) for kept in ((True, False) if mixer.incoming else (False,))]
+        return min(files, key=self._noise) if len(files) > 1 else files[0]
+
+    def _noise(self, file: Mixture) -> float:
+        try:
+            with InterpreterProcess(file.content) as process:
+                return self._from.held.noise(process, file.content)
+        except TfcompressError:
+            return float("inf")  # it is refused as a plan, with the reason
 
     @property
     def _precisions(self) -> tuple[Precision, ...]:
