@@ -65,10 +65,20 @@ def test_limits_of_a_mixed_file_mean_nothing_for_another(name: str) -> None:
         Export(quantize="int8", **{name: MIXED_FIELDS[name]})
 
 
-@pytest.mark.parametrize(("name", "value"), [("weight_bits", 4), ("rounding", "nearest"), ("rounding", "gptq")])
-def test_a_mixed_file_chooses_bits_and_rounding_itself(name: str, value: Any) -> None:
-    with pytest.raises(RecipeError, match=rf"^export\.{name} must be left out with mixed, which chooses the "):
-        Export(quantize="int8", mixed=True, **{name: value})
+def test_a_mixed_file_chooses_the_bits_of_each_layer_itself() -> None:
+    with pytest.raises(RecipeError, match=r"^export\.weight_bits must be left out with mixed, which chooses the bits"):
+        Export(quantize="int8", mixed=True, weight_bits=4)
+
+
+@pytest.mark.parametrize("calibration", CALIBRATIONS)
+@pytest.mark.parametrize("correct", [(), *((name,) for name in CORRECTIONS), ("equalize", "bias")])
+@pytest.mark.parametrize("rounding", [None, *ROUNDINGS])
+def test_ranges_corrections_and_rounding_of_a_mixed_file_are_the_user_s_in_every_combination(
+    calibration: str, correct: tuple[str, ...], rounding: str | None
+) -> None:
+    fields: Any = {"calibration": calibration, "correct": correct, "rounding": rounding}
+    asked = Export(quantize="int8", mixed=True, **fields)
+    assert asked.tries == Export(quantize="int8", **fields).tries
 
 
 def test_a_device_times_what_is_limited_in_time() -> None:

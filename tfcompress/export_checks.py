@@ -158,10 +158,9 @@ def _check_mixed(export: Export) -> None:
     useful = not export.mixed or export.quantize == "int8"
     allowed = f"false with quantize {export.quantize!r}: it gives ops of an 'int8' file other numbers"
     check_value("export.mixed", allowed, export.mixed, ok=useful)
-    given = {"weight_bits": export.weight_bits != 8, "rounding": export.rounding is not None}
-    for name, is_given in given.items():
-        allowed = f"left out with mixed, which chooses the {name.replace('_', ' ')} itself"
-        check_value(f"export.{name}", allowed, getattr(export, name), ok=not (export.mixed and is_given))
+    chosen = export.mixed and export.weight_bits != 8
+    allowed = "left out with mixed, which chooses the bits of each layer's weights itself"
+    check_value("export.weight_bits", allowed, export.weight_bits, ok=not chosen)
     for name, units in (("max_size", SIZE_UNITS), ("max_latency", LATENCY_UNITS)):
         text = getattr(export, name)
         check_value(f"export.{name}", "empty without mixed", text, ok=export.mixed or not text)

@@ -61,7 +61,7 @@ class Export:
         correct: how the weights of an int8 file are prepared for rounding, without training: ``equalize``,
             ``equalize-weights``, ``bias``, ``bias-once``.
         rounding: how the weights of an int8 file are rounded: ``nearest``, ``gptq``; None: ``gptq`` where they have 4
-            bits, else ``nearest``.
+            bits (in a mixed file, too), else ``nearest``.
         weight_bits: bits of a weight of an int8 file that was not trained for it: 8, or 4 in the kernels of Conv2D and
             Dense (by the rules of quantization-aware training).
         input_range: least and largest value of the model's inputs, for int8 without data: two numbers for all of them,

@@ -10,7 +10,12 @@ import pytest
 
 keras = pytest.importorskip("keras")
 
-from tfcompress.quantization.baking import baked, is_fake_quant  # noqa: E402
+from tfcompress.quantization.baking import (  # noqa: E402
+    baked,
+    fewest_weight_bits,
+    is_fake_quant,
+    without_rounding,
+)
 from tfcompress.quantization.calibration import calibrate_  # noqa: E402
 from tfcompress.quantization.transform import quantize  # noqa: E402
 from tfcompress.recipe import QAT  # noqa: E402
@@ -89,6 +94,43 @@ def test_a_model_trained_in_half_precision_is_exported_in_float32():
     assert half.get_layer("conv").compute_dtype == "float16"
     assert model.get_layer("conv").compute_dtype == "float32"
     assert {layer.compute_dtype for layer in baked(model).layers} == {"float32"}
+
+
+@pytest.mark.parametrize("seams", [False, True])
+def test_without_rounding_it_computes_what_the_model_did_before(seams: bool):
+    model, draw = network(), np.random.default_rng(1)
+    model.set_weights([draw.uniform(0.5, 1.5, size=weight.shape) for weight in model.get_weights()])
+    bare = without_rounding(quantize(model, QAT()).model, seams=seams)
+    assert not is_fake_quant(bare)
+    np.testing.assert_allclose(bare.predict(X, verbose=0), model.predict(X, verbose=0), atol=1e-6)
+    kinds = [type(layer).__name__ for layer in bare.layers]
+    assert kinds.count("_Seam") == (4 if seams else 0)  # behind input, ReLU, pooling and sums: not at the end
+    assert kinds.count("BatchNormalization") == 1
+
+
+def test_a_normalization_that_is_not_folded_keeps_its_weights():
+    given, draw = keras.Input((6, 6, 2), name="image"), np.random.default_rng(1)
+    shared, norm = keras.layers.Conv2D(2, 1, name="shared"), keras.layers.BatchNormalization(name="norm")
+    outputs = keras.layers.Add(name="sum")([norm(shared(given)), shared(keras.layers.ReLU()(given))])
+    model = keras.Model(given, outputs)
+    model.set_weights([draw.uniform(0.5, 1.5, size=weight.shape) for weight in model.get_weights()])
+    made = quantize(model, QAT()).model
+    calibrate_(made, {"image": X})
+    expected = model.predict(X, verbose=0)
+    error = np.abs(baked(made).predict(X, verbose=0) - expected).max()
+    assert error < 0.05 * np.abs(expected).max()
+
+
+def test_kernels_of_4_bits_are_baked_once_and_stay_so():
+    model = quantize(network(), QAT(weight_bits=4)).model
+    assert (fewest_weight_bits(model), fewest_weight_bits(network())) == (4, 8)
+    calibrate_(model, {"image": X})
+    once = baked(model)
+    assert not is_fake_quant(once)
+    assert {"TransformedLayer", "PointwiseDense"} <= {type(layer).__name__ for layer in once.layers}
+    wide = baked(model, four_bits=False)
+    assert {"Conv2D", "Dense"} <= {type(layer).__name__ for layer in wide.layers}
+    np.testing.assert_allclose(once.predict(X, verbose=0), wide.predict(X, verbose=0), atol=2 / 256)
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ import pytest
 from tests.engines.tiny_networks import convolutional, dense, images
 from tfcompress.errors import ModelError, UnsupportedError, UsageError
 from tfcompress.models.transformed_layer import TransformedLayer
+from tfcompress.quantization.baking import without_rounding
 from tfcompress.quantization.calibration import calibrate_, freeze_ranges_, freeze_statistics_
 from tfcompress.quantization.fake_quant import FakeQuant
 from tfcompress.quantization.transform import quantize
@@ -325,3 +326,13 @@ def test_a_subclassed_model_is_refused():
 
     with pytest.raises(UnsupportedError, match=r"is subclassed \(Own\): stages need its graph of layers"):
         quantize(Own(), QAT())
+
+
+def test_a_layer_whose_name_is_an_output_s_gets_one_that_no_other_has():
+    given = keras.Input((4,), name="end_inner_1")
+    x = keras.layers.Dense(3, name="end_inner")(given)
+    model = keras.Model(given, keras.layers.Dense(2, name="end")(x))
+    made = quantize(model, QAT()).model
+    assert made.output_names == ["end"]
+    again = quantize(without_rounding(made), QAT()).model
+    assert again.output_names == ["end"]

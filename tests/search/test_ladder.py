@@ -227,12 +227,10 @@ def test_without_a_limit_there_is_one_run() -> None:
 REASONS = [
     (int8(calibration="minmax"), ["", *["calibration, correct or rounding say how already"] * 2, ""]),
     (int8(correct=("bias",)), ["", "calibration, correct or rounding say how already"]),
-    (int8(rounding="nearest"), ["", "", "rounding nearest is asked for", "weight_bits or rounding"]),
-    (
-        int8(weight_bits=4),
-        ["", "", "weights of 4 bits are rounded so in every way", "weight_bits or rounding"],
-    ),
-    (int8(mixed=True), ["", *["mixed precision chooses among corrections itself"] * 2, "it is asked for, so"]),
+    (int8(rounding="nearest"), ["", "", "rounding nearest is asked for", ""]),
+    (int8(rounding="gptq"), ["", *["calibration, correct or rounding say how already"] * 2, ""]),
+    (int8(weight_bits=4), ["", "", "weights of 4 bits are rounded so in every way", "weight_bits says how many bits"]),
+    (int8(mixed=True), ["", "mixed precision chooses among corrections itself", "", "it is asked for, so"]),
     (Recipe(export=Export(max_drop=1.0)), ["", *["corrections are for int8, and none"] * 2, "mixed precision is for"]),
     (Recipe(export=Export(quantize="float16", max_drop=1.0)), ["", "corrections are for int8, and float16"]),
     (

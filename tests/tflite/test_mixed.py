@@ -91,6 +91,103 @@ def test_ops_are_timed_where_time_is_limited(wide: TFLiteModel) -> None:
     assert all(plan.latency_ms and plan.latency_ms < record.largest_ms for plan in record.plans)
 
 
+def fronts(keras: Any) -> dict[str, list[Any]]:
+    """Return what may stand before a network's first kernel, and be folded into it, or not."""
+    layers = keras.layers
+    return {
+        "rescaling": [layers.Rescaling(1 / 16)],
+        "shifted rescaling": [layers.Rescaling(1 / 2, -1.0)],
+        "normalization": [layers.Normalization(mean=[0.5, 1.0, -1.0], variance=[1.0, 2.0, 3.0])],
+        "batch normalization": [layers.BatchNormalization()],
+        "separable convolution": [layers.SeparableConv2D(4, 3), layers.Rescaling(0.25)],
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("calibration", ["minmax", "mse"])
+@pytest.mark.parametrize("name", fronts(pytest.importorskip("keras")))
+def test_every_kernel_takes_part_whatever_is_folded_into_it(
+    name: str, calibration: str, images: np.ndarray, converter: ConverterProcess
+) -> None:
+    """With mse our rules write the model anew, with an op and a rounded tensor for what the float file folds."""
+    import keras
+
+    keras.utils.set_random_seed(1)
+    layers = keras.layers
+    front = fronts(keras)[name]
+    body = [layers.Conv2D(8, 3, padding="same", activation="relu"), layers.GlobalAveragePooling2D(), layers.Dense(4)]
+    net = keras.Sequential([keras.Input((8, 8, 3)), *front, *body, layers.Softmax()])
+    settings = dataclasses.replace(MIXED, calibration=calibration, max_size="3x", min_agreement_db=-100.0)
+    found = export(net, settings, data=images, converter=converter, progress=False)
+    record = found.verification.mixed
+    assert record is not None
+    assert record.notes == ()
+    assert {"int4", "float"} <= set(record.layers[-2].noise)  # the convolution
+    kernels_of = kernels(read_model_file(found.content).subgraphs)
+    assert len(record.layers) == len(list(kernels_of))
+    if calibration == "mse" and "convolution" not in name:  # what is scaled by an op of its own: a weight a channel
+        assert record.layers[0].refused["int4"] == "the file is no smaller for it"
+    best = next(plan for plan in record.plans if plan.chosen)
+    assert best.agreement_db is not None
+    assert best.agreement_db >= (record.plans[0].agreement_db or 0.0)
+    assert abs(best.predicted_db - best.agreement_db) < 6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("calibration", "correct", "rounding"),
+    [
+        ("auto", (), "gptq"),
+        ("auto", (), "nearest"),
+        ("minmax", ("bias",), "gptq"),
+        ("mse", ("equalize", "bias"), "gptq"),
+        ("percentile", ("equalize-weights",), None),
+        ("auto", ("bias-once",), "nearest"),
+    ],
+)
+def test_ranges_corrections_and_rounding_are_in_the_mixed_file(
+    calibration: str,
+    correct: tuple[str, ...],
+    rounding: str | None,
+    nested: Any,
+    images: np.ndarray,
+    converter: ConverterProcess,
+) -> None:
+    fields: Any = {"calibration": calibration, "correct": correct, "rounding": rounding, "min_agreement_db": -100.0}
+    asked = Export(quantize="int8", samples=24, **fields)
+    plain = export(nested, asked, data=images, converter=converter, progress=False)
+    settings = dataclasses.replace(MIXED, max_size=f"{plain.size_bytes - 60}", **fields)
+    found = export(nested, settings, data=images, converter=converter, progress=False)
+    assert (found.route, found.verification.calibration) == (plain.route, plain.verification.calibration)
+    record = found.verification.mixed
+    assert record is not None
+    assert record.notes == ()
+    assert "int4" in {layer.chosen for layer in record.layers}
+    stored = {each.tensor.dtype for each in kernels(read_model_file(found.content).subgraphs)}
+    assert stored >= {"int8", "int4"}
+
+
+@pytest.mark.slow
+def test_kernels_of_4_bits_are_rounded_to_the_nearest_where_that_is_asked_for(
+    nested: Any, images: np.ndarray, converter: ConverterProcess
+) -> None:
+    def noise(rounding: str | None) -> dict[str, float]:
+        settings = dataclasses.replace(MIXED, rounding=rounding, min_agreement_db=-100.0)
+        record = export(nested, settings, data=images, converter=converter, progress=False).verification.mixed
+        assert record is not None
+        return {layer.layer: layer.noise["int4"] for layer in record.layers if "int4" in layer.noise}
+
+    nearest, towards = noise("nearest"), noise(None)
+    assert len(nearest) >= 2
+    assert nearest.keys() == towards.keys()
+    assert sum(nearest.values()) > sum(towards.values())
+    both = noise("gptq")  # in another int8 file, in which fewer of them may pay
+    assert {name: both[name] for name in towards.keys() & both.keys()} == pytest.approx(
+        {name: towards[name] for name in towards.keys() & both.keys()}, rel=0.1
+    )
+    assert towards.keys() & both.keys()
+
+
 class Elsewhere:
     """A machine on which float takes ten times as long as integers, and 4 bits do not run."""
 
@@ -185,9 +282,7 @@ def test_a_model_without_layers_is_refused(images: np.ndarray, tmp_path: Any) ->
         ({"quantize": "int8", "max_size": "60KB"}, "export.max_size must be empty without mixed"),
         ({"quantize": "int8", "mixed": True, "max_size": "60 apples"}, "above 0 with one of B, KB, KiB, MB, MiB, or"),
         ({"quantize": "int8", "mixed": True, "max_latency": "0ms"}, "above 0 with one of us, ms, s, or with x"),
-        ({"quantize": "int8", "mixed": True, "weight_bits": 4}, "left out with mixed, which chooses the weight bits"),
-        ({"quantize": "int8", "mixed": True, "rounding": "gptq"}, "left out with mixed, which chooses the rounding"),
-        ({"quantize": "int8", "mixed": True, "rounding": "nearest"}, "left out with mixed, which chooses the rounding"),
+        ({"quantize": "int8", "mixed": True, "weight_bits": 4}, "left out with mixed, which chooses the bits of each"),
         ({"quantize": "int8", "mixed": True, "plans": 0}, "export.plans must be at least 1, got 0"),
         ({"quantize": "int8", "plans": 9}, "export.plans must be 4 without mixed, got 9"),
         (

@@ -140,6 +140,25 @@ def test_four_bits_are_four_bits_in_the_file(converter):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("pays", [False, True])
+def test_training_for_four_bits_that_makes_no_smaller_file_is_warned_of(converter, pays: bool):
+    keras.utils.set_random_seed(1)
+    given = keras.Input((8, 8, 3), name="image")
+    x = L.Conv2D(8, 1, activation="relu", name="conv")(given)
+    x = L.Conv2D(48, 3, name="body")(x) if pays else L.DepthwiseConv2D(5, name="body")(x)
+    model = keras.Model(given, L.Dense(4, name="scores")(L.GlobalAveragePooling2D()(x)))
+    asked = Export(quantize="int8", min_agreement_db=-100.0)
+    eight, four = (export(trained(model, QAT(weight_bits=bits)), asked, data=X, converter=converter) for bits in (8, 4))
+    assert (four.size_bytes < eight.size_bytes) == pays
+    said = [note for note in (*eight.notes, *four.notes) if "do not pay" in note]
+    if pays:
+        assert said == []
+    else:
+        sizes = f"{four.size_bytes:,} bytes, with weights of 8 bits it has {eight.size_bytes:,}"
+        assert said == [f"weights of 4 bits do not pay: the file has {sizes}; leave --weight-bits 4 out"]
+
+
+@pytest.mark.slow
 def test_sixteen_bit_activations_take_their_ranges_from_samples(converter):
     model = trained(
         keras.Sequential(

@@ -20,7 +20,7 @@ from tfcompress.models.layer_copies import is_symbolic, layer_copy
 from tfcompress.models.transformed_layer import TransformedLayer, variable_at
 from tfcompress.quantization.batch_norm import FreezableBatchNormalization
 from tfcompress.quantization.fake_quant import ConstantFakeQuant, FakeQuant
-from tfcompress.quantization.four_bits import in_four_bits
+from tfcompress.quantization.four_bits import holds_four_bits, in_four_bits
 from tfcompress.quantization.weight_fake_quant import WeightFakeQuant
 
 _RELUS = (keras.activations.relu, keras.activations.relu6, "ReLU", "Relu", "Relu6")  # functions, layer, operations
@@ -82,25 +82,55 @@ def range_of(layer: FakeQuant, least_step: float = 0.0) -> tuple[float, float]:
 
 
 def is_fake_quant(model: Any) -> bool:
-    """Say whether a Keras 3 model holds fake quantization of this package."""
-    return any(isinstance(layer, FakeQuant | TransformedLayer) for layer in all_layers(model))
+    """Say whether a Keras 3 model holds fake quantization of this package that is not baked yet."""
+    return any(
+        isinstance(layer, FakeQuant) or (isinstance(layer, TransformedLayer) and not holds_four_bits(layer))
+        for layer in all_layers(model)
+    )
 
 
-def baked(model: Any) -> Any:
+def fewest_weight_bits(model: Any) -> int:
+    """Return the fewest bits that a kernel of a Keras 3 model is under training for; 8: none for fewer."""
+    wrappers = [layer for layer in all_layers(model) if isinstance(layer, TransformedLayer)]
+    return min((_bits(wrapper) for wrapper in wrappers), default=8)
+
+
+def baked(model: Any, *, four_bits: bool = True) -> Any:
     """Return an ordinary Keras 3 model with the values and ranges that the int8 file will hold, in float32.
 
     Args:
         model: a functional model for which :func:`is_fake_quant`; it stays as it is.
+        four_bits: let the converter store kernels of 4 bits so; False: in 8 bits, as it does all others.
     """
-    return _Baker(model).result()
+    return _Baker(model, four_bits=four_bits).result()
 
 
-class _Baker:
-    def __init__(self, model: Any) -> None:
+def without_rounding(model: Any, *, seams: bool = False) -> Any:
+    """Return an ordinary Keras 3 model of the same layers that rounds nothing, in float32.
+
+    Args:
+        model: a functional model for which :func:`is_fake_quant`; its ranges need not be known, and it stays as it is.
+        seams: leave an op where a tensor was rounded, so that the converter folds nothing across it: the float file
+            then has the kernels of the int8 file, one for one.
+    """
+    return _Bare(model, seams=seams).result()
+
+
+class _Seam(keras.layers.Layer):  # type: ignore[misc]
+    """Hands a tensor on by an op that the converter leaves."""
+
+    def call(self, inputs: Any) -> Any:
+        """Return *inputs*, of any shape."""
+        return keras.ops.minimum(inputs, np.finfo(np.float32).max)
+
+
+class _Bare:
+    """Makes a model again without its fake quantization."""
+
+    def __init__(self, model: Any, *, seams: bool = False) -> None:
         self._model = model
+        self._seams = _followed(model) if seams else set()
         self._copies: dict[int, Any] = {}
-        self._folded = _folded(model)
-        self._least_steps = least_steps(model)
 
     def result(self) -> Any:
         """Make every call again on copies of the layers."""
@@ -124,14 +154,43 @@ class _Baker:
         return self._copies[id(layer)]
 
     def _replacement(self, layer: Any) -> Any | None:
+        if isinstance(layer, FakeQuant):
+            return _Seam(name=layer.name) if layer in self._seams else None
+        if isinstance(layer, TransformedLayer):
+            return _in_float32(layer.layer, layer.name)
+        if isinstance(layer, FreezableBatchNormalization):
+            return _unfrozen(layer)
+        return _in_float32(layer, layer.name)
+
+
+def _followed(model: Any) -> set[Any]:
+    """Return the fake quantization behind which a layer computes something."""
+    makers: dict[int, Any] = {}
+    found = set()
+    for call in calls(model):
+        tensors = Template.of(call.args, call.kwargs, is_symbolic)[1]
+        if not isinstance(call.layer, keras.layers.Identity):  # gives an output its name
+            found |= {makers[id(tensor)] for tensor in tensors if id(tensor) in makers}
+        if isinstance(call.layer, FakeQuant):
+            makers.update((id(tensor), call.layer) for tensor in call.outputs)
+    return found
+
+
+class _Baker(_Bare):
+    """Makes a model again with the values and ranges of its fake quantization in it."""
+
+    def __init__(self, model: Any, *, four_bits: bool) -> None:
+        super().__init__(model)
+        self._four_bits = four_bits
+        self._folded = _folded(model)
+        self._least_steps = least_steps(model)
+
+    def _replacement(self, layer: Any) -> Any | None:
         if any(layer is normalization for normalization in self._folded.values()):
             return None
         if isinstance(layer, FakeQuant):
             return constant_of(layer, self._least_steps.get(layer.name, 0.0))
-        if isinstance(layer, TransformedLayer):
-            return self._plain(layer)
-        kind = keras.layers.BatchNormalization if isinstance(layer, FreezableBatchNormalization) else None
-        return _in_float32(layer, layer.name, kind=kind)
+        return self._plain(layer) if isinstance(layer, TransformedLayer) else super()._replacement(layer)
 
     def _plain(self, wrapper: TransformedLayer) -> Any:
         """Return the layer inside, with its final weights, and the normalization that follows folded in."""
@@ -148,7 +207,7 @@ class _Baker:
             final["bias"] = self._rounded_bias(wrapper, final["kernel"], final["bias"])
         for path, value in final.items():
             variable_at(new, path).assign(value)
-        return in_four_bits(new) if _bits(wrapper) == 4 else new
+        return in_four_bits(new) if self._four_bits and _bits(wrapper) == 4 else new
 
     def _rounded_bias(self, wrapper: TransformedLayer, kernel: np.ndarray, bias: np.ndarray) -> np.ndarray:
         """Round a bias to what the runtime's 32-bit integers hold: steps of input times kernel."""
@@ -240,6 +299,13 @@ def constant_of(layer: FakeQuant, least_step: float) -> Any | None:
 def _in_float32(layer: Any, name: str, **changed: Any) -> Any:
     """Copy a layer, or an operation; a layer computes in float32, also where it was trained in mixed precision."""
     return layer_copy(layer, name, **changed, dtype="float32")
+
+
+def _unfrozen(layer: FreezableBatchNormalization) -> Any:
+    """Return the normalization of Keras itself: the same without the weight that says whether it is frozen."""
+    new = _in_float32(layer, layer.name, kind=keras.layers.BatchNormalization)
+    new.set_weights(layer.get_weights()[: len(new.weights)])
+    return new
 
 
 def _name(tensor: Any) -> str:

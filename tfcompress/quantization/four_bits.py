@@ -115,6 +115,11 @@ class RowConvolution(keras.layers.Layer):  # type: ignore[misc]
         return cls(**{**config, "convolution": keras.saving.deserialize_keras_object(config["convolution"])})
 
 
+def holds_four_bits(layer: TransformedLayer) -> bool:
+    """Say whether a layer is one of those that :func:`in_four_bits` makes."""
+    return all(isinstance(last, FourBitGrid) for *_, last in layer.transforms.values())
+
+
 def in_four_bits(layer: Any) -> Any:
     """Return a layer like *layer*, whose kernel the converter stores in 4 bits.
 

@@ -61,8 +61,8 @@ def each_by_itself(model: Any, conditions: Conditions, bits: int) -> Any:
     """Return a copy of *model* whose kernels lie on a grid of few bits, each rounded as if it alone had so few.
 
     All layers are fed as where every kernel has the bits of the conditions: for mixed precision, where it is not known
-    yet which kernels will have few. So each bias takes back what its own kernel moves the means of the sums by, and
-    nothing of what comes in.
+    yet which kernels will have few. Biases stay as they are, and what the kernels do to the means of the sums is left
+    to them.
 
     Args:
         model: a functional or sequential Keras 3 model that is built; it is only read.
@@ -93,11 +93,12 @@ def _rounded(model: Any, conditions: Conditions, alone: int) -> Any:
         if kernel is None:
             return seen.sums
         target.kernel.assign(kernel)
+        if alone:
+            return seen.sums
         layer.kernel.assign(kernel)
         rounding[-1].fit_(kernel)
-        sums = Flow(seen.sums.rounded if alone else seen.sums.exact, seen.again())
-        corrected = sums if bias is None else corrected_by(bias, sums)
-        return seen.sums if alone else corrected
+        sums = Flow(seen.sums.exact, seen.again())
+        return sums if bias is None else corrected_by(bias, sums)
 
     SideBySide(made.model, conditions.inputs).run(visit)
     return new

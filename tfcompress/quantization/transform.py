@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -178,10 +179,18 @@ class _OutputNames:
         given = {value: origin(tensor).name for value, tensor in zip(steps.inputs, steps.model.inputs, strict=True)}
         self._wanted = {v: n for v, n in zip(steps.outputs, names, strict=True) if given.get(v) != n}
         self._layers = {name: keras.layers.Identity(name=name) for name in self._wanted.values()}
+        taken = {step.op.name for step in steps.steps} | set(given.values())
         for step in steps.steps:
             if step.op.name in self._layers:
-                step.op.name = f"{step.op.name}_inner"
+                step.op.name = next(name for name in _inner_names(step.op.name) if name not in taken)
+                taken.add(step.op.name)
 
     def apply(self, value: Value, tensor: Any) -> Any:
         """Give an output its name."""
         return self._layers[self._wanted[value]](tensor) if value in self._wanted else tensor
+
+
+def _inner_names(name: str) -> Iterator[str]:
+    """Go through the names that a layer may have whose own is an output's."""
+    yield f"{name}_inner"
+    yield from (f"{name}_inner_{count}" for count in itertools.count(1))

@@ -85,8 +85,6 @@ def _uncorrectable(recipe: Recipe) -> str:
         return f"{asking(type(stage)).name} trains with ranges and rounding of its own"
     if export.quantize != "int8":
         return f"corrections are for int8, and {export.quantize} is asked for"
-    if export.mixed:
-        return "mixed precision chooses among corrections itself"
     if not export.tries:
         return "calibration, correct or rounding say how already"
     return ""
@@ -94,7 +92,10 @@ def _uncorrectable(recipe: Recipe) -> str:
 
 def corrected_recipe(recipe: Recipe, data: BoundData) -> Recipe | str:
     """Let measurements choose among the cheap corrections."""
-    return _uncorrectable(recipe) or recipe
+    reason = _uncorrectable(recipe)
+    if not reason and recipe.export.mixed:
+        return "mixed precision chooses among corrections itself"
+    return reason or recipe
 
 
 def rounded_recipe(recipe: Recipe, data: BoundData) -> Recipe | str:
@@ -118,8 +119,8 @@ def mixed_recipe(recipe: Recipe, data: BoundData) -> Recipe | str:
         return f"mixed precision is for int8, and {export.quantize} is asked for"
     if export.mixed:
         return "it is asked for, so the first way was mixed already"
-    if export.weight_bits != Export.weight_bits or export.rounding != Export.rounding:
-        return "weight_bits or rounding say how already"
+    if export.weight_bits != Export.weight_bits:
+        return "weight_bits says how many bits all weights have"
     if export.deployment.accelerator:
         return f"target {export.target} computes with weights of 8 bits alone"
     return _exporting(recipe, mixed=True)

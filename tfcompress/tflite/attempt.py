@@ -85,8 +85,8 @@ class Mixed:
     record: MixedRecord
 
 
-FileMixer = Callable[[bytes], Mixed | None]
-"""Makes a mixed file of a converted one; None: that one is to be refused as it is."""
+FileMixer = Callable[[bytes, bool], Mixed | None]
+"""Makes a mixed file of a converted one, and whether our rules wrote its model; None: it is to be refused as it is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,7 +169,7 @@ def attempt(model: Any, request: Request, reference: Any, *, fused: bool = False
                 drawn = dataclasses.replace(drawn, inputs=trained.on_grid(drawn.inputs))
             run = ConversionRun(settings, request.converter, lowered, drawn)
             content, keras_outputs = run.convert(reference)
-            mixed = request.mixer(content) if request.mixer else None
+            mixed = request.mixer(content, lowered.qat) if request.mixer else None
             float_size_bytes = request.float_size_bytes
             if float_size_bytes is None:
                 float_size_bytes = run.float_size(request.float_model, folder / "float")
@@ -391,9 +391,10 @@ def activation_bits(model: Any) -> int:
     graph = graph_of(model)
     if keras_of(graph) == "keras2":
         return 8 if any(type(layer).__name__.startswith("QuantizeWrapper") for layer in all_layers(graph)) else 0
-    from tfcompress.quantization.fake_quant import FakeQuant
+    from tfcompress.quantization.fake_quant import ConstantFakeQuant, FakeQuant
 
-    return max((layer.bits for layer in all_layers(graph) if isinstance(layer, FakeQuant)), default=0)
+    ranges = [layer for layer in all_layers(graph) if isinstance(layer, FakeQuant | ConstantFakeQuant)]
+    return max((layer.bits for layer in ranges), default=0)
 
 
 def _other_bits(bits: int, settings: Export) -> UsageError:

@@ -62,6 +62,25 @@ def with_few_bits(model: Any, request: Request, bits: int) -> Any:
     return each_by_itself(_keras3(model), _conditions(request), bits)
 
 
+def written_out(model: Any, *, seams: bool = False) -> Any:
+    """Return a Keras 3 model of the layers that :func:`ranged` makes of one, in float.
+
+    Args:
+        model: a Keras 3 or tf_keras model.
+        seams: keep apart for the converter what stands on either side of a rounded tensor.
+
+    Raises:
+        UnsupportedError: a model that cannot be rewritten.
+    """
+    from tfcompress.models.precision import float32_policy
+    from tfcompress.quantization.baking import without_rounding
+    from tfcompress.quantization.transform import quantize
+
+    rewritten = quantize(_keras3(model), QAT())
+    with float32_policy():
+        return without_rounding(rewritten.model, seams=seams)
+
+
 def ranged(model: Any, request: Request) -> Quantized:
     """Return a Keras 3 model rewritten with the ranges that the export's calibrator chooses.
 

@@ -30,7 +30,7 @@ from tfcompress.tflite.best import best_int8_of
 from tfcompress.tflite.calibrated import check_input_range, is_correctable
 from tfcompress.tflite.convert import ConverterProcess
 from tfcompress.tflite.drawing import samples_of
-from tfcompress.tflite.eight_bits import warned_of_size
+from tfcompress.tflite.eight_bits import asked_for_four_bits, warned_of_size
 from tfcompress.tflite.flatbuffer import read_model_file
 from tfcompress.tflite.from_file import made_from_file
 from tfcompress.tflite.interpret import InterpreterProcess
@@ -236,7 +236,7 @@ def _made(model: Any, request: Request) -> Made:
     if settings.quantize == "int8" and request.data is None and is_correctable(model) and not settings.needs_samples:
         return made_without_data(model, request)
     made = best_int8_of(model, request) if settings.tries else made_as_asked(model, request)
-    return made if settings.weight_bits == Export.weight_bits else warned_of_size(made, model, request)
+    return warned_of_size(made, model, request) if asked_for_four_bits(model, settings) else made
 
 
 def _proven(made: Made, model: Any, request: Request) -> Made:

@@ -21,10 +21,11 @@ from tfcompress.models.kinds import keras_of
 from tfcompress.recipe import Export
 from tfcompress.tflite.attempt import Mixed, Request
 from tfcompress.tflite.best import best_int8_of
-from tfcompress.tflite.calibrated import is_correctable, prepared_by, with_few_bits
+from tfcompress.tflite.calibrated import is_correctable, prepared_by, with_few_bits, written_out
 from tfcompress.tflite.contract import float_ops
 from tfcompress.tflite.flatbuffer import read_model_file
 from tfcompress.tflite.layer_noise import HeldBack, weights_at
+from tfcompress.tflite.means import correct_
 from tfcompress.tflite.mixed_costs import CostMeasurements
 from tfcompress.tflite.mixed_plans import PlanTrials
 from tfcompress.tflite.mixing import Mixer, Precision, codes_of
@@ -104,12 +105,13 @@ class _Choice:
     def __init__(self, model: Any, request: Request, asked: Export, plain_bytes: int) -> None:
         self._model, self._request, self._asked, self._plain_bytes = model, request, asked, plain_bytes
 
-    def __call__(self, content: bytes) -> Mixed | None:
+    def __call__(self, content: bytes, rewritten: bool) -> Mixed | None:
         """Return the best file by plan; None: the converter's own is to be refused anyway."""
         request, started = self._request, time.perf_counter()
         if request.settings.float_ops == "refuse" and float_ops(read_model_file(content)):
             return None
-        in_float = self._converted(self._prepared())
+        model = self._prepared()
+        in_float = self._float_file(model, rewritten=rewritten)
         sites, notes = sites_of(content, in_float)
         if not sites:
             msg = f"mixed precision finds no op to choose for: {'; '.join(notes) or 'none has a kernel'}"
@@ -118,11 +120,14 @@ class _Choice:
         runtimes, in_tensorflow = request.settings.runtimes, request.converter.try_in_tensorflow
         with OpTrials(mixer, runtimes, in_tensorflow, request.seed, request.stopwatch) as trials:
             if not all(trials.refusal(site, "int4") for site in sites):
-                few_bits = self._few_bits()
+                few_bits = self._few_bits(model, rewritten=rewritten)
                 mixer.four_bits.update({site.number: on_four_bits(site, few_bits) for site in sites})
+            with request.progress.task("correcting biases"):
+                correct_(mixer, content, request.drawn().calibration)
             measurements = CostMeasurements(
                 mixer=mixer,
                 in_float=in_float,
+                float_bytes=request.float_size_bytes or len(self._float_file(model, rewritten=False)),
                 held=HeldBack.of(in_float, request.drawn().held_back),
                 size=self._size,
                 trials=trials,
@@ -154,21 +159,24 @@ class _Choice:
         request = self._as_prepared()
         return prepared_by(self._model, request) if request.settings.prepares else self._model
 
-    def _few_bits(self) -> bytes | None:
+    def _few_bits(self, model: Any, *, rewritten: bool) -> bytes | None:
         """Return the float file of kernels on a grid of 4 bits, rounded for the outputs; None: there is none."""
+        if self._asked.rounding == "nearest":
+            return None
         with self._request.progress.task("rounding to 4 bits"):
             try:
-                few = with_few_bits(self._prepared(), self._as_prepared(), 4)
+                few = with_few_bits(written_out(model) if rewritten else model, self._as_prepared(), 4)
             except (ModelError, UnsupportedError) as refusal:
                 self._request.progress.note(f"kernels of 4 bits are rounded to the nearest step, as {refusal}")
                 return None
-        return self._converted(few)
+        return self._float_file(few, rewritten=rewritten)
 
-    def _converted(self, model: Any) -> bytes:
+    def _float_file(self, model: Any, *, rewritten: bool) -> bytes:
+        """Return the float file of a model, or of the layers that our rules make of it, each with its own kernel."""
+        source = written_out(model, seams=True) if rewritten else model
+        select_ops = self._request.settings.select_ops
         with tempfile.TemporaryDirectory(prefix="tfcompress-") as scratch:
-            return float_file(
-                model, Path(scratch), self._request.converter, select_ops=self._request.settings.select_ops
-            )
+            return float_file(source, Path(scratch), self._request.converter, select_ops=select_ops)
 
 
 def _precisions(asked: Export) -> tuple[Precision, ...]:

@@ -118,7 +118,8 @@ class CostMeasurements:
 
     Attributes:
         mixer: writes files by plan.
-        in_float: the float file of the same model.
+        in_float: the float file of the same layers.
+        float_bytes: size of the model's own float file, which a mixed one must be smaller than.
         held: samples to judge by.
         size: bytes of a file as it will be written.
         trials: runs files of one op.
@@ -129,6 +130,7 @@ class CostMeasurements:
 
     mixer: Mixer
     in_float: bytes
+    float_bytes: int
     held: HeldBack
     size: Size
     trials: OpTrials
@@ -177,6 +179,9 @@ class CostMeasurements:
             if self.timed and not refusal and precision != PLAIN:
                 seconds = self._seconds(site, precision) - as_plain
                 refusal = "" if math.isfinite(seconds) else "the device cannot change numbers before or behind it"
+            size = 0 if refusal or precision == PLAIN else self._bytes((site, precision)) - plain_bytes
+            if precision == "int4" and size >= 0:
+                refusal = refusal or "the file is no smaller for it"
             if refusal:
                 costs.refused[precision] = refusal
                 continue
@@ -187,11 +192,14 @@ class CostMeasurements:
             else:
                 rounded = with_weights(self.in_float, site, self.mixer.weights(site, precision))
                 costs.noise[precision] = self.held.noise(process, rounded)
-            alone = self.mixer.mixed({site.number: precision}).content
-            costs.size_bytes[precision] = self.size(alone) - plain_bytes if precision != PLAIN else 0
+            costs.size_bytes[precision] = size
             if self.timed:
                 costs.seconds[precision] = seconds
         return costs
+
+    def _bytes(self, *choices: tuple[Site, Precision]) -> int:
+        """Return the size of the file in which some ops have other numbers."""
+        return self.size(self.mixer.mixed({site.number: precision for site, precision in choices}).content)
 
     def _seconds(self, site: Site, precision: Precision) -> float:
         """Return how long an op takes between neighbours in int8."""
@@ -213,7 +221,7 @@ class CostMeasurements:
         same = next((p for p in both if p in other.noise), None)
         spared = 0
         if same is not None:
-            together = self.size(self.mixer.mixed({first.number: same, second.number: same}).content)
+            together = self._bytes((first, same), (second, same))
             spared = one.size_bytes[same] + other.size_bytes[same] + plain_bytes - together
         seconds: dict[tuple[Precision, Precision], float] = {}
         if self.timed:

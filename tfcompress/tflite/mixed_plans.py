@@ -78,7 +78,10 @@ class PlanTrials:
         limits = self._limits(plain_seconds)
         fixed = {BYTES: float(self._plain_bytes)} | ({} if plain_seconds is None else {MS: 1e3 * plain_seconds})
         with self._from.progress.task("trying plans"):
-            plans = self._within(costs, limits, fixed)
+            try:
+                plans = self._within(costs, limits, fixed)
+            except InfeasibleError as error:
+                raise self._without_use(error) from None
             tried = self._measured([self._written(None), *plans], int(limits[BYTES]))
         kept = [each for each in tried if not each.refusal]
         if not kept:
@@ -88,6 +91,14 @@ class PlanTrials:
         best = min(kept, key=lambda each: (each.noise, each.size_bytes))
         self._from.progress.note(_sentence(best, tried[0], len(plans), self._from.held.count))
         return Mixed(best.mixture.content, best.mixture.islands, self._record(costs, tried, best, limits))
+
+    def _without_use(self, error: InfeasibleError) -> InfeasibleError:
+        """Return what to say where no plan keeps the limits: another sentence where the float file is smaller still."""
+        least, in_float = error.least[BYTES], self._from.float_bytes
+        if not least >= in_float:
+            return error
+        msg = f"a mixed file has {least:,.0f} bytes at least, and the float file {in_float:,}; leave --mixed out"
+        return InfeasibleError(msg, error.least)
 
     def _plain_seconds(self) -> float:
         found = self._from.trials.seconds([self._plain])[0]
@@ -111,7 +122,7 @@ class PlanTrials:
 
     def _limits(self, plain_seconds: float | None) -> dict[str, float]:
         size = read_limit(self._asked.max_size or DEFAULT_SIZE, SIZE_UNITS).beside(self._plain_bytes)
-        limits = {BYTES: min(size, len(self._from.in_float) - 1.0)}  # a file larger than the float one is no use
+        limits = {BYTES: min(size, self._from.float_bytes - 1.0)}  # a file larger than the float one is no use
         if plain_seconds is not None:
             limits[MS] = read_limit(self._asked.max_latency, LATENCY_UNITS).beside(1e3 * plain_seconds)
         return limits
@@ -122,8 +133,24 @@ class PlanTrials:
             chosen = next(p for p in self._precisions if plan and p == plan.choices[str(site.number)])
             if chosen != PLAIN:
                 choices[site.number] = chosen
-        mixture = self._from.mixer.mixed(choices) if choices else Mixture(self._plain, frozenset())
+        mixture = self._mixed(choices) if choices else Mixture(self._plain, frozenset())
         return _Tried(choices, plan, mixture, self._from.size(mixture.content) + self._added)
+
+    def _mixed(self, choices: dict[int, Precision]) -> Mixture:
+        """Return the file of a plan, with the biases that are the better ones.
+
+        What the int8 file's biases make good came from ops that may have other numbers in this plan.
+        """
+        mixer = self._from.mixer
+        files = [mixer.mixed(choices, incoming=kept) for kept in ((True, False) if mixer.incoming else (False,))]
+        return min(files, key=self._noise) if len(files) > 1 else files[0]
+
+    def _noise(self, file: Mixture) -> float:
+        try:
+            with InterpreterProcess(file.content) as process:
+                return self._from.held.noise(process, file.content)
+        except TfcompressError:
+            return float("inf")  # it is refused as a plan, with the reason
 
     @property
     def _precisions(self) -> tuple[Precision, ...]:
@@ -144,7 +171,7 @@ class PlanTrials:
             with InterpreterProcess(file.mixture.content) as process:
                 agreement = self._from.held.agreement(process, file.mixture.content)
             if file.choices:
-                check_size(read_model_file(file.mixture.content), len(self._from.in_float))
+                check_size(read_model_file(file.mixture.content), self._from.float_bytes)
         except TfcompressError as error:
             refusal = str(error)
         if file.size_bytes > most_bytes:

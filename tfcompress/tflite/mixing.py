@@ -61,6 +61,8 @@ class Mixer:
     Attributes:
         sites: the ops whose numbers can be chosen.
         four_bits: number of an op -> its weights on a grid of 4 bits, in real numbers.
+        incoming: number of an op -> what its bias in the int8 file makes good of what the ops before do to the means of
+            its sums, shape (channels,); see :mod:`tfcompress.tflite.means`.
     """
 
     def __init__(self, int8: bytes, sites: Sequence[Site], four_bits: Mapping[int, RealWeights]) -> None:
@@ -73,27 +75,48 @@ class Mixer:
         """
         self.sites = tuple(sites)
         self._content, self.four_bits = int8, dict(four_bits)
+        self.incoming: dict[int, np.ndarray] = {}
         self._graph = read_model_file(int8).subgraphs[0]
 
     def has(self, site: Site, precision: Precision) -> bool:
         """Say whether an op can be written in a precision; whether it then runs is another matter."""
         return precision in _VERSIONS[site.op] and (precision != "int4" or site.number in self.four_bits)
 
-    def mixed(self, choices: Mapping[int, Precision]) -> Mixture:
+    def mixed(self, choices: Mapping[int, Precision], *, incoming: bool = True) -> Mixture:
         """Return the file in which ops have other numbers.
 
         Args:
             choices: number of an op -> its precision; others keep theirs.
+            incoming: the biases of these ops keep :attr:`incoming`, but behind an op in float.
         """
         writer = _Writer(self._content, self._graph)
+        behind_float = {after.number for before, after in self.links() if choices.get(before.number) == "float"}
         by_number = {site.number: site for site in self.sites}
         for number, node in enumerate(writer.take_ops()):
             precision = choices.get(number, "int8")
             if precision == "int8":
                 writer.keep(node)
             else:
-                writer.switch(node, by_number[number], precision, self.weights(by_number[number], precision))
+                weights = self.weights(by_number[number], precision)
+                if precision == "int16" or (incoming and number not in behind_float):
+                    weights = self._moved(weights, by_number[number], 1.0)
+                writer.switch(node, by_number[number], precision, weights)
         return writer.mixture()
+
+    def with_sums(self, kernels: Mapping[int, Sequence[np.ndarray]]) -> bytes:
+        """Return the file with other outputs: what ops sum up with other kernels, without bias and activation.
+
+        Each output is a mean over places, of shape (1, channels), and they come in the order of the ops.
+
+        Args:
+            kernels: number of an op -> kernels, in real numbers.
+        """
+        writer = _Writer(self._content, self._graph)
+        by_number, made = {site.number: site for site in self.sites}, []
+        for number, node in enumerate(writer.take_ops()):
+            writer.keep(node)
+            made += [writer.sums(node, by_number[number], kernel) for kernel in kernels.get(number, ())]
+        return writer.content(self._graph.inputs, made)
 
     def alone(self, site: Site, precision: Precision, *, wide: bool = False) -> bytes:
         """Return a file of one op, in a precision.
@@ -112,10 +135,17 @@ class Mixer:
         return _Writer(self._content, self._graph).one_cast(tensor, before, behind)
 
     def weights(self, site: Site, precision: Precision) -> RealWeights:
-        """Return what an op computes with in a precision, in real numbers."""
-        if precision == "int4":
-            return self.four_bits[site.number]
-        return site.exact if precision == "float" else site.stored
+        """Return what an op computes with in a precision where all else is in float, in real numbers."""
+        if precision in ("int4", "float"):
+            return self.four_bits[site.number] if precision == "int4" else site.exact
+        return self._moved(site.stored, site, -1.0)
+
+    def _moved(self, weights: RealWeights, site: Site, sign: float) -> RealWeights:
+        """Return weights whose bias is moved by what comes in."""
+        if site.number not in self.incoming:
+            return weights
+        moved = sign * self.incoming[site.number]
+        return RealWeights(weights.kernel, moved if weights.bias is None else weights.bias + moved)
 
     def links(self) -> tuple[tuple[Site, Site], ...]:
         """Return the pairs of ops of which the second alone takes what the first makes."""
@@ -177,6 +207,30 @@ class _Writer:
         self._editor.ops.append(self._switched(node, site, precision, weights, given, made))
         if site.made in self._graph.outputs:
             self._form(site.made, "int8")
+
+    def sums(self, node: Node, site: Site, kernel: np.ndarray) -> int:
+        """Put an op in float without bias and activation behind itself; returns the tensor of its mean over places."""
+        editor, inputs = self._editor, list(node.numbers("inputs"))
+        x_slot, kernel_slot, bias_slot = SLOTS[site.op]
+        inputs[x_slot] = self._form(site.given, "float32")
+        inputs[kernel_slot] = editor.add_constant(kernel, "float32", inputs[kernel_slot])
+        inputs[bias_slot:] = [editor.add_constant(np.zeros(kernel.shape[site.axis]), "float32", site.made)]
+        options = node.node("builtin_options")
+        if options is not None:
+            node = node.having(builtin_options=options.having(fused_activation_function=None))
+        made = editor.add_like(site.made, "float32")
+        editor.ops.append(editor.placed(node, site.op, _VERSIONS[site.op]["float"], inputs, [made]))
+        places = np.arange(1, len(self._graph.tensors[site.made].shape) - 1)
+        if not len(places):
+            return made
+        mean = editor.add_like(site.made, "float32")
+        axes = editor.add_constant(places, "int32", site.made)
+        editor.ops.append(editor.placed(Node("Operator", {}), "MEAN", 1, [made, axes], [mean]))
+        return mean
+
+    def content(self, inputs: Sequence[int], outputs: Sequence[int]) -> bytes:
+        """Return the file with other ends, without a signature."""
+        return self._editor.content(inputs, outputs)
 
     def mixture(self) -> Mixture:
         """Return the file."""
