@@ -64,7 +64,8 @@ class TFLiteModel:
         notes: what was done on the way that was not asked for, and why, and what the checks did not refuse but found
             worth reporting; sentences for the report.
         compiled: the same for the target's accelerator, which no runtime here opens; empty: the target has none.
-        lookup: the same with look-up tables, for TensorFlow Lite Micro; None: neither asked for nor smaller there.
+        lookup: the same with look-up tables, for TensorFlow Lite Micro; None: neither asked for nor smaller there, or
+            the file that streams has them.
         streaming: the same for new frames at a time; None: not asked for.
     """
 
@@ -201,7 +202,7 @@ def export(
         made = _made(model, request)
         if settings.deployment.micro:
             made = _proven(made, model, request)
-        lookup = _with_lookup(made, model, request) if settings.lookup else None
+        lookup = _with_lookup(made, model, request) if settings.lookup and not settings.streaming else None
         if settings.deployment.micro and not settings.lookup and not settings.streaming:
             lookup, found = _lookup_if_smaller(made, model, request)
             notes = (*notes, *found)

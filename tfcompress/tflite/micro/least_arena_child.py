@@ -1,6 +1,7 @@
 """The process that tries arenas; started by :mod:`tfcompress.tflite.micro.least_arena` and by nothing else.
 
-Requests: ``file`` (path), ``from`` (bytes that are not enough, or just so). Answer: ``bytes``.
+Requests: ``file`` (path), ``from`` (bytes that are not enough, or just so), ``run`` (or it is only set up). Answer:
+``bytes``.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
 
     # Ops ask for their memory while they are set up, which takes no time; that it runs there, too, is seen once.
     enough = smallest(lambda size: works(size, runs=False), -(-request["from"] // STEP) * STEP)
-    return {"bytes": smallest(lambda size: works(size, runs=True), enough)}
+    return {"bytes": smallest(lambda size: works(size, runs=True), enough) if request["run"] else enough}
 
 
 def main(requests: int, answers: int, lifeline: int) -> None:

@@ -144,7 +144,7 @@ class _Fallen:
         for op in graph.ops:
             if op.name == NPU_OP:
                 continue
-            name = graph.tensors[op.outputs[0]].name
+            name = graph.tensors[(*op.outputs, *op.inputs)[0]].name  # what only stores gives nothing
             number = self.numbers.get(name)
             where = f"{op.name} at {name!r}" if number is None else self.places.of(number)
             constants = {place for place, n in enumerate(op.inputs) if n >= 0 and len(graph.tensors[n].data)}
