@@ -19,8 +19,8 @@ NPU_WIDTH = 16
 """Channels that an Ethos-U lays side by side; other widths are filled up to the next multiple."""
 
 NPU_SOURCE = (
-    "an Ethos-U lays so many side by side; by Vela's estimate for each of them, three 3 x 3 convolutions of 17 channels "
-    "take 2.1 to 3.0 times the cycles of 16"
+    "an Ethos-U lays so many side by side; by Vela's estimate for each of them, three 3 x 3 convolutions of 17 "
+    "channels take 2.1 to 3.0 times the cycles of 16"
 )
 CORTEX_SOURCE = (
     "CMSIS-NN's int8 kernels of July 2026, in instructions of an emulated Cortex-M4 over 8 x 8 places: 1 x 1 "
