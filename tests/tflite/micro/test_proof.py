@@ -184,3 +184,6 @@ def test_kernels_of_four_bits_answer_in_every_bit_as_the_reference_kernels_do(ke
     micro = found.verification.micro
     assert micro is not None
     assert micro.equal == micro.samples > 0
+    unpacked = sorted(-(-tensor.elements // 16) * 16 for tensor in few)  # a byte a weight while the op runs
+    assert sorted(each.size_bytes for each in micro.scratch or ()) == unpacked
+    assert micro.scratch_bytes == unpacked[-1]
