@@ -75,7 +75,15 @@ def named(*names: str, ends: bool = True) -> OpPlaces:
     ],
 )
 def test_an_op_without_a_name_of_its_own_is_where_its_neighbours_are(names, number: int, where: str) -> None:
-    assert named(*names).of(number) == f"MEAN at {where}"
+    at = "" if where.startswith(("between", "before")) else "at "
+    assert named(*names).of(number) == f"MEAN {at}{where}"
+
+
+def test_the_one_layer_with_weights_that_no_op_is_named_after_is_the_op_without_a_name() -> None:
+    places = named("tfl.lstm", "call:0")
+    assert places.of(0) == "MEAN before layer 'head'"
+    assert dataclasses.replace(places, weighted=frozenset({"norm", "head"})).of(0) == "MEAN at layer 'norm'"
+    assert dataclasses.replace(places, weighted=frozenset({"first", "norm"})).of(0) == "MEAN before layer 'head'"
 
 
 def test_what_nothing_is_known_around_is_called_by_its_tensor() -> None:

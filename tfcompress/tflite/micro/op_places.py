@@ -13,6 +13,7 @@ NPU_OP = "ethos-u"
 
 _SHOWN = 5
 _COPY = re.compile(r"_\d+$")
+_SIDES = ("between ", "before ", "behind ")
 
 
 @dataclass(frozen=True)
@@ -24,19 +25,22 @@ class OpPlaces:
         tensor_names: what its tensors were called, a tuple a subgraph, where a packing took the names away.
         layers: names of the Keras model's layers; empty: not known.
         ends: layer that makes an output of the model, by the output's name in the file's signature.
+        weighted: those of the layers that have weights and are no part of others in a file.
     """
 
     flat: FlatModel
     tensor_names: Sequence[Sequence[str]] = ()
     layers: tuple[str, ...] = ()
     ends: Mapping[str, str] = field(default_factory=dict)
+    weighted: frozenset[str] = frozenset()
 
     def of(self, number: int, op: str = "") -> str:
         """Return what op *number* of the main graph is called: ``SELECT at layer 'words'``."""
         ops = self.flat.subgraphs[0].ops
         if number >= len(ops):
             return f"{op or 'an op'} (number {number})"
-        return f"{ops[number].name} at {self._where(number)}"
+        where = self._where(number)
+        return f"{ops[number].name} {where}" if where.startswith(_SIDES) else f"{ops[number].name} at {where}"
 
     def all_of(self, op: str) -> str:
         """Return where all ops of a kind are; those of a subgraph are where the op is that runs it."""
@@ -80,12 +84,25 @@ class OpPlaces:
         inside = both or {name for name, is_part in (*after, *before) if is_part}
         if inside:
             return " or ".join(f"layer {name!r}" for name in self.layers if name in inside)
-        ends = [
-            (f"layer {name!r}", words)
-            for side, words in ((before, "behind"), (after, "before"))
-            for name, _ in side[:1]
-        ]
-        return f"between {ends[0][0]} and {ends[1][0]}" if len(ends) == 2 else "".join(f"{w} {n}" for n, w in ends)
+        first, last = (side[0][0] if side else "" for side in (before, after))
+        missing = self._missing(first, last)
+        if len(missing) == 1:
+            return f"layer {missing[0]!r}"
+        if first and last:
+            return f"between layer {first!r} and layer {last!r}"
+        return f"behind layer {first!r}" if first else f"before layer {last!r}" if last else ""
+
+    def _missing(self, first: str, last: str) -> tuple[str, ...]:
+        """Return the layers with weights between two that no op is named after: an LSTM that is one op, say.
+
+        Args:
+            first: the one before; empty: from the beginning.
+            last: the one after; empty: up to the end.
+        """
+        start = self.layers.index(first) + 1 if first else 0
+        stop = self.layers.index(last) if last else len(self.layers)
+        told = {found[0] for number in range(len(self.flat.subgraphs[0].ops)) if (found := self._named(number))}
+        return tuple(name for name in self.layers[start:stop] if name in self.weighted and name not in told)
 
     def _named(self, number: int) -> tuple[str, bool] | None:
         """Return the layer that an op is named after, and whether only as a part of it; None: after none."""

@@ -234,14 +234,22 @@ def op_places_of(content: bytes, model: Any, tensor_names: tuple[tuple[str, ...]
         return OpPlaces(read_model_file(content), tensor_names)
     graph = graph_of(model)
     hidden = {id(inner) for layer in all_layers(graph) if _is_one_layer(layer) for inner in all_layers(layer)}
-    known = (layer for layer in all_layers(graph) if id(layer) not in hidden)
+    known = [layer for layer in all_layers(graph) if id(layer) not in hidden]
+    weighted = frozenset(
+        layer.name for layer in known if layer.weights and not hasattr(layer, "layers") and not _folds(layer)
+    )
     named = (*known, *getattr(graph, "operations", ()))  # keras.ops.sort(x) is no layer, and has a name
     layers = tuple(dict.fromkeys(each.name for each in named))
     wiring = wire(graph)
     ends = (
         {} if wiring.output_names is None else dict(zip(wiring.output_names, map(_maker, graph.outputs), strict=True))
     )
-    return OpPlaces(read_model_file(content), tensor_names, layers, ends)
+    return OpPlaces(read_model_file(content), tensor_names, layers, ends, weighted)
+
+
+def _folds(layer: Any) -> bool:
+    """Say whether a layer mostly becomes part of the one before."""
+    return "BatchNormalization" in type(layer).__name__
 
 
 def _is_one_layer(layer: Any) -> bool:
