@@ -73,7 +73,7 @@ def run_grid(folder: Path, train: tfc.Train) -> list[dict[str, Any]]:
     """Run the grid, or read what was run before."""
     file = folder / f"grid-{train.seed}-{train.epochs}.jsonl"  # a line a recipe, in the order of the grid
     done = [json.loads(line) for line in file.read_text("utf-8").splitlines()] if file.is_file() else []
-    candidates = grid_of(space_of(train=train, export=EXPORT))
+    candidates = grid_of(space_of(train=train, export=EXPORT, gains=("file", "download", "latency")))
     print(f"grid of {len(candidates)} recipes, {len(done)} there already", flush=True)
     with TrialBench(opening_of(folder / f"grid-cache-{train.seed}")) as bench, file.open("a", encoding="utf-8") as out:
         for candidate in candidates[len(done) :]:

@@ -1,11 +1,12 @@
-"""Networks for :mod:`benchmarks.best_int8`, trained in float on real data.
+"""Networks for :mod:`benchmarks.best_int8` and :mod:`benchmarks.families`, trained in float on real data.
 
     python -m benchmarks.best_networks watch watch_dataset.npy FOLDER
+    python -m benchmarks.best_networks transformer watch_dataset.npy FOLDER
     python -m benchmarks.best_networks mobile cifar10.npz FOLDER [--epochs 8]
 
 ``watch`` is a DS-CNN for the movements of seglearn's watch data set (seven exercises of the shoulder, ten people; its
-wheel on PyPI holds the file); ``mobile`` six depthwise blocks with ReLU6 for CIFAR-10. FOLDER gets NAME.keras and
-NAME.npz; a network that is there is not trained again.
+wheel on PyPI holds the file), ``transformer`` two blocks of attention for the same, and ``mobile`` six depthwise blocks
+with ReLU6 for CIFAR-10. FOLDER gets NAME.keras and NAME.npz; a network that is there is not trained again.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ TRAINED = 0.7
 FARTHEST = 8.0
 """Standard deviations that a movement is cut off at."""
 BATCH = 128
-EPOCHS = {"watch": 5, "mobile": 8}
+EPOCHS = {"watch": 5, "transformer": 8, "mobile": 8}
 
 
 def main(given: Sequence[str] | None = None) -> None:
@@ -40,7 +41,7 @@ def main(given: Sequence[str] | None = None) -> None:
         print(f"{path} is there")
         return
     options.folder.mkdir(parents=True, exist_ok=True)
-    data = (movements if options.name == "watch" else images)(options.source)
+    data = (images if options.name == "mobile" else movements)(options.source)
     np.savez(options.folder / f"{options.name}.npz", **data)  # type: ignore[arg-type]  # names for options
     print(path, trained(options.name, data, options.epochs or EPOCHS[options.name], path))
 
@@ -50,8 +51,8 @@ def trained(name: str, data: dict[str, np.ndarray], epochs: int, path: Path) -> 
     import keras
 
     keras.utils.set_random_seed(0)
-    model = movement_network() if name == "watch" else mobile_network()
-    scale = np.float32(1.0 if name == "watch" else 1 / 255)
+    model = {"watch": movement_network, "transformer": transformer_network, "mobile": mobile_network}[name]()
+    scale = np.float32(1 / 255 if name == "mobile" else 1.0)
     steps = epochs * (len(data["x_train"]) // BATCH)
     rate = keras.optimizers.schedules.CosineDecay(3e-3, steps)
     model.compile(keras.optimizers.AdamW(rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
@@ -120,6 +121,24 @@ def movement_network() -> Any:
         tensor = _normal(layers.Conv2D(48, 1, use_bias=False)(tensor), layers.ReLU)
     tensor = layers.Dropout(0.2)(layers.GlobalAveragePooling2D()(tensor))
     return keras.Model(given, layers.Dense(7, activation="softmax", name="scores")(tensor), name="watch")
+
+
+def transformer_network() -> Any:
+    """Return two blocks of attention, each with its layer normalized before, over 16 patches of a movement."""
+    import keras
+
+    layers = keras.layers
+    given = keras.Input((WINDOW, 1, 6), name="movement")
+    tensor = layers.Dense(64, name="patches")(layers.Reshape((16, -1))(given))
+    tensor = layers.Conv1D(64, 3, padding="same", name="neighbours")(tensor)  # what tells where in time a patch is
+    for number in (1, 2):
+        normal = layers.LayerNormalization(name=f"normal{number}a")(tensor)
+        tensor = layers.Add()([tensor, layers.MultiHeadAttention(4, 16, name=f"attention{number}")(normal, normal)])
+        normal = layers.LayerNormalization(name=f"normal{number}b")(tensor)
+        wide = layers.Dense(128, activation="gelu", name=f"wide{number}")(normal)
+        tensor = layers.Add()([tensor, layers.Dense(64, name=f"narrow{number}")(layers.Dropout(0.1)(wide))])
+    tensor = layers.GlobalAveragePooling1D()(layers.LayerNormalization(name="normal")(tensor))
+    return keras.Model(given, layers.Dense(7, activation="softmax", name="scores")(tensor), name="transformer")
 
 
 def mobile_network() -> Any:

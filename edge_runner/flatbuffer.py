@@ -22,6 +22,8 @@ _BROUGHT = {"AudioSpectrogram", "Mfcc", "NumericVerify", "TFLite_Detection_PostP
 """Custom ops that the interpreters bring along all the same."""
 METADATA_NAME = "TFCOMPRESS_METADATA"
 """Of the entry in which tfcompress notes labels, preprocessing, recipe and version, as JSON."""
+DATA_FREE = "data-free"
+"""What a note on calibration begins with where the ranges of an int8 file follow from the model alone."""
 _MOST_METADATA_BYTES = 1 << 20
 _LIMITS = {"INT8": (-128, 127), "UINT8": (0, 255), "INT16": (-32768, 32767)}
 _RAW = 255.0
@@ -94,7 +96,7 @@ def read_facts(content: bytes | memoryview, memory_bytes: int | None = None) -> 
         operators=len(model.subgraphs[0].operators),
         custom_operators=model.custom_operators,
         ops=_ops(model),
-        remarks=op_remarks(model),
+        remarks=(*op_remarks(model), *_calibration_remarks(noted(model, content))),
         signature=name,
         inputs=inputs,
         outputs=outputs,
@@ -133,6 +135,14 @@ def op_remarks(model: Graph) -> tuple[str, ...]:
     return tuple(remarks)
 
 
+def _calibration_remarks(note: dict[str, Any]) -> tuple[str, ...]:
+    """Return a sentence where no sample was seen by who chose the ranges, or none."""
+    told = note.get("calibration")
+    if not isinstance(told, str) or not told.startswith(DATA_FREE):
+        return ()
+    return (f"its int8 ranges were not measured on samples ({told})",)
+
+
 def expected_ranges(model: Graph, content: bytes | memoryview) -> dict[int, Expected]:
     """Return what float inputs are made for: given by the QUANTIZE op behind, or by the preprocessing in the file."""
     main = model.subgraphs[0]
@@ -153,15 +163,23 @@ def expected_ranges(model: Graph, content: bytes | memoryview) -> dict[int, Expe
     return found
 
 
-def _preprocessed(model: Graph, content: bytes | memoryview) -> Expected | None:
-    """Return the range into which the preprocessing that tfcompress noted brings an image's 0..255."""
+def noted(model: Graph, content: bytes | memoryview) -> dict[str, Any]:
+    """Return what tfcompress noted in a file; empty: nothing, or what cannot be read, which says nothing."""
     stored = model.metadata.get(METADATA_NAME)
     if stored is None or not 0 < model.buffers[stored].size_bytes <= _MOST_METADATA_BYTES:
-        return None
+        return {}
     start, size = model.buffers[stored]
     try:
         values = json.loads(bytes(content[start : start + size]))
-        return preprocessed_range(values["preprocessing"])
+    except (ValueError, RecursionError):
+        return {}
+    return values if isinstance(values, dict) else {}
+
+
+def _preprocessed(model: Graph, content: bytes | memoryview) -> Expected | None:
+    """Return the range into which the preprocessing that tfcompress noted brings an image's 0..255."""
+    try:
+        return preprocessed_range(noted(model, content)["preprocessing"])
     except (ValueError, KeyError, TypeError, IndexError, RecursionError):
         return None  # a note that cannot be read says nothing
 

@@ -20,8 +20,14 @@ from edge_runner.unpacking import IDENTIFIER, is_package
 HEADER = struct.Struct("<4sBQ32s")
 MOST_BYTES = 1 << 30
 """The largest file that a package may hold."""
+MOST_RATIO = 1000
+"""Of the file's size to the package's: what is said to become more is no model, and would fill the memory."""
 MOST_ELEMENTS = 1 << 23
 """Of kernels whose values are encoded one by one; reading them takes a microsecond or a few for each bit."""
+MOST_ELEMENTS_A_BYTE = 64
+"""Of the same for each byte of the package, so that what is small is read soon; LZMA makes less of such kernels."""
+MOST_KERNELS = 1 << 16
+"""That are encoded so."""
 _PLAN = struct.Struct("<QIIBBBH")
 _PROPERTIES = struct.Struct("<BBBQQI")  # of the rest: LZMA's lc, lp, pb, its size, its size packed; how many kernels
 _DICTIONARY_BYTES = 1 << 24
@@ -54,6 +60,9 @@ def unpack(content: bytes) -> bytes:
         raise PackageError(msg)
     if size > MOST_BYTES:
         msg = f"the package says that it holds {size:,} bytes, more than {MOST_BYTES:,}"
+        raise PackageError(msg)
+    if size > MOST_RATIO * len(content):
+        msg = f"the package is damaged: in {len(content):,} bytes it says that it holds {size:,}"
         raise PackageError(msg)
     found = CODECS[codec](content[HEADER.size :], size)
     if len(found) != size or hashlib.sha256(found).digest() != digest:
@@ -98,7 +107,7 @@ def _kernels(payload: bytes, size: int) -> bytes:
         raise PackageError(msg)
     *properties, rest_size, packed_size, count = _PROPERTIES.unpack_from(payload)
     plan_size = count * _PLAN.size
-    if rest_size > size or plan_size > len(payload) * 1000 or packed_size > len(payload):
+    if rest_size > size or count > MOST_KERNELS or packed_size > len(payload):
         msg = "the package is damaged: its parts are larger than the whole"
         raise PackageError(msg)
     start = _PROPERTIES.size
@@ -108,7 +117,8 @@ def _kernels(payload: bytes, size: int) -> bytes:
         raise PackageError(msg)
     plans = [_plan(plain, place * _PLAN.size) for place in range(count)]
     elements = sum(plan.elements for plan in plans)
-    if sum(plan.size_bytes for plan in plans) + rest_size != size or elements > MOST_ELEMENTS:
+    most = min(MOST_ELEMENTS, MOST_ELEMENTS_A_BYTE * len(payload))
+    if sum(plan.size_bytes for plan in plans) + rest_size != size or elements > most:
         msg = "the package is damaged: its parts do not make up the whole"
         raise PackageError(msg)
     coder = KernelCoder(Decoder(payload[start + packed_size :]))

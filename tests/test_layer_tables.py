@@ -73,6 +73,7 @@ OTHERWISE = {
     "tflite.convert": "operations of TensorFlow",
     "tflite.costs": "ops of TFLite",
     "tflite.micro.npu_rewrites": "sentences",
+    "training.first_samples": "losses",
 }
 """Modules with another literal of names that Keras's classes bear, too -> what it is."""
 

@@ -126,10 +126,9 @@ def in_keras3(loaded: Loaded) -> Any:
 
 
 def _samples(run: Run, data: BoundData, count: int = SAMPLES) -> Samples:
-    from tfcompress.models.samples import Samples
-    from tfcompress.training.targets import training_samples
+    from tfcompress.training.first_samples import training_samples
 
-    return Samples(*training_samples(data, run.loaded.native, count, run.recipe.train.seed))
+    return training_samples(data, run.loaded.native, run.recipe.train, count, run.student)
 
 
 def rewritten_model(run: Run, work: Work) -> Any:

@@ -46,8 +46,8 @@ class Choice:
 class Packing(Choice):
     """A pass over the bytes of a finished file that changes no number.
 
-    Its implementation takes the file, and ``keep_names``: whether tensors inside the graph must keep their names; it
-    returns the file that stands for it, or raises UnsupportedError where it cannot.
+    Its implementation takes the file, and ``keep_names``: whether graphs and the tensors inside them must keep their
+    names; it returns the file that stands for it, or raises UnsupportedError where it cannot.
 
     Attributes:
         runtimes: which runtimes can open what it makes.

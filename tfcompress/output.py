@@ -97,7 +97,10 @@ def file_layer_rows(
 
     flat = read_model_file(tflite.content)
     kernels = facts(flat.subgraphs)
-    drawn = random_inputs(tflite.signature, SAMPLES, seed) if data is None else data.representative(SAMPLES, seed)
+    if data is None:
+        drawn = random_inputs(tflite.signature, SAMPLES, seed, ranges=tflite.input_ranges)
+    else:
+        drawn = data.representative(SAMPLES, seed)
     names = (tflite.verification.tensor_names or flat.tensor_names)[0]
     known = [layer.name for layer in source.layers]
     rows, note = file_layers(tflite.content, kernels, model, drawn, names=names, known=known)

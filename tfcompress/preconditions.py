@@ -203,13 +203,17 @@ def calibration_warnings(run: Run, macs: int | None) -> tuple[str, ...]:
 
 
 def check_input_ranges(run: Run) -> None:
-    """Refuse, before any work, an int8 export without data whose inputs' ranges are not known.
+    """Refuse, before any work, an int8 export without data whose inputs' ranges are not known, or ranges without a use.
 
     Raises:
-        UsageError: naming the inputs.
+        UsageError: naming the inputs, or why their ranges would do nothing.
         UnsupportedError: a tf_keras model that cannot be carried over to Keras 3.
     """
     export = run.recipe.export
+    if export.input_range:
+        from tfcompress.tflite.calibrated import check_input_range
+
+        check_input_range(run.loaded.native, export, has_data=run.data is not None)
     data_free = run.data is None and export.quantize == "int8" and not export.needs_samples
     if not data_free or run.recipe.stages or run.loaded.keras3 is None:
         return

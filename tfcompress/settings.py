@@ -77,7 +77,7 @@ class Export:
             devices.toml (docs/devices.md).
         plans: how many plans of a mixed file are made into files and measured.
         packings: passes over the finished bytes that change no number, each proven on the file: ``slim``.
-        keep_names: packings keep the names of tensors inside the graph, which no runtime reads.
+        keep_names: packings keep the names of graphs and of tensors inside them, which no runtime reads.
         max_drop: points that the file may lose against float on the test split, in every scored output, proven by the
             upper end of the drop's 95 % interval; see :mod:`tfcompress.tasks.drop` for what a point is. None: whatever
             it loses is reported.
@@ -224,7 +224,7 @@ class Export:
         ),
     )
     keep_names: bool = field(
-        default=False, metadata=option("Packings keep the names of tensors inside the file's graph.")
+        default=False, metadata=option("Packings keep the names of graphs and of tensors inside them.")
     )
     max_drop: float | None = field(
         default=None,

@@ -72,6 +72,7 @@ class Workbench:
         log: Path | None = None,
         judged_by: Literal["test", "val"] = "test",
         kept: KeptStages | None = None,
+        bounded: bool = True,
         trackers: Sequence[Tracker | str] = (),
     ) -> None:
         """Lay the model and the data ready; nothing is loaded yet.
@@ -87,14 +88,14 @@ class Workbench:
             log: file that TensorFlow's and the converter's words are appended to, copied into every output.
             judged_by: the split that files are scored on; by ``val`` the test split is never looked at.
             kept: where what stages have made is kept for other runs; None: each run trains by itself.
+            bounded: whether a file that takes more of a microcontroller than it may is refused; else reports say so.
             trackers: who follows each run: ``NAME[:WHERE]`` (docs/integrations.md), or a ``tfcompress.Tracker``.
         """
-        self._model, self._data = model, data
+        self._model, self._data, self._load_seconds = model, data, 0.0
         self._trust, self._custom, self._limits = trust, tuple(custom), limits
         self._progress, self._log = effective(progress), log
         self._converter: ConverterProcess | None = None
-        self._load_seconds = 0.0
-        self._judged_by, self._kept = judged_by, kept
+        self._judged_by, self._kept, self._bounded = judged_by, kept, bounded
         self._following = Following(open_trackers(trackers), self._progress.note)
         self._bound: dict[Division, BoundData] = {}
         self._baselines = Baselines(self._progress)
@@ -298,6 +299,7 @@ class Workbench:
             progress=self._progress,
             seed=seed,
             stopwatch=stopwatch_for(settings.device, progress=self._progress),
+            bounded=self._bounded,
         )
 
     def run(
@@ -328,10 +330,8 @@ class Workbench:
         recipe, target = self._checked(recipe, output, force=force), None if output is None else Path(output)
         examine = examine or (lambda result: kept_or_refused(result.report, recipe))
         with contextlib.closing(self._opened(recipe)) as run, self._following.run(start_of(run)) as run.followed:
-            if target is None:
-                result = self._finished(run, None, examine)
-            else:
-                result = self._written(run, examine, target, force=force, test_samples=test_samples)
+            written = functools.partial(self._written, force=force, test_samples=test_samples)
+            result = self._finished(run, None, examine) if target is None else written(run, examine, target)
             tell_end(run.followed, result)
         return result
 

@@ -160,9 +160,12 @@ def _object_rows(kind: Any) -> Iterator[str]:
 
 def commands_page() -> str:
     """Return the page of the commands, made from click's own records of them."""
+    from tfcompress.cli.main import group
+
     parts = ["# Commands", "", "What `tfcompress COMMAND --help` says, on one page.", ""]
     for name, summary, command in commands():
-        context = click.Context(command, info_name=f"tfcompress {name}")
+        # click makes a command's help option once: by another context it would not know the group's -h afterwards
+        context = click.Context(command, info_name=f"tfcompress {name}", **group.context_settings)
         usage = " ".join(command.collect_usage_pieces(context))
         parts += [f"## {name}", "", summary, "", "```text", f"tfcompress {name} {usage}", "```", ""]
         parts += [*_help_parts(command.help or ""), *_option_parts(command, context)]

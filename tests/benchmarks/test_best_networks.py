@@ -23,9 +23,11 @@ def test_movements_are_windows_of_known_people_and_the_end_of_a_recording_is_the
 
 
 def test_the_networks_take_what_their_data_are() -> None:
-    movement, picture = best_networks.movement_network(), best_networks.mobile_network()
-    assert movement.input_shape == (None, best_networks.WINDOW, 1, 6)
-    assert (movement.output_shape, picture.output_shape) == ((None, 7), (None, 10))
+    movements = best_networks.movement_network(), best_networks.transformer_network()
+    assert [each.input_shape for each in movements] == [(None, best_networks.WINDOW, 1, 6)] * 2
+    assert [each.output_shape for each in (*movements, best_networks.mobile_network())] == [(None, 7)] * 2 + [
+        (None, 10)
+    ]
     turned = best_networks.flipped(np.arange(600.0).reshape(50, 3, 4, 1), 0)
     original = np.arange(600.0).reshape(50, 3, 4, 1)
     same = (turned == original).all(axis=(1, 2, 3))

@@ -14,7 +14,7 @@ from tfcompress.blocks import finding, leaving_out
 from tfcompress.blocks.bypassing import bypass_of, cost_of, without
 from tfcompress.blocks.finding import find_blocks
 from tfcompress.blocks.gating import distance, outputs_of
-from tfcompress.blocks.leaving_out import leave_out_blocks
+from tfcompress.blocks.leaving_out import check_removable, leave_out_blocks
 from tfcompress.channels.statistics import renew_
 from tfcompress.errors import DataError, RecipeError, UnsupportedError, UsageError
 from tfcompress.models.samples import Samples
@@ -152,6 +152,19 @@ def test_a_model_without_blocks_is_refused_with_the_reason_for_each_layer():
     line = r"nothing that can be left out of model .*\('wide' makes \(6\) of \(4\), 'out' makes \(2\) of \(6\)\)"
     with pytest.raises(UnsupportedError, match=line):
         leave_out_blocks(plain, Blocks(), samples=Samples({"x": np.zeros((4, 4), np.float32)}))
+    with pytest.raises(UnsupportedError, match=line):
+        check_removable(plain, Blocks())
+
+
+def test_a_look_at_the_model_tells_how_many_blocks_there_are(model):
+    check_removable(model, Blocks(remove=4))
+    check_removable(model, Blocks(target=0.3))
+    for stage, line in (
+        (Blocks(remove=5), r"blocks\.remove must be at most 4"),
+        (Blocks(target=0.95), r"at most 0\.8"),
+    ):
+        with pytest.raises(UsageError, match=line):
+            check_removable(model, stage)
 
 
 def test_blocks_that_lie_in_each_other_run_out_with_a_word(monkeypatch):

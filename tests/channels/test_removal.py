@@ -11,7 +11,7 @@ from tests.channels.dead_channels import kill_
 from tfcompress.channels import compensation, sensitivity, statistics, task_loss
 from tfcompress.channels.cost import CostModel
 from tfcompress.channels.groups import groups
-from tfcompress.channels.removal import remove_channels
+from tfcompress.channels.removal import check_removable, remove_channels
 from tfcompress.channels.removal_plan import RemovalPlan, breadth, worth
 from tfcompress.channels.surgery import narrow
 from tfcompress.errors import DataError, UnsupportedError, UsageError
@@ -19,6 +19,7 @@ from tfcompress.models.profile import profile
 from tfcompress.models.samples import Samples
 from tfcompress.models.signature import signature_of
 from tfcompress.recipe import Channels
+from tfcompress.tasks.task_table import TASKS
 
 keras = pytest.importorskip("keras")
 
@@ -150,6 +151,9 @@ def test_a_model_with_nothing_to_remove_is_refused():
     single = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="only")])
     with pytest.raises(UnsupportedError, match=r"channels finds nothing that can shrink .*only"):
         remove_channels(single, Channels())
+    with pytest.raises(UnsupportedError, match=r"channels finds nothing that can shrink .*only"):
+        check_removable(single, Channels())
+    check_removable(network(), Channels())
 
 
 def test_a_scope_that_matches_nothing_is_refused(model):
@@ -190,6 +194,16 @@ def test_spare_of_a_regression_is_in_the_unit_of_its_labels(model, samples):
     assert loose.after.macs <= 0.7 * loose.before.macs
     with pytest.raises(UsageError, match=r"with at_most 0\.9 and round_to 1, spare 0\.001, got 0\.3"):
         remove_channels(model, dataclasses.replace(free, spare=0.1 / 100), samples=numbers)
+
+
+def test_spare_of_directions_is_in_hundredths_of_their_cosine(model, samples):
+    outputs = model(samples.inputs["image"]).numpy()
+    vectors = Samples(samples.inputs, outputs, {"logits": TASKS["embedding"]})
+    assert task_loss.merit_of(task_loss.score_of(model, vectors)) == pytest.approx(1.0)
+    free = Channels(remove=0.8, round_to=1)
+    assert remove_channels(model, dataclasses.replace(free, spare=100.0), samples=vectors).removed >= 0.8
+    with pytest.raises(UsageError, match=r"spare 0\.01, got 0\.8"):
+        remove_channels(model, dataclasses.replace(free, spare=0.01), samples=vectors)
 
 
 def test_spare_without_labels_is_refused(model):
@@ -292,12 +306,12 @@ def test_averages_are_taken_anew_over_all_batches(samples):
 
 
 def test_the_score_is_the_main_figure_and_more_is_better(model, samples):
-    assert task_loss.score_of(model, samples) == 1.0
-    assert task_loss.main_kind(model, samples).title == "accuracy"
+    score = task_loss.score_of(model, samples)
+    assert (score.main, task_loss.merit_of(score)) == ("top1", 1.0)
     targets = Samples(samples.inputs, np.zeros((96, 3), "float32") + 0.5)
     expected = -np.abs(model(samples.inputs["image"]).numpy() - 0.5).mean()
-    assert task_loss.score_of(model, targets) == pytest.approx(expected, rel=1e-5)
-    assert task_loss.main_kind(model, targets).title == "MAE"
+    score = task_loss.score_of(model, targets)
+    assert (score.main, task_loss.merit_of(score)) == ("mae", pytest.approx(expected, rel=1e-5))
     with pytest.raises(DataError, match="a score needs samples with labels"):
         task_loss.score_of(model, Samples(samples.inputs))
 

@@ -43,6 +43,7 @@ TEXTS = {
     "loss": "mae",
     "max_arena": "64KB",
     "max_download": "90KB",
+    "max_energy": "5mJ",
     "max_flash": "100KB",
     "max_latency": "2ms",
     "max_p90": "5ms",

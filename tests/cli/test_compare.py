@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from tests.reports.test_changes import a_report, a_run, a_score
+from tests.reports.test_changes import a_report, a_run, a_score, data_free_report
 from tfcompress.cli.main import run_command
 
 
@@ -53,6 +53,17 @@ def test_json_holds_the_numbers(runs, capfd):
     told = json.loads(capfd.readouterr().out)
     (size,) = [change for change in told["changes"] if change["name"] == "size"]
     assert (size["before"], size["after"], size["verdict"]) == (1000, 1100, "worse")
+
+
+def test_a_data_free_side_is_named(runs, tmp_path, capfd):
+    data_free_report(a_score(0.8, 0.01)).save(tmp_path / "new" / "report.json")
+    told = "data-free: the model alone, inputs in [0, 1]"
+    assert run_command(["compare", *runs]) == 0
+    assert f"\nnew is {told}\n" in capfd.readouterr().out
+    assert run_command(["compare", *runs, "--md"]) == 0
+    assert "\n- new is data-free: the model alone" in capfd.readouterr().out
+    assert run_command(["compare", *runs, "--json"]) == 0
+    assert json.loads(capfd.readouterr().out)["data_free"] == {"new": told}
 
 
 @pytest.mark.parametrize(

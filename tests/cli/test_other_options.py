@@ -15,8 +15,6 @@ from tests.tflite.make_files import FOLDER
 from tfcompress import demo
 from tfcompress.cli.options import DATA_FLAGS
 from tfcompress.errors import OutputError, UsageError
-from tfcompress.settings import Export
-from tfcompress.stages.flags import flags_of
 from tfcompress.tasks.score import Figure, Score
 
 
@@ -198,6 +196,7 @@ def test_the_options_about_data_are_those_that_export_passes_on() -> None:
 
 BESIDE = {
     "builder": ["--trust"],
+    "also": ["--device", "local"],
     "address": ["--engine", "ray", "--address", "localhost:1"],
     "c_array": ["--target", "tflm"],
     "max_arena": ["--target", "tflm"],
@@ -219,6 +218,5 @@ def test_every_option_of_auto(name: str, option: click.Option, calls: Calls, cap
     calls.replace("tfcompress.cli.auto.show_search")
     calls.replace("tfcompress.search.estimate.estimated", "an estimate")
     calls.replace("tfcompress.search.estimate.estimate_lines", ["a line"])
-    numbers = ["--quantize", "int8"] if option.name in {flag.key for flag in flags_of(Export)} - {"quantize"} else []
-    words = [name, "model.h5", "--data", "data.npz", "--trials", "5", *numbers, *BESIDE.get(option.name or "", [])]
+    words = [name, "model.h5", "--data", "data.npz", "--trials", "5", *BESIDE.get(option.name or "", [])]
     assert_does_something(option, words, lambda typed: asked_by(typed, calls, capfd))

@@ -1,7 +1,9 @@
 """``tfcompress pack`` and ``unpack``, and edge_runner on what they make."""
 
 import json
+import re
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -45,6 +47,24 @@ def test_the_table_says_what_each_codec_comes_to(model, capfd):
     shown = capfd.readouterr().out
     for name in ("as it is", "gzip", "lzma", "bz2", "kept", "kernels:"):
         assert name in shown
+
+
+def test_a_codec_that_is_not_installed_is_named_with_what_installs_it(model, capfd, monkeypatch):
+    monkeypatch.setitem(sys.modules, "brotli", None)
+    assert run_command(["pack", str(model), "--json"]) == 0
+    assert json.loads(capfd.readouterr().out)["codec_bytes"]["brotli"] is None
+    assert run_command(["pack", str(model), "--force"]) == 0
+    assert re.search(r"not installed: brotli.* \(pip install 'tfcompress\[codecs\]'\)", capfd.readouterr().out)
+
+
+def test_the_codecs_that_are_installed_are_measured(model, capfd):
+    pytest.importorskip("brotli")
+    pytest.importorskip("zstandard")
+    assert run_command(["pack", str(model)]) == 0
+    shown = capfd.readouterr().out
+    assert "not installed" not in shown
+    assert re.search(r"brotli +[\d,]+ B", shown)
+    assert re.search(r"zstd +[\d,]+ B", shown)
 
 
 def test_the_device_measures_a_package_as_the_file_in_it(model, tmp_path):

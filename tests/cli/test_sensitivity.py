@@ -51,6 +51,19 @@ def test_a_name_that_ends_in_svg_asks_for_the_chart_alone(here, capfd):
     assert "100.00 % on 3 samples of data.npz (test split)" in image
 
 
+@pytest.mark.parametrize("criterion", ["l2", "taylor"])
+@pytest.mark.parametrize(("more", "figure"), [([], "MAE"), (["--task", "classification"], "accuracy")])
+def test_without_labels_it_is_the_models_own_outputs_that_count(here, capfd, more, figure, criterion):
+    np.savez("x.npz", x=np.random.default_rng(1).normal(size=(32, 6)).astype("float32"))
+    words = ["sensitivity", "model.keras", "--data", "x.npz", *more, "--criterion", criterion, "--json"]
+    assert run_command(words) == 0
+    found = json.loads(capfd.readouterr().out)
+    assert found["baseline"] == (1.0 if figure == "accuracy" else 0.0)
+    assert found["metric"].endswith("beside the model's own outputs")
+    scores = [score for _, score in found["curves"][0]["points"]]
+    assert min(scores) < found["baseline"]
+
+
 @pytest.mark.parametrize("name", ["s.png", "page", "model.keras"])
 def test_a_name_that_promises_something_else_is_refused_before_anything_is_loaded(here, capfd, name):
     before = (here / "model.keras").read_bytes()
@@ -74,11 +87,9 @@ def test_a_page_that_is_there_is_replaced_by_force_only(here, capfd):
     [
         ([], 2, "sensitivity needs data to score on: give --data"),
         (["--data", "data.npz", "--split", "val"], 2, "--split must be one of train, test"),
-        (["--data", "x.npz"], 4, "no labels"),
     ],
 )
-def test_missing_data_labels_and_splits_are_refused(here, capfd, words, code, said):
-    np.savez("x.npz", x=np.zeros((4, 6), "float32"))
+def test_missing_data_and_splits_are_refused(here, capfd, words, code, said):
     assert run_command(["sensitivity", "model.keras", *words]) == code
     assert said in capfd.readouterr().err
 

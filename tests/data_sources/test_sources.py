@@ -146,3 +146,22 @@ def test_preprocessing_is_kept_with_the_data() -> None:
 def test_an_empty_dict_holds_nothing() -> None:
     with pytest.raises(DataError, match=r"must hold x_train and y_train, .*; it holds nothing"):
         load_data({})
+
+
+def test_how_data_was_read_is_kept_with_it_as_plain_values(tmp_path: Path) -> None:
+    (tmp_path / "d.csv").write_text("a,b,c,who\n1,2,0,x\n2,3,1,x\n3,4,0,y\n")
+    assert load_data((X, Y)).reading == {}
+    kept = load_data(tmp_path / "d.csv", label="b,c", group="who", window=2, stride=1, skip_corrupt=True).reading
+    assert kept == {"label": ["b", "c"], "group": "who", "window": 2, "stride": 1, "skip_corrupt": True}
+    said: dict[str, Any] = {"task": {"out": "binary"}, "metrics": [len, "AUC"], "main_metric": "AUC", "windows_of": 3}
+    kept = load_data((X, Y), classes=["no", "yes"], ignore_label=0, **said).reading
+    assert kept == {
+        "classes": ["no", "yes"],
+        "task": ["out=binary"],
+        "metrics": ["AUC"],
+        "main_metric": "AUC",
+        "ignore_label": 0,
+        "windows_of": 3,
+    }
+    bound = load_data((X, Y), classes=["no", "yes"]).bind(SIGNATURE, holdout=None)
+    assert bound.describe()["reading"] == {"classes": ["no", "yes"]}

@@ -87,7 +87,10 @@ def test_the_runner_s_options_are_passed_on_as_they_are() -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--also", "--outputs x"], "--also must not hold --outputs: bench itself says where data and results are"),
+        (
+            ["--also", "--outputs x"],
+            "--also must not hold --outputs: tfcompress itself says where data and results are",
+        ),
         (["--also", "-o=x"], "--also must not hold -o=x: "),
         (["--also", "'"], "--also must be options as on a command line, got"),
         (["--labels", "y.npy"], "--labels needs --data"),

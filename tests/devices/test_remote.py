@@ -21,7 +21,7 @@ from tfcompress.devices import local, remote
 from tfcompress.devices.bundle import Workload, bundle_of
 from tfcompress.devices.config import Device, find_timing_device
 from tfcompress.devices.remote import Remote, check_reachable
-from tfcompress.devices.ssh import DroppedError
+from tfcompress.devices.ssh import Connection, DroppedError
 from tfcompress.errors import DeviceError, MissingDependencyError, OutputError, TfcompressError, UsageError
 from tfcompress.files import sha256
 from tfcompress.progress import SilentProgress
@@ -282,6 +282,52 @@ def test_a_device_is_tried_before_anything_slow_is_done_for_it(device: Device, s
     remount(small_disk, "size=900k")
     with pytest.raises(OutputError, match=r"/device must have 1.0 MB free, got 0.\d MB; free some space there"):
         check_reachable(dataclasses.replace(device, folder=str(small_disk / "device")))
+
+
+def test_a_device_that_hangs_up_on_the_first_call_is_called_again_and_that_is_said(
+    device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Torn(Connection):
+        """Ends, the first times, while the device is asked; or before the login."""
+
+        left = 2
+
+        def __enter__(self) -> Connection:
+            Torn.left -= 1
+            if Torn.left == 0:
+                self.__exit__()
+                msg = "kex_exchange_identification: Connection closed by remote host"
+                raise DroppedError(msg)
+            return super().__enter__()
+
+        def ask(self, do: str, told: Any = None, **values: Any) -> dict[str, Any]:
+            if Torn.left > 0:
+                self.close()
+            return super().ask(do, told, **values)
+
+    monkeypatch.setattr(remote, "Connection", Torn)
+    heard, another = Heard(), dataclasses.replace(device, name="torn")
+    check_reachable(another, heard)
+    assert len(heard.notes) == 2
+    assert all(note.startswith("torn: connection lost (") for note in heard.notes)
+    Torn.left = 10**6  # it is not asked a second time
+    check_reachable(another, heard)
+    assert Torn.left == 10**6
+
+
+def test_a_device_that_always_hangs_up_is_given_up(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Shut(Connection):
+        """Never gets to the login."""
+
+        def __enter__(self) -> Connection:
+            self.__exit__()
+            msg = "Connection reset by peer"
+            raise DroppedError(msg)
+
+    monkeypatch.setattr(remote, "Connection", Shut)
+    monkeypatch.setattr(remote, "CHECK_SECONDS", 0.3)
+    with pytest.raises(DeviceError, match=r"device shut was not reached again for 0 s \(Connection reset by peer\)$"):
+        check_reachable(dataclasses.replace(device, name="shut"))
 
 
 def test_a_device_without_python_says_what_to_do(device: Device, workload: Workload) -> None:

@@ -37,10 +37,12 @@ def test_an_lstm_is_one_op_where_the_op_can_do_it() -> None:
     x = L.Bidirectional(L.LSTM(2, return_sequences=True), name="both")(x)
     x = L.LSTM(2, name="plain", return_sequences=True)(x)
     x = L.LSTM(2, name="masked")(L.Masking()(x[:, :9]))
-    rows = {row.layer: row for row in checked(keras.Model(inputs, x)).layers}
+    found = checked(keras.Model(inputs, x))
+    rows = {row.layer: row for row in found.layers}
     assert rows["both"].becomes == rows["plain"].becomes == ("UNIDIRECTIONAL_SEQUENCE_LSTM",)
     assert rows["both"].int8 is rows["plain"].int8 is rows["masked"].int8 is True
     assert len(rows["masked"].becomes) > 9
+    assert lines(found, "masked")[0].endswith("written out step by step, and be a loop in the file again")
 
 
 def test_each_layer_says_what_becomes_of_it() -> None:

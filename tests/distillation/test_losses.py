@@ -91,3 +91,18 @@ def test_samples_that_are_all_the_same_give_no_nan() -> None:
     same = np.ones((4, 3), np.float32)
     assert np.isfinite(number("relations", same, same, kind="numbers"))
     assert np.isfinite(number("relations", values(0, (4, 3)), same, kind="numbers"))
+
+
+@pytest.mark.parametrize("name", [name for name, loss in LESSON_LOSSES.items() if loss.of == "outputs"])
+def test_a_loss_of_maps_makes_nothing_much_larger_than_the_maps(name: str) -> None:
+    import tensorflow as tf
+
+    shape = (32, 64, 64, 3)
+
+    @tf.function
+    def traced(teacher: Any, student: Any) -> Any:
+        return LESSON_LOSSES[name].load()(Compared(teacher, student, kind="logits", temperature=2.0))
+
+    graph = traced.get_concrete_function(tf.TensorSpec(shape), tf.TensorSpec(shape)).graph
+    sizes = [tensor.shape.num_elements() or 0 for op in graph.get_operations() for tensor in op.outputs]
+    assert max(sizes) <= np.prod(shape)

@@ -88,3 +88,58 @@ def test_what_cannot_become_smaller_is_refused() -> None:
     alone = keras.Sequential([keras.Input((8,)), layers.Dense(2)])
     with pytest.raises(UnsupportedError, match=r"no layer of model .* has a width to change"):
         smaller(alone, StudentScale(width=0.5))
+
+
+def backbone() -> Any:
+    """A model of a model, as they are made for transfer: two blocks inside can go."""
+    layers = keras.layers
+    given_ = keras.Input((8, 8, 3), name="inner_image")
+    x = layers.ReLU()(layers.Conv2D(8, 3, padding="same", name="stem")(given_))
+    for name in "ab":
+        x = layers.Add()([x, layers.Conv2D(8, 3, padding="same", name=name)(x)])
+    return keras.Model(given_, layers.Conv2D(16, 3, name="widen")(x), name="backbone")
+
+
+def nested(last: Any = None) -> Any:
+    layers = keras.layers
+    keras.utils.set_random_seed(0)
+    tail = [layers.Dense(4, name="scores"), *([last] if last is not None else [])]
+    return keras.Sequential(
+        [keras.Input((8, 8, 3), name="image"), backbone(), layers.GlobalAveragePooling2D(), *tail], name="transfer"
+    )
+
+
+def test_a_model_inside_a_model_becomes_smaller_too() -> None:
+    teacher_ = nested()
+    student = smaller(teacher_, StudentScale(width=0.5, depth=0.5))
+    inner = student.get_layer("backbone")
+    assert widths(inner) == {"stem": 4, "b": 4, "widen": 8}
+    assert widths(student) == {"scores": 4}
+    assert signature_of(student) == signature_of(teacher_)
+
+
+@pytest.mark.parametrize("hidden", [0, 1], ids=["a softmax", "a head"])
+def test_what_ends_in_a_model_gives_as_many_classes(hidden: int) -> None:
+    layers = keras.layers
+    head = [layers.Dense(6, name="hidden"), layers.Dense(5, name="classes")][: 2 * hidden]
+    student = smaller(
+        nested(keras.Sequential([keras.Input((4,)), *head, layers.Softmax()], name="end")), StudentScale(0.5)
+    )
+    assert student.output_shape == (None, 5 if hidden else 4)
+    assert widths(student) == {"scores": 2 if hidden else 4}
+    assert widths(student.get_layer("end")) == ({"hidden": 3, "classes": 5} if hidden else {})
+
+
+def test_what_a_layer_is_around_becomes_narrower_with_it() -> None:
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input((6, 3), name="series"),
+            layers.Bidirectional(layers.LSTM(8, return_sequences=True), name="both"),
+            layers.TimeDistributed(layers.Dense(10), name="each"),
+            layers.TimeDistributed(layers.Dense(4), name="scores"),
+        ]
+    )
+    student = smaller(model, StudentScale(width=0.5))
+    assert [layer.output.shape for layer in student.layers[1:]] == [(None, 6, 8), (None, 6, 5), (None, 6, 4)]
+    assert signature_of(student) == signature_of(model)

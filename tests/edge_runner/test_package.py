@@ -2,6 +2,8 @@
 
 import hashlib
 import lzma
+import time
+import tracemalloc
 
 import pytest
 from hypothesis import given, settings
@@ -84,3 +86,36 @@ def test_a_small_package_of_much_ends_where_it_says():
     bomb = packed(b"\0" * (1 << 22), size=10)
     with pytest.raises(PackageError, match="damaged"):
         unpack(bomb)
+
+
+def of_kernels(plan, count, size, stream=b"\0" * 20):
+    """A package of the code for kernels whose plans are all the same, with nothing between them."""
+
+    def squeezed(plain):
+        return (3, 0, 2), lzma.compress(plain, format=lzma.FORMAT_RAW, filters=package.lzma_filters(3, 0, 2))
+
+    payload = package.kernel_payload([plan] * count, b"", squeezed, stream)
+    return HEADER.pack(IDENTIFIER, package.KERNELS, size, bytes(32)) + payload
+
+
+HOSTILE = {
+    "elements out of nothing": (KernelPlan(0, 1 << 22, 1, 8, False, NO_BOOK, 0), 1, 1 << 22),
+    "many kernels of one element": (KernelPlan(0, 1, 1, 8, False, NO_BOOK, 0), 1 << 18, 1 << 18),
+    "a file of a gigabyte": (KernelPlan(1 << 29, 1, 1, 8, False, NO_BOOK, 0), 1, (1 << 29) + 1),
+    "a gap beyond the end": (KernelPlan(1 << 60, 1, 1, 8, False, NO_BOOK, 0), 1, 1),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_what_a_small_package_says_of_much_costs_neither_time_nor_memory(name):
+    hostile = of_kernels(*HOSTILE[name])
+    assert len(hostile) < 10_000
+    tracemalloc.start()
+    started = time.process_time()
+    try:
+        with pytest.raises(PackageError, match="damaged"):
+            unpack(hostile)
+        assert tracemalloc.get_traced_memory()[1] < 100 << 20
+        assert time.process_time() - started < 2.0
+    finally:
+        tracemalloc.stop()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 from tfcompress.errors import UnsupportedError, UsageError
 from tfcompress.low_rank.decompositions import METHODS, full_ranks, outlines
-from tfcompress.low_rank.factoring import factored, rewrite
+from tfcompress.low_rank.factoring import check_factorable, factored, rewrite
 from tfcompress.low_rank.places import Place, places_of
 from tfcompress.low_rank.rank_choice import model_cost
 from tfcompress.low_rank.rank_options import RankOption, cost_of, methods_of, why_not
@@ -218,6 +219,24 @@ def test_more_is_kept_where_more_is_left(whole: Any) -> None:
 def test_what_cannot_be_done_is_said(stage: LowRank, error: type[Exception], message: str, whole: Any) -> None:
     with pytest.raises(error, match=message):
         rewrite(whole, stage, RewritingContext())
+
+
+def test_a_look_at_the_model_finds_what_the_work_would_not(whole: Any) -> None:
+    check_factorable(whole, LowRank(target=0.9))
+    for target in (0.001, 0.2, 0.5):
+        try:
+            rewrite(whole, LowRank(target=target), RewritingContext())
+        except UsageError as refusal:
+            with pytest.raises(UsageError, match=f"^{re.escape(str(refusal))}$"):
+                check_factorable(whole, LowRank(target=target))
+        else:
+            check_factorable(whole, LowRank(target=target))
+    for stage, message in (
+        (LowRank(scope=("each",)), "depthwise"),
+        (LowRank(scope=("height",), method="cp"), "no rank"),
+    ):
+        with pytest.raises(UnsupportedError, match=f"finds nothing to take apart .*{message}"):
+            check_factorable(whole, stage)
 
 
 def test_by_latency_only_what_is_faster_by_itself_is_taken_apart(whole: Any) -> None:

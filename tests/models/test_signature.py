@@ -3,6 +3,8 @@ import weakref
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.models import small_models
 from tests.models.small_models import build
@@ -201,3 +203,12 @@ def test_numbers_beyond_a_table_are_the_samples_fault(keras_module):
     )
     with pytest.raises(DataError, match=message):
         call(model, {"tokens": np.array([[0, 7, 1, 2]])})
+
+
+@given(st.floats(-5, 5), st.floats(0.1, 5), st.sampled_from([-1.0, 0.0, 2.0, None]))
+def test_what_is_drawn_from_a_range_lies_in_it_with_padding_or_without(low, span, padding):
+    signature = Signature((TensorSpec("x", (20, 2), "float32"),), ())
+    drawn = random_inputs(signature, 5, 0, padding=padding, ranges={"x": (low, low + span)})["x"]
+    assert drawn.min() >= np.float32(low)
+    assert drawn.max() <= np.float32(low + span)
+    assert (drawn[:, -1] == padding).all() == (padding is not None and low <= padding <= low + span)

@@ -254,7 +254,39 @@ def test_what_stays_in_float_is_named_with_the_reason():
 
 def test_a_loop_that_is_written_out_is_named_with_its_steps():
     notes = quantize(model_of((5, 2), lambda x: L.Dense(2)(L.GRU(3, name="loop")(x))), QAT()).notes
-    assert any(note.startswith("qat writes loop (GRU) out as 5 steps: TFLite has no int8 kernel") for note in notes)
+    assert any(note.startswith("qat writes loop (GRU) out as 5 steps: the converter has no 8-bit") for note in notes)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        L.GRU(3),
+        L.GRU(3, reset_after=False, activation="relu"),
+        L.LSTM(3),
+        L.LSTM(3, recurrent_activation="hard_sigmoid"),
+        L.SimpleRNN(3, activation="elu"),
+        L.Bidirectional(L.GRU(2)),
+    ],
+    ids=lambda layer: layer.name,
+)
+def test_a_layer_that_is_written_out_has_as_many_scales_whatever_its_steps(layer):
+    """As a loop would have: one for what each part of a step makes."""
+    counts = set()
+    for steps in (4, 7):
+        copy = layer.from_config(layer.get_config())
+        model = quantize(model_of((steps, 2), lambda x, copy=copy: L.Dense(2)(copy(x))), QAT()).model
+        counts.add(sum(isinstance(each, FakeQuant) for each in model.layers))
+    assert len(counts) == 1
+
+
+def test_parts_of_a_step_that_do_different_things_have_their_own_scales():
+    model = quantize(model_of((4, 2), lambda x: L.Dense(2)(L.LSTM(3, name="lstm")(x))), QAT()).model
+    products = {"lstm_fresh", "lstm_kept", "lstm_shown"}
+    grids = [layer for layer in model.layers if isinstance(layer, FakeQuant)]
+    makers = {
+        tuple(node.input_tensors[0]._keras_history.operation.name for node in layer._inbound_nodes) for layer in grids
+    }
+    assert {names[0] for names in makers if set(names) <= products} == products
 
 
 @pytest.mark.slow

@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.reports.test_changes import data_free_report
 from tests.reports.test_printing import a_report
 from tfcompress.errors import UsageError
 from tfcompress.reports.matrix_record import (
+    MATRIX_FORMAT,
     CellMetric,
     MatrixCell,
     MatrixRecord,
@@ -89,6 +91,21 @@ def test_tables_show_what_some_cell_has_and_say_which_failed() -> None:
     assert {len(row) for row in rows} == {len(titles)}
 
 
+def test_a_cell_whose_file_is_data_free_says_so_in_the_table_and_the_record() -> None:
+    told = "data-free: the model alone, inputs in [0, 1]"
+    found = cell_of(data_free_report(), model="m.h5", data="", folder="f", kept=False)
+    assert found.data_free == told
+    assert cell_rows(record(found))[1][0][1] == "int8 (data-free)"
+    assert json.loads(record(found).to_json())["cells"][0]["data_free"] == told
+
+
+def test_a_record_of_format_1_is_read() -> None:
+    plain = json.loads(record(cell("a", size_ratio=2.0)).to_json())
+    for each in plain["cells"]:
+        del each["data_free"]
+    assert matrix_from_json(json.dumps({**plain, "format": 1}), "m").cells == (cell("a", size_ratio=2.0),)
+
+
 def test_json_comes_back_and_anything_else_is_refused() -> None:
     made = record(cell("a", size_ratio=2.0), MatrixCell(recipe="r", model="m", data="", folder="f", error="no"))
     assert matrix_from_json(made.to_json(), "matrix.json") == made
@@ -96,8 +113,8 @@ def test_json_comes_back_and_anything_else_is_refused() -> None:
         ("{", "matrix.json is not JSON"),
         ("{}", "matrix.json is not the record of a matrix"),
         (
-            json.dumps({**json.loads(made.to_json()), "format": 2}),
-            "format must be a whole number between 1 and 1, got 2",
+            json.dumps({**json.loads(made.to_json()), "format": MATRIX_FORMAT + 1}),
+            "format must be a whole number between 1 and 2, got 3",
         ),
         (json.dumps({**json.loads(made.to_json()), "cell": 1}), "has no key 'cell'"),
     ):
@@ -145,8 +162,8 @@ def test_any_matrix_is_read_back_and_summed_up_between_its_best_and_its_worst(fo
         assert summary.worst_on in [each.where for each in having]
 
 
-@pytest.mark.parametrize("number", [0, 2, "1", None, True, 1.0])
+@pytest.mark.parametrize("number", [0, MATRIX_FORMAT + 1, "1", None, True, 1.0])
 def test_a_matrix_of_another_format_is_refused(number: object) -> None:
     plain = {**json.loads(record(cell("a", size_ratio=2.0)).to_json()), "format": number}
-    with pytest.raises(UsageError, match=r"matrix\.json: format must be a whole number between 1 and 1, got "):
+    with pytest.raises(UsageError, match=r"matrix\.json: format must be a whole number between 1 and 2, got "):
         matrix_from_json(json.dumps(plain), "matrix.json")

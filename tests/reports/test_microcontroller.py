@@ -131,6 +131,9 @@ def test_accuracy_and_limits_are_told() -> None:
         "every bit"
     )
     assert lines[2].endswith("; within the limit of 64,000 B; file within 100,000 B of flash")
+    (*_, (text, good)) = micro_sentences({"micro": {**FOUND, "most_arena_bytes": 56_095.0, "most_flash_bytes": 1e5}})
+    assert text.endswith("; above the limit of 56,095 B; file within 100,000 B of flash")
+    assert good is False
 
 
 def test_another_form_of_what_stays_on_the_cpu_is_told_once() -> None:

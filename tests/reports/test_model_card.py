@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.reports.test_changes import a_report, data_free_report
 from tests.reports.test_layer_changes import report_of
 from tfcompress.reports.model_card import front_matter, model_card, published
 from tfcompress.reports.report import Report, read_report
@@ -48,6 +49,13 @@ def scored(shape: list[int], score: Score, source: str = "/home/me/private/data.
 def accuracy(**more: Any) -> Score:
     figures = {"top1": Figure(0.9, 0.85, 0.95), "calibration_error": Figure(None)}
     return Score(task="classification", samples=10, main="top1", figures=figures, **more)
+
+
+def test_a_data_free_file_is_tagged_so_and_says_so() -> None:
+    report = data_free_report()
+    assert "data-free" in front_matter(report, title="net")["tags"]
+    assert "- ranges: data-free: the model alone, inputs in" in model_card(report, title="net")
+    assert "data-free" not in model_card(a_report(), title="net")
 
 
 @pytest.mark.parametrize(

@@ -27,12 +27,20 @@ def test_the_command_says_what_the_report_tells():
     data = {
         "source": "my data.npz",
         "preprocessing": {"scale": 1 / 255, "mean": [0.5, 0.25], "std": [], "function": "mine:prepare"},
+        "reading": {"label": ["a", "b"], "window": 9, "skip_corrupt": True, "task": ["a=binary", "b=multi"]},
     }
     record = dataclasses.replace(a_record(), report=a_report(data=data))
     assert again(record) == [
         "tfcompress", "export", "a&b.h5", "--recipe", "runs/one/recipe.toml", "--data", "my data.npz",
         "--scale", repr(1 / 255), "--mean", "0.5,0.25", "--preprocess", "mine:prepare",
+        "--label", "a,b", "--window", "9", "--skip-corrupt", "--task", "a=binary", "--task", "b=multi",
     ]  # fmt: skip
+
+
+def test_a_report_that_does_not_say_how_its_data_was_read_says_so():
+    for data, words in (({"source": "d.npz"}, True), ({"source": "d.npz", "reading": {}}, False), (None, False)):
+        shown = run_details(dataclasses.replace(a_record(), report=a_report(data=data)), "x", is_open=False)
+        assert ("how the data is read, and --trust" in shown) == words
 
 
 def test_without_data_there_is_nothing_said_of_it():

@@ -7,6 +7,7 @@ import dataclasses
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.reports.test_changes import data_free_report
 from tests.reports.test_html import a_report
 from tests.reports.test_run_page import a_record
 from tfcompress.reports.run_points import FLOAT, RESULT, front, run_groups
@@ -50,3 +51,9 @@ def test_the_front_is_what_nothing_dominates(given_points):
     assert all(not dominated(number) for number in chosen)
     kept = {given_points[number] for number in chosen}
     assert kept == {given_points[number] for number in range(len(given_points)) if not dominated(number)}
+
+
+def test_a_data_free_run_is_named_so():
+    record = dataclasses.replace(a_record("a"), report=data_free_report())
+    (group,) = run_groups([record])
+    assert [point.name for point in group.points] == ["a (data-free)"]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tfcompress.recipe import QAT, Distill, Layout, Recipe
 from tfcompress.search.architecture import NetworkPart
-from tfcompress.search.space import Candidate, Space, StagePart, space_of
+from tfcompress.search.space import Candidate, Space, StagePart, space_of, tried_fields
 from tfcompress.settings import Export
 from tfcompress.stages.stage import NetworkChoice
 from tfcompress.train_settings import Train
@@ -43,7 +43,7 @@ def test_of_a_block_that_is_left_out_nothing_is_chosen() -> None:
 
 @given(picked=st.tuples(*(st.sampled_from(choice.values) for choice in CHOICES)), qat=st.booleans())
 def test_every_candidate_is_found_again_in_its_space(picked: tuple[Any, ...], qat: bool) -> None:
-    space = Space((StagePart(Distill), StagePart(QAT), PART))
+    space = Space((StagePart(Distill, ()), StagePart(QAT, tuple(tried_fields(QAT))), PART))
     named = {f"layout.{choice.name}": value for choice, value in zip(CHOICES, picked, strict=True)}
     candidate = space.candidate({**named, "qat": qat})
     found = space.selection_of(candidate)

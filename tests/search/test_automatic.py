@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import re
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +18,20 @@ import pytest
 import tfcompress as tfc
 from tfcompress.errors import DataError, DeviceError, OutputError, PromiseError, UsageError
 from tfcompress.recipe import load_recipe
-from tfcompress.search.automatic import FACTS_FILE, STUDY, interrupted_search, opening_of, take_over
+from tfcompress.reports.report import read_report
+from tfcompress.search.automatic import FACTS_FILE, STUDY, call_again, interrupted_search, opening_of, take_over
 from tfcompress.search.estimate import estimate_lines, estimated
+from tfcompress.search.executors import Clock, InProcessExecutor
 from tfcompress.search.goals import Limits
-from tfcompress.search.preparation import prepared_search
-from tfcompress.search.trial import Opening, TrialBench
+from tfcompress.search.preparation import prepared_search, settled_wishes
+from tfcompress.search.space import Candidate
+from tfcompress.search.trial import Opening, TrialBench, TrialStep
 from tfcompress.search.wishes import Wishes
 
 TRAIN = tfc.Train(epochs=1, batch_size=128)
 FIXED = ("train.learning_rate",)
+ARENA = "2000"
+"""Bytes of arena that float files of the network below run in, and int8 ones, which quantize what goes in, do not."""
 
 
 def samples(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -88,6 +95,8 @@ class TestSearch:
         folder = found[1] / "out"
         facts = json.loads((folder / "front.json").read_text("utf-8"))
         assert all((folder / each["folder"] / "recipe.toml").is_file() for each in facts["finals"])
+        places = [found[0].best.folder, *(each.folder for each in found[0].front)]
+        assert places == [folder / "best", *(folder / each["folder"] for each in facts["finals"])]
         page = (folder / "report.html").read_text("utf-8")
         assert "<svg" in page
         assert "http" not in page.replace("http://www.w3.org", "")
@@ -140,6 +149,95 @@ class TestSearch:
         assert json.loads((tmp_path / "out" / "front.json").read_text("utf-8"))["winner"] is None
         assert not (tmp_path / "out" / "best").exists()
 
+    def test_a_target_and_its_limit_are_kept_by_the_best_and_by_every_file_of_the_front(
+        self, problem: tuple[Path, Path], tmp_path: Path
+    ) -> None:
+        pytest.importorskip("tflite_micro", reason="tflite-micro is not installed: pip install 'tfcompress[mcu]'")
+        result = tfc.auto(
+            str(problem[0]),
+            tfc.load_data(problem[1]),
+            max_drop=3.0,
+            trials=5,
+            train=TRAIN,
+            fixed=FIXED,
+            export=tfc.Export(target="tflm", max_arena=ARENA),
+            output=tmp_path / "out",
+            cache=tmp_path / "cache",
+            progress=False,
+        )
+        assert [goal.name for goal in result.facts.goals] == ["drop", "size", "arena"]
+        tried = {each.name: each.figures["arena"] for each in result.facts.tried if "arena" in each.figures}
+        assert max(tried.values()) > float(ARENA) >= min(tried.values())
+        folders = [tmp_path / "out" / "best", *(tmp_path / "out" / "front").iterdir()]
+        for folder in folders:
+            recipe, report = load_recipe(folder / "recipe.toml"), read_report(folder)
+            assert (recipe.export.target, recipe.export.max_arena) == ("tflm", ARENA)
+            micro = report.result.verification["micro"]
+            assert micro["target"] == "tflm"
+            assert micro["least_arena_bytes"] <= micro["most_arena_bytes"] == float(ARENA)
+        figures = {each.folder: each.figures["arena"] for each in result.facts.finals}
+        assert figures.keys() == {f"front/{folder.name}" for folder in folders[1:]}
+
+    def test_a_limit_of_a_chip_that_nothing_keeps_is_named_with_the_nearest_misses(
+        self, problem: tuple[Path, Path], tmp_path: Path
+    ) -> None:
+        pytest.importorskip("tflite_micro", reason="tflite-micro is not installed: pip install 'tfcompress[mcu]'")
+        line = r"what stops them: --max-arena; near: int8, arena 2,\d\d\d B, allowed are 500 B"
+        with pytest.raises(PromiseError, match=line):
+            tfc.auto(
+                str(problem[0]),
+                tfc.load_data(problem[1]),
+                trials=4,
+                train=TRAIN,
+                export=tfc.Export(target="tflm", quantize="int8", max_arena="500"),
+                fixed=(*FIXED, "export.quantize"),
+                output=tmp_path / "out",
+                cache=tmp_path / "cache",
+                progress=False,
+            )
+        facts = json.loads((tmp_path / "out" / "front.json").read_text("utf-8"))
+        trained = [each for each in facts["tried"] if each["name"] != "int8"]
+        assert trained
+        assert all(
+            re.match(r"untrained: arena: arena \d,\d\d\d B, allowed are 500 B$", each["reason"]) for each in trained
+        )
+        assert {each["trained_seconds"] for each in trained} == {0.0}
+        (misses,) = (each for each in facts["finals"])
+        page = (tmp_path / "out" / misses["folder"] / "report.html").read_text("utf-8")
+        assert "above the limit of 500 B" in page
+
+    def test_what_the_network_has_nothing_for_is_not_tried_and_that_is_said(self, problem: tuple[Path, Path]) -> None:
+        opening = Opening(model=str(problem[0]), data={"spec": str(problem[1])}, loading={})
+        with opening.workbench(judged_by="test", progress=False) as bench:
+            ready = prepared_search(bench, Wishes(limits=Limits(drop=2.0), trials=1, train=TRAIN), None)
+        kinds = {each.name.partition(".")[0] for each in ready.space.dimensions}
+        assert "blocks" not in kinds
+        assert {"channels", "prune"} <= kinds
+        assert "low_rank" not in kinds
+        told = [note.partition(" of ")[0] for note in ready.notes if "is not tried" in note]
+        assert told == [
+            "blocks is not tried: blocks finds nothing that can be left out",
+            "low_rank is not tried: low_rank.target must be at least 0.667",
+        ]
+
+    def test_a_step_whose_time_is_up_ends_in_the_middle_and_the_bench_is_good_for_the_next(
+        self, problem: tuple[Path, Path]
+    ) -> None:
+        clock, opening = Clock(), Opening(model=str(problem[0]), data=tfc.load_data(problem[1]))
+        train = dataclasses.replace(TRAIN, epochs=10_000, validation=0.15)
+        step = TrialStep(candidate=Candidate(tfc.Recipe(stages=(tfc.Prune(),), train=train)), kind="full")
+        short = TrialStep(candidate=Candidate(tfc.Recipe(train=train)), kind="full")
+        with TrialBench(opening, progress=clock) as bench:
+            executor = InProcessExecutor(bench, clock)
+            executor.submit(0, step)
+            end = time.monotonic() + 10.0
+            assert executor.wait(0.1, lambda: time.monotonic() < end) == ()
+            assert time.monotonic() - end < 10.0
+            executor.submit(1, short)
+            (done,) = executor.wait(0.1)
+        assert done.result is not None
+        assert done.result.points == pytest.approx(0.0)
+
     def test_ctrl_c_before_anything_is_finished_is_no_limit_that_nothing_keeps(
         self, problem: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -174,11 +272,49 @@ class TestSearch:
 
 def test_a_device_that_nobody_reaches_is_told_before_the_model_is_opened() -> None:
     class Unopened:
-        """A workbench that may not be looked at yet."""
+        """A workbench of which nothing may be looked at yet."""
+
+        progress = tfc.progress.SILENT
 
     wishes = Wishes(limits=Limits(p90=5.0), trials=1, device="ssh://pi@127.0.0.1:1")
     with pytest.raises(DeviceError, match=r"device pi@127\.0\.0\.1:1 cannot be reached: "):
         prepared_search(Unopened(), wishes, None)  # type: ignore[arg-type]
+
+
+def test_the_call_without_a_search_reads_model_and_data_as_the_search_did(tmp_path: Path) -> None:
+    reading = {"spec": "d.csv", "label": "y"}
+    loading = {"trust": True, "custom": ("m:L",), "limits": None}
+    told = call_again(Opening(model="m.keras", data=reading, loading=loading), Path("out"))
+    assert told == (
+        "tfcompress.compress('m.keras', 'out/best/recipe.toml', tfcompress.load_data('d.csv', label='y'), "
+        "trust=True, custom=('m:L',))"
+    )
+    told = call_again(Opening(model="m.keras", data={"spec": "d.npz"}), Path("out"))
+    assert told == "tfcompress.compress('m.keras', 'out/best/recipe.toml', 'd.npz')"
+    told = call_again(Opening(model=object(), data=(1, 2)), None)
+    assert told == "tfcompress.compress(model, tfcompress.recipe.from_dict(found.best.report.recipe), data)"
+
+
+@pytest.mark.parametrize(
+    ("more", "device", "limits", "note"),
+    [
+        ({}, None, Limits(drop=1.0), "no limit was given: --max-drop 1 is kept"),
+        ({"energy": True}, "local", Limits(drop=1.0), "no --device: latency and energy are measured on this machine"),
+        ({"limits": Limits(p90=5.0)}, "local", Limits(p90=5.0), "no --device: latency is measured on this machine"),
+        ({"export": tfc.Export(target="tflm", max_arena="9KB")}, None, Limits(arena=9e3), ""),
+        ({"export": tfc.Export(target="tflm", max_flash="8KB")}, None, Limits(flash=8e3), ""),
+        ({"export": tfc.Export(target="esp32-s3")}, None, Limits(drop=1.0, arena=512.0 * 1024), "no limit was given"),
+    ],
+)
+def test_what_is_left_open_is_settled_and_said(
+    more: dict[str, Any], device: str | None, limits: Limits, note: str
+) -> None:
+    notes: list[str] = []
+    wishes = Wishes(**{"limits": Limits(), "trials": 1, **more})
+    settled, found = settled_wishes(wishes, notes)
+    assert (settled.limits, settled.device, None if found is None else found.name) == (limits, device, device)
+    assert any(line.startswith(note) for line in notes) == bool(note)
+    assert bool(notes) == bool(note)
 
 
 def test_workers_beside_each_other_need_paths() -> None:

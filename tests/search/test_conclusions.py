@@ -30,7 +30,7 @@ def finalist(found: TrialRecord, bound: float) -> Finalist:
 
 
 def words(limits: Limits, records: list[TrialRecord], bounds: dict[int, float], winner: int | None) -> tuple[str, ...]:
-    goals = goals_of(limits, smaller="size", measured=False)
+    goals = goals_of(limits, smaller="size")
     plan = SimpleNamespace(limits=limits, goals=goals)
     search: Any = SimpleNamespace(plan=plan, records=records, finished=records, front=records, interrupted=False)
     judged = [finalist(each, bounds[each.number]) for each in records if each.number in bounds]
@@ -62,3 +62,12 @@ def test_what_comes_nearest_is_named_with_what_it_misses() -> None:
         "50,000 B, allowed are 40,000 B; near: float32, drop 0.90 points measured, up to 1.30 by its interval, allowed "
         "are 1"
     )
+
+
+def test_what_was_cut_off_by_the_end_of_the_time_is_counted() -> None:
+    left = [record(number, 0.5, 10_000) for number in (7, 8)]
+    for each in left:
+        each.state = "running"
+    for number, start in ((1, "1 candidate was being made"), (2, "2 candidates were being made")):
+        found = words(Limits(drop=10.0), [*RECORDS, *left[:number]], {3: 6.5}, 3)
+        assert found[-1].startswith(f"{start} when the time for that was up, and left there; a larger --budget")

@@ -17,9 +17,11 @@ import pytest
 
 from tests.search.toy_search import LIMITS, ToyExecutor, toy_result, toy_search
 from tfcompress.errors import ContractError, OutputError, TfcompressError
+from tfcompress.recipe import named
 from tfcompress.search.driver import Search, best_records
-from tfcompress.search.executors import DoneStep
+from tfcompress.search.executors import DoneStep, GoOn, always
 from tfcompress.search.goals import GOALS, Goal, Limits
+from tfcompress.search.metering import DeviceFigures
 from tfcompress.search.space import Candidate
 from tfcompress.search.study_store import StudyStore
 from tfcompress.search.trial import StepResult, TrialStep
@@ -159,7 +161,7 @@ def test_a_worker_that_dies_is_replaced_once_and_then_the_candidate_is_given_up(
     class Frail(ToyExecutor):
         """Dies of some candidates: once, or always."""
 
-        def wait(self, seconds: float) -> tuple[DoneStep, ...]:
+        def wait(self, seconds: float, go_on: GoOn = always) -> tuple[DoneStep, ...]:
             (found,) = super().wait(seconds)
             number, step = self.done[-1]
             before = sum(each == (number, step) for each in self.done)
@@ -190,7 +192,7 @@ def test_ctrl_c_ends_the_search_and_keeps_what_it_has(tmp_path: Path) -> None:
     search = toy_search(tmp_path, ToyExecutor(interrupted), trials=TRIALS)
     search.run()
     assert search.interrupted
-    assert len(search.finished) == 5
+    assert len(search.finished) == sum(not recipe.stages for recipe in named().values())
 
 
 def test_a_search_without_time_still_finishes_one_candidate(tmp_path: Path) -> None:
@@ -246,10 +248,10 @@ def test_latency_is_measured_on_the_first_file_and_once_for_equal_ones(tmp_path:
             Path(step.file).write_bytes(b"a file")
         return dataclasses.replace(found, sha256=str(found.size_bytes))
 
-    def measure(file: Path) -> float:
+    def measure(file: Path) -> DeviceFigures:
         assert file.read_bytes() == b"a file"
         measured.append(file)
-        return 2.0
+        return DeviceFigures(2.0, 0.004)
 
     limits = Limits(drop=1.0, p90=3.0)
     search = toy_search(tmp_path, ToyExecutor(written), trials=9, limits=limits, measure=measure)
@@ -257,6 +259,9 @@ def test_latency_is_measured_on_the_first_file_and_once_for_equal_ones(tmp_path:
     first = [next(iter(record.steps.values())).sha256 for record in search.records]
     assert len(measured) == len(set(first)) < len(first)
     assert {record.figures["p90"] for record in search.finished} == {2.0}
+    assert {record.figures["energy"] for record in search.finished} == {0.004}
+    again = toy_search(tmp_path, ToyExecutor(), trials=9, limits=limits, measure=measure)
+    assert [record.figures for record in again.records] == [record.figures for record in search.records]
     assert list(tmp_path.glob("*.tflite")) == []
 
 
@@ -266,11 +271,11 @@ def test_a_file_that_the_device_cannot_run_is_refused_and_the_search_goes_on(tmp
             Path(step.file).write_text(step.candidate.recipe.export.quantize)
         return dataclasses.replace(toy_result(step), sha256=step.candidate.name)
 
-    def measure(file: Path) -> float:
+    def measure(file: Path) -> DeviceFigures:
         if file.read_text() == "int16x8":
             msg = "pi cannot time it: no such kernel"
             raise ContractError(msg)
-        return 2.0
+        return DeviceFigures(2.0)
 
     limits = Limits(drop=1.0, p90=3.0)
     search = toy_search(tmp_path, ToyExecutor(written), trials=9, limits=limits, measure=measure)
@@ -288,7 +293,9 @@ def test_a_file_that_is_too_slow_untrained_is_not_trained(tmp_path: Path) -> Non
         return toy_result(step)
 
     executor = ToyExecutor(written)
-    toy_search(tmp_path, executor, trials=9, limits=Limits(drop=1.0, p90=3.0), measure=lambda file: 4.0).run()
+    toy_search(
+        tmp_path, executor, trials=9, limits=Limits(drop=1.0, p90=3.0), measure=lambda file: DeviceFigures(4.0)
+    ).run()
     assert {step.kind for _, step in executor.done if step.candidate.recipe.stages} == {"draft"}
 
 

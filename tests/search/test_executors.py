@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import time
 from collections.abc import Callable
@@ -10,10 +11,10 @@ from typing import Any
 import pytest
 
 from tests.search.toy_search import toy_result, toy_space
-from tfcompress.progress import SILENT
+from tfcompress.progress import SILENT, Progress
 from tfcompress.search import executors
-from tfcompress.search.executors import DoneStep, LocalExecutor
-from tfcompress.search.trial import Opening, TrialStep
+from tfcompress.search.executors import Clock, DoneStep, InProcessExecutor, LocalExecutor
+from tfcompress.search.trial import Opening, StepResult, TrialStep
 from tfcompress.worker import WorkerAnswerError, WorkerDiedError
 
 OPENING = Opening(model="model.keras", data={"spec": "data.npz"})
@@ -104,6 +105,34 @@ def test_a_worker_whose_memory_has_doubled_is_replaced(monkeypatch: pytest.Monke
         executor.submit(number, STEP)
         all_of(executor, 1)
     assert kind.started == 2
+
+
+def test_a_step_in_this_process_ends_when_its_time_is_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Bench:
+        """Trains for many batches, and takes no error but the user's own for its business."""
+
+        def __init__(self, progress: Progress) -> None:
+            self.progress, self.batches = progress, 0
+
+        def run(self, step: TrialStep) -> StepResult:
+            with contextlib.suppress(Exception), self.progress.task("training", 1000) as task:
+                for _ in range(1000):
+                    self.batches += 1
+                    task.advance()
+            return toy_result(step)
+
+    monkeypatch.setattr(executors, "LOOK_SECONDS", 0.0)
+    clock = Clock()
+    bench: Any = Bench(clock)
+    executor = InProcessExecutor(bench, clock)
+    for number, most in enumerate((1000, 20)):
+        bench.batches = 0
+        executor.submit(number, STEP)
+        done = executor.wait(0.1, lambda most=most: bench.batches < most or most == 1000)
+        assert bench.batches == most
+        assert [each.number for each in done] == ([number] if most == 1000 else [])
+    executor.submit(3, STEP)  # what ended one step ends no other
+    assert len(executor.wait(0.1)) == 1
 
 
 @pytest.mark.slow

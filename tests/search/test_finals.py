@@ -83,3 +83,11 @@ def test_errors_of_ours_only_are_passed_over() -> None:
     finals: Any = SimpleNamespace(judged=broken, tell=lambda text: None)
     with pytest.raises(KeyError):
         judge_all(finals, [record(0)])
+
+
+def test_what_is_known_to_break_a_limit_is_judged_only_where_all_do() -> None:
+    front = [record(n, drop=0.1 * n, size=10_000 - 1_000 * n) for n in range(4)]  # 10,000 9,000 8,000 7,000 bytes
+    for limit, numbers in ((8_000.0, [3, 2]), (100.0, [3, 2, 1, 0])):
+        found = finalists(front, Limits(size=limit), GOALS["drop"], 6)
+        assert sorted(each.number for each in found) == sorted(numbers)
+    assert [each.number for each in finalists(front, Limits(drop=0.05, size=9e3), GOALS["size"], 6)] == [1, 2, 3]

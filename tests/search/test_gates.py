@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
 from tests.search.toy_search import LIMITS, toy_space
-from tfcompress.search.gates import GATES, LEAST_PAIRS, SPARED, Gate, spares
+from tfcompress.search.gates import GATES, LEAST_PAIRS, SPARED, Gate, is_final, spares
 from tfcompress.search.goals import GOALS, Limits, goals_of, preference
+from tfcompress.search.space import Candidate
 from tfcompress.search.trial import StepResult
 from tfcompress.search.trial_records import TrialRecord
 
 PART = next(gate for gate in GATES if gate.step == "draft" and gate.goal == "drop")
 SIZE = next(gate for gate in GATES if gate.goal == "size")
-GOAL_LIST = goals_of(LIMITS, smaller="size", measured=False)
+GOAL_LIST = goals_of(LIMITS, smaller="size")
 
 
 def record(
@@ -73,6 +76,35 @@ def test_bytes_are_held_against_the_limit_where_no_training_changes_them() -> No
     assert SIZE.verdict(open_, [], LIMITS, GOAL_LIST) == ""
 
 
+@pytest.mark.parametrize("name", ["flash", "arena", "energy", "p90"])
+def test_what_a_chip_or_a_device_says_of_the_untrained_file_is_held_against_the_limit(name: str) -> None:
+    (gate,) = (each for each in GATES if each.goal == name)
+    assert (gate.step, gate.exact) == ("draft", True)
+    limits = Limits(drop=1.0, **{name: 9_000.0})
+    goals = goals_of(limits, smaller="size")
+    within, over = (record(0, 0.0, None) for _ in range(2))
+    for each, value in ((within, 9_000), (over, 9_001)):
+        each.steps["draft"] = StepResult(points=0.0, size_bytes=1, flash_bytes=value, arena_bytes=value)
+        each.p90_ms, each.joules = float(value), float(value)
+    assert gate.verdict(within, [], limits, goals) == ""
+    assert gate.verdict(over, [], limits, goals).startswith(f"{GOALS[name].title} {GOALS[name].text(9_001)}, allowed")
+
+
+def test_tables_and_what_vela_codes_depend_on_the_training() -> None:
+    def settled(goal: str, **export: Any) -> bool:
+        found = record(0, 0.0, None)
+        recipe = found.candidate.recipe
+        found.candidate = Candidate(dataclasses.replace(recipe, export=dataclasses.replace(recipe.export, **export)))
+        return is_final(found, goal)
+
+    assert settled("arena", target="tflm")
+    assert settled("flash", target="tflm")
+    assert not settled("arena", lookup=True)
+    assert not settled("flash", lookup=True)
+    assert settled("arena", target="ethos-u55-128")
+    assert not settled("flash", target="ethos-u55-128")
+
+
 def test_now_and_then_one_is_let_through_to_judge_the_gate_by() -> None:
     def stopped(gate: Gate) -> TrialRecord:
         found = record(0, 9.0, None)
@@ -94,10 +126,14 @@ def test_now_and_then_one_is_let_through_to_judge_the_gate_by() -> None:
         (Limits(drop=1.0, size=1e5), False, "size"),
         (Limits(drop=1.0, size=1e5), True, "p90"),
         (Limits(drop=1.0, p90=5.0), True, "size"),
+        (Limits(p90=5.0), True, "drop"),
+        (Limits(arena=65536.0), False, "drop"),
+        (Limits(drop=1.0, arena=65536.0), False, "size"),
     ],
 )
 def test_the_first_goal_without_a_limit_decides(limits: Limits, decides: str, *, measured: bool) -> None:
-    assert preference(limits, goals_of(limits, smaller="size", measured=measured)).name == decides
+    known = ("p90",) if measured else ()
+    assert preference(limits, goals_of(limits, smaller="size", known=known)).name == decides
 
 
 def test_a_figure_that_is_not_known_keeps_no_limit() -> None:

@@ -35,19 +35,23 @@ def test_larger_figures_are_never_nearer_to_keeping_the_limits(
     assert set(limits.excess(figures)) == set(limits.given) & set(figures)
 
 
-@given(LIMITS, st.sampled_from(["size", "download"]), st.booleans())
+@given(LIMITS, st.sampled_from(["size", "download"]), st.sets(st.sampled_from(["arena", "p90", "energy"])))
 def test_what_is_limited_or_measured_is_made_smaller_and_one_of_it_decides(
-    limits: Limits, smaller: str, measured: bool
+    limits: Limits, smaller: str, known: set[str]
 ) -> None:
-    goals = goals_of(limits, smaller=smaller, measured=measured)  # type: ignore[arg-type]  # one of the two
+    goals = goals_of(limits, smaller=smaller, known=tuple(known))  # type: ignore[arg-type]  # one of the two
     names = [goal.name for goal in goals]
-    assert set(names) >= {"drop", smaller, *limits.given}
+    assert set(names) == {"drop", smaller, *limits.given, *known}
     assert names == [name for name in GOALS if name in names]
-    assert ("p90" in names) == (measured or limits.p90 is not None)
     decides = preference(limits, goals)
     assert decides in goals
     assert decides.name not in limits.given or set(names) == set(limits.given)
-    assert decides.name != "drop" or set(names) - set(limits.given) == {"drop"}
+
+
+@given(LIMITS, st.sets(st.sampled_from(["arena", "p90", "energy"])))
+def test_the_drop_decides_where_it_has_no_limit_and_never_where_it_has_one(limits: Limits, known: set[str]) -> None:
+    decides = preference(limits, goals_of(limits, smaller="size", known=tuple(known)))
+    assert (decides.name == "drop") == (limits.drop is None)
 
 
 @pytest.mark.parametrize("limit", [0.0, -1.0, math.inf, math.nan])

@@ -12,7 +12,7 @@ from rich.console import Console
 from tests.search.toy_search import LIMITS, ToyExecutor, toy_search
 from tfcompress.progress import SilentProgress
 from tfcompress.search.driver import Search
-from tfcompress.search.executors import DoneStep
+from tfcompress.search.executors import DoneStep, GoOn, always
 from tfcompress.search.live import Lines, LiveTable, drawn
 
 TRIALS = 7
@@ -31,7 +31,7 @@ class Noted(SilentProgress):
 class Backwards(ToyExecutor):
     """Ends the last of its steps first."""
 
-    def wait(self, seconds: float) -> tuple[DoneStep, ...]:
+    def wait(self, seconds: float, go_on: GoOn = always) -> tuple[DoneStep, ...]:
         self._waiting.reverse()
         return super().wait(seconds)
 

@@ -204,16 +204,17 @@ def test_a_machine_that_dies_is_told_from_a_step_that_fails(fake: FakeRay, tmp_p
 
 def test_files_are_measured_where_a_machine_reaches_the_device(fake: FakeRay, tmp_path: Path) -> None:
     from tfcompress.devices.config import find_devices
+    from tfcompress.search.metering import DeviceFigures, Meter
 
     (device,) = find_devices(["local"])
     (tmp_path / "a.tflite").write_bytes(b"a file")
     with ray_cluster.RayExecutor(_opening(tmp_path), wishes()) as executor:
-        assert executor.meter(device) is None
-        measured = executor.meter(dataclasses.replace(device, name="pi"))
+        assert executor.measure(Meter(device)) is None
+        measured = executor.measure(Meter(dataclasses.replace(device, name="pi"), energy=True))
         assert measured is not None
         assert fake.options["resources"] == {"device:pi": 1}
-        fake.answers = [4.5, FakeRay.exceptions.RayTaskError()]
-        assert measured(tmp_path / "a.tflite") == 4.5
+        fake.answers = [(4.5, 0.002), FakeRay.exceptions.RayTaskError()]
+        assert measured(tmp_path / "a.tflite") == DeviceFigures(4.5, 0.002)
         with pytest.raises(ValueError, match="no such layer"):
             measured(tmp_path / "a.tflite")
 
@@ -250,7 +251,7 @@ def searched(executor: Any, folder: Path) -> set[tuple[float, ...]]:
     from tfcompress.search.proposals import Proposals
     from tfcompress.search.study_store import StudyStore
 
-    goals = goals_of(Limits(drop=100.0), smaller="size", measured=False)
+    goals = goals_of(Limits(drop=100.0), smaller="size")
     space = Space((SettingsPart(Export),))
     folder.mkdir()
     store = StudyStore(f"sqlite:///{folder}/study.db", "tfcompress-test", goals)
@@ -306,7 +307,7 @@ class _Killing:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._executor, name)
 
-    def wait(self, seconds: float) -> Any:
+    def wait(self, seconds: float, go_on: Any = None) -> Any:
         self._seen += 1
         if self._seen == 8 and self._node is not None:
             self._cluster.remove_node(self._node, allow_graceful=False)

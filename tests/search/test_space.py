@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.search.toy_search import toy_space
+from tfcompress.errors import RecipeError
 from tfcompress.export_choices import PACKINGS, Packing, default_packings
 from tfcompress.recipe import QAT, STAGES, Export, Recipe, Train, named
 from tfcompress.search.proposals import recipes_by_hand
 from tfcompress.search.space import Candidate, space_of, tried_fields
 from tfcompress.search.trial import TrialStep, shortened, untrained
 from tfcompress.stages.option import option_of
+from tfcompress.stages.stage import Stage
 
 
 @pytest.mark.parametrize("owner", [*STAGES.values(), Train, Export])
@@ -90,6 +94,47 @@ def test_a_packing_joins_the_space_by_its_line(monkeypatch: pytest.MonkeyPatch) 
     assert space.candidate({"export.packings": found.values[1]}).recipe.export.packings[-1] == "short"
 
 
+def test_what_the_model_cannot_have_is_no_part_of_the_space() -> None:
+    def refusal(stage: Stage) -> str:
+        if stage.kind == "channels":
+            return "no channels"
+        return "one block" if getattr(stage, "remove", 0) in (2, 3) else ""
+
+    whole = toy_space()
+    space = space_of(train=whole.train, export=whole.export, gains=("file",), refusal=refusal)
+    values = {each.name: each.values for each in space.dimensions}
+    left_out = {each.name for each in whole.dimensions} - set(values)
+    assert {name.partition(".")[0] for name in left_out} == {"channels"}
+    assert values["blocks.remove"] == (1,)
+    assert len({each.values for each in whole.dimensions if each.name == "blocks.remove"} & {(1, 2, 3)}) == 1
+    names = {stage.kind for each in recipes_by_hand(space) for stage in space.candidate(each).recipe.stages}
+    assert "channels" not in names
+
+
+@pytest.mark.parametrize(
+    ("settings", "values"),
+    [
+        ({"target": "tflm"}, ("none", "int8", "int16x8")),
+        ({"target": "ethos-u55-128", "quantize": "int8"}, ("int8", "int16x8")),
+        ({"rounding": "gptq", "quantize": "int8"}, ("int8",)),
+    ],
+)
+def test_what_nothing_goes_with_is_not_said_to_be_tried(settings: dict[str, Any], values: tuple[str, ...]) -> None:
+    space = space_of(train=Train(), export=Export(**settings), fixed=("export.rounding",))
+    found = {each.name: each.values for each in space.dimensions}
+    assert found.get("export.quantize", ("int8",)) == values
+    assert "export.weight_bits" in found or "accelerator" in str(Export(**settings).deployment)
+    for name, possible in found.items():
+        for value in possible if name.startswith("export.") else ():
+            field = name.partition(".")[2]
+            numbers = ("none", "dynamic", "float16", "int8", "int16x8")
+            made = []
+            for quantize in (value,) if field == "quantize" else numbers:
+                with contextlib.suppress(RecipeError):
+                    made.append(dataclasses.replace(space.export, **{"quantize": quantize, field: value}))
+            assert made
+
+
 def test_recipes_by_hand_are_named_ones_and_lie_in_the_space() -> None:
     space = toy_space()
     found = [space.candidate(selection).recipe for selection in recipes_by_hand(space)]
@@ -115,3 +160,29 @@ def test_a_step_comes_back_from_json_as_it_was(tmp_path: Path) -> None:
     recipe = Recipe(stages=(QAT(),), export=Export(quantize="int8"))
     step = TrialStep(candidate=Candidate(recipe), kind="draft", samples=5, file=str(tmp_path))
     assert TrialStep.from_dict(step.to_dict()) == step
+
+
+def test_a_stage_that_gains_nothing_in_a_file_of_some_numbers_is_not_tried_with_them() -> None:
+    """LiteRT runs no sparse int8 kernels, so that zeros leave such a file as large as it was; its download shrinks."""
+    for gains, with_int8 in ((("file",), False), (("file", "download"), True), (("file", "latency"), False)):
+        space = space_of(train=Train(), export=Export(), gains=gains)
+        numbers = next(each for each in space.dimensions if each.name == "export.quantize")
+        left = space.open_values(numbers, {"prune": True})
+        assert ("int8" in left) == with_int8
+        assert "none" in left
+        assert "int8" in space.open_values(numbers, {"channels": True})
+        trained = next(each for each in space.dimensions if each.name == "qat")
+        assert (True in space.open_values(trained, {"prune": True})) == with_int8
+
+
+def test_candidates_of_other_bits_have_other_names() -> None:
+    names = [Candidate(Recipe(export=Export(quantize="int8", weight_bits=bits))).name for bits in (8, 4)]
+    assert names == ["int8", "int8-weights4"]
+    stage = (QAT(weight_bits=4),)
+    assert Candidate(Recipe(stages=stage, export=Export(quantize="int8"))).name == "qatw4a8-int8"
+
+
+def test_weights_of_4_bits_are_among_the_recipes_by_hand() -> None:
+    space = space_of(train=Train(), export=Export(), gains=("file",))
+    by_hand = [space.candidate(selection).name for selection in recipes_by_hand(space)]
+    assert {"int8", "int8-weights4", "qatw4a8-int8"} <= set(by_hand)

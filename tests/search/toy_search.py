@@ -8,8 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tfcompress.search.driver import Search, SearchPlan, Watcher
-from tfcompress.search.executors import DoneStep
+from tfcompress.search.executors import DoneStep, GoOn, always
 from tfcompress.search.goals import Goal, Limits, goals_of
+from tfcompress.search.metering import MeasureFile
 from tfcompress.search.proposals import Proposals, recipes_by_hand
 from tfcompress.search.space import Space, space_of
 from tfcompress.search.study_store import StudyStore
@@ -77,7 +78,7 @@ class ToyExecutor:
     def submit(self, number: int, step: TrialStep) -> None:
         self._waiting.append((number, step))
 
-    def wait(self, seconds: float) -> tuple[DoneStep, ...]:
+    def wait(self, seconds: float, go_on: GoOn = always) -> tuple[DoneStep, ...]:
         number, step = self._waiting.pop(0)
         self.done.append((number, step))
         return (DoneStep(number, self._result(step)),)
@@ -106,11 +107,11 @@ def toy_search(
     trials: int = 20,
     limits: Limits = LIMITS,
     seconds: float | None = None,
-    measure: Callable[[Path], float] | None = None,
+    measure: MeasureFile | None = None,
     watcher: Watcher | None = None,
 ) -> Search:
     """Return a search whose study lies in a folder; another one there goes on with it."""
-    goals = goals_of(limits, smaller="size", measured=measure is not None)
+    goals = goals_of(limits, smaller="size", known=() if measure is None else ("p90",))
     space = toy_space()
     if not (folder / STUDY).exists():
         (folder / STUDY).write_bytes(begun_study(goals))

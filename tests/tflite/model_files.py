@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 TYPES = schema.TensorType
 FLOAT, INT4, STRING, RESOURCE, INT8 = TYPES.FLOAT32, TYPES.INT4, TYPES.STRING, TYPES.RESOURCE, TYPES.INT8
 OUR_METADATA, THEIR_METADATA = b"TFCOMPRESS_METADATA", b"CONVERSION_METADATA"
+LEAST_RUNTIME = b"min_runtime_version"
 CONTROL, UNKNOWN = b"model_control_dependencies", b"COMPRESSION_METADATA"
+HALF = b"reduced_precision_support"
 
 
 def made(kind: str, **fields: Any) -> Any:
@@ -187,7 +189,8 @@ def models(draw: Any) -> bytes:
         signatures.append(
             made("SignatureDef", signatureKey=b"key", subgraphIndex=number, inputs=named, outputs=list(named))
         )
-    kept = draw(st.lists(st.sampled_from([OUR_METADATA, THEIR_METADATA, CONTROL, UNKNOWN]), unique=True))
+    known = [OUR_METADATA, THEIR_METADATA, LEAST_RUNTIME, HALF, CONTROL, UNKNOWN]
+    kept = draw(st.lists(st.sampled_from(known), unique=True))
     metadata = [made("Metadata", name=name, buffer=draw(st.integers(0, len(buffers) - 1))) for name in kept]
     return packed(
         made(
@@ -223,13 +226,14 @@ def meaning(content: bytes, *, names: bool = False) -> Any:
 
     Args:
         content: the file.
-        names: with the names of tensors inside the graph.
+        names: with the names of graphs and of tensors inside them.
     """
     model = unpacked(content)
     held = [b"" if b.data is None else bytes(bytearray(b.data)) for b in model.buffers]
     entered = {0, *(signature.subgraphIndex for signature in model.signatureDefs or ())}
     for number, graph in enumerate(model.subgraphs):
         ends = {*map(int, graph.inputs), *map(int, graph.outputs)} if number in entered else set()
+        graph.name = graph.name if names else None
         for place, tensor in enumerate(graph.tensors):
             tensor.buffer = held[tensor.buffer]
             if not names and place not in ends:
@@ -238,8 +242,9 @@ def meaning(content: bytes, *, names: bool = False) -> Any:
                 tensor.shapeSignature = None
             if tensor.quantization is not None and tensor.quantization.scale is not None:
                 tensor.quantization.min = tensor.quantization.max = None
-    kept = {m.name: held[m.buffer] for m in model.metadata or () if m.name != THEIR_METADATA}
-    model.buffers = model.metadata = None
+    dropped = (THEIR_METADATA, LEAST_RUNTIME)
+    kept = {m.name: held[m.buffer] for m in model.metadata or () if m.name not in dropped}
+    model.buffers = model.metadata = model.description = None
     return plain(model), kept
 
 

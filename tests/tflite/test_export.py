@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edge_runner.flatbuffer import read_facts
 from tests.tflite.make_files import SCHEMES, cnn, tokens, two_ways
 from tfcompress.errors import (
     ContractError,
@@ -30,12 +31,13 @@ from tfcompress.quantization.post_training import calibrated
 from tfcompress.recipe import Export
 from tfcompress.tflite import convert
 from tfcompress.tflite.attempt import ConversionRun
+from tfcompress.tflite.calibrated import check_input_range
 from tfcompress.tflite.contract import FloatOp
 from tfcompress.tflite.convert import ConverterProcess
 from tfcompress.tflite.export import TFLiteModel, export
 from tfcompress.tflite.flatbuffer import read_model_file
 from tfcompress.tflite.lower import lower
-from tfcompress.tflite.pack import read_metadata
+from tfcompress.tflite.pack import data_free_note, read_metadata
 from tfcompress.tflite.shares import HELD_BACK
 from tfcompress.tflite.slim import slim
 from tfcompress.tflite.verify import LEAST_DB, verify
@@ -206,10 +208,26 @@ def test_int8_without_data_is_marked_so_everywhere(flavour, request, converter) 
     assert result.route == "data-free"
     assert found.calibration == "data-free: the model alone, inputs in [-4, 4]"
     assert any(note.startswith("data-free: no sample was seen") for note in result.notes)
+    assert read_metadata(result.content) == {"calibration": found.calibration}
+    assert data_free_note(result.content) == found.calibration
+    assert read_facts(result.content).remarks == (
+        f"its int8 ranges were not measured on samples ({found.calibration})",
+    )
     assert not found.real_samples
     assert found.float_ops == ()
     assert found.inputs[0].scale == pytest.approx(8 / 255)
     assert (found.agreement[0].sqnr_db or 0) > LEAST_DB["int8"] + 10
+
+
+def test_ranges_of_inputs_that_would_do_nothing_are_refused_with_the_reason(network, tmp_path) -> None:
+    settings = Export(quantize="int8", input_range=(-4.0, 4.0))
+    data = np.zeros((8, *network.inputs[0].shape[1:]), np.float32)
+    with pytest.raises(UsageError, match=r"--input-range .* would do nothing: ranges are measured on the samples"):
+        export(network, settings, data=data)
+    with pytest.raises(UsageError, match="would do nothing: the model was trained with ranges of its own"):
+        export(calibrated(network, {network.inputs[0].name: data}).model, settings)
+    with pytest.raises(UsageError, match=r"a SavedModel holds no layers .* give a .keras, or --data"):
+        check_input_range(tmp_path, settings, has_data=False)
 
 
 @pytest.mark.parametrize("pays", [False, True])

@@ -68,6 +68,11 @@ def test_a_kernel_with_one_scale_gets_one_table(clustered: bytes) -> None:
     assert table.table_bytes - one.table_bytes == 9 * VALUES
 
 
+def test_a_kernel_that_the_body_of_a_loop_takes_too_gets_no_table(clustered: bytes) -> None:
+    model = read_model_file(clustered)
+    assert planned_tables(dataclasses.replace(model, subgraphs=model.subgraphs * 2)) == ()
+
+
 def test_a_file_without_few_values_is_refused_before_anything_is_started() -> None:
     with pytest.raises(UnsupportedError, match=r"no kernel of the file is smaller as a look-up table.*--cluster 8"):
         with_lookup_tables(FILE.read_bytes())

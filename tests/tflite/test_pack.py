@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge_runner.flatbuffer import read_facts
 from tests.tflite.make_files import FOLDER
 from tfcompress.errors import ModelError
 from tfcompress.tflite.flatbuffer import read_model_file
 from tfcompress.tflite.interpret import InterpreterProcess
-from tfcompress.tflite.pack import METADATA_NAME, add_metadata, read_metadata
+from tfcompress.tflite.pack import METADATA_NAME, add_metadata, data_free_note, read_metadata
 
 VALUES = {"labels": ["cat", "dög"], "recipe": {"seed": 0}}
 JSON = st.recursive(
@@ -107,3 +108,13 @@ def test_a_file_that_breaks_off_behind_our_metadata_takes_none(file) -> None:
     for size in range(len(packed) - 4000, len(packed), 397):
         with pytest.raises(ModelError, match="malformed TFLite file"):
             add_metadata(packed[:size], {})
+
+
+def test_a_data_free_file_is_remarked_upon_and_a_calibrated_one_is_not(file) -> None:
+    told = "data-free: the model alone, inputs in [0, 1]"
+    for note, marked in ((told, True), ("mse", False), (3, False)):
+        content = add_metadata(file("int8"), {"calibration": note})
+        assert data_free_note(content) == (told if marked else "")
+        expected = (f"its int8 ranges were not measured on samples ({told})",) if marked else ()
+        assert read_facts(content).remarks == expected
+    assert data_free_note(file("int8")) == ""

@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edge_runner import package as package_format
 from edge_runner.graph import read_graph
 from edge_runner.package import PackageError, unpack
 from tfcompress.errors import ModelError
+from tfcompress.tflite import packaging
 from tfcompress.tflite.flatbuffer import read_model_file
 from tfcompress.tflite.kernel_coding import planned_kernels
 from tfcompress.tflite.packaging import file_content, make_package, open_package
@@ -66,6 +68,18 @@ def test_damage_anywhere_ends_in_one_clear_error_or_in_the_file(clustered):
         else:
             assert found == clustered
     assert refused > 40
+
+
+@pytest.mark.parametrize(
+    ("limit", "most", "codecs"),
+    [("MOST_RATIO", 2, {"stored"}), ("MOST_ELEMENTS_A_BYTE", 1, {"stored", "lzma"}), ("MOST_RATIO", 1000, None)],
+)
+def test_nothing_is_packed_that_would_be_refused_as_too_much(clustered, limit, most, codecs, monkeypatch):
+    for module in (package_format, packaging):
+        monkeypatch.setattr(module, limit, most)
+    package = make_package(clustered)
+    assert set(package.codec_bytes) == (codecs or {"stored", "lzma", "kernels"})
+    assert open_package(package.content) == clustered
 
 
 def test_what_is_packed_already_is_not_packed_again(clustered):

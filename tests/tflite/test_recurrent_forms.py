@@ -14,12 +14,15 @@ from tfcompress.errors import ConversionError
 from tfcompress.models.fused_lstm import OP, RecurrentForms
 from tfcompress.progress import SILENT
 from tfcompress.recipe import Export
+from tfcompress.tflite import attempt as attempts
 from tfcompress.tflite.attempt import Request, attempt
 from tfcompress.tflite.export import export
 from tfcompress.tflite.flatbuffer import read_model_file
+from tfcompress.tflite.interpret import InterpreterProcess
 from tfcompress.tflite.lower import Lowered, lower
 from tfcompress.tflite.lstm_scales import CELL, HIDDEN, STATE, with_state_scales
 from tfcompress.tflite.recurrent_forms import check_fused, check_loops, float_file
+from tfcompress.tflite.slim import slim
 
 pytestmark = pytest.mark.slow
 
@@ -170,6 +173,48 @@ def test_the_float_file_that_others_are_compared_with_has_lstms_as_one_op_each(
 
     monkeypatch.setitem(recurrent, "check_fused", refuse)
     assert OP not in {op.name for op in read_model_file(float_file(network, tmp_path / "b", converter)).ops}
+
+
+def gru(layers: Any, given: Any) -> Any:
+    return layers.GRU(4)(layers.GRU(4, return_sequences=True, go_backwards=True)(given))
+
+
+def masked(layers: Any, given: Any) -> Any:
+    return layers.LSTM(4)(layers.Masking()(given))
+
+
+def begun(layers: Any, given: Any) -> Any:
+    state = layers.Dense(4, activation="tanh")(layers.Flatten()(given))
+    return layers.LSTM(4)(given, initial_state=[state, state])
+
+
+@pytest.mark.parametrize("build", [gru, masked, begun])
+def test_what_is_written_out_is_a_loop_in_the_file_and_no_bit_is_another(build, keras, converter, monkeypatch) -> None:
+    keras.utils.set_random_seed(0)
+    given = keras.Input((16, 3), name="steps")
+    model = keras.Model(given, keras.layers.Dense(2)(build(keras.layers, given)))
+    data = np.random.default_rng(0).normal(size=(60, 16, 3)).astype("f")
+    data[:30, 9:] = 0.0
+    made = export(model, ONCE["int8"], data=data, converter=converter)
+    found = made.verification
+    assert found.ops["WHILE"] == (2 if build is gru else 1)
+    assert found.float_ops == ()
+    assert (found.agreement[0].sqnr_db or 0) > 20
+    assert found.macs
+    said = next(note for note in made.notes if note.startswith("recurrent layers are loops in the file: "))
+    assert "outputs bit-equal in LiteRT, LiteRT's reference kernels" in said
+    monkeypatch.setattr(attempts, "rolled_and_proven", lambda content, *_: (content, ""))
+    steps = export(model, ONCE["int8"], data=data, converter=converter)
+    assert found.macs >= (steps.verification.macs or 0)
+    assert sum(found.ops.values()) < 0.5 * sum(steps.verification.ops.values())
+    assert len(slim(made.content)) < 0.6 * len(slim(steps.content))
+    for each in (False, True):
+        with (
+            InterpreterProcess(made.content, reference_kernels=each) as one,
+            InterpreterProcess(steps.content, reference_kernels=each) as other,
+        ):
+            answers = [process.run({"steps": data}) for process in (one, other)]
+        assert all(answers[0][name].tobytes() == values.tobytes() for name, values in answers[1].items())
 
 
 def test_what_is_no_op_is_refused_by_name(network, files, tmp_path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from tests.tflite.make_files import FOLDER
 from tests.tflite.model_files import (
     FLOAT,
+    LEAST_RUNTIME,
     OUR_METADATA,
     THEIR_METADATA,
     UNKNOWN,
@@ -27,8 +29,10 @@ from tfcompress.errors import ModelError, UnsupportedError
 from tfcompress.tflite.flatbuffer import read_model_file
 from tfcompress.tflite.pack import add_metadata, read_metadata
 from tfcompress.tflite.slim import slim
-from tfcompress.tflite.tree import parse_tree
+from tfcompress.tflite.tree import Node, parse_tree
 
+HALF_PRECISION = "reduced_precision_support"
+"""Metadata that delegates read: how exactly they are to compute."""
 EVERY_FILE = pytest.mark.parametrize("path", sorted(FOLDER.glob("*.tflite")), ids=lambda path: path.stem)
 MANY = settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 
@@ -148,11 +152,29 @@ def test_buffers_keep_their_numbers_where_foreign_metadata_may_refer_to_them() -
 
 
 def test_the_converters_record_goes_and_its_constant_with_it() -> None:
-    held = [made("Buffer"), *(made("Buffer", data=ints(range(n), "u1")) for n in (16, 90))]
-    content = one_constant(buffers=held, metadata=[made("Metadata", name=THEIR_METADATA, buffer=2)])
-    small = unpacked(slim(content))
+    held = [made("Buffer"), *(made("Buffer", data=ints(range(n), "u1")) for n in (16, 90, 17))]
+    told = [made("Metadata", name=name, buffer=n) for n, name in ((2, THEIR_METADATA), (3, LEAST_RUNTIME))]
+    small = unpacked(slim(one_constant(buffers=held, metadata=told, description=b"MLIR Converted.")))
     assert small.metadata is None
+    assert small.description is None
     assert len(small.buffers) == 2
+
+
+@EVERY_FILE
+def test_no_word_is_left_but_names_of_ends_and_signatures(path) -> None:
+    model = parse_tree(slim(path.read_bytes()))
+    ends = {text for s in model.nodes("signature_defs") for side in ("inputs", "outputs") for text in names(s, side)}
+    ends |= {s.text("signature_key") for s in model.nodes("signature_defs")}
+    ends |= {HALF_PRECISION}
+    for graph in model.nodes("subgraphs"):
+        tensors = graph.nodes("tensors")
+        ends |= {tensors[n].text("name") for n in (*graph.numbers("inputs"), *graph.numbers("outputs"))}
+    found = {text.removesuffix(b"\0") for text in re.findall(rb"[A-Za-z_:/. ]{6,}\0", slim(path.read_bytes()))}
+    assert [text for text in sorted(found) if not any(text in end.encode() for end in ends)] == []
+
+
+def names(signature: Node, side: str) -> list[str]:
+    return [entry.text("name") for entry in signature.nodes(side)]
 
 
 @pytest.mark.parametrize(

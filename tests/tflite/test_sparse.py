@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tfcompress.errors import ConversionError
+from tfcompress.settings import Export
 from tfcompress.tflite import sparse
 from tfcompress.tflite.sparse import choose_encoding
 
@@ -66,3 +67,14 @@ def test_a_runtime_that_is_not_here_is_judged_by_its_op_versions(file, images, m
     monkeypatch.setattr(sparse, "installed_version", lambda runtime: None if runtime == "tflite-runtime" else (2, 3, 0))
     kept, _ = run(file("zeros"), lambda: file("sparse"), images, runtimes=("tflite-runtime>=2.14",))
     assert kept == file("sparse")
+
+
+def test_a_file_can_be_encoded_where_litert_may_run_it_and_nobody_forbade_it(monkeypatch) -> None:
+    monkeypatch.setattr(sparse, "installed_version", lambda _: (2, 3, 0))
+    assert sparse.can_be_encoded(Export())
+    assert not sparse.can_be_encoded(Export(sparse="never"))
+    assert not sparse.can_be_encoded(Export(quantize="int8"))
+    assert not sparse.can_be_encoded(Export(quantize="int8", target="tflm"))
+    monkeypatch.setattr(sparse, "installed_version", lambda _: (2, 4, 0))
+    assert sparse.can_be_encoded(Export(quantize="int8"))
+    assert not sparse.can_be_encoded(Export(quantize="int8", target="tflm"))

@@ -12,8 +12,10 @@ import tfcompress as tfc
 from tests.streaming.test_streaming_model import with_random_weights
 from tfcompress.errors import ContractError, UnsupportedError, UsageError
 from tfcompress.targets.target_table import find_target
+from tfcompress.tflite import streaming_file
 from tfcompress.tflite.export import TFLiteModel
 from tfcompress.tflite.flatbuffer import read_model_file
+from tfcompress.tflite.pack import data_free_note
 from tfcompress.tflite.state_variables import keeps_states, with_state_variables
 from tfcompress.tflite.stream_feeding import answers_of, steps_of
 from tfcompress.tflite.streaming_file import StreamingFile, check_streaming_limits, held, opened_stream
@@ -228,3 +230,20 @@ def test_a_file_in_a_models_place_is_refused(tmp_path: Path, made: TFLiteModel) 
     path = made.save(tmp_path / "float.tflite")
     with pytest.raises(UsageError, match=r"--streaming takes a Keras model apart, and a .tflite file was given"):
         tfc.export(path, tfc.Export(quantize="dynamic", streaming=True), progress=False)
+
+
+def test_without_data_windows_are_drawn_from_the_range_of_the_input_and_the_file_is_marked(monkeypatch) -> None:
+    fed = []
+
+    def watched(process: Any, model: Any, inputs: Any) -> Any:
+        fed.append(np.asarray(inputs["sound"]))
+        return answers_of(process, model, inputs)
+
+    monkeypatch.setattr(streaming_file, "answers_of", watched)
+    settings = tfc.Export(quantize="int8", input_range=(2.0, 3.0), streaming=True)
+    made = tfc.export(small_net(), settings, float_size_bytes=100_000, progress=False)
+    assert made.streaming is not None
+    assert all(windows.min() >= 2.0 and windows.max() <= 3.0 for windows in fed)
+    assert len(fed) >= 1
+    assert data_free_note(made.streaming.content) == "data-free: the model alone, inputs in [2, 3]"
+    assert not made.streaming.record.real_samples

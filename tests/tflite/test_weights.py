@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -39,6 +41,16 @@ def test_zeros_and_distinct_values_are_counted_in_the_kernel_and_in_each_channel
     assert found.entropy_bytes == 2
     assert nonzero([graph]) == 5
     assert macs(graph, graph.ops[0]) == 2 * 4
+
+
+def test_a_kernel_of_a_loop_and_of_the_step_before_it_is_one_and_equal_ones_of_a_graph_are_two() -> None:
+    values = np.arange(8, dtype=np.int8)
+    one, two = (dataclasses.replace(tensor(number, values, (2, 4)), buffer=1) for number in (1, 2))
+    ends = tensor(0, None, (1, 4)), one, two, tensor(3, None, (1, 2))
+    ops = [Operator("FULLY_CONNECTED", 1, custom=False, inputs=(0, k, -1), outputs=(3,)) for k in (1, 2)]
+    main, body = Subgraph(ends, (ops[0],), (0,), (3,)), Subgraph(ends, (ops[0],), (0,), (3,))
+    assert [fact.size_bytes for fact in facts([main, body])] == [8]
+    assert [fact.size_bytes for fact in facts([Subgraph(ends, tuple(ops), (0,), (3,))])] == [8, 8]
 
 
 def test_a_stored_zero_point_stands_for_zero() -> None:

@@ -11,6 +11,7 @@ import click
 import pytest
 
 import tfcompress
+from tfcompress.cli.main import run_command
 from tfcompress.cli.overview import COMMANDS
 from tfcompress.recipe import STAGES, Export, Train
 from tfcompress.reports.report import Report
@@ -97,6 +98,12 @@ def test_the_commands_page_has_every_command_and_option() -> None:
         missing = [each.opts[-1] for each in options if not re.search(rf"`[^`]*{each.opts[-1]}\b", part)]
         assert missing == [], name
     assert page.count("\n## ") == len(COMMANDS)
+
+
+def test_the_commands_take_what_they_took_after_the_page_was_made(capsys: pytest.CaptureFixture[str]) -> None:
+    docs_reference.commands_page()
+    assert run_command(["export", "-h"]) == 0
+    assert "--quantize" in capsys.readouterr().out
 
 
 def test_the_names_page_has_every_public_name_but_the_version() -> None:

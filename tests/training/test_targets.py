@@ -11,7 +11,7 @@ import tfcompress as tfc
 from tfcompress.models.signature import call, signature_of
 from tfcompress.tasks.task_table import TASKS
 from tfcompress.training.objectives import kind_of_output
-from tfcompress.training.targets import Targets, own_tasks, taught_outputs, training_samples
+from tfcompress.training.targets import Targets, own_tasks, taught_outputs
 
 X = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
 
@@ -100,25 +100,6 @@ def test_labels_of_another_split_tell_what_an_output_is(activation: Any, labels:
     model = network(out=activation)
     data = bound(model, x_test=X, y_test=labels)
     assert kind_of_output(data, model, "out", call(model, {"x": X})["out"]) == kind
-
-
-@pytest.mark.parametrize(("activation", "answers"), [("softmax", True), ("sigmoid", True), (None, False)])
-def test_the_float_models_answers_stand_in_for_labels_of_classes(activation: str | None, answers: bool) -> None:
-    model = network(out=activation)
-    inputs, labels = training_samples(bound(model), model, 4, seed=0)
-    own = call(model, inputs)["out"]
-    if not answers:
-        assert labels is None
-    elif activation == "softmax":
-        assert labels.tolist() == own.argmax(-1).tolist()
-    else:
-        assert labels.tolist() == (own > 0.5).astype(float).tolist()
-
-
-def test_labels_that_are_there_are_given_as_they_are() -> None:
-    model = network(out="softmax")
-    _, labels = training_samples(bound(model, y_train=np.array([0, 1] * 3)), model, 6, seed=0)
-    assert sorted(labels.tolist()) == [0, 0, 0, 1, 1, 1]
 
 
 def said(model: Any, task: str, **arrays: Any) -> Any:

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 import tfcompress as tfc
-from tfcompress.errors import UsageError
 from tfcompress.models.signature import call, signature_of
 from tfcompress.recipe import Train
 from tfcompress.reports.findings import findings
@@ -95,12 +94,17 @@ def test_channels_and_distillation_go_without_labels_and_the_report_has_no_accur
     assert any("against the float file, 64 samples of 'train'" in found.text for found in findings(report))
 
 
-def test_a_criterion_by_gradient_has_nothing_to_go_by_where_outputs_are_numbers() -> None:
+@pytest.mark.parametrize("criterion", ["taylor", "hessian"])
+@pytest.mark.parametrize("last", [{"out": None}, {"out": "softmax"}, {"a": "sigmoid", "b": None}], ids=str)
+def test_a_criterion_by_gradient_goes_without_labels(last: dict[str, Any], criterion: Any) -> None:
     import keras
 
-    recipe = tfc.Recipe(stages=(tfc.Prune(sparsity=0.5, criterion="taylor"),), train=Train(epochs=1))
-    with pytest.raises(UsageError, match="takes gradients on training samples with labels, got samples without labels"):
-        tfc.compress(network(keras, out=None), recipe, {"x_train": X})
+    recipe = tfc.Recipe(
+        stages=(tfc.Channels(remove=0.3, round_to=1, criterion="taylor", spare=90.0), tfc.Prune(criterion=criterion)),
+        train=Train(epochs=2, batch_size=16),
+    )
+    result = tfc.compress(network(keras, **last), recipe, {"x_train": X})
+    assert [promise for promise in result.report.result.promises if promise.what == "sparsity"]
 
 
 def test_augmented_samples_are_what_the_float_model_answers_for() -> None:

@@ -81,6 +81,21 @@ def rewrite(model: Any, stage: Blocks, context: RewritingContext) -> Rewritten:
     return Rewritten(found.model, found.notes, 1.0 - found.removed)
 
 
+def check_removable(model: Any, stage: Blocks) -> None:
+    """Refuse a model without blocks, or with fewer than are to go.
+
+    Args:
+        model: a functional or sequential Keras 3 model.
+        stage: what would be asked.
+
+    Raises:
+        UsageError: more is asked than there is; a scope that matches nothing.
+        UnsupportedError: there is nothing.
+    """
+    check_graph(model)
+    _Asked(model, 1.0, stage).check(model)
+
+
 def leave_out_blocks(
     model: Any,
     stage: Blocks,
@@ -139,24 +154,14 @@ def leave_out_named(model: Any, names: Sequence[str], samples: Samples, *, seed:
 
 
 @dataclass(eq=False)
-class _Plan:
-    """One removal: what is asked, and what has gone so far."""
+class _Asked:
+    """What is asked of a model, and whether there is as much."""
 
     model: Any
     left: float
     stage: Blocks
-    measure: Measure | None
-    inputs: InputArrays
-    seed: int
-    progress: Progress
 
     def __post_init__(self) -> None:
-        numbers = sum(math.prod(size or 1 for size in tensor.shape[1:]) for tensor in self.model.outputs)
-        most = min(LOOKED_AT, max(16, MOST_NUMBERS // numbers))
-        first = 0 if len(next(iter(self.inputs.values()))) < 2 else 1
-        self.fitted_on = {name: values[::2][:most] for name, values in self.inputs.items()}
-        self.judged_on = {name: values[first::2][:most] for name, values in self.inputs.items()}
-        self.reference = outputs_of(self.model, self.judged_on)
         self.of = "macs" if self.stage.of == "latency" else self.stage.of
         self.whole = self._amount(self.model) / self.left
 
@@ -182,8 +187,8 @@ class _Plan:
         if not blocks:
             reasons = [f"{path!r} {reason}" for path, reason in found.fixed.items()]
             why = "no block lies whole in blocks.scope" if found.blocks else listed(reasons) or "it has no kernels"
-            msg = f"blocks finds nothing that can be left out of model {model.name!r} ({why}); leave blocks out"
-            raise UnsupportedError(msg)
+            msg = f"blocks finds nothing that can be left out of model {model.name!r} ({why})"
+            raise UnsupportedError(msg, "leave blocks out")
         if stage.target is None and stage.remove > len(blocks):
             self._refuse_number(len(blocks), blocks)
         least = self._amount(model, blocks)
@@ -202,6 +207,25 @@ class _Plan:
             f"of this model, got {self.stage.target:g}; ask for less, or have channels removed as well"
         )
         raise UsageError(msg)
+
+
+@dataclass(eq=False)
+class _Plan(_Asked):
+    """One removal: what is asked, and what has gone so far."""
+
+    measure: Measure | None
+    inputs: InputArrays
+    seed: int
+    progress: Progress
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        numbers = sum(math.prod(size or 1 for size in tensor.shape[1:]) for tensor in self.model.outputs)
+        most = min(LOOKED_AT, max(16, MOST_NUMBERS // numbers))
+        first = 0 if len(next(iter(self.inputs.values()))) < 2 else 1
+        self.fitted_on = {name: values[::2][:most] for name, values in self.inputs.items()}
+        self.judged_on = {name: values[first::2][:most] for name, values in self.inputs.items()}
+        self.reference = outputs_of(self.model, self.judged_on)
 
     def done(self) -> BlocksResult:
         """Cut the kernels, then leave out one block after another.

@@ -36,14 +36,14 @@ def scores(
         model: the Keras 3 model that the groups were found in.
         groups: what to score.
         criterion: ``l1``, ``l2``, ``bn_gamma``, ``taylor`` or ``activation``.
-        samples: needed by ``activation``, and with labels by ``taylor``.
+        samples: needed by ``activation``, and with labels or aims by ``taylor``.
         limit: so many samples are looked at, at most.
 
     Raises:
         DataError: the criterion needs samples or labels that were not given.
         UnsupportedError: the criterion can judge none of the groups.
     """
-    part = None if samples is None else _first(samples, limit)
+    part = None if samples is None else samples.first(limit)
     if criterion in ("taylor", "activation"):
         if part is None:
             msg = f"channels.criterion {criterion!r} needs samples, got none; give training data, or use 'l2'"
@@ -71,15 +71,6 @@ def joined(parts: Sequence[np.ndarray]) -> np.ndarray | None:
     scaled = [part / part.mean() if part.mean() > 0.0 else part for part in parts]
     result: np.ndarray = np.mean(scaled, axis=0)
     return result
-
-
-def _first(samples: Samples, limit: int) -> Samples:
-    labels = samples.labels
-    if isinstance(labels, dict):
-        labels = {name: values[:limit] for name, values in labels.items()}
-    elif labels is not None:
-        labels = labels[:limit]
-    return Samples({name: values[:limit] for name, values in samples.inputs.items()}, labels)
 
 
 def _kernels(group: Group) -> list[Slice]:

@@ -14,13 +14,13 @@ from tfcompress.channels.removal_plan import NEAR, ChannelsResult, Measure, Remo
 from tfcompress.channels.sensitivity import Evaluate, Sensitivity, analyse, copy_of, fingerprint
 from tfcompress.channels.statistics import renew_
 from tfcompress.channels.surgery import kept_atoms, narrow
-from tfcompress.channels.task_loss import main_kind, score_of
+from tfcompress.channels.task_loss import merit_of, score_of
 from tfcompress.errors import UsageError
 from tfcompress.models.samples import Samples
 from tfcompress.progress import SILENT, Progress
 from tfcompress.recipe import Channels
 from tfcompress.stages.rewriting import RewritingContext, Rewritten
-from tfcompress.tasks.figures import FRACTION
+from tfcompress.tasks.figures import AREA, FRACTION, figure_kind
 
 LATENCY_ROUNDS = 6
 """Smaller models that are measured on the way to a latency, at most."""
@@ -42,6 +42,20 @@ def rewrite(model: Any, stage: Channels, context: RewritingContext) -> Rewritten
     return Rewritten(found.model, found.notes, 1.0 - found.removed)
 
 
+def check_removable(model: Any, stage: Channels) -> None:
+    """Refuse a model of which no channel can go.
+
+    Args:
+        model: a functional or sequential Keras 3 model.
+        stage: what would be asked.
+
+    Raises:
+        UsageError: a scope that matches nothing.
+        UnsupportedError: nothing in the model can shrink.
+    """
+    RemovalPlan.of(model, stage, model, 1.0)
+
+
 def remove_channels(
     model: Any,
     stage: Channels,
@@ -61,8 +75,8 @@ def remove_channels(
         model: a functional or sequential Keras 3 model; it stays as it is.
         stage: what is asked. Its ``cycles`` do not count here: call once a cycle, with one of its ``parts``.
         samples: representative training data. With it the kernels behind the removed channels, and
-            BatchNormalization's averages, are fitted to what is left; the criteria ``taylor`` (with labels) and
-            ``activation`` need it.
+            BatchNormalization's averages, are fitted to what is left; the criteria ``taylor`` (with labels or aims)
+            and ``activation`` need it.
         evaluate: gives a model's score, higher is better, for ``spare``; None: the main figure of the labels' task
             on *samples*.
         measure: gives the ratio of latencies of a smaller model and the original, for ``of="latency"``.
@@ -83,10 +97,10 @@ def remove_channels(
     plan = RemovalPlan.of(model, stage, original or model, left)
     with progress.task("scoring channels"):
         judged = scores(model, plan.free, stage.judged_by, samples=samples)
-    found = None
+    found, drop = None, 0.0
     if stage.spare is not None:
-        found = _sensitivity(plan, judged, samples, evaluate, cache, progress)
-    candidates = plan.candidates(judged, found, _allowed_drop(plan, samples, evaluate))
+        found, drop = _sensitivity(plan, judged, samples, evaluate, cache, progress)
+    candidates = plan.candidates(judged, found, drop)
     with progress.task("choosing channels"):
         choice = (
             _by_latency(plan, candidates, measure, samples, seed)
@@ -99,16 +113,6 @@ def remove_channels(
     return plan.result(smaller, choice, judged, measure)
 
 
-def _allowed_drop(plan: RemovalPlan, samples: Samples | None, evaluate: Evaluate | None) -> float:
-    """Return ``spare`` in the score's own unit: points of a fraction, which a caller's own score is taken for."""
-    drop = plan.stage.spare
-    if drop is None:
-        return 0.0
-    if evaluate is not None or samples is None:
-        return drop / 100.0
-    return drop / 100.0 if main_kind(plan.original, samples).unit == FRACTION else drop
-
-
 def _sensitivity(
     plan: RemovalPlan,
     judged: Scores,
@@ -116,23 +120,34 @@ def _sensitivity(
     evaluate: Evaluate | None,
     cache: Path | None,
     progress: Progress,
-) -> Sensitivity:
-    score = evaluate
-    if score is None:
-        if samples is None or samples.labels is None:
-            msg = "channels.spare needs samples with labels, or an evaluate function, got neither; give training data"
-            raise UsageError(msg)
-        data = samples
+) -> tuple[Sensitivity, float]:
+    """Measure what each group costs by itself.
 
-        def score(model: Any) -> float:
-            return score_of(model, data)
+    Returns:
+        That, and ``spare`` in the unit of the score: points where that ends at 1, as a caller's own is taken to.
+    """
+    spare = plan.stage.spare or 0.0
+    if evaluate is not None:
+        inputs = None if samples is None else samples.inputs
+        return analyse(plan.model, judged, evaluate, inputs=inputs, progress=progress), spare / 100.0
+    data = _scorable(samples)
+    known, place = score_of(plan.original, data), None
+    if cache is not None:
+        settings = {"criterion": plan.stage.judged_by, "figure": figure_kind(known.main).title}
+        place = cache / f"{fingerprint(plan.model, data, settings)}.json"
 
-    place = None
-    if cache is not None and evaluate is None and samples is not None:
-        settings = {"criterion": plan.stage.judged_by, "figure": main_kind(plan.original, samples).title}
-        place = cache / f"{fingerprint(plan.model, samples, settings)}.json"
-    inputs = None if samples is None else samples.inputs
-    return analyse(plan.model, judged, score, inputs=inputs, cache=place, progress=progress)
+    def score(model: Any) -> float:
+        return merit_of(score_of(model, data))
+
+    found = analyse(plan.model, judged, score, inputs=data.inputs, cache=place, progress=progress)
+    return found, spare / 100.0 if known.main_figure.unit in (FRACTION, AREA) else spare
+
+
+def _scorable(samples: Samples | None) -> Samples:
+    if samples is None or (samples.labels is None and all(task.needs_labels for task in samples.tasks.values())):
+        msg = "channels.spare needs samples with labels, or an evaluate function, got neither; give training data"
+        raise UsageError(msg)
+    return samples
 
 
 def _by_latency(

@@ -96,8 +96,8 @@ class RemovalPlan:
         )
         if not plan.free:
             reasons = listed([f"{name}: {reason}" for name, reason in plan.pinned.items()]) or "it has no kernels"
-            msg = f"channels finds nothing that can shrink in model {model.name!r} ({reasons}); leave channels out"
-            raise UnsupportedError(msg)
+            msg = f"channels finds nothing that can shrink in model {model.name!r} ({reasons})"
+            raise UnsupportedError(msg, "leave channels out")
         return plan
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -11,11 +11,15 @@ import tensorflow as tf
 
 from tfcompress.data.labels import LabelCoder, infer_labels
 from tfcompress.errors import DataError
-from tfcompress.models.samples import Samples
+from tfcompress.models.samples import Aim, Samples
 from tfcompress.models.signature import call, infer_outputs, signature_of
 from tfcompress.models.specs import TensorSpec
-from tfcompress.tasks.figures import FigureKind
+from tfcompress.tasks.figures import AREA
+from tfcompress.tasks.score import Figure, Score
 from tfcompress.tasks.task import Task
+
+LIKENESS = "cosine_agreement"
+"""The figure of directions beside those of the float model."""
 
 
 def labels_by_output(model: Any, samples: Samples | None, purpose: str) -> dict[str, np.ndarray]:
@@ -42,45 +46,79 @@ def labels_by_output(model: Any, samples: Samples | None, purpose: str) -> dict[
     return {name: np.asarray(values) for name, values in named.items()}
 
 
-def score_of(model: Any, samples: Samples) -> float:
-    """Return the main figure of the first labelled output on samples, its sign turned where lower is better.
+def score_of(model: Any, samples: Samples) -> Score:
+    """Return the score of the first output on samples that has labels, or a task that needs none.
+
+    Labels of directions that are vectors are scored by the mean cosine.
 
     Raises:
         DataError: there are no labels, or they don't fit the output.
     """
     name, labels = _first(model, samples)
     outputs = call(model, samples.inputs)[name]
-    coder = _coder(name, outputs, labels, samples.tasks)
-    scorer = coder.task.scorer()
-    scorer.add(outputs, _encoded(coder, labels), samples.inputs)
-    merit = scorer.evaluation().score.main_figure.merit
+    task, encoded = samples.tasks.get(name), labels
+    if task is not None and task.teaching == "directions" and labels is not None and labels.shape == outputs.shape:
+        return _likeness(task, outputs, labels)
+    if task is None and labels is not None:
+        coder = _coder(name, outputs, labels)
+        task, encoded = coder.task, coder.encode(labels, np.arange(len(labels)))
+    scorer = task.scorer()  # type: ignore[union-attr]  # without a task there are labels: see _first
+    scorer.add(outputs, encoded, samples.inputs)
+    return scorer.evaluation().score
+
+
+def merit_of(score: Score) -> float:
+    """Return the main figure, its sign turned where lower is better; the least there is where it is not known."""
+    merit = score.main_figure.merit
     return float("-inf") if merit is None else merit
 
 
-def main_kind(model: Any, samples: Samples) -> FigureKind:
-    """Return what :func:`score_of` gives for these samples.
+def _likeness(task: Task, outputs: np.ndarray, wanted: np.ndarray) -> Score:
+    """Return the mean cosine between vectors along the last axis, which two that are zero have none of."""
+    products = (outputs.astype(np.float64) * wanted).sum(-1)
+    lengths = np.linalg.norm(outputs, axis=-1) * np.linalg.norm(wanted, axis=-1)
+    cosines = products / np.maximum(lengths, np.finfo(np.float32).tiny)
+    return Score(
+        task=task.name,
+        samples=len(outputs),
+        main=LIKENESS,
+        figures={LIKENESS: Figure(float(cosines.mean()), unit=AREA)},
+    )
 
-    Raises:
-        DataError: there are no labels, or they don't fit the output.
-    """
-    name, labels = _first(model, samples)
-    outputs = call(model, {key: values[:1] for key, values in samples.inputs.items()})[name]
-    return _coder(name, outputs, labels, samples.tasks).task.main_kind
 
-
-def _first(model: Any, samples: Samples) -> tuple[str, np.ndarray]:
+def _first(model: Any, samples: Samples) -> tuple[str, np.ndarray | None]:
+    """Return the name of the output that is scored, and its labels, if its task needs any."""
+    if samples.labels is None:
+        found = next((name for name, task in samples.tasks.items() if not task.needs_labels), None)
+        if found is not None:
+            return found, None
     return next(iter(labels_by_output(model, samples, "a score").items()))
 
 
-def _coder(name: str, outputs: np.ndarray, labels: np.ndarray, tasks: Mapping[str, Task]) -> LabelCoder:
-    where = f"the labels of {name!r}"
-    if name in tasks:
-        return LabelCoder(tasks[name], tasks[name].form(labels, outputs.shape[1:], where))
-    return infer_labels(labels, TensorSpec(name, outputs.shape[1:], str(outputs.dtype)), where)
+def _coder(name: str, outputs: np.ndarray, labels: np.ndarray) -> LabelCoder:
+    return infer_labels(labels, TensorSpec(name, outputs.shape[1:], str(outputs.dtype)), f"the labels of {name!r}")
 
 
-def _encoded(coder: LabelCoder, labels: np.ndarray) -> np.ndarray:
-    return coder.encode(labels, np.arange(len(labels)))
+def _aims(model: Any, samples: Samples, batch_size: int, purpose: str) -> Sequence[Aim | None]:
+    """Return what each output is trained by, in their order.
+
+    Raises:
+        DataError: there are neither aims nor labels, or labels that do not fit.
+    """
+    if samples.aims is not None:
+        return samples.aims()
+    labels = labels_by_output(model, samples, purpose)
+    some = call(model, {name: values[:batch_size] for name, values in samples.inputs.items()})
+    found: list[Aim | None] = []
+    for name, own in some.items():
+        if name not in labels:
+            found.append(None)
+            continue
+        coder = None if name in samples.tasks else _coder(name, own, labels[name])
+        y = labels[name] if coder is None else coder.encode(labels[name], np.arange(len(labels[name])))
+        task = samples.tasks[name] if coder is None else coder.task
+        found.append(Aim(task.loss(own, keras), task.targets(samples.inputs, y)))
+    return found
 
 
 def gradients(
@@ -91,7 +129,7 @@ def gradients(
     Args:
         model: a Keras 3 model; its weights are left alone.
         variables: Keras variables of it.
-        samples: with labels.
+        samples: with aims or labels.
         batch_size: samples behind one gradient.
         purpose: what needs them, for the message.
 
@@ -99,20 +137,17 @@ def gradients(
         An array of each variable's shape; zeros where the loss does not depend on it.
 
     Raises:
-        DataError: there are no labels.
+        DataError: there are neither aims nor labels.
     """
-    labels = labels_by_output(model, samples, purpose)
-    some = call(model, {name: values[:batch_size] for name, values in samples.inputs.items()})
-    coders = {name: _coder(name, some[name], y, samples.tasks) for name, y in labels.items()}
-    losses = {name: coder.task.loss(some[name], keras) for name, coder in coders.items()}
-    labels = {name: _encoded(coders[name], y) for name, y in labels.items()}
+    aims = _aims(model, samples, batch_size, purpose)
+    aimed = [(place, aim) for place, aim in enumerate(aims) if aim is not None]
     values = [variable.value for variable in variables]
 
-    def step(inputs: dict[str, Any], truth: dict[str, Any]) -> list[Any]:
+    def step(inputs: dict[str, Any], truth: list[Any]) -> list[Any]:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(values)
-            outputs = infer_outputs(model, inputs)
-            loss = tf.add_n([losses[name](y, outputs[name]) for name, y in truth.items()])
+            outputs = list(infer_outputs(model, inputs).values())
+            loss = tf.add_n([aim.loss(y, outputs[place]) for (place, aim), y in zip(aimed, truth, strict=True)])
         found = tape.gradient(loss, values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         return [tf.convert_to_tensor(gradient) for gradient in found]  # an embedding's comes in slices
 
@@ -121,4 +156,4 @@ def gradients(
     for start in range(0, size - size % min(batch_size, size), min(batch_size, size)):
         part = slice(start, start + batch_size)
         inputs = {name: tf.constant(x[part]) for name, x in samples.inputs.items()}
-        yield [g.numpy() for g in run(inputs, {name: tf.constant(y[part]) for name, y in labels.items()})]
+        yield [g.numpy() for g in run(inputs, [tf.constant(aim.targets[part]) for _, aim in aimed])]

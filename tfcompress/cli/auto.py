@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tfcompress.cli.bench import runner_words
 from tfcompress.cli.grouping import GroupedCommand, GroupedOption, option_for
 from tfcompress.cli.options import (
     DATA_FLAGS,
@@ -20,7 +21,7 @@ from tfcompress.cli.options import (
     parse_size,
     track_option,
 )
-from tfcompress.errors import UsageError
+from tfcompress.errors import RecipeError, UsageError
 from tfcompress.kept_stages import KEPT_BYTES
 from tfcompress.search.goals import Limits
 from tfcompress.search.space import tried_fields
@@ -63,6 +64,7 @@ INPUT, LIMITS, SEARCH, TRAINING_GROUP, FILE, OUTPUT = (
 _SIZE = "Bytes of the file, e.g. 100KB."
 _SECONDS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _MS = {"us": 1e-3, "µs": 1e-3, "ms": 1.0, "s": 1e3}
+_JOULES = {"uJ": 1e-6, "µJ": 1e-6, "mJ": 1e-3, "J": 1.0}
 
 _OPTIONS = (
     GroupedOption(
@@ -86,6 +88,22 @@ _OPTIONS = (
         group=LIMITS,
         metavar="DEVICE",
         help="Measure latency there and make it small: local, ssh://user@host[:port], a name from devices.toml.",
+    ),
+    GroupedOption(
+        ["--max-energy"],
+        group=LIMITS,
+        metavar="ENERGY",
+        help="What an inference takes above idle at most, e.g. 5mJ, where --device measures power.",
+    ),
+    GroupedOption(
+        ["--energy"], group=LIMITS, is_flag=True, help="Make the energy of an inference on --device small, too."
+    ),
+    GroupedOption(
+        ["--also"],
+        group=LIMITS,
+        default="",
+        metavar="TEXT",
+        help="Further options of edge_runner on --device, as one text: '--threads 4 --power-command ./watts', say.",
     ),
     GroupedOption(
         ["--budget"], group=SEARCH, metavar="TIME", help="Time for everything, e.g. 30m or 2h. This or --trials."
@@ -165,6 +183,9 @@ _OPTIONS = (
 _DEFAULTS = {"validation": f"{VALIDATION:g} where there is none"}
 """What is done where a flag is not given, by its field, where the settings do not say it."""
 
+_CHIP = ("max_arena", "max_flash")
+"""Fields of the export that are limits here: of what a microcontroller is given."""
+
 _NOT_HERE = ("max_drop", "max_size", "max_latency", "device", "mixed", "plans", "input_range", "packings")
 """Fields of the settings without a flag here: auto has its own, or has no use for them."""
 
@@ -227,16 +248,19 @@ def read_wishes(flags: Mapping[str, Any], command: str = "") -> Wishes:
     train, by_train = _given(Train, flags)
     export, by_export = _given(Export, flags)
     with naming({**by_train, **by_export}):
-        settings = dataclasses.replace(TRAINING, **train), dataclasses.replace(EXPORT, **export)
+        settings = dataclasses.replace(TRAINING, **train), _export_with(export)
     return Wishes(
         limits=Limits(
             drop=flags["max_drop"],
             size=_size(flags, "max_size"),
             download=_size(flags, "max_download"),
             p90=None if flags["max_p90"] is None else parse_time(flags["max_p90"], "--max-p90", _MS),
+            energy=None if flags["max_energy"] is None else parse_energy(flags["max_energy"], "--max-energy"),
         ),
         smaller=settings[1].optimize_for,
         device=flags["device"],
+        energy=flags["energy"],
+        also=tuple(runner_words(flags["also"])),
         budget_seconds=None if flags["budget"] is None else parse_time(flags["budget"], "--budget", _SECONDS),
         trials=flags["trials"],
         jobs=flags["jobs"],
@@ -255,6 +279,22 @@ def read_wishes(flags: Mapping[str, Any], command: str = "") -> Wishes:
     )
 
 
+def _export_with(given: Mapping[str, Any]) -> Export:
+    """Return an export with what was given, and numbers that go with it where none were: others are tried, too.
+
+    Raises:
+        RecipeError: it goes with no numbers.
+    """
+    numbers = (given.get("quantize"),) if "quantize" in given else dict(tried_fields(Export))["quantize"]
+    refusals = []
+    for each in numbers:
+        try:
+            return dataclasses.replace(EXPORT, **{**given, "quantize": each})
+        except RecipeError as refusal:
+            refusals.append(refusal)
+    raise refusals[0]
+
+
 def _size(flags: Mapping[str, Any], name: str) -> int | None:
     return None if flags[name] is None else parse_size(flags[name], f"--{name.replace('_', '-')}")
 
@@ -270,10 +310,18 @@ def parse_time(text: str, flag: str, units: Mapping[str, float]) -> float:
     Raises:
         UsageError: it is none.
     """
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-zµ]+)\s*", text)
+    return _parsed(text, flag, units, f"a time such as {'5ms' if 'ms' in units else '90s, 30m or 2h'}")
+
+
+def parse_energy(text: str, flag: str) -> float:
+    """Return an energy such as ``5mJ`` in J; see :func:`parse_time`."""
+    return _parsed(text, flag, _JOULES, "an energy such as 5mJ")
+
+
+def _parsed(text: str, flag: str, units: Mapping[str, float], what: str) -> float:
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-zµJ]+)\s*", text)
     if found is None or found[2] not in units:
-        example = "5ms" if "ms" in units else "90s, 30m or 2h"
-        msg = f"{flag} must be a time such as {example} (units: {', '.join(units)}), got {text!r}"
+        msg = f"{flag} must be {what} (units: {', '.join(units)}), got {text!r}"
         raise UsageError(msg)
     return float(found[1]) * units[found[2]]
 
@@ -321,6 +369,9 @@ def _command(model: str, flags: Mapping[str, Any], loading: Mapping[str, Any], t
             words += [word for each in (value if isinstance(value, tuple) else (value,)) for word in (flag, str(each))]
     words += ["--trust"] if loading["trust"] else []
     words += [word for each in loading["custom"] for word in ("--custom", each)]
+    if loading["limits"] is not None:
+        words += ["--load-seconds", f"{loading['limits'].seconds:g}"]
+        words += ["--load-memory", str(size)] if (size := loading["limits"].memory_bytes) else []
     return shlex.join(words)
 
 
@@ -361,6 +412,10 @@ def make_command() -> click.Command:
     shared = {name: option for option in reversed(body.__click_params__) for name in [option.name]}  # type: ignore[attr-defined]
     loading = [option for name, option in shared.items() if name not in DATA_FLAGS]
     own = {option.name for option in _OPTIONS}
+
+    def _new(flag: Flag) -> bool:
+        return flag.key not in own
+
     return GroupedCommand(
         "auto",
         help=HELP,
@@ -370,8 +425,8 @@ def make_command() -> click.Command:
             click.Argument(["model"], metavar="MODEL"),
             *(shared[name] for name in DATA_FLAGS),
             *(option for option in _OPTIONS if option.group != OUTPUT),
-            *(option_for([flag], TRAINING_GROUP) for flag in _flags(Train) if flag.key not in own),
-            *(option_for([flag], FILE) for flag in _flags(Export) if flag.key not in own),
+            *(option_for([flag], TRAINING_GROUP) for flag in _flags(Train) if _new(flag)),
+            *(option_for([flag], LIMITS if flag.field in _CHIP else FILE) for flag in _flags(Export) if _new(flag)),
             *(option for option in _OPTIONS if option.group == OUTPUT),
             *loading,
         ],

@@ -151,7 +151,7 @@ def _refuse_timing(device: str, given: dict[str, Any]) -> None:
 
 def runner_arguments(runner: dict[str, Any]) -> tuple[str, ...]:
     """Return edge_runner's arguments."""
-    also = _split(runner.pop("also"))
+    also = runner_words(runner.pop("also"))
     if runner.get("runtime") is not None:
         pick("--runtime", dict.fromkeys(("auto", *RUNTIMES)), runner["runtime"], UsageError)
     given = {name.replace("_", "-"): value for name, value in runner.items() if value not in (None, False)}
@@ -159,7 +159,12 @@ def runner_arguments(runner: dict[str, Any]) -> tuple[str, ...]:
     return (*words, *also)
 
 
-def _split(also: str) -> list[str]:
+def runner_words(also: str) -> list[str]:
+    """Return the options of edge_runner that ``--also`` holds, a word each.
+
+    Raises:
+        UsageError: not as on a command line, or an option that only we may give.
+    """
     try:
         words = shlex.split(also)
     except ValueError as error:
@@ -167,7 +172,7 @@ def _split(also: str) -> list[str]:
         raise UsageError(msg) from error
     ours = next((word for word in words if word.partition("=")[0] in _OURS), None)
     if ours is not None:
-        msg = f"--also must not hold {ours}: bench itself says where data and results are"
+        msg = f"--also must not hold {ours}: tfcompress itself says where data and results are"
         raise UsageError(msg)
     return words
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,19 +56,21 @@ def command(
         raise UsageError(msg)
     from tfcompress.cli.terminal import terminal
     from tfcompress.reports.changes import changes
+    from tfcompress.reports.findings import ranges_without_data
     from tfcompress.reports.gate import read_condition
     from tfcompress.reports.report import read_report
 
     one, two = read_report(Path(before)), read_report(Path(after))
     found = changes(one, two)
+    marks = {side: told for side, report in (("old", one), ("new", two)) if (told := ranges_without_data(report))}
     judged = [read_condition(text, [change.name for change in found]).judge(found) for text in conditions]
     with terminal() as screen:
         if as_json:
-            screen.write(json.dumps(_plain(before, after, found, judged), indent=1) + "\n")
+            screen.write(json.dumps({**_plain(before, after, found, judged), "data_free": marks}, indent=1) + "\n")
         elif as_markdown:
-            screen.write(_markdown(before, after, found, judged))
+            screen.write(_markdown(before, after, found, judged, marks))
         else:
-            screen.write(_table(found, judged))
+            screen.write(_table(found, judged, marks))
     _complain(judged, strict=strict)
 
 
@@ -96,7 +98,7 @@ def _rows(found: Sequence[Change]) -> list[tuple[str, str, str, str, str]]:
     ]
 
 
-def _table(found: Sequence[Change], judged: Sequence[Judged]) -> str:
+def _table(found: Sequence[Change], judged: Sequence[Judged], marks: Mapping[str, str]) -> str:
     rows = [("", "old", "new", "change", ""), *_rows(found)]
     widths = [max(len(row[place]) for row in rows) for place in range(5)]
     lines = []
@@ -106,6 +108,7 @@ def _table(found: Sequence[Change], judged: Sequence[Judged]) -> str:
             *(text.rjust(width) for text, width in zip(values[:3], widths[1:], strict=False)),
         ]
         lines.append("  ".join((*cells, values[3])).rstrip())
+    lines += [f"{side} is {told}" for side, told in marks.items()]
     lines += [_sentence(each) for each in judged]
     return "".join(f"{line}\n" for line in lines)
 
@@ -115,11 +118,14 @@ def _sentence(each: Judged) -> str:
     return f"{_MARKS[each.outcome]} {each.condition.text}{value} ({each.outcome})"
 
 
-def _markdown(before: str, after: str, found: Sequence[Change], judged: Sequence[Judged]) -> str:
+def _markdown(
+    before: str, after: str, found: Sequence[Change], judged: Sequence[Judged], marks: Mapping[str, str]
+) -> str:
     lines = [f"| | {_cell(before)} | {_cell(after)} | change | |", "| --- | ---: | ---: | ---: | --- |"]
     lines += ["| " + " | ".join(_cell(text) for text in row) + " |" for row in _rows(found)]
-    if judged:
-        lines += ["", *(f"- {_cell(_sentence(each))}" for each in judged)]
+    said = [*(f"{side} is {told}" for side, told in marks.items()), *map(_sentence, judged)]
+    if said:
+        lines += ["", *(f"- {_cell(text)}" for text in said)]
     return "".join(f"{line}\n" for line in lines)
 
 

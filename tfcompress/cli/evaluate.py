@@ -70,7 +70,10 @@ def score_file(
     if probe(model).kind == "tflite":
         refuse_loading_flags(loading, model)
         from tfcompress.tflite.interpret import InterpreterProcess
+        from tfcompress.tflite.pack import data_free_note
 
+        if told := data_free_note(model.read_bytes()):
+            progress.note(told)
         with InterpreterProcess(model) as interpreter:
             bound = data.bind(interpreter.signature, holdout=None)
             says = "; a .tflite does not say what it was trained for"

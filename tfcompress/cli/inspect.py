@@ -191,6 +191,7 @@ def _tflite(path: Path) -> Inspection:
         "size_bytes": len(content),
         "writer": about.get("tool"),
         "writer_version": about.get("version"),
+        "calibration": about.get("calibration"),
         "inputs": [_stored(tensor) for tensor in flat.inputs],
         "outputs": [_stored(tensor) for tensor in flat.outputs],
         "parameters": flat.parameters,

@@ -27,6 +27,10 @@ What other codecs would make of the file stands beside it.
 """
 
 
+EXTRA = "tfcompress[codecs]"
+"""What installs the codecs that Python does not bring."""
+
+
 @click.command("pack", help=HELP, short_help="Pack a file for the download.")
 @click.argument("file", metavar="FILE.tflite")
 @click.option("-o", "--output", metavar="FILE.tfz", help="Where to write. [default: beside FILE, as .tfz]")
@@ -71,10 +75,13 @@ def command(file: str, output: str | None, force: bool, as_json: bool) -> None:
         screen.write(f"{target}: {len(package.content):,} B\n")
 
 
-def _table(package: Package, sizes: Mapping[str, int]) -> str:
+def _table(package: Package, sizes: Mapping[str, int | None]) -> str:
     """Return what a person reads: each codec's size and its share of the file, the one kept marked."""
     rows = [("as it is", package.raw_bytes, "")]
-    for name, size in sorted(sizes.items(), key=lambda item: -item[1]):
-        if name != "stored":
-            rows.append((name, size, "  kept" if name == package.codec else ""))
-    return "".join(f"{name:>10}  {size:>12,} B  {size / package.raw_bytes:>6.1%}{note}\n" for name, size, note in rows)
+    measured = {name: size for name, size in sizes.items() if size is not None and name != "stored"}
+    for name, size in sorted(measured.items(), key=lambda item: -item[1]):
+        rows.append((name, size, "  kept" if name == package.codec else ""))
+    lacking = [name for name, size in sizes.items() if size is None]
+    said = f"not installed: {', '.join(lacking)} (pip install '{EXTRA}')\n" if lacking else ""
+    lines = [f"{name:>10}  {size:>12,} B  {size / package.raw_bytes:>6.1%}{note}\n" for name, size, note in rows]
+    return "".join((*lines, said))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tfcompress.cli.options import DATA_FLAGS, data_options, loading_options, new_file, open_data
-from tfcompress.errors import DataError, UnsupportedError, UsageError
+from tfcompress.errors import UnsupportedError, UsageError
 
 if TYPE_CHECKING:
     from tfcompress.channels.groups import Group
@@ -88,7 +88,7 @@ class _Command(click.Command):
     type=click.FloatRange(min=0.0),
     default=1.0,
     show_default=True,
-    help="Percentage points that a group may cost; drawn as a line.",
+    help="Percentage points (hundredths of an area) that a group may cost; drawn as a line.",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the samples.")
 @click.option(
@@ -128,13 +128,13 @@ def analysis(path: Path, flags: Mapping[str, Any], progress: Progress) -> Sensit
 
     Raises:
         UsageError: a split that the data does not have.
-        DataError: data that cannot be read, or has no labels.
+        DataError: data that cannot be read.
         UnsupportedError: a model without a graph of layers, or one of which nothing can shrink.
     """
     from tfcompress.channels.cost import CostModel
     from tfcompress.evaluate.scoring import HeldSamples
     from tfcompress.reports.sensitivity_page import ScoreCurve, SensitivityAnalysis
-    from tfcompress.tasks.figures import FRACTION, figure_kind
+    from tfcompress.tasks.figures import AREA, FRACTION, figure_kind
 
     loaded = _loaded(path, flags, progress)
     model = loaded.keras3
@@ -143,18 +143,18 @@ def analysis(path: Path, flags: Mapping[str, Any], progress: Progress) -> Sensit
         raise UnsupportedError(msg)
     bound = open_data(**{name: flags[name] for name in DATA_FLAGS}).bind(loaded.signature, holdout=None)
     split = _split(bound, flags["split"])
-    samples = _samples(bound, split, flags)
+    samples = _samples(bound, split, model, flags)
     cost = CostModel.of(model)
     held = HeldSamples(split, samples)
     score = _score(model, held, bound)
     measured = _measured(model, cost.analysis.groups, held, bound, score.main, flags, progress)
-    kind, main = figure_kind(score.main), score.main_figure
+    kind, main, labelled = figure_kind(score.main), score.main_figure, bool(bound.splits[split].adapter.tasks)
     whole = cost.of_kept({}).macs or 1
     return SensitivityAnalysis(
         model=path.name,
         data=f"{bound.dataset.source} ({split} split)",
         samples=len(next(iter(samples.inputs.values()))),
-        metric=kind.meaning if main.better == "higher" else f"negative {kind.meaning}",
+        metric=("" if main.better == "higher" else "negative ") + kind.meaning + ("" if labelled else _OWN),
         percent=main.unit == FRACTION,
         criterion=flags["criterion"],
         baseline=measured.baseline,
@@ -163,7 +163,7 @@ def analysis(path: Path, flags: Mapping[str, Any], progress: Progress) -> Sensit
             for curve in measured.curves
         ),
         pinned=tuple((group.name, group.pinned) for group in cost.analysis.groups if group.pinned),
-        spare=flags["spare"],
+        spare=flags["spare"] / (100.0 if main.unit == AREA else 1.0),
     )
 
 
@@ -174,7 +174,15 @@ def _loaded(path: Path, flags: Mapping[str, Any], progress: Progress) -> Loaded:
         return load_model(path, **flags["loading"])
 
 
+_OWN = " beside the model's own outputs"
+"""What a figure is of where there are no labels."""
+
+
 def _score(model: Any, held: HeldSamples, bound: BoundData) -> Score:
+    if not bound.splits[held.name].adapter.tasks:
+        from tfcompress.channels.task_loss import score_of
+
+        return score_of(model, held.samples)
     from tfcompress.evaluate.scoring import evaluate
     from tfcompress.models.signature import call
 
@@ -230,7 +238,7 @@ def _split(bound: BoundData, asked: str | None) -> str:
     return name
 
 
-def _samples(bound: BoundData, split: str, flags: Mapping[str, Any]) -> Samples:
+def _samples(bound: BoundData, split: str, model: Any, flags: Mapping[str, Any]) -> Samples:
     import numpy as np
 
     from tfcompress.models.samples import Samples
@@ -238,9 +246,10 @@ def _samples(bound: BoundData, split: str, flags: Mapping[str, Any]) -> Samples:
     pairs = list(bound.splits[split].sample(flags["samples"], flags["seed"]).batches(256))
     inputs = {key: np.concatenate([x[key] for x, _ in pairs]) for key in pairs[0][0]}
     first = pairs[0][1]
-    if first is None and all(task.needs_labels for task in bound.tasks.values()):
-        msg = f"the {split} split has no labels, and a score needs them; give y_{split} too"
-        raise DataError(msg)
+    if not bound.splits[split].adapter.tasks:
+        from tfcompress.training.first_samples import own_answers
+
+        return own_answers(bound, model, inputs)
     labels: Any = None
     if isinstance(first, dict):
         labels = {key: np.concatenate([y[key] for _, y in pairs]) for key in first}

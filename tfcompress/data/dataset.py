@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -59,6 +59,8 @@ class Dataset:
         labelling: what the user said about the tasks of the model's outputs.
         alphabetical: what the names of the classes come from (``class folders``), where nobody gave their order, so
             that it is the alphabet's; else empty.
+        reading: the arguments of :func:`tfcompress.data.sources.load_data` that said how it is read and what its labels
+            mean, as far as plain values can; without those of the preprocessing.
         named: the outputs whose labels hold the names, where that is known and there are several; by name or place.
     """
 
@@ -72,6 +74,7 @@ class Dataset:
     skip_corrupt: bool = False
     labelling: Labelling = UNSAID
     alphabetical: str = ""
+    reading: Mapping[str, Any] = field(default_factory=dict, compare=False)
     named: tuple[OutputKey, ...] = ()
 
     def __repr__(self) -> str:

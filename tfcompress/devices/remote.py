@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from tfcompress import plain
@@ -25,29 +25,37 @@ FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 30.0
 _STEADY_SECONDS = 5.0
 """A connection that lasted so long worked; one that breaks sooner, again and again, does not."""
 _SPARE_BYTES = 1_000_000  # for the result
+_HUNG_UP = ("closed by", "reset by")  # in what ssh says of a device that took the call, and then hung up
+CHECK_SECONDS = 60.0
+"""How long a device is called that answers, and is gone again before it was found fit."""
 
 
-@functools.cache
-def check_reachable(device: Device) -> None:
+_reached: set[Device] = set()
+
+
+def check_reachable(device: Device, progress: Progress = SILENT) -> None:
     """Refuse a device that cannot be reached, written to or that has no room, before anything slow is done for it.
 
-    Once it was reached, it is not called again for this.
+    One that answers and is gone again is called again for a while. Once it was reached, it is not called again for
+    this.
 
     Args:
         device: which; this machine always is there.
+        progress: where notes go.
 
     Raises:
         DeviceError: nobody answers, or no login.
         OutputError: its disk is full or cannot be written.
         MissingDependencyError: it has no fitting Python.
     """
-    if device.local:
+    if device.local or device in _reached:
         return
-    try:
-        with Connection(device) as session:
-            _check_room(device, session.ask("hello", folder=device.folder), 0)
-    except DroppedError as error:
-        raise _unreachable(device, error) from error
+
+    def greet(session: Connection) -> None:
+        _check_room(device, session.ask("hello", folder=device.folder), 0)
+
+    _Calls(device, progress, CHECK_SECONDS, hang_ups=True).steadily(greet)
+    _reached.add(device)
 
 
 def _unreachable(device: Device, error: DroppedError) -> DeviceError:
@@ -64,6 +72,67 @@ def _check_room(device: Device, hello: Mapping[str, Any], size_bytes: int) -> No
         raise OutputError(msg)
 
 
+@dataclass
+class _Calls:
+    """Calls a device, again and again once a connection has worked.
+
+    Attributes:
+        device: which.
+        progress: where notes go.
+        patience: seconds to go on trying when a connection that worked is gone.
+        reached: whether one did before, so that the device is waited for from the start.
+        hang_ups: whether one that took the call and hung up before the login counts as one that worked.
+        goes_on: what is said of the work there where the device stays away.
+    """
+
+    device: Device
+    progress: Progress
+    patience: float
+    reached: bool = False
+    hang_ups: bool = False
+    goes_on: str = ""
+
+    def __post_init__(self) -> None:
+        self._stopped = threading.Event()
+        self._session: Connection | None = None
+
+    def stop(self) -> None:
+        """Let go of the device, from any thread."""
+        self._stopped.set()
+        if self._session is not None:
+            self._session.close()
+
+    def steadily(self, visit: Callable[[Connection], T]) -> T:
+        """Connect and *visit*, again if the connection is lost after it had once worked."""
+        lost = time.monotonic() if self.reached else None
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            began, connected = time.monotonic(), False
+            try:
+                with Connection(self.device) as session:
+                    self._session, connected = session, True
+                    return visit(session)
+            except DroppedError as error:
+                now = time.monotonic()
+                connected = connected or (self.hang_ups and any(words in str(error) for words in _HUNG_UP))
+                if connected and (lost is None or now - began > _STEADY_SECONDS):
+                    lost, pause = now, FIRST_PAUSE_SECONDS
+                self._give_up_or_wait(lost, pause, error)
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+    def _give_up_or_wait(self, lost: float | None, pause: float, error: DroppedError) -> None:
+        name = self.device.name
+        if self._stopped.is_set():
+            raise error
+        if lost is None:
+            raise _unreachable(self.device, error) from error
+        if time.monotonic() + pause - lost > self.patience:
+            msg = f"device {name} was not reached again for {self.patience:.0f} s ({error}){self.goes_on}"
+            raise DeviceError(msg) from error
+        self.progress.note(f"{name}: connection lost ({error}); trying again in {pause:.0f} s")
+        self._stopped.wait(pause)
+
+
 class Remote:
     """A measurement on a device that ssh reaches.
 
@@ -71,8 +140,6 @@ class Remote:
         device: where.
         bundle: what, and how.
         progress: where notes go.
-        patience: seconds to go on trying when a connection that worked is gone.
-        reached: whether one did before, so that the device is waited for from the start.
         started: whether the measurement runs there, as far as is known.
     """
 
@@ -85,17 +152,22 @@ class Remote:
         patience: float = 600.0,
         reached: bool = False,
     ) -> None:
-        self.device, self.bundle, self.progress, self.patience = device, bundle, progress, patience
-        self.reached = reached
-        self._stopped = threading.Event()
-        self._session: Connection | None = None
+        """Call nobody yet.
+
+        Args:
+            device: where.
+            bundle: what, and how.
+            progress: where notes go.
+            patience: seconds to go on trying when a connection that worked is gone.
+            reached: whether one did before, so that the device is waited for from the start.
+        """
+        self.device, self.bundle, self.progress = device, bundle, progress
+        self._calls = _Calls(device, progress, patience, reached)
         self.started = False
 
     def stop(self) -> None:
         """Let go of the device, from any thread; what runs there goes on."""
-        self._stopped.set()
-        if self._session is not None:
-            self._session.close()
+        self._calls.stop()
 
     def measure(self, task: ProgressTask) -> edge.Document:
         """Measure, across lost connections.
@@ -113,41 +185,11 @@ class Remote:
             UsageError: edge_runner refused the arguments.
             DroppedError: :meth:`stop` was called.
         """
-        return self._steadily(lambda session: self.visit(session, task))
+        return self._calls.steadily(lambda session: self.visit(session, task))
 
     def cancel(self) -> None:
         """End the measurement that an earlier command started, and remove it. Raises as :meth:`measure` does."""
-        self._steadily(self._cancel)
-
-    def _steadily(self, visit: Callable[[Connection], T]) -> T:
-        """Connect and *visit*, again if the connection is lost after it had once worked."""
-        lost = time.monotonic() if self.reached else None
-        pause = FIRST_PAUSE_SECONDS
-        while True:
-            began, connected = time.monotonic(), False
-            try:
-                with Connection(self.device) as session:
-                    self._session, connected = session, True
-                    return visit(session)
-            except DroppedError as error:
-                now = time.monotonic()
-                if connected and (lost is None or now - began > _STEADY_SECONDS):
-                    lost, pause = now, FIRST_PAUSE_SECONDS
-                self._give_up_or_wait(lost, pause, error)
-                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
-
-    def _give_up_or_wait(self, lost: float | None, pause: float, error: DroppedError) -> None:
-        name = self.device.name
-        if self._stopped.is_set():
-            raise error
-        if lost is None:
-            raise _unreachable(self.device, error) from error
-        if time.monotonic() + pause - lost > self.patience:
-            goes_on = "; the measurement goes on there: the same command fetches it" if self.started else ""
-            msg = f"device {name} was not reached again for {self.patience:.0f} s ({error}){goes_on}"
-            raise DeviceError(msg) from error
-        self.progress.note(f"{name}: connection lost ({error}); trying again in {pause:.0f} s")
-        self._stopped.wait(pause)
+        self._calls.steadily(self._cancel)
 
     def _greet(self, session: Connection) -> dict[str, Any]:
         hello = session.ask("hello", folder=self.device.folder)
@@ -172,6 +214,7 @@ class Remote:
         elif self.started and not found:
             self.progress.note(f"{self.device.name}: the device lost the measurement and began it again")
         self.started = True
+        self._calls.goes_on = "; the measurement goes on there: the same command fetches it"
         ended = session.ask("follow", run=bundle.run_id, told=lambda values: task.describe(str(values["progress"])))
         return self._collect(session, ended)
 

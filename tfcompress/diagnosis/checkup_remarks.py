@@ -47,6 +47,9 @@ class Normalized:
     uses: int
 
 
+_FRAMES = "Unstack"  # what begins the steps of a layer that is written out
+
+
 def layer_remarks(check: LayerCheck, normalized: Normalized | None, refused: str) -> Iterator[Remark]:
     """Say what a layer's form and weights mean."""
     if check.int8 is False:
@@ -57,7 +60,8 @@ def layer_remarks(check: LayerCheck, normalized: Normalized | None, refused: str
         yield Remark("risk", check.layer, f"{check.kind} is {check.reason}", "build it of Keras's own layers")
     elif len(check.becomes) > 1 and not _only_splits(check):
         listed = f"{len(check.becomes)} ops" if len(check.becomes) > 6 else ", ".join(check.becomes)
-        yield Remark("note", check.layer, f"{check.kind} would be rewritten into {listed}")
+        again = ", written out step by step, and be a loop in the file again" if _FRAMES in check.becomes else ""
+        yield Remark("note", check.layer, f"{check.kind} would be rewritten into {listed}{again}")
     if refused:
         yield Remark("note", check.layer, f"tfmot cannot quantize it ({refused})", "the native engine takes its turn")
     if normalized is not None:

@@ -26,8 +26,10 @@ from tfcompress.models.samples import by_input_name
 from tfcompress.models.signature import signature_of
 from tfcompress.progress import SILENT, Progress
 from tfcompress.reports.debug_facts import DebugFacts, SampleRow, TensorRow
+from tfcompress.reports.remark import Remark
 from tfcompress.tflite.agreement import CAP_DB
 from tfcompress.tflite.interpret import InterpreterProcess, RuntimeName
+from tfcompress.tflite.pack import data_free_note
 from tfcompress.tflite.slices import Slicer
 from tfcompress.tflite.tensors import StoredTensor
 from tfcompress.tflite.weights import kernel_sizes
@@ -143,7 +145,7 @@ class _Debugging:
             worst=worst,
             remarks=(),
         )
-        return dataclasses.replace(facts, remarks=remarks(facts))
+        return dataclasses.replace(facts, remarks=(*remarks(facts), *_without_samples(self._subject.content)))
 
     def _read_all(self) -> str:
         """Run both on all samples; return the runtime's version."""
@@ -326,3 +328,9 @@ def _on_grid(values: np.ndarray, tensor: StoredTensor) -> np.ndarray:
     stored = np.clip(np.rint(values.astype(np.float32) / step) + zero, limits.min, limits.max)
     real: np.ndarray = ((stored - zero) * step).astype(np.float32)
     return real
+
+
+def _without_samples(content: bytes) -> Iterator[Remark]:
+    """Say that the ranges of a file saw no sample."""
+    if told := data_free_note(content):
+        yield Remark("note", "ranges", told, "a few unlabelled samples as --data of export would measure them")

@@ -17,6 +17,9 @@ from tfcompress.distillation.distances import distances, unbounded
 LEAST = 1e-12
 """What stands for a square that is zero where it is divided by."""
 
+ROUNDING = 1e-6
+"""Share of two squared lengths that float32 loses in their squared distance, about."""
+
 ANGLES = 64
 """Samples of a batch between which angles are taken: there are as many as their number cubed."""
 
@@ -109,14 +112,32 @@ def _huber(wanted: Any, got: Any) -> Any:
     return ops.mean(ops.where(apart < 1.0, 0.5 * ops.square(apart), apart - 0.5))
 
 
+def _products(vectors: Any) -> Any:
+    """Return the products of any two of (samples, k), about their mean: all that distances and angles are made of.
+
+    A difference of each two would be as many numbers as samples squared times k, of maps gigabytes.
+    """
+    ops = keras.ops
+    centred = vectors - ops.mean(vectors, axis=0)
+    return ops.matmul(centred, ops.transpose(centred))
+
+
+def _distances(products: Any) -> Any:
+    """Return the distance between any two samples by their products; zero where rounding is all there is."""
+    ops = keras.ops
+    own = ops.diagonal(products)
+    sums = own[:, None] + own[None]
+    squares = sums - 2.0 * products
+    apart = squares > ops.maximum(ROUNDING * sums, LEAST)
+    # The root has no slope at zero, where a sample meets itself.
+    return ops.where(apart, ops.sqrt(ops.where(apart, squares, 1.0)), 0.0)
+
+
 def _mean_distances(vectors: Any) -> Any:
     """Return the distance between any two of (samples, k), over the mean of those that are above zero."""
     ops = keras.ops
-    squares = ops.sum(ops.square(vectors[:, None] - vectors[None]), axis=-1)
-    apart = squares > LEAST
-    # The root has no slope at zero, where a sample meets itself.
-    found = ops.where(apart, ops.sqrt(ops.where(apart, squares, 1.0)), 0.0)
-    counted = ops.maximum(ops.sum(ops.cast(apart, "float32")), 1.0)
+    found = _distances(_products(vectors))
+    counted = ops.maximum(ops.sum(ops.cast(found > 0.0, "float32")), 1.0)
     mean = ops.sum(found) / counted
     return found / ops.where(mean > 0.0, mean, 1.0)
 
@@ -124,5 +145,9 @@ def _mean_distances(vectors: Any) -> Any:
 def _cosines(vectors: Any) -> Any:
     """Return, for (samples, k), the cosine at each sample between each two others, shape (samples,) * 3."""
     ops = keras.ops
-    directions = ops.normalize(vectors[None] - vectors[:, None], axis=-1)
-    return ops.matmul(directions, ops.swapaxes(directions, 1, 2))
+    products = _products(vectors)
+    found = _distances(products)
+    own = ops.diagonal(products)
+    sides = products[None] - products[:, :, None] - products[:, None, :] + own[:, None, None]
+    lengths = found[:, :, None] * found[:, None, :]
+    return ops.where(lengths > 0.0, sides / ops.where(lengths > 0.0, lengths, 1.0), 0.0)

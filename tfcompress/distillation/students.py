@@ -5,7 +5,7 @@ Weights are fresh. What comes out has the inputs and outputs of the teacher, und
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,12 +14,12 @@ import keras
 from tfcompress.errors import UnsupportedError
 from tfcompress.models.call_template import leaves, map_structure
 from tfcompress.models.copies import check_graph, input_like
-from tfcompress.models.graph import Call, calls
-from tfcompress.models.keras_private import input_structure, output_structure
+from tfcompress.models.graph import Call, calls, is_graph
+from tfcompress.models.keras_private import input_structure, origin, output_structure
 from tfcompress.models.layer_copies import unbuilt_copy
 from tfcompress.stages.lessons import StudentScale
 
-WIDTHS = ("filters", "units", "output_dim", "key_dim", "value_dim", "intermediate_dim")
+WIDTHS = ("filters", "units", "output_dim", "key_dim", "value_dim", "head_dim", "intermediate_dim")
 """What Keras's layers call the number of channels that they make."""
 
 
@@ -42,21 +42,22 @@ def smaller(model: Any, scale: StudentScale) -> Any:
     Args:
         model: a Keras 3 graph; it is read only.
         scale: how much smaller. Every hidden layer's channels are multiplied by the width and rounded to the nearest
-            whole number; of the blocks that change no shape, as many stay as the depth says, spread evenly.
+            whole number; of the blocks that change no shape, as many stay as the depth says, spread evenly. Models
+            inside it are made smaller likewise, each by itself.
 
     Raises:
         UnsupportedError: the graph cannot be built in this size, or nothing of it can become smaller that way.
     """
     check_graph(model)
-    gone = _blocks_to_go(model, scale.depth)
-    if scale.depth < 1 and not gone:
+    gone = {id(graph): _blocks_to_go(graph, scale.depth) for graph in _graphs(model)}
+    if scale.depth < 1 and not any(gone.values()):
         msg = (
             f"model {model.name!r} has no block that could go without changing a shape, so depth={scale.depth:g} makes "
             "no smaller student; give width=, or a student of your own"
         )
         raise UnsupportedError(msg)
     try:
-        made = _Rebuild(model, scale.width, gone).result()
+        made = _Rebuild(model, scale.width, gone, _fixed_layers(model)).result(f"{model.name}_student")
     except (ValueError, TypeError) as error:  # of Keras, where sizes no longer go together
         reason = str(error).partition("\n")[0]
         msg = (
@@ -70,19 +71,51 @@ def smaller(model: Any, scale: StudentScale) -> Any:
     return made
 
 
+def _graphs(model: Any) -> Iterator[Any]:
+    """Give a graph, and those inside it."""
+    yield model
+    for layer in {id(call.layer): call.layer for call in calls(model)}.values():
+        if _is_graph(layer):
+            yield from _graphs(layer)
+
+
+def _is_graph(layer: Any) -> bool:
+    return isinstance(layer, keras.Model) and is_graph(layer)
+
+
 class _Rebuild:
     """One graph being built again, smaller."""
 
-    def __init__(self, model: Any, width: float, gone: Sequence[_Block]) -> None:
-        self._model, self._width = model, width
-        self._skipped = {id(call.outputs[0]) for block in gone for call in block.calls}
-        self._ends = {id(block.end): block.begin for block in gone}
+    def __init__(
+        self, model: Any, width: float, gone: Mapping[int, Sequence[_Block]], fixed: Mapping[int, Any]
+    ) -> None:
+        """Take what is known.
+
+        Args:
+            model: the graph.
+            width: fraction of the channels.
+            gone: blocks to leave out, by the id of the graph that they are in.
+            fixed: by their ids, the layers whose channels stay.
+        """
+        self._model, self._width, self._gone, self._fixed = model, width, gone, fixed
+        blocks = gone[id(model)]
+        self._skipped = {id(call.outputs[0]) for block in blocks for call in block.calls}
+        self._ends = {id(block.end): block.begin for block in blocks}
         self._tensors: dict[int, Any] = {}
         self._copies: dict[int, Any] = {}
-        self._fixed = _fixed_layers(model)
 
-    def result(self) -> Any:
+    def result(self, name: str, given: Sequence[Any] = ()) -> Any:
+        """Return the graph.
+
+        Args:
+            name: its name.
+            given: what goes into it, for its shapes; nothing: what goes into the original.
+        """
         inputs = keras.tree.map_structure(input_like, input_structure(self._model))
+        if given:
+            pairs = zip(keras.tree.flatten(inputs), given, strict=True)
+            entries = [keras.Input(batch_shape=t.shape, dtype=old.dtype, name=origin(old).name) for old, t in pairs]
+            inputs = keras.tree.pack_sequence_as(inputs, entries)
         for old, new in zip(self._model.inputs, keras.tree.flatten(inputs), strict=True):
             self._tensors[id(old)] = new
         for call in calls(self._model):
@@ -94,7 +127,7 @@ class _Rebuild:
             for old, new in zip(call.outputs, leaves(made), strict=True):
                 self._tensors[id(old)] = new
         outputs = keras.tree.map_structure(self._new, output_structure(self._model))
-        return keras.Model(inputs, outputs, name=f"{self._model.name}_student")
+        return keras.Model(inputs, outputs, name=name)
 
     def _carry_statistics_(self, layer: Any) -> None:
         """Give the data's mean and variance on: no training finds them."""
@@ -112,7 +145,11 @@ class _Rebuild:
     def _copy(self, call: Call, args: Any) -> Any:
         layer = call.layer
         if id(layer) not in self._copies:
-            if isinstance(layer, keras.Model):
+            if _is_graph(layer):
+                fixed = _fixed_layers(layer) if id(layer) in self._fixed else {}
+                inner = _Rebuild(layer, self._width, self._gone, fixed)
+                copy = inner.result(layer.name, [leaf for leaf in leaves(args) if isinstance(leaf, keras.KerasTensor)])
+            elif isinstance(layer, keras.Model):
                 copy = keras.models.clone_model(layer)
             else:
                 changed = {} if id(layer) in self._fixed else _scaled(layer, self._width)
@@ -121,11 +158,24 @@ class _Rebuild:
         return self._copies[id(layer)]
 
 
-def _scaled(layer: Any, width: float) -> dict[str, int]:
-    """Return the widths of a layer's configuration that change."""
+def _scaled(layer: Any, width: float) -> dict[str, Any]:
+    """Return what of a layer's configuration changes: its widths, or those of the layer that it is around."""
     config = layer.get_config() if isinstance(layer, keras.layers.Layer) else {}
     sizes = {name: config[name] for name in WIDTHS if isinstance(config.get(name), int)}
-    return {name: max(1, round(size * width)) for name, size in sizes.items()}
+    changed: dict[str, Any] = {name: max(1, round(size * width)) for name, size in sizes.items()}
+    for name, inner in _wrapped(layer).items():
+        changed[name] = keras.layers.serialize(unbuilt_copy(inner, **_scaled(inner, width)))
+    return changed
+
+
+def _wrapped(layer: Any) -> dict[str, Any]:
+    """Return the layers that one is around, by their names in its configuration."""
+    if type(layer) is keras.layers.TimeDistributed and not isinstance(layer.layer, keras.Model):
+        return {"layer": layer.layer}
+    if type(layer) is keras.layers.Bidirectional:
+        both = {"layer": layer.forward_layer, "backward_layer": layer.backward_layer}
+        return {name: inner for name, inner in both.items() if name in layer.get_config()}
+    return {}
 
 
 def _groups(layer: Any, args: Any) -> dict[str, int]:
@@ -135,22 +185,26 @@ def _groups(layer: Any, args: Any) -> dict[str, int]:
     return {"groups": int(leaves(args)[0].shape[-1])}
 
 
-def _fixed_layers(model: Any) -> set[int]:
-    """Return the ids of the layers whose channels are those of an output: nothing with a kernel comes behind them."""
+def _fixed_layers(model: Any) -> dict[int, Any]:
+    """Return, by id, the layers whose channels are those of an output: nothing with a kernel comes behind them."""
     open_tensors = {id(tensor) for tensor in model.outputs}
-    fixed: set[int] = set()
+    fixed: dict[int, Any] = {}
     for call in reversed(list(calls(model))):
         if not any(id(tensor) in open_tensors for tensor in call.outputs):
             continue
-        fixed.add(id(call.layer))
+        fixed[id(call.layer)] = call.layer
         if not _widths(call.layer):
             open_tensors |= {id(leaf) for leaf in leaves((call.args, call.kwargs))}
     return fixed
 
 
 def _widths(layer: Any) -> bool:
-    """Return whether a layer makes channels of its own number."""
-    return isinstance(layer, keras.Model) or any(isinstance(getattr(layer, name, None), int) for name in WIDTHS)
+    """Return whether what a layer gives has channels of its own number."""
+    if _is_graph(layer):
+        return any(map(_widths, _fixed_layers(layer).values()))
+    inner = _wrapped(layer).values()
+    own = any(isinstance(getattr(layer, name, None), int) for name in WIDTHS)
+    return own or isinstance(layer, keras.Model) or any(map(_widths, inner))
 
 
 def _blocks_to_go(model: Any, depth: float) -> list[_Block]:

@@ -27,6 +27,7 @@ from tfcompress.tflite.micro.npu_stand_in import addresses_bytes, with_stand_in
 from tfcompress.tflite.micro.op_places import NPU_OP
 from tfcompress.tflite.micro.process import MicroProcess
 from tfcompress.tflite.micro.vela import Compiled
+from tfcompress.tflite.pack import data_free_note
 
 SAMPLES = 1
 """Golden samples, unless asked otherwise: each takes flash."""
@@ -123,8 +124,8 @@ def make_firmware(
     else:
         given, told = stored_inputs(inputs, values), values_from
     arena, pair = _run(content, model, (inputs, outputs), given, told)
-    digest = files.sha256(on_chip)
-    about = f"{source}: {len(on_chip):,} bytes, sha256 {digest}"
+    digest, promised = files.sha256(on_chip), data_free_note(content)
+    about = f"{source}: {len(on_chip):,} bytes, sha256 {digest}{f'; {promised}' if promised else ''}"
     if compiled is not None:
         arena, about = _beside_npu(compiled.content, (*inputs, *outputs)), f"{about}; {_compiler_text(compiled)}"
     variables = sum(op.name == "VAR_HANDLE" for op in model.ops)

@@ -12,7 +12,7 @@ from tfcompress.errors import UnsupportedError, UsageError
 from tfcompress.low_rank.factors import Values, as_matrix, composed, with_even_spread
 from tfcompress.low_rank.places import Place, Places, places_of
 from tfcompress.low_rank.rank_choice import RankChoice, RankPlan, model_cost
-from tfcompress.low_rank.rank_options import RankOption, factors_of, options_of, why_not
+from tfcompress.low_rank.rank_options import RankOption, factors_of, options_of, unjudged_options, why_not
 from tfcompress.low_rank.recomposition import recomposed
 from tfcompress.low_rank.replacing import Replacement, names_in, replaced, replacement
 from tfcompress.low_rank.response import Response, is_projected, responses
@@ -54,6 +54,23 @@ def rewrite(model: Any, stage: LowRank, context: RewritingContext) -> Rewritten:
     with context.progress.task("taking layers apart"):
         made = work.built(choice)
     return Rewritten(made, tuple(plan.notes(choice, sampled=context.samples is not None, ratio=work.ratio(made))))
+
+
+def check_factorable(model: Any, stage: LowRank) -> None:
+    """Refuse a model in which nothing can be taken apart so that it becomes smaller, or as small as is asked.
+
+    Args:
+        model: a functional or sequential Keras 3 model.
+        stage: what would be asked.
+
+    Raises:
+        UsageError: a scope that matches nothing, a target that cannot be reached.
+        UnsupportedError: there is nothing.
+    """
+    check_graph(model)
+    plan = _Work.of(model, stage, RewritingContext()).plan(judged=False)
+    if stage.of != "latency":
+        plan.check(stage.target)
 
 
 def factored(model: Any, options: Mapping[str, RankOption], moments: Mapping[str, Response] | None = None) -> Any:
@@ -129,17 +146,25 @@ class _Work:
                 moments = responses(model, found.values(), context.samples.inputs, seed=context.seed)
         return cls(given, model, stage, context, Places(found, refused), moments)
 
-    def plan(self) -> RankPlan:
+    def plan(self, *, judged: bool = True) -> RankPlan:
         """Return what can be chosen.
+
+        Args:
+            judged: whether it is known what each option loses.
 
         Raises:
             UnsupportedError: nothing.
         """
+        method, round_to = self.stage.method, self.stage.round_to
         options: dict[str, list[RankOption]] = {}
         refused = dict(self.places.refused)
         with self.context.progress.task("judging ranks", total=len(self.places.found)) as task:
             for path, place in self.places.found.items():
-                found = options_of(place, self.stage.method, self.stage.round_to, self.moments.get(path))
+                found = (
+                    options_of(place, method, round_to, self.moments.get(path))
+                    if judged
+                    else unjudged_options(place, method, round_to)
+                )
                 if found:
                     options[path] = found
                 else:
@@ -147,8 +172,8 @@ class _Work:
                 task.advance()
         if not options:
             reasons = listed([f"{path!r}: {why}" for path, why in refused.items()]) or "it has no kernels"
-            msg = f"low_rank finds nothing to take apart in model {self.given.name!r} ({reasons}); leave low_rank out"
-            raise UnsupportedError(msg)
+            msg = f"low_rank finds nothing to take apart in model {self.given.name!r} ({reasons})"
+            raise UnsupportedError(msg, "leave low_rank out")
         first = self.context.original is None or self.context.original is self.given
         before = model_cost(self.given)
         whole = before if self.model is self.given else model_cost(self.model)

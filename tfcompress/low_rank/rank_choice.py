@@ -90,15 +90,19 @@ class RankPlan:
             found -= whole - min(whole, *(self._of(option.cost) for option in options))
         return found / self._of(self.before)
 
+    def check(self, share: float) -> None:
+        """Refuse a share of what was given that cannot be reached. Raises as :meth:`choose` does."""
+        asked = self.stage.target**self.stage.cycles if self.first and self.stage.of != "latency" else share
+        if self.least_share > min(asked, share) * (1.0 + 1e-9):
+            raise self._out_of_reach()
+
     def choose(self, share: float) -> RankChoice:
         """Return the ranks of least loss with which at most a share of what was given is left.
 
         Raises:
             UsageError: it cannot be so little; with how little it can be.
         """
-        asked = self.stage.target**self.stage.cycles if self.first and self.stage.of != "latency" else share
-        if self.least_share > min(asked, share) * (1.0 + 1e-9):
-            raise self._out_of_reach()
+        self.check(share)
         wholes = {path: float(self._of(whole_cost(self.places[path]))) for path in self.options}
         items = tuple(Item(path, tuple(self._alternatives(path, wholes[path]))) for path in self.options)
         fixed = self._of(self.whole) - sum(wholes.values())

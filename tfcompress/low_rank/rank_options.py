@@ -162,6 +162,12 @@ def options_of(place: Place, method: str, round_to: int, response: Response | No
     return found
 
 
+def unjudged_options(place: Place, method: str, round_to: int) -> list[RankOption]:
+    """Return what :func:`options_of` gives where nothing is known of samples, as if nothing were lost: at once."""
+    methods = methods_of(place, method)
+    return [RankOption(each, ranks, 1.0, cost) for each in methods for ranks, cost in _cheaper(place, each, round_to)]
+
+
 def kernels_of(place: Place, response: Response | None) -> tuple[Kernel, tuple[Kernel, ...]]:
     """Return a layer's kernel as it is judged, and as it is taken apart: by its weights, and by the samples."""
     plain = Kernel(place.kernel)

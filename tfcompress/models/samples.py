@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,18 +14,43 @@ from tfcompress.tasks.task import Task
 
 
 @dataclass(frozen=True)
+class Aim:
+    """What an output is compared with.
+
+    Attributes:
+        loss: a Keras 3 loss.
+        targets: what it takes, shape (samples, ...).
+    """
+
+    loss: Callable[[Any, Any], Any]
+    targets: np.ndarray
+
+
+@dataclass(frozen=True)
 class Samples:
     """Training data for what looks at some before the training begins: activation ranges, criteria by gradient.
 
     Attributes:
         inputs: an array of shape (samples, ...) for each of the model's inputs by name, preprocessed.
         labels: what goes with them: one array, one for each output by name, or None where there are none.
-        tasks: what the labels of each output are, by name; of one that is not here, the labels decide.
+        tasks: what the labels of each output are, by name, in whose one form they are; or a task that needs none. Of an
+            output that is not here, the labels decide.
+        aims: gives what each output in turn is trained by, None for one that is not; None: the labels decide.
     """
 
     inputs: Mapping[str, np.ndarray]
     labels: Any = None
     tasks: Mapping[str, Task] = field(default_factory=dict)
+    aims: Callable[[], Sequence[Aim | None]] | None = None
+
+    def first(self, count: int) -> Samples:
+        """Return the first of them; their aims stay whole."""
+        labels = self.labels
+        if isinstance(labels, Mapping):
+            labels = {name: values[:count] for name, values in labels.items()}
+        elif labels is not None:
+            labels = labels[:count]
+        return replace(self, inputs={name: values[:count] for name, values in self.inputs.items()}, labels=labels)
 
 
 def by_input_name(

@@ -103,7 +103,7 @@ def random_inputs(
         count: how many samples.
         seed: draws them.
         padding: what marks a step of a sequence as none: the last steps of every sequence of floats hold it, one
-            to a tenth of them; None: no step does.
+            to a tenth of them, where it lies in the input's range; None: no step does.
         ranges: least and largest value of inputs that are drawn evenly from between the two, by name.
 
     Raises:
@@ -116,7 +116,8 @@ def random_inputs(
         shape = (count, *(size if s is None else s for s in spec.shape))
         if spec.dtype.startswith(("float", "bfloat")):
             values = _floats(generator, shape, ranges.get(spec.name))
-            if padding is not None and len(spec.shape) > 1:
+            low, high = ranges.get(spec.name, (-math.inf, math.inf))
+            if padding is not None and low <= padding <= high and len(spec.shape) > 1:
                 lengths = shape[1] - generator.integers(1, max(1, shape[1] // 10) + 1, count)
                 values[np.arange(shape[1]) >= lengths[:, None]] = padding
             drawn[spec.name] = values.astype(spec.dtype)

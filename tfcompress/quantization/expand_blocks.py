@@ -19,43 +19,68 @@ Expand = Callable[[Any], Apply]
 
 
 class Sublayers:
-    """The parts that one composite layer is rewritten into; they share its policy and are named after it."""
+    """The parts that one composite layer is rewritten into; they share its policy and are named after it.
 
-    def __init__(self, layer: Any, expand: Expand) -> None:
+    Attributes:
+        name: of the composite layer.
+        expand: expands parts that are composite themselves.
+        repeated: its steps are written out, in which the same parts come again: what each makes has one scale.
+    """
+
+    def __init__(self, layer: Any, expand: Expand, *, repeated: bool = False) -> None:
         """Make parts for *layer*; *expand* expands those that are composite themselves."""
         self.name: str = layer.name
         self.expand = expand
+        self.repeated = repeated or bool(scale_name(layer))
         self._policy, self._trainable = layer.dtype_policy, layer.trainable
         self._taken: dict[str, int] = {}
 
-    def layer(self, kind: Any, part: str, **options: Any) -> Apply:
-        """Return a new layer of class *kind*, named after *part* and expanded; it is called as often as need be."""
-        return self.expand(kind(name=self._unique(part), dtype=self._policy, trainable=self._trainable, **options))
+    def layer(self, kind: Any, part: str, *, scale: str = "", **options: Any) -> Apply:
+        """Return a new layer of class *kind*, named after *part* and expanded; it is called as often as need be.
+
+        Where steps are written out, layers of one *scale* make values on the same one; without it each has its own.
+        """
+        made = kind(name=self._unique(part), dtype=self._policy, trainable=self._trainable, **options)
+        return self.expand(self._marked(made, scale))
 
     def weighted(self, kind: Any, part: str, shape: tuple[int | None, ...], values: list[Any], **options: Any) -> Apply:
         """Return a layer built for inputs of *shape* that starts from *values*, in the order of its weights."""
         made = kind(name=self._unique(part), dtype=self._policy, trainable=self._trainable, **options)
         made.build(shape)
         made.set_weights([keras.ops.convert_to_numpy(value) for value in values])
-        return self.expand(made)
+        return self.expand(self._marked(made))
 
     def activation(self, part: str, function: Any) -> Apply:
         """Return *function* as an Activation layer, expanded where the runtime has no op for it."""
         if isinstance(function, keras.Layer):
-            return self.expand(layer_copy(function, self._unique(part)))
+            return self.expand(self._marked(layer_copy(function, self._unique(part))))
         return self.layer(keras.layers.Activation, part, activation=function)
 
     def op(self, part: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Apply one function of ``keras.ops``; the operation in the graph gets the part's name."""
         outputs = function(*args, **kwargs)
-        origin(keras.tree.flatten(outputs)[0]).name = self._unique(part)
+        made = origin(keras.tree.flatten(outputs)[0])
+        self._marked(made, part).name = self._unique(part)
         return outputs
+
+    def _marked(self, layer: Any, scale: str = "") -> Any:
+        if self.repeated:
+            setattr(layer, _SCALE, f"{self.name}_{scale}" if scale else layer.name)
+        return layer
 
     def _unique(self, part: str) -> str:
         """Name a part; automatic names could meet those of a model that was loaded from a file."""
         count = self._taken.get(part, 0)
         self._taken[part] = count + 1
         return f"{self.name}_{part}_{count}" if count else f"{self.name}_{part}"
+
+
+_SCALE = "scale_at_each_step"
+
+
+def scale_name(op: Any) -> str:
+    """Return what the one scale is called that a part of steps that are written out has in all of them; empty: none."""
+    return str(getattr(op, _SCALE, ""))
 
 
 def per_channel(

@@ -22,7 +22,7 @@ def recurrent(layer: Any, expand: Expand) -> Apply | None:
     """Expand LSTM, GRU and SimpleRNN (or RNN over one of their cells) over a short sequence of known length."""
     if recurrent_obstacle(layer):
         return None
-    parts = Sublayers(layer, expand)
+    parts = Sublayers(layer, expand, repeated=True)
     cell = CELLS[type(layer.cell)](parts, layer.cell)
 
     def apply(x: Any, initial_state: Any = None, mask: Any = None, **options: Any) -> Any:
@@ -67,12 +67,16 @@ def _unrolled(layer: Any, cell: Any, x: Any, states: list[Any] | None, mask: Any
         # one mask for all steps, as the cell has it
         x = parts.layer(_L.Dropout, "dropout", rate=layer.cell.dropout, noise_shape=(None, 1, x.shape[-1]))(x)
     projected = parts.op("steps", keras.ops.unstack, cell.project(x), num=steps, axis=1)
+    masks: list[Any] = []
+    if mask is not None:
+        column = parts.op("column", keras.ops.expand_dims, mask, axis=-1)
+        masks = parts.op("known", keras.ops.unstack, column, num=steps, axis=1)
     outputs: list[Any] = []
     for place in reversed(range(steps)) if layer.go_backwards else range(steps):
         before, states = states, cell.step(projected[place], states)
         output = states[0]
         if mask is not None:
-            known = parts.op("known", operator.getitem, mask, (slice(None), slice(place, place + 1)))
+            known = masks[place]
             states = [cell.chosen(known, *pair) for pair in zip(states, before or [None] * len(states), strict=True)]
             last = None if layer.zero_output_for_mask or not outputs else outputs[-1]
             output = cell.chosen(known, output, last)
@@ -90,8 +94,6 @@ class _Cell:
         self.parts, self.cell = parts, cell
         inputs, self.units = cell.kernel.shape[0], cell.units
         self.project = self.dense("input", inputs, cell.kernel, self.input_bias())
-        self.add = parts.layer(_L.Add, "add")
-        self.multiply = parts.layer(_L.Multiply, "multiply")
         self.activation = parts.activation("activation", cell.activation)
 
     def input_bias(self) -> Any | None:
@@ -124,6 +126,7 @@ class _SimpleCell(_Cell):
     def __init__(self, parts: Sublayers, cell: Any) -> None:
         super().__init__(parts, cell)
         self.recur = self.dense("recurrent", self.units, cell.recurrent_kernel, None)
+        self.add = parts.layer(_L.Add, "add")
 
     def step(self, z: Any, states: list[Any] | None) -> list[Any]:
         return [self.activation(z if states is None else self.add([z, self.recur(states[0])]))]
@@ -136,17 +139,21 @@ class _LSTMCell(_Cell):
         super().__init__(parts, cell)
         self.recur = self.dense("recurrent", self.units, cell.recurrent_kernel, None)
         self.gate = parts.activation("gate", cell.recurrent_activation)
+        self.add = parts.layer(_L.Add, "add")
+        self.update = parts.layer(_L.Add, "update", scale="carry")
+        self.begin = parts.layer(_L.Multiply, "begin", scale="carry")
+        self.fresh, self.kept, self.shown = (parts.layer(_L.Multiply, part) for part in ("fresh", "kept", "shown"))
 
     def step(self, z: Any, states: list[Any] | None) -> list[Any]:
         if states is None:
             # the forget gate has nothing to forget: the converter leaves a split in float if a part of it is not used
             i, g, o = (self.parts.op("first", operator.getitem, z, self._columns(gate)) for gate in (0, 2, 3))
-            carry = self.multiply([self.gate(i), self.activation(g)])
+            carry = self.begin([self.gate(i), self.activation(g)])
         else:
             i, f, g, o = self.gates("split", self.add([z, self.recur(states[0])]), 4)
-            fresh = self.multiply([self.gate(i), self.activation(g)])
-            carry = self.add([self.multiply([self.gate(f), states[1]]), fresh])
-        return [self.multiply([self.gate(o), self.activation(carry)]), carry]
+            fresh = self.fresh([self.gate(i), self.activation(g)])
+            carry = self.update([self.kept([self.gate(f), states[1]]), fresh])
+        return [self.shown([self.gate(o), self.activation(carry)]), carry]
 
     def _columns(self, gate: int) -> tuple[slice, slice]:
         return slice(None), slice(gate * self.units, (gate + 1) * self.units)
@@ -158,7 +165,6 @@ class _GRUCell(_Cell):
     def __init__(self, parts: Sublayers, cell: Any) -> None:
         super().__init__(parts, cell)
         self.gate = parts.activation("gate", cell.recurrent_activation)
-        self.subtract = parts.layer(_L.Subtract, "subtract")
         kernel, units = cell.recurrent_kernel, self.units
         if cell.reset_after:
             bias = cell.bias[1] if cell.use_bias else None
@@ -166,6 +172,12 @@ class _GRUCell(_Cell):
         else:
             self.recur = self.dense("recurrent", units, kernel[:, : 2 * units], None)
             self.candidate = self.dense("candidate", units, kernel[:, 2 * units :], None)
+        names = ("add_update", "add_reset", "add_new")
+        self.add_update, self.add_reset, self.add_new = (parts.layer(_L.Add, name) for name in names)
+        self.reset_state, self.keep = (parts.layer(_L.Multiply, name) for name in ("reset_state", "keep"))
+        self.differ = parts.layer(_L.Subtract, "differ")
+        self.update = parts.layer(_L.Add, "update", scale="state")
+        self.begin = parts.layer(_L.Subtract, "begin", scale="state")
 
     def input_bias(self) -> Any | None:
         bias = super().input_bias()
@@ -175,20 +187,20 @@ class _GRUCell(_Cell):
         update, reset, new = self.gates("split", z, 3)
         if states is None and not (self.cell.reset_after and self.cell.use_bias):
             update, new = self.gate(update), self.activation(new)
-            return [self.subtract([new, self.multiply([update, new])])]
+            return [self.begin([new, self.keep([update, new])])]
         # at the first step the state is zero, but its projection has a bias
         state = self.zeros(new) if states is None else states[0]
         recurred = self.gates("split_state", self.recur(state), 3 if self.cell.reset_after else 2)
-        update = self.gate(self.add([update, recurred[0]]))
-        reset = self.gate(self.add([reset, recurred[1]]))
+        update = self.gate(self.add_update([update, recurred[0]]))
+        reset = self.gate(self.add_reset([reset, recurred[1]]))
         if self.cell.reset_after:
-            inner = self.multiply([reset, recurred[2]])
+            inner = self.reset_state([reset, recurred[2]])
         else:
-            inner = self.candidate(self.multiply([reset, state]))
-        new = self.activation(self.add([new, inner]))
+            inner = self.candidate(self.reset_state([reset, state]))
+        new = self.activation(self.add_new([new, inner]))
         if states is None:
-            return [self.subtract([new, self.multiply([update, new])])]
-        return [self.add([new, self.multiply([update, self.subtract([state, new])])])]
+            return [self.begin([new, self.keep([update, new])])]
+        return [self.update([new, self.keep([update, self.differ([state, new])])])]
 
 
 CELLS: dict[Any, Callable[[Sublayers, Any], Any]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -9,6 +10,7 @@ import keras
 from tfcompress.models.keras_private import origin
 from tfcompress.models.scope import in_scope
 from tfcompress.quantization import rules
+from tfcompress.quantization.expand_blocks import scale_name
 from tfcompress.quantization.fake_quant import FakeQuant
 from tfcompress.quantization.steps import Step, Steps, Value
 from tfcompress.recipe import QAT
@@ -36,7 +38,7 @@ class Ranges:
         for step in steps.steps:
             if rules.kind_of(step.op) in ("same", "unchanged"):
                 self._join([v for v in (*step.inputs, *step.outputs) if v.is_float])
-        for step, original in self._duplicates.items():
+        for step, original in (*self._duplicates.items(), *_repetitions(steps)):
             for pair in zip(original.outputs, step.outputs, strict=True):
                 self._join(list(pair))
         self._values = [*steps.inputs, *(output for step in steps.steps for output in step.outputs)]
@@ -153,6 +155,19 @@ def _duplicates(steps: Steps) -> dict[Step, Step]:
             first.update(zip(step.outputs, original.outputs, strict=True))
             found[step] = original
     return found
+
+
+def _repetitions(steps: Steps) -> Iterator[tuple[Step, Step]]:
+    """Yield each step of a layer that is written out, where a part comes again, with the first of this part.
+
+    The scales of all steps are one, as in a loop: what is the same in each is in the file once. What moves values has
+    the scale of what it is given.
+    """
+    first: dict[str, Step] = {}
+    for step in steps.steps:
+        name = scale_name(step.op)
+        if name and rules.kind_of(step.op) != "same" and first.setdefault(name, step) is not step:
+            yield step, first[name]
 
 
 def _what(op: Any) -> Any:

@@ -158,8 +158,8 @@ class _Reader:
         loops = (keras.layers.RNN, keras.layers.Bidirectional)
         if not any(isinstance(operation, loops) for operation in parts.operations):
             self.result.notes.append(
-                f"qat writes {path} ({kind}) out as {count} steps: TFLite has no int8 kernel for its loop, and every "
-                "step is ops in the file, which may so be larger than the float one"
+                f"qat writes {path} ({kind}) out as {count} steps: the converter has no 8-bit form of its loop; in the "
+                "file steps that are the same become one again, where that changes no bit"
             )
 
     def _expansion(self, layer: Any, op: Any, path: str, *, lone: bool) -> Callable[..., Any] | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from edge_runner.flatbuffer import DATA_FREE
 from edge_runner.wording import digits
 from tfcompress.reports import wording
 from tfcompress.reports.compression_metrics import Sides, metric_value
@@ -164,6 +165,12 @@ def findings(report: Report) -> list[Finding]:
     ]
 
 
+def ranges_without_data(report: Report) -> str:
+    """Return how the ranges of an int8 file were chosen that no sample was seen for; empty: of any other file."""
+    told = str(report.result.verification.get("calibration") or "")
+    return told if told.startswith(DATA_FREE) else ""
+
+
 def growth(report: Report) -> Iterator[Finding]:
     """Say that the file is larger than the float file, where it is."""
     larger = report.comparison.size_ratio
@@ -212,7 +219,9 @@ def _integer_ops(ops: int, by_dtype: Mapping[str, int], scheme: str) -> str:
 
 def _packings(report: Report) -> Iterator[Finding]:
     found = report.result.verification
-    if found.get("calibration"):
+    if ranges_without_data(report):
+        yield Finding("ranges", ranges_without_data(report), good=False)
+    elif found.get("calibration"):
         yield Finding("ranges", f"chosen by {found['calibration']}")
     yield from (Finding("ranges", text) for text in trial_sentences(found))
     for packing in found.get("packings") or ():

@@ -19,7 +19,7 @@ _ABOVE = ("finished", "front", "winner")
 """Roles whose dots are drawn last, those on top at the end."""
 
 Axis = tuple[str, str, float | None]
-"""Title, unit (``points``, ``bytes``, ``ms``), and the limit (None: there is none)."""
+"""Title, unit (``points``, ``bytes``, ``ms``, ``joules``), and the limit (None: there is none)."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +104,8 @@ def _grid(across: Axis, span_x: tuple[float, float], up: Axis, span_y: tuple[flo
 def _text(value: float, unit: str) -> str:
     if unit == "bytes":
         return wording.size(round(value)) if value < 10_000 else f"{value / 1000:g} kB"
+    if unit == "joules":
+        return f"{1000 * value:g} mJ"
     return f"{value:g} ms" if unit == "ms" else f"{value:g}"
 
 

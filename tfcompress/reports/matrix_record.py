@@ -11,14 +11,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from edge_runner.flatbuffer import DATA_FREE
 from tfcompress.errors import UsageError
 from tfcompress.plain import parse_json
 from tfcompress.reports import codec, wording
 from tfcompress.reports.compression_metrics import COMPRESSION_METRICS, MetricValue, metric_words, report_metrics
+from tfcompress.reports.findings import ranges_without_data
 from tfcompress.reports.report import Report
 
-MATRIX_FORMAT = 1
-"""Number of the JSON format. History: 1: first."""
+MATRIX_FORMAT = 2
+"""Number of the JSON format. History: 1: first; 2: a cell says where its file is data-free."""
 
 SHOWN_METRICS: Mapping[str, str] = {
     "size_ratio": "smaller",
@@ -59,6 +61,7 @@ class MatrixCell:
         before: that figure of the float file.
         after: of the file.
         metrics: by name, see :data:`tfcompress.reports.compression_metrics.COMPRESSION_METRICS`.
+        data_free: how the ranges of an int8 file were chosen that no sample was seen for; empty: it is no such file.
     """
 
     recipe: str
@@ -73,6 +76,7 @@ class MatrixCell:
     before: str = wording.NONE
     after: str = wording.NONE
     metrics: Mapping[str, CellMetric] = field(default_factory=dict)
+    data_free: str = ""
 
     @property
     def where(self) -> str:
@@ -161,6 +165,7 @@ def cell_of(report: Report, *, model: str, data: str, folder: str, kept: bool) -
         before=wording.figure(before.main_figure if before else None),
         after=wording.figure(score.main_figure if score else None),
         metrics=metrics,
+        data_free=ranges_without_data(report),
     )
 
 
@@ -207,7 +212,8 @@ def cell_rows(record: MatrixRecord) -> tuple[list[str], list[list[str]]]:
             continue
         found = [cell.metrics.get(name) for name in names]
         words = [_words(name, each) for name, each in zip(names, found, strict=True)]
-        rows.append([cell.where, cell.recipe, wording.size(cell.size_bytes), cell.before, cell.after, *words])
+        recipe = f"{cell.recipe} ({DATA_FREE})" if cell.data_free else cell.recipe
+        rows.append([cell.where, recipe, wording.size(cell.size_bytes), cell.before, cell.after, *words])
     return titles, rows
 
 

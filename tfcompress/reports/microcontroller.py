@@ -31,7 +31,7 @@ def micro_sentences(verification: Mapping[str, Any]) -> Iterator[tuple[str, bool
     yield _run(found)
     if found.get("tested"):
         yield score_text(found["tested"], "the reference kernels'"), None
-    yield arena_text(found), True
+    yield arena_text(found), all(taken <= most for taken, most in _limits(found) if most is not None)
     if found.get("npu"):
         yield from npu_sentences(found["npu"])
 
@@ -96,11 +96,12 @@ def arena_text(found: Mapping[str, Any]) -> str:
         f"{wording.size(arena['head_bytes'])}, tail {wording.size(arena['tail_bytes'])} ({ON_64_BITS})"
         f"{_scratch_text(found)}; the tensors alone, planned from the file: {planned}"
     )
-    if found["most_arena_bytes"] is not None:
+    (taken, most), (file_bytes, most_file) = _limits(found)
+    if most is not None:
         what = " of Vela's SRAM" if npu else ""
-        text += f"; within the limit{what} of {wording.size(round(found['most_arena_bytes']))}"
-    if found["most_flash_bytes"] is not None:
-        text += f"; file within {wording.size(round(found['most_flash_bytes']))} of flash"
+        text += f"; {'within' if taken <= most else 'above'} the limit{what} of {wording.size(round(most))}"
+    if most_file is not None:
+        text += f"; file {'within' if file_bytes <= most_file else 'above'} {wording.size(round(most_file))} of flash"
     return text
 
 
@@ -113,6 +114,14 @@ def _scratch_text(found: Mapping[str, Any]) -> str:
         return ", no scratch memory of kernels"
     most = max(asking, key=lambda each: int(each["size_bytes"]))
     return f"; of the head at most {wording.size(most['size_bytes'])} are kernels' scratch memory ({most['where']})"
+
+
+def _limits(found: Mapping[str, Any]) -> tuple[tuple[int, float | None], tuple[int, float | None]]:
+    """Return what the file takes of the arena and of the flash, each with its limit; None: there is none."""
+    npu = found.get("npu")
+    arena, flash = ("sram_bytes", "file_bytes") if npu else ("least_arena_bytes", "flash_bytes")
+    own = npu or found
+    return (own[arena], found["most_arena_bytes"]), (own[flash], found["most_flash_bytes"])
 
 
 def npu_sentences(npu: Mapping[str, Any]) -> Iterator[tuple[str, bool | None]]:

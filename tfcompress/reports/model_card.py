@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
+from edge_runner.flatbuffer import DATA_FREE
 from tfcompress.reports import wording
-from tfcompress.reports.findings import findings, quantities
+from tfcompress.reports.findings import findings, quantities, ranges_without_data
 from tfcompress.reports.report import Report
 from tfcompress.reports.run_details import recipe_toml
 from tfcompress.tasks.figures import figure_kind
@@ -50,7 +51,8 @@ def front_matter(report: Report, *, title: str, license_id: str = "") -> dict[st
     pipeline = _pipeline(report, result.score)
     if pipeline:
         found["pipeline_tag"] = pipeline
-    found["tags"] = list(dict.fromkeys(["tflite", "litert", "tfcompress", *kinds, *stages]))
+    marks = [DATA_FREE] if ranges_without_data(report) else []
+    found["tags"] = list(dict.fromkeys(["tflite", "litert", "tfcompress", *kinds, *marks, *stages]))
     rows = list(_results(report))
     if rows:
         found["model-index"] = [{"name": title, "results": rows}]

@@ -174,10 +174,8 @@ def _environment(record: RunRecord) -> str:
 def _recipe(record: RunRecord) -> str:
     text = recipe_toml(record.report.recipe)
     command = shlex.join(again(record))
-    note = html_note(
-        "As far as the report says: how the data is read (columns, windows, a vocabulary) and --trust are to be "
-        "added where they were given."
-    )
+    older = "" if "reading" in (record.report.data or {"reading": {}}) else "how the data is read, and "
+    note = html_note(f"As far as the report says: {older}--trust and --custom are to be added where they were given.")
     again_part = f"<pre><code>{escape(command)}</code></pre>{note}"
     return f"{again_part}<details><summary>recipe.toml</summary><pre><code>{escape(text)}</code></pre></details>"
 
@@ -205,7 +203,18 @@ def again(record: RunRecord) -> list[str]:
     if data.get("source"):
         words += ["--data", str(data["source"])]
         words += _steps(data.get("preprocessing") or {})
+        words += [word for name, value in (data.get("reading") or {}).items() for word in _reading(name, value)]
     return words
+
+
+def _reading(name: str, value: Any) -> list[str]:
+    """Return an argument of :func:`tfcompress.load_data` as it is on the command line."""
+    if name in ("task", "metrics"):
+        return [word for each in value for word in (f"--{name.removesuffix('s')}", str(each))]
+    flag = f"--{name.replace('_', '-')}"
+    if value is True:
+        return [flag]
+    return [flag, ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)]
 
 
 def _steps(steps: Mapping[str, Any]) -> list[str]:

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
+from edge_runner.flatbuffer import DATA_FREE
+from tfcompress.reports.findings import ranges_without_data
 from tfcompress.reports.measurements import EdgeRun, MeasuredFile
 from tfcompress.reports.run_records import RunRecord
 from tfcompress.tasks.score import Figure, Score
@@ -142,7 +144,7 @@ def _is_plain(record: RunRecord) -> bool:
 def _result(record: RunRecord) -> RunPoint:
     report = record.report
     return RunPoint(
-        name=record.name,
+        name=f"{record.name} ({DATA_FREE})" if ranges_without_data(report) else record.name,
         role=FLOAT if _is_plain(record) else RESULT,
         size_bytes=report.result.size_bytes,
         score=report.result.score,

@@ -19,7 +19,7 @@ class GoalFacts:
     Attributes:
         name: its key.
         title: what tables call it.
-        unit: ``points``, ``bytes`` or ``ms``.
+        unit: ``points``, ``bytes``, ``ms`` or ``joules``.
         limit: what it must keep; None: nothing.
         flag: what limits it on the command line.
     """

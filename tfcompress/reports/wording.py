@@ -50,11 +50,13 @@ def duration(value_ms: float | None) -> str:
 
 
 def of_unit(value: float | None, unit: str) -> str:
-    """What a search makes small: ``points``, ``bytes``, or ``ms``."""
+    """What a search makes small: ``points``, ``bytes``, ``ms`` or ``joules``."""
     if value is None:
         return NONE
     if unit == "points":
         return f"{value:.2f} points"
+    if unit == "joules":
+        return joules(value)
     return size(round(value)) if unit == "bytes" else duration(value)
 
 

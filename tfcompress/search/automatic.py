@@ -6,7 +6,8 @@ import dataclasses
 import functools
 import sqlite3
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from tfcompress import files, plain
 from tfcompress.errors import PromiseError, UntrustedCodeError, UsageError
-from tfcompress.progress import NotesAlone, Progress, ToldOnce, effective
+from tfcompress.progress import Progress, ToldOnce, effective
 from tfcompress.recipe import Recipe
 from tfcompress.search.conclusions import Circumstances, concluded, shortfall
 from tfcompress.search.followed_search import FollowedSearch, start_of_search
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from tfcompress.search.driver import Search, SearchPlan, Watcher
     from tfcompress.search.executors import Executor
     from tfcompress.search.finals import Finalist
-    from tfcompress.search.metering import Meter
     from tfcompress.tracking.tracker import Tracker
     from tfcompress.workbench import Result, Workbench
 
@@ -91,7 +91,10 @@ def auto(
     max_size: int | None = None,
     max_download: int | None = None,
     max_p90: float | None = None,
+    max_energy: float | None = None,
     device: str | None = None,
+    energy: bool = False,
+    also: Sequence[str] = (),
     budget: float | None = None,
     trials: int | None = None,
     output: str | Path | None = None,
@@ -128,7 +131,10 @@ def auto(
         max_size: bytes of the file.
         max_download: bytes of the file after gzip.
         max_p90: milliseconds that nine of ten inferences take at most.
+        max_energy: joules of an inference above idle, where the device measures power.
         device: where latency is measured: ``local``, ``ssh://user@host``, a name of devices.toml.
+        energy: make the energy of an inference there small, too.
+        also: further arguments of edge_runner, which measures there.
         budget: seconds that everything may take, the last judging included.
         trials: candidates at most. A search ends by *budget*, by *trials*, or with its space.
         output: folder to write; None: nothing is written, and a search that is killed begins anew.
@@ -142,7 +148,7 @@ def auto(
         storage: URL of a database; empty: a SQLite file in the output.
         smaller: which bytes are made smaller.
         train: how candidates are trained, but for what is tried.
-        export: how they are exported, likewise.
+        export: how they are exported, likewise; its ``max_arena`` and ``max_flash`` are limits.
         fixed: ``train.FIELD`` and ``export.FIELD`` that are not tried.
         without: kinds of stages that are not tried.
         cache: folder in which stages keep what they made; None: the user's cache.
@@ -160,9 +166,11 @@ def auto(
         TfcompressError: one of its classes.
     """
     wishes = Wishes(
-        limits=Limits(drop=max_drop, size=max_size, download=max_download, p90=max_p90),
+        limits=Limits(drop=max_drop, size=max_size, download=max_download, p90=max_p90, energy=max_energy),
         smaller=smaller,
         device=device,
+        energy=energy,
+        also=tuple(also),
         budget_seconds=budget,
         trials=trials,
         jobs=jobs,
@@ -242,31 +250,49 @@ def searched(
     from tfcompress.preconditions import check_preconditions, need_keras
     from tfcompress.search.finals import BEST
 
+    began = time.monotonic()
     need_keras(opening.model)
     earlier = "" if output is None else interrupted_search(output)
-    check_preconditions(opening.model, Recipe(), has_data=True, output=output, force=force or bool(earlier))
+    asked = Recipe(export=wishes.export)
+    check_preconditions(opening.model, asked, has_data=True, output=output, force=force or bool(earlier))
     with ExitStack() as stack:
         bench = stack.enter_context(opening.workbench(judged_by="test", progress=ToldOnce(progress), log=log))
         ready = prepared_search(bench, wishes, output)
         followed = stack.enter_context(following.run(start_of_search(ready, output)))
+        session = functools.partial(
+            _Session,
+            opening=opening,
+            ready=ready,
+            bench=bench,
+            log=log,
+            watcher=watcher,
+            followed=followed,
+            began=began,
+        )
         if output is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tfcompress-")))
-            found = _Session(opening, ready, bench, folder, log, watcher, followed).result()
+            found = session(folder=folder, output=None).result()
             shown = None
         else:
             again = force or earlier == ready.key
             files.check_target(output, force=again)
             with files.output_folder(output, key=ready.key, force=again) as folder:
                 take_over(output, folder, ready.key)
-                found = _Session(opening, ready, bench, folder, log, watcher, followed).result()
+                found = session(folder=folder, output=output).result()
             shown = output
         facts, judged, best = found
         if best is None:
             where = "" if shown is None else f"; {shown}/{PAGE} shows everything that was tried"
             msg = f"{shortfall(judged, ready.wishes.limits)}{where}"
             raise PromiseError(msg, facts.to_dict())
-        tell_end(followed, dataclasses.replace(best.result, folder=None if shown is None else shown / BEST))
-    return AutoResult(best.result, tuple(each.result for each in judged), facts, shown)
+        winner = _result_in(best, shown, BEST)
+        tell_end(followed, winner)
+    return AutoResult(winner, tuple(_result_in(each, shown, each.folder) for each in judged), facts, shown)
+
+
+def _result_in(finalist: Finalist, output: Path | None, place: str) -> Result:
+    """Return a finalist's result with the folder that it has in a search's output."""
+    return dataclasses.replace(finalist.result, folder=None if output is None else output / place)
 
 
 def interrupted_search(output: Path) -> str:
@@ -300,6 +326,25 @@ def take_over(output: Path, folder: Path, key: str) -> None:
         partial.rename(place)
 
 
+def call_again(opening: Opening, output: Path | None) -> str:
+    """Return the Python call that makes the best file of a search again without one.
+
+    Args:
+        opening: the model and the data; what has no path is called ``model`` and ``data``.
+        output: folder of the search; None: it wrote none, and its result is called ``found``.
+    """
+    model = repr(opening.model) if isinstance(opening.model, str) else "model"
+    data = "data"
+    if isinstance(opening.data, Mapping) and isinstance(opening.data.get("spec"), str):
+        reading = [f"{name}={value!r}" for name, value in opening.data.items() if name != "spec"]
+        spec = repr(opening.data["spec"])
+        data = f"tfcompress.load_data({', '.join([spec, *reading])})" if reading else spec
+    recipe = "tfcompress.recipe.from_dict(found.best.report.recipe)"
+    recipe = recipe if output is None else repr(str(output / "best" / "recipe.toml"))
+    loading = [f"{name}={value!r}" for name, value in opening.loading.items() if value]
+    return f"tfcompress.compress({', '.join([model, recipe, data, *loading])})"
+
+
 Concluded = tuple["SearchFacts", list["Finalist"], "Finalist | None"]
 
 
@@ -315,17 +360,13 @@ class _Session:
         log: Path | None,
         watcher: WatcherContext | None,
         followed: FollowedRun,
+        output: Path | None,
+        began: float,
     ) -> None:
         self._opening, self._ready, self._bench, self._folder = opening, ready, bench, folder
         self._log, self._watcher, self._followed = log, watcher, followed
-        self._meter = self._made_meter()
-
-    def _made_meter(self) -> Meter | None:
-        if self._ready.device is None:
-            return None
-        from tfcompress.search.metering import Meter
-
-        return Meter(self._ready.device, progress=NotesAlone(self._bench.progress), reached=True)
+        self._output, self._began = output, began
+        self._meter = ready.meter(bench.progress)
 
     def result(self) -> Concluded:
         """Search, judge, and write."""
@@ -364,7 +405,7 @@ class _Session:
         return FollowedSearch(shown, self._followed) if self._followed.followed else shown
 
     def _executor(self, stack: ExitStack) -> Executor:
-        from tfcompress.search.executors import InProcessExecutor, LocalExecutor
+        from tfcompress.search.executors import Clock, InProcessExecutor, LocalExecutor
 
         log = self._folder / files.WORK / _LOG
         log.parent.mkdir(exist_ok=True)
@@ -374,7 +415,8 @@ class _Session:
             return stack.enter_context(RayExecutor(self._opening, self._ready.wishes))
         if self._opening.portable:
             return LocalExecutor(self._opening, self._ready.wishes.jobs, log=log, progress=self._bench.progress)
-        return InProcessExecutor(stack.enter_context(TrialBench(self._opening, log=self._log)))
+        clock = Clock()
+        return InProcessExecutor(stack.enter_context(TrialBench(self._opening, progress=clock, log=self._log)), clock)
 
     def _plan(self, executor: Executor) -> SearchPlan:
         from tfcompress.search.driver import SearchPlan
@@ -390,18 +432,12 @@ class _Session:
             trials=self._ready.wishes.trials,
             samples=PART_SAMPLES,
             files=drafts,
-            measure=self._measure(executor),
+            measure=None if self._meter is None else executor.measure(self._meter) or self._meter.figures,
+            prepared_seconds=time.monotonic() - self._began,
         )
 
-    def _measure(self, executor: Executor) -> Callable[[Path], float] | None:
-        """Return what measures files: a machine of the executor's that reaches the device, or this one."""
-        if self._meter is None:
-            return None
-        there = executor.meter(self._meter.device)
-        return self._meter.p90_ms if there is None else there
-
     def _judged(self, search: Search) -> tuple[list[Finalist], Finalist | None]:
-        from tfcompress.search.finals import MOST_FINALISTS, Finals, finalists, judge_all, winner_of
+        from tfcompress.search.finals import Finals, finalists, judge_all, winner_of
 
         limits, decides = self._ready.wishes.limits, self._ready.decides
         if not search.finished:
@@ -410,8 +446,7 @@ class _Session:
             why = next((f": {each.name}, {each.reason}" for each in search.records if each.reason), "")
             msg = f"no candidate was run in full{why}; give more time (--budget)"
             raise PromiseError(msg)
-        count = _HURRIED if search.interrupted else MOST_FINALISTS
-        chosen = finalists(search.front, limits, decides, count)
+        chosen = finalists(search.front, limits, decides, self._finalist_count(search))
         finals = Finals(self._bench, self._folder, self._meter)
         with self._bench.progress.task("judging on the test split"):
             judged = judge_all(finals, chosen)
@@ -420,6 +455,17 @@ class _Session:
             finals.crown(winner)
         return judged, winner
 
+    def _finalist_count(self, search: Search) -> int:
+        """Return for how many files there is time to judge them; a few there always is time for."""
+        from tfcompress.search.finals import MOST_FINALISTS
+
+        if search.interrupted:
+            return _HURRIED
+        if search.plan.seconds is None:
+            return MOST_FINALISTS
+        left = search.plan.seconds - search.spent_seconds
+        return max(_HURRIED, min(MOST_FINALISTS, int(left / (search.usual_seconds or _USUAL_SECONDS))))
+
     def _circumstances(self, search: Search) -> Circumstances:
         ready = self._ready
         return Circumstances(
@@ -427,7 +473,7 @@ class _Session:
             data=ready.data,
             judged=ready.judged,
             key=ready.key,
-            command=ready.wishes.command or "tfcompress.compress(model, '.../best/recipe.toml', data)",
+            command=ready.wishes.command or call_again(self._opening, self._output),
             conditions="" if self._meter is None else self._meter.conditions,
             seconds=search.spent_seconds,
             notes=ready.notes,

@@ -133,8 +133,12 @@ def _words(search: Search, judged: Sequence[Finalist], winner: Finalist | None, 
     said = _binding(search, judged, winner, decides) if winner is not None else misses_in_words(judged, limits)
     if len(judged) > 1:
         said.append(f"{len(judged)} files were looked at on the test split, which the search had never seen")
+    cut = sum(record.state == "running" for record in search.records)
     if search.interrupted:
         said.append("the search was interrupted; the same command goes on")
+    elif cut:
+        what = "1 candidate was" if cut == 1 else f"{cut} candidates were"
+        said.append(f"{what} being made when the time for that was up, and left there; a larger --budget takes them in")
     return said
 
 

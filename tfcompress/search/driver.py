@@ -22,6 +22,7 @@ from tfcompress.search.executors import DoneStep, Executor
 from tfcompress.search.front import front_of
 from tfcompress.search.gates import GATES, spares
 from tfcompress.search.goals import Goal, Limits
+from tfcompress.search.metering import MeasureFile
 from tfcompress.search.proposals import Proposals
 from tfcompress.search.space import Candidate, Space
 from tfcompress.search.study_store import FACTS, StudyStore
@@ -65,8 +66,9 @@ class SearchPlan:
         trials: how many candidates at most; None: as many as there is time for.
         samples: of the validation split that drafts are scored on; None: all.
         files: folder for the files of drafts that are measured.
-        measure: from a .tflite to the p90 of its latency in ms, or a ContractError where the device cannot run it;
-            None: no device.
+        measure: from a .tflite to what the device says of it, or a ContractError where that cannot run it; None: no
+            device.
+        prepared_seconds: that went by before the search.
     """
 
     limits: Limits
@@ -76,7 +78,8 @@ class SearchPlan:
     trials: int | None = None
     samples: int | None = None
     files: Path
-    measure: Callable[[Path], float] | None = None
+    measure: MeasureFile | None = None
+    prepared_seconds: float = 0.0
 
 
 class Search:
@@ -107,7 +110,8 @@ class Search:
         self._at: dict[int, tuple[TrialRecord, StepKind]] = {}
         self._drafts: dict[tuple[Candidate, int | None], StepResult] = {}
         self._used_up = False
-        self._before = float(store.facts().get("spent_seconds", 0.0))
+        self._metered: list[float] = []
+        self._before = float(store.facts().get("spent_seconds", 0.0)) + plan.prepared_seconds
         self._began = time.monotonic()
         self._take_up()
 
@@ -150,9 +154,9 @@ class Search:
 
     @property
     def usual_seconds(self) -> float:
-        """What making a file takes beside the training, as the median of what was finished; 0 at first."""
+        """What making and measuring a file takes beside the training, by medians of what was finished; 0 at first."""
         known = [step.seconds - step.trained_seconds for each in self.finished for step in (each.steps["full"],)]
-        return statistics.median(known) if known else 0.0
+        return sum(statistics.median(seconds) for seconds in (known, self._metered) if seconds)
 
     @property
     def finished(self) -> list[TrialRecord]:
@@ -182,7 +186,7 @@ class Search:
                 self._fill()
                 if not self._at:
                     break
-                for done in self._executor.wait(_PULSE):
+                for done in self._executor.wait(_PULSE, self._go_on):
                     self._take_result(done)
                 self._watcher.show(self)
         except KeyboardInterrupt:
@@ -296,13 +300,17 @@ class Search:
         """Have the file of a trial measured; return why it cannot be, empty: it was."""
         if self.plan.measure is None or record.last is None:
             return ""
-        same = (each.p90_ms for each in self.records if each.p90_ms is not None and _same_file(each, record))
-        record.p90_ms = next(same, None)
-        if record.p90_ms is None and self._file(record).is_file():
+        known = [each for each in self.records if each.p90_ms is not None and _same_file(each, record)]
+        if known:
+            record.p90_ms, record.joules = known[0].p90_ms, known[0].joules
+        elif self._file(record).is_file():
+            began = time.monotonic()
             try:
-                record.p90_ms = self.plan.measure(self._file(record))
+                found = self.plan.measure(self._file(record))
             except ContractError as refusal:
                 return str(refusal)
+            self._metered.append(time.monotonic() - began)
+            record.p90_ms, record.joules = found.p90_ms, found.joules
         return ""
 
     def _stopping(self, record: TrialRecord, kind: StepKind) -> str:

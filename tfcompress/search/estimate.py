@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from tfcompress.progress import Progress
 from tfcompress.reports import wording
 from tfcompress.search.gates import GATES
 from tfcompress.search.goals import GOALS
+from tfcompress.search.metering import Meter
 from tfcompress.search.preparation import Prepared, prepared_search, told_space
 from tfcompress.search.proposals import recipes_by_hand
 from tfcompress.search.space import Candidate
@@ -29,7 +32,7 @@ class Estimate:
     Attributes:
         ready: the search.
         by_hand: names of what is tried first.
-        file_seconds: making and judging a file, without training.
+        file_seconds: making and judging a file, without training, and measuring it where there is a device.
         start_seconds: what a training costs before its first batch.
         batch_seconds: what a batch costs.
         batches: of the whole training.
@@ -81,7 +84,7 @@ def estimated(opening: Opening, wishes: Wishes, progress: Progress, log: Path | 
     trained = next((each for each in by_hand if each.recipe.stages), None)
     with TrialBench(dataclasses.replace(opening, kept=None), log=log) as trials:
         with progress.task("timing a file"):
-            file_seconds = _seconds(trials, plain)
+            file_seconds = _seconds(trials, plain) + _measuring_seconds(trials, plain, ready.meter(progress))
         start = batch = 0.0
         if trained is not None:
             with progress.task("timing a training"):
@@ -101,6 +104,18 @@ def _seconds(trials: TrialBench, candidate: Candidate) -> float:
     """Return how long a candidate takes that trains nothing; the second time, when everything is warm."""
     _done(trials, candidate)
     return _done(trials, candidate).seconds
+
+
+def _measuring_seconds(trials: TrialBench, candidate: Candidate, meter: Meter | None) -> float:
+    """Return how long a file of a candidate is measured on the device; 0 without one."""
+    if meter is None:
+        return 0.0
+    with tempfile.TemporaryDirectory(prefix="tfcompress-") as folder:
+        file = Path(folder) / "measured.tflite"
+        trials.run(TrialStep(candidate=candidate, kind="full", file=str(file)))
+        began = time.monotonic()
+        meter.figures(file)
+        return time.monotonic() - began
 
 
 def training_costs(trials: TrialBench, candidate: Candidate, size: int) -> tuple[float, float]:
@@ -139,7 +154,7 @@ def _done(trials: TrialBench, candidate: Candidate) -> StepResult:
 def estimate_lines(found: Estimate) -> list[str]:
     """Return an estimate as lines for people."""
     ready, goals = found.ready, ", ".join(goal.title for goal in found.ready.goals)
-    limits = [f"{GOALS[name].flag} {limit:g}" for name, limit in ready.wishes.limits.given.items()]
+    limits = [f"{GOALS[name].flag} {GOALS[name].text(limit)}" for name, limit in ready.wishes.limits.given.items()]
     least, most = found.trials
     number = f"{least:,}" if least == most else f"{least:,} (all trained in full) to {most:,} (none)"
     lines = [

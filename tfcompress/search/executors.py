@@ -10,20 +10,25 @@ import dataclasses
 import os
 import queue
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tfcompress.data.memory import available_bytes
-from tfcompress.progress import Progress
+from tfcompress.progress import Progress, ProgressTask, SilentProgress
 from tfcompress.search.trial import Opening, StepResult, TrialBench, TrialStep
 from tfcompress.worker import Worker, WorkerAnswerError, WorkerDiedError
 
 if TYPE_CHECKING:
-    from tfcompress.devices.config import Device
+    from tfcompress.search.metering import MeasureFile, Meter
 
 _CHILD = "tfcompress.search.trial_child"
+LOOK_SECONDS = 0.5
+"""Between two looks at the clock while a step works in this process."""
+
 _ROOM = 1.25
 """Memory that a further worker must find, in peaks of those that run."""
 
@@ -45,6 +50,61 @@ class DoneStep:
     died: bool = False
 
 
+GoOn = Callable[[], bool]
+"""Says whether there is time left."""
+
+
+def always() -> bool:
+    """Say that there is."""
+    return True
+
+
+class TimeUpError(BaseException):
+    """Ends a step in the middle, as Ctrl-C would: nothing that catches errors of the step may take it for one."""
+
+
+class Clock(SilentProgress):
+    """A progress that shows nothing and ends the work that reports to it when there is no time left.
+
+    Attributes:
+        go_on: says whether there is.
+    """
+
+    def __init__(self) -> None:
+        """Let everything go on."""
+        self.go_on: GoOn = always
+        self._asked = 0.0
+
+    @contextmanager
+    def task(self, name: str, total: float | None = None) -> Iterator[ProgressTask]:
+        """Open a task whose steps look at the clock."""
+        self.look()
+        yield _ClockedTask(self)
+
+    def look(self) -> None:
+        """Ask, now and then, whether there is time left.
+
+        Raises:
+            TimeUpError: there is none.
+        """
+        now = time.monotonic()
+        if now - self._asked >= LOOK_SECONDS:
+            self._asked = now
+            if not self.go_on():
+                raise TimeUpError
+
+
+@dataclass(frozen=True)
+class _ClockedTask:
+    clock: Clock
+
+    def advance(self, steps: float = 1) -> None:
+        self.clock.look()
+
+    def describe(self, text: str) -> None:
+        self.clock.look()
+
+
 class Executor(Protocol):
     """Does steps."""
 
@@ -55,11 +115,16 @@ class Executor(Protocol):
     def submit(self, number: int, step: TrialStep) -> None:
         """Begin a step; to be called only while one is free."""
 
-    def wait(self, seconds: float) -> tuple[DoneStep, ...]:
-        """Return the steps that have ended, waiting for the first one for at most so long."""
+    def wait(self, seconds: float, go_on: GoOn = always) -> tuple[DoneStep, ...]:
+        """Return the steps that have ended, waiting for the first one for at most so long.
 
-    def meter(self, device: Device) -> Callable[[Path], float] | None:
-        """Return what measures the p90 of files, in ms, where a worker's machine reaches a device; None: none does."""
+        Args:
+            seconds: at most; who cannot wait apart from working asks *go_on* instead.
+            go_on: says whether there is time left.
+        """
+
+    def measure(self, meter: Meter) -> MeasureFile | None:
+        """Return what measures files as a meter does, where a worker's machine reaches its device; None: none does."""
 
     def close(self) -> None:
         """End what still runs, and every worker."""
@@ -68,13 +133,14 @@ class Executor(Protocol):
 class InProcessExecutor:
     """Does one step at a time in this process: for models and data that no other process could open."""
 
-    def __init__(self, bench: TrialBench) -> None:
+    def __init__(self, bench: TrialBench, clock: Clock) -> None:
         """Take a bench; it stays the caller's.
 
         Args:
             bench: does the steps.
+            clock: the bench's progress.
         """
-        self._bench = bench
+        self._bench, self._clock = bench, clock
         self._waiting: list[tuple[int, TrialStep]] = []
 
     @property
@@ -86,14 +152,20 @@ class InProcessExecutor:
         """Keep the step until somebody waits for it."""
         self._waiting.append((number, step))
 
-    def wait(self, seconds: float) -> tuple[DoneStep, ...]:
-        """Do the step, however long that takes."""
+    def wait(self, seconds: float, go_on: GoOn = always) -> tuple[DoneStep, ...]:
+        """Do the step, as long as there is time."""
         if not self._waiting:
             return ()
         number, step = self._waiting.pop()
-        return (DoneStep(number, self._bench.run(step)),)
+        self._clock.go_on = go_on
+        try:
+            return (DoneStep(number, self._bench.run(step)),)
+        except TimeUpError:
+            return ()
+        finally:
+            self._clock.go_on = always
 
-    def meter(self, device: Device) -> None:
+    def measure(self, meter: Meter) -> None:
         """No other machine is there."""
 
     def close(self) -> None:
@@ -162,7 +234,7 @@ class LocalExecutor:
     def _work(self, colleague: _Colleague, number: int, step: TrialStep) -> None:
         self._done.put(colleague.do(number, step))
 
-    def wait(self, seconds: float) -> tuple[DoneStep, ...]:
+    def wait(self, seconds: float, go_on: GoOn = always) -> tuple[DoneStep, ...]:
         """Return what has ended; see :class:`Executor`."""
         found: list[DoneStep] = []
         try:
@@ -185,7 +257,7 @@ class LocalExecutor:
         else:
             self._idle.append(colleague)
 
-    def meter(self, device: Device) -> None:
+    def measure(self, meter: Meter) -> None:
         """No other machine is there."""
 
     def close(self) -> None:

@@ -20,9 +20,10 @@ from tfcompress.reports.html import to_html
 from tfcompress.reports.report import Report
 from tfcompress.search.driver import best_records
 from tfcompress.search.goals import Goal, Limits
-from tfcompress.search.metering import Meter, p90_of
+from tfcompress.search.metering import DeviceFigures, Meter
 from tfcompress.search.trial_records import TrialRecord
 from tfcompress.tasks.drop import Drop, points_lost
+from tfcompress.tflite.micro.needs import needs_of
 from tfcompress.workbench import Result, Workbench
 
 MOST_FINALISTS = 6
@@ -67,7 +68,8 @@ def finalists(front: Sequence[TrialRecord], limits: Limits, decides: Goal, count
     """Return who is judged on the test split.
 
     From the front, the best by the goal that decides, and one that loses least, should the others not be proven to keep
-    the limit; where there is room, others of the front.
+    the limit; where there is room, others of the front. What is known not to keep another limit than the drop's is only
+    judged where nothing else is there.
 
     Args:
         front: of the search; not empty.
@@ -75,11 +77,11 @@ def finalists(front: Sequence[TrialRecord], limits: Limits, decides: Goal, count
         decides: the goal that decides.
         count: how many at most.
     """
-    ordered = best_records(front, limits, decides)
+    within = [each for each in front if not limits.violation({**each.figures, "drop": 0.0})]
+    ordered = best_records(within or front, limits, decides)
     if len(ordered) <= count:
         return ordered
-    within = [each for each in ordered if not limits.violation({**each.figures, "drop": 0.0})]
-    safe = min(within or ordered, key=lambda record: (record.figures["drop"], record.figures[decides.name]))
+    safe = min(ordered, key=lambda record: (record.figures["drop"], record.figures[decides.name]))
     chosen = [each for each in ordered[:count] if each is not safe][: max(0, count - 1)]
     return best_records([*chosen, safe], limits, decides)
 
@@ -113,22 +115,24 @@ class Finals:
         result = self._bench.run(record.candidate.recipe, output=target, force=True)
         drop = drop_on_test(result.report, record.candidate.recipe)
         figures = {"size": float(result.tflite.size_bytes), "download": float(result.tflite.gzip_bytes)}
+        needs = needs_of(result.tflite)
+        if needs is not None:
+            figures |= {"flash": float(needs.flash_bytes), "arena": float(needs.arena_bytes)}
         points = drop.bound if drop is not None else _measured_points(result.report)
         if points is not None:
             figures["drop"] = points
         if self._meter is not None:
-            figures["p90"] = self._measured(result.report, target)
+            found = self._measured(self._meter, result.report, target)
+            figures |= {"p90": found.p90_ms} | ({} if found.joules is None else {"energy": found.joules})
         return Finalist(record, place, result, drop, figures)
 
-    def _measured(self, report: Report, folder: Path) -> float:
-        """Return the p90 of a finished file, and put the measurement into its report."""
-        if self._meter is None:
-            return float("inf")
-        document = self._meter.document(folder / report.result.name)
-        joined = edge.join_measurement(report, document, f"the measurement on {self._meter.device.name}")
+    def _measured(self, meter: Meter, report: Report, folder: Path) -> DeviceFigures:
+        """Return what the device says of a finished file, and put the measurement into its report."""
+        document = meter.document(folder / report.result.name)
+        joined = edge.join_measurement(report, document, f"the measurement on {meter.device.name}")
         write_atomic(folder / "report.html", to_html(joined))
         joined.save(folder / "report.json")
-        return p90_of(document, self._meter.device)
+        return meter.figures_in(document)
 
     def crown(self, winner: Finalist) -> Path:
         """Copy the winner's export to where the best one is, and return that folder."""

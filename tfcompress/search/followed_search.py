@@ -18,7 +18,15 @@ if TYPE_CHECKING:
     from tfcompress.search.trial_records import State, TrialRecord
     from tfcompress.tracking.following import FollowedRun
 
-NAMES = {"drop": "drop_points", "size": "size_bytes", "download": "gzip_bytes", "p90": "p90_ms"}
+NAMES = {
+    "drop": "drop_points",
+    "size": "size_bytes",
+    "download": "gzip_bytes",
+    "flash": "flash_bytes",
+    "arena": "arena_bytes",
+    "p90": "p90_ms",
+    "energy": "joules",
+}
 """The names under which trackers receive the figures of candidates, by the names of goals."""
 
 CANDIDATE = "candidate"

@@ -61,7 +61,15 @@ class Gate:
         step = record.steps.get(self.step)
         if step is None:
             return None
-        value = {"drop": step.points, "size": step.size_bytes, "download": step.gzip_bytes, "p90": record.p90_ms}
+        value = {
+            "drop": step.points,
+            "size": step.size_bytes,
+            "download": step.gzip_bytes,
+            "flash": step.flash_bytes,
+            "arena": step.arena_bytes,
+            "p90": record.p90_ms,
+            "energy": record.joules,
+        }
         return value[self.goal]
 
     def correlation(self, records: Sequence[TrialRecord]) -> float | None:
@@ -128,7 +136,10 @@ class Gate:
 GATES: tuple[Gate, ...] = (
     Gate("untrained: bytes", "draft", "size", exact=True),
     Gate("untrained: download", "draft", "download", exact=True),
+    Gate("untrained: flash", "draft", "flash", exact=True),
+    Gate("untrained: arena", "draft", "arena", exact=True),
     Gate("untrained: latency", "draft", "p90", exact=True),
+    Gate("untrained: energy", "draft", "energy", exact=True),
     Gate("untrained: accuracy on a part", "draft", "drop"),
     Gate("one epoch", "short", "drop"),
 )
@@ -137,10 +148,15 @@ GATES: tuple[Gate, ...] = (
 
 def is_final(record: TrialRecord, goal: str) -> bool:
     """Say whether a figure of the untrained file is that of the trained one: no stage of the training changes it."""
-    if goal == "p90":
+    if goal in ("p90", "energy"):
         return True  # kernels do not look at the weights
+    export = record.candidate.recipe.export
     training = [stage for stage in record.candidate.recipe.stages if isinstance(stage, TrainingStage)]
-    gain = {"size": "file", "download": "download"}[goal]
+    if goal == "arena":
+        return not (export.lookup and training)  # kernels with few values are unpacked there
+    if goal == "flash" and (export.lookup or export.deployment.accelerator):
+        return not training  # tables, and what Vela codes, are the shorter the fewer values training leaves
+    gain = "download" if goal == "download" else "file"
     return all(stage.numbers or getattr(stage.gains, gain) in ("no", "-") for stage in training)
 
 

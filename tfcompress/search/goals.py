@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,7 +21,7 @@ class Goal:
     Attributes:
         name: in storages and JSON.
         title: what tables call it.
-        unit: ``points``, ``bytes`` or ``ms``.
+        unit: ``points``, ``bytes``, ``ms`` or ``joules``.
         gain: the field of :class:`~tfcompress.stages.stage.Gains` that says what helps; empty: nothing does, it is
             what the others cost.
         flag: what limits it on the command line.
@@ -29,7 +29,7 @@ class Goal:
 
     name: str
     title: str
-    unit: Literal["points", "bytes", "ms"]
+    unit: Literal["points", "bytes", "ms", "joules"]
     gain: str
     flag: str
 
@@ -44,7 +44,10 @@ GOALS: dict[str, Goal] = {
         Goal("drop", "drop", "points", "", "--max-drop"),
         Goal("size", "file", "bytes", "file", "--max-size"),
         Goal("download", "download", "bytes", "download", "--max-download"),
+        Goal("flash", "flash", "bytes", "file", "--max-flash"),
+        Goal("arena", "arena", "bytes", "latency", "--max-arena"),  # smaller tensors: what makes them, computes less
         Goal("p90", "p90", "ms", "latency", "--max-p90"),
+        Goal("energy", "energy", "joules", "latency", "--max-energy"),
     )
 }
 """Every goal by its name, in the order of tables."""
@@ -58,13 +61,20 @@ class Limits:
         drop: points that it may lose against float, proven on the test split.
         size: bytes of the file.
         download: bytes of the file after gzip.
+        flash: bytes that a microcontroller keeps: of the file, the one with look-up tables where that was asked for,
+            the streaming one, or what Vela compiled.
+        arena: bytes of the tensor arena there (for an Ethos-U, of the memory that Vela estimates).
         p90: milliseconds that nine of ten inferences take at most, on the device.
+        energy: joules of an inference above idle, on the device.
     """
 
     drop: float | None = None
     size: float | None = None
     download: float | None = None
+    flash: float | None = None
+    arena: float | None = None
     p90: float | None = None
+    energy: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse limits that nothing can keep."""
@@ -93,22 +103,24 @@ class Limits:
         return sum(max(0.0, each) for each in self.excess(figures).values())
 
 
-def goals_of(limits: Limits, *, smaller: Literal["size", "download"], measured: bool) -> tuple[Goal, ...]:
+def goals_of(limits: Limits, *, smaller: Literal["size", "download"], known: Collection[str] = ()) -> tuple[Goal, ...]:
     """Return what a search makes smaller.
 
     Args:
         limits: a figure that is limited is one, too.
         smaller: which bytes count.
-        measured: whether there is a device to measure latency on.
+        known: names of further goals that are measured: on a device, or by a microcontroller's interpreter.
     """
-    names = {"drop", smaller, *limits.given, *(["p90"] if measured else [])}
+    names = {"drop", smaller, *limits.given, *known}
     return tuple(goal for goal in GOALS.values() if goal.name in names)
 
 
 def preference(limits: Limits, goals: Sequence[Goal]) -> Goal:
-    """Return the goal that decides among files that keep all limits: the first without a limit, bytes before the drop.
+    """Return the goal that decides among files that keep all limits: the first one without a limit.
 
-    Where everything is limited, bytes decide.
+    The drop comes first, since the smallest file of all answers nothing right; then bytes of the file, and what is
+    measured. Where everything is limited, bytes decide.
     """
-    ordered = sorted(goals, key=lambda goal: (goal.name == "drop", goal.name == "p90"))
-    return next((goal for goal in ordered if goal.name not in limits.given), ordered[0])
+    ordered = sorted(goals, key=lambda goal: goal.name not in ("size", "download"))
+    unlimited = sorted(ordered, key=lambda goal: goal.name != "drop")
+    return next((goal for goal in unlimited if goal.name not in limits.given), ordered[0])

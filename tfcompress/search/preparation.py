@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,10 +12,13 @@ from tfcompress.devices.remote import check_reachable
 from tfcompress.drop_limit import check_provable, no_data, no_float
 from tfcompress.errors import DataError, TfcompressError, UnsupportedError, UsageError
 from tfcompress.models.fingerprints import code_sha256
+from tfcompress.progress import NotesAlone, Progress
 from tfcompress.resumption import ground_of, hash_of
 from tfcompress.search.goals import Goal, Limits, goals_of, preference
-from tfcompress.search.space import Space, SpacePart, space_of
+from tfcompress.search.metering import Meter
+from tfcompress.search.space import Refusal, Space, SpacePart, space_of
 from tfcompress.search.wishes import USUAL_DROP, VALIDATION, Wishes
+from tfcompress.stages.stage import RewritingStage, Stage
 
 if TYPE_CHECKING:
     from tfcompress.data.dataset import BoundData
@@ -55,6 +59,14 @@ class Prepared:
     judged: str
     notes: tuple[str, ...]
 
+    def meter(self, progress: Progress) -> Meter | None:
+        """Return what measures files on the device; None: there is none.
+
+        Args:
+            progress: where its notes go.
+        """
+        return None if self.device is None else _meter_on(self.device, self.wishes, progress)
+
 
 def prepared_search(bench: Workbench, wishes: Wishes, output: Path | None) -> Prepared:
     """Look at everything once before a search.
@@ -68,13 +80,20 @@ def prepared_search(bench: Workbench, wishes: Wishes, output: Path | None) -> Pr
         UsageError: a model that was trained for integers already; a limit that cannot be proven.
         DataError: no data, or splits without which nothing can be trained, judged or proven.
         ConversionError: the model has no float file.
-        DeviceError: the device cannot be reached.
+        DeviceError: the device cannot be reached, or measures no energy.
+        MissingDependencyError: the database's driver is not installed.
+        OutputError: the database cannot be reached.
     """
+    if wishes.storage:
+        from tfcompress.search.study_store import check_storage
+
+        check_storage(wishes.storage, note=bench.progress.note)
     notes: list[str] = []
-    wishes, device = _without_gaps(wishes, notes)
+    wishes, device = settled_wishes(wishes, notes)
     if device is not None:
-        check_reachable(device)
-    goals = goals_of(wishes.limits, smaller=wishes.smaller, measured=device is not None)
+        check_reachable(device, bench.progress)
+    known = (*wishes.measured, *(("arena",) if wishes.export.deployment.micro else ()))
+    goals = goals_of(wishes.limits, smaller=wishes.smaller, known=known)
     loaded = bench.loaded
     if loaded.qat:
         raise no_float()
@@ -90,7 +109,10 @@ def prepared_search(bench: Workbench, wishes: Wishes, output: Path | None) -> Pr
     data.need_test()
     if wishes.limits.drop is not None:
         _check_drop(bench, data, wishes)
+    if device is not None and "energy" in wishes.measured:
+        _check_power(bench, wishes, device)
     gains = [goal.gain for goal in goals if goal.gain]
+    refused: dict[str, str] = {}
     space = space_of(
         train=train,
         export=wishes.export,
@@ -98,14 +120,17 @@ def prepared_search(bench: Workbench, wishes: Wishes, output: Path | None) -> Pr
         without=wishes.without,
         gains=gains,
         more=(*wishes.more, *_network_parts(loaded, wishes)),
+        refusal=_refusal_by(loaded, refused),
     )
+    there = {each.name for each in space.dimensions}
+    notes += [f"{kind} is not tried: {reason}" for kind, reason in refused.items() if kind not in there]
     notes += _doctor(loaded)
     for note in notes:
         bench.progress.note(note)
     place = "" if output is None else str(output.resolve())
     named = [[each.name, list(map(str, each.values))] for each in space.dimensions]
     settings = [dataclasses.asdict(each) for each in (wishes.limits, train, wishes.export)]
-    where = None if device is None else device.name
+    where = None if device is None else [device.name, *wishes.also]
     code = code_sha256(wishes.builder) if wishes.builder else ""
     key = hash_of([ground_of(loaded, data), named, settings, [goal.name for goal in goals], where, place, code])
     return Prepared(
@@ -141,17 +166,52 @@ def _network_parts(loaded: Loaded, wishes: Wishes) -> tuple[SpacePart, ...]:
     return parts
 
 
-def _without_gaps(wishes: Wishes, notes: list[str]) -> tuple[Wishes, Device | None]:
-    """Return wishes with limits and a device, and say what was chosen."""
+def _refusal_by(loaded: Loaded, refused: dict[str, str]) -> Refusal:
+    """Return what says why a stage cannot be done to the model, and keeps the reason by the stage's kind."""
+    from tfcompress.stages.rewriting import check_rewritable
+
+    try:
+        model = loaded.keras3
+    except UnsupportedError:  # each candidate with a stage is refused with the reason
+        model = None
+
+    def refusal(stage: Stage) -> str:
+        if model is None or not isinstance(stage, RewritingStage):
+            return ""
+        try:
+            check_rewritable(model, stage)
+        except (UnsupportedError, UsageError) as error:
+            refused[stage.kind] = str(error).partition("; ")[0].partition(" (")[0]
+            return refused[stage.kind]
+        return ""
+
+    return refusal
+
+
+def settled_wishes(wishes: Wishes, notes: list[str]) -> tuple[Wishes, Device | None]:
+    """Return wishes with limits and a device, and the device.
+
+    What a microcontroller has, and what was said of that (``max_arena``, ``max_flash``), are limits like any other.
+
+    Args:
+        wishes: what is asked for.
+        notes: get what was chosen, a sentence each.
+    """
     from tfcompress.devices.config import LOCAL, find_timing_device
 
-    name = wishes.device
-    if not wishes.limits.given:
+    name, export = wishes.device, wishes.export
+    if not wishes.limits.given and not export.max_arena and not export.max_flash:
         wishes = dataclasses.replace(wishes, limits=Limits(drop=USUAL_DROP))
         notes.append(f"no limit was given: --max-drop {USUAL_DROP:g} is kept")
-    if name is None and wishes.limits.p90 is not None:
+    chip = export.deployment
+    limits = dataclasses.replace(
+        wishes.limits, flash=chip.most_flash_bytes(export.max_flash), arena=chip.most_arena_bytes(export.max_arena)
+    )
+    wishes = dataclasses.replace(wishes, limits=limits)
+    if name is None and wishes.measured:
         name = LOCAL
-        notes.append("--max-p90 without --device: latency is measured on this machine")
+        what = "latency and energy are" if "energy" in wishes.measured else "latency is"
+        notes.append(f"no --device: {what} measured on this machine")
     if name == LOCAL and wishes.jobs > 1:
         notes.append(f"latency is measured here while {wishes.jobs} workers run: it comes out too high")
     return dataclasses.replace(wishes, device=name), None if name is None else find_timing_device(name)
@@ -179,6 +239,27 @@ def _check_drop(bench: Workbench, data: BoundData, wishes: Wishes) -> None:
     except (UsageError, DataError) as error:
         told = str(error).replace("export.max_drop", "--max-drop")
         raise type(error)(told) from error
+
+
+def _check_power(bench: Workbench, wishes: Wishes, device: Device) -> None:
+    """Refuse a device that measures no energy, before anything is trained: the float file is measured there.
+
+    Raises:
+        DeviceError: with what to do.
+        ContractError: it cannot run the float file.
+    """
+    baseline = bench.float_baseline(wishes.train)
+    if baseline is None:
+        raise no_float()
+    with tempfile.TemporaryDirectory(prefix="tfcompress-") as folder, bench.progress.task("asking for the energy"):
+        file = Path(folder) / "float.tflite"
+        file.write_bytes(baseline.content)
+        _meter_on(device, wishes, bench.progress).figures(file)
+
+
+def _meter_on(device: Device, wishes: Wishes, progress: Progress) -> Meter:
+    energy = "energy" in wishes.measured
+    return Meter(device, energy=energy, more=wishes.also, progress=NotesAlone(progress), reached=True)
 
 
 def _doctor(loaded: Any) -> list[str]:

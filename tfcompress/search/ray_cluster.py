@@ -12,7 +12,7 @@ import dataclasses
 import os
 import socket
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -20,12 +20,14 @@ from typing import TYPE_CHECKING, Any
 from tfcompress import files
 from tfcompress._version import __version__
 from tfcompress.errors import MissingDependencyError, UsageError
-from tfcompress.search.executors import DoneStep, plain_opening
+from tfcompress.search.executors import DoneStep, GoOn, always, plain_opening
+from tfcompress.search.metering import DeviceFigures, Meter
 from tfcompress.search.trial import Opening, StepResult, TrialStep
 from tfcompress.search.trial_child import opened
 
 if TYPE_CHECKING:
     from tfcompress.devices.config import Device
+    from tfcompress.search.metering import MeasureFile
     from tfcompress.search.trial import TrialBench
     from tfcompress.search.wishes import Wishes
 
@@ -105,7 +107,7 @@ class RayExecutor:
         """Give a step to the cluster."""
         self._running[self._task.remote(self._opening, step.to_dict())] = (number, step)
 
-    def wait(self, seconds: float) -> tuple[DoneStep, ...]:
+    def wait(self, seconds: float, go_on: GoOn = always) -> tuple[DoneStep, ...]:
         """Return what has ended; see :class:`~tfcompress.search.executors.Executor`."""
         if not self._running:
             return ()
@@ -127,27 +129,28 @@ class RayExecutor:
             files.write_atomic(Path(step.file), content)
         return DoneStep(number, StepResult(**plain))
 
-    def meter(self, device: Device) -> Callable[[Path], float] | None:
+    def measure(self, meter: Meter) -> MeasureFile | None:
         """Return what measures files on a device that a machine of the cluster reaches; None: no machine says so.
 
         Such a machine was started with ``--resources '{"device:NAME": 1}'``: with one slot, nothing else is measured on
         the device meanwhile.
 
         Args:
-            device: the device.
+            meter: says which device, and what is measured there.
         """
-        name = f"{DEVICE}{device.name}"
+        name = f"{DEVICE}{meter.device.name}"
         if not self._ray.cluster_resources().get(name):
             return None
         task = self._ray.remote(num_cpus=0, resources={name: 1}, max_retries=0)(measure_file)
 
-        def p90_ms(file: Path) -> float:
+        def measured(file: Path) -> DeviceFigures:
             try:
-                return float(self._ray.get(task.remote(file.name, file.read_bytes(), device)))
+                given = (file.name, file.read_bytes(), meter.device, meter.energy, meter.more)
+                return DeviceFigures(*self._ray.get(task.remote(*given)))
             except self._ray.exceptions.RayTaskError as error:
                 raise error.cause from error
 
-        return p90_ms
+        return measured
 
     def close(self) -> None:
         """End what still runs, and leave the cluster."""
@@ -215,14 +218,17 @@ def do_step(sent: Sent, step: dict[str, Any]) -> tuple[dict[str, Any], bytes | N
     return plain, content
 
 
-def measure_file(name: str, content: bytes, device: Device) -> float:
-    """Measure a file on a device, in a process of a machine that reaches it; return the p90 in ms."""
-    from tfcompress.search.metering import Meter
+def measure_file(
+    name: str, content: bytes, device: Device, energy: bool, more: Sequence[str]
+) -> tuple[float, float | None]:
+    """MeasureFile a file on a device, in a process of a machine that reaches it; return the p90 in ms, and the joules.
 
+    The driver has reached the device before, so that it is waited for.
+    """
     with tempfile.TemporaryDirectory(prefix="tfcompress-") as folder:
         file = Path(folder) / name
         file.write_bytes(content)
-        return Meter(device).p90_ms(file)
+        return dataclasses.astuple(Meter(device, energy=energy, more=more, reached=True).figures(file))
 
 
 def listens(host: str, port: int) -> bool:

@@ -7,13 +7,14 @@ Nothing here knows a stage by name: a stage, a packing or a field joins the spac
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
 
 from tfcompress.errors import RecipeError
 from tfcompress.recipe import Recipe
+from tfcompress.references import imported
 from tfcompress.settings import Export
 from tfcompress.stages.option import option_of
 from tfcompress.stages.stage import Stage
@@ -36,8 +37,10 @@ class Candidate:
 
     @property
     def name(self) -> str:
-        """What tables call it: the stages and numbers, without titles."""
-        return dataclasses.replace(self.recipe, title="").name
+        """What tables call it: the stages and numbers, without titles; weights of 4 bits that no stage tells of."""
+        name, export = dataclasses.replace(self.recipe, title="").name, self.recipe.export
+        told = export.weight_bits == 8 or any(stage.numbers for stage in self.recipe.stages)
+        return name if told else f"{name}-weights{export.weight_bits}"
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,15 @@ class SpacePart(Protocol):
         """Return what would be selected to make a candidate; None: this part cannot make it."""
 
 
+Refusal = Callable[[Stage], str]
+"""Says why a stage cannot be done to the model; empty: it can, as far as is known."""
+
+
+def never(stage: Stage) -> str:
+    """Refuse no stage: the model is not known."""
+    return ""
+
+
 def tried_fields(owner: type) -> Iterator[tuple[str, tuple[Any, ...]]]:
     """Yield the fields of a stage or of settings that are worth trying, with the values, the plain one first."""
     for each in dataclasses.fields(owner):
@@ -105,22 +117,41 @@ class StagePart:
 
     Attributes:
         stage: the class.
+        fields: of it that are tried, with the values, the plain one first.
     """
 
     stage: type[Stage]
+    fields: tuple[tuple[str, tuple[Any, ...]], ...]
+
+    @classmethod
+    def of(cls, stage: type[Stage], refusal: Refusal = never) -> StagePart | None:
+        """Return the part of a stage with what is worth trying and possible; None: nothing is.
+
+        Args:
+            stage: the class.
+            refusal: why a stage cannot be done to the model.
+        """
+        if not any(True for _ in tried_fields(stage)):
+            return None if refusal(stage()) else cls(stage, ())
+        found = []
+        for name, values in tried_fields(stage):
+            possible = tuple(value for value in values if not refusal(stage(**{name: value})))
+            if not possible:
+                return None
+            found.append((name, possible))
+        return cls(stage, tuple(found))
 
     @property
     def dimensions(self) -> tuple[Dimension, ...]:
         """The stage itself, then its fields."""
         kind = self.stage.kind
-        fields = (Dimension(f"{kind}.{name}", values) for name, values in tried_fields(self.stage))
-        return (Dimension(kind, (False, True)), *fields)
+        return (Dimension(kind, (False, True)), *(Dimension(f"{kind}.{name}", values) for name, values in self.fields))
 
     def apply_(self, draft: Draft, selection: Selection) -> None:
         """Add the stage, where it is there."""
         kind = self.stage.kind
         if selection.get(kind, False):
-            values = {name: selection.get(f"{kind}.{name}", tried[0]) for name, tried in tried_fields(self.stage)}
+            values = {name: selection.get(f"{kind}.{name}", tried[0]) for name, tried in self.fields}
             draft.stages.append(self.stage(**values))
 
     def selection_of(self, candidate: Candidate) -> Selection | None:
@@ -128,7 +159,7 @@ class StagePart:
         kind, found = self.stage.kind, candidate.recipe.stage(self.stage.kind)
         if found is None:
             return {kind: False}
-        own = {name: getattr(found, name) for name, _ in tried_fields(self.stage)}
+        own = {name: getattr(found, name) for name, _ in self.fields}
         made = self.stage(**own)
         return {kind: True, **{f"{kind}.{name}": value for name, value in own.items()}} if made == found else None
 
@@ -139,11 +170,28 @@ class SettingsPart:
 
     Attributes:
         owner: the class of the settings.
-        fixed: names of fields that the user has said.
+        fields: of it that nobody has said, with the values that are tried.
     """
 
     owner: type[Train | Export]
-    fixed: frozenset[str] = frozenset()
+    fields: tuple[tuple[str, tuple[Any, ...]], ...]
+
+    @classmethod
+    def of(cls, settings: Train | Export, fixed: frozenset[str]) -> SettingsPart:
+        """Return what is worth trying of settings and possible beside what the user has said.
+
+        Args:
+            settings: what holds where nothing is selected.
+            fixed: names of fields that the user has said.
+        """
+        tried = [(name, values) for name, values in tried_fields(type(settings)) if name not in fixed]
+        beside = [{}, *({name: value} for name, values in tried for value in values)]
+        found = [
+            (name, tuple(value for value in values if any(_can_be(settings, {**each, name: value}) for each in beside)))
+            for name, values in tried
+        ]
+        own = {name: (getattr(settings, name),) for name, _ in tried}
+        return cls(type(settings), tuple((name, values) for name, values in found if values != own[name]))
 
     @property
     def name(self) -> str:
@@ -152,9 +200,8 @@ class SettingsPart:
 
     @cached_property
     def dimensions(self) -> tuple[Dimension, ...]:
-        """The fields that nobody has said."""
-        found = tried_fields(self.owner)
-        return tuple(Dimension(f"{self.name}.{name}", values) for name, values in found if name not in self.fixed)
+        """One a field."""
+        return tuple(Dimension(f"{self.name}.{name}", values) for name, values in self.fields)
 
     def apply_(self, draft: Draft, selection: Selection) -> None:
         """Set what was selected."""
@@ -169,6 +216,14 @@ class SettingsPart:
         return {each.name: getattr(settings, each.name.partition(".")[2]) for each in self.dimensions}
 
 
+def _can_be(settings: Train | Export, values: Mapping[str, Any]) -> bool:
+    try:
+        dataclasses.replace(settings, **values)
+    except RecipeError:
+        return False
+    return True
+
+
 @dataclass(frozen=True)
 class Space:
     """All candidates.
@@ -177,11 +232,14 @@ class Space:
         parts: in the order in which they are applied.
         train: what a candidate's training has where nothing is selected.
         export: likewise of its export.
+        gains: what matters of :class:`~tfcompress.stages.stage.Gains`: a stage that gains nothing of it in a file of
+            the candidate's numbers contradicts them; empty: nobody asks.
     """
 
     parts: tuple[SpacePart, ...]
     train: Train = field(default_factory=Train)
     export: Export = field(default_factory=Export)
+    gains: tuple[str, ...] = ()
 
     @cached_property
     def dimensions(self) -> tuple[Dimension, ...]:
@@ -206,6 +264,10 @@ class Space:
             train=dataclasses.replace(self.train, **draft.train),
             export=dataclasses.replace(self.export, **draft.export),
         )
+        for stage in stages if self.gains else ():
+            if not _gains_something(stage, recipe.export, self.gains):
+                msg = f"{stage.kind} gains nothing in a file of {recipe.export.quantize}"
+                raise RecipeError(msg)
         return Candidate(recipe)
 
     def open_values(self, dimension: Dimension, selection: Selection) -> tuple[Any, ...]:
@@ -242,6 +304,15 @@ class Space:
         return count
 
 
+def _gains_something(stage: Stage, export: Export, gains: Sequence[str]) -> bool:
+    """Say whether a stage brings any of what matters in such a file."""
+    brought = {name for name in gains if getattr(stage.gains, name) != "no"}
+    if brought == {"file"} and stage.shrinks:
+        shrinks: Callable[[Export], bool] = imported(stage.shrinks, stage.kind, what="function")
+        return shrinks(export)
+    return bool(brought)
+
+
 def space_of(
     *,
     train: Train,
@@ -250,6 +321,7 @@ def space_of(
     without: Sequence[str] = (),
     gains: Sequence[str] = ("file", "latency"),
     more: Sequence[SpacePart] = (),
+    refusal: Refusal = never,
 ) -> Space:
     """Return the space of all stages of the table that can gain something.
 
@@ -258,8 +330,11 @@ def space_of(
         export: likewise.
         fixed: ``train.FIELD`` and ``export.FIELD`` that the user has said.
         without: kinds of stages that are left out.
-        gains: what matters of :class:`~tfcompress.stages.stage.Gains`; a stage that gains nothing of it is left out.
+        gains: what matters of :class:`~tfcompress.stages.stage.Gains`; a stage that gains nothing of it is left out,
+            in all candidates or in those of certain numbers.
         more: further parts, applied after the stages.
+        refusal: why a stage cannot be done to the model; values of fields that cannot be, and stages that cannot be
+            at all, are left out.
     """
     useful = (
         stage
@@ -272,5 +347,6 @@ def space_of(
         owner: frozenset(name.partition(".")[2] for name in fixed if name.startswith(f"{owner.__name__.lower()}."))
         for owner in (Train, Export)
     }
-    settings = (SettingsPart(owner, names) for owner, names in said.items())
-    return Space((*map(StagePart, useful), *more, *settings), train, export)
+    settings = (SettingsPart.of(each, said[type(each)]) for each in (train, export))
+    stages = (part for part in (StagePart.of(stage, refusal) for stage in useful) if part is not None)
+    return Space((*stages, *more, *settings), train, export, tuple(gains))

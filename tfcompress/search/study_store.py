@@ -9,6 +9,8 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import optuna
@@ -34,6 +36,52 @@ FACTS = "tfcompress"
 """Name of the attribute of a trial, and of the study, that holds what a search knows."""
 
 T = TypeVar("T")
+
+
+@dataclass
+class _Patience:
+    """Asks a database, and again while it does not answer.
+
+    Attributes:
+        url: of the database.
+        seconds: how long to go on trying.
+        note: takes a line when it does not answer, and when it does again.
+    """
+
+    url: str
+    seconds: float
+    note: Callable[[str], None] | None
+
+    def __call__(self, call: Callable[[], T]) -> T:
+        """Return what *call* gives.
+
+        Raises:
+            OutputError: the database does not answer for too long.
+        """
+        began, pause = time.monotonic(), 0.1
+        while True:
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # what is experimental in Optuna, it says at each call
+                    found = call()
+            except (optuna.exceptions.StorageInternalError, SQLAlchemyError) as error:
+                away = time.monotonic() - began
+                reason = f"{_shown(self.url)}: {str(error.__cause__ or error).splitlines()[0]}"
+                if away > self.seconds:
+                    msg = f"the search cannot be written to --storage {reason}"
+                    raise OutputError(msg) from error
+                if pause == _TOLD_FROM:
+                    self._tell(f"--storage {reason}; trying again for up to {self.seconds:.0f} s")
+                time.sleep(pause)
+                pause = min(2.0, 2 * pause)
+            else:
+                if pause > _TOLD_FROM:
+                    self._tell(f"--storage {_shown(self.url)} answers again")
+                return found
+
+    def _tell(self, text: str) -> None:
+        if self.note is not None:
+            self.note(text)
 
 
 class StudyStore:
@@ -63,7 +111,8 @@ class StudyStore:
             OutputError: the database cannot be reached.
         """
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self.url, self._patience, self._note = url, min(patience_seconds, OPENING_SECONDS), note
+        self.url = url
+        self._patiently = _Patience(url, min(patience_seconds, OPENING_SECONDS), note)
         self._given, self._lost = set[int](), False
         self._storage = storage = self._patiently(lambda: _opened(url))
         self.study = self._patiently(
@@ -75,38 +124,7 @@ class StudyStore:
             msg = f"--storage {url}: study {name!r} has other goals; choose another place"
             raise UsageError(msg)
         self._patiently(lambda: self.study.set_metric_names([goal.name for goal in goals]))
-        self._patience = patience_seconds
-
-    def _patiently(self, call: Callable[[], T]) -> T:
-        """Return what *call* gives, trying again while the database does not answer.
-
-        Raises:
-            OutputError: it does not for too long.
-        """
-        began, pause = time.monotonic(), 0.1
-        while True:
-            try:
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")  # what is experimental in Optuna, it says at each call
-                    found = call()
-            except (optuna.exceptions.StorageInternalError, SQLAlchemyError) as error:
-                away = time.monotonic() - began
-                reason = f"{_shown(self.url)}: {str(error.__cause__ or error).splitlines()[0]}"
-                if away > self._patience:
-                    msg = f"the search cannot be written to --storage {reason}"
-                    raise OutputError(msg) from error
-                if pause == _TOLD_FROM:
-                    self._tell(f"--storage {reason}; trying again for up to {self._patience:.0f} s")
-                time.sleep(pause)
-                pause = min(2.0, 2 * pause)
-            else:
-                if pause > _TOLD_FROM:
-                    self._tell(f"--storage {_shown(self.url)} answers again")
-                return found
-
-    def _tell(self, text: str) -> None:
-        if self._note is not None:
-            self._note(text)
+        self._patiently.seconds = patience_seconds
 
     def close(self) -> None:
         """Leave the database; the study can be opened again."""
@@ -194,15 +212,39 @@ class StudyStore:
         self._patiently(lambda: self.study.set_user_attr(FACTS, dict(facts)))
 
 
-def _opened(url: str) -> optuna.storages.RDBStorage:
-    lite = url.startswith("sqlite")
-    more: dict[str, Any] = {"connect_args": {"timeout": LOCK_SECONDS}} if lite else {"pool_pre_ping": True}
+def check_storage(
+    url: str, *, patience_seconds: float = OPENING_SECONDS, note: Callable[[str], None] | None = None
+) -> None:
+    """Refuse a database that cannot hold a study, before anything slow is done; nothing is written.
+
+    Args:
+        url: as for :class:`StudyStore`.
+        patience_seconds: how long to go on trying.
+        note: takes a line when the database does not answer, and when it does again.
+
+    Raises:
+        UsageError: no such kind of database, or one that lives in memory.
+        MissingDependencyError: its driver is not installed.
+        OutputError: it cannot be reached.
+    """
+    place = _read_url(url)
+    if place.get_backend_name() == "sqlite":
+        if place.database and not Path(place.database).parent.is_dir():
+            msg = f"the search cannot be written to --storage {_shown(url)}: {Path(place.database).parent} is no folder"
+            raise OutputError(msg)
+        return  # to connect would make the file
+    engine = sqlalchemy.create_engine(place)
     try:
-        storage = optuna.storages.RDBStorage(url, engine_kwargs=more)
-        if lite:
-            sqlalchemy.event.listen(storage.engine, "connect", _quicken)
-            storage.engine.dispose()  # connections from before
-        return storage
+        _Patience(url, patience_seconds, note)(lambda: engine.connect().close())
+    finally:
+        engine.dispose()
+
+
+def _read_url(url: str) -> sqlalchemy.URL:
+    """Return a database's URL. Raises as :func:`check_storage` does."""
+    try:
+        place = sqlalchemy.make_url(url)
+        place.get_dialect().import_dbapi()
     except ImportError as error:
         msg = (
             f"--storage {_shown(url)} needs a driver that is not installed ({error.name or error}); for PostgreSQL: "
@@ -210,13 +252,25 @@ def _opened(url: str) -> optuna.storages.RDBStorage:
         )
         raise MissingDependencyError(msg) from error
     except (ValueError, SQLAlchemyError) as error:
-        if isinstance(error, ValueError) or "parse" in str(error) or "plugin" in str(error):
-            msg = (
-                f"--storage must be a database as SQLAlchemy names it (sqlite:///study.db, "
-                f"postgresql+psycopg://user@host/database), got {_shown(url)!r}"
-            )
-            raise UsageError(msg) from error
-        raise
+        msg = (
+            f"--storage must be a database as SQLAlchemy names it (sqlite:///study.db, "
+            f"postgresql+psycopg://user@host/database), got {_shown(url)!r}"
+        )
+        raise UsageError(msg) from error
+    if place.get_backend_name() == "sqlite" and place.database in (None, "", ":memory:"):
+        msg = f"--storage must outlive this process, and {_shown(url)!r} is in its memory; name a file: sqlite:///study.db"
+        raise UsageError(msg)
+    return place
+
+
+def _opened(url: str) -> optuna.storages.RDBStorage:
+    lite = _read_url(url).get_backend_name() == "sqlite"
+    more: dict[str, Any] = {"connect_args": {"timeout": LOCK_SECONDS}} if lite else {"pool_pre_ping": True}
+    storage = optuna.storages.RDBStorage(url, engine_kwargs=more)
+    if lite:
+        sqlalchemy.event.listen(storage.engine, "connect", _quicken)
+        storage.engine.dispose()  # connections from before
+    return storage
 
 
 def _quicken(connection: Any, _: object) -> None:

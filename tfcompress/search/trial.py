@@ -21,6 +21,7 @@ from tfcompress.recipe import Recipe, from_dict
 from tfcompress.search.space import Candidate
 from tfcompress.stages.stage import RewritingStage
 from tfcompress.tasks.drop import points_lost
+from tfcompress.tflite.micro.needs import needs_of
 
 if TYPE_CHECKING:
     from tfcompress.data.bound import BoundData
@@ -80,6 +81,8 @@ class StepResult:
         points: what the file loses against float on the samples that were scored (:mod:`tfcompress.tasks.drop`).
         size_bytes: size of the file.
         gzip_bytes: the same after gzip.
+        flash_bytes: that the microcontroller keeps which it is for.
+        arena_bytes: of the tensor arena there.
         sha256: of the file.
         seconds: wall time of the step.
         trained_seconds: how much of it was training; 0 where everything was there already.
@@ -90,6 +93,8 @@ class StepResult:
     points: float | None = None
     size_bytes: int | None = None
     gzip_bytes: int | None = None
+    flash_bytes: int | None = None
+    arena_bytes: int | None = None
     sha256: str = ""
     seconds: float = 0.0
     trained_seconds: float = 0.0
@@ -130,7 +135,7 @@ class Opening:
         return isinstance(self.data, Mapping) and isinstance(self.data.get("spec"), str)
 
     def workbench(self, *, judged_by: Literal["test", "val"] = "val", **more: Any) -> Workbench:
-        """Return a workbench on the model.
+        """Return a workbench on the model; a file that takes more of a chip than it may is for the search to judge.
 
         Args:
             judged_by: the split that files are scored on.
@@ -147,7 +152,7 @@ class Opening:
             arguments = dict(data)
             data = load_data(arguments.pop("spec"), **_with_preprocessing(arguments))
         kept = None if self.kept is None else KeptStages(Path(self.kept), self.kept_bytes)
-        return Workbench(self.model, data, judged_by=judged_by, kept=kept, **self.loading, **more)
+        return Workbench(self.model, data, judged_by=judged_by, kept=kept, bounded=False, **self.loading, **more)
 
 
 def _with_preprocessing(arguments: dict[str, Any]) -> dict[str, Any]:
@@ -279,4 +284,11 @@ def shortened(recipe: Recipe) -> Recipe:
 def _described(file: TFLiteModel, place: str | None) -> StepResult:
     if place is not None:
         files.write_atomic(Path(place), file.content)
-    return StepResult(size_bytes=file.size_bytes, gzip_bytes=file.gzip_bytes, sha256=file.sha256)
+    needs = needs_of(file)
+    return StepResult(
+        size_bytes=file.size_bytes,
+        gzip_bytes=file.gzip_bytes,
+        flash_bytes=None if needs is None else needs.flash_bytes,
+        arena_bytes=None if needs is None else needs.arena_bytes,
+        sha256=file.sha256,
+    )

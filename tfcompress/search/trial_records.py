@@ -30,6 +30,7 @@ class TrialRecord:
         source: why it is tried, in a word or two.
         steps: what came of each step so far.
         p90_ms: measured on the device; None: it was not.
+        joules: of an inference there, likewise.
         state: how far it is.
         reason: why it was stopped, refused or failed.
         deaths: workers that died while they were at it.
@@ -42,6 +43,7 @@ class TrialRecord:
     source: str
     steps: dict[str, StepResult] = field(default_factory=dict)
     p90_ms: float | None = None
+    joules: float | None = None
     state: State = "running"
     reason: str = ""
     deaths: int = 0
@@ -69,7 +71,10 @@ class TrialRecord:
             "drop": found.points,
             "size": found.size_bytes,
             "download": found.gzip_bytes,
+            "flash": found.flash_bytes,
+            "arena": found.arena_bytes,
             "p90": self.p90_ms,
+            "energy": self.joules,
         }
         return {name: float(value) for name, value in pairs.items() if value is not None}
 
@@ -91,6 +96,7 @@ class TrialRecord:
             "source": self.source,
             "steps": {kind: step.to_dict() for kind, step in self.steps.items()},
             "p90_ms": self.p90_ms,
+            "joules": self.joules,
             "state": self.state,
             "reason": self.reason,
             "deaths": self.deaths,
@@ -100,7 +106,7 @@ class TrialRecord:
     def take(self, kept: Mapping[str, Any]) -> None:
         """Go on from what the storage has kept."""
         self.steps = {kind: StepResult(**step) for kind, step in kept.get("steps", {}).items()}
-        self.p90_ms = kept.get("p90_ms")
+        self.p90_ms, self.joules = kept.get("p90_ms"), kept.get("joules")
         self.state, self.reason = kept.get("state", "running"), kept.get("reason", "")
         self.deaths, self.spared = kept.get("deaths", 0), tuple(kept.get("spared", ()))
 

@@ -34,7 +34,9 @@ class Wishes:
     Attributes:
         limits: what the file must keep.
         smaller: which bytes are made smaller.
-        device: where latency is measured; None: nowhere, unless it is limited.
+        device: where latency is measured; None: nowhere, unless it or the energy is limited.
+        energy: whether the energy of an inference there is made small, too.
+        also: further arguments of edge_runner, which measures.
         budget_seconds: how long everything may take; None: as long as it likes.
         trials: candidates at most; None: as many as there is time for.
         jobs: workers at most.
@@ -56,6 +58,8 @@ class Wishes:
     limits: Limits
     smaller: Literal["size", "download"] = "size"
     device: str | None = None
+    energy: bool = False
+    also: tuple[str, ...] = ()
     budget_seconds: float | None = None
     trials: int | None = None
     jobs: int = 1
@@ -89,6 +93,23 @@ class Wishes:
         if (self.engine == "ray") != bool(self.address):
             msg = "--engine ray needs --address HOST:PORT of a running cluster, and --address is for --engine ray"
             raise UsageError(msg)
+        if self.also and self.device is None and not self._measures:
+            msg = "--also says how --device measures, and there is none; give --device local, say"
+            raise UsageError(msg)
         if self.export.max_drop is not None:
             msg = "auto has a limit of its own on what may be lost: give it as max_drop of auto, not of the export"
             raise UsageError(msg)
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """What a device is asked for, as names of goals; nothing where none is wished for."""
+        names = []
+        if self.device is not None or self._measures:
+            names.append("p90")
+        if self.energy or self.limits.energy is not None:
+            names.append("energy")
+        return tuple(names)
+
+    @property
+    def _measures(self) -> bool:
+        return self.energy or self.limits.p90 is not None or self.limits.energy is not None

@@ -47,6 +47,7 @@ class Blocks(KernelCutting):
     gains: ClassVar[Gains] = Gains("yes", "yes", "yes")
     learning_rate: ClassVar[float] = 1e-3
     implementation: ClassVar[str] = "tfcompress.blocks.leaving_out:rewrite"
+    checks: ClassVar[str] = "tfcompress.blocks.leaving_out:check_removable"
     remove: int = field(
         default=1,
         metadata=option(

@@ -28,8 +28,9 @@ class Channels(RewritingStage):
         round_to: widths become multiples of this (8 or 16 suit NPUs; 1 for none), where a layer is wide enough.
         at_most: largest fraction of one layer's channels that may go, in (0, 1).
         cycles: how often a part is removed and the rest fine-tuned, until everything is removed.
-        spare: percentage points of accuracy that no group of channels may cost by itself, by a sensitivity analysis
-            on a part of the data; None: no such limit.
+        spare: percentage points of the task's main figure (hundredths of an area; of an error so much of it, in its own
+            unit) that no group of channels may cost by itself, by a sensitivity analysis on a part of the data; None:
+            no such limit.
         scope: names of layers whose channels may go, ``*`` and ``?`` allowed; empty: every layer.
         regularize: what drives channels towards zero while the model trains before any go: network ``slimming`` (Liu
             et al. 2017), or the ``group-norm`` of DepGraph (Fang et al. 2023, arXiv:2301.12900); ``none``: nothing.
@@ -44,6 +45,7 @@ class Channels(RewritingStage):
     gains: ClassVar[Gains] = Gains("yes", "yes", "yes")
     learning_rate: ClassVar[float] = 1e-3
     implementation: ClassVar[str] = "tfcompress.channels.removal:rewrite"
+    checks: ClassVar[str] = "tfcompress.channels.removal:check_removable"
     prepares: ClassVar[str] = "tfcompress.channels.group_sparsity:penalize_"
     renamed: ClassVar[Mapping[str, str]] = MappingProxyType({"max_drop": "spare"})
     remove: float = field(

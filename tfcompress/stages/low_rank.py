@@ -35,6 +35,7 @@ class LowRank(RewritingStage):
     gains: ClassVar[Gains] = Gains("yes", "yes", "where layers are wide; by the layer's size")
     learning_rate: ClassVar[float] = 1e-4
     implementation: ClassVar[str] = "tfcompress.low_rank.factoring:rewrite"
+    checks: ClassVar[str] = "tfcompress.low_rank.factoring:check_factorable"
     target: float = field(
         default=0.5,
         metadata=option(

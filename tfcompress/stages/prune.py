@@ -74,6 +74,7 @@ class Prune(TrainingStage):
     kind: ClassVar[str] = "prune"
     about: ClassVar[str] = "Set the smallest weights to zero while the model trains"
     gains: ClassVar[Gains] = Gains("only sparse-encoded, where a runtime takes that", "yes", "no")
+    shrinks: ClassVar[str] = "tfcompress.tflite.sparse:can_be_encoded"
     step_count: ClassVar[Literal["ignored", "useful", "required"]] = "required"
     learning_rate: ClassVar[float] = 1e-4
     sparsity: float = field(

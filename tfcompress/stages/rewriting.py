@@ -88,6 +88,22 @@ def prepare_training_(model: Any, stage: RewritingStage, tell: Callable[[str], N
     return prepare(model, stage, tell)
 
 
+def check_rewritable(model: Any, stage: RewritingStage) -> None:
+    """Refuse what a stage cannot do to a model, as far as a look at the model shows that.
+
+    Args:
+        model: a functional or sequential Keras 3 model.
+        stage: what would be asked.
+
+    Raises:
+        UnsupportedError: there is nothing of the kind in the model.
+        UsageError: there is less of it than is asked for.
+    """
+    if stage.checks:
+        check: Callable[[Any, RewritingStage], None] = _named(stage.checks)
+        check(model, stage)
+
+
 def _named(place: str) -> Any:
     """Return what ``module:function`` names."""
     module, _, name = place.partition(":")

@@ -67,6 +67,8 @@ class Stage:
         kind: its name in recipes, reports and the table.
         about: one sentence on what it does, without its full stop: for help, lists and docs.
         gains: what it brings.
+        shrinks: ``module:function`` from an :class:`~tfcompress.settings.Export` to whether the file of such numbers
+            can become smaller by it, for a stage whose *gains* hold for some files only; empty: they hold for all.
         phase: ``rewrite``: it gives another model before the training; ``train``: it works while the model trains.
         engines: names of the engines that have it.
         learning_rate: the optimizer's, where a recipe gives none and :attr:`default_rate` does not say otherwise; the
@@ -90,6 +92,7 @@ class Stage:
     kind: ClassVar[str]
     about: ClassVar[str]
     gains: ClassVar[Gains] = Gains("-", "-", "-")
+    shrinks: ClassVar[str] = ""
     phase: ClassVar[Literal["rewrite", "train"]]
     engines: ClassVar[tuple[str, ...]] = ("native", "tfmot")
     learning_rate: ClassVar[float] = 1e-5
@@ -228,12 +231,15 @@ class RewritingStage(Stage):
         tune_epochs: how many of the training's epochs the whole model is tuned for before the first part, at a
             twentieth of the learning rate; what the stage takes, it takes from the tuned model, and :class:`Distill`
             learns from that one.
+        checks: ``module:function`` of what refuses, by a look at a Keras 3 model alone, what the stage cannot do to it;
+            empty: only its work shows that. See :func:`tfcompress.stages.rewriting.check_rewritable`.
         prepares: ``module:function`` of what makes a model ready in every training that is followed by a part of the
             stage; empty: nothing does. See :func:`tfcompress.stages.rewriting.prepare_training_`.
     """
 
     phase = "rewrite"
     engines = ("native",)
+    checks: ClassVar[str] = ""
     prepares: ClassVar[str] = ""
     cycles: int = field(
         default=1,

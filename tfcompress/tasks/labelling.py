@@ -136,5 +136,11 @@ def _parts(said: Said) -> tuple[str, Any]:
     return (output, name) if equals else ("", said)
 
 
+def said_text(said: Said) -> str:
+    """Return what was said of a task or metric as the command line has it; empty: it is an object, and has no name."""
+    output, name = _parts(said)
+    return f"{output}={name}" if output and isinstance(name, str) else name if isinstance(name, str) else ""
+
+
 UNSAID = Labelling()
 """Nothing was said: labels decide."""

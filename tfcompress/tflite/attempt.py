@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -28,8 +29,9 @@ from tfcompress.tflite.lower import Lowered, lower
 from tfcompress.tflite.mixed_record import MixedRecord
 from tfcompress.tflite.op_trials import Stopwatch
 from tfcompress.tflite.pack import add_metadata
-from tfcompress.tflite.packings import pack
+from tfcompress.tflite.packings import Digest, pack
 from tfcompress.tflite.recurrent_forms import check_fused, check_loops, float_file
+from tfcompress.tflite.rolling import rolled_and_proven
 from tfcompress.tflite.runtimes import check_runtimes, where_it_runs
 from tfcompress.tflite.shares import SampleSource, Shares, shares
 from tfcompress.tflite.sparse import choose_encoding
@@ -103,6 +105,7 @@ class Request:
         shares: samples that were drawn already, some held back; None: they are now.
         mixer: gives ops of the converted file other numbers; None: they keep theirs.
         stopwatch: times files on another machine; None: they are timed here.
+        bounded: whether what takes more of a microcontroller than it may is refused.
     """
 
     settings: Export
@@ -116,6 +119,7 @@ class Request:
     shares: Shares | None = None
     mixer: FileMixer | None = None
     stopwatch: Stopwatch | None = None
+    bounded: bool = True
 
     def drawn(self, compared: int = SAMPLES) -> Shares:
         """Return the samples to calibrate and to compare on.
@@ -170,6 +174,7 @@ def attempt(model: Any, request: Request, reference: Any, *, fused: bool = False
             if float_size_bytes is None:
                 float_size_bytes = run.float_size(request.float_model, folder / "float")
             content, sparse = (mixed.content, "") if mixed else run.encode(content)
+            content, looped = (content, "") if mixed else run.roll(content)
         with progress.task("checking"):
             if request.metadata is not None:
                 content = add_metadata(content, request.metadata)
@@ -180,7 +185,7 @@ def attempt(model: Any, request: Request, reference: Any, *, fused: bool = False
             verdicts = where_it_runs(content, trials={"litert": _ran, "tensorflow": in_tensorflow})
             check_runtimes(verdicts, settings.runtimes)
     record = mixed.record if mixed else None
-    notes = (*verification.notes, *lowered.recurrent.notes)
+    notes = (*verification.notes, *lowered.recurrent.notes, *filter(None, (looped,)))
     verification = dataclasses.replace(verification, sparse=sparse, runtimes=verdicts, notes=notes, mixed=record)
     unnamed = ("its LSTMs",) if OP in verification.ops else ()
     return Attempt(content, lowered.signature, verification, lowered.qat, tuple(lowered.recurrent.fused) or unnamed)
@@ -292,6 +297,20 @@ class ConversionRun:
             inputs=self.samples.inputs,
             optimize_for=self.settings.optimize_for,
         )
+
+    def roll(self, content: bytes) -> tuple[bytes, str]:
+        """Put loops into the place of steps that are written out, and say so in a sentence; empty: there are none.
+
+        An NPU computes steps and no loop.
+        """
+        if not self.settings.needs_data or self.settings.deployment.accelerator:
+            return content, ""
+        digests: dict[str, Digest] = {"tensorflow": self.engine.digest_in_tensorflow}
+        if self.settings.deployment.micro:
+            from tfcompress.tflite.micro.process import digest_in_micro
+
+            digests["TensorFlow Lite Micro"] = functools.partial(digest_in_micro, self.samples.inputs)
+        return rolled_and_proven(content, self.samples.inputs, digests)
 
     def verify(
         self,

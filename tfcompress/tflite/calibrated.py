@@ -113,6 +113,31 @@ def in_place_of_the_converter(model: Any, request: Request) -> Quantized | None:
     return ranged(_keras3(model), request)
 
 
+def check_input_range(model: Any, settings: Export, *, has_data: bool) -> None:
+    """Refuse ranges of inputs that would do nothing.
+
+    Args:
+        model: a Keras 3 or tf_keras model, or the path of a SavedModel.
+        settings: how it is to be exported.
+        has_data: there are samples.
+
+    Raises:
+        UsageError: saying why.
+    """
+    if not settings.input_range:
+        return
+    why = ""
+    if has_data:
+        why = "ranges are measured on the samples of --data; leave one of the two out"
+    elif keras_of(model) == "savedmodel":
+        why = "a SavedModel holds no layers that ranges could follow from; give a .keras, or --data instead"
+    elif activation_bits(model):
+        why = "the model was trained with ranges of its own; leave it out"
+    if why:
+        msg = f"--input-range (export.input_range) would do nothing: {why}"
+        raise UsageError(msg)
+
+
 def asked_of(settings: Export) -> str:
     """Return in a few words what an export asks for beyond the converter's own: ``mse``, ``minmax + bias``."""
     bits = ("weights of 4 bits",) if settings.weight_bits == 4 else ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from typing import Any
 
@@ -11,6 +12,7 @@ from tfcompress.tflite.attempt import Request, converted
 from tfcompress.tflite.contract import float_ops
 from tfcompress.tflite.flatbuffer import read_model_file
 from tfcompress.tflite.pack import add_metadata
+from tfcompress.tflite.rolling import rolled
 from tfcompress.tflite.routes import Made, fusible
 
 
@@ -43,6 +45,8 @@ def _plain_bytes(model: Any, request: Request) -> int | None:
             return None
     if float_ops(read_model_file(content)):
         return None
+    with contextlib.suppress(UnsupportedError):
+        content = rolled(content)
     if request.metadata is not None:
         content = add_metadata(content, request.metadata)
     for name in settings.packings:

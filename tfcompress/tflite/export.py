@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfcompress.errors import ContractError, MissingDependencyError, UnsupportedError, UsageError
 from tfcompress.files import sha256, write_atomic
+from tfcompress.input_ranges import InputRange
 from tfcompress.models.loading import prepared
 from tfcompress.models.signature import call, padding_of
 from tfcompress.models.specs import Signature, random_inputs
@@ -26,7 +27,7 @@ from tfcompress.recipe import Export
 from tfcompress.targets.installed import check_installed
 from tfcompress.tflite.attempt import Request
 from tfcompress.tflite.best import best_int8_of
-from tfcompress.tflite.calibrated import is_correctable
+from tfcompress.tflite.calibrated import check_input_range, is_correctable
 from tfcompress.tflite.convert import ConverterProcess
 from tfcompress.tflite.drawing import samples_of
 from tfcompress.tflite.eight_bits import warned_of_size
@@ -67,6 +68,7 @@ class TFLiteModel:
         lookup: the same with look-up tables, for TensorFlow Lite Micro; None: neither asked for nor smaller there, or
             the file that streams has them.
         streaming: the same for new frames at a time; None: not asked for.
+        input_ranges: least and largest value of each input, by name, where the file is data-free; empty: elsewhere.
     """
 
     content: bytes = field(repr=False)
@@ -78,6 +80,7 @@ class TFLiteModel:
     compiled: bytes = field(default=b"", repr=False)
     lookup: LookupFile | None = field(default=None, repr=False)
     streaming: StreamingFile | None = field(default=None, repr=False)
+    input_ranges: Mapping[str, InputRange] = field(default_factory=dict, repr=False)
 
     def __repr__(self) -> str:
         """Say in a line what it is: ``TFLiteModel(int8: 53,104 B, image → probabilities)``."""
@@ -128,6 +131,7 @@ def export(
     progress: Progress | bool | None = None,
     seed: int = 0,
     stopwatch: Stopwatch | None = None,
+    bounded: bool = True,
 ) -> TFLiteModel:
     """Lower a trained model to a TFLite file and check that the file is what was asked for.
 
@@ -147,7 +151,8 @@ def export(
         data: samples to calibrate and to compare on: an array of shape ``(samples, *shape)`` for each input by name,
             or one array for a model of one input, preprocessed as in training; or whatever
             :func:`tfcompress.load_data` takes or gives, such as ``(x, y)`` or a ``tf.data.Dataset``.
-        metadata: stored in the file, for whoever opens it; anything that JSON can hold.
+        metadata: stored in the file, for whoever opens it; anything that JSON can hold. None: nothing is, but for the
+            note that int8 ranges are data-free, where they are.
         converter: a converter process that was started earlier; None: one is started now.
         float_model: the model before quantization-aware training, whose float file the size is compared with; None:
             *model* itself (for one trained for int8: no comparison).
@@ -156,6 +161,8 @@ def export(
         seed: draws the samples.
         stopwatch: times files on the device that *settings* name, where that is not this machine:
             ``tfcompress.devices.stopwatch.stopwatch_for(settings.device)``.
+        bounded: whether a file that takes more flash or arena than the target or *settings* allow is refused; without,
+            ``verification`` says what it takes, for whoever holds several files against the limits.
 
     Raises:
         UsageError: settings that do not fit this model.
@@ -183,6 +190,8 @@ def export(
     model, notes = _opened(model, settings)
     for note in notes:
         progress.note(note)
+    if not isinstance(model, TFLiteSource):
+        check_input_range(model, settings, has_data=data is not None)
     if settings.streaming:
         from tfcompress.tflite.streaming_file import check_streamable
 
@@ -198,11 +207,13 @@ def export(
             progress=progress,
             seed=seed,
             stopwatch=stopwatch,
+            bounded=bounded,
         )
         made = _made(model, request)
         if settings.deployment.micro:
             made = _proven(made, model, request)
-        lookup = _with_lookup(made, model, request) if settings.lookup and not settings.streaming else None
+        tables = settings.lookup and not settings.streaming
+        lookup = _with_lookup(made, model, request, bounded=bounded) if tables else None
         if settings.deployment.micro and not settings.lookup and not settings.streaming:
             lookup, found = _lookup_if_smaller(made, model, request)
             notes = (*notes, *found)
@@ -243,7 +254,7 @@ def _proven(made: Made, model: Any, request: Request) -> Made:
     found = made.attempt
     places = op_places_of(found.content, model, found.verification.tensor_names)
     count = sample_count(places.flat, COMPARED, 1)
-    inputs = _inputs_to_prove_on(found.signature, model, request, count)
+    inputs = _inputs_to_prove_on(made, model, request, count)
     with request.progress.task("running it in TensorFlow Lite Micro"):
         proven = prove(
             found.content,
@@ -252,6 +263,7 @@ def _proven(made: Made, model: Any, request: Request) -> Made:
             keras_outputs=_outputs_of(model, inputs),
             real_samples=request.data is not None,
             places=places,
+            bounded=request.bounded,
         )
     verification = dataclasses.replace(found.verification, micro=proven.record)
     proven_attempt = dataclasses.replace(found, verification=verification)
@@ -265,7 +277,7 @@ def _outputs_of(model: Any, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
         return interpreter.run(inputs)
 
 
-def _with_lookup(made: Made, model: Any, request: Request) -> LookupFile:
+def _with_lookup(made: Made, model: Any, request: Request, *, bounded: bool = True) -> LookupFile:
     """Make the file with look-up tables, proven on samples.
 
     Raises:
@@ -277,14 +289,15 @@ def _with_lookup(made: Made, model: Any, request: Request) -> LookupFile:
     from tfcompress.tflite.micro.proof import check_ops
 
     found, settings = made.attempt, request.settings
-    inputs = _inputs_to_prove_on(found.signature, model, request, SAMPLES)
+    inputs = _inputs_to_prove_on(made, model, request, SAMPLES)
     with request.progress.task("writing look-up tables"):
         lookup = with_lookup_tables(found.content, inputs, keep_names=settings.keep_names, seed=request.seed)
     target = settings.deployment
     check_ops(OpPlaces(read_model_file(lookup.content)), target)
-    check_lookup_limits(
-        lookup, target.most_flash_bytes(settings.max_flash), target.most_arena_bytes(settings.max_arena)
-    )
+    if bounded:
+        check_lookup_limits(
+            lookup, target.most_flash_bytes(settings.max_flash), target.most_arena_bytes(settings.max_arena)
+        )
     return lookup
 
 
@@ -306,14 +319,15 @@ def _with_streaming(made: Made, model: Any, request: Request) -> StreamingFile:
     return with_streaming(made, model, request)
 
 
-def _inputs_to_prove_on(signature: Signature, model: Any, request: Request, count: int) -> dict[str, Any]:
+def _inputs_to_prove_on(made: Made, model: Any, request: Request, count: int) -> dict[str, Any]:
     if request.data is None:
         padding = None if isinstance(model, TFLiteSource) else padding_of(model)
-        return random_inputs(signature, count, request.seed, padding=padding)
+        return random_inputs(made.attempt.signature, count, request.seed, padding=padding, ranges=made.ranges)
     return request.data.representative(count, request.seed)
 
 
 def _file(made: Made, settings: Export, notes: tuple[str, ...] = ()) -> TFLiteModel:
     found = made.attempt
     told = (*notes, *made.notes, *found.verification.notes)
-    return TFLiteModel(found.content, settings, found.signature, found.verification, made.route, told, made.compiled)
+    parts = found.content, settings, found.signature, found.verification
+    return TFLiteModel(*parts, made.route, told, made.compiled, input_ranges=made.ranges)

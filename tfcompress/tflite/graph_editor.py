@@ -8,7 +8,8 @@ import numpy as np
 
 from edge_runner.opnames import BUILTIN, TYPES
 from tfcompress.errors import UnsupportedError
-from tfcompress.tflite.tree import Node, Numbers, Text, Value, parse_tree
+from tfcompress.tflite.equal_steps import Ops
+from tfcompress.tflite.tree import Node, Numbers, Text, Value, parse_tree, schema
 from tfcompress.tflite.tree_writer import write_tree
 
 _REFERENCES = ("inputs", "outputs", "intermediates")
@@ -44,6 +45,45 @@ class GraphEditor:
         self._buffers = list(self._model.nodes("buffers"))
         self._codes = list(self._model.nodes("operator_codes"))
         self._names = {tensor.text("name") for tensor in self.tensors}
+        self._others = list(self._model.nodes("subgraphs")[1:])
+
+    def read(self) -> Ops:
+        """Return the ops as they are now, with who makes and who takes each tensor."""
+        signatures = [each for each in self._model.nodes("signature_defs") if not each.number("subgraph_index")]
+        named = (entry for each in signatures for side in _SIDES for entry in each.nodes(side))
+        ends = {*self._graph.numbers("outputs"), *(entry.number("tensor_index") for entry in named)}
+        model = self._model.having(operator_codes=tuple(self._codes), buffers=tuple(self._buffers))
+        return Ops(model, self.ops, self.tensors, ends)
+
+    def add_graph(self, graph: Node) -> int:
+        """Add a subgraph, and return its number."""
+        self._others.append(graph)
+        return len(self._others)
+
+    def add_buffer(self, content: bytes) -> int:
+        """Add a constant's values, and return the number of its buffer."""
+        self._buffers.append(Node("Buffer", {"data": Numbers(1, content)}))
+        return len(self._buffers) - 1
+
+    def add_tensor(self, tensor: Node) -> int:
+        """Add a tensor as it is, and return its number."""
+        self.tensors.append(tensor)
+        return len(self.tensors) - 1
+
+    def sort_ops(self) -> None:
+        """Put each op behind those that make what it takes; elsewhere their order stays."""
+        makers = {number: place for place, op in enumerate(self.ops) for number in op.numbers("outputs")}
+        done: dict[int, None] = {}
+        for start in range(len(self.ops)):
+            waiting = [start]
+            while waiting:
+                place = waiting[-1]
+                needed = {makers[n] for n in self.ops[place].numbers("inputs") if n in makers} - done.keys()
+                if place in done or not needed:
+                    done[waiting.pop()] = None
+                else:
+                    waiting.extend(sorted(needed))
+        self.ops = [self.ops[place] for place in done]
 
     def add_constant(
         self,
@@ -124,11 +164,11 @@ class GraphEditor:
 
     def placed(self, node: Node, op: str, version: int, inputs: Iterable[int], outputs: Iterable[int]) -> Node:
         """Return an op like *node*, with its options, between other tensors."""
-        return node.having(opcode_index=self._code(op, version), inputs=_indices(inputs), outputs=_indices(outputs))
+        return node.having(opcode_index=self._code(op, version), inputs=numbers_of(inputs), outputs=numbers_of(outputs))
 
     def placed_as(self, node: Node, inputs: Iterable[int], outputs: Iterable[int]) -> Node:
         """Return the same op between other tensors."""
-        return node.having(inputs=_indices(inputs), outputs=_indices(outputs))
+        return node.having(inputs=numbers_of(inputs), outputs=numbers_of(outputs))
 
     def before_softmax(self) -> tuple[str, ...]:
         """Let outputs that a softmax makes give what it takes; returns their names.
@@ -156,7 +196,7 @@ class GraphEditor:
     def _redirect_(self, tensors: Mapping[int, int]) -> tuple[str, ...]:
         """Let outputs be other tensors, by number; returns their names in the signature."""
         outputs = (tensors.get(number, number) for number in self._graph.numbers("outputs"))
-        self._graph = self._graph.having(outputs=_indices(outputs))
+        self._graph = self._graph.having(outputs=numbers_of(outputs))
         names: list[str] = []
         signatures = []
         for signature in self._model.nodes("signature_defs"):
@@ -184,11 +224,11 @@ class GraphEditor:
         graph = self._graph.having(
             tensors=tuple(self.tensors[number] for number in numbers),
             operators=tuple(_renumbered_op(op, numbers) for op in self.ops),
-            inputs=_indices(numbers[n] for n in ends[0]),
-            outputs=_indices(numbers[n] for n in ends[1]),
+            inputs=numbers_of(numbers[n] for n in ends[0]),
+            outputs=numbers_of(numbers[n] for n in ends[1]),
         )
         model = self._model.having(
-            subgraphs=(graph, *self._model.nodes("subgraphs")[1:]),
+            subgraphs=(graph, *self._others),
             buffers=self._used_buffers(graph),
             operator_codes=tuple(self._codes),
             signature_defs=tuple(_renumbered_signature(each, numbers) for each in signatures) or None,
@@ -197,7 +237,7 @@ class GraphEditor:
 
     def _used_buffers(self, graph: Node) -> tuple[Node, ...]:
         """Return the buffers, empty where nothing refers to them any more; their numbers stay."""
-        graphs = (graph, *self._model.nodes("subgraphs")[1:])
+        graphs = (graph, *self._others)
         used = {tensor.number("buffer") for each in graphs for tensor in each.nodes("tensors")}
         used |= {entry.number("buffer") for entry in self._model.nodes("metadata")}
         used |= set(self._model.numbers("metadata_buffer"))
@@ -216,7 +256,7 @@ class GraphEditor:
 
 def _renumbered_op(op: Node, numbers: Mapping[int, int]) -> Node:
     changed = {
-        field: _indices(numbers.get(n, -1) for n in op.numbers(field)) for field in _REFERENCES if field in op.fields
+        field: numbers_of(numbers.get(n, -1) for n in op.numbers(field)) for field in _REFERENCES if field in op.fields
     }
     return op.having(**changed)
 
@@ -236,8 +276,21 @@ def _number(code: Node) -> int:
     return max(code.number("builtin_code"), code.number("deprecated_builtin_code"))
 
 
-def _indices(numbers: Iterable[int]) -> Numbers:
-    return Numbers(4, np.asarray(list(numbers), "<i4").tobytes())
+def numbers_of(values: Iterable[int]) -> Numbers:
+    """Return whole numbers as a file holds them: those of tensors, or a shape."""
+    return Numbers(4, np.asarray(list(values), "<i4").tobytes())
+
+
+def with_options(op: Node, table: str, **options: Value | int) -> Node:
+    """Return an op with options.
+
+    Args:
+        op: the op.
+        table: what the schema calls the table of its options.
+        options: its fields.
+    """
+    kind = next(int(number) for number, name in schema()["unions"]["BuiltinOptions"].items() if name == table)
+    return op.having(builtin_options_type=kind, builtin_options=Node(table, {}).having(**options))
 
 
 def _quantization(scales: Sequence[float] | np.ndarray, zero_points: Sequence[int], axis: int) -> Node:

@@ -10,7 +10,7 @@ import numpy as np
 from edge_runner.bit_coding import TOP_BYTE, WORD, Tree
 from edge_runner.graph import Graph
 from edge_runner.kernel_stream import BOOK_A_CHANNEL, MOST_IN_BOOK, NO_BOOK, ONE_BOOK, KernelCoder, KernelPlan
-from edge_runner.package import MOST_ELEMENTS
+from edge_runner.package import MOST_ELEMENTS, MOST_KERNELS
 from tfcompress.tflite.tensors import BITS, with_values
 from tfcompress.tflite.weights import Kernel, kernels
 
@@ -84,10 +84,11 @@ def planned_kernels(graph: Graph, content: bytes) -> list[PlannedKernel]:
         planned = None if kernel.tensor.sparse else _planned(kernel, start)
         if planned and planned.plan.size_bytes == size:
             found[start] = planned
-    ordered, end, elements = [], 0, 0
+    ordered: list[PlannedKernel] = []
+    end = elements = 0
     for start, planned in sorted(found.items()):
         elements += planned.plan.elements
-        if start >= end and elements <= MOST_ELEMENTS:
+        if start >= end and elements <= MOST_ELEMENTS and len(ordered) < MOST_KERNELS:
             ordered.append(planned._replace(plan=planned.plan._replace(gap=start - end)))
             end = start + planned.plan.size_bytes
     return ordered

@@ -96,11 +96,16 @@ class LookupFile:
 def planned_tables(model: FlatModel) -> tuple[KernelTable, ...]:
     """Return the kernels of a file that are smaller as tables, each with the bits that make it smallest.
 
+    A kernel that the body of a loop takes, too, stays as it is: what unpacks it stands in the main graph alone.
+
     Args:
         model: the file.
     """
     planned = []
+    elsewhere = {tensor.buffer for graph in model.subgraphs[1:] for tensor in graph.tensors if tensor.constant}
     for kernel in kernels(model.subgraphs[:1]):
+        if kernel.tensor.buffer in elsewhere:
+            continue
         if kernel.op in _OPS and kernel.tensor.dtype == "int8" and not kernel.tensor.sparse:
             best = min(_ways(kernel.op, kernel.tensor, kernel.axis), key=lambda way: way.table_bytes, default=None)
             if best is not None and best.table_bytes + _OVERHEAD_BYTES < best.kernel_bytes:
@@ -135,7 +140,7 @@ def with_lookup_tables(
         content: a file that TensorFlow Lite Micro runs.
         inputs: samples by input name, real numbers of shape (samples, *shape without the batch axis); others are drawn
             over the inputs' whole range.
-        keep_names: keep the names of tensors inside the graph.
+        keep_names: keep the names of graphs and of tensors inside them.
         seed: draws them.
 
     Raises:

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from edge_runner.cursor import Source, Table
-from edge_runner.flatbuffer import METADATA_NAME
+from edge_runner.flatbuffer import DATA_FREE, METADATA_NAME
 from edge_runner.graph import IDENTIFIER
 from tfcompress.errors import ModelError
 from tfcompress.tflite.flatbuffer import read_model_file, reading_errors
@@ -40,6 +40,16 @@ def read_metadata(content: bytes) -> dict[str, Any] | None:
         msg = f"metadata {METADATA_NAME} must be JSON, got {stored[:40]!r}; export the model again"
         raise ModelError(msg) from error
     return value if isinstance(value, dict) else None
+
+
+def data_free_note(content: bytes) -> str:
+    """Return how the ranges of an int8 file were chosen that no sample was seen for; empty: of any other file.
+
+    Raises:
+        ModelError: not a TFLite file, or a malformed one.
+    """
+    told = (read_metadata(content) or {}).get("calibration")
+    return told if isinstance(told, str) and told.startswith(DATA_FREE) else ""
 
 
 def add_metadata(content: bytes, values: Mapping[str, Any]) -> bytes:

@@ -21,6 +21,8 @@ from edge_runner.package import (
     KERNELS,
     LZMA,
     MOST_BYTES,
+    MOST_ELEMENTS_A_BYTE,
+    MOST_RATIO,
     STORED,
     PackageError,
     kernel_payload,
@@ -79,7 +81,7 @@ def make_package(content: bytes, progress: Progress = SILENT) -> Package:
         for name, (number, codec) in _OURS.items():
             task.describe(name)
             payload = codec(content)
-            if payload is not None:
+            if payload is not None and len(content) <= MOST_RATIO * len(payload):
                 made[name] = HEADER.pack(IDENTIFIER, number, *header) + payload
             task.advance()
     best = min(made, key=lambda name: len(made[name]))
@@ -154,7 +156,9 @@ def _by_kernels(content: bytes) -> bytes | None:
         pieces.append(content[end : each.start])
         end = each.start + each.plan.size_bytes
     rest = b"".join((*pieces, content[end:]))
-    return kernel_payload([each.plan for each in planned], rest, _squeezed, kernel_bits(planned))
+    made = kernel_payload([each.plan for each in planned], rest, _squeezed, kernel_bits(planned))
+    elements = sum(each.plan.elements for each in planned)
+    return made if elements <= MOST_ELEMENTS_A_BYTE * len(made) else None
 
 
 def _squeezed(content: bytes) -> tuple[tuple[int, int, int], bytes]:
@@ -169,14 +173,14 @@ def _squeezed(content: bytes) -> tuple[tuple[int, int, int], bytes]:
     return min(made.items(), key=lambda item: len(item[1]))
 
 
-def other_codecs(content: bytes) -> dict[str, int]:
-    """Return the bytes that codecs which packages do not use would make of a file, of those that are installed here."""
-    found = {"gzip": len(zlib.compress(content, 9)) + 12, "bz2": len(bz2.compress(content, 9))}
+def other_codecs(content: bytes) -> dict[str, int | None]:
+    """Return the bytes that codecs which packages do not use would make of a file; None: it is not installed here."""
+    found: dict[str, int | None] = {"gzip": len(zlib.compress(content, 9)) + 12, "bz2": len(bz2.compress(content, 9))}
     for name, module, squeeze in _FOREIGN:
         try:
             found[name] = len(squeeze(importlib.import_module(module), content))
         except ImportError:
-            continue
+            found[name] = None
     return found
 
 

@@ -66,7 +66,7 @@ def pack(
         content: a file that LiteRT runs.
         packings: their names.
         inputs: samples by input name, arrays of shape (samples, *shape).
-        keep_names: keep the names of tensors inside the graph.
+        keep_names: keep the names of graphs and of tensors inside them.
         digests: further interpreters to compare in, by name.
 
     Returns:

@@ -6,11 +6,13 @@ The second is taken where the first fails, or another calibrator is asked for (:
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from edge_runner.flatbuffer import DATA_FREE
 from tfcompress.errors import ContractError, ConversionError, InfeasibleError, TfcompressError
-from tfcompress.input_ranges import ranges_text
+from tfcompress.input_ranges import InputRange, ranges_text
 from tfcompress.models.fused_lstm import has_recurrent
 from tfcompress.models.signature import signature_of
 from tfcompress.models.specs import random_inputs
@@ -24,8 +26,8 @@ Route = Literal["converter", "trained ranges", "calibrated by our rules", "data-
 """How a file's numbers came about: by the converter alone, by training for it, or by its rules without training: with
 samples, or from the model alone; or by litert-quantizer, of a float file."""
 
-DATA_FREE = (
-    "data-free: no sample was seen, ranges follow from BatchNormalization and from bounds; "
+WITHOUT_SAMPLES = (
+    f"{DATA_FREE}: no sample was seen, ranges follow from BatchNormalization and from bounds; "
     "with --data they would be measured, and the file compared on real samples"
 )
 """What every report of such a file says."""
@@ -44,6 +46,7 @@ class Made:
         settings: what it was made with, of several ways that were tried the one that was kept; None: without data.
         source: what was converted in the model's place; None: without data.
         compiled: the file for an accelerator, made of the one that kept its contract; empty: none was asked for.
+        ranges: least and largest value of each input, by name, where no sample was seen; empty: elsewhere.
     """
 
     attempt: Attempt
@@ -52,6 +55,7 @@ class Made:
     settings: Export | None = None
     source: ConverterInput | None = None
     compiled: bytes = b""
+    ranges: Mapping[str, InputRange] = field(default_factory=dict)
 
     def noted(self, note: str) -> Made:
         """Return the same with one more sentence for the report."""
@@ -178,9 +182,20 @@ def made_without_data(model: Any, request: Request) -> Made:
     with request.progress.task("finding ranges without data"):
         rewritten, ranges = ranged_without_data(model, request)
     drawn = random_inputs(signature_of(model), _RANDOM, request.seed, ranges=ranges)
-    given = dataclasses.replace(request, shares=Shares({}, {}, drawn))
-    made = Made(attempt(rewritten.model, given, model), "data-free", (DATA_FREE, *rewritten.notes))
-    return made.described(f"data-free: the model alone, {ranges_text(ranges)}")
+    told = f"{DATA_FREE}: the model alone, {ranges_text(ranges)}"
+    given = dataclasses.replace(request, shares=Shares({}, {}, drawn), metadata=marked(request.metadata, told))
+    notes = (WITHOUT_SAMPLES, *rewritten.notes)
+    return Made(attempt(rewritten.model, given, model), "data-free", notes, ranges=ranges).described(told)
+
+
+def marked(metadata: Mapping[str, Any] | None, calibration: str) -> dict[str, Any]:
+    """Return what is stored in a file whose ranges saw no sample: whoever opens it is told, asked for or not.
+
+    Args:
+        metadata: what else is stored; None: nothing is.
+        calibration: how the ranges were chosen.
+    """
+    return {**(metadata or {}), "calibration": calibration}
 
 
 def _by_our_rules(source: Any, model: Any, request: Request, refusal: TfcompressError) -> Made:

@@ -1,8 +1,9 @@
 """Slim: the same model in fewer bytes, no number changed.
 
 What is equal is written once (:mod:`tfcompress.tflite.tree_writer`): scales, zero points, shapes, options, constants.
-What nothing refers to goes, and so does what no runtime reads: the converter's own record (``CONVERSION_METADATA``),
-ranges beside scales, shape signatures that say what the shape says, and names of tensors inside the graph.
+What nothing refers to goes, and so does what no runtime reads: the converter's own record (its name, which runtime it
+thought of, ``CONVERSION_METADATA``), ranges beside scales, shape signatures that say what the shape says, and the names
+of graphs and of tensors inside them.
 
 Of the MLPerf Tiny ResNet8 in int8, 95,568 bytes, 78,864 are kernels and biases.
 """
@@ -18,15 +19,16 @@ from tfcompress.tflite.tree_writer import write_tree
 
 LARGEST_BYTES = 2**31 - 1
 """Of a flatbuffer; larger files keep their constants behind it."""
-_DROPPED = frozenset({"CONVERSION_METADATA"})
+_DROPPED = frozenset({"CONVERSION_METADATA", "min_runtime_version"})
+"""Metadata of the converter. A runtime refuses a version of an op that it does not know, and asks for nothing else."""
 _WITHOUT_BUFFERS = frozenset(
     {
         "CONVERSION_METADATA",
         "OfflineMemoryAllocation",
         "TFCOMPRESS_METADATA",
         "TFLITE_METADATA",
-        "min_runtime_version",
         "model_control_dependencies",
+        "reduced_precision_support",
     }
 )
 """Metadata known to hold no numbers of buffers (tables of tflite-micro's compression do)."""
@@ -37,7 +39,7 @@ def slim(content: bytes, *, keep_names: bool = False) -> bytes:
 
     Args:
         content: a TFLite file.
-        keep_names: keep the names of tensors inside the graph; inputs and outputs always keep theirs.
+        keep_names: keep the names of graphs and of tensors inside them; inputs and outputs always keep theirs.
 
     Raises:
         ModelError: a malformed file.
@@ -70,7 +72,7 @@ def _check_inside(model: Node, size: int) -> None:
 
 def _without_records(model: Node) -> Node:
     kept = tuple(entry for entry in model.nodes("metadata") if entry.text("name") not in _DROPPED)
-    return model.having(metadata=kept or None)
+    return model.having(metadata=kept or None, description=None)
 
 
 def _slim_graph(model: Node, number: int, *, keep_names: bool) -> Node:
@@ -79,7 +81,8 @@ def _slim_graph(model: Node, number: int, *, keep_names: bool) -> Node:
     ends = {*graph.numbers("inputs"), *graph.numbers("outputs")} if number in entered else set()
     tensors = graph.nodes("tensors")
     slimmed = (_slim_tensor(tensor, keep_name=keep_names or place in ends) for place, tensor in enumerate(tensors))
-    return graph.having(tensors=tuple(slimmed))
+    named = graph if keep_names else graph.having(name=None)
+    return named.having(tensors=tuple(slimmed))
 
 
 def _slim_tensor(tensor: Node, *, keep_name: bool) -> Node:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,11 +15,19 @@ from tfcompress.tflite.interpret import InterpreterProcess, RuntimeName
 from tfcompress.tflite.runtimes import installed_version, parse_requirement, refusal_by_table
 from tfcompress.tflite.weights import facts
 
+if TYPE_CHECKING:
+    from tfcompress.settings import Export
+
 LEAST_ZEROS = 0.5
 """Fraction of zeros in a kernel from which the encoding is tried; below, indices cost more than the zeros."""
 _LEAST_DB = 40.0  # between two encodings of the same numbers; float sums may be taken in another order
 _SAMPLES = 8
 _REFUSED = {"int8": (2, 3), "dynamic": (2, 3)}  # by LiteRT up to this version: "failed to delegate" (measured)
+
+
+def can_be_encoded(export: Export) -> bool:
+    """Say whether a file of such numbers may hold sparse kernels at all: LiteRT as it is here runs them."""
+    return export.sparse == "auto" and not export.deployment.micro and not _refused_by_litert(export.quantize)
 
 
 def choose_encoding(
@@ -48,9 +57,8 @@ def choose_encoding(
         return dense, ""
     # LiteRT is where every file is checked: one that it refuses could not be proven, whatever else runs it.
     asked = list(dict.fromkeys(["litert", *(parse_requirement(text).runtime for text in runtimes)]))
-    litert = installed_version("litert")
-    if litert is not None and litert[:2] <= _REFUSED.get(quantize, (0, 0)):
-        return dense, f"left dense: LiteRT {'.'.join(map(str, litert))} cannot run sparse {quantize} kernels"
+    if reason := _refused_by_litert(quantize):
+        return dense, f"left dense: {reason}"
     try:
         encoded = convert()
     except ConversionError as error:
@@ -65,6 +73,14 @@ def choose_encoding(
         if reason:
             return dense, f"left dense: {reason}"
     return encoded, f"encoded: {now:,} bytes{after} instead of {before:,}"
+
+
+def _refused_by_litert(quantize: str) -> str:
+    """Say why LiteRT as it is here runs no sparse kernels of such numbers; empty: it may."""
+    litert = installed_version("litert")
+    if litert is None or litert[:2] > _REFUSED.get(quantize, (0, 0)):
+        return ""
+    return f"LiteRT {'.'.join(map(str, litert))} cannot run sparse {quantize} kernels"
 
 
 def _gzipped(content: bytes) -> int:

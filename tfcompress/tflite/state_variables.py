@@ -15,7 +15,8 @@ import numpy as np
 from edge_runner.opnames import BUILTIN, TYPES
 from tfcompress.errors import UnsupportedError
 from tfcompress.tflite.flatbuffer import read_model_file
-from tfcompress.tflite.tree import Node, Numbers, Text, Value, parse_tree, schema
+from tfcompress.tflite.graph_editor import numbers_of, with_options
+from tfcompress.tflite.tree import Node, Numbers, Text, Value, parse_tree
 from tfcompress.tflite.tree_writer import write_tree
 
 _OPTIONS = {
@@ -81,7 +82,7 @@ class _Inside:
             start += self._filling(name, self._tensors[given])
         ops = (*before, *self._graph.nodes("operators"), *after)
         told = {side: tuple(self._told(side)) for side in _SIDES}
-        ends = {side: _indices(_ends(self._graph.numbers(side), entries)) for side, entries in told.items()}
+        ends = {side: numbers_of(_ends(self._graph.numbers(side), entries)) for side, entries in told.items()}
         main = self._graph.having(tensors=tuple(self._tensors), operators=ops, **ends)
         init = Node("SubGraph", {"name": Text(_INIT.encode())}).having(
             tensors=tuple(self._filled), operators=tuple(start)
@@ -109,18 +110,13 @@ class _Inside:
         yield self._op("ASSIGN_VARIABLE", [handle, len(self._filled) - 1], [])
 
     def _handle(self, name: str, tensors: list[Node]) -> int:
-        fields: dict[str, Value] = {"shape": _indices([]), "name": Text(f"{name}_handle".encode())}
+        fields: dict[str, Value] = {"shape": numbers_of([]), "name": Text(f"{name}_handle".encode())}
         tensors.append(Node("Tensor", fields).having(type=TYPES.index("RESOURCE"), has_rank=1))
         return len(tensors) - 1
 
     def _op(self, op: str, inputs: Sequence[int], outputs: Sequence[int], **options: Value | int) -> Node:
-        table = _OPTIONS[op]
-        kind = next(int(n) for n, name in schema()["unions"]["BuiltinOptions"].items() if name == table)
-        return Node("Operator", {"inputs": _indices(inputs), "outputs": _indices(outputs)}).having(
-            opcode_index=self._code(op),
-            builtin_options_type=kind,
-            builtin_options=Node(table, {}).having(**options),
-        )
+        node = Node("Operator", {"inputs": numbers_of(inputs), "outputs": numbers_of(outputs)})
+        return with_options(node.having(opcode_index=self._code(op)), _OPTIONS[op], **options)
 
     def _code(self, op: str) -> int:
         number = BUILTIN.index(op)
@@ -159,7 +155,3 @@ def _zeros(tensor: Node) -> bytes:
     quantization = tensor.node("quantization")
     points = () if quantization is None else quantization.numbers("zero_point")
     return bytes(np.full(tensor.numbers("shape"), points[0] if points else 0, dtype).tobytes())
-
-
-def _indices(numbers: Iterator[int] | Sequence[int]) -> Numbers:
-    return Numbers(4, np.asarray(list(numbers), "<i4").tobytes())

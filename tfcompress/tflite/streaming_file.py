@@ -18,7 +18,6 @@ from tfcompress.errors import ContractError, UnsupportedError
 from tfcompress.models.kinds import graph_of, keras_of
 from tfcompress.models.signature import call, padding_of, signature_of
 from tfcompress.models.specs import random_inputs
-from tfcompress.settings import Export
 from tfcompress.streaming.streaming_model import StreamingModel, check_window, to_streaming
 from tfcompress.targets.target import Target
 from tfcompress.tflite.agreement import OutputAgreement, agreements
@@ -31,7 +30,7 @@ from tfcompress.tflite.micro.kernel_comparison import LEAST_DB, MOST_STEPS
 from tfcompress.tflite.micro.op_places import OpPlaces
 from tfcompress.tflite.micro.proof import check_ops, op_places_of
 from tfcompress.tflite.micro.record import NpuEstimate
-from tfcompress.tflite.routes import Made
+from tfcompress.tflite.routes import Made, marked
 from tfcompress.tflite.shares import Shares
 from tfcompress.tflite.state_variables import keeps_states, with_state_variables
 from tfcompress.tflite.stream_feeding import answers_of, newest, steps_of
@@ -106,8 +105,8 @@ def with_streaming(made: Made, model: Any, request: Request) -> StreamingFile:
     with request.progress.task("making the streaming file"):
         source = _source(made, model, request)
         streaming = to_streaming(source.model, hop=settings.hop)
-        windows = _windows(model, request)
-        found = _attempted(streaming, windows, request)
+        windows = _windows(made, model, request)
+        found = _attempted(streaming, windows, made, request)
         content = found.content
         states = tuple(_states(read_model_file(content), streaming))
         if settings.state == "internal" and states:
@@ -121,7 +120,7 @@ def with_streaming(made: Made, model: Any, request: Request) -> StreamingFile:
             made_file = dataclasses.replace(made_file, lookup=_with_tables(made_file, windows, request))
         if settings.deployment.micro:
             places = op_places_of(content, model, found.verification.tensor_names)
-            made_file = _for_micro(made_file, windows, settings, places)
+            made_file = _for_micro(made_file, windows, request, places)
     return made_file
 
 
@@ -153,7 +152,7 @@ def _with_tables(made: StreamingFile, windows: Mapping[str, np.ndarray], request
 
 
 def _for_micro(
-    made: StreamingFile, windows: Mapping[str, np.ndarray], settings: Export, places: OpPlaces
+    made: StreamingFile, windows: Mapping[str, np.ndarray], request: Request, places: OpPlaces
 ) -> StreamingFile:
     """Run the streaming file in TensorFlow Lite Micro, compile it for an accelerator, and hold it against limits.
 
@@ -163,21 +162,19 @@ def _for_micro(
     """
     from tfcompress.tflite.micro.vela import compile_for
 
-    content, target = made.content, settings.deployment
+    settings, content = request.settings, made.content
+    target = settings.deployment
     check_ops(places, target)
     if made.lookup is not None:
         check_ops(OpPlaces(read_model_file(made.lookup.content)), target)
     micro = _in_micro(made, windows, places)
     compiled = compile_for(content, target.accelerator, places) if target.accelerator else None
     npu = None if compiled is None else compiled.estimate
-    if made.lookup is None:
+    if request.bounded and made.lookup is None:
         check_streaming_limits(len(content), micro, target, settings.max_arena, settings.max_flash, npu)
-    else:
-        most_flash, most_arena = (
-            target.most_flash_bytes(settings.max_flash),
-            target.most_arena_bytes(settings.max_arena),
-        )
-        check_lookup_limits(made.lookup, most_flash, most_arena)
+    elif request.bounded and made.lookup is not None:
+        most_flash = target.most_flash_bytes(settings.max_flash)
+        check_lookup_limits(made.lookup, most_flash, target.most_arena_bytes(settings.max_arena))
     record = dataclasses.replace(made.record, micro=micro, npu=npu)
     return dataclasses.replace(made, record=record, compiled=b"" if compiled is None else compiled.content)
 
@@ -222,18 +219,19 @@ def _source(made: Made, model: Any, request: Request) -> _Source:
     return _Source(rewritten, written, converted(rewritten, request))
 
 
-def _windows(model: Any, request: Request) -> dict[str, np.ndarray]:
-    """Return windows to feed, by the name of the input."""
+def _windows(made: Made, model: Any, request: Request) -> dict[str, np.ndarray]:
+    """Return windows to feed, by the name of the input; without data they are drawn, from the ranges that are known."""
     if request.shares is not None and request.shares.compared:
         drawn = request.shares.compared
     elif request.data is None:
-        drawn = random_inputs(signature_of(model), WINDOWS, request.seed, padding=padding_of(model))
+        padding = padding_of(model)
+        drawn = random_inputs(signature_of(model), WINDOWS, request.seed, padding=padding, ranges=made.ranges)
     else:
         drawn = request.drawn(WINDOWS).compared
     return {name: values[:WINDOWS] for name, values in drawn.items()}
 
 
-def _attempted(streaming: StreamingModel, windows: Mapping[str, np.ndarray], request: Request) -> Any:
+def _attempted(streaming: StreamingModel, windows: Mapping[str, np.ndarray], made: Made, request: Request) -> Any:
     """Convert the model of a step, and hold the file to its contract on steps of the windows."""
     told = {
         "hop": streaming.hop,
@@ -242,6 +240,8 @@ def _attempted(streaming: StreamingModel, windows: Mapping[str, np.ndarray], req
         "states": [[state.name, state.next_name] for state in streaming.states],
     }
     metadata = None if request.metadata is None else {**request.metadata, "streaming": told}
+    if made.route == "data-free":
+        metadata = marked(metadata, made.attempt.verification.calibration)
     rows = _rows(streaming, windows, request.seed)
     asked = dataclasses.replace(
         request,

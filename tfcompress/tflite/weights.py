@@ -87,15 +87,22 @@ class KernelFacts:
 
 
 def kernels(graphs: Graphs) -> Iterator[Kernel]:
-    """Go through the kernels of all ops, each constant once."""
+    """Go through the kernels of all ops, each constant once, in however many graphs it is taken.
+
+    The first step of a loop stands in another graph than the others, and has their kernels.
+    """
     seen: set[tuple[int, int]] = set()
+    graph_of: dict[tuple[object, ...], int] = {}
     for number, graph in enumerate(graphs):
         producers = producers_of(graph)
         for op in graph.ops:
             for place in KERNEL_INPUTS.get(op.name, ()):
                 tensor = constant_behind(graph, producers, op, place)
-                if tensor is not None and (number, tensor.index) not in seen:
-                    seen.add((number, tensor.index))
+                if tensor is None or (number, tensor.index) in seen:
+                    continue
+                seen.add((number, tensor.index))
+                same = (tensor.buffer, tensor.shape, tensor.dtype, tensor.scales, tensor.zero_points)
+                if graph_of.setdefault(same, number) == number:
                     yield Kernel(op.name, tensor, _CHANNEL_AXIS.get(op.name, 0), number)
 
 

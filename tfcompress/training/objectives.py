@@ -135,14 +135,27 @@ def _taught(kind: str, own: np.ndarray, keras: Any, temperature: float) -> Objec
     softened = f" at temperature {temperature:g}" if kind in SOFTENED else ""
     scaled = " over the variance of the outputs" if kind == "numbers" else ""
     words = f"{WORDS[kind]} from the float model's{softened}{scaled}"
-    return Objective(_distance(kind, own, keras, temperature), _agreement(kind, keras), words, taught=True)
+    return Objective(distance(kind, own, keras, temperature), _agreement(kind, keras), words, taught=True)
 
 
-def _distance(kind: str, own: np.ndarray, keras: Any, temperature: float) -> Any:
+def spread_of(own: np.ndarray) -> float:
+    """Return the variance of outputs, (samples, ..., k) or (samples,), the mean over the last axis; 1 without any."""
+    spread = float(np.var(own.reshape(-1, *own.shape[1:][-1:]), axis=0).mean())
+    return spread if spread > 0 else 1.0
+
+
+def distance(kind: str, own: np.ndarray, keras: Any, temperature: float) -> Any:
+    """Return the loss of an output that learns from the float model's own.
+
+    Args:
+        kind: what the output is, a key of ``tfcompress.distillation.distances.WORDS``.
+        own: the float model's on a few samples, shape (n, ..., k), for the scale of numbers.
+        keras: the module ``keras`` or ``tf_keras``.
+        temperature: softens classes.
+    """
     from tfcompress.distillation.distances import distances
 
-    spread = float(np.var(own.reshape(-1, own.shape[-1]), axis=0).mean()) if kind == "numbers" else 1.0
-    scale = 1.0 / spread if spread > 0 else 1.0
+    scale = 1.0 / spread_of(own) if kind == "numbers" else 1.0
 
     class FromTheFloatModel(keras.losses.Loss):  # type: ignore[misc]  # of either Keras
         """The distance to the float model's outputs; *teaching* says what the outputs are to a distilling model."""

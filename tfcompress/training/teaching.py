@@ -14,7 +14,8 @@ from tfcompress.errors import DataError, UnsupportedError, UsageError
 from tfcompress.references import imported
 from tfcompress.stages.distill import MODEL_FILES
 from tfcompress.teachers import Schooling, engage
-from tfcompress.training.targets import taught_outputs, training_samples
+from tfcompress.training.first_samples import training_samples
+from tfcompress.training.targets import taught_outputs
 
 if TYPE_CHECKING:
     from tfcompress.data.bound import BoundData
@@ -99,8 +100,8 @@ class _Engagement:
     def done(
         self, sources: Sequence[Any], notes: list[str]
     ) -> tuple[tuple[Teacher, ...], tuple[str, ...], tuple[Callable[[], None], ...]]:
-        inputs, labels = training_samples(self.data, self.loaded.native, SAMPLES, self.train.seed)
-        about = self._about(inputs)
+        samples = training_samples(self.data, self.loaded.native, self.train, SAMPLES)
+        about = self._about(samples.inputs)
         teachers, closing = [], []
         try:
             for source in sources:
@@ -108,7 +109,7 @@ class _Engagement:
                 closing.append(found.close)
                 teachers.append(found.teacher)
                 notes += found.notes
-                _check_order(found.teacher.name, found.outputs, labels, about.labels, self.data)
+                _check_order(found.teacher.name, found.outputs, samples.labels, about.labels, self.data)
         except BaseException:  # Ctrl-C, too: no child is left behind
             for close in closing:
                 close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ import tensorflow as tf
 
 from tfcompress.errors import UsageError
 from tfcompress.models.copies import input_name
-from tfcompress.models.samples import Samples
+from tfcompress.models.samples import Aim, Samples
 from tfcompress.weights.constraints import numpy_of
 
 MOST = 256
@@ -34,10 +35,12 @@ class LossSensitivity:
     def __init__(self, criterion: str, model: Any, samples: Samples | None) -> None:
         """Keep samples of *model* for the gradients.
 
+        Their aims count where they have any; else the loss that the model is compiled with, on their labels.
+
         Raises:
-            UsageError: there are no samples, or none with labels.
+            UsageError: there are no samples, or none with aims or labels.
         """
-        if samples is None or samples.labels is None:
+        if samples is None or (samples.labels is None and samples.aims is None):
             given = "none" if samples is None else "samples without labels"
             msg = (
                 f"prune.criterion {criterion!r} takes gradients on training samples with labels, got {given}; "
@@ -47,6 +50,16 @@ class LossSensitivity:
         self.criterion, self.model = criterion, model
         self._samples = samples
         self._gradients: Any = None
+
+    @functools.cached_property
+    def _aims(self) -> list[tuple[int, Aim]]:
+        """What outputs are trained by, with their places; empty: the labels decide."""
+        aims = () if self._samples.aims is None else self._samples.aims()
+        return [(place, aim) for place, aim in enumerate(aims) if aim is not None]
+
+    @property
+    def _truth(self) -> Any:
+        return [aim.targets for _, aim in self._aims] or self._samples.labels
 
     def __call__(self, kernels: Sequence[Any]) -> list[np.ndarray]:
         """Return an importance for each weight, an array of shape and order of *kernels*."""
@@ -63,11 +76,16 @@ class LossSensitivity:
 
     def _taken(self, kernels: Sequence[Any], inputs: Any, labels: Any) -> list[np.ndarray]:
         if self._gradients is None:
-            self._gradients = _gradient_function(self.model, kernels)
+            self._gradients = _gradient_function(self.model, kernels, self._loss())
         return [np.asarray(gradient, np.float64) for gradient in self._gradients(inputs, labels)]
 
+    def _loss(self) -> Callable[[Any, Any, Any], Any]:
+        if self._aims:
+            return _loss_of_aims(self._aims)
+        return _compiled_loss(self.model) if getattr(self.model, "compiled", False) else _guessed_loss(self.model)
+
     def _batches(self) -> Iterator[tuple[Any, Any]]:
-        size = BATCHES[self.criterion]
+        size, truth = BATCHES[self.criterion], self._truth
         names = [input_name(tensor) for tensor in self.model.inputs]
         available = len(next(iter(self._samples.inputs.values())))
         # Whole batches only: another shape would be another function to trace.
@@ -75,7 +93,7 @@ class LossSensitivity:
         for start in range(0, count, size):
             rows = slice(start, min(start + size, available))
             flat = [tf.convert_to_tensor(self._samples.inputs[name][rows]) for name in names]
-            labels = keras.tree.map_structure(lambda a, rows=rows: tf.convert_to_tensor(a[rows]), self._samples.labels)
+            labels = keras.tree.map_structure(lambda a, rows=rows: tf.convert_to_tensor(a[rows]), truth)
             yield _structured(self.model, flat), labels
 
 
@@ -84,9 +102,9 @@ def _structured(model: Any, flat: list[Any]) -> Any:
     return keras.tree.pack_sequence_as(given, flat)
 
 
-def _gradient_function(model: Any, kernels: Sequence[Any]) -> Callable[[Any, Any], list[Any]]:
-    loss_of = _compiled_loss(model) if getattr(model, "compiled", False) else _guessed_loss(model)
-
+def _gradient_function(
+    model: Any, kernels: Sequence[Any], loss_of: Callable[[Any, Any, Any], Any]
+) -> Callable[[Any, Any], list[Any]]:
     @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]  # TensorFlow ships no types
     def gradients(inputs: Any, labels: Any) -> list[Any]:
         values = [kernel.value for kernel in kernels]
@@ -98,6 +116,14 @@ def _gradient_function(model: Any, kernels: Sequence[Any]) -> Callable[[Any, Any
 
     found: Callable[[Any, Any], list[Any]] = gradients
     return found
+
+
+def _loss_of_aims(aims: Sequence[tuple[int, Aim]]) -> Callable[[Any, Any, Any], Any]:
+    def loss(_: Any, targets: Any, outputs: Any) -> Any:
+        flat = keras.tree.flatten(outputs)
+        return sum(aim.loss(y, flat[place]) for (place, aim), y in zip(aims, targets, strict=True))
+
+    return loss
 
 
 def _compiled_loss(model: Any) -> Callable[[Any, Any, Any], Any]:

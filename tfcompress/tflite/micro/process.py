@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
+
 from tfcompress.errors import ContractError, TfcompressError
+from tfcompress.files import sha256
 from tfcompress.targets.target import micro_ops
 from tfcompress.tflite.flatbuffer import FlatModel, read_model_file
 from tfcompress.tflite.interpret import InterpreterProcess
@@ -16,6 +19,7 @@ from tfcompress.tflite.micro.op_places import NPU_OP, OpPlaces
 
 _CHILD = "tfcompress.tflite.micro.interpreter"
 _ARENA_BYTES = 4 << 20
+_FEW_SAMPLES = 4
 _ARENA_TIMES = 8  # some kernels keep several copies of a tensor beside it while they run
 _LACKING = re.compile(r"Didn't find op for builtin opcode '(\w+)'")
 _FAILED = re.compile(r"Node (\w+) \(number (\d+)\)")
@@ -101,6 +105,24 @@ class MicroProcess(InterpreterProcess):
 def roomy_arena_bytes(content: bytes) -> int:
     """Return the size of an arena in which a file is set up before it is known how much it takes."""
     return _ARENA_BYTES + _ARENA_TIMES * planned_arena_bytes(content)
+
+
+def digest_in_micro(inputs: Mapping[str, np.ndarray], content: bytes) -> tuple[str, str]:
+    """Run a file in TFLM.
+
+    Args:
+        inputs: samples by input name, arrays of shape (samples, *shape); a few of them are run.
+        content: the file.
+
+    Returns:
+        A digest of its outputs, and why it does not run (empty: it does).
+    """
+    try:
+        with MicroProcess(content) as process:
+            outputs = process.run({name: values[:_FEW_SAMPLES] for name, values in inputs.items()})
+    except TfcompressError as error:
+        return "", str(error)
+    return sha256(b"".join(outputs[name].tobytes() for name in sorted(outputs))), ""
 
 
 def lacking_text(places: OpPlaces, named: Collection[str] = ()) -> str:
