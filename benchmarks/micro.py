@@ -4,8 +4,8 @@
 
 A network is ``demo``, or MODEL:DATA.npz:SCALE (what the samples are multiplied by). Each is exported by the command
 line for ``--target tflm``, which runs the file in TensorFlow Lite Micro's interpreter, and compiled by Vela for an
-Ethos-U55-128, whose cycles are an estimate. Flash and arena are those of the file with look-up tables where there is
-one, Vela's figures those of the file beside it. A file that is there is not made again.
+Ethos-U55-128, whose cycles are an estimate. Flash, arena and top-1 are those of the file with look-up tables where
+there is one, Vela's figures those of the file beside it. A file that is there is not made again.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ WAYS: dict[str, tuple[str, ...]] = {
     "int8": ("--quantize", "int8"),
     "16 values a channel": ("--cluster", "16", "--cluster-per", "channel", "--qat", "--lookup", *TRAINED),
     "8 values a channel": ("--cluster", "8", "--cluster-per", "channel", "--qat", "--lookup", *TRAINED),
+    "values by layer": ("--recipe", "mcu-cluster42"),
     "4 bits": ("--quantize", "int8", "--weight-bits", "4"),
 }
 """Name of a line -> what ``tfcompress export`` is told for it."""
@@ -64,17 +65,18 @@ def row(network: str, way: str, output: Path) -> tuple[str, ...]:
         told("export", model, *given)
     report = json.loads((folder / "report.json").read_text())
     verified = report["result"]["verification"]
-    micro, (plain,) = verified["micro"], folder.glob("*-int8.tflite")
+    micro, plain = verified["micro"], folder / report["result"]["name"]
     tested, lookup = micro["tested"], verified.get("lookup")
-    flash, arena = micro["flash_bytes"], micro["least_arena_bytes"]
+    flash, arena, scored = micro["flash_bytes"], micro["least_arena_bytes"], tested
     if lookup:
         flash, arena = lookup["size_bytes"], lookup["arena_bytes"]
+        scored = lookup.get("tested") or tested
     return (
         Path(model).stem,
         way,
         f"{flash:,} B",
         f"{arena:,} B",
-        f"{percent(tested['value'], 2)} ({percent(tested['low'])} to {percent(tested['high'])})",
+        f"{percent(scored['value'], 2)} ({percent(scored['low'])} to {percent(scored['high'])})",
         f"{tested['equal']:,} of {tested['samples']:,}",
         estimate(plain),
         f"`{shlex.join(WAYS[way])}`",

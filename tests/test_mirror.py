@@ -40,7 +40,7 @@ OVER_SEVERAL = named(
     edge_runner/test_lookup_refusal.py
     engines/test_native_scripts.py engines/test_native_training.py
     examples/test_detector.py
-    firmware/test_beside_an_export.py
+    firmware/test_beside_an_export.py firmware/test_beside_an_npu.py
     low_rank/test_low_rank_runs.py
     models/test_loading_zoo.py models/test_older_files.py models/test_published_costs.py
     reports/test_every_task.py reports/test_phone.py

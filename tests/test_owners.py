@@ -19,6 +19,7 @@ OWNERS = {
         "tflite/lookup_child.py",
         "tflite/micro/interpreter.py",
         "tflite/micro/least_arena_child.py",
+        "tflite/micro/scratch_child.py",
     },
     r"\bfrom litert_quantizer\b": {"tflite/quantizer_child.py"},
     r"\bfrom ethosu\.": {"tflite/micro/compiler.py"},

@@ -54,15 +54,8 @@ def _check_streaming(export: Export) -> None:
     allowed = "false with quantize 'int16x8': states would have two scales"
     fits = not export.streaming or export.quantize != "int16x8"
     check_value("export.streaming", allowed, export.streaming, ok=fits)
-    others = {
-        "mixed": export.mixed,
-        "lookup": export.lookup,
-        "weight_bits": export.weight_bits != 8,
-        "an accelerator": bool(export.deployment.accelerator),
-    }
-    clash = next((name for name, given in others.items() if given), "")
-    allowed = f"false with {clash}, which is for the file of the whole window alone"
-    check_value("export.streaming", allowed, export.streaming, ok=not (export.streaming and clash))
+    allowed = "false with mixed, which chooses numbers for the ops of the file of the whole window"
+    check_value("export.streaming", allowed, export.streaming, ok=not (export.streaming and export.mixed))
     useful = export.streaming or export.hop is None
     check_value("export.hop", "left out without streaming", export.hop, ok=useful)
     check_value("export.hop", "at least 1", export.hop, ok=export.hop is None or export.hop >= 1)
@@ -83,9 +76,8 @@ def _check_target(export: Export) -> None:
     useful = not (found.micro and export.select_ops)
     allowed = f"false with target {export.target!r}, which has no TensorFlow ops"
     check_value("export.select_ops", allowed, export.select_ops, ok=useful)
-    alone = found.micro and not found.accelerator
-    allowed = "false without a target that TensorFlow Lite Micro runs by itself (tflm, say)"
-    check_value("export.c_array", allowed, export.c_array, ok=alone or not export.c_array)
+    allowed = "false without a target for microcontrollers (tflm, say)"
+    check_value("export.c_array", allowed, export.c_array, ok=found.micro or not export.c_array)
     allowed = f"false with target {export.target!r}, whose compiler packs kernels itself"
     check_value("export.lookup", allowed, export.lookup, ok=not (found.accelerator and export.lookup))
     eight = f"with target {export.target!r}, which computes with weights of 8 bits"

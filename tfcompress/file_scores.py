@@ -14,11 +14,14 @@ if TYPE_CHECKING:
     import numpy as np
 
     from tfcompress.data.bound import BoundData
+    from tfcompress.data.splits import Split
     from tfcompress.evaluate.class_order import ClassOrders
     from tfcompress.evaluate.scoring import Predict
     from tfcompress.run import Run
+    from tfcompress.tasks.score import Score
     from tfcompress.tasks.task import Evaluation
     from tfcompress.tflite.export import TFLiteModel
+    from tfcompress.tflite.micro.record import MicroTest
 
 _FED = 1000
 """Test samples that are fed frame by frame, at most."""
@@ -165,37 +168,60 @@ def tested_frame_by_frame(tflite: TFLiteModel, run: Run) -> TFLiteModel:
 def tested_in_micro(tflite: TFLiteModel, run: Run) -> TFLiteModel:
     """Evaluate a file for a microcontroller on test samples in TensorFlow Lite Micro, beside the reference kernels.
 
+    The file with look-up tables is evaluated on the same samples, beside the one that it was made of.
+
     Args:
-        tflite: the file; one for another target, or without test samples that can be scored, is returned as it is.
+        tflite: the file; one that TFLM does not run, or without test samples that can be scored, is returned as it is.
         run: its data, whose seed draws the samples where the model is too large for all of them.
 
     Raises:
-        ContractError: TFLM dies on the file, or computes something else than the reference kernels.
+        ContractError: TFLM dies on the file, or computes something else than the reference kernels; or the file with
+            look-up tables answers otherwise than the one without.
     """
-    proven, data = tflite.verification.micro, run.data
+    proven, lookup, data = tflite.verification.micro, tflite.lookup, run.data
     split = None if data is None else data.scored
-    if proven is None or data is None or split is None:
+    if (proven is None and lookup is None) or data is None or split is None:
         return tflite
-    from tfcompress.evaluate.scoring import evaluate
+    from tfcompress.tflite.micro.process import MicroProcess
     from tfcompress.tflite.micro.proof import LEAST_TESTED, TESTED, opened_in_both, sample_count
-    from tfcompress.tflite.micro.record import MicroTest
+    from tfcompress.tflite.micro.same_answers import SameAnswers
 
     together = max((task.together for task in data.tasks.values()), default=1)
+    same = SameAnswers()
     with run.phase("evaluate"), opened_in_both(tflite.content) as (micro, comparison):
         count = sample_count(micro.model, TESTED, LEAST_TESTED)
         drawn = split.sample(count, run.recipe.train.seed, together=together)
-        with run.progress.task("evaluating it in TensorFlow Lite Micro", drawn.size) as bar:
-            predict, figures = comparison.run, data.figures
-            score = evaluate(predict, drawn, data.tasks, **figures, progress_task=bar, batch_size=_MICRO_BATCH).score
+        what = "evaluating it in TensorFlow Lite Micro"
+        score = _micro_score(same.kept(comparison.run), drawn, data, run.progress, what)
+    if proven is not None:
+        tested = _micro_test(score, None if comparison.unable else comparison.equal)
+        verification = dataclasses.replace(tflite.verification, micro=dataclasses.replace(proven, tested=tested))
+        tflite = dataclasses.replace(tflite, verification=verification)
+    if lookup is None:
+        return tflite
+    with run.phase("evaluate"), MicroProcess(lookup.content) as micro:
+        predict, what = same.held(micro.run, "the file with look-up tables"), "evaluating the look-up tables there"
+        score = _micro_score(predict, drawn, data, run.progress, what)
+    return dataclasses.replace(tflite, lookup=dataclasses.replace(lookup, tested=_micro_test(score, same.samples)))
+
+
+def _micro_score(predict: Predict, drawn: Split, data: BoundData, progress: Progress, title: str) -> Score:
+    from tfcompress.evaluate.scoring import evaluate
+
+    with progress.task(title, drawn.size) as bar:
+        return evaluate(predict, drawn, data.tasks, **data.figures, progress_task=bar, batch_size=_MICRO_BATCH).score
+
+
+def _micro_test(score: Score, equal: int | None) -> MicroTest:
+    from tfcompress.tflite.micro.record import MicroTest
+
     main = score.main_figure
-    tested = MicroTest(
+    return MicroTest(
         samples=score.samples,
-        equal=None if comparison.unable else comparison.equal,
+        equal=equal,
         figure=score.main,
         value=main.value,
         low=main.low,
         high=main.high,
         unit=main.unit,
     )
-    verification = dataclasses.replace(tflite.verification, micro=dataclasses.replace(proven, tested=tested))
-    return dataclasses.replace(tflite, verification=verification)

@@ -6,12 +6,13 @@ import functools
 import gzip
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfcompress import files
 from tfcompress._version import __version__
+from tfcompress.companion_files import lookup_facts, streaming_facts, write_companions, write_firmware
 from tfcompress.reports import facts
 from tfcompress.reports import report as reports
 
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
     from tfcompress.tflite.export import TFLiteModel
     from tfcompress.tflite.flatbuffer import FlatModel
     from tfcompress.tflite.weights import KernelFacts
-
-COMPILED_SUFFIX = ".vela.tflite"
-"""What a file ends in that Vela made of the one that was proven."""
 
 RUNNER_SAMPLES = 1000
 """Most test samples written for edge_runner, where nobody says how many."""
@@ -271,10 +269,10 @@ def _result(
     likeness: Mapping[str, Any] | None,
     layers: LayerRows,
 ) -> reports.ResultFile:
-    flat, kernels = layers.flat, layers.kernels
+    flat, kernels, name = layers.flat, layers.kernels, tflite_name(loaded, recipe)
     entropies = [kernel.entropy_bytes for kernel in kernels if kernel.entropy_bytes is not None]
     return reports.ResultFile(
-        name=tflite_name(loaded, recipe),
+        name=name,
         sha256=tflite.sha256,
         size_bytes=tflite.size_bytes,
         gzip_bytes=tflite.gzip_bytes,
@@ -287,8 +285,8 @@ def _result(
         score=score,
         operators=flat.op_counts,
         verification=tflite.verification.to_dict()
-        | _known(macs_note=flat.macs_note, likeness=likeness, lookup=_lookup(loaded, recipe, tflite))
-        | _known(streaming=_streaming(loaded, recipe, tflite)),
+        | _known(macs_note=flat.macs_note, likeness=likeness, lookup=lookup_facts(tflite.lookup, name))
+        | _known(streaming=streaming_facts(tflite.streaming, name)),
         runtimes=tuple(
             reports.Runtime(
                 runtime=verdict.runtime,
@@ -306,49 +304,6 @@ def _result(
         layers=layers.found.rows,
         layers_note=layers.found.note,
     )
-
-
-def lookup_name(name: str) -> str:
-    """Return what the file with look-up tables is called that stands beside a file of a name."""
-    from tfcompress.tflite.lookup_tables import SUFFIX
-
-    return name.removesuffix(".tflite") + SUFFIX
-
-
-def _lookup(loaded: Loaded, recipe: Recipe, tflite: TFLiteModel) -> dict[str, Any] | None:
-    """Return what the report says of the file with look-up tables; None: there is none."""
-    found = tflite.lookup
-    if found is None:
-        return None
-    return {
-        "name": lookup_name(tflite_name(loaded, recipe)),
-        "size_bytes": len(found.content),
-        "sha256": files.sha256(found.content),
-        "tables": [asdict(table) for table in found.tables],
-        "equal_samples": found.samples,
-        "tflite_micro": found.version,
-        "arena_bytes": found.arena_bytes,
-    }
-
-
-def streaming_name(name: str) -> str:
-    """Return what the streaming file is called that stands beside a file of a name."""
-    from tfcompress.tflite.streaming_file import SUFFIX
-
-    return name.removesuffix(".tflite") + SUFFIX
-
-
-def _streaming(loaded: Loaded, recipe: Recipe, tflite: TFLiteModel) -> dict[str, Any] | None:
-    """Return what the report says of the streaming file; None: there is none."""
-    found = tflite.streaming
-    if found is None:
-        return None
-    about = {
-        "name": streaming_name(tflite_name(loaded, recipe)),
-        "size_bytes": len(found.content),
-        "sha256": files.sha256(found.content),
-    }
-    return about | found.record.to_dict()
 
 
 def _known(**values: Any) -> dict[str, Any]:
@@ -433,14 +388,9 @@ def write_output(
     if package is not None:
         files.write_atomic((folder / made.result.name).with_suffix(".tfz"), package)
         made = replace(made, result=replace(made.result, package_bytes=len(package)))
-    if tflite.compiled:
-        files.write_atomic((folder / made.result.name).with_suffix(COMPILED_SUFFIX), tflite.compiled)
-    if tflite.lookup is not None:
-        files.write_atomic(folder / lookup_name(made.result.name), tflite.lookup.content)
-    if tflite.streaming is not None:
-        files.write_atomic(folder / streaming_name(made.result.name), tflite.streaming.content)
+    write_companions(folder / made.result.name, tflite)
     if recipe.export.c_array:
-        _write_firmware(folder / "firmware", made.result.name, tflite, data, recipe.train.seed)
+        write_firmware(folder / "firmware", made.result.name, tflite, data, recipe.train.seed)
     for name, words in (vocabularies or {}).items():
         lines = (word.replace("\\", r"\\").replace("\n", r"\n") for word in words)
         files.write_atomic(folder / f"{name.replace('/', '_')}.vocabulary.txt", "".join(f"{line}\n" for line in lines))
@@ -457,24 +407,6 @@ def write_output(
     files.write_atomic(folder / "report.html", to_html(made))
     made.save(folder / "report.json")
     return made
-
-
-def _write_firmware(folder: Path, name: str, tflite: TFLiteModel, data: BoundData | None, seed: int) -> None:
-    """Write the file for the chip (with look-up tables, or streaming) as sources; golden inputs are a test sample."""
-    from tfcompress.firmware.layouts import LAYOUTS
-    from tfcompress.firmware.package import make_firmware
-
-    values, told = None, ""
-    if data is not None and data.test is not None:
-        values, told = next(iter(data.test.batches(1)))[0], f"a test sample of {data.dataset.source}"
-    content, source = tflite.content, name
-    if tflite.lookup is not None:
-        content, source = tflite.lookup.content, lookup_name(name)
-    if tflite.streaming is not None:  # whose inputs are new frames: golden ones are drawn
-        content, source, values = tflite.streaming.content, streaming_name(name), None
-    make_firmware(content, source=source, values=values, values_from=told, seed=seed, layouts=tuple(LAYOUTS)).save(
-        folder
-    )
 
 
 def _as_scored(data: BoundData, score: Score) -> dict[str, Task]:

@@ -94,8 +94,9 @@ class Export:
         hop: new frames that a streaming file takes at a time; None: as few as the model's strides in time allow.
         state: who keeps what a streaming file needs of earlier frames: ``external``, the caller, from outputs to
             inputs; ``internal``, the file, in resource variables.
-        c_array: write the file (with *lookup* the one with tables) as sources for a firmware beside it, too, laid out
-            for Arduino and ESP-IDF as well: see :mod:`tfcompress.firmware.package`.
+        c_array: write the file (with *lookup* the one with tables; for an Ethos-U what Vela makes of it) as sources for
+            a firmware beside it, too, laid out for Arduino and ESP-IDF as well, which have no Ethos-U: see
+            :mod:`tfcompress.firmware.package`.
     """
 
     quantize: Quantize = field(
@@ -292,7 +293,7 @@ class Export:
     c_array: bool = field(
         default=False,
         metadata=option(
-            "Sources for a firmware beside the file (docs/firmware.md), for --target tflm and boards without an NPU."
+            "Sources for a firmware beside the file (docs/firmware.md), for --target tflm and other microcontrollers."
         ),
     )
 

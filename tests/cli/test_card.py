@@ -17,8 +17,8 @@ from tests.reports.test_layer_changes import report_of
 from tests.tflite.make_files import FOLDER
 from tfcompress.cli import card
 from tfcompress.cli.main import run_command
+from tfcompress.companion_files import COMPILED_SUFFIX, lookup_name, streaming_name
 from tfcompress.files import sha256
-from tfcompress.output import COMPILED_SUFFIX, lookup_name, streaming_name
 from tfcompress.reports.report import read_report
 
 MODEL = FOLDER / "int8.tflite"
@@ -52,7 +52,12 @@ def test_the_folder_is_laid_out_as_the_hub_has_it(run: Path, capfd: pytest.Captu
 
 
 def test_every_file_that_stands_beside_the_tflite_goes_along(run: Path) -> None:
-    beside = [lookup_name("net.tflite"), streaming_name("net.tflite"), f"net{COMPILED_SUFFIX}"]
+    beside = [
+        name
+        for file in ("net.tflite", streaming_name("net.tflite"))
+        for name in (lookup_name(file), f"{file.removesuffix('.tflite')}{COMPILED_SUFFIX}")
+    ]
+    beside.append(streaming_name("net.tflite"))
     for name in beside:
         (run / name).write_text("x")
     assert run_command(["card", "run", "-o", "hub"]) == 0

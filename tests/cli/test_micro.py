@@ -91,6 +91,8 @@ def test_bench_tries_a_file_on_real_samples(tmp_path: Path, capfd: pytest.Captur
     assert "outputs equal to the reference kernels' in every bit on 20 samples, real" in text
     assert "ops: CONV_2D 1, " in text
     assert "no latency" in text
+    assert "no scratch memory of kernels" in text
+    assert "numbers of channels go by 4: CMSIS-NN's int8 kernels" in text
 
 
 @pytest.mark.parametrize("cut", [True, False], ids=["cut short", "overwritten"])

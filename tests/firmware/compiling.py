@@ -22,7 +22,9 @@ STUBS = {
         template <unsigned int count> class MicroMutableOpResolver {
          public:
           TfLiteStatus AddConv2D() { return more(); }
+          TfLiteStatus AddEthosU() { return more(); }
           TfLiteStatus AddFullyConnected() { return more(); }
+          TfLiteStatus AddGather() { return more(); }
           TfLiteStatus AddReshape() { return more(); }
           TfLiteStatus AddSoftmax() { return more(); }
          private:

@@ -54,6 +54,13 @@ def test_tables_and_sources_lie_beside_the_file(keras, tmp_path: Path, asked: bo
     told = report.result.verification["lookup"]
     assert (told["name"], told["size_bytes"]) == (written.name, len(lookup.content))
     assert any(written.name in found.text for found in findings(report))
+    tested, score = told["tested"], report.result.score
+    assert score is not None
+    assert (tested["samples"], tested["equal"], tested["figure"]) == (200, 200, "top1")  # by TFLM, as without tables
+    assert tested["value"] == result.tflite.verification.micro.tested.value
+    assert told["arena"]["total_bytes"] <= told["arena_bytes"]
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert page.count("200 of them equal to those of the file without tables in every bit") >= 1
 
     sources = tmp_path / "out" / "firmware"
     assert f"MODEL_SIZE_BYTES {len(lookup.content)}u" in (sources / "model.h").read_text()

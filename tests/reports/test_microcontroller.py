@@ -78,6 +78,51 @@ def test_samples_that_differ_are_counted_and_are_no_failure() -> None:
     assert "64 samples, not compared with the reference kernels (litert refuses this file), real" in text
 
 
+def test_scratch_memory_of_kernels_is_told_with_the_op_that_asks_for_most() -> None:
+    asking = [
+        {"op": "MEAN", "where": "MEAN at layer 'pool'", "size_bytes": 64},
+        {"op": "SVDF", "where": "SVDF at layer 'memory'", "size_bytes": 128},
+    ]
+    kept = "keeps head 49,152 B, tail 6,928 B (measured on 64 bits; a 32-bit chip's tail is shorter)"
+    planned = "; the tensors alone, planned from the file: 52,224 B"
+    for scratch, words in (
+        (None, ""),
+        ([], ", no scratch memory of kernels"),
+        (asking, "; of the head at most 128 B are kernels' scratch memory (SVDF at layer 'memory')"),
+    ):
+        text = list(said(scratch=scratch))[1]
+        assert text == f"runs in an arena of 56,096 B, {kept}{words}{planned}"
+    table = micro_table({"micro": {**FOUND, "scratch": asking}})
+    assert table.count("scratch memory of ") == 2
+    assert "scratch memory of MEAN at layer" in table
+    assert "each op measured alone" in table
+    assert "each op measured alone" not in micro_table({"micro": FOUND})
+
+
+def test_the_file_with_look_up_tables_is_told_with_what_it_was_scored_and_keeps() -> None:
+    tested = {"samples": 999, "equal": 999, "figure": "top1", "value": 0.8569, "low": 0.834, "high": 0.877}
+    lookup = {
+        "name": "net-tflm.tflite",
+        "size_bytes": 42_944,
+        "tables": [{"bits": 3}],
+        "equal_samples": 32,
+        "tflite_micro": "0.dev1",
+        "arena_bytes": 61_728,
+        "arena": {"head_bytes": 54_272, "tail_bytes": 7_424},
+        "tested": {**tested, "unit": "fraction"},
+    }
+    first, second = (text for text, _ in micro_sentences({"lookup": lookup}))
+    assert first.endswith("(in an arena of at least 61,728 B, keeps head 54,272 B, tail 7,424 B)")
+    assert second == (
+        "net-tflm.tflite: accuracy there 85.69 % (83.4..87.7) on 999 test samples, 999 of them equal to those of the "
+        "file without tables in every bit"
+    )
+    older = {name: value for name, value in lookup.items() if name not in ("arena", "tested")}
+    assert [text for text, _ in micro_sentences({"lookup": older})] == [
+        first.replace(", keeps head 54,272 B, tail 7,424 B", "")
+    ]
+
+
 def test_accuracy_and_limits_are_told() -> None:
     tested = {"samples": 999, "equal": 986, "figure": "top1", "value": 0.8569, "low": 0.834, "high": 0.877}
     lines = list(said(tested={**tested, "unit": "fraction"}, most_arena_bytes=64e3, most_flash_bytes=1e5))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.reports.test_microcontroller import NPU
 from tfcompress.reports.streaming import alike, streaming_sentences
 
 WHOLE = {"windows": 64, "equal": 64, "steps": 0.0, "error": 0.0, "agreement_db": 200.0}
@@ -84,3 +85,20 @@ def test_a_microcontroller_and_test_samples_are_told() -> None:
         "runs in an arena of 9,552 B (states of 544 B among it)"
     )
     assert sentences[4] == "accuracy frame by frame 90.00 % (87.0..93.0) on 400 test samples (LiteRT 2.3.0)"
+
+
+def test_what_an_accelerator_and_look_up_tables_make_of_a_step_is_told() -> None:
+    lookup = {
+        "name": "kws-int8-streaming-tflm.tflite",
+        "size_bytes": 8_000,
+        "tables": [{"bits": 3}, {"bits": 2}],
+        "equal_samples": 1_632,
+        "tflite_micro": "0.1",
+        "arena_bytes": 9_000,
+    }
+    sentences = [text for text, _ in told(npu=NPU, lookup=lookup)][3:]
+    assert sentences[0].startswith("a step: estimate for ethos-u55-128, not measured: SRAM 51,840 B")
+    assert sentences[1] == "a step: all ops run on the ethos-u55-128, by Vela's estimate"
+    assert sentences[2].startswith(
+        "kws-int8-streaming-tflm.tflite: 8,000 B, 2 kernels as look-up tables of 2 to 3 bits"
+    )

@@ -18,6 +18,7 @@ ram = "128KB"
 quantize = ["int8"]
 ops = ["CONV_2D", "FULLY_CONNECTED"]
 round_to = 4
+round_to_source = "the vendor's word"
 """
 
 
@@ -25,6 +26,14 @@ def test_every_line_of_the_table_has_its_own_name() -> None:
     assert {name: target.name for name, target in TARGETS.items()} == {name: name for name in TARGETS}
     assert all(target.about.endswith(".") for target in TARGETS.values())
     assert set(ACCELERATORS) <= set(TARGETS)
+
+
+def test_whoever_says_which_widths_are_good_says_what_that_rests_on() -> None:
+    assert all(bool(target.round_to_source) == (target.round_to > 1) for target in TARGETS.values())
+    measured, read = (TARGETS[name].round_to_source for name in ("tflm", "esp32-s3"))
+    assert "emulated" in measured
+    assert "not measured" in read
+    assert all("Vela's estimate" in TARGETS[name].round_to_source for name in ACCELERATORS)
 
 
 def test_linux_is_the_plain_one() -> None:
@@ -45,6 +54,7 @@ def test_a_user_s_own_is_read_from_toml_and_called_after_its_file(tmp_path: Path
         quantize=("int8",),
         ops=("CONV_2D", "FULLY_CONNECTED"),
         round_to=4,
+        round_to_source="the vendor's word",
     )
     path.write_text('name = "desk"\nruntime = "tflm"\n')
     assert find_target(str(path)).name == "desk"

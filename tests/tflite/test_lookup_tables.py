@@ -18,6 +18,7 @@ from tfcompress.tflite.flatbuffer import read_model_file
 from tfcompress.tflite.interpret import LOOKUP, InterpreterProcess
 from tfcompress.tflite.kernel_coding import planned_kernels
 from tfcompress.tflite.lookup_tables import LookupFile, check_lookup_limits, planned_tables, with_lookup_tables
+from tfcompress.tflite.micro.arena import ArenaUse
 from tfcompress.tflite.micro.examination import examine
 
 FILE = Path(__file__).parents[1] / "data" / "tflite" / "int8.tflite"
@@ -84,7 +85,7 @@ def test_what_writes_tables_may_be_missing(clustered: bytes) -> None:
 
 
 def test_limits_hold_for_what_is_on_the_chip() -> None:
-    made = LookupFile(bytes(1000), 2000, (), 16, "0", 3000)
+    made = LookupFile(bytes(1000), 2000, (), 16, "0", ArenaUse(total_bytes=2900, head_bytes=900, tail_bytes=2000), 3000)
     check_lookup_limits(made, 1000, 3000)
     check_lookup_limits(made, None, None)
     with pytest.raises(ContractError, match="look-up tables must be at most 999 bytes, it takes 1,000;"):

@@ -134,6 +134,61 @@ def test_limits_hold_for_the_file_that_streams(stream: StreamingFile) -> None:
         check_streaming_limits(900, micro, target, "4999", "899")
 
 
+@pytest.mark.parametrize("state", ["external", "internal"])
+def test_a_step_is_compiled_for_an_accelerator_and_what_stays_on_the_cpu_is_named(
+    windows: np.ndarray, state: Any
+) -> None:
+    for name in ("tflite_micro", "ethosu"):
+        pytest.importorskip(name, reason="pip install 'tfcompress[mcu]'")
+    settings = tfc.Export(quantize="int8", calibration="minmax", streaming=True, state=state, target="ethos-u55-128")
+    found = tfc.export(small_net(), settings, data=windows, float_size_bytes=100_000, progress=False).streaming
+    assert found is not None
+    npu = found.record.npu
+    assert npu is not None
+    assert npu.file_bytes == len(found.compiled)
+    assert "ethos-u" in read_model_file(found.compiled).op_counts
+    kept = {op.op for op in npu.cpu_ops} & {"VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE"}
+    assert bool(kept) == (state == "internal")
+    micro = found.record.micro
+    assert micro is not None
+    with pytest.raises(ContractError, match=rf"SRAM must be at most 99 bytes, Vela estimates {npu.sram_bytes:,}"):
+        check_streaming_limits(1, micro, settings.deployment, "99", "", npu)
+
+
+@pytest.mark.parametrize("state", ["external", "internal"])
+def test_kernels_of_four_bits_stream(windows: np.ndarray, state: Any) -> None:
+    settings = tfc.Export(quantize="int8", weight_bits=4, streaming=True, state=state, min_agreement_db=10.0)
+    found = tfc.export(small_net(), settings, data=windows, float_size_bytes=100_000, progress=False).streaming
+    assert found is not None
+    assert "int4" in {tensor.dtype for tensor in read_model_file(found.content).subgraphs[0].tensors}
+    assert found.record.whole.equal == found.record.whole.windows == len(windows)
+
+
+@pytest.mark.parametrize("state", ["external", "internal"])
+def test_the_file_that_streams_gets_look_up_tables_that_answer_frame_by_frame(windows: np.ndarray, state: Any) -> None:
+    pytest.importorskip("tflite_micro", reason="pip install 'tfcompress[mcu]'")
+    keras.utils.set_random_seed(0)
+    given = keras.Input((16, 4), name="sound")
+    inner = layers.Conv1D(8, 3, activation="relu")(given)
+    inner = layers.Conv1D(32, 3, activation="relu", name="few")(inner)
+    model = keras.Model(given, layers.Dense(24, name="scores")(layers.Flatten()(inner)))
+    levels = np.linspace(-1, 1, 4, dtype=np.float32)
+    kernel, bias = model.get_layer("scores").get_weights()
+    values = np.random.default_rng(0).choice(levels, kernel.shape).astype(np.float32)
+    model.get_layer("scores").set_weights([values, bias])
+    settings = tfc.Export(
+        quantize="int8", calibration="minmax", streaming=True, state=state, lookup=True, min_agreement_db=10.0
+    )
+    made = tfc.export(model, settings, data=windows, float_size_bytes=100_000, progress=False)
+    found = made.streaming
+    assert made.lookup is None
+    assert found is not None
+    assert found.lookup is not None
+    assert len(found.lookup.content) < len(found.content)
+    assert read_model_file(found.lookup.content).op_counts["TFLM_DECODE"] == 1
+    assert found.lookup.samples > len(windows) * found.record.window // found.record.hop
+
+
 def test_a_file_whose_states_are_not_its_own_is_refused(stream: StreamingFile) -> None:
     with pytest.raises(UnsupportedError, match="state 'memory' is not the same tensor"):
         with_state_variables(stream.content, {"memory": "memory_next"})

@@ -27,7 +27,10 @@ of samples are not taken along, and the data is named without its path; look thr
 `hf auth login`); a repository that does not exist is made, private unless --public is given.
 """
 
-BESIDE = ("-tflm.tflite", "-streaming.tflite", ".vela.tflite", ".tfz")
+BESIDE = (
+    *("-tflm.tflite", "-streaming.tflite", "-streaming-tflm.tflite"),
+    *(".vela.tflite", "-streaming.vela.tflite", ".tfz"),
+)
 """Ends of names of files that stand for the file elsewhere, and go along with it."""
 
 ATTRIBUTES = "*.tflite filter=lfs diff=lfs merge=lfs -text\n*.tfz filter=lfs diff=lfs merge=lfs -text\n"

@@ -128,6 +128,8 @@ def lines_of(found: Examination) -> Iterator[tuple[str, str]]:
         yield from ((found.target, text) for text, _ in microcontroller.micro_sentences(plain))
     elif plain["npu"]:
         yield from ((found.target, text) for text, _ in microcontroller.npu_sentences(plain["npu"]))
+    if found.round_to > 1:
+        yield found.target, microcontroller.widths_text(found.round_to, found.round_to_source)
 
 
 def bench(models: Sequence[Path], found: Sequence[Desk], data: Path | None, screen: Terminal, *, as_json: bool) -> None:

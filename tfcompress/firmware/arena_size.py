@@ -52,6 +52,25 @@ def measured_size(least_bytes: int, kept: ArenaUse, version: str) -> ArenaSize:
     return ArenaSize(least_bytes, _with(least_bytes, MARGIN), measured=True, how=how)
 
 
+def size_beside_npu(least_bytes: int, addresses_bytes: int, kept: ArenaUse, version: str) -> ArenaSize:
+    """Return the size for a file that Vela compiled, which was set up here without its NPU.
+
+    Args:
+        least_bytes: the smallest arena that it is set up in, with another op in the place of the NPU's.
+        addresses_bytes: what the kernel of the NPU's op asks for besides.
+        kept: what the recorder counts of it.
+        version: of tflite-micro.
+    """
+    needed = least_bytes + addresses_bytes
+    kept_text = f"it keeps {kept.total_bytes:,}: head {kept.head_bytes:,}, tail {kept.tail_bytes:,}"
+    how = (
+        f"set up in tflite-micro {version} on this machine, whose pointers take 8 bytes, with another op in the place "
+        f"of the NPU's, on which nothing ran: {least_bytes:,} bytes is the least ({kept_text}), {addresses_bytes:,} "
+        f"for the NPU's addresses, and {MARGIN:.0%} more"
+    )
+    return ArenaSize(needed, _with(needed, MARGIN), measured=True, how=how)
+
+
 def planned_size(content: bytes, model: FlatModel) -> ArenaSize:
     """Return the size for a file that could not be measured.
 

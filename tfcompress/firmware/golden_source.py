@@ -23,8 +23,9 @@ def ops_header(name: str, methods: Sequence[str]) -> str:
     """
     guard = f"{name.upper()}_OPS_H_"
     lines = "".join(f"  if (resolver.{method}() != kTfLiteOk) return kTfLiteError;\n" for method in methods)
+    npu = _NPU if "AddEthosU" in methods else ""
     return (
-        f"/* The {len(methods)} ops of {name}.h's file; the linker keeps the kernels of these alone. */\n"
+        f"/* The {len(methods)} ops of {name}.h's file; the linker keeps the kernels of these alone. */\n{npu}"
         f"#ifndef {guard}\n#define {guard}\n\n"
         '#include "tensorflow/lite/micro/micro_mutable_op_resolver.h"\n\n'
         f"typedef tflite::MicroMutableOpResolver<{len(methods)}> {name}_op_resolver_t;\n\n"
@@ -32,6 +33,12 @@ def ops_header(name: str, methods: Sequence[str]) -> str:
         f"{lines}  return kTfLiteOk;\n}}\n\n"
         f"#endif /* {guard} */\n"
     )
+
+
+_NPU = """\
+/* AddEthosU() is the NPU's op: build TensorFlow Lite Micro with its kernel (make: CO_PROCESSOR=ethos_u) and the driver
+   of the board, which InitializeTarget() or the board's own code starts. The other ops run on the CPU. */
+"""
 
 
 def golden_header(name: str, pair: GoldenPair) -> str:

@@ -12,17 +12,21 @@ import numpy as np
 from tfcompress import files
 from tfcompress.errors import MissingDependencyError, UnsupportedError, UsageError
 from tfcompress.firmware import golden_source, model_source
-from tfcompress.firmware.arena_size import ArenaSize, measured_size, planned_size
+from tfcompress.firmware.arena_size import ArenaSize, measured_size, planned_size, size_beside_npu
 from tfcompress.firmware.c_text import identifier
 from tfcompress.firmware.golden import GoldenPair, drawn_inputs, golden_pair, stored_inputs
 from tfcompress.firmware.layouts import LAYOUTS
 from tfcompress.firmware.number_types import check_number_types
-from tfcompress.firmware.ports import Port, ports_of
+from tfcompress.firmware.ports import Port, check_same_ports, ports_of
 from tfcompress.firmware.resolver import registering_methods
+from tfcompress.targets.installed import EXTRA
 from tfcompress.tflite.flatbuffer import FlatModel, read_model_file
 from tfcompress.tflite.interpret import LOOKUP
 from tfcompress.tflite.micro.least_arena import least_arena_bytes
+from tfcompress.tflite.micro.npu_stand_in import addresses_bytes, with_stand_in
+from tfcompress.tflite.micro.op_places import NPU_OP
 from tfcompress.tflite.micro.process import MicroProcess
+from tfcompress.tflite.micro.vela import Compiled
 from tfcompress.tflite.pack import data_free_note
 
 SAMPLES = 1
@@ -78,6 +82,7 @@ def make_firmware(
     values: Mapping[str, np.ndarray] | None = None,
     values_from: str = "",
     layouts: Sequence[str] = (),
+    compiled: Compiled | None = None,
 ) -> Firmware:
     """Make what a firmware needs of a file.
 
@@ -90,6 +95,8 @@ def make_firmware(
         values: golden inputs by name, real numbers, shape (samples, *shape without the batch axis); None: drawn.
         values_from: where they come from.
         layouts: lines of :data:`~tfcompress.firmware.layouts.LAYOUTS`.
+        compiled: what Vela made of the file, which goes on the chip in its place; golden outputs are those of the file,
+            since nothing at the desk runs what Vela made. None: the file itself does.
 
     Raises:
         UsageError: a name that C has no use for.
@@ -101,13 +108,15 @@ def make_firmware(
         msg = f"--name must not be {name!r}, as a file of the folder is called; choose another"
         raise UsageError(msg)
     model = read_model_file(content)
-    methods = registering_methods(model)
-    if "AddEthosU" in methods:
+    if NPU_OP in model.op_counts:
         msg = (
             "the file is compiled for an Ethos-U, which nothing at the desk runs: there would be no golden outputs; "
-            "give the file that it was compiled from"
+            "give the file that it was compiled from, or export the model with --target ethos-u55-128 (or the like) "
+            "--c-array, which writes both"
         )
         raise UnsupportedError(msg)
+    on_chip = content if compiled is None else compiled.content
+    methods = registering_methods(read_model_file(on_chip))
     check_number_types(model)
     inputs, outputs = ports_of(model)
     if values is None:
@@ -115,20 +124,45 @@ def make_firmware(
     else:
         given, told = stored_inputs(inputs, values), values_from
     arena, pair = _run(content, model, (inputs, outputs), given, told)
-    digest = files.sha256(content)
-    told = data_free_note(content)
-    about = f"{source}: {len(content):,} bytes, sha256 {digest}{f'; {told}' if told else ''}"
+    digest, promised = files.sha256(on_chip), data_free_note(content)
+    about = f"{source}: {len(on_chip):,} bytes, sha256 {digest}{f'; {promised}' if promised else ''}"
+    if compiled is not None:
+        arena, about = _beside_npu(compiled.content, (*inputs, *outputs)), f"{about}; {_compiler_text(compiled)}"
     variables = sum(op.name == "VAR_HANDLE" for op in model.ops)
     texts = {
-        f"{name}.h": model_source.model_header(name, about, len(content), arena, (*inputs, *outputs)),
-        f"{name}.cc": model_source.model_source(name, about, content),
+        f"{name}.h": model_source.model_header(name, about, len(on_chip), arena, (*inputs, *outputs)),
+        f"{name}.cc": model_source.model_source(name, about, on_chip),
         f"{name}_ops.h": golden_source.ops_header(name, methods),
         f"{name}_golden.h": golden_source.golden_header(name, pair),
         f"{name}_golden_test.h": golden_source.golden_test_header(name, inputs, outputs, variables),
         "main_test.cc": golden_source.main_source(name),
     }
     laid_out = {path: text for layout in layouts for path, text in LAYOUTS[layout](name, texts).items()}
-    return Firmware(name, len(content), digest, methods, arena, pair, inputs, outputs, texts | laid_out)
+    return Firmware(name, len(on_chip), digest, methods, arena, pair, inputs, outputs, texts | laid_out)
+
+
+def _beside_npu(compiled: bytes, ports: Sequence[Port]) -> ArenaSize:
+    """Return the arena's size for what Vela made of a file with such inputs and outputs.
+
+    Raises:
+        UnsupportedError: it has others.
+        MissingDependencyError: tflite-micro is not installed.
+    """
+    made = ports_of(read_model_file(compiled))
+    check_same_ports((*made[0], *made[1]), ports)
+    if find_spec("tflite_micro") is None:
+        msg = "the arena of a file for an Ethos-U is found by tflite-micro, which is not installed: " + EXTRA
+        raise MissingDependencyError(msg)
+    content = with_stand_in(compiled)
+    with MicroProcess(content, refusal=UnsupportedError) as micro:
+        kept, version = micro.arena, micro.opened()
+    least = least_arena_bytes(content, kept.total_bytes, run=False)
+    return size_beside_npu(least, addresses_bytes(compiled), kept, version)
+
+
+def _compiler_text(compiled: Compiled) -> str:
+    found = compiled.estimate
+    return f"Vela {found.version} for {found.accelerator}, {found.system_config}, {found.memory_mode}"
 
 
 def _run(

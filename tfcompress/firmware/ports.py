@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -106,3 +107,25 @@ def _port(model: FlatModel, kind: str, place: int, tensor: IOTensor) -> Port:
         raise UnsupportedError(msg)
     shape = model.subgraphs[0].tensors[tensor.index].shape
     return Port(kind, place, tensor.name, shape, tensor.dtype, tensor.scale, tensor.zero_point)
+
+
+def check_same_ports(compiled: Sequence[Port], source: Sequence[Port]) -> None:
+    """Refuse a compiled file that takes or gives other numbers than the one that its golden pair is of.
+
+    Raises:
+        UnsupportedError: naming the input or output.
+    """
+    if len(compiled) != len(source):
+        msg = f"the compiled file must have {len(source)} inputs and outputs as its source has, it has {len(compiled)}"
+        raise UnsupportedError(msg)
+    for one, other in zip(compiled, source, strict=True):
+        if _meaning(one) != _meaning(other):
+            msg = (
+                f"{one.kind} {one.place} of the compiled file must be that of its source, {_meaning(other)}, it is "
+                f"{_meaning(one)}; there would be no golden pair for it"
+            )
+            raise UnsupportedError(msg)
+
+
+def _meaning(port: Port) -> tuple[object, ...]:
+    return port.kind, port.shape, port.dtype, port.scale, port.zero_point

@@ -21,14 +21,16 @@ def micro_sentences(verification: Mapping[str, Any]) -> Iterator[tuple[str, bool
     Args:
         verification: of the result, as the report holds it.
     """
-    if verification.get("lookup"):
-        yield lookup_text(verification["lookup"]), True
+    if lookup := verification.get("lookup"):
+        yield lookup_text(lookup), True
+        if lookup.get("tested"):
+            yield f"{lookup['name']}: {score_text(lookup['tested'], 'those of the file without tables')}", None
     found = verification.get("micro")
     if not found:
         return
     yield _run(found)
     if found.get("tested"):
-        yield tested_text(found["tested"]), None
+        yield score_text(found["tested"], "the reference kernels'"), None
     yield arena_text(found), all(taken <= most for taken, most in _limits(found) if most is not None)
     if found.get("npu"):
         yield from npu_sentences(found["npu"])
@@ -51,8 +53,15 @@ def lookup_text(found: Mapping[str, Any]) -> str:
         f"{found['name']}: {wording.size(found['size_bytes'])}, {count} kernel{'s' * (count > 1)} as look-up tables of "
         f"{each} bits, outputs equal in every bit on {found['equal_samples']:,} samples in TensorFlow Lite Micro "
         f"{found['tflite_micro']}, which alone runs it (in an arena of at least "
-        f"{wording.size(found['arena_bytes'])})"
+        f"{wording.size(found['arena_bytes'])}{_kept_text(found.get('arena'))})"
     )
+
+
+def _kept_text(arena: Mapping[str, Any] | None) -> str:
+    """Say what is kept of an arena; empty of a report that does not tell."""
+    if not arena:
+        return ""
+    return f", keeps head {wording.size(arena['head_bytes'])}, tail {wording.size(arena['tail_bytes'])}"
 
 
 def alike_text(found: Mapping[str, Any]) -> str:
@@ -68,12 +77,12 @@ def alike_text(found: Mapping[str, Any]) -> str:
     return f"{text}, the others within {apart}"
 
 
-def tested_text(tested: Mapping[str, Any]) -> str:
-    """Say how the file did on test samples there."""
+def score_text(tested: Mapping[str, Any], beside: str) -> str:
+    """Say how the file did on test samples there, and how many of its answers are *beside*'s in every bit."""
     figure = Figure(tested["value"], tested["low"], tested["high"], tested["unit"])
     interval = f" ({wording.interval(figure)})" if wording.interval(figure) else ""
     equal = tested["equal"]
-    alike = "" if equal is None else f", {equal:,} of them equal to the reference kernels' in every bit"
+    alike = "" if equal is None else f", {equal:,} of them equal to {beside} in every bit"
     title = figure_kind(tested["figure"]).title
     return f"{title} there {wording.figure(figure)}{interval} on {tested['samples']:,} test samples{alike}"
 
@@ -81,10 +90,11 @@ def tested_text(tested: Mapping[str, Any]) -> str:
 def arena_text(found: Mapping[str, Any]) -> str:
     """Say what the file takes of the arena and of the flash, and the limits."""
     arena, npu = found["arena"], found.get("npu")
+    planned = wording.size(found["planned_arena_bytes"])
     text = (
         f"runs in an arena of {wording.size(found['least_arena_bytes'])}, keeps head "
-        f"{wording.size(arena['head_bytes'])}, tail {wording.size(arena['tail_bytes'])} ({ON_64_BITS}); the "
-        f"tensors alone, planned from the file: {wording.size(found['planned_arena_bytes'])}"
+        f"{wording.size(arena['head_bytes'])}, tail {wording.size(arena['tail_bytes'])} ({ON_64_BITS})"
+        f"{_scratch_text(found)}; the tensors alone, planned from the file: {planned}"
     )
     (taken, most), (file_bytes, most_file) = _limits(found)
     if most is not None:
@@ -93,6 +103,17 @@ def arena_text(found: Mapping[str, Any]) -> str:
     if most_file is not None:
         text += f"; file {'within' if file_bytes <= most_file else 'above'} {wording.size(round(most_file))} of flash"
     return text
+
+
+def _scratch_text(found: Mapping[str, Any]) -> str:
+    """Say what kernels take of the head beside their tensors; empty where it is not known."""
+    asking = found.get("scratch")
+    if asking is None:
+        return ""
+    if not asking:
+        return ", no scratch memory of kernels"
+    most = max(asking, key=lambda each: int(each["size_bytes"]))
+    return f"; of the head at most {wording.size(most['size_bytes'])} are kernels' scratch memory ({most['where']})"
 
 
 def _limits(found: Mapping[str, Any]) -> tuple[tuple[int, float | None], tuple[int, float | None]]:
@@ -131,6 +152,11 @@ def _ops_of(left: Sequence[Mapping[str, Any]], advice: str) -> str:
     return ", ".join(dict.fromkeys(str(op["op"]) for op in left if op.get("rewrite") == advice))
 
 
+def widths_text(round_to: int, source: str) -> str:
+    """Say which numbers of channels suit a target's kernels, and what says so."""
+    return f"numbers of channels go by {round_to}{f': {source}' if source else ''}"
+
+
 def micro_table(verification: Mapping[str, Any]) -> str:
     """Return the recorder's table as HTML; empty for a file of another target.
 
@@ -144,7 +170,11 @@ def micro_table(verification: Mapping[str, Any]) -> str:
     rows = [
         ("the smallest arena that it runs in", wording.size(found["least_arena_bytes"]), "", ""),
         ("of it kept", wording.size(arena["total_bytes"]), "", ""),
-        ("head: tensors between ops, kernels at work", wording.size(arena["head_bytes"]), "", ""),
+        ("head: tensors between ops, kernels' scratch memory", wording.size(arena["head_bytes"]), "", ""),
+        *(
+            (f"scratch memory of {each['where']}, while it runs", wording.size(each["size_bytes"]), "", "")
+            for each in found.get("scratch") or ()
+        ),
         ("tail: what stays", wording.size(arena["tail_bytes"]), "", ""),
         *(
             (
@@ -158,4 +188,7 @@ def micro_table(verification: Mapping[str, Any]) -> str:
         ("planned for the tensors alone, not measured", wording.size(found["planned_arena_bytes"]), "", ""),
     ]
     table = html_table(("memory", "used", "requested", "allocations"), rows, (NAME, NUMBER, NUMBER, NUMBER))
-    return table + html_note(f"By the recorder of TensorFlow Lite Micro, {ON_64_BITS}.")
+    note = f"By the recorder of TensorFlow Lite Micro, {ON_64_BITS}."
+    if found.get("scratch"):
+        note += " Scratch memory is that of its own kernels, each op measured alone; ops share the place of it."
+    return table + html_note(note)

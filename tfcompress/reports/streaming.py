@@ -7,6 +7,7 @@ from typing import Any
 
 from edge_runner.wording import digits
 from tfcompress.reports import wording
+from tfcompress.reports.microcontroller import lookup_text, npu_sentences
 from tfcompress.tasks.figures import figure_kind
 from tfcompress.tasks.score import Figure
 
@@ -40,6 +41,10 @@ def streaming_sentences(verification: Mapping[str, Any]) -> Iterator[tuple[str, 
             f"{wording.size(micro['least_arena_bytes'])}{told}",
             _good(micro["reference"]),
         )
+    if found.get("npu"):
+        yield from ((f"a step: {text}", good) for text, good in npu_sentences(found["npu"]))
+    if found.get("lookup"):
+        yield lookup_text(found["lookup"]), True
     if found["tested"]:
         yield _tested(found["tested"]), None
 

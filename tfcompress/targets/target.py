@@ -63,6 +63,7 @@ class Target:
         quantize: the numbers that files for it may have; empty: all those of the runtime.
         ops: the ops that there are, by TFLite's names; empty: all those of the runtime, as always with ``litert``.
         round_to: widths that are multiples of this use the target's kernels whole; 1: any width is as good.
+        round_to_source: what says so, as a clause; empty: nobody said.
     """
 
     name: str = ""
@@ -74,6 +75,7 @@ class Target:
     quantize: tuple[str, ...] = ()
     ops: tuple[str, ...] = ()
     round_to: int = 1
+    round_to_source: str = ""
 
     def __post_init__(self) -> None:
         """Reject values that are out of range or contradict each other."""

@@ -65,7 +65,8 @@ class TFLiteModel:
         notes: what was done on the way that was not asked for, and why, and what the checks did not refuse but found
             worth reporting; sentences for the report.
         compiled: the same for the target's accelerator, which no runtime here opens; empty: the target has none.
-        lookup: the same with look-up tables, for TensorFlow Lite Micro; None: neither asked for nor smaller there.
+        lookup: the same with look-up tables, for TensorFlow Lite Micro; None: neither asked for nor smaller there, or
+            the file that streams has them.
         streaming: the same for new frames at a time; None: not asked for.
         input_ranges: least and largest value of each input, by name, where the file is data-free; empty: elsewhere.
     """
@@ -210,7 +211,8 @@ def export(
         )
         made = _made(model, request)
         made = _proven(made, model, request) if settings.deployment.micro else made
-        lookup = _with_lookup(made, model, request, bounded=bounded) if settings.lookup else None
+        tables = settings.lookup and not settings.streaming
+        lookup = _with_lookup(made, model, request, bounded=bounded) if tables else None
         if settings.deployment.micro and not settings.lookup and not settings.streaming:
             lookup, found = _lookup_if_smaller(made, model, request)
             notes = (*notes, *found)

@@ -19,8 +19,10 @@ import numpy as np
 from tfcompress.errors import ContractError, MissingDependencyError, UnsupportedError
 from tfcompress.tflite.flatbuffer import FlatModel, read_model_file
 from tfcompress.tflite.interpret import LOOKUP, InterpreterProcess
+from tfcompress.tflite.micro.arena import ArenaUse
 from tfcompress.tflite.micro.least_arena import least_arena_bytes
 from tfcompress.tflite.micro.process import MicroProcess
+from tfcompress.tflite.micro.record import MicroTest
 from tfcompress.tflite.slim import slim
 from tfcompress.tflite.tensors import StoredTensor
 from tfcompress.tflite.tree import parse_tree
@@ -75,7 +77,10 @@ class LookupFile:
         tables: its tables.
         samples: on which all outputs of both were equal, bit by bit.
         version: of tflite-micro, which ran them.
+        arena: what it keeps in the tensor arena.
         arena_bytes: of the smallest arena that the file runs in; kernels are unpacked there.
+        tested: how it did on test samples in TFLM, *equal* among them those that the file without tables answers so in
+            every bit; None: there are none with labels.
     """
 
     content: bytes = field(repr=False)
@@ -83,7 +88,9 @@ class LookupFile:
     tables: tuple[KernelTable, ...]
     samples: int
     version: str
+    arena: ArenaUse
     arena_bytes: int
+    tested: MicroTest | None = None
 
 
 def planned_tables(model: FlatModel) -> tuple[KernelTable, ...]:
@@ -154,8 +161,9 @@ def with_lookup_tables(
             "train with --cluster 8 --cluster-per channel --qat"
         )
         raise UnsupportedError(msg)
-    samples, version, arena_bytes = _prove(content, packed, model, inputs or {}, seed)
-    return LookupFile(packed, len(content), tables, samples, version, arena_bytes)
+    samples, version, arena = _prove(content, packed, model, inputs or {}, seed)
+    least = least_arena_bytes(packed, arena.total_bytes)
+    return LookupFile(packed, len(content), tables, samples, version, arena, least)
 
 
 def check_lookup_limits(made: LookupFile, most_flash_bytes: float | None, most_arena_bytes: float | None) -> None:
@@ -219,8 +227,8 @@ def _without_scales(content: bytes) -> bytes:
 
 def _prove(
     before: bytes, after: bytes, model: FlatModel, inputs: Mapping[str, np.ndarray], seed: int
-) -> tuple[int, str, int]:
-    """Run both files; return the samples on which they were equal, the interpreter's version and the arena's bytes."""
+) -> tuple[int, str, ArenaUse]:
+    """Run both files; return the samples on which they were equal, the interpreter's version and the arena."""
     count = max(1, min(SAMPLES, _REFERENCE_MACS // max(1, model.least_macs)))
     with (
         MicroProcess(before, refusal=UnsupportedError) as one,
@@ -238,8 +246,7 @@ def _prove(
                 )
                 raise ContractError(msg)
             samples += len(next(iter(given.values())))
-        version, kept_bytes = other.opened(), other.arena.total_bytes
-    return samples, version, least_arena_bytes(after, kept_bytes)
+        return samples, other.opened(), other.arena
 
 
 def over_the_range(interpreter: InterpreterProcess, count: int, seed: int) -> dict[str, np.ndarray]:

@@ -25,9 +25,11 @@ from tfcompress.tflite.attempt import Request, activation_bits, attempt, convert
 from tfcompress.tflite.calibrated import prepared_by, ranged, ranged_without_data
 from tfcompress.tflite.flatbuffer import FlatModel, IOTensor, read_model_file
 from tfcompress.tflite.interpret import InterpreterProcess
+from tfcompress.tflite.lookup_tables import LookupFile, check_lookup_limits, with_lookup_tables
 from tfcompress.tflite.micro.kernel_comparison import LEAST_DB, MOST_STEPS
 from tfcompress.tflite.micro.op_places import OpPlaces
-from tfcompress.tflite.micro.proof import check_ops
+from tfcompress.tflite.micro.proof import check_ops, op_places_of
+from tfcompress.tflite.micro.record import NpuEstimate
 from tfcompress.tflite.routes import Made, marked
 from tfcompress.tflite.shares import Shares
 from tfcompress.tflite.state_variables import keeps_states, with_state_variables
@@ -52,12 +54,16 @@ class StreamingFile:
         model: the model that it was made of.
         record: what was proven and measured.
         notes: sentences for the report.
+        lookup: the same with look-up tables, for TensorFlow Lite Micro; None: not asked for.
+        compiled: the same for the target's accelerator, which no runtime here opens; empty: the target has none.
     """
 
     content: bytes = field(repr=False)
     model: StreamingModel = field(repr=False)
     record: StreamingRecord
     notes: tuple[str, ...] = ()
+    lookup: LookupFile | None = field(default=None, repr=False)
+    compiled: bytes = field(default=b"", repr=False)
 
     @property
     def continuous(self) -> bool:
@@ -109,13 +115,68 @@ def with_streaming(made: Made, model: Any, request: Request) -> StreamingFile:
         kept = "internal" if settings.state == "internal" and states else "external"
         record = _proven(content, source, streaming, windows, call(model, windows))
         record = dataclasses.replace(record, kept=kept, states=states, real_samples=request.data is not None)
+        made_file = StreamingFile(content, streaming, record, streaming.notes)
+        if settings.lookup:
+            made_file = dataclasses.replace(made_file, lookup=_with_tables(made_file, windows, request))
         if settings.deployment.micro:
-            check_ops(OpPlaces(read_model_file(content)), settings.deployment)
-            micro = _in_micro(content, streaming, windows, state_bytes=record.state_bytes if kept == "internal" else 0)
-            if request.bounded:
-                check_streaming_limits(len(content), micro, settings.deployment, settings.max_arena, settings.max_flash)
-            record = dataclasses.replace(record, micro=micro)
-    return StreamingFile(content, streaming, record, streaming.notes)
+            places = op_places_of(content, model, found.verification.tensor_names)
+            made_file = _for_micro(made_file, windows, request, places)
+    return made_file
+
+
+def _with_tables(made: StreamingFile, windows: Mapping[str, np.ndarray], request: Request) -> LookupFile:
+    """Make the file with look-up tables, and feed it the same windows frame by frame.
+
+    Raises:
+        UnsupportedError: no kernel is smaller as a table.
+        ContractError: it answers otherwise.
+        MissingDependencyError: what writes and runs it is not installed.
+    """
+    from tfcompress.tflite.micro.process import MicroProcess
+
+    lookup = with_lookup_tables(made.content, keep_names=request.settings.keep_names, seed=request.seed)
+    with (
+        MicroProcess(made.content, continuous=made.continuous) as plain,
+        MicroProcess(lookup.content, continuous=made.continuous) as tables,
+    ):
+        expected, found = (answers_of(process, made.model, windows) for process in (plain, tables))
+    different = [name for name, values in expected.items() if values.tobytes() != found[name].tobytes()]
+    if different:
+        msg = (
+            f"the streaming file with look-up tables must answer as the one without, output {different[0]!r} differs "
+            "frame by frame in TensorFlow Lite Micro; leave --lookup out"
+        )
+        raise ContractError(msg)
+    steps = len(next(iter(windows.values()))) * -(-made.model.window // made.model.hop)
+    return dataclasses.replace(lookup, samples=lookup.samples + steps)
+
+
+def _for_micro(
+    made: StreamingFile, windows: Mapping[str, np.ndarray], request: Request, places: OpPlaces
+) -> StreamingFile:
+    """Run the streaming file in TensorFlow Lite Micro, compile it for an accelerator, and hold it against limits.
+
+    Raises:
+        ContractError: it does not run there, answers otherwise, or takes more than it may.
+        MissingDependencyError: what proves files for the target is not installed.
+    """
+    from tfcompress.tflite.micro.vela import compile_for
+
+    settings, content = request.settings, made.content
+    target = settings.deployment
+    check_ops(places, target)
+    if made.lookup is not None:
+        check_ops(OpPlaces(read_model_file(made.lookup.content)), target)
+    micro = _in_micro(made, windows, places)
+    compiled = compile_for(content, target.accelerator, places) if target.accelerator else None
+    npu = None if compiled is None else compiled.estimate
+    if request.bounded and made.lookup is None:
+        check_streaming_limits(len(content), micro, target, settings.max_arena, settings.max_flash, npu)
+    elif request.bounded and made.lookup is not None:
+        most_flash = target.most_flash_bytes(settings.max_flash)
+        check_lookup_limits(made.lookup, most_flash, target.most_arena_bytes(settings.max_arena))
+    record = dataclasses.replace(made.record, micro=micro, npu=npu)
+    return dataclasses.replace(made, record=record, compiled=b"" if compiled is None else compiled.content)
 
 
 def check_streamable(model: Any, *, hop: int | None) -> None:
@@ -337,9 +398,7 @@ def _is_far(found: OutputAgreement, kind: str) -> bool:
     return found.sqnr_db < LEAST_DB and (steps is None or steps > MOST_STEPS)
 
 
-def _in_micro(
-    content: bytes, streaming: StreamingModel, windows: Mapping[str, np.ndarray], *, state_bytes: int
-) -> MicroStream:
+def _in_micro(made: StreamingFile, windows: Mapping[str, np.ndarray], places: OpPlaces) -> MicroStream:
     """Feed windows to TensorFlow Lite Micro, and compare with the reference kernels.
 
     Raises:
@@ -349,29 +408,35 @@ def _in_micro(
     from tfcompress.tflite.micro.least_arena import least_arena_bytes
     from tfcompress.tflite.micro.process import MicroProcess
 
+    content, streaming = made.content, made.model
     with (
-        MicroProcess(content, continuous=keeps_states(content)) as micro,
+        MicroProcess(content, places=places, continuous=made.continuous) as micro,
         opened_stream(content, reference_kernels=True) as reference,
     ):
         version = micro.opened()
         answers = answers_of(micro, streaming, windows)
         found = held(micro.model, answers_of(reference, streaming, windows), answers, "the reference kernels make it")
         least = least_arena_bytes(content, micro.arena.total_bytes)
-    return MicroStream(version, found, least, state_bytes)
+    return MicroStream(version, found, least, made.record.state_bytes if made.continuous else 0)
 
 
-def check_streaming_limits(size_bytes: int, micro: MicroStream, target: Target, max_arena: str, max_flash: str) -> None:
-    """Refuse a streaming file that takes more than it may.
+def check_streaming_limits(
+    size_bytes: int, micro: MicroStream, target: Target, max_arena: str, max_flash: str, npu: NpuEstimate | None = None
+) -> None:
+    """Refuse a streaming file that takes more than it may: for an accelerator, by what Vela estimates.
 
     Raises:
         ContractError: with the limit and what it takes.
     """
     broken = []
     most_arena, most_flash = target.most_arena_bytes(max_arena), target.most_flash_bytes(max_flash)
-    if most_arena is not None and micro.least_arena_bytes > most_arena:
+    if most_arena is not None and npu is not None and npu.sram_bytes > most_arena:
+        broken.append(f"SRAM must be at most {most_arena:,.0f} bytes, Vela estimates {npu.sram_bytes:,}")
+    if most_arena is not None and npu is None and micro.least_arena_bytes > most_arena:
         broken.append(f"the arena must be at most {most_arena:,.0f} bytes, it takes {micro.least_arena_bytes:,}")
-    if most_flash is not None and size_bytes > most_flash:
-        broken.append(f"the file must be at most {most_flash:,.0f} bytes, it has {size_bytes:,}")
+    on_chip = size_bytes if npu is None else npu.file_bytes
+    if most_flash is not None and on_chip > most_flash:
+        broken.append(f"the file must be at most {most_flash:,.0f} bytes, it has {on_chip:,}")
     if broken:
         msg = f"target {target.name!r}, streaming file: {'; '.join(broken)}; take channels away, or raise the limit"
         raise ContractError(msg)

@@ -6,6 +6,8 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+from tfcompress.tflite.micro.record import NpuEstimate
+
 
 @dataclass(frozen=True)
 class StateRecord:
@@ -108,6 +110,7 @@ class StreamingRecord:
         written: answers beside those of the file of the whole window that is written, where that one has other numbers;
             None: it has the same.
         micro: what TensorFlow Lite Micro made of it; None: the target is another.
+        npu: what Vela estimates of a step; None: the target has no accelerator.
         tested: how it did on test samples; None: there are none, or it was not asked.
     """
 
@@ -124,6 +127,7 @@ class StreamingRecord:
     keras: StreamAgreement
     written: StreamAgreement | None = None
     micro: MicroStream | None = None
+    npu: NpuEstimate | None = None
     tested: StreamTest | None = None
 
     @property

@@ -132,6 +132,43 @@ def test_an_operation_of_keras_is_named_as_a_layer_is(keras, tflm, operation: st
     assert any(f"layer {name!r}" in places.all_of(op) for op in places.flat.op_counts)
 
 
+def taken_apart(keras, kind: str) -> Any:
+    """Return a layer that reaches int8 as several others, under a name of the user's."""
+    layers = keras.layers
+    return {
+        "Conv3D": lambda: layers.Conv3D(3, 2, padding="same", activation="relu", name="mine"),
+        "LayerNormalization": lambda: layers.LayerNormalization(name="mine"),
+        "GRU": lambda: layers.GRU(3, return_sequences=True, name="mine"),
+        "Bidirectional": lambda: layers.Bidirectional(layers.GRU(2, return_sequences=True), name="mine"),
+        "MultiHeadAttention": lambda: layers.MultiHeadAttention(2, 4, name="mine"),
+        "Conv1DTranspose": lambda: layers.Conv1DTranspose(3, 2, strides=2, name="mine"),
+    }[kind]()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "kind", ["Conv3D", "LayerNormalization", "GRU", "Bidirectional", "MultiHeadAttention", "Conv1DTranspose"]
+)
+@pytest.mark.parametrize("last", [True, False])
+def test_ops_of_a_layer_that_is_taken_apart_are_called_by_its_name(keras, kind: str, last: bool) -> None:
+    keras.utils.set_random_seed(0)
+    shape = (4, 4, 4, 2) if kind == "Conv3D" else (4, 4)
+    given = keras.Input(shape)
+    inner = taken_apart(keras, kind)(*[given] * (2 if kind == "MultiHeadAttention" else 1))
+    outputs = inner if last else keras.layers.Dense(3, name="head")(keras.layers.Flatten(name="flat")(inner))
+    model = keras.Model(given, outputs)
+    x = np.random.default_rng(0).normal(size=(20, *shape)).astype(np.float32)
+    settings = Export(quantize="int8", calibration="mse", min_agreement_db=0.0)
+    file = export(model, settings, data=x, float_size_bytes=1_000_000, progress=False)
+    places = op_places_of(file.content, model, file.verification.tensor_names)
+    called = [places.of(number).partition(" at ")[2] for number in range(len(places.flat.subgraphs[0].ops))]
+    assert "layer 'mine'" in called
+    known = (
+        {"layer 'mine'"} if last else {"layer 'mine'", "layer 'head'", "layer 'flat'", "layer 'mine' or layer 'flat'"}
+    )
+    assert set(called) <= known, called
+
+
 @pytest.mark.slow
 def test_kernels_of_four_bits_answer_in_every_bit_as_the_reference_kernels_do(keras, tflm) -> None:
     keras.utils.set_random_seed(0)
@@ -147,3 +184,6 @@ def test_kernels_of_four_bits_answer_in_every_bit_as_the_reference_kernels_do(ke
     micro = found.verification.micro
     assert micro is not None
     assert micro.equal == micro.samples > 0
+    unpacked = sorted(-(-tensor.elements // 16) * 16 for tensor in few)  # a byte a weight while the op runs
+    assert sorted(each.size_bytes for each in micro.scratch or ()) == unpacked
+    assert micro.scratch_bytes == unpacked[-1]

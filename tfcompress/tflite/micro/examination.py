@@ -31,12 +31,16 @@ class Examination:
         ops: how often each op occurs.
         micro: what TFLM's interpreter found; None: it was not asked, only Vela.
         npu: what Vela estimates; None: the target has no accelerator.
+        round_to: widths that are multiples of it use the target's kernels whole.
+        round_to_source: what says so; empty: nobody said.
     """
 
     target: str
     ops: Mapping[str, int]
     micro: MicroRecord | None
     npu: NpuEstimate | None
+    round_to: int = 1
+    round_to_source: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values that JSON can hold; there is no latency, which neither measures."""
@@ -75,7 +79,14 @@ def examine(
         record, npu = found.record, found.record.npu
     elif target.accelerator:
         npu = compile_for(content, target.accelerator).estimate
-    return Examination(target=target.name, ops=flat.op_counts, micro=record, npu=npu)
+    return Examination(
+        target=target.name,
+        ops=flat.op_counts,
+        micro=record,
+        npu=npu,
+        round_to=target.round_to,
+        round_to_source=target.round_to_source,
+    )
 
 
 def _first(samples: Mapping[str, np.ndarray], count: int) -> dict[str, np.ndarray]:

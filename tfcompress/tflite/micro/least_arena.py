@@ -12,12 +12,13 @@ from tfcompress.worker import Worker, WorkerAnswerError, WorkerDiedError
 _CHILD = "tfcompress.tflite.micro.least_arena_child"
 
 
-def least_arena_bytes(content: bytes, recorded_bytes: int) -> int:
+def least_arena_bytes(content: bytes, recorded_bytes: int, *, run: bool = True) -> int:
     """Return the size of the smallest arena, to 16 bytes.
 
     Args:
         content: a file that TensorFlow Lite Micro runs.
         recorded_bytes: what its recorder counts; no smaller arena is tried.
+        run: whether it has to run there, too, and not only to be set up.
 
     Raises:
         MissingDependencyError: tflite-micro is not installed.
@@ -26,7 +27,7 @@ def least_arena_bytes(content: bytes, recorded_bytes: int) -> int:
     with Worker(_CHILD) as worker:
         path = worker.folder / "model.tflite"
         path.write_bytes(content)
-        worker.send({"file": str(path), "from": recorded_bytes})
+        worker.send({"file": str(path), "from": recorded_bytes, "run": run})
         try:
             return int(worker.receive()["bytes"])
         except WorkerAnswerError as error:

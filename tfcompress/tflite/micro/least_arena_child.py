@@ -1,6 +1,7 @@
 """The process that tries arenas; started by :mod:`tfcompress.tflite.micro.least_arena` and by nothing else.
 
-Requests: ``file`` (path), ``from`` (bytes that are not enough, or just so). Answer: ``bytes``.
+Requests: ``file`` (path), ``from`` (bytes that are not enough, or just so), ``run`` (or it is only set up). Answer:
+``bytes``.
 """
 
 from __future__ import annotations
@@ -10,6 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from edge_runner.graph import read_graph
 from tfcompress.serve import serve
 
 STEP = 16
@@ -43,6 +47,7 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
     from tflite_micro.python.tflite_micro.runtime import Interpreter as Micro
 
     content = Path(request["file"]).read_bytes()
+    inputs = range(len(read_graph(content).subgraphs[0].inputs))
 
     def works(arena_bytes: int, *, runs: bool) -> bool:
         """Try in a process of its own: too small an arena is answered by an error, or by a signal."""
@@ -52,6 +57,9 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
             try:
                 interpreter = Micro.from_bytes(content, arena_size=arena_bytes)
                 if runs:
+                    for number in inputs:  # else an arena holds anything, also places beyond the end of a table
+                        told = interpreter.get_input_details(number)
+                        interpreter.set_input(np.zeros(told["shape"], told["dtype"]), number)
                     interpreter.invoke()
                 code = 0
             finally:
@@ -60,7 +68,7 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
 
     # Ops ask for their memory while they are set up, which takes no time; that it runs there, too, is seen once.
     enough = smallest(lambda size: works(size, runs=False), -(-request["from"] // STEP) * STEP)
-    return {"bytes": smallest(lambda size: works(size, runs=True), enough)}
+    return {"bytes": smallest(lambda size: works(size, runs=True), enough) if request["run"] else enough}
 
 
 def main(requests: int, answers: int, lifeline: int) -> None:

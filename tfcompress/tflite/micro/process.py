@@ -61,8 +61,7 @@ class MicroProcess(InterpreterProcess):
         check_extents(flat, refusal)
         self._places = places or OpPlaces(flat)
         self._arena: ArenaUse | None = None
-        arena_bytes = _ARENA_BYTES + _ARENA_TIMES * planned_arena_bytes(content)
-        more = {"arena_bytes": arena_bytes}
+        more = {"arena_bytes": roomy_arena_bytes(content)}
         super().__init__(
             content, runtime="tflm", workers=1, continuous=continuous, refusal=refusal, child=_CHILD, more=more
         )
@@ -101,6 +100,11 @@ class MicroProcess(InterpreterProcess):
         if custom == [NPU_OP]:
             return "this file was compiled for an Ethos-U, which no interpreter runs; give the file that Vela was given"
         return f"TensorFlow Lite Micro lacks a custom op of this file ({', '.join(custom)}); replace it"
+
+
+def roomy_arena_bytes(content: bytes) -> int:
+    """Return the size of an arena in which a file is set up before it is known how much it takes."""
+    return _ARENA_BYTES + _ARENA_TIMES * planned_arena_bytes(content)
 
 
 def digest_in_micro(inputs: Mapping[str, np.ndarray], content: bytes) -> tuple[str, str]:

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from tfcompress.errors import ContractError
-from tfcompress.models.keras_private import all_layers
+from tfcompress.models.keras_private import all_layers, origin
 from tfcompress.models.kinds import graph_of, has_layers
+from tfcompress.models.wiring import wire
 from tfcompress.settings import Export
 from tfcompress.targets.target import Target
 from tfcompress.tflite.agreement import agreements
@@ -22,8 +23,9 @@ from tfcompress.tflite.micro.arena import planned_arena_bytes
 from tfcompress.tflite.micro.kernel_comparison import KernelComparison, ReferenceRefusalError
 from tfcompress.tflite.micro.least_arena import least_arena_bytes
 from tfcompress.tflite.micro.op_places import OpPlaces
-from tfcompress.tflite.micro.process import MicroProcess
+from tfcompress.tflite.micro.process import MicroProcess, roomy_arena_bytes
 from tfcompress.tflite.micro.record import MicroRecord
+from tfcompress.tflite.micro.scratch import scratch_of
 from tfcompress.tflite.micro.vela import compile_for
 from tfcompress.tflite.state_variables import keeps_states
 
@@ -127,6 +129,7 @@ def measure(
     with opened_in_both(content, places) as (micro, comparison):
         outputs = comparison.run(inputs)
         found = () if keras_outputs is None else agreements(micro.model, keras_outputs, outputs)
+        scratch = scratch_of(content, places, roomy_arena_bytes(content))
         record = MicroRecord(
             target=target.name,
             runtime="tflite-micro",
@@ -144,6 +147,8 @@ def measure(
             real_samples=real_samples,
             most_arena_bytes=target.most_arena_bytes(most_arena),
             most_flash_bytes=target.most_flash_bytes(most_flash),
+            scratch=scratch,
+            scratch_bytes=None if scratch is None else max((each.size_bytes for each in scratch), default=0),
         )
     compiled = compile_for(content, target.accelerator, places) if target.accelerator else None
     if compiled is not None:
@@ -231,9 +236,32 @@ def op_places_of(content: bytes, model: Any, tensor_names: tuple[tuple[str, ...]
         model: the Keras model that it was made from, the path of a SavedModel, or a float file.
         tensor_names: what its tensors were called, where a packing took the names away.
     """
-    layers: tuple[str, ...] = ()
-    if has_layers(model):
-        graph = graph_of(model)
-        named = (*all_layers(graph), *getattr(graph, "operations", ()))  # keras.ops.sort(x) is no layer, and has a name
-        layers = tuple(dict.fromkeys(each.name for each in named))
-    return OpPlaces(read_model_file(content), tensor_names, layers)
+    if not has_layers(model):
+        return OpPlaces(read_model_file(content), tensor_names)
+    graph = graph_of(model)
+    hidden = {id(inner) for layer in all_layers(graph) if _is_one_layer(layer) for inner in all_layers(layer)}
+    known = [layer for layer in all_layers(graph) if id(layer) not in hidden]
+    weighted = frozenset(
+        layer.name for layer in known if layer.weights and not hasattr(layer, "layers") and not _folds(layer)
+    )
+    named = (*known, *getattr(graph, "operations", ()))  # keras.ops.sort(x) is no layer, and has a name
+    layers = tuple(dict.fromkeys(each.name for each in named))
+    wiring = wire(graph)
+    ends = (
+        {} if wiring.output_names is None else dict(zip(wiring.output_names, map(_maker, graph.outputs), strict=True))
+    )
+    return OpPlaces(read_model_file(content), tensor_names, layers, ends, weighted)
+
+
+def _folds(layer: Any) -> bool:
+    """Say whether a layer mostly becomes part of the one before."""
+    return "BatchNormalization" in type(layer).__name__
+
+
+def _is_one_layer(layer: Any) -> bool:
+    """Say whether a layer is Keras's own and no model: what is inside it nobody has named."""
+    return type(layer).__module__.startswith(("keras.", "tf_keras.")) and not hasattr(layer, "layers")
+
+
+def _maker(tensor: Any) -> str:
+    return str(origin(tensor).name)

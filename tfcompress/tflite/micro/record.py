@@ -30,6 +30,21 @@ class MicroTest:
     unit: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class KernelScratch:
+    """What the kernel of an op asks for while it runs.
+
+    Attributes:
+        op: its name.
+        where: the op with the layer that it came from.
+        size_bytes: all its pieces, each filled up to 16 bytes.
+    """
+
+    op: str
+    where: str
+    size_bytes: int
+
+
 @dataclass(frozen=True)
 class FallenBack:
     """An op that an Ethos-U leaves to the CPU.
@@ -105,6 +120,9 @@ class MicroRecord:
         real_samples: they were real data, not random numbers.
         most_arena_bytes: the limit of the arena; None: none.
         most_flash_bytes: the limit of the file; None: none.
+        scratch: ops whose kernels (TFLM's plain ones) ask for memory beside their tensors while they run, which lies in
+            the head; None: an op does not stand alone in TFLM, so that it is not known.
+        scratch_bytes: the most that one of them asks for; None: not known.
         tested: accuracy there; None: there are no test samples with labels.
         npu: what Vela estimates of the file; None: the target has no accelerator.
     """
@@ -125,5 +143,7 @@ class MicroRecord:
     real_samples: bool
     most_arena_bytes: float | None
     most_flash_bytes: float | None
+    scratch: tuple[KernelScratch, ...] | None = None
+    scratch_bytes: int | None = None
     tested: MicroTest | None = None
     npu: NpuEstimate | None = None

@@ -144,9 +144,11 @@ class _Fallen:
         for op in graph.ops:
             if op.name == NPU_OP:
                 continue
-            name = graph.tensors[op.outputs[0]].name
+            given = (*op.outputs, *op.inputs)  # what only stores gives nothing, what runs a subgraph takes nothing
+            name = graph.tensors[given[0]].name if given else ""
             number = self.numbers.get(name)
-            where = f"{op.name} at {name!r}" if number is None else self.places.of(number)
+            unknown = f"{op.name} at {name!r}" if name else op.name
+            where = unknown if number is None else self.places.of(number)
             constants = {place for place, n in enumerate(op.inputs) if n >= 0 and len(graph.tensors[n].data)}
             reason = reasons.get(name, "")
             yield FallenBack(op.name, where, reason, npu_rewrite(op.name, reason, constants))
