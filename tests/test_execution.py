@@ -8,7 +8,6 @@ import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -26,6 +25,7 @@ from tfcompress.run import Run
 from tfcompress.stages.low_rank import LowRank
 from tfcompress.stages.rewriting import RewritingContext, Rewritten
 from tfcompress.stages.stage import RewritingStage
+from tfcompress.training.teaching import Teaching
 
 pytestmark = pytest.mark.slow
 
@@ -272,7 +272,7 @@ class Prepared:
 
         run = self.run(*stages)
         if student is not None:
-            run.teaching = SimpleNamespace(student=student, teachers=())  # type: ignore[assignment]  # all that is asked
+            run.teaching = Teaching(student=student)
         with pytest.MonkeyPatch.context() as patch, kept.work(self.loaded, self.data) as work:
             patch.setattr("tfcompress.job.attach_to", begin)
             with pytest.raises(TrainingBeginsError):

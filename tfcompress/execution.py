@@ -96,6 +96,8 @@ def _teachers(run: Run, whole: Any) -> tuple[Teacher, ...]:
     stage: Any = next((stage for stage in run.recipe.stages if stage.teaches), None)
     if stage is None or run.teachers:
         return run.teachers
+    if whole is run.student and run.teaching is not None and run.teaching.resizing is not None:
+        whole = run.teaching.resizing
     from tfcompress.distillation.teacher import own_teacher
     from tfcompress.teachers import kept_own_teacher
     from tfcompress.training.teaching import ANSWERS, can_keep_answers
@@ -128,7 +130,7 @@ def in_keras3(loaded: Loaded) -> Any:
 def _samples(run: Run, data: BoundData, count: int = SAMPLES) -> Samples:
     from tfcompress.training.first_samples import training_samples
 
-    return training_samples(data, run.loaded.native, run.recipe.train, count, run.student)
+    return training_samples(data, run.reference, run.recipe.train, count, run.student)
 
 
 def rewritten_model(run: Run, work: Work) -> Any:
@@ -166,13 +168,18 @@ class _Cycles:
     rewriting: Sequence[RewritingStage]
     work: Work
 
+    @property
+    def _whole(self) -> Any:
+        """What is rewritten: the student, or the model itself."""
+        return in_keras3(self.run.loaded) if self.run.student is None else self.run.student
+
     def done(self) -> Trained:
         """Do all cycles, of which every stage has as many as the others: the recipe refuses what differs."""
         cycles, tuning = self.rewriting[0].cycles, self.rewriting[0].tune_epochs
         getting_ready = [stage for stage in self.rewriting if stage.preparation]
         ready = max((stage.preparing_epochs(self.run.recipe.train.epochs) for stage in getting_ready), default=0)
         epochs = self._shared(cycles, tuning + ready)
-        model = whole = in_keras3(self.run.loaded) if self.run.student is None else self.run.student
+        model = whole = self._whole
         done: list[Trained] = []
         first: dict[str, Any] = {}
         left: dict[str, float] = {}
@@ -198,7 +205,7 @@ class _Cycles:
 
     def rewritten(self) -> Any:
         """Return the model after the first part of every rewriting stage, with nothing trained."""
-        model = in_keras3(self.run.loaded)
+        model = self._whole
         for stage in self.rewriting:
             model = self._rewritten(model, stage.parts[0], f"{stage.kind} 1", original=model).model
         return model
@@ -264,7 +271,7 @@ class _Cycles:
 
         def attach(data: BoundData) -> Job:
             samples = _samples(self.run, data)
-            own = in_class_of(model, self.run.loaded.native if self.run.student is None else self.run.student)
+            own = in_class_of(model, self.run.class_model)
             # Schedules are laid over this cycle's epochs: over all of the recipe's they would not come to their end.
             train = dataclasses.replace(self.run.recipe.train, epochs=epochs)
             teachers = _teachers(self.run, teacher)

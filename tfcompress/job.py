@@ -313,6 +313,12 @@ def _rewritten(
                 "attach; or let tfcompress.compress do both"
             )
             raise UsageError(msg)
+        if stage.input_size is not None:
+            msg = (
+                f"{stage.kind} with a size of pictures ({stage.input_size.text}) is for compress and export, which "
+                "read the data at that size; leave it out in attach"
+            )
+            raise UsageError(msg)
         if stage.preparation:
             msg = (
                 f"{stage.preparation} asks for a training before the model is rewritten, which attach does not do: add "

@@ -134,14 +134,20 @@ def report(
     layers: LayerRows,
     wall_seconds: Mapping[str, float],
     notes: Sequence[str],
+    float_data: BoundData | None = None,
 ) -> reports.Report:
-    """Put the report together; without scores the result is compared with the float file, where there are samples."""
+    """Put the report together; without scores the result is compared with the float file, where there are samples.
+
+    What is not said goes without it; *float_data* is the data as the float file takes it, where that is otherwise.
+    """
     likeness = None
     scored = {name: found.score for name, found in scores.items()}
     if data is not None and baseline is not None and (not scores or _by_likeness(data)):
         from tfcompress.tflite.likeness import likeness_to_float
 
-        likeness = likeness_to_float(baseline.content, tflite.content, data, seed=recipe.train.seed)
+        likeness = likeness_to_float(
+            baseline.content, tflite.content, data, float_data=float_data, seed=recipe.train.seed
+        )
         same = {**likeness, "outputs": [{**each, "cosine": each["cosine"] and 1.0} for each in likeness["outputs"]]}
         for name, found in (("float", same), ("result", likeness)):
             score = _with_likeness(data, scored.get(name), found)

@@ -162,7 +162,7 @@ def check_stages(run: Run) -> None:
             run.warn(note)
         with run.progress.task("asking the teachers"):
             loading = {**run.loading, "loader": run.converter.loader}
-            run.teaching = teaching_for(run.recipe.stages, run.loaded, run.data, run.recipe.train, loading)
+            run.teaching = teaching_for(run.recipe, run.loaded, run.data, loading)
         for note in run.teaching.notes:
             run.warn(note)
 
@@ -189,7 +189,8 @@ def calibration_warnings(run: Run, macs: int | None) -> tuple[str, ...]:
     Raises:
         DataError: data that cannot be read.
     """
-    if run.data is None:
+    data = run.float_data
+    if data is None:
         return ()
     from tfcompress.diagnosis.data_checkup import check_calibration
 
@@ -198,7 +199,7 @@ def calibration_warnings(run: Run, macs: int | None) -> tuple[str, ...]:
     except UnsupportedError:  # its layers stay unknown; its samples need not
         model = None
     with run.phase("check calibration"), run.progress.task("checking the calibration samples"):
-        remarks = check_calibration(model, run.data, run.recipe.export.sample_count, run.recipe.train.seed, macs=macs)
+        remarks = check_calibration(model, data, run.recipe.export.sample_count, run.recipe.train.seed, macs=macs)
     return tuple(map(str, remarks))
 
 

@@ -30,7 +30,7 @@ from tfcompress.stages.layout import Layout
 from tfcompress.stages.prune import Prune
 from tfcompress.stages.qat import QAT
 from tfcompress.stages.sequence import check_sequence, learning_rate_of
-from tfcompress.stages.stage import EngineName, Stage
+from tfcompress.stages.stage import EngineName, InputSize, RewritingStage, Stage
 from tfcompress.stages.stage_table import STAGES
 from tfcompress.train_settings import Train
 
@@ -104,6 +104,12 @@ class Recipe:
     def promises(self) -> bool:
         """Whether the file may lose only so much."""
         return self.export.max_drop is not None
+
+    @property
+    def input_size(self) -> InputSize | None:
+        """The size at which the network takes pictures in all that is done; None: as it came."""
+        sizes = (stage.input_size for stage in self.stages if isinstance(stage, RewritingStage))
+        return next((size for size in sizes if size is not None), None)
 
     def _check_engines(self) -> None:
         engines = {stage.engine for stage in self.stages} - {"auto"}

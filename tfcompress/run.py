@@ -31,7 +31,7 @@ class Run:
     Attributes:
         recipe: what is done.
         loaded: the model.
-        data: the bound data; None: there is none.
+        data: the bound data, as what the recipe makes takes it; None: there is none.
         converter: the converter's process.
         progress: where progress goes.
         loading: ``trust``, ``custom`` and ``limits``, for further model files.
@@ -45,6 +45,7 @@ class Run:
         closing: lets go of files and processes that the run holds.
         own_teachers: the model before compression, each time that it teaches with answers that are kept.
         followed: the run as trackers follow it; None: none does.
+        model_data: the same data as the model as it came takes it, where that is at another size of pictures.
     """
 
     recipe: Recipe
@@ -63,6 +64,7 @@ class Run:
     closing: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     own_teachers: list[Teacher] = field(default_factory=list)
     followed: FollowedRun | None = None
+    model_data: BoundData | None = None
 
     def close(self) -> None:
         """Let go of what the run holds beside the model and its data."""
@@ -74,6 +76,23 @@ class Run:
     def student(self) -> Any:
         """The Keras 3 graph that is trained in place of the model; None: the model itself is."""
         return None if self.teaching is None else self.teaching.student
+
+    @property
+    def reference(self) -> Any:
+        """The float model as it came, which takes what the trained one takes: pictures of another size it resizes."""
+        resizing = None if self.teaching is None else self.teaching.resizing
+        return self.loaded.native if resizing is None else resizing
+
+    @property
+    def class_model(self) -> Any:
+        """Whose class, with its own way to train, what is trained has: the model as it came, or a student."""
+        own = self.teaching is None or self.teaching.student is None or self.teaching.resizing is not None
+        return self.loaded.native if own else self.student
+
+    @property
+    def float_data(self) -> BoundData | None:
+        """The data as the model as it came takes it; None: there is none."""
+        return self.data if self.model_data is None else self.model_data
 
     @property
     def teachers(self) -> tuple[Teacher, ...]:

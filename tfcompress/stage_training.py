@@ -111,7 +111,7 @@ def fitted(run: Run, data: BoundData, job: Job, train: Train, work: Work, title:
                 data,
                 train,
                 outputs=outputs,
-                teacher=run.loaded.native,
+                teacher=run.reference,
                 progress=run.progress,
                 backup=work.epochs(title),
                 title=title,

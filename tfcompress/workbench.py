@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tfcompress import files, output, preconditions
 from tfcompress.baselines import Baselines
+from tfcompress.bindings import Bindings, size_of
 from tfcompress.drop_limit import check_provable, check_test_split, kept_or_refused
 from tfcompress.errors import ConversionError, DataError
 from tfcompress.execution import rewritten_model, run_stages
-from tfcompress.file_scores import evaluate_file, tested_frame_by_frame, tested_in_micro, tuned_by
+from tfcompress.file_scores import evaluate_file, tested_frame_by_frame, tested_in_micro
 from tfcompress.kept_stages import KeptStages, work_for
 from tfcompress.progress import Progress, effective
 from tfcompress.recipe import Export, Recipe, Train, load_recipe
@@ -32,7 +33,7 @@ from tfcompress.run import Run, Trained
 from tfcompress.tracking.following import Following
 from tfcompress.tracking.run_values import start_of, tell_end
 from tfcompress.tracking.tracker_table import open_trackers
-from tfcompress.train_settings import UNDIVIDED, Division
+from tfcompress.train_settings import Division
 
 if TYPE_CHECKING:
     from tfcompress.data.dataset import BoundData, Dataset
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from tfcompress.models.loading import Loaded
     from tfcompress.reports.report import Report
     from tfcompress.reports.sections import SourceModel
+    from tfcompress.stages.stage import InputSize
     from tfcompress.tasks.task import Evaluation
     from tfcompress.tflite.convert import ConverterProcess
     from tfcompress.tflite.export import TFLiteModel
@@ -97,7 +99,6 @@ class Workbench:
         self._converter: ConverterProcess | None = None
         self._judged_by, self._kept, self._bounded = judged_by, kept, bounded
         self._following = Following(open_trackers(trackers), self._progress.note)
-        self._bound: dict[Division, BoundData] = {}
         self._baselines = Baselines(self._progress)
         self._calibrations: dict[tuple[int, Division], tuple[str, ...]] = {}
         self._last: tuple[Any, Trained, tuple[str, ...]] | None = None
@@ -180,26 +181,23 @@ class Workbench:
 
         return self._data if self._data is None or isinstance(self._data, Dataset) else load_data(self._data)
 
-    def data(self, train: Train = Train()) -> BoundData | None:  # noqa: B008 - a frozen value
+    def data(self, train: Train = Train(), size: InputSize | None = None) -> BoundData | None:  # noqa: B008 - a frozen value
         """Return the data, bound to the model.
 
         Args:
             train: its ``holdout``, ``validation`` and ``seed`` divide data that comes undivided.
+            size: of the pictures, for the model at that size; None: at its own.
 
         Raises:
-            DataError: data that does not fit the model.
+            DataError: data that does not fit the model, or does not come in that size.
+            UnsupportedError: a model that takes no pictures, or labels that lie in them.
         """
-        if self.dataset is None:
-            return None
-        from tfcompress.data.arrays import ALL
+        return None if self._bindings is None else self._bindings.data(train, size)
 
-        key = train.division if ALL in self.dataset.splits or train.validation else UNDIVIDED
-        if key not in self._bound:
-            holdout, validation, seed = train.division
-            self._bound[key] = self.dataset.bind(
-                self.loaded.signature, holdout=holdout, seed=seed, validation=validation, judged_by=self._judged_by
-            )
-        return self._bound[key]
+    @functools.cached_property
+    def _bindings(self) -> Bindings | None:
+        data = self.dataset
+        return None if data is None else Bindings(data, self.loaded.signature, self._judged_by)
 
     @functools.cached_property
     def _source(self) -> SourceModel:
@@ -255,11 +253,11 @@ class Workbench:
             DataError: there is no test split, or no data at all.
             ContractError: the interpreter refuses the file, or dies of it.
         """
-        data = self.data(train)
+        content = file if isinstance(file, bytes) else Path(file) if isinstance(file, str | Path) else file.content
+        data = None if self.dataset is None else self.data(train, size_of(content, self.loaded.signature))
         if data is None:
             msg = "a score needs data with a test split, and this workbench has none; give data to Workbench"
             raise DataError(msg)
-        content = file if isinstance(file, bytes) else Path(file) if isinstance(file, str | Path) else file.content
         return evaluate_file(content, data, "evaluating the file", self._progress)
 
     def export(self, trained: Any, settings: Export = Export(), *, train: Train = Train()) -> TFLiteModel:  # noqa: B008 - frozen values
@@ -275,7 +273,8 @@ class Workbench:
         """
         found = self._baselines.file(self.loaded, self.converter, select_ops=settings.select_ops)
         size = len(found) if isinstance(found, bytes) else None
-        return self._exported(trained, settings, self.data(train), size, train.seed)
+        data = None if self.dataset is None else self.data(train, size_of(trained, self.loaded.signature))
+        return self._exported(trained, settings, data, size, train.seed)
 
     def _exported(
         self,
@@ -366,6 +365,8 @@ class Workbench:
                 warnings = run.data.lint() if run.data else []
         run.metadata = output.metadata(recipe, run.data)
         preconditions.check_deployment(run)
+        if recipe.input_size is not None and not run.loaded.qat:
+            run.model_data, run.data = run.data, self.data(recipe.train, recipe.input_size)
         preconditions.check_stages(run)
         preconditions.check_input_ranges(run)
         preconditions.check_streaming(run)
@@ -404,7 +405,7 @@ class Workbench:
         for note in (*tflite.notes, *kept, *size_remarks(recipe, tflite)):
             run.warn(note)
         if baseline is None:
-            self._tune(run, tflite.content)
+            self._tune(run, run.data, tflite.content)
         scores, data = self._scores(run, baseline, tflite), run.data
         tflite = tested_frame_by_frame(tested_in_micro(tflite, run), run)
         with run.phase("layers"), run.progress.task("comparing layers"):
@@ -415,6 +416,7 @@ class Workbench:
             loaded=run.loaded,
             source=self._source,
             data=data,
+            float_data=run.float_data,
             trained=trained,
             baseline=None if baseline is None else output.FloatFile(baseline, scores.get("float")),
             tflite=tflite,
@@ -466,7 +468,7 @@ class Workbench:
 
     def _judge(self, run: Run, baseline: bytes) -> None:
         """Score the float file before any work, so that what cannot be scored as asked for is refused by then."""
-        self._tune(run, baseline)
+        self._tune(run, run.float_data, baseline)
         with run.phase("evaluate"):
             score, order_lines = self._float_score(baseline, run.recipe.train, select_ops=run.recipe.export.select_ops)
         limit = run.recipe.export.max_drop
@@ -475,16 +477,10 @@ class Workbench:
         for line in order_lines:
             run.warn(line)
 
-    def _tune(self, run: Run, content: bytes) -> None:
-        """Let tasks look at what the float file makes of the training split, where that is what they score by."""
-        from tfcompress.evaluate.tuning import needs_tuning
-
-        if (data := run.data) is None or data.scored is None or not needs_tuning(data):
-            return
-        with run.phase("evaluate"):
-            run.data = tuned_by(content, data, run.recipe.train.seed, run.progress)
-        self._bound = {key: run.data if kept is data else kept for key, kept in self._bound.items()}
-        self._baselines.forget_scores()
+    def _tune(self, run: Run, data: BoundData | None, content: bytes) -> None:
+        """Let tasks look at what a file makes of the training split, where that is what they score by."""
+        if data is not None and self._bindings is not None and self._bindings.tune_(run, data, content):
+            self._baselines.forget_scores()
 
     def _scores(self, run: Run, baseline: bytes | None, tflite: TFLiteModel) -> dict[str, Evaluation]:
         """Evaluate the float file and the result on the test split, in the interpreter."""

@@ -64,6 +64,19 @@ def test_what_means_nothing_in_a_model_is_refused(model, changes, line):
         rewrite(model, Layout(changes=changes), CONTEXT)
 
 
+def test_pictures_of_another_size_go_before_what_else_is_said(model):
+    small = {"image": IMAGES[:, :3, :2]}
+    said = Layout(changes=("b1_wide=3", "image=3x2", "b0_sum=0"))
+    found = rewrite(model, said, RewritingContext(samples=Samples(small)))
+    assert found.model.input_shape == (None, 3, 2, 3)
+    assert found.model.get_layer("b1_wide").filters == 3
+    assert [note.partition(": ")[2][:19] for note in found.notes] == ["b1_wide=3, b0_sum=0"]
+    alone = rewrite(model, Layout(changes=("image=3x2",)), RewritingContext())
+    assert alone.notes == ()
+    for own, kept in zip(model.get_weights(), alone.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(kept, own)
+
+
 def test_blocks_without_samples_are_refused(model):
     with pytest.raises(DataError, match="layout needs samples"):
         rewrite(model, Layout(changes=("b0_sum=0",)), RewritingContext())
@@ -72,7 +85,7 @@ def test_blocks_without_samples_are_refused(model):
 @pytest.mark.parametrize(
     ("values", "line"),
     [
-        ({"changes": ("stem",)}, r"layout\.changes must be NAME=N each, got 'stem'"),
+        ({"changes": ("stem",)}, r"layout\.changes must be NAME=N each, or INPUT=HEIGHTxWIDTH, got 'stem'"),
         ({"changes": ("stem=1", "stem=2")}, r"layout\.changes must be one for each name, got 'stem'"),
         ({"shrink_kernels": 2}, r"layout\.shrink_kernels must be an odd size, got 2"),
         ({"cycles": 0}, r"layout\.cycles must be at least 1, got 0"),
@@ -100,6 +113,8 @@ def test_a_search_may_choose_widths_blocks_and_kernels(model):
     assert found["b1_wide"].values == (8, 6, 4, 2)
     assert found["b1_wide"].inside == ("b1_sum",)
     assert found["b0_sum"].values == (1, 0)
+    assert found["image"].values == ("4x4", "3x3", "2x2")
+    assert found["image"].sizes == (("image", 3, 3), ("image", 2, 2))
     assert "first" not in found
     wide = keras.Sequential(
         [
@@ -113,6 +128,7 @@ def test_a_search_may_choose_widths_blocks_and_kernels(model):
     found = {choice.name: choice for choice in choices_of(wide)}
     assert found["b"].values == (32, 24, 16, 8, 0)
     assert found["kernels"].values == (None, 5, 3)
+    assert not any(choice.sizes for choice in found.values())  # Flatten: the weights belong to places
     chosen = {"b": 0, "a": 16, "kernels": 3}
     assert Layout.of_choices(chosen).chosen() == chosen
     assert Layout.of_choices(chosen) == Layout(changes=("a=16", "b=0"), shrink_kernels=3)

@@ -16,7 +16,7 @@ TEXTS: dict[str, tuple[Any, ...]] = {
     "block_shape": ((4, 1), (1, 16)),
     "budget": ("40KB", "0.5x", " 1.25 MiB "),
     "builder": ("nets:make",),
-    "changes": (("stem=8",), ("stem=8", "block_2/add=0"), ("ä b=07",)),
+    "changes": (("stem=8",), ("stem=8", "block_2/add=0"), ("ä b=07",), ("image=24x32", "stem=8")),
     "correct": (("bias",), ("equalize", "bias-once")),
     "input_range": ((0.0, 1.0), (-1, 1), ("age=0,1",), (0, 1, "x=-2,2")),
     "layers": (("conv=4",), ("conv*=8", "a/b=256"), ("stem=top",)),

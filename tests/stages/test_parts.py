@@ -13,7 +13,20 @@ from hypothesis import strategies as st
 
 from tfcompress.errors import RecipeError
 from tfcompress.limits import SIZE_UNITS, read_limit
-from tfcompress.recipe import QAT, Blocks, Build, Channels, Cluster, Export, Layout, Prune, Recipe, Train
+from tfcompress.recipe import (
+    QAT,
+    Blocks,
+    Build,
+    Channels,
+    Cluster,
+    Distill,
+    Export,
+    Layout,
+    Prune,
+    Recipe,
+    Train,
+    from_toml,
+)
 from tfcompress.stages.blocks import read_blocks
 from tfcompress.stages.cluster import read_per
 from tfcompress.stages.lessons import LESSON_LOSSES, StudentScale, read_layers, read_losses, read_student
@@ -139,10 +152,39 @@ def test_what_builds_nothing_is_refused_in_a_recipe(builder: str) -> None:
         Recipe(stages=(Build(builder=builder),), train=Train(epochs=2))
 
 
-@pytest.mark.parametrize("change", ["a", "a=", "=3", "a=-1", "a=1.5", "a=b", ""])
-def test_a_change_of_a_layout_is_a_name_and_a_whole_number(change: str) -> None:
-    with pytest.raises(RecipeError, match=r"layout\.changes must be NAME=N each, got "):
+@pytest.mark.parametrize("change", ["a", "a=", "=3", "a=-1", "a=1.5", "a=b", "", "a=8x", "a=0x8", "a=8x8x3"])
+def test_a_change_of_a_layout_is_a_name_and_a_whole_number_or_two(change: str) -> None:
+    with pytest.raises(RecipeError, match=r"layout\.changes must be NAME=N each, or INPUT=HEIGHTxWIDTH, got "):
         Layout(changes=(change,))
+
+
+@given(words, st.integers(1, 4096), st.integers(1, 4096))
+def test_two_numbers_are_the_size_of_an_input_and_no_width(name: str, height: int, width: int) -> None:
+    layout = Layout.of_choices({name: f"{height}x{width}", f"{name}_conv": 8, "kernels": 3})
+    assert layout is not None
+    assert layout.input_size == (name, height, width)
+    assert layout.widths == {f"{name}_conv": 8}
+    assert layout.chosen() == {name: f"{height}x{width}", f"{name}_conv": 8, "kernels": 3}
+    assert layout.label == f"layout1w0b-kernels3-{height}x{width}"
+    recipe = Recipe(stages=(layout,))
+    assert recipe.input_size == (name, height, width)
+    assert from_toml(recipe.to_toml()) == recipe
+    assert Recipe(stages=(Blocks(),)).input_size is None
+
+
+def test_pictures_have_one_size_and_stand_beside_nothing_that_needs_the_models_own() -> None:
+    size = Layout(changes=("image=8x8",))
+    with pytest.raises(RecipeError, match=r"changes must be HEIGHTxWIDTH of one input at most, got 'image, other'"):
+        Layout(changes=("image=8x8", "other=8x8"))
+    for stages, words in (
+        ((Build(builder="nets:make"), size), "build, whose network takes what the model takes"),
+        ((size, Distill(student="width=0.5")), r"distill\.student: "),
+        ((size, Distill(student="small.keras")), r"distill\.student: "),
+        ((size, Distill(loss=("features",))), r"distill\.loss of layers: "),
+    ):
+        with pytest.raises(RecipeError, match=rf"layout\.changes must be without a size beside {words}.*got '8x8'"):
+            Recipe(stages=stages)
+    Recipe(stages=(size, Distill(loss=("soft", "cosine"))))
 
 
 def test_a_layout_that_changes_nothing_is_refused_and_one_that_cuts_kernels_is_not() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import tfcompress as tfc
+from tests.pictures import network as pictures_network
 from tfcompress.errors import DataError, UnsupportedError, UsageError
 from tfcompress.models.loading import Loaded, load_model
 from tfcompress.models.signature import call, signature_of
@@ -56,7 +57,7 @@ def teaching(loaded: Loaded, *, labels: bool = True, **asked: Any) -> Teaching:
     x, y = samples(384, 0)
     given = {"x_train": x, "y_train": y} if labels else {"x_train": x}
     data = tfc.load_data(given).bind(loaded.signature)
-    return teaching_for((tfc.Distill(**asked),), loaded, data, Train(), {})
+    return teaching_for(tfc.Recipe(stages=(tfc.Distill(**asked),)), loaded, data, {})
 
 
 def in_order(model: Any, order: list[int], folder: Path) -> str:
@@ -155,3 +156,30 @@ def test_a_half_width_student_learns_in_place_of_the_model(model: Any, tmp_path:
     for words in ("is trained in place of 'net16'", "features of net16 compares", "moving average"):
         assert words in said
     assert result.report.result.score.main_figure.value > 0.8  # type: ignore[union-attr]
+
+
+def test_at_another_size_the_model_teaches_by_pictures_that_are_resized_to_its_own(tmp_path: Path) -> None:
+    original = pictures_network()
+    loaded, size = load_model(original), tfc.Layout(changes=("image=8x8",))
+    x, y = np.random.default_rng(0).uniform(0, 255, (16, 8, 8, 3)).astype(np.float32), np.arange(16) % 2
+    data = tfc.load_data({"x_train": x, "y_train": y}).bind(signature_of(pictures_network(8)))
+    found = teaching_for(tfc.Recipe(stages=(size, tfc.Distill())), loaded, data, {})
+    assert found.student.input_shape == (None, 8, 8, 3)
+    assert found.resizing.input_shape == (None, 8, 8, 3)
+    expected = original(keras.ops.image.resize(x, (16, 16), "bilinear"))
+    np.testing.assert_allclose(call(found.resizing, {"image": x})["out"], expected, rtol=1e-5, atol=1e-6)
+    assert "takes pictures of 8x8 instead of 16x16" in found.notes[0]
+    alone = teaching_for(tfc.Recipe(stages=(size,)), loaded, data, {})
+    assert alone.student.input_shape == (None, 8, 8, 3)
+    original.save(tmp_path / "big.keras")
+    named = tfc.Distill(teacher=(str(tmp_path / "big.keras"),))
+    with pytest.raises(DataError, match=r"the model's inputs do not fit it: .*--teacher-preprocess module:function"):
+        teaching_for(tfc.Recipe(stages=(size, named)), loaded, data, {})
+    enlarging = tfc.Distill(teacher=named.teacher, teacher_preprocess=f"{__name__}:enlarged")
+    found = teaching_for(tfc.Recipe(stages=(size, enlarging)), loaded, data, {})
+    np.testing.assert_allclose(found.teachers[0].answers({"image": x}).outputs[0], original(enlarged(x)), rtol=1e-5)
+    found.close()
+
+
+def enlarged(x: np.ndarray) -> np.ndarray:
+    return x.repeat(2, axis=1).repeat(2, axis=2)

@@ -1,4 +1,4 @@
-"""A network given the widths and blocks that were said, and what there is to say of one."""
+"""A network given the widths, blocks and input size that were said, and what there is to say of one."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from tfcompress.channels.criteria import scores
 from tfcompress.channels.groups import Group, groups
 from tfcompress.channels.ranking import best_of
 from tfcompress.channels.removal import narrowed
-from tfcompress.errors import DataError, UsageError, nearest
+from tfcompress.errors import DataError, UnsupportedError, UsageError, nearest
 from tfcompress.models.copies import check_graph, model_copy
 from tfcompress.models.graph import leaf_layers
+from tfcompress.models.picture_size import at_size, picture_of, sizes_to_try
 from tfcompress.models.samples import Samples
 from tfcompress.models.scope import listed
 from tfcompress.recipe import Layout
@@ -33,19 +34,21 @@ MULTIPLE = 8
 
 
 def rewrite(model: Any, stage: Layout, context: RewritingContext) -> Rewritten:
-    """Do what a layout says: kernels, then blocks, then widths.
+    """Do what a layout says: the size of pictures, then kernels, blocks and widths.
 
     Args:
-        model: a functional or sequential Keras 3 model; it stays as it is.
+        model: a functional or sequential Keras 3 model; it stays as it is. A run gives it at that size already.
         stage: what is said.
-        context: its samples are what stays is fitted on.
+        context: its samples, of that size, are what stays is fitted on.
 
     Raises:
         UsageError: a name that is neither a group nor a block, or more channels than there are.
-        UnsupportedError: kernels that cannot be cut, or a model without a graph.
+        UnsupportedError: kernels that cannot be cut, a model without a graph, or one that cannot take such pictures.
         DataError: a block is to go, and there are no samples.
     """
     check_graph(model)
+    if stage.input_size is not None and stage.input_size != picture_of(model):
+        model = at_size(model, stage.input_size)
     said = stage.widths
     blocks, widths = [name for name, n in said.items() if n == 0], {name: n for name, n in said.items() if n > 0}
     _check(model, said)
@@ -62,8 +65,9 @@ def rewrite(model: Any, stage: Layout, context: RewritingContext) -> Rewritten:
             current = _narrowed(current, widths, context.samples, context.seed)
     if said:
         before, after = cost_of(model), cost_of(current)
+        changes = (f"{name}={number}" for name, number in said.items())
         notes.append(
-            f"layout: {listed(stage.changes)}: {before.macs:,} → {after.macs:,} multiply-accumulates, "
+            f"layout: {listed(changes)}: {before.macs:,} → {after.macs:,} multiply-accumulates, "
             f"{before.parameters:,} → {after.parameters:,} parameters"
         )
     return Rewritten(model_copy(current) if current is model else current, tuple(notes))
@@ -123,7 +127,7 @@ def _kept(group: Group, score: np.ndarray, number: int) -> list[int]:
 
 
 def choices_of(model: Any) -> tuple[NetworkChoice, ...]:
-    """Return what a search may choose of a network: the width of each group, the blocks, the size of the kernels.
+    """Return what a search may choose of a network: widths of groups, blocks, the size of the kernels and of pictures.
 
     Args:
         model: a functional or sequential Keras 3 model.
@@ -145,7 +149,22 @@ def choices_of(model: Any) -> tuple[NetworkChoice, ...]:
     smaller = tuple(size for size in (5, 3) if any(each > size for each in sizes) and cuttable(model, size))
     if smaller:
         choices[KERNELS] = NetworkChoice(KERNELS, (None, *smaller))
-    return tuple(choices.values())
+    return (*choices.values(), *_pictures(model))
+
+
+def _pictures(model: Any) -> tuple[NetworkChoice, ...]:
+    """Return the sizes of pictures at which the network can work with its weights, for fewer operations."""
+    own, sizes = picture_of(model), []
+    for size in sizes_to_try(model):
+        try:
+            smaller = at_size(model, size)
+        except UnsupportedError:
+            continue
+        if cost_of(smaller).macs < cost_of(model).macs:
+            sizes.append(size)
+    if own is None or not sizes:
+        return ()
+    return (NetworkChoice(own.name, (own.text, *(size.text for size in sizes)), sizes=tuple(sizes)),)
 
 
 def _widths(group: Group) -> tuple[int, ...]:

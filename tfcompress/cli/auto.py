@@ -138,7 +138,7 @@ _OPTIONS = (
         ["--architecture"],
         group=SEARCH,
         is_flag=True,
-        help="Try other widths, fewer blocks and smaller kernels of the network, too; the network as it is teaches.",
+        help="Try other widths, fewer blocks, smaller kernels and pictures of the network, too; as it is, it teaches.",
     ),
     GroupedOption(
         ["--builder"],

@@ -105,11 +105,16 @@ def model_copy(model: Any, *, dtype: str | None = None) -> Any:
     new = rebuilt_model(model, copy_of)
     if dtype is not None:
         _computing_in(dtype, new)
+    take_weights_(new, model)
+    return new
+
+
+def take_weights_(new: Any, model: Any) -> None:
+    """Give a rebuilt model the weights of the one that it was built like, and freeze the models in it that were."""
     set_weights_(new, model.get_weights())
     for old_layer, new_layer in zip(all_layers(model, itself=True), all_layers(new, itself=True), strict=True):
         if isinstance(old_layer, keras.Model) and not old_layer.trainable:
             new_layer.trainable = False
-    return new
 
 
 def set_weights_(model: Any, weights: Sequence[Any]) -> None:
@@ -120,35 +125,53 @@ def set_weights_(model: Any, weights: Sequence[Any]) -> None:
             layer.finalize_state()  # it computes with tensors made from its weights
 
 
-def rebuilt_model(model: Any, replace: Callable[[str, Any], Any]) -> Any:
+def input_like(tensor: Any) -> Any:
+    """Return a symbolic input of the same name, shape and dtype as an input of a Keras 3 model."""
+    return input_of_shape(tensor, tensor.shape)
+
+
+def input_of_shape(tensor: Any, shape: Sequence[int | None]) -> Any:
+    """Return a symbolic input of the same name and dtype as an input of a Keras 3 model, and of a shape with batch."""
+    name = input_name(tensor)
+    return keras.Input(batch_shape=tuple(shape), dtype=tensor.dtype, sparse=tensor.sparse, name=name)
+
+
+def rebuilt_model(model: Any, replace: Callable[[str, Any], Any], *, entry: Callable[[Any], Any] = input_like) -> Any:
     """Build *model*'s graph anew, nested models included.
 
     Args:
         model: functional or Sequential; it is read only.
         replace: takes the path of a layer (or raw operation) and itself, gives what is called in its place, or a tuple
             of what is called one after the other (empty: nothing); asked once for each, however often it is called.
+        entry: takes an input of the model, or of one in it, gives the symbolic input in its place.
 
     Raises:
         UnsupportedError: the model, or one in it, computes something else than its graph says.
     """
     refuse_own_call(model)
-    return _rebuilt(model, "", replace, {})
+    return _rebuilt(model, "", replace, entry, {})
 
 
-def _rebuilt(model: Any, prefix: str, replace: Callable[[str, Any], Any], known: dict[int, Any]) -> Any:
+def _rebuilt(
+    model: Any,
+    prefix: str,
+    replace: Callable[[str, Any], Any],
+    entry: Callable[[Any], Any],
+    known: dict[int, Any],
+) -> Any:
     def stand_in(operation: Any) -> Any:
         if id(operation) not in known:
             path = f"{prefix}{operation.name}"
             if isinstance(operation, keras.Model):
-                known[id(operation)] = _rebuilt(operation, f"{path}/", replace, known)
+                known[id(operation)] = _rebuilt(operation, f"{path}/", replace, entry, known)
             else:
                 known[id(operation)] = replace(path, operation)
         return known[id(operation)]
 
     if isinstance(model, keras.Sequential):
         layers = [each for layer in model.layers for each in _in_a_row(stand_in(layer))]
-        return keras.Sequential([input_like(model.inputs[0]), *layers], name=model.name)
-    inputs = keras.tree.map_structure(input_like, model.input)
+        return keras.Sequential([entry(model.inputs[0]), *layers], name=model.name)
+    inputs = keras.tree.map_structure(entry, model.input)
     outputs = replayed(model, inputs, lambda operation: _as_one(_in_a_row(stand_in(operation))))
     return keras.Model(inputs, outputs, name=model.name)
 
@@ -171,12 +194,6 @@ def _as_one(operations: tuple[Any, ...]) -> Callable[..., Any]:
         return tensor
 
     return call
-
-
-def input_like(tensor: Any) -> Any:
-    """Return a symbolic input of the same name, shape and dtype as an input of a Keras 3 model."""
-    name = input_name(tensor)
-    return keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, sparse=tensor.sparse, name=name)
 
 
 def input_name(tensor: Any) -> str:

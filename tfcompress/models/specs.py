@@ -50,6 +50,14 @@ class Signature:
         return Signature(self.inputs, told)
 
 
+def no_picture(inputs: Iterable[tuple[str, tuple[int | None, ...]]]) -> UnsupportedError:
+    """Return the error for a size of pictures where a model takes none, from its inputs' names and shapes."""
+    listed = ", ".join(f"{name!r} {shape}" for name, shape in inputs)
+    return UnsupportedError(
+        f"a size of pictures is for a model with one input (height, width, channels) of a fixed size, it has {listed}"
+    )
+
+
 def unique_names(names: Iterable[str]) -> list[str]:
     """Make every name valid in a signature (letters, digits, ``_``; no leading ``_``) and different from the others.
 

@@ -1,4 +1,4 @@
-"""The user's own network as part of a space: its widths, its blocks, its kernels.
+"""The user's own network as part of a space: its widths, its blocks, its kernels, the size of its pictures.
 
 A stage that is made from choices (:attr:`~tfcompress.stages.stage.Stage.choices`) says what there is to choose of a
 model. What is chosen stands in the recipe as that stage, so that every candidate starts from the trained network, is
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 from tfcompress.search.space import Candidate, Dimension, Draft, Selection
-from tfcompress.stages.stage import NetworkChoice, Stage
+from tfcompress.stages.stage import InputSize, NetworkChoice, Stage
 from tfcompress.stages.stage_table import STAGES
 
 
@@ -87,13 +87,20 @@ class NetworkPart:
         return {self._dimension(choice): chosen.get(choice.name, choice.values[0]) for choice in self.choices}
 
 
-def network_parts(model: Any, builder: str = "", *, changes: bool = True) -> tuple[NetworkPart, ...]:
+def _any_size(_: InputSize) -> bool:
+    return True
+
+
+def network_parts(
+    model: Any, builder: str = "", *, changes: bool = True, comes_in: Callable[[InputSize], bool] = _any_size
+) -> tuple[NetworkPart, ...]:
     """Return what can be chosen of a network, a part for each stage of the table that is made from choices.
 
     Args:
         model: a Keras 3 model.
         builder: ``module:function`` of the user's own that builds other ones; empty: there is none.
         changes: whether the network itself may be changed.
+        comes_in: tells whether the data comes in a size of pictures; one that it does not come in is no choice.
 
     Raises:
         UnsupportedError: the model has no graph.
@@ -106,6 +113,17 @@ def network_parts(model: Any, builder: str = "", *, changes: bool = True) -> tup
         if source:
             module, _, name = source.partition(":")
             function: Callable[[Any], tuple[NetworkChoice, ...]] = getattr(importlib.import_module(module), name)
-            if choices := function(code or model):
+            found = (_coming_in(choice, comes_in) for choice in function(code or model))
+            if choices := tuple(choice for choice in found if choice is not None):
                 parts.append(NetworkPart(cast("type[LaidOut]", stage), choices, code))
     return tuple(parts)
+
+
+def _coming_in(choice: NetworkChoice, comes_in: Callable[[InputSize], bool]) -> NetworkChoice | None:
+    """Return a choice without the sizes that data does not come in; None: nothing is left to choose."""
+    if not choice.sizes:
+        return choice
+    pairs = zip(choice.values[1:], choice.sizes, strict=True)
+    left = [(value, size) for value, size in pairs if comes_in(size)]
+    values = (choice.values[0], *(value for value, _ in left))
+    return choice._replace(values=values, sizes=tuple(size for _, size in left)) if left else None

@@ -142,7 +142,7 @@ def auto(
         jobs: workers at most.
         engine: ``local``: workers are processes of this machine; ``ray``: they are those of a cluster.
         address: ``HOST:PORT`` of that cluster.
-        architecture: try other widths, fewer blocks and smaller kernels of the network, too.
+        architecture: try other widths, fewer blocks, smaller kernels and smaller pictures of the network, too.
         builder: ``module:function`` that takes ``hp`` as of KerasTuner and gives a network with the model's inputs and
             outputs: what it asks ``hp`` for is tried, too. It is code of yours, and needs *trust*.
         storage: URL of a database; empty: a SQLite file in the output.

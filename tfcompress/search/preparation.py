@@ -18,7 +18,7 @@ from tfcompress.search.goals import Goal, Limits, goals_of, preference
 from tfcompress.search.metering import Meter
 from tfcompress.search.space import Refusal, Space, SpacePart, space_of
 from tfcompress.search.wishes import USUAL_DROP, VALIDATION, Wishes
-from tfcompress.stages.stage import RewritingStage, Stage
+from tfcompress.stages.stage import InputSize, RewritingStage, Stage
 
 if TYPE_CHECKING:
     from tfcompress.data.dataset import BoundData
@@ -116,7 +116,7 @@ def prepared_search(bench: Workbench, wishes: Wishes, output: Path | None) -> Pr
         fixed=wishes.fixed,
         without=wishes.without,
         gains=gains,
-        more=(*wishes.more, *_network_parts(loaded, wishes)),
+        more=(*wishes.more, *_network_parts(bench, wishes, notes)),
         refusal=_refusal_by(loaded, refused),
     )
     there = {each.name for each in space.dimensions}
@@ -152,8 +152,8 @@ def _check_storage(bench: Workbench, wishes: Wishes) -> None:
         check_storage(wishes.storage, note=bench.progress.note)
 
 
-def _network_parts(loaded: Loaded, wishes: Wishes) -> tuple[SpacePart, ...]:
-    """Return what can be chosen of the network itself.
+def _network_parts(bench: Workbench, wishes: Wishes, notes: list[str]) -> tuple[SpacePart, ...]:
+    """Return what can be chosen of the network itself, and note why sizes of its pictures cannot.
 
     Raises:
         UnsupportedError: the model has no graph that could be changed, or nothing in it can.
@@ -164,9 +164,24 @@ def _network_parts(loaded: Loaded, wishes: Wishes) -> tuple[SpacePart, ...]:
 
     if not wishes.architecture and not wishes.builder:
         return ()
-    parts = network_parts(in_keras3(loaded), wishes.builder, changes=wishes.architecture)
+    told: list[str] = []
+
+    def comes_in(size: InputSize) -> bool:
+        try:
+            bench.data(wishes.train, size)
+        except (DataError, UnsupportedError) as error:
+            told.append(f"smaller pictures are not tried: {error}")
+            return False
+        return True
+
+    loaded = bench.loaded
+    parts = network_parts(in_keras3(loaded), wishes.builder, changes=wishes.architecture, comes_in=comes_in)
+    notes += told[:1]
     if not parts:
-        msg = f"model {loaded.source!r} has no widths, blocks or kernels that could be others; leave --architecture out"
+        msg = (
+            f"model {loaded.source!r} has no widths, blocks, kernels or size of pictures that could be others; leave "
+            "--architecture out"
+        )
         raise UnsupportedError(msg)
     return parts
 

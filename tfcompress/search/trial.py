@@ -19,7 +19,7 @@ from tfcompress.errors import TfcompressError
 from tfcompress.kept_stages import KEPT_BYTES, KeptStages
 from tfcompress.recipe import Recipe, from_dict
 from tfcompress.search.space import Candidate
-from tfcompress.stages.stage import RewritingStage
+from tfcompress.stages.stage import InputSize, RewritingStage
 from tfcompress.tasks.drop import points_lost
 from tfcompress.tflite.micro.needs import needs_of
 
@@ -208,7 +208,7 @@ class TrialBench:
         found = _described(file, step.file)
         if step.most_bytes is not None and file.size_bytes > step.most_bytes:
             return found
-        return dataclasses.replace(found, **self._scored(file, recipe.train, step.samples))
+        return dataclasses.replace(found, **self._scored(file, recipe.train, step.samples, recipe.input_size))
 
     def _trained(self, step: TrialStep) -> StepResult:
         recipe = shortened(step.candidate.recipe) if step.kind == "short" else step.candidate.recipe
@@ -222,21 +222,21 @@ class TrialBench:
             trained_seconds=report.wall_seconds.get("train") or 0.0,
         )
 
-    def _scored(self, file: TFLiteModel, train: Train, samples: int | None) -> dict[str, Any]:
+    def _scored(self, file: TFLiteModel, train: Train, samples: int | None, size: InputSize | None) -> dict[str, Any]:
         """Score a file and the float file on some samples of the validation split."""
         from tfcompress.file_scores import evaluate_file
 
-        data = self._bench.data(train)
-        if data is None or data.scored is None:
+        data, taken = self._bench.data(train), self._bench.data(train, size)
+        if data is None or data.scored is None or taken is None:
             return {}
-        some = sampled(data, samples, train.seed)
         key = (train.division, samples)
         if key not in self._floats:
             baseline = self._bench.float_baseline(train)
             if baseline is None:
                 return {}
+            some = sampled(data, samples, train.seed)
             self._floats[key] = evaluate_file(baseline.content, some, "evaluating the float file").score
-        score = evaluate_file(file.content, some, "evaluating the file").score
+        score = evaluate_file(file.content, sampled(taken, samples, train.seed), "evaluating the file").score
         return {"points": points_lost(self._floats[key], score)}
 
 

@@ -48,7 +48,7 @@ class Wishes:
         kept: folder in which stages keep what they made; None: the user's cache.
         kept_bytes: how large it may become.
         more: further parts of the space.
-        architecture: whether the network's own widths, blocks and kernels are tried.
+        architecture: whether the widths, blocks, kernels and input size of the network itself are tried.
         builder: ``module:function`` of the user's own that builds other networks; empty: there is none.
         engine: where candidates are made: processes of this machine, or a Ray cluster.
         address: HOST:PORT of the cluster; empty: there is none.

@@ -42,18 +42,39 @@ class Gains(NamedTuple):
     latency: str
 
 
+class InputSize(NamedTuple):
+    """The size at which a network takes pictures.
+
+    Attributes:
+        name: of the input.
+        height: in pixels.
+        width: in pixels.
+    """
+
+    name: str
+    height: int
+    width: int
+
+    @property
+    def text(self) -> str:
+        """The size alone, as recipes have it: ``96x128``."""
+        return f"{self.height}x{self.width}"
+
+
 class NetworkChoice(NamedTuple):
     """One thing that a search may choose of a network.
 
     Attributes:
-        name: of a group of channels, a block, or something of the whole network.
+        name: of a group of channels, a block, an input, or something of the whole network.
         values: what is tried, what the network has first.
         inside: names of blocks that it goes with: without one of them there is nothing to choose.
+        sizes: the size of the input that each further value asks of the data; empty: they ask nothing of it.
     """
 
     name: str
     values: tuple[Any, ...]
     inside: tuple[str, ...] = ()
+    sizes: tuple[InputSize, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -266,6 +287,11 @@ class RewritingStage(Stage):
     def parts(self) -> tuple[RewritingStage, ...]:
         """The stage of each cycle, in order."""
         raise NotImplementedError
+
+    @property
+    def input_size(self) -> InputSize | None:
+        """The size at which the network takes pictures from the beginning on; None: its own."""
+        return None
 
     @property
     def preparation(self) -> str:

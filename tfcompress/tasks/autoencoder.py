@@ -49,6 +49,7 @@ class Autoencoder(Task):
     teaching = "numbers"
     constant = "detecting anomalies at random"
     needs_labels = False
+    in_pixels = True
     heeds = ("windows_of",)
     kind = "kind"
 

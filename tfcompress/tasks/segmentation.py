@@ -50,6 +50,7 @@ class Segmentation(Task):
     pipelines = MappingProxyType({3: "image-segmentation"})
     teaching = "logits"
     constant = "guessing classes without looking at the picture"
+    in_pixels = True
     heeds = ("ignore_label",)
 
     def __init__(self, void: int = VOID, *, said: bool = False) -> None:

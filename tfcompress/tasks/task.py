@@ -90,6 +90,7 @@ class Task(ABC):
         unlike: activations that such an output does not end in; one that does is of another task if labels fit that.
         any_numbers: whether labels of any value fit, so that labels of no other task are of this one.
         pads: whether some steps of an output may be padding, which a label of its own marks; see :meth:`padded`.
+        in_pixels: whether labels, or what stands in for them, lie in the pixels of the model's own input.
         pipelines: what model hubs call it, by how many axes an input has without the batch: 3 for images.
     """
 
@@ -105,6 +106,7 @@ class Task(ABC):
     unlike: ClassVar[tuple[str, ...]] = ()
     any_numbers: ClassVar[bool] = False
     pads: ClassVar[bool] = False
+    in_pixels: ClassVar[bool] = False
     pipelines: ClassVar[Mapping[int, str]] = MappingProxyType({})
 
     @property

@@ -21,13 +21,20 @@ SAMPLES = 1000
 
 
 def likeness_to_float(
-    before: bytes, after: bytes, data: BoundData, *, seed: int = 0, progress: Progress = SILENT
+    before: bytes,
+    after: bytes,
+    data: BoundData,
+    *,
+    float_data: BoundData | None = None,
+    seed: int = 0,
+    progress: Progress = SILENT,
 ) -> dict[str, Any]:
     """Compare the outputs of a file with those of the float file, on samples that nothing was trained on if there are.
 
     Args:
         before: the float file.
-        after: the other file, of the same inputs and outputs.
+        after: the other file, of the same inputs (but for the size of pictures) and outputs.
+        float_data: the same data as the float file takes it; None: both take the same.
         data: the bound data; the test split is looked at, else the validation split, else the training split.
         seed: draws the samples where there are more than :data:`SAMPLES`.
         progress: where progress is shown.
@@ -40,12 +47,16 @@ def likeness_to_float(
         ContractError: the interpreter refuses a file, or dies of it; or values that are not finite.
     """
     split = _looked_at(data)
+    samples = min(SAMPLES, split.count())
+    inputs = _inputs(split.sample(samples, seed))
+    floats = inputs
+    if float_data is not None and float_data is not data:
+        floats = _inputs(_looked_at(float_data).sample(samples, seed))
     found: list[dict[str, np.ndarray]] = []
     with progress.task("comparing with the float file", 2.0) as task:
-        inputs = _inputs(split.sample(min(SAMPLES, split.count()), seed))
-        for content in (before, after):
+        for content, taken in ((before, floats), (after, inputs)):
             with InterpreterProcess(content) as interpreter:
-                found.append(interpreter.run(inputs))
+                found.append(interpreter.run(taken))
             task.advance()
     outputs = []
     for name, reference in found[0].items():
@@ -53,7 +64,7 @@ def likeness_to_float(
         known = data.tasks.get(name)
         classes = are_probabilities(reference) or (known is not None and known.has_classes)
         outputs.append(dataclasses.asdict(compared if classes else dataclasses.replace(compared, top1=None)))
-    return {"split": split.name, "samples": len(next(iter(inputs.values()))), "outputs": outputs}
+    return {"split": split.name, "samples": samples, "outputs": outputs}
 
 
 def _looked_at(data: BoundData) -> BoundSplit:

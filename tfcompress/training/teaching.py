@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tfcompress.distillation.teacher import Teacher
     from tfcompress.models.loading import Loaded
     from tfcompress.models.specs import Signature
-    from tfcompress.stages.stage import Stage
+    from tfcompress.recipe import Recipe
     from tfcompress.train_settings import Train
 
 SAMPLES = 512
@@ -37,14 +37,18 @@ class Teaching:
     """Who is trained, and who teaches.
 
     Attributes:
-        student: the Keras 3 graph that is trained in place of the model; None: the model itself.
+        student: the Keras 3 graph that is trained in place of the model, or the model at another size of its
+            pictures; None: the model itself.
         teachers: whom to learn from; none: the model before compression.
         notes: what was found out or chosen, a line each.
+        resizing: where the student takes pictures of another size, the model that resizes them to its own before all
+            else; None: both take the same.
     """
 
     student: Any = None
     teachers: tuple[Teacher, ...] = ()
     notes: tuple[str, ...] = ()
+    resizing: Any = None
     _closing: tuple[Callable[[], None], ...] = ()
 
     def close(self) -> None:
@@ -53,16 +57,14 @@ class Teaching:
             close()
 
 
-def teaching_for(
-    stages: Sequence[Stage], loaded: Loaded, data: BoundData, train: Train, loading: Mapping[str, Any]
-) -> Teaching:
+def teaching_for(recipe: Recipe, loaded: Loaded, data: BoundData, loading: Mapping[str, Any]) -> Teaching:
     """Load who is asked for, and see that they fit each other.
 
     Args:
-        stages: of the recipe.
+        recipe: its stages say who; of its training, augmentation decides whether answers can be kept, and the seed
+            draws samples and weights.
         loaded: the model.
-        data: the bound data; it has a training split.
-        train: augmentation decides whether answers can be kept; the seed draws samples and weights.
+        data: the bound data, at the size of pictures that the recipe asks for; it has a training split.
         loading: ``trust``, ``custom`` and ``limits`` for files.
 
     Raises:
@@ -71,20 +73,43 @@ def teaching_for(
         UsageError: no such file or function.
         UnsupportedError: a student that the model cannot be exchanged for, or that cannot be made.
     """
-    stage: Any = next((stage for stage in stages if stage.teaches), None)
+    stage: Any = next((stage for stage in recipe.stages if stage.teaches), None)
+    student, resizing, notes = _at_other_size(loaded, recipe)
     if stage is None or not (stage.teacher or stage.student):
-        return Teaching()
-    student, notes = None, []
+        return Teaching(student, (), tuple(notes), resizing)
     if stage.student:
-        student = _student(stage, loaded, train.seed, loading)
+        student = _student(stage, loaded, recipe.train.seed, loading)
         _check_forms(student, loaded, data)
         size = f"{student.count_params():,} parameters"
         teacher = ", ".join(stage.teacher) or loaded.source
         notes.append(
             f"student {stage.student!r} ({size}) is trained in place of {loaded.source!r}, taught by {teacher}"
         )
-    engaged = _Engagement(stage, loaded, data, train, loading)
-    return Teaching(student, *engaged.done(stage.teacher or (loaded,), notes))
+    engaged = _Engagement(stage, loaded.native if resizing is None else resizing, data, recipe.train, loading)
+    teachers, told, closing = engaged.done(stage.teacher or (loaded,), notes)
+    return Teaching(student, teachers, told, resizing, closing)
+
+
+def _at_other_size(loaded: Loaded, recipe: Recipe) -> tuple[Any, Any, list[str]]:
+    """Return the model at the size of pictures that a recipe asks for, itself for such pictures, and what to say.
+
+    Both are None where nothing is asked.
+    """
+    size, model = recipe.input_size, loaded.keras3
+    if size is None or model is None:
+        return None, None, []
+    from tfcompress.models.picture_size import at_size, from_size, picture_of
+    from tfcompress.models.profile import profile
+
+    student, own = at_size(model, size), picture_of(model)
+    if own == size:
+        return None, None, []
+    before, after = profile(model).macs, profile(student).macs
+    note = (
+        f"input {size.name!r} takes pictures of {size.text} instead of {own.text if own else ''}: {before:,} → "
+        f"{after:,} multiply-accumulates; accuracy is compared with the model's at its own size"
+    )
+    return student, from_size(model, size), [note]
 
 
 @dataclass(frozen=True)
@@ -92,7 +117,7 @@ class _Engagement:
     """Teachers being loaded, for one model and its data."""
 
     stage: Any
-    loaded: Loaded
+    model: Any
     data: BoundData
     train: Train
     loading: Mapping[str, Any]
@@ -100,7 +125,7 @@ class _Engagement:
     def done(
         self, sources: Sequence[Any], notes: list[str]
     ) -> tuple[tuple[Teacher, ...], tuple[str, ...], tuple[Callable[[], None], ...]]:
-        samples = training_samples(self.data, self.loaded.native, self.train, SAMPLES)
+        samples = training_samples(self.data, self.model, self.train, SAMPLES)
         about = self._about(samples.inputs)
         teachers, closing = [], []
         try:
