@@ -116,6 +116,7 @@ def test_the_description_is_plain_and_complete(tmp_path: Path) -> None:
     assert json.loads(json.dumps(described, allow_nan=False)) == described
     assert described == {
         "source": source,
+        "reading": {},
         "sha256": hashlib.sha256((tmp_path / "d.npz").read_bytes()).hexdigest(),
         "samples": {"train": 30, "test": 12},
         "preprocessing": {"scale": 0.5, "mean": [], "std": [], "function": None},

@@ -211,14 +211,21 @@ def export(
         )
         made = _made(model, request)
         made = _proven(made, model, request) if settings.deployment.micro else made
-        tables = settings.lookup and not settings.streaming
-        lookup = _with_lookup(made, model, request, bounded=bounded) if tables else None
-        if settings.deployment.micro and not settings.lookup and not settings.streaming:
-            lookup, found = _lookup_if_smaller(made, model, request)
-            notes = (*notes, *found)
+        lookup, found = _with_tables(made, model, request)
+        notes = (*notes, *found)
         streaming = _with_streaming(made, model, request) if settings.streaming else None
     notes = (*notes, *(() if streaming is None else streaming.notes))
     return dataclasses.replace(_file(made, settings, notes), lookup=lookup, streaming=streaming)
+
+
+def _with_tables(made: Made, model: Any, request: Request) -> tuple[LookupFile | None, tuple[str, ...]]:
+    """Return the file with look-up tables that was asked for, or that is smaller; and what there is to say of it."""
+    settings = request.settings
+    if settings.streaming:
+        return None, ()  # the file that streams has them
+    if settings.lookup:
+        return _with_lookup(made, model, request, bounded=request.bounded), ()
+    return _lookup_if_smaller(made, model, request) if settings.deployment.micro else (None, ())
 
 
 def _opened(model: Any, settings: Export) -> tuple[Any, tuple[str, ...]]:
