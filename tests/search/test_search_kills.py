@@ -239,7 +239,8 @@ def test_two_workers_of_which_one_is_killed_three_times_make_no_part_twice(
         os.kill(workers_of(process)[-1], signal.SIGKILL)
     assert process.wait(PATIENCE_SECONDS) == 0, said(tmp_path)
     assert max(made(tmp_path).values()) == 1
-    facts = [trial.user_attrs["tfcompress"] for trial in trials_in(f"sqlite:///{study_of(tmp_path)}")]
+    drawn = [trial.user_attrs["tfcompress"] for trial in trials_in(f"sqlite:///{study_of(tmp_path)}")]
+    facts = [each for each in drawn if each["state"] not in ("duplicate", "invalid")]  # those were drawn again
     assert len(facts) == TRIALS
     assert 1 <= sum(each["deaths"] for each in facts) <= kills  # one that idles to the end is not missed
     assert all(each["deaths"] == 2 for each in facts if each["state"] == "failed")  # the same one was hit again
