@@ -64,6 +64,7 @@ OTHERWISE = {
     "keras_names": "losses and metrics",
     "low_rank.recomposition": "the layers that low_rank.replacing writes",
     "models.translation": "held by the tests of the bridge's translations below",
+    "models.picture_size": "_POOLINGS: what may pool over whole maps, by the size that it says",
     "quantization.baking": "_RELUS: functions, layers and operations that are a ReLU",
     "quantization.exact.operators": "AUGMENTING: a part of EXACT",
     "safety.graph_operations": "operations of TensorFlow; tests/safety",

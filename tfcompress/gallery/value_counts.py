@@ -25,9 +25,10 @@ def value_counts(
         distinct: how many different ones there are after; None: it is not known.
         grid: the smallest and the largest number that can be held after; None: there is no such limit.
     """
-    sides = before, after
+    sides = before.astype(np.float64), after.astype(np.float64)  # half a step beside a large float32 is no other one
     low, high = min(float(v.min()) for v in sides), max(float(v.max()) for v in sides)
-    low, high = (low - 0.5, high + 0.5) if low == high else (low, high)
+    room = max(0.5, abs(low) / 1024) if low == high else 0.0
+    low, high = low - room, high + room
     one, two = (tuple(np.histogram(v, _BINS, (low, high))[0].tolist()) for v in sides)
     zeros = [float(np.mean(v == 0)) for v in sides]
     return ValueCounts(
