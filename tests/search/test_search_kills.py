@@ -29,6 +29,9 @@ pytestmark = [pytest.mark.kills, pytest.mark.timeout(1800)]
 TRIALS = 12
 PATIENCE_SECONDS = 600
 
+DRAWN_AGAIN = ("duplicate", "invalid")
+"""States of what was drawn and not tried."""
+
 Driver = subprocess.Popen[bytes]
 Start = Callable[..., Driver]
 
@@ -101,6 +104,8 @@ def results_in(url: str) -> list[tuple[Any, ...]]:
     found = []
     for trial in trials_in(url):
         facts = trial.user_attrs["tfcompress"]
+        if facts["state"] in DRAWN_AGAIN:
+            continue
         steps = {kind: (step["points"], step["sha256"], step["refusal"]) for kind, step in facts["steps"].items()}
         found.append((trial.number, trial.state.name, facts["state"], facts["selection"], steps))
     return found
@@ -240,7 +245,7 @@ def test_two_workers_of_which_one_is_killed_three_times_make_no_part_twice(
     assert process.wait(PATIENCE_SECONDS) == 0, said(tmp_path)
     assert max(made(tmp_path).values()) == 1
     drawn = [trial.user_attrs["tfcompress"] for trial in trials_in(f"sqlite:///{study_of(tmp_path)}")]
-    facts = [each for each in drawn if each["state"] not in ("duplicate", "invalid")]  # those were drawn again
+    facts = [each for each in drawn if each["state"] not in DRAWN_AGAIN]
     assert len(facts) == TRIALS
     assert 1 <= sum(each["deaths"] for each in facts) <= kills  # one that idles to the end is not missed
     assert all(each["deaths"] == 2 for each in facts if each["state"] == "failed")  # the same one was hit again
