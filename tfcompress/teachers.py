@@ -44,7 +44,6 @@ class OutsideModel:
         native: the model as it was loaded, to be called in a step; None: it runs elsewhere.
         graph: its Keras 3 graph; None: it has none.
         classes: names of its classes in the order of its outputs, where it names them.
-        any_batch: whether it takes any number of samples at a time.
         close: lets go of what it holds.
     """
 
@@ -55,7 +54,6 @@ class OutsideModel:
     native: Any = None
     graph: Any = None
     classes: tuple[str, ...] = ()
-    any_batch: bool = True
     close: Callable[[], None] = field(default=lambda: None)
 
     @property
@@ -82,10 +80,8 @@ def open_model(source: Any, loading: Mapping[str, Any]) -> OutsideModel:
     """
     if isinstance(source, str | Path) and probe(Path(source)).kind == "tflite":
         return _open_tflite(Path(source))
-    from tfcompress.models.kinds import graph_of
     from tfcompress.models.loading import load_model
     from tfcompress.models.signature import call, check_finite, signature_of
-    from tfcompress.models.wiring import wire
 
     loaded = load_model(source, **loading)
     check_finite(loaded.native)
@@ -101,9 +97,8 @@ def open_model(source: Any, loading: Mapping[str, Any]) -> OutsideModel:
         return list(call(native, inputs).values())
 
     signature = signature_of(native)
-    any_batch = wire(graph_of(native)).batch is None
     key = _key(loaded.native, loaded.sha256, loading.get("custom", ()))
-    return OutsideModel(loaded.source, signature, run, key, native, graph, any_batch=any_batch)
+    return OutsideModel(loaded.source, signature, run, key, native, graph)
 
 
 def _open_tflite(path: Path) -> OutsideModel:
