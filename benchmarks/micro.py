@@ -61,8 +61,11 @@ def row(network: str, way: str, output: Path) -> tuple[str, ...]:
     model, data, scale = network.split(":")
     folder = output / f"{Path(model).stem}-{way.replace(' ', '-')}"
     given = ("--data", data, "--scale", scale, *WAYS[way], "--target", "tflm", "--output", str(folder))
-    if not (folder / "report.json").exists():
-        told("export", model, *given)
+    try:
+        if not (folder / "report.json").exists():
+            told("export", model, *given)
+    except RuntimeError as refusal:
+        return Path(model).stem, way, why(refusal), *["-"] * (len(HEAD) - 4), f"`{shlex.join(WAYS[way])}`"
     report = json.loads((folder / "report.json").read_text())
     verified = report["result"]["verification"]
     micro, plain = verified["micro"], folder / report["result"]["name"]
@@ -88,10 +91,15 @@ def estimate(file: Path) -> str:
     try:
         (compiled,) = json.loads(told("bench", str(file), "--device", NPU, "--json"))
     except RuntimeError as refusal:
-        return str(refusal).strip().rpartition("tfcompress: ")[2].partition(";")[0]
+        return why(refusal)
     npu: dict[str, Any] = compiled["npu"]
     left = ", ".join(sorted({str(op["op"]) for op in npu["cpu_ops"]}))
     return f"{npu['cycles']:,.0f}, {npu['flash_bytes']:,.0f} B" + (f", CPU: {left}" if left else "")
+
+
+def why(refusal: RuntimeError) -> str:
+    """Return the one line in which a command of tfcompress said why it ended."""
+    return str(refusal).strip().rpartition("tfcompress: ")[2].partition(";")[0]
 
 
 def told(*words: str) -> str:
