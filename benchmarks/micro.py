@@ -5,7 +5,8 @@
 A network is ``demo``, or MODEL:DATA.npz:SCALE (what the samples are multiplied by). Each is exported by the command
 line for ``--target tflm``, which runs the file in TensorFlow Lite Micro's interpreter, and compiled by Vela for an
 Ethos-U55-128, whose cycles are an estimate. Flash, arena and top-1 are those of the file with look-up tables where
-there is one, Vela's figures those of the file beside it. A file that is there is not made again.
+there is one, Vela's figures those of the file beside it. A file that is there is not made
+again, and what a network cannot have is said in its line.
 """
 
 from __future__ import annotations
