@@ -4,8 +4,9 @@
 in full on the demo's network, judged by the same part of the training split as the search; then the search, with its
 own cache and a quarter as many trials as the grid has recipes (nine at least: those by hand). Printed as a Markdown
 table: the hypervolumes within float's size and a drop of five points, and the seconds of training: of the grid with
-each recipe by itself, and with what recipes share trained once. A grid that was run is kept in FOLDER and not run
-again. With ``--update`` the table replaces what stands between the markers ``search: grid`` of a file.
+each recipe by itself, and with what recipes share trained once. What was run is kept in FOLDER and not run again, so
+that seeds may also be run by several commands beside each other, and a last one for all prints the table. With
+``--update`` the table replaces what stands between the markers ``search: grid`` of a file.
 """
 
 from __future__ import annotations
@@ -149,7 +150,10 @@ def main() -> None:
     given.output.mkdir(parents=True, exist_ok=True)
     rows = []
     for seed in given.seeds:
-        rows.append(compared(given.output, seed, given.epochs))
+        kept = given.output / f"row-{seed}-{given.epochs}.json"
+        if not kept.is_file():
+            kept.write_text(json.dumps(compared(given.output, seed, given.epochs)), encoding="utf-8")
+        rows.append(json.loads(kept.read_text("utf-8")))
         print(" | ".join(rows[-1]), flush=True)
     shown = f"{table(HEAD, rows)}\n\n{given.epochs} epochs a training. {processor()}, {os.cpu_count()} cores."
     print(shown)

@@ -10,6 +10,7 @@ The machine must be quiet. With ``--update`` the table replaces what stands betw
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import os
 import resource
@@ -25,6 +26,7 @@ from benchmarks.native_qat import table, update
 from tfcompress import demo
 
 ONE_THREAD = {f"{name}_NUM_{kind}": "1" for name, kind in (("TF", "INTRAOP_THREADS"), ("OMP", "THREADS"))}
+_CHILD_SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of linux/prctl.h
 DROP = 3.0
 """Points that may be lost; what is measured is time, and any limit would do."""
 
@@ -57,8 +59,25 @@ def searched(workers: int, trials: int, epochs: int) -> Took:
         environment = {**os.environ, **ONE_THREAD, "PYTHONPATH": str(ROOT)}
         begun, used = time.monotonic(), _processor_seconds()
         done = subprocess.run(command, env=environment, cwd=folder, check=True, capture_output=True, text=True)
-        took = time.monotonic() - begun, _processor_seconds() - used
+        seconds = time.monotonic() - begun
+        _bury_orphans()
+        took = seconds, _processor_seconds() - used
     return Took(*took, len(json.loads(done.stdout)["tried"]))
+
+
+def _adopt_orphans() -> None:
+    """Have children of processes that were ended become this one's: else nobody is told how long they worked."""
+    if ctypes.CDLL(None, use_errno=True).prctl(_CHILD_SUBREAPER, 1, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "prctl")
+
+
+def _bury_orphans() -> None:
+    """Wait for all of them, so that what they used counts."""
+    try:
+        while True:
+            os.waitpid(-1, 0)
+    except ChildProcessError:
+        pass
 
 
 def _processor_seconds() -> float:
@@ -75,6 +94,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1, help="how often each is run")
     parser.add_argument("--update", type=Path, metavar="FILE", help="put the table between the markers of this file")
     given = parser.parse_args()
+    _adopt_orphans()
     rows = []
     for number in range(given.rounds):
         one, two = (searched(workers, given.trials, given.epochs) for workers in (1, 2))
