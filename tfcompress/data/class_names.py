@@ -70,7 +70,7 @@ def read_class_names(given: str | Path | Sequence[str] | None) -> tuple[str, ...
     return names
 
 
-def said_plainly(given: str | Path | Sequence[str] | None) -> dict[str, Any]:
+def plain_classes(given: str | Path | Sequence[str] | None) -> dict[str, Any]:
     """Return what was given for the classes' names as a report has it: nothing, the text as typed, or the names."""
     if given is None:
         return {}

@@ -108,7 +108,7 @@ def load_data(
     opened = _opened(spec, classes, preprocessing or Preprocessing(), how)
     told = None
     if isinstance(spec, str | Path):
-        told = {**how.plain(), **class_names.said_plainly(classes), **said_plainly(said)}
+        told = {**how.plain(), **class_names.plain_classes(classes), **said_plainly(said)}
     return replace(opened, labelling=said.over(opened.labelling), reading=told)
 
 
