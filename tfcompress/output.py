@@ -196,8 +196,8 @@ def _with_likeness(data: BoundData, score: Score | None, likeness: Mapping[str, 
     return replace(first, outputs=known) if several else first
 
 
-def describe_source(loaded: Loaded) -> reports.SourceModel:
-    """Return what the report says of the model as it came."""
+def describe_source(loaded: Loaded, *, trust: bool, custom: Sequence[str]) -> reports.SourceModel:
+    """Return what the report says of the model as it came, and of how it was loaded."""
     path = Path(loaded.source)
     known = path.exists()
     costs = _profile(loaded)
@@ -207,6 +207,8 @@ def describe_source(loaded: Loaded) -> reports.SourceModel:
         writer_version=loaded.writer_version,
         sha256=loaded.sha256,
         size_bytes=path.stat().st_size if known and path.is_file() else None,
+        trust=trust,
+        custom=tuple(custom),
         **costs,
     )
 

@@ -201,7 +201,7 @@ class Workbench:
 
     @functools.cached_property
     def _source(self) -> SourceModel:
-        return output.describe_source(self.loaded)
+        return output.describe_source(self.loaded, trust=self._trust, custom=self._custom)
 
     @property
     def baseline(self) -> output.FloatFile | None:

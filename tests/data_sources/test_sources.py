@@ -148,20 +148,14 @@ def test_an_empty_dict_holds_nothing() -> None:
         load_data({})
 
 
-def test_how_data_was_read_is_kept_with_it_as_plain_values(tmp_path: Path) -> None:
-    (tmp_path / "d.csv").write_text("a,b,c,who\n1,2,0,x\n2,3,1,x\n3,4,0,y\n")
-    assert load_data((X, Y)).reading == {}
-    kept = load_data(tmp_path / "d.csv", label="b,c", group="who", window=2, stride=1, skip_corrupt=True).reading
-    assert kept == {"label": ["b", "c"], "group": "who", "window": 2, "stride": 1, "skip_corrupt": True}
-    said: dict[str, Any] = {"task": {"out": "binary"}, "metrics": [len, "AUC"], "main_metric": "AUC", "windows_of": 3}
-    kept = load_data((X, Y), classes=["no", "yes"], ignore_label=0, **said).reading
-    assert kept == {
-        "classes": ["no", "yes"],
-        "task": ["out=binary"],
-        "metrics": ["AUC"],
-        "main_metric": "AUC",
-        "ignore_label": 0,
-        "windows_of": 3,
-    }
-    bound = load_data((X, Y), classes=["no", "yes"]).bind(SIGNATURE, holdout=None)
-    assert bound.describe()["reading"] == {"classes": ["no", "yes"]}
+def test_how_a_path_was_opened_is_kept_in_plain_values(tmp_path: Path) -> None:
+    (tmp_path / "d.csv").write_text("a,b,y,z\n" + "1,2,0,1\n" * 8)
+    read = {"label": ["y", "z"], "window": 4, "stride": 2, "skip_corrupt": True, "classes": "no,yes"}
+    metrics = ["MeanSquaredError", abs]
+    data = load_data(tmp_path / "d.csv", **read, task={"out": "tokens"}, metrics=metrics, ignore_label=-1)
+    told = {"task": ["out=tokens"], "metrics": ["MeanSquaredError"], "unsaid": ["metrics"], "ignore_label": -1}
+    assert data.reading == read | told
+    assert load_data(data, task="tokens").reading == read | {"task": ["tokens"]}  # it takes the place of all of that
+    assert load_data(tmp_path / "d.csv", label="y").reading == {"label": ["y"]}
+    assert load_data((X, Y)).reading is None
+    assert load_data(load_data((X, Y)), task="classification").reading is None

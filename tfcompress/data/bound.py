@@ -235,13 +235,13 @@ class BoundData:
         return warnings
 
     def describe(self) -> dict[str, Any]:
-        """Return plain values for the report: its source, how it is read, classes, input ranges and more."""
+        """Return plain values for the report: where it is, how it is read, and what it holds."""
         return {
             "source": self.dataset.source,
+            "reading": self.dataset.reading,
             "sha256": self.dataset.sha256,
             "samples": {name: split.size for name, split in self.splits.items()},
             "preprocessing": self.dataset.preprocessing.to_dict(),
-            "reading": dict(self.dataset.reading),
             "tasks": {name: task.name for name, task in {**self.said_tasks, **self.tasks}.items()},
             "task_options": {name: options for name, task in self.tasks.items() if (options := task.options())},
             "classes": self.classes,

@@ -70,6 +70,13 @@ def read_class_names(given: str | Path | Sequence[str] | None) -> tuple[str, ...
     return names
 
 
+def plain_classes(given: str | Path | Sequence[str] | None) -> dict[str, Any]:
+    """Return what was given for the classes' names as a report has it: nothing, the text as typed, or the names."""
+    if given is None:
+        return {}
+    return {"classes": str(given) if isinstance(given, str | Path) else list(given)}
+
+
 def _read(given: str | Path) -> tuple[str, ...]:
     text, path = str(given), Path(given)
     if isinstance(given, str) and ("," in text or not (path.suffix or os.sep in text or path.is_file())):

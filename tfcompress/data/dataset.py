@@ -59,9 +59,9 @@ class Dataset:
         labelling: what the user said about the tasks of the model's outputs.
         alphabetical: what the names of the classes come from (``class folders``), where nobody gave their order, so
             that it is the alphabet's; else empty.
-        reading: the arguments of :func:`tfcompress.data.sources.load_data` that said how it is read and what its labels
-            mean, as far as plain values can; without those of the preprocessing.
         named: the outputs whose labels hold the names, where that is known and there are several; by name or place.
+        reading: how it was opened, as plain values by the arguments of :func:`tfcompress.data.sources.load_data` that
+            were given, without those of the preprocessing; None: it is no path or name, but an object in memory.
     """
 
     source: str
@@ -74,8 +74,8 @@ class Dataset:
     skip_corrupt: bool = False
     labelling: Labelling = UNSAID
     alphabetical: str = ""
-    reading: Mapping[str, Any] = field(default_factory=dict, compare=False)
     named: tuple[OutputKey, ...] = ()
+    reading: Mapping[str, Any] | None = field(default=None, compare=False)
 
     def __repr__(self) -> str:
         """Say in a line what it is."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tfcompress.errors import UsageError
 
@@ -110,6 +110,12 @@ class Reading:
     def given(self) -> tuple[str, ...]:
         """The names of the options that were given."""
         return tuple(each.name for each in fields(self) if getattr(self, each.name) not in (None, False))
+
+    def plain(self) -> dict[str, Any]:
+        """Return the options that were given as plain values, paths and several names as text and lists."""
+        values = {name: getattr(self, name) for name in self.given}
+        texts = {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in texts.items()}
 
     def check_kind(self, kind: str, what: str) -> None:
         """Refuse an option that means nothing for such data.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from tfcompress.data.streams import TfSplit
 from tfcompress.data.task_member import labelling_in
 from tfcompress.data.windows import WindowedSplit
 from tfcompress.errors import DataError, UsageError
-from tfcompress.tasks.labelling import UNSAID, Labelling, labelling_of, said_text
+from tfcompress.tasks.labelling import SAID, UNSAID, labelling_of, said_plainly
 from tfcompress.tasks.task_table import check_said
 
 POSSIBLE = (
@@ -96,26 +96,20 @@ def load_data(
     check_said(said)
     if isinstance(spec, Dataset):
         _refuse_for_opened(label, features, classes, preprocessing, window, stride, group, vocabulary, skip_corrupt)
-        return spec if said == UNSAID else replace(spec, labelling=said)
+        if said == UNSAID:
+            return spec
+        if spec.reading is None:
+            return replace(spec, labelling=said)
+        kept = {name: value for name, value in spec.reading.items() if name not in SAID}
+        return replace(spec, labelling=said, reading=kept | said_plainly(said))
     how = Reading(
         reading.label_columns(label), _path(features), window, stride, group, _path(vocabulary), bool(skip_corrupt)
     )
     opened = _opened(spec, classes, preprocessing or Preprocessing(), how)
-    return replace(opened, labelling=said.over(opened.labelling), reading=_said_of(how, classes, said))
-
-
-def _said_of(how: Reading, classes: str | Path | Sequence[str] | None, said: Labelling) -> dict[str, Any]:
-    """Return what was said, by the names of arguments, as plain values; objects of tasks and metrics have none."""
-    many = {"task": said.task, "metrics": said.metrics}
-    given: dict[str, Any] = {
-        **{each.name: getattr(how, each.name) for each in fields(how)},
-        "classes": classes,
-        **{name: list(filter(None, map(said_text, values))) for name, values in many.items()},
-        **{name: getattr(said, name) for name in ("main_metric", "main_output", "ignore_label", "windows_of")},
-    }
-    plain = {name: str(value) if isinstance(value, Path) else value for name, value in given.items()}
-    listed = {name: list(value) if isinstance(value, list | tuple) else value for name, value in plain.items()}
-    return {name: value for name, value in listed.items() if value is not None and value is not False and value != []}
+    told = None
+    if isinstance(spec, str | Path):
+        told = {**how.plain(), **class_names.plain_classes(classes), **said_plainly(said)}
+    return replace(opened, labelling=said.over(opened.labelling), reading=told)
 
 
 def _opened(spec: Any, classes: str | Path | Sequence[str] | None, steps: Preprocessing, how: Reading) -> Dataset:

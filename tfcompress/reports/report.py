@@ -70,8 +70,8 @@ History:
     5: ``result.package_bytes``.
     6: ``result.layers`` and ``result.layers_note``; ``distinct``, ``bits`` and ``size_bytes`` of the source's layers;
        ``op_ms`` of a measurement.
-    7: ``data.reading``, what was said of how the data is read; ``scratch`` and ``scratch_bytes`` of kernels in
-       ``result.verification`` of a file for a microcontroller.
+    7: ``data.reading``, what was said of how the data is read; ``source.trust`` and ``source.custom``; ``scratch`` and
+       ``scratch_bytes`` of kernels in ``result.verification`` of a file for a microcontroller.
 """
 
 

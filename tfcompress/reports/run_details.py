@@ -22,6 +22,7 @@ from tfcompress.reports.measurements import PerOp
 from tfcompress.reports.picture_sections import activations_part, answers_part, confusion_part, weights_part
 from tfcompress.reports.report import Report
 from tfcompress.reports.run_records import RunRecord
+from tfcompress.reports.same_again import OLDER, again, beyond_words
 
 _OPS = 30
 """How many ops are listed: the slowest."""
@@ -173,9 +174,11 @@ def _environment(record: RunRecord) -> str:
 
 def _recipe(record: RunRecord) -> str:
     text = recipe_toml(record.report.recipe)
-    command = shlex.join(again(record))
-    older = "" if "reading" in (record.report.data or {"reading": {}}) else "how the data is read, and "
-    note = html_note(f"As far as the report says: {older}--trust and --custom are to be added where they were given.")
+    report = record.report
+    command = shlex.join(again(report, record.folder))
+    lines = list(beyond_words(report))
+    lines += [OLDER] if report.data and "reading" not in report.data else []
+    note = "".join(html_note(f"{line[:1].upper()}{line[1:].rstrip('.')}.") for line in lines)
     again_part = f"<pre><code>{escape(command)}</code></pre>{note}"
     return f"{again_part}<details><summary>recipe.toml</summary><pre><code>{escape(text)}</code></pre></details>"
 
@@ -193,38 +196,6 @@ def _without_none(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_without_none(one) for one in value if one is not None]
     return value
-
-
-def again(record: RunRecord) -> list[str]:
-    """Return the command that makes the file again, as far as the report says, a word each."""
-    report = record.report
-    words = ["tfcompress", "export", report.source.name, "--recipe", str(record.folder / "recipe.toml")]
-    data = report.data or {}
-    if data.get("source"):
-        words += ["--data", str(data["source"])]
-        words += _steps(data.get("preprocessing") or {})
-        words += [word for name, value in (data.get("reading") or {}).items() for word in _reading(name, value)]
-    return words
-
-
-def _reading(name: str, value: Any) -> list[str]:
-    """Return an argument of :func:`tfcompress.load_data` as it is on the command line."""
-    if name in ("task", "metrics"):
-        return [word for each in value for word in (f"--{name.removesuffix('s')}", str(each))]
-    flag = f"--{name.replace('_', '-')}"
-    if value is True:
-        return [flag]
-    return [flag, ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)]
-
-
-def _steps(steps: Mapping[str, Any]) -> list[str]:
-    words: list[str] = []
-    if steps.get("scale") not in (None, 1, 1.0):
-        words += ["--scale", f"{steps['scale']!r}"]
-    for name in ("mean", "std"):
-        if steps.get(name):
-            words += [f"--{name}", ",".join(f"{value!r}" for value in steps[name])]
-    return words + (["--preprocess", str(steps["function"])] if steps.get("function") else [])
 
 
 def _chart(name: str) -> Callable[[RunRecord], str]:

@@ -89,7 +89,7 @@ class SourceModel:
     Attributes:
         name: its file name, or its class for an object in memory.
         writer: what wrote it: ``keras2``, ``keras3``, ``savedmodel``; ``tflite`` for a float file.
-        sha256: of the file; None for a folder or an object.
+        sha256: of the file (of a folder: of its files' names and hashes); None for an object.
         writer_version: version of Keras or TensorFlow that wrote it.
         size_bytes: of the file.
         parameters: how many weights it holds.
@@ -97,6 +97,8 @@ class SourceModel:
         macs: multiply-accumulates of one inference, over the layers that can be counted.
         not_counted: layers whose multiply-accumulates are not in *macs*.
         layers: one entry a layer.
+        trust: whether code that it holds was allowed to run.
+        custom: ``module:name`` of what it was given of the user's own.
     """
 
     name: str
@@ -109,6 +111,8 @@ class SourceModel:
     macs: int | None = None
     not_counted: tuple[str, ...] = ()
     layers: tuple[Layer, ...] = field(default=(), repr=False)
+    trust: bool = False
+    custom: tuple[str, ...] = ()
 
     @property
     def kind_words(self) -> str:

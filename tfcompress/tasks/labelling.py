@@ -119,6 +119,27 @@ def labelling_of(
     )
 
 
+_SEVERAL, _SINGLE = ("task", "metrics"), ("main_metric", "main_output", "ignore_label", "windows_of")
+_UNSAID = "unsaid"
+SAID = (*_SEVERAL, *_SINGLE, _UNSAID)
+"""Names under which :func:`said_plainly` gives what was said."""
+
+
+def said_plainly(said: Labelling) -> dict[str, Any]:
+    """Return what was said as plain values, by the arguments of ``load_data``.
+
+    What is no text (a task or a metric that is an object of Python) is named under ``unsaid``.
+    """
+    found: dict[str, Any] = {}
+    for name in _SEVERAL:
+        parts = [_parts(each) for each in getattr(said, name)]
+        texts = [f"{output}={value}" if output else value for output, value in parts if isinstance(value, str)]
+        found |= {name: texts} if texts else {}
+        found |= {_UNSAID: [*found.get(_UNSAID, ()), name]} if len(texts) < len(parts) else {}
+    rest = {name: getattr(said, name) for name in _SINGLE}
+    return found | {name: value for name, value in rest.items() if value is not None}
+
+
 def _listed(said: Any) -> tuple[Said, ...]:
     if said is None:
         return ()
@@ -134,12 +155,6 @@ def _parts(said: Said) -> tuple[str, Any]:
         return "", said
     output, equals, name = said.rpartition("=")
     return (output, name) if equals else ("", said)
-
-
-def said_text(said: Said) -> str:
-    """Return what was said of a task or metric as the command line has it; empty: it is an object, and has no name."""
-    output, name = _parts(said)
-    return f"{output}={name}" if output and isinstance(name, str) else name if isinstance(name, str) else ""
 
 
 UNSAID = Labelling()
