@@ -16,7 +16,7 @@ import dataclasses
 import itertools
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,11 +55,16 @@ VARIED = {
 """What the grid varies; every combination that makes sense is run."""
 
 
-def grid_of(space: Space) -> list[Candidate]:
-    """Return every candidate of the grid, once."""
+def grid_of(space: Space, varied: Mapping[str, Sequence[Any]]) -> list[Candidate]:
+    """Return every candidate of a grid, once.
+
+    Args:
+        space: of the candidates.
+        varied: values by name of the dimension.
+    """
     found: dict[Candidate, None] = {}
-    for values in itertools.product(*VARIED.values()):
-        selection = dict(zip(VARIED, values, strict=True))
+    for values in itertools.product(*varied.values()):
+        selection = dict(zip(varied, values, strict=True))
         try:
             candidate = space.candidate(selection)
         except RecipeError:
@@ -70,13 +75,17 @@ def grid_of(space: Space) -> list[Candidate]:
     return list(found)
 
 
-def run_grid(folder: Path, train: tfc.Train) -> list[dict[str, Any]]:
-    """Run the grid, or read what was run before."""
-    file = folder / f"grid-{train.seed}-{train.epochs}.jsonl"  # a line a recipe, in the order of the grid
+def run_grid(file: Path, opening: Opening, candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
+    """Run candidates in full, or read what was run before.
+
+    Args:
+        file: gets a line a candidate, in their order.
+        opening: their model and data.
+        candidates: what is run.
+    """
     done = [json.loads(line) for line in file.read_text("utf-8").splitlines()] if file.is_file() else []
-    candidates = grid_of(space_of(train=train, export=EXPORT, gains=("file", "download", "latency")))
     print(f"grid of {len(candidates)} recipes, {len(done)} there already", flush=True)
-    with TrialBench(opening_of(folder / f"grid-cache-{train.seed}")) as bench, file.open("a", encoding="utf-8") as out:
+    with TrialBench(opening) as bench, file.open("a", encoding="utf-8") as out:
         for candidate in candidates[len(done) :]:
             result = bench.run(TrialStep(candidate=candidate, kind="full"))
             training = repr((candidate.recipe.stages, candidate.recipe.train))
@@ -105,7 +114,9 @@ def points_of(rows: Iterator[tuple[float | None, float | None]]) -> list[tuple[f
 def compared(folder: Path, seed: int, epochs: int) -> list[str]:
     """Run grid and search of a seed, and return its row of the table."""
     train = dataclasses.replace(TRAINING, epochs=epochs, seed=seed, validation=VALIDATION)
-    rows = run_grid(folder, train)
+    space = space_of(train=train, export=EXPORT, gains=("file", "download", "latency"))
+    opening = opening_of(folder / f"grid-cache-{seed}")
+    rows = run_grid(folder / f"grid-{seed}-{epochs}.jsonl", opening, grid_of(space, VARIED))
     shared = sum(row["trained_seconds"] for row in rows)
     each = {row["training"]: row["trained_seconds"] for row in rows if row["trained_seconds"]}
     whole = sum(each.get(row["training"], 0.0) for row in rows)
@@ -123,11 +134,7 @@ def compared(folder: Path, seed: int, epochs: int) -> list[str]:
         ).facts
     except PromiseError as error:
         return [str(seed), f"{len(rows)} recipes", str(error), *[NONE] * (len(HEAD) - 3)]
-    largest = max(row["size_bytes"] for row in rows if row["size_bytes"])
-    reference = (WORST_DROP, float(largest))
-    of_grid = hypervolume(points_of((row["points"], row["size_bytes"]) for row in rows), reference)
-    finished = (each.figures for each in found.tried if each.state == "finished")
-    of_auto = hypervolume(points_of((each.get("drop"), each.get("size")) for each in finished), reference)
+    of_grid, of_auto = hypervolumes(rows, found.tried, WORST_DROP)
     return [
         str(seed),
         f"{len(rows)} recipes",
@@ -137,6 +144,20 @@ def compared(folder: Path, seed: int, epochs: int) -> list[str]:
         f"{found.trained_seconds:.0f} s",
         f"{found.trained_seconds / whole:.2f} / {found.trained_seconds / shared:.2f}",
     ]
+
+
+def hypervolumes(rows: Sequence[Mapping[str, Any]], tried: Sequence[Any], worst: float) -> tuple[float, float]:
+    """Return the hypervolumes of a grid and of a search, in points of the drop times bytes.
+
+    Args:
+        rows: of the grid.
+        tried: the search's records; those that were run in full count.
+        worst: points beyond which a file counts for nothing; so does one larger than the grid's largest.
+    """
+    reference = (worst, float(max(row["size_bytes"] for row in rows if row["size_bytes"])))
+    of_grid = hypervolume(points_of((row["points"], row["size_bytes"]) for row in rows), reference)
+    finished = (each.figures for each in tried if each.state == "finished")
+    return of_grid, hypervolume(points_of((each.get("drop"), each.get("size")) for each in finished), reference)
 
 
 def main() -> None:

@@ -81,6 +81,16 @@ def test_what_was_used_longest_ago_goes_first(loaded: Any, tmp_path: Path) -> No
     assert made(loaded, kept, OTHER) == [True]
 
 
+def test_a_smaller_size_holds_from_the_next_run_on_even_if_it_makes_nothing(loaded: Any, tmp_path: Path) -> None:
+    wide = KeptStages(tmp_path)
+    made(loaded, wide, OTHER)
+    made(loaded, wide, TRAIN)
+    kept = KeptStages(tmp_path, most_bytes=wide.size_bytes() - 1)
+    with kept.work(loaded, None):
+        assert kept.size_bytes() <= kept.most_bytes
+    assert made(loaded, kept, TRAIN) == [False]
+
+
 def test_two_runs_that_want_the_same_part_make_it_once(loaded: Any, tmp_path: Path) -> None:
     kept = KeptStages(tmp_path)
     first, waited = KeptWork(kept, loaded, None), []

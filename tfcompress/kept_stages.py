@@ -50,13 +50,14 @@ class KeptStages:
 
     @contextlib.contextmanager
     def work(self, loaded: Loaded, data: BoundData | None, *, trust: bool = False) -> Iterator[KeptWork]:
-        """Give the view that one run has of the folder; see :class:`tfcompress.resumption.Work`.
+        """Give the view that one run has of the folder, trimmed first; see :class:`tfcompress.resumption.Work`.
 
         Args:
             loaded: the model.
             data: the bound data; which samples files are scored on does not count.
             trust: run code that a kept model holds.
         """
+        self.trim()  # somebody may say another size than the last time
         work = KeptWork(self, loaded, data, trust=trust)
         try:
             yield work

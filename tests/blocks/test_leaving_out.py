@@ -21,6 +21,7 @@ from tfcompress.models.samples import Samples
 from tfcompress.recipe import Blocks, Recipe, Train
 from tfcompress.stages.blocks import read_blocks
 from tfcompress.stages.flags import read_stages
+from tfcompress.stages.rewriting import NEAR
 
 keras = pytest.importorskip("keras")
 layers = keras.layers
@@ -85,12 +86,12 @@ def test_of_many_blocks_only_the_best_few_are_really_tried(model, monkeypatch):
 @pytest.mark.parametrize("target", [0.2, 0.45])
 def test_a_target_is_reached_by_no_more_blocks_than_it_takes(model, of, target):
     found = leave_out_blocks(model, Blocks(target=target, of=of), samples=SAMPLES)
-    assert found.removed >= target - leaving_out.NEAR
+    assert found.removed >= target - NEAR
     blocks = {block.name: block for block in find_blocks(model).blocks}
     whole = getattr(cost_of(model), of)
     for some in itertools.combinations(found.gone, len(found.gone) - 1):
         left = getattr(cost_of(model, bypass_of(blocks[name] for name in some)), of)
-        assert 1 - left / whole < target - leaving_out.NEAR
+        assert 1 - left / whole < target - NEAR
 
 
 def test_a_latency_is_measured_until_it_is_reached(model):

@@ -15,16 +15,18 @@ from typing import Any
 import optuna
 import pytest
 
-from tests.search.toy_search import LIMITS, ToyExecutor, toy_result, toy_search
+from tests.search.toy_search import LIMITS, ToyExecutor, Unwatched, toy_result, toy_search, toy_space
 from tfcompress.errors import ContractError, OutputError, TfcompressError
 from tfcompress.recipe import named
 from tfcompress.search.driver import Search, best_records
 from tfcompress.search.executors import DoneStep, GoOn, always
 from tfcompress.search.goals import GOALS, Goal, Limits
 from tfcompress.search.metering import DeviceFigures
+from tfcompress.search.proposals import HAND, VARIED
 from tfcompress.search.space import Candidate
 from tfcompress.search.study_store import StudyStore
 from tfcompress.search.trial import StepResult, TrialStep
+from tfcompress.search.variations import variations
 
 TRIALS = 14
 
@@ -297,6 +299,71 @@ def test_a_file_that_is_too_slow_untrained_is_not_trained(tmp_path: Path) -> Non
         tmp_path, executor, trials=9, limits=Limits(drop=1.0, p90=3.0), measure=lambda file: DeviceFigures(4.0)
     ).run()
     assert {step.kind for _, step in executor.done if step.candidate.recipe.stages} == {"draft"}
+
+
+class _EndsAfter(Unwatched):
+    def __init__(self, records: int) -> None:
+        super().__init__()
+        self._records = records
+
+    def show(self, search: Search) -> None:
+        if len(search.records) >= self._records:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(("seconds", "method"), [(1e6, "NSGA-II"), (4.0, "TPE"), (None, "TPE")])
+def test_candidates_evolve_where_there_is_time_for_many_and_more_than_two_figures_count(
+    tmp_path: Path, seconds: float | None, method: str
+) -> None:
+    def written(step: TrialStep) -> StepResult:
+        if step.file is not None:
+            Path(step.file).write_bytes(b"a file")
+        if seconds == 4.0:
+            time.sleep(0.02)
+        return dataclasses.replace(toy_result(step), sha256=step.candidate.name)
+
+    def search() -> Search:
+        return toy_search(
+            tmp_path,
+            ToyExecutor(written),
+            trials=None,
+            seconds=seconds,
+            limits=Limits(drop=1.0, p90=3.0),
+            measure=lambda file: DeviceFigures(2.0, 0.004),
+            watcher=_EndsAfter(18),
+        )
+
+    search().run()
+    again = search()
+    again.run()
+    sources = {record.source for record in again.records[9:] if not record.source.startswith(VARIED)}
+    assert sources - {"at random"} == {method}
+
+
+def test_every_other_candidate_differs_in_one_thing_from_one_of_the_best(tmp_path: Path) -> None:
+    search = toy_search(tmp_path, ToyExecutor(), trials=30)
+    search.run()
+    later = [record for record in search.records if record.source != HAND]
+    varied = [record for record in later if record.source.startswith(VARIED)]
+    assert len(varied) >= len(later) // 2
+    for record in varied:
+        base = next(each for each in search.records if each.number == int(record.source.rpartition(" ")[2]))
+        assert not search.plan.limits.violation(base.figures)
+        around = variations(toy_space(), base.selection)
+        assert any(record.candidate in found for found in around.values())
+    best = best_records(search.finished, search.plan.limits, search.plan.decides)[0]
+    assert best.figures["size"] < min(each.figures["size"] for each in search.finished if each.source == HAND)
+
+
+def test_a_search_that_was_stopped_varies_what_it_would_have(tmp_path: Path) -> None:
+    def names(folder: Path, *parts: int) -> list[str]:
+        folder.mkdir()
+        for trials in parts:
+            search = toy_search(folder, ToyExecutor(), trials=trials)
+            search.run()
+        return [record.name for record in search.records]
+
+    assert names(tmp_path / "whole", 24) == names(tmp_path / "parts", 12, 17, 24)
 
 
 def test_each_step_of_every_worker_beside_another_is_taken(tmp_path: Path) -> None:

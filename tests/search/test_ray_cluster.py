@@ -256,7 +256,7 @@ def searched(executor: Any, folder: Path) -> set[tuple[float, ...]]:
     folder.mkdir()
     store = StudyStore(f"sqlite:///{folder}/study.db", "tfcompress-test", goals)
     proposals = Proposals(space, store, seed=0, goals=2, trials=12)
-    plan = SearchPlan(limits=Limits(drop=100.0), goals=goals, trials=None, files=folder)
+    plan = SearchPlan(limits=Limits(drop=100.0), goals=goals, decides=goals[0], trials=None, files=folder)
     search = Search(plan, space, store, proposals, executor, Lines(SILENT))
     search.run()
     store.close()

@@ -104,7 +104,7 @@ def toy_search(
     folder: Path,
     executor: ToyExecutor,
     *,
-    trials: int = 20,
+    trials: int | None = 20,
     limits: Limits = LIMITS,
     seconds: float | None = None,
     measure: MeasureFile | None = None,
@@ -117,5 +117,13 @@ def toy_search(
         (folder / STUDY).write_bytes(begun_study(goals))
     store = toy_store(folder, goals)
     proposals = Proposals(space, store, seed=0, goals=len(goals), trials=trials)
-    plan = SearchPlan(limits=limits, goals=goals, trials=trials, seconds=seconds, files=folder, measure=measure)
+    plan = SearchPlan(
+        limits=limits,
+        goals=goals,
+        decides=next(each for each in goals if each.name == "size"),
+        trials=trials,
+        seconds=seconds,
+        files=folder,
+        measure=measure,
+    )
     return Search(plan, space, store, proposals, executor, watcher or Unwatched())

@@ -23,7 +23,7 @@ from tfcompress.models.samples import Samples
 from tfcompress.models.scope import check_scope, in_scope, listed
 from tfcompress.progress import SILENT, Progress
 from tfcompress.recipe import Blocks
-from tfcompress.stages.rewriting import RewritingContext, Rewritten
+from tfcompress.stages.rewriting import NEAR, RewritingContext, Rewritten
 
 LOOKED_AT = 512
 """Samples that blocks are judged on, at most, and as many others that what stays is fitted on."""
@@ -33,9 +33,6 @@ MOST_NUMBERS = 20_000_000
 
 FINALISTS = 6
 """Blocks that are really left out, one at a time, with what stays fitted; of more, those that seem to cost least."""
-
-NEAR = 0.02
-"""What is gone may fall short of a target by this share of the whole: a block goes whole or not at all."""
 
 TRACE = 1e-6
 """Added to how far outputs move, so that of blocks that change nothing the largest goes first."""

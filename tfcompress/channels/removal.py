@@ -10,7 +10,7 @@ from tfcompress.channels.compensation import compensate_
 from tfcompress.channels.criteria import Scores, scores
 from tfcompress.channels.groups import analyse_channels, groups
 from tfcompress.channels.ranking import Candidate, ChannelChoice
-from tfcompress.channels.removal_plan import NEAR, ChannelsResult, Measure, RemovalPlan, less_limited
+from tfcompress.channels.removal_plan import ChannelsResult, Measure, RemovalPlan, less_limited
 from tfcompress.channels.sensitivity import Evaluate, Sensitivity, analyse, copy_of, fingerprint
 from tfcompress.channels.statistics import renew_
 from tfcompress.channels.surgery import kept_atoms, narrow
@@ -19,11 +19,8 @@ from tfcompress.errors import UsageError
 from tfcompress.models.samples import Samples
 from tfcompress.progress import SILENT, Progress
 from tfcompress.recipe import Channels
-from tfcompress.stages.rewriting import RewritingContext, Rewritten
+from tfcompress.stages.rewriting import RewritingContext, Rewritten, bisected
 from tfcompress.tasks.figures import AREA, FRACTION, figure_kind
-
-LATENCY_ROUNDS = 6
-"""Smaller models that are measured on the way to a latency, at most."""
 
 
 def rewrite(model: Any, stage: Channels, context: RewritingContext) -> Rewritten:
@@ -167,17 +164,12 @@ def _by_latency(
             f"{plan.stage.remove:g}; {less_limited(plan.stage)}"
         )
         raise UsageError(msg)
-    for _ in range(LATENCY_ROUNDS):
-        middle = (low + high) / 2.0
-        choice = plan.choose(candidates, middle)
-        ratio = plan.ratio(narrow(plan.model, choice.keep), measure)
-        if ratio <= goal:
-            best, high = choice, middle
-        else:
-            low = middle
-        if abs(ratio - goal) <= NEAR / 2.0:
-            break
-    return best
+
+    def at(removed: float) -> tuple[ChannelChoice, float]:
+        choice = plan.choose(candidates, removed)
+        return choice, plan.ratio(narrow(plan.model, choice.keep), measure)
+
+    return bisected(at, best, goal=goal, kept_at=high, missed_at=low)
 
 
 def narrowed(model: Any, keep: Mapping[str, Sequence[int]], samples: Samples | None, seed: int = 0) -> Any:

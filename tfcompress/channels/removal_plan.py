@@ -15,12 +15,10 @@ from tfcompress.channels.sensitivity import Sensitivity
 from tfcompress.errors import UnsupportedError, UsageError
 from tfcompress.models.scope import check_scope, in_scope, listed
 from tfcompress.recipe import Channels
+from tfcompress.stages.rewriting import NEAR
 
 Measure = Callable[[Any, Any], float]
 """From two Keras 3 models to the second one's latency over the first one's, measured side by side."""
-
-NEAR = 0.02
-"""What is removed may differ from what was asked by this share of the whole without a word on why."""
 
 _UNITS = {"macs": "multiply-accumulates", "parameters": "parameters", "bytes": "bytes of weights", "latency": "latency"}
 

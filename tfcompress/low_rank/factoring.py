@@ -20,13 +20,7 @@ from tfcompress.models.copies import check_graph
 from tfcompress.models.layer_copies import layer_copy
 from tfcompress.models.scope import check_scope, in_scope, listed
 from tfcompress.stages.low_rank import LowRank
-from tfcompress.stages.rewriting import RewritingContext, Rewritten
-
-LATENCY_ROUNDS = 6
-"""Smaller models that are measured on the way to a latency, at most."""
-
-NEAR = 0.02
-"""A latency this near to what was asked is near enough to stop looking."""
+from tfcompress.stages.rewriting import RewritingContext, Rewritten, bisected
 
 
 def rewrite(model: Any, stage: LowRank, context: RewritingContext) -> Rewritten:
@@ -228,13 +222,4 @@ def _by_latency(work: _Work, plan: RankPlan) -> RankChoice:
             "ask for more to be left, or for macs"
         )
         raise UsageError(msg)
-    for _ in range(LATENCY_ROUNDS):
-        share = (low + high) / 2.0
-        choice, ratio = at(share)
-        if ratio <= goal:
-            best, low = choice, share
-        else:
-            high = share
-        if abs(ratio - goal) <= NEAR / 2.0:
-            break
-    return best
+    return bisected(at, best, goal=goal, kept_at=low, missed_at=high)

@@ -427,6 +427,7 @@ class _Session:
         return SearchPlan(
             limits=self._ready.wishes.limits,
             goals=self._ready.goals,
+            decides=self._ready.decides,
             seconds=self._ready.wishes.budget_seconds,
             reserve=functools.partial(_reserved, MOST_FINALISTS),
             trials=self._ready.wishes.trials,

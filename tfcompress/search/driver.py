@@ -23,7 +23,7 @@ from tfcompress.search.front import front_of
 from tfcompress.search.gates import GATES, spares
 from tfcompress.search.goals import Goal, Limits
 from tfcompress.search.metering import MeasureFile
-from tfcompress.search.proposals import Proposals
+from tfcompress.search.proposals import BY_HAND, Proposals
 from tfcompress.search.space import Candidate, Space
 from tfcompress.search.study_store import FACTS, StudyStore
 from tfcompress.search.trial import SHORT_EPOCHS, StepKind, StepResult, TrialStep, untrained
@@ -41,6 +41,8 @@ ALIKE = 3
 MOST_KEPT_BACK = 0.4
 """Part of the time that is kept back for what comes after the trials, at most."""
 
+_VARIED = 3  # the best so far, of which variations are made
+_EXPECTED = "expected_trials"  # by this name among what is known of the search
 _PULSE = 0.5  # seconds between two looks at the clock
 
 
@@ -61,6 +63,7 @@ class SearchPlan:
     Attributes:
         limits: what the file must keep.
         goals: what is made smaller.
+        decides: which of them decides among those that keep the limits.
         seconds: how long it may take, with what earlier drivers took; None: as long as it likes.
         reserve: seconds of it that what comes after the trials needs, for a trial's usual time without training.
         trials: how many candidates at most; None: as many as there is time for.
@@ -73,6 +76,7 @@ class SearchPlan:
 
     limits: Limits
     goals: tuple[Goal, ...]
+    decides: Goal
     seconds: float | None = None
     reserve: Callable[[float], float] = field(default=lambda usual: 0.0)
     trials: int | None = None
@@ -213,8 +217,26 @@ class Search:
                 return
             self._submit(*self._ready.pop(0))
 
+    def _expect_trials(self) -> None:
+        """Estimate once how many trials the time is enough for, when those by hand have told what one takes."""
+        ended = [each for each in self.records if each.state != "running"]
+        if self._proposals.trials is not None or len(ended) < BY_HAND:
+            return
+        facts, left = self._store.facts(), self.seconds_left
+        if left is not None and _EXPECTED not in facts:
+            facts[_EXPECTED] = len(ended) + int(max(left, 0) * len(ended) / self.spent_seconds)
+            self._store.keep_facts(facts)
+        self._proposals.trials = facts.get(_EXPECTED)
+
+    def _best(self) -> list[TrialRecord]:
+        """Return what variations are made of: what keeps the limits, the best first; else what is nearest to that."""
+        ranked = best_records(self.front, self.plan.limits, self.plan.decides)
+        keeping = [each for each in ranked if not self.plan.limits.violation(each.figures)]
+        return (keeping or ranked[:1])[:_VARIED]
+
     def _begin(self) -> None:
-        found = self._proposals.next()
+        self._expect_trials()
+        found = self._proposals.next(self._best())
         if found is None:
             self._used_up = True
             return

@@ -22,7 +22,9 @@ from tfcompress.search.trial import Opening, StepResult, TrialBench, TrialStep
 from tfcompress.search.wishes import Wishes
 
 FEW, MORE = 4, 24
-"""Batches of the two short trainings whose difference is what a batch costs."""
+"""Batches of the first two short trainings; their difference is what a batch costs."""
+OUTWEIGHING = 0.3
+"""The difference that tells something, in times that the shorter one took."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,18 +121,27 @@ def _measuring_seconds(trials: TrialBench, candidate: Candidate, meter: Meter | 
 
 
 def training_costs(trials: TrialBench, candidate: Candidate, size: int) -> tuple[float, float]:
-    """Return what a training costs before its first batch, and what a batch costs, by two short ones.
+    """Return what a training costs before its first batch, and what a batch costs, by short ones.
+
+    The start (tracing a graph, above all) takes longer than hundreds of batches of a small network, and not always the
+    same; the longer training therefore has four times as many batches again and again, until they outweigh that.
 
     Args:
         trials: keeps nothing.
         candidate: trains.
         size: samples that there are; where that is little, the longer one has fewer batches, or is no longer.
     """
-    train = candidate.recipe.train
-    counts = [min(count, math.ceil(size / train.batch_size)) for count in (FEW, MORE)]
-    few, more = (_training_seconds(trials, candidate, count * train.batch_size) for count in counts)
-    batch = max(0.0, more - few) / (counts[1] - counts[0]) if counts[1] > counts[0] else 0.0
-    return max(0.0, few - counts[0] * batch), batch
+    batch_size = candidate.recipe.train.batch_size
+    most = math.ceil(size / batch_size)
+    few, more = min(FEW, most), min(MORE, most)
+    start = _training_seconds(trials, candidate, few * batch_size)
+    while more > few:
+        further = _training_seconds(trials, candidate, more * batch_size) - start
+        if further >= OUTWEIGHING * start or more == most:
+            batch = max(0.0, further) / (more - few)
+            return max(0.0, start - few * batch), batch
+        more = min(4 * more, most)
+    return start, 0.0
 
 
 def _training_seconds(trials: TrialBench, candidate: Candidate, samples: int) -> float:

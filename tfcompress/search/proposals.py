@@ -6,18 +6,21 @@ Importing this module imports Optuna.
 from __future__ import annotations
 
 import dataclasses
+import random
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import optuna
 from optuna.samplers import NSGAIISampler, RandomSampler, TPESampler
+from optuna.trial import FrozenTrial, TrialState
 
 from tfcompress.errors import RecipeError
 from tfcompress.recipe import Recipe, named
 from tfcompress.search.space import Candidate, Dimension, Selection, Space
 from tfcompress.search.study_store import FACTS, StudyStore
 from tfcompress.search.trial_records import TrialRecord
+from tfcompress.search.variations import variations
 
 BY_HAND = 9
 """Recipes that are tried before the sampler has its turn."""
@@ -32,6 +35,8 @@ EVOLUTION_TRIALS = 200
 """From so many trials on, and with more than two goals, candidates evolve (NSGA-II)."""
 
 HAND = "by hand"
+VARIED = "one thing other than in"
+"""What the source of a variation begins with; the number of what it is a variation of follows."""
 
 
 def recipes_by_hand(space: Space, count: int = BY_HAND) -> list[Selection]:
@@ -81,7 +86,11 @@ def _pairs(space: Space, selection: Selection) -> set[tuple[str, Any]]:
 
 
 class Proposals:
-    """What is tried next."""
+    """What is tried next.
+
+    Attributes:
+        trials: how many the search will have, as far as that is known or estimated; None: it is not.
+    """
 
     def __init__(self, space: Space, store: StudyStore, *, seed: int, goals: int, trials: int | None) -> None:
         """Look at a study.
@@ -95,9 +104,13 @@ class Proposals:
             trials: how many the search will have, where that is known.
         """
         self._space, self._store, self._seed = space, store, seed
-        self._evolves = goals > 2 and trials is not None and trials >= EVOLUTION_TRIALS
+        self.trials, self._goals = trials, goals
         self._known: set[Candidate] = set()
         self._left: list[int] = []
+
+    @property
+    def _evolves(self) -> bool:
+        return self._goals > 2 and self.trials is not None and self.trials >= EVOLUTION_TRIALS
 
     @property
     def method(self) -> str:
@@ -118,8 +131,13 @@ class Proposals:
         """Count a candidate as tried."""
         self._known.add(candidate)
 
-    def next(self) -> tuple[optuna.Trial, TrialRecord] | None:
-        """Return a candidate that was not tried yet; None: none was found, the space is as good as used up."""
+    def next(self, best: Sequence[TrialRecord] = ()) -> tuple[optuna.Trial, TrialRecord] | None:
+        """Return a candidate that was not tried yet; None: none was found, the space is as good as used up.
+
+        Args:
+            best: what keeps the limits so far, the best first; every other candidate is a variation of one of them.
+        """
+        self._vary(best)
         for draw in range(REDRAWS + RANDOM_DRAWS):
             trial = self._begun(at_random=draw >= REDRAWS)
             kept: Mapping[str, Any] = trial.user_attrs.get(FACTS, {})
@@ -134,6 +152,29 @@ class Proposals:
             self._store.keep(trial, {"state": "duplicate" if found else "invalid"})
             self._store.tell(trial, None, {})
         return None
+
+    def _vary(self, best: Sequence[TrialRecord]) -> None:
+        """Have what differs from one of the best in one thing tried next, if it is the turn of that."""
+        trials = self._store.trials()
+        begun = [trial for trial in trials if trial.state != TrialState.WAITING]
+        if not best or self._left or len(begun) < len(trials) or self._varied(begun):
+            return
+        generator = random.Random((1_000_003 * self._seed + len(trials)) % 2**32)
+        for record in sorted(best, key=lambda each: generator.random() + (each is not best[0])):
+            around = variations(self._space, record.selection)
+            fresh = {
+                name: [selection for candidate, selection in found.items() if candidate not in self._known]
+                for name, found in around.items()
+            }
+            possible = [found for found in fresh.values() if found]
+            if possible:
+                self.enqueue([generator.choice(generator.choice(possible))], f"{VARIED} {record.number}")
+                return
+
+    def _varied(self, begun: Sequence[FrozenTrial]) -> bool:
+        """Say whether the last candidate was a variation."""
+        sources = [trial.user_attrs.get(FACTS, {}).get("source", "") for trial in begun[-1:]]
+        return any(source.startswith(VARIED) for source in sources)
 
     def _drawn(self, trial: optuna.Trial) -> tuple[Candidate, Selection] | None:
         """Return what a trial's values make; None: values that contradict each other."""

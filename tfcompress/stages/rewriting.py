@@ -6,13 +6,22 @@ import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tfcompress.progress import SILENT, Progress
 
 if TYPE_CHECKING:
     from tfcompress.models.samples import Samples
     from tfcompress.stages.stage import RewritingStage
+
+
+Choice = TypeVar("Choice")
+
+NEAR = 0.02
+"""What is left may differ from what was asked by this share of the whole: nobody looks further, and nothing is said."""
+
+LATENCY_ROUNDS = 6
+"""Smaller models that are measured on the way to a latency, at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,3 +117,31 @@ def _named(place: str) -> Any:
     """Return what ``module:function`` names."""
     module, _, name = place.partition(":")
     return getattr(importlib.import_module(module), name)
+
+
+def bisected(
+    at: Callable[[float], tuple[Choice, float]], first: Choice, *, goal: float, kept_at: float, missed_at: float
+) -> Choice:
+    """Find by bisection the choice that loses least and keeps a latency.
+
+    Args:
+        at: from a share of the costs to what is chosen there and its latency in that of the whole.
+        first: what is chosen at *kept_at*.
+        goal: the latency that is to be kept.
+        kept_at: a share where it is.
+        missed_at: one where it need not be.
+
+    Returns:
+        The last choice that kept it, after :data:`LATENCY_ROUNDS` measurements, or fewer where one came :data:`NEAR`.
+    """
+    best = first
+    for _ in range(LATENCY_ROUNDS):
+        middle = (kept_at + missed_at) / 2.0
+        choice, latency = at(middle)
+        if latency <= goal:
+            best, kept_at = choice, middle
+        else:
+            missed_at = middle
+        if abs(latency - goal) <= NEAR / 2.0:
+            break
+    return best
