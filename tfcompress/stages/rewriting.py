@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tfcompress.stages.stage import RewritingStage
 
 
-Choice = TypeVar("Choice")
+_Choice = TypeVar("_Choice")
 
 NEAR = 0.02
 """What is left may differ from what was asked by this share of the whole: nobody looks further, and nothing is said."""
@@ -120,8 +120,8 @@ def _named(place: str) -> Any:
 
 
 def bisected(
-    at: Callable[[float], tuple[Choice, float]], first: Choice, *, goal: float, kept_at: float, missed_at: float
-) -> Choice:
+    at: Callable[[float], tuple[_Choice, float]], first: _Choice, *, goal: float, kept_at: float, missed_at: float
+) -> _Choice:
     """Find by bisection the choice that loses least and keeps a latency.
 
     Args:
