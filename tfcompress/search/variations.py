@@ -1,7 +1,7 @@
 """Candidates beside one that is known: those that differ from it in one thing.
 
 Where an hour is enough for twenty trainings, a sampler that learns from trials hardly leaves its random beginning; what
-is known to keep the limits, changed in one thing, is the better guess (ADR 0031).
+is known to keep the limits, changed in one thing, is tried in turns with it (ADR 0031).
 """
 
 from __future__ import annotations
