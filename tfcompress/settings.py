@@ -27,6 +27,9 @@ from tfcompress.targets.target_table import LINUX, find_target
 Quantize = Literal["none", "dynamic", "float16", "int8", "int16x8"]
 IOType = Literal["auto", "float32", "int8", "uint8", "int16"]
 
+ANY_AGREEMENT_DB = -1000.0
+"""A least agreement that every file has: for files that are only looked at on the way to another one."""
+
 
 def _read_ranges(texts: Sequence[str]) -> dict[str, tuple[float | str, ...]]:
     """Read ``LOW,HIGH`` and ``NAME=LOW,HIGH``."""

@@ -17,6 +17,7 @@ from tfcompress.recipe import QAT, STAGES, Export, Recipe, Train, named
 from tfcompress.search.proposals import recipes_by_hand
 from tfcompress.search.space import Candidate, space_of, tried_fields
 from tfcompress.search.trial import TrialStep, shortened, untrained
+from tfcompress.settings import ANY_AGREEMENT_DB
 from tfcompress.stages.option import option_of
 from tfcompress.stages.stage import Stage
 
@@ -154,6 +155,7 @@ def test_an_untrained_candidate_keeps_what_rewrites_and_the_bits_that_training_w
     assert [(stage.kind, stage.cycles, stage.tune_epochs) for stage in bare.stages] == [(kind, 1, 0)]
     assert (bare.export.weight_bits, bare.export.calibration) == (4, "minmax")
     assert (short.train.epochs, len(short.stages), short.export.weight_bits) == (1, 2, 8)
+    assert bare.export.min_agreement_db == short.export.min_agreement_db == ANY_AGREEMENT_DB
 
 
 def test_a_step_comes_back_from_json_as_it_was(tmp_path: Path) -> None:

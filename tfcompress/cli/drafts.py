@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfcompress.errors import TfcompressError
 from tfcompress.export_choices import PACKINGS, default_packings
-from tfcompress.settings import Export
+from tfcompress.settings import ANY_AGREEMENT_DB, Export
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from tfcompress.tflite.convert import ConverterProcess
 
 _SAMPLES, _RUN = 16, 8
-_ANYTHING_DB = -1000.0  # what it answers is not looked at
 
 
 def draft_for(
@@ -56,7 +55,7 @@ def draft_for(
     for wanted in dict.fromkeys((quantize, "none")):
         try:
             chosen = integers if wanted in ("int8", "int16x8") else {}
-            settings = Export(quantize=wanted, packings=(), min_agreement_db=_ANYTHING_DB, **chosen)
+            settings = Export(quantize=wanted, packings=(), min_agreement_db=ANY_AGREEMENT_DB, **chosen)
             with progress.task(f"drafting a file ({wanted})"):
                 content = export(
                     network, settings, data=dict(samples), converter=converter, progress=False, seed=seed

@@ -19,6 +19,7 @@ from tfcompress.errors import TfcompressError
 from tfcompress.kept_stages import KEPT_BYTES, KeptStages
 from tfcompress.recipe import Recipe, from_dict
 from tfcompress.search.space import Candidate
+from tfcompress.settings import ANY_AGREEMENT_DB, Export
 from tfcompress.stages.stage import InputSize, RewritingStage
 from tfcompress.tasks.drop import points_lost
 from tfcompress.tflite.micro.needs import needs_of
@@ -26,6 +27,7 @@ from tfcompress.tflite.micro.needs import needs_of
 if TYPE_CHECKING:
     from tfcompress.data.bound import BoundData
     from tfcompress.progress import Progress
+    from tfcompress.settings import Export
     from tfcompress.tasks.score import Score
     from tfcompress.tflite.export import TFLiteModel
     from tfcompress.train_settings import Train
@@ -258,10 +260,11 @@ def untrained(recipe: Recipe) -> Recipe:
     """Return a recipe with only what rewrites, and one quick way to its numbers.
 
     What a stage that trains for these numbers says of them, as the export would (bits of a weight), the export does.
+    How well the file agrees with its model is not asked yet: what is not trained for its numbers may agree badly.
     """
     rewriting = tuple(stage for stage in recipe.stages if isinstance(stage, RewritingStage))
     once = tuple(dataclasses.replace(stage.unprepared, cycles=1, tune_epochs=0) for stage in rewriting)
-    said: dict[str, Any] = {"calibration": recipe.export.calibrator}
+    said: dict[str, Any] = _not_proven(recipe.export)
     exports = {each.name for each in dataclasses.fields(recipe.export)}
     for stage in recipe.stages:
         own = {each.name for each in dataclasses.fields(stage)} if stage.numbers else set()
@@ -271,14 +274,22 @@ def untrained(recipe: Recipe) -> Recipe:
 
 
 def shortened(recipe: Recipe) -> Recipe:
-    """Return a recipe with a training of :data:`SHORT_EPOCHS` in one part, and one quick way to its numbers."""
+    """Return a recipe with a training of :data:`SHORT_EPOCHS` in one part, and one quick way to its numbers.
+
+    As in :func:`untrained`, how well the file agrees with its model is not asked.
+    """
     stages = tuple(
         dataclasses.replace(stage.unprepared, cycles=1, tune_epochs=0) if isinstance(stage, RewritingStage) else stage
         for stage in recipe.stages
     )
-    export = dataclasses.replace(recipe.export, calibration=recipe.export.calibrator)
+    export = dataclasses.replace(recipe.export, **_not_proven(recipe.export))
     train = dataclasses.replace(recipe.train, epochs=SHORT_EPOCHS)
     return dataclasses.replace(recipe, stages=stages, train=train, export=export, title="")
+
+
+def _not_proven(export: Export) -> dict[str, Any]:
+    """Return what an export says whose file is on the way to another one."""
+    return {"calibration": export.calibrator, "min_agreement_db": ANY_AGREEMENT_DB}
 
 
 def _described(file: TFLiteModel, place: str | None) -> StepResult:

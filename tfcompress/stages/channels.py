@@ -55,7 +55,7 @@ class Channels(RewritingStage):
             flag="--channels",
             metavar="FRACTION",
             asks=True,
-            tries=(0.5, 0.25, 0.7),
+            tries=(0.5, 0.25, 0.7, 0.1),
         ),
     )
     of: Literal["macs", "parameters", "bytes", "latency"] = field(

@@ -43,6 +43,7 @@ class LowRank(RewritingStage):
             flag="--low-rank",
             metavar="TARGET",
             asks=True,
+            tries=(0.5, 0.75),
         ),
     )
     of: Literal["macs", "parameters", "bytes", "latency"] = field(

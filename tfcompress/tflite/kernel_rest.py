@@ -9,14 +9,13 @@ from typing import Any
 
 from edge_runner.graph import read_graph
 from tfcompress.recipe import Recipe
+from tfcompress.settings import ANY_AGREEMENT_DB
 from tfcompress.stages.decisions import FileRest
 from tfcompress.tflite.convert import ConverterProcess
 from tfcompress.tflite.export import TFLiteModel, export
 from tfcompress.tflite.packaging import make_package
 from tfcompress.tflite.tensors import with_values
 from tfcompress.tflite.weights import kernels
-
-_ANYTHING_DB = -1000.0  # the file may agree as badly as it likes: only its size is looked at
 
 
 def measured_file(
@@ -52,7 +51,7 @@ def measured_file(
         max_drop=None,
         calibration="minmax",
         float_ops="allow",
-        min_agreement_db=_ANYTHING_DB,
+        min_agreement_db=ANY_AGREEMENT_DB,
     )
     about: dict[str, Any] = {"data": data, "metadata": metadata, "converter": converter}
     made = export(model, settings, progress=False, seed=recipe.train.seed, **about)

@@ -19,6 +19,7 @@ from tfcompress.errors import DataError, ModelError, UnsupportedError, UsageErro
 from tfcompress.export_choices import AFTER_ROUNDING, CORRECTIONS, MIXED_WITHOUT_DATA, PACKINGS
 from tfcompress.models.kinds import keras_of
 from tfcompress.recipe import Export
+from tfcompress.settings import ANY_AGREEMENT_DB
 from tfcompress.tflite.attempt import Mixed, Request
 from tfcompress.tflite.best import best_int8_of
 from tfcompress.tflite.calibrated import is_correctable, prepared_by, with_few_bits, written_out
@@ -36,7 +37,6 @@ from tfcompress.tflite.shares import shares
 from tfcompress.tflite.sites import RealWeights, Site, is_rounded_of, sites_of
 from tfcompress.tflite.verify import SAMPLES
 
-_ANYTHING_DB = -1000.0  # the plain file may agree as badly as it likes: it is what mixed precision mends
 _ON_GRID = 1e-3  # of a step
 
 
@@ -70,7 +70,7 @@ def made_mixed(model: Any, request: Request) -> Made:
         max_latency=bare.max_latency,
         device=bare.device,
         plans=bare.plans,
-        min_agreement_db=_ANYTHING_DB,
+        min_agreement_db=ANY_AGREEMENT_DB,
     )
     plain_request = dataclasses.replace(request, settings=lenient, shares=drawn)
     plain = best_int8_of(model, plain_request) if lenient.tries else made_as_asked(model, plain_request)
