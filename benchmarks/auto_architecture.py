@@ -96,7 +96,7 @@ def compared(given: argparse.Namespace) -> list[list[str]]:
         output=given.output / "auto",
         force=True,
     ).facts
-    of_grid, of_auto = hypervolumes(rows, found.tried, WORST_DROP)
+    of_grid, of_auto = hypervolumes(rows, found.to_dict()["tried"], WORST_DROP)
     by_share = [(row["points"], row["size_bytes"]) for row in rows if row["points"] is not None]
     by_search = [(each.figures["drop"], each.figures["size"]) for each in found.tried if each.state == "finished"]
     trained = sum(row["trained_seconds"] for row in rows)

@@ -1,20 +1,24 @@
 """Does ``tfcompress auto`` find what an exhaustive grid finds, and with how much less training?
 
 ``python -m benchmarks.auto_grid [--seeds 0 1 2] [--epochs 5] [-o FOLDER] [--update FILE]`` runs every recipe of a grid
-in full on the demo's network, judged by the same part of the training split as the search; then the search, with its
-own cache and a quarter as many trials as the grid has recipes (nine at least: those by hand). Printed as a Markdown
-table: the hypervolumes within float's size and a drop of five points, and the seconds of training: of the grid with
-each recipe by itself, and with what recipes share trained once. What was run is kept in FOLDER and not run again, so
-that seeds may also be run by several commands beside each other, and a last one for all prints the table. With
-``--update`` the table replaces what stands between the markers ``search: grid`` of a file.
+in full on the demo's network, judged by the same part of the training split as the searches; then two searches, each
+with its own cache and a quarter as many trials as the grid has recipes (nine at least: those by hand): of all that
+``auto`` tries of itself (4 bits and low rank, say, which the grid does not have), and of the grid's own values. Printed
+as a Markdown table: the hypervolumes within float's size and a drop of five points, and the seconds of training: of the
+grid with each recipe by itself, and with what recipes share trained once; of the search, and until its hypervolume was
+within 2 % of the grid's or above. What was run is kept in FOLDER and not run again, so that seeds may also be run by
+several commands beside each other, and a last one for all prints the table. With ``--update`` the table replaces what
+stands between the markers ``search: grid`` of a file.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import itertools
 import json
+import operator
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -25,6 +29,7 @@ from benchmarks.by_hand import processor
 from benchmarks.native_qat import NONE, table, update
 from tfcompress import demo
 from tfcompress.errors import PromiseError, RecipeError
+from tfcompress.search.automatic import FACTS_FILE
 from tfcompress.search.front import hypervolume
 from tfcompress.search.space import Candidate, Space, space_of
 from tfcompress.search.trial import Opening, TrialBench, TrialStep
@@ -41,6 +46,7 @@ HEAD = (
     "trained for the grid, each recipe by itself / what is shared once",
     "trained for the search",
     "ratio",
+    "within 2 % after",
 )
 
 VARIED = {
@@ -53,6 +59,19 @@ VARIED = {
     "export.quantize": ("none", "float16", "dynamic", "int8"),
 }
 """What the grid varies; every combination that makes sense is run."""
+
+SEARCHES: dict[str, dict[str, Any]] = {
+    "what auto tries": {},
+    "the grid's values": {
+        "values": {**VARIED, "channels.of": ("macs",), "prune.sparsity": (0.5,), "qat.weight_bits": (8,)},
+        "without": ("blocks", "low_rank", "cluster"),
+        "fixed": ("export.rounding", "export.weight_bits", "export.mixed"),
+    },
+}
+"""What may be tried, by the words of the table: all that a search tries of itself, and only what the grid has."""
+
+NEAR = 0.02
+"""How much of the grid's hypervolume may be missing."""
 
 
 def grid_of(space: Space, varied: Mapping[str, Sequence[Any]]) -> list[Candidate]:
@@ -111,8 +130,8 @@ def points_of(rows: Iterator[tuple[float | None, float | None]]) -> list[tuple[f
     return [(drop, size) for drop, size in rows if drop is not None and size is not None]
 
 
-def compared(folder: Path, seed: int, epochs: int) -> list[str]:
-    """Run grid and search of a seed, and return its row of the table."""
+def compared(folder: Path, seed: int, epochs: int) -> list[list[str]]:
+    """Run the grid and both searches of a seed, and return their rows of the table."""
     train = dataclasses.replace(TRAINING, epochs=epochs, seed=seed, validation=VALIDATION)
     space = space_of(train=train, export=EXPORT, gains=("file", "download", "latency"))
     opening = opening_of(folder / f"grid-cache-{seed}")
@@ -120,33 +139,72 @@ def compared(folder: Path, seed: int, epochs: int) -> list[str]:
     shared = sum(row["trained_seconds"] for row in rows)
     each = {row["training"]: row["trained_seconds"] for row in rows if row["trained_seconds"]}
     whole = sum(each.get(row["training"], 0.0) for row in rows)
-    trials = max(9, len(rows) // 4)
-    try:
-        found = tfc.auto(
-            str(demo.MODEL_KERAS3),
-            tfc.load_data(demo.DATA, preprocessing=tfc.Preprocessing(scale=1 / 255)),
-            max_drop=WORST_DROP,
-            trials=trials,
-            train=train,
-            cache=folder / f"auto-cache-{seed}-{epochs}",
-            output=folder / f"auto-{seed}-{epochs}",
-            force=True,
-        ).facts
-    except PromiseError as error:
-        return [str(seed), f"{len(rows)} recipes", str(error), *[NONE] * (len(HEAD) - 3)]
-    of_grid, of_auto = hypervolumes(rows, found.tried, WORST_DROP)
-    return [
-        str(seed),
-        f"{len(rows)} recipes",
-        f"{len(found.tried)} trials",
-        f"{100 * of_auto / of_grid:.1f} %",
-        f"{whole:.0f} s / {shared:.0f} s",
-        f"{found.trained_seconds:.0f} s",
-        f"{found.trained_seconds / whole:.2f} / {found.trained_seconds / shared:.2f}",
-    ]
+    found = []
+    for name, wishes in SEARCHES.items():
+        tried = searched(folder, f"{name.split()[-1]}-{seed}-{epochs}", train, max(9, len(rows) // 4), wishes)
+        of_grid, of_auto = hypervolumes(rows, tried, WORST_DROP)
+        trained = sum(record["trained_seconds"] for record in tried)
+        after = reached_after(rows, tried, WORST_DROP)
+        found.append(
+            [
+                str(seed),
+                f"{len(rows)} recipes",
+                f"{name}: {len(tried)} trials",
+                f"{100 * of_auto / of_grid:.1f} %",
+                f"{whole:.0f} s / {shared:.0f} s",
+                f"{trained:.0f} s",
+                f"{trained / whole:.2f} / {trained / shared:.2f}",
+                NONE if after is None else f"{after:.0f} s: {after / whole:.2f} / {after / shared:.2f}",
+            ]
+        )
+    return found
 
 
-def hypervolumes(rows: Sequence[Mapping[str, Any]], tried: Sequence[Any], worst: float) -> tuple[float, float]:
+def searched(folder: Path, name: str, train: tfc.Train, trials: int, wishes: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Search, or read what an earlier search wrote; return its records, in the order in which they were begun.
+
+    Args:
+        folder: of everything.
+        name: of the search.
+        train: how candidates are trained.
+        trials: candidates at most.
+        wishes: further arguments of :func:`tfcompress.auto`.
+    """
+    output = folder / f"auto-{name}"
+    if not (output / FACTS_FILE).is_file():
+        with contextlib.suppress(PromiseError):  # what was tried is written all the same
+            tfc.auto(
+                str(demo.MODEL_KERAS3),
+                tfc.load_data(demo.DATA, preprocessing=tfc.Preprocessing(scale=1 / 255)),
+                max_drop=WORST_DROP,
+                trials=trials,
+                train=train,
+                cache=folder / f"auto-cache-{name}",
+                output=output,
+                **wishes,
+            )
+    tried: list[dict[str, Any]] = json.loads((output / FACTS_FILE).read_text("utf-8"))["tried"]
+    return sorted(tried, key=operator.itemgetter("number"))
+
+
+def reached_after(rows: Sequence[Mapping[str, Any]], tried: Sequence[Mapping[str, Any]], worst: float) -> float | None:
+    """Return the seconds of training after which a search has the hypervolume of a grid but for 2 %; None: never.
+
+    Args:
+        rows: of the grid.
+        tried: the search's records, in their order.
+        worst: points beyond which a file counts for nothing.
+    """
+    for count in range(1, len(tried) + 1):
+        of_grid, of_auto = hypervolumes(rows, tried[:count], worst)
+        if of_auto >= (1 - NEAR) * of_grid:
+            return float(sum(record["trained_seconds"] for record in tried[:count]))
+    return None
+
+
+def hypervolumes(
+    rows: Sequence[Mapping[str, Any]], tried: Sequence[Mapping[str, Any]], worst: float
+) -> tuple[float, float]:
     """Return the hypervolumes of a grid and of a search, in points of the drop times bytes.
 
     Args:
@@ -156,7 +214,7 @@ def hypervolumes(rows: Sequence[Mapping[str, Any]], tried: Sequence[Any], worst:
     """
     reference = (worst, float(max(row["size_bytes"] for row in rows if row["size_bytes"])))
     of_grid = hypervolume(points_of((row["points"], row["size_bytes"]) for row in rows), reference)
-    finished = (each.figures for each in tried if each.state == "finished")
+    finished = (each["figures"] for each in tried if each["state"] == "finished")
     return of_grid, hypervolume(points_of((each.get("drop"), each.get("size")) for each in finished), reference)
 
 
@@ -171,11 +229,8 @@ def main() -> None:
     given.output.mkdir(parents=True, exist_ok=True)
     rows = []
     for seed in given.seeds:
-        kept = given.output / f"row-{seed}-{given.epochs}.json"
-        if not kept.is_file():
-            kept.write_text(json.dumps(compared(given.output, seed, given.epochs)), encoding="utf-8")
-        rows.append(json.loads(kept.read_text("utf-8")))
-        print(" | ".join(rows[-1]), flush=True)
+        rows += compared(given.output, seed, given.epochs)
+        print("\n".join(" | ".join(row) for row in rows[-len(SEARCHES) :]), flush=True)
     shown = f"{table(HEAD, rows)}\n\n{given.epochs} epochs a training. {processor()}, {os.cpu_count()} cores."
     print(shown)
     if given.update:

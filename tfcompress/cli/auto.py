@@ -25,6 +25,7 @@ from tfcompress.cli.recipe_flags import alone
 from tfcompress.errors import RecipeError, UsageError
 from tfcompress.kept_stages import KEPT_BYTES
 from tfcompress.search.goals import Limits
+from tfcompress.search.own_values import read_values
 from tfcompress.search.space import tried_fields
 from tfcompress.search.wishes import EXPORT, TRAINING, VALIDATION, Wishes
 from tfcompress.settings import Export
@@ -155,6 +156,14 @@ _OPTIONS = (
         help="Leave a stage out. May be repeated.",
     ),
     GroupedOption(
+        ["--values"],
+        group=SEARCH,
+        metavar="NAME=A,B",
+        multiple=True,
+        help="Try these values of NAME, as --dry-run names it: channels.remove=0.1,0.2; channels=true: always. May be "
+        "repeated.",
+    ),
+    GroupedOption(
         ["--storage"],
         group=SEARCH,
         metavar="URL",
@@ -274,6 +283,7 @@ def read_wishes(flags: Mapping[str, Any], command: str = "") -> Wishes:
         export=settings[1],
         fixed=(*(f"train.{name}" for name in train), *(f"export.{name}" for name in export)),
         without=flags["without"],
+        values=read_values(flags["values"]),
         kept=None if flags["cache"] is None else Path(flags["cache"]),
         command=command,
         kept_bytes=_size(flags, "cache_size") or KEPT_BYTES,

@@ -110,6 +110,7 @@ def auto(
     export: Export = EXPORT,
     fixed: Sequence[str] = (),
     without: Sequence[str] = (),
+    values: Mapping[str, Sequence[Any]] | None = None,
     cache: str | Path | None = None,
     trust: bool = False,
     custom: Sequence[str] = (),
@@ -151,6 +152,8 @@ def auto(
         export: how they are exported, likewise; its ``max_arena`` and ``max_flash`` are limits.
         fixed: ``train.FIELD`` and ``export.FIELD`` that are not tried.
         without: kinds of stages that are not tried.
+        values: what is tried in place of the usual values, by name: ``{"channels.remove": (0.1, 0.25)}``; a stage that
+            is in every candidate is ``{"channels": (True,)}``. ``tfcompress auto --dry-run`` prints the names.
         cache: folder in which stages keep what they made; None: the user's cache.
         trust: run code that the model file holds.
         custom: ``module:name`` of custom layers or functions that the file needs.
@@ -183,6 +186,7 @@ def auto(
         export=export,
         fixed=tuple(fixed),
         without=tuple(without),
+        values=dict(values or {}),
         kept=None if cache is None else Path(cache),
     )
     loading = {"trust": trust, "custom": tuple(custom), "limits": limits}
@@ -444,6 +448,9 @@ class _Session:
         if not search.finished:
             if search.interrupted:
                 raise KeyboardInterrupt  # there is nothing to write yet; the study stays for the same command
+            if not search.records:
+                msg = "nothing that is left to try goes together: --values and --without leave no candidate"
+                raise UsageError(msg)
             why = next((f": {each.name}, {each.reason}" for each in search.records if each.reason), "")
             msg = f"no candidate was run in full{why}; give more time (--budget)"
             raise PromiseError(msg)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from tfcompress.search.metering import Meter
 from tfcompress.search.space import Refusal, Space, SpacePart, space_of
 from tfcompress.search.wishes import USUAL_DROP, VALIDATION, Wishes
 from tfcompress.stages.stage import InputSize, RewritingStage, Stage
+from tfcompress.stages.stage_table import STAGES
 
 if TYPE_CHECKING:
     from tfcompress.data.dataset import BoundData
@@ -118,7 +120,9 @@ def prepared_search(bench: Workbench, wishes: Wishes, output: Path | None) -> Pr
         gains=gains,
         more=(*wishes.more, *_network_parts(bench, wishes, notes)),
         refusal=_refusal_by(loaded, refused),
+        values=wishes.values,
     )
+    _check_own_values(space, wishes, refused)
     there = {each.name for each in space.dimensions}
     notes += [f"{kind} is not tried: {reason}" for kind, reason in refused.items() if kind not in there]
     notes += _doctor(loaded)
@@ -142,6 +146,25 @@ def prepared_search(bench: Workbench, wishes: Wishes, output: Path | None) -> Pr
         judged=judged,
         notes=tuple(notes),
     )
+
+
+def _check_own_values(space: Space, wishes: Wishes, refused: Mapping[str, str]) -> None:
+    """Refuse values of the user's own that this model, or what is made small and limited, leaves out.
+
+    Raises:
+        UsageError: saying why.
+    """
+    there = {each.name: each.values for each in space.dimensions}
+    for name, chosen in wishes.values.items():
+        owner, _, field = name.partition(".")
+        settings = None if owner in STAGES else getattr(wishes, owner)
+        if settings is not None and tuple(chosen) == (getattr(settings, field),):
+            continue  # the only one, and what holds anyway
+        gone = [value for value in chosen if value not in there.get(name, ())]
+        if gone:
+            reason = refused.get(owner, "nothing that is limited or made small gains by it")
+            msg = f"--values {name}={','.join(map(str, gone))} cannot be tried: {reason}"
+            raise UsageError(msg)
 
 
 def _check_storage(bench: Workbench, wishes: Wishes) -> None:

@@ -10,7 +10,8 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol
+from types import MappingProxyType
+from typing import Any, Protocol, TypeVar
 
 from tfcompress.errors import RecipeError
 from tfcompress.recipe import Recipe
@@ -103,12 +104,30 @@ def never(stage: Stage) -> str:
     return ""
 
 
-def tried_fields(owner: type) -> Iterator[tuple[str, tuple[Any, ...]]]:
-    """Yield the fields of a stage or of settings that are worth trying, with the values, the plain one first."""
+Values = Mapping[str, Sequence[Any]]
+"""What the user has said is tried (:mod:`tfcompress.search.own_values`), by the names of dimensions."""
+
+_NO_VALUES: Values = MappingProxyType({})
+
+_Settings = TypeVar("_Settings", Train, Export)
+
+
+def place_of(owner: type) -> str:
+    """Return what dimensions call a stage or settings."""
+    return str(getattr(owner, "kind", owner.__name__.lower()))
+
+
+def tried_fields(owner: type, values: Values = _NO_VALUES) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    """Yield the fields of a stage or of settings that are worth trying, with the values, the plain one first.
+
+    Args:
+        owner: the class.
+        values: of the user's own.
+    """
     for each in dataclasses.fields(owner):
         note = option_of(each)
         if note is not None and len(note.worth_trying) > 1:
-            yield each.name, note.worth_trying
+            yield each.name, tuple(values.get(f"{place_of(owner)}.{each.name}", note.worth_trying))
 
 
 @dataclass(frozen=True)
@@ -118,39 +137,43 @@ class StagePart:
     Attributes:
         stage: the class.
         fields: of it that are tried, with the values, the plain one first.
+        presence: whether it is left out, is there, or both are tried.
     """
 
     stage: type[Stage]
     fields: tuple[tuple[str, tuple[Any, ...]], ...]
+    presence: tuple[bool, ...] = (False, True)
 
     @classmethod
-    def of(cls, stage: type[Stage], refusal: Refusal = never) -> StagePart | None:
+    def of(cls, stage: type[Stage], refusal: Refusal = never, values: Values = _NO_VALUES) -> StagePart | None:
         """Return the part of a stage with what is worth trying and possible; None: nothing is.
 
         Args:
             stage: the class.
             refusal: why a stage cannot be done to the model.
+            values: of the user's own.
         """
+        presence = tuple(values.get(stage.kind, (False, True)))
         if not any(True for _ in tried_fields(stage)):
-            return None if refusal(stage()) else cls(stage, ())
+            return None if refusal(stage()) else cls(stage, (), presence)
         found = []
-        for name, values in tried_fields(stage):
-            possible = tuple(value for value in values if not refusal(stage(**{name: value})))
+        for name, tried in tried_fields(stage, values):
+            possible = tuple(value for value in tried if not refusal(stage(**{name: value})))
             if not possible:
                 return None
             found.append((name, possible))
-        return cls(stage, tuple(found))
+        return cls(stage, tuple(found), presence)
 
     @property
     def dimensions(self) -> tuple[Dimension, ...]:
         """The stage itself, then its fields."""
         kind = self.stage.kind
-        return (Dimension(kind, (False, True)), *(Dimension(f"{kind}.{name}", values) for name, values in self.fields))
+        return (Dimension(kind, self.presence), *(Dimension(f"{kind}.{name}", values) for name, values in self.fields))
 
     def apply_(self, draft: Draft, selection: Selection) -> None:
         """Add the stage, where it is there."""
         kind = self.stage.kind
-        if selection.get(kind, False):
+        if selection.get(kind, self.presence[0]):
             values = {name: selection.get(f"{kind}.{name}", tried[0]) for name, tried in self.fields}
             draft.stages.append(self.stage(**values))
 
@@ -177,26 +200,27 @@ class SettingsPart:
     fields: tuple[tuple[str, tuple[Any, ...]], ...]
 
     @classmethod
-    def of(cls, settings: Train | Export, fixed: frozenset[str]) -> SettingsPart:
+    def of(cls, settings: Train | Export, fixed: frozenset[str], values: Values = _NO_VALUES) -> SettingsPart:
         """Return what is worth trying of settings and possible beside what the user has said.
 
         Args:
             settings: what holds where nothing is selected.
             fixed: names of fields that the user has said.
+            values: of the user's own.
         """
-        tried = [(name, values) for name, values in tried_fields(type(settings)) if name not in fixed]
-        beside = [{}, *({name: value} for name, values in tried for value in values)]
+        tried = [each for each in tried_fields(type(settings), values) if each[0] not in fixed]
+        beside = [{}, *({name: value} for name, worth in tried for value in worth)]
         found = [
-            (name, tuple(value for value in values if any(_can_be(settings, {**each, name: value}) for each in beside)))
-            for name, values in tried
+            (name, tuple(value for value in worth if any(_can_be(settings, {**each, name: value}) for each in beside)))
+            for name, worth in tried
         ]
         own = {name: (getattr(settings, name),) for name, _ in tried}
-        return cls(type(settings), tuple((name, values) for name, values in found if values != own[name]))
+        return cls(type(settings), tuple((name, left) for name, left in found if left != own[name]))
 
     @property
     def name(self) -> str:
         """What dimensions and drafts call the settings."""
-        return self.owner.__name__.lower()
+        return place_of(self.owner)
 
     @cached_property
     def dimensions(self) -> tuple[Dimension, ...]:
@@ -322,6 +346,7 @@ def space_of(
     gains: Sequence[str] = ("file", "latency"),
     more: Sequence[SpacePart] = (),
     refusal: Refusal = never,
+    values: Values = _NO_VALUES,
 ) -> Space:
     """Return the space of all stages of the table that can gain something.
 
@@ -335,6 +360,7 @@ def space_of(
         more: further parts, applied after the stages.
         refusal: why a stage cannot be done to the model; values of fields that cannot be, and stages that cannot be
             at all, are left out.
+        values: of dimensions, in place of those that their fields name.
     """
     useful = (
         stage
@@ -344,9 +370,18 @@ def space_of(
         and any(getattr(stage.gains, name) != "no" for name in gains)
     )
     said: dict[type[Train | Export], frozenset[str]] = {
-        owner: frozenset(name.partition(".")[2] for name in fixed if name.startswith(f"{owner.__name__.lower()}."))
+        owner: frozenset(name.partition(".")[2] for name in fixed if name.startswith(f"{place_of(owner)}."))
         for owner in (Train, Export)
     }
-    settings = (SettingsPart.of(each, said[type(each)]) for each in (train, export))
-    stages = (part for part in (StagePart.of(stage, refusal) for stage in useful) if part is not None)
-    return Space((*stages, *more, *settings), train, export, tuple(gains))
+    settings = [SettingsPart.of(each, said[type(each)], values) for each in (train, export)]
+    stages = (part for part in (StagePart.of(stage, refusal, values) for stage in useful) if part is not None)
+    return Space((*stages, *more, *settings), _with_own(train, values), _with_own(export, values), tuple(gains))
+
+
+def _with_own(settings: _Settings, values: Values) -> _Settings:
+    """Return settings that have one of the values which the user has said are tried, where they can."""
+    for name, chosen in tried_fields(type(settings), values):
+        own = f"{place_of(type(settings))}.{name}" in values and getattr(settings, name) not in chosen
+        if own and _can_be(settings, {name: chosen[0]}):
+            settings = dataclasses.replace(settings, **{name: chosen[0]})
+    return settings

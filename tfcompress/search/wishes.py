@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from tfcompress.errors import UsageError, nearest
 from tfcompress.kept_stages import KEPT_BYTES
 from tfcompress.search.goals import Limits
-from tfcompress.search.space import SpacePart
+from tfcompress.search.own_values import check_values
+from tfcompress.search.space import SpacePart, Values
 from tfcompress.settings import Export
 from tfcompress.stages.stage_table import STAGES
 from tfcompress.train_settings import Train
@@ -45,6 +46,7 @@ class Wishes:
         export: how they are exported, likewise.
         fixed: ``train.FIELD`` and ``export.FIELD`` that are not tried, since the user has said them.
         without: kinds of stages that are not tried.
+        values: what is tried of dimensions, by their names, in place of what their fields name.
         kept: folder in which stages keep what they made; None: the user's cache.
         kept_bytes: how large it may become.
         more: further parts of the space.
@@ -68,6 +70,7 @@ class Wishes:
     export: Export = EXPORT
     fixed: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
+    values: Values = field(default_factory=dict)
     kept: Path | None = None
     kept_bytes: int = KEPT_BYTES
     more: tuple[SpacePart, ...] = ()
@@ -90,6 +93,7 @@ class Wishes:
             if kind not in STAGES:
                 msg = f"--without must be one of {', '.join(STAGES)}, got {kind!r}{nearest(kind, STAGES)}"
                 raise UsageError(msg)
+        check_values(self.values, train=self.train, export=self.export, fixed=self.fixed, without=self.without)
         if (self.engine == "ray") != bool(self.address):
             msg = "--engine ray needs --address HOST:PORT of a running cluster, and --address is for --engine ray"
             raise UsageError(msg)
