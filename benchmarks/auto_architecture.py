@@ -1,11 +1,11 @@
 """Does ``tfcompress auto --architecture`` find better layouts of a network than channels that are removed by share?
 
-    python -m benchmarks.auto_architecture MODEL DATA [--scale 1/255] [--samples 10000] [--epochs 3] [--trials 24]
+    python -m benchmarks.auto_architecture MODEL DATA [--scale 1/255] [--samples 10000] [--epochs 3] [--trials 16]
         [-o FOLDER] [--update FILE]
 
 Channels at every share, target and way of training that the search itself knows, run in full, beside a search that may
-choose widths by group and leave blocks out and may do nothing else; both make plain int8 files and are judged by the
-same part of the training split. What was run is kept in FOLDER and not run again. With ``--update`` the table replaces
+also choose widths by group, leave blocks out and cut kernels, and may do nothing else; both make plain int8 files and
+are judged by the same part of the training split. What was run is kept in FOLDER and not run again. With ``--update`` the table replaces
 what stands between the markers ``search: architecture`` of a file.
 """
 
@@ -32,7 +32,7 @@ from tfcompress.stages.stage_table import STAGES
 WORST_DROP = 10.0
 """Points beyond which a file counts for nothing."""
 
-LAYOUT = ("blocks", "layout", "distill")
+LAYOUT = ("channels", "blocks", "layout", "distill")
 """Stages that the search may use."""
 
 HEAD = ("what", "candidates", "hypervolume", "trained", "smallest within 1, 2 and 5 points")
@@ -47,7 +47,7 @@ def main() -> None:
     parser.add_argument("--scale", default="1")
     parser.add_argument("--samples", type=int, default=10_000, help="that are trained on")
     parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--trials", type=int, default=24)
+    parser.add_argument("--trials", type=int, default=16)
     parser.add_argument("-o", "--output", type=Path, default=Path("auto-architecture"))
     parser.add_argument("--update", type=Path, metavar="FILE", help="put the table between the markers of this file")
     given = parser.parse_args()
