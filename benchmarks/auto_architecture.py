@@ -5,8 +5,8 @@
 
 Channels at every share, target and way of training that the search itself knows, run in full, beside a search that may
 also choose widths by group, leave blocks out and cut kernels, and may do nothing else; both make plain int8 files and
-are judged by the same part of the training split. What was run is kept in FOLDER and not run again. With ``--update`` the table replaces
-what stands between the markers ``search: architecture`` of a file.
+are judged by the same part of the training split. What was run is kept in FOLDER and not run again. With ``--update``
+the table replaces what stands between the markers ``search: architecture`` of a file.
 """
 
 from __future__ import annotations
