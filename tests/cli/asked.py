@@ -67,6 +67,7 @@ TEXTS = {
     "teacher_preprocess": "json:loads",
     "storage": "sqlite:///elsewhere.db",
     "track": "tensorboard",
+    "values": "channels.remove=0.1,0.25",
     "vocabulary": "words.txt",
 }
 """Values of options that take text, by name; any other one takes the name of a layer."""
