@@ -134,7 +134,18 @@ def test_training_and_export_flags_are_laid_over_a_named_recipe() -> None:
         ({"qat": True, "quantize": "int16x8"}, "export.quantize must be 'int8' after this qat stage"),
         ({"io": "int8"}, "export.io must be one of 'auto', 'float32' with quantize 'none'"),
         ({"weight_bits": "4"}, "--weight-bits: export.weight_bits must be 8 with quantize 'none', got 4"),
-        ({"weight_bits": "4", "recipe": "qat-int8"}, "--weight-bits would do nothing: --recipe says it"),
+        (
+            {"weight_bits": "4", "recipe": "int16x8"},
+            "--weight-bits: export.weight_bits must be 8 with quantize 'int16x8'",
+        ),
+        (
+            {"teacher": ("t.keras",), "recipe": "qat-int8"},
+            "--teacher would do nothing: the recipe has no stage 'distill'",
+        ),
+        (
+            {"of": "bytes", "recipe": "int8"},
+            "--of would do nothing: the recipe has neither stage 'blocks' nor stage 'chan",
+        ),
         ({"input_range": ("0,1",), "quantize": "int8", "data": "d.npz"}, "--input-range would do nothing: it is for"),
         ({"input_range": ("0,1",)}, "export.input_range must be empty with quantize 'none'"),
         ({"learn_ranges": True, "quantize": "int8"}, "--learn-ranges would do nothing: there is no --qat"),
@@ -149,7 +160,8 @@ def test_training_and_export_flags_are_laid_over_a_named_recipe() -> None:
         ),
         ({"criterion": "movement", "channels": 0.5}, "--criterion must be one of auto, l1, l2, .* with --channels"),
         ({"engine": "native"}, "--engine would do nothing: nothing is trained without a stage"),
-        ({"engine": "native", "recipe": "qat-int8"}, "--engine would do nothing: --recipe says it"),
+        ({"engine": "native", "recipe": "int8"}, "--engine would do nothing: nothing is trained without a stage"),
+        ({"criterion": "l1", "recipe": "prune50-qat-int8"}, "--criterion must be one of magnitude, .*, got 'l1'"),
         (
             {"engine": "native", "channels": 0.5},
             "--engine would do nothing: there is no choice, --channels only works in Keras 3",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.cli.asked import TEXTS
 from tests.cli.test_commands import recipe_of
-from tfcompress.errors import RecipeError, UsageError
+from tfcompress.errors import RecipeError, TfcompressError, UsageError
 from tfcompress.recipe import STAGES, Export, Recipe, Stage, Train, from_dict
 from tfcompress.stages.flags import ENGINE, Flag, asking, flags_of, stage_flags
 
@@ -68,6 +69,37 @@ def test_a_stage_and_a_recipe_both_say_what_to_do(stage: type[Stage]) -> None:
     asked = asking(stage)
     with pytest.raises(UsageError, match=f"{asked.name} and --recipe both say what to do"):
         recipe_of(**{asked.key: typed(asked), "recipe": "int8"})
+
+
+@pytest.mark.parametrize("stage", STAGES.values(), ids=lambda stage: stage.kind)
+def test_how_a_stage_works_is_said_over_a_recipe_as_beside_the_stage(stage: type[Stage], tmp_path: Path) -> None:
+    asked = asking(stage)
+    path = tmp_path / "mine.toml"
+    path.write_text(recipe_of(**{asked.key: typed(asked)}).to_toml())
+    changed = 0
+    for flag in flags_of(stage):
+        if not flag.field or flag.option.asks:
+            continue
+        given = {flag.key: typed(flag)}
+        try:
+            beside = recipe_of(**{asked.key: typed(asked), **given})
+        except TfcompressError as error:
+            with pytest.raises(type(error), match=re.escape(str(error).partition(" with ")[0])):
+                recipe_of(recipe=str(path), **given)
+            continue
+        over = recipe_of(recipe=str(path), **given)
+        assert over.stages == beside.stages, flag.name
+        changed += over.stages != recipe_of(recipe=str(path)).stages
+    assert changed or len(flags_of(stage)) < 3
+
+
+@pytest.mark.parametrize("name", [name for name, flags in SETTING.items() if flags[0].key not in OTHERS])
+def test_how_a_stage_works_is_refused_where_the_recipe_has_no_such_stage(name: str) -> None:
+    flags = SETTING[name]
+    with pytest.raises(UsageError, match=f"{name} would do nothing: the recipe has n") as caught:
+        recipe_of(**{flags[0].key: typed(flags[0]), "recipe": "int8"})
+    for flag in flags:
+        assert repr(flag.owner.kind) in str(caught.value)  # type: ignore[attr-defined]  # a stage
 
 
 FIELDS = [

@@ -205,7 +205,7 @@ MISTAKES = [
     ),
     (["--quantize", "int8", "--c-array"], "--c-array: export.c_array must be false without a target"),
     (["--distill-weight", "0.1"], "--distill-weight would do nothing: there is no --distill"),
-    (["--recipe", "int8", "--prune-scope", "a"], "--prune-scope would do nothing: --recipe says it"),
+    (["--recipe", "int8", "--prune-scope", "a"], "--prune-scope would do nothing: the recipe has no stage 'prune'"),
     (["--qat"], "qat trains the model, and needs data: give --data"),
     (["--target", "tflm", "--quantize", "dynamic"], "TFLM's kernels take no int8 weights beside float activations"),
     (["--target", "tflm", "--quantize", "float16"], "TFLM has no kernel that makes float32 of float16 weights"),

@@ -22,7 +22,16 @@ from tfcompress.cli.options import (
 from tfcompress.cli.recipe_flags import NOTHING_TRAINED, settings_over, training_over
 from tfcompress.errors import PromiseError, UsageError
 from tfcompress.recipe import STAGES, Export, Recipe, Train, load_recipe
-from tfcompress.stages.flags import asking, flags_of, idle_flags, is_given, naming, read_stages, stage_flags
+from tfcompress.stages.flags import (
+    asking,
+    flags_of,
+    idle_flags,
+    is_given,
+    naming,
+    read_stages,
+    stage_flags,
+    stages_over,
+)
 from tfcompress.stages.stage import Stage
 from tfcompress.tracking.tracker_table import check_trackers
 
@@ -156,7 +165,10 @@ def make_command() -> click.Command:
     shared = {name: option for option in reversed(body.__click_params__) for name in [option.name]}  # type: ignore[attr-defined]
     loading = [option for name, option in shared.items() if name not in DATA_FLAGS]
     recipe = GroupedOption(
-        ["--recipe"], group=INPUT, metavar="NAME|FILE", help="A named recipe (tfcompress recipes) or a .toml file."
+        ["--recipe"],
+        group=INPUT,
+        metavar="NAME|FILE",
+        help="A named recipe (tfcompress recipes) or a .toml file; other flags change how it works.",
     )
     return GroupedCommand(
         "export",
@@ -189,7 +201,7 @@ def _stage_options() -> list[GroupedOption]:
 
 
 def read_recipe(flags: Mapping[str, Any]) -> Recipe:
-    """Put the recipe together from ``--recipe`` or the stages' flags, with the training and export flags over it.
+    """Put the recipe together from ``--recipe`` or the flags that ask for stages, with all other flags over it.
 
     Args:
         flags: what was given for each option, by its name, in the order in which it was typed.
@@ -199,7 +211,7 @@ def read_recipe(flags: Mapping[str, Any]) -> Recipe:
         RecipeError: values that contradict each other.
     """
     base = Recipe() if flags["recipe"] is None else _named(flags)
-    stages = base.stages if flags["recipe"] is not None else read_stages(flags)
+    stages = stages_over(base.stages, flags) if flags["recipe"] is not None else read_stages(flags)
     export, by_export = settings_over(
         base.export, {key: None if key in _taken(stages) else v for key, v in flags.items()}
     )
@@ -259,11 +271,9 @@ def _refuse_idle_flags(recipe: Recipe, flags: Mapping[str, Any]) -> None:
     }
     settings = [flag for kind in (Train, Export) for flag in flags_of(kind)]
     idle = {flag.key: there[flag.option.needs][1] for flag in settings if not there[flag.option.needs][0]}
-    if flags["recipe"] is not None:
-        idle |= {flag.key: "--recipe says it" for each in stage_flags().values() for flag in each}
-    else:
-        exporting = {flag.key for flag in flags_of(Export)}  # of a flag that is a stage's, too, it takes what is left
-        idle |= {key: reason for key, reason in idle_flags(flags).items() if key not in exporting}
+    exporting = {flag.key for flag in flags_of(Export)}  # of a flag that is a stage's, too, it takes what is left
+    named = None if flags["recipe"] is None else recipe.stages
+    idle |= {key: reason for key, reason in idle_flags(flags, named).items() if key not in exporting}
     for key, reason in idle.items():
         if is_given(flags[key]):
             msg = f"--{key.replace('_', '-')} would do nothing: {reason}"

@@ -184,7 +184,37 @@ def read_stages(given: Mapping[str, Any]) -> tuple[Stage, ...]:
     return tuple(_stage(stage, given) for stage in asked)
 
 
+def stages_over(stages: Sequence[Stage], given: Mapping[str, Any]) -> tuple[Stage, ...]:
+    """Return a recipe's stages, changed where flags say how a stage works.
+
+    Args:
+        stages: of the recipe.
+        given: as for :func:`read_stages`.
+
+    Raises:
+        UsageError: a value that none of the stages can have, or two flags that set one field.
+        RecipeError: a value that a stage refuses; the flag is named.
+    """
+    kinds = {type(stage): None for stage in stages}
+    _check_engine(kinds, given)
+    _check_shared(kinds, given)
+    return tuple(_stage_over(stage, given) for stage in stages)
+
+
 def _stage(stage: type[Stage], given: Mapping[str, Any]) -> Stage:
+    by, values = _typed(stage, given)
+    with naming({f"{stage.kind}.{name}": flag.name for name, flag in by.items()}):
+        return stage(**values)
+
+
+def _stage_over(stage: Stage, given: Mapping[str, Any]) -> Stage:
+    by, values = _typed(type(stage), given)
+    with naming({f"{stage.kind}.{name}": flag.name for name, flag in by.items()}):
+        return dataclasses.replace(stage, **values) if values else stage
+
+
+def _typed(stage: type[Stage], given: Mapping[str, Any]) -> tuple[dict[str, Flag], dict[str, Any]]:
+    """Return flags and values by the fields of a stage that were set on the command line."""
     values: dict[str, Any] = {}
     by: dict[str, Flag] = {}
     for flag in flags_of(stage):
@@ -195,8 +225,7 @@ def _stage(stage: type[Stage], given: Mapping[str, Any]) -> Stage:
                 msg = f"{by[name].name} and {flag.name} both say {stage.kind}.{name}; give one of them"
                 raise UsageError(msg)
             by[name], values[name] = flag, value
-    with naming({f"{stage.kind}.{name}": flag.name for name, flag in by.items()}):
-        return stage(**values)
+    return by, values
 
 
 def _fits(flag: Flag, value: Any) -> bool:
@@ -243,24 +272,34 @@ def naming(flags: Mapping[str, str]) -> Iterator[None]:
         raise RecipeError(msg) from error
 
 
-def idle_flags(given: Mapping[str, Any]) -> dict[str, str]:
-    """Return, by key, the flags that say how a stage works which was not asked for, and why they would do nothing."""
+def idle_flags(given: Mapping[str, Any], recipe: Sequence[Stage] | None = None) -> dict[str, str]:
+    """Return, by key, the flags that say how a stage works which is not there, and why they would do nothing.
+
+    Args:
+        given: as for :func:`read_stages`.
+        recipe: the stages of a recipe that has been named; None: flags ask for stages.
+    """
     found: dict[str, str] = {}
-    asked = [stage for stage in STAGES.values() if is_given(given.get(asking(stage).key))]
+    if recipe is None:
+        asked = [stage for stage in STAGES.values() if is_given(given.get(asking(stage).key))]
+    else:
+        asked = [stage for stage in STAGES.values() if stage in map(type, recipe)]
     for flags in stage_flags().values():
         if flags[0].field == ENGINE and asked:
             found |= _idle_engine(flags[0], asked)
             continue
-        askers = [asking(flag.owner) for flag in flags]
-        if any(is_given(given.get(asker.key)) for asker in askers):
+        if any(flag.owner in asked for flag in flags):
             continue
         if flags[0].field == ENGINE:  # every stage has one, also where only one engine has the stage
             found[flags[0].key] = "nothing is trained without a stage"
             continue
-        names = [asker.name for asker in askers]
-        found[flags[0].key] = (
-            f"there is no {names[0]}" if len(names) == 1 else f"there is neither {' nor '.join(names)}"
-        )
+        owners = [flag.owner for flag in flags if issubclass(flag.owner, Stage)]
+        if recipe is None:
+            have, names = "there is", [asking(owner).name for owner in owners]
+        else:
+            have, names = "the recipe has", [f"stage {owner.kind!r}" for owner in owners]
+        lacking = f"no {names[0]}" if len(names) == 1 else f"neither {' nor '.join(names)}"
+        found[flags[0].key] = f"{have} {lacking}"
     return found
 
 
