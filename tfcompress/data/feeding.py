@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tfcompress.data.augment import augmented, check_images
+from tfcompress.data.freed_memory import keep_freed_memory
 from tfcompress.data.splits import Split
 
 AHEAD = 4
@@ -68,6 +69,7 @@ def to_tf(
     """
     import tensorflow as tf
 
+    keep_freed_memory()
     epochs = itertools.count(first_epoch)
     first = next(split.weighted(batch_size, limit=1))
     if augment != "none":
