@@ -198,19 +198,13 @@ def stages_over(stages: Sequence[Stage], given: Mapping[str, Any]) -> tuple[Stag
     kinds = {type(stage): None for stage in stages}
     _check_engine(kinds, given)
     _check_shared(kinds, given)
-    return tuple(_stage_over(stage, given) for stage in stages)
+    return tuple(_stage(type(stage), given, stage) for stage in stages)
 
 
-def _stage(stage: type[Stage], given: Mapping[str, Any]) -> Stage:
+def _stage(stage: type[Stage], given: Mapping[str, Any], before: Stage | None = None) -> Stage:
     by, values = _typed(stage, given)
     with naming({f"{stage.kind}.{name}": flag.name for name, flag in by.items()}):
-        return stage(**values)
-
-
-def _stage_over(stage: Stage, given: Mapping[str, Any]) -> Stage:
-    by, values = _typed(type(stage), given)
-    with naming({f"{stage.kind}.{name}": flag.name for name, flag in by.items()}):
-        return dataclasses.replace(stage, **values) if values else stage
+        return stage(**values) if before is None else dataclasses.replace(before, **values)
 
 
 def _typed(stage: type[Stage], given: Mapping[str, Any]) -> tuple[dict[str, Flag], dict[str, Any]]:
